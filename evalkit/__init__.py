@@ -1,0 +1,41 @@
+"""evalkit: suites of conversations with models, run by pytest, replayed from cassettes, judged by deterministic checks.
+
+Importing this package costs nothing: every public name is loaded when it is first used, because the pytest plugin
+is imported in *every* session of the environment it is installed in (design: plugin cost budget).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evalkit.checks.base import Check, View
+    from evalkit.errors import EvalkitError
+    from evalkit.plugins import check
+    from evalkit.transcript import Transcript, Turn
+    from evalkit.verdict import Finding, Severity, Verdict, Where
+
+__version__ = "0.1.0"
+
+__all__ = ["Check", "EvalkitError", "Finding", "Severity", "Transcript", "Turn", "Verdict", "View", "Where", "check"]
+
+_HOMES = {
+    "Check": "evalkit.checks.base",
+    "EvalkitError": "evalkit.errors",
+    "Finding": "evalkit.verdict",
+    "Severity": "evalkit.verdict",
+    "Transcript": "evalkit.transcript",
+    "Turn": "evalkit.transcript",
+    "Verdict": "evalkit.verdict",
+    "View": "evalkit.checks.base",
+    "Where": "evalkit.verdict",
+    "check": "evalkit.plugins",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'evalkit' has no attribute {name!r}")
+    return getattr(import_module(home), name)

@@ -1,0 +1,51 @@
+"""A registry of named things: built-in and foreign ones come in by the same road, an entry point group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from evalkit._lib.text import did_you_mean
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Names to things; an entry point is imported only when its name is asked for.
+
+    Raises KeyError with the nearest valid word, ValueError when a name is taken.
+    """
+
+    def __init__(self, kind: str, group: str) -> None:
+        self.kind = kind
+        self._group = group
+        self._loaded: dict[str, T] = {}
+        self._points: dict[str, EntryPoint] | None = None
+
+    def _entry_points(self) -> dict[str, EntryPoint]:
+        if self._points is None:
+            self._points = {point.name: point for point in entry_points(group=self._group)}
+        return self._points
+
+    def add(self, name: str, thing: T) -> None:
+        """Register ``thing``; the same thing twice is no error, another one under the same name is."""
+        held = self._loaded.get(name)
+        if name in self._entry_points() or (held is not None and held is not thing):
+            raise ValueError(f"a {self.kind} named {name!r} is registered already")
+        self._loaded[name] = thing
+
+    def get(self, name: str) -> T:
+        """Return the thing, importing it if need be."""
+        if name not in self._loaded:
+            point = self._entry_points().get(name)
+            if point is None:
+                raise KeyError(f"unknown {self.kind} {name!r}{did_you_mean(name, self)}")
+            self._loaded[name] = point.load()
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._loaded, *self._entry_points()}))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._loaded or name in self._entry_points()

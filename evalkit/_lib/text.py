@@ -1,0 +1,65 @@
+"""Text for people: nearest words, shortening, making hostile characters visible."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+_ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
+_SUSPECT = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def nearest(word: str, valid: Iterable[str]) -> str | None:
+    """Return the valid word most like ``word``, or None when none is near."""
+    found = get_close_matches(word, list(valid), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def did_you_mean(word: str, valid: Iterable[str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` or ``""``."""
+    found = nearest(word, valid)
+    return f" (did you mean {found!r}?)" if found else ""
+
+
+def visible(text: str) -> str:
+    """Replace control, bidirectional, zero-width and surrogate characters by ``<U+202E>``-like tokens.
+
+    Newline and tab stay. What comes out is safe for a terminal and says what was there (Unicode TR36, section 3).
+    """
+    return _SUSPECT.sub(lambda found: f"<U+{ord(found.group()):04X}>", text)
+
+
+def char_name(char: str) -> str:
+    """Return a character's Unicode name, or its code point when it has none."""
+    return unicodedata.name(char, f"U+{ord(char):04X}")
+
+
+def shorten(text: str, limit: int = 80) -> str:
+    """Cut text in the middle to at most ``limit`` characters, on one line, hostile characters made visible."""
+    flat = visible(" ".join(text.split()) if "\n" in text else text)
+    if len(flat) <= limit:
+        return flat
+    head = (limit - 1) * 2 // 3
+    return f"{flat[:head]}…{flat[len(flat) - (limit - 1 - head) :]}"
+
+
+def show(value: Any, limit: int = 80) -> str:
+    """Show a JSON value on one line, shortened: strings quoted, absent values as ``(absent)``."""
+    if type(value).__name__ == "Missing":
+        return "(absent)"
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = repr(value)
+    return shorten(text, limit)
+
+
+def plural(count: int, word: str, many: str = "") -> str:
+    """Return ``1 word`` or ``3 words``."""
+    return f"{count} {word if count == 1 else many or word + 's'}"

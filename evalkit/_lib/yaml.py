@@ -1,0 +1,213 @@
+"""YAML 1.2 core schema, read from libyaml's events: fast, safe by construction, with positions when they are needed.
+
+PyYAML's own loaders follow YAML 1.1 (``no`` is false, ``1:30`` is 90) and build nodes and then objects in Python. Here the events
+that libyaml's C parser gives are folded straight into values: half the time, the core schema of YAML 1.2.2 (chapter 10.3),
+duplicate keys refused (chapter 3.2.1.3), no tag but the core ones and ``!!binary``, so no file can make an object or run code.
+
+``load`` gives values only. ``locate`` parses again and gives the position of every key and value: called when an error must be shown.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from yaml.events import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent, SequenceStartEvent
+
+# A wheel of PyYAML has libyaml in it; a source build may lack it, and then the same events come from Python, slower.
+_PARSER: Any = yaml.cyaml.CParser if yaml.__with_libyaml__ else yaml.SafeLoader
+_INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+_CONSTANTS: dict[str, Any] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+    ".inf": float("inf"), ".Inf": float("inf"), ".INF": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), "-.Inf": float("-inf"),
+    ".nan": float("nan"), ".NaN": float("nan"), ".NAN": float("nan"),
+}  # fmt: skip
+_MAY_BE_SPECIAL = frozenset("0123456789+-.~nNtTfF")
+_MAX_DEPTH = 200
+_MAX_NODES_FROM_ALIASES = 100_000
+
+
+class YamlError(ValueError):
+    """Text that is not YAML, or YAML that is refused; ``line`` and ``column`` count from 1."""
+
+    def __init__(self, message: str, line: int, column: int) -> None:
+        super().__init__(f"{message} (line {line}, column {column})")
+        self.message = message
+        self.line = line
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a value stands in the text, and where its key does if it has one; lines and columns count from 1."""
+
+    line: int
+    column: int
+    key_line: int = 0
+    key_column: int = 0
+
+
+def load(text: str) -> Any:
+    """Parse one YAML document into dicts, lists, strings, numbers, booleans, None and bytes (``!!binary``).
+
+    An empty document is None. Raises YamlError: not YAML, a duplicate key, an unknown tag or alias, a second document.
+    """
+    return _Fold(text, None).value
+
+
+def locate(text: str) -> dict[tuple[str | int, ...], Position]:
+    """Return the position of every value by its path, e.g. ``("scenarios", 0, "id")``. Raises YamlError as :func:`load` does."""
+    positions: dict[tuple[str | int, ...], Position] = {}
+    _Fold(text, positions)
+    return positions
+
+
+def scalar(text: str) -> Any:
+    """Resolve a plain scalar by the core schema."""
+    if not text:
+        return None
+    if text[0] not in _MAY_BE_SPECIAL:
+        return text
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _INT.match(text):
+        return int(text, 8) if text.startswith("0o") else int(text, 16) if text.startswith("0x") else int(text)
+    return float(text) if _FLOAT.match(text) else text
+
+
+def _tagged(event: Any) -> Any:
+    name = event.tag.removeprefix("tag:yaml.org,2002:")
+    try:
+        if name in ("str", "!"):
+            return event.value
+        if name == "binary":
+            return base64.b64decode(event.value)
+        if name == "null" or (name == "bool" and isinstance(scalar(event.value), bool)):
+            return scalar(event.value)
+        if name in ("int", "float"):
+            return (int if name == "int" else float)(scalar(event.value))
+    except (TypeError, ValueError) as error:
+        raise _refuse(event, f"not a value of type !!{name}: {event.value!r}") from error
+    raise _refuse(event, f"the tag {event.tag!r} is not allowed")
+
+
+def _refuse(event: Any, message: str) -> YamlError:
+    return YamlError(message, event.start_mark.line + 1, event.start_mark.column + 1)
+
+
+class _Fold:
+    """Folds the events of one document into a value; with ``positions`` it notes where everything stands."""
+
+    def __init__(self, text: str, positions: dict[tuple[str | int, ...], Position] | None) -> None:
+        self._positions = positions
+        self._anchors: dict[str, Any] = {}
+        self._aliased = 0
+        try:
+            self._parser = _PARSER(text)
+            self.value = self._document()
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            raise YamlError(error.problem or error.context or "not YAML", line, column) from error
+        except yaml.reader.ReaderError as error:
+            before = text[: error.position]
+            code = error.character if isinstance(error.character, int) else ord(error.character[:1] or "?")
+            raise YamlError(f"a character that YAML does not allow: U+{code:04X}", before.count("\n") + 1, len(before) - before.rfind("\n")) from error
+        except UnicodeEncodeError as error:
+            before = text[: error.start]
+            raise YamlError("a lone surrogate, which YAML does not allow", before.count("\n") + 1, error.start - before.rfind("\n")) from error
+
+    def _document(self) -> Any:
+        get = self._parser.get_event
+        get()  # stream start
+        event = get()
+        if type(event).__name__ == "StreamEndEvent":
+            return None
+        value = self._node(get(), (), 0)
+        get()  # document end
+        event = get()
+        if type(event).__name__ != "StreamEndEvent":
+            raise _refuse(event, "a second document; one file holds one")
+        return value
+
+    def _node(self, event: Any, path: tuple[str | int, ...], depth: int) -> Any:
+        kind = type(event)
+        if self._positions is not None:
+            self._note(event, path)
+        if kind is ScalarEvent:
+            value: Any = event.value
+            if event.tag is not None:
+                value = _tagged(event)
+            elif event.implicit[0]:
+                value = scalar(value)
+        elif kind is MappingStartEvent:
+            value = {}
+            if depth > _MAX_DEPTH:
+                raise _refuse(event, f"nested more than {_MAX_DEPTH} deep")
+            self._mapping(value, path, depth + 1)
+        elif kind is SequenceStartEvent:
+            value = []
+            if depth > _MAX_DEPTH:
+                raise _refuse(event, f"nested more than {_MAX_DEPTH} deep")
+            get = self._parser.get_event
+            while type(item := get()) is not SequenceEndEvent:
+                value.append(self._node(item, (*path, len(value)) if self._positions is not None else path, depth + 1))
+        else:
+            return self._alias(event)
+        self._anchor(event, value)
+        return value
+
+    def _mapping(self, value: dict[Any, Any], path: tuple[str | int, ...], depth: int) -> None:
+        get = self._parser.get_event
+        while type(event := get()) is not MappingEndEvent:
+            key: Any = None
+            if type(event) is ScalarEvent:
+                key = event.value if event.tag is None and not event.implicit[0] else (_tagged(event) if event.tag else scalar(event.value))
+            elif type(event) is AliasEvent:
+                key = self._alias(event)
+            if not isinstance(key, str):
+                key = event.value if type(event) is ScalarEvent else key
+                if not isinstance(key, str):
+                    raise _refuse(event, "a key that is not a plain word")
+            if key in value:
+                raise _refuse(event, f"duplicate key {key!r}")
+            below = path
+            if self._positions is not None:
+                below = (*path, key)
+                mark = event.start_mark
+                self._positions[below] = Position(0, 0, mark.line + 1, mark.column + 1)
+            value[key] = None
+            value[key] = self._node(get(), below, depth)
+
+    def _note(self, event: Any, path: tuple[str | int, ...]) -> None:
+        assert self._positions is not None
+        mark = event.start_mark
+        held = self._positions.get(path)
+        key_line, key_column = (held.key_line, held.key_column) if held else (0, 0)
+        self._positions[path] = Position(mark.line + 1, mark.column + 1, key_line, key_column)
+
+    def _anchor(self, event: Any, value: Any) -> None:
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value
+
+    def _alias(self, event: Any) -> Any:
+        if event.anchor not in self._anchors:
+            raise _refuse(event, f"unknown alias {event.anchor!r}")
+        value = self._anchors[event.anchor]
+        self._aliased += _count(value)
+        if self._aliased > _MAX_NODES_FROM_ALIASES:
+            raise _refuse(event, "too many aliases")
+        return value
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + sum(_count(item) for item in value.values())
+    if isinstance(value, list):
+        return 1 + sum(_count(item) for item in value)
+    return 1

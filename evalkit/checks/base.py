@@ -1,0 +1,76 @@
+"""What a check is: a small class whose fields are its YAML arguments, with one method.
+
+A check is pure: it reads a View and yields Findings. It opens no file, imports no user code by itself (the View's ports do that),
+keeps nothing between calls, and never decides a verdict. It must say in its docstring what the empty case means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from evalkit.transcript import JSON, Exchange, Step, Transcript, Turn
+from evalkit.verdict import Finding
+
+
+def _no_port(name: str) -> Callable[..., Any]:
+    def refuse(*_: Any) -> Any:
+        raise LookupError(f"this check needs {name}, which is not available here")
+
+    return refuse
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a check sees: one turn, or with ``turn`` None the whole conversation.
+
+    Ports: ``resolve`` imports a ``package.module:name`` target (raises TargetError), ``read`` returns the text of a file of the suite (paths
+    were checked when the suite was loaded), ``sibling`` returns the transcript of another variant of the same scenario by its settings,
+    e.g. ``{"history": "stateful"}``, or None where that is this very variant (raises LookupError where there is none or it has no recording).
+    """
+
+    transcript: Transcript
+    turn: Turn | None = None
+    resolve: Callable[[str], Any] = _no_port("a python target")
+    read: Callable[[str], str] = _no_port("a file")
+    sibling: Callable[[Mapping[str, JSON]], Transcript | None] = _no_port("another variant")
+
+    @property
+    def turns(self) -> list[Turn]:
+        """The turns in view: the one, or all of them."""
+        return [self.turn] if self.turn is not None else self.transcript.turns
+
+    @property
+    def last(self) -> Turn | None:
+        """The turn that final-state checks (``text``, ``json``, ``status``) read: the one in view, else the last; None with no turn at all."""
+        return self.turns[-1] if self.turns else None
+
+    @property
+    def steps(self) -> list[Step]:
+        """The timeline in view, user messages left out."""
+        return [step for turn in self.turns for step in turn.steps]
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """The exchanges in view."""
+        return [exchange for turn in self.turns for exchange in turn.exchanges]
+
+
+class Check(BaseModel):
+    """Base of every check. Fields are the YAML options; unknown options are refused.
+
+    ``name`` is the word in YAML. ``shorthand`` names the field that ``name: argument`` fills (None: the check takes no bare argument);
+    when every field has a default, the bare ``name`` works too. ``examples`` in ``docs/checks/<name>.md`` are run by the tests.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    name: ClassVar[str]
+    shorthand: ClassVar[str | None] = None
+
+    def run(self, view: View) -> Iterator[Finding]:
+        """Yield what is wrong. Raising means the check crashed: the variant is errored, not failed."""
+        raise NotImplementedError

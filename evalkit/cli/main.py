@@ -1,0 +1,5 @@
+"""The ``evalkit`` command group."""
+
+
+def main() -> None:
+    """Run the command line."""

@@ -1,0 +1,1 @@
+"""Entry points and conftest registrations into registries."""

@@ -1,0 +1,49 @@
+"""The journal of a run: ``results.jsonl``, one line appended as each variant ends. Everything else is made from it.
+
+A line is handed to the operating system before the next variant starts, so a killed run keeps every result it had. A last line without its
+newline is what a kill in the middle of a write leaves: readers drop it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from evalkit.errors import UsageError
+
+NAME = "results.jsonl"
+
+
+class Journal:
+    """Appends result lines to ``directory/results.jsonl``; starts the file anew. Raises UsageError where it cannot be written."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / NAME
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("wb", buffering=0)
+        except OSError as error:
+            raise UsageError(f"cannot write results to {self.path}: {error.strerror or error}; choose another place with --evalkit-report") from error
+
+    def append(self, line: str) -> None:
+        """Append one result line (ASCII JSON, no newline). Raises UsageError when the disk is full."""
+        data = line.encode("ascii") + b"\n"
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            raise UsageError(f"cannot write results to {self.path}: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        """Make everything durable and close."""
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the whole lines of a journal, without newlines; a torn last line is left out."""
+    with path.open(encoding="ascii", newline="\n") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield line[:-1]

@@ -1,0 +1,96 @@
+"""One result line: everything a report, a comparison or an auditor may want to know of one variant, as one JSON object.
+
+No clock is read here and nothing depends on the machine: the same suite, cassette and evalkit give the same bytes (times in a line are the
+recorded ones). ``digest`` is the SHA-256 of the line without its ``digest`` member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evalkit._lib.files import sha256
+from evalkit._lib.json import dumps
+from evalkit.transcript import JSON, Transcript
+from evalkit.verdict import CheckResult, Verdict
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a result speaks of; field names are those of the result line."""
+
+    id: str
+    suite: str
+    scenario: str
+    title: str
+    variant: Mapping[str, JSON]
+    parts: Sequence[str]
+    trial: int
+    tags: Sequence[str]
+    path: str
+    line: int
+    cassette: str | None
+
+
+def result_line(
+    who: Identity, verdict: Verdict, message: str, checks: Sequence[CheckResult], transcript: Transcript | None, unplayed: Sequence[str] = ()
+) -> str:
+    """Return the result as one line of ASCII JSON, without a newline, its digest last."""
+    turns = transcript.turns if transcript is not None else []
+    value: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "id": who.id,
+        "suite": who.suite,
+        "scenario": who.scenario,
+        "title": who.title,
+        "variant": dict(who.variant),
+        "parts": list(who.parts),
+        "trial": who.trial,
+        "tags": list(who.tags),
+        "path": who.path,
+        "line": who.line,
+        "verdict": str(verdict),
+        "message": message,
+        "checks": [check.to_json() for check in checks],
+        "metrics": metrics(transcript) if transcript is not None else {},
+        "unplayed": list(unplayed),
+        "cassette": who.cassette,
+        "settings": transcript.settings if transcript is not None else {},
+        "turns": [turn.to_json() for turn in turns],
+    }
+    text = dumps(value)
+    return f'{text[:-1]},"digest":"{sha256(text)}"}}'
+
+
+def metrics(transcript: Transcript) -> dict[str, Any]:
+    """Sum a conversation up: tokens by the API's field names, recorded or live milliseconds, exchanges, tool calls, where answers came from.
+
+    ``elapsed_ms`` is absent where no exchange has a time.
+    """
+    tokens: dict[str, int] = {}
+    elapsed: float | None = None
+    exchanges = 0
+    sources = set()
+    for exchange in transcript.exchanges:
+        exchanges += 1
+        if exchange.response is not None:
+            sources.add(exchange.response.source)
+            if exchange.response.elapsed_ms is not None:
+                elapsed = (elapsed or 0.0) + exchange.response.elapsed_ms
+        usage = exchange.interaction.get("usage") if exchange.interaction is not None else None
+        if isinstance(usage, dict):
+            for key, count in usage.items():
+                if key.startswith("total_") and isinstance(count, int):
+                    tokens[key] = tokens.get(key, 0) + count
+    out: dict[str, Any] = {
+        "tokens": tokens,
+        "exchanges": exchanges,
+        "tool_calls": sum(step.type.endswith("_call") for turn in transcript.turns for step in turn.steps),
+        "source": sources.pop() if len(sources) == 1 else "mixed" if sources else None,
+    }
+    if elapsed is not None:
+        out["elapsed_ms"] = round(elapsed, 3)
+    return out

@@ -1,0 +1,97 @@
+"""The manifest of a run: what was run, with what, over which files, and how it ended in numbers.
+
+Written when the run starts (``complete: false``) and again when it ends, so that a killed run is seen as such.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from evalkit import __version__
+from evalkit._lib.clock import timestamp
+from evalkit._lib.files import sha256, write_atomic
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counts with honest denominators: ``collected`` variants, of them ``scored`` (passed or failed), the rest errored, skipped or not run."""
+
+    collected: int = 0
+    deselected: int = 0
+    scored: int = 0
+    passed: int = 0
+    failed: int = 0
+    errored: int = 0
+    skipped: int = 0
+    warnings: int = 0
+    checks: int = 0
+    unplayed: int = 0
+    orphans: int = 0
+    tokens: int = 0
+
+    def add(self, result: dict[str, Any]) -> None:
+        """Count one result line."""
+        verdict = result["verdict"]
+        setattr(self, verdict, getattr(self, verdict) + 1)
+        self.scored += verdict in ("passed", "failed")
+        self.unplayed += len(result["unplayed"])
+        self.tokens += result["metrics"].get("tokens", {}).get("total_tokens", 0)
+        for check in result["checks"]:
+            self.checks += 1
+            self.warnings += sum(finding["severity"] == "warn" for finding in check["findings"])
+
+    @property
+    def run(self) -> int:
+        """Variants that have a result."""
+        return self.scored + self.errored + self.skipped
+
+
+@dataclass(slots=True)
+class Manifest:
+    """Everything in ``manifest.json``; ``suites`` and ``cassettes`` are ``{"path", "digest"}`` by path."""
+
+    options: dict[str, Any]
+    totals: Totals = field(default_factory=Totals)
+    suites: dict[str, dict[str, str]] = field(default_factory=dict)
+    cassettes: dict[str, str | None] = field(default_factory=dict)
+    started: str = field(default_factory=timestamp)
+    ended: str | None = None
+    complete: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the manifest as it is written."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "evalkit": __version__,
+            "python": platform.python_version(),
+            "pytest": version("pytest"),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "started": self.started,
+            "ended": self.ended,
+            "complete": self.complete,
+            "options": self.options,
+            "environment": {name: os.environ[name] for name in ("CI", "GITHUB_SHA", "GITHUB_REF", "CI_COMMIT_SHA") if name in os.environ},
+            "suites": [self.suites[path] for path in sorted(self.suites)],
+            "cassettes": [{"path": path, "digest": self.cassettes[path]} for path in sorted(self.cassettes)],
+            "totals": asdict(self.totals),
+        }
+
+    def write(self, directory: Path) -> None:
+        """Write ``manifest.json`` whole or not at all."""
+        write_atomic(directory / "manifest.json", json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
+
+
+def file_digest(path: Path) -> str | None:
+    """Return ``sha256:…`` of a file, or None where it is not there."""
+    try:
+        return f"sha256:{sha256(path.read_bytes())}"
+    except FileNotFoundError:
+        return None

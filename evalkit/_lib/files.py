@@ -5,17 +5,26 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:
     """Write a whole file or nothing: temporary file beside it, fsync, rename, fsync of the folder. Raises OSError."""
+    with atomic_writer(path) as file:
+        file.write(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data)
+
+
+@contextmanager
+def atomic_writer(path: Path) -> Iterator[BinaryIO]:
+    """Like :func:`write_atomic` for what is written piece by piece: the file appears, whole, when the block ends without an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    payload = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(payload)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()

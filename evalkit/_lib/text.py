@@ -11,7 +11,7 @@ from typing import Any
 
 _ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
 _SUSPECT = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
 
@@ -28,10 +28,12 @@ def did_you_mean(word: str, valid: Iterable[str]) -> str:
 
 
 def visible(text: str) -> str:
-    """Replace control, bidirectional, zero-width and surrogate characters by ``<U+202E>``-like tokens.
+    """Replace control, bidirectional, zero-width, surrogate and non-characters by ``<U+202E>``-like tokens.
 
     Newline and tab stay. What comes out is safe for a terminal and says what was there (Unicode TR36, section 3).
     """
+    if text.isprintable():  # most text is, and this is found out ten times faster
+        return text
     return _SUSPECT.sub(lambda found: f"<U+{ord(found.group()):04X}>", text)
 
 

@@ -1,8 +1,8 @@
 """Results: one line per variant, a journal of lines, a run directory."""
 
 from evalkit.results.journal import Journal
-from evalkit.results.line import result_line
+from evalkit.results.line import Identity, result_line, tally
 from evalkit.results.manifest import Manifest, Totals
 from evalkit.results.run import Run
 
-__all__ = ["Journal", "Manifest", "Run", "Totals", "result_line"]
+__all__ = ["Identity", "Journal", "Manifest", "Run", "Totals", "result_line", "tally"]

@@ -13,7 +13,7 @@ from typing import Any
 from evalkit._lib.files import sha256
 from evalkit._lib.json import dumps
 from evalkit.transcript import JSON, Transcript
-from evalkit.verdict import CheckResult, Verdict
+from evalkit.verdict import CheckResult, Severity, Verdict
 
 SCHEMA_VERSION = 1
 
@@ -63,6 +63,19 @@ def result_line(
     }
     text = dumps(value)
     return f'{text[:-1]},"digest":"{sha256(text)}"}}'
+
+
+def tally(
+    verdict: Verdict, checks: Sequence[CheckResult], transcript: Transcript | None, unplayed: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the few numbers of a result that totals are made of, so that nobody parses a line again to count it."""
+    return {
+        "verdict": str(verdict),
+        "checks": len(checks),
+        "warnings": sum(finding.severity is Severity.WARN for check in checks for finding in check.findings),
+        "unplayed": len(unplayed),
+        "tokens": metrics(transcript)["tokens"].get("total_tokens", 0) if transcript is not None else 0,
+    }
 
 
 def metrics(transcript: Transcript) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -37,16 +38,13 @@ class Totals:
     orphans: int = 0
     tokens: int = 0
 
-    def add(self, result: dict[str, Any]) -> None:
-        """Count one result line."""
-        verdict = result["verdict"]
+    def add(self, tally: Mapping[str, Any]) -> None:
+        """Count one result by its tally (:func:`evalkit.results.line.tally`)."""
+        verdict = tally["verdict"]
         setattr(self, verdict, getattr(self, verdict) + 1)
         self.scored += verdict in ("passed", "failed")
-        self.unplayed += len(result["unplayed"])
-        self.tokens += result["metrics"].get("tokens", {}).get("total_tokens", 0)
-        for check in result["checks"]:
-            self.checks += 1
-            self.warnings += sum(finding["severity"] == "warn" for finding in check["findings"])
+        for name in ("checks", "warnings", "unplayed", "tokens"):
+            setattr(self, name, getattr(self, name) + tally[name])
 
     @property
     def run(self) -> int:

@@ -1,1 +1,6 @@
-"""session."""
+"""Sessions: hold variants over a transport, judge what happened, make result lines."""
+
+from evalkit.session.runner import Outcome, Runner
+from evalkit.session.settings import RecordMode, Settings
+
+__all__ = ["Outcome", "RecordMode", "Runner", "Settings"]

@@ -1,0 +1,51 @@
+# The two commands of the README, and those they are made of. Needs make and Python 3.11 or newer; everything else lives in .venv.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check record bench schema screenshots clean
+
+demo: $(VENV)/.installed  ## replay the shipped suites offline and write reports/demo/index.html
+	$(BIN)/python -m pytest suites --evalkit-report reports/demo
+
+test: check  ## check the code, then run every test
+	$(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.developer  ## lint, types, layers, schema
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/evalkit schema | cmp - evalkit.schema.json
+
+record: $(VENV)/.developer  ## record the shipped suites again from the local server, over HTTP
+	$(BIN)/python tools/record.py
+
+bench: $(VENV)/.developer  ## measure the replay budgets
+	$(BIN)/python benchmarks/replay.py
+	$(BIN)/python benchmarks/cassette_scale.py
+
+schema: $(VENV)/.developer  ## write evalkit.schema.json
+	$(BIN)/evalkit schema --output evalkit.schema.json
+
+screenshots: $(VENV)/.developer demo  ## take the screenshots of the docs (needs chromium)
+	$(BIN)/python tools/screenshots.py
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "evalkit needs Python 3.11 or newer (set PYTHON=/path/to/python)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.developer: pyproject.toml $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

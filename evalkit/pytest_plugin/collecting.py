@@ -1,0 +1,80 @@
+"""Collection: a suite file becomes a collector, every variant an item, every tag a mark.
+
+A file is a suite when it lies under a folder of the ini option ``evalkit_suites`` or is named ``*.eval.yaml``. Other YAML is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from evalkit.pytest_plugin.options import state_of, suite_folders
+
+if TYPE_CHECKING:
+    from evalkit.session import Outcome
+    from evalkit.suite import Variant
+
+OUTCOME: pytest.StashKey[Outcome] = pytest.StashKey()
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect a suite file; leave everything else alone."""
+    name = file_path.name
+    if not name.endswith((".yaml", ".yml")):
+        return None
+    if name.endswith((".eval.yaml", ".eval.yml")) or any(file_path.is_relative_to(folder) for folder in suite_folders(parent.config)):
+        return SuiteFile.from_parent(parent, path=file_path)
+    return None
+
+
+class SuiteFile(pytest.File):
+    """One suite. Every problem of the file is shown at once, located, without a traceback."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Load the suite and yield one item per variant."""
+        for variant in state_of(self.config).load(self.path):
+            yield VariantItem.from_parent(self, name=variant.name, variant=variant)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+        """Show a user's mistake as its message alone."""
+        from evalkit.errors import Misconfigured
+
+        return str(excinfo.value) if isinstance(excinfo.value, Misconfigured) else super().repr_failure(excinfo)
+
+
+class VariantFailed(Exception):
+    """A variant failed or was errored; ``str()`` is the whole text to show."""
+
+
+class VariantItem(pytest.Item):
+    """One variant: held, judged and journalled as one test."""
+
+    def __init__(self, *, variant: Variant, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.variant = variant
+        for tag in variant.tags:
+            state_of(self.config).declare_mark(self.config, tag)
+            self.add_marker(tag)
+
+    def runtest(self) -> None:
+        """Run the variant; its outcome is kept for the report that pytest makes next."""
+        outcome = state_of(self.config).runner.run(self.variant)
+        self.stash[OUTCOME] = outcome
+        if outcome.message:
+            raise VariantFailed(outcome.message)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show what the checks found, or the user's mistake; only a fault of evalkit's own shows a traceback."""
+        from evalkit.errors import Misconfigured
+
+        if isinstance(excinfo.value, VariantFailed | Misconfigured):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+    def reportinfo(self) -> tuple[os.PathLike[str], int, str]:
+        """Return the suite file, the scenario's line (from 0) and the variant's name."""
+        return self.path, self.variant.line - 1, self.name

@@ -1,0 +1,71 @@
+"""Command-line and ini options of the plugin, and what a session keeps: in ``config.stash``, never in a module."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from evalkit.pytest_plugin.state import State
+
+STATE: pytest.StashKey[State] = pytest.StashKey()
+DEFAULTS = {"cassettes": "cassettes", "report": "reports/latest"}
+MODES = ("none", "once", "new_episodes", "all")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of design section 5."""
+    group = parser.getgroup("evalkit", "evalkit: suites of conversations with models")
+    group.addoption(
+        "--evalkit-record", choices=MODES, default="none", help="none (default): replay only, no socket; once: record what has no cassette; "
+        "new_episodes: replay what is there, record the rest; all: record again",
+    )  # fmt: skip
+    group.addoption("--evalkit-live", action="store_true", help="reach the endpoint for every variant; read and write no cassette")
+    group.addoption("--evalkit-cassettes", metavar="DIR", default=DEFAULTS["cassettes"], help="folder of cassettes (default: cassettes)")
+    group.addoption("--evalkit-report", metavar="DIR", default=DEFAULTS["report"], help="run directory to write (default: reports/latest)")
+    group.addoption("--evalkit-base-url", metavar="URL", help="endpoint to reach (default: GOOGLE_GEMINI_BASE_URL, else the public one)")
+    group.addoption("--evalkit-model", metavar="NAME", action="append", default=[], help="model instead of the suite's; repeat for variants")
+    group.addoption("--evalkit-repeat", metavar="N", type=_positive, help="independent trials of every variant")
+    group.addoption("--evalkit-strict", action="store_true", help="fail on recordings left unplayed and on cassettes no variant uses")
+    parser.addini("evalkit_suites", "folders whose *.yaml files are suites", type="args", default=["suites"])
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse options that exclude each other; on the controller of pytest-xdist, which collects nothing itself, get ready for results."""
+    if config.getoption("evalkit_live") and config.getoption("evalkit_record") != "none":
+        raise pytest.UsageError("--evalkit-live keeps no cassettes, so it cannot be combined with --evalkit-record")
+    if config.getoption("dist", "no") != "no" and not is_worker(config):
+        from evalkit.pytest_plugin.controller import Awaiting
+
+        config.pluginmanager.register(Awaiting(config), "evalkit-awaiting")
+
+
+def suite_folders(config: pytest.Config) -> list[Path]:
+    """Return the folders of the ini option ``evalkit_suites``, absolute."""
+    return [config.rootpath / name for name in config.getini("evalkit_suites")]
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process is a worker of pytest-xdist: it runs items, the controller writes."""
+    return hasattr(config, "workerinput")
+
+
+def state_of(config: pytest.Config) -> State:
+    """Return the session's state, made when it is first asked for: evalkit's rooms are imported and its reporter registered by then."""
+    state = config.stash.get(STATE, None)
+    if state is None:
+        from evalkit.pytest_plugin.reporter import Reporter
+        from evalkit.pytest_plugin.state import State
+
+        state = config.stash[STATE] = State.of(config, os.environ)
+        config.pluginmanager.register(Reporter(config, state), "evalkit-reporter")
+    return state

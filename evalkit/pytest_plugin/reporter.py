@@ -1,0 +1,169 @@
+"""From outcomes to the run directory and the terminal.
+
+One stream of results, one writer: a result rides on pytest's own test report (``evalkit_line``, ``evalkit_tally``), in one process or from a
+worker of pytest-xdist, and is journalled by the process that the user started. Registered with the first suite; other sessions never see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from evalkit._lib.clock import timestamp
+from evalkit._lib.text import plural
+from evalkit.errors import Misconfigured
+from evalkit.pytest_plugin.collecting import OUTCOME, VariantItem
+from evalkit.pytest_plugin.controller import WORKER_OUTPUT
+from evalkit.pytest_plugin.options import is_worker
+from evalkit.results import Journal
+from evalkit.results.manifest import file_digest
+from evalkit.verdict import Verdict
+
+if TYPE_CHECKING:
+    from evalkit.pytest_plugin.state import State
+
+_DERIVED = ("index.html", "junit.xml", "summary.md")
+_TOLD = 5
+
+
+class Reporter:
+    """The hooks of a session that has suites."""
+
+    def __init__(self, config: pytest.Config, state: State) -> None:
+        self._config = config
+        self._state = state
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Put a variant's outcome on the report that ends it: the call, or a setup that skipped or broke it."""
+        report = yield
+        if isinstance(item, VariantItem) and (call.when == "call" or (call.when == "setup" and not report.passed)):
+            outcome = item.stash.get(OUTCOME, None)
+            if outcome is None:
+                verdict = Verdict.SKIPPED if report.skipped else Verdict.ERRORED
+                outcome = self._state.runner.not_run(item.variant, verdict, _reason(call))
+            else:
+                del item.stash[OUTCOME]
+            report.evalkit_line = outcome.line
+            report.evalkit_tally = outcome.tally
+            report.evalkit_cassette = None if self._state.settings.live else str(item.variant.cassette)
+        return report
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Show an errored variant as an error: it tells nothing about the model."""
+        if report.failed and report.when == "call" and getattr(report, "evalkit_tally", {}).get("verdict") == "errored":
+            return "error", "E", "ERROR"
+        return None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Journal a result, unless this process is a worker."""
+        line = getattr(report, "evalkit_line", None)
+        if line is None or is_worker(self._config):
+            return
+        state = self._state
+        if state.journal is None:
+            self._open()
+        assert state.journal is not None
+        state.journal.append(line)
+        state.manifest.totals.add(report.evalkit_tally)  # type: ignore[attr-defined]
+        cassette = report.evalkit_cassette  # type: ignore[attr-defined]
+        if cassette is not None:
+            state.manifest.cassettes[cassette] = None
+        if report.evalkit_tally["unplayed"]:  # type: ignore[attr-defined]
+            state.unplayed.append(report.nodeid)
+        # The line is on disk now; pytest keeps reports to the end of the session and need not keep it too.
+        del report.evalkit_line  # type: ignore[attr-defined]
+
+    def _open(self) -> None:
+        state = self._state
+        folder = state.directory
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").exists():
+            raise pytest.UsageError(f"{folder} holds files and is no run directory; name another one with --evalkit-report")
+        for name in _DERIVED:
+            (folder / name).unlink(missing_ok=True)
+        try:
+            state.journal = Journal(folder)
+            state.manifest.write(folder)
+        except Misconfigured as error:
+            raise pytest.UsageError(str(error)) from error
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Count what -k and -m left out."""
+        self._state.manifest.totals.deselected += sum(isinstance(item, VariantItem) for item in items)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Refuse to start recording without a key; look for cassettes no variant uses."""
+        state = self._state
+        state.orphans = state.find_orphans()
+        items = [item for item in session.items if isinstance(item, VariantItem)]
+        if session.config.option.collectonly or is_worker(session.config) or not items or not state.settings.may_record:
+            return
+        mode = state.settings.mode
+        if state.settings.live or mode in ("all", "new_episodes") or any(not state.runner.cassette(item.variant).exists() for item in items):
+            try:
+                state.settings.live_key()
+            except Misconfigured as error:
+                raise pytest.UsageError(str(error)) from error
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Close the journal, complete the manifest, write the reports; with ``--evalkit-strict`` fail on what was left over."""
+        state = self._state
+        if is_worker(self._config):
+            self._config.workeroutput[WORKER_OUTPUT] = state.to_worker_output()  # type: ignore[attr-defined]
+            return
+        if state.strict and (state.unplayed or state.orphans) and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if state.journal is not None:
+            self._write(state)
+
+    def _write(self, state: State) -> None:
+        from evalkit.plugins import REPORTS
+        from evalkit.results import Run
+
+        assert state.journal is not None
+        state.journal.close()
+        totals = state.manifest.totals
+        totals.orphans = len(state.orphans)
+        for name in state.manifest.cassettes:
+            state.manifest.cassettes[name] = file_digest(state.settings.cassettes / name)
+        state.manifest.ended, state.manifest.complete = timestamp(), totals.run + totals.deselected >= totals.collected
+        state.manifest.write(state.directory)
+        for name in REPORTS:
+            path = REPORTS.get(name)(Run(state.directory))
+            if path is not None:
+                state.written.append(path)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Say what was run, with denominators, what was left over, and where the report is."""
+        state = self._state
+        if state.journal is None or is_worker(self._config):
+            return
+        write = terminalreporter.write_line
+        terminalreporter.section("evalkit", sep="=")
+        totals = state.manifest.totals
+        left = totals.collected - totals.run - totals.deselected
+        parts = [f"{totals.passed} passed", f"{totals.failed} failed", f"{totals.errored} errored", f"{totals.skipped} skipped"]
+        parts += [f"{totals.deselected} deselected"] * bool(totals.deselected) + [f"{left} not run"] * (left > 0)
+        write(f"{plural(totals.collected, 'variant')}: {', '.join(parts)}")
+        write(f"{totals.scored} scored by {plural(totals.checks, 'check')}, {plural(totals.warnings, 'warning')}, {totals.tokens:,} tokens")
+        write(f"{plural(totals.unplayed, 'recording')} left unplayed, {plural(len(state.orphans), 'cassette')} used by no variant")
+        for word, names in (("unplayed in", state.unplayed), ("unused", state.orphans)):
+            for name in names[:_TOLD]:
+                write(f"  {word} {name}")
+            if len(names) > _TOLD:
+                write(f"  … and {len(names) - _TOLD} more")
+        if state.strict and (state.unplayed or state.orphans):
+            write("failed by --evalkit-strict: the recordings and cassettes above are not used", red=True)
+        write(f"report: {_nearby(state.directory / 'index.html', Path(self._config.invocation_params.dir))}")
+
+
+def _reason(call: pytest.CallInfo[None]) -> str:
+    return str(call.excinfo.value) or call.excinfo.typename if call.excinfo is not None else "not run"
+
+
+def _nearby(path: Path, start: Path) -> str:
+    return str(path.relative_to(start)) if path.is_relative_to(start) else str(path)

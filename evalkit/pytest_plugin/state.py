@@ -1,0 +1,96 @@
+"""What one pytest session keeps between hooks: settings, the runner, the manifest, the journal; made when the first suite is collected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalkit.pytest_plugin.options import DEFAULTS
+from evalkit.plugins import Catalog
+from evalkit.results import Journal, Manifest
+from evalkit.session import Runner, Settings
+from evalkit.suite import Variant, expand, load
+
+_REPORTED_OPTIONS = ("record", "live", "cassettes", "base_url", "model", "repeat", "strict")
+
+
+@dataclass
+class State:
+    """A session's state. On a worker of pytest-xdist no journal is written: results travel to the controller on pytest's own reports."""
+
+    settings: Settings
+    directory: Path
+    manifest: Manifest
+    models: tuple[str, ...] = ()
+    repeat: int | None = None
+    strict: bool = False
+    journal: Journal | None = None
+    used: set[str] = field(default_factory=set)
+    orphans: list[str] = field(default_factory=list)
+    unplayed: list[str] = field(default_factory=list)
+    written: list[Path] = field(default_factory=list)
+    _marks: set[str] = field(default_factory=set)
+    _catalog: Catalog = field(default_factory=Catalog)
+
+    def __post_init__(self) -> None:
+        """Make the runner."""
+        self.runner = Runner(self.settings)
+
+    @classmethod
+    def of(cls, config: pytest.Config, environment: Mapping[str, str]) -> State:
+        """Read the session's options."""
+        root = config.rootpath
+
+        def option(name: str) -> Any:
+            return config.getoption(f"evalkit_{name}")
+
+        def place(name: str) -> Path:
+            # A folder the user names is meant from where they stand, as with --junitxml; a default lies in the project.
+            return (root if option(name) == DEFAULTS[name] else config.invocation_params.dir) / option(name)
+
+        settings = Settings.of(root, place("cassettes"), option("record"), option("base_url"), environment, live=option("live"))
+        options = {name: option(name) for name in _REPORTED_OPTIONS}
+        return cls(settings, place("report"), Manifest(options), tuple(option("model")), option("repeat"), option("strict"))
+
+    def load(self, path: Path) -> list[Variant]:
+        """Load a suite and return its variants. Raises SuiteErrors."""
+        suite = load(path, root=self.settings.root, checks=self._catalog)
+        variants = expand(suite, models=self.models, repeat=self.repeat)
+        self.runner.introduce(variants)
+        self.manifest.suites[suite.label] = {"suite": suite.name, "path": suite.label, "digest": f"sha256:{suite.digest}"}
+        self.manifest.totals.collected += len(variants)
+        self.used.update(str(variant.cassette) for variant in variants)
+        return variants
+
+    def declare_mark(self, config: pytest.Config, tag: str) -> None:
+        """Register a tag as a mark, so that ``--strict-markers`` knows it."""
+        if tag not in self._marks:
+            self._marks.add(tag)
+            config.addinivalue_line("markers", f"{tag}: tag of an evalkit suite")
+
+    def find_orphans(self) -> list[str]:
+        """Return the cassettes of collected suites that no variant uses."""
+        folders = {Path(name).parts[0] for name in self.used}
+        found = (path for folder in folders for path in (self.settings.cassettes / folder).rglob("*.yaml"))
+        relative = (path.relative_to(self.settings.cassettes).as_posix() for path in found)
+        return sorted(name for name in relative if name not in self.used)
+
+    def to_worker_output(self) -> str:
+        """Return what a worker knows that the controller cannot: what it collected."""
+        totals = self.manifest.totals
+        counts = {"collected": totals.collected, "deselected": totals.deselected}
+        return json.dumps({"suites": self.manifest.suites, "counts": counts, "orphans": self.orphans})
+
+    def take_worker_output(self, text: str) -> None:
+        """Take in what a worker knows; every worker collects everything, so the largest count is the count."""
+        told = json.loads(text)
+        totals = self.manifest.totals
+        self.manifest.suites.update(told["suites"])
+        totals.collected = max(totals.collected, told["counts"]["collected"])
+        totals.deselected = max(totals.deselected, told["counts"]["deselected"])
+        self.orphans = sorted({*self.orphans, *told["orphans"]})

@@ -1,0 +1,43 @@
+"""What a variant that did not pass says: one block per check that has something to say, in the order of the conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from evalkit._lib.text import show, visible
+from evalkit.verdict import CheckResult, Finding, Severity, Verdict
+
+_TOLD = 20
+
+
+def explain(identity: str, location: str, checks: Iterable[CheckResult]) -> str:
+    """Return the failure text: the variant and its place, then each finding with its check, place, detail, expected and got."""
+    blocks = [f"{identity}  ({location})"]
+    for check in checks:
+        if check.verdict in (Verdict.FAILED, Verdict.ERRORED):
+            blocks += _check(check)
+    return "\n".join(blocks)
+
+
+def warnings(checks: Iterable[CheckResult]) -> list[str]:
+    """Return the one-line texts of every finding of severity ``warn``."""
+    return [_head(check, finding) for check in checks for finding in check.findings if finding.severity is Severity.WARN]
+
+
+def _check(check: CheckResult) -> Iterator[str]:
+    for finding in check.findings[:_TOLD]:
+        yield ""
+        yield _head(check, finding)
+        if finding.detail:
+            yield "\n".join(f"    {line}".rstrip() for line in visible(finding.detail).split("\n"))
+        elif type(finding.expected).__name__ != "Missing" or type(finding.got).__name__ != "Missing":
+            yield f"    expected  {show(finding.expected, 200)}"
+            yield f"    got       {show(finding.got, 200)}"
+    if len(check.findings) > _TOLD:
+        yield f"    … and {len(check.findings) - _TOLD} more findings of {check.name}"
+
+
+def _head(check: CheckResult, finding: Finding) -> str:
+    place = str(finding.where) or (f"turn {check.turn}" if check.turn else "conversation")
+    declared = f"  ({check.declared})" if check.declared else ""
+    return f"{check.name}: {visible(finding.message)}\n    {finding.code} at {place}{declared}"

@@ -1,0 +1,146 @@
+"""Judging a transcript: which checks run over what, and what a turn that was not held means for them.
+
+| the turn                              | its checks | besides                                                         |
+|---------------------------------------|------------|-----------------------------------------------------------------|
+| held                                  | run        |                                                                 |
+| API error, an ``error`` check expects | run        |                                                                 |
+| API error, nothing expects it         | skipped    | ``conversation`` says ``api_error``: errored or failed, below   |
+| not held (miss, network, tool, rounds)| skipped    | ``conversation`` is errored and says why                        |
+| not reached                           | skipped    |                                                                 |
+
+An unexpected API error is the model's or the request's fault (*failed*), unless its status says that the key, the quota or the service was
+at fault (*errored*), since that tells nothing about the model. Checks over the whole conversation run when every turn was held or expected
+to end in an error; those that are on by default always run: a broken history is often why a later turn was refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit._lib.text import show
+from evalkit.checks.base import View
+from evalkit.checks.defaults import defaults
+from evalkit.checks.running import run_check
+from evalkit.conversation import context
+from evalkit.errors import CassetteMiss, ConnectFailed, Disconnected, Misconfigured, SuiteErrors, TimedOut, ToolCrashed
+from evalkit.session.targets import resolve
+from evalkit.transcript import Transcript, Turn
+from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
+
+if TYPE_CHECKING:
+    from evalkit.suite import Expectation, Variant
+
+CONVERSATION = "conversation"
+_ERRORED_STATUSES = frozenset({401, 402, 403, 408, 429, 499})
+_CODES: tuple[tuple[type[Exception], str], ...] = (
+    (CassetteMiss, "cassette_miss"),
+    (TimedOut, "timed_out"),
+    (ConnectFailed, "connect_failed"),
+    (Disconnected, "disconnected"),
+    (ToolCrashed, "tool_crashed"),
+    (Misconfigured, "misconfigured"),
+    (Exception, "crashed"),
+)
+Sibling = Callable[[Mapping[str, Any]], Transcript | None]
+
+
+class Judge:
+    """Judges one variant. Turns may be judged as they end (``stop_on_failure``); each is judged once."""
+
+    def __init__(self, variant: Variant, root: Path, sibling: Sibling) -> None:
+        self._variant = variant
+        self._root = root
+        self._sibling = sibling
+        self._turns: dict[int, list[CheckResult]] = {}
+        self._expects_error = any(item.name == "error" and not item.negate for item in variant.expect)
+
+    def turn(self, transcript: Transcript, turn: Turn) -> list[CheckResult]:
+        """Return the results of a turn's own checks, and what its outcome itself has to say."""
+        held = self._turns.get(turn.number)
+        if held is None:
+            held = self._turns[turn.number] = list(self._judge_turn(transcript, turn))
+        return held
+
+    def conversation(self, transcript: Transcript) -> list[CheckResult]:
+        """Return every check result of the variant: turn by turn, then the whole conversation's."""
+        results = [result for turn in transcript.turns for result in self.turn(transcript, turn)]
+        results += _undeclared_tools(self._variant, transcript)
+        whole = all(self._in_order(turn) for turn in transcript.turns)
+        declared = {item.name for item in self._variant.expect}
+        for item in self._variant.expect:
+            results.append(self._run(item, transcript, None) if whole else _skipped(item, self._variant, None))
+        view = self._view(transcript, None)
+        for check in defaults(transcript, declared):
+            results.append(run_check(check, view, name=check.name, negate=False, severity=Severity.ERROR, turn=None, declared=""))
+        return results
+
+    def _judge_turn(self, transcript: Transcript, turn: Turn) -> Sequence[CheckResult]:
+        expect = self._variant.turns[turn.number - 1].expect
+        if self._in_order(turn):
+            return [self._run(item, transcript, turn) for item in expect]
+        skipped = [_skipped(item, self._variant, turn.number) for item in expect]
+        if turn.outcome == "not_reached":
+            return skipped
+        verdict, finding = _outcome_finding(transcript, turn)
+        return [CheckResult(CONVERSATION, verdict, (finding,), turn.number), *skipped]
+
+    def _in_order(self, turn: Turn) -> bool:
+        if turn.outcome == "api_error":
+            expect = self._variant.turns[turn.number - 1].expect
+            return self._expects_error or any(item.name == "error" and not item.negate for item in expect)
+        return turn.outcome == "held"
+
+    def _run(self, item: Expectation, transcript: Transcript, turn: Turn | None) -> CheckResult:
+        number = turn.number if turn is not None else None
+        declared = f"{self._variant.suite.label}:{item.line}"
+        upto = transcript.turns[: turn.number - 1] if turn is not None else transcript.turns
+        try:
+            check = item.check(context(upto))
+        except SuiteErrors as error:
+            finding = Finding("misconfigured", "the check's arguments cannot be made", Where(turn=number), detail=str(error))
+            return CheckResult(item.name, Verdict.ERRORED, (finding,), number, declared)
+        view = self._view(transcript, turn)
+        return run_check(
+            check, view, name=item.name, negate=item.negate, severity=Severity(item.severity), turn=number, declared=declared  # type: ignore[arg-type]
+        )
+
+    def _view(self, transcript: Transcript, turn: Turn | None) -> View:
+        return View(transcript, turn, lambda target: resolve(target, self._root), self._read, self._sibling)
+
+    def _read(self, name: str) -> str:
+        return self._variant.suite.resolve_file(name, self._root).read_text(encoding="utf-8")
+
+
+def _skipped(item: Expectation, variant: Variant, turn: int | None) -> CheckResult:
+    return CheckResult(item.name, Verdict.SKIPPED, (), turn, f"{variant.suite.label}:{item.line}")
+
+
+def _outcome_finding(transcript: Transcript, turn: Turn) -> tuple[Verdict, Finding]:
+    last = turn.exchanges[-1].number if turn.exchanges else None
+    where = Where(turn=turn.number, exchange=last)
+    if turn.outcome == "api_error" and turn.error is not None:
+        error = turn.error
+        message = f"the API answered {error.status} {error.code}: {show(error.message, 300)}"
+        verdict = Verdict.ERRORED if error.status in _ERRORED_STATUSES or error.status >= 500 else Verdict.FAILED
+        return verdict, Finding("api_error", message, where, got=error.to_json())
+    crash = transcript.crash
+    code = next((code for kind, code in _CODES if isinstance(crash, kind)), "not_held")
+    first, _, rest = (turn.reason or "the turn could not be held").partition("\n")
+    return Verdict.ERRORED, Finding(code, first, where, detail=rest)
+
+
+def _undeclared_tools(variant: Variant, transcript: Transcript) -> list[CheckResult]:
+    findings = [
+        Finding(
+            "undeclared_tool",
+            f"the model called {show(step.raw.get('name'))}, which the suite does not declare",
+            Where(turn=turn.number, exchange=step.exchange, step=number),
+            got=step.raw.get("name"),
+        )
+        for turn in transcript.turns
+        for number, step in enumerate(turn.steps, 1)
+        if step.type == "function_call" and step.raw.get("name") not in variant.tools
+    ]
+    return [CheckResult(CONVERSATION, Verdict.FAILED, tuple(findings))] if findings else []

@@ -1,0 +1,161 @@
+"""Running variants: open the transport, hold the conversation, judge it, make the result line.
+
+One Runner serves a session. It keeps no transcript longer than it must: a result leaves as text. Only the variants of a scenario that compares them
+(``same_as``) are kept, until the next scenario starts: so that none is held, or recorded, twice. Nothing here knows pytest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit import __version__
+from evalkit._lib.clock import timestamp
+from evalkit._lib.text import show
+from evalkit.errors import CassetteMiss, Misconfigured, UsageError
+from evalkit.results import Identity, result_line, tally
+from evalkit.session.explaining import explain
+from evalkit.session.holding import hold, never_stop
+from evalkit.session.judging import CONVERSATION, Judge
+from evalkit.session.settings import Settings, rerecord_command
+from evalkit.transcript import Transcript, Turn
+from evalkit.transports import open_transport
+from evalkit.verdict import CheckResult, Finding, Verdict, worst
+
+if TYPE_CHECKING:
+    from evalkit.suite import Variant
+    from evalkit.transports import LiveTransport, Transport
+
+_API_REVISION = "2026-05-20"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a variant: its verdict, the failure text for people, the result line, and the numbers for the totals."""
+
+    verdict: Verdict
+    message: str
+    line: str
+    tally: dict[str, Any]
+    crash: str = ""
+
+
+class Runner:
+    """Runs the variants of a session by its settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._families: dict[tuple[Path, str], list[Variant]] = {}
+        self._kept_of: tuple[Path, str] | None = None
+        self._kept: dict[str, tuple[Transcript, list[str]]] = {}
+
+    def introduce(self, variants: Sequence[Variant]) -> None:
+        """Make variants known to each other, so that ``same_as`` can find a sibling that is not selected in this session."""
+        for variant in variants:
+            self._families.setdefault((variant.suite.path, variant.scenario.id), []).append(variant)
+
+    def cassette(self, variant: Variant) -> Path:
+        """Return where a variant's cassette lies."""
+        return self.settings.cassettes / variant.cassette
+
+    def run(self, variant: Variant) -> Outcome:
+        """Hold and judge one variant. Raises UsageError where a live answer is needed and cannot be had; faults of a variant are outcomes."""
+        judge = Judge(variant, self.settings.root, lambda selector: self._sibling(variant, selector))
+        try:
+            transcript, unplayed = self._hold_once(variant, judge)
+        except UsageError:
+            raise
+        except Misconfigured as error:
+            return self._outcome(variant, [_broken(error)], None, ())
+        return self._outcome(variant, judge.conversation(transcript), transcript, unplayed)
+
+    def not_run(self, variant: Variant, verdict: Verdict, reason: str) -> Outcome:
+        """Return the outcome of a variant that pytest skipped, or that broke before it was held."""
+        check = CheckResult(CONVERSATION, verdict, (Finding("not_run", reason),))
+        return self._outcome(variant, [check], None, ())
+
+    def _hold_once(self, variant: Variant, judge: Judge | None) -> tuple[Transcript, list[str]]:
+        if not any(item.name == "same_as" for item in variant.expect):
+            return self._hold(variant, judge)
+        family = (variant.suite.path, variant.scenario.id)
+        if family != self._kept_of:
+            self._kept_of, self._kept = family, {}
+        if variant.id not in self._kept:
+            self._kept[variant.id] = self._hold(variant, judge)
+        return self._kept[variant.id]
+
+    def _hold(self, variant: Variant, judge: Judge | None) -> tuple[Transcript, list[str]]:
+        settings = self.settings
+        transport = self._live(variant) if settings.live else self._transport(variant)
+        seen = Transcript()
+
+        def end_turn(turn: Turn) -> bool:
+            seen.turns.append(turn)
+            return judge is None or worst(result.verdict for result in judge.turn(seen, turn)) is Verdict.PASSED
+
+        try:
+            transcript = hold(variant, transport, settings.root, settings.poll_seconds, end_turn if variant.stop_on_failure else never_stop)
+            transport.finish(transcript.crash is None and all(turn.outcome != "not_held" for turn in transcript.turns))
+        finally:
+            transport.close()
+        return transcript, list(transport.unplayed)
+
+    def _transport(self, variant: Variant) -> Transport:
+        settings = self.settings
+        return open_transport(
+            mode=settings.mode,
+            path=self.cassette(variant),
+            live=lambda: self._live(variant),
+            metadata=self._metadata(variant) if settings.mode != "none" else {},
+            hint=rerecord_command(variant.suite.label, variant.name),
+            secrets=settings.secrets,
+            label=variant.id,
+        )
+
+    def _metadata(self, variant: Variant) -> dict[str, Any]:
+        return {
+            "evalkit": __version__,
+            "recorded": timestamp(),
+            "endpoint": self.settings.base_url,
+            "model": variant.fields.get("model") or variant.fields.get("agent"),
+            "api_revision": _API_REVISION,
+            "suite": variant.suite.name,
+            "scenario": variant.name,
+            "suite_digest": f"sha256:{variant.suite.digest}",
+        }
+
+    def _live(self, variant: Variant) -> LiveTransport:
+        from evalkit.transports import LiveTransport
+
+        return LiveTransport(self.settings.base_url, self.settings.live_key(), timeout=variant.timeout)
+
+    def _sibling(self, variant: Variant, selector: Mapping[str, Any]) -> Transcript | None:
+        wanted = {**variant.settings, **selector}
+        family = self._families.get((variant.suite.path, variant.scenario.id), [])
+        found = next((other for other in family if other.settings == wanted and other.trial == variant.trial), None)
+        if found is None:
+            known = ", ".join(other.name for other in family)
+            raise LookupError(f"no variant of this scenario has {show(dict(selector))}; there are: {known}")
+        if found.id == variant.id:
+            return None
+        transcript, _ = self._hold_once(found, None)
+        if isinstance(transcript.crash, CassetteMiss):
+            raise LookupError(f"{found.name} cannot be replayed: {transcript.crash}")
+        return transcript
+
+    def _outcome(self, variant: Variant, checks: list[CheckResult], transcript: Transcript | None, unplayed: Sequence[str]) -> Outcome:
+        verdict = worst(check.verdict for check in checks if check.verdict is not Verdict.SKIPPED or len(checks) == 1)
+        who = Identity(
+            variant.id, variant.suite.name, variant.scenario.id, variant.title, variant.settings, variant.parts, variant.trial, variant.tags,
+            variant.suite.label, variant.line, None if self.settings.live else str(variant.cassette),
+        )  # fmt: skip
+        message = "" if verdict in (Verdict.PASSED, Verdict.SKIPPED) else explain(variant.id, f"{variant.suite.label}:{variant.line}", checks)
+        line = result_line(who, verdict, message, checks, transcript, unplayed)
+        return Outcome(verdict, message, line, tally(verdict, checks, transcript, unplayed))
+
+
+def _broken(error: Misconfigured) -> CheckResult:
+    first, _, rest = str(error).partition("\n")
+    return CheckResult(CONVERSATION, Verdict.ERRORED, (Finding("misconfigured", first, detail=rest),))

@@ -1,0 +1,76 @@
+"""What a session was asked to do: flags and environment, read once, values only."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from evalkit.errors import UsageError
+
+RecordMode = Literal["none", "once", "new_episodes", "all"]
+PUBLIC_ENDPOINT = "https://generativelanguage.googleapis.com"
+_KEY_NAMES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_NO_KEY = (
+    "no API key: set GEMINI_API_KEY (or GOOGLE_API_KEY) to reach the public endpoint, "
+    "or name another one, such as a local `evalkit serve`, with --evalkit-base-url"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of a session. ``root`` is the project's root; ``cassettes`` an absolute folder; ``key`` never shows in a repr."""
+
+    root: Path
+    cassettes: Path
+    mode: RecordMode = "none"
+    live: bool = False
+    base_url: str = PUBLIC_ENDPOINT
+    key: str | None = field(default=None, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def of(
+        cls, root: Path, cassettes: Path, mode: RecordMode, base_url: str | None, environment: Mapping[str, str], *, live: bool = False
+    ) -> Settings:
+        """Read the flags and the environment. Every key found in the environment counts as a secret, used or not."""
+        keys = tuple(environment[name] for name in _KEY_NAMES if environment.get(name))
+        chosen = base_url or environment.get("GOOGLE_GEMINI_BASE_URL") or PUBLIC_ENDPOINT
+        return cls(root, cassettes, mode, live, chosen, keys[0] if keys else None, keys)
+
+    @property
+    def may_record(self) -> bool:
+        """Whether a request may reach the network at all."""
+        return self.live or self.mode != "none"
+
+    @property
+    def local(self) -> bool:
+        """Whether the endpoint is on this machine."""
+        return (urlsplit(self.base_url).hostname or "") in _LOOPBACK
+
+    @property
+    def public(self) -> bool:
+        """Whether the endpoint is the public one."""
+        return urlsplit(self.base_url).hostname == urlsplit(PUBLIC_ENDPOINT).hostname
+
+    def live_key(self) -> str:
+        """Return the key to send. Raises UsageError where the public endpoint is asked for without one."""
+        if self.key:
+            return self.key
+        if self.public:
+            raise UsageError(_NO_KEY)
+        return "no-key"
+
+    @property
+    def poll_seconds(self) -> float:
+        """Pause between polls of a background run: the guide's five seconds, hardly any on this machine."""
+        return 0.05 if self.local else 5.0
+
+
+def rerecord_command(path: str, name: str) -> str:
+    """Return the command that re-records one variant, ready for a shell."""
+    return f"pytest {shlex.quote(f'{path}::{name}')} --evalkit-record all"

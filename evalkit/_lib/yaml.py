@@ -4,7 +4,8 @@ PyYAML's own loaders follow YAML 1.1 (``no`` is false, ``1:30`` is 90) and build
 that libyaml's C parser gives are folded straight into values: half the time, the core schema of YAML 1.2.2 (chapter 10.3),
 duplicate keys refused (chapter 3.2.1.3), no tag but the core ones and ``!!binary``, so no file can make an object or run code.
 
-``load`` gives values only. ``locate`` parses again and gives the position of every key and value: called when an error must be shown.
+``load`` gives values only, ``load_lines`` also the lines on which list items start, at next to no cost. ``locate`` parses again and gives
+the position of every key and value: called when an error must be shown.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import yaml
 from yaml.events import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent, SequenceStartEvent
 
 # A wheel of PyYAML has libyaml in it; a source build may lack it, and then the same events come from Python, slower.
-_PARSER: Any = yaml.cyaml.CParser if yaml.__with_libyaml__ else yaml.SafeLoader
+_PARSER: Any = yaml.cyaml.CParser if yaml.__with_libyaml__ else yaml.SafeLoader  # type: ignore[attr-defined]
 _INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 _CONSTANTS: dict[str, Any] = {
@@ -33,13 +34,18 @@ _MAX_NODES_FROM_ALIASES = 100_000
 
 
 class YamlError(ValueError):
-    """Text that is not YAML, or YAML that is refused; ``line`` and ``column`` count from 1."""
+    """Text that is not YAML, or YAML that is refused; ``line`` and ``column`` count from 1.
 
-    def __init__(self, message: str, line: int, column: int) -> None:
+    ``context`` is libyaml's word on what it was reading (``while parsing a flow sequence``), ``started`` where that began.
+    """
+
+    def __init__(self, message: str, line: int, column: int, context: str = "", started: tuple[int, int] | None = None) -> None:
         super().__init__(f"{message} (line {line}, column {column})")
         self.message = message
         self.line = line
         self.column = column
+        self.context = context
+        self.started = started
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,25 @@ def load(text: str) -> Any:
     An empty document is None. Raises YamlError: not YAML, a duplicate key, an unknown tag or alias, a second document.
     """
     return _Fold(text, None).value
+
+
+class Lines:
+    """The lines of list items, counted from 1, of one loaded document."""
+
+    def __init__(self, value: Any, lines: dict[int, list[int]]) -> None:
+        self._held = value  # keeps every list alive, so that no id is used twice
+        self._lines = lines
+
+    def of(self, items: list[Any]) -> list[int]:
+        """Return the line of each item of a list that came from the document itself (the very object); none for any other."""
+        return self._lines.get(id(items), [])
+
+
+def load_lines(text: str) -> tuple[Any, Lines]:
+    """Parse as :func:`load` does, and tell on which line each list item starts."""
+    lines: dict[int, list[int]] = {}
+    value = _Fold(text, None, lines).value
+    return value, Lines(value, lines)
 
 
 def locate(text: str) -> dict[tuple[str | int, ...], Position]:
@@ -96,15 +121,28 @@ def _tagged(event: Any) -> Any:
     raise _refuse(event, f"the tag {event.tag!r} is not allowed")
 
 
+def _check_tag(event: Any, name: str) -> None:
+    if event.tag not in (None, "!", f"tag:yaml.org,2002:{name}"):
+        raise _refuse(event, f"the tag {event.tag!r} is not allowed")
+
+
 def _refuse(event: Any, message: str) -> YamlError:
     return YamlError(message, event.start_mark.line + 1, event.start_mark.column + 1)
+
+
+def _place(text: str, index: int) -> tuple[int, int]:
+    before = text[:index]
+    return before.count("\n") + 1, index - before.rfind("\n")
 
 
 class _Fold:
     """Folds the events of one document into a value; with ``positions`` it notes where everything stands."""
 
-    def __init__(self, text: str, positions: dict[tuple[str | int, ...], Position] | None) -> None:
+    def __init__(
+        self, text: str, positions: dict[tuple[str | int, ...], Position] | None, lines: dict[int, list[int]] | None = None
+    ) -> None:
         self._positions = positions
+        self._lines = lines
         self._anchors: dict[str, Any] = {}
         self._aliased = 0
         try:
@@ -113,14 +151,14 @@ class _Fold:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            raise YamlError(error.problem or error.context or "not YAML", line, column) from error
+            began = error.context_mark
+            started = (began.line + 1, began.column + 1) if began else None
+            raise YamlError(error.problem or error.context or "not YAML", line, column, error.context or "", started) from error
         except yaml.reader.ReaderError as error:
-            before = text[: error.position]
             code = error.character if isinstance(error.character, int) else ord(error.character[:1] or "?")
-            raise YamlError(f"a character that YAML does not allow: U+{code:04X}", before.count("\n") + 1, len(before) - before.rfind("\n")) from error
+            raise YamlError(f"a character that YAML does not allow: U+{code:04X}", *_place(text, error.position)) from error
         except UnicodeEncodeError as error:
-            before = text[: error.start]
-            raise YamlError("a lone surrogate, which YAML does not allow", before.count("\n") + 1, error.start - before.rfind("\n")) from error
+            raise YamlError("a lone surrogate, which YAML does not allow", *_place(text, error.start)) from error
 
     def _document(self) -> Any:
         get = self._parser.get_event
@@ -144,18 +182,28 @@ class _Fold:
             if event.tag is not None:
                 value = _tagged(event)
             elif event.implicit[0]:
-                value = scalar(value)
+                try:
+                    value = scalar(value)
+                except ValueError as error:  # Python reads no integer of more than 4,300 digits
+                    raise _refuse(event, "a number with too many digits") from error
         elif kind is MappingStartEvent:
             value = {}
+            _check_tag(event, "map")
             if depth > _MAX_DEPTH:
                 raise _refuse(event, f"nested more than {_MAX_DEPTH} deep")
             self._mapping(value, path, depth + 1)
         elif kind is SequenceStartEvent:
             value = []
+            _check_tag(event, "seq")
             if depth > _MAX_DEPTH:
                 raise _refuse(event, f"nested more than {_MAX_DEPTH} deep")
             get = self._parser.get_event
+            lines: list[int] | None = None
+            if self._lines is not None:
+                lines = self._lines[id(value)] = []
             while type(item := get()) is not SequenceEndEvent:
+                if lines is not None:
+                    lines.append(item.start_mark.line + 1)
                 value.append(self._node(item, (*path, len(value)) if self._positions is not None else path, depth + 1))
         else:
             return self._alias(event)
@@ -167,13 +215,13 @@ class _Fold:
         while type(event := get()) is not MappingEndEvent:
             key: Any = None
             if type(event) is ScalarEvent:
-                key = event.value if event.tag is None and not event.implicit[0] else (_tagged(event) if event.tag else scalar(event.value))
+                key = _tagged(event) if event.tag else event.value  # a plain key is a word, whatever it looks like
             elif type(event) is AliasEvent:
                 key = self._alias(event)
             if not isinstance(key, str):
-                key = event.value if type(event) is ScalarEvent else key
-                if not isinstance(key, str):
+                if type(event) is not ScalarEvent:
                     raise _refuse(event, "a key that is not a plain word")
+                key = event.value
             if key in value:
                 raise _refuse(event, f"duplicate key {key!r}")
             below = path

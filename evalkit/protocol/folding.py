@@ -1,0 +1,291 @@
+"""Folding deltas into a step: a table from delta type to fold, and the step under construction it works on.
+
+Source: protocol section 6 (table of delta types) and section 11. A fold changes the draft and returns None, or says in a few words why the
+delta does not fit the step; it never raises and never changes the event it reads. Text, arguments and audio gather in lists and are joined
+once, so that a long answer costs what it weighs. The order of events is not looked at here: that is ``stream_states``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Any
+
+from evalkit._lib.json import kind as json_kind
+from evalkit._lib.json import loads
+from evalkit._lib.text import shorten
+from evalkit.protocol.steps import CALL_OF, RESULT_OF
+
+JSON = Any
+Fold = Callable[["Draft", dict[str, JSON]], "str | None"]
+
+
+class Draft:
+    """One step of a stream while it comes in: the step of ``step.start`` (copied), and what deltas add to it.
+
+    ``state`` is the step machine's, ``seen`` the number of the last event that touched the step.
+    """
+
+    __slots__ = ("arguments", "audio", "explicit", "seen", "state", "step", "text")
+
+    def __init__(self, step: dict[str, JSON], seen: int) -> None:
+        self.step = step.copy()
+        self.state = "open"
+        self.seen = seen
+        self.text: list[str] = []
+        self.arguments: list[str] | None = None
+        self.audio: list[str] = []
+        self.explicit = False
+        for key in ("content", "summary"):
+            if type(items := step.get(key)) is list:
+                self.step[key] = [item.copy() if type(item) is dict else item for item in items]
+
+    def content(self) -> list[JSON]:
+        """Return the step's ``content``, made if need be."""
+        content = self.step.get("content")
+        if type(content) is not list:
+            content = self.step["content"] = [{"type": "text", "text": content}] if isinstance(content, str) else []
+        return content
+
+    def settle(self) -> None:
+        """Put gathered text and audio into the last content block."""
+        if self.text:
+            block = self.step["content"][-1]
+            held = block.get("text")
+            block["text"] = (held if isinstance(held, str) else "") + "".join(self.text)
+            self.text = []
+        if self.audio:
+            block = self.step["content"][-1]
+            block["data"] = _joined_base64(self.audio)
+            self.audio = []
+
+    def finish(self) -> tuple[dict[str, JSON], str | None, str]:
+        """Return the step, and a problem code with its detail where the arguments are not what they should be.
+
+        Arguments that are not JSON stay the text they came as. An empty ``signature`` of ``step.start`` that no delta filled is dropped,
+        except on a thought: the same step in a plain answer has none (protocol section 11).
+        """
+        if self.text or self.audio:
+            self.settle()
+        step = self.step
+        if step.get("signature") == "" and not self.explicit and step.get("type") != "thought":
+            del step["signature"]
+        if self.arguments is None:
+            return step, None, ""
+        text = "".join(self.arguments)
+        if not text.strip():
+            step["arguments"] = {}
+            return step, None, ""
+        try:
+            value = step["arguments"] = loads(text)
+        except (ValueError, RecursionError):
+            step["arguments"] = text
+            return step, "arguments_not_json", shorten(text, 60)
+        return (step, None, "") if type(value) is dict else (step, "arguments_not_object", json_kind(value))
+
+
+def fold(draft: Draft, delta: dict[str, JSON]) -> tuple[str, str] | None:
+    """Fold one delta into its step; return a problem code and its detail where it does not fit.
+
+    A delta without type is read by its field, as the service's own examples ask. An unknown type is folded like a typed call or result
+    where it is the step's own type, and otherwise left alone: unknown is no problem.
+    """
+    kind = delta.get("type")
+    if not isinstance(kind, str):
+        kind = next((known for field, known in UNTYPED.items() if field in delta), None)
+        if kind is None:
+            return "delta_type_missing", ""
+    known = DELTAS.get(kind)
+    if known is None:
+        if kind == draft.step.get("type"):
+            _merge(draft, delta)
+        return None
+    complaint = known(draft, delta)
+    return None if complaint is None else ("delta_does_not_fit", complaint)
+
+
+def _text(draft: Draft, delta: dict[str, JSON]) -> str | None:
+    text = delta.get("text")
+    if draft.text and type(text) is str and len(delta) == 2:
+        draft.text.append(text)
+        return None
+    if complaint := _needs(draft, "text", _SPOKEN):
+        return complaint
+    if type(text) is not str:
+        return "text without a text"
+    if draft.audio:
+        draft.settle()
+    content = draft.content()
+    block = content[-1] if content else None
+    if type(block) is not dict or block.get("type") != "text":
+        block = {"type": "text", "text": ""}
+        content.append(block)
+    draft.text.append(text)
+    for key, value in delta.items():
+        if key == "annotations":
+            _annotate(block, value)
+        elif key not in _FRAME:
+            block[key] = value
+    return None
+
+
+def _annotations(draft: Draft, delta: dict[str, JSON]) -> str | None:
+    if complaint := _needs(draft, "text_annotation_delta", _SPOKEN):
+        return complaint
+    content = draft.content()
+    block = next((item for item in reversed(content) if type(item) is dict and item.get("type") == "text"), None)
+    if block is None:
+        draft.settle()
+        block = {"type": "text", "text": ""}
+        content.append(block)
+    return _annotate(block, delta.get("annotations"))
+
+
+def _annotate(block: dict[str, JSON], annotations: JSON) -> str | None:
+    if type(annotations) is not list:
+        return "annotations that are no list"
+    held = block.get("annotations")
+    block["annotations"] = [*held, *annotations] if type(held) is list else annotations.copy()
+    return None
+
+
+def _media(draft: Draft, delta: dict[str, JSON]) -> str | None:
+    if complaint := _needs(draft, str(delta.get("type")), _SPOKEN):
+        return complaint
+    draft.settle()
+    draft.content().append(delta.copy())
+    return None
+
+
+def _audio(draft: Draft, delta: dict[str, JSON]) -> str | None:
+    if complaint := _needs(draft, "audio", _SPOKEN):
+        return complaint
+    data = delta.get("data")
+    content = draft.content()
+    last = content[-1] if content else None
+    if draft.text or type(last) is not dict or last.get("type") != "audio" or not _continues(last, delta):
+        draft.settle()
+        content.append(delta.copy())
+        return None
+    if not draft.audio:
+        draft.audio.append(last["data"])
+    draft.audio.append(data)  # type: ignore[arg-type]
+    return None
+
+
+def _continues(block: dict[str, JSON], delta: dict[str, JSON]) -> bool:
+    return (
+        _is_base64(block.get("data"))
+        and _is_base64(delta.get("data"))
+        and all(block.get(key) == delta[key] for key in delta if key != "data")
+    )
+
+
+def _is_base64(value: JSON) -> bool:
+    if type(value) is not str or not value:
+        return False
+    try:
+        binascii.a2b_base64(value, strict_mode=True)
+    except ValueError:
+        return False
+    return True
+
+
+def _joined_base64(chunks: list[str]) -> str:
+    return base64.b64encode(b"".join(map(binascii.a2b_base64, chunks))).decode("ascii")
+
+
+def _summary(draft: Draft, delta: dict[str, JSON]) -> str | None:
+    if complaint := _needs(draft, "thought_summary", _THOUGHTFUL):
+        return complaint
+    content = delta.get("content")
+    if type(content) is not dict:
+        return "thought_summary without a content block"
+    summary = draft.step.get("summary")
+    if type(summary) is not list:
+        summary = draft.step["summary"] = []
+    summary.append(content)
+    return None
+
+
+def _signature(draft: Draft, delta: dict[str, JSON]) -> str | None:
+    signature = delta.get("signature")
+    if type(signature) is not str:
+        return "thought_signature without a signature"
+    _sign(draft, signature)
+    return None
+
+
+def _sign(draft: Draft, signature: JSON) -> None:
+    draft.explicit = True
+    if signature or not draft.step.get("signature"):
+        draft.step["signature"] = signature
+
+
+def _arguments(draft: Draft, delta: dict[str, JSON]) -> str | None:
+    step_type = draft.step.get("type")
+    if step_type in _NO_CALLS:
+        return f"arguments_delta in a {step_type} step"
+    arguments = delta.get("arguments")
+    if type(arguments) is dict:
+        _merge(draft, delta)
+        return "arguments_delta whose arguments are an object, not text"
+    if type(arguments) is not str:
+        return "arguments_delta without arguments"
+    if draft.arguments is None:
+        draft.arguments = []
+    draft.arguments.append(arguments)
+    return None
+
+
+def _typed(draft: Draft, delta: dict[str, JSON]) -> str | None:
+    if delta["type"] != draft.step.get("type"):
+        return f"{delta['type']} in a {draft.step.get('type')} step"
+    _merge(draft, delta)
+    return None
+
+
+def _merge(draft: Draft, delta: dict[str, JSON]) -> None:
+    step = draft.step
+    for key, value in delta.items():
+        if key == "type":
+            continue
+        if key == "signature":
+            _sign(draft, value)
+        elif key == "arguments" and type(value) is dict and type(held := step.get(key)) is dict:
+            step[key] = {**held, **value}
+        else:
+            step[key] = value
+
+
+def _needs(draft: Draft, delta: str, allowed: frozenset[str]) -> str | None:
+    step_type = draft.step.get("type")
+    if step_type in allowed or step_type not in _KNOWN:
+        return None
+    return f"{delta} in a {step_type} step"
+
+
+_FRAME = frozenset({"type", "text"})
+_SPOKEN = frozenset({"model_output", "user_input"})
+_THOUGHTFUL = frozenset({"thought"})
+_NO_CALLS = frozenset({"model_output", "user_input", "thought", *CALL_OF})
+_KNOWN = frozenset({*_SPOKEN, *_THOUGHTFUL, *CALL_OF, *RESULT_OF})
+
+UNTYPED: dict[str, str] = {"text": "text", "content": "thought_summary"}
+"""How to read a delta without type: by the first of these fields it has (protocol section 6)."""
+
+DELTAS: dict[str, Fold] = {
+    "text": _text,
+    "text_annotation_delta": _annotations,
+    "text_annotation": _annotations,
+    "image": _media,
+    "video": _media,
+    "document": _media,
+    "audio": _audio,
+    "thought_summary": _summary,
+    "thought_signature": _signature,
+    "arguments_delta": _arguments,
+    **dict.fromkeys((*RESULT_OF, *CALL_OF), _typed),
+}
+"""Every known delta type and its fold."""

@@ -1,0 +1,80 @@
+"""Text made safe for people; files written whole or not at all; the registry; the clock."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from evalkit._lib.clock import timestamp
+from evalkit._lib.files import inside, write_atomic
+from evalkit._lib.json import MISSING
+from evalkit._lib.registry import Registry
+from evalkit._lib.text import did_you_mean, plural, shorten, show, visible
+
+
+def test_visible_names_what_cannot_be_seen() -> None:
+    assert visible("a\u202eb\x1b[31m\x00\u200b\ud800") == "a<U+202E>b<U+001B>[31m<U+0000><U+200B><U+D800>"
+    assert visible("plain ä 漢\n\ttext") == "plain ä 漢\n\ttext"
+
+
+def test_shorten_keeps_both_ends() -> None:
+    assert shorten("x" * 200, 21) == "x" * 13 + "…" + "x" * 7
+    assert len(shorten("y" * 10_000, 80)) == 80
+    assert show("a" * 10) == '"aaaaaaaaaa"'
+    assert show(MISSING) == "(absent)"
+    assert show({"b": None}) == '{"b": null}'
+
+
+def test_small_words() -> None:
+    assert did_you_mean("step", ["steps", "status"]) == " (did you mean 'steps'?)"
+    assert did_you_mean("zebra", ["steps"]) == ""
+    assert (plural(1, "variant"), plural(2, "variant"), plural(0, "reply", "replies")) == ("1 variant", "2 variants", "0 replies")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file.txt"
+    write_atomic(path, "old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomic(path, "new")
+    assert path.read_text() == "old"
+    assert [item.name for item in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_rewrite_keeps_the_file_mode(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file.txt"
+    write_atomic(path, "a")
+    path.chmod(0o640)
+    write_atomic(path, b"b")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_inside_follows_links(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "link").symlink_to(tmp_path)
+    assert inside(root, root / "a" / ".." / "b")
+    assert not inside(root, root / ".." / "b")
+    assert not inside(root, root / "link" / "b")
+
+
+def test_registry_names_the_nearest_word_and_refuses_twins() -> None:
+    registry: Registry[int] = Registry("check", "evalkit.no-such-group")
+    registry.add("steps", 1)
+    registry.add("steps", 1)
+    assert list(registry) == ["steps"]
+    with pytest.raises(KeyError, match="did you mean 'steps'"):
+        registry.get("step")
+    with pytest.raises(ValueError, match="registered already"):
+        registry.add("steps", 2)
+
+
+def test_the_clock_can_be_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    assert timestamp() == "1970-01-01T00:00:00Z"

@@ -1,0 +1,109 @@
+"""What a session reads from flags and environment, and which python targets it will import."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evalkit.errors import TargetError, ToolCrashed, UsageError
+from evalkit.session.settings import PUBLIC_ENDPOINT, Settings, rerecord_command
+from evalkit.session.targets import call_tool, resolve
+
+
+def settings(url: str | None = None, **environment: str) -> Settings:
+    return Settings.of(Path("/p"), Path("/p/cassettes"), "once", url, environment)
+
+
+@pytest.mark.parametrize(
+    ("flag", "environment", "base_url"),
+    [
+        (None, {}, PUBLIC_ENDPOINT),
+        (None, {"GOOGLE_GEMINI_BASE_URL": "http://proxy:1"}, "http://proxy:1"),
+        ("http://flag:2", {"GOOGLE_GEMINI_BASE_URL": "http://proxy:1"}, "http://flag:2"),
+    ],
+)
+def test_the_endpoint(flag: str | None, environment: dict[str, str], base_url: str) -> None:
+    assert settings(flag, **environment).base_url == base_url
+
+
+def test_keys() -> None:
+    both = settings(GEMINI_API_KEY="one", GOOGLE_API_KEY="two")
+    assert (both.live_key(), both.secrets) == ("one", ("one", "two"))
+    assert "one" not in repr(both)
+    assert settings(GOOGLE_API_KEY="two").live_key() == "two"
+    assert settings("http://127.0.0.1:8787").live_key() == "no-key"
+    with pytest.raises(UsageError) as caught:
+        settings(GEMINI_API_KEY="").live_key()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "GEMINI_API_KEY" in message
+    assert "--evalkit-base-url" in message
+
+
+def test_polling_is_quick_on_this_machine_only() -> None:
+    assert settings("http://localhost:1").poll_seconds < 1
+    assert settings().poll_seconds == 5.0
+
+
+def test_the_command_can_be_pasted_into_a_shell() -> None:
+    assert rerecord_command("suites/a.yaml", "b[x-y]") == "pytest 'suites/a.yaml::b[x-y]' --evalkit-record all"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "project_tools.py").write_text(
+        "async def later(a): return {'a': a}\n"
+        "def plain(a, b=2): return a + b\n"
+        "def broken(a): raise RuntimeError('boom')\n"
+        "class Inner:\n    value = 7\n"
+    )
+    (tmp_path / "broken_module_of_test.py").write_text("1 / 0\n")
+    yield tmp_path
+    for name in ("project_tools", "broken_module_of_test"):
+        sys.modules.pop(name, None)
+
+
+def test_targets_of_the_project_and_of_packages(project: Path) -> None:
+    assert resolve("project_tools:Inner.value", project) == 7
+    assert resolve("jsonschema:validate", project).__name__ == "validate"
+    assert str(project) not in sys.path
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("os:system", "os is the standard library"),
+        ("subprocess:run", "subprocess is the standard library"),
+        ("no_colon", "not of the form package.module:name"),
+        ("project_tools:plane", "no 'plane' (did you mean 'plain'?)"),
+        ("no_such_module_anywhere:x", "no module 'no_such_module_anywhere' under"),
+        ("broken_module_of_test:x", "importing broken_module_of_test failed: ZeroDivisionError"),
+    ],
+)
+def test_targets_that_are_refused(project: Path, target: str, message: str) -> None:
+    with pytest.raises(TargetError) as caught:
+        resolve(target, project)
+    assert message in str(caught.value)
+
+
+def test_a_module_outside_the_project_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "stray_module_of_test.py").write_text("x = 1\n")
+    (tmp_path / "project").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
+    with pytest.raises(TargetError, match="lies outside the project"):
+        resolve("stray_module_of_test:x", tmp_path / "project")
+
+
+def test_tools_are_called_with_the_calls_arguments(project: Path) -> None:
+    assert call_tool("project_tools:plain", {"a": 1}, project) == 3
+    assert call_tool("project_tools:later", {"a": 1}, project) == {"a": 1}
+    with pytest.raises(ToolCrashed, match="project_tools:broken raised RuntimeError: boom"):
+        call_tool("project_tools:broken", {"a": 1}, project)
+    with pytest.raises(ToolCrashed, match="TypeError"):
+        call_tool("project_tools:plain", {"wrong": 1}, project)
+    with pytest.raises(TargetError, match="not callable"):
+        call_tool("project_tools:Inner.value", {}, project)

@@ -130,7 +130,7 @@ class Assembler:
             if problem is not None and draft.state == "stopped":
                 self.complain(problem, draft.seen, index=index, detail=detail)
             elif code := STEP_END[draft.state]:
-                self.complain(code, last, index=index, detail=str(step.get("type")))
+                self.complain(code, last, index=index, detail=draft.kind or "no type")
         interaction = self._whole(steps, last)
         if len(problems) > 1:
             problems.sort(key=lambda problem: problem.event)
@@ -202,9 +202,11 @@ class Assembler:
         if type(steps) is list:
             self._final_steps = steps
         status = given.get("status")
+        if type(status) is not str:
+            return
         if status in RUNNING:
-            self.complain("status_running", number, detail=str(status))
-        elif self._announced is not None and status is not None and status != self._announced:
+            self.complain("status_running", number, detail=status)
+        elif self._announced is not None and status != self._announced:
             self.complain("status_conflict", number, detail=f"{self._announced} was announced, {status} is final")
 
     def _failed(self, event: dict[str, JSON], number: int) -> None:

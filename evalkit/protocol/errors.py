@@ -12,8 +12,6 @@ Nothing here decides whether to retry, raises, or shortens for a terminal: that 
 from __future__ import annotations
 
 import re
-from html import unescape
-from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import loads
@@ -82,12 +80,16 @@ def _message(error: dict[str, JSON], status: int) -> str:
 
 def _plain(status: int, text: str) -> str:
     if _LOOKS_LIKE_HTML.match(text):
+        from html import unescape
+
         title = _TITLE.search(text)
         text = unescape(_TAGS.sub(" ", title[2] if title else text))
     return shorten(" ".join(text.split()), 200) or _reason(status)
 
 
 def _reason(status: int) -> str:
+    from http import HTTPStatus
+
     try:
         return f"HTTP {status} {HTTPStatus(status).phrase}"
     except ValueError:

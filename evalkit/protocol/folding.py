@@ -24,12 +24,15 @@ Fold = Callable[["Draft", dict[str, JSON]], "str | None"]
 class Draft:
     """One step of a stream while it comes in: the step of ``step.start`` (copied), and what deltas add to it.
 
-    ``state`` is the step machine's, ``seen`` the number of the last event that touched the step.
+    ``kind`` is the step's type (``""`` where it has none), ``state`` the step machine's, ``seen`` the number of the last event that
+    touched the step.
     """
 
-    __slots__ = ("arguments", "audio", "explicit", "seen", "state", "step", "text")
+    __slots__ = ("arguments", "audio", "explicit", "kind", "seen", "state", "step", "text")
 
     def __init__(self, step: dict[str, JSON], seen: int) -> None:
+        kind = step.get("type")
+        self.kind = kind if isinstance(kind, str) else ""
         self.step = step.copy()
         self.state = "open"
         self.seen = seen
@@ -63,13 +66,13 @@ class Draft:
     def finish(self) -> tuple[dict[str, JSON], str | None, str]:
         """Return the step, and a problem code with its detail where the arguments are not what they should be.
 
-        Arguments that are not JSON stay the text they came as. An empty ``signature`` of ``step.start`` that no delta filled is dropped,
-        except on a thought: the same step in a plain answer has none (protocol section 11).
+        Arguments that are not JSON stay the text they came as. An empty ``signature`` of ``step.start`` that no delta
+        filled is dropped from calls and results: the same step in a plain answer has none (protocol section 11).
         """
         if self.text or self.audio:
             self.settle()
         step = self.step
-        if step.get("signature") == "" and not self.explicit and step.get("type") != "thought":
+        if step.get("signature") == "" and not self.explicit and self.kind in _UNSIGNED:
             del step["signature"]
         if self.arguments is None:
             return step, None, ""
@@ -98,7 +101,7 @@ def fold(draft: Draft, delta: dict[str, JSON]) -> tuple[str, str] | None:
             return "delta_type_missing", ""
     known = DELTAS.get(kind)
     if known is None:
-        if kind == draft.step.get("type"):
+        if kind == draft.kind:
             _merge(draft, delta)
         return None
     complaint = known(draft, delta)
@@ -107,7 +110,7 @@ def fold(draft: Draft, delta: dict[str, JSON]) -> tuple[str, str] | None:
 
 def _text(draft: Draft, delta: dict[str, JSON]) -> str | None:
     text = delta.get("text")
-    if draft.text and type(text) is str and len(delta) == 2:
+    if draft.text and type(text) is str and len(delta) == 2 and "type" in delta:
         draft.text.append(text)
         return None
     if complaint := _needs(draft, "text", _SPOKEN):
@@ -164,7 +167,7 @@ def _audio(draft: Draft, delta: dict[str, JSON]) -> str | None:
     data = delta.get("data")
     content = draft.content()
     last = content[-1] if content else None
-    if draft.text or type(last) is not dict or last.get("type") != "audio" or not _continues(last, delta):
+    if draft.text or type(last) is not dict or last.get("type") != "audio" or not continues_audio(last, delta):
         draft.settle()
         content.append(delta.copy())
         return None
@@ -174,7 +177,8 @@ def _audio(draft: Draft, delta: dict[str, JSON]) -> str | None:
     return None
 
 
-def _continues(block: dict[str, JSON], delta: dict[str, JSON]) -> bool:
+def continues_audio(block: dict[str, JSON], delta: dict[str, JSON]) -> bool:
+    """Say whether an audio delta goes on where an audio block ends: both hold inline data, and nothing else about them differs."""
     return (
         _is_base64(block.get("data"))
         and _is_base64(delta.get("data"))
@@ -224,9 +228,8 @@ def _sign(draft: Draft, signature: JSON) -> None:
 
 
 def _arguments(draft: Draft, delta: dict[str, JSON]) -> str | None:
-    step_type = draft.step.get("type")
-    if step_type in _NO_CALLS:
-        return f"arguments_delta in a {step_type} step"
+    if draft.kind in _NO_CALLS:
+        return f"arguments_delta in a {draft.kind} step"
     arguments = delta.get("arguments")
     if type(arguments) is dict:
         _merge(draft, delta)
@@ -240,13 +243,14 @@ def _arguments(draft: Draft, delta: dict[str, JSON]) -> str | None:
 
 
 def _typed(draft: Draft, delta: dict[str, JSON]) -> str | None:
-    if delta["type"] != draft.step.get("type"):
-        return f"{delta['type']} in a {draft.step.get('type')} step"
+    if delta["type"] != draft.kind:
+        return f"{delta['type']} in a {draft.kind or 'typeless'} step"
     _merge(draft, delta)
     return None
 
 
 def _merge(draft: Draft, delta: dict[str, JSON]) -> None:
+    draft.settle()
     step = draft.step
     for key, value in delta.items():
         if key == "type":
@@ -260,16 +264,16 @@ def _merge(draft: Draft, delta: dict[str, JSON]) -> None:
 
 
 def _needs(draft: Draft, delta: str, allowed: frozenset[str]) -> str | None:
-    step_type = draft.step.get("type")
-    if step_type in allowed or step_type not in _KNOWN:
+    if draft.kind in allowed or draft.kind not in _KNOWN:
         return None
-    return f"{delta} in a {step_type} step"
+    return f"{delta} in a {draft.kind} step"
 
 
 _FRAME = frozenset({"type", "text"})
 _SPOKEN = frozenset({"model_output", "user_input"})
 _THOUGHTFUL = frozenset({"thought"})
 _NO_CALLS = frozenset({"model_output", "user_input", "thought", *CALL_OF})
+_UNSIGNED = frozenset({*CALL_OF, *RESULT_OF})
 _KNOWN = frozenset({*_SPOKEN, *_THOUGHTFUL, *CALL_OF, *RESULT_OF})
 
 UNTYPED: dict[str, str] = {"text": "text", "content": "thought_summary"}

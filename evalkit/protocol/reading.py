@@ -100,7 +100,8 @@ def function_calls(steps: Sequence[RawStep]) -> list[RawStep]:
 def strip_user_input(steps: Sequence[RawStep]) -> list[RawStep]:
     """Drop the client's own steps that a stored interaction's GET shows first, so that it compares with the POST's answer."""
     for index, step in enumerate(steps):
-        if step.get("type") not in CLIENT_STEPS:
+        kind = step.get("type")
+        if not isinstance(kind, str) or kind not in CLIENT_STEPS:
             return list(steps[index:])
     return []
 

@@ -5,7 +5,8 @@
 | held                                  | run        |                                                                 |
 | API error, an ``error`` check expects | run        |                                                                 |
 | API error, nothing expects it         | skipped    | ``conversation`` says ``api_error``: errored or failed, below   |
-| not held (miss, network, tool, rounds)| skipped    | ``conversation`` is errored and says why                        |
+| not held (miss, network, tool, rounds)| skipped    | ``conversation`` says why: errored, failed if the answer was to |
+|                                       |            | be quoted by a later turn and cannot be (not JSON)              |
 | not reached                           | skipped    |                                                                 |
 
 An unexpected API error is the model's or the request's fault (*failed*), unless its status says that the key, the quota or the service was
@@ -24,7 +25,7 @@ from evalkit.checks.base import View
 from evalkit.checks.defaults import defaults
 from evalkit.checks.running import run_check
 from evalkit.conversation import context
-from evalkit.errors import CassetteMiss, ConnectFailed, Disconnected, Misconfigured, SuiteErrors, TimedOut, ToolCrashed
+from evalkit.errors import CassetteMiss, ConnectFailed, Disconnected, Failed, Misconfigured, SuiteErrors, TimedOut, ToolCrashed
 from evalkit.session.targets import resolve
 from evalkit.transcript import Transcript, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
@@ -34,14 +35,15 @@ if TYPE_CHECKING:
 
 CONVERSATION = "conversation"
 _ERRORED_STATUSES = frozenset({401, 402, 403, 408, 429, 499})
-_CODES: tuple[tuple[type[Exception], str], ...] = (
-    (CassetteMiss, "cassette_miss"),
-    (TimedOut, "timed_out"),
-    (ConnectFailed, "connect_failed"),
-    (Disconnected, "disconnected"),
-    (ToolCrashed, "tool_crashed"),
-    (Misconfigured, "misconfigured"),
-    (Exception, "crashed"),
+_FAULTS: tuple[tuple[type[Exception], str, Verdict], ...] = (
+    (CassetteMiss, "cassette_miss", Verdict.ERRORED),
+    (TimedOut, "timed_out", Verdict.ERRORED),
+    (ConnectFailed, "connect_failed", Verdict.ERRORED),
+    (Disconnected, "disconnected", Verdict.ERRORED),
+    (ToolCrashed, "tool_crashed", Verdict.ERRORED),
+    (Misconfigured, "misconfigured", Verdict.ERRORED),
+    (Failed, "answer_unusable", Verdict.FAILED),
+    (Exception, "crashed", Verdict.ERRORED),
 )
 Sibling = Callable[[Mapping[str, Any]], Transcript | None]
 
@@ -125,10 +127,10 @@ def _outcome_finding(transcript: Transcript, turn: Turn) -> tuple[Verdict, Findi
         message = f"the API answered {error.status} {error.code}: {show(error.message, 300)}"
         verdict = Verdict.ERRORED if error.status in _ERRORED_STATUSES or error.status >= 500 else Verdict.FAILED
         return verdict, Finding("api_error", message, where, got=error.to_json())
-    crash = transcript.crash
-    code = next((code for kind, code in _CODES if isinstance(crash, kind)), "not_held")
+    fault = next((fault for fault in _FAULTS if isinstance(transcript.crash, fault[0])), None)
+    code, verdict = (fault[1], fault[2]) if fault is not None else ("not_held", Verdict.ERRORED)
     first, _, rest = (turn.reason or "the turn could not be held").partition("\n")
-    return Verdict.ERRORED, Finding(code, first, where, detail=rest)
+    return verdict, Finding(code, first, where, detail=rest)
 
 
 def _undeclared_tools(variant: Variant, transcript: Transcript) -> list[CheckResult]:

@@ -1,1 +1,21 @@
-"""conversation."""
+"""The sans-IO conversation engine: a plan in, effects out, a transcript at the end."""
+
+from evalkit.conversation.driver import drive
+from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Pause, Send, ToolAnswer
+from evalkit.conversation.engine import converse
+from evalkit.conversation.plan import Plan, TurnSource, TurnView
+
+__all__ = [
+    "CallTool",
+    "Conversation",
+    "Effect",
+    "EndTurn",
+    "Pause",
+    "Plan",
+    "Send",
+    "ToolAnswer",
+    "TurnSource",
+    "TurnView",
+    "converse",
+    "drive",
+]

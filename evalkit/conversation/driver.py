@@ -1,0 +1,47 @@
+"""The synchronous driver: does what the engine asks, one effect after another.
+
+It holds no policy: what a tool is, how a request travels and whether a pause really waits is in the four functions given. Their
+EvalkitErrors are handed to the engine, which writes them into the transcript; any other exception is a bug and passes through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Send, ToolAnswer
+from evalkit.errors import EvalkitError
+from evalkit.transcript import JSON, Request, Response, Transcript, Turn
+
+
+def drive(
+    conversation: Conversation,
+    send: Callable[[Request], Response],
+    call_tool: Callable[[str, dict[str, JSON], str | None], ToolAnswer],
+    pause: Callable[[float], None],
+    end_turn: Callable[[Turn], bool],
+) -> Transcript:
+    """Drive a conversation to its end and return the transcript."""
+
+    def perform(effect: Effect) -> Any:
+        if isinstance(effect, Send):
+            return send(effect.request)
+        if isinstance(effect, CallTool):
+            return call_tool(effect.name, effect.arguments, effect.call_id)
+        if isinstance(effect, EndTurn):
+            return end_turn(effect.turn)
+        pause(effect.seconds)
+        return None
+
+    advance: Callable[[Any], Effect] = conversation.send
+    outcome: Any = None
+    while True:
+        try:
+            effect = advance(outcome)
+        except StopIteration as end:
+            transcript: Transcript = end.value
+            return transcript
+        try:
+            outcome, advance = perform(effect), conversation.send
+        except EvalkitError as error:
+            outcome, advance = error, conversation.throw

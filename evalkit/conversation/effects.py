@@ -1,0 +1,66 @@
+"""What the engine asks of the world: four effects, and nothing else.
+
+The engine is sans-IO. It yields one of these, whoever drives it does the deed and sends the result in, or throws the exception it met.
+An effect carries values only; nothing here may hold a transport, a clock or a tool.
+
+| effect | the driver sends in |
+|---|---|
+| ``Send`` | the ``Response`` |
+| ``Pause`` | nothing (``None``) |
+| ``CallTool`` | a ``ToolAnswer`` |
+| ``EndTurn`` | whether to go on with the next turn |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from evalkit.transcript import JSON, Request, Transcript, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this request; the answer is a ``Response``, an API's error answer included."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait before the next poll of a run in the background. A driver that replays does not wait."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallTool:
+    """Run a function the model called; the answer is a ``ToolAnswer``. ``call_id`` is None where the call had no id."""
+
+    name: str
+    arguments: dict[str, JSON]
+    call_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndTurn:
+    """A turn that was begun is over, whatever became of it; the answer says whether to go on.
+
+    A turn that was not held ends the conversation in any case. Turns that are not reached have no such effect.
+    """
+
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswer:
+    """What a function gave. ``declared`` is False where no function of that name was declared: the model is told so."""
+
+    result: JSON
+    is_error: bool = False
+    declared: bool = True
+
+
+Effect: TypeAlias = Send | Pause | CallTool | EndTurn
+Conversation: TypeAlias = Generator[Effect, Any, Transcript]

@@ -1,0 +1,387 @@
+"""What is sent when: both histories, tool loops, agents, continuation. Bodies are compared whole, key order included."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from evalkit.conversation import ToolAnswer
+from tests.conversation.scripted import MODEL, World, answer, call, interaction, plan, result, says, text, thought, user
+
+TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object"}}
+FIELDS = {"system_instruction": "Be short.", "tools": [TOOL], "generation_config": {"seed": 1}, "response_format": {"type": "text"}}
+
+
+def test_stateful_turns_carry_only_what_is_new() -> None:
+    world = World([says(text("Two."), id="v1_a"), says(text("Eight."), id="v1_b")])
+    transcript = world.hold(plan("I have 2 dogs.", "How many paws?"))
+    assert world.bodies == [
+        {"model": MODEL, "input": "I have 2 dogs."},
+        {"model": MODEL, "previous_interaction_id": "v1_a", "input": "How many paws?"},
+    ]
+    assert [(turn.outcome, turn.status, turn.text) for turn in transcript.turns] == [
+        ("held", "completed", "Two."),
+        ("held", "completed", "Eight."),
+    ]
+    assert [request.path for request in world.requests] == ["/v1beta/interactions"] * 2
+    assert world.ended == [1, 2]
+
+
+def test_stateless_history_is_the_received_objects_in_order() -> None:
+    first = [thought(), {**text("Two."), "x_unknown": None}, {"type": "brand_new_step", "deep": [{"a": 1.0}]}]
+    world = World([says(*first, id=None), says(text("Eight."), id="")])
+    transcript = world.hold(plan("I have 2 dogs.", "How many paws?", history="stateless"))
+    one, two = world.bodies
+    assert one == {"model": MODEL, "store": False, "input": [user("I have 2 dogs.")]}
+    assert two == {"model": MODEL, "store": False, "input": [user("I have 2 dogs."), *first, user("How many paws?")]}
+    received = transcript.turns[0].exchanges[0].interaction
+    assert received is not None
+    assert all(sent is got for sent, got in zip(two["input"][1:4], received["steps"], strict=True))
+    assert transcript.stateless
+
+
+def test_a_request_once_sent_does_not_grow_with_the_history() -> None:
+    world = World([says(text("a")), says(text("b"))])
+    transcript = world.hold(plan("one", "two", history="stateless"))
+    assert [len(exchange.request.body["input"]) for exchange in transcript.exchanges] == [1, 3]
+
+
+@pytest.mark.parametrize("history", ["stateful", "stateless"])
+def test_the_fields_go_with_every_post_in_the_guides_key_order(history: str) -> None:
+    world = World([says(call(), status="requires_action", id="v1_a"), says(text("22"), id="v1_b"), says(text("Bye"))], {"weather": "22"})
+    world.hold(plan("Weather?", "Bye", history=history, fields=FIELDS))
+    assert len(world.bodies) == 3
+    for body in world.bodies:
+        assert {key: body[key] for key in FIELDS} == FIELDS
+    state = {"stateful": [[], ["previous_interaction_id"], ["previous_interaction_id"]], "stateless": [["store"]] * 3}[history]
+    assert [list(body) for body in world.bodies] == [["model", *keys, "input", *FIELDS] for keys in state]
+
+
+def test_stateful_tool_loop_sends_the_results_alone() -> None:
+    world = World(
+        [says(thought(), call(), status="requires_action", id="v1_a"), says(text("22"), id="v1_b")], {"weather": {"t": "22", "u": "°C"}}
+    )
+    transcript = world.hold(plan("Weather?"))
+    sent = result('{"t": "22", "u": "°C"}')
+    assert world.bodies[1] == {"model": MODEL, "previous_interaction_id": "v1_a", "input": [sent]}
+    assert list(world.bodies[1]["input"][0]) == ["type", "name", "call_id", "result"]
+    (turn,) = transcript.turns
+    assert [(step.type, step.origin, step.exchange) for step in turn.steps] == [
+        ("thought", "model", 1),
+        ("function_call", "model", 1),
+        ("function_result", "client", 2),
+        ("model_output", "model", 2),
+    ]
+
+
+def test_parallel_calls_have_their_results_right_after_them() -> None:
+    calls = [thought(), call(call_id="a", city="London"), call(call_id="b", city="Paris"), thought("bGFzdA==")]
+    world = World([says(*calls, status="requires_action"), says(text("done"))], {"weather": lambda city: city})
+    transcript = world.hold(plan("Weather?", history="stateless"))
+    london, paris = result("London", call_id="a"), result("Paris", call_id="b")
+    assert world.bodies[1]["input"] == [user("Weather?"), calls[0], calls[1], london, calls[2], paris, calls[3]]
+    assert [step.raw for step in transcript.turns[0].steps] == [*world.bodies[1]["input"][1:], text("done")]
+    assert world.called == [("weather", {"city": "London"}, "a"), ("weather", {"city": "Paris"}, "b")]
+
+
+def test_stateful_parallel_results_go_in_the_order_of_the_calls() -> None:
+    world = World([says(call(call_id="b"), call(call_id="a"), status="requires_action"), says(text("done"))], {"weather": "x"})
+    world.hold(plan("Weather?"))
+    assert world.bodies[1]["input"] == [result("x", call_id="b"), result("x", call_id="a")]
+
+
+def test_several_rounds_build_one_history() -> None:
+    world = World(
+        [
+            says(call(call_id="a"), status="requires_action"),
+            says(call(call_id="b"), status="requires_action"),
+            says(text("end")),
+            says(text("bye")),
+        ],
+        {"weather": "x"},
+    )
+    world.hold(plan("Weather?", "Bye", history="stateless"))
+    history = [
+        user("Weather?"),
+        call(call_id="a"),
+        result("x", call_id="a"),
+        call(call_id="b"),
+        result("x", call_id="b"),
+        text("end"),
+        user("Bye"),
+    ]
+    assert [body["input"] for body in world.bodies] == [history[:1], history[:3], history[:5], history]
+
+
+def test_tool_rounds_used_up_is_told() -> None:
+    asking = [says(call(call_id=f"c{number}"), status="requires_action") for number in range(9)]
+    transcript = World(asking, {"weather": "x"}).hold(plan("Weather?", "More", max_tool_rounds=3))
+    first, second = transcript.turns
+    assert (first.outcome, len(first.exchanges)) == ("not_held", 4)
+    assert first.reason == "the model still calls functions after 3 rounds of results (max_tool_rounds: 3)"
+    assert first.steps[-1].type == "function_call"
+    assert (second.outcome, second.reason, second.user) == ("not_reached", "turn 1 was not held", [])
+    assert transcript.crash is None
+
+
+def test_an_undeclared_function_is_told_to_the_model_and_the_conversation_goes_on() -> None:
+    world = World([says(call("fly"), status="requires_action"), says(text("sorry"))])
+    transcript = world.hold(plan("Fly!"))
+    assert world.bodies[1]["input"] == [result("unknown function 'fly'", name="fly", is_error=True)]
+    assert transcript.turns[0].outcome == "held"
+
+
+CONTENT = [{"type": "image", "data": "aGk=", "mime_type": "image/png"}, {"type": "text", "text": "a picture"}]
+
+
+@pytest.mark.parametrize(
+    ("given", "wire"),
+    [
+        ({"a": [1, None]}, [{"type": "text", "text": '{"a": [1, null]}'}]),
+        ("plain", [{"type": "text", "text": "plain"}]),
+        ("", [{"type": "text", "text": ""}]),
+        (None, [{"type": "text", "text": "null"}]),
+        (22, [{"type": "text", "text": "22"}]),
+        ([], [{"type": "text", "text": "[]"}]),
+        ([{"type": "cat"}], [{"type": "text", "text": '[{"type": "cat"}]'}]),
+        ("\ud800", [{"type": "text", "text": "\ud800"}]),
+        (CONTENT, CONTENT),
+    ],
+)
+def test_wire_form_of_results(given: Any, wire: Any) -> None:
+    world = World([says(call(), status="requires_action"), says(text("ok"))], {"weather": ToolAnswer(given)})
+    world.hold(plan("Weather?"))
+    (sent,) = world.bodies[1]["input"]
+    assert sent["result"] == wire
+    assert "is_error" not in sent
+
+
+def test_a_tools_own_error_is_marked() -> None:
+    world = World([says(call(), status="requires_action"), says(text("ok"))], {"weather": ToolAnswer({"why": "no"}, is_error=True)})
+    world.hold(plan("Weather?"))
+    assert world.bodies[1]["input"] == [result('{"why": "no"}', is_error=True)]
+
+
+@pytest.mark.parametrize("missing", [{}, {"id": None}])
+def test_a_call_without_id_is_answered_without_one(missing: dict[str, Any]) -> None:
+    lone = {"type": "function_call", "name": "weather", "arguments": {}, **missing}
+    world = World([says(lone, lone, status="requires_action"), says(text("ok"))], {"weather": "x"})
+    world.hold(plan("Weather?", history="stateless"))
+    assert world.bodies[1]["input"] == [user("Weather?"), lone, result("x", call_id=None), lone, result("x", call_id=None)]
+    assert [called[2] for called in world.called] == [None, None]
+
+
+@pytest.mark.parametrize(("arguments", "kind"), [('{"city"', "string"), ([1], "array"), (3, "number")])
+def test_arguments_that_are_no_object_are_refused_without_calling(arguments: Any, kind: str) -> None:
+    world = World([says({**call(), "arguments": arguments}, status="requires_action"), says(text("ok"))], {"weather": "x"})
+    world.hold(plan("Weather?"))
+    assert world.called == []
+    assert world.bodies[1]["input"] == [result(f"the arguments are not an object but {kind}", is_error=True)]
+
+
+def test_absent_arguments_are_none_given() -> None:
+    bare = {"type": "function_call", "id": "call_1", "name": "weather"}
+    world = World([says(bare, status="requires_action"), says(text("ok"))], {"weather": "x"})
+    world.hold(plan("Weather?"))
+    assert world.called == [("weather", {}, "call_1")]
+
+
+@pytest.mark.parametrize("history", ["stateful", "stateless"])
+def test_a_completed_answer_that_repeats_a_call_does_not_run_it_again(history: str) -> None:
+    asked = call(city="London")
+    world = World([says(asked, status="requires_action"), says(asked, text("22")), says(text("bye"))], {"weather": "22"})
+    transcript = world.hold(plan("Weather?", "Bye", history=history))
+    assert len(world.called) == 1
+    assert [turn.text for turn in transcript.turns] == ["22", "bye"]
+    if history == "stateless":
+        assert world.bodies[2]["input"] == [user("Weather?"), asked, result("22"), asked, text("22"), user("Bye")]
+
+
+CALL, OTHER = call(city="London"), call(city="Paris")
+NO_ID, NO_ID_OTHER = call(call_id=None, city="London"), call(call_id=None, city="Paris")
+
+
+@pytest.mark.parametrize(
+    ("first", "status", "second", "calls"),
+    [
+        ([CALL], "completed", [CALL], 1),
+        ([CALL], "completed", [OTHER], 2),  # ids counted anew in each answer
+        ([CALL], "requires_action", [CALL, OTHER], 2),
+        ([CALL], "requires_action", [CALL], 2),  # the service says it waits
+        ([CALL], "failed", [OTHER], 1),
+        ([CALL], "incomplete", [OTHER], 1),
+        ([CALL], "a_status_of_tomorrow", [OTHER], 1),
+        ([CALL], None, [OTHER], 2),
+        ([NO_ID], "completed", [NO_ID], 1),
+        ([NO_ID], "completed", [NO_ID_OTHER], 2),
+        ([NO_ID], "requires_action", [NO_ID], 2),
+        ([CALL], "completed", [OTHER, result("there", call_id="call_1")], 1),  # came with its result
+    ],
+)
+def test_which_calls_wait(first: list[Any], status: Any, second: list[Any], calls: int) -> None:
+    world = World([says(*first, status="requires_action"), says(*second, status=status), says(text("end"))], {"weather": "x"})
+    world.hold(plan("Weather?", history="stateless"))
+    assert len(world.called) == calls
+
+
+def test_content_blocks_go_as_they_are_in_both_histories() -> None:
+    blocks = [{"type": "text", "text": "Compare."}, {"type": "image", "data": "aGk=", "mime_type": "image/jpeg"}]
+    for history, wire in (("stateful", blocks), ("stateless", [{"type": "user_input", "content": blocks}])):
+        world = World([says(text("ok"))])
+        transcript = world.hold(plan(blocks, history=history))
+        assert world.bodies[0]["input"] == wire
+        assert transcript.turns[0].user == blocks
+
+
+def test_a_turn_sees_the_earlier_ones() -> None:
+    world = World([says(text('{"age": 41}')), says(text("ok")), says(text("ok"))])
+    seen: list[Any] = []
+
+    def second(context: Any) -> str:
+        return f"{context['previous'].json['age'] + 1}"
+
+    def third(context: Any) -> str:
+        seen.extend(context["turns"])
+        return str(context["turns"][0].text)
+
+    world.hold(plan("one", second, third))
+    assert [body["input"] for body in world.bodies] == ["one", "42", '{"age": 41}']
+    assert [view.text for view in seen] == ['{"age": 41}', "ok"]
+
+
+def test_the_first_turn_has_no_previous() -> None:
+    World([says(text("ok"))]).hold(plan(lambda context: str(context["previous"]) + str(context["turns"])))
+
+
+def test_an_agent_stays_in_the_sandbox_it_was_given() -> None:
+    fields = {"agent": "antigravity", "environment": {"type": "remote", "sources": [{"type": "inline"}]}}
+    world = World([says(text("a"), environment_id="env_1"), says(text("b"))])
+    world.hold(plan("one", "two", fields=fields))
+    assert world.bodies[0]["environment"] == fields["environment"]
+    assert world.bodies[1] == {
+        "model": MODEL,
+        "agent": "antigravity",
+        "previous_interaction_id": "v1_one",
+        "input": "two",
+        "environment": "env_1",
+    }
+
+
+def test_an_environment_that_was_not_asked_for_is_not_sent() -> None:
+    world = World([says(text("a"), environment_id="env_1"), says(text("b"))])
+    world.hold(plan("one", "two"))
+    assert "environment" not in world.bodies[1]
+
+
+HOPS = [
+    interaction(thought(), text("Half"), status="requires_continuation", continuation_token="t1", id="v1_a"),
+    interaction(user("Go"), text(" and half"), status="requires_continuation", continuation_token="t2", id="v1_b"),
+    interaction(text(" and end."), id="v1_c"),
+]
+
+
+def test_continuation_stored_names_the_hop_and_sends_no_input() -> None:
+    world = World([*map(answer, HOPS), says(text("bye"))])
+    transcript = world.hold(plan("Go", "Bye", fields={"tools": [TOOL]}))
+    rest = {"tools": [TOOL]}
+    assert world.bodies == [
+        {"model": MODEL, "input": "Go", **rest},
+        {"model": MODEL, "previous_interaction_id": "v1_a", "continuation_token": "t1", **rest},
+        {"model": MODEL, "previous_interaction_id": "v1_b", "continuation_token": "t2", **rest},
+        {"model": MODEL, "previous_interaction_id": "v1_c", "input": "Bye", **rest},
+    ]
+    first = transcript.turns[0]
+    assert (first.text, first.status) == ("Half and half and end.", "completed")
+    assert [(step.type, step.exchange) for step in first.steps] == [
+        ("thought", 1),
+        ("model_output", 1),
+        ("model_output", 2),
+        ("model_output", 3),
+    ]
+
+
+def test_continuation_not_stored_sends_the_input_again() -> None:
+    world = World([*map(answer, HOPS), says(text("bye"))])
+    world.hold(plan("Go", "Bye", history="stateless"))
+    again = {"model": MODEL, "store": False, "input": [user("Go")]}
+    assert world.bodies[:3] == [again, {**again, "continuation_token": "t1"}, {**again, "continuation_token": "t2"}]
+    assert world.bodies[3]["input"] == [user("Go"), thought(), text("Half"), text(" and half"), text(" and end."), user("Bye")]
+
+
+def test_calls_of_continued_answers_are_run_once_all_hops_are_there() -> None:
+    world = World(
+        [
+            says(call(call_id="a"), status="requires_continuation", continuation_token="t"),
+            says(call(call_id="b"), status="requires_action"),
+            says(text("ok")),
+        ],
+        {"weather": "x"},
+    )
+    transcript = world.hold(plan("Go", history="stateless"))
+    assert [body["input"][1:] for body in world.bodies] == [
+        [],
+        [],
+        [call(call_id="a"), result("x", call_id="a"), call(call_id="b"), result("x", call_id="b")],
+    ]
+    assert [step.exchange for step in transcript.turns[0].steps] == [1, 3, 2, 3, 3]
+
+
+def test_the_same_token_twice_ends_the_turn() -> None:
+    world = World([answer(HOPS[0])] * 5)
+    (turn,) = world.hold(plan("Go")).turns
+    assert (turn.outcome, turn.reason, len(turn.exchanges)) == (
+        "not_held",
+        "the answer asks to be continued with a token that was used already",
+        2,
+    )
+
+
+def test_tokens_without_end_are_not_followed_for_ever() -> None:
+    world = World([answer({**HOPS[0], "continuation_token": f"t{number}"}) for number in range(9)])
+    (turn,) = world.hold(plan("Go", max_hops=4)).turns
+    assert (turn.outcome, turn.reason, len(turn.exchanges)) == ("not_held", "the answer still asks to be continued after 4 hops", 5)
+
+
+@pytest.mark.parametrize("options", [{"background": True}, {"fields": {"agent": "antigravity"}}])
+def test_agents_and_background_runs_are_not_continued(options: dict[str, Any]) -> None:
+    world = World([answer(HOPS[0])])
+    (turn,) = world.hold(plan("Go", **options)).turns
+    assert (turn.outcome, turn.status, len(turn.exchanges)) == ("held", "requires_continuation", 1)
+
+
+def test_a_request_field_goes_out_as_it_stands() -> None:
+    world = World([says(text("ok"), id="v1_a"), says(text("ok"))])
+    world.hold(plan("one", "two", fields={"store": True, "previous_interaction_id": "v1_zero", "input": "not mine", "x": None}))
+    assert world.bodies == [
+        {"model": MODEL, "previous_interaction_id": "v1_zero", "input": "one", "store": True, "x": None},
+        {"model": MODEL, "previous_interaction_id": "v1_a", "input": "two", "store": True, "x": None},
+    ]
+
+
+def test_without_an_id_a_stateful_conversation_ends_where_it_would_need_one() -> None:
+    world = World([says(text("ok"), id=None)])
+    first, second, third = world.hold(plan("one", "two", "three")).turns
+    assert first.outcome == "held"
+    assert (second.outcome, second.reason) == ("not_held", "the last answer has no id, so a stateful conversation cannot go on from it")
+    assert (second.user, second.exchanges) == ([{"type": "text", "text": "two"}], [])
+    assert third.outcome == "not_reached"
+
+
+@pytest.mark.parametrize(("version", "path"), [("v1", "/v1/interactions"), ("", "/interactions")])
+def test_api_versions(version: str, path: str) -> None:
+    world = World([says(text("ok"))])
+    world.hold(plan("one", api_version=version))
+    assert world.requests[0].path == path
+
+
+def test_the_transcript_knows_its_settings() -> None:
+    transcript = World([says(text("ok"))]).hold(plan("one", fields=FIELDS, settings={"case": "row1"}, stream=False))
+    assert transcript.settings == {"model": MODEL, **FIELDS, "history": "stateful", "stream": False, "background": False, "case": "row1"}
+
+
+def test_bodies_are_json() -> None:
+    world = World([says(call(), status="requires_action"), says(text("ok"))], {"weather": {"a": 1}})
+    world.hold(plan("one", history="stateless"))
+    assert json.loads(json.dumps(world.bodies)) == world.bodies

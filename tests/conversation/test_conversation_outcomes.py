@@ -1,0 +1,314 @@
+"""What becomes of a turn: API errors, answers that cannot be used, streams, background runs, exceptions thrown in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from evalkit.conversation import EndTurn, Send, ToolAnswer, converse
+from evalkit.errors import CassetteMiss, EvalkitError, Failed, SuiteErrors, TimedOut, ToolCrashed
+from evalkit.transcript import Response
+from tests.conversation.scripted import World, answer, call, interaction, plan, result, says, stream, streamed, text, thought, user
+
+HISTORIES = pytest.mark.parametrize("history", ["stateful", "stateless"])
+STREAMED = streamed(thought(), text("Eight."), id="v1_s")
+
+
+@pytest.mark.parametrize(
+    ("response", "code", "message"),
+    [
+        (answer({"error": {"code": "invalid_request", "message": "no"}}, status=400), "invalid_request", "no"),
+        (answer({"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT"}}, status=400), "400", "no"),
+        (answer("<html><title>Gone</title></html>", status=503, content_type="text/html"), "503", "Gone"),
+        (answer("", status=500), "500", "HTTP 500 Internal Server Error"),
+        (answer({"error": {"code": "safety", "message": "no"}}), "safety", "no"),
+        (stream({"event_type": "error", "error": {"code": "gateway_timeout", "message": "late"}}), "gateway_timeout", "late"),
+        (answer('{"error": {"code": "x", "message": "y"}}\n', content_type="text/event-stream"), "x", "y"),
+    ],
+)
+@HISTORIES
+def test_api_errors_are_outcomes(response: Response, code: str, message: str, history: str) -> None:
+    world = World([says(text("hi")), response])
+    transcript = world.hold(plan("one", "two", "three", history=history, stream=response.is_stream))
+    one, two, three = transcript.turns
+    assert (one.outcome, two.outcome, three.outcome) == ("held", "api_error", "not_reached")
+    assert two.error is not None
+    assert (two.error.status, two.error.code, two.error.message) == (response.status, code, message)
+    assert two.exchanges[0].error == two.error
+    assert (two.status, two.text, two.reason, transcript.crash) == (None, "", None, None)
+    assert world.ended == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        (
+            answer("<html>Hello</html>", content_type="text/html"),
+            "HTTP 200 with a body that is not JSON (text/html; Expecting value: line 1 column 1 (char 0)): <html>Hello</html>",
+        ),
+        (answer(" "), "HTTP 200 with an empty body"),
+        (answer('{"id": "v1', broken="connection reset"), "the answer broke off: connection reset"),
+        (answer([1]), "the answer is not an Interaction but JSON array: [1]"),
+        (answer("null"), "the answer is not an Interaction but JSON null: null"),
+        (answer({"status": "completed", "steps": "none"}), "the answer's steps are not a list but string"),
+        (says(text("a"), None), "step 2 of the answer is not an object but null"),  # type: ignore[arg-type]
+        (stream(*STREAMED[:4], done=False), "the stream broke off after 4 events: it ended without interaction.completed"),
+        (stream(*STREAMED[:3], done=False, broken="peer closed"), "the stream broke off after 3 events: peer closed"),
+        (stream(), "the stream broke off after 0 events: it ended without interaction.completed"),
+        (says(status="in_progress", id=None), "the answer is still in_progress and has no id to poll"),
+    ],
+)
+@HISTORIES
+def test_answers_that_cannot_be_used(response: Response, reason: str, history: str) -> None:
+    transcript = World([response]).hold(plan("one", "two", history=history, stream=response.is_stream))
+    one, two = transcript.turns
+    assert (one.outcome, one.reason, one.exchanges[0].failure or reason) == ("not_held", reason, reason)
+    assert two.outcome == "not_reached"
+    assert transcript.crash is None
+
+
+def test_a_body_nested_beyond_reading_is_an_answer_that_cannot_be_used() -> None:
+    (turn,) = World([answer("[" * 200_000)]).hold(plan("one")).turns
+    assert turn.outcome == "not_held"
+    assert "not JSON" in str(turn.reason)
+
+
+def test_what_came_before_a_break_is_kept() -> None:
+    (turn,) = World([stream(*STREAMED[:5], done=False)]).hold(plan("one", stream=True)).turns
+    assert [step.type for step in turn.steps] == ["thought", "model_output"]
+    assert (turn.outcome, turn.text, turn.status) == ("not_held", "Eight.", "in_progress")
+    assert "completed_missing" in {problem["code"] for problem in turn.exchanges[0].problems}
+
+
+@pytest.mark.parametrize(
+    "status", ["completed", "failed", "incomplete", "cancelled", "budget_exceeded", "requires_action", "of_tomorrow", None]
+)
+@HISTORIES
+def test_every_status_is_plain_and_the_conversation_goes_on(status: str | None, history: str) -> None:
+    transcript = World([says(text("hm"), status=status), says(text("ok"))]).hold(plan("one", "two", history=history))
+    assert [(turn.outcome, turn.status) for turn in transcript.turns] == [("held", status), ("held", "completed")]
+
+
+@HISTORIES
+def test_streams_are_assembled_and_their_steps_sent_again(history: str) -> None:
+    world = World([stream(*STREAMED), stream(*streamed(text("bye")))])
+    transcript = world.hold(plan("one", "two", history=history, stream=True))
+    assert [body["stream"] for body in world.bodies] == [True, True]
+    exchange = transcript.turns[0].exchanges[0]
+    assert exchange.events == STREAMED
+    assert exchange.interaction is not None
+    assert exchange.interaction["steps"] == [thought(), text("Eight.")]
+    assert transcript.turns[0].text == "Eight."
+    if history == "stateless":
+        assert world.bodies[1]["input"] == [user("one"), thought(), text("Eight."), user("two")]
+    else:
+        assert world.bodies[1]["previous_interaction_id"] == "v1_s"
+
+
+@pytest.mark.parametrize(
+    ("asked", "response", "code"),
+    [(True, says(text("ok")), "not_streamed"), (False, stream(*STREAMED), "streamed_unasked")],
+)
+def test_an_answer_of_the_other_kind_is_read_and_noted(asked: bool, response: Response, code: str) -> None:
+    (turn,) = World([response]).hold(plan("one", stream=asked)).turns
+    assert turn.outcome == "held"
+    assert [(problem["code"], problem["event"]) for problem in turn.exchanges[0].problems] == [(code, 0)]
+
+
+@pytest.mark.parametrize(("body", "outcome"), [(stream(*STREAMED).text, "held"), (says(text("ok")).text, "held"), ("<html>", "not_held")])
+def test_without_a_content_type_the_body_tells(body: str, outcome: str) -> None:
+    (turn,) = World([Response(200, {}, body)]).hold(plan("one", stream=True)).turns
+    assert turn.outcome == outcome
+
+
+def test_a_break_after_the_last_event_is_no_break() -> None:
+    (turn,) = World([stream(*STREAMED, done=False, broken="reset")]).hold(plan("one", stream=True)).turns
+    assert turn.outcome == "held"
+
+
+def running(status: str = "in_progress", **fields: Any) -> Response:
+    return answer(interaction(status=status, steps=None, **fields))
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "incomplete", "cancelled", "budget_exceeded", "requires_action", "of_tomorrow"])
+def test_background_polls_until_the_run_has_ended(status: str) -> None:
+    world = World([running(), running("queued"), running(), says(user("Go"), text("done"), status=status)])
+    (turn,) = world.hold(plan("Go", background=True, poll_seconds=3.5)).turns
+    assert world.bodies == [{"model": "gemini-3.5-flash", "input": "Go", "background": True}, None, None, None]
+    assert [(request.method, request.path, request.query) for request in world.requests[1:]] == [
+        ("GET", "/v1beta/interactions/v1_one", ())
+    ] * 3
+    assert world.pauses == [3.5, 3.5]
+    assert (turn.outcome, turn.status, turn.text) == ("held", status, "done")
+    assert [(step.type, step.exchange) for step in turn.steps] == [("model_output", 4)]
+
+
+def test_a_run_in_the_background_may_call_functions() -> None:
+    world = World(
+        [
+            running(),
+            says(user("Go"), call(), status="requires_action"),
+            running(id="v1_two"),
+            says(result("x"), text("ok"), id="v1_two"),
+            running(id="v"),
+        ],
+        {"weather": "x"},
+    )
+    turn, _ = world.hold(plan("Go", "More", background=True, max_polls=0 + 1)).turns
+    assert world.bodies[2] == {"model": "gemini-3.5-flash", "previous_interaction_id": "v1_one", "input": [result("x")], "background": True}
+    assert [step.type for step in turn.steps] == ["function_call", "function_result", "model_output"]
+    assert world.bodies[4]["previous_interaction_id"] == "v1_two"
+
+
+def test_a_run_that_never_ends_is_left() -> None:
+    (turn,) = World([running()] * 9).hold(plan("Go", background=True, max_polls=4)).turns
+    assert (turn.outcome, turn.reason, len(turn.exchanges)) == ("not_held", "the run had not ended after 4 polls", 5)
+
+
+def test_a_run_nobody_asked_to_be_in_the_background_is_polled_too() -> None:
+    (turn,) = World([running(), says(text("ok"))]).hold(plan("Go")).turns
+    assert (turn.outcome, turn.text) == ("held", "ok")
+
+
+def test_an_id_cannot_lead_a_poll_astray() -> None:
+    world = World([running(id="../x?y=1#z"), says(text("ok"))])
+    world.hold(plan("Go", background=True))
+    assert world.requests[1].path == "/v1beta/interactions/..%2Fx%3Fy%3D1%23z"
+
+
+@pytest.mark.parametrize("cut", [1, 2, 4])
+def test_a_broken_stream_does_not_end_a_run_in_the_background(cut: int) -> None:
+    world = World([stream(*STREAMED[:cut], done=False), says(user("Go"), thought(), text("Eight."), id="v1_s")])
+    (turn,) = world.hold(plan("Go", background=True, stream=True)).turns
+    assert world.requests[1].path.endswith("/v1_s")
+    assert (turn.outcome, turn.text) == ("held", "Eight.")
+    assert [step.exchange for step in turn.steps] == [2, 2]
+    assert turn.exchanges[0].failure
+
+
+def test_a_whole_stream_in_the_background_needs_no_poll() -> None:
+    world = World([stream(*STREAMED)])
+    (turn,) = world.hold(plan("Go", background=True, stream=True)).turns
+    assert (turn.outcome, len(world.requests)) == ("held", 1)
+
+
+def test_an_error_while_polling_is_an_api_error() -> None:
+    (turn,) = (
+        World([running(), answer({"error": {"code": "not_found", "message": "gone"}}, status=404)]).hold(plan("Go", background=True)).turns
+    )
+    assert turn.error is not None
+    assert (turn.outcome, turn.error.code) == ("api_error", "not_found")
+
+
+@pytest.mark.parametrize("error", [CassetteMiss("not recorded"), TimedOut("60 s are over")])
+def test_an_exception_at_a_request_breaks_the_conversation_off(error: EvalkitError) -> None:
+    world = World([says(text("hi")), error])
+    transcript = world.hold(plan("one", "two", "three"))
+    assert [(turn.outcome, turn.reason) for turn in transcript.turns] == [
+        ("held", None),
+        ("not_held", str(error)),
+        ("not_reached", "turn 2 was not held"),
+    ]
+    assert transcript.crash is error
+    assert transcript.turns[1].exchanges[0].failure == str(error)
+    assert world.ended == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("tool", "told"),
+    [
+        (ToolCrashed("weather raised ZeroDivisionError"), "weather raised ZeroDivisionError"),
+        ({"when": object()}, "tool 'weather' gave a result that is not JSON: Object of type object is not JSON serializable"),
+        (ToolAnswer(float("nan")), "tool 'weather' gave a result that is not JSON"),
+    ],
+)
+def test_a_tool_that_crashed_breaks_the_conversation_off(tool: Any, told: str) -> None:
+    transcript = World([says(thought(), call(), status="requires_action")], {"weather": tool}).hold(plan("one"))
+    (turn,) = transcript.turns
+    assert str(turn.reason).startswith(told)
+    assert isinstance(transcript.crash, ToolCrashed)
+    assert [step.type for step in turn.steps] == ["thought", "function_call"]
+
+
+def test_an_exception_at_a_pause_breaks_the_conversation_off() -> None:
+    conversation = converse(plan("Go", background=True))
+    assert isinstance(next(conversation), Send)
+    conversation.send(running())
+    conversation.send(running())
+    ended = conversation.throw(TimedOut("no time left"))
+    assert isinstance(ended, EndTurn)
+    assert (ended.turn.outcome, ended.turn.reason) == ("not_held", "no time left")
+    with pytest.raises(StopIteration) as end:
+        conversation.send(True)
+    assert isinstance(end.value.value.crash, TimedOut)
+
+
+def broken_content(context: Any) -> str:
+    raise SuiteErrors([])
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "told"),
+    [
+        (broken_content, SuiteErrors, ""),
+        (
+            lambda context: context["previous"].json["a"],
+            Failed,
+            "the text of turn 1 is not JSON (Expecting value: line 1 column 1 (char 0)): hi",
+        ),
+    ],
+)
+def test_a_message_that_cannot_be_made_is_not_sent(content: Any, error: type[EvalkitError], told: str) -> None:
+    world = World([says(text("hi"))])
+    transcript = world.hold(plan("one", content))
+    turn = transcript.turns[1]
+    assert (turn.outcome, turn.reason, turn.exchanges) == ("not_held", told, [])
+    assert isinstance(transcript.crash, error)
+
+
+def test_a_turns_end_may_stop_the_conversation() -> None:
+    world = World([says(text("hi"))] * 3, go_on=lambda turn: turn.number < 2)
+    transcript = world.hold(plan("one", "two", "three"))
+    assert [(turn.outcome, turn.reason) for turn in transcript.turns] == [
+        ("held", None),
+        ("held", None),
+        ("not_reached", "stopped after turn 2"),
+    ]
+
+
+def test_an_exception_at_a_turns_end_stops_the_conversation_and_leaves_the_turn_held() -> None:
+    def crash(turn: Any) -> bool:
+        raise ToolCrashed("a check's tool")
+
+    transcript = World([says(text("hi"))], go_on=crash).hold(plan("one", "two"))
+    assert [turn.outcome for turn in transcript.turns] == ["held", "not_reached"]
+    assert isinstance(transcript.crash, ToolCrashed)
+
+
+def test_a_bug_is_not_swallowed() -> None:
+    def bug(**_: Any) -> Any:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        World([says(call(), status="requires_action")], {"weather": bug}).hold(plan("one"))
+
+
+def test_no_turns_no_effects() -> None:
+    world = World([])
+    assert world.hold(plan()).turns == []
+    assert world.requests == []
+
+
+@HISTORIES
+def test_the_text_is_the_last_answers(history: str) -> None:
+    world = World([says(text("Let me look."), call(), status="requires_action"), says(thought())], {"weather": "x"})
+    (turn,) = world.hold(plan("one", history=history)).turns
+    assert turn.text == ""
+    assert [step.type for step in turn.steps] == ["model_output", "function_call", "function_result", "thought"]
+
+
+def test_media_and_structured_output_come_through() -> None:
+    image = {"type": "model_output", "content": [{"type": "image", "data": "aGk=", "mime_type": "image/png"}]}
+    (turn,) = World([says(image)]).hold(plan("Draw.", fields={"response_format": {"type": "image"}})).turns
+    assert (turn.text, turn.steps[0].raw) == ("", image)

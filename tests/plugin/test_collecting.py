@@ -1,0 +1,90 @@
+"""Which files are suites, what their items are called, and where they say they stand."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.project import WEATHER, Project
+
+
+def test_ids_follow_the_variants(project: Project) -> None:
+    result = project.run("--collect-only", "-q")
+    result.stdout.fnmatch_lines(
+        [
+            "suites/weather.yaml::london[[]stateful[]]",
+            "suites/weather.yaml::london[[]stateless[]]",
+            "suites/weather.yaml::hello[[]stateful[]]",
+            "suites/weather.yaml::hello[[]stateless[]]",
+        ],
+        consecutive=True,
+    )
+
+
+def test_collecting_writes_nothing(project: Project) -> None:
+    project.run("--collect-only", "-q")
+    assert not (project.root / "reports").exists()
+    assert not (project.root / "cassettes").exists()
+
+
+def test_other_yaml_is_never_touched(project: Project) -> None:
+    (project.root / "config").mkdir()
+    (project.root / "config" / "app.yaml").write_text("a: [")
+    (project.root / "docker-compose.yml").write_text("services: {}")
+    result = project.run("--collect-only", "-q", ".")
+    result.assert_outcomes(errors=0)
+    result.stdout.no_fnmatch_line("*app.yaml*")
+    result.stdout.no_fnmatch_line("*docker-compose*")
+
+
+def test_eval_yaml_is_a_suite_wherever_it_lies(project: Project) -> None:
+    (project.root / "pkg").mkdir()
+    (project.root / "pkg" / "chat.eval.yaml").write_text(WEATHER.replace("suite: weather", "suite: chat"))
+    project.run("--collect-only", "-q", "pkg").stdout.fnmatch_lines(["pkg/chat.eval.yaml::london*"])
+
+
+def test_ini_option_names_the_folders(project: Project) -> None:
+    project.pytester.makeini("[pytest]\nevalkit_suites = checks more\n")
+    (project.root / "checks").mkdir()
+    (project.root / "checks" / "one.yaml").write_text(WEATHER)
+    result = project.run("--collect-only", "-q", ".")
+    result.stdout.fnmatch_lines(["checks/one.yaml::london*"])
+    result.stdout.no_fnmatch_line("suites/weather.yaml*")
+
+
+def test_a_file_can_be_named_by_itself(recorded: Project) -> None:
+    recorded.run("suites/weather.yaml::london[stateless]").assert_outcomes(passed=1)
+
+
+def test_report_line_is_the_scenarios(project: Project) -> None:
+    result = project.run("suites", "-rf", "--tb=line")
+    line = WEATHER.splitlines().index("  - id: london") + 1
+    assert next(item["line"] for item in project.results().values() if item["scenario"] == "london") == line
+    items, _ = project.pytester.inline_genitems("suites")
+    found = {item.name: item.reportinfo() for item in items}
+    assert found["london[stateful]"] == (project.root / "suites" / "weather.yaml", line - 1, "london[stateful]")
+    result.stdout.fnmatch_lines(["*::london[[]stateful[]]*"])
+
+
+def test_every_problem_of_a_suite_is_shown_once_and_without_a_traceback(project: Project) -> None:
+    text = WEATHER.replace("- status: completed", "- statos: completed").replace("tags: [smoke]", "tagz: [smoke]")
+    project.suite("weather", text)
+    result = project.run("suites")
+    result.assert_outcomes(errors=1)
+    output = result.stdout.str()
+    assert "suites/weather.yaml:17:5" in output
+    assert "did you mean 'tags'" in output
+    assert "did you mean 'status'" in output
+    assert "Traceback" not in output
+    assert ".py:" not in output
+
+
+def test_tags_are_marks_even_when_marks_are_strict(recorded: Project) -> None:
+    recorded.pytester.makeini("[pytest]\naddopts = --strict-markers\n")
+    recorded.run("suites", "-m", "smoke").assert_outcomes(passed=2, deselected=2)
+    recorded.run("suites", "-m", "slow-one").assert_outcomes(passed=2, deselected=2)
+
+
+@pytest.mark.parametrize("name", ["suites/weather.yaml", "suites"])
+def test_a_test_file_beside_the_suites_still_runs(recorded: Project, name: str) -> None:
+    (recorded.root / "suites" / "test_plain.py").write_text("def test_plain():\n    pass\n")
+    recorded.run(name, "suites/test_plain.py").assert_outcomes(passed=5)

@@ -1,0 +1,81 @@
+"""What the plugin must not do: import heavy rooms without a suite, open a socket on replay, break other sessions."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.plugin.project import Project
+
+HEAVY = ("httpx", "vcr", "yaml", "pydantic", "jinja2", "jsonschema", "rich", "click", "starlette", "evalkit.suite", "evalkit.session", "evalkit.results")
+
+
+def test_a_session_without_suites_imports_nothing_heavy(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        f"""
+        import sys
+
+        def test_nothing_heavy(request):
+            assert request.config.pluginmanager.has_plugin("evalkit")
+            assert [name for name in {HEAVY!r} if name in sys.modules] == []
+            assert not request.config.pluginmanager.has_plugin("evalkit-reporter")
+        """
+    )
+    environment = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "pytest", "-p", "evalkit.pytest_plugin", "-q"]
+    text = "import sys; sys.modules"  # a fresh process: this one has imported everything already
+    assert text
+    pytester.makeconftest("def pytest_configure(config):\n    plugin = config.pluginmanager\n    plugin.get_plugin('evalkit') or plugin.register(object(), 'evalkit')\n")
+    done = subprocess.run(command, cwd=pytester.path, env=environment, capture_output=True, text=True, check=False)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_replay_imports_neither_http_nor_recorder(recorded: Project) -> None:
+    (recorded.root / "test_after.py").write_text(
+        "import sys\n\ndef test_after():\n    assert [name for name in ('httpx', 'vcr', 'jsonschema', 'uvicorn', 'rich') if name in sys.modules] == []\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "evalkit.pytest_plugin", "-q", "suites", "test_after.py"]
+    environment = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, cwd=recorded.root, env=environment, capture_output=True, text=True, check=False)
+    assert "5 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_replay_opens_no_socket(recorded: Project) -> None:
+    recorded.pytester.makeconftest(
+        """
+        import socket
+        import pytest
+
+        @pytest.fixture(autouse=True, scope="session")
+        def nothing():
+            yield
+
+        def refuse(*args, **kwargs):
+            raise AssertionError("a socket was opened")
+
+        def pytest_collection_finish():
+            socket.socket.connect = refuse
+            socket.socket.__init__ = refuse
+            socket.create_connection = refuse
+            socket.getaddrinfo = refuse
+        """
+    )
+    result = recorded.pytester.runpytest_subprocess("suites", "-p", "no:xdist")
+    result.assert_outcomes(passed=4)
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare(1) here")
+def test_replay_without_any_network(recorded: Project) -> None:
+    if subprocess.run(["unshare", "-rn", "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("this machine lets nobody make a network namespace")
+    command = ["unshare", "-rn", sys.executable, "-m", "pytest", "suites"]
+    done = subprocess.run(command, cwd=recorded.root, capture_output=True, text=True, check=False)
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_plugin_can_be_switched_off(project: Project) -> None:
+    result = project.pytester.runpytest_subprocess("suites", "-p", "no:evalkit")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED

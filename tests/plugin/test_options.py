@@ -1,0 +1,144 @@
+"""The other options, one section each: cassettes, report, base URL, model, repeat, strict, live; and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.plugin.project import WEATHER, Project
+
+
+class TestCassettes:
+    def test_another_folder(self, project: Project) -> None:
+        project.record("--evalkit-cassettes", "tapes", "-k", "hello").assert_outcomes(passed=2, deselected=2)
+        assert (project.root / "tapes" / "weather" / "hello.stateful.yaml").exists()
+        assert not (project.root / "cassettes").exists()
+        project.run("suites", "--evalkit-cassettes", "tapes", "-k", "hello").assert_outcomes(passed=2, deselected=2)
+
+
+class TestReport:
+    def test_another_directory(self, recorded: Project) -> None:
+        result = recorded.run("suites", "--evalkit-report", "reports/mine")
+        result.stdout.fnmatch_lines(["report: reports/mine/index.html"])
+        names = {path.name for path in (recorded.root / "reports" / "mine").iterdir()}
+        assert names >= {"results.jsonl", "manifest.json", "index.html", "junit.xml"}
+
+    def test_a_folder_that_is_no_run_directory_is_not_written_into(self, recorded: Project) -> None:
+        (recorded.root / "src").mkdir()
+        (recorded.root / "src" / "index.html").write_text("mine")
+        result = recorded.run("suites", "--evalkit-report", "src")
+        assert result.ret != pytest.ExitCode.OK
+        assert "is no run directory" in result.stdout.str() + result.stderr.str()
+        assert "INTERNALERROR" not in result.stdout.str()
+        assert (recorded.root / "src" / "index.html").read_text() == "mine"
+        assert len(list((recorded.root / "src").iterdir())) == 1
+
+    def test_the_same_inputs_give_the_same_bytes(self, recorded: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+        recorded.run("suites")
+        first = {path.name: path.read_bytes() for path in (recorded.root / "reports/latest").iterdir()}
+        recorded.run("suites")
+        again = {path.name: path.read_bytes() for path in (recorded.root / "reports/latest").iterdir()}
+        assert first == again
+        assert len(first) >= 4
+
+
+class TestBaseUrl:
+    def test_from_the_environment(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", project.url + "/")
+        project.run("suites", "--evalkit-record", "once").assert_outcomes(passed=4)
+
+    def test_one_that_is_no_url(self, project: Project) -> None:
+        result = project.run("suites", "-k", "hello and stateful", "--evalkit-record", "once", "--evalkit-base-url", "localhost:80x")
+        assert result.ret != pytest.ExitCode.OK
+        assert "base" in result.stdout.str() + result.stderr.str()
+        assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+class TestModel:
+    def test_replaces_the_suites_model(self, project: Project) -> None:
+        project.record("--evalkit-model", "gemini-3.1-pro", "-k", "hello").assert_outcomes(passed=2, deselected=2)
+        assert {result["variant"]["model"] for result in project.results().values()} == {"gemini-3.1-pro"}
+
+    def test_several_make_variants(self, project: Project) -> None:
+        project.record("--evalkit-model", "gemini-3.5-flash", "--evalkit-model", "gemini-3.1-pro", "-k", "hello and stateful")
+        assert list(project.results()) == ["weather::hello[gemini-3.5-flash-stateful]", "weather::hello[gemini-3.1-pro-stateful]"]
+        assert project.cassettes() == ["weather/hello.gemini-3.1-pro.stateful.yaml", "weather/hello.gemini-3.5-flash.stateful.yaml"]
+
+
+class TestRepeat:
+    def test_trials_are_recordings_of_their_own(self, project: Project) -> None:
+        project.record("--evalkit-repeat", "2", "-k", "hello and stateful").assert_outcomes(passed=2, deselected=6)
+        assert list(project.results()) == ["weather::hello[stateful]", "weather::hello[stateful]#2"]
+        assert project.cassettes() == ["weather/hello.stateful.trial2.yaml", "weather/hello.stateful.yaml"]
+
+    @pytest.mark.parametrize("number", ["0", "-1", "x"])
+    def test_only_whole_numbers(self, project: Project, number: str) -> None:
+        result = project.run("suites", f"--evalkit-repeat={number}")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+class TestStrict:
+    def test_passes_when_everything_is_used(self, recorded: Project) -> None:
+        assert recorded.run("suites", "--evalkit-strict").ret == pytest.ExitCode.OK
+
+    def test_unplayed_recordings_fail(self, recorded: Project) -> None:
+        recorded.suite("weather", WEATHER.replace("tools: [get_current_temperature]\n    turns:", "tools: [get_current_temperature]\n    max_tool_rounds: 0\n    turns:"))
+        relaxed = recorded.run("suites", "-k", "london and stateful")
+        relaxed.stdout.fnmatch_lines(["1 recording left unplayed*", "  unplayed in suites/weather.yaml::london[[]stateful[]]"])
+        shorter = WEATHER.replace("        expect: [{text: patterns}]\n", "        expect: [{text: patterns}]\n")
+        recorded.suite("weather", shorter)
+        path = recorded.root / "cassettes" / "weather" / "hello.stateful.yaml"
+        text = path.read_text()
+        first = text.index("- request:")
+        last = text.index("metadata:") if text.index("metadata:") > first else len(text)
+        path.write_text(text[:last] + text[first:last] + text[last:])
+        assert recorded.run("suites").ret == pytest.ExitCode.OK
+        result = recorded.run("suites", "--evalkit-strict")
+        result.assert_outcomes(passed=4)
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.stdout.fnmatch_lines(["1 recording left unplayed*", "*failed by --evalkit-strict*"])
+
+    def test_cassettes_of_no_variant_fail(self, recorded: Project) -> None:
+        (recorded.root / "cassettes" / "weather" / "gone.yaml").write_text("version: 1\ninteractions: []\n")
+        assert recorded.run("suites").ret == pytest.ExitCode.OK
+        result = recorded.run("suites", "--evalkit-strict")
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.stdout.fnmatch_lines(["*1 cassette used by no variant", "  unused weather/gone.yaml"])
+
+
+class TestLive:
+    def test_reads_and_writes_no_cassette(self, project: Project) -> None:
+        project.run("suites", "--evalkit-live", "--evalkit-base-url", project.url).assert_outcomes(passed=4)
+        assert not (project.root / "cassettes").exists()
+        results = project.results().values()
+        assert {result["metrics"]["source"] for result in results} == {"live"}
+        assert {result["cassette"] for result in results} == {None}
+
+    def test_not_together_with_record(self, project: Project) -> None:
+        result = project.run("suites", "--evalkit-live", "--evalkit-record", "all")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["*--evalkit-live keeps no cassettes*"])
+
+
+def test_help_names_every_option(project: Project) -> None:
+    text = project.run("--help").stdout.str()
+    for option in ("record", "cassettes", "report", "base-url", "model", "repeat", "strict", "live"):
+        assert f"--evalkit-{option}" in text
+    assert "evalkit_suites" in text
+
+
+def test_results_and_manifest_follow_their_schemas(recorded: Project) -> None:
+    from importlib.resources import files
+
+    import jsonschema
+
+    schemas = files("evalkit.results") / "schemas"
+    recorded.run("suites")
+    for result in recorded.results().values():
+        jsonschema.validate(result, json.loads((schemas / "result.schema.json").read_text()))
+    manifest = recorded.manifest()
+    jsonschema.validate(manifest, json.loads((schemas / "manifest.schema.json").read_text()))
+    assert len(manifest["cassettes"]) == 4
+    assert all(entry["digest"] for entry in manifest["cassettes"])

@@ -1,0 +1,104 @@
+"""What pytest users rely on keeps working: -k, --lf, -x, -n, --junitxml, skipping from conftest, markers, exit codes."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.plugin.project import WEATHER, Project
+
+BROKEN = WEATHER.replace('text: {contains: "22"}', 'text: {contains: "thirty"}')
+
+
+def test_keyword(recorded: Project) -> None:
+    recorded.run("suites", "-k", "london and stateless").assert_outcomes(passed=1, deselected=3)
+    assert list(recorded.results()) == ["weather::london[stateless]"]
+    assert recorded.manifest()["totals"]["deselected"] == 3
+    assert recorded.manifest()["complete"] is True
+
+
+def test_last_failed(recorded: Project) -> None:
+    recorded.suite("weather", BROKEN)
+    recorded.run("suites").assert_outcomes(failed=2, passed=2)
+    recorded.run("suites", "--lf").assert_outcomes(failed=2)
+    recorded.suite("weather", WEATHER)
+    recorded.run("suites", "--lf").assert_outcomes(passed=2)
+
+
+def test_stop_at_first(recorded: Project) -> None:
+    recorded.suite("weather", BROKEN)
+    result = recorded.run("suites", "-x")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["4 variants: 0 passed, 1 failed, 0 errored, 0 skipped, 3 not run"])
+    assert recorded.manifest()["complete"] is False
+
+
+def test_a_failure_reads_like_one(recorded: Project) -> None:
+    recorded.suite("weather", BROKEN)
+    result = recorded.run("suites", "-k", "london and stateless")
+    line = WEATHER.splitlines().index('          - text: {contains: "22"}') + 1
+    result.stdout.fnmatch_lines(
+        [
+            "*weather::london[[]stateless[]]*(suites/weather.yaml:13)*",
+            "*text:*thirty*",
+            f"*turn 1*(suites/weather.yaml:{line})*",
+        ]
+    )
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_distributed(recorded: Project) -> None:
+    recorded.suite("weather", BROKEN)
+    alone = recorded.run("suites", "-p", "no:xdist")
+    alone.assert_outcomes(failed=2, passed=2)
+    lines = recorded.results()
+    result = recorded.pytester.runpytest_subprocess("suites", "-n", "2")
+    result.assert_outcomes(failed=2, passed=2)
+    result.stdout.fnmatch_lines(["4 variants: 2 passed, 2 failed, 0 errored, 0 skipped", "report: reports/latest/index.html"])
+    assert recorded.results() == lines
+    totals = recorded.manifest()["totals"]
+    assert (totals["collected"], totals["scored"]) == (4, 4)
+    assert recorded.manifest()["complete"] is True
+    assert len(recorded.manifest()["suites"]) == 1
+
+
+def test_junitxml_of_pytest(recorded: Project) -> None:
+    recorded.run("suites", "--junitxml=out.xml").assert_outcomes(passed=4)
+    cases = ElementTree.parse(recorded.root / "out.xml").findall(".//testcase")  # noqa: S314 - our own file
+    assert [case.get("name") for case in cases] == ["london[stateful]", "london[stateless]", "hello[stateful]", "hello[stateless]"]
+
+
+@pytest.mark.parametrize(("hook", "verdict", "outcome"), [("skip(reason='not today')", "skipped", {"skipped": 2, "passed": 2})])
+def test_conftest_may_skip_by_tag(recorded: Project, hook: str, verdict: str, outcome: dict[str, int]) -> None:
+    recorded.pytester.makeconftest(
+        f"""
+        import pytest
+
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                if item.get_closest_marker("smoke"):
+                    item.add_marker(pytest.mark.{hook})
+        """
+    )
+    recorded.run("suites").assert_outcomes(**outcome)
+    found = [result for result in recorded.results().values() if result["verdict"] == verdict]
+    assert len(found) == 2
+    assert "not today" in found[0]["checks"][0]["findings"][0]["message"]
+    assert recorded.manifest()["totals"]["scored"] == 2
+
+
+def test_an_errored_variant_is_an_error_not_a_failure(recorded: Project) -> None:
+    recorded.suite("weather", WEATHER.replace("in London?", "in Oslo?"))
+    result = recorded.run("suites", "-k", "london", "-v")
+    result.assert_outcomes(errors=2, deselected=2)
+    result.stdout.fnmatch_lines(["*london[[]stateful[]] ERROR*", "4 variants: 0 passed, 0 failed, 2 errored, 0 skipped, 2 deselected"])
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_setup_faults_have_a_result_too(recorded: Project) -> None:
+    recorded.pytester.makeconftest("def pytest_runtest_setup(item):\n    raise RuntimeError('no database')\n")
+    recorded.run("suites", "-k", "hello and stateful").assert_outcomes(errors=1, deselected=3)
+    (result,) = recorded.results().values()
+    assert result["verdict"] == "errored"
+    assert "no database" in result["message"]

@@ -93,7 +93,7 @@ class Assembler:
         self._drafts: dict[int, Draft] = {}
         self._last = 0
         self._problems: list[StreamProblem] = []
-        self._once: set[tuple[str, int]] = set()
+        self._once: set[tuple[str, int] | tuple[str, str, str]] = set()
         self._error: dict[str, JSON] | None = None
         self._announced: str | None = None
         self._usage: JSON = None
@@ -138,8 +138,9 @@ class Assembler:
 
     def complain(self, code: str, number: int, *, index: int = -1, event: str = "", detail: str = "") -> None:
         """Note a problem, once for each code and step: a step that is wrong in a hundred deltas is wrong once."""
-        if (code, index) not in self._once or index < 0:
-            self._once.add((code, index))
+        key = (code, index) if index >= 0 else (code, event, detail)
+        if key not in self._once:
+            self._once.add(key)
             message = PROBLEMS[code].format(event=event, index=index, detail=detail)
             self._problems.append(StreamProblem(code, message, number))
 

@@ -77,7 +77,7 @@ def _step_events(index: int, step: dict[str, JSON], words: int) -> Iterator[dict
 
 def _split_output(start: dict[str, JSON], words: int) -> Deltas:
     content = start.get("content")
-    if not _expressible(content):
+    if not isinstance(content, list) or not _expressible(content):
         return []
     del start["content"]
     deltas: Deltas = []
@@ -97,10 +97,8 @@ def _split_output(start: dict[str, JSON], words: int) -> Deltas:
 _STREAMED_APART = frozenset({"type", "text", "annotations"})
 
 
-def _expressible(content: JSON) -> bool:
-    """Say whether deltas rebuild a content list: known blocks only, and none that would run into the one before."""
-    if not isinstance(content, list) or not content:
-        return False
+def _expressible(content: list[JSON]) -> bool:
+    """Say whether deltas rebuild a content list: not empty, known blocks only, and none that would run into the one before."""
     before: dict[str, JSON] = {}
     for block in content:
         if not isinstance(block, dict):
@@ -112,7 +110,7 @@ def _expressible(content: JSON) -> bool:
         if not fits:
             return False
         before = block
-    return True
+    return bool(content)
 
 
 def _is_media(block: dict[str, JSON]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -56,7 +57,7 @@ class Draft:
         if self.text:
             block = self.step["content"][-1]
             held = block.get("text")
-            block["text"] = (held if isinstance(held, str) else "") + "".join(self.text)
+            block["text"] = (held if isinstance(held, str) else "") + _joined(self.text)
             self.text = []
         if self.audio:
             block = self.step["content"][-1]
@@ -76,7 +77,7 @@ class Draft:
             del step["signature"]
         if self.arguments is None:
             return step, None, ""
-        text = "".join(self.arguments)
+        text = _joined(self.arguments)
         if not text.strip():
             step["arguments"] = {}
             return step, None, ""
@@ -106,6 +107,17 @@ def fold(draft: Draft, delta: dict[str, JSON]) -> tuple[str, str] | None:
         return None
     complaint = known(draft, delta)
     return None if complaint is None else ("delta_does_not_fit", complaint)
+
+
+_SPLIT_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+
+
+def _joined(pieces: list[str]) -> str:
+    """Join text that may have been cut inside a surrogate pair, as services that count in UTF-16 do."""
+    text = "".join(pieces)
+    if text.isascii():
+        return text
+    return _SPLIT_PAIR.sub(lambda pair: pair.group().encode("utf-16-le", "surrogatepass").decode("utf-16-le"), text)
 
 
 def _text(draft: Draft, delta: dict[str, JSON]) -> str | None:

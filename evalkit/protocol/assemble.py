@@ -17,15 +17,15 @@ from typing import Any, NamedTuple
 from evalkit._lib.json import equal
 from evalkit._lib.json import kind as json_kind
 from evalkit._lib.text import shorten
+from evalkit.protocol.draft import Draft
 from evalkit.protocol.errors import error_of
-from evalkit.protocol.folding import Draft, fold
+from evalkit.protocol.folding import fold
 from evalkit.protocol.steps import RUNNING
 from evalkit.protocol.stream_states import (
     COMPLETED,
     CREATED,
     DELTA,
     ERROR,
-    PROBLEMS,
     START,
     STATUS,
     STEP,
@@ -33,24 +33,13 @@ from evalkit.protocol.stream_states import (
     STOP,
     STREAM,
     STREAM_END,
+    Problems,
+    StreamProblem,
 )
 
+__all__ = ["Assembled", "Assembler", "StreamProblem", "assemble"]
+
 JSON = Any
-
-
-class StreamProblem(NamedTuple):
-    """One thing wrong in a stream: a code of ``stream_states.PROBLEMS``, a sentence, and the number of the event that shows it.
-
-    Events count from 1; what only the end shows has the last event's number (0 in an empty stream).
-    """
-
-    code: str
-    message: str
-    event: int
-
-    def to_json(self) -> dict[str, JSON]:
-        """Return the problem as exchanges and result lines hold it."""
-        return {"code": self.code, "message": self.message, "event": self.event}
 
 
 class Assembled(NamedTuple):
@@ -92,8 +81,8 @@ class Assembler:
         self._interaction: dict[str, JSON] | None = None
         self._drafts: dict[int, Draft] = {}
         self._last = 0
-        self._problems: list[StreamProblem] = []
-        self._once: set[tuple[str, int] | tuple[str, str, str]] = set()
+        self._problems = Problems()
+        self.complain = self._problems.add
         self._error: dict[str, JSON] | None = None
         self._announced: str | None = None
         self._usage: JSON = None
@@ -118,7 +107,6 @@ class Assembler:
 
     def finish(self, last: int) -> Assembled:
         """Return the result; ``last`` is the number of the stream's last event."""
-        problems = self._problems
         code = STREAM_END[self._state]
         if code is not None:
             self.complain(code if last else "empty_stream", last)
@@ -132,17 +120,7 @@ class Assembler:
             elif code := STEP_END[draft.state]:
                 self.complain(code, last, index=index, detail=draft.kind or "no type")
         interaction = self._whole(steps, last)
-        if len(problems) > 1:
-            problems.sort(key=lambda problem: problem.event)
-        return Assembled(interaction, problems, self._error, self._state == "completed")
-
-    def complain(self, code: str, number: int, *, index: int = -1, event: str = "", detail: str = "") -> None:
-        """Note a problem, once for each code and step: a step that is wrong in a hundred deltas is wrong once."""
-        key = (code, index) if index >= 0 else (code, event, detail)
-        if key not in self._once:
-            self._once.add(key)
-            message = PROBLEMS[code].format(event=event, index=index, detail=detail)
-            self._problems.append(StreamProblem(code, message, number))
+        return Assembled(interaction, self._problems.in_order(), self._error, self._state == "completed")
 
     def _whole(self, steps: list[JSON], last: int) -> dict[str, JSON] | None:
         interaction = self._interaction
@@ -172,7 +150,10 @@ class Assembler:
             self._interaction = dict(given)
             return given
         self._same_id(held, given.get("id"), number)
+        id_ = held.get("id")
         held.update(given)
+        if id_ and not given.get("id"):
+            held["id"] = id_
         return given
 
     def _same_id(self, held: dict[str, JSON], new: JSON, number: int) -> None:
@@ -189,7 +170,7 @@ class Assembler:
             held = self._interaction = {}
         if new := event.get("interaction_id"):
             self._same_id(held, new, number)
-            held.setdefault("id", new)
+            held["id"] = held.get("id") or new
         for key in ("status", "continuation_token", "usage"):
             if event.get(key) is not None:
                 held[key] = event[key]
@@ -228,9 +209,7 @@ class Assembler:
     def _start(self, event: dict[str, JSON], number: int) -> None:
         drafts = self._drafts
         index = self._last = self._index(event, number, len(drafts))
-        draft = drafts.get(index)
-        if draft is not None:
-            self._move(draft, START, index, number)
+        if self._move(drafts.get(index), START, index, number) is not None:
             return
         if index != len(drafts):
             self.complain("index_gap", number, index=index, detail=str(len(drafts)))
@@ -244,11 +223,9 @@ class Assembler:
 
     def _delta(self, event: dict[str, JSON], number: int) -> None:
         index = self._index(event, number, self._last)
-        draft = self._drafts.get(index)
+        draft = self._move(self._drafts.get(index), DELTA, index, number)
         if draft is None:
-            self.complain("delta_before_start", number, index=index)
             return
-        self._move(draft, DELTA, index, number)
         delta = event.get("delta")
         if type(delta) is not dict:
             self.complain("field_missing", number, event=DELTA, detail="delta")
@@ -261,17 +238,16 @@ class Assembler:
         index = self._index(event, number, self._last)
         if event.get("usage") is not None:
             self._usage = event["usage"]
-        draft = self._drafts.get(index)
-        if draft is None:
-            self.complain("stop_without_start", number, index=index)
-        else:
-            self._move(draft, STOP, index, number)
+        self._move(self._drafts.get(index), STOP, index, number)
 
-    def _move(self, draft: Draft, kind: str, index: int, number: int) -> None:
-        draft.state, problem = STEP[draft.state][kind]
-        draft.seen = number
+    def _move(self, draft: Draft | None, kind: str, index: int, number: int) -> Draft | None:
+        state, problem = STEP[draft.state if draft is not None else "absent"][kind]
+        if draft is not None:
+            draft.state = state
+            draft.seen = number
         if problem is not None:
             self.complain(problem, number, index=index)
+        return draft
 
 
 _HANDLERS: dict[str, Callable[[Assembler, dict[str, JSON], int], None]] = {

@@ -5,12 +5,14 @@ stream, one each step, keyed by ``index``: steps may overlap, for nothing publis
 moves nothing and is no problem: the list of event types is open.
 
 What is wrong is named, never raised, and never stops the reading. The names in ``PROBLEMS`` are what the ``stream`` check reports; they are
-part of what users rely on. Folding deltas into steps does not belong here: see ``folding``.
+part of what users rely on. ``Problems`` collects them. Folding deltas into steps does not belong here: see ``folding``.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+JSON = Any
 
 
 class Move(NamedTuple):
@@ -100,17 +102,49 @@ PROBLEMS: dict[str, str] = {
     "status_running": "interaction.completed says the interaction is still {detail}",
     "steps_conflict": "interaction.completed carries steps that are not those streamed",
     # the steps' order
-    "index_gap": "step {index} started where step {detail} was next",
-    "start_twice": "step {index} started again",
-    "delta_before_start": "step {index} got a delta before its start",
-    "delta_after_stop": "step {index} got a delta after its stop",
-    "stop_without_start": "step {index} stopped without a start",
-    "stop_twice": "step {index} stopped again",
-    "step_not_stopped": "step {index} ({detail}) never stopped",
+    "index_gap": "the step at index {index} started where index {detail} was next",
+    "start_twice": "the step at index {index} started again",
+    "delta_before_start": "the step at index {index} got a delta before its start",
+    "delta_after_stop": "the step at index {index} got a delta after its stop",
+    "stop_without_start": "the step at index {index} stopped without a start",
+    "stop_twice": "the step at index {index} stopped again",
+    "step_not_stopped": "the step at index {index} ({detail}) never stopped",
     # the deltas
-    "delta_type_missing": "a delta of step {index} has no type",
-    "delta_does_not_fit": "a delta of step {index} does not fit: {detail}",
-    "arguments_not_json": "the arguments of step {index} are not JSON: {detail}",
-    "arguments_not_object": "the arguments of step {index} are no JSON object but {detail}",
+    "delta_type_missing": "a delta of the step at index {index} has no type",
+    "delta_does_not_fit": "a delta of the step at index {index} does not fit: {detail}",
+    "arguments_not_json": "the arguments of the step at index {index} are not JSON: {detail}",
+    "arguments_not_object": "the arguments of the step at index {index} are no JSON object but {detail}",
 }
 """Every problem's code and message. ``{event}`` is the event's type, ``{index}`` the step's index, from 0."""
+
+
+class StreamProblem(NamedTuple):
+    """One thing wrong in a stream: a code of ``PROBLEMS``, a sentence, and the number of the event that shows it.
+
+    Events count from 1; what only the end shows has the last event's number (0 in an empty stream).
+    """
+
+    code: str
+    message: str
+    event: int
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the problem as exchanges and result lines hold it."""
+        return {"code": self.code, "message": self.message, "event": self.event}
+
+
+class Problems:
+    """The problems found in one stream, each once for a step: what is wrong in a hundred deltas of a step is wrong once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, int, str, str], StreamProblem] = {}
+
+    def add(self, code: str, number: int, *, index: int = -1, event: str = "", detail: str = "") -> None:
+        """Note a problem at event ``number``; the rest fills the sentence."""
+        key = (code, index, "", "") if index >= 0 else (code, -1, event, detail)
+        if key not in self._found:
+            self._found[key] = StreamProblem(code, PROBLEMS[code].format(event=event, index=index, detail=detail), number)
+
+    def in_order(self) -> list[StreamProblem]:
+        """Return the problems by the number of their event."""
+        return sorted(self._found.values(), key=lambda problem: problem.event) if self._found else []

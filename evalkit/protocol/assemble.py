@@ -5,8 +5,9 @@ folds everything that can be folded even where it comes out of order, names what
 it reads are not changed, so they can be kept beside the result.
 
 The result is built as follows: the fields of ``interaction.created``, then what status updates tell, then the fields of
-``interaction.completed``; ``steps`` are the streamed ones in order of their index. An empty ``id`` (an answer that is not stored) is left
-out, as plain answers leave it out (protocol section 11).
+``interaction.completed``; ``steps`` are the streamed ones in order of their index. What comes after the first ``interaction.completed``
+can add steps, but change no other field. An empty ``id`` (an answer that is not stored) is left out, as plain answers leave it out
+(protocol section 11).
 """
 
 from __future__ import annotations
@@ -100,9 +101,12 @@ class Assembler:
         move = STREAM[self._state].get(kind)
         if move is None:
             return
+        ended = self._state == "completed"
         self._state = move.state
         if move.problem is not None and kind != ERROR:
             self.complain(move.problem, number, event=kind)
+        if ended and kind in _SETTLED:
+            return
         _HANDLERS[kind](self, event, number)
 
     def finish(self, last: int) -> Assembled:
@@ -249,6 +253,8 @@ class Assembler:
             self.complain(problem, number, index=index)
         return draft
 
+
+_SETTLED = frozenset({CREATED, STATUS, COMPLETED})
 
 _HANDLERS: dict[str, Callable[[Assembler, dict[str, JSON], int], None]] = {
     CREATED: Assembler._created,

@@ -121,16 +121,20 @@ class _Lines:
         return found
 
     def _refusal(self, line: str) -> list[Frame]:
-        if len(self._bare) == _MAX_BARE_LINES:
-            self._bare.clear()
-        self._bare.append(line)
+        bare = self._bare
+        if len(bare) == _MAX_BARE_LINES:
+            bare.clear()
+        bare.append(line)
         if not line.rstrip().endswith("}"):
             return []
-        text = "\n".join(self._bare)
-        value = _json(text)
+        text = line
+        value = _json(line) if line[0] == "{" else _NOT_JSON
+        if value is _NOT_JSON and len(bare) > 1:
+            text = "\n".join(bare)
+            value = _json(text)
         if value is _NOT_JSON:
             return []
-        self._bare.clear()
+        bare.clear()
         return [Frame(None, text, None)] if isinstance(value, dict) and "error" in value else []
 
 

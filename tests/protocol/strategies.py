@@ -49,10 +49,10 @@ def _typed(kind: str, fields: Fields, known: dict[str, st.SearchStrategy[JSON]])
 
 
 _SPAN = {"start_index": st.integers(0, 20), "end_index": st.integers(0, 20)}
-annotations = st.one_of(*(_typed(kind, fields, dict(_SPAN)) for kind, fields in ANNOTATION_FIELDS.items()), objects)
+notes = st.one_of(*(_typed(kind, fields, dict(_SPAN)) for kind, fields in ANNOTATION_FIELDS.items()), objects)
 
 _MEDIA: dict[str, st.SearchStrategy[JSON]] = {
-    "annotations": st.lists(annotations, max_size=3),
+    "annotations": st.lists(notes, max_size=3),
     "data": base64_texts,
     "mime_type": st.sampled_from(["image/png", "audio/l16", "application/pdf"]),
     "sample_rate": st.sampled_from([16000, 24000]),

@@ -66,17 +66,25 @@ class Stream:
         return self.name
 
 
-THOUGHT = [start(0, "thought"), delta(0, "thought_signature", signature="U2lnbmVk"), stop(0)]
-THOUGHT_STEP = {"type": "thought", "signature": "U2lnbmVk"}
+THOUGHT: list[JSON] = [start(0, "thought"), delta(0, "thought_signature", signature="U2lnbmVk"), stop(0)]
+THOUGHT_STEP: dict[str, JSON] = {"type": "thought", "signature": "U2lnbmVk"}
 
-PLAIN = [created(), running(), *THOUGHT, start(1, "model_output"), delta(1, "text", text="Two "), delta(1, "text", text="dogs."), stop(1)]
-PLAIN_STEPS = [THOUGHT_STEP, {"type": "model_output", "content": [{"type": "text", "text": "Two dogs."}]}]
+PLAIN: list[JSON] = [
+    created(),
+    running(),
+    *THOUGHT,
+    start(1, "model_output"),
+    delta(1, "text", text="Two "),
+    delta(1, "text", text="dogs."),
+    stop(1),
+]
+PLAIN_STEPS: list[JSON] = [THOUGHT_STEP, {"type": "model_output", "content": [{"type": "text", "text": "Two dogs."}]}]
 
-ANNOTATIONS = [
+ANNOTATIONS: list[JSON] = [
     {"type": "url_citation", "url": "https://go.example/r?1", "title": "a.example", "start_index": 0, "end_index": 9},
     {"type": "url_citation", "url": "https://go.example/r?2", "title": "b.example", "start_index": 0, "end_index": 9},
 ]
-SEARCH = [
+SEARCH: list[JSON] = [
     created(""),
     running(""),
     *THOUGHT,
@@ -93,7 +101,7 @@ SEARCH = [
     stop(3),
     completed("", service_tier="standard"),
 ]
-SEARCH_STEPS = [
+SEARCH_STEPS: list[JSON] = [
     THOUGHT_STEP,
     {"type": "model_output", "content": [{"type": "text", "text": "Spain won. Yes.", "annotations": ANNOTATIONS}]},
     {"type": "google_search_call", "id": "s1", "arguments": {"queries": ["who won"]}, "signature": "", "search_type": "web_search"},
@@ -106,7 +114,7 @@ SEARCH_STEPS = [
     },
 ]
 
-CALLS = [
+CALLS: list[JSON] = [
     created(),
     running(),
     *THOUGHT,
@@ -118,13 +126,13 @@ CALLS = [
     stop(2, usage={"total_tokens": 5}),
     completed(status="requires_action"),
 ]
-CALL_STEPS = [
+CALL_STEPS: list[JSON] = [
     THOUGHT_STEP,
     {"type": "function_call", "id": "c1", "name": "get_weather", "arguments": {"city": "Orléans", "days": 1.0}},
     {"type": "function_call", "id": "c2", "name": "get_time", "arguments": {}},
 ]
 
-MEDIA = [
+MEDIA: list[JSON] = [
     created(),
     start(0, "thought", summary=[{"type": "text", "text": "Draw."}]),
     delta(0, "thought_summary", content={"type": "text", "text": "Then sing."}),
@@ -141,7 +149,7 @@ MEDIA = [
     stop(1),
     completed(),
 ]
-MEDIA_STEPS = [
+MEDIA_STEPS: list[JSON] = [
     {"type": "thought", "summary": [{"type": "text", "text": "Draw."}, {"type": "text", "text": "Then sing."}]},
     {
         "type": "model_output",
@@ -156,7 +164,7 @@ MEDIA_STEPS = [
     },
 ]
 
-FUTURE = [
+FUTURE: list[JSON] = [
     created(),
     {"event_type": "interaction.weighed", "grams": 4},
     start(0, "daydream", mood="blue", signature=""),
@@ -167,7 +175,7 @@ FUTURE = [
     completed(),
     {"event_type": "interaction.archived"},
 ]
-FUTURE_STEPS = [
+FUTURE_STEPS: list[JSON] = [
     {
         "type": "daydream",
         "mood": "blue",
@@ -178,7 +186,7 @@ FUTURE_STEPS = [
     }
 ]
 
-WHOLE = [*PLAIN, completed()]
+WHOLE: list[JSON] = [*PLAIN, completed()]
 
 STREAMS = [
     Stream("plain", body(WHOLE), PLAIN_STEPS),

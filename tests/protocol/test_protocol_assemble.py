@@ -414,7 +414,7 @@ def test_the_tables_name_known_states_and_problems() -> None:
 
 
 @given(st.lists(strategies.events, max_size=8))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_anything_is_assembled_and_nothing_is_changed(events: list[JSON]) -> None:
     before = copy.deepcopy(events)
     found = assemble(events)

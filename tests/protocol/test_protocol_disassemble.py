@@ -31,7 +31,7 @@ def round_trip(interaction: dict[str, JSON], words: int = 1) -> tuple[dict[str, 
 
 @pytest.mark.parametrize("kind", [*STEP_TYPES, "unknown"])
 @given(data=st.data())
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_steps_of_every_type_survive(kind: str, data: st.DataObject) -> None:
     source = strategies.unknown_steps if kind == "unknown" else strategies.steps_of_type(kind)
     step = data.draw(source)
@@ -44,7 +44,7 @@ def test_steps_of_every_type_survive(kind: str, data: st.DataObject) -> None:
 
 
 @given(strategies.interactions)
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 def test_whole_interactions_survive(interaction: dict[str, JSON]) -> None:
     found, codes = round_trip(interaction)
     assert equal(found, interaction)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalkit.protocol.errors import ApiErrorData, error_of, read_error, run_errors
+from tests.protocol import strategies
+
+JSON = Any
+
+BODIES: list[tuple[str, int, JSON, str, str]] = [
+    ("the API's", 400, {"error": {"code": "invalid_request", "message": "No."}}, "invalid_request", "No."),
+    ("the gateway's", 400, {"error": {"code": 400, "message": "No.", "status": "INVALID_ARGUMENT"}}, "400", "No."),
+    ("the gateway's in a list", 403, [{"error": {"code": 403, "message": "No.", "status": "X"}}], "403", "No."),
+    ("no code", 400, {"error": {"message": "No.", "status": "INVALID_ARGUMENT"}}, "INVALID_ARGUMENT", "No."),
+    ("only a message", 429, {"error": {"message": "No."}}, "429", "No."),
+    ("no message", 404, {"error": {"code": "not_found"}}, "not_found", "HTTP 404 Not Found"),
+    ("error as text", 500, {"error": "broken"}, "500", "broken"),
+    ("error object alone", 400, {"code": "x", "message": "No."}, "x", "No."),
+    ("null error", 503, {"error": None}, "503", "HTTP 503 Service Unavailable"),
+    ("odd fields", 400, {"error": {"code": True, "message": 7}}, "400", "HTTP 400 Bad Request"),
+    ("other JSON", 418, 7, "418", "HTTP 418 I'm a Teapot"),
+    ("empty list", 599, [], "599", "HTTP 599"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "code", "message"), [row[1:] for row in BODIES], ids=[row[0] for row in BODIES])
+def test_json_bodies(status: int, body: JSON, code: str, message: str) -> None:
+    assert read_error(status, json.dumps(body)) == ApiErrorData(status, code, message, body)
+
+
+TEXTS = [
+    ("empty", "", "HTTP 502 Bad Gateway"),
+    ("blank", " \n", "HTTP 502 Bad Gateway"),
+    ("plain text", "upstream\n  connect error", "upstream connect error"),
+    ("HTML with a title", "<!DOCTYPE html><html><head><title>\nError 502 &amp; more</title></head><body><h1>x</h1>", "Error 502 & more"),
+    ("HTML with a heading", "<html><body><h1 class=a>Bad</h1><p>Go away", "Bad"),
+    ("HTML with neither", "<html><style>p{}</style><body><p>Go<br>away", "Go away"),
+    ("HTML with nothing", "<html></html>", "HTTP 502 Bad Gateway"),
+    ("cut JSON", '{"error": {"code": 4', '{"error": {"code": 4'),
+    ("hostile text", "a\x1b[31m\u202eb", "a<U+001B>[31m<U+202E>b"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), [row[1:] for row in TEXTS], ids=[row[0] for row in TEXTS])
+def test_bodies_that_are_no_json(text: str, message: str) -> None:
+    assert read_error(502, text) == ApiErrorData(502, "502", message, None)
+
+
+def test_a_long_page_is_shortened() -> None:
+    assert len(read_error(502, "x" * 10_000).message) <= 200
+
+
+RUNS: list[tuple[str, JSON, list[tuple[str, str]]]] = [
+    ("none", {"status": "completed"}, []),
+    ("errors", {"errors": [{"code": "a", "message": "b"}, {"code": "c", "message": "d"}]}, [("a", "b"), ("c", "d")]),
+    ("error, as the guide reads it", {"error": {"code": 3, "message": "b"}}, [("3", "b")]),
+    ("both, the same", {"error": {"code": "a", "message": "b"}, "errors": [{"code": "a", "message": "b"}]}, [("a", "b")]),
+    ("both, different", {"error": {"code": "x", "message": "y"}, "errors": [{"code": "a", "message": "b"}]}, [("x", "y"), ("a", "b")]),
+    ("nothing in them", {"error": None, "errors": None}, []),
+    ("text", {"error": "boom", "errors": [None, "bang"]}, [("200", "boom"), ("200", "bang")]),
+]
+
+
+@pytest.mark.parametrize(("interaction", "expected"), [row[1:] for row in RUNS], ids=[row[0] for row in RUNS])
+def test_errors_of_a_run(interaction: JSON, expected: list[tuple[str, str]]) -> None:
+    assert [(error.code, error.message) for error in run_errors(interaction)] == expected
+
+
+@given(st.integers(0, 999), strategies.values, st.text())
+@settings(max_examples=100, deadline=None)
+def test_anything_is_read(status: int, body: JSON, text: str) -> None:
+    for found in (error_of(status, body), error_of(status, {"error": body}), read_error(status, text)):
+        assert found.status == status
+        assert found.code
+        assert found.message
+    run_errors({"error": body, "errors": [body]})

@@ -3,7 +3,7 @@
 from evalkit.conversation.driver import drive
 from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Pause, Send, ToolAnswer
 from evalkit.conversation.engine import converse
-from evalkit.conversation.plan import Plan, TurnSource, TurnView
+from evalkit.conversation.plan import Plan, TurnSource, TurnView, context
 
 __all__ = [
     "CallTool",
@@ -16,6 +16,7 @@ __all__ = [
     "ToolAnswer",
     "TurnSource",
     "TurnView",
+    "context",
     "converse",
     "drive",
 ]

@@ -11,13 +11,13 @@ from typing import Any
 
 from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Send, ToolAnswer
 from evalkit.errors import EvalkitError
-from evalkit.transcript import JSON, Request, Response, Transcript, Turn
+from evalkit.transcript import Request, Response, Transcript, Turn
 
 
 def drive(
     conversation: Conversation,
     send: Callable[[Request], Response],
-    call_tool: Callable[[str, dict[str, JSON], str | None], ToolAnswer],
+    call_tool: Callable[[CallTool], ToolAnswer],
     pause: Callable[[float], None],
     end_turn: Callable[[Turn], bool],
 ) -> Transcript:
@@ -27,7 +27,7 @@ def drive(
         if isinstance(effect, Send):
             return send(effect.request)
         if isinstance(effect, CallTool):
-            return call_tool(effect.name, effect.arguments, effect.call_id)
+            return call_tool(effect)
         if isinstance(effect, EndTurn):
             return end_turn(effect.turn)
         pause(effect.seconds)

@@ -26,7 +26,7 @@ from evalkit.conversation.answers import read_answer
 from evalkit.conversation.calls import Calls, arguments_of, call_id, refusal, result_step
 from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Pause, Send
 from evalkit.conversation.history import KEEPERS, Keeper, NotHeld, Part, blocks, continued
-from evalkit.conversation.plan import Plan, TurnSource, TurnView
+from evalkit.conversation.plan import Plan, TurnSource, context
 from evalkit.errors import EvalkitError
 from evalkit.protocol.reading import output_text, strip_user_input
 from evalkit.protocol.steps import RUNNING
@@ -70,7 +70,6 @@ class _Engine:
         self.continues = not self.background and "agent" not in fields
         self.exchanges = 0
         self.answer_start = 0
-        self.views: list[TurnView] = []
 
     def run(self) -> Conversation:
         turns = self.transcript.turns
@@ -90,7 +89,6 @@ class _Engine:
             except EvalkitError as error:
                 turn.outcome, turn.reason, self.transcript.crash = "not_held", str(error), error
             turn.text = output_text([step.raw for step in turn.steps[self.answer_start :]])
-            self.views.append(TurnView(turn))
             go_on = True
             try:
                 go_on = yield EndTurn(turn)
@@ -106,7 +104,7 @@ class _Engine:
     def hold(self, turn: Turn, source: TurnSource) -> Generator[Effect, Any, None]:
         """Hold one turn; raises _Refused, NotHeld or an EvalkitError where that cannot be done."""
         self.answer_start = 0
-        content = source.content({"previous": self.views[-1] if self.views else None, "turns": self.views.copy()})
+        content = source.content(context(self.transcript.turns[:-1]))
         turn.user = blocks(content)
         part = self.keeper.ask(content)
         rounds = 0

@@ -21,11 +21,10 @@ History = Literal["stateful", "stateless"]
 class TurnSource(Protocol):
     """Where a turn's message comes from."""
 
-    def content(self, context: Mapping[str, Any]) -> str | list[dict[str, Any]]:
+    def content(self, context: Mapping[str, Any], /) -> str | list[dict[str, Any]]:
         """Return the user's message: text, or content blocks.
 
-        ``context`` has ``previous`` (a :class:`TurnView`, None in the first turn) and ``turns`` (all earlier ones). May raise any
-        EvalkitError: the turn is then not held.
+        ``context`` is that of :func:`context` over the earlier turns. May raise any EvalkitError: the turn is then not held.
         """
         ...
 
@@ -80,3 +79,9 @@ class TurnView:
             except (ValueError, RecursionError) as error:
                 raise Failed(f"the text of turn {self._turn.number} is not JSON ({error}): {shorten(self.text)}") from None
         return self._json
+
+
+def context(turns: Sequence[Turn]) -> dict[str, Any]:
+    """Return what a template sees of some turns: ``previous``, the last one (None where there is none), and ``turns``, all of them."""
+    views = [TurnView(turn) for turn in turns]
+    return {"previous": views[-1] if views else None, "turns": views}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalkit._lib.json import dumps
-from evalkit.conversation import Plan, ToolAnswer, converse, drive
+from evalkit.conversation import CallTool, Plan, ToolAnswer, converse, drive
 from evalkit.errors import CassetteMiss
 from evalkit.transcript import Request, Response, Transcript, Turn
 
@@ -54,8 +54,9 @@ class World:
             raise line
         return line
 
-    def call_tool(self, name: str, arguments: dict[str, Any], call_id: str | None) -> ToolAnswer:
-        self.called.append((name, arguments, call_id))
+    def call_tool(self, call: CallTool) -> ToolAnswer:
+        name, arguments = call.name, call.arguments
+        self.called.append((name, arguments, call.call_id))
         if name not in self.tools:
             return ToolAnswer(None, declared=False)
         result = self.tools[name]

@@ -1,0 +1,91 @@
+"""Strategies for whole conversations: plans, tool answers, and the transcripts that come of holding a plan with a fake service."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from evalkit.conversation import Plan, ToolAnswer, converse, drive
+from evalkit.testing.service import BEHAVIOURS, FakeService
+from evalkit.testing.strategies import Draw, contents, json_values
+from evalkit.transcript import JSON, Transcript
+
+
+@dataclass(frozen=True)
+class Said:
+    """A turn that says one thing."""
+
+    what: str | list[dict[str, JSON]]
+
+    def content(self, context: Mapping[str, Any]) -> str | list[dict[str, JSON]]:
+        """Return it."""
+        return self.what
+
+
+_TOOLS: list[dict[str, JSON]] = [
+    {"type": "function", "name": "get_current_temperature", "parameters": {"type": "object"}},
+    {"type": "function", "name": "set_light"},
+    {"type": "google_search"},
+]
+
+
+@st.composite
+def plans(draw: DrawFn, *, max_turns: int = 3) -> Plan:
+    """Plans of every kind: both histories, plain, streamed, in the background, models and agents, with and without tools."""
+    fields: dict[str, JSON] = draw(
+        st.just({"model": "gemini-3.5-flash"}) | st.just({"agent": "antigravity-preview-05-2026", "environment": "remote"})
+    )
+    extra = st.fixed_dictionaries(
+        {},
+        optional={
+            "system_instruction": st.just("Be short."),
+            "tools": st.just(_TOOLS),
+            "generation_config": st.just({"seed": 7}),
+            "response_format": st.just({"type": "text", "mime_type": "application/json"}),
+        },
+    )
+    blocks = st.lists(contents(unknown=False), min_size=1, max_size=2)
+    turns = draw(st.lists((st.text(max_size=12) | blocks).map(Said), min_size=1, max_size=max_turns))
+    return Plan(
+        fields={**fields, **draw(extra)},
+        turns=turns,
+        history=draw(st.sampled_from(("stateful", "stateless"))),
+        stream=draw(st.booleans()),
+        background=draw(st.sampled_from((False, False, False, True))),
+        max_tool_rounds=draw(st.integers(0, 4)),
+        max_hops=4,
+        max_polls=6,
+    )
+
+
+def tool_answers() -> SearchStrategy[ToolAnswer]:
+    """Answers of functions: any JSON, text, content blocks, errors; at times of a function nobody declared."""
+    results = json_values() | st.text(max_size=12) | st.lists(contents(unknown=False), min_size=1, max_size=2)
+    return st.builds(ToolAnswer, results, st.booleans(), st.sampled_from((True, True, True, False)))
+
+
+def hold(plan: Plan, service: FakeService, draw: Draw) -> Transcript:
+    """Hold a plan with a service, tools answering at random."""
+    return drive(
+        converse(plan),
+        send=service,
+        call_tool=lambda call: draw(_TOOL_ANSWERS),
+        pause=lambda seconds: None,
+        end_turn=lambda turn: True,
+    )
+
+
+_TOOL_ANSWERS = tool_answers()
+
+
+@st.composite
+def transcripts(draw: DrawFn, plans: SearchStrategy[Plan] | None = None, behaviours: Collection[str] = tuple(BEHAVIOURS)) -> Transcript:
+    """Transcripts of conversations held with a :class:`FakeService`: whatever a check or a report may meet."""
+    return hold(draw(_PLANS if plans is None else plans), FakeService(draw, behaviours), draw)
+
+
+_PLANS = plans()

@@ -1,0 +1,221 @@
+"""Hypothesis drives the engine against a fake service that answers at random within the protocol.
+
+The verifier below knows nothing of the engine: it reads the requests that were sent and holds them against what the service says it
+answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from evalkit._lib.json import dumps, equal, loads
+from evalkit.conversation import CallTool, Effect, EndTurn, Pause, Plan, Send, ToolAnswer, converse
+from evalkit.errors import CassetteMiss, EvalkitError, ToolCrashed
+from evalkit.testing import BEHAVIOURS, Answer, FakeService, hold, plans
+from evalkit.transcript import Exchange, Transcript
+
+many = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+KIND = [name for name in BEHAVIOURS if name not in ("api_errors", "broken", "stream_errors", "wrong_kind", "statuses", "missing_ids")]
+
+
+def posts(transcript: Transcript) -> list[Exchange]:
+    return [exchange for exchange in transcript.exchanges if exchange.request.method == "POST"]
+
+
+def check_result(call: dict[str, Any], sent: dict[str, Any]) -> None:
+    assert sent["type"] == "function_result"
+    assert sent["name"] == call["name"]
+    assert sent.get("call_id") == call.get("id")
+    assert ("call_id" in sent) == ("id" in call)
+    assert sent.get("is_error") in (None, True)
+    assert isinstance(sent["result"], list)
+
+
+def message(plan: Plan, turn: int) -> list[dict[str, Any]]:
+    said = plan.turns[turn - 1].content({})
+    return [{"type": "text", "text": said}] if isinstance(said, str) else said
+
+
+def check_history(plan: Plan, transcript: Transcript, log: list[Answer]) -> None:
+    """Every stateless request is the earlier one, every step of its answer with the results after the calls that wait, and what is new."""
+    history: list[Any] = []
+    steps: list[dict[str, Any]] = []
+    waiting: list[dict[str, Any]] = []
+    turn = 0
+    for exchange, answer in zip(posts(transcript), log, strict=True):
+        body = exchange.request.body
+        assert body["store"] is False
+        assert "previous_interaction_id" not in body
+        if "continuation_token" in body:
+            assert equal(body["input"], history)
+        else:
+            expected = list(history)
+            rest = iter(body["input"][len(history) :])
+            for step in steps:
+                expected.append(step)
+                assert equal(next(rest), step)
+                if any(step is call for call in waiting):
+                    expected.append(next(rest))
+                    check_result(step, expected[-1])
+            if exchange.turn != turn:
+                expected.append({"type": "user_input", "content": message(plan, exchange.turn)})
+            assert equal(body["input"], expected)
+            history, steps, waiting = expected, [], []
+        turn = exchange.turn
+        if answer.interaction is not None:
+            steps += answer.interaction["steps"]
+            waiting += answer.waiting
+
+
+def check_chain(plan: Plan, transcript: Transcript, log: list[Answer]) -> None:
+    """Every stateful request names the interaction before it and carries only results or a message."""
+    before: Answer | None = None
+    turn = 0
+    for exchange, answer in zip(posts(transcript), log, strict=True):
+        body = exchange.request.body
+        if before is not None:
+            assert before.interaction is not None
+            assert body["previous_interaction_id"] == before.interaction["id"]
+        else:
+            assert "previous_interaction_id" not in body
+        if "continuation_token" in body:
+            assert before is not None
+            assert before.interaction is not None
+            assert body["continuation_token"] == before.interaction["continuation_token"]
+            assert "input" not in body
+        elif exchange.turn != turn:
+            said = plan.turns[exchange.turn - 1].content({})
+            assert body["input"] == said
+        else:
+            assert before is not None
+            assert len(body["input"]) == len(before.waiting)
+            for call, sent in zip(before.waiting, body["input"], strict=True):
+                check_result(call, sent)
+        before, turn = answer, exchange.turn
+
+
+def check_fields(plan: Plan, transcript: Transcript) -> None:
+    environment = plan.fields.get("environment")
+    for exchange in transcript.exchanges:
+        body = exchange.request.body
+        if exchange.request.method == "POST":
+            expected = {**plan.fields, "environment": environment} if environment else dict(plan.fields)
+            assert {key: body[key] for key in plan.fields} == expected
+            assert bool(body.get("stream")) == plan.stream
+            assert bool(body.get("background")) == plan.background
+        if environment and exchange.interaction is not None and exchange.error is None and exchange.failure is None:
+            environment = exchange.interaction.get("environment_id", environment)
+
+
+def check_timeline(transcript: Transcript, log: list[Answer]) -> None:
+    """A turn's timeline is what the service made in it, each result after its call, and every entry came with the exchange it names."""
+    answers = iter(log)
+    exchanges = {exchange.number: exchange for exchange in transcript.exchanges}
+    for turn in transcript.turns:
+        truth = [next(answers) for exchange in turn.exchanges if exchange.request.method == "POST"]
+        if turn.outcome == "held":
+            made = [step for answer in truth for step in (answer.interaction or {})["steps"] if step["type"] != "user_input"]
+            assert equal([step.raw for step in turn.steps if step.origin == "model"], made)
+            assert all(answer.delivered for answer in truth)
+        calls = [call for answer in truth for call in answer.waiting]
+        results = [step.raw for step in turn.steps if step.origin == "client"]
+        assert len(results) == len(calls) if turn.outcome == "held" else len(results) <= len(calls)
+        for call, sent in zip(calls, results, strict=False):
+            check_result(call, sent)
+        for earlier, entry in zip([None, *turn.steps], turn.steps, strict=False):
+            exchange = exchanges[entry.exchange]
+            if entry.origin == "model":
+                assert exchange.interaction is not None
+                assert any(entry.raw is step for step in exchange.interaction["steps"])
+            else:
+                assert any(entry.raw is step for step in exchange.request.body["input"])
+                assert earlier is not None
+                assert earlier.type == "function_call"
+        assert [exchange.turn for exchange in turn.exchanges] == [turn.number] * len(turn.exchanges)
+    numbers = [exchange.number for exchange in transcript.exchanges]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def check_outcomes(transcript: Transcript) -> None:
+    outcomes = [turn.outcome for turn in transcript.turns]
+    ended = next((place for place, outcome in enumerate(outcomes) if outcome != "held"), len(outcomes))
+    assert set(outcomes[ended + 1 :]) <= {"not_reached"}
+    assert "not_reached" not in outcomes[: ended + 1]
+    for turn in transcript.turns:
+        assert (turn.error is not None) == (turn.outcome == "api_error")
+        assert (turn.reason is not None) == (turn.outcome in ("not_held", "not_reached"))
+
+
+@many
+@given(plans(), st.data())
+def test_whatever_the_service_does_the_history_is_exact(plan: Plan, data: st.DataObject) -> None:
+    service = FakeService(data.draw)
+    transcript = hold(plan, service, data.draw)
+    (check_history if plan.history == "stateless" else check_chain)(plan, transcript, service.log)
+    check_fields(plan, transcript)
+    check_timeline(transcript, service.log)
+    check_outcomes(transcript)
+    assert len(transcript.turns) == len(plan.turns)
+    assert equal(loads(dumps([turn.to_json() for turn in transcript.turns])), [turn.to_json() for turn in transcript.turns])
+
+
+@many
+@given(plans(), st.data())
+def test_with_a_well_behaved_service_only_the_plans_own_limits_stop_a_turn(plan: Plan, data: st.DataObject) -> None:
+    service = FakeService(data.draw, KIND)
+    transcript = hold(plan, service, data.draw)
+    for turn in transcript.turns:
+        if plan.background and plan.history == "stateless":
+            assert turn.outcome in ("api_error", "not_reached")
+        else:
+            assert turn.outcome in ("held", "not_reached") or any(
+                word in str(turn.reason) for word in ("max_tool_rounds", "used already", "hops")
+            )
+    (check_history if plan.history == "stateless" else check_chain)(plan, transcript, service.log)
+    check_timeline(transcript, service.log)
+
+
+FAULTS: list[Exception] = [CassetteMiss("not recorded"), ToolCrashed("raised")]
+
+
+@many
+@given(plans(), st.data())
+def test_it_ends_and_lets_no_error_of_ours_escape(plan: Plan, data: st.DataObject) -> None:
+    service = FakeService(data.draw)
+    conversation = converse(plan)
+    send: Callable[[Any], Effect] = conversation.send
+    given_in: Any = None
+    thrown: Exception | None = None
+    rounds, hops, polls = plan.max_tool_rounds + 1, plan.max_hops + 1, plan.max_polls + 1
+    bound = len(plan.turns) * (rounds * hops * 2 * polls + rounds * 3 + 1)
+    ended: list[int] = []
+    for _ in range(bound + 2):
+        try:
+            effect = send(given_in)
+        except StopIteration as end:
+            transcript = end.value
+            break
+        send = conversation.send
+        if thrown is None and data.draw(st.integers(0, 9)) == 9:
+            thrown = given_in = data.draw(st.sampled_from(FAULTS))
+            send = conversation.throw
+        elif isinstance(effect, Send):
+            given_in = service(effect.request)
+        elif isinstance(effect, CallTool):
+            given_in = ToolAnswer({"t": 1})
+        elif isinstance(effect, EndTurn):
+            given_in = True
+        else:
+            assert isinstance(effect, Pause)
+            given_in = None
+        if isinstance(effect, EndTurn):
+            ended.append(effect.turn.number)
+    else:
+        raise AssertionError("the conversation did not end")
+    assert transcript.crash is thrown
+    assert isinstance(transcript.crash, EvalkitError | None)
+    assert ended == [turn.number for turn in transcript.turns if turn.outcome != "not_reached"]

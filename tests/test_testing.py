@@ -1,0 +1,196 @@
+"""What evalkit.testing gives to users: strategies that cover the wire, a fake service that does all it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, find, given, settings
+from hypothesis import strategies as st
+
+import evalkit.testing
+from evalkit._lib.json import equal, loads
+from evalkit.conversation import Plan
+from evalkit.protocol.assemble import assemble
+from evalkit.protocol.sse import read_events
+from evalkit.protocol.steps import REQUIRED_FIELDS, STEP_TYPES
+from evalkit.testing import BEHAVIOURS, FakeService, Stream, broken_streams, hold, plans, steps, streams, transcripts
+from evalkit.testing.conversations import Said
+from evalkit.testing.service import ENDS
+from evalkit.transcript import Request, Step, Transcript
+
+few = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+FIELDS = {"model": "gemini-3.5-flash", "tools": [{"type": "function", "name": "lookup"}]}
+
+
+def test_public_names() -> None:
+    assert sorted(evalkit.testing.__all__) == [
+        "Answer",
+        "BEHAVIOURS",
+        "FakeService",
+        "Stream",
+        "broken_streams",
+        "contents",
+        "hold",
+        "interactions",
+        "json_objects",
+        "json_values",
+        "plans",
+        "steps",
+        "streams",
+        "text_annotations",
+        "tool_answers",
+        "transcripts",
+    ]
+    assert all(getattr(evalkit.testing, name) for name in evalkit.testing.__all__)
+
+
+@pytest.mark.parametrize("kind", STEP_TYPES)
+def test_every_step_type_has_its_required_fields(kind: str) -> None:
+    @settings(few, max_examples=5)
+    @given(steps([kind], unknown=False))
+    def check(step: dict[str, Any]) -> None:
+        assert step["type"] == kind
+        assert REQUIRED_FIELDS[kind] <= step.keys()
+
+    check()
+
+
+def test_unknown_steps_and_nulls_are_generated() -> None:
+    assert find(steps(), lambda step: step["type"] not in STEP_TYPES)
+    assert find(steps(["thought"]), lambda step: step.get("signature", 0) is None) == {"type": "thought", "signature": None}
+
+
+@few
+@given(streams())
+def test_streams_tell_their_interaction(stream: Stream) -> None:
+    assembled = assemble(read_events(stream.text).events)
+    assert assembled.complete
+    assert assembled.interaction is not None
+    assert equal(assembled.interaction["steps"], stream.interaction["steps"])
+
+
+@few
+@given(broken_streams())
+def test_broken_streams_never_raise(text: str) -> None:
+    read = read_events(text)
+    assemble(read.events, garbage=read.garbage)
+
+
+def test_broken_streams_are_broken() -> None:
+    assert find(broken_streams(), lambda text: assemble(read_events(text).events).error is not None)
+    assert find(broken_streams(), lambda text: not assemble(read_events(text).events).complete)
+
+
+@few
+@given(transcripts())
+def test_transcripts_are_whole(transcript: Transcript) -> None:
+    assert transcript.turns
+    assert {"history", "stream", "background"} <= transcript.settings.keys()
+
+
+def steps_of(transcript: Transcript) -> list[Step]:
+    return [step for turn in transcript.turns for step in turn.steps]
+
+
+def repeats(transcript: Transcript) -> bool:
+    calls = [step for step in steps_of(transcript) if step.type == "function_call" and "id" in step.raw]
+    return any(one.raw["id"] == two.raw["id"] and one.exchange != two.exchange for one in calls for two in calls)
+
+
+def reasons(transcript: Transcript) -> str:
+    return " ".join(turn.reason or "" for turn in transcript.turns)
+
+
+def statuses(transcript: Transcript) -> set[int]:
+    return {turn.error.status for turn in transcript.turns if turn.error}
+
+
+ALONE: tuple[str, ...] = ()
+SHOWS: dict[str, tuple[tuple[str, ...], Callable[[Transcript], bool]]] = {
+    "calls": (ALONE, lambda seen: any(step.type == "function_result" for step in steps_of(seen))),
+    "undeclared_calls": (("calls",), lambda seen: any(step.raw.get("name") == "undeclared" for step in steps_of(seen))),
+    "completed_calls": (ALONE, lambda seen: any(step.type == "function_result" for step in steps_of(seen))),
+    "idle_calls": (
+        ("statuses",),
+        lambda seen: {step.type for step in steps_of(seen)} & {"function_call", "function_result"} == {"function_call"},
+    ),
+    "echoes": (("calls",), repeats),
+    "statuses": (ALONE, lambda seen: any(turn.status in ENDS for turn in seen.turns)),
+    "continuation": (ALONE, lambda seen: any("continuation_token" in exchange.request.body for exchange in seen.exchanges)),
+    "endless_continuation": (("continuation",), lambda seen: "used already" in reasons(seen)),
+    "api_errors": (ALONE, lambda seen: 429 in statuses(seen)),
+    "broken": (ALONE, lambda seen: "broke off" in reasons(seen)),
+    "stream_errors": (ALONE, lambda seen: 200 in statuses(seen)),
+    "wrong_kind": (
+        ALONE,
+        lambda seen: any(problem["code"] == "not_streamed" for exchange in seen.exchanges for problem in exchange.problems),
+    ),
+    "missing_ids": (ALONE, lambda seen: "has no id" in reasons(seen)),
+}
+"""For each behaviour, which others it needs, and what shows it in a conversation of two streamed turns with a function."""
+
+
+def test_every_behaviour_is_shown_below() -> None:
+    assert SHOWS.keys() == BEHAVIOURS.keys()
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS)
+def test_the_service_does_what_its_behaviours_say_and_only_then(behaviour: str) -> None:
+    needs, shown = SHOWS[behaviour]
+    plan = Plan(fields=FIELDS, turns=[Said("one"), Said("two")], stream=True, max_hops=3)
+    seen = {True: 0, False: 0}
+
+    @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.data(), st.booleans())
+    def look(data: st.DataObject, with_it: bool) -> None:
+        behaviours = [*needs, behaviour] if with_it else needs
+        seen[with_it] += shown(hold(plan, FakeService(data.draw, behaviours, rarity=2), data.draw))
+
+    look()
+    assert seen[True]
+    assert not seen[False]
+
+
+@few
+@given(st.data())
+def test_a_stored_interaction_shows_the_clients_steps_first(data: st.DataObject) -> None:
+    service = FakeService(data.draw, [])
+    created = service(Request("POST", "/v1/interactions", {**FIELDS, "input": "Hi", "background": True})).json()
+    assert created["status"] in ("in_progress", "queued")
+    for _ in range(5):
+        answer = service(Request("GET", f"/v1/interactions/{created['id']}"))
+    assert loads(answer.text)["steps"][0] == {"type": "user_input", "content": [{"type": "text", "text": "Hi"}]}
+    assert service.log[0].delivered
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/v1beta/interactions", {"input": "Hi"}, 400),
+        ("POST", "/v1beta/interactions", {**FIELDS, "agent": "a", "input": "Hi"}, 400),
+        ("POST", "/v1beta/interactions", FIELDS, 400),
+        ("POST", "/v1beta/interactions", {**FIELDS, "input": "Hi", "store": False, "background": True}, 400),
+        ("POST", "/v1beta/interactions", {**FIELDS, "input": "Hi", "store": False, "previous_interaction_id": "v1_9"}, 400),
+        ("POST", "/v1beta/interactions", {**FIELDS, "input": "Hi", "previous_interaction_id": "v1_9"}, 404),
+        ("GET", "/v1beta/interactions/v1_9", None, 404),
+        ("POST", "/v1beta/interactions", {**FIELDS, "input": "Hi"}, 200),
+    ],
+)
+def test_the_service_refuses_what_the_api_refuses(method: str, path: str, body: Any, status: int) -> None:
+    @settings(max_examples=1)
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        assert FakeService(data.draw, [])(Request(method, path, body)).status == status
+
+    check()
+
+
+def test_holding_works_inside_a_test_of_ones_own() -> None:
+    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        assert hold(data.draw(plans()), FakeService(data.draw, []), data.draw).turns
+
+    check()

@@ -1,0 +1,56 @@
+"""Errors as the API answers them: HTTP status, ``{"error": {"code", "message"}}``, headers (protocol section 7).
+
+A fault is an answer, not a failure of the server: whatever refuses a request raises ApiFault, and the service turns it into a reply.
+It never leaves this room, so it is no member of the tree in ``evalkit.errors``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+STATUSES: dict[int, tuple[str, str]] = {
+    400: ("invalid_request", "The request is not valid."),
+    401: ("authentication", "No API key. Send one in the header x-goog-api-key or as ?key=."),
+    402: ("payment_required", "Billing is not set up."),
+    403: ("permission_denied", "The key may not do this."),
+    404: ("not_found", "Not found."),
+    405: ("method_not_allowed", "The method is not allowed here."),
+    408: ("deadline_exceeded", "The request took too long."),
+    409: ("aborted", "The request was aborted."),
+    413: ("request_too_large", "The request body is too large."),
+    416: ("out_of_range", "A value is out of range."),
+    429: ("rate_limit_exceeded", "Too many requests."),
+    499: ("cancelled", "The request was cancelled."),
+    500: ("api_error", "Something went wrong on the server."),
+    501: ("unimplemented", "Not implemented."),
+    503: ("service_unavailable", "The service is overloaded."),
+    504: ("deadline_exceeded", "The request took too long."),
+}
+"""The code and the message an error of a status has when nobody gives others."""
+
+
+class ApiFault(Exception):
+    """A refusal, with what the client gets. ``code`` and ``message`` default by status."""
+
+    def __init__(self, status: int, message: str = "", *, code: str = "", headers: Mapping[str, str] | None = None) -> None:
+        usual_code, usual_message = STATUSES.get(status, ("api_error" if status >= 500 else "invalid_request", "The request was refused."))
+        self.status = status
+        self.code = code or usual_code
+        self.message = message or usual_message
+        self.headers = dict(headers or {})
+        super().__init__(f"{self.status} {self.code}: {self.message}")
+
+    def body(self) -> dict[str, Any]:
+        """Return the error body."""
+        return {"error": {"code": self.code, "message": self.message}}
+
+
+def refuse(message: str, *, code: str = "") -> ApiFault:
+    """Return the usual refusal: 400 ``invalid_request``."""
+    return ApiFault(400, message, code=code)
+
+
+def unknown_parameter(path: str, hint: str = "") -> ApiFault:
+    """Return the refusal of a field the API does not know, by its path in the body."""
+    return ApiFault(400, f"Unknown parameter '{path}'{hint}.", code="parameter_unknown")

@@ -1,0 +1,76 @@
+"""An answer as the Interaction resource (protocol section 3): ids, thought and signatures, status, usage, times, echoes.
+
+Everything but the times follows from the request and the seed. The times are ``_lib.clock``'s.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+from evalkit._lib import clock
+from evalkit.server.answer import Answer, complete, status_of
+from evalkit.server.ask import Ask
+from evalkit.server.signatures import sign
+from evalkit.server.words import tokens, usage
+
+JSON = Any
+RawStep = dict[str, JSON]
+_ECHOED = ("model", "agent", "previous_interaction_id", "labels")
+
+
+def interaction(ask: Ask, answer: Answer, key: bytes | None) -> dict[str, JSON]:
+    """Return the finished Interaction. Without ``key`` no thought is put in front and nothing is signed.
+
+    ``store: false`` gives no ``id`` (protocol section 11). A text longer than ``max_output_tokens`` words is cut: ``incomplete``.
+    """
+    body = ask.body
+    steps, cut = _limited(
+        complete(answer.steps, ask.seed, thought=key is not None), body.get("generation_config", {}).get("max_output_tokens")
+    )
+    if key is not None:
+        steps = sign(key, ask.conversation, steps)
+    now = clock.timestamp()
+    thought = 20 + int(ask.seed[:2], 16) // 4 if key is not None else 0
+    made: dict[str, JSON] = {"id": _id(ask.seed)} if body.get("store", True) else {}
+    made |= {
+        "status": answer.status or ("incomplete" if cut else status_of(steps)),
+        "usage": {**usage(ask.conversation, steps, body.get("system_instruction", ""), thought), **answer.usage},
+        "created": now,
+        "updated": now,
+        "service_tier": body.get("service_tier", "standard"),
+        "steps": steps,
+        "object": "interaction",
+    }
+    made |= {name: body[name] for name in _ECHOED if name in body}
+    if ask.environment_id is not None:
+        made["environment_id"] = ask.environment_id
+    if answer.errors:
+        made |= {"error": answer.errors[0], "errors": answer.errors}
+    return {**made, **answer.fields}
+
+
+def _id(seed: str) -> str:
+    """Return an id that looks like the service's: base64 of two length-prefixed strings, ``v1_Chd…``."""
+    word = base64.urlsafe_b64encode(sha256(f"{seed} id".encode()).digest())[:23]
+    return "v1_" + base64.urlsafe_b64encode(b"\n\x17" + word + b"\x12\x17" + word).decode().rstrip("=")
+
+
+def _limited(steps: Sequence[RawStep], limit: JSON) -> tuple[list[RawStep], bool]:
+    """Return the steps with at most ``limit`` words of output text, and whether any were cut off; what stands behind the cut goes too."""
+    out: list[RawStep] = []
+    left = limit if isinstance(limit, int) else 0
+    for step in steps:
+        out.append(step)
+        if not left or step["type"] != "model_output":
+            continue
+        for index, block in enumerate(step["content"]):
+            count = tokens(block["text"]) if block.get("type") == "text" else 0
+            if count > left:
+                kept = {"type": "text", "text": " ".join(block["text"].split()[:left])}
+                out[-1] = {**step, "content": [*step["content"][:index], kept]}
+                return out, True
+            left -= count
+    return out, False

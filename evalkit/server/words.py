@@ -1,0 +1,79 @@
+"""Words of a request: counting them as tokens, finding names and numbers in them. Pure, and the same for the same words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from evalkit._lib.json import dumps
+from evalkit.protocol.reading import contents
+from evalkit.protocol.steps import MEDIA_TYPES
+
+JSON = Any
+_WORD = re.compile(r"[㐀-鿿぀-ヿ가-힯]|[^\s㐀-鿿぀-ヿ가-힯]+")
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])")
+_NAME = re.compile(r"(?:[A-Z]\w+)(?:[ '-](?:[A-Z]\w+|de|of|the|la|le|am)(?=\W|$))*(?<! de)(?<! of)(?<! the)")
+_MEDIA_TOKENS = {"image": 258, "audio": 64, "video": 516, "document": 258}
+"""What one medium counts; sizes of real media are no business of a server that does not look at them."""
+
+
+def tokens(text: str) -> int:
+    """Count the words of a text; a Chinese, Japanese or Korean character counts as one."""
+    return len(_WORD.findall(text))
+
+
+def usage(conversation: Sequence[Mapping[str, JSON]], answer: Sequence[Mapping[str, JSON]], system: str, thought: int) -> dict[str, JSON]:
+    """Return an Interaction's ``usage``: thoughts are counted in the total, as in the guide's sample (protocol section 3)."""
+    asked: dict[str, int] = {}
+    for step in conversation:
+        _count(step, asked)
+    asked["text"] = asked.get("text", 0) + tokens(system)
+    said: dict[str, int] = {}
+    for step in answer:
+        _count(step, said)
+    entered, left = sum(asked.values()), sum(said.values())
+    return {
+        "total_tokens": entered + left + thought,
+        "total_input_tokens": entered,
+        "input_tokens_by_modality": [{"modality": kind, "tokens": count} for kind, count in sorted(asked.items()) if count],
+        "total_cached_tokens": 0,
+        "total_output_tokens": left,
+        "total_tool_use_tokens": 0,
+        "total_thought_tokens": thought,
+    }
+
+
+def _count(step: Mapping[str, JSON], counts: dict[str, int]) -> None:
+    for block in contents(dict(step)):
+        kind = block.get("type") if isinstance(block, dict) else None
+        if kind == "text":
+            counts["text"] = counts.get("text", 0) + tokens(str(block.get("text", "")))
+        elif kind in MEDIA_TYPES:
+            counts[kind] = counts.get(kind, 0) + _MEDIA_TOKENS[kind]
+    for name in ("arguments", "result", "summary"):
+        if step.get(name):
+            value = step[name]
+            counts["text"] = counts.get("text", 0) + tokens(value if isinstance(value, str) else " ".join(_strings(value)) or dumps(value))
+
+
+def _strings(value: JSON) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+
+
+def names(text: str) -> list[str]:
+    """Return the proper names of an English text: words with a capital, not those that only begin a sentence."""
+    starts = {0, *(found.end() for found in re.finditer(r"[.!?:]\s+|\n\s*|[\"“(]", text))}
+    return [found.group() for found in _NAME.finditer(text) if found.start() not in starts]
+
+
+def numbers(text: str) -> list[float]:
+    """Return the numbers written in digits in a text, whole ones as ints."""
+    return [float(digits) if "." in digits else int(digits) for digits in _NUMBER.findall(text)]

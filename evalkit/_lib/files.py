@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,35 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+def try_lock(handle: int) -> bool:
+    """Lock an open file for this process alone, without waiting; False where it is locked. The system lets go when the file is closed.
+
+    Where the file system knows no locks, nothing is locked and the answer is True.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def shown(path: Path) -> str:
+    """Return a path as messages show it: from the current folder where it lies inside."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)
 
 
 def inside(root: Path, path: Path) -> bool:

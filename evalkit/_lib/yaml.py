@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,19 @@ class Position:
     key_column: int = 0
 
 
+def scalar(text: str) -> Any:
+    """Resolve a plain scalar by the core schema."""
+    if not text:
+        return None
+    if text[0] not in _MAY_BE_SPECIAL:
+        return text
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _INT.match(text):
+        return int(text, 8) if text.startswith("0o") else int(text, 16) if text.startswith("0x") else int(text)
+    return float(text) if _FLOAT.match(text) else text
+
+
 def load(text: str) -> Any:
     """Parse one YAML document into dicts, lists, strings, numbers, booleans, None and bytes (``!!binary``).
 
@@ -78,10 +92,10 @@ class Lines:
         return self._lines.get(id(items), [])
 
 
-def load_lines(text: str) -> tuple[Any, Lines]:
-    """Parse as :func:`load` does, and tell on which line each list item starts."""
+def load_lines(text: str, resolve: Callable[[str], Any] = scalar) -> tuple[Any, Lines]:
+    """Parse as :func:`load` does, and tell on which line each list item starts. ``resolve`` reads the plain scalars."""
     lines: dict[int, list[int]] = {}
-    value = _Fold(text, None, lines).value
+    value = _Fold(text, None, lines, resolve).value
     return value, Lines(value, lines)
 
 
@@ -90,19 +104,6 @@ def locate(text: str) -> dict[tuple[str | int, ...], Position]:
     positions: dict[tuple[str | int, ...], Position] = {}
     _Fold(text, positions)
     return positions
-
-
-def scalar(text: str) -> Any:
-    """Resolve a plain scalar by the core schema."""
-    if not text:
-        return None
-    if text[0] not in _MAY_BE_SPECIAL:
-        return text
-    if text in _CONSTANTS:
-        return _CONSTANTS[text]
-    if _INT.match(text):
-        return int(text, 8) if text.startswith("0o") else int(text, 16) if text.startswith("0x") else int(text)
-    return float(text) if _FLOAT.match(text) else text
 
 
 def _tagged(event: Any) -> Any:
@@ -139,8 +140,13 @@ class _Fold:
     """Folds the events of one document into a value; with ``positions`` it notes where everything stands."""
 
     def __init__(
-        self, text: str, positions: dict[tuple[str | int, ...], Position] | None, lines: dict[int, list[int]] | None = None
+        self,
+        text: str,
+        positions: dict[tuple[str | int, ...], Position] | None,
+        lines: dict[int, list[int]] | None = None,
+        resolve: Callable[[str], Any] = scalar,
     ) -> None:
+        self._resolve = resolve
         self._positions = positions
         self._lines = lines
         self._anchors: dict[str, Any] = {}
@@ -183,7 +189,7 @@ class _Fold:
                 value = _tagged(event)
             elif event.implicit[0]:
                 try:
-                    value = scalar(value)
+                    value = self._resolve(value)
                 except ValueError as error:  # Python reads no integer of more than 4,300 digits
                     raise _refuse(event, "a number with too many digits") from error
         elif kind is MappingStartEvent:

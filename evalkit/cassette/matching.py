@@ -1,0 +1,127 @@
+"""Which recording answers a request. Pure.
+
+Two requests are the same when method, path, query (without keys) and body are: bodies always count, as JSON values where they are JSON (key
+order, white space and number spelling are no difference). The host never counts, nor what stands before the API version in the path, since
+a gateway may add it. Identical requests are answered in recorded order, each recording once.
+
+The next recording that was not played is tried first, by plain equality: in a replay that goes as recorded nothing else happens. Only when
+that fails is every recording indexed, once, by a digest of its canonical form: a cassette of any size is read in linear time.
+"""
+
+from __future__ import annotations
+
+import marshal
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import parse_qsl
+
+from evalkit._lib.json import canonical, loads
+from evalkit.cassette.bodies import request_text
+from evalkit.cassette.recording import Recording
+from evalkit.cassette.redaction import KEY_PARAMETERS
+
+JSON = Any
+Query = tuple[tuple[str, str], ...]
+Route = tuple[str, Query]
+
+_BEFORE_VERSION = re.compile(r".*(?=/v[0-9]+(?:(?:alpha|beta)[0-9]*)?/)")
+
+
+def route(path: str, query: Sequence[tuple[str, str]] = ()) -> Route:
+    """Return what counts of a path and a query: the path from the API version on, the query sorted and without keys."""
+    found = _BEFORE_VERSION.match(path)
+    if found:
+        path = path[found.end() :]
+    return path, tuple(sorted(pair for pair in query if pair[0].lower() not in KEY_PARAMETERS)) if query else ()
+
+
+@lru_cache(maxsize=256)
+def route_of(uri: str) -> Route:
+    """Return the route of a recorded URI."""
+    start = uri.find("/", uri.find("://") + 3) if "://" in uri else 0
+    path, _, query = (uri[start:] if start >= 0 else "/").partition("#")[0].partition("?")
+    return route(path or "/", parse_qsl(query, keep_blank_values=True) if query else ())
+
+
+def body_of(text: str | bytes | None) -> JSON:
+    """Return a recorded body as a JSON value; None where there is none; the text itself where it is not JSON."""
+    if not text:
+        return None
+    try:
+        return loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+class Player:
+    """Plays the recordings of one cassette. ``redact`` is what the recordings went through before they were written."""
+
+    def __init__(self, recordings: Sequence[Recording], redact: Callable[[str], str] | None = None) -> None:
+        self.recordings = list(recordings)
+        self.played = bytearray(len(self.recordings))
+        self._redact = redact
+        self._next = 0
+        self._index: dict[bytes, deque[int]] | None = None
+
+    def take(self, method: str, path: str, query: Query, body: JSON) -> int | None:
+        """Return the number (from 0) of the recording that answers a request, and count it as played; None if there is none left."""
+        wanted = route(path, query)
+        number = self._next
+        if number == len(self.recordings) or not self._equals(number, method, wanted, body):
+            found = self._same(method, wanted, body)
+            while found and self.played[found[0]]:
+                found.popleft()
+            if not found:
+                return None
+            number = found.popleft()
+        self.played[number] = 1
+        while self._next < len(self.recordings) and self.played[self._next]:
+            self._next += 1
+        return number
+
+    def knows(self, method: str, path: str, query: Query, body: JSON) -> bool:
+        """Say whether the very request was recorded, played or not."""
+        return self._same(method, route(path, query), body) is not None
+
+    def unplayed(self) -> list[int]:
+        """Return the numbers of the recordings that were not played."""
+        return [number for number, played in enumerate(self.played) if not played]
+
+    def _same(self, method: str, wanted: Route, body: JSON) -> deque[int] | None:
+        if self._index is None:
+            self._index = {}
+            for number, recording in enumerate(self.recordings):
+                key = self._key(recording.method, route_of(recording.uri), body_of(recording.request_body))
+                self._index.setdefault(key, deque()).append(number)
+        return self._index.get(self._key(method, wanted, body))
+
+    def _equals(self, number: int, method: str, wanted: Route, body: JSON) -> bool:
+        recording = self.recordings[number]
+        if recording.method != method or route_of(recording.uri) != wanted:
+            return False
+        if body is None or not recording.request_body:
+            return body is None and not recording.request_body
+        # Equal in this form means equal with every difference of spelling counted; what it refuses, the canonical form decides.
+        # Python's own == would take true for 1.
+        try:
+            return marshal.dumps(loads(recording.request_body), 0) == marshal.dumps(body, 0)
+        except (ValueError, RecursionError):
+            return False
+
+    def _key(self, method: str, wanted: Route, body: JSON) -> bytes:
+        path, query = wanted
+        if isinstance(body, bytes):
+            text = body.decode("latin-1")
+        else:
+            text = "" if body is None else canonical(self._redacted(body))
+        if self._redact is not None:
+            path, query = self._redact(path), tuple((name, self._redact(value)) for name, value in query)
+        parts = "\n".join((method, path, repr(query), text))
+        return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+    def _redacted(self, body: JSON) -> JSON:
+        return body if self._redact is None else body_of(self._redact(request_text(body)))

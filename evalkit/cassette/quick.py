@@ -1,0 +1,142 @@
+"""Reads the cassettes that ``format.render`` writes, without YAML: some ten times faster, which is what replay spends its time on.
+
+The one rule: what this returns is what the YAML reader returns, or it returns None. So it accepts only the exact layout of ``render``,
+scalars that every version of YAML reads alike, and no character that YAML treats specially; a file touched by any other hand goes the
+long way. The tests hold both readers against each other on rendered and on damaged files.
+
+A literal block is cut out by looking for the key behind it: its own lines are indented deeper, so they cannot be mistaken for that key,
+and counting proves that every line is indented or empty.
+"""
+
+from __future__ import annotations
+
+import re
+
+from evalkit.cassette.recording import Cassette, Headers, Recording
+
+_ORDINARY = bytes(code for code in range(256) if code == 0x0A or 0x20 <= code < 0x7F or code > 0x7F)
+# C1 controls with U+0085; U+2028 and U+2029; U+FEFF; U+FFFE and U+FFFF: each begins with a rare byte, so looking for it is quick.
+_UNUSUAL = [re.compile(pattern) for pattern in (rb"\xc2[\x80-\x9f]", rb"\xe2\x80[\xa8\xa9]", rb"\xef\xbb\xbf", rb"\xef\xbf[\xbe\xbf]")]
+
+_QUOTED = r'"[^"\\\n]*"'
+_VALUE = rf"(?:[A-Za-z][A-Za-z0-9.+-]*/[A-Za-z0-9.+-]+(?:; ?[a-z]+=[A-Za-z0-9-]+)*|{_QUOTED})"
+_HEADERS = rf"headers:(?: \{{\}}\n|\n((?:      [a-z][a-z0-9-]*: \[{_VALUE}\]\n)+))"
+_NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,3})?"
+
+_START = re.compile(rf"(?:metadata:\n((?:  [a-z_]+: (?:{_QUOTED}|0|[1-9][0-9]{{0,14}})\n)+))?interactions:\n")
+_METADATA = re.compile(r'  ([a-z_]+): (?:"(.*)"|([0-9]+))\n')
+_REQUEST = re.compile(
+    r"- request:\n    method: (GET|POST|DELETE|PATCH|PUT|HEAD)\n    uri: ([a-z]+://[A-Za-z0-9._~/?=&%+@:-]*[A-Za-z0-9_~/=-])\n"
+    r"    body: (?:null|\|([+-]?))\n"
+)
+_RESPONSE = re.compile(
+    rf"    {_HEADERS}  response:\n    status: \{{code: ([1-9][0-9][0-9]), message: ([A-Z][A-Za-z]*(?: [A-Za-z]+)*)\}}\n    {_HEADERS}"
+    r'    body:\n      string: (?:""|\|([+-]?))\n'
+)
+_KNOWN = re.compile(
+    rf'    evalkit: \{{elapsed_ms: ({_NUMBER})(?:, event_ms: \[({_NUMBER}(?:, {_NUMBER})*)\])?(?:, broken: "([^"\\\n]*)")?\}}\n'
+)
+_END = "version: 1\n"
+_SPECIAL = frozenset(("Y", "N", "yes", "no", "on", "off", "true", "false", "null"))
+
+
+def read(text: str) -> Cassette | None:
+    """Return the cassette, or None where only the YAML reader may decide."""
+    if not text.endswith(_END) or not _is_ordinary(text):
+        return None
+    start = _START.match(text)
+    if start is None:
+        return None
+    metadata: dict[str, str | int] = {}
+    if start[1] is not None:
+        found = _METADATA.findall(start[1])
+        metadata = {key: int(number) if number else words for key, words, number in found}
+        if len(metadata) != len(found):
+            return None
+    recordings = []
+    position, end = start.end(), len(text) - len(_END)
+    while position < end:
+        step = _recording(text, position)
+        if step is None:
+            return None
+        recording, position = step
+        recordings.append(recording)
+    return Cassette(recordings, metadata) if recordings and position == end else None
+
+
+def _is_ordinary(text: str) -> bool:
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        return False
+    if data.translate(None, _ORDINARY):
+        return False
+    return text.isascii() or not any(pattern.search(data) for pattern in _UNUSUAL)
+
+
+def _recording(text: str, position: int) -> tuple[Recording, int] | None:
+    request = _REQUEST.match(text, position)
+    if request is None:
+        return None
+    method, uri, chomp = request.groups()
+    position = request.end()
+    request_body = None
+    if chomp is not None:
+        end = text.find("\n    headers:", position) + 1
+        request_body = _block(text, position, end, "\n      ", chomp)
+        if request_body is None:
+            return None
+        position = end
+    response = _RESPONSE.match(text, position)
+    if response is None:
+        return None
+    sent, status, reason, received, chomp = response.groups()
+    position = response.end()
+    body: str | None = ""
+    if chomp is not None:
+        end = text.find("\n    evalkit:", position) + 1
+        body = _block(text, position, end, "\n        ", chomp)
+        position = end
+    known = _KNOWN.match(text, position)
+    request_headers, response_headers = _headers(sent), _headers(received)
+    if (
+        body is None
+        or known is None
+        or request_headers is None
+        or response_headers is None
+        or reason in _SPECIAL
+        or reason.lower() in _SPECIAL
+    ):
+        return None
+    elapsed, arrivals, broken = known.groups()
+    event_ms = tuple(map(float, arrivals.split(", "))) if arrivals else ()
+    recording = Recording(
+        method, uri, request_body, request_headers, int(status), reason, response_headers, body, float(elapsed), event_ms, broken
+    )
+    return recording, known.end()
+
+
+def _block(text: str, start: int, end: int, pad: str, chomp: str) -> str | None:
+    # From the line feed before the first line to the one that ends the last.
+    lines = text[start - 1 : end]
+    if len(lines) <= len(pad) or not lines.startswith(pad) or lines[len(pad)] in " \n":
+        return None
+    value = lines.replace(pad, "\n")
+    indented = (len(lines) - len(value)) // (len(pad) - 1)
+    # Every line is indented, or is empty: as many are not indented as there are empty ones (runs of empty lines go the long way).
+    if (others := lines.count("\n") - 1 - indented) and others != lines.count("\n\n"):
+        return None
+    if chomp != "+" and lines[-2] in " \n":
+        return None
+    return value[1:-1] if chomp == "-" else value[1:]
+
+
+def _headers(text: str | None) -> Headers | None:
+    if text is None:
+        return {}
+    headers = {}
+    lines = text.split("\n")
+    for line in lines[:-1]:
+        name, _, value = line[6:-1].partition(": [")
+        headers[name] = [value[1:-1] if value[0] == '"' else value]
+    return headers if len(headers) == len(lines) - 1 else None

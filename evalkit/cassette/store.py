@@ -1,0 +1,220 @@
+"""Cassettes on the disk: reading one, and the one that is being recorded. The only module of this room, with media and journal, that does
+IO.
+
+Nothing that was complete is ever lost. While a scenario is recorded, each exchange goes to the journal; the cassette itself is written
+once, whole, by renaming, when the scenario was held to its end. A process killed in between leaves the old cassette, or the new one, and
+a journal that the next recording run goes on from. Killed just around the renaming it leaves both: the journal's last line then holds the
+digest of the cassette it became, and a cassette of that digest makes the journal a leftover.
+
+A cassette that cannot be read is an error in every mode: it is never taken for missing and never written over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evalkit._lib.clock import timestamp
+from evalkit._lib.files import sha256, shown, write_atomic
+from evalkit.cassette import bodies, quick
+from evalkit.cassette.format import VERSION, parse, render
+from evalkit.cassette.journal import Entry, Journal, entry_line, path_of, peek
+from evalkit.cassette.media import FOLDER, PREFIX, Media
+from evalkit.cassette.modes import DECISIONS, Decision, RecordMode
+from evalkit.cassette.recording import Cassette, Recording
+from evalkit.cassette.redaction import Redactor
+from evalkit.errors import CassetteError, UsageError
+
+JSON = Any
+
+
+def media_folder(cassette: Path) -> Path:
+    """Return where the media of a cassette lie: ``_media`` in the folder of cassettes, which is two above ``<suite>/<name>.yaml``."""
+    return cassette.parent.parent / FOLDER
+
+
+def load(path: Path, media: Path | None = None) -> Cassette | None:
+    """Read a cassette, media in place and bodies uncompressed; None if there is no such file.
+
+    Raises CassetteError (``file:line``): unreadable, not UTF-8, anything :func:`evalkit.cassette.format.parse` refuses, media missing or
+    altered.
+    """
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - half the time of Path.read_bytes, once per variant
+            data = file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CassetteError(f"{shown(path)}:1 cannot be read: {error.strerror or error}") from error
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise CassetteError(f"{shown(path)}:{_line_at(data, error.start)} not UTF-8: {error.reason}") from None
+    cassette = quick.read(text)
+    if cassette is None:
+        cassette = parse(text, shown(path))
+        _open_bodies(cassette, path)
+    if PREFIX in text:
+        _bring_media_back(cassette, Media(media or media_folder(path)), path, text)
+    return cassette
+
+
+def line_of(path: Path, number: int) -> int | None:
+    """Return the line on which a recording (from 0) of a cassette starts, None where that cannot be told."""
+    from evalkit._lib import yaml
+
+    try:
+        return yaml.locate(path.read_text("utf-8"))["interactions", number].line
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def interrupted(path: Path) -> int:
+    """Return how many exchanges an interrupted recording left in the journal of a cassette."""
+    try:
+        return len(peek(path_of(path)).entries)
+    except CassetteError:
+        return 0
+
+
+def _line_at(data: bytes, index: int) -> int:
+    return data.count(b"\n", 0, index) + 1
+
+
+def _open_bodies(cassette: Cassette, path: Path) -> None:
+    for number, recording in enumerate(cassette.recordings):
+        if not any(name.lower() == "content-encoding" for name in recording.response_headers):
+            continue
+        try:
+            recording.body = bodies.opened(recording.body, recording.response_headers)
+        except ValueError as error:
+            raise CassetteError(f"{shown(path)}:{line_of(path, number) or 1} recording {number + 1}: {error}") from None
+        dropped = ("content-encoding", "content-length", "transfer-encoding")
+        recording.response_headers = {name: values for name, values in recording.response_headers.items() if name.lower() not in dropped}
+
+
+def _bring_media_back(cassette: Cassette, media: Media, path: Path, text: str) -> None:
+    for number, recording in enumerate(cassette.recordings):
+        try:
+            cassette.recordings[number] = media.bring_back(recording)
+        except CassetteError as error:
+            raise CassetteError(f"{shown(path)}:{line_of(path, number) or 1} recording {number + 1}: {error}") from None
+
+
+class Recorder:
+    """One cassette while it is being recorded. It holds the lock on the cassette's journal until :meth:`close`.
+
+    ``playable`` are the recordings that answer requests before the endpoint is asked: the old cassette's and the journal's, by the
+    decision. Of the journal only good answers count: an error is asked again. Raises what :func:`load` and :meth:`Journal.open` raise.
+    """
+
+    def __init__(
+        self, path: Path, mode: RecordMode, *, metadata: Mapping[str, JSON], redactor: Redactor, media: Path | None = None
+    ) -> None:
+        self._path = path
+        self._metadata = metadata
+        self.redactor = redactor
+        self._media_folder = media or media_folder(path)
+        self._journal = Journal.open(path_of(path))
+        try:
+            old = load(path, self._media_folder)
+            entries = self._entries(old)
+        except BaseException:
+            self._release(keep=True)
+            raise
+        self.decision: Decision = DECISIONS[mode, old is not None, bool(entries)]
+        self.old = old
+        if not self.decision.records:  # another process has recorded it since this one looked
+            self._release(keep=bool(entries))
+        parts = {"cassette": old.recordings if old else [], "journal": [entry.recording for entry in entries]}
+        self.playable = [recording for part in self.decision.plays for recording in parts[part]]
+        self._from_journal = entries if "journal" in self.decision.plays else []
+        self._entries_held = bool(entries)
+        self._used: list[Entry] = []
+
+    def played(self, number: int) -> None:
+        """Note that a recording of ``playable`` answered a request: one from the journal belongs into the new cassette."""
+        first = len(self.playable) - len(self._from_journal)
+        if number >= first:
+            self._used.append(self._from_journal[number - first])
+
+    def append(self, recording: Recording) -> None:
+        """Keep a finished exchange, redacted, on the disk before this returns.
+
+        Raises SecretLeak, having written nothing, if a known secret is still in it; UsageError if it cannot be written.
+        """
+        clean, count = self.redactor.recording(recording)
+        stored = Media(self._media_folder, self.redactor.guard).move_out(clean)
+        line = entry_line(Entry(stored, count))
+        self.redactor.guard(line, shown(self._journal.path))
+        self._guard_bytes([clean])
+        self._journal.append(line)
+        self._entries_held = True
+        self._used.append(Entry(clean, count))
+
+    def finish(self, held: bool) -> None:
+        """Fold what was recorded into the cassette if the scenario was held to its end; otherwise keep the journal, or drop it (``all``).
+
+        Raises SecretLeak or UsageError, and then the journal stays.
+        """
+        if not self.decision.records:
+            return
+        if held and self._used:
+            self._fold()
+        if held or self.decision.drops:
+            self._entries_held = False
+
+    def close(self) -> None:
+        """Let go of the cassette. A journal that was not folded in stays for the next run. Twice is no error."""
+        self._release(keep=self._entries_held)
+
+    def _fold(self) -> None:
+        kept = [self.redactor.recording(recording) for recording in self.old.recordings] if self.old and self.decision.keeps else []
+        entries = [*kept, *((entry.recording, entry.redactions) for entry in self._used)]
+        media = Media(self._media_folder, self.redactor.guard)
+        self._guard_bytes([recording for recording, _ in kept])
+        before = self.old.metadata if self.old and self.decision.keeps else {}
+        count = sum(redactions for _, redactions in entries) + int(before.get("redactions", 0))
+        cassette = Cassette([media.move_out(recording) for recording, _ in entries], self._described(before, count))
+        text = render(cassette)
+        self.redactor.guard(text, shown(self._path))
+        self._journal.mark_folded(sha256(text))
+        try:
+            write_atomic(self._path, text)
+        except OSError as error:
+            raise UsageError(
+                f"{shown(self._path)}: cannot be written: {error.strerror or error}; every exchange is safe in "
+                f"{shown(self._journal.path)}, and the next recording run goes on from it"
+            ) from error
+
+    def _described(self, before: Mapping[str, JSON], redactions: int) -> dict[str, JSON]:
+        from evalkit import __version__
+
+        given = {key: value for key, value in self._metadata.items() if value is not None}
+        known = {"format": VERSION, "evalkit": __version__, "recorded": timestamp()}
+        return {**known, **before, **given, "redactions": redactions}
+
+    def _guard_bytes(self, recordings: list[Recording]) -> None:
+        # In a rendered file bytes are base64 on many lines, where a guard over the text cannot see a secret.
+        for recording in recordings:
+            for body in (recording.request_body, recording.body):
+                if isinstance(body, bytes):
+                    self.redactor.guard(body, shown(self._path))
+
+    def _entries(self, old: Cassette | None) -> list[Entry]:
+        content = self._journal.content
+        if content.folded is not None and old is not None and sha256(self._path.read_bytes()) == content.folded:
+            self._journal.clear()
+            return []
+        media = Media(self._media_folder)
+        return [
+            Entry(media.bring_back(entry.recording), entry.redactions)
+            for entry in content.entries
+            if entry.recording.status < 400 and entry.recording.broken is None
+        ]
+
+    def _release(self, *, keep: bool) -> None:
+        if not keep:
+            self._journal.remove()
+        self._journal.close()

@@ -1,0 +1,65 @@
+"""Choosing the transport of a scenario: by the record mode, and by what lies on the disk (the table is ``cassette.modes``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.cassette import store
+from evalkit.cassette.modes import DECISIONS, RecordMode, check_mode
+from evalkit.cassette.recording import Cassette
+from evalkit.cassette.redaction import Redactor
+from evalkit.errors import UsageError
+from evalkit.transports.base import Transport
+from evalkit.transports.replay import Misses, ReplayTransport
+
+if TYPE_CHECKING:
+    from evalkit.transports.record import Endpoint
+
+JSON = Any
+
+
+def open_transport(
+    *,
+    mode: RecordMode,
+    path: Path,
+    live: Callable[[], Endpoint] | None,
+    metadata: Mapping[str, JSON],
+    hint: str,
+    secrets: Sequence[str] = (),
+    label: str,
+    patterns: Sequence[str] = (),
+    media: Path | None = None,
+) -> Transport:
+    """Return the transport that plays or records the cassette ``path``.
+
+    ``live`` makes the endpoint, once, when an answer must be recorded; it is closed with the transport. ``hint`` is the command that
+    records this scenario again, ``label`` its name in messages. ``secrets`` and ``patterns`` are redacted from whatever is written and
+    compared. ``media`` is the folder of media files, by default ``_media`` two folders above the cassette.
+
+    Raises UsageError (unknown mode, cannot record here, someone else is recording), CassetteError (a cassette that cannot be read, in every
+    mode). A missing cassette is a CassetteMiss of the first request.
+    """
+    redactor = Redactor(secrets, patterns)
+    misses = lambda: Misses(path, label, hint, redactor)  # noqa: E731 - made only when there is a miss
+    # A journal is no matter to a run that only plays, so it is looked for only by one that records, under its lock.
+    if mode == "none":
+        return ReplayTransport(_recordings(store.load(path, media)), redactor, misses)
+    check_mode(mode)
+    if not DECISIONS[mode, True, False].records and (cassette := store.load(path, media)) is not None:
+        return ReplayTransport(cassette.recordings, redactor, misses)
+    if live is None:
+        raise UsageError(f"{label}: record mode {mode!r} needs an endpoint to record from")
+
+    from evalkit.transports.record import RecordTransport
+
+    recorder = store.Recorder(path, mode, metadata=metadata, redactor=redactor, media=media)
+    if not recorder.decision.records:
+        recorder.close()
+        return ReplayTransport(_recordings(recorder.old), redactor, misses)
+    return RecordTransport(recorder, live)
+
+
+def _recordings(cassette: Cassette | None) -> list[Any] | None:
+    return None if cassette is None else cassette.recordings

@@ -51,6 +51,11 @@ def shorten(text: str, limit: int = 80) -> str:
     return f"{flat[:head]}…{flat[len(flat) - (limit - 1 - head) :]}"
 
 
+def quoted(text: str, limit: int = 60) -> str:
+    """Return text in quotes for a message, shortened, hostile characters made visible."""
+    return repr(shorten(text, limit))
+
+
 def show(value: Any, limit: int = 80) -> str:
     """Show a JSON value on one line, shortened: strings quoted, absent values as ``(absent)``."""
     if type(value).__name__ == "Missing":

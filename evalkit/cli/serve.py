@@ -15,11 +15,11 @@ Example:
 """
 
 _READY = """\
-evalkit serves the script 'TITLE' at URL   (Ctrl-C ends)
-  any SDK : GOOGLE_GEMINI_BASE_URL=URL GEMINI_API_KEY=anything
-  Python  : genai.Client(api_key="anything", http_options={"base_url": "URL"})
-  JS      : new GoogleGenAI({apiKey: "anything", httpOptions: {baseUrl: "URL"}})
-  curl    : curl URL/v1beta/interactions -H 'x-goog-api-key: anything' -d '{"model": "gemini-3.5-flash", "input": "Hello"}'"""
+evalkit serves the script '<title>' at <url>   (Ctrl-C ends)
+  any SDK : GOOGLE_GEMINI_BASE_URL=<url> GEMINI_API_KEY=anything
+  Python  : genai.Client(api_key="anything", http_options={"base_url": "<url>"})
+  JS      : new GoogleGenAI({apiKey: "anything", httpOptions: {baseUrl: "<url>"}})
+  curl    : curl <url>/v1beta/interactions -H 'x-goog-api-key: anything' -d '{"model": "gemini-3.5-flash", "input": "Hello"}'"""
 
 
 @click.command(epilog=_EXAMPLE)
@@ -44,6 +44,6 @@ def serve(port: int, host: str, script: Path | None, signing_key: str | None, qu
     app = create_app(loaded, key=key, log=(lambda line: None) if quiet else click.echo)
 
     def ready(url: str) -> None:
-        click.echo(_READY.replace("TITLE", loaded.title).replace("URL", url))
+        click.echo(_READY.replace("<title>", loaded.title).replace("<url>", url))
 
     run(app, host, port, ready=ready)

@@ -84,10 +84,14 @@ def _stems(text: str) -> set[str]:
 
 
 def _wishes(schema: Mapping[str, JSON], text: str) -> dict[str, JSON]:
-    """Return what the question offers for the parameters: its names for strings, its numbers for numbers, in order."""
+    """Return a value for every property, optional ones too: the question's names for strings, its numbers for numbers, in order."""
+    try:
+        made = document(schema)
+    except Unsatisfiable:
+        made = None  # told by whoever asks for the whole document
+    wishes: dict[str, JSON] = dict(made) if isinstance(made, dict) else {}
     offered: dict[str, list[JSON]] = {"string": list(names(text)), "number": list(numbers(text))}
     offered["integer"] = offered["number"]
-    wishes: dict[str, JSON] = {}
     for name, part in (schema.get("properties") or {}).items():
         if not isinstance(part, dict):
             continue

@@ -14,6 +14,16 @@ JSON = Any
 _WORD = re.compile(r"[㐀-鿿぀-ヿ가-힯]|[^\s㐀-鿿぀-ヿ가-힯]+")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])")
 _NAME = re.compile(r"(?:[A-Z]\w+)(?:[ '-](?:[A-Z]\w+|de|of|the|la|le|am)(?=\W|$))*(?<! de)(?<! of)(?<! the)")
+_SENTENCE = re.compile(r"[.!?:]\s+|\n\s*|[\"“(]")
+_OPENERS = frozenset(
+    {
+        "A", "An", "And", "Are", "At", "Book", "Can", "Compare", "Could", "Describe", "Do", "Does", "Find", "For", "From", "Get", "Give",
+        "How", "I", "In", "Is", "It", "Of", "On", "Please", "Show", "Tell", "The", "To", "What", "When", "Where", "Which", "Who", "Why",
+        "With", "Would",
+    }
+)  # fmt: skip
+"""Words that begin sentences and are no part of the name behind them."""
+
 _MEDIA_TOKENS = {"image": 258, "audio": 64, "video": 516, "document": 258}
 """What one medium counts; sizes of real media are no business of a server that does not look at them."""
 
@@ -69,9 +79,17 @@ def _strings(value: JSON) -> Iterable[str]:
 
 
 def names(text: str) -> list[str]:
-    """Return the proper names of an English text: words with a capital, not those that only begin a sentence."""
-    starts = {0, *(found.end() for found in re.finditer(r"[.!?:]\s+|\n\s*|[\"“(]", text))}
-    return [found.group() for found in _NAME.finditer(text) if found.start() not in starts]
+    """Return the proper names of an English text: runs of words with a capital, without the word that only begins a sentence."""
+    starts = {0, *(found.end() for found in _SENTENCE.finditer(text))}
+    out = []
+    for found in _NAME.finditer(text):
+        name = found.group()
+        if found.start() in starts:
+            first, _, rest = name.partition(" ")
+            name = rest if first in _OPENERS else name if rest else ""
+        if name:
+            out.append(name)
+    return out
 
 
 def numbers(text: str) -> list[float]:

@@ -1,0 +1,56 @@
+"""One server for every test of a module, and a way to call the service without HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from evalkit.server import load_script, serving
+from evalkit.server.script import Script
+from evalkit.server.service import Call, Reply, Service
+
+
+class Client:
+    """A service called as a client would, without a socket. Answers are parsed; ``last`` is the whole reply."""
+
+    def __init__(self, script: Script) -> None:
+        self.service = Service(script)
+        self.last = Reply(0)
+
+    def __call__(self, method: str, path: str, body: Any = None, **query: str) -> Any:
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        self.last = self.service.handle(Call(method, path, query, {"x-goog-api-key": "any"}, raw))
+        return json.loads(self.last.body) if self.last.frames is None else list(self.last.frames)
+
+    def create(self, said: Any = "Hello", **fields: Any) -> Any:
+        target = {} if "agent" in fields or "model" in fields else {"model": "gemini-3.5-flash"}
+        return self("POST", "/v1beta/interactions", {**target, "input": said, **fields})
+
+    def get(self, id_: str, **query: str) -> Any:
+        return self("GET", f"/v1beta/interactions/{id_}", **query)
+
+
+@pytest.fixture
+def client() -> Client:
+    """A client of a fresh service with the script that ships."""
+    return Client(load_script())
+
+
+@pytest.fixture
+def scripted() -> Callable[[str], Client]:
+    """Make a client of a fresh service from the text of a script's rules."""
+
+    def make(rules: str) -> Client:
+        return Client(Script.load(rules if rules.startswith("script:") else f"script: test\nrules:\n{rules}", "test.yaml"))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The base URL of a real server with the script that ships."""
+    with serving() as base_url:
+        yield base_url

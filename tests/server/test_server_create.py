@@ -1,0 +1,280 @@
+"""What a create request may hold: each refusal by status, code and message."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from evalkit.server.create import AGENTS, Known, answer_formats, answer_schema, declared_functions, read_create
+from evalkit.server.faults import ApiFault
+from evalkit.server.inputs import last_messages, steps_of_input
+
+MODEL = {"model": "gemini-3.5-flash", "input": "Hello"}
+PICTURE = {"type": "image", "data": base64.b64encode(b"x").decode(), "mime_type": "image/png"}
+
+
+def read(body: dict[str, Any], known: Known = Known()) -> dict[str, Any]:  # noqa: B008 - frozen
+    from evalkit._lib.json import dumps
+
+    return read_create(dumps(body).encode(), known)
+
+
+REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
+    ("no target", {"input": "x"}, 400, "invalid_request", "One of 'model' and 'agent' is required."),
+    ("both targets", {**MODEL, "agent": AGENTS[0]}, 400, "invalid_request", "'model' and 'agent' cannot be used together."),
+    ("unknown model", {**MODEL, "model": "gpt-oss"}, 404, "model_not_found", "Model 'gpt-oss' was not found."),
+    ("hostile model", {**MODEL, "model": "gemini-../x"}, 404, "model_not_found", "Model 'gemini-../x' was not found."),
+    (
+        "unknown agent",
+        {"agent": "antigravity-preview-05", "input": "x"},
+        404,
+        "not_found",
+        "Agent 'antigravity-preview-05' was not found (did you mean 'antigravity-preview-05-2026'?).",
+    ),
+    ("unknown field", {**MODEL, "modle": 1}, 400, "parameter_unknown", "Unknown parameter 'modle' (did you mean 'model'?)."),
+    ("unknown field unlike any", {**MODEL, "zzz": 1}, 400, "parameter_unknown", "Unknown parameter 'zzz'."),
+    (
+        "unknown nested field",
+        {**MODEL, "generation_config": {"max_tokens": 1}},
+        400,
+        "parameter_unknown",
+        "Unknown parameter 'generation_config.max_tokens' (did you mean 'max_output_tokens'?).",
+    ),
+    ("wrong type", {**MODEL, "store": "no"}, 400, "invalid_request", "'store' must be of type boolean, got string."),
+    ("no input", {"model": "gemini-3.5-flash", "input": None}, 400, "invalid_request", "'input' is required."),
+    (
+        "background that is not kept",
+        {**MODEL, "background": True, "store": False},
+        400,
+        "invalid_request",
+        "'background' needs 'store': a run that is not kept cannot be polled.",
+    ),
+    (
+        "generation_config for an agent",
+        {"agent": AGENTS[0], "input": "x", "generation_config": {"seed": 1}},
+        400,
+        "invalid_request",
+        "'generation_config' cannot be used with 'agent'.",
+    ),
+    ("agent_config for a model", {**MODEL, "agent_config": {}}, 400, "invalid_request", "'agent_config' cannot be used with 'model'."),
+    (
+        "research in the foreground",
+        {"agent": AGENTS[2], "input": "x"},
+        400,
+        "invalid_request",
+        f"Agent '{AGENTS[2]}' needs 'background': true.",
+    ),
+    (
+        "a token of nobody",
+        {**MODEL, "continuation_token": "x"},
+        400,
+        "invalid_request",
+        "'continuation_token' was not issued by this server.",
+    ),
+    (
+        "tool type",
+        {**MODEL, "tools": [{"type": "google_search"}, {"type": "googleSearch"}]},
+        400,
+        "invalid_request",
+        "Unsupported value for 'type' at 'tools[1]': \"googleSearch\". Supported: function, google_search, code_execution, url_context,"
+        " google_maps, file_search, mcp_server, computer_use, retrieval, tool_search.",
+    ),
+    ("tool that is none", {**MODEL, "tools": ["google_search"]}, 400, "invalid_request", "'tools[0]' must be an object, got string."),
+    (
+        "function without a name",
+        {**MODEL, "tools": [{"type": "function"}]},
+        400,
+        "invalid_request",
+        "'tools[0].name' must be a function's name, got null.",
+    ),
+    (
+        "function declared twice",
+        {**MODEL, "tools": [{"type": "function", "name": "f"}, {"type": "function", "name": "f"}]},
+        400,
+        "invalid_request",
+        "'tools[1].name': the function 'f' is declared twice.",
+    ),
+    (
+        "function with a bad schema",
+        {**MODEL, "tools": [{"type": "function", "name": "f", "parameters": {"type": "text"}}]},
+        400,
+        "invalid_request",
+        "'tools[0].parameters': not a JSON Schema at type: 'text' is not valid under any of the given schemas.",
+    ),
+    (
+        "response schema that is none",
+        {**MODEL, "response_format": [{"type": "text", "schema": {"properties": []}}]},
+        400,
+        "invalid_request",
+        "'response_format[0].schema': not a JSON Schema at properties: [] is not of type 'object'.",
+    ),
+    (
+        "response format that is none",
+        {**MODEL, "response_format": ["json"]},
+        400,
+        "invalid_request",
+        "'response_format[0]' must be an object, got string.",
+    ),
+    (
+        "enum",
+        {**MODEL, "generation_config": {"thinking_level": "deep"}},
+        400,
+        "invalid_request",
+        "Unsupported value for 'generation_config.thinking_level': \"deep\". Supported: minimal, low, medium, high, xhigh.",
+    ),
+    (
+        "service tier",
+        {**MODEL, "service_tier": "gold"},
+        400,
+        "invalid_request",
+        "Unsupported value for 'service_tier': \"gold\". Supported: flex, standard, priority, deferred.",
+    ),
+    (
+        "no room",
+        {**MODEL, "generation_config": {"max_output_tokens": 0}},
+        400,
+        "invalid_request",
+        "'generation_config.max_output_tokens' must be at least 1.",
+    ),
+    ("label", {**MODEL, "labels": {"a": 1}}, 400, "invalid_request", "'labels.a' must be a string of at most 63 characters."),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "code", "message"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+def test_request_is_refused(body: dict[str, Any], status: int, code: str, message: str) -> None:
+    with pytest.raises(ApiFault) as caught:
+        read(body)
+    assert (caught.value.status, caught.value.code, caught.value.message) == (status, code, message)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"", "The body is not JSON: Expecting value at line 1 column 1."),
+        (b'{"model": "x",}', "The body is not JSON: Illegal trailing comma before end of object at line 1 column 14."),
+        (b"[]", "The body must be a JSON object."),
+        (b'{"a": NaN}', "The body is not JSON: NaN is no JSON value."),
+        (b'{"a": "\xff"}', "The body is not UTF-8 at byte 7."),
+        (b'{"a": ' + b"[" * 100_000, "The body is nested too deep."),
+    ],
+    ids=["empty", "trailing comma", "list", "NaN", "not UTF-8", "deep"],
+)
+def test_body_that_is_no_json_is_refused(raw: bytes, message: str) -> None:
+    with pytest.raises(ApiFault) as caught:
+        read_create(raw, Known())
+    assert caught.value.status == 400
+    got = caught.value.message
+    assert got == message or (b",}" in raw and got.startswith("The body is not JSON: "))  # the words of json's errors differ by version
+
+
+def test_null_is_absent_in_every_optional_field() -> None:
+    from evalkit.server import create
+
+    nulls = dict.fromkeys(create._FIELDS)
+    assert read({**nulls, **MODEL}) == MODEL
+
+
+def test_unknown_models_of_the_family_are_served() -> None:
+    assert read({**MODEL, "model": "gemini-9-nova-preview"})["model"] == "gemini-9-nova-preview"
+    assert read({**MODEL, "model": "models/gemini-3.5-flash"})
+
+
+def test_names_a_script_adds_are_known() -> None:
+    known = Known(models=("mine",), agents=("my-agent",))
+    assert read({**MODEL, "model": "mine"}, known)
+    assert read({"agent": "my-agent", "input": "x"}, known)
+
+
+def test_an_agent_passed_as_model_is_an_agent() -> None:
+    assert read({**MODEL, "model": AGENTS[0]}) == {"agent": AGENTS[0], "input": "Hello"}
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "schema"),
+    [
+        ({}, None),
+        ({"response_format": {"type": "text"}}, None),
+        ({"response_format": {"type": "text", "mime_type": "text/plain"}}, None),
+        ({"response_format": {"type": "text", "mime_type": "application/json", "schema": SCHEMA}}, SCHEMA),
+        ({"response_format": [{"type": "image"}, {"type": "text", "schema": SCHEMA}]}, SCHEMA),
+        ({"response_format": SCHEMA}, SCHEMA),
+        ({"response_format": {"type": "text", "mime_type": "application/json"}}, True),
+        ({"response_mime_type": "application/json"}, True),
+    ],
+)
+def test_schema_of_the_answer(fields: dict[str, Any], schema: Any) -> None:
+    body = read({**MODEL, **fields})
+    assert answer_schema(body) == schema
+    assert len(answer_formats(body, "image")) == ("image" in str(fields))
+
+
+def test_declared_functions_are_the_function_tools() -> None:
+    body = read({**MODEL, "tools": [{"type": "google_search"}, {"type": "function", "name": "f"}]})
+    assert [tool["name"] for tool in declared_functions(body)] == ["f"]
+
+
+# --- input
+
+TEXT = {"type": "text", "text": "a"}
+STEP = {"type": "user_input", "content": [TEXT]}
+
+
+@pytest.mark.parametrize(
+    ("given", "steps"),
+    [
+        ("a", [STEP]),
+        ("", [{"type": "user_input", "content": [{"type": "text", "text": ""}]}]),
+        (TEXT, [STEP]),
+        ([TEXT], [STEP]),
+        ([{"text": "a"}], [{"type": "user_input", "content": [{"text": "a", "type": "text"}]}]),
+        ([TEXT, PICTURE], [{"type": "user_input", "content": [TEXT, PICTURE]}]),
+        (STEP, [STEP]),
+        ([{"type": "user_input", "content": "a"}], [STEP]),
+        ([{"type": "user_input", "content": TEXT}], [STEP]),
+        ([{"type": "user_input", "content": ["a", TEXT]}], [{"type": "user_input", "content": [TEXT, TEXT]}]),
+        ([STEP, {"type": "from_the_future", "x": None}], [STEP, {"type": "from_the_future", "x": None}]),
+        (
+            [{"type": "function_result", "call_id": None, "result": {"a": None}, "x": 1}],
+            [{"type": "function_result", "call_id": None, "result": {"a": None}, "x": 1}],
+        ),
+    ],
+)
+def test_every_shape_of_input_is_a_list_of_steps(given: Any, steps: list[Any]) -> None:
+    assert steps_of_input(given) == steps
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (3, "'input' must be a string, an object or a list, got a number."),
+        ([], "'input' is empty."),
+        (["a"], "'input[0]' must be an object, got a string."),
+        ([STEP, TEXT], "'input' mixes steps and contents; put the contents into a step of type user_input."),
+        ([STEP, {"content": []}], "'type' at 'input[1]' is missing."),
+        ({"role": "user", "parts": []}, '\'input\' uses the old schema of role and parts; send {"type": "user_input", "content": […]}.'),
+        ([{"type": "user_input"}], "'input[0].content' must be a list of contents or a string, got nothing."),
+        ([{"type": "user_input", "content": [3]}], "'input[0].content[0]' must be an object, got a number."),
+        ([{"type": "user_input", "content": [{"data": "eA=="}]}], "'type' at 'input[0].content[0]' is missing."),
+        ([{"type": "text", "text": None}], "'input[0].text' must be a string, got nothing."),
+        ([TEXT, {"type": "image"}], "'input[1]' needs data or uri."),
+        ([TEXT, {"type": "image", "data": "é"}], "'input[1].data' is not base64."),
+        ([{"type": "function_call", "id": "a", "name": "f", "arguments": "{}"}], "'input[0].arguments' must be an object, got a string."),
+        ([{"type": "function_result", "call_id": "a"}], "'input[0].result' must be a string or an object or an array, got nothing."),
+        ([{"type": "function_result", "call_id": 1, "result": ""}], "'input[0].call_id' must be a string or nothing, got a number."),
+    ],
+)
+def test_input_that_cannot_be_read_names_its_place(given: Any, message: str) -> None:
+    with pytest.raises(ApiFault) as caught:
+        steps_of_input(given)
+    assert (caught.value.status, caught.value.message) == (400, message)
+
+
+def test_the_last_messages_are_those_behind_the_last_answer() -> None:
+    result = {"type": "function_result", "call_id": "a", "result": ""}
+    assert last_messages([STEP, {"type": "thought"}, {"type": "model_output"}, result, STEP]) == [STEP]
+    assert last_messages([result]) == []

@@ -1,0 +1,211 @@
+"""Plain answers: what is said where no rule holds."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalkit.protocol.reading import cited, output_text
+from evalkit.server import plain
+from evalkit.server.ask import Ask
+from evalkit.server.faults import ApiFault
+from evalkit.server.inputs import steps_of_input
+
+
+def ask(said: Any, **fields: Any) -> Ask:
+    target = {} if "agent" in fields else {"model": "gemini-3.5-flash"}
+    return Ask({**target, **fields}, steps_of_input(said), "ab" * 32, fields.pop("environment_id", None))
+
+
+def function(name: str, description: str = "", **properties: Any) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": properties, "required": list(properties)}
+    return {"type": "function", "name": name, "description": description, "parameters": parameters}
+
+
+def types(asked: Ask) -> list[str]:
+    return [step["type"] for step in plain.answer(asked).steps]
+
+
+def only(asked: Ask) -> dict[str, Any]:
+    (step,) = plain.answer(asked).steps
+    return step
+
+
+def test_talk_repeats_what_was_said() -> None:
+    assert output_text([only(ask("Good morning"))]) == "You said: “Good morning”. This is a plain answer from evalkit serve."
+
+
+def test_talk_remembers_the_message_before() -> None:
+    history = [{"type": "user_input", "content": "one"}, {"type": "user_input", "content": "two"}]
+    assert "Before that you said: “one”." in output_text([only(ask(history))])
+
+
+TEXT = {"type": "string"}
+WEATHER = function("get_weather", "The weather of a city", city=TEXT)
+STOCK = function(
+    "stockPrice", "The price of a stock", symbol={"type": "string", "pattern": "^[A-Z]{3}$"}, days={"type": "integer", "minimum": 1}
+)
+ALARM = function(
+    "set_alarm", "Set an alarm", hour={"type": "integer", "minimum": 0, "maximum": 23}, label={**TEXT, "description": "e.g. Wake up"}
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "tools", "name", "arguments"),
+    [
+        ("How is the weather in Oslo?", [WEATHER, STOCK], "get_weather", {"city": "Oslo"}),
+        ("What is the price of GOO stock over 5 days?", [WEATHER, STOCK], "stockPrice", {"symbol": "GOO", "days": 5}),
+        ("What is the price of some stock?", [WEATHER, STOCK], "stockPrice", {"symbol": "AAA", "days": 1}),
+        ("Hello", [WEATHER, STOCK], "get_weather", {"city": "city"}),
+        ("Set an alarm for 99 or 7", [ALARM], "set_alarm", {"hour": 7, "label": "Wake up"}),
+        ("Hello", [{"type": "function", "name": "now"}], "now", {}),
+        ("Hello", [{"type": "function", "name": "opt", "parameters": {"type": "object", "properties": {"a": TEXT}}}], "opt", {"a": "a"}),
+    ],
+)
+def test_a_declared_function_is_called_with_arguments_of_its_schema(
+    text: str, tools: list[Any], name: str, arguments: dict[str, Any]
+) -> None:
+    assert only(ask(text, tools=tools)) == {"type": "function_call", "name": name, "arguments": arguments}
+
+
+@pytest.mark.parametrize(
+    ("choice", "called"),
+    [
+        ("auto", "get_weather"),
+        ("any", "get_weather"),
+        ("none", None),
+        ({"allowed_tools": {"mode": "any", "tools": ["stockPrice"]}}, "stockPrice"),
+        ({"allowed_tools": {"mode": "none", "tools": ["stockPrice"]}}, None),
+    ],
+)
+def test_tool_choice_is_followed(choice: Any, called: str | None) -> None:
+    step = only(ask("weather", tools=[WEATHER, STOCK], generation_config={"tool_choice": choice}))
+    assert step.get("name") == called
+
+
+def test_a_function_nobody_can_call_is_refused_with_the_reason() -> None:
+    tool = function("f", x={"type": "string", "minLength": 3, "maxLength": 1})
+    with pytest.raises(ApiFault, match="no arguments for the function 'f' were found: 'x': no text"):
+        plain.answer(ask("a", tools=[tool]))
+
+
+def with_result(result: Any, **fields: Any) -> list[Any]:
+    call = {"type": "function_call", "id": "c", "name": "get_weather", "arguments": {"city": "Oslo"}}
+    return [
+        {"type": "user_input", "content": "q"},
+        {"type": "thought"},
+        call,
+        {"type": "function_result", "call_id": "c", "result": result, **fields},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("result", "fields", "text"),
+    [
+        ({"t": 3, "sky": "grey"}, {}, "get_weather says: t 3, sky grey."),
+        ([{"type": "text", "text": '{"t": 3}'}], {}, "get_weather says: t 3."),
+        ("rain", {}, "get_weather says: rain."),
+        ("", {}, "get_weather says: nothing."),
+        ([{"type": "text", "text": "no such city"}], {"is_error": True}, "get_weather failed: no such city."),
+    ],
+)
+def test_the_answer_is_made_of_the_results(result: Any, fields: dict[str, Any], text: str) -> None:
+    asked = ask(with_result(result, **fields), tools=[WEATHER])
+    assert output_text([only(asked)]) == text
+
+
+def test_results_fill_the_document_that_was_asked_for() -> None:
+    schema = {"type": "object", "properties": {"t": {"type": "integer"}, "place": TEXT}, "required": ["t", "place"]}
+    asked = ask(with_result({"t": 3}), response_format={"type": "text", "schema": schema})
+    assert json.loads(output_text([only(asked)])) == {"t": 3, "place": "place"}
+
+
+def test_a_document_takes_names_and_numbers_from_the_question() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"name": TEXT, "age": {"type": "integer", "maximum": 120}, "role": {"enum": ["admin", "user"]}},
+    }
+    asked = ask("Describe Ada Lovelace, who is 36 years old", response_format={"type": "text", "schema": schema})
+    assert json.loads(output_text([only(asked)])) == {"name": "Ada Lovelace", "age": 36, "role": "admin"}
+
+
+def test_json_without_a_schema_is_some_document() -> None:
+    asked = ask("a", response_format={"type": "text", "mime_type": "application/json"})
+    assert "answer" in json.loads(output_text([only(asked)]))
+
+
+def test_a_searched_answer_is_cited_whole_and_searched_behind_its_text() -> None:
+    steps = plain.answer(ask("Who wrote Faust – “Zueignung”?", tools=[{"type": "google_search"}])).steps
+    assert [step["type"] for step in steps] == ["model_output", "google_search_call", "google_search_result"]
+    (block,) = steps[0]["content"]
+    spans = [cited(block["text"], note["start_index"], note["end_index"]) for note in block["annotations"]]
+    assert all(span.ok for span in spans)
+    assert " ".join(span.text for span in spans) == block["text"]
+    assert steps[1]["search_type"] == "web_search"
+    assert steps[2]["is_error"] is False
+
+
+def test_pages_named_in_the_question_are_read() -> None:
+    steps = plain.answer(ask("Read https://example.com/a and http://example.org.", tools=[{"type": "url_context"}])).steps
+    assert steps[0]["arguments"] == {"urls": ["https://example.com/a", "http://example.org"]}
+    assert [item["status"] for item in steps[1]["result"]] == ["success", "success"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (ask("a", model="gemini-3.1-flash-image"), ["model_output"]),
+        (ask("a", tools=[{"type": "code_execution"}]), ["code_execution_call", "code_execution_result", "model_output"]),
+        (ask("a", agent="antigravity-preview-05-2026"), ["code_execution_call", "code_execution_result", "model_output"]),
+        (ask("no link", tools=[{"type": "url_context"}]), ["model_output"]),
+        (
+            ask("a", response_format={"type": "text", "schema": {}}, tools=[{"type": "google_search"}]),
+            ["model_output", "google_search_call", "google_search_result"],
+        ),
+    ],
+)
+def test_steps_by_what_is_asked(asked: Ask, expected: list[str]) -> None:
+    assert types(asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "start"),
+    [
+        ({"response_format": {"type": "image", "aspect_ratio": "1:1"}}, b"\x89PNG"),
+        ({"model": "gemini-3.1-flash-image"}, b"\x89PNG"),
+        ({"response_format": [{"type": "audio"}]}, b"RIFF"),
+    ],
+)
+def test_media_are_real_files(fields: dict[str, Any], start: bytes) -> None:
+    (block,) = only(ask("a", **fields))["content"]
+    assert base64.b64decode(block["data"]).startswith(start)
+
+
+def test_media_that_came_are_named() -> None:
+    blocks = [{"type": "text", "text": "Look"}, {"type": "image", "uri": "x"}, {"type": "image", "uri": "y"}, {"type": "audio", "uri": "z"}]
+    assert output_text([only(ask(blocks))]).startswith("I received 2 image files and 1 audio file. ")
+
+
+def test_an_agent_names_its_environment() -> None:
+    asked = Ask({"agent": "antigravity-preview-05-2026"}, steps_of_input("a b"), "00", "env_1")
+    assert output_text(plain.answer(asked).steps) == "Done. The task has 2 words. I worked in the environment env_1."
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    text=st.text(max_size=60),
+    tools=st.lists(
+        st.sampled_from([WEATHER, STOCK, {"type": "google_search"}, {"type": "code_execution"}, {"type": "url_context"}]),
+        max_size=3,
+        unique_by=str,
+    ),
+)
+def test_anything_gets_an_answer_that_is_the_same_each_time(text: str, tools: list[Any]) -> None:
+    first, second = (plain.answer(ask(text, tools=tools)).steps for _ in range(2))
+    assert first == second
+    assert first

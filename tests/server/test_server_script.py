@@ -1,0 +1,373 @@
+"""Scripts: conditions, answers, templates, and where each mistake is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalkit.errors import ScriptError
+from evalkit.server import DEFAULT_SCRIPT, load_script
+from evalkit.server.ask import Ask
+from evalkit.server.inputs import steps_of_input
+from evalkit.server.script import Script
+
+WEATHER = {
+    "type": "function",
+    "name": "weather",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+IMAGE = {"type": "image", "uri": "x"}
+
+
+def user(text: str, *media: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "user_input", "content": [{"type": "text", "text": text}, *media]}
+
+
+def said(text: str) -> list[dict[str, Any]]:
+    return [{"type": "thought", "signature": "x"}, {"type": "model_output", "content": [{"type": "text", "text": text}]}]
+
+
+def called(result: Any, **fields: Any) -> list[dict[str, Any]]:
+    call = {"type": "function_call", "id": "c1", "name": "weather", "arguments": {"city": "Rome"}}
+    return [{"type": "thought", "signature": "x"}, call, {"type": "function_result", "call_id": "c1", "result": result, **fields}]
+
+
+def ask(said: Any, **fields: Any) -> Ask:
+    return Ask({"model": "gemini-3.5-flash", **fields}, steps_of_input(said), "ab" * 32)
+
+
+HOLDS: list[tuple[str, str, Ask, bool]] = [
+    ("text: whole, case and space aside", "{text: what IS it?}", ask(" What is\n it? "), True),
+    ("text: not a part", "{text: What is}", ask("What is it?"), False),
+    ("text: equals one of", "{text: {equals: [a, b]}}", ask("B"), True),
+    ("text: contains all", "{text: {contains: [IS, what]}}", ask("What is it?"), True),
+    ("text: contains one only", "{text: {contains: [is, who]}}", ask("What is it?"), False),
+    ("text: any of", "{text: {any_of: [who, it]}}", ask("What is it?"), True),
+    ("text: matches", "{text: {matches: 'is.it\\?$'}}", ask("What IS\nit?"), True),
+    ("text: two tests, both", "{text: {contains: what, matches: '\\d'}}", ask("What is it?"), False),
+    ("text: of the last message", "{text: b}", ask([user("a"), *said("x"), user("b")]), True),
+    ("text: of the question, where results come", "{text: a}", ask([user("a"), *called("22")]), True),
+    ("earlier", "{earlier: {contains: dogs}}", ask([user("2 dogs"), *said("x"), user("b")]), True),
+    ("earlier: not the last", "{earlier: {contains: dogs}}", ask("2 dogs"), False),
+    ("earlier: not the model's", "{earlier: {contains: dogs}}", ask([user("a"), *said("dogs"), user("b")]), False),
+    ("anywhere", "{anywhere: {contains: dogs}}", ask("2 dogs"), True),
+    ("turn", "{turn: 2}", ask([user("a"), *said("x"), user("b")]), True),
+    ("turn: another", "{turn: 1}", ask([user("a"), *said("x"), user("b")]), False),
+    ("turn: bounds", "{turn: {min: 2, max: 3}}", ask([user("a"), *said("x"), user("b")]), True),
+    ("turn: below", "{turn: {min: 2}}", ask("a"), False),
+    ("tools: all", "{tools: [weather, google_search]}", ask("a", tools=[WEATHER, {"type": "google_search"}]), True),
+    ("tools: one missing", "{tools: [weather, google_search]}", ask("a", tools=[WEATHER]), False),
+    ("tools: none", "{tools: false}", ask("a"), True),
+    ("attached", "{attached: [image]}", ask([user("a", IMAGE)]), True),
+    ("attached: not the same", "{attached: [audio]}", ask([user("a", IMAGE)]), False),
+    ("attached: of the last message", "{attached: true}", ask([user("a", IMAGE), *said("x"), user("b")]), False),
+    ("model", "{model: {contains: flash}}", ask("a"), True),
+    ("agent", "{agent: true}", ask("a"), False),
+    ("agent: named", "{agent: helper}", Ask({"agent": "helper"}, steps_of_input("a")), True),
+    ("stream", "{stream: true}", ask("a", stream=True), True),
+    ("stream: by default not", "{stream: false}", ask("a"), True),
+    ("store: by default", "{store: true}", ask("a"), True),
+    ("background", "{background: true}", ask("a"), False),
+    ("request: a value", "{request: {generation_config.seed: 7}}", ask("a", generation_config={"seed": 7.0}), True),
+    ("request: true is not 1", "{request: {generation_config.seed: 1}}", ask("a", generation_config={"seed": True}), False),
+    ("request: in a list", "{request: {tools.0.name: {contains: eath}}}", ask("a", tools=[WEATHER]), True),
+    ("request: present", "{request: {labels: {present: true}}}", ask("a"), False),
+    ("request: absent", "{request: {labels: {present: false}}}", ask("a"), True),
+    ("results", "{results: true}", ask([user("a"), *called("22")]), True),
+    ("results: of this turn", "{results: true}", ask([user("a"), *called("22"), *said("x"), user("b")]), False),
+    ("results: name and value", "{results: {name: weather, value: {t: {present: true}}}}", ask([user("a"), *called({"t": 1})]), True),
+    (
+        "results: value of JSON text",
+        "{results: {value: {t: 22}}}",
+        ask([user("a"), *called([{"type": "text", "text": '{"t": 22}'}])]),
+        True,
+    ),
+    ("results: text", "{results: {text: {contains: cold}}}", ask([user("a"), *called("so cold")]), True),
+    ("results: error", "{results: {is_error: true}}", ask([user("a"), *called("no", is_error=True)]), True),
+    ("results: none is no result that fits", "{results: {name: weather}}", ask("a"), False),
+    ("not", "{not: {text: a}}", ask("a"), False),
+    ("nothing", "{}", ask("a"), True),
+]
+
+
+@pytest.mark.parametrize(("when", "asked", "holds"), [row[1:] for row in HOLDS], ids=[row[0] for row in HOLDS])
+def test_condition(when: str, asked: Ask, holds: bool) -> None:
+    script = Script.load(f"script: t\nrules:\n  - when: {when}\n    reply: yes", "t.yaml")
+    assert (script.find(asked, {}) is not None) is holds
+
+
+def answer(rule: str, asked: Ask) -> Any:
+    found = Script.load(f"script: t\nvars: {{unit: C}}\nrules:\n  - {rule}", "t.yaml").find(asked, {})
+    assert found is not None
+    return found.answer(asked, lambda ask: pytest.fail("no plain answer was asked for"))
+
+
+def text_of(made: Any) -> str:
+    (step,) = made.steps
+    return str(step["content"][0]["text"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "asked", "text"),
+    [
+        ("reply: plain", ask("a"), "plain"),
+        ("reply: '{{ text }}, turn {{ turn }} in {{ unit }}'", ask("hi"), "hi, turn 1 in C"),
+        ("{when: {text: {matches: '(?P<n>\\d+)'}}, reply: '{{ match.n | int * 4 }}'}", ask("2 dogs"), "8"),
+        (
+            "{when: {earlier: {matches: '(?P<n>\\d+)'}}, reply: '{{ earlier.n }}'}",
+            ask([user("7"), *said("x"), user("8"), *said("x"), user("b")]),
+            "8",
+        ),
+        ("reply: '{{ result.value.t }}{{ result.arguments.city }}'", ask([user("a"), *called({"t": 3})]), "3Rome"),
+        ("reply: '{{ texts | join }}'", ask([user("a"), *said("x"), user("b")]), "ab"),
+        ("reply: '{{ request.model }}'", ask("a"), "gemini-3.5-flash"),
+        (
+            "{when: {text: {matches: 'in (?P<c>.*)'}}, reply: '{{ listed(match.c) | join(\"|\") }}'}",
+            ask("in Rome, Oslo and Bonn"),
+            "Rome|Oslo|Bonn",
+        ),
+        ("reply: '{{ text }}'", ask("{{ 7 * 7 }}"), "{{ 7 * 7 }}"),
+    ],
+)
+def test_reply_is_rendered(rule: str, asked: Ask, text: str) -> None:
+    assert text_of(answer(rule, asked)) == text
+
+
+SEARCH = {"type": "google_search_call", "arguments": {"queries": ["a", "b"]}}
+
+
+@pytest.mark.parametrize(
+    ("steps", "made"),
+    [
+        ("[{text: hi}]", [{"type": "model_output", "content": [{"type": "text", "text": "hi"}]}]),
+        ("[{json: {a: 1}}]", [{"type": "model_output", "content": [{"type": "text", "text": '{\n  "a": 1\n}'}]}]),
+        ("[{thought: mm}]", [{"type": "thought", "summary": [{"type": "text", "text": "mm"}]}]),
+        ("[{call: weather}]", [{"type": "function_call", "name": "weather", "arguments": {"city": "city"}}]),
+        (
+            "[{call: {name: weather, arguments: {city: Rome, days: 2}}}]",
+            [{"type": "function_call", "name": "weather", "arguments": {"city": "Rome", "days": 2}}],
+        ),
+        ("[{call: {name: undeclared, arguments: {a: 1}}}]", [{"type": "function_call", "name": "undeclared", "arguments": {"a": 1}}]),
+        (
+            "[{search: {queries: [a, b], suggestions: <p>}}]",
+            [SEARCH, {"type": "google_search_result", "result": [{"search_suggestions": "<p>"}]}],
+        ),
+        (
+            "[{code: {code: '1/0', result: boom, is_error: true}}]",
+            [
+                {"type": "code_execution_call", "arguments": {"language": "python", "code": "1/0"}},
+                {"type": "code_execution_result", "result": "boom", "is_error": True},
+            ],
+        ),
+        (
+            "[{text: '{{ item }}', each: '{{ [1, 2] }}'}]",
+            [{"type": "model_output", "content": [{"type": "text", "text": str(n)}]} for n in (1, 2)],
+        ),
+        ("[{type: from_the_future, data: {n: '{{ turn }}'}}]", [{"type": "from_the_future", "data": {"n": 1}}]),
+    ],
+)
+def test_steps_are_spelled_out(steps: str, made: list[Any]) -> None:
+    assert answer(f"steps: {steps}", ask("a", tools=[WEATHER])).steps == made
+
+
+def test_a_search_for_hostile_words_is_escaped_in_the_suggestions() -> None:
+    result = answer("steps: [{search: '<script>alert(1)</script>'}]", ask("a")).steps[1]
+    assert "<script>" not in result["result"][0]["search_suggestions"]
+
+
+def test_a_citation_counts_bytes() -> None:
+    rule = "steps: [{text: 'Ürümqi ist weit. Ja.', cite: [{url: u, title: t, words: weit}, {url: v}]}]"
+    (step,) = answer(rule, ask("a")).steps
+    first, second = step["content"][0]["annotations"]
+    data = step["content"][0]["text"].encode()
+    assert data[first["start_index"] : first["end_index"]] == b"weit"
+    assert (second["start_index"], second["end_index"]) == (0, len(data))
+    assert first == {"type": "url_citation", "url": "u", "title": "t", "start_index": 13, "end_index": 17}
+
+
+def test_a_document_is_made_to_fit_the_schema_asked_for() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "integer", "minimum": 5}, "b": {"type": "string"}},
+        "additionalProperties": False,
+    }
+    made = answer("steps: [{json: {a: 1, b: x, c: 2}}]", ask("a", response_format={"type": "text", "schema": schema}))
+    assert json.loads(text_of(made)) == {"a": 5, "b": "x"}
+
+
+def test_the_first_rule_that_holds_answers_and_times_runs_out() -> None:
+    script = Script.load("script: t\nrules:\n  - {times: 2, reply: a}\n  - {reply: b}\n  - {reply: c}", "t.yaml")
+    used: dict[int, int] = {}
+    said = []
+    for _ in range(4):
+        found = script.find(ask("x"), used)
+        assert found is not None
+        used[found.index] = used.get(found.index, 0) + 1
+        said.append(found.index)
+    assert said == [0, 0, 1, 1]
+
+
+def test_what_a_rule_says_about_its_answer() -> None:
+    made = answer(
+        "{steps: [], status: failed, errors: [{code: c, message: 'm {{ turn }}'}], usage: {total_tokens: 9}, fields: {x: [1]}, polls: 3,"
+        " delay: 0.5, event_delay: 0.25, cut_after: 4}",
+        ask("a"),
+    )
+    assert (made.status, made.errors, made.usage, made.fields) == (
+        "failed",
+        [{"code": "c", "message": "m 1"}],
+        {"total_tokens": 9},
+        {"x": [1]},
+    )
+    assert (made.polls, made.delay, made.event_delay, made.cut_after) == (3, 0.5, 0.25, 4)
+
+
+@pytest.mark.parametrize(
+    ("rule", "status", "code", "message", "headers", "after"),
+    [
+        ("error: 503", 503, "service_unavailable", "The service is overloaded.", {}, None),
+        ("error: {status: 429, retry_after: 2}", 429, "rate_limit_exceeded", "Too many requests.", {"retry-after": "2"}, None),
+        ("error: {status: 400, code: safety, message: 'no {{ text }}'}", 400, "safety", "no a", {}, None),
+        ("{reply: x, error: {status: 504, after: 3}}", 504, "deadline_exceeded", "The request took too long.", {}, 3),
+    ],
+)
+def test_error(rule: str, status: int, code: str, message: str, headers: dict[str, str], after: int | None) -> None:
+    made = answer(rule, ask("a"))
+    assert made.fault is not None
+    assert (made.fault.status, made.fault.code, made.fault.message, made.fault.headers, made.fault_after) == (
+        status,
+        code,
+        message,
+        headers,
+        after,
+    )
+
+
+def test_a_template_that_fails_on_a_request_names_its_rule(scripted: Callable[[str], Any]) -> None:
+    client = scripted("  - name: tell\n    reply: '{{ result.value.temperature }}'\n")
+    body = client.create("a")
+    assert client.last.status == 400
+    assert body["error"]["code"] == "failed_precondition"
+    assert body["error"]["message"].startswith(
+        "The script's rule 'tell' (test.yaml:3) cannot answer this: '{{ result.value.temperature }}': "
+    )
+
+
+MISTAKES: list[tuple[str, str, list[str]]] = [
+    ("not YAML", "script: [", ["t.yaml:2:1 did not find expected node content"]),
+    ("not a mapping", "- a", ["t.yaml:1:1 must be object, got array", "t.yaml:1:1 a script needs 'script:', its name"]),
+    ("no name", "rules: []", ["t.yaml:1:1 a script needs 'script:', its name"]),
+    ("unknown key", "script: t\nrule: []", ["t.yaml:2:1 unknown key 'rule' (did you mean 'rules'?); there are script, description"]),
+    ("empty value", "script: t\nrules:", ["t.yaml:2:7 must be array, got nothing"]),
+    ("duplicate key", "script: t\nscript: u", ["t.yaml:2:1 duplicate key 'script'"]),
+    ("tab", "script: t\nrules:\n\t- reply: a", ["t.yaml:3:1 "]),
+    (
+        "rule that says nothing",
+        "script: t\nrules:\n  - name: a",
+        ["t.yaml:3:5 a rule needs one of error, errors, plain, reply, status, steps"],
+    ),
+    (
+        "unknown condition",
+        "script: t\nrules:\n  - when: {txt: a}\n    reply: b",
+        ["t.yaml:3:12 unknown condition 'txt' (did you mean 'text'?); there are text, earlier"],
+    ),
+    (
+        "unknown text test",
+        "script: t\nrules:\n  - when: {text: {match: a}}\n    reply: b",
+        ["t.yaml:3:19 unknown text test 'match' (did you mean 'matches'?)"],
+    ),
+    (
+        "bad expression",
+        "script: t\nrules:\n  - when: {text: {matches: '('}}\n    reply: b",
+        ["t.yaml:3:28 not a regular expression: missing ), unterminated subpattern"],
+    ),
+    ("wrong type", "script: t\nrules:\n  - when: {stream: yes}\n    reply: b", ['t.yaml:3:20 must be boolean, got string "yes"']),
+    (
+        "text that is a number",
+        "script: t\nrules:\n  - when: {text: 5}\n    reply: b",
+        ["t.yaml:3:18 must be string or object, got number 5"],
+    ),
+    (
+        "undefined variable",
+        "script: t\nrules:\n  - reply: '{{ mach.x }}'",
+        ["t.yaml:3:12 undefined variable 'mach' (did you mean 'match'?); there are agent"],
+    ),
+    ("bad template", "script: t\nrules:\n  - reply: '{{ x'", ["t.yaml:3:12 not a template: "]),
+    ("item without each", "script: t\nrules:\n  - steps:\n      - text: '{{ item }}'", ["t.yaml:4:15 undefined variable 'item'"]),
+    (
+        "unknown step",
+        "script: t\nrules:\n  - steps:\n      - txt: a",
+        ["t.yaml:4:9 unknown step 'txt' (did you mean 'text'?); there are text, json, call"],
+    ),
+    ("empty step", "script: t\nrules:\n  - steps:\n      - {}", ["t.yaml:4:9 a step needs one of text, json, call"]),
+    (
+        "two steps in one",
+        "script: t\nrules:\n  - steps:\n      - {text: a, call: f}",
+        ["t.yaml:4:19 unknown key beside 'text': 'call'; there are text, cite"],
+    ),
+    (
+        "field of a call",
+        "script: t\nrules:\n  - steps:\n      - call: {fn: f}",
+        ["t.yaml:4:15 'call' needs 'name'", "t.yaml:4:16 unknown field of 'call': 'fn'; there are name, arguments"],
+    ),
+    (
+        "citation without url",
+        "script: t\nrules:\n  - steps:\n      - {text: a, cite: [{title: b}]}",
+        ["t.yaml:4:26 a citation needs a url"],
+    ),
+    ("reply and steps", "script: t\nrules:\n  - {reply: a, steps: []}", ["t.yaml:3:16 'reply' and 'steps' exclude each other"]),
+    ("unknown status", "script: t\nrules:\n  - {reply: a, status: done}", ["t.yaml:3:24 unknown status 'done'; there are queued"]),
+    ("error that is none", "script: t\nrules:\n  - error: 200", ["t.yaml:3:12 an error needs a status from 400 to 599, got 200"]),
+    ("negative delay", "script: t\nrules:\n  - {reply: a, delay: -1}", ["t.yaml:3:23 must be not below 0, got -1"]),
+    ("half a poll", "script: t\nrules:\n  - {reply: a, polls: 1.5}", ["t.yaml:3:23 must be a whole number not below 0, got 1.5"]),
+    ("taken name", "script: t\nvars: {text: a}\nrules: []", ["t.yaml:2:8 'text' is a name of evalkit's own"]),
+    (
+        "several, in file order",
+        "script: t\nrules:\n  - {reply: a, delay: x}\n  - {rply: b}",
+        ["t.yaml:3:23 must be number", "t.yaml:4:5 a rule needs one of", "t.yaml:4:6 unknown key of a rule 'rply' (did you mean 'reply'?)"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "messages"), [row[1:] for row in MISTAKES], ids=[row[0] for row in MISTAKES])
+def test_mistake_is_told_where_it_stands(text: str, messages: list[str]) -> None:
+    with pytest.raises(ScriptError) as caught:
+        Script.load(text, "t.yaml")
+    told = [line for line in str(caught.value).splitlines() if not line.startswith("    ")]
+    assert len(told) == len(messages)
+    for line, start in zip(told, messages, strict=True):
+        assert line.startswith(start)
+
+
+def test_a_mistake_shows_its_line_and_a_caret() -> None:
+    with pytest.raises(ScriptError) as caught:
+        Script.load("script: t\nrules:\n  - when: {txt: a}\n    reply: b", "t.yaml")
+    assert str(caught.value).splitlines()[1:] == ["      - when: {txt: a}", "               ^"]
+
+
+def test_a_file_that_is_not_there_or_not_text_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ScriptError, match=r"none\.yaml: No such file"):
+        load_script(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_bytes(b"script: \xff")
+    with pytest.raises(ScriptError, match=r"bad\.yaml: not UTF-8 at byte 8"):
+        load_script(tmp_path / "bad.yaml")
+
+
+def test_the_script_that_ships_reads_and_every_rule_has_a_name_of_its_own() -> None:
+    names = [rule.name for rule in load_script(DEFAULT_SCRIPT).rules]
+    assert all(names)
+    assert len(set(names)) == len(names)
+
+
+def test_the_example_in_the_module_reads() -> None:
+    from textwrap import dedent
+
+    from evalkit.server import script
+
+    assert script.__doc__ is not None
+    example = script.__doc__.split("\n\n")[1]
+    assert len(Script.load(dedent(example), "example.yaml").rules) == 3

@@ -1,0 +1,490 @@
+"""The service without HTTP: state, background runs, streams, histories, every refusal that needs memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from evalkit._lib.json import dumps
+from evalkit.protocol.assemble import assemble
+from evalkit.protocol.reading import output_text, strip_user_input
+from evalkit.protocol.sse import read_events
+from evalkit.server import load_script
+from evalkit.server.service import Call, Service
+
+WEATHER = {
+    "type": "function",
+    "name": "get_current_temperature",
+    "parameters": {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]},
+}
+DOGS = "I have 2 dogs in my house."
+Paws = "How many paws are in my house?"
+EIGHT = "There are 8 paws in your house. 2 dogs × 4 paws = 8 paws."
+
+
+def message(body: Any) -> str:
+    return str(body["error"]["message"])
+
+
+# --- answers
+
+
+def test_an_answer_is_a_whole_interaction(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
+    body = client.create("Explain how AI works in a few words", labels={"team": "a"}, system_instruction="Be brief.")
+    assert list(body) == ["id", "status", "usage", "created", "updated", "service_tier", "steps", "object", "model", "labels"]
+    assert body["id"].startswith("v1_Chd")
+    assert (body["status"], body["object"], body["service_tier"], body["created"]) == (
+        "completed",
+        "interaction",
+        "standard",
+        "2026-01-01T00:00:00Z",
+    )
+    assert [step["type"] for step in body["steps"]] == ["thought", "model_output"]
+    usage = body["usage"]
+    assert usage["total_tokens"] == usage["total_input_tokens"] + usage["total_output_tokens"] + usage["total_thought_tokens"]
+    assert usage["total_input_tokens"] == 10
+
+
+def test_two_servers_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
+    raw = dumps({"model": "gemini-3.5-flash", "input": "Hi", "tools": [WEATHER]}).encode()
+    call = Call("POST", "/v1/interactions", headers={"x-goog-api-key": "k"}, body=raw)
+    one, other = Service(load_script()), Service(load_script())
+    one.handle(Call("POST", "/v1/interactions", headers={"x-goog-api-key": "k"}, body=b'{"model":"gemini-3.5-flash","input":"before"}'))
+    first = one.handle(call).body
+    assert first == other.handle(call).body
+    assert json.loads(first)["id"] != json.loads(one.handle(call).body)["id"]
+
+
+def test_too_little_room_makes_an_answer_incomplete(client: Any) -> None:
+    body = client.create("Explain how AI works in a few words", generation_config={"max_output_tokens": 4})
+    assert (body["status"], output_text(body["steps"])) == ("incomplete", "AI learns patterns from")
+    assert body["usage"]["total_output_tokens"] == 4
+    history = [
+        {"type": "user_input", "content": "Explain how AI works in a few words"},
+        *body["steps"],
+        {"type": "user_input", "content": "Go on"},
+    ]
+    assert client.create(history)["status"] == "completed"
+
+
+def test_what_is_not_stored_has_no_id(client: Any) -> None:
+    assert "id" not in client.create("Hello", store=False)
+
+
+def test_null_is_absent(client: Any) -> None:
+    assert client.create("Hello", previous_interaction_id=None, tools=None, store=None)["id"]
+
+
+# --- conversations
+
+
+def test_the_dogs_are_known_where_the_history_holds_them(client: Any) -> None:
+    first = client.create(DOGS)
+    second = client.create(Paws, previous_interaction_id=first["id"])
+    assert output_text(second["steps"]) == EIGHT
+    assert second["previous_interaction_id"] == first["id"]
+    assert output_text(client.create(Paws)["steps"]) == "I do not know how many animals live in your house."
+
+
+def test_the_dogs_are_known_in_a_history_that_is_re_sent(client: Any) -> None:
+    history: list[Any] = [{"type": "user_input", "content": DOGS}]
+    history += client.create(history, store=False)["steps"]
+    history += [{"type": "user_input", "content": Paws}]
+    assert output_text(client.create(history, store=False)["steps"]) == EIGHT
+    assert output_text(client.create(history[-1:], store=False)["steps"]) == "I do not know how many animals live in your house."
+
+
+def test_any_number_of_dogs_has_its_paws(client: Any) -> None:
+    first = client.create("I have 3 dogs in my house.")
+    assert "12 paws" in output_text(client.create(Paws, previous_interaction_id=first["id"])["steps"])
+
+
+def test_a_conversation_branches(client: Any) -> None:
+    first = client.create(DOGS)
+    for _ in range(2):
+        assert output_text(client.create(Paws, previous_interaction_id=first["id"])["steps"]) == EIGHT
+
+
+def test_a_history_may_change_over_to_being_kept_and_back(client: Any) -> None:
+    history: list[Any] = [{"type": "user_input", "content": DOGS}]
+    kept = client.create([*history, *client.create(history, store=False)["steps"], {"type": "user_input", "content": "And?"}])
+    assert output_text(client.create(Paws, previous_interaction_id=kept["id"])["steps"]) == EIGHT
+    shown = client.get(client.create(DOGS)["id"])["steps"]
+    assert output_text(client.create([*shown, {"type": "user_input", "content": Paws}])["steps"]) == EIGHT
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_an_altered_history_is_refused(client: Any, at: int) -> None:
+    history: list[Any] = [{"type": "user_input", "content": DOGS}]
+    history += client.create(history, store=False)["steps"]
+    history[at] = {"type": "thought", "signature": history[1]["signature"][:-4] + "AAA="} if at == 1 else {**history[2], "content": []}
+    body = client.create([*history, {"type": "user_input", "content": Paws}], store=False)
+    assert client.last.status == 400
+    assert body["error"]["code"] == "invalid_request"
+    assert message(body).startswith(f"input[{at}]: this ")
+
+
+def test_a_script_may_trust_every_history_and_think_nothing(scripted: Callable[[str], Any]) -> None:
+    client = scripted("script: t\nsignatures: false\nrules: []")
+    body = client.create(
+        [{"type": "user_input", "content": "a"}, {"type": "model_output", "content": "mine"}, {"type": "user_input", "content": "b"}]
+    )
+    assert [step["type"] for step in body["steps"]] == ["model_output"]
+    assert body["usage"]["total_thought_tokens"] == 0
+
+
+# --- functions
+
+
+def test_a_function_is_called_and_its_result_told(client: Any) -> None:
+    first = client.create("What is the temperature in London?", tools=[WEATHER])
+    call = first["steps"][1]
+    assert first["status"] == "requires_action"
+    assert (call["name"], call["arguments"]) == ("get_current_temperature", {"location": "London"})
+    result = {
+        "type": "function_result",
+        "call_id": call["id"],
+        "name": call["name"],
+        "result": {"location": "London", "temperature": "-3", "unit": "celsius"},
+    }
+    second = client.create([result], tools=[WEATHER], previous_interaction_id=first["id"])
+    assert (second["status"], output_text(second["steps"])) == ("completed", "The temperature in London is currently -3°C.")
+    assert [step["type"] for step in second["steps"]] == ["thought", "model_output"]
+
+
+def test_several_cities_are_asked_in_one_answer(client: Any) -> None:
+    body = client.create("What are the temperatures in London, Paris and Oslo?", tools=[WEATHER])
+    calls = [step for step in body["steps"] if step["type"] == "function_call"]
+    assert [call["arguments"]["location"] for call in calls] == ["London", "Paris", "Oslo"]
+    assert len({call["id"] for call in calls}) == 3
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]], ids=["in order", "the other way"])
+def test_parallel_results_are_told_in_the_order_of_their_calls(client: Any, order: list[int]) -> None:
+    history: list[Any] = [{"type": "user_input", "content": "What are the temperatures in London and Paris?"}]
+    history += client.create(history, tools=[WEATHER], store=False)["steps"]
+    results = [
+        {"type": "function_result", "call_id": step["id"], "result": {"location": step["arguments"]["location"], "temperature": number}}
+        for number, step in enumerate(history[2:], 20)
+    ]
+    body = client.create([*history, *(results[index] for index in order)], tools=[WEATHER], store=False)
+    assert output_text(body["steps"]) == "The temperature in London is currently 20°C. The temperature in Paris is currently 21°C."
+
+
+def test_a_function_that_failed_is_told(client: Any) -> None:
+    first = client.create("What is the temperature in London?", tools=[WEATHER])
+    result = {"type": "function_result", "call_id": first["steps"][1]["id"], "result": "down", "is_error": True}
+    assert (
+        output_text(client.create([result], previous_interaction_id=first["id"])["steps"]) == "I could not get the temperature in London."
+    )
+
+
+def test_a_result_without_its_call_is_refused(client: Any) -> None:
+    body = client.create([{"type": "user_input", "content": "a"}, {"type": "function_result", "call_id": "nobody", "result": "x"}])
+    assert client.last.status == 400
+    assert message(body) == "input[1]: this function_result answers the call 'nobody', which is not in the conversation."
+
+
+def test_a_result_that_comes_twice_is_refused(client: Any) -> None:
+    first = client.create("What is the temperature in London?", tools=[WEATHER])
+    id_ = first["steps"][1]["id"]
+    result = {"type": "function_result", "call_id": id_, "result": "x"}
+    body = client.create([result, result], previous_interaction_id=first["id"])
+    assert message(body) == f"input[1]: this function_result answers the call '{id_}' a second time."
+
+
+def test_a_call_without_its_result_is_refused(client: Any) -> None:
+    history: list[Any] = [{"type": "user_input", "content": "What is the temperature in London?"}]
+    history += client.create(history, tools=[WEATHER], store=False)["steps"]
+    id_ = history[2]["id"]
+    body = client.create([*history, {"type": "user_input", "content": "b"}], store=False)
+    assert message(body) == f"input[2]: the function_call '{id_}' (get_current_temperature) has no function_result."
+    stored = client.create("What is the temperature in London?", tools=[WEATHER])
+    body = client.create("b", previous_interaction_id=stored["id"])
+    assert message(body).startswith("step 3 of the stored conversation: the function_call ")
+
+
+def test_a_result_before_its_call_is_refused(client: Any) -> None:
+    history: list[Any] = [{"type": "user_input", "content": "What is the temperature in London?"}]
+    history += client.create(history, tools=[WEATHER], store=False)["steps"]
+    result = {"type": "function_result", "call_id": history[2]["id"], "result": "x"}
+    body = client.create([history[0], result, *history[1:]], store=False)
+    assert message(body).startswith("input[1]: this function_result stands before its call")
+
+
+def test_a_result_without_call_id_answers_the_call_that_waits(client: Any) -> None:
+    first = client.create("What is the temperature in London?", tools=[WEATHER])
+    result = {"type": "function_result", "call_id": None, "result": {"location": "London", "temperature": 1}}
+    assert "1°C" in output_text(client.create([result], previous_interaction_id=first["id"])["steps"])
+
+
+# --- get, cancel, delete
+
+
+def test_get_shows_the_question_before_the_answer(client: Any) -> None:
+    made = client.create(DOGS)
+    shown = client.get(made["id"], stream="false")
+    assert shown["steps"] == [{"type": "user_input", "content": [{"type": "text", "text": DOGS}]}, *made["steps"]]
+    assert {**shown, "steps": made["steps"]} == made
+    assert "input" not in shown
+    assert client.get(made["id"], include_input="true")["input"] == shown["steps"][:1]
+
+
+def test_get_does_not_show_earlier_turns_or_results(client: Any) -> None:
+    first = client.create(DOGS)
+    second = client.create(Paws, previous_interaction_id=first["id"])
+    assert [step["type"] for step in client.get(second["id"])["steps"]] == ["user_input", "thought", "model_output"]
+    called = client.create("What is the temperature in London?", tools=[WEATHER])
+    result = {"type": "function_result", "call_id": called["steps"][1]["id"], "result": "x"}
+    told = client.create([result], previous_interaction_id=called["id"])
+    assert [step["type"] for step in client.get(told["id"])["steps"]] == ["thought", "model_output"]
+
+
+def test_deleted_is_gone_and_what_continues_it_is_not(client: Any) -> None:
+    first = client.create(DOGS)
+    second = client.create("And a cat.", previous_interaction_id=first["id"])
+    assert client("DELETE", f"/v1beta/interactions/{first['id']}") == {}
+    assert client.get(first["id"])["error"]["code"] == "not_found"
+    assert client("DELETE", f"/v1beta/interactions/{first['id']}")["error"]["code"] == "not_found"
+    assert output_text(client.create(Paws, previous_interaction_id=second["id"])["steps"]) == EIGHT
+    body = client.create(Paws, previous_interaction_id=first["id"])
+    assert (client.last.status, message(body)) == (404, f"'previous_interaction_id': interaction '{first['id']}' was not found.")
+
+
+BACKGROUND = "Write a detailed analysis of the impact of artificial intelligence on modern healthcare."
+
+
+def test_a_background_run_is_in_progress_for_so_many_polls(client: Any) -> None:
+    started = client.create(BACKGROUND, background=True)
+    assert {key: started[key] for key in ("status", "object", "model")} == {
+        "status": "in_progress",
+        "object": "interaction",
+        "model": "gemini-3.5-flash",
+    }
+    assert "steps" not in started
+    assert "usage" not in started
+    shown = [client.get(started["id"]) for _ in range(4)]
+    assert [body["status"] for body in shown] == ["in_progress", "in_progress", "completed", "completed"]
+    assert "steps" not in shown[1]
+    assert [step["type"] for step in shown[2]["steps"]] == ["user_input", "thought", "model_output"]
+    assert output_text(shown[2]["steps"]).startswith("Artificial intelligence has transformed modern healthcare in several")
+
+
+def test_a_background_run_may_fail(client: Any) -> None:
+    started = client.create("Please fail this task.", background=True)
+    client.get(started["id"])
+    failed = client.get(started["id"])
+    error = {"code": "api_error", "message": "The task failed as it was asked to."}
+    assert (failed["status"], failed["error"], failed["errors"]) == ("failed", error, [error])
+    assert [step["type"] for step in failed["steps"]] == ["user_input", "thought"]
+
+
+def test_a_running_interaction_is_not_continued(client: Any) -> None:
+    started = client.create(BACKGROUND, background=True)
+    body = client.create("b", previous_interaction_id=started["id"])
+    assert (client.last.status, body["error"]["code"]) == (400, "failed_precondition")
+    for _ in range(3):
+        client.get(started["id"])
+    assert client.create("b", previous_interaction_id=started["id"])["status"] == "completed"
+
+
+def test_cancelled_is_cancelled_and_never_answers(client: Any) -> None:
+    started = client.create(BACKGROUND, background=True)
+    cancelled = client("POST", f"/v1beta/interactions/{started['id']}/cancel")
+    assert (cancelled["status"], cancelled["steps"]) == ("cancelled", [])
+    assert {client.get(started["id"])["status"] for _ in range(4)} == {"cancelled"}
+    after = client.create("b", previous_interaction_id=started["id"])
+    assert f"Before that you said: “{BACKGROUND}”" in output_text(after["steps"])
+
+
+def test_cancelling_what_ended_changes_nothing(client: Any) -> None:
+    made = client.create(DOGS)
+    assert client("POST", f"/v1beta/interactions/{made['id']}/cancel") == made
+
+
+# --- agents
+
+
+def test_an_agent_has_an_environment_that_can_be_used_again(client: Any) -> None:
+    agent = "antigravity-preview-05-2026"
+    first = client.create("Do it", agent=agent, environment="remote")
+    assert first["environment_id"].startswith("env_")
+    assert (first["agent"], "model" in first) == (agent, False)
+    second = client.create("Again", agent=agent, environment=first["environment_id"], previous_interaction_id=first["id"])
+    assert second["environment_id"] == first["environment_id"]
+    third = client.create("Again", agent=agent, environment={"type": "remote", "environment_id": first["environment_id"]})
+    assert third["environment_id"] == first["environment_id"]
+    assert client.create("Anew", agent=agent, environment={"type": "remote"})["environment_id"] != first["environment_id"]
+    assert "environment_id" not in client.create("Alone", agent=agent)
+    body = client.create("x", agent=agent, environment="env_none")
+    assert (client.last.status, message(body)) == (404, "'environment': environment 'env_none' was not found.")
+
+
+# --- streams
+
+
+@pytest.mark.parametrize(
+    ("asked", "fields"),
+    [
+        ("Explain how AI works", {}),
+        ("Who won the euro 2024?", {"tools": [{"type": "google_search"}]}),
+        ("Who wrote Faust?", {"tools": [{"type": "google_search"}]}),
+        ("What are the temperatures in London and Paris?", {"tools": [WEATHER]}),
+        ("A skyline at sunset", {"model": "gemini-3.1-flash-image"}),
+        ("first 20 Fibonacci numbers fibonacci.txt", {"agent": "antigravity-preview-05-2026"}),
+        (BACKGROUND, {"background": True}),
+    ],
+)
+def test_a_stream_says_what_a_get_shows(client: Any, asked: str, fields: dict[str, Any]) -> None:
+    events = read_events("".join(client.create(asked, stream=True, **fields)))
+    made = assemble(events.events)
+    assert (events.done, events.garbage, made.problems, made.complete) == (True, [], [], True)
+    assert made.interaction is not None
+    assert all("event_type" in event and "event_id" in event for event in events.events)
+    assert "steps" not in events.events[-1]["interaction"]
+    shown = client.get(made.interaction["id"])
+    assert strip_user_input(shown["steps"]) == made.interaction["steps"]
+    assert {name: value for name, value in shown.items() if name != "steps"} == {
+        name: value for name, value in made.interaction.items() if name != "steps"
+    }
+
+
+def test_a_stream_that_is_not_stored_has_the_empty_id_and_the_plain_steps(client: Any) -> None:
+    plain = client.create("Explain how AI works", store=False)
+    events = read_events("".join(client.create("Explain how AI works", store=False, stream=True))).events
+    made = assemble(events)
+    assert made.interaction is not None
+    assert made.interaction["steps"] == plain["steps"]
+    assert {event["interaction"]["id"] for event in events if "interaction" in event} == {""}
+
+
+def test_frames_are_those_of_the_protocol(client: Any) -> None:
+    frames = client.create("Explain how AI works", stream=True)
+    assert frames[0].startswith("event: interaction.created\ndata: {")
+    assert frames[1].startswith("event: interaction.status_update\ndata: {")
+    assert frames[-2].startswith("event: interaction.completed\ndata: {")
+    assert frames[-1] == "event: done\ndata: [DONE]\n\n"
+    assert all(frame.endswith("\n\n") and frame.count("\n") == 3 for frame in frames)
+
+
+def test_alt_sse_asks_for_a_stream_too(client: Any) -> None:
+    frames = client("POST", "/v1beta/interactions", {"model": "gemini-3.5-flash", "input": "Hi"}, alt="sse")
+    assert frames[-1] == "event: done\ndata: [DONE]\n\n"
+
+
+def test_a_stream_goes_on_behind_the_last_event_seen(client: Any) -> None:
+    whole = client.create("Explain how AI works", stream=True)
+    id_ = json.loads(whole[0].split("data: ")[1])["interaction"]["id"]
+    assert client.get(id_, stream="true") == whole
+    assert client.get(id_, stream="true", last_event_id="3") == whole[3:]
+    body = client.get(id_, stream="true", last_event_id="nope")
+    assert (client.last.status, message(body)) == (400, "'last_event_id': there is no event 'nope' in this stream.")
+
+
+def test_streaming_a_running_interaction_waits_for_its_end(client: Any) -> None:
+    started = client.create(BACKGROUND, background=True)
+    assert '"status":"completed"' in client.get(started["id"], stream="true")[-2]
+    assert client.get(started["id"])["status"] == "completed"
+
+
+def test_a_stream_may_break_off(scripted: Callable[[str], Any]) -> None:
+    client = scripted("  - {reply: a b c, cut_after: 6}\n")
+    events = read_events("".join(client.create("x", stream=True)))
+    assert len(events.events) == 6
+    assert not events.done
+    assert output_text(client.create("x")["steps"]) == "a b c"
+
+
+def test_an_error_may_come_in_mid_stream(client: Any) -> None:
+    events = read_events("".join(client.create("Answer with error 504", stream=True))).events
+    assert events[-1] == {"event_type": "error", "error": {"code": "gateway_timeout", "message": "The request took too long."}}
+    assert len(events) == 7
+    assert client.create("Answer with error 504")["error"]["code"] == "gateway_timeout"
+    assert client.last.status == 504
+
+
+def test_delays_are_told_not_slept(scripted: Callable[[str], Any]) -> None:
+    client = scripted("  - {when: {stream: true}, reply: a, delay: 60, event_delay: 30}\n  - {error: 503, delay: 90}\n")
+    client.create("x", stream=True)
+    assert (client.last.delay, client.last.event_delay) == (60, 30)
+    client.create("x")
+    assert (client.last.status, client.last.delay) == (503, 90)
+
+
+# --- routes
+
+
+@pytest.mark.parametrize("version", ["/v1", "/v1beta", "/v1alpha", ""])
+def test_every_version_is_the_same_place(client: Any, version: str) -> None:
+    made = client("POST", f"{version}/interactions", {"model": "gemini-3.5-flash", "input": "Hi"})
+    assert client("GET", f"{version}/interactions/{made['id']}")["id"] == made["id"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/", 404, None),
+        ("GET", "/v1beta/models", 404, None),
+        ("POST", "/v2/interactions", 404, None),
+        ("GET", "/v1beta/interactions", 405, "POST"),
+        ("POST", "/v1beta/interactions/x", 405, "GET, DELETE"),
+        ("GET", "/v1beta/interactions/x/cancel", 405, "POST"),
+        ("GET", "/v1beta/interactions/x/y", 404, None),
+        ("GET", "/v1beta/interactions/unknown", 404, None),
+        ("POST", "/v1beta/interactions/unknown/cancel", 404, None),
+    ],
+)
+def test_places_that_are_none(client: Any, method: str, path: str, status: int, allow: str | None) -> None:
+    body = client(method, path, {} if method == "POST" else None)
+    assert client.last.status == status
+    assert list(body["error"]) == ["code", "message"]
+    assert client.last.headers.get("allow") == allow
+
+
+def test_a_query_that_is_no_boolean_is_refused(client: Any) -> None:
+    body = client.get(client.create("a")["id"], stream="maybe")
+    assert message(body) == "'stream' must be true or false, got 'maybe'."
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "status"),
+    [
+        ({}, {}, 401),
+        ({"x-goog-api-key": ""}, {"key": ""}, 401),
+        ({"authorization": "Bearer "}, {}, 401),
+        ({"x-goog-api-key": "k"}, {}, 404),
+        ({}, {"key": "k"}, 404),
+        ({"authorization": "Bearer k"}, {}, 404),
+    ],
+)
+def test_any_key_will_do_but_none_will_not(headers: dict[str, str], query: dict[str, str], status: int) -> None:
+    reply = Service(load_script()).handle(Call("GET", "/v1/interactions/x", query, headers))
+    assert reply.status == status
+
+
+def test_times_count_over_requests(scripted: Callable[[str], Any]) -> None:
+    client = scripted("  - {times: 2, error: {status: 503, retry_after: 1}}\n  - reply: at last\n")
+    statuses = []
+    for _ in range(3):
+        client.create("same")
+        statuses.append((client.last.status, client.last.headers.get("retry-after")))
+    assert statuses == [(503, "1"), (503, "1"), (200, None)]
+
+
+def test_a_plain_answer_may_be_dressed_by_a_rule(scripted: Callable[[str], Any]) -> None:
+    client = scripted("  - {plain: true, status: budget_exceeded, usage: {total_tokens: 7}, fields: {warning: low}}\n")
+    body = client.create("Hi")
+    assert output_text(body["steps"]).startswith("You said")
+    assert (body["status"], body["usage"]["total_tokens"], body["warning"]) == ("budget_exceeded", 7, "low")
+
+
+def test_unknown_fields_and_types_are_kept(client: Any) -> None:
+    step = {"type": "from_the_future", "x": {"y": None}}
+    made = client.create([step, {"type": "user_input", "content": [{"type": "text", "text": "a", "x": 1}]}])
+    shown = client.get(made["id"], include_input="true")
+    assert shown["input"] == [step, {"type": "user_input", "content": [{"type": "text", "text": "a", "x": 1}]}]

@@ -1,0 +1,92 @@
+"""A text with its citations marked in place.
+
+Offsets count UTF-8 bytes, the end is exclusive (protocol section 5); ``protocol.reading.cited`` decides whether a span is right, here it is
+only turned into places between characters. Several citations may share a span or overlap: the text is cut at every start and end, a piece
+is marked when any citation covers it, and each number stands where its span ends. A wrong span is listed with what is wrong, never marked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from evalkit._lib.text import shorten
+from evalkit.protocol.reading import cited
+from evalkit.protocol.steps import CITATIONS
+
+_LINK = re.compile(r"https?://[^\s\x00-\x20\x7f]+", re.IGNORECASE)
+_WORDS = 240
+
+
+class Segment(NamedTuple):
+    """A piece of text: whether a citation covers it, and the numbers of those that end with it."""
+
+    text: str
+    marked: bool
+    numbers: tuple[int, ...]
+
+
+class Citation(NamedTuple):
+    """One line of the numbered list. ``href`` is ``""`` for anything but http and https: such an address is shown, never linked."""
+
+    number: int
+    title: str
+    url: str
+    href: str
+    words: str
+    problem: str
+
+
+def safe_link(url: Any) -> str:
+    """Return the address if following it can only lead to a web page, else ``""``."""
+    return url if isinstance(url, str) and _LINK.fullmatch(url) else ""
+
+
+def mark(text: str, annotations: Sequence[Any], first: int, limit: int) -> tuple[list[Segment], list[Citation]]:
+    """Return the first ``limit`` characters of a text in segments, and its citations numbered from ``first``."""
+    citations: list[Citation] = []
+    spans: list[tuple[int, int, int]] = []
+    data = text.encode("utf-8", "surrogatepass")
+    ascii_only = len(data) == len(text)
+    for annotation in annotations:
+        if not isinstance(annotation, dict) or annotation.get("type") not in CITATIONS:
+            continue
+        start, end = annotation.get("start_index"), annotation.get("end_index")
+        found = cited(text, start, end)
+        number = first + len(citations)
+        problem = found.problem
+        if found.ok:
+            begin = int(start or 0) if ascii_only else len(data[: int(start or 0)].decode("utf-8", "surrogatepass"))
+            if begin + len(found.text) <= limit:
+                spans.append((begin, begin + len(found.text), number))
+            else:
+                problem = "beyond the part shown"
+        citations.append(_citation(number, annotation, found.text, problem))
+    return _segments(text[:limit], spans), citations
+
+
+def _citation(number: int, annotation: Mapping[str, Any], words: str, problem: str) -> Citation:
+    url = annotation.get("url") or annotation.get("document_uri") or annotation.get("place_id") or ""
+    url = url if isinstance(url, str) else ""
+    title = annotation.get("title") or annotation.get("file_name") or annotation.get("name") or "(no title)"
+    page = annotation.get("page_number")
+    label = f"{title}, page {page}" if page is not None else str(title)
+    return Citation(number, shorten(label, 160), shorten(url, 100), safe_link(url), shorten(words, _WORDS), problem)
+
+
+def _segments(text: str, spans: Sequence[tuple[int, int, int]]) -> list[Segment]:
+    opened: dict[int, int] = {0: 0, len(text): 0}
+    ended: dict[int, list[int]] = {}
+    for start, end, number in spans:
+        opened[start] = opened.get(start, 0) + 1
+        opened[end] = opened.get(end, 0) - 1
+        ended.setdefault(end, []).append(number)
+    segments = []
+    covering = 0
+    cuts = sorted(opened)
+    for left, right in pairwise(cuts):
+        covering += opened[left]
+        segments.append(Segment(text[left:right], covering > 0, tuple(ended.get(right, ()))))
+    return segments

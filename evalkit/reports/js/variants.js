@@ -1,0 +1,126 @@
+// The body of a variant, drawn from its result: what variants.py and variant.html do for those that are drawn whole.
+
+function place(where) {
+  const words = ["turn", "exchange", "step"].filter((name) => name in where && where[name] !== null).map((name) => `${name} ${where[name]}`);
+  if ("pointer" in where) words.push(`${where.part || "at"} ${where.pointer || "(whole)"}`);
+  return words.join(", ");
+}
+
+function findingElement(found) {
+  const pair = (name, text) => (text ? make("div", null, make("dt", null, name), make("dd", null, make("pre", null, text))) : null);
+  return make("div", { class: `finding ${found.severity}`, id: found.anchor },
+    make("p", null, make("b", null, found.check), " ", make("code", null, found.code), " ", found.message,
+      found.place ? [" ", make("span", { class: "place" }, found.place)] : null),
+    found.expected || found.got ? make("dl", { class: "pair" }, pair("expected", found.expected), pair("got", found.got)) : null,
+    found.detail ? make("pre", { class: "detail" }, found.detail) : null);
+}
+
+function allFindings(result, anchor) {
+  const places = new Set();
+  for (const turn of result.turns) {
+    places.add(`${anchor}.t${turn.number}`);
+    turn.steps.forEach((_, index) => places.add(`${anchor}.t${turn.number}.s${index + 1}`));
+    turn.exchanges.forEach((exchange) => places.add(`${anchor}.x${exchange.number}`));
+  }
+  const shown = (value) => (value === undefined ? "" : clip(pretty(value))[0]);
+  const pairs = result.checks.flatMap((check) => check.findings.map((finding) => [check, finding]));
+  return pairs.map(([check, finding], index) => {
+    const turn = "turn" in finding.where ? finding.where.turn : check.turn;
+    const homes = [`${anchor}.t${turn}.s${finding.where.step}`, `${anchor}.x${finding.where.exchange}`, `${anchor}.t${turn}`];
+    return {
+      ...finding,
+      check: check.name,
+      anchor: `${anchor}.f${index + 1}`,
+      place: place(turn === undefined ? finding.where : { turn, ...finding.where }),
+      expected: shown(finding.expected),
+      got: shown(finding.got),
+      detail: clip(finding.detail || "")[0],
+      home: homes.find((home) => places.has(home)) || "",
+    };
+  });
+}
+
+function foundList(findings) {
+  if (!findings.length) return null;
+  return make("section", { class: "found" }, make("h4", null, "Findings"), make("ol", null, findings.map((one) =>
+    make("li", { class: one.severity }, one.home
+      ? [make("a", { href: `#${one.anchor}` }, one.message), " ", make("span", { class: "place" }, one.check + (one.place ? `, ${one.place}` : ""))]
+      : findingElement(one)))));
+}
+
+function facts(result, anchor, number) {
+  const tokens = Object.entries(result.metrics.tokens || {}).map(([name, n]) => [name.replace("total_tokens", "total"), n])
+    .sort(([left], [right]) => (right === "total") - (left === "total"));
+  const rows = [
+    ["Declared", `${result.path}:${result.line}`],
+    ["Variant", Object.entries(result.variant).map(([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`).join(", ")],
+    ["Tokens", tokens.map(([name, n]) => `${grouped(n)} ${name.replace(/^total_/u, "").replace(/_tokens$/u, "")}`).join(", ")],
+    ["Tool calls", String(result.metrics.tool_calls ?? "")],
+    ["Answers", [result.metrics.source, result.cassette].filter(Boolean).join(", ")],
+    ["Raw data", `results.jsonl, line ${number}`],
+  ];
+  const fact = (name, value) => make("div", null, make("dt", null, name), make("dd", null, value));
+  return make("dl", { class: "facts" }, rows.filter(([, value]) => value).map(([name, value]) => fact(name, value)),
+    fact("Link", make("a", { href: `#${anchor}` }, "to this variant")));
+}
+
+const apiError = (error) => `HTTP ${error.status} ${error.code}: ${error.message}`;
+const problemLine = (text) => (text ? make("p", { class: "problem" }, text) : null);
+
+function exchangeElement(exchange, anchor, number, beside) {
+  const { request, response } = exchange;
+  const query = (request.query || []).map(([name, value]) => `${name}=${value}`).join("&");
+  const told = [];
+  const problems = (exchange.problems || []).map((one) => `${one.code}: ${one.message} (event ${one.event})`);
+  if (response) {
+    told.push(`HTTP ${response.status}`, duration(response.elapsed_ms), response.source);
+    if (response.events) told.push(count(response.events.length, "event"));
+    if (response.broken) problems.push(`the answer broke off: ${response.broken}`);
+  }
+  if (exchange.error) problems.push(apiError(exchange.error));
+  if (exchange.failure) problems.push(exchange.failure);
+  const failed = !response || response.status >= 400 || problems.length > 0;
+  const here = `${anchor}.x${exchange.number}`;
+  return make("li", { class: failed ? "exchange failed" : "exchange", id: here },
+    make("details", { "data-exchange": exchange.number },
+      make("summary", null, make("b", null, `Exchange ${exchange.number}`), " ",
+        make("code", null, `${request.method} ${request.path}${query ? `?${query}` : ""}`), " ",
+        make("span", { class: "aside" }, told.filter(Boolean).join(", "))),
+      note(`Request and response as JSON: with JavaScript on they stand here; without it, in line ${number} of results.jsonl.`)),
+    problems.map(problemLine), beside(here));
+}
+
+function turnElement(turn, anchor, number, beside) {
+  const here = `${anchor}.t${turn.number}`;
+  const outcome = tables.outcomes[turn.outcome];
+  return make("section", { class: "turn", id: here },
+    make("h4", null, make("a", { href: `#${here}` }, `Turn ${turn.number}`),
+      turn.status ? [" ", make("span", { class: `status ${turn.status}` }, turn.status)] : null,
+      outcome ? [" ", make("span", { class: "outcome" }, outcome)] : null),
+    make("ol", { class: "cards" }, userCard(turn.user, here), cards(turn.steps, here, beside)),
+    problemLine(turn.error ? apiError(turn.error) : turn.reason || ""),
+    beside(here),
+    turn.exchanges.length ? make("ol", { class: "exchanges" }, turn.exchanges.map((one) => exchangeElement(one, anchor, number, beside))) : null);
+}
+
+function checkList(checks) {
+  const order = [...checks.filter((check) => check.verdict !== "passed"), ...checks.filter((check) => check.verdict === "passed")];
+  const counts = ["failed", "errored", "passed", "skipped"].map((verdict) => [verdict, checks.filter((check) => check.verdict === verdict).length]);
+  const told = counts.filter(([, n]) => n).map(([verdict, n]) => `${n} ${verdict}`).join(", ") || "none made";
+  return make("details", { class: "checks" }, make("summary", null, `${count(checks.length, "check")}: ${told}`), make("ul", null, order.map((check) => {
+    const scope = "turn" in check ? `turn ${check.turn}` : "conversation";
+    const found = check.findings.length ? `, ${count(check.findings.length, "finding")}` : "";
+    return make("li", { class: check.verdict }, make("b", { class: "badge" }, check.verdict), " ", make("b", null, check.name), " ",
+      make("span", { class: "aside" }, `${scope}${found}, ${check.declared || "on by default"}`));
+  })));
+}
+
+// Everything inside a variant's <div class="body">.
+function bodyParts(result, anchor, number) {
+  const findings = allFindings(result, anchor);
+  const beside = (home) => findings.filter((one) => one.home === home).map(findingElement);
+  const unplayed = result.unplayed.length
+    ? make("section", { class: "unplayed" }, make("h4", null, "Recordings not played"), make("ul", { class: "items" }, result.unplayed.map((item) => make("li", null, item))))
+    : null;
+  return [facts(result, anchor, number), foundList(findings), result.turns.map((turn) => turnElement(turn, anchor, number, beside)), unplayed, checkList(result.checks)];
+}

@@ -1,0 +1,175 @@
+"""``junit.xml``: a run for the CI systems that read JUnit's XML, one ``testsuite`` per suite, one ``testcase`` per variant.
+
+A verdict is what it is: ``failed`` a ``failure``, ``errored`` an ``error``, ``skipped`` a ``skipped``; a warning fails nothing. Names are
+unique in a file, for there are readers that drop the second of two (GitLab); text is valid XML whatever a model said: characters that XML
+1.0 has no room for are made visible. What led to a failure stands in ``system-out``; passing variants have none, for readers refuse large
+files. Lines are read once and a suite's cases are put aside until its counts are known.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from evalkit._lib.files import atomic_writer
+from evalkit._lib.json import loads
+from evalkit._lib.text import show, visible
+from evalkit.reports.glance import glance, refuse
+from evalkit.reports.spool import Piece, Spool
+from evalkit.reports.words import clip, place
+from evalkit.results import Run
+
+OUTCOMES = {"failed": "failure", "errored": "error", "skipped": "skipped"}
+"""Verdict to the element that tells it; a passed case has none."""
+
+COUNTED = {"failures": "failed", "errors": "errored", "skipped": "skipped"}
+"""Attribute of ``testsuite`` to the verdict it counts."""
+
+OUT_LIMIT = 4_000
+"""Characters of one text in ``system-out``."""
+
+_ENTITIES = {'"': "&quot;", "\n": "&#10;", "\t": "&#9;"}
+
+
+@dataclass(slots=True)
+class _Suite:
+    verdicts: Counter[str] = field(default_factory=Counter)
+    milliseconds: float = 0.0
+    cases: list[Piece] = field(default_factory=list)
+
+
+def write(run: Run) -> Path:
+    """Write ``junit.xml`` into the run's directory and return its path. Raises UsageError naming a result line that cannot be read."""
+    path = run.directory / "junit.xml"
+    suites: dict[str, _Suite] = {}
+    names: Counter[tuple[str, str]] = Counter()
+    with Spool() as spool:
+        for number, line in enumerate(run.lines(), 1):
+            try:
+                head = glance(line)
+                suite = suites.setdefault(head["suite"], _Suite())
+                suite.verdicts[head["verdict"]] += 1
+                suite.milliseconds += _elapsed(head)
+                suite.cases.append(spool.put(_case(head, line, names)))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise refuse(run.directory, number, error) from error
+        with atomic_writer(path) as file:
+            for text in _document(suites, spool, str(run.manifest.get("started") or "")):
+                file.write(text.encode())
+    return path
+
+
+def _document(suites: Mapping[str, _Suite], spool: Spool, started: str) -> Iterator[str]:
+    total = _Suite()
+    for suite in suites.values():
+        total.verdicts += suite.verdicts
+        total.milliseconds += suite.milliseconds
+    yield f'<?xml version="1.0" encoding="utf-8"?>\n<testsuites name="evalkit"{_counts(total)}>\n'
+    timestamp = f' timestamp="{_attribute(started.removesuffix("Z"))}"' if started else ""
+    for name, suite in suites.items():
+        yield f'<testsuite name="{_attribute(name)}"{_counts(suite)}{timestamp}>\n'
+        for piece in suite.cases:
+            yield spool.get(piece)
+        yield "</testsuite>\n"
+    yield "</testsuites>\n"
+
+
+def _counts(suite: _Suite) -> str:
+    numbers = {"tests": suite.verdicts.total(), **{name: suite.verdicts[verdict] for name, verdict in COUNTED.items()}}
+    return "".join(f' {name}="{number}"' for name, number in numbers.items()) + f' time="{suite.milliseconds / 1000:.3f}"'
+
+
+def _elapsed(head: Mapping[str, Any]) -> float:
+    return float(head["metrics"].get("elapsed_ms", 0))
+
+
+def _case(head: Mapping[str, Any], line: str, names: Counter[tuple[str, str]]) -> str:
+    suite, verdict = head["suite"], head["verdict"]
+    name = head["id"].removeprefix(f"{suite}::")
+    names[suite, name] += 1
+    if names[suite, name] > 1:
+        name = f"{name} ({names[suite, name]})"
+    out = [f'<testcase classname="{_attribute(suite)}" name="{_attribute(name)}" time="{_elapsed(head) / 1000:.3f}"']
+    out.append(f' file="{_attribute(head["path"])}" line="{head["line"]}">\n<properties>')
+    for key, value in _properties(head):
+        out.append(f'<property name="{key}" value="{_attribute(value)}"/>')
+    out.append("</properties>\n")
+    if verdict in OUTCOMES:
+        out.append(_outcome(OUTCOMES[verdict], head))
+    if verdict in ("failed", "errored"):
+        whole = head if "turns" in head else loads(line)
+        out.append(f"<system-out>{_text(_transcript(whole))}</system-out>\n")
+    out.append("</testcase>\n")
+    return "".join(out)
+
+
+def _properties(head: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    variant = head["variant"]
+    yield "scenario", head["scenario"]
+    if model := variant.get("model") or variant.get("agent"):
+        yield "model", str(model)
+    yield "trial", str(head["trial"])
+    yield "tokens", str(head["metrics"].get("tokens", {}).get("total_tokens", 0))
+    if head["cassette"]:
+        yield "cassette", head["cassette"]
+
+
+def _outcome(element: str, head: Mapping[str, Any]) -> str:
+    message = _attribute(head["message"])
+    if element == "skipped":
+        return f'<skipped message="{message}"/>\n'
+    findings = [(check, finding) for check in head["checks"] for finding in check["findings"] if finding["severity"] == "error"]
+    code = findings[0][1]["code"] if findings else "not_held"
+    text = "\n".join(_finding(check, finding) for check, finding in findings) or head["message"]
+    return f'<{element} type="{_attribute(code)}" message="{message}">{_text(text)}</{element}>\n'
+
+
+def _finding(check: Mapping[str, Any], finding: Mapping[str, Any]) -> str:
+    where = finding["where"]
+    there = place({"turn": check["turn"], **where} if "turn" in check else where)
+    lines = [f"{check['name']}: {finding['message']}" + (f" ({there})" if there else "")]
+    lines += [f"  {name}: {show(finding[name], 400)}" for name in ("expected", "got") if name in finding]
+    if detail := finding.get("detail"):
+        lines += [f"  {line}" for line in clip(detail, OUT_LIMIT)[0].split("\n")]
+    return "\n".join(lines)
+
+
+def _transcript(result: Mapping[str, Any]) -> str:
+    lines = []
+    for turn in result["turns"]:
+        state = ", ".join(filter(None, (turn["outcome"].replace("_", " "), turn["status"])))
+        lines.append(f"turn {turn['number']} ({state})")
+        lines += [f"  user: {_cut(block.get('text', block.get('type')) if isinstance(block, dict) else block)}" for block in turn["user"]]
+        lines += [f"  {number}. {entry['step'].get('type')}: {_cut(_gist(entry['step']))}" for number, entry in enumerate(turn["steps"], 1)]
+        if "error" in turn:
+            lines.append(f"  API error: HTTP {turn['error']['status']} {turn['error']['code']}: {_cut(turn['error']['message'])}")
+        if "reason" in turn:
+            lines.append(f"  {_cut(turn['reason'])}")
+    return "\n".join(lines) or "no turn was held"
+
+
+def _gist(step: Mapping[str, Any]) -> Any:
+    content = step.get("content")
+    if isinstance(content, list):
+        texts = [block["text"] for block in content if isinstance(block, dict) and isinstance(block.get("text"), str)]
+        return " ".join(texts) if texts else f"{len(content)} blocks"
+    if "arguments" in step:
+        return f"{step.get('name', '')} {show(step['arguments'], OUT_LIMIT)}"
+    return show(step["result"], OUT_LIMIT) if "result" in step else ""
+
+
+def _cut(value: Any) -> str:
+    shown, note = clip(value if isinstance(value, str) else show(value, OUT_LIMIT), OUT_LIMIT)
+    return (f"{shown} ({note})" if note else shown).replace("\n", "\n     ")
+
+
+def _text(text: str) -> str:
+    return escape(visible(text))
+
+
+def _attribute(text: str) -> str:
+    return escape(visible(text), _ENTITIES)

@@ -1,0 +1,175 @@
+"""The top of the page: the verdict of the run, totals with their denominators, and what the run was made of.
+
+Counts are those of the result lines; how many variants were collected is known by the manifest alone. Where the two cannot both be right,
+or the run did not finish, the page says so first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from evalkit._lib.json import dumps
+from evalkit.reports.words import count
+
+JSON = Any
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts over result lines, for a run or for one suite."""
+
+    verdicts: Counter[str] = field(default_factory=Counter)
+    tags: Counter[str] = field(default_factory=Counter)
+    warned: int = 0
+    warnings: int = 0
+    unplayed: int = 0
+    checks: int = 0
+    tokens: int = 0
+
+    def add(self, head: Mapping[str, JSON]) -> None:
+        """Count one result (its head is enough)."""
+        self.verdicts[head["verdict"]] += 1
+        self.tags.update(head["tags"])
+        self.checks += len(head["checks"])
+        self.unplayed += len(head["unplayed"])
+        self.tokens += head["metrics"].get("tokens", {}).get("total_tokens", 0)
+        warnings = sum(finding["severity"] == "warn" for check in head["checks"] for finding in check["findings"])
+        self.warnings += warnings
+        self.warned += warnings > 0
+
+    def merge(self, other: Tally) -> None:
+        """Add another tally's counts to this one."""
+        self.verdicts += other.verdicts
+        self.tags += other.tags
+        for name in ("warned", "warnings", "unplayed", "checks", "tokens"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    @property
+    def results(self) -> int:
+        """Variants that have a result."""
+        return self.verdicts.total()
+
+    @property
+    def scored(self) -> int:
+        """Variants that tell something of the model: passed or failed."""
+        return self.verdicts["passed"] + self.verdicts["failed"]
+
+
+class Tile(NamedTuple):
+    """One number with what it counts and what it is a part of."""
+
+    style: str
+    number: str
+    label: str
+    of: str
+
+
+class Overview(NamedTuple):
+    """Everything above the list. ``bar`` are ``(style, start, width)`` in percent."""
+
+    style: str
+    verdict: str
+    sentence: str
+    notices: Sequence[str]
+    tiles: Sequence[Tile]
+    bar: Sequence[tuple[str, str, str]]
+    facts: Sequence[tuple[str, Sequence[str]]]
+    started: str
+
+
+def overview(manifest: Mapping[str, JSON], tally: Tally) -> Overview:
+    """Return the top of the page for a run."""
+    totals = manifest.get("totals", {})
+    collected = max(totals.get("collected", 0), tally.results)
+    style, verdict, sentence = _verdict(tally, collected, manifest.get("complete", True) is True)
+    return Overview(
+        style,
+        verdict,
+        sentence,
+        _notices(manifest, totals, tally, collected),
+        _tiles(tally, collected, totals),
+        _bar(tally, collected),
+        _facts(manifest),
+        str(manifest.get("started") or ""),
+    )
+
+
+def _verdict(tally: Tally, collected: int, complete: bool) -> tuple[str, str, str]:
+    counts = tally.verdicts
+    scored = f"{tally.scored:,} scored"
+    if counts["failed"]:
+        tail = f"; {counts['errored']:,} could not be judged" if counts["errored"] else ""
+        return "failed", "Failed", f"{counts['failed']:,} of {scored} failed{tail}"
+    if counts["errored"]:
+        return "errored", "Errored", f"{counts['errored']:,} of {collected:,} could not be judged; of {scored} none failed"
+    if not complete or tally.results < collected:
+        return "errored", "Not finished", f"{tally.results:,} of {collected:,} have a result; of {scored} none failed"
+    if not tally.scored:
+        return "skipped", "Nothing scored", f"{collected:,} collected, {counts['skipped']:,} skipped"
+    return "passed", "Passed", f"all {scored} passed"
+
+
+def _notices(manifest: Mapping[str, JSON], totals: Mapping[str, JSON], tally: Tally, collected: int) -> list[str]:
+    notices = []
+    if manifest.get("complete", True) is not True:
+        notices.append("This run did not finish. What it had written when it ended is below.")
+    if missing := collected - tally.results:
+        notices.append(f"{count(missing, 'collected variant')} without a result.")
+    told = {name: totals[name] for name in ("passed", "failed", "errored", "skipped") if name in totals}
+    if manifest.get("complete", True) is True and any(tally.verdicts[name] != number for name, number in told.items()):
+        words = ", ".join(f"{number:,} {name}" for name, number in told.items())
+        notices.append(f"manifest.json counts {words}; results.jsonl holds the numbers shown here.")
+    if orphans := totals.get("orphans", 0):
+        notices.append(f"{count(orphans, 'cassette')} on disk that no scenario uses.")
+    return notices
+
+
+def _tiles(tally: Tally, collected: int, totals: Mapping[str, JSON]) -> list[Tile]:
+    counts = tally.verdicts
+    of_scored = f"of {tally.scored:,} scored"
+    of_collected = f"of {collected:,} collected"
+    deselected = totals.get("deselected", 0)
+    tiles = [
+        Tile("", f"{collected:,}", "collected", f"{deselected:,} more deselected" if deselected else "variants"),
+        Tile("", f"{tally.scored:,}", "scored", of_collected),
+        Tile("passed", f"{counts['passed']:,}", "passed", of_scored),
+        Tile("failed", f"{counts['failed']:,}", "failed", of_scored),
+        Tile("errored", f"{counts['errored']:,}", "errored", of_collected),
+        Tile("skipped", f"{counts['skipped']:,}", "skipped", of_collected),
+        Tile("warned", f"{tally.warnings:,}", "warnings", f"in {count(tally.warned, 'variant')}"),
+        Tile("warned", f"{tally.unplayed:,}", "unplayed", "recordings"),
+    ]
+    return [tile._replace(style="zero") if tile.style and tile.number == "0" else tile for tile in tiles]
+
+
+def _bar(tally: Tally, collected: int) -> list[tuple[str, str, str]]:
+    bar = []
+    start = 0.0
+    for style in ("failed", "errored", "passed", "skipped"):
+        width = 100 * tally.verdicts[style] / collected if collected else 0.0
+        if width:
+            bar.append((style, f"{start:.3f}", f"{width:.3f}"))
+        start += width
+    return bar
+
+
+def _facts(manifest: Mapping[str, JSON]) -> list[tuple[str, Sequence[str]]]:
+    def named(*names: str) -> list[str]:
+        return [f"{name} {manifest[name]}" for name in names if manifest.get(name)]
+
+    options = manifest.get("options", {})
+    environment = manifest.get("environment", {})
+    cassettes = manifest.get("cassettes", [])
+    facts = [
+        ("Started", [str(manifest.get("started") or "")]),
+        ("Ended", [str(manifest.get("ended") or "not recorded")]),
+        ("Versions", named("evalkit", "python", "pytest", "platform")),
+        ("Options", [f"{name} {value if isinstance(value, str) else dumps(value)}" for name, value in options.items()]),
+        ("Environment", [f"{name}={value}" for name, value in environment.items()]),
+        ("Suites", [f"{suite.get('path')}  {suite.get('digest')}" for suite in manifest.get("suites", [])]),
+        ("Cassettes", [f"{count(len(cassettes), 'file')}, digests in manifest.json"] if cassettes else []),
+    ]
+    return [(name, values) for name, values in facts if any(values)]

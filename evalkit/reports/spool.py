@@ -1,0 +1,47 @@
+"""Text put aside while the rest is not known yet: rows in the order of the run go in, a report takes them out in its own order.
+
+Small runs stay in memory, larger ones go to a temporary file, so that a report of any size needs little memory.
+"""
+
+from __future__ import annotations
+
+from tempfile import SpooledTemporaryFile
+from types import TracebackType
+from typing import NamedTuple, Self
+
+IN_MEMORY = 4 << 20
+
+
+class Piece(NamedTuple):
+    """Where a text lies in its spool."""
+
+    offset: int
+    size: int
+
+
+class Spool:
+    """A heap of texts. A context manager: leaving it drops everything."""
+
+    def __init__(self) -> None:
+        self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by __exit__
+        self._end = 0
+
+    def put(self, text: str) -> Piece:
+        """Put a text aside and return where. Text must be encodable: what comes from a model was made visible before."""
+        data = text.encode()
+        self._file.seek(self._end)
+        self._file.write(data)
+        piece = Piece(self._end, len(data))
+        self._end += len(data)
+        return piece
+
+    def get(self, piece: Piece) -> str:
+        """Return the text that was put aside."""
+        self._file.seek(piece.offset)
+        return self._file.read(piece.size).decode()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()

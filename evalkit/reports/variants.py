@@ -1,0 +1,246 @@
+"""A result line as the page shows it: one row, and the body that opens below it. Values only; ``templates/variant.html`` prints them.
+
+Findings stand twice: in a list at the top of the body, and in full beside what they speak of, the step, else the exchange, else the turn.
+One that speaks of no turn, or of a place that is not there, stands in full in the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from evalkit._lib.json import dumps
+from evalkit.reports.media import MediaBook
+from evalkit.reports.steps import Card, cards, user_card
+from evalkit.reports.words import clip, count, duration, place, pretty
+
+JSON = Any
+
+OUTCOMES = {"held": "", "api_error": "API error", "not_held": "not held", "not_reached": "not reached"}
+
+
+class Row(NamedTuple):
+    """What is seen of a variant while it is closed. ``address``: where its raw line lies in the page; ``number``: its line in the file."""
+
+    anchor: str
+    verdict: str
+    warned: bool
+    name: str
+    title: str
+    tags: Sequence[str]
+    tokens: str
+    exchanges: str
+    time: str
+    message: str
+    address: str
+    number: int
+
+
+class Finding(NamedTuple):
+    """A finding to show; ``home`` is the anchor of what it stands beside, ``""`` where it has no place but the list."""
+
+    anchor: str
+    check: str
+    code: str
+    severity: str
+    message: str
+    place: str
+    expected: str
+    got: str
+    detail: str
+    home: str
+
+
+class CheckLine(NamedTuple):
+    """One check that was made."""
+
+    verdict: str
+    name: str
+    scope: str
+    declared: str
+    findings: str
+
+
+class ExchangeLine(NamedTuple):
+    """One exchange; its raw JSON is fetched from the page's data by the script."""
+
+    number: int
+    anchor: str
+    request: str
+    facts: str
+    failed: bool
+    problems: Sequence[str]
+    findings: Sequence[Finding]
+
+
+class TurnView(NamedTuple):
+    """One turn: the user's message, the cards of its steps, its exchanges."""
+
+    number: int
+    anchor: str
+    status: str
+    outcome: str
+    problem: str
+    cards: Sequence[Card]
+    findings: Sequence[Finding]
+    exchanges: Sequence[ExchangeLine]
+
+
+class Body(NamedTuple):
+    """What is seen of a variant when it is open."""
+
+    facts: Sequence[tuple[str, str]]
+    findings: Sequence[Finding]
+    checks: Sequence[CheckLine]
+    checks_title: str
+    turns: Sequence[TurnView]
+    unplayed: Sequence[str]
+
+
+def row(head: Mapping[str, JSON], anchor: str, address: str, number: int) -> Row:
+    """Return the row of a result (its head is enough)."""
+    metrics = head["metrics"]
+    tokens = metrics.get("tokens", {}).get("total_tokens")
+    exchanges = metrics.get("exchanges")
+    return Row(
+        anchor,
+        head["verdict"],
+        warned(head),
+        head["id"].removeprefix(f"{head['suite']}::"),
+        head["title"],
+        head["tags"],
+        count(tokens, "token") if tokens is not None else "",
+        count(exchanges, "exchange") if exchanges is not None else "",
+        duration(metrics.get("elapsed_ms")),
+        head["message"] if head["verdict"] != "passed" else _first_warning(head),
+        address,
+        number,
+    )
+
+
+def _first_warning(head: Mapping[str, JSON]) -> str:
+    messages = (finding["message"] for check in head["checks"] for finding in check["findings"] if finding["severity"] == "warn")
+    return next((f"warning: {message}" for message in messages), "")
+
+
+def warned(head: Mapping[str, JSON]) -> bool:
+    """Whether any check had a warning to tell."""
+    return any(finding["severity"] == "warn" for check in head["checks"] for finding in check["findings"])
+
+
+def body(result: Mapping[str, JSON], anchor: str, number: int, book: MediaBook) -> Body:
+    """Return the body of a whole result."""
+    places = _places(result["turns"], anchor)
+    findings = [_finding(check, finding, f"{anchor}.f", places) for check in result["checks"] for finding in check["findings"]]
+    findings = [finding._replace(anchor=f"{anchor}.f{index}") for index, finding in enumerate(findings, 1)]
+    beside: dict[str, list[Finding]] = {}
+    for finding in findings:
+        beside.setdefault(finding.home, []).append(finding)
+    checks = sorted((_check(check) for check in result["checks"]), key=lambda check: check.verdict == "passed")
+    return Body(
+        _facts(result, number),
+        findings,
+        checks,
+        _checks_title(checks),
+        [_turn(turn, f"{anchor}.t{turn['number']}", anchor, beside, book) for turn in result["turns"]],
+        result["unplayed"],
+    )
+
+
+def _places(turns: Iterable[Mapping[str, JSON]], anchor: str) -> set[str]:
+    found = set()
+    for turn in turns:
+        here = f"{anchor}.t{turn['number']}"
+        found.add(here)
+        found.update(f"{here}.s{number}" for number in range(1, len(turn["steps"]) + 1))
+        found.update(f"{anchor}.x{exchange['number']}" for exchange in turn["exchanges"])
+    return found
+
+
+def _finding(check: Mapping[str, JSON], finding: Mapping[str, JSON], anchor: str, places: set[str]) -> Finding:
+    where = finding["where"]
+    variant = anchor.removesuffix(".f")
+    turn = where.get("turn", check.get("turn"))
+    homes = (f"{variant}.t{turn}.s{where.get('step')}", f"{variant}.x{where.get('exchange')}", f"{variant}.t{turn}")
+    return Finding(
+        anchor,
+        check["name"],
+        finding["code"],
+        finding["severity"],
+        finding["message"],
+        place({"turn": turn, **where} if turn is not None else where),
+        clip(pretty(finding["expected"]))[0] if "expected" in finding else "",
+        clip(pretty(finding["got"]))[0] if "got" in finding else "",
+        clip(finding.get("detail", ""))[0],
+        next((home for home in homes if home in places), ""),
+    )
+
+
+def _check(check: Mapping[str, JSON]) -> CheckLine:
+    scope = f"turn {check['turn']}" if "turn" in check else "conversation"
+    findings = count(len(check["findings"]), "finding") if check["findings"] else ""
+    return CheckLine(check["verdict"], check["name"], scope, check.get("declared", "on by default"), findings)
+
+
+def _checks_title(checks: Sequence[CheckLine]) -> str:
+    counts = {verdict: sum(check.verdict == verdict for check in checks) for verdict in ("failed", "errored", "passed", "skipped")}
+    return f"{count(len(checks), 'check')}: " + (", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n) or "none made")
+
+
+def _facts(result: Mapping[str, JSON], number: int) -> list[tuple[str, str]]:
+    metrics = result["metrics"]
+    tokens = metrics.get("tokens", {})
+    facts = [
+        ("Declared", f"{result['path']}:{result['line']}"),
+        ("Variant", ", ".join(f"{name} {value if isinstance(value, str) else dumps(value)}" for name, value in result["variant"].items())),
+        ("Tokens", ", ".join(f"{n:,} {name.removeprefix('total_').removesuffix('_tokens')}" for name, n in _total_first(tokens))),
+        ("Tool calls", str(metrics.get("tool_calls", ""))),
+        ("Answers", ", ".join(filter(None, (metrics.get("source") or "", result["cassette"] or "")))),
+        ("Raw data", f"results.jsonl, line {number}"),
+    ]
+    return [fact for fact in facts if fact[1]]
+
+
+def _total_first(tokens: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(((name.replace("total_tokens", "total"), n) for name, n in tokens.items()), key=lambda item: item[0] != "total")
+
+
+def _turn(turn: Mapping[str, JSON], anchor: str, variant: str, beside: Mapping[str, Sequence[Finding]], book: MediaBook) -> TurnView:
+    findings = {number: beside.get(f"{anchor}.s{number}", ()) for number in range(1, len(turn["steps"]) + 1)}
+    problem = _api_error(turn["error"]) if "error" in turn else turn.get("reason", "")
+    return TurnView(
+        turn["number"],
+        anchor,
+        turn["status"] or "",
+        OUTCOMES[turn["outcome"]],
+        problem,
+        [user_card(turn["user"], anchor, book), *cards(turn["steps"], anchor, book, findings)],
+        beside.get(anchor, ()),
+        [_exchange(exchange, variant, beside) for exchange in turn["exchanges"]],
+    )
+
+
+def _api_error(error: Mapping[str, JSON]) -> str:
+    return f"HTTP {error['status']} {error['code']}: {error['message']}"
+
+
+def _exchange(exchange: Mapping[str, JSON], variant: str, beside: Mapping[str, Sequence[Finding]]) -> ExchangeLine:
+    request, response = exchange["request"], exchange.get("response")
+    anchor = f"{variant}.x{exchange['number']}"
+    query = "&".join(f"{name}={value}" for name, value in request.get("query", ()))
+    facts = []
+    problems = [f"{problem['code']}: {problem['message']} (event {problem['event']})" for problem in exchange.get("problems", ())]
+    if response is not None:
+        facts += [f"HTTP {response['status']}", duration(response.get("elapsed_ms")), response["source"]]
+        if "events" in response:
+            facts.append(count(len(response["events"]), "event"))
+        if "broken" in response:
+            problems.append(f"the answer broke off: {response['broken']}")
+    if "error" in exchange:
+        problems.append(_api_error(exchange["error"]))
+    if "failure" in exchange:
+        problems.append(exchange["failure"])
+    failed = response is None or response["status"] >= 400 or bool(problems)
+    told = ", ".join(filter(None, facts))
+    line = f"{request['method']} {request['path']}" + (f"?{query}" if query else "")
+    return ExchangeLine(exchange["number"], anchor, line, told, failed, problems, beside.get(anchor, ()))

@@ -1,0 +1,42 @@
+"""The head of a line is the line's own head, wherever its members stand and whatever its strings say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalkit._lib.json import dumps
+from evalkit.reports.glance import glance
+from tests.reports.sample import every_line
+
+NAMES = st.sampled_from(["turns", "settings", "id", '"turns":', "digest"])
+VALUES = st.recursive(
+    st.integers(0, 9) | st.sampled_from(['","turns":[', '}],"turns":', "\\"]),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(NAMES, children, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("line", every_line(long_line=100))
+def test_a_head_is_the_result_without_its_turns(line: str) -> None:
+    whole = json.loads(line)
+    assert glance(line) == {name: value for name, value in whole.items() if name not in ("turns", "digest")}
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=5).map(dict))
+@settings(max_examples=100, deadline=None)
+def test_whatever_the_order_of_members_no_value_is_taken_for_another(result: dict[str, Any]) -> None:
+    head = glance(dumps(result))
+    assert all(result[name] == value for name, value in head.items())
+    if "turns" not in result:
+        assert head == result
+
+
+@pytest.mark.parametrize("line", ["", "{", "null", "[]", '{"id":1,"turns":[', "not json"])
+def test_what_is_no_result_is_refused(line: str) -> None:
+    with pytest.raises(ValueError):
+        glance(line)

@@ -81,9 +81,10 @@ def load(text: str) -> Any:
 
 
 class Lines:
-    """The lines of list items, counted from 1, of one loaded document."""
+    """The lines of list items, counted from 1, of one loaded document. ``nulls``: a plain null, or an empty value, is in it somewhere."""
 
-    def __init__(self, value: Any, lines: dict[int, list[int]]) -> None:
+    def __init__(self, value: Any, lines: dict[int, list[int]], nulls: bool) -> None:
+        self.nulls = nulls
         self._held = value  # keeps every list alive, so that no id is used twice
         self._lines = lines
 
@@ -95,8 +96,8 @@ class Lines:
 def load_lines(text: str, resolve: Callable[[str], Any] = scalar) -> tuple[Any, Lines]:
     """Parse as :func:`load` does, and tell on which line each list item starts. ``resolve`` reads the plain scalars."""
     lines: dict[int, list[int]] = {}
-    value = _Fold(text, None, lines, resolve).value
-    return value, Lines(value, lines)
+    fold = _Fold(text, None, lines, resolve)
+    return fold.value, Lines(fold.value, lines, fold.nulls)
 
 
 def locate(text: str) -> dict[tuple[str | int, ...], Position]:
@@ -151,6 +152,7 @@ class _Fold:
         self._lines = lines
         self._anchors: dict[str, Any] = {}
         self._aliased = 0
+        self.nulls = False
         try:
             self._parser = _PARSER(text)
             self.value = self._document()
@@ -190,6 +192,8 @@ class _Fold:
             elif event.implicit[0]:
                 try:
                     value = self._resolve(value)
+                    if value is None:
+                        self.nulls = True
                 except ValueError as error:  # Python reads no integer of more than 4,300 digits
                     raise _refuse(event, "a number with too many digits") from error
         elif kind is MappingStartEvent:

@@ -103,7 +103,6 @@ class _Engine:
 
     def hold(self, turn: Turn, source: TurnSource) -> Generator[Effect, Any, None]:
         """Hold one turn; raises _Refused, NotHeld or an EvalkitError where that cannot be done."""
-        self.answer_start = 0
         content = source.content(context(self.transcript.turns[:-1]))
         turn.user = blocks(content)
         part = self.keeper.ask(content)
@@ -187,7 +186,7 @@ class _Engine:
                 yield Pause(self.plan.poll_seconds)
             polls += 1
             exchange = yield from self.exchange(turn, Request("GET", f"{self.path}/{quote(identity, safe='')}"))
-        return exchange, _identity(exchange.interaction) or identity
+        return exchange, identity
 
     def running(self, exchange: Exchange) -> bool:
         """Whether the run behind an answer goes on. A stream that broke off does not stop one in the background (section 8.1)."""

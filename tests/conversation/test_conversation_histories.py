@@ -217,6 +217,7 @@ NO_ID, NO_ID_OTHER = call(call_id=None, city="London"), call(call_id=None, city=
         ([NO_ID], "completed", [NO_ID], 1),
         ([NO_ID], "completed", [NO_ID_OTHER], 2),
         ([NO_ID], "requires_action", [NO_ID], 2),
+        ([NO_ID], "requires_action", [NO_ID, NO_ID_OTHER], 3),
         ([CALL], "completed", [OTHER, result("there", call_id="call_1")], 1),  # came with its result
     ],
 )

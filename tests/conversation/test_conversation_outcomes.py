@@ -122,6 +122,24 @@ def test_without_a_content_type_the_body_tells(body: str, outcome: str) -> None:
     assert turn.outcome == outcome
 
 
+def test_a_body_of_no_kind_is_no_stream_unless_one_was_asked_for() -> None:
+    (turn,) = World([Response(200, {}, "Hello")]).hold(plan("one")).turns
+    assert turn.reason == "HTTP 200 with a body that is not JSON (no content type; Expecting value: line 1 column 1 (char 0)): Hello"
+
+
+def test_data_that_is_not_json_is_a_problem_of_the_stream_and_no_more() -> None:
+    response = stream(*STREAMED)
+    response.text = "data: {nonsense\n\n" + response.text
+    (turn,) = World([response]).hold(plan("one", stream=True)).turns
+    assert turn.outcome == "held"
+    assert [(problem["code"], problem["event"]) for problem in turn.exchanges[0].problems] == [("event_not_json", 1)]
+
+
+def test_a_failed_run_that_says_why_is_an_interaction() -> None:
+    (turn,) = World([says(status="failed", error={"code": "x", "message": "y"}, errors=[{"code": "x"}])]).hold(plan("one")).turns
+    assert (turn.outcome, turn.status, turn.error) == ("held", "failed", None)
+
+
 def test_a_break_after_the_last_event_is_no_break() -> None:
     (turn,) = World([stream(*STREAMED, done=False, broken="reset")]).hold(plan("one", stream=True)).turns
     assert turn.outcome == "held"

@@ -106,7 +106,7 @@ def _expressible(content: list[JSON]) -> bool:
         if block.get("type") == "text":
             fits = isinstance(block.get("text"), str) and isinstance(block.get("annotations", []), list) and before.get("type") != "text"
         else:
-            fits = _is_media(block) and not (before.get("type") == block["type"] == "audio" and continues_audio(before, block))
+            fits = _is_media(block) and not (block["type"] == "audio" and continues_audio(before, block))
         if not fits:
             return False
         before = block

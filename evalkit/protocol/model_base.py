@@ -84,7 +84,7 @@ def _flag(value: JSON) -> JSON:
 def _count(value: JSON) -> int:
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str) and len(value) < 20 and value.lstrip("-").isdecimal() and value.isascii():
+    if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdecimal():
         return int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError("no whole number")

@@ -137,11 +137,11 @@ class Problems:
     """The problems found in one stream, each once for a step: what is wrong in a hundred deltas of a step is wrong once."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, int, str, str], StreamProblem] = {}
+        self._found: dict[tuple[str, object, str], StreamProblem] = {}
 
-    def add(self, code: str, number: int, *, index: int = -1, event: str = "", detail: str = "") -> None:
+    def add(self, code: str, number: int, *, index: int | None = None, event: str = "", detail: str = "") -> None:
         """Note a problem at event ``number``; the rest fills the sentence."""
-        key = (code, index, "", "") if index >= 0 else (code, -1, event, detail)
+        key = (code, event, detail) if index is None else (code, index, "")
         if key not in self._found:
             self._found[key] = StreamProblem(code, PROBLEMS[code].format(event=event, index=index, detail=detail), number)
 

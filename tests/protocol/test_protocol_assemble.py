@@ -369,6 +369,21 @@ def test_what_is_wrong_in_a_stream_is_named_with_its_event(events: list[JSON], e
     assert [(problem.code, problem.event) for problem in assemble(events).problems] == expected
 
 
+def test_a_step_is_wrong_once_for_each_code() -> None:
+    misfits = [delta(index, kind, text="a", data="AA==") for kind in ("text", "image") for index in (0, 1)]
+    found = assemble([created(), start(0, "thought"), start(1, "thought"), *misfits, stop(0), stop(1), completed()])
+    assert [(problem.code, problem.event) for problem in found.problems] == [("delta_does_not_fit", 4), ("delta_does_not_fit", 5)]
+    assert "index 1 does not fit: text in a thought step" in found.problems[1].message
+
+
+def test_events_of_different_kinds_are_wrong_apart() -> None:
+    found = assemble([created(), [], [], "x", completed()])
+    assert [(problem.message, problem.event) for problem in found.problems] == [
+        ("the event is no JSON object but array", 2),
+        ("the event is no JSON object but string", 4),
+    ]
+
+
 def test_steps_that_only_completed_carries_are_taken() -> None:
     found = assemble([created(), completed(steps=PLAIN_STEPS)])
     assert found.interaction is not None

@@ -115,6 +115,13 @@ def test_searches_start_with_an_empty_signature_and_annotations_follow_the_text(
     assert kinds == ["thought_signature", "text", "text", "text_annotation_delta", "google_search_call", "google_search_result"]
 
 
+def test_media_are_streamed_as_deltas_unless_sound_would_run_together() -> None:
+    image, sound = ({"type": kind, "data": base64_of(b"a")} for kind in ("image", "audio"))
+    for content, streamed in (([image, sound, image, image], True), ([image, sound, sound], False)):
+        events = events_of({"steps": [{"type": "model_output", "content": content}]})
+        assert [event["delta"] for event in events if event["event_type"] == "step.delta"] == (content if streamed else [])
+
+
 @pytest.mark.parametrize(("words", "pieces"), [(1, ["Two ", "dogs \n", "bark."]), (2, ["Two dogs \n", "bark."]), (9, ["Two dogs \nbark."])])
 def test_text_comes_in_words(words: int, pieces: list[str]) -> None:
     step = {"type": "model_output", "content": [{"type": "text", "text": "Two dogs \nbark."}]}

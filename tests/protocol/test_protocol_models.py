@@ -20,6 +20,7 @@ from evalkit.protocol.models import (
     CONTENT_MODELS,
     STEP_MODELS,
     FunctionCall,
+    FunctionResult,
     Interaction,
     ModelOutput,
     TextContent,
@@ -111,7 +112,21 @@ class Counted(Typed):
 
 
 @pytest.mark.parametrize(
-    ("value", "read"), [(3, 3), ("3", 3), ("-3", -3), (7.0, 7), (2**70, 2**70), (7.5, None), (True, None), ("x", None), ("", None)]
+    ("value", "read"),
+    [
+        (3, 3),
+        ("3", 3),
+        ("-3", -3),
+        (7.0, 7),
+        (2**70, 2**70),
+        (7.5, None),
+        (True, None),
+        ("x", None),
+        ("", None),
+        ("--3", None),
+        ("٣", None),
+        ("9" * 5000, None),
+    ],
 )
 def test_counts(value: JSON, read: int | None) -> None:
     view = Counted.from_raw({"kind": "a", "n": value, "m": 1})
@@ -161,6 +176,21 @@ def test_error_codes_are_words_in_either_spelling() -> None:
         assert isinstance(event, ErrorEvent)
         assert event.error is not None
         assert (event.error.code, event.error.message) == ("400", "too slow")
+
+
+@pytest.mark.parametrize(("value", "read"), [(True, True), (False, False), ("true", None), (1, None)])
+def test_flags(value: JSON, read: bool | None) -> None:
+    view = read_step({"type": "function_result", "call_id": "c", "is_error": value})
+    assert isinstance(view, FunctionResult)
+    assert view.is_error is read
+    assert view.invalid == (("is_error",) if read is None else ())
+
+
+def test_error_codes_of_other_kinds_are_no_codes() -> None:
+    event = read_event(refused(True))
+    assert isinstance(event, ErrorEvent)
+    assert event.error is not None
+    assert (event.error.code, event.error.invalid) == (None, ("code",))
 
 
 @given(strategies.interactions)

@@ -1,0 +1,118 @@
+"""Recordings for tests: a conversation as the API holds it, and Hypothesis strategies for anything a recording may hold."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+from evalkit.cassette.recording import Cassette, Recording
+
+HOST = "https://generativelanguage.googleapis.com"
+PATH = "/v1beta/interactions"
+TOOL = {
+    "type": "function",
+    "name": "get_temperature",
+    "description": "Gets the temperature",
+    "parameters": {"type": "object", "properties": {"location": {"type": "string"}}},
+}
+
+
+def user(text: str) -> dict[str, Any]:
+    return {"type": "user_input", "content": [{"type": "text", "text": text}]}
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"type": "model_output", "content": [{"type": "text", "text": text}]}
+
+
+def ask(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"model": "gemini-3.5-flash", "store": False, "input": list(steps), "tools": [TOOL], **fields}
+
+
+def recording(body: Any, answer: Any = None, *, path: str = PATH, method: str = "POST", **fields: Any) -> Recording:
+    text = None if body is None else json.dumps(body)
+    headers = {} if text is None else {"content-type": ["application/json"]}
+    found = {"status": 200, "reason": "OK", "response_headers": {"content-type": ["application/json"]}, "elapsed_ms": 12.5, **fields}
+    return Recording(method, HOST + path, text, headers, body=json.dumps({"id": "v1_a"} if answer is None else answer), **found)
+
+
+CALL = {"type": "function_call", "id": "c1", "name": "get_temperature", "arguments": {"location": "London"}}
+RESULT = {"type": "function_result", "call_id": "c1", "name": "get_temperature", "result": {"temperature": "22"}}
+FIRST = ask(user("How warm is it in London?"))
+SECOND = ask(user("How warm is it in London?"), CALL, RESULT)
+THIRD = ask(user("How warm is it in London?"), CALL, RESULT, said("22 degrees"), user("And in Paris?"))
+
+
+def conversation() -> list[Recording]:
+    return [recording(body, {"id": f"v1_{number}", "steps": []}) for number, body in enumerate((FIRST, SECOND, THIRD), 1)]
+
+
+# What a YAML file cannot say at all: only lone surrogates. Everything else must come through.
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.text(" \t\n\r\x85\u2028\ufeff\x00:#-|'\"\\a", max_size=20)
+JSONS: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+JSON_OBJECTS = st.dictionaries(TEXTS, JSONS, max_size=4)
+HEADERS = st.dictionaries(
+    st.sampled_from(["content-type", "retry-after", "x-note", "no", "true"]),
+    st.lists(st.sampled_from(["application/json", "text/event-stream; charset=utf-8", "5", "no", "1e5", "a, b", "x: y"]) | TEXTS, min_size=1, max_size=2),
+    max_size=2,
+)
+MILLISECONDS = st.integers(0, 10**9).map(lambda value: value / 1000)
+BODIES: st.SearchStrategy[str | bytes] = st.one_of(
+    JSON_OBJECTS.map(json.dumps),
+    JSON_OBJECTS.map(lambda value: json.dumps(value, ensure_ascii=False, indent=3)),
+    TEXTS,
+    st.just('event: a\ndata: {"event_type": "x"}\n\nevent: done\ndata: [DONE]\n\n'),
+    st.binary(min_size=1, max_size=20).filter(lambda data: _is_binary(data)),
+)
+RECORDINGS = st.builds(
+    Recording,
+    method=st.sampled_from(["POST", "GET", "DELETE", "no"]),
+    uri=st.sampled_from([HOST + PATH, "http://127.0.0.1:8787/v1/interactions/v1_a?stream=true", "http://h/a?x=1:", "http://[::1]:1/#a"]) | TEXTS,
+    request_body=st.none() | BODIES,
+    request_headers=HEADERS,
+    status=st.integers(100, 599),
+    reason=st.sampled_from(["OK", "Not Found", "No", "", "yes"]) | TEXTS,
+    response_headers=HEADERS,
+    body=BODIES,
+    elapsed_ms=st.none() | MILLISECONDS,
+    event_ms=st.lists(MILLISECONDS, max_size=3).map(tuple),
+    broken=st.none() | TEXTS,
+    extra=st.dictionaries(st.sampled_from(["url", "protocol"]), JSONS, max_size=1),
+)
+CASSETTES = st.builds(
+    Cassette,
+    st.lists(RECORDINGS, max_size=3),
+    st.dictionaries(st.sampled_from(["evalkit", "recorded", "redactions", "suite"]), st.integers(0, 9999) | TEXTS, max_size=3),
+)
+
+
+def _is_binary(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def without_json_space(body: str | bytes | None) -> Any:
+    """A body up to what may change in a file: the white space between JSON tokens."""
+    if isinstance(body, str) and body.lstrip(" \t\r\n")[:1] in ("{", "["):
+        try:
+            return json.loads(body, object_pairs_hook=lambda pairs: ("object", pairs), parse_float=str, parse_int=str)
+        except ValueError:
+            pass
+    return body
+
+
+def comparable(cassette: Cassette) -> list[Any]:
+    return [
+        (found.method, found.uri, without_json_space(found.request_body), found.request_headers, found.status, found.reason, found.response_headers,
+         without_json_space(found.body), found.elapsed_ms, found.event_ms, found.broken, found.extra)
+        for found in cassette.recordings
+    ]  # fmt: skip

@@ -1,0 +1,195 @@
+"""What render writes: its layout, that it comes back, that plain YAML and both readers agree on it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalkit.cassette import quick, reader
+from evalkit.cassette.format import parse, render
+from evalkit.cassette.recording import Cassette, Recording
+from evalkit.errors import CassetteError
+from tests.cassette.samples import CASSETTES, FIRST, comparable, conversation, recording
+
+EVENTS = 'event: step.delta\ndata: {"event_type": "step.delta"}\n\nevent: done\ndata: [DONE]\n\n'
+
+LAYOUT = """\
+metadata:
+  evalkit: "0.1.0"
+  redactions: 2
+interactions:
+- request:
+    method: POST
+    uri: https://generativelanguage.googleapis.com/v1beta/interactions
+    body: |
+      {
+        "model": "gemini-3.5-flash",
+        "stream": true
+      }
+    headers:
+      content-type: [application/json]
+  response:
+    status: {code: 200, message: OK}
+    headers:
+      content-type: [text/event-stream; charset=utf-8]
+    body:
+      string: |+
+        event: step.delta
+        data: {"event_type": "step.delta"}
+
+        event: done
+        data: [DONE]
+
+    evalkit: {elapsed_ms: 812.4, event_ms: [390, 401.75]}
+- request:
+    method: GET
+    uri: https://generativelanguage.googleapis.com/v1beta/interactions/v1_a?stream=false
+    body: null
+    headers: {}
+  response:
+    status: {code: 404, message: Not Found}
+    headers:
+      retry-after: ["5"]
+    body:
+      string: ""
+    evalkit: {elapsed_ms: 3, broken: "the connection broke off"}
+version: 1
+"""
+
+
+def sample() -> Cassette:
+    streamed = recording(
+        {"model": "gemini-3.5-flash", "stream": True}, response_headers={"content-type": ["text/event-stream; charset=utf-8"]},
+        elapsed_ms=812.4, event_ms=(390.0, 401.75),
+    )  # fmt: skip
+    streamed.body = EVENTS
+    gone = recording(
+        None, path="/v1beta/interactions/v1_a?stream=false", method="GET", status=404, reason="Not Found", elapsed_ms=3.0,
+        response_headers={"retry-after": ["5"]}, broken="the connection broke off",
+    )  # fmt: skip
+    gone.body = ""
+    return Cassette([streamed, gone], {"evalkit": "0.1.0", "redactions": 2})
+
+
+def test_the_layout_is_the_documented_one() -> None:
+    assert render(sample()) == LAYOUT
+
+
+def test_the_quick_reader_reads_the_layout() -> None:
+    found = quick.read(LAYOUT)
+    assert found == reader.read(LAYOUT, "c.yaml")
+    assert found is not None
+    assert comparable(found) == comparable(sample())
+    assert found.metadata == {"evalkit": "0.1.0", "redactions": 2}
+
+
+def test_a_conversation_takes_the_quick_way() -> None:
+    assert quick.read(render(Cassette(conversation(), {"suite": "weather"}))) is not None
+
+
+@settings(max_examples=100)
+@given(CASSETTES)
+def test_any_cassette_comes_back(cassette: Cassette) -> None:
+    text = render(cassette)
+    found = parse(text, "c.yaml")
+    assert comparable(found) == comparable(cassette)
+    assert found.metadata == cassette.metadata
+    assert render(found) == text
+
+
+@settings(max_examples=100)
+@given(CASSETTES)
+def test_what_the_quick_reader_returns_is_what_yaml_says(cassette: Cassette) -> None:
+    text = render(cassette)
+    found = quick.read(text)
+    assert found is None or found == reader.read(text, "c.yaml")
+    assert yaml.load(text, yaml.CSafeLoader)["version"] == 1  # noqa: S506 - a safe loader
+
+
+# Damage done by hand: every kind of character YAML treats specially, at any place, and pieces removed, doubled or swapped.
+PIECES = st.sampled_from([" ", "  ", "\n", "\n\n", "\t", "\r", "#", ": ", "- ", "|", "-", "+", "'", '"', "\\", "[", "]", "{", ",", "&a ", "*a", "!!x ",
+                          "\x85", "\u2028", "\ufeff", "\x7f", "é", "x", "0", "...\n", "---\n", "version: 1\n", "headers:", "evalkit:", "no", "null"])  # fmt: skip
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_on_damaged_files_the_quick_reader_agrees_or_steps_back(data: st.DataObject) -> None:
+    text = render(data.draw(st.sampled_from([sample(), Cassette(conversation(), {"a": "b"})])))
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(text)))
+        cut = data.draw(st.sampled_from([0, 0, 1, 2, 7, 40]))
+        text = text[:place] + data.draw(PIECES | st.just("")) + text[place + cut :]
+    found = quick.read(text)
+    if found is not None:
+        assert found == reader.read(text, "c.yaml")
+
+
+def test_a_file_cut_anywhere_is_refused_and_never_read_in_part() -> None:
+    for end in range(len(LAYOUT) - 1):
+        with pytest.raises(CassetteError, match=r"^c\.yaml:\d+ "):
+            parse(LAYOUT[:end], "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("version: 1\n", "", 39, "no 'version: 1': the file was cut off"),
+        ("version: 1\n", "version: 2\n", 40, "version 2 of the format is not known"),
+        ("    method: POST\n", "", 5, "recording 1, request: no 'method:'"),
+        ("    method: POST\n", "    method: 7\n", 6, "recording 1, request: 'method:' is not a text: 7"),
+        ("    uri: https://generativelanguage.googleapis.com/v1beta/interactions\n", "    uri:\n", 7, "recording 1, request: no 'uri:'"),
+        ("code: 404", 'code: "404"', 34, "recording 2, response status: 'code:' is not a whole number"),
+        ("  response:\n    status: {code: 404, message: Not Found}\n", "  answer:\n    status: {}\n", 28, "recording 2: no 'response:'"),
+        ("elapsed_ms: 812.4", "elapsed_ms: long", 27, "recording 1, response evalkit: not a number of milliseconds"),
+        ("event_ms: [390, 401.75]", "event_ms: 1", 27, "'event_ms:' is not a list"),
+        ("    body: null\n", "    body: [1]\n", 31, "recording 2, request: the body is neither a text nor !!binary"),
+        ("    body: null\n", "    body: 12\n", 31, "the body is a number; quote it"),
+        ("  evalkit: \"0.1.0\"\n", "  evalkit: \"0.1.0\n", 10, "not readable"),
+        ("    headers: {}\n", "\theaders: {}\n", 32, "not readable"),
+        ("    headers: {}\n", "    headers: {}\n    headers: {}\n", 33, "duplicate key 'headers'"),
+        ("    headers: {}\n", "    headers: !!python/object:os.system {}\n", 32, "the tag"),
+        ("interactions:\n- request:\n", "interactions:\n- 1\n- request:\n", 5, "recording 1 is not a mapping"),
+    ],
+)  # fmt: skip
+def test_a_bad_cassette_is_named_by_file_and_line(old: str, new: str, line: int, message: str) -> None:
+    assert old in LAYOUT
+    with pytest.raises(CassetteError, match=rf"^c\.yaml:{line} .*{re.escape(message)}") as caught:
+        parse(LAYOUT.replace(old, new, 1), "c.yaml")
+    assert "nothing was changed" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        (" \n\n", "the file is empty"),
+        ("- request: {}\n", "a list: vcrpy wrote that before version 1"),
+        ("hello\n", "no cassette, but \"hello\""),
+        ("version: 1\n", "no 'interactions:'"),
+        ("version: 1\ninteractions: 3\n", "'interactions:' is not a list"),
+        ("version: 1\ninteractions: []\nmetadata: []\n", "'metadata:' is not a mapping"),
+        ("version: 1\ninteractions: []\n---\nversion: 1\n", "second document"),
+    ],
+)  # fmt: skip
+def test_what_is_no_cassette_is_refused(text: str, message: str) -> None:
+    with pytest.raises(CassetteError, match=re.escape(message)):
+        parse(text, "c.yaml")
+
+
+def test_an_empty_cassette_is_a_cassette() -> None:
+    assert parse(render(Cassette()), "c.yaml") == Cassette()
+
+
+@pytest.mark.parametrize("number", ["1.0", "1e21", "12345678901234567890", "0.1000000000000000055"])
+def test_numbers_keep_their_spelling_in_both_bodies(number: str) -> None:
+    found = parse(render(Cassette([Recording("POST", "http://h/", f'{{"n":{number}}}', body=f'{{"n":{number}}}')])), "c.yaml").recordings[0]
+    assert found.request_body == found.body == f'{{\n  "n": {number}\n}}\n'
+
+
+def test_rendering_is_deterministic_and_stable() -> None:
+    once = render(Cassette([recording(FIRST)]))
+    assert render(parse(once, "c.yaml")) == once

@@ -1,0 +1,135 @@
+"""Long base64 lives once in a file named by its content and comes back byte for byte; anything else stays where it is."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from evalkit._lib.files import sha256
+from evalkit.cassette.media import PREFIX, THRESHOLD, Media
+from evalkit.cassette.recording import Recording
+from evalkit.errors import CassetteError, SecretLeak, UsageError
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 130
+TEXT = base64.b64encode(PNG).decode()
+
+
+def answer(body: str) -> Recording:
+    return Recording("POST", "http://h/v1beta/interactions", body, body=body)
+
+
+def there_and_back(folder: Path, body: str) -> tuple[str, list[str]]:
+    moved = Media(folder).move_out(answer(body))
+    assert Media(folder).bring_back(moved) == answer(body)
+    assert isinstance(moved.body, str)
+    return moved.body, sorted(path.name for path in folder.glob("*"))
+
+
+def test_an_image_is_stored_once_and_named_by_its_content(tmp_path: Path) -> None:
+    body, files = there_and_back(tmp_path / "_media", json.dumps({"a": {"data": TEXT, "mime_type": "image/png"}, "again": TEXT}))
+    name = f"{sha256(PNG)}.png"
+    assert files == [name]
+    assert json.loads(body) == {"a": {"data": f"{PREFIX}sha256:{name}", "mime_type": "image/png"}, "again": f"{PREFIX}sha256:{name}"}
+    assert (tmp_path / "_media" / name).read_bytes() == PNG
+
+
+def test_media_in_a_stream(tmp_path: Path) -> None:
+    body, files = there_and_back(tmp_path, f'event: step.delta\ndata: {{"delta": {{"type": "image", "data": "{TEXT}"}}}}\n\n')
+    assert len(files) == 1
+    assert len(body) < 300
+
+
+@pytest.mark.parametrize(
+    ("start", "extension"),
+    [(b"\xff\xd8\xff", "jpg"), (b"RIFF\0\0\0\0WAVE", "wav"), (b"RIFF\0\0\0\0WEBP", "webp"), (b"\0\0\0\x20ftypisom", "mp4"), (b"%PDF-1.7", "pdf"), (b"?", "bin")],
+)
+def test_the_extension_says_what_the_content_is(tmp_path: Path, start: bytes, extension: str) -> None:
+    _, files = there_and_back(tmp_path, json.dumps({"data": base64.b64encode(start + bytes(30_000)).decode()}))
+    assert [name.rpartition(".")[2] for name in files] == [extension]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "A" * THRESHOLD,
+        "A" * (THRESHOLD + 1),
+        TEXT.replace("+", "-").replace("/", "_"),
+        TEXT[:-2] + "R=" if not TEXT.endswith("=") else TEXT[:-3] + "R==",
+        TEXT + "\\n",
+        "\\/" + TEXT,
+        "x " * THRESHOLD,
+    ],
+    ids=["at the threshold", "not four by four", "URL-safe", "other padding bits", "line feed", "escaped", "plain text"],
+)
+def test_what_would_not_come_back_stays(tmp_path: Path, value: str) -> None:
+    body = f'{{"data": "{value}"}}'
+    moved, files = there_and_back(tmp_path, body)
+    assert moved == body
+    assert files == []
+
+
+@pytest.mark.parametrize("text", [PREFIX, f"{PREFIX}sha256:{'0' * 64}.png", f"{PREFIX}!", f"x{PREFIX}!sha256:{'0' * 64}.png {PREFIX}{PREFIX}"])
+def test_text_that_looks_like_a_placeholder_reads_no_file(tmp_path: Path, text: str) -> None:
+    there_and_back(tmp_path, json.dumps({"text": text}))
+
+
+def test_bytes_and_missing_bodies_pass(tmp_path: Path) -> None:
+    item = Recording("GET", "http://h/", None, body=b"\xff")
+    assert Media(tmp_path).move_out(item) is item
+    assert Media(tmp_path).bring_back(item) is item
+
+
+@pytest.mark.parametrize("path", ["../../etc/passwd", "sha256:zz.png", f"sha256:{'0' * 64}.p/g"])
+def test_a_placeholder_names_nothing_outside_the_folder(tmp_path: Path, path: str) -> None:
+    item = answer(f'{{"a": "{PREFIX}{path}"}}')
+    assert Media(tmp_path).bring_back(item) is not None
+    assert Media(tmp_path).bring_back(item).body == item.body
+
+
+def test_a_missing_or_altered_file_is_named(tmp_path: Path) -> None:
+    moved = Media(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
+    file = next(tmp_path.glob("*.png"))
+    file.write_bytes(PNG[:-1] + b"x")
+    with pytest.raises(CassetteError, match=f"{file.name} was altered"):
+        Media(tmp_path).bring_back(moved)
+    file.unlink()
+    with pytest.raises(CassetteError, match=f"{file.name} is missing"):
+        Media(tmp_path).bring_back(moved)
+    file.mkdir()
+    with pytest.raises(CassetteError, match=f"{file.name} cannot be read"):
+        Media(tmp_path).bring_back(moved)
+
+
+def test_recording_again_heals_a_damaged_file(tmp_path: Path) -> None:
+    Media(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
+    file = next(tmp_path.glob("*.png"))
+    file.write_bytes(b"damaged")
+    Media(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
+    assert file.read_bytes() == PNG
+
+
+def test_a_file_that_is_right_is_not_written_again(tmp_path: Path) -> None:
+    Media(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
+    file = next(tmp_path.glob("*.png"))
+    before = file.stat()
+    Media(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
+    assert file.stat() == before
+
+
+def test_the_guard_sees_the_bytes_first(tmp_path: Path) -> None:
+    def guard(data: bytes, where: str) -> None:
+        assert data == PNG
+        raise SecretLeak(where)
+
+    with pytest.raises(SecretLeak, match=r"\.png$"):
+        Media(tmp_path / "m", guard).move_out(answer(f'{{"a": "{TEXT}"}}'))
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_a_short_message(tmp_path: Path) -> None:
+    (tmp_path / "m").write_text("a file, not a folder")
+    with pytest.raises(UsageError, match="media cannot be written"):
+        Media(tmp_path / "m").move_out(answer(f'{{"a": "{TEXT}"}}'))

@@ -1,0 +1,162 @@
+"""A known secret is found in every spelling a server may give it, and nothing else changes; the guard sees what nothing redacts."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalkit.cassette.recording import Recording
+from evalkit.cassette.redaction import TOKEN, Redactor
+from evalkit.errors import SecretLeak, UsageError
+from tests.cassette.samples import recording
+
+KEY = "AIzaSyD-planted_key/0123+456789=abc"
+
+
+def redacted(body: str) -> str:
+    clean, _ = Redactor([KEY]).recording(Recording("POST", "http://h/v1beta/interactions", body=body))
+    assert isinstance(clean.body, str)
+    return clean.body
+
+
+SPELLINGS = {
+    "as it is": KEY,
+    "percent-encoded": quote(KEY, safe=""),
+    "percent-encoded in lower case": quote(KEY, safe="").replace("%2F", "%2f"),
+    "percent-encoded twice": quote(quote(KEY, safe=""), safe=""),
+    "every character percent-encoded": "".join(f"%{ord(char):02X}" for char in KEY),
+    "JSON with escaped slashes": KEY.replace("/", "\\/"),
+    "JSON with every character escaped": "".join(f"\\u{ord(char):04x}" for char in KEY),
+    "JSON inside JSON": json.dumps(json.dumps({"k": "".join(f"\\u{ord(char):04X}" for char in KEY)})),
+    "YAML escapes": "".join(f"\\x{ord(char):02x}" for char in KEY),
+}
+
+
+@pytest.mark.parametrize("spelling", [spelling for name, spelling in SPELLINGS.items() if name != "YAML escapes"])
+def test_every_spelling_is_replaced(spelling: str) -> None:
+    text, count = Redactor([KEY]).text(f"before {spelling} after {spelling}")
+    assert count == 2
+    assert text.startswith("before ")
+    assert text.count(TOKEN) == 2
+    Redactor([KEY]).guard(text, "x")
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+def test_the_guard_sees_every_spelling_and_does_not_repeat_it(spelling: str) -> None:
+    with pytest.raises(SecretLeak, match="^c.yaml: a known secret") as caught:
+        Redactor([KEY]).guard(f"x{spelling}x", "c.yaml")
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc", "some longer text "])
+@pytest.mark.parametrize("urlsafe", [False, True])
+def test_base64_at_every_alignment_stays_base64(before: str, urlsafe: bool) -> None:
+    text = base64.b64encode(f"{before}{KEY} and more".encode()).decode()
+    if urlsafe:
+        text = text.replace("+", "-").replace("/", "_")
+    with pytest.raises(SecretLeak):
+        Redactor([KEY]).guard(text, "x")
+    clean, count = Redactor([KEY]).text(text)
+    assert count == 1
+    assert len(clean) == len(text)
+    assert KEY[2:-2].encode() not in base64.urlsafe_b64decode(clean.replace("+", "-").replace("/", "_"))
+    Redactor([KEY]).guard(clean, "x")
+
+
+def test_a_key_cut_up_over_the_events_of_a_stream_is_replaced() -> None:
+    def delta(text: str) -> str:
+        return f'event: step.delta\ndata: {json.dumps({"event_type": "step.delta", "delta": {"type": "text", "text": text}})}\n\n'
+
+    pieces = ["The key is ", KEY[:9], KEY[9:20], KEY[20:] + ". Again: " + KEY[:3], KEY[3:], " done"]
+    body = redacted("".join(map(delta, pieces)))
+    texts = [json.loads(line[6:])["delta"]["text"] for line in body.splitlines() if line.startswith("data: ")]
+    assert "".join(texts) == f"The key is {TOKEN}. Again: {TOKEN} done"
+    assert len(texts) == len(pieces)
+
+
+def test_of_headers_only_the_allowed_are_kept() -> None:
+    item = recording({"a": 1})
+    item.request_headers |= {"X-Goog-Api-Key": [KEY], "authorization": ["Bearer x"], "Cookie": ["c"], "user-agent": ["me"]}
+    item.response_headers |= {"Set-Cookie": ["s"], "Retry-After": ["5"], "x-request-id": ["7"]}
+    clean, _ = Redactor().recording(item)
+    assert clean.request_headers == {"content-type": ["application/json"]}
+    assert clean.response_headers == {"content-type": ["application/json"], "retry-after": ["5"]}
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected", "count"),
+    [
+        ("https://h/v1/x?key=abc&alt=sse", f"https://h/v1/x?key={TOKEN}&alt=sse", 1),
+        ("https://h/v1/x?alt=sse&API_KEY=abc#f", f"https://h/v1/x?alt=sse&API_KEY={TOKEN}#f", 1),
+        ("https://h/v1/x?access%5Ftoken=abc&access_token=", f"https://h/v1/x?access%5Ftoken={TOKEN}&access_token={TOKEN}", 2),
+        ("https://me:pw@h:8080/v1/x", "https://h:8080/v1/x", 1),
+        (f"https://h/{KEY}/x?q={quote(KEY, safe='')}", f"https://h/{TOKEN}/x?q={TOKEN}", 2),
+        ("https://h/v1/x?page_token=7&keys=1", "https://h/v1/x?page_token=7&keys=1", 0),
+        (f"https://h/v1/x?key={TOKEN}", f"https://h/v1/x?key={TOKEN}", 0),
+    ],
+)
+def test_uris(uri: str, expected: str, count: int) -> None:
+    assert Redactor([KEY]).uri(uri) == (expected, count)
+
+
+def test_every_text_of_a_recording_is_redacted_and_counted() -> None:
+    item = recording({"a": KEY}, {"b": KEY}, path=f"/x?key={KEY}", reason=KEY, broken=f"lost {KEY}", extra={"url": KEY})
+    item.response_headers["retry-after"] = [KEY]
+    clean, count = Redactor([KEY]).recording(item)
+    assert KEY not in repr(clean)
+    assert count == 7
+    binary, _ = Redactor([KEY]).recording(Recording("POST", "http://h/", b"\xff" + KEY.encode(), body=KEY.encode() + b"\xff"))
+    assert binary.request_body == b"\xff" + TOKEN.encode()
+    assert binary.body == TOKEN.encode() + b"\xff"
+
+
+@pytest.mark.parametrize("short", ["", "no-key", "1234567", "   x   "])
+def test_what_is_too_short_to_be_a_secret_is_not_looked_for(short: str) -> None:
+    redactor = Redactor([short])
+    assert not redactor.active
+    assert redactor.text("no-key 1234567 x") == ("no-key 1234567 x", 0)
+
+
+def test_patterns() -> None:
+    redactor = Redactor([], [r"\b\d{3}-\d{2}-\d{4}\b"])
+    assert redactor.text('{"ssn": "123-45-6789"}') == (f'{{"ssn": "{TOKEN}"}}', 1)
+    with pytest.raises(UsageError, match="redaction pattern '\\('"):
+        Redactor([], ["("]).text("x")
+
+
+def test_a_pattern_that_breaks_json_is_refused() -> None:
+    with pytest.raises(UsageError, match="breaks a JSON body"):
+        Redactor([], ['": "']).recording(recording({"a": "b"}))
+
+
+def test_a_redactor_does_not_show_what_it_knows() -> None:
+    assert KEY not in repr(Redactor([KEY], ["x"]))
+
+
+def test_learning_a_secret_twice_is_the_same_redactor() -> None:
+    redactor = Redactor([KEY])
+    assert redactor.knowing([KEY]) is redactor
+    assert redactor.knowing(["another-secret"]).text("another-secret") == (TOKEN, 1)
+
+
+@settings(max_examples=60)
+@given(st.text(st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=8, max_size=30), st.text(max_size=20), st.text(max_size=20))
+def test_redacting_leaves_no_secret_and_is_done_once(secret: str, before: str, after: str) -> None:
+    redactor = Redactor([secret])
+    if secret in TOKEN or TOKEN in secret:
+        return
+    text, count = redactor.text(json.dumps({"a": before + secret + after}))
+    assert count
+    redactor.guard(text, "x")
+    assert redactor.text(text) == (text, 0)
+
+
+@settings(max_examples=60)
+@given(st.text(max_size=200))
+def test_text_without_a_secret_is_not_touched(text: str) -> None:
+    assert Redactor([KEY]).text(text) == (text, 0)

@@ -1,0 +1,76 @@
+"""Text written as YAML comes back identical, from evalkit's loader and from PyYAML's, and is readable wherever it can be."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalkit._lib.yaml import load
+from evalkit.cassette import scalars
+from tests.cassette.samples import JSONS, TEXTS
+
+
+def loaded(source: str) -> object:
+    ours, theirs = load(source), yaml.load(source, yaml.CSafeLoader)  # noqa: S506 - a safe loader
+    assert ours == theirs
+    return ours["key"]
+
+
+@settings(max_examples=100)
+@given(TEXTS | st.binary(max_size=200), st.sampled_from([2, 6, 8]))
+def test_a_block_loads_to_the_identical_text(text: str | bytes, indent: int) -> None:
+    nested = "  " * (indent // 2 - 1)
+    source = "".join(f"{'  ' * depth}in:\n" for depth in range(indent // 2 - 1)) + f"{nested}key:{scalars.block(text, indent)}{nested}next: 1\n"
+    value = load(source)
+    assert yaml.load(source, yaml.CSafeLoader) == value  # noqa: S506
+    for _ in range(indent // 2 - 1):
+        value = value["in"]
+    assert value == {"key": text, "next": 1}
+
+
+@settings(max_examples=100)
+@given(TEXTS)
+def test_short_and_quoted_texts_load_to_themselves_also_in_flow(text: str) -> None:
+    assert loaded(f"key: {scalars.short(text)}\n") == text
+    assert loaded(f"key: {scalars.quoted(text)}\n") == text
+    assert loaded(f"key: [{scalars.short(text)}, {{a: {scalars.short(text)}}}]\n") == [text, {"a": text}]
+
+
+@settings(max_examples=100)
+@given(JSONS)
+def test_a_flow_value_loads_to_itself(value: object) -> None:
+    assert load(f"key: {scalars.flow(value)}\n") == {"key": value}
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("one\ntwo\n", "|\n  one\n  two\n"),
+        ("one\n\ntwo", "|-\n  one\n\n  two\n"),
+        ("data: 1\n\ndata: 2\n\n", "|+\n  data: 1\n\n  data: 2\n\n"),
+        ("naïve 22 °C 👩\u200d🔬\n", "|\n  naïve 22 °C 👩\u200d🔬\n"),
+        ("ends with a space \n", '"ends with a space \\n"\n'),
+        (" begins with one\n", '" begins with one\\n"\n'),
+        ("a\tb\r\nc", '"a\\tb\\r\\n\\\n  c"\n'),
+        ("one \n  two\n", '"one \\n\\\n  \\  two\\n"\n'),
+        ("reads\u202ebackwards", '"reads\\u202ebackwards"\n'),
+        ("\ufeff\x85\u2028\x7f\uffff", '"\\ufeff\\x85\\u2028\\x7f\\uffff"\n'),
+        ("", '""\n'),
+        (b"\xff\x00", "!!binary |\n  /wA=\n"),
+        ("\udcff", "!!binary |\n  /w==\n"),
+    ],
+)
+def test_what_is_written(text: str | bytes, written: str) -> None:
+    assert scalars.block(text, 2) == " " + written
+
+
+@pytest.mark.parametrize("word", ["no", "Yes", "ON", "null", "~", "1e5", "12:30", "0o17", "=", "", "- a", "2026-01-01", "a, b", "a: b", "#a"])
+def test_words_that_some_yaml_reads_otherwise_are_quoted(word: str) -> None:
+    assert scalars.short(word) == f'"{word}"'
+
+
+@given(st.binary(max_size=30))
+def test_bytes_come_back_from_the_text_they_were_read_as(data: bytes) -> None:
+    assert scalars.to_bytes(scalars.to_text(data)) == data

@@ -1,0 +1,428 @@
+"""Recording on the disk: what is there after every kind of end, and that nothing complete is ever lost or half written."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalkit.cassette import store
+from evalkit.cassette.format import parse, render
+from evalkit.cassette.journal import Journal, path_of, peek
+from evalkit.cassette.journal import parse as parse_journal
+from evalkit.cassette.modes import DECISIONS, RECORD_MODES, RecordMode, check_mode
+from evalkit.cassette.recording import Cassette
+from evalkit.cassette.redaction import Redactor
+from evalkit.errors import CassetteError, SecretLeak, UsageError
+from tests.cassette.samples import FIRST, SECOND, THIRD, conversation, recording
+
+KEY = "planted-secret-key"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "cassettes" / "weather" / "london.yaml"
+
+
+def recorder(path: Path, mode: RecordMode = "once", **metadata: Any) -> store.Recorder:
+    return store.Recorder(path, mode, metadata=metadata, redactor=Redactor([KEY]))
+
+
+def put(path: Path, *bodies: Any, **fields: Any) -> bytes:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render(Cassette([recording(body, **fields) for body in bodies], {"redactions": 1})))
+    return path.read_bytes()
+
+
+def bodies(path: Path) -> list[Any]:
+    cassette = store.load(path)
+    assert cassette is not None
+    return [json.loads(item.request_body or "null") for item in cassette.recordings]
+
+
+def record(path: Path, *asked: Any, mode: RecordMode = "once", held: bool | None = True) -> None:
+    with_journal = recorder(path, mode)
+    try:
+        for body in asked:
+            with_journal.append(recording(body))
+        if held is not None:
+            with_journal.finish(held)
+    finally:
+        with_journal.close()
+
+
+# --- the table of decisions ---
+
+
+def test_every_situation_has_a_decision() -> None:
+    assert set(DECISIONS) == {(mode, cassette, journal) for mode in RECORD_MODES for cassette in (True, False) for journal in (True, False)}
+
+
+@pytest.mark.parametrize("key", DECISIONS, ids=str)
+def test_decisions_obey_the_modes(key: tuple[RecordMode, bool, bool]) -> None:
+    mode, cassette, journal = key
+    decision = DECISIONS[key]
+    assert decision.records == (mode in ("new_episodes", "all") or (mode == "once" and not cassette))
+    assert ("cassette" in decision.plays) == (cassette and mode != "all")
+    assert ("journal" in decision.plays) == (journal and decision.records)
+    assert decision.keeps == (mode == "new_episodes" and cassette)
+    assert decision.drops == (mode == "all")
+
+
+def test_to_a_run_that_only_plays_a_journal_is_no_matter() -> None:
+    for mode, cassette, journal in DECISIONS:
+        if not DECISIONS[mode, cassette, journal].records:
+            assert DECISIONS[mode, cassette, True] == DECISIONS[mode, cassette, False]
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    assert check_mode("once") == "once"
+    with pytest.raises(UsageError, match=r"unknown record mode 'al' \(did you mean 'all'\?\); there are: none, once, new_episodes, all"):
+        check_mode("al")
+
+
+# --- folding ---
+
+
+def test_a_scenario_that_was_held_becomes_a_cassette(path: Path) -> None:
+    record(path, FIRST, SECOND)
+    assert bodies(path) == [FIRST, SECOND]
+    assert sorted(item.name for item in path.parent.iterdir()) == ["london.yaml"]
+
+
+def test_metadata(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    run = recorder(path, model="gemini-3.5-flash", agent=None, suite_digest="sha256:ab")
+    run.append(recording({"a": KEY}))
+    run.finish(True)
+    run.close()
+    cassette = parse(path.read_text(), "c")
+    assert list(cassette.metadata) == ["format", "evalkit", "recorded", "model", "suite_digest", "redactions"]
+    assert cassette.metadata | {"evalkit": "x"} == {
+        "format": 1, "evalkit": "x", "recorded": "1970-01-01T00:00:00Z", "model": "gemini-3.5-flash", "suite_digest": "sha256:ab", "redactions": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["once", "new_episodes", "all"])
+def test_a_scenario_that_was_not_held_leaves_no_cassette(path: Path, mode: RecordMode) -> None:
+    record(path, FIRST, mode=mode, held=False)
+    assert not path.exists()
+    assert path_of(path).exists() == (mode != "all")
+
+
+def test_recording_again_swaps_only_what_was_held_to_its_end(path: Path) -> None:
+    old = put(path, FIRST, SECOND)
+    record(path, FIRST, mode="all", held=False)
+    assert path.read_bytes() == old
+    assert not path_of(path).exists()
+    record(path, FIRST, mode="all", held=None)  # killed: neither held nor not
+    assert path.read_bytes() == old
+    assert store.interrupted(path) == 1
+    record(path, THIRD, mode="all")
+    assert bodies(path) == [THIRD]
+
+
+def test_new_episodes_keeps_the_old_ones_first(path: Path) -> None:
+    put(path, FIRST, SECOND)
+    run = recorder(path, "new_episodes")
+    assert [json.loads(item.request_body or "") for item in run.playable] == [FIRST, SECOND]
+    run.played(1)
+    run.append(recording({"a": KEY}))
+    run.finish(True)
+    run.close()
+    assert bodies(path) == [FIRST, SECOND, {"a": "REDACTED"}]
+    assert parse(path.read_text(), "c").metadata["redactions"] == 2
+
+
+def test_new_episodes_with_nothing_new_writes_nothing(path: Path) -> None:
+    old = put(path, FIRST)
+    before = path.stat().st_mtime_ns
+    record(path, mode="new_episodes")
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == (old, before)
+    assert not path_of(path).exists()
+
+
+def test_new_episodes_cleans_what_another_tool_wrote(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    foreign = recording(FIRST)
+    foreign.request_headers |= {"x-goog-api-key": ["a-key-nobody-told-us"]}
+    path.write_text(render(Cassette([foreign])))
+    record(path, SECOND, mode="new_episodes")
+    assert "a-key-nobody-told-us" not in path.read_text()
+    assert bodies(path) == [FIRST, SECOND]
+
+
+def test_a_scenario_without_exchanges_makes_no_cassette(path: Path) -> None:
+    record(path)
+    assert list(path.parent.iterdir()) == []
+
+
+# --- recovery ---
+
+
+def test_the_next_run_goes_on_from_a_journal(path: Path) -> None:
+    record(path, FIRST, SECOND, held=None)
+    assert not path.exists()
+    run = recorder(path)
+    assert [json.loads(item.request_body or "") for item in run.playable] == [FIRST, SECOND]
+    run.played(0)
+    run.played(1)
+    run.append(recording(THIRD))
+    run.finish(True)
+    run.close()
+    assert bodies(path) == [FIRST, SECOND, THIRD]
+    assert not path_of(path).exists()
+
+
+def test_what_a_journal_held_and_nobody_asked_for_is_not_kept(path: Path) -> None:
+    record(path, FIRST, SECOND, held=None)
+    run = recorder(path)
+    run.played(1)
+    run.finish(True)
+    run.close()
+    assert bodies(path) == [SECOND]
+
+
+def test_errors_in_a_journal_are_asked_again(path: Path) -> None:
+    run = recorder(path)
+    run.append(recording(FIRST))
+    run.append(recording(SECOND, status=429))
+    run.append(recording(THIRD, broken="lost"))
+    run.close()
+    run = recorder(path)
+    assert [json.loads(item.request_body or "") for item in run.playable] == [FIRST]
+    run.close()
+    assert store.interrupted(path) == 3
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+def test_a_torn_last_line_is_dropped(path: Path, cut: int) -> None:
+    record(path, FIRST, SECOND, held=None)
+    journal = path_of(path)
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-cut])
+    assert [entry.recording for entry in peek(journal).entries] == [recording(FIRST)]
+    record(path, THIRD, held=None)
+    assert len(peek(journal).entries) == 2
+    assert journal.read_bytes().startswith(whole[: whole.rindex(b'{"crc"')])
+
+
+def test_a_journal_cut_anywhere_holds_the_whole_exchanges_before_the_cut(path: Path) -> None:
+    record(path, FIRST, SECOND, held=None)
+    data = path_of(path).read_bytes()
+    ends = [index + 1 for index, byte in enumerate(data) if byte == 0x0A]
+    for cut in range(len(data) + 1):
+        found = parse_journal(data[:cut], "j")
+        assert len(found.entries) == max(0, sum(end <= cut for end in ends) - 1)
+        assert found.end == max((end for end in ends if end <= cut), default=0)
+
+
+def test_damage_before_the_end_is_an_error_and_changes_nothing(path: Path) -> None:
+    record(path, FIRST, SECOND, held=None)
+    journal = path_of(path)
+    damaged = journal.read_bytes().replace(b"London", b"Lemdem", 1)
+    journal.write_bytes(damaged)
+    with pytest.raises(CassetteError, match=r"london\.yaml\.journal:2 the journal is damaged here; delete it"):
+        recorder(path)
+    assert journal.read_bytes() == damaged
+    assert store.interrupted(path) == 0
+
+
+def test_a_journal_of_another_version_is_an_error(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    journal = Journal.open(path_of(path))
+    journal.close()
+    data = path_of(path).read_bytes()
+    rest = data[data.index(b",") + 1 :].replace(b'"version":1', b'"version":2')
+    import zlib
+
+    path_of(path).write_bytes(b'{"crc":"%08x",' % zlib.crc32(rest[:-1]) + rest)
+    with pytest.raises(CassetteError, match=":1 not a journal of version 1"):
+        recorder(path)
+
+
+def test_killed_between_the_rename_and_the_end_of_the_journal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = recorder(path)
+    run.append(recording(FIRST))
+    monkeypatch.setattr(run._journal, "remove", lambda: None)
+    run.finish(True)
+    run.close()
+    assert path.exists()
+    assert path_of(path).exists()
+    # A leftover: recording everything again must not play it.
+    run = recorder(path, "all")
+    assert run.playable == []
+    run.close()
+    assert not path_of(path).exists()
+
+
+def test_killed_between_the_note_of_folding_and_the_rename(path: Path) -> None:
+    record(path, FIRST, held=None)
+    journal = Journal.open(path_of(path))
+    journal.mark_folded("0" * 64)
+    journal.close()
+    run = recorder(path)
+    assert len(run.playable) == 1
+    run.played(0)
+    run.finish(True)
+    run.close()
+    assert bodies(path) == [FIRST]
+
+
+# --- refusals ---
+
+
+@pytest.mark.parametrize("mode", ["once", "new_episodes", "all"])
+@pytest.mark.parametrize("text", ["", "version: 1\ninteractions: [", "version: 7\ninteractions: []\n", "\xff"])
+def test_a_cassette_that_cannot_be_read_is_never_written_over(path: Path, mode: RecordMode, text: str) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(CassetteError, match=r"london\.yaml:[12] "):
+        recorder(path, mode)
+    assert path.read_bytes() == text.encode("latin-1")
+    assert not path_of(path).exists()
+
+
+def test_a_second_recording_of_the_same_cassette_is_refused(path: Path) -> None:
+    first = recorder(path)
+    with pytest.raises(UsageError, match=r"london\.yaml\.journal: another recording of this process is recording this cassette now"):
+        recorder(path)
+    first.append(recording(FIRST))
+    first.close()
+    assert store.interrupted(path) == 1
+    recorder(path).close()
+
+
+def test_a_folder_that_cannot_be_written(path: Path) -> None:
+    path.parent.parent.mkdir(parents=True)
+    path.parent.write_text("a file where the folder should be")
+    with pytest.raises(UsageError, match=r"london\.yaml\.journal: cannot record here: "):
+        recorder(path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_a_short_message_and_what_was_complete_stays(path: Path) -> None:
+    run = recorder(path)
+    run.append(recording(FIRST))
+    full = os.open("/dev/full", os.O_WRONLY)
+    kept, run._journal._handle = run._journal._handle, full
+    with pytest.raises(UsageError, match=r"cannot record here: No space left on device; the exchanges before it are safe"):
+        run.append(recording(SECOND))
+    run._journal._handle = kept
+    os.close(full)
+    run.close()
+    assert [entry.recording for entry in peek(path_of(path)).entries] == [recording(FIRST)]
+
+
+def test_a_cassette_that_cannot_be_written_leaves_the_journal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "write_atomic", full)
+    run = recorder(path)
+    run.append(recording(FIRST))
+    with pytest.raises(UsageError, match="No space left on device; every exchange is safe in .*journal"):
+        run.finish(True)
+    run.close()
+    assert not path.exists()
+    monkeypatch.undo()
+    run = recorder(path)
+    run.played(0)
+    run.finish(True)
+    run.close()
+    assert bodies(path) == [FIRST]
+
+
+# --- secrets ---
+
+
+def all_text(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+
+
+def test_no_file_holds_the_secret_while_recording_and_afterwards(path: Path) -> None:
+    run = recorder(path)
+    item = recording({"a": KEY}, {"b": base64.b64encode(f"x{KEY}".encode()).decode()}, path=f"/v1/x?key={KEY}", broken=KEY)
+    item.request_headers["x-goog-api-key"] = [KEY]
+    run.append(item)
+    run.append(recording({"data": base64.b64encode(b"\x89PNG\r\n\x1a\n" + KEY.encode() + bytes(40_000)).decode()}))
+    assert KEY.encode() not in all_text(path.parent.parent)
+    run.finish(True)
+    run.close()
+    assert (path.parent.parent / "_media").is_dir()
+    assert KEY.encode() not in all_text(path.parent.parent)
+
+
+def test_a_secret_that_nothing_redacts_stops_the_recording_and_nothing_is_written(path: Path) -> None:
+    run = recorder(path, endpoint=f"https://h/{KEY}")
+    run.append(recording(FIRST))
+    with pytest.raises(SecretLeak, match="nothing was written"):
+        run.finish(True)
+    run.close()
+    assert not path.exists()
+    assert KEY.encode() not in all_text(path.parent)
+    run = recorder(path)
+    with pytest.raises(SecretLeak):
+        run.append(recording(SECOND, method=KEY))
+    run.close()
+    assert len(peek(path_of(path)).entries) == 1
+
+
+# --- media and reading ---
+
+
+def test_media_are_moved_out_in_journal_and_cassette_and_come_back(path: Path) -> None:
+    body = {"data": base64.b64encode(bytes(40_000)).decode()}
+    record(path, body, held=None)
+    assert path_of(path).stat().st_size < 2_000
+    run = recorder(path)
+    run.played(0)
+    run.append(recording({"again": body["data"]}))
+    run.finish(True)
+    run.close()
+    assert path.stat().st_size < 4_000
+    assert len(list((path.parent.parent / "_media").iterdir())) == 1
+    assert bodies(path) == [body, {"again": body["data"]}]
+
+
+def test_lost_media_are_an_error_of_the_cassette_with_its_line(path: Path) -> None:
+    record(path, FIRST, {"data": base64.b64encode(bytes(40_000)).decode()})
+    next((path.parent.parent / "_media").iterdir()).unlink()
+    line = path.read_text().split("\n").index("- request:", path.read_text().split("\n").index("- request:") + 1) + 1
+    with pytest.raises(CassetteError, match=rf"london\.yaml:{line} recording 2: media file .*_media/[0-9a-f]{{64}}\.bin is missing"):
+        store.load(path)
+
+
+def test_a_cassette_that_is_no_utf8_is_named_by_its_line(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"version: 1\n# \xff\n")
+    with pytest.raises(CassetteError, match=r"london\.yaml:2 not UTF-8"):
+        store.load(path)
+
+
+def test_a_folder_in_place_of_a_cassette_is_not_a_missing_one(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(CassetteError, match=r"london\.yaml:1 cannot be read: Is a directory"):
+        store.load(path)
+
+
+def test_lines_of_recordings(path: Path) -> None:
+    put(path, FIRST, SECOND)
+    lines = path.read_text().split("\n")
+    assert [lines[(store.line_of(path, number) or 0) - 1] for number in (0, 1)] == ["- request:", "- request:"]
+    assert store.line_of(path, 2) is None
+    assert store.line_of(path.with_name("missing"), 0) is None
+
+
+def test_a_missing_cassette_is_none(path: Path) -> None:
+    assert store.load(path) is None
+
+
+def test_conversations_come_back_whole(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text(render(Cassette(conversation())))
+    assert bodies(path) == [FIRST, SECOND, THIRD]

@@ -1,0 +1,126 @@
+"""An HTTP service on the loopback interface that answers what a test tells it, and remembers what it was asked.
+
+A named double for the API: nothing is patched, every test goes through real sockets.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Seen:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """``chunks`` are sent one by one, each in a chunk of its own; ``gate`` is waited for before the one numbered ``gate_at``.
+
+    ``cut`` closes the connection without an end; ``silent`` before anything was sent.
+    """
+
+    chunks: Sequence[bytes] = (b"{}",)
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
+    cut: bool = False
+    silent: bool = False
+    gate: threading.Event | None = None
+    gate_at: int = 0
+
+
+def reply(value: Any, status: int = 200, **headers: str) -> Reply:
+    return Reply([json.dumps(value).encode()], status, {"content-type": "application/json", **{k.replace("_", "-"): v for k, v in headers.items()}})
+
+
+def stream(*events: Any, **fields: Any) -> Reply:
+    frames = [f"event: {event['event_type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events]
+    return Reply([*frames, b"event: done\ndata: [DONE]\n\n"], headers={"content-type": "text/event-stream"}, **fields)
+
+
+def echo(seen: Seen) -> Reply:
+    return reply({"id": "v1_echo", "method": seen.method, "path": seen.path, "asked": seen.json if seen.body else None})
+
+
+class Service:
+    """``script`` are answers given once each, in order; afterwards ``answer`` makes them."""
+
+    def __init__(self) -> None:
+        self.requests: list[Seen] = []
+        self.script: deque[Reply] = deque()
+        self.answer: Callable[[Seen], Reply] = echo
+        self.base_url = ""
+
+    def take(self, seen: Seen) -> Reply:
+        self.requests.append(seen)
+        return self.script.popleft() if self.script else self.answer(seen)
+
+
+@contextmanager
+def serving() -> Iterator[Service]:
+    service = Service()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(service))
+    server.daemon_threads = True
+    service.base_url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield service
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def _any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            answer = service.take(Seen(self.command, self.path, headers, body))
+            if answer.silent:
+                self.close_connection = True
+                return
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            for number, chunk in enumerate(answer.chunks):
+                if answer.gate is not None and number == answer.gate_at:
+                    answer.gate.wait(20)
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+                self.wfile.flush()
+            if answer.cut:
+                self.close_connection = True
+            else:
+                self.wfile.write(b"0\r\n\r\n")
+
+        def handle(self) -> None:
+            try:
+                super().handle()
+            except (ConnectionError, ValueError):  # the client went away: some tests want that
+                pass
+
+        do_GET = do_POST = do_DELETE = _any
+
+    return Handler

@@ -1,0 +1,388 @@
+"""The live transport against a real server: what is sent, what is asked again and when, what breaks and how it is told."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from evalkit.errors import ConnectFailed, Disconnected, TimedOut, TransportError, UsageError
+from evalkit.transcript import Request
+from evalkit.transports import LiveTransport
+from evalkit.transports.border import translated
+from tests.transports.loopback import Reply, Service, reply, stream
+
+KEY = "planted-secret-key"
+CREATE = Request("POST", "/v1beta/interactions", {"model": "m", "input": "é"})
+STREAM = Request("POST", "/v1beta/interactions", {"model": "m", "input": "x", "stream": True})
+
+
+class Time:
+    """A clock that only moves when somebody sleeps; ``slept`` tells for how long."""
+
+    def __init__(self, step: float = 0.0) -> None:
+        self.seconds = 1000.0
+        self.slept: list[float] = []
+        self.step = step
+
+    def clock(self) -> float:
+        self.seconds += self.step
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.seconds += seconds
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+Make = Callable[..., LiveTransport]
+
+
+@pytest.fixture
+def live(service: Service, time: Time, request: pytest.FixtureRequest) -> Make:
+    def make(base_url: str = "", **options: Any) -> LiveTransport:
+        given = {"clock": time.clock, "sleep": time.sleep, "random": lambda: 0.0, "now": lambda: 1_800_000_000.0, **options}
+        transport = LiveTransport(base_url or service.base_url, given.pop("key", KEY), **given)
+        request.addfinalizer(transport.close)
+        return transport
+
+    return make
+
+
+# --- what is sent ---
+
+
+def test_a_request_as_it_is_sent(service: Service, live: Make) -> None:
+    response = live().send(Request("POST", "/v1beta/interactions", {"model": "m", "input": "é"}, (("alt", "a b:c"),)))
+    seen = service.requests[0]
+    assert (seen.method, seen.path) == ("POST", "/v1beta/interactions?alt=a%20b%3Ac")
+    assert seen.body == '{"model":"m","input":"é"}'.encode()
+    assert {name: seen.headers[name] for name in ("x-goog-api-key", "api-revision", "content-type", "accept")} == {
+        "x-goog-api-key": KEY, "api-revision": "2026-05-20", "content-type": "application/json", "accept": "application/json",
+    }  # fmt: skip
+    assert (response.status, response.source, response.broken, response.event_ms) == (200, "live", None, ())
+    assert response.headers["content-type"] == "application/json"
+    assert response.json()["id"] == "v1_echo"
+    assert response.elapsed_ms is not None
+
+
+def test_without_a_body_or_a_key_nothing_is_sent_for_them(service: Service, live: Make) -> None:
+    live(key=None).send(Request("POST", "/v1beta/interactions/v1_a/cancel"))
+    seen = service.requests[0]
+    assert seen.body == b""
+    assert "content-type" not in seen.headers
+    assert "x-goog-api-key" not in seen.headers
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/gate/way", "/gate/way/"])
+def test_a_prefix_of_the_base_url_is_kept(service: Service, live: Make, suffix: str) -> None:
+    transport = live(service.base_url + suffix)
+    transport.send(CREATE)
+    assert service.requests[0].path == suffix.rstrip("/") + "/v1beta/interactions"
+    assert transport.uri(CREATE) == service.base_url + suffix.rstrip("/") + "/v1beta/interactions"
+
+
+def test_a_redirect_is_an_answer_so_the_key_stays_with_the_host(service: Service, live: Make) -> None:
+    service.script.append(reply({}, 302, location="http://127.0.0.1:9/elsewhere"))
+    assert live().send(CREATE).status == 302
+    assert len(service.requests) == 1
+
+
+def test_bytes_that_are_no_utf8_are_kept(service: Service, live: Make) -> None:
+    service.script.append(Reply([b"\xff\xc3\xa9"]))
+    assert live().send(CREATE).text.encode("utf-8", "surrogateescape") == b"\xff\xc3\xa9"
+
+
+def test_a_shared_client_is_used_and_not_closed(service: Service, live: Make) -> None:
+    with httpx.Client() as client:
+        for _ in range(2):
+            transport = live(client=client)
+            assert transport.send(CREATE).status == 200
+            transport.close()
+        assert not client.is_closed
+        assert "x-goog-api-key" not in client.headers
+
+
+# --- retries ---
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 503, 599])
+def test_temporary_errors_are_asked_again_four_times_with_growing_pauses(service: Service, live: Make, time: Time, status: int) -> None:
+    service.answer = lambda seen: reply({"error": {}}, status)
+    assert live().send(CREATE).status == status
+    assert len(service.requests) == 5
+    assert time.slept == [0.5, 1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_final_errors_are_answers(service: Service, live: Make, time: Time, status: int) -> None:
+    service.answer = lambda seen: reply({"error": {"code": "x"}}, status)
+    response = live().send(CREATE)
+    assert (response.status, response.json()) == (status, {"error": {"code": "x"}})
+    assert (len(service.requests), time.slept) == (1, [])
+
+
+def test_a_request_that_succeeds_when_asked_again(service: Service, live: Make, time: Time) -> None:
+    service.script += [reply({}, 503), Reply(silent=True), Reply([b'{"id"'], cut=True), reply({"id": "v1_a"})]
+    response = live().send(CREATE)
+    assert response.json() == {"id": "v1_a"}
+    assert time.slept == [0.5, 1.0, 2.0]
+    assert len({seen.body for seen in service.requests}) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"retry_after": "3"}, 3.0),
+        ({"retry_after": "0.25"}, 0.25),
+        ({"retry_after": "0"}, 0.5),
+        ({"retry_after": "-1"}, 0.5),
+        ({"retry_after": "soon"}, 0.5),
+        ({"retry_after": "inf"}, 0.5),
+        ({"retry_after": "Fri, 15 Jan 2027 08:00:07 GMT"}, 7.0),
+        ({"retry_after": "Fri, 15 Jan 2027 07:59:00 GMT"}, 0.5),
+        ({"retry_after_ms": "1500", "retry_after": "9"}, 1.5),
+        ({"retry_after_ms": "x", "retry_after": "9"}, 9.0),
+        ({"retry_after": "60"}, 60.0),
+    ],
+)
+def test_the_server_says_when_to_ask_again(service: Service, live: Make, time: Time, headers: dict[str, str], expected: float) -> None:
+    service.script.append(reply({}, 429, **headers))
+    assert live().send(CREATE).status == 200
+    assert time.slept == [pytest.approx(expected)]
+
+
+def test_a_server_that_asks_for_too_long_a_pause_says_no(service: Service, live: Make, time: Time) -> None:
+    service.script.append(reply({}, 429, retry_after="61"))
+    assert live().send(CREATE).status == 429
+    assert time.slept == []
+
+
+def test_pauses_are_shortened_by_up_to_a_quarter_and_capped(service: Service, live: Make, time: Time) -> None:
+    service.answer = lambda seen: reply({}, 500)
+    live(random=lambda: 1.0, retries=7).send(CREATE)
+    assert time.slept == [0.375, 0.75, 1.5, 3.0, 6.0, 6.0, 6.0]
+
+
+def test_no_retries_when_none_are_wanted(service: Service, live: Make, time: Time) -> None:
+    service.answer = lambda seen: reply({}, 500)
+    assert live(retries=0).send(CREATE).status == 500
+    assert len(service.requests) == 1
+
+
+def test_nobody_waits_beyond_the_time_there_is(service: Service, live: Make, time: Time) -> None:
+    service.answer = lambda seen: reply({}, 500)
+    assert live(timeout=1.2).send(CREATE).status == 500
+    assert time.slept == [0.5]
+
+
+def test_the_time_of_a_scenario_is_counted_over_its_requests(service: Service, live: Make, time: Time) -> None:
+    transport = live(timeout=10)
+    transport.send(CREATE)
+    time.seconds += 9
+    transport.send(CREATE)
+    time.seconds += 2
+    with pytest.raises(TimedOut, match="the 10 s for this scenario are used up"):
+        transport.send(CREATE)
+    assert len(service.requests) == 2
+
+
+# --- faults of the network ---
+
+
+def test_nobody_listens(live: Make, time: Time) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    with pytest.raises(ConnectFailed, match=rf"^127\.0\.0\.1:{port}: cannot connect \(.*\), tried 5 times$"):
+        live(f"http://127.0.0.1:{port}").send(CREATE)
+    assert len(time.slept) == 4
+
+
+def test_a_plain_answer_that_breaks_off_every_time(service: Service, live: Make) -> None:
+    service.answer = lambda seen: Reply([b'{"id"'], cut=True)
+    with pytest.raises(Disconnected, match="the connection broke off .*, tried 5 times"):
+        live().send(CREATE)
+
+
+def test_an_answer_that_does_not_come(service: Service, live: Make) -> None:
+    gate = threading.Event()
+    service.answer = lambda seen: Reply(gate=gate)
+    try:
+        with pytest.raises(TimedOut, match=r"^127\.0\.0\.1:\d+: no answer within the time \(timed out\)$"):
+            live(request_timeout=0.05).send(CREATE)
+        assert len(service.requests) == 1
+    finally:
+        gate.set()
+
+
+def test_an_answer_that_trickles_beyond_the_time(service: Service, live: Make) -> None:
+    service.answer = lambda seen: Reply([b" "] * 50)
+    with pytest.raises(TimedOut, match="did not end within the time"):
+        live(request_timeout=3.0, clock=Time(step=1.0).clock).send(CREATE)
+
+
+def test_an_answer_that_cannot_be_decompressed(service: Service, live: Make) -> None:
+    service.answer = lambda seen: Reply([b"no gzip"], headers={"content-encoding": "gzip", "content-type": "application/json"})
+    with pytest.raises(Disconnected, match="cannot be decompressed"):
+        live(retries=0).send(CREATE)
+
+
+@pytest.mark.parametrize(
+    ("foreign", "ours"),
+    [
+        (httpx.ConnectTimeout("x"), ConnectFailed),
+        (httpx.PoolTimeout("x"), ConnectFailed),
+        (httpx.ProxyError("x"), ConnectFailed),
+        (httpx.ReadTimeout("x"), TimedOut),
+        (httpx.WriteTimeout("x"), TimedOut),
+        (httpx.RemoteProtocolError("x"), Disconnected),
+        (httpx.LocalProtocolError("x"), Disconnected),
+        (httpx.StreamClosed(), Disconnected),
+        (httpx.InvalidURL("x"), UsageError),
+        (httpx.UnsupportedProtocol("x"), UsageError),
+        (httpx.TooManyRedirects("x"), TransportError),
+    ],
+)
+def test_every_exception_of_httpx_becomes_one_of_ours(foreign: Exception, ours: type[Exception]) -> None:
+    found = translated(foreign, "h")
+    assert type(found) is ours
+    assert str(found).startswith("h: ")
+
+
+# --- streams ---
+
+EVENTS = [{"event_type": "interaction.created"}, {"event_type": "step.delta", "delta": {"text": "é"}}, {"event_type": "interaction.completed"}]
+
+
+def test_a_stream_is_seen_as_it_arrives(service: Service, live: Make) -> None:
+    gate = threading.Event()
+    service.script.append(stream(*EVENTS, gate=gate, gate_at=2))
+    seen: list[str] = []
+
+    def on_event(data: str) -> None:
+        seen.append(json.loads(data)["event_type"])
+        if len(seen) == 2:
+            gate.set()  # the third event is sent only when the second was handed on
+
+    response = live(on_event=on_event).send(STREAM)
+    assert seen == ["interaction.created", "step.delta", "interaction.completed"]
+    assert response.is_stream
+    assert response.text.endswith("event: done\ndata: [DONE]\n\n")
+    assert len(response.event_ms) == 3
+    assert service.requests[0].headers["accept"] == "text/event-stream"
+
+
+def test_events_cut_at_any_byte_are_the_same_stream(service: Service, live: Make) -> None:
+    whole = b"".join(stream(*EVENTS).chunks)
+    service.script.append(Reply([whole[index : index + 1] for index in range(len(whole))], headers={"content-type": "text/event-stream"}))
+    response = live().send(STREAM)
+    assert response.text == whole.decode()
+    assert len(response.event_ms) == 3
+
+
+def test_arrivals_are_measured_from_the_request(service: Service, live: Make) -> None:
+    service.script.append(stream(*EVENTS))
+    ticking = Time(step=0.001)
+    response = live(clock=ticking.clock).send(STREAM)
+    assert list(response.event_ms) == sorted(response.event_ms)
+    assert 0 < response.event_ms[0] < response.event_ms[-1] < (response.elapsed_ms or 0)
+
+
+def test_a_stream_that_breaks_keeps_what_came_and_is_not_asked_for_again(service: Service, live: Make, time: Time) -> None:
+    service.script.append(Reply(stream(*EVENTS).chunks[:2], headers={"content-type": "text/event-stream"}, cut=True))
+    response = live().send(STREAM)
+    assert response.broken is not None
+    assert response.broken.startswith("127.0.0.1:")
+    assert "the connection broke off" in response.broken
+    assert response.text == b"".join(stream(*EVENTS).chunks[:2]).decode()
+    assert len(response.event_ms) == 2
+    assert (len(service.requests), time.slept) == (1, [])
+
+
+def test_a_stream_beyond_its_time_is_broken(service: Service, live: Make) -> None:
+    service.script.append(stream(*EVENTS * 20))
+    response = live(clock=Time(step=1.0).clock, request_timeout=15.0).send(STREAM)
+    assert response.broken is not None
+    assert "did not end within the time" in response.broken
+    assert response.event_ms
+
+
+def test_a_refusal_instead_of_a_stream_is_asked_again(service: Service, live: Make, time: Time) -> None:
+    service.script += [reply({}, 503), stream(*EVENTS)]
+    assert live().send(STREAM).is_stream
+    assert time.slept == [0.5]
+
+
+def test_what_a_listener_raises_is_not_hidden(service: Service, live: Make) -> None:
+    service.script.append(stream(*EVENTS))
+
+    def on_event(data: str) -> None:
+        raise KeyError(data)
+
+    with pytest.raises(KeyError):
+        live(on_event=on_event).send(STREAM)
+
+
+# --- what a user may get wrong, and what must never show ---
+
+
+@pytest.mark.parametrize(
+    ("base_url", "message"),
+    [
+        ("", "the base URL is empty"),
+        ("  ", "the base URL is empty"),
+        ("localhost:8787", "no scheme"),
+        ("//h", "no scheme"),
+        ("ftp://h", "unknown scheme 'ftp'"),
+        ("http://", "no host"),
+        ("http://h h/", "no host"),
+        ("http://h:port", "Port could not be cast"),
+        ("http://h:99999", "Port out of range"),
+        ("http://[::1", "Invalid IPv6"),
+        ("http://h/?key=planted-secret-key", "a query or fragment cannot stand in it"),
+        ("http://me:planted-secret-key@h/", "must not hold a user or a password"),
+    ],
+)
+def test_a_base_url_that_cannot_be_used(base_url: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        LiveTransport(base_url, None)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["planted secret", "planted\nsecret", "plant\u00e9d", "planted\x00"])
+def test_a_key_that_cannot_be_sent_is_told_by_its_place(key: str) -> None:
+    with pytest.raises(UsageError, match=r"character [678] of \d+ is not a printable") as caught:
+        LiveTransport("http://h", key)
+    assert "planted" not in str(caught.value)
+
+
+def test_space_around_a_key_is_no_part_of_it() -> None:
+    assert LiveTransport("http://h", " planted-secret-key\n").secrets == (KEY,)
+    assert LiveTransport("http://h", " ").secrets == ()
+
+
+def test_the_key_is_in_no_log_no_message_no_traceback(service: Service, live: Make, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    service.answer = lambda seen: Reply([b"{"], cut=True)
+    transport = live(retries=1)
+    assert KEY not in repr(transport)
+    with pytest.raises(Disconnected) as caught:
+        transport.send(CREATE)
+    assert caught.value.__cause__ is None
+    frames = traceback.StackSummary.extract(traceback.walk_tb(caught.value.__traceback__), capture_locals=True)
+    assert KEY not in "".join(frames.format())
+    assert KEY not in str(caught.value)
+    assert any(record.name.startswith("httpcore") for record in caplog.records)
+    assert KEY not in caplog.text

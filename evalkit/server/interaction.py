@@ -33,11 +33,10 @@ def interaction(ask: Ask, answer: Answer, key: bytes | None) -> dict[str, JSON]:
     if key is not None:
         steps = sign(key, ask.conversation, steps)
     now = clock.timestamp()
-    thought = 20 + int(ask.seed[:2], 16) // 4 if key is not None else 0
     made: dict[str, JSON] = {"id": _id(ask.seed)} if body.get("store", True) else {}
     made |= {
         "status": answer.status or ("incomplete" if cut else status_of(steps)),
-        "usage": {**usage(ask.conversation, steps, body.get("system_instruction", ""), thought), **answer.usage},
+        "usage": {**usage(ask.conversation, steps, body.get("system_instruction", "")), **answer.usage},
         "created": now,
         "updated": now,
         "service_tier": body.get("service_tier", "standard"),

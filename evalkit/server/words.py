@@ -24,6 +24,7 @@ _OPENERS = frozenset(
 )  # fmt: skip
 """Words that begin sentences and are no part of the name behind them."""
 
+_THOUGHT_TOKENS = 16
 _MEDIA_TOKENS = {"image": 258, "audio": 64, "video": 516, "document": 258}
 """What one medium counts; sizes of real media are no business of a server that does not look at them."""
 
@@ -33,8 +34,11 @@ def tokens(text: str) -> int:
     return len(_WORD.findall(text))
 
 
-def usage(conversation: Sequence[Mapping[str, JSON]], answer: Sequence[Mapping[str, JSON]], system: str, thought: int) -> dict[str, JSON]:
-    """Return an Interaction's ``usage``: thoughts are counted in the total, as in the guide's sample (protocol section 3)."""
+def usage(conversation: Sequence[Mapping[str, JSON]], answer: Sequence[Mapping[str, JSON]], system: str) -> dict[str, JSON]:
+    """Return an Interaction's ``usage``: thoughts are counted in the total, as in the guide's sample (protocol section 3).
+
+    A thought, whose words nobody sees, counts as many tokens as the answer has, and some more.
+    """
     asked: dict[str, int] = {}
     for step in conversation:
         _count(step, asked)
@@ -43,6 +47,7 @@ def usage(conversation: Sequence[Mapping[str, JSON]], answer: Sequence[Mapping[s
     for step in answer:
         _count(step, said)
     entered, left = sum(asked.values()), sum(said.values())
+    thought = sum(_THOUGHT_TOKENS + left for step in answer if step["type"] == "thought")
     return {
         "total_tokens": entered + left + thought,
         "total_input_tokens": entered,

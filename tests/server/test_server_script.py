@@ -371,3 +371,13 @@ def test_the_example_in_the_module_reads() -> None:
     assert script.__doc__ is not None
     example = script.__doc__.split("\n\n")[1]
     assert len(Script.load(dedent(example), "example.yaml").rules) == 3
+
+
+def test_the_script_in_the_docs_reads_and_its_tables_are_whole() -> None:
+    from evalkit.server import script_conditions, script_rules, script_steps
+
+    docs = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
+    example = next(block.split("```")[0] for block in docs.split("```yaml\n")[1:])
+    assert len(Script.load(example, "docs/serve.md").rules) == 4
+    for word in (*script_conditions._CONDITIONS, *script_conditions._TEXT_TESTS, *script_rules._RULE_KEYS, *script_steps._WORDS):
+        assert f"`{word}" in docs or f"{word}:" in docs, word

@@ -25,10 +25,10 @@ def test_usage_counts_thoughts_in_the_total() -> None:
         {"type": "function_result", "result": [{"type": "text", "text": "22"}]},
     ]
     answer: list[dict[str, Any]] = [{"type": "thought"}, {"type": "model_output", "content": [{"type": "text", "text": "three"}]}]
-    counted = usage(conversation, answer, "be brief", 40)
+    counted = usage(conversation, answer, "be brief")
     assert counted["input_tokens_by_modality"] == [{"modality": "image", "tokens": 258}, {"modality": "text", "tokens": 8}]
-    assert (counted["total_input_tokens"], counted["total_output_tokens"], counted["total_thought_tokens"]) == (266, 1, 40)
-    assert counted["total_tokens"] == 307
+    assert (counted["total_input_tokens"], counted["total_output_tokens"], counted["total_thought_tokens"]) == (266, 1, 17)
+    assert counted["total_tokens"] == 284
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,387 @@
+"""The page in a real browser: nothing runs but its own script, nothing is fetched, and it serves mouse, keyboard, phone and no script.
+
+Debian's Chromium is driven by playwright. Where it is not installed the tests are skipped and say so; in CI that is a failure.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalkit.reports import html
+from evalkit.verdict import Verdict
+from tests.reports.sample import (
+    EURO,
+    every_line,
+    failed_line,
+    hostile_line,
+    make_run,
+    passing,
+)
+
+pytestmark = pytest.mark.browser
+
+
+def missing() -> str:
+    """Say what these tests lack, or nothing."""
+    if importlib.util.find_spec("playwright") is None:
+        return "the browser tests need playwright (pip install playwright)"
+    return "" if shutil.which("chromium") else "the browser tests need chromium (apt-get install chromium)"
+
+
+MISSING = missing()
+if MISSING and os.environ.get("CI", "").lower() not in ("1", "true"):
+    pytest.skip(MISSING, allow_module_level=True)
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+PARIS = "v.weather-paris-stateless-streamed"
+
+SAME_LOOK = """variant => {
+  const told = node => {
+    if (node.nodeType === Node.TEXT_NODE) return node.data.trim() || node.parentElement.closest("pre, .text") ? [node.data] : [];
+    if (node.localName === "figcaption") return [["figcaption", node.textContent]];
+    if (node.matches("figure > img, figure > audio, figure > video, figure > a.again")) return [["media"]];
+    const attributes = [...node.attributes].map(one => `${one.name}=${one.value}`).sort();
+    return [[node.localName, attributes, [...node.childNodes].flatMap(told).reduce((out, child) => {
+      if (typeof child === "string" && typeof out.at(-1) === "string") out.push(out.pop() + child); else out.push(child);
+      return out;
+    }, []).map(child => typeof child === "string" ? child.replace(/\\s+/g, " ").trim() : child)]];
+  };
+  return JSON.stringify(told(variant.querySelector(":scope > .body")), null, 1);
+}"""
+"""A body as nested lists of names, attributes and text, white space folded and media reduced to being there."""
+
+
+DRAW_AGAIN = """variant => {
+  const body = variant.querySelector(".body");
+  body.classList.add("later");
+  body.firstElementChild.dataset.old = "";
+}"""
+"""Makes the script draw a variant that is drawn already; ``data-old`` is gone when it has."""
+
+
+@dataclass
+class Tab:
+    """A page in the browser, and all it said and asked for."""
+
+    page: Any
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def variant(self, id_: str) -> Any:
+        """Return the locator of a variant by its anchor."""
+        return self.page.locator(f"[id='{id_}']")
+
+    def shown(self) -> list[str]:
+        """Return the names of the variants that are not filtered away."""
+        return [name.split("[")[0].strip() for name in self.page.locator(".variant:not([hidden]) h3").all_text_contents()]
+
+
+Open = Callable[..., Tab]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if MISSING:
+        pytest.fail(MISSING)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def contexts(browser: Any) -> Iterator[dict[str, Any]]:
+    """Return the browser's contexts by their options: making one takes longer than most tests."""
+    made: dict[str, Any] = {}
+    yield made
+    for context in made.values():
+        context.close()
+
+
+@pytest.fixture
+def open_page(browser: Any, contexts: dict[str, Any]) -> Iterator[Open]:
+    pages = []
+
+    def open_(path: Path, fragment: str = "", **options: Any) -> Tab:
+        options = {"viewport": {"width": 1280, "height": 900}, **options}
+        context = contexts.setdefault(str(options), None) or browser.new_context(**options)
+        contexts[str(options)] = context
+        tab = Tab(context.new_page())
+        pages.append(tab.page)
+        tab.page.set_default_timeout(20_000)
+        tab.page.on("console", lambda message: tab.said.append(f"{message.type}: {message.text}"))
+        tab.page.on("pageerror", lambda error: tab.said.append(f"error: {error}"))
+        tab.page.on("dialog", lambda dialog: tab.said.append(f"dialog: {dialog.message}"))
+        tab.page.on("request", lambda request: tab.asked.append(request.url))
+        tab.page.goto(f"{path.as_uri()}{fragment}")
+        return tab
+
+    yield open_
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return html.write(make_run(tmp_path_factory.mktemp("everything"), every_line(long_line=30_000)))
+
+
+@pytest.fixture(scope="module")
+def five_million(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a page whose hostile variant says a line of 5 MB."""
+    return html.write(make_run(tmp_path_factory.mktemp("five_million"), every_line()))
+
+
+@pytest.fixture(scope="module")
+def drawn_later(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a page on which no variant that passed is drawn whole."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(html, "WHOLE", 0)
+        yield html.write(make_run(tmp_path_factory.mktemp("later"), [passing(index) for index in range(120)] + every_line(long_line=1000)))
+
+
+def test_the_hostile_corpus_executes_nothing_and_nothing_is_fetched(five_million: Path, open_page: Open) -> None:
+    tab = open_page(five_million)
+    tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
+    tab.page.wait_for_function("() => !document.querySelector('.exchange details .note')")
+    tab.page.evaluate("for (const link of document.querySelectorAll('a[href^=\"#\"]')) link.click()")
+    assert tab.page.evaluate("window.hacked") is None
+    assert tab.said == []
+    assert {url.partition("#")[0] for url in tab.asked if not url.startswith("data:")} == {five_million.as_uri()}
+    assert tab.page.locator("script:not([type]), iframe, svg:not(.bar), a[href^='javascript']").count() == 1
+
+
+def test_the_hostile_corpus_executes_nothing_when_the_script_draws_it(
+    tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html, "WHOLE", 0)
+    tab = open_page(html.write(make_run(tmp_path, [hostile_line(Verdict.PASSED)])))
+    tab.page.locator(".variant > summary").click()
+    tab.page.wait_for_selector(".variant .turn")
+    tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
+    tab.page.wait_for_function("() => !document.querySelector('.exchange details .note')")
+    assert tab.page.evaluate("window.hacked") is None
+    assert (tab.said, [url for url in tab.asked if not url.startswith(("data:", "file:"))]) == ([], [])
+    assert tab.page.locator("script:not([type]), iframe, svg:not(.bar), a[href^='javascript']").count() == 1
+    text = tab.page.locator(".variant").inner_text()
+    assert "<U+202E>evil" in text
+    assert "20,000 of 5,000,000 characters shown" in text
+    assert "\u202e" not in text
+
+
+def test_the_policy_stops_what_is_not_ours(everything: Path, open_page: Open) -> None:
+    tab = open_page(everything)
+    tab.page.evaluate("const one = document.createElement('script'); one.textContent = 'window.hacked = 1'; document.body.append(one)")
+    assert tab.page.evaluate("window.hacked") is None
+    assert any("Content Security Policy" in text for text in tab.said)
+
+
+def test_the_script_draws_what_the_template_draws(everything: Path, open_page: Open) -> None:
+    tab = open_page(everything)
+    for id_ in tab.page.locator(".variant").evaluate_all("all => all.map(one => one.id)"):
+        variant = tab.variant(id_)
+        by_template = variant.evaluate(SAME_LOOK).splitlines()
+        variant.evaluate(
+            "one => { const body = one.querySelector('.body'); body.classList.add('later'); body.firstElementChild.dataset.old = ''; }"
+        )
+        variant.locator("xpath=./summary").click()
+        variant.locator("[data-old]").wait_for(state="detached")
+        assert variant.evaluate(SAME_LOOK).splitlines() == by_template
+        assert len(by_template) > 20
+    assert tab.said == []
+
+
+def test_a_variant_far_down_is_drawn_when_it_is_opened(drawn_later: Path, open_page: Open) -> None:
+    tab = open_page(drawn_later)
+    variant = tab.variant("v.weather-city77-stateless")
+    variant.locator("xpath=./summary").click()
+    variant.locator(".turn").nth(1).wait_for()
+    assert "What is the temperature in city 77?" in variant.inner_text()
+    assert tab.said == []
+
+
+@pytest.mark.parametrize("how", ["everything", "drawn_later"])
+def test_all_media_is_shown_wherever_it_is_stored(how: str, request: pytest.FixtureRequest, open_page: Open) -> None:
+    tab = open_page(request.getfixturevalue(how))
+    variant = tab.variant("v.kitchen-media-stateless")
+    variant.locator("xpath=./summary").click()
+    variant.locator("figure img").nth(2).wait_for()
+    tab.page.wait_for_function("() => [...document.querySelectorAll('figure img')].every(one => one.complete)")
+    assert variant.locator("figure img").evaluate_all("all => all.map(one => one.naturalWidth)") == [48, 4, 48]
+    assert variant.locator("audio").count() == 1
+    assert tab.said == []
+
+
+def test_filters_by_click(everything: Path, open_page: Open) -> None:
+    tab = open_page(everything)
+    assert len(tab.shown()) == 9
+    tab.page.get_by_role("button", name="failed 2").click()
+    assert tab.shown() == ["paris", "hostile"]
+    assert tab.page.inner_text("#shown") == "2 of 9 variants"
+    tab.page.get_by_role("button", name="errored 1").click()
+    assert tab.shown() == ["paris", "hostile", "limited"]
+    tab.page.get_by_role("button", name="smoke").click()
+    assert tab.shown() == ["paris"]
+    assert tab.page.locator(".suite:visible").count() == 1
+    tab.page.get_by_role("button", name="Show all").click()
+    assert len(tab.shown()) == 9
+    assert tab.page.locator("[aria-pressed=true]").count() == 0
+    tab.page.get_by_role("button", name="warned 1").click()
+    assert tab.shown() == ["wordy"]
+    tab.page.get_by_role("button", name="smoke").click()
+    tab.page.get_by_role("button", name="search", exact=True).click()
+    assert tab.page.get_by_text("Nothing matches.").is_visible()
+    tab.page.get_by_role("link", name="Show all").click()
+    assert len(tab.shown()) == 9
+
+
+def test_filters_by_keyboard(everything: Path, open_page: Open) -> None:
+    tab = open_page(everything)
+    press = tab.page.keyboard.press
+    press("Tab")
+    assert tab.page.evaluate("document.activeElement.textContent") == "Skip to the results"
+    press("Tab")
+    press("Tab")
+    assert tab.page.evaluate("document.activeElement.textContent").startswith("failed")
+    press("Space")
+    assert tab.shown() == ["paris", "hostile"]
+    press("Enter")
+    assert len(tab.shown()) == 9
+    tab.page.get_by_label("Find").focus()
+    tab.page.keyboard.type("EURO 2024")
+    assert tab.shown() == ["euro"]
+    tab.page.locator(".variant:not([hidden]) > summary").focus()
+    press("Enter")
+    assert tab.page.locator(".variant[open]").count() == 1
+    width = tab.page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
+    assert width == "2px"
+
+
+def test_the_cited_words_are_marked_in_the_browser_too(everything: Path, open_page: Open) -> None:
+    tab = open_page(everything, "#v.search-euro-plain.t1.s2")
+    part = tab.variant("v.search-euro-plain.t1.s2")
+    assert part.locator(".text").text_content().replace("4 7", "").replace("47", "").replace("12", "").replace("titill3", "titill") == EURO
+    assert part.locator("mark").all_text_contents() == [
+        "Spain",
+        " won Euro 2024 – ",
+        "La Roja beat England 2:1 in Berlin.",
+        "fjórði titill",
+    ]
+    part.locator("sup a").first.click()
+    assert tab.page.evaluate("location.hash") == "#v.search-euro-plain.t1.s2.c4"
+    assert part.locator(".citations a").all_text_contents() == ["uefa.com", "bbc.co.uk", "ruv.is", "past", "cut"]
+
+
+def test_a_raw_exchange_opens_on_demand(everything: Path, open_page: Open) -> None:
+    tab = open_page(everything)
+    tab.variant(PARIS).locator("xpath=./summary").click()
+    exchange = tab.variant(f"{PARIS}.x2")
+    assert exchange.locator(".raw").count() == 0
+    exchange.locator("summary").click()
+    exchange.locator(".raw").nth(1).wait_for()
+    request, response = exchange.locator(".raw").all_text_contents()
+    assert '"path": "/v1beta/interactions"' in request
+    assert '"call_id": "call_1"' in request
+    assert '"source": "replayed"' in response
+    exchange.locator("summary").click()
+    exchange.locator("summary").click()
+    assert exchange.locator(".raw").count() == 2
+
+
+def test_numbers_keep_their_spelling_in_a_raw_exchange(tmp_path: Path, open_page: Open) -> None:
+    text = failed_line().replace('"elapsed_ms":412.5', '"elapsed_ms":1.0,"seed":12345678901234567890')
+    tab = open_page(html.write(make_run(tmp_path, [text])), f"#{PARIS}.x1")
+    tab.variant(f"{PARIS}.x1").locator("summary").click()
+    raw = tab.variant(f"{PARIS}.x1").locator(".raw").nth(1)
+    raw.wait_for()
+    assert '"elapsed_ms": 1.0,' in raw.text_content()
+    assert '"seed": 12345678901234567890' in raw.text_content()
+
+
+@pytest.mark.parametrize("target", ["v.weather-city77-stateless", "v.weather-city77-stateless.t2", "v.weather-city77-stateless.t1.s2"])
+def test_a_link_leads_to_its_place_even_when_it_is_not_drawn_yet(drawn_later: Path, open_page: Open, target: str) -> None:
+    tab = open_page(drawn_later, f"#{target}")
+    tab.variant(target).wait_for()
+    tab.page.wait_for_function(
+        "id => { const box = document.getElementById(id).getBoundingClientRect(); return box.top >= 0 && box.top < innerHeight; }",
+        arg=target,
+    )
+    assert tab.variant("v.weather-city77-stateless").get_attribute("open") is not None
+
+
+def test_a_link_to_a_variant_that_is_filtered_away_shows_it(everything: Path, open_page: Open) -> None:
+    tab = open_page(everything)
+    tab.page.get_by_role("button", name="passed").click()
+    tab.page.evaluate("id => { location.hash = id; }", f"{PARIS}.f1")
+    tab.variant(f"{PARIS}.f1").wait_for()
+    assert tab.variant(f"{PARIS}.f1").is_visible()
+
+
+def test_without_javascript_everything_is_there(everything: Path, open_page: Open) -> None:
+    tab = open_page(everything, java_script_enabled=False)
+    assert tab.page.locator("h1").inner_text() == "Failed 2 of 7 scored failed; 1 could not be judged"
+    assert tab.page.locator(".tiles li").all_inner_texts()[3].split() == ["2", "failed", "of", "7", "scored"]
+    assert tab.page.locator(".filters").is_hidden()
+    assert "JavaScript is off" in tab.page.locator("noscript").inner_text()
+    assert "location is 'London', not 'Paris'" in tab.variant(PARIS).locator(".message").inner_text()
+    tab.variant(PARIS).locator("xpath=./summary").click()
+    assert tab.variant(f"{PARIS}.f1").is_visible()
+    assert tab.variant(f"{PARIS}.t2").inner_text().startswith("Turn 2")
+    assert "It will rain." in tab.variant(PARIS).inner_text()
+    exchange = tab.variant(f"{PARIS}.x1")
+    exchange.locator("summary").click()
+    assert "line 5 of results.jsonl" in exchange.inner_text()
+
+
+def test_dark_is_dark(everything: Path, open_page: Open) -> None:
+    grounds = {}
+    for scheme in ("light", "dark"):
+        tab = open_page(everything, color_scheme=scheme)
+        colour = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        grounds[scheme] = sum(int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(","))
+    assert grounds["light"] > 600
+    assert grounds["dark"] < 150
+
+
+def test_a_phone_never_scrolls_sideways(everything: Path, open_page: Open) -> None:
+    tab = open_page(everything, viewport={"width": 320, "height": 640}, is_mobile=True, has_touch=True)
+    tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
+    tab.page.wait_for_function("() => !document.querySelector('.exchange details .note')")
+    assert tab.page.evaluate("[document.documentElement.scrollWidth, document.body.scrollWidth]") == [320, 320]
+
+
+def test_paper_shows_failures_in_full(everything: Path, open_page: Open) -> None:
+    tab = open_page(everything)
+    tab.page.emulate_media(media="print")
+    assert tab.variant(f"{PARIS}.f1").bounding_box()["height"] > 0
+    assert tab.page.locator(".filters").is_hidden()
+
+
+def test_nothing_moves_while_the_page_comes_up(everything: Path, open_page: Open) -> None:
+    tab = open_page(everything)
+    moved = """new Promise(done => {
+      let total = 0;
+      const watch = new PerformanceObserver(list => { for (const one of list.getEntries()) total += one.value; });
+      watch.observe({ type: "layout-shift", buffered: true });
+      requestAnimationFrame(() => requestAnimationFrame(() => done(total)));
+    })"""
+    assert tab.page.evaluate(moved) < 0.01

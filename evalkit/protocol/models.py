@@ -32,8 +32,21 @@ from evalkit.protocol.model_content import (
     read_annotation,
     read_content,
 )
-from evalkit.protocol.model_steps import STEP_MODELS, Call, FunctionCall, FunctionResult, ModelOutput, Result, Step, Steps, Thought,
-UnknownStep, read_step from evalkit.protocol.reading import output_text, steps_of from evalkit.protocol.steps import RUNNING
+from evalkit.protocol.model_steps import (
+    STEP_MODELS,
+    Call,
+    FunctionCall,
+    FunctionResult,
+    ModelOutput,
+    Result,
+    Step,
+    Steps,
+    Thought,
+    UnknownStep,
+    read_step,
+)
+from evalkit.protocol.reading import output_text, steps_of
+from evalkit.protocol.steps import RUNNING
 
 __all__ = [
     "ANNOTATION_MODELS",

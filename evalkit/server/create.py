@@ -7,6 +7,7 @@ the API's shape. It knows nothing of state: whether ids exist, whether a history
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def _as_format(entry: dict[str, JSON]) -> dict[str, JSON]:
 
 def _object(raw: bytes) -> dict[str, JSON]:
     try:
-        body = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+        body = json.loads(raw.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
     except UnicodeDecodeError as error:
         raise refuse(f"The body is not UTF-8 at byte {error.start}.") from None
     except RecursionError:
@@ -137,6 +138,13 @@ def _object(raw: bytes) -> dict[str, JSON]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON value")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):  # it could not be sent back: JSON has no infinity
+        raise ValueError(f"{digits} is too large a number")
+    return value
 
 
 def _check_fields(held: Mapping[str, JSON], fields: Mapping[str, tuple[str, ...]], prefix: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
+from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from evalkit._lib.json import MISSING, equal, resolve
@@ -26,6 +27,7 @@ __all__ = ["Unsatisfiable", "check_schema", "document"]
 JSON = Any
 _MAX_DEPTH = 40
 _MAX_SIZE = 2_000
+_MAX_PARTS = 20_000
 _TYPE_OF_KEYWORD = {
     "properties": "object", "required": "object", "additionalProperties": "object", "minProperties": "object",
     "items": "array", "prefixItems": "array", "minItems": "array", "maxItems": "array", "uniqueItems": "array",
@@ -51,18 +53,29 @@ def document(schema: JSON, hint: JSON = MISSING) -> JSON:
         problem = next(maker.validator.iter_errors(made), None)
     except (Unresolvable, RecursionError) as error:
         raise Unsatisfiable(f"a $ref that does not resolve: {error}") from error
+    except _TooLarge as error:
+        raise Unsatisfiable(str(error)) from error
     if problem is not None:
         raise Unsatisfiable(f"no document was found: {problem.message}")
     return made
 
 
+class _TooLarge(Exception):
+    """Ends the whole making: no other branch may be tried, or the time would be spent all the same."""
+
+
 class _Maker:
     def __init__(self, root: JSON) -> None:
         self.root = root
-        self.validator = Draft202012Validator(root, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        # An empty registry, or a remote $ref would be fetched from the network.
+        self.validator = Draft202012Validator(root, registry=Registry(), format_checker=Draft202012Validator.FORMAT_CHECKER)
+        self._left = _MAX_PARTS
 
     def make(self, schema: JSON, hint: JSON, name: str, refs: tuple[str, ...], nth: int) -> JSON:
         """Return a value for one place: ``name`` is the property's, ``refs`` the open references, ``nth`` the place in a list."""
+        self._left -= 1
+        if self._left < 0:
+            raise _TooLarge(f"a document of more than {_MAX_PARTS} parts is not made")
         if schema is True:
             return name if hint is MISSING else hint
         if schema is False:
@@ -173,7 +186,10 @@ class _Maker:
                 if key in required:
                     raise
         if extra is not False:
-            for number in range(1, int(schema.get("minProperties", 0)) - len(made) + 1):
+            least = int(schema.get("minProperties", 0))
+            if least > _MAX_SIZE:
+                raise Unsatisfiable(f"an object of {least} properties is not made")
+            for number in range(1, least - len(made) + 1):
                 made[f"key{number}"] = self.make(extra, MISSING, f"key {number}", refs, 0)
         return made
 

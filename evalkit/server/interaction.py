@@ -11,10 +11,11 @@ from hashlib import sha256
 from typing import Any
 
 from evalkit._lib import clock
+from evalkit.protocol.reading import contents
 from evalkit.server.answer import Answer, complete, status_of
 from evalkit.server.ask import Ask
 from evalkit.server.signatures import sign
-from evalkit.server.words import tokens, usage
+from evalkit.server.words import first_tokens, tokens, usage
 
 JSON = Any
 RawStep = dict[str, JSON]
@@ -60,16 +61,17 @@ def _id(seed: str) -> str:
 def _limited(steps: Sequence[RawStep], limit: JSON) -> tuple[list[RawStep], bool]:
     """Return the steps with at most ``limit`` words of output text, and whether any were cut off; what stands behind the cut goes too."""
     out: list[RawStep] = []
-    left = limit if isinstance(limit, int) else 0
+    left = int(limit) if limit is not None else None
     for step in steps:
         out.append(step)
-        if not left or step["type"] != "model_output":
+        if left is None or step["type"] != "model_output":
             continue
-        for index, block in enumerate(step["content"]):
-            count = tokens(block["text"]) if block.get("type") == "text" else 0
-            if count > left:
-                kept = {"type": "text", "text": " ".join(block["text"].split()[:left])}
-                out[-1] = {**step, "content": [*step["content"][:index], kept]}
+        for index, block in enumerate(contents(step)):
+            text = block.get("text") if isinstance(block, dict) and block.get("type") == "text" else None
+            count = tokens(text) if isinstance(text, str) else 0
+            if isinstance(text, str) and count > left:
+                kept = [{"type": "text", "text": first_tokens(text, left)}] if left else []
+                out[-1] = {**step, "content": [*contents(step)[:index], *kept]}
                 return out, True
             left -= count
     return out, False

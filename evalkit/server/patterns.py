@@ -12,6 +12,7 @@ import string
 from collections.abc import Callable
 
 _MOST = 4096
+_LONGEST = 100_000
 _CLASSES: dict[str, str] = {"d": string.digits, "w": string.ascii_lowercase + string.digits + "_", "s": " "}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v", "0": "\0"}
 _PRINTABLE = string.ascii_lowercase + string.digits + string.ascii_uppercase + " " + string.punctuation
@@ -84,7 +85,14 @@ class _Reader:
         if (least, most) == (1, 1):
             return node
         limit = _MOST if most is None else most
-        return lambda extra: node(extra) * min(least + extra, limit)
+
+        def repeated(extra: int) -> str:
+            part, times = node(extra), min(least + extra, limit)
+            if len(part) * times > _LONGEST:
+                raise NotMade(f"a text longer than {_LONGEST} characters")
+            return part * times
+
+        return repeated
 
     def _quantifier(self) -> tuple[int, int | None]:
         char = self._peek()

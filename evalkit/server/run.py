@@ -59,7 +59,9 @@ class _Server(uvicorn.Server):
     """uvicorn that says when it listens and logs nothing but its own errors: its access log would show keys given as ``?key=``."""
 
     def __init__(self, app: Starlette, on_ready: Callable[[], None]) -> None:
-        super().__init__(uvicorn.Config(app, log_level="error", access_log=False, server_header=False, lifespan="off"))
+        super().__init__(
+            uvicorn.Config(app, log_level="error", access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=2)
+        )
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

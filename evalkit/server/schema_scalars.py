@@ -10,6 +10,7 @@ from evalkit.server.patterns import NotMade, text_matching
 from evalkit.server.schema_merge import Unsatisfiable
 
 JSON = Any
+_LONGEST = 100_000
 _FORMATS = {
     "date": "2026-01-01", "date-time": "2026-01-01T12:00:00Z", "time": "12:00:00Z", "duration": "P1D",
     "email": "someone@example.com", "idn-email": "someone@example.com", "hostname": "example.com", "idn-hostname": "example.com",
@@ -47,8 +48,8 @@ def _reals(floor: float, ceiling: float, step: float, nth: int) -> Iterator[floa
 
 def string(schema: JSON, name: str, nth: int) -> str:
     """Return the ``nth`` text a schema allows: of its format or pattern, else ``name``. Raises Unsatisfiable."""
-    least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", 1_000_000))
-    if least > min(most, 1_000_000):
+    least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", _LONGEST))
+    if least > min(most, _LONGEST):
         raise Unsatisfiable(f"{name!r}: no text has at least {least} characters and at most {most}")
     if "pattern" in schema:
         try:

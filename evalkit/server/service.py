@@ -82,6 +82,8 @@ class Service:
             return operation(self, call, **names)
         except ApiFault as fault:
             return fault_reply(fault)
+        except RecursionError:
+            return fault_reply(refuse("The body is nested too deep."))
 
     # --- operations
 

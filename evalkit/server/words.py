@@ -34,6 +34,14 @@ def tokens(text: str) -> int:
     return len(_WORD.findall(text))
 
 
+def first_tokens(text: str, count: int) -> str:
+    """Return the beginning of a text that has at most ``count`` tokens."""
+    for number, found in enumerate(_WORD.finditer(text), 1):
+        if number == count:
+            return text[: found.end()]
+    return text
+
+
 def usage(conversation: Sequence[Mapping[str, JSON]], answer: Sequence[Mapping[str, JSON]], system: str) -> dict[str, JSON]:
     """Return an Interaction's ``usage``: thoughts are counted in the total, as in the guide's sample (protocol section 3).
 

@@ -156,10 +156,11 @@ def test_request_is_refused(body: dict[str, Any], status: int, code: str, messag
         (b'{"model": "x",}', "The body is not JSON: Illegal trailing comma before end of object at line 1 column 14."),
         (b"[]", "The body must be a JSON object."),
         (b'{"a": NaN}', "The body is not JSON: NaN is no JSON value."),
+        (b'{"a": 1e999}', "The body is not JSON: 1e999 is too large a number."),
         (b'{"a": "\xff"}', "The body is not UTF-8 at byte 7."),
         (b'{"a": ' + b"[" * 100_000, "The body is nested too deep."),
     ],
-    ids=["empty", "trailing comma", "list", "NaN", "not UTF-8", "deep"],
+    ids=["empty", "trailing comma", "list", "NaN", "too large", "not UTF-8", "deep"],
 )
 def test_body_that_is_no_json_is_refused(raw: bytes, message: str) -> None:
     with pytest.raises(ApiFault) as caught:

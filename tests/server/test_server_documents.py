@@ -103,6 +103,15 @@ def test_document_made_without_a_hint(schema: Any, made: Any) -> None:
         ({"enum": ["a"], "type": "integer"}, "enum"),
         ({"type": "array", "minItems": 2, "uniqueItems": True, "items": {"const": 1}}, "differs"),
         ({"not": {}}, "no document was found"),
+        ({"patternProperties": {"(": True}}, "not a JSON Schema at patternProperties"),
+        ({"type": "array", "minItems": 3_000}, "list of 3000 items"),
+        ({"type": "object", "minProperties": 3_000}, "object of 3000 properties"),
+        ({"type": "string", "pattern": "(a{4000}){4000}"}, "longer than"),
+        ({"type": "string", "minLength": 1e9}, "no text"),
+        (
+            {"type": "array", "minItems": 1_000, "items": {"type": "array", "minItems": 1_000, "items": {"type": "integer"}}},
+            "more than 20000 parts",
+        ),
         ({"anyOf": [False, {"type": "integer", "maximum": 1, "minimum": 2}]}, "bounds"),
     ],
 )
@@ -110,6 +119,12 @@ def test_schema_without_a_document_says_why(schema: Any, reason: str) -> None:
     with pytest.raises(Unsatisfiable, match=reason) as caught:
         document(schema)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("hint", ["a", {"a": "b"}])
+def test_a_hint_never_leads_to_the_network(hint: Any) -> None:
+    with pytest.raises(Unsatisfiable, match="does not resolve"):
+        document({"$ref": "https://example.com/remote.json"}, hint)
 
 
 def test_every_valid_part_of_a_hint_is_taken() -> None:

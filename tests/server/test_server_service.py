@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evalkit._lib.json import dumps
 from evalkit.protocol.assemble import assemble
@@ -488,3 +490,73 @@ def test_unknown_fields_and_types_are_kept(client: Any) -> None:
     made = client.create([step, {"type": "user_input", "content": [{"type": "text", "text": "a", "x": 1}]}])
     shown = client.get(made["id"], include_input="true")
     assert shown["input"] == [step, {"type": "user_input", "content": [{"type": "text", "text": "a", "x": 1}]}]
+
+
+def test_a_limit_counts_characters_where_words_have_no_spaces(scripted: Callable[[str], Any]) -> None:
+    client = scripted("  - reply: 人工智能 从数据中学习\n")
+    body = client.create("x", generation_config={"max_output_tokens": 6})
+    assert (body["status"], output_text(body["steps"]), body["usage"]["total_output_tokens"]) == ("incomplete", "人工智能 从数", 6)
+
+
+def test_a_limit_spans_outputs(scripted: Callable[[str], Any]) -> None:
+    client = scripted("  - steps: [{text: a b}, {text: c d}, {text: e}]\n")
+    made = [client.create("x", generation_config={"max_output_tokens": limit})["steps"][1:] for limit in (2, 3, 5)]
+    assert [[block["text"] for step in steps for block in step["content"]] for steps in made] == [
+        ["a b"],
+        ["a b", "c"],
+        ["a b", "c d", "e"],
+    ]
+
+
+@pytest.mark.parametrize("depth", [100, 400, 900, 2_000])
+def test_deep_input_is_answered_or_refused(client: Any, depth: int) -> None:
+    raw = b'{"model":"gemini-3.5-flash","input":[{"type":"new","x":' + b"[" * depth + b"]" * depth + b"}]}"
+    client("POST", "/v1/interactions", raw)
+    assert client.last.status == (200 if depth < 200 else client.last.status)
+    assert client.last.status in (200, 400)
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "text", "content", "name", "id", "x"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+_types = st.sampled_from(
+    ["user_input", "thought", "model_output", "function_call", "function_result", "text", "image", "google_search_result", "new"]
+)
+_steps = st.lists(
+    st.builds(
+        lambda kind, rest: {**rest, "type": kind},
+        _types,
+        st.dictionaries(
+            st.sampled_from(["content", "signature", "id", "call_id", "name", "arguments", "result", "text", "data", "is_error"]),
+            _json,
+            max_size=5,
+        ),
+    ),
+    max_size=4,
+)
+_tool = st.fixed_dictionaries(
+    {"type": st.sampled_from(["function", "google_search", "code_execution"])}, optional={"name": _json, "parameters": _json}
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    body=st.fixed_dictionaries(
+        {"model": st.just("gemini-3.5-flash") | _json, "input": st.text(max_size=20) | _steps | _json},
+        optional=dict.fromkeys(
+            ("tools", "generation_config", "response_format", "store", "stream", "background", "environment", "labels", "agent"), _json
+        )
+        | {"tools": st.lists(_tool, max_size=2), "response_format": st.fixed_dictionaries({"type": st.just("text"), "schema": _json})},
+    )
+)
+def test_whatever_is_sent_is_answered_or_refused(body: dict[str, Any]) -> None:
+    reply = Service(load_script()).handle(Call("POST", "/v1/interactions", {}, {"x-goog-api-key": "k"}, dumps(body).encode()))
+    assert reply.status in (200, 400, 404)
+    if reply.frames is None:
+        answered = json.loads(reply.body)
+        assert ("status" in answered) is (reply.status == 200)
+        assert ("error" in answered) is (reply.status != 200)

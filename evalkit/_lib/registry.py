@@ -29,9 +29,9 @@ class Registry(Generic[T]):
         return self._points
 
     def add(self, name: str, thing: T) -> None:
-        """Register ``thing``; the same thing twice is no error, another one under the same name is."""
+        """Register ``thing``; another one under the same name is an error, unless the same definition was read again."""
         held = self._loaded.get(name)
-        if name in self._entry_points() or (held is not None and held is not thing):
+        if name in self._entry_points() or (held is not None and _place(held) != _place(thing)):
             raise ValueError(f"a {self.kind} named {name!r} is registered already")
         self._loaded[name] = thing
 
@@ -49,3 +49,9 @@ class Registry(Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._loaded or name in self._entry_points()
+
+
+def _place(thing: object) -> object:
+    """Return where a thing was defined, or the thing itself where it does not tell."""
+    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
+    return (module, name) if module and name else thing

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticCustomError
 
 from evalkit.transcript import JSON, Exchange, Step, Transcript, Turn
 from evalkit.verdict import Finding
@@ -23,20 +24,24 @@ def _no_port(name: str) -> Callable[..., Any]:
     return refuse
 
 
+_NO_TARGETS, _NO_FILES, _NO_VARIANTS = _no_port("a python target"), _no_port("a file"), _no_port("another variant")
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What a check sees: one turn, or with ``turn`` None the whole conversation.
 
-    Ports: ``resolve`` imports a ``package.module:name`` target (raises TargetError), ``read`` returns the text of a file of the suite (paths
-    were checked when the suite was loaded), ``sibling`` returns the transcript of another variant of the same scenario by its settings,
-    e.g. ``{"history": "stateful"}``, or None where that is this very variant (raises LookupError where there is none or it has no recording).
+    Ports: ``resolve`` imports a ``package.module:name`` target (raises TargetError), ``read`` returns the text of a file of the suite
+    (paths were checked when the suite was loaded), ``sibling`` returns the transcript of another variant of the same scenario by its
+    settings, e.g. ``{"history": "stateful"}``, or None where that is this very variant (raises LookupError where there is none or it has
+    no recording).
     """
 
     transcript: Transcript
     turn: Turn | None = None
-    resolve: Callable[[str], Any] = _no_port("a python target")
-    read: Callable[[str], str] = _no_port("a file")
-    sibling: Callable[[Mapping[str, JSON]], Transcript | None] = _no_port("another variant")
+    resolve: Callable[[str], Any] = _NO_TARGETS
+    read: Callable[[str], str] = _NO_FILES
+    sibling: Callable[[Mapping[str, JSON]], Transcript | None] = _NO_VARIANTS
 
     @property
     def turns(self) -> list[Turn]:
@@ -45,7 +50,7 @@ class View:
 
     @property
     def last(self) -> Turn | None:
-        """The turn that final-state checks (``text``, ``json``, ``status``) read: the one in view, else the last; None with no turn at all."""
+        """The turn that final-state checks (``text``, ``json``, ``status``) read: the one in view, else the last; None with no turn."""
         return self.turns[-1] if self.turns else None
 
     @property
@@ -59,17 +64,49 @@ class View:
         return [exchange for turn in self.turns for exchange in turn.exchanges]
 
 
+class Spelled(NamedTuple):
+    """What follows ``name:`` as options. ``into`` is the option that took a bare argument, or the free keys of a mapping."""
+
+    options: Mapping[str, JSON]
+    into: str | None
+
+
+def complaint(message: str, *path: str | int) -> PydanticCustomError:
+    """Return the error a validator raises for a bad argument; ``path`` leads on from the value under validation to the culprit."""
+    return PydanticCustomError("complaint", "{message}", {"message": message, "path": path})
+
+
 class Check(BaseModel):
     """Base of every check. Fields are the YAML options; unknown options are refused.
 
     ``name`` is the word in YAML. ``shorthand`` names the field that ``name: argument`` fills (None: the check takes no bare argument);
-    when every field has a default, the bare ``name`` works too. ``examples`` in ``docs/checks/<name>.md`` are run by the tests.
+    when every field has a default, the bare ``name`` works too. ``rest`` names the field that takes those keys of a mapping which are no
+    options, for checks whose mapping speaks in the user's words (``json: {age: 3}``). ``file_options`` names the options that hold a
+    file's path, ``also`` gives JSON Schemas of further arguments that ``spell`` takes. ``examples`` in ``docs/checks/<name>.md`` are run
+    by the tests.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     name: ClassVar[str]
     shorthand: ClassVar[str | None] = None
+    rest: ClassVar[str | None] = None
+    file_options: ClassVar[tuple[str, ...]] = ()
+    also: ClassVar[tuple[dict[str, JSON], ...]] = ()
+
+    @classmethod
+    def spell(cls, argument: JSON) -> Spelled:
+        """Turn what follows ``name:`` into options. Raises ``complaint`` where the check takes no such argument."""
+        if isinstance(argument, Mapping):
+            if cls.rest is None:
+                return Spelled(argument, None)
+            own = {field.alias or word for word, field in cls.model_fields.items()} - {cls.rest}
+            options = {key: value for key, value in argument.items() if key in own}
+            options[cls.rest] = {key: value for key, value in argument.items() if key not in own}
+            return Spelled(options, cls.rest)
+        if cls.shorthand is None:
+            raise complaint("takes its options as a mapping")
+        return Spelled({cls.shorthand: argument}, cls.shorthand)
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield what is wrong. Raising means the check crashed: the variant is errored, not failed."""

@@ -1,0 +1,178 @@
+"""``history``: stateless fidelity. Every step must come back to the service exactly as it was received (guide section 4, protocol section
+9).
+
+For each request and the answered one before it, the later ``input`` must be: the earlier ``input``, then every step of the earlier answer
+as received and in order, then what the client adds. The client's ``function_result``s may stand right after their calls, as the guide's
+loop puts them, or after the last step. Compared are JSON values: key order and number spelling are no differences, every string counts
+whole.
+
+What passes is decided here, by identity and equality alone, because nearly every request passes; what is wrong is found by
+``history_diff``. It reads exchanges only, so it judges anybody's traffic. Requests that name a ``previous_interaction_id`` leave the
+history to the service: nothing of it is re-sent and nothing can be judged. Answers that failed are no part of a history; a run in the
+background is what it ended as; the hops of a continued call are one answer, and each hop must repeat the input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
+from urllib.parse import unquote
+
+from pydantic import Field
+
+from evalkit._lib.json import equal
+from evalkit.checks.base import Check, View
+from evalkit.checks.history_diff import deviations
+from evalkit.checks.history_input import RawStep, items_of, raw_steps, readable
+from evalkit.checks.history_step import Deviation, Wanted, key_of
+from evalkit.protocol.reading import steps_of, strip_user_input
+from evalkit.transcript import JSON, Exchange
+from evalkit.verdict import Finding, Where
+
+
+class Kept(NamedTuple):
+    """The history after an answered request: what was sent, what was received, and from which exchange."""
+
+    sent: JSON
+    received: list[RawStep]
+    exchange: Exchange
+
+
+class History(Check):
+    """Each request of a stateless conversation re-sends the whole history, exactly as it was received.
+
+    On by default in every stateless variant. The empty case: a conversation of one exchange, or one whose history the service keeps, has
+    nothing to re-send and passes. A request that re-sends nothing of an earlier exchange is one ``history_truncated``.
+    """
+
+    name: ClassVar[str] = "history"
+    shorthand: ClassVar[str | None] = "level"
+
+    level: Literal["exact", "equivalent"] = Field(
+        "exact", description="equivalent forgives nulls added or dropped where a field may be absent, as official SDKs do."
+    )
+
+    def run(self, view: View) -> Iterator[Finding]:
+        """Yield each deviation, with the exchange and the pointer into its request."""
+        only = view.turn.number if view.turn is not None else None
+        kept: Kept | None = None
+        earlier: list[Exchange] = []
+        for exchange in view.transcript.exchanges:
+            request = exchange.request
+            body = request.body
+            if type(body) is not dict or request.method != "POST":
+                kept = _polled(kept, exchange)
+            else:
+                stateful = body.get("previous_interaction_id")
+                hop = body.get("continuation_token")
+                if kept is not None and not stateful and (only is None or exchange.turn == only):
+                    received = () if hop else kept.received
+                    if not _faithful(kept.sent, received, body.get("input"), bool(hop)):
+                        yield from self._findings(kept, received, exchange, bool(hop), earlier)
+                kept = _after(kept, exchange, bool(hop), bool(stateful))
+            earlier.append(exchange)
+
+    def _findings(
+        self, kept: Kept, received: Sequence[RawStep], exchange: Exchange, hop: bool, earlier: Sequence[Exchange]
+    ) -> Iterator[Finding]:
+        source = kept.exchange.number
+        wanted = [Wanted(item.step, False, f"input of exchange {source}") for item in items_of(kept.sent)]
+        wanted += [Wanted(readable(step), True, f"answer of exchange {source}") for step in received]
+        known = {key_of(item.step) for past in earlier for item in items_of(_input(past))}
+        known |= {key_of(readable(step)) for past in earlier if past.interaction is not None for step in steps_of(past.interaction)}
+        known -= {key_of(want.step) for want in wanted}
+        streamed = any(past.events is not None for past in earlier)
+        items = items_of(exchange.request.body.get("input"))
+        for deviation in deviations(wanted, items, known, streamed=streamed, closed=hop):
+            if self.level == "exact" or not deviation.forgivable:
+                yield _finding(deviation, exchange)
+
+
+def _finding(found: Deviation, exchange: Exchange) -> Finding:
+    where = Where(exchange.turn, exchange.number, pointer=found.pointer, part="request")
+    return Finding(found.code, found.message, where, found.expected, found.got, detail=found.detail)
+
+
+def _input(exchange: Exchange) -> JSON:
+    body = exchange.request.body
+    return body.get("input") if isinstance(body, dict) else None
+
+
+def _after(kept: Kept | None, exchange: Exchange, hop: bool, stateful: bool) -> Kept | None:
+    """Return the history after an exchange: unchanged where it was not answered, gone where the service keeps it."""
+    if stateful:
+        return None
+    interaction = exchange.interaction
+    if interaction is None or exchange.error is not None or exchange.failure is not None:
+        return kept
+    received = steps_of(interaction)
+    if hop and kept is not None:
+        return Kept(kept.sent, [*kept.received, *strip_user_input(received)], exchange)
+    return Kept(exchange.request.body.get("input"), received, exchange)
+
+
+def _polled(kept: Kept | None, exchange: Exchange) -> Kept | None:
+    """Take the steps of a run that was read until it ended (protocol section 8.1)."""
+    interaction = exchange.interaction
+    if kept is None or interaction is None or exchange.error is not None or kept.exchange.interaction is None:
+        return kept
+    identity = kept.exchange.interaction.get("id")
+    if not identity or unquote(exchange.request.path.rpartition("/")[2]) != identity or kept.received:
+        return kept
+    return Kept(kept.sent, strip_user_input(steps_of(interaction)), kept.exchange)
+
+
+def _same(left: Any, right: Any) -> bool:
+    # == takes true for 1; equal text of equal values rules that out at the speed of C, and equal() decides the rest.
+    return left is right or (left == right and (repr(left) == repr(right) or equal(left, right)))
+
+
+def _faithful(sent: JSON, received: Sequence[RawStep], value: JSON, closed: bool) -> bool:
+    """Say whether a later input surely is as it must be. False may also mean that it takes a closer look."""
+    if closed and sent == value:
+        return _same(sent, value)
+    before, now = raw_steps(sent), raw_steps(value)
+    if now is None:
+        return False
+    if before is None:
+        before = [item.step for item in items_of(sent)]
+    count = len(before)
+    if len(now) < count + len(received):
+        return False
+    for old, new in zip(before, now, strict=False):
+        if old is not new and not _same(old, new):
+            return False
+    calls: list[RawStep] = []
+    results: list[RawStep] = []
+    after_call = False
+    at = count
+    for step in received:
+        while at < len(now) and now[at] is not step and not _same(step, now[at]):
+            if not after_call or now[at].get("type") != "function_result":
+                return False
+            results.append(now[at])
+            at += 1
+        if at >= len(now):
+            return False
+        at += 1
+        after_call = step.get("type") == "function_call"
+        if after_call:
+            calls.append(step)
+    for step in now[at:]:
+        kind = step.get("type")
+        if kind == "function_result":
+            results.append(step)
+        elif kind != "user_input":
+            return False
+    return not (closed and at < len(now)) and (not (calls or results) or _paired(calls, results))
+
+
+def _paired(calls: Sequence[RawStep], results: Sequence[RawStep]) -> bool:
+    """Say whether each call surely has one result, by ids that are all there and all different."""
+    ids = {call.get("id") for call in calls}
+    return (
+        len(calls) == len(results) == len(ids)
+        and None not in ids
+        and "" not in ids
+        and ids == {result.get("call_id") for result in results}
+    )

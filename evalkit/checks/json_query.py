@@ -1,0 +1,157 @@
+"""``json``: JMESPath expressions (jmespath.org) over the parsed output, each with what its result must be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+
+from evalkit._lib.json import MISSING, equal, kind
+from evalkit._lib.text import did_you_mean, show
+from evalkit.checks.base import Check, View, complaint
+from evalkit.checks.json_document import read_output
+from evalkit.checks.options import Amount, Regex, number, plain
+from evalkit.checks.showing import against, keep, parting
+from evalkit.transcript import JSON
+from evalkit.verdict import Finding, Where
+
+_SIZED = (str, list, dict)
+
+
+class Wanted(BaseModel):
+    """What one expression's result must be; every rule given must hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    equals: Any = Field(None, description="The JSON value it must equal; null also stands for absent.")
+    matches: Regex | None = Field(None, description="A regular expression to be found in the string.")
+    min: float | None = Field(None, description="Smallest number allowed.")
+    max: float | None = Field(None, description="Largest number allowed.")
+    length: Amount | None = Field(None, description="Characters of a string, items of an array, keys of an object: a number or min/max.")
+
+    @model_validator(mode="after")
+    def _something(self) -> Wanted:
+        if not self.model_fields_set:
+            raise complaint("asks nothing; give a value, or one of equals, matches, min, max, length")
+        return self
+
+    def judge(self, value: JSON) -> Iterator[tuple[str, JSON]]:
+        """Yield ``(what is wrong, what was expected)`` for each rule that does not hold."""
+        if "equals" in self.model_fields_set and not equal(self.equals, value):
+            yield f"must equal {show(self.equals)}, got {show(value)}", self.equals
+        if self.matches is not None and not (isinstance(value, str) and re.search(self.matches, value)):
+            yield f"must match {show(self.matches)}, got {show(value)}", {"matches": self.matches}
+        if self.min is not None or self.max is not None:
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                yield (
+                    f"must be a number, got {kind(value)} {show(value)}",
+                    {word: plain(limit) for word, limit in (("min", self.min), ("max", self.max)) if limit is not None},
+                )
+            elif self.min is not None and value < self.min:
+                yield f"must be at least {number(self.min)}, got {show(value)}", {"min": plain(self.min)}
+            elif self.max is not None and value > self.max:
+                yield f"must be at most {number(self.max)}, got {show(value)}", {"max": plain(self.max)}
+        if self.length is not None:
+            if not isinstance(value, _SIZED):
+                yield f"must have a length, got {kind(value)} {show(value)}", {"length": self.length.to_json()}
+            elif not self.length.hold(len(value)):
+                yield f"must have length {self.length}, got {len(value)}: {show(value)}", {"length": self.length.to_json()}
+
+
+def _rule(value: Any) -> Any:
+    """Let a bare value mean ``equals``; a mapping must speak in rules, so that a misspelt rule is never taken for an expected object."""
+    if not isinstance(value, Mapping):
+        return {"equals": value}
+    for key in value:
+        if key not in Wanted.model_fields:
+            hint = did_you_mean(str(key), Wanted.model_fields)
+            raise complaint(
+                f"unknown rule {key!r}{hint}; valid: {', '.join(Wanted.model_fields)} (to compare with an object write equals: {{…}})", key
+            )
+    return value
+
+
+Rule = Annotated[Wanted, BeforeValidator(_rule, json_schema_input_type=str | float | bool | None | list[Any] | Wanted)]
+
+
+class JsonQuery(Check):
+    """The output is one JSON document, and what each JMESPath expression finds in it is as it must be.
+
+    The empty case: with no expression (bare ``json`` or ``json: {}``) the output only has to be one JSON document. An expression that finds
+    nothing gives null, as JMESPath defines: ``equals: null`` passes then and every other rule fails.
+    """
+
+    name: ClassVar[str] = "json"
+    rest: ClassVar[str | None] = "expressions"
+
+    expressions: dict[str, Rule] = Field(default_factory=dict, description="JMESPath expressions, each with a value or rules.")
+
+    _compiled: list[tuple[str, Any, Wanted]] = PrivateAttr(default_factory=list)
+
+    @field_validator("expressions")
+    @classmethod
+    def _expressions(cls, expressions: dict[str, Wanted]) -> dict[str, Wanted]:
+        for text in expressions:
+            _compile(text)
+        return expressions
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Compile the expressions once."""
+        self._compiled = [(text, _compile(text), wanted) for text, wanted in self.expressions.items()]
+
+    def run(self, view: View) -> Iterator[Finding]:
+        """Yield each rule that does not hold."""
+        turn = view.last
+        value, problem = read_output(turn)
+        if problem is not None:
+            yield problem
+            return
+        where = Where(turn=turn.number if turn is not None else None, part="output", pointer="")
+        for text, compiled, wanted in self._compiled:
+            found, failure = _search(compiled, value)
+            if failure:
+                yield Finding("query_failed", f"{text}: {failure}", where, detail=f"output  {show(keep(value), 300)}")
+                continue
+            for wrong, expected in wanted.judge(found):
+                texts = isinstance(expected, str) and isinstance(found, str)
+                detail = parting(expected, found) if texts else against(expected, keep(found))
+                yield Finding("query_differs", f"{text} {wrong}", where, expected, keep(found), detail=detail)
+
+
+def _compile(text: str) -> Any:
+    import jmespath
+    from jmespath.exceptions import JMESPathError, ParseError
+
+    try:
+        compiled = jmespath.compile(text)
+    except ParseError as error:
+        token = getattr(error, "token_value", None)
+        wrong = f"{show(token)} does not fit at column {error.lex_position + 1}" if token else "it ends too early"
+        raise complaint(f"{show(text)} is no JMESPath expression: {wrong}", text) from None
+    except (JMESPathError, RecursionError) as error:
+        raise complaint(f"{show(text)} is no JMESPath expression: {str(error).splitlines()[0]}", text) from None
+    _check_functions(compiled.parsed, text)
+    return compiled
+
+
+def _check_functions(node: Mapping[str, Any], text: str) -> None:
+    """Refuse a function that does not exist here, where JMESPath itself would only notice on the first answer."""
+    from jmespath.functions import Functions
+
+    known = Functions.FUNCTION_TABLE
+    if node.get("type") == "function_expression" and node["value"] not in known:
+        raise complaint(f"{show(text)} calls {node['value']}(), which JMESPath has not{did_you_mean(node['value'], known)}", text)
+    for child in node.get("children", ()):
+        if isinstance(child, dict):
+            _check_functions(child, text)
+
+
+def _search(compiled: Any, value: JSON) -> tuple[JSON, str]:
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        return compiled.search(value), ""
+    except JMESPathError as error:
+        return MISSING, str(error).splitlines()[0]

@@ -1,0 +1,96 @@
+"""Transcripts from short JSON, for tests and for the examples of docs/checks.
+
+``{"turns": [turn…], "settings": {…}}``, or one turn alone. A turn is ``{"user", "status", "exchanges": [exchange…]}``, or, with one
+exchange, that exchange's keys beside the turn's. An exchange is ``{"input", "request": {more body fields}, "steps", "status", "usage",
+"id", "interaction": {more fields}, "events", "event_ms", "elapsed_ms", "source", "error": {status, code, message}, "method", "path",
+"problems"}``; nothing is required. Texts, statuses and timelines follow as the conversation engine makes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from evalkit.protocol.assemble import assemble
+from evalkit.protocol.reading import output_text, strip_user_input
+from evalkit.transcript import ApiError, Exchange, Request, Response, Step, Transcript, Turn
+
+_TURN = ("user", "outcome", "reason")
+
+
+def transcript(source: Any) -> Transcript:
+    """Build a transcript from its short form."""
+    if isinstance(source, list):
+        source = {"turns": source}
+    elif "turns" not in source:
+        source = {"turns": [source], "settings": source.get("settings", {})}
+    out = Transcript(dict(source.get("settings", {})))
+    number = 0
+    for place, item in enumerate(source["turns"], 1):
+        turn = Turn(place, item.get("user", ""), outcome=item.get("outcome", "held"), reason=item.get("reason"))
+        out.turns.append(turn)
+        exchanges = item.get("exchanges", [item])
+        for short in exchanges:
+            number += 1
+            _add(turn, exchange(short, number, place))
+        last = len(turn.exchanges)
+        answer = [step.raw for step in turn.steps if step.exchange == number] if last else []
+        turn.text = item.get("text", output_text(answer))
+    return out
+
+
+def exchange(short: Mapping[str, Any], number: int, turn: int) -> Exchange:
+    """Build one exchange."""
+    method = short.get("method", "POST")
+    body = {**({"input": short["input"]} if "input" in short else {}), **short.get("request", {})} if method == "POST" else None
+    made = Exchange(number, turn, Request(method, short.get("path", "/v1beta/interactions"), body))
+    events = short.get("events")
+    kind = "text/event-stream" if events is not None else "application/json"
+    error = short.get("error")
+    made.response = Response(
+        error["status"] if error else 200,
+        {"content-type": kind},
+        "",
+        short.get("elapsed_ms"),
+        tuple(short.get("event_ms", ())),
+        short.get("broken"),
+        short.get("source", "replayed"),
+    )
+    if error:
+        made.error = ApiError(error["status"], error["code"], error["message"], error)
+        return made
+    if events is not None:
+        made.events = events
+        result = assemble(events)
+        made.interaction = result.interaction
+        made.problems = [problem.to_json() for problem in result.problems]
+    else:
+        made.interaction = {"status": short.get("status", "completed"), "steps": short.get("steps", [])}
+        made.interaction |= {key: short[key] for key in ("usage", "id") if key in short} | short.get("interaction", {})
+    made.problems += short.get("problems", [])
+    return made
+
+
+def _add(turn: Turn, made: Exchange) -> None:
+    sent = made.request.body.get("input") if isinstance(made.request.body, dict) else None
+    results = [step for step in sent if isinstance(step, dict) and step.get("type") == "function_result"] if isinstance(sent, list) else []
+    for result in results:
+        calls = [
+            place
+            for place, step in enumerate(turn.steps)
+            if step.type == "function_call" and step.raw.get("id") == result.get("call_id") and not any(s.raw is result for s in turn.steps)
+        ]
+        held = any(step.raw == result for step in turn.steps)
+        if not held and turn.exchanges and calls:
+            turn.steps.insert(calls[-1] + 1, Step(result, "client", made.number))
+        elif not held and turn.exchanges:
+            turn.steps.append(Step(result, "client", made.number))
+    turn.exchanges.append(made)
+    turn.error = made.error
+    if made.error:
+        turn.outcome = "api_error"
+    if made.interaction is not None:
+        steps = made.interaction.get("steps") or []
+        fresh = strip_user_input(steps) if made.request.method == "GET" else steps
+        turn.steps += [Step(step, "model", made.number) for step in fresh]
+        turn.status = made.interaction.get("status")

@@ -28,7 +28,7 @@ THRESHOLD = 32 * 1024
 Body = TypeVar("Body", str | bytes, str | bytes | None)
 
 _LONG = re.compile(rf'"([A-Za-z0-9+/]{{{THRESHOLD - 1},}}={{0,2}})"')
-_PLACEHOLDER = re.compile(rf"{PREFIX}(?:!|sha256:([0-9a-f]{{64}})\.([a-z0-9]{{1,8}}))")
+_PLACEHOLDER = re.compile(rf'{PREFIX}(?:!|sha256:([0-9a-f]{{64}})\.([a-z0-9]{{1,8}})(?="))')
 # Signatures of the kinds the API sends and takes: bytes at an offset, and the extension.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "png"),

@@ -98,7 +98,9 @@ def _likeness(was: JSON, now: JSON) -> float:
     same: float = sum(field in was and field in now and equal(was[field], now[field]) for field in fields)
     left, right = was.get("input"), now.get("input")
     if isinstance(left, list) and isinstance(right, list) and (left or right):
-        same += _common(left, right) / max(len(left), len(right))
+        first = _common(left, right)
+        last = _common(left[first:][::-1], right[first:][::-1])
+        same += (first + last) / max(len(left), len(right))
     return same / (len(fields) + 1)
 
 

@@ -63,8 +63,9 @@ class _Reader:
         try:
             document, lines = yaml.load_lines(text, plain)
         except yaml.YamlError as error:
-            cut = "the file was cut off" if error.line > text.rstrip("\n").count("\n") else "not YAML"
-            self._refuse(error.line, f"{cut}: {error.message}")
+            last = text.rstrip("\n").count("\n") + 1
+            cut = "the file was cut off" if error.line >= last else "not readable"
+            self._refuse(min(error.line, last), f"{cut}: {error.message}")
         if isinstance(document, list):
             self._refuse(1, "a list: vcrpy wrote that before version 1 of the format")
         if not isinstance(document, dict):

@@ -32,7 +32,7 @@ KEY_PARAMETERS = frozenset(
 
 _PARAMETER = re.compile(r"([?&])([^=&#]+)=([^&#]*)")
 _USER = re.compile(r"(?<=://)[^/?#@]*@")
-_ESCAPE = re.compile(r"\\+u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|%(?:25)*([0-9a-fA-F]{2})|\\+(?=[/\"\\])")
+_ESCAPE = re.compile(r"\\+u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|%(?:25)*([0-9a-fA-F]{2})")
 _STRING_FIELD = re.compile(r'"([A-Za-z_]\w*)"\s*:\s*"((?:[^"\\]|\\.)*)"')
 
 
@@ -62,9 +62,9 @@ class Redactor:
             return text, 0
         needles, patterns = self._rules()
         count = 0
-        unescaped = _unescaped(text)
+        views = _views(text)
         for needle, spelled, token in needles:
-            if needle in text or needle in unescaped:
+            if _stands_in(needle, views):
                 text, found = spelled.subn(token, text)
                 count += found
         for pattern in patterns:
@@ -122,9 +122,8 @@ class Redactor:
         """Raise SecretLeak if a known secret stands in what is about to be written to ``where``."""
         if not self._secrets:
             return
-        text = to_text(content)
-        unescaped = _unescaped(text)
-        if any(needle in text or needle in unescaped for needle, _, _ in self._rules()[0]):
+        views = _views(to_text(content))
+        if any(_stands_in(needle, views) for needle, _, _ in self._rules()[0]):
             raise SecretLeak(f"{where}: a known secret (the API key) would have been written; nothing was written")
 
     def _rules(self) -> tuple[list[tuple[str, re.Pattern[str], str]], list[re.Pattern[str]]]:
@@ -191,10 +190,16 @@ def _base64_of(secret: str) -> list[str]:
     return found
 
 
-def _unescaped(text: str) -> str:
+def _views(text: str) -> tuple[str, ...]:
+    # Backslashes are left out: how many of them escape something depends on how deep a text is quoted.
     if "\\" not in text and "%" not in text:
-        return text
-    return _ESCAPE.sub(lambda found: chr(int(found[1] or found[2] or found[3], 16)) if found.lastindex else "", text)
+        return (text,)
+    return text.replace("\\", ""), _ESCAPE.sub(lambda found: chr(int(found[1] or found[2] or found[3], 16)), text).replace("\\", "")
+
+
+def _stands_in(needle: str, views: tuple[str, ...]) -> bool:
+    plain = needle.replace("\\", "")
+    return any(plain in view for view in views)
 
 
 def _without_one(body: str, secret: str) -> str | None:

@@ -121,7 +121,7 @@ class Recorder:
             old = load(path, self._media_folder)
             entries = self._entries(old)
         except BaseException:
-            self._release(keep=True)
+            self._release(keep=bool(self._journal.content.entries))
             raise
         self.decision: Decision = DECISIONS[mode, old is not None, bool(entries)]
         self.old = old

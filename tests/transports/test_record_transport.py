@@ -1,0 +1,307 @@
+"""Recording over real HTTP: modes, what is kept, what goes on after a failure or a kill, and that nothing mixes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalkit.cassette import store
+from evalkit.cassette.journal import path_of, peek
+from evalkit.errors import CassetteError, CassetteMiss, ConnectFailed, SecretLeak, UsageError
+from evalkit.transcript import Request
+from evalkit.transports import LiveTransport, Transport, open_transport
+from tests.cassette.samples import PATH, conversation
+from tests.transports.loopback import Reply, Service, reply, stream
+from tests.transports.test_replay_transport import put, replaying
+
+KEY = "planted-secret-key"
+
+
+def opened(service: Service, path: Path, mode: str = "once", *, key: str = KEY, **options: Any) -> Transport:
+    given: dict[str, Any] = {"metadata": {"model": "m"}, "hint": "pytest x --evalkit-record all", "label": "weather::london", **options}
+    return open_transport(
+        mode=mode, path=path, live=lambda: LiveTransport(service.base_url, key, retries=0), **given  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def ask(number: int, **fields: Any) -> Request:
+    return Request("POST", PATH, {"model": "m", "input": f"question {number}", **fields})
+
+
+def hold(transport: Transport, *requests: Request, held: bool | None = True) -> list[Any]:
+    try:
+        answers = [transport.send(request) for request in requests]
+        if held is not None:
+            transport.finish(held)
+    finally:
+        transport.close()
+    return answers
+
+
+def test_recorded_once_then_replayed(service: Service, cassette: Path) -> None:
+    first = hold(opened(service, cassette), ask(1), ask(2))
+    assert [answer.source for answer in first] == ["recorded", "recorded"]
+    again = hold(opened(service, cassette), ask(1), ask(2))
+    assert [answer.source for answer in again] == ["replayed", "replayed"]
+    assert [answer.json() for answer in again] == [answer.json() for answer in first]
+    assert [answer.elapsed_ms for answer in again] == [answer.elapsed_ms for answer in first]
+    assert len(service.requests) == 2
+    with pytest.raises(CassetteMiss):
+        hold(opened(service, cassette), ask(3))
+
+
+def test_a_cassette_says_where_it_comes_from(service: Service, cassette: Path) -> None:
+    hold(opened(service, cassette), ask(1))
+    text = cassette.read_text()
+    assert f"    uri: {service.base_url}/v1beta/interactions\n" in text
+    assert '  model: "m"\n' in text
+    assert "  redactions: 0\n" in text
+    assert "    headers:\n      content-type: [application/json]\n  response:" in text
+    assert "user-agent" not in text
+
+
+def test_new_episodes(service: Service, cassette: Path) -> None:
+    hold(opened(service, cassette), ask(1))
+    answers = hold(opened(service, cassette, "new_episodes"), ask(1), ask(2))
+    assert [answer.source for answer in answers] == ["replayed", "recorded"]
+    assert [answer.source for answer in hold(replaying(cassette), ask(1), ask(2))] == ["replayed", "replayed"]
+
+
+def test_new_episodes_tells_what_was_left_unplayed(service: Service, cassette: Path) -> None:
+    hold(opened(service, cassette), ask(1), ask(2))
+    transport = opened(service, cassette, "new_episodes")
+    hold(transport, ask(2), ask(3))
+    assert transport.unplayed == ["recording 1: POST /v1beta/interactions"]
+
+
+def test_all_records_anew_and_swaps_at_the_end(service: Service, cassette: Path) -> None:
+    hold(opened(service, cassette), ask(1), ask(2))
+    old = cassette.read_bytes()
+    service.answer = lambda seen: reply({"id": "new"})
+    hold(opened(service, cassette, "all"), ask(1), held=False)
+    assert cassette.read_bytes() == old
+    transport = opened(service, cassette, "all")
+    assert [answer.json() for answer in hold(transport, ask(1))] == [{"id": "new"}]
+    assert transport.unplayed == []
+    assert [answer.json() for answer in hold(replaying(cassette), ask(1))] == [{"id": "new"}]
+
+
+@pytest.mark.parametrize("mode", ["once", "new_episodes", "all"])
+def test_a_run_that_broke_off_goes_on(service: Service, cassette: Path, mode: str) -> None:
+    hold(opened(service, cassette, mode), ask(1), ask(2), held=None)
+    with pytest.raises(CassetteMiss, match="an interrupted recording is beside it, with 2 finished exchanges"):
+        hold(replaying(cassette), ask(1))
+    answers = hold(opened(service, cassette, mode), ask(1), ask(2), ask(3))
+    assert [answer.source for answer in answers] == ["replayed", "replayed", "recorded"]
+    assert len(service.requests) == 3
+    assert [answer.source for answer in hold(replaying(cassette), ask(1), ask(2), ask(3))] == ["replayed"] * 3
+
+
+def test_http_errors_are_recorded_as_what_happened(service: Service, cassette: Path) -> None:
+    service.script += [reply({"error": {"code": "invalid_request"}}, 400), Reply([b"<html>"], 502, {"content-type": "text/html"}), reply({}, 429, retry_after="70")]
+    recorded = hold(opened(service, cassette), ask(1), ask(2), ask(3))
+    replayed = hold(replaying(cassette), ask(1), ask(2), ask(3))
+    assert [answer.status for answer in replayed] == [400, 502, 429]
+    assert [answer.json() if answer.status != 502 else answer.text for answer in replayed] == [
+        answer.json() if answer.status != 502 else answer.text for answer in recorded
+    ]
+    assert replayed[2].headers["retry-after"] == "70"
+
+
+def test_only_the_last_of_several_attempts_is_recorded(service: Service, cassette: Path) -> None:
+    service.script += [reply({}, 503), reply({}, 503), reply({"id": "v1_a"})]
+    live = lambda: LiveTransport(service.base_url, KEY, sleep=lambda seconds: None)  # noqa: E731
+    hold(open_transport(mode="once", path=cassette, live=live, metadata={}, hint="", label="x"), ask(1))
+    loaded = store.load(cassette)
+    assert loaded is not None
+    assert [item.status for item in loaded.recordings] == [200]
+
+
+def test_no_answer_is_no_recording(service: Service, cassette: Path) -> None:
+    transport = open_transport(
+        mode="once", path=cassette, live=lambda: LiveTransport("http://127.0.0.1:9", KEY, retries=0), metadata={}, hint="", label="x",
+    )  # fmt: skip
+    with pytest.raises(ConnectFailed):
+        hold(transport, ask(1))
+    assert list(cassette.parent.iterdir()) == []
+
+
+def test_a_stream_is_teed_and_a_broken_one_recorded_as_broken(service: Service, cassette: Path) -> None:
+    events = [{"event_type": "step.delta", "text": f"é{number}"} for number in range(3)]
+    service.script += [stream(*events), Reply(stream(*events).chunks[:2], headers={"content-type": "text/event-stream"}, cut=True)]
+    seen: list[str] = []
+    live = lambda: LiveTransport(service.base_url, KEY, on_event=seen.append)  # noqa: E731
+    recorded = hold(open_transport(mode="once", path=cassette, live=live, metadata={}, hint="", label="x"), ask(1, stream=True), ask(2, stream=True))
+    assert [json.loads(data)["text"] for data in seen] == ["é0", "é1", "é2", "é0", "é1"]
+    replayed = hold(replaying(cassette), ask(1, stream=True), ask(2, stream=True))
+    assert [(answer.text, answer.event_ms, answer.broken) for answer in replayed] == [(answer.text, answer.event_ms, answer.broken) for answer in recorded]
+    assert replayed[0].broken is None
+    assert replayed[1].broken is not None
+    assert '        data: {"event_type": "step.delta", "text": "\\u00e90"}\n\n        event: step.delta\n' in cassette.read_text()
+
+
+def test_an_endpoint_is_needed_only_to_record(service: Service, cassette: Path) -> None:
+    with pytest.raises(UsageError, match="record mode 'once' needs an endpoint"):
+        open_transport(mode="once", path=cassette, live=None, metadata={}, hint="", label="x")
+    put(cassette, *conversation())
+    open_transport(mode="once", path=cassette, live=None, metadata={}, hint="", label="x").close()
+
+
+def test_a_missing_key_is_told_before_anything_is_written(cassette: Path) -> None:
+    def live() -> LiveTransport:
+        raise UsageError("no key")
+
+    with pytest.raises(UsageError, match="no key"):
+        hold(open_transport(mode="once", path=cassette, live=live, metadata={}, hint="", label="x"), ask(1))
+    assert list(cassette.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["none", "once", "new_episodes", "all"])
+def test_an_unreadable_cassette_is_an_error_in_every_mode(service: Service, cassette: Path, mode: str) -> None:
+    cassette.parent.mkdir(parents=True)
+    cassette.write_text("version: 1\ninteractions: {")
+    with pytest.raises(CassetteError, match=r"london\.yaml:2 the file was cut off"):
+        opened(service, cassette, mode)
+    assert cassette.read_text() == "version: 1\ninteractions: {"
+    assert service.requests == []
+
+
+def test_conversations_recorded_at_once_do_not_mix(service: Service, tmp_path: Path) -> None:
+    gate = threading.Barrier(15)
+
+    def record(scenario: int) -> list[Any]:
+        transport = opened(service, tmp_path / "cassettes" / "s" / f"{scenario}.yaml")
+        gate.wait(20)
+        return hold(transport, *(ask(number, scenario=scenario) for number in range(4)))
+
+    with ThreadPoolExecutor(15) as pool:
+        recorded = list(pool.map(record, range(15)))
+    for scenario in range(15):
+        transport = replaying(tmp_path / "cassettes" / "s" / f"{scenario}.yaml")
+        answers = hold(transport, *(ask(number, scenario=scenario) for number in range(4)))
+        assert [answer.json()["asked"]["scenario"] for answer in answers] == [scenario] * 4
+        assert [answer.json() for answer in answers] == [answer.json() for answer in recorded[scenario]]
+        assert transport.unplayed == []
+
+
+# --- killed ---
+
+RECORDING = """
+import sys
+from pathlib import Path
+from evalkit.transcript import Request
+from evalkit.transports import LiveTransport, open_transport
+
+transport = open_transport(
+    mode=sys.argv[3], path=Path(sys.argv[2]), live=lambda: LiveTransport(sys.argv[1], "planted-secret-key"), metadata={}, hint="", label="x"
+)
+for number in range(1, 6):
+    transport.send(Request("POST", "/v1beta/interactions", {"model": "m", "input": f"question {number}"}))
+transport.finish(True)
+transport.close()
+"""
+
+
+def recording_process(service: Service, cassette: Path, mode: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", RECORDING, service.base_url, str(cassette), mode], stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("mode", ["once", "all"])
+def test_killed_while_recording(service: Service, cassette: Path, mode: str) -> None:
+    never, asked = threading.Event(), threading.Event()
+
+    def answer(seen: Any) -> Reply:
+        if seen.json["input"] == "question 4" and not never.is_set():
+            asked.set()
+            return Reply(gate=never)
+        return reply({"id": seen.json["input"]})
+
+    service.answer = answer
+    process = recording_process(service, cassette, mode)
+    try:
+        assert asked.wait(20)
+        # While it is recording, nobody else may.
+        with pytest.raises(UsageError, match=rf"london\.yaml\.journal: process {process.pid} is recording this cassette now"):
+            opened(service, cassette, mode)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        never.set()
+    journal = path_of(cassette)
+    assert [json.loads(entry.recording.request_body or "")["input"] for entry in peek(journal).entries] == [f"question {n}" for n in (1, 2, 3)]
+    assert not cassette.exists()
+    before = len(service.requests)
+    second = recording_process(service, cassette, mode)
+    assert second.communicate(timeout=30)[1] == ""
+    assert second.returncode == 0
+    assert [seen.json["input"] for seen in service.requests[before:]] == ["question 4", "question 5"]
+    assert sorted(path.name for path in cassette.parent.iterdir()) == ["london.yaml"]
+    assert [answer.json()["id"] for answer in hold(replaying(cassette), *map(ask, range(1, 6)))] == [f"question {n}" for n in range(1, 6)]
+    import vcr
+    from vcr.cassette import Cassette
+
+    assert len(Cassette.load(path=str(cassette), record_mode=vcr.mode.NONE).data) == 5
+
+
+# --- secrets ---
+
+
+def files_with(folder: Path, *needles: bytes) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file() and any(needle in path.read_bytes() for needle in needles)]
+
+
+def test_a_planted_secret_is_in_no_file(service: Service, cassette: Path) -> None:
+    deltas = [{"event_type": "step.delta", "delta": {"text": text}} for text in ("key: " + KEY[:5], KEY[5:11], KEY[11:], f" {KEY}")]
+    plain = {"echo": KEY, "escaped": "".join(f"\\u{ord(char):04x}" for char in KEY), "base64": base64.b64encode(f"a{KEY}".encode()).decode()}
+    service.script += [
+        reply(plain, x_key=KEY, set_cookie=f"key={KEY}"),
+        stream(*deltas),
+        reply({"error": {"code": 400, "message": f"API key {KEY} is not valid"}}, 400),
+        Reply([b"\xff" + KEY.encode()], headers={"content-type": "application/octet-stream"}),
+        reply({"data": base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(40_000) + KEY.encode()).decode()}),
+    ]
+    transport = opened(service, cassette, secrets=[KEY])
+    requests = [
+        Request("POST", f"{PATH}/{KEY}", {"input": f"my key is {KEY}"}, (("key", KEY), ("q", KEY))),
+        *(ask(number, stream=True) for number in range(2, 6)),
+    ]
+    answers = [transport.send(request) for request in requests]
+    needles = [KEY.encode(), base64.b64encode(KEY.encode())[:20], base64.b64encode(b"a" + KEY.encode())[2:20]]
+    assert files_with(cassette.parent.parent, *needles) == []  # in the journal
+    transport.finish(True)
+    transport.close()
+    assert files_with(cassette.parent.parent, *needles) == []
+    assert answers[0].json()["echo"] == KEY  # the conversation itself saw what was sent
+    assert all(seen.headers["x-goog-api-key"] == KEY for seen in service.requests)
+    again = hold(replaying(cassette, secrets=[KEY]), *requests)
+    assert [answer.status for answer in again] == [200, 200, 400, 200, 200]
+    assert KEY not in "".join(answer.text for answer in again)
+    texts = [json.loads(line[6:])["delta"]["text"] for line in again[1].text.splitlines() if line.startswith('data: {')]
+    assert "".join(texts) == "key: REDACTED REDACTED"
+    loaded = store.load(cassette)
+    assert loaded is not None
+    assert loaded.metadata["redactions"] >= 10
+
+
+def test_the_key_of_the_endpoint_is_redacted_even_if_nobody_named_it(service: Service, cassette: Path) -> None:
+    service.script.append(reply({"echo": KEY}))
+    hold(opened(service, cassette), ask(1))
+    assert files_with(cassette.parent, KEY.encode()) == []
+
+
+def test_a_secret_in_the_metadata_stops_everything(service: Service, cassette: Path) -> None:
+    transport = opened(service, cassette, metadata={"endpoint": f"http://h/?key={KEY}"})
+    with pytest.raises(SecretLeak, match="a known secret"):
+        hold(transport, ask(1))
+    assert not cassette.exists()
+    assert files_with(cassette.parent, KEY.encode()) == []

@@ -33,10 +33,16 @@ class Client:
         return self("GET", f"/v1beta/interactions/{id_}", **query)
 
 
+@pytest.fixture(scope="session")
+def shipped() -> Script:
+    """The script that ships; a script is a value, so one will do for all."""
+    return load_script()
+
+
 @pytest.fixture
-def client() -> Client:
+def client(shipped: Script) -> Client:
     """A client of a fresh service with the script that ships."""
-    return Client(load_script())
+    return Client(shipped)
 
 
 @pytest.fixture

@@ -1,0 +1,112 @@
+"""Streams of the service: the same answer as events, resumed, broken off, failing in the middle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from evalkit.protocol.assemble import assemble
+from evalkit.protocol.reading import output_text, strip_user_input
+from evalkit.protocol.sse import read_events
+
+WEATHER = {
+    "type": "function",
+    "name": "get_current_temperature",
+    "parameters": {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]},
+}
+BACKGROUND = "Write a detailed analysis of the impact of artificial intelligence on modern healthcare."
+
+
+def message(body: Any) -> str:
+    return str(body["error"]["message"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "fields"),
+    [
+        ("Explain how AI works", {}),
+        ("Who won the euro 2024?", {"tools": [{"type": "google_search"}]}),
+        ("Who wrote Faust?", {"tools": [{"type": "google_search"}]}),
+        ("What are the temperatures in London and Paris?", {"tools": [WEATHER]}),
+        ("A skyline at sunset", {"model": "gemini-3.1-flash-image"}),
+        ("first 20 Fibonacci numbers fibonacci.txt", {"agent": "antigravity-preview-05-2026"}),
+        (BACKGROUND, {"background": True}),
+    ],
+)
+def test_a_stream_says_what_a_get_shows(client: Any, asked: str, fields: dict[str, Any]) -> None:
+    events = read_events("".join(client.create(asked, stream=True, **fields)))
+    made = assemble(events.events)
+    assert (events.done, events.garbage, made.problems, made.complete) == (True, [], [], True)
+    assert made.interaction is not None
+    assert all("event_type" in event and "event_id" in event for event in events.events)
+    assert "steps" not in events.events[-1]["interaction"]
+    shown = client.get(made.interaction["id"])
+    assert strip_user_input(shown["steps"]) == made.interaction["steps"]
+    assert {name: value for name, value in shown.items() if name != "steps"} == {
+        name: value for name, value in made.interaction.items() if name != "steps"
+    }
+
+
+def test_a_stream_that_is_not_stored_has_the_empty_id_and_the_plain_steps(client: Any) -> None:
+    plain = client.create("Explain how AI works", store=False)
+    events = read_events("".join(client.create("Explain how AI works", store=False, stream=True))).events
+    made = assemble(events)
+    assert made.interaction is not None
+    assert made.interaction["steps"] == plain["steps"]
+    assert {event["interaction"]["id"] for event in events if "interaction" in event} == {""}
+
+
+def test_frames_are_those_of_the_protocol(client: Any) -> None:
+    frames = client.create("Explain how AI works", stream=True)
+    assert frames[0].startswith("event: interaction.created\ndata: {")
+    assert frames[1].startswith("event: interaction.status_update\ndata: {")
+    assert frames[-2].startswith("event: interaction.completed\ndata: {")
+    assert frames[-1] == "event: done\ndata: [DONE]\n\n"
+    assert all(frame.endswith("\n\n") and frame.count("\n") == 3 for frame in frames)
+
+
+def test_alt_sse_asks_for_a_stream_too(client: Any) -> None:
+    frames = client("POST", "/v1beta/interactions", {"model": "gemini-3.5-flash", "input": "Hi"}, alt="sse")
+    assert frames[-1] == "event: done\ndata: [DONE]\n\n"
+
+
+def test_a_stream_goes_on_behind_the_last_event_seen(client: Any) -> None:
+    whole = client.create("Explain how AI works", stream=True)
+    id_ = json.loads(whole[0].split("data: ")[1])["interaction"]["id"]
+    assert client.get(id_, stream="true") == whole
+    assert client.get(id_, stream="true", last_event_id="3") == whole[3:]
+    body = client.get(id_, stream="true", last_event_id="nope")
+    assert (client.last.status, message(body)) == (400, "'last_event_id': there is no event 'nope' in this stream.")
+
+
+def test_streaming_a_running_interaction_waits_for_its_end(client: Any) -> None:
+    started = client.create(BACKGROUND, background=True)
+    assert '"status":"completed"' in client.get(started["id"], stream="true")[-2]
+    assert client.get(started["id"])["status"] == "completed"
+
+
+def test_a_stream_may_break_off(scripted: Callable[[str], Any]) -> None:
+    client = scripted("  - {reply: a b c, cut_after: 6}\n")
+    events = read_events("".join(client.create("x", stream=True)))
+    assert len(events.events) == 6
+    assert not events.done
+    assert output_text(client.create("x")["steps"]) == "a b c"
+
+
+def test_an_error_may_come_in_mid_stream(client: Any) -> None:
+    events = read_events("".join(client.create("Answer with error 504", stream=True))).events
+    assert events[-1] == {"event_type": "error", "error": {"code": "gateway_timeout", "message": "The request took too long."}}
+    assert len(events) == 7
+    assert client.create("Answer with error 504")["error"]["code"] == "gateway_timeout"
+    assert client.last.status == 504
+
+
+def test_delays_are_told_not_slept(scripted: Callable[[str], Any]) -> None:
+    client = scripted("  - {when: {stream: true}, reply: a, delay: 60, event_delay: 30}\n  - {error: 503, delay: 90}\n")
+    client.create("x", stream=True)
+    assert (client.last.delay, client.last.event_delay) == (60, 30)
+    client.create("x")
+    assert (client.last.status, client.last.delay) == (503, 90)

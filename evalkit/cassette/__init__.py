@@ -2,6 +2,6 @@
 
 from evalkit.cassette.format import Cassette, Recording, parse, render
 from evalkit.cassette.modes import RECORD_MODES, RecordMode
-from evalkit.cassette.serializer import vcr_serializer
+from evalkit.cassette.serializer import for_pytest_recording, vcr_serializer
 
-__all__ = ["RECORD_MODES", "Cassette", "RecordMode", "Recording", "parse", "render", "vcr_serializer"]
+__all__ = ["RECORD_MODES", "Cassette", "RecordMode", "Recording", "for_pytest_recording", "parse", "render", "vcr_serializer"]

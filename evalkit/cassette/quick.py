@@ -27,7 +27,7 @@ _START = re.compile(rf"(?:metadata:\n((?:  [a-z_]+: (?:{_QUOTED}|0|[1-9][0-9]{{0
 _METADATA = re.compile(r'  ([a-z_]+): (?:"(.*)"|([0-9]+))\n')
 _REQUEST = re.compile(
     r"- request:\n    method: (GET|POST|DELETE|PATCH|PUT|HEAD)\n    uri: ([a-z]+://[A-Za-z0-9._~/?=&%+@:-]*[A-Za-z0-9_~/=-])\n"
-    r"    body: (?:null|\|([+-]?))\n"
+    r'    body: (?:(null|"")|\|([+-]?))\n'
 )
 _RESPONSE = re.compile(
     rf"    {_HEADERS}  response:\n    status: \{{code: ([1-9][0-9][0-9]), message: ([A-Z][A-Za-z]*(?: [A-Za-z]+)*)\}}\n    {_HEADERS}"
@@ -78,9 +78,9 @@ def _recording(text: str, position: int) -> tuple[Recording, int] | None:
     request = _REQUEST.match(text, position)
     if request is None:
         return None
-    method, uri, chomp = request.groups()
+    method, uri, none, chomp = request.groups()
     position = request.end()
-    request_body = None
+    request_body = "" if none == '""' else None
     if chomp is not None:
         end = text.find("\n    headers:", position) + 1
         request_body = _block(text, position, end, "\n      ", chomp)

@@ -48,7 +48,7 @@ interactions:
 - request:
     method: GET
     uri: https://generativelanguage.googleapis.com/v1beta/interactions/v1_a?stream=false
-    body: null
+    body: ""
     headers: {}
   response:
     status: {code: 404, message: Not Found}
@@ -71,7 +71,7 @@ def sample() -> Cassette:
         None, path="/v1beta/interactions/v1_a?stream=false", method="GET", status=404, reason="Not Found", elapsed_ms=3.0,
         response_headers={"retry-after": ["5"]}, broken="the connection broke off",
     )  # fmt: skip
-    gone.body = ""
+    gone.request_body = gone.body = ""
     return Cassette([streamed, gone], {"evalkit": "0.1.0", "redactions": 2})
 
 
@@ -146,8 +146,8 @@ def test_a_file_cut_anywhere_is_refused_and_never_read_in_part() -> None:
         ("  response:\n    status: {code: 404, message: Not Found}\n", "  answer:\n    status: {}\n", 28, "recording 2: no 'response:'"),
         ("elapsed_ms: 812.4", "elapsed_ms: long", 27, "recording 1, response evalkit: not a number of milliseconds"),
         ("event_ms: [390, 401.75]", "event_ms: 1", 27, "'event_ms:' is not a list"),
-        ("    body: null\n", "    body: [1]\n", 31, "recording 2, request: the body is neither a text nor !!binary"),
-        ("    body: null\n", "    body: 12\n", 31, "the body is a number; quote it"),
+        ('    body: ""\n', "    body: [1]\n", 31, "recording 2, request: the body is neither a text nor !!binary"),
+        ('    body: ""\n', "    body: 12\n", 31, "the body is a number; quote it"),
         ("  evalkit: \"0.1.0\"\n", "  evalkit: \"0.1.0\n", 10, "not readable"),
         ("    headers: {}\n", "\theaders: {}\n", 32, "not readable"),
         ("    headers: {}\n", "    headers: {}\n    headers: {}\n", 33, "duplicate key 'headers'"),

@@ -1,0 +1,44 @@
+"""What every part of the reader shares while one suite file is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from evalkit._lib.yaml import Lines
+from evalkit.suite.cases import DataRow
+from evalkit.suite.plan import Axis
+from evalkit.suite.prepared import Expectation, Workshop
+from evalkit.suite.problems import Problems
+from evalkit.suite.salvage import Broken
+from evalkit.suite.tools import Tool
+
+JSON = Any
+
+
+@dataclass(slots=True)
+class Reading:
+    """One suite file being read.
+
+    ``raw`` is the document as loaded, ``broken`` what the models refused of it, ``checks`` the names there are. The rest are caches.
+    """
+
+    raw: Mapping[str, JSON]
+    lines: Lines
+    problems: Problems
+    broken: Broken
+    workshop: Workshop
+    checks: Mapping[str, None]
+    vars: Mapping[str, JSON] = field(default_factory=dict)
+    tools: Mapping[str, Tool] = field(default_factory=dict)
+    case_files: dict[str, list[DataRow]] = field(default_factory=dict)
+    built: dict[tuple[str, str | None], object] = field(default_factory=dict)
+    default_axes: tuple[Axis, ...] | None = None
+    verified: set[str] = field(default_factory=set)
+    default_expect: Sequence[Expectation] | None = None
+
+    def line(self, items: JSON, index: int, otherwise: int = 1) -> int:
+        """Return the line on which an entry of one of the document's own lists starts."""
+        lines = self.lines.of(items) if type(items) is list else []
+        return lines[index] if index < len(lines) else otherwise

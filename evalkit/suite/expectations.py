@@ -1,0 +1,97 @@
+"""``expect`` lists: every entry read, verified and built, for every row of its scenario.
+
+An entry is built at once where no template is in its argument, for each row where only variables are, and in mid-conversation where it
+speaks of earlier turns. Files that an argument names are looked for as soon as the argument is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from evalkit.suite.catalog import Path
+from evalkit.suite.context import Reading
+from evalkit.suite.entries import BadEntry, Entry, build, read_entry
+from evalkit.suite.files import FileFault
+from evalkit.suite.prepared import Expectation
+from evalkit.suite.templates import TemplateFault, render
+from evalkit.suite.verify import Moment, Rows, in_case, verify
+
+JSON = Any
+
+
+def read_expectations(
+    reading: Reading, items: Sequence[JSON], written: JSON, path: Path, rows: Rows, moment: Moment
+) -> Sequence[Sequence[Expectation]]:
+    """Return the expectations of a list, one list for each row; the very same list for all where nothing depends on the row.
+
+    ``written`` is the list as it stands in the document, which knows its lines. Problems are noted in ``reading``.
+    """
+    lines = reading.lines.of(written) or [1] * len(items)
+    checks, workshop = reading.checks, reading.workshop
+    made: list[list[Expectation] | Expectation] = []
+    varied = False
+    for index, item in enumerate(items):
+        try:
+            entry = read_entry(item, checks)
+            if not entry.templated:
+                made.append(
+                    Expectation(entry, lines[index], entry.argument, (), workshop, _build(reading, entry, entry.argument, path, index))
+                )
+                continue
+        except BadEntry as bad:
+            _note(reading, bad, (*path, index))
+            continue
+        varied = True
+        made.append(_varied(reading, entry, lines[index], (*path, index), rows, moment))
+    if not varied:
+        return [made] * len(rows.rows)  # type: ignore[list-item]
+    return [[one[row] if isinstance(one, list) else one for one in made if one != []] for row in range(len(rows.rows))]
+
+
+def _varied(reading: Reading, entry: Entry, line: int, path: Path, rows: Rows, moment: Moment) -> list[Expectation]:
+    """Return the expectation of an entry with templates for each row: built where all is known, else to be built when it is needed."""
+    if verify(reading, entry.argument, (*path, *entry.inside), rows, moment):
+        return _for_each_row(reading, entry, line, path, rows)
+    return [Expectation(entry, line, entry.argument, path, reading.workshop, None, variables) for variables in rows.variables]
+
+
+def _for_each_row(reading: Reading, entry: Entry, line: int, path: Path, rows: Rows) -> list[Expectation]:
+    made = []
+    for row, variables in zip(rows.rows, rows.variables, strict=True):
+        try:
+            argument = render(entry.argument, variables)
+            made.append(Expectation(entry, line, argument, path, reading.workshop, _build(reading, entry, argument, path[:-1], path[-1])))
+        except TemplateFault as fault:
+            reading.problems.add((*path, *entry.inside), f"template: {fault.message}{in_case(row)}")
+            return []
+        except BadEntry as bad:
+            _note(reading, bad, path, in_case(row))
+            return []
+    return made
+
+
+def _build(reading: Reading, entry: Entry, argument: JSON, path: Path, index: str | int) -> object:
+    """Build a check; one that many entries spell alike (``status: completed``) is built once, as checks keep nothing between calls."""
+    key = None
+    if argument is None or type(argument) is str:
+        key = (entry.name, argument)
+        held = reading.built.get(key)
+        if held is not None:
+            return held
+    workshop = reading.workshop
+    built = build(entry, argument, workshop.checks)
+    if key is not None:
+        reading.built[key] = built
+    if not entry.bare:
+        for inside, name in workshop.checks.files(entry.name, argument):
+            try:
+                workshop.files.find(name)
+            except FileFault as fault:
+                reading.problems.add((*path, index, *entry.inside, *inside), str(fault))
+    return built
+
+
+def _note(reading: Reading, bad: BadEntry, path: Path, case: str = "") -> None:
+    for fault in bad.faults:
+        reading.problems.add((*path, *fault.path), f"{fault.message}{case}", on=fault.on, hints=fault.hints)

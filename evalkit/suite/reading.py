@@ -1,0 +1,281 @@
+"""Reading one scenario: defaults merged, rules applied, rows read, every template, attachment, tool and expectation verified.
+
+What it returns is used only when the whole file had no problem, so it makes the best of what there is and never stops at the first
+mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from evalkit.suite.attachments import KINDS
+from evalkit.suite.cases import CaseFault, DataRow, Row, read_rows, row_label
+from evalkit.suite.catalog import Path
+from evalkit.suite.context import Reading
+from evalkit.suite.expectations import read_expectations
+from evalkit.suite.files import FileFault
+from evalkit.suite.models import ScenarioEntry, ScenarioKeys, TurnEntry
+from evalkit.suite.names import AXES, cassette_path, variant_name
+from evalkit.suite.plan import Axis, Scenario, Turn
+from evalkit.suite.prepared import Expectation
+from evalkit.suite.rules import Origin, conflicts, merge, missing, unknown_tools
+from evalkit.suite.templates import TemplateFault, find_templates, holds_template, render
+from evalkit.suite.tools import Tool
+from evalkit.suite.variants import combinations
+from evalkit.suite.verify import Moment, Rows, in_case, verify
+
+JSON = Any
+_FIELDS = (
+    "agent_config", "environment", "system_instruction", "tools", "generation_config", "response_format", "response_modalities",
+    "response_mime_type", "labels", "safety_settings", "cached_content", "webhook_config",
+)  # fmt: skip
+_DEFAULTS: dict[str, JSON] = {"history": "stateful", "stream": False, "background": False}
+_ONCE: tuple[tuple[Row, Mapping[str, JSON]], ...] = ((Row(0, "", {}), {}),)
+_LATER = frozenset(("previous", "turns"))
+_OLD_BOOLEANS = frozenset(word for one in ("yes", "no", "on", "off", "y", "n") for word in (one, one.capitalize(), one.upper()))
+
+
+def read_scenario(reading: Reading, index: int, own: ScenarioEntry, defaults: ScenarioKeys) -> Scenario:
+    """Return one scenario with the defaults merged in; problems are noted in ``reading``."""
+    base: Path = ("scenarios", index)
+    written = reading.raw["scenarios"][index]
+    keys = merge(defaults, cast("dict[str, JSON]", own))
+
+    def origin(key: str) -> Path:
+        return (*base, key) if key in own or key not in defaults else ("defaults", key)
+
+    for wrong in (*conflicts(keys, origin, base), *_missing(reading, keys, origin, base)):
+        reading.problems.add(wrong.path, wrong.message, on=wrong.on, hints=wrong.hints)
+    rows = _rows(reading, keys, origin)
+    axes = _axes(reading, own, keys)
+    tools, declared, told = _tools(reading, keys, origin, rows)
+    fields = {key: keys[key] for key in _FIELDS if key in keys}
+    templated = told
+    for key, value in (*fields.items(), ("request", keys.get("request")), ("title", keys.get("title"))):
+        if key != "tools" and holds_template(value):
+            verify(reading, value, origin(key), rows)
+            templated = True
+    if tools or "tools" in fields:
+        fields["tools"] = declared
+    turns = [_turn(reading, number, turn, keys, written, origin, rows) for number, turn in enumerate(keys.get("turns", ()), start=1)]
+    _collisions(reading, own["id"], axes, rows, base)
+    return Scenario(
+        id=own["id"],
+        title=keys.get("title", ""),
+        description=keys.get("description", ""),
+        tags=tuple(dict.fromkeys([*defaults.get("tags", ()), *own.get("tags", ())])),
+        line=reading.line(reading.raw["scenarios"], index),
+        path=base,
+        axes=axes,
+        rows=rows.rows,
+        variables=rows.variables,
+        fields=fields,
+        request=keys.get("request", {}),
+        templated=templated,
+        tools=tools,
+        turns=turns,
+        expect=_expect(reading, own, defaults, written, base, rows, len(turns)),
+        max_tool_rounds=keys.get("max_tool_rounds", 8),
+        repeat=keys.get("repeat", 1),
+        timeout=keys.get("timeout"),
+        stop_on_failure=keys.get("stop_on_failure", False),
+    )
+
+
+def _missing(reading: Reading, keys: Mapping[str, JSON], origin: Origin, base: Path) -> list[Any]:
+    """Leave out what is there and broken, and said to be so already."""
+    if not reading.broken:
+        return list(missing(keys, origin, base))
+    within = reading.broken.within
+    held = dict(keys)
+    for key in ("model", "agent", "turns"):
+        if within(*base, key) or within("defaults", key):
+            held.setdefault(key, [])
+    return [wrong for wrong in missing(held, origin, base) if not (len(wrong.path) > len(base) and within(*wrong.path))]
+
+
+def _axes(reading: Reading, own: Mapping[str, JSON], keys: Mapping[str, JSON]) -> tuple[Axis, ...]:
+    shared = own.keys().isdisjoint(AXES)
+    if shared and reading.default_axes is not None:
+        return reading.default_axes
+    values = [(key, keys.get(key, _DEFAULTS.get(key))) for key in AXES if key in keys or key in _DEFAULTS]
+    axes = tuple(Axis(key, tuple(value), True) if isinstance(value, list) else Axis(key, (value,), False) for key, value in values)
+    if shared:
+        reading.default_axes = axes
+    return axes
+
+
+def _rows(reading: Reading, keys: Mapping[str, JSON], origin: Origin) -> Rows:
+    path, cases = origin("cases"), keys.get("cases")
+    within = reading.broken.within
+    complete = not (reading.broken and (within(*path) or within("vars") or within("defaults", "cases")))
+    if cases is None:
+        return Rows((Row(0, "", {}),), (reading.vars,), complete)
+    if isinstance(cases, dict):
+        return _rows_of_file(reading, cases["file"], (*path, "file"))
+    rows: list[Row] = []
+    labels: dict[str, int] = {}
+    for number, fields in enumerate(cases, start=1):
+        at = (*path, number - 1)
+        for inside, _ in find_templates(fields):
+            reading.problems.add((*at, *inside), "a case's fields are plain values: templates are not rendered here")
+        try:
+            label = row_label(fields, number)
+        except ValueError as error:
+            reading.problems.add((*at, "id"), str(error))
+            continue
+        if label in labels:
+            reading.problems.add((*at, "id"), f"the id {label!r} is taken by case {labels[label]}")
+        labels.setdefault(label, number)
+        rows.append(Row(number, label, fields))
+    return _made(reading, rows, complete and len(rows) == len(cases))
+
+
+def _rows_of_file(reading: Reading, name: str, path: Path) -> Rows:
+    workshop = reading.workshop
+    held = reading.case_files.get(name)
+    if held is None:
+        held = []
+        try:
+            found = workshop.files.find(name)
+            held = read_rows(found, workshop.files.label(found))
+        except FileFault as fault:
+            reading.problems.add(path, str(fault))
+        except CaseFault as fault:
+            for problem in fault.problems:
+                reading.problems.note(problem)
+        reading.case_files[name] = held
+    rows: list[Row] = []
+    labels: dict[str, DataRow] = {}
+    for number, data in enumerate(held, start=1):
+        try:
+            label = row_label(data.fields, number)
+            if label in labels:
+                raise ValueError(f"the id {label!r} is taken by line {labels[label].line}")
+        except ValueError as error:
+            reading.problems.add(path, f"{name}, line {data.line}: {error}")
+            continue
+        labels[label] = data
+        rows.append(Row(number, label, data.fields))
+    return _made(reading, rows, bool(held) and len(rows) == len(held))
+
+
+def _made(reading: Reading, rows: list[Row], complete: bool) -> Rows:
+    return Rows(tuple(rows), tuple({**reading.vars, **row.fields} for row in rows), complete)
+
+
+def _tools(reading: Reading, keys: Mapping[str, JSON], origin: Origin, rows: Rows) -> tuple[dict[str, Tool], list[JSON], bool]:
+    """Return the tools a scenario takes, their declarations in order, and whether a template is in one of those."""
+    entries = keys.get("tools", [])
+    if not entries:
+        return {}, [], False
+    if not (reading.broken and reading.broken.within("tools")):
+        for wrong in unknown_tools(entries, origin("tools"), reading.tools):
+            reading.problems.add(wrong.path, wrong.message, on=wrong.on, hints=wrong.hints)
+    taken: dict[str, Tool] = {}
+    declared: list[JSON] = []
+    templated = False
+    for index, entry in enumerate(entries):
+        if isinstance(entry, dict):
+            declared.append(entry)
+            if holds_template(entry):
+                verify(reading, entry, (*origin("tools"), index), rows)
+                templated = True
+        elif entry in reading.tools:
+            tool = taken[entry] = reading.tools[entry]
+            declared.append(tool.declaration)
+            if tool.templated:
+                _verify_tool(reading, tool, rows)
+                templated = templated or holds_template(tool.declaration)
+    return taken, declared, templated
+
+
+def _verify_tool(reading: Reading, tool: Tool, rows: Rows) -> None:
+    if not rows.cases and tool.name in reading.verified:
+        return
+    reading.verified.add(tool.name)
+    path: Path = ("tools", tool.name)
+    verify(reading, tool.declaration, path, rows)
+    answers = {key: value for key, value in tool.entry.items() if key in ("result", "results")}
+    verify(reading, answers, path, rows, Moment(frozenset(("arguments",)), parameters=tool.parameters))
+
+
+def _turn(
+    reading: Reading, number: int, turn: TurnEntry, keys: Mapping[str, JSON], written: Mapping[str, JSON], origin: Origin, rows: Rows
+) -> Turn:
+    path = (*origin("turns"), number - 1)
+    raw_turns = (written if path[0] == "scenarios" else reading.raw["defaults"])["turns"]
+    user = turn.get("user")
+    templated = holds_template(user)
+    if templated:
+        verify(reading, user, (*path, "user"), rows, Moment(_LATER, held=number - 1, first=number == 1))
+    elif type(user) is str and user in _OLD_BOOLEANS:
+        _old_boolean(reading, user, (*path, "user"))
+    given = turn.get("attach", [])
+    attach = cast("list[dict[str, JSON]]", given if isinstance(given, list) else [given])
+    for index, entry in enumerate(attach):
+        _attachment(reading, entry, (*path, "attach", index) if isinstance(given, list) else (*path, "attach"), rows)
+    expect: Sequence[Sequence[Expectation]] = ((),) * len(rows.rows)
+    if "expect" in turn:
+        moment = Moment(_LATER, held=number, first=number == 1)
+        expect = read_expectations(reading, turn["expect"], raw_turns[number - 1].get("expect"), (*path, "expect"), rows, moment)
+    return Turn(number, reading.line(raw_turns, number - 1), user, attach, templated, path, expect)
+
+
+def _old_boolean(reading: Reading, word: str, path: Path) -> None:
+    if reading.workshop.source.token(path) == word:
+        message = f"{word} without quotes: YAML 1.1 and many editors read it as a boolean; did you mean the text?"
+        reading.problems.add(path, message, hints=(f'quote it: user: "{word}"',))
+
+
+def _attachment(reading: Reading, entry: dict[str, JSON], path: Path, rows: Rows) -> None:
+    if reading.broken and reading.broken.within(*path):
+        return
+    templated = holds_template(entry)
+    if templated and not verify(reading, entry, path, rows):
+        return
+    for row, variables in zip(rows.rows, rows.variables, strict=True) if templated else _ONCE:
+        try:
+            reading.workshop.attachments.verify(render(entry, variables) if templated else entry)
+        except (FileFault, TemplateFault) as fault:
+            key = next((kind for kind in KINDS if kind in entry), "")
+            reading.problems.add((*path, key) if key else path, f"{fault}{in_case(row)}")
+            return
+
+
+def _expect(
+    reading: Reading, own: ScenarioEntry, defaults: ScenarioKeys, written: Mapping[str, JSON], base: Path, rows: Rows, turns: int
+) -> Sequence[Sequence[Expectation]]:
+    moment = Moment(_LATER, held=turns)
+    made: Sequence[Sequence[Expectation]] = [[]] * len(rows.rows)
+    if "expect" in own:
+        made = read_expectations(reading, own["expect"], written.get("expect"), (*base, "expect"), rows, moment)
+    if "expect" not in defaults:
+        return made
+    if reading.default_expect is not None:
+        shared: Sequence[Sequence[Expectation]] = [reading.default_expect] * len(rows.rows)
+    else:
+        items = defaults["expect"]
+        shared = read_expectations(reading, items, reading.raw["defaults"].get("expect"), ("defaults", "expect"), rows, moment)
+        if not holds_template(items):
+            reading.default_expect = shared[0] if shared else None
+    return [[*above, *below] for above, below in zip(shared, made, strict=True)]
+
+
+def _collisions(reading: Reading, scenario: str, axes: Sequence[Axis], rows: Rows, base: Path) -> None:
+    """Refuse two variants whose cassettes would be one file, on file systems that do not tell ``A`` from ``a`` too."""
+    if not rows.cases and not any(axis.listed for axis in axes):
+        return
+    taken: dict[str, tuple[str, ...]] = {}
+    for _, parts in combinations(axes):
+        for row in rows.rows:
+            words = (*parts, row.label) if row.number else parts
+            for name in (variant_name(scenario, words, 1), str(cassette_path("", scenario, words, 1)).casefold()):
+                other = taken.setdefault(name, words)
+                if other != words:
+                    message = f"two variants would share the name {name!r}: {', '.join(other)} and {', '.join(words)}"
+                    reading.problems.add(
+                        (*base, "id"), message, hints=("give the cases ids that differ in more than case and punctuation",)
+                    )
+                    return

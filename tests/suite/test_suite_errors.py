@@ -1,0 +1,139 @@
+"""Suites that do not load: every mistake at its line and column, in words a user can act on, all of a file at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.suite.project import Project
+
+MISTAKES = Path(__file__).parent / "mistakes"
+HEAD = "suite: weather\ndefaults: {model: m}\nvars: {unit: c}\nscenarios:\n  - id: london\n"
+
+
+def mistakes(name: str) -> list[Any]:
+    """Read a table of mistakes: ``### title``, the text of a suite, ``=> line:column message`` for each problem, in file order."""
+    blocks = (MISTAKES / f"{name}.txt").read_text(encoding="utf-8").split("### ")[1:]
+    rows = []
+    for block in blocks:
+        title, _, rest = block.partition("\n")
+        text, *expected = rest.rstrip("\n").split("\n=> ") if not rest.startswith("=> ") else ("", rest[3:].rstrip("\n"))
+        rows.append(pytest.param(f"{text}\n" if text else "", expected, id=title))
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [row for name in ("syntax", "top", "scenario", "templates", "tools") for row in mistakes(name)]
+)
+def test_a_mistake_is_shown_where_it_is(project: Project, text: str, expected: list[str]) -> None:
+    assert project.problems(text) == expected
+
+
+SCENARIO = "suite: s\nscenarios:\n  - id: a\n    model: m\n"
+TWO = "scenarios:\n  - {{id: a, turns: [{{user: hi}}]}}\n  - {{id: b, turns: [{{user: hi}}]}}\n"
+PLACES = {
+    "scenario 'a', turn 1": SCENARIO + "    turns:\n      # nothing\n      - user: hi\n        expect:\n{}",
+    "scenario 'a'": SCENARIO + "    turns: [{{user: hi}}]\n    # nothing\n    # nothing\n    expect:\n{}",
+    "defaults": "suite: s\n\n\n\n\ndefaults:\n  model: m\n  expect:\n{}" + TWO,
+}
+
+
+@pytest.mark.parametrize(("entry", "expected"), mistakes("expect"))
+@pytest.mark.parametrize("place", PLACES)
+def test_a_mistake_in_an_expectation_is_shown_where_it_is(project: Project, place: str, entry: str, expected: list[str]) -> None:
+    """``{}`` in the table stands for the place: a turn, a scenario, the defaults."""
+    assert project.problems(PLACES[place].format(entry)) == [line.replace("{}", place, 1) for line in expected]
+
+
+BYTES = [
+    (b"suite: s\ndescription: caf\xe9\n", "2:17 not UTF-8 text (byte 0xE9); save the file as UTF-8"),
+    ("suite: s\n".encode("utf-16"), "1:1 UTF-16 text; save the file as UTF-8"),
+    (b"suite: s\ndescription: a\x07\n", "2:15 a character that YAML does not allow: U+0007"),
+    (b"suite: s\ndescription: \xed\xa0\x80\n", "2:14 not UTF-8 text (byte 0xED); save the file as UTF-8"),
+    (b"suite: s\nvars: {a: " + b"9" * 5000 + b"}\n", "2:11 a number with too many digits"),
+    (b"suite: s\nvars: " + b"[" * 500 + b"]" * 500 + b"\n", "2:207 nested more than 200 deep"),
+    (b"suite: s\nvars: {" + b"a" * 5000 + b": 1, }\n" + b"x: {", None),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), BYTES, ids=["latin-1", "utf-16", "control", "surrogate", "long number", "deep", "long key"])
+def test_bytes_that_are_no_suite_are_shown_where_they_are(project: Project, text: bytes, expected: str | None) -> None:
+    (found,) = project.problems(text)
+    assert expected in (found, None)
+    assert len(found) < 200
+
+
+def test_the_message_has_the_line_a_caret_and_a_hint(project: Project) -> None:
+    text = HEAD + "    turns:\n      - user: hi\n        expect:\n          - step: completed\n"
+    assert str(project.refused(text)) == (
+        "suites/weather.yaml:9:13 scenario 'london', turn 1: unknown check 'step' (did you mean 'steps'?)\n"
+        "              - step: completed\n"
+        "                ^\n"
+        "    checks: history, json_schema, status, steps, text, tool_calls, usage"
+    )
+
+
+def test_a_word_from_elsewhere_is_sent_home(project: Project) -> None:
+    text = "suite: s\nscenarios: [{id: a, model: m, turns: [{user: hi}]}]\nturns: []\n"
+    assert str(project.refused(text)).split("\n")[3] == "    'turns' is a key of a scenario: is it indented as it should be?"
+
+
+def test_a_number_that_was_meant_as_text_is_quoted_as_it_was_spelled(project: Project) -> None:
+    hints = project.refused(HEAD + "    turns:\n      - user: 1.10  # a version\n").problems[0].hints
+    assert hints == ('if the text is meant, quote it: user: "1.10"',)
+
+
+EVERYTHING = """\
+suite: weather
+defaults: {model: m, histroy: stateless}
+vars: {unit: c}
+tools:
+  look: {result: "{{ nothing }}"}
+scenarios:
+  - id: a
+    titel: x
+    tools: [lok, look]
+    turns:
+      - user: "{{ unti }}"
+        expect: [step: x]
+      - usr: hi
+  - id: b
+    stream: yes
+    turns:
+      - user: true
+        attach: {image: none.png}
+        expect: [status: done]
+  - id: a
+    turns: [{user: hi}]
+  - 3
+"""
+
+
+def test_all_mistakes_of_a_file_are_shown_at_once_in_order(project: Project) -> None:
+    assert [problem.split(" ")[0] for problem in project.problems(EVERYTHING)] == [
+        "2:22", "5:22", "8:5", "9:13", "11:19", "12:18", "13:9", "15:13", "17:15", "18:25", "19:26", "20:9", "22:5",
+    ]  # fmt: skip
+
+
+def test_nothing_is_called_missing_that_is_only_broken(project: Project) -> None:
+    text = "suite: s\nscenarios:\n  - id: 3\n    model: [1]\n    turns: 4\n    cases: 5\n    expect: [text: '{{ city }}']\n"
+    assert [problem.split(" ")[0] for problem in project.problems(text)] == ["3:9", "4:13", "5:12", "6:12"]
+
+
+def test_no_problem_takes_more_than_twelve_lines(project: Project) -> None:
+    broken = project.refused(EVERYTHING)
+    assert all(len(str(problem).split("\n")) <= 12 for problem in broken.problems)
+    assert "Traceback" not in str(broken)
+
+
+def test_a_mistake_in_the_defaults_is_told_once_however_many_scenarios_there_are(project: Project) -> None:
+    scenarios = "".join(f"  - {{id: s{number}, turns: [{{user: hi}}]}}\n" for number in range(20))
+    text = (
+        f"suite: s\ndefaults: {{model: m, system_instruction: '{{{{ nope }}}}', expect: [text: '{{{{ nope }}}}']}}\nscenarios:\n{scenarios}"
+    )
+    assert project.problems(text) == [
+        "2:46 defaults: undefined variable 'nope'",
+        "2:75 defaults: undefined variable 'nope'",
+    ]

@@ -1,0 +1,220 @@
+"""Templates: what they give, when they are found wrong, what they cannot do."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalkit.errors import SuiteErrors
+from evalkit.suite.templates import TemplateFault, holds_template, is_template, render, template
+from tests.suite.fake_catalog import Text
+from tests.suite.project import Project
+
+VALUES = {"n": 22, "half": 0.5, "yes": True, "none": None, "city": "Paris", "items": [1, "two"], "deep": {"a": [{"b": "x"}]}}
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("{{ n }}", 22),
+        ("{{n}}", 22),
+        ("{{- n -}}", 22),
+        ("{{ half }}", 0.5),
+        ("{{ yes }}", True),
+        ("{{ none }}", None),
+        ("{{ items }}", [1, "two"]),
+        ("{{ deep.a[0] }}", {"b": "x"}),
+        ("{{ n + 1 }}", 23),
+        ("{{ n | string }}", "22"),
+        ("{{ '22' | int }}", 22),
+        ("{{ items | map('string') }}", ["1", "two"]),
+        ("{{ deep.keys() }}", ["a"]),
+        ("{{ range(3) }}", [0, 1, 2]),
+        ("{{ missing | default('x') }}", "x"),
+        ("{{ (n, half) }}", [22, 0.5]),
+        (" {{ n }}", " 22"),
+        ("{{ n }}\n", "22\n"),
+        ("{{ n }}{{ n }}", "2222"),
+        ("{{ city }}: {{ n }}", "Paris: 22"),
+        ("{% if yes %}a{% else %}b{% endif %}", "a"),
+        ("{% for one in items %}{{ one }};{% endfor %}", "1;two;"),
+        ("{% set a = 3 %}{{ a }}", "3"),
+        ("{% raw %}{{ n }}{% endraw %}", "{{ n }}"),
+        ("{{ '{{' }} n }}", "{{ n }}"),
+        ("{{ city }} <b>&", "Paris <b>&"),
+        ("{# gone #}{{ city }}", "Paris"),
+    ],
+)
+def test_one_expression_gives_its_value_anything_else_gives_text(source: str, value: Any) -> None:
+    rendered = render(source, VALUES)
+    assert rendered == value
+    assert type(rendered) is type(value)
+
+
+@pytest.mark.parametrize("text", ["", "plain", "{n}", "{ {n} }", "}}", "{# kept #}", "100 %}", "\\{"])
+def test_a_text_without_braces_is_left_alone(text: str) -> None:
+    assert not is_template(text)
+    assert render(text, {}) is text
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+)
+
+
+@given(JSON_VALUES)
+def test_a_value_without_templates_renders_to_itself(value: Any) -> None:
+    if not holds_template(value):
+        assert render(value, {}) == value
+
+
+@given(st.text(alphabet="{}%ab |.'-", max_size=12))
+def test_rendered_text_is_never_rendered_again(text: str) -> None:
+    assert render("{{ said }}", {"said": text}) == text
+    assert render("it said {{ said }}", {"said": text}) == f"it said {text}"
+
+
+@given(st.text(alphabet="{}%#ab |.'\"()[]-+*~in0\n", max_size=30))
+def test_any_text_is_a_template_or_a_fault(text: str) -> None:
+    with suppress(TemplateFault):
+        template(text).render({"a": 1, "b": [2]})
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{{ n.__class__ }}", "access to attribute '__class__' of 'int' object is unsafe."),
+        ("{{ ''.__class__.__mro__ }}", "access to attribute '__class__' of 'str' object is unsafe."),
+        ("{{ deep.update({'a': 1}) }}", "access to attribute 'update' of 'dict' object is unsafe."),
+        ("{{ items.append(1) }}", "access to attribute 'append' of 'list' object is unsafe."),
+        ("{{ range(10**9) }}", "OverflowError: Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000)."),
+        ("{{ missing }}", "'missing' is undefined"),
+        ("{{ deep.b }}", "the object has no attribute 'b'"),
+        ("{{ none.text }}", "null has no attribute 'text'"),
+        ("{{ city.foo }}", "the text has no attribute 'foo'"),
+        ("{{ 1 / 0 }}", "ZeroDivisionError: division by zero"),
+        ("{{ n + city }}", "TypeError: unsupported operand type(s) for +: 'int' and 'str'"),
+        ("{{ namespace() }}", "gives a Namespace, which is no JSON value"),
+        ("{{ [namespace] }}", "gives a type, which is no JSON value"),
+    ],
+)
+def test_what_a_template_cannot_do_is_said_when_it_is_rendered(source: str, message: str) -> None:
+    with pytest.raises(TemplateFault) as caught:
+        render(source, VALUES)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{{ n", "'{{' that is never closed by '}}'"),
+        ("{{ n }", "unexpected '}'"),
+        ("{{ a b }}", "'}}' expected"),
+        ("{{ }}", "Expected an expression, got 'end of print statement'"),
+        ("{% if n %}", "a block that is never closed"),
+        ("{% nope %}", "Encountered unknown tag 'nope'"),
+        ("{{ n | uper }}", "unknown filter 'uper' (did you mean 'upper'?)"),
+        ("{{ n is defind }}", "unknown test 'defind' (did you mean 'defined'?)"),
+        ("{{ items | random }}", "unknown filter 'random'"),
+        ("{% include 'x' %}", "a suite's template cannot include or import another"),
+        ("{% import 'x' as x %}", "a suite's template cannot include or import another"),
+        ("{{ " + "(" * 5000 + ")" * 5000 + " }}", "nested too deeply"),
+    ],
+)
+def test_a_template_that_cannot_be_read_is_found_at_once(source: str, message: str) -> None:
+    with pytest.raises(TemplateFault) as caught:
+        template(source)
+    assert str(caught.value).startswith(message)
+
+
+def suite(turns: str, keys: str = "", head: str = "") -> str:
+    return f"suite: s\nvars: {{unit: c, n: 3}}\n{head}scenarios:\n  - id: a\n    model: m\n{keys}    turns:\n{turns}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        suite("      - user: '{{ city | default(unit) }}'\n"),
+        suite("      - user: '{% if city is defined %}{{ city }}{% endif %}'\n"),
+        suite("      - user: '{% if previous %}{{ previous.text }}{% endif %}x'\n"),
+        suite("      - user: hi\n      - user: '{{ previous.text }} {{ turns[0].text }}'\n"),
+        suite("      - user: hi\n        expect: [text: '{{ turns[0].text }}']\n"),
+        suite("      - user: hi\n", "    expect: [text: '{{ turns[0].text }} {{ previous.text }}']\n"),
+        suite("      - user: '{% for n in [1] %}{{ loop.index }}{% endfor %}'\n"),
+        suite("      - user: hi\n", "    cases: [{unit: f}]\n"),
+    ],
+)
+def test_names_that_are_known_or_guarded_are_left_alone(project: Project, text: str) -> None:
+    assert project.expand(text)
+
+
+def turn(text: str) -> Any:
+    return SimpleNamespace(text=text, json={"answer": text})
+
+
+def test_a_turn_speaks_of_earlier_ones(project: Project) -> None:
+    text = suite(
+        "      - user: one\n      - user: 'you said {{ previous.text }}, {{ turns[0].json.answer }}'\n"
+        "        expect: [text: '{{ previous.text }}']\n"
+    )
+    (variant,) = project.expand(text)
+    held = [turn("{{ hi }}")]
+    context = {"previous": held[0], "turns": held}
+    assert variant.turns[1].content(context) == "you said {{ hi }}, {{ hi }}"
+    assert variant.turns[1].expect[0].check(context) == Text(contains="{{ hi }}")
+
+
+def test_what_goes_wrong_in_mid_conversation_is_shown_where_it_is(project: Project) -> None:
+    text = suite(
+        "      - user: one\n      - user: '{{ previous.json.city }}'\n"
+        "        expect:\n          - text: {max_chars: '{{ previous.text }}'}\n"
+    )
+    (variant,) = project.expand(text)
+    context = {"previous": turn("x"), "turns": [turn("x")]}
+    with pytest.raises(SuiteErrors) as caught:
+        variant.turns[1].content(context)
+    assert str(caught.value).split("\n")[0] == "suites/weather.yaml:8:15 scenario 'a', turn 2: the object has no attribute 'city'"
+    with pytest.raises(SuiteErrors) as caught:
+        variant.turns[1].expect[0].check(context)
+    assert str(caught.value).startswith("suites/weather.yaml:10:31 scenario 'a', turn 2: text.max_chars: Input should be a valid integer\n")
+
+
+@pytest.mark.parametrize(
+    ("user", "row", "content"),
+    [
+        ("'{{ n }}'", "{n: 22}", "22"),
+        ("'{{ n }}'", "{n: true}", "true"),
+        ("'{{ n }}'", "{n: {a: 1}}", '{"a":1}'),
+        ("'{{ n }}'", "{n: [{type: text, text: hi}]}", [{"type": "text", "text": "hi"}]),
+        ("[{type: text, text: '{{ n }}'}]", "{n: hi}", [{"type": "text", "text": "hi"}]),
+    ],
+)
+def test_a_users_message_is_text_or_blocks_whatever_it_renders_to(project: Project, user: str, row: str, content: Any) -> None:
+    (variant,) = project.expand(suite(f"      - user: {user}\n", f"    cases: [{row}]\n"))
+    assert variant.turns[0].content({}) == content
+
+
+def test_an_empty_message_is_refused_when_it_turns_out_to_be_one(project: Project) -> None:
+    (variant,) = project.expand(suite("      - user: '{{ n }}'\n", "    cases: [{n: ''}]\n"))
+    with pytest.raises(SuiteErrors, match=r"^suites/weather\.yaml:8:15 scenario 'a', turn 1: the user's message is empty"):
+        variant.turns[0].content({})
+
+
+def test_fields_that_are_text_stay_text(project: Project) -> None:
+    keys = "    system_instruction: '{{ n }}'\n    labels: {k: '{{ n }}'}\n    title: '{{ n }}'\n    generation_config: {seed: '{{ n }}'}\n"
+    (variant,) = project.expand(suite("      - user: hi\n", keys))
+    assert variant.fields == {"model": "m", "system_instruction": "3", "labels": {"k": "3"}, "generation_config": {"seed": 3}}
+    assert variant.title == "3"
+
+
+def test_an_argument_that_a_row_makes_wrong_is_found_at_load(project: Project) -> None:
+    text = suite(
+        "      - user: hi\n        expect: [text: {max_chars: '{{ most }}'}]\n",
+        "    cases: [{id: a, most: 3}, {id: b, most: x}, {id: c, most: y}]\n",
+    )
+    assert project.problems(text) == ["9:36 scenario 'a', turn 1: text.max_chars: Input should be a valid integer (in case 'b')"]

@@ -55,7 +55,7 @@ class Packs:
 
     def close(self) -> None:
         """Drop everything."""
-        self._spool.__exit__(None, None, None)
+        self._spool.close()
 
 
 def inline_json(value: JSON) -> str:

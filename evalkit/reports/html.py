@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -28,7 +29,7 @@ from evalkit.reports.media import LONG, NAME, SAFE, MediaBook
 from evalkit.reports.overview import Tally, overview
 from evalkit.reports.spool import Piece, Spool
 from evalkit.reports.steps import LABELS, LISTED, TOLD
-from evalkit.reports.variants import OUTCOMES, body, row, warned
+from evalkit.reports.variants import OUTCOMES, TOKENS, body, row, warned
 from evalkit.reports.words import LINE, TEXT_LIMIT
 from evalkit.results import Run
 
@@ -64,15 +65,9 @@ class Section(NamedTuple):
 def write(run: Run) -> Path:
     """Write ``index.html`` into the run's directory and return its path. Raises UsageError naming a result line that cannot be read."""
     path = run.directory / "index.html"
-    packs, book = Packs(), MediaBook()
-    try:
-        with Spool() as spool, atomic_writer(path) as file:
-            page = _Page(run, spool, packs, book)
-            for piece in page.stream():
-                file.write(piece.encode())
-    finally:
-        packs.close()
-        book.close()
+    with Spool() as spool, closing(Packs()) as packs, closing(MediaBook()) as book, atomic_writer(path) as file:
+        for piece in _Page(run, spool, packs, book).stream():
+            file.write(piece.encode())
     return path
 
 
@@ -154,6 +149,7 @@ TABLES = {
     "told": sorted(TOLD),
     "listed": LISTED,
     "outcomes": OUTCOMES,
+    "tokens": TOKENS,
     "safe": SAFE,
     "mediaName": NAME,
     "long": LONG,

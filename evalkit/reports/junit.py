@@ -20,7 +20,7 @@ from evalkit._lib.json import loads
 from evalkit._lib.text import show, visible
 from evalkit.reports.glance import glance, refuse
 from evalkit.reports.spool import Piece, Spool
-from evalkit.reports.words import clip, place
+from evalkit.reports.words import clipped, headline, place
 from evalkit.results import Run
 
 OUTCOMES = {"failed": "failure", "errored": "error", "skipped": "skipped"}
@@ -119,7 +119,7 @@ def _properties(head: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _outcome(element: str, head: Mapping[str, Any]) -> str:
-    message = _attribute(head["message"])
+    message = _attribute(headline(head))
     if element == "skipped":
         return f'<skipped message="{message}"/>\n'
     findings = [(check, finding) for check in head["checks"] for finding in check["findings"] if finding["severity"] == "error"]
@@ -134,7 +134,7 @@ def _finding(check: Mapping[str, Any], finding: Mapping[str, Any]) -> str:
     lines = [f"{check['name']}: {finding['message']}" + (f" ({there})" if there else "")]
     lines += [f"  {name}: {show(finding[name], 400)}" for name in ("expected", "got") if name in finding]
     if detail := finding.get("detail"):
-        lines += [f"  {line}" for line in clip(detail, OUT_LIMIT)[0].split("\n")]
+        lines += [f"  {line}" for line in clipped(detail, OUT_LIMIT).split("\n")]
     return "\n".join(lines)
 
 
@@ -163,8 +163,7 @@ def _gist(step: Mapping[str, Any]) -> Any:
 
 
 def _cut(value: Any) -> str:
-    shown, note = clip(value if isinstance(value, str) else show(value, OUT_LIMIT), OUT_LIMIT)
-    return (f"{shown} ({note})" if note else shown).replace("\n", "\n     ")
+    return clipped(value if isinstance(value, str) else show(value, OUT_LIMIT), OUT_LIMIT).replace("\n", "\n     ")
 
 
 def _text(text: str) -> str:

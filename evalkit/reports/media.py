@@ -119,7 +119,7 @@ class MediaBook:
 
     def close(self) -> None:
         """Drop everything."""
-        self._spool.__exit__(None, None, None)
+        self._spool.close()
 
 
 def _digest(data: str) -> str:

@@ -23,7 +23,7 @@ class Spool:
     """A heap of texts. A context manager: leaving it drops everything."""
 
     def __init__(self) -> None:
-        self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by __exit__
+        self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by close()
         self._end = 0
 
     def put(self, text: str) -> Piece:
@@ -40,8 +40,12 @@ class Spool:
         self._file.seek(piece.offset)
         return self._file.read(piece.size).decode()
 
+    def close(self) -> None:
+        """Drop everything."""
+        self._file.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._file.close()
+        self.close()

@@ -1,21 +1,29 @@
 """A result line as the page shows it: one row, and the body that opens below it. Values only; ``templates/variant.html`` prints them.
 
-Findings stand twice: in a list at the top of the body, and in full beside what they speak of, the step, else the exchange, else the turn.
-One that speaks of no turn, or of a place that is not there, stands in full in the list.
+What a step shows is ``steps``'s business, where a finding stands is ``findings``'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import dumps
+from evalkit.reports.findings import Finding, find
 from evalkit.reports.media import MediaBook
 from evalkit.reports.steps import Card, cards, user_card
-from evalkit.reports.words import clip, count, duration, place, pretty
+from evalkit.reports.words import count, duration, headline
 
 JSON = Any
 
+TOKENS = {
+    "total_tokens": "total",
+    "total_input_tokens": "input",
+    "total_output_tokens": "output",
+    "total_thought_tokens": "thought",
+    "total_cached_tokens": "cached",
+    "total_tool_use_tokens": "tool use",
+}
 OUTCOMES = {"held": "", "api_error": "API error", "not_held": "not held", "not_reached": "not reached"}
 
 
@@ -34,21 +42,6 @@ class Row(NamedTuple):
     message: str
     address: str
     number: int
-
-
-class Finding(NamedTuple):
-    """A finding to show; ``home`` is the anchor of what it stands beside, ``""`` where it has no place but the list."""
-
-    anchor: str
-    check: str
-    code: str
-    severity: str
-    message: str
-    place: str
-    expected: str
-    got: str
-    detail: str
-    home: str
 
 
 class CheckLine(NamedTuple):
@@ -112,15 +105,10 @@ def row(head: Mapping[str, JSON], anchor: str, address: str, number: int) -> Row
         count(tokens, "token") if tokens is not None else "",
         count(exchanges, "exchange") if exchanges is not None else "",
         duration(metrics.get("elapsed_ms")),
-        head["message"] if head["verdict"] != "passed" else _first_warning(head),
+        headline(head),
         address,
         number,
     )
-
-
-def _first_warning(head: Mapping[str, JSON]) -> str:
-    messages = (finding["message"] for check in head["checks"] for finding in check["findings"] if finding["severity"] == "warn")
-    return next((f"warning: {message}" for message in messages), "")
 
 
 def warned(head: Mapping[str, JSON]) -> bool:
@@ -130,12 +118,7 @@ def warned(head: Mapping[str, JSON]) -> bool:
 
 def body(result: Mapping[str, JSON], anchor: str, number: int, book: MediaBook) -> Body:
     """Return the body of a whole result."""
-    places = _places(result["turns"], anchor)
-    findings = [_finding(check, finding, f"{anchor}.f", places) for check in result["checks"] for finding in check["findings"]]
-    findings = [finding._replace(anchor=f"{anchor}.f{index}") for index, finding in enumerate(findings, 1)]
-    beside: dict[str, list[Finding]] = {}
-    for finding in findings:
-        beside.setdefault(finding.home, []).append(finding)
+    findings, beside = find(result["checks"], result["turns"], anchor)
     checks = sorted((_check(check) for check in result["checks"]), key=lambda check: check.verdict == "passed")
     return Body(
         _facts(result, number),
@@ -144,35 +127,6 @@ def body(result: Mapping[str, JSON], anchor: str, number: int, book: MediaBook) 
         _checks_title(checks),
         [_turn(turn, f"{anchor}.t{turn['number']}", anchor, beside, book) for turn in result["turns"]],
         result["unplayed"],
-    )
-
-
-def _places(turns: Iterable[Mapping[str, JSON]], anchor: str) -> set[str]:
-    found = set()
-    for turn in turns:
-        here = f"{anchor}.t{turn['number']}"
-        found.add(here)
-        found.update(f"{here}.s{number}" for number in range(1, len(turn["steps"]) + 1))
-        found.update(f"{anchor}.x{exchange['number']}" for exchange in turn["exchanges"])
-    return found
-
-
-def _finding(check: Mapping[str, JSON], finding: Mapping[str, JSON], anchor: str, places: set[str]) -> Finding:
-    where = finding["where"]
-    variant = anchor.removesuffix(".f")
-    turn = where.get("turn", check.get("turn"))
-    homes = (f"{variant}.t{turn}.s{where.get('step')}", f"{variant}.x{where.get('exchange')}", f"{variant}.t{turn}")
-    return Finding(
-        anchor,
-        check["name"],
-        finding["code"],
-        finding["severity"],
-        finding["message"],
-        place({"turn": turn, **where} if turn is not None else where),
-        clip(pretty(finding["expected"]))[0] if "expected" in finding else "",
-        clip(pretty(finding["got"]))[0] if "got" in finding else "",
-        clip(finding.get("detail", ""))[0],
-        next((home for home in homes if home in places), ""),
     )
 
 
@@ -193,7 +147,7 @@ def _facts(result: Mapping[str, JSON], number: int) -> list[tuple[str, str]]:
     facts = [
         ("Declared", f"{result['path']}:{result['line']}"),
         ("Variant", ", ".join(f"{name} {value if isinstance(value, str) else dumps(value)}" for name, value in result["variant"].items())),
-        ("Tokens", ", ".join(f"{n:,} {name.removeprefix('total_').removesuffix('_tokens')}" for name, n in _total_first(tokens))),
+        ("Tokens", _tokens(tokens)),
         ("Tool calls", str(metrics.get("tool_calls", ""))),
         ("Answers", ", ".join(filter(None, (metrics.get("source") or "", result["cassette"] or "")))),
         ("Raw data", f"results.jsonl, line {number}"),
@@ -201,8 +155,9 @@ def _facts(result: Mapping[str, JSON], number: int) -> list[tuple[str, str]]:
     return [fact for fact in facts if fact[1]]
 
 
-def _total_first(tokens: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(((name.replace("total_tokens", "total"), n) for name, n in tokens.items()), key=lambda item: item[0] != "total")
+def _tokens(tokens: Mapping[str, int]) -> str:
+    names = sorted((name for name, number in tokens.items() if number), key=lambda name: name != "total_tokens")
+    return ", ".join(f"{tokens[name]:,} {TOKENS.get(name, name)}" for name in names)
 
 
 def _turn(turn: Mapping[str, JSON], anchor: str, variant: str, beside: Mapping[str, Sequence[Finding]], book: MediaBook) -> TurnView:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from evalkit._lib.text import shorten
 from evalkit.verdict import Where
 
 TEXT_LIMIT = 20_000
@@ -18,6 +19,9 @@ TEXT_LIMIT = 20_000
 
 LINE = 72
 """Characters up to which JSON stays on one line."""
+
+HEADLINE = 400
+"""Characters of a message in a row."""
 
 _EDGE = re.compile(r"(?<=[{\[])\n *|\n *(?=[}\]])")
 _BREAK = re.compile(r"\n *")
@@ -32,6 +36,11 @@ def clip(text: str, limit: int = TEXT_LIMIT) -> tuple[str, str]:
     if len(text) <= limit:
         return text, ""
     return text[:limit], f"{limit:,} of {len(text):,} characters shown; the whole text is in results.jsonl"
+
+
+def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return what :func:`clip` does as one text, the note in its last line."""
+    return "\n… ".join(filter(None, clip(text, limit)))
 
 
 def pretty(value: Any) -> str:
@@ -116,6 +125,19 @@ def fingerprint(signature: Any) -> str:
         return "signature empty"
     ends = signature if len(signature) <= 16 else f"{signature[:8]}…{signature[-6:]}"
     return f"signature {count(len(signature), 'character')}, {ends}"
+
+
+def headline(head: Mapping[str, Any]) -> str:
+    """Return in one line why a result is what it is: its first finding, else its message; ``""`` where there is nothing to say."""
+    severity = "warn" if head["verdict"] == "passed" else "error"
+    found = [
+        (check["name"], finding["message"]) for check in head["checks"] for finding in check["findings"] if finding["severity"] == severity
+    ]
+    if not found:
+        return "" if severity == "warn" else shorten(str(head["message"]), HEADLINE)
+    (name, message), *others = found
+    more = f" (and {len(others):,} more)" if others else ""
+    return f"{'warning, ' if severity == 'warn' else ''}{name}: {shorten(message, HEADLINE)}{more}"
 
 
 def place(where: Mapping[str, Any]) -> str:

@@ -105,7 +105,7 @@ def test_a_failure_reads_like_one(tmp_path: Path) -> None:
     failure = one.find("failure")
     assert failure is not None
     assert failure.get("type") == "arguments_differ"
-    assert failure.get("message") == "get_current_temperature: location is 'London', not 'Paris'"
+    assert failure.get("message") == "tool_calls: get_current_temperature: location is 'London', not 'Paris' (and 3 more)"
     assert failure.text is not None
     assert failure.text.split("\n")[:3] == [
         "tool_calls: get_current_temperature: location is 'London', not 'Paris' (turn 1, exchange 2, step 2, step /arguments/location)",
@@ -123,7 +123,7 @@ def test_an_error_is_no_failure(tmp_path: Path) -> None:
     assert one.find("failure") is None
     error = one.find("error")
     assert error is not None
-    assert (error.get("type"), error.get("message")) == ("check_crashed", "turn 1: HTTP 429 rate_limit_exceeded")
+    assert (error.get("type"), error.get("message")) == ("check_crashed", "python: ZeroDivisionError: division by zero")
     out = one.findtext("system-out") or ""
     assert "API error: HTTP 429 rate_limit_exceeded: Too many requests.\n     Try again in 5 s." in out
     assert "turn 2 (not reached)" in out
@@ -156,9 +156,9 @@ def test_what_xml_has_no_room_for_is_made_visible(tmp_path: Path) -> None:
     assert (tmp_path / "junit.xml").stat().st_size < 100_000
 
 
-def test_line_breaks_in_a_message_survive(tmp_path: Path) -> None:
+def test_a_message_is_one_line_and_the_text_is_whole(tmp_path: Path) -> None:
     [one] = written(tmp_path, line("x", verdict=Verdict.FAILED, message='first\n\tsecond "quoted" & <b>')).iter("failure")
-    assert one.get("message") == 'first\n\tsecond "quoted" & <b>'
+    assert (one.get("message"), one.text) == ('first second "quoted" & <b>', 'first\n\tsecond "quoted" & <b>')
 
 
 def test_a_line_that_cannot_be_read_is_named_and_nothing_is_written(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.reports.words import LINE, clip, count, duration, fingerprint, place, pretty, reindent, size
+from evalkit.reports.words import LINE, clip, clipped, count, duration, fingerprint, headline, place, pretty, reindent, size
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -64,6 +64,8 @@ def test_a_long_text_is_cut_and_says_so() -> None:
     assert shown == "x" * 20
     assert note == "20 of 30 characters shown; the whole text is in results.jsonl"
     assert clip("x" * 20, 20) == ("x" * 20, "")
+    assert clipped("x" * 30, 20) == f"{shown}\n… {note}"
+    assert clipped("x", 20) == "x"
 
 
 @pytest.mark.parametrize(("number", "shown"), [(0, "0 turns"), (1, "1 turn"), (1234, "1,234 turns")])
@@ -83,6 +85,23 @@ def test_a_count_agrees_with_its_word(number: int, shown: str) -> None:
 )
 def test_a_place_reads_in_words(where: dict[str, object], shown: str) -> None:
     assert place(where) == shown
+
+
+@pytest.mark.parametrize(
+    ("verdict", "severities", "shown"),
+    [
+        ("passed", [], ""),
+        ("passed", ["warn"], "warning, text: finding 1"),
+        ("passed", ["warn", "warn", "warn"], "warning, text: finding 1 (and 2 more)"),
+        ("failed", ["warn", "error"], "text: finding 2"),
+        ("failed", ["error", "error"], "text: finding 1 (and 1 more)"),
+        ("errored", [], "what the session said"),
+        ("skipped", [], "what the session said"),
+    ],
+)
+def test_a_headline_says_why(verdict: str, severities: list[str], shown: str) -> None:
+    findings = [{"severity": severity, "message": f"finding {number}"} for number, severity in enumerate(severities, 1)]
+    assert headline({"verdict": verdict, "message": "what the session said", "checks": [{"name": "text", "findings": findings}]}) == shown
 
 
 def test_short_json_stays_on_one_line_and_long_json_does_not() -> None:

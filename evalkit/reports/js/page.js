@@ -67,8 +67,8 @@ async function draw(variant) {
 }
 
 // Strings and the whole are cut to what a page can hold.
-const rawText = (value) => clip(JSON.stringify(value, short, 2), 20 * tables.limit).filter(Boolean).join("\n… ");
-const short = (key, value) => (typeof value === "string" && value.length > tables.limit ? clip(value).join("… ") : value);
+const rawText = (value) => clipped(JSON.stringify(value, short, 2), 20 * tables.limit);
+const short = (key, value) => (typeof value === "string" && value.length > tables.limit ? clipped(value) : value);
 
 async function drawExchange(details) {
   const old = details.querySelector(":scope > .note");

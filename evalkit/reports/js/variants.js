@@ -22,7 +22,7 @@ function allFindings(result, anchor) {
     turn.steps.forEach((_, index) => places.add(`${anchor}.t${turn.number}.s${index + 1}`));
     turn.exchanges.forEach((exchange) => places.add(`${anchor}.x${exchange.number}`));
   }
-  const shown = (value) => (value === undefined ? "" : clip(pretty(value))[0]);
+  const shown = (value) => (value === undefined ? "" : clipped(pretty(value)));
   const pairs = result.checks.flatMap((check) => check.findings.map((finding) => [check, finding]));
   return pairs.map(([check, finding], index) => {
     const turn = "turn" in finding.where ? finding.where.turn : check.turn;
@@ -30,11 +30,12 @@ function allFindings(result, anchor) {
     return {
       ...finding,
       check: check.name,
+      message: clipped(finding.message),
       anchor: `${anchor}.f${index + 1}`,
       place: place(turn === undefined ? finding.where : { turn, ...finding.where }),
       expected: shown(finding.expected),
       got: shown(finding.got),
-      detail: clip(finding.detail || "")[0],
+      detail: clipped(finding.detail || ""),
       home: homes.find((home) => places.has(home)) || "",
     };
   });
@@ -49,12 +50,12 @@ function foundList(findings) {
 }
 
 function facts(result, anchor, number) {
-  const tokens = Object.entries(result.metrics.tokens || {}).map(([name, n]) => [name.replace("total_tokens", "total"), n])
-    .sort(([left], [right]) => (right === "total") - (left === "total"));
+  const tokens = Object.entries(result.metrics.tokens || {}).filter(([, n]) => n)
+    .sort(([left], [right]) => (right === "total_tokens") - (left === "total_tokens"));
   const rows = [
     ["Declared", `${result.path}:${result.line}`],
     ["Variant", Object.entries(result.variant).map(([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`).join(", ")],
-    ["Tokens", tokens.map(([name, n]) => `${grouped(n)} ${name.replace(/^total_/u, "").replace(/_tokens$/u, "")}`).join(", ")],
+    ["Tokens", tokens.map(([name, n]) => `${grouped(n)} ${tables.tokens[name] || name}`).join(", ")],
     ["Tool calls", String(result.metrics.tool_calls ?? "")],
     ["Answers", [result.metrics.source, result.cassette].filter(Boolean).join(", ")],
     ["Raw data", `results.jsonl, line ${number}`],

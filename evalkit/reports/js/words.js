@@ -32,6 +32,9 @@ function clip(text, limit = tables.limit) {
   return [shown, `${grouped(limit)} of ${grouped(points(text))} characters shown; the whole text is in results.jsonl`];
 }
 
+// What `clip` does as one text, the note in its last line.
+const clipped = (text, limit = tables.limit) => clip(text, limit).filter(Boolean).join("\n… ");
+
 function shorten(text, limit) {
   const flat = [...visible(text.includes("\n") ? text.trim().split(/\s+/u).join(" ") : text)];
   if (flat.length <= limit) return flat.join("");

@@ -6,7 +6,6 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
 _ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
@@ -17,6 +16,9 @@ _SUSPECT = re.compile(
 
 def nearest(word: str, valid: Iterable[str]) -> str | None:
     """Return the valid word most like ``word``, or None when none is near."""
+    # Imported here: most sessions have no near miss to name.
+    from difflib import get_close_matches
+
     found = get_close_matches(word, list(valid), n=1, cutoff=0.6)
     return found[0] if found else None
 

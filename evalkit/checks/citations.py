@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from evalkit._lib.json import MISSING
 from evalkit._lib.text import plural, show
 from evalkit.checks.base import Check, View, complaint
 from evalkit.checks.options import Bounds, Words
@@ -127,13 +128,13 @@ class Citations(Check):
             return
         searches = _searches(view)
         if self.searched and not searches:
-            yield Finding("not_searched", "nothing was searched: no search call stands in the steps", _whole(view), "a search call", None)
+            yield Finding("not_searched", "nothing was searched: no search call stands in the steps", _whole(view))
         elif not self.searched and searches:
             where, step = searches[0][0], searches[0][1]
-            yield Finding("searched", f"something was searched ({step.type}), which must not be", where, None, step.raw.get("arguments"))
+            yield Finding("searched", f"something was searched ({step.type}), which must not be", where, MISSING, step.raw.get("arguments"))
         elif searches and not any(answered for _, _, answered in searches):
             where, step, _ = searches[0]
-            yield Finding("search_unanswered", f"no result came for {step.type} {show(step.raw.get('arguments'))}", where, "a result", None)
+            yield Finding("search_unanswered", f"no result came for {step.type} {show(step.raw.get('arguments'))}", where)
 
     def _one(self, citation: Citation) -> Iterator[Finding]:
         raw, where = citation.raw, citation.where
@@ -145,7 +146,7 @@ class Citations(Check):
                 got = {"start_index": raw.get("start_index"), "end_index": raw.get("end_index")}
                 size = len(citation.text.encode("utf-8", "surrogatepass"))
                 offsets = f"bytes {show(got['start_index'])} to {show(got['end_index'])} of {size}"
-                yield Finding("span_invalid", f"{span.problem}: {offsets} {about}", where, None, got, detail=detail)
+                yield Finding("span_invalid", f"{span.problem}: {offsets} {about}", where, MISSING, got, detail=detail)
         sites = _sites(citation)
         if self.domains is not None and citation.url and not any(_of(site, domain) for site in sites.own for domain in self.domains):
             message = f"the citation {about} is of {' or '.join(sites.own) or show(citation.url)}, not of {' or '.join(self.domains)}"
@@ -153,7 +154,7 @@ class Citations(Check):
         denied = [domain for domain in self.deny_domains or () if any(_of(site, domain) for site in sites.named)]
         if denied:
             yield Finding(
-                "domain_denied", f"the citation {about} is of {denied[0]}, which is denied", where, None, citation.url, detail=detail
+                "domain_denied", f"the citation {about} is of {denied[0]}, which is denied", where, MISSING, citation.url, detail=detail
             )
         if self.schemes is not None and citation.url and _scheme(citation.url) not in self.schemes:
             message = f"the citation {about} has the scheme {show(_scheme(citation.url))}, not {' or '.join(self.schemes)}"

@@ -102,7 +102,7 @@ class JsonSchema(Check):
             sound = False
             where = Where(turn=number, pointer=found.pointer, part="output")
             detail = "\n".join([against(found.expected, keep(found.got)), *found.notes]) if found.expected is not MISSING else ""
-            message = f"{found.pointer or 'the document'} {found.message}"
+            message = f"{found.pointer or 'the document'}: {found.message}"
             yield Finding("schema_violation", message, where, keep(found.expected), keep(found.got), detail=detail)
         if sound and model is not None and turn is not None:
             yield from _model_findings(model, turn.text, number)

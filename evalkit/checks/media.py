@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from evalkit._lib.json import MISSING
 from evalkit._lib.text import show
 from evalkit.checks.base import Check, View
 from evalkit.checks.media_files import Facts, decode, examine, same_type
@@ -67,13 +68,13 @@ class Media(Check):
         data = block.get("data")
         if data is None:
             if self.min_bytes is not None or self.width is not None or self.height is not None:
-                yield "media_not_inline", f"the {kind} is given by uri, so its bytes cannot be judged", "data", show(block.get("uri"))
+                yield "media_not_inline", f"the {kind} is given by uri, so its bytes cannot be judged", MISSING, show(block.get("uri"))
             elif not block.get("uri"):
-                yield "media_empty", f"the {kind} has neither data nor uri", "data", None
+                yield "media_empty", f"the {kind} has neither data nor uri", MISSING, MISSING
             return
         raw, problem = decode(data)
         if raw is None:
-            yield "media_undecodable", f"the {kind}'s data is not base64: {problem}", None, show(data, 40)
+            yield "media_undecodable", f"the {kind}'s data is not base64: {problem}", MISSING, show(data, 40)
             return
         yield from self._bytes(kind, declared, raw)
 
@@ -85,7 +86,7 @@ class Media(Check):
         if facts.mismatch:
             yield "media_type_wrong", f"the {kind} is declared {show(declared)}, but {facts.mismatch}", declared, facts.mime_type
         if facts.damage:
-            yield "media_damaged", f"the {kind} cannot be decoded: {facts.damage}", None, facts.mime_type
+            yield "media_damaged", f"the {kind} cannot be decoded: {facts.damage}", MISSING, facts.mime_type
         if self.min_bytes is not None and len(raw) < self.min_bytes:
             yield (
                 "media_too_small",
@@ -100,7 +101,7 @@ class Media(Check):
             if wanted is None:
                 continue
             if got is None:
-                yield "media_size_unknown", f"the {word} of this {kind} cannot be read from its header", wanted.to_json(), None
+                yield "media_size_unknown", f"the {word} of this {kind} cannot be read from its header", wanted.to_json(), MISSING
             elif not wanted.hold(got):
                 yield "media_size_differs", f"the {kind} has {word} {got}, {wanted} is expected", wanted.to_json(), got
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from evalkit._lib.json import MISSING
 from evalkit._lib.text import show
 from evalkit.checks.base import Check, View
 from evalkit.checks.options import Regex, Words
@@ -70,12 +71,13 @@ class Text(Check):
         for word in self.not_contains or ():
             at = text.find(fold(word))
             if at >= 0:
-                around = show(text[max(0, at - 30) : at + len(word) + 30])
+                start, end = max(0, at - 30), at + len(word) + 30
+                around = show(f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}", 120)
                 yield (
                     "text_forbidden",
                     f"the text contains {show(word)}, which it must not",
                     word,
-                    f"text  …{around}… at character {at + 1}",
+                    f"text  {around} at character {at + 1}",
                 )
         if self.any_of is not None and not any(fold(word) in text for word in self.any_of):
             yield "text_missing", f"the text contains none of {show(self.any_of)}", self.any_of, ""
@@ -110,7 +112,7 @@ class Text(Check):
                 message = f"the text is {ratio:.2f} alike, at least {self.min_ratio:.2f} is needed"
                 yield "text_unlike", message, self.similar_to, parting(wanted, text)
         if not as_came.strip() and self.model_fields_set.isdisjoint(_RULES):
-            yield "text_absent", "there is no output text", None, ""
+            yield "text_absent", "there is no output text", MISSING, ""
 
 
 def _ratio(wanted: str, text: str, enough: float) -> float:

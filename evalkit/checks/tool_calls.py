@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from evalkit._lib.json import differences
+from evalkit._lib.json import MISSING, differences
 from evalkit._lib.text import did_you_mean, show
 from evalkit.checks.assignment import assign
 from evalkit.checks.automaton import Automaton, Part, align
@@ -86,8 +86,9 @@ class ToolCalls(Check):
             findings.append(_unexpected(calls, made[item]))
             rows.append(["-", str(made[item]), "unexpected"])
         detail = table([["expected", "got"], *rows])
-        for code, message, where, expected, got in findings:
-            yield Finding(code, message, where, expected, got, detail=detail)
+        for number, (code, message, where, expected, got) in enumerate(findings):
+            # One table shows all of them.
+            yield Finding(code, message, where, expected, got, detail="" if number else detail)
 
     def _in_order(self, calls: Sequence[Call], made: Sequence[Made], view: View) -> Iterator[Finding]:
         automaton, entries = _sequence(calls)
@@ -121,11 +122,13 @@ class ToolCalls(Check):
         for row in rows:
             if row.cost and row.step is None:
                 yield Finding(*_missing(entries[row.position or 0], made, view), detail=detail)
+                detail = ""
             elif row.cost and row.step is not None:
                 call = entries[row.position] if row.position is not None else None
                 same = call is not None and call.name == made[row.step].name
                 told = _other_arguments(call, made[row.step]) if call is not None and same else _unexpected(calls, made[row.step])
                 yield Finding(*told, detail=detail)
+                detail = ""
 
 
 _Told = tuple[str, str, Where, Any, Any]
@@ -155,7 +158,7 @@ def _missing(call: Call, made: Sequence[Made], view: View) -> _Told:
 def _unexpected(calls: Sequence[Call], made: Made) -> _Told:
     same = [call for call in calls if call.name == made.name]
     why = "once more than expected" if any(call.fits(made.name, made.arguments) for call in same) else "which is not expected"
-    return "call_unexpected", f"{made} was called, {why}", made.where, None, {"name": made.name, "arguments": keep(made.arguments)}
+    return "call_unexpected", f"{made} was called, {why}", made.where, MISSING, {"name": made.name, "arguments": keep(made.arguments)}
 
 
 def _sequence(calls: Sequence[Call]) -> tuple[Automaton, list[Call]]:
@@ -191,11 +194,11 @@ def _pairs(turn: Turn) -> Iterator[Finding]:
         if result is None:
             step = turn.steps[call]
             message = f"no result for {call_name(step.raw)} {show(step.raw.get('arguments'), 60)} ({show(step.raw.get('id'))})"
-            yield Finding("call_unanswered", message, Where(turn.number, step.exchange, call + 1), "a result", None)
+            yield Finding("call_unanswered", message, Where(turn.number, step.exchange, call + 1))
     for orphan in pairing.orphans:
         step = turn.steps[orphan]
         message = f"a {step.type} answers no call: call_id {show(step.raw.get('call_id'))}"
-        yield Finding("result_unpaired", message, Where(turn.number, step.exchange, orphan + 1), "a call", step.raw.get("call_id"))
+        yield Finding("result_unpaired", message, Where(turn.number, step.exchange, orphan + 1))
 
 
 def _undeclared(view: View, made: Sequence[Made]) -> Iterator[Finding]:

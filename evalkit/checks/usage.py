@@ -61,7 +61,7 @@ class Usage(Check):
                 message = f"{word} is reported by {told} of {plural(len(answers), 'answer')}, so its sum is a lower bound"
                 yield Finding("usage_partial", message, where, severity=Severity.WARN)
             if not bounds.hold(total):
-                message = f"{word} is {number(total)}, {bounds} is allowed"
+                message = f"{word} is {number(total)}, {bounds} allowed"
                 yield Finding("usage_exceeded", message, where, bounds.to_json(), plain(total), detail=_listed(answers, word))
 
 

@@ -153,6 +153,16 @@ FOLDS: list[tuple[str, list[JSON], JSON]] = [
     ("text goes on from a string", [start(0, "model_output", content="a"), delta(0, "text", text="b")], {"content": [TEXT]}),
     ("text with more fields", [start(0, "model_output"), delta(0, "text", text="ab", x=1)], {"content": [{**TEXT, "x": 1}]}),
     (
+        "text that goes on with more fields",
+        [start(0, "model_output"), delta(0, "text", text="a"), delta(0, "text", text="b", x=1), delta(0, "text", text="")],
+        {"content": [{**TEXT, "x": 1}]},
+    ),
+    (
+        "text that goes on without type, with more fields",
+        [start(0, "model_output"), delta(0, "text", text="a"), {"event_type": "step.delta", "index": 0, "delta": {"text": "b", "x": 1}}],
+        {"content": [{**TEXT, "x": 1}]},
+    ),
+    (
         "text with annotations",
         [start(0, "model_output"), delta(0, "text", text="ab", annotations=ANNOTATIONS[:1])],
         {"content": [{**TEXT, "annotations": ANNOTATIONS[:1]}]},

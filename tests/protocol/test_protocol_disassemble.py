@@ -129,9 +129,10 @@ def test_text_comes_in_words(words: int, pieces: list[str]) -> None:
     assert [event["delta"]["text"] for event in events if event["event_type"] == "step.delta"] == pieces
 
 
-def test_event_ids_are_numbers_in_order() -> None:
+def test_event_ids_are_numbers_in_order_and_text_comes_word_by_word() -> None:
     events = events_of({"id": "a", "steps": PLAIN_STEPS})
     assert [event["event_id"] for event in events] == [str(number) for number in range(1, len(events) + 1)]
+    assert [event["delta"].get("text") for event in events if event["event_type"] == "step.delta"] == [None, "Two ", "dogs."]
     assert not any("event_id" in event for event in events_of({"id": "a"}, event_ids=False))
 
 

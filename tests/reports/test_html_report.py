@@ -12,7 +12,8 @@ from evalkit.errors import UsageError
 from evalkit.reports import html
 from evalkit.verdict import Verdict
 from tests.reports.page_reading import Page, source_hash
-from tests.reports.sample import every_line, failed_line, hostile_line, line, make_run, passing, png, turn, weather
+from tests.reports.sample import line, make_run, passing, turn, weather
+from tests.reports.sample_cases import every_line, failed_line, hostile_line, png
 
 TAGS = set(
     "html head meta title link style body header main footer search noscript script section h1 h2 h3 h4 p span small a b i em q code pre "  # noqa: SIM905

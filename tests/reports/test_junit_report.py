@@ -11,7 +11,8 @@ import pytest
 from evalkit.errors import UsageError
 from evalkit.reports import junit
 from evalkit.verdict import Verdict
-from tests.reports.sample import errored_line, every_line, failed_line, hostile_line, line, make_run, passing, skipped_line, warned_line
+from tests.reports.sample import line, make_run, passing
+from tests.reports.sample_cases import errored_line, every_line, failed_line, hostile_line, skipped_line, warned_line
 
 CHILDREN = {
     "testsuites": ["testsuite"],

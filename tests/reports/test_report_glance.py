@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evalkit._lib.json import dumps
 from evalkit.reports.glance import glance
-from tests.reports.sample import every_line
+from tests.reports.sample_cases import every_line
 
 NAMES = st.sampled_from(["turns", "settings", "id", '"turns":', "digest"])
 VALUES = st.recursive(

@@ -17,14 +17,8 @@ import pytest
 
 from evalkit.reports import html
 from evalkit.verdict import Verdict
-from tests.reports.sample import (
-    EURO,
-    every_line,
-    failed_line,
-    hostile_line,
-    make_run,
-    passing,
-)
+from tests.reports.sample import make_run, passing
+from tests.reports.sample_cases import EURO, every_line, failed_line, hostile_line
 
 pytestmark = pytest.mark.browser
 

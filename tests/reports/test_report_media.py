@@ -10,7 +10,7 @@ import pytest
 
 from evalkit.reports import media as media_module
 from evalkit.reports.media import LONG, NAME, SAFE, MediaBook
-from tests.reports.sample import png
+from tests.reports.sample_cases import png
 
 
 @pytest.fixture

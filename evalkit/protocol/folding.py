@@ -1,8 +1,8 @@
-"""Folding deltas into a step: a table from delta type to fold, and the step under construction it works on.
+"""Folding deltas into a step: a table from delta type to fold.
 
 Source: protocol section 6 (table of delta types) and section 11. A fold changes the draft and returns None, or says in a few words why the
-delta does not fit the step; it never raises and never changes the event it reads. Text, arguments and audio gather in lists and are joined
-once, so that a long answer costs what it weighs. The order of events is not looked at here: that is ``stream_states``.
+delta does not fit the step; it never raises and never changes the event it reads. The step under construction is ``draft``'s, the order of
+events ``stream_states``'s: neither is looked at here.
 """
 
 from __future__ import annotations
@@ -94,7 +94,6 @@ def _media(draft: Draft, delta: dict[str, JSON]) -> str | None:
 def _audio(draft: Draft, delta: dict[str, JSON]) -> str | None:
     if complaint := _needs(draft, "audio", _SPOKEN):
         return complaint
-    data = delta.get("data")
     content = draft.content()
     last = content[-1] if content else None
     if draft.text or type(last) is not dict or last.get("type") != "audio" or not continues_audio(last, delta):
@@ -103,7 +102,7 @@ def _audio(draft: Draft, delta: dict[str, JSON]) -> str | None:
         return None
     if not draft.audio:
         draft.audio.append(last["data"])
-    draft.audio.append(data)  # type: ignore[arg-type]
+    draft.audio.append(delta["data"])
     return None
 
 

@@ -124,6 +124,10 @@ def every_step() -> Turn:
         {"type": "model_output", "content": [text("word", {"type": "word_info", "text": "word", "start_index": 0, "end_index": 4})]},
         {"type": "model_output", "content": None},
         {"no": "type"},
+        {"type": "constructor", "arguments": {"toString": 1}},
+        {"type": "__proto__", "__proto__": {"polluted": True}},
+        {"type": "google_search_call", "id": "q", "arguments": {"queries": ["a"], "__proto__": 1}, "constructor": "x"},
+        {"type": "model_output", "content": [{"type": "image", "data": "AAAA", "mime_type": "constructor"}]},
         says(' {"recipe": "Banana bread", "minutes": 65.5, "steps": ["mash", "bake"], "empty": {}, "note": "caf\\u00e9 {not, a: brace}"} '),
     ]
     return turn(1, "Use everything you have.", steps)

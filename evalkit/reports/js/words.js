@@ -1,6 +1,8 @@
 // How values read on the page: the same rules as words.py and _lib/text.py. Everything that is shown goes through `visible`.
 
-const tables = JSON.parse(document.getElementById("tables").textContent);
+// Tables have no prototype: a model may name a step "constructor".
+const tables = JSON.parse(document.getElementById("tables").textContent, (key, value) =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? Object.assign(Object.create(null), value) : value);
 const hostile = new RegExp(
   "[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff\\ufff9-\\ufffb" +
   "\\ufffe\\uffff\\ud800-\\udfff\\u{e0000}-\\u{e007f}]", "gu");

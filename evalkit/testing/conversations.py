@@ -34,7 +34,7 @@ _TOOLS: list[dict[str, JSON]] = [
 
 
 @st.composite
-def plans(draw: DrawFn, *, max_turns: int = 3) -> Plan:
+def plans(draw: DrawFn, *, min_turns: int = 1, max_turns: int = 3) -> Plan:
     """Plans of every kind: both histories, plain, streamed, in the background, models and agents, with and without tools."""
     fields: dict[str, JSON] = draw(
         st.just({"model": "gemini-3.5-flash"}) | st.just({"agent": "antigravity-preview-05-2026", "environment": "remote"})
@@ -49,14 +49,14 @@ def plans(draw: DrawFn, *, max_turns: int = 3) -> Plan:
         },
     )
     blocks = st.lists(contents(unknown=False), min_size=1, max_size=2)
-    turns = draw(st.lists((st.text(max_size=12) | blocks).map(Said), min_size=1, max_size=max_turns))
+    turns = draw(st.lists((st.text(max_size=12) | blocks).map(Said), min_size=min_turns, max_size=max_turns))
     return Plan(
         fields={**fields, **draw(extra)},
         turns=turns,
         history=draw(st.sampled_from(("stateful", "stateless"))),
         stream=draw(st.booleans()),
         background=draw(st.sampled_from((False, False, False, True))),
-        max_tool_rounds=draw(st.integers(0, 4)),
+        max_tool_rounds=draw(st.sampled_from((4, 2, 1, 0))),
         max_hops=4,
         max_polls=6,
     )

@@ -88,7 +88,7 @@ class FakeService:
     about one time in ``rarity`` where it could be.
     """
 
-    def __init__(self, draw: Draw, behaviours: Collection[str] = tuple(BEHAVIOURS), rarity: int = 10) -> None:
+    def __init__(self, draw: Draw, behaviours: Collection[str] = tuple(BEHAVIOURS), rarity: int = 20) -> None:
         self.log: list[Answer] = []
         self._draw = draw
         self._behaviours = frozenset(behaviours)

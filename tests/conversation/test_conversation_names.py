@@ -1,0 +1,34 @@
+"""The public names of the room, and what it must not import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import evalkit.conversation
+
+
+def test_public_names() -> None:
+    assert sorted(evalkit.conversation.__all__) == [
+        "CallTool",
+        "Conversation",
+        "Effect",
+        "EndTurn",
+        "Pause",
+        "Plan",
+        "Send",
+        "ToolAnswer",
+        "TurnSource",
+        "TurnView",
+        "context",
+        "converse",
+        "drive",
+    ]
+    assert all(hasattr(evalkit.conversation, name) for name in evalkit.conversation.__all__)
+
+
+def test_importing_the_engine_loads_no_network_no_event_loop_and_no_test_tools() -> None:
+    program = "import sys, evalkit.conversation; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "evalkit" in loaded
+    assert not {"httpx", "asyncio", "socket", "ssl", "pytest", "hypothesis", "pydantic", "jinja2"} & set(loaded)

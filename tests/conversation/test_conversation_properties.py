@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import dumps, equal, loads
+from evalkit.checks.base import View
+from evalkit.checks.history import History
 from evalkit.conversation import CallTool, Effect, EndTurn, Pause, Plan, Send, ToolAnswer, converse
 from evalkit.errors import CassetteMiss, EvalkitError, ToolCrashed
 from evalkit.testing import BEHAVIOURS, Answer, FakeService, hold, plans
@@ -76,6 +78,11 @@ def check_history(plan: Plan, transcript: Transcript, log: list[Answer]) -> None
         if answer.interaction is not None:
             steps += answer.interaction["steps"]
             waiting += answer.waiting
+
+
+def check_with_the_history_check(transcript: Transcript) -> None:
+    """The check that users run finds nothing either, except calls that a failed run left behind and nobody was to answer."""
+    assert {finding.code for finding in History().run(View(transcript))} <= {"call_unanswered"}
 
 
 def check_chain(plan: Plan, transcript: Transcript, log: list[Answer]) -> None:
@@ -163,6 +170,7 @@ def test_whatever_the_service_does_the_history_is_exact(plan: Plan, data: st.Dat
     service = services(data)
     transcript = hold(plan, service, data.draw)
     (check_history if plan.history == "stateless" else check_chain)(plan, transcript, service.log)
+    check_with_the_history_check(transcript)
     check_fields(plan, transcript)
     check_timeline(transcript, service.log)
     check_outcomes(transcript)

@@ -95,6 +95,7 @@ class _Reading:
         self._find_answers()
         self._find_moved()
         self._find_altered()
+        self._find_answers()
         found = [*self._order(), *self._changes(), *self._others(), *self._missing(), *self._placement()]
         unpaired = sum(deviation.code == "result_unpaired" for deviation in found)
         # A result that names a wrong call leaves a call without one: that is one fault, not two.
@@ -111,25 +112,33 @@ class _Reading:
         return any(other > index for other in (*self.left, *self.answers) if self._client_adds(other))
 
     def _find_answers(self) -> None:
-        """Find the results that answer the calls of the earlier answer."""
-        calls = [index for index, want in enumerate(self.wanted) if want.answered and want.step.get("type") == "function_call"]
-        results = [index for index in sorted(self.left) if self.items[index].step.get("type") == "function_result"]
-        mine = [index for index, want in enumerate(self.wanted) if want.step.get("type") == "function_result" and index not in self.pairs]
-        taken = {call_key(self.wanted[index].step.get("call_id")) for index in mine} - {None}
+        """Find the results that answer the calls of the earlier answer, by id or, where either has none, by order."""
         # Calls that have their result in the history already wait for none; ids may repeat from answer to answer.
-        history = pair_calls([want.step for want in self.wanted])
-        waiting = {pair.call_index for pair in history.pairs if pair.result_index is None}
-        calls = [index for index in calls if index in waiting and not self._echo(index)]
-        for result in results:
-            key = call_key(self.items[result].step.get("call_id"))
+        waiting = {pair.call_index for pair in pair_calls([want.step for want in self.wanted]).pairs if pair.result_index is None}
+        calls = [index for index in sorted(waiting) if self.wanted[index].answered and self._is(index, "function_call")]
+        calls = [index for index in calls if index not in self.answers.values() and not self._echo(index)]
+        lost = [index for index in range(len(self.wanted)) if index not in self.pairs and self._is(index, "function_result")]
+        older = {call_key(self.wanted[index].step.get("call_id")) for index in lost} - {None}
+        for result in sorted(self.left):
+            step = self.items[result].step
+            if step.get("type") != "function_result":
+                continue
+            key = call_key(step.get("call_id"))
             for call in calls:
-                own = call_key(self.wanted[call].step.get("id"))
-                if call not in self.answers.values() and (key == own if key is not None and own is not None else True):
-                    if key is not None and key in taken and own != key:
-                        continue
+                own = self._ids(call)
+                if (key in own) if key is not None and own else key not in older:
                     self.answers[result] = call
                     self.left.discard(result)
+                    calls.remove(call)
                     break
+
+    def _is(self, index: int, kind: str) -> bool:
+        return self.wanted[index].step.get("type") == kind
+
+    def _ids(self, call: int) -> set[str]:
+        """Return what a call goes by: its id, and the one it was re-sent with if that was altered."""
+        sent = self.items[self.altered[call]].step.get("id") if call in self.altered else None
+        return {key for key in (call_key(self.wanted[call].step.get("id")), call_key(sent)) if key is not None}
 
     def _echo(self, index: int) -> bool:
         """Whether a call repeats one that was answered before: an answer may show it again (last sample of guide section 9)."""
@@ -238,7 +247,7 @@ class _Reading:
         if self.items and not self.items[0].pointer.startswith("/input/"):
             return "/input"
         place = placed[before] + 1 if before is not None else 0
-        while place in self.answers:
+        while self.answers.get(place, index) < index:
             place += 1
         return f"/input/{place}"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from evalkit._lib.json import kind
+from evalkit._lib.json import MISSING, kind
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.suite.catalog import BadArguments, CheckCatalog, Path
 from evalkit.suite.source import On
@@ -114,22 +114,22 @@ def render_argument(entry: Entry, variables: Mapping[str, JSON]) -> JSON:
 def _faults(error: BadArguments, entry: Entry, argument: JSON) -> Iterator[Fault]:
     for path, message in error.problems:
         on: On = "key" if message.startswith("unknown") and path else "value"
+        value = _at(argument, path)
         if on == "key" and path in (("severity",), ("not",)):
             yield Fault((*entry.inside, *path), f"{path[-1]!r} stands beside the check's name, not among its options", on)
         else:
-            named = path[:-1] if on == "key" or (path and _absent(argument, path)) else path
+            named = path[:-1] if on == "key" or (path and value is MISSING) else path
             where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in named)
-            yield Fault((*entry.inside, *path), f"{entry.name}{where}: {message}", on)
+            yield Fault((*entry.inside, *path), f"{entry.name}{where}: {'empty value' if path and value is None else message}", on)
 
 
-def _absent(argument: JSON, path: Path) -> bool:
-    value = argument
+def _at(argument: JSON, path: Path) -> JSON:
     for step in path:
         try:
-            value = value[step]
+            argument = argument[step]
         except (LookupError, TypeError):
-            return True
-    return False
+            return MISSING
+    return argument
 
 
 def _known(name: str, path: Path, on: On, names: Mapping[str, None]) -> None:

@@ -72,4 +72,4 @@ def scenario_name(raw: JSON, index: int) -> str:
         name = raw["scenarios"][index]["id"]
     except (LookupError, TypeError):
         name = None
-    return repr(name) if isinstance(name, str) and 0 < len(name) <= 80 else f"number {index + 1}"
+    return repr(name) if isinstance(name, str) and 0 < len(name) <= 80 else str(index + 1)

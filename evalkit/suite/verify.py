@@ -82,13 +82,13 @@ def _verify(reading: Reading, source: str, path: Path, rows: Rows, moment: Momen
         return False
     if not rows.complete:
         return False
-    sound = True
+    undefined: dict[str, int] = {}
     for index in rows.shapes():
         for name in sorted(one.names - rows.variables[index].keys() - moment.names):
-            add(path, _undefined(name, index, rows, moment), word=name, hints=_known(rows.variables[index], moment))
-            sound = False
-        if not sound:
-            break
+            undefined.setdefault(name, index)
+    for name, index in undefined.items():
+        add(path, _undefined(name, index, rows, moment), word=name, hints=_known(rows.variables[index], moment))
+    sound = not undefined
     for word, message in _untimely(one, moment):
         add(path, message, word=word)
         sound = False

@@ -78,6 +78,7 @@ IN_GENERATION_CONFIG = (
     "thinking_summaries",
     "tool_choice",
 )
+_FEW = 10
 LATER = {"target": "'target' is not supported yet"}
 
 LEVELS: dict[str, tuple[str, type]] = {
@@ -163,7 +164,9 @@ def _unknown_key(path: Path, given: JSON) -> Wrong:
         )
     instead = next((word for word in INSTEAD.get(key, ()) if word in valid), None)
     guess = f" (did you mean {instead!r}?)" if instead else did_you_mean(key[:60], valid)
-    hints = textwrap.wrap(f"keys of {level}: {', '.join(valid)}", 110, subsequent_indent="  ", break_on_hyphens=False)
+    hints = []
+    if not guess or len(valid) <= _FEW:
+        hints = textwrap.wrap(f"keys of {level}: {', '.join(valid)}", 110, subsequent_indent="  ", break_on_hyphens=False)
     home = next((where for where, other in LEVELS.values() if where != "defaults" and key in other.__annotations__), None)
     if home and not instead:
         hints.insert(0, f"{key!r} is a key of {home}: is it indented as it should be?")

@@ -1,0 +1,73 @@
+"""docs/suites.md: its examples load, its messages are real, and it leaves no key out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from evalkit._lib import yaml
+from evalkit.suite import models
+from evalkit.suite.rules import MANAGED
+from tests.suite.project import Project
+
+PAGE = (Path(__file__).parents[2] / "docs" / "suites.md").read_text(encoding="utf-8")
+EXAMPLES = [text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if text.startswith("suite:")]
+
+
+@pytest.mark.parametrize("text", EXAMPLES, ids=[yaml.load(text)["suite"] for text in EXAMPLES])
+def test_an_example_loads(project: Project, text: str) -> None:
+    project.write("suites/images/organ.jpg", b"jpg")
+    assert project.expand(text)
+
+
+def test_the_page_has_examples() -> None:
+    assert len(EXAMPLES) == 5
+
+
+@pytest.mark.parametrize(
+    "name", ["SuiteFile", "ScenarioKeys", "ScenarioEntry", "TurnEntry", "AttachEntry", "ToolEntry", "ResultEntry", "CaseFile"]
+)
+def test_every_key_is_on_the_page(name: str) -> None:
+    keys = [key for key in getattr(models, name).__annotations__ if f"`{key}`" not in PAGE and f"{{{key}:" not in PAGE]
+    assert keys == []
+
+
+def test_every_field_that_the_conversation_keeps_is_on_the_page() -> None:
+    assert [field for field in MANAGED if f"`{field}`" not in PAGE] == []
+
+
+def test_the_variants_are_the_ones_told(project: Project) -> None:
+    variants = project.expand(EXAMPLES[1])
+    assert len(variants) == 8
+    assert (variants[0].id, variants[-1].id) == ("capitals::europe[stateful-plain-fr]", "capitals::europe[stateless-streamed-it]")
+    assert all(f"`{name}`" in PAGE for name in (variants[0].id, variants[-1].id, f"cassettes/{variants[0].cassette}"))
+
+
+def test_the_message_shown_is_a_real_one(project: Project) -> None:
+    shown = re.findall(r"```text\n(.*?)\n```", PAGE, re.DOTALL)
+
+    head = "suite: weather\n\nscenarios:\n  - id: london\n    model: m\n"
+    text = head + "    turns:\n      - user: hi\n        expect:\n          - step: completed\n"
+    assert shown == [str(project.refused(text))]
+
+
+MESSAGES = [
+    ("user: hi\n\t", "    turns:\n      - user: hi\n\texpect: []\n"),
+    ("indent", "    turns:\n      - user: hi\n       expect: []\n"),
+    ("colon", "    turns:\n      - user: Note: be brief\n"),
+    ("braces", "    turns:\n      - user: {{ question }}\n"),
+    ("yes", "    turns:\n      - user: yes\n"),
+    ("empty", "    turns:\n      - user:\n"),
+    ("background", "    background: true\n    history: stateless\n    turns: [{user: hi}]\n"),
+    ("target", "    target: {python: a:b}\n    turns: [{user: hi}]\n"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(MESSAGES)), ids=[row[0] for row in MESSAGES])
+def test_the_messages_explained_are_real_ones(project: Project, number: int) -> None:
+    explained = re.findall(r"^\| `(.*?)` \|", PAGE.split("| message | what to do |")[1], re.MULTILINE)
+    assert len(explained) == len(MESSAGES)
+    found = project.problems("suite: s\nscenarios:\n  - id: a\n    model: m\n" + MESSAGES[number][1])
+    assert explained[number] in found[0]

@@ -1,0 +1,163 @@
+"""Whatever a file holds, loading it gives a suite or SuiteErrors: located, short, and nothing else."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from evalkit._lib import yaml
+from evalkit._lib.json import dumps
+from evalkit.errors import Problem, SuiteErrors
+from evalkit.suite import expand, load
+from evalkit.suite.schema import json_schema
+from tests.suite.fake_catalog import FakeCatalog
+from tests.suite.test_suite_loading import WEATHER
+
+RICH = (
+    WEATHER
+    + """\
+  - id: rich
+    cases: [{id: x, city: Paris, n: 3}, {id: y, city: Rome, n: 4}]
+    repeat: 2
+    system_instruction: Speak of {{ city }}.
+    generation_config: {seed: 1}
+    response_format: {type: text, schema: {type: object}}
+    service_tier: [flex, standard]
+    labels: {team: qa}
+    request: {novel_field: [1, 2.5]}
+    max_tool_rounds: 2
+    timeout: 1.5
+    stop_on_failure: true
+    stream: [true, false]
+    turns:
+      - user: In {{ city }}?
+        attach: [{audio: "https://example.org/a.mp3"}]
+        expect: [text: "at {{ n }}", not: {text: {max_chars: "{{ n }}"}}]
+      - user: [{type: text, text: "{{ previous.text }}"}]
+        expect: [json_schema, text: "{{ previous.text }}"]
+"""
+)
+FEW = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def assert_shown(problems: list[Problem]) -> None:
+    assert problems
+    for problem in problems:
+        assert problem.path == "a.yaml"
+        assert problem.line >= 1
+        assert problem.column >= 1
+        assert problem.message
+        assert "\n" not in problem.message
+        assert len(problem.message) < 400
+        assert len(str(problem).split("\n")) <= 12
+
+
+def outcome(text: str | bytes) -> list[str]:
+    """Load a suite from text; return what its variants are called, or say that it was refused as it should be."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.yaml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
+        try:
+            suite = load(path, root=Path(folder), checks=FakeCatalog())
+        except SuiteErrors as errors:
+            problems = errors.problems
+            assert_shown(problems)
+            return ["refused", *map(str, problems)]
+        variants = expand(suite)
+        names = [variant.id for variant in variants]
+        assert len(set(names)) == len(names)
+        assert len({str(variant.cassette).casefold() for variant in variants}) == len(names)
+        for variant in variants:
+            assert isinstance(variant.fields, dict)
+            assert [turn.number for turn in variant.turns] == list(range(1, len(variant.turns) + 1))
+        return names
+
+
+def test_the_rich_suite_is_one() -> None:
+    assert len(outcome(RICH)) == 2 + 2 * 2 * 2 * 2 * 2
+
+
+@FEW
+@given(st.text(max_size=200))
+@example("suite: *a")
+@example("? {a: b}")
+@example("suite: !!python/object:os.system x")
+@example("\ufeff\ufeff")
+@example("a: 1e999")
+@example("suite: s\nscenarios: [{id: a, turns: [{user: [[]]}]}]")
+@example("suite: s\nscenarios: [{id: a, expect: {a: b}, turns: [[]], cases: {}}]")
+def test_any_text_is_a_suite_or_refused(text: str) -> None:
+    assert outcome(text)
+
+
+@FEW
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_suite_or_refused(data: bytes) -> None:
+    assert outcome(data)
+
+
+@FEW
+@given(st.integers(0, len(RICH)), st.integers(0, 12), st.text(alphabet="-:{}[]'\"#&*!|> \t\nab1.%,?~", max_size=4))
+def test_a_suite_that_was_edited_anywhere_is_a_suite_or_refused(at: int, removed: int, inserted: str) -> None:
+    assert outcome(RICH[:at] + inserted + RICH[at + removed :])
+
+
+WORDS = sorted({key for node in json_schema(FakeCatalog())["$defs"].values() for key in node.get("properties", {})} | {"", "zzz"})
+VALUES = st.recursive(
+    st.sampled_from(
+        [None, True, 0, -1, 1.5, "", "x", "yes", "stateful", "stateless", "{{ x }}", "{{", "{% x %}", "../x", "history", "status: a"]
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
+
+
+DOCUMENT = yaml.load(RICH)
+PLACES = places(DOCUMENT)[1:]
+
+
+def put(document: Any, path: tuple[str | int, ...], value: Any) -> None:
+    """Put a value at a path, as far as an earlier change has left the path standing."""
+    held = document
+    try:
+        for step in path[:-1]:
+            held = held[step]
+        held[path[-1]] = value
+    except (LookupError, TypeError):
+        pass
+
+
+@FEW
+@given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
+def test_a_suite_with_any_value_anywhere_is_a_suite_or_refused(changes: list[tuple[tuple[str | int, ...], Any]]) -> None:
+    document = yaml.load(RICH)
+    for path, value in changes:
+        put(document, path, value)
+    assert outcome(dumps(document))
+
+
+@FEW
+@given(st.sampled_from(PLACES))
+def test_a_suite_without_any_one_value_is_a_suite_or_refused(path: tuple[str | int, ...]) -> None:
+    document = yaml.load(RICH)
+    held: Any = document
+    for step in path[:-1]:
+        held = held[step]
+    del held[path[-1]]
+    assert outcome(dumps(document))
+
+
+@settings(FEW, max_examples=20)
+@given(st.integers(0, len(RICH)), st.text(alphabet="-: ab\n", max_size=3))
+def test_loading_twice_says_the_same(at: int, inserted: str) -> None:
+    text = RICH[:at] + inserted + RICH[at:]
+    assert outcome(text) == outcome(text)

@@ -1,0 +1,134 @@
+"""The JSON Schema for editors: valid in itself, described throughout, and of one mind with ``load``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from evalkit._lib import yaml
+from evalkit.errors import SuiteErrors
+from evalkit.suite import models
+from evalkit.suite.schema import json_schema
+from tests.suite.fake_catalog import FakeCatalog
+from tests.suite.project import Project
+from tests.suite.test_suite_errors import PLACES, mistakes
+from tests.suite.test_suite_loading import REQUEST_FIELDS, WEATHER
+
+SCHEMA = json_schema(FakeCatalog())
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+
+def accepted(text: str) -> bool:
+    return VALIDATOR.is_valid(yaml.load(text))
+
+
+def minimal(keys: str) -> str:
+    return "suite: s\nscenarios:\n  - id: a\n    turns: [{user: hi}]\n" + "".join(f"    {line}\n" for line in keys.splitlines())
+
+
+GOOD = [
+    WEATHER,
+    minimal(REQUEST_FIELDS),
+    minimal("model: [a, b]\nhistory: [stateful, stateless]\nstream: [true, false]\nbackground: false\nservice_tier: [flex]"),
+    minimal("model: m\ncases: [{id: 1, city: Paris}]\ntools: [{type: google_search}]\nexpect: [history, status: completed]"),
+    minimal("model: m\nexpect: [not: {text: a}, {not: history, severity: warn}, {text: {contains: a}, severity: error}]"),
+    minimal("model: m\ntitle: '{{ max }}'") + "vars: {max: 3}\n",
+    minimal("model: m\nexpect: [text: {max_chars: '{{ n }}'}, status: '{{ s }}', usage: '{{ u }}']\ncases: [{n: 3, s: failed, u: {}}]"),
+    minimal("model: m\nexpect: [tool_calls: [{name: look, arguments: {city: '{{ city }}'}}], steps: [a, {b: {c: 1}}]]\ncases: [{city: x}]"),
+    "suite: s\ndefaults: {agent: x, agent_config: {type: t}, turns: [{user: [{type: text, text: a}]}]}\n"
+    "scenarios: [{id: a}, {id: b, model: m}]\n",
+    "suite: s\ntools: {a: {results: [{when: {x: 1}, result: 2, is_error: true}, {result: 3}]}, b: {python: 'p.q:r'}}\n"
+    "scenarios: [{id: a, model: m, tools: [a, b], turns: [{attach: {image: 'https://example.org/a.png'}}]}]\n",
+]
+
+
+@pytest.mark.parametrize("text", GOOD, ids=range(len(GOOD)))
+def test_what_loads_is_accepted(project: Project, text: str) -> None:
+    assert project.expand(text)
+    assert [error.message for error in VALIDATOR.iter_errors(yaml.load(text))] == []
+
+
+# What no JSON Schema can say: what a file or a template holds, what must differ from something else, how a value is spelled.
+BEYOND = re.compile(
+    r"such file|outside the|absolute path|twice|taken by|duplicate|share the name|undefined|template|'previous'|turns\[|arguments'"
+    r"|unknown tool|without quotes|nothing after|JSON value|regular expression|never given|no parameter|background run|exclude each other|row's 'id'"
+)
+MISTAKES = [row for name in ("top", "scenario", "tools") for row in mistakes(name)]
+MISTAKES += [
+    pytest.param(PLACES[place].format(row.values[0]), row.values[1], id=f"{row.id}-{number}")
+    for number, place in enumerate(PLACES)
+    for row in mistakes("expect")
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), [row for row in MISTAKES if not any(map(BEYOND.search, row.values[1]))])
+def test_what_does_not_load_is_refused_where_a_schema_can_say_so(project: Project, text: str, expected: list[str]) -> None:
+    try:
+        assert not accepted(text)
+    except yaml.YamlError:
+        assert project.problems(text)
+
+
+def test_both_name_the_same_keys() -> None:
+    for name in ("ScenarioKeys", "ScenarioEntry", "TurnEntry", "AttachEntry", "ToolEntry", "ResultEntry", "CaseFile"):
+        assert list(SCHEMA["$defs"][name]["properties"]) == list(getattr(models, name).__annotations__)
+    assert list(SCHEMA["properties"]) == list(models.SuiteFile.__annotations__)
+
+
+def schemas(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from schemas(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from schemas(value)
+
+
+def test_every_key_of_the_language_is_described() -> None:
+    bare = [
+        f"{name}.{key}"
+        for name, definition in {"suite": SCHEMA, **SCHEMA["$defs"]}.items()
+        if not name.startswith("check.") and name not in ("Check", "Expectation")
+        for key, held in definition.get("properties", {}).items()
+        if not held.get("description")
+    ]
+    assert bare == []
+
+
+def test_the_schema_is_valid_and_stands_on_its_own() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert not any("$id" in node for node in schemas(SCHEMA))
+    references = {node["$ref"] for node in schemas(SCHEMA) if isinstance(node.get("$ref"), str)}
+    assert {reference.removeprefix("#/$defs/") for reference in references} <= set(SCHEMA["$defs"])
+
+
+def test_the_schema_is_the_same_each_time() -> None:
+    assert json_schema(FakeCatalog()) == SCHEMA
+
+
+def test_every_check_of_the_catalog_is_in_it() -> None:
+    assert {name for name in SCHEMA["$defs"] if name.startswith("check.") and name.count(".") == 1} == {
+        f"check.{name}" for name in FakeCatalog.checks
+    }
+    assert SCHEMA["$defs"]["CheckName"]["enum"] == ["history", "json_schema", "text", "usage"]
+
+
+def test_the_suites_that_ship_are_accepted_by_their_shape() -> None:
+    """Checks aside, which are the real catalog's: every shipped suite has the shape of the language."""
+    shape = {**SCHEMA, "$defs": {**SCHEMA["$defs"], "Expectation": {}}}
+    for path in sorted((Path(__file__).parents[2] / "suites").glob("**/*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        assert [error.message for error in Draft202012Validator(shape).iter_errors(yaml.load(text))] == [], path.name
+
+
+def test_a_refusal_of_load_is_what_the_tests_think_it_is(project: Project) -> None:
+    with pytest.raises(SuiteErrors):
+        project.load(minimal(""))
+    assert not accepted(minimal(""))

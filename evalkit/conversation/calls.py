@@ -29,12 +29,13 @@ from evalkit._lib.json import equal, kind
 from evalkit.conversation.effects import ToolAnswer
 from evalkit.errors import ToolCrashed
 from evalkit.protocol.reading import pair_calls
+from evalkit.protocol.steps import CONTENT_TYPES
 from evalkit.transcript import JSON
 
 WAITING: dict[str | None, bool] = {"requires_action": True, "completed": False, None: False}
 """Statuses under which calls are answered; True: the service surely waits for one."""
 
-_CONTENT_TYPES = frozenset({"text", "image", "audio", "video", "document", "function"})
+_CONTENT_TYPES = frozenset({*CONTENT_TYPES, "function"})
 # Compact enough for a model and legible in a cassette; NaN is refused because no JSON reader would take it.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
@@ -117,9 +118,14 @@ def result_step(call: dict[str, JSON], answer: ToolAnswer) -> dict[str, JSON]:
 def _content(name: JSON, result: JSON) -> list[dict[str, JSON]]:
     if isinstance(result, str):
         return [{"type": "text", "text": result}]
-    if isinstance(result, list) and result and all(isinstance(item, dict) and item.get("type") in _CONTENT_TYPES for item in result):
+    if isinstance(result, list) and result and all(map(_is_content, result)):
         return result
     try:
         return [{"type": "text", "text": _encode(result)}]
     except (TypeError, ValueError, RecursionError) as error:
         raise ToolCrashed(f"tool {name!r} gave a result that is not JSON: {error}") from None
+
+
+def _is_content(item: JSON) -> bool:
+    kind = item.get("type") if isinstance(item, dict) else None
+    return isinstance(kind, str) and kind in _CONTENT_TYPES

@@ -156,8 +156,7 @@ class _Engine:
                 received += [Step(step, "model", exchange.number) for step in fresh]
                 self.answer_start = start
                 turn.steps[start:] = _timeline(received)
-                status = interaction.get("status")
-                turn.status = status if isinstance(status, str) else None
+                turn.status = _text_of(interaction, "status")
                 self.note_environment(interaction)
             if exchange.error is not None:
                 raise _Refused(exchange.error)
@@ -165,8 +164,8 @@ class _Engine:
                 raise NotHeld(exchange.failure or "no Interaction came")
             if turn.status in RUNNING:
                 raise NotHeld(f"the answer is still {turn.status} and has no id to poll")
-            token = interaction.get("continuation_token")
-            if turn.status != "requires_continuation" or not self.continues or not (isinstance(token, str) and token):
+            token = _text_of(interaction, "continuation_token")
+            if turn.status != "requires_continuation" or not self.continues or not token:
                 return received, identity
             if token in tokens:
                 raise NotHeld("the answer asks to be continued with a token that was used already")
@@ -177,7 +176,7 @@ class _Engine:
 
     def settle(self, turn: Turn, exchange: Exchange) -> Generator[Effect, Any, tuple[Exchange, str]]:
         """Poll until the run has ended, as the guide's loop does (section 11): at once, then with a pause between. Return its end."""
-        identity = _identity(exchange.interaction)
+        identity = _text_of(exchange.interaction, "id") or ""
         polls = 0
         while identity and self.running(exchange):
             if polls >= self.plan.max_polls:
@@ -194,7 +193,7 @@ class _Engine:
             return False
         if exchange.failure is not None:
             return self.background
-        return exchange.interaction.get("status") in RUNNING
+        return _text_of(exchange.interaction, "status") in RUNNING
 
     def exchange(self, turn: Turn, request: Request) -> Generator[Effect, Any, Exchange]:
         """Send one request and read its answer."""
@@ -211,14 +210,14 @@ class _Engine:
 
     def note_environment(self, interaction: dict[str, JSON]) -> None:
         """Stay in the sandbox that was opened: a second ``remote`` would be a fresh one, without the first turn's files (section 2.5)."""
-        environment = interaction.get("environment_id")
-        if isinstance(environment, str) and environment and "environment" in self.tail:
+        environment = _text_of(interaction, "environment_id")
+        if environment and "environment" in self.tail:
             self.tail["environment"] = environment
 
 
-def _identity(interaction: dict[str, JSON] | None) -> str:
-    found = interaction.get("id") if interaction else None
-    return found if isinstance(found, str) else ""
+def _text_of(interaction: dict[str, JSON] | None, field: str) -> str | None:
+    found = interaction.get(field) if interaction else None
+    return found if isinstance(found, str) else None
 
 
 def _timeline(received: list[Step]) -> list[Step]:

@@ -145,6 +145,7 @@ CONTENT = [{"type": "image", "data": "aGk=", "mime_type": "image/png"}, {"type":
         (None, [{"type": "text", "text": "null"}]),
         (22, [{"type": "text", "text": "22"}]),
         ([], [{"type": "text", "text": "[]"}]),
+        ([{"type": ["text"]}], [{"type": "text", "text": '[{"type": ["text"]}]'}]),
         ([{"type": "cat"}], [{"type": "text", "text": '[{"type": "cat"}]'}]),
         ("\ud800", [{"type": "text", "text": "\ud800"}]),
         (CONTENT, CONTENT),

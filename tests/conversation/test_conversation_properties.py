@@ -7,6 +7,8 @@ answered.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import cycle
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -15,10 +17,11 @@ from hypothesis import strategies as st
 from evalkit._lib.json import dumps, equal, loads
 from evalkit.checks.base import View
 from evalkit.checks.history import History
-from evalkit.conversation import CallTool, Effect, EndTurn, Pause, Plan, Send, ToolAnswer, converse
+from evalkit.conversation import CallTool, Effect, EndTurn, Pause, Plan, Send, ToolAnswer, converse, drive
 from evalkit.errors import CassetteMiss, EvalkitError, ToolCrashed
-from evalkit.testing import BEHAVIOURS, Answer, FakeService, hold, plans
-from evalkit.transcript import Exchange, Transcript
+from evalkit.protocol.steps import STATUSES
+from evalkit.testing import BEHAVIOURS, Answer, FakeService, hold, json_values, plans
+from evalkit.transcript import Exchange, Response, Transcript
 
 many = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 KIND = [name for name in BEHAVIOURS if name not in ("api_errors", "broken", "stream_errors", "wrong_kind", "statuses", "missing_ids")]
@@ -234,3 +237,37 @@ def test_it_ends_and_lets_no_error_of_ours_escape(plan: Plan, data: st.DataObjec
     assert transcript.crash is thrown
     assert isinstance(transcript.crash, EvalkitError | None)
     assert ended == [turn.number for turn in transcript.turns if turn.outcome != "not_reached"]
+
+
+anything = json_values()
+odd_steps = st.dictionaries(st.sampled_from(("id", "name", "arguments", "content", "call_id")), anything, max_size=4).flatmap(
+    lambda step: (anything | st.sampled_from(("function_call", "function_result", "user_input", "model_output"))).map(
+        lambda kind: {"type": kind, **step}
+    )
+)
+odd_bodies = anything | st.fixed_dictionaries(
+    {},
+    optional={
+        "id": anything | st.just("v1_a"),
+        "status": anything | st.sampled_from(STATUSES),
+        "steps": anything | st.lists(anything | odd_steps, max_size=3),
+        "continuation_token": anything | st.just("t"),
+        "environment_id": anything,
+        "error": anything,
+    },
+)
+
+
+@many
+@given(plans(), st.data(), st.lists(odd_bodies, min_size=1, max_size=3))
+def test_no_json_whatsoever_makes_it_raise(plan: Plan, data: st.DataObject, bodies: list[Any]) -> None:
+    fields = {**plan.fields, "environment": "remote"}
+    answers = cycle(bodies)
+    transcript = drive(
+        converse(replace(plan, fields=fields)),
+        send=lambda request: Response(200, {"content-type": "application/json"}, dumps(next(answers))),
+        call_tool=lambda call: ToolAnswer(data.draw(anything)),
+        pause=lambda seconds: None,
+        end_turn=lambda turn: True,
+    )
+    check_outcomes(transcript)

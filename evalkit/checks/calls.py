@@ -84,6 +84,12 @@ class Call(BaseModel):
         return least, self.max if self.max is not None else 1
 
     @property
+    def admits_one(self) -> bool:
+        """Whether a single such call is as expected."""
+        least, most = self.limits
+        return least <= 1 and (most is None or most >= 1)
+
+    @property
     def how(self) -> ArgumentMatch:
         """How the arguments are compared."""
         return self.match or ("exact" if "arguments" in self.model_fields_set else "ignore")
@@ -120,12 +126,18 @@ Calls = Annotated[list[CallEntry], BeforeValidator(_one_call, json_schema_input_
 
 
 class Made(NamedTuple):
-    """A call that came: its name and arguments, the step, and where that stands."""
+    """A call that came: its name and arguments, the step, and which of which turn's steps it is, from 1."""
 
     name: str
     arguments: JSON
     step: Step
-    where: Where
+    turn: int
+    number: int
+
+    @property
+    def where(self) -> Where:
+        """Where it stands."""
+        return Where(self.turn, self.step.exchange, self.number)
 
     def __str__(self) -> str:
         return f"{self.name} {show(self.arguments, 60)}"

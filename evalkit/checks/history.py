@@ -15,6 +15,7 @@ background is what it ended as; the hops of a continued call are one answer, and
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import is_
 from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import unquote
 
@@ -23,7 +24,7 @@ from pydantic import Field
 from evalkit._lib.json import equal
 from evalkit.checks.base import Check, View
 from evalkit.checks.history_diff import deviations
-from evalkit.checks.history_input import RawStep, items_of, raw_steps, readable
+from evalkit.checks.history_input import RawStep, items_of, readable
 from evalkit.checks.history_step import Deviation, Wanted, key_of
 from evalkit.protocol.reading import steps_of, strip_user_input
 from evalkit.transcript import JSON, Exchange
@@ -129,50 +130,47 @@ def _same(left: Any, right: Any) -> bool:
 
 def _faithful(sent: JSON, received: Sequence[RawStep], value: JSON, closed: bool) -> bool:
     """Say whether a later input surely is as it must be. False may also mean that it takes a closer look."""
-    if closed and sent == value:
+    if closed:
         return _same(sent, value)
-    before, now = raw_steps(sent), raw_steps(value)
-    if now is None:
+    if type(value) is not list or type(sent) is not list:
         return False
-    if before is None:
-        before = [item.step for item in items_of(sent)]
-    count = len(before)
-    if len(now) < count + len(received):
+    at = len(sent)
+    # A client that keeps its history in memory sends the very objects it received.
+    if len(value) < at or not (all(map(is_, sent, value)) or _same(sent, value[:at])):
         return False
-    for old, new in zip(before, now, strict=False):
-        if old is not new and not _same(old, new):
-            return False
     calls: list[RawStep] = []
     results: list[RawStep] = []
     after_call = False
-    at = count
     for step in received:
-        while at < len(now) and now[at] is not step and not _same(step, now[at]):
-            if not after_call or now[at].get("type") != "function_result":
+        while at < len(value) and value[at] is not step and not _same(step, value[at]):
+            if not after_call or not _is_step(value[at], "function_result"):
                 return False
-            results.append(now[at])
+            results.append(value[at])
             at += 1
-        if at >= len(now):
+        if at >= len(value):
             return False
         at += 1
         after_call = step.get("type") == "function_call"
         if after_call:
             calls.append(step)
-    for step in now[at:]:
-        kind = step.get("type")
-        if kind == "function_result":
+    for step in value[at:]:
+        if _is_step(step, "function_result"):
             results.append(step)
-        elif kind != "user_input":
+        elif not _is_step(step, "user_input"):
             return False
-    return not (closed and at < len(now)) and (not (calls or results) or _paired(calls, results))
+    return not (calls or results) or _paired(calls, results)
+
+
+def _is_step(item: JSON, kind: str) -> bool:
+    return type(item) is dict and item.get("type") == kind
 
 
 def _paired(calls: Sequence[RawStep], results: Sequence[RawStep]) -> bool:
     """Say whether each call surely has one result, by ids that are all there and all different."""
-    ids = {call.get("id") for call in calls}
-    return (
-        len(calls) == len(results) == len(ids)
-        and None not in ids
-        and "" not in ids
-        and ids == {result.get("call_id") for result in results}
-    )
+    if len(calls) != len(results):
+        return False
+    ids = [call.get("id") for call in calls]
+    found = [result.get("call_id") for result in results]
+    if not all(isinstance(key, str) and key for key in (*ids, *found)):
+        return False
+    return len(set(ids)) == len(ids) and set(ids) == set(found)

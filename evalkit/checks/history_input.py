@@ -39,16 +39,6 @@ class Item(NamedTuple):
         return self.pointer
 
 
-def raw_steps(value: JSON) -> list[RawStep] | None:
-    """Return an input that is a list of steps as it stands, or None where it has another shape. Copies nothing."""
-    if type(value) is not list:
-        return None
-    for item in value:
-        if type(item) is not dict or item.get("type") in _CONTENT or "type" not in item:
-            return None
-    return value
-
-
 def items_of(value: JSON) -> list[Item]:
     """Return an input of any shape as steps; nothing (absent, null) is no step."""
     if value is None:

@@ -45,7 +45,7 @@ class ToolCalls(Check):
         for turn in view.turns:
             yield from _pairs(turn)
             made += [
-                Made(call_name(step.raw), step.raw.get("arguments"), step, Where(turn.number, step.exchange, number))
+                Made(call_name(step.raw), step.raw.get("arguments"), step, turn.number, number)
                 for number, step in enumerate(turn.steps, 1)
                 if step.type in RESULT_OF
             ]
@@ -62,6 +62,10 @@ class ToolCalls(Check):
             yield from self._in_order(self.calls, made, view)
 
     def _any_order(self, calls: Sequence[Call], made: Sequence[Made], view: View) -> Iterator[Finding]:
+        if len(calls) == len(made) and all(
+            call.admits_one and call.fits(item.name, item.arguments) for call, item in zip(calls, made, strict=True)
+        ):
+            return
         accepts = [[index for index, item in enumerate(made) if call.fits(item.name, item.arguments)] for call in calls]
         result = assign(accepts, [call.limits for call in calls], len(made))
         left = result.left

@@ -1,5 +1,4 @@
-"""The journal of a recording that is under way: ``<cassette>.journal``, one finished exchange a line, on the disk before the next is
-asked for.
+"""The journal of a recording under way: ``<cassette>.journal``, one finished exchange a line, on the disk before the next is asked for.
 
 JSON lines. The first names the version and the process; then one recording each, as it may be written (redacted, media in their files);
 last, when the journal is being folded in, the digest of the cassette that takes its place. Each line carries a checksum of itself, so the

@@ -114,14 +114,25 @@ class Player:
 
     def _key(self, method: str, wanted: Route, body: JSON) -> bytes:
         path, query = wanted
-        if isinstance(body, bytes):
-            text = body.decode("latin-1")
-        else:
-            text = "" if body is None else canonical(self._redacted(body))
+        text = "" if body is None else _spelled(self._redacted(body))
         if self._redact is not None:
             path, query = self._redact(path), tuple((name, self._redact(value)) for name, value in query)
         parts = "\n".join((method, path, repr(query), text))
         return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
     def _redacted(self, body: JSON) -> JSON:
-        return body if self._redact is None else body_of(self._redact(request_text(body)))
+        if self._redact is None or isinstance(body, bytes):
+            return body
+        try:
+            return body_of(self._redact(request_text(body)))
+        except RecursionError:
+            return body
+
+
+def _spelled(body: JSON) -> str:
+    if isinstance(body, bytes):
+        return body.decode("latin-1")
+    try:
+        return canonical(body)
+    except RecursionError:  # nested hundreds of levels deep: then the order of keys counts
+        return marshal.dumps(body, 0).decode("latin-1")

@@ -1,5 +1,4 @@
-"""Cassettes on the disk: reading one, and the one that is being recorded. The only module of this room, with media and journal, that does
-IO.
+"""Cassettes on the disk: reading one, and the one that is being recorded. Only this module, media and journal do IO in this room.
 
 Nothing that was complete is ever lost. While a scenario is recorded, each exchange goes to the journal; the cassette itself is written
 once, whole, by renaming, when the scenario was held to its end. A process killed in between leaves the old cassette, or the new one, and
@@ -189,10 +188,10 @@ class Recorder:
             ) from error
 
     def _described(self, before: Mapping[str, JSON], redactions: int) -> dict[str, JSON]:
-        from evalkit import __version__
+        from importlib.metadata import version
 
         given = {key: value for key, value in self._metadata.items() if value is not None}
-        known = {"format": VERSION, "evalkit": __version__, "recorded": timestamp()}
+        known = {"format": VERSION, "evalkit": version("pytest-evalkit"), "recorded": timestamp()}
         return {**known, **before, **given, "redactions": redactions}
 
     def _guard_bytes(self, recordings: list[Recording]) -> None:

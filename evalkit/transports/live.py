@@ -1,5 +1,4 @@
-"""Live: requests go to the endpoint through httpx. What a chunk, a time-out and a retry mean is decided here; when to retry in
-``retrying``.
+"""Live: requests go to the endpoint through httpx. What a chunk, a time-out and a retry are is decided here, when to retry in ``retrying``.
 
 A stream is read chunk by chunk: every event is handed to ``on_event`` when it has arrived, and its arrival is noted. Once a stream is
 open it is never asked for again: if it breaks, the response says so and keeps what came. A plain answer that breaks off is asked for

@@ -59,7 +59,11 @@ JSONS: st.SearchStrategy[Any] = st.recursive(
 JSON_OBJECTS = st.dictionaries(TEXTS, JSONS, max_size=4)
 HEADERS = st.dictionaries(
     st.sampled_from(["content-type", "retry-after", "x-note", "no", "true"]),
-    st.lists(st.sampled_from(["application/json", "text/event-stream; charset=utf-8", "5", "no", "1e5", "a, b", "x: y"]) | TEXTS, min_size=1, max_size=2),
+    st.lists(
+        st.sampled_from(["application/json", "text/event-stream; charset=utf-8", "5", "no", "1e5", "a, b", "x: y"]) | TEXTS,
+        min_size=1,
+        max_size=2,
+    ),
     max_size=2,
 )
 MILLISECONDS = st.integers(0, 10**9).map(lambda value: value / 1000)
@@ -73,7 +77,8 @@ BODIES: st.SearchStrategy[str | bytes] = st.one_of(
 RECORDINGS = st.builds(
     Recording,
     method=st.sampled_from(["POST", "GET", "DELETE", "no"]),
-    uri=st.sampled_from([HOST + PATH, "http://127.0.0.1:8787/v1/interactions/v1_a?stream=true", "http://h/a?x=1:", "http://[::1]:1/#a"]) | TEXTS,
+    uri=st.sampled_from([HOST + PATH, "http://127.0.0.1:8787/v1/interactions/v1_a?stream=true", "http://h/a?x=1:", "http://[::1]:1/#a"])
+    | TEXTS,
     request_body=st.none() | BODIES,
     request_headers=HEADERS,
     status=st.integers(100, 599),
@@ -112,7 +117,7 @@ def without_json_space(body: str | bytes | None) -> Any:
 
 def comparable(cassette: Cassette) -> list[Any]:
     return [
-        (found.method, found.uri, without_json_space(found.request_body), found.request_headers, found.status, found.reason, found.response_headers,
-         without_json_space(found.body), found.elapsed_ms, found.event_ms, found.broken, found.extra)
+        (found.method, found.uri, without_json_space(found.request_body), found.request_headers, found.status, found.reason,
+         found.response_headers, without_json_space(found.body), found.elapsed_ms, found.event_ms, found.broken, found.extra)
         for found in cassette.recordings
     ]  # fmt: skip

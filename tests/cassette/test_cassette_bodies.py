@@ -39,7 +39,7 @@ def test_indenting_keeps_every_token(text: str, expected: str) -> None:
     assert tokens(indented(text)) == tokens(text)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(JSONS, st.booleans(), st.sampled_from([None, 0, 1, 5]))
 def test_indenting_any_json(value: object, ascii_only: bool, indent: int | None) -> None:
     text = json.dumps([value], ensure_ascii=ascii_only, indent=indent)
@@ -47,12 +47,14 @@ def test_indenting_any_json(value: object, ascii_only: bool, indent: int | None)
     assert indented(indented(text)) == indented(text)
 
 
-@pytest.mark.parametrize("text", ["", "plain", '"a"', "12", "{", '{"a": 1,}', "{'a': 1}", "data: {}\n\n", "[" * 100_000, '{"a": "tab\there"}'])
+@pytest.mark.parametrize(
+    "text", ["", "plain", '"a"', "12", "{", '{"a": 1,}', "{'a': 1}", "data: {}\n\n", "[" * 100_000, '{"a": "tab\there"}']
+)
 def test_other_text_stays_as_it_is(text: str) -> None:
     assert indented(text) == text
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(JSONS)
 def test_a_request_is_sent_as_json_of_the_same_value(value: object) -> None:
     assert json.loads(request_text(value)) == value

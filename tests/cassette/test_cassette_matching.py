@@ -88,7 +88,9 @@ def test_bodies_count_as_json_values(recorded: str | bytes | None, sent: Any, sa
         ("https://h", "/", (), True),
     ],
 )
-def test_the_host_never_counts_nor_a_key_nor_what_a_gateway_adds(uri: str, path: str, query: tuple[tuple[str, str], ...], same: bool) -> None:
+def test_the_host_never_counts_nor_a_key_nor_what_a_gateway_adds(
+    uri: str, path: str, query: tuple[tuple[str, str], ...], same: bool
+) -> None:
     assert (route_of(uri) == route(path, query)) is same
 
 
@@ -116,7 +118,16 @@ def test_a_known_request_is_known_when_it_was_played() -> None:
     assert not player.knows("POST", PATH, (), THIRD)
 
 
-@settings(max_examples=100)
+@pytest.mark.parametrize("depth", [300, 600, 900])
+def test_a_body_nested_deeply_is_matched(depth: int) -> None:
+    body = json.loads("[" * depth + "]" * depth)
+    found = [Recording("POST", HOST + PATH, f"{'[' * depth}{inner}{']' * depth}") for inner in ("1", "")]
+    redactor = Redactor(["planted-secret-key"])
+    assert take(Player(found), body) == 1
+    assert take(Player(found, lambda text: redactor.text(text)[0]), body) == 1
+
+
+@settings(max_examples=100, deadline=None)
 @given(st.lists(JSONS.filter(lambda value: value is not None), max_size=6), st.data())
 def test_matching_is_json_equality_each_recording_once(bodies: list[Any], data: st.DataObject) -> None:
     player = Player([recording(body) for body in bodies])
@@ -128,3 +139,23 @@ def test_matching_is_json_equality_each_recording_once(bodies: list[Any], data: 
         if expected is not None:
             left.remove(expected)
     assert player.unplayed() == left
+
+
+@pytest.mark.parametrize("order", [list, lambda numbers: list(reversed(numbers))], ids=["in order", "reversed"])
+def test_the_work_grows_with_the_number_of_recordings_not_with_its_square(monkeypatch: pytest.MonkeyPatch, order: Any) -> None:
+    parsed = 0
+
+    def counting(text: str) -> Any:
+        nonlocal parsed
+        parsed += 1
+        return json.loads(text)
+
+    monkeypatch.setattr("evalkit.cassette.matching.loads", counting)
+    work = []
+    for size in (100, 200):
+        player = Player([recording({"n": number}) for number in range(size)])
+        parsed = 0
+        assert all(take(player, {"n": number}) is not None for number in order(range(size)))
+        work.append(parsed)
+    assert work[1] <= 2 * work[0]
+    assert work[0] <= 300

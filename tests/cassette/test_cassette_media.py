@@ -44,7 +44,14 @@ def test_media_in_a_stream(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("start", "extension"),
-    [(b"\xff\xd8\xff", "jpg"), (b"RIFF\0\0\0\0WAVE", "wav"), (b"RIFF\0\0\0\0WEBP", "webp"), (b"\0\0\0\x20ftypisom", "mp4"), (b"%PDF-1.7", "pdf"), (b"?", "bin")],
+    [
+        (b"\xff\xd8\xff", "jpg"),
+        (b"RIFF\0\0\0\0WAVE", "wav"),
+        (b"RIFF\0\0\0\0WEBP", "webp"),
+        (b"\0\0\0\x20ftypisom", "mp4"),
+        (b"%PDF-1.7", "pdf"),
+        (b"?", "bin"),
+    ],
 )
 def test_the_extension_says_what_the_content_is(tmp_path: Path, start: bytes, extension: str) -> None:
     _, files = there_and_back(tmp_path, json.dumps({"data": base64.b64encode(start + bytes(30_000)).decode()}))
@@ -71,7 +78,9 @@ def test_what_would_not_come_back_stays(tmp_path: Path, value: str) -> None:
     assert files == []
 
 
-@pytest.mark.parametrize("text", [PREFIX, f"{PREFIX}sha256:{'0' * 64}.png", f"{PREFIX}!", f"x{PREFIX}!sha256:{'0' * 64}.png {PREFIX}{PREFIX}"])
+@pytest.mark.parametrize(
+    "text", [PREFIX, f"{PREFIX}sha256:{'0' * 64}.png", f"{PREFIX}!", f"x{PREFIX}!sha256:{'0' * 64}.png {PREFIX}{PREFIX}"]
+)
 def test_text_that_looks_like_a_placeholder_reads_no_file(tmp_path: Path, text: str) -> None:
     there_and_back(tmp_path, json.dumps({"text": text}))
 

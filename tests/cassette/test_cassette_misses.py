@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +37,8 @@ def with_tool(**fields: Any) -> Any:
 
 CAUSES: list[tuple[Any, str]] = [
     ({**FIRST, "model": "gemini-4"}, 'model changed: "gemini-3.5-flash" recorded, "gemini-4" asked for'),
-    ({**FIRST, "model": "gemini-4", "stream": True}, 'model changed: "gemini-3.5-flash" recorded, "gemini-4" asked for; also changed: stream'),
+    ({**FIRST, "model": "gemini-4", "stream": True},
+     'model changed: "gemini-3.5-flash" recorded, "gemini-4" asked for; also changed: stream'),
     ({**FIRST, "system_instruction": "Be brief."}, "system instruction added"),
     ({**FIRST, "generation_config": {"seed": 1}}, "generation settings added"),
     ({**FIRST, "response_format": {}}, "response format added"),
@@ -52,10 +54,12 @@ CAUSES: list[tuple[Any, str]] = [
     ({**FIRST, "input": [user("How warm is it in Rome?")]}, "user text changed in turn 1 (step 1)"),
     (changed(THIRD, lambda body: body["input"].__setitem__(4, user("And in Rome?"))), "user text changed in turn 2 (step 5)"),
     (changed(THIRD, lambda body: body["input"][2].__setitem__("result", "23")), "tool result changed in turn 1 (step 3)"),
-    (changed(THIRD, lambda body: body["input"][1].__setitem__("id", "c2")), "history diverged at turn 1 (step 2): the function_call is another"),
+    (changed(THIRD, lambda body: body["input"][1].__setitem__("id", "c2")),
+     "history diverged at turn 1 (step 2): the function_call is another"),
     (changed(THIRD, lambda body: body["input"].insert(3, {"type": "thought", "signature": "s"})),
      "history diverged at turn 1 (step 4): model_output recorded, thought sent"),
-    (changed(THIRD, lambda body: body["input"].append(said("12 degrees"))), "history diverged at turn 2 (step 6): nothing more recorded, model_output sent"),
+    (changed(THIRD, lambda body: body["input"].append(said("12 degrees"))),
+     "history diverged at turn 2 (step 6): nothing more recorded, model_output sent"),
     ({**FIRST, "input": "How warm?"}, "input changed"),
     (None, "a body recorded, none sent"),
     (["x"], "the body changed"),
@@ -86,7 +90,9 @@ def test_the_cause_of_a_miss_in_other_shapes(recorded: Any, sent: Any, cause: st
 def test_causes_outside_the_body() -> None:
     assert "cause: API version changed: v1beta recorded, v1 asked for" in missed(FIRST, path="/v1/interactions")
     assert "cause: API version changed: v1beta recorded, none asked for" in missed(FIRST, path="/interactions")
-    assert "cause: path changed: nothing was recorded for /v1beta/interactions/v1_a, only /v1beta/interactions" in missed(None, path=f"{PATH}/v1_a")
+    assert "cause: path changed: nothing was recorded for /v1beta/interactions/v1_a, only /v1beta/interactions" in missed(
+        None, path=f"{PATH}/v1_a"
+    )
     assert "cause: method changed: POST recorded, GET asked for" in missed(None, method="GET")
     assert 'cause: query changed: {} recorded, {"stream": "true"} asked for' in missed(FIRST, query=(("stream", "true"),))
 
@@ -101,7 +107,9 @@ def test_played_already() -> None:
 
 
 def test_no_cassette_and_an_empty_one() -> None:
-    place = Place(PLACE.label, PLACE.name, PLACE.hint, missing=True, note="an interrupted recording is beside it, with 2 finished exchanges")
+    place = Place(
+        PLACE.label, PLACE.name, PLACE.hint, missing=True, note="an interrupted recording is beside it, with 2 finished exchanges"
+    )
     assert missed(FIRST, [], place=place).splitlines() == [
         "weather::london: the cassette cassettes/weather/london.yaml does not hold request 1, POST /v1beta/interactions",
         "  cause: there is no such cassette yet",
@@ -147,3 +155,8 @@ def test_an_unplayed_recording_is_nearer_than_a_played_one() -> None:
     player = Player([recording(FIRST), recording(FIRST)])
     player.take("POST", PATH, (), FIRST)
     assert "nearest: recording 2 of 2, " in report(player, PLACE, "POST", PATH, (), {**FIRST, "model": "m"}, lambda number: 5)
+
+
+def test_a_body_nested_deeply_is_a_miss_like_any_other() -> None:
+    deep = json.loads("[" * 900 + "]" * 900)
+    assert "  cause: " in missed({**FIRST, "deep": deep}, [recording({**FIRST, "deep": [deep]})])

@@ -13,24 +13,26 @@ from tests.cassette.samples import JSONS, TEXTS
 
 
 def loaded(source: str) -> object:
-    ours, theirs = load(source), yaml.load(source, yaml.CSafeLoader)  # noqa: S506 - a safe loader
+    ours, theirs = load(source), yaml.load(source, yaml.CSafeLoader)
     assert ours == theirs
     return ours["key"]
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(TEXTS | st.binary(max_size=200), st.sampled_from([2, 6, 8]))
 def test_a_block_loads_to_the_identical_text(text: str | bytes, indent: int) -> None:
     nested = "  " * (indent // 2 - 1)
-    source = "".join(f"{'  ' * depth}in:\n" for depth in range(indent // 2 - 1)) + f"{nested}key:{scalars.block(text, indent)}{nested}next: 1\n"
+    source = (
+        "".join(f"{'  ' * depth}in:\n" for depth in range(indent // 2 - 1)) + f"{nested}key:{scalars.block(text, indent)}{nested}next: 1\n"
+    )
     value = load(source)
-    assert yaml.load(source, yaml.CSafeLoader) == value  # noqa: S506
+    assert yaml.load(source, yaml.CSafeLoader) == value
     for _ in range(indent // 2 - 1):
         value = value["in"]
     assert value == {"key": text, "next": 1}
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(TEXTS)
 def test_short_and_quoted_texts_load_to_themselves_also_in_flow(text: str) -> None:
     assert loaded(f"key: {scalars.short(text)}\n") == text
@@ -38,7 +40,7 @@ def test_short_and_quoted_texts_load_to_themselves_also_in_flow(text: str) -> No
     assert loaded(f"key: [{scalars.short(text)}, {{a: {scalars.short(text)}}}]\n") == [text, {"a": text}]
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(JSONS)
 def test_a_flow_value_loads_to_itself(value: object) -> None:
     assert load(f"key: {scalars.flow(value)}\n") == {"key": value}
@@ -66,7 +68,9 @@ def test_what_is_written(text: str | bytes, written: str) -> None:
     assert scalars.block(text, 2) == " " + written
 
 
-@pytest.mark.parametrize("word", ["no", "Yes", "ON", "null", "~", "1e5", "12:30", "0o17", "=", "", "- a", "2026-01-01", "a, b", "a: b", "#a"])
+@pytest.mark.parametrize(
+    "word", ["no", "Yes", "ON", "null", "~", "1e5", "12:30", "0o17", "=", "", "- a", "2026-01-01", "a, b", "a: b", "#a"]
+)
 def test_words_that_some_yaml_reads_otherwise_are_quoted(word: str) -> None:
     assert scalars.short(word) == f'"{word}"'
 

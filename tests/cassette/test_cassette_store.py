@@ -73,6 +73,21 @@ def test_decisions_obey_the_modes(key: tuple[RecordMode, bool, bool]) -> None:
     assert decision.drops == (mode == "all")
 
 
+def test_the_documented_table_is_the_table() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "cassettes.md").read_text().splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("| mode | cassette | journal |"))
+    seen = {}
+    for line in lines[start + 2 :]:
+        if not line:
+            break
+        mode, cassette, journal, first, records, held, not_held = (cell.strip().strip("`") for cell in line.split("|")[1:-1])
+        plays = tuple(part for part in ("cassette", "journal") if part in first.partition(";")[0])
+        for present in (True, False) if cassette == "any" else (cassette == "yes",):
+            for left in (True, False) if journal == "any" else (journal == "yes",):
+                seen[mode, present, left] = (plays, records == "yes", "old and new" in held, "dropped" in not_held)
+    assert seen == {key: (found.plays, found.records, found.keeps, found.drops) for key, found in DECISIONS.items()}
+
+
 def test_to_a_run_that_only_plays_a_journal_is_no_matter() -> None:
     for mode, cassette, journal in DECISIONS:
         if not DECISIONS[mode, cassette, journal].records:
@@ -103,7 +118,8 @@ def test_metadata(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cassette = parse(path.read_text(), "c")
     assert list(cassette.metadata) == ["format", "evalkit", "recorded", "model", "suite_digest", "redactions"]
     assert cassette.metadata | {"evalkit": "x"} == {
-        "format": 1, "evalkit": "x", "recorded": "1970-01-01T00:00:00Z", "model": "gemini-3.5-flash", "suite_digest": "sha256:ab", "redactions": 1,
+        "format": 1, "evalkit": "x", "recorded": "1970-01-01T00:00:00Z", "model": "gemini-3.5-flash", "suite_digest": "sha256:ab",
+        "redactions": 1,
     }  # fmt: skip
 
 
@@ -325,7 +341,7 @@ def test_a_cassette_that_cannot_be_written_leaves_the_journal(path: Path, monkey
     monkeypatch.setattr(store, "write_atomic", full)
     run = recorder(path)
     run.append(recording(FIRST))
-    with pytest.raises(UsageError, match="No space left on device; every exchange is safe in .*journal"):
+    with pytest.raises(UsageError, match=r"No space left on device; every exchange is safe in .*journal"):
         run.finish(True)
     run.close()
     assert not path.exists()

@@ -9,7 +9,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -44,7 +44,9 @@ class Reply:
 
 
 def reply(value: Any, status: int = 200, **headers: str) -> Reply:
-    return Reply([json.dumps(value).encode()], status, {"content-type": "application/json", **{k.replace("_", "-"): v for k, v in headers.items()}})
+    return Reply(
+        [json.dumps(value).encode()], status, {"content-type": "application/json", **{k.replace("_", "-"): v for k, v in headers.items()}}
+    )
 
 
 def stream(*events: Any, **fields: Any) -> Reply:
@@ -116,11 +118,9 @@ def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(b"0\r\n\r\n")
 
         def handle(self) -> None:
-            try:
+            with suppress(ConnectionError, ValueError):  # the client went away: some tests want that
                 super().handle()
-            except (ConnectionError, ValueError):  # the client went away: some tests want that
-                pass
 
-        do_GET = do_POST = do_DELETE = _any
+        do_GET = do_POST = do_DELETE = _any  # noqa: N815 - http.server's names
 
     return Handler

@@ -212,7 +212,7 @@ def test_nobody_listens(live: Make, time: Time) -> None:
 
 def test_a_plain_answer_that_breaks_off_every_time(service: Service, live: Make) -> None:
     service.answer = lambda seen: Reply([b'{"id"'], cut=True)
-    with pytest.raises(Disconnected, match="the connection broke off .*, tried 5 times"):
+    with pytest.raises(Disconnected, match=r"the connection broke off .*, tried 5 times"):
         live().send(CREATE)
 
 
@@ -263,7 +263,11 @@ def test_every_exception_of_httpx_becomes_one_of_ours(foreign: Exception, ours: 
 
 # --- streams ---
 
-EVENTS = [{"event_type": "interaction.created"}, {"event_type": "step.delta", "delta": {"text": "é"}}, {"event_type": "interaction.completed"}]
+EVENTS = [
+    {"event_type": "interaction.created"},
+    {"event_type": "step.delta", "delta": {"text": "é"}},
+    {"event_type": "interaction.completed"},
+]
 
 
 def test_a_stream_is_seen_as_it_arrives(service: Service, live: Make) -> None:

@@ -108,7 +108,11 @@ def test_a_run_that_broke_off_goes_on(service: Service, cassette: Path, mode: st
 
 
 def test_http_errors_are_recorded_as_what_happened(service: Service, cassette: Path) -> None:
-    service.script += [reply({"error": {"code": "invalid_request"}}, 400), Reply([b"<html>"], 502, {"content-type": "text/html"}), reply({}, 429, retry_after="70")]
+    service.script += [
+        reply({"error": {"code": "invalid_request"}}, 400),
+        Reply([b"<html>"], 502, {"content-type": "text/html"}),
+        reply({}, 429, retry_after="70"),
+    ]
     recorded = hold(opened(service, cassette), ask(1), ask(2), ask(3))
     replayed = hold(replaying(cassette), ask(1), ask(2), ask(3))
     assert [answer.status for answer in replayed] == [400, 502, 429]
@@ -141,10 +145,14 @@ def test_a_stream_is_teed_and_a_broken_one_recorded_as_broken(service: Service, 
     service.script += [stream(*events), Reply(stream(*events).chunks[:2], headers={"content-type": "text/event-stream"}, cut=True)]
     seen: list[str] = []
     live = lambda: LiveTransport(service.base_url, KEY, on_event=seen.append)  # noqa: E731
-    recorded = hold(open_transport(mode="once", path=cassette, live=live, metadata={}, hint="", label="x"), ask(1, stream=True), ask(2, stream=True))
+    recorded = hold(
+        open_transport(mode="once", path=cassette, live=live, metadata={}, hint="", label="x"), ask(1, stream=True), ask(2, stream=True)
+    )
     assert [json.loads(data)["text"] for data in seen] == ["é0", "é1", "é2", "é0", "é1"]
     replayed = hold(replaying(cassette), ask(1, stream=True), ask(2, stream=True))
-    assert [(answer.text, answer.event_ms, answer.broken) for answer in replayed] == [(answer.text, answer.event_ms, answer.broken) for answer in recorded]
+    assert [(answer.text, answer.event_ms, answer.broken) for answer in replayed] == [
+        (answer.text, answer.event_ms, answer.broken) for answer in recorded
+    ]
     assert replayed[0].broken is None
     assert replayed[1].broken is not None
     assert '        data: {"event_type": "step.delta", "text": "\\u00e90"}\n\n        event: step.delta\n' in cassette.read_text()
@@ -238,7 +246,9 @@ def test_killed_while_recording(service: Service, cassette: Path, mode: str) -> 
         process.communicate()
         never.set()
     journal = path_of(cassette)
-    assert [json.loads(entry.recording.request_body or "")["input"] for entry in peek(journal).entries] == [f"question {n}" for n in (1, 2, 3)]
+    assert [json.loads(entry.recording.request_body or "")["input"] for entry in peek(journal).entries] == [
+        f"question {n}" for n in (1, 2, 3)
+    ]
     assert not cassette.exists()
     before = len(service.requests)
     second = recording_process(service, cassette, mode)
@@ -262,7 +272,11 @@ def files_with(folder: Path, *needles: bytes) -> list[str]:
 
 def test_a_planted_secret_is_in_no_file(service: Service, cassette: Path) -> None:
     deltas = [{"event_type": "step.delta", "delta": {"text": text}} for text in ("key: " + KEY[:5], KEY[5:11], KEY[11:], f" {KEY}")]
-    plain = {"echo": KEY, "escaped": "".join(f"\\u{ord(char):04x}" for char in KEY), "base64": base64.b64encode(f"a{KEY}".encode()).decode()}
+    plain = {
+        "echo": KEY,
+        "escaped": "".join(f"\\u{ord(char):04x}" for char in KEY),
+        "base64": base64.b64encode(f"a{KEY}".encode()).decode(),
+    }
     service.script += [
         reply(plain, x_key=KEY, set_cookie=f"key={KEY}"),
         stream(*deltas),
@@ -286,7 +300,7 @@ def test_a_planted_secret_is_in_no_file(service: Service, cassette: Path) -> Non
     again = hold(replaying(cassette, secrets=[KEY]), *requests)
     assert [answer.status for answer in again] == [200, 200, 400, 200, 200]
     assert KEY not in "".join(answer.text for answer in again)
-    texts = [json.loads(line[6:])["delta"]["text"] for line in again[1].text.splitlines() if line.startswith('data: {')]
+    texts = [json.loads(line[6:])["delta"]["text"] for line in again[1].text.splitlines() if line.startswith("data: {")]
     assert "".join(texts) == "key: REDACTED REDACTED"
     loaded = store.load(cassette)
     assert loaded is not None

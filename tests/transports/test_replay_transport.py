@@ -41,7 +41,9 @@ def test_a_conversation_is_replayed_as_it_was(cassette: Path) -> None:
 
 
 def test_a_stream_keeps_its_arrivals_and_that_it_broke(cassette: Path) -> None:
-    broken = recording(FIRST, response_headers={"content-type": ["text/event-stream"]}, event_ms=(1.5, 2.25), broken="the connection broke off")
+    broken = recording(
+        FIRST, response_headers={"content-type": ["text/event-stream"]}, event_ms=(1.5, 2.25), broken="the connection broke off"
+    )
     broken.body = 'data: {"a": 1}\n\ndata: {"b'
     put(cassette, broken)
     answer = replaying(cassette).send(Request("POST", PATH, FIRST))
@@ -128,7 +130,8 @@ from evalkit.transports import open_transport
 transport = open_transport(mode="none", path=Path(sys.argv[1]), live=None, metadata={}, hint="", label="x", secrets=["planted-secret-key"])
 assert transport.send(Request("POST", sys.argv[2], {"b": 1, "a": "planted-secret-key"})).status == 200
 transport.close()
-print([name for name in ("socket", "ssl", "httpx", "asyncio", "vcr", "yaml", "jinja2", "email.utils", "http.client") if name in sys.modules])
+FORBIDDEN = ("socket", "ssl", "httpx", "asyncio", "vcr", "yaml", "jinja2", "email.utils", "http.client")
+print([name for name in FORBIDDEN if name in sys.modules])
 """
 
 

@@ -1,4 +1,4 @@
-"""Plain vcrpy and pytest-recording replay what evalkit writes; evalkit replays what they write. Real HTTP, nothing adapted on their side."""
+"""Plain vcrpy and pytest-recording replay what evalkit writes; evalkit replays what they write. All over real HTTP."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ EVENTS = [{"event_type": "step.delta", "text": "é  "}, {"event_type": "interact
 
 def record(service: Service, path: Path, *asked: Request) -> None:
     live = lambda: LiveTransport(service.base_url, "planted-secret-key")  # noqa: E731
-    transport = open_transport(mode="once", path=path, live=live, metadata={"suite": "s"}, hint="", label="x", secrets=["planted-secret-key"])
+    transport = open_transport(
+        mode="once", path=path, live=live, metadata={"suite": "s"}, hint="", label="x", secrets=["planted-secret-key"]
+    )
     for request in asked:
         transport.send(request)
     transport.finish(True)
@@ -58,7 +60,15 @@ def ours(service: Service, cassette: Path) -> Path:
         Reply(["trailing space \n\ttab \u2028 line\r\n".encode()], headers={"content-type": "text/plain"}),
     ]
     get = Request("GET", f"{PATH}/v1_a", None, (("stream", "false"),))
-    record(service, cassette, Request("POST", PATH, BODY), Request("POST", PATH, {**BODY, "stream": True}), get, Request("POST", PATH, {"n": 4}), Request("POST", PATH, {"n": 5}))
+    record(
+        service,
+        cassette,
+        Request("POST", PATH, BODY),
+        Request("POST", PATH, {**BODY, "stream": True}),
+        get,
+        Request("POST", PATH, {"n": 4}),
+        Request("POST", PATH, {"n": 5}),
+    )
     service.answer = lambda seen: reply({"error": "asked live"}, 500)
     return cassette
 
@@ -66,7 +76,8 @@ def ours(service: Service, cassette: Path) -> Path:
 def asked_by(client: str, base_url: str) -> list[tuple[int, bytes]]:
     url = base_url + PATH
     calls: list[tuple[str, str, Any]] = [
-        ("POST", url, BODY), ("POST", url, {**BODY, "stream": True}), ("GET", f"{url}/v1_a?stream=false", None), ("POST", url, {"n": 4}), ("POST", url, {"n": 5}),
+        ("POST", url, BODY), ("POST", url, {**BODY, "stream": True}), ("GET", f"{url}/v1_a?stream=false", None),
+        ("POST", url, {"n": 4}), ("POST", url, {"n": 5}),
     ]  # fmt: skip
     found = []
     for method, target, body in calls:
@@ -80,7 +91,7 @@ def asked_by(client: str, base_url: str) -> list[tuple[int, bytes]]:
             headers = {"Content-Type": "application/json"} if body else {}
             data = json.dumps(body).encode() if body else None
             try:
-                with urlopen(UrlRequest(target, data, headers, method=method), timeout=10) as third:  # noqa: S310 - loopback
+                with urlopen(UrlRequest(target, data, headers, method=method), timeout=10) as third:
                     found.append((third.status, third.read()))
             except OSError as error:  # urllib raises for an HTTP error
                 found.append((getattr(error, "code", 0), error.read() if hasattr(error, "read") else b""))
@@ -89,7 +100,7 @@ def asked_by(client: str, base_url: str) -> list[tuple[int, bytes]]:
 
 def json_body(left: Any, right: Any) -> bool:
     """A matcher for clients whose stub of vcrpy says None where there is no body; httpx's says it is empty."""
-    return json.loads(left.body or "null") == json.loads(right.body or "null")
+    return bool(json.loads(left.body or "null") == json.loads(right.body or "null"))
 
 
 @pytest.mark.parametrize(("client", "match"), [("httpx", "body"), ("requests", "json"), ("urllib", "json")])
@@ -212,7 +223,8 @@ def test_we_replay_what_requests_and_pytest_recording_recorded(service: Service,
 
 def foreign(request: str = "", response: str = "", status: str = "{code: 200, message: OK}") -> str:
     return (
-        "interactions:\n- request:\n    body: '{\"n\": 1}'\n    headers: {}\n    method: POST\n    uri: https://h/v1beta/interactions\n" + request
+        "interactions:\n- request:\n    body: '{\"n\": 1}'\n    headers: {}\n    method: POST\n    uri: https://h/v1beta/interactions\n"
+        + request
         + f"  response:\n    status: {status}\n" + response + "version: 1\n"
     )  # fmt: skip
 
@@ -239,11 +251,12 @@ version: 1
         foreign(response="    headers: {content-type: [application/json]}\n    body: {string: '{\"id\": \"v1_a\"}'}\n"),
         foreign(response="    headers: {content-type: [[application/json]]}\n    body: '{\"id\": \"v1_a\"}'\n"),
         foreign(response="    headers: {content-type: application/json}\n    body: {string: !!binary eyJpZCI6ICJ2MV9hIn0=}\n"),
-        foreign(response="    headers: &h {content-type: [application/json], x: [1e5, yes, 12]}\n    body: {string: '{\"id\": \"v1_a\"}'}\n    url: https://h/\n"),
+        foreign(response="    headers: &h {x: [1e5, yes, 12]}\n    body: {string: '{\"id\": \"v1_a\"}'}\n    url: https://h/\n"),
         foreign(response="    headers:\n    body: {encoding: utf-8, string: '{\"id\": \"v1_a\"}'}\n", status="{code: 200, message: null}"),
         OLD_HTTPX,
     ],
-    ids=["plain", "nested header lists and a bare body", "header texts and bytes", "anchors and a client's own keys", "no headers", "old httpx stub"],
+    ids=["plain", "nested header lists and a bare body", "header texts and bytes",
+         "anchors and a client's own keys", "no headers", "old httpx stub"],
 )  # fmt: skip
 def test_every_layout_vcrpy_has_written_is_read(cassette: Path, text: str) -> None:
     cassette.parent.mkdir(parents=True)
@@ -283,7 +296,9 @@ def test_the_serializer_writes_reviewable_cassettes_with_media_beside(service: S
     send: Any = httpx.post if client == "httpx" else requests.post
     for _ in range(2):
         with taping(tmp_path).use_cassette("app.yaml"):
-            answer = send(service.base_url + PATH, json={"a": 1}, headers={"Authorization": "Bearer s3cret-bearer", "X-Note": "kept"}, timeout=10)
+            answer = send(
+                service.base_url + PATH, json={"a": 1}, headers={"Authorization": "Bearer s3cret-bearer", "X-Note": "kept"}, timeout=10
+            )
             assert answer.json() == {"id": "v1_a", "data": IMAGE}
     assert len(service.requests) == 1
     text = (tmp_path / "app.yaml").read_text()
@@ -323,7 +338,5 @@ def test_the_serializer_keeps_what_it_is_given(tmp_path: Path) -> None:
 
 
 def test_the_serializer_refuses_what_is_no_cassette(tmp_path: Path) -> None:
-    with pytest.raises(CassetteError, match="^cassette:1 "):
+    with pytest.raises(CassetteError, match=r"^cassette:1 "):
         vcr_serializer(tmp_path).deserialize("hello")
-
-

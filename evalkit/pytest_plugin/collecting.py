@@ -37,7 +37,8 @@ class SuiteFile(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         """Load the suite and yield one item per variant."""
         for variant in state_of(self.config).load(self.path):
-            yield VariantItem.from_parent(self, name=variant.name, variant=variant)
+            # Given as text, the id is read by pytest's own rules (brackets are parameters), as those of --lf and the command line are.
+            yield VariantItem.from_parent(self, name=variant.name, nodeid=f"{self.nodeid}::{variant.name}", variant=variant)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
         """Show a user's mistake as its message alone."""

@@ -31,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--evalkit-repeat", metavar="N", type=_positive, help="independent trials of every variant")
     group.addoption("--evalkit-strict", action="store_true", help="fail on recordings left unplayed and on cassettes no variant uses")
     parser.addini("evalkit_suites", "folders whose *.yaml files are suites", type="args", default=["suites"])
+    parser.addini("evalkit_redact", "regular expressions of texts that must never be written, one a line", type="linelist", default=[])
 
 
 def _positive(text: str) -> int:

@@ -53,7 +53,7 @@ class State:
             # A folder the user names is meant from where they stand, as with --junitxml; a default lies in the project.
             return (root if option(name) == DEFAULTS[name] else config.invocation_params.dir) / option(name)
 
-        settings = Settings.of(root, place("cassettes"), option("record"), option("base_url"), environment, live=option("live"))
+        settings = Settings.of(root, place("cassettes"), option("record"), option("base_url"), environment, live=option("live"), patterns=config.getini("evalkit_redact"))
         options = {name: option(name) for name in _REPORTED_OPTIONS}
         return cls(settings, place("report"), Manifest(options), tuple(option("model")), option("repeat"), option("strict"))
 

@@ -6,7 +6,7 @@ recorded ones). ``digest`` is the SHA-256 of the line without its ``digest`` mem
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +36,15 @@ class Identity:
 
 
 def result_line(
-    who: Identity, verdict: Verdict, message: str, checks: Sequence[CheckResult], transcript: Transcript | None, unplayed: Sequence[str] = ()
+    who: Identity,
+    verdict: Verdict,
+    message: str,
+    checks: Sequence[CheckResult],
+    transcript: Transcript | None,
+    unplayed: Sequence[str] = (),
+    clean: Callable[[str], str] = str,
 ) -> str:
-    """Return the result as one line of ASCII JSON, without a newline, its digest last."""
+    """Return the result as one line of ASCII JSON, without a newline, its digest last. ``clean`` takes secrets out of the text first."""
     turns = transcript.turns if transcript is not None else []
     value: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -61,7 +67,7 @@ def result_line(
         "settings": transcript.settings if transcript is not None else {},
         "turns": [turn.to_json() for turn in turns],
     }
-    text = dumps(value)
+    text = clean(dumps(value))
     return f'{text[:-1]},"digest":"{sha256(text)}"}}'
 
 

@@ -1,6 +1,6 @@
 """Sessions: hold variants over a transport, judge what happened, make result lines."""
 
 from evalkit.session.runner import Outcome, Runner
-from evalkit.session.settings import RecordMode, Settings
+from evalkit.session.settings import Settings
 
-__all__ = ["Outcome", "RecordMode", "Runner", "Settings"]
+__all__ = ["Outcome", "Runner", "Settings"]

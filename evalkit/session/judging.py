@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit._lib.text import show
 from evalkit.checks.base import View
-from evalkit.checks.defaults import defaults
+from evalkit.checks.defaults import defaults, unexpected_error
 from evalkit.checks.running import run_check
 from evalkit.conversation import context
 from evalkit.errors import CassetteMiss, ConnectFailed, Disconnected, Failed, Misconfigured, SuiteErrors, TimedOut, ToolCrashed
@@ -65,16 +65,21 @@ class Judge:
             held = self._turns[turn.number] = list(self._judge_turn(transcript, turn))
         return held
 
-    def conversation(self, transcript: Transcript) -> list[CheckResult]:
-        """Return every check result of the variant: turn by turn, then the whole conversation's."""
+    def conversation(self, transcript: Transcript, taped: Transcript | None = None) -> list[CheckResult]:
+        """Return every check result of the variant: turn by turn, then the whole conversation's.
+
+        ``taped`` is the conversation as the cassette alone tells it, given where a request was not found there: the checks that are on by
+        default then judge that one, since what is wrong with the file is what the user must know.
+        """
         results = [result for turn in transcript.turns for result in self.turn(transcript, turn)]
         results += _undeclared_tools(self._variant, transcript)
         whole = all(self._in_order(turn) for turn in transcript.turns)
         declared = {item.name for item in self._variant.expect}
         for item in self._variant.expect:
             results.append(self._run(item, transcript, None) if whole else _skipped(item, self._variant, None))
-        view = self._view(transcript, None)
-        for check in defaults(transcript, declared):
+        judged = transcript if taped is None else taped
+        view = self._view(judged, None)
+        for check in defaults(judged, declared):
             results.append(run_check(check, view, name=check.name, negate=False, severity=Severity.ERROR, turn=None, declared=""))
         return results
 
@@ -120,13 +125,10 @@ def _skipped(item: Expectation, variant: Variant, turn: int | None) -> CheckResu
 
 
 def _outcome_finding(transcript: Transcript, turn: Turn) -> tuple[Verdict, Finding]:
-    last = turn.exchanges[-1].number if turn.exchanges else None
-    where = Where(turn=turn.number, exchange=last)
     if turn.outcome == "api_error" and turn.error is not None:
-        error = turn.error
-        message = f"the API answered {error.status} {error.code}: {show(error.message, 300)}"
-        verdict = Verdict.ERRORED if error.status in _ERRORED_STATUSES or error.status >= 500 else Verdict.FAILED
-        return verdict, Finding("api_error", message, where, got=error.to_json())
+        status = turn.error.status
+        return Verdict.ERRORED if status in _ERRORED_STATUSES or status >= 500 else Verdict.FAILED, unexpected_error(turn)
+    where = Where(turn=turn.number, exchange=turn.exchanges[-1].number if turn.exchanges else None)
     fault = next((fault for fault in _FAULTS if isinstance(transcript.crash, fault[0])), None)
     code, verdict = (fault[1], fault[2]) if fault is not None else ("not_held", Verdict.ERRORED)
     first, _, rest = (turn.reason or "the turn could not be held").partition("\n")

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 from evalkit import __version__
 from evalkit._lib.clock import timestamp
 from evalkit._lib.text import show
+from evalkit.cassette.redaction import Redactor
+from evalkit.cassette.store import load as load_cassette
 from evalkit.errors import CassetteMiss, Misconfigured, UsageError
 from evalkit.results import Identity, result_line, tally
 from evalkit.session.explaining import explain
 from evalkit.session.holding import hold, never_stop
 from evalkit.session.judging import CONVERSATION, Judge
 from evalkit.session.settings import Settings, rerecord_command
+from evalkit.session.taped import transcript_of
 from evalkit.transcript import Transcript, Turn
 from evalkit.transports import open_transport
 from evalkit.verdict import CheckResult, Finding, Verdict, worst
@@ -39,14 +42,15 @@ class Outcome:
     message: str
     line: str
     tally: dict[str, Any]
-    crash: str = ""
 
 
 class Runner:
-    """Runs the variants of a session by its settings."""
+    """Runs the variants of a session by its settings. Raises UsageError for settings that cannot be used."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._redactor = Redactor(settings.secrets, settings.patterns)
+        self._clean("")  # a pattern that is none is the user's to know before anything is held
         self._families: dict[tuple[Path, str], list[Variant]] = {}
         self._kept_of: tuple[Path, str] | None = None
         self._kept: dict[str, tuple[Transcript, list[str]]] = {}
@@ -69,7 +73,16 @@ class Runner:
             raise
         except Misconfigured as error:
             return self._outcome(variant, [_broken(error)], None, ())
-        return self._outcome(variant, judge.conversation(transcript), transcript, unplayed)
+        taped = self._taped(variant, transcript) if isinstance(transcript.crash, CassetteMiss) else None
+        return self._outcome(variant, judge.conversation(transcript, taped), transcript, unplayed)
+
+    def _taped(self, variant: Variant, held: Transcript) -> Transcript | None:
+        cassette = load_cassette(self.cassette(variant))
+        if cassette is None:
+            return None
+        taped = transcript_of(cassette)
+        taped.settings = held.settings
+        return taped
 
     def not_run(self, variant: Variant, verdict: Verdict, reason: str) -> Outcome:
         """Return the outcome of a variant that pytest skipped, or that broke before it was held."""
@@ -112,6 +125,7 @@ class Runner:
             hint=rerecord_command(variant.suite.label, variant.name),
             secrets=settings.secrets,
             label=variant.id,
+            patterns=settings.patterns,
         )
 
     def _metadata(self, variant: Variant) -> dict[str, Any]:
@@ -151,9 +165,16 @@ class Runner:
             variant.id, variant.suite.name, variant.scenario.id, variant.title, variant.settings, variant.parts, variant.trial, variant.tags,
             variant.suite.label, variant.line, None if self.settings.live else str(variant.cassette),
         )  # fmt: skip
-        message = "" if verdict in (Verdict.PASSED, Verdict.SKIPPED) else explain(variant.id, f"{variant.suite.label}:{variant.line}", checks)
-        line = result_line(who, verdict, message, checks, transcript, unplayed)
+        message = ""
+        if verdict not in (Verdict.PASSED, Verdict.SKIPPED):
+            message = self._clean(explain(variant.id, f"{variant.suite.label}:{variant.line}", checks))
+        line = result_line(who, verdict, message, checks, transcript, unplayed, self._clean)
         return Outcome(verdict, message, line, tally(verdict, checks, transcript, unplayed))
+
+
+    def _clean(self, text: str) -> str:
+        """Take secrets out of what is about to be written or shown: a model may say back what it was told."""
+        return self._redactor.text(text)[0] if self._redactor.active else text
 
 
 def _broken(error: Misconfigured) -> CheckResult:

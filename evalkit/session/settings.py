@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
+from evalkit.cassette.modes import RecordMode
 from evalkit.errors import UsageError
 
-RecordMode = Literal["none", "once", "new_episodes", "all"]
 PUBLIC_ENDPOINT = "https://generativelanguage.googleapis.com"
 _KEY_NAMES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -32,15 +31,27 @@ class Settings:
     base_url: str = PUBLIC_ENDPOINT
     key: str | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    patterns: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, root: Path, cassettes: Path, mode: RecordMode, base_url: str | None, environment: Mapping[str, str], *, live: bool = False
+        cls,
+        root: Path,
+        cassettes: Path,
+        mode: RecordMode,
+        base_url: str | None,
+        environment: Mapping[str, str],
+        *,
+        live: bool = False,
+        patterns: Sequence[str] = (),
     ) -> Settings:
-        """Read the flags and the environment. Every key found in the environment counts as a secret, used or not."""
+        """Read the flags and the environment. Every key found in the environment counts as a secret, used or not.
+
+        ``patterns`` are regular expressions of further texts to redact.
+        """
         keys = tuple(environment[name] for name in _KEY_NAMES if environment.get(name))
         chosen = base_url or environment.get("GOOGLE_GEMINI_BASE_URL") or PUBLIC_ENDPOINT
-        return cls(root, cassettes, mode, live, chosen, keys[0] if keys else None, keys)
+        return cls(root, cassettes, mode, live, chosen, keys[0] if keys else None, keys, tuple(patterns))
 
     @property
     def may_record(self) -> bool:

@@ -6,8 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 
+import evalkit.plugins
+import evalkit.pytest_plugin.reporter
+import evalkit.pytest_plugin.state
+import evalkit.reports.html
+import evalkit.reports.junit
+import evalkit.transports.live
+import evalkit.transports.record
 from evalkit.server import serving
 from tests.plugin.project import Project
+
+
+# pytester forgets, after every run inside this process, what that run imported: what is imported here is kept, and runs start in no time.
+for _name in evalkit.plugins.CHECKS:
+    evalkit.plugins.CHECKS.get(_name)
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +29,8 @@ def service() -> Iterator[str]:
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, service: str) -> Project:
-    return Project(pytester, service)
+def project(pytester: pytest.Pytester, service: str, monkeypatch: pytest.MonkeyPatch) -> Project:
+    return Project(pytester, service, monkeypatch)
 
 
 @pytest.fixture

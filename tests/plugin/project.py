@@ -44,11 +44,14 @@ scenarios:
 class Project:
     """A folder with suites, and what pytest makes of it."""
 
-    def __init__(self, pytester: pytest.Pytester, url: str) -> None:
+    def __init__(self, pytester: pytest.Pytester, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pytester = pytester
         self.root = pytester.path
         self.url = url
         pytester.makeini("[pytest]\n")
+        # Only what a test speaks of is loaded: the other plugins of the developers' environment cost more than the runs themselves.
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        monkeypatch.setenv("PYTEST_PLUGINS", "evalkit.pytest_plugin")
         self.suite("weather", WEATHER)
 
     def suite(self, name: str, text: str) -> Path:

@@ -71,7 +71,10 @@ def test_every_problem_of_a_suite_is_shown_once_and_without_a_traceback(project:
     result = project.run("suites")
     result.assert_outcomes(errors=1)
     output = result.stdout.str()
-    assert "suites/weather.yaml:17:5" in output
+    for word in ("tagz", "statos"):
+        line = next(number for number, source in enumerate(text.splitlines(), 1) if word in source)
+        column = text.splitlines()[line - 1].index(word) + 1
+        assert f"suites/weather.yaml:{line}:{column} " in output
     assert "did you mean 'tags'" in output
     assert "did you mean 'status'" in output
     assert "Traceback" not in output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from importlib.metadata import entry_points
 
 import pytest
 
@@ -13,24 +14,30 @@ from tests.plugin.project import Project
 HEAVY = ("httpx", "vcr", "yaml", "pydantic", "jinja2", "jsonschema", "rich", "click", "starlette", "evalkit.suite", "evalkit.session", "evalkit.results")
 
 
+BARE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PATH": "/usr/bin:/bin"}
+
+
 def test_a_session_without_suites_imports_nothing_heavy(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         f"""
         import sys
 
         def test_nothing_heavy(request):
-            assert request.config.pluginmanager.has_plugin("evalkit")
+            assert request.config.pluginmanager.has_plugin("evalkit.pytest_plugin")
             assert [name for name in {HEAVY!r} if name in sys.modules] == []
             assert not request.config.pluginmanager.has_plugin("evalkit-reporter")
         """
     )
-    environment = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-m", "pytest", "-p", "evalkit.pytest_plugin", "-q"]
-    text = "import sys; sys.modules"  # a fresh process: this one has imported everything already
-    assert text
-    pytester.makeconftest("def pytest_configure(config):\n    plugin = config.pluginmanager\n    plugin.get_plugin('evalkit') or plugin.register(object(), 'evalkit')\n")
-    done = subprocess.run(command, cwd=pytester.path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=pytester.path, env=BARE, capture_output=True, text=True, check=False)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_entry_point_loads_the_plugin(pytester: pytest.Pytester) -> None:
+    assert [point.name for point in entry_points(group="pytest11") if point.value == "evalkit.pytest_plugin"] == ["evalkit"]
+    command = [sys.executable, "-m", "pytest", "--help"]
+    done = subprocess.run(command, cwd=pytester.path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+    assert "--evalkit-record" in done.stdout
 
 
 def test_replay_imports_neither_http_nor_recorder(recorded: Project) -> None:
@@ -38,8 +45,7 @@ def test_replay_imports_neither_http_nor_recorder(recorded: Project) -> None:
         "import sys\n\ndef test_after():\n    assert [name for name in ('httpx', 'vcr', 'jsonschema', 'uvicorn', 'rich') if name in sys.modules] == []\n"
     )
     command = [sys.executable, "-m", "pytest", "-p", "evalkit.pytest_plugin", "-q", "suites", "test_after.py"]
-    environment = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, cwd=recorded.root, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=recorded.root, env=BARE, capture_output=True, text=True, check=False)
     assert "5 passed" in done.stdout, done.stdout + done.stderr
 
 
@@ -47,11 +53,6 @@ def test_replay_opens_no_socket(recorded: Project) -> None:
     recorded.pytester.makeconftest(
         """
         import socket
-        import pytest
-
-        @pytest.fixture(autouse=True, scope="session")
-        def nothing():
-            yield
 
         def refuse(*args, **kwargs):
             raise AssertionError("a socket was opened")
@@ -63,7 +64,7 @@ def test_replay_opens_no_socket(recorded: Project) -> None:
             socket.getaddrinfo = refuse
         """
     )
-    result = recorded.pytester.runpytest_subprocess("suites", "-p", "no:xdist")
+    result = recorded.pytester.runpytest_subprocess("suites")
     result.assert_outcomes(passed=4)
 
 
@@ -77,5 +78,5 @@ def test_replay_without_any_network(recorded: Project) -> None:
 
 
 def test_the_plugin_can_be_switched_off(project: Project) -> None:
-    result = project.pytester.runpytest_subprocess("suites", "-p", "no:evalkit")
+    result = project.pytester.runpytest_subprocess("suites", "-p", "no:evalkit.pytest_plugin")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED

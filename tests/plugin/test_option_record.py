@@ -105,10 +105,12 @@ def test_no_key_is_written_anywhere(project: Project, monkeypatch: pytest.Monkey
     key = "AIza-sentinel-key-0123456789"
     monkeypatch.setenv("GEMINI_API_KEY", key)
     project.suite("weather", WEATHER.replace("in a few words", f"in a few words, {key}"))
-    project.record()
+    result = project.record()
+    assert key not in result.stdout.str()
     files = [path for path in project.root.rglob("*") if path.is_file() and "suites" not in path.parts]
     assert len(files) > 6
     assert [path for path in files if key.encode() in path.read_bytes()] == []
+    assert any(b"REDACTED" in path.read_bytes() for path in files)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="SIGKILL")

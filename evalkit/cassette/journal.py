@@ -137,8 +137,9 @@ class Journal:
         self.content = Content()
 
     def remove(self) -> None:
-        """Delete the file, while it is still locked."""
-        self.path.unlink(missing_ok=True)
+        """Delete the file, while it is still locked: once let go of, a file of this name may be another process's."""
+        if self._handle >= 0:
+            self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of the file; twice is no error."""

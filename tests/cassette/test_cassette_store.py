@@ -313,6 +313,28 @@ def test_a_second_recording_of_the_same_cassette_is_refused(path: Path) -> None:
     recorder(path).close()
 
 
+def test_closing_twice_does_not_touch_the_journal_of_the_next_recording(path: Path) -> None:
+    first = recorder(path)
+    first.close()
+    second = recorder(path)
+    first.close()
+    assert path_of(path).exists()
+    with pytest.raises(UsageError, match="is recording this cassette now"):
+        recorder(path)
+    second.close()
+
+
+def test_a_cassette_that_another_process_made_meanwhile_is_played(path: Path) -> None:
+    # Both saw no cassette; the other one was first to get the lock, and is done.
+    record(path, FIRST)
+    late = recorder(path)
+    assert not late.decision.records
+    assert late.old is not None
+    late.finish(True)
+    late.close()
+    assert bodies(path) == [FIRST]
+
+
 def test_a_folder_that_cannot_be_written(path: Path) -> None:
     path.parent.parent.mkdir(parents=True)
     path.parent.write_text("a file where the folder should be")

@@ -43,7 +43,8 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = (), patterns: Sequence[str] = ()) -> None:
-        self._secrets = tuple(dict.fromkeys(secret.strip() for secret in secrets if len(secret.strip()) >= SHORTEST))
+        known = dict.fromkeys(secret.strip() for secret in secrets)
+        self._secrets = tuple(secret for secret in known if len(secret) >= SHORTEST and secret not in TOKEN)
         self._sources = tuple(patterns)
         self._compiled: tuple[list[tuple[str, re.Pattern[str], str]], list[re.Pattern[str]]] | None = None
         self.active = bool(self._secrets or self._sources)

@@ -239,17 +239,15 @@ def test_it_ends_and_lets_no_error_of_ours_escape(plan: Plan, data: st.DataObjec
     assert ended == [turn.number for turn in transcript.turns if turn.outcome != "not_reached"]
 
 
-anything = json_values()
+anything = st.sampled_from(([], {}, [1], {"a": 1}, 3, None, True, "")) | json_values()
 odd_steps = st.dictionaries(st.sampled_from(("id", "name", "arguments", "content", "call_id")), anything, max_size=4).flatmap(
     lambda step: (anything | st.sampled_from(("function_call", "function_result", "user_input", "model_output"))).map(
         lambda kind: {"type": kind, **step}
     )
 )
 odd_bodies = anything | st.fixed_dictionaries(
-    {},
+    {"id": st.just("v1_a") | anything, "status": anything | st.sampled_from(STATUSES)},
     optional={
-        "id": anything | st.just("v1_a"),
-        "status": anything | st.sampled_from(STATUSES),
         "steps": anything | st.lists(anything | odd_steps, max_size=3),
         "continuation_token": anything | st.just("t"),
         "environment_id": anything,

@@ -15,10 +15,14 @@ type_names = {dict: "object", list: "array", str: "string", bool: "boolean", int
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "(absent)", "__bool__": lambda self: False})()
 """Stands for a value that is not there, where ``None`` would mean JSON null."""
 
+# json.dumps makes an encoder for every call that has arguments of its own; these are made once.
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+_sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+
 
 def dumps(value: Any) -> str:
     """Return compact JSON text, ASCII only, so that lone surrogates and U+2028 survive any file and any transport."""
-    return json.dumps(value, separators=(",", ":"))
+    return _compact(value)
 
 
 def loads(text: str | bytes) -> Any:
@@ -28,7 +32,7 @@ def loads(text: str | bytes) -> Any:
 
 def canonical(value: Any) -> str:
     """Return one text for all spellings of a JSON value: sorted keys, integral floats as integers."""
-    return json.dumps(_plain_numbers(value), sort_keys=True, separators=(",", ":"))
+    return _sorted(_plain_numbers(value))
 
 
 def _plain_numbers(value: Any) -> Any:

@@ -119,9 +119,11 @@ class ToolCalls(Check):
             len(made),
         )
         if not any(unordered.lacking) and (self.allow_extra or not unordered.left):
-            first = next(row.step for row in rows if row.cost and row.step is not None)
-            message = f"the expected calls were made, but in another order: {made[first].name} at step {made[first].where.step}"
-            yield Finding("calls_out_of_order", message, made[first].where, list(map(str, calls)), list(map(str, made)), detail=detail)
+            parts = next(row for row in rows if row.cost)
+            wanted = entries[parts.position or 0]
+            first = made[parts.step] if parts.step is not None else next(item for item in made if wanted.fits(item.name, item.arguments))
+            message = f"the expected calls were made, but in another order: {first.name} at step {first.number}"
+            yield Finding("calls_out_of_order", message, first.where, list(map(str, calls)), list(map(str, made)), detail=detail)
             return
         for row in rows:
             if row.cost and row.step is None:

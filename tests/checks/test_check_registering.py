@@ -1,0 +1,155 @@
+"""Checks of the user's own: by decorator on functions and classes, by the same registry as the built-in ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from typing import Any, ClassVar
+
+import pytest
+
+import evalkit
+from evalkit import plugins
+from evalkit._lib.registry import Registry
+from evalkit.checks.base import Check, View
+from evalkit.checks.running import run_check
+from evalkit.plugins import Catalog
+from evalkit.suite import BadArguments
+from evalkit.verdict import Finding, Severity, Verdict
+from tests.checks.building import transcript
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry[type[Check]]:
+    """A registry of its own, so that no test leaves a check behind."""
+    mine: Registry[type[Check]] = Registry("check", "evalkit.checks")
+    monkeypatch.setattr(plugins, "CHECKS", mine)
+    return mine
+
+
+def judge(registry: Registry[type[Check]], name: str, argument: Any = None, *, bare: bool = False, text: str = "please") -> list[str]:
+    check = Catalog(registry).build(name, argument, bare=bare)
+    made = transcript({"text": text})
+    result = run_check(check, View(made, made.turns[0]), name=name, negate=False, severity=Severity.ERROR, turn=1, declared="")
+    return [finding.message for finding in result.findings]
+
+
+def test_a_function_is_a_check(registry: Registry[type[Check]]) -> None:
+    @evalkit.check
+    def polite(view: View) -> list[str]:
+        """The answer is polite."""
+        assert view.last is not None
+        return [] if "please" in view.last.text else ["not polite"]
+
+    assert polite.__name__ == "polite", "the function stays what it was"
+    assert judge(registry, "polite", bare=True) == []
+    assert judge(registry, "polite", bare=True, text="no") == ["not polite"]
+    assert Catalog(registry).schema("polite")["description"] == "The answer is polite."
+
+
+def test_a_function_takes_options(registry: Registry[type[Check]]) -> None:
+    @evalkit.check("says_often")
+    def anything(view: View, word: str, *, least: int = 1) -> str | None:
+        assert view.last is not None
+        found = view.last.text.count(word)
+        return None if found >= least else f"{word} {found} times, not {least}"
+
+    assert judge(registry, "says_often", "please") == []
+    assert judge(registry, "says_often", {"word": "please", "least": 2}) == ["please 1 times, not 2"]
+    with pytest.raises(BadArguments, match="unknown option 'lest'"):
+        judge(registry, "says_often", {"word": "please", "lest": 2})
+    with pytest.raises(BadArguments, match="must be a whole number"):
+        judge(registry, "says_often", {"word": "please", "least": "2"})
+    with pytest.raises(BadArguments, match="needs an argument"):
+        judge(registry, "says_often", bare=True)
+
+
+def test_a_class_is_a_check(registry: Registry[type[Check]]) -> None:
+    @evalkit.check
+    class WordCount(Check):
+        """The answer has few words."""
+
+        shorthand: ClassVar[str | None] = "most"
+        most: int
+
+        def run(self, view: View) -> Iterator[Finding]:
+            """Count."""
+            assert view.last is not None
+            count = len(view.last.text.split())
+            if count > self.most:
+                yield Finding("too_many_words", f"{count} words")
+
+    assert WordCount.name == "word_count"
+    assert judge(registry, "word_count", 1, text="a b") == ["2 words"]
+
+
+@pytest.mark.parametrize(
+    ("thing", "error", "message"),
+    [
+        (3, TypeError, "a check is a class or a function, not int"),
+        (int, TypeError, "a check class must be an evalkit.Check, int is not"),
+        (list, ValueError, "'<lambda>' cannot be a check's name"),
+    ],
+)
+def test_what_is_no_check_is_refused(registry: Registry[type[Check]], thing: Any, error: type[Exception], message: str) -> None:
+    if message.startswith("'<lambda>'"):
+        thing = lambda view: []  # noqa: E731
+    with pytest.raises(error, match=message.replace("<", "<")):
+        evalkit.check(thing)
+
+
+def test_a_function_without_a_view_is_refused(registry: Registry[type[Check]]) -> None:
+    def nothing() -> None: ...
+
+    def anything(view: View, *more: int) -> None: ...
+
+    with pytest.raises(TypeError, match="must be a function of a view"):
+        evalkit.check(nothing)
+    with pytest.raises(TypeError, match="must name its options"):
+        evalkit.check(anything)
+
+
+def test_a_name_is_taken_once_but_the_same_definition_may_be_read_again(registry: Registry[type[Check]]) -> None:
+    def define(answer: str) -> Any:
+        def again(view: View) -> str:
+            return answer
+
+        return evalkit.check(again)
+
+    define("one")
+    define("two")
+    assert judge(registry, "again", bare=True) == ["two"]
+
+    def other(view: View) -> None: ...
+
+    with pytest.raises(ValueError, match="a check named 'again' is registered already"):
+        evalkit.check("again")(other)
+    with pytest.raises(ValueError, match="a check named 'status' is registered already"):
+        evalkit.check("status")(other)
+
+
+def test_an_unknown_name_is_told_with_the_nearest(registry: Registry[type[Check]]) -> None:
+    with pytest.raises(BadArguments, match=r"unknown check 'stat' \(did you mean 'status'\?\)"):
+        Catalog(registry).build("stat", 1, bare=False)
+
+
+def test_every_built_in_check_comes_by_the_public_road() -> None:
+    for point in entry_points(group="evalkit.checks"):
+        if point.value.startswith("evalkit."):
+            assert point.load().name == point.name
+            assert issubclass(point.load(), Check)
+
+
+def test_a_crash_of_a_function_is_no_low_score(registry: Registry[type[Check]]) -> None:
+    @evalkit.check
+    def broken(view: View) -> None:
+        raise ZeroDivisionError("by zero")
+
+    made = transcript({})
+    check = Catalog(registry).build("broken", None, bare=True)
+    result = run_check(check, View(made), name="broken", negate=True, severity=Severity.WARN, turn=None, declared="suite.yaml:3")
+    assert result.verdict is Verdict.ERRORED
+    assert [(finding.code, finding.message) for finding in result.findings] == [
+        ("check_crashed", "the check broken crashed: ZeroDivisionError: by zero")
+    ]
+    assert "test_check_registering.py" in result.findings[0].detail

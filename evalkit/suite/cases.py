@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,30 @@ class Row:
     number: int
     label: str
     fields: dict[str, JSON]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A scenario's rows and what each makes of the variables.
+
+    ``complete`` is False where the rows could not be read: then no name is called undefined.
+    """
+
+    rows: tuple[Row, ...]
+    variables: tuple[Mapping[str, JSON], ...]
+    complete: bool = True
+
+    @property
+    def cases(self) -> bool:
+        """Whether the scenario has cases."""
+        return not self.rows or self.rows[0].number > 0
+
+    def shapes(self) -> Sequence[int]:
+        """Return the index of the first row of each set of names."""
+        seen: dict[frozenset[str], int] = {}
+        for index, variables in enumerate(self.variables):
+            seen.setdefault(frozenset(variables), index)
+        return list(seen.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +93,7 @@ def read_text(path: Path, name: str) -> str:
         raise CaseFault([Source(name, text, PLAIN_BREAKS).problem(line, column, message)]) from error
 
 
-def read_rows(path: Path, name: str) -> list[DataRow]:
+def read_file(path: Path, name: str) -> list[DataRow]:
     """Return the rows of a ``.csv`` or ``.jsonl`` file, at least one. Raises CaseFault."""
     ending = path.suffix.lower()
     if ending not in _READERS:

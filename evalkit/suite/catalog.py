@@ -16,7 +16,8 @@ Path = tuple[str | int, ...]
 class BadArguments(ValueError):
     """A check refuses its argument. ``problems`` are ``(path inside the argument, message)``; ``()`` is the argument itself.
 
-    A message that starts with ``unknown`` is about the key that ends its path, any other about the value there.
+    A message that starts with ``unknown`` is about the key that ends its path, any other about the value there. What follows ``; valid:``
+    in a message is shown on a line of its own.
     """
 
     def __init__(self, problems: Sequence[tuple[Path, str]]) -> None:

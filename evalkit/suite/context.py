@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalkit._lib.yaml import Lines
-from evalkit.suite.cases import DataRow
+from evalkit.suite.cases import DataRow, Rows
 from evalkit.suite.plan import Axis
 from evalkit.suite.prepared import Expectation, Workshop
 from evalkit.suite.problems import Problems
@@ -34,6 +34,7 @@ class Reading:
     tools: Mapping[str, Tool] = field(default_factory=dict)
     case_files: dict[str, list[DataRow]] = field(default_factory=dict)
     built: dict[tuple[str, str | None], object] = field(default_factory=dict)
+    no_rows: Rows | None = None
     default_axes: tuple[Axis, ...] | None = None
     verified: set[str] = field(default_factory=set)
     default_expect: Sequence[Expectation] | None = None

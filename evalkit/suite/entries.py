@@ -120,7 +120,8 @@ def _faults(error: BadArguments, entry: Entry, argument: JSON) -> Iterator[Fault
         else:
             named = path[:-1] if on == "key" or (path and value is MISSING) else path
             where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in named)
-            yield Fault((*entry.inside, *path), f"{entry.name}{where}: {'empty value' if path and value is None else message}", on)
+            what, _, valid = ("empty value" if path and value is None else message).partition("; valid: ")
+            yield Fault((*entry.inside, *path), f"{entry.name}{where}: {what}", on, (f"valid: {valid}",) if valid else ())
 
 
 def _at(argument: JSON, path: Path) -> JSON:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from evalkit.suite.cases import Rows
 from evalkit.suite.catalog import Path
 from evalkit.suite.context import Reading
 from evalkit.suite.entries import BadEntry, Entry, build, read_entry
 from evalkit.suite.files import FileFault
-from evalkit.suite.prepared import Expectation
+from evalkit.suite.prepared import Expectation, Late
 from evalkit.suite.templates import TemplateFault, render
-from evalkit.suite.verify import Moment, Rows, in_case, verify
+from evalkit.suite.verify import Moment, in_case, verify
 
 JSON = Any
 
@@ -28,16 +29,15 @@ def read_expectations(
     ``written`` is the list as it stands in the document, which knows its lines. Problems are noted in ``reading``.
     """
     lines = reading.lines.of(written) or [1] * len(items)
-    checks, workshop = reading.checks, reading.workshop
+    checks = reading.checks
     made: list[list[Expectation] | Expectation] = []
     varied = False
     for index, item in enumerate(items):
         try:
             entry = read_entry(item, checks)
             if not entry.templated:
-                made.append(
-                    Expectation(entry, lines[index], entry.argument, (), workshop, _build(reading, entry, entry.argument, path, index))
-                )
+                name, argument, _, negate, severity, _, _ = entry
+                made.append(Expectation(name, negate, severity, lines[index], argument, _build(reading, entry, argument, path, index)))
                 continue
         except BadEntry as bad:
             _note(reading, bad, (*path, index))
@@ -53,7 +53,9 @@ def _varied(reading: Reading, entry: Entry, line: int, path: Path, rows: Rows, m
     """Return the expectation of an entry with templates for each row: built where all is known, else to be built when it is needed."""
     if verify(reading, entry.argument, (*path, *entry.inside), rows, moment):
         return _for_each_row(reading, entry, line, path, rows)
-    return [Expectation(entry, line, entry.argument, path, reading.workshop, None, variables) for variables in rows.variables]
+    name, argument, _, negate, severity, _, _ = entry
+    lates = [Late(entry, path, reading.workshop, variables) for variables in rows.variables]
+    return [Expectation(name, negate, severity, line, argument, None, late) for late in lates]
 
 
 def _for_each_row(reading: Reading, entry: Entry, line: int, path: Path, rows: Rows) -> list[Expectation]:
@@ -61,7 +63,8 @@ def _for_each_row(reading: Reading, entry: Entry, line: int, path: Path, rows: R
     for row, variables in zip(rows.rows, rows.variables, strict=True):
         try:
             argument = render(entry.argument, variables)
-            made.append(Expectation(entry, line, argument, path, reading.workshop, _build(reading, entry, argument, path[:-1], path[-1])))
+            built = _build(reading, entry, argument, path[:-1], path[-1])
+            made.append(Expectation(entry.name, entry.negate, entry.severity, line, argument, built))
         except TemplateFault as fault:
             reading.problems.add((*path, *entry.inside), f"template: {fault.message}{in_case(row)}")
             return []

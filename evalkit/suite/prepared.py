@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from evalkit._lib.json import dumps
 from evalkit.errors import SuiteErrors
 from evalkit.suite.attachments import Attachments
 from evalkit.suite.catalog import CheckCatalog, Path
-from evalkit.suite.entries import BadEntry, Entry, build
+from evalkit.suite.entries import BadEntry, Entry, Fault, build
 from evalkit.suite.files import FileFault, ProjectFiles
 from evalkit.suite.problems import whereabouts
 from evalkit.suite.source import Source
@@ -35,56 +35,52 @@ class Workshop:
 
     def errors(self, path: Path, fault: Exception) -> SuiteErrors:
         """Return the located errors of a fault that only showed when something was rendered."""
-        if isinstance(fault, BadEntry):
-            places = [(*self.source.place((*path, *one.path), one.on), one.message) for one in fault.faults]
-        else:
-            word = fault.word if isinstance(fault, TemplateFault) else ""
-            places = [(*self.source.place(path, word=word), str(fault))]
+        faults = fault.faults if isinstance(fault, BadEntry) else (Fault((), str(fault)),)
+        word = fault.word if isinstance(fault, TemplateFault) else ""
         where = whereabouts(path, self.raw)
-        return SuiteErrors([self.source.problem(line, column, f"{where}: {message}") for line, column, message in places])
+        problems = []
+        for one in faults:
+            line, column = self.source.place((*path, *one.path), one.on, word)
+            problems.append(self.source.problem(line, column, f"{where}: {one.message}", one.hints))
+        return SuiteErrors(problems)
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """One check that a turn, or the conversation, must pass.
+class Late(NamedTuple):
+    """What an expectation that speaks of earlier turns needs to be built in mid-conversation."""
 
-    ``argument`` has its templates rendered unless they speak of earlier turns; ``line`` is the entry's in the suite file.
+    entry: Entry
+    path: Path
+    workshop: Workshop
+    variables: Mapping[str, JSON]
+
+
+class Expectation(NamedTuple):
+    """One check that a turn, or the conversation, must pass. A plain tuple: there are more of these than of anything else.
+
+    ``negate``: the check must not pass. ``severity`` ``warn``: a failure is told and counted only. ``line`` is the entry's in the suite
+    file. ``argument`` has its templates rendered unless they speak of earlier turns.
     """
 
-    entry: Entry = field(repr=False)
+    name: str
+    negate: bool
+    severity: Literal["error", "warn"]
     line: int
     argument: JSON
-    path: Path = field(repr=False)
-    workshop: Workshop = field(repr=False)
-    built: object = field(default=None, repr=False)
-    variables: Mapping[str, JSON] | None = field(default=None, repr=False)
-
-    @property
-    def name(self) -> str:
-        """The check's name."""
-        return self.entry.name
-
-    @property
-    def negate(self) -> bool:
-        """Whether the check must not pass."""
-        return self.entry.negate
-
-    @property
-    def severity(self) -> Literal["error", "warn"]:
-        """``warn``: a failure is told and counted only."""
-        return self.entry.severity
+    built: object = None
+    late: Late | None = None
 
     def check(self, context: Mapping[str, Any]) -> object:
         """Return the check object; ``context`` (``previous``, ``turns``) is used only where the argument speaks of earlier turns.
 
         Raises SuiteErrors: the argument cannot be rendered, or what it renders to is refused.
         """
-        if self.built is not None:
+        if self.late is None:
             return self.built
+        entry, path, workshop, variables = self.late
         try:
-            return build(self.entry, render(self.argument, {**(self.variables or {}), **context}), self.workshop.checks)
+            return build(entry, render(self.argument, {**variables, **context}), workshop.checks)
         except (TemplateFault, BadEntry) as fault:
-            raise self.workshop.errors(self.path, fault) from fault
+            raise workshop.errors(path, fault) from fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ mistake.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 from evalkit.suite.attachments import KINDS
-from evalkit.suite.cases import CaseFault, DataRow, Row, read_rows, row_label
+from evalkit.suite.cases import Row, Rows
 from evalkit.suite.catalog import Path
 from evalkit.suite.context import Reading
 from evalkit.suite.expectations import read_expectations
@@ -19,11 +20,12 @@ from evalkit.suite.models import ScenarioEntry, ScenarioKeys, TurnEntry
 from evalkit.suite.names import AXES, cassette_path, variant_name
 from evalkit.suite.plan import Axis, Scenario, Turn
 from evalkit.suite.prepared import Expectation
+from evalkit.suite.rows import read_rows
 from evalkit.suite.rules import Origin, conflicts, merge, missing, unknown_tools
-from evalkit.suite.templates import TemplateFault, find_templates, holds_template, render
+from evalkit.suite.templates import TemplateFault, holds_template, render
 from evalkit.suite.tools import Tool
 from evalkit.suite.variants import combinations
-from evalkit.suite.verify import Moment, Rows, in_case, verify
+from evalkit.suite.verify import Moment, in_case, verify
 
 JSON = Any
 _FIELDS = (
@@ -47,7 +49,7 @@ def read_scenario(reading: Reading, index: int, own: ScenarioEntry, defaults: Sc
 
     for wrong in (*conflicts(keys, origin, base), *_missing(reading, keys, origin, base)):
         reading.problems.add(wrong.path, wrong.message, on=wrong.on, hints=wrong.hints)
-    rows = _rows(reading, keys, origin)
+    rows = read_rows(reading, keys, origin)
     axes = _axes(reading, own, keys)
     tools, declared, told = _tools(reading, keys, origin, rows)
     fields = {key: keys[key] for key in _FIELDS if key in keys}
@@ -106,65 +108,6 @@ def _axes(reading: Reading, own: Mapping[str, JSON], keys: Mapping[str, JSON]) -
     return axes
 
 
-def _rows(reading: Reading, keys: Mapping[str, JSON], origin: Origin) -> Rows:
-    path, cases = origin("cases"), keys.get("cases")
-    within = reading.broken.within
-    complete = not (reading.broken and (within(*path) or within("vars") or within("defaults", "cases")))
-    if cases is None:
-        return Rows((Row(0, "", {}),), (reading.vars,), complete)
-    if isinstance(cases, dict):
-        return _rows_of_file(reading, cases["file"], (*path, "file"))
-    rows: list[Row] = []
-    labels: dict[str, int] = {}
-    for number, fields in enumerate(cases, start=1):
-        at = (*path, number - 1)
-        for inside, _ in find_templates(fields):
-            reading.problems.add((*at, *inside), "a case's fields are plain values: templates are not rendered here")
-        try:
-            label = row_label(fields, number)
-        except ValueError as error:
-            reading.problems.add((*at, "id"), str(error))
-            continue
-        if label in labels:
-            reading.problems.add((*at, "id"), f"the id {label!r} is taken by case {labels[label]}")
-        labels.setdefault(label, number)
-        rows.append(Row(number, label, fields))
-    return _made(reading, rows, complete and len(rows) == len(cases))
-
-
-def _rows_of_file(reading: Reading, name: str, path: Path) -> Rows:
-    workshop = reading.workshop
-    held = reading.case_files.get(name)
-    if held is None:
-        held = []
-        try:
-            found = workshop.files.find(name)
-            held = read_rows(found, workshop.files.label(found))
-        except FileFault as fault:
-            reading.problems.add(path, str(fault))
-        except CaseFault as fault:
-            for problem in fault.problems:
-                reading.problems.note(problem)
-        reading.case_files[name] = held
-    rows: list[Row] = []
-    labels: dict[str, DataRow] = {}
-    for number, data in enumerate(held, start=1):
-        try:
-            label = row_label(data.fields, number)
-            if label in labels:
-                raise ValueError(f"the id {label!r} is taken by line {labels[label].line}")
-        except ValueError as error:
-            reading.problems.add(path, f"{name}, line {data.line}: {error}")
-            continue
-        labels[label] = data
-        rows.append(Row(number, label, data.fields))
-    return _made(reading, rows, bool(held) and len(rows) == len(held))
-
-
-def _made(reading: Reading, rows: list[Row], complete: bool) -> Rows:
-    return Rows(tuple(rows), tuple({**reading.vars, **row.fields} for row in rows), complete)
-
-
 def _tools(reading: Reading, keys: Mapping[str, JSON], origin: Origin, rows: Rows) -> tuple[dict[str, Tool], list[JSON], bool]:
     """Return the tools a scenario takes, their declarations in order, and whether a template is in one of those."""
     entries = keys.get("tools", [])
@@ -209,7 +152,7 @@ def _turn(
     user = turn.get("user")
     templated = holds_template(user)
     if templated:
-        verify(reading, user, (*path, "user"), rows, Moment(_LATER, held=number - 1, first=number == 1))
+        verify(reading, user, (*path, "user"), rows, _moment(number, number - 1))
     elif type(user) is str and user in _OLD_BOOLEANS:
         _old_boolean(reading, user, (*path, "user"))
     given = turn.get("attach", [])
@@ -218,9 +161,14 @@ def _turn(
         _attachment(reading, entry, (*path, "attach", index) if isinstance(given, list) else (*path, "attach"), rows)
     expect: Sequence[Sequence[Expectation]] = ((),) * len(rows.rows)
     if "expect" in turn:
-        moment = Moment(_LATER, held=number, first=number == 1)
+        moment = _moment(number, number)
         expect = read_expectations(reading, turn["expect"], raw_turns[number - 1].get("expect"), (*path, "expect"), rows, moment)
     return Turn(number, reading.line(raw_turns, number - 1), user, attach, templated, path, expect)
+
+
+@lru_cache(maxsize=64)
+def _moment(number: int, held: int) -> Moment:
+    return Moment(_LATER, held, first=number == 1)
 
 
 def _old_boolean(reading: Reading, word: str, path: Path) -> None:
@@ -247,7 +195,7 @@ def _attachment(reading: Reading, entry: dict[str, JSON], path: Path, rows: Rows
 def _expect(
     reading: Reading, own: ScenarioEntry, defaults: ScenarioKeys, written: Mapping[str, JSON], base: Path, rows: Rows, turns: int
 ) -> Sequence[Sequence[Expectation]]:
-    moment = Moment(_LATER, held=turns)
+    moment = _moment(0, turns)
     made: Sequence[Sequence[Expectation]] = [[]] * len(rows.rows)
     if "expect" in own:
         made = read_expectations(reading, own["expect"], written.get("expect"), (*base, "expect"), rows, moment)

@@ -6,12 +6,12 @@ and that the turn it speaks of is an earlier one. A template with ``if`` or ``de
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from evalkit._lib.text import did_you_mean
-from evalkit.suite.cases import Row
+from evalkit.suite.cases import Row, Rows
 from evalkit.suite.catalog import Path
 from evalkit.suite.context import Reading
 from evalkit.suite.templates import Template, TemplateFault, find_templates, template
@@ -23,30 +23,6 @@ _WHERE = {
     "arguments": "it is known in a tool's 'result' and 'results' only",
 }
 _METHODS = ("items", "keys", "values", "get")
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A scenario's rows and what each makes of the variables.
-
-    ``complete`` is False where the rows could not be read: then no name is called undefined.
-    """
-
-    rows: tuple[Row, ...]
-    variables: tuple[Mapping[str, JSON], ...]
-    complete: bool = True
-
-    @property
-    def cases(self) -> bool:
-        """Whether the scenario has cases."""
-        return not self.rows or self.rows[0].number > 0
-
-    def shapes(self) -> Sequence[int]:
-        """Return the index of the first row of each set of names."""
-        seen: dict[frozenset[str], int] = {}
-        for index, variables in enumerate(self.variables):
-            seen.setdefault(frozenset(variables), index)
-        return list(seen.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ class FakeCatalog:
         try:
             return check.model_validate(argument or {})
         except ValidationError as error:
-            raise BadArguments([(_path(one["loc"], inside), _message(one)) for one in error.errors(include_url=False)]) from error
+            raise BadArguments([(_path(one["loc"], inside), _message(one, check)) for one in error.errors(include_url=False)]) from error
 
     def schema(self, name: str) -> dict[str, Any]:
         check = self.checks[name]
@@ -125,9 +125,9 @@ def _path(location: tuple[str | int, ...], inside: bool) -> tuple[str | int, ...
     return location if inside else location[1:]
 
 
-def _message(error: Any) -> str:
+def _message(error: Any, check: type[FakeCheck]) -> str:
     if error["type"] == "extra_forbidden":
-        return f"unknown option {error['loc'][-1]!r}"
+        return f"unknown option {error['loc'][-1]!r}; valid: {', '.join(check.model_fields)}"
     if error["type"] == "missing":
         return f"missing option {error['loc'][-1]!r}"
     return str(error["msg"])

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from evalkit._lib.text import plural
+from evalkit._lib.text import plural, quoted
 from evalkit._lib.yaml import YamlError, load_lines
 from evalkit.errors import SuiteErrors
 from evalkit.suite import catalog
@@ -136,7 +136,7 @@ def _refuse_empty(raw: JSON, source: Source, problems: Problems) -> None:
     """A key, or a ``-``, with nothing after it is a mistake, also where any JSON value may stand; null is written out."""
     for path in _nulls(raw, ()):
         if not source.token(path):
-            what = f"{path[-1]!r} has a colon and nothing after it" if isinstance(path[-1], str) else "a '-' with nothing after it"
+            what = f"{quoted(path[-1])} has a colon and nothing after it" if isinstance(path[-1], str) else "a '-' with nothing after it"
             problems.add_if_new(path, f'empty value: {what}; write null or "" if that is meant')
 
 

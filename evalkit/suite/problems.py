@@ -22,6 +22,7 @@ class Problems:
         self._source = source
         self._raw = raw
         self._found: dict[tuple[str, int, int, str], Problem] = {}
+        self._places: set[tuple[str, int, int]] = set()
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -34,12 +35,12 @@ class Problems:
 
     def add_if_new(self, path: Path, message: str, *, on: On = "value") -> None:
         """Note a problem unless another one is at the same place already."""
-        place = self._source.place(path, on)
-        if not any(found[1:3] == place for found in self._found if found[0] == self._source.name):
+        if (self._source.name, *self._source.place(path, on)) not in self._places:
             self.add(path, message, on=on)
 
     def note(self, problem: Problem) -> None:
         """Note a problem that is located already, in whatever file."""
+        self._places.add((problem.path, problem.line, problem.column))
         self._found.setdefault((problem.path, problem.line, problem.column, problem.message), problem)
 
     def raise_any(self) -> None:

@@ -161,7 +161,7 @@ def _turn(
         _attachment(reading, entry, (*path, "attach", index) if isinstance(given, list) else (*path, "attach"), rows)
     expect: Sequence[Sequence[Expectation]] = ((),) * len(rows.rows)
     if "expect" in turn:
-        moment = _moment(number, number)
+        moment = _moment(number, number - 1)
         expect = read_expectations(reading, turn["expect"], raw_turns[number - 1].get("expect"), (*path, "expect"), rows, moment)
     return Turn(number, reading.line(raw_turns, number - 1), user, attach, templated, path, expect)
 

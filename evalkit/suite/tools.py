@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalkit._lib.json import equal
-from evalkit._lib.text import did_you_mean, show
+from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.suite.catalog import Path
 from evalkit.suite.models import ToolEntry
 from evalkit.suite.templates import TemplateFault, holds_template, render
@@ -101,7 +101,9 @@ def refusals(tool: Tool) -> Iterator[Wrong]:
         for key in entry.get("when", ()):
             if tool.parameters is not None and key not in tool.parameters:
                 yield Wrong(
-                    (*base, "results", number, "when", key), f"the tool has no parameter {key!r}{did_you_mean(key, tool.parameters)}", "key"
+                    (*base, "results", number, "when", key),
+                    f"the tool has no parameter {quoted(key)}{did_you_mean(key[:60], tool.parameters)}",
+                    "key",
                 )
 
 

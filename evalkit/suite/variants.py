@@ -13,7 +13,8 @@ from itertools import product
 from pathlib import PurePosixPath
 from typing import Any
 
-from evalkit.suite.names import cassette_path, part, variant_name
+from evalkit.errors import UsageError
+from evalkit.suite.names import cassette_path, file_word, part, variant_name
 from evalkit.suite.plan import Axis, Scenario, Suite
 from evalkit.suite.prepared import Expectation, TurnPlan, as_text
 from evalkit.suite.templates import TemplateFault, render
@@ -130,10 +131,13 @@ class Variant:
 def expand(suite: Suite, *, models: Sequence[str] = (), repeat: int | None = None) -> list[Variant]:
     """Return every variant of a suite, scenarios in file order, a scenario's settings varying in the order of the parts, trials last.
 
-    ``models`` replaces the model of every scenario that calls one (not an agent); several make a part of the name, one makes none, so
-    that two runs with different models hold the same identities. ``repeat`` replaces the scenarios' own number of trials.
+    ``models`` replaces the model of every scenario that calls one (not an agent); several make a part of the name, one makes none, so that
+    two runs with different models hold the same identities. ``repeat`` replaces the scenarios' own number of trials.
+    Raises UsageError: two of ``models`` would share cassettes.
     """
     given = tuple(dict.fromkeys(models))
+    if len({file_word(model).casefold() for model in given}) < len(given):
+        raise UsageError(f"the models {', '.join(given)} would share cassettes: name models that differ in more than case and punctuation")
     return [variant for scenario in suite.scenarios for variant in _variants(suite, scenario, given, repeat)]
 
 

@@ -122,7 +122,7 @@ def wrong_of(error: dict[str, Any], source: Source) -> Wrong:
     if code == "extra_forbidden":
         return _unknown_key(path, given)
     name = next((step for step in reversed(path) if isinstance(step, str)), "")
-    subject = f"an entry of {name!r}" if path and isinstance(path[-1], int) else repr(name)
+    subject = f"an entry of {quoted(name)}" if path and isinstance(path[-1], int) else quoted(name)
     if at_key:
         rule = PATTERNS.get(error.get("ctx", {}).get("pattern", ""))
         what = f"takes {rule}" if rule else error["msg"]

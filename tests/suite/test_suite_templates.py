@@ -143,7 +143,7 @@ def suite(turns: str, keys: str = "", head: str = "") -> str:
         suite("      - user: '{% if city is defined %}{{ city }}{% endif %}'\n"),
         suite("      - user: '{% if previous %}{{ previous.text }}{% endif %}x'\n"),
         suite("      - user: hi\n      - user: '{{ previous.text }} {{ turns[0].text }}'\n"),
-        suite("      - user: hi\n        expect: [text: '{{ turns[0].text }}']\n"),
+        suite("      - user: hi\n      - user: hi\n        expect: [text: '{{ turns[0].text }}']\n"),
         suite("      - user: hi\n", "    expect: [text: '{{ turns[0].text }} {{ previous.text }}']\n"),
         suite("      - user: '{% for n in [1] %}{{ loop.index }}{% endfor %}'\n"),
         suite("      - user: hi\n", "    cases: [{unit: f}]\n"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalkit.errors import UsageError
 from evalkit.suite.names import cassette_path, file_word, variant_name
 from tests.suite.project import Project
 
@@ -62,6 +63,11 @@ def test_parts_stand_in_one_order_however_the_keys_are_written(project: Project)
 )
 def test_models_from_outside_replace_the_suites_own(project: Project, keys: str, models: list[str], expected: list[str]) -> None:
     assert names(project, keys, models=models) == expected
+
+
+def test_models_that_would_share_cassettes_are_refused(project: Project) -> None:
+    with pytest.raises(UsageError, match=r"^the models a/b, A:b would share cassettes: "):
+        names(project, "", models=["a/b", "A:b"])
 
 
 def test_a_model_from_outside_is_what_is_sent(project: Project) -> None:

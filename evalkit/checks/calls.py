@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from evalkit._lib.json import equal
-from evalkit._lib.text import show
+from evalkit._lib.text import shorten, show
 from evalkit.checks.base import complaint
 from evalkit.transcript import JSON, Step
 from evalkit.verdict import Where
@@ -140,7 +140,7 @@ class Made(NamedTuple):
         return Where(self.turn, self.step.exchange, self.number)
 
     def __str__(self) -> str:
-        return f"{self.name} {show(self.arguments, 60)}"
+        return f"{shorten(self.name)} {show(self.arguments, 60)}"
 
 
 def call_name(raw: Mapping[str, JSON]) -> str:

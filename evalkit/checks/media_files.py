@@ -223,6 +223,8 @@ def _mp4(raw: bytes) -> Shape:
             return Shape(damage=f"the box at byte {at} has an impossible length")
         names.append(name)
         at += length
+    if at < len(raw):
+        return Shape(damage=f"a box is cut off at byte {at}")
     if at > len(raw):
         return Shape(damage=f"the box {names[-1].decode('latin-1')!r} is cut off: {len(raw)} of {at} bytes")
     return Shape(damage="" if b"moov" in names else "it has no index of its tracks (moov)")

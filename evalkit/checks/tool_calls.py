@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from evalkit._lib.json import MISSING, differences
-from evalkit._lib.text import did_you_mean, show
+from evalkit._lib.text import did_you_mean, shorten, show
 from evalkit.checks.assignment import assign
 from evalkit.checks.automaton import Automaton, Part, align
 from evalkit.checks.base import Check, View
@@ -122,7 +122,7 @@ class ToolCalls(Check):
             parts = next(row for row in rows if row.cost)
             wanted = entries[parts.position or 0]
             first = made[parts.step] if parts.step is not None else next(item for item in made if wanted.fits(item.name, item.arguments))
-            message = f"the expected calls were made, but in another order: {first.name} at step {first.number}"
+            message = f"the expected calls were made, but in another order: {shorten(first.name)} at step {first.number}"
             yield Finding("calls_out_of_order", message, first.where, list(map(str, calls)), list(map(str, made)), detail=detail)
             return
         for row in rows:
@@ -151,7 +151,13 @@ def _other_arguments(call: Call, made: Made) -> _Told:
             f"{at or '(whole)'} is {show(got, 60)}, not {show(want, 60)}" for at, want, got in differences(call.arguments, made.arguments)
         ]
         why = "; ".join(parts[:3]) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")
-    return "arguments_differ", f"{made.name} was called with other arguments: {why}", made.where, call.arguments, keep(made.arguments)
+    return (
+        "arguments_differ",
+        f"{shorten(made.name)} was called with other arguments: {why}",
+        made.where,
+        call.arguments,
+        keep(made.arguments),
+    )
 
 
 def _missing(call: Call, made: Sequence[Made], view: View) -> _Told:
@@ -199,11 +205,11 @@ def _pairs(turn: Turn) -> Iterator[Finding]:
     for call, result in pairing.pairs:
         if result is None:
             step = turn.steps[call]
-            message = f"no result for {call_name(step.raw)} {show(step.raw.get('arguments'), 60)} ({show(step.raw.get('id'))})"
+            message = f"no result for {shorten(call_name(step.raw))} {show(step.raw.get('arguments'), 60)} ({show(step.raw.get('id'))})"
             yield Finding("call_unanswered", message, Where(turn.number, step.exchange, call + 1))
     for orphan in pairing.orphans:
         step = turn.steps[orphan]
-        message = f"a {step.type} answers no call: call_id {show(step.raw.get('call_id'))}"
+        message = f"a {shorten(step.type)} answers no call: call_id {show(step.raw.get('call_id'))}"
         yield Finding("result_unpaired", message, Where(turn.number, step.exchange, orphan + 1))
 
 
@@ -220,9 +226,7 @@ def _undeclared(view: View, made: Sequence[Made]) -> Iterator[Finding]:
     for item in calls:
         if item.name not in declared:
             hint = did_you_mean(item.name, declared)
-            message = (
-                f"the model called {show(item.name)}, which is not declared{hint}; declared: {', '.join(sorted(declared)) or 'nothing'}"
-            )
+            message = f"the model called {show(item.name)}, which is not declared{hint}; declared: {shorten(', '.join(sorted(declared)), 200) or 'nothing'}"
             yield Finding("undeclared_tool", message, item.where, sorted(declared), item.name)
 
 

@@ -225,8 +225,8 @@ def _undeclared(view: View, made: Sequence[Made]) -> Iterator[Finding]:
     declared |= {name for step in view.steps if step.type == "tool_search_result" for name in _names(step.raw.get("result"))}
     for item in calls:
         if item.name not in declared:
-            hint = did_you_mean(item.name, declared)
-            message = f"the model called {show(item.name)}, which is not declared{hint}; declared: {shorten(', '.join(sorted(declared)), 200) or 'nothing'}"
+            hint, names = did_you_mean(item.name, declared), shorten(", ".join(sorted(declared)), 200)
+            message = f"the model called {show(item.name)}, which is not declared{hint}; declared: {names or 'nothing'}"
             yield Finding("undeclared_tool", message, item.where, sorted(declared), item.name)
 
 

@@ -16,7 +16,7 @@ from evalkit.checks.history import History
 from evalkit.verdict import Finding
 from tests.checks.building import transcript
 
-RULES = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RULES = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class Talk(NamedTuple):

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from evalkit.server import serving
+from evalkit.server import create_app, load_script, serving
 
 SUITE = """\
 suite: bench{number}
@@ -51,18 +51,33 @@ SCENARIO = """\
       - usage: {{total_tokens: {{max: 100000}}}}
 """
 PER_SUITE = 100
+SCRIPT = """\
+script: bench
+rules:
+  - when: {text: {contains: thank you}}
+    reply: You are welcome.
+  - when: {results: {name: get_current_temperature}}
+    reply: "The temperature in London is {{ result.value.temperature }} degrees."
+  - when: {text: {contains: temperature}}
+    steps:
+      - call: {name: get_current_temperature, arguments: {location: London}}
+"""
 
 
 def session(folder: Path, *arguments: str) -> tuple[float, int]:
     """Run pytest in ``folder``; return its CPU seconds and its peak memory in KiB. Raises RuntimeError when it does not pass."""
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONHASHSEED": "0"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's modules are compiled once, not in every session
     output = folder / "output.txt"
     with output.open("wb") as file:
-        process = subprocess.Popen([sys.executable, "-m", "pytest", "-q", *arguments], cwd=folder, env=environment, stdout=file, stderr=file)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-q", *arguments], cwd=folder, env=environment, stdout=file, stderr=file
+        )
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise RuntimeError(f"pytest {' '.join(arguments)} in {folder} ended with {process.returncode}:\n{output.read_text()[-3000:]}")
+        text = output.read_text()
+        raise RuntimeError(f"pytest {' '.join(arguments)} in {folder} ended with {process.returncode}:\n{text[:1500]}\n…\n{text[-1500:]}")
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
 
@@ -72,7 +87,9 @@ def write_suites(folder: Path, variants: int) -> None:
     (folder / "pytest.ini").write_text("[pytest]\n")
     for first in range(0, variants, PER_SUITE):
         numbers = range(first, min(first + PER_SUITE, variants))
-        (folder / "suites" / f"bench{first}.yaml").write_text(SUITE.format(number=first) + "".join(SCENARIO.format(number=n) for n in numbers))
+        (folder / "suites" / f"bench{first}.yaml").write_text(
+            SUITE.format(number=first) + "".join(SCENARIO.format(number=n) for n in numbers)
+        )
     (folder / "test_floor.py").write_text("".join(f"def test_{number}():\n    pass\n\n\n" for number in range(variants)))
 
 
@@ -95,7 +112,9 @@ def plugin_cost(folder: Path, rounds: int) -> None:
 def replay(folder: Path, variants: int, rounds: int) -> tuple[float, float]:
     """Record the suites once, then print the replay's cost beside the floor's; return the median CPU seconds of both."""
     write_suites(folder, variants)
-    with serving() as url:
+    script = folder / "script.yaml"
+    script.write_text(SCRIPT)
+    with serving(create_app(load_script(script))) as url:
         session(folder, "-p", "evalkit.pytest_plugin", "suites", "--evalkit-record", "all", "--evalkit-base-url", url)
     pairs = []
     for _ in range(rounds + 1):
@@ -119,11 +138,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--variants", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--keep", help="an empty folder to work in and leave behind, to profile a session in")
     parser.add_argument("--large", action="store_true", help="also ten times as many variants: growth in time and memory")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "none").mkdir()
+        folder = Path(options.keep or name)
+        (folder / "none").mkdir(parents=True)
         plugin_cost(folder / "none", max(options.rounds, 9))
         small_cpu, small_memory = replay(folder / "small", options.variants, options.rounds)
         if options.large:

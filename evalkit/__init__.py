@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from evalkit._lib.version import VERSION
+
 if TYPE_CHECKING:
     from evalkit.checks.base import Check, View
     from evalkit.errors import EvalkitError
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from evalkit.transcript import Transcript, Turn
     from evalkit.verdict import Finding, Severity, Verdict, Where
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = ["Check", "EvalkitError", "Finding", "Severity", "Transcript", "Turn", "Verdict", "View", "Where", "check"]
 

@@ -58,7 +58,11 @@ class Where:
         return {key: value for key, value in named if value is not None}
 
     def __str__(self) -> str:
-        words = [f"{name} {number}" for name, number in (("turn", self.turn), ("exchange", self.exchange), ("step", self.step)) if number is not None]
+        words = [
+            f"{name} {number}"
+            for name, number in (("turn", self.turn), ("exchange", self.exchange), ("step", self.step))
+            if number is not None
+        ]
         if self.pointer is not None:
             words.append(f"{self.part or 'at'} {self.pointer or '(whole)'}")
         return ", ".join(words)
@@ -74,7 +78,7 @@ class Finding:
 
     code: str
     message: str
-    where: Where = Where()  # noqa: RUF009 - frozen
+    where: Where = Where()
     expected: Any = MISSING
     got: Any = MISSING
     severity: Severity = Severity.ERROR
@@ -111,7 +115,11 @@ class CheckResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the check result as it stands in a result line."""
-        out: dict[str, Any] = {"name": self.name, "verdict": str(self.verdict), "findings": [finding.to_json() for finding in self.findings]}
+        out: dict[str, Any] = {
+            "name": self.name,
+            "verdict": str(self.verdict),
+            "findings": [finding.to_json() for finding in self.findings],
+        }
         if self.turn is not None:
             out["turn"] = self.turn
         if self.declared:

@@ -19,8 +19,21 @@ def main() -> int:
     """Serve the shipped script, run pytest over ``suites`` in record mode, return its exit code."""
     root = Path(__file__).resolve().parent.parent
     with serving(port=PORT) as url:
-        command = [sys.executable, "-m", "pytest", "suites", "--evalkit-record", "all", "--evalkit-base-url", url, "--evalkit-report", "reports/record"]
-        return subprocess.run([*command, *sys.argv[1:]], cwd=root, env={**os.environ, "GEMINI_API_KEY": "local-key-of-make-record"}, check=False).returncode
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "suites",
+            "--evalkit-record",
+            "all",
+            "--evalkit-base-url",
+            url,
+            "--evalkit-report",
+            "reports/record",
+        ]
+        return subprocess.run(
+            [*command, *sys.argv[1:]], cwd=root, env={**os.environ, "GEMINI_API_KEY": "local-key-of-make-record"}, check=False
+        ).returncode
 
 
 if __name__ == "__main__":

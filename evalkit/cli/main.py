@@ -6,8 +6,8 @@ from importlib import import_module
 
 import click
 
-from evalkit import __version__
 from evalkit._lib.text import did_you_mean
+from evalkit._lib.version import VERSION
 from evalkit.errors import Misconfigured
 
 _COMMANDS = {
@@ -45,7 +45,7 @@ class _Lazy(click.Group):
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="evalkit")
+@click.version_option(VERSION, prog_name="evalkit")
 def main() -> None:
     """Test conversations with models: suites in YAML, run by pytest, replayed from cassettes.
 

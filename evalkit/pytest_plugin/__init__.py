@@ -5,6 +5,6 @@ of evalkit is imported, and the hooks that see every test are registered, when t
 """
 
 from evalkit.pytest_plugin.collecting import pytest_collect_file
-from evalkit.pytest_plugin.options import pytest_addoption, pytest_configure
+from evalkit.pytest_plugin.options import pytest_addoption, pytest_configure, pytest_recording_configure
 
-__all__ = ["pytest_addoption", "pytest_collect_file", "pytest_configure"]
+__all__ = ["pytest_addoption", "pytest_collect_file", "pytest_configure", "pytest_recording_configure"]

@@ -40,7 +40,7 @@ class SuiteFile(pytest.File):
             # Given as text, the id is read by pytest's own rules (brackets are parameters), as those of --lf and the command line are.
             yield VariantItem.from_parent(self, name=variant.name, nodeid=f"{self.nodeid}::{variant.name}", variant=variant)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a user's mistake as its message alone."""
         from evalkit.errors import Misconfigured
 

@@ -22,7 +22,8 @@ class Awaiting:
         """Make the session's state with the first result; its reporter is told of this report here, since it was not registered when it came."""
         if hasattr(report, "evalkit_line") and not self._config.pluginmanager.has_plugin("evalkit-reporter"):
             state_of(self._config)
-            self._config.pluginmanager.get_plugin("evalkit-reporter").pytest_runtest_logreport(report)
+            reporter: Any = self._config.pluginmanager.get_plugin("evalkit-reporter")
+            reporter.pytest_runtest_logreport(report)
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,7 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--evalkit-cassettes", metavar="DIR", default=DEFAULTS["cassettes"], help="folder of cassettes (default: cassettes)")
     group.addoption("--evalkit-report", metavar="DIR", default=DEFAULTS["report"], help="run directory to write (default: reports/latest)")
     group.addoption("--evalkit-base-url", metavar="URL", help="endpoint to reach (default: GOOGLE_GEMINI_BASE_URL, else the public one)")
-    group.addoption("--evalkit-model", metavar="NAME", action="append", default=[], help="model instead of the suite's; repeat for variants")
+    group.addoption(
+        "--evalkit-model", metavar="NAME", action="append", default=[], help="model instead of the suite's; repeat for variants"
+    )
     group.addoption("--evalkit-repeat", metavar="N", type=_positive, help="independent trials of every variant")
     group.addoption("--evalkit-strict", action="store_true", help="fail on recordings left unplayed and on cassettes no variant uses")
     parser.addini("evalkit_suites", "folders whose *.yaml files are suites", type="args", default=["suites"])
@@ -70,3 +72,11 @@ def state_of(config: pytest.Config) -> State:
         state = config.stash[STATE] = State.of(config, os.environ)
         config.pluginmanager.register(Reporter(config, state), "evalkit-reporter")
     return state
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_recording_configure(config: pytest.Config, vcr: Any) -> None:
+    """Let pytest-recording, where it is installed, read cassettes that have metadata: its own reader takes them for damaged."""
+    from evalkit.cassette import for_pytest_recording
+
+    for_pytest_recording(vcr)

@@ -37,7 +37,9 @@ class Reporter:
         self._state = state
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put a variant's outcome on the report that ends it: the call, or a setup that skipped or broke it."""
         report = yield
         if isinstance(item, VariantItem) and (call.when == "call" or (call.when == "setup" and not report.passed)):
@@ -47,9 +49,9 @@ class Reporter:
                 outcome = self._state.runner.not_run(item.variant, verdict, _reason(call))
             else:
                 del item.stash[OUTCOME]
-            report.evalkit_line = outcome.line
-            report.evalkit_tally = outcome.tally
-            report.evalkit_cassette = None if self._state.settings.live else str(item.variant.cassette)
+            cassette = None if self._state.settings.live else str(item.variant.cassette)
+            # pytest carries further attributes of a report from a worker to the controller, as long as they are plain values.
+            vars(report).update(evalkit_line=outcome.line, evalkit_tally=outcome.tally, evalkit_cassette=cassette)
         return report
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -68,14 +70,14 @@ class Reporter:
             self._open()
         assert state.journal is not None
         state.journal.append(line)
-        state.manifest.totals.add(report.evalkit_tally)  # type: ignore[attr-defined]
-        cassette = report.evalkit_cassette  # type: ignore[attr-defined]
-        if cassette is not None:
-            state.manifest.cassettes[cassette] = None
-        if report.evalkit_tally["unplayed"]:  # type: ignore[attr-defined]
+        told = vars(report)
+        state.manifest.totals.add(told["evalkit_tally"])
+        if told["evalkit_cassette"] is not None:
+            state.manifest.cassettes[told["evalkit_cassette"]] = None
+        if told["evalkit_tally"]["unplayed"]:
             state.unplayed.append(report.nodeid)
         # The line is on disk now; pytest keeps reports to the end of the session and need not keep it too.
-        del report.evalkit_line  # type: ignore[attr-defined]
+        del told["evalkit_line"]
 
     def _open(self) -> None:
         state = self._state
@@ -102,7 +104,11 @@ class Reporter:
         if session.config.option.collectonly or is_worker(session.config) or not items or not state.settings.may_record:
             return
         mode = state.settings.mode
-        if state.settings.live or mode in ("all", "new_episodes") or any(not state.runner.cassette(item.variant).exists() for item in items):
+        if (
+            state.settings.live
+            or mode in ("all", "new_episodes")
+            or any(not state.runner.cassette(item.variant).exists() for item in items)
+        ):
             try:
                 state.settings.live_key()
             except Misconfigured as error:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.pytest_plugin.options import DEFAULTS
 from evalkit.plugins import Catalog
+from evalkit.pytest_plugin.options import DEFAULTS
 from evalkit.results import Journal, Manifest
 from evalkit.session import Runner, Settings
 from evalkit.suite import Variant, expand, load
@@ -51,9 +51,18 @@ class State:
 
         def place(name: str) -> Path:
             # A folder the user names is meant from where they stand, as with --junitxml; a default lies in the project.
-            return (root if option(name) == DEFAULTS[name] else config.invocation_params.dir) / option(name)
+            named: str = option(name)
+            return (root if named == DEFAULTS[name] else config.invocation_params.dir) / named
 
-        settings = Settings.of(root, place("cassettes"), option("record"), option("base_url"), environment, live=option("live"), patterns=config.getini("evalkit_redact"))
+        settings = Settings.of(
+            root,
+            place("cassettes"),
+            option("record"),
+            option("base_url"),
+            environment,
+            live=option("live"),
+            patterns=config.getini("evalkit_redact"),
+        )
         options = {name: option(name) for name in _REPORTED_OPTIONS}
         return cls(settings, place("report"), Manifest(options), tuple(option("model")), option("repeat"), option("strict"))
 

@@ -24,7 +24,9 @@ class Journal:
             directory.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("wb", buffering=0)
         except OSError as error:
-            raise UsageError(f"cannot write results to {self.path}: {error.strerror or error}; choose another place with --evalkit-report") from error
+            raise UsageError(
+                f"cannot write results to {self.path}: {error.strerror or error}; choose another place with --evalkit-report"
+            ) from error
 
     def append(self, line: str) -> None:
         """Append one result line (ASCII JSON, no newline). Raises UsageError when the disk is full."""

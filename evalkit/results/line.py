@@ -71,9 +71,7 @@ def result_line(
     return f'{text[:-1]},"digest":"{sha256(text)}"}}'
 
 
-def tally(
-    verdict: Verdict, checks: Sequence[CheckResult], transcript: Transcript | None, unplayed: Sequence[str] = ()
-) -> dict[str, Any]:
+def tally(verdict: Verdict, checks: Sequence[CheckResult], transcript: Transcript | None, unplayed: Sequence[str] = ()) -> dict[str, Any]:
     """Return the few numbers of a result that totals are made of, so that nobody parses a line again to count it."""
     return {
         "verdict": str(verdict),

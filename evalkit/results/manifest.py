@@ -14,9 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from evalkit import __version__
 from evalkit._lib.clock import timestamp
 from evalkit._lib.files import sha256, write_atomic
+from evalkit._lib.version import VERSION
 
 SCHEMA_VERSION = 1
 
@@ -68,7 +68,7 @@ class Manifest:
         """Return the manifest as it is written."""
         return {
             "schema_version": SCHEMA_VERSION,
-            "evalkit": __version__,
+            "evalkit": VERSION,
             "python": platform.python_version(),
             "pytest": version("pytest"),
             "platform": f"{platform.system()} {platform.machine()}",

@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from evalkit._lib.text import show
-from evalkit.checks.base import View
+from evalkit.checks.base import Check, View
 from evalkit.checks.defaults import defaults, unexpected_error
 from evalkit.checks.running import run_check
 from evalkit.conversation import context
@@ -73,7 +73,7 @@ class Judge:
         """
         results = [result for turn in transcript.turns for result in self.turn(transcript, turn)]
         results += _undeclared_tools(self._variant, transcript)
-        whole = all(self._in_order(turn) for turn in transcript.turns)
+        whole = all(self.in_order(turn) for turn in transcript.turns)
         declared = {item.name for item in self._variant.expect}
         for item in self._variant.expect:
             results.append(self._run(item, transcript, None) if whole else _skipped(item, self._variant, None))
@@ -85,7 +85,7 @@ class Judge:
 
     def _judge_turn(self, transcript: Transcript, turn: Turn) -> Sequence[CheckResult]:
         expect = self._variant.turns[turn.number - 1].expect
-        if self._in_order(turn):
+        if self.in_order(turn):
             return [self._run(item, transcript, turn) for item in expect]
         skipped = [_skipped(item, self._variant, turn.number) for item in expect]
         if turn.outcome == "not_reached":
@@ -93,7 +93,8 @@ class Judge:
         verdict, finding = _outcome_finding(transcript, turn)
         return [CheckResult(CONVERSATION, verdict, (finding,), turn.number), *skipped]
 
-    def _in_order(self, turn: Turn) -> bool:
+    def in_order(self, turn: Turn) -> bool:
+        """Whether a turn ended as it should: held, or in an API error that is expected."""
         if turn.outcome == "api_error":
             expect = self._variant.turns[turn.number - 1].expect
             return self._expects_error or any(item.name == "error" and not item.negate for item in expect)
@@ -110,14 +111,20 @@ class Judge:
             return CheckResult(item.name, Verdict.ERRORED, (finding,), number, declared)
         view = self._view(transcript, turn)
         return run_check(
-            check, view, name=item.name, negate=item.negate, severity=Severity(item.severity), turn=number, declared=declared  # type: ignore[arg-type]
+            cast(Check, check),
+            view,
+            name=item.name,
+            negate=item.negate,
+            severity=Severity(item.severity),
+            turn=number,
+            declared=declared,
         )
 
     def _view(self, transcript: Transcript, turn: Turn | None) -> View:
         return View(transcript, turn, lambda target: resolve(target, self._root), self._read, self._sibling)
 
     def _read(self, name: str) -> str:
-        return self._variant.suite.resolve_file(name, self._root).read_text(encoding="utf-8")
+        return self._variant.suite.file(name).read_text(encoding="utf-8")
 
 
 def _skipped(item: Expectation, variant: Variant, turn: int | None) -> CheckResult:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit import __version__
 from evalkit._lib.clock import timestamp
 from evalkit._lib.text import show
+from evalkit._lib.version import VERSION
 from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.store import load as load_cassette
 from evalkit.errors import CassetteMiss, Misconfigured, UsageError
@@ -66,7 +66,7 @@ class Runner:
 
     def run(self, variant: Variant) -> Outcome:
         """Hold and judge one variant. Raises UsageError where a live answer is needed and cannot be had; faults of a variant are outcomes."""
-        judge = Judge(variant, self.settings.root, lambda selector: self._sibling(variant, selector))
+        judge = self._judge(variant)
         try:
             transcript, unplayed = self._hold_once(variant, judge)
         except UsageError:
@@ -75,6 +75,9 @@ class Runner:
             return self._outcome(variant, [_broken(error)], None, ())
         taped = self._taped(variant, transcript) if isinstance(transcript.crash, CassetteMiss) else None
         return self._outcome(variant, judge.conversation(transcript, taped), transcript, unplayed)
+
+    def _judge(self, variant: Variant) -> Judge:
+        return Judge(variant, self.settings.root, lambda selector: self._sibling(variant, selector))
 
     def _taped(self, variant: Variant, held: Transcript) -> Transcript | None:
         cassette = load_cassette(self.cassette(variant))
@@ -89,8 +92,8 @@ class Runner:
         check = CheckResult(CONVERSATION, verdict, (Finding("not_run", reason),))
         return self._outcome(variant, [check], None, ())
 
-    def _hold_once(self, variant: Variant, judge: Judge | None) -> tuple[Transcript, list[str]]:
-        if not any(item.name == "same_as" for item in variant.expect):
+    def _hold_once(self, variant: Variant, judge: Judge) -> tuple[Transcript, list[str]]:
+        if not _compares(variant):
             return self._hold(variant, judge)
         family = (variant.suite.path, variant.scenario.id)
         if family != self._kept_of:
@@ -99,18 +102,19 @@ class Runner:
             self._kept[variant.id] = self._hold(variant, judge)
         return self._kept[variant.id]
 
-    def _hold(self, variant: Variant, judge: Judge | None) -> tuple[Transcript, list[str]]:
+    def _hold(self, variant: Variant, judge: Judge) -> tuple[Transcript, list[str]]:
         settings = self.settings
         transport = self._live(variant) if settings.live else self._transport(variant)
         seen = Transcript()
 
         def end_turn(turn: Turn) -> bool:
             seen.turns.append(turn)
-            return judge is None or worst(result.verdict for result in judge.turn(seen, turn)) is Verdict.PASSED
+            return worst(result.verdict for result in judge.turn(seen, turn)) is Verdict.PASSED
 
         try:
             transcript = hold(variant, transport, settings.root, settings.poll_seconds, end_turn if variant.stop_on_failure else never_stop)
-            transport.finish(transcript.crash is None and all(turn.outcome != "not_held" for turn in transcript.turns))
+            # An answer nobody expected (a quota used up, say) is no reason to give up a good recording.
+            transport.finish(all(judge.in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns))
         finally:
             transport.close()
         return transcript, list(transport.unplayed)
@@ -130,7 +134,7 @@ class Runner:
 
     def _metadata(self, variant: Variant) -> dict[str, Any]:
         return {
-            "evalkit": __version__,
+            "evalkit": VERSION,
             "recorded": timestamp(),
             "endpoint": self.settings.base_url,
             "model": variant.fields.get("model") or variant.fields.get("agent"),
@@ -154,7 +158,7 @@ class Runner:
             raise LookupError(f"no variant of this scenario has {show(dict(selector))}; there are: {known}")
         if found.id == variant.id:
             return None
-        transcript, _ = self._hold_once(found, None)
+        transcript, _ = self._hold_once(found, self._judge(found))
         if isinstance(transcript.crash, CassetteMiss):
             raise LookupError(f"{found.name} cannot be replayed: {transcript.crash}")
         return transcript
@@ -171,10 +175,13 @@ class Runner:
         line = result_line(who, verdict, message, checks, transcript, unplayed, self._clean)
         return Outcome(verdict, message, line, tally(verdict, checks, transcript, unplayed))
 
-
     def _clean(self, text: str) -> str:
         """Take secrets out of what is about to be written or shown: a model may say back what it was told."""
         return self._redactor.text(text)[0] if self._redactor.active else text
+
+
+def _compares(variant: Variant) -> bool:
+    return any(item.name == "same_as" for expect in (variant.expect, *(turn.expect for turn in variant.turns)) for item in expect)
 
 
 def _broken(error: Misconfigured) -> CheckResult:

@@ -76,5 +76,3 @@ class Project:
     def cassettes(self) -> list[str]:
         folder = self.root / "cassettes"
         return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-

@@ -65,7 +65,7 @@ def test_distributed(recorded: Project) -> None:
 
 def test_junitxml_of_pytest(recorded: Project) -> None:
     recorded.run("suites", "--junitxml=out.xml").assert_outcomes(passed=4)
-    cases = ElementTree.parse(recorded.root / "out.xml").findall(".//testcase")  # noqa: S314 - our own file
+    cases = ElementTree.parse(recorded.root / "out.xml").findall(".//testcase")
     assert [case.get("name") for case in cases] == ["london[stateful]", "london[stateless]", "hello[stateful]", "hello[stateless]"]
 
 

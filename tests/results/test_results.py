@@ -36,11 +36,19 @@ def conversation(text: str = "22 \u202e\ud800") -> Transcript:
     exchange = Exchange(1, 1, Request("POST", "/v1beta/interactions", {"model": "m", "input": text}), response, interaction)
     failed = Exchange(2, 1, Request("POST", "/v1beta/interactions", {}), None, failure="no recording")
     steps = [Step(step, "model", 1) for step in interaction["steps"]]  # type: ignore[arg-type]
-    return Transcript({"history": "stateless"}, [Turn(1, [{"type": "text", "text": text}], [exchange, failed], steps, "completed", text=text)])
+    return Transcript(
+        {"history": "stateless"}, [Turn(1, [{"type": "text", "text": text}], [exchange, failed], steps, "completed", text=text)]
+    )
 
 
 CHECKS = (
-    CheckResult("steps", Verdict.FAILED, (Finding("sequence", "they part", Where(1, 1, 2, "/a", "response"), ["x"], None, detail="table"),), 1, "s.yaml:3"),
+    CheckResult(
+        "steps",
+        Verdict.FAILED,
+        (Finding("sequence", "they part", Where(1, 1, 2, "/a", "response"), ["x"], None, detail="table"),),
+        1,
+        "s.yaml:3",
+    ),
     CheckResult("text", Verdict.PASSED, (Finding("near", "close", severity=Severity.WARN),)),
 )
 

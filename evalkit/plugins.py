@@ -25,6 +25,7 @@ Thing = TypeVar("Thing", bound=Callable[..., Any])
 CHECKS: Registry[type[Check]] = Registry("check", "evalkit.checks")
 REPORTS: Registry[Callable[..., Any]] = Registry("report", "evalkit.reports")
 
+_MOST_HELD = 1000
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -92,6 +93,9 @@ class Catalog:
             _refuse([((), f"not a JSON value: {error}")])
         held = self._made.get(key)
         if held is None:
+            if len(self._made) >= _MOST_HELD:
+                # Arguments made from earlier answers never come again: forgetting costs little, keeping all of them does not end.
+                self._made.clear()
             try:
                 held = self._made[key] = make(self._kind(name), argument, bare=bare)
             except BadOptions as error:

@@ -236,3 +236,10 @@ print([name for name in {heavy!r} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_catalog_does_not_grow_without_end() -> None:
+    catalog = Catalog()
+    for number in range(2500):
+        catalog.build("text", {"max_chars": number}, bare=False)
+    assert len(catalog._made) <= 1000

@@ -119,6 +119,8 @@ def _problem(kind: type[Check], error: Mapping[str, Any], bare: bool) -> Problem
     what, given, context = error["type"], error["input"], error.get("ctx") or {}
     if what == "complaint":
         return (*path, *context["path"]), context["message"]
+    if what in ("value_error", "assertion_error"):
+        return path, str(context["error"])
     if what == "missing":
         return path[:-1], f"needs {'an argument' if bare else repr(path[-1])}"
     if what == "extra_forbidden":

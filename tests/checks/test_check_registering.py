@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
+import pydantic
 import pytest
 
 import evalkit
@@ -79,7 +80,17 @@ def test_a_class_is_a_check(registry: Registry[type[Check]]) -> None:
             if count > self.most:
                 yield Finding("too_many_words", f"{count} words")
 
+        @pydantic.field_validator("most")
+        @classmethod
+        def _some(cls, most: int) -> int:
+            if most < 1:
+                raise ValueError("an answer of no words cannot be asked for")
+            return most
+
     assert WordCount.name == "word_count"
+    with pytest.raises(BadArguments) as raised:
+        judge(registry, "word_count", {"most": 0})
+    assert raised.value.problems == [(("most",), "an answer of no words cannot be asked for")]
     assert judge(registry, "word_count", 1, text="a b") == ["2 words"]
 
 

@@ -112,7 +112,7 @@ class Recorder:
         self, path: Path, mode: RecordMode, *, metadata: Mapping[str, JSON], redactor: Redactor, media: Path | None = None
     ) -> None:
         self._path = path
-        self._metadata = metadata
+        self._metadata = dict(metadata)
         self.redactor = redactor
         self._media_folder = media or media_folder(path)
         self._journal = Journal.open(path_of(path))
@@ -131,6 +131,10 @@ class Recorder:
         self._from_journal = entries if "journal" in self.decision.plays else []
         self._entries_held = bool(entries)
         self._used: list[Entry] = []
+
+    def describe(self, **known: JSON) -> None:
+        """Add to the cassette's metadata what is learnt while recording."""
+        self._metadata.update(known)
 
     def played(self, number: int) -> None:
         """Note that a recording of ``playable`` answered a request: one from the journal belongs into the new cassette."""

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from evalkit._lib.version import VERSION
 from evalkit.server.faults import ApiFault
 from evalkit.server.script import Script
 from evalkit.server.service import Call, Reply, Service, fault_reply
@@ -34,6 +35,8 @@ def create_app(
     ``log`` gets a line for each request: method, path (without its query, which may hold a key), status, and the rule that answered.
     """
     service = Service(script, key=key)
+    # Who records from here has it in the cassette's metadata, and no such recording passes for the real service's.
+    signed = {"server": f"evalkit-serve/{VERSION} (script {script.name})"}
 
     async def answer(request: Request) -> Response:
         try:
@@ -53,7 +56,7 @@ def create_app(
             traceback.print_exc()
             reply = fault_reply(ApiFault(500))
         log(f"{request.method} {request.url.path} {reply.status}{f'  {reply.by}' if reply.by else ''}")
-        return await _response(reply)
+        return await _response(reply, signed)
 
     return Starlette(routes=[Route("/{path:path}", answer, methods=list(_METHODS))])
 
@@ -74,10 +77,10 @@ async def _body(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def _response(reply: Reply) -> Response:
+async def _response(reply: Reply, signed: dict[str, str]) -> Response:
     if reply.delay:
         await asyncio.sleep(reply.delay)
-    headers = dict(reply.headers)
+    headers = {**signed, **reply.headers}
     if reply.frames is None:
         return Response(reply.body, reply.status, headers, media_type="application/json; charset=utf-8")
     return StreamingResponse(_frames(reply), reply.status, {"cache-control": "no-cache", **headers}, media_type="text/event-stream")

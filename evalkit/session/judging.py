@@ -111,7 +111,7 @@ class Judge:
             return CheckResult(item.name, Verdict.ERRORED, (finding,), number, declared)
         view = self._view(transcript, turn)
         return run_check(
-            cast(Check, check),
+            cast("Check", check),
             view,
             name=item.name,
             negate=item.negate,

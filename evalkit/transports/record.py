@@ -61,6 +61,8 @@ class RecordTransport:
             self._recorder.redactor = self._recorder.redactor.knowing(self._endpoint.secrets)
         response = self._endpoint.send(request)
         response.source = "recorded"
+        if server := response.headers.get("server"):
+            self._recorder.describe(server=server)
         self._recorder.append(recording_of(request, self._endpoint.uri(request), response))
         return response
 

@@ -1,0 +1,113 @@
+"""A cassette whose second request does not re-send what the first answer said: ``history`` names what is wrong, by code and JSON pointer.
+
+The engine's own request is exact, so it is not found in such a file; the miss is an error, and beside it stands what is wrong with the recorded history.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from evalkit.cassette import parse, render
+from tests.plugin.project import Project
+
+DOGS = """\
+suite: dogs
+scenarios:
+  - id: paws
+    model: gemini-3.5-flash
+    history: stateless
+    turns:
+      - user: I have 2 dogs in my house.
+      - user: How many paws are in my house?
+        expect: [{text: "8 paws"}]
+"""
+Steps = list[dict[str, Any]]
+
+
+def delete_thought(sent: Steps, answered: Steps) -> None:
+    del sent[1]
+
+
+def delete_output(sent: Steps, answered: Steps) -> None:
+    del sent[2]
+
+
+def swap(sent: Steps, answered: Steps) -> None:
+    sent[1], sent[2] = sent[2], sent[1]
+
+
+def alter_signature(sent: Steps, answered: Steps) -> None:
+    signature = sent[1]["signature"]
+    sent[1]["signature"] = ("B" if signature[0] == "A" else "A") + signature[1:]
+
+
+def alter_text(sent: Steps, answered: Steps) -> None:
+    sent[2]["content"][0]["text"] += "!"
+
+
+def drop_null(sent: Steps, answered: Steps) -> None:
+    answered[1]["content"][0]["annotations"] = None
+
+
+def add_null(sent: Steps, answered: Steps) -> None:
+    sent[2]["content"][0]["annotations"] = None
+
+
+def duplicate(sent: Steps, answered: Steps) -> None:
+    sent.insert(2, dict(sent[1]))
+
+
+def invent(sent: Steps, answered: Steps) -> None:
+    sent.insert(3, {"type": "model_output", "content": [{"type": "text", "text": "You have 3 cats."}]})
+
+
+def rewrite_input(sent: Steps, answered: Steps) -> None:
+    sent[0]["content"][0]["text"] = "I have 3 dogs in my house."
+
+
+def truncate(sent: Steps, answered: Steps) -> None:
+    del sent[:3]
+
+
+CASES: list[tuple[Callable[[Steps, Steps], None], str, str]] = [
+    (delete_thought, "step_missing", "/input/1"),
+    (delete_output, "step_missing", "/input/2"),
+    (swap, "step_reordered", "/input/2"),
+    (alter_signature, "signature_altered", "/input/1/signature"),
+    (alter_text, "step_altered", "/input/2/content/0/text"),
+    (drop_null, "null_dropped", "/input/2/content/0/annotations"),
+    (add_null, "null_added", "/input/2/content/0/annotations"),
+    (duplicate, "step_duplicated", "/input/2"),
+    (invent, "step_invented", "/input/3"),
+    (rewrite_input, "input_rewritten", "/input/0/content/0/text"),
+]
+
+
+@pytest.mark.parametrize(("alter", "code", "pointer"), CASES, ids=lambda value: getattr(value, "__name__", None))
+def test_the_alteration_is_named(project: Project, alter: Callable[[Steps, Steps], None], code: str, pointer: str) -> None:
+    (project.root / "suites" / "weather.yaml").unlink()
+    project.suite("dogs", DOGS)
+    project.record().assert_outcomes(passed=1)
+    path = project.root / "cassettes" / "dogs" / "paws.yaml"
+    cassette = parse(path.read_text(), str(path))
+    answer, request = json.loads(cassette.recordings[0].body), json.loads(cassette.recordings[1].request_body or "")
+    alter(request["input"], answer["steps"])
+    cassette.recordings[0].body, cassette.recordings[1].request_body = json.dumps(answer), json.dumps(request)
+    path.write_text(render(cassette))
+
+    result = project.run("suites")
+    result.assert_outcomes(errors=1)
+    (line,) = project.results().values()
+    checks = {check["name"]: check for check in line["checks"]}
+    assert checks["conversation"]["findings"][0]["code"] == "cassette_miss"
+    findings = checks["history"]["findings"]
+    assert [(finding["code"], finding["where"]["exchange"], finding["where"]["pointer"]) for finding in findings] == [(code, 2, pointer)]
+    result.stdout.fnmatch_lines([f"*{code} at *exchange 2, request {pointer}*"])
+
+
+def test_a_history_cut_off_is_named(project: Project) -> None:
+    test_the_alteration_is_named(project, truncate, "history_truncated", "/input/0")

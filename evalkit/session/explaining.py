@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from evalkit._lib.json import MISSING
 from evalkit._lib.text import show, visible
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict
 
@@ -30,9 +31,10 @@ def _check(check: CheckResult) -> Iterator[str]:
         yield _head(check, finding)
         if finding.detail:
             yield "\n".join(f"    {line}".rstrip() for line in visible(finding.detail).split("\n"))
-        elif type(finding.expected).__name__ != "Missing" or type(finding.got).__name__ != "Missing":
-            yield f"    expected  {show(finding.expected, 200)}"
-            yield f"    got       {show(finding.got, 200)}"
+        else:
+            for word, value in (("expected", finding.expected), ("got", finding.got)):
+                if value is not MISSING:
+                    yield f"    {word:<8}  {show(value, 200)}"
     if len(check.findings) > _TOLD:
         yield f"    … and {len(check.findings) - _TOLD} more findings of {check.name}"
 

@@ -143,6 +143,9 @@ def _outcome_finding(transcript: Transcript, turn: Turn) -> tuple[Verdict, Findi
 
 
 def _undeclared_tools(variant: Variant, transcript: Transcript) -> list[CheckResult]:
+    """Say which calls went to functions the suite does not declare, where no ``tool_calls`` check says it."""
+    if any(item.name == "tool_calls" for item in variant.expect):
+        return []
     findings = [
         Finding(
             "undeclared_tool",
@@ -150,7 +153,8 @@ def _undeclared_tools(variant: Variant, transcript: Transcript) -> list[CheckRes
             Where(turn=turn.number, exchange=step.exchange, step=number),
             got=step.raw.get("name"),
         )
-        for turn in transcript.turns
+        for turn, plan in zip(transcript.turns, variant.turns, strict=True)
+        if not any(item.name == "tool_calls" for item in plan.expect)
         for number, step in enumerate(turn.steps, 1)
         if step.type == "function_call" and step.raw.get("name") not in variant.tools
     ]

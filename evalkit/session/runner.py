@@ -18,6 +18,7 @@ from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.store import load as load_cassette
 from evalkit.errors import CassetteMiss, Misconfigured, UsageError
 from evalkit.results import Identity, result_line, tally
+from evalkit.results.line import metrics
 from evalkit.session.explaining import explain
 from evalkit.session.holding import hold, never_stop
 from evalkit.session.judging import CONVERSATION, Judge
@@ -172,8 +173,9 @@ class Runner:
         message = ""
         if verdict not in (Verdict.PASSED, Verdict.SKIPPED):
             message = self._clean(explain(variant.id, f"{variant.suite.label}:{variant.line}", checks))
-        line = result_line(who, verdict, message, checks, transcript, unplayed, self._clean)
-        return Outcome(verdict, message, line, tally(verdict, checks, transcript, unplayed))
+        sums = metrics(transcript)
+        line = result_line(who, verdict, message, checks, transcript, unplayed, self._clean, sums)
+        return Outcome(verdict, message, line, tally(verdict, checks, transcript, unplayed, sums))
 
     def _clean(self, text: str) -> str:
         """Take secrets out of what is about to be written or shown: a model may say back what it was told."""

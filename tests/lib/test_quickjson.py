@@ -1,0 +1,77 @@
+"""The quick JSON reader and writer, held against the standard library's."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalkit._lib import json as plain
+from evalkit._lib import quickjson
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.text(st.characters(codec="ascii")),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+ODD = [
+    '"\\ud83d"', '"\ud83d"', '"\\ude00\\ud83d"', '"\\ud83d\\ude00"', "NaN", "-Infinity", "-NaN", "1e400", "-0", "-0.0", "01", "1.", ".5", "+1",
+    "1_0", '{"a":1,"a":2}', '{"a":1,}', "[1,]", "[1]x", "", "  ", " 1 ", "\ufeff1", "\u00a01", "'a'", '"\t"', '"\\x"', '"a', "tRue", "1\x00",
+    "9007199254740993", "12345678901234567890123", "123456789012345678901234567890.5", "5e-324", "1" * 5000, "[" * 300 + "]" * 300,
+    "[" * 100_000,
+]  # fmt: skip
+
+
+def outcome(read: Callable[[str], Any], text: str) -> str:
+    """Return what a reader makes of a text, every type and spelling showing, or the exception."""
+    try:
+        return repr(read(text))
+    except (ValueError, RecursionError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_odd_text_is_read_or_refused_as_the_standard_library_does(text: str) -> None:
+    assert outcome(quickjson.loads, text) == outcome(json.loads, text)
+
+
+@given(VALUES, st.booleans(), st.data())
+@settings(max_examples=100, deadline=None)
+def test_text_is_read_as_the_standard_library_does_whole_or_damaged(value: Any, ascii_only: bool, data: st.DataObject) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    at = data.draw(st.integers(0, len(text)))
+    damaged = text[:at] + data.draw(st.sampled_from(["", '"', ",", "}", "1", "\\", "\n"])) + text[at + 1 :]
+    for given_text in (text, damaged):
+        assert outcome(quickjson.loads, given_text) == outcome(json.loads, given_text)
+
+
+@given(VALUES)
+@settings(max_examples=100, deadline=None)
+def test_written_text_is_ascii_and_reads_as_the_value(value: Any) -> None:
+    text = quickjson.dumps(value)
+    assert text.isascii()
+    assert "\n" not in text
+    assert repr(json.loads(text)) == repr(json.loads(plain.dumps(value)))
+
+
+def nested(depth: int) -> list[Any]:
+    """Return lists in lists."""
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("value", ["é", "\ud83d", "a\u2028b", {"ключ": ["é", "\ud83d"]}, nested(400)])
+def test_what_the_core_would_write_otherwise_is_written_by_the_standard_library(value: Any) -> None:
+    assert quickjson.dumps(value) == plain.dumps(value)
+
+
+@pytest.mark.parametrize(("value", "error"), [(nested(100_000), RecursionError), ({"a": object()}, TypeError)])
+def test_what_is_no_json_raises_as_the_standard_library_does(value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        plain.dumps(value)
+    with pytest.raises(error):
+        quickjson.dumps(value)

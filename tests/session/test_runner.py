@@ -1,0 +1,196 @@
+"""What becomes of a variant: passed, failed, errored, skipped; which checks ran; who is held, and how often."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalkit.plugins import Catalog
+from evalkit.server import create_app, load_script, serving
+from evalkit.session import Runner, Settings
+from evalkit.suite import expand, load
+from evalkit.transports.live import LiveTransport
+
+SCRIPT = """\
+script: outcomes
+rules:
+  - {when: {results: true}, reply: done}
+  - {when: {text: quota}, error: {status: 429}}
+  - {when: {text: down}, error: {status: 503}}
+  - {when: {text: blocked}, error: {status: 400, code: safety, message: blocked for safety}}
+  - {when: {text: unknown tool}, steps: [{type: function_call, id: c1, name: not_declared, arguments: {}}]}
+  - {when: {text: use the tool}, steps: [{call: {name: tool, arguments: {a: 1}}}]}
+  - {when: {text: json}, steps: [{json: {a: 1}}]}
+  - {when: {text: {contains: say }}, reply: said}
+  - {reply: plain}
+"""
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    script = tmp_path_factory.mktemp("script") / "script.yaml"
+    script.write_text(
+        SCRIPT.replace("  - {when: {text: {matches: 'error (?P<status>\\d+)'}}, error: {status: 418}}\n", "").replace(
+            "{when: {text: json}, steps: [{json: {a: 1}}]}", "{when: {text: json}, steps: [{json: {a: 1}}]}"
+        )
+    )
+    with serving(create_app(load_script(script))) as served:
+        yield served
+
+
+Run = Callable[..., dict[str, dict[str, Any]]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, url: str) -> Run:
+    """Run the scenarios of a suite live; give the result lines by id."""
+    (tmp_path / "runner_tools.py").write_text("def boom(**arguments):\n    raise RuntimeError('the tool broke')\n")
+
+    def go(scenarios: str, *, live: bool = True, mode: str = "none", base_url: str = url) -> dict[str, dict[str, Any]]:
+        path = tmp_path / "suites" / "s.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"suite: s\ndefaults: {{model: gemini-3.5-flash}}\n{scenarios}")
+        suite = load(path, root=tmp_path, checks=Catalog())
+        variants = expand(suite)
+        runner = Runner(Settings(tmp_path, tmp_path / "cassettes", mode, live, base_url))  # type: ignore[arg-type]
+        runner.introduce(variants)
+        lines = [json.loads(runner.run(variant).line) for variant in variants]
+        return {line["id"]: line for line in lines}
+
+    return go
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask once: what retries do is tested where they are."""
+    patient = LiveTransport.__init__
+    monkeypatch.setattr(LiveTransport, "__init__", lambda self, *args, **kwargs: patient(self, *args, **{**kwargs, "retries": 0}))
+
+
+def one(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    (result,) = results.values()
+    return result
+
+
+def verdicts(result: dict[str, Any]) -> list[tuple[str, str, int | None]]:
+    return [(check["name"], check["verdict"], check.get("turn")) for check in result["checks"]]
+
+
+@pytest.mark.parametrize(("said", "verdict"), [("quota", "errored"), ("down", "errored"), ("blocked", "failed")])
+def test_an_unexpected_api_error_is_the_models_fault_or_the_services(
+    run: Run, said: str, verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch)
+    turns = f"[{{user: {said}, expect: [{{text: x}}]}}, {{user: say x, expect: [{{text: said}}]}}]"
+    result = one(run(f"scenarios: [{{id: a, turns: {turns}}}]"))
+    assert result["verdict"] == verdict
+    assert verdicts(result) == [("conversation", verdict, 1), ("text", "skipped", 1), ("text", "skipped", 2)]
+    assert result["checks"][0]["findings"][0]["code"] == "api_error"
+    assert [turn["outcome"] for turn in result["turns"]] == ["api_error", "not_reached"]
+
+
+def test_an_expected_api_error_passes(run: Run) -> None:
+    result = one(run("scenarios: [{id: a, turns: [{user: blocked, expect: [{error: {status: 400, code: safety}}]}]}]"))
+    assert verdicts(result) == [("error", "passed", 1)]
+
+
+def test_an_expected_error_that_does_not_come_fails(run: Run) -> None:
+    result = one(run("scenarios: [{id: a, turns: [{user: say x, expect: [{error: {status: 400}}]}]}]"))
+    assert result["verdict"] == "failed"
+
+
+def test_a_failed_turn_does_not_stop_the_conversation(run: Run) -> None:
+    turns = "[{user: say x, expect: [{text: nothing}]}, {user: say y, expect: [{text: said}]}]"
+    result = one(run(f"scenarios: [{{id: a, turns: {turns}}}]"))
+    assert verdicts(result) == [("text", "failed", 1), ("text", "passed", 2)]
+    stopped = one(run(f"scenarios: [{{id: a, stop_on_failure: true, turns: {turns}}}]"))
+    assert verdicts(stopped) == [("text", "failed", 1), ("text", "skipped", 2)]
+    assert stopped["turns"][1]["outcome"] == "not_reached"
+
+
+def test_severity_and_not(run: Run) -> None:
+    result = one(
+        run(
+            "scenarios: [{id: a, turns: [{user: say x, expect: [{text: nothing, severity: warn}, {not: {text: nothing}}, {not: {text: said}}]}]}]"
+        )
+    )
+    assert [check["verdict"] for check in result["checks"]] == ["passed", "passed", "failed"]
+    assert result["checks"][0]["findings"][0]["severity"] == "warn"
+
+
+def test_a_tool_that_crashes_is_an_error_with_its_reason(run: Run) -> None:
+    result = one(
+        run(
+            "tools: {tool: {description: t, parameters: {type: object, properties: {a: {type: integer}}}, python: 'runner_tools:boom'}}\n"
+            "scenarios: [{id: a, tools: [tool], turns: [{user: use the tool}]}]"
+        )
+    )
+    assert result["verdict"] == "errored"
+    finding = result["checks"][0]["findings"][0]
+    assert (finding["code"], "RuntimeError: the tool broke" in finding["message"]) == ("tool_crashed", True)
+
+
+def test_a_call_of_an_undeclared_tool_is_a_finding_not_a_crash(run: Run) -> None:
+    result = one(run("scenarios: [{id: a, turns: [{user: unknown tool}]}]"))
+    assert result["verdict"] == "failed"
+    assert [finding["code"] for check in result["checks"] for finding in check["findings"]] == ["undeclared_tool"]
+    declared = one(run("scenarios: [{id: a, turns: [{user: unknown tool, expect: [tool_calls: [{name: not_declared}]]}]}]"))
+    assert [finding["code"] for check in declared["checks"] for finding in check["findings"]] == ["undeclared_tool"]
+
+
+def test_a_check_that_crashes_is_errored_never_failed(run: Run) -> None:
+    result = one(run("scenarios: [{id: a, turns: [{user: say x, expect: [{python: 'runner_tools:boom'}]}]}]"))
+    assert result["verdict"] == "errored"
+    assert verdicts(result) == [("python", "errored", 1)]
+
+
+def test_an_argument_that_quotes_an_answer_that_is_no_json(run: Run) -> None:
+    turns = "[{user: say x}, {user: 'say {{ previous.json.a }}'}]"
+    result = one(run(f"scenarios: [{{id: a, turns: {turns}}}]"))
+    assert result["verdict"] == "failed"
+    assert result["checks"][0]["findings"][0]["code"] == "answer_unusable"
+    fine = one(run("scenarios: [{id: a, turns: [{user: json}, {user: 'say {{ previous.json.a }}', expect: [{text: said}]}]}]"))
+    assert fine["verdict"] == "passed"
+    assert fine["turns"][1]["user"] == [{"type": "text", "text": "say 1"}]
+
+
+def test_no_endpoint_is_an_error_of_the_network(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient(monkeypatch)
+    result = one(run("scenarios: [{id: a, turns: [{user: say x}]}]", base_url="http://127.0.0.1:9"))
+    assert result["verdict"] == "errored"
+    assert result["checks"][0]["findings"][0]["code"] == "connect_failed"
+
+
+SAME = "scenarios: [{id: a, history: [stateful, stateless], turns: [{user: say x}], expect: [{same_as: {history: stateful}}]}]"
+
+
+def test_same_as_holds_nobody_twice(run: Run, tmp_path: Path) -> None:
+    results = run(SAME, live=False, mode="all")
+    assert {result["verdict"] for result in results.values()} == {"passed"}
+    assert {result["metrics"]["source"] for result in results.values()} == {"recorded"}
+    before = {path: path.read_bytes() for path in (tmp_path / "cassettes").rglob("*.yaml")}
+    assert len(before) == 2
+    replayed = run(SAME, live=False)
+    assert {result["verdict"] for result in replayed.values()} == {"passed"}
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_same_as_without_the_siblings_recording_says_which(run: Run, tmp_path: Path) -> None:
+    run(SAME, live=False, mode="all")
+    (tmp_path / "cassettes" / "s" / "a.stateful.yaml").unlink()
+    result = run(SAME, live=False)["s::a[stateless]"]
+    assert result["verdict"] == "errored"
+    assert "a[stateful] cannot be replayed" in result["message"]
+
+
+def test_a_quota_used_up_does_not_replace_a_good_recording(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient(monkeypatch)
+    run("scenarios: [{id: a, turns: [{user: say x}]}]", live=False, mode="all")
+    path = tmp_path / "cassettes" / "s" / "a.yaml"
+    good = path.read_bytes()
+    result = one(run("scenarios: [{id: a, turns: [{user: quota}]}]", live=False, mode="all"))
+    assert result["verdict"] == "errored"
+    assert path.read_bytes() == good

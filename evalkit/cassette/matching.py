@@ -19,7 +19,8 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import parse_qsl
 
-from evalkit._lib.json import canonical, loads
+from evalkit._lib.json import canonical
+from evalkit._lib.quickjson import loads
 from evalkit.cassette.bodies import request_text
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import KEY_PARAMETERS

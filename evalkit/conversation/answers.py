@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 from evalkit._lib.json import kind
+from evalkit._lib.quickjson import loads
 from evalkit._lib.text import plural, shorten
 from evalkit.protocol.assemble import assemble
 from evalkit.protocol.errors import ApiErrorData, error_of, read_error
@@ -44,7 +45,7 @@ def _looks_streamed(exchange: Exchange, response: Response) -> bool:
 
 def _read_json(exchange: Exchange, response: Response) -> None:
     try:
-        body = response.json()
+        body = loads(response.text)
     except (ValueError, RecursionError) as error:
         exchange.failure = _not_json(response, error)
         return

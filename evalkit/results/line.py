@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalkit._lib.files import sha256
-from evalkit._lib.json import dumps
 from evalkit.transcript import JSON, Transcript
 from evalkit.verdict import CheckResult, Severity, Verdict
 
@@ -43,8 +42,14 @@ def result_line(
     transcript: Transcript | None,
     unplayed: Sequence[str] = (),
     clean: Callable[[str], str] = str,
+    sums: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the result as one line of ASCII JSON, without a newline, its digest last. ``clean`` takes secrets out of the text first."""
+    """Return the result as one line of ASCII JSON, without a newline, its digest last. ``clean`` takes secrets out of the text first.
+
+    ``sums`` are the transcript's :func:`metrics`, where they are at hand.
+    """
+    from evalkit._lib.quickjson import dumps  # here, because those who only read results need not load what it loads
+
     turns = transcript.turns if transcript is not None else []
     value: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -61,7 +66,7 @@ def result_line(
         "verdict": str(verdict),
         "message": message,
         "checks": [check.to_json() for check in checks],
-        "metrics": metrics(transcript) if transcript is not None else {},
+        "metrics": sums if sums is not None else metrics(transcript),
         "unplayed": list(unplayed),
         "cassette": who.cassette,
         "settings": transcript.settings if transcript is not None else {},
@@ -71,43 +76,55 @@ def result_line(
     return f'{text[:-1]},"digest":"{sha256(text)}"}}'
 
 
-def tally(verdict: Verdict, checks: Sequence[CheckResult], transcript: Transcript | None, unplayed: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the few numbers of a result that totals are made of, so that nobody parses a line again to count it."""
+def tally(
+    verdict: Verdict,
+    checks: Sequence[CheckResult],
+    transcript: Transcript | None,
+    unplayed: Sequence[str] = (),
+    sums: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the few numbers of a result that totals are made of, so that nobody parses a line again to count it.
+
+    ``sums`` are the transcript's :func:`metrics`, where they are at hand.
+    """
+    sums = sums if sums is not None else metrics(transcript)
     return {
         "verdict": str(verdict),
         "checks": len(checks),
-        "warnings": sum(finding.severity is Severity.WARN for check in checks for finding in check.findings),
+        "warnings": sum([finding.severity is Severity.WARN for check in checks for finding in check.findings]),
         "unplayed": len(unplayed),
-        "tokens": metrics(transcript)["tokens"].get("total_tokens", 0) if transcript is not None else 0,
+        "tokens": sums.get("tokens", {}).get("total_tokens", 0),
     }
 
 
-def metrics(transcript: Transcript) -> dict[str, Any]:
+def metrics(transcript: Transcript | None) -> dict[str, Any]:
     """Sum a conversation up: tokens by the API's field names, recorded or live milliseconds, exchanges, tool calls, where answers came from.
 
-    ``elapsed_ms`` is absent where no exchange has a time.
+    ``elapsed_ms`` is absent where no exchange has a time; without a transcript there is nothing to sum up.
     """
+    if transcript is None:
+        return {}
     tokens: dict[str, int] = {}
-    elapsed: float | None = None
-    exchanges = 0
+    times = []
     sources = set()
-    for exchange in transcript.exchanges:
-        exchanges += 1
-        if exchange.response is not None:
-            sources.add(exchange.response.source)
-            if exchange.response.elapsed_ms is not None:
-                elapsed = (elapsed or 0.0) + exchange.response.elapsed_ms
-        usage = exchange.interaction.get("usage") if exchange.interaction is not None else None
+    exchanges = list(transcript.exchanges)
+    for exchange in exchanges:
+        response, interaction = exchange.response, exchange.interaction
+        if response is not None:
+            sources.add(response.source)
+            if response.elapsed_ms is not None:
+                times.append(response.elapsed_ms)
+        usage = interaction.get("usage") if interaction is not None else None
         if isinstance(usage, dict):
             for key, count in usage.items():
-                if key.startswith("total_") and isinstance(count, int):
+                if isinstance(count, int) and key.startswith("total_"):
                     tokens[key] = tokens.get(key, 0) + count
     out: dict[str, Any] = {
         "tokens": tokens,
-        "exchanges": exchanges,
-        "tool_calls": sum(step.type.endswith("_call") for turn in transcript.turns for step in turn.steps),
+        "exchanges": len(exchanges),
+        "tool_calls": sum([step.type.endswith("_call") for turn in transcript.turns for step in turn.steps]),
         "source": sources.pop() if len(sources) == 1 else "mixed" if sources else None,
     }
-    if elapsed is not None:
-        out["elapsed_ms"] = round(elapsed, 3)
+    if times:
+        out["elapsed_ms"] = round(sum(times), 3)
     return out

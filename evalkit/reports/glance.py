@@ -1,6 +1,6 @@
 """The head of a result line without its transcript, which is nine tenths of the line and seldom needed.
 
-A line's last members are ``settings``, ``turns`` and ``digest``. Cutting it before ``,"turns":`` and closing the brace gives its head.
+A line's last members are ``settings``, ``turns`` and ``digest``. Cutting it before the first of them and closing the brace gives its head.
 The cut is proven by parsing: what stands before it is a whole object when closed by one brace only if the cut is at the top level (inside
 a string the quotes would be escaped, inside a nested object one brace would not do). Anything else is parsed whole, so the order of
 members is a matter of speed and never of truth.
@@ -14,18 +14,18 @@ from typing import Any
 from evalkit._lib.json import loads
 from evalkit.errors import UsageError
 
-_CUT = ',"turns":'
+_CUTS = (',"settings":', ',"turns":')
 
 
 def glance(line: str) -> dict[str, Any]:
-    """Return the members of a result line, ``turns`` and what follows it left out where they could be. Raises ValueError."""
-    at = line.find(_CUT)
-    if at > 0:
-        try:
-            head = loads(line[:at] + "}")
-        except ValueError:
-            pass
-        else:
+    """Return the members of a result line, ``settings``, ``turns`` and what follows left out where they could be. Raises ValueError."""
+    for cut in _CUTS:
+        at = line.find(cut)
+        if at > 0:
+            try:
+                head = loads(line[:at] + "}")
+            except ValueError:
+                continue
             return head if line.endswith("}") else loads(line)  # type: ignore[no-any-return]
     value = loads(line)
     if not isinstance(value, dict):

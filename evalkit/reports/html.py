@@ -36,7 +36,7 @@ from evalkit.results import Run
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-WHOLE = 200
+WHOLE = 50
 """Passing variants drawn whole; later ones are drawn by the page's script when they are opened."""
 
 SCRIPTS = ("words", "data", "steps", "variants", "page")
@@ -164,7 +164,9 @@ def environment() -> Environment:
     """Return the one template environment: everything printed is escaped, and hostile characters in it are made visible."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    from evalkit.reports.compiled import CompiledTemplates
+
+    made = Environment(
         loader=PackageLoader("evalkit.reports"),
         autoescape=True,
         finalize=_shown,
@@ -173,6 +175,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    made.bytecode_cache = CompiledTemplates(made)
+    return made
 
 
 def _shown(value: Any) -> Any:

@@ -8,12 +8,12 @@ files. Lines are read once and a suite's cases are put aside until its counts ar
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from evalkit._lib.files import atomic_writer
 from evalkit._lib.json import loads
@@ -32,7 +32,8 @@ COUNTED = {"failures": "failed", "errors": "errored", "skipped": "skipped"}
 OUT_LIMIT = 4_000
 """Characters of one text in ``system-out``."""
 
-_ENTITIES = {'"': "&quot;", "\n": "&#10;", "\t": "&#9;"}
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\t": "&#9;"}
+_IN_TEXT, _IN_ATTRIBUTE = re.compile("[&<>]"), re.compile('[&<>"\n\t]')
 
 
 @dataclass(slots=True)
@@ -167,8 +168,12 @@ def _cut(value: Any) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(visible(text))
+    return _IN_TEXT.sub(_entity, visible(text))
 
 
 def _attribute(text: str) -> str:
-    return escape(visible(text), _ENTITIES)
+    return _IN_ATTRIBUTE.sub(_entity, visible(text))
+
+
+def _entity(found: re.Match[str]) -> str:
+    return _ENTITIES[found.group()]

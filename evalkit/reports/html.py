@@ -13,7 +13,7 @@ script. Style and script are read from ``css/`` and ``js/``; no template has a s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import cache
 from importlib.resources import files
@@ -83,11 +83,11 @@ class _Page:
 
     def stream(self) -> Iterator[str]:
         """Yield the page, piece by piece."""
-        variant = environment().get_template("variant.html")
+        draw = environment().get_template("variant.html").module.variant
         for number, line in enumerate(self._run.lines(), 1):
             try:
                 head = glance(line)
-                self._draw(variant, head, line, number)
+                self._draw(draw, head, line, number)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise refuse(self._run.directory, number, error) from error
         total = Tally()
@@ -111,7 +111,7 @@ class _Page:
         stream.enable_buffering(50)
         yield from stream
 
-    def _draw(self, template: Any, head: dict[str, Any], line: str, number: int) -> None:
+    def _draw(self, draw: Callable[..., str], head: dict[str, Any], line: str, number: int) -> None:
         verdict = head["verdict"]
         told = warned(head)
         anchor = self._anchor(head["id"])
@@ -123,7 +123,7 @@ class _Page:
             opened = body(head if "turns" in head else loads(line), anchor, number, self._book) if whole else None
         except RecursionError:  # nested deeper than Python reads; a browser can
             opened = None
-        piece = self._spool.put(template.render(row=row(head, anchor, address, number), body=opened))
+        piece = self._spool.put(draw(row(head, anchor, address, number), opened))
         if head["suite"] not in self._suites:
             self._suites[head["suite"]] = (Tally(), [])
         tally, entries = self._suites[head["suite"]]

@@ -56,7 +56,7 @@ class Judge:
         self._root = root
         self._sibling = sibling
         self._turns: dict[int, list[CheckResult]] = {}
-        self._expects_error = any(item.name == "error" and not item.negate for item in variant.expect)
+        self._label = variant.suite.label
 
     def turn(self, transcript: Transcript, turn: Turn) -> list[CheckResult]:
         """Return the results of a turn's own checks, and what its outcome itself has to say."""
@@ -73,21 +73,24 @@ class Judge:
         """
         results = [result for turn in transcript.turns for result in self.turn(transcript, turn)]
         results += _undeclared_tools(self._variant, transcript)
-        whole = all(self.in_order(turn) for turn in transcript.turns)
-        declared = {item.name for item in self._variant.expect}
-        for item in self._variant.expect:
-            results.append(self._run(item, transcript, None) if whole else _skipped(item, self._variant, None))
-        judged = transcript if taped is None else taped
-        view = self._view(judged, None)
-        for check in defaults(judged, declared):
+        expect = self._variant.expect
+        view = self._view(transcript, None)
+        if all([self.in_order(turn) for turn in transcript.turns]):
+            results += [self._run(item, view) for item in expect]
+        else:
+            results += [self._skipped(item, None) for item in expect]
+        if taped is not None:
+            view = self._view(taped, None)
+        for check in defaults(view.transcript, {item.name for item in expect}):
             results.append(run_check(check, view, name=check.name, negate=False, severity=Severity.ERROR, turn=None, declared=""))
         return results
 
     def _judge_turn(self, transcript: Transcript, turn: Turn) -> Sequence[CheckResult]:
         expect = self._variant.turns[turn.number - 1].expect
         if self.in_order(turn):
-            return [self._run(item, transcript, turn) for item in expect]
-        skipped = [_skipped(item, self._variant, turn.number) for item in expect]
+            view = self._view(transcript, turn)
+            return [self._run(item, view) for item in expect]
+        skipped = [self._skipped(item, turn.number) for item in expect]
         if turn.outcome == "not_reached":
             return skipped
         verdict, finding = _outcome_finding(transcript, turn)
@@ -96,39 +99,46 @@ class Judge:
     def in_order(self, turn: Turn) -> bool:
         """Whether a turn ended as it should: held, or in an API error that is expected."""
         if turn.outcome == "api_error":
-            expect = self._variant.turns[turn.number - 1].expect
-            return self._expects_error or any(item.name == "error" and not item.negate for item in expect)
+            expect = (*self._variant.expect, *self._variant.turns[turn.number - 1].expect)
+            return any(item.name == "error" and not item.negate for item in expect)
         return turn.outcome == "held"
 
-    def _run(self, item: Expectation, transcript: Transcript, turn: Turn | None) -> CheckResult:
+    def _run(self, item: Expectation, view: View) -> CheckResult:
+        turn = view.turn
         number = turn.number if turn is not None else None
-        declared = f"{self._variant.suite.label}:{item.line}"
-        upto = transcript.turns[: turn.number - 1] if turn is not None else transcript.turns
+        declared = f"{self._label}:{item.line}"
         try:
-            check = item.check(context(upto))
+            # Most checks were built when the suite was loaded, and need not know what was said.
+            check = item.built if item.late is None else item.check(context(_earlier(view)))
         except SuiteErrors as error:
             finding = Finding("misconfigured", "the check's arguments cannot be made", Where(turn=number), detail=str(error))
             return CheckResult(item.name, Verdict.ERRORED, (finding,), number, declared)
-        view = self._view(transcript, turn)
         return run_check(
             cast("Check", check),
             view,
             name=item.name,
             negate=item.negate,
-            severity=Severity(item.severity),
+            severity=Severity.WARN if item.severity == "warn" else Severity.ERROR,
             turn=number,
             declared=declared,
         )
 
+    def _skipped(self, item: Expectation, turn: int | None) -> CheckResult:
+        return CheckResult(item.name, Verdict.SKIPPED, (), turn, f"{self._label}:{item.line}")
+
     def _view(self, transcript: Transcript, turn: Turn | None) -> View:
-        return View(transcript, turn, lambda target: resolve(target, self._root), self._read, self._sibling)
+        return View(transcript, turn, self._resolve, self._read, self._sibling)
+
+    def _resolve(self, target: str) -> Any:
+        return resolve(target, self._root)
 
     def _read(self, name: str) -> str:
         return self._variant.suite.file(name).read_text(encoding="utf-8")
 
 
-def _skipped(item: Expectation, variant: Variant, turn: int | None) -> CheckResult:
-    return CheckResult(item.name, Verdict.SKIPPED, (), turn, f"{variant.suite.label}:{item.line}")
+def _earlier(view: View) -> list[Turn]:
+    turns = view.transcript.turns
+    return turns[: view.turn.number - 1] if view.turn is not None else turns
 
 
 def _outcome_finding(transcript: Transcript, turn: Turn) -> tuple[Verdict, Finding]:

@@ -142,7 +142,7 @@ def test_the_service_does_what_its_behaviours_say_and_only_then(behaviour: str) 
     plan = Plan(fields=FIELDS, turns=[Said("one"), Said("two")], stream=True, max_hops=3)
     seen = {True: 0, False: 0}
 
-    @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(st.data(), st.booleans())
     def look(data: st.DataObject, with_it: bool) -> None:
         behaviours = [*needs, behaviour] if with_it else needs

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpcore  # noqa: F401 - see below
+import httpx  # noqa: F401
+import jinja2  # noqa: F401
+import jsonschema  # noqa: F401
 import pytest
 
 import evalkit.plugins

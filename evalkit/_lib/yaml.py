@@ -124,7 +124,7 @@ def _tagged(event: Any) -> Any:
 
 
 def _check_tag(event: Any, name: str) -> None:
-    if event.tag not in (None, "!", f"tag:yaml.org,2002:{name}"):
+    if event.tag not in ("!", f"tag:yaml.org,2002:{name}"):
         raise _refuse(event, f"the tag {event.tag!r} is not allowed")
 
 
@@ -198,13 +198,15 @@ class _Fold:
                     raise _refuse(event, "a number with too many digits") from error
         elif kind is MappingStartEvent:
             value = {}
-            _check_tag(event, "map")
+            if event.tag is not None:
+                _check_tag(event, "map")
             if depth > _MAX_DEPTH:
                 raise _refuse(event, f"nested more than {_MAX_DEPTH} deep")
             self._mapping(value, path, depth + 1)
         elif kind is SequenceStartEvent:
             value = []
-            _check_tag(event, "seq")
+            if event.tag is not None:
+                _check_tag(event, "seq")
             if depth > _MAX_DEPTH:
                 raise _refuse(event, f"nested more than {_MAX_DEPTH} deep")
             get = self._parser.get_event
@@ -217,7 +219,8 @@ class _Fold:
                 value.append(self._node(item, (*path, len(value)) if self._positions is not None else path, depth + 1))
         else:
             return self._alias(event)
-        self._anchor(event, value)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value
         return value
 
     def _mapping(self, value: dict[Any, Any], path: tuple[str | int, ...], depth: int) -> None:
@@ -248,10 +251,6 @@ class _Fold:
         held = self._positions.get(path)
         key_line, key_column = (held.key_line, held.key_column) if held else (0, 0)
         self._positions[path] = Position(mark.line + 1, mark.column + 1, key_line, key_column)
-
-    def _anchor(self, event: Any, value: Any) -> None:
-        if event.anchor is not None:
-            self._anchors[event.anchor] = value
 
     def _alias(self, event: Any) -> Any:
         if event.anchor not in self._anchors:

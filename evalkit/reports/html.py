@@ -83,7 +83,7 @@ class _Page:
 
     def stream(self) -> Iterator[str]:
         """Yield the page, piece by piece."""
-        draw = environment().get_template("variant.html").module.variant
+        draw: Callable[..., str] = vars(environment().get_template("variant.html").module)["variant"]
         for number, line in enumerate(self._run.lines(), 1):
             try:
                 head = glance(line)

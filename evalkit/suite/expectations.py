@@ -6,9 +6,10 @@ speaks of earlier turns. Files that an argument names are looked for as soon as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evalkit._lib.json import dumps
 from evalkit.suite.cases import Rows
 from evalkit.suite.catalog import Path
 from evalkit.suite.context import Reading
@@ -33,11 +34,18 @@ def read_expectations(
     made: list[list[Expectation] | Expectation] = []
     varied = False
     for index, item in enumerate(items):
+        key = _spelling(item, checks)
+        if key is not None and key in reading.built:
+            made.append(Expectation(key[0], False, "error", lines[index], *reading.built[key]))
+            continue
         try:
             entry = read_entry(item, checks)
             if not entry.templated:
                 name, argument, _, negate, severity, _, _ = entry
-                made.append(Expectation(name, negate, severity, lines[index], argument, _build(reading, entry, argument, path, index)))
+                built = _build(reading, entry, argument, path, index)
+                if key is not None and not reading.problems:
+                    reading.built[key] = argument, built
+                made.append(Expectation(name, negate, severity, lines[index], argument, built))
                 continue
         except BadEntry as bad:
             _note(reading, bad, (*path, index))
@@ -74,18 +82,28 @@ def _for_each_row(reading: Reading, entry: Entry, line: int, path: Path, rows: R
     return made
 
 
+def _spelling(item: JSON, checks: Mapping[str, None]) -> tuple[str, str] | None:
+    """Return what entries share that say the same: the name and the argument's text, ``""`` for none; None for ``not`` and ``severity``.
+
+    Suites say ``status: completed`` a thousand times: such an entry is read and built once, as checks keep nothing between calls.
+    """
+    if type(item) is str:
+        return item, ""
+    if type(item) is not dict or len(item) != 1:
+        return None
+    ((name, argument),) = item.items()
+    if name not in checks:
+        return None
+    try:
+        return name, dumps(argument)
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
 def _build(reading: Reading, entry: Entry, argument: JSON, path: Path, index: str | int) -> object:
-    """Build a check; one that many entries spell alike (``status: completed``) is built once, as checks keep nothing between calls."""
-    key = None
-    if argument is None or type(argument) is str:
-        key = (entry.name, argument)
-        held = reading.built.get(key)
-        if held is not None:
-            return held
+    """Build a check, and look for the files its argument names."""
     workshop = reading.workshop
     built = build(entry, argument, workshop.checks)
-    if key is not None:
-        reading.built[key] = built
     if not entry.bare:
         for inside, name in workshop.checks.files(entry.name, argument):
             try:

@@ -252,6 +252,30 @@ def test_equal_checks_are_built_once(project: Project) -> None:
     assert len(suite_.scenarios) == 50
 
 
+def test_an_entry_is_taken_for_another_only_where_both_say_the_same(project: Project) -> None:
+    entries = (
+        "[status: completed, {not: {status: completed}}, {status: completed, severity: warn}, {not: history}, history,"
+        " usage: {total_tokens: {max: 1}}, usage: {total_tokens: {max: 2}}, usage: {total_tokens: {max: 1}}]"
+    )
+    (variant,) = project.expand(
+        f"suite: s\nscenarios: [{{id: a, model: m, turns: [{{user: hi, expect: {entries}}}], expect: {entries}}}]\n"
+    )
+    for expect in (variant.turns[0].expect, variant.expect):
+        assert [(one.name, one.negate, one.severity) for one in expect[:5]] == [
+            ("status", False, "error"), ("status", True, "error"), ("status", False, "warn"), ("history", True, "error"), ("history", False, "error"),
+        ]  # fmt: skip
+        assert [vars(one.check({}))["total_tokens"].max for one in expect[5:]] == [1, 2, 1]
+        assert [one.argument for one in expect[4:7]] == [None, {"total_tokens": {"max": 1}}, {"total_tokens": {"max": 2}}]
+
+
+def test_a_missing_file_is_told_wherever_it_is_named(project: Project) -> None:
+    expect = "expect: [json_schema: {file: gone.json}]"
+    found = project.problems(
+        f"suite: s\nscenarios:\n  - {{id: a, model: m, turns: [{{user: hi, {expect}}}]}}\n  - {{id: b, model: m, turns: [{{user: hi, {expect}}}]}}\n"
+    )
+    assert ["scenario 'a', turn 1: no such file" in found[0], "scenario 'b', turn 1: no such file" in found[1]] == [True, True]
+
+
 def test_the_digest_is_of_the_file_and_of_all_it_uses(project: Project) -> None:
     text = "suite: s\nscenarios: [{id: a, model: m, turns: [{user: hi}]}]\n"
     assert project.load(text).digest == sha256(text)

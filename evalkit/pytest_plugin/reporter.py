@@ -6,6 +6,7 @@ worker of pytest-xdist, and is journalled by the process that the user started. 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,9 +50,8 @@ class Reporter:
                 outcome = self._state.runner.not_run(item.variant, verdict, _reason(call))
             else:
                 del item.stash[OUTCOME]
-            cassette = None if self._state.settings.live else str(item.variant.cassette)
             # pytest carries further attributes of a report from a worker to the controller, as long as they are plain values.
-            vars(report).update(evalkit_line=outcome.line, evalkit_tally=outcome.tally, evalkit_cassette=cassette)
+            vars(report).update(evalkit_line=outcome.line, evalkit_tally=outcome.tally, evalkit_cassette=outcome.cassette)
         return report
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -98,6 +98,8 @@ class Reporter:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Refuse to start recording without a key; look for cassettes no variant uses."""
+        # Modules, suites and items live to the end of the session: the garbage collector need not look through them each time.
+        gc.freeze()
         state = self._state
         state.orphans = state.find_orphans()
         items = [item for item in session.items if isinstance(item, VariantItem)]

@@ -75,7 +75,7 @@ class Judge:
         results += _undeclared_tools(self._variant, transcript)
         expect = self._variant.expect
         view = self._view(transcript, None)
-        if all([self.in_order(turn) for turn in transcript.turns]):
+        if all(self.in_order(turn) for turn in transcript.turns):
             results += [self._run(item, view) for item in expect]
         else:
             results += [self._skipped(item, None) for item in expect]

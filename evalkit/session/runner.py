@@ -37,12 +37,16 @@ _API_REVISION = "2026-05-20"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a variant: its verdict, the failure text for people, the result line, and the numbers for the totals."""
+    """What became of a variant: its verdict, the failure text for people, the result line, and the numbers for the totals.
+
+    ``cassette`` is the cassette's path below the folder of cassettes, None in a live session.
+    """
 
     verdict: Verdict
     message: str
     line: str
     tally: dict[str, Any]
+    cassette: str | None = None
 
 
 class Runner:
@@ -165,17 +169,18 @@ class Runner:
         return transcript
 
     def _outcome(self, variant: Variant, checks: list[CheckResult], transcript: Transcript | None, unplayed: Sequence[str]) -> Outcome:
-        verdict = worst(check.verdict for check in checks if check.verdict is not Verdict.SKIPPED or len(checks) == 1)
+        verdict = worst([check.verdict for check in checks if check.verdict is not Verdict.SKIPPED or len(checks) == 1])
+        cassette = None if self.settings.live else str(variant.cassette)
         who = Identity(
             variant.id, variant.suite.name, variant.scenario.id, variant.title, variant.settings, variant.parts, variant.trial, variant.tags,
-            variant.suite.label, variant.line, None if self.settings.live else str(variant.cassette),
+            variant.suite.label, variant.line, cassette,
         )  # fmt: skip
         message = ""
         if verdict not in (Verdict.PASSED, Verdict.SKIPPED):
             message = self._clean(explain(variant.id, f"{variant.suite.label}:{variant.line}", checks))
         sums = metrics(transcript)
         line = result_line(who, verdict, message, checks, transcript, unplayed, self._clean, sums)
-        return Outcome(verdict, message, line, tally(verdict, checks, transcript, unplayed, sums))
+        return Outcome(verdict, message, line, tally(verdict, checks, transcript, unplayed, sums), cassette)
 
     def _clean(self, text: str) -> str:
         """Take secrets out of what is about to be written or shown: a model may say back what it was told."""

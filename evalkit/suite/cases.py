@@ -14,9 +14,8 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalkit._lib.text import plural, show
 from evalkit.errors import Problem
@@ -26,8 +25,7 @@ from evalkit.suite.source import PLAIN_BREAKS, Source
 JSON = Any
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One case. ``label`` is its part of the variant's name; ``number`` counts from 1, 0 stands for a scenario without cases."""
 
     number: int
@@ -35,8 +33,7 @@ class Row:
     fields: dict[str, JSON]
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """A scenario's rows and what each makes of the variables.
 
     ``complete`` is False where the rows could not be read: then no name is called undefined.
@@ -59,8 +56,7 @@ class Rows:
         return list(seen.values())
 
 
-@dataclass(frozen=True, slots=True)
-class DataRow:
+class DataRow(NamedTuple):
     """One row of a data file, and the line it starts on."""
 
     fields: dict[str, JSON]

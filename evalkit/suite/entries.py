@@ -8,7 +8,6 @@ built when its variables are known, which for case variables is still at load.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from evalkit._lib.json import MISSING, kind
@@ -22,8 +21,7 @@ Severity = Literal["error", "warn"]
 _BESIDE = ("not", "severity")
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """What is wrong with an entry, and where inside it."""
 
     path: Path

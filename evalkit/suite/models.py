@@ -6,10 +6,9 @@ conversation) stand in ``evalkit.suite.rules``, and what ``expect`` entries may 
 
 Typed dicts rather than model classes: a key that is not written is not there, so ``defaults`` are merged by ``{**defaults, **scenario}``,
 and a thousand scenarios validate without filling in thirty defaults each. No key takes null: an empty value is a mistake. No files, no
-templates, no positions here.
+templates, no positions here. Annotations are no strings in this module: pydantic would evaluate each one again, and once more where
+it is inherited.
 """
-
-from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Required, TypeVar
 

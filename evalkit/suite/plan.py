@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalkit._lib.files import sha256
 from evalkit.errors import Problem, SuiteErrors
@@ -23,8 +23,7 @@ from evalkit.suite.tools import Tool
 JSON = Any
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """One turn of a scenario, before its variables are known. ``expect`` holds its expectations, one list for each row."""
 
     number: int
@@ -36,8 +35,7 @@ class Turn:
     expect: Sequence[Sequence[Expectation]]
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(NamedTuple):
     """One setting that may be a list. ``listed``: it was given as one, so each value makes a variant and a part of its name."""
 
     name: str
@@ -45,8 +43,7 @@ class Axis:
     listed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Scenario(NamedTuple):
     """One conversation to hold, defaults merged in. ``fields`` are its request fields but for those that vary, templates not rendered."""
 
     id: str

@@ -7,7 +7,6 @@ turn is held; what goes wrong then raises SuiteErrors with the very place in the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from evalkit._lib.json import dumps
@@ -23,8 +22,7 @@ from evalkit.suite.templates import TemplateFault, render
 JSON = Any
 
 
-@dataclass(frozen=True, slots=True)
-class Workshop:
+class Workshop(NamedTuple):
     """What parts of one loaded suite need to be made late: its text and document, its files, the checks."""
 
     source: Source
@@ -83,19 +81,21 @@ class Expectation(NamedTuple):
             raise workshop.errors(path, fault) from fault
 
 
-@dataclass(frozen=True, slots=True)
-class TurnPlan:
+class TurnPlan(NamedTuple):
     """One turn to hold. ``number`` counts from 1, ``line`` is where it starts in the suite."""
 
     number: int
     line: int
     expect: Sequence[Expectation]
-    user: JSON = field(repr=False)
-    attach: Sequence[dict[str, JSON]] = field(repr=False)
-    templated: bool = field(repr=False)
-    variables: Mapping[str, JSON] = field(repr=False)
-    path: Path = field(repr=False)
-    workshop: Workshop = field(repr=False)
+    user: JSON
+    attach: Sequence[dict[str, JSON]]
+    templated: bool
+    variables: Mapping[str, JSON]
+    path: Path
+    workshop: Workshop
+
+    def __repr__(self) -> str:
+        return f"TurnPlan(number={self.number}, line={self.line}, user={self.user!r})"
 
     def content(self, context: Mapping[str, Any]) -> str | list[dict[str, JSON]]:
         """Return what the user says: a text where there is nothing else, else content blocks, text before attachments.

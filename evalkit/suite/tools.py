@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalkit._lib.json import equal
 from evalkit._lib.text import did_you_mean, quoted, show
@@ -23,16 +23,14 @@ _ANSWERS = ("result", "results", "python")
 _DECLARED = ("description", "short_description", "parameters", "defer_loading")
 
 
-@dataclass(frozen=True, slots=True)
-class ToolOutcome:
+class ToolOutcome(NamedTuple):
     """What a tool answered: any JSON value, and whether it failed."""
 
     result: JSON
     is_error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One prepared answer, for arguments that hold everything ``when`` holds; None fits all."""
 
     result: JSON

@@ -7,8 +7,7 @@ and that the turn it speaks of is an earlier one. A template with ``if`` or ``de
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalkit._lib.text import did_you_mean
 from evalkit.suite.cases import Row, Rows
@@ -25,8 +24,7 @@ _WHERE = {
 _METHODS = ("items", "keys", "values", "get")
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """When a value is rendered: the names known then beside the variables, and how many turns have been held.
 
     ``parameters`` are those a tool declares (None: any), ``first`` says that no turn came before.

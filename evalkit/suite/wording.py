@@ -7,8 +7,7 @@ through the document as it was loaded, so that it can be located; ``on`` says wh
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalkit._lib.json import kind
 from evalkit._lib.text import did_you_mean, quoted, show
@@ -101,8 +100,7 @@ BOUNDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Wrong:
+class Wrong(NamedTuple):
     """One thing that is wrong, by its path in the document."""
 
     path: Path

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Send, ToolAnswer
+from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Pause, Send, ToolAnswer
 from evalkit.errors import EvalkitError
 from evalkit.transcript import Request, Response, Transcript, Turn
 
@@ -22,17 +22,6 @@ def drive(
     end_turn: Callable[[Turn], bool],
 ) -> Transcript:
     """Drive a conversation to its end and return the transcript."""
-
-    def perform(effect: Effect) -> Any:
-        if isinstance(effect, Send):
-            return send(effect.request)
-        if isinstance(effect, CallTool):
-            return call_tool(effect)
-        if isinstance(effect, EndTurn):
-            return end_turn(effect.turn)
-        pause(effect.seconds)
-        return None
-
     advance: Callable[[Any], Effect] = conversation.send
     outcome: Any = None
     while True:
@@ -41,7 +30,17 @@ def drive(
         except StopIteration as end:
             transcript: Transcript = end.value
             return transcript
+        advance = conversation.send
         try:
-            outcome, advance = perform(effect), conversation.send
+            match effect:
+                case Send():
+                    outcome = send(effect.request)
+                case CallTool():
+                    outcome = call_tool(effect)
+                case EndTurn():
+                    outcome = end_turn(effect.turn)
+                case Pause():
+                    pause(effect.seconds)
+                    outcome = None
         except EvalkitError as error:
             outcome, advance = error, conversation.throw

@@ -146,7 +146,9 @@ class _Engine:
         tokens: set[str] = set()
         while True:
             exchange = yield from self.exchange(turn, Request("POST", self.path, {**self.head, **part, **self.tail}))
-            exchange, identity = yield from self.settle(turn, exchange)
+            identity = _text_of(exchange.interaction, "id") or ""
+            if identity and self.running(exchange):
+                exchange = yield from self.settle(turn, exchange, identity)
             interaction = exchange.interaction
             if interaction is not None:
                 later = bool(tokens) or exchange.request.method == "GET"
@@ -174,18 +176,17 @@ class _Engine:
             tokens.add(token)
             part = continued(part, self.tail.get("store"), identity, token)
 
-    def settle(self, turn: Turn, exchange: Exchange) -> Generator[Effect, Any, tuple[Exchange, str]]:
+    def settle(self, turn: Turn, exchange: Exchange, identity: str) -> Generator[Effect, Any, Exchange]:
         """Poll until the run has ended, as the guide's loop does (section 11): at once, then with a pause between. Return its end."""
-        identity = _text_of(exchange.interaction, "id") or ""
         polls = 0
-        while identity and self.running(exchange):
+        while self.running(exchange):
             if polls >= self.plan.max_polls:
                 raise NotHeld(f"the run had not ended after {polls} polls")
             if polls:
                 yield Pause(self.plan.poll_seconds)
             polls += 1
             exchange = yield from self.exchange(turn, Request("GET", f"{self.path}/{quote(identity, safe='')}"))
-        return exchange, identity
+        return exchange
 
     def running(self, exchange: Exchange) -> bool:
         """Whether the run behind an answer goes on. A stream that broke off does not stop one in the background (section 8.1)."""
@@ -221,4 +222,4 @@ def _text_of(interaction: dict[str, JSON] | None, field: str) -> str | None:
 
 
 def _timeline(received: list[Step]) -> list[Step]:
-    return [step for step in received if step.type != "user_input"]
+    return [step for step in received if step.raw.get("type") != "user_input"]

@@ -154,7 +154,14 @@ def _outcome_finding(transcript: Transcript, turn: Turn) -> tuple[Verdict, Findi
 
 def _undeclared_tools(variant: Variant, transcript: Transcript) -> list[CheckResult]:
     """Say which calls went to functions the suite does not declare, where no ``tool_calls`` check says it."""
-    if any(item.name == "tool_calls" for item in variant.expect):
+    tools = variant.tools
+    unknown = [
+        (turn, number, step)
+        for turn in transcript.turns
+        for number, step in enumerate(turn.steps, 1)
+        if step.raw.get("type") == "function_call" and not (isinstance(name := step.raw.get("name"), str) and name in tools)
+    ]
+    if not unknown or _judges_calls(variant.expect):
         return []
     findings = [
         Finding(
@@ -163,9 +170,11 @@ def _undeclared_tools(variant: Variant, transcript: Transcript) -> list[CheckRes
             Where(turn=turn.number, exchange=step.exchange, step=number),
             got=step.raw.get("name"),
         )
-        for turn, plan in zip(transcript.turns, variant.turns, strict=True)
-        if not any(item.name == "tool_calls" for item in plan.expect)
-        for number, step in enumerate(turn.steps, 1)
-        if step.type == "function_call" and step.raw.get("name") not in variant.tools
+        for turn, number, step in unknown
+        if not _judges_calls(variant.turns[turn.number - 1].expect)
     ]
     return [CheckResult(CONVERSATION, Verdict.FAILED, tuple(findings))] if findings else []
+
+
+def _judges_calls(expect: Sequence[Expectation]) -> bool:
+    return any(item.name == "tool_calls" for item in expect)

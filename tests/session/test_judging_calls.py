@@ -1,0 +1,45 @@
+"""Calls of functions that the suite does not declare: said by the conversation where no ``tool_calls`` check says it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalkit.plugins import Catalog
+from evalkit.session.judging import Judge
+from evalkit.suite import expand, load
+from evalkit.transcript import Step, Transcript, Turn
+from evalkit.verdict import Verdict
+
+SUITE = """\
+suite: s
+defaults: {{model: gemini-3.5-flash}}
+tools: {{tool: {{description: t, parameters: {{type: object, properties: {{}}}}, result: done}}}}
+scenarios: [{{id: a, tools: [tool], turns: [{{user: hello, expect: [{turn}]}}], expect: [{whole}]}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "turn", "whole", "said"),
+    [
+        ("tool", "", "", 0),
+        ("other", "", "", 1),
+        ("other", "{not: tool_calls}", "", 0),
+        ("other", "", "{not: tool_calls}", 0),
+        (None, "", "", 1),
+        (["tool"], "", "", 1),
+        ({"tool": 1}, "", "", 1),
+    ],
+)
+def test_who_names_an_undeclared_call(tmp_path: Path, name: Any, turn: str, whole: str, said: int) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(SUITE.format(turn=turn, whole=whole))
+    (variant,) = expand(load(path, root=tmp_path, checks=Catalog()))
+    step = Step({"type": "function_call", "name": name, "arguments": {}, "id": "c"}, "model", 1)
+    results = Judge(variant, tmp_path, lambda selector: None).conversation(Transcript(turns=[Turn(1, [], steps=[step])]))
+    found = [result for result in results if result.name == "conversation"]
+    assert len(found) == said
+    assert all(result.verdict is Verdict.FAILED and result.findings[0].code == "undeclared_tool" for result in found)
+    assert all(result.findings[0].where.turn == 1 for result in found)

@@ -1,44 +1,34 @@
-"""Collection: a suite file becomes a collector, every variant an item, every tag a mark.
-
-A file is a suite when it lies under a folder of the ini option ``evalkit_suites`` or is named ``*.eval.yaml``. Other YAML is never touched.
-"""
+"""Collection: a suite file becomes a collector, every variant an item, every tag a mark."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from evalkit.pytest_plugin.options import state_of, suite_folders
-
 if TYPE_CHECKING:
+    from evalkit.pytest_plugin.state import State
     from evalkit.session import Outcome
     from evalkit.suite import Variant
 
 OUTCOME: pytest.StashKey[Outcome] = pytest.StashKey()
 
 
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect a suite file; leave everything else alone."""
-    name = file_path.name
-    if not name.endswith((".yaml", ".yml")):
-        return None
-    if name.endswith((".eval.yaml", ".eval.yml")) or any(file_path.is_relative_to(folder) for folder in suite_folders(parent.config)):
-        return SuiteFile.from_parent(parent, path=file_path)
-    return None
-
-
 class SuiteFile(pytest.File):
     """One suite. Every problem of the file is shown at once, located, without a traceback."""
 
+    def __init__(self, *, opening: Callable[[pytest.Config], State], **rest: Any) -> None:
+        super().__init__(**rest)
+        self._opening = opening
+
     def collect(self) -> Iterator[pytest.Item]:
         """Load the suite and yield one item per variant."""
-        for variant in state_of(self.config).load(self.path):
+        state = self._opening(self.config)
+        for variant in state.load(self.path):
             # Given as text, the id is read by pytest's own rules (brackets are parameters), as those of --lf and the command line are.
-            yield VariantItem.from_parent(self, name=variant.name, nodeid=f"{self.nodeid}::{variant.name}", variant=variant)
+            yield VariantItem.from_parent(self, name=variant.name, nodeid=f"{self.nodeid}::{variant.name}", variant=variant, state=state)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a user's mistake as its message alone."""
@@ -54,16 +44,17 @@ class VariantFailed(Exception):
 class VariantItem(pytest.Item):
     """One variant: held, judged and journalled as one test."""
 
-    def __init__(self, *, variant: Variant, **rest: Any) -> None:
+    def __init__(self, *, variant: Variant, state: State, **rest: Any) -> None:
         super().__init__(**rest)
         self.variant = variant
+        self._state = state
         for tag in variant.tags:
-            state_of(self.config).declare_mark(self.config, tag)
+            state.declare_mark(self.config, tag)
             self.add_marker(tag)
 
     def runtest(self) -> None:
         """Run the variant; its outcome is kept for the report that pytest makes next."""
-        outcome = state_of(self.config).runner.run(self.variant)
+        outcome = self._state.runner.run(self.variant)
         self.stash[OUTCOME] = outcome
         if outcome.message:
             raise VariantFailed(outcome.message)

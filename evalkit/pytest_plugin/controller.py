@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.pytest_plugin.options import state_of
-
-WORKER_OUTPUT = "evalkit"
+from evalkit.pytest_plugin.opening import state_of
+from evalkit.pytest_plugin.options import WORKER_OUTPUT
 
 
 class Awaiting:

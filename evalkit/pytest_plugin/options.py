@@ -1,17 +1,13 @@
-"""Command-line and ini options of the plugin, and what a session keeps: in ``config.stash``, never in a module."""
+"""Command-line and ini options of the plugin, and what is asked of a configuration. Nothing of evalkit is imported here."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from evalkit.pytest_plugin.state import State
-
-STATE: pytest.StashKey[State] = pytest.StashKey()
+WORKER_OUTPUT = "evalkit"
+"""The name under which a worker of pytest-xdist tells its controller what it knows."""
 DEFAULTS = {"cassettes": "cassettes", "report": "reports/latest"}
 MODES = ("none", "once", "new_episodes", "all")
 
@@ -42,16 +38,6 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Refuse options that exclude each other; on the controller of pytest-xdist, which collects nothing itself, get ready for results."""
-    if config.getoption("evalkit_live") and config.getoption("evalkit_record") != "none":
-        raise pytest.UsageError("--evalkit-live keeps no cassettes, so it cannot be combined with --evalkit-record")
-    if config.getoption("dist", "no") != "no" and not is_worker(config):
-        from evalkit.pytest_plugin.controller import Awaiting
-
-        config.pluginmanager.register(Awaiting(config), "evalkit-awaiting")
-
-
 def suite_folders(config: pytest.Config) -> list[Path]:
     """Return the folders of the ini option ``evalkit_suites``, absolute."""
     return [config.rootpath / name for name in config.getini("evalkit_suites")]
@@ -60,23 +46,3 @@ def suite_folders(config: pytest.Config) -> list[Path]:
 def is_worker(config: pytest.Config) -> bool:
     """Whether this process is a worker of pytest-xdist: it runs items, the controller writes."""
     return hasattr(config, "workerinput")
-
-
-def state_of(config: pytest.Config) -> State:
-    """Return the session's state, made when it is first asked for: evalkit's rooms are imported and its reporter registered by then."""
-    state = config.stash.get(STATE, None)
-    if state is None:
-        from evalkit.pytest_plugin.reporter import Reporter
-        from evalkit.pytest_plugin.state import State
-
-        state = config.stash[STATE] = State.of(config, os.environ)
-        config.pluginmanager.register(Reporter(config, state), "evalkit-reporter")
-    return state
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_recording_configure(config: pytest.Config, vcr: Any) -> None:
-    """Let pytest-recording, where it is installed, read cassettes that have metadata: its own reader takes them for damaged."""
-    from evalkit.cassette import for_pytest_recording
-
-    for_pytest_recording(vcr)

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.text import plural
 from evalkit.errors import Misconfigured
 from evalkit.pytest_plugin.collecting import OUTCOME, VariantItem
-from evalkit.pytest_plugin.controller import WORKER_OUTPUT
-from evalkit.pytest_plugin.options import is_worker
+from evalkit.pytest_plugin.options import WORKER_OUTPUT, is_worker
+from evalkit.pytest_plugin.summary import summary
 from evalkit.results import Journal
 from evalkit.results.manifest import file_digest
 from evalkit.verdict import Verdict
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from evalkit.pytest_plugin.state import State
 
 _DERIVED = ("index.html", "junit.xml", "summary.md")
-_TOLD = 5
 
 
 class Reporter:
@@ -76,6 +74,7 @@ class Reporter:
             state.manifest.cassettes[told["evalkit_cassette"]] = None
         if told["evalkit_tally"]["unplayed"]:
             state.unplayed.append(report.nodeid)
+        state.warned += [f"{report.nodeid}: {text}" for text in told["evalkit_tally"]["warned"]]
         # The line is on disk now; pytest keeps reports to the end of the session and need not keep it too.
         del told["evalkit_line"]
 
@@ -150,28 +149,10 @@ class Reporter:
         state = self._state
         if state.journal is None or is_worker(self._config):
             return
-        write = terminalreporter.write_line
         terminalreporter.section("evalkit", sep="=")
-        totals = state.manifest.totals
-        left = totals.collected - totals.run - totals.deselected
-        parts = [f"{totals.passed} passed", f"{totals.failed} failed", f"{totals.errored} errored", f"{totals.skipped} skipped"]
-        parts += [f"{totals.deselected} deselected"] * bool(totals.deselected) + [f"{left} not run"] * (left > 0)
-        write(f"{plural(totals.collected, 'variant')}: {', '.join(parts)}")
-        write(f"{totals.scored} scored by {plural(totals.checks, 'check')}, {plural(totals.warnings, 'warning')}, {totals.tokens:,} tokens")
-        write(f"{plural(totals.unplayed, 'recording')} left unplayed, {plural(len(state.orphans), 'cassette')} used by no variant")
-        for word, names in (("unplayed in", state.unplayed), ("unused", state.orphans)):
-            for name in names[:_TOLD]:
-                write(f"  {word} {name}")
-            if len(names) > _TOLD:
-                write(f"  … and {len(names) - _TOLD} more")
-        if state.strict and (state.unplayed or state.orphans):
-            write("failed by --evalkit-strict: the recordings and cassettes above are not used", red=True)
-        write(f"report: {_nearby(state.directory / 'index.html', Path(self._config.invocation_params.dir))}")
+        for line in summary(state, Path(self._config.invocation_params.dir)):
+            terminalreporter.write_line(line.text, red=line.alarming)
 
 
 def _reason(call: pytest.CallInfo[None]) -> str:
     return str(call.excinfo.value) or call.excinfo.typename if call.excinfo is not None else "not run"
-
-
-def _nearby(path: Path, start: Path) -> str:
-    return str(path.relative_to(start)) if path.is_relative_to(start) else str(path)

@@ -33,6 +33,7 @@ class State:
     used: set[str] = field(default_factory=set)
     orphans: list[str] = field(default_factory=list)
     unplayed: list[str] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
     _marks: set[str] = field(default_factory=set)
     _catalog: Catalog = field(default_factory=Catalog)

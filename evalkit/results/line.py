@@ -83,15 +83,17 @@ def tally(
     unplayed: Sequence[str] = (),
     sums: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the few numbers of a result that totals are made of, so that nobody parses a line again to count it.
+    """Return the few numbers of a result that totals are made of, so that nobody parses a line again to count it; and its first warning.
 
     ``sums`` are the transcript's :func:`metrics`, where they are at hand.
     """
     sums = sums if sums is not None else metrics(transcript)
+    warned = [f"{check.name}: {finding.message}" for check in checks for finding in check.findings if finding.severity is Severity.WARN]
     return {
         "verdict": str(verdict),
         "checks": len(checks),
-        "warnings": sum([finding.severity is Severity.WARN for check in checks for finding in check.findings]),
+        "warnings": len(warned),
+        "warned": warned[:1],
         "unplayed": len(unplayed),
         "tokens": sums.get("tokens", {}).get("total_tokens", 0),
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import show, visible
-from evalkit.verdict import CheckResult, Finding, Severity, Verdict
+from evalkit.verdict import CheckResult, Finding, Verdict
 
 _TOLD = 20
 
@@ -18,11 +18,6 @@ def explain(identity: str, location: str, checks: Iterable[CheckResult]) -> str:
         if check.verdict in (Verdict.FAILED, Verdict.ERRORED):
             blocks += _check(check)
     return "\n".join(blocks)
-
-
-def warnings(checks: Iterable[CheckResult]) -> list[str]:
-    """Return the one-line texts of every finding of severity ``warn``."""
-    return [_head(check, finding) for check in checks for finding in check.findings if finding.severity is Severity.WARN]
 
 
 def _check(check: CheckResult) -> Iterator[str]:

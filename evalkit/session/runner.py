@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.text import show
+from evalkit._lib.text import show, visible
 from evalkit._lib.version import VERSION
 from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.store import load as load_cassette
@@ -180,7 +180,9 @@ class Runner:
             message = self._clean(explain(variant.id, f"{variant.suite.label}:{variant.line}", checks))
         sums = metrics(transcript)
         line = result_line(who, verdict, message, checks, transcript, unplayed, self._clean, sums)
-        return Outcome(verdict, message, line, tally(verdict, checks, transcript, unplayed, sums), cassette)
+        told = tally(verdict, checks, transcript, unplayed, sums)
+        told["warned"] = [self._clean(visible(text)) for text in told["warned"]]
+        return Outcome(verdict, message, line, told, cassette)
 
     def _clean(self, text: str) -> str:
         """Take secrets out of what is about to be written or shown: a model may say back what it was told."""

@@ -102,3 +102,11 @@ def test_setup_faults_have_a_result_too(recorded: Project) -> None:
     (result,) = recorded.results().values()
     assert result["verdict"] == "errored"
     assert "no database" in result["message"]
+
+
+def test_warnings_are_told_and_fail_nothing(recorded: Project) -> None:
+    recorded.suite("weather", WEATHER.replace("expect: [{text: patterns}]", "expect: [{text: dogs, severity: warn}]"))
+    result = recorded.run("suites")
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(["4 scored by * checks, 2 warnings, *", '  suites/weather.yaml::hello[[]stateful[]]: text: *"dogs"*'])
+    assert recorded.manifest()["totals"]["warnings"] == 2

@@ -182,7 +182,13 @@ def argument_schema(kind: type[Check]) -> dict[str, JSON]:
         if "minProperties" in free:
             # At least one key that is no option of its own.
             options["not"] = {"propertyNames": {"enum": list(properties)}}
-    forms = [*kind.also, *([properties[kind.shorthand]] if kind.shorthand is not None else []), options]
+    forms = [*kind.also, options]
+    if kind.shorthand is not None:
+        # It stands alone and among the options, and is spelled out once.
+        form = whole.setdefault("$defs", {})[kind.shorthand] = properties[kind.shorthand]
+        told = {"description": form["description"]} if "description" in form else {}
+        properties[kind.shorthand] = {"$ref": f"#/$defs/{kind.shorthand}", **told}
+        forms.insert(len(kind.also), {"$ref": f"#/$defs/{kind.shorthand}"})
     out: dict[str, JSON] = {"description": (kind.__doc__ or kind.name).strip().partition("\n\n")[0].replace("\n    ", " ")}
     out |= {"anyOf": forms} if len(forms) > 1 else forms[0]
     if "$defs" in whole:

@@ -5,15 +5,32 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import click
+
+_WIDTH = 140
 
 
 def _suite() -> str:
     from evalkit.plugins import Catalog
     from evalkit.suite.schema import json_schema
 
-    return json.dumps(json_schema(Catalog()), indent=2, ensure_ascii=False) + "\n"
+    return _laid_out(json_schema(Catalog()), "") + "\n"
+
+
+def _laid_out(value: Any, indent: str) -> str:
+    """Return JSON text, what fits a line on one line: short, and a change shows as the lines it changes."""
+    flat = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, dict | list) or not value or len(indent) + len(flat) <= _WIDTH:
+        return flat
+    below = indent + "  "
+    if isinstance(value, dict):
+        lines = [f"{below}{json.dumps(key)}: {_laid_out(item, below)}" for key, item in value.items()]
+    else:
+        lines = [below + _laid_out(item, below) for item in value]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    return opening + "\n" + ",\n".join(lines) + "\n" + indent + closing
 
 
 @click.command(epilog="Example:  evalkit schema --output evalkit.schema.json")

@@ -56,6 +56,8 @@ def _join(schema: Schema, definitions: Schema) -> None:
         keys["not"] = {"required": ["model", "agent"]}
         keys["allOf"] = [{"if": {"required": ["agent"]}, "then": {"properties": dict.fromkeys(ONLY_MODELS, False)}}]
         keys["properties"]["request"]["propertyNames"] = {"not": {"enum": list(MANAGED)}}
+    shared = definitions["ScenarioKeys"]["properties"]
+    definitions["ScenarioEntry"]["properties"] |= {key: {"$ref": f"#/$defs/ScenarioKeys/properties/{key}"} for key in shared}
     definitions["TurnEntry"]["anyOf"] = [{"required": ["user"]}, {"required": ["attach"]}]
     definitions["AttachEntry"]["oneOf"] = [{"required": [kind]} for kind in ("image", "audio", "video", "document")]
     definitions["ToolEntry"]["oneOf"] = [{"required": [answer]} for answer in ("result", "results", "python")]
@@ -129,11 +131,22 @@ def _or_template(schema: Schema) -> Schema:
 
 
 def _accept_template(node: Schema) -> Schema:
-    if not node or "$ref" in node or (node.get("type") == "string" and node.keys().isdisjoint(("enum", "const", "pattern", "format"))):
+    if not node or "$ref" in node or _any_text(node):
         return node
     outside = {key: value for key, value in node.items() if key in ("description", "default", "title", "$defs")}
     inside = {key: value for key, value in node.items() if key not in outside}
-    return {**outside, "anyOf": [inside, _TEMPLATE]} if inside else node
+    if not inside:
+        return node
+    if inside.keys() != {"anyOf"}:
+        return {**outside, "anyOf": [inside, _TEMPLATE]}
+    # Alternatives take templates already: theirs are joined into one.
+    flat = [one for held in inside["anyOf"] for one in (held["anyOf"] if held.keys() == {"anyOf"} else [held])]
+    kept = [one for one in flat if one != _TEMPLATE]
+    return {**outside, "anyOf": kept if any(map(_any_text, kept)) else [*kept, _TEMPLATE]}
+
+
+def _any_text(node: Schema) -> bool:
+    return node.get("type") == "string" and node.keys().isdisjoint(("enum", "const", "pattern", "format"))
 
 
 def _map(node: JSON, change: Callable[[Schema], Schema], one: tuple[str, ...] = _ONE) -> JSON:

@@ -35,7 +35,8 @@ class ProjectFiles:
             except FileFault as fault:
                 found = fault
             except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL in the name, links in a circle
-                found = FileFault(f"no such file: {quoted(name, 100)} ({getattr(error, 'strerror', None) or error})")
+                reason = "a NUL character in its name" if "\0" in name else getattr(error, "strerror", None) or error
+                found = FileFault(f"no such file: {quoted(name, 100)} ({reason})")
             self._found[name] = found
         if isinstance(found, FileFault):
             raise found

@@ -210,7 +210,7 @@ def test_a_run_without_results_is_a_page_that_says_so(tmp_path: Path) -> None:
 def test_a_result_too_deep_for_python_is_left_to_the_browser(tmp_path: Path) -> None:
     deep = json.loads(line("deep", [weather()], verdict=Verdict.FAILED))
     deep["turns"][0]["steps"][1]["step"]["arguments"] = "DEEP"
-    text = json.dumps(deep, separators=(",", ":")).replace('"DEEP"', "[" * 5000 + "]" * 5000)
+    text = json.dumps(deep, separators=(",", ":")).replace('"DEEP"', "[" * 200_000 + "]" * 200_000)
     page = Page(html.write(make_run(tmp_path, [text])))
     assert len(page.all("div", "later")) == 1
 

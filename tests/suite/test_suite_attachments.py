@@ -118,7 +118,7 @@ def test_a_file_that_went_away_is_told_where_it_is_named(media: Project) -> None
         ("{image: 'file:///etc/hostname'}", "8:25 {}: a file is named by its path, without 'file:'"),
         ("{image: 'http://[x'}", None),
         ("{document: ../suites}", "8:28 {}: '../suites' is a folder, not a file"),
-        ('{image: "a\\0b.png"}', "8:25 {}: no such file: 'a<U+0000>b.png' (embedded null byte)"),
+        ('{image: "a\\0b.png"}', "8:25 {}: no such file: 'a<U+0000>b.png' (a NUL character in its name)"),
         ("{image: " + "x" * 5000 + ".png}", None),
         ("{audio: photo.jpg}", "8:25 {}: 'photo.jpg' is no audio by its name; write 'image:', or give its 'mime_type'"),
         ("{image: data.bin}", "8:25 {}: the type of 'data.bin' cannot be told from its name; give its 'mime_type'"),

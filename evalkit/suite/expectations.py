@@ -94,6 +94,8 @@ def _spelling(item: JSON, checks: Mapping[str, None]) -> tuple[str, str] | None:
     ((name, argument),) = item.items()
     if name not in checks:
         return None
+    if type(argument) is str:
+        return name, f'"{argument}'  # no other argument's text starts like this
     try:
         return name, dumps(argument)
     except (TypeError, ValueError, RecursionError):

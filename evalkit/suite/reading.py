@@ -130,7 +130,7 @@ def _tools(reading: Reading, keys: Mapping[str, JSON], origin: Origin, rows: Row
             declared.append(tool.declaration)
             if tool.templated:
                 _verify_tool(reading, tool, rows)
-                templated = templated or holds_template(tool.declaration)
+                templated = templated or tool.declares_templates
     return taken, declared, templated
 
 

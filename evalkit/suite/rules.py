@@ -61,7 +61,7 @@ def conflicts(keys: Mapping[str, JSON], origin: Origin, base: Path) -> Iterator[
     if "agent" in keys or "agent_config" in keys:
         yield from _called(keys, origin, base)
     for key in AXES:
-        if key in keys:
+        if key in keys and (isinstance(keys[key], list) or is_template(keys[key])):
             yield from _axis(key, keys[key], origin(key))
     if "background" in keys and True in _values(keys, "background") and "stateless" in _values(keys, "history"):
         listed = isinstance(keys["background"], list) and isinstance(keys["history"], list)

@@ -40,7 +40,10 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One declared function. ``declaration`` is its wire form; ``answers`` are tried in order, ``python`` is asked where there are none."""
+    """One declared function. ``declaration`` is its wire form; ``answers`` are tried in order, ``python`` is asked where there are none.
+
+    ``templated`` and ``declares_templates``: a template is anywhere in its entry, in what the model is told.
+    """
 
     name: str
     declaration: dict[str, JSON]
@@ -48,6 +51,7 @@ class Tool:
     python: str = ""
     entry: ToolEntry = field(default_factory=lambda: ToolEntry(), repr=False)
     templated: bool = field(default=False, repr=False)
+    declares_templates: bool = field(default=False, repr=False)
 
     @property
     def parameters(self) -> frozenset[str] | None:
@@ -81,7 +85,8 @@ def read_tool(name: str, entry: ToolEntry) -> Tool:
     answers = [Answer(one["result"], one.get("when"), one.get("is_error", False)) for one in entry.get("results", ())]
     if "result" in entry:
         answers.append(Answer(entry["result"]))
-    return Tool(name, declaration, tuple(answers), entry.get("python", ""), entry, holds_template(entry))
+    templated, in_declaration = holds_template(entry), holds_template(declaration)
+    return Tool(name, declaration, tuple(answers), entry.get("python", ""), entry, templated, in_declaration)
 
 
 def refusals(tool: Tool) -> Iterator[Wrong]:

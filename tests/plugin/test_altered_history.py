@@ -84,6 +84,7 @@ CASES: list[tuple[Callable[[Steps, Steps], None], str, str]] = [
     (duplicate, "step_duplicated", "/input/2"),
     (invent, "step_invented", "/input/3"),
     (rewrite_input, "input_rewritten", "/input/0/content/0/text"),
+    (truncate, "history_truncated", "/input/0"),
 ]
 
 
@@ -107,7 +108,3 @@ def test_the_alteration_is_named(project: Project, alter: Callable[[Steps, Steps
     findings = checks["history"]["findings"]
     assert [(finding["code"], finding["where"]["exchange"], finding["where"]["pointer"]) for finding in findings] == [(code, 2, pointer)]
     result.stdout.fnmatch_lines([f"*{code} at *exchange 2, request {pointer}*"])
-
-
-def test_a_history_cut_off_is_named(project: Project) -> None:
-    test_the_alteration_is_named(project, truncate, "history_truncated", "/input/0")

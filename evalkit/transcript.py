@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from evalkit._lib.json import loads
 
@@ -17,8 +17,7 @@ Source = Literal["replayed", "recorded", "live"]
 Outcome = Literal["held", "api_error", "not_held", "not_reached"]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One HTTP request, without host and key: both belong to the transport.
 
     ``path`` starts with the API version, e.g. ``/v1beta/interactions``. ``body`` is a JSON value; None sends no body.
@@ -126,8 +125,7 @@ class Exchange:
         return out
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One entry of a turn's timeline: the raw step, who made it, and in which exchange it was received (model) or sent (client)."""
 
     raw: dict[str, JSON]

@@ -7,9 +7,9 @@ passed and says something. A check that raised is ``errored``: never a low score
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalkit._lib.json import MISSING
 
@@ -100,8 +100,7 @@ class Finding:
         return out
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(NamedTuple):
     """What one check said of one turn (``turn`` from 1) or of the whole conversation (``turn`` is None).
 
     ``declared`` is ``file:line`` of the check in the suite, empty for checks that are on by default.
@@ -109,7 +108,7 @@ class CheckResult:
 
     name: str
     verdict: Verdict
-    findings: tuple[Finding, ...] = field(default=())
+    findings: tuple[Finding, ...] = ()
     turn: int | None = None
     declared: str = ""
 

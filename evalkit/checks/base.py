@@ -7,7 +7,6 @@ keeps nothing between calls, and never decides a verdict. It must say in its doc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -27,8 +26,7 @@ def _no_port(name: str) -> Callable[..., Any]:
 _NO_TARGETS, _NO_FILES, _NO_VARIANTS = _no_port("a python target"), _no_port("a file"), _no_port("another variant")
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """What a check sees: one turn, or with ``turn`` None the whole conversation.
 
     Ports: ``resolve`` imports a ``package.module:name`` target (raises TargetError), ``read`` returns the text of a file of the suite

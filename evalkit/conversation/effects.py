@@ -14,28 +14,24 @@ An effect carries values only; nothing here may hold a transport, a clock or a t
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from evalkit.transcript import JSON, Request, Transcript, Turn
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Send this request; the answer is a ``Response``, an API's error answer included."""
 
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """Wait before the next poll of a run in the background. A driver that replays does not wait."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class CallTool:
+class CallTool(NamedTuple):
     """Run a function the model called; the answer is a ``ToolAnswer``. ``call_id`` is None where the call had no id."""
 
     name: str
@@ -43,8 +39,7 @@ class CallTool:
     call_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class EndTurn:
+class EndTurn(NamedTuple):
     """A turn that was begun is over, whatever became of it; the answer says whether to go on.
 
     A turn that was not held ends the conversation in any case. Turns that are not reached have no such effect.
@@ -53,8 +48,7 @@ class EndTurn:
     turn: Turn
 
 
-@dataclass(frozen=True, slots=True)
-class ToolAnswer:
+class ToolAnswer(NamedTuple):
     """What a function gave. ``declared`` is False where no function of that name was declared: the model is told so."""
 
     result: JSON

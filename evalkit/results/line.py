@@ -7,8 +7,7 @@ recorded ones). ``digest`` is the SHA-256 of the line without its ``digest`` mem
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalkit._lib.files import sha256
 from evalkit.transcript import JSON, Transcript
@@ -17,8 +16,7 @@ from evalkit.verdict import CheckResult, Severity, Verdict
 SCHEMA_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who a result speaks of; field names are those of the result line."""
 
     id: str

@@ -7,9 +7,8 @@ One Runner serves a session. It keeps no transcript longer than it must: a resul
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalkit._lib.clock import timestamp
 from evalkit._lib.text import show, visible
@@ -35,8 +34,7 @@ if TYPE_CHECKING:
 _API_REVISION = "2026-05-20"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a variant: its verdict, the failure text for people, the result line, and the numbers for the totals.
 
     ``cassette`` is the cassette's path below the folder of cassettes, None in a live session.

@@ -49,8 +49,7 @@ class VariantItem(pytest.Item):
         self.variant = variant
         self._state = state
         for tag in variant.tags:
-            state.declare_mark(self.config, tag)
-            self.add_marker(tag)
+            self.add_marker(state.mark(self.config, tag))
 
     def runtest(self) -> None:
         """Run the variant; its outcome is kept for the report that pytest makes next."""

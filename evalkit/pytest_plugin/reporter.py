@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from evalkit._lib.clock import timestamp
-from evalkit.errors import Misconfigured
+from evalkit.errors import Misconfigured, UsageError
 from evalkit.pytest_plugin.collecting import OUTCOME, VariantItem
 from evalkit.pytest_plugin.options import WORKER_OUTPUT, is_worker
 from evalkit.pytest_plugin.summary import summary
@@ -60,36 +60,36 @@ class Reporter:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Journal a result, unless this process is a worker."""
-        line = getattr(report, "evalkit_line", None)
-        if line is None or is_worker(self._config):
-            return
+        if hasattr(report, "evalkit_line") and not is_worker(self._config):
+            try:
+                self._take(report.nodeid, vars(report))
+            except Misconfigured as error:  # no place to write to: nothing is gained by going on
+                raise pytest.UsageError(str(error)) from error
+
+    def _take(self, nodeid: str, told: dict[str, Any]) -> None:
         state = self._state
         if state.journal is None:
-            self._open()
-        assert state.journal is not None
-        state.journal.append(line)
-        told = vars(report)
-        state.manifest.totals.add(told["evalkit_tally"])
+            state.journal = self._open()
+        state.journal.append(told["evalkit_line"])
+        tally = told["evalkit_tally"]
+        state.manifest.totals.add(tally)
         if told["evalkit_cassette"] is not None:
             state.manifest.cassettes[told["evalkit_cassette"]] = None
-        if told["evalkit_tally"]["unplayed"]:
-            state.unplayed.append(report.nodeid)
-        state.warned += [f"{report.nodeid}: {text}" for text in told["evalkit_tally"]["warned"]]
+        if tally["unplayed"]:
+            state.unplayed.append(nodeid)
+        state.warned += [f"{nodeid}: {text}" for text in tally["warned"]]
         # The line is on disk now; pytest keeps reports to the end of the session and need not keep it too.
         del told["evalkit_line"]
 
-    def _open(self) -> None:
-        state = self._state
-        folder = state.directory
+    def _open(self) -> Journal:
+        folder = self._state.directory
         if folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").exists():
-            raise pytest.UsageError(f"{folder} holds files and is no run directory; name another one with --evalkit-report")
+            raise UsageError(f"{folder} holds files and is no run directory; name another one with --evalkit-report")
         for name in _DERIVED:
             (folder / name).unlink(missing_ok=True)
-        try:
-            state.journal = Journal(folder)
-            state.manifest.write(folder)
-        except Misconfigured as error:
-            raise pytest.UsageError(str(error)) from error
+        journal = Journal(folder)
+        self._state.manifest.write(folder)
+        return journal
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Count what -k and -m left out."""
@@ -122,10 +122,10 @@ class Reporter:
         if is_worker(self._config):
             self._config.workeroutput[WORKER_OUTPUT] = state.to_worker_output()  # type: ignore[attr-defined]
             return
-        if state.strict and (state.unplayed or state.orphans) and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if state.journal is not None:
             self._write(state)
+        if (state.unwritten or (state.strict and (state.unplayed or state.orphans))) and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write(self, state: State) -> None:
         from evalkit.plugins import REPORTS
@@ -136,13 +136,14 @@ class Reporter:
         totals = state.manifest.totals
         totals.orphans = len(state.orphans)
         for name in state.manifest.cassettes:
-            state.manifest.cassettes[name] = file_digest(state.settings.cassettes / name)
+            state.manifest.cassettes[name] = file_digest(f"{state.settings.cassettes}/{name}")
         state.manifest.ended, state.manifest.complete = timestamp(), totals.run + totals.deselected >= totals.collected
-        state.manifest.write(state.directory)
-        for name in REPORTS:
-            path = REPORTS.get(name)(Run(state.directory))
-            if path is not None:
-                state.written.append(path)
+        try:
+            state.manifest.write(state.directory)
+            for name in REPORTS:
+                REPORTS.get(name)(Run(state.directory))
+        except (OSError, Misconfigured) as error:  # the results are safe, and reports can be made from them again
+            state.unwritten.append(f"reports are not all written: {error}; once that is mended: evalkit report {state.directory}")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say what was run, with denominators, what was left over, and where the report is."""

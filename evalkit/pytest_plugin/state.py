@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +35,8 @@ class State:
     orphans: list[str] = field(default_factory=list)
     unplayed: list[str] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
-    written: list[Path] = field(default_factory=list)
-    _marks: set[str] = field(default_factory=set)
+    unwritten: list[str] = field(default_factory=list)
+    _marks: dict[str, pytest.MarkDecorator] = field(default_factory=dict)
     _catalog: Catalog = field(default_factory=Catalog)
 
     def __post_init__(self) -> None:
@@ -77,18 +78,22 @@ class State:
         self.used.update(str(variant.cassette) for variant in variants)
         return variants
 
-    def declare_mark(self, config: pytest.Config, tag: str) -> None:
-        """Register a tag as a mark, so that ``--strict-markers`` knows it."""
-        if tag not in self._marks:
-            self._marks.add(tag)
+    def mark(self, config: pytest.Config, tag: str) -> pytest.MarkDecorator:
+        """Return a tag as a mark, registered so that ``--strict-markers`` knows it."""
+        mark = self._marks.get(tag)
+        if mark is None:
             config.addinivalue_line("markers", f"{tag}: tag of an evalkit suite")
+            mark = self._marks[tag] = getattr(pytest.mark, tag)
+        return mark
 
     def find_orphans(self) -> list[str]:
         """Return the cassettes of collected suites that no variant uses."""
-        folders = {Path(name).parts[0] for name in self.used}
-        found = (path for folder in folders for path in (self.settings.cassettes / folder).rglob("*.yaml"))
-        relative = (path.relative_to(self.settings.cassettes).as_posix() for path in found)
-        return sorted(name for name in relative if name not in self.used)
+        top, orphans = self.settings.cassettes, []
+        for folder in {name.partition("/")[0] for name in self.used}:
+            for place, _, files in os.walk(top / folder):
+                below = Path(place).relative_to(top).as_posix()
+                orphans += [name for file in files if file.endswith(".yaml") and (name := f"{below}/{file}") not in self.used]
+        return sorted(orphans)
 
     def to_worker_output(self) -> str:
         """Return what a worker knows that the controller cannot: what it collected."""

@@ -37,6 +37,7 @@ def summary(state: State, start: Path) -> Iterator[Line]:
     yield from _some("unused ", state.orphans)
     if state.strict and (state.unplayed or state.orphans):
         yield Line("failed by --evalkit-strict: the recordings and cassettes above are not used", alarming=True)
+    yield from (Line(text, alarming=True) for text in state.unwritten)
     page = state.directory / "index.html"
     yield Line(f"report: {page.relative_to(start) if page.is_relative_to(start) else page}")
 

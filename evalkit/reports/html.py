@@ -36,7 +36,7 @@ from evalkit.results import Run
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-WHOLE = 50
+WHOLE = 100
 """Passing variants drawn whole; later ones are drawn by the page's script when they are opened."""
 
 SCRIPTS = ("words", "data", "steps", "variants", "page")

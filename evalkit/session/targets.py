@@ -6,7 +6,6 @@ project and outside site-packages is refused before it is imported.
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import importlib.util
 import inspect
@@ -47,7 +46,11 @@ def call_tool(target: str, arguments: dict[str, Any], root: Path) -> Any:
         raise TargetError(f"python target {target!r} is not callable")
     try:
         value = function(**arguments)
-        return asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value
+        if not inspect.isawaitable(value):
+            return value
+        import asyncio  # few tools are coroutines, and this takes longer than a whole variant
+
+        return asyncio.run(_awaited(value))
     except EvalkitError:
         raise
     except Exception as error:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from fnmatch import fnmatch
 
 import pytest
 
+from evalkit.results.journal import read_lines
 from tests.plugin.project import WEATHER, Project
 
 
@@ -33,6 +37,22 @@ class TestReport:
         assert "INTERNALERROR" not in result.stdout.str()
         assert (recorded.root / "src" / "index.html").read_text() == "mine"
         assert len(list((recorded.root / "src").iterdir())) == 1
+
+    @pytest.mark.parametrize(
+        ("blocks", "told"), [(4, "cannot write results to *results.jsonl"), (24, "reports are not all written: *evalkit report")]
+    )
+    def test_a_disk_that_fills_up_is_told_in_a_line_and_loses_no_whole_result(self, recorded: Project, blocks: int, told: str) -> None:
+        """A limit on the size of files stands for the full disk: writing beyond it fails just so."""
+        command = f"ulimit -f {blocks}; exec {sys.executable} -m pytest suites -p no:cacheprovider"
+        done = subprocess.run(["bash", "-c", command], cwd=recorded.root, capture_output=True, text=True, check=False)
+        output = done.stdout + done.stderr
+        assert done.returncode != 0
+        assert fnmatch(output, f"*{told}*"), output
+        assert "Traceback" not in output
+        assert "INTERNALERROR" not in output
+        lines = list(read_lines(recorded.root / "reports" / "latest" / "results.jsonl"))
+        assert [json.loads(line)["verdict"] for line in lines] == ["passed"] * len(lines)
+        assert len(lines) == (4 if blocks > 4 else 0)
 
     def test_the_same_inputs_give_the_same_bytes(self, recorded: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")

@@ -67,13 +67,16 @@ def _check_home(target: str, module_name: str, root: Path) -> None:
         raise TargetError(f"python target {target!r}: {top} is the standard library; a target lies in the project or an installed package")
     try:
         spec = importlib.util.find_spec(top)
+        if spec is not None and spec.origin is None:
+            # A folder without __init__.py may lie in several places at once and holds no code: what counts is the module inside.
+            spec = importlib.util.find_spec(module_name)
     except (ImportError, ValueError) as error:
         raise TargetError(f"python target {target!r}: {error}") from error
-    if spec is None:
-        raise TargetError(f"python target {target!r}: no module {top!r} under {root} or among the installed packages")
-    places = [Path(place) for place in ([spec.origin] if spec.origin else list(spec.submodule_search_locations or []))]
-    if not all(inside(root, place) or _installed(top, place) for place in places):
-        raise TargetError(f"python target {target!r}: {places[0]} lies outside the project ({root}) and is no installed package")
+    if spec is None or spec.origin is None:
+        raise TargetError(f"python target {target!r}: no module {module_name!r} under {root} or among the installed packages")
+    place = Path(spec.origin)
+    if not (inside(root, place) or _installed(top, place)):
+        raise TargetError(f"python target {target!r}: {place} lies outside the project ({root}) and is no installed package")
 
 
 def _installed(top: str, place: Path) -> bool:

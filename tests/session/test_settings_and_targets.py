@@ -98,6 +98,23 @@ def test_a_module_outside_the_project_is_refused(tmp_path: Path, monkeypatch: py
         resolve("stray_module_of_test:x", tmp_path / "project")
 
 
+def test_a_folder_that_lies_in_two_places_is_taken_from_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("elsewhere", 1), ("project", 2)):
+        (tmp_path / name / "twofold_folder_of_test").mkdir(parents=True)
+        (tmp_path / name / "twofold_folder_of_test" / "mod.py").write_text(f"x = {value}\n")
+    (tmp_path / "elsewhere" / "twofold_folder_of_test" / "stray.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
+    try:
+        assert resolve("twofold_folder_of_test.mod:x", tmp_path / "project") == 2
+        with pytest.raises(TargetError, match="lies outside the project"):
+            resolve("twofold_folder_of_test.stray:x", tmp_path / "project")
+        with pytest.raises(TargetError, match="no module 'twofold_folder_of_test.gone'"):
+            resolve("twofold_folder_of_test.gone:x", tmp_path / "project")
+    finally:
+        for name in [name for name in sys.modules if name.startswith("twofold_folder_of_test")]:
+            del sys.modules[name]
+
+
 def test_tools_are_called_with_the_calls_arguments(project: Path) -> None:
     assert call_tool("project_tools:plain", {"a": 1}, project) == 3
     assert call_tool("project_tools:later", {"a": 1}, project) == {"a": 1}

@@ -4,7 +4,8 @@
 
 Two figures: what the plugin adds to a session without a suite, and what replaying, checking, journalling and reporting N stateless variants (two
 turns, one tool call: three exchanges each) costs beside N no-op tests. Every session is a process of its own, its CPU time is the operating
-system's (user + system), sessions alternate, medians are printed. Other pytest plugins are kept out of both sides.
+system's (user + system), sessions alternate, medians are printed. The second is measured twice: with the plugins of this environment loaded
+on both sides, as a user's session is, and with none, where the floor is lowest.
 """
 
 from __future__ import annotations
@@ -64,20 +65,24 @@ rules:
 """
 
 
-def session(folder: Path, *arguments: str) -> tuple[float, int]:
-    """Run pytest in ``folder``; return its CPU seconds and its peak memory in KiB. Raises RuntimeError when it does not pass."""
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONHASHSEED": "0"}
+def session(folder: Path, *arguments: str, alone: bool = True) -> tuple[float, int]:
+    """Run pytest in ``folder``; return its CPU seconds and its peak memory in KiB. Raises RuntimeError when it does not pass.
+
+    ``alone`` keeps every plugin out that is not named in the arguments; otherwise those of the environment are loaded.
+    """
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    if not alone:
+        del environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's modules are compiled once, not in every session
     output = folder / "output.txt"
+    command = [sys.executable, "-m", "pytest", "-q", *arguments]
     with output.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-q", *arguments], cwd=folder, env=environment, stdout=file, stderr=file
-        )
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=file)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         text = output.read_text()
-        raise RuntimeError(f"pytest {' '.join(arguments)} in {folder} ended with {process.returncode}:\n{text[:1500]}\n…\n{text[-1500:]}")
+        raise RuntimeError(f"{' '.join(command)} in {folder} ended with {process.returncode}:\n{text[:1500]}\n…\n{text[-1500:]}")
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
 
@@ -109,24 +114,29 @@ def plugin_cost(folder: Path, rounds: int) -> None:
     print(f"  evalkit adds          {with_plugin - without:7.3f} s CPU   (budget 0.03)")
 
 
-def replay(folder: Path, variants: int, rounds: int) -> tuple[float, float]:
-    """Record the suites once, then print the replay's cost beside the floor's; return the median CPU seconds of both."""
+def record(folder: Path, variants: int) -> None:
+    """Write the suites and record their cassettes from a server of ours."""
     write_suites(folder, variants)
     script = folder / "script.yaml"
     script.write_text(SCRIPT)
     with serving(create_app(load_script(script))) as url:
         session(folder, "-p", "evalkit.pytest_plugin", "suites", "--evalkit-record", "all", "--evalkit-base-url", url)
+
+
+def replay(folder: Path, variants: int, rounds: int, *, alone: bool) -> tuple[float, float]:
+    """Print the replay's cost beside the floor's; return the replay's median CPU seconds and peak memory."""
+    ours_by, floor_by = ("-p", "evalkit.pytest_plugin") if alone else (), () if alone else ("-p", "no:evalkit")
     pairs = []
     for _ in range(rounds + 1):
-        floor = session(folder, "-p", "no:cacheprovider", "test_floor.py")
-        ours = session(folder, "-p", "no:cacheprovider", "-p", "evalkit.pytest_plugin", "suites")
+        floor = session(folder, "-p", "no:cacheprovider", *floor_by, "test_floor.py", alone=alone)
+        ours = session(folder, "-p", "no:cacheprovider", *ours_by, "suites", alone=alone)
         pairs.append((floor, ours))
-    floor_cpu = statistics.median(pair[0][0] for pair in pairs[1:])
-    ours_cpu = statistics.median(pair[1][0] for pair in pairs[1:])
-    ratio = statistics.median(pair[1][0] / pair[0][0] for pair in pairs[1:])
-    floor_memory = statistics.median(pair[0][1] for pair in pairs[1:])
-    ours_memory = statistics.median(pair[1][1] for pair in pairs[1:])
-    print(f"{variants:,} stateless variants, 3 exchanges each: replayed, checked, journalled, reported")
+    (floor_cpu, floor_memory), (ours_cpu, ours_memory) = (
+        [statistics.median(pair[side][figure] for pair in pairs[1:]) for figure in (0, 1)] for side in (0, 1)
+    )
+    ratio = statistics.median(ours[0] / floor[0] for floor, ours in pairs[1:])
+    plugins = "no other plugin" if alone else "the plugins of this environment"
+    print(f"{variants:,} stateless variants, 3 exchanges each: replayed, checked, journalled, reported; {plugins} loaded")
     print(f"  {variants:,} no-op tests    {floor_cpu:7.3f} s CPU   {floor_memory / 1024:7.1f} MiB")
     print(f"  {variants:,} variants       {ours_cpu:7.3f} s CPU   {ours_memory / 1024:7.1f} MiB")
     print(f"  ratio                 {ratio:7.2f}         (budget 2.0)")
@@ -145,9 +155,12 @@ def main() -> None:
         folder = Path(options.keep or name)
         (folder / "none").mkdir(parents=True)
         plugin_cost(folder / "none", max(options.rounds, 9))
-        small_cpu, small_memory = replay(folder / "small", options.variants, options.rounds)
+        record(folder / "small", options.variants)
+        replay(folder / "small", options.variants, options.rounds, alone=False)
+        small_cpu, small_memory = replay(folder / "small", options.variants, options.rounds, alone=True)
         if options.large:
-            large_cpu, large_memory = replay(folder / "large", options.variants * 10, 1)
+            record(folder / "large", options.variants * 10)
+            large_cpu, large_memory = replay(folder / "large", options.variants * 10, 1, alone=True)
             each = (large_memory - small_memory) / (options.variants * 9)
             print(f"growth from {options.variants:,} to {options.variants * 10:,} variants")
             print(f"  time                  {large_cpu / small_cpu:7.2f} times  (budget 10.5)")

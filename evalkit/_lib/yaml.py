@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
+from sys import intern
 from typing import Any, NamedTuple
 
 import yaml
@@ -233,6 +234,7 @@ class _Fold:
                 if type(event) is not ScalarEvent:
                     raise _refuse(event, "a key that is not a plain word")
                 key = event.value
+            key = intern(key)  # the same few words in every scenario and recording
             if key in value:
                 raise _refuse(event, f"duplicate key {key!r}")
             below = path

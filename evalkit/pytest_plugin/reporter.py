@@ -49,12 +49,17 @@ class Reporter:
             else:
                 del item.stash[OUTCOME]
             # pytest carries further attributes of a report from a worker to the controller, as long as they are plain values.
-            vars(report).update(evalkit_line=outcome.line, evalkit_tally=outcome.tally, evalkit_cassette=outcome.cassette)
+            vars(report).update(
+                evalkit_verdict=str(outcome.verdict),
+                evalkit_line=outcome.line,
+                evalkit_tally=outcome.tally,
+                evalkit_cassette=outcome.cassette,
+            )
         return report
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Show an errored variant as an error: it tells nothing about the model."""
-        if report.failed and report.when == "call" and getattr(report, "evalkit_tally", {}).get("verdict") == "errored":
+        if report.failed and report.when == "call" and getattr(report, "evalkit_verdict", None) == "errored":
             return "error", "E", "ERROR"
         return None
 
@@ -78,8 +83,8 @@ class Reporter:
         if tally["unplayed"]:
             state.unplayed.append(nodeid)
         state.warned += [f"{nodeid}: {text}" for text in tally["warned"]]
-        # The line is on disk now; pytest keeps reports to the end of the session and need not keep it too.
-        del told["evalkit_line"]
+        # All that is on disk or counted now; pytest keeps reports to the end of the session and need not keep it too.
+        del told["evalkit_line"], told["evalkit_tally"], told["evalkit_cassette"]
 
     def _open(self) -> Journal:
         folder = self._state.directory
@@ -144,6 +149,11 @@ class Reporter:
                 REPORTS.get(name)(Run(state.directory))
         except (OSError, Misconfigured) as error:  # the results are safe, and reports can be made from them again
             state.unwritten.append(f"reports are not all written: {error}; once that is mended: evalkit report {state.directory}")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Give the garbage collector back what was set apart: another session may follow in this process."""
+        gc.unfreeze()
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say what was run, with denominators, what was left over, and where the report is."""

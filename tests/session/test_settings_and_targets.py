@@ -108,7 +108,7 @@ def test_a_folder_that_lies_in_two_places_is_taken_from_the_project(tmp_path: Pa
         assert resolve("twofold_folder_of_test.mod:x", tmp_path / "project") == 2
         with pytest.raises(TargetError, match="lies outside the project"):
             resolve("twofold_folder_of_test.stray:x", tmp_path / "project")
-        with pytest.raises(TargetError, match="no module 'twofold_folder_of_test.gone'"):
+        with pytest.raises(TargetError, match=r"no module 'twofold_folder_of_test\.gone'"):
             resolve("twofold_folder_of_test.gone:x", tmp_path / "project")
     finally:
         for name in [name for name in sys.modules if name.startswith("twofold_folder_of_test")]:

@@ -81,7 +81,7 @@ def _load(path: Path, name: str, root: Path, checks: catalog.CheckCatalog) -> Su
         problems.raise_any()
         raise AssertionError("a document that no model takes has a problem")
     files = ProjectFiles(path, root)
-    workshop = Workshop(source, raw, files, Attachments(files), checks)
+    workshop = Workshop(source, files, Attachments(files), checks)
     reading = Reading(raw, lines, problems, broken, workshop, dict.fromkeys(checks.names()))
     _read_head(reading, file)
     scenarios = _read_scenarios(reading, file)

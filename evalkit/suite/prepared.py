@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from evalkit._lib.json import dumps
+from evalkit._lib.yaml import load
 from evalkit.errors import SuiteErrors
 from evalkit.suite.attachments import Attachments
 from evalkit.suite.catalog import CheckCatalog, Path
@@ -23,10 +24,9 @@ JSON = Any
 
 
 class Workshop(NamedTuple):
-    """What parts of one loaded suite need to be made late: its text and document, its files, the checks."""
+    """What parts of one loaded suite need to be made late: its text, its files, the checks."""
 
     source: Source
-    raw: Mapping[str, JSON]
     files: ProjectFiles
     attachments: Attachments
     checks: CheckCatalog
@@ -35,7 +35,8 @@ class Workshop(NamedTuple):
         """Return the located errors of a fault that only showed when something was rendered."""
         faults = fault.faults if isinstance(fault, BadEntry) else (Fault((), str(fault)),)
         word = fault.word if isinstance(fault, TemplateFault) else ""
-        where = whereabouts(path, self.raw)
+        # Read again, where one problem is to be told, rather than kept for every variant to the end of the session.
+        where = whereabouts(path, load(self.source.text))
         problems = []
         for one in faults:
             line, column = self.source.place((*path, *one.path), one.on, word)

@@ -61,7 +61,8 @@ class Runner:
     def introduce(self, variants: Sequence[Variant]) -> None:
         """Make variants known to each other, so that ``same_as`` can find a sibling that is not selected in this session."""
         for variant in variants:
-            self._families.setdefault((variant.suite.path, variant.scenario.id), []).append(variant)
+            if _compares(variant):
+                self._families.setdefault((variant.suite.path, variant.scenario.id), []).append(variant)
 
     def cassette(self, variant: Variant) -> Path:
         """Return where a variant's cassette lies."""
@@ -108,7 +109,7 @@ class Runner:
     def _hold(self, variant: Variant, judge: Judge) -> tuple[Transcript, list[str]]:
         settings = self.settings
         transport = self._live(variant) if settings.live else self._transport(variant)
-        seen = Transcript()
+        seen = Transcript(dict(variant.settings))
 
         def end_turn(turn: Turn) -> bool:
             seen.turns.append(turn)

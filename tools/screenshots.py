@@ -19,7 +19,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-OPENED = "function_calling::london"
+OPENED = "search::euro_2024"
 # name, width, height, colour scheme, scripts on, id of the variant to open
 SHOTS = (
     ("report", 1200, 900, "light", True, None),

@@ -254,7 +254,9 @@ def test_a_turn_sees_the_earlier_ones() -> None:
 
 
 def test_the_first_turn_has_no_previous() -> None:
-    World([says(text("ok"))]).hold(plan(lambda context: str(context["previous"]) + str(context["turns"])))
+    world = World([says(text("ok"))])
+    world.hold(plan(lambda context: f"{context['previous']} {list(context['turns'])}"))
+    assert world.bodies[0]["input"] == "None []"
 
 
 def test_an_agent_stays_in_the_sandbox_it_was_given() -> None:

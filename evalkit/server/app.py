@@ -1,7 +1,7 @@
-"""The HTTP shell: a Starlette application that turns requests into calls and replies into responses. All behaviour is the service's.
+"""The HTTP shell: a Starlette application that turns requests into calls and replies into responses. All behaviour is the back end's.
 
-One catch-all route, because paths and methods the API does not have are answered by the service too, in the API's shape. Handlers run in
-one event loop and the service never awaits, so it needs no lock.
+One catch-all route, because paths and methods the API does not have are answered by the back end too, in the API's shape. Handlers run in
+one event loop.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from evalkit._lib.version import VERSION
+from evalkit.server.calls import Backend, Call, Reply, fault_reply
 from evalkit.server.faults import ApiFault
 from evalkit.server.script import Script
-from evalkit.server.service import Call, Reply, Service, fault_reply
+from evalkit.server.scripted import Scripted
 from evalkit.server.signatures import DEFAULT_KEY
 
 MAX_BODY = 32 * 1024 * 1024
@@ -28,15 +29,13 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
 def create_app(
-    script: Script, *, key: bytes = DEFAULT_KEY, max_body: int = MAX_BODY, log: Callable[[str], object] = lambda line: None
+    backend: Script | Backend, *, key: bytes = DEFAULT_KEY, max_body: int = MAX_BODY, log: Callable[[str], object] = lambda line: None
 ) -> Starlette:
-    """Return the application that serves ``script``; ``key`` signs thoughts. Each application has a memory of its own.
+    """Return the application that serves a back end, or a script with a memory of its own, whose thoughts ``key`` signs.
 
-    ``log`` gets a line for each request: method, path (without its query, which may hold a key), status, and the rule that answered.
+    ``log`` gets a line for each request: method, path (without its query, which may hold a key), status, and what answered.
     """
-    service = Service(script, key=key)
-    # Who records from here has it in the cassette's metadata, and no such recording passes for the real service's.
-    signed = {"server": f"evalkit-serve/{VERSION} (script {script.name})"}
+    served = Scripted(backend, key=key) if isinstance(backend, Script) else backend
 
     async def answer(request: Request) -> Response:
         try:
@@ -47,7 +46,7 @@ def create_app(
                 headers=dict(request.headers),
                 body=await _body(request, max_body),
             )
-            reply = service.handle(call)
+            reply = await served.answer(call)
         except ApiFault as fault:
             reply = fault_reply(fault)
         except ClientDisconnect:
@@ -56,9 +55,16 @@ def create_app(
             traceback.print_exc()
             reply = fault_reply(ApiFault(500))
         log(f"{request.method} {request.url.path} {reply.status}{f'  {reply.by}' if reply.by else ''}")
-        return await _response(reply, signed)
+        return await _response(reply)
 
-    return Starlette(routes=[Route("/{path:path}", answer, methods=list(_METHODS))])
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await served.close()
+
+    return Starlette(routes=[Route("/{path:path}", answer, methods=list(_METHODS))], lifespan=lifespan)
 
 
 async def _body(request: Request, limit: int) -> bytes:
@@ -77,17 +83,21 @@ async def _body(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def _response(reply: Reply, signed: dict[str, str]) -> Response:
+async def _response(reply: Reply) -> Response:
     if reply.delay:
         await asyncio.sleep(reply.delay)
-    headers = {**signed, **reply.headers}
-    if reply.frames is None:
-        return Response(reply.body, reply.status, headers, media_type="application/json; charset=utf-8")
-    return StreamingResponse(_frames(reply), reply.status, {"cache-control": "no-cache", **headers}, media_type="text/event-stream")
+    headers = dict(reply.headers)
+    if reply.live is not None:
+        return StreamingResponse(reply.live, reply.status, headers)
+    if reply.frames is not None:
+        return StreamingResponse(_frames(reply), reply.status, {"cache-control": "no-cache", **headers}, media_type="text/event-stream")
+    typed = any(name.lower() == "content-type" for name in headers)
+    return Response(reply.body, reply.status, headers, media_type=None if typed else "application/json; charset=utf-8")
 
 
 async def _frames(reply: Reply) -> AsyncIterator[str]:
+    gaps = iter(reply.gaps)
     for frame in reply.frames or ():
-        if reply.event_delay:
-            await asyncio.sleep(reply.event_delay)
+        if wait := reply.event_delay + next(gaps, 0.0):
+            await asyncio.sleep(wait)
         yield frame

@@ -60,7 +60,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: Starlette, on_ready: Callable[[], None]) -> None:
         super().__init__(
-            uvicorn.Config(app, log_level="error", access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=2)
+            uvicorn.Config(app, log_level="error", access_log=False, server_header=False, lifespan="on", timeout_graceful_shutdown=2)
         )
         self._on_ready = on_ready
 

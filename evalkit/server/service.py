@@ -8,8 +8,8 @@ several threads at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from evalkit._lib.json import dumps
@@ -17,6 +17,7 @@ from evalkit.protocol.disassemble import events_of, sse_text
 from evalkit.server import plain
 from evalkit.server.answer import Answer
 from evalkit.server.ask import Ask
+from evalkit.server.calls import Call, Reply, fault_reply
 from evalkit.server.create import read_create
 from evalkit.server.faults import ApiFault, refuse
 from evalkit.server.inputs import last_messages, steps_of_input
@@ -27,38 +28,6 @@ from evalkit.server.signatures import DEFAULT_KEY, verify
 from evalkit.server.store import Store, Stored
 
 JSON = Any
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One HTTP request. ``path`` is decoded, without its query; header names are lower case."""
-
-    method: str
-    path: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One HTTP answer: a whole JSON ``body``, or server-sent ``frames``. Delays in seconds: before all, and before each frame.
-
-    ``by`` says for people what made it: a rule, a plain answer, the error.
-    """
-
-    status: int
-    body: str = ""
-    frames: Sequence[str] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    delay: float = 0.0
-    event_delay: float = 0.0
-    by: str = ""
-
-
-def fault_reply(fault: ApiFault, delay: float = 0.0) -> Reply:
-    """Return the reply a refusal is sent as."""
-    return Reply(fault.status, dumps(fault.body()), headers=fault.headers, delay=delay, by=str(fault.code))
 
 
 class Service:

@@ -15,6 +15,7 @@ from evalkit._lib.text import show, visible
 from evalkit._lib.version import VERSION
 from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.store import load as load_cassette
+from evalkit.conversation.taped import transcript_of
 from evalkit.errors import CassetteMiss, Misconfigured, UsageError
 from evalkit.results import Identity, result_line, tally
 from evalkit.results.line import metrics
@@ -22,7 +23,6 @@ from evalkit.session.explaining import explain
 from evalkit.session.holding import hold, never_stop
 from evalkit.session.judging import CONVERSATION, Judge
 from evalkit.session.settings import Settings, rerecord_command
-from evalkit.session.taped import transcript_of
 from evalkit.transcript import Transcript, Turn
 from evalkit.transports import open_transport
 from evalkit.verdict import CheckResult, Finding, Verdict, worst

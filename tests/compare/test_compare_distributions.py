@@ -1,0 +1,60 @@
+"""The distributions against scipy, to 1e-9; exactness where scipy has none."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import comb
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import special, stats
+
+from evalkit.compare.distributions import incomplete_beta, normal_cdf, normal_quantile, sign_test, t_cdf, t_quantile
+
+NEAR = pytest.approx
+shares = st.floats(0.0005, 0.9995)
+freedoms = st.one_of(st.integers(1, 400).map(float), st.floats(0.7, 5000))
+
+
+def near(value: float) -> object:
+    return pytest.approx(value, rel=1e-9, abs=1e-9)
+
+
+@given(st.floats(0.3, 3000), st.floats(0.3, 3000), st.floats(0, 1))
+def test_incomplete_beta(a: float, b: float, x: float) -> None:
+    assert incomplete_beta(a, b, x) == near(special.betainc(a, b, x))
+
+
+@given(st.floats(-50, 50), freedoms)
+def test_t_cdf(value: float, freedom: float) -> None:
+    assert t_cdf(value, freedom) == near(stats.t.cdf(value, freedom))
+
+
+@given(shares, freedoms)
+def test_t_quantile(share: float, freedom: float) -> None:
+    assert t_quantile(share, freedom) == near(stats.t.ppf(share, freedom))
+
+
+@given(shares)
+def test_normal(share: float) -> None:
+    assert normal_quantile(share) == near(stats.norm.ppf(share))
+    assert normal_cdf(normal_quantile(share)) == near(share)
+
+
+@pytest.mark.parametrize(("share", "freedom"), [(0, 3), (1, 3), (-0.1, 3), (0.5, 0)])
+def test_no_quantile(share: float, freedom: float) -> None:
+    with pytest.raises(ValueError, match="no quantile"):
+        t_quantile(share, freedom)
+
+
+@given(st.integers(0, 400), st.integers(0, 400))
+def test_sign_test(one: int, other: int) -> None:
+    expected = stats.binomtest(one, one + other).pvalue if one + other else 1.0
+    assert sign_test(one, other) == near(expected)
+
+
+def test_sign_test_is_exact() -> None:
+    assert sign_test(5, 0) == 0.0625
+    assert sign_test(0, 0) == sign_test(7, 7) == 1
+    assert sign_test(1000, 1100) == float(2 * Fraction(sum(comb(2100, index) for index in range(1001)), 2**2100))

@@ -1,0 +1,139 @@
+"""Wilson, McNemar, Tango and power: oracles from statsmodels, the definition itself, and coverage by simulation."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+from evalkit.compare.proportions import Interval, Table, detectable, paired_interval, wilson
+
+cells = st.integers(0, 300)
+tables = st.builds(Table, cells, cells, cells, cells)
+confidences = st.floats(0.5, 0.999)
+
+
+def near(value: float) -> object:
+    return pytest.approx(value, rel=1e-9, abs=1e-9)
+
+
+@given(st.integers(0, 2000), st.integers(1, 2000), confidences)
+def test_wilson(passed: int, count: int, confidence: float) -> None:
+    assume(passed <= count)
+    low, high = proportion_confint(passed, count, 1 - confidence, "wilson")
+    assert wilson(passed, count, confidence) == (near(low), near(high))
+
+
+def test_wilson_of_nothing() -> None:
+    assert wilson(0, 0) == Interval(0, 1)
+
+
+@given(tables)
+def test_mcnemar(table: Table) -> None:
+    oracle = mcnemar([[table.both_passed, table.regressed], [table.improved, table.both_failed]], exact=True)
+    assert table.mcnemar_p == near(min(1.0, oracle.pvalue))
+
+
+def test_five_to_none_is_out_of_reach() -> None:
+    assert Table(95, 0, 5, 0).mcnemar_p == Table(95, 0, 2, 3).best_p == 0.0625
+    assert Table(95, 0, 6, 0).mcnemar_p < 0.05
+
+
+def score(table: Table, difference: float) -> float:
+    """Tango's score by its definition: the constrained maximum of the likelihood, found by search instead of by the closed form."""
+    count, gained, lost = table.pairs, table.improved, table.regressed
+
+    def likelihood(share: float) -> float:
+        parts = ((gained, share + difference), (lost, share), (count - gained - lost, 1 - 2 * share - difference))
+        return math.fsum(number * math.log(part) if number else 0.0 for number, part in parts)
+
+    low, high = max(0.0, -difference) + 1e-12, (1 - difference) / 2 - 1e-12
+    for _ in range(200):
+        first, second = low + (high - low) / 3, high - (high - low) / 3
+        low, high = (first, high) if likelihood(first) < likelihood(second) else (low, second)
+    share = (low + high) / 2
+    return (gained - lost - count * difference) / math.sqrt(count * (2 * share + difference - difference * difference))
+
+
+@given(st.builds(Table, cells, cells, st.integers(1, 60), st.integers(1, 60)), st.floats(0.8, 0.99))
+def test_the_ends_are_the_differences_a_score_test_just_accepts(table: Table, confidence: float) -> None:
+    z = stats.norm.ppf(0.5 + confidence / 2)
+    low, high = paired_interval(table, confidence)
+    assert low < table.difference < high
+    assert score(table, low) == pytest.approx(z, abs=1e-4)
+    assert score(table, high) == pytest.approx(-z, abs=1e-4)
+
+
+@given(tables, confidences)
+def test_interval_is_symmetric_and_inside(table: Table, confidence: float) -> None:
+    low, high = paired_interval(table, confidence)
+    assert -1 <= low <= table.difference + 1e-12
+    assert table.difference - 1e-12 <= high <= 1
+    turned = paired_interval(table._replace(regressed=table.improved, improved=table.regressed), confidence)
+    assert (-turned.high, -turned.low) == (near(low), near(high))
+
+
+@pytest.mark.parametrize(
+    ("table", "low", "high"),
+    [
+        (Table(0, 0, 0, 0), -1, 1),
+        (Table(0, 0, 0, 3), None, 1),
+        (Table(0, 0, 3, 0), -1, None),
+        (Table(50, 50, 0, 0), None, None),
+    ],
+)
+def test_edges(table: Table, low: float | None, high: float | None) -> None:
+    found = paired_interval(table)
+    assert low is None or found.low == low
+    assert high is None or found.high == high
+    assert -1 <= found.low < found.high <= 1
+
+
+@pytest.mark.parametrize(("gain", "loss", "pairs"), [(0.05, 0.05, 60), (0.02, 0.1, 60), (0.15, 0.05, 30), (0.0, 0.05, 120)])
+def test_coverage(gain: float, loss: float, pairs: int) -> None:
+    """A nominal 95 % interval covers the truth in 95 % of samples, within four standard errors of the simulation and Tango's own slack."""
+    chance = random.Random(20)
+    samples = 1500
+    covered = 0
+    for _ in range(samples):
+        kinds = chance.choices("gls", (gain, loss, 1 - gain - loss), k=pairs)
+        table = Table(kinds.count("s"), 0, kinds.count("l"), kinds.count("g"))
+        low, high = paired_interval(table)
+        covered += low <= gain - loss <= high
+    assert covered / samples == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / samples) + 0.01)
+
+
+def test_detectable() -> None:
+    drop = detectable(311, 0.1)
+    assert drop is not None
+    assert f"{drop:.1%}" == "5.0%"
+    assert detectable(0, 0.1) is detectable(100, 0) is detectable(5, 0.1) is None
+
+
+@given(st.integers(20, 5000), st.floats(0.01, 1))
+def test_detectable_is_what_connors_formula_asks_pairs_for(pairs: int, discordance: float) -> None:
+    drop = detectable(pairs, discordance)
+    assume(drop is not None and drop < discordance)
+    assert drop is not None
+    z, power = stats.norm.ppf(0.975), stats.norm.ppf(0.8)
+    needed = ((z * math.sqrt(discordance) + power * math.sqrt(discordance - drop**2)) / drop) ** 2
+    assert needed == pytest.approx(pairs, rel=1e-6)
+
+
+def test_power_by_simulation() -> None:
+    """The drop said to be detectable is found by the exact test about as often as promised (the exact test is a little shy)."""
+    chance, pairs, discordance = random.Random(7), 400, 0.12
+    drop = detectable(pairs, discordance)
+    assert drop is not None
+    lost = (discordance + drop) / 2
+    found = sum(
+        Table(0, 0, kinds.count("l"), kinds.count("g")).mcnemar_p < 0.05
+        for kinds in (chance.choices("gls", (discordance - lost, lost, 1 - discordance), k=pairs) for _ in range(600))
+    )
+    assert found / 600 == pytest.approx(0.8, abs=0.08)

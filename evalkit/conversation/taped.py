@@ -25,7 +25,7 @@ def transcript_of(cassette: Cassette) -> Transcript:
     transcript = Transcript()
     stored = []
     for number, recording in enumerate(cassette.recordings, 1):
-        request = _request(recording)
+        request = request_of(recording)
         if request.method == "POST" and isinstance(request.body, dict):
             stored.append(request.body.get("store") is not False)
         user = _new_user_content(request)
@@ -33,7 +33,7 @@ def transcript_of(cassette: Cassette) -> Transcript:
             transcript.turns.append(Turn(len(transcript.turns) + 1, user or []))
         turn = transcript.turns[-1]
         exchange = Exchange(number, turn.number, request)
-        read_answer(exchange, _response(recording))
+        read_answer(exchange, response_of(recording))
         _add(turn, exchange)
     transcript.settings["history"] = "stateless" if stored and not any(stored) else "stateful"
     return transcript
@@ -52,7 +52,8 @@ def _add(turn: Turn, exchange: Exchange) -> None:
         turn.status, turn.text = exchange.interaction.get("status"), output_text(received)
 
 
-def _request(recording: Recording) -> Request:
+def request_of(recording: Recording) -> Request:
+    """Return a recorded request; a body that is no JSON is None."""
     parts = urlsplit(recording.uri)
     return Request(recording.method, parts.path, _json(recording.request_body), tuple(parse_qsl(parts.query, keep_blank_values=True)))
 
@@ -64,7 +65,8 @@ def _json(body: str | bytes | None) -> Any:
         return None
 
 
-def _response(recording: Recording) -> Response:
+def response_of(recording: Recording) -> Response:
+    """Return a recorded answer."""
     headers = {name.lower(): values[0] for name, values in recording.response_headers.items() if values}
     text = recording.body if isinstance(recording.body, str) else recording.body.decode("utf-8", "surrogateescape")
     return Response(recording.status, headers, text, recording.elapsed_ms, recording.event_ms, recording.broken, "replayed")

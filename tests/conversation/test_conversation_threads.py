@@ -1,0 +1,349 @@
+"""Conversations that were mixed come apart as they were held: by ids, by histories, and where both were altered."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalkit._lib.json import dumps
+from evalkit.cassette.recording import Recording
+from evalkit.conversation.threads import Threads, threads_of
+from evalkit.protocol.disassemble import events_of, sse_text
+from evalkit.transcript import Request, Response
+
+JSON = Any
+PATH = "/v1beta/interactions"
+
+
+def user(text: str) -> dict[str, JSON]:
+    return {"type": "user_input", "content": [{"type": "text", "text": text}]}
+
+
+def said(text: str) -> dict[str, JSON]:
+    return {"type": "model_output", "content": [{"type": "text", "text": text}]}
+
+
+def answer(steps: list[JSON], **fields: JSON) -> Response:
+    return Response(200, {"content-type": "application/json"}, dumps({"status": "completed", "steps": steps, **fields}))
+
+
+def create(value: JSON, **fields: JSON) -> Request:
+    return Request("POST", PATH, {"model": "m", "input": value, **fields})
+
+
+class Tape:
+    """Feeds exchanges to Threads, and checks that a whole tape read at once comes apart the same."""
+
+    def __init__(self) -> None:
+        self.threads = Threads()
+        self.recordings: list[Recording] = []
+        self.numbers: list[int] = []
+
+    def take(self, request: Request, response: Response) -> int:
+        thread = self.threads.opened(request)
+        self.threads.answered(thread, request, response)
+        self.numbers.append(thread)
+        query = "?" + "&".join(f"{name}={value}" for name, value in request.query) if request.query else ""
+        self.recordings.append(
+            Recording(
+                request.method,
+                f"https://host{request.path}{query}",
+                None if request.body is None else dumps(request.body),
+                status=response.status,
+                response_headers={name: [value] for name, value in response.headers.items()},
+                body=response.text,
+            )
+        )
+        return thread
+
+    def conversations(self) -> list[list[int]]:
+        return threads_of(self.recordings)
+
+
+HI = [{"type": "thought", "signature": "s1"}, said("Hi")]
+
+
+def test_ids_tell_stateful_conversations_apart() -> None:
+    tape = Tape()
+    first, second = create("Hello"), create("Hello")
+    assert [tape.take(first, answer(HI, id="a")), tape.take(second, answer(HI, id="b"))] == [0, 1]
+    assert tape.take(create("More", previous_interaction_id="b"), answer(HI, id="b2")) == 1
+    assert tape.take(create("More", previous_interaction_id="a"), answer(HI, id="a2")) == 0
+    assert tape.take(Request("GET", f"{PATH}/b"), answer([user("Hello"), *HI], id="b")) == 1
+    assert tape.take(Request("POST", f"{PATH}/a2/cancel"), answer([], id="a2")) == 0
+    assert tape.take(Request("DELETE", f"{PATH}/b2"), Response(200, {}, "{}")) == 1
+    assert tape.conversations() == [[0, 3, 5], [1, 2, 4, 6]]
+
+
+def test_requests_in_flight_take_different_places() -> None:
+    threads = Threads()
+    requests = [create([user("Hello")], store=False) for _ in range(3)]
+    numbers = [threads.opened(request) for request in requests]
+    for number, request in zip(numbers, requests, strict=True):
+        threads.answered(number, request, answer(HI))
+    later = [create([user("Hello"), *HI, user(text)], store=False) for text in "abc"]
+    assert [threads.opened(request) for request in later] == numbers == [0, 1, 2]
+
+
+def test_a_second_continuation_is_a_fork_that_begins_with_what_is_shared() -> None:
+    tape = Tape()
+    tape.take(create("Hello"), answer(HI, id="a"))
+    tape.take(create("One", previous_interaction_id="a"), answer(HI, id="b"))
+    assert tape.take(create("Two", previous_interaction_id="a"), answer(HI, id="c")) == 1
+    assert tape.take(create("Again", previous_interaction_id="c"), answer(HI, id="d")) == 1
+    assert tape.take(create("Other", previous_interaction_id="c"), answer(HI, id="e")) == 2
+    assert tape.threads.fork_of(0) is None
+    assert (tape.threads.fork_of(1), tape.threads.fork_of(2)) == ((0, 1), (1, 2))
+    assert tape.conversations() == [[0, 1], [0, 2, 3], [0, 2, 4]]
+
+
+def test_a_history_that_goes_on_otherwise_is_a_fork() -> None:
+    tape = Tape()
+    more = [user("Hello"), *HI, user("More")]
+    tape.take(create([user("Hello")]), answer(HI))
+    tape.take(create(more), answer([said("Well")]))
+    assert tape.take(create([user("Hello"), *HI, user("Something else")]), answer([said("So")])) == 1
+    assert tape.take(create(more), answer([said("Another")])) == 2
+    assert tape.conversations() == [[0, 1], [0, 2], [0, 3]]
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_request_that_is_repeated_goes_on_in_its_conversation(status: int) -> None:
+    tape = Tape()
+    refusal = Response(status, {}, '{"error": {"code": "x", "message": "y"}}')
+    first, more = create("Hello"), create("More", previous_interaction_id="a")
+    exchanges = [(first, refusal), (first, answer(HI, id="a")), (more, refusal), (more, answer(HI, id="b"))]
+    assert [tape.take(*exchange) for exchange in exchanges] == [0, 0, 0, 0]
+    assert tape.take(first, answer(HI, id="z")) == 1
+
+
+def test_a_request_refused_for_good_is_not_repeated_but_another_may_follow() -> None:
+    tape = Tape()
+    refusal = Response(400, {}, '{"error": {"code": "x", "message": "y"}}')
+    tape.take(create("Hello"), answer(HI, id="a"))
+    assert tape.take(create("Bad", previous_interaction_id="a"), refusal) == 0
+    assert tape.take(create("Good", previous_interaction_id="a"), answer(HI, id="b")) == 0
+    assert [tape.take(create("Hello"), refusal), tape.take(create("Hello"), refusal)] == [1, 2]
+
+
+def test_a_request_without_an_answer_is_expected_again() -> None:
+    threads = Threads()
+    first = create("Hello")
+    threads.unanswered(threads.opened(first), first)
+    assert threads.opened(create("Hello")) == 0
+    assert threads.opened(create("Hello")) == 1
+
+
+def test_a_run_in_the_background_is_followed_into_a_history() -> None:
+    tape = Tape()
+    tape.take(create([user("Hello")], background=True), answer([], id="a", status="in_progress"))
+    assert tape.take(Request("GET", f"{PATH}/a", query=(("stream", "false"),)), answer([], id="a", status="in_progress")) == 0
+    assert tape.take(Request("GET", f"{PATH}/a"), answer([user("Hello"), said("Done")], id="a")) == 0
+    assert tape.take(create([user("Hello"), said("Done"), user("More")]), answer(HI, id="b")) == 0
+
+
+def test_hops_of_one_call_are_one_conversation() -> None:
+    tape = Tape()
+    body = {"input": [user("Hello")], "store": False}
+    tape.take(Request("POST", PATH, body), answer([said("One")], status="requires_continuation", continuation_token="t1"))
+    hop = Request("POST", PATH, {**body, "continuation_token": "t1"})
+    assert tape.take(hop, answer([said("Two")])) == 0
+    assert tape.take(create([user("Hello"), said("One"), said("Two"), user("More")], store=False), answer(HI)) == 0
+
+
+def test_other_resources_are_taken_together_by_collection() -> None:
+    tape = Tape()
+    paths = ["/v1/agents", "/v1beta/environments", "/v1/agents/x", "/prefix/v1/environments/e", "/agents"]
+    assert [tape.take(Request("GET", path), Response(200, {}, "{}")) for path in paths] == [0, 1, 0, 1, 0]
+
+
+CALLS = [
+    {"type": "thought", "signature": "s9"},
+    {"type": "function_call", "id": "c1", "name": "f", "arguments": {"a": 1.0, "n": None}},
+    {"type": "function_call", "id": "c2", "name": "f", "arguments": {}},
+]
+RESULTS = [{"type": "function_result", "call_id": call["id"], "name": "f", "result": "r"} for call in CALLS[1:]]
+LATER = [{"type": "thought", "signature": "s10"}, said("So")]
+WHOLE = [user("Hello"), *CALLS, *RESULTS, *LATER, user("More")]
+Change = Callable[[list[JSON]], JSON]
+
+
+def without(*places: int) -> Change:
+    return lambda steps: [step for place, step in enumerate(steps) if place not in places]
+
+
+def with_step(place: int, **fields: JSON) -> Change:
+    return lambda steps: [{**step, **fields} if at == place else step for at, step in enumerate(steps)]
+
+
+ALTERED: dict[str, Change] = {
+    "as it was": lambda steps: steps,
+    "keys in another order": lambda steps: [dict(reversed(step.items())) for step in steps],
+    "nulls added": lambda steps: [{**step, "extra": None} for step in steps],
+    "results behind their calls": lambda steps: [*steps[:3], steps[4], steps[3], steps[5], *steps[6:]],
+    "number spelled otherwise": with_step(2, arguments={"a": 1}),
+    "signature altered": with_step(1, signature="other"),
+    "signature dropped": without(1),
+    "user text altered": with_step(0, content="Goodbye"),
+    "beginning cut off": lambda steps: steps[6:],
+    "last answer dropped": without(6, 7),
+    "last signature dropped": without(6),
+    "answer rewritten": with_step(7, content="Rewritten"),
+    "result altered": with_step(4, result="other"),
+    "result dropped": without(5),
+    "step invented": lambda steps: [*steps[:8], said("I said this, too"), *steps[8:]],
+    "call reordered": lambda steps: [steps[0], steps[2], steps[1], *steps[3:]],
+}
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_an_altered_history_lands_in_its_conversation(name: str) -> None:
+    tape = Tape()
+    for mark in ("", "x"):  # a second conversation, the same but for its ids and signatures
+        calls, results, later = marked(CALLS, mark), marked(RESULTS, mark), marked(LATER, mark)
+        tape.take(create([user("Hello")]), answer(calls))
+        tape.take(create([user("Hello"), *calls, *results]), answer(later))
+    assert tape.numbers == [0, 0, 1, 1]
+    changed = ALTERED[name](copy.deepcopy(WHOLE))
+    assert tape.take(create(changed), answer([said("Fine")])) == 0
+    assert tape.take(create(ALTERED[name](marked(WHOLE, "x"))), answer([said("Fine")])) == 1
+
+
+def marked(steps: list[JSON], mark: str) -> list[JSON]:
+    return [{key: value + mark if key in ("signature", "id", "call_id") else value for key, value in step.items()} for step in steps]
+
+
+def test_without_any_mark_the_longest_common_beginning_decides() -> None:
+    tape = Tape()
+    tape.take(create([user("Hello")]), answer([said("Hi")]))
+    tape.take(create([user("Hello"), said("Hi"), user("a")]), answer([said("A")]))
+    assert tape.take(create([user("Hello"), said("Hi"), user("a"), said("A, altered"), user("b")]), answer([said("B")])) == 0
+    assert tape.take(create([user("Hello"), said("Hi, altered"), user("a")]), answer([said("A")])) == 1
+
+
+# Any conversations, in any order
+
+
+@dataclass
+class Plan:
+    """One conversation: how it keeps history, and per turn how many rounds of parallel calls there are before the answer."""
+
+    first: str
+    stateless: bool
+    streamed: bool
+    background: bool
+    hop: bool
+    after_calls: bool
+    turns: list[list[int]]
+
+
+@dataclass
+class Held:
+    """Holds a planned conversation against a service that names and signs everything by ``name``, one exchange at a time."""
+
+    name: str
+    plan: Plan
+    made: int = 0
+    history: list[JSON] = field(default_factory=list)
+    previous: str | None = None
+
+    def exchanges(self) -> Iterator[tuple[Request, Response]]:
+        for number, rounds in enumerate(self.plan.turns):
+            yield from self._ask([user(self.plan.first if number == 0 else "go on")], rounds)
+
+    def _ask(self, new: list[JSON], rounds: list[int]) -> Iterator[tuple[Request, Response]]:
+        for calls in [*rounds, 0]:
+            self.history += new
+            steps: list[JSON] = [{"type": "thought", "signature": self._mark()}]
+            steps += [{"type": "function_call", "id": self._mark(), "name": "f", "arguments": {"n": 1}} for _ in range(calls)]
+            steps += [] if calls else [said("Well.")]
+            yield from self._exchange(new, steps)
+            results = [{"type": "function_result", "call_id": step["id"], "result": "r"} for step in steps if "id" in step]
+            if self.plan.after_calls:
+                for step in steps:
+                    self.history.append(step)
+                    self.history += [result for result in results if result["call_id"] == step.get("id")]
+                new = []
+            else:
+                self.history += steps
+                new = results
+            if not self.plan.stateless:
+                new = results
+
+    def _mark(self) -> str:
+        self.made += 1
+        return f"{self.name}.{self.made}"
+
+    def _exchange(self, new: list[JSON], steps: list[JSON]) -> Iterator[tuple[Request, Response]]:
+        plan = self.plan
+        if plan.stateless:
+            body: dict[str, JSON] = {"store": False, "input": copy.deepcopy(self.history)}
+            if plan.hop:
+                token = self._mark()
+                yield Request("POST", PATH, body), answer(steps[:1], status="requires_continuation", continuation_token=token)
+                yield Request("POST", PATH, {**body, "continuation_token": token}), self._answer(steps[1:], None)
+            else:
+                yield Request("POST", PATH, body), self._answer(steps, None)
+            return
+        body = {"input": new[0]["content"][0]["text"] if new[0]["type"] == "user_input" else new, "previous_interaction_id": self.previous}
+        self.previous = self._mark()
+        if plan.background:
+            yield Request("POST", PATH, {**body, "background": True}), answer([], id=self.previous, status="in_progress")
+            yield Request("GET", f"{PATH}/{self.previous}"), answer([], id=self.previous, status="in_progress")
+            yield Request("GET", f"{PATH}/{self.previous}"), answer([*new, *steps], id=self.previous)
+        else:
+            yield Request("POST", PATH, body), self._answer(steps, self.previous)
+
+    def _answer(self, steps: list[JSON], name: str | None) -> Response:
+        fields = {"id": name} if name else {}
+        if not self.plan.streamed:
+            return answer(steps, **fields)
+        events = events_of({"object": "interaction", "id": "", "status": "completed", "steps": steps, **fields})
+        return Response(200, {"content-type": "text/event-stream"}, "".join(sse_text(events)))
+
+
+plans = st.builds(
+    Plan,
+    first=st.sampled_from(["Hello", "Hello", "Hi there"]),
+    stateless=st.booleans(),
+    streamed=st.booleans(),
+    background=st.booleans(),
+    hop=st.booleans(),
+    after_calls=st.booleans(),
+    turns=st.lists(st.lists(st.integers(1, 3), max_size=2), min_size=1, max_size=3),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), chosen=st.lists(plans, min_size=1, max_size=6))
+def test_any_conversations_in_any_order_come_apart(data: st.DataObject, chosen: list[Plan]) -> None:
+    tape, owners = Tape(), []
+    running = {number: Held(f"c{number}", plan).exchanges() for number, plan in enumerate(chosen)}
+    while running:
+        number = data.draw(st.sampled_from(sorted(running)))
+        exchange = next(running[number], None)
+        if exchange is None:
+            del running[number]
+        else:
+            owners.append(number)
+            tape.take(*exchange)
+    order = list(dict.fromkeys(owners))
+    assert tape.conversations() == [[at for at, owner in enumerate(owners) if owner == number] for number in order]
+    assert tape.numbers == [order.index(owner) for owner in owners]
+
+
+def test_a_request_costs_what_it_is_long_however_many_conversations_there_are() -> None:
+    tape = Tape()
+    for turn in range(3):
+        for number in range(2000):
+            history = [user("Hello")]
+            for earlier in range(turn):
+                history += [said("Hi"), user(f"{number if earlier else 'same'}")]
+            tape.take(create(history, store=False), answer([said("Hi")]))
+    assert tape.numbers == [*range(2000)] * 3

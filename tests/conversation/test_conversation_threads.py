@@ -163,12 +163,12 @@ def test_other_resources_are_taken_together_by_collection() -> None:
     assert [tape.take(Request("GET", path), Response(200, {}, "{}")) for path in paths] == [0, 1, 0, 1, 0]
 
 
-CALLS = [
+CALLS: list[JSON] = [
     {"type": "thought", "signature": "s9"},
     {"type": "function_call", "id": "c1", "name": "f", "arguments": {"a": 1.0, "n": None}},
     {"type": "function_call", "id": "c2", "name": "f", "arguments": {}},
 ]
-RESULTS = [{"type": "function_result", "call_id": call["id"], "name": "f", "result": "r"} for call in CALLS[1:]]
+RESULTS: list[JSON] = [{"type": "function_result", "call_id": call["id"], "name": "f", "result": "r"} for call in CALLS[1:]]
 LATER = [{"type": "thought", "signature": "s10"}, said("So")]
 WHOLE = [user("Hello"), *CALLS, *RESULTS, *LATER, user("More")]
 Change = Callable[[list[JSON]], JSON]

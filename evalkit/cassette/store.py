@@ -10,7 +10,7 @@ A cassette that cannot be read is an error in every mode: it is never taken for 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,11 @@ def media_folder(cassette: Path) -> Path:
     return cassette.parent.parent / FOLDER
 
 
-def load(path: Path, media: Path | None = None) -> Cassette | None:
+def load(path: Path, media: Path | None = None, *, lost: Callable[[int, CassetteError], None] | None = None) -> Cassette | None:
     """Read a cassette, media in place and bodies uncompressed; None if there is no such file.
 
     Raises CassetteError (``file:line``): unreadable, not UTF-8, anything :func:`evalkit.cassette.format.parse` refuses, media missing or
-    altered.
+    altered. With ``lost``, it is told of missing and altered media instead, with the recording's number (from 0), which stays as it is.
     """
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - half the time of Path.read_bytes, once per variant
@@ -55,7 +55,7 @@ def load(path: Path, media: Path | None = None) -> Cassette | None:
         cassette = parse(text, shown(path))
         _open_bodies(cassette, path)
     if PREFIX in text:
-        _bring_media_back(cassette, Media(media or media_folder(path)), path, text)
+        _bring_media_back(cassette, Media(media or media_folder(path)), path, text, lost)
     return cassette
 
 
@@ -93,11 +93,16 @@ def _open_bodies(cassette: Cassette, path: Path) -> None:
         recording.response_headers = {name: values for name, values in recording.response_headers.items() if name.lower() not in dropped}
 
 
-def _bring_media_back(cassette: Cassette, media: Media, path: Path, text: str) -> None:
+def _bring_media_back(
+    cassette: Cassette, media: Media, path: Path, text: str, lost: Callable[[int, CassetteError], None] | None
+) -> None:
     for number, recording in enumerate(cassette.recordings):
         try:
             cassette.recordings[number] = media.bring_back(recording)
         except CassetteError as error:
+            if lost is not None:
+                lost(number, error)
+                continue
             raise CassetteError(f"{shown(path)}:{line_of(path, number) or 1} recording {number + 1}: {error}") from None
 
 

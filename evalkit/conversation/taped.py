@@ -1,68 +1,65 @@
-"""A conversation read from its recordings alone: what was said, whoever said it.
+"""A conversation read from its recordings alone: what was said, whoever said it. Pure.
 
 The engine always re-sends history exactly, so a transcript that it made proves nothing about a cassette that was altered, or that another client
-recorded. Here the exchanges are taken as they stand in the file, and the checks that read exchanges (``history``, ``stream``) judge them.
+recorded. Here the exchanges are taken as they stand, and the checks that read exchanges (``history``, ``stream``) judge them. What a request means:
+
+| request | what it does to the transcript |
+|---|---|
+| POST that ends with a user's message | begins a turn |
+| the very POST again, after an error | goes on with the turn that was refused |
+| POST with function results | its results stand behind their calls, by ``call_id``, else by order |
+| POST with a ``continuation_token`` | goes on with the answer before (protocol section 8.3) |
+| GET of a run that had not ended | its steps take the place of what the run had shown so far (section 8.1) |
+| GET of an answer that was there already | an exchange, no steps: nothing new was said |
+| POST …/cancel | sets the status |
+| DELETE | an exchange, nothing else |
+| anything that is no interaction | is no part of a conversation |
+
+An exchange is numbered by its place among the recordings that are part of it, from 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from evalkit._lib.json import loads
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.conversation.answers import read_answer
-from evalkit.protocol.reading import output_text, strip_user_input
+from evalkit.protocol.assemble import assemble
+from evalkit.protocol.reading import contents, output_text, steps_of, strip_user_input
+from evalkit.protocol.steps import RUNNING
 from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn
+
+JSON = Any
+_ROUTE = re.compile(r"(?:.*/)?interactions(?:/(?P<id>[^/]+))?(?P<cancel>/cancel)?/?")
+_NOT_SETTINGS = frozenset(("input", "previous_interaction_id", "continuation_token", "store", "stream", "background"))
+_CONTENT = frozenset(("text", "image", "audio", "video", "document"))
 
 
 def transcript_of(cassette: Cassette) -> Transcript:
-    """Return the conversation of a cassette. A request that brings a user's message starts a turn; requests without JSON keep a None body.
+    """Return the one conversation of a cassette. Requests without JSON keep a None body.
 
-    The history counts as stateless when every create request says ``store: false``.
+    ``settings`` are the fields of the first request; the history counts as stateless when every create request says ``store: false``, and as
+    streamed or in the background when any was.
     """
-    transcript = Transcript()
-    stored = []
-    for number, recording in enumerate(cassette.recordings, 1):
-        request = request_of(recording)
-        if request.method == "POST" and isinstance(request.body, dict):
-            stored.append(request.body.get("store") is not False)
-        user = _new_user_content(request)
-        if user is not None or not transcript.turns:
-            transcript.turns.append(Turn(len(transcript.turns) + 1, user or []))
-        turn = transcript.turns[-1]
-        exchange = Exchange(number, turn.number, request)
-        read_answer(exchange, response_of(recording))
-        _add(turn, exchange)
-    transcript.settings["history"] = "stateless" if stored and not any(stored) else "stateful"
-    return transcript
+    reader = TapeReader()
+    for recording in cassette.recordings:
+        reader.add(recording)
+    return reader.transcript
 
 
-def _add(turn: Turn, exchange: Exchange) -> None:
-    turn.exchanges.append(exchange)
-    turn.steps += [Step(step, "client", exchange.number) for step in _results(exchange.request)]
-    if exchange.error is not None:
-        turn.outcome, turn.error = "api_error", exchange.error
-    elif exchange.failure is not None:
-        turn.outcome, turn.reason = "not_held", exchange.failure
-    if exchange.interaction is not None:
-        received = strip_user_input(exchange.interaction.get("steps") or [])
-        turn.steps += [Step(step, "model", exchange.number) for step in received]
-        turn.status, turn.text = exchange.interaction.get("status"), output_text(received)
+def is_interaction(recording: Recording) -> bool:
+    """Say whether a recording is traffic of the interactions resource, and not of another one or another host's."""
+    return _ROUTE.fullmatch(urlsplit(recording.uri).path) is not None
 
 
 def request_of(recording: Recording) -> Request:
     """Return a recorded request; a body that is no JSON is None."""
     parts = urlsplit(recording.uri)
     return Request(recording.method, parts.path, _json(recording.request_body), tuple(parse_qsl(parts.query, keep_blank_values=True)))
-
-
-def _json(body: str | bytes | None) -> Any:
-    try:
-        return loads(body) if body else None
-    except (ValueError, RecursionError):
-        return None
 
 
 def response_of(recording: Recording) -> Response:
@@ -72,13 +69,210 @@ def response_of(recording: Recording) -> Response:
     return Response(recording.status, headers, text, recording.elapsed_ms, recording.event_ms, recording.broken, "replayed")
 
 
-def _inputs(request: Request) -> Any:
-    return request.body.get("input") if isinstance(request.body, dict) else None
+def _json(body: str | bytes | None) -> JSON:
+    try:
+        return loads(body) if body else None
+    except (ValueError, RecursionError):
+        return None
 
 
-def _new_user_content(request: Request) -> list[Any] | None:
+@dataclass(slots=True)
+class _Answer:
+    """The steps of one answer, and by their indexes the client's results that belong behind them.
+
+    ``running``: it had not ended. ``hop``: it continues the answer before. ``events`` are those of a stream, which a later GET may resume.
+    """
+
+    steps: list[Step]
+    results: dict[int, list[Step]] = field(default_factory=dict)
+    running: bool = False
+    hop: bool = False
+    events: list[JSON] = field(default_factory=list)
+
+    def timeline(self) -> list[Step]:
+        return [one for index, step in enumerate(self.steps) for one in (step, *self.results.get(index, ()))]
+
+
+class TapeReader:
+    """Makes a transcript of recordings, one after the other. ``transcript`` is whole after each."""
+
+    def __init__(self) -> None:
+        self.transcript = Transcript({"history": "stateful", "stream": False, "background": False})
+        self._answers: dict[int, list[_Answer]] = {}
+        self._known: dict[str, tuple[Turn, _Answer]] = {}
+        self._answered: dict[JSON, int] = {}
+        self._stored = False
+        self._created = False
+        self._exchanges = 0
+
+    def begin(self, user: list[JSON]) -> Turn:
+        """Begin a turn."""
+        turn = Turn(len(self.transcript.turns) + 1, user)
+        self.transcript.turns.append(turn)
+        self._answers[turn.number] = []
+        return turn
+
+    def add(self, recording: Recording, *, begins: bool = True) -> None:
+        """Read one more recording. ``begins`` False: a user's message begins no turn, because whoever calls knows where turns begin."""
+        route = _ROUTE.fullmatch(urlsplit(recording.uri).path)
+        if route is None:
+            return
+        request = request_of(recording)
+        creates = request.method == "POST" and route["id"] is None
+        turns = self.transcript.turns
+        again = bool(turns) and _repeats(turns[-1], request)
+        turn = self._turn(request, creates, begins and not again)
+        self._exchanges += 1
+        exchange = Exchange(self._exchanges, turn.number, request)
+        read_answer(exchange, response_of(recording))
+        turn.exchanges.append(exchange)
+        if request.method == "DELETE":
+            exchange.interaction = None
+        elif creates:
+            self._create(turn, exchange, again)
+        elif route["cancel"]:
+            self._status(exchange, unquote(route["id"]))
+        elif request.method == "GET" and route["id"]:
+            self._get(turn, exchange, unquote(route["id"]))
+
+    def _turn(self, request: Request, creates: bool, begins: bool) -> Turn:
+        turns = self.transcript.turns
+        user = _message(request) if creates else None
+        if not turns or (begins and user is not None):
+            return self.begin(user or [])
+        return turns[-1]
+
+    def _create(self, turn: Turn, exchange: Exchange, again: bool) -> None:
+        body = exchange.request.body if isinstance(exchange.request.body, dict) else {}
+        self._note(body)
+        hop = bool(body.get("continuation_token"))
+        if not hop and not again:
+            self._results(turn, exchange, body)
+        _judge(turn, exchange)
+        interaction = exchange.interaction
+        if interaction is None:
+            return
+        steps = [Step(step, "model", exchange.number) for step in strip_user_input(steps_of(interaction))]
+        running = interaction.get("status") in RUNNING or exchange.failure is not None
+        answer = _Answer(steps, running=running, hop=hop, events=exchange.events or [])
+        self._answers[turn.number].append(answer)
+        if isinstance(identity := interaction.get("id"), str) and identity:
+            self._known[identity] = turn, answer
+        self._told(turn, interaction)
+
+    def _get(self, turn: Turn, exchange: Exchange, identity: str) -> None:
+        mine, answer = self._known.get(identity, (turn, None))
+        if answer is None:
+            if exchange.interaction is not None and not turn.user:
+                turn.user = _first_message(exchange.interaction)
+            answer = _Answer([], running=True)
+            self._answers[turn.number].append(answer)
+            self._known[identity] = turn, answer
+        elif not answer.running:
+            return
+        if exchange.events is not None:
+            if any(name == "last_event_id" and value for name, value in exchange.request.query):
+                _resume(exchange, answer.events)
+            answer.events = [*answer.events, *exchange.events]
+        _judge(mine, exchange)
+        if (interaction := exchange.interaction) is not None:
+            steps = strip_user_input(steps_of(interaction))
+            answer.steps = [Step(step, "model", exchange.number) for step in steps] or answer.steps
+            answer.running = interaction.get("status") in RUNNING or exchange.failure is not None
+            self._told(mine, interaction)
+
+    def _status(self, exchange: Exchange, identity: str) -> None:
+        if exchange.interaction is not None and identity in self._known:
+            turn, answer = self._known[identity]
+            answer.running = exchange.interaction.get("status") in RUNNING
+            self._told(turn, exchange.interaction)
+
+    def _told(self, turn: Turn, interaction: dict[str, JSON]) -> None:
+        """Bring a turn up to date with its answers."""
+        answers = self._answers[turn.number]
+        turn.steps = [step for answer in answers for step in answer.timeline()]
+        status = interaction.get("status")
+        turn.status = status if isinstance(status, str) else None
+        first = next((at for at in range(len(answers) - 1, -1, -1) if not answers[at].hop), 0)
+        turn.text = output_text([step.raw for answer in answers[first:] for step in answer.steps if step.origin == "model"])
+
+    def _note(self, body: dict[str, JSON]) -> None:
+        settings = self.transcript.settings
+        if not self._created:
+            settings.update({key: value for key, value in body.items() if key not in _NOT_SETTINGS and key not in settings})
+        self._created = True
+        self._stored = self._stored or body.get("store") is not False
+        settings["history"] = "stateful" if self._stored else "stateless"
+        for word in ("stream", "background"):
+            settings[word] = settings[word] or body.get(word) is True
+
+    def _results(self, turn: Turn, exchange: Exchange, body: dict[str, JSON]) -> None:
+        """Put the results that this request brings, and none did before it, behind their calls."""
+        sent = body.get("input")
+        results = (
+            [step for step in sent if isinstance(step, dict) and step.get("type") == "function_result"] if isinstance(sent, list) else []
+        )
+        # A history that is sent whole begins with the results that were there before; one that the service keeps does not.
+        old = {} if body.get("previous_interaction_id") else dict(self._answered)
+        for result in results:
+            key = _key(result.get("call_id"))
+            if old.get(key, 0) > 0:
+                old[key] -= 1
+                continue
+            self._answered[key] = self._answered.get(key, 0) + 1
+            self._place(turn, Step(result, "client", exchange.number), key)
+        turn.steps = [step for answer in self._answers[turn.number] for step in answer.timeline()]
+
+    def _place(self, turn: Turn, result: Step, key: JSON) -> None:
+        for owner in (turn, *reversed(self.transcript.turns[: turn.number - 1])):
+            for answer in self._answers[owner.number]:
+                for index, step in enumerate(answer.steps):
+                    waits = step.origin == "model" and step.raw.get("type") == "function_call" and index not in answer.results
+                    if waits and (key is None or _key(step.raw.get("id")) in (key, None)):
+                        answer.results[index] = [result]
+                        owner.steps = [one for part in self._answers[owner.number] for one in part.timeline()]
+                        return
+        self._answers[turn.number].append(_Answer([result], hop=True))
+
+
+def _resume(exchange: Exchange, before: list[JSON]) -> None:
+    """Read a resumed stream together with the events that came before it broke off: alone it is no whole one (section 1.1)."""
+    events = exchange.events or []
+    whole = assemble([*before, *events])
+    exchange.interaction = whole.interaction
+    exchange.problems = [
+        {**problem, "event": problem["event"] - len(before)}
+        for problem in (found.to_json() for found in whole.problems)
+        if problem["event"] > len(before)
+    ]
+    if whole.complete:
+        exchange.failure = None
+
+
+def _judge(turn: Turn, exchange: Exchange) -> None:
+    turn.outcome, turn.error, turn.reason = "held", None, None
+    if exchange.error is not None:
+        turn.outcome, turn.error = "api_error", exchange.error
+    elif exchange.failure is not None:
+        turn.outcome, turn.reason = "not_held", exchange.failure
+
+
+def _repeats(turn: Turn, request: Request) -> bool:
+    """Say whether a request is the one before it once more, because that one got no answer that can be used."""
+    last = turn.exchanges[-1] if turn.exchanges else None
+    return last is not None and (last.error is not None or last.failure is not None) and last.request == request
+
+
+def _key(identity: JSON) -> JSON:
+    return identity if isinstance(identity, str) and identity else None
+
+
+def _message(request: Request) -> list[JSON] | None:
     """Return the content of the user's message a request ends with, or None where it brings none."""
-    given = _inputs(request)
+    body = request.body if isinstance(request.body, dict) else {}
+    given = body.get("input")
+    if body.get("continuation_token"):
+        return None
     if isinstance(given, str):
         return [{"type": "text", "text": given}]
     if isinstance(given, dict):
@@ -87,18 +281,10 @@ def _new_user_content(request: Request) -> list[Any] | None:
         return None
     last = given[-1]
     if last.get("type") == "user_input":
-        content = last.get("content")
-        return [{"type": "text", "text": content}] if isinstance(content, str) else content if isinstance(content, list) else []
-    if last.get("type") in ("text", "image", "audio", "video", "document"):
-        return given
-    return None
+        return contents(last)
+    return given if last.get("type") in _CONTENT else None
 
 
-def _results(request: Request) -> Iterable[dict[str, Any]]:
-    """Return the client's results of the latest round: those after the last step that a model made, or with the input's last calls."""
-    given = _inputs(request)
-    if not isinstance(given, list):
-        return []
-    steps = [step for step in given if isinstance(step, dict)]
-    start = max((index for index, step in enumerate(steps) if step.get("type") in ("user_input", "model_output")), default=-1) + 1
-    return [step for step in steps[start:] if step.get("type") == "function_result"]
+def _first_message(interaction: dict[str, JSON]) -> list[JSON]:
+    first = next(iter(steps_of(interaction)), {})
+    return contents(first) if first.get("type") == "user_input" else []

@@ -1,0 +1,81 @@
+"""Result lines for tests, with the keys a comparison reads; whatever is not given is plain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from evalkit.compare.comparison import Comparison, Side
+from evalkit.compare.gates import DEFAULT, Gate
+from evalkit.compare.rows import Row, row_of
+
+
+def line(
+    scenario: str,
+    verdict: str = "passed",
+    *,
+    suite: str = "s",
+    parts: Sequence[str] = (),
+    model: str = "m",
+    trial: int = 1,
+    tags: Sequence[str] = (),
+    checks: dict[str, Any] | None = None,
+    text: str = "hello",
+    tokens: int | None = 100,
+    elapsed_ms: float | None = 10.0,
+) -> dict[str, Any]:
+    """Return a line. ``checks`` maps names to a verdict, or to the code of the finding that failed it."""
+    if checks is None:
+        checks = {"text": verdict if verdict != "failed" else "text_missing"}
+    name = scenario + (f"[{'-'.join(parts)}]" if parts else "") + (f"#{trial}" if trial > 1 else "")
+    metrics: dict[str, Any] = {} if tokens is None else {"tokens": {"total_tokens": tokens}}
+    if elapsed_ms is not None:
+        metrics["elapsed_ms"] = elapsed_ms
+    return {
+        "id": f"{suite}::{name}",
+        "suite": suite,
+        "scenario": scenario,
+        "variant": {"model": model, "history": "stateful"},
+        "parts": list(parts),
+        "trial": trial,
+        "tags": list(tags),
+        "path": f"suites/{suite}.yaml",
+        "line": 3,
+        "verdict": verdict,
+        "message": "" if verdict == "passed" else f"{scenario} {verdict}",
+        "checks": [_check(name, said) for name, said in checks.items()],
+        "metrics": metrics,
+        "turns": [
+            {
+                "outcome": "held",
+                "status": "completed",
+                "text": text,
+                "steps": [{"origin": "model", "step": {"type": "thought", "signature": f"{scenario}{trial}{model}"}}],
+            }
+        ],
+    }
+
+
+def _check(name: str, said: str) -> dict[str, Any]:
+    if said in ("passed", "errored", "skipped"):
+        return {"name": name, "verdict": said, "findings": []}
+    return {"name": name, "verdict": "failed", "findings": [{"code": said, "severity": "error", "message": said, "where": {}}]}
+
+
+def rows(lines: Iterable[dict[str, Any]], *, drop_model: bool = False) -> list[Row]:
+    """Return lines in short."""
+    return [row_of(one, drop_model=drop_model) for one in lines]
+
+
+def comparison(baseline: Iterable[dict[str, Any]], candidate: Iterable[dict[str, Any]], gate: Gate = DEFAULT) -> Comparison:
+    """Compare lines."""
+    return Comparison(Side("old", rows(baseline)), Side("new", rows(candidate)), "test", gate)
+
+
+def split(both: int = 0, neither: int = 0, regressed: int = 0, improved: int = 0) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the lines of two runs with so many pairs of each kind, each a scenario of its own."""
+    verdicts = [("passed", "passed")] * both + [("failed", "failed")] * neither
+    verdicts += [("passed", "failed")] * regressed + [("failed", "passed")] * improved
+    old = [line(f"c{number}", before) for number, (before, _) in enumerate(verdicts)]
+    new = [line(f"c{number}", after) for number, (_, after) in enumerate(verdicts)]
+    return old, new

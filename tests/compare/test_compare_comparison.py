@@ -1,0 +1,94 @@
+"""The comparison as it is written, and the sentences people read."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from evalkit.compare.gates import Gate
+from tests.compare.lines import comparison, line, split
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentence"),
+    [
+        ((0, 0, 0, 0), "No pair was scored in both runs."),
+        ((9, 0, 0, 0), "No pair differs (9 pairs)."),
+        (
+            (55, 0, 5, 0),
+            "5 regressed, 0 improved, of 60 pairs: p = 0.0625. Significance was out of reach: only 5 pairs differ, "
+            "and fewer than six can never give p < 0.05.",
+        ),
+        ((9, 0, 0, 1), "0 regressed, 1 improved, of 10 pairs: p = 1. Significance was out of reach: only 1 pair differs, and"),
+        ((50, 0, 4, 3), "4 regressed, 3 improved, of 57 pairs: p = 1, not significant."),
+        ((50, 0, 9, 1), "9 regressed, 1 improved, of 60 pairs: p = 0.02148, significant: the candidate is worse."),
+        ((50, 0, 1, 9), "1 regressed, 9 improved, of 60 pairs: p = 0.02148, significant: the candidate is better."),
+    ],
+)
+def test_significance(cells: tuple[int, ...], sentence: str) -> None:
+    assert comparison(*split(*cells)).significance.startswith(sentence)
+
+
+def test_sensitivity_of_311_pairs_with_a_tenth_differing() -> None:
+    old, new = split(280, 0, 16, 15)
+    assert comparison(old, new).sensitivity == (
+        "With 311 pairs of which 10% differ, a drop of 5.0% would be found with 80 % power; a smaller one may be missed."
+    )
+    assert "no drop at all would be found" in comparison(*split(3, 0, 0, 0)).sensitivity
+    assert comparison([], []).sensitivity == ""
+
+
+def test_flakiness() -> None:
+    one, twice = [line("a")], [line("a"), line("a", "failed", trial=2)]
+    assert comparison(one, one).flakiness.startswith("One trial per variant: nothing is known about flakiness.")
+    assert comparison(one, twice).flakiness == (
+        "old: one trial per variant, nothing is known; new: 1 of 1 variants with several trials disagree with themselves."
+    )
+
+
+def test_json() -> None:
+    old = [line("same"), line("lost"), line("won", "failed"), line("said"), line("broke"), line("gone")]
+    new = [line("new"), line("same"), line("lost", "failed"), line("won"), line("said", text="else"), line("broke", "errored")]
+    found = json.loads(json.dumps(comparison(old, new, Gate(max_regressions=1)).to_json()))
+    assert (found["verdict"], found["reason"]) == ("inconclusive", "1 of 6 results errored, none may")
+    assert found["pairs"] == {"both_passed": 2, "both_failed": 0, "regressed": 1, "improved": 1}
+    assert {
+        name: [one["id"] for one in found[name]] for name in ("regressions", "improvements", "changed", "errors", "added", "removed")
+    } == {
+        "regressions": ["s::lost"],
+        "improvements": ["s::won"],
+        "changed": ["s::said"],
+        "errors": ["s::broke"],
+        "added": ["s::new"],
+        "removed": ["s::gone"],
+    }
+    assert found["regressions"][0] == {
+        "id": "s::lost",
+        "baseline_id": "s::lost",
+        "verdicts": ["passed", "failed"],
+        "place": "suites/s.yaml:3",
+        "message": "lost failed",
+        "findings_gained": ["text: text_missing"],
+        "findings_lost": [],
+    }
+    assert found["counts"] == {
+        "paired": 5, "scored": 4, "families": 4, "unscored": 1, "added": 1, "removed": 1, "unmatched_trials": 0, "repeated": 0,
+    }  # fmt: skip
+    assert found["by_check"] == {"text": {"regressed": 1, "improved": 1, "both_failed": 0}}
+    assert (found["mcnemar_p"], found["difference"]) == (1.0, 0.0)
+    assert found["interval"][0] < 0 < found["interval"][1]
+    assert found["candidate"]["errored"] == 1
+    assert found["candidate"]["results"] == 6
+    assert found["baseline"]["trials"]["flaky"] is None
+    assert found["metrics"]["tokens"]["ratio"] == 1
+
+
+def test_an_error_is_in_no_average_and_in_every_denominator() -> None:
+    old = [line("a"), line("b"), line("c")]
+    new = [line("a"), line("b"), line("c", "errored", tokens=9_999)]
+    found = comparison(old, new).to_json()
+    assert found["candidate"]["pass_rate"] == 1
+    assert found["metrics"]["tokens"]["candidate"] == 100
+    assert (found["candidate"]["results"], found["candidate"]["scored"], found["candidate"]["errored"]) == (3, 2, 1)
+    assert found["counts"]["paired"] == 3

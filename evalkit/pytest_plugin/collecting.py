@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,13 @@ class SuiteFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """Load the suite and yield one item per variant."""
+        from evalkit._lib.collector import collector_paused
+
         state = self._opening(self.config)
-        for variant in state.load(self.path):
+        with collector_paused():
+            variants = state.load(self.path)
+            gc.freeze()
+        for variant in variants:
             # Given as text, the id is read by pytest's own rules (brackets are parameters), as those of --lf and the command line are.
             yield VariantItem.from_parent(self, name=variant.name, nodeid=f"{self.nodeid}::{variant.name}", variant=variant, state=state)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from evalkit.pytest_plugin.collecting import SuiteFile
 from evalkit.pytest_plugin.controller import Awaiting
-from evalkit.pytest_plugin.opening import state_of
+from evalkit.pytest_plugin.opening import give_back, state_of
 from evalkit.pytest_plugin.options import is_worker, suite_folders
 
 
@@ -19,6 +20,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--evalkit-live keeps no cassettes, so it cannot be combined with --evalkit-record")
     if config.getoption("dist", "no") != "no" and not is_worker(config):
         config.pluginmanager.register(Awaiting(config), "evalkit-awaiting")
+    # The first to be added is the last to be called, when pytest too has had the garbage collector look for what the session left.
+    config.add_cleanup(partial(give_back, config))
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

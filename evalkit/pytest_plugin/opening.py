@@ -1,10 +1,13 @@
 """Opening a session: evalkit's rooms are imported and its reporter registered when the first suite is collected, not before.
 
-What a session keeps lies in ``config.stash``, never in a module.
+What a session keeps lies in ``config.stash``, never in a module. What is made before the first test (modules, suites, items) lives as
+long as the session: it is set apart from Python's garbage collector (``gc.freeze``), here, after each suite and when collection ends, and
+given back when all is over.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -20,9 +23,19 @@ def state_of(config: pytest.Config) -> State:
     """Return the session's state, made when it is first asked for. Raises UsageError for options that cannot be used."""
     state = config.stash.get(_STATE, None)
     if state is None:
-        from evalkit.pytest_plugin.reporter import Reporter
-        from evalkit.pytest_plugin.state import State
+        from evalkit._lib.collector import collector_paused
 
-        state = config.stash[_STATE] = State.of(config, os.environ)
-        config.pluginmanager.register(Reporter(config, state), "evalkit-reporter")
+        with collector_paused():
+            from evalkit.pytest_plugin.reporter import Reporter
+            from evalkit.pytest_plugin.state import State
+
+            state = config.stash[_STATE] = State.of(config, os.environ)
+            config.pluginmanager.register(Reporter(config, state), "evalkit-reporter")
+            gc.freeze()
     return state
+
+
+def give_back(config: pytest.Config) -> None:
+    """Give the garbage collector back what collection set apart: another session may follow in this process."""
+    if _STATE in config.stash:
+        gc.unfreeze()

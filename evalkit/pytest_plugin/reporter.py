@@ -102,7 +102,6 @@ class Reporter:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Refuse to start recording without a key; look for cassettes no variant uses."""
-        # Modules, suites and items live to the end of the session: the garbage collector need not look through them each time.
         gc.freeze()
         state = self._state
         state.orphans = state.find_orphans()
@@ -149,11 +148,6 @@ class Reporter:
                 REPORTS.get(name)(Run(state.directory))
         except (OSError, Misconfigured) as error:  # the results are safe, and reports can be made from them again
             state.unwritten.append(f"reports are not all written: {error}; once that is mended: evalkit report {state.directory}")
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_unconfigure(self) -> None:
-        """Give the garbage collector back what was set apart: another session may follow in this process."""
-        gc.unfreeze()
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say what was run, with denominators, what was left over, and where the report is."""

@@ -6,16 +6,15 @@ makes it be parsed again for the positions.
 
 from __future__ import annotations
 
-import gc
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import ValidationError
 
+from evalkit._lib.collector import collector_paused
 from evalkit._lib.text import plural, quoted
 from evalkit._lib.yaml import YamlError, load_lines
 from evalkit.errors import SuiteErrors
@@ -47,20 +46,8 @@ def load(path: Path, *, root: Path, checks: catalog.CheckCatalog) -> Suite:
     Raises SuiteErrors: every problem of the file, and of the data files it names, located, in order.
     """
     name = label(path, root)
-    with _collector_paused():
+    with collector_paused():
         return _load(path, name, root, checks)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """A load makes many objects and drops next to none: collecting in between would look at them again and again, a third of the time."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def _load(path: Path, name: str, root: Path, checks: catalog.CheckCatalog) -> Suite:

@@ -93,3 +93,30 @@ def test_replay_without_any_network(recorded: Project) -> None:
 def test_the_plugin_can_be_switched_off(project: Project) -> None:
     result = project.pytester.runpytest_subprocess("suites", "-p", "no:evalkit.pytest_plugin")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_what_collection_made_is_set_apart_and_given_back(recorded: Project) -> None:
+    script = """
+import gc, sys, pytest
+
+class Watch:
+    counts = []
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collectreport(self):
+        self.counts.append(gc.get_freeze_count())
+
+    def pytest_runtest_logreport(self):
+        assert gc.isenabled()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self):
+        self.counts.append(gc.get_freeze_count())
+
+ended = pytest.main(["-p", "evalkit.pytest_plugin", "-q", *sys.argv[1:]], plugins=[Watch()])
+print(ended.name, Watch.counts[-1] > 10_000, gc.get_freeze_count())
+"""
+    for arguments, told in ((["suites"], "OK True 0"), (["suites", "--co"], "OK True 0"), (["nowhere"], "USAGE_ERROR False 0")):
+        command = [sys.executable, "-c", script, *arguments]
+        done = subprocess.run(command, cwd=recorded.root, env=BARE, capture_output=True, text=True, check=False)
+        assert done.stdout.splitlines()[-1] == told, done.stdout + done.stderr

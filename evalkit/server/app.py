@@ -45,6 +45,7 @@ def create_app(
                 query=dict(request.query_params),
                 headers=dict(request.headers),
                 body=await _body(request, max_body),
+                target=_target(request),
             )
             reply = await served.answer(call)
         except ApiFault as fault:
@@ -65,6 +66,12 @@ def create_app(
             await served.close()
 
     return Starlette(routes=[Route("/{path:path}", answer, methods=list(_METHODS))], lifespan=lifespan)
+
+
+def _target(request: Request) -> str:
+    raw = request.scope.get("raw_path") or b""
+    query = request.scope.get("query_string") or b""
+    return (raw.partition(b"?")[0] + (b"?" + query if query else b"")).decode("latin-1")
 
 
 async def _body(request: Request, limit: int) -> bytes:

@@ -19,13 +19,16 @@ End = Literal["whole", "cut", "reset"]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request. ``path`` is decoded, without its query; header names are lower case."""
+    """One HTTP request. ``path`` is decoded, without its query; header names are lower case. ``target`` is path and query as they came,
+    percent-encoded; without one, it is made of ``path`` and ``query``.
+    """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class Reply:
     """One HTTP answer: a whole ``body`` (JSON unless a header says else), or server-sent ``frames``, or a ``live`` stream passed through.
 
     ``delay`` is the seconds before anything is sent; ``event_delay`` those before each frame, ``gaps`` the same frame by frame (added to it;
-    frames beyond its end wait for no more). ``by`` says for people what made it: a rule, a plain answer, the error.
+    frames beyond its end wait for no more). A ``status`` of 0 sends nothing at all, and the connection ends as ``end`` says. ``by`` says for
+    people what made it: a rule, a plain answer, the error; ``faults`` are the kinds of faults that were put into it.
     """
 
     status: int
@@ -46,10 +50,19 @@ class Reply:
     gaps: Sequence[float] = ()
     end: End = "whole"
     by: str = ""
+    faults: tuple[str, ...] = ()
+
+
+class Cut(Exception):
+    """Raised by a ``live`` stream where it broke off: the connection is closed as it is for an ``End`` of ``cut``. Never leaves this room."""
 
 
 class Backend(Protocol):
-    """What answers calls. Every header of an answer is the back end's, the ``server`` header too."""
+    """What answers calls. Every header of an answer is the back end's, the ``server`` header too.
+
+    One that has something to count keeps it in an attribute ``counts``, a ``collections.Counter`` from names (``upstream_errors``) to
+    numbers that only grow; ``/metrics`` shows them.
+    """
 
     @property
     def title(self) -> str:

@@ -23,6 +23,14 @@ def dumps(value: Any) -> str:
     return data.decode("ascii") if data.isascii() else json.dumps(value)
 
 
+def indented(value: Any) -> str | None:
+    """Return JSON text with one member a line, two spaces deep, letters as they are; None for a value this cannot write."""
+    try:
+        return to_json(value, indent=2).decode()
+    except ValueError:
+        return None
+
+
 def loads(text: str | bytes) -> Any:
     """Parse JSON text. Raises ValueError, and RecursionError for deep nesting."""
     try:

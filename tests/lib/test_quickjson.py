@@ -56,6 +56,19 @@ def test_written_text_is_ascii_and_reads_as_the_value(value: Any) -> None:
     assert repr(json.loads(text)) == repr(json.loads(plain.dumps(value)))
 
 
+@given(VALUES)
+@settings(max_examples=100, deadline=None)
+def test_indented_text_reads_as_the_value(value: Any) -> None:
+    text = quickjson.indented(value)
+    assert text is not None
+    assert repr(json.loads(text)) == repr(json.loads(plain.dumps(value)))
+
+
+def test_indented_text_is_that_of_a_cassette() -> None:
+    value = {"a": [1, {"b": "é"}], "c": {}, "d": [], "e": "ключ"}
+    assert quickjson.indented(value) == json.dumps(value, indent=2, ensure_ascii=False)
+
+
 def nested(depth: int) -> list[Any]:
     """Return lists in lists."""
     value: list[Any] = []
@@ -75,3 +88,8 @@ def test_what_is_no_json_raises_as_the_standard_library_does(value: Any, error: 
         plain.dumps(value)
     with pytest.raises(error):
         quickjson.dumps(value)
+
+
+@pytest.mark.parametrize("value", ["\ud83d", {"a": object()}, nested(400)])
+def test_what_the_core_cannot_write_is_not_indented(value: Any) -> None:
+    assert quickjson.indented(value) is None

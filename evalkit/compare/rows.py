@@ -6,6 +6,7 @@ calls with their arguments. Ids, signatures and times are left out of it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -22,7 +23,8 @@ class Row(NamedTuple):
     """One result.
 
     ``checks`` is the gravest verdict of each check over all turns, ``codes`` the codes of the findings that failed it, ``message`` why it
-    did not pass. ``tokens``, ``elapsed_ms`` and ``cost`` are None where they are not known. ``place`` is ``file:line`` of the scenario.
+    did not pass. ``tokens``, ``elapsed_ms`` and ``cost`` are None where they are not known. ``asked`` is what the request held, each part as
+    canonical JSON: the settings sent with every turn, and ``prompts``, the user's messages. ``place`` is ``file:line`` of the scenario.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Row(NamedTuple):
     elapsed_ms: float | None
     cost: float | None
     said: str
+    asked: Mapping[str, str]
     place: str
 
     @property
@@ -89,8 +92,15 @@ def row_of(line: Mapping[str, JSON], *, drop_model: bool = False, cost: float | 
         metrics.get("elapsed_ms"),
         metrics.get("cost") if cost is None else cost,
         _said(line["turns"]),
+        _asked(line),
         f"{line['path']}:{line['line']}",
     )
+
+
+def _asked(line: Mapping[str, JSON]) -> dict[str, str]:
+    # Most results ask the same: kept once, ten thousand of them are no more than one.
+    prompts = [turn.get("user") for turn in line["turns"]]
+    return {sys.intern(key): sys.intern(canonical(value)) for key, value in {**line.get("settings", {}), "prompts": prompts}.items()}
 
 
 def _said(turns: Iterable[Mapping[str, JSON]]) -> str:

@@ -1,0 +1,94 @@
+"""What changed around the model, and what a reader is warned of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from evalkit.compare.configuration import request_changes, run_changes, warnings
+from evalkit.compare.pairing import pair
+from tests.compare.lines import line, rows
+
+OLD: dict[str, Any] = {
+    "evalkit": "0.1.0",
+    "python": "3.11.7",
+    "pytest": "9.0",
+    "complete": True,
+    "options": {"record": "none", "model": ["a"]},
+    "suites": [{"suite": "weather", "digest": "sha256:aaaaaaaaaaaaaaaa"}, {"suite": "gone", "digest": "sha256:b"}],
+}
+NEW: dict[str, Any] = {
+    "evalkit": "0.2.0",
+    "python": "3.11.7",
+    "pytest": "9.0",
+    "complete": False,
+    "options": {"record": "once", "model": ["b"]},
+    "suites": [{"suite": "weather", "digest": "sha256:cccccccccccccccc"}],
+}
+
+
+def asking(scenario: str, **settings: Any) -> dict[str, Any]:
+    return {**line(scenario), "settings": settings}
+
+
+def test_what_was_sent_is_told_once_for_each_change() -> None:
+    old = [asking(f"c{number}", model="m1", system_instruction="Be brief." * (number < 3)) for number in range(5)]
+    new = [asking(f"c{number}", model="m2", system_instruction="Be kind." * (number < 3), service_tier="flex") for number in range(5)]
+    assert [str(change) for change in request_changes(pair(rows(old), rows(new)))] == [
+        'service_tier (5 pairs): absent → "flex"',
+        'system_instruction (3 pairs): "Be brief." → "Be kind."',
+    ]
+
+
+def test_long_values_are_shown_where_they_part() -> None:
+    start = "You are the assistant of a bank. " * 9
+    old, new = (rows([asking("a", system_instruction=start + end)]) for end in ("Say please.", "Say nothing."))
+    (change,) = request_changes(pair(old, new))
+    assert "please" in change.baseline
+    assert "nothing" in change.candidate
+    assert max(map(len, change[1:3])) <= 62
+
+
+def test_prompts_count_as_asked() -> None:
+    old, new = line("a"), line("a")
+    old["turns"][0]["user"], new["turns"][0]["user"] = ([{"type": "text", "text": text}] for text in ("Hi", "Hello"))
+    (change,) = request_changes(pair(rows([old]), rows([new])))
+    assert change.what == "prompts"
+
+
+def test_hostile_values_are_made_visible() -> None:
+    old, new = rows([asking("a", system_instruction="\x1b[31m\u202e")]), rows([asking("a")])
+    (change,) = request_changes(pair(old, new))
+    assert str(change).isprintable()
+
+
+def test_what_manifests_say() -> None:
+    assert [str(change) for change in run_changes(OLD, NEW)] == [
+        "evalkit version: 0.1.0 → 0.2.0",
+        "option record: none → once",
+        "suite gone: sha256:b → not there",
+        "suite weather: sha256:aaaaaaaaaaaa → sha256:cccccccccccc",
+    ]
+    assert run_changes(OLD, OLD) == []
+
+
+def test_warnings() -> None:
+    found = pair(
+        rows([asking("a", seed=1), line("a", trial=2), asking("b", seed=1)]),
+        rows([asking("a", seed=2), asking("b", seed=1), asking("b", seed=1)]),
+    )
+    changes = [*request_changes(found), *run_changes(OLD, NEW)]
+    assert warnings(found, changes, OLD, NEW) == [
+        "the candidate run did not end: its results are those it had",
+        "the suites differ (gone, weather): what flipped may be the suite's doing, not the model's",
+        "what was asked differs (seed): the comparison is of more than the model",
+        "trials without a partner: 1, because the runs have different numbers of trials; they are in no pair",
+        "results that stand twice in a run: 1; the last of each counts",
+    ]
+    assert warnings(pair(rows([line("a")]), rows([line("a")])), [], OLD, OLD) == []
+
+
+@pytest.mark.parametrize("manifest", [{}, {"suites": None, "options": None}])
+def test_a_manifest_that_says_nothing(manifest: dict[str, Any]) -> None:
+    assert run_changes(manifest, manifest) == []

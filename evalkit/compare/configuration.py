@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from os.path import commonprefix
 from typing import Any, NamedTuple
 
 from evalkit._lib.text import shorten
@@ -102,7 +101,8 @@ def _shown(old: str | None, new: str | None) -> tuple[str, str]:
     """Return both values, long ones from a little before where they part."""
     start = 0
     if old is not None and new is not None and max(len(old), len(new)) > _SHOWN:
-        start = max(0, len(commonprefix([old, new])) - _SHOWN // 3)
+        parted = next((index for index, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), min(len(old), len(new)))
+        start = max(0, parted - _SHOWN // 3)
     return _from(old, start), _from(new, start)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from evalkit.protocol.reading import contents, pair_calls
 from evalkit.protocol.steps import MEDIA_TYPES
+from evalkit.server.continuation import Part
 from evalkit.server.create import declared_functions
 
 JSON = Any
@@ -34,13 +35,17 @@ class Result:
 
 @dataclass(frozen=True)
 class Ask:
-    """One question to answer. ``seed`` is a hex digest that differs for every create; whatever looks random is made from it."""
+    """One question to answer. ``seed`` is a hex digest that differs for every create; whatever looks random is made from it.
+
+    ``part`` says which part of an answer is asked for, where one takes several requests.
+    """
 
     body: Mapping[str, JSON]
     conversation: Sequence[RawStep]
     seed: str = ""
     environment_id: str | None = None
     vars: Mapping[str, JSON] = field(default_factory=dict)
+    part: Part = Part()  # noqa: RUF009 - frozen
 
     @cached_property
     def texts(self) -> list[str]:

@@ -1,4 +1,7 @@
-"""Errors as the API answers them: HTTP status, ``{"error": {"code", "message"}}``, headers (protocol section 7).
+"""Errors as the API answers them: HTTP status, one of two bodies, headers (protocol section 7).
+
+The API's own body is ``{"error": {"code": "invalid_request", "message": …}}``. What stands before the API, and refuses names it does not
+know and whatever a script says so of, answers ``{"error": {"code": 400, "message": …, "status": "INVALID_ARGUMENT", "details": […]}}``.
 
 A fault is an answer, not a failure of the server: whatever refuses a request raises ApiFault, and the service turns it into a reply.
 It never leaves this room, so it is no member of the tree in ``evalkit.errors``.
@@ -6,7 +9,7 @@ It never leaves this room, so it is no member of the tree in ``evalkit.errors``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 STATUSES: dict[int, tuple[str, str]] = {
@@ -29,21 +32,62 @@ STATUSES: dict[int, tuple[str, str]] = {
 }
 """The code and the message an error of a status has when nobody gives others."""
 
+_RPC_STATUSES: dict[int, str] = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    416: "OUT_OF_RANGE",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+_RPC_CODES = {"failed_precondition": "FAILED_PRECONDITION", "already_exists": "ALREADY_EXISTS"}
+
 
 class ApiFault(Exception):
-    """A refusal, with what the client gets. ``code`` and ``message`` default by status."""
+    """A refusal, with what the client gets. ``code`` and ``message`` default by status; ``gateway`` asks for the gateway's body."""
 
-    def __init__(self, status: int, message: str = "", *, code: str = "", headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str = "",
+        *,
+        code: str = "",
+        headers: Mapping[str, str] | None = None,
+        gateway: bool = False,
+        field: str = "",
+    ) -> None:
         usual_code, usual_message = STATUSES.get(status, ("api_error" if status >= 500 else "invalid_request", "The request was refused."))
         self.status = status
         self.code = code or usual_code
         self.message = message or usual_message
         self.headers = dict(headers or {})
+        self.gateway = gateway
+        self.field = field
         super().__init__(f"{self.status} {self.code}: {self.message}")
 
     def body(self) -> dict[str, Any]:
-        """Return the error body."""
-        return {"error": {"code": self.code, "message": self.message}}
+        """Return the error body, in the shape this fault has."""
+        if not self.gateway:
+            return {"error": {"code": self.code, "message": self.message}}
+        name = _RPC_CODES.get(self.code) or _RPC_STATUSES.get(self.status) or ("INTERNAL" if self.status >= 500 else "INVALID_ARGUMENT")
+        violation = {"field": self.field, "description": self.message}
+        details = [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]}] if self.field else []
+        return {"error": {"code": self.status, "message": self.message, "status": name, "details": details}}
+
+
+Defend = Callable[[ApiFault], None]
+"""What is done about a breach of the protocol: refused by raising it, or, by a lenient server, logged and let pass."""
+
+
+def refused(fault: ApiFault) -> None:
+    """Refuse: raise the fault."""
+    raise fault
 
 
 def refuse(message: str, *, code: str = "") -> ApiFault:
@@ -52,5 +96,5 @@ def refuse(message: str, *, code: str = "") -> ApiFault:
 
 
 def unknown_parameter(path: str, hint: str = "") -> ApiFault:
-    """Return the refusal of a field the API does not know, by its path in the body."""
-    return ApiFault(400, f"Unknown parameter '{path}'{hint}.", code="parameter_unknown")
+    """Return the refusal of a field the API does not know, by its path in the body; its body is the gateway's."""
+    return ApiFault(400, f"Unknown parameter '{path}'{hint}.", code="parameter_unknown", gateway=True, field=path)

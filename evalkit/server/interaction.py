@@ -32,7 +32,7 @@ def interaction(ask: Ask, answer: Answer, key: bytes | None) -> dict[str, JSON]:
         complete(answer.steps, ask.seed, thought=key is not None), body.get("generation_config", {}).get("max_output_tokens")
     )
     if key is not None:
-        steps = sign(key, ask.conversation, steps)
+        steps = sign(key, () if ask.part.state else ask.conversation, steps, ask.part.state)
     now = clock.timestamp()
     made: dict[str, JSON] = {"id": _id(ask.seed)} if body.get("store", True) else {}
     made |= {

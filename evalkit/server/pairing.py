@@ -1,5 +1,6 @@
 """Calls and results of a conversation: every result answers a call before it, every call is answered before the talk goes on.
 
+What a request adds to a stored conversation is new: an answer that the conversation holds and the request sends again stood there twice.
 Pure. A step is named as the client can find it: ``input[3]`` where it was sent in this request, ``steps[1] of v1_…`` where it is kept here.
 """
 
@@ -9,7 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from evalkit.protocol.reading import pair_calls
+from evalkit.protocol.steps import CLIENT_STEPS
 from evalkit.server.faults import refuse
+from evalkit.server.signatures import same_step
 
 RawStep = dict[str, Any]
 
@@ -39,3 +42,20 @@ def check_pairs(conversation: Sequence[RawStep], place: Callable[[int], str]) ->
             raise refuse(f"{place(call)}: the function_call '{step.get('id')}' ({step.get('name')}) has no function_result.")
         if result < call:
             raise refuse(f"{place(result)}: this function_result stands before its call '{step.get('id')}'.")
+
+
+def check_new(base: Sequence[RawStep], sent: Sequence[RawStep], place: Callable[[int], str]) -> None:
+    """Raise ApiFault (400) for a step of the model that is sent although the stored conversation holds it.
+
+    A question may be asked again in the same words, so the client's own steps are not judged here; a result that comes twice is
+    ``check_pairs``'s.
+    """
+    for offset, step in enumerate(sent):
+        if step["type"] in CLIENT_STEPS:
+            continue
+        known = next((index for index, other in enumerate(base) if other["type"] == step["type"] and same_step(other, step)), None)
+        if known is not None:
+            raise refuse(
+                f"{place(len(base) + offset)}: this {step['type']} is {place(known)} already. "
+                "With 'previous_interaction_id' send only what is new; to send a history, leave the id out."
+            )

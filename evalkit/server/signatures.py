@@ -9,6 +9,8 @@ computes them anew and compares. Because the seal holds a short code for each pa
 What two spellings of a step may differ in without being two steps (protocol section 9): key order, number spelling, and nulls, which
 official SDKs add and drop. The client's steps (``user_input``, ``function_result``) are sealed as history by the next thought; results
 may stand behind their calls or behind the last one. Pure: no clock, no chance; the key is given.
+
+A *state* is the hash of a history up to a place. An answer that goes on where another stopped is signed upon the state behind that one.
 """
 
 from __future__ import annotations
@@ -41,12 +43,22 @@ class _Segment:
     client: list[int] = field(default_factory=list)
 
 
-def sign(key: bytes, conversation: Sequence[RawStep], answer: Sequence[RawStep]) -> list[RawStep]:
-    """Return the steps of an answer with a signature in every thought. ``answer`` must begin with a thought."""
+def sign(key: bytes, conversation: Sequence[RawStep], answer: Sequence[RawStep], state: bytes = b"") -> list[RawStep]:
+    """Return the steps of an answer with a signature in every thought. ``answer`` must begin with a thought.
+
+    ``state`` is that of the history before ``conversation``, where the conversation does not hold all of it.
+    """
     whole = [*conversation, *answer]
     first = len(conversation)
-    signatures = {segment.thought: _seal(key, codes) for segment, codes in _sealed(key, whole) if segment.thought is not None}
+    signatures = {segment.thought: _seal(key, codes) for segment, codes in _sealed(key, whole, state) if segment.thought is not None}
     return [{**step, "signature": signatures[first + index]} if step["type"] == "thought" else step for index, step in enumerate(answer)]
+
+
+def state_of(steps: Sequence[RawStep], state: bytes = b"") -> bytes:
+    """Return the state behind steps that follow a history of state ``state``: 32 bytes, or ``state`` where there are no steps."""
+    for segment in _segments(steps):
+        state = _next_state(state, _texts(steps, segment))
+    return state
 
 
 def verify(key: bytes, conversation: Sequence[RawStep], place: Callable[[int], str]) -> None:
@@ -65,6 +77,11 @@ def verify(key: bytes, conversation: Sequence[RawStep], place: Callable[[int], s
             raise _blame(key, conversation, segment, codes, place)
 
 
+def same_step(one: RawStep, other: RawStep) -> bool:
+    """Say whether two steps are one, however they are spelled."""
+    return _text(one) == _text(other) and (one["type"] != "thought" or one.get("signature") == other.get("signature"))
+
+
 def _blame(key: bytes, conversation: Sequence[RawStep], segment: _Segment, codes: list[bytes], place: Callable[[int], str]) -> ApiFault:
     """Say which part a broken seal parts from; ``codes`` are those of what was sent."""
     assert segment.thought is not None
@@ -72,38 +89,57 @@ def _blame(key: bytes, conversation: Sequence[RawStep], segment: _Segment, codes
     sealed = _open(key, thought["signature"])
     if sealed is None:
         return _refused(place(segment.thought), thought, "has a signature that this server did not make")
+    same = [index for index, step in enumerate(conversation) if step["type"] == "thought" and step.get("signature") == thought["signature"]]
+    if len(same) > 1:  # a signature seals all that stands before it, so no two thoughts have the same one
+        return _refused(place(same[1]), thought, f"has the signature of {place(same[0])}")
     if sealed[0] != codes[0]:
         return _refused(
             place(segment.thought), thought, "was signed for another history: a step before it was altered, removed, added or moved"
         )
     if sealed[1] != codes[1]:
         return _refused(place(segment.thought), thought, "is not as it was answered")
+    answered, sent = sealed[2:], codes[2:]
     for number, index in enumerate(segment.model):
-        step = conversation[index]
-        if number + 2 >= len(sealed):
-            return _refused(place(index), step, "was not answered by this server")
-        if sealed[number + 2] != codes[number + 2]:
-            return _refused(place(index), step, "is not as it was answered, or not in its place")
+        if number >= len(answered) or answered[number] != sent[number]:
+            return _refused(place(index), conversation[index], _why(answered, sent, number))
     last = segment.model[-1] if segment.model else segment.thought
     return _refused(place(last), conversation[last], "was followed by a step that is missing")
+
+
+def _why(answered: Sequence[bytes], sent: Sequence[bytes], number: int) -> str:
+    """Say what is wrong with the first step that differs, number ``number`` of the codes of what was answered and of what was sent."""
+    code = sent[number]
+    if code in answered[number + 1 :]:
+        return "is not in its place" if answered[number] in sent[number + 1 :] else "was answered behind a step that is missing"
+    if code in answered[:number]:
+        return "stands here a second time"
+    if number >= len(answered) or answered[number] in sent[number + 1 :]:
+        return "was not answered by this server"
+    return "is not as it was answered"
 
 
 def _refused(where: str, step: RawStep, why: str) -> ApiFault:
     return refuse(f"{where}: this {step['type']} {why}. Send every step of a history exactly as it was received.")
 
 
-def _sealed(key: bytes, steps: Sequence[RawStep]) -> Iterator[tuple[_Segment, list[bytes]]]:
+def _sealed(key: bytes, steps: Sequence[RawStep], state: bytes = b"") -> Iterator[tuple[_Segment, list[bytes]]]:
     """Yield every segment with the codes of its parts: the history before it, its thought, its model steps."""
-    history = b""
     for segment in _segments(steps):
-        texts = [_text(steps[index]) for index in segment.model]
-        codes = [_code(key, b"history", history)]
-        head = _text(steps[segment.thought]) if segment.thought is not None else b""
-        codes.append(_code(key, b"thought", head))
-        codes += [_code(key, b"step", text) for text in texts]
-        yield segment, codes
-        for text in (head, *texts, *(_text(steps[index]) for index in segment.client)):
-            history = hashlib.sha256(history + hashlib.sha256(text).digest()).digest()
+        texts = _texts(steps, segment)
+        model = texts[1 : 1 + len(segment.model)]
+        yield segment, [_code(key, b"history", state), _code(key, b"thought", texts[0]), *(_code(key, b"step", text) for text in model)]
+        state = _next_state(state, texts)
+
+
+def _texts(steps: Sequence[RawStep], segment: _Segment) -> list[bytes]:
+    head = _text(steps[segment.thought]) if segment.thought is not None else b""
+    return [head, *(_text(steps[index]) for index in (*segment.model, *segment.client))]
+
+
+def _next_state(state: bytes, texts: Sequence[bytes]) -> bytes:
+    for text in texts:
+        state = hashlib.sha256(state + hashlib.sha256(text).digest()).digest()
+    return state
 
 
 def _segments(steps: Sequence[RawStep]) -> Iterator[_Segment]:
@@ -111,13 +147,15 @@ def _segments(steps: Sequence[RawStep]) -> Iterator[_Segment]:
     for index, step in enumerate(steps):
         kind = step["type"]
         if kind == "thought" or (kind == "user_input" and (segment.thought is not None or segment.model)):
-            yield segment
+            if index:
+                yield segment
             segment = _Segment(index if kind == "thought" else None)
         if kind in CLIENT_STEPS:
             segment.client.append(index)
         elif kind != "thought":
             segment.model.append(index)
-    yield segment
+    if steps:
+        yield segment
 
 
 def _text(step: RawStep) -> bytes:

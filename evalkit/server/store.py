@@ -14,7 +14,7 @@ from typing import Any
 from evalkit._lib import clock
 from evalkit._lib.files import sha256
 from evalkit._lib.json import canonical
-from evalkit.server.faults import ApiFault, refuse
+from evalkit.server.faults import ApiFault, Defend, refuse
 
 JSON = Any
 RawStep = dict[str, JSON]
@@ -25,7 +25,8 @@ class Stored:
     """One kept interaction.
 
     ``final`` is what it becomes, ``asked`` the ``user_input`` steps a GET shows first, ``sent`` this request's input as steps,
-    ``conversation`` every step up to and with the answer. ``left``: polls that still find it running.
+    ``conversation`` every step up to and with the answer. ``left``: polls that still find it running. ``hooks`` is the request's
+    ``webhook_config``; ``untold``: its end is still to be told to webhooks, which is so of runs in the background.
     """
 
     final: dict[str, JSON]
@@ -33,6 +34,8 @@ class Stored:
     sent: Sequence[RawStep]
     conversation: tuple[RawStep, ...]
     left: int = 0
+    untold: bool = False
+    hooks: Mapping[str, JSON] | None = None
 
     @property
     def running(self) -> bool:
@@ -45,6 +48,10 @@ class Stored:
             return self.final
         names = ("id", "object", "model", "agent", "created", "updated", "environment_id", "service_tier")
         return {"id": "", "status": "in_progress", **{name: self.final[name] for name in names if name in self.final}}
+
+    def start(self, polls: int) -> None:
+        """Run in the background, for so many polls."""
+        self.left, self.untold = polls, True
 
     def poll(self) -> None:
         """Count one poll; the last one ends the run."""
@@ -75,7 +82,6 @@ class Store:
     used: Counter[int] = field(default_factory=Counter)
     _seen: Counter[str] = field(default_factory=Counter)
     _held: dict[str, Stored] = field(default_factory=dict)
-    _environments: set[str] = field(default_factory=set)
 
     def seed(self, body: Mapping[str, JSON]) -> str:
         """Return the hex digest an answer's ids are made from: of the request, and of how often this server has seen it.
@@ -97,30 +103,19 @@ class Store:
             raise ApiFault(404, f"Interaction '{id_}' was not found.")
         return held
 
-    def previous(self, id_: str | None) -> tuple[RawStep, ...]:
-        """Return the conversation a request continues. Raises ApiFault: 404 for an unknown id, 400 for one that still runs."""
-        if id_ is None:
-            return ()
+    def previous(self, id_: str, defend: Defend) -> Stored:
+        """Return the interaction a request continues. Raises ApiFault: 404 for an unknown id.
+
+        One that still runs is a breach for ``defend`` to judge; let pass, it is continued from what it will be.
+        """
         held = self._held.get(id_)
         if held is None:
             raise ApiFault(404, f"'previous_interaction_id': interaction '{id_}' was not found.")
         if held.running:
-            raise refuse(f"'previous_interaction_id': interaction '{id_}' is still in_progress.", code="failed_precondition")
-        return held.conversation
+            defend(refuse(f"'previous_interaction_id': interaction '{id_}' is still in_progress.", code="failed_precondition"))
+        return held
 
     def delete(self, id_: str) -> None:
         """Forget an interaction; what continues it keeps its own conversation. Raises ApiFault (404)."""
         self.get(id_)
         del self._held[id_]
-
-    def environment(self, given: JSON, seed: str) -> str | None:
-        """Return the id of the environment a request works in: a fresh one, or one that exists; None where none is asked for."""
-        if given is None:
-            return None
-        wanted = given.get("environment_id") if isinstance(given, dict) else given if given != "remote" else None
-        if wanted is None:
-            wanted = f"env_{seed[:24]}"
-            self._environments.add(wanted)
-        elif wanted not in self._environments:
-            raise ApiFault(404, f"'environment': environment '{wanted}' was not found.")
-        return str(wanted)

@@ -67,13 +67,6 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         f"Agent '{AGENTS[2]}' needs 'background': true.",
     ),
     (
-        "a token of nobody",
-        {**MODEL, "continuation_token": "x"},
-        400,
-        "invalid_request",
-        "'continuation_token' was not issued by this server.",
-    ),
-    (
         "tool type",
         {**MODEL, "tools": [{"type": "google_search"}, {"type": "googleSearch"}]},
         400,

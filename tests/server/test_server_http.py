@@ -37,7 +37,9 @@ HELLO = {"model": "gemini-3.5-flash", "input": "Hello"}
         (
             {"method": "POST", "url": "/v1beta/interactions", "json": {**HELLO, "temprature": 1}},
             400,
-            b'{"error":{"code":"parameter_unknown","message":"Unknown parameter \'temprature\'."}}',
+            b'{"error":{"code":400,"message":"Unknown parameter \'temprature\'.","status":"INVALID_ARGUMENT","details":'
+            b'[{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":'
+            b'[{"field":"temprature","description":"Unknown parameter \'temprature\'."}]}]}}',
         ),
         (
             {"method": "POST", "url": "/v1/interactions", "content": b"{"},
@@ -63,7 +65,8 @@ HELLO = {"model": "gemini-3.5-flash", "input": "Hello"}
         (
             {"method": "GET", "url": "/favicon.ico"},
             404,
-            b'{"error":{"code":"not_found","message":"There is nothing at /favicon.ico; this server has /v1beta/interactions."}}',
+            b'{"error":{"code":"not_found","message":"There is nothing at /favicon.ico; this server has interactions, agents,'
+            b' environments and webhooks under /v1beta."}}',
         ),
         (
             {"method": "POST", "url": "/v1/interactions", "json": {**HELLO, "input": "Answer with error 429"}},

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.server.faults import ApiFault
-from evalkit.server.signatures import DEFAULT_KEY, sign, verify
+from evalkit.server.signatures import DEFAULT_KEY, sign, state_of, verify
 
 Steps = list[dict[str, Any]]
 
@@ -110,8 +110,10 @@ def insert(index: int, step: dict[str, Any]) -> Callable[[Steps], Steps]:
         (drop(0, 1, 2, 3, 4, 5, 6, 7), "input[1]", "another history"),
         (drop(7), "input[6]", "followed by a step that is missing"),
         (drop(3, 5), "input[2]", "followed by a step that is missing"),
-        (drop(2, 4), "input[2]", "is not as it was answered, or not in its place"),
-        (swap(2, 3), "input[2]", "is not as it was answered, or not in its place"),
+        (drop(2, 4), "input[2]", "was answered behind a step that is missing"),
+        (swap(2, 3), "input[2]", "is not in its place"),
+        (insert(2, call("c")), "input[2]", "was not answered by this server"),
+        (insert(8, said("20 and 22")), "input[8]", "stands here a second time"),
         (swap(1, 6), "input[1]", "another history"),
         (drop(6), "input[6]", "was not answered by this server"),
         (drop(1), "input[1]", "does not follow the signed thought"),
@@ -140,6 +142,23 @@ def test_a_thought_left_out_with_its_answer_is_seen_by_the_next_one() -> None:
         check(drop(6, 7)(conversation()))
 
 
+@pytest.mark.parametrize("at", [7, 8, 9], ids=["behind it", "behind its answer", "behind the next question"])
+def test_a_thought_that_stands_twice_is_seen(at: int) -> None:
+    with pytest.raises(ApiFault, match=rf"input\[{at}\]: this thought has the signature of input\[6\]"):
+        steps = conversation()
+        check(insert(at, steps[6])(steps))
+
+
+def test_an_answer_that_goes_on_is_signed_upon_the_state_behind_the_first_part() -> None:
+    whole = [user("one")]
+    first = sign(DEFAULT_KEY, whole, [{"type": "thought"}, said("a")])
+    second = sign(DEFAULT_KEY, [], [{"type": "thought"}, said("b")], state_of(first, state_of(whole)))
+    check([*whole, *first, *second, user("two")])
+    assert state_of([*first, *second], state_of(whole)) == state_of([*whole, *first, *second])
+    with pytest.raises(ApiFault, match=r"input\[1\].*another history"):
+        check([*whole, *second])
+
+
 def test_a_signature_of_another_key_is_refused() -> None:
     with pytest.raises(ApiFault, match="did not make"):
         check(conversation(), key=b"another")
@@ -148,7 +167,7 @@ def test_a_signature_of_another_key_is_refused() -> None:
 def test_a_known_signature_in_another_place_is_refused() -> None:
     steps = conversation()
     steps[9]["signature"] = steps[6]["signature"]
-    with pytest.raises(ApiFault, match=r"input\[9\].*another history"):
+    with pytest.raises(ApiFault, match=r"input\[9\]: this thought has the signature of input\[6\]"):
         check(steps)
 
 

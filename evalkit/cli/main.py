@@ -11,6 +11,7 @@ from evalkit._lib.version import VERSION
 from evalkit.errors import Misconfigured
 
 _COMMANDS = {
+    "lint": "evalkit.cli.lint:lint",
     "report": "evalkit.cli.report:report",
     "schema": "evalkit.cli.schema:schema",
     "serve": "evalkit.cli.serve:serve",

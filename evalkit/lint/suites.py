@@ -1,0 +1,121 @@
+"""Topic ``suites``: cassettes against the suites that play them, and a run that left recordings over.
+
+A cassette belongs to suites when it lies in the folder of a suite that was loaded, or says in its metadata that a suite recorded it. Tapes of
+applications lie beside them and are nobody's orphans. Suites are loaded without their checks, which may live in a ``conftest.py``: only
+the variants matter here. What a variant plays is found out by running it; lint reads what such a run has noted (``--run``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evalkit._lib.files import shown
+from evalkit.errors import SuiteErrors
+from evalkit.lint.findings import Found
+from evalkit.lint.tape import Tape
+from evalkit.results import Run
+from evalkit.suite import Suite, expand, load
+
+JSON = Any
+_TRIAL = re.compile(r"\.trial[0-9]+(?=\.yaml\Z)")
+_RECORDING = re.compile(r"recording ([0-9]+): (.*)", re.DOTALL)
+_WORDS = re.compile(r"[A-Za-z_]\w*")
+_BESIDE = frozenset(("not", "severity"))
+
+
+class Wanted(NamedTuple):
+    """What suites want: the variant that plays each cassette (``suite/name.yaml``), and the names of the suites."""
+
+    cassettes: dict[str, str]
+    suites: frozenset[str]
+
+
+def wanted_by(paths: Iterable[Path], root: Path) -> tuple[Wanted, list[tuple[str, Found]]]:
+    """Load suites; return what they want, and with their file's name the suites that cannot be loaded."""
+    cassettes: dict[str, str] = {}
+    names, problems = set(), []
+    for path in paths:
+        try:
+            suite = _loaded(path, root)
+        except SuiteErrors as error:
+            first = error.problems[0]
+            problems.append((shown(path), Found("suite_unreadable", f"it cannot be loaded: {first.message}", line=first.line)))
+            continue
+        names.add(suite.name)
+        for variant in expand(suite):
+            cassettes[str(variant.cassette)] = f"{variant.id} ({shown(path)}:{variant.line})"
+    return Wanted(cassettes, frozenset(names)), problems
+
+
+def orphan(tape: Tape, wanted: Wanted) -> Iterator[Found]:
+    """Yield that no variant plays a cassette of a suite."""
+    folder = tape.path.absolute().parent.name
+    key = f"{folder}/{tape.path.name}"
+    recorded_by_one = "suite_digest" in tape.cassette.metadata
+    if key in wanted.cassettes or _TRIAL.sub("", key) in wanted.cassettes or not (folder in wanted.suites or recorded_by_one):
+        return
+    which = f"no variant of the suite {folder!r} plays it" if folder in wanted.suites else "no suite plays it"
+    yield Found("cassette_orphan", f"{which}: delete it, or restore what it was recorded for")
+
+
+def missing(cassettes: Sequence[Path], folders: Sequence[Path], wanted: Wanted) -> Iterator[tuple[str, Found]]:
+    """Yield, with their file's name, cassettes that should lie in the folders judged. Where suites' cassettes lie, those found tell."""
+    held = {path.absolute() for path in cassettes}
+    roots = {path.parent.parent for path in held if f"{path.parent.name}/{path.name}" in wanted.cassettes}
+    inside = [folder.absolute() for folder in folders]
+    for root in sorted(roots):
+        for key, variant in wanted.cassettes.items():
+            path = root / key
+            if path not in held and any(path.is_relative_to(folder) for folder in inside) and not path.exists():
+                yield shown(path), Found("cassette_missing", f"there is no such cassette; {variant} plays it")
+
+
+def left_over(run: Path) -> dict[str, list[tuple[int | None, str]]]:
+    """Return what a run left unplayed: the recordings (number from 1, and words for it) by cassette (``suite/name.yaml``).
+
+    Raises UsageError where it is no run directory.
+    """
+    found: dict[str, list[tuple[int | None, str]]] = defaultdict(list)
+    for result in Run(run).results():
+        cassette, lines = result.get("cassette"), result.get("unplayed")
+        for line in lines if isinstance(cassette, str) and isinstance(lines, list) else ():
+            told = _RECORDING.match(str(line))
+            found[str(cassette)].append((int(told[1]), told[2]) if told else (None, str(line)))
+    return found
+
+
+def unplayed(tape: Tape, left: dict[str, list[tuple[int | None, str]]]) -> Iterator[Found]:
+    """Yield the recordings of a cassette that the run did not play."""
+    for number, words in left.get(f"{tape.path.absolute().parent.name}/{tape.path.name}", ()):
+        yield Found("recording_unplayed", f"the run did not play it: {words}", number)
+
+
+def _loaded(path: Path, root: Path) -> Suite:
+    try:
+        words = set(_WORDS.findall(path.read_text("utf-8", "replace")))
+    except OSError:
+        words = set()
+    return load(path.absolute(), root=root.absolute(), checks=_AnyCheck(sorted(words - _BESIDE)))
+
+
+class _AnyCheck:
+    """A catalog that takes every word of a suite for a check: which checks there are does not decide which cassettes are wanted."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
+
+    def names(self) -> Sequence[str]:
+        return self._words
+
+    def build(self, name: str, argument: JSON, *, bare: bool) -> object:
+        return (name, bare)
+
+    def schema(self, name: str) -> dict[str, JSON]:
+        return {}
+
+    def files(self, name: str, argument: JSON) -> list[tuple[tuple[str | int, ...], str]]:
+        return []

@@ -1,0 +1,78 @@
+"""One cassette as the rules see it: its recordings, what each says as an exchange, and the conversations they make.
+
+Everything is read once, when a rule first asks. An exchange's ``number`` is always the recording's, counted from 1 over the file.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+
+from evalkit._lib.files import shown
+from evalkit.cassette.recording import Cassette, Recording
+from evalkit.cassette.store import load
+from evalkit.conversation.taped import transcript_of
+from evalkit.conversation.threads import threads_of
+from evalkit.errors import CassetteError
+from evalkit.transcript import Exchange
+
+_INTERACTIONS = re.compile(r"(?:^|/)interactions(?:/[^/]+(?:/cancel)?)?/?\Z")
+
+
+class Tape:
+    """A cassette. ``lost`` are the recordings (from 0) whose media are missing or altered, with what is wrong."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file. Raises CassetteError where it is no whole cassette, or is not there."""
+        self.path = path
+        self.name = shown(path)
+        self.lost: list[tuple[int, str]] = []
+        cassette = load(path, lost=lambda number, error: self.lost.append((number, str(error))))
+        if cassette is None:
+            raise CassetteError(f"{self.name}:1 is no longer there")
+        self.cassette: Cassette = cassette
+
+    @property
+    def recordings(self) -> list[Recording]:
+        """The recordings, in order."""
+        return self.cassette.recordings
+
+    @cached_property
+    def exchanges(self) -> list[Exchange]:
+        """Every recording as an exchange, whatever it is about."""
+        return list(transcript_of(self.cassette).exchanges)
+
+    @cached_property
+    def api(self) -> list[Exchange]:
+        """The exchanges that speak of interactions: creating, reading, cancelling, deleting them."""
+        return [exchange for exchange in self.exchanges if _INTERACTIONS.search(exchange.request.path)]
+
+    @cached_property
+    def threads(self) -> list[list[Exchange]]:
+        """The conversations: their exchanges about interactions, in order. One exchange may stand in several that share a beginning."""
+        about = {exchange.number for exchange in self.api}
+        if len(about) < 2:
+            return [self.api] if about else []
+        found = [[number + 1 for number in thread if number + 1 in about] for thread in threads_of(self.recordings)]
+        return [[self.exchanges[number - 1] for number in thread] for thread in found if thread]
+
+    @cached_property
+    def lines(self) -> list[int]:
+        """The line on which each recording starts; none where that cannot be told."""
+        try:
+            text = self.path.read_text("utf-8")
+        except (OSError, ValueError):
+            return []
+        starts = [number for number, line in enumerate(text.split("\n"), 1) if line.startswith("- request:")]
+        if len(starts) == len(self.recordings):
+            return starts
+        from evalkit._lib import yaml  # rare: only files of an unusual layout
+
+        document, lines = yaml.load_lines(text)
+        items = document.get("interactions") if isinstance(document, dict) else None
+        return lines.of(items) if isinstance(items, list) else []
+
+    def line(self, exchange: int) -> int | None:
+        """Return the line on which a recording (from 1) starts, None where that cannot be told."""
+        return self.lines[exchange - 1] if 0 < exchange <= len(self.lines) else None

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from evalkit.checks.base import Check, View
     from evalkit.errors import EvalkitError
     from evalkit.plugins import check
+    from evalkit.tapes import tape
     from evalkit.transcript import Transcript, Turn
     from evalkit.verdict import Finding, Severity, Verdict, Where
 
 __version__ = VERSION
 
-__all__ = ["Check", "EvalkitError", "Finding", "Severity", "Transcript", "Turn", "Verdict", "View", "Where", "check"]
+__all__ = ["Check", "EvalkitError", "Finding", "Severity", "Transcript", "Turn", "Verdict", "View", "Where", "check", "tape"]
 
 _HOMES = {
     "Check": "evalkit.checks.base",
@@ -33,6 +34,7 @@ _HOMES = {
     "View": "evalkit.checks.base",
     "Where": "evalkit.verdict",
     "check": "evalkit.plugins",
+    "tape": "evalkit.tapes",
 }
 
 

@@ -10,6 +10,7 @@ EvalkitError
 │   ├── CassetteMiss       a request that the cassette does not hold
 │   └── SecretLeak         a known secret would have been written; nothing was
 ├── Failed                 the model's fault: a check found something (verdict ``failed``)
+│   └── ExpectationFailed  a tape's conversation is not as it was expected; also an AssertionError
 └── Crashed                ours or the network's fault (verdict ``errored``)
     ├── TransportError     no usable HTTP answer came
     │   ├── ConnectFailed
@@ -95,6 +96,10 @@ class SecretLeak(Misconfigured):
 
 class Failed(EvalkitError):
     """The model's answer is not what the suite expects."""
+
+
+class ExpectationFailed(Failed, AssertionError):
+    """What an application said through a tape is not what was expected; the message holds every finding."""
 
 
 class Crashed(EvalkitError):

@@ -136,6 +136,14 @@ def _lists(headers: Mapping[str, Any]) -> Headers:
 
 
 def _item(recording: Recording) -> dict[str, Any]:
+    request = {
+        "method": recording.method, "uri": recording.uri, "body": recording.request_body, "headers": recording.request_headers,
+    }  # fmt: skip
+    return {"request": request, "response": vcr_response(recording)}
+
+
+def vcr_response(recording: Recording) -> dict[str, Any]:
+    """Return the response of a recording as vcrpy's stubs of HTTP clients take it."""
     body = recording.body if isinstance(recording.body, bytes) else to_bytes(recording.body)
     response: dict[str, Any] = {
         "status": {"code": recording.status, "message": recording.reason},
@@ -146,7 +154,4 @@ def _item(recording: Recording) -> dict[str, Any]:
     known = {"elapsed_ms": recording.elapsed_ms, "event_ms": list(recording.event_ms), "broken": recording.broken}
     if known := {key: value for key, value in known.items() if value not in (None, [])}:
         response["evalkit"] = known
-    request = {
-        "method": recording.method, "uri": recording.uri, "body": recording.request_body, "headers": recording.request_headers,
-    }  # fmt: skip
-    return {"request": request, "response": response}
+    return response

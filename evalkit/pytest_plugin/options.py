@@ -29,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--evalkit-repeat", metavar="N", type=_positive, help="independent trials of every variant")
     group.addoption("--evalkit-strict", action="store_true", help="fail on recordings left unplayed and on cassettes no variant uses")
     parser.addini("evalkit_suites", "folders whose *.yaml files are suites", type="args", default=["suites"])
+    parser.addini("evalkit_ignore_hosts", "hosts that tapes let pass; loopback: this machine", type="args", default=[])
     parser.addini("evalkit_redact", "regular expressions of texts that must never be written, one a line", type="linelist", default=[])
 
 
@@ -41,6 +42,12 @@ def _positive(text: str) -> int:
 def suite_folders(config: pytest.Config) -> list[Path]:
     """Return the folders of the ini option ``evalkit_suites``, absolute."""
     return [config.rootpath / name for name in config.getini("evalkit_suites")]
+
+
+def folder_of(config: pytest.Config, name: str) -> Path:
+    """Return the folder of an option of ``DEFAULTS``: one the user names is meant from where they stand, a default lies in the project."""
+    named: str = config.getoption(f"evalkit_{name}")
+    return (config.rootpath if named == DEFAULTS[name] else config.invocation_params.dir) / named
 
 
 def is_worker(config: pytest.Config) -> bool:

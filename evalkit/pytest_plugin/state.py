@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from evalkit.plugins import Catalog
-from evalkit.pytest_plugin.options import DEFAULTS
+from evalkit.pytest_plugin.options import folder_of
 from evalkit.results import Journal, Manifest
 from evalkit.session import Runner, Settings
 from evalkit.suite import Variant, expand, load
@@ -51,14 +51,9 @@ class State:
         def option(name: str) -> Any:
             return config.getoption(f"evalkit_{name}")
 
-        def place(name: str) -> Path:
-            # A folder the user names is meant from where they stand, as with --junitxml; a default lies in the project.
-            named: str = option(name)
-            return (root if named == DEFAULTS[name] else config.invocation_params.dir) / named
-
         settings = Settings.of(
             root,
-            place("cassettes"),
+            folder_of(config, "cassettes"),
             option("record"),
             option("base_url"),
             environment,
@@ -66,7 +61,7 @@ class State:
             patterns=config.getini("evalkit_redact"),
         )
         options = {name: option(name) for name in _REPORTED_OPTIONS}
-        return cls(settings, place("report"), Manifest(options), tuple(option("model")), option("repeat"), option("strict"))
+        return cls(settings, folder_of(config, "report"), Manifest(options), tuple(option("model")), option("repeat"), option("strict"))
 
     def load(self, path: Path) -> list[Variant]:
         """Load a suite and return its variants. Raises SuiteErrors."""

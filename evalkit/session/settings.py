@@ -49,7 +49,7 @@ class Settings:
 
         ``patterns`` are regular expressions of further texts to redact.
         """
-        keys = tuple(environment[name] for name in _KEY_NAMES if environment.get(name))
+        keys = secrets_of(environment)
         chosen = base_url or environment.get("GOOGLE_GEMINI_BASE_URL") or PUBLIC_ENDPOINT
         return cls(root, cassettes, mode, live, chosen, keys[0] if keys else None, keys, tuple(patterns))
 
@@ -80,6 +80,11 @@ class Settings:
     def poll_seconds(self) -> float:
         """Pause between polls of a background run: the guide's five seconds, hardly any on this machine."""
         return 0.05 if self.local else 5.0
+
+
+def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the keys found in an environment, the one to send first."""
+    return tuple(environment[name] for name in _KEY_NAMES if environment.get(name))
 
 
 def rerecord_command(path: str, name: str) -> str:

@@ -19,6 +19,7 @@ from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, Va
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from evalkit._lib.json import MISSING
 from evalkit._lib.text import did_you_mean
 from evalkit.errors import EvalkitError
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 JSON = Any
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _GUARDS = {"default", "d"}
+_ATTRIBUTES = frozenset(dir(dict))
 
 
 class TemplateFault(ValueError):
@@ -115,23 +117,22 @@ class Template:
         self.reads = frozenset(undeclared - environment.globals.keys())
         self.conditional = bool(guarded) or any(map(tree.find, (nodes.If, nodes.CondExpr)))
         self.fields = frozenset(_fields(tree))
+        self._path = _path(tree)
         self._tree = tree
         self._compiled: Any = None
 
     def render(self, variables: Mapping[str, Any]) -> JSON:
         """Render; a template that is one expression gives its value. Raises TemplateFault."""
-        from jinja2 import TemplateError
-
         try:
+            if self._path and (found := _follow(self._path, variables)) is not MISSING:
+                return plain(found)
             if self._compiled is None:
                 self._compiled = self._compile()
             return plain(self._compiled(variables))
         except (EvalkitError, TemplateFault):
             raise
-        except TemplateError as error:
-            raise TemplateFault(_undefined(error.message or type(error).__name__)) from error
         except Exception as error:  # an expression can raise anything: 1 / 0, "a" + 1, a bad int
-            raise TemplateFault(f"{type(error).__name__}: {error}") from error
+            raise _fault(error) from error
 
     def _compile(self) -> Any:
         from jinja2 import nodes
@@ -148,6 +149,32 @@ class Template:
             assign = nodes.Assign(nodes.Name("result", "store"), body[0].nodes[0], lineno=1)
             return TemplateExpression(environment.from_string(nodes.Template([assign], lineno=1)), undefined_to_none=False)
         return environment.from_string(self._tree).render
+
+
+def _path(tree: nodes.Template) -> tuple[str, ...]:
+    """Return the names of a template that is nothing but ``{{ name.field.field }}``, ``()`` for any other."""
+    from jinja2 import nodes
+
+    body = tree.body
+    if len(body) != 1 or not isinstance(body[0], nodes.Output) or len(body[0].nodes) != 1:
+        return ()
+    node, names = body[0].nodes[0], []
+    while isinstance(node, nodes.Getattr):
+        names.append(node.attr)
+        node = node.node
+    # ``self`` is Jinja's own word, whatever a variable of that name holds.
+    return (node.name, *reversed(names)) if isinstance(node, nodes.Name) and node.name != "self" else ()
+
+
+def _follow(path: Sequence[str], variables: Mapping[str, Any]) -> Any:
+    """Return what a path leads to where every step is a plain object's own key, as most are; ``MISSING`` where the sandbox must decide."""
+    value: Any = variables
+    for name in path:
+        # Jinja asks for an attribute before it asks for a key: {{ a.items }} is the method.
+        if type(value) is not dict or name not in value or name in _ATTRIBUTES:
+            return MISSING
+        value = value[name]
+    return value
 
 
 def plain(value: Any) -> JSON:
@@ -193,6 +220,14 @@ def _fields(tree: nodes.Template) -> Iterator[tuple[str, str | int]]:
     for item in tree.find_all(nodes.Getitem):
         if isinstance(item.node, nodes.Name) and isinstance(item.arg, nodes.Const) and isinstance(item.arg.value, str | int):
             yield item.node.name, item.arg.value
+
+
+def _fault(error: Exception) -> TemplateFault:
+    from jinja2 import TemplateError
+
+    if isinstance(error, TemplateError):
+        return TemplateFault(_undefined(error.message or type(error).__name__))
+    return TemplateFault(f"{type(error).__name__}: {error}")
 
 
 _OBJECT = re.compile(r"'(\w+) object'|'(None)'")

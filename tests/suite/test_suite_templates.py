@@ -79,6 +79,24 @@ def test_rendered_text_is_never_rendered_again(text: str) -> None:
     assert render("it said {{ said }}", {"said": text}) == f"it said {text}"
 
 
+NAMES = st.sampled_from(["a", "b", "items", "keys", "self", "_a", "range", "loop", "__class__"])
+OBJECTS = st.recursive(
+    st.integers() | st.lists(st.text(), max_size=1), lambda inner: st.dictionaries(NAMES, inner, max_size=4), max_leaves=12
+)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=4), st.dictionaries(NAMES, OBJECTS, max_size=4))
+def test_a_path_of_plain_keys_gives_what_the_sandbox_gives(path: list[str], variables: dict[str, Any]) -> None:
+    source = "{{ " + ".".join(path) + " }}"
+    outcomes = []
+    for text in (source, source.replace("}}", "if true }}")):
+        try:
+            outcomes.append(repr(template(text).render(variables)))
+        except TemplateFault as fault:
+            outcomes.append(str(fault))
+    assert outcomes[0] == outcomes[1]
+
+
 @given(st.text(alphabet="{}%#ab |.'\"()[]-+*~in0\n", max_size=30))
 def test_any_text_is_a_template_or_a_fault(text: str) -> None:
     with suppress(TemplateFault):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evalkit.pytest_plugin.opening import state_of
-from evalkit.pytest_plugin.options import WORKER_OUTPUT
+from evalkit.pytest_plugin.options import RESULT, WORKER_OUTPUT
 
 
 class Awaiting:
@@ -19,7 +19,7 @@ class Awaiting:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Make the session's state with the first result; its reporter is told of this report here, since it was not registered when it came."""
-        if hasattr(report, "evalkit_line") and not self._config.pluginmanager.has_plugin("evalkit-reporter"):
+        if hasattr(report, RESULT) and not self._config.pluginmanager.has_plugin("evalkit-reporter"):
             state_of(self._config)
             reporter: Any = self._config.pluginmanager.get_plugin("evalkit-reporter")
             reporter.pytest_runtest_logreport(report)

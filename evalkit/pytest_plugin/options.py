@@ -8,6 +8,8 @@ import pytest
 
 WORKER_OUTPUT = "evalkit"
 """The name under which a worker of pytest-xdist tells its controller what it knows."""
+RESULT = "evalkit_result"
+"""The attribute of pytest's report on which a variant's result rides."""
 DEFAULTS = {"cassettes": "cassettes", "report": "reports/latest"}
 MODES = ("none", "once", "new_episodes", "all")
 

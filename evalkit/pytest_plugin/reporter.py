@@ -1,7 +1,10 @@
 """From outcomes to the run directory and the terminal.
 
-One stream of results, one writer: a result rides on pytest's own test report (``evalkit_line``, ``evalkit_tally``), in one process or from a
-worker of pytest-xdist, and is journalled by the process that the user started. Registered with the first suite; other sessions never see it.
+One stream of results, one writer: a result rides on pytest's own test report, in one process or from a worker of pytest-xdist, and is
+journalled by the process that the user started. Registered with the first suite; other sessions never see it.
+
+It rides in a single attribute, which then keeps the verdict only: pytest holds every report to the end of the session, and an object that is
+given more attributes than its siblings costs it half a KiB (Python lets the instances of a class share their keys, with room for one more).
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import pytest
 from evalkit._lib.clock import timestamp
 from evalkit.errors import Misconfigured, UsageError
 from evalkit.pytest_plugin.collecting import OUTCOME, VariantItem
-from evalkit.pytest_plugin.options import WORKER_OUTPUT, is_worker
+from evalkit.pytest_plugin.options import RESULT, WORKER_OUTPUT, is_worker
 from evalkit.pytest_plugin.summary import summary
 from evalkit.results import Journal
 from evalkit.results.manifest import file_digest
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from evalkit.pytest_plugin.state import State
 
 _DERIVED = ("index.html", "junit.xml", "summary.md")
+_NO_RESULT: dict[str, Any] = {"verdict": None}
+_JOURNALLED = {str(verdict): {"verdict": str(verdict)} for verdict in Verdict}
 
 
 class Reporter:
@@ -49,42 +54,38 @@ class Reporter:
             else:
                 del item.stash[OUTCOME]
             # pytest carries further attributes of a report from a worker to the controller, as long as they are plain values.
-            vars(report).update(
-                evalkit_verdict=str(outcome.verdict),
-                evalkit_line=outcome.line,
-                evalkit_tally=outcome.tally,
-                evalkit_cassette=outcome.cassette,
-            )
+            told = {"verdict": str(outcome.verdict), "line": outcome.line, "tally": outcome.tally, "cassette": outcome.cassette}
+            setattr(report, RESULT, told)
         return report
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Show an errored variant as an error: it tells nothing about the model."""
-        if report.failed and report.when == "call" and getattr(report, "evalkit_verdict", None) == "errored":
+        if report.failed and report.when == "call" and getattr(report, RESULT, _NO_RESULT)["verdict"] == "errored":
             return "error", "E", "ERROR"
         return None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Journal a result, unless this process is a worker."""
-        if hasattr(report, "evalkit_line") and not is_worker(self._config):
+        told = getattr(report, RESULT, _NO_RESULT)
+        if "line" in told and not is_worker(self._config):
             try:
-                self._take(report.nodeid, vars(report))
+                self._take(report.nodeid, told)
             except Misconfigured as error:  # no place to write to: nothing is gained by going on
                 raise pytest.UsageError(str(error)) from error
+            setattr(report, RESULT, _JOURNALLED[told["verdict"]])
 
     def _take(self, nodeid: str, told: dict[str, Any]) -> None:
         state = self._state
         if state.journal is None:
             state.journal = self._open()
-        state.journal.append(told["evalkit_line"])
-        tally = told["evalkit_tally"]
+        state.journal.append(told["line"])
+        tally = told["tally"]
         state.manifest.totals.add(tally)
-        if told["evalkit_cassette"] is not None:
-            state.manifest.cassettes[told["evalkit_cassette"]] = None
+        if told["cassette"] is not None:
+            state.manifest.cassettes[told["cassette"]] = None
         if tally["unplayed"]:
             state.unplayed.append(nodeid)
         state.warned += [f"{nodeid}: {text}" for text in tally["warned"]]
-        # All that is on disk or counted now; pytest keeps reports to the end of the session and need not keep it too.
-        del told["evalkit_line"], told["evalkit_tally"], told["evalkit_cassette"]
 
     def _open(self) -> Journal:
         folder = self._state.directory

@@ -120,3 +120,16 @@ print(ended.name, Watch.counts[-1] > 10_000, gc.get_freeze_count())
         command = [sys.executable, "-c", script, *arguments]
         done = subprocess.run(command, cwd=recorded.root, env=BARE, capture_output=True, text=True, check=False)
         assert done.stdout.splitlines()[-1] == told, done.stdout + done.stderr
+
+
+def test_a_report_that_pytest_keeps_does_not_keep_the_result(recorded: Project) -> None:
+    kept: list[pytest.TestReport] = []
+
+    class Keeper:
+        @pytest.hookimpl(trylast=True)
+        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+            kept.append(report)
+
+    recorded.pytester.inline_run("suites", plugins=[Keeper()])
+    told = [vars(report)["evalkit_result"] for report in kept if report.when == "call"]
+    assert told == [{"verdict": "passed"}] * 4

@@ -50,8 +50,13 @@ class Config(BaseModel):
 
 
 def find_config(start: Path) -> Path | None:
-    """Return the nearest ``evalkit.yaml`` in a folder or one above it."""
-    return next((folder / NAME for folder in (start.absolute(), *start.absolute().parents) if (folder / NAME).is_file()), None)
+    """Return the nearest ``evalkit.yaml`` in a folder or one above it, not beyond the repository the folder is in."""
+    for folder in (start.absolute(), *start.absolute().parents):
+        if (folder / NAME).is_file():
+            return folder / NAME
+        if (folder / ".git").exists():
+            break
+    return None
 
 
 def load_config(path: Path | None) -> Config:

@@ -11,6 +11,7 @@ from evalkit._lib.version import VERSION
 from evalkit.errors import Misconfigured
 
 _COMMANDS = {
+    "compare": "evalkit.cli.compare:compare",
     "lint": "evalkit.cli.lint:lint",
     "report": "evalkit.cli.report:report",
     "schema": "evalkit.cli.schema:schema",
@@ -18,6 +19,7 @@ _COMMANDS = {
 }
 # Exit codes of design section 5.
 EXIT_PASS, EXIT_FAILED, EXIT_USAGE, EXIT_INTEGRITY, EXIT_INCONCLUSIVE = range(5)
+VERDICT_CODES = {"pass": EXIT_PASS, "fail": EXIT_FAILED, "inconclusive": EXIT_INCONCLUSIVE}
 
 
 class _Lazy(click.Group):

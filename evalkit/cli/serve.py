@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from evalkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from evalkit.server.calls import Backend
+    from evalkit.server.cassettes import Timing
 
 _EXAMPLE = """\b
 Example:
@@ -12,14 +20,35 @@ Example:
   export GOOGLE_GEMINI_BASE_URL=http://127.0.0.1:8787 GEMINI_API_KEY=anything
   python my_app.py                                 # the official SDKs, unchanged
   pytest suites --evalkit-record all               # record suites from it
+  evalkit serve --cassettes cassettes              # replay recorded answers to any client
+  evalkit serve --upstream https://generativelanguage.googleapis.com --record tapes
 """
 
 _READY = """\
-evalkit serves the script '<title>' at <url>   (Ctrl-C ends)
+evalkit serves <title> at <url>   (Ctrl-C ends)
   any SDK : GOOGLE_GEMINI_BASE_URL=<url> GEMINI_API_KEY=anything
   Python  : genai.Client(api_key="anything", http_options={"base_url": "<url>"})
   JS      : new GoogleGenAI({apiKey: "anything", httpOptions: {baseUrl: "<url>"}})
   curl    : curl <url>/v1beta/interactions -H 'x-goog-api-key: anything' -d '{"model": "gemini-3.5-flash", "input": "Hello"}'"""
+
+
+_EXCLUDE = (
+    ("--script", "--cassettes"),
+    ("--script", "--upstream"),
+    ("--signing-key", "--cassettes"),
+    ("--signing-key", "--upstream"),
+    ("--api-key", "--cassettes"),
+    ("--api-key", "--upstream"),
+    ("--lenient", "--cassettes"),
+    ("--lenient", "--upstream"),
+    ("--cassettes", "--upstream"),
+)
+_NEED = (
+    ("--timing", "--cassettes"),
+    ("--replay-again", "--cassettes"),
+    ("--record", "--upstream"),
+    ("--upstream-key-env", "--upstream"),
+)
 
 
 @click.command(epilog=_EXAMPLE)
@@ -31,19 +60,84 @@ evalkit serves the script '<title>' at <url>   (Ctrl-C ends)
     help="YAML script of answers; without one, the guide's prompts are answered as the guide shows.",
 )
 @click.option("--signing-key", default=None, help="Text to sign thoughts with, where histories of two servers must not mix.")
+@click.option("--api-key", metavar="KEY", default=None, help="Answer to this key only; without it, any key will do.")
+@click.option("--lenient", is_flag=True, help="Log what the API would refuse (altered histories, unpaired calls, …) and let it pass.")
+@click.option("--cassettes", type=click.Path(path_type=Path), help="Replay the cassettes of this folder (or file) to any client.")
+@click.option(
+    "--timing",
+    type=click.Choice(["instant", "recorded"]),
+    default=None,
+    help="With --cassettes: answer at once (the default), or with the recorded delays.",
+)
+@click.option("--replay-again", is_flag=True, help="With --cassettes: recordings that were all played answer once more.")
+@click.option("--upstream", metavar="URL", help="Pass requests on to this API.")
+@click.option("--record", type=click.Path(path_type=Path), help="With --upstream: record each conversation into a cassette of this folder.")
+@click.option("--upstream-key-env", metavar="NAME", help="With --upstream: send the key of this environment variable, not the client's.")
 @click.option("--quiet", is_flag=True, help="Do not print a line for each request.")
-def serve(port: int, host: str, script: Path | None, signing_key: str | None, quiet: bool) -> None:
-    """Serve a local Interactions API: deterministic answers, real state, verified histories, no key needed but any."""
+def serve(
+    port: int,
+    host: str,
+    script: Path | None,
+    signing_key: str | None,
+    api_key: str | None,
+    lenient: bool,
+    cassettes: Path | None,
+    timing: Timing | None,
+    replay_again: bool,
+    upstream: str | None,
+    record: Path | None,
+    upstream_key_env: str | None,
+    quiet: bool,
+) -> None:
+    """Serve a local Interactions API: from a script (deterministic answers, real state, verified histories), from cassettes, or from an
+    upstream whose answers are recorded. No key is needed but any.
+    """
     from evalkit.server.app import create_app
-    from evalkit.server.default_script import DEFAULT_SCRIPT, load_script
     from evalkit.server.run import serve as run
-    from evalkit.server.signatures import DEFAULT_KEY
 
-    loaded = load_script(script or DEFAULT_SCRIPT)
-    key = signing_key.encode() if signing_key else DEFAULT_KEY
-    app = create_app(loaded, key=key, log=(lambda line: None) if quiet else click.echo)
+    given = {
+        "--script": script,
+        "--signing-key": signing_key,
+        "--api-key": api_key,
+        "--lenient": lenient,
+        "--cassettes": cassettes,
+        "--timing": timing,
+        "--replay-again": replay_again,
+        "--upstream": upstream,
+        "--record": record,
+        "--upstream-key-env": upstream_key_env,
+    }
+    for option, other in _EXCLUDE:
+        if given[option] and given[other]:
+            raise UsageError(f"{option} and {other} cannot be given together")
+    for option, other in _NEED:
+        if given[option] and not given[other]:
+            raise UsageError(f"{option} needs {other}")
+
+    log: Callable[[str], object] = (lambda line: None) if quiet else click.echo
+    if cassettes is not None:
+        from evalkit.server.cassettes import Cassettes
+
+        backend: Backend = Cassettes(cassettes, timing=timing or "instant", again=replay_again, log=click.echo)
+    elif upstream is not None:
+        from evalkit.server.proxy import open_proxy
+
+        backend = open_proxy(upstream, record, key_env=upstream_key_env, log=click.echo)
+    else:
+        backend = _script(script, signing_key, api_key, lenient, click.echo)
 
     def ready(url: str) -> None:
-        click.echo(_READY.replace("<title>", loaded.title).replace("<url>", url))
+        click.echo(_READY.replace("<title>", backend.title).replace("<url>", url))
 
-    run(app, host, port, ready=ready)
+    run(create_app(backend, log=log), host, port, ready=ready)
+
+
+def _script(path: Path | None, signing_key: str | None, api_key: str | None, lenient: bool, log: Callable[[str], object]) -> Backend:
+    from evalkit.server.default_script import DEFAULT_SCRIPT, load_script
+    from evalkit.server.scripted import Scripted
+    from evalkit.server.signatures import DEFAULT_KEY
+
+    if api_key == "":
+        raise UsageError("--api-key is empty; leave it out where any key will do")
+    key = signing_key.encode() if signing_key else DEFAULT_KEY
+    return Scripted(load_script(path or DEFAULT_SCRIPT), key=key, api_key=api_key, lenient=lenient, log=log)

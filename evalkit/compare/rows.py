@@ -63,16 +63,13 @@ class Row(NamedTuple):
         return self.key[:3]
 
 
-def row_of(line: Mapping[str, JSON], *, drop_model: bool = False, cost: float | None = None) -> Row:
-    """Return a result line in short. ``drop_model`` leaves the model's part out of what it is paired by; ``cost`` is used where given.
+def row_of(line: Mapping[str, JSON]) -> Row:
+    """Return a result line in short.
 
     Raises KeyError, TypeError, ValueError or AttributeError for what is no result line.
     """
     settings, metrics = line["variant"], line["metrics"]
     model = str(settings.get("model") or settings.get("agent") or "")
-    parts = [str(part) for part in line["parts"]]
-    if drop_model and model in parts:
-        parts.remove(model)
     verdicts: dict[str, Verdict] = {}
     codes = set()
     for check in line["checks"]:
@@ -81,7 +78,7 @@ def row_of(line: Mapping[str, JSON], *, drop_model: bool = False, cost: float | 
         codes |= {(name, finding["code"]) for finding in check["findings"] if finding["severity"] == "error"}
     return Row(
         line["id"],
-        (line["suite"], line["scenario"], tuple(parts), line["trial"]),
+        (line["suite"], line["scenario"], tuple(map(str, line["parts"])), line["trial"]),
         model,
         tuple(line["tags"]),
         Verdict(line["verdict"]),
@@ -90,11 +87,20 @@ def row_of(line: Mapping[str, JSON], *, drop_model: bool = False, cost: float | 
         line["message"],
         metrics.get("tokens", {}).get("total_tokens"),
         metrics.get("elapsed_ms"),
-        metrics.get("cost") if cost is None else cost,
+        metrics.get("cost"),
         _said(line["turns"]),
         _asked(line),
         f"{line['path']}:{line['line']}",
     )
+
+
+def without_model(row: Row) -> Row:
+    """Return the row with the model's part left out of what it is paired by: where the model is what differs."""
+    suite, scenario, parts, trial = row.key
+    if row.model not in parts:
+        return row
+    at = parts.index(row.model)
+    return row._replace(key=(suite, scenario, (*parts[:at], *parts[at + 1 :]), trial))
 
 
 def _asked(line: Mapping[str, JSON]) -> dict[str, str]:

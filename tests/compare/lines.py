@@ -7,7 +7,7 @@ from typing import Any
 
 from evalkit.compare.comparison import Comparison, Side
 from evalkit.compare.gates import DEFAULT, Gate
-from evalkit.compare.rows import Row, row_of
+from evalkit.compare.rows import Row, row_of, without_model
 
 
 def line(
@@ -64,7 +64,8 @@ def _check(name: str, said: str) -> dict[str, Any]:
 
 def rows(lines: Iterable[dict[str, Any]], *, drop_model: bool = False) -> list[Row]:
     """Return lines in short."""
-    return [row_of(one, drop_model=drop_model) for one in lines]
+    held = [row_of(one) for one in lines]
+    return [without_model(row) for row in held] if drop_model else held
 
 
 def comparison(baseline: Iterable[dict[str, Any]], candidate: Iterable[dict[str, Any]], gate: Gate = DEFAULT) -> Comparison:

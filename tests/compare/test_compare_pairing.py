@@ -128,5 +128,4 @@ def test_the_gravest_verdict_of_a_check_counts() -> None:
 def test_what_is_unknown_is_none() -> None:
     row = row_of(line("a", tokens=None, elapsed_ms=None))
     assert (row.tokens, row.elapsed_ms, row.cost) == (None, None, None)
-    assert row_of(line("a"), cost=0.5).cost == 0.5
     assert (row.family, row.place) == ("s::a", "suites/s.yaml:3")

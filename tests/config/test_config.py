@@ -51,6 +51,8 @@ def test_it_is_found_from_anywhere_in_the_project(tmp_path: Path) -> None:
     inner.mkdir(parents=True)
     assert find_config(inner) == find_config(tmp_path) == path
     assert load_config(path) == load_config(None) == Config()
+    (tmp_path / "a" / ".git").mkdir()
+    assert find_config(inner) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,143 @@
+"""A comparison in the terminal: verdict and reason first, then figures, then what changed, worst first. At most 80 columns are needed.
+
+Whatever a model or a file said is printed as plain text with hostile characters made visible; nothing of it is read as markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from evalkit._lib.text import plural, shorten, visible
+from evalkit.compare.comparison import Comparison, Side
+from evalkit.compare.evidence import metric_differences
+from evalkit.compare.pairing import Pair, by_check
+from evalkit.compare.rows import Row
+
+LISTED = 20
+"""How many entries of a list are printed; the rest is counted, and stands in comparison.json."""
+
+_STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+_UNITS = {"tokens": "tokens", "cost": "cost", "elapsed_ms": "recorded ms"}
+
+
+def show(comparison: Comparison, console: Console) -> None:
+    """Print a comparison."""
+    verdict = comparison.verdict
+    console.print(Text.assemble((verdict.verdict.upper(), _STYLES[verdict.verdict]), f"  gate {verdict.gate}: ", verdict.reason))
+    for warning in comparison.warnings:
+        console.print(Text.assemble(("warning", "yellow"), f"  {visible(warning)}"))
+    console.print()
+    _print_sides(comparison, console)
+    _print_pairs(comparison, console)
+    for title, pairs in (
+        ("Regressions", comparison.changed("regressed")),
+        ("Improvements", comparison.changed("improved")),
+        ("Same verdict, another answer", comparison.changed("changed")),
+        ("Errored or skipped on a side", comparison.changed("unscored")),
+    ):
+        _print_list(console, title, len(pairs), (_pair(pair) for pair in pairs))
+    for title, rows in (("Added", comparison.pairing.added), ("Removed", comparison.pairing.removed)):
+        _print_list(console, title, len(rows), (_row(row) for row in rows))
+    _print_checks(comparison, console)
+    _print_metrics(comparison, console)
+    _print_list(console, "What changed around the model", len(comparison.configuration), ((line, ()) for line in comparison.configuration))
+
+
+def _print_sides(comparison: Comparison, console: Console) -> None:
+    grid = _grid("", "results", "passed", "failed", "errored", "skipped", "pass rate")
+    for word, side in (("baseline", comparison.baseline), ("candidate", comparison.candidate)):
+        counts = side.counts
+        grid.add_row(word, *map(str, (counts.results, counts.passed, counts.failed, counts.errored, counts.skipped)), _rate(side))
+    console.print(grid)
+    for word, side in (("baseline ", comparison.baseline), ("candidate", comparison.candidate)):
+        console.print(Text(f"  {word} {visible(side.name)}  {', '.join(map(visible, side.models))}", "dim"), soft_wrap=True)
+    console.print()
+
+
+def _rate(side: Side) -> str:
+    return f"{side.counts.passed / side.counts.scored:.1%} of {side.counts.scored} scored" if side.counts.scored else "nothing scored"
+
+
+def _print_pairs(comparison: Comparison, console: Console) -> None:
+    found = comparison.evidence
+    table = found.table
+    grid = _grid("", "candidate passed", "candidate failed")
+    grid.add_row("baseline passed", str(table.both_passed), Text(str(table.regressed), "red" if table.regressed else ""))
+    grid.add_row("baseline failed", Text(str(table.improved), "green" if table.improved else ""), str(table.both_failed))
+    console.print(grid)
+    if table.pairs:
+        low, high = found.interval
+        console.print(
+            f"  Difference {points(table.difference)} points, between {points(low)} and {points(high)} "
+            f"({found.confidence:.0%}, {plural(found.families, 'scenario')})."
+        )
+    for sentence in filter(None, (comparison.significance, comparison.sensitivity, comparison.flakiness)):
+        console.print(Padding(Text(visible(sentence)), (0, 0, 0, 2)))
+    console.print()
+
+
+def points(share: float) -> str:
+    """Return a difference of shares in points: ``+2.5``, ``-0.3``, ``0.0``."""
+    text = f"{share * 100:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
+
+
+def _pair(pair: Pair) -> tuple[str, Iterable[str]]:
+    old, new = pair
+    told = [f"{check}: {code}" for check, code in sorted(new.codes - old.codes)]
+    told += [f"no longer {check}: {code}" for check, code in sorted(old.codes - new.codes)]
+    if pair.change == "unscored":
+        told = [f"{old.verdict} → {new.verdict}"]
+    return f"{new.id}  ({new.place})", told
+
+
+def _row(row: Row) -> tuple[str, Iterable[str]]:
+    return f"{row.id}  ({row.place}) {row.verdict}", ()
+
+
+def _print_list(console: Console, title: str, count: int, entries: Iterable[tuple[str, Iterable[str]]]) -> None:
+    if not count:
+        return
+    console.print(Text(f"{title} ({count:,})", "bold"))
+    for number, (head, details) in enumerate(entries):
+        if number == LISTED:
+            console.print(Text(f"  … and {count - LISTED:,} more, in comparison.json", "dim"))
+            break
+        console.print(Text(f"  {visible(head)}"), soft_wrap=True)
+        for detail in details:
+            console.print(Text(f"      {shorten(detail, 200)}", "dim"), soft_wrap=True)
+    console.print()
+
+
+def _print_checks(comparison: Comparison, console: Console) -> None:
+    flips = by_check(comparison.pairing.scored)
+    if flips:
+        grid = _grid("check", "regressed", "improved", "failed in both")
+        for name, counts in flips.items():
+            grid.add_row(visible(name), *map(str, counts))
+        console.print(grid)
+        console.print()
+
+
+def _print_metrics(comparison: Comparison, console: Console) -> None:
+    found = metric_differences(comparison.pairing.scored)
+    if found:
+        grid = _grid("mean of", "pairs", "baseline", "candidate", "difference", f"{comparison.evidence.confidence:.0%} between")
+        for name, one in found.items():
+            between = "-" if one.interval is None else f"{one.interval.low:+,.4g} and {one.interval.high:+,.4g}"
+            grid.add_row(_UNITS[name], str(one.pairs), f"{one.baseline:,.4g}", f"{one.candidate:,.4g}", f"{one.difference:+,.4g}", between)
+        console.print(grid)
+        console.print()
+
+
+def _grid(*columns: str) -> Grid:
+    grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    names: Sequence[str] = columns
+    for number, name in enumerate(names):
+        grid.add_column(name, justify="left" if number == 0 else "right", no_wrap=True)
+    return grid

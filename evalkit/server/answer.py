@@ -1,7 +1,8 @@
 """What is answered: steps as a rule or a plain answer gives them, and everything around them. Values only.
 
 ``steps`` are raw steps that may lack what only the server knows: ids of calls (a result without ``call_id`` belongs to the last call of its
-kind), the leading thought, signatures. ``complete`` supplies ids and the status that follows from the steps.
+kind), the leading thought, signatures. ``complete`` supplies ids and the status that follows from the steps, and whatever else a step must
+have on the wire lest the official SDKs choke on it (protocol section 9): arguments that are an object, content that is a list.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from evalkit.protocol.steps import CALL_OF, RESULT_OF
+from evalkit.protocol.steps import CALL_OF, REQUIRED_FIELDS, RESULT_OF
 from evalkit.server.faults import ApiFault
 
 JSON = Any
 RawStep = dict[str, JSON]
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+_LISTS = frozenset({"google_search_result", "url_context_result", "google_maps_result"})
+"""Results whose ``result`` is a list; every other one's may be text."""
 
 
 @dataclass(slots=True)
@@ -64,8 +67,20 @@ def complete(steps: Sequence[RawStep], seed: str, *, thought: bool = True) -> li
             calls = waiting.get(CALL_OF[kind], [])
             given = step.get("call_id")
             step = {"type": kind, **step, "call_id": given or (calls[-1] if calls else next(fresh))}
-        out.append(step)
+        out.append(_whole(step))
     return out
+
+
+def _whole(step: RawStep) -> RawStep:
+    """Return the step with every field it must have."""
+    kind = step["type"]
+    missing: RawStep = {}
+    for name in REQUIRED_FIELDS.get(kind, ()):
+        if step.get(name) is None:
+            missing[name] = {} if name == "arguments" else [] if name == "result" and kind in _LISTS else ""
+    if kind in ("model_output", "user_input") and isinstance(step.get("content"), str):
+        missing["content"] = [{"type": "text", "text": step["content"]}]
+    return {**step, **missing} if missing else step
 
 
 def status_of(steps: Sequence[RawStep]) -> str:

@@ -35,7 +35,7 @@ def create_app(
 
     ``log`` gets a line for each request: method, path (without its query, which may hold a key), status, and what answered.
     """
-    served = Scripted(backend, key=key) if isinstance(backend, Script) else backend
+    served = Scripted(backend, key=key, log=log) if isinstance(backend, Script) else backend
 
     async def answer(request: Request) -> Response:
         try:

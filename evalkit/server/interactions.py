@@ -114,10 +114,6 @@ class Interactions:
         part = Part()
         if "continuation_token" in body:
             part = self._judged(lambda: continuation.read(self._key, body["continuation_token"], base, sent)) or part
-        elif held and held.final["status"] == "requires_continuation":
-            self._defend(
-                refuse(f"'previous_interaction_id': the answer of '{previous}' is not whole; continue it with its continuation_token.")
-            )
         self._judged(lambda: check_new(base, sent, place))
         self._judged(lambda: check_pairs((*base, *sent), place))
         if self._script.signatures:

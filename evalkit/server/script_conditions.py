@@ -109,6 +109,13 @@ def _turn(notes: Notes, value: JSON, path: Path) -> Condition:
     return lambda ask, context: low <= ask.turn <= high
 
 
+def _continued(notes: Notes, value: JSON, path: Path) -> Condition:
+    if isinstance(value, bool):
+        return lambda ask, context: bool(ask.part.number) is value
+    part = notes.number(value, path, whole=True)
+    return lambda ask, context: ask.part.number == part
+
+
 def _tools(notes: Notes, value: JSON, path: Path) -> Condition:
     if isinstance(value, bool):
         return lambda ask, context: bool(ask.tools) is value
@@ -221,6 +228,7 @@ _CONDITIONS: dict[str, Callable[[Notes, JSON, Path], Condition]] = {
     "earlier": _earlier,
     "anywhere": _anywhere,
     "turn": _turn,
+    "continued": _continued,
     "results": _results,
     "tools": _tools,
     "attached": _attached,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from evalkit._lib.text import show
 from evalkit.protocol.steps import STATUSES
 from evalkit.server.answer import Answer
 from evalkit.server.ask import Ask
@@ -102,9 +103,9 @@ def _number(name: str, *, whole: bool = False) -> Callable[[Notes, JSON, Path], 
 
 
 def _error(notes: Notes, value: JSON, path: Path) -> Fill:
-    """``error: 503``, or a mapping; ``after`` sends it inside the stream, after so many events."""
+    """``error: 503``, or a mapping; ``after`` sends it inside the stream, after so many events, ``shape: gateway`` in the gateway's body."""
     data = (
-        notes.mapping(value, path, ("status", "code", "message", "retry_after", "after"), "field of an error")
+        notes.mapping(value, path, ("status", "code", "message", "retry_after", "after", "shape"), "field of an error")
         if isinstance(value, dict)
         else {"status": value}
     )
@@ -118,9 +119,12 @@ def _error(notes: Notes, value: JSON, path: Path) -> Fill:
     )
     after = int(notes.number(data["after"], (*path, "after"), whole=True)) if "after" in data else None
     message = notes.template(data.get("message", ""), (*path, "message"))
+    shape = data.get("shape", "api")
+    if shape not in ("api", "gateway"):
+        notes.add((*path, "shape"), f"unknown shape {show(shape)}; there are api, gateway")
 
     def fill(ask: Ask, context: dict[str, JSON], answer: Answer) -> None:
-        answer.fault = ApiFault(status, str(message(context)), code=data.get("code", ""), headers=headers)
+        answer.fault = ApiFault(status, str(message(context)), code=data.get("code", ""), headers=headers, gateway=shape == "gateway")
         answer.fault_after = after
 
     return fill

@@ -1,28 +1,48 @@
-"""The script back end: the sans-IO service behind the back ends' one method. It never awaits, so the service needs no lock."""
+"""The script back end: the sans-IO service behind the back ends' one method, and the delivery of what its webhooks are to be told.
+
+Answering never awaits, so the service needs no lock.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from evalkit._lib.version import VERSION
 from evalkit.server.calls import Call, Reply
+from evalkit.server.courier import Courier
 from evalkit.server.script import Script
 from evalkit.server.service import Service
 from evalkit.server.signatures import DEFAULT_KEY
 
 
 class Scripted:
-    """Serves a script. Who records from here has it in the cassette's metadata, and no such recording passes for the real service's."""
+    """Serves a script. Who records from here has it in the cassette's metadata, and no such recording passes for the real service's.
 
-    def __init__(self, script: Script, *, key: bytes = DEFAULT_KEY) -> None:
+    ``key``, ``api_key`` and ``lenient`` are the service's; ``log`` gets a line for each breach that was let pass and for each delivery.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        key: bytes = DEFAULT_KEY,
+        api_key: str | None = None,
+        lenient: bool = False,
+        log: Callable[[str], object] = lambda line: None,
+    ) -> None:
         self.title = f"the script '{script.title}'"
-        self._service = Service(script, key=key)
+        self._service = Service(script, key=key, api_key=api_key, lenient=lenient, warn=lambda line: log(f"warning: {line}"))
+        self._courier = Courier(log)
         self._signed = {"server": f"evalkit-serve/{VERSION} (script {script.name})"}
 
     async def answer(self, call: Call) -> Reply:
         """Answer by the script, or plainly."""
         reply = self._service.handle(call)
+        if deliveries := self._service.deliveries():
+            self._courier.send(deliveries, after=reply.delay)
         return replace(reply, headers={**self._signed, **reply.headers})
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Give up deliveries that were not made yet."""
+        await self._courier.close()

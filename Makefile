@@ -4,14 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+NODE_PACKAGES := tests/guide/js/node_modules
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check record bench schema screenshots clean
+.PHONY: demo test check node-packages record bench schema screenshots clean
 
 demo: $(VENV)/.installed  ## replay the shipped suites offline and write reports/demo/index.html
 	$(BIN)/python -m pytest suites --evalkit-report reports/demo
 
-test: check  ## check the code, then run every test
+test: check node-packages  ## check the code, then run every test
 	$(BIN)/python -m pytest -n 2
 
 check: $(VENV)/.developer  ## lint, types, layers, schema
@@ -20,6 +21,8 @@ check: $(VENV)/.developer  ## lint, types, layers, schema
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/evalkit schema | cmp - evalkit.schema.json
+
+node-packages: $(NODE_PACKAGES)/.installed  ## the JavaScript SDK, for the tests of the local server
 
 record: $(VENV)/.developer  ## record the shipped suites again from the local server, over HTTP
 	$(BIN)/python tools/record.py
@@ -47,5 +50,10 @@ $(VENV)/.developer: pyproject.toml $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
+$(NODE_PACKAGES)/.installed: tests/guide/js/package.json tests/guide/js/package-lock.json
+	@if command -v npm >/dev/null; then \
+		npm ci --prefix tests/guide/js --ignore-scripts --no-audit --no-fund --loglevel=error --silent && touch $@; \
+	else echo "no npm here: tests with the JavaScript SDK are skipped"; fi
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NODE_PACKAGES) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -12,6 +12,7 @@ from evalkit._lib.text import show
 from evalkit.checks.base import View
 from evalkit.checks.history import History
 from evalkit.lint.findings import Found
+from evalkit.lint.rejoining import begins_in_the_middle
 from evalkit.lint.tape import Tape
 from evalkit.transcript import Transcript, Turn
 from evalkit.verdict import Finding
@@ -21,8 +22,14 @@ _EXACT = History(level="exact")
 
 def fidelity(tape: Tape) -> Iterator[Found]:
     """Yield how histories deviate from what was received, and interactions that are continued but not here."""
-    told = set()
+    told: set[tuple[str, int | None, str | None]] = set()
+    begun: set[int] = set()
     for thread in tape.threads:
+        first = thread[0]
+        if first.number not in begun and begins_in_the_middle(first):
+            message = "it re-sends a history of which nothing is in this cassette: it cannot be judged"
+            yield Found("history_unknown", message, first.number, "request", "/input")
+        begun.add(first.number)
         transcript = Transcript(turns=[Turn(1, [], thread)])
         for finding in _EXACT.run(View(transcript)):
             found = found_of(finding)

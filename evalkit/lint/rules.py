@@ -60,6 +60,7 @@ _ROWS: tuple[tuple[str, str, Severity, str], ...] = (
     ("input_rewritten", "history", "error", "a step of the client's own was changed after it had been sent"),
     ("history_truncated", "history", "error", "the beginning or the end of the history is not re-sent"),
     ("previous_unknown", "history", "info", "previous_interaction_id names no interaction of this cassette"),
+    ("history_unknown", "history", "info", "a history is re-sent of which nothing is in this cassette"),
     ("empty_stream", "stream", "error", "a stream without events"),
     ("created_missing", "stream", "error", "an event before interaction.created"),
     ("created_twice", "stream", "error", "interaction.created came again"),

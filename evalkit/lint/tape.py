@@ -15,6 +15,7 @@ from evalkit.cassette.store import load
 from evalkit.conversation.taped import transcript_of
 from evalkit.conversation.threads import threads_of
 from evalkit.errors import CassetteError
+from evalkit.lint.rejoining import rejoined
 from evalkit.transcript import Exchange
 
 _INTERACTIONS = re.compile(r"(?:^|/)interactions(?:/[^/]+(?:/cancel)?)?/?\Z")
@@ -55,7 +56,7 @@ class Tape:
         if len(about) < 2:
             return [self.api] if about else []
         found = [[number + 1 for number in thread if number + 1 in about] for thread in threads_of(self.recordings)]
-        return [[self.exchanges[number - 1] for number in thread] for thread in found if thread]
+        return rejoined([[self.exchanges[number - 1] for number in thread] for thread in found if thread])
 
     @cached_property
     def lines(self) -> list[int]:

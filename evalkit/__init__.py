@@ -13,7 +13,7 @@ from evalkit._lib.version import VERSION
 
 if TYPE_CHECKING:
     from evalkit.checks.base import Check, View
-    from evalkit.errors import EvalkitError
+    from evalkit.errors import EvalkitError, ExpectationFailed
     from evalkit.plugins import check
     from evalkit.tapes import tape
     from evalkit.transcript import Transcript, Turn
@@ -21,11 +21,25 @@ if TYPE_CHECKING:
 
 __version__ = VERSION
 
-__all__ = ["Check", "EvalkitError", "Finding", "Severity", "Transcript", "Turn", "Verdict", "View", "Where", "check", "tape"]
+__all__ = [
+    "Check",
+    "EvalkitError",
+    "ExpectationFailed",
+    "Finding",
+    "Severity",
+    "Transcript",
+    "Turn",
+    "Verdict",
+    "View",
+    "Where",
+    "check",
+    "tape",
+]
 
 _HOMES = {
     "Check": "evalkit.checks.base",
     "EvalkitError": "evalkit.errors",
+    "ExpectationFailed": "evalkit.errors",
     "Finding": "evalkit.verdict",
     "Severity": "evalkit.verdict",
     "Transcript": "evalkit.transcript",

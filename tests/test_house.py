@@ -34,7 +34,20 @@ def test_a_door_holds_no_logic(path: Path) -> None:
 
 
 def test_the_public_names() -> None:
-    assert evalkit.__all__ == ["Check", "EvalkitError", "Finding", "Severity", "Transcript", "Turn", "Verdict", "View", "Where", "check", "tape"]
+    assert evalkit.__all__ == [
+        "Check",
+        "EvalkitError",
+        "ExpectationFailed",
+        "Finding",
+        "Severity",
+        "Transcript",
+        "Turn",
+        "Verdict",
+        "View",
+        "Where",
+        "check",
+        "tape",
+    ]
     for name in evalkit.__all__:
         assert getattr(evalkit, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

@@ -1,0 +1,37 @@
+"""Short ways to what the tests of this folder need: a tape in a temporary folder, an API's body, a server of some rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from evalkit.server import Script, create_app, serving
+from evalkit.session.tapes import Tape
+
+MODEL = "gemini-3.5-flash"
+DOGS, PAWS = "I have 2 dogs in my house.", "How many paws are in my house?"
+MakeTape = Callable[..., Tape]
+
+TOOL = {
+    "type": "function",
+    "name": "get_current_temperature",
+    "description": "Gets the current temperature for a given location.",
+    "parameters": {
+        "type": "object",
+        "properties": {"location": {"type": "string", "description": "The city name, e.g. San Francisco"}},
+        "required": ["location"],
+    },
+}
+
+
+@contextmanager
+def serving_rules(rules: str) -> Iterator[str]:
+    """Serve a script's rules; after the block nobody listens at the address."""
+    with serving(create_app(Script.load(f"script: tape\nrules:\n{rules}", "tape.yaml"))) as url:
+        yield url
+
+
+def create(said: Any, **fields: Any) -> dict[str, Any]:
+    """Return the body of a create request."""
+    return {"model": MODEL, "input": said, **fields}

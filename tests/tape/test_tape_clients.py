@@ -1,0 +1,100 @@
+"""Every HTTP client is taped and replayed for real: what it got while recording it gets again, from a server that is gone."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalkit.cassette import parse
+from evalkit.errors import CassetteMiss
+from evalkit.server import serving
+from tests.tape.http_clients import CLIENTS, KEY, Ask
+from tests.tape.tape_support import DOGS, MODEL, PAWS, MakeTape, create
+
+
+@pytest.fixture
+def no_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a socket was connected")
+
+    def forbid() -> None:
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+
+    yield forbid
+    monkeypatch.undo()
+
+
+def hold(ask: Ask, url: str) -> list[str]:
+    """Hold two turns, the second streamed, as an application would."""
+    first = ask(f"{url}/v1beta/interactions", create(DOGS))
+    assert first.status == 200
+    second = ask(f"{url}/v1beta/interactions", create(PAWS, previous_interaction_id=json.loads(first.text)["id"], stream=True))
+    assert second.status == 200
+    return [first.text, second.text]
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_client_gets_again_what_it_got(name: str, make_tape: MakeTape, cassette: Path, no_sockets: Callable[[], None]) -> None:
+    ask = CLIENTS[name]
+    with serving() as url, make_tape("once") as tape:
+        first, stream = hold(ask, url)
+    assert "8 paws" in tape.conversation().text
+    assert KEY not in cassette.read_text()
+    no_sockets()
+    with make_tape() as tape:
+        again = hold(ask, url)
+    assert (json.loads(again[0]), again[1]) == (json.loads(first), stream)
+    tape.expect("stream", steps="(thought model_output)+", text="8 paws")
+    assert tape.unplayed == []
+
+
+def test_a_cassette_is_the_same_whichever_client_was_taped(make_tape: MakeTape, cassette: Path) -> None:
+    kept = {}
+    for name, ask in CLIENTS.items():
+        # A server of its own for each, on the same port: so that ids and addresses are the same too.
+        with serving(port=0) as url, make_tape("all") as tape:
+            hold(ask, url)
+        text = cassette.read_text().replace(url, "http://server")
+        found = parse(text, "cassette")
+        assert found.metadata["model"] == MODEL
+        assert found.metadata["server"].startswith("evalkit-serve/")
+        kept[name] = [
+            (
+                one.method,
+                one.uri,
+                one.request_headers,
+                one.status,
+                one.reason,
+                one.response_headers,
+                json.loads(one.request_body or "")["model"],
+            )
+            for one in found.recordings
+        ]
+        assert tape.conversation().transcript.settings["model"] == MODEL
+    first = kept["httpx"]
+    assert all(recordings == first for recordings in kept.values()), kept
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_miss_reaches_the_caller_and_opens_no_socket(name: str, make_tape: MakeTape, no_sockets: Callable[[], None]) -> None:
+    no_sockets()
+    with pytest.raises(CassetteMiss, match="does not hold request 1, POST /v1beta/interactions") as raised, make_tape():
+        CLIENTS[name]("http://127.0.0.1:9/v1beta/interactions", create("Hello"))
+    assert "there is no such cassette yet" in str(raised.value)
+    assert "evalkit.tape('app/test', mode='all')" in str(raised.value)
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_an_http_error_is_recorded_as_it_is(name: str, make_tape: MakeTape) -> None:
+    ask = CLIENTS[name]
+    with serving() as url, make_tape("once"):
+        recorded = ask(f"{url}/v1beta/interactions", create("Go on", previous_interaction_id="v1_unknown"))
+    with make_tape() as tape:
+        assert ask(f"{url}/v1beta/interactions", create("Go on", previous_interaction_id="v1_unknown")).status == recorded.status == 404
+    tape.expect(error={"status": 404})

@@ -51,7 +51,7 @@ def serving(app: Starlette | None = None, *, port: int = 0) -> Iterator[str]:
         try:
             yield _url(LOOPBACK, listener.getsockname()[1])
         finally:
-            server.should_exit = server.force_exit = True
+            server.cuts = server.should_exit = True
             thread.join(_STOP_SECONDS)
 
 
@@ -63,10 +63,17 @@ class _Server(uvicorn.Server):
             uvicorn.Config(app, log_level="error", access_log=False, server_header=False, lifespan="on", timeout_graceful_shutdown=2)
         )
         self._on_ready = on_ready
+        self.cuts = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.cuts:  # instead of uvicorn's force_exit, which would leave the back end open
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+        await super().shutdown(sockets)
 
 
 def _listen(host: str, port: int) -> socket.socket:

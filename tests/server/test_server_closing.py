@@ -1,0 +1,65 @@
+"""A server that ends closes its back end, however busy it was, and says nothing about it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from evalkit.server import create_app, serving
+from evalkit.server.calls import Call, Reply
+
+
+class Endless:
+    """A back end whose every answer is a stream that never ends."""
+
+    title = "endless"
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    async def answer(self, call: Call) -> Reply:
+        return Reply(200, live=self._ticks(), headers={"content-type": "text/event-stream"})
+
+    async def close(self) -> None:
+        self.closed += 1
+
+    async def _ticks(self) -> AsyncIterator[bytes]:
+        while True:
+            yield b": tick\n\n"
+            await asyncio.sleep(0.01)
+
+
+def test_a_server_that_nobody_asked(capfd: pytest.CaptureFixture[str]) -> None:
+    backend = Endless()
+    with serving(create_app(backend)):
+        assert backend.closed == 0
+    assert backend.closed == 1
+    assert capfd.readouterr() == ("", "")
+
+
+def test_open_streams_are_cut(capfd: pytest.CaptureFixture[str]) -> None:
+    backend = Endless()
+    heard = threading.Event()
+
+    def listen(url: str) -> None:
+        with suppress(httpx.HTTPError), httpx.stream("GET", url) as response:
+            for _ in response.iter_raw():
+                heard.set()
+
+    with serving(create_app(backend)) as url:
+        listener = threading.Thread(target=listen, args=(url,))
+        listener.start()
+        assert heard.wait(10)
+        idle = socket.create_connection(("127.0.0.1", urlsplit(url).port or 0))
+    idle.close()
+    listener.join(10)
+    assert not listener.is_alive()
+    assert backend.closed == 1
+    assert capfd.readouterr() == ("", "")

@@ -1,8 +1,9 @@
 """The journal of a recording under way: ``<cassette>.journal``, one finished exchange a line, on the disk before the next is asked for.
 
-JSON lines. The first names the version and the process; then one recording each, as it may be written (redacted, media in their files);
-last, when the journal is being folded in, the digest of the cassette that takes its place. Each line carries a checksum of itself, so the
-line that a crash tore is known and dropped. A damaged line with whole ones behind it is no crash's work, and is an error.
+JSON lines. The first names the version and the process; then one recording each, as it may be written (redacted, media in their files),
+and between them what is learnt for the cassette's metadata; last, when the journal is being folded in, the digest of the cassette that
+takes its place. Each line carries a checksum of itself, so the line that a crash tore is known and dropped. A damaged line with whole ones
+behind it is no crash's work, and is an error.
 
 The open file is locked for as long as it is open, by the system: a second process is refused, and a lock never outlives its process.
 """
@@ -37,9 +38,12 @@ class Entry:
 
 @dataclass(slots=True)
 class Content:
-    """What a journal's bytes hold: its entries, the digest it was folded into if it was, where the last whole line ends, who writes it."""
+    """What a journal's bytes hold: its entries, what its cassette's metadata are to say, the digest it was folded into if it was, where the
+    last whole line ends, who writes it.
+    """
 
     entries: list[Entry] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
     folded: str | None = None
     end: int = 0
     pid: int | None = None
@@ -76,6 +80,8 @@ def parse(data: bytes, name: str) -> Content:
         elif "recording" in value:
             content.entries.append(Entry(_from_json(value["recording"]), value.get("redactions", 0)))
             content.folded = None  # folding failed, and recording went on
+        elif "metadata" in value:
+            content.metadata.update(value["metadata"])
         elif "folded" in value:
             content.folded = value["folded"]
         content.end += len(line) + 1
@@ -167,6 +173,11 @@ class Journal:
 def entry_line(entry: Entry) -> str:
     """Return the line of a journal that holds an entry."""
     return _line({"recording": _to_json(entry.recording), "redactions": entry.redactions})
+
+
+def metadata_line(known: dict[str, Any]) -> str:
+    """Return the line of a journal that holds metadata."""
+    return _line({"metadata": known})
 
 
 def _line(value: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from evalkit._lib.clock import timestamp
 from evalkit._lib.files import sha256, shown, write_atomic
 from evalkit.cassette import bodies, quick
 from evalkit.cassette.format import VERSION, parse, render
-from evalkit.cassette.journal import Entry, Journal, entry_line, path_of, peek
+from evalkit.cassette.journal import Entry, Journal, entry_line, metadata_line, path_of, peek
 from evalkit.cassette.media import FOLDER, PREFIX, Media
 from evalkit.cassette.modes import DECISIONS, Decision, RecordMode
 from evalkit.cassette.recording import Cassette, Recording
@@ -93,9 +93,7 @@ def _open_bodies(cassette: Cassette, path: Path) -> None:
         recording.response_headers = {name: values for name, values in recording.response_headers.items() if name.lower() not in dropped}
 
 
-def _bring_media_back(
-    cassette: Cassette, media: Media, path: Path, text: str, lost: Callable[[int, CassetteError], None] | None
-) -> None:
+def _bring_media_back(cassette: Cassette, media: Media, path: Path, text: str, lost: Callable[[int, CassetteError], None] | None) -> None:
     for number, recording in enumerate(cassette.recordings):
         try:
             cassette.recordings[number] = media.bring_back(recording)
@@ -111,10 +109,20 @@ class Recorder:
 
     ``playable`` are the recordings that answer requests before the endpoint is asked: the old cassette's and the journal's, by the
     decision. Of the journal only good answers count: an error is asked again. Raises what :func:`load` and :meth:`Journal.open` raise.
+
+    With ``goes_on`` the journal is this very recording's, let go of and taken up again: all of it belongs into the cassette, and nothing of
+    it answers.
     """
 
     def __init__(
-        self, path: Path, mode: RecordMode, *, metadata: Mapping[str, JSON], redactor: Redactor, media: Path | None = None
+        self,
+        path: Path,
+        mode: RecordMode,
+        *,
+        metadata: Mapping[str, JSON],
+        redactor: Redactor,
+        media: Path | None = None,
+        goes_on: bool = False,
     ) -> None:
         self._path = path
         self._metadata = dict(metadata)
@@ -123,7 +131,7 @@ class Recorder:
         self._journal = Journal.open(path_of(path))
         try:
             old = load(path, self._media_folder)
-            entries = self._entries(old)
+            entries = self._entries(old, errors=goes_on)
         except BaseException:
             self._release(keep=bool(self._journal.content.entries))
             raise
@@ -136,10 +144,35 @@ class Recorder:
         self._from_journal = entries if "journal" in self.decision.plays else []
         self._entries_held = bool(entries)
         self._used: list[Entry] = []
+        if goes_on:
+            self.playable, self._from_journal, self._used = [], [], list(entries)
+            self._metadata.update(self._journal.content.metadata)
+
+    @property
+    def recordings(self) -> list[Recording]:
+        """What the cassette holds if it is made now, media in place."""
+        kept = self.old.recordings if self.old and self.decision.keeps else []
+        return [*kept, *(entry.recording for entry in self._used)]
 
     def describe(self, **known: JSON) -> None:
         """Add to the cassette's metadata what is learnt while recording."""
         self._metadata.update(known)
+
+    def remember(self, **known: JSON) -> None:
+        """Like :meth:`describe`, and in the journal too: who goes on from it knows. Raises SecretLeak or UsageError."""
+        line = metadata_line(known)
+        self.redactor.guard(line, shown(self._journal.path))
+        self._journal.append(line)
+        self.describe(**known)
+
+    def forget(self, superseded: Callable[[Recording, Recording], bool]) -> list[int]:
+        """Leave out of the cassette every recording of this journal that a later one supersedes; return their numbers in ``recordings``."""
+        first = len(self.recordings) - len(self._used)
+        gone = [
+            at for at, entry in enumerate(self._used) if any(superseded(entry.recording, later.recording) for later in self._used[at + 1 :])
+        ]
+        self._used = [entry for at, entry in enumerate(self._used) if at not in gone]
+        return [first + at for at in gone]
 
     def played(self, number: int) -> None:
         """Note that a recording of ``playable`` answered a request: one from the journal belongs into the new cassette."""
@@ -210,7 +243,7 @@ class Recorder:
                 if isinstance(body, bytes):
                     self.redactor.guard(body, shown(self._path))
 
-    def _entries(self, old: Cassette | None) -> list[Entry]:
+    def _entries(self, old: Cassette | None, *, errors: bool) -> list[Entry]:
         content = self._journal.content
         if content.folded is not None and old is not None and sha256(self._path.read_bytes()) == content.folded:
             self._journal.clear()
@@ -219,7 +252,7 @@ class Recorder:
         return [
             Entry(media.bring_back(entry.recording), entry.redactions)
             for entry in content.entries
-            if entry.recording.status < 400 and entry.recording.broken is None
+            if errors or (entry.recording.status < 400 and entry.recording.broken is None)
         ]
 
     def _release(self, *, keep: bool) -> None:

@@ -136,6 +136,10 @@ class Threads:
         """Note that no answer came: the connection failed, or the client left."""
         self._failed(thread, self._take(thread, request), again=True)
 
+    def named(self, thread: int, name: str) -> None:
+        """Learn the id of an interaction whose answer is still coming: it can be asked for, or cancelled, before that."""
+        self._owners.setdefault(name, thread)
+
     # Whose is it?
 
     def _again(self, key: bytes) -> tuple[int, Trail] | None:

@@ -67,14 +67,19 @@ def input_steps(value: JSON) -> list[RawStep]:
     if isinstance(value, str):
         return [{"type": "user_input", "content": [{"type": "text", "text": value}]}]
     items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else [value] if isinstance(value, dict) else []
-    if items and all(item.get("type", "text") in _CONTENT for item in items):
+    if items and all(_kind(item, "text") in _CONTENT for item in items):
         return [{"type": "user_input", "content": items}]
     return items
 
 
 def is_client(step: RawStep) -> bool:
     """Say whether a client makes steps of this type."""
-    return step.get("type") in CLIENT_STEPS
+    return _kind(step) in CLIENT_STEPS
+
+
+def _kind(step: RawStep, usual: str = "") -> str:
+    kind = step.get("type", usual)
+    return kind if isinstance(kind, str) else ""
 
 
 def marks(steps: Sequence[RawStep]) -> Iterator[str]:

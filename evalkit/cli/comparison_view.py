@@ -5,14 +5,14 @@ Whatever a model or a file said is printed as plain text with hostile characters
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table as Grid
 from rich.text import Text
 
 from evalkit._lib.text import plural, shorten, visible
+from evalkit.cli.tables import grid
 from evalkit.compare.comparison import Comparison, Side
 from evalkit.compare.evidence import metric_differences
 from evalkit.compare.pairing import Pair, by_check
@@ -49,11 +49,11 @@ def show(comparison: Comparison, console: Console) -> None:
 
 
 def _print_sides(comparison: Comparison, console: Console) -> None:
-    grid = _grid("", "results", "passed", "failed", "errored", "skipped", "pass rate")
+    table = grid("", "results", "passed", "failed", "errored", "skipped", "pass rate")
     for word, side in (("baseline", comparison.baseline), ("candidate", comparison.candidate)):
         counts = side.counts
-        grid.add_row(word, *map(str, (counts.results, counts.passed, counts.failed, counts.errored, counts.skipped)), _rate(side))
-    console.print(grid)
+        table.add_row(word, *map(str, (counts.results, counts.passed, counts.failed, counts.errored, counts.skipped)), _rate(side))
+    console.print(table)
     for word, side in (("baseline ", comparison.baseline), ("candidate", comparison.candidate)):
         console.print(Text(f"  {word} {visible(side.name)}  {', '.join(map(visible, side.models))}", "dim"), soft_wrap=True)
     console.print()
@@ -65,15 +65,15 @@ def _rate(side: Side) -> str:
 
 def _print_pairs(comparison: Comparison, console: Console) -> None:
     found = comparison.evidence
-    table = found.table
-    grid = _grid("", "candidate passed", "candidate failed")
-    grid.add_row("baseline passed", str(table.both_passed), Text(str(table.regressed), "red" if table.regressed else ""))
-    grid.add_row("baseline failed", Text(str(table.improved), "green" if table.improved else ""), str(table.both_failed))
-    console.print(grid)
-    if table.pairs:
+    pairs = found.table
+    table = grid("", "candidate passed", "candidate failed")
+    table.add_row("baseline passed", str(pairs.both_passed), Text(str(pairs.regressed), "red" if pairs.regressed else ""))
+    table.add_row("baseline failed", Text(str(pairs.improved), "green" if pairs.improved else ""), str(pairs.both_failed))
+    console.print(table)
+    if pairs.pairs:
         low, high = found.interval
         console.print(
-            f"  Difference {points(table.difference)} points, between {points(low)} and {points(high)} "
+            f"  Difference {points(pairs.difference)} points, between {points(low)} and {points(high)} "
             f"({found.confidence:.0%}, {plural(found.families, 'scenario')})."
         )
     for sentence in filter(None, (comparison.significance, comparison.sensitivity, comparison.flakiness)):
@@ -117,27 +117,19 @@ def _print_list(console: Console, title: str, count: int, entries: Iterable[tupl
 def _print_checks(comparison: Comparison, console: Console) -> None:
     flips = by_check(comparison.pairing.scored)
     if flips:
-        grid = _grid("check", "regressed", "improved", "failed in both")
+        table = grid("check", "regressed", "improved", "failed in both")
         for name, counts in flips.items():
-            grid.add_row(visible(name), *map(str, counts))
-        console.print(grid)
+            table.add_row(visible(name), *map(str, counts))
+        console.print(table)
         console.print()
 
 
 def _print_metrics(comparison: Comparison, console: Console) -> None:
     found = metric_differences(comparison.pairing.scored)
     if found:
-        grid = _grid("mean of", "pairs", "baseline", "candidate", "difference", f"{comparison.evidence.confidence:.0%} between")
+        table = grid("mean of", "pairs", "baseline", "candidate", "difference", f"{comparison.evidence.confidence:.0%} between")
         for name, one in found.items():
             between = "-" if one.interval is None else f"{one.interval.low:+,.4g} and {one.interval.high:+,.4g}"
-            grid.add_row(_UNITS[name], str(one.pairs), f"{one.baseline:,.4g}", f"{one.candidate:,.4g}", f"{one.difference:+,.4g}", between)
-        console.print(grid)
+            table.add_row(_UNITS[name], str(one.pairs), f"{one.baseline:,.4g}", f"{one.candidate:,.4g}", f"{one.difference:+,.4g}", between)
+        console.print(table)
         console.print()
-
-
-def _grid(*columns: str) -> Grid:
-    grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    names: Sequence[str] = columns
-    for number, name in enumerate(names):
-        grid.add_column(name, justify="left" if number == 0 else "right", no_wrap=True)
-    return grid

@@ -1,0 +1,72 @@
+"""``evalkit history`` as people call it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from evalkit.cli.main import main
+from tests.compare.lines import line
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["history", *arguments])
+
+
+def run(name: str, *lines: dict[str, object], **manifest: object) -> None:
+    folder = Path("reports", name)
+    folder.mkdir(parents=True)
+    (folder / "results.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    (folder / "manifest.json").write_text(json.dumps({"complete": True, **manifest}))
+
+
+def test_the_table_and_the_signs() -> None:
+    run("one", line("a"), line("b"), line("c", "errored"), started="2026-01-01T10:00:00Z")
+    run("two", line("a", "failed"), line("b"), line("b", "failed", trial=2), started="2026-01-02T10:00:00Z", complete=False)
+    run("three", line("a"), line("b"), line("d\x1b[2J"), started="2026-01-03T10:00:00Z")
+    found = call()
+    assert found.exit_code == 0
+    lines = [text.rstrip() for text in found.output.splitlines()]
+    assert lines[0].split() == ["run", "started", "results", "errored", "pass", "rate", "tokens", "cost"]
+    assert [text.split()[0] for text in lines[1:4]] == ["one", "two", "three"]
+    assert "(did not end)" in lines[2]
+    assert "100.0% of 2" in lines[1]
+    assert "  ✓✗✓  s::a  2 flips, 100 tokens" in lines
+    assert "  ✓±✓  s::b  0 flips, 100 tokens" in lines
+    assert "  E··  s::c  0 flips, 100 tokens" in lines
+    assert lines[-1] == "  1 scenario passed in every run (--all lists them)."
+    assert "\x1b" not in found.output
+    assert max(map(len, lines)) <= 80
+    assert "  ··✓  s::d<U+001B>[2J  0 flips, 100 tokens" in call("--all").output
+    assert call("--last", "1").output.splitlines()[1].startswith("three")
+
+
+def test_json(here: Path) -> None:
+    run("one", line("a"))
+    (here / "evalkit.yaml").write_text("prices: {m: {input_per_million: 1, output_per_million: 1}}")
+    value = json.loads(call("--json").output)
+    assert value["scenarios"][0]["points"][0]["passed"] == 1
+
+
+def test_no_runs(here: Path) -> None:
+    assert call().output == "evalkit: there is no folder of runs at reports\n"
+    assert call().exit_code == 2
+    (here / "reports").mkdir()
+    assert call().output.startswith("No run yet: pytest suites --evalkit-report reports/")
+
+
+def test_what_is_left_out_is_told() -> None:
+    run("bad", {"x": 1})
+    found = call()
+    assert found.exit_code == 0
+    assert "evalkit: left out reports/bad: not a run of evalkit" in found.output

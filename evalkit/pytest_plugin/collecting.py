@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,6 +54,7 @@ class VariantItem(pytest.Item):
         super().__init__(**rest)
         self.variant = variant
         self._state = state
+        self._shared_keywords: Mapping[str, Any] | None = None
         for tag in variant.tags:
             self.add_marker(state.mark(self.config, tag))
 
@@ -63,6 +64,13 @@ class VariantItem(pytest.Item):
         self.stash[OUTCOME] = outcome
         if outcome.message:
             raise VariantFailed(outcome.message)
+
+    def share_keywords(self, report: pytest.TestReport) -> None:
+        """Let the reports on this item hold one mapping of keywords instead of three: pytest keeps reports to the end of the session."""
+        if self._shared_keywords == report.keywords:
+            report.keywords = self._shared_keywords
+        else:
+            self._shared_keywords = report.keywords
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what the checks found, or the user's mistake; only a fault of evalkit's own shows a traceback."""

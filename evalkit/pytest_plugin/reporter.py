@@ -46,7 +46,10 @@ class Reporter:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put a variant's outcome on the report that ends it: the call, or a setup that skipped or broke it."""
         report = yield
-        if isinstance(item, VariantItem) and (call.when == "call" or (call.when == "setup" and not report.passed)):
+        if not isinstance(item, VariantItem):
+            return report
+        item.share_keywords(report)
+        if call.when == "call" or (call.when == "setup" and not report.passed):
             outcome = item.stash.get(OUTCOME, None)
             if outcome is None:
                 verdict = Verdict.SKIPPED if report.skipped else Verdict.ERRORED

@@ -15,10 +15,11 @@ from evalkit.server.service import Service
 
 
 class Client:
-    """A service called as a client would, without a socket. Answers are parsed; ``last`` is the whole reply."""
+    """A service called as a client would, without a socket. Answers are parsed; ``last`` is the whole reply, ``warnings`` what was let pass."""
 
-    def __init__(self, script: Script) -> None:
-        self.service = Service(script)
+    def __init__(self, script: Script, *, lenient: bool = False) -> None:
+        self.warnings: list[str] = []
+        self.service = Service(script, lenient=lenient, warn=self.warnings.append)
         self.last = Reply(0)
 
     def __call__(self, method: str, path: str, body: Any = None, **query: str) -> Any:
@@ -44,6 +45,12 @@ def shipped() -> Script:
 def client(shipped: Script) -> Client:
     """A client of a fresh service with the script that ships."""
     return Client(shipped)
+
+
+@pytest.fixture
+def lenient(shipped: Script) -> Client:
+    """A client of a fresh, lenient service with the script that ships."""
+    return Client(shipped, lenient=True)
 
 
 @pytest.fixture

@@ -1,0 +1,121 @@
+"""Answers that take several requests: tokens, who may use them, and histories that hold such answers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from evalkit.protocol.reading import output_text
+from evalkit.protocol.sse import read_events
+
+SCRIPT = """script: t
+rules:
+  - when: {text: Tell me a story., continued: false}
+    reply: "Once upon a time "
+    status: requires_continuation
+  - when: {text: Tell me a story., continued: 1}
+    reply: "there was a parser "
+    status: requires_continuation
+  - when: {text: Tell me a story., continued: true}
+    reply: "and it parsed."
+"""
+ASKED = "Tell me a story."
+TOLD = ["Once upon a time ", "there was a parser ", "and it parsed."]
+
+
+@pytest.fixture
+def teller(scripted: Callable[[str], Any]) -> Any:
+    return scripted(SCRIPT)
+
+
+def message(body: Any) -> str:
+    return str(body["error"]["message"])
+
+
+def hop(client: Any, answer: Any, **fields: Any) -> Any:
+    """The next part, asked for as SDKs do: stored, by id and without the input; not stored, with the input again."""
+    with_input = {} if "id" in answer else {"input": ASKED, "store": False}
+    by_id = {"previous_interaction_id": answer["id"]} if "id" in answer else {}
+    token = {"continuation_token": answer["continuation_token"]}
+    return client("POST", "/v1/interactions", {"model": "gemini-3.5-flash", **with_input, **by_id, **token, **fields})
+
+
+@pytest.mark.parametrize("store", [True, False], ids=["stored", "not stored"])
+def test_an_answer_is_continued_to_its_end(teller: Any, scripted: Callable[[str], Any], store: bool) -> None:
+    answers = [teller.create(ASKED, store=store)]
+    for _ in range(2):
+        answers.append(hop(teller if store else scripted(SCRIPT), answers[-1]))
+    assert [answer["status"] for answer in answers] == ["requires_continuation", "requires_continuation", "completed"]
+    assert [output_text(answer["steps"]) for answer in answers] == TOLD
+    assert ["continuation_token" in answer for answer in answers] == [True, True, False]
+    assert len({answer["continuation_token"] for answer in answers[:2]}) == 2
+    whole = [{"type": "user_input", "content": ASKED}, *(step for answer in answers for step in answer["steps"])]
+    after = [*whole, {"type": "user_input", "content": "Thank you."}]
+    assert scripted(SCRIPT).create(after, store=False)["status"] == "completed"
+    altered = [*after[:4], {**after[4], "content": []}, *after[5:]]
+    assert message(scripted(SCRIPT).create(altered, store=False)).startswith("input[4]: this model_output is not as it was answered.")
+    assert "another history" in message(scripted(SCRIPT).create([*after[:1], *after[3:]], store=False))
+
+
+def test_a_stream_tells_the_token_at_its_end(teller: Any) -> None:
+    last = read_events("".join(teller.create(ASKED, stream=True))).events[-1]
+    assert last["event_type"] == "interaction.completed"
+    assert last["interaction"]["status"] == "requires_continuation"
+    second = hop(teller, last["interaction"], stream=True)
+    assert TOLD[1].split()[0] in "".join(second)
+
+
+def test_an_unstored_answer_may_follow_a_stored_one(teller: Any) -> None:
+    first = teller.create("Hello")
+    part = teller.create(ASKED, store=False, previous_interaction_id=first["id"])
+    more = hop(teller, part, previous_interaction_id=first["id"])
+    assert output_text(more["steps"]) == TOLD[1]
+
+
+def test_a_get_of_a_later_part_shows_no_question(teller: Any) -> None:
+    more = hop(teller, teller.create(ASKED))
+    assert [step["type"] for step in teller.get(more["id"])["steps"]] == ["thought", "model_output"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"continuation_token": "x"}, "was not issued by this server"),
+        ({"continuation_token": base64.b64encode(b"\x13" * 82).decode()}, "was not issued by this server"),
+        ({"continuation_token": "é"}, "was not issued by this server"),
+        (
+            {"previous_interaction_id": None},
+            "belongs to another interaction than 'previous_interaction_id'; without one, send the input again",
+        ),
+        (
+            {"input": "Another question"},
+            "belongs to another request; send it with the same input, or with the id of the answer it came with",
+        ),
+        ({"previous_interaction_id": "OTHER"}, "belongs to another interaction than 'previous_interaction_id'"),
+    ],
+)
+def test_a_token_is_good_for_its_own_answer_only(teller: Any, fields: dict[str, Any], why: str) -> None:
+    if fields.get("previous_interaction_id") == "OTHER":
+        fields = {"previous_interaction_id": teller.create("Hello")["id"]}
+    body = hop(teller, teller.create(ASKED), **fields)
+    assert teller.last.status == 400
+    assert message(body).startswith(f"'continuation_token' {why}")
+
+
+def test_a_token_of_another_key_is_none(teller: Any) -> None:
+    from evalkit.server import continuation
+    from evalkit.server.continuation import Part
+
+    question = [{"type": "user_input", "content": [{"type": "text", "text": ASKED}]}]
+    token = continuation.issue(b"another", Part(), question, [])
+    body = teller.create(ASKED, store=False, continuation_token=token)
+    assert message(body) == "'continuation_token' was not issued by this server."
+
+
+def test_a_script_without_signatures_continues_too(scripted: Callable[[str], Any]) -> None:
+    client = scripted(SCRIPT.replace("script: t", "script: t\nsignatures: false"))
+    first = client.create(ASKED)
+    assert output_text(hop(client, first)["steps"]) == TOLD[1]

@@ -70,7 +70,7 @@ class State:
         self.runner.introduce(variants)
         self.manifest.suites[suite.label] = {"suite": suite.name, "path": suite.label, "digest": f"sha256:{suite.digest}"}
         self.manifest.totals.collected += len(variants)
-        self.used.update(str(variant.cassette) for variant in variants)
+        self.used.update(variant.cassette for variant in variants)
         return variants
 
     def mark(self, config: pytest.Config, tag: str) -> pytest.MarkDecorator:

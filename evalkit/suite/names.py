@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from hashlib import sha256
-from pathlib import PurePosixPath
 from typing import Any
 
 AXES = ("model", "agent", "history", "stream", "background", "service_tier")
@@ -32,10 +31,15 @@ def variant_name(scenario: str, parts: tuple[str, ...], trial: int) -> str:
     return scenario + (f"[{'-'.join(parts)}]" if parts else "") + (f"#{trial}" if trial > 1 else "")
 
 
-def cassette_path(suite: str, scenario: str, parts: tuple[str, ...], trial: int) -> PurePosixPath:
-    """Return ``suite/scenario.part.part.yaml``, below the folder of cassettes; ``.trial2`` before the ending from the second trial on."""
+def cassette_path(suite: str, scenario: str, parts: tuple[str, ...], trial: int) -> str:
+    """Return ``suite/scenario.part.part.yaml``, the path below the folder of cassettes."""
+    return f"{suite}/{cassette_file(scenario, parts, trial)}"
+
+
+def cassette_file(scenario: str, parts: tuple[str, ...], trial: int) -> str:
+    """Return ``scenario.part.part.yaml``; ``.trial2`` before the ending from the second trial on."""
     words = [scenario, *map(file_word, parts), *([f"trial{trial}"] if trial > 1 else [])]
-    return PurePosixPath(suite, ".".join(words) + ".yaml")
+    return ".".join(words) + ".yaml"
 
 
 def file_word(text: str) -> str:

@@ -17,7 +17,7 @@ from evalkit.suite.context import Reading
 from evalkit.suite.expectations import read_expectations
 from evalkit.suite.files import FileFault
 from evalkit.suite.models import ScenarioEntry, ScenarioKeys, TurnEntry
-from evalkit.suite.names import AXES, cassette_path, variant_name
+from evalkit.suite.names import AXES, cassette_file, variant_name
 from evalkit.suite.plan import Axis, Scenario, Turn
 from evalkit.suite.prepared import Expectation
 from evalkit.suite.rows import read_rows
@@ -219,7 +219,7 @@ def _collisions(reading: Reading, scenario: str, axes: Sequence[Axis], rows: Row
     for _, parts in combinations(axes):
         for row in rows.rows:
             words = (*parts, row.label) if row.number else parts
-            for name in (variant_name(scenario, words, 1), str(cassette_path("", scenario, words, 1)).casefold()):
+            for name in (variant_name(scenario, words, 1), cassette_file(scenario, words, 1).casefold()):
                 other = taken.setdefault(name, words)
                 if other != words:
                     message = f"two variants would share the name {name!r}: {', '.join(other)} and {', '.join(words)}"

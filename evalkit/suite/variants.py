@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
-from pathlib import PurePosixPath
 from typing import Any
 
 from evalkit.errors import UsageError
@@ -50,8 +49,8 @@ class Variant:
         return f"{self.suite.name}::{self.name}"
 
     @property
-    def cassette(self) -> PurePosixPath:
-        """The cassette's path below the folder of cassettes."""
+    def cassette(self) -> str:
+        """The cassette's path below the folder of cassettes, with forward slashes."""
         return cassette_path(self.suite.name, self.scenario.id, self.parts, self.trial)
 
     @property

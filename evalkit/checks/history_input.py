@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import pointer
+from evalkit.protocol.reading import kind_of
 from evalkit.protocol.steps import CONTENT_TYPES
 from evalkit.transcript import JSON
 
@@ -78,7 +79,7 @@ def _item(step: RawStep, at: str) -> Item:
 
 
 def _is_content(value: RawStep) -> bool:
-    return value.get("type") in _CONTENT or ("type" not in value and "text" in value)
+    return kind_of(value) in _CONTENT or ("type" not in value and "text" in value)
 
 
 def _typed(block: RawStep) -> RawStep:

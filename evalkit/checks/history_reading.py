@@ -15,7 +15,7 @@ from evalkit._lib.json import equal
 from evalkit.checks.history_align import Pairs, gaps
 from evalkit.checks.history_input import Item, RawStep
 from evalkit.checks.history_step import Wanted, call_key, key_of, likeness
-from evalkit.protocol.reading import pair_calls
+from evalkit.protocol.reading import kind_of, pair_calls
 from evalkit.protocol.steps import CLIENT_STEPS
 
 
@@ -79,7 +79,7 @@ class Reading:
 
     def client_adds(self, item: int) -> bool:
         """Say whether an item may be something new from the client: of its own kind, after the history."""
-        return item >= self._tail and not self.case.closed and self.case.items[item].step.get("type") in CLIENT_STEPS
+        return item >= self._tail and not self.case.closed and kind_of(self.case.items[item].step) in CLIENT_STEPS
 
     def _spare(self, item: int) -> bool:
         """Say whether an item may be taken for an older step."""

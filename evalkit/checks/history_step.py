@@ -12,6 +12,7 @@ from evalkit._lib.json import MISSING, canonical, differences, equal
 from evalkit._lib.text import shorten, show
 from evalkit.checks.history_input import Item, RawStep
 from evalkit.checks.showing import against, keep, parting, table
+from evalkit.protocol.reading import kind_of
 from evalkit.protocol.steps import CLIENT_STEPS, OPTIONAL_FIELDS, REQUIRED_FIELDS
 from evalkit.transcript import JSON
 
@@ -29,7 +30,7 @@ class Wanted(NamedTuple):
     @property
     def client(self) -> bool:
         """Whether the client made it."""
-        return self.step.get("type") in CLIENT_STEPS
+        return kind_of(self.step) in CLIENT_STEPS
 
 
 class Deviation(NamedTuple):
@@ -80,7 +81,7 @@ def changed(want: Wanted, item: Item, name: str, streamed: bool) -> Iterator[Dev
 
 def _is_data(path: str, step: RawStep) -> bool:
     """Whether a path leads into what the model or a tool wrote, where a null is a value like any other (protocol section 9)."""
-    known = step.get("type") in OPTIONAL_FIELDS
+    known = kind_of(step) in OPTIONAL_FIELDS
     return not known or path.startswith("/arguments/") or (path.startswith("/result/") and not isinstance(step.get("result"), list))
 
 

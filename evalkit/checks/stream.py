@@ -17,8 +17,7 @@ from evalkit._lib.text import show
 from evalkit.checks.base import Check, View
 from evalkit.checks.latency import first_tokens
 from evalkit.checks.showing import against, keep
-from evalkit.protocol.reading import steps_of, strip_user_input
-from evalkit.protocol.steps import RUNNING
+from evalkit.protocol.reading import is_running, steps_of, strip_user_input
 from evalkit.protocol.stream_states import COMPLETED, ERROR
 from evalkit.transcript import JSON, Exchange
 from evalkit.verdict import Finding, Where
@@ -96,11 +95,11 @@ def _against_stored(exchange: Exchange, exchanges: Sequence[Exchange]) -> Iterat
     """Compare an assembled interaction with the one a later GET returned."""
     assembled = exchange.interaction or {}
     identity = assembled.get("id")
-    if not identity or assembled.get("status") in RUNNING:
+    if not identity or is_running(assembled):
         return
     for other in exchanges:
         stored = other.interaction
-        if stored is None or other is exchange or other.request.method != "GET" or stored.get("status") in RUNNING:
+        if stored is None or other is exchange or other.request.method != "GET" or is_running(stored):
             continue
         if unquote(other.request.path.rpartition("/")[2]) != identity:
             continue

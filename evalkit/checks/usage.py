@@ -11,7 +11,7 @@ from evalkit._lib.text import nearest, plural, show
 from evalkit.checks.base import Check, View, complaint
 from evalkit.checks.options import Limits, number, plain
 from evalkit.checks.showing import table
-from evalkit.protocol.steps import RUNNING
+from evalkit.protocol.reading import is_running
 from evalkit.transcript import JSON, Exchange
 from evalkit.verdict import Finding, Severity, Where
 
@@ -73,7 +73,7 @@ def final_answers(exchanges: Sequence[Exchange]) -> list[Exchange]:
     by_id: dict[str, Exchange] = {}
     for exchange in exchanges:
         interaction = exchange.interaction
-        if interaction is not None and interaction.get("status") not in RUNNING:
+        if interaction is not None and not is_running(interaction):
             identity = interaction.get("id")
             by_id[identity if isinstance(identity, str) and identity else f"#{exchange.number}"] = exchange
     return list(by_id.values())

@@ -29,8 +29,7 @@ from evalkit._lib.json import loads
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.conversation.answers import read_answer
 from evalkit.protocol.assemble import assemble
-from evalkit.protocol.reading import contents, output_text, steps_of, strip_user_input
-from evalkit.protocol.steps import RUNNING
+from evalkit.protocol.reading import contents, is_running, kind_of, output_text, steps_of, strip_user_input
 from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn
 
 JSON = Any
@@ -153,7 +152,7 @@ class TapeReader:
         if interaction is None:
             return
         steps = [Step(step, "model", exchange.number) for step in strip_user_input(steps_of(interaction))]
-        running = interaction.get("status") in RUNNING or exchange.failure is not None
+        running = is_running(interaction) or exchange.failure is not None
         answer = _Answer(steps, running=running, hop=hop, events=exchange.events or [])
         self._answers[turn.number].append(answer)
         if isinstance(identity := interaction.get("id"), str) and identity:
@@ -178,13 +177,13 @@ class TapeReader:
         if (interaction := exchange.interaction) is not None:
             steps = strip_user_input(steps_of(interaction))
             answer.steps = [Step(step, "model", exchange.number) for step in steps] or answer.steps
-            answer.running = interaction.get("status") in RUNNING or exchange.failure is not None
+            answer.running = is_running(interaction) or exchange.failure is not None
             self._told(mine, interaction)
 
     def _status(self, exchange: Exchange, identity: str) -> None:
         if exchange.interaction is not None and identity in self._known:
             turn, answer = self._known[identity]
-            answer.running = exchange.interaction.get("status") in RUNNING
+            answer.running = is_running(exchange.interaction)
             self._told(turn, exchange.interaction)
 
     def _told(self, turn: Turn, interaction: dict[str, JSON]) -> None:
@@ -282,7 +281,7 @@ def _message(request: Request) -> list[JSON] | None:
     last = given[-1]
     if last.get("type") == "user_input":
         return contents(last)
-    return given if last.get("type") in _CONTENT else None
+    return given if kind_of(last) in _CONTENT else None
 
 
 def _first_message(interaction: dict[str, JSON]) -> list[JSON]:

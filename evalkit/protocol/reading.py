@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from evalkit.protocol.steps import CALL_OF, CLIENT_STEPS, RESULT_OF
+from evalkit.protocol.steps import CALL_OF, CLIENT_STEPS, RESULT_OF, RUNNING
 
 JSON = Any
 RawStep = dict[str, JSON]
@@ -30,6 +30,18 @@ def steps_of(interaction: Mapping[str, JSON]) -> list[RawStep]:
     if not isinstance(steps, list):
         return []
     return steps if all(type(step) is dict for step in steps) else [step for step in steps if isinstance(step, dict)]
+
+
+def kind_of(step: Mapping[str, JSON]) -> str:
+    """Return a step's or a content's type, ``""`` where it has none or one that is no string: safe to look up in any table."""
+    kind = step.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
+def is_running(interaction: Mapping[str, JSON]) -> bool:
+    """Say whether an interaction is still under way. An unknown status, none, or one that is no string says it is not."""
+    status = interaction.get("status")
+    return isinstance(status, str) and status in RUNNING
 
 
 def output_text(steps: Sequence[RawStep]) -> str:

@@ -28,7 +28,7 @@ class PatternError(ValueError):
         self.column = column
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def compile_pattern(pattern: str) -> Automaton:
     """Return a pattern's automaton. Raises PatternError."""
     return _Parser(pattern).parse()

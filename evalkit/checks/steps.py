@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic import BeforeValidator, Field
 
 from evalkit._lib.json import MISSING, equal
 from evalkit._lib.text import plural, shorten, show
@@ -109,18 +109,17 @@ class Steps(Check):
     match: Match = Field("exact", description="How a list is compared; a pattern is always exact.")
     ignore: Words | None = Field(None, description="Step types that are left out before comparing.")
 
-    _pattern: Automaton | None = PrivateAttr(None)
-
     def model_post_init(self, context: Any, /) -> None:
-        """Compile the pattern once."""
+        """Refuse a pattern that is none."""
         if isinstance(self.steps, str):
             if self.match != "exact":
                 raise complaint("a pattern is always exact; write the steps as a list to use another match", "match")
-            self._pattern = compile_pattern(self.steps)
+            compile_pattern(self.steps)
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield one finding when the sequences part."""
-        automaton = self._pattern
+        # Remembered by its text; a private attribute of a model would take longer to read than the steps.
+        automaton = compile_pattern(self.steps) if isinstance(self.steps, str) else None
         turn = view.turn
         # The common case, without the bookkeeping of places that only a finding needs.
         if automaton is not None and self.ignore is None and turn is not None and automaton.matches([step.type for step in turn.steps]):

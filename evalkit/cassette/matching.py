@@ -32,7 +32,8 @@ Route = tuple[str, Query]
 _BEFORE_VERSION = re.compile(r".*(?=/v[0-9]+(?:(?:alpha|beta)[0-9]*)?/)")
 
 
-def route(path: str, query: Sequence[tuple[str, str]] = ()) -> Route:
+@lru_cache(maxsize=256)
+def route(path: str, query: Query = ()) -> Route:
     """Return what counts of a path and a query: the path from the API version on, the query sorted and without keys."""
     found = _BEFORE_VERSION.match(path)
     if found:
@@ -45,7 +46,7 @@ def route_of(uri: str) -> Route:
     """Return the route of a recorded URI."""
     start = uri.find("/", uri.find("://") + 3) if "://" in uri else 0
     path, _, query = (uri[start:] if start >= 0 else "/").partition("#")[0].partition("?")
-    return route(path or "/", parse_qsl(query, keep_blank_values=True) if query else ())
+    return route(path or "/", tuple(parse_qsl(query, keep_blank_values=True)))
 
 
 def body_of(text: str | bytes | None) -> JSON:

@@ -53,6 +53,7 @@ class Runner:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._redactor = Redactor(settings.secrets, settings.patterns)
+        self._poll_seconds = settings.poll_seconds
         self._clean("")  # a pattern that is none is the user's to know before anything is held
         self._families: dict[tuple[Path, str], list[Variant]] = {}
         self._kept_of: tuple[Path, str] | None = None
@@ -97,9 +98,9 @@ class Runner:
         return self._outcome(variant, [check], None, ())
 
     def _hold_once(self, variant: Variant, judge: Judge) -> tuple[Transcript, list[str]]:
-        if not _compares(variant):
-            return self._hold(variant, judge)
         family = (variant.suite.path, variant.scenario.id)
+        if family not in self._families:
+            return self._hold(variant, judge)
         if family != self._kept_of:
             self._kept_of, self._kept = family, {}
         if variant.id not in self._kept:
@@ -116,7 +117,7 @@ class Runner:
             return worst(result.verdict for result in judge.turn(seen, turn)) is Verdict.PASSED
 
         try:
-            transcript = hold(variant, transport, settings.root, settings.poll_seconds, end_turn if variant.stop_on_failure else never_stop)
+            transcript = hold(variant, transport, settings.root, self._poll_seconds, end_turn if variant.stop_on_failure else never_stop)
             # An answer nobody expected (a quota used up, say) is no reason to give up a good recording.
             transport.finish(all(judge.in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns))
         finally:
@@ -130,7 +131,7 @@ class Runner:
             path=self.cassette(variant),
             live=lambda: self._live(variant),
             metadata=self._metadata(variant) if settings.mode != "none" else {},
-            hint=rerecord_command(variant.suite.label, variant.name),
+            hint=lambda: rerecord_command(variant.suite.label, variant.name),
             secrets=settings.secrets,
             label=variant.id,
             patterns=settings.patterns,
@@ -169,7 +170,7 @@ class Runner:
 
     def _outcome(self, variant: Variant, checks: list[CheckResult], transcript: Transcript | None, unplayed: Sequence[str]) -> Outcome:
         verdict = worst([check.verdict for check in checks if check.verdict is not Verdict.SKIPPED or len(checks) == 1])
-        cassette = None if self.settings.live else str(variant.cassette)
+        cassette = None if self.settings.live else variant.cassette
         who = Identity(
             variant.id, variant.suite.name, variant.scenario.id, variant.title, variant.settings, variant.parts, variant.trial, variant.tags,
             variant.suite.label, variant.line, cassette,

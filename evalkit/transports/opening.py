@@ -26,7 +26,7 @@ def open_transport(
     path: Path,
     live: Callable[[], Endpoint] | None,
     metadata: Mapping[str, JSON],
-    hint: str,
+    hint: Callable[[], str],
     secrets: Sequence[str] = (),
     label: str,
     patterns: Sequence[str] = (),
@@ -34,15 +34,15 @@ def open_transport(
 ) -> Transport:
     """Return the transport that plays or records the cassette ``path``.
 
-    ``live`` makes the endpoint, once, when an answer must be recorded; it is closed with the transport. ``hint`` is the command that
-    records this scenario again, ``label`` its name in messages. ``secrets`` and ``patterns`` are redacted from whatever is written and
+    ``live`` makes the endpoint, once, when an answer must be recorded; it is closed with the transport. ``hint`` gives the command
+    that records this scenario again, ``label`` is its name in messages. ``secrets`` and ``patterns`` are redacted from whatever is written and
     compared. ``media`` is the folder of media files, by default ``_media`` two folders above the cassette.
 
     Raises UsageError (unknown mode, cannot record here, someone else is recording), CassetteError (a cassette that cannot be read, in every
     mode). A missing cassette is a CassetteMiss of the first request.
     """
     redactor = Redactor(secrets, patterns)
-    misses = lambda: Misses(path, label, hint, redactor)  # noqa: E731 - made only when there is a miss
+    misses = lambda: Misses(path, label, hint(), redactor)  # noqa: E731 - made only when there is a miss
     # A journal is no matter to a run that only plays, so it is looked for only by one that records, under its lock.
     if mode == "none":
         return ReplayTransport(_recordings(store.load(path, media)), redactor, misses)

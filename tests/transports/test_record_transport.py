@@ -28,7 +28,12 @@ KEY = "planted-secret-key"
 
 
 def opened(service: Service, path: Path, mode: str = "once", *, key: str = KEY, **options: Any) -> Transport:
-    given: dict[str, Any] = {"metadata": {"model": "m"}, "hint": "pytest x --evalkit-record all", "label": "weather::london", **options}
+    given: dict[str, Any] = {
+        "metadata": {"model": "m"},
+        "hint": lambda: "pytest x --evalkit-record all",
+        "label": "weather::london",
+        **options,
+    }
     return open_transport(
         mode=mode, path=path, live=lambda: LiveTransport(service.base_url, key, retries=0), **given  # type: ignore[arg-type]
     )  # fmt: skip
@@ -125,7 +130,7 @@ def test_http_errors_are_recorded_as_what_happened(service: Service, cassette: P
 def test_only_the_last_of_several_attempts_is_recorded(service: Service, cassette: Path) -> None:
     service.script += [reply({}, 503), reply({}, 503), reply({"id": "v1_a"})]
     live = lambda: LiveTransport(service.base_url, KEY, sleep=lambda seconds: None)  # noqa: E731
-    hold(open_transport(mode="once", path=cassette, live=live, metadata={}, hint="", label="x"), ask(1))
+    hold(open_transport(mode="once", path=cassette, live=live, metadata={}, hint=str, label="x"), ask(1))
     loaded = store.load(cassette)
     assert loaded is not None
     assert [item.status for item in loaded.recordings] == [200]
@@ -133,7 +138,7 @@ def test_only_the_last_of_several_attempts_is_recorded(service: Service, cassett
 
 def test_no_answer_is_no_recording(service: Service, cassette: Path) -> None:
     transport = open_transport(
-        mode="once", path=cassette, live=lambda: LiveTransport("http://127.0.0.1:9", KEY, retries=0), metadata={}, hint="", label="x",
+        mode="once", path=cassette, live=lambda: LiveTransport("http://127.0.0.1:9", KEY, retries=0), metadata={}, hint=str, label="x",
     )  # fmt: skip
     with pytest.raises(ConnectFailed):
         hold(transport, ask(1))
@@ -146,7 +151,7 @@ def test_a_stream_is_teed_and_a_broken_one_recorded_as_broken(service: Service, 
     seen: list[str] = []
     live = lambda: LiveTransport(service.base_url, KEY, on_event=seen.append)  # noqa: E731
     recorded = hold(
-        open_transport(mode="once", path=cassette, live=live, metadata={}, hint="", label="x"), ask(1, stream=True), ask(2, stream=True)
+        open_transport(mode="once", path=cassette, live=live, metadata={}, hint=str, label="x"), ask(1, stream=True), ask(2, stream=True)
     )
     assert [json.loads(data)["text"] for data in seen] == ["é0", "é1", "é2", "é0", "é1"]
     replayed = hold(replaying(cassette), ask(1, stream=True), ask(2, stream=True))
@@ -160,9 +165,9 @@ def test_a_stream_is_teed_and_a_broken_one_recorded_as_broken(service: Service, 
 
 def test_an_endpoint_is_needed_only_to_record(service: Service, cassette: Path) -> None:
     with pytest.raises(UsageError, match="record mode 'once' needs an endpoint"):
-        open_transport(mode="once", path=cassette, live=None, metadata={}, hint="", label="x")
+        open_transport(mode="once", path=cassette, live=None, metadata={}, hint=str, label="x")
     put(cassette, *conversation())
-    open_transport(mode="once", path=cassette, live=None, metadata={}, hint="", label="x").close()
+    open_transport(mode="once", path=cassette, live=None, metadata={}, hint=str, label="x").close()
 
 
 def test_a_missing_key_is_told_before_anything_is_written(cassette: Path) -> None:
@@ -170,7 +175,7 @@ def test_a_missing_key_is_told_before_anything_is_written(cassette: Path) -> Non
         raise UsageError("no key")
 
     with pytest.raises(UsageError, match="no key"):
-        hold(open_transport(mode="once", path=cassette, live=live, metadata={}, hint="", label="x"), ask(1))
+        hold(open_transport(mode="once", path=cassette, live=live, metadata={}, hint=str, label="x"), ask(1))
     assert list(cassette.parent.iterdir()) == []
 
 
@@ -211,7 +216,7 @@ from evalkit.transcript import Request
 from evalkit.transports import LiveTransport, open_transport
 
 transport = open_transport(
-    mode=sys.argv[3], path=Path(sys.argv[2]), live=lambda: LiveTransport(sys.argv[1], "planted-secret-key"), metadata={}, hint="", label="x"
+    mode=sys.argv[3], path=Path(sys.argv[2]), live=lambda: LiveTransport(sys.argv[1], "planted-secret-key"), metadata={}, hint=str, label="x"
 )
 for number in range(1, 6):
     transport.send(Request("POST", "/v1beta/interactions", {"model": "m", "input": f"question {number}"}))

@@ -20,7 +20,7 @@ HINT = "pytest suites/weather.yaml::london --evalkit-record all"
 
 
 def replaying(path: Path, **options: Any) -> Transport:
-    return open_transport(mode="none", path=path, live=None, metadata={}, hint=HINT, label="weather::london", **options)
+    return open_transport(mode="none", path=path, live=None, metadata={}, hint=lambda: HINT, label="weather::london", **options)
 
 
 def put(path: Path, *recordings: Recording) -> None:
@@ -112,7 +112,7 @@ def test_an_unreadable_cassette_is_no_missing_one(cassette: Path) -> None:
 
 def test_an_unknown_mode(cassette: Path) -> None:
     with pytest.raises(UsageError, match="unknown record mode 'ones' \\(did you mean 'once'\\?\\)"):
-        open_transport(mode="ones", path=cassette, live=None, metadata={}, hint="", label="x")  # type: ignore[arg-type]
+        open_transport(mode="ones", path=cassette, live=None, metadata={}, hint=str, label="x")  # type: ignore[arg-type]
 
 
 WITHOUT_SOCKETS = """
@@ -127,7 +127,7 @@ sys.addaudithook(refuse)
 from evalkit.transcript import Request
 from evalkit.transports import open_transport
 
-transport = open_transport(mode="none", path=Path(sys.argv[1]), live=None, metadata={}, hint="", label="x", secrets=["planted-secret-key"])
+transport = open_transport(mode="none", path=Path(sys.argv[1]), live=None, metadata={}, hint=str, label="x", secrets=["planted-secret-key"])
 assert transport.send(Request("POST", sys.argv[2], {"b": 1, "a": "planted-secret-key"})).status == 200
 transport.close()
 FORBIDDEN = ("socket", "ssl", "httpx", "asyncio", "vcr", "yaml", "jinja2", "email.utils", "http.client")

@@ -31,7 +31,7 @@ EVENTS = [{"event_type": "step.delta", "text": "é  "}, {"event_type": "interact
 def record(service: Service, path: Path, *asked: Request) -> None:
     live = lambda: LiveTransport(service.base_url, "planted-secret-key")  # noqa: E731
     transport = open_transport(
-        mode="once", path=path, live=live, metadata={"suite": "s"}, hint="", label="x", secrets=["planted-secret-key"]
+        mode="once", path=path, live=live, metadata={"suite": "s"}, hint=str, label="x", secrets=["planted-secret-key"]
     )
     for request in asked:
         transport.send(request)

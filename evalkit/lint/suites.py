@@ -47,7 +47,7 @@ def wanted_by(paths: Iterable[Path], root: Path) -> tuple[Wanted, list[tuple[str
             continue
         names.add(suite.name)
         for variant in expand(suite):
-            cassettes[str(variant.cassette)] = f"{variant.id} ({shown(path)}:{variant.line})"
+            cassettes[variant.cassette] = f"{variant.id} ({shown(path)}:{variant.line})"
     return Wanted(cassettes, frozenset(names)), problems
 
 

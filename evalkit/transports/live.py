@@ -13,6 +13,7 @@ from __future__ import annotations
 import random as _random
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 from evalkit._lib.text import plural
@@ -25,6 +26,8 @@ from evalkit.transports.address import address, check_key
 from evalkit.transports.wire import body_text
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 API_REVISION = "2026-05-20"
@@ -201,10 +204,18 @@ class LiveTransport:
         if self._own is None:
             import httpx
 
-            self._own = httpx.Client()
+            self._own = httpx.Client(verify=_tls())
         return self._own
 
     def _sign(self, request: httpx.Request) -> httpx.Request:
         if self._key:
             request.headers["x-goog-api-key"] = self._key
         return request
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return the one TLS context of the process: reading the machine's certificates takes longer than a local server's answer."""
+    import httpx
+
+    return httpx.create_ssl_context()

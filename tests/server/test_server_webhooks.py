@@ -1,0 +1,318 @@
+"""Webhooks: what is told to whom, signed how, and real deliveries to a server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+from evalkit.server import courier, create_app, load_script, serving
+from evalkit.server.courier import Courier
+from evalkit.server.deliveries import Delivery, not_loopback, request_secret
+from evalkit.server.scripted import Scripted
+from evalkit.server.signatures import DEFAULT_KEY
+
+HOOK = "http://127.0.0.1:9/hook"
+ALL = ["interaction.completed", "interaction.failed", "interaction.requires_action"]
+RULES = """
+  - {when: {text: act}, steps: [{call: f}]}
+  - {when: {text: fail}, status: failed, errors: [{code: api_error, message: It broke.}]}
+  - {when: {text: broke}, status: budget_exceeded, reply: a}
+  - {when: {text: cut}, status: incomplete, reply: a}
+"""
+
+
+def message(body: Any) -> str:
+    return str(body["error"]["message"])
+
+
+def hook(client: Any, uri: str = HOOK, events: list[str] | None = None, **fields: Any) -> Any:
+    return client("POST", "/v1beta/webhooks", {"uri": uri, "subscribed_events": events or ALL, **fields})
+
+
+def told(client: Any) -> list[Any]:
+    return [json.loads(delivery.body) for delivery in client.service.deliveries()]
+
+
+def good(delivery: Delivery, secret: str) -> bool:
+    """Verify a delivery as a receiver does, by the public scheme: HMAC over id, time and body, one signature for each good secret."""
+    signed = f"{delivery.headers['webhook-id']}.{delivery.headers['webhook-timestamp']}.{delivery.body}"
+    mac = hmac.new(base64.b64decode(secret.removeprefix("whsec_")), signed.encode(), hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(mac).decode()}" in delivery.headers["webhook-signature"].split(" ")
+
+
+# --- what is told
+
+
+@pytest.mark.parametrize(
+    ("said", "event", "data"),
+    [
+        ("hello", "interaction.completed", {}),
+        ("cut", "interaction.completed", {}),
+        ("act", "interaction.requires_action", {}),
+        ("fail", "interaction.failed", {"error_code": "api_error", "error_message": "It broke."}),
+        ("broke", "interaction.failed", {"error_code": "budget_exceeded", "error_message": ""}),
+    ],
+)
+def test_the_end_of_a_run_is_told(scripted: Callable[[str], Any], said: str, event: str, data: dict[str, Any]) -> None:
+    client = scripted(RULES)
+    secret = hook(client)["new_signing_secret"]
+    started = client.create(said, background=True)
+    assert started["status"] == "in_progress"
+    (delivery,) = client.service.deliveries()
+    assert (delivery.uri, delivery.event, delivery.refusal) == (HOOK, event, "")
+    body = json.loads(delivery.body)
+    assert body == {"type": event, "version": "v1", "timestamp": body["timestamp"], "data": {"id": started["id"], **data}}
+    assert good(delivery, secret)
+    assert not good(delivery, request_secret(DEFAULT_KEY))
+    assert client.get(started["id"])["status"] not in ("in_progress", "queued")
+    assert told(client) == []
+
+
+def test_a_run_nobody_on_this_machine_hears_of_goes_on_by_polls(client: Any) -> None:
+    hook(client, "https://example.com/hook")
+    hook(client, events=["interaction.failed"])
+    started = client.create("Hello", background=True)
+    assert client.get(started["id"])["status"] == "in_progress"
+    (delivery,) = client.service.deliveries()
+    assert delivery.refusal == "https://example.com/hook is not on this machine, and only loopback addresses are told"
+    assert client.get(started["id"])["status"] == "completed"
+    assert told(client) == []
+
+
+def test_a_request_tells_its_own_addresses_and_no_others(client: Any) -> None:
+    hook(client, "http://127.0.0.1:9/registered")
+    config = {"uris": [HOOK, "http://localhost:9/b"], "user_metadata": {"job": "nightly", "n": 1}}
+    started = client.create("Hello", background=True, webhook_config=config)
+    deliveries = client.service.deliveries()
+    assert [delivery.uri for delivery in deliveries] == config["uris"]
+    assert all(json.loads(delivery.body)["user_metadata"] == config["user_metadata"] for delivery in deliveries)
+    assert all(good(delivery, request_secret(DEFAULT_KEY)) for delivery in deliveries)
+    assert client.get(started["id"])["status"] == "completed"
+
+
+def test_metadata_alone_goes_to_the_registered_ones(client: Any) -> None:
+    hook(client)
+    client.create("Hello", background=True, webhook_config={"user_metadata": {"a": None}})
+    (body,) = told(client)
+    assert body["user_metadata"] == {"a": None}
+
+
+def test_an_answer_in_the_foreground_is_not_told_nor_a_cancelled_run(client: Any) -> None:
+    started = client.create("Hello", background=True)
+    hook(client)
+    client("POST", f"/v1beta/interactions/{started['id']}/cancel")
+    client.create("Hello")
+    assert told(client) == []
+
+
+def test_a_streamed_run_is_told_too(client: Any) -> None:
+    hook(client)
+    client.create("Hello", background=True, stream=True)
+    assert [body["type"] for body in told(client)] == ["interaction.completed"]
+
+
+@pytest.mark.parametrize("state", ["disabled", "disabled_due_to_failed_deliveries"])
+def test_a_disabled_webhook_hears_nothing(client: Any, state: str) -> None:
+    id_ = hook(client)["id"]
+    assert client("PATCH", f"/v1beta/webhooks/{id_}", {"state": state})["state"] == state
+    client.create("Hello", background=True)
+    assert told(client) == []
+    client("PATCH", f"/v1beta/webhooks/{id_}", {"state": "enabled"})
+    client.create("Hello", background=True)
+    assert len(told(client)) == 1
+
+
+# --- the resource
+
+
+def test_a_webhook_shows_its_secret_once(client: Any) -> None:
+    made = hook(client, name="mine")
+    secret = made["new_signing_secret"]
+    assert secret.startswith("whsec_")
+    shown = client("GET", f"/v1beta/webhooks/{made['id']}")
+    assert shown == {name: value for name, value in made.items() if name != "new_signing_secret"}
+    assert (shown["name"], shown["state"], shown["signing_secrets"]) == ("mine", "enabled", [{"truncated_secret": f"…{secret[-4:]}"}])
+    assert secret not in json.dumps([shown, client("GET", "/v1beta/webhooks")])
+    assert hook(client)["new_signing_secret"] != secret
+
+
+def test_a_webhook_is_changed_by_what_is_sent(client: Any) -> None:
+    made = hook(client, name="mine")
+    path = f"/v1beta/webhooks/{made['id']}"
+    changed = client("PATCH", path, {"uri": "http://127.0.0.1:9/other", "name": None})
+    assert (changed["uri"], changed["name"]) == ("http://127.0.0.1:9/other", "mine")
+    masked = client("PATCH", path, {"uri": HOOK, "name": "yours"}, update_mask="name, state")
+    assert (masked["uri"], masked["name"], masked["subscribed_events"]) == ("http://127.0.0.1:9/other", "yours", ALL)
+    assert "Unsupported value for 'update_mask'" in message(client("PATCH", path, {}, update_mask="id"))
+    assert "Unsupported value for 'state'" in message(client("PATCH", path, {"state": "on"}))
+    assert message(client("PATCH", path, {"id": "x"})).startswith("Unknown parameter 'id'")
+
+
+def test_a_ping_is_sent_whatever_is_subscribed(client: Any) -> None:
+    made = hook(client, events=["batch.failed"])
+    assert client("POST", f"/v1beta/webhooks/{made['id']}:ping", {}) == {}
+    (delivery,) = client.service.deliveries()
+    assert (delivery.event, json.loads(delivery.body)["data"]) == ("ping", {"id": made["id"]})
+    assert good(delivery, made["new_signing_secret"])
+    far = hook(client, "https://example.com/hook")
+    said = message(client("POST", f"/v1beta/webhooks/{far['id']}:ping"))
+    assert said.endswith("https://example.com/hook is not on this machine, and only loopback addresses are told.")
+
+
+@pytest.mark.parametrize(
+    ("body", "later", "old_is_good"),
+    [
+        (None, 0, True),
+        ({"revocation_behavior": "revoke_previous_secrets_after_h24"}, 86_399, True),
+        ({"revocation_behavior": "REVOKE_PREVIOUS_SECRETS_AFTER_H24"}, 86_400, False),
+        ({"revocation_behavior": "revoke_previous_secrets_immediately"}, 0, False),
+    ],
+)
+def test_a_secret_is_rotated(client: Any, monkeypatch: pytest.MonkeyPatch, body: Any, later: int, old_is_good: bool) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
+    made = hook(client)
+    path = f"/v1beta/webhooks/{made['id']}"
+    new = client("POST", f"{path}:rotateSigningSecret", body)["secret"]
+    assert new not in ("", made["new_signing_secret"])
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(1_800_000_000 + later))
+    client("POST", f"{path}:ping")
+    (delivery,) = client.service.deliveries()
+    assert good(delivery, new)
+    assert good(delivery, made["new_signing_secret"]) is old_is_good
+    secrets = client("GET", path)["signing_secrets"]
+    assert [("expire_time" in secret) for secret in secrets] == ([False, True] if old_is_good else [False])
+
+
+def test_a_rotation_that_is_none(client: Any) -> None:
+    path = f"/v1beta/webhooks/{hook(client)['id']}:rotateSigningSecret"
+    assert "Unsupported value for 'revocation_behavior'" in message(client("POST", path, {"revocation_behavior": "never"}))
+
+
+@pytest.mark.parametrize(
+    ("uri", "near"),
+    [
+        ("http://127.0.0.1:8000/x", True),
+        ("http://127.8.9.1", True),
+        ("https://localhost/x", True),
+        ("http://[::1]:80/", True),
+        ("http://LOCALHOST", True),
+        ("http://example.com", False),
+        ("http://localhost.example.com", False),
+        ("http://127.0.0.1@example.com", False),
+        ("http://127.0.0.1.example.com", False),
+        ("http://10.0.0.1", False),
+        ("http://0.0.0.0", False),
+        ("http://169.254.169.254/", False),
+        ("http://[::ffff:10.0.0.1]", False),
+        ("http://2130706433", False),
+        ("http://[x", False),
+        ("", False),
+    ],
+)
+def test_only_this_machine_is_told(uri: str, near: bool) -> None:
+    assert (not_loopback(uri) == "") is near
+
+
+# --- real deliveries
+
+
+class Receiver:
+    """A server on loopback that keeps what it is sent and answers with the statuses it was given, then 200."""
+
+    def __init__(self) -> None:
+        self.got: queue.Queue[tuple[dict[str, str], str]] = queue.Queue()
+        self.statuses: list[int] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"])).decode()
+                receiver.got.put(({name.lower(): value for name, value in self.headers.items()}, body))
+                self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
+                self.send_header("location", "http://127.0.0.1:9/elsewhere")
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.close()
+
+
+def test_a_webhook_is_told_over_http(receiver: Receiver) -> None:
+    lines: queue.Queue[str] = queue.Queue()
+    app = create_app(Scripted(load_script(), log=lines.put))
+    with serving(app) as url, httpx.Client(base_url=f"{url}/v1beta", headers={"x-goog-api-key": "k"}) as http:
+        secret = http.post("/webhooks", json={"uri": receiver.url, "subscribed_events": ALL}).json()["new_signing_secret"]
+        http.post("/webhooks", json={"uri": "https://example.com/x", "subscribed_events": ALL})
+        started = http.post("/interactions", json={"model": "gemini-3.5-flash", "input": "Hello", "background": True}).json()
+        headers, body = receiver.got.get(timeout=10)
+        assert json.loads(body)["data"] == {"id": started["id"]}
+        assert headers["content-type"] == "application/json"
+        assert good(Delivery(receiver.url, "", body, headers), secret)
+        assert http.get(f"/interactions/{json.loads(body)['data']['id']}").json()["status"] == "completed"
+        assert lines.get(timeout=10).startswith("webhook interaction.completed not delivered: https://example.com/x is not on this machine")
+        assert lines.get(timeout=10) == f"webhook interaction.completed delivered to {receiver.url}"
+
+
+def deliver(url: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(courier, "WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    lines: list[str] = []
+
+    async def run() -> None:
+        sender = Courier(lines.append)
+        sender.send([Delivery(url, "ping", "{}", {"webhook-id": "1"})])
+        await asyncio.gather(*sender._tasks)
+        await sender.close()
+
+    asyncio.run(run())
+    return lines
+
+
+def test_a_delivery_that_fails_is_tried_again(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    receiver.statuses = [500, 302]
+    assert deliver(receiver.url, monkeypatch) == [f"webhook ping delivered to {receiver.url}"]
+    assert [receiver.got.get_nowait()[0]["webhook-id"] for _ in range(3)] == ["1", "1", "1"]
+
+
+def test_a_delivery_is_given_up(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    receiver.statuses = [500] * 3
+    assert deliver(receiver.url, monkeypatch) == [f"webhook ping not delivered to {receiver.url}: HTTP 500, 3 times"]
+    receiver.close()
+    assert deliver(receiver.url, monkeypatch) == [f"webhook ping not delivered to {receiver.url}: ConnectError, 3 times"]
+
+
+def test_closing_gives_up_what_waits(receiver: Receiver) -> None:
+    async def run() -> None:
+        sender = Courier(lambda line: None)
+        sender.send([Delivery(receiver.url, "ping", "{}", {})], after=3600)
+        await sender.close()
+        await sender.close()
+
+    asyncio.run(run())
+    assert receiver.got.empty()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from evalkit.server import serving
+from evalkit.server import create_app, serving
+from evalkit.server.cassettes import Cassettes
+from evalkit.server.proxy import open_proxy
 
 SCRIPT, PROXY, CASSETTES = "script", "proxy", "cassettes"
-BACKENDS = (SCRIPT,)
+BACKENDS = (SCRIPT, PROXY, CASSETTES)
 
 
 @contextmanager
@@ -16,3 +19,21 @@ def script() -> Iterator[str]:
     """Serve the script that ships; the value is the base URL."""
     with serving() as url:
         yield url
+
+
+@contextmanager
+def proxy(upstream: str, folder: Path) -> Iterator[str]:
+    """Serve a proxy that records into a folder; at the end its cassettes are there. Fails for whatever it had to say."""
+    said: list[str] = []
+    with serving(create_app(open_proxy(upstream, folder, log=said.append))) as url:
+        yield url
+    assert said == []
+
+
+@contextmanager
+def cassettes(folder: Path) -> Iterator[str]:
+    """Serve a folder of cassettes. Fails for a recording that was not played."""
+    said: list[str] = []
+    with serving(create_app(Cassettes(folder, log=said.append))) as url:
+        yield url
+    assert said == []

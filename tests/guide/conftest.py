@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 
@@ -35,14 +36,23 @@ def script_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def ran(runner: Runner, script_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """Run a program against a back end, or return what it did when it was run before."""
+    """Run a program against a back end, or return what it did when it was run before. Cassettes are those of its run behind the proxy."""
     known: dict[tuple[str, str], Outcome] = {}
     root = tmp_path_factory.mktemp("guide")
 
     def run(program: Program, backend: str) -> Outcome:
         need(program.language)
         if (program.name, backend) not in known:
-            known[program.name, backend] = runner.run(program, script_url, root / backend / program.name)
+            tapes = root / "tapes" / program.name
+            if backend == backends.CASSETTES:
+                run(program, backends.PROXY)
+            serve: dict[str, Callable[[], AbstractContextManager[str]]] = {
+                backends.SCRIPT: lambda: nullcontext(script_url),
+                backends.PROXY: lambda: backends.proxy(script_url, tapes),
+                backends.CASSETTES: lambda: backends.cassettes(tapes),
+            }
+            with serve[backend]() as url:
+                known[program.name, backend] = runner.run(program, url, root / backend / program.name)
         return known[program.name, backend]
 
     return run

@@ -25,22 +25,27 @@ JSON = Any
 
 
 class Form(NamedTuple):
-    """One form of a secret: what it is, the code it is told under, a text that every one of them holds, and the pattern."""
+    """One form of a secret: what it is, the code it is told under, a text that every one of them holds, and the pattern.
+
+    ``pattern`` finds it standing alone; ``anywhere`` also inside a longer run of its characters, to hide it there.
+    """
 
     name: str
     code: str
     mark: str
     pattern: re.Pattern[str]
+    anywhere: re.Pattern[str]
 
 
 def _form(name: str, mark: str, pattern: str, code: str = "secret_token", *, alone: bool = True) -> Form:
-    return Form(name, code, mark, re.compile(rf"(?<![A-Za-z0-9_+/-]){pattern}(?![A-Za-z0-9_+/-])" if alone else pattern))
+    anywhere = re.compile(pattern)
+    return Form(name, code, mark, re.compile(rf"(?<![A-Za-z0-9_+/-]){pattern}(?![A-Za-z0-9_+/-])") if alone else anywhere, anywhere)
 
 
 FORMS: tuple[Form, ...] = (
     _form("a Google API key", "AIza", r"AIza[0-9A-Za-z_-]{35}"),
     _form("a Google API key", "AQ.", r"AQ\.[A-Za-z0-9_-]{40,80}"),
-    _form("a Google OAuth access token", "ya29.", r"ya29\.[0-9A-Za-z._-]{30,}"),
+    _form("a Google OAuth access token", "ya29.", r"ya29\.(?:[a-z]\.)?[0-9A-Za-z_-]{30,}"),
     _form("a Google OAuth refresh token", "1//0", r"1//0[0-9A-Za-z_-]{38,}"),
     _form("a Google OAuth client secret", "GOCSPX-", r"GOCSPX-[0-9A-Za-z_-]{20,}"),
     _form("a GitHub token", "gh", r"gh[opsur]_[A-Za-z0-9]{36,}"),
@@ -49,7 +54,7 @@ FORMS: tuple[Form, ...] = (
     _form("an AWS access key id", "AKIA", r"AKIA[0-9A-Z]{16}"),
     _form("a Slack token", "xox", r"xox[abeoprs]-[0-9A-Za-z-]{20,}"),
     _form("a JSON web token", "eyJ", r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}"),
-    _form("a private key", "PRIVATE KEY", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----", "private_key", alone=False),
+    _form("a private key", "PRIVATE KEY", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----[^-]*", "private_key", alone=False),
     _form("a service account", ".iam.gserviceaccount.com", r"[a-z0-9-]+@[a-z0-9.-]+\.iam\.gserviceaccount\.com", "account_identifier"),
     _form("a project number", "projects/", r"(?<=projects/)[0-9]{9,14}(?![0-9A-Za-z])", "account_identifier", alone=False),
 )
@@ -84,7 +89,7 @@ def mask(text: str) -> str:
     """Return a text with every secret of a known form replaced by its fingerprint: what other rules quote must not tell it either."""
     for form in FORMS:
         if form.mark in text:
-            text = form.pattern.sub(lambda found: fingerprint(found[0]), text)
+            text = form.anywhere.sub(lambda found: fingerprint(found[0]), text)
     return text
 
 

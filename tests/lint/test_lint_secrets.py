@@ -1,0 +1,121 @@
+"""Secrets: every known form is found wherever it stands, nothing random is taken for one, and no finding repeats one."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalkit.cassette.format import Cassette, Recording
+from evalkit.cli import main
+from evalkit.lint import RULES
+from evalkit.lint.secrets import FORMS, fingerprint, mask
+from tests.lint.building import (
+    CREATED,
+    DELTA,
+    KEY,
+    START,
+    STOP,
+    URI,
+    asked,
+    call,
+    codes,
+    judged,
+    recording,
+    said,
+    streamed,
+    text,
+    user,
+    write,
+)
+
+RANDOM = "0a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V2w3X4y5Z"
+KNOWN = [
+    KEY,
+    "AQ." + "Ab8" + RANDOM[:45],
+    "ya29." + "a0" + RANDOM,
+    "1//0" + RANDOM[:45],
+    "GOCSPX-" + RANDOM[:28],
+    "ghp_" + RANDOM[:36],
+    "github_pat_" + (RANDOM * 2)[:82],
+    "sk-proj-" + RANDOM[:48],
+    "AKIA" + "IOSFODNN7ABCDEFG",
+    "xoxb-" + "123456789012-" + RANDOM[:24],
+    "eyJ" + RANDOM[:20] + ".eyJ" + RANDOM[:30] + "." + RANDOM[:43],
+    "-----BEGIN OPENSSH PRIVATE KEY-----",
+    "robot-7@my-project.iam.gserviceaccount.com",
+]
+
+
+@pytest.mark.parametrize("secret", KNOWN, ids=lambda secret: secret[:6])
+@pytest.mark.parametrize("place", ["uri", "request", "answer", "header", "broken"])
+def test_a_known_form_is_found_anywhere(secret: str, place: str, tmp_path: Path) -> None:
+    made: dict[str, Recording] = {
+        "uri": recording(asked(), said(), uri=f"{URI}?note={secret}"),
+        "request": recording(asked(input=f"see {secret}."), said()),
+        "answer": recording(asked(), said(text(f'"{secret}"'))),
+        "header": recording(asked(), said(), response_headers={"content-type": ["application/json"], "x-debug": [secret]}),
+        "broken": recording(asked(), said(), broken=f"cut after {secret}"),
+    }
+    found = [finding for finding in judged(write(tmp_path / "c.yaml", made[place])) if RULES[finding.code].topic == "secrets"]
+    assert len(found) >= 1
+    assert found[0].got == fingerprint(secret)
+    assert secret not in json.dumps([finding.to_json() for finding in found])
+
+
+def test_every_form_is_among_the_examples() -> None:
+    examples = [*KNOWN, "https://x.example/v1/projects/123456789012/locations"]
+    assert [form.name for form in FORMS if not any(form.pattern.search(text) for text in examples)] == []
+
+
+def test_a_key_spread_over_the_events_of_a_stream_is_found(tmp_path: Path) -> None:
+    deltas = [{**DELTA, "delta": {"type": "text", "text": part}} for part in (KEY[:10], KEY[10:30], KEY[30:])]
+    completed = {"event_type": "interaction.completed", "interaction": {"id": "v1_a", "status": "completed"}}
+    path = write(tmp_path / "c.yaml", streamed((CREATED, START, *deltas, STOP, completed)))
+    assert codes(path) == ["secret_token"]
+
+
+@given(st.binary(min_size=60, max_size=400))
+@settings(max_examples=60, deadline=None)
+def test_nothing_random_is_a_secret(data: bytes) -> None:
+    """Signatures and media in standard base64, which is one run of its alphabet."""
+    encoded = base64.b64encode(data).decode()
+    assert [form.name for form in FORMS if form.pattern.search(encoded)] == []
+
+
+def test_a_key_inside_base64_is_not_one() -> None:
+    inside = "q/AIza" + "b" * 35 + "+x=="
+    assert [form.name for form in FORMS if form.pattern.search(inside)] == []
+    assert mask(inside) == "q/AIza… (39 characters)+x=="
+
+
+@pytest.mark.parametrize("as_json", [True, False], ids=["json", "text"])
+def test_no_finding_of_any_rule_repeats_a_secret(as_json: bool, tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "c.yaml",
+        recording(
+            asked(store=False, input=[user()], **{KEY: KEY}),
+            said({**call(), KEY: 1, "arguments": KEY}, id=None, status=KEY, **{f"x {KEY}": KEY}),
+            uri=f"https://me:hunter2-hunter2@x.example/v1beta/interactions?key={KEY}",
+            request_headers={"authorization": [f"Bearer {KEY}"], "cookie": [f"SID={KEY}"]},
+        ),
+        recording(asked(store=False, input=[user(KEY)], previous_interaction_id=KEY), f"<html>{KEY}</html>"),
+        recording(asked(), {"oops": KEY}, status=400, broken=KEY),
+        metadata={"format": KEY, "recorded": "2020-01-01T00:00:00Z", "api_revision": KEY},
+    )
+    result = CliRunner().invoke(main, ["lint", str(path), *(["--json"] if as_json else [])])
+    assert result.exit_code == 1
+    assert KEY not in result.output.replace("\n", "").replace(" ", "")
+    assert "hunter2-hunter2" not in result.output
+    assert "AIza… (39 characters)" in (result.output if not as_json else json.dumps(json.loads(result.output), ensure_ascii=False))
+
+
+def test_metadata_are_looked_through_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.yaml", recording(asked(), said()), metadata={"endpoint": f"http://x.example/?key={KEY}"})
+    assert codes(path) == ["secret_token"]
+    assert Cassette().metadata == {}

@@ -20,7 +20,7 @@ from evalkit.server.bodies import read_object
 from evalkit.server.calls import Call, Reply
 from evalkit.server.create_parts import check_place
 from evalkit.server.faults import ApiFault, refuse
-from evalkit.server.shelf import Shelf
+from evalkit.server.shelf import Shelf, page_of
 
 JSON = Any
 LIFETIME = timedelta(days=7)
@@ -94,7 +94,7 @@ class Environments:
         return Reply(200, "{}")
 
     def files(self, call: Call, id: str, path: str) -> Reply:  # noqa: A002
-        """``GET /environments/{id}/files/{path}``: a file's or a directory's entries, or with ``alt=media`` a file's bytes."""
+        """``GET /environments/{id}/files/{path}``: a file, a directory's entries (``recursive``: its files), or with ``alt=media`` bytes."""
         held = self._shelf.get(id)
         path = path.strip("/")
         if path in held.files:
@@ -105,8 +105,10 @@ class Environments:
         below = [name.removeprefix(prefix) for name in held.files if name.startswith(prefix)]
         if (path and not below) or call.query.get("alt") == "media":
             raise ApiFault(404, f"File '{path}' was not found in environment '{id}'.")
-        names = dict.fromkeys(name.split("/", 1)[0] for name in below)
-        return Reply(200, dumps({"files": [_entry(held, prefix + name) for name in names]}))
+        names = (
+            below if call.query.get("recursive", "").lower() in ("true", "1") else dict.fromkeys(name.split("/", 1)[0] for name in below)
+        )
+        return Reply(200, dumps(page_of("files", enumerate(names, 1), call.query, lambda name: _entry(held, prefix + name))))
 
     def of(self, given: JSON, seed: str) -> str | None:
         """Return the id of the environment a request works in: a fresh one, or one that exists; None where none is asked for.

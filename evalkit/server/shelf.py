@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from evalkit.server.faults import ApiFault, refuse
@@ -51,13 +51,21 @@ class Shelf(Generic[T]):
         del self._held[id_]
 
     def page(self, plural: str, query: Mapping[str, str], show: Callable[[T], JSON]) -> dict[str, JSON]:
-        """Return one page: ``{<plural>: […]}``, with ``next_page_token`` where more follow. Raises ApiFault (400)."""
-        size, after = _size(query.get("page_size", "")), _after(query.get("page_token", ""))
-        behind = [(number, item) for number, item in self._held.values() if number > after]
-        page: dict[str, JSON] = {plural: [show(item) for _, item in behind[:size]]}
-        if len(behind) > size:
-            page["next_page_token"] = base64.urlsafe_b64encode(f"after {behind[size - 1][0]}".encode()).decode()
-        return page
+        """Return one page, see ``page_of``."""
+        return page_of(plural, self._held.values(), query, show)
+
+
+def page_of(plural: str, items: Iterable[tuple[int, T]], query: Mapping[str, str], show: Callable[[T], JSON]) -> dict[str, JSON]:
+    """Return one page of items with rising numbers: ``{<plural>: […]}``, with ``next_page_token`` where more follow.
+
+    Raises ApiFault (400) for a ``page_size`` or ``page_token`` of the query that is none.
+    """
+    size, after = _size(query.get("page_size", "")), _after(query.get("page_token", ""))
+    behind = [(number, item) for number, item in items if number > after]
+    page: dict[str, JSON] = {plural: [show(item) for _, item in behind[:size]]}
+    if len(behind) > size:
+        page["next_page_token"] = base64.urlsafe_b64encode(f"after {behind[size - 1][0]}".encode()).decode()
+    return page
 
 
 def _size(given: str) -> int:

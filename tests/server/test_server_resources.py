@@ -280,6 +280,10 @@ def test_an_environment_has_the_files_of_its_sources(client: Any) -> None:
     assert (top["name"], top["path"], top["type"]) == ("src", "src", "directory")
     below = client("GET", f"{files}/src/")["files"]
     assert [(item["path"], item["type"]) for item in below] == [("src/main.py", "file"), ("src/a", "directory")]
+    assert [item["path"] for item in client("GET", files, recursive="true")["files"]] == ["src/main.py", "src/a/é.bin"]
+    page = client("GET", f"{files}/src", page_size="1")
+    assert [item["path"] for item in page["files"]] == ["src/main.py"]
+    assert [item["path"] for item in client("GET", f"{files}/src", page_token=page["next_page_token"])["files"]] == ["src/a"]
     (main,) = client("GET", f"{files}/src/main.py")["files"]
     assert (main["size_bytes"], main["mime_type"]) == ("8", "text/x-python")
     raw = client.service.handle(_call(f"{files}/src/a/é.bin", alt="media"))

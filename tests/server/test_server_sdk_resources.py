@@ -1,0 +1,201 @@
+"""Agents, environments, webhooks and continued answers with the official SDK; and a key that must be the right one."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from evalkit.server import Script, create_app, serving
+from evalkit.server.scripted import Scripted
+
+genai = pytest.importorskip("google.genai")
+
+MODEL = "gemini-3.5-flash"
+BASE = "antigravity-preview-05-2026"
+EVENTS = ["interaction.completed", "interaction.failed"]
+STORY = """script: story
+rules:
+  - {when: {text: story, continued: false}, reply: "Once ", status: requires_continuation, usage: {total_tokens: 5}}
+  - {when: {text: story, continued: 1}, reply: "upon ", status: requires_continuation, usage: {total_tokens: 7}}
+  - {when: {text: story, continued: 2}, reply: "a time.", usage: {total_tokens: 11}}
+  - {when: {text: gateway}, error: {status: 429, message: Slow down., retry_after: 3, shape: gateway}}
+"""
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*experimental.*:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Interaction stopped before completion:UserWarning"),
+]
+
+
+def client_of(url: str, key: str = "any") -> Any:
+    return genai.Client(api_key=key, http_options={"base_url": url, "retry_options": {"attempts": 1}})
+
+
+@pytest.fixture(scope="module")
+def sdk(url: str) -> Iterator[Any]:
+    client = client_of(url)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def story() -> Iterator[Any]:
+    """A client of a server whose answers come in parts, and which knows one key only."""
+    with serving(create_app(Scripted(Script.load(STORY, "story.yaml"), api_key="right"))) as url:
+        client = client_of(url, "right")
+        yield client
+        client.close()
+
+
+def not_found() -> Any:
+    from google.genai._gaos.lib.compat_errors import NotFoundError
+
+    return pytest.raises(NotFoundError)
+
+
+def test_agents(sdk: Any) -> None:
+    tools = [{"type": "code_execution"}]
+    made = sdk.agents.create(id="sentinel", base_agent=BASE, system_instruction="Be brief.", tools=tools, base_environment="remote")
+    assert (made.id, made.base_agent, made.system_instruction, made.base_environment) == ("sentinel", BASE, "Be brief.", "remote")
+    assert [tool.type for tool in made.tools] == ["code_execution"]
+    sdk.agents.create(id="second", base_agent=BASE)
+    first = sdk.agents.list(page_size=1)
+    rest = sdk.agents.list(page_token=first.next_page_token)
+    assert [agent.id for agent in (*first.agents, *rest.agents)] == ["sentinel", "second"]
+    assert rest.next_page_token is None
+    assert sdk.agents.get("sentinel") == made
+    answer = sdk.interactions.create(agent="sentinel", input="Count my words")
+    assert (answer.agent, answer.status) == ("sentinel", "completed")
+    assert answer.environment_id in answer.output_text
+    sdk.agents.delete("sentinel")
+    with not_found():
+        sdk.agents.get("sentinel")
+    with not_found():
+        sdk.interactions.create(agent="sentinel", input="Count my words")
+
+
+def test_environments(sdk: Any) -> None:
+    source = {"type": "inline", "target": "main.py", "content": "print(1)"}
+    made = sdk.environments.create(sources=[source], network="disabled")
+    assert (made.status, made.file_count, made.size_bytes, made.network) == ("active", 1, 8, "disabled")
+    copy = sdk.environments.create(from_environment=made.id)
+    worked = sdk.interactions.create(agent=BASE, input="Do it", environment=made.id)
+    assert worked.environment_id == made.id
+    fresh = sdk.interactions.create(agent=BASE, input="Do it", environment="remote").environment_id
+    listed = {environment.id for environment in sdk.environments.list().environments}
+    assert {made.id, copy.id, fresh} <= listed
+    assert sdk.environments.get(copy.id).sources[0].target == "main.py"
+    sdk.environments.delete(made.id)
+    with not_found():
+        sdk.environments.get(made.id)
+
+
+def test_files_of_an_environment(sdk: Any) -> None:
+    made = sdk.environments.create(sources=[{"type": "inline", "target": "src/main.py", "content": "print(1)"}])
+    for path in ("src", "src/main.py"):
+        (entry,) = sdk.environments.files.list(made.id, path).files
+        assert (entry.path, entry.type, entry.size_bytes) == ("src/main.py", "file", 8)
+
+
+@pytest.fixture
+def received() -> Iterator[tuple[str, queue.Queue[Any]]]:
+    """The address of a listener on loopback, and what it got: headers and body."""
+    got: queue.Queue[Any] = queue.Queue()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.put((dict(self.headers.items()), self.rfile.read(int(self.headers["content-length"])).decode()))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/hook", got
+    server.shutdown()
+    server.server_close()
+
+
+def test_webhooks(sdk: Any, received: tuple[str, queue.Queue[Any]]) -> None:
+    address, got = received
+    made = sdk.webhooks.create(uri=address, subscribed_events=EVENTS, name="mine")
+    assert made.new_signing_secret.startswith("whsec_")
+    assert (made.state, made.subscribed_events, made.signing_secrets[0].truncated_secret[-4:]) == (
+        "enabled",
+        EVENTS,
+        made.new_signing_secret[-4:],
+    )
+    assert sdk.webhooks.get(made.id).new_signing_secret is None
+    assert [hook.id for hook in sdk.webhooks.list().webhooks] == [made.id]
+    assert sdk.webhooks.update(made.id, name="yours").name == "yours"
+    assert sdk.webhooks.rotate_signing_secret(made.id).secret not in ("", made.new_signing_secret)
+    sdk.webhooks.ping(made.id)
+    assert '"type":"ping"' in got.get(timeout=10)[1]
+    started = sdk.interactions.create(model=MODEL, input="Hello", background=True)
+    headers, body = got.get(timeout=10)
+    assert started.status == "in_progress"
+    assert '"type":"interaction.completed"' in body
+    assert started.id in body
+    assert headers["webhook-signature"].count("v1,") == 2
+    sdk.webhooks.delete(made.id)
+    with not_found():
+        sdk.webhooks.get(made.id)
+
+
+def test_a_webhook_of_one_request(sdk: Any, received: tuple[str, queue.Queue[Any]]) -> None:
+    address, got = received
+    config = {"uris": [address], "user_metadata": {"job": "nightly"}}
+    started = sdk.interactions.create(model=MODEL, input="Hello", background=True, webhook_config=config)
+    _, body = got.get(timeout=10)
+    assert started.id in body
+    assert '"user_metadata":{"job":"nightly"}' in body
+    assert sdk.interactions.get(started.id).status == "completed"
+
+
+@pytest.mark.parametrize("store", [True, False], ids=["stored", "not stored"])
+def test_an_answer_in_parts_is_put_together_by_the_sdk(story: Any, store: bool) -> None:
+    whole = story.interactions.create(model=MODEL, input="story", store=store)
+    assert (whole.status, whole.usage.total_tokens) == ("completed", 23)
+    assert [step.type for step in whole.steps] == ["thought", "model_output"] * 3
+    assert "".join(step.content[0].text for step in whole.steps if step.type == "model_output") == "Once upon a time."
+    history = [{"type": "user_input", "content": [{"type": "text", "text": "story"}]}, *(step.model_dump() for step in whole.steps)]
+    again = [*history, {"type": "user_input", "content": [{"type": "text", "text": "And?"}]}]
+    assert story.interactions.create(model=MODEL, store=False, input=again).status == "completed"
+
+
+def test_a_stream_in_parts_goes_on_by_itself(story: Any) -> None:
+    events = list(story.interactions.create(model=MODEL, input="story", stream=True))
+    text = "".join(event.delta.text for event in events if event.event_type == "step.delta" and event.delta.type == "text")
+    assert text == "Once upon a time."
+
+
+def test_an_answer_is_left_in_parts_where_that_is_wanted(story: Any) -> None:
+    first = story.interactions.create(model=MODEL, input="story", automatic_continuation=False)
+    assert (first.status, first.output_text) == ("requires_continuation", "Once ")
+
+
+def test_an_error_in_the_gateways_shape(story: Any) -> None:
+    from google.genai._gaos.lib.compat_errors import RateLimitError
+
+    with pytest.raises(RateLimitError) as caught:
+        story.interactions.create(model=MODEL, input="gateway")
+    body: Any = caught.value.body
+    assert body["error"] == {"code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED", "details": []}
+    assert caught.value.response.headers["retry-after"] == "3"
+
+
+def test_another_key_than_the_servers_is_refused(story: Any) -> None:
+    from google.genai._gaos.lib.compat_errors import AuthenticationError
+
+    url = str(story._api_client._http_options.base_url)
+    wrong = client_of(url, "wrong")
+    with pytest.raises(AuthenticationError, match="not the one this server was started with"):
+        wrong.interactions.create(model=MODEL, input="Hello")
+    wrong.close()

@@ -7,10 +7,13 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 NODE_PACKAGES := tests/guide/js/node_modules
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check node-packages record bench schema screenshots clean
+.PHONY: demo demo-compare test check node-packages record bench schema screenshots clean
 
 demo: $(VENV)/.installed  ## replay the shipped suites offline and write reports/demo/index.html
 	$(BIN)/python -m pytest suites --evalkit-report reports/demo
+
+demo-compare: $(VENV)/.installed  ## compare two revisions of a model, both served from this machine
+	@$(BIN)/python examples/revisions/compare.py || [ $$? -eq 4 ]  # inconclusive is what these two are
 
 test: check node-packages  ## check the code, then run every test
 	$(BIN)/python -m pytest -n 2

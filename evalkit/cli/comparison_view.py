@@ -5,7 +5,8 @@ Whatever a model or a file said is printed as plain text with hostile characters
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.padding import Padding
@@ -21,6 +22,7 @@ from evalkit.compare.rows import Row
 LISTED = 20
 """How many entries of a list are printed; the rest is counted, and stands in comparison.json."""
 
+Variant = tuple[str, str, tuple[str, ...]]
 _STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 _UNITS = {"tokens": "tokens", "cost": "cost", "elapsed_ms": "recorded ms"}
 
@@ -34,18 +36,20 @@ def show(comparison: Comparison, console: Console) -> None:
     console.print()
     _print_sides(comparison, console)
     _print_pairs(comparison, console)
+    of = Counter(pair.candidate.variant for pair in comparison.pairing.pairs)
     for title, pairs in (
         ("Regressions", comparison.changed("regressed")),
         ("Improvements", comparison.changed("improved")),
         ("Same verdict, another answer", comparison.changed("changed")),
         ("Errored or skipped on a side", comparison.changed("unscored")),
     ):
-        _print_list(console, title, len(pairs), (_pair(pair) for pair in pairs))
+        _print_pair_list(console, title, pairs, of)
     for title, rows in (("Added", comparison.pairing.added), ("Removed", comparison.pairing.removed)):
-        _print_list(console, title, len(rows), (_row(row) for row in rows))
+        _print_list(console, title, f"{len(rows):,}", map(_row, rows), len(rows))
     _print_checks(comparison, console)
     _print_metrics(comparison, console)
-    _print_list(console, "What changed around the model", len(comparison.configuration), ((line, ()) for line in comparison.configuration))
+    changes = comparison.configuration
+    _print_list(console, "What changed around the model", f"{len(changes):,}", ((line, ()) for line in changes), len(changes))
 
 
 def _print_sides(comparison: Comparison, console: Console) -> None:
@@ -87,23 +91,40 @@ def points(share: float) -> str:
     return "0.0" if text in ("+0.0", "-0.0") else text
 
 
-def _pair(pair: Pair) -> tuple[str, Iterable[str]]:
+def _print_pair_list(console: Console, title: str, pairs: Sequence[Pair], of: Mapping[Variant, int]) -> None:
+    """Print pairs, the trials of a variant as one entry that says how many of them it is."""
+    grouped: dict[Variant, list[Pair]] = {}
+    for pair in pairs:
+        grouped.setdefault(pair.candidate.variant, []).append(pair)
+    told = f"{len(pairs):,}" if len(grouped) == len(pairs) else f"{len(pairs):,} pairs of {plural(len(grouped), 'variant')}"
+    entries = (_variant(group, of[variant]) for variant, group in grouped.items())
+    _print_list(console, title, told, entries, len(grouped))
+
+
+def _variant(pairs: Sequence[Pair], of: int) -> tuple[str, Iterable[str]]:
+    last = pairs[0].candidate
+    trials = f"  {len(pairs)} of {of} trials" if of > 1 else ""
+    name = last.id.partition("#")[0] if of > 1 else last.id
+    return f"{name}{trials}  ({last.place})", dict.fromkeys(detail for pair in pairs for detail in _details(pair))
+
+
+def _details(pair: Pair) -> Iterator[str]:
     old, new = pair
-    told = [f"{check}: {code}" for check, code in sorted(new.codes - old.codes)]
-    told += [f"no longer {check}: {code}" for check, code in sorted(old.codes - new.codes)]
     if pair.change == "unscored":
-        told = [f"{old.verdict} → {new.verdict}"]
-    return f"{new.id}  ({new.place})", told
+        yield f"{old.verdict} → {new.verdict}"
+        return
+    yield from (f"{check}: {code}" for check, code in sorted(new.codes - old.codes))
+    yield from (f"no longer {check}: {code}" for check, code in sorted(old.codes - new.codes))
 
 
 def _row(row: Row) -> tuple[str, Iterable[str]]:
     return f"{row.id}  ({row.place}) {row.verdict}", ()
 
 
-def _print_list(console: Console, title: str, count: int, entries: Iterable[tuple[str, Iterable[str]]]) -> None:
+def _print_list(console: Console, title: str, told: str, entries: Iterable[tuple[str, Iterable[str]]], count: int) -> None:
     if not count:
         return
-    console.print(Text(f"{title} ({count:,})", "bold"))
+    console.print(Text(f"{title} ({told})", "bold"))
     for number, (head, details) in enumerate(entries):
         if number == LISTED:
             console.print(Text(f"  … and {count - LISTED:,} more, in comparison.json", "dim"))

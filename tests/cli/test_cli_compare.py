@@ -56,6 +56,19 @@ def test_long_lists_are_cut_and_counted() -> None:
     assert "  … and 5 more, in comparison.json" in found.output
 
 
+def test_trials_of_a_variant_are_one_entry() -> None:
+    old = [line("a", trial=trial) for trial in (1, 2, 3)] + [line("b")]
+    new = [line("a", "failed" if trial > 1 else "passed", trial=trial) for trial in (1, 2, 3)] + [line("b", "failed")]
+    lines = compare(run("old", old), run("new", new)).output.splitlines()
+    start = lines.index("Regressions (3 pairs of 2 variants)")
+    assert lines[start + 1 : start + 5] == [
+        "  s::a  2 of 3 trials  (suites/s.yaml:3)",
+        "      text: text_missing",
+        "  s::b  (suites/s.yaml:3)",
+        "      text: text_missing",
+    ]
+
+
 def test_json_is_the_file(here: Path) -> None:
     old, new = split(9, 1, 0, 1)
     found = compare(run("old", old), run("new", new), "--json", "--out", "out/deep")

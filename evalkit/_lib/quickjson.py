@@ -2,7 +2,7 @@
 
 What one of them refuses (lone surrogates, deep nesting) or would write otherwise (letters beyond ASCII) goes the standard library's way, so
 both give what ``evalkit._lib.json`` gives, and raise what it raises; only floats with an exponent may be spelled otherwise (``1e-7``, ``1e-07``).
-Kept apart from ``evalkit._lib.json`` because a command that only reports need not load pydantic.
+Kept apart from ``evalkit._lib.json`` because most of what only reads a little JSON need not load pydantic.
 """
 
 from __future__ import annotations

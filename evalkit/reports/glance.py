@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from evalkit._lib.json import loads
+from evalkit._lib.quickjson import loads
 from evalkit.errors import UsageError
 
 _CUTS = (',"settings":', ',"turns":')

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalkit._lib.files import atomic_writer
-from evalkit._lib.json import loads
+from evalkit._lib.quickjson import loads
 from evalkit._lib.text import visible
 from evalkit.reports.embed import Packs, check_inline, inline_json, policy
 from evalkit.reports.glance import glance, refuse

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit._lib.files import atomic_writer
-from evalkit._lib.json import loads
+from evalkit._lib.quickjson import loads
 from evalkit._lib.text import show, visible
 from evalkit.reports.glance import glance, refuse
 from evalkit.reports.spool import Piece, Spool

@@ -70,7 +70,9 @@ def _rows(chosen: Chosen, prices: Mapping[str, Prices], known: list[Row] | None 
             raise UsageError(f"{chosen.run.directory / 'results.jsonl'}:{number} is no result: {error!r}") from error
     if chosen.model is not None and not rows:
         there = f"there are: {', '.join(sorted(filter(None, models)))}" if models else "it has no results"
-        raise UsageError(f"{chosen.run.directory} has no result of {quoted(chosen.model)}{did_you_mean(chosen.model, sorted(models))}; {there}")
+        raise UsageError(
+            f"{chosen.run.directory} has no result of {quoted(chosen.model)}{did_you_mean(chosen.model, sorted(models))}; {there}"
+        )
     return rows
 
 

@@ -21,7 +21,7 @@ def message(body: Any) -> str:
     return str(body["error"]["message"])
 
 
-@pytest.mark.parametrize("version", ["/v1", "/v1beta", "/v1alpha", ""])
+@pytest.mark.parametrize("version", ["/v1", "/v1beta", "/v1alpha", "", "/prefix/v1", "/a/v2/b/v1beta"])
 def test_every_version_is_the_same_place(client: Any, version: str) -> None:
     made = client("POST", f"{version}/interactions", {"model": "gemini-3.5-flash", "input": "Hi"})
     assert client("GET", f"{version}/interactions/{made['id']}")["id"] == made["id"]
@@ -37,6 +37,7 @@ def test_every_version_is_the_same_place(client: Any, version: str) -> None:
         ("POST", "/v1beta/interactions/x", 405, "GET, DELETE"),
         ("GET", "/v1beta/interactions/x/cancel", 405, "POST"),
         ("GET", "/v1beta/interactions/x/y", 404, None),
+        ("GET", "/v1beta/environments/x/files/v1/interactions", 404, None),
         ("GET", "/v1beta/interactions/unknown", 404, None),
         ("POST", "/v1beta/interactions/unknown/cancel", 404, None),
     ],

@@ -7,8 +7,8 @@ quote earlier turns.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, Protocol
 
 from evalkit._lib.json import MISSING, loads
 from evalkit._lib.text import shorten
@@ -29,8 +29,7 @@ class TurnSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """One conversation to hold.
 
     ``fields`` are the request fields in wire form (``model`` or ``agent``, ``tools``, ``system_instruction`` …): all of them go with every
@@ -51,7 +50,7 @@ class Plan:
     max_tool_rounds: int = 8
     poll_seconds: float = 5.0
     api_version: str = "v1beta"
-    settings: Mapping[str, JSON] = field(default_factory=dict)
+    settings: Mapping[str, JSON] = MappingProxyType({})
     max_polls: int = 17_280
     max_hops: int = 64
 

@@ -86,7 +86,7 @@ class Judge:
         return results
 
     def _judge_turn(self, transcript: Transcript, turn: Turn) -> Sequence[CheckResult]:
-        expect = self._variant.turns[turn.number - 1].expect
+        expect = self._variant.turn_expect(turn.number)
         if self.in_order(turn):
             view = self._view(transcript, turn)
             return [self._run(item, view) for item in expect]
@@ -99,7 +99,7 @@ class Judge:
     def in_order(self, turn: Turn) -> bool:
         """Whether a turn ended as it should: held, or in an API error that is expected."""
         if turn.outcome == "api_error":
-            expect = (*self._variant.expect, *self._variant.turns[turn.number - 1].expect)
+            expect = (*self._variant.expect, *self._variant.turn_expect(turn.number))
             return any(item.name == "error" and not item.negate for item in expect)
         return turn.outcome == "held"
 
@@ -171,7 +171,7 @@ def _undeclared_tools(variant: Variant, transcript: Transcript) -> list[CheckRes
             got=step.raw.get("name"),
         )
         for turn, number, step in unknown
-        if not _judges_calls(variant.turns[turn.number - 1].expect)
+        if not _judges_calls(variant.turn_expect(turn.number))
     ]
     return [CheckResult(CONVERSATION, Verdict.FAILED, tuple(findings))] if findings else []
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -23,12 +22,13 @@ JSON = Any
 _TEXT_FIELDS = ("system_instruction", "response_mime_type", "cached_content")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Variant:
     """One concrete combination of a scenario's settings, a case and a trial: what one test runs.
 
     ``settings`` are what ``same_as`` may select by: ``model`` or ``agent``, ``history``, ``stream``, ``background``, ``service_tier``
-    where given, ``case`` where there are cases. ``parts`` label those that the suite gives as a list.
+    where given, ``case`` where there are cases. ``parts`` label those that the suite gives as a list. Everything else is made when it is asked
+    for, and not kept: variants live to the end of a session.
     """
 
     suite: Suite = field(repr=False)
@@ -38,7 +38,7 @@ class Variant:
     trial: int
     row: int = field(default=0, repr=False)
 
-    @cached_property
+    @property
     def name(self) -> str:
         """``scenario[part-part]#trial``."""
         return variant_name(self.scenario.id, self.parts, self.trial)
@@ -73,7 +73,7 @@ class Variant:
         """The suite's ``vars``, the case's fields over them."""
         return self.scenario.variables[self.row]
 
-    @cached_property
+    @property
     def fields(self) -> dict[str, JSON]:
         """The request fields sent with every turn, in wire form: ``model`` or ``agent`` first, ``request:`` last and winning.
 
@@ -85,7 +85,7 @@ class Variant:
             return {**given, **held.fields, **held.request}
         return {**given, **_as_sent(self._rendered("", held.fields)), **self._rendered("request", held.request)}
 
-    @cached_property
+    @property
     def turns(self) -> list[TurnPlan]:
         """The turns to hold, in order."""
         row, variables, workshop = self.row, self.variables, self.suite.workshop
@@ -98,6 +98,10 @@ class Variant:
     def expect(self) -> Sequence[Expectation]:
         """What the whole conversation must pass."""
         return self.scenario.expect[self.row]
+
+    def turn_expect(self, number: int) -> Sequence[Expectation]:
+        """What a turn must pass; ``number`` counts from 1."""
+        return self.scenario.turns[number - 1].expect[self.row]
 
     @property
     def max_tool_rounds(self) -> int:

@@ -7,7 +7,6 @@ answered.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
@@ -262,7 +261,7 @@ def test_no_json_whatsoever_makes_it_raise(plan: Plan, data: st.DataObject, bodi
     fields = {**plan.fields, "environment": "remote"}
     answers = cycle(bodies)
     transcript = drive(
-        converse(replace(plan, fields=fields)),
+        converse(plan._replace(fields=fields)),
         send=lambda request: Response(200, {"content-type": "application/json"}, dumps(next(answers))),
         call_tool=lambda call: ToolAnswer(data.draw(anything)),
         pause=lambda seconds: None,

@@ -21,6 +21,7 @@ from evalkit.errors import UsageError
 from evalkit.plugins import Catalog
 from evalkit.pytest_plugin.options import folder_of
 from evalkit.session import Settings
+from evalkit.session.settings import application_environment
 from evalkit.session.tapes import Tape
 from evalkit.session.taping import TapePlan
 from evalkit.suite.names import file_word
@@ -29,7 +30,6 @@ _TAPE: pytest.StashKey[Tape] = pytest.StashKey()
 _RAISED: pytest.StashKey[BaseException | None] = pytest.StashKey()
 _TOLD: pytest.StashKey[int] = pytest.StashKey()
 _NAMES: pytest.StashKey[dict[str, str]] = pytest.StashKey()
-_NO_KEY = "no-key-is-needed"
 
 
 def taped(item: pytest.Item) -> Iterator[Tape]:
@@ -37,9 +37,9 @@ def taped(item: pytest.Item) -> Iterator[Tape]:
     config = item.config
     if not config.pluginmanager.has_plugin("evalkit-tapes"):
         config.pluginmanager.register(Faults(), "evalkit-tapes")
-    tape = _tape(item)
-    with pytest.MonkeyPatch.context() as patch:
-        _environment(config, patch)
+    settings = _settings(config)
+    tape = _tape(item, settings)
+    with application_environment(settings, os.environ):
         tape.__enter__()
         item.stash[_TAPE] = tape
         try:
@@ -87,20 +87,22 @@ class Faults:
             raise error
 
 
-def _tape(item: pytest.Item) -> Tape:
-    config = item.config
-    cassettes = folder_of(config, "cassettes")
-    settings = Settings.of(
+def _settings(config: pytest.Config) -> Settings:
+    return Settings.of(
         config.rootpath,
-        cassettes,
+        folder_of(config, "cassettes"),
         config.getoption("evalkit_record"),
         config.getoption("evalkit_base_url"),
         os.environ,
         live=config.getoption("evalkit_live"),
         patterns=config.getini("evalkit_redact"),
     )
+
+
+def _tape(item: pytest.Item, settings: Settings) -> Tape:
+    config = item.config
     plan = TapePlan(
-        cassettes / _claimed(item, cassette_name(item)),
+        settings.cassettes / _claimed(item, cassette_name(item)),
         settings.mode,
         label=item.nodeid,
         hint=f"pytest {shlex.quote(item.nodeid)} --evalkit-record all",
@@ -121,12 +123,3 @@ def _claimed(item: pytest.Item, name: str) -> Path:
             f"{item.nodeid} and {owner} would share the cassette {name}: give one of them another name, or use evalkit.tape(…)"
         )
     return Path(name)
-
-
-def _environment(config: pytest.Config, patch: pytest.MonkeyPatch) -> None:
-    """Let the application find the endpoint the session names, and a key where none is needed."""
-    if url := config.getoption("evalkit_base_url"):
-        patch.setenv("GOOGLE_GEMINI_BASE_URL", url)
-    keyless = config.getoption("evalkit_record") == "none" and not config.getoption("evalkit_live")
-    if (keyless or url) and not any(os.environ.get(name) for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY")):
-        patch.setenv("GEMINI_API_KEY", _NO_KEY)

@@ -72,7 +72,8 @@ class Judge:
         default then judge that one, since what is wrong with the file is what the user must know.
         """
         results = [result for turn in transcript.turns for result in self.turn(transcript, turn)]
-        results += _undeclared_tools(self._variant, transcript)
+        if self._variant.target is None:  # an application's tools are its own
+            results += _undeclared_tools(self._variant, transcript)
         expect = self._variant.expect
         view = self._view(transcript, None)
         if all(self.in_order(turn) for turn in transcript.turns):

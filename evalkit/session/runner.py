@@ -23,6 +23,7 @@ from evalkit.session.explaining import explain
 from evalkit.session.holding import hold, never_stop
 from evalkit.session.judging import CONVERSATION, Judge
 from evalkit.session.settings import Settings, rerecord_command
+from evalkit.session.taping import TapePlan
 from evalkit.transcript import Transcript, Turn
 from evalkit.transports import open_transport
 from evalkit.verdict import CheckResult, Finding, Verdict, worst
@@ -109,15 +110,20 @@ class Runner:
 
     def _hold(self, variant: Variant, judge: Judge) -> tuple[Transcript, list[str]]:
         settings = self.settings
-        transport = self._live(variant) if settings.live else self._transport(variant)
         seen = Transcript(dict(variant.settings))
 
         def end_turn(turn: Turn) -> bool:
             seen.turns.append(turn)
             return worst(result.verdict for result in judge.turn(seen, turn)) is Verdict.PASSED
 
+        go_on = end_turn if variant.stop_on_failure else never_stop
+        if variant.target is not None:
+            from evalkit.session.targeting import hold_target  # vcrpy is needed by targets only
+
+            return hold_target(variant, self._plan(variant), settings, go_on, judge.in_order)
+        transport = self._live(variant) if settings.live else self._transport(variant)
         try:
-            transcript = hold(variant, transport, settings.root, self._poll_seconds, end_turn if variant.stop_on_failure else never_stop)
+            transcript = hold(variant, transport, settings.root, self._poll_seconds, go_on)
             # An answer nobody expected (a quota used up, say) is no reason to give up a good recording.
             transport.finish(all(judge.in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns))
         finally:
@@ -135,6 +141,19 @@ class Runner:
             secrets=settings.secrets,
             label=variant.id,
             patterns=settings.patterns,
+        )
+
+    def _plan(self, variant: Variant) -> TapePlan:
+        settings = self.settings
+        return TapePlan(
+            self.cassette(variant),
+            settings.mode,
+            label=variant.id,
+            hint=rerecord_command(variant.suite.label, variant.name),
+            live=settings.live,
+            secrets=settings.secrets,
+            patterns=settings.patterns,
+            metadata=self._metadata(variant) if settings.mode != "none" else {},
         )
 
     def _metadata(self, variant: Variant) -> dict[str, Any]:

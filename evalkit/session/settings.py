@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ from evalkit.errors import UsageError
 PUBLIC_ENDPOINT = "https://generativelanguage.googleapis.com"
 _KEY_NAMES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+NO_KEY_NEEDED = "no-key-is-needed"
+"""What an application sends as its key where nobody looks at it."""
 _NO_KEY = (
     "no API key: set GEMINI_API_KEY (or GOOGLE_API_KEY) to reach the public endpoint, "
     "or name another one, such as a local `evalkit serve`, with --evalkit-base-url"
@@ -85,6 +88,28 @@ class Settings:
 def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the keys found in an environment, the one to send first."""
     return tuple(environment[name] for name in _KEY_NAMES if environment.get(name))
+
+
+@contextmanager
+def application_environment(settings: Settings, environment: MutableMapping[str, str]) -> Iterator[None]:
+    """Let an application find the session's endpoint, and some key where none is needed, while the block runs.
+
+    ``GOOGLE_GEMINI_BASE_URL`` names the endpoint unless that is the public one; ``GEMINI_API_KEY`` is set where no key is and none is sent to the
+    public endpoint: in replay, and to any other.
+    """
+    given = {} if settings.public else {"GOOGLE_GEMINI_BASE_URL": settings.base_url}
+    if not settings.key and not (settings.public and settings.may_record):
+        given["GEMINI_API_KEY"] = NO_KEY_NEEDED
+    before = {name: environment.get(name) for name in given}
+    environment.update(given)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                environment.pop(name, None)
+            else:
+                environment[name] = value
 
 
 def rerecord_command(path: str, name: str) -> str:

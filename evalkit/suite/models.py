@@ -123,6 +123,15 @@ class ToolEntry(TypedDict, total=False):
 
 
 @with_config(_FORBID)
+class TargetEntry(TypedDict):
+    """A function of the user's own application that holds the turns, instead of evalkit."""
+
+    python: Annotated[
+        str, StringConstraints(pattern=TARGET), Field(description="package.module:function, called with each turn's message and a context.")
+    ]
+
+
+@with_config(_FORBID)
 class AttachEntry(TypedDict, total=False):
     """A file or URL sent with the user's message, under exactly one of ``image``, ``audio``, ``video``, ``document``."""
 
@@ -213,6 +222,10 @@ class ScenarioKeys(TypedDict, total=False):
         Annotated[list[Variables], Field(min_length=1), Tag("(list)")] | Annotated[CaseFile, Tag("(object)")],
         Discriminator(lambda value: "(list)" if isinstance(value, list) else "(object)"),
         Field(description="One variant per row, its fields are variables, its id names it: a list of mappings, or {file: data.csv}."),
+    ]
+    target: Annotated[
+        TargetEntry,
+        Field(description="The application under test: {python: package.module:function} holds each turn, its HTTP traffic is taped."),
     ]
     turns: Annotated[list[TurnEntry], Field(min_length=1, description="The conversation, one entry per user message.")]
     expect: Annotated[Expectations, Field(description="Checks over the whole conversation. A scenario's are added to those of defaults.")]

@@ -44,7 +44,10 @@ class Axis(NamedTuple):
 
 
 class Scenario(NamedTuple):
-    """One conversation to hold, defaults merged in. ``fields`` are its request fields but for those that vary, templates not rendered."""
+    """One conversation to hold, defaults merged in. ``fields`` are its request fields but for those that vary, templates not rendered.
+
+    ``target`` names the function that holds the turns, None where evalkit does.
+    """
 
     id: str
     title: str
@@ -65,6 +68,7 @@ class Scenario(NamedTuple):
     repeat: int
     timeout: float | None
     stop_on_failure: bool
+    target: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

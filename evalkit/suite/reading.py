@@ -82,6 +82,7 @@ def read_scenario(reading: Reading, index: int, own: ScenarioEntry, defaults: Sc
         repeat=keys.get("repeat", 1),
         timeout=keys.get("timeout"),
         stop_on_failure=keys.get("stop_on_failure", False),
+        target=keys["target"]["python"] if "target" in keys else None,
     )
 
 

@@ -77,7 +77,7 @@ def conflicts(keys: Mapping[str, JSON], origin: Origin, base: Path) -> Iterator[
 
 def missing(keys: Mapping[str, JSON], origin: Origin, base: Path) -> Iterator[Wrong]:
     """Yield what a merged scenario lacks."""
-    if "model" not in keys and "agent" not in keys:
+    if "model" not in keys and "agent" not in keys and "target" not in keys:  # a target's function may choose its model itself
         yield Wrong(base, "missing key 'model' (or 'agent'), here or in 'defaults'")
     if "turns" not in keys:
         yield Wrong(base, "missing key 'turns': a scenario needs at least one turn")

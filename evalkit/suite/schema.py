@@ -25,6 +25,9 @@ _ONE_VALUE = _ONE[:4]
 """Keywords that hold one schema; the first few of them are about what a value is, the others about a condition."""
 
 
+_CALLED = ["model", "agent", "target"]
+
+
 def json_schema(checks: CheckCatalog) -> Schema:
     """Return the JSON Schema of a suite file, with the checks of a catalog."""
     schema = _tidy(SUITE_FILE.json_schema())
@@ -63,7 +66,7 @@ def _join(schema: Schema, definitions: Schema) -> None:
     definitions["ToolEntry"]["oneOf"] = [{"required": [answer]} for answer in ("result", "results", "python")]
     schema["allOf"] = [
         _unless_in_defaults(["turns"], {"required": ["turns"]}),
-        _unless_in_defaults(["model", "agent"], {"anyOf": [{"required": ["model"]}, {"required": ["agent"]}]}),
+        _unless_in_defaults(_CALLED, {"anyOf": [{"required": [key]} for key in _CALLED]}),
         _unless_in_defaults(["agent"], {"if": {"required": list(ONLY_AGENTS)}, "then": {"required": ["agent"]}}),
     ]
 

@@ -119,6 +119,11 @@ class Variant:
         return self.scenario.stop_on_failure
 
     @property
+    def target(self) -> str | None:
+        """The function of an application that holds the turns, as ``package.module:function``; None where evalkit holds them."""
+        return self.scenario.target
+
+    @property
     def tools(self) -> Mapping[str, Tool]:
         """The tools the scenario takes from the suite, by function name."""
         return self.scenario.tools

@@ -78,7 +78,6 @@ IN_GENERATION_CONFIG = (
     "tool_choice",
 )
 _FEW = 10
-LATER = {"target": "'target' is not supported yet"}
 
 LEVELS: dict[str, tuple[str, type]] = {
     "suite": ("the suite", models.SuiteFile),
@@ -87,6 +86,7 @@ LEVELS: dict[str, tuple[str, type]] = {
     "turn": ("a turn", models.TurnEntry),
     "attach": ("an attachment", models.AttachEntry),
     "tool": ("a tool", models.ToolEntry),
+    "target": ("'target'", models.TargetEntry),
     "result": ("an entry of 'results'", models.ResultEntry),
     "cases": ("'cases'", models.CaseFile),
 }
@@ -151,8 +151,6 @@ def _unknown_key(path: Path, given: JSON) -> Wrong:
     key = str(path[-1])
     level, keys = LEVELS[_level(path[:-1])]
     valid = sorted(keys.__annotations__, key="id".__ne__)
-    if key in LATER:
-        return Wrong(path, LATER[key], "key")
     if key in IN_GENERATION_CONFIG and "generation_config" in valid:
         return Wrong(
             path,
@@ -179,8 +177,8 @@ def _level(path: Path) -> str:
     if words[0] == "tools":
         return "result" if "results" in words[2:] else "tool"
     inner = words[1:] if words[0] == "defaults" else words[2:]
-    if inner[:1] == ["cases"]:
-        return "cases"
+    if inner[:1] in (["cases"], ["target"]):
+        return str(inner[0])
     if inner[:1] == ["turns"]:
         return "attach" if "attach" in inner else "turn"
     return "defaults" if words[0] == "defaults" else "scenario"

@@ -23,7 +23,7 @@ def test_an_example_loads(project: Project, text: str) -> None:
 
 
 def test_the_page_has_examples() -> None:
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,6 @@ MESSAGES = [
     ("yes", "    turns:\n      - user: yes\n"),
     ("empty", "    turns:\n      - user:\n"),
     ("background", "    background: true\n    history: stateless\n    turns: [{user: hi}]\n"),
-    ("target", "    target: {python: a:b}\n    turns: [{user: hi}]\n"),
 ]
 
 

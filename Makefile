@@ -18,12 +18,13 @@ demo-compare: $(VENV)/.installed  ## compare two revisions of a model, both serv
 test: check node-packages  ## check the code, then run every test
 	$(BIN)/python -m pytest -n 2
 
-check: $(VENV)/.developer  ## lint, types, layers, schema
+check: $(VENV)/.developer  ## lint, types, layers, schema, cassettes
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/evalkit schema | cmp - evalkit.schema.json
+	$(BIN)/evalkit lint cassettes --fail-on warn
 
 node-packages: $(NODE_PACKAGES)/.installed  ## the JavaScript SDK, for the tests of the local server
 

@@ -27,7 +27,7 @@ JSON = Any
 class Form(NamedTuple):
     """One form of a secret: what it is, the code it is told under, a text that every one of them holds, and the pattern.
 
-    ``pattern`` finds it standing alone; ``anywhere`` also inside a longer run of its characters, to hide it there.
+    ``pattern`` finds it standing alone; ``anywhere`` also inside a longer run of its characters, and to its end: what has to be hidden.
     """
 
     name: str
@@ -37,9 +37,11 @@ class Form(NamedTuple):
     anywhere: re.Pattern[str]
 
 
-def _form(name: str, mark: str, pattern: str, code: str = "secret_token", *, alone: bool = True) -> Form:
-    anywhere = re.compile(pattern)
-    return Form(name, code, mark, re.compile(rf"(?<![A-Za-z0-9_+/-]){pattern}(?![A-Za-z0-9_+/-])") if alone else anywhere, anywhere)
+def _form(name: str, mark: str, pattern: str, code: str = "secret_token", *, alone: bool = True, rest: str = "") -> Form:
+    anywhere = re.compile(pattern + rest)
+    return Form(
+        name, code, mark, re.compile(rf"(?<![A-Za-z0-9_+/-]){pattern}(?![A-Za-z0-9_+/-])") if alone else re.compile(pattern), anywhere
+    )
 
 
 FORMS: tuple[Form, ...] = (
@@ -54,7 +56,7 @@ FORMS: tuple[Form, ...] = (
     _form("an AWS access key id", "AKIA", r"AKIA[0-9A-Z]{16}"),
     _form("a Slack token", "xox", r"xox[abeoprs]-[0-9A-Za-z-]{20,}"),
     _form("a JSON web token", "eyJ", r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}"),
-    _form("a private key", "PRIVATE KEY", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----[^-]*", "private_key", alone=False),
+    _form("a private key", "PRIVATE KEY", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----", "private_key", alone=False, rest="[^-]*"),
     _form("a service account", ".iam.gserviceaccount.com", r"[a-z0-9-]+@[a-z0-9.-]+\.iam\.gserviceaccount\.com", "account_identifier"),
     _form("a project number", "projects/", r"(?<=projects/)[0-9]{9,14}(?![0-9A-Za-z])", "account_identifier", alone=False),
 )

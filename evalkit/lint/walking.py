@@ -106,7 +106,9 @@ class Walk:
             if name not in ("event", "delta"):  # the assembler tells of those
                 code = "request_incomplete" if self._asked else "type_missing"
                 hint = "; 'role' and 'parts' are of the schema before May 2026" if "role" in value else ""
-                self._notes.add(code, f"{name} type", f"a {family.noun} has no {family.tag}{hint}", at, "a type", _shown(type_))
+                self._notes.add(
+                    code, f"{name} type", f"a {family.noun} has no {family.tag}{hint}", at, "a type", MISSING if type_ is None else type_
+                )
             return
         shape = family.shapes.get(type_)
         if shape is None:
@@ -135,7 +137,7 @@ class Walk:
             return
         asked = name in _REQUESTS or (self._asked and name in FAMILIES["tool"].shapes)
         code = "new_request_field" if asked else "new_field"
-        self._notes.add(code, f"{name} {key}", f"the field {show(key, 60)} of {_title(name)} is new", at + pointer(key), got=show(item, 60))
+        self._notes.add(code, f"{name} {key}", f"the field {show(key, 60)} of {_title(name)} is new", at + pointer(key), got=item)
 
     def _missing(self, name: str, key: str, value: dict[str, JSON], at: str) -> None:
         code = "request_incomplete" if self._asked else "required_missing"
@@ -205,7 +207,3 @@ def _named_field(name: str, key: str) -> str:
         if name in family.shapes and key in family.shapes[name].fields:
             return _named(family.shapes[name].fields[key])
     return _named(SHAPES[name].fields[key]) if name in SHAPES else "a value"
-
-
-def _shown(value: JSON) -> Any:
-    return MISSING if value is None else show(value, 60)

@@ -59,7 +59,7 @@ def _places(value: JSON, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 PLACES = [place for place in _places(BASE) if len(place) >= 2 and place[1] != 0]
-VALUES = json_values() | st.sampled_from(
+VALUES: st.SearchStrategy[JSON] = json_values() | st.sampled_from(
     [[], {}, "", None, "function_call", "model_output", "v1_a", 10**400, {"type": ["x"]}, {"type": {}}]
 )
 

@@ -51,7 +51,7 @@ class Courier:
                 await asyncio.sleep(wait)
                 try:
                     response = await client.post(delivery.uri, content=delivery.body, headers=dict(delivery.headers))
-                except (httpx.HTTPError, httpx.InvalidURL) as error:
+                except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: an address that cannot be encoded
                     why = type(error).__name__
                     continue
                 if response.is_success:

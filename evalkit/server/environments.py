@@ -148,8 +148,11 @@ def _files_of(sources: list[JSON]) -> dict[str, bytes]:
             continue
         path = str(source.get("target") or f"source-{index + 1}").strip("/")
         content = source["content"]
+        if source.get("encoding") != "base64":
+            files[path] = content.encode(errors="surrogatepass")
+            continue
         try:
-            files[path] = base64.b64decode(content, validate=True) if source.get("encoding") == "base64" else content.encode()
+            files[path] = base64.b64decode(content, validate=True)
         except (ValueError, binascii.Error):
             raise refuse(f"'sources[{index}].content' is not base64.") from None
     return files

@@ -5,7 +5,8 @@ Whose is a request? The first of these that says something:
 1. it repeats, word for word, a request of a conversation that got no usable answer (refused for a while, cut off): that one's;
 2. ``previous_interaction_id``, the id in the path of a GET, cancel or delete, a ``continuation_token``: the one that was given it;
 3. a history: the one whose requests and answers it repeats, the longest such, and then brings only steps that a client makes. Of several
-   that are the same so far, the oldest that nothing has continued yet;
+   that are the same so far, one whose requests said the same about all else (model, tools, store, …), and the oldest that nothing has
+   continued yet;
 4. an altered history (a step dropped, added, changed; its beginning cut off): the one that knows its latest thought signature or call id,
    else the one that shares its longest beginning, of a user's message and a step of the model at least;
 5. none: it starts a conversation. Two that start with the same words are two.
@@ -35,6 +36,7 @@ from evalkit.transcript import JSON, Exchange, Request, Response
 _INTERACTION = re.compile(r"(?:^|/)interactions(?:/([^/:]+)(?:[/:][^/]*)?)?/?$")
 _COLLECTION = re.compile(r"^(?:.*?/v[0-9]\w*(?=/))?/?([^/:]*)")
 _TEMPORARY = frozenset((408, 409, 429))
+_HISTORY = frozenset(("input", "previous_interaction_id", "continuation_token"))
 _COMMON = 16  # a mark that this many conversations bear tells nothing
 
 
@@ -46,6 +48,7 @@ class _Node:
     depth: int
     trail: Trail
     before: Trail
+    style: bytes
     open: bool = True
 
 
@@ -55,6 +58,7 @@ class _Asked:
 
     request: Request
     key: bytes
+    style: bytes
     trail: Trail
     left: list[_Node]
 
@@ -81,7 +85,7 @@ class Threads:
         self._owners: dict[str, int] = {}
         self._ids: dict[str, list[_Node]] = {}
         self._tokens: dict[str, _Node] = {}
-        self._places: dict[bytes, dict[bytes, deque[_Node]]] = {}
+        self._places: dict[bytes, dict[bytes, dict[bytes, deque[_Node]]]] = {}
         self._passed: dict[bytes, int] = {}
         self._marks: dict[str, list[int]] = {}
 
@@ -112,7 +116,7 @@ class Threads:
             chain = trails(steps, base)
         else:
             chain = trails(steps)
-            thread = self._after_history(steps, chain)
+            thread = self._after_history(steps, chain, _style(request))
         for trail in chain[1:]:
             self._passed.setdefault(trail.steps, thread)
         return self._asked(thread, request, key, chain[-1])
@@ -170,7 +174,7 @@ class Threads:
         if thread is None:
             thread = self._owners[name] = self._started()
         self._threads[thread].requests += 1
-        self._threads[thread].asked.append(_Asked(request, key, START, []))
+        self._threads[thread].asked.append(_Asked(request, key, b"", START, []))
         return thread
 
     def _after_id(self, previous: str) -> tuple[int, Trail]:
@@ -181,8 +185,8 @@ class Threads:
         node = next((node for node in reversed(nodes) if node.open), nodes[-1])
         return self._continued(node), node.trail
 
-    def _after_history(self, steps: list[RawStep], chain: list[Trail]) -> int:
-        node, at = self._longest(chain)
+    def _after_history(self, steps: list[RawStep], chain: list[Trail], style: bytes) -> int:
+        node, at = self._longest(chain, style)
         rest = steps[at:]
         if all(map(is_client, rest)):
             if node is None:
@@ -201,18 +205,22 @@ class Threads:
         shared = next((trail for trail in reversed(chain) if trail.steps in self._passed), START)
         return self._passed[shared.steps] if shared.users and shared.models else self._started()
 
-    def _longest(self, chain: list[Trail]) -> tuple[_Node | None, int]:
-        """Return the place that the longest beginning of a history leads to, one still open before others, and how many steps that is."""
+    def _longest(self, chain: list[Trail], style: bytes) -> tuple[_Node | None, int]:
+        """Return the place that the longest beginning of a history leads to, and how many steps that is.
+
+        One still open goes before others, and before that one whose requests said the same about everything but the history.
+        """
         known = {trail.results for trail in chain}
         for at in range(len(chain) - 1, 0, -1):
             if chain[at].steps == chain[at - 1].steps or (places := self._places.get(chain[at].steps)) is None:
                 continue
             fitting = [places[results] for results in places.keys() & known]
-            for nodes in fitting:
-                while len(nodes) > 1 and not nodes[0].open:
-                    nodes.popleft()
-            if fitting:
-                return next((nodes[0] for nodes in fitting if nodes[0].open), fitting[0][0]), at
+            alike = [styles[style] for styles in fitting if style in styles]
+            found = [_first(nodes) for nodes in alike]
+            if not any(node.open for node in found):
+                found += [_first(nodes) for styles in fitting for nodes in styles.values()]
+            if found:
+                return next((node for node in found if node.open), found[0]), at
         return None, 0
 
     def _bearing(self, steps: Sequence[RawStep]) -> int | None:
@@ -231,7 +239,7 @@ class Threads:
         for node in left:
             node.open = False
         state.nodes.clear()
-        state.asked.append(_Asked(request, key, trail, left))
+        state.asked.append(_Asked(request, key, _style(request), trail, left))
         return thread
 
     # What was answered?
@@ -243,7 +251,7 @@ class Threads:
 
     def _went_on(self, thread: int, asked: _Asked, got: dict[str, JSON], steps: list[RawStep]) -> None:
         trail = self._seen(thread, steps, asked.trail)
-        node = self._place(thread, trail, asked.trail, got.get("id"))
+        node = self._place(thread, trail, asked.trail, got.get("id"), asked.style)
         if isinstance(token := got.get("continuation_token"), str) and token:
             self._tokens[token] = node
 
@@ -255,7 +263,7 @@ class Threads:
         nodes = self._ids.get(name)
         steps = steps_of(got)
         if not nodes:
-            self._place(thread, self._seen(thread, steps, START), START, name)
+            self._place(thread, self._seen(thread, steps, START), START, name, b"")
             return
         node = nodes[-1]
         trail = self._seen(thread, strip_user_input(steps), node.before)
@@ -273,9 +281,9 @@ class Threads:
                 threads.append(thread)
         return chain[-1]
 
-    def _place(self, thread: int, trail: Trail, before: Trail, name: JSON) -> _Node:
+    def _place(self, thread: int, trail: Trail, before: Trail, name: JSON, style: bytes) -> _Node:
         state = self._threads[thread]
-        node = _Node(thread, state.requests, trail, before)
+        node = _Node(thread, state.requests, trail, before, style)
         state.nodes.append(node)
         self._offer(node)
         if isinstance(name, str) and name:
@@ -285,7 +293,8 @@ class Threads:
 
     def _offer(self, node: _Node) -> None:
         if node.trail.models:
-            self._places.setdefault(node.trail.steps, {}).setdefault(node.trail.results, deque()).append(node)
+            styles = self._places.setdefault(node.trail.steps, {}).setdefault(node.trail.results, {})
+            styles.setdefault(node.style, deque()).append(node)
 
     def _failed(self, thread: int, asked: _Asked, *, again: bool) -> None:
         for node in asked.left:
@@ -314,3 +323,14 @@ def threads_of(recordings: Sequence[Recording]) -> list[list[int]]:
 def _is_create(path: str) -> bool:
     found = _INTERACTION.search(path)
     return found is not None and not found[1]
+
+
+def _first(nodes: deque[_Node]) -> _Node:
+    while len(nodes) > 1 and not nodes[0].open:
+        nodes.popleft()
+    return nodes[0]
+
+
+def _style(request: Request) -> bytes:
+    body = request.body if isinstance(request.body, dict) else {}
+    return request_key({name: value for name, value in body.items() if name not in _HISTORY})

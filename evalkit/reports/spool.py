@@ -9,7 +9,8 @@ from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import NamedTuple, Self
 
-IN_MEMORY = 4 << 20
+IN_MEMORY = 256 << 10
+"""Bytes from which on a spool is a file: a page has three of them, at the end of a session that holds much already, and a file costs no time."""
 
 
 class Piece(NamedTuple):

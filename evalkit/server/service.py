@@ -81,8 +81,8 @@ class Service:
 Operation = Callable[[Service], Callable[..., Reply]]
 
 _NUMBER = "/v1(?:beta|alpha)?"
-_VERSION = f"(?:(?:(?!{_NUMBER}/)/[^/]+)*{_NUMBER})?"
-"""An API version with what a base URL may have before it (``http://host/prefix``), or nothing."""
+_VERSION = f"(?:(?:(?!{_NUMBER}/)/[^/]+)*{_NUMBER})?/?"
+"""An API version with what a base URL may have before it (``http://host/prefix``), or nothing; one SDK then sends ``//interactions``."""
 _ID = r"(?P<id>[^/:]+)"
 _TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     ("/interactions/?", {"POST": lambda service: service.interactions.create}),

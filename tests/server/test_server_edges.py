@@ -21,7 +21,7 @@ def message(body: Any) -> str:
     return str(body["error"]["message"])
 
 
-@pytest.mark.parametrize("version", ["/v1", "/v1beta", "/v1alpha", "", "/prefix/v1", "/a/v2/b/v1beta"])
+@pytest.mark.parametrize("version", ["/v1", "/v1beta", "/v1alpha", "", "/", "/prefix/v1", "/a/v2/b/v1beta"])
 def test_every_version_is_the_same_place(client: Any, version: str) -> None:
     made = client("POST", f"{version}/interactions", {"model": "gemini-3.5-flash", "input": "Hi"})
     assert client("GET", f"{version}/interactions/{made['id']}")["id"] == made["id"]

@@ -1,0 +1,182 @@
+"""What the clients show beyond the guide: errors as their exceptions, retries, versions, headers. One process for each client."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalkit.server import Script, create_app, serving
+from evalkit.server.calls import Call, Reply
+from evalkit.server.default_script import DEFAULT_SCRIPT
+from evalkit.server.scripted import Scripted
+from tests.guide.conftest import need
+from tests.guide.running import HERE, KEY, SUFFIXES, Outcome, Program, Runner
+from tests.guide.snippets import Language
+
+OVERLOADED = """\
+  - name: overloaded once
+    when: {text: overload me once}
+    times: 1
+    error: {status: 503, retry_after: 1}
+
+"""
+COMPLETED = ("version v1", "version v1beta", "version v1alpha", "version ", "prefix", "revision")
+SDKS: tuple[Language, ...] = ("python", "javascript")
+
+
+class Listening:
+    """The script's back end, answering one key only; keeps the calls that came."""
+
+    title = "the script, listened to"
+
+    def __init__(self) -> None:
+        text = DEFAULT_SCRIPT.read_text(encoding="utf-8").replace("rules:\n", f"rules:\n{OVERLOADED}", 1)
+        self.calls: list[Call] = []
+        self._script = Scripted(Script.load(text, "guide.yaml"), api_key=KEY)
+
+    async def answer(self, call: Call) -> Reply:
+        self.calls.append(call)
+        return await self._script.answer(call)
+
+    async def close(self) -> None:
+        await self._script.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a client printed and what the server heard."""
+
+    outcome: Outcome
+    calls: list[Call]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = json.loads(self.outcome.out)
+        return facts
+
+    def asked(self, text: str) -> list[Call]:
+        return [call for call in self.calls if text.encode() in call.body]
+
+
+Met = Callable[[Language], Seen]
+
+
+@pytest.fixture(scope="module")
+def met(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Met:
+    """Run a client's program once."""
+    known: dict[Language, Seen] = {}
+    root: Path = tmp_path_factory.mktemp("beyond")
+
+    def run(language: Language) -> Seen:
+        need(language)
+        if language not in known:
+            source = (HERE / "beyond" / f"client{SUFFIXES[language]}").read_text(encoding="utf-8")
+            backend = Listening()
+            with serving(create_app(backend)) as url:
+                outcome = runner.run(Program("client", language, source), url, root / language)
+            known[language] = Seen(outcome, backend.calls)
+        assert (known[language].outcome.code, known[language].outcome.err) == (0, ""), known[language].outcome.out
+        return known[language]
+
+    return run
+
+
+@pytest.mark.parametrize("language", SDKS)
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("bad request", ["BadRequestError", 400, "invalid_request"]),
+        ("wrong key", ["AuthenticationError", 401, "authentication"]),
+        ("unknown model", ["NotFoundError", 404, "model_not_found"]),
+        ("unknown interaction", ["NotFoundError", 404, "not_found"]),
+    ],
+)
+def test_a_refusal_is_the_exception_of_its_status(met: Met, language: Language, name: str, error: list[Any]) -> None:
+    assert met(language).facts[name] == error
+
+
+@pytest.mark.parametrize("language", SDKS)
+def test_what_cannot_be_helped_is_not_asked_again(met: Met, language: Language) -> None:
+    assert len(met(language).asked("telepathy")) == 1
+    assert len(met(language).asked("gpt")) == 1
+
+
+@pytest.mark.parametrize("language", SDKS)
+def test_an_overloaded_server_is_asked_again_when_it_said(met: Met, language: Language) -> None:
+    seen = met(language)
+    assert seen.facts["after a retry"].startswith("You said: “overload me once”.")
+    assert 0.95 <= seen.facts["waited"] < 8
+    first, second = seen.asked("overload me once")
+    assert first.body == second.body
+
+
+@pytest.mark.parametrize("language", SDKS)
+def test_streams(met: Met, language: Language) -> None:
+    facts = met(language).facts
+    assert facts["streamed"] == "AI works by learning from examples instead of following fixed rules."
+    assert facts["error in a stream"] == ["error", "gateway_timeout"]
+    streamed = met(language).asked("Explain how AI works")
+    assert [call.headers["accept"] for call in streamed] == ["text/event-stream"]
+    assert all("alt" not in call.query for call in met(language).calls)
+
+
+@pytest.mark.parametrize("language", SDKS)
+def test_input_is_shown_where_it_is_asked_for(met: Met, language: Language) -> None:
+    facts = met(language).facts
+    assert facts["with input"] == [["user_input", "thought", "model_output"], "Hi"]
+    assert facts["without input"] is True
+
+
+@pytest.mark.parametrize("language", SDKS)
+def test_every_version_and_place(met: Met, language: Language) -> None:
+    seen = met(language)
+    assert {name: seen.facts[name] for name in COMPLETED} == dict.fromkeys(COMPLETED, "completed")
+    paths = {call.path.replace("//", "/") for call in seen.calls if call.method == "POST"}
+    places = {"/v1/interactions", "/v1beta/interactions", "/v1alpha/interactions", "/interactions"}
+    assert places < paths
+    (prefixed,) = paths - places
+    assert prefixed.startswith("/some/prefix/v1")
+    revisions = [call.headers["api-revision"] for call in seen.calls if "api-revision" in call.headers]
+    assert revisions == ["2026-05-20"]
+
+
+def test_what_javascript_sends_and_python_does_not(met: Met) -> None:
+    """Null for a previous interaction, content without a step around it, a cookie that is empty."""
+    javascript, python = (next(call for call in met(language).asked('"text"') if b"stream" not in call.body) for language in reversed(SDKS))
+    assert json.loads(javascript.body)["previous_interaction_id"] is None
+    assert json.loads(javascript.body)["input"] == [{"type": "text", "text": "Hi"}]
+    assert javascript.headers["cookie"] == ""
+    assert "previous_interaction_id" not in json.loads(python.body)
+    assert json.loads(python.body)["input"] == [{"type": "user_input", "content": [{"type": "text", "text": "Hi"}]}]
+    assert "cookie" not in python.headers
+
+
+def test_curl(met: Met) -> None:
+    seen = met("curl")
+    assert (
+        seen.outcome.out
+        == """\
+key in the query: 200
+key as a bearer: 200
+no key: 401
+wrong key: 401
+revision 2026-05-20: 200
+revision 2026-05-07: 200
+revision nonsense: 200
+at /v1: 200
+at /v1alpha: 200
+at : 200
+at /some/prefix/v1beta: 200
+in chunks: 200
+no JSON: 400
+overloaded: 503
+and again: 200
+compressed: 200
+"""
+    )
+    assert seen.calls[0].headers["content-type"] == "application/x-www-form-urlencoded"

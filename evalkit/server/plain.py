@@ -171,7 +171,7 @@ def _run_code(ask: Ask) -> Answer | None:
     said = f"The task has {count} words."
     where = f" I worked in the environment {ask.environment_id}." if ask.environment_id else ""
     told = shorten(ask.body.get("system_instruction", ""), 160) if ask.agent else ""
-    where += f" My instructions are: “{told}”." if told else ""
+    where += f" My instructions are: “{told}”" if told else ""
     return Answer([*ran(code, said + "\n"), output(text_block(f"Done. {said}{where}"))])
 
 

@@ -127,10 +127,16 @@ def _files(folder: Path) -> list[Path]:
         return [folder]
     if not folder.is_dir():
         raise UsageError(f"--cassettes {shown(folder)}: there is no such folder or file")
-    found = sorted(_below(folder))
+    found = sorted(_below(folder), key=_in_order)
     if not found:
         raise UsageError(f"--cassettes {shown(folder)}: there is no cassette (*.yaml) in it")
     return found
+
+
+def _in_order(path: Path) -> tuple[str, ...]:
+    """Sort ``name.yaml``, ``name.2.yaml``, …, ``name.10.yaml`` as they were recorded."""
+    parts = str(path.with_suffix("")).split(".")
+    return (*parts[:-1], f"{int(parts[-1]):09}") if parts[-1].isdecimal() else tuple(parts)
 
 
 def _below(folder: Path) -> Iterator[Path]:

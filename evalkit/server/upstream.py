@@ -1,8 +1,9 @@
 """The service behind a proxy: calls go out as they came in, answers come back as they are. httpx's names stay in here.
 
 What is changed on the way: headers that belong to one connection; the host; ``accept-encoding``, so that answers come as they are to be read
-and recorded; the key, where another one is configured. TLS certificates are verified, redirects are not followed, nothing is asked twice:
-repeating is the client's business.
+and recorded; the key, where another one is configured. TLS certificates are verified, redirects are not followed. Nothing is asked twice,
+repeating is the client's business; but for a kept connection that turns out to be closed when the next request goes out on it, which says
+nothing about the service (RFC 9112, section 9.3.1).
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
 """How long an upstream may send nothing at all before it counts as gone."""
+
+KEEP_SECONDS = 2.0
+"""How long an idle connection is kept: less than servers do."""
 
 _NOT_SENT = ("host", "content-length", "accept-encoding", "expect")
 _STATUS = ((ConnectFailed, 502), (TimedOut, 504), (TransportError, 502))
@@ -89,7 +93,7 @@ class Upstream:
         from evalkit.transports.border import mapped
 
         if self._client is None:
-            limits = httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=30)
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=KEEP_SECONDS)
             self._client = httpx.AsyncClient(
                 timeout=httpx.Timeout(self._silence, connect=CONNECT_SECONDS, pool=None), limits=limits, follow_redirects=False
             )
@@ -100,9 +104,27 @@ class Upstream:
             headers.pop("authorization", None)
             headers["x-goog-api-key"] = self._key
         with mapped(self._address.host):
-            request = self._client.build_request(call.method, self.uri(call), content=call.body or None, headers=headers)
-            response = await self._client.send(request, stream=True)
+            response = await self._sent(self._client, call, headers)
         return Answer(response.status_code, _joined(response.headers.multi_items()), response, self._address.host)
+
+    async def _sent(self, client: httpx.AsyncClient, call: Call, headers: dict[str, str]) -> httpx.Response:
+        import httpx
+
+        while True:
+            fresh = False
+
+            async def trace(event: str, _: object) -> None:
+                nonlocal fresh
+                fresh = fresh or event.startswith("connection.connect")
+
+            request = client.build_request(
+                call.method, self.uri(call), content=call.body or None, headers=headers, extensions={"trace": trace}
+            )
+            try:
+                return await client.send(request, stream=True)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                if fresh:
+                    raise
 
     async def close(self) -> None:
         """Close the connections; twice is no error."""

@@ -149,6 +149,15 @@ def test_where_no_answer_comes_the_client_hears_it_in_the_shape_of_the_api_and_n
     assert len(recordings) == 1
 
 
+def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure(upstream: Service, tmp_path: Path) -> None:
+    upstream.script += [reply({"id": "v1_a", "steps": []}), Reply(silent=True), reply({"id": "v1_b", "steps": []}), Reply(silent=True)]
+    with proxying(upstream.base_url, tmp_path) as url:
+        answers = [httpx.post(url + PATH, json=BODY) for _ in range(2)]
+        upstream.script.append(Reply(silent=True))
+        answers.append(httpx.post(url + PATH, json=BODY))
+    assert [answer.status_code for answer in answers] == [200, 200, 502]
+
+
 def test_an_upstream_that_cannot_be_reached_is_502(tmp_path: Path) -> None:
     with loopback.serving() as gone:
         pass

@@ -1,0 +1,215 @@
+"""What a recording proxy promises of its cassettes: the same whoever recorded, never mixed, never lost."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from evalkit._lib.json import canonical, loads
+from evalkit.cassette import store
+from evalkit.server import Script, create_app, serving
+from evalkit.server.cassettes import Cassettes
+from evalkit.server.proxy import open_proxy
+from evalkit.transcript import Request
+from evalkit.transports import LiveTransport, open_transport
+from evalkit.transports.record import RecordTransport
+from tests.server.talking import KEY, Talk, bodies, cassettes, check_history, hold, hold_all, without_times
+from tests.transports import loopback
+
+PATH = "/v1beta/interactions"
+
+
+@contextmanager
+def proxying(base_url: str, folder: Path) -> Iterator[str]:
+    said: list[str] = []
+    with serving(create_app(open_proxy(base_url, folder, log=said.append))) as url:
+        yield url
+    assert said == []
+
+
+def talks() -> list[Talk]:
+    return [
+        Talk(["What can you do?", "And now?", "Thanks"]),
+        Talk(["What can you do?", "And now?"], stateless=True),
+        Talk(["How is the weather in London?", "And in Paris?"], tools=True, stateless=True),
+        Talk(["How is the weather in Rome?"], tools=True, streamed=False),
+        Talk(["What can you do?"], streamed=False),
+    ]
+
+
+def test_a_proxy_in_front_of_a_proxy_in_front_of_a_script_and_the_client_itself_record_the_same(url: str, tmp_path: Path) -> None:
+    inner, outer, own = (tmp_path / name for name in ("inner", "outer", "own"))
+    with proxying(url, inner) as middle, proxying(middle, outer) as front:
+        hold(front, *talks())
+        for number, talk in enumerate(talks()):
+            record_directly(front, own / "suite" / f"{number}.yaml", talk)
+    ours = {name: without_times(recordings) for name, recordings in cassettes(outer).items()}
+    assert len(ours) == 10
+    assert ours == {name: without_times(recordings) for name, recordings in cassettes(inner).items()}
+    direct = [without_times(recordings) for recordings in cassettes(own).values()]
+    second = [recordings for name, recordings in ours.items() if re.search(r"\.\d+\.yaml$", name)]
+    assert len(direct) == 5
+    assert sorted(map(repr, direct)) == sorted(map(repr, second))
+
+
+def record_directly(base_url: str, path: Path, talk: Talk) -> None:
+    """Hold a conversation through the transport that suites are recorded with."""
+    transport = open_transport(
+        mode="all",
+        path=path,
+        live=lambda: LiveTransport(base_url, KEY["x-goog-api-key"]),
+        metadata={},
+        hint=lambda: "",
+        label="direct",
+        secrets=[KEY["x-goog-api-key"]],
+    )
+    assert isinstance(transport, RecordTransport)
+    asyncio.run(talk.hold(httpx.AsyncClient(base_url=base_url, transport=Through(transport))))
+    transport.finish(held=True)
+    transport.close()
+
+
+class Through(httpx.AsyncBaseTransport):
+    """An httpx client's way through one of evalkit's transports."""
+
+    def __init__(self, transport: RecordTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        asked = Request(request.method, request.url.path, loads(request.content))
+        answer = await asyncio.to_thread(self._transport.send, asked)
+        return httpx.Response(answer.status, headers={"content-type": answer.headers["content-type"]}, text=answer.text)
+
+
+SCRIPT = """
+script: short
+rules:
+- {when: {results: true}, reply: Warm.}
+- {when: {text: {contains: weather}, tools: [get_weather]}, steps: [{call: get_weather}, {call: get_weather}]}
+- {reply: Ok.}
+"""
+
+
+def test_two_hundred_conversations_at_once_never_mix(tmp_path: Path) -> None:
+    held = [
+        Talk(
+            ["Hello" if number % 2 else f"Hello, I am number {number}", "The weather?", f"Bye from {number}"][: 2 + number % 2],
+            stateless=number % 3 == 0,
+            tools=number % 5 == 0,
+        )
+        for number in range(200)
+    ]
+    with serving(create_app(Script.load(SCRIPT, "short.yaml"))) as url, proxying(url, tmp_path) as front:
+        asyncio.run(hold_all(front, held))
+    found = cassettes(tmp_path)
+    assert len(found) == 200
+    assert sorted(map(bodies, found.values())) == sorted([canonical(body) for body in talk.sent] for talk in held)
+    check_history(tmp_path)
+    assert list(tmp_path.rglob("*.journal")) == []
+    # Each of them answers its own conversation, alone; those that begin with words of their own answer together, too.
+    by_requests = {tuple(bodies(recordings)): name for name, recordings in found.items()}
+    for talk in held[:12]:
+        name = by_requests[tuple(canonical(body) for body in talk.sent)]
+        replay(tmp_path / "conversations" / name, again(talk))
+    for path in tmp_path.rglob("hello-[0-9a-f]*.yaml"):
+        path.unlink()
+    replay(tmp_path, *map(again, held[::2]))
+
+
+def again(talk: Talk) -> Talk:
+    return Talk(talk.texts, talk.stateless, talk.streamed, talk.tools)
+
+
+def replay(cassettes_: Path, *talks_: Talk) -> None:
+    log: list[str] = []
+    with serving(create_app(Cassettes(cassettes_, log=log.append))) as front:
+        hold(front, *talks_)
+    assert log == []
+
+
+def test_few_files_are_open_however_many_conversations_there_are(url: str, tmp_path: Path) -> None:
+    with proxying(url, tmp_path) as front:
+        hold(front, *[Talk([f"Hello {number}"], streamed=False) for number in range(120)])
+        open_journals = [link for link in Path("/proc/self/fd").iterdir() if link.exists() and link.readlink().suffix == ".journal"]
+        assert len(list(tmp_path.rglob("*.journal"))) == 120
+        assert 0 < len(open_journals) <= 48
+    assert len(cassettes(tmp_path)) == 120
+
+
+@contextmanager
+def command(folder: Path, upstream: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    code = "from evalkit.cli.serve import serve; serve()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "--port", "0", "--upstream", upstream, "--record", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                if found := re.match(r"evalkit serves \S+ recorded into .* at (http://\S+)", line.replace(", recorded", " recorded")):
+                    yield process, found[1]
+                    break
+            else:
+                pytest.fail("".join(lines))
+        finally:
+            process.kill()
+
+
+def test_a_killed_proxy_loses_only_what_was_in_flight_and_the_next_start_recovers_the_rest(tmp_path: Path) -> None:
+    with loopback.serving() as upstream:
+        gate = threading.Event()
+        with command(tmp_path, upstream.base_url) as (process, front):
+            for number in range(3):
+                upstream.script.append(loopback.reply({"id": f"v1_{number}", "steps": [], "status": "completed"}, server="theirs"))
+                httpx.post(front + PATH, json={"model": "m", "input": f"Hello {number}"}, headers=KEY)
+            finished = [{"event_type": "interaction.completed", "interaction": {"id": "v1_x", "status": "completed"}}]
+            upstream.script.append(loopback.stream(*finished))
+            httpx.post(front + PATH, json={"model": "m", "input": "Go on", "previous_interaction_id": "v1_1", "stream": True}, headers=KEY)
+            upstream.script.append(loopback.stream(*finished, gate=gate, gate_at=1))
+            with httpx.stream("POST", front + PATH, json={"model": "m", "input": "In flight", "stream": True}, headers=KEY) as answer:
+                next(answer.iter_bytes())
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                gate.set()
+    assert cassettes(tmp_path) == {}
+    assert len(list(tmp_path.rglob("*.journal"))) == 3
+    with command(tmp_path, "http://127.0.0.1:1") as (process, _):
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    found = cassettes(tmp_path)
+    assert sorted(re.sub(r"-\w+\.yaml", "", name) for name in found) == ["hello-0", "hello-1", "hello-2"]
+    assert [len(recordings) for _, recordings in sorted(found.items())] == [1, 2, 1]
+    assert list(tmp_path.rglob("*.journal")) == []
+    for path in tmp_path.rglob("*.yaml"):
+        cassette = store.load(path)
+        assert cassette is not None
+        assert (cassette.metadata["model"], cassette.metadata["server"].split()[-1]) == ("m", "theirs")
+        assert KEY["x-goog-api-key"] not in path.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_proxy_that_is_ended_makes_its_cassettes(tmp_path: Path, url: str, number: signal.Signals) -> None:
+    with command(tmp_path, url) as (process, front):
+        hold(front, Talk(["Hello"]), Talk(["Hello", "More"]))
+        process.send_signal(number)
+        assert process.stdout is not None
+        rest = process.stdout.read()
+        assert process.wait() == (0 if number == signal.SIGINT else process.returncode)
+    assert sorted(len(recordings) for recordings in cassettes(tmp_path).values()) == [1, 2]
+    assert list(tmp_path.rglob("*.journal")) == []
+    assert "conversation 2, request 2" in rest
+    assert "Traceback" not in rest

@@ -8,7 +8,8 @@ Whose is a request? The first of these that says something:
    that are the same so far, one whose requests said the same about all else (model, tools, store, …), and the oldest that nothing has
    continued yet;
 4. an altered history (a step dropped, added, changed; its beginning cut off): the one that knows its latest thought signature or call id,
-   else the one that shares its longest beginning, of a user's message and a step of the model at least;
+   else the one that shares its longest beginning, of a user's message and a step of the model at least, else one that began with the same
+   message and was given one of its answers or calls (a client that leaves the thoughts out);
 5. none: it starts a conversation. Two that start with the same words are two.
 
 An answer that was continued once and is continued once more, otherwise, is a *fork*: a conversation of its own, which holds what came before
@@ -29,7 +30,7 @@ from urllib.parse import unquote
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.answers import read_answer
 from evalkit.conversation.taped import request_of, response_of
-from evalkit.conversation.trails import START, RawStep, Trail, input_steps, is_client, marks, request_key, trails
+from evalkit.conversation.trails import START, RawStep, Trail, input_steps, is_client, marks, request_key, said, trails
 from evalkit.protocol.reading import steps_of, strip_user_input
 from evalkit.transcript import JSON, Exchange, Request, Response
 
@@ -69,6 +70,7 @@ class _Thread:
     asked: list[_Asked] = field(default_factory=list)
     nodes: list[_Node] = field(default_factory=list)
     fork: tuple[int, int] | None = None
+    first: bytes = b""
 
 
 class Threads:
@@ -88,6 +90,7 @@ class Threads:
         self._places: dict[bytes, dict[bytes, dict[bytes, deque[_Node]]]] = {}
         self._passed: dict[bytes, int] = {}
         self._marks: dict[str, list[int]] = {}
+        self._said: dict[bytes, list[int]] = {}
 
     def __len__(self) -> int:
         return len(self._threads)
@@ -117,6 +120,7 @@ class Threads:
         else:
             chain = trails(steps)
             thread = self._after_history(steps, chain, _style(request))
+            self._threads[thread].first = self._threads[thread].first or chain[:2][-1].steps
         for trail in chain[1:]:
             self._passed.setdefault(trail.steps, thread)
         return self._asked(thread, request, key, chain[-1])
@@ -203,7 +207,10 @@ class Threads:
             if (thread := self._bearing(part)) is not None:
                 return thread
         shared = next((trail for trail in reversed(chain) if trail.steps in self._passed), START)
-        return self._passed[shared.steps] if shared.users and shared.models else self._started()
+        if shared.users and shared.models:
+            return self._passed[shared.steps]
+        thread = self._told(steps, chain[:2][-1].steps)
+        return self._started() if thread is None else thread
 
     def _longest(self, chain: list[Trail], style: bytes) -> tuple[_Node | None, int]:
         """Return the place that the longest beginning of a history leads to, and how many steps that is.
@@ -228,6 +235,14 @@ class Threads:
         for mark in marks(steps):
             threads = self._marks.get(mark, ())
             if 0 < len(threads) < _COMMON:
+                return next((thread for thread in threads if any(node.open for node in self._threads[thread].nodes)), threads[-1])
+        return None
+
+    def _told(self, steps: Sequence[RawStep], first: bytes) -> int | None:
+        """Return a conversation that began as this history does and was given one of its steps, one still open before others."""
+        for key in said(steps):
+            threads = [thread for thread in self._said.get(key, ()) if self._threads[thread].first == first]
+            if threads:
                 return next((thread for thread in threads if any(node.open for node in self._threads[thread].nodes)), threads[-1])
         return None
 
@@ -279,6 +294,10 @@ class Threads:
             threads = self._marks.setdefault(mark, [])
             if thread not in threads and len(threads) < _COMMON:
                 threads.append(thread)
+        for key in said(steps):
+            told = self._said.setdefault(key, [])
+            if thread not in told and len(told) < _COMMON:
+                told.append(thread)
         return chain[-1]
 
     def _place(self, thread: int, trail: Trail, before: Trail, name: JSON, style: bytes) -> _Node:

@@ -91,6 +91,13 @@ def marks(steps: Sequence[RawStep]) -> Iterator[str]:
                 yield mark
 
 
+def said(steps: Sequence[RawStep]) -> Iterator[bytes]:
+    """Yield a digest of each step a model made but its thoughts, the latest first: what is left of a history without its signatures."""
+    for step in reversed(steps):
+        if not is_client(step) and _kind(step) != "thought":
+            yield _digest(b"", step)
+
+
 def request_key(*parts: JSON) -> bytes:
     """Return a digest that is the same for requests that say the same."""
     return _hash(b"", list(parts))

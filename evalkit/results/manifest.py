@@ -8,18 +8,20 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.files import sha256, write_atomic
+from evalkit._lib.files import atomic_writer, sha256
 from evalkit._lib.version import VERSION
 from evalkit.errors import UsageError
 
 SCHEMA_VERSION = 1
+_NO_CASSETTES = '\n  "cassettes": []'  # where the list goes; no other text of the document can stand on a line of its own so
+_spelled = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(slots=True)
@@ -65,8 +67,18 @@ class Manifest:
     ended: str | None = None
     complete: bool = False
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the manifest as it is written."""
+    def pieces(self) -> Iterator[str]:
+        """Yield the text of ``manifest.json``, JSON indented by two, cassettes one by one: there may be many, when a session holds most."""
+        before, listed, after = json.dumps(self._document(), indent=2, ensure_ascii=False).partition(_NO_CASSETTES)
+        yield before
+        yield listed.removesuffix("]")
+        comma = ""
+        for path in sorted(self.cassettes):
+            yield f'{comma}\n    {{\n      "path": {_spelled(path)},\n      "digest": {_spelled(self.cassettes[path])}\n    }}'
+            comma = ","
+        yield f"\n  ]{after}\n" if comma else f"]{after}\n"
+
+    def _document(self) -> dict[str, Any]:
         return {
             "schema_version": SCHEMA_VERSION,
             "evalkit": VERSION,
@@ -79,7 +91,7 @@ class Manifest:
             "options": self.options,
             "environment": {name: os.environ[name] for name in ("CI", "GITHUB_SHA", "GITHUB_REF", "CI_COMMIT_SHA") if name in os.environ},
             "suites": [self.suites[path] for path in sorted(self.suites)],
-            "cassettes": [{"path": path, "digest": self.cassettes[path]} for path in sorted(self.cassettes)],
+            "cassettes": [],
             "totals": asdict(self.totals),
         }
 
@@ -87,7 +99,9 @@ class Manifest:
         """Write ``manifest.json`` whole or not at all. Raises UsageError where it cannot be written."""
         path = directory / "manifest.json"
         try:
-            write_atomic(path, json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
+            with atomic_writer(path) as file:
+                for piece in self.pieces():
+                    file.write(piece.encode("utf-8", "surrogatepass"))
         except OSError as error:
             raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
 

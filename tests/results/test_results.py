@@ -149,3 +149,13 @@ def test_the_manifest_is_what_the_schema_says(tmp_path: Path, monkeypatch: pytes
     value = json.loads((tmp_path / "manifest.json").read_text())
     jsonschema.validate(value, schema("manifest"))
     assert (value["started"], value["ended"], value["complete"]) == ("2023-11-14T22:13:20Z", None, False)
+
+
+@pytest.mark.parametrize("cassettes", [{}, {"b/é.yaml": None}, {"b/2.yaml": "sha256:0", 'a/"1".yaml': None, "b/\ud800.yaml": "sha256:1"}])
+def test_the_manifest_is_spelled_as_json_indents_it(tmp_path: Path, cassettes: dict[str, str | None]) -> None:
+    manifest = Manifest({"record": '\n  "cassettes": []'}, cassettes=cassettes)
+    manifest.write(tmp_path)
+    text = (tmp_path / "manifest.json").read_bytes().decode("utf-8", "surrogatepass")
+    value = json.loads(text)
+    assert text == json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    assert value["cassettes"] == [{"path": path, "digest": digest} for path, digest in sorted(cassettes.items())]

@@ -24,7 +24,7 @@ _HEADERS = rf"headers:(?: \{{\}}\n|\n((?:      [a-z][a-z0-9-]*: \[{_VALUE}\]\n)+
 _NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,3})?"
 
 _START = re.compile(rf"(?:metadata:\n((?:  [a-z_]+: (?:{_QUOTED}|0|[1-9][0-9]{{0,14}})\n)+))?interactions:\n")
-_METADATA = re.compile(r'  ([a-z_]+): (?:"(.*)"|([0-9]+))\n')
+_METADATA = re.compile(r"  ([a-z_]+): (.+)\n")
 _REQUEST = re.compile(
     r"- request:\n    method: (GET|POST|DELETE|PATCH|PUT|HEAD)\n    uri: ([a-z]+://[A-Za-z0-9._~/?=&%+@:-]*[A-Za-z0-9_~/=-])\n"
     r'    body: (?:(null|"")|\|([+-]?))\n'
@@ -50,7 +50,7 @@ def read(text: str) -> Cassette | None:
     metadata: dict[str, str | int] = {}
     if start[1] is not None:
         found = _METADATA.findall(start[1])
-        metadata = {key: int(number) if number else words for key, words, number in found}
+        metadata = {key: value[1:-1] if value[0] == '"' else int(value) for key, value in found}
         if len(metadata) != len(found):
             return None
     recordings = []

@@ -33,29 +33,29 @@ def media_folder(cassette: Path) -> Path:
     return cassette.parent.parent / FOLDER
 
 
-def load(path: Path, media: Path | None = None, *, lost: Callable[[int, CassetteError], None] | None = None) -> Cassette | None:
+def load(path: Path | str, media: Path | None = None, *, lost: Callable[[int, CassetteError], None] | None = None) -> Cassette | None:
     """Read a cassette, media in place and bodies uncompressed; None if there is no such file.
 
     Raises CassetteError (``file:line``): unreadable, not UTF-8, anything :func:`evalkit.cassette.format.parse` refuses, media missing or
     altered. With ``lost``, it is told of missing and altered media instead, with the recording's number (from 0), which stays as it is.
     """
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - half the time of Path.read_bytes, once per variant
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of Path.read_bytes, once per variant
             data = file.read()
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise CassetteError(f"{shown(path)}:1 cannot be read: {error.strerror or error}") from error
+        raise CassetteError(f"{shown(Path(path))}:1 cannot be read: {error.strerror or error}") from error
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        raise CassetteError(f"{shown(path)}:{_line_at(data, error.start)} not UTF-8: {error.reason}") from None
+        raise CassetteError(f"{shown(Path(path))}:{_line_at(data, error.start)} not UTF-8: {error.reason}") from None
     cassette = quick.read(text)
     if cassette is None:
-        cassette = parse(text, shown(path))
-        _open_bodies(cassette, path)
+        cassette = parse(text, shown(Path(path)))
+        _open_bodies(cassette, Path(path))
     if PREFIX in text:
-        _bring_media_back(cassette, Media(media or media_folder(path)), path, text, lost)
+        _bring_media_back(cassette, Media(media or media_folder(Path(path))), Path(path), text, lost)
     return cassette
 
 

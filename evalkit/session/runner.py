@@ -6,7 +6,7 @@ One Runner serves a session. It keeps no transcript longer than it must: a resul
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,6 +55,7 @@ class Runner:
         self.settings = settings
         self._redactor = Redactor(settings.secrets, settings.patterns)
         self._poll_seconds = settings.poll_seconds
+        self._cassettes = str(settings.cassettes)
         self._clean("")  # a pattern that is none is the user's to know before anything is held
         self._families: dict[tuple[Path, str], list[Variant]] = {}
         self._kept_of: tuple[Path, str] | None = None
@@ -110,13 +111,7 @@ class Runner:
 
     def _hold(self, variant: Variant, judge: Judge) -> tuple[Transcript, list[str]]:
         settings = self.settings
-        seen = Transcript(dict(variant.settings))
-
-        def end_turn(turn: Turn) -> bool:
-            seen.turns.append(turn)
-            return worst(result.verdict for result in judge.turn(seen, turn)) is Verdict.PASSED
-
-        go_on = end_turn if variant.stop_on_failure else never_stop
+        go_on = _until_failure(variant, judge) if variant.stop_on_failure else never_stop
         if variant.target is not None:
             from evalkit.session.targeting import hold_target  # vcrpy is needed by targets only
 
@@ -134,7 +129,7 @@ class Runner:
         settings = self.settings
         return open_transport(
             mode=settings.mode,
-            path=self.cassette(variant),
+            path=f"{self._cassettes}/{variant.cassette}",
             live=lambda: self._live(variant),
             metadata=self._metadata(variant) if settings.mode != "none" else {},
             hint=lambda: rerecord_command(variant.suite.label, variant.name),
@@ -206,6 +201,16 @@ class Runner:
     def _clean(self, text: str) -> str:
         """Take secrets out of what is about to be written or shown: a model may say back what it was told."""
         return self._redactor.text(text)[0] if self._redactor.active else text
+
+
+def _until_failure(variant: Variant, judge: Judge) -> Callable[[Turn], bool]:
+    seen = Transcript(dict(variant.settings))
+
+    def end_turn(turn: Turn) -> bool:
+        seen.turns.append(turn)
+        return worst(result.verdict for result in judge.turn(seen, turn)) is Verdict.PASSED
+
+    return end_turn
 
 
 def _compares(variant: Variant) -> bool:

@@ -23,7 +23,7 @@ JSON = Any
 def open_transport(
     *,
     mode: RecordMode,
-    path: Path,
+    path: Path | str,
     live: Callable[[], Endpoint] | None,
     metadata: Mapping[str, JSON],
     hint: Callable[[], str],
@@ -42,7 +42,7 @@ def open_transport(
     mode). A missing cassette is a CassetteMiss of the first request.
     """
     redactor = Redactor(secrets, patterns)
-    misses = lambda: Misses(path, label, hint(), redactor)  # noqa: E731 - made only when there is a miss
+    misses = lambda: Misses(Path(path), label, hint(), redactor)  # noqa: E731 - made only when there is a miss
     # A journal is no matter to a run that only plays, so it is looked for only by one that records, under its lock.
     if mode == "none":
         return ReplayTransport(_recordings(store.load(path, media)), redactor, misses)
@@ -54,7 +54,7 @@ def open_transport(
 
     from evalkit.transports.record import RecordTransport
 
-    recorder = store.Recorder(path, mode, metadata=metadata, redactor=redactor, media=media)
+    recorder = store.Recorder(Path(path), mode, metadata=metadata, redactor=redactor, media=media)
     if not recorder.decision.records:
         recorder.close()
         return ReplayTransport(_recordings(recorder.old), redactor, misses)

@@ -117,7 +117,7 @@ class CheckResult(NamedTuple):
         out: dict[str, Any] = {
             "name": self.name,
             "verdict": str(self.verdict),
-            "findings": [finding.to_json() for finding in self.findings],
+            "findings": [finding.to_json() for finding in self.findings] if self.findings else [],
         }
         if self.turn is not None:
             out["turn"] = self.turn

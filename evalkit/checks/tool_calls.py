@@ -221,6 +221,10 @@ def _undeclared(view: View, made: Sequence[Made]) -> Iterator[Finding]:
     bodies = [body for exchange in view.exchanges if isinstance(body := exchange.request.body, dict)]
     if not bodies or any("agent" in body for body in bodies):
         return
+    # A conversation's requests mostly declare the same functions, so the first of them says enough.
+    declared = set(_names(bodies[0].get("tools")))
+    if declared.issuperset([item.name for item in calls]):
+        return
     declared = {name for body in bodies for name in _names(body.get("tools"))}
     declared |= {name for step in view.steps if step.type == "tool_search_result" for name in _names(step.raw.get("result"))}
     for item in calls:

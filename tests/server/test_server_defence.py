@@ -202,6 +202,13 @@ def test_calls_and_results_go_in_pairs(history: Steps, alter: Alter, said: str) 
     assert answer == {"http": 400, "error": {"code": "invalid_request", "message": said.format(a=history[2]["id"])}}
 
 
+@pytest.mark.parametrize("alter", [row[1] for row in PAIRS], ids=[row[0] for row in PAIRS])
+def test_a_lenient_server_answers_what_has_no_pair(history: Steps, alter: Alter) -> None:
+    warnings: list[str] = []
+    assert ask(alter(copy.deepcopy(history)), lenient=True, warn=warnings.append)["http"] == 200
+    assert "function_" in warnings[0]
+
+
 @pytest.mark.parametrize(
     "alter",
     [

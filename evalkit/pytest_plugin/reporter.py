@@ -109,6 +109,7 @@ class Reporter:
         gc.freeze()
         state = self._state
         state.orphans = state.find_orphans()
+        state.used.clear()  # a text for each variant, and not needed again
         items = [item for item in session.items if isinstance(item, VariantItem)]
         if session.config.option.collectonly or is_worker(session.config) or not items or not state.settings.may_record:
             return
@@ -148,8 +149,9 @@ class Reporter:
         state.manifest.ended, state.manifest.complete = timestamp(), totals.run + totals.deselected >= totals.collected
         try:
             state.manifest.write(state.directory)
+            run = Run(state.directory)
             for name in REPORTS:
-                REPORTS.get(name)(Run(state.directory))
+                REPORTS.get(name)(run)
         except (OSError, Misconfigured) as error:  # the results are safe, and reports can be made from them again
             state.unwritten.append(f"reports are not all written: {error}; once that is mended: evalkit report {state.directory}")
 

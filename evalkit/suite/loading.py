@@ -75,6 +75,7 @@ def _load(path: Path, name: str, root: Path, checks: catalog.CheckCatalog) -> Su
     if lines.nulls:
         _refuse_empty(raw, source, problems)
     problems.raise_any()
+    source.put_away()
     return Suite(file["suite"], path, file.get("description", ""), reading.vars, reading.tools, scenarios, workshop, files.used)
 
 

@@ -28,7 +28,7 @@ class Answer:
 
     ``status`` None follows from the steps. ``polls``: how many GETs of a background run find it in progress. ``delay`` and
     ``event_delay`` are seconds. ``fault`` is sent in place of the answer or, with ``fault_after``, inside the stream after so many events;
-    ``cut_after`` ends the stream after so many events, without its end.
+    ``cut_after`` ends the stream after so many events, without its end. ``files`` are texts by path that the answer leaves in its environment.
     """
 
     steps: list[RawStep] = field(default_factory=list)
@@ -36,6 +36,7 @@ class Answer:
     errors: list[dict[str, JSON]] = field(default_factory=list)
     usage: Mapping[str, JSON] = field(default_factory=dict)
     fields: Mapping[str, JSON] = field(default_factory=dict)
+    files: Mapping[str, JSON] = field(default_factory=dict)
     polls: int = 1
     delay: float = 0.0
     event_delay: float = 0.0

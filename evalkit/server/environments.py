@@ -1,6 +1,7 @@
 """Environments (protocol section 1.4): made by hand or by an interaction, used again by id, seen in a list. Sans-IO; nothing runs in them.
 
-An environment is a record. Its files are those its inline sources hold; what code of an answer claims to have written is not among them.
+An environment is a record. Its files are those its inline sources hold and those a script's answers leave in it; code of an answer is not run,
+and what it claims to have written is not there unless the script says so.
 It is ``active`` until nobody has used it for a week, ``expired`` after; an expired one is not used again. (The week is this server's.)
 """
 
@@ -71,14 +72,17 @@ class Environments:
         """``POST /environments``; an empty body makes an empty one."""
         body = read_object(call.body or b"{}", _FIELDS)
         check_place(body, "")
-        source = body.get("from_environment")
-        if source is not None:
+        files: Mapping[str, bytes] = {}
+        if "from_environment" in body:
             if body.get("sources"):
                 raise refuse("'from_environment' and 'sources' cannot be used together.")
-            copied = self._usable(source.removeprefix("environments/"), "'from_environment': ")
+            copied = self._usable(body["from_environment"].removeprefix("environments/"), "'from_environment': ")
             body = {"sources": copied.sources, "network": copied.network, **body}
+            files = copied.files
         self._made += 1
-        return Reply(200, dumps(self._add(f"env_{self._made:08x}", body).shown()))
+        made = self._add(f"env_{self._made:08x}", body)
+        made.files |= files
+        return Reply(200, dumps(made.shown()))
 
     def listed(self, call: Call) -> Reply:
         """``GET /environments``."""
@@ -128,6 +132,14 @@ class Environments:
             held.network = given["network"] if given.get("network") is not None else held.network
             held.updated = clock.timestamp()
         return held.id
+
+    def write(self, id_: str, files: Mapping[str, JSON]) -> None:
+        """Leave files in an environment: texts by path."""
+        if not files:
+            return
+        held = self._shelf.get(id_)
+        held.files |= {path.strip("/"): str(text).encode(errors="surrogatepass") for path, text in files.items()}
+        held.updated = clock.timestamp()
 
     def _add(self, id_: str, fields: Mapping[str, JSON]) -> Environment:
         now = clock.timestamp()

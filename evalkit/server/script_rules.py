@@ -90,6 +90,14 @@ def _object(name: str) -> Callable[[Notes, JSON, Path], Fill]:
     return read
 
 
+def _files(notes: Notes, value: JSON, path: Path) -> Fill:
+    """``files``: texts by path, written into the environment the answer works in."""
+    if notes.of(value, path, "object"):
+        for key, item in value.items():
+            notes.of(item, (*path, key), "string")
+    return _rendered("files", notes.template(value, path))
+
+
 def _rendered(name: str, render: Render) -> Fill:
     return lambda ask, context, answer: setattr(answer, name, render(context))
 
@@ -138,6 +146,7 @@ _FILLS: dict[str, Callable[[Notes, JSON, Path], Fill]] = {
     "error": _error,
     "usage": _object("usage"),
     "fields": _object("fields"),
+    "files": _files,
     "polls": _number("polls", whole=True),
     "delay": _number("delay"),
     "event_delay": _number("event_delay"),

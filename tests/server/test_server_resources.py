@@ -299,6 +299,24 @@ def _call(path: str, **query: str) -> Any:
     return Call("GET", path, query, {"x-goog-api-key": "k"})
 
 
+def test_an_answer_leaves_its_files_in_its_environment(client: Any, scripted: Callable[[str], Any]) -> None:
+    asked = "Write a script that saves the first 20 Fibonacci numbers to fibonacci.txt."
+    made = client.create(asked, agent=BASE, environment="remote")
+    result = next(step["result"] for step in reversed(made["steps"]) if step["type"] == "code_execution_result")
+    (entry,) = client("GET", f"/v1beta/environments/{made['environment_id']}/files")["files"]
+    assert (entry["name"], entry["size_bytes"], entry["mime_type"]) == ("fibonacci.txt", str(len(result)), "text/plain")
+    raw = client.service.handle(_call(f"/v1beta/environments/{made['environment_id']}/files/fibonacci.txt", alt="media"))
+    assert raw.body.decode() == result
+    assert client.create(asked, agent=BASE)["status"] == "completed"
+    other = scripted("  - {reply: done, files: {/a/b.txt: '{{ text }}'}}\n")
+    made = other.create("wrote", agent=BASE, environment="remote")
+    again = other.create("wrote more", agent=BASE, environment=made["environment_id"])
+    raw = other.service.handle(_call(f"/v1beta/environments/{again['environment_id']}/files/a/b.txt", alt="media"))
+    assert raw.body == b"wrote more"
+    copy = other("POST", "/v1beta/environments", {"from_environment": made["environment_id"]})
+    assert copy["file_count"] == "1"
+
+
 def test_an_environment_is_copied(client: Any) -> None:
     first = client("POST", "/v1beta/environments", {"sources": SOURCES, "network": "disabled"})
     copy = client("POST", "/v1beta/environments", {"from_environment": f"environments/{first['id']}"})

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import pytest
 
 from tests.guide import backends
 from tests.guide.running import Outcome, Program, Runner, missing
 from tests.guide.snippets import Language
-
-Ran = Callable[[Program, str], Outcome]
 
 
 def need(language: Language) -> None:
@@ -34,25 +33,42 @@ def script_url() -> Iterator[str]:
         yield url
 
 
+class Ran:
+    """Runs a program against a back end, or tells what it did when it was run before. ``folder`` holds a folder for each program and back end."""
+
+    def __init__(self, runner: Runner, script_url: str, folder: Path) -> None:
+        self._runner = runner
+        self._script_url = script_url
+        self._folder = folder
+        self._known: dict[tuple[str, str, str], Outcome] = {}
+
+    def __call__(self, program: Program, backend: str, of: Program | None = None) -> Outcome:
+        """Return what a program did. Cassettes are those of its own run behind the proxy, or of another program's: ``of``."""
+        of = of or program
+        need(program.language)
+        key = (program.name, backend, of.name)
+        if key not in self._known:
+            with self._serving(backend, of) as url:
+                self._known[key] = self._runner.run(program, url, self._folder / "-".join(key))
+        return self._known[key]
+
+    def tapes(self, program: Program) -> list[Path]:
+        """Return the files that a program's run behind the proxy left."""
+        self(program, backends.PROXY)
+        return sorted(path for path in self._tapes(program).rglob("*") if path.is_file())
+
+    def _tapes(self, program: Program) -> Path:
+        return self._folder / "tapes" / program.name
+
+    def _serving(self, backend: str, of: Program) -> AbstractContextManager[str]:
+        if backend == backends.SCRIPT:
+            return nullcontext(self._script_url)
+        if backend == backends.PROXY:
+            return backends.proxy(self._script_url, self._tapes(of))
+        self(of, backends.PROXY)
+        return backends.cassettes(self._tapes(of))
+
+
 @pytest.fixture(scope="session")
 def ran(runner: Runner, script_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """Run a program against a back end, or return what it did when it was run before. Cassettes are those of its run behind the proxy."""
-    known: dict[tuple[str, str], Outcome] = {}
-    root = tmp_path_factory.mktemp("guide")
-
-    def run(program: Program, backend: str) -> Outcome:
-        need(program.language)
-        if (program.name, backend) not in known:
-            tapes = root / "tapes" / program.name
-            if backend == backends.CASSETTES:
-                run(program, backends.PROXY)
-            serve: dict[str, Callable[[], AbstractContextManager[str]]] = {
-                backends.SCRIPT: lambda: nullcontext(script_url),
-                backends.PROXY: lambda: backends.proxy(script_url, tapes),
-                backends.CASSETTES: lambda: backends.cassettes(tapes),
-            }
-            with serve[backend]() as url:
-                known[program.name, backend] = runner.run(program, url, root / backend / program.name)
-        return known[program.name, backend]
-
-    return run
+    return Ran(runner, script_url, tmp_path_factory.mktemp("guide"))

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +17,9 @@ from tests.guide.expected import CAPABILITIES, PICTURES, SECTIONS
 from tests.guide.running import KEY, Outcome, Program
 
 PNG = b"\x89PNG\r\n\x1a\n"
+CLIENTS_DIFFER = ("structured", "functions_stateless")
+"""A schema that a library of the language makes, and a result as JSON text: no two clients spell these alike."""
+
 NO_GUIDE = pytest.param(None, id="no-guide", marks=pytest.mark.skip("../shared/guide.txt is not here"))
 
 
@@ -38,7 +40,7 @@ def test_the_guide(program: Program, backend: str, ran: Ran) -> None:
     elif program.name in PICTURES:
         assert (outcome.folder / PICTURES[program.name]).read_bytes().startswith(PNG)
     if backend == CASSETTES:
-        says_what_was_recorded(outcome, ran(program, PROXY))
+        says_what_was_recorded(program, ran)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -51,19 +53,31 @@ def test_our_own(program: Program, backend: str, ran: Ran) -> None:
     if capability in PICTURES:
         assert (outcome.folder / PICTURES[capability]).read_bytes().startswith(PNG)
     if backend == CASSETTES:
-        says_what_was_recorded(outcome, ran(program, PROXY))
+        says_what_was_recorded(program, ran)
+
+
+@pytest.mark.parametrize(("language", "other"), [("python", "javascript"), ("javascript", "curl"), ("curl", "python")])
+@pytest.mark.parametrize("capability", [name for name in CAPABILITIES if name not in CLIENTS_DIFFER])
+def test_a_conversation_is_the_same_whichever_client_had_it(capability: str, language: str, other: str, ran: Ran) -> None:
+    """One client's cassettes answer another's requests, and have the names that the other's would have."""
+    programs = {program.name: program for program in our_own()}
+    recorded, program = programs[f"{language}-{capability}"], programs[f"{other}-{capability}"]
+    outcome = ran(program, CASSETTES, of=recorded)
+    went_well(outcome)
+    assert outcome.out == CAPABILITIES[capability]
+    assert [path.name for path in ran.tapes(recorded)] == [path.name for path in ran.tapes(program)]
 
 
 def went_well(outcome: Outcome) -> None:
     assert (outcome.code, outcome.err) == (0, ""), outcome.out
 
 
-def says_what_was_recorded(replayed: Outcome, recorded: Outcome) -> None:
+def says_what_was_recorded(program: Program, ran: Ran) -> None:
     """Every word is the same, ids, signatures and times too; only the spelling of a JSON body is the cassette's. No cassette holds the key."""
-    assert words(replayed.out) == words(recorded.out)
-    files = [path for path in tapes_of(recorded).rglob("*") if path.is_file()]
-    assert files
-    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
+    assert words(ran(program, CASSETTES).out) == words(ran(program, PROXY).out)
+    tapes = ran.tapes(program)
+    assert tapes
+    assert [path for path in tapes if KEY.encode() in path.read_bytes()] == []
 
 
 def words(output: str) -> tuple[str, Any]:
@@ -73,7 +87,3 @@ def words(output: str) -> tuple[str, Any]:
         return before, json.loads(brace + body)
     except ValueError:
         return output, None
-
-
-def tapes_of(outcome: Outcome) -> Path:
-    return outcome.folder.parents[1] / "tapes" / outcome.folder.name

@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from tests.guide.catalog import LANGUAGES, guide, path_of
+from tests.guide.conftest import need
 from tests.guide.expected import CAPABILITIES, SECTIONS
 from tests.guide.running import HERE
 from tests.guide.snippets import Guide, read_guide
@@ -132,3 +133,14 @@ def test_the_javascript_packages_are_pinned_without_addresses() -> None:
         assert re.fullmatch(r"\d+\.\d+\.\d+", version)
         assert lock["packages"][f"node_modules/{name}"]["version"] == version
     assert all(entry.get("integrity", "").startswith("sha512-") for name, entry in lock["packages"].items() if name)
+
+
+def test_a_client_that_is_not_there_skips_but_in_ci_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="^node not installed$"):
+        need("javascript")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="^bash and curl and jq not installed$"):
+        need("curl")
+    need("python")

@@ -20,7 +20,7 @@ while true; do
       type: "function_result",
       name: .name,
       call_id: .id,
-      result: [{type: "text", text: ({location: $city, temperature: $degrees[$city], unit: "celsius"} | tojson)}]
+      result: {location: $city, temperature: $degrees[$city], unit: "celsius"}
     }]
   }' <<<"$answer")
 done

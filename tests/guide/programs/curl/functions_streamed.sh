@@ -18,9 +18,9 @@ while true; do
         type: "function_result",
         name: .step.name,
         call_id: .step.id,
-        result: [{type: "text", text: (
+        result: (
           [$events[] | select(.index == $index and .delta.type? == "arguments_delta") | .delta.arguments] | join("")
-          | fromjson + {temperature: "22", unit: "celsius"} | tojson)}]
+          | fromjson + {temperature: "22", unit: "celsius"})
       }]
     }' events.jsonl)
 done

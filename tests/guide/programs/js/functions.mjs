@@ -15,8 +15,8 @@ while (input.length) {
   input = answer.steps
     .filter((step) => step.type === "function_call")
     .map(({ id, name, arguments: { location } }) => {
-      const text = JSON.stringify({ location, temperature: degrees[location], unit: "celsius" });
-      return { type: "function_result", name, call_id: id, result: [{ type: "text", text }] };
+      const result = { location, temperature: degrees[location], unit: "celsius" };
+      return { type: "function_result", name, call_id: id, result };
     });
   previous = answer.id;
 }

@@ -26,8 +26,8 @@ while (input.length) {
     if (event.event_type === "interaction.completed") console.log(event.interaction.status);
   }
   input = [...calls.values()].map(({ id, name, json }) => {
-    const result = JSON.stringify({ ...JSON.parse(json), temperature: "22", unit: "celsius" });
-    return { type: "function_result", name, call_id: id, result: [{ type: "text", text: result }] };
+    const result = { ...JSON.parse(json), temperature: "22", unit: "celsius" };
+    return { type: "function_result", name, call_id: id, result };
   });
 }
 console.log(text);

@@ -16,6 +16,6 @@ while send:
     for step in answer.steps:
         if step.type == "function_call":
             city = step.arguments["location"]
-            text = json.dumps({"location": city, "temperature": degrees[city], "unit": "celsius"})
-            send.append({"type": "function_result", "name": step.name, "call_id": step.id, "result": [{"type": "text", "text": text}]})
+            result = {"location": city, "temperature": degrees[city], "unit": "celsius"}
+            send.append({"type": "function_result", "name": step.name, "call_id": step.id, "result": result})
 print(answer.output_text)

@@ -25,6 +25,6 @@ while send:
             print(event.interaction.status)
     send = []
     for index, call in calls.items():
-        result = json.dumps({**json.loads(arguments[index]), "temperature": "22", "unit": "celsius"})
-        send.append({"type": "function_result", "name": call.name, "call_id": call.id, "result": [{"type": "text", "text": result}]})
+        result = {**json.loads(arguments[index]), "temperature": "22", "unit": "celsius"}
+        send.append({"type": "function_result", "name": call.name, "call_id": call.id, "result": result})
 print(text)

@@ -138,9 +138,9 @@ def test_the_javascript_packages_are_pinned_without_addresses() -> None:
 def test_a_client_that_is_not_there_skips_but_in_ci_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.delenv("CI", raising=False)
-    with pytest.raises(pytest.skip.Exception, match="^node not installed$"):
+    with pytest.raises(pytest.skip.Exception, match=r"^node not installed$"):
         need("javascript")
     monkeypatch.setenv("CI", "true")
-    with pytest.raises(pytest.fail.Exception, match="^bash and curl and jq not installed$"):
+    with pytest.raises(pytest.fail.Exception, match=r"^bash and curl and jq not installed$"):
         need("curl")
     need("python")

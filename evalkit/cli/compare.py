@@ -46,6 +46,7 @@ def compare(
     from evalkit.compare.loading import Chosen
     from evalkit.compare.loading import compare as compare_runs
     from evalkit.config import find_config, load_config
+    from evalkit.reports.comparison import write
     from evalkit.results import Run
 
     if candidate is None and not (baseline_model and candidate_model):
@@ -61,6 +62,7 @@ def compare(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(path, json.dumps(value, indent=2) + "\n")
+        page = write(found, first, second, folder)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}; choose another place with --out") from error
     if as_json:
@@ -71,5 +73,5 @@ def compare(
         from evalkit.cli.comparison_view import show
 
         show(found, Console(highlight=False))
-        click.echo(f"written: {path}")
+        click.echo(f"written: {path}\n         {page}")
     context.exit(VERDICT_CODES[found.verdict.verdict])

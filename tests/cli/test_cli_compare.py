@@ -48,7 +48,8 @@ def test_verdict_first_then_worst_first() -> None:
     assert max(map(len, lines)) <= 80
     assert "p = 0.2188, not significant." in found.output
     assert "One trial per variant: nothing is known about flakiness." in " ".join(found.output.split())
-    assert lines[-1] == "written: new/comparison/comparison.json"
+    assert lines[-2:] == ["written: new/comparison/comparison.json", "         new/comparison/index.html"]
+    assert Path("new/comparison/index.html").is_file()
 
 
 def test_long_lists_are_cut_and_counted() -> None:

@@ -50,6 +50,7 @@ def line(
                 "outcome": "held",
                 "status": "completed",
                 "text": text,
+                "user": [{"type": "text", "text": "?"}],
                 "steps": [{"origin": "model", "step": {"type": "thought", "signature": f"{scenario}{trial}{model}"}}],
             }
         ],

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.reports import html
+from evalkit.compare.loading import Chosen, compare
+from evalkit.reports import comparison, html
 from evalkit.verdict import Verdict
 from tests.reports.sample import make_run, passing
 from tests.reports.sample_cases import EURO, every_line, failed_line, hostile_line
@@ -379,3 +380,25 @@ def test_nothing_moves_while_the_page_comes_up(everything: Path, open_page: Open
       requestAnimationFrame(() => requestAnimationFrame(() => done(total)));
     })"""
     assert tab.page.evaluate(moved) < 0.01
+
+
+def test_a_comparison_of_hostile_transcripts_runs_nothing_and_fetches_nothing(tmp_path: Path, open_page: Open) -> None:
+    runs = [
+        make_run(tmp_path / name, [hostile_line(verdict, 50_000)]) for name, verdict in (("old", Verdict.PASSED), ("new", Verdict.FAILED))
+    ]
+    page = comparison.write(compare(Chosen(runs[0]), Chosen(runs[1])), runs[0], runs[1], tmp_path)
+    tab = open_page(page)
+    tab.page.locator("details.variant > summary").click()
+    assert tab.page.locator(".turn").first.is_visible()
+    assert tab.said == []
+    assert tab.asked == [page.as_uri()]
+    assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_a_comparison_fits_the_window(tmp_path: Path, open_page: Open, width: int) -> None:
+    runs = [make_run(tmp_path / name, [passing(1), failed_line()]) for name in ("old", "new")]
+    page = comparison.write(compare(Chosen(runs[0]), Chosen(runs[1])), runs[0], runs[1], tmp_path)
+    tab = open_page(page, viewport={"width": width, "height": 700})
+    assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert tab.page.locator("h1").text_content().startswith("Pass")

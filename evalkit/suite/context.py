@@ -21,7 +21,8 @@ JSON = Any
 class Reading:
     """One suite file being read.
 
-    ``raw`` is the document as loaded, ``broken`` what the models refused of it, ``checks`` the names there are. The rest are caches.
+    ``raw`` is the document as loaded, ``broken`` what the models refused of it, ``checks`` the names there are. The rest are caches: what
+    scenarios have in common is worked out once, and held once to the end of a session.
     """
 
     raw: Mapping[str, JSON]
@@ -37,6 +38,8 @@ class Reading:
     no_rows: Rows | None = None
     default_axes: tuple[Axis, ...] | None = None
     verified: set[str] = field(default_factory=set)
+    tags: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+    taken: dict[tuple[str, ...], tuple[dict[str, Tool], list[JSON], bool]] = field(default_factory=dict)
     default_expect: Sequence[Expectation] | None = None
 
     def line(self, items: JSON, index: int, otherwise: int = 1) -> int:

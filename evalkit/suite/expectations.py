@@ -53,7 +53,7 @@ def read_expectations(
         varied = True
         made.append(_varied(reading, entry, lines[index], (*path, index), rows, moment))
     if not varied:
-        return [made] * len(rows.rows)  # type: ignore[list-item]
+        return (tuple(made),) * len(rows.rows)  # type: ignore[return-value]
     return [[one[row] if isinstance(one, list) else one for one in made if one != []] for row in range(len(rows.rows))]
 
 

@@ -33,6 +33,7 @@ _FIELDS = (
     "response_mime_type", "labels", "safety_settings", "cached_content", "webhook_config",
 )  # fmt: skip
 _DEFAULTS: dict[str, JSON] = {"history": "stateful", "stream": False, "background": False}
+_NO_REQUEST: Mapping[str, JSON] = {}
 _ONCE: tuple[tuple[Row, Mapping[str, JSON]], ...] = ((Row(0, "", {}), {}),)
 _LATER = frozenset(("previous", "turns"))
 _OLD_BOOLEANS = frozenset(word for one in ("yes", "no", "on", "off", "y", "n") for word in (one, one.capitalize(), one.upper()))
@@ -62,18 +63,19 @@ def read_scenario(reading: Reading, index: int, own: ScenarioEntry, defaults: Sc
         fields["tools"] = declared
     turns = [_turn(reading, number, turn, keys, written, origin, rows) for number, turn in enumerate(keys.get("turns", ()), start=1)]
     _collisions(reading, own["id"], axes, rows, base)
+    tags = tuple(dict.fromkeys([*defaults.get("tags", ()), *own.get("tags", ())]))
     return Scenario(
         id=own["id"],
         title=keys.get("title", ""),
         description=keys.get("description", ""),
-        tags=tuple(dict.fromkeys([*defaults.get("tags", ()), *own.get("tags", ())])),
+        tags=reading.tags.setdefault(tags, tags),
         line=reading.line(reading.raw["scenarios"], index),
         path=base,
         axes=axes,
         rows=rows.rows,
         variables=rows.variables,
         fields=fields,
-        request=keys.get("request", {}),
+        request=keys.get("request", _NO_REQUEST),
         templated=templated,
         tools=tools,
         turns=turns,
@@ -114,6 +116,9 @@ def _tools(reading: Reading, keys: Mapping[str, JSON], origin: Origin, rows: Row
     entries = keys.get("tools", [])
     if not entries:
         return {}, [], False
+    names = tuple(entry for entry in entries if isinstance(entry, str))
+    if len(names) == len(entries) and names in reading.taken and not rows.cases:
+        return reading.taken[names]
     if not (reading.broken and reading.broken.within("tools")):
         for wrong in unknown_tools(entries, origin("tools"), reading.tools):
             reading.problems.add(wrong.path, wrong.message, on=wrong.on, hints=wrong.hints)
@@ -132,6 +137,8 @@ def _tools(reading: Reading, keys: Mapping[str, JSON], origin: Origin, rows: Row
             if tool.templated:
                 _verify_tool(reading, tool, rows)
                 templated = templated or tool.declares_templates
+    if len(taken) == len(entries):
+        reading.taken[names] = taken, declared, templated
     return taken, declared, templated
 
 
@@ -156,8 +163,8 @@ def _turn(
         verify(reading, user, (*path, "user"), rows, _moment(number, number - 1))
     elif type(user) is str and user in _OLD_BOOLEANS:
         _old_boolean(reading, user, (*path, "user"))
-    given = turn.get("attach", [])
-    attach = cast("list[dict[str, JSON]]", given if isinstance(given, list) else [given])
+    given: JSON = turn.get("attach", ())
+    attach: Sequence[dict[str, JSON]] = [given] if isinstance(given, dict) else given
     for index, entry in enumerate(attach):
         _attachment(reading, entry, (*path, "attach", index) if isinstance(given, list) else (*path, "attach"), rows)
     expect: Sequence[Sequence[Expectation]] = ((),) * len(rows.rows)

@@ -6,8 +6,9 @@ for one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -19,6 +20,7 @@ from evalkit.suite.templates import TemplateFault, render
 from evalkit.suite.tools import Tool
 
 JSON = Any
+Combinations = Iterable[tuple[Mapping[str, JSON], tuple[str, ...]]]
 _TEXT_FIELDS = ("system_instruction", "response_mime_type", "cached_content")
 
 
@@ -146,7 +148,8 @@ def expand(suite: Suite, *, models: Sequence[str] = (), repeat: int | None = Non
     given = tuple(dict.fromkeys(models))
     if len({file_word(model).casefold() for model in given}) < len(given):
         raise UsageError(f"the models {', '.join(given)} would share cassettes: name models that differ in more than case and punctuation")
-    return [variant for scenario in suite.scenarios for variant in _variants(suite, scenario, given, repeat)]
+    combined = cache(lambda axes: tuple(combinations(axes)))  # scenarios that vary alike share their settings
+    return [variant for scenario in suite.scenarios for variant in _variants(suite, scenario, given, repeat, combined)]
 
 
 def combinations(axes: Sequence[Axis]) -> Iterator[tuple[dict[str, JSON], tuple[str, ...]]]:
@@ -156,12 +159,14 @@ def combinations(axes: Sequence[Axis]) -> Iterator[tuple[dict[str, JSON], tuple[
         yield settings, tuple(part(axis.name, value) for axis, value in zip(axes, values, strict=True) if axis.listed)
 
 
-def _variants(suite: Suite, scenario: Scenario, models: tuple[str, ...], repeat: int | None) -> Iterator[Variant]:
+def _variants(
+    suite: Suite, scenario: Scenario, models: tuple[str, ...], repeat: int | None, combined: Callable[[tuple[Axis, ...]], Combinations]
+) -> Iterator[Variant]:
     axes = scenario.axes
     if models:
         axes = tuple(Axis("model", models, len(models) > 1) if axis.name == "model" else axis for axis in axes)
     trials = range(1, (repeat or scenario.repeat) + 1)
-    for settings, parts in combinations(axes):
+    for settings, parts in combined(axes):
         for index, row in enumerate(scenario.rows):
             case = {**settings, "case": row.label} if row.number else settings
             words = (*parts, row.label) if row.number else parts

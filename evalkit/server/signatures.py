@@ -6,9 +6,10 @@ computes them anew and compares. Because the seal holds a short code for each pa
 
     kind | number of parts | 8 bytes for each part: history, thought, step, step … | filler | 16 bytes over all that stands before
 
-What two spellings of a step may differ in without being two steps (protocol section 9): key order, number spelling, and nulls, which
-official SDKs add and drop. The client's steps (``user_input``, ``function_result``) are sealed as history by the next thought; results
-may stand behind their calls or behind the last one. Pure: no clock, no chance; the key is given.
+What two spellings of a step may differ in without being two steps (protocol section 9): key order, number spelling, nulls, which official
+SDKs add and drop, and an empty signature, which calls have in a stream only (section 11). The client's steps (``user_input``,
+``function_result``) are sealed as history by the next thought; results may stand behind their calls or behind the last one. Pure: no clock,
+no chance; the key is given.
 
 A *state* is the hash of a history up to a place. An answer that goes on where another stopped is signed upon the state behind that one.
 """
@@ -159,7 +160,7 @@ def _segments(steps: Sequence[RawStep]) -> Iterator[_Segment]:
 
 
 def _text(step: RawStep) -> bytes:
-    bare = {name: value for name, value in step.items() if not (name == "signature" and step["type"] == "thought")}
+    bare = {name: value for name, value in step.items() if not (name == "signature" and (value == "" or step["type"] == "thought"))}
     return canonical(_without_nulls(bare)).encode()
 
 

@@ -5,18 +5,20 @@ An empty cassette, and one that is not there, have no nearest recording; the rep
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from evalkit._lib.json import differences, equal
+from evalkit._lib.json import differences, dumps, equal
 from evalkit._lib.text import shorten, show, visible
 from evalkit.cassette.causes import Miss, cause, common
 from evalkit.cassette.matching import Player, Query, body_of, route, route_of
 from evalkit.cassette.recording import Recording
 
 JSON = Any
+_WORD = re.compile(r"\w+")
 _SHOWN = 4
 _COUNTED = 100
 
@@ -68,12 +70,16 @@ def _explained(
 
 
 def nearest(player: Player, method: str, path: str, query: Query, body: JSON) -> int | None:
-    """Return the number of the recording most like a request: route first, then body, then one that is still to be played."""
-    best: tuple[tuple[bool, bool, float, bool], int] | None = None
+    """Return the number of the recording most like a request: route first, then fields and steps of the body, then its words, then one that
+    is still to be played.
+    """
+    best: tuple[tuple[bool, bool, float, float, bool], int] | None = None
+    words = _words(body)
     for number, recording in enumerate(player.recordings):
         recorded = route_of(recording.uri)
-        likeness = _likeness(body_of(recording.request_body), body)
-        score = (recorded[0] == path, recording.method == method and recorded[1] == query, likeness, not player.played[number])
+        was = body_of(recording.request_body)
+        same = recorded[0] == path, recording.method == method and recorded[1] == query
+        score = *same, _likeness(was, body), _overlap(words, was), not player.played[number]
         if best is None or score > best[0]:
             best = score, number
     return best[1] if best else None
@@ -90,6 +96,15 @@ def _likeness(was: JSON, now: JSON) -> float:
         last = common(left[first:][::-1], right[first:][::-1])
         same += (first + last) / max(len(left), len(right))
     return same / (len(fields) + 1)
+
+
+def _overlap(words: frozenset[str], was: JSON) -> float:
+    theirs = _words(was)
+    return len(words & theirs) / (len(words | theirs) or 1)
+
+
+def _words(body: JSON) -> frozenset[str]:
+    return frozenset(_WORD.findall("" if body is None else dumps(body) if not isinstance(body, str | bytes) else str(body)))
 
 
 def _differences(was: JSON, now: JSON) -> list[str]:

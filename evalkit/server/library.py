@@ -196,7 +196,9 @@ def _plain(body: JSON) -> JSON:
 
 
 def plain(body: JSON) -> JSON:
-    """Return a request body without what makes no difference."""
+    """Return a request body without what makes no difference; bytes that are no text as a text."""
+    if isinstance(body, bytes):
+        return body.decode("latin-1")
     if not isinstance(body, dict):
         return body
     body = {name: value if name in _DATA else _without_nulls(value) for name, value in body.items() if value is not None}

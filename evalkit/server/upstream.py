@@ -30,6 +30,9 @@ SILENCE_SECONDS = 600.0
 KEEP_SECONDS = 2.0
 """How long an idle connection is kept: less than servers do."""
 
+KEPT = 16
+"""How many of them: httpcore's pool looks at all connections for each idle one, whenever a request starts or ends."""
+
 _NOT_SENT = ("host", "content-length", "accept-encoding", "expect")
 _STATUS = ((ConnectFailed, 502), (TimedOut, 504), (TransportError, 502))
 
@@ -93,7 +96,7 @@ class Upstream:
         from evalkit.transports.border import mapped
 
         if self._client is None:
-            limits = httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=KEEP_SECONDS)
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=KEPT, keepalive_expiry=KEEP_SECONDS)
             self._client = httpx.AsyncClient(
                 timeout=httpx.Timeout(self._silence, connect=CONNECT_SECONDS, pool=None), limits=limits, follow_redirects=False
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -339,11 +340,26 @@ def test_any_conversations_in_any_order_come_apart(data: st.DataObject, chosen: 
 
 
 def test_a_request_costs_what_it_is_long_however_many_conversations_there_are() -> None:
-    tape = Tape()
-    for turn in range(3):
-        for number in range(2000):
-            history = [user("Hello")]
-            for earlier in range(turn):
-                history += [said("Hi"), user(f"{number if earlier else 'same'}")]
-            tape.take(create(history, store=False), answer([said("Hi")]))
-    assert tape.numbers == [*range(2000)] * 3
+    def calls(count: int) -> float:
+        """Return how many function calls a request takes, the same conversation being held by so many at once."""
+        tape = Tape()
+        counted = 0
+
+        def count_one(*_: object) -> None:
+            nonlocal counted
+            counted += 1
+
+        sys.setprofile(count_one)
+        try:
+            for turn in range(3):
+                for number in range(count):
+                    history = [user("Hello")]
+                    for earlier in range(turn):
+                        history += [said("Hi"), user(f"{number if earlier else 'same'}")]
+                    tape.take(create(history, store=False), answer([said("Hi")]))
+        finally:
+            sys.setprofile(None)
+        assert tape.numbers == [*range(count)] * 3
+        return counted / count
+
+    assert calls(1000) <= calls(10) * 1.1

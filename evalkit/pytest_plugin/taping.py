@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 
 from evalkit._lib.files import shown
 from evalkit._lib.text import shorten
-from evalkit.errors import UsageError
+from evalkit.errors import EvalkitError, UsageError
 from evalkit.plugins import Catalog
 from evalkit.pytest_plugin.options import folder_of
 from evalkit.session import Settings
@@ -38,9 +39,11 @@ def taped(item: pytest.Item) -> Iterator[Tape]:
     if not config.pluginmanager.has_plugin("evalkit-tapes"):
         config.pluginmanager.register(Faults(), "evalkit-tapes")
     settings = _settings(config)
-    tape = _tape(item, settings)
+    with _shortly():
+        tape = _tape(item, settings)
     with application_environment(settings, os.environ):
-        tape.__enter__()
+        with _shortly():
+            tape.__enter__()
         item.stash[_TAPE] = tape
         try:
             yield tape
@@ -49,7 +52,17 @@ def taped(item: pytest.Item) -> Iterator[Tape]:
             item.user_properties.append(("evalkit_cassette", shown(tape.path)))
             item.user_properties.append(("evalkit_conversations", len(tape.conversations())))
             unheld = RuntimeError("the test did not run")
-            tape.end(item.stash.get(_RAISED, unheld), told=item.stash.get(_TOLD, 0))
+            with _shortly():
+                tape.end(item.stash.get(_RAISED, unheld), told=item.stash.get(_TOLD, 0))
+
+
+@contextmanager
+def _shortly() -> Iterator[None]:
+    """Show what is evalkit's to say as its message alone."""
+    try:
+        yield
+    except EvalkitError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 def cassette_name(item: pytest.Item) -> str:

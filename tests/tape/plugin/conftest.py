@@ -1,0 +1,28 @@
+"""A user's project with an application that speaks HTTP, and tests that use ``evalkit_tape``."""
+
+from __future__ import annotations
+
+import aiohttp  # noqa: F401 - what is imported here stays, and runs inside this process start in no time
+import httpx  # noqa: F401
+import httpx2  # noqa: F401
+import pytest
+import requests  # noqa: F401
+import vcr
+import vcr.stubs.aiohttp_stubs
+import vcr.stubs.httpx_stubs
+import vcr.stubs.requests_stubs
+import vcr.stubs.urllib3_stubs  # noqa: F401
+
+import evalkit.plugins
+import evalkit.pytest_plugin.taping
+import evalkit.session.vcrpatch
+import evalkit.tapes
+from tests.tape.plugin.taped_project import TapedProject
+
+for _name in evalkit.plugins.CHECKS:
+    evalkit.plugins.CHECKS.get(_name)
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, guide_url: str, monkeypatch: pytest.MonkeyPatch) -> TapedProject:
+    return TapedProject(pytester, guide_url, monkeypatch)

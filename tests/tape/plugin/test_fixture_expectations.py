@@ -1,0 +1,36 @@
+"""What a failed expectation looks like in pytest: the findings, the user's own line, nothing of evalkit's inside."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from tests.tape.plugin.taped_project import HELLO, TapedProject
+
+
+def test_the_explanation_is_that_of_a_suite(project: TapedProject) -> None:
+    project.write("test_app.py", HELLO.replace('text="Hello"', 'text="Bonjour", steps="model_output"'))
+    result = project.record()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            '>*evalkit_tape.expect(text="Bonjour", steps="model_output")',
+            "E*conversation 1: 'Hello', stateful, 1 turn, 1 exchange  (cassettes/test_app/test_hello.yaml)",
+            'E*text: the text does not contain "Bonjour"',
+            "E*steps: *",
+            "test_app.py:*: ExpectationFailed",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*expecting.py*")
+
+
+def test_a_wrong_check_is_told_with_the_nearest_one(project: TapedProject) -> None:
+    project.write("test_app.py", HELLO.replace('text="Hello"', 'txt="Hello"'))
+    result = project.record()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*UsageError: expect: unknown check 'txt' (did you mean 'text'?)"])
+
+
+def test_the_cassette_is_a_property_of_the_test(project: TapedProject) -> None:
+    project.record("--junitxml", "out.xml").assert_outcomes(passed=1)
+    found = {one.get("name"): one.get("value") for one in ElementTree.parse(project.root / "out.xml").iter("property")}
+    assert found == {"evalkit_cassette": "cassettes/test_app/test_hello.yaml", "evalkit_conversations": "1"}

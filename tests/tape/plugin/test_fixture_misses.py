@@ -1,0 +1,63 @@
+"""A miss reaches the test's user, whatever the application made of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tape.plugin.taped_project import TapedProject
+
+CARELESS = """
+from taped_application import ask, careless
+
+def test_hello(evalkit_tape):
+    {body}
+"""
+REPORT = ["*does not hold request 1, POST /v1beta/interactions", "*cause: user text changed*", '*asked     "Hello again"']
+
+
+@pytest.mark.parametrize(
+    ("body", "more"),
+    [
+        ("careless('Hello again')", []),
+        ("assert careless('Hello again')", ["*the test ended with AssertionError: *"]),
+        ("ask('Hello again')", []),
+        ("careless('Hello again')['id']", ["*the test ended with TypeError: *"]),
+    ],
+    ids=["swallowed", "swallowed, then an assertion", "raised", "swallowed, then a crash"],
+)
+def test_the_test_fails_and_names_the_miss(project: TapedProject, body: str, more: list[str]) -> None:
+    project.record().assert_outcomes(passed=1)
+    project.write("test_app.py", CARELESS.format(body=body))
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(REPORT + more)
+    result.stdout.no_fnmatch_line("*site-packages*")
+    assert "error" not in result.parseoutcomes()
+
+
+def test_a_miss_in_a_teardown_is_an_error(project: TapedProject) -> None:
+    project.write(
+        "test_app.py",
+        """
+        import pytest
+        from taped_application import ask, careless
+
+        @pytest.fixture
+        def session(evalkit_tape):
+            yield
+            careless("Hello again")
+
+        def test_hello(session):
+            pass
+        """,
+    )
+    result = project.run()
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*does not hold request 1, POST /v1beta/interactions"])
+
+
+def test_an_expected_failure_stays_one(project: TapedProject) -> None:
+    project.write(
+        "test_app.py", "import pytest\n" + CARELESS.format(body="careless('x')").replace("def test", "@pytest.mark.xfail\ndef test")
+    )
+    project.run().assert_outcomes(xfailed=1)

@@ -1,0 +1,101 @@
+"""``evalkit_tape`` records by ``--evalkit-record`` and replays with no server, no key and no option."""
+
+from __future__ import annotations
+
+from evalkit.cassette import parse
+from tests.tape.plugin.taped_project import TapedProject
+
+
+def test_none_is_the_default_and_a_miss_names_the_way_out(project: TapedProject) -> None:
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "test_app.py::test_hello: the cassette cassettes/test_app/test_hello.yaml does not hold request 1, POST /v1beta/interactions",
+            "*cause: there is no such cassette yet",
+            "*pytest test_app.py::test_hello --evalkit-record all",
+        ]
+    )
+    assert not (project.root / "cassettes").exists()
+
+
+def test_once_records_and_none_replays(project: TapedProject) -> None:
+    project.record().assert_outcomes(passed=1)
+    assert project.cassettes() == ["test_app/test_hello.yaml"]
+    text = (project.root / "cassettes/test_app/test_hello.yaml").read_text()
+    assert parse(text, "c").metadata["test"] == "test_app.py::test_hello"
+    project.run().assert_outcomes(passed=1)
+    assert (project.root / "cassettes/test_app/test_hello.yaml").read_text() == text
+
+
+def test_all_keeps_the_old_cassette_where_the_test_broke(project: TapedProject) -> None:
+    project.record().assert_outcomes(passed=1)
+    before = (project.root / "cassettes/test_app/test_hello.yaml").read_text()
+    project.write(
+        "test_app.py", "from taped_application import ask\n\ndef test_hello(evalkit_tape):\n    ask('Goodbye')\n    raise OSError\n"
+    )
+    project.record(mode="all").assert_outcomes(failed=1)
+    assert (project.root / "cassettes/test_app/test_hello.yaml").read_text() == before
+    project.write(
+        "test_app.py", "from taped_application import ask\n\ndef test_hello(evalkit_tape):\n    ask('Goodbye')\n    assert False\n"
+    )
+    project.record(mode="all").assert_outcomes(failed=1)
+    assert "Goodbye" in (project.root / "cassettes/test_app/test_hello.yaml").read_text()
+
+
+def test_a_test_that_never_ran_records_nothing(project: TapedProject) -> None:
+    project.write(
+        "test_app.py",
+        """
+        import pytest
+        from taped_application import ask
+
+        @pytest.fixture
+        def broken(evalkit_tape):
+            ask("Hello")
+            raise OSError("no database")
+
+        def test_hello(broken):
+            pass
+        """,
+    )
+    project.record().assert_outcomes(errors=1)
+    assert project.cassettes() == ["test_app/test_hello.yaml.journal"]
+
+
+def test_live_reaches_the_endpoint_and_keeps_nothing(project: TapedProject) -> None:
+    project.run("--evalkit-live", "--evalkit-base-url", project.url).assert_outcomes(passed=1)
+    assert not (project.root / "cassettes").exists()
+
+
+def test_the_folder_of_cassettes_may_be_named(project: TapedProject) -> None:
+    project.record("--evalkit-cassettes", "taped").assert_outcomes(passed=1)
+    assert project.cassettes("taped") == ["test_app/test_hello.yaml"]
+
+
+def test_the_environment_is_as_it_was_afterwards(project: TapedProject) -> None:
+    project.write(
+        "test_app.py",
+        """
+        import os
+        from taped_application import ask
+
+        def test_hello(evalkit_tape):
+            assert os.environ["GEMINI_API_KEY"]
+            ask("Hello")
+
+        def test_afterwards():
+            assert "GEMINI_API_KEY" not in os.environ
+            assert os.environ["GOOGLE_GEMINI_BASE_URL"] == "http://127.0.0.1:9"
+        """,
+    )
+    project.record().assert_outcomes(passed=2)
+
+
+def test_a_broken_cassette_is_told_without_a_traceback_into_evalkit(project: TapedProject) -> None:
+    path = project.write("cassettes/test_app/test_hello.yaml", "interactions: [\n")
+    result = project.record(mode="all")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*cassettes/test_app/test_hello.yaml:*"])
+    result.stdout.no_fnmatch_line("*evalkit/session/*")
+    assert path.read_text() == "interactions: [\n"

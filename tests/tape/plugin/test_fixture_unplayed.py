@@ -1,0 +1,37 @@
+"""Recordings that a test no longer asks for: a warning, with ``--evalkit-strict`` an error."""
+
+from __future__ import annotations
+
+from tests.tape.plugin.taped_project import TapedProject
+
+TWO = """
+from taped_application import ask
+
+def test_hello(evalkit_tape):
+    ask("Hello")
+    ask("Goodbye")
+"""
+
+
+def shortened(project: TapedProject) -> TapedProject:
+    project.write("test_app.py", TWO)
+    project.record().assert_outcomes(passed=1)
+    project.write("test_app.py", TWO.replace('    ask("Goodbye")\n', ""))
+    return project
+
+
+def test_they_are_told(project: TapedProject) -> None:
+    result = shortened(project).run("-W", "default")
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*1 recording left unplayed: recording 2: POST /v1beta/interactions*"])
+
+
+def test_strict_makes_them_an_error(project: TapedProject) -> None:
+    result = shortened(project).run("--evalkit-strict")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*1 recording left unplayed*"])
+
+
+def test_a_test_that_failed_is_not_told_of_what_it_left(project: TapedProject) -> None:
+    shortened(project).write("test_app.py", TWO.replace('ask("Goodbye")', "assert False"))
+    project.run().assert_outcomes(failed=1)

@@ -1,0 +1,60 @@
+"""What tapes rely on in vcrpy, beside the tests that use it: a release that changes one of these must fail here, and by name."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+import vcr
+from vcr import stubs
+from vcr.cassette import Cassette
+from vcr.stubs import aiohttp_stubs, httpx_stubs
+
+from evalkit.session import vcrpatch
+
+PUBLIC = (
+    "load",
+    "append",
+    "can_play_response_for",
+    "play_response",
+    "filter_request",
+    "find_requests_with_most_matches",
+    "write_protected",
+)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_is_overridden_is_public_and_there(name: str) -> None:
+    assert hasattr(Cassette, name)
+    assert name in vars(vcrpatch._TapeCassette)
+
+
+def test_nothing_private_is_overridden_or_used() -> None:
+    own = {name for name in vars(vcrpatch._TapeCassette) if not name.startswith("__")}
+    private = {name for name in own if name.startswith("_")} - {"_passes", "_abc_impl"}
+    assert private == set()
+    assert not hasattr(Cassette, "_passes")
+    known = vars(Cassette(path="x"))
+    assert not known.keys() & {"_taping", "_ignored", "_found", "_began"}
+
+
+def test_a_subclass_makes_a_context_of_itself() -> None:
+    assert inspect.getattr_static(Cassette, "use").__func__.__name__ == "use"
+    assert {"path", "record_mode"} <= set(inspect.signature(Cassette).parameters)
+
+
+@pytest.mark.parametrize("stub", [stubs, httpx_stubs, aiohttp_stubs], ids=lambda stub: stub.__name__)
+def test_stubs_ask_in_the_order_that_is_relied_on(stub: object) -> None:
+    text = Path(inspect.getfile(stub)).read_text(encoding="utf-8")  # type: ignore[arg-type]
+    asked = [text.index(question) for question in ("cassette.can_play_response_for(", "cassette.write_protected and")]
+    assert asked == sorted(asked)
+    assert "cassette.write_protected and" in text
+    assert "cassette.filter_request(" in text
+
+
+def test_the_release_is_one_that_patches_httpx2() -> None:
+    from vcr.patch import PATCHER_NAMES
+
+    assert {"httpx", "httpx2", "requests", "urllib3", "aiohttp", "httplib"} <= set(PATCHER_NAMES)
+    assert int(vcr.__version__.split(".")[0]) >= 9

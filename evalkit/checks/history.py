@@ -14,7 +14,7 @@ background is what it ended as; the hops of a continued call are one answer, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from operator import is_
 from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import unquote
@@ -57,7 +57,7 @@ class History(Check):
         """Yield each deviation, with the exchange and the pointer into its request."""
         only = view.turn.number if view.turn is not None else None
         kept: Kept | None = None
-        earlier: list[Exchange] = []
+        earlier = _Earlier()
         for exchange in view.transcript.exchanges:
             request = exchange.request
             body = request.body
@@ -71,22 +71,50 @@ class History(Check):
                     if not _faithful(kept.sent, received, body.get("input"), bool(hop)):
                         yield from self._findings(kept, received, exchange, bool(hop), earlier)
                 kept = _after(kept, exchange, bool(hop), bool(stateful))
-            earlier.append(exchange)
+            earlier.add(exchange)
 
-    def _findings(
-        self, kept: Kept, received: Sequence[RawStep], exchange: Exchange, hop: bool, earlier: Sequence[Exchange]
-    ) -> Iterator[Finding]:
+    def _findings(self, kept: Kept, received: Sequence[RawStep], exchange: Exchange, hop: bool, earlier: _Earlier) -> Iterator[Finding]:
         source = kept.exchange.number
         wanted = [Wanted(item.step, False, f"input of exchange {source}") for item in items_of(kept.sent)]
         wanted += [Wanted(readable(step), True, f"answer of exchange {source}") for step in received]
-        known = {key_of(item.step) for past in earlier for item in items_of(_input(past))}
-        known |= {key_of(readable(step)) for past in earlier if past.interaction is not None for step in steps_of(past.interaction)}
-        known = set() if hop else known - {key_of(want.step) for want in wanted}
-        streamed = any(past.events is not None for past in earlier)
+        known: Container[str] = () if hop else earlier.apart_from(wanted)
         items = items_of(exchange.request.body.get("input"))
-        for deviation in deviations(wanted, items, known, streamed=streamed, closed=hop):
+        for deviation in deviations(wanted, items, known, streamed=earlier.streamed, closed=hop):
             if self.level == "exact" or not deviation.forgivable:
                 yield _finding(deviation, exchange)
+
+
+class _Earlier:
+    """What was sent and received before, as keys of steps; made when the first deviation asks, and each exchange read once."""
+
+    def __init__(self) -> None:
+        self.streamed = False
+        self._unread: list[Exchange] = []
+        self._keys: set[str] = set()
+
+    def add(self, exchange: Exchange) -> None:
+        self._unread.append(exchange)
+        self.streamed = self.streamed or exchange.events is not None
+
+    def apart_from(self, wanted: Sequence[Wanted]) -> Container[str]:
+        """Return all keys but those of the history that is wanted."""
+        for past in self._unread:
+            self._keys.update(key_of(item.step) for item in items_of(_input(past)))
+            if past.interaction is not None:
+                self._keys.update(key_of(readable(step)) for step in steps_of(past.interaction))
+        self._unread.clear()
+        return _Without(self._keys, {key_of(want.step) for want in wanted})
+
+
+class _Without:
+    """The keys of one set that are not in another, without a copy for each request."""
+
+    def __init__(self, keys: set[str], less: set[str]) -> None:
+        self._keys = keys
+        self._less = less
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys and key not in self._less
 
 
 def _finding(found: Deviation, exchange: Exchange) -> Finding:

@@ -24,7 +24,7 @@ step that moved. How a request is read is ``history_reading``'s business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from functools import cached_property
 from itertools import product
 
@@ -41,7 +41,7 @@ _AROUND = 3
 
 
 def deviations(
-    wanted: Sequence[Wanted], items: Sequence[Item], known: set[str], *, streamed: bool = False, closed: bool = False
+    wanted: Sequence[Wanted], items: Sequence[Item], known: Container[str], *, streamed: bool = False, closed: bool = False
 ) -> list[Deviation]:
     """Return the smallest story of what became of a history, in the order of the request.
 
@@ -63,7 +63,7 @@ def deviations(
 class _Story:
     """What one reading amounts to."""
 
-    def __init__(self, reading: Reading, known: set[str], streamed: bool) -> None:
+    def __init__(self, reading: Reading, known: Container[str], streamed: bool) -> None:
         self.reading = reading
         self.wanted, self.items = reading.case.wanted, reading.case.items
         self.known = known

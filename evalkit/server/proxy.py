@@ -106,7 +106,7 @@ class Proxy:
             passing = _Passing(self, answer, hearing, exchange)
             self._tasks.add(passing.task)
             passing.task.add_done_callback(self._tasks.discard)
-            return Reply(answer.status, live=passing.chunks(), headers=_with_length(answer, headers), by=_by(exchange))
+            return Reply(answer.status, live=passing, headers=_with_length(answer, headers), by=_by(exchange))
         try:
             parts = await self._whole(answer, hearing, exchange)
         except TransportError as error:
@@ -231,7 +231,11 @@ class Proxy:
 
 
 class _Passing:
-    """A stream on its way: one task reads it and records it to its end, whether or not the client stays; the client reads along."""
+    """A stream on its way: one task reads it and records it to its end, whether or not the client stays; the client reads along.
+
+    It is the iterator of what arrives, and raises Cut where the upstream broke off. No generator: those do not hear of a client that leaves
+    before the first chunk.
+    """
 
     def __init__(self, proxy: Proxy, answer: Answer, hearing: Hearing, exchange: _Exchange | None) -> None:
         self._proxy = proxy
@@ -242,15 +246,19 @@ class _Passing:
         self._left = False
         self.task = asyncio.create_task(self._read())
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield what arrives. Raises Cut where the upstream broke off."""
-        try:
-            while isinstance(chunk := await self._chunks.get(), bytes):
-                yield chunk
-            if chunk is not None:
-                raise Cut(chunk)
-        finally:
-            self._leave()
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = None if self._left else await self._chunks.get()
+        if isinstance(chunk, bytes):
+            return chunk
+        self._leave()
+        raise StopAsyncIteration if chunk is None else Cut(chunk)
+
+    async def aclose(self) -> None:
+        """Leave: the client wants no more."""
+        self._leave()
 
     def _leave(self) -> None:
         self._left = True

@@ -28,7 +28,7 @@ check: $(VENV)/.developer  ## lint, types, layers, schema, cassettes
 
 node-packages: $(NODE_PACKAGES)/.installed  ## the JavaScript SDK, for the tests of the local server
 
-record: $(VENV)/.developer  ## record the shipped suites again from the local server, over HTTP
+record: $(VENV)/.developer  ## record the shipped suites and example agents again from the local server, over HTTP
 	$(BIN)/python tools/record.py
 
 bench: $(VENV)/.developer  ## measure the replay budgets

@@ -18,11 +18,13 @@ from tests.guide.conftest import need
 from tests.guide.running import HERE, KEY, SUFFIXES, Outcome, Program, Runner
 from tests.guide.snippets import Language
 
-OVERLOADED = """\
+RULES = """\
   - name: overloaded once
     when: {text: overload me once}
     times: 1
     error: {status: 503, retry_after: 1}
+  - {when: {text: {contains: story in parts}, continued: false}, reply: "Once ", status: requires_continuation, usage: {total_tokens: 5}}
+  - {when: {text: {contains: story in parts}, continued: 1}, reply: "upon a time.", usage: {total_tokens: 7}}
 
 """
 COMPLETED = ("version v1", "version v1beta", "version v1alpha", "version ", "prefix", "revision")
@@ -35,7 +37,7 @@ class Listening:
     title = "the script, listened to"
 
     def __init__(self) -> None:
-        text = DEFAULT_SCRIPT.read_text(encoding="utf-8").replace("rules:\n", f"rules:\n{OVERLOADED}", 1)
+        text = DEFAULT_SCRIPT.read_text(encoding="utf-8").replace("rules:\n", f"rules:\n{RULES}", 1)
         self.calls: list[Call] = []
         self._script = Scripted(Script.load(text, "guide.yaml"), api_key=KEY)
 
@@ -136,13 +138,33 @@ def test_input_is_shown_where_it_is_asked_for(met: Met, language: Language) -> N
 def test_every_version_and_place(met: Met, language: Language) -> None:
     seen = met(language)
     assert {name: seen.facts[name] for name in COMPLETED} == dict.fromkeys(COMPLETED, "completed")
-    paths = {call.path.replace("//", "/") for call in seen.calls if call.method == "POST"}
+    paths = {call.path.replace("//", "/") for call in seen.calls if call.path.endswith("/interactions")}
     places = {"/v1/interactions", "/v1beta/interactions", "/v1alpha/interactions", "/interactions"}
     assert places < paths
     (prefixed,) = paths - places
     assert prefixed.startswith("/some/prefix/v1")
     revisions = [call.headers["api-revision"] for call in seen.calls if "api-revision" in call.headers]
     assert revisions == ["2026-05-20"]
+
+
+@pytest.mark.parametrize("language", SDKS)
+@pytest.mark.parametrize(
+    ("name", "fact"),
+    [
+        ("continued", ["completed", "Once upon a time.", 12, 2]),
+        ("agent", ["poet", ["poet"], "antigravity-preview-05-2026", "poet", "completed"]),
+        ("agent deleted", ["NotFoundError", 404, "not_found"]),
+        ("environment", ["active", 1, 8, True]),
+        ("environments", True),
+        ("environment deleted", ["NotFoundError", 404, "not_found"]),
+        ("webhook", ["enabled", "whsec_", "yours"]),
+        ("rotated", True),
+        ("webhooks", ["yours"]),
+        ("webhook deleted", ["NotFoundError", 404, "not_found"]),
+    ],
+)
+def test_what_is_kept_beside_interactions(met: Met, language: Language, name: str, fact: Any) -> None:
+    assert met(language).facts[name] == fact
 
 
 def test_what_javascript_sends_and_python_does_not(met: Met) -> None:
@@ -177,6 +199,12 @@ no JSON: 400
 overloaded: 503
 and again: 200
 compressed: 200
+agents: 200
+environments: 200
+webhooks: 200
+agent: 200
+agent again: 400
+agent deleted: 200
 """
     )
     assert seen.calls[0].headers["content-type"] == "application/x-www-form-urlencoded"

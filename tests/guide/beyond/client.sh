@@ -22,3 +22,10 @@ status "no JSON" "$interactions?key=$GEMINI_API_KEY" -d "model=gemini"
 status "overloaded" "$interactions?key=$GEMINI_API_KEY" -d '{"model": "gemini-3.5-flash", "input": "overload me once"}'
 status "and again" "$interactions?key=$GEMINI_API_KEY" -d '{"model": "gemini-3.5-flash", "input": "overload me once"}'
 status "compressed" --compressed "$interactions?key=$GEMINI_API_KEY" -d "$body"
+
+for resource in agents environments webhooks; do
+  status "$resource" "$GOOGLE_GEMINI_BASE_URL/v1beta/$resource?key=$GEMINI_API_KEY"
+done
+status "agent" "$GOOGLE_GEMINI_BASE_URL/v1beta/agents?key=$GEMINI_API_KEY" -d '{"id": "poet", "base_agent": "antigravity-preview-05-2026"}'
+status "agent again" "$GOOGLE_GEMINI_BASE_URL/v1beta/agents?key=$GEMINI_API_KEY" -d '{"id": "poet", "base_agent": "antigravity-preview-05-2026"}'
+status "agent deleted" -X DELETE "$GOOGLE_GEMINI_BASE_URL/v1beta/agents/poet?key=$GEMINI_API_KEY"

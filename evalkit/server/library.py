@@ -179,7 +179,7 @@ class Library:
 def asked(method: str, path: str, query: Query, body: JSON) -> Asked:
     """Return a request as it is compared; ``body`` is a JSON value, None for none."""
     path, query = route(path, query)
-    path = unquote(_VERSION.sub("", path))
+    path = "/" + unquote(_VERSION.sub("", path)).lstrip("/")  # without a version, one SDK sends //interactions
     return Asked(method, path, tuple(pair for pair in query if pair not in _NO_MATTER), _plain(body))
 
 

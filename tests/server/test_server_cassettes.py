@@ -105,6 +105,7 @@ def test_what_says_something_else_is_another_request(name: str) -> None:
     [
         ("https://h/v1beta/interactions", "/v1/interactions", ()),
         ("https://h/v1beta/interactions", "/interactions", ()),
+        ("https://h/v1beta/interactions", "//interactions", ()),
         ("https://h/gateway/v1alpha/interactions", "/v1/interactions", (("alt", "sse"),)),
         ("https://h/v1/interactions/v1_a?stream=false", "/v1beta/interactions/v1_a", ()),
         ("https://h/v1/interactions/a%3Ab", "/v1/interactions/a:b", ()),

@@ -363,3 +363,25 @@ def test_a_request_costs_what_it_is_long_however_many_conversations_there_are() 
         return counted / count
 
     assert calls(1000) <= calls(10) * 1.1
+
+
+FIELDS = st.sampled_from(
+    ["input", "steps", "type", "content", "id", "call_id", "signature", "previous_interaction_id", "continuation_token", "x"]
+)
+ODD: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.sampled_from(["", "a", "user_input", "function_result", "thought"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=4),
+    max_leaves=10,
+)
+PATHS = st.sampled_from([PATH, f"{PATH}/a", f"{PATH}/a/cancel", "/", "", "/v1/agents", "/interactions/", "interactions"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["POST", "GET", "DELETE"]), PATHS, ODD, ODD, st.sampled_from([200, 404, 500])), max_size=6))
+def test_whatever_is_sent_and_answered_belongs_somewhere(exchanges: list[tuple[str, str, JSON, JSON, int]]) -> None:
+    threads = Threads()
+    for method, path, body, got, status in exchanges:
+        request = Request(method, path, body)
+        thread = threads.opened(request)
+        assert 0 <= thread < len(threads)
+        threads.answered(thread, request, Response(status, {}, dumps(got)))

@@ -1,0 +1,224 @@
+"""The archive behind the proxy: names, idle conversations, recovery, and what is done where something cannot be written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalkit.cassette import store
+from evalkit.cassette.journal import path_of
+from evalkit.cassette.recording import Recording
+from evalkit.errors import UsageError
+from evalkit.server.archive import Archive
+from evalkit.server.library import recorded
+from evalkit.server.naming import name_of, numbered, superseded
+from tests.cassette.samples import recording
+from tests.server.talking import cassettes
+
+HELLO = {"model": "m", "input": "Hello"}
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def name(body: Any, **fields: Any) -> str:
+    return name_of(recorded(recording(body, **fields)))
+
+
+@pytest.mark.parametrize(
+    ("body", "slug"),
+    [
+        (HELLO, "hello"),
+        ({"input": "What's the weather like in São Paulo today, please?"}, "what-s-the-weather-like-in"),
+        ({"input": [{"type": "text", "text": "One"}, {"type": "text", "text": "two"}]}, "one-two"),
+        ({"input": [{"type": "user_input", "content": "../../etc/passwd"}]}, "etc-passwd"),
+        ({"input": "x" * 300}, "x" * 48),
+        ({"input": "日本"}, "interactions"),
+        ({"input": [{"type": "image", "data": "…"}]}, "interactions"),
+        (None, "interactions"),
+        ({"input": {"type": 1, "content": [2]}}, "interactions"),
+    ],
+)
+def test_a_conversation_is_called_after_its_first_words(body: Any, slug: str) -> None:
+    found, _, digest = name(body).rpartition("-")
+    assert (found, len(digest)) == (slug, 8)
+
+
+def test_the_name_follows_from_what_the_request_says_and_from_nothing_else() -> None:
+    same = name(HELLO)
+    assert name({"input": "Hello", "model": "m", "store": None}) == same
+    assert name(HELLO, path="/v1/interactions") == same
+    assert name({**HELLO, "stream": True}) != same
+    assert [numbered("a", number) for number in (1, 2, 11)] == ["a", "a.2", "a.11"]
+
+
+@pytest.mark.parametrize(
+    ("status", "later", "is_"),
+    [(503, {}, True), (429, {}, True), (408, {}, True), (400, {}, False), (200, {}, False), (503, {"uri": "https://other"}, False)],
+)
+def test_an_attempt_that_was_repeated_is_superseded(status: int, later: dict[str, Any], is_: bool) -> None:
+    attempt = recording(HELLO, status=status)
+    again = recording(HELLO)
+    again.uri = later.get("uri", again.uri)
+    assert superseded(attempt, again) is is_
+
+
+def kept(folder: Path) -> dict[str, list[str]]:
+    return {name: [str(one.request_body) for one in recordings] for name, recordings in cassettes(folder).items()}
+
+
+def test_only_idle_conversations_become_cassettes_and_they_can_go_on(tmp_path: Path) -> None:
+    clock = Clock()
+    archive = Archive(tmp_path, {}, clock=clock)
+    archive.keep(0, 0, recording(HELLO))
+    clock.now = 50
+    archive.keep(1, 0, recording({**HELLO, "input": "Hi"}), about={"model": "m"})
+    clock.now = 61
+    assert archive.fold(60) == []
+    [first] = kept(tmp_path)
+    assert first.startswith("hello-")
+    archive.keep(0, 1, recording({**HELLO, "input": "More"}))
+    assert len(kept(tmp_path)[first]) == 1
+    assert archive.close() == []
+    assert [len(recordings) for recordings in kept(tmp_path).values()] == [2, 1]
+    assert list(tmp_path.rglob("*.journal")) == []
+
+
+def test_what_a_killed_process_left_becomes_cassettes_errors_and_all(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, {"endpoint": "https://e"})
+    archive.keep(0, 0, recording(HELLO, status=503), about={"model": "m", "server": None})
+    archive.keep(0, 1, recording(HELLO))
+    archive.keep(0, 2, recording({**HELLO, "input": "Bad"}, status=400))
+    archive.keep(1, 0, recording({**HELLO, "input": "Hi"}))
+    left = {path: path.read_bytes() for path in tmp_path.rglob("*.journal")}
+    assert len(left) == 2
+    archive.close()
+    for path, data in left.items():  # as they were before the end
+        store_path = path.with_name(path.name.removesuffix(".journal"))
+        store_path.unlink()
+        path.write_bytes(data[:-3] if b'"Hi' in data else data)
+    lines = Archive(tmp_path, {"endpoint": "https://f"}).recover()
+    assert [line.partition(" of ")[0] for line in lines] == ["recovered 3 exchanges"]
+    [(path, recordings)] = cassettes(tmp_path).items()
+    assert [one.status for one in recordings] == [200, 400]
+    cassette = store.load(tmp_path / "conversations" / path)
+    assert cassette is not None
+    assert cassette.metadata["model"] == "m"
+    assert list(tmp_path.rglob("*.journal")) == []
+
+
+def test_a_journal_that_became_its_cassette_just_before_the_end_adds_nothing(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, {})
+    archive.keep(0, 0, recording(HELLO))
+    [journal] = tmp_path.rglob("*.journal")
+    real = Path.unlink
+    data = journal.read_bytes()
+    removed: list[bytes] = []
+
+    def unlink(self: Path, missing_ok: bool = False) -> None:
+        if self == journal:
+            removed.append(self.read_bytes())
+        real(self, missing_ok)
+
+    Path.unlink, before = unlink, Path.unlink  # type: ignore[method-assign, assignment]
+    try:
+        archive.close()
+    finally:
+        Path.unlink = before  # type: ignore[method-assign]
+    assert len(removed[-1]) > len(data)
+    journal.write_bytes(removed[-1])
+    assert Archive(tmp_path, {}).recover() == []
+    assert [len(recordings) for recordings in kept(tmp_path).values()] == [1]
+    assert not journal.exists()
+
+
+def test_a_conversation_that_another_process_records_is_left_alone(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, {})
+    archive.keep(0, 0, recording(HELLO))
+    [line] = Archive(tmp_path, {}).recover()
+    assert line.startswith("left alone: ")
+    assert "recording this cassette now" in line
+    archive.close()
+    assert len(kept(tmp_path)) == 1
+
+
+def test_where_nothing_more_can_be_written_what_came_before_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = Archive(tmp_path, {})
+    archive.keep(0, 0, recording(HELLO))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("evalkit.cassette.journal.os.fsync", full)
+        with pytest.raises(UsageError, match="No space left on device"):
+            archive.keep(0, 1, recording({**HELLO, "input": "More"}))
+    archive.keep(0, 2, recording({**HELLO, "input": "Even more"}))  # a conversation with a hole would be a false one
+    assert archive.close() == []
+    [requests] = kept(tmp_path).values()
+    assert len(requests) == 1
+
+
+def test_a_cassette_that_cannot_be_made_leaves_its_journal_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = Archive(tmp_path, {})
+    archive.keep(0, 0, recording(HELLO))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("evalkit.cassette.store.write_atomic", full)
+        [problem] = archive.close()
+    assert "every exchange is safe in" in problem
+    [line] = Archive(tmp_path, {}).recover()
+    assert line.startswith("recovered 1 exchange")
+
+
+def test_a_fork_s_cassette_begins_with_what_it_shares(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, {})
+    for number in range(3):
+        archive.keep(0, number, recording({**HELLO, "input": f"{number}"}))
+    before = archive.recordings(0, 2)
+    archive.keep(1, 2, recording({**HELLO, "input": "other"}), before=before)
+    assert [one.request_body for one in archive.recordings(1, 3)][:2] == [one.request_body for one in before]
+    archive.close()
+    assert sorted(len(requests) for requests in kept(tmp_path).values()) == [3, 3]
+    names = sorted(kept(tmp_path))
+    assert names[0].removesuffix(".2.yaml") == names[1].removesuffix(".yaml")
+
+
+def test_secrets_of_one_request_are_kept_out_of_all_that_follow(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, {})
+    archive.keep(0, 0, recording({**HELLO, "input": "my-secret-key says hello"}), secrets=["my-secret-key"])
+    archive.keep(0, 1, recording(HELLO, {"said": "my-secret-key"}))
+    archive.close()
+    for path in tmp_path.rglob("*"):
+        assert "secret" not in path.name
+        assert path.is_dir() or "my-secret" not in path.read_text()
+
+
+def test_journals_are_let_go_of_and_taken_up_again(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, {})
+    for turn in range(3):
+        for number in range(60):
+            archive.keep(number, turn, recording({**HELLO, "input": f"{number} {turn}"}))
+    archive.close()
+    assert [len(requests) for requests in kept(tmp_path).values()] == [3] * 60
+    assert not path_of(next(tmp_path.rglob("*.yaml"))).exists()
+
+
+def test_recordings_are_values(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, {})
+    one = Recording("GET", "https://h/v1/agents")
+    archive.keep(0, 0, one)
+    archive.close()
+    assert [name.rpartition("-")[0] for name in kept(tmp_path)] == ["agents"]

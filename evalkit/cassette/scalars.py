@@ -13,10 +13,11 @@ from __future__ import annotations
 import base64
 import json
 import re
+from functools import cache
 from typing import Any
 
 _UNSEEN = "\u2028\u2029\ufeff\u202a-\u202e\u2066-\u2069"
-_NOT_LITERAL = re.compile(
+_NOT_LITERAL = (
     f"[^\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[{_UNSEEN}]"  # characters
     r"| (?=\n|\Z)|\A\n* |\A\n*\Z"  # spaces at the end of a line or before the first word, no word at all
 )
@@ -27,9 +28,14 @@ _LINE_WITH_TEXT = re.compile(r"\n(?=[^\n])")
 _SPECIAL = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"))
 
 
+@cache
+def _not_literal() -> re.Pattern[str]:
+    return re.compile(_NOT_LITERAL)  # when something is written: compiling it takes 2 ms, and a session that only replays writes nothing
+
+
 def is_literal(text: str) -> bool:
     """Say whether a literal block holds ``text`` safely."""
-    return not _NOT_LITERAL.search(text)
+    return not _not_literal().search(text)
 
 
 def block(text: str | bytes, indent: int) -> str:
@@ -37,7 +43,7 @@ def block(text: str | bytes, indent: int) -> str:
     pad = " " * indent
     if isinstance(text, bytes):
         return f" !!binary |\n{_wrapped(text, pad)}" if text else ' !!binary ""\n'
-    if not _NOT_LITERAL.search(text):
+    if not _not_literal().search(text):
         body = text.rstrip("\n")
         ends = len(text) - len(body)
         lines = _LINE_WITH_TEXT.sub("\n" + pad, body)

@@ -23,14 +23,15 @@ from evalkit.session.explaining import explain
 from evalkit.session.holding import hold, never_stop
 from evalkit.session.judging import CONVERSATION, Judge
 from evalkit.session.settings import Settings, rerecord_command
-from evalkit.session.taping import TapePlan
 from evalkit.transcript import Transcript, Turn
 from evalkit.transports import open_transport
 from evalkit.verdict import CheckResult, Finding, Verdict, worst
 
 if TYPE_CHECKING:
+    from evalkit.session.taping import TapePlan
     from evalkit.suite import Variant
     from evalkit.transports import LiveTransport, Transport
+    from evalkit.transports.record import Endpoint
 
 _API_REVISION = "2026-05-20"
 
@@ -49,10 +50,14 @@ class Outcome(NamedTuple):
 
 
 class Runner:
-    """Runs the variants of a session by its settings. Raises UsageError for settings that cannot be used."""
+    """Runs the variants of a session by its settings; ``endpoint`` makes what is recorded from, where it is not the network.
 
-    def __init__(self, settings: Settings) -> None:
+    Raises UsageError for settings that cannot be used.
+    """
+
+    def __init__(self, settings: Settings, endpoint: Callable[[Variant], Endpoint] | None = None) -> None:
         self.settings = settings
+        self._endpoint = endpoint
         self._redactor = Redactor(settings.secrets, settings.patterns)
         self._poll_seconds = settings.poll_seconds
         self._cassettes = str(settings.cassettes)
@@ -130,7 +135,7 @@ class Runner:
         return open_transport(
             mode=settings.mode,
             path=f"{self._cassettes}/{variant.cassette}",
-            live=lambda: self._live(variant),
+            live=lambda: self._endpoint(variant) if self._endpoint is not None else self._live(variant),
             metadata=self._metadata(variant) if settings.mode != "none" else {},
             hint=lambda: rerecord_command(variant.suite.label, variant.name),
             secrets=settings.secrets,
@@ -139,6 +144,8 @@ class Runner:
         )
 
     def _plan(self, variant: Variant) -> TapePlan:
+        from evalkit.session.taping import TapePlan  # here, because few suites have an application hold their turns
+
         settings = self.settings
         return TapePlan(
             self.cassette(variant),

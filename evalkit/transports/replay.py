@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evalkit._lib.files import shown
-from evalkit.cassette import misses, store
+from evalkit.cassette import store
 from evalkit.cassette.matching import Player
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
@@ -26,6 +26,8 @@ class Misses:
 
     def of(self, player: Player, request: Request, *, missing: bool) -> CassetteMiss:
         """Return the exception for a request that ``player`` cannot answer; ``missing`` where there is no cassette file."""
+        from evalkit.cassette import misses  # here, because a session without a miss need not load what explains one
+
         left = store.interrupted(self._path) if missing else 0
         note = f"an interrupted recording is beside it, with {left} finished exchanges; recording goes on from there" if left else ""
         place = misses.Place(self._label, shown(self._path), self._hint, missing, note)
@@ -62,7 +64,12 @@ class ReplayTransport:
 
 def unplayed(player: Player) -> list[str]:
     """Describe the recordings that were not played."""
-    return [misses.describe(player.recordings[number], number) for number in player.unplayed()]
+    left = player.unplayed()
+    if not left:
+        return []
+    from evalkit.cassette import misses
+
+    return [misses.describe(player.recordings[number], number) for number in left]
 
 
 def _redact(redactor: Redactor) -> Callable[[str], str] | None:

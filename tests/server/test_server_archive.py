@@ -108,9 +108,9 @@ def test_what_a_killed_process_left_becomes_cassettes_errors_and_all(tmp_path: P
         path.write_bytes(data[:-3] if b'"Hi' in data else data)
     lines = Archive(tmp_path, {"endpoint": "https://f"}).recover()
     assert [line.partition(" of ")[0] for line in lines] == ["recovered 3 exchanges"]
-    [(path, recordings)] = cassettes(tmp_path).items()
+    [(found, recordings)] = cassettes(tmp_path).items()
     assert [one.status for one in recordings] == [200, 400]
-    cassette = store.load(tmp_path / "conversations" / path)
+    cassette = store.load(tmp_path / "conversations" / found)
     assert cassette is not None
     assert cassette.metadata["model"] == "m"
     assert list(tmp_path.rglob("*.journal")) == []
@@ -129,7 +129,7 @@ def test_a_journal_that_became_its_cassette_just_before_the_end_adds_nothing(tmp
             removed.append(self.read_bytes())
         real(self, missing_ok)
 
-    Path.unlink, before = unlink, Path.unlink  # type: ignore[method-assign, assignment]
+    Path.unlink, before = unlink, Path.unlink  # type: ignore[method-assign]
     try:
         archive.close()
     finally:

@@ -20,8 +20,9 @@ from evalkit.session.expecting import ExpectationWarning
 from evalkit.session.settings import secrets_of
 from evalkit.session.tapes import Tape, TapedConversation, TapedTurn, UnplayedWarning
 from evalkit.session.taping import TapePlan
+from evalkit.session.targeting import TargetContext
 
-__all__ = ["ExpectationWarning", "Tape", "TapedConversation", "TapedTurn", "UnplayedWarning", "tape"]
+__all__ = ["ExpectationWarning", "Tape", "TapedConversation", "TapedTurn", "TargetContext", "UnplayedWarning", "tape"]
 
 
 def tape(

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from evalkit.cassette import parse
+from evalkit.cassette import Recording, parse
 from evalkit.errors import CassetteMiss
+from evalkit.plugins import Catalog
 from evalkit.server import serving
-from tests.tape.http_clients import CLIENTS, KEY, Ask
+from evalkit.session import Runner, Settings
+from evalkit.suite import expand, load
+from tests.tape.http_clients import CLIENTS, KEY, Ask, by_requests
 from tests.tape.tape_support import DOGS, MODEL, PAWS, MakeTape, create
+
+SUITE = """\
+suite: s
+scenarios:
+  - {id: a, model: gemini-3.5-flash, stream: true, turns: [{user: "São Paulo? \\u200b"}, {user: How many paws are in my house?}]}
+"""
 
 
 @pytest.fixture
@@ -79,6 +91,26 @@ def test_a_cassette_is_the_same_whichever_client_was_taped(make_tape: MakeTape, 
         assert tape.conversation().transcript.settings["model"] == MODEL
     first = kept["httpx"]
     assert all(recordings == first for recordings in kept.values()), kept
+
+
+def test_a_cassette_is_the_same_as_that_of_a_suite(make_tape: MakeTape, cassette: Path, tmp_path: Path) -> None:
+    def essence(path: Path, url: str) -> list[Recording]:
+        found = parse(path.read_text().replace(url, "http://server"), "cassette").recordings
+        times = re.compile(r'"(created|updated)":"[^"]*"')
+        return [replace(one, elapsed_ms=None, event_ms=(), body=times.sub("", str(one.body))) for one in found]
+
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites/s.yaml").write_text(SUITE)
+    suite = load(tmp_path / "suites/s.yaml", root=tmp_path, checks=Catalog())
+    with serving() as url:
+        settings = Settings(tmp_path, tmp_path / "cassettes", "once", base_url=url)
+        (variant,) = expand(suite)
+        assert Runner(settings).run(variant).message == ""
+        of_suite = essence(tmp_path / "cassettes/s/a.yaml", url)
+    with serving() as url, make_tape("once"):
+        for recording in of_suite:
+            by_requests(url + urlsplit(recording.uri).path, json.loads(recording.request_body or ""))
+    assert essence(cassette, url) == of_suite
 
 
 @pytest.mark.parametrize("name", CLIENTS)

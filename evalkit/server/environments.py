@@ -133,13 +133,17 @@ class Environments:
             held.updated = clock.timestamp()
         return held.id
 
-    def write(self, id_: str, files: Mapping[str, JSON]) -> None:
-        """Leave files in an environment: texts by path."""
-        if not files:
-            return
+    def holds(self, id_: str, path: str) -> bool:
+        """Say whether an environment has a file. Raises ApiFault (404) for an environment that is not there."""
+        return path in self._shelf.get(id_).files
+
+    def put(self, id_: str, path: str, data: bytes) -> dict[str, JSON]:
+        """Write a file and return its entry. Raises ApiFault (404) for an environment that is not there."""
         held = self._shelf.get(id_)
-        held.files |= {path.strip("/"): str(text).encode(errors="surrogatepass") for path, text in files.items()}
+        path = path.strip("/")
+        held.files[path] = data
         held.updated = clock.timestamp()
+        return _file(held, path)
 
     def _add(self, id_: str, fields: Mapping[str, JSON]) -> Environment:
         now = clock.timestamp()

@@ -58,7 +58,8 @@ class Interactions:
         if answer.fault is not None and (answer.fault_after is None or not body.get("stream")):
             return fault_reply(answer.fault, answer.delay)
         if ask.environment_id is not None:
-            self._environments.write(ask.environment_id, answer.files)
+            for path, text in answer.files.items():
+                self._environments.put(ask.environment_id, path, str(text).encode(errors="surrogatepass"))
         final = interaction(ask, answer, self._key if self._script.signatures else None)
         if final["status"] == "requires_continuation":
             final["continuation_token"] = continuation.issue(self._key, part, conversation, final["steps"])

@@ -19,6 +19,7 @@ from evalkit.server.faults import ApiFault, refuse, refused
 from evalkit.server.interactions import Interactions
 from evalkit.server.script import Script
 from evalkit.server.signatures import DEFAULT_KEY
+from evalkit.server.uploads import Uploads
 from evalkit.server.webhooks import Webhooks
 
 
@@ -42,6 +43,7 @@ class Service:
         self._warn = warn
         self.agents = Agents(script.known.agents)
         self.environments = Environments()
+        self.uploads = Uploads(key, self.environments)
         self.webhooks = Webhooks(key)
         self.interactions = Interactions(script, key, self.agents, self.environments, self.webhooks, self._let_pass if lenient else refused)
 
@@ -105,7 +107,17 @@ _TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     (f"/webhooks/{_ID}:ping", {"POST": lambda service: service.webhooks.ping}),
     (f"/webhooks/{_ID}:rotateSigningSecret", {"POST": lambda service: service.webhooks.rotate}),
 )
-_ROUTES = tuple((re.compile(_VERSION + path + r"\Z"), methods) for path, methods in _TABLE)
+_UPLOADS: tuple[tuple[str, dict[str, Operation]], ...] = (
+    (rf"/upload(?:{_NUMBER})?/environments/{_ID}/files/(?P<path>.+)", {"PUT": lambda service: service.uploads.start}),
+    (r"/upload/sessions/(?P<token>[0-9a-f]+)", {"POST": lambda service: service.uploads.more}),
+)
+"""Uploads have their version in another place."""
+
+_ROUTES = tuple(
+    (re.compile(before + path + r"\Z"), methods)
+    for before, table in ((r"(?:/[^/]+)*?", _UPLOADS), (_VERSION, _TABLE))
+    for path, methods in table
+)
 
 
 def _route(path: str) -> tuple[dict[str, Operation], dict[str, str]]:

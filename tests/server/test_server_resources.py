@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from evalkit.protocol.reading import output_text
 from evalkit.server.faults import ApiFault
 from evalkit.server.shelf import LARGEST_PAGE, Shelf
+from evalkit.server.uploads import LARGEST
 
 BASE = "antigravity-preview-05-2026"
 HOOK = "http://127.0.0.1:9/hook"
@@ -315,6 +317,68 @@ def test_an_answer_leaves_its_files_in_its_environment(client: Any, scripted: Ca
     assert raw.body == b"wrote more"
     copy = other("POST", "/v1beta/environments", {"from_environment": made["environment_id"]})
     assert copy["file_count"] == "1"
+
+
+def upload(client: Any, method: str, path: str, body: bytes = b"", **headers: str) -> Any:
+    from evalkit.server.calls import Call
+
+    named = {"x-goog-api-key": "k", **{f"x-goog-upload-{name.replace('_', '-')}": value for name, value in headers.items()}}
+    path, _, query = path.partition("?")
+    client.last = client.service.handle(Call(method, path, dict(pair.split("=") for pair in query.split("&") if pair), named, body))
+    return json.loads(client.last.body)
+
+
+def test_an_upload_comes_in_pieces(client: Any) -> None:
+    id_ = client("POST", "/v1beta/environments", {})["id"]
+    upload(client, "PUT", f"/prefix/upload/v1beta/environments/{id_}/files/a/b.txt", command="start", header_content_length="5")
+    assert client.last.headers["x-goog-upload-status"] == "active"
+    address = client.last.headers["x-goog-upload-url"].removeprefix("http://127.0.0.1")
+    upload(client, "POST", address, b"hel", command="upload", offset="0")
+    assert client.last.headers["x-goog-upload-status"] == "active"
+    for body, offset, command, said in (
+        (b"lo", "0", "upload, finalize", "'x-goog-upload-offset' must be 3, got '0'."),
+        (b"lo", "3", "query", "'x-goog-upload-command' must be upload, or upload, finalize."),
+        (b"loo", "3", "upload", "More is sent than the 5 bytes that were announced."),
+    ):
+        assert message(upload(client, "POST", address, body, command=command, offset=offset)) == said
+    file = upload(client, "POST", address, b"lo", command="upload, finalize", offset="3")
+    assert client.last.headers["x-goog-upload-status"] == "final"
+    assert (file["path"], file["size_bytes"]) == ("a/b.txt", "5")
+    assert message(upload(client, "POST", address, command="upload", offset="0")) == "There is no such upload, or it is done."
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "said"),
+    [
+        ("a", {}, 400, "'x-goog-upload-command' must be start; files are uploaded the resumable way."),
+        ("a", {"command": "start"}, 400, "'x-goog-upload-header-content-length' must be the number of bytes that will be sent."),
+        ("a", {"command": "start", "header_content_length": "9" * 20}, 413, f"The file is larger than {LARGEST} bytes."),
+        ("a?extract=true", {"command": "start", "header_content_length": "1"}, 501, "Archives are not unpacked here; upload the files."),
+        ("//", {"command": "start", "header_content_length": "1"}, 400, "The file has no path."),
+        (
+            "main.py",
+            {"command": "start", "header_content_length": "1"},
+            400,
+            "'main.py': there is such a file already; send overwrite=true to replace it.",
+        ),
+    ],
+)
+def test_an_upload_that_is_refused(client: Any, path: str, headers: dict[str, Any], status: int, said: str) -> None:
+    id_ = client("POST", "/v1beta/environments", {"sources": [{"type": "inline", "target": "main.py", "content": ""}]})["id"]
+    body = upload(client, "PUT", f"/upload/v1/environments/{id_}/files/{path}", **headers)
+    assert (client.last.status, message(body)) == (status, said)
+    assert upload(client, "PUT", f"/upload/v1/environments/env_x/files/{path}", **headers)["error"]["message"] != ""
+
+
+def test_a_half_upload_is_not_there(client: Any) -> None:
+    id_ = client("POST", "/v1beta/environments", {})["id"]
+    upload(client, "PUT", f"/upload/v1beta/environments/{id_}/files/a", command="start", header_content_length="5")
+    address = client.last.headers["x-goog-upload-url"].removeprefix("http://127.0.0.1")
+    body = upload(client, "POST", address, b"hel", command="upload, finalize", offset="0")
+    assert message(body) == "3 of the 5 bytes that were announced were sent."
+    assert client("GET", f"/v1beta/environments/{id_}")["file_count"] == "0"
+    client("DELETE", f"/v1beta/environments/{id_}")
+    assert message(upload(client, "POST", address, b"lo", command="upload, finalize", offset="3")) == f"Environment '{id_}' was not found."
 
 
 def test_an_environment_is_copied(client: Any) -> None:

@@ -102,6 +102,17 @@ def test_files_of_an_environment(sdk: Any) -> None:
         assert (entry.path, entry.type, entry.size_bytes) == ("src/main.py", "file", 8)
 
 
+def test_files_go_up_and_come_down(sdk: Any) -> None:
+    made = sdk.environments.create()
+    data = bytes(range(256)) * 40_000  # more than one piece
+    up = sdk.environments.files.upload(environment=made.id, path="/data/all.bin", file=data)
+    assert [(file.path, file.size_bytes) for file in up.files] == [("data/all.bin", len(data))]
+    assert sdk.environments.files.download(environment=made.id, path="data/all.bin") == data
+    assert sdk.environments.get(made.id).size_bytes == len(data)
+    sdk.environments.files.upload(environment=made.id, path="data/all.bin", file=b"", overwrite=True)
+    assert sdk.environments.files.download(environment=made.id, path="data/all.bin") == b""
+
+
 @pytest.fixture
 def received() -> Iterator[tuple[str, queue.Queue[Any]]]:
     """The address of a listener on loopback, and what it got: headers and body."""
@@ -117,7 +128,7 @@ def received() -> Iterator[tuple[str, queue.Queue[Any]]]:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/hook", got
     server.shutdown()
     server.server_close()

@@ -40,7 +40,7 @@ def _words(_: click.Context, __: click.Parameter, value: Sequence[str]) -> tuple
 @click.option("--max-age", type=click.FloatRange(min=0), metavar="DAYS", help="Older recordings are 'stale'.")
 @click.option(
     "--suites", type=click.Path(path_type=Path), multiple=True, metavar="DIR",
-    help="Suites that play the cassettes; without it, those of the ini option evalkit_suites, or the folder 'suites'.",
+    help="Suites that play the cassettes; without it, those pytest would find.",
 )  # fmt: skip
 @click.option("--run", type=click.Path(path_type=Path), metavar="DIR", help="A run directory: tell the recordings it left unplayed.")
 @click.option("--rules", is_flag=True, help="Print the table of rules and stop.")
@@ -89,8 +89,10 @@ def lint(
 
 
 def _default_suites(root: Path) -> tuple[Path, ...]:
-    """Return the folders of suites as pytest would take them, those that exist."""
-    return tuple(path for name in _ini_suites(root) if (path := root / name).exists())
+    """Return the suites as pytest would take them: the folders of the ini option that exist, and files of the name ``*.eval.yaml``."""
+    from evalkit.lint.files import eval_files
+
+    return (*(path for name in _ini_suites(root) if (path := root / name).exists()), *eval_files(root))
 
 
 def _ini_suites(root: Path) -> list[str]:
@@ -107,8 +109,9 @@ def _ini_suites(root: Path) -> list[str]:
                 parser.read_string(text)
                 given = parser.get(section, "evalkit_suites", fallback=None)
             else:
-                given = tomllib.loads(text).get("tool", {}).get("pytest", {}).get("ini_options", {}).get("evalkit_suites")
-        except (OSError, ValueError, AttributeError, Error):
+                table = tomllib.loads(text)["tool"]["pytest"]
+                given = table.get("ini_options", table).get("evalkit_suites")
+        except (OSError, ValueError, LookupError, AttributeError, TypeError, Error):
             continue
         if given is not None:
             break
@@ -148,8 +151,8 @@ def _lines(finding: LintFinding) -> Iterator[str]:
     yield first.replace(finding.severity, label, 1)
     yield from rest
     where = finding.where
-    if where.get("part") is not None and (where.get("pointer") or not where["part"].startswith("response")):
-        yield from _folded(f"at {where['part']} {visible(where.get('pointer') or '')}".rstrip(), "    ")
+    if where.get("pointer"):
+        yield from _folded(f"at {where.get('part', '')} {visible(where['pointer'])}", "    ")
     for name, value in (("expected", finding.expected), ("got", finding.got)):
         text = show(value, _WIDTH - 14)
         if text != "(absent)":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from evalkit.cassette.media import FOLDER
 from evalkit.errors import UsageError
 
 _HEAD = 64 * 1024
+_SKIPPED = frozenset((FOLDER, "node_modules", "__pycache__", "venv"))
 _CASSETTE = re.compile(rb"^[\"']?interactions[\"']?\s*:|\A\s*- request:|^metadata:\s*\n  [\"']?(?:format|evalkit|recorded)\b", re.MULTILINE)
 _SUITE = re.compile(rb"^suite\s*:", re.MULTILINE)
 
@@ -55,9 +56,13 @@ def find(paths: Sequence[Path]) -> Files:
     return found
 
 
-def suites_in(paths: Iterable[Path]) -> list[Path]:
-    """Return the suite files among paths and in folders. Raises UsageError as :func:`find` does."""
-    return find(list(paths)).suites
+def eval_files(root: Path) -> list[Path]:
+    """Return the suites that pytest finds by their name alone, ``*.eval.yaml``, anywhere in the project."""
+    found = []
+    for place, names, files in os.walk(root):
+        names[:] = [name for name in names if not name.startswith(".") and name not in _SKIPPED]
+        found += [Path(place, name) for name in files if name.endswith(".eval.yaml")]
+    return sorted(found)
 
 
 def _enter(folder: Path, found: Files) -> None:
@@ -65,7 +70,7 @@ def _enter(folder: Path, found: Files) -> None:
         here = Path(place)
         if FOLDER in names:
             found.media.append(here / FOLDER)
-        names[:] = sorted(name for name in names if not name.startswith(".") and name not in (FOLDER, "node_modules", "__pycache__"))
+        names[:] = sorted(name for name in names if not name.startswith(".") and name not in _SKIPPED)
         known = len(found.cassettes)
         empty = []
         for name in sorted(files):

@@ -142,9 +142,10 @@ RULES: dict[str, Rule] = {row[0]: Rule(*row, integrity=row[0] in _INTEGRITY) for
 def chosen(select: Sequence[str], ignore: Sequence[str]) -> frozenset[str]:
     """Return the codes that count: all or the selected ones, without the ignored ones. Topics stand for their codes.
 
-    Raises UsageError for a word that is neither code nor topic.
+    What makes a file worthless counts unselected too, for no other rule could judge such a file. Raises UsageError for a word that is neither
+    code nor topic.
     """
-    wanted = set(_codes(select)) if select else set(RULES)
+    wanted = {*_codes(select), *_INTEGRITY} if select else set(RULES)
     return frozenset(wanted - set(_codes(ignore)))
 
 

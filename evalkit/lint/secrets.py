@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from evalkit._lib.json import dumps
+from evalkit._lib.text import plural
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import KEY_PARAMETERS
 from evalkit.cassette.scalars import to_text
@@ -77,14 +78,20 @@ _STAND_IN = re.compile(
 
 
 def secrets(tape: Tape) -> Iterator[Found]:
-    """Yield every credential and account of a cassette, each once for a recording and a place."""
-    yield from _told(_in_text(dumps(tape.cassette.metadata), "metadata"), None)
+    """Yield every credential and account of a cassette, each once for a kind of place, with how many recordings have it there."""
+    places: dict[_Seen, list[int]] = {}
     for number, recording in enumerate(tape.recordings, 1):
-        yield from _told(_in_recording(recording), number)
+        for seen in _in_recording(recording):
+            places.setdefault(seen, []).append(number)
     for exchange in tape.api:
         if exchange.events is not None:
             # A model that repeats a key in a stream spreads it over events: only assembled it can be seen.
-            yield from _told(_in_text(_assembled(exchange), "response"), exchange.number)
+            for seen in _in_text(_assembled(exchange), "response body"):
+                places.setdefault(seen, []).append(exchange.number)
+    for seen in dict.fromkeys(_in_text(_flat(tape.cassette.metadata), "metadata")):
+        yield _told(seen, [])
+    for seen, numbers in places.items():
+        yield _told(seen, sorted(set(numbers)))
 
 
 def mask(text: str) -> str:
@@ -116,9 +123,19 @@ class _Seen(NamedTuple):
     secret: str
 
 
-def _told(seen: Iterator[_Seen], exchange: int | None) -> Iterator[Found]:
-    for code, what, part, secret in dict.fromkeys(seen):
-        yield Found(code, f"{what} stands in the {part}", exchange, part.partition(" ")[0], None, got=fingerprint(secret))
+def _told(seen: _Seen, numbers: list[int]) -> Found:
+    code, what, part, secret = seen
+    many = f" ({plural(len(numbers), 'recording')})" if len(numbers) > 1 else ""
+    exchange = numbers[0] if numbers else None
+    return Found(code, f"{what} stands in the {part}{many}", exchange, part.partition(" ")[0], None, got=fingerprint(secret))
+
+
+def _flat(value: JSON) -> str:
+    """Return what YAML may hold as one text to search."""
+    try:
+        return dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return str(value)
 
 
 def _in_recording(recording: Recording) -> Iterator[_Seen]:
@@ -136,12 +153,7 @@ def _in_recording(recording: Recording) -> Iterator[_Seen]:
     if recording.broken:
         yield from _in_text(recording.broken, "response")
     if recording.extra:
-        yield from _in_text(
-            dumps(
-                recording.extra,
-            ),
-            "response",
-        )
+        yield from _in_text(_flat(recording.extra), "response")
 
 
 def _in_uri(uri: str) -> Iterator[_Seen]:

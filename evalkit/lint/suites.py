@@ -63,14 +63,17 @@ def orphan(tape: Tape, wanted: Wanted) -> Iterator[Found]:
 
 
 def missing(cassettes: Sequence[Path], folders: Sequence[Path], wanted: Wanted) -> Iterator[tuple[str, Found]]:
-    """Yield, with their file's name, cassettes that should lie in the folders judged. Where suites' cassettes lie, those found tell."""
+    """Yield, with their file's name, cassettes that should lie in the folders judged.
+
+    Where a suite's cassettes lie, those found tell: a suite that has none here is recorded elsewhere, or not yet.
+    """
     held = {path.absolute() for path in cassettes}
-    roots = {path.parent.parent for path in held if f"{path.parent.name}/{path.name}" in wanted.cassettes}
+    homes = {path.parent for path in held if f"{path.parent.name}/{path.name}" in wanted.cassettes}
     inside = [folder.absolute() for folder in folders]
-    for root in sorted(roots):
+    for home in sorted(homes):
         for key, variant in wanted.cassettes.items():
-            path = root / key
-            if path not in held and any(path.is_relative_to(folder) for folder in inside) and not path.exists():
+            path = home.parent / key
+            if path.parent == home and path not in held and any(path.is_relative_to(folder) for folder in inside) and not path.exists():
                 yield shown(path), Found("cassette_missing", f"there is no such cassette; {variant} plays it")
 
 

@@ -5,11 +5,13 @@ Everything is read once, when a rule first asks. An exchange's ``number`` is alw
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cached_property
 from pathlib import Path
 
 from evalkit._lib.files import shown
+from evalkit.cassette.format import parse
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.cassette.store import load
 from evalkit.conversation.taped import transcript_of
@@ -29,10 +31,13 @@ class Tape:
         self.path = path
         self.name = shown(path)
         self.lost: list[tuple[int, str]] = []
-        cassette = load(path, lost=lambda number, error: self.lost.append((number, str(error))))
+        if path.suffix == ".json":
+            cassette: Cassette | None = _from_json(path, self.name)
+        else:
+            cassette = load(path, lost=lambda number, error: self.lost.append((number, str(error))))
         if cassette is None:
             raise CassetteError(f"{self.name}:1 is no longer there")
-        self.cassette: Cassette = cassette
+        self.cassette = cassette
 
     @property
     def recordings(self) -> list[Recording]:
@@ -70,10 +75,24 @@ class Tape:
             return starts
         from evalkit._lib import yaml  # rare: only files of an unusual layout
 
-        document, lines = yaml.load_lines(text)
+        try:
+            document, lines = yaml.load_lines(text)
+        except yaml.YamlError:  # JSON, or changed since it was read
+            return []
         items = document.get("interactions") if isinstance(document, dict) else None
         return lines.of(items) if isinstance(items, list) else []
 
     def line(self, exchange: int) -> int | None:
         """Return the line on which a recording (from 1) starts, None where that cannot be told."""
         return self.lines[exchange - 1] if 0 < exchange <= len(self.lines) else None
+
+
+def _from_json(path: Path, name: str) -> Cassette:
+    """Read what vcrpy's JSON serializer writes: YAML would take it, but for the escapes of characters beyond U+FFFF."""
+    try:
+        text = json.dumps(json.loads(path.read_bytes()), ensure_ascii=False)
+    except OSError as error:
+        raise CassetteError(f"{name}:1 cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise CassetteError(f"{name}:{getattr(error, 'lineno', 1)} not readable: {error}") from None
+    return parse(text, name)

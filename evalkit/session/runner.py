@@ -221,7 +221,8 @@ def _until_failure(variant: Variant, judge: Judge) -> Callable[[Turn], bool]:
 
 
 def _compares(variant: Variant) -> bool:
-    return any(item.name == "same_as" for expect in (variant.expect, *(turn.expect for turn in variant.turns)) for item in expect)
+    turns = (turn.expect[variant.row] for turn in variant.scenario.turns)
+    return any(item.name == "same_as" for expect in (variant.expect, *turns) for item in expect)
 
 
 def _broken(error: Misconfigured) -> CheckResult:

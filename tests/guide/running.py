@@ -19,6 +19,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ def missing(language: Language) -> str:
     absent = [command for command in needs if shutil.which(command) is None]
     if absent:
         return f"{' and '.join(absent)} not installed"
+    if language == "python" and find_spec("google") is None:
+        return "the Python SDK is not installed: google-genai"
     if language == "javascript" and not _PACKAGES.is_dir():
         return "the JavaScript SDK is not installed; make node-packages does"
     return ""

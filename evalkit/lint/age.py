@@ -33,10 +33,24 @@ def age(tape: Tape, options: Options) -> Iterator[Found]:
     if version is not None and version != VERSION:
         message = f"written by version {show(version, 30)} of the format, this evalkit knows {VERSION}"
         yield Found("format_other", message, None, "metadata", "/format", VERSION, version)
-    revision = metadata.get("api_revision")
-    if revision is not None and revision != API_REVISION:
+    for revision, number in _revisions(tape):
         message = f"recorded from revision {show(revision, 30)} of the API, what is known here is {API_REVISION}"
-        yield Found("revision_other", message, None, "metadata", "/api_revision", API_REVISION, revision)
+        part, pointer = ("metadata", "/api_revision") if number is None else ("request", None)
+        yield Found("revision_other", message, number, part, pointer, API_REVISION, revision)
+
+
+def _revisions(tape: Tape) -> Iterator[tuple[object, int | None]]:
+    """Yield the other revision that was asked for, with its recording: by the metadata, else by the first header that names one."""
+    told = tape.cassette.metadata.get("api_revision")
+    if told is not None:
+        if told != API_REVISION:
+            yield told, None
+        return
+    for number, recording in enumerate(tape.recordings, 1):
+        for name, values in recording.request_headers.items():
+            if str(name).lower() == "api-revision" and values and values[0] != API_REVISION:
+                yield values[0], number
+                return
 
 
 def _recorded(tape: Tape) -> datetime | None:

@@ -15,9 +15,10 @@ from evalkit.lint.tape import Tape
 from evalkit.lint.walking import Notes, Walk, fits
 from evalkit.protocol.reading import steps_of
 from evalkit.protocol.shapes import SHAPES
-from evalkit.protocol.steps import RUNNING, STATUSES
+from evalkit.protocol.steps import STATUSES
 from evalkit.transcript import JSON, Exchange
 
+_WITH_STEPS = frozenset(("completed", "requires_action", "incomplete"))
 _CONTENT_TYPES = ("application/json", "text/event-stream")
 
 
@@ -59,7 +60,7 @@ def _interaction(interaction: dict[str, JSON], notes: Notes) -> None:
     Walk(notes).shape("interaction", SHAPES["interaction"], interaction, "")
     _status(interaction.get("status"), notes, "/status")
     status = interaction.get("status")
-    if isinstance(status, str) and status in STATUSES and status not in RUNNING and interaction.get("steps") is None:
+    if isinstance(status, str) and status in _WITH_STEPS and interaction.get("steps") is None:
         message = f"the interaction is {status} but has no steps: loops over them break"
         notes.add("steps_missing", "", message, "/steps", "an array of steps", MISSING)
 

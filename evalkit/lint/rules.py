@@ -97,7 +97,7 @@ _ROWS: tuple[tuple[str, str, Severity, str], ...] = (
     ("required_missing", "protocol", "error", "an answer lacks a field that must be there"),
     ("wrong_type", "protocol", "error", "a field of an answer is of the wrong JSON type"),
     ("type_missing", "protocol", "error", "a step, content or annotation of an answer has no type"),
-    ("steps_missing", "protocol", "warn", "a finished interaction without a list of steps"),
+    ("steps_missing", "protocol", "warn", "an interaction that is completed, incomplete or waits for a result has no list of steps"),
     ("request_incomplete", "protocol", "warn", "a request lacks a field or a type that must be there"),
     ("request_wrong_type", "protocol", "warn", "a field of a request is of the wrong JSON type"),
     ("new_step_type", "new", "info", "a step type"),

@@ -382,6 +382,7 @@ NEAR: dict[str, list[Recording]] = {
         asked(previous_interaction_id="v1_a", input=[result()]), said(call(), text("22"), id="v1_b")
     ),
     "result_unpaired, a call made elsewhere": [recording(asked(previous_interaction_id="v1_x", input=[result()]), said())],
+    "steps_missing, a run that was cancelled": [recording(asked(background=True), {"id": "v1_a", "status": "cancelled"})],
     "steps_missing, a run in the background": [recording(asked(background=True), {"id": "v1_a", "status": "in_progress"})],
     "server_call_unpaired, paired by order": [
         recording(asked(), searched({key: value for key, value in SEARCH_CALL.items() if key != "id"}, SEARCH_RESULT))
@@ -402,3 +403,10 @@ NEAR: dict[str, list[Recording]] = {
 def test_what_only_looks_like_it_is_not_told(case: str, tmp_path: Path) -> None:
     path = write(tmp_path / "c.yaml", *NEAR[case], metadata=METADATA)
     assert case.partition(",")[0] not in codes(path, now=NOW)
+
+
+def test_the_revision_a_request_asked_for_counts_where_no_metadata_tell(tmp_path: Path) -> None:
+    for value, expected in (("2026-05-20", []), ("2026-05-07", ["revision_other"])):
+        headers = {"content-type": ["application/json"], "Api-Revision": [value]}
+        path = write(tmp_path / "c.yaml", recording(asked(), said(), request_headers=headers))
+        assert codes(path) == expected

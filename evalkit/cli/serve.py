@@ -13,6 +13,7 @@ from evalkit.errors import UsageError
 if TYPE_CHECKING:
     from evalkit.server.calls import Backend
     from evalkit.server.cassettes import Timing
+    from evalkit.server.fault_plans import Plan
 
 _EXAMPLE = """\b
 Example:
@@ -22,6 +23,7 @@ Example:
   pytest suites --evalkit-record all               # record suites from it
   evalkit serve --cassettes cassettes              # replay recorded answers to any client
   evalkit serve --upstream https://generativelanguage.googleapis.com --record tapes
+  evalkit serve --fault error=503,retry_after=1@0.1 --fault cut=3@every=5
 """
 
 _READY = """\
@@ -73,6 +75,14 @@ _NEED = (
 @click.option("--upstream", metavar="URL", help="Pass requests on to this API.")
 @click.option("--record", type=click.Path(path_type=Path), help="With --upstream: record each conversation into a cassette of this folder.")
 @click.option("--upstream-key-env", metavar="NAME", help="With --upstream: send the key of this environment variable, not the client's.")
+@click.option(
+    "--fault",
+    "faults",
+    metavar="FAULT",
+    multiple=True,
+    help="What goes wrong: KIND[=VALUE][,FIELD=VALUE][@WHEN], e.g. error=503,retry_after=1@0.1.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides which requests faults befall.")
 @click.option("--quiet", is_flag=True, help="Do not print a line for each request.")
 def serve(
     port: int,
@@ -87,12 +97,15 @@ def serve(
     upstream: str | None,
     record: Path | None,
     upstream_key_env: str | None,
+    faults: tuple[str, ...],
+    seed: int,
     quiet: bool,
 ) -> None:
     """Serve a local Interactions API: from a script (deterministic answers, real state, verified histories), from cassettes, or from an
     upstream whose answers are recorded. No key is needed but any.
     """
     from evalkit.server.app import create_app
+    from evalkit.server.run import allow_connections
     from evalkit.server.run import serve as run
 
     given = {
@@ -114,6 +127,7 @@ def serve(
         if given[option] and not given[other]:
             raise UsageError(f"{option} needs {other}")
 
+    plans = _plans(faults)
     log: Callable[[str], object] = (lambda line: None) if quiet else click.echo
     if cassettes is not None:
         from evalkit.server.cassettes import Cassettes
@@ -124,15 +138,33 @@ def serve(
 
         backend = open_proxy(upstream, record, key_env=upstream_key_env, log=click.echo)
     else:
-        backend = _script(script, signing_key, api_key, lenient, click.echo)
+        backend = _script(script, signing_key, api_key, lenient, seed, click.echo)
 
     def ready(url: str) -> None:
         click.echo(_READY.replace("<title>", backend.title).replace("<url>", url))
 
-    run(create_app(backend, log=log), host, port, ready=ready)
+    if few := allow_connections():
+        click.echo(few, err=True)
+    run(create_app(backend, log=log, faults=plans, seed=seed), host, port, ready=ready)
 
 
-def _script(path: Path | None, signing_key: str | None, api_key: str | None, lenient: bool, log: Callable[[str], object]) -> Backend:
+def _plans(spelled: tuple[str, ...]) -> list[Plan]:
+    if not spelled:
+        return []
+    from evalkit.server.fault_plans import BadFault, parse_plan
+
+    plans = []
+    for number, text in enumerate(spelled, 1):
+        try:
+            plans.append(parse_plan(text, f"--fault {number}"))
+        except BadFault as error:
+            raise UsageError(f"--fault {text!r}: {error}") from error
+    return plans
+
+
+def _script(
+    path: Path | None, signing_key: str | None, api_key: str | None, lenient: bool, seed: int, log: Callable[[str], object]
+) -> Backend:
     from evalkit.server.default_script import DEFAULT_SCRIPT, load_script
     from evalkit.server.scripted import Scripted
     from evalkit.server.signatures import DEFAULT_KEY
@@ -140,4 +172,4 @@ def _script(path: Path | None, signing_key: str | None, api_key: str | None, len
     if api_key == "":
         raise UsageError("--api-key is empty; leave it out where any key will do")
     key = signing_key.encode() if signing_key else DEFAULT_KEY
-    return Scripted(load_script(path or DEFAULT_SCRIPT), key=key, api_key=api_key, lenient=lenient, log=log)
+    return Scripted(load_script(path or DEFAULT_SCRIPT), key=key, api_key=api_key, lenient=lenient, log=log, seed=seed)

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from evalkit.protocol.steps import CALL_OF, REQUIRED_FIELDS, RESULT_OF
+from evalkit.server.fault_plans import Plan
 from evalkit.server.faults import ApiFault
 
 JSON = Any
@@ -43,6 +44,7 @@ class Answer:
     fault: ApiFault | None = None
     fault_after: int | None = None
     cut_after: int | None = None
+    faults: tuple[Plan, ...] = ()
 
 
 def ids(seed: str) -> Iterator[str]:

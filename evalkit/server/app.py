@@ -1,62 +1,56 @@
-"""The HTTP shell: a Starlette application that turns requests into calls and replies into responses. All behaviour is the back end's.
+"""The HTTP shell: an application that turns requests into calls, sends replies, and counts both. All behaviour is the back end's.
 
-One catch-all route, because paths and methods the API does not have are answered by the back end too, in the API's shape. Handlers run in
-one event loop.
+One catch-all route, because paths and methods the API does not have are answered by the back end too, in the API's shape. Two paths are the
+shell's own, ``/healthz`` and ``/metrics``; they need no key and are not counted. HEAD is a GET whose body is not sent, OPTIONS tells what a
+path allows. Handlers run in one event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
+from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from evalkit._lib.json import dumps
+from evalkit._lib.version import VERSION
 from evalkit.server.calls import Backend, Call, Reply, fault_reply
+from evalkit.server.fault_effects import is_stream
+from evalkit.server.fault_plans import Plan
+from evalkit.server.faulting import Faulty
 from evalkit.server.faults import ApiFault
+from evalkit.server.metrics import CONTENT_TYPE, Metrics
 from evalkit.server.script import Script
 from evalkit.server.scripted import Scripted
+from evalkit.server.sending import EXTENSION, Receive, Scope, Send, Sending
 from evalkit.server.signatures import DEFAULT_KEY
 
 MAX_BODY = 32 * 1024 * 1024
 """Largest request body in bytes, unless the caller says otherwise."""
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-
 
 def create_app(
-    backend: Script | Backend, *, key: bytes = DEFAULT_KEY, max_body: int = MAX_BODY, log: Callable[[str], object] = lambda line: None
+    backend: Script | Backend,
+    *,
+    key: bytes = DEFAULT_KEY,
+    max_body: int = MAX_BODY,
+    log: Callable[[str], object] = lambda line: None,
+    faults: Sequence[Plan] = (),
+    seed: int = 0,
 ) -> Starlette:
     """Return the application that serves a back end, or a script with a memory of its own, whose thoughts ``key`` signs.
 
-    ``log`` gets a line for each request: method, path (without its query, which may hold a key), status, and what answered.
+    ``log`` gets a line for each request: method, path (without its query, which may hold a key), status, and what answered. ``faults``
+    befall the back end's answers as ``seed`` decides.
     """
-    served = Scripted(backend, key=key, log=log) if isinstance(backend, Script) else backend
-
-    async def answer(request: Request) -> Response:
-        try:
-            call = Call(
-                method=request.method,
-                path=request.url.path,
-                query=dict(request.query_params),
-                headers=dict(request.headers),
-                body=await _body(request, max_body),
-                target=_target(request),
-            )
-            reply = await served.answer(call)
-        except ApiFault as fault:
-            reply = fault_reply(fault)
-        except ClientDisconnect:
-            raise
-        except Exception:  # noqa: BLE001 - whatever breaks here, the client gets the API's shape
-            traceback.print_exc()
-            reply = fault_reply(ApiFault(500))
-        log(f"{request.method} {request.url.path} {reply.status}{f'  {reply.by}' if reply.by else ''}")
-        return await _response(reply)
+    served: Backend = Scripted(backend, key=key, log=log, seed=seed) if isinstance(backend, Script) else backend
+    shell = _Shell(Faulty(served, faults, seed) if faults else served, max_body, log)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -65,46 +59,144 @@ def create_app(
         finally:
             await served.close()
 
-    return Starlette(routes=[Route("/{path:path}", answer, methods=list(_METHODS))], lifespan=lifespan)
+    return Starlette(routes=[Route("/{path:path}", shell)], lifespan=lifespan)
 
 
-def _target(request: Request) -> str:
-    raw = request.scope.get("raw_path") or b""
-    query = request.scope.get("query_string") or b""
-    return (raw.partition(b"?")[0] + (b"?" + query if query else b"")).decode("latin-1")
+class _Gone(Exception):
+    """The client left before its request was whole."""
 
 
-async def _body(request: Request, limit: int) -> bytes:
-    declared = request.headers.get("content-length", "0")
+class _Shell:
+    """Answers one request after the other, many at a time."""
+
+    def __init__(self, backend: Backend, max_body: int, log: Callable[[str], object]) -> None:
+        self._backend = backend
+        self._max_body = max_body
+        self._log = log
+        self._metrics = Metrics(lambda: getattr(backend, "counts", {}))
+        self._began = monotonic()
+        self._own: Mapping[str, Callable[[], Reply]] = {"/healthz": self._health, "/metrics": self._measures}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        connection = scope.get("extensions", {}).get(EXTENSION)
+        own = self._own.get(scope["path"])
+        if own is not None:
+            await Sending(_own_reply(own, scope["method"]), send, connection).run()
+            return
+        if connection is None:
+            with suppress(_Gone):
+                await self._answer(scope, receive, send, None)
+            return
+        task = connection.task = asyncio.current_task()
+        try:
+            await self._answer(scope, receive, send, connection)
+        except _Gone:
+            return
+        except asyncio.CancelledError:
+            if not connection.lost:
+                raise
+            if task is not None:
+                task.uncancel()  # the client has left: that is an end like others
+        finally:
+            connection.task = None
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, connection: Any) -> None:
+        began, method, path, metrics = monotonic(), scope["method"], scope["path"], self._metrics
+        metrics.begun()
+        sending, reply, stream, whole = None, None, False, False
+        try:
+            reply = await self._reply(scope, receive)
+            for kind in reply.faults:
+                metrics.faulty(kind)
+            stream = is_stream(reply)
+            if stream:
+                metrics.streaming()
+            self._log(f"{method} {path} {reply.status or 'none'}{_by(reply)}")
+            sending = Sending(reply, send, connection, metrics.events_sent)
+            await sending.run()
+            whole = True
+        finally:
+            first = sending.first_byte if sending else None
+            metrics.ended(
+                path,
+                method,
+                reply.status if reply else 0,
+                stream=stream,
+                duration=monotonic() - began,
+                first_byte=None if first is None else first - began,
+                gone=not whole,
+            )
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+        method = scope["method"]
+        headers: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+        raw_query = scope.get("query_string") or b""
+        try:
+            call = Call(
+                method="GET" if method == "HEAD" else method,
+                path=scope["path"],
+                query=dict(parse_qsl(raw_query.decode("latin-1"), keep_blank_values=True)) if raw_query else {},
+                headers=headers,
+                body=await _body(headers, receive, self._max_body),
+                target=_target(scope, raw_query),
+            )
+            reply = await self._backend.answer(call)
+        except ApiFault as fault:
+            reply = fault_reply(fault)
+        except _Gone:
+            raise
+        except Exception:  # noqa: BLE001 - whatever breaks here, the client gets the API's shape
+            traceback.print_exc()
+            reply = fault_reply(ApiFault(500))
+        if method == "OPTIONS" and reply.status == 405 and "allow" in reply.headers:
+            return Reply(204, headers={"allow": f"{reply.headers['allow']}, OPTIONS"}, by="what is allowed")
+        return reply
+
+    def _health(self) -> Reply:
+        uptime = round(monotonic() - self._began, 3)
+        return Reply(200, dumps({"status": "ok", "serves": self._backend.title, "version": VERSION, "uptime_seconds": uptime}))
+
+    def _measures(self) -> Reply:
+        return Reply(200, self._metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+
+def _own_reply(own: Callable[[], Reply], method: str) -> Reply:
+    if method in ("GET", "HEAD"):
+        return own()
+    if method == "OPTIONS":
+        return Reply(204, headers={"allow": "GET, HEAD, OPTIONS"})
+    return fault_reply(ApiFault(405, f"{method} is not allowed here; allowed: GET, HEAD.", headers={"allow": "GET, HEAD"}))
+
+
+def _by(reply: Reply) -> str:
+    struck = f"fault {', '.join(reply.faults)}" if reply.faults else ""
+    return "".join(f"  {part}" for part in (reply.by, struck) if part)
+
+
+def _target(scope: Scope, query: bytes) -> str:
+    raw = scope.get("raw_path") or b""
+    target: bytes = raw.partition(b"?")[0] + (b"?" + query if query else b"")
+    return target.decode("latin-1")
+
+
+async def _body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
+    declared = headers.get("content-length", "0")
     size = int(declared) if declared.isdigit() else 0
     parts: list[bytes] = []
     if size <= limit:
-        size = 0
-        async for part in request.stream():
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            part = message.get("body", b"")
             size += len(part)
             if size > limit:
                 break
             parts.append(part)
+            more = message.get("more_body", False)
     if size > limit:
         raise ApiFault(413, f"The request body is larger than {limit} bytes.", headers={"connection": "close"})
     return b"".join(parts)
-
-
-async def _response(reply: Reply) -> Response:
-    if reply.delay:
-        await asyncio.sleep(reply.delay)
-    headers = dict(reply.headers)
-    if reply.live is not None:
-        return StreamingResponse(reply.live, reply.status, headers)
-    if reply.frames is not None:
-        return StreamingResponse(_frames(reply), reply.status, {"cache-control": "no-cache", **headers}, media_type="text/event-stream")
-    typed = any(name.lower() == "content-type" for name in headers)
-    return Response(reply.body, reply.status, headers, media_type=None if typed else "application/json; charset=utf-8")
-
-
-async def _frames(reply: Reply) -> AsyncIterator[str]:
-    gaps = iter(reply.gaps)
-    for frame in reply.frames or ():
-        if wait := reply.event_delay + next(gaps, 0.0):
-            await asyncio.sleep(wait)
-        yield frame

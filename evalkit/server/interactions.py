@@ -20,6 +20,7 @@ from evalkit.server.calls import Call, Reply, fault_reply
 from evalkit.server.continuation import Part
 from evalkit.server.create import Known, read_create
 from evalkit.server.environments import Environments
+from evalkit.server.faulting import Dice
 from evalkit.server.faults import ApiFault, Defend, refuse
 from evalkit.server.inputs import last_messages, steps_of_input
 from evalkit.server.interaction import interaction
@@ -36,12 +37,15 @@ RawStep = dict[str, JSON]
 class Interactions:
     """``/interactions``: answered by a script, and where no rule holds by plain answers; keeps what is stored."""
 
-    def __init__(self, script: Script, key: bytes, agents: Agents, environments: Environments, webhooks: Webhooks, defend: Defend) -> None:
+    def __init__(
+        self, script: Script, key: bytes, agents: Agents, environments: Environments, webhooks: Webhooks, defend: Defend, dice: Dice
+    ) -> None:
         self._script = script
         self._key = key
         self._environments = environments
         self._webhooks = webhooks
         self._defend = defend
+        self._dice = dice
         self._known = Known(script.known.models, script.known.agents, agents.held)
         self._store = Store()
 
@@ -57,6 +61,9 @@ class Interactions:
         answer, by = self._answer(ask)
         if answer.fault is not None and (answer.fault_after is None or not body.get("stream")):
             return fault_reply(answer.fault, answer.delay)
+        throw = self._dice.throw(answer.faults, call)
+        if (failure := throw.instead()) is not None:
+            return replace(failure, delay=failure.delay + answer.delay, by=by)
         if ask.environment_id is not None:
             for path, text in answer.files.items():
                 self._environments.put(ask.environment_id, path, str(text).encode(errors="surrogatepass"))
@@ -74,8 +81,8 @@ class Interactions:
             stored.finish()
         self._tell(stored)
         if body.get("stream"):
-            return replace(_stream(final, answer), by=by)
-        return Reply(200, dumps(shown), delay=answer.delay, by=by)
+            return throw.onto(replace(_stream(final, answer), by=by))
+        return throw.onto(Reply(200, dumps(shown), delay=answer.delay, by=by))
 
     def get(self, call: Call, id: str) -> Reply:  # noqa: A002 - the path's own name
         """``GET /interactions/{id}``; a stream of a running interaction waits for its end, so it ends it."""

@@ -68,7 +68,7 @@ class Proxy:
         idle: float = IDLE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter(upstream_errors=0)
         self.title = upstream.base + (f", recorded into {shown(archive.folder)}" if archive else "")
         self._upstream = upstream
         self._archive = archive

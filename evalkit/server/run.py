@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import signal
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 
 from evalkit.errors import Crashed, UsageError
 from evalkit.server.app import create_app
+from evalkit.server.connection import Connection
 from evalkit.server.default_script import load_script
 
 LOOPBACK = "127.0.0.1"
+GRACE_SECONDS = 2.0
+"""How long open answers may go on after the signal to stop."""
+
 _START_SECONDS, _STOP_SECONDS = 30, 10
+_CUT_SECONDS = 2.0
+_TICK = 0.01
+_KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that none meets a closed one
+_BACKLOG = 4096
+_FILES, _FEW_FILES = 65_536, 4_096
 _WHY = {
     errno.EADDRINUSE: "the port is in use; take another one with --port, or --port 0 for any free one",
     errno.EACCES: "this port may not be used; ports below 1024 belong to the system",
@@ -24,14 +39,14 @@ _WHY = {
 }
 
 
-def serve(app: Starlette, host: str, port: int, *, ready: Callable[[str], None] = lambda url: None) -> None:
-    """Serve until interrupted. ``port`` 0 picks a free one; ``ready`` gets the base URL once it listens. Raises UsageError."""
+def serve(app: Starlette, host: str, port: int, *, ready: Callable[[str], None] = lambda url: None, grace: float = GRACE_SECONDS) -> None:
+    """Serve until SIGINT or SIGTERM. ``port`` 0 picks a free one; ``ready`` gets the base URL once it listens. Raises UsageError.
+
+    What is being answered then has ``grace`` seconds to end; streams that are still open are cut.
+    """
     with _listen(host, port) as listener:
         url = _url(host, listener.getsockname()[1])
-        try:
-            _Server(app, on_ready=lambda: ready(url)).run(sockets=[listener])
-        except KeyboardInterrupt:
-            return  # the server has shut down by then; the signal is only raised again
+        _Server(app, on_ready=lambda: ready(url), grace=grace).run(sockets=[listener])
 
 
 @contextmanager
@@ -43,7 +58,7 @@ def serving(app: Starlette | None = None, *, port: int = 0) -> Iterator[str]:
     app = app or create_app(load_script())
     with _listen(LOOPBACK, port) as listener:
         started = threading.Event()
-        server = _Server(app, on_ready=started.set)
+        server = _Server(app, on_ready=started.set, grace=0)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="evalkit serve", daemon=True)
         thread.start()
         if not started.wait(_START_SECONDS):
@@ -51,29 +66,104 @@ def serving(app: Starlette | None = None, *, port: int = 0) -> Iterator[str]:
         try:
             yield _url(LOOPBACK, listener.getsockname()[1])
         finally:
-            server.cuts = server.should_exit = True
+            server.should_exit = True
             thread.join(_STOP_SECONDS)
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that says when it listens and logs nothing but its own errors: its access log would show keys given as ``?key=``."""
+    """uvicorn that says when it listens and logs nothing but its own errors: its access log would show keys given as ``?key=``.
 
-    def __init__(self, app: Starlette, on_ready: Callable[[], None]) -> None:
+    A signal ends it in order: no new connection, open answers have ``grace`` seconds to end and are cut then, the back end is closed; the
+    process lives on. A second signal ends the grace.
+    """
+
+    def __init__(self, app: Starlette, on_ready: Callable[[], None], *, grace: float) -> None:
         super().__init__(
-            uvicorn.Config(app, log_level="error", access_log=False, server_header=False, lifespan="on", timeout_graceful_shutdown=2)
+            uvicorn.Config(
+                app,
+                http=Connection,
+                ws="none",
+                log_level="error",
+                access_log=False,
+                server_header=False,
+                lifespan="on",
+                backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            )
         )
         self._on_ready = on_ready
-        self.cuts = False
+        self._grace = grace
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(_loop_problem)
         await super().startup(sockets)
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if self.cuts:  # instead of uvicorn's force_exit, which would leave the back end open
-            for connection in list(self.server_state.connections):
-                connection.transport.abort()
-        await super().shutdown(sockets)
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        await asyncio.sleep(_TICK)  # connections that are just being accepted come to be known
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        await self._until(lambda: not state.tasks or self.force_exit, self._grace)
+        for connection in list(state.connections):
+            connection.transport.abort()
+        await self._until(lambda: not state.tasks and not state.connections, _CUT_SECONDS)
+        await self.lifespan.shutdown()
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not condition() and time.monotonic() < end:
+            await asyncio.sleep(_TICK)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGINT and SIGTERM; unlike uvicorn's own, without raising them again once all is closed."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def _loop_problem(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        # asyncio itself tries again in a second
+        print(f"evalkit serve: no file is left for another connection; `ulimit -n {_FILES}` before starting allows more", file=sys.stderr)  # noqa: T201
+        return
+    loop.default_exception_handler(context)
+
+
+def allow_connections(wanted: int = _FILES) -> str:
+    """Let this process open as many files as it may, up to ``wanted``; return a line for people where that is few, else nothing."""
+    try:
+        import resource
+    except ImportError:  # not a Unix
+        return ""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    infinite = resource.RLIM_INFINITY
+    if soft == infinite or soft >= wanted:
+        return ""
+    allowed = wanted if hard == infinite else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    except (ValueError, OSError):
+        allowed = soft
+    if allowed >= _FEW_FILES:
+        return ""
+    return f"only {allowed} files may be open here, so about {max(allowed - 50, 0)} connections at once; `ulimit -n {wanted}` allows more"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -85,7 +175,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(512)
+        listener.listen(_BACKLOG)
     except (OSError, OverflowError) as error:
         listener.close()
         why = _WHY.get(error.errno or 0, error.strerror) if isinstance(error, OSError) else str(error)

@@ -4,6 +4,7 @@
     vars: {unit: celsius}               # values for templates
     models: [my-tuned-model]            # names to accept beside gemini-…; agents: likewise
     signatures: true                    # false: no thought is put in front, histories are not verified
+    faults: [{error: 503, probability: 0.1}]    # what befalls any request; a rule may have its own
     rules:
       - name: answered
         when: {text: {contains: temperature}, results: {name: get_current_temperature}}
@@ -27,9 +28,10 @@ from typing import Any
 from evalkit.server.answer import Answer
 from evalkit.server.ask import Ask
 from evalkit.server.create import Known
+from evalkit.server.fault_plans import Plan
 from evalkit.server.faults import ApiFault
 from evalkit.server.script_reading import Notes
-from evalkit.server.script_rules import Rule, read_rule
+from evalkit.server.script_rules import Rule, read_faults, read_rule
 from evalkit.server.templates import TemplateProblem
 
 JSON = Any
@@ -37,7 +39,7 @@ JSON = Any
 CONTEXT = ("text", "texts", "turn", "match", "earlier", "result", "results", "request", "model", "agent", "attached")
 """The names templates may use, beside the script's ``vars`` (and ``item`` beside ``each``)."""
 
-_KEYS = ("script", "description", "vars", "models", "agents", "signatures", "rules")
+_KEYS = ("script", "description", "vars", "models", "agents", "signatures", "faults", "rules")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Script:
     vars: Mapping[str, JSON] = field(default_factory=dict)
     known: Known = Known()  # noqa: RUF009 - frozen
     signatures: bool = True
+    faults: tuple[Plan, ...] = ()
 
     @classmethod
     def load(cls, text: str, name: str) -> Script:
@@ -136,6 +139,7 @@ def _read(cls: type[Script], notes: Notes, name: str) -> Script:
         if notes.of(listed, ("rules",), "array")
         else []
     )
-    known = Known(*(tuple(notes.texts(data.get(key, []), (key,))) for key in ("models", "agents")))
+    models, agents = (tuple(notes.texts(data.get(key, []), (key,))) for key in ("models", "agents"))
+    faults = read_faults(notes, data["faults"], ("faults",)) if "faults" in data else ()
     notes.raise_any()
-    return cls(name, title, tuple(rules), values, known, signatures)
+    return cls(name, title, tuple(rules), values, Known(models, agents), signatures, faults)

@@ -10,6 +10,7 @@ from evalkit._lib.text import show
 from evalkit.protocol.steps import STATUSES
 from evalkit.server.answer import Answer
 from evalkit.server.ask import Ask
+from evalkit.server.fault_plans import WHEN, BadFault, Plan, plan_of
 from evalkit.server.faults import ApiFault
 from evalkit.server.script_conditions import Condition, condition
 from evalkit.server.script_reading import Notes, Path
@@ -138,6 +139,25 @@ def _error(notes: Notes, value: JSON, path: Path) -> Fill:
     return fill
 
 
+def read_faults(notes: Notes, value: JSON, path: Path) -> tuple[Plan, ...]:
+    """Read a list of ``faults:``, or a single one; each is a mapping (``{cut: 3, every: 5}``) or the command line's text."""
+    listed = value if isinstance(value, list) else [value]
+    plans = []
+    for index, item in enumerate(listed):
+        place = (*path, index) if isinstance(value, list) else path
+        try:
+            plans.append(plan_of(item, ".".join(map(str, (*path, index)))))
+        except BadFault as error:
+            at = error.path if isinstance(item, dict) else ()
+            notes.add((*place, *at), str(error), key=len(at) == 1 and at[0] not in WHEN)
+    return tuple(plans)
+
+
+def _faults(notes: Notes, value: JSON, path: Path) -> Fill:
+    plans = read_faults(notes, value, path)
+    return lambda ask, context, answer: setattr(answer, "faults", plans)
+
+
 _FILLS: dict[str, Callable[[Notes, JSON, Path], Fill]] = {
     "reply": _steps(read_reply),
     "steps": _steps(read_steps),
@@ -151,6 +171,7 @@ _FILLS: dict[str, Callable[[Notes, JSON, Path], Fill]] = {
     "delay": _number("delay"),
     "event_delay": _number("event_delay"),
     "cut_after": _number("cut_after", whole=True),
+    "faults": _faults,
 }
 _RULE_KEYS = ("name", "when", "times", "plain", *_FILLS)
 _ANSWERS = frozenset({"reply", "steps", "error", "plain", "errors", "status"})

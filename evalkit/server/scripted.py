@@ -11,6 +11,7 @@ from dataclasses import replace
 from evalkit._lib.version import VERSION
 from evalkit.server.calls import Call, Reply
 from evalkit.server.courier import Courier
+from evalkit.server.faulting import Dice
 from evalkit.server.script import Script
 from evalkit.server.service import Service
 from evalkit.server.signatures import DEFAULT_KEY
@@ -19,7 +20,8 @@ from evalkit.server.signatures import DEFAULT_KEY
 class Scripted:
     """Serves a script. Who records from here has it in the cassette's metadata, and no such recording passes for the real service's.
 
-    ``key``, ``api_key`` and ``lenient`` are the service's; ``log`` gets a line for each breach that was let pass and for each delivery.
+    ``key``, ``api_key`` and ``lenient`` are the service's; ``log`` gets a line for each breach that was let pass and for each delivery;
+    ``seed`` decides which requests the script's faults befall.
     """
 
     def __init__(
@@ -30,15 +32,19 @@ class Scripted:
         api_key: str | None = None,
         lenient: bool = False,
         log: Callable[[str], object] = lambda line: None,
+        seed: int = 0,
     ) -> None:
         self.title = f"the script '{script.title}'"
-        self._service = Service(script, key=key, api_key=api_key, lenient=lenient, warn=lambda line: log(f"warning: {line}"))
+        self._service = Service(script, key=key, api_key=api_key, lenient=lenient, warn=lambda line: log(f"warning: {line}"), seed=seed)
+        self._dice = Dice(seed)
+        self._faults = script.faults
         self._courier = Courier(log)
         self._signed = {"server": f"evalkit-serve/{VERSION} (script {script.name})"}
 
     async def answer(self, call: Call) -> Reply:
         """Answer by the script, or plainly."""
-        reply = self._service.handle(call)
+        throw = self._dice.throw(self._faults, call)
+        reply = throw.onto(throw.instead() or self._service.handle(call))
         if deliveries := self._service.deliveries():
             self._courier.send(deliveries, after=reply.delay)
         return replace(reply, headers={**self._signed, **reply.headers})

@@ -15,6 +15,7 @@ from evalkit.server.agents import Agents
 from evalkit.server.calls import Call, Reply, fault_reply
 from evalkit.server.deliveries import Delivery
 from evalkit.server.environments import Environments
+from evalkit.server.faulting import Dice
 from evalkit.server.faults import ApiFault, refuse, refused
 from evalkit.server.interactions import Interactions
 from evalkit.server.script import Script
@@ -27,7 +28,7 @@ class Service:
     """Answers calls by a script.
 
     ``key`` signs thoughts and webhooks. ``api_key`` is the only key that will do; without one any will. A ``lenient`` service lets breaches
-    of the protocol pass that it would refuse, and hands each as a line to ``warn``.
+    of the protocol pass that it would refuse, and hands each as a line to ``warn``. ``seed`` decides which requests the faults of rules befall.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Service:
         api_key: str | None = None,
         lenient: bool = False,
         warn: Callable[[str], object] = lambda line: None,
+        seed: int = 0,
     ) -> None:
         self._api_key = api_key
         self._warn = warn
@@ -45,7 +47,9 @@ class Service:
         self.environments = Environments()
         self.uploads = Uploads(key, self.environments)
         self.webhooks = Webhooks(key)
-        self.interactions = Interactions(script, key, self.agents, self.environments, self.webhooks, self._let_pass if lenient else refused)
+        self.interactions = Interactions(
+            script, key, self.agents, self.environments, self.webhooks, self._let_pass if lenient else refused, Dice(seed)
+        )
 
     def handle(self, call: Call) -> Reply:
         """Answer one call; never raises for anything a client sends."""

@@ -13,6 +13,7 @@ from evalkit.errors import Misconfigured
 _COMMANDS = {
     "compare": "evalkit.cli.compare:compare",
     "history": "evalkit.cli.history:history",
+    "import": "evalkit.cli.import_:import_",
     "lint": "evalkit.cli.lint:lint",
     "report": "evalkit.cli.report:report",
     "schema": "evalkit.cli.schema:schema",

@@ -74,6 +74,7 @@ class Judge:
         results = [result for turn in transcript.turns for result in self.turn(transcript, turn)]
         if self._variant.target is None:  # an application's tools are its own
             results += _undeclared_tools(self._variant, transcript)
+        results += _unanswered_calls(self._variant, transcript)
         expect = self._variant.expect
         view = self._view(transcript, None)
         if all(self.in_order(turn) for turn in transcript.turns):
@@ -175,6 +176,29 @@ def _undeclared_tools(variant: Variant, transcript: Transcript) -> list[CheckRes
         if not _judges_calls(variant.turn_expect(turn.number))
     ]
     return [CheckResult(CONVERSATION, Verdict.FAILED, tuple(findings))] if findings else []
+
+
+def _unanswered_calls(variant: Variant, transcript: Transcript) -> list[CheckResult]:
+    """Say which calls no answer of the suite fits: the model was told of an error, and the conversation took a path that nobody foresaw."""
+    stubs = {name: tool for name, tool in variant.tools.items() if tool.answers and tool.answers[-1].when}
+    if not stubs:
+        return []
+    findings = [
+        Finding(
+            "call_without_answer",
+            f"the model called {show(name)} with {show(arguments, 80)}, for which the suite has no answer; it was told of an error",
+            Where(turn=turn.number, exchange=step.exchange, step=number),
+            got=arguments,
+            severity=Severity.WARN,
+        )
+        for turn in transcript.turns
+        for number, step in enumerate(turn.steps, 1)
+        if step.raw.get("type") == "function_call"
+        and (name := step.raw.get("name")) in stubs
+        and isinstance(arguments := step.raw.get("arguments"), dict)
+        and not stubs[name].knows(arguments, variant.variables)
+    ]
+    return [CheckResult(CONVERSATION, Verdict.PASSED, tuple(findings))] if findings else []
 
 
 def _judges_calls(expect: Sequence[Expectation]) -> bool:

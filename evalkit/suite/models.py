@@ -109,7 +109,7 @@ class ResultEntry(TypedDict, total=False):
 
 @with_config(_FORBID)
 class ToolEntry(TypedDict, total=False):
-    """A function the model may call, and what it answers: ``result``, ``results`` or ``python``."""
+    """A function the model may call, and what it answers: ``result``, ``results``, ``python``, or ``results`` and else ``python``."""
 
     description: Annotated[Text, Field(description="What the model reads about the function.")]
     parameters: Annotated[Object, Field(description="JSON Schema of the arguments.")]
@@ -118,7 +118,9 @@ class ToolEntry(TypedDict, total=False):
     result: Annotated[Value, Field(description="The answer to every call: any JSON value, templates are rendered ({{ arguments.x }}).")]
     results: Annotated[list[ResultEntry], Field(min_length=1, description="Answers by arguments; the first that fits is given.")]
     python: Annotated[
-        str, StringConstraints(pattern=TARGET), Field(description="package.module:function, called with the arguments as keywords.")
+        str,
+        StringConstraints(pattern=TARGET),
+        Field(description="package.module:function, called with the arguments as keywords; beside 'results' where none fits."),
     ]
 
 

@@ -40,7 +40,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One declared function. ``declaration`` is its wire form; ``answers`` are tried in order, ``python`` is asked where there are none.
+    """One declared function. ``declaration`` is its wire form; ``answers`` are tried in order, ``python`` is asked where none fits.
 
     ``templated`` and ``declares_templates``: a template is anywhere in its entry, in what the model is told.
     """
@@ -67,7 +67,7 @@ class Tool:
 
         Raises only what ``call`` raises.
         """
-        if self.python:
+        if self.python and not self.answers:
             return ToolOutcome(call(self.python, arguments))
         names = {**variables, "arguments": arguments}
         try:
@@ -76,7 +76,19 @@ class Tool:
                     return ToolOutcome(render(one.result, names), one.is_error)
         except TemplateFault as fault:
             return ToolOutcome({"error": f"{self.name}: {fault.message}"}, is_error=True)
+        if self.python:
+            return ToolOutcome(call(self.python, arguments))
         return ToolOutcome({"error": f"{self.name} has no answer for {show(arguments)}"}, is_error=True)
+
+    def knows(self, arguments: JSON, variables: Mapping[str, JSON]) -> bool:
+        """Say whether some answer of the suite fits these arguments, so that none had to be made up."""
+        if self.python or any(one.when is None for one in self.answers):
+            return True
+        names = {**variables, "arguments": arguments}
+        try:
+            return any(fits(render(one.when, names), arguments) for one in self.answers)
+        except TemplateFault:
+            return True  # told by the answer itself
 
 
 def read_tool(name: str, entry: ToolEntry) -> Tool:
@@ -93,7 +105,7 @@ def refusals(tool: Tool) -> Iterator[Wrong]:
     """Yield what is wrong with a tool's entry as a whole."""
     base: Path = ("tools", tool.name)
     given = [key for key in _ANSWERS if key in tool.entry]
-    if len(given) != 1:
+    if len(given) != 1 and set(given) != {"results", "python"}:
         what = f"{' and '.join(map(repr, given))} exclude each other" if given else "has no answer; give it 'result', 'results' or 'python'"
         yield Wrong((*base, given[1]) if given else base, what, "key")
     for number, one in enumerate(tool.answers[:-1] if "results" in tool.entry else ()):

@@ -1,0 +1,265 @@
+"""Imported conversations: what is drafted, that it replays, that another path is told, and every file that cannot be imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from google import genai
+
+from evalkit._lib.yaml import load
+from evalkit.cli.main import main
+from evalkit.drafting.scenarios import literal, names
+from evalkit.plugins import Catalog
+from evalkit.server import create_app, serving
+from evalkit.server.script import Script
+from evalkit.suite import load as load_suite
+
+SCRIPT = """\
+script: shop
+rules:
+  - when: {text: {contains: order}, results: true}
+    reply: "Your order is {{ result.value.state }}."
+  - when: {text: {contains: order}, tools: [find_order]}
+    steps: [{call: {name: find_order, arguments: {number: "{{ text | replace('order ', '') | int }}"}}}]
+  - when: {text: {contains: search}}
+    steps: [{search: {queries: [x]}}, {text: Found it., cite: [{url: "https://example.org/a", title: example.org}]}]
+  - when: {text: {contains: as JSON}}
+    steps: [{json: {name: Rex, age: 3}}]
+  - when: {text: fail}
+    error: {status: 400}
+"""
+TOOL = {
+    "type": "function",
+    "name": "find_order",
+    "description": "Finds an order.",
+    "parameters": {"type": "object", "properties": {"number": {"type": "integer"}}, "required": ["number"]},
+}
+STATES: dict[int, Any] = {1: {"state": "sent"}, 2: {"state": "lost"}}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("")
+    return tmp_path
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["import", *arguments])
+
+
+def pytest_in(folder: Path, *arguments: str) -> str:
+    """Run pytest as a user would, and return what it printed."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False).stdout
+
+
+class Log:
+    """Traffic of an application, logged as its own lines: requests through the official SDK against a real server."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lines: list[str] = []
+
+    def exchange(self, request: Any, response: Any, **more: Any) -> None:
+        self._lines.append(json.dumps({"request": request, "response": response, **more}))
+        self.path.write_text("\n".join(self._lines) + "\n")
+
+
+@pytest.fixture
+def ask(here: Path) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Ask a real server through httpx, and log what was said; the answer is parsed."""
+    import httpx
+
+    log = Log(here / "traffic.jsonl")
+    with serving(create_app(Script.load(SCRIPT, "shop.yaml"))) as url, httpx.Client() as client:
+
+        def ask(**body: Any) -> dict[str, Any]:
+            body = {"model": "gemini-3.5-flash", **body}
+            answer = client.post(f"{url}/v1/interactions", json=body, headers={"x-goog-api-key": "secret-key-1234"})
+            told = {"status": answer.status_code, "body": answer.text if "event" in answer.headers["content-type"] else answer.json()}
+            log.exchange({"method": "POST", "url": f"{url}/v1/interactions", "body": body}, told)
+            return answer.json() if not body.get("stream") else {}
+
+        yield ask
+
+
+def order(ask: Callable[..., dict[str, Any]], number: int) -> None:
+    first = ask(input=f"order {number}", tools=[TOOL], system_instruction="Use {{braces}}.")
+    result = {
+        "type": "function_result",
+        "call_id": first["steps"][-1]["id"],
+        "name": "find_order",
+        "result": [{"type": "text", "text": json.dumps(STATES[number])}],
+    }
+    ask(input=[result], tools=[TOOL], previous_interaction_id=first["id"], system_instruction="Use {{braces}}.")
+
+
+def test_a_log_becomes_a_suite_that_replays(ask: Callable[..., dict[str, Any]], here: Path) -> None:
+    order(ask, 1)
+    order(ask, 2)
+    ask(input="search it", tools=[{"type": "google_search"}], stream=True)
+    ask(
+        input="as JSON",
+        response_format={"type": "text", "mime_type": "application/json", "schema": {"type": "object"}},
+        store=False,
+        labels={"a": "b"},
+    )
+    ask(input="fail")
+    found = call("traffic.jsonl", "--suite", "shop")
+    assert found.exit_code == 0, found.output
+    assert found.output.splitlines() == [
+        "suites/shop.yaml: 5 scenarios",
+        "The expectations are drafts: they say what was, not what is right. Read them, and keep what matters.",
+    ]
+    value = load((here / "suites/shop.yaml").read_text())
+    scenarios = {scenario["id"]: scenario for scenario in value["scenarios"]}
+    assert list(scenarios) == ["order-1", "order-2", "search-it", "as-json", "fail"]
+    assert all(scenario["tags"] == ["drafted"] for scenario in scenarios.values())
+    assert value["tools"]["find_order"]["results"] == [
+        {"when": {"number": 1}, "result": {"state": "sent"}},
+        {"when": {"number": 2}, "result": {"state": "lost"}},
+    ]
+    assert scenarios["order-1"]["turns"][0]["expect"] == [
+        {"status": "completed"},
+        {"steps": {"steps": ["function_call", "function_result", "model_output"], "ignore": ["thought"]}},
+        {"tool_calls": [{"name": "find_order", "arguments": {"number": 1}}]},
+    ]
+    assert scenarios["order-1"]["system_instruction"] == "{% raw %}Use {{braces}}.{% endraw %}"
+    assert scenarios["search-it"]["stream"] is True
+    assert {"citations": {"min": 1, "spans": "valid"}} in scenarios["search-it"]["turns"][0]["expect"]
+    assert scenarios["as-json"]["history"] == "stateless"
+    assert {"json_schema": "response_format"} in scenarios["as-json"]["turns"][0]["expect"]
+    assert scenarios["fail"]["turns"][0]["expect"] == [{"error": {"status": 400, "code": "invalid_request"}}]
+    assert "secret-key-1234" not in "".join(path.read_text() for path in here.rglob("*.yaml"))
+    assert "5 passed" in pytest_in(here, "suites")
+
+
+def test_the_official_sdk_taped_by_plain_vcrpy(here: Path) -> None:
+    import vcr
+
+    with serving() as url, vcr.use_cassette(str(here / "tape.yaml")):
+        client = genai.Client(api_key="any", http_options={"base_url": url})
+        first = client.interactions.create(model="gemini-3.5-flash", input="I have 2 dogs in my house.")
+        client.interactions.create(model="gemini-3.5-flash", input="How many paws are in my house?", previous_interaction_id=first.id)
+    assert call("tape.yaml").exit_code == 0
+    (scenario,) = load((here / "suites/tape.yaml").read_text())["scenarios"]
+    assert [turn["user"] for turn in scenario["turns"]] == ["I have 2 dogs in my house.", "How many paws are in my house?"]
+    assert (here / "cassettes/tape/i-have-2-dogs-in-my-house.yaml").is_file()
+
+
+def test_conversations_whose_tools_disagree_are_suites_of_their_own(ask: Callable[..., dict[str, Any]], here: Path) -> None:
+    order(ask, 1)
+    STATES[1], kept = {"state": "back"}, STATES[1]
+    try:
+        order(ask, 1)
+    finally:
+        STATES[1] = kept
+    found = call("traffic.jsonl", "--suite", "shop", "--no-cassettes")
+    assert found.output.splitlines()[:2] == ["suites/shop.yaml: 1 scenario", "suites/shop-2.yaml: 1 scenario"]
+    assert not (here / "cassettes").exists()
+
+
+def test_media_become_files(ask: Callable[..., dict[str, Any]], here: Path) -> None:
+    picture = "iVBORw0KGgo="
+    ask(input=[{"type": "text", "text": "look {{x}}"}, {"type": "image", "data": picture, "mime_type": "image/png"}])
+    ask(input=[{"type": "image", "data": picture, "mime_type": "image/png"}, {"type": "text", "text": "look again"}])
+    assert call("traffic.jsonl").exit_code == 0
+    first, second = load((here / "suites/traffic.yaml").read_text())["scenarios"]
+    assert first["turns"][0]["user"] == "{% raw %}look {{x}}{% endraw %}"
+    (attached,) = first["turns"][0]["attach"]
+    assert (here / "suites" / attached["image"]).read_bytes() == b"\x89PNG\r\n\x1a\n"
+    assert attached["image"].endswith(".png")
+    assert [block["type"] for block in second["turns"][0]["user"]] == ["image", "text"]
+
+
+def test_another_path_is_told_not_invented(ask: Callable[..., dict[str, Any]], here: Path) -> None:
+    order(ask, 1)
+    call("traffic.jsonl", "--suite", "shop", "--no-cassettes")
+    path = here / "suites/shop.yaml"
+    other = "script: other\nrules:\n  - when: {text: {contains: order}, results: true}\n    reply: 'It said {{ result.text }}'\n"
+    other += "  - when: {text: {contains: order}}\n    steps: [{call: {name: find_order, arguments: {number: 7}}}]\n"
+    with serving(create_app(Script.load(other, "other.yaml"))) as url:
+        options = ["suites", "--evalkit-live", "--evalkit-base-url", url, "--evalkit-report", "run"]
+        pytest_in(here, *options)
+        (line,) = (here / "run/results.jsonl").read_text().splitlines()
+        told = [
+            finding for check in json.loads(line)["checks"] for finding in check["findings"] if finding["code"] == "call_without_answer"
+        ]
+        assert [(one["severity"], one["got"]) for one in told] == [("warn", {"number": 7})]
+        (here / "mine.py").write_text("def find(number):\n    return {'state': f'asked for {number}'}\n")
+        path.write_text(path.read_text().replace("    results:\n", "    python: mine:find\n    results:\n", 1))
+        pytest_in(here, *options)
+        (line,) = (here / "run/results.jsonl").read_text().splitlines()
+        assert "call_without_answer" not in line
+        assert "asked for 7" in json.loads(line)["turns"][0]["text"]
+
+
+@pytest.mark.parametrize("text", ["plain", "{{ x }}", "{% if %}", "{# no #}", "{% raw %}{{a}}{% endraw %}", "a\nb {{ 'q' }} \\ \u202e"])
+def test_nothing_said_is_read_as_a_template(text: str) -> None:
+    from evalkit.suite.templates import is_template, template
+
+    written = literal({"x": [text]})["x"][0]
+    assert (template(written).render({}) if is_template(written) else written) == text
+
+
+def test_names() -> None:
+    assert list(names(["Hello, World!", "hello world", "", "漢字", "x" * 99])) == [
+        "hello-world",
+        "hello-world-2",
+        "conversation",
+        "conversation-2",
+        "x" * 40,
+    ]
+
+
+def test_what_evalkit_logs_itself_can_be_imported(ask: Callable[..., dict[str, Any]], here: Path) -> None:
+    order(ask, 1)
+    call("traffic.jsonl", "--suite", "shop")
+    pytest_in(here, "suites", "--evalkit-report", "run")
+    found = call("run/results.jsonl", "--suite", "again")
+    assert found.exit_code == 0
+    (scenario,) = load_suite(here / "suites/again.yaml", root=here, checks=Catalog()).scenarios
+    assert scenario.id == "order-1"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.jsonl", "{", "a.jsonl:1 is not JSON"),
+        ("a.jsonl", "\n[]\n", "a.jsonl:2 holds array, not an exchange"),
+        ("a.jsonl", "{}", 'a.jsonl:1 is no exchange: it has no "request"'),
+        ("a.jsonl", '{"request": 1, "response": {}}', "a.jsonl:1 is no exchange: it needs"),
+        ("a.jsonl", '{"request": {"body": {}}, "response": {"status": "ok"}}', "a.jsonl:1: the status is string, not a number"),
+        ("a.jsonl", "", "no conversation in what was read"),
+        ("a.yaml", "interactions: [\n", "a.yaml:"),
+        ("a.txt", "hello", "a.txt:"),
+    ],
+)
+def test_what_cannot_be_imported(here: Path, name: str, text: str, message: str) -> None:
+    (here / name).write_text(text)
+    found = call(name)
+    assert found.exit_code == 2
+    assert found.output.startswith("evalkit: ")
+    assert message in found.output
+    assert not (here / "suites").exists()
+
+
+def test_nothing_is_written_over(ask: Callable[..., dict[str, Any]], here: Path) -> None:
+    ask(input="Hello")
+    (here / "suites").mkdir()
+    (here / "suites/traffic.yaml").write_text("mine")
+    found = call("traffic.jsonl")
+    assert (found.exit_code, (here / "suites/traffic.yaml").read_text()) == (2, "mine")
+    assert "suites/traffic.yaml is there already; choose another name with --suite, or another folder with --out" in found.output
+    assert call("traffic.jsonl", "--suite", "a b").output == (
+        "evalkit: --suite takes letters, digits, '-', '_' and '.', a letter or digit first, not 'a b'\n"
+    )
+    assert "no such file" in call("none.yaml").output

@@ -43,7 +43,9 @@ _COMMON = 16  # a mark that this many conversations bear tells nothing
 
 @dataclass(slots=True, eq=False)
 class _Node:
-    """A place from which a conversation can go on: after an answer. ``depth`` counts the conversation's requests up to there."""
+    """A place from which a conversation can go on: after an answer. ``depth`` counts the conversation's requests up to there; ``tried`` says
+    that a request from there was refused.
+    """
 
     thread: int
     depth: int
@@ -51,6 +53,29 @@ class _Node:
     before: Trail
     style: bytes
     open: bool = True
+    tried: bool = False
+
+
+class _Queue:
+    """Places that are the same to any request: the oldest goes first, those that were tried in vain go last."""
+
+    def __init__(self) -> None:
+        self._fresh: deque[_Node] = deque()
+        self._tried: deque[_Node] = deque()
+
+    def put(self, node: _Node) -> None:
+        """Offer a place."""
+        (self._tried if node.tried else self._fresh).append(node)
+        self._closed = node
+
+    def first(self) -> _Node:
+        """Return the place to go on from; one that was continued already where none is open."""
+        for queue in (self._fresh, self._tried):
+            while queue and not (queue[0].open and queue[0].tried is (queue is self._tried)):
+                self._closed = queue.popleft()
+            if queue:
+                return queue[0]
+        return self._closed
 
 
 @dataclass(slots=True)
@@ -87,7 +112,7 @@ class Threads:
         self._owners: dict[str, int] = {}
         self._ids: dict[str, list[_Node]] = {}
         self._tokens: dict[str, _Node] = {}
-        self._places: dict[bytes, dict[bytes, dict[bytes, deque[_Node]]]] = {}
+        self._places: dict[bytes, dict[bytes, dict[bytes, _Queue]]] = {}
         self._passed: dict[bytes, int] = {}
         self._marks: dict[str, list[int]] = {}
         self._said: dict[bytes, list[int]] = {}
@@ -223,9 +248,9 @@ class Threads:
                 continue
             fitting = [places[results] for results in places.keys() & known]
             alike = [styles[style] for styles in fitting if style in styles]
-            found = [_first(nodes) for nodes in alike]
+            found = [queue.first() for queue in alike]
             if not any(node.open for node in found):
-                found += [_first(nodes) for styles in fitting for nodes in styles.values()]
+                found += [queue.first() for styles in fitting for queue in styles.values()]
             if found:
                 return next((node for node in found if node.open), found[0]), at
         return None, 0
@@ -313,11 +338,11 @@ class Threads:
     def _offer(self, node: _Node) -> None:
         if node.trail.models:
             styles = self._places.setdefault(node.trail.steps, {}).setdefault(node.trail.results, {})
-            styles.setdefault(node.style, deque()).append(node)
+            styles.setdefault(node.style, _Queue()).put(node)
 
     def _failed(self, thread: int, asked: _Asked, *, again: bool) -> None:
         for node in asked.left:
-            node.open = True
+            node.open = node.tried = True
             self._threads[thread].nodes.append(node)
             self._offer(node)
         if again:
@@ -342,12 +367,6 @@ def threads_of(recordings: Sequence[Recording]) -> list[list[int]]:
 def _is_create(path: str) -> bool:
     found = _INTERACTION.search(path)
     return found is not None and not found[1]
-
-
-def _first(nodes: deque[_Node]) -> _Node:
-    while len(nodes) > 1 and not nodes[0].open:
-        nodes.popleft()
-    return nodes[0]
 
 
 def _style(request: Request) -> bytes:

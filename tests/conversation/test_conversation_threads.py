@@ -133,6 +133,15 @@ def test_a_request_refused_for_good_is_not_repeated_but_another_may_follow() -> 
     assert [tape.take(create("Hello"), refusal), tape.take(create("Hello"), refusal)] == [1, 2]
 
 
+def test_of_equal_conversations_one_that_was_refused_goes_last() -> None:
+    tape = Tape()
+    refusal = Response(400, {}, '{"error": {"code": "x", "message": "y"}}')
+    first, more = create([user("Hello")], store=False), create([user("Hello"), *HI, user("More")], store=False)
+    assert [tape.take(first, answer(HI)), tape.take(more, refusal)] == [0, 0]
+    assert [tape.take(first, answer(HI)), tape.take(more, answer(HI))] == [1, 1]
+    assert tape.take(more, answer(HI)) == 0
+
+
 def test_a_request_without_an_answer_is_expected_again() -> None:
     threads = Threads()
     first = create("Hello")

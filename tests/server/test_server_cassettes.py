@@ -123,7 +123,7 @@ def test_another_address_is_another_request(path: str) -> None:
     assert recorded(Recording("GET", "https://h/v1/interactions/a")).key != asked("GET", bare, pairs, None).key
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(JSON_OBJECTS, st.none() | st.text() | st.lists(JSON_OBJECTS))
 def test_any_body_has_a_form_and_one_only(body: dict[str, Any], value: Any) -> None:
     once = plain({**body, "input": value})

@@ -171,3 +171,13 @@ def test_a_secret_made_of_the_token_comes_to_an_end() -> None:
 @given(st.text(max_size=200))
 def test_text_without_a_secret_is_not_touched(text: str) -> None:
     assert Redactor([KEY]).text(text) == (text, 0)
+
+
+@pytest.mark.parametrize("secrets", [[], [KEY]], ids=["no key is known", "a key is known"])
+def test_a_signing_secret_of_a_webhook_is_never_written(secrets: list[str]) -> None:
+    secret = "whsec_QUJD/REVG+R0hJSktMTU5PUFFS"
+    body = f'{{"id":"wh_1","new_signing_secret":"{secret}","secret":"{secret.replace("/", chr(92) + "/")}"}}'
+    clean, count = Redactor(secrets).recording(Recording("POST", "http://h/v1/webhooks", body=body))
+    assert (clean.body, count) == ('{"id":"wh_1","new_signing_secret":"REDACTED","secret":"REDACTED"}', 2)
+    prose, count = Redactor(secrets).recording(Recording("POST", "http://h/", body="Secrets begin with whsec_, then base64."))
+    assert (prose.body, count) == ("Secrets begin with whsec_, then base64.", 0)

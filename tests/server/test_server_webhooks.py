@@ -11,6 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ import pytest
 from evalkit.server import courier, create_app, load_script, serving
 from evalkit.server.courier import Courier
 from evalkit.server.deliveries import Delivery, not_loopback, request_secret
+from evalkit.server.proxy import open_proxy
 from evalkit.server.scripted import Scripted
 from evalkit.server.signatures import DEFAULT_KEY
 
@@ -316,3 +318,14 @@ def test_closing_gives_up_what_waits(receiver: Receiver) -> None:
 
     asyncio.run(run())
     assert receiver.got.empty()
+
+
+def test_a_recording_proxy_writes_no_signing_secret(tmp_path: Path) -> None:
+    with serving() as upstream, serving(create_app(open_proxy(upstream, tmp_path))) as url:
+        made = httpx.post(f"{url}/v1/webhooks", json={"uri": HOOK, "subscribed_events": ALL}, headers={"x-goog-api-key": "any"}).json()
+        rotated = httpx.post(f"{url}/v1/webhooks/{made['id']}:rotateSigningSecret", json={}, headers={"x-goog-api-key": "any"}).json()
+    written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    assert made["new_signing_secret"].startswith("whsec_")
+    assert "subscribed_events" in written
+    for secret in (made["new_signing_secret"], rotated["secret"], "whsec_"):
+        assert secret not in written

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from evalkit._lib.text import did_you_mean
 
@@ -25,7 +26,7 @@ class Registry(Generic[T]):
 
     def _entry_points(self) -> dict[str, EntryPoint]:
         if self._points is None:
-            self._points = {point.name: point for point in entry_points(group=self._group)}
+            self._points = {point.name: point for point in _installed().select(group=self._group)}
         return self._points
 
     def add(self, name: str, thing: T) -> None:
@@ -49,6 +50,11 @@ class Registry(Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._loaded or name in self._entry_points()
+
+
+@cache
+def _installed() -> Any:
+    return entry_points()  # reads the metadata of everything installed: once for all registries
 
 
 def _place(thing: object) -> object:

@@ -6,7 +6,7 @@ then what ``previous_interaction_id`` names should stand in the cassette, or the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from evalkit._lib.text import show
 from evalkit.checks.base import View
@@ -14,7 +14,7 @@ from evalkit.checks.history import History
 from evalkit.lint.findings import Found
 from evalkit.lint.rejoining import begins_in_the_middle
 from evalkit.lint.tape import Tape
-from evalkit.transcript import Transcript, Turn
+from evalkit.transcript import Exchange, Transcript, Turn
 from evalkit.verdict import Finding
 
 _EXACT = History(level="exact")
@@ -24,13 +24,15 @@ def fidelity(tape: Tape) -> Iterator[Found]:
     """Yield how histories deviate from what was received, and interactions that are continued but not here."""
     told: set[tuple[str, int | None, str | None]] = set()
     begun: set[int] = set()
+    judged: set[int] = set()
     for thread in tape.threads:
         first = thread[0]
         if first.number not in begun and begins_in_the_middle(first):
             message = "it re-sends a history of which nothing is in this cassette: it cannot be judged"
             yield Found("history_unknown", message, first.number, "request", "/input")
         begun.add(first.number)
-        transcript = Transcript(turns=[Turn(1, [], thread)])
+        transcript = Transcript(turns=[Turn(1, [], _unjudged(thread, judged))])
+        judged.update(exchange.number for exchange in thread)
         for finding in _EXACT.run(View(transcript)):
             found = found_of(finding)
             mark = (found.code, found.exchange, found.pointer)
@@ -38,6 +40,19 @@ def fidelity(tape: Tape) -> Iterator[Found]:
                 told.add(mark)
                 yield found
     yield from _unknown(tape)
+
+
+def _unjudged(thread: Sequence[Exchange], judged: set[int]) -> Sequence[Exchange]:
+    """Return a conversation from the last answer on that it shares with one judged before: a thousand forks are not judged a thousand times."""
+    start = 0
+    for place, exchange in enumerate(thread):
+        if exchange.number not in judged:
+            return thread[start:]
+        body = exchange.request.body
+        create = exchange.request.method == "POST" and isinstance(body, dict) and not body.get("continuation_token")
+        if create and exchange.interaction is not None and exchange.error is None and exchange.failure is None:
+            start = place
+    return thread[start:]
 
 
 def found_of(finding: Finding) -> Found:

@@ -30,7 +30,7 @@ from evalkit.cassette.recording import Cassette, Recording
 from evalkit.conversation.answers import read_answer
 from evalkit.protocol.assemble import assemble
 from evalkit.protocol.reading import contents, is_running, kind_of, output_text, steps_of, strip_user_input
-from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn
+from evalkit.transcript import Exchange, Request, Response, Source, Step, Transcript, Turn
 
 JSON = Any
 _ROUTE = re.compile(r"(?:.*/)?interactions(?:/(?P<id>[^/]+))?(?P<cancel>/cancel)?/?")
@@ -61,11 +61,11 @@ def request_of(recording: Recording) -> Request:
     return Request(recording.method, parts.path, _json(recording.request_body), tuple(parse_qsl(parts.query, keep_blank_values=True)))
 
 
-def response_of(recording: Recording) -> Response:
+def response_of(recording: Recording, source: Source = "replayed") -> Response:
     """Return a recorded answer."""
     headers = {name.lower(): values[0] for name, values in recording.response_headers.items() if values}
     text = recording.body if isinstance(recording.body, str) else recording.body.decode("utf-8", "surrogateescape")
-    return Response(recording.status, headers, text, recording.elapsed_ms, recording.event_ms, recording.broken, "replayed")
+    return Response(recording.status, headers, text, recording.elapsed_ms, recording.event_ms, recording.broken, source)
 
 
 def _json(body: str | bytes | None) -> JSON:
@@ -111,8 +111,11 @@ class TapeReader:
         self._answers[turn.number] = []
         return turn
 
-    def add(self, recording: Recording, *, begins: bool = True) -> None:
-        """Read one more recording. ``begins`` False: a user's message begins no turn, because whoever calls knows where turns begin."""
+    def add(self, recording: Recording, *, begins: bool = True, source: Source = "replayed") -> None:
+        """Read one more recording. ``begins`` False: a user's message begins no turn, because whoever calls knows where turns begin.
+
+        ``source`` says where the answer came from, which decides whether its times were measured now.
+        """
         route = _ROUTE.fullmatch(urlsplit(recording.uri).path)
         if route is None:
             return
@@ -123,7 +126,7 @@ class TapeReader:
         turn = self._turn(request, creates, begins and not again)
         self._exchanges += 1
         exchange = Exchange(self._exchanges, turn.number, request)
-        read_answer(exchange, response_of(recording))
+        read_answer(exchange, response_of(recording, source))
         turn.exchanges.append(exchange)
         if request.method == "DELETE":
             exchange.interaction = None

@@ -49,11 +49,11 @@ def taped(item: pytest.Item) -> Iterator[Tape]:
             yield tape
         finally:
             del item.stash[_TAPE]
-            item.user_properties.append(("evalkit_cassette", shown(tape.path)))
-            item.user_properties.append(("evalkit_conversations", len(tape.conversations())))
             unheld = RuntimeError("the test did not run")
             with _shortly():
                 tape.end(item.stash.get(_RAISED, unheld), told=item.stash.get(_TOLD, 0))
+            item.user_properties.append(("evalkit_cassette", shown(tape.path)))
+            item.user_properties.append(("evalkit_conversations", len(tape.conversations())))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ default: ``history`` where the client keeps it, ``stream`` where an answer was s
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -78,8 +79,16 @@ def judge(view: View, wanted: Sequence[Wanted], label: str, place: str) -> list[
         raise ExpectationFailed(explain(label, place, results))
     for result in results:
         for finding in result.findings:
-            warnings.warn(f"{label}: {result.name}: {visible(finding.message)}", ExpectationWarning, stacklevel=4)
+            warnings.warn(f"{label}: {result.name}: {visible(finding.message)}", ExpectationWarning, stacklevel=outside())
     return results
+
+
+def outside() -> int:
+    """Return the ``stacklevel`` at which a warning given by the caller speaks of the user's own line."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("evalkit."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _spelled(entries: Iterable[Entry], checks: Mapping[str, JSON]) -> Iterator[JSON]:

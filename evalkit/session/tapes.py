@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit._lib.files import shown
 from evalkit._lib.text import plural, shorten
-from evalkit.cassette.recording import Cassette
 from evalkit.checks.base import View
-from evalkit.conversation.taped import is_interaction, transcript_of
+from evalkit.conversation.taped import is_interaction
 from evalkit.conversation.threads import threads_of
 from evalkit.errors import EvalkitError, ExpectationFailed, UsageError
 from evalkit.protocol.reading import output_text
-from evalkit.session.expecting import Entry, judge, wanted_of
-from evalkit.session.taping import TapePlan, Taping
+from evalkit.session.expecting import Entry, judge, outside, wanted_of
+from evalkit.session.taping import TapePlan, Taping, transcript_of
 from evalkit.session.targets import resolve
 from evalkit.transcript import Exchange, Step, Transcript, Turn
 from evalkit.verdict import CheckResult
@@ -45,7 +44,7 @@ class UnplayedWarning(UserWarning):
 class Tape:
     """The traffic of an application while the block runs; ``with`` and ``async with`` alike. One tape runs at a time in a process.
 
-    ``recordings`` and ``conversations`` tell what was said so far, during the block and after it. ``unplayed`` describes the recordings that
+    ``conversations`` tells what was said so far, during the block and after it. ``unplayed`` describes the recordings that
     no request asked for: a warning at the end, with ``strict`` an ExpectationFailed. ``root`` is the project, for checks that name files and
     functions. Opening raises UsageError (another tape runs, someone else records) and CassetteError.
     """
@@ -80,11 +79,11 @@ class Tape:
 
     def conversations(self) -> list[TapedConversation]:
         """Return the conversations so far, told apart however they interleave, in order of their first request."""
-        recordings = self._taping.recordings if self._taping is not None else []
-        if self._read[0] != len(recordings):
-            talk = [recording for recording in recordings if is_interaction(recording)]
-            found = [transcript_of(Cassette([talk[number] for number in numbers])) for numbers in threads_of(talk)]
-            self._read = len(recordings), [TapedConversation(self, number, transcript) for number, transcript in enumerate(found, 1)]
+        taped = list(self._taping.taped) if self._taping is not None else []
+        if self._read[0] != len(taped):
+            talk = [one for one in taped if is_interaction(one.recording)]
+            found = [transcript_of([talk[number] for number in numbers]) for numbers in threads_of([one.recording for one in talk])]
+            self._read = len(taped), [TapedConversation(self, number, transcript) for number, transcript in enumerate(found, 1)]
         return self._read[1]
 
     def conversation(self, number: int | None = None) -> TapedConversation:
@@ -105,17 +104,15 @@ class Tape:
         return self.conversation().expect(*entries, **checks)
 
     def __enter__(self) -> Tape:
-        from evalkit.session.vcrpatch import patched  # vcrpy is imported by who tapes, and by nobody else
+        from evalkit.session.vcrpatch import only_one, patched  # vcrpy is imported by who tapes, and by nobody else
 
         if self._taping is not None:
             raise UsageError(f"{shown(self.path)}: a tape runs once; make another one")
-        taping = Taping(self._plan)
-        try:
-            self._stack.enter_context(patched(taping, self._ignore))
-        except BaseException:
-            taping.finish(held=False)
-            raise
-        self._taping = taping
+        with ExitStack() as stack:
+            stack.enter_context(only_one(self._plan.label))
+            self._taping = Taping(self._plan)
+            stack.enter_context(patched(self._taping, self._ignore))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -149,7 +146,7 @@ class Tape:
         text = f"{shown(self.path)}: {plural(len(left), 'recording')} left unplayed: {'; '.join(left[:5])}{' …' * (len(left) > 5)}"
         if self._strict:
             raise ExpectationFailed(text)
-        warnings.warn(text, UnplayedWarning, stacklevel=4)
+        warnings.warn(text, UnplayedWarning, stacklevel=outside())
 
     def judged(
         self, transcript: Transcript, turn: Turn | None, label: str, entries: Sequence[Entry], checks: dict[str, JSON]

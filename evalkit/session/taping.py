@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -24,9 +24,9 @@ from evalkit.cassette.modes import DECISIONS, RecordMode, check_mode
 from evalkit.cassette.recording import Cassette, Headers, Recording
 from evalkit.cassette.redaction import KEY_PARAMETERS, SHORTEST, Redactor
 from evalkit.cassette.scalars import to_text
-from evalkit.conversation.taped import is_interaction
+from evalkit.conversation.taped import TapeReader, is_interaction
 from evalkit.errors import CassetteMiss, EvalkitError, UsageError
-from evalkit.transcript import Request, Response
+from evalkit.transcript import Request, Response, Source, Transcript
 from evalkit.transports.replay import Misses, unplayed
 from evalkit.transports.wire import recording_of
 
@@ -68,15 +68,30 @@ class Asked(NamedTuple):
         return body_of(self.body)
 
 
+class Taped(NamedTuple):
+    """One recording of a tape, redacted, and whether it was played or recorded just now."""
+
+    recording: Recording
+    source: Source
+
+
+def transcript_of(taped: Iterable[Taped]) -> Transcript:
+    """Return the one conversation of some recordings."""
+    reader = TapeReader()
+    for one in taped:
+        reader.add(one.recording, source=one.source)
+    return reader.transcript
+
+
 class Taping:
-    """One tape while it runs. ``recordings`` are what was played and recorded so far, in order, redacted.
+    """One tape while it runs. ``taped`` is what was played and recorded so far, in order.
 
     Raises UsageError (unknown mode, someone else is recording), CassetteError (a cassette that cannot be read, in every mode).
     """
 
     def __init__(self, plan: TapePlan) -> None:
         self.plan = plan
-        self.recordings: list[Recording] = []
+        self.taped: list[Taped] = []
         self.faults: list[EvalkitError] = []
         self.unplayed: list[str] = []
         self._lock = threading.RLock()
@@ -121,7 +136,7 @@ class Taping:
             if self._recorder is not None:
                 self._recorder.played(number)
             recording = self._player.recordings[number]
-            self.recordings.append(recording)
+            self.taped.append(Taped(recording, "replayed"))
             return recording
 
     def miss(self, asked: Asked) -> NoReturn:
@@ -144,7 +159,7 @@ class Taping:
                 if self._recorder is not None:
                     self._describe(asked, recording)
                     self._recorder.append(recording)
-                self.recordings.append(self._redactor.recording(recording)[0])
+                self.taped.append(Taped(self._redactor.recording(recording)[0], "live" if self.plan.live else "recorded"))
             except EvalkitError as error:
                 raise self._fault(error) from None
 

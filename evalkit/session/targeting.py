@@ -76,23 +76,23 @@ def hold_target(
     Raises UsageError where a key is needed and there is none, or another tape runs; TargetError, CassetteError. Faults while a turn is held end up
     in the transcript.
     """
-    from evalkit.session.vcrpatch import patched
+    from evalkit.session.vcrpatch import only_one, patched
 
     assert variant.target is not None
     function = resolve(variant.target, settings.root)
     if not callable(function):
         raise TargetError(f"target {variant.target!r} is not callable")
-    taping = Taping(plan)
-    held = False
-    try:
-        key = settings.live_key() if taping.records else settings.key or NO_KEY_NEEDED
-        with _Caller(variant.target, function) as call, application_environment(settings, os.environ), patched(taping, ()):
-            turns = _Turns(variant, settings, key, call, taping)
-            transcript = turns.hold(end_turn)
-        held = all(in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns)
-    finally:
-        taping.finish(held)
-    return transcript, taping.unplayed
+    with only_one(plan.label):
+        taping = Taping(plan)
+        held = False
+        try:
+            key = settings.live_key() if taping.records else settings.key or NO_KEY_NEEDED
+            with _Caller(function) as call, application_environment(settings, os.environ), patched(taping, ()):
+                transcript = _Turns(variant, settings, key, call, taping).hold(end_turn)
+            held = all(in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns)
+        finally:
+            taping.finish(held)
+        return transcript, taping.unplayed
 
 
 class _Turns:
@@ -129,7 +129,7 @@ class _Turns:
 
     def _hold(self, turn: Turn, message: Message, transcript: Transcript, reader: TapeReader) -> None:
         """Call the function, read what it did, and say what a fault of it means. Raises EvalkitError for a turn that was not held."""
-        taping, first = self._taping, len(self._taping.recordings)
+        taping, first = self._taping, len(self._taping.taped)
         told = TargetContext(
             turn.number,
             transcript.turns[:-1],
@@ -144,8 +144,8 @@ class _Turns:
             self._call(message, told)
         except Exception as error:  # noqa: BLE001 - whatever the application raises is told as its own
             crash = error
-        for recording in taping.recordings[first:]:
-            reader.add(recording, begins=False)
+        for one in taping.taped[first:]:
+            reader.add(one.recording, begins=False, source=one.source)
         if taping.faults:
             raise taping.faults[0]
         if crash is not None and turn.outcome != "api_error":
@@ -159,8 +159,7 @@ class _Turns:
 class _Caller:
     """Calls a function that may be a coroutine, all turns of a variant in one event loop: a client made in one is good in the next."""
 
-    def __init__(self, target: str, function: Callable[..., Any]) -> None:
-        self._target = target
+    def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self._stack = ExitStack()
         self._runner: asyncio.Runner | None = None

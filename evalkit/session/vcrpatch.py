@@ -14,6 +14,7 @@ vcrpy's patches are global to the process, and two of them at once would mix: on
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,21 +38,33 @@ _running: list[str] = []
 
 
 @contextmanager
+def only_one(label: str) -> Iterator[None]:
+    """Keep other tapes of this process out while the block runs. Raises UsageError where one runs."""
+    if not _ONE.acquire(blocking=False):
+        raise UsageError(
+            f"{label}: another tape is running in this process ({_running[0]}), and vcrpy patches the whole process; end it first"
+        )
+    try:
+        _running[:] = [label]
+        yield
+    finally:
+        _ONE.release()
+
+
+@contextmanager
 def patched(taping: Taping, ignored: Sequence[str]) -> Iterator[None]:
     """Route the traffic of every HTTP library through a tape while the block runs, but for the hosts ``ignored`` (``loopback``: this machine).
 
-    Raises UsageError where another tape runs in this process.
+    Only inside :func:`only_one`.
     """
-    if not _ONE.acquire(blocking=False):
-        raise UsageError(
-            f"{taping.plan.label}: another tape is running in this process ({_running[0]}), and vcrpy patches the whole process; end it first"
-        )
+    logger = logging.getLogger("vcr")
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # below, vcrpy logs the URI of each request, and a key may stand in it
     try:
-        _running[:] = [taping.plan.label]
         with _TapeCassette.use(path=str(taping.plan.path), taping=taping, ignored=tuple(ignored)):
             yield
     finally:
-        _ONE.release()
+        logger.setLevel(level)
 
 
 class _TapeCassette(Cassette):  # type: ignore[misc]

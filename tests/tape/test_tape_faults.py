@@ -137,6 +137,16 @@ def test_only_one_tape_runs_at_a_time(make_tape: MakeTape, guide_url: str) -> No
         post(guide_url, create("Hello"))
 
 
+def test_a_tape_that_is_kept_out_leaves_a_journal_alone(make_tape: MakeTape, guide_url: str, cassette: Path) -> None:
+    with pytest.raises(RuntimeError), make_tape("once"):
+        post(guide_url, create("Hello"))
+        raise RuntimeError("the application broke")
+    before = path_of(cassette).read_bytes()
+    with make_tape("once", "app/other"), pytest.raises(UsageError), make_tape("all"):
+        pytest.fail("the block must not run")
+    assert path_of(cassette).read_bytes() == before
+
+
 def test_a_tape_runs_once(make_tape: MakeTape) -> None:
     tape = make_tape("once")
     with tape:
@@ -203,6 +213,15 @@ def test_a_key_of_the_environment_is_written_nowhere(make_tape: MakeTape, tmp_pa
     with serving_rules("  - {reply: 'You said: {{ text }}'}\n") as url, make_tape("once"):
         post(url, create(f"It is {PLANTED}"))
     assert PLANTED not in everything(tmp_path)
+
+
+def test_a_key_is_left_out_of_logs_of_vcrpy(make_tape: MakeTape, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    with serving_rules("  - {reply: hello}\n") as url, make_tape("once"):
+        ask_with_query(url)
+    with make_tape():
+        ask_with_query("http://127.0.0.1:9")
+    assert PLANTED not in "".join(record.getMessage() for record in caplog.records if record.name.split(".")[0] in ("vcr", "evalkit"))
 
 
 def test_a_key_is_left_out_of_a_miss(make_tape: MakeTape) -> None:

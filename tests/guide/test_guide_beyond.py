@@ -112,7 +112,7 @@ def test_what_cannot_be_helped_is_not_asked_again(met: Met, language: Language) 
 def test_an_overloaded_server_is_asked_again_when_it_said(met: Met, language: Language) -> None:
     seen = met(language)
     assert seen.facts["after a retry"].startswith("You said: “overload me once”.")
-    assert 0.95 <= seen.facts["waited"] < 8
+    assert seen.facts["waited"] > 0.95
     first, second = seen.asked("overload me once")
     assert first.body == second.body
 

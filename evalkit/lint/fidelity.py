@@ -6,7 +6,7 @@ then what ``previous_interaction_id`` names should stand in the cassette, or the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from evalkit._lib.text import show
 from evalkit.checks.base import View
@@ -42,7 +42,7 @@ def fidelity(tape: Tape) -> Iterator[Found]:
     yield from _unknown(tape)
 
 
-def _unjudged(thread: Sequence[Exchange], judged: set[int]) -> Sequence[Exchange]:
+def _unjudged(thread: list[Exchange], judged: set[int]) -> list[Exchange]:
     """Return a conversation from the last answer on that it shares with one judged before: a thousand forks are not judged a thousand times."""
     start = 0
     for place, exchange in enumerate(thread):

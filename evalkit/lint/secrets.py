@@ -56,6 +56,7 @@ FORMS: tuple[Form, ...] = (
     _form("an API key", "sk-", r"sk-(?:proj-|ant-|svcacct-|live-)?[A-Za-z0-9_-]{40,}"),
     _form("an AWS access key id", "AKIA", r"AKIA[0-9A-Z]{16}"),
     _form("a Slack token", "xox", r"xox[abeoprs]-[0-9A-Za-z-]{20,}"),
+    _form("a webhook's signing secret", "whsec_", r"whsec_[A-Za-z0-9+/_-]{20,}={0,2}"),
     _form("a JSON web token", "eyJ", r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}"),
     _form("a private key", "PRIVATE KEY", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----", "private_key", alone=False, rest="[^-]*"),
     _form("a service account", ".iam.gserviceaccount.com", r"[a-z0-9-]+@[a-z0-9.-]+\.iam\.gserviceaccount\.com", "account_identifier"),

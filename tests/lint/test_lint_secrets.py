@@ -46,6 +46,7 @@ KNOWN = [
     "sk-proj-" + RANDOM[:48],
     "AKIA" + "IOSFODNN7ABCDEFG",
     "xoxb-" + "123456789012-" + RANDOM[:24],
+    "whsec_" + RANDOM[:43] + "=",
     "eyJ" + RANDOM[:20] + ".eyJ" + RANDOM[:30] + "." + RANDOM[:43],
     "-----BEGIN OPENSSH PRIVATE KEY-----",
     "robot-7@my-project.iam.gserviceaccount.com",

@@ -6,6 +6,7 @@ combinations the API refuses) go to ``defend``, which a lenient server lets pass
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -110,6 +111,25 @@ class Interactions:
         """``DELETE /interactions/{id}``."""
         self._store.delete(id)
         return Reply(200, "{}")
+
+    def check(self, body: dict[str, JSON], where: str) -> None:
+        """Refuse what is no create request of an agent, to be sent later; ``where`` is its path. Raises ApiFault."""
+        try:
+            if "agent" not in read_create(dumps(body).encode(), self._known):
+                raise refuse("'agent' is required.")
+        except ApiFault as fault:
+            raise ApiFault(fault.status, f"'{where}': {fault.message}", code=fault.code) from fault
+
+    def run(self, body: dict[str, JSON]) -> dict[str, JSON]:
+        """Answer a create request of this server's own to its end, and return the interaction. Raises ApiFault where it is refused."""
+        reply = self.create(Call("POST", "/interactions", body=dumps(body).encode()))
+        answered = json.loads(reply.body)
+        if reply.status != 200:
+            raise ApiFault(reply.status, answered["error"]["message"])
+        stored = self._store.get(answered["id"])
+        stored.finish()
+        self._tell(stored)
+        return stored.final
 
     def _heard(self, body: dict[str, JSON]) -> tuple[Sequence[RawStep], list[RawStep], Part]:
         """Return the conversation that is continued, the steps that are sent, and which part of an answer is asked for."""

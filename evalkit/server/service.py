@@ -20,6 +20,7 @@ from evalkit.server.faults import ApiFault, refuse, refused
 from evalkit.server.interactions import Interactions
 from evalkit.server.script import Script
 from evalkit.server.signatures import DEFAULT_KEY
+from evalkit.server.triggers import Triggers
 from evalkit.server.uploads import Uploads
 from evalkit.server.webhooks import Webhooks
 
@@ -50,6 +51,7 @@ class Service:
         self.interactions = Interactions(
             script, key, self.agents, self.environments, self.webhooks, self._let_pass if lenient else refused, Dice(seed)
         )
+        self.triggers = Triggers(self.interactions)
 
     def handle(self, call: Call) -> Reply:
         """Answer one call; never raises for anything a client sends."""
@@ -108,6 +110,16 @@ _TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
             "DELETE": lambda service: service.webhooks.delete,
         },
     ),
+    ("/triggers/?", {"POST": lambda service: service.triggers.create, "GET": lambda service: service.triggers.listed}),
+    (
+        f"/triggers/{_ID}",
+        {
+            "GET": lambda service: service.triggers.get,
+            "PATCH": lambda service: service.triggers.update,
+            "DELETE": lambda service: service.triggers.delete,
+        },
+    ),
+    (f"/triggers/{_ID}/executions", {"POST": lambda service: service.triggers.run, "GET": lambda service: service.triggers.executions}),
     (f"/webhooks/{_ID}:ping", {"POST": lambda service: service.webhooks.ping}),
     (f"/webhooks/{_ID}:rotateSigningSecret", {"POST": lambda service: service.webhooks.rotate}),
 )
@@ -128,4 +140,6 @@ def _route(path: str) -> tuple[dict[str, Operation], dict[str, str]]:
     for pattern, methods in _ROUTES:
         if found := pattern.match(path):
             return methods, found.groupdict(default="")
-    raise ApiFault(404, f"There is nothing at {path}; this server has interactions, agents, environments and webhooks under /v1beta.")
+    raise ApiFault(
+        404, f"There is nothing at {path}; this server has interactions, agents, environments, triggers and webhooks under /v1beta."
+    )

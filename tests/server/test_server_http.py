@@ -66,7 +66,7 @@ HELLO = {"model": "gemini-3.5-flash", "input": "Hello"}
             {"method": "GET", "url": "/favicon.ico"},
             404,
             b'{"error":{"code":"not_found","message":"There is nothing at /favicon.ico; this server has interactions, agents,'
-            b' environments and webhooks under /v1beta."}}',
+            b' environments, triggers and webhooks under /v1beta."}}',
         ),
         (
             {"method": "POST", "url": "/v1/interactions", "json": {**HELLO, "input": "Answer with error 429"}},

@@ -13,7 +13,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,8 +104,7 @@ class Proxy:
         headers = passed_on(answer.headers)
         if hearing.streamed or exchange is None:
             passing = _Passing(self, answer, hearing, exchange)
-            self._tasks.add(passing.task)
-            passing.task.add_done_callback(self._tasks.discard)
+            passing.task = self._task(passing.read())
             return Reply(answer.status, live=passing, headers=_with_length(answer, headers), by=_by(exchange))
         try:
             parts = await self._whole(answer, hearing, exchange)
@@ -170,8 +169,15 @@ class Proxy:
             raise
         finally:
             await answer.close()
-        await self.record(exchange, hearing)
+        # A client that leaves now does not undo what was answered: this goes on without it.
+        await asyncio.shield(self._task(self.record(exchange, hearing)))
         return parts
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def _opened(self, call: Call) -> _Exchange | None:
         if self._archive is None:
@@ -244,7 +250,8 @@ class _Passing:
         self._exchange = exchange
         self._chunks: asyncio.Queue[bytes | str | None] = asyncio.Queue(_AHEAD)
         self._left = False
-        self.task = asyncio.create_task(self._read())
+        self._begun = False  # a task that is cancelled before it has begun never runs, and would close nothing
+        self.task: asyncio.Task[None] | None = None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -264,12 +271,16 @@ class _Passing:
         self._left = True
         while not self._chunks.empty():
             self._chunks.get_nowait()
-        if self._exchange is None or not self._hearing.ended:
+        if self._begun and self.task is not None and (self._exchange is None or not self._hearing.ended):
             self.task.cancel()
 
-    async def _read(self) -> None:
+    async def read(self) -> None:
+        """Read the stream to its end, hand it on, record it. Runs as ``task``."""
+        self._begun = True
         broken: str | None = None
         try:
+            if self._left:
+                raise asyncio.CancelledError
             async for chunk in self._answer.chunks():
                 if self._exchange is not None:
                     self._hearing.take(chunk, self._proxy.now())

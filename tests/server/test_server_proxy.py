@@ -256,6 +256,28 @@ def test_a_conversation_that_was_idle_goes_on_in_its_cassette(url: str, tmp_path
     check_history(tmp_path)
 
 
+class Watched(Archive):
+    """An archive that says when a cassette was made."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, {})
+        self.made = threading.Event()
+
+    def fold(self, idle: float = 0.0) -> list[str]:
+        problems = super().fold(idle)
+        if cassettes(self.folder):
+            self.made.set()
+        return problems
+
+
+def test_an_idle_conversation_becomes_a_cassette_while_the_proxy_runs(url: str, tmp_path: Path) -> None:
+    archive = Watched(tmp_path)
+    with serving(create_app(Proxy(Upstream(url), archive, idle=0.02))) as front:
+        hold(front, Talk(["Hello"]))
+        assert archive.made.wait(20)
+        assert list(tmp_path.rglob("*.journal")) == []
+
+
 def test_a_fork_begins_with_what_it_shares_and_plays_alone(url: str, tmp_path: Path) -> None:
     key = {"x-goog-api-key": "k"}
     base = {"model": "gemini-3.5-flash"}

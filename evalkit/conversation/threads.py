@@ -29,6 +29,7 @@ from urllib.parse import unquote
 
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.answers import read_answer
+from evalkit.conversation.places import Node, Places
 from evalkit.conversation.taped import request_of, response_of
 from evalkit.conversation.trails import START, RawStep, Trail, input_steps, is_client, marks, request_key, said, trails
 from evalkit.protocol.reading import steps_of, strip_user_input
@@ -41,43 +42,6 @@ _HISTORY = frozenset(("input", "previous_interaction_id", "continuation_token"))
 _COMMON = 16  # a mark that this many conversations bear tells nothing
 
 
-@dataclass(slots=True, eq=False)
-class _Node:
-    """A place from which a conversation can go on: after an answer. ``depth`` counts the conversation's requests up to there; ``tried`` says
-    that a request from there was refused.
-    """
-
-    thread: int
-    depth: int
-    trail: Trail
-    before: Trail
-    style: bytes
-    open: bool = True
-    tried: bool = False
-
-
-class _Queue:
-    """Places that are the same to any request: the oldest goes first, those that were tried in vain go last."""
-
-    def __init__(self) -> None:
-        self._fresh: deque[_Node] = deque()
-        self._tried: deque[_Node] = deque()
-
-    def put(self, node: _Node) -> None:
-        """Offer a place."""
-        (self._tried if node.tried else self._fresh).append(node)
-        self._closed = node
-
-    def first(self) -> _Node:
-        """Return the place to go on from; one that was continued already where none is open."""
-        for queue in (self._fresh, self._tried):
-            while queue and not (queue[0].open and queue[0].tried is (queue is self._tried)):
-                self._closed = queue.popleft()
-            if queue:
-                return queue[0]
-        return self._closed
-
-
 @dataclass(slots=True)
 class _Asked:
     """A request that waits for its answer: the history it ends, and the places it went on from."""
@@ -86,14 +50,14 @@ class _Asked:
     key: bytes
     style: bytes
     trail: Trail
-    left: list[_Node]
+    left: list[Node]
 
 
 @dataclass(slots=True)
 class _Thread:
     requests: int = 0
     asked: list[_Asked] = field(default_factory=list)
-    nodes: list[_Node] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
     fork: tuple[int, int] | None = None
     first: bytes = b""
 
@@ -110,9 +74,9 @@ class Threads:
         self._sent: dict[tuple[bytes, bytes], int] = {}
         self._collections: dict[str, int] = {}
         self._owners: dict[str, int] = {}
-        self._ids: dict[str, list[_Node]] = {}
-        self._tokens: dict[str, _Node] = {}
-        self._places: dict[bytes, dict[bytes, dict[bytes, _Queue]]] = {}
+        self._ids: dict[str, list[Node]] = {}
+        self._tokens: dict[str, Node] = {}
+        self._places = Places()
         self._passed: dict[bytes, int] = {}
         self._marks: dict[str, list[int]] = {}
         self._said: dict[bytes, list[int]] = {}
@@ -195,7 +159,7 @@ class Threads:
         self._threads.append(_Thread(fork[1] if fork else 0, fork=fork))
         return len(self._threads) - 1
 
-    def _continued(self, node: _Node) -> int:
+    def _continued(self, node: Node) -> int:
         return node.thread if node.open else self._started((node.thread, node.depth))
 
     def _reading(self, request: Request, key: bytes, name: str) -> int:
@@ -215,7 +179,7 @@ class Threads:
         return self._continued(node), node.trail
 
     def _after_history(self, steps: list[RawStep], chain: list[Trail], style: bytes) -> int:
-        node, at = self._longest(chain, style)
+        node, at = self._places.longest(chain, style)
         rest = steps[at:]
         if all(map(is_client, rest)):
             if node is None:
@@ -236,24 +200,6 @@ class Threads:
             return self._passed[shared.steps]
         thread = self._told(steps, chain[:2][-1].steps)
         return self._started() if thread is None else thread
-
-    def _longest(self, chain: list[Trail], style: bytes) -> tuple[_Node | None, int]:
-        """Return the place that the longest beginning of a history leads to, and how many steps that is.
-
-        One still open goes before others, and before that one whose requests said the same about everything but the history.
-        """
-        known = {trail.results for trail in chain}
-        for at in range(len(chain) - 1, 0, -1):
-            if chain[at].steps == chain[at - 1].steps or (places := self._places.get(chain[at].steps)) is None:
-                continue
-            fitting = [places[results] for results in places.keys() & known]
-            alike = [styles[style] for styles in fitting if style in styles]
-            found = [queue.first() for queue in alike]
-            if not any(node.open for node in found):
-                found += [queue.first() for styles in fitting for queue in styles.values()]
-            if found:
-                return next((node for node in found if node.open), found[0]), at
-        return None, 0
 
     def _bearing(self, steps: Sequence[RawStep]) -> int | None:
         """Return the conversation that knows the latest telling mark."""
@@ -309,7 +255,7 @@ class Threads:
         trail = self._seen(thread, strip_user_input(steps), node.before)
         if trail != node.trail and node.open:
             node.trail = trail
-            self._offer(node)
+            self._places.put(node)
 
     def _seen(self, thread: int, steps: list[RawStep], before: Trail) -> Trail:
         chain = trails(steps, before)
@@ -325,26 +271,21 @@ class Threads:
                 told.append(thread)
         return chain[-1]
 
-    def _place(self, thread: int, trail: Trail, before: Trail, name: JSON, style: bytes) -> _Node:
+    def _place(self, thread: int, trail: Trail, before: Trail, name: JSON, style: bytes) -> Node:
         state = self._threads[thread]
-        node = _Node(thread, state.requests, trail, before, style)
+        node = Node(thread, state.requests, trail, before, style)
         state.nodes.append(node)
-        self._offer(node)
+        self._places.put(node)
         if isinstance(name, str) and name:
             self._ids.setdefault(name, []).append(node)
             self._owners[name] = thread
         return node
 
-    def _offer(self, node: _Node) -> None:
-        if node.trail.models:
-            styles = self._places.setdefault(node.trail.steps, {}).setdefault(node.trail.results, {})
-            styles.setdefault(node.style, _Queue()).put(node)
-
     def _failed(self, thread: int, asked: _Asked, *, again: bool) -> None:
         for node in asked.left:
             node.open = node.tried = True
             self._threads[thread].nodes.append(node)
-            self._offer(node)
+            self._places.put(node)
         if again:
             self._refused.setdefault(asked.key, deque()).append((thread, self._threads[thread].requests, asked.trail))
 

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_VERSION = re.compile(r"/(?:upload/)?v1(?:beta|alpha)?(?=/)")
+_BEFORE = re.compile(r"(?:/[^/]+)*?/v1(?:beta|alpha)?(?=/)")
 _COLLECTIONS = frozenset({"interactions", "agents", "environments", "webhooks", "triggers"})
 _BELOW = frozenset({"cancel", "files", "executions"})
 _VERB = re.compile(r":(ping|rotateSigningSecret)\Z")
@@ -25,9 +25,13 @@ OTHER = "other"
 
 
 def route_of(path: str) -> str:
-    """Return the template of an API path, its version left out: ``/interactions/{id}/cancel``; ``other`` for what the API does not have."""
-    _, *parts = _VERSION.sub("", path, count=1).rstrip("/").split("/")
-    if not parts or parts[0] not in _COLLECTIONS:
+    """Return the template of an API path, without its version and what is before that: ``/interactions/{id}/cancel``.
+
+    What the API does not have is ``other``.
+    """
+    before = _BEFORE.match(path)
+    parts = path[before.end() if before else 0 :].strip("/").split("/")
+    if parts[0] not in _COLLECTIONS:
         return OTHER
     collection, *rest = parts
     if not rest:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import aiohttp  # noqa: F401 - what is imported here stays, and runs inside this process start in no time
+import aiohttp  # noqa: F401 - see below
+import httpcore  # noqa: F401
+import httpcore2  # noqa: F401
 import httpx  # noqa: F401
 import httpx2  # noqa: F401
+import jinja2  # noqa: F401
+import jsonschema  # noqa: F401
 import pytest
 import requests  # noqa: F401
 import vcr
@@ -14,11 +18,19 @@ import vcr.stubs.requests_stubs
 import vcr.stubs.urllib3_stubs  # noqa: F401
 
 import evalkit.plugins
+import evalkit.pytest_plugin.reporter
+import evalkit.pytest_plugin.state
 import evalkit.pytest_plugin.taping
+import evalkit.reports.html
+import evalkit.reports.junit
+import evalkit.session.targeting
 import evalkit.session.vcrpatch
 import evalkit.tapes
+import evalkit.transports.live
+import evalkit.transports.record
 from tests.tape.plugin.taped_project import TapedProject
 
+# pytester forgets, after every run inside this process, what that run imported: what is imported here is kept, and no library is there twice.
 for _name in evalkit.plugins.CHECKS:
     evalkit.plugins.CHECKS.get(_name)
 

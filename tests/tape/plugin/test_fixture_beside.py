@@ -53,6 +53,31 @@ def test_workers_tape_too(project: TapedProject) -> None:
     done.assert_outcomes(passed=2)
 
 
+def test_asynchronous_tests_are_taped(project: TapedProject) -> None:
+    project.write(
+        "test_app.py",
+        """
+        import os
+        import httpx
+        import pytest
+
+        pytestmark = pytest.mark.anyio
+
+        @pytest.fixture
+        def anyio_backend():
+            return "asyncio"
+
+        async def test_hello(evalkit_tape):
+            async with httpx.AsyncClient(base_url=os.environ["GOOGLE_GEMINI_BASE_URL"]) as client:
+                body = {"model": "gemini-3.5-flash", "input": "Hello"}
+                await client.post("/v1beta/interactions", json=body, headers={"x-goog-api-key": "any"})
+            evalkit_tape.expect(text="Hello")
+        """,
+    )
+    project.record("-p", "anyio").assert_outcomes(passed=1)
+    project.run("-p", "anyio").assert_outcomes(passed=1)
+
+
 def test_a_session_that_never_tapes_imports_nothing(tmp_path: Path) -> None:
     code = (
         "import sys, pytest; pytest.main(['--co', '-q', '-p', 'no:cacheprovider', '--fixtures']);"

@@ -26,7 +26,7 @@ Exit codes: 0 pass, 1 fail, 2 usage, 4 inconclusive.
 @click.option("--baseline-model", metavar="MODEL", help="Compare only what this model of BASELINE answered.")
 @click.option("--candidate-model", metavar="MODEL", help="Compare only what this model of CANDIDATE (default: BASELINE) answered.")
 @click.option("--config", type=click.Path(path_type=Path), help="Gates and prices; default: the nearest evalkit.yaml.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for comparison.json and index.html; default: CANDIDATE/comparison.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for comparison.json, index.html and comment.md; default: CANDIDATE/comparison.")
 @click.option("--json", "as_json", is_flag=True, help="Print comparison.json instead of the tables.")
 @click.pass_context
 def compare(
@@ -46,6 +46,7 @@ def compare(
     from evalkit.compare.loading import Chosen
     from evalkit.compare.loading import compare as compare_runs
     from evalkit.config import find_config, load_config
+    from evalkit.reports import comment
     from evalkit.reports.comparison import write
     from evalkit.results import Run
 
@@ -63,6 +64,7 @@ def compare(
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(path, json.dumps(value, indent=2) + "\n")
         page = write(found, first, second, folder)
+        comment.write(found, folder)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}; choose another place with --out") from error
     if as_json:

@@ -10,6 +10,7 @@ given more attributes than its siblings costs it half a KiB (Python lets the ins
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,9 @@ from evalkit.verdict import Verdict
 if TYPE_CHECKING:
     from evalkit.pytest_plugin.state import State
 
-_DERIVED = ("index.html", "junit.xml", "summary.md")
+_DERIVED = ("index.html", "junit.xml", "summary.md", "ctrf.json", "badge.json")
+_FOR_CI = ("badge", "ctrf")
+"""Reports that nobody reads on the machine they work at: made where CI says so, and by ``evalkit report``."""
 _NO_RESULT: dict[str, Any] = {"verdict": None}
 _JOURNALLED = {str(verdict): {"verdict": str(verdict)} for verdict in Verdict}
 
@@ -151,7 +154,13 @@ class Reporter:
             state.manifest.write(state.directory)
             run = Run(state.directory)
             for name in REPORTS:
-                REPORTS.get(name)(run)
+                if name not in _FOR_CI or os.environ.get("CI"):
+                    REPORTS.get(name)(run)
+            if os.environ.get("GITHUB_ACTIONS") == "true":
+                from evalkit.reports import github
+
+                state.commands = github.error_commands(run)
+                github.append_summary(run, os.environ)
         except (OSError, Misconfigured) as error:  # the results are safe, and reports can be made from them again
             state.unwritten.append(f"reports are not all written: {error}; once that is mended: evalkit report {state.directory}")
 
@@ -163,6 +172,8 @@ class Reporter:
         terminalreporter.section("evalkit", sep="=")
         for line in summary(state, Path(self._config.invocation_params.dir)):
             terminalreporter.write_line(line.text, red=line.alarming)
+        for command in state.commands:
+            terminalreporter.write_line(command)
 
 
 def _reason(call: pytest.CallInfo[None]) -> str:

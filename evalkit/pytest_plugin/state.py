@@ -36,6 +36,7 @@ class State:
     unplayed: list[str] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
     unwritten: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
     _marks: dict[str, pytest.MarkDecorator] = field(default_factory=dict)
     _catalog: Catalog = field(default_factory=Catalog)
 

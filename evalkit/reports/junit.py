@@ -48,6 +48,7 @@ def write(run: Run) -> Path:
     path = run.directory / "junit.xml"
     suites: dict[str, _Suite] = {}
     names: Counter[tuple[str, str]] = Counter()
+    digests = {one["path"]: one["digest"] for one in run.manifest.get("cassettes", ()) if one.get("digest")}
     with Spool() as spool:
         for number, line in enumerate(run.lines(), 1):
             try:
@@ -55,7 +56,7 @@ def write(run: Run) -> Path:
                 suite = suites.setdefault(head["suite"], _Suite())
                 suite.verdicts[head["verdict"]] += 1
                 suite.milliseconds += _elapsed(head)
-                suite.cases.append(spool.put(_case(head, line, names)))
+                suite.cases.append(spool.put(_case(head, line, names, digests)))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise refuse(run.directory, number, error) from error
         with atomic_writer(path) as file:
@@ -88,7 +89,7 @@ def _elapsed(head: Mapping[str, Any]) -> float:
     return float(head["metrics"].get("elapsed_ms", 0))
 
 
-def _case(head: Mapping[str, Any], line: str, names: Counter[tuple[str, str]]) -> str:
+def _case(head: Mapping[str, Any], line: str, names: Counter[tuple[str, str]], digests: Mapping[str, str]) -> str:
     suite, verdict = head["suite"], head["verdict"]
     name = head["id"].removeprefix(f"{suite}::")
     names[suite, name] += 1
@@ -96,7 +97,7 @@ def _case(head: Mapping[str, Any], line: str, names: Counter[tuple[str, str]]) -
         name = f"{name} ({names[suite, name]})"
     out = [f'<testcase classname="{_attribute(suite)}" name="{_attribute(name)}" time="{_elapsed(head) / 1000:.3f}"']
     out.append(f' file="{_attribute(head["path"])}" line="{head["line"]}">\n<properties>')
-    for key, value in _properties(head):
+    for key, value in _properties(head, digests):
         out.append(f'<property name="{key}" value="{_attribute(value)}"/>')
     out.append("</properties>\n")
     if verdict in OUTCOMES:
@@ -108,7 +109,7 @@ def _case(head: Mapping[str, Any], line: str, names: Counter[tuple[str, str]]) -
     return "".join(out)
 
 
-def _properties(head: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _properties(head: Mapping[str, Any], digests: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     variant = head["variant"]
     yield "scenario", head["scenario"]
     if model := variant.get("model") or variant.get("agent"):
@@ -117,6 +118,8 @@ def _properties(head: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "tokens", str(head["metrics"].get("tokens", {}).get("total_tokens", 0))
     if head["cassette"]:
         yield "cassette", head["cassette"]
+        if digest := digests.get(head["cassette"]):
+            yield "cassette_digest", digest
 
 
 def _outcome(element: str, head: Mapping[str, Any]) -> str:

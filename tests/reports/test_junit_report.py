@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import Element
 
 import pytest
@@ -40,8 +41,8 @@ ATTRIBUTES = {
 }
 
 
-def written(tmp_path: Path, *lines: str) -> Element:
-    return ElementTree.parse(junit.write(make_run(tmp_path, lines))).getroot()
+def written(tmp_path: Path, *lines: str, **manifest: Any) -> Element:
+    return ElementTree.parse(junit.write(make_run(tmp_path, lines, **manifest))).getroot()
 
 
 def case(root: Element, name: str) -> Element:
@@ -89,7 +90,8 @@ def test_names_are_unique_whatever_the_run_holds(tmp_path: Path) -> None:
 
 
 def test_a_passing_case_has_its_properties_and_nothing_more(tmp_path: Path) -> None:
-    [one] = written(tmp_path, passing(7)).iter("testcase")
+    cassettes = [{"path": "cassettes/weather/city7.yaml", "digest": "sha256:7"}]
+    [one] = written(tmp_path, passing(7), cassettes=cassettes).iter("testcase")
     assert [child.tag for child in one] == ["properties"]
     assert one.attrib == {"classname": "weather", "name": "city7[stateless]", "time": "1.238", "file": "suites/weather.yaml", "line": "12"}
     assert {child.get("name"): child.get("value") for child in one[0]} == {
@@ -98,6 +100,7 @@ def test_a_passing_case_has_its_properties_and_nothing_more(tmp_path: Path) -> N
         "trial": "1",
         "tokens": "591",
         "cassette": "cassettes/weather/city7.yaml",
+        "cassette_digest": "sha256:7",
     }
 
 

@@ -1,0 +1,191 @@
+"""What CI reads: Markdown, CTRF, badge, annotations, a pull request's comment; model text in none of them does anything."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalkit._lib.text import harmless
+from evalkit.compare.loading import Chosen, compare
+from evalkit.errors import UsageError
+from evalkit.reports import badge, comment, ctrf, github, markdown
+from evalkit.reports.neutral import annotation, code
+from evalkit.results import Run
+from evalkit.verdict import CheckResult, Finding, Verdict
+from tests.reports.sample import line, make_run, passing
+from tests.reports.sample_cases import errored_line, every_line, failed_line, hostile_line, skipped_line, warned_line
+
+NASTY = (
+    "hi @octocat #12 ![x](http://e.vil/x.png) <img src=x> [a](javascript:x) `code` | **b**\n::error::pwned\n\x1b[31m##[error]x www.e.vil"
+)
+
+
+def failing(number: int, code_: str = "text_missing", message: str = "no such text") -> str:
+    check = CheckResult("text", Verdict.FAILED, (Finding(code_, message),), 1, f"suites/weather.yaml:{number}")
+    return line(f"f{number}", [], [check], verdict=Verdict.FAILED, message="m")
+
+
+@pytest.fixture
+def everything(tmp_path: Path) -> Run:
+    return make_run(tmp_path / "run", [*every_line(long_line=2_000), failed_line(), errored_line(), warned_line(), skipped_line()])
+
+
+def tags(text: str) -> set[str]:
+    return set(re.findall(r"</?([a-zA-Z]+)", text))
+
+
+@given(st.text(max_size=80))
+def test_nothing_in_code_is_read_by_markdown_or_html(text: str) -> None:
+    shown = code(text)
+    assert shown == "" or (shown.startswith("<code>") and shown.endswith("</code>"))
+    inside = re.sub(r"&#\d+;", "", shown.removeprefix("<code>").removesuffix("</code>"))
+    assert not re.search(r"[<>&@#`*_!\[\]|~\\\n:.]", inside)
+
+
+def test_what_was_said_can_still_be_read() -> None:
+    from html import unescape
+
+    assert unescape(code("a <b> & @c").removeprefix("<code>").removesuffix("</code>")) == "a <b> & @c"
+    assert code("") == ""
+    assert len(code("x" * 999)) < 400
+
+
+@given(st.text(st.sampled_from(":# [\n a"), max_size=30))
+def test_no_line_of_a_log_is_an_order(text: str) -> None:
+    shown = harmless(text)
+    assert not re.search(r"^\s*::", shown, re.MULTILINE)
+    assert "##[" not in shown
+
+
+def test_annotations_escape_what_the_runner_reads() -> None:
+    assert (
+        annotation("a,b:c.yaml", 3, "t\n::x", "100%\r\nno") == "::error file=a%2Cb%3Ac.yaml,line=3,title=t%0A%3A%3Ax::100%25<U+000D>%0Ano"
+    )
+
+
+def test_a_summary_has_the_worst_first(everything: Run) -> None:
+    text = markdown.write(everything).read_text()
+    assert text.startswith("## Failed: ")
+    kinds = re.findall(r"^\| ([❌⚠✅⏭]\S* [a-z]+(?:, with warnings)?) \|", text, re.MULTILINE)
+    order = ["❌ failed", "⚠️ errored", "✅ passed, with warnings", "⏭️ skipped", "✅ passed"]
+    assert [order.index(kind) for kind in kinds] == sorted(order.index(kind) for kind in kinds)
+    assert len(kinds) == sum(1 for _ in everything.lines())
+    assert tags(text) == {"code"}
+
+
+def test_a_summary_drops_passing_rows_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path / "run", [*(passing(number) for number in range(60)), *(failing(number) for number in range(10))])
+    monkeypatch.setattr(markdown, "LIMIT", 4_000)
+    text = markdown.write(run).read_text()
+    assert text.count("❌ failed") == 10
+    shown = text.count("| ✅ passed |")
+    assert 0 < shown < 60
+    assert f"Left out, to stay within what GitHub takes: {60 - shown} rows of passed." in text
+    assert len(text.encode()) <= 4_000
+    monkeypatch.setattr(markdown, "LIMIT", 2_300)
+    text = markdown.write(run).read_text()
+    assert re.search(r"Left out, .*: \d rows of failed, 60 rows of passed\.", text)
+    assert len(text.encode()) <= 2_300
+
+
+def test_ctrf(everything: Run) -> None:
+    value = json.loads(ctrf.write(everything).read_text())
+    results = value["results"]
+    assert value["reportFormat"] == "CTRF"
+    lines = list(everything.results())
+    assert [test["rawStatus"] for test in results["tests"]] == [one["verdict"] for one in lines]
+    assert (
+        results["summary"]["tests"]
+        == len(lines)
+        == sum(results["summary"][name] for name in ("passed", "failed", "skipped", "pending", "other"))
+    )
+    errored = next(test for test in results["tests"] if test["rawStatus"] == "errored")
+    assert (errored["status"], bool(errored["message"])) == ("failed", True)
+    assert results["summary"]["stop"] >= results["summary"]["start"] > 0
+    assert not [text for test in results["tests"] for text in (test["name"], test.get("message", "")) if not text.isprintable()]
+
+
+def test_an_empty_run(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", [])
+    assert json.loads(ctrf.write(run).read_text())["results"]["tests"] == []
+    assert json.loads(badge.write(run).read_text())["message"] == "nothing scored"
+    assert "| 0 |" in markdown.write(run).read_text()
+    assert github.error_commands(run) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "message", "colour"),
+    [
+        ([passing(1), passing(2)], "2 of 2 passed", "brightgreen"),
+        ([passing(1), failed_line()], "1 of 2 passed", "red"),
+        ([passing(1), errored_line()], "1 of 1 passed, 1 errored", "orange"),
+        ([skipped_line()], "nothing scored", "lightgrey"),
+    ],
+)
+def test_badge(tmp_path: Path, lines: list[str], message: str, colour: str) -> None:
+    complete = {"totals": {"collected": len(lines)}}
+    value = json.loads(badge.write(make_run(tmp_path / "run", lines, **complete)).read_text())
+    assert value == {"schemaVersion": 1, "label": "evalkit", "message": message, "color": colour}
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, 0), (3, 3), (9, 9), (10, 9), (40, 9)])
+def test_at_most_nine_annotations_each_at_the_line_of_its_check(tmp_path: Path, count: int, shown: int) -> None:
+    run = make_run(tmp_path / "run", [passing(1), *(failing(number) for number in range(1, count + 1))])
+    commands = github.error_commands(run)
+    assert len(commands) == shown
+    if count:
+        assert commands[0] == "::error file=suites/weather.yaml,line=1,title=weather%3A%3Af1[stateless]::text: no such text (text_missing)"
+    assert (f"and {count - 8} more results failed or errored" in commands[-1]) if count > 9 else True
+
+
+def test_an_annotation_of_what_was_not_held_is_at_its_scenario(tmp_path: Path) -> None:
+    (command,) = github.error_commands(make_run(tmp_path / "run", [errored_line()]))
+    assert re.match(r"::error file=suites/\w+\.yaml,line=\d+,title=", command)
+
+
+def test_hostile_text_does_nothing_anywhere(tmp_path: Path) -> None:
+    lines = [hostile_line(long_line=2_000), failing(3, "nasty", NASTY)]
+    run = make_run(tmp_path / "run", lines)
+    summary = markdown.write(run).read_text()
+    assert tags(summary) == {"code"}
+    for command in github.error_commands(run):
+        assert command.startswith("::error file=")
+        assert command.isprintable()
+    assert not [char for char in ctrf.write(run).read_text() if char in "\x1b\u202e"]
+    before = make_run(tmp_path / "old", [hostile_line(Verdict.PASSED, 2_000), passing(3)])
+    text = comment.write(compare(Chosen(before), Chosen(run)), tmp_path).read_text()
+    assert text.startswith(f"{comment.MARKER}\n")
+    assert text.count("<!--") == 1
+    assert tags(text) <= {"code", "details", "summary"}
+
+
+def test_a_comment_is_one_page(tmp_path: Path) -> None:
+    old = make_run(tmp_path / "old", [line(f"f{number}", [], []) for number in range(500)])
+    new = make_run(tmp_path / "new", [failing(number) for number in range(500)])
+    text = comment.write(compare(Chosen(old), Chosen(new)), tmp_path).read_text()
+    assert "<summary>Regressions (500)</summary>" in text
+    assert "and 490 more." in text
+    assert len(text) < 6_000
+
+
+def test_the_step_summary_is_appended_to(everything: Run, tmp_path: Path) -> None:
+    step = tmp_path / "step.md"
+    step.write_text("before\n")
+    github.append_summary(everything, {"GITHUB_STEP_SUMMARY": str(step)})
+    assert step.read_text() == "before\n"
+    markdown.write(everything)
+    github.append_summary(everything, {})
+    github.append_summary(everything, {"GITHUB_STEP_SUMMARY": str(step)})
+    assert step.read_text().startswith("before\n## Failed: ")
+
+
+@pytest.mark.parametrize("report", [badge, ctrf, markdown])
+def test_a_line_that_is_no_result_is_named(tmp_path: Path, report: Any) -> None:
+    with pytest.raises(UsageError, match=r"results\.jsonl:2 cannot be read"):
+        report.write(make_run(tmp_path / "run", [passing(1), "{}"]))

@@ -169,9 +169,7 @@ def client_of(url: str, attempts: int) -> Any:
     return genai.Client(api_key="any", http_options={"base_url": url, "retry_options": retry})
 
 
-@pytest.mark.parametrize(
-    "spelled", ["error=503,retry_after=0@first=2", "error=429,retry_after=0@first=2", "reset@first=2", "cut=0@first=2"]
-)
+@pytest.mark.parametrize("spelled", ["error=503,retry_after=0@first=2", "error=429,retry_after=0@first=2", "error=500,shape=html@first=2"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_sdk_asks_again_until_it_is_answered(spelled: str, stream: bool) -> None:
     lines: list[str] = []
@@ -199,7 +197,7 @@ def test_the_sdk_gives_up_and_names_the_error() -> None:
 
 def test_the_sdk_does_not_repeat_a_stream_that_has_begun() -> None:
     lines: list[str] = []
-    with faulty("cut=7", log=lines.append) as url, client_of(url, 3) as client, pytest.raises(httpx.RemoteProtocolError):
+    with faulty("cut=7", log=lines.append) as url, client_of(url, 3) as client, pytest.raises(Exception, match=r"incomplete chunked read"):
         list(client.interactions.create(model="gemini-3.5-flash", input="Hello", stream=True))
     assert len(lines) == 1
 

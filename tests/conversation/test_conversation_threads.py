@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -372,6 +372,37 @@ def test_a_request_costs_what_it_is_long_however_many_conversations_there_are() 
         return counted / count
 
     assert calls(1000) <= calls(10) * 1.1
+
+
+def rewritten(step: dict[str, JSON]) -> dict[str, JSON] | None:
+    return (
+        {**step, "content": [{"type": "text", "text": "Rewritten"}]} if "content" in step else {**step, "arguments": {}, "result": "other"}
+    )
+
+
+def dropped(step: dict[str, JSON]) -> dict[str, JSON] | None:
+    return None
+
+
+def with_nulls(step: dict[str, JSON]) -> dict[str, JSON] | None:
+    return {**dict(reversed(step.items())), "extra": None}
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), chosen=st.lists(plans, min_size=2, max_size=5))
+def test_any_altered_history_lands_in_its_conversation(data: st.DataObject, chosen: list[Plan]) -> None:
+    tape = Tape()
+    held = [Held(f"c{number}", replace(plan, stateless=True, hop=False)) for number, plan in enumerate(chosen)]
+    for one in held:
+        for exchange in one.exchanges():
+            tape.take(*exchange)
+    for number, one in enumerate(held):
+        altered = []
+        for step in one.history:  # whatever happens to the rest, thoughts are as they were
+            change = data.draw(st.sampled_from([None, None, rewritten, dropped, with_nulls]))
+            kept = step if change is None or step["type"] == "thought" else change(step)
+            altered += [] if kept is None else [kept]
+        assert tape.take(create([*altered, user("more")], store=False), answer([said("Fine.")])) == number
 
 
 FIELDS = st.sampled_from(

@@ -159,15 +159,15 @@ class _Engine:
                 self.answer_start = start
                 turn.steps[start:] = _timeline(received)
                 turn.status = _text_of(interaction, "status")
-                self.note_environment(interaction)
+                if "environment" in self.tail:
+                    self.note_environment(interaction)
             if exchange.error is not None:
                 raise _Refused(exchange.error)
             if interaction is None or exchange.failure is not None:
                 raise NotHeld(exchange.failure or "no Interaction came")
             if turn.status in RUNNING:
                 raise NotHeld(f"the answer is still {turn.status} and has no id to poll")
-            token = _text_of(interaction, "continuation_token")
-            if turn.status != "requires_continuation" or not self.continues or not token:
+            if turn.status != "requires_continuation" or not self.continues or not (token := _text_of(interaction, "continuation_token")):
                 return received, identity
             if token in tokens:
                 raise NotHeld("the answer asks to be continued with a token that was used already")
@@ -212,7 +212,7 @@ class _Engine:
     def note_environment(self, interaction: dict[str, JSON]) -> None:
         """Stay in the sandbox that was opened: a second ``remote`` would be a fresh one, without the first turn's files (section 2.5)."""
         environment = _text_of(interaction, "environment_id")
-        if environment and "environment" in self.tail:
+        if environment:
             self.tail["environment"] = environment
 
 

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 def plan_of(variant: Variant, poll_seconds: float) -> Plan:
     """Return what the engine needs to know of a variant."""
-    settings, fields = variant.settings, variant.fields
+    settings = variant.settings
     return Plan(
-        fields=fields,
+        fields=variant.fields,
         turns=variant.turns,
         history=settings["history"],
         stream=settings["stream"],
         background=settings["background"],
         max_tool_rounds=variant.max_tool_rounds,
         poll_seconds=poll_seconds,
-        settings={**settings, **{key: value for key, value in fields.items() if key not in settings}},
+        settings=settings,
     )
 
 

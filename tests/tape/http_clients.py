@@ -79,7 +79,8 @@ def by_urllib3(url: str, body: Any) -> Answer:
 
 def by_http_client(url: str, body: Any) -> Answer:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = make(parts.hostname or "", parts.port, timeout=30)
     connection.request("POST", parts.path, json.dumps(body), HEADERS)
     answer = connection.getresponse()
     text = answer.read().decode()

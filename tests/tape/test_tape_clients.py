@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
+import requests
+import urllib3
 
 from evalkit.cassette import Recording, parse
 from evalkit.errors import CassetteMiss
@@ -19,7 +22,7 @@ from evalkit.plugins import Catalog
 from evalkit.server import serving
 from evalkit.session import Runner, Settings
 from evalkit.suite import expand, load
-from tests.tape.http_clients import CLIENTS, KEY, Ask, by_requests
+from tests.tape.http_clients import CLIENTS, HEADERS, KEY, Ask, by_requests
 from tests.tape.tape_support import DOGS, MODEL, PAWS, MakeTape, create
 
 SUITE = """\
@@ -37,6 +40,7 @@ def no_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     def forbid() -> None:
         monkeypatch.setattr(socket.socket, "connect", refuse)
         monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+        monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
     yield forbid
     monkeypatch.undo()
@@ -64,6 +68,38 @@ def test_a_client_gets_again_what_it_got(name: str, make_tape: MakeTape, cassett
     assert (json.loads(again[0]), again[1]) == (json.loads(first), stream)
     tape.expect("stream", steps="(thought model_output)+", text="8 paws")
     assert tape.unplayed == []
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_the_public_endpoint_is_replayed_without_a_socket(name: str, make_tape: MakeTape, no_sockets: Callable[[], None]) -> None:
+    ask = CLIENTS[name]
+    with serving() as url, make_tape("once"):
+        hold(ask, url)
+    no_sockets()
+    with make_tape() as tape:
+        hold(ask, "https://generativelanguage.googleapis.com")
+    assert tape.unplayed == []
+    with pytest.raises(CassetteMiss), make_tape("none", "app/other"):
+        hold(ask, "https://generativelanguage.googleapis.com")
+
+
+def test_connections_that_are_kept_open_are_taped_and_replayed(make_tape: MakeTape, no_sockets: Callable[[], None]) -> None:
+    def application(url: str, session: requests.Session, pool: urllib3.PoolManager, client: httpx.Client) -> None:
+        for number in range(3):
+            path, body = f"{url}/v1beta/interactions", create(f"Hello {number}")
+            for answer in (session.post(path, json=body, headers=HEADERS, timeout=9), client.post(path, json=body, headers=HEADERS)):
+                assert answer.status_code == 200
+            assert pool.request("POST", path, body=json.dumps(body), headers=HEADERS).status == 200
+
+    with serving() as url, requests.Session() as session, urllib3.PoolManager() as pool, httpx.Client() as client:
+        with make_tape("once"):
+            application(url, session, pool, client)
+        for again in (url, "https://generativelanguage.googleapis.com"):
+            # The very connections that recorded replay, and none of them speaks.
+            with make_tape() as tape:
+                no_sockets()
+                application(again, session, pool, client)
+            assert len(tape.conversations()) == 9
 
 
 def test_a_cassette_is_the_same_whichever_client_was_taped(make_tape: MakeTape, cassette: Path) -> None:

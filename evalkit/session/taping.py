@@ -62,6 +62,9 @@ class Asked(NamedTuple):
     body: str | bytes | None
     headers: Mapping[str, str]
 
+    def __repr__(self) -> str:
+        return f"Asked({self.method} {urlsplit(self.uri).path})"  # a key stands in the rest, and tracebacks may show locals
+
     @property
     def json(self) -> JSON:
         """The body as a JSON value, itself where it is none, None where there is none."""

@@ -56,6 +56,18 @@ def test_a_miss_in_a_teardown_is_an_error(project: TapedProject) -> None:
     result.stdout.fnmatch_lines(["*does not hold request 1, POST /v1beta/interactions"])
 
 
+def test_no_key_is_shown_with_the_locals(project: TapedProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "planted-key-1a2b3c4d")
+    project.write(
+        "test_app.py",
+        "import evalkit\nfrom taped_application import ask\n\ndef test_hello():\n    with evalkit.tape('a/b'):\n        ask('x')\n",
+    )
+    result = project.run("--showlocals", "--full-trace")
+    result.assert_outcomes(failed=1)
+    shown = [line for line in result.outlines if "planted-key" in line]
+    assert not [line for line in shown if "Asked(" in line or "TapePlan(" in line], shown
+
+
 def test_an_expected_failure_stays_one(project: TapedProject) -> None:
     project.write(
         "test_app.py", "import pytest\n" + CARELESS.format(body="careless('x')").replace("def test", "@pytest.mark.xfail\ndef test")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,7 @@ class SuiteFile(pytest.File):
     def __init__(self, *, opening: Callable[[pytest.Config], State], **rest: Any) -> None:
         super().__init__(**rest)
         self._opening = opening
+        self.place: str | None = None
 
     def collect(self) -> Iterator[pytest.Item]:
         """Load the suite and yield one item per variant."""
@@ -79,6 +81,15 @@ class VariantItem(pytest.Item):
         if isinstance(excinfo.value, VariantFailed | Misconfigured):
             return str(excinfo.value)
         return super().repr_failure(excinfo)
+
+    @cached_property
+    def location(self) -> tuple[str, int | None, str]:
+        """Return the suite file from the root, the scenario's line (from 0) and the variant's name; the file is looked up once a suite."""
+        suite = self.parent
+        assert isinstance(suite, SuiteFile)
+        if suite.place is None:
+            suite.place = super().location[0]
+        return suite.place, self.variant.line - 1, self.name
 
     def reportinfo(self) -> tuple[os.PathLike[str], int, str]:
         """Return the suite file, the scenario's line (from 0) and the variant's name."""

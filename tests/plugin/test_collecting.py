@@ -62,6 +62,7 @@ def test_report_line_is_the_scenarios(project: Project) -> None:
     items, _ = project.pytester.inline_genitems("suites")
     found = {item.name: item.reportinfo() for item in items}
     assert found["london[stateful]"] == (project.root / "suites" / "weather.yaml", line - 1, "london[stateful]")
+    assert [item.location for item in items] == [("suites/weather.yaml", item.reportinfo()[1], item.name) for item in items]
     result.stdout.fnmatch_lines(["*::london[[]stateful[]]*"])
 
 

@@ -1,0 +1,39 @@
+"""A conversation read from its cassette alone is the one that the engine held: every variant of the shipped suites."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalkit.cassette.store import load as load_cassette
+from evalkit.conversation.taped import transcript_of
+from evalkit.conversation.threads import threads_of
+from evalkit.plugins import Catalog
+from evalkit.session import Runner, Settings
+from evalkit.suite import Variant, expand, load
+
+ROOT = Path(__file__).parents[2]
+VARIANTS = [variant for path in sorted((ROOT / "suites").glob("*.yaml")) for variant in expand(load(path, root=ROOT, checks=Catalog()))]
+
+
+def essence(turn: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: turn[key] for key in ("number", "text", "status", "outcome", "steps")}
+    return {**kept, "user": turn["user"], "exchanges": [exchange["number"] for exchange in turn["exchanges"]]}
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.id)
+def test_what_a_cassette_tells_is_what_was_held(variant: Variant) -> None:
+    cassettes = ROOT / "cassettes"
+    line = json.loads(Runner(Settings(ROOT, cassettes)).run(variant).line)
+    cassette = load_cassette(cassettes / variant.cassette)
+    assert cassette is not None
+    assert threads_of(cassette.recordings) == [list(range(len(cassette.recordings)))]
+    taped = transcript_of(cassette)
+    held = [turn for turn in line["turns"] if turn["outcome"] != "not_reached"]
+    assert [essence(turn.to_json()) for turn in taped.turns] == [essence(turn) for turn in held]
+    assert {word: taped.settings[word] for word in ("history", "stream", "background")} == {
+        word: variant.settings[word] for word in ("history", "stream", "background")
+    }

@@ -31,9 +31,10 @@ node-packages: $(NODE_PACKAGES)/.installed  ## the JavaScript SDK, for the tests
 record: $(VENV)/.developer  ## record the shipped suites and example agents again from the local server, over HTTP
 	$(BIN)/python tools/record.py
 
-bench: $(VENV)/.developer  ## measure the replay budgets
+bench: $(VENV)/.developer  ## measure the replay budgets and the local server
 	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/cassette_scale.py
+	@if command -v hey >/dev/null; then $(BIN)/python benchmarks/serve.py; else echo "benchmarks/serve.py left out: it needs hey (apt-get install hey)"; fi
 
 schema: $(VENV)/.developer  ## write evalkit.schema.json
 	$(BIN)/evalkit schema --output evalkit.schema.json

@@ -26,7 +26,9 @@ Exit codes: 0 pass, 1 fail, 2 usage, 4 inconclusive.
 @click.option("--baseline-model", metavar="MODEL", help="Compare only what this model of BASELINE answered.")
 @click.option("--candidate-model", metavar="MODEL", help="Compare only what this model of CANDIDATE (default: BASELINE) answered.")
 @click.option("--config", type=click.Path(path_type=Path), help="Gates and prices; default: the nearest evalkit.yaml.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for comparison.json, index.html and comment.md; default: CANDIDATE/comparison.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for comparison.json, index.html and comment.md; default: CANDIDATE/comparison."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print comparison.json instead of the tables.")
 @click.pass_context
 def compare(

@@ -14,6 +14,7 @@ _COMMANDS = {
     "compare": "evalkit.cli.compare:compare",
     "history": "evalkit.cli.history:history",
     "import": "evalkit.cli.import_:import_",
+    "init": "evalkit.cli.init:init",
     "lint": "evalkit.cli.lint:lint",
     "report": "evalkit.cli.report:report",
     "schema": "evalkit.cli.schema:schema",

@@ -12,7 +12,8 @@ import click
 _WIDTH = 140
 
 
-def _suite() -> str:
+def suite_schema() -> str:
+    """Return the JSON Schema of suites as text, for editors."""
     from evalkit.plugins import Catalog
     from evalkit.suite.schema import json_schema
 
@@ -44,7 +45,7 @@ def schema(what: str, output: Path | None) -> None:
     """
     from evalkit._lib.files import write_atomic
 
-    text = _suite() if what == "suite" else (files("evalkit.results") / "schemas" / f"{what}.schema.json").read_text(encoding="utf-8")
+    text = suite_schema() if what == "suite" else (files("evalkit.results") / "schemas" / f"{what}.schema.json").read_text(encoding="utf-8")
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from evalkit.errors import UsageError
+
 _EPILOG = """\b
 Examples:
   pytest suites --evalkit-report reports/2026-11-22
@@ -19,8 +21,9 @@ Examples:
 @click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="How many runs to look at, counted from the newest.")
 @click.option("--all", "everything", is_flag=True, help="List steady scenarios too, not only those that flip or fail.")
 @click.option("--config", type=click.Path(path_type=Path), help="Prices; default: the nearest evalkit.yaml.")
+@click.option("--out", type=click.Path(path_type=Path), help="Page to write; default: REPORTS/history.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def history(reports: Path, last: int, everything: bool, config: Path | None, as_json: bool) -> None:
+def history(reports: Path, last: int, everything: bool, config: Path | None, out: Path | None, as_json: bool) -> None:
     """Show pass rates, flips, tokens and cost over the run directories below REPORTS (default reports)."""
     from evalkit.compare.history import history as history_of
     from evalkit.config import find_config, load_config
@@ -37,8 +40,16 @@ def history(reports: Path, last: int, everything: bool, config: Path | None, as_
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
         return
+    from evalkit.reports.history_page import write
+
+    page = out or reports / "history.html"
+    try:
+        write(found, page)
+    except OSError as error:
+        raise UsageError(f"cannot write {page}: {error.strerror or error}; choose another place with --out") from error
     from rich.console import Console
 
     from evalkit.cli.history_view import show
 
     show(found, Console(highlight=False), everything)
+    click.echo(f"written: {page}")

@@ -7,10 +7,10 @@ from rich.text import Text
 
 from evalkit._lib.text import plural, visible
 from evalkit.cli.tables import grid
-from evalkit.compare.history import History, Line, Point
+from evalkit.compare.history import History, Line
+from evalkit.reports.history_page import SIGNS, number, rate, word
 
-SIGNS = {"passed": ("✓", "green"), "mixed": ("±", "yellow"), "failed": ("✗", "red"), "errored": ("E", "magenta"), "absent": ("·", "dim")}
-"""What one run says of a scenario: all scored results passed, some, none, nothing was scored, the run does not have it."""
+_STYLES = {"passed": "green", "mixed": "yellow", "failed": "red", "errored": "magenta", "absent": "dim"}
 
 
 def show(history: History, console: Console, everything: bool) -> None:
@@ -28,48 +28,35 @@ def show(history: History, console: Console, everything: bool) -> None:
                 str(point.results),
                 str(point.errored),
                 rate(point),
-                _number(point.tokens),
-                _number(point.cost),
+                number(point.tokens),
+                number(point.cost),
             )
     console.print(table)
     console.print()
     told = [line for line in history.lines if everything or line.flips or not _steady(line)]
     for line in told:
         console.print(
-            Text.assemble("  ", *(SIGNS[sign(point)] for point in line.points), f"  {visible(line.family)}", (_tail(line), "dim")),
+            Text.assemble(
+                "  ",
+                *((SIGNS[word(point)], _STYLES[word(point)]) for point in line.points),
+                f"  {visible(line.family)}",
+                (_tail(line), "dim"),
+            ),
             soft_wrap=True,
         )
     if told:
         console.print()
-        console.print(Text("  " + "  ".join(f"{mark} {word}" for word, (mark, _) in SIGNS.items()), "dim"))
+        console.print(Text("  " + "  ".join(f"{mark} {name}" for name, mark in SIGNS.items()), "dim"))
     steady = len(history.lines) - len(told)
     if steady:
         console.print(Text(f"  {plural(steady, 'scenario')} passed in every run{'' if everything else ' (--all lists them)'}.", "dim"))
 
 
-def sign(point: Point | None) -> str:
-    """Return the word of a sign for what one run says."""
-    if point is None:
-        return "absent"
-    if not point.scored:
-        return "errored"
-    return "passed" if point.passed == point.scored else "mixed" if point.passed else "failed"
-
-
-def rate(point: Point) -> str:
-    """Return a pass rate with its denominator."""
-    return f"{point.rate:.1%} of {point.scored}" if point.rate is not None else "nothing scored"
-
-
 def _steady(line: Line) -> bool:
-    return all(point is None or sign(point) == "passed" for point in line.points)
+    return all(point is None or word(point) == "passed" for point in line.points)
 
 
 def _tail(line: Line) -> str:
     last = line.last
     tokens = f", {last.tokens:,.0f} tokens" if last is not None and last.tokens is not None else ""
     return f"  {plural(line.flips, 'flip')}{tokens}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"

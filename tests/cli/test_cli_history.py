@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from evalkit.cli.main import main
 from tests.compare.lines import line
+from tests.reports.page_reading import Page
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ def test_the_table_and_the_signs() -> None:
     assert "  ✓✗✓  s::a  2 flips, 100 tokens" in lines
     assert "  ✓±✓  s::b  0 flips, 100 tokens" in lines
     assert "  E··  s::c  0 flips, 100 tokens" in lines
-    assert lines[-1] == "  1 scenario passed in every run (--all lists them)."
+    assert lines[-2:] == ["  1 scenario passed in every run (--all lists them).", "written: reports/history.html"]
     assert "\x1b" not in found.output
     assert max(map(len, lines)) <= 80
     assert "  ··✓  s::d<U+001B>[2J  0 flips, 100 tokens" in call("--all").output
@@ -70,3 +71,26 @@ def test_what_is_left_out_is_told() -> None:
     found = call()
     assert found.exit_code == 0
     assert "evalkit: left out reports/bad: not a run of evalkit" in found.output
+
+
+def test_the_page(here: Path) -> None:
+    run("one", line("a"), line("b", "failed"), started="2026-01-01T10:00:00Z")
+    run("two", line("a<script>"), line("b"), started="2026-01-02T10:00:00Z", complete=False)
+    assert call("--out", "page.html").exit_code == 0
+    page = Page(here / "page.html")
+    assert page.all("h1")[0].text == "2 runs, 3 scenarios"
+    assert [row.text for row in page.all("th") if row.attributes.get("scope") == "row"][2:] == ["s::b", "s::a", "s::a<script>"]
+    cells = [cell.attributes["aria-label"] for cell in page.all("span", "cell") if "aria-label" in cell.attributes]
+    assert cells[:2] == ["one: failed, 0.0% of 1", "two: passed, 100.0% of 1"]
+    assert page.all("script") == []
+    assert len(page.all("line", "dot")) == 2
+
+
+def test_a_page_that_cannot_be_written(here: Path) -> None:
+    run("one", line("a"))
+    (here / "none").write_text("")
+    found = call("--out", "none/page.html")
+    assert (found.exit_code, found.output) == (
+        2,
+        "evalkit: cannot write none/page.html: File exists; choose another place with --out\n",
+    )

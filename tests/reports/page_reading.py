@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
 
-VOID = {"meta", "link", "img", "input", "br", "hr", "rect"}
+VOID = {"meta", "link", "img", "input", "br", "hr", "rect", "line", "polyline"}
 
 
 class Element(NamedTuple):

@@ -12,9 +12,7 @@ from evalkit.compare.alignment import PIECES, Cited, Row, Segment, align, citati
 
 texts = st.text(st.sampled_from("ab \n.é漢"), max_size=60)
 steps = st.lists(
-    st.fixed_dictionaries(
-        {"type": st.sampled_from(["thought", "function_call", "model_output"])}, optional={"id": texts, "name": texts}
-    ),
+    st.fixed_dictionaries({"type": st.sampled_from(["thought", "function_call", "model_output"])}, optional={"id": texts, "name": texts}),
     max_size=8,
 )
 

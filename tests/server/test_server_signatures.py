@@ -144,9 +144,10 @@ def test_a_thought_left_out_with_its_answer_is_seen_by_the_next_one() -> None:
 
 @pytest.mark.parametrize("at", [7, 8, 9], ids=["behind it", "behind its answer", "behind the next question"])
 def test_a_thought_that_stands_twice_is_seen(at: int) -> None:
+    steps = conversation()
+    altered = insert(at, steps[6])(steps)
     with pytest.raises(ApiFault, match=rf"input\[{at}\]: this thought has the signature of input\[6\]"):
-        steps = conversation()
-        check(insert(at, steps[6])(steps))
+        check(altered)
 
 
 def test_an_answer_that_goes_on_is_signed_upon_the_state_behind_the_first_part() -> None:

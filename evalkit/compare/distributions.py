@@ -70,7 +70,11 @@ def _away(value: float) -> float:
 
 def t_cdf(value: float, freedom: float) -> float:
     """Return Student's probability of at most ``value`` with ``freedom`` (positive) degrees of freedom."""
-    tail = incomplete_beta(freedom / 2, 0.5, freedom / (freedom + value * value)) / 2
+    square = value * value
+    if square < freedom:  # from the middle, where a tail would be lost in rounding
+        half = incomplete_beta(0.5, freedom / 2, square / (freedom + square)) / 2
+        return 0.5 - half if value < 0 else 0.5 + half
+    tail = incomplete_beta(freedom / 2, 0.5, freedom / (freedom + square)) / 2
     return tail if value < 0 else 1 - tail
 
 

@@ -191,11 +191,13 @@ class Transcript:
     """A whole conversation. ``settings`` are the variant's: ``history``, ``stream``, ``background`` and the fields sent with every request.
 
     ``crash`` is the exception of a conversation that broke off (CassetteMiss, TransportError, ToolCrashed); the turn it broke tells it too.
+    ``asides`` are the exchanges in which checks asked about the conversation; they are no part of it.
     """
 
     settings: dict[str, JSON] = field(default_factory=dict)
     turns: list[Turn] = field(default_factory=list)
     crash: Exception | None = None
+    asides: list[Exchange] = field(default_factory=list)
 
     @property
     def exchanges(self) -> Iterator[Exchange]:

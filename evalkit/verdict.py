@@ -43,7 +43,8 @@ class Where:
     """The place a finding speaks of. Numbers count from 1, as people read them; ``pointer`` is a JSON Pointer (RFC 6901).
 
     ``exchange`` counts over the whole conversation, ``step`` over the turn's timeline (``Turn.steps``). ``part`` says what the pointer
-    points into: ``request`` or ``response`` body of the exchange, ``output`` (the parsed output text) or ``step``.
+    points into: ``request`` or ``response`` body of the exchange, ``output`` (the parsed output text) or ``step``. ``file`` is a file of the
+    project that the finding is about, from the project's root; ``kind`` says what it holds: of a snapshot ``text``, ``json`` or ``steps``.
     """
 
     turn: int | None = None
@@ -51,10 +52,20 @@ class Where:
     step: int | None = None
     pointer: str | None = None
     part: str | None = None
+    file: str | None = None
+    kind: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that are set."""
-        named = (("turn", self.turn), ("exchange", self.exchange), ("step", self.step), ("pointer", self.pointer), ("part", self.part))
+        named = (
+            ("turn", self.turn),
+            ("exchange", self.exchange),
+            ("step", self.step),
+            ("pointer", self.pointer),
+            ("part", self.part),
+            ("file", self.file),
+            ("kind", self.kind),
+        )
         return {key: value for key, value in named if value is not None}
 
     def __str__(self) -> str:
@@ -65,6 +76,8 @@ class Where:
         ]
         if self.pointer is not None:
             words.append(f"{self.part or 'at'} {self.pointer or '(whole)'}")
+        if self.file is not None:
+            words.append(self.file)
         return ", ".join(words)
 
 

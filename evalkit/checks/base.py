@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
 
-from evalkit.transcript import JSON, Exchange, Step, Transcript, Turn
+from evalkit.transcript import JSON, Exchange, Request, Response, Step, Transcript, Turn
 from evalkit.verdict import Finding
 
 
@@ -24,6 +24,14 @@ def _no_port(name: str) -> Callable[..., Any]:
 
 
 _NO_TARGETS, _NO_FILES, _NO_VARIANTS = _no_port("a python target"), _no_port("a file"), _no_port("another variant")
+_NO_SERVICE, _NO_SNAPSHOTS = _no_port("a model to ask"), _no_port("a suite's folder of snapshots")
+
+
+class Approved(NamedTuple):
+    """An approved snapshot: its file's path from the project root, and its text, None where nothing is approved yet."""
+
+    path: str
+    text: str | None
 
 
 class View(NamedTuple):
@@ -32,7 +40,9 @@ class View(NamedTuple):
     Ports: ``resolve`` imports a ``package.module:name`` target (raises TargetError), ``read`` returns the text of a file of the suite
     (paths were checked when the suite was loaded), ``sibling`` returns the transcript of another variant of the same scenario by its
     settings, e.g. ``{"history": "stateful"}``, or None where that is this very variant (raises LookupError where there is none or it has
-    no recording).
+    no recording), ``approved`` finds a snapshot by turn (None: the conversation), name and kind (raises Misconfigured for a file that
+    cannot be read), ``ask`` sends a request of the check's own over the variant's transport, so that it is recorded and replayed like any
+    other (raises CassetteMiss, TransportError; only for a check that declares ``asks``).
     """
 
     transcript: Transcript
@@ -40,6 +50,8 @@ class View(NamedTuple):
     resolve: Callable[[str], Any] = _NO_TARGETS
     read: Callable[[str], str] = _NO_FILES
     sibling: Callable[[Mapping[str, JSON]], Transcript | None] = _NO_VARIANTS
+    approved: Callable[[int | None, str, str], Approved] = _NO_SNAPSHOTS
+    ask: Callable[[Request], Response] = _NO_SERVICE
 
     @property
     def turns(self) -> list[Turn]:
@@ -80,8 +92,8 @@ class Check(BaseModel):
     ``name`` is the word in YAML. ``shorthand`` names the field that ``name: argument`` fills (None: the check takes no bare argument);
     when every field has a default, the bare ``name`` works too. ``rest`` names the field that takes those keys of a mapping which are no
     options, for checks whose mapping speaks in the user's words (``json: {age: 3}``). ``file_options`` names the options that hold a
-    file's path, ``also`` gives JSON Schemas of further arguments that ``spell`` takes. ``examples`` in ``docs/checks/<name>.md`` are run
-    by the tests.
+    file's path, ``also`` gives JSON Schemas of further arguments that ``spell`` takes. ``asks`` says that it sends requests (``View.ask``):
+    it is run while the variant's transport is open. ``examples`` in ``docs/checks/<name>.md`` are run by the tests.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -91,6 +103,7 @@ class Check(BaseModel):
     rest: ClassVar[str | None] = None
     file_options: ClassVar[tuple[str, ...]] = ()
     also: ClassVar[tuple[dict[str, JSON], ...]] = ()
+    asks: ClassVar[bool] = False
 
     @classmethod
     def spell(cls, argument: JSON) -> Spelled:

@@ -13,6 +13,7 @@ recorded. Here the exchanges are taken as they stand, and the checks that read e
 | GET of an answer that was there already | an exchange, no steps: nothing new was said |
 | POST …/cancel | sets the status |
 | DELETE | an exchange, nothing else |
+| a judge's question (``asides``) | is no part of the conversation |
 | anything that is no interaction | is no part of a conversation |
 
 An exchange is numbered by its place among the recordings that are part of it, from 1.
@@ -28,6 +29,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from evalkit._lib.json import loads
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.conversation.answers import read_answer
+from evalkit.conversation.asides import is_aside
 from evalkit.protocol.assemble import assemble
 from evalkit.protocol.reading import contents, is_running, kind_of, output_text, steps_of, strip_user_input
 from evalkit.transcript import Exchange, Request, Response, Source, Step, Transcript, Turn
@@ -111,15 +113,19 @@ class TapeReader:
         self._answers[turn.number] = []
         return turn
 
-    def add(self, recording: Recording, *, begins: bool = True, source: Source = "replayed") -> None:
-        """Read one more recording. ``begins`` False: a user's message begins no turn, because whoever calls knows where turns begin.
+    def add(self, recording: Recording, *, begins: bool = True, source: Source = "replayed") -> Exchange | None:
+        """Read one more recording; return its exchange, None where it is no part of the conversation.
+
+        ``begins`` False: a user's message begins no turn, because whoever calls knows where turns begin.
 
         ``source`` says where the answer came from, which decides whether its times were measured now.
         """
         route = _ROUTE.fullmatch(urlsplit(recording.uri).path)
         if route is None:
-            return
+            return None
         request = request_of(recording)
+        if is_aside(request):
+            return None
         creates = request.method == "POST" and route["id"] is None
         turns = self.transcript.turns
         again = bool(turns) and _repeats(turns[-1], request)
@@ -136,6 +142,7 @@ class TapeReader:
             self._status(exchange, unquote(route["id"]))
         elif request.method == "GET" and route["id"]:
             self._get(turn, exchange, unquote(route["id"]))
+        return exchange
 
     def _turn(self, request: Request, creates: bool, begins: bool) -> Turn:
         turns = self.transcript.turns

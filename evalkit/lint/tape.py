@@ -14,7 +14,8 @@ from evalkit._lib.files import shown
 from evalkit.cassette.format import parse
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.cassette.store import load
-from evalkit.conversation.taped import transcript_of
+from evalkit.conversation.answers import read_answer
+from evalkit.conversation.taped import TapeReader, request_of, response_of
 from evalkit.conversation.threads import threads_of
 from evalkit.errors import CassetteError
 from evalkit.lint.rejoining import rejoined
@@ -47,7 +48,15 @@ class Tape:
     @cached_property
     def exchanges(self) -> list[Exchange]:
         """Every recording as an exchange, whatever it is about."""
-        return list(transcript_of(self.cassette).exchanges)
+        reader, found = TapeReader(), []
+        for number, recording in enumerate(self.recordings, 1):
+            exchange = reader.add(recording)
+            if exchange is None:  # no part of a conversation: other traffic, or a judge's
+                exchange = Exchange(number, 0, request_of(recording))
+                read_answer(exchange, response_of(recording))
+            exchange.number = number
+            found.append(exchange)
+        return found
 
     @cached_property
     def api(self) -> list[Exchange]:

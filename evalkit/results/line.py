@@ -70,6 +70,8 @@ def result_line(
         "settings": transcript.settings if transcript is not None else {},
         "turns": [turn.to_json() for turn in turns],
     }
+    if transcript is not None and transcript.asides:
+        value["asides"] = [exchange.to_json() for exchange in transcript.asides]
     text = clean(dumps(value))
     return f'{text[:-1]},"digest":"{sha256(text)}"}}'
 
@@ -100,7 +102,8 @@ def tally(
 def metrics(transcript: Transcript | None) -> dict[str, Any]:
     """Sum a conversation up: tokens by the API's field names, recorded or live milliseconds, exchanges, tool calls, where answers came from.
 
-    ``elapsed_ms`` is absent where no exchange has a time; without a transcript there is nothing to sum up.
+    ``elapsed_ms`` is absent where no exchange has a time; without a transcript there is nothing to sum up. What checks asked is summed up apart,
+    as ``judge``, and absent where none did.
     """
     if transcript is None:
         return {}
@@ -114,11 +117,8 @@ def metrics(transcript: Transcript | None) -> dict[str, Any]:
             sources.add(response.source)
             if response.elapsed_ms is not None:
                 times.append(response.elapsed_ms)
-        usage = interaction.get("usage") if interaction is not None else None
-        if isinstance(usage, dict):
-            for key, count in usage.items():
-                if isinstance(count, int) and key.startswith("total_"):
-                    tokens[key] = tokens.get(key, 0) + count
+        if interaction is not None:
+            _add(tokens, interaction.get("usage"))
     out: dict[str, Any] = {
         "tokens": tokens,
         "exchanges": len(exchanges),
@@ -127,4 +127,16 @@ def metrics(transcript: Transcript | None) -> dict[str, Any]:
     }
     if times:
         out["elapsed_ms"] = round(sum(times), 3)
+    if transcript.asides:
+        apart: dict[str, int] = {}
+        for exchange in transcript.asides:
+            _add(apart, (exchange.interaction or {}).get("usage"))
+        out["judge"] = {"tokens": apart, "exchanges": len(transcript.asides)}
     return out
+
+
+def _add(tokens: dict[str, int], usage: JSON) -> None:
+    if isinstance(usage, dict):
+        for key, count in usage.items():
+            if isinstance(count, int) and key.startswith("total_"):
+                tokens[key] = tokens.get(key, 0) + count

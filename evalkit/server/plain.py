@@ -18,6 +18,7 @@ from evalkit.server.answer import Answer
 from evalkit.server.ask import Ask, Result
 from evalkit.server.create import answer_formats, answer_schema
 from evalkit.server.documents import Unsatisfiable, document
+from evalkit.server.judging import judgement
 from evalkit.server.pictures import SIZES, tone
 from evalkit.server.steps import citation, fitted_call, fitted_document, output, picture, ran, searched, text_block
 from evalkit.server.words import names, numbers, tokens
@@ -198,6 +199,7 @@ def _said(ask: Ask) -> str:
 
 
 _WAYS: tuple[Callable[[Ask], Answer | None], ...] = (
+    judgement,
     _from_results,
     _picture,
     _sound,

@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalkit.conversation.asides import is_judging
 from evalkit.server.answer import Answer
 from evalkit.server.ask import Ask
 from evalkit.server.create import Known
@@ -81,7 +82,10 @@ class Script:
 
     def find(self, ask: Ask, used: Mapping[int, int]) -> Found | None:
         """Return the first rule that holds; ``used`` counts how often each rule (by index) has answered before."""
+        judging = is_judging(ask.body)
         for index, rule in enumerate(self.rules):
+            if judging and not rule.judges:
+                continue
             if rule.times is not None and used.get(index, 0) >= rule.times:
                 continue
             context = self._context(ask)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from evalkit._lib.json import MISSING, equal
+from evalkit.conversation.asides import is_judging
 from evalkit.server.ask import Ask, Result
 from evalkit.server.script_reading import Notes, Path, by_key
 
@@ -185,6 +186,11 @@ def _request(notes: Notes, value: JSON, path: Path) -> Condition:
     return lambda ask, context: test(ask.body)
 
 
+def _judge(notes: Notes, value: JSON, path: Path) -> Condition:
+    notes.of(value, path, "boolean")
+    return lambda ask, context: is_judging(ask.body) is value
+
+
 ResultTest = Callable[[Result], bool]
 
 
@@ -238,6 +244,7 @@ _CONDITIONS: dict[str, Callable[[Notes, JSON, Path], Condition]] = {
     "background": _flag("background", False),
     "store": _flag("store", True),
     "request": _request,
+    "judge": _judge,
     "not": _not,
 }
 

@@ -23,7 +23,10 @@ Fill = Callable[[Ask, dict[str, JSON], Answer], None]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. ``plain`` asks for the plain answer, with this rule's status, delay and so on around it."""
+    """One rule. ``plain`` asks for the plain answer, with this rule's status, delay and so on around it.
+
+    ``judges`` lets it answer a judge's question, which holds a whole conversation and would meet conditions meant for that.
+    """
 
     name: str
     where: str
@@ -31,6 +34,7 @@ class Rule:
     fills: tuple[Fill, ...]
     times: int | None
     plain: bool
+    judges: bool = False
 
 
 def read_rule(notes: Notes, value: JSON, path: Path, file: str) -> Rule:
@@ -51,6 +55,7 @@ def read_rule(notes: Notes, value: JSON, path: Path, file: str) -> Rule:
         fills=tuple(_FILLS[key](notes, item, (*path, key)) for key, item in data.items() if key in _FILLS),
         times=int(notes.number(data["times"], (*path, "times"), whole=True)) if "times" in data else None,
         plain=plain is True,
+        judges=isinstance(when := data.get("when"), dict) and when.get("judge") is True,
     )
 
 

@@ -17,20 +17,23 @@ to end in an error; those that are on by default always run: a broken history is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
 from evalkit._lib.text import show
-from evalkit.checks.base import Check, View
+from evalkit.checks.base import Approved, Check, View
 from evalkit.checks.defaults import defaults, unexpected_error
 from evalkit.checks.running import run_check
+from evalkit.checks.snapshot_files import path_of
 from evalkit.conversation import context
 from evalkit.errors import CassetteMiss, ConnectFailed, Disconnected, Failed, Misconfigured, SuiteErrors, TimedOut, ToolCrashed
+from evalkit.session.asking import Asker, asks
 from evalkit.session.targets import resolve
 from evalkit.transcript import Transcript, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 
 if TYPE_CHECKING:
+    from evalkit.checks.snapshot_files import Kind
     from evalkit.suite import Expectation, Variant
 
 CONVERSATION = "conversation"
@@ -49,13 +52,18 @@ Sibling = Callable[[Mapping[str, Any]], Transcript | None]
 
 
 class Judge:
-    """Judges one variant. Turns may be judged as they end (``stop_on_failure``); each is judged once."""
+    """Judges one variant. Turns may be judged as they end (``stop_on_failure``); each is judged once.
+
+    ``asker`` is set while the variant's transport is open: checks can ask then, and not later.
+    """
 
     def __init__(self, variant: Variant, root: Path, sibling: Sibling) -> None:
         self._variant = variant
         self._root = root
         self._sibling = sibling
         self._turns: dict[int, list[CheckResult]] = {}
+        self.asker: Asker | None = None
+        self._asked: dict[tuple[int | None, int], CheckResult] = {}
         self._label = variant.suite.label
 
     def turn(self, transcript: Transcript, turn: Turn) -> list[CheckResult]:
@@ -78,7 +86,7 @@ class Judge:
         expect = self._variant.expect
         view = self._view(transcript, None)
         if all(self.in_order(turn) for turn in transcript.turns):
-            results += [self._run(item, view) for item in expect]
+            results += self._run_all(expect, view)
         else:
             results += [self._skipped(item, None) for item in expect]
         if taped is not None:
@@ -91,12 +99,30 @@ class Judge:
         expect = self._variant.turn_expect(turn.number)
         if self.in_order(turn):
             view = self._view(transcript, turn)
-            return [self._run(item, view) for item in expect]
+            return self._run_all(expect, view)
         skipped = [self._skipped(item, turn.number) for item in expect]
         if turn.outcome == "not_reached":
             return skipped
         verdict, finding = _outcome_finding(transcript, turn)
         return [CheckResult(CONVERSATION, verdict, (finding,), turn.number), *skipped]
+
+    def ask(self, transcript: Transcript) -> None:
+        """Run the checks that ask (``Check.asks``), turn by turn, then the conversation's, and keep what they say until it is their turn.
+
+        The others wait: a ``same_as`` must not hold another variant while this one's transport is open.
+        """
+        views = [
+            (self._view(transcript, turn), self._variant.turn_expect(turn.number))
+            for turn in transcript.turns
+            if turn.number not in self._turns and self.in_order(turn)
+        ]
+        if all(self.in_order(turn) for turn in transcript.turns):
+            views.append((self._view(transcript, None), self._variant.expect))
+        for view, expect in views:
+            number = view.turn.number if view.turn is not None else None
+            for index, item in enumerate(expect):
+                if asks(item, _earlier(view)):
+                    self._asked[number, index] = self._run(item, view)
 
     def in_order(self, turn: Turn) -> bool:
         """Whether a turn ended as it should: held, or in an API error that is expected."""
@@ -104,6 +130,12 @@ class Judge:
             expect = (*self._variant.expect, *self._variant.turn_expect(turn.number))
             return any(item.name == "error" and not item.negate for item in expect)
         return turn.outcome == "held"
+
+    def _run_all(self, expect: Sequence[Expectation], view: View) -> list[CheckResult]:
+        if self._asked:
+            number, asked = view.turn.number if view.turn is not None else None, self._asked
+            return [asked.get((number, index)) or self._run(item, view) for index, item in enumerate(expect)]
+        return [self._run(item, view) for item in expect]
 
     def _run(self, item: Expectation, view: View) -> CheckResult:
         turn = view.turn
@@ -129,13 +161,32 @@ class Judge:
         return CheckResult(item.name, Verdict.SKIPPED, (), turn, f"{self._label}:{item.line}")
 
     def _view(self, transcript: Transcript, turn: Turn | None) -> View:
-        return View(transcript, turn, self._resolve, self._read, self._sibling)
+        if self.asker is None:
+            return View(transcript, turn, self._resolve, self._read, self._sibling, self._approved)
+        return View(transcript, turn, self._resolve, self._read, self._sibling, self._approved, self.asker.ask)
 
     def _resolve(self, target: str) -> Any:
         return resolve(target, self._root)
 
     def _read(self, name: str) -> str:
         return self._variant.suite.file(name).read_text(encoding="utf-8")
+
+    def _approved(self, turn: int | None, name: str, kind: str) -> Approved:
+        variant = self._variant
+        below = path_of(variant.suite.name, variant.scenario.id, variant.parts, turn, name, cast("Kind", kind))
+        shown = (PurePosixPath(self._label).parent / below).as_posix()
+        path = variant.suite.path.parent / below
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return Approved(shown, None)
+        except OSError as error:
+            raise Misconfigured(f"{shown}:1 cannot be read: {error.strerror or error}") from error
+        try:
+            return Approved(shown, data.decode())
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise Misconfigured(f"{shown}:{line} is not UTF-8: {error.reason}") from None
 
 
 def _earlier(view: View) -> list[Turn]:

@@ -19,6 +19,7 @@ from evalkit.conversation.taped import transcript_of
 from evalkit.errors import CassetteMiss, Misconfigured, UsageError
 from evalkit.results import Identity, result_line, tally
 from evalkit.results.line import metrics
+from evalkit.session.asking import Asker, may_ask
 from evalkit.session.explaining import explain
 from evalkit.session.holding import hold, never_stop
 from evalkit.session.judging import CONVERSATION, Judge
@@ -49,6 +50,12 @@ class Outcome(NamedTuple):
     cassette: str | None = None
 
 
+class _Held(NamedTuple):
+    transcript: Transcript
+    unplayed: list[str]
+    judge: Judge
+
+
 class Runner:
     """Runs the variants of a session by its settings; ``endpoint`` makes what is recorded from, where it is not the network.
 
@@ -64,7 +71,8 @@ class Runner:
         self._clean("")  # a pattern that is none is the user's to know before anything is held
         self._families: dict[tuple[Path, str], list[Variant]] = {}
         self._kept_of: tuple[Path, str] | None = None
-        self._kept: dict[str, tuple[Transcript, list[str]]] = {}
+        self._kept: dict[str, _Held] = {}
+        self._asking: dict[tuple[Path, str], bool] = {}
 
     def introduce(self, variants: Sequence[Variant]) -> None:
         """Make variants known to each other, so that ``same_as`` can find a sibling that is not selected in this session."""
@@ -78,9 +86,8 @@ class Runner:
 
     def run(self, variant: Variant) -> Outcome:
         """Hold and judge one variant. Raises UsageError where a live answer is needed and cannot be had; faults of a variant are outcomes."""
-        judge = self._judge(variant)
         try:
-            transcript, unplayed = self._hold_once(variant, judge)
+            transcript, unplayed, judge = self._hold_once(variant)
         except UsageError:
             raise
         except Misconfigured as error:
@@ -104,31 +111,44 @@ class Runner:
         check = CheckResult(CONVERSATION, verdict, (Finding("not_run", reason),))
         return self._outcome(variant, [check], None, ())
 
-    def _hold_once(self, variant: Variant, judge: Judge) -> tuple[Transcript, list[str]]:
+    def _hold_once(self, variant: Variant) -> _Held:
         family = (variant.suite.path, variant.scenario.id)
         if family not in self._families:
-            return self._hold(variant, judge)
+            return self._hold(variant)
         if family != self._kept_of:
             self._kept_of, self._kept = family, {}
         if variant.id not in self._kept:
-            self._kept[variant.id] = self._hold(variant, judge)
+            self._kept[variant.id] = self._hold(variant)
         return self._kept[variant.id]
 
-    def _hold(self, variant: Variant, judge: Judge) -> tuple[Transcript, list[str]]:
-        settings = self.settings
+    def _hold(self, variant: Variant) -> _Held:
+        settings, judge = self.settings, self._judge(variant)
         go_on = _until_failure(variant, judge) if variant.stop_on_failure else never_stop
         if variant.target is not None:
             from evalkit.session.targeting import hold_target  # vcrpy is needed by targets only
 
-            return hold_target(variant, self._plan(variant), settings, go_on, judge.in_order)
+            return _Held(*hold_target(variant, self._plan(variant), settings, go_on, judge.in_order), judge)
         transport = self._live(variant) if settings.live else self._transport(variant)
+        asker = judge.asker = Asker(transport.send) if self._asks(variant) else None
         try:
             transcript = hold(variant, transport, settings.root, self._poll_seconds, go_on)
+            if asker is not None:
+                judge.ask(transcript)
+                transcript.asides = asker.exchanges
             # An answer nobody expected (a quota used up, say) is no reason to give up a good recording.
-            transport.finish(all(judge.in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns))
+            held = all(judge.in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns)
+            transport.finish(held and (asker is None or asker.in_order))
         finally:
+            judge.asker = None
             transport.close()
-        return transcript, list(transport.unplayed)
+        return _Held(transcript, list(transport.unplayed), judge)
+
+    def _asks(self, variant: Variant) -> bool:
+        family = (variant.suite.path, variant.scenario.id)
+        known = self._asking.get(family)
+        if known is None:
+            known = self._asking[family] = may_ask(variant)
+        return known
 
     def _transport(self, variant: Variant) -> Transport:
         settings = self.settings
@@ -184,7 +204,7 @@ class Runner:
             raise LookupError(f"no variant of this scenario has {show(dict(selector))}; there are: {known}")
         if found.id == variant.id:
             return None
-        transcript, _ = self._hold_once(found, self._judge(found))
+        transcript = self._hold_once(found).transcript
         if isinstance(transcript.crash, CassetteMiss):
             raise LookupError(f"{found.name} cannot be replayed: {transcript.crash}")
         return transcript

@@ -1,7 +1,8 @@
 """The examples in docs/checks: fenced blocks whose info string says what they are.
 
 ``yaml check`` (entries of an ``expect`` list; with ``conversation`` they see all turns, else the last one), ``json transcript``, and for
-checks that need them ``json sibling`` and ``python target``. With ``text output`` the entries must fail with exactly that text, without
+checks that need them ``json sibling``, ``python target``, ``json judge`` (what the judge answers) and ``text approved`` (a snapshot's file).
+With ``text output`` the entries must fail with exactly that text, without
 it they must pass.
 """
 
@@ -16,14 +17,15 @@ from typing import Any, NamedTuple
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import show as value
 from evalkit._lib.yaml import load
-from evalkit.checks.base import View
+from evalkit.checks.base import Approved, View
 from evalkit.checks.running import run_check
 from evalkit.plugins import Catalog
+from evalkit.transcript import Response
 from evalkit.verdict import CheckResult, Severity
 from tests.checks.building import transcript
 
 DOCS = Path(__file__).parents[2] / "docs" / "checks"
-_BLOCK = re.compile(r"^```(\w+) (check|transcript|sibling|target|output)( conversation)?\n(.*?)^```$", re.M | re.S)
+_BLOCK = re.compile(r"^```(\w+) (check|transcript|sibling|target|judge|approved|output)( conversation)?\n(.*?)^```$", re.M | re.S)
 _CATALOG = Catalog()
 
 
@@ -35,6 +37,8 @@ class Example(NamedTuple):
     transcript: Any
     sibling: Any
     target: str
+    judge: str
+    approved: str | None
     output: str | None
 
 
@@ -57,6 +61,8 @@ def examples(page: Path) -> Iterator[Example]:
                 json.loads(parts["transcript"]),
                 json.loads(parts["sibling"]) if "sibling" in parts else None,
                 parts.get("target", ""),
+                parts.get("judge", ""),
+                parts.get("approved"),
                 parts.get("output"),
             )
 
@@ -68,8 +74,23 @@ def run(example: Example) -> list[CheckResult]:
     namespace: dict[str, Any] = {}
     exec(example.target, namespace)  # the page's own code
     turn = None if example.conversation else made.turns[-1]
-    view = View(made, turn, lambda target: namespace[target.partition(":")[2]], sibling=lambda _: sibling)
+    view = View(
+        made,
+        turn,
+        lambda target: namespace[target.partition(":")[2]],
+        sibling=lambda _: sibling,
+        approved=lambda number, name, kind: Approved(
+            f"suites/_snapshots/example/{name}.{'json' if kind == 'json' else 'txt'}", example.approved
+        ),
+        ask=lambda request: judged(example.judge),
+    )
     return [check_entry(entry, view) for entry in example.entries]
+
+
+def judged(text: str) -> Response:
+    """Return a judge's answer."""
+    answer = {"status": "completed", "steps": [{"type": "model_output", "content": [{"type": "text", "text": text}]}]}
+    return Response(200, {"content-type": "application/json"}, json.dumps(answer))
 
 
 def check_entry(entry: Any, view: View) -> CheckResult:

@@ -171,7 +171,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     assert [path for path, _ in raised.value.problems] == [(0,), (0, "nam"), (1, "name"), (2, "min")]
 
 
-BARE = {"citations", "error", "history", "json", "json_schema", "media", "stream", "text", "tool_calls"}
+BARE = {"citations", "error", "history", "json", "json_schema", "media", "snapshot", "stream", "text", "tool_calls"}
 
 
 @pytest.mark.parametrize("name", [name for name in CHECKS if CHECKS.get(name).__module__.startswith("evalkit.")])

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from evalkit.cassette.store import load as load_cassette
-from evalkit.conversation.taped import transcript_of
+from evalkit.conversation.asides import is_aside
+from evalkit.conversation.taped import request_of, transcript_of
 from evalkit.conversation.threads import threads_of
 from evalkit.plugins import Catalog
 from evalkit.session import Runner, Settings
@@ -30,7 +31,9 @@ def test_what_a_cassette_tells_is_what_was_held(variant: Variant) -> None:
     line = json.loads(Runner(Settings(ROOT, cassettes)).run(variant).line)
     cassette = load_cassette(cassettes / variant.cassette)
     assert cassette is not None
-    assert threads_of(cassette.recordings) == [list(range(len(cassette.recordings)))]
+    asides = [number for number, recording in enumerate(cassette.recordings) if is_aside(request_of(recording))]
+    talk = [number for number in range(len(cassette.recordings)) if number not in asides]
+    assert threads_of(cassette.recordings) == [talk, *([number] for number in asides)], "a judge's question is a conversation of its own"
     taped = transcript_of(cassette)
     held = [turn for turn in line["turns"] if turn["outcome"] != "not_reached"]
     assert [essence(turn.to_json()) for turn in taped.turns] == [essence(turn) for turn in held]

@@ -58,7 +58,7 @@ def replay(path: Path, size: int, order: Callable[[range], list[int]]) -> float:
     """Return the CPU seconds of replaying a whole cassette."""
     requests = [Request("POST", PATH, question(number)) for number in order(range(size))]
     start = time.process_time()
-    transport = open_transport(mode="none", path=path, live=None, metadata={}, hint="", label="scale")
+    transport = open_transport(mode="none", path=path, live=None, metadata={}, hint=str, label="scale")
     for request in requests:
         assert transport.send(request).status == 200
     transport.close()

@@ -30,7 +30,7 @@ from evalkit.lint.options import Options
 from evalkit.lint.rules import RULES
 from evalkit.lint.secrets import mask, masked, secrets
 from evalkit.lint.streams import streams
-from evalkit.lint.suites import Wanted, left_over, missing, orphan, unplayed, wanted_by
+from evalkit.lint.suites import Wanted, left_over, missing, orphan, orphaned_snapshots, unplayed, wanted_by
 from evalkit.lint.tape import Tape
 
 _PLACE = re.compile(r".*?:([0-9]+) (.*)", re.DOTALL)
@@ -82,6 +82,8 @@ def lint(paths: Sequence[Path], options: Options | None = None) -> Outcome:
         judge.tell(shown(path), _journal(path))
     if wanted is not None:
         for name, found in missing(files.cassettes, files.folders, wanted):
+            judge.tell(name, [found])
+        for name, found in orphaned_snapshots(wanted) if files.folders else ():
             judge.tell(name, [found])
     if options.wants("media_orphan"):
         for path in _unreferenced(files):

@@ -130,6 +130,7 @@ _ROWS: tuple[tuple[str, str, Severity, str], ...] = (
     ("revision_other", "age", "info", "recorded from another revision of the API than the one described here"),
     ("cassette_orphan", "suites", "warn", "no variant of any suite plays this cassette"),
     ("cassette_missing", "suites", "warn", "a variant has no cassette"),
+    ("snapshot_orphan", "suites", "warn", "an approved snapshot that no check of its suite wants"),
     ("recording_unplayed", "suites", "warn", "the run left a recording unplayed (--run)"),
     ("suite_unreadable", "suites", "warn", "a suite that cannot be loaded: its cassettes cannot be judged"),
 )

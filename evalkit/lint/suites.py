@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evalkit._lib.files import shown
+from evalkit.checks.snapshot_files import DEFAULT_NAMES, FOLDER, KINDS, path_of
 from evalkit.errors import SuiteErrors
 from evalkit.lint.findings import Found
 from evalkit.lint.tape import Tape
 from evalkit.results import Run
-from evalkit.suite import Suite, expand, load
+from evalkit.suite import Suite, Variant, expand, load
 
 JSON = Any
 _TRIAL = re.compile(r"\.trial[0-9]+(?=\.yaml\Z)")
@@ -28,15 +29,20 @@ _BESIDE = frozenset(("not", "severity"))
 
 
 class Wanted(NamedTuple):
-    """What suites want: the variant that plays each cassette (``suite/name.yaml``), and the names of the suites."""
+    """What suites want: the variant that plays each cassette (``suite/name.yaml``), the names of the suites, and their snapshots.
+
+    ``snapshots`` has the folder of each suite's snapshots, and the names of the files that its checks want there.
+    """
 
     cassettes: dict[str, str]
     suites: frozenset[str]
+    snapshots: dict[Path, set[str]]
 
 
 def wanted_by(paths: Iterable[Path], root: Path) -> tuple[Wanted, list[tuple[str, Found]]]:
     """Load suites; return what they want, and with their file's name the suites that cannot be loaded."""
     cassettes: dict[str, str] = {}
+    snapshots: dict[Path, set[str]] = defaultdict(set)
     names, problems = set(), []
     for path in paths:
         try:
@@ -46,9 +52,35 @@ def wanted_by(paths: Iterable[Path], root: Path) -> tuple[Wanted, list[tuple[str
             problems.append((shown(path), Found("suite_unreadable", f"it cannot be loaded: {first.message}", line=first.line)))
             continue
         names.add(suite.name)
+        wanted = snapshots[path.absolute().parent / FOLDER / suite.name]
         for variant in expand(suite):
             cassettes[variant.cassette] = f"{variant.id} ({shown(path)}:{variant.line})"
-    return Wanted(cassettes, frozenset(names)), problems
+            wanted.update(_snapshots(variant))
+    return Wanted(cassettes, frozenset(names), snapshots), problems
+
+
+def _snapshots(variant: Variant) -> Iterator[str]:
+    turns = [(turn.number, variant.turn_expect(turn.number)) for turn in variant.scenario.turns]
+    for number, expect in ((None, variant.expect), *turns):
+        for item in expect:
+            if item.name == "snapshot":
+                options = item.argument if isinstance(item.argument, dict) else {"of": item.argument or "text"}
+                kind = options.get("of", "text")
+                if kind in KINDS:
+                    name = str(options.get("name") or DEFAULT_NAMES[kind])
+                    yield path_of(variant.suite.name, variant.scenario.id, variant.parts, number, name, kind).rpartition("/")[2]
+
+
+def orphaned_snapshots(wanted: Wanted) -> Iterator[tuple[str, Found]]:
+    """Yield, with their file's name, approved snapshots that no check of their suite asks for."""
+    for folder, names in wanted.snapshots.items():
+        held = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else ()
+        for path in held:
+            if path.name not in names and not path.name.startswith("."):
+                yield (
+                    shown(path),
+                    Found("snapshot_orphan", f"no check of the suite {folder.name!r} wants it: delete it, or restore the check"),
+                )
 
 
 def orphan(tape: Tape, wanted: Wanted) -> Iterator[Found]:

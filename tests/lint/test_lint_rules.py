@@ -258,6 +258,17 @@ def _unplayed(folder: Path) -> dict[str, Any]:
     return {"run": run}
 
 
+def _snapshots(folder: Path, *names: str) -> dict[str, Any]:
+    expects = "        expect: [snapshot, {not: {snapshot: {of: json, name: '{{ row }}'}}}]\n    expect: [{snapshot: steps}]\n"
+    suite = SUITE.rstrip("\n") + "\n" + expects
+    options = _suites(folder, "london.yaml", suite=suite.replace("scenarios:", "vars: {row: made}\nscenarios:"))
+    kept = folder / "suites" / "_snapshots" / "weather"
+    kept.mkdir(parents=True)
+    for name in ("london.turn1.text.txt", "london.turn1.made.json", "london.steps.txt", *names):
+        (kept / name).write_text("\n", encoding="utf-8")
+    return options
+
+
 FOLDERS: dict[str, Builder] = {
     "cassette_unreadable": _text("c.yaml", "interactions:\n- request:\n    method: POST\n"),
     "journal_left": _journal,
@@ -271,6 +282,7 @@ FOLDERS: dict[str, Builder] = {
     "revision_other": _metadata(api_revision="2027-01-01"),
     "cassette_orphan": lambda folder: _suites(folder, "london.yaml", "paris.yaml"),
     "cassette_missing": _missing,
+    "snapshot_orphan": lambda folder: _snapshots(folder, "london.text.txt"),
     "recording_unplayed": _unplayed,
     "suite_unreadable": lambda folder: _suites(folder, suite="suite: weather\nscenarios: 3\n"),
 }
@@ -303,6 +315,24 @@ def test_a_bad_cassette_is_told(code: str, tmp_path: Path) -> None:
 def test_a_bad_folder_is_told(code: str, tmp_path: Path) -> None:
     options = FOLDERS[code](tmp_path)
     assert code in codes(tmp_path, now=NOW, **options)
+
+
+def test_snapshots_that_checks_want_are_no_orphans(tmp_path: Path) -> None:
+    options = _snapshots(tmp_path)
+    assert codes(tmp_path, now=NOW, **options) == []
+    (tmp_path / "suites" / "_snapshots" / "weather" / "london.turn2.text.txt").write_text("old\n", encoding="utf-8")
+    (found,) = judged(tmp_path, now=NOW, **options)
+    assert (found.code, Path(found.file).name) == ("snapshot_orphan", "london.turn2.text.txt")
+
+
+def test_exchanges_keep_the_numbers_of_their_recordings(tmp_path: Path) -> None:
+    """Traffic that is no part of a conversation, a judge's among it, moves no finding to another recording."""
+    judge = recording(asked(input="Rubric: x", store=False, labels={"evalkit": "judge"}), said(id=None))
+    file = recording(None, {"files": []}, uri=URI.replace("interactions", "files"), method="GET")
+    path = write(tmp_path / "c.yaml", file, judge, *BAD["new_field"], metadata=METADATA)
+    numbers = {finding.exchange for finding in judged(path, now=NOW) if finding.code == "new_field"}
+    alone = {finding.exchange for finding in judged(write(tmp_path / "d.yaml", *BAD["new_field"], metadata=METADATA), now=NOW)}
+    assert numbers == {(number or 0) + 2 for number in alone}
 
 
 def test_a_body_that_no_rule_can_follow_is_told_and_hides_nothing(tmp_path: Path) -> None:

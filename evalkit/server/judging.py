@@ -59,7 +59,7 @@ def _one(properties: Mapping[str, JSON], words: str, said: str) -> dict[str, JSO
 def _said(fenced: str) -> str:
     """Return what the model said in the last turn that stands between the marked lines."""
     entries = []
-    for line in fenced.splitlines()[1:-1]:
+    for line in fenced.split("\n")[1:-1]:
         try:
             entries.append(loads(line))
         except ValueError:

@@ -1,4 +1,6 @@
-"""``evalkit.yaml``: the project's gates and prices, read with located errors. It is optional; nothing else of evalkit is configured here.
+"""``evalkit.yaml``: the project's gates, prices and sign-off policy, read with located errors.
+
+It is optional; nothing else of evalkit is configured here.
 
     prices:
       gemini-3.5-flash: {input_per_million: 0.30, output_per_million: 2.50}
@@ -6,6 +8,9 @@
       release:
         max_regressions: 0
         non_inferiority: {margin: 0.05}
+    signoff:
+      allowed_signers: .evalkit/allowed_signers
+      required: {qa: 1}
 
 It is looked for in the folder a command is called in and in those above it, so that a command works from anywhere in a project.
 """
@@ -24,6 +29,7 @@ from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.compare.gates import DEFAULT, Gate
 from evalkit.compare.prices import Prices
 from evalkit.errors import Problem, SuiteErrors, UsageError
+from evalkit.review.policy import Policy
 from evalkit.suite.catalog import Path as Path_
 from evalkit.suite.source import Source
 from evalkit.suite.wording import BOUNDS, EXPECTED
@@ -38,6 +44,7 @@ class Config(BaseModel):
 
     gates: dict[str, Gate] = Field(default={}, description="Gates of 'evalkit compare', by name.")
     prices: dict[str, Prices] = Field(default={}, description="Prices of tokens, by the name of the model or agent.")
+    signoff: Policy = Field(default=Policy(), description="Who must sign a run off.")
 
     def gate(self, name: str | None) -> tuple[str, Gate]:
         """Return a gate by name; without a name the one called ``default``, or nothing may regress. Raises UsageError."""
@@ -64,10 +71,18 @@ def load_config(path: Path | None) -> Config:
     if path is None:
         return Config()
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return parse_config(path.read_bytes(), shown(path))
+    except OSError as error:
         raise UsageError(f"{shown(path)} cannot be read: {error}") from error
-    source = Source(shown(path), text)
+
+
+def parse_config(data: bytes, name: str) -> Config:
+    """Read a configuration from bytes; ``name`` is what messages call it. Raises as :func:`load_config` does."""
+    try:
+        text = data.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name} cannot be read: {error}") from error
+    source = Source(name, text)
     try:
         value = yaml.load(text)
     except yaml.YamlError as error:

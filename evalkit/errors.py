@@ -8,7 +8,8 @@ EvalkitError
 │   ├── ScriptError        a server script that cannot be used
 │   ├── CassetteError      a cassette that cannot be read: file and line; never treated as missing, never overwritten
 │   ├── CassetteMiss       a request that the cassette does not hold
-│   └── SecretLeak         a known secret would have been written; nothing was
+│   ├── SecretLeak         a known secret would have been written; nothing was
+│   └── IntegrityError     a file is not what it was when it was run or signed; nothing was written
 ├── Failed                 the model's fault: a check found something (verdict ``failed``)
 │   └── ExpectationFailed  a tape's conversation is not as it was expected; also an AssertionError
 └── Crashed                ours or the network's fault (verdict ``errored``)
@@ -92,6 +93,10 @@ class CassetteMiss(Misconfigured):
 
 class SecretLeak(Misconfigured):
     """A known secret would have been written to disk; recording stopped and wrote nothing."""
+
+
+class IntegrityError(Misconfigured):
+    """A file is not what it was when it was run or signed; the message names it. Nothing was written."""
 
 
 class Failed(EvalkitError):

@@ -8,7 +8,7 @@ import click
 
 from evalkit._lib.text import did_you_mean
 from evalkit._lib.version import VERSION
-from evalkit.errors import Misconfigured
+from evalkit.errors import IntegrityError, Misconfigured
 
 _COMMANDS = {
     "compare": "evalkit.cli.compare:compare",
@@ -19,6 +19,8 @@ _COMMANDS = {
     "report": "evalkit.cli.report:report",
     "schema": "evalkit.cli.schema:schema",
     "serve": "evalkit.cli.serve:serve",
+    "signoff": "evalkit.cli.signoff:signoff",
+    "verify": "evalkit.cli.verify:verify",
 }
 # Exit codes of design section 5.
 EXIT_PASS, EXIT_FAILED, EXIT_USAGE, EXIT_INTEGRITY, EXIT_INCONCLUSIVE = range(5)
@@ -47,7 +49,7 @@ class _Lazy(click.Group):
             return super().invoke(ctx)
         except Misconfigured as error:
             click.echo(f"evalkit: {error}", err=True)
-            ctx.exit(EXIT_USAGE)
+            ctx.exit(EXIT_INTEGRITY if isinstance(error, IntegrityError) else EXIT_USAGE)
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

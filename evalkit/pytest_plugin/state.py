@@ -7,15 +7,19 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from evalkit.plugins import Catalog
 from evalkit.pytest_plugin.options import folder_of
 from evalkit.results import Journal, Manifest
-from evalkit.session import Runner, Settings
+from evalkit.results.manifest import file_digest
+from evalkit.session import Outcome, Runner, Settings
 from evalkit.suite import Variant, expand, load
+
+if TYPE_CHECKING:
+    from evalkit.session.ahead import Ahead
 
 _REPORTED_OPTIONS = ("record", "live", "cassettes", "base_url", "model", "repeat", "strict")
 
@@ -37,6 +41,9 @@ class State:
     warned: list[str] = field(default_factory=list)
     unwritten: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
+    concurrency: int = 1
+    ahead: Ahead | None = None
+    kept: dict[str, str] = field(default_factory=dict)
     _marks: dict[str, pytest.MarkDecorator] = field(default_factory=dict)
     _catalog: Catalog = field(default_factory=Catalog)
 
@@ -62,14 +69,32 @@ class State:
             patterns=config.getini("evalkit_redact"),
         )
         options = {name: option(name) for name in _REPORTED_OPTIONS}
-        return cls(settings, folder_of(config, "report"), Manifest(options), tuple(option("model")), option("repeat"), option("strict"))
+        report = folder_of(config, "report")
+        return cls(
+            settings,
+            report,
+            Manifest(options),
+            tuple(option("model")),
+            option("repeat"),
+            option("strict"),
+            concurrency=option("concurrency"),
+        )
+
+    def run(self, variant: Variant) -> Outcome:
+        """Return a variant's outcome: one that was kept, one that was begun early, or one made now."""
+        if self.kept and (line := self.kept.get(variant.id)) is not None:
+            from evalkit.pytest_plugin.resuming import outcome_of
+
+            return outcome_of(line)
+        return self.ahead.run(variant) if self.ahead is not None else self.runner.run(variant)
 
     def load(self, path: Path) -> list[Variant]:
         """Load a suite and return its variants. Raises SuiteErrors."""
         suite = load(path, root=self.settings.root, checks=self._catalog)
         variants = expand(suite, models=self.models, repeat=self.repeat)
         self.runner.introduce(variants)
-        self.manifest.suites[suite.label] = {"suite": suite.name, "path": suite.label, "digest": f"sha256:{suite.digest}"}
+        files = [{"path": name, "digest": file_digest(path)} for name, path in suite.used]
+        self.manifest.suites[suite.label] = {"suite": suite.name, "path": suite.label, "digest": f"sha256:{suite.digest}", "files": files}
         self.manifest.totals.collected += len(variants)
         self.used.update(variant.cassette for variant in variants)
         return variants

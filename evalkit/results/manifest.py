@@ -57,11 +57,13 @@ class Totals:
 
 @dataclass(slots=True)
 class Manifest:
-    """Everything in ``manifest.json``; ``suites`` and ``cassettes`` are ``{"path", "digest"}`` by path."""
+    """Everything in ``manifest.json``; ``suites`` and ``cassettes`` are ``{"path", "digest"}`` by path; a suite has its
+    name too, and the ``files`` it uses.
+    """
 
     options: dict[str, Any]
     totals: Totals = field(default_factory=Totals)
-    suites: dict[str, dict[str, str]] = field(default_factory=dict)
+    suites: dict[str, dict[str, Any]] = field(default_factory=dict)
     cassettes: dict[str, str | None] = field(default_factory=dict)
     started: str = field(default_factory=timestamp)
     ended: str | None = None

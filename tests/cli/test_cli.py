@@ -38,7 +38,7 @@ def test_version() -> None:
 def test_an_unknown_command_gets_the_nearest_word() -> None:
     code, output = run("serv")
     assert code == 2
-    assert "no command 'serv' (did you mean 'serve'?); there are: compare, history, import, init, lint, report, schema, serve" in output
+    assert "no command 'serv' (did you mean 'serve'?); there are: compare, history, import, init, lint, report, schema, serve, signoff, verify" in output
 
 
 @pytest.mark.parametrize("what", ["suite", "result", "manifest"])

@@ -1,0 +1,196 @@
+"""A run on the desk: its queue, its decisions, and the one way to add to them. Terminal and web page are shells around this.
+
+Nothing is decided that was not seen: the run's results are those the queue was made from, the items are as they were shown (``seal``),
+and a decision is checked and written under the lock of the decisions' file. Approved snapshots are written first: a decision that says so
+is never there without its file, and a file without its decision is found again and accepted without being written.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evalkit._lib.clock import timestamp
+from evalkit._lib.files import shown
+from evalkit._lib.text import visible
+from evalkit.compare.loading import Chosen, compare
+from evalkit.errors import IntegrityError, UsageError
+from evalkit.results import Run
+from evalkit.results.journal import NAME as RESULTS
+from evalkit.review import deciding_snapshots
+from evalkit.review.deciding import Choice, Decision, Standing, Summary, foreign, gone, seal, standings, summary
+from evalkit.review.decisions import Book
+from evalkit.review.queue import Altered, Item, NoResult, Queue, build, read
+
+JSON = Any
+
+
+class Person(NamedTuple):
+    """Who decides."""
+
+    name: str
+    email: str
+
+    def __str__(self) -> str:
+        return visible(f"{self.name} <{self.email}>" if self.email else self.name)
+
+
+class Refused(UsageError):
+    """A decision cannot be taken as it was given; the message says what to do."""
+
+
+class Stale(Refused):
+    """What was decided on is not what is there now: somebody else decided, or the run is another one."""
+
+
+class Look(NamedTuple):
+    """The desk at one moment."""
+
+    queue: Queue
+    standings: list[Standing]
+    gone: list[Decision]
+    summary: Summary
+
+    def find(self, key: str) -> Standing | None:
+        """Return an item's standing by its key."""
+        return next((one for one in self.standings if one.item.key == key), None)
+
+
+class Desk:
+    """A run under review. Safe to use from several threads, and beside other processes.
+
+    ``baseline`` says what regressed, ``earlier`` is a run whose decisions are offered. Raises UsageError, IntegrityError.
+    """
+
+    def __init__(self, run: Run, root: Callable[[], Path], *, baseline: Run | None = None, earlier: Run | None = None) -> None:
+        self.run = run
+        self._root = root
+        self._baseline = baseline
+        self._book = Book(run.directory)
+        self._earlier = Book(earlier.directory).read() if earlier is not None else []
+        self._guard = threading.RLock()
+        self._stamp: tuple[int, int, int] | None = None
+        self._queue = Queue((), (), frozenset())
+        self.look()
+
+    def look(self) -> Look:
+        """Return where everything stands now. Raises IntegrityError: results or decisions are not what evalkit wrote."""
+        with self._guard:
+            self._refresh()
+            decisions = self._book.read()
+            if foreign(self._queue, decisions):
+                raise IntegrityError(
+                    f"{shown(self._book.path)} decides nothing of this run: none of its {len(decisions)} decisions is about a result "
+                    "that is here; move it away, or name its run with --carry-from"
+                )
+            found = standings(self._queue, decisions, self._earlier)
+            lost = gone(self._queue, decisions)
+            return Look(self._queue, found, lost, summary(self._queue, found, lost))
+
+    def decide(
+        self, keys: Sequence[str], choice: Choice, who: Person, comment: str = "", *, seen: str | None = None, group: str = ""
+    ) -> list[Decision]:
+        """Take one decision on items and write it down; return its entries.
+
+        ``seen`` is the :func:`evalkit.review.deciding.seal` of what was looked at. Raises Stale, Refused; UsageError where a snapshot must
+        not be written. Nothing is written then.
+        """
+        with self._guard, self._book.writing():
+            chosen = self._chosen(keys, seen)
+            if choice == "accept" and not comment.strip() and any(one.item.regressed for one in chosen):
+                raise Refused("a regression is accepted with a comment that says why")
+            return self._write([(one, choice, comment, "") for one in chosen], who, group)
+
+    def keep(self, keys: Sequence[str], who: Person, *, seen: str | None = None) -> list[Decision]:
+        """Keep the earlier decisions that are offered for items, as decisions of ``who``. Raises as :meth:`decide`."""
+        with self._guard, self._book.writing():
+            entries: list[tuple[Standing, Choice, str, str]] = []
+            for one in self._chosen(keys, seen):
+                if one.offer is None:
+                    raise Refused(f"no earlier decision is offered for {one.item.key}")
+                entries.append((one, one.offer.decision, one.offer.comment, f"{one.offer.by}, {one.offer.at}"))
+            return self._write(entries, who, "")
+
+    def line(self, item: Item) -> dict[str, JSON]:
+        """Return the result line an item was made from, parsed. Raises Stale where it is no longer there."""
+        for number, line in enumerate(self.run.lines(), 1):
+            if number == item.number:
+                parsed, digest = self._read(number, line)
+                if digest == item.digest:
+                    return parsed
+        raise Stale("the run's results have changed; look again")
+
+    def _chosen(self, keys: Sequence[str], seen: str | None) -> list[Standing]:
+        before = self._stamp
+        look = self.look()
+        chosen = [one for one in (look.find(key) for key in keys) if one is not None]
+        if before != self._stamp or len(chosen) != len(keys):
+            raise Stale("the run's results have changed since they were shown; nothing was written, look again")
+        if seen is not None and seal(chosen) != seen:
+            raise Stale("this was decided by somebody else meanwhile; nothing was written, look again")
+        return chosen
+
+    def _write(self, entries: Sequence[tuple[Standing, Choice, str, str]], who: Person, group: str) -> list[Decision]:
+        accepted = [one.item for one, choice, _, _ in entries if choice == "accept" and one.item.form is not None]
+        approvals = deciding_snapshots.plan(accepted, self._root()) if accepted else []
+        deciding_snapshots.write(approvals)
+        wrote = {approval.item.key: visible(approval.item.file) for approval in approvals if approval.text is not None}
+        now = timestamp()
+        decisions = [_decision(one.item, choice, comment, kept, who, now, group, wrote) for one, choice, comment, kept in entries]
+        self._book.append(decisions)
+        return decisions
+
+    def _refresh(self) -> None:
+        stamp = self._now()
+        if stamp == self._stamp:
+            return
+        regressed = _regressed(self._baseline, self.run) if self._baseline is not None else set()
+        try:
+            self._queue = build(((number, *self._read(number, line)) for number, line in enumerate(self.run.lines(), 1)), regressed)
+        except NoResult as error:
+            raise UsageError(f"{shown(self.run.directory / RESULTS)}:{error.number} is no result: {error}") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{shown(self.run.directory / RESULTS)} is not ASCII: {error.reason}") from error
+        self._stamp = stamp
+
+    def _now(self) -> tuple[int, int, int]:
+        path = self.run.directory / RESULTS
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise UsageError(f"{shown(path)} cannot be read: {error.strerror or error}") from error
+        return status.st_size, status.st_mtime_ns, status.st_ino
+
+    def _read(self, number: int, line: str) -> tuple[dict[str, JSON], str]:
+        path = shown(self.run.directory / RESULTS)
+        try:
+            return read(line)
+        except Altered as error:
+            raise IntegrityError(f"{path}:{number} is not the result that was written: {error}; run the suites again") from error
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{path}:{number} is not JSON: {error}") from error
+
+
+def _regressed(baseline: Run, run: Run) -> set[str]:
+    return {pair.candidate.id for pair in compare(Chosen(baseline), Chosen(run)).changed("regressed")}
+
+
+def _decision(item: Item, choice: Choice, comment: str, kept: str, who: Person, now: str, group: str, wrote: dict[str, str]) -> Decision:
+    return Decision(
+        item=item.key,
+        result=item.result,
+        check=item.check,
+        code=item.code,
+        place=item.place,
+        digest=item.digest,
+        decision=choice,
+        comment=visible(comment.strip()),
+        regression=item.regressed,
+        group=group,
+        wrote=wrote.get(item.key, ""),
+        kept=kept,
+        by=str(who),
+        at=now,
+    )

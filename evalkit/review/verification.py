@@ -1,0 +1,162 @@
+"""Verification: is everything still what was signed, by whom it says, and is that enough? Offline, and in this order.
+
+1. Every record: the signature and the key first, then the payload, then whether the key is that person's at that time.
+2. The chain: numbers without gaps, each record naming the whole file of the one before; records a git ref still has.
+3. Every file a record names, hashed again; ``manifest.sha256``; the results counted again; the gate judged again.
+4. The policy, over the records that survived 1.
+
+A problem never hides another: all are told. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evalkit.compare.gates import Gate
+from evalkit.errors import UsageError
+from evalkit.review import chain, manifest, policy, tallies
+from evalkit.review.gating import judge_gate
+from evalkit.review.manifest import Places
+from evalkit.review.opening import Opened, open_record
+from evalkit.review.problems import Problem, differs, sorted_problems
+from evalkit.review.records import FOLDER, listed
+from evalkit.review.signers import AllowedSigners
+from evalkit.review.statement import RESULTS, Signoff, outcome
+
+
+class Trust(NamedTuple):
+    """What is believed without proof: who may sign, the policy, its gates; the records a git ref has, and whom git calls author."""
+
+    signers: AllowedSigners
+    policy: policy.Policy
+    gates: dict[str, Gate]
+    kept: Mapping[str, bytes] = {}
+    authors: frozenset[str] = frozenset()
+
+
+class Outcome(NamedTuple):
+    """What was found; ``records`` are those whose signature, key and person hold."""
+
+    problems: list[Problem]
+    records: list[Signoff]
+
+    @property
+    def exit_code(self) -> int:
+        """0: all is well; 1: the policy is not satisfied; 3: something is not what was signed."""
+        return 3 if any(problem.integrity for problem in self.problems) else 1 if self.problems else 0
+
+
+def verify(run: Path, trust: Trust, *, now: datetime, root: Path | None = None) -> Outcome:
+    """Verify a run directory. Raises UsageError: it is none, or something cannot be read."""
+    files, strangers = listed(run)
+    if not files and not (run / "manifest.json").is_file():
+        raise UsageError(f"{run} is not a run directory: it has no manifest.json and no {FOLDER}")
+    problems = [
+        Problem("unexpected_file", f"{FOLDER}/{name}", "", f"expected only records in {FOLDER}, found {name}") for name in strangers
+    ]
+    opened = []
+    for file in files:
+        record, wrong = open_record(file, trust.signers)
+        problems += wrong
+        if record is not None:
+            opened.append(record)
+    problems += chain.problems(files, opened, trust.kept)
+    records = [record.decision for record in opened]
+    if records:
+        head = _manifest(run)
+        signed_run = records[-1].run
+        places = Places(root or manifest.find_root(run, head, signed_run), run, signed_run)
+        problems += _data(places, opened, head)
+    problems += policy.judge(trust.policy, policy.Situation(records, trust.gates, trust.authors, now.date()))
+    return Outcome(sorted_problems(problems), records)
+
+
+def _manifest(run: Path) -> dict[str, Any]:
+    try:
+        value = json.loads((run / "manifest.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}  # that it is not the one that was signed is found by its digest
+    return value if isinstance(value, dict) else {}
+
+
+def _data(places: Places, opened: list[Opened], head: Mapping[str, Any]) -> Iterator[Problem]:
+    signed: dict[str, str] = {}
+    for record in opened:
+        for name, digest in record.decision.subjects.items():
+            if signed.setdefault(name, digest) != digest:
+                message = f"{name}: {differs('as an earlier record has it', signed[name], digest)}"
+                yield Problem("file_changed", name, "", message)
+    changed = set()
+    for name, digest in signed.items():
+        found = places.digest(name)
+        if found != digest:
+            changed.add(name)
+            yield Problem("file_missing" if found is None else "file_changed", name, "", differs(name, digest, found))
+    yield from _manifest_file(places, signed)
+    results = f"{places.signed_run}/results.jsonl"
+    path = places.path(results)
+    lines = tallies.read(path.read_bytes()) if path.is_file() else []
+    yield from _results(lines, opened, results, results in changed)
+    yield from _totals(lines, opened, head, results)
+    for record in opened:
+        yield from _gate(places, record.decision, changed)
+
+
+def _manifest_file(places: Places, signed: Mapping[str, str]) -> Iterator[Problem]:
+    name = f"{places.signed_run}/{manifest.NAME}"
+    path = places.run / manifest.NAME
+    if not path.is_file():
+        yield Problem("manifest_differs", name, "", f"{name}: expected the digests of {len(signed)} files, found no such file")
+        return
+    try:
+        stated = manifest.parse(path.read_bytes())
+    except manifest.ManifestFault as fault:
+        yield Problem("manifest_differs", name, "", f"{name}: {fault}")
+        return
+    for file in sorted(stated.keys() | signed.keys()):
+        # A line beyond what was signed is what a kill leaves between manifest and record: it has to be true.
+        expected = signed.get(file) or places.digest(file)
+        if stated.get(file) != expected or expected is None:
+            yield Problem("manifest_differs", name, "", f"{name}: {differs(file, expected, stated.get(file))}")
+
+
+def _results(lines: list[tallies.Line], opened: list[Opened], path: str, changed: bool) -> Iterator[Problem]:
+    yield from tallies.faults(lines, path)
+    for record in opened:
+        if record.result is None:
+            continue
+        listed_ = [(one["id"], one["digest"]["sha256"]) for one in record.result[RESULTS]]
+        if changed:
+            yield from tallies.changes(lines, listed_, path)
+            continue
+        suites = {one["name"]: one["digest"]["sha256"] for one in record.result["configuration"]}
+        again = outcome([(line.id, line.verdict, line.warned, line.digest) for line in lines], suites)
+        for field in sorted(key for key in again if again[key] != record.result.get(key)):
+            yield Problem("totals_differ", record.file.path, "", f"{record.file.path}: {field} is not what the results give")
+
+
+def _totals(lines: list[tallies.Line], opened: list[Opened], head: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    counted = tallies.counts(lines, head)
+    yield from tallies.miscounts(counted, head.get("totals", {}), "manifest.json", path)
+    for record in opened:
+        yield from tallies.miscounts(counted, record.decision.counts, record.file.path, path)
+
+
+def _gate(places: Places, decision: Signoff, changed: set[str]) -> Iterator[Problem]:
+    gate = decision.gate
+    if gate is None:
+        return
+    try:
+        found = judge_gate(places.run, places.root / gate.baseline, gate.name, gate.definition, gate.prices)
+    except UsageError as error:
+        if not changed:  # else that is why, and was told
+            yield Problem("gate_differs", decision.path, "", f"gate {gate.name!r} cannot be judged again: {error}")
+        return
+    again = {rule.rule: rule.verdict for rule in found.rules}
+    if (found.verdict, again) != (gate.verdict, dict(gate.rules)):
+        message = f"gate {gate.name!r}: expected {gate.verdict} ({gate.reason}), found {found.verdict} ({found.reason})"
+        yield Problem("gate_differs", decision.path, "", message)

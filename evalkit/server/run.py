@@ -29,8 +29,10 @@ GRACE_SECONDS = 2.0
 _START_SECONDS, _STOP_SECONDS = 30, 10
 _CUT_SECONDS = 2.0
 _TICK = 0.01
+_TELL_AGAIN_SECONDS = 10.0
 _KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that none meets a closed one
 _BACKLOG = 4096
+_AT_ONCE = 64  # accepted in one turn of the loop; where files are short, asyncio tries as often in vain
 _FILES, _FEW_FILES = 65_536, 4_096
 _WHY = {
     errno.EADDRINUSE: "the port is in use; take another one with --port, or --port 0 for any free one",
@@ -87,19 +89,23 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 lifespan="on",
-                backlog=_BACKLOG,
+                backlog=_AT_ONCE,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             )
         )
         self._on_ready = on_ready
+        self._problems = _LoopProblems()
         self._grace = grace
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        asyncio.get_running_loop().set_exception_handler(_loop_problem)
+        asyncio.get_running_loop().set_exception_handler(self._problems)
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._problems.closing = True
         for server in self.servers:
             server.close()
         for listener in sockets or ():
@@ -137,13 +143,23 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _loop_problem(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    error = context.get("exception")
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        # asyncio itself tries again in a second
-        print(f"evalkit serve: no file is left for another connection; `ulimit -n {_FILES}` before starting allows more", file=sys.stderr)  # noqa: T201
-        return
-    loop.default_exception_handler(context)
+class _LoopProblems:
+    """What the event loop complains of. Of too few files it does so thousands of times a second, and tries again: one line is enough."""
+
+    def __init__(self) -> None:
+        self._told = -_TELL_AGAIN_SECONDS
+        self.closing = False
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if self.closing and isinstance(error, (ValueError, OSError)):
+            return  # it tried again on a listener that is closed by now
+        if not (isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)):
+            loop.default_exception_handler(context)
+        elif time.monotonic() > self._told + _TELL_AGAIN_SECONDS:
+            self._told = time.monotonic()
+            line = f"evalkit serve: no file is left for another connection; `ulimit -n {_FILES}` before starting allows more"
+            print(line, file=sys.stderr)  # noqa: T201
 
 
 def allow_connections(wanted: int = _FILES) -> str:

@@ -333,6 +333,25 @@ def test_few_files_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert limits[-1] == (65_536, 100_000)
 
 
+def test_a_server_out_of_files_says_so_once_and_goes_on(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    with process(cwd=tmp_path) as (server, url):
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (40, 40))
+        address = urlsplit(url)
+        peers = [socket.create_connection((address.hostname, address.port)) for _ in range(80)]
+        assert server.stderr is not None
+        line = server.stderr.readline()
+        for peer in peers:
+            peer.close()
+        assert httpx.get(f"{url}/healthz", timeout=20).status_code == 200
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+        assert (line, server.stderr.read()) == (
+            "evalkit serve: no file is left for another connection; `ulimit -n 65536` before starting allows more\n",
+            "",
+        )
+
+
 def test_usage_errors_are_evalkit_s_own() -> None:
     from click.testing import CliRunner
 

@@ -46,6 +46,13 @@ class Packs:
         self._done.append(self._spool.put(base64.b64encode(data).decode()))
         self._open, self._size = [], 0
 
+    @property
+    def size(self) -> int:
+        """Characters of all packs; the last one is closed by asking."""
+        if self._open:
+            self._close_pack()
+        return sum(piece.size for piece in self._done)
+
     def packs(self) -> Iterator[tuple[int, str]]:
         """Yield ``(number, base64)`` of every pack."""
         if self._open:
@@ -63,11 +70,17 @@ def inline_json(value: JSON) -> str:
     return dumps(value).replace("<", "\\u003c")
 
 
-def policy(script: str, style: str) -> str:
-    """Return the policy of a page with exactly this script and this style (CSP 3): nothing is fetched, nothing else runs."""
+def policy(script: str, style: str, *, folder: bool = False) -> str:
+    """Return the policy of a page with exactly this script and this style (CSP 3): nothing is fetched, nothing else runs.
+
+    No text becomes markup or code either, whatever a script would do with it (Trusted Types). The page of a ``folder`` may load scripts
+    that lie beside it, those alone whose names its own script makes.
+    """
+    types = "evalkit-data" if folder else "'none'"
+    scripts = f"{_source(script)} 'self'" if folder else _source(script)
     return (
-        f"default-src 'none'; script-src {_source(script)}; style-src {_source(style)}; img-src data:; media-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {scripts}; style-src {_source(style)}; img-src data:; media-src data:; base-uri 'none'; "
+        f"form-action 'none'; require-trusted-types-for 'script'; trusted-types {types}"
     )
 
 

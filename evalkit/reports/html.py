@@ -1,9 +1,9 @@
 """``index.html``: a run in one file that needs no network, no server and, for reading, no JavaScript.
 
 Results are read once, line by line. Each becomes a row, drawn at once and put aside; when all are read the rows are taken in the order of
-the page: suites with failures first, and in a suite failures, errors, warnings, passes, skips. What needs attention is drawn whole, and so
-are the first ``WHOLE`` variants that passed; of the others the page holds the row and the raw result, and its script draws the rest when
-one is opened. So the page's size and the time to make it grow by little more than a row for each passing variant.
+the page: suites with failures first, and in a suite failures, errors, warnings, passes, skips. The first of each kind are drawn whole
+(``DRAWN``), so that the page reads without its script; of all variants it holds the row and the raw result as data, and its script draws
+those that are looked at. So the page's size and the time to make it grow by little more than a line of data for each variant.
 
 Nothing a model said is trusted: the environment escapes whatever it prints and makes hostile characters visible, addresses are links only
 when they are http or https, media is shown only where its type is safe, and the policy in the page's head lets nothing run but its own
@@ -13,9 +13,10 @@ script. Style and script are read from ``css/`` and ``js/``; no template has a s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cache
+from hashlib import file_digest
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,9 +25,11 @@ from evalkit._lib.files import atomic_writer
 from evalkit._lib.quickjson import loads
 from evalkit._lib.text import visible
 from evalkit.reports.embed import Packs, check_inline, inline_json, policy
+from evalkit.reports.folder import LARGE, drop_stale, write_data
 from evalkit.reports.glance import glance, refuse
 from evalkit.reports.media import LONG, NAME, SAFE, MediaBook
 from evalkit.reports.overview import Tally, overview
+from evalkit.reports.rows import Rows
 from evalkit.reports.spool import Piece, Spool
 from evalkit.reports.steps import LABELS, LISTED, TOLD
 from evalkit.reports.variants import OUTCOMES, TOKENS, body, row, warned
@@ -36,77 +39,99 @@ from evalkit.results import Run
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-WHOLE = 100
-"""Passing variants drawn whole; later ones are drawn by the page's script when they are opened."""
+ATTENTION = 200
+"""Failed and errored variants, each kind, that are drawn whole; later ones are drawn by the page's script."""
 
-SCRIPTS = ("words", "data", "steps", "variants", "page")
+WHOLE = 100
+"""The same of variants with a warning, of those that passed, and of those that were skipped."""
+
+SCRIPTS = ("words", "data", "steps", "variants", "query", "order", "list", "keys", "page")
 TAGS = 40
+SIGNED = ("name", "email", "role", "decision", "meaning", "time", "comment", "void")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 _RANK = {"failed": 0, "errored": 1, "passed": 3, "skipped": 4}
 
 
 class Entry(NamedTuple):
-    """A drawn row and its place in its suite."""
+    """A row's place in its suite, and the row where it is drawn."""
 
     rank: int
     number: int
-    piece: Piece
+    piece: Piece | None
 
 
 class Section(NamedTuple):
-    """A suite with its rows, drawn."""
+    """A suite with its rows, drawn; ``rest`` counts those that are data alone."""
 
     name: str
     anchor: str
     tally: Tally
     rows: Iterator[str]
+    rest: int
 
 
-def write(run: Run) -> Path:
-    """Write ``index.html`` into the run's directory and return its path. Raises UsageError naming a result line that cannot be read."""
+def write(run: Run, signoffs: Sequence[Mapping[str, Any]] = ()) -> Path:
+    """Write ``index.html`` into the run's directory, above ``folder.LARGE`` ``data/`` beside it, and return its path.
+
+    ``signoffs`` are decisions to print, oldest first: ``name``, ``email``, ``role``, ``decision``, ``meaning``, ``time``, ``comment``, any of
+    which may be absent, and ``void``, the reason why a decision holds no longer. Raises UsageError naming a result line that cannot be read.
+    """
     path = run.directory / "index.html"
-    with Spool() as spool, closing(Packs()) as packs, closing(MediaBook()) as book, atomic_writer(path) as file:
-        for piece in _Page(run, spool, packs, book).stream():
-            file.write(piece.encode())
+    with Spool() as spool, closing(Packs()) as packs, closing(MediaBook()) as book:
+        page = _Page(run, spool, packs, book, signoffs)
+        page.read()
+        files = write_data(run.directory, packs) if packs.size > LARGE else []
+        with atomic_writer(path) as file:
+            for piece in page.stream(files):
+                file.write(piece.encode())
+    drop_stale(run.directory, files)
     return path
 
 
 class _Page:
-    def __init__(self, run: Run, spool: Spool, packs: Packs, book: MediaBook) -> None:
+    def __init__(self, run: Run, spool: Spool, packs: Packs, book: MediaBook, signoffs: Sequence[Mapping[str, Any]]) -> None:
         self._run = run
+        self._signoffs = signoffs
+        self._rows = Rows()
         self._spool = spool
         self._packs = packs
         self._book = book
-        self._whole = WHOLE
+        self._left = {"failed": ATTENTION, "errored": ATTENTION, "warned": WHOLE, "passed": WHOLE, "skipped": WHOLE}
         self._anchors: dict[str, int] = {}
         self._suites: dict[str, tuple[Tally, list[Entry]]] = {}
 
-    def stream(self) -> Iterator[str]:
-        """Yield the page, piece by piece."""
+    def read(self) -> None:
+        """Read every result. Raises UsageError naming one that cannot be read."""
         draw: Callable[..., str] = vars(environment().get_template("variant.html").module)["variant"]
         for number, line in enumerate(self._run.lines(), 1):
             try:
-                head = glance(line)
-                self._draw(draw, head, line, number)
+                self._draw(draw, glance(line), line, number)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise refuse(self._run.directory, number, error) from error
+
+    def stream(self, files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+        """Yield the page, piece by piece; ``files`` hold the packs where the page does not."""
         total = Tally()
         for tally, _ in self._suites.values():
             total.merge(tally)
-        script, style = scripts(), resource("css/report.css")
+        digest = _digest(self._run.directory / "results.jsonl")
+        script, style = scripts(), resource("css/report.css") + paper(digest)
         template = environment().get_template("page.html")
         stream = template.stream(
             overview=overview(self._run.manifest, total),
             total=total,
             tags=[tag for tag, _ in total.tags.most_common(TAGS)],
             sections=[self._section(name) for name in sorted(self._suites, key=self._suite_rank)],
+            signoffs=[{name: str(one.get(name) or "") for name in SIGNED} for one in self._signoffs],
             directory=self._run.directory.name,
-            packs=self._packs.packs(),
+            digest=digest,
+            rows=self._rows.base64(),
+            packs=self._packs.packs() if not files else (),
             media=self._book.unshown(),
-            tables=inline_json(TABLES),
+            tables=inline_json({**TABLES, "files": list(files)}),
             script=script,
             style=style,
-            policy=policy(script, style),
+            policy=policy(script, style, folder=bool(files)),
         )
         stream.enable_buffering(50)
         yield from stream
@@ -116,18 +141,22 @@ class _Page:
         told = warned(head)
         anchor = self._anchor(head["id"])
         rank = 2 if told and verdict == "passed" else _RANK[verdict]
-        whole = rank != _RANK["passed"] or self._whole > 0
-        self._whole -= rank == _RANK["passed"]
+        kind = "warned" if rank == 2 else verdict
         address = self._packs.add(self._book.strip(line))
-        try:
-            opened = body(head if "turns" in head else loads(line), anchor, number, self._book) if whole else None
-        except RecursionError:  # nested deeper than Python reads; a browser can
-            opened = None
-        piece = self._spool.put(draw(row(head, anchor, address, number), opened))
+        shown = row(head, anchor, address, number)
+        self._rows.add(head, shown)
         if head["suite"] not in self._suites:
             self._suites[head["suite"]] = (Tally(), [])
         tally, entries = self._suites[head["suite"]]
         tally.add(head)
+        piece = None
+        if self._left[kind] > 0:
+            self._left[kind] -= 1
+            try:
+                opened = body(head if "turns" in head else loads(line), anchor, number, self._book)
+            except RecursionError:  # nested deeper than Python reads; a browser can
+                opened = None
+            piece = self._spool.put(draw(shown, opened))
         entries.append(Entry(rank, number, piece))
 
     def _anchor(self, id_: str) -> str:
@@ -141,7 +170,8 @@ class _Page:
 
     def _section(self, name: str) -> Section:
         tally, entries = self._suites[name]
-        return Section(name, f"suite.{_UNSAFE.sub('-', name)}", tally, (self._spool.get(entry.piece) for entry in sorted(entries)))
+        drawn = [entry.piece for entry in sorted(entries) if entry.piece is not None]
+        return Section(name, f"suite.{_UNSAFE.sub('-', name)}", tally, map(self._spool.get, drawn), len(entries) - len(drawn))
 
 
 TABLES = {
@@ -181,6 +211,17 @@ def environment() -> Environment:
 
 def _shown(value: Any) -> Any:
     return visible(value) if type(value) is str and not value.isprintable() else value
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def paper(digest: str) -> str:
+    """Return the style of a printed page's margins: what the page was made from, and its number."""
+    left, right = f'"results.jsonl sha256 {digest}"', 'counter(page) " / " counter(pages)'
+    return f"@page {{ @bottom-left {{ content: {left}; }} @bottom-right {{ content: {right}; }} }}\n"
 
 
 @cache

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
 
-VOID = {"meta", "link", "img", "input", "br", "hr", "rect", "line", "polyline"}
+VOID = {"meta", "link", "img", "input", "br", "hr", "rect", "line", "path", "polyline"}
 
 
 class Element(NamedTuple):
@@ -75,6 +75,11 @@ class Page(HTMLParser):
         number, index = address.split(".")
         data = zlib.decompress(base64.b64decode("".join(self.by_id(f"pack-{number}").texts)))
         value: dict[str, Any] = json.loads(data.split(b"\n")[int(index)])
+        return value
+
+    def rows(self) -> list[list[Any]]:
+        """Return the rows that the page holds as data."""
+        value: list[list[Any]] = json.loads(zlib.decompress(base64.b64decode("".join(self.by_id("rows").texts))))
         return value
 
 

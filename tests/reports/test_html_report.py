@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -17,9 +18,13 @@ from tests.reports.sample_cases import every_line, failed_line, hostile_line, pn
 
 TAGS = set(
     "html head meta title link style body header main footer search noscript script section h1 h2 h3 h4 p span small a b i em q code pre "  # noqa: SIM905
-    "mark sup ul ol li dl dt dd div details summary label input output button svg rect figure figcaption img audio video".split()
+    "mark sup ul ol li dl dt dd div details summary label input output button svg rect figure figcaption img audio video "
+    "select option dialog form table caption thead tbody tr td th kbd time line".split()
 )
 """Every element that a page of ours is made of."""
+
+MEMBERS = re.search(r"ROW = \[(.*)\]", html.resource("js/data.js"))[1].replace('"', "").split(", ")  # type: ignore[index]
+"""A row's members as the page's script names them."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +53,7 @@ def test_failures_come_first_in_the_page_and_in_a_suite(tmp_path: Path) -> None:
         line("a", suite="calm"),
     ]
     page = Page(html.write(make_run(tmp_path, lines)))
-    assert [one.text.split()[0] for one in page.all("h2")] == ["wild", "broken", "calm"]
+    assert [one.text.split()[0] for one in page.all("h2")] == ["wild", "broken", "calm", "Keys"]
     assert [name.partition("[")[0] for name in rows(page)] == ["bad", "worse", "ok", "skip", "broken", "d", "a"]
 
 
@@ -71,7 +76,7 @@ def test_the_page_runs_its_own_script_and_nothing_else(page: Page) -> None:
     script, style = "".join(scripts[0].texts), "".join(styles[0].texts)
     assert page.policy == (
         f"default-src 'none'; script-src {source_hash(script)}; style-src {source_hash(style)}; img-src data:; media-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
     assert {one.attributes["type"] for one in page.all("script") if "type" in one.attributes} == {"application/json", "text/plain"}
 
@@ -158,15 +163,77 @@ def test_the_raw_result_of_every_row_is_in_the_page(page: Page) -> None:
         assert one.attributes.get("data-tags", "").split("\n") == result["tags"] or not result["tags"]
 
 
-def test_a_variant_that_waits_for_the_script_has_its_row_and_its_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variant_that_waits_for_the_script_has_its_row_as_data_and_its_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "WHOLE", 2)
     page = Page(html.write(make_run(tmp_path, [passing(1), failed_line(), passing(2), passing(3), hostile_line(Verdict.PASSED, 10)])))
-    assert [one.text for one in page.all("div", "later")] == [
-        "Passed. With JavaScript off, read it in line 4 of results.jsonl.",
-        "Passed. With JavaScript off, read it in line 5 of results.jsonl.",
+    assert [one.text for one in page.all("p", "rest")] == [
+        "2 more: with JavaScript on they are listed here; without it, they are in results.jsonl."
     ]
-    assert len(page.all("details", "variant")) == 5
+    assert len(page.all("details", "variant")) == 3
     assert page.by_id("v.weather-paris-stateless-streamed.t2").tag == "section"
+    rows = page.rows()
+    assert [row[0] for row in rows] == [
+        "city1[stateless]",
+        "paris[stateless-streamed]",
+        "city2[stateless]",
+        "city3[stateless]",
+        "hostile[stateless]",
+    ]
+    assert [page.result(row[10])["id"] for row in rows] == [f"weather::{row[0]}" for row in rows]
+
+
+def test_a_row_has_what_filters_ask_about(page: Page) -> None:
+    [row] = [row for row in page.rows() if row[0].startswith("paris")]
+    assert dict(zip(MEMBERS, row, strict=True)) == {
+        "name": "paris[stateless-streamed]",
+        "verdict": "failed",
+        "warned": 0,
+        "suite": "weather",
+        "title": "The wrong city",
+        "tags": ["smoke", "tools"],
+        "tokens": 591,
+        "exchanges": 3,
+        "time": 1237.5,
+        "message": "tool_calls: get_current_temperature: location is 'London', not 'Paris' (and 3 more)",
+        "at": row[10],
+        "line": 5,
+        "anchor": "v.weather-paris-stateless-streamed",
+        "variant": {"history": "stateless", "stream": False, "model": "gemini-3.5-flash"},
+        "found": [
+            ["tool_calls", "arguments_differ"],
+            ["history", "signature_altered"],
+            ["text", "not_contained"],
+            ["usage", "over_budget"],
+        ],
+        "trial": 1,
+    }
+
+
+def test_only_the_first_failures_are_drawn_without_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html, "ATTENTION", 2)
+    lines = [line(f"f{number}", verdict=Verdict.FAILED) for number in range(5)] + [line("e", verdict=Verdict.ERRORED)]
+    page = Page(html.write(make_run(tmp_path, lines)))
+    assert [name.partition("[")[0] for name in rows(page)] == ["f0", "f1", "e"]
+    assert len(page.rows()) == 6
+
+
+def test_decisions_stand_above_the_list_and_are_text(tmp_path: Path) -> None:
+    decision = {"name": "Ada <b>", "role": "QA", "email": "ada@example.org", "decision": "approved-with-deviations", "meaning": "review"}
+    rejected = {"name": "Eve", "decision": "rejected", "void": "results.jsonl changed", "comment": "no"}
+    page = Page(html.write(make_run(tmp_path, [passing(1)]), [{**decision, "time": "2026-11-22T13:00:00Z", "more": 1}, rejected]))
+    [section] = page.all("section", "signoffs")
+    assert section.text == (
+        "Sign-off approved with deviations review Ada <b>, QA ada@example.org 2026-11-22T13:00:00Z rejected void: results.jsonl changed Eve no"
+    )
+    assert page.all("section", "signoffs") == [one for one in page.all("section") if one.attributes["class"] == "signoffs"]
+
+
+def test_paper_tells_the_digest_of_the_results_and_the_page(tmp_path: Path) -> None:
+    run = make_run(tmp_path, [passing(1)])
+    page = Page(html.write(run))
+    digest = hashlib.sha256((tmp_path / "results.jsonl").read_bytes()).hexdigest()
+    assert f'@bottom-left {{ content: "results.jsonl sha256 {digest}"; }}' in page.source
+    assert digest in page.all("footer")[0].text
 
 
 def test_media_of_a_waiting_variant_stands_in_a_block_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,6 +280,7 @@ def test_a_result_too_deep_for_python_is_left_to_the_browser(tmp_path: Path) -> 
     text = json.dumps(deep, separators=(",", ":")).replace('"DEEP"', "[" * 200_000 + "]" * 200_000)
     page = Page(html.write(make_run(tmp_path, [text])))
     assert len(page.all("div", "later")) == 1
+    assert len(page.rows()) == 1
 
 
 def test_the_page_of_many_passing_variants_stays_small(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ class Tab:
 
     def shown(self) -> list[str]:
         """Return the names of the variants that are not filtered away."""
-        return [name.split("[")[0].strip() for name in self.page.locator(".variant:not([hidden]) h3").all_text_contents()]
+        return [name.split("[")[0].strip() for name in self.page.locator("#list .variant h3").all_text_contents()]
 
 
 Open = Callable[..., Tab]
@@ -122,12 +122,14 @@ def open_page(browser: Any, contexts: dict[str, Any]) -> Iterator[Open]:
         contexts[str(options)] = context
         tab = Tab(context.new_page())
         pages.append(tab.page)
-        tab.page.set_default_timeout(20_000)
+        tab.page.set_default_timeout(10_000)
         tab.page.on("console", lambda message: tab.said.append(f"{message.type}: {message.text}"))
         tab.page.on("pageerror", lambda error: tab.said.append(f"error: {error}"))
         tab.page.on("dialog", lambda dialog: tab.said.append(f"dialog: {dialog.message}"))
         tab.page.on("request", lambda request: tab.asked.append(request.url))
         tab.page.goto(f"{path.as_uri()}{fragment}")
+        if options.get("java_script_enabled", True) and path.read_bytes().find(b'id="rows"') > 0:
+            tab.page.locator("html[data-ready]").wait_for(state="attached")
         return tab
 
     yield open_
@@ -185,9 +187,26 @@ def test_the_hostile_corpus_executes_nothing_when_the_script_draws_it(
 
 def test_the_policy_stops_what_is_not_ours(everything: Path, open_page: Open) -> None:
     tab = open_page(everything)
-    tab.page.evaluate("const one = document.createElement('script'); one.textContent = 'window.hacked = 1'; document.body.append(one)")
+    script = "const one = document.createElement('script'); one.append('window.hacked = 1'); document.body.append(one)"
+    tab.page.evaluate(f"try {{ {script} }} catch {{}}")
     assert tab.page.evaluate("window.hacked") is None
-    assert any("Content Security Policy" in text for text in tab.said)
+    assert any("TrustedScript" in text or "Content Security Policy" in text for text in tab.said)
+
+
+@pytest.mark.parametrize(
+    "sink",
+    [
+        "document.body.innerHTML = '<img src=x onerror=\"window.hacked = 1\">'",
+        "document.body.insertAdjacentHTML('beforeend', '<b>x</b>')",
+        "document.createElement('script').src = 'data:text/javascript,window.hacked = 1'",
+        "trustedTypes.createPolicy('evalkit-data', { createHTML: text => text })",
+        "document.write('<script>window.hacked = 1</script>')",
+    ],
+)
+def test_no_text_becomes_markup_whatever_a_script_would_do(everything: Path, open_page: Open, sink: str) -> None:
+    tab = open_page(everything)
+    assert tab.page.evaluate(f"(() => {{ try {{ {sink}; return 'done' }} catch (error) {{ return error.name }} }})()") == "TypeError"
+    assert tab.page.evaluate("window.hacked") is None
 
 
 def test_the_script_draws_what_the_template_draws(everything: Path, open_page: Open) -> None:
@@ -208,6 +227,8 @@ def test_the_script_draws_what_the_template_draws(everything: Path, open_page: O
 def test_a_variant_far_down_is_drawn_when_it_is_opened(drawn_later: Path, open_page: Open) -> None:
     tab = open_page(drawn_later)
     variant = tab.variant("v.weather-city77-stateless")
+    assert variant.count() == 0
+    tab.page.mouse.wheel(0, 3000)
     variant.locator("xpath=./summary").click()
     variant.locator(".turn").nth(1).wait_for()
     assert "What is the temperature in city 77?" in variant.inner_text()
@@ -217,6 +238,7 @@ def test_a_variant_far_down_is_drawn_when_it_is_opened(drawn_later: Path, open_p
 @pytest.mark.parametrize("how", ["everything", "drawn_later"])
 def test_all_media_is_shown_wherever_it_is_stored(how: str, request: pytest.FixtureRequest, open_page: Open) -> None:
     tab = open_page(request.getfixturevalue(how))
+    tab.page.fill("#find", "suite:kitchen")
     variant = tab.variant("v.kitchen-media-stateless")
     variant.locator("xpath=./summary").click()
     variant.locator("figure img").nth(2).wait_for()
@@ -237,7 +259,7 @@ def test_filters_by_click(everything: Path, open_page: Open) -> None:
     tab.page.get_by_role("button", name="smoke").click()
     assert tab.shown() == ["paris"]
     assert tab.page.locator(".suite:visible").count() == 1
-    tab.page.get_by_role("button", name="Show all").click()
+    tab.page.get_by_role("button", name="Clear").click()
     assert len(tab.shown()) == 9
     assert tab.page.locator("[aria-pressed=true]").count() == 0
     tab.page.get_by_role("button", name="warned 1").click()
@@ -245,7 +267,7 @@ def test_filters_by_click(everything: Path, open_page: Open) -> None:
     tab.page.get_by_role("button", name="smoke").click()
     tab.page.get_by_role("button", name="search", exact=True).click()
     assert tab.page.get_by_text("Nothing matches.").is_visible()
-    tab.page.get_by_role("link", name="Show all").click()
+    tab.page.get_by_role("button", name="Show all").click()
     assert len(tab.shown()) == 9
 
 
@@ -254,17 +276,17 @@ def test_filters_by_keyboard(everything: Path, open_page: Open) -> None:
     press = tab.page.keyboard.press
     press("Tab")
     assert tab.page.evaluate("document.activeElement.textContent") == "Skip to the results"
-    press("Tab")
-    press("Tab")
+    for _ in range(6):
+        press("Tab")
     assert tab.page.evaluate("document.activeElement.textContent").startswith("failed")
     press("Space")
     assert tab.shown() == ["paris", "hostile"]
     press("Enter")
     assert len(tab.shown()) == 9
-    tab.page.get_by_label("Find").focus()
+    tab.page.get_by_label("Filter").focus()
     tab.page.keyboard.type("EURO 2024")
     assert tab.shown() == ["euro"]
-    tab.page.locator(".variant:not([hidden]) > summary").focus()
+    tab.page.locator("#list .variant > summary").focus()
     press("Enter")
     assert tab.page.locator(".variant[open]").count() == 1
     width = tab.page.evaluate("getComputedStyle(document.activeElement).outlineWidth")

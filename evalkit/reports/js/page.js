@@ -1,50 +1,56 @@
-// The page at work: filters, drawing on demand, raw exchanges, links to what is folded away.
+// The page at work: the filter and the address that keeps it, drawing on demand, raw exchanges, links to what is folded away.
 
-const variants = [...document.querySelectorAll(".variant")];
-const sections = [...document.querySelectorAll(".suite")];
-const chosen = { verdicts: new Set(), tags: new Set(), words: [] };
-const texts = new Map();
+const page = { rows: [], names: [], query: "", order: "page", grouped: false };
+const field = (id) => document.getElementById(id);
 
-function textOf(variant) {
-  if (!texts.has(variant)) texts.set(variant, `${variant.id} ${variant.firstElementChild.textContent}`.toLowerCase());
-  return texts.get(variant);
+// What is chosen stands in the fragment, which a file:// address keeps as well: #v.some-variant?q=status:failed&sort=tokens&group=1
+function address() {
+  const [anchor, text = ""] = location.hash.slice(1).split("?");
+  return { anchor: decodeURIComponent(anchor), chosen: new URLSearchParams(text) };
 }
 
-function matches(variant) {
-  const verdicts = [...chosen.verdicts];
-  const tags = variant.dataset.tags ? variant.dataset.tags.split("\n") : [];
-  return (!verdicts.length || verdicts.some((name) => variant.classList.contains(name)))
-    && [...chosen.tags].every((tag) => tags.includes(tag))
-    && chosen.words.every((word) => textOf(variant).includes(word));
+function remember(anchor) {
+  const chosen = new URLSearchParams();
+  if (page.query.trim()) chosen.set("q", page.query.trim());
+  if (page.order !== "page") chosen.set("sort", page.order);
+  if (page.grouped) chosen.set("group", "1");
+  const text = chosen.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
+  const fragment = `${anchor}${text ? `?${text}` : ""}`;
+  if (fragment !== location.hash.slice(1)) history.replaceState(null, "", fragment ? `#${fragment}` : "#");
 }
 
-function filter() {
-  let shown = 0;
-  for (const variant of variants) {
-    variant.hidden = !matches(variant);
-    if (!variant.hidden) shown += 1;
+function update() {
+  const asked = question(page.query, page.names);
+  const found = asked.empty ? page.rows : page.rows.filter(asked.test);
+  show(arranged(found, page.order, page.grouped));
+  const all = found.length === page.rows.length;
+  field("shown").textContent = all ? count(found.length, "variant") : `${grouped(found.length)} of ${count(page.rows.length, "variant")}`;
+  field("problem").textContent = visible(asked.problems.join(" "));
+  field("clear").disabled = !page.query.trim();
+  field("none").hidden = found.length > 0 || !page.rows.length;
+  field("order").value = page.order;
+  field("group").setAttribute("aria-pressed", String(page.grouped));
+  for (const button of document.querySelectorAll("[data-token]")) {
+    button.setAttribute("aria-pressed", String(chosen(page.query, button.dataset.token, button.value)));
   }
-  for (const section of sections) section.hidden = !section.querySelector(".variant:not([hidden])");
-  const all = shown === variants.length;
-  document.getElementById("shown").textContent = all ? count(shown, "variant") : `${grouped(shown)} of ${count(variants.length, "variant")}`;
-  document.getElementById("clear").disabled = all && !chosen.verdicts.size && !chosen.tags.size && !chosen.words.length;
-  document.getElementById("none").hidden = shown > 0 || !variants.length;
 }
 
-function showAll() {
-  chosen.verdicts.clear();
-  chosen.tags.clear();
-  chosen.words = [];
-  document.getElementById("find").value = "";
-  for (const button of document.querySelectorAll("[aria-pressed]")) button.setAttribute("aria-pressed", "false");
-  filter();
+function setQuery(text) {
+  page.query = text;
+  field("find").value = text;
+  update();
+  remember("");
 }
 
-function choose(button) {
-  const [group, name] = button.dataset.verdict ? [chosen.verdicts, button.dataset.verdict] : [chosen.tags, button.dataset.tag];
-  if (!group.delete(name)) group.add(name);
-  button.setAttribute("aria-pressed", String(group.has(name)));
-  filter();
+function setOrder(order, together) {
+  Object.assign(page, { order: order in ORDERS ? order : "page", grouped: together });
+  update();
+  remember("");
+}
+
+function nextOrder() {
+  const orders = Object.keys(ORDERS);
+  setOrder(orders[(orders.indexOf(page.order) + 1) % orders.length], page.grouped);
 }
 
 const unreadable = (number) => note(`This browser cannot unpack the page's data; read line ${number} of results.jsonl.`);
@@ -86,19 +92,36 @@ async function drawExchange(details) {
 }
 
 // Opens whatever the address names, and all it is folded into.
-async function reveal() {
-  const name = decodeURIComponent(location.hash.slice(1));
-  if (!name) return;
-  const holders = variants.filter((one) => name === one.id || name.startsWith(`${one.id}.`));
-  const variant = holders.sort((left, right) => right.id.length - left.id.length)[0];
-  if (variant) {
-    if (variant.hidden) showAll();
+async function reveal(anchor) {
+  if (!anchor) return;
+  let name = anchor;
+  while (name && !page.anchors.has(name)) name = name.slice(0, Math.max(0, name.lastIndexOf(".")));
+  if (name) {
+    if (!list.places.has(name)) setQuery("");
+    const variant = elementAt(list.places.get(name));
+    variant.open = true;
     await draw(variant);
   }
-  const target = document.getElementById(name);
+  const target = document.getElementById(anchor);
   if (!target) return;
   for (let box = target.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;
   target.scrollIntoView({ block: "start" });
+  target.classList.toggle("target", true);
+}
+
+// The address gained a fragment of its own: a link was followed, or somebody typed one.
+function followed() {
+  for (const old of document.querySelectorAll(".target")) old.classList.remove("target");
+  const { anchor, chosen: told } = address();
+  if ([...told].length) takeOver(told);
+  else remember(anchor);
+  reveal(anchor);
+}
+
+function takeOver(told) {
+  Object.assign(page, { query: told.get("q") || "", grouped: told.get("group") === "1", order: told.get("sort") in ORDERS ? told.get("sort") : "page" });
+  field("find").value = page.query;
+  update();
 }
 
 document.addEventListener("toggle", (event) => {
@@ -108,16 +131,48 @@ document.addEventListener("toggle", (event) => {
   else if (details.dataset.exchange) drawExchange(details);
 }, true);
 
-document.addEventListener("click", (event) => {
-  const button = event.target.closest("[aria-pressed]");
-  if (button) choose(button);
-  else if (event.target.closest("#clear, #none a")) showAll();
-});
+function listen() {
+  field("find").addEventListener("input", (event) => {
+    page.query = event.target.value;
+    update();
+    remember("");
+  });
+  field("order").addEventListener("change", (event) => setOrder(event.target.value, page.grouped));
+  field("group").addEventListener("click", () => setOrder(page.order, !page.grouped));
+  field("clear").addEventListener("click", () => {
+    setQuery("");
+    field("find").focus();
+  });
+  field("none").addEventListener("click", () => setQuery(""));
+  field("help").addEventListener("click", () => field("keys").showModal());
+  for (const button of document.querySelectorAll("[data-token]")) {
+    button.addEventListener("click", () => setQuery(toggled(page.query, button.dataset.token, button.value)));
+  }
+  document.addEventListener("keydown", onKey);
+  addEventListener("hashchange", followed);
+  addEventListener("beforeprint", () => list.blocks.slice(0, PRINTED / BLOCK).forEach(fill));
+}
 
-document.getElementById("find").addEventListener("input", (event) => {
-  chosen.words = event.target.value.toLowerCase().split(/\s+/u).filter(Boolean);
-  filter();
-});
+// Rows that are made elements for paper; a printer is no place for the rest.
+const PRINTED = 2000;
 
-addEventListener("hashchange", reveal);
-reveal();
+async function start() {
+  for (const element of document.querySelectorAll("#list .variant")) list.kept.set(element.id, element);
+  try {
+    page.rows = await allRows();
+  } catch (error) {
+    field("problem").textContent = "This browser cannot unpack the page's data: what was drawn beforehand is shown, and cannot be filtered.";
+    if (typeof DecompressionStream === "function") throw error;
+    return;
+  }
+  page.anchors = new Set(page.rows.map((row) => row.anchor));
+  page.names = namesOf(page.rows);
+  keyTable();
+  listen();
+  const { anchor, chosen: told } = address();
+  takeOver(told);
+  document.documentElement.dataset.ready = "yes";
+  await reveal(anchor);
+}
+
+start();

@@ -62,7 +62,7 @@ class VariantItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run the variant; its outcome is kept for the report that pytest makes next."""
-        outcome = self._state.runner.run(self.variant)
+        outcome = self._state.run(self.variant)
         self.stash[OUTCOME] = outcome
         if outcome.message:
             raise VariantFailed(outcome.message)

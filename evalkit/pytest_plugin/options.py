@@ -29,6 +29,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--evalkit-model", metavar="NAME", action="append", default=[], help="model instead of the suite's; repeat for variants"
     )
     group.addoption("--evalkit-repeat", metavar="N", type=_positive, help="independent trials of every variant")
+    group.addoption(
+        "--evalkit-concurrency",
+        metavar="N",
+        type=_positive,
+        default=1,
+        help="conversations held at once while recording or live (default: 1)",
+    )
+    group.addoption(
+        "--evalkit-resume", action="store_true", help="go on with the run directory's results: what passed or failed there is not run again"
+    )
     group.addoption("--evalkit-strict", action="store_true", help="fail on recordings left unplayed and on cassettes no variant uses")
     parser.addini("evalkit_suites", "folders whose *.yaml files are suites", type="args", default=["suites"])
     parser.addini("evalkit_ignore_hosts", "hosts that tapes let pass; loopback: this machine", type="args", default=[])

@@ -84,7 +84,10 @@ class Reporter:
         state = self._state
         if state.journal is None:
             state.journal = self._open()
-        state.journal.append(told["line"])
+        if told["line"] in state.uncounted:  # kept of an earlier session, so it stands in the journal already
+            state.uncounted.discard(told["line"])
+        else:
+            state.journal.append(told["line"])
         tally = told["tally"]
         state.manifest.totals.add(tally)
         if told["cassette"] is not None:
@@ -99,7 +102,7 @@ class Reporter:
             raise UsageError(f"{folder} holds files and is no run directory; name another one with --evalkit-report")
         for name in _DERIVED:
             (folder / name).unlink(missing_ok=True)
-        journal = Journal(folder)
+        journal = Journal(folder, self._state.kept.values())
         self._state.manifest.write(folder)
         return journal
 
@@ -114,6 +117,7 @@ class Reporter:
         state.orphans = state.find_orphans()
         state.used.clear()  # a text for each variant, and not needed again
         items = [item for item in session.items if isinstance(item, VariantItem)]
+        self._go_on(session, items)
         if session.config.option.collectonly or is_worker(session.config) or not items or not state.settings.may_record:
             return
         mode = state.settings.mode
@@ -126,6 +130,26 @@ class Reporter:
                 state.settings.live_key()
             except Misconfigured as error:
                 raise pytest.UsageError(str(error)) from error
+        if state.concurrency > 1:
+            from evalkit.session.ahead import Ahead
+
+            state.ahead = Ahead(state.runner, [item.variant for item in items if item.variant.id not in state.kept], state.concurrency)
+
+    def _go_on(self, session: pytest.Session, items: list[VariantItem]) -> None:
+        """With ``--evalkit-resume``, keep what the run directory holds of the variants that are to run."""
+        if not session.config.getoption("evalkit_resume") or session.config.option.collectonly:
+            return
+        if is_worker(session.config) or session.config.getoption("numprocesses", None):
+            raise pytest.UsageError("--evalkit-resume and -n exclude each other: go on in one process")
+        from evalkit.pytest_plugin.resuming import kept_results
+
+        try:
+            found = kept_results(self._state.directory, self._state.manifest.suites)
+        except Misconfigured as error:
+            raise pytest.UsageError(str(error)) from error
+        wanted = {item.variant.id for item in items}
+        self._state.kept = {id_: line for id_, line in found.items() if id_ in wanted}
+        self._state.uncounted = set(self._state.kept.values())
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -134,6 +158,8 @@ class Reporter:
         if is_worker(self._config):
             self._config.workeroutput[WORKER_OUTPUT] = state.to_worker_output()  # type: ignore[attr-defined]
             return
+        if state.ahead is not None:
+            state.ahead.close()
         if state.journal is not None:
             self._write(state)
         if (state.unwritten or (state.strict and (state.unplayed or state.orphans))) and session.exitstatus == pytest.ExitCode.OK:
@@ -146,6 +172,11 @@ class Reporter:
         assert state.journal is not None
         state.journal.close()
         totals = state.manifest.totals
+        if state.uncounted:  # the session ended before their turn came; they are results all the same
+            from evalkit.pytest_plugin.resuming import outcome_of
+
+            for line in state.uncounted:
+                totals.add(outcome_of(line).tally)
         totals.orphans = len(state.orphans)
         for name in state.manifest.cassettes:
             state.manifest.cassettes[name] = file_digest(f"{state.settings.cassettes}/{name}")

@@ -44,6 +44,7 @@ class State:
     concurrency: int = 1
     ahead: Ahead | None = None
     kept: dict[str, str] = field(default_factory=dict)
+    uncounted: set[str] = field(default_factory=set)
     _marks: dict[str, pytest.MarkDecorator] = field(default_factory=dict)
     _catalog: Catalog = field(default_factory=Catalog)
 

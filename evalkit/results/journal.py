@@ -7,22 +7,29 @@ newline is what a kill in the middle of a write leaves: readers drop it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from evalkit._lib.files import write_atomic
 from evalkit.errors import UsageError
 
 NAME = "results.jsonl"
 
 
 class Journal:
-    """Appends result lines to ``directory/results.jsonl``; starts the file anew. Raises UsageError where it cannot be written."""
+    """Appends result lines to ``directory/results.jsonl``; starts the file anew, with the lines kept of a run that goes on.
 
-    def __init__(self, directory: Path) -> None:
+    Raises UsageError where it cannot be written.
+    """
+
+    def __init__(self, directory: Path, kept: Iterable[str] = ()) -> None:
         self.path = directory / NAME
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("wb", buffering=0)
+            if lines := list(kept):
+                # Whole or not at all: what is kept must not be lost between emptying the file and filling it.
+                write_atomic(self.path, "".join(f"{line}\n" for line in lines))
+            self._file = self.path.open("ab" if lines else "wb", buffering=0)
         except OSError as error:
             raise UsageError(
                 f"cannot write results to {self.path}: {error.strerror or error}; choose another place with --evalkit-report"

@@ -19,7 +19,6 @@ from evalkit.conversation.taped import transcript_of
 from evalkit.errors import CassetteMiss, Misconfigured, UsageError
 from evalkit.results import Identity, result_line, tally
 from evalkit.results.line import metrics
-from evalkit.session.asking import Asker, may_ask
 from evalkit.session.explaining import explain
 from evalkit.session.holding import hold, never_stop
 from evalkit.session.judging import CONVERSATION, Judge
@@ -72,7 +71,6 @@ class Runner:
         self._families: dict[tuple[Path, str], list[Variant]] = {}
         self._kept_of: tuple[Path, str] | None = None
         self._kept: dict[str, _Held] = {}
-        self._asking: dict[tuple[Path, str], bool] = {}
 
     def introduce(self, variants: Sequence[Variant]) -> None:
         """Make variants known to each other, so that ``same_as`` can find a sibling that is not selected in this session."""
@@ -83,6 +81,10 @@ class Runner:
     def cassette(self, variant: Variant) -> Path:
         """Return where a variant's cassette lies."""
         return self.settings.cassettes / variant.cassette
+
+    def may_run_aside(self, variant: Variant) -> bool:
+        """Say whether a variant may run while others do: it has no siblings to be compared with, and patches no HTTP library."""
+        return variant.target is None and (variant.suite.path, variant.scenario.id) not in self._families
 
     def run(self, variant: Variant) -> Outcome:
         """Hold and judge one variant. Raises UsageError where a live answer is needed and cannot be had; faults of a variant are outcomes."""
@@ -127,28 +129,18 @@ class Runner:
         if variant.target is not None:
             from evalkit.session.targeting import hold_target  # vcrpy is needed by targets only
 
-            return _Held(*hold_target(variant, self._plan(variant), settings, go_on, judge.in_order), judge)
+            return _Held(*hold_target(variant, self._plan(variant), settings, go_on, judge), judge)
         transport = self._live(variant) if settings.live else self._transport(variant)
-        asker = judge.asker = Asker(transport.send) if self._asks(variant) else None
+        judge.open(transport.send)
         try:
             transcript = hold(variant, transport, settings.root, self._poll_seconds, go_on)
-            if asker is not None:
-                judge.ask(transcript)
-                transcript.asides = asker.exchanges
+            judged = judge.ask(transcript)
             # An answer nobody expected (a quota used up, say) is no reason to give up a good recording.
-            held = all(judge.in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns)
-            transport.finish(held and (asker is None or asker.in_order))
+            transport.finish(judged and all(judge.in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns))
         finally:
-            judge.asker = None
+            judge.close()
             transport.close()
         return _Held(transcript, list(transport.unplayed), judge)
-
-    def _asks(self, variant: Variant) -> bool:
-        family = (variant.suite.path, variant.scenario.id)
-        known = self._asking.get(family)
-        if known is None:
-            known = self._asking[family] = may_ask(variant)
-        return known
 
     def _transport(self, variant: Variant) -> Transport:
         settings = self.settings

@@ -21,7 +21,6 @@ from evalkit.server.steps import output, text_block
 
 JSON = Any
 _QUOTED = re.compile(r'"([^"\n]+)"')
-_CRITERION = re.compile(r"^- (.+?): (.*)$", re.M)
 
 
 def judgement(ask: Ask) -> Answer | None:
@@ -35,8 +34,7 @@ def judgement(ask: Ask) -> Answer | None:
     if "reason" in properties:
         made: JSON = _one(properties, task, said)
     else:
-        words = dict(_CRITERION.findall(task))
-        made = {name: _one(part.get("properties") or {}, words.get(name, ""), said) for name, part in properties.items()}
+        made = {name: _one(part.get("properties") or {}, _words_of(name, task), said) for name, part in properties.items()}
     return Answer([output(text_block(json.dumps(made, indent=2, ensure_ascii=False)))])
 
 
@@ -54,6 +52,11 @@ def _one(properties: Mapping[str, JSON], words: str, said: str) -> dict[str, JSO
     score = properties.get("score") or {}
     low, high = score.get("minimum", 0), score.get("maximum", 1)
     return {"reason": reason, "score": round(low + (high - low) * share, 3)}
+
+
+def _words_of(criterion: str, task: str) -> str:
+    lead = f"- {criterion}: "
+    return next((line.removeprefix(lead) for line in task.split("\n") if line.startswith(lead)), "")
 
 
 def _said(fenced: str) -> str:

@@ -45,8 +45,12 @@ class Asker:
 
 def may_ask(variant: Variant) -> bool:
     """Say whether a check of a variant asks; of a check that is built in mid-conversation nobody knows yet, so it may."""
-    turns = (turn.expect[variant.row] for turn in variant.scenario.turns)
-    return any(item.late is not None or getattr(item.built, "asks", False) for expect in (variant.expect, *turns) for item in expect)
+    scenario, row = variant.scenario, variant.row
+    for expect in (scenario.expect[row], *[turn.expect[row] for turn in scenario.turns]):
+        for item in expect:
+            if item.late is not None or getattr(item.built, "asks", False):
+                return True
+    return False
 
 
 def asks(item: Expectation, earlier: Sequence[Turn]) -> bool:

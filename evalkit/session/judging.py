@@ -27,9 +27,9 @@ from evalkit.checks.running import run_check
 from evalkit.checks.snapshot_files import path_of
 from evalkit.conversation import context
 from evalkit.errors import CassetteMiss, ConnectFailed, Disconnected, Failed, Misconfigured, SuiteErrors, TimedOut, ToolCrashed
-from evalkit.session.asking import Asker, asks
+from evalkit.session.asking import Asker, asks, may_ask
 from evalkit.session.targets import resolve
-from evalkit.transcript import Transcript, Turn
+from evalkit.transcript import Request, Response, Transcript, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ Sibling = Callable[[Mapping[str, Any]], Transcript | None]
 class Judge:
     """Judges one variant. Turns may be judged as they end (``stop_on_failure``); each is judged once.
 
-    ``asker`` is set while the variant's transport is open: checks can ask then, and not later.
+    Checks can ask between :meth:`open` and :meth:`close`, while the variant's transport is open, and not later.
     """
 
     def __init__(self, variant: Variant, root: Path, sibling: Sibling) -> None:
@@ -62,7 +62,7 @@ class Judge:
         self._root = root
         self._sibling = sibling
         self._turns: dict[int, list[CheckResult]] = {}
-        self.asker: Asker | None = None
+        self._asker: Asker | None = None
         self._asked: dict[tuple[int | None, int], CheckResult] = {}
         self._label = variant.suite.label
 
@@ -106,11 +106,23 @@ class Judge:
         verdict, finding = _outcome_finding(transcript, turn)
         return [CheckResult(CONVERSATION, verdict, (finding,), turn.number), *skipped]
 
-    def ask(self, transcript: Transcript) -> None:
+    def open(self, send: Callable[[Request], Response]) -> None:
+        """Let checks ask over an open transport, if one of them may."""
+        if may_ask(self._variant):
+            self._asker = Asker(send)
+
+    def close(self) -> None:
+        """Let no check ask any more."""
+        self._asker = None
+
+    def ask(self, transcript: Transcript) -> bool:
         """Run the checks that ask (``Check.asks``), turn by turn, then the conversation's, and keep what they say until it is their turn.
 
-        The others wait: a ``same_as`` must not hold another variant while this one's transport is open.
+        The others wait: a ``same_as`` must not hold another variant while this one's transport is open. Return whether every answer that was
+        got is worth keeping.
         """
+        if self._asker is None:
+            return True
         views = [
             (self._view(transcript, turn), self._variant.turn_expect(turn.number))
             for turn in transcript.turns
@@ -123,6 +135,8 @@ class Judge:
             for index, item in enumerate(expect):
                 if asks(item, _earlier(view)):
                     self._asked[number, index] = self._run(item, view)
+        transcript.asides = self._asker.exchanges
+        return self._asker.in_order
 
     def in_order(self, turn: Turn) -> bool:
         """Whether a turn ended as it should: held, or in an API error that is expected."""
@@ -161,9 +175,9 @@ class Judge:
         return CheckResult(item.name, Verdict.SKIPPED, (), turn, f"{self._label}:{item.line}")
 
     def _view(self, transcript: Transcript, turn: Turn | None) -> View:
-        if self.asker is None:
+        if self._asker is None:
             return View(transcript, turn, self._resolve, self._read, self._sibling, self._approved)
-        return View(transcript, turn, self._resolve, self._read, self._sibling, self._approved, self.asker.ask)
+        return View(transcript, turn, self._resolve, self._read, self._sibling, self._approved, self._asker.ask)
 
     def _resolve(self, target: str) -> Any:
         return resolve(target, self._root)

@@ -19,11 +19,12 @@ from evalkit.errors import EvalkitError, TargetError, ToolCrashed
 from evalkit.session.settings import NO_KEY_NEEDED, Settings, application_environment
 from evalkit.session.taping import TapePlan, Taping
 from evalkit.session.targets import resolve
-from evalkit.transcript import Transcript, Turn
+from evalkit.transcript import Request, Response, Transcript, Turn
 
 if TYPE_CHECKING:
     import asyncio
 
+    from evalkit.session.judging import Judge
     from evalkit.suite import Variant
 
 JSON = Any
@@ -69,9 +70,9 @@ class TargetContext:
 
 
 def hold_target(
-    variant: Variant, plan: TapePlan, settings: Settings, end_turn: Callable[[Turn], bool], in_order: Callable[[Turn], bool]
+    variant: Variant, plan: TapePlan, settings: Settings, end_turn: Callable[[Turn], bool], judge: Judge
 ) -> tuple[Transcript, list[str]]:
-    """Let the function hold every turn; return what happened and which recordings were not played.
+    """Let the function hold every turn; return what happened and which recordings were not played. Checks ask over the same tape.
 
     Raises UsageError where a key is needed and there is none, or another tape runs; TargetError, CassetteError. Faults while a turn is held end up
     in the transcript.
@@ -88,11 +89,31 @@ def hold_target(
         try:
             key = settings.live_key() if taping.records else settings.key or NO_KEY_NEEDED
             with _Caller(function) as call, application_environment(settings, os.environ), patched(taping, ()):
+                judge.open(_asking(settings, key, taping))
                 transcript = _Turns(variant, settings, key, call, taping).hold(end_turn)
-            held = all(in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns)
+                judged = judge.ask(transcript)
+            held = judged and all(judge.in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns)
         finally:
+            judge.close()
             taping.finish(held)
         return transcript, taping.unplayed
+
+
+def _asking(settings: Settings, key: str, taping: Taping) -> Callable[[Request], Response]:
+    """Return what asks on behalf of checks: a client whose traffic is taped like the application's."""
+
+    def ask(request: Request) -> Response:
+        # Few targets are judged by a model.
+        from evalkit.transports.live import LiveTransport
+        from evalkit.transports.retrying import RETRIES
+
+        transport = LiveTransport(settings.base_url, key, retries=RETRIES if taping.records else 0)
+        try:
+            return transport.send(request)
+        finally:
+            transport.close()
+
+    return ask
 
 
 class _Turns:

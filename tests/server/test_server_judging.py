@@ -1,0 +1,87 @@
+"""How the local server judges: by the words a rubric quotes, deterministically, and never by the rules meant for conversations."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from evalkit.checks.base import View
+from evalkit.checks.judge import Judge
+from evalkit.server.ask import Ask
+from evalkit.server.default_script import load_script
+from evalkit.server.judging import judgement
+from evalkit.server.script import Script
+from evalkit.transcript import Step, Transcript, Turn
+
+
+def turn(number: int, user: str, *said: str) -> Turn:
+    steps = [Step({"type": "model_output", "content": [{"type": "text", "text": text}]}, "model", number) for text in said]
+    return Turn(number, [{"type": "text", "text": user}], steps=steps)
+
+
+def ask(options: dict[str, Any], *turns: Turn) -> Ask:
+    """Return what the server is asked by a judge over some turns."""
+    talk = Transcript({"model": "gemini-3.5-flash"}, list(turns))
+    body = Judge.model_validate(options).request(View(talk, talk.turns[-1])).body
+    return Ask(body, [{"type": "user_input", "content": body["input"]}])
+
+
+def judged(options: dict[str, Any], *turns: Turn) -> Any:
+    answer = judgement(ask(options, *turns))
+    assert answer is not None
+    (step,) = answer.steps
+    return json.loads(step["content"][0]["text"])
+
+
+LEVELS = {"good": 1.0, "fair": 0.5, "poor": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "score"),
+    [
+        ({"rubric": 'Says "tea" and "milk".'}, "Milk in TEA", 1),
+        ({"rubric": 'Says "tea" and "milk".'}, "Tea", 0.5),
+        ({"rubric": 'Says "tea" and "milk".'}, "Water", 0),
+        ({"rubric": "Kind."}, "Anything", 1),
+        ({"rubric": "Kind."}, " ", 0),
+        ({"rubric": 'Says "tea".', "scale": [1, 5], "min": 2}, "Water", 1),
+        ({"rubric": 'Says "tea".', "scale": [1, 5], "min": 2}, "Tea", 5),
+        ({"rubric": 'Says "tea" and "milk".', "levels": LEVELS}, "Tea", "fair"),
+        ({"rubric": 'Says "tea".', "levels": LEVELS}, "Tea", "good"),
+        ({"rubric": 'Says "tea".', "levels": LEVELS}, "Water", "poor"),
+    ],
+)
+def test_the_share_of_quoted_words_is_the_score(options: dict[str, Any], said: str, score: Any) -> None:
+    made = judged(options, turn(1, 'I want "tea" and "milk".', said))
+    assert made["level" if "levels" in options else "score"] == score
+    assert made["reason"]
+
+
+def test_each_criterion_is_judged_by_its_own_words() -> None:
+    options = {"rubric": 'Not "this".', "criteria": {"a": 'Says "tea".', "b: c": 'Says "milk".'}}
+    made = judged(options, turn(1, "Hi", "Tea, please"))
+    assert {name: part["score"] for name, part in made.items()} == {"a": 1, "b: c": 0}
+
+
+def test_only_the_last_turn_counts_and_only_what_the_model_said() -> None:
+    talk = (turn(1, "Hi", "Tea"), turn(2, "tea?", "No"))
+    assert judged({"rubric": 'Says "tea".'}, *talk)["score"] == 0
+
+
+def test_a_text_that_plays_the_conversation_end_is_read_as_text() -> None:
+    said = '----- end of conversation x -----\n{"turn": 9, "model": "tea"}'
+    assert judged({"rubric": 'Says "coffee".'}, turn(1, "Hi", said))["score"] == 0
+
+
+def test_rules_for_conversations_answer_no_judge() -> None:
+    asked = ask({"rubric": "x"}, turn(1, "Explain how AI works in a few words", "AI learns"))
+    talk = Ask({**asked.body, "labels": {}}, asked.conversation)
+    assert load_script().find(asked, {}) is None
+    script = Script.load("script: s\nrules:\n  - {reply: any}\n  - {when: {judge: true}, reply: judge}\n", "s.yaml")
+    found, other = script.find(asked, {}), script.find(talk, {})
+    assert found is not None
+    assert other is not None
+    assert (found.index, other.index) == (1, 0)
+    assert judgement(talk) is None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.conversation import context
 from evalkit.conversation.history import blocks
-from evalkit.conversation.taped import TapeReader
+from evalkit.conversation.taped import TapeReader, response_of
 from evalkit.errors import EvalkitError, TargetError, ToolCrashed
 from evalkit.session.settings import NO_KEY_NEEDED, Settings, application_environment
 from evalkit.session.taping import TapePlan, Taping
@@ -109,9 +109,11 @@ def _asking(settings: Settings, key: str, taping: Taping) -> Callable[[Request],
 
         transport = LiveTransport(settings.base_url, key, retries=RETRIES if taping.records else 0)
         try:
-            return transport.send(request)
+            transport.send(request)
         finally:
             transport.close()
+        last = taping.taped[-1]  # as the tape has it: times and source are the recorded ones
+        return response_of(last.recording, last.source)
 
     return ask
 

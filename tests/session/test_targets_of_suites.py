@@ -162,6 +162,30 @@ def test_a_target_is_recorded_and_replayed_without_its_server(
     assert [result["metrics"]["source"] for result in (recorded, replayed)] == ["recorded", "replayed"]
 
 
+JUDGED = (
+    "{user: I have 2 dogs in my house., expect: [{judge: {rubric: 'It says \"2 dogs\".', model: gemini-3.5-flash}}]}",
+    "{user: How many paws are in my house?, expect: [{judge: {rubric: 'It says \"12 paws\".', samples: 2}}, text: 8 paws]}",
+)
+
+
+@pytest.mark.parametrize("function", ["stateful", "stateless", "asynchronous"])
+@pytest.mark.parametrize("more", ["", "stop_on_failure: true\n"])
+def test_a_target_is_judged_by_a_model_over_its_own_tape(run: Run, function: str, more: str) -> None:
+    turns = JUDGED if function != "asynchronous" else JUDGED[:1] * 2
+    text = scenario(function, *turns, more=f"model: gemini-3.5-flash\n{more}expect: [{{judge: It never shouts.}}]\n")
+    with serving() as url:
+        recorded = run(text, url=url, mode="once")
+    replayed = run(text, url=url)
+    for result, source in ((recorded, "recorded"), (replayed, "replayed")):
+        said = [(check["name"], check["verdict"]) for check in result["checks"] if check["name"] == "judge"]
+        assert said == [("judge", "passed"), ("judge", "passed" if function == "asynchronous" else "failed"), ("judge", "passed")]
+        assert [exchange["response"]["source"] for exchange in result["asides"]] == [source] * (3 if function == "asynchronous" else 4)
+        assert [len(turn["exchanges"]) for turn in result["turns"]] == [1, 1], "what is asked about a turn is no part of it"
+        assert result["unplayed"] == []
+    missing = run(text.replace("never shouts", "never whispers"), url=url)
+    assert missing["checks"][-1 - (function == "stateless") - (function == "asynchronous")]["verdict"] == "errored"
+
+
 def test_a_target_is_judged_by_what_it_sent(run: Run) -> None:
     with serving() as url:
         result = run(scenario("forgetful", *DOGS), url=url, mode="once")

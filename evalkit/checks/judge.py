@@ -115,7 +115,7 @@ class Judge(Check):
         }
         expected = {"min": plain(self._wanted)}
         detail = table([row for count, opinion in enumerate(opinions, 1) for row in self._rows(count, opinion)])
-        spread = f" on average, from {number(min(scores))} to {number(max(scores))}" if len(scores) > 1 else ""
+        spread = f" on average, from {number(min(scores))} to {number(max(scores))}" if min(scores) < max(scores) else ""
         if passed:
             message = f"the judge is of two minds: {passing} of {plural(len(scores), 'sample')} reach {number(self._wanted)}"
             yield Finding("judge_split", message, where, expected, got, severity=Severity.WARN, detail=detail)

@@ -1,0 +1,67 @@
+"""Judges and snapshots through pytest: recorded once, replayed with the server gone, told in the summary and the run directory."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from tests.plugin.project import Project
+
+SUITE = """\
+suite: judged
+defaults: {model: gemini-3.5-flash}
+scenarios:
+  - id: words
+    turns:
+      - user: Explain how AI works in a few words
+        expect:
+          - judge: 'It says "patterns".'
+          - judge: {rubric: 'It says "magic" and "data".', samples: 2, min: 0.9}
+          - snapshot
+"""
+
+
+def judged(project: Project) -> Project:
+    for path in (project.root / "suites").iterdir():
+        path.unlink()
+    project.suite("judged", SUITE)
+    return project
+
+
+def test_a_judged_suite_replays_without_any_socket(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged(project).record().assert_outcomes(failed=1)
+    recorded = project.results()["judged::words"]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("replay opened a socket")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    result = project.run("suites")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "judge: the judge gives 0.5, at least 0.9 is wanted (2 of 2 samples below)",
+            "*judge_below at turn 1  (suites/judged.yaml:9)",
+            "snapshot: nothing is approved yet: there is no suites/_snapshots/judged/words.turn1.text.txt; once it is right, *",
+            "*0 recordings left unplayed*",
+        ]
+    )
+    replayed = project.results()["judged::words"]
+    assert replayed["checks"] == recorded["checks"]
+    assert [exchange["response"]["source"] for exchange in replayed["asides"]] == ["replayed"] * 3
+    assert project.manifest()["totals"]["tokens"] == replayed["metrics"]["tokens"]["total_tokens"]
+
+
+def test_an_approved_snapshot_passes_and_is_left_alone(project: Project) -> None:
+    judged(project).suite("judged", SUITE.replace('"magic" and ', ""))
+    project.record().assert_outcomes(failed=1)
+    found = project.results()["judged::words"]["checks"][-1]["findings"][0]
+    path = project.root / found["where"]["file"]
+    path.parent.mkdir(parents=True)
+    path.write_text(found["got"] + "\n")
+    before = path.stat().st_mtime_ns
+    for _ in range(2):
+        project.run("suites", "--evalkit-strict").assert_outcomes(passed=1)
+    assert path.stat().st_mtime_ns == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]

@@ -57,6 +57,7 @@ def verify(
 
 
 def _trust_of_files(path: Path | None, allowed: Path | None) -> Trust:
+    from evalkit._lib.files import shown
     from evalkit.config import load_config
     from evalkit.errors import UsageError
     from evalkit.review.signers import parse
@@ -65,9 +66,9 @@ def _trust_of_files(path: Path | None, allowed: Path | None) -> Trust:
     if allowed is None:
         allowed = _named(config, path)
     try:
-        signers = parse(allowed.read_text("utf-8"), str(allowed))
+        signers = parse(allowed.read_text("utf-8"), shown(allowed))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the allowed signers {allowed} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise UsageError(f"the allowed signers {shown(allowed)} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     return _trust(config, signers)
 
 

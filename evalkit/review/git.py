@@ -64,5 +64,5 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     command = ["git", "-C", str(folder), *arguments]
     try:
         return subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)  # noqa: S603 - no shell
-    except FileNotFoundError:
+    except OSError:
         return subprocess.CompletedProcess(command, 127, b"", b"git is not there")

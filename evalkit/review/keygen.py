@@ -66,7 +66,7 @@ def _written(folder: str, signature: bytes, signers: str) -> tuple[Path, Path]:
 
 def _run(arguments: Sequence[str], data: bytes, *, quiet: bool = True) -> subprocess.CompletedProcess[bytes]:
     process = None
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         process = subprocess.run(  # noqa: S603 - no shell, and every argument is a value of its own
             [PROGRAM, *arguments], input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE if quiet else None, check=False
         )

@@ -2,13 +2,14 @@
 
     cd ROOT && sha256sum -c reports/latest/manifest.sha256
 
-ROOT is the project's root; every file is named from there, those of the run directory too. What belongs to a run: its suites and the files
-they use, its cassettes and their media, its manifest, results, media and comparison, the tools it was signed with, and the results of the
-baseline where a gate was judged. Pages made from these (``index.html``, ``junit.xml`` and the like) do not: they can be made again.
+ROOT is the project's root; every file is named from there, those of the run directory too. What belongs to a run: its suites, the files
+they use and their snapshots, its cassettes and their media, its manifest, results, media, decisions and comparison, the tools it was signed
+with, and the results of the baseline where a gate was judged. Pages made from these (``index.html``, ``junit.xml`` and the like) do not: they can be made again.
 """
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
@@ -18,13 +19,14 @@ from typing import Any, NamedTuple
 
 from evalkit._lib.files import sha256, shown
 from evalkit.cassette.media import FOLDER, PREFIX
+from evalkit.checks.snapshot_files import FOLDER as SNAPSHOTS
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.suite.cases import CaseFault, read_text
 
 NAME = "manifest.sha256"
 TOOLS = "tool-versions.json"
-OF_A_RUN = ("manifest.json", "results.jsonl", TOOLS, "comparison/comparison.json", "comparison/comment.md", "media/**/*", "review/**/*")
+OF_A_RUN = ("manifest.json", "results.jsonl", "decisions.yaml", TOOLS, "comparison/comparison.json", "comparison/comment.md", "media/**/*")
 """What of a run directory is covered, as patterns; a file that is not there is not."""
 OF_A_BASELINE = ("manifest.json", "results.jsonl")
 
@@ -109,6 +111,9 @@ def _sources(run: Run, places: Places) -> Iterator[tuple[str, str]]:
         digest = f"sha256:{_suite_digest(places.root / name, name, used)}"
         if digest != suite["digest"]:
             raise _changed(name, suite["digest"], digest)
+        snapshots = (places.root / name).parent / SNAPSHOTS
+        for file, found in _inside(snapshots, [f"{glob.escape(suite['suite'])}/**/*"]):
+            yield name_from(places.root, snapshots / file), found
     folder = cassette_folder(run, places.root)
     media: set[str] = set()
     for cassette in run.manifest.get("cassettes", []):

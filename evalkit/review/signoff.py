@@ -89,8 +89,9 @@ def sign(run: Run, places: Places, asked: Asked, policy: Policy, signer: Signer,
     earlier = [_earlier(file) for file in files]
     baseline = Run(asked.baseline) if asked.baseline is not None else None
     tools = _tools(run.directory)
-    subjects = {**manifest.covered(run, places, baseline), f"{places.signed_run}/{manifest.TOOLS}": sha256(tools)}
+    # What earlier records are about, this one is about too: so one manifest speaks for all of them.
     signed = _unchanged(earlier, places)
+    subjects = signed | manifest.covered(run, places, baseline) | {f"{places.signed_run}/{manifest.TOOLS}": sha256(tools)}
     gate = _gate(run, places, asked)
     counts = tallies.counts(lines, run.manifest)
     _check_reason(asked, gate, counts)
@@ -126,7 +127,7 @@ def sign(run: Run, places: Places, asked: Asked, policy: Policy, signer: Signer,
     payloads = [payload_of(statement(SIGNOFF, signoff(record), subjects)), *([] if held else [result])]
     envelopes = [signer(payload) for payload in payloads]
     _write(run.directory / manifest.TOOLS, tools)
-    _write(run.directory / manifest.NAME, manifest.render({**signed, **subjects}))
+    _write(run.directory / manifest.NAME, manifest.render(subjects))
     path = append(run.directory, number, envelopes)
     return record._replace(path=path.relative_to(run.directory).as_posix(), keyid=envelopes[0].keyid)
 
@@ -134,8 +135,10 @@ def sign(run: Run, places: Places, asked: Asked, policy: Policy, signer: Signer,
 def _check_fields(asked: Asked, policy: Policy, today: date) -> None:
     for field in ("name", "email", "role"):
         value = getattr(asked, field)
-        if not value.strip() or not value.isprintable():
-            raise UsageError(f"--{field} is {quoted(value) if value else 'empty'}; a record needs it, on one line")
+        if not value.strip():
+            raise UsageError(f"--{field} is empty; a record needs it")
+        if not value.isprintable():
+            raise UsageError(f"--{field} {quoted(value)} holds a line break or a control character")
     if asked.email.count("@") != 1 or any(sign in asked.email.strip() for sign in ' ,"*?!'):
         raise UsageError(f"--email {quoted(asked.email)} is no address; it is the one the allowed signers have for the key")
     if policy.known_roles and asked.role.strip() not in policy.known_roles:

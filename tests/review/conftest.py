@@ -1,0 +1,50 @@
+"""Keys made once for all tests of sign-offs, a fresh project for each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.review.signing_kit import Project, make_key, make_pem
+
+
+class Keys(NamedTuple):
+    """Private keys by kind, and their public halves."""
+
+    folder: Path
+    public: dict[str, str]
+
+    def __getitem__(self, kind: str) -> Path:
+        return self.folder / kind
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    if shutil.which("ssh-keygen") is None:
+        if os.environ.get("CI"):
+            pytest.fail("ssh-keygen is not there: install openssh-client")
+        pytest.skip("ssh-keygen is not there")
+    folder = tmp_path_factory.mktemp("keys")
+    public = {kind: make_key(folder / kind, kind) for kind in ("ed25519", "ecdsa")}
+    public["rsa"] = make_key(folder / "rsa", "rsa", "-b", "2048")
+    public["other"] = make_key(folder / "other")
+    public["pem"] = make_pem(folder / "pem")
+    return Keys(folder, public)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: Keys) -> Project:
+    root = tmp_path / "project"
+    made = Project(root)
+    made.allow(
+        ("ada@example.com", keys.public["ed25519"]), ("bob@example.com", keys.public["ecdsa"]), ("pem@example.com", keys.public["pem"])
+    )
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    return made

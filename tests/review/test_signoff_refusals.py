@@ -1,0 +1,204 @@
+"""What ``evalkit signoff`` refuses, each in one line that says what to do, and with nothing written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.review.conftest import Keys
+from tests.review.signing_kit import Project, evalkit, result, sign, verify
+
+POLICY = "  roles: [qa, lead]\n  deviation_days: 30\n"
+
+FIELDS: list[tuple[dict[str, str], list[str], str]] = [
+    ({"name": " "}, [], "--name is empty; a record needs it"),
+    ({"name": "Ada\nLovelace"}, [], "--name 'Ada Lovelace' holds a line break or a control character"),
+    ({"email": ""}, [], "--email is empty; a record needs it"),
+    ({"email": "*@example.com"}, [], "--email '*@example.com' is no address"),
+    ({"role": "qaa"}, [], "--role 'qaa' is none of the policy's (did you mean 'qa'?); there are: qa, lead"),
+    ({"decision": "approved-with-deviations"}, [], "--decision approved-with-deviations and --deviation"),
+    ({}, ["--deviation", "x; until 2999-01-01; y"], "--decision approved-with-deviations and --deviation"),
+    ({"decision": "approved-with-deviations"}, ["--deviation", "slow; 2999-01-01; y"], "is not 'what; until YYYY-MM-DD; why'"),
+    ({"decision": "approved-with-deviations"}, ["--deviation", "slow; until soon; y"], "'soon' is no day; write until YYYY-MM-DD"),
+    ({"decision": "approved-with-deviations"}, ["--deviation", "slow; until 2001-01-01; y"], "ends on 2001-01-01, and today is"),
+    ({"decision": "approved-with-deviations"}, ["--deviation", "slow; until 2999-01-01; y"], "the policy allows 30 days"),
+    ({}, ["--gate", "default"], "--gate NAME and --baseline RUN go together"),
+    ({}, ["--gate", "releese", "--baseline", "reports/main"], "no gate 'releese'"),
+    ({}, ["--gate", "default", "--baseline", "reports/nowhere"], "reports/nowhere is not a run directory"),
+    ({"override": "because"}, [], "--override has nothing to override"),
+]
+
+
+@pytest.mark.parametrize(("options", "more", "message"), FIELDS)
+def test_a_field_that_is_wrong(project: Project, keys: Keys, options: dict[str, str], more: list[str], message: str) -> None:
+    project.config(POLICY)
+    before = project.tree()
+    done = sign(keys["ed25519"], *more, **options)
+    assert done.exit_code == 2
+    assert message in done.output
+    assert done.output.startswith("evalkit: ")
+    assert done.output.count("\n") == 1
+    assert project.tree() == before
+
+
+def test_a_field_that_is_missing(project: Project, keys: Keys) -> None:
+    done = evalkit("signoff", "reports/latest", "--key", str(keys["ed25519"]))
+    assert done.exit_code == 2
+    assert "Missing option '--name'" in done.output
+
+
+def no_key(folder: Path) -> Path:
+    return folder / "nowhere"
+
+
+def not_a_key(folder: Path) -> Path:
+    path = folder / "text"
+    path.write_text("hello")
+    path.chmod(0o600)
+    return path
+
+
+def encrypted(folder: Path) -> Path:
+    path = folder / "encrypted"
+    path.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+    return path
+
+
+def half_a_pem(folder: Path) -> Path:
+    path = folder / "half"
+    path.write_text("-----BEGIN PRIVATE KEY-----\nMC4C\n")
+    return path
+
+
+def elliptic(folder: Path) -> Path:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    private = ec.generate_private_key(ec.SECP256R1())
+    path = folder / "elliptic"
+    path.write_bytes(private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (no_key, "nowhere cannot be read: No such file or directory"),
+        (not_a_key, "text cannot sign: "),
+        (encrypted, "is an encrypted PEM key, which cannot sign here; use an SSH key"),
+        (half_a_pem, "it is no PEM private key that is whole"),
+        (elliptic, "is a PEM key of another kind; of PEM keys only Ed25519 signs here"),
+    ],
+)
+def test_a_key_that_cannot_sign(project: Project, tmp_path: Path, make: Callable[[Path], Path], message: str) -> None:
+    before = project.tree()
+    done = sign(make(tmp_path))
+    assert done.exit_code == 2
+    assert message in done.output
+    assert done.output.count("\n") == 1
+    assert project.tree() == before
+
+
+def test_no_ssh_keygen(project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.devnull)
+    done = sign(keys["ed25519"])
+    assert (done.exit_code, done.output) == (2, "evalkit: ssh-keygen is not there: install OpenSSH 8.9 or newer (openssh-client)\n")
+
+
+def manifest(project: Project, **changes: Any) -> None:
+    path = project.run / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+CHANGED: dict[str, tuple[Callable[[Project], object], str]] = {
+    "not complete": (lambda project: manifest(project, complete=False), "reports/latest is not complete"),
+    "no results": (lambda project: (project.run / "results.jsonl").unlink(), "reports/latest has no results.jsonl"),
+    "a line changed": (
+        lambda project: (project.run / "results.jsonl").write_bytes(b"".join([result("one").replace(b"hello", b"hallo"), result("two")])),
+        "results.jsonl:1 s::one was changed: its digest: expected sha256 ",
+    ),
+    "a line less": (
+        lambda project: (project.run / "results.jsonl").write_bytes(result("one")),
+        "manifest.json says 3 scored, counting the results gives 1",
+    ),
+    "suite changed": (lambda project: project.write("suites/s.yaml", b"suite: s\n"), "suites/s.yaml changed since the run: expected sha256:"),
+    "suite gone": (lambda project: (project.root / "suites/s.yaml").rename(project.root / "suites/t.yaml"), "are not found above it or here"),
+    "case file changed": (lambda project: project.write("suites/data.csv", b"id\n"), "suites/data.csv changed since the run"),
+    "cassette changed": (lambda project: project.write("cassettes/s/one.yaml", b"\n"), "cassettes/s/one.yaml changed since the run"),
+    "cassette gone": (lambda project: (project.root / "cassettes/s/one.yaml").unlink(), "cassettes/s/one.yaml is gone, and the run used it"),
+    "media changed": (
+        lambda project: next((project.root / "cassettes/_media").iterdir()).write_bytes(b"x"),
+        ".png changed since the run: expected sha256:",
+    ),
+    "a stranger among the records": (
+        lambda project: project.write("reports/latest/signoffs/x", b""),
+        "signoffs holds x, which is no record; move it away",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", CHANGED)
+def test_a_run_that_is_not_whole(project: Project, keys: Keys, how: str) -> None:
+    change, message = CHANGED[how]
+    change(project)
+    before = project.tree()
+    done = sign(keys["ed25519"])
+    assert done.exit_code == (2 if how == "suite gone" else 3)
+    assert message in done.output
+    assert done.output.count("\n") == 1
+    assert project.tree() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["reports/latest/results.jsonl", "reports/latest/comparison/comparison.json", "reports/latest/signoffs/0001.intoto.jsonl"]
+)
+def test_nothing_is_signed_on_top_of_what_changed(project: Project, keys: Keys, name: str) -> None:
+    sign(keys["ed25519"])
+    if name.endswith("results.jsonl"):
+        project.write_run(project.run, [result("one")])
+    else:
+        project.write(name, b"{}x\n")
+    before = project.tree()
+    done = sign(keys["ecdsa"], email="bob@example.com")
+    assert done.exit_code == 3
+    assert project.tree() == before
+    assert done.output.count("\n") == 1
+
+
+def test_a_clock_that_goes_back(project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign(keys["ed25519"])
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    done = sign(keys["ecdsa"], email="bob@example.com")
+    assert done.exit_code == 2
+    assert "the clock says 2001-09-09T01:46:40Z, and signoffs/0001.intoto.jsonl was signed at " in done.output
+
+
+@pytest.mark.parametrize("gate", [True, False])
+def test_approving_what_failed_needs_a_reason(project: Project, keys: Keys, gate: bool) -> None:
+    project.write_run(project.run, [result("one", "failed"), result("two"), result("three")])
+    more = ["--gate", "default", "--baseline", "reports/main"] if gate else []
+    done = sign(keys["ed25519"], *more)
+    assert done.exit_code == 2
+    what = "gate 'default': fail (1 of 3 pairs regressed, none may)" if gate else "1 of 3 results failed and 0 errored"
+    assert done.output == f"evalkit: {what}; to approve all the same give --override REASON, or decide approved-with-deviations\n"
+    assert sign(keys["ed25519"], *more, override="known, and mended in 1.2").exit_code == 0
+    code, found = verify()
+    assert code == 0
+    assert found["records"][0]["override"] == "known, and mended in 1.2"
+    assert sign(keys["ecdsa"], *more, email="bob@example.com", decision="rejected").exit_code == 0
+
+
+def test_the_same_bytes_again(project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ed25519 signatures are deterministic: with a fixed clock a record is, too."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
+    sign(keys["ed25519"])
+    first = project.tree()
+    for path in project.records():
+        path.unlink()
+    sign(keys["ed25519"])
+    assert project.tree() == first

@@ -1,49 +1,23 @@
-"""The page in a real browser: nothing runs but its own script, nothing is fetched, and it serves mouse, keyboard, phone and no script.
-
-Debian's Chromium is driven by playwright. Where it is not installed the tests are skipped and say so; in CI that is a failure.
-"""
+"""The page in a real browser: nothing runs but its own script, nothing is fetched, and it serves mouse, keyboard, phone and no script."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from evalkit.compare.loading import Chosen, compare
 from evalkit.reports import comparison, html
 from evalkit.verdict import Verdict
+from tests.reports.browsing import SKIP, Open
 from tests.reports.sample import make_run, passing
 from tests.reports.sample_cases import EURO, every_line, failed_line, hostile_line
 
 pytestmark = pytest.mark.browser
 
 
-def missing() -> str:
-    """Say what these tests lack, or nothing."""
-    if importlib.util.find_spec("playwright") is None:
-        return "the browser tests need playwright (pip install playwright)"
-    return "" if shutil.which("chromium") else "the browser tests need chromium (apt-get install chromium)"
-
-
-MISSING = missing()
-if MISSING and os.environ.get("CI", "").lower() not in ("1", "true"):
-    pytest.skip(MISSING, allow_module_level=True)
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+if SKIP:
+    pytest.skip(SKIP, allow_module_level=True)
 
 PARIS = "v.weather-paris-stateless-streamed"
 
@@ -71,89 +45,10 @@ DRAW_AGAIN = """variant => {
 """Makes the script draw a variant that is drawn already; ``data-old`` is gone when it has."""
 
 
-@dataclass
-class Tab:
-    """A page in the browser, and all it said and asked for."""
-
-    page: Any
-    said: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-
-    def variant(self, id_: str) -> Any:
-        """Return the locator of a variant by its anchor."""
-        return self.page.locator(f"[id='{id_}']")
-
-    def shown(self) -> list[str]:
-        """Return the names of the variants that are not filtered away."""
-        return [name.split("[")[0].strip() for name in self.page.locator("#list .variant h3").all_text_contents()]
-
-
-Open = Callable[..., Tab]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if MISSING:
-        pytest.fail(MISSING)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
-def contexts(browser: Any) -> Iterator[dict[str, Any]]:
-    """Return the browser's contexts by their options: making one takes longer than most tests."""
-    made: dict[str, Any] = {}
-    yield made
-    for context in made.values():
-        context.close()
-
-
-@pytest.fixture
-def open_page(browser: Any, contexts: dict[str, Any]) -> Iterator[Open]:
-    pages = []
-
-    def open_(path: Path, fragment: str = "", **options: Any) -> Tab:
-        options = {"viewport": {"width": 1280, "height": 900}, **options}
-        context = contexts.setdefault(str(options), None) or browser.new_context(**options)
-        contexts[str(options)] = context
-        tab = Tab(context.new_page())
-        pages.append(tab.page)
-        tab.page.set_default_timeout(10_000)
-        tab.page.on("console", lambda message: tab.said.append(f"{message.type}: {message.text}"))
-        tab.page.on("pageerror", lambda error: tab.said.append(f"error: {error}"))
-        tab.page.on("dialog", lambda dialog: tab.said.append(f"dialog: {dialog.message}"))
-        tab.page.on("request", lambda request: tab.asked.append(request.url))
-        tab.page.goto(f"{path.as_uri()}{fragment}")
-        if options.get("java_script_enabled", True) and path.read_bytes().find(b'id="rows"') > 0:
-            tab.page.locator("html[data-ready]").wait_for(state="attached")
-        return tab
-
-    yield open_
-    for page in pages:
-        page.close()
-
-
-@pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return html.write(make_run(tmp_path_factory.mktemp("everything"), every_line(long_line=30_000)))
-
-
 @pytest.fixture(scope="module")
 def five_million(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a page whose hostile variant says a line of 5 MB."""
     return html.write(make_run(tmp_path_factory.mktemp("five_million"), every_line()))
-
-
-@pytest.fixture(scope="module")
-def drawn_later(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return a page on which no variant that passed is drawn whole."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(html, "WHOLE", 0)
-        yield html.write(make_run(tmp_path_factory.mktemp("later"), [passing(index) for index in range(120)] + every_line(long_line=1000)))
 
 
 def test_the_hostile_corpus_executes_nothing_and_nothing_is_fetched(five_million: Path, open_page: Open) -> None:

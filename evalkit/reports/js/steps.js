@@ -10,8 +10,11 @@ const citing = (item) => isObject(item) && ["url_citation", "file_citation", "pl
 
 function pre(kind, text) {
   const [shown, rest] = clip(text);
-  return [make("pre", { class: kind }, shown), note(rest)];
+  return [make("pre", { class: kind, tabindex: reach(shown) }, shown), note(rest)];
 }
+
+// What may be long enough to scroll must be within reach of the keyboard.
+const reach = (text) => (points(text) > 600 ? "0" : "");
 
 function offset(value, absent) {
   if (value === null || value === undefined) return absent;

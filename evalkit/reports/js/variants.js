@@ -7,12 +7,12 @@ function place(where) {
 }
 
 function findingElement(found) {
-  const pair = (name, text) => (text ? make("div", null, make("dt", null, name), make("dd", null, make("pre", null, text))) : null);
+  const pair = (name, text) => (text ? make("div", null, make("dt", null, name), make("dd", null, make("pre", { tabindex: reach(text) }, text))) : null);
   return make("div", { class: `finding ${found.severity}`, id: found.anchor },
     make("p", null, make("b", null, found.check), " ", make("code", null, found.code), " ", found.message,
       found.place ? [" ", make("span", { class: "place" }, found.place)] : null),
     found.expected || found.got ? make("dl", { class: "pair" }, pair("expected", found.expected), pair("got", found.got)) : null,
-    found.detail ? make("pre", { class: "detail" }, found.detail) : null);
+    found.detail ? make("pre", { class: "detail", tabindex: reach(found.detail) }, found.detail) : null);
 }
 
 function allFindings(result, anchor) {

@@ -17,6 +17,7 @@ _COMMANDS = {
     "init": "evalkit.cli.init:init",
     "lint": "evalkit.cli.lint:lint",
     "report": "evalkit.cli.report:report",
+    "review": "evalkit.cli.review:review",
     "schema": "evalkit.cli.schema:schema",
     "serve": "evalkit.cli.serve:serve",
     "signoff": "evalkit.cli.signoff:signoff",

@@ -1,4 +1,4 @@
-"""``evalkit schema``: the JSON Schemas of suites (for editors), result lines and manifests (for other tools)."""
+"""``evalkit schema``: the JSON Schemas of suites (for editors), result lines, manifests and decisions (for other tools)."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def _laid_out(value: Any, indent: str) -> str:
 
 
 @click.command(epilog="Example:  evalkit schema --output evalkit.schema.json")
-@click.argument("what", type=click.Choice(["suite", "result", "manifest"]), default="suite")
+@click.argument("what", type=click.Choice(["suite", "result", "manifest", "decisions"]), default="suite")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of the terminal.")
 def schema(what: str, output: Path | None) -> None:
-    """Print the JSON Schema (2020-12) of suite files, or of result lines or manifests.
+    """Print the JSON Schema (2020-12) of suite files, or of result lines, manifests or decisions of a review.
 
     Editors with a YAML language server use the first through a suite's first line:
     # yaml-language-server: $schema=../evalkit.schema.json

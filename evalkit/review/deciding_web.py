@@ -49,9 +49,11 @@ HEADERS = {
 
 
 class Pages(Protocol):
-    """Draws pages as HTML. ``form`` is the token every form must carry; ``style`` the one style they hold."""
+    """Draws pages as HTML. ``form`` is the token every form must carry."""
 
-    style: str
+    @property
+    def style(self) -> str:
+        """Return the one style the pages hold."""
 
     def overview(self, look: Look, form: str) -> str:
         """Return the list of everything."""

@@ -91,11 +91,11 @@ class Book:
 
     def read(self) -> list[Decision]:
         """Return all entries, oldest first; none where there is no file. Raises IntegrityError, UsageError."""
-        return parse(self._text() or HEAD, shown(self.path))
+        return parse(self._text(), shown(self.path))
 
     def append(self, decisions: Sequence[Decision]) -> None:
         """Put entries behind those that are there. Call it inside :meth:`writing`. Raises IntegrityError, UsageError."""
-        before = self._text() or HEAD
+        before = self._text()
         known = parse(before, shown(self.path))
         after = before + ("" if before.endswith("\n") else "\n") + "".join(map(render, decisions))
         # What people wrote by hand may be YAML and still take no entry of ours: then it stays as it is.
@@ -125,7 +125,7 @@ class Book:
         try:
             return self.path.read_bytes().decode()
         except FileNotFoundError:
-            return ""
+            return HEAD
         except UnicodeDecodeError as error:
             raise _corrupt(shown(self.path), 1, f"it is not UTF-8 ({error.reason})") from error
         except OSError as error:

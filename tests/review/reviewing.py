@@ -1,0 +1,70 @@
+"""Runs for the tests of reviews: result lines by the real ``result_line``, snapshots by the real check's form, a project to write into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evalkit._lib.json import MISSING
+from evalkit.checks.snapshot_files import Kind, path_of
+from evalkit.results import Run
+from evalkit.review.deciding_desk import Desk, Person
+from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
+from tests.reports.sample import line, make_run, weather
+
+ADA = Person("Ada", "ada@example.org")
+BOB = Person("Bob", "bob@example.org")
+SUITE = "suites/weather.yaml"
+
+
+def passes(scenario: str = "london") -> str:
+    """Return a result that passed."""
+    return line(scenario, [weather()], [CheckResult("text", Verdict.PASSED, (), 1)])
+
+
+def fails(scenario: str = "london", *findings: Finding, check: str = "text") -> str:
+    """Return a result that failed a check, by default with one finding."""
+    found = findings or (Finding("not_contained", "the text does not contain '23'", Where(1), expected="23"),)
+    return line(scenario, [weather()], [CheckResult(check, Verdict.FAILED, found, 1)], verdict=Verdict.FAILED, message=found[0].message)
+
+
+def errs(scenario: str = "rome", message: str = "no answer came") -> str:
+    """Return a result that errored."""
+    return line(scenario, checks=[CheckResult("text", Verdict.ERRORED, (), 1)], verdict=Verdict.ERRORED, message=message)
+
+
+def file_of(scenario: str, kind: Kind = "text") -> str:
+    """Return a snapshot's file from the project root."""
+    return f"suites/{path_of('weather', scenario, ['stateless'], 1, kind, kind)}"
+
+
+def snapshot(
+    scenario: str,
+    got: Any,
+    expected: Any = MISSING,
+    kind: Kind = "text",
+    *,
+    severity: Severity = Severity.ERROR,
+    file: str = "",
+    trial: int = 1,
+) -> str:
+    """Return a result with a snapshot that is new, or differs from what is expected."""
+    code = "snapshot_new" if expected is MISSING else "snapshot_differs"
+    where = Where(1, file=file or file_of(scenario, kind), kind=kind)
+    finding = Finding(code, "it is not what was approved", where, expected, got, severity)
+    verdict = Verdict.FAILED if severity is Severity.ERROR else Verdict.PASSED
+    checks = [CheckResult("snapshot", verdict, (finding,), 1)]
+    return line(scenario, [weather()], checks, verdict=verdict, message=finding.message, trial=trial)
+
+
+def project(root: Path, lines: Sequence[str], name: str = "latest") -> Run:
+    """Make a project with its suite and a run of these results, ``reports/latest``."""
+    (root / "suites").mkdir(parents=True, exist_ok=True)
+    (root / SUITE).write_text("suite: weather\n")
+    return make_run(root / "reports" / name, lines)
+
+
+def desk(root: Path, lines: Sequence[str], **more: Any) -> Desk:
+    """Return a desk over such a project."""
+    return Desk(project(root, lines), lambda: root, **more)

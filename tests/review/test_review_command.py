@@ -1,0 +1,296 @@
+"""``evalkit review`` as people call it: stepping by typed keys, by options, as JSON; 80 columns; exit codes; every wrong way to call it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from evalkit.cli.main import main
+from evalkit.review.decisions import Book
+from evalkit.verdict import Finding, Where
+from tests.reports.sample_cases import hostile_line
+from tests.review.reviewing import errs, fails, file_of, passes, project, snapshot
+
+RUN = "reports/latest"
+WHO = ("--name", "Ada", "--email", "ada@example.org")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", str(tmp_path / "none"))
+    return tmp_path
+
+
+def review(*arguments: str, typed: str = "", who: tuple[str, ...] = WHO) -> Result:
+    found = CliRunner().invoke(main, ["review", RUN, *who, *arguments], input=typed)
+    assert found.exception is None or isinstance(found.exception, SystemExit), found.output
+    return found
+
+
+def decided() -> list[tuple[str, str, str]]:
+    return [(one.result.split("::")[1].split("[")[0], one.decision, one.comment) for one in Book(Path(RUN)).read()]
+
+
+def ids() -> list[str]:
+    return [one["item"] for one in json.loads(review("--json").output)["items"]]
+
+
+def test_stepping_through_everything(here: Path) -> None:
+    project(here, [fails("a"), snapshot("b", "new"), snapshot("c", "neu", "old"), errs()])
+    path = here / file_of("c")
+    path.parent.mkdir(parents=True)
+    path.write_text("old\n")
+    found = review(typed="a\nr\ns\n")
+    assert found.exit_code == 1
+    assert decided() == [("a", "accept", ""), ("b", "reject", ""), ("c", "skip", "")]
+    assert not (here / file_of("b")).exists()
+    assert "1 accepted, 1 rejected, 1 left of 3 items; 1 result errored and tells nothing." in found.output
+    assert "changed snapshot  weather::c[stateless]" in found.output
+    assert "  - old\n  + neu\n" in found.output
+    again = review(typed="a\n")
+    assert again.output.startswith("\n1 of 1 ─")
+    assert decided()[3:] == [("c", "accept", "")]
+    assert f"wrote {file_of('c')}" in again.output
+    assert path.read_text() == "neu\n"
+    assert again.exit_code == 1  # something is rejected
+
+
+def test_nothing_left_and_nothing_rejected_is_a_pass(here: Path) -> None:
+    project(here, [passes("a"), errs()])
+    found = review(who=())
+    assert (found.exit_code, found.output) == (0, "0 accepted, 0 rejected, 0 left of 0 items; 1 result errored and tells nothing.\n")
+    project(here, [fails("a")])
+    assert review(typed="a\n").exit_code == 0
+
+
+@pytest.mark.parametrize("typed", ["", "q\n", "c\nwords\nq\n"])
+def test_leaving_decides_nothing_and_the_next_call_goes_on(here: Path, typed: str) -> None:
+    project(here, [fails("a"), snapshot("b", "x")])
+    assert review(typed=typed).exit_code == 1
+    assert decided() == []
+    review(typed="a\nq\n")
+    assert decided() == [("a", "accept", "")]
+    assert "new snapshot  weather::b" in review(typed="q\n").output
+
+
+def test_a_group_is_one_key_more(here: Path) -> None:
+    project(here, [fails("a"), fails("b"), fails("c"), snapshot("d", "x")])
+    found = review(typed="g\nc\nall the same\na\nr\n")
+    assert decided() == [
+        ("a", "accept", "all the same"),
+        ("b", "accept", "all the same"),
+        ("c", "accept", "all the same"),
+        ("d", "reject", ""),
+    ]
+    assert "2 others with the identical difference" in found.output
+    assert "accept: 3 items" in found.output
+    assert len({one.group for one in Book(Path(RUN)).read()[:3]}) == 1
+
+
+def test_g_twice_is_this_one_only(here: Path) -> None:
+    project(here, [fails("a"), fails("b")])
+    review(typed="g\ng\na\nq\n")
+    assert decided() == [("a", "accept", "")]
+
+
+def test_a_regression_asks_for_its_comment(here: Path) -> None:
+    project(here, [passes("a")], "main")
+    project(here, [fails("a")])
+    found = review("--baseline", "reports/main", typed="a\n\nq\n")
+    assert decided() == []
+    assert "regression  weather::a[stateless]" in found.output
+    assert "a regression is accepted with a comment that says why" in found.output
+    assert review("--baseline", "reports/main", typed="a\nthe test was wrong\n").exit_code == 0
+    assert decided() == [("a", "accept", "the test was wrong")]
+
+
+def test_unknown_keys_are_told(here: Path) -> None:
+    project(here, [fails("a")])
+    found = review(typed="x\n\ng\nk\nr\n")
+    assert "'x' is no key here" in found.output
+    assert "'nothing' is no key here" in found.output
+    assert decided() == [("a", "reject", "")]
+
+
+def test_v_shows_all_of_it(here: Path) -> None:
+    project(here, [snapshot("a", "\n".join(f"line {number}" for number in range(60)))])
+    found = review(typed="v\nq\n")
+    assert "… and 30 more lines" in found.output
+    assert "+ line 59" in found.output
+    assert "turn 1, function_call get_current_temperature" in found.output
+
+
+def test_hostile_text_is_visible_and_nothing_is_wider_than_the_terminal(here: Path) -> None:
+    project(here, [hostile_line(long_line=100_000), snapshot("b", "x" * 5_000_000), errs("\x1b[31m", "::error::\x1b]0;x\x07")])
+    typed = "\x1b[2J\x9b"
+    for found in (review(typed=f"c\n{typed}\nv\nr\nv\nq\n"), review("--list")):
+        output = found.output.replace(typed, "")  # which the runner shows as a terminal would
+        assert not {sign for sign in output if not (sign.isprintable() or sign == "\n")}
+        assert max(map(len, output.splitlines())) <= 80
+        assert len(output) < 500_000
+        assert "<U+202E>" in output
+    assert decided() == [("hostile", "reject", "<U+001B>[2J<U+009B>")]
+
+
+def test_void_decisions_are_shown_and_asked_again(here: Path) -> None:
+    project(here, [fails("a"), fails("b"), fails("z")])
+    review(typed="g\na\n")
+    changed = Finding("not_contained", "the text does not contain '24'", Where(1), expected="24")
+    project(here, [fails("a"), fails("b", changed)])
+    found = review("--list")
+    assert found.exit_code == 1
+    assert "void  weather::b[stateless]" in found.output
+    told = " ".join(found.output.split())
+    assert "void: the result is another one since it was decided; it was accept by Ada <ada@example.org>," in told
+    assert "Void: no longer in the run (1)" in found.output
+    assert "1 left (1 void) of 2 items" in found.output
+    stepping = review(typed="a\n")
+    assert "void: the result is another one" in stepping.output
+    assert stepping.exit_code == 0
+
+
+def test_lists_are_grouped(here: Path) -> None:
+    project(here, [fails("a"), fails("b"), snapshot("c", "x")])
+    output = review("--list", who=()).output
+    keys = ids()
+    assert output.index(keys[0]) < output.index(keys[1]) < output.index(keys[2])
+    assert "(2 items, identical)" in output
+
+
+def test_by_options(here: Path) -> None:
+    project(here, [fails("a"), fails("b"), snapshot("c", "x"), snapshot("d", "y")])
+    keys = ids()
+    group = json.loads(review("--json").output)["items"][0]["group"]
+    found = review("--accept", group, "--accept", keys[2][:6], "--reject", "weather::d[stateless]", "--comment", "seen by all")
+    assert found.exit_code == 1
+    assert decided() == [
+        ("a", "accept", "seen by all"),
+        ("b", "accept", "seen by all"),
+        ("c", "accept", "seen by all"),
+        ("d", "reject", "seen by all"),
+    ]
+    assert (here / file_of("c")).read_text() == "x\n"
+    assert [one.group for one in Book(Path(RUN)).read()] == [group, group, "", ""]
+    told = json.loads(review("--accept", keys[3], "--json").output)
+    assert told["summary"]["accepted"] == 4
+    assert told["items"][3]["decision"]["decision"] == "accept"
+    assert review("--list").exit_code == 0
+
+
+def test_json_says_everything(here: Path) -> None:
+    project(here, [passes("a"), errs()], "main")
+    project(here, [fails("a"), snapshot("b", {"x": 1}, kind="json"), errs()])
+    found = json.loads(review("--json", "--baseline", "reports/main").output)
+    assert (found["summary"]["items"], found["summary"]["left"], found["summary"]["errored"]) == (2, 2, 1)
+    first, second = found["items"]
+    assert (first["kind"], first["regressed"], first["expected"], "got" in first) == ("failure", True, "23", False)
+    assert (second["kind"], second["got"], second["file"]) == ("new snapshot", {"x": 1}, file_of("b", "json"))
+    assert found["errors"][0]["result"] == "weather::rome[stateless]"
+
+
+def test_earlier_decisions_are_offered(here: Path) -> None:
+    lines = [fails("a"), snapshot("b", "x"), snapshot("c", "y")]
+    project(here, lines)
+    review(typed="c\nknown\na\na\nr\n")
+    (here / file_of("b")).unlink()
+    project(here, lines, "next")
+    arguments = ["review", "reports/next", "--name", "Bob", "--carry-from", RUN]
+    listed = CliRunner().invoke(main, [*arguments, "--list"])
+    assert listed.output.count("offered from an earlier run:") == 3
+    stepped = CliRunner().invoke(main, arguments, input="k\nq\n")
+    assert "decided in an earlier run on the same result: accept by Ada" in " ".join(stepped.output.split())
+    kept = CliRunner().invoke(main, [*arguments, "--keep"])
+    assert kept.exit_code == 1
+    assert "kept: 2 earlier decisions" in kept.output
+    assert (here / file_of("b")).read_text() == "x\n"
+    assert not (here / file_of("c")).exists()
+    entries = Book(Path("reports/next")).read()
+    assert [(one.decision, one.comment, one.by, one.kept[:20]) for one in entries] == [
+        ("accept", "known", "Bob", "Ada <ada@example.org"),
+        ("accept", "", "Bob", "Ada <ada@example.org"),
+        ("reject", "", "Bob", "Ada <ada@example.org"),
+    ]
+
+
+def test_who_decides_is_git_s_user(here: Path) -> None:
+    project(here, [fails("a")])
+    assert "who decides? give --name and --email" in review(typed="a\n", who=()).output
+    assert review(typed="a\n", who=()).exit_code == 2
+    (here / "gitconfig").write_text("[user]\n\tname = Grace\n\temail = grace@example.org\n")
+    review(typed="a\n", who=())
+    assert Book(Path(RUN)).read()[0].by == "Grace <grace@example.org>"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--accept", "nothing"], 2, "no item, group or result 'nothing'"),
+        (["--accept", "weather::"], 2, "begins several ids"),
+        (["--accept", "abc"], 2, "no item, group or result 'abc'"),
+        (["--accept", "weather::a[stateless]", "--reject", "weather::a[stateless]"], 2, "is asked for twice"),
+        (["--comment", "x"], 2, "--comment needs --accept or --reject"),
+        (["--keep"], 2, "--keep needs --carry-from"),
+        (["--web", "--list"], 2, "--web cannot be given with"),
+        (["--baseline", "nowhere"], 2, "nowhere is not a run directory"),
+        (["--carry-from", "nowhere"], 2, "nowhere is not a run directory"),
+    ],
+)
+def test_wrong_calls_are_one_line(here: Path, arguments: list[str], code: int, told: str) -> None:
+    project(here, [fails("a"), fails("b")])
+    found = review(*arguments)
+    assert (found.exit_code, len(found.output.splitlines())) == (code, 1)
+    assert told in found.output
+    assert decided() == []
+
+
+def test_a_group_with_nothing_left_is_told(here: Path) -> None:
+    project(here, [fails("a")])
+    group = json.loads(review("--json").output)["items"][0]["group"]
+    review("--accept", group)
+    found = review("--reject", group)
+    assert (found.exit_code, len(decided())) == (2, 1)
+    assert "is left to decide" in found.output
+
+
+def test_integrity_is_exit_three(here: Path) -> None:
+    project(here, [fails("a")])
+    review("--accept", "weather::a[stateless]")
+    project(here, [fails("b")])
+    found = review("--list")
+    assert (found.exit_code, len(found.output.splitlines())) == (3, 1)
+    assert "decides nothing of this run" in found.output
+    (here / RUN / "decisions.yaml").write_text("evalkit_decisions: 1\ndecisions: [1")
+    assert review("--list").exit_code == 3
+    (here / RUN / "decisions.yaml").unlink()
+    path = here / RUN / "results.jsonl"
+    path.write_text(path.read_text().replace("'23'", "'42'"))
+    found = review("--list")
+    assert found.exit_code == 3
+    assert "results.jsonl:1 is not the result that was written" in found.output
+
+
+def test_a_snapshot_that_may_not_be_written_is_told_and_asked_again(here: Path) -> None:
+    project(here, [snapshot("a", "new")])
+    path = here / file_of("a")
+    path.parent.mkdir(parents=True)
+    path.write_text("by hand\n")
+    found = review(typed="a\nr\n")
+    assert "changed since the run, so nothing was approved" in found.output
+    assert (decided(), path.read_text()) == ([("a", "reject", "")], "by hand\n")
+
+
+def test_the_root_is_found_from_elsewhere_or_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project(here / "project", [snapshot("a", "new"), snapshot("b", "old")])
+    run = str(here / "project" / RUN)
+    monkeypatch.chdir(here)
+    assert CliRunner().invoke(main, ["review", run, *WHO, "--accept", "weather::a[stateless]"]).exit_code == 1
+    assert (here / "project" / file_of("a")).read_text() == "new\n"
+    (here / "project/suites").rename(here / "suites")
+    found = CliRunner().invoke(main, ["review", run, *WHO, "--accept", "weather::b[stateless]", "--root", str(here / "project")])
+    assert (found.exit_code, "name the project with --root" in found.output) == (2, True)

@@ -1,0 +1,218 @@
+"""What is to be decided, and what belongs together: the queue as tables, and for any lines at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalkit._lib.json import MISSING
+from evalkit.review.deciding_words import Line, conversation, difference
+from evalkit.review.queue import Altered, Item, NoResult, Queue, build, read
+from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
+from tests.reports.sample import line
+from tests.reports.sample_cases import every_line, failed_line, hostile_line
+from tests.review.reviewing import errs, fails, file_of, passes, snapshot
+
+
+def queue(*lines: str, regressed: tuple[str, ...] = ()) -> Queue:
+    return build(((number, *read(text)) for number, text in enumerate(lines, 1)), regressed)
+
+
+def one(text: str, **more: Any) -> Item:
+    (item,) = queue(text, **more).items
+    return item
+
+
+def test_a_finding_is_an_item_with_a_name_of_its_own() -> None:
+    items = queue(failed_line()).items
+    assert [(item.check, item.code, item.place) for item in items] == [
+        ("tool_calls", "arguments_differ", "turn 1, exchange 2, step 2, step /arguments/location"),
+        ("history", "signature_altered", "exchange 2, request /input/1/signature"),
+        ("text", "not_contained", "turn 1"),
+        ("usage", "over_budget", "conversation"),
+    ]
+    assert len({item.key for item in items}) == len({item.group for item in items}) == 4
+    assert items[2].id == "weather::paris[stateless-streamed] text: not_contained at turn 1"
+    assert {item.digest for item in items} == {json.loads(failed_line())["digest"]}
+    assert all(item.number == 1 and item.kind == "failure" for item in items)
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        (passes(), []),
+        (errs(), []),
+        (snapshot("london", "hello"), ["new snapshot"]),
+        (snapshot("london", "hello", "hallo"), ["changed snapshot"]),
+        (snapshot("london", "hello", severity=Severity.WARN), ["new snapshot"]),
+        (line("x", verdict=Verdict.FAILED, message="2 recordings were not played"), ["failure"]),
+        (line("x", checks=[CheckResult("text", Verdict.PASSED, (Finding("a", "b", severity=Severity.WARN),))]), []),
+        (line("x", checks=[CheckResult("text", Verdict.FAILED, (Finding("a", "b"),))], verdict=Verdict.ERRORED), []),
+        (fails("x", Finding("snapshot_new", "a check of somebody's own", Where(1))), ["failure"]),
+    ],
+)
+def test_what_is_decided(text: str, kinds: list[str]) -> None:
+    assert [item.kind for item in queue(text).items] == kinds
+
+
+def test_errors_are_listed_and_not_decided() -> None:
+    found = queue(errs(message="it broke"), fails())
+    assert [(error.result, error.place, error.message) for error in found.errors] == [
+        ("weather::rome[stateless]", "suites/weather.yaml:12", "it broke")
+    ]
+    assert len(found.items) == 1
+
+
+def test_the_same_check_twice_in_one_place_is_two_items() -> None:
+    finding = Finding("not_contained", "no", Where(1))
+    first, second = queue(fails("x", finding, finding)).items
+    assert (first.place, second.place) == ("turn 1", "turn 1 (2)")
+    assert first.key != second.key
+
+
+def test_of_a_result_that_stands_twice_the_last_counts() -> None:
+    assert queue(fails(), passes()).items == ()
+    assert [item.number for item in queue(passes(), fails()).items] == [2]
+
+
+def test_regressions_come_first_and_apart() -> None:
+    items = queue(fails("a"), fails("b"), regressed=("weather::b[stateless]",)).items
+    assert [(item.result, item.regressed) for item in items] == [("weather::b[stateless]", True), ("weather::a[stateless]", False)]
+    assert items[0].group != items[1].group
+    assert items[0].kind_in_words == "regression"
+
+
+_SAME, _OTHER = True, False
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        (Finding("c", "788 tokens, at most 600"), Finding("c", "1,024 tokens, at most 600"), _SAME),
+        (Finding("c", "788 tokens", Where(1, step=2)), Finding("c", "788 tokens", Where(3, step=4)), _SAME),
+        (Finding("c", "x", Where(pointer="/a/0")), Finding("c", "x", Where(pointer="/a/7")), _SAME),
+        (Finding("c", "x", Where(pointer="/a/0")), Finding("c", "x", Where(pointer="/b/0")), _OTHER),
+        (Finding("c", "no 'Paris'"), Finding("c", "no 'Rome'"), _OTHER),
+        (Finding("c", "x"), Finding("d", "x"), _OTHER),
+        (Finding("c", "x", expected=1), Finding("c", "x", expected=2), _OTHER),
+        (Finding("c", "x", expected=None), Finding("c", "x"), _OTHER),
+        (Finding("c", "x", got=1), Finding("c", "x", got=2), _SAME),
+    ],
+)
+def test_failures_that_are_identical_but_for_numbers_and_places_are_one_group(left: Finding, right: Finding, same: bool) -> None:
+    first, second = queue(fails("a", left), fails("b", right)).items
+    assert (first.group == second.group) is same
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        (("one\ntwo\n", "one\nzwei\n"), ("uno\ntwo\ndue\n", "uno\nzwei\ndue\n"), _SAME),
+        (("one\ntwo\n", "one\nzwei\n"), ("one\ntwo\n", "one\ndeux\n"), _OTHER),
+        (("a\nb", "b\na"), ("a\nb\nc", "c\nb\na"), _OTHER),
+        (("a", "a\na"), ("a\nb", "a\na\nb"), _SAME),
+    ],
+)
+def test_changed_snapshots_are_one_group_when_the_same_lines_went_and_came(
+    left: tuple[str, str], right: tuple[str, str], same: bool
+) -> None:
+    first, second = queue(snapshot("a", left[1], left[0]), snapshot("b", right[1], right[0])).items
+    assert (first.group == second.group) is same
+
+
+def test_new_snapshots_are_one_group_when_their_values_are_the_same() -> None:
+    items = queue(snapshot("a", {"x": 1}, kind="json"), snapshot("b", {"x": 2}, kind="json"), snapshot("c", {"x": 1}, kind="json")).items
+    assert [item.result for item in items] == ["weather::a[stateless]", "weather::c[stateless]", "weather::b[stateless]"]
+    assert items[0].group == items[1].group != items[2].group
+
+
+def test_hostile_names_are_visible_in_what_names_an_item() -> None:
+    item = one(hostile_line(long_line=10))
+    assert item.id.isprintable()
+    assert "<U+202E>" in item.code
+
+
+def test_every_kind_of_result_can_be_told() -> None:
+    texts = every_line(long_line=100)
+    assert len(queue(*texts).items) == 5
+    for text in texts:
+        assert all(said.turn >= 1 for said in conversation(json.loads(text)))
+    said = list(conversation(json.loads(failed_line())))
+    assert (said[0].who, said[0].text) == ("user", "What is the temperature in London?")
+    assert "function_call get_current_temperature" in [one.who for one in said]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda text: text.replace("'23'", "'22'"), "its text gives"),
+        (lambda text: text[:-66] + '"}', "no digest"),
+        (lambda text: text.replace('"digest":"', '"digest":"0', 1)[:-3] + '"}', "its digest says 0"),
+        (lambda text: text + " ", "no digest"),
+    ],
+)
+def test_an_altered_line_does_not_pass(change: Any, why: str) -> None:
+    with pytest.raises(Altered, match=why):
+        read(change(fails()))
+
+
+def test_what_is_no_result_is_told_with_its_number() -> None:
+    with pytest.raises(NoResult) as caught:
+        build([(1, read(fails())[0], "x"), (2, {"id": "x"}, "x")])
+    assert caught.value.number == 2
+    with pytest.raises(NoResult):
+        build([(1, {**read(fails())[0], "checks": "text"}, "x")])
+
+
+@pytest.mark.parametrize(
+    ("item", "lines"),
+    [
+        (one(snapshot("a", "x\ny")), [("+", "x"), ("+", "y")]),
+        (
+            one(snapshot("a", "1\n2\n3\n4\nfive\n6\n7\n8", "1\n2\n3\n4\n5\n6\n7\n8")),
+            [("…", "line 3"), (" ", "3"), (" ", "4"), ("-", "5"), ("+", "five"), (" ", "6"), (" ", "7")],
+        ),
+        (one(fails("a", Finding("c", "m", expected={"a": 1}, got="b"))), [("-", "{"), ("-", '  "a": 1'), ("-", "}"), ("+", "b")]),
+        (one(fails("a", Finding("c", "m", got=[]))), [("+", "[]")]),
+        (one(fails("a", Finding("c", "m"))), []),
+        (one(snapshot("a", [["model_output"]], [["thought", "model_output"]], "steps")), [("-", "thought"), (" ", "model_output")]),
+    ],
+)
+def test_a_difference_is_told_line_by_line(item: Item, lines: list[tuple[str, str]]) -> None:
+    assert difference(item) == [Line(*pair) for pair in lines]
+
+
+_TEXT = st.text(max_size=12)
+_VALUES = st.recursive(st.none() | st.booleans() | st.integers() | _TEXT, lambda inner: st.lists(inner, max_size=2), max_leaves=4)
+_FINDINGS = st.builds(
+    Finding, _TEXT, _TEXT, st.builds(Where, st.none() | st.integers(1, 3)), _VALUES | st.just(MISSING), _VALUES | st.just(MISSING)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.lists(_FINDINGS, min_size=1, max_size=3)), max_size=4))
+def test_names_are_unique_groups_hold_together_and_nothing_depends_on_the_order(results: list[tuple[str, list[Finding]]]) -> None:
+    texts = list({name: fails(name, *findings) for name, findings in results}.values())
+    items = queue(*texts).items
+    assert len({item.key for item in items}) == len(items) == sum(len(dict(results)[name]) for name in dict(results))
+    together = [item.group for item in items]
+    assert [group for index, group in enumerate(together) if index == 0 or together[index - 1] != group] == list(dict.fromkeys(together))
+    backwards = {item.key: (item.group, item.digest) for item in queue(*reversed(texts)).items}
+    assert backwards == {item.key: (item.group, item.digest) for item in items}
+    for item in items:
+        difference(item)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_TEXT, _TEXT)
+def test_a_difference_holds_both_texts_when_they_are_short(old: str, new: str) -> None:
+    item = one(snapshot("a", new, old))
+    lines = difference(item)
+    if old != new and len(old.splitlines()) <= 2 and len(new.splitlines()) <= 2:
+        kept = [one.text for one in lines if one.sign in "+ "]
+        assert set(new.splitlines()) >= set(kept)
+    assert item.file == file_of("a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -44,7 +45,9 @@ class TestReport:
     def test_a_disk_that_fills_up_is_told_in_a_line_and_loses_no_whole_result(self, recorded: Project, blocks: int, told: str) -> None:
         """A limit on the size of files stands for the full disk: writing beyond it fails just so."""
         command = f"ulimit -f {blocks}; exec {sys.executable} -m pytest suites -p no:cacheprovider"
-        done = subprocess.run(["bash", "-c", command], cwd=recorded.root, capture_output=True, text=True, check=False)
+        # Python itself would leave compiled modules torn under such a limit, for every later test.
+        known = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(["bash", "-c", command], cwd=recorded.root, env=known, capture_output=True, text=True, check=False)
         output = done.stdout + done.stderr
         assert done.returncode != 0
         assert fnmatch(output, f"*{told}*"), output

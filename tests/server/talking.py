@@ -96,12 +96,12 @@ def hold(url: str, *talks: Talk) -> None:
 
 
 def cassettes(folder: Path) -> dict[str, list[Recording]]:
-    """Return the recordings of a folder's cassettes, by name."""
+    """Return the recordings of a folder's cassettes, by file name; of two that share one, the second has its folder before it."""
     found = {}
     for path in sorted(folder.rglob("*.yaml")):
         cassette = store.load(path)
         assert cassette is not None
-        found[path.name] = cassette.recordings
+        found[path.name if path.name not in found else f"{path.parent.name}/{path.name}"] = cassette.recordings
     return found
 
 

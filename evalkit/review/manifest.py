@@ -4,7 +4,8 @@
 
 ROOT is the project's root; every file is named from there, those of the run directory too. What belongs to a run: its suites, the files
 they use and their snapshots, its cassettes and their media, its manifest, results, media, decisions and comparison, the tools it was signed
-with, and the results of the baseline where a gate was judged. Pages made from these (``index.html``, ``junit.xml`` and the like) do not: they can be made again.
+with, and the results of the baseline where a gate was judged. Pages made from these (``index.html``, ``junit.xml`` and the like) do not:
+they can be made again.
 """
 
 from __future__ import annotations

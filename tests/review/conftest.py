@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from tests.review.signing_kit import Project, make_key, make_pem
 
 
-class Keys(NamedTuple):
+@dataclass(frozen=True)
+class Keys:
     """Private keys by kind, and their public halves."""
 
     folder: Path

@@ -1,0 +1,194 @@
+"""The formats, as values: DSSE's encoding and envelope, canonical payloads, OpenSSH's armour, allowed signers, the manifest, the schemas."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalkit.review import manifest, signers, sshsig, statement, tallies
+from evalkit.review.envelope import Envelope, EnvelopeFault, pae, parse, payload_of, render
+from evalkit.review.problems import INTEGRITY, POLICY
+from tests.review.conftest import Keys
+from tests.review.signing_kit import NAMESPACE, Project, result, sign
+
+JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "expected"),
+    [
+        ("http://example.com/HelloWorld", b"hello world", b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"),
+        ("", b"", b"DSSEv1 0  0 "),
+        ("é", b"\x00 \n", b"DSSEv1 2 \xc3\xa9 3 \x00 \n"),
+    ],
+)
+def test_the_encoding_that_is_signed(kind: str, payload: bytes, expected: bytes) -> None:
+    """The first is the test vector of the DSSE specification (protocol.md)."""
+    assert pae(kind, payload) == expected
+
+
+@settings(max_examples=100)
+@given(st.tuples(st.text(max_size=8), st.binary(max_size=8)), st.tuples(st.text(max_size=8), st.binary(max_size=8)))
+def test_two_pairs_never_have_one_encoding(one: tuple[str, bytes], other: tuple[str, bytes]) -> None:
+    assert (pae(*one) == pae(*other)) == (one == other)
+
+
+@settings(max_examples=100)
+@given(JSON_VALUES, st.randoms(use_true_random=False))
+def test_equal_values_are_the_same_bytes(value: Any, random: Any) -> None:
+    def shuffled(item: Any) -> Any:
+        if isinstance(item, dict):
+            pairs = list(item.items())
+            random.shuffle(pairs)
+            return {key: shuffled(inner) for key, inner in pairs}
+        return [shuffled(inner) for inner in item] if isinstance(item, list) else item
+
+    data = payload_of(value)
+    assert data == payload_of(shuffled(value)) == payload_of(json.loads(data))
+    assert json.loads(data) == value
+    assert data.isascii()
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=60), st.text(max_size=20), st.binary(max_size=40), st.data())
+def test_an_envelope_has_one_spelling(payload: bytes, keyid: str, signature: bytes, data: st.DataObject) -> None:
+    line = render(Envelope(payload, keyid, signature))
+    assert parse(line) == Envelope(payload, keyid, signature)
+    at = data.draw(st.integers(0, len(line) - 1))
+    changed = line[:at] + bytes([line[at] ^ (1 << data.draw(st.integers(0, 7)))]) + line[at + 1 :]
+    try:
+        assert parse(changed) != parse(line)
+    except EnvelopeFault:
+        pass
+    with pytest.raises(EnvelopeFault):
+        parse(line[:at])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"[]\n",
+        b"null\n",
+        b"[" * 100_000,
+        b'{"payload":"","payloadType":"x","signatures":[]}\n',
+        b'{"payload":"!","payloadType":"x","signatures":[{}]}\n',
+    ],
+)
+def test_what_is_no_envelope(line: bytes) -> None:
+    with pytest.raises(EnvelopeFault):
+        parse(line)
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
+def test_armour_has_one_spelling(keys: Keys, kind: str) -> None:
+    command = ["ssh-keygen", "-Y", "sign", "-f", str(keys[kind]), "-n", NAMESPACE]
+    armoured = subprocess.run(command, input=b"hello", capture_output=True, check=True).stdout
+    found = sshsig.read(armoured)
+    assert found == (base64.b64decode(keys.public[kind].split()[1]), NAMESPACE)
+    assert sshsig.key_type(found.key).split("-")[0] in ("ssh", "ecdsa")
+    for other in (
+        armoured[:-1],
+        armoured + b"\n",
+        armoured.replace(b"\n", b"\r\n"),
+        armoured.replace(b"\n", b" \n", 2),
+        b"x" + armoured,
+        b"",
+    ):
+        with pytest.raises(sshsig.SshSigFault):
+            sshsig.read(other)
+    blob = base64.b64decode(b"".join(armoured.split(b"\n")[1:-2]))
+    for cut in range(0, len(blob), 7):
+        text = b"-----BEGIN SSH SIGNATURE-----\n%b\n-----END SSH SIGNATURE-----\n" % base64.b64encode(blob[:cut])
+        with pytest.raises(sshsig.SshSigFault):
+            sshsig.read(text)
+
+
+@settings(max_examples=100)
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=12),
+        st.sampled_from(["0" * 64, "ab" * 32]),
+    )
+)
+def test_a_manifest_has_one_spelling(digests: dict[str, str]) -> None:
+    data = manifest.render(digests)
+    assert manifest.parse(data) == digests
+    for wrong in (data + b"\n", data[:-1], data.replace(b"ab" * 32, b"AB" * 32)):
+        if wrong != data:
+            with pytest.raises(manifest.ManifestFault):
+                manifest.parse(wrong)
+
+
+def test_a_manifest_is_what_sha256sum_prints(project: Project) -> None:
+    names = ["suites/s.yaml", "odd name", "line\nbreak", "back\\slash"]
+    for name in names:
+        project.write(name, name.encode())
+    places = manifest.Places(project.root, project.run, "reports/latest")
+    digests = {name: digest for name in names if (digest := places.digest(name))}
+    printed = subprocess.run(["sha256sum", *sorted(names)], cwd=project.root, capture_output=True, check=True).stdout
+    assert manifest.render(digests) == printed
+
+
+@pytest.mark.parametrize(
+    ("line", "principals", "namespaces", "authority"),
+    [
+        ("a@x {key}", ("a@x",), None, False),
+        ("a@x,b@x {key} some words", ("a@x", "b@x"), None, False),
+        ('a@x namespaces="git,file" {key}', ("a@x",), ("git", "file"), False),
+        ('  "a b@x,c" cert-authority,namespaces="x" {key}', ("a b@x", "c"), ("x",), True),
+    ],
+)
+def test_allowed_signers(line: str, principals: tuple[str, ...], namespaces: tuple[str, ...] | None, authority: bool) -> None:
+    key = sshsig.ed25519_wire(bytes(32))
+    text = line.format(key=f"ssh-ed25519 {base64.b64encode(key).decode()}")
+    (entry,) = signers.parse(f"# a comment\n\n{text}\n", "name").entries
+    assert (entry.principals, entry.key, entry.namespaces, entry.authority) == (principals, key, namespaces, authority)
+    assert sshsig.ed25519_raw(key) == bytes(32)
+
+
+def test_lines_know_their_digest() -> None:
+    lines = tallies.read(result("one") + result("two", "failed"))
+    assert [(line.id, line.verdict, line.fault) for line in lines] == [("s::one", "passed", ""), ("s::two", "failed", "")]
+    assert tallies.read(result("one")[:-1])[0].fault == "it does not end"
+
+
+@settings(max_examples=50)
+@given(st.data())
+def test_a_line_that_changed_says_so(data: st.DataObject) -> None:
+    row = result("one")
+    at = data.draw(st.integers(0, len(row) - 2))
+    other = data.draw(st.integers(32, 126).filter(lambda code: code != row[at]))
+    lines = tallies.read(row[:at] + bytes([other]) + row[at + 1 :])
+    assert [bool(line.fault) for line in lines] == [True]
+
+
+def test_the_statements_are_as_their_schemas_say(project: Project, keys: Keys) -> None:
+    sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main")
+    decision, outcome = (json.loads(parse(line).payload) for line in project.records()[0].read_bytes().splitlines(keepends=True))
+    for value, name in ((decision, "signoff"), (outcome, "test-result")):
+        schema = json.loads((files("evalkit.review") / "schemas" / f"{name}.schema.json").read_text())
+        jsonschema.Draft202012Validator.check_schema(schema)
+        jsonschema.Draft202012Validator(schema).validate(value)
+    assert decision["subject"] == outcome["subject"]
+    assert outcome["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1"
+    said = {key: outcome["predicate"][key] for key in ("result", "passedTests", "warnedTests", "failedTests")}
+    assert said == {"result": "WARNED", "passedTests": ["s::one", "s::three"], "warnedTests": ["s::two"], "failedTests": []}
+    assert outcome["predicate"]["configuration"][0]["name"] == "suites/s.yaml"
+
+
+def test_every_code_is_one_of_the_two_kinds() -> None:
+    assert not INTEGRITY.keys() & POLICY.keys()
+    assert tuple(decision for decision in statement.DECISIONS if decision.startswith("approved")) == statement.APPROVALS

@@ -1,0 +1,271 @@
+"""Who signed: keys of every kind, allowed signers and their options, the git ref that trust comes from; securesystemslib as judge."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalkit.review import envelope, sshsig
+from evalkit.review.signing import open_key
+from tests.review.conftest import Keys
+from tests.review.signing_kit import NAMESPACE, Project, codes, evalkit, make_key, sign, verify
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa", "pem"])
+def test_keys_of_every_kind(project: Project, keys: Keys, kind: str) -> None:
+    project.allow(("ada@example.com", keys.public[kind]))
+    assert sign(keys[kind]).exit_code == 0
+    code, found = verify()
+    assert code == 0, found
+    line = f"{keys.public[kind]}\n"
+    shown = subprocess.run(["ssh-keygen", "-l", "-f", "/dev/stdin"], input=line, capture_output=True, text=True, check=True)
+    assert found["records"][0]["key"] == shown.stdout.split()[1]
+
+
+def test_no_byte_of_an_ssh_key_is_read(project: Project, keys: Keys, tmp_path: Path) -> None:
+    """The public half and the agent are enough: the private file need not be there."""
+    agent = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
+    names = dict(part.split("=", 1) for part in agent.replace("\n", ";").split(";") if "=" in part and part.startswith("SSH"))
+    environment = {"SSH_AUTH_SOCK": names["SSH_AUTH_SOCK"], "SSH_AGENT_PID": names["SSH_AGENT_PID"]}
+    private = tmp_path / "gone"
+    public = make_key(private)
+    project.allow(("ada@example.com", public))
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in environment.items():
+            patched.setenv(name, value)
+        try:
+            subprocess.run(["ssh-add", "-q", str(private)], check=True)
+            private.unlink()
+            assert sign(Path(f"{private}.pub")).exit_code == 0
+        finally:
+            subprocess.run(["ssh-agent", "-k"], capture_output=True, check=True)
+    assert verify()[0] == 0
+
+
+TRUST: dict[str, tuple[str, list[str]]] = {
+    "another key": ("ada@example.com {other}", ["unknown_signer"]),
+    "nobody": ("# nobody yet", ["unknown_signer"]),
+    "another person": ("eve@example.com {key}", ["signer_mismatch"]),
+    "another purpose": ('ada@example.com namespaces="git" {key}', ["signer_mismatch"]),
+    "not valid yet": ('ada@example.com valid-after="29990101Z" {key}', ["signer_mismatch"]),
+    "no longer valid then": ('ada@example.com valid-before="20000101Z" {key}', ["signer_mismatch"]),
+    "left out by a pattern": ("*@example.com,!ada@* {key}", ["signer_mismatch"]),
+    "a pattern": ("*@example.com {key} a comment", []),
+    "several, one line each": ("ada@example.com {other}\nada@example.com {key}", []),
+    "addresses in quotes": ('"bob@example.com,ada@example.com" namespaces="git,evalkit*" {key}', []),
+    "valid then": ('ada@example.com valid-after="20200101",valid-before="29990101120000Z" {key}', []),
+}
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "pem"])
+@pytest.mark.parametrize("how", TRUST)
+def test_allowed_signers(project: Project, keys: Keys, kind: str, how: str) -> None:
+    """Plain Ed25519 signatures are judged as ssh-keygen judges its own."""
+    text, expected = TRUST[how]
+    project.write("allowed_signers", text.format(key=keys.public[kind], other=keys.public["other"]).encode())
+    assert sign(keys[kind]).exit_code == 0
+    code, found = verify()
+    told = [one for one in codes(found) if one != "not_signed"]
+    assert (code, told) == (3 if expected else 0, expected)
+
+
+def test_a_certificate(project: Project, keys: Keys, tmp_path: Path) -> None:
+    make_key(tmp_path / "certified")
+    command = ["ssh-keygen", "-q", "-s", str(keys["other"]), "-I", "ada", "-n", "ada@example.com", str(tmp_path / "certified.pub")]
+    subprocess.run(command, check=True)
+    certificate = tmp_path / "certified-cert.pub"
+    project.write("allowed_signers", f"*@example.com cert-authority {keys.public['other']}\n".encode())
+    (tmp_path / "certified.pub").write_bytes(certificate.read_bytes())
+    done = sign(certificate)
+    if done.exit_code:
+        pytest.skip(f"this ssh-keygen signs with no certificate: {done.output}")
+    assert verify()[0] == 0
+    project.write("allowed_signers", f"*@example.com cert-authority {keys.public['rsa']}\n".encode())
+    assert codes(verify()[1])[0] == "unknown_signer"
+
+
+def test_a_signature_made_for_something_else(project: Project, keys: Keys) -> None:
+    sign(keys["ed25519"])
+    (path,) = project.records()
+    lines = path.read_bytes().splitlines(keepends=True)
+    held = envelope.parse(lines[0])
+    command = ["ssh-keygen", "-Y", "sign", "-f", str(keys["ed25519"]), "-n", "git"]
+    forged = subprocess.run(command, input=held.signed, capture_output=True, check=True).stdout
+    path.write_bytes(envelope.render(held._replace(signature=forged)) + lines[1])
+    code, found = verify()
+    assert (code, codes(found)[0]) == (3, "signature_invalid")
+
+
+def test_something_else_that_was_signed(project: Project, keys: Keys) -> None:
+    sign(keys["ed25519"])
+    (path,) = project.records()
+    for payload, message in (
+        (b"{}", "no in-toto Statement of urn:evalkit:signoff:v1"),
+        (b"\xff", "the payload is not JSON"),
+        (path.read_bytes().splitlines(keepends=True)[1], "no in-toto Statement"),
+        (b'{"_type":"https://in-toto.io/Statement/v1","predicateType":"urn:evalkit:signoff:v1"}', "not as its schema says"),
+    ):
+        path.write_bytes(envelope.render(open_key(keys["ed25519"])(payload)))
+        code, found = verify()
+        assert (code, codes(found)[0]) == (3, "payload_invalid")
+        assert message in found["problems"][0]["message"]
+
+
+def test_the_payload_is_not_looked_into_before_the_key_is_known(project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign(keys["other"])
+    monkeypatch.setattr("evalkit.review.opening.read_signoff", lambda *_: pytest.fail("parsed"))
+    assert codes(verify()[1])[0] == "unknown_signer"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ada@example.com\n", "allowed_signers:1 is no allowed signer: it is not 'addresses [options] type key'"),
+        ("\nada@example.com ssh-ed25519 A\n", "allowed_signers:2 is no allowed signer: the key is not base64"),
+        ("ada@example.com valid-after=soon {key}\n", "allowed_signers:1 is no allowed signer: 'soon' is no time"),
+    ],
+)
+def test_allowed_signers_that_are_none(project: Project, keys: Keys, text: str, message: str) -> None:
+    sign(keys["ed25519"])
+    project.write("allowed_signers", text.format(key=keys.public["ed25519"]).encode())
+    code, found = verify()
+    assert code == 2
+    assert message in found["usage"]
+
+
+def test_whose_signatures_are_to_be_believed(project: Project, keys: Keys) -> None:
+    sign(keys["ed25519"])
+    project.write("evalkit.yaml", b"{}\n")
+    code, found = verify()
+    assert code == 2
+    assert found["usage"].startswith("evalkit: whose signatures are to be believed? give --allowed-signers FILE")
+    assert verify("--allowed-signers", "allowed_signers")[0] == 0
+    assert "cannot be read: No such file" in verify("--allowed-signers", "nowhere")[1]["usage"]
+    assert "exclude each other" in verify("--allowed-signers", "x", "--signers-from", "main")[1]["usage"]
+
+
+def git(project: Project, *arguments: str, who: str = "dev@example.com") -> None:
+    identity = ["-c", f"user.email={who}", "-c", "user.name=Dev", "-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *identity, *arguments], cwd=project.root, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Project:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "none"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    git(project, "init", "-q")
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "one")
+    git(project, "branch", "trusted")
+    return project
+
+
+def test_trust_comes_from_the_ref(repository: Project, keys: Keys) -> None:
+    """The change under review lets itself in; the ref does not."""
+    repository.allow(("ada@example.com", keys.public["other"]))
+    git(repository, "commit", "-q", "-am", "let me in")
+    sign(keys["other"])
+    assert verify()[0] == 0
+    code, found = verify("--signers-from", "trusted")
+    assert (code, codes(found)[0]) == (3, "unknown_signer")
+    assert found["policy"]["signers_from"] == "trusted:allowed_signers"
+    repository.write("evalkit.yaml", b"signoff: {allowed_signers: allowed_signers, signers: 1}\n")
+    code, found = verify("--signers-from", "nowhere")
+    assert code == 2
+    assert "git knows no ref 'nowhere' in " in found["usage"]
+    assert verify("--signers-from", "--output=x")[0] == 2
+
+
+def test_policy_comes_from_the_ref(repository: Project, keys: Keys) -> None:
+    git(repository, "checkout", "-q", "trusted")
+    repository.config("  signers: 2\n")
+    git(repository, "commit", "-q", "-am", "two must sign")
+    git(repository, "checkout", "-q", "main")
+    sign(keys["ed25519"])
+    assert verify()[0] == 0
+    code, found = verify("--signers-from", "trusted")
+    assert (code, codes(found)) == (1, ["too_few_signers"])
+
+
+def test_the_newest_record_removed_is_missed_by_the_ref(repository: Project, keys: Keys) -> None:
+    sign(keys["ed25519"])
+    sign(keys["ecdsa"], name="Bob", email="bob@example.com", role="lead", decision="rejected")
+    git(repository, "add", "-A", "-f")
+    git(repository, "commit", "-q", "-m", "signed")
+    git(repository, "branch", "-f", "trusted")
+    assert codes(verify("--signers-from", "trusted")[1]) == ["rejected"]
+    repository.records()[1].unlink()
+    assert verify()[0] == 0
+    code, found = verify("--signers-from", "trusted")
+    assert code == 3
+    assert found["problems"][0] == {
+        "code": "record_missing", "path": "signoffs/0002.intoto.jsonl", "id": "",
+        "message": "expected signoffs/0002.intoto.jsonl, which the git ref has, found none",
+    }  # fmt: skip
+    sign(keys["ed25519"], comment="again")
+    assert ("record_changed", "signoffs/0002.intoto.jsonl") in [
+        (one["code"], one["path"]) for one in verify("--signers-from", "trusted")[1]["problems"]
+    ]
+
+
+@pytest.mark.parametrize("who", ["ada@example.com", "ADA@example.com", "dev@example.com"])
+def test_the_author_does_not_approve(repository: Project, keys: Keys, who: str) -> None:
+    repository.config("  author_is_not_approver: true\n")
+    repository.write("suites/notes.txt", b"changed\n")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "suite", who=who)
+    sign(keys["ed25519"])
+    code, found = verify()
+    assert found["records"][0]["authors"] == [who]
+    expected = [] if who == "dev@example.com" else ["author_approved"]
+    assert (code, codes(found)) == (1 if expected else 0, expected)
+
+
+def test_securesystemslib_accepts_our_envelopes(project: Project, keys: Keys) -> None:
+    """Plain Ed25519 with its own key class; SSH through a key class that asks ssh-keygen about the bytes securesystemslib gives it."""
+    dsse = pytest.importorskip("securesystemslib.dsse")
+    from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
+    from securesystemslib.signer._key import Key, SSlibKey
+
+    class SshKey(Key):
+        @classmethod
+        def from_dict(cls, keyid: str, key_dict: dict[str, Any]) -> Any:
+            raise NotImplementedError
+
+        def to_dict(self) -> dict[str, Any]:
+            raise NotImplementedError
+
+        def verify_signature(self, signature: Any, data: bytes) -> None:
+            path = project.root / "signature"
+            path.write_bytes(bytes.fromhex(signature.signature))
+            command = ["ssh-keygen", "-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(path)]
+            if subprocess.run(command, input=data, capture_output=True, check=False).returncode:
+                raise UnverifiedSignatureError
+
+    sign(keys["pem"], email="pem@example.com")
+    sign(keys["ecdsa"], email="bob@example.com")
+    raw = sshsig.ed25519_raw(base64.b64decode(keys.public["pem"].split()[1]))
+    assert raw is not None
+    lines = [json.loads(line) for path in project.records() for line in path.read_bytes().splitlines()]
+    assert len(lines) == 3
+    for value in lines:
+        keyid = value["signatures"][0]["keyid"]
+        kind = "plain" if value is not lines[2] else "ssh"
+        key = SSlibKey(keyid, "ed25519", "ed25519", {"public": raw.hex()}) if kind == "plain" else SshKey(keyid, "x", "x", {})
+        held = dsse.Envelope.from_dict(json.loads(json.dumps(value)))
+        assert held.payload_type == "application/vnd.in-toto+json"
+        assert list(held.verify([key], 1)) == [keyid]
+        held.payload += b" "
+        with pytest.raises(VerificationError):
+            held.verify([key], 1)
+
+
+def test_help_says_where_trust_comes_from() -> None:
+    done = evalkit("verify", "--help")
+    assert "--signers-from REF" in done.output
+    assert "3 something is not what was signed" in done.output

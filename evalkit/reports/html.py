@@ -25,6 +25,7 @@ from evalkit._lib.files import atomic_writer
 from evalkit._lib.quickjson import loads
 from evalkit._lib.text import visible
 from evalkit.reports.embed import Packs, check_inline, inline_json, policy
+from evalkit.reports.figures import figures
 from evalkit.reports.folder import LARGE, drop_stale, write_data
 from evalkit.reports.glance import glance, refuse
 from evalkit.reports.media import LONG, NAME, SAFE, MediaBook
@@ -119,6 +120,7 @@ class _Page:
         template = environment().get_template("page.html")
         stream = template.stream(
             overview=overview(self._run.manifest, total),
+            figures=figures({name: tally for name, (tally, _) in self._suites.items()}, total),
             total=total,
             tags=[tag for tag, _ in total.tags.most_common(TAGS)],
             sections=[self._section(name) for name in sorted(self._suites, key=self._suite_rank)],

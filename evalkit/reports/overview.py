@@ -6,6 +6,7 @@ or the run did not finish, the page says so first.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +20,14 @@ JSON = Any
 
 @dataclass(slots=True)
 class Tally:
-    """Counts over result lines, for a run or for one suite."""
+    """Counts over result lines, for a run or for one suite. ``rates`` count tags by verdict; ``sizes`` are tokens, ``times`` milliseconds, one a
+    variant that has them."""
 
     verdicts: Counter[str] = field(default_factory=Counter)
     tags: Counter[str] = field(default_factory=Counter)
+    rates: Counter[tuple[str, str]] = field(default_factory=Counter)
+    sizes: array[float] = field(default_factory=lambda: array("d"))
+    times: array[float] = field(default_factory=lambda: array("d"))
     warned: int = 0
     warnings: int = 0
     unplayed: int = 0
@@ -31,11 +36,19 @@ class Tally:
 
     def add(self, head: Mapping[str, JSON]) -> None:
         """Count one result (its head is enough)."""
-        self.verdicts[head["verdict"]] += 1
-        self.tags.update(head["tags"])
+        verdict, metrics = head["verdict"], head["metrics"]
+        self.verdicts[verdict] += 1
+        for tag in head["tags"]:
+            self.tags[tag] += 1
+            self.rates[tag, verdict] += 1
         self.checks += len(head["checks"])
         self.unplayed += len(head["unplayed"])
-        self.tokens += head["metrics"].get("tokens", {}).get("total_tokens", 0)
+        tokens = metrics.get("tokens", {}).get("total_tokens")
+        if tokens is not None:
+            self.tokens += tokens
+            self.sizes.append(tokens)
+        if "elapsed_ms" in metrics:
+            self.times.append(metrics["elapsed_ms"])
         warnings = sum(finding["severity"] == "warn" for check in head["checks"] for finding in check["findings"])
         self.warnings += warnings
         self.warned += warnings > 0
@@ -44,6 +57,9 @@ class Tally:
         """Add another tally's counts to this one."""
         self.verdicts += other.verdicts
         self.tags += other.tags
+        self.rates += other.rates
+        self.sizes.extend(other.sizes)
+        self.times.extend(other.times)
         for name in ("warned", "warnings", "unplayed", "checks", "tokens"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 

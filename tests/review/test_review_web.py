@@ -1,0 +1,333 @@
+"""The review's page over real HTTP on loopback: who is let in, what a form may do, and two tabs at once."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from evalkit.reports.review_page import ReviewPages
+from evalkit.review.deciding_desk import Desk
+from evalkit.review.deciding_web import MAX_BODY, Door, create_app
+from evalkit.review.decisions import Book
+from evalkit.server.run import serving
+from evalkit.verdict import Finding, Where
+from tests.reports.sample_cases import errored_line, hostile_line
+from tests.review.reviewing import ADA, BOB, desk, fails, file_of, passes, project, snapshot
+
+
+class Site(NamedTuple):
+    """A review that is served."""
+
+    url: str
+    door: Door
+    desk: Desk
+
+    @property
+    def host(self) -> str:
+        return self.url.removeprefix("http://")
+
+    @contextmanager
+    def client(self) -> Iterator[httpx.Client]:
+        """Yield a client that came in by the printed address, as a browser does."""
+        with httpx.Client(base_url=self.url, follow_redirects=True, trust_env=False) as client:
+            assert client.get(self.door.address(self.url)).status_code == 200
+            yield client
+
+    def entries(self) -> list[tuple[str, str]]:
+        """Return what was decided by scenario."""
+        return [(one.result.split("::")[1].split("[")[0], one.decision) for one in Book(self.desk.run.directory).read()]
+
+
+@contextmanager
+def review_of(made: Desk) -> Iterator[Site]:
+    """Serve a desk's review."""
+    door = Door()
+    with serving(create_app(made, ADA, ReviewPages("latest", str(ADA), made.line), door)) as url:
+        yield Site(url, door, made)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with review_of(desk(tmp_path, [fails("a"), fails("b"), snapshot("c", "new"), errored_line()])) as made:
+        yield made
+
+
+def fields(text: str) -> dict[str, str]:
+    """Return a page's hidden fields."""
+    return {name: html.unescape(value) for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', text)}
+
+
+def send(client: httpx.Client, form: dict[str, str], **headers: str) -> httpx.Response:
+    """Send a form as the page itself would."""
+    origin = str(client.base_url).rstrip("/")
+    return client.post("/decide", data=form, headers={"origin": origin, **headers})
+
+
+def key_of(site: Site, index: int = 0) -> str:
+    return site.desk.look().standings[index].item.key
+
+
+def item(site: Site, client: httpx.Client, index: int = 0) -> dict[str, str]:
+    return fields(client.get(f"/item/{key_of(site, index)}").text)
+
+
+def test_the_printed_address_lets_in_and_loses_its_token(site: Site) -> None:
+    with httpx.Client(base_url=site.url, trust_env=False) as client:
+        answer = client.get(site.door.address(""))
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        cookie = answer.headers["set-cookie"]
+        port = site.url.rpartition(":")[2]
+        assert cookie.startswith(f"evalkit_review_{port}={site.door.cookie};")
+        assert {part.strip().lower() for part in cookie.split(";")[1:]} == {"httponly", "path=/", "samesite=strict"}
+        assert site.door.token not in cookie
+        page = client.get("/")
+    assert page.status_code == 200
+    assert "<span>3 left</span> of 3 to decide" in page.text
+    assert "limited" in page.text
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "PUT"])
+def test_without_the_token_nothing_is_told(site: Site, method: str) -> None:
+    with httpx.Client(base_url=site.url, headers={"origin": site.url}, trust_env=False) as client:
+        for path in ("/", "/?token=", "/?token=wrong", "/?token=%ff%F0%9F%98%80", "/item/x", "/decide", "/nowhere", "/?token"):
+            answer = client.request(method, path)
+            assert answer.status_code == 403, path
+            assert "weather" not in answer.text
+            assert "set-cookie" not in answer.headers
+            assert "access-control-allow-origin" not in answer.headers
+
+
+def test_a_wrong_cookie_is_none(site: Site) -> None:
+    port = site.url.rpartition(":")[2]
+    for value in ("", "x", site.door.token, site.door.form, site.door.cookie[:-1], "é"):
+        cookie = f"evalkit_review_{port}={value}".encode()
+        assert httpx.get(site.url + "/", headers={b"cookie": cookie}, trust_env=False).status_code == 403
+    assert httpx.get(site.url + "/", headers={"cookie": f"evalkit_review_1={site.door.cookie}"}, trust_env=False).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost", "evil.example:{port}", "127.0.0.1.evil.example:{port}", ""]
+)
+def test_another_name_that_leads_here_is_another_site(site: Site, host: str) -> None:
+    host = host.format(port=site.url.rpartition(":")[2])
+    with site.client() as client:
+        for answer in (client.get("/", headers={"host": host}), client.get(f"/?token={site.door.token}", headers={"host": host})):
+            assert answer.status_code == 421
+            assert "weather" not in answer.text
+            assert "set-cookie" not in answer.headers
+
+
+def test_localhost_is_this_computer(site: Site) -> None:
+    with site.client() as client:
+        host = f"localhost:{site.url.rpartition(':')[2]}"
+        assert client.get("/", headers={"host": host}).status_code == 200
+        form = {**item(site, client), "decision": "accept"}
+        assert send(client, form, host=host).status_code == 403  # the origin is not this host's
+        assert send(client, form, host=host, origin=f"http://{host}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "null", "http://evil.example", "https://{host}", "http://{host}.evil.example", "http://localhost"]
+)
+def test_a_form_of_another_page_is_refused(site: Site, origin: str | None) -> None:
+    with site.client() as client:
+        form = {**item(site, client), "decision": "accept"}
+        headers = {} if origin is None else {"origin": origin.format(host=site.host)}
+        assert client.post("/decide", data=form, headers=headers).status_code == 403
+    assert site.entries() == []
+
+
+@pytest.mark.parametrize("token", [None, "", "x", "é"])
+def test_a_form_without_its_token_is_refused(site: Site, token: str | None) -> None:
+    with site.client() as client:
+        form = {**item(site, client), "decision": "accept"}
+        del form["form"]
+        assert send(client, form if token is None else {**form, "form": token}).status_code == 403
+    assert site.entries() == []
+
+
+def test_every_answer_forbids_scripts_frames_and_guessing(site: Site) -> None:
+    with site.client() as client:
+        answers = [client.get("/"), client.get(f"/item/{key_of(site)}"), client.get("/nowhere"), httpx.get(site.url, trust_env=False)]
+    for answer in answers:
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; style-src 'sha256-")
+        assert "script-src" not in policy
+        assert "unsafe" not in policy
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "access-control-allow-origin" not in answer.headers
+    assert "<script" not in answers[0].text + answers[1].text
+
+
+def test_deciding_one_after_the_other(site: Site, tmp_path: Path) -> None:
+    with site.client() as client:
+        page = send(client, {**item(site, client), "decision": "accept", "comment": "fine"})
+        assert page.url.path == f"/item/{key_of(site, 1)}"
+        page = send(client, {**fields(page.text), "decision": "skip"})
+        assert page.url.path == f"/item/{key_of(site, 2)}"
+        page = send(client, {**fields(page.text), "decision": "accept"})
+        assert page.url.path == "/"
+        assert "<span>1 left</span> of 3 to decide" in page.text
+    assert site.entries() == [("a", "accept"), ("b", "skip"), ("c", "accept")]
+    assert (tmp_path / file_of("c")).read_text() == "new\n"
+
+
+def test_one_decision_for_the_group(site: Site) -> None:
+    with site.client() as client:
+        page = client.get(f"/item/{key_of(site)}").text
+        assert "for all 2 with the identical difference" in page
+        send(client, {**fields(page), "decision": "reject", "scope": "group"})
+    assert site.entries() == [("a", "reject"), ("b", "reject")]
+
+
+def test_two_tabs_lose_nothing_and_overwrite_nothing(site: Site) -> None:
+    with site.client() as first, site.client() as second:
+        here, there = item(site, first), item(site, second)
+        assert send(first, {**here, "decision": "accept"}).status_code == 200
+        late = send(second, {**there, "decision": "reject", "comment": "my <b>words</b>"})
+        assert late.status_code == 409
+        assert "decided by somebody else meanwhile" in late.text
+        assert "Decided: accept, by Ada" in late.text
+        assert "my &lt;b&gt;words&lt;/b&gt;</textarea>" in late.text
+        assert site.entries() == [("a", "accept")]
+        assert send(second, {**fields(late.text), "decision": "reject"}).status_code == 200
+    assert site.entries() == [("a", "accept"), ("a", "reject")]
+
+
+def test_a_group_that_somebody_decided_of_meanwhile_is_asked_again(site: Site) -> None:
+    with site.client() as client:
+        form = item(site, client)
+        site.desk.decide([key_of(site, 1)], "reject", BOB)
+        late = send(client, {**form, "decision": "accept", "scope": "group"})
+        assert late.status_code == 409
+        assert send(client, {**fields(late.text), "decision": "accept", "scope": "group"}).status_code == 200
+    assert site.entries() == [("b", "reject"), ("a", "accept")]
+
+
+def test_a_run_made_again_is_asked_again(site: Site, tmp_path: Path) -> None:
+    with site.client() as client:
+        form = item(site, client)
+        project(tmp_path, [fails("a", Finding("not_contained", "the text does not contain '23'", Where(1), expected="24"))])
+        late = send(client, {**form, "decision": "accept"})
+        assert late.status_code == 409
+        project(tmp_path, [passes("a")])
+        assert send(client, {**form, "decision": "accept"}).status_code == 409
+        assert client.get(f"/item/{form['item']}").status_code == 404
+    assert site.entries() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"decision": "approve"}, 400),
+        ({"decision": ""}, 400),
+        ({"item": "nothing"}, 409),
+        ({"item_seen": "x"}, 409),
+        ({"item_seen": ""}, 409),
+        ({"decision": "keep"}, 422),
+        ({"comment": "x" * MAX_BODY}, 413),
+        ({f"more{number}": "" for number in range(30)}, 400),
+    ],
+)
+def test_forms_that_make_no_sense(site: Site, change: dict[str, str], status: int) -> None:
+    with site.client() as client:
+        assert send(client, {**item(site, client), "decision": "accept", **change}).status_code == status
+    assert site.entries() == []
+
+
+def test_other_bodies_and_methods_are_refused(site: Site) -> None:
+    with site.client() as client:
+        headers = {"origin": site.url}
+        assert client.post("/decide", json={"decision": "accept"}, headers=headers).status_code == 415
+        assert client.post("/decide", files={"decision": b"accept"}, headers=headers).status_code == 415
+        assert client.post("/", data={}, headers=headers).status_code == 405
+        assert client.get("/decide").status_code == 405
+        bad = {**headers, "content-type": "application/x-www-form-urlencoded"}
+        assert client.post("/decide", content=b"\xff=\xff", headers=bad).status_code == 400
+
+
+def test_a_regression_without_a_comment_is_asked_again(tmp_path: Path) -> None:
+    baseline = project(tmp_path, [passes("a")], "main")
+    with review_of(desk(tmp_path, [fails("a")], baseline=baseline)) as site, site.client() as client:
+        answer = send(client, {**item(site, client), "decision": "accept", "comment": " "})
+        assert answer.status_code == 422
+        assert 'role="alert" id="problem">a regression is accepted with a comment' in answer.text
+        assert send(client, {**fields(answer.text), "decision": "accept", "comment": "known"}).status_code == 200
+    assert site.entries() == [("a", "accept")]
+
+
+def test_earlier_decisions_are_kept_by_a_button(tmp_path: Path) -> None:
+    old = desk(tmp_path, [fails("a")])
+    old.decide([old.look().standings[0].item.key], "reject", BOB, "never")
+    run = project(tmp_path, [fails("a")], "next")
+    with review_of(Desk(run, lambda: tmp_path, earlier=old.run)) as site, site.client() as client:
+        assert "Decided in an earlier run on the same result: reject" in client.get("/").text
+        assert "Keep the earlier decision" in client.get(f"/item/{key_of(site)}").text
+        send(client, {**item(site, client), "decision": "keep"})
+    (entry,) = Book(run.directory).read()
+    assert (entry.decision, entry.comment, entry.by) == ("reject", "never", "Ada <ada@example.org>")
+
+
+def test_a_file_that_is_not_ours_is_told_on_the_page(site: Site) -> None:
+    with site.client() as client:
+        form = item(site, client)
+        Book(site.desk.run.directory).path.write_text("<script>")
+        for answer in (client.get("/"), send(client, {**form, "decision": "accept"})):
+            assert answer.status_code == 409
+            assert "is not what `evalkit review` wrote" in answer.text
+            assert "<script" not in answer.text
+
+
+def test_hostile_text_is_escaped_everywhere(tmp_path: Path) -> None:
+    hostile: Any = '"><img src=x onerror=alert(1)>\u202e\x1b</textarea></style>'
+    lines = [hostile_line(long_line=100), snapshot("b", {hostile: hostile}, {hostile: 1}, "json"), snapshot("c", hostile, "x " + hostile)]
+    with review_of(desk(tmp_path, lines)) as site, site.client() as client:
+        site.desk.decide([key_of(site)], "reject", ADA, hostile)
+        pages = [client.get("/"), *(client.get(f"/item/{key_of(site, index)}") for index in range(3))]
+        pages.append(send(client, {**item(site, client), "decision": "keep", "comment": hostile}))
+    for page in pages:
+        body = page.text.partition("</style>")[2]
+        assert "<img" not in body
+        assert "<script" not in body
+        assert "\u202e" not in body
+        assert "\x1b" not in body
+        assert body.count("</textarea>") <= 1
+
+
+def test_the_command_prints_an_address_and_ends_in_order(tmp_path: Path) -> None:
+    project(tmp_path, [fails("a")])
+    command = [sys.executable, "-m", "evalkit", "review", "--web", "--name", "Ada"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        address = re.fullmatch(r"review at (http://127\.0\.0\.1:(\d+)/\?token=[\w-]{43})\n", first)
+        assert address is not None, first
+        try:
+            with httpx.Client(follow_redirects=True, trust_env=False) as client:
+                assert "<span>1 left</span> of 1" in client.get(address[1]).text
+            with pytest.raises(OSError), socket.create_connection((_other_address(), int(address[2])), timeout=2):
+                pass
+        finally:
+            process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    assert process.returncode == 1
+    assert "0 accepted, 0 rejected, 1 left of 1 item." in rest
+
+
+def _other_address() -> str:
+    """Return another address of this computer: on Linux all of 127/8 is."""
+    return "127.0.0.2"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 
@@ -68,10 +69,8 @@ def test_an_envelope_has_one_spelling(payload: bytes, keyid: str, signature: byt
     assert parse(line) == Envelope(payload, keyid, signature)
     at = data.draw(st.integers(0, len(line) - 1))
     changed = line[:at] + bytes([line[at] ^ (1 << data.draw(st.integers(0, 7)))]) + line[at + 1 :]
-    try:
+    with suppress(EnvelopeFault):
         assert parse(changed) != parse(line)
-    except EnvelopeFault:
-        pass
     with pytest.raises(EnvelopeFault):
         parse(line[:at])
 

@@ -1,8 +1,9 @@
 """What a judge is asked: the request, and the JSON Schema its answer must meet. Pure.
 
 What a model said is hostile text, and here another model reads it. So it is data three times over: our instructions say so, it stands as JSON,
-one entry a line, so that no text can look like a line of ours, and it stands between two lines that bear a digest of all of it, which nothing
-inside can know. The same conversation gives the same request, so that it is found in the cassette.
+one entry a line, so that no text can look like a line of ours, and it stands between two lines whose number is chosen so that nothing inside
+says the same. The same conversation gives the same request, so that it is found in the cassette; nothing in it is a digest of what was said,
+for what a recording redacts comes back redacted, and must ask the same then.
 
 The request is stored nowhere by the service (``store: false``) and carries the judge's labels (``conversation.asides``). A change of the
 words below makes every recorded judge a miss: raise the version there.
@@ -11,8 +12,9 @@ words below makes every recorded judge a miss: raise the version there.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import blake2b
+from itertools import count
 from typing import Any
 
 from evalkit._lib.text import plural
@@ -30,6 +32,8 @@ INSTRUCTION = (
 _PATH = "/v1beta/interactions"
 _NOT_SHOWN = frozenset(("id", "call_id", "signature", "thought_signature", "type"))
 _LONGEST_DATA = 200
+_MARKS = re.compile(r"conversation ([0-9]+) ")
+_BREAKS = re.compile("[\x85\u2028\u2029\ud800-\udfff]")  # ends of lines to some readers, and what UTF-8 cannot hold
 
 
 def schema_of(criteria: Sequence[str], scale: Sequence[float], levels: Sequence[str]) -> dict[str, JSON]:
@@ -80,13 +84,15 @@ def task_of(rubric: str, criteria: Mapping[str, str], scale: Sequence[float], le
 
 
 def fenced(turns: Sequence[Turn]) -> str:
-    """Return the conversation as JSON, one entry a line, between two lines that bear its digest."""
-    lines = "\n".join(
-        json.dumps(entry, ensure_ascii=False).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029") for entry in _told(turns)
-    )
-    data = lines.encode("utf-8", "backslashreplace")
-    mark = blake2b(data, digest_size=8).hexdigest()
-    return f"----- conversation {mark} -----\n{data.decode()}\n----- end of conversation {mark} -----"
+    """Return the conversation as JSON, one entry a line, between two lines with a number that no text in it has beside these words."""
+    told = "\n".join(_BREAKS.sub(_escaped, json.dumps(entry, ensure_ascii=False)) for entry in _told(turns))
+    taken = set(_MARKS.findall(told))
+    mark = next(number for number in count(1) if str(number) not in taken)
+    return f"----- conversation {mark} -----\n{told}\n----- end of conversation {mark} -----"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _told(turns: Sequence[Turn]) -> Iterator[dict[str, JSON]]:

@@ -35,17 +35,18 @@ def _laid_out(value: Any, indent: str) -> str:
 
 
 @click.command(epilog="Example:  evalkit schema --output evalkit.schema.json")
-@click.argument("what", type=click.Choice(["suite", "result", "manifest", "decisions"]), default="suite")
+@click.argument("what", type=click.Choice(["suite", "result", "manifest", "decisions", "signoff"]), default="suite")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of the terminal.")
 def schema(what: str, output: Path | None) -> None:
-    """Print the JSON Schema (2020-12) of suite files, or of result lines, manifests or decisions of a review.
+    """Print the JSON Schema (2020-12) of suite files, or of result lines, manifests, decisions of a review, signed decisions.
 
     Editors with a YAML language server use the first through a suite's first line:
     # yaml-language-server: $schema=../evalkit.schema.json
     """
     from evalkit._lib.files import write_atomic
 
-    text = suite_schema() if what == "suite" else (files("evalkit.results") / "schemas" / f"{what}.schema.json").read_text(encoding="utf-8")
+    room = "evalkit.review" if what == "signoff" else "evalkit.results"
+    text = suite_schema() if what == "suite" else (files(room) / "schemas" / f"{what}.schema.json").read_text(encoding="utf-8")
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -44,7 +44,7 @@ def test_an_unknown_command_gets_the_nearest_word() -> None:
     )
 
 
-@pytest.mark.parametrize("what", ["suite", "result", "manifest", "decisions"])
+@pytest.mark.parametrize("what", ["suite", "result", "manifest", "decisions", "signoff"])
 def test_schemas_are_schemas(what: str) -> None:
     code, output = run("schema", what)
     assert code == 0

@@ -12,8 +12,8 @@ from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
     from evalkit.server.calls import Backend
-    from evalkit.server.cassettes import Timing
-    from evalkit.server.fault_plans import Plan
+    from evalkit.server.faulting.plans import Plan
+    from evalkit.server.replaying.cassettes import Timing
 
 _EXAMPLE = """\b
 Example:
@@ -130,11 +130,11 @@ def serve(
     plans = _plans(faults)
     log: Callable[[str], object] = (lambda line: None) if quiet else click.echo
     if cassettes is not None:
-        from evalkit.server.cassettes import Cassettes
+        from evalkit.server.replaying.cassettes import Cassettes
 
         backend: Backend = Cassettes(cassettes, timing=timing or "instant", again=replay_again, log=click.echo)
     elif upstream is not None:
-        from evalkit.server.proxy import open_proxy
+        from evalkit.server.recording.proxy import open_proxy
 
         backend = open_proxy(upstream, record, key_env=upstream_key_env, log=click.echo)
     else:
@@ -151,7 +151,7 @@ def serve(
 def _plans(spelled: tuple[str, ...]) -> list[Plan]:
     if not spelled:
         return []
-    from evalkit.server.fault_plans import BadFault, parse_plan
+    from evalkit.server.faulting.plans import BadFault, parse_plan
 
     plans = []
     for number, text in enumerate(spelled, 1):
@@ -165,9 +165,9 @@ def _plans(spelled: tuple[str, ...]) -> list[Plan]:
 def _script(
     path: Path | None, signing_key: str | None, api_key: str | None, lenient: bool, seed: int, log: Callable[[str], object]
 ) -> Backend:
-    from evalkit.server.default_script import DEFAULT_SCRIPT, load_script
+    from evalkit.server.defence.signatures import DEFAULT_KEY
     from evalkit.server.scripted import Scripted
-    from evalkit.server.signatures import DEFAULT_KEY
+    from evalkit.server.scripting.default_script import DEFAULT_SCRIPT, load_script
 
     if api_key == "":
         raise UsageError("--api-key is empty; leave it out where any key will do")

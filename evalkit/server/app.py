@@ -21,15 +21,15 @@ from starlette.routing import Route
 from evalkit._lib.json import dumps
 from evalkit._lib.version import VERSION
 from evalkit.server.calls import Backend, Call, Reply, fault_reply
-from evalkit.server.fault_effects import is_stream
-from evalkit.server.fault_plans import Plan
-from evalkit.server.faulting import Faulty
-from evalkit.server.faults import ApiFault
+from evalkit.server.defence.signatures import DEFAULT_KEY
+from evalkit.server.faulting.effects import is_stream
+from evalkit.server.faulting.faulty import Faulty
+from evalkit.server.faulting.plans import Plan
 from evalkit.server.metrics import CONTENT_TYPE, Metrics
-from evalkit.server.script import Script
+from evalkit.server.requests.faults import ApiFault
 from evalkit.server.scripted import Scripted
+from evalkit.server.scripting.script import Script
 from evalkit.server.sending import EXTENSION, Receive, Scope, Send, Sending
-from evalkit.server.signatures import DEFAULT_KEY
 
 MAX_BODY = 32 * 1024 * 1024
 """Largest request body in bytes, unless the caller says otherwise."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from evalkit._lib.json import dumps
-from evalkit.server.faults import ApiFault
+from evalkit.server.requests.faults import ApiFault
 
 End = Literal["whole", "cut", "reset"]
 """How an answer ends: as HTTP wants it, with the connection closed before that, or with the connection reset."""

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from evalkit._lib.json import dumps
 from evalkit.server.calls import End
-from evalkit.server.faults import refuse
+from evalkit.server.requests.faults import refuse
 from evalkit.server.sending import EXTENSION
 
 _NO_LINGER = struct.pack("ii", 1, 0)

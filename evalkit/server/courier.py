@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from evalkit.server.deliveries import Delivery
+from evalkit.server.api.deliveries import Delivery
 
 WAITS = (0.05, 0.5, 2.0)
 """Seconds before each try. The first wait lets the answer that started the run reach its client before the end of the run does."""

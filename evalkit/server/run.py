@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from evalkit.errors import Crashed, UsageError
 from evalkit.server.app import create_app
 from evalkit.server.connection import Connection
-from evalkit.server.default_script import load_script
+from evalkit.server.scripting.default_script import load_script
 
 LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 2.0

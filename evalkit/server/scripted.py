@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from evalkit._lib.version import VERSION
+from evalkit.server.api.service import Service
 from evalkit.server.calls import Call, Reply
 from evalkit.server.courier import Courier
-from evalkit.server.faulting import Dice
-from evalkit.server.script import Script
-from evalkit.server.service import Service
-from evalkit.server.signatures import DEFAULT_KEY
+from evalkit.server.defence.signatures import DEFAULT_KEY
+from evalkit.server.faulting.faulty import Dice
+from evalkit.server.scripting.script import Script
 
 
 class Scripted:

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from evalkit.server.calls import Cut, End, Reply
-from evalkit.server.fault_frames import close
+from evalkit.server.faulting.frames import close
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]

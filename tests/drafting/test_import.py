@@ -18,7 +18,7 @@ from evalkit.cli.main import main
 from evalkit.drafting.scenarios import literal, names
 from evalkit.plugins import Catalog
 from evalkit.server import create_app, serving
-from evalkit.server.script import Script
+from evalkit.server.scripting.script import Script
 from evalkit.suite import load as load_suite
 
 SCRIPT = """\

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evalkit.server import create_app, serving
-from evalkit.server.cassettes import Cassettes
-from evalkit.server.proxy import open_proxy
+from evalkit.server.recording.proxy import open_proxy
+from evalkit.server.replaying.cassettes import Cassettes
 
 SCRIPT, PROXY, CASSETTES = "script", "proxy", "cassettes"
 BACKENDS = (SCRIPT, PROXY, CASSETTES)

@@ -12,8 +12,8 @@ import pytest
 
 from evalkit.server import Script, create_app, serving
 from evalkit.server.calls import Call, Reply
-from evalkit.server.default_script import DEFAULT_SCRIPT
 from evalkit.server.scripted import Scripted
+from evalkit.server.scripting.default_script import DEFAULT_SCRIPT
 from tests.guide.conftest import need
 from tests.guide.running import HERE, KEY, SUFFIXES, Outcome, Program, Runner
 from tests.guide.snippets import Language

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from evalkit.server import load_script, serving
+from evalkit.server.api.service import Service
 from evalkit.server.calls import Call, Reply
-from evalkit.server.script import Script
-from evalkit.server.service import Service
+from evalkit.server.scripting.script import Script
 
 
 class Client:

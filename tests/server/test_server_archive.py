@@ -11,9 +11,9 @@ from evalkit.cassette import store
 from evalkit.cassette.journal import path_of
 from evalkit.cassette.recording import Recording
 from evalkit.errors import UsageError
-from evalkit.server.archive import Archive
-from evalkit.server.library import recorded
-from evalkit.server.naming import name_of, numbered, superseded
+from evalkit.server.recording.archive import Archive
+from evalkit.server.recording.naming import name_of, numbered, superseded
+from evalkit.server.replaying.library import recorded
 from tests.cassette.samples import recording
 from tests.server.talking import cassettes
 

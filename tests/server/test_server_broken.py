@@ -24,7 +24,7 @@ from evalkit.errors import UsageError
 from evalkit.protocol.sse import read_events
 from evalkit.server import Script, create_app, load_script, serving
 from evalkit.server.calls import Call, Cut, Reply
-from evalkit.server.fault_plans import parse_plan
+from evalkit.server.faulting.plans import parse_plan
 from evalkit.server.run import allow_connections
 
 HELLO = {"model": "gemini-3.5-flash", "input": "Hello"}

@@ -19,8 +19,8 @@ from evalkit.cassette.recording import Cassette, Recording
 from evalkit.errors import CassetteError, UsageError
 from evalkit.server import create_app, serving
 from evalkit.server.calls import Call, Reply
-from evalkit.server.cassettes import Cassettes, reply_of
-from evalkit.server.library import Asked, Library, Tape, asked, plain, recorded
+from evalkit.server.replaying.cassettes import Cassettes, reply_of
+from evalkit.server.replaying.library import Asked, Library, Tape, asked, plain, recorded
 from tests.cassette.samples import JSON_OBJECTS, recording, said, user
 
 PATH = "/v1beta/interactions"

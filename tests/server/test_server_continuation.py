@@ -106,8 +106,8 @@ def test_a_token_is_good_for_its_own_answer_only(teller: Any, fields: dict[str, 
 
 
 def test_a_token_of_another_key_is_none(teller: Any) -> None:
-    from evalkit.server import continuation
-    from evalkit.server.continuation import Part
+    from evalkit.server.defence import continuation
+    from evalkit.server.defence.continuation import Part
 
     question = [{"type": "user_input", "content": [{"type": "text", "text": ASKED}]}]
     token = continuation.issue(b"another", Part(), question, [])

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from evalkit.server.create import AGENTS, Known, answer_formats, answer_schema, declared_functions, read_create
-from evalkit.server.faults import ApiFault
-from evalkit.server.inputs import last_messages, steps_of_input
+from evalkit.server.requests.create import AGENTS, Known, answer_formats, answer_schema, declared_functions, read_create
+from evalkit.server.requests.faults import ApiFault
+from evalkit.server.requests.inputs import last_messages, steps_of_input
 
 MODEL = {"model": "gemini-3.5-flash", "input": "Hello"}
 PICTURE = {"type": "image", "data": base64.b64encode(b"x").decode(), "mime_type": "image/png"}
@@ -164,7 +164,7 @@ def test_body_that_is_no_json_is_refused(raw: bytes, message: str) -> None:
 
 
 def test_null_is_absent_in_every_optional_field() -> None:
-    from evalkit.server import create
+    from evalkit.server.requests import create
 
     nulls = dict.fromkeys(create._FIELDS)
     assert read({**nulls, **MODEL}) == MODEL

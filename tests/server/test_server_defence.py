@@ -12,9 +12,9 @@ import pytest
 from evalkit._lib.json import dumps
 from evalkit.protocol.reading import output_text
 from evalkit.server import load_script
+from evalkit.server.api.service import Service
 from evalkit.server.calls import Call
-from evalkit.server.service import Service
-from evalkit.server.signatures import DEFAULT_KEY
+from evalkit.server.defence.signatures import DEFAULT_KEY
 
 Steps = list[dict[str, Any]]
 Alter = Callable[[Steps], Steps]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
-from evalkit.server.documents import Unsatisfiable, document
+from evalkit.server.schemas.documents import Unsatisfiable, document
 
 NODE = {
     "$defs": {

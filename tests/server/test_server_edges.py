@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from evalkit._lib.json import dumps
 from evalkit.protocol.reading import output_text
 from evalkit.server import Script
+from evalkit.server.api.service import Service
 from evalkit.server.calls import Call
-from evalkit.server.service import Service
 
 
 def message(body: Any) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from evalkit.server.api.uploads import LARGEST
 from evalkit.server.calls import Call
-from evalkit.server.uploads import LARGEST
 
 BASE = "antigravity-preview-05-2026"
 

@@ -16,11 +16,11 @@ from evalkit.errors import ScriptError
 from evalkit.protocol.disassemble import events_of, sse_text
 from evalkit.protocol.sse import read_events, split_frames
 from evalkit.server.calls import Call, Reply
-from evalkit.server.fault_frames import Frames
-from evalkit.server.fault_kinds import KINDS, Fault, apply
-from evalkit.server.fault_plans import BadFault, Plan, Range, parse_plan, plan_of
-from evalkit.server.faulting import Dice, Faulty
-from evalkit.server.script import Script
+from evalkit.server.faulting.faulty import Dice, Faulty
+from evalkit.server.faulting.frames import Frames
+from evalkit.server.faulting.kinds import KINDS, Fault, apply
+from evalkit.server.faulting.plans import BadFault, Plan, Range, parse_plan, plan_of
+from evalkit.server.scripting.script import Script
 
 STEPS = [{"type": "thought", "signature": "c2ln"}, {"type": "model_output", "content": [{"type": "text", "text": "one two three"}]}]
 INTERACTION = {"id": "v1_a", "status": "completed", "steps": STEPS, "usage": {"total_output_tokens": 3, "total_thought_tokens": 1}}

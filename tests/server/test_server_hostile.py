@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from evalkit._lib.json import dumps
 from evalkit.server import Script
+from evalkit.server.api.service import Service
 from evalkit.server.calls import Call
-from evalkit.server.faults import ApiFault
-from evalkit.server.pairing import check_pairs
-from evalkit.server.service import Service
-from evalkit.server.signatures import DEFAULT_KEY, sign, verify
+from evalkit.server.defence.pairing import check_pairs
+from evalkit.server.defence.signatures import DEFAULT_KEY, sign, verify
+from evalkit.server.requests.faults import ApiFault
 
 Steps = list[dict[str, Any]]
 

@@ -9,10 +9,10 @@ import pytest
 
 from evalkit.checks.base import View
 from evalkit.checks.judge import Judge
-from evalkit.server.ask import Ask
-from evalkit.server.default_script import load_script
-from evalkit.server.judging import judgement
-from evalkit.server.script import Script
+from evalkit.server.answers.ask import Ask
+from evalkit.server.answers.judging import judgement
+from evalkit.server.scripting.default_script import load_script
+from evalkit.server.scripting.script import Script
 from evalkit.transcript import Step, Transcript, Turn
 
 

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from evalkit.cli.serve import serve as command
 from evalkit.errors import UsageError
 from evalkit.server import Script, create_app, load_script, serving
+from evalkit.server.api.service import Service
 from evalkit.server.calls import Call
 from evalkit.server.scripted import Scripted
-from evalkit.server.service import Service
 
 RIGHT = "the right key, é"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.server.patterns import NotMade, text_matching
+from evalkit.server.schemas.patterns import NotMade, text_matching
 
 
 @pytest.mark.parametrize(

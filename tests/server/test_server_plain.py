@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.protocol.reading import cited, output_text
-from evalkit.server import plain
-from evalkit.server.ask import Ask
-from evalkit.server.faults import ApiFault
-from evalkit.server.inputs import steps_of_input
+from evalkit.server.answers import plain
+from evalkit.server.answers.ask import Ask
+from evalkit.server.requests.faults import ApiFault
+from evalkit.server.requests.inputs import steps_of_input
 
 
 def ask(said: Any, **fields: Any) -> Ask:

@@ -17,10 +17,10 @@ from evalkit._lib.json import canonical
 from evalkit.cassette import store
 from evalkit.errors import CassetteError, UsageError
 from evalkit.server import create_app, serving
-from evalkit.server.archive import Archive
-from evalkit.server.cassettes import Cassettes
-from evalkit.server.proxy import Proxy, open_proxy
-from evalkit.server.upstream import Upstream
+from evalkit.server.recording.archive import Archive
+from evalkit.server.recording.proxy import Proxy, open_proxy
+from evalkit.server.recording.upstream import Upstream
+from evalkit.server.replaying.cassettes import Cassettes
 from tests.server.talking import Talk, bodies, cassettes, check_history, hold
 from tests.transports import loopback
 from tests.transports.loopback import Reply, Service, reply, stream

@@ -23,8 +23,8 @@ from evalkit.cassette.recording import Recording
 from evalkit.conversation.asides import is_aside
 from evalkit.conversation.taped import request_of
 from evalkit.server import Script, create_app, serving
-from evalkit.server.cassettes import Cassettes
-from evalkit.server.proxy import open_proxy
+from evalkit.server.recording.proxy import open_proxy
+from evalkit.server.replaying.cassettes import Cassettes
 from tests.server.talking import KEY, Talk, bodies, cassettes, check_history, hold, hold_all, without_times
 from tests.transports import loopback
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from evalkit.protocol.reading import output_text
-from evalkit.server.faults import ApiFault
-from evalkit.server.shelf import LARGEST_PAGE, Shelf
+from evalkit.server.api.shelf import LARGEST_PAGE, Shelf
+from evalkit.server.requests.faults import ApiFault
 
 BASE = "antigravity-preview-05-2026"
 HOOK = "http://127.0.0.1:9/hook"

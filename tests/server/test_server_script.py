@@ -11,9 +11,9 @@ import pytest
 
 from evalkit.errors import ScriptError
 from evalkit.server import DEFAULT_SCRIPT, load_script
-from evalkit.server.ask import Ask
-from evalkit.server.inputs import steps_of_input
-from evalkit.server.script import Script
+from evalkit.server.answers.ask import Ask
+from evalkit.server.requests.inputs import steps_of_input
+from evalkit.server.scripting.script import Script
 
 WEATHER = {
     "type": "function",
@@ -366,7 +366,7 @@ def test_the_script_that_ships_reads_and_every_rule_has_a_name_of_its_own() -> N
 def test_the_example_in_the_module_reads() -> None:
     from textwrap import dedent
 
-    from evalkit.server import script
+    from evalkit.server.scripting import script
 
     assert script.__doc__ is not None
     example = script.__doc__.split("\n\n")[1]
@@ -374,7 +374,9 @@ def test_the_example_in_the_module_reads() -> None:
 
 
 def test_the_script_in_the_docs_reads_and_its_tables_are_whole() -> None:
-    from evalkit.server import script_conditions, script_rules, script_steps
+    from evalkit.server.scripting import conditions as script_conditions
+    from evalkit.server.scripting import rules as script_rules
+    from evalkit.server.scripting import steps as script_steps
 
     docs = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
     example = next(block.split("```")[0] for block in docs.split("```yaml\n")[1:])

@@ -11,8 +11,8 @@ import pytest
 from evalkit._lib.json import dumps
 from evalkit.protocol.reading import output_text
 from evalkit.server import load_script
+from evalkit.server.api.service import Service
 from evalkit.server.calls import Call
-from evalkit.server.service import Service
 
 WEATHER = {
     "type": "function",

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.server.faults import ApiFault
-from evalkit.server.signatures import DEFAULT_KEY, sign, state_of, verify
+from evalkit.server.defence.signatures import DEFAULT_KEY, sign, state_of, verify
+from evalkit.server.requests.faults import ApiFault
 
 Steps = list[dict[str, Any]]
 

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from evalkit._lib.version import VERSION
 from evalkit.server import Script, create_app, serving
 from evalkit.server.calls import Call, Reply
-from evalkit.server.fault_plans import parse_plan
+from evalkit.server.faulting.plans import parse_plan
 from evalkit.server.metrics import Metrics, route_of
 
 KEY = {"x-goog-api-key": "any"}

@@ -18,11 +18,11 @@ import httpx
 import pytest
 
 from evalkit.server import courier, create_app, load_script, serving
+from evalkit.server.api.deliveries import Delivery, not_loopback, request_secret
 from evalkit.server.courier import Courier
-from evalkit.server.deliveries import Delivery, not_loopback, request_secret
-from evalkit.server.proxy import open_proxy
+from evalkit.server.defence.signatures import DEFAULT_KEY
+from evalkit.server.recording.proxy import open_proxy
 from evalkit.server.scripted import Scripted
-from evalkit.server.signatures import DEFAULT_KEY
 
 HOOK = "http://127.0.0.1:9/hook"
 ALL = ["interaction.completed", "interaction.failed", "interaction.requires_action"]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from evalkit.server.pictures import SIZES, skyline, tone
-from evalkit.server.words import names, numbers, tokens, usage
+from evalkit.server.answers.pictures import SIZES, skyline, tone
+from evalkit.server.answers.words import names, numbers, tokens, usage
 
 
 @pytest.mark.parametrize(("text", "count"), [("", 0), ("Explain how AI works in a few words", 8), ("a\n b", 2), ("你好 world", 3)])

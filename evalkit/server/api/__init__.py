@@ -1,0 +1,1 @@
+"""The API as a service: its resources and what they remember. Sans-IO."""

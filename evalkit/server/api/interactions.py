@@ -1,0 +1,194 @@
+"""Interactions: create, get, cancel, delete (protocol sections 1.1, 2, 8). Sans-IO: replies tell their delays, nothing sleeps or sends.
+
+Whatever a request gets wrong is an ApiFault. Breaches of the protocol (a history that is not as it was sent, calls without results,
+combinations the API refuses) go to ``defend``, which a lenient server lets pass; what cannot be understood is refused by any.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from evalkit._lib.json import dumps
+from evalkit.protocol.disassemble import events_of, sse_text
+from evalkit.server.answers import plain
+from evalkit.server.answers.answer import Answer
+from evalkit.server.answers.ask import Ask
+from evalkit.server.answers.interaction import interaction
+from evalkit.server.api.agents import Agents
+from evalkit.server.api.environments import Environments
+from evalkit.server.api.store import Store, Stored
+from evalkit.server.api.webhooks import Webhooks
+from evalkit.server.calls import Call, Reply, fault_reply
+from evalkit.server.defence import continuation
+from evalkit.server.defence.continuation import Part
+from evalkit.server.defence.pairing import check_new, check_pairs
+from evalkit.server.defence.signatures import verify
+from evalkit.server.faulting.faulty import Dice
+from evalkit.server.requests.create import Known, read_create
+from evalkit.server.requests.faults import ApiFault, Defend, refuse
+from evalkit.server.requests.inputs import last_messages, steps_of_input
+from evalkit.server.scripting.script import Script
+
+JSON = Any
+RawStep = dict[str, JSON]
+
+
+class Interactions:
+    """``/interactions``: answered by a script, and where no rule holds by plain answers; keeps what is stored."""
+
+    def __init__(
+        self, script: Script, key: bytes, agents: Agents, environments: Environments, webhooks: Webhooks, defend: Defend, dice: Dice
+    ) -> None:
+        self._script = script
+        self._key = key
+        self._environments = environments
+        self._webhooks = webhooks
+        self._defend = defend
+        self._dice = dice
+        self._known = Known(script.known.models, script.known.agents, agents.held)
+        self._store = Store()
+
+    def create(self, call: Call) -> Reply:
+        """``POST /interactions``."""
+        body = read_create(call.body, self._known, self._defend)
+        if call.query.get("alt") == "sse":
+            body["stream"] = True
+        base, sent, part = self._heard(body)
+        conversation = (*base, *sent)
+        seed = self._store.seed(body)
+        ask = Ask(body, conversation, seed, self._environments.of(body.get("environment"), seed), self._script.vars, part)
+        answer, by = self._answer(ask)
+        if answer.fault is not None and (answer.fault_after is None or not body.get("stream")):
+            return fault_reply(answer.fault, answer.delay)
+        throw = self._dice.throw(answer.faults, call)
+        if (failure := throw.instead()) is not None:
+            return replace(failure, delay=failure.delay + answer.delay, by=by)
+        if ask.environment_id is not None:
+            for path, text in answer.files.items():
+                self._environments.put(ask.environment_id, path, str(text).encode(errors="surrogatepass"))
+        final = interaction(ask, answer, self._key if self._script.signatures else None)
+        if final["status"] == "requires_continuation":
+            final["continuation_token"] = continuation.issue(self._key, part, conversation, final["steps"])
+        hooks = body.get("webhook_config")
+        stored = Stored(final, last_messages(sent), sent, (*conversation, *final["steps"]), untold=hooks is not None, hooks=hooks)
+        if body.get("background"):
+            stored.start(answer.polls)
+        shown = stored.shown()
+        if body.get("store", True):
+            self._store.add(stored)
+        if body.get("stream") or self._webhooks.heard(final["status"], stored.hooks):
+            stored.finish()
+        self._tell(stored)
+        if body.get("stream"):
+            return throw.onto(replace(_stream(final, answer), by=by))
+        return throw.onto(Reply(200, dumps(shown), delay=answer.delay, by=by))
+
+    def get(self, call: Call, id: str) -> Reply:  # noqa: A002 - the path's own name
+        """``GET /interactions/{id}``; a stream of a running interaction waits for its end, so it ends it."""
+        stored = self._store.get(id)
+        if _flag(call, "stream") or call.query.get("alt") == "sse":
+            stored.finish()
+            self._tell(stored)
+            return _stream(stored.final, Answer(), after=call.query.get("last_event_id"))
+        shown = dict(stored.shown())
+        stored.poll()
+        self._tell(stored)
+        if "steps" in shown:
+            shown["steps"] = [*stored.asked, *shown["steps"]]
+        if _flag(call, "include_input"):
+            shown["input"] = list(stored.sent)
+        return Reply(200, dumps(shown))
+
+    def cancel(self, call: Call, id: str) -> Reply:  # noqa: A002
+        """``POST /interactions/{id}/cancel``."""
+        stored = self._store.get(id)
+        stored.cancel()
+        return Reply(200, dumps(stored.shown()))
+
+    def delete(self, call: Call, id: str) -> Reply:  # noqa: A002
+        """``DELETE /interactions/{id}``."""
+        self._store.delete(id)
+        return Reply(200, "{}")
+
+    def check(self, body: dict[str, JSON], where: str) -> None:
+        """Refuse what is no create request of an agent, to be sent later; ``where`` is its path. Raises ApiFault."""
+        try:
+            if "agent" not in read_create(dumps(body).encode(), self._known):
+                raise refuse("'agent' is required.")
+        except ApiFault as fault:
+            raise ApiFault(fault.status, f"'{where}': {fault.message}", code=fault.code) from fault
+
+    def run(self, body: dict[str, JSON]) -> dict[str, JSON]:
+        """Answer a create request of this server's own to its end, and return the interaction. Raises ApiFault where it is refused."""
+        reply = self.create(Call("POST", "/interactions", body=dumps(body).encode()))
+        answered = json.loads(reply.body)
+        if reply.status != 200:
+            raise ApiFault(reply.status, answered["error"]["message"])
+        stored = self._store.get(answered["id"])
+        stored.finish()
+        self._tell(stored)
+        return stored.final
+
+    def _heard(self, body: dict[str, JSON]) -> tuple[Sequence[RawStep], list[RawStep], Part]:
+        """Return the conversation that is continued, the steps that are sent, and which part of an answer is asked for."""
+        previous = body.get("previous_interaction_id")
+        held = self._store.previous(previous, self._defend) if previous is not None else None
+        base = held.conversation if held else ()
+        sent = steps_of_input(body["input"]) if "input" in body else []
+
+        def place(index: int) -> str:
+            return f"input[{index - len(base)}]" if index >= len(base) else f"step {index + 1} of the stored conversation"
+
+        part = Part()
+        if "continuation_token" in body:
+            part = self._judged(lambda: continuation.read(self._key, body["continuation_token"], base, sent)) or part
+        self._judged(lambda: check_new(base, sent, place))
+        self._judged(lambda: check_pairs((*base, *sent), place))
+        if self._script.signatures:
+            self._judged(lambda: verify(self._key, (*base, *sent), place))
+        return base, sent, part
+
+    def _judged(self, check: Callable[[], Part | None]) -> Part | None:
+        try:
+            return check()
+        except ApiFault as fault:
+            self._defend(fault)
+            return None
+
+    def _answer(self, ask: Ask) -> tuple[Answer, str]:
+        found = self._script.find(ask, self._store.used)
+        if found is None:
+            return plain.answer(ask), "plain answer"
+        self._store.used[found.index] += 1
+        return found.answer(ask, plain.answer), found.rule.where
+
+    def _tell(self, stored: Stored) -> None:
+        """Tell the webhooks of a run in the background that has just ended."""
+        if stored.untold and not stored.running:
+            stored.untold = False
+            self._webhooks.ended(stored.final, stored.hooks)
+
+
+def _flag(call: Call, name: str) -> bool:
+    value = call.query.get(name, "false").lower()
+    if value not in ("true", "false", "1", "0", ""):
+        raise refuse(f"'{name}' must be true or false, got '{value}'.")
+    return value in ("true", "1")
+
+
+def _stream(final: dict[str, JSON], answer: Answer, after: str | None = None) -> Reply:
+    events = events_of(final)
+    done = True
+    if answer.fault is not None:
+        events = [*events[: answer.fault_after], {"event_type": "error", **answer.fault.body()}]
+    elif answer.cut_after is not None:
+        events, done = events[: answer.cut_after], False
+    if after is not None:
+        known = [event.get("event_id") for event in events]
+        if after not in known:
+            raise refuse(f"'last_event_id': there is no event '{after}' in this stream.")
+        events = events[known.index(after) + 1 :]
+    return Reply(200, frames=sse_text(events, done=done), delay=answer.delay, event_delay=answer.event_delay)

@@ -1,0 +1,1 @@
+"""The cassettes back end: recorded answers over HTTP, for any client."""

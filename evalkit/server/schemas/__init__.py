@@ -1,0 +1,1 @@
+"""Valid documents and texts for a JSON Schema, made without chance. Pure."""

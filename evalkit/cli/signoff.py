@@ -87,5 +87,11 @@ def signoff(
     click.echo(
         f"  {len(record.subjects)} files; {record.counts['passed']} of {record.counts['results']} results passed; key {record.keyid}"
     )
+    from evalkit.cli.pages import remake
+
+    try:
+        remake(opened)
+    except (UsageError, OSError) as error:  # the record is safe, and the page can be made again
+        click.echo(visible(f"evalkit: the page does not show it yet: {error}; then: evalkit report {run}"), err=True)
     if record.gate is not None:
         click.echo(visible(f"  gate {record.gate.name}: {record.gate.verdict}"))

@@ -41,6 +41,7 @@ def verify(
     from evalkit.cli import verify_view
     from evalkit.config import find_config
     from evalkit.errors import UsageError
+    from evalkit.review.problems import sorted_problems
     from evalkit.review.verification import verify as verify_run
 
     if allowed_signers is not None and ref is not None:
@@ -48,6 +49,10 @@ def verify(
     path = config or find_config(Path.cwd())
     trust = _trust_of_ref(run, path, ref) if ref is not None else _trust_of_files(path, allowed_signers)
     found = verify_run(run, _with_authors(trust, run, root), now=now(), root=root)
+    if found.records:
+        from evalkit.cli import pages
+
+        found = found._replace(problems=sorted_problems([*found.problems, *pages.problems(run, found.records[-1])]))
     if as_json:
         click.echo(json.dumps(verify_view.to_json(found, trust), indent=2))
     else:

@@ -71,13 +71,16 @@ class Section(NamedTuple):
     rest: int
 
 
-def write(run: Run, signoffs: Sequence[Mapping[str, Any]] = ()) -> Path:
+def write(run: Run, signoffs: Sequence[Mapping[str, Any]] | None = None) -> Path:
     """Write ``index.html`` into the run's directory, above ``folder.LARGE`` ``data/`` beside it, and return its path.
 
     ``signoffs`` are decisions to print, oldest first: ``name``, ``email``, ``role``, ``decision``, ``meaning``, ``time``, ``comment``, any of
-    which may be absent, and ``void``, the reason why a decision holds no longer. Raises UsageError naming a result line that cannot be read.
+    which may be absent, and ``void``, the reason why a decision holds no longer; without it, those of the
+    run's records. Raises UsageError naming a result line that cannot be read.
     """
     path = run.directory / "index.html"
+    if signoffs is None:
+        signoffs = _signoffs(run)
     with Spool() as spool, closing(Packs()) as packs, closing(MediaBook()) as book:
         page = _Page(run, spool, packs, book, signoffs)
         page.read()
@@ -87,6 +90,14 @@ def write(run: Run, signoffs: Sequence[Mapping[str, Any]] = ()) -> Path:
                 file.write(piece.encode())
     drop_stale(run.directory, files)
     return path
+
+
+def _signoffs(run: Run) -> Sequence[Mapping[str, Any]]:
+    if not (run.directory / "signoffs").is_dir():
+        return ()
+    from evalkit.review.printing import printed  # here, because few runs are signed, and every run is reported
+
+    return printed(run)
 
 
 class _Page:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import dumps
+from evalkit._lib.text import shorten
+from evalkit.protocol.reading import output_text, steps_of
 from evalkit.reports.findings import Finding, find
 from evalkit.reports.media import MediaBook
 from evalkit.reports.steps import Card, cards, user_card
@@ -24,6 +26,7 @@ TOKENS = {
     "total_cached_tokens": "cached",
     "total_tool_use_tokens": "tool use",
 }
+_SHOWN = 1000
 OUTCOMES = {"held": "", "api_error": "API error", "not_held": "not held", "not_reached": "not reached"}
 
 
@@ -88,6 +91,7 @@ class Body(NamedTuple):
     checks_title: str
     turns: Sequence[TurnView]
     unplayed: Sequence[str]
+    judged: Sequence[str] = ()
 
 
 def row(head: Mapping[str, JSON], anchor: str, address: str, number: int) -> Row:
@@ -127,7 +131,16 @@ def body(result: Mapping[str, JSON], anchor: str, number: int, book: MediaBook) 
         _checks_title(checks),
         [_turn(turn, f"{anchor}.t{turn['number']}", anchor, beside, book) for turn in result["turns"]],
         result["unplayed"],
+        [_judged(exchange) for exchange in result.get("asides", ())],
     )
+
+
+def _judged(exchange: Mapping[str, JSON]) -> str:
+    """Return what a judge answered, reasons and all, or why it did not."""
+    interaction = exchange.get("response", {}).get("body")
+    text = output_text(steps_of(interaction)) if isinstance(interaction, dict) else ""
+    problem = _api_error(exchange["error"]) if "error" in exchange else exchange.get("failure", "")
+    return shorten(" ".join(filter(None, (problem, text))) or "nothing", _SHOWN)
 
 
 def _check(check: Mapping[str, JSON]) -> CheckLine:
@@ -148,11 +161,16 @@ def _facts(result: Mapping[str, JSON], number: int) -> list[tuple[str, str]]:
         ("Declared", f"{result['path']}:{result['line']}"),
         ("Variant", ", ".join(f"{name} {value if isinstance(value, str) else dumps(value)}" for name, value in result["variant"].items())),
         ("Tokens", _tokens(tokens)),
+        ("Judges", _judges(metrics.get("judge"))),
         ("Tool calls", str(metrics.get("tool_calls", ""))),
         ("Answers", ", ".join(filter(None, (metrics.get("source") or "", result["cassette"] or "")))),
         ("Raw data", f"results.jsonl, line {number}"),
     ]
     return [fact for fact in facts if fact[1]]
+
+
+def _judges(sums: Mapping[str, JSON] | None) -> str:
+    return f"{count(sums['exchanges'], 'exchange')}, {_tokens(sums['tokens']) or 'no'} tokens, in no other sum" if sums else ""
 
 
 def _tokens(tokens: Mapping[str, int]) -> str:

@@ -6,6 +6,7 @@ template environment, which escapes it and makes hostile characters visible; lon
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -55,6 +56,7 @@ class ReviewPages:
             "review.html",
             look=look,
             left=left[:LISTED],
+            sizes=Counter(one.item.group for one in left),
             decided=[one for one in look.standings if not one.left][:LISTED],
             limit=LISTED,
             next=left[0] if left else None,

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 from evalkit._lib.files import sha256
 from evalkit._lib.json import MISSING, canonical
 from evalkit._lib.quickjson import loads
-from evalkit._lib.text import visible
+from evalkit._lib.text import shorten, visible
 from evalkit.checks.snapshot_files import Kind as Form
 from evalkit.checks.snapshot_files import render
 from evalkit.verdict import Where
@@ -31,6 +31,8 @@ _SNAPSHOTS: Mapping[str, Kind] = {"snapshot_new": "new snapshot", "snapshot_diff
 _SEAL = re.compile(r',"digest":"([0-9a-f]{64})"\}$')
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _KEY = 12
+NAMED = 300
+"""Characters of a check, code or place that are kept: a model may have chosen a key of a thousand. The item's key is made from all of them."""
 _NO_CHECK, _NO_CODE = "variant", "failed"
 
 
@@ -157,9 +159,9 @@ def _items(number: int, line: Mapping[str, JSON], digest: str, regressed: bool) 
         yield Item(
             sha256(_name(result, name, code, place))[:_KEY],
             result,
-            name,
-            code,
-            place,
+            shorten(name, NAMED),
+            shorten(code, NAMED),
+            shorten(place, NAMED),
             kind,
             digest,
             "g" + sha256(canonical([name, code, regressed, shape]))[: _KEY - 1],

@@ -134,7 +134,7 @@ def test_hostile_text_is_visible_and_nothing_is_wider_than_the_terminal(here: Pa
         assert not {sign for sign in output if not (sign.isprintable() or sign == "\n")}
         assert max(map(len, output.splitlines())) <= 80
         assert len(output) < 500_000
-        assert "<U+202E>" in output
+        assert "<U+FFFE>" in output or "<U+001B>" in output
     assert decided() == [("hostile", "reject", "<U+001B>[2J<U+009B>")]
 
 

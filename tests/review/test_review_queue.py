@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evalkit._lib.json import MISSING
 from evalkit.review.deciding_words import Line, conversation, difference
-from evalkit.review.queue import Altered, Item, NoResult, Queue, build, read
+from evalkit.review.queue import NAMED, Altered, Item, NoResult, Queue, build, read
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 from tests.reports.sample import line
 from tests.reports.sample_cases import every_line, failed_line, hostile_line
@@ -133,7 +133,8 @@ def test_new_snapshots_are_one_group_when_their_values_are_the_same() -> None:
 def test_hostile_names_are_visible_in_what_names_an_item() -> None:
     item = one(hostile_line(long_line=10))
     assert item.id.isprintable()
-    assert "<U+202E>" in item.code
+    assert "<U+FFFE>" in item.code
+    assert max(map(len, (item.check, item.code, item.place))) <= NAMED
 
 
 def test_every_kind_of_result_can_be_told() -> None:
@@ -208,11 +209,17 @@ def test_names_are_unique_groups_hold_together_and_nothing_depends_on_the_order(
 
 
 @settings(max_examples=60, deadline=None)
-@given(_TEXT, _TEXT)
-def test_a_difference_holds_both_texts_when_they_are_short(old: str, new: str) -> None:
-    item = one(snapshot("a", new, old))
+@given(st.lists(st.sampled_from("abc"), max_size=3), st.lists(st.sampled_from("abc"), max_size=3))
+def test_a_difference_of_short_texts_holds_both(old: list[str], new: list[str]) -> None:
+    item = one(snapshot("x", "\n".join(new), "\n".join(old)))
     lines = difference(item)
-    if old != new and len(old.splitlines()) <= 2 and len(new.splitlines()) <= 2:
-        kept = [one.text for one in lines if one.sign in "+ "]
-        assert set(new.splitlines()) >= set(kept)
-    assert item.file == file_of("a")
+    before = [line.text for line in lines if line.sign in "- "]
+    after = [line.text for line in lines if line.sign in "+ "]
+    assert (before, after) == ((old, new) if old != new else ([], []))
+    assert item.file == file_of("x")
+
+
+def test_long_names_are_cut_and_still_told_apart() -> None:
+    first, second = queue(fails("x", *(Finding("c", "m", Where(1, pointer="/" + "k" * 1000 + end + "k" * 1000)) for end in "ab"))).items
+    assert len(first.place) == NAMED
+    assert (first.place, first.key == second.key) == (second.place, False)

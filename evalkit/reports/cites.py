@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from evalkit._lib.text import shorten
@@ -29,7 +30,10 @@ class Segment(NamedTuple):
 
 
 class Citation(NamedTuple):
-    """One line of the numbered list. ``href`` is ``""`` for anything but http and https: such an address is shown, never linked."""
+    """One line of the numbered list. ``href`` is ``""`` for anything but http and https: such an address is shown, never linked.
+
+    ``via`` is the step that searched for it, as anchor and number; ``("", 0)`` where no step did.
+    """
 
     number: int
     title: str
@@ -37,6 +41,29 @@ class Citation(NamedTuple):
     href: str
     words: str
     problem: str
+    via: tuple[str, int]
+
+
+SEARCHES: dict[str, tuple[str, ...]] = {
+    "url_citation": ("google_search_call", "url_context_call"),
+    "file_citation": ("file_search_call", "retrieval_call"),
+    "place_citation": ("google_maps_call",),
+}
+"""Citation type to the calls whose results it can come from."""
+
+NOWHERE: tuple[str, int] = ("", 0)
+
+
+def sources(kinds: Sequence[Any], index: int, anchor: str) -> dict[str, tuple[str, int]]:
+    """Return, by citation type, the step that a citation in step ``index`` (from 0) of a turn comes from: the last search before it, else the
+    first after it, for a service may list the text first. ``kinds`` are the types of the turn's steps, ``anchor`` is the turn's."""
+    found = {}
+    for citation, calls in SEARCHES.items():
+        places = [place for place, kind in enumerate(kinds) if kind in calls]
+        if places:
+            place = next((place for place in reversed(places) if place < index), places[0])
+            found[citation] = (f"{anchor}.s{place + 1}", place + 1)
+    return found
 
 
 def safe_link(url: Any) -> str:
@@ -44,8 +71,10 @@ def safe_link(url: Any) -> str:
     return url if isinstance(url, str) and _LINK.fullmatch(url) else ""
 
 
-def mark(text: str, annotations: Sequence[Any], first: int, limit: int) -> tuple[list[Segment], list[Citation]]:
-    """Return the first ``limit`` characters of a text in segments, and its citations numbered from ``first``."""
+def mark(
+    text: str, annotations: Sequence[Any], first: int, limit: int, via: Mapping[str, tuple[str, int]] = MappingProxyType({})
+) -> tuple[list[Segment], list[Citation]]:
+    """Return the first ``limit`` characters of a text in segments, and its citations numbered from ``first``; ``via`` as :func:`sources` has it."""
     citations: list[Citation] = []
     spans: list[tuple[int, int, int]] = []
     data = text.encode("utf-8", "surrogatepass")
@@ -63,17 +92,17 @@ def mark(text: str, annotations: Sequence[Any], first: int, limit: int) -> tuple
                 spans.append((begin, begin + len(found.text), number))
             else:
                 problem = "beyond the part shown"
-        citations.append(_citation(number, annotation, found.text, problem))
+        citations.append(_citation(number, annotation, found.text, problem, via.get(annotation["type"], NOWHERE)))
     return _segments(text[:limit], spans), citations
 
 
-def _citation(number: int, annotation: Mapping[str, Any], words: str, problem: str) -> Citation:
+def _citation(number: int, annotation: Mapping[str, Any], words: str, problem: str, via: tuple[str, int]) -> Citation:
     url = annotation.get("url") or annotation.get("document_uri") or annotation.get("place_id") or ""
     url = url if isinstance(url, str) else ""
     title = annotation.get("title") or annotation.get("file_name") or annotation.get("name") or "(no title)"
     page = annotation.get("page_number")
     label = f"{title}, page {page}" if page is not None else str(title)
-    return Citation(number, shorten(label, 160), shorten(url, 100), safe_link(url), shorten(words, _WORDS), problem)
+    return Citation(number, shorten(label, 160), shorten(url, 100), safe_link(url), shorten(words, _WORDS), problem, via)
 
 
 def _segments(text: str, spans: Sequence[tuple[int, int, int]]) -> list[Segment]:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from evalkit._lib.files import atomic_writer
 from evalkit._lib.quickjson import loads
 from evalkit._lib.text import visible
+from evalkit.reports.cites import SEARCHES
 from evalkit.reports.embed import Packs, check_inline, inline_json, policy
 from evalkit.reports.figures import figures
 from evalkit.reports.folder import LARGE, drop_stale, write_data
@@ -46,7 +47,7 @@ ATTENTION = 200
 WHOLE = 100
 """The same of variants with a warning, of those that passed, and of those that were skipped."""
 
-SCRIPTS = ("words", "data", "steps", "variants", "query", "order", "list", "keys", "page")
+SCRIPTS = ("words", "data", "steps", "variants", "history", "exchange", "tree", "query", "order", "list", "keys", "page")
 TAGS = 40
 SIGNED = ("name", "email", "role", "decision", "meaning", "time", "comment", "void")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -191,6 +192,7 @@ TABLES = {
     "labels": LABELS,
     "told": sorted(TOLD),
     "listed": LISTED,
+    "searches": SEARCHES,
     "outcomes": OUTCOMES,
     "tokens": TOKENS,
     "safe": SAFE,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from evalkit.protocol.reading import pair_calls
 from evalkit.protocol.steps import CITATIONS, MEDIA_TYPES
-from evalkit.reports.cites import Citation, Segment, mark, safe_link
+from evalkit.reports.cites import SEARCHES, Citation, Segment, mark, safe_link, sources
 from evalkit.reports.media import Media, MediaBook
 from evalkit.reports.words import TEXT_LIMIT, clip, fingerprint, pretty, reindent
 
@@ -55,6 +55,10 @@ LISTED = {"google_search_call": "queries", "google_maps_call": "queries", "retri
 """Calls whose arguments are one list of strings, and its name."""
 
 
+_SEARCHING = frozenset(kind for kinds in SEARCHES.values() for kind in kinds)
+_NONE: Mapping[str, tuple[str, int]] = {}
+
+
 class Block(NamedTuple):
     """Something to show. ``kind`` is ``text``, ``marked``, ``json``, ``code``, ``list``, ``media``, ``note`` or ``problem``; a ``note``
     below a text says what is not shown of it."""
@@ -94,9 +98,12 @@ def cards(steps: Sequence[Mapping[str, JSON]], anchor: str, book: MediaBook, fin
     raws = [entry["step"] for entry in steps]
     results = {pair.call_index: pair.result_index for pair in pair_calls(raws).pairs if pair.result_index is not None}
     paired = set(results.values())
+    searched = any(isinstance(raw.get("type"), str) and raw["type"] in _SEARCHING for raw in raws)
 
     def part(index: int) -> Part:
-        return _part(raws[index], index + 1, steps[index], anchor, book, findings.get(index + 1, ()))
+        raw = raws[index]
+        via = sources([step.get("type") for step in raws], index, anchor) if searched and raw.get("type") == "model_output" else _NONE
+        return _part(raw, index + 1, steps[index], anchor, book, findings.get(index + 1, ()), via)
 
     out = []
     for index, raw in enumerate(raws):
@@ -119,13 +126,21 @@ def _label(step: Mapping[str, JSON]) -> tuple[str, str]:
     return known or ("other", f"{kind}" if isinstance(kind, str) and kind else "Step without a type")
 
 
-def _part(step: Mapping[str, JSON], number: int, entry: Mapping[str, JSON], anchor: str, book: MediaBook, findings: Sequence[Any]) -> Part:
+def _part(
+    step: Mapping[str, JSON],
+    number: int,
+    entry: Mapping[str, JSON],
+    anchor: str,
+    book: MediaBook,
+    findings: Sequence[Any],
+    via: Mapping[str, tuple[str, int]],
+) -> Part:
     style, label = _label(step)
     aside = [f"exchange {entry.get('exchange')}"]
     if style == "other":
         blocks = [_json(step)]
     else:
-        blocks = _blocks(str(step["type"]), step, book)
+        blocks = _blocks(str(step["type"]), step, book, via)
         if "signature" in step:
             aside.append(fingerprint(step["signature"]))
     title = ".".join(str(step[name]) for name in ("server_name", "name") if isinstance(step.get(name), str))
@@ -133,11 +148,11 @@ def _part(step: Mapping[str, JSON], number: int, entry: Mapping[str, JSON], anch
     return Part(number, f"{anchor}.s{number}", label, title, ", ".join(aside), failed, blocks, findings)
 
 
-def _blocks(kind: str, step: Mapping[str, JSON], book: MediaBook) -> list[Block]:
+def _blocks(kind: str, step: Mapping[str, JSON], book: MediaBook, via: Mapping[str, tuple[str, int]]) -> list[Block]:
     blocks: list[Block] = []
     for name in ("summary", "content"):
         if name in step:
-            blocks += contents(step[name], book)
+            blocks += contents(step[name], book, via)
     if step.get("error") is not None:
         blocks.append(Block("problem", *clip(pretty(step["error"]))))
     if "arguments" in step:
@@ -150,8 +165,11 @@ def _blocks(kind: str, step: Mapping[str, JSON], book: MediaBook) -> list[Block]
     return blocks
 
 
-def contents(content: JSON, book: MediaBook) -> list[Block]:
-    """Return content blocks (protocol section 5) to show; a string counts as one text, anything else that is no list as JSON."""
+def contents(content: JSON, book: MediaBook, via: Mapping[str, tuple[str, int]] = _NONE) -> list[Block]:
+    """Return content blocks (protocol section 5) to show; a string counts as one text, anything else that is no list as JSON.
+
+    ``via`` says which steps citations come from (:func:`evalkit.reports.cites.sources`).
+    """
     if isinstance(content, str):
         return _text(content, (), 1)
     if not isinstance(content, list):
@@ -162,7 +180,7 @@ def contents(content: JSON, book: MediaBook) -> list[Block]:
         kind = item.get("type") if isinstance(item, dict) else None
         if kind == "text" and isinstance(item.get("text"), str):
             annotations = item.get("annotations")
-            shown = _text(item["text"], annotations if isinstance(annotations, list) else (), number)
+            shown = _text(item["text"], annotations if isinstance(annotations, list) else (), number, via)
             number += sum(len(block.citations) for block in shown)
             blocks += shown
         elif kind in MEDIA_TYPES:
@@ -177,11 +195,11 @@ def _media(item: Mapping[str, JSON], book: MediaBook) -> Block:
     return Block("media", text=safe_link(media.link), note=media.link, media=media)
 
 
-def _text(text: str, annotations: Sequence[JSON], number: int) -> list[Block]:
+def _text(text: str, annotations: Sequence[JSON], number: int, via: Mapping[str, tuple[str, int]] = _NONE) -> list[Block]:
     other = [item for item in annotations if not isinstance(item, dict) or item.get("type") not in CITATIONS]
     blocks = []
     if len(other) < len(annotations):
-        segments, citations = mark(text, annotations, number, TEXT_LIMIT)
+        segments, citations = mark(text, annotations, number, TEXT_LIMIT, via)
         blocks.append(Block("marked", note=clip(text)[1], segments=segments, citations=citations))
     elif (indented := reindent(text)) is not None:
         blocks.append(Block("json", *clip(indented)))

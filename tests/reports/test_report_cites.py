@@ -21,7 +21,7 @@ def url_citation(start: Any, end: Any, **more: Any) -> dict[str, Any]:
 def test_the_cited_words_are_marked_and_numbered_where_they_end() -> None:
     segments, citations = mark(TEXT, [cites(TEXT, "drei Hunde", "de", "https://example.org/de")], 1, 1000)
     assert segments == [("Þrír hundar – ", False, ()), ("drei Hunde", True, (1,)), (" 🐕 three dogs.", False, ())]
-    assert citations == [(1, "de", "https://example.org/de", "https://example.org/de", "drei Hunde", "")]
+    assert citations == [(1, "de", "https://example.org/de", "https://example.org/de", "drei Hunde", "", ("", 0))]
 
 
 def test_spans_may_be_shared_nested_and_overlapping() -> None:

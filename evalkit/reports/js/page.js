@@ -53,8 +53,6 @@ function nextOrder() {
   setOrder(orders[(orders.indexOf(page.order) + 1) % orders.length], page.grouped);
 }
 
-const unreadable = (number) => note(`This browser cannot unpack the page's data; read line ${number} of results.jsonl.`);
-
 async function draw(variant) {
   const body = variant.querySelector(":scope > .body");
   for (const again of body.querySelectorAll("a.again")) {
@@ -68,25 +66,6 @@ async function draw(variant) {
     body.replaceChildren(...bodyParts(result, variant.id, variant.dataset.line).flat(Infinity).filter(Boolean));
   } catch (error) {
     body.replaceChildren(unreadable(variant.dataset.line));
-    if (typeof DecompressionStream === "function") throw error;
-  }
-}
-
-// Strings and the whole are cut to what a page can hold.
-const rawText = (value) => clipped(JSON.stringify(value, short, 2), 20 * tables.limit);
-const short = (key, value) => (typeof value === "string" && value.length > tables.limit ? clipped(value) : value);
-
-async function drawExchange(details) {
-  const old = details.querySelector(":scope > .note");
-  if (!old) return;
-  const variant = details.closest(".variant");
-  try {
-    const result = parseExact(await rawLine(variant));
-    const exchange = result.turns.flatMap((turn) => turn.exchanges).find((one) => String(one.number) === details.dataset.exchange);
-    const side = (name) => (exchange[name] ? [make("h5", null, name), make("pre", { class: "json raw", tabindex: "0" }, rawText(exchange[name]))] : null);
-    old.replaceWith(...[side("request"), side("response")].flat().filter(Boolean));
-  } catch (error) {
-    old.replaceWith(unreadable(variant.dataset.line));
     if (typeof DecompressionStream === "function") throw error;
   }
 }
@@ -127,7 +106,7 @@ function takeOver(told) {
 document.addEventListener("toggle", (event) => {
   const details = event.target;
   if (!details.open) return;
-  if (details.classList.contains("variant")) draw(details);
+  if (details.classList.contains("variant")) draw(details).then(() => growTrees(details));
   else if (details.dataset.exchange) drawExchange(details);
 }, true);
 

@@ -43,7 +43,7 @@ function cited(text, bytes, start, end) {
   }
 }
 
-function marked(text, annotations, first, anchor) {
+function marked(text, annotations, first, anchor, via) {
   const [shown, rest] = clip(text);
   const bytes = bytesOf(text);
   const cuts = new Map([[0, 0], [shown.length, 0]]);
@@ -57,7 +57,7 @@ function marked(text, annotations, first, anchor) {
       cuts.set(found.end, (cuts.get(found.end) || 0) - 1);
       ended.set(found.end, [...(ended.get(found.end) || []), number]);
     }
-    return citation(item, number, found, anchor);
+    return citation(item, number, found, anchor, via[item.type]);
   });
   const places = [...cuts.keys()].sort((left, right) => left - right);
   const paragraph = make("p", { class: "text", dir: "auto" });
@@ -71,7 +71,7 @@ function marked(text, annotations, first, anchor) {
   return { blocks: [paragraph, make("ol", { class: "citations" }, lines), note(rest)], citations: lines.length };
 }
 
-function citation(item, number, found, anchor) {
+function citation(item, number, found, anchor, via) {
   const address = item.url || item.document_uri || item.place_id || "";
   const url = typeof address === "string" ? address : "";
   const title = String(item.title || item.file_name || item.name || "(no title)");
@@ -81,15 +81,16 @@ function citation(item, number, found, anchor) {
     link(url) ? webLink(url, label) : make("b", null, label),
     url ? [" ", make("span", { class: "url" }, shorten(url, 100))] : null,
     words ? [" ", make("q", null, words)] : null,
+    via ? [" ", make("a", { class: "via", href: `#${via[0]}` }, `searched in step ${via[1]}`)] : null,
     found.problem ? [" ", make("em", null, found.problem)] : null);
 }
 
-function textBlocks(text, annotations, number, anchor) {
+function textBlocks(text, annotations, number, anchor, via = {}) {
   const other = annotations.filter((item) => !citing(item));
   let shown;
   let citations = 0;
   if (other.length < annotations.length) {
-    ({ blocks: shown, citations } = marked(text, annotations, number, anchor));
+    ({ blocks: shown, citations } = marked(text, annotations, number, anchor, via));
   } else {
     const indented = reindent(text);
     const [words, rest] = clip(text);
@@ -124,13 +125,13 @@ function media(block) {
   return figure(told, mediaElement(element, `data:${mime};base64,${block.data}`, told));
 }
 
-function contents(content, anchor) {
+function contents(content, anchor, via = {}) {
   if (typeof content === "string") return textBlocks(content, [], 1, anchor).blocks;
   if (!Array.isArray(content)) return pre("json", pretty(content));
   let number = 1;
   return content.map((item) => {
     if (isObject(item) && item.type === "text" && typeof item.text === "string") {
-      const { blocks, citations } = textBlocks(item.text, Array.isArray(item.annotations) ? item.annotations : [], number, anchor);
+      const { blocks, citations } = textBlocks(item.text, Array.isArray(item.annotations) ? item.annotations : [], number, anchor, via);
       number += citations;
       return blocks;
     }
@@ -164,11 +165,11 @@ function searchItem(item) {
   return [told, Object.keys(rest).length ? pre("json", pretty(rest)) : null];
 }
 
-function stepBlocks(kind, step, anchor) {
+function stepBlocks(kind, step, anchor, via) {
   const rest = Object.fromEntries(Object.entries(step).filter(([name]) => !tables.told.includes(name)));
   return [
-    "summary" in step ? contents(step.summary, anchor) : null,
-    "content" in step ? contents(step.content, anchor) : null,
+    "summary" in step ? contents(step.summary, anchor, via) : null,
+    "content" in step ? contents(step.content, anchor, via) : null,
     step.error !== undefined && step.error !== null ? pre("problem", pretty(step.error)) : null,
     "arguments" in step ? argumentBlocks(kind, step.arguments) : null,
     "result" in step ? resultBlocks(kind, step.result, anchor) : null,
@@ -200,11 +201,11 @@ function pairCalls(steps) {
   return answers;
 }
 
-function part(step, number, exchange, anchor, folded) {
+function part(step, number, exchange, anchor, folded, via) {
   const known = tables.labels[typeof step.type === "string" ? step.type : ""];
   const label = known ? known[1] : typeof step.type === "string" && step.type ? step.type : "Step without a type";
   const here = `${anchor}.s${number}`;
-  const blocks = (known ? stepBlocks(step.type, step, here) : pre("json", pretty(step))).flat(Infinity).filter(Boolean);
+  const blocks = (known ? stepBlocks(step.type, step, here, via) : pre("json", pretty(step))).flat(Infinity).filter(Boolean);
   const title = [step.server_name, step.name].filter((name) => typeof name === "string").join(".");
   const failed = step.is_error === true || (step.error !== undefined && step.error !== null);
   const aside = `exchange ${exchange}` + (known && "signature" in step ? `, ${fingerprint(step.signature)}` : "");
@@ -223,6 +224,16 @@ function partElement({ number, anchor, label, title, aside, failed, blocks, fold
     blocks.length ? make("div", { class: "blocks" }, blocks) : null);
 }
 
+// The steps that citations of a step come from, by their type: the last search before it, else the first after it.
+function sources(raws, index, anchor) {
+  if (raws[index].type !== "model_output") return {};
+  return Object.fromEntries(Object.entries(tables.searches).flatMap(([citation, calls]) => {
+    const places = [...raws.keys()].filter((place) => calls.includes(raws[place].type));
+    const place = places.findLast((one) => one < index) ?? places[0];
+    return place === undefined ? [] : [[citation, [`${anchor}.s${place + 1}`, place + 1]]];
+  }));
+}
+
 // `beside(anchor)` gives the findings that stand beside a step.
 function cards(steps, anchor, beside) {
   const raws = steps.map((entry) => entry.step);
@@ -234,7 +245,7 @@ function cards(steps, anchor, beside) {
     const style = known ? known[0] : "other";
     const found = (at) => beside(`${anchor}.s${at + 1}`);
     const folded = style === "thought" && !found(index).length;
-    const draw = (at) => [part(raws[at], at + 1, steps[at].exchange, anchor, folded), found(at)];
+    const draw = (at) => [part(raws[at], at + 1, steps[at].exchange, anchor, folded, sources(raws, at, anchor)), found(at)];
     return [make("li", { class: `card ${style}` }, draw(index), answers.has(index) ? draw(answers.get(index)) : null)];
   });
 }

@@ -1,0 +1,133 @@
+"""The whole way: record, run, compare, review, sign, verify, change one byte of a cassette, and be told; and the page that shows who signed."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from evalkit.cli.main import main
+from evalkit.server import serving
+from tests.plugin import conftest as _kept  # noqa: F401 - what it imports, runs inside this process need not import again
+from tests.plugin.project import WEATHER, Project
+from tests.review.conftest import Keys
+from tests.review.signing_kit import NAMESPACE
+
+RUN = "reports/candidate"
+WHO = ["--name", "Ada <Lovelace>", "--email", "ada@example.com"]
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[str]:
+    with serving() as url:
+        yield url
+
+
+@pytest.fixture
+def user(pytester: pytest.Pytester, service: str, monkeypatch: pytest.MonkeyPatch, keys: Keys) -> Project:
+    made = Project(pytester, service, monkeypatch)
+    (made.root / "allowed_signers").write_text(f'ada@example.com namespaces="{NAMESPACE}" {keys.public["ed25519"]}\n')
+    (made.root / "evalkit.yaml").write_text("signoff: {allowed_signers: allowed_signers, required: {qa: 1}}\n")
+    return made
+
+
+def evalkit(*arguments: str) -> Result:
+    done = CliRunner().invoke(main, list(arguments))
+    assert done.exception is None or isinstance(done.exception, SystemExit), (done.output, done.exc_info)
+    return done
+
+
+def sign(keys: Keys, *more: str) -> Result:
+    decision = ["--role", "qa", "--decision", "approved", "--meaning", "approval"]
+    return evalkit("signoff", RUN, "--key", str(keys["ed25519"]), *WHO, *decision, *more)
+
+
+def test_the_whole_journey(user: Project, keys: Keys) -> None:
+    user.record("--evalkit-report", "reports/main").assert_outcomes(passed=4)
+    user.suite("weather", WEATHER.replace("{text: patterns}", "{text: no such word}"))
+    user.run("suites", "--evalkit-report", RUN).assert_outcomes(passed=2, failed=2)
+
+    compared = evalkit("compare", "reports/main", RUN)
+    assert compared.exit_code == 1
+    assert "2 of 4 pairs regressed" in compared.output
+
+    assert evalkit("review", RUN, "--baseline", "reports/main", "--list").exit_code == 1
+    for variant in ("stateful", "stateless"):
+        evalkit("review", RUN, "--baseline", "reports/main", *WHO, "--accept", f"weather::hello[{variant}]", "--comment", "as agreed")
+    assert evalkit("review", RUN, "--baseline", "reports/main", "--list").exit_code == 0
+
+    gate = ["--gate", "default", "--baseline", "reports/main"]
+    refused = sign(keys, *gate)
+    assert (refused.exit_code, refused.output.startswith("evalkit: gate 'default': fail (2 of 4 pairs regressed")) == (2, True)
+    signed = sign(keys, *gate, "--override", "the new wording is right")
+    assert signed.exit_code == 0, signed.output
+    verified = evalkit("verify", RUN)
+    assert verified.exit_code == 0, verified.output
+    assert "Ada <Lovelace> <ada@example.com>" in verified.output
+    assert "override: the new wording is right" in verified.output
+    covered = (user.root / RUN / "manifest.sha256").read_text()
+    for name in ("decisions.yaml", "comparison/comparison.json", "results.jsonl"):
+        assert f"  {RUN}/{name}\n" in covered
+    subprocess.run(["sha256sum", "--quiet", "-c", f"{RUN}/manifest.sha256"], cwd=user.root, check=True)
+
+    cassette = user.root / "cassettes" / "weather" / "london.stateless.yaml"
+    data = cassette.read_bytes()
+    cassette.write_bytes(data[:200] + bytes([data[200] ^ 1]) + data[201:])
+    changed = evalkit("verify", RUN)
+    assert changed.exit_code == 3
+    assert "file_changed  cassettes/weather/london.stateless.yaml: expected sha256" in changed.output
+
+
+def test_the_page_shows_who_signed_and_is_not_touched_unseen(user: Project, keys: Keys) -> None:
+    user.record("--evalkit-report", RUN).assert_outcomes(passed=4)
+    page = user.root / RUN / "index.html"
+    before = page.read_bytes()
+    signed = sign(keys, "--comment", "<script>alert(1)</script>")
+    assert signed.exit_code == 0, signed.output
+    text = page.read_text()
+    for said in ("Ada &lt;Lovelace&gt;", "approval", "qa"):
+        assert said in text
+    assert "<script>alert" not in text
+    assert page.read_bytes() != before
+    assert evalkit("verify", RUN).exit_code == 0
+    evalkit("report", RUN)
+    assert evalkit("verify", RUN).exit_code == 0
+    data = page.read_bytes()
+    for at in (0, len(data) // 2, len(data) - 1):
+        page.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        found = evalkit("verify", RUN)
+        assert found.exit_code == 3
+        assert "report_differs  index.html: expected what evalkit makes of the data" in found.output
+    page.unlink()
+    assert evalkit("verify", RUN).exit_code == 0
+
+
+def test_a_run_written_over_a_signed_one_voids_its_records(user: Project, keys: Keys) -> None:
+    user.record("--evalkit-report", RUN).assert_outcomes(passed=4)
+    assert sign(keys).exit_code == 0
+    user.suite("weather", WEATHER.replace("{text: patterns}", "{text: no such word}"))
+    user.run("suites", "--evalkit-report", RUN).assert_outcomes(passed=2, failed=2)
+    assert "void: manifest.json, results.jsonl changed since" in (user.root / RUN / "index.html").read_text()
+    found = evalkit("verify", RUN)
+    assert found.exit_code == 3
+    assert "weather::hello[stateful]" in found.output
+    assert "file_changed  suites/weather.yaml" in found.output
+    assert sign(keys, "--override", "x").exit_code == 3
+
+
+def test_the_files_a_suite_uses_are_covered(user: Project, keys: Keys) -> None:
+    user.suite(
+        "cities",
+        "suite: cities\ndefaults: {model: gemini-3.5-flash}\nscenarios:\n  - id: a\n    cases: {file: cities.csv}\n"
+        "    turns: [{user: 'Say {{ city }}'}]\n",
+    )
+    Path(user.root / "suites" / "cities.csv").write_text("id,city\np,Paris\n")
+    user.record("--evalkit-report", RUN).assert_outcomes(passed=5)
+    assert sign(keys).exit_code == 0
+    assert "  suites/cities.csv\n" in (user.root / RUN / "manifest.sha256").read_text()
+    (user.root / "suites" / "cities.csv").write_text("id,city\np,Rome\n")
+    found = evalkit("verify", RUN)
+    assert (found.exit_code, "file_changed  suites/cities.csv" in found.output) == (3, True)

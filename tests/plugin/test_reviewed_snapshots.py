@@ -1,0 +1,73 @@
+"""From a run to approved snapshots and back: what a review accepts passes the next run, what it rejects does not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from evalkit.cli.main import main
+from tests.plugin.project import Project
+
+SUITE = """\
+suite: approved
+defaults: {model: gemini-3.5-flash, history: [stateful, stateless]}
+scenarios:
+  - id: words
+    turns:
+      - user: Explain how AI works in a few words
+        expect:
+          - snapshot
+          - snapshot: steps
+    expect:
+      - snapshot: {of: steps, name: whole}
+"""
+
+
+@pytest.fixture
+def run(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.chdir(project.root)
+    for path in (project.root / "suites").iterdir():
+        path.unlink()
+    project.suite("approved", SUITE)
+    project.record().assert_outcomes(failed=2)
+    return project
+
+
+def review(*arguments: str) -> tuple[int, str]:
+    found = CliRunner().invoke(main, ["review", *arguments, "--name", "Ada", "--email", "ada@example.org"])
+    return found.exit_code, found.output
+
+
+def items() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(review("--json")[1])["items"]
+    return found
+
+
+def test_what_is_accepted_passes_the_next_run(run: Project) -> None:
+    found = items()
+    assert {one["kind"] for one in found} == {"new snapshot"}
+    assert len(found) == 6
+    assert len({one["group"] for one in found}) == 2  # both variants said the same, and the turn is the whole
+    code, output = review(*(part for group in sorted({one["group"] for one in found}) for part in ("--accept", group)))
+    assert code == 0
+    assert output.count("wrote suites/_snapshots/approved/words.state") == 6
+    run.run("suites", "--evalkit-strict").assert_outcomes(passed=2)
+    code, output = review("--list")
+    assert code == 0
+    assert "Void: no longer in the run (6)" in output
+
+
+def test_what_is_rejected_fails_again_and_a_changed_one_can_be_approved(run: Project) -> None:
+    assert review("--reject", "approved::words[stateful]", "--accept", "approved::words[stateless]")[0] == 1
+    run.run("suites").assert_outcomes(failed=1, passed=1)
+    (left,) = run.root.glob("suites/_snapshots/approved/words.stateless.turn1.text.txt")
+    left.write_text("It learns patterns.\n")
+    run.run("suites").assert_outcomes(failed=2)
+    changed = next(one for one in items() if one["kind"] == "changed snapshot")
+    assert changed["expected"] == "It learns patterns."
+    assert review("--accept", changed["item"])[0] == 1
+    assert left.read_text() == changed["got"] + "\n"
+    run.run("suites", "-k", "stateless").assert_outcomes(passed=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,20 +129,20 @@ def serve(
             raise UsageError(f"{option} needs {other}")
 
     plans = _plans(faults)
-    log: Callable[[str], object] = (lambda line: None) if quiet else click.echo
+    log: Callable[[str], object] = (lambda line: None) if quiet else _say
     if cassettes is not None:
         from evalkit.server.replaying.cassettes import Cassettes
 
-        backend: Backend = Cassettes(cassettes, timing=timing or "instant", again=replay_again, log=click.echo)
+        backend: Backend = Cassettes(cassettes, timing=timing or "instant", again=replay_again, log=_say)
     elif upstream is not None:
         from evalkit.server.recording.proxy import open_proxy
 
-        backend = open_proxy(upstream, record, key_env=upstream_key_env, log=click.echo)
+        backend = open_proxy(upstream, record, key_env=upstream_key_env, log=_say)
     else:
-        backend = _script(script, signing_key, api_key, lenient, seed, click.echo)
+        backend = _script(script, signing_key, api_key, lenient, seed, _say)
 
     def ready(url: str) -> None:
-        click.echo(_READY.replace("<title>", backend.title).replace("<url>", url))
+        _say(_READY.replace("<title>", backend.title).replace("<url>", url))
 
     if few := allow_connections():
         click.echo(few, err=True)
@@ -173,3 +174,9 @@ def _script(
         raise UsageError("--api-key is empty; leave it out where any key will do")
     key = signing_key.encode() if signing_key else DEFAULT_KEY
     return Scripted(load_script(path or DEFAULT_SCRIPT), key=key, api_key=api_key, lenient=lenient, log=log, seed=seed)
+
+
+def _say(line: str) -> None:
+    """Print a line, if somebody still reads: `evalkit serve | head` must not end answers."""
+    with suppress(BrokenPipeError):
+        click.echo(line)

@@ -25,11 +25,11 @@ class Run:
             raise UsageError(f"{path} cannot be read: {error}") from error
 
     def lines(self) -> Iterator[str]:
-        """Yield each result as its raw JSON line."""
+        """Yield each result as its raw JSON line. Raises UsageError: there are none, or a line is not ASCII, as every line is written."""
         path = self.directory / NAME
         if not path.exists():
             raise UsageError(f"{self.directory} has no {NAME}")
-        return read_lines(path)
+        return _ascii(path)
 
     def results(self) -> Iterator[dict[str, Any]]:
         """Yield each result parsed. Raises UsageError naming the line that is not JSON."""
@@ -38,3 +38,12 @@ class Run:
                 yield json.loads(line)
             except ValueError as error:
                 raise UsageError(f"{self.directory / NAME}:{number} is not JSON: {error}") from error
+
+
+def _ascii(path: Path) -> Iterator[str]:
+    try:
+        yield from read_lines(path)
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} is not as evalkit wrote it: it holds byte 0x{error.object[error.start]:02X}, and results are ASCII"
+        ) from error

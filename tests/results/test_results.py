@@ -118,6 +118,13 @@ def test_a_folder_that_is_no_run_says_so(tmp_path: Path, name: str | None, conte
         list(Run(tmp_path).lines())
 
 
+def test_a_line_that_is_not_ascii_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "results.jsonl").write_bytes(b"{}\n{\xba}\n")
+    with pytest.raises(UsageError, match=r"results\.jsonl is not as evalkit wrote it: it holds byte 0xBA"):
+        list(Run(tmp_path).lines())
+
+
 def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     (tmp_path / "results.jsonl").write_text("{}\n{oops}\n")

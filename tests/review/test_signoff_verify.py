@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evalkit.compare.gates import DEFAULT
 from evalkit.results import Run
-from evalkit.review import records
+from evalkit.review import records, signers
+from evalkit.review.policy import Policy
+from evalkit.review.verification import Trust
+from evalkit.review.verification import verify as verify_run
 from tests.review.conftest import Keys
 from tests.review.signing_kit import Project, codes, evalkit, result, sha256, sign, verify
 
@@ -134,6 +140,25 @@ def test_a_flipped_byte_is_found_and_named(project: Project, keys: Keys, name: s
     named = next(one for one in found["problems"] if path.name in one["path"])
     assert named["code"].startswith(FILES[name]) or named["code"] in ("signature_invalid", "unknown_signer")
     assert "expected" in problem["message"] or "not" in problem["message"]
+
+
+def test_any_bit_of_any_file(project: Project, keys: Keys) -> None:
+    sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main")
+    sign(keys["ecdsa"], **BOB)
+    assert sign(keys["pem"], name="Pem", email="pem@example.com").exit_code == 0
+    trust = Trust(signers.parse((project.root / "allowed_signers").read_text(), "file"), Policy(), {"default": DEFAULT})
+    now = datetime.now(UTC)
+    assert verify_run(project.run, trust, now=now).exit_code == 0
+    chance = random.Random(7)
+    files = [path for path in sorted(project.root.rglob("*/*")) if path.is_file()]
+    for path in chance.choices(files, k=60):
+        data = path.read_bytes()
+        at = chance.randrange(len(data))
+        path.write_bytes(data[:at] + bytes([data[at] ^ (1 << chance.randrange(8))]) + data[at + 1 :])
+        found = verify_run(project.run, trust, now=now)
+        assert found.exit_code == 3, (path, at)
+        assert any(path.name in problem.path or path.name in problem.message for problem in found.problems), (path, at)
+        path.write_bytes(data)
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if "signoffs" not in name and name.count("/") and "_media" not in name])

@@ -67,7 +67,7 @@ function resent(result, exchange) {
   const number = (kind) => rows.filter((row) => row.kind === kind).length;
   const wrong = number("changed") + number("missing");
   const told = wrong
-    ? `History: ${grouped(number("same"))} of ${count(wanted.length, "step")} re-sent exactly, ${grouped(number("changed"))} differ, ${grouped(number("missing"))} missing`
+    ? `History: ${grouped(number("same"))} of ${count(wanted.length, "step")} re-sent exactly, ${grouped(number("changed"))} differing, ${grouped(number("missing"))} missing`
     : `History: ${wanted.length === 1 ? "the one step" : `all ${grouped(wanted.length)} steps`} re-sent exactly`;
   const list = rows.map((row, index) => resentRow(row, index + 1));
   return make("details", { class: wrong ? "resent wrong" : "resent", open: wrong ? "open" : "" },
@@ -80,7 +80,7 @@ function resentRow({ kind, old, now }, index) {
   const step = now ?? old;
   const label = isObject(step) && tables.labels[step.type] ? tables.labels[step.type][1] : "Step";
   const line = make("p", { class: "who" }, make("span", { class: "n" }, String(index)), " ", make("b", null, label), " ", make("span", { class: "aside" }, SIGNS[kind]));
-  if (kind === "same") return make("li", { class: kind }, line);
+  if (kind === "same" || kind === "added") return make("li", { class: kind }, line);
   const shown = (value) => (value === undefined ? make("em", null, "absent") : make("pre", { class: "json", tabindex: reach(pretty(value)) }, clipped(pretty(value), 2000)));
   const places = kind === "changed" ? differences(old, now, "", []) : [["", old, now]];
   return make("li", { class: kind }, line, places.map(([at, left, right]) => make("div", { class: "sides" },

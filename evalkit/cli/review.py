@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ import click
 from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from evalkit.review.deciding_desk import Desk, Look, Person
+    from evalkit.review.deciding import Choice
+    from evalkit.review.deciding_desk import Desk, Look, Person, Wanted
 
 _EPILOG = """\b
 Examples:
@@ -95,6 +97,8 @@ def review(
 
         Stepper(desk, _person(name, email, run), Console(highlight=False)).run()
     look = desk.look()
+    if opened.manifest.get("complete") is False:
+        click.echo("evalkit: the run did not end; what it did not reach is not asked about", err=True)
     if as_json:
         click.echo(json.dumps(_json(run, look), indent=2))
     else:
@@ -127,31 +131,34 @@ def _json(run: Path, look: Look) -> dict[str, object]:
 
 
 def _decide(desk: Desk, who: Person, accept: Sequence[str], reject: Sequence[str], keep: bool, comment: str, *, quiet: bool) -> None:
-    from evalkit._lib.text import plural, visible
-    from evalkit.review.deciding import Choice, seal
+    from evalkit._lib.text import plural
+    from evalkit.review.deciding import seal
 
     look = desk.look()
-    words: tuple[tuple[Choice, Sequence[str]], ...] = (("accept", accept), ("reject", reject))
-    wanted: list[tuple[Choice, str, list[str]]] = [
-        (choice, word, _keys(look, word)) for choice, given in words for word in dict.fromkeys(given)
-    ]
-    asked = [key for _, _, keys in wanted for key in keys]
-    if twice := next((key for key in asked if asked.count(key) > 1), None):
+    wanted = [_wanted(look, "accept", word) for word in dict.fromkeys(accept)]
+    wanted += [_wanted(look, "reject", word) for word in dict.fromkeys(reject)]
+    keys = [key for one in wanted for key in one.keys]
+    if twice := next((key for key, count in Counter(keys).items() if count > 1), None):
         raise UsageError(f"{twice} is asked for twice; nothing was written")
-    say: Callable[[str], object] = (lambda line: None) if quiet else click.echo
-    for choice, word, keys in wanted:
-        found = [one for one in look.standings if one.item.key in keys]
-        group = found[0].item.group if len(found) > 1 and len({one.item.group for one in found}) == 1 else ""
-        decisions = desk.decide([one.item.key for one in found], choice, who, comment, seen=seal(found), group=group)
-        say(f"{choice}: {plural(len(decisions), 'item')} ({visible(word)})")
+    known = {one.item.key: one for one in look.standings}
+    decisions = desk.decide_all(wanted, who, comment, seen=seal(known[key] for key in keys)) if wanted else []
+    if keep:
+        offered = [one for one in look.standings if one.offer is not None and one.item.key not in keys]
+        decisions += desk.keep([one.item.key for one in offered], who, seen=seal(offered)) if offered else []
+    if not quiet:
+        for word, count in Counter(decision.decision for decision in decisions).items():
+            click.echo(f"{word}: {plural(count, 'item')}")
         for decision in decisions:
             if decision.wrote:
-                say(f"  wrote {decision.wrote}")
-    if keep:
-        offered = [one for one in look.standings if one.offer is not None and one.item.key not in asked]
-        if offered:
-            desk.keep([one.item.key for one in offered], who, seen=seal(offered))
-        say(f"kept: {plural(len(offered), 'earlier decision')}")
+                click.echo(f"  wrote {decision.wrote}")
+
+
+def _wanted(look: Look, choice: Choice, word: str) -> Wanted:
+    from evalkit.review.deciding_desk import Wanted
+
+    keys = _keys(look, word)
+    groups = {one.item.group for one in look.standings if one.item.key in keys}
+    return Wanted(choice, keys, groups.pop() if len(keys) > 1 and len(groups) == 1 else "")
 
 
 def _keys(look: Look, word: str) -> list[str]:

@@ -45,6 +45,14 @@ class Stale(Refused):
     """What was decided on is not what is there now: somebody else decided, or the run is another one."""
 
 
+class Wanted(NamedTuple):
+    """One decision on some items; ``group`` where it is for a group as a whole."""
+
+    choice: Choice
+    keys: Sequence[str]
+    group: str = ""
+
+
 class Look(NamedTuple):
     """The desk at one moment."""
 
@@ -56,6 +64,33 @@ class Look(NamedTuple):
     def find(self, key: str) -> Standing | None:
         """Return an item's standing by its key."""
         return next((one for one in self.standings if one.item.key == key), None)
+
+
+class _Entry(NamedTuple):
+    standing: Standing
+    choice: Choice
+    comment: str
+    kept: str = ""
+    group: str = ""
+
+    def decision(self, who: Person, now: str, wrote: str) -> Decision:
+        item = self.standing.item
+        return Decision(
+            item=item.key,
+            result=item.result,
+            check=item.check,
+            code=item.code,
+            place=item.place,
+            digest=item.digest,
+            decision=self.choice,
+            comment=visible("\n".join(self.comment.strip().splitlines())),  # a browser's form ends lines with CR LF
+            regression=item.regressed,
+            group=self.group,
+            wrote=wrote,
+            kept=self.kept,
+            by=str(who),
+            at=now,
+        )
 
 
 class Desk:
@@ -92,26 +127,31 @@ class Desk:
     def decide(
         self, keys: Sequence[str], choice: Choice, who: Person, comment: str = "", *, seen: str | None = None, group: str = ""
     ) -> list[Decision]:
-        """Take one decision on items and write it down; return its entries.
+        """Take one decision on items and write it down; return its entries. Raises as :meth:`decide_all`."""
+        return self.decide_all([Wanted(choice, keys, group)], who, comment, seen=seen)
 
-        ``seen`` is the :func:`evalkit.review.deciding.seal` of what was looked at. Raises Stale, Refused; UsageError where a snapshot must
-        not be written. Nothing is written then.
+    def decide_all(self, wanted: Sequence[Wanted], who: Person, comment: str = "", *, seen: str | None = None) -> list[Decision]:
+        """Take several decisions with one comment, all of them or none; return their entries, in order.
+
+        ``seen`` is the :func:`evalkit.review.deciding.seal` of what was looked at, items in the same order. Raises Stale, Refused; UsageError
+        where a snapshot must not be written; IntegrityError. Nothing is written then.
         """
         with self._guard, self._book.writing():
-            chosen = self._chosen(keys, seen)
-            if choice == "accept" and not comment.strip() and any(one.item.regressed for one in chosen):
-                raise Refused("a regression is accepted with a comment that says why")
-            return self._write([(one, choice, comment, "") for one in chosen], who, group)
+            chosen = iter(self._chosen([key for one in wanted for key in one.keys], seen))
+            entries = [_Entry(next(chosen), one.choice, comment, group=one.group) for one in wanted for _ in one.keys]
+            if not comment.strip() and any(entry.choice == "accept" and entry.standing.item.regressed for entry in entries):
+                raise Refused("a regression is accepted with a comment that says why; nothing was written")
+            return self._write(entries, who)
 
     def keep(self, keys: Sequence[str], who: Person, *, seen: str | None = None) -> list[Decision]:
         """Keep the earlier decisions that are offered for items, as decisions of ``who``. Raises as :meth:`decide`."""
         with self._guard, self._book.writing():
-            entries: list[tuple[Standing, Choice, str, str]] = []
+            entries = []
             for one in self._chosen(keys, seen):
                 if one.offer is None:
-                    raise Refused(f"no earlier decision is offered for {one.item.key}")
-                entries.append((one, one.offer.decision, one.offer.comment, f"{one.offer.by}, {one.offer.at}"))
-            return self._write(entries, who, "")
+                    raise Refused(f"no earlier decision is offered for {one.item.key}; nothing was written")
+                entries.append(_Entry(one, one.offer.decision, one.offer.comment, kept=f"{one.offer.by}, {one.offer.at}"))
+            return self._write(entries, who)
 
     def line(self, item: Item) -> dict[str, JSON]:
         """Return the result line an item was made from, parsed. Raises Stale where it is no longer there."""
@@ -125,20 +165,21 @@ class Desk:
     def _chosen(self, keys: Sequence[str], seen: str | None) -> list[Standing]:
         before = self._stamp
         look = self.look()
-        chosen = [one for one in (look.find(key) for key in keys) if one is not None]
+        known = {one.item.key: one for one in look.standings}
+        chosen = [known[key] for key in keys if key in known]
         if before != self._stamp or len(chosen) != len(keys):
             raise Stale("the run's results have changed since they were shown; nothing was written, look again")
         if seen is not None and seal(chosen) != seen:
             raise Stale("this was decided by somebody else meanwhile; nothing was written, look again")
         return chosen
 
-    def _write(self, entries: Sequence[tuple[Standing, Choice, str, str]], who: Person, group: str) -> list[Decision]:
-        accepted = [one.item for one, choice, _, _ in entries if choice == "accept" and one.item.form is not None]
+    def _write(self, entries: Sequence[_Entry], who: Person) -> list[Decision]:
+        accepted = [entry.standing.item for entry in entries if entry.choice == "accept" and entry.standing.item.form is not None]
         approvals = deciding_snapshots.plan(accepted, self._root()) if accepted else []
         deciding_snapshots.write(approvals)
         wrote = {approval.item.key: visible(approval.item.file) for approval in approvals if approval.text is not None}
         now = timestamp()
-        decisions = [_decision(one.item, choice, comment, kept, who, now, group, wrote) for one, choice, comment, kept in entries]
+        decisions = [entry.decision(who, now, wrote.get(entry.standing.item.key, "")) for entry in entries]
         self._book.append(decisions)
         return decisions
 
@@ -175,22 +216,3 @@ class Desk:
 
 def _regressed(baseline: Run, run: Run) -> set[str]:
     return {pair.candidate.id for pair in compare(Chosen(baseline), Chosen(run)).changed("regressed")}
-
-
-def _decision(item: Item, choice: Choice, comment: str, kept: str, who: Person, now: str, group: str, wrote: dict[str, str]) -> Decision:
-    return Decision(
-        item=item.key,
-        result=item.result,
-        check=item.check,
-        code=item.code,
-        place=item.place,
-        digest=item.digest,
-        decision=choice,
-        comment=visible(comment.strip()),
-        regression=item.regressed,
-        group=group,
-        wrote=wrote.get(item.key, ""),
-        kept=kept,
-        by=str(who),
-        at=now,
-    )

@@ -207,7 +207,7 @@ def test_earlier_decisions_are_offered(here: Path) -> None:
     assert "decided in an earlier run on the same result: accept by Ada" in " ".join(stepped.output.split())
     kept = CliRunner().invoke(main, [*arguments, "--keep"])
     assert kept.exit_code == 1
-    assert "kept: 2 earlier decisions" in kept.output
+    assert "accept: 1 item\nreject: 1 item\n  wrote" in kept.output
     assert (here / file_of("b")).read_text() == "x\n"
     assert not (here / file_of("c")).exists()
     entries = Book(Path("reports/next")).read()
@@ -294,3 +294,19 @@ def test_the_root_is_found_from_elsewhere_or_named(here: Path, monkeypatch: pyte
     (here / "project/suites").rename(here / "suites")
     found = CliRunner().invoke(main, ["review", run, *WHO, "--accept", "weather::b[stateless]", "--root", str(here / "project")])
     assert (found.exit_code, "name the project with --root" in found.output) == (2, True)
+
+
+def test_several_options_are_taken_all_or_none(here: Path) -> None:
+    project(here, [fails("a"), snapshot("b", "new"), snapshot("c", "neu")])
+    path = here / file_of("c")
+    path.parent.mkdir(parents=True)
+    path.write_text("by hand\n")
+    found = review("--accept", "weather::a[stateless]", "--accept", "weather::b[stateless]", "--accept", "weather::c[stateless]")
+    assert (found.exit_code, decided()) == (2, [])
+    assert not (here / file_of("b")).exists()
+
+
+def test_a_run_that_did_not_end_is_told(here: Path) -> None:
+    run = project(here, [fails("a")])
+    (run.directory / "manifest.json").write_text('{"complete": false}')
+    assert "the run did not end" in review("--list").output

@@ -175,7 +175,7 @@ def test_every_answer_forbids_scripts_frames_and_guessing(site: Site) -> None:
 
 def test_deciding_one_after_the_other(site: Site, tmp_path: Path) -> None:
     with site.client() as client:
-        page = send(client, {**item(site, client), "decision": "accept", "comment": "fine"})
+        page = send(client, {**item(site, client), "decision": "accept", "comment": "fine,\r\nas it is\r\n"})
         assert page.url.path == f"/item/{key_of(site, 1)}"
         page = send(client, {**fields(page.text), "decision": "skip"})
         assert page.url.path == f"/item/{key_of(site, 2)}"
@@ -183,6 +183,7 @@ def test_deciding_one_after_the_other(site: Site, tmp_path: Path) -> None:
         assert page.url.path == "/"
         assert "<span>1 left</span> of 3 to decide" in page.text
     assert site.entries() == [("a", "accept"), ("b", "skip"), ("c", "accept")]
+    assert Book(site.desk.run.directory).read()[0].comment == "fine,\nas it is"
     assert (tmp_path / file_of("c")).read_text() == "new\n"
 
 

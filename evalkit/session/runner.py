@@ -16,7 +16,7 @@ from evalkit._lib.version import VERSION
 from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.store import load as load_cassette
 from evalkit.conversation.taped import transcript_of
-from evalkit.errors import CassetteMiss, Misconfigured, UsageError
+from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageError
 from evalkit.results import Identity, result_line, tally
 from evalkit.results.line import metrics
 from evalkit.session.explaining import explain
@@ -66,6 +66,7 @@ class Runner:
         self._endpoint = endpoint
         self._redactor = Redactor(settings.secrets, settings.patterns)
         self._poll_seconds = settings.poll_seconds
+        self._reached = True
         self._cassettes = str(settings.cassettes)
         self._clean("")  # a pattern that is none is the user's to know before anything is held
         self._families: dict[tuple[Path, str], list[Variant]] = {}
@@ -134,6 +135,8 @@ class Runner:
         judge.open(transport.send)
         try:
             transcript = hold(variant, transport, settings.root, self._poll_seconds, go_on)
+            if settings.may_record:
+                self._reached = not isinstance(transcript.crash, ConnectFailed)
             judged = judge.ask(transcript)
             # An answer nobody expected (a quota used up, say) is no reason to give up a good recording.
             transport.finish(judged and all(judge.in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns))
@@ -184,8 +187,11 @@ class Runner:
 
     def _live(self, variant: Variant) -> LiveTransport:
         from evalkit.transports import LiveTransport
+        from evalkit.transports.retrying import RETRIES
 
-        return LiveTransport(self.settings.base_url, self.settings.live_key(), timeout=variant.timeout)
+        # An endpoint that the variant before could not reach, tried often, is asked once: hundreds of variants need not wait for it each.
+        retries = RETRIES if self._reached else 0
+        return LiveTransport(self.settings.base_url, self.settings.live_key(), timeout=variant.timeout, retries=retries)
 
     def _sibling(self, variant: Variant, selector: Mapping[str, Any]) -> Transcript | None:
         wanted = {**variant.settings, **selector}

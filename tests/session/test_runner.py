@@ -164,6 +164,13 @@ def test_no_endpoint_is_an_error_of_the_network(run: Run, monkeypatch: pytest.Mo
     assert result["checks"][0]["findings"][0]["code"] == "connect_failed"
 
 
+def test_an_endpoint_that_cannot_be_reached_is_not_waited_for_by_every_variant(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient(monkeypatch)
+    results = run("scenarios: [{id: a, turns: [{user: x}]}, {id: b, turns: [{user: x}]}]", base_url="http://127.0.0.1:9")
+    told = [result["checks"][0]["findings"][0]["message"].partition(", tried")[2] for result in results.values()]
+    assert told == [" 5 times", ""]
+
+
 SAME = "scenarios: [{id: a, history: [stateful, stateless], turns: [{user: say x}], expect: [{same_as: {history: stateful}}]}]"
 
 

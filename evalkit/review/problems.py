@@ -15,6 +15,7 @@ INTEGRITY = {
     "unknown_signer": "a key is not among the allowed signers",
     "signer_mismatch": "a key is not allowed for the address in the record, or was not at that time",
     "payload_invalid": "what was signed is no statement of evalkit",
+    "file_unsigned": "a record is not about a file it must be about",
     "record_missing": "a record that another one or the git ref knows is gone",
     "record_changed": "a record is not the one that the next one or the git ref knows",
     "record_order": "a record does not stand where it was written",

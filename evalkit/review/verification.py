@@ -90,6 +90,8 @@ def _data(places: Places, opened: list[Opened], head: Mapping[str, Any]) -> Iter
             if signed.setdefault(name, digest) != digest:
                 message = f"{name}: {differs('as an earlier record has it', signed[name], digest)}"
                 yield Problem("file_changed", name, "", message)
+    for record in opened:
+        yield from _unsigned(record.decision, head)
     changed = set()
     for name, digest in signed.items():
         found = places.digest(name)
@@ -104,6 +106,17 @@ def _data(places: Places, opened: list[Opened], head: Mapping[str, Any]) -> Iter
     yield from _totals(lines, opened, head, results)
     for record in opened:
         yield from _gate(places, record.decision, changed)
+
+
+def _unsigned(decision: Signoff, head: Mapping[str, Any]) -> Iterator[Problem]:
+    """A signature binds only what it names: a decision about a run is about its results and suites, and by a gate about the baseline's."""
+    needed = [f"{decision.run}/{name}" for name in (*manifest.OF_A_BASELINE, manifest.TOOLS)]
+    needed += [str(suite["path"]) for suite in head.get("suites", [])]
+    if decision.gate is not None:
+        needed += [f"{decision.gate.baseline}/{name}" for name in manifest.OF_A_BASELINE]
+    for name in needed:
+        if name not in decision.subjects:
+            yield Problem("file_unsigned", decision.path, "", f"{decision.path}: expected it to be about {name}, found that it is not")
 
 
 def _manifest_file(places: Places, signed: Mapping[str, str]) -> Iterator[Problem]:

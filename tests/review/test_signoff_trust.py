@@ -13,7 +13,7 @@ import pytest
 from evalkit.review import envelope, sshsig
 from evalkit.review.signing import open_key
 from tests.review.conftest import Keys
-from tests.review.signing_kit import NAMESPACE, Project, codes, evalkit, make_key, sign, verify
+from tests.review.signing_kit import NAMESPACE, Project, codes, evalkit, make_key, sha256, sign, verify
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa", "pem"])
@@ -114,6 +114,26 @@ def test_something_else_that_was_signed(project: Project, keys: Keys) -> None:
         code, found = verify()
         assert (code, codes(found)[0]) == (3, "payload_invalid")
         assert message in found["problems"][0]["message"]
+
+
+def test_a_decision_that_is_not_about_the_results(project: Project, keys: Keys) -> None:
+    """Signed by somebody who may, and bound to nothing that matters."""
+    sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main")
+    (path,) = project.records()
+    lines = path.read_bytes().splitlines(keepends=True)
+    payloads = [json.loads(envelope.parse(line).payload) for line in lines]
+    for value in payloads:
+        value["subject"] = [one for one in value["subject"] if "cassettes" in one["name"]]
+    payloads[0]["predicate"]["testResult"]["digest"]["sha256"] = sha256(envelope.payload_of(payloads[1]))
+    signer = open_key(keys["ed25519"])
+    path.write_bytes(b"".join(envelope.render(signer(envelope.payload_of(value))) for value in payloads))
+    code, found = verify()
+    assert code == 3
+    about = [one["message"].split("about ")[1].split(",")[0] for one in found["problems"] if one["code"] == "file_unsigned"]
+    assert about == [
+        "reports/latest/manifest.json", "reports/latest/results.jsonl", "reports/latest/tool-versions.json", "suites/s.yaml",
+        "reports/main/manifest.json", "reports/main/results.jsonl",
+    ]  # fmt: skip
 
 
 def test_the_payload_is_not_looked_into_before_the_key_is_known(project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from evalkit.server import create_app, load_script, serving
 from evalkit.session import Runner, Settings
 from evalkit.suite import expand, load
 from evalkit.transports.live import LiveTransport
+from evalkit.transports.retrying import RETRIES
 
 SCRIPT = """\
 script: outcomes
@@ -165,10 +166,17 @@ def test_no_endpoint_is_an_error_of_the_network(run: Run, monkeypatch: pytest.Mo
 
 
 def test_an_endpoint_that_cannot_be_reached_is_not_waited_for_by_every_variant(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    impatient(monkeypatch)
-    results = run("scenarios: [{id: a, turns: [{user: x}]}, {id: b, turns: [{user: x}]}]", base_url="http://127.0.0.1:9")
-    told = [result["checks"][0]["findings"][0]["message"].partition(", tried")[2] for result in results.values()]
-    assert told == [" 5 times", ""]
+    asked = []
+    patient = LiveTransport.__init__
+
+    def note(self: LiveTransport, *args: Any, **kwargs: Any) -> None:
+        asked.append(kwargs.pop("retries"))
+        patient(self, *args, **kwargs, retries=0)
+
+    monkeypatch.setattr(LiveTransport, "__init__", note)
+    scenarios = ", ".join(f"{{id: {name}, turns: [{{user: say x}}]}}" for name in "abc")
+    run(f"scenarios: [{scenarios}]", base_url="http://127.0.0.1:9")
+    assert asked == [RETRIES, 0, 0]
 
 
 SAME = "scenarios: [{id: a, history: [stateful, stateless], turns: [{user: say x}], expect: [{same_as: {history: stateful}}]}]"

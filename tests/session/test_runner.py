@@ -170,8 +170,8 @@ def test_an_endpoint_that_cannot_be_reached_is_not_waited_for_by_every_variant(r
     patient = LiveTransport.__init__
 
     def note(self: LiveTransport, *args: Any, **kwargs: Any) -> None:
-        asked.append(kwargs.pop("retries"))
-        patient(self, *args, **kwargs, retries=0)
+        asked.append(kwargs["retries"])
+        patient(self, *args, **{**kwargs, "retries": 0})
 
     monkeypatch.setattr(LiveTransport, "__init__", note)
     scenarios = ", ".join(f"{{id: {name}, turns: [{{user: say x}}]}}" for name in "abc")

@@ -57,7 +57,7 @@ def show_list(look: Look, console: Console) -> None:
     if look.gone:
         _put(console, Text(f"Void: no longer in the run ({len(look.gone):,})", "bold"))
         for decision in look.gone:
-            _put(console, Text(f"{decision.result}  was {_told(decision)}"), 2)
+            _put(console, Text(f"{visible(decision.result)}  was {_told(decision)}"), 2)
         console.print()
 
 

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from evalkit._lib import yaml
 from evalkit._lib.files import shown, try_lock, write_atomic
-from evalkit._lib.text import show, visible
+from evalkit._lib.text import shorten, show, visible
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.review.deciding import Decision
 
@@ -73,7 +73,7 @@ def parse(text: str, name: str) -> list[Decision]:
             found.append(Decision.model_validate(entry))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
+            where = shorten(".".join(map(str, first["loc"])), 60)
             raise _corrupt(name, places[number], f"{where or 'the entry'}: {first['msg']}") from error
     return found
 

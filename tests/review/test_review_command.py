@@ -310,3 +310,19 @@ def test_a_run_that_did_not_end_is_told(here: Path) -> None:
     run = project(here, [fails("a")])
     (run.directory / "manifest.json").write_text('{"complete": false}')
     assert "the run did not end" in review("--list").output
+
+
+def test_what_somebody_wrote_into_the_file_is_visible_too(here: Path) -> None:
+    project(here, [fails("a"), fails("b")])
+    review("--accept", "weather::a[stateless]")
+    path = here / RUN / "decisions.yaml"
+    text = path.read_text()
+    evil = "\\e[2J\\u202e"  # as YAML spells them
+    forged = text.replace("weather::a[stateless]", evil).replace("Ada <", f"{evil} <").replace('  - item: "', '  - item: "x')
+    path.write_text(text + forged.partition("decisions:\n")[2])
+    found = review("--list")
+    assert "<U+001B>[2J<U+202E>  was accept by <U+001B>[2J<U+202E> <ada" in found.output
+    assert not {"\x1b", "\u202e"} & set(found.output)
+    path.write_text(text + f'    "{evil}": 1\n')
+    found = review("--list")
+    assert (found.exit_code, {"\x1b", "\u202e"} & set(found.output)) == (3, set())

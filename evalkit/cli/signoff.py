@@ -54,10 +54,10 @@ def signoff(
     from evalkit._lib.clock import now
     from evalkit._lib.text import visible
     from evalkit.config import find_config, load_config
-    from evalkit.errors import UsageError
+    from evalkit.errors import IntegrityError, UsageError
     from evalkit.results import Run
     from evalkit.review import git
-    from evalkit.review.manifest import Places, find_root, name_from
+    from evalkit.review.manifest import Places, find_root, name_from, well_formed
     from evalkit.review.signing import open_key
     from evalkit.review.signoff import Asked, deviation, sign
 
@@ -65,6 +65,8 @@ def signoff(
         raise UsageError("--gate NAME and --baseline RUN go together: a gate compares two runs")
     loaded = load_config(config or find_config(Path.cwd()))
     opened = Run(run)
+    if not well_formed(opened.manifest):
+        raise IntegrityError(f"{run / 'manifest.json'} is not as evalkit writes it; run the suites again, then sign")
     top = root or find_root(run, opened.manifest)
     sources = [str(suite["path"]) for suite in opened.manifest.get("suites", [])]
     asked = Asked(

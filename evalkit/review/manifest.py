@@ -76,6 +76,22 @@ def name_from(root: Path, path: Path) -> str:
         return path.absolute().as_posix()
 
 
+def well_formed(head: object) -> bool:
+    """Say whether a run's ``manifest.json`` names suites, cassettes and totals as evalkit writes them."""
+    if not isinstance(head, dict):
+        return False
+    suites, cassettes, totals = head.get("suites", []), head.get("cassettes", []), head.get("totals", {})
+    listed = [*suites, *cassettes] if isinstance(suites, list) and isinstance(cassettes, list) else [None]
+    named = [*listed, *(file for suite in listed if isinstance(suite, dict) for file in suite.get("files", []))]
+    return (
+        isinstance(head.get("options", {}), dict)
+        and isinstance(totals, dict)
+        and all(type(count) is int for count in totals.values())
+        and all(isinstance(one, dict) and isinstance(one.get("path"), str) and "digest" in one for one in named)
+        and all("suite" in suite for suite in suites)
+    )
+
+
 def find_root(run: Path, manifest: Mapping[str, Any], signed_run: str | None = None) -> Path:
     """Return the project's root of a run: from where its name and its suites are found, looking up from the run and from here."""
     above = [*run.absolute().parents, Path.cwd(), *Path.cwd().parents]

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from evalkit._lib.files import sha256
 from evalkit.compare.gates import Gate
 from evalkit.errors import UsageError
 from evalkit.review import chain, manifest, policy, tallies
@@ -67,20 +68,22 @@ def verify(run: Path, trust: Trust, *, now: datetime, root: Path | None = None) 
     problems += chain.problems(files, opened, trust.kept)
     records = [record.decision for record in opened]
     if records:
-        head = _manifest(run)
         signed_run = records[-1].run
+        head = _manifest(run, records[-1].subjects.get(f"{signed_run}/manifest.json"))
         places = Places(root or manifest.find_root(run, head, signed_run), run, signed_run)
         problems += _data(places, opened, head)
     problems += policy.judge(trust.policy, policy.Situation(records, trust.gates, trust.authors, now.date()))
     return Outcome(sorted_problems(problems), records)
 
 
-def _manifest(run: Path) -> dict[str, Any]:
+def _manifest(run: Path, digest: str | None) -> dict[str, Any]:
+    """Return the run's manifest, empty where it is not the one that was signed: that is told by its digest."""
     try:
-        value = json.loads((run / "manifest.json").read_bytes())
+        data = (run / "manifest.json").read_bytes()
+        value = json.loads(data) if digest in (None, sha256(data)) else {}
     except (OSError, ValueError, RecursionError):
-        return {}  # that it is not the one that was signed is found by its digest
-    return value if isinstance(value, dict) else {}
+        return {}
+    return value if manifest.well_formed(value) else {}
 
 
 def _data(places: Places, opened: list[Opened], head: Mapping[str, Any]) -> Iterator[Problem]:
@@ -154,6 +157,8 @@ def _results(lines: list[tallies.Line], opened: list[Opened], path: str, changed
 
 def _totals(lines: list[tallies.Line], opened: list[Opened], head: Mapping[str, Any], path: str) -> Iterator[Problem]:
     counted = tallies.counts(lines, head)
+    if not head:
+        del counted["collected"], counted["deselected"]  # which only the manifest knows
     yield from tallies.miscounts(counted, head.get("totals", {}), "manifest.json", path)
     for record in opened:
         yield from tallies.miscounts(counted, record.decision.counts, record.file.path, path)

@@ -116,6 +116,9 @@ def manifest(project: Project, **changes: Any) -> None:
 
 
 CHANGED: dict[str, tuple[Callable[[Project], object], str]] = {
+    "no suites": (lambda project: manifest(project, suites=[{}]), "manifest.json is not as evalkit writes it"),
+    "no list": (lambda project: manifest(project, suites=1), "manifest.json is not as evalkit writes it"),
+    "no counts": (lambda project: manifest(project, totals={"passed": "3"}), "manifest.json is not as evalkit writes it"),
     "not complete": (lambda project: manifest(project, complete=False), "reports/latest is not complete"),
     "no results": (lambda project: (project.run / "results.jsonl").unlink(), "reports/latest has no results.jsonl"),
     "a line changed": (

@@ -42,7 +42,7 @@ def problems(run: Path, newest: Signoff) -> Iterator[Problem]:
         (copy / PAGE).touch()
         try:
             remake(Run(copy))
-        except (UsageError, OSError):
+        except (UsageError, OSError, RecursionError):
             return  # what stands in the way is damaged data, and was told
         for name in (PAGE, *sorted(path.relative_to(copy).as_posix() for path in (copy / DATA).rglob("*") if path.is_file())):
             there = run / name

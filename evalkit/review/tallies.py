@@ -49,6 +49,8 @@ def _line(number: int, row: bytes) -> Line:
         line = Line(number, value["id"], value["verdict"], warned, digest)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         return _broken(number, row, f"it is no result: {error!r}"[:120])
+    if not isinstance(line.id, str) or line.verdict not in _VERDICTS:
+        return _broken(number, row, "it is no result: its id or verdict is none")
     stated = found[2].decode()
     return line if stated == digest else line._replace(fault=differs("its digest", digest, stated))
 

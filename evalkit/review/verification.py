@@ -170,7 +170,7 @@ def _gate(places: Places, decision: Signoff, changed: set[str]) -> Iterator[Prob
         return
     try:
         found = judge_gate(places.run, places.root / gate.baseline, gate.name, gate.definition, gate.prices)
-    except UsageError as error:
+    except (UsageError, RecursionError) as error:
         if not changed:  # else that is why, and was told
             yield Problem("gate_differs", decision.path, "", f"gate {gate.name!r} cannot be judged again: {error}")
         return

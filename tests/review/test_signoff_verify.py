@@ -175,6 +175,10 @@ def lines_of(project: Project) -> list[bytes]:
     return (project.run / "results.jsonl").read_bytes().splitlines(keepends=True)
 
 
+def own_digest(text: bytes) -> bytes:
+    return text[:-1] + b',"digest":"' + sha256(text).encode() + b'"}\n'
+
+
 RESULTS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str, str]] = {
     "a line removed": (lambda lines: [lines[0], lines[2]], "result_missing", "s::two"),
     "two lines swapped": (lambda lines: [lines[1], lines[0], lines[2]], "results_reordered", "s::two"),
@@ -183,6 +187,12 @@ RESULTS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str, str]] = {
     "a verdict changed": (lambda lines: [lines[0].replace(b'"passed"', b'"failed"', 1), *lines[1:]], "result_changed", "s::one"),
     "a line made anew, digest and all": (lambda lines: [result("one", text="hallo"), *lines[1:]], "result_changed", "s::one"),
     "the end cut off": (lambda lines: [*lines[:2], lines[2][:-20]], "result_changed", "s::three"),
+    "a number for an id": (
+        lambda lines: [lines[0], own_digest(b'{"id":5,"verdict":"passed","checks":[]}'), lines[2]],
+        "result_missing",
+        "s::two",
+    ),
+    "brackets without end": (lambda lines: [lines[0], own_digest(b'{"id":' + b"[" * 99_999 + b"}"), lines[2]], "result_missing", "s::two"),
     "a line of something else": (lambda lines: [lines[0], b"\xff\n", lines[2]], "result_missing", "s::two"),
 }
 

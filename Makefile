@@ -31,15 +31,18 @@ node-packages: $(NODE_PACKAGES)/.installed  ## the JavaScript SDK, for the tests
 record: $(VENV)/.developer  ## record the shipped suites and example agents again from the local server, over HTTP
 	$(BIN)/python tools/record.py
 
-bench: $(VENV)/.developer  ## measure the replay budgets and the local server
+bench: $(VENV)/.developer  ## measure the budgets: replay, comparison, live sessions, report, local server
 	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/cassette_scale.py
+	$(BIN)/python benchmarks/compare.py
+	$(BIN)/python benchmarks/live.py
+	@if command -v chromium >/dev/null; then $(BIN)/python benchmarks/report.py; else echo "benchmarks/report.py left out: it needs chromium (apt-get install chromium)"; fi
 	@if command -v hey >/dev/null; then $(BIN)/python benchmarks/serve.py; else echo "benchmarks/serve.py left out: it needs hey (apt-get install hey)"; fi
 
 schema: $(VENV)/.developer  ## write evalkit.schema.json
 	$(BIN)/evalkit schema --output evalkit.schema.json
 
-screenshots: $(VENV)/.developer demo  ## take the screenshots of the docs (needs chromium)
+screenshots: $(VENV)/.developer demo demo-compare  ## take the screenshots of the docs (needs chromium)
 	$(BIN)/python tools/screenshots.py
 
 $(BIN)/python:

@@ -2,10 +2,11 @@
 
     python benchmarks/report.py [sizes …]
 
-Each size: a run directory of so many variants (two turns, three exchanges, seven steps, about 6 KB; 2 in 100 fail, 5 failures alike), its page made by
-a process of its own, opened from the disk in headless Chromium. Seconds of CPU, of that process whole, starting Python included; peak memory; bytes
-of everything that was written. In the browser, medians of five new pages: *usable* is the time from the start of the navigation until the list is
-there and answers; *filter* the slowest of six questions, from the letter typed until the next frame is drawn. Needs chromium and playwright.
+Each size: a run directory of so many variants (two turns, three exchanges, seven steps, about 6 KB; 2 in 100 fail, 5 failures alike), its page
+made by a process of its own, opened from the disk in headless Chromium. Seconds of CPU, of that process whole, starting Python included; peak
+memory; bytes of everything that was written. In the browser, medians of five new pages: *usable* is the time from the start of the navigation
+until the list is there and answers; *filter* the slowest of six questions, from the letter typed until the next frame is drawn. Needs chromium
+and playwright.
 """
 
 from __future__ import annotations

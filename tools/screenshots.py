@@ -1,15 +1,21 @@
-"""Take the screenshots of the docs from ``reports/demo/index.html``: ``make screenshots`` (needs chromium)."""
+"""Take the screenshots of the reports for the docs: ``make screenshots`` (needs chromium).
+
+Two runs are shown: ``reports/demo``, the shipped suites, and ``reports/revisions``, two revisions of a model of which some answers fail.
+"""
 
 from __future__ import annotations
 
 import shutil
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "reports" / "demo" / "index.html"
+DEMO = ROOT / "reports" / "demo" / "index.html"
+REVISIONS = ROOT / "reports" / "revisions" / "candidate" / "index.html"
+COMPARISON = REVISIONS.parent / "comparison" / "index.html"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -19,15 +25,59 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-OPENED = "search::euro_2024"
-# name, width, height, colour scheme, scripts on, id of the variant to open
+CITED = "#v.search-euro_2024-plain"
+A4 = 794
+"""CSS pixels of a sheet's width."""
+
+
+class Shot(NamedTuple):
+    """One picture: a page, the window, what the address names, what is opened by CSS selector, and how it is looked at."""
+
+    name: str
+    page: Path
+    fragment: str = ""
+    opened: tuple[str, ...] = ()
+    width: int = 1200
+    height: int = 900
+    scheme: str = "light"
+    media: str = "screen"
+    scripts: bool = True
+
+
 SHOTS = (
-    ("report", 1200, 900, "light", True, None),
-    ("transcript", 1200, 1100, "light", True, OPENED),
-    ("dark", 1200, 900, "dark", True, OPENED),
-    ("phone", 320, 800, "light", True, OPENED),
-    ("no-javascript", 1200, 900, "light", False, None),
+    Shot("report", DEMO),
+    Shot("figures", REVISIONS, opened=(".charts > summary",), height=1000),
+    Shot("failures", REVISIONS, "#?q=status:failed,errored&group=1", height=1000),
+    Shot("transcript", DEMO, CITED, height=1100),
+    Shot("exchange", DEMO, "#v.stateless-paws-streamed", ("[id='v.stateless-paws-streamed.x2'] > details > summary",), height=1100),
+    Shot("tree", DEMO, "#v.structured_output-banana_bread-stateless", height=1100),
+    Shot("keys", DEMO, opened=("#help",), height=700),
+    Shot("dark", DEMO, CITED, scheme="dark"),
+    Shot("phone", DEMO, CITED, width=320, height=800),
+    Shot("no-javascript", DEMO, scripts=False),
+    Shot("print", REVISIONS, width=A4, height=1123, media="print"),
+    Shot("comparison", COMPARISON, opened=(".variant > summary",), height=1300),
 )
+
+
+def take(browser: Any, shot: Shot, folder: Path) -> Path:
+    """Open a page as a shot wants it, and write its PNG."""
+    size = {"width": shot.width, "height": shot.height}
+    context = browser.new_context(viewport=size, color_scheme=shot.scheme, java_script_enabled=shot.scripts)
+    page = context.new_page()
+    page.emulate_media(media=shot.media)
+    page.goto(shot.page.as_uri() + shot.fragment)
+    if shot.scripts and shot.page != COMPARISON:
+        page.locator("html[data-ready]").wait_for(state="attached")
+    for selector in shot.opened:
+        page.locator(selector).first.click()
+    if shot.fragment.startswith("#v."):
+        page.locator(f"[id='{shot.fragment[1:].split('?')[0]}']").evaluate("one => one.scrollIntoView({ block: 'start' })")
+    page.wait_for_timeout(300)
+    path = folder / f"{shot.name}.png"
+    page.screenshot(path=path)
+    context.close()
+    return path
 
 
 def main(folder: Path) -> int:
@@ -39,17 +89,8 @@ def main(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        for name, width, height, scheme, scripts, opened in SHOTS:
-            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, java_script_enabled=scripts)  # type: ignore[arg-type]
-            page = context.new_page()
-            page.goto(PAGE.as_uri())
-            if opened:
-                found = page.locator(f"details:has(summary:has-text('{opened.split('::')[1]}'))").first
-                found.locator("summary").first.click()
-                found.scroll_into_view_if_needed()
-            page.screenshot(path=folder / f"{name}.png")
-            print(folder / f"{name}.png")
-            context.close()
+        for shot in SHOTS:
+            print(take(browser, shot, folder))
         browser.close()
     return 0
 

@@ -17,7 +17,7 @@ from tests.reports.sample import line, make_run, passing, turn, weather
 from tests.reports.sample_cases import every_line, failed_line, hostile_line, png
 
 TAGS = set(
-    "html head meta title link style body header main footer search noscript script section h1 h2 h3 h4 p span small a b i em q code pre "  # noqa: SIM905
+    "html head meta title link style body header main footer search script section h1 h2 h3 h4 p span small a b i em q code pre "  # noqa: SIM905
     "mark sup ul ol li dl dt dd div details summary label input output button svg rect figure figcaption img audio video "
     "select option dialog form table caption thead tbody tr td th kbd time line".split()
 )

@@ -22,6 +22,12 @@ function failureOf(row) {
   return JSON.stringify([check, code, shape(row.message)]);
 }
 
+// What a group's messages have in common.
+function titleOf(rows) {
+  const [{ message, verdict }] = rows;
+  return (rows.every((row) => row.message === message) ? message : shape(message)) || verdict;
+}
+
 // Sections [{key, title, counts, rows, whole}]: `whole` says that rows must be told with their suite.
 function arranged(rows, order, grouped) {
   if (grouped) return byFailure([...rows].sort(ORDERS[order]));
@@ -49,7 +55,7 @@ function byFailure(rows) {
   const quiet = groups.get("") || [];
   groups.delete("");
   const sections = [...groups.values()].sort((left, right) => left[0].rank - right[0].rank || right.length - left.length)
-    .map((own, index) => ({ key: `group.${index + 1}`, title: own[0].message || own[0].verdict, code: (own[0].found[0] || [])[1], rows: own, whole: true }));
+    .map((own, index) => ({ key: `group.${index + 1}`, title: titleOf(own), code: (own[0].found[0] || [])[1], rows: own, whole: true }));
   return quiet.length ? [...sections, { key: "group.quiet", title: "Nothing to tell", rows: quiet, whole: true }] : sections;
 }
 

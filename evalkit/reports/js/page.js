@@ -136,6 +136,7 @@ function listen() {
 const PRINTED = 2000;
 
 async function start() {
+  document.querySelector(".nojs").hidden = true;
   for (const element of document.querySelectorAll("#list .variant")) list.kept.set(element.id, element);
   try {
     page.rows = await allRows();

@@ -97,7 +97,7 @@ def show_difference(item: Item, console: Console, most: int, letters: int) -> No
     """Print what was expected and what came, or what the check shows in their place."""
     lines = difference(item)
     if not lines and item.detail:
-        lines = [Line("", text) for text in item.detail.splitlines()]
+        lines = [Line("", text) for text in item.detail.split("\n")]
     console.print()
     for line in lines[:most]:
         colour = _COLOURS.get(line.sign, "")

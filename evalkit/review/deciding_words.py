@@ -49,10 +49,15 @@ def spelled(item: Item, value: JSON) -> str:
 
 def difference(item: Item) -> list[Line]:
     """Return what was expected and what came, line by line; of a new snapshot all of it. Empty where the finding has no values."""
-    old, new = (spelled(item, value).splitlines() for value in (item.expected, item.got))
+    old, new = (_lines(spelled(item, value)) for value in (item.expected, item.got))
     if item.expected is MISSING or item.got is MISSING or max(len(old), len(new)) > ALIGNED:
         return [*(Line("-", text) for text in old), *(Line("+", text) for text in new)]
     return list(_aligned(old, new))
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a text. Only a newline ends one: other characters that Python takes for ends are to be seen."""
+    return text.split("\n") if text else []
 
 
 def _aligned(old: list[str], new: list[str]) -> Iterator[Line]:

@@ -204,10 +204,10 @@ def _shape(kind: Kind, form: Form | None, message: str, place: str, expected: JS
     if kind == "failure" or form is None or got is MISSING:
         pointer = _NUMBER.sub("#", re.sub(r"(turn|exchange|step) \d+(, )?", "", place))
         return [_NUMBER.sub("#", " ".join(message.split())), pointer, None if expected is MISSING else [expected]]
-    new = render(form, got).splitlines()
+    new = render(form, got).split("\n")
     if kind == "new snapshot" or expected is MISSING:
         return [form, new]
-    old = render(form, expected).splitlines()
+    old = render(form, expected).split("\n")
     gone, come = Counter(old) - Counter(new), Counter(new) - Counter(old)
     if not gone and not come:  # the same lines in another order
         return [form, old, new]

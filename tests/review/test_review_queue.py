@@ -179,6 +179,7 @@ def test_what_is_no_result_is_told_with_its_number() -> None:
         ),
         (one(fails("a", Finding("c", "m", expected={"a": 1}, got="b"))), [("-", "{"), ("-", '  "a": 1'), ("-", "}"), ("+", "b")]),
         (one(fails("a", Finding("c", "m", got=[]))), [("+", "[]")]),
+        (one(snapshot("a", "x\u2028y\x0bz\r\n", "x\ny")), [("-", "x"), ("-", "y"), ("+", "x\u2028y\x0bz\r"), ("+", "")]),
         (one(fails("a", Finding("c", "m"))), []),
         (one(snapshot("a", [["model_output"]], [["thought", "model_output"]], "steps")), [("-", "thought"), (" ", "model_output")]),
     ],

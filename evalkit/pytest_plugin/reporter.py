@@ -100,6 +100,8 @@ class Reporter:
         folder = self._state.directory
         if folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").exists():
             raise UsageError(f"{folder} holds files and is no run directory; name another one with --evalkit-report")
+        if any((folder / "signoffs").glob("*")):
+            raise UsageError(f"{folder} is signed off: a new run would void its records; name another one with --evalkit-report")
         for name in _DERIVED:
             (folder / name).unlink(missing_ok=True)
         journal = Journal(folder, self._state.kept.values())

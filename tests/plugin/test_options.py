@@ -29,6 +29,17 @@ class TestReport:
         names = {path.name for path in (recorded.root / "reports" / "mine").iterdir()}
         assert names >= {"results.jsonl", "manifest.json", "index.html", "junit.xml"}
 
+    def test_a_run_that_is_signed_off_is_not_written_over(self, recorded: Project) -> None:
+        recorded.run("suites")
+        folder = recorded.root / "reports/latest"
+        (folder / "signoffs").mkdir()
+        (folder / "signoffs/0001.intoto.jsonl").write_text("{}")
+        before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+        result = recorded.run("suites")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["*latest is signed off: a new run would void its records; name another one with --evalkit-report"])
+        assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
     def test_a_folder_that_is_no_run_directory_is_not_written_into(self, recorded: Project) -> None:
         (recorded.root / "src").mkdir()
         (recorded.root / "src" / "index.html").write_text("mine")

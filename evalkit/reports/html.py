@@ -34,7 +34,7 @@ from evalkit.reports.overview import Tally, overview
 from evalkit.reports.rows import Rows
 from evalkit.reports.spool import Piece, Spool
 from evalkit.reports.steps import LABELS, LISTED, TOLD
-from evalkit.reports.variants import OUTCOMES, TOKENS, body, row, warned
+from evalkit.reports.variants import JUDGED, OUTCOMES, TOKENS, body, row, warned
 from evalkit.reports.words import LINE, TEXT_LIMIT
 from evalkit.results import Run
 
@@ -199,6 +199,7 @@ TABLES = {
     "mediaName": NAME,
     "long": LONG,
     "limit": TEXT_LIMIT,
+    "judged": JUDGED,
     "line": LINE,
 }
 """What the page's script must know just as the templates do."""

@@ -26,7 +26,7 @@ TOKENS = {
     "total_cached_tokens": "cached",
     "total_tool_use_tokens": "tool use",
 }
-_SHOWN = 1000
+JUDGED = 1000
 OUTCOMES = {"held": "", "api_error": "API error", "not_held": "not held", "not_reached": "not reached"}
 
 
@@ -50,6 +50,7 @@ class Row(NamedTuple):
 class CheckLine(NamedTuple):
     """One check that was made."""
 
+    anchor: str
     verdict: str
     name: str
     scope: str
@@ -123,7 +124,8 @@ def warned(head: Mapping[str, JSON]) -> bool:
 def body(result: Mapping[str, JSON], anchor: str, number: int, book: MediaBook) -> Body:
     """Return the body of a whole result."""
     findings, beside = find(result["checks"], result["turns"], anchor)
-    checks = sorted((_check(check) for check in result["checks"]), key=lambda check: check.verdict == "passed")
+    lines = [_check(check, f"{anchor}.k{place}") for place, check in enumerate(result["checks"], 1)]
+    checks = sorted(lines, key=lambda check: check.verdict == "passed")
     return Body(
         _facts(result, number),
         findings,
@@ -140,13 +142,13 @@ def _judged(exchange: Mapping[str, JSON]) -> str:
     interaction = exchange.get("response", {}).get("body")
     text = output_text(steps_of(interaction)) if isinstance(interaction, dict) else ""
     problem = _api_error(exchange["error"]) if "error" in exchange else exchange.get("failure", "")
-    return shorten(" ".join(filter(None, (problem, text))) or "nothing", _SHOWN)
+    return shorten(" ".join(filter(None, (problem, text))) or "nothing", JUDGED)
 
 
-def _check(check: Mapping[str, JSON]) -> CheckLine:
+def _check(check: Mapping[str, JSON], anchor: str) -> CheckLine:
     scope = f"turn {check['turn']}" if "turn" in check else "conversation"
     findings = count(len(check["findings"]), "finding") if check["findings"] else ""
-    return CheckLine(check["verdict"], check["name"], scope, check.get("declared", "on by default"), findings)
+    return CheckLine(anchor, check["verdict"], check["name"], scope, check.get("declared", "on by default"), findings)
 
 
 def _checks_title(checks: Sequence[CheckLine]) -> str:

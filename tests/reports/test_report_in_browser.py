@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from evalkit.compare.loading import Chosen, compare
 from evalkit.reports import comparison, html
 from evalkit.verdict import Verdict
 from tests.reports.browsing import SKIP, Open
-from tests.reports.sample import make_run, passing
-from tests.reports.sample_cases import EURO, every_line, failed_line, hostile_line
+from tests.reports.sample import make_run, passing, says
+from tests.reports.sample_cases import EURO, HOSTILE, every_line, failed_line, hostile_line
 
 pytestmark = pytest.mark.browser
 
@@ -240,6 +241,41 @@ def test_a_link_leads_to_its_place_even_when_it_is_not_drawn_yet(drawn_later: Pa
         arg=target,
     )
     assert tab.variant("v.weather-city77-stateless").get_attribute("open") is not None
+
+
+def test_a_check_and_a_scenario_have_addresses(drawn_later: Path, open_page: Open) -> None:
+    tab = open_page(drawn_later, "#v.weather-city77-stateless.k3")
+    check = tab.variant("v.weather-city77-stateless.k3")
+    check.wait_for()
+    assert "tool_calls" in check.inner_text()
+    tab = open_page(drawn_later, "#v.weather-city88")
+    tab.variant("v.weather-city88-stateless.t2").wait_for()
+
+
+def test_the_script_draws_what_judges_answered_as_the_template_does(tmp_path: Path, open_page: Open) -> None:
+    result = json.loads(passing(1))
+    result["metrics"]["judge"] = {"tokens": {"total_tokens": 1800, "total_output_tokens": 24}, "exchanges": 3}
+    answers = [
+        {
+            "response": {
+                "status": 200,
+                "source": "replayed",
+                "body": {"steps": [says("not this"), {"type": "user_input"}, says("a" * 3000)]},
+            }
+        },
+        {"response": {"status": 200, "source": "replayed", "body": {"steps": [says("one, "), {"type": "thought"}, says(HOSTILE)]}}},
+        {"response": {"status": 429, "source": "live", "text": ""}, "error": {"status": 429, "code": "quota", "message": "too many"}},
+        {"failure": "no answer"},
+    ]
+    result["asides"] = [{"number": number, "request": {}, **answer} for number, answer in enumerate(answers, 1)]
+    tab = open_page(html.write(make_run(tmp_path, [json.dumps(result)])))
+    variant = tab.variant("v.weather-city1-stateless")
+    by_template = variant.evaluate(SAME_LOOK).splitlines()
+    variant.evaluate(DRAW_AGAIN)
+    variant.locator("xpath=./summary").click()
+    variant.locator("[data-old]").wait_for(state="detached")
+    assert variant.evaluate(SAME_LOOK).splitlines() == by_template
+    assert "3 exchanges, 1,800 total, 24 output tokens, in no other sum" in "".join(by_template)
 
 
 def test_a_link_to_a_variant_that_is_filtered_away_shows_it(everything: Path, open_page: Open) -> None:

@@ -25,8 +25,8 @@ def test_the_page_tells_what_judges_answered(tmp_path: Path) -> None:
     result["metrics"]["judge"] = metrics(talk)["judge"]
     result["asides"] = [exchange.to_json() for exchange in talk.asides]
     page = write(make_run(tmp_path, [json.dumps(result), passing(2)])).read_text()
-    assert page.count("What judges answered") == 1
+    assert page.count("<summary>What judges answered") == 1
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &lt;U+202E&gt;evil" in page
     assert "HTTP 429 quota: too many" in page
     assert "3 exchanges, 180 total, 24 output tokens, in no other sum" in page
-    assert "x" * 2000 not in page.partition("What judges answered")[2].partition("</details>")[0]
+    assert "x" * 2000 not in page.partition("<summary>What judges answered")[2].partition("</details>")[0]

@@ -75,13 +75,14 @@ async function reveal(anchor) {
   if (!anchor) return;
   let name = anchor;
   while (name && !page.anchors.has(name)) name = name.slice(0, Math.max(0, name.lastIndexOf(".")));
+  if (!name && anchor.startsWith("v.")) name = page.rows.find((row) => row.anchor.startsWith(`${anchor}-`))?.anchor ?? "";
   if (name) {
     if (!list.places.has(name)) setQuery("");
     const variant = elementAt(list.places.get(name));
     variant.open = true;
     await draw(variant);
   }
-  const target = document.getElementById(anchor);
+  const target = document.getElementById(anchor) || document.getElementById(name);
   if (!target) return;
   for (let box = target.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;
   target.scrollIntoView({ block: "start" });

@@ -49,13 +49,42 @@ function foundList(findings) {
       : findingElement(one)))));
 }
 
+const tokenWords = (tokens) => Object.entries(tokens || {}).filter(([, n]) => n)
+  .sort(([left], [right]) => (right === "total_tokens") - (left === "total_tokens"))
+  .map(([name, n]) => `${grouped(n)} ${tables.tokens[name] || name}`).join(", ");
+
+const judges = (sums) => (sums ? `${count(sums.exchanges, "exchange")}, ${tokenWords(sums.tokens) || "no"} tokens, in no other sum` : "");
+
+// protocol.reading.output_text: the last text, from the end backwards.
+function outputText(steps) {
+  const found = [];
+  let collecting = false;
+  for (const step of steps.toReversed()) {
+    if (step.type === "model_output") {
+      for (const block of (Array.isArray(step.content) ? step.content : []).toReversed()) {
+        if (isObject(block) && block.type === "text") {
+          collecting = true;
+          if (typeof block.text === "string") found.push(block.text);
+        } else if (collecting) return found.reverse().join("");
+      }
+    } else if (step.type === "user_input" || (collecting && step.type !== "thought")) break;
+  }
+  return found.reverse().join("");
+}
+
+function judged(exchange) {
+  const body = exchange.response ? exchange.response.body : null;
+  const steps = isObject(body) && Array.isArray(body.steps) ? body.steps.filter(isObject) : [];
+  const problem = exchange.error ? apiError(exchange.error) : exchange.failure || "";
+  return shorten([problem, outputText(steps)].filter(Boolean).join(" ") || "nothing", tables.judged);
+}
+
 function facts(result, anchor, number) {
-  const tokens = Object.entries(result.metrics.tokens || {}).filter(([, n]) => n)
-    .sort(([left], [right]) => (right === "total_tokens") - (left === "total_tokens"));
   const rows = [
     ["Declared", `${result.path}:${result.line}`],
     ["Variant", Object.entries(result.variant).map(([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`).join(", ")],
-    ["Tokens", tokens.map(([name, n]) => `${grouped(n)} ${tables.tokens[name] || name}`).join(", ")],
+    ["Tokens", tokenWords(result.metrics.tokens)],
+    ["Judges", judges(result.metrics.judge)],
     ["Tool calls", String(result.metrics.tool_calls ?? "")],
     ["Answers", [result.metrics.source, result.cassette].filter(Boolean).join(", ")],
     ["Raw data", `results.jsonl, line ${number}`],
@@ -104,14 +133,15 @@ function turnElement(turn, anchor, number, beside) {
     turn.exchanges.length ? make("ol", { class: "exchanges" }, turn.exchanges.map((one) => exchangeElement(one, anchor, number, beside))) : null);
 }
 
-function checkList(checks) {
-  const order = [...checks.filter((check) => check.verdict !== "passed"), ...checks.filter((check) => check.verdict === "passed")];
+function checkList(checks, anchor) {
+  const numbered = checks.map((check, index) => [check, `${anchor}.k${index + 1}`]);
+  const order = [...numbered.filter(([check]) => check.verdict !== "passed"), ...numbered.filter(([check]) => check.verdict === "passed")];
   const counts = ["failed", "errored", "passed", "skipped"].map((verdict) => [verdict, checks.filter((check) => check.verdict === verdict).length]);
   const told = counts.filter(([, n]) => n).map(([verdict, n]) => `${n} ${verdict}`).join(", ") || "none made";
-  return make("details", { class: "checks" }, make("summary", null, `${count(checks.length, "check")}: ${told}`), make("ul", null, order.map((check) => {
+  return make("details", { class: "checks" }, make("summary", null, `${count(checks.length, "check")}: ${told}`), make("ul", null, order.map(([check, here]) => {
     const scope = "turn" in check ? `turn ${check.turn}` : "conversation";
     const found = check.findings.length ? `, ${count(check.findings.length, "finding")}` : "";
-    return make("li", { class: check.verdict }, make("b", { class: "badge" }, check.verdict), " ", make("b", null, check.name), " ",
+    return make("li", { class: check.verdict, id: here }, make("b", { class: "badge" }, check.verdict), " ", make("a", { href: `#${here}` }, check.name), " ",
       make("span", { class: "aside" }, `${scope}${found}, ${check.declared || "on by default"}`));
   })));
 }
@@ -123,5 +153,7 @@ function bodyParts(result, anchor, number) {
   const unplayed = result.unplayed.length
     ? make("section", { class: "unplayed" }, make("h4", null, "Recordings not played"), make("ul", { class: "items" }, result.unplayed.map((item) => make("li", null, item))))
     : null;
-  return [facts(result, anchor, number), foundList(findings), result.turns.map((turn) => turnElement(turn, anchor, number, beside)), unplayed, checkList(result.checks)];
+  const answers = (result.asides || []).map((exchange) => make("li", null, judged(exchange)));
+  const asides = answers.length ? make("details", { class: "checks" }, make("summary", null, "What judges answered"), make("ul", { class: "items" }, answers)) : null;
+  return [facts(result, anchor, number), foundList(findings), result.turns.map((turn) => turnElement(turn, anchor, number, beside)), unplayed, asides, checkList(result.checks, anchor)];
 }

@@ -1,4 +1,4 @@
-"""A report that is too large for one file: its packs in ``data/`` beside the page, a few megabytes each, read when something in them is opened.
+"""A report that is too large for one file: packs and media in ``data/`` beside the page, a few megabytes a file, read when something in it is opened.
 
 A page from ``file://`` may load scripts and little else, so the files are scripts of one call with base64 in it. Their names carry a digest
 of what all of them hold: a page never reads data of another run, and the old page stays whole until the new one has replaced it.
@@ -7,16 +7,20 @@ of what all of them hold: a page never reads data of another run, and the old pa
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, TypeVar
 
 from evalkit._lib.files import write_atomic
 from evalkit.reports.embed import Packs
+from evalkit.reports.media import MediaBook
 
-JSON = dict[str, str | int]
+JSON = dict[str, Any]
+Key = TypeVar("Key")
 
 LARGE = 20 << 20
-"""Characters of packs above which a report is a folder."""
+"""Characters of packs and media above which a report is a folder."""
 
 FILE = 4 << 20
 """Characters of one file, more or less: it is read whole when one of its results is opened."""
@@ -24,32 +28,45 @@ FILE = 4 << 20
 _OURS = re.compile(r"[0-9a-f]{12}-\d+\.js")
 
 
-def write_data(directory: Path, packs: Packs) -> list[JSON]:
-    """Write the packs into ``data/`` and return the files as the page's script asks for them: ``name``, and ``first`` pack in it."""
+def write_data(directory: Path, packs: Packs, book: MediaBook) -> list[JSON]:
+    """Write packs, and media that the page does not show itself, into ``data/``; return the files as the page's script asks for them.
+
+    A file has its ``name``, and the number of the ``first`` pack in it or the digests of its ``media``.
+    """
     digest = sha256()
     for _, text in packs.packs():
         digest.update(text.encode())
+    for name, _ in book.unshown():
+        digest.update(name.encode())
     folder = directory / "data"
     folder.mkdir(exist_ok=True)
     files: list[JSON] = []
-    held: list[str] = []
-    size = first = 0
 
-    def close() -> None:
+    def write(texts: Sequence[str], **told: Any) -> None:
         name = f"{digest.hexdigest()[:12]}-{len(files)}.js"
-        texts = ",\n".join(f'"{text}"' for text in held)
-        write_atomic(folder / name, f'evalkitPacks("data/{name}", [\n{texts}\n]);\n'.encode())
-        files.append({"name": f"data/{name}", "first": first})
+        held = ",\n".join(f'"{text}"' for text in texts)
+        write_atomic(folder / name, f'evalkitPacks("data/{name}", [\n{held}\n]);\n'.encode())
+        files.append({"name": f"data/{name}", **told})
 
-    for number, text in packs.packs():
-        held.append(text)
+    for group in _files(packs.packs()):
+        write([text for _, text in group], first=group[0][0])
+    for shown in _files(book.unshown()):
+        write([data for _, data in shown], media=[name for name, _ in shown])
+    return files
+
+
+def _files(texts: Iterable[tuple[Key, str]]) -> Iterator[list[tuple[Key, str]]]:
+    """Yield texts with their keys, as many together as a file takes."""
+    group: list[tuple[Key, str]] = []
+    size = 0
+    for key, text in texts:
+        group.append((key, text))
         size += len(text)
         if size >= FILE:
-            close()
-            held, size, first = [], 0, number + 1
-    if held:
-        close()
-    return files
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def drop_stale(directory: Path, files: list[JSON]) -> None:

@@ -85,7 +85,7 @@ def write(run: Run, signoffs: Sequence[Mapping[str, Any]] | None = None) -> Path
     with Spool() as spool, closing(Packs()) as packs, closing(MediaBook()) as book:
         page = _Page(run, spool, packs, book, signoffs)
         page.read()
-        files = write_data(run.directory, packs) if packs.size > LARGE else []
+        files = write_data(run.directory, packs, book) if packs.size + book.size > LARGE else []
         with atomic_writer(path) as file:
             for piece in page.stream(files):
                 file.write(piece.encode())
@@ -141,7 +141,7 @@ class _Page:
             digest=digest,
             rows=self._rows.base64(),
             packs=self._packs.packs() if not files else (),
-            media=self._book.unshown(),
+            media=self._book.unshown() if not files else (),
             tables=inline_json({**TABLES, "files": list(files)}),
             script=script,
             style=style,

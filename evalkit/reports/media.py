@@ -111,6 +111,11 @@ class MediaBook:
         self._shown.add(digest)
         return Media(element, mime, caption, f"data:{mime};base64,{data}", digest, f"m-{digest}")
 
+    @property
+    def size(self) -> int:
+        """Characters of what :meth:`unshown` yields."""
+        return sum(piece.size for digest, piece in self._kept.items() if digest not in self._shown)
+
     def unshown(self) -> Iterator[tuple[str, str]]:
         """Yield ``(digest, data)`` of what the page refers to and does not show yet."""
         for digest, piece in self._kept.items():

@@ -13,8 +13,8 @@ from evalkit.compare.loading import Chosen, compare
 from evalkit.reports import comparison, folder, html
 from evalkit.verdict import CheckResult, Finding, Verdict
 from tests.reports.browsing import SKIP, Open, Tab
-from tests.reports.sample import line, make_run, passing, weather
-from tests.reports.sample_cases import errored_line, every_line, failed_line, hostile_line
+from tests.reports.sample import line, make_run, passing, turn, weather
+from tests.reports.sample_cases import errored_line, every_line, failed_line, hostile_line, png
 
 pytestmark = pytest.mark.browser
 
@@ -246,6 +246,20 @@ def test_a_large_report_is_a_folder_and_reads_its_data_from_files(tmp_path: Path
         one.unlink()
     lost = open_page(path, "#v.weather-city77-stateless.t2")
     lost.page.get_by_text("line 78 of results.jsonl").wait_for()
+
+
+def test_media_of_a_large_report_lies_in_its_folder(tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html, "LARGE", 100_000)
+    monkeypatch.setattr(html, "WHOLE", 1)
+    monkeypatch.setattr(folder, "FILE", 8_000)
+    images = [{"type": "image", "data": png(48, seed), "mime_type": "image/png"} for seed in range(20)]
+    path = html.write(make_run(tmp_path, [line(f"n{seed}", [turn(1, [image], [])]) for seed, image in enumerate(images)]))
+    assert path.stat().st_size < 130_000 < sum(one.stat().st_size for one in (tmp_path / "data").iterdir())
+    tab = open_page(path, "#v.weather-n7-stateless")
+    tab.page.wait_for_function("() => document.querySelector('#v\\.weather-n7-stateless img')?.naturalWidth === 48")
+    assert tab.page.locator("#v\\.weather-n7-stateless img").get_attribute("src") == f"data:image/png;base64,{images[7]['data']}"
+    assert sum(url.endswith(".js") for url in tab.asked) == 2
+    assert tab.said == []
 
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -255,7 +256,7 @@ def test_a_check_and_a_scenario_have_addresses(drawn_later: Path, open_page: Ope
 def test_the_script_draws_what_judges_answered_as_the_template_does(tmp_path: Path, open_page: Open) -> None:
     result = json.loads(passing(1))
     result["metrics"]["judge"] = {"tokens": {"total_tokens": 1800, "total_output_tokens": 24}, "exchanges": 3}
-    answers = [
+    answers: list[dict[str, Any]] = [
         {
             "response": {
                 "status": 200,

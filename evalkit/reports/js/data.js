@@ -82,10 +82,24 @@ function parseExact(line) {
     typeof value === "number" && context && String(value) !== context.source ? JSON.rawJSON(context.source) : value);
 }
 
+// Brings in the media that a line names and that lie in files of the folder.
+async function loadMedia(line) {
+  const names = new Set(tables.files.length ? [...line.matchAll(/"evalkit-media:([0-9a-f]{20})"/gu)].map(([, digest]) => digest) : []);
+  for (const file of tables.files) {
+    if (!file.media || !file.media.some((digest) => names.has(digest))) continue;
+    const texts = await load(file.name);
+    file.media.forEach((digest, index) => media64.set(digest, texts[index]));
+  }
+}
+
+const media64 = new Map();
+
 // The data URI of media that the page stores once, "" where it does not.
 function mediaSource(digest, mime) {
   const stored = document.getElementById(`m-${digest}`);
-  if (!stored || !tables.safe[mime]) return "";
+  if (!tables.safe[mime]) return "";
+  if (media64.has(digest)) return `data:${mime};base64,${media64.get(digest)}`;
+  if (!stored) return "";
   if (stored.localName === "script") return `data:${mime};base64,${stored.textContent}`;
   return stored.getAttribute("src") || "";
 }

@@ -90,6 +90,7 @@ async function drawExchange(details) {
   const variant = details.closest(".variant");
   try {
     const line = await rawLine(variant);
+    await loadMedia(line);
     const [result, exact] = [JSON.parse(line), parseExact(line)];
     const find = (value) => value.turns.flatMap((turn) => turn.exchanges).find((one) => String(one.number) === details.dataset.exchange);
     const [plain, exchange] = [find(result), find(exact)];

@@ -62,7 +62,9 @@ async function draw(variant) {
   if (!body.classList.contains("later")) return;
   body.classList.remove("later");
   try {
-    const result = JSON.parse(await rawLine(variant));
+    const line = await rawLine(variant);
+    await loadMedia(line);
+    const result = JSON.parse(line);
     body.replaceChildren(...bodyParts(result, variant.id, variant.dataset.line).flat(Infinity).filter(Boolean));
   } catch (error) {
     body.replaceChildren(unreadable(variant.dataset.line));

@@ -256,8 +256,10 @@ def test_media_of_a_large_report_lies_in_its_folder(tmp_path: Path, open_page: O
     path = html.write(make_run(tmp_path, [line(f"n{seed}", [turn(1, [image], [])]) for seed, image in enumerate(images)]))
     assert path.stat().st_size < 130_000 < sum(one.stat().st_size for one in (tmp_path / "data").iterdir())
     tab = open_page(path, "#v.weather-n7-stateless")
-    tab.page.wait_for_function("() => document.querySelector('#v\\.weather-n7-stateless img')?.naturalWidth === 48")
-    assert tab.page.locator("#v\\.weather-n7-stateless img").get_attribute("src") == f"data:image/png;base64,{images[7]['data']}"
+    image = tab.variant("v.weather-n7-stateless").locator("img")
+    image.wait_for()
+    tab.page.wait_for_function("() => document.querySelector('[open] img').naturalWidth === 48")
+    assert image.get_attribute("src") == f"data:image/png;base64,{images[7]['data']}"
     assert sum(url.endswith(".js") for url in tab.asked) == 2
     assert tab.said == []
 

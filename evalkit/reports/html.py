@@ -152,19 +152,19 @@ class _Page:
 
     def _draw(self, draw: Callable[..., str], head: dict[str, Any], line: str, number: int) -> None:
         verdict = head["verdict"]
-        told = warned(head)
         anchor = self._anchor(head["id"])
-        rank = 2 if told and verdict == "passed" else _RANK[verdict]
+        rank = 2 if verdict == "passed" and warned(head) else _RANK[verdict]
         kind = "warned" if rank == 2 else verdict
+        drawn = self._left[kind] > 0
         address = self._packs.add(self._book.strip(line))
-        shown = row(head, anchor, address, number)
+        shown = row(head, anchor, address, number, drawn=drawn)
         self._rows.add(head, shown)
         if head["suite"] not in self._suites:
             self._suites[head["suite"]] = (Tally(), [])
         tally, entries = self._suites[head["suite"]]
         tally.add(head)
         piece = None
-        if self._left[kind] > 0:
+        if drawn:
             self._left[kind] -= 1
             try:
                 opened = body(head if "turns" in head else loads(line), anchor, number, self._book)

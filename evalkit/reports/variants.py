@@ -95,21 +95,22 @@ class Body(NamedTuple):
     judged: Sequence[str] = ()
 
 
-def row(head: Mapping[str, JSON], anchor: str, address: str, number: int) -> Row:
-    """Return the row of a result (its head is enough)."""
+def row(head: Mapping[str, JSON], anchor: str, address: str, number: int, *, drawn: bool = True) -> Row:
+    """Return the row of a result (its head is enough); numbers are put in words only where it is ``drawn``."""
     metrics = head["metrics"]
     tokens = metrics.get("tokens", {}).get("total_tokens")
     exchanges = metrics.get("exchanges")
+    told = warned(head)
     return Row(
         anchor,
         head["verdict"],
-        warned(head),
+        told,
         head["id"].removeprefix(f"{head['suite']}::"),
         head["title"],
         head["tags"],
-        count(tokens, "token") if tokens is not None else "",
-        count(exchanges, "exchange") if exchanges is not None else "",
-        duration(metrics.get("elapsed_ms")),
+        count(tokens, "token") if drawn and tokens is not None else "",
+        count(exchanges, "exchange") if drawn and exchanges is not None else "",
+        duration(metrics.get("elapsed_ms")) if drawn else "",
         headline(head),
         address,
         number,

@@ -141,4 +141,8 @@ def _spelled(body: JSON) -> str:
     try:
         return canonical(body)
     except RecursionError:  # nested hundreds of levels deep: then the order of keys counts
+        pass
+    try:
         return marshal.dumps(body, 0).decode("latin-1")
+    except ValueError:  # thousands of levels: equal to nothing
+        return f"too deep to compare {id(body)}"

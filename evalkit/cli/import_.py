@@ -6,7 +6,6 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
@@ -64,6 +63,7 @@ def import_(paths: tuple[Path, ...], name: str | None, out: Path, cassettes: Pat
 
 def _retell(paths: list[Path], recordings: dict[str, list[Recording]], cassettes: Path) -> None:
     """Hold every drafted scenario over what was answered then, so that it replays; say what does not pass."""
+    from evalkit.conversation.taped import split_uri
     from evalkit.plugins import Catalog
     from evalkit.session import Runner, Settings
     from evalkit.session.retold import Retold
@@ -71,7 +71,7 @@ def _retell(paths: list[Path], recordings: dict[str, list[Recording]], cassettes
     from evalkit.verdict import Verdict
 
     root = Path.cwd()
-    first = urlsplit(next(iter(recordings.values()))[0].uri)  # what was asked then, not what would be asked now
+    first = split_uri(next(iter(recordings.values()))[0].uri)  # what was asked then, not what would be asked now
     endpoint = f"{first.scheme}://{first.netloc}" if first.netloc else None
     runner = Runner(Settings.of(root, cassettes, "once", endpoint, os.environ), lambda variant: Retold(recordings[variant.scenario.id]))
     for path in paths:

@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from evalkit._lib.json import loads
 from evalkit.cassette.recording import Cassette, Recording
@@ -54,12 +54,20 @@ def transcript_of(cassette: Cassette) -> Transcript:
 
 def is_interaction(recording: Recording) -> bool:
     """Say whether a recording is traffic of the interactions resource, and not of another one or another host's."""
-    return _ROUTE.fullmatch(urlsplit(recording.uri).path) is not None
+    return _ROUTE.fullmatch(split_uri(recording.uri).path) is not None
+
+
+def split_uri(uri: str) -> SplitResult:
+    """Split a recorded URI; one that is none (``https://[x``) is all path, for files can hold anything."""
+    try:
+        return urlsplit(uri)
+    except ValueError:
+        return SplitResult("", "", uri, "", "")
 
 
 def request_of(recording: Recording) -> Request:
     """Return a recorded request; a body that is no JSON is None."""
-    parts = urlsplit(recording.uri)
+    parts = split_uri(recording.uri)
     return Request(recording.method, parts.path, _json(recording.request_body), tuple(parse_qsl(parts.query, keep_blank_values=True)))
 
 
@@ -120,7 +128,7 @@ class TapeReader:
 
         ``source`` says where the answer came from, which decides whether its times were measured now.
         """
-        route = _ROUTE.fullmatch(urlsplit(recording.uri).path)
+        route = _ROUTE.fullmatch(split_uri(recording.uri).path)
         if route is None:
             return None
         request = request_of(recording)

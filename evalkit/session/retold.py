@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from evalkit.cassette.recording import Recording
-from evalkit.conversation.taped import is_interaction, request_of
+from evalkit.conversation.taped import is_interaction, request_of, split_uri
 from evalkit.errors import TransportError
 from evalkit.transcript import Request, Response
 from evalkit.transports.wire import response_of
@@ -29,7 +28,7 @@ class Retold:
         self._left = deque(
             recording for recording, after in zip(kept, [*kept[1:], None], strict=True) if after is None or not _refused(recording, after)
         )
-        first = urlsplit(kept[0].uri) if kept else urlsplit("")
+        first = split_uri(kept[0].uri if kept else "")
         self._base = f"{first.scheme or 'https'}://{first.netloc or 'generativelanguage.googleapis.com'}"
 
     def uri(self, request: Request) -> str:

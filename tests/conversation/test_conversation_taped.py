@@ -292,3 +292,9 @@ def test_a_client_that_leaves_thoughts_out_is_still_in_its_conversation() -> Non
         post([user("Something else"), said("Hi."), user("And now?")], [said("Now.")], store=False),
     ]
     assert threads_of(talks) == [[0, 2], [1, 3], [4]]
+
+
+@pytest.mark.parametrize("uri", ["https://[x/v1beta/interactions", "", "::", "/v1beta/interactions", "https://h/other"])
+def test_a_uri_that_is_none_is_read_as_a_path(uri: str) -> None:
+    transcript = transcript_of(Cassette([Recording("POST", uri, '{"input": "Hello"}', body="{}")]))
+    assert len(transcript.turns) == ("interactions" in uri)

@@ -105,12 +105,20 @@ def test_the_page_shows_who_signed_and_is_not_touched_unseen(user: Project, keys
     assert evalkit("verify", RUN).exit_code == 0
 
 
-def test_a_run_written_over_a_signed_one_voids_its_records(user: Project, keys: Keys) -> None:
+def test_a_run_is_not_written_over_a_signed_one(user: Project, keys: Keys) -> None:
+    user.record("--evalkit-report", RUN).assert_outcomes(passed=4)
+    assert sign(keys).exit_code == 0
+    assert user.run("suites", "--evalkit-report", RUN).ret == pytest.ExitCode.USAGE_ERROR
+    assert evalkit("verify", RUN).exit_code == 0
+
+
+def test_results_of_another_run_in_a_signed_directory_void_its_records(user: Project, keys: Keys) -> None:
     user.record("--evalkit-report", RUN).assert_outcomes(passed=4)
     assert sign(keys).exit_code == 0
     user.suite("weather", WEATHER.replace("{text: patterns}", "{text: no such word}"))
-    user.run("suites", "--evalkit-report", RUN).assert_outcomes(passed=2, failed=2)
-    assert "void: manifest.json, results.jsonl changed since" in (user.root / RUN / "index.html").read_text()
+    user.run("suites", "--evalkit-report", "reports/other").assert_outcomes(passed=2, failed=2)
+    for name in ("manifest.json", "results.jsonl"):
+        (user.root / "reports/other" / name).replace(user.root / RUN / name)
     found = evalkit("verify", RUN)
     assert found.exit_code == 3
     assert "weather::hello[stateful]" in found.output

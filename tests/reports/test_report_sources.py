@@ -13,7 +13,7 @@ from evalkit.reports import html
 from evalkit.reports.embed import check_inline, inline_json
 
 SCRIPTS = [f"js/{name}.js" for name in html.SCRIPTS]
-TEMPLATES = ["templates/page.html", "templates/variant.html", "templates/comparison.html", "templates/history.html"]
+TEMPLATES = ["templates/page.html", "templates/variant.html", "templates/comparison.html", "templates/history.html", "templates/head.html"]
 STYLE = "css/report.css"
 STYLES = [STYLE, "css/comparison.css", "css/history.css"]
 
@@ -53,7 +53,7 @@ def test_templates_hold_no_handler_no_style_and_no_address(name: str) -> None:
 
 def test_only_the_page_itself_is_printed_unescaped() -> None:
     unescaped = [found for name in TEMPLATES for found in re.findall(r"{{ (\w+)\|safe }}", source(name))]
-    assert sorted(unescaped) == ["data", "drawn", "rows", "script", "style", "style", "style", "tables"]
+    assert sorted(unescaped) == ["data", "drawn", "rows", "script", "style", "tables"]
     assert not re.search(r"autoescape|Markup", "".join(map(source, TEMPLATES)))
 
 

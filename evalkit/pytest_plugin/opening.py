@@ -2,11 +2,13 @@
 
 What a session keeps lies in ``config.stash``, never in a module. What is made before the first test (modules, suites, items) lives as
 long as the session: it is set apart from Python's garbage collector (``gc.freeze``), here, after each suite and when collection ends, and
-given back when all is over.
+given back when all is over. Should the process end then, its memory goes back whole, and Python's last collection, which would look at
+every variant once more, has nothing to do.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 from typing import TYPE_CHECKING
@@ -36,6 +38,12 @@ def state_of(config: pytest.Config) -> State:
 
 
 def give_back(config: pytest.Config) -> None:
-    """Give the garbage collector back what collection set apart: another session may follow in this process."""
+    """Give the garbage collector back what collection set apart: another session may follow in this process.
+
+    If none does, the interpreter need not look for cycles among it: whoever must act at its end has been called by then (``atexit``), and
+    Python promises no ``__del__`` to what lives that long (language reference, 3.3.1).
+    """
     if _STATE in config.stash:
         gc.unfreeze()
+        atexit.unregister(gc.freeze)
+        atexit.register(gc.freeze)

@@ -122,6 +122,19 @@ print(ended.name, Watch.counts[-1] > 10_000, gc.get_freeze_count())
         assert done.stdout.splitlines()[-1] == told, done.stdout + done.stderr
 
 
+def test_the_interpreter_ends_without_a_last_collection_of_what_the_session_left(recorded: Project) -> None:
+    script = """
+import atexit, gc, sys, pytest
+
+atexit.register(lambda: print(gc.get_freeze_count() > 10_000))  # the first to be registered is the last to be called
+pytest.main(["-p", "evalkit.pytest_plugin", "-q", sys.argv[1]])
+"""
+    for folder, told in (("suites", "True"), ("nowhere", "False")):
+        command = [sys.executable, "-c", script, folder]
+        done = subprocess.run(command, cwd=recorded.root, env=BARE, capture_output=True, text=True, check=False)
+        assert done.stdout.splitlines()[-1] == told, done.stdout + done.stderr
+
+
 def test_a_report_that_pytest_keeps_does_not_keep_the_result(recorded: Project) -> None:
     kept: list[pytest.TestReport] = []
 

@@ -10,10 +10,11 @@ templates, no positions here. Annotations are no strings in this module: pydanti
 it is inherited.
 """
 
+from functools import cache
 from typing import Annotated, Any, Literal, Required, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, StringConstraints, Tag, TypeAdapter, WithJsonSchema, with_config
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError, SchemaValidator
 from typing_extensions import TypedDict
 
 JSON = Any
@@ -74,6 +75,20 @@ def _variable(value: str) -> str:
     return value
 
 
+@cache
+def _targets() -> SchemaValidator:
+    return SchemaValidator({"type": "str", "pattern": TARGET})
+
+
+def _target(value: str) -> str:
+    if not _targets().isinstance_python(value):
+        raise PydanticKnownError("string_pattern_mismatch", {"pattern": TARGET})
+    return value
+
+
+Target = Annotated[str, AfterValidator(_target), WithJsonSchema({"type": "string", "pattern": TARGET})]
+"""A Python function. The pattern takes 2 ms to compile (letters and digits of all scripts), so it waits for the first target."""
+
 _TYPED_SCHEMA = {"type": "object", "properties": {"type": {"type": "string", "minLength": 1}}, "required": ["type"]}
 Typed = Annotated[Object, AfterValidator(_typed), WithJsonSchema(_TYPED_SCHEMA)]
 """An object of the API, kept verbatim, known by its ``type``."""
@@ -118,9 +133,7 @@ class ToolEntry(TypedDict, total=False):
     result: Annotated[Value, Field(description="The answer to every call: any JSON value, templates are rendered ({{ arguments.x }}).")]
     results: Annotated[list[ResultEntry], Field(min_length=1, description="Answers by arguments; the first that fits is given.")]
     python: Annotated[
-        str,
-        StringConstraints(pattern=TARGET),
-        Field(description="package.module:function, called with the arguments as keywords; beside 'results' where none fits."),
+        Target, Field(description="package.module:function, called with the arguments as keywords; beside 'results' where none fits.")
     ]
 
 
@@ -128,9 +141,7 @@ class ToolEntry(TypedDict, total=False):
 class TargetEntry(TypedDict):
     """A function of the user's own application that holds the turns, instead of evalkit."""
 
-    python: Annotated[
-        str, StringConstraints(pattern=TARGET), Field(description="package.module:function, called with each turn's message and a context.")
-    ]
+    python: Annotated[Target, Field(description="package.module:function, called with each turn's message and a context.")]
 
 
 @with_config(_FORBID)

@@ -12,10 +12,9 @@ import click
 def report(run: Path) -> None:
     """Write the reports of RUN (a run directory, default reports/latest) again from its results.jsonl."""
     from evalkit.plugins import REPORTS
+    from evalkit.reports.reading import write_all
     from evalkit.results import Run
 
-    opened = Run(run)
-    for name in REPORTS:
-        path = REPORTS.get(name)(opened)
+    for path in write_all(Run(run), [REPORTS.get(name) for name in REPORTS]):
         if path is not None:
             click.echo(path)

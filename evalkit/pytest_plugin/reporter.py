@@ -169,6 +169,7 @@ class Reporter:
 
     def _write(self, state: State) -> None:
         from evalkit.plugins import REPORTS
+        from evalkit.reports.reading import write_all
         from evalkit.results import Run
 
         assert state.journal is not None
@@ -186,9 +187,7 @@ class Reporter:
         try:
             state.manifest.write(state.directory)
             run = Run(state.directory)
-            for name in REPORTS:
-                if name not in _FOR_CI or os.environ.get("CI"):
-                    REPORTS.get(name)(run)
+            write_all(run, [REPORTS.get(name) for name in REPORTS if name not in _FOR_CI or os.environ.get("CI")])
             if os.environ.get("GITHUB_ACTIONS") == "true":
                 from evalkit.reports import github
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from evalkit._lib.files import atomic_writer
 from evalkit._lib.json import dumps
 from evalkit._lib.text import visible
-from evalkit.reports.glance import glance, refuse
+from evalkit.reports.reading import LineReport, Maker
 from evalkit.reports.words import HEADLINE, headline
 from evalkit.results import Run
 
@@ -23,27 +24,32 @@ STATUSES = {"passed": "passed", "failed": "failed", "errored": "failed", "skippe
 """Verdict to CTRF's status."""
 
 
-def write(run: Run) -> Path:
+@LineReport
+@contextmanager
+def write(run: Run) -> Iterator[Maker]:
     """Write ``ctrf.json`` into the run's directory and return its path. Raises UsageError naming a result line that cannot be read."""
     path = run.directory / "ctrf.json"
-    counts: Counter[str] = Counter()
     with atomic_writer(path) as file:
+        yield _Ctrf(run, path, file)
+
+
+class _Ctrf:
+    def __init__(self, run: Run, path: Path, file: BinaryIO) -> None:
+        self._run = run
+        self._path = path
+        self._file = file
+        self._counts: Counter[str] = Counter()
         file.write(b'{"reportFormat":"CTRF","specVersion":"0.0.0","generatedBy":"evalkit","results":{"tests":[')
-        for number, text in enumerate(_tests(run, counts)):
-            file.write((",\n" if number else "\n").encode() + text.encode())
-        tail = {"summary": _summary(run.manifest, counts), "tool": _tool(run.manifest)}
-        file.write(b"\n]," + dumps(tail)[1:].encode() + b"}\n")
-    return path
 
+    def take(self, head: dict[str, Any], line: str, number: int) -> None:
+        test = dumps(_test(head))
+        self._file.write((",\n" if self._counts else "\n").encode() + test.encode())
+        self._counts[STATUSES[head["verdict"]]] += 1
 
-def _tests(run: Run, counts: Counter[str]) -> Iterator[str]:
-    for number, line in enumerate(run.lines(), 1):
-        try:
-            head = glance(line)
-            counts[STATUSES[head["verdict"]]] += 1
-            yield dumps(_test(head))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise refuse(run.directory, number, error) from error
+    def finish(self) -> Path:
+        tail = {"summary": _summary(self._run.manifest, self._counts), "tool": _tool(self._run.manifest)}
+        self._file.write(b"\n]," + dumps(tail)[1:].encode() + b"}\n")
+        return self._path
 
 
 def _test(head: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import file_digest
 from importlib.resources import files
@@ -28,9 +29,9 @@ from evalkit.reports.cites import SEARCHES
 from evalkit.reports.embed import Packs, check_inline, inline_json, policy
 from evalkit.reports.figures import figures
 from evalkit.reports.folder import LARGE, drop_stale, write_data
-from evalkit.reports.glance import glance, refuse
 from evalkit.reports.media import LONG, NAME, SAFE, MediaBook
 from evalkit.reports.overview import Tally, overview
+from evalkit.reports.reading import LineReport, Maker
 from evalkit.reports.rows import Rows
 from evalkit.reports.spool import Piece, Spool
 from evalkit.reports.steps import LABELS, LISTED, TOLD
@@ -55,11 +56,21 @@ _RANK = {"failed": 0, "errored": 1, "passed": 3, "skipped": 4}
 
 
 class Entry(NamedTuple):
-    """A row's place in its suite, and the row where it is drawn."""
+    """A drawn row and its place in its suite."""
 
     rank: int
     number: int
-    piece: Piece | None
+    piece: Piece
+
+
+@dataclass(slots=True)
+class _Suite:
+    """What is kept of a suite: of the rows that are not drawn, their number alone; ``rank`` is that of its worst."""
+
+    tally: Tally = field(default_factory=Tally)
+    entries: list[Entry] = field(default_factory=list)
+    rest: int = 0
+    rank: int = max(_RANK.values())
 
 
 class Section(NamedTuple):
@@ -72,25 +83,19 @@ class Section(NamedTuple):
     rest: int
 
 
-def write(run: Run, signoffs: Sequence[Mapping[str, Any]] | None = None) -> Path:
+@LineReport
+@contextmanager
+def write(run: Run, signoffs: Sequence[Mapping[str, Any]] | None = None) -> Iterator[Maker]:
     """Write ``index.html`` into the run's directory, above ``folder.LARGE`` ``data/`` beside it, and return its path.
 
     ``signoffs`` are decisions to print, oldest first: ``name``, ``email``, ``role``, ``decision``, ``meaning``, ``time``, ``comment``, any of
     which may be absent, and ``void``, the reason why a decision holds no longer; without it, those of the
     run's records. Raises UsageError naming a result line that cannot be read.
     """
-    path = run.directory / "index.html"
     if signoffs is None:
         signoffs = _signoffs(run)
     with Spool() as spool, closing(Packs()) as packs, closing(MediaBook()) as book:
-        page = _Page(run, spool, packs, book, signoffs)
-        page.read()
-        files = write_data(run.directory, packs, book) if packs.size + book.size > LARGE else []
-        with atomic_writer(path) as file:
-            for piece in page.stream(files):
-                file.write(piece.encode())
-    drop_stale(run.directory, files)
-    return path
+        yield _Page(run, spool, packs, book, signoffs)
 
 
 def _signoffs(run: Run) -> Sequence[Mapping[str, Any]]:
@@ -111,28 +116,56 @@ class _Page:
         self._book = book
         self._left = {"failed": ATTENTION, "errored": ATTENTION, "warned": WHOLE, "passed": WHOLE, "skipped": WHOLE}
         self._anchors: dict[str, int] = {}
-        self._suites: dict[str, tuple[Tally, list[Entry]]] = {}
+        self._suites: dict[str, _Suite] = {}
+        self._draw: Callable[..., str] = vars(environment().get_template("variant.html").module)["variant"]
 
-    def read(self) -> None:
-        """Read every result. Raises UsageError naming one that cannot be read."""
-        draw: Callable[..., str] = vars(environment().get_template("variant.html").module)["variant"]
-        for number, line in enumerate(self._run.lines(), 1):
-            try:
-                self._draw(draw, glance(line), line, number)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise refuse(self._run.directory, number, error) from error
+    def take(self, head: dict[str, Any], line: str, number: int) -> None:
+        """Keep a result, and draw it where it is one of the first of its kind."""
+        verdict = head["verdict"]
+        anchor = self._anchor(head["id"])
+        rank = 2 if verdict == "passed" and warned(head) else _RANK[verdict]
+        kind = "warned" if rank == 2 else verdict
+        drawn = self._left[kind] > 0
+        address = self._packs.add(self._book.strip(line))
+        shown = row(head, anchor, address, number, drawn=drawn)
+        self._rows.add(head, shown)
+        suite = self._suites.get(head["suite"])
+        if suite is None:
+            suite = self._suites[head["suite"]] = _Suite()
+        suite.tally.add(head)
+        suite.rank = min(suite.rank, rank)
+        if not drawn:
+            suite.rest += 1
+            return
+        self._left[kind] -= 1
+        try:
+            opened = body(head if "turns" in head else loads(line), anchor, number, self._book)
+        except RecursionError:  # nested deeper than Python reads; a browser can
+            opened = None
+        suite.entries.append(Entry(rank, number, self._spool.put(self._draw(shown, opened))))
 
-    def stream(self, files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    def finish(self) -> Path:
+        """Write the page, and ``data/`` where it needs one."""
+        path = self._run.directory / "index.html"
+        large = self._packs.size + self._book.size > LARGE
+        files = write_data(self._run.directory, self._packs, self._book) if large else []
+        with atomic_writer(path) as file:
+            for piece in self._stream(files):
+                file.write(piece.encode())
+        drop_stale(self._run.directory, files)
+        return path
+
+    def _stream(self, files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         """Yield the page, piece by piece; ``files`` hold the packs where the page does not."""
         total = Tally()
-        for tally, _ in self._suites.values():
-            total.merge(tally)
+        for suite in self._suites.values():
+            total.merge(suite.tally)
         digest = _digest(self._run.directory / "results.jsonl")
         script, style = scripts(), resource("css/report.css") + paper(digest)
         template = environment().get_template("page.html")
         stream = template.stream(
             overview=overview(self._run.manifest, total),
-            figures=figures({name: tally for name, (tally, _) in self._suites.items()}, total),
+            figures=figures({name: suite.tally for name, suite in self._suites.items()}, total),
             total=total,
             tags=[tag for tag, _ in total.tags.most_common(TAGS)],
             sections=[self._section(name) for name in sorted(self._suites, key=self._suite_rank)],
@@ -150,42 +183,18 @@ class _Page:
         stream.enable_buffering(50)
         yield from stream
 
-    def _draw(self, draw: Callable[..., str], head: dict[str, Any], line: str, number: int) -> None:
-        verdict = head["verdict"]
-        anchor = self._anchor(head["id"])
-        rank = 2 if verdict == "passed" and warned(head) else _RANK[verdict]
-        kind = "warned" if rank == 2 else verdict
-        drawn = self._left[kind] > 0
-        address = self._packs.add(self._book.strip(line))
-        shown = row(head, anchor, address, number, drawn=drawn)
-        self._rows.add(head, shown)
-        if head["suite"] not in self._suites:
-            self._suites[head["suite"]] = (Tally(), [])
-        tally, entries = self._suites[head["suite"]]
-        tally.add(head)
-        piece = None
-        if drawn:
-            self._left[kind] -= 1
-            try:
-                opened = body(head if "turns" in head else loads(line), anchor, number, self._book)
-            except RecursionError:  # nested deeper than Python reads; a browser can
-                opened = None
-            piece = self._spool.put(draw(shown, opened))
-        entries.append(Entry(rank, number, piece))
-
     def _anchor(self, id_: str) -> str:
         name = _UNSAFE.sub("-", id_).strip("-") or "variant"
         seen = self._anchors[name] = self._anchors.get(name, 0) + 1
         return f"v.{name}" if seen == 1 else f"v.{name}~{seen}"
 
     def _suite_rank(self, name: str) -> tuple[int, str]:
-        _, entries = self._suites[name]
-        return min(min(entry.rank for entry in entries), 2), name
+        return min(self._suites[name].rank, 2), name
 
     def _section(self, name: str) -> Section:
-        tally, entries = self._suites[name]
-        drawn = [entry.piece for entry in sorted(entries) if entry.piece is not None]
-        return Section(name, f"suite.{_UNSAFE.sub('-', name)}", tally, map(self._spool.get, drawn), len(entries) - len(drawn))
+        suite = self._suites[name]
+        drawn = [entry.piece for entry in sorted(suite.entries)]
+        return Section(name, f"suite.{_UNSAFE.sub('-', name)}", suite.tally, map(self._spool.get, drawn), suite.rest)
 
 
 TABLES = {

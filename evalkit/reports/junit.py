@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from evalkit._lib.files import atomic_writer
 from evalkit._lib.quickjson import loads
 from evalkit._lib.text import show, visible
-from evalkit.reports.glance import glance, refuse
+from evalkit.reports.reading import LineReport, Maker
 from evalkit.reports.spool import Piece, Spool
 from evalkit.reports.words import clipped, headline, place
 from evalkit.results import Run
@@ -39,30 +40,39 @@ _IN_TEXT, _IN_ATTRIBUTE = re.compile("[&<>]"), re.compile('[&<>"\n\t]')
 @dataclass(slots=True)
 class _Suite:
     verdicts: Counter[str] = field(default_factory=Counter)
+    names: Counter[str] = field(default_factory=Counter)
     milliseconds: float = 0.0
     cases: list[Piece] = field(default_factory=list)
 
 
-def write(run: Run) -> Path:
+@LineReport
+@contextmanager
+def write(run: Run) -> Iterator[Maker]:
     """Write ``junit.xml`` into the run's directory and return its path. Raises UsageError naming a result line that cannot be read."""
-    path = run.directory / "junit.xml"
-    suites: dict[str, _Suite] = {}
-    names: Counter[tuple[str, str]] = Counter()
-    digests = {one["path"]: one["digest"] for one in run.manifest.get("cassettes", ()) if one.get("digest")}
     with Spool() as spool:
-        for number, line in enumerate(run.lines(), 1):
-            try:
-                head = glance(line)
-                suite = suites.setdefault(head["suite"], _Suite())
-                suite.verdicts[head["verdict"]] += 1
-                suite.milliseconds += _elapsed(head)
-                suite.cases.append(spool.put(_case(head, line, names, digests)))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise refuse(run.directory, number, error) from error
+        yield _JUnit(run, spool)
+
+
+class _JUnit:
+    def __init__(self, run: Run, spool: Spool) -> None:
+        self._run = run
+        self._spool = spool
+        self._suites: dict[str, _Suite] = {}
+        self._digests = {one["path"]: one["digest"] for one in run.manifest.get("cassettes", ()) if one.get("digest")}
+
+    def take(self, head: dict[str, Any], line: str, number: int) -> None:
+        suite = self._suites.setdefault(head["suite"], _Suite())
+        suite.verdicts[head["verdict"]] += 1
+        elapsed = float(head["metrics"].get("elapsed_ms", 0))
+        suite.milliseconds += elapsed
+        self._spool.put_on(suite.cases, _case(head, line, elapsed, suite.names, self._digests))
+
+    def finish(self) -> Path:
+        path = self._run.directory / "junit.xml"
         with atomic_writer(path) as file:
-            for text in _document(suites, spool, str(run.manifest.get("started") or "")):
+            for text in _document(self._suites, self._spool, str(self._run.manifest.get("started") or "")):
                 file.write(text.encode())
-    return path
+        return path
 
 
 def _document(suites: Mapping[str, _Suite], spool: Spool, started: str) -> Iterator[str]:
@@ -85,17 +95,13 @@ def _counts(suite: _Suite) -> str:
     return "".join(f' {name}="{number}"' for name, number in numbers.items()) + f' time="{suite.milliseconds / 1000:.3f}"'
 
 
-def _elapsed(head: Mapping[str, Any]) -> float:
-    return float(head["metrics"].get("elapsed_ms", 0))
-
-
-def _case(head: Mapping[str, Any], line: str, names: Counter[tuple[str, str]], digests: Mapping[str, str]) -> str:
+def _case(head: Mapping[str, Any], line: str, elapsed: float, names: Counter[str], digests: Mapping[str, str]) -> str:
     suite, verdict = head["suite"], head["verdict"]
     name = head["id"].removeprefix(f"{suite}::")
-    names[suite, name] += 1
-    if names[suite, name] > 1:
-        name = f"{name} ({names[suite, name]})"
-    out = [f'<testcase classname="{_attribute(suite)}" name="{_attribute(name)}" time="{_elapsed(head) / 1000:.3f}"']
+    names[name] += 1
+    if names[name] > 1:
+        name = f"{name} ({names[name]})"
+    out = [f'<testcase classname="{_attribute(suite)}" name="{_attribute(name)}" time="{elapsed / 1000:.3f}"']
     out.append(f' file="{_attribute(head["path"])}" line="{head["line"]}">\n<properties>')
     for key, value in _properties(head, digests):
         out.append(f'<property name="{key}" value="{_attribute(value)}"/>')

@@ -7,14 +7,16 @@ how many were left out is said. Whatever a model or a suite said is neutralised 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evalkit._lib.files import write_atomic
 from evalkit._lib.text import plural
-from evalkit.reports.glance import glance, refuse
 from evalkit.reports.neutral import code
 from evalkit.reports.overview import Tally, overview
+from evalkit.reports.reading import LineReport, Maker
 from evalkit.reports.variants import warned
 from evalkit.reports.words import headline
 from evalkit.results import Run
@@ -33,24 +35,51 @@ _MARKS = {
 }
 
 
-def write(run: Run) -> Path:
+@dataclass(slots=True)
+class _Rows:
+    """The rows of one kind, one after the other; none is kept that will not be printed."""
+
+    text: bytearray = field(default_factory=bytearray)
+    count: int = 0
+
+    def add(self, row: str) -> None:
+        self.count += 1
+        if len(self.text) <= LIMIT:
+            self.text += row.encode()
+
+
+@LineReport
+@contextmanager
+def write(run: Run) -> Iterator[Maker]:
     """Write ``summary.md`` into the run's directory and return its path. Raises UsageError naming a result line that cannot be read."""
-    total = Tally()
-    rows: dict[str, list[str]] = {kind: [] for kind in _ORDER}
-    for number, line in enumerate(run.lines(), 1):
-        try:
-            head = glance(line)
-            total.add(head)
-            kind = "warned" if head["verdict"] == "passed" and warned(head) else head["verdict"]
-            rows[kind].append(_row(kind, head))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise refuse(run.directory, number, error) from error
-    path = run.directory / "summary.md"
-    write_atomic(path, "".join(_document(run.manifest, total, rows)))
-    return path
+    yield _Summary(run)
 
 
-def _document(manifest: Mapping[str, Any], total: Tally, rows: Mapping[str, list[str]]) -> Iterator[str]:
+class _Summary:
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._total = Tally()
+        self._rows = {kind: _Rows() for kind in _ORDER}
+
+    def take(self, head: dict[str, Any], line: str, number: int) -> None:
+        self._total.add(head)
+        kind = "warned" if head["verdict"] == "passed" and warned(head) else head["verdict"]
+        self._rows[kind].add(_row(kind, head))
+
+    def finish(self) -> Path:
+        path = self._run.directory / "summary.md"
+        write_atomic(path, b"".join(_document(self._run.manifest, self._total, self._rows)))
+        return path
+
+
+def _document(manifest: Mapping[str, Any], total: Tally, rows: Mapping[str, _Rows]) -> Iterator[bytes]:
+    yield "".join(_top(manifest, total)).encode()
+    if total.results:
+        yield b"| | variant | why |\n|---|---|---|\n"
+        yield from _within(LIMIT - _ROOM, rows)
+
+
+def _top(manifest: Mapping[str, Any], total: Tally) -> Iterator[str]:
     top = overview(manifest, total)
     yield f"## {top.verdict}: {top.sentence}\n\n"
     yield from (f"> {notice}\n\n" for notice in top.notices)
@@ -59,26 +88,19 @@ def _document(manifest: Mapping[str, Any], total: Tally, rows: Mapping[str, list
     numbers = (manifest.get("totals", {}).get("collected", total.results), total.scored)
     figures = (*numbers, *(counts[name] for name in ("passed", "failed", "errored", "skipped")), total.warnings, total.tokens)
     yield "| " + " | ".join(f"{figure:,}" for figure in figures) + " |\n\n"
-    if total.results:
-        yield "| | variant | why |\n|---|---|---|\n"
-        yield from _within(LIMIT - _ROOM, rows)
 
 
-def _within(room: int, rows: Mapping[str, list[str]]) -> Iterator[str]:
+def _within(room: int, rows: Mapping[str, _Rows]) -> Iterator[bytes]:
     """Yield as many rows as there is room for, worst first, and a line that says what was left out."""
     left: dict[str, int] = {}
-    for kind in _ORDER:
-        for number, row in enumerate(rows[kind]):
-            room -= len(row.encode())
-            if room < 0:
-                left[kind] = len(rows[kind]) - number
-                break
-            yield row
-        if left:
-            left |= {other: len(rows[other]) for other in _ORDER[_ORDER.index(kind) + 1 :] if rows[other]}
-            break
+    for kind, found in rows.items():
+        shown = b"" if left else bytes(found.text[: found.text.rfind(b"\n", 0, max(room, 0)) + 1])
+        room -= len(shown)
+        yield shown
+        if rest := found.count - shown.count(b"\n"):
+            left[kind] = rest
     if left:
-        yield f"\nLeft out, to stay within what GitHub takes: {_listed(left)}.\n"
+        yield f"\nLeft out, to stay within what GitHub takes: {_listed(left)}.\n".encode()
 
 
 def _listed(left: Mapping[str, int]) -> str:

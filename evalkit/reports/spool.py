@@ -13,6 +13,10 @@ IN_MEMORY = 256 << 10
 """Bytes from which on a spool is a file: a page has three of them, at the end of a session that holds much already, and a file costs no time."""
 
 
+JOINED = 64 << 10
+"""Bytes up to which neighbours are one piece: a number for each text of a large run would be much to hold."""
+
+
 class Piece(NamedTuple):
     """Where a text lies in its spool."""
 
@@ -35,6 +39,16 @@ class Spool:
         piece = Piece(self._end, len(data))
         self._end += len(data)
         return piece
+
+    def put_on(self, pieces: list[Piece], text: str) -> None:
+        """Put a text aside at the end of others that are wanted in this order, as one piece with the last of them where it is their neighbour."""
+        piece = self.put(text)
+        if pieces:
+            offset, size = pieces[-1]
+            if offset + size == piece.offset and size + piece.size <= JOINED:
+                pieces[-1] = Piece(offset, size + piece.size)
+                return
+        pieces.append(piece)
 
     def get(self, piece: Piece) -> str:
         """Return the text that was put aside."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalkit._lib.yaml import Lines
 from evalkit.suite.cases import DataRow, Rows
@@ -15,6 +15,20 @@ from evalkit.suite.salvage import Broken
 from evalkit.suite.tools import Tool
 
 JSON = Any
+
+
+class Settings(NamedTuple):
+    """What a scenario says beside its turns. ``listed``: one of its axes is a list; ``fields`` are its request fields but for those.
+
+    ``templated``: a template is in what is sent; ``holds_template``: in that, or in what a tool answers.
+    """
+
+    axes: tuple[Axis, ...]
+    listed: bool
+    fields: Mapping[str, JSON]
+    tools: Mapping[str, Tool]
+    templated: bool
+    holds_template: bool
 
 
 @dataclass(slots=True)
@@ -36,10 +50,9 @@ class Reading:
     case_files: dict[str, list[DataRow]] = field(default_factory=dict)
     built: dict[tuple[str, str], tuple[JSON, object]] = field(default_factory=dict)
     no_rows: Rows | None = None
-    default_axes: tuple[Axis, ...] | None = None
     verified: set[str] = field(default_factory=set)
     tags: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
-    taken: dict[tuple[str, ...], tuple[dict[str, Tool], list[JSON], bool]] = field(default_factory=dict)
+    settings: dict[tuple[bool, tuple[str, ...]], Settings] = field(default_factory=dict)
     default_expect: Sequence[Expectation] | None = None
 
     def line(self, items: JSON, index: int, otherwise: int = 1) -> int:

@@ -30,13 +30,13 @@ def read_expectations(
     ``written`` is the list as it stands in the document, which knows its lines. Problems are noted in ``reading``.
     """
     lines = reading.lines.of(written) or [1] * len(items)
-    checks = reading.checks
+    checks, held = reading.checks, reading.built
     made: list[list[Expectation] | Expectation] = []
     varied = False
     for index, item in enumerate(items):
         key = _spelling(item, checks)
-        if key is not None and key in reading.built:
-            made.append(Expectation(key[0], False, "error", lines[index], *reading.built[key]))
+        if key is not None and (known := held.get(key)) is not None:
+            made.append(Expectation(key[0], False, "error", lines[index], known[0], known[1]))
             continue
         try:
             entry = read_entry(item, checks)
@@ -44,7 +44,7 @@ def read_expectations(
                 name, argument, _, negate, severity, _, _ = entry
                 built = _build(reading, entry, argument, path, index)
                 if key is not None and not reading.problems:
-                    reading.built[key] = argument, built
+                    held[key] = argument, built
                 made.append(Expectation(name, negate, severity, lines[index], argument, built))
                 continue
         except BadEntry as bad:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from evalkit.suite.attachments import KINDS
 from evalkit.suite.cases import Row, Rows
 from evalkit.suite.catalog import Path
-from evalkit.suite.context import Reading
+from evalkit.suite.context import Reading, Settings
 from evalkit.suite.expectations import read_expectations
 from evalkit.suite.files import FileFault
 from evalkit.suite.models import ScenarioEntry, ScenarioKeys, TurnEntry
@@ -33,6 +33,7 @@ _FIELDS = (
     "response_mime_type", "labels", "safety_settings", "cached_content", "webhook_config",
 )  # fmt: skip
 _DEFAULTS: dict[str, JSON] = {"history": "stateful", "stream": False, "background": False}
+_BESIDE_SETTINGS = frozenset(("id", "title", "description", "tags", "tools", "cases", "turns", "expect"))
 _NO_REQUEST: Mapping[str, JSON] = {}
 _ONCE: tuple[tuple[Row, Mapping[str, JSON]], ...] = ((Row(0, "", {}), {}),)
 _LATER = frozenset(("previous", "turns"))
@@ -48,36 +49,32 @@ def read_scenario(reading: Reading, index: int, own: ScenarioEntry, defaults: Sc
     def origin(key: str) -> Path:
         return (*base, key) if key in own or key not in defaults else ("defaults", key)
 
-    for wrong in (*conflicts(keys, origin, base), *_missing(reading, keys, origin, base)):
-        reading.problems.add(wrong.path, wrong.message, on=wrong.on, hints=wrong.hints)
     rows = read_rows(reading, keys, origin)
-    axes = _axes(reading, own, keys)
-    tools, declared, told = _tools(reading, keys, origin, rows)
-    fields = {key: keys[key] for key in _FIELDS if key in keys}
-    templated = told
-    for key, value in (*fields.items(), ("request", keys.get("request")), ("title", keys.get("title"))):
-        if key != "tools" and holds_template(value):
-            verify(reading, value, origin(key), rows)
-            templated = True
-    if tools or "tools" in fields:
-        fields["tools"] = declared
-    turns = [_turn(reading, number, turn, keys, written, origin, rows) for number, turn in enumerate(keys.get("turns", ()), start=1)]
-    _collisions(reading, own["id"], axes, rows, base)
+    settings = _settings(reading, own, keys, origin, base, rows)
+    for wrong in _missing(reading, keys, origin, base):
+        reading.problems.add(wrong.path, wrong.message, on=wrong.on, hints=wrong.hints)
+    title = keys.get("title", "")
+    titled = holds_template(title)
+    if titled:
+        verify(reading, title, origin("title"), rows)
+    turns = _turns(reading, keys, written, origin, rows)
+    if settings.listed or rows.cases:
+        _collisions(reading, own["id"], settings.axes, rows, base)
     tags = tuple(dict.fromkeys([*defaults.get("tags", ()), *own.get("tags", ())]))
     return Scenario(
         id=own["id"],
-        title=keys.get("title", ""),
+        title=title,
         description=keys.get("description", ""),
         tags=reading.tags.setdefault(tags, tags),
         line=reading.line(reading.raw["scenarios"], index),
         path=base,
-        axes=axes,
+        axes=settings.axes,
         rows=rows.rows,
         variables=rows.variables,
-        fields=fields,
+        fields=settings.fields,
         request=keys.get("request", _NO_REQUEST),
-        templated=templated,
-        tools=tools,
+        templated=settings.templated or titled,
+        tools=settings.tools,
         turns=turns,
         expect=_expect(reading, own, defaults, written, base, rows, len(turns)),
         max_tool_rounds=keys.get("max_tool_rounds", 8),
@@ -100,27 +97,38 @@ def _missing(reading: Reading, keys: Mapping[str, JSON], origin: Origin, base: P
     return [wrong for wrong in missing(held, origin, base) if not (len(wrong.path) > len(base) and within(*wrong.path))]
 
 
-def _axes(reading: Reading, own: Mapping[str, JSON], keys: Mapping[str, JSON]) -> tuple[Axis, ...]:
-    shared = own.keys().isdisjoint(AXES)
-    if shared and reading.default_axes is not None:
-        return reading.default_axes
+def _settings(reading: Reading, own: Mapping[str, JSON], keys: Mapping[str, JSON], origin: Origin, base: Path, rows: Rows) -> Settings:
+    """Return what a scenario says beside its turns; scenarios that leave it to the defaults, and take the same tools, share it."""
+    entries = keys.get("tools", [])
+    names = tuple([entry for entry in entries if type(entry) is str])
+    shared = own.keys() <= _BESIDE_SETTINGS and len(names) == len(entries) and not reading.broken
+    held = reading.settings.get(("tools" in keys, names)) if shared else None
+    if held is not None and not (held.holds_template and rows.cases):
+        return held
+    for wrong in conflicts(keys, origin, base):
+        reading.problems.add(wrong.path, wrong.message, on=wrong.on, hints=wrong.hints)
     values = [(key, keys.get(key, _DEFAULTS.get(key))) for key in AXES if key in keys or key in _DEFAULTS]
     axes = tuple(Axis(key, tuple(value), True) if isinstance(value, list) else Axis(key, (value,), False) for key, value in values)
-    if shared:
-        reading.default_axes = axes
-    return axes
+    fields = {key: keys[key] for key in _FIELDS if key in keys}
+    tools, declared, templated = _tools(reading, entries, origin("tools"), rows)
+    for key, value in (*fields.items(), ("request", keys.get("request"))):
+        if key != "tools" and holds_template(value):
+            verify(reading, value, origin(key), rows)
+            templated = True
+    if "tools" in fields:
+        fields["tools"] = declared
+    holds = templated or any(tool.templated for tool in tools.values())
+    settings = Settings(axes, any(axis.listed for axis in axes), fields, tools, templated, holds)
+    # Not where a tool is unknown or named twice, nor where a template may be right for this scenario's cases only.
+    if shared and len(tools) == len(entries) and not (holds and rows.cases):
+        reading.settings["tools" in keys, names] = settings
+    return settings
 
 
-def _tools(reading: Reading, keys: Mapping[str, JSON], origin: Origin, rows: Rows) -> tuple[dict[str, Tool], list[JSON], bool]:
+def _tools(reading: Reading, entries: list[JSON], path: Path, rows: Rows) -> tuple[dict[str, Tool], list[JSON], bool]:
     """Return the tools a scenario takes, their declarations in order, and whether a template is in one of those."""
-    entries = keys.get("tools", [])
-    if not entries:
-        return {}, [], False
-    names = tuple(entry for entry in entries if isinstance(entry, str))
-    if len(names) == len(entries) and names in reading.taken and not rows.cases:
-        return reading.taken[names]
     if not (reading.broken and reading.broken.within("tools")):
-        for wrong in unknown_tools(entries, origin("tools"), reading.tools):
+        for wrong in unknown_tools(entries, path, reading.tools):
             reading.problems.add(wrong.path, wrong.message, on=wrong.on, hints=wrong.hints)
     taken: dict[str, Tool] = {}
     declared: list[JSON] = []
@@ -129,7 +137,7 @@ def _tools(reading: Reading, keys: Mapping[str, JSON], origin: Origin, rows: Row
         if isinstance(entry, dict):
             declared.append(entry)
             if holds_template(entry):
-                verify(reading, entry, (*origin("tools"), index), rows)
+                verify(reading, entry, (*path, index), rows)
                 templated = True
         elif entry in reading.tools:
             tool = taken[entry] = reading.tools[entry]
@@ -137,26 +145,30 @@ def _tools(reading: Reading, keys: Mapping[str, JSON], origin: Origin, rows: Row
             if tool.templated:
                 _verify_tool(reading, tool, rows)
                 templated = templated or tool.declares_templates
-    if len(taken) == len(entries):
-        reading.taken[names] = taken, declared, templated
     return taken, declared, templated
 
 
 def _verify_tool(reading: Reading, tool: Tool, rows: Rows) -> None:
-    if not rows.cases and tool.name in reading.verified:
-        return
-    reading.verified.add(tool.name)
+    if not rows.cases:
+        if tool.name in reading.verified:
+            return
+        reading.verified.add(tool.name)
     path: Path = ("tools", tool.name)
     verify(reading, tool.declaration, path, rows)
     answers = {key: value for key, value in tool.entry.items() if key in ("result", "results")}
     verify(reading, answers, path, rows, Moment(frozenset(("arguments",)), parameters=tool.parameters))
 
 
-def _turn(
-    reading: Reading, number: int, turn: TurnEntry, keys: Mapping[str, JSON], written: Mapping[str, JSON], origin: Origin, rows: Rows
-) -> Turn:
-    path = (*origin("turns"), number - 1)
-    raw_turns = (written if path[0] == "scenarios" else reading.raw["defaults"])["turns"]
+def _turns(reading: Reading, keys: Mapping[str, JSON], written: Mapping[str, JSON], origin: Origin, rows: Rows) -> list[Turn]:
+    above = origin("turns")
+    raw = (written if above[0] == "scenarios" else reading.raw["defaults"]).get("turns", ())
+    return [
+        _turn(reading, number, turn, raw[number - 1], reading.line(raw, number - 1), (*above, number - 1), rows)
+        for number, turn in enumerate(keys.get("turns", ()), start=1)
+    ]
+
+
+def _turn(reading: Reading, number: int, turn: TurnEntry, written: Mapping[str, JSON], line: int, path: Path, rows: Rows) -> Turn:
     user = turn.get("user")
     templated = holds_template(user)
     if templated:
@@ -169,9 +181,8 @@ def _turn(
         _attachment(reading, entry, (*path, "attach", index) if isinstance(given, list) else (*path, "attach"), rows)
     expect: Sequence[Sequence[Expectation]] = ((),) * len(rows.rows)
     if "expect" in turn:
-        moment = _moment(number, number - 1)
-        expect = read_expectations(reading, turn["expect"], raw_turns[number - 1].get("expect"), (*path, "expect"), rows, moment)
-    return Turn(number, reading.line(raw_turns, number - 1), user, attach, templated, path, expect)
+        expect = read_expectations(reading, turn["expect"], written.get("expect"), (*path, "expect"), rows, _moment(number, number - 1))
+    return Turn(number, line, user, attach, templated, path, expect)
 
 
 @lru_cache(maxsize=64)
@@ -221,8 +232,6 @@ def _expect(
 
 def _collisions(reading: Reading, scenario: str, axes: Sequence[Axis], rows: Rows, base: Path) -> None:
     """Refuse two variants whose cassettes would be one file, on file systems that do not tell ``A`` from ``a`` too."""
-    if not rows.cases and not any(axis.listed for axis in axes):
-        return
     taken: dict[str, tuple[str, ...]] = {}
     for _, parts in combinations(axes):
         for row in rows.rows:

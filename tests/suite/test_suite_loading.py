@@ -268,6 +268,59 @@ def test_an_entry_is_taken_for_another_only_where_both_say_the_same(project: Pro
         assert [one.argument for one in expect[4:7]] == [None, {"total_tokens": {"max": 1}}, {"total_tokens": {"max": 2}}]
 
 
+SHARING = (
+    "",
+    "title: '{{ where }}'",
+    "tags: [slow]",
+    "tools: []",
+    "tools: [plain]",
+    "tools: [plain, told]",
+    "tools: [told, plain]",
+    "tools: [plain, {type: google_search}]",
+    "tools: [{type: google_search}]",
+    "model: other",
+    "model: [a, b]",
+    "history: [stateful, stateless]",
+    "request: {user_id: '{{ where }}'}",
+    "labels: {a: b}",
+    "cases: [{where: Rome}]",
+    "cases: [{where: Rome}, {where: Bonn}]\n    tools: [told]",
+)
+
+
+@pytest.mark.parametrize("defaults", ["{model: m}", "{model: [m, n], system_instruction: 'In {{ where }}.', tools: [told]}"])
+@pytest.mark.parametrize("first", SHARING)
+@pytest.mark.parametrize("second", SHARING)
+def test_what_scenarios_share_is_what_each_has_alone(project: Project, defaults: str, first: str, second: str) -> None:
+    head = (
+        f"suite: s\nvars: {{where: London}}\ndefaults: {defaults}\n"
+        "tools:\n  plain: {result: 1}\n  told: {description: 'For {{ where }}.', result: '{{ where }}'}\nscenarios:\n"
+    )
+    one, two = (f"  - id: {name}\n    {keys}\n    turns: [{{user: hi}}]\n" for name, keys in (("one", first), ("two", second)))
+    together = project.load(head + one + two)
+    for index, text in enumerate((one, two)):
+        (alone,) = project.load(head + text).scenarios
+        held = together.scenarios[index]
+        anew = held._replace(line=alone.line, path=alone.path, tools=alone.tools, turns=alone.turns)
+        assert anew == alone
+        assert list(held.tools.values()) == list(alone.tools.values())
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ("system_instruction: '{{ where }}'", "4:38 defaults: undefined variable 'where'"),
+        ("tools: [told]", "tool 'told': undefined variable 'where'"),
+    ],
+)
+def test_a_name_that_only_the_cases_of_another_scenario_have_is_undefined(project: Project, keys: str, problem: str) -> None:
+    found = project.problems(
+        f"suite: s\ntools: {{told: {{result: '{{{{ where }}}}'}}}}\ndefaults:\n  {{model: m, {keys}}}\nscenarios:\n"
+        "  - {id: one, cases: [{where: Rome}], turns: [{user: hi}]}\n  - {id: two, turns: [{user: hi}]}\n"
+    )
+    assert [problem in line for line in found] == [True], found
+
+
 def test_a_missing_file_is_told_wherever_it_is_named(project: Project) -> None:
     expect = "expect: [json_schema: {file: gone.json}]"
     found = project.problems(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
+from math import isfinite
 from sys import intern
 from typing import Any, NamedTuple
 
@@ -80,10 +81,14 @@ def load(text: str) -> Any:
 
 
 class Lines:
-    """The lines of list items, counted from 1, of one loaded document. ``nulls``: a plain null, or an empty value, is in it somewhere."""
+    """The lines of list items, counted from 1, of one loaded document.
 
-    def __init__(self, value: Any, lines: dict[int, list[int]], nulls: bool) -> None:
+    ``nulls``: a plain null, or an empty value, is in it somewhere; ``beyond_json``: a number that is infinite or none, or binary data.
+    """
+
+    def __init__(self, value: Any, lines: dict[int, list[int]], nulls: bool, beyond_json: bool) -> None:
         self.nulls = nulls
+        self.beyond_json = beyond_json
         self._held = value  # keeps every list alive, so that no id is used twice
         self._lines = lines
 
@@ -96,7 +101,7 @@ def load_lines(text: str, resolve: Callable[[str], Any] = scalar) -> tuple[Any, 
     """Parse as :func:`load` does, and tell on which line each list item starts. ``resolve`` reads the plain scalars."""
     lines: dict[int, list[int]] = {}
     fold = _Fold(text, None, lines, resolve)
-    return fold.value, Lines(fold.value, lines, fold.nulls)
+    return fold.value, Lines(fold.value, lines, fold.nulls, fold.beyond_json)
 
 
 def locate(text: str) -> dict[tuple[str | int, ...], Position]:
@@ -120,6 +125,10 @@ def _tagged(event: Any) -> Any:
     except (TypeError, ValueError) as error:
         raise _refuse(event, f"not a value of type !!{name}: {event.value!r}") from error
     raise _refuse(event, f"the tag {event.tag!r} is not allowed")
+
+
+def _is_beyond_json(value: Any) -> bool:
+    return isinstance(value, bytes) or (isinstance(value, float) and not isfinite(value))
 
 
 def _check_tag(event: Any, name: str) -> None:
@@ -152,6 +161,7 @@ class _Fold:
         self._anchors: dict[str, Any] = {}
         self._aliased = 0
         self.nulls = False
+        self.beyond_json = False
         try:
             self._parser = _PARSER(text)
             self.value = self._document()
@@ -188,11 +198,14 @@ class _Fold:
             value: Any = event.value
             if event.tag is not None:
                 value = _tagged(event)
+                self.beyond_json = self.beyond_json or _is_beyond_json(value)
             elif event.implicit[0]:
                 try:
                     value = self._resolve(value)
                     if value is None:
                         self.nulls = True
+                    elif type(value) is float:
+                        self.beyond_json = self.beyond_json or _is_beyond_json(value)
                 except ValueError as error:  # Python reads no integer of more than 4,300 digits
                     raise _refuse(event, "a number with too many digits") from error
         elif kind is MappingStartEvent:

@@ -7,7 +7,6 @@ makes it be parsed again for the positions.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -36,8 +35,6 @@ from evalkit.suite.tools import read_tool, refusals
 from evalkit.suite.wording import wrong_of
 
 JSON = Any
-# One pattern for all three would be ten times slower: each of these starts with characters that are rare in a suite.
-_MAYBE_NOT_JSON = tuple(map(re.compile, (r"![^\s]*binary", r"\.[iInN][nNaA][fFnN]", r"[0-9][eE]\+?[0-9]{3}")))
 
 
 def load(path: Path, *, root: Path, checks: catalog.CheckCatalog) -> Suite:
@@ -62,7 +59,8 @@ def _load(path: Path, name: str, root: Path, checks: catalog.CheckCatalog) -> Su
     if not isinstance(raw, dict):
         raise SuiteErrors([source.problem(*source.place(()), _no_suite(raw))])
     problems = Problems(source, raw)
-    _refuse_non_json(raw, source, problems)
+    if lines.beyond_json:
+        _refuse_non_json(raw, problems)
     file, broken = _validate(raw, source, problems)
     if file is None:
         problems.raise_any()
@@ -100,11 +98,10 @@ def _validate(raw: dict[str, JSON], source: Source, problems: Problems) -> tuple
     return salvage(raw, paths), Broken(paths)
 
 
-def _refuse_non_json(raw: JSON, source: Source, problems: Problems) -> None:
-    """YAML knows infinities and binary data, JSON does not; looking through all values is left out where the text cannot hold one."""
-    if any(pattern.search(source.text) for pattern in _MAYBE_NOT_JSON):
-        for path, what in _non_json(raw, ()):
-            problems.add(path, f"{what} is no JSON value and cannot be sent; quote it if the text is meant")
+def _refuse_non_json(raw: JSON, problems: Problems) -> None:
+    """YAML knows infinities and binary data, JSON does not."""
+    for path, what in _non_json(raw, ()):
+        problems.add(path, f"{what} is no JSON value and cannot be sent; quote it if the text is meant")
 
 
 def _non_json(value: JSON, path: catalog.Path) -> Iterator[tuple[catalog.Path, str]]:

@@ -9,7 +9,7 @@ import yaml as pyyaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit._lib.yaml import Position, YamlError, load, locate, scalar
+from evalkit._lib.yaml import Position, YamlError, load, load_lines, locate, scalar
 
 VALUES: list[tuple[str, Any]] = [
     ("", None),
@@ -96,3 +96,16 @@ def test_any_text_loads_or_is_refused_with_a_place(text: str) -> None:
     except YamlError as error:
         place = (error.line, error.column)
     assert min(place) >= 1
+
+
+@pytest.mark.parametrize("word", [".inf", "-.Inf", "+.inf", ".NAN", "1e999", "-1.5E+400", "!!float .inf", "!!binary aGk=", "!!float 1e999"])
+@pytest.mark.parametrize("where", ["a: {}", "- [1, {}]", "a: &x {}\nb: *x"])
+def test_what_json_has_no_word_for_is_noticed(word: str, where: str) -> None:
+    _, lines = load_lines(where.replace("{}", word))
+    assert lines.beyond_json
+
+
+@pytest.mark.parametrize("word", ["1e9", "'.inf'", "inf", "12.50", "!!str .inf", "!!float 1", "null", "!!null null", "text", ""])
+def test_what_json_has_a_word_for_is_not(word: str) -> None:
+    _, lines = load_lines(f"a: {word}\nb: [{word}]")
+    assert not lines.beyond_json

@@ -15,10 +15,12 @@ import re
 from collections.abc import Callable
 from math import isfinite
 from sys import intern
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 from yaml.events import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent, SequenceStartEvent
+
+from evalkit._lib.places import Lines, Position
 
 # A wheel of PyYAML has libyaml in it; a source build may lack it, and then the same events come from Python, slower.
 _PARSER: Any = yaml.cyaml.CParser if yaml.__with_libyaml__ else yaml.SafeLoader  # type: ignore[attr-defined]
@@ -50,15 +52,6 @@ class YamlError(ValueError):
         self.started = started
 
 
-class Position(NamedTuple):
-    """Where a value stands in the text, and where its key does if it has one; lines and columns count from 1."""
-
-    line: int
-    column: int
-    key_line: int = 0
-    key_column: int = 0
-
-
 def scalar(text: str) -> Any:
     """Resolve a plain scalar by the core schema."""
     if not text:
@@ -78,23 +71,6 @@ def load(text: str) -> Any:
     An empty document is None. Raises YamlError: not YAML, a duplicate key, an unknown tag or alias, a second document.
     """
     return _Fold(text, None).value
-
-
-class Lines:
-    """The lines of list items, counted from 1, of one loaded document.
-
-    ``nulls``: a plain null, or an empty value, is in it somewhere; ``beyond_json``: a number that is infinite or none, or binary data.
-    """
-
-    def __init__(self, value: Any, lines: dict[int, list[int]], nulls: bool, beyond_json: bool) -> None:
-        self.nulls = nulls
-        self.beyond_json = beyond_json
-        self._held = value  # keeps every list alive, so that no id is used twice
-        self._lines = lines
-
-    def of(self, items: list[Any]) -> list[int]:
-        """Return the line of each item of a list that came from the document itself (the very object); none for any other."""
-        return self._lines.get(id(items), [])
 
 
 def load_lines(text: str, resolve: Callable[[str], Any] = scalar) -> tuple[Any, Lines]:

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from evalkit._lib.text import plural, show
 from evalkit.errors import Problem
-from evalkit.suite.models import RUNTIME_NAMES
 from evalkit.suite.source import PLAIN_BREAKS, Source
+from evalkit.suite.templates import RUNTIME_NAMES
 
 JSON = Any
 

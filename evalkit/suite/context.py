@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from evalkit._lib.yaml import Lines
+from evalkit._lib.places import Lines
 from evalkit.suite.cases import DataRow, Rows
 from evalkit.suite.plan import Axis
 from evalkit.suite.prepared import Expectation, Workshop

@@ -17,6 +17,8 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, StringCon
 from pydantic_core import PydanticCustomError, PydanticKnownError, SchemaValidator
 from typing_extensions import TypedDict
 
+from evalkit.suite.templates import RUNTIME_NAMES
+
 JSON = Any
 T = TypeVar("T")
 
@@ -26,9 +28,6 @@ TAG = r"^[A-Za-z][A-Za-z0-9_.-]*$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 FUNCTION = r"^[A-Za-z_][A-Za-z0-9_.:-]{0,63}$"
 TARGET = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
-
-RUNTIME_NAMES = ("previous", "turns", "arguments")
-"""Names that evalkit gives to templates; no variable may take them."""
 
 NOT_TAGS = ("and", "or", "not", "parametrize", "usefixtures", "filterwarnings", "skipif")
 """Words that pytest's ``-m`` reads as operators, and marks of pytest that need arguments."""

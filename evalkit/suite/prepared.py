@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from evalkit._lib.json import dumps
-from evalkit._lib.yaml import load
 from evalkit.errors import SuiteErrors
 from evalkit.suite.attachments import Attachments
 from evalkit.suite.catalog import CheckCatalog, Path
@@ -33,6 +32,8 @@ class Workshop(NamedTuple):
 
     def errors(self, path: Path, fault: Exception) -> SuiteErrors:
         """Return the located errors of a fault that only showed when something was rendered."""
+        from evalkit._lib.yaml import load
+
         faults = fault.faults if isinstance(fault, BadEntry) else (Fault((), str(fault)),)
         word = fault.word if isinstance(fault, TemplateFault) else ""
         # Read again, where one problem is to be told, rather than kept for every variant to the end of the session.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from evalkit.suite.attachments import KINDS
 from evalkit.suite.cases import Row, Rows
@@ -16,7 +16,6 @@ from evalkit.suite.catalog import Path
 from evalkit.suite.context import Reading, Settings
 from evalkit.suite.expectations import read_expectations
 from evalkit.suite.files import FileFault
-from evalkit.suite.models import ScenarioEntry, ScenarioKeys, TurnEntry
 from evalkit.suite.names import AXES, cassette_file, variant_name
 from evalkit.suite.plan import Axis, Scenario, Turn
 from evalkit.suite.prepared import Expectation
@@ -26,6 +25,9 @@ from evalkit.suite.templates import TemplateFault, holds_template, render
 from evalkit.suite.tools import Tool
 from evalkit.suite.variants import combinations
 from evalkit.suite.verify import Moment, in_case, verify
+
+if TYPE_CHECKING:
+    from evalkit.suite.models import ScenarioEntry, ScenarioKeys, TurnEntry
 
 JSON = Any
 _FIELDS = (

@@ -8,15 +8,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from evalkit._lib.json import equal
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.suite.catalog import Path
-from evalkit.suite.models import ScenarioKeys
 from evalkit.suite.names import AXES
+from evalkit.suite.problems import Wrong
 from evalkit.suite.templates import is_template
-from evalkit.suite.wording import Wrong
+
+if TYPE_CHECKING:
+    from evalkit.suite.models import ScenarioKeys
 
 JSON = Any
 Origin = Callable[[str], Path]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from evalkit.suite.catalog import Path
-from evalkit.suite.models import SUITE_FILE, SuiteFile
+
+if TYPE_CHECKING:
+    from evalkit.suite.models import SuiteFile
 
 JSON = Any
 _STAND_INS: dict[str, JSON] = {"suite": "unnamed", "id": "unnamed", "result": ""}
@@ -44,6 +44,10 @@ class Broken:
 
 def salvage(raw: JSON, paths: list[Path]) -> SuiteFile | None:
     """Return the valid rest of a document whose values at ``paths`` were refused, or None where too little is left."""
+    from pydantic import ValidationError
+
+    from evalkit.suite.models import SUITE_FILE
+
     rest = copy.deepcopy(raw)
     for _ in range(_ROUNDS):
         for path in paths:

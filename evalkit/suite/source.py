@@ -12,7 +12,7 @@ import zlib
 from functools import cached_property
 from typing import Literal
 
-from evalkit._lib.yaml import Position, YamlError, locate
+from evalkit._lib.places import Position
 from evalkit.errors import Problem
 from evalkit.suite.catalog import Path
 
@@ -49,6 +49,8 @@ class Source:
     @cached_property
     def positions(self) -> dict[Path, Position]:
         """Where every value stands; empty for a text that is not YAML."""
+        from evalkit._lib.yaml import YamlError, locate
+
         try:
             return locate(self.text)
         except YamlError:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
 JSON = Any
+RUNTIME_NAMES = ("previous", "turns", "arguments")
+"""Names that evalkit gives to templates; no variable may take them."""
+
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _GUARDS = {"default", "d"}
 _ATTRIBUTES = frozenset(dir(dict))

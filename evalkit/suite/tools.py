@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from evalkit._lib.json import equal
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.suite.catalog import Path
-from evalkit.suite.models import ToolEntry
+from evalkit.suite.problems import Wrong
 from evalkit.suite.templates import TemplateFault, holds_template, render
-from evalkit.suite.wording import Wrong
+
+if TYPE_CHECKING:
+    from evalkit.suite.models import ToolEntry
 
 JSON = Any
 _ANSWERS = ("result", "results", "python")
@@ -49,7 +51,7 @@ class Tool:
     declaration: dict[str, JSON]
     answers: Sequence[Answer] = ()
     python: str = ""
-    entry: ToolEntry = field(default_factory=lambda: ToolEntry(), repr=False)
+    entry: ToolEntry = field(default_factory=lambda: cast("ToolEntry", {}), repr=False)
     templated: bool = field(default=False, repr=False)
     declares_templates: bool = field(default=False, repr=False)
 

@@ -240,7 +240,7 @@ def test_lines_are_known_without_locating(project: Project, monkeypatch: pytest.
     def refuse(text: str) -> Any:
         raise AssertionError("a file without mistakes was parsed for positions")
 
-    monkeypatch.setattr("evalkit.suite.source.locate", refuse)
+    monkeypatch.setattr("evalkit._lib.yaml.locate", refuse)
     stateful, _ = project.expand(WEATHER)
     assert stateful.turns[0].expect[2].line == 30
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from evalkit._lib import yaml
 from evalkit._lib.json import kind as json_kind
+from evalkit._lib.places import Position
 from evalkit._lib.text import did_you_mean, show
 from evalkit.errors import Problem, ScriptError
 from evalkit.server.scripting.templates import Render, TemplateProblem, compile_value
@@ -27,7 +28,7 @@ class Notes:
         self._text = text
         self._name = name
         self._found: list[tuple[Path, str, bool]] = []
-        self._positions: dict[Path, yaml.Position] = {}
+        self._positions: dict[Path, Position] = {}
         self.names: frozenset[str] = frozenset()
 
     def load(self) -> JSON:
@@ -56,12 +57,12 @@ class Notes:
         """Return the line a value starts on."""
         return self._place(path).line
 
-    def _place(self, path: Path) -> yaml.Position:
+    def _place(self, path: Path) -> Position:
         """Return where a value stands, or where the nearest thing around it does."""
         self._positions = self._positions or yaml.locate(self._text)
         while path and path not in self._positions:
             path = path[:-1]
-        return self._positions.get(path, yaml.Position(1, 1))
+        return self._positions.get(path, Position(1, 1))
 
     def _problem(self, line: int, column: int, message: str) -> Problem:
         lines = self._text.splitlines()

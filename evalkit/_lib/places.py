@@ -1,0 +1,50 @@
+"""Where the values of a document stand in its text. Values only: whoever parsed the text has made them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+
+class Position(NamedTuple):
+    """Where a value stands in the text, and where its key does if it has one; lines and columns count from 1."""
+
+    line: int
+    column: int
+    key_line: int = 0
+    key_column: int = 0
+
+
+class Lines:
+    """The lines of list items, counted from 1, of one loaded document.
+
+    ``nulls``: a plain null, or an empty value, is in it somewhere; ``beyond_json``: a number that is infinite or none, or binary data.
+    """
+
+    def __init__(self, value: Any, lines: dict[int, list[int]], nulls: bool, beyond_json: bool) -> None:
+        self.nulls = nulls
+        self.beyond_json = beyond_json
+        self._held = value  # keeps every list alive, so that no id is used twice
+        self._lines = lines
+
+    def of(self, items: list[Any]) -> list[int]:
+        """Return the line of each item of a list that came from the document itself (the very object); none for any other."""
+        return self._lines.get(id(items), [])
+
+    def in_order(self) -> list[list[int]]:
+        """Return the lines of every list of the document, a list before those that it holds."""
+        return [self.of(items) for items in _lists(self._held)]
+
+    @classmethod
+    def listed(cls, value: Any, lines: list[list[int]]) -> Lines:
+        """Make the lines of a sound JSON document again, of what :meth:`in_order` returned. Raises ValueError where it has other lists."""
+        return cls(value, {id(items): of for items, of in zip(_lists(value), lines, strict=True)}, nulls=False, beyond_json=False)
+
+
+def _lists(value: Any) -> Iterator[list[Any]]:
+    if type(value) is list:
+        yield value
+    for item in value.values() if type(value) is dict else value:
+        kind = type(item)
+        if kind is dict or kind is list:
+            yield from _lists(item)

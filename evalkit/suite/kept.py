@@ -1,0 +1,64 @@
+"""Suites that were found sound, kept as Python keeps compiled modules: reading YAML, and holding it against the models, is done once.
+
+Kept is the document as values (JSON), with the lines of its list items, under a digest of the suite's text and of all that decides how a
+text is read. So a kept document is that of this very text, whatever the clock says. What a suite speaks of (files, templates, checks) is
+verified in every session all the same. A suite with a problem is never kept.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pydantic_core
+
+from evalkit._lib import compiled
+from evalkit._lib.json import dumps
+from evalkit._lib.places import Lines
+from evalkit._lib.quickjson import loads
+from evalkit._lib.version import VERSION
+
+JSON = Any
+_KIND = "evalkit"
+_DECIDING = ("_lib/yaml.py", "suite/document.py", "suite/models.py", "suite/templates.py")
+
+
+class Document(NamedTuple):
+    """A suite's document, and the lines of its lists' items."""
+
+    raw: dict[str, JSON]
+    lines: Lines
+
+
+def fetch(path: Path, text: str) -> Document | None:
+    """Return what is kept of a suite's text, None where nothing is."""
+    data = compiled.read(compiled.place_of(path, _KIND))
+    if data is None:
+        return None
+    first, _, rest = data.partition(b"\n")
+    if first != _seal(text, rest):
+        return None
+    held = loads(rest)
+    return Document(held["document"], Lines.listed(held["document"], held["lines"]))
+
+
+def keep(path: Path, text: str, document: Document) -> None:
+    """Keep the document of a suite in which no problem was found."""
+    held = {"document": document.raw, "lines": document.lines.in_order()}
+    rest = dumps(held).encode()
+    compiled.write(compiled.place_of(path, _KIND), _seal(text, rest) + b"\n" + rest)
+
+
+def _seal(text: str, rest: bytes) -> bytes:
+    """Return the first line: what was read, and what came of it, so that no damage goes unnoticed."""
+    return b" ".join(sha256(part).hexdigest().encode() for part in (_language() + text.encode("utf-8", "surrogatepass"), rest))
+
+
+@cache
+def _language() -> bytes:
+    # The version would do for whoever installs evalkit; the sources count for whoever works on it.
+    package = Path(__file__).parents[1]
+    sources = [source.read_bytes() for name in _DECIDING if (source := package / name).is_file()]
+    return sha256(b"\0".join([VERSION.encode(), pydantic_core.__version__.encode(), *sources])).digest()

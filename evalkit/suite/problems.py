@@ -6,13 +6,22 @@ twice (defaults are looked at once for every scenario) is told once.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalkit.errors import Problem, SuiteErrors
 from evalkit.suite.catalog import Path
 from evalkit.suite.source import On, Source
 
 JSON = Any
+
+
+class Wrong(NamedTuple):
+    """One thing that is wrong, by its path in the document."""
+
+    path: Path
+    message: str
+    on: On = "value"
+    hints: tuple[str, ...] = ()
 
 
 class Problems:

@@ -15,8 +15,8 @@ from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.suite.catalog import Path
 from evalkit.suite.models import ScenarioKeys
 from evalkit.suite.names import AXES
+from evalkit.suite.problems import Wrong
 from evalkit.suite.templates import is_template
-from evalkit.suite.wording import Wrong
 
 JSON = Any
 Origin = Callable[[str], Path]

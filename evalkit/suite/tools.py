@@ -14,8 +14,8 @@ from evalkit._lib.json import equal
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.suite.catalog import Path
 from evalkit.suite.models import ToolEntry
+from evalkit.suite.problems import Wrong
 from evalkit.suite.templates import TemplateFault, holds_template, render
-from evalkit.suite.wording import Wrong
 
 JSON = Any
 _ANSWERS = ("result", "results", "python")

@@ -7,14 +7,15 @@ through the document as it was loaded, so that it can be located; ``on`` says wh
 from __future__ import annotations
 
 import textwrap
-from typing import Any, NamedTuple
+from typing import Any
 
 from evalkit._lib.json import kind
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.suite import models
 from evalkit.suite.catalog import Path
+from evalkit.suite.problems import Wrong
 from evalkit.suite.salvage import strip
-from evalkit.suite.source import On, Source
+from evalkit.suite.source import Source
 
 JSON = Any
 
@@ -98,15 +99,6 @@ BOUNDS = {
     "less_than_equal": "at most {le}",
     "finite_number": "a finite number",
 }
-
-
-class Wrong(NamedTuple):
-    """One thing that is wrong, by its path in the document."""
-
-    path: Path
-    message: str
-    on: On = "value"
-    hints: tuple[str, ...] = ()
 
 
 def wrong_of(error: dict[str, Any], source: Source) -> Wrong:

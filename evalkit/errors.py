@@ -25,7 +25,7 @@ Foreign errors (httpx, yaml, jinja2, jsonschema) are mapped to these at one bord
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 class EvalkitError(Exception):
@@ -40,8 +40,7 @@ class UsageError(Misconfigured):
     """A flag, option or environment variable cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One located problem in a user's file.
 
     ``line`` and ``column`` count from 1. ``source`` is the offending source line, shown with a caret under ``column``.
@@ -52,7 +51,7 @@ class Problem:
     column: int
     message: str
     source: str = ""
-    hints: tuple[str, ...] = field(default=())
+    hints: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.path}:{self.line}:{self.column} {self.message}"]

@@ -67,8 +67,7 @@ class Response:
         return loads(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class ApiError:
+class ApiError(NamedTuple):
     """An error the API answered: HTTP status, code (the API's string, or the gateway's number as text) and message (protocol section 7)."""
 
     status: int

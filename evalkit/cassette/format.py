@@ -46,7 +46,7 @@ def parse(text: str, name: str) -> Cassette:
 
     Raises CassetteError, which starts with ``name:line``: not YAML, cut off, of another version, a key missing or of a wrong type.
     """
-    found = quick.read(text)
+    found = quick.read(text.encode("utf-8", "surrogatepass"))
     if found is not None:
         return found
     from evalkit.cassette import reader  # rare, and it brings the YAML parser with it

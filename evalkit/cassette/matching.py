@@ -109,7 +109,7 @@ class Player:
             return body is None and not recording.request_body
         # A cassette of ours holds this very text, so writing it is enough; a body that is spelled otherwise must be read.
         text = indented(body)
-        if text is not None and recording.request_body == f"{text}\n":
+        if text is not None and recording.request_body == text + "\n":
             return True
         # Equal in this form means equal with every difference of spelling counted; what it refuses, the canonical form decides.
         # Python's own == would take true for 1.

@@ -5,14 +5,16 @@ scalars that every version of YAML reads alike, and no character that YAML treat
 long way. The tests hold both readers against each other on rendered and on damaged files.
 
 A literal block is cut out by looking for the key behind it: its own lines are indented deeper, so they cannot be mistaken for that key,
-and counting proves that every line is indented or empty.
+and no line feed is left in it that the indentation does not follow, but for those of empty lines.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from typing import NamedTuple
 
-from evalkit.cassette.recording import Cassette, Headers, Recording
+from evalkit.cassette.recording import Cassette, Recording
 
 _ORDINARY = bytes(code for code in range(256) if code == 0x0A or 0x20 <= code < 0x7F or code > 0x7F)
 # C1 controls with U+0085; U+2028 and U+2029; U+FEFF; U+FFFE and U+FFFF: each begins with a rare byte, so looking for it is quick.
@@ -29,20 +31,35 @@ _REQUEST = re.compile(
     r"- request:\n    method: (GET|POST|DELETE|PATCH|PUT|HEAD)\n    uri: ([a-z]+://[A-Za-z0-9._~/?=&%+@:-]*[A-Za-z0-9_~/=-])\n"
     r'    body: (?:(null|"")|\|([+-]?))\n'
 )
-_RESPONSE = re.compile(
+_BETWEEN = re.compile(
     rf"    {_HEADERS}  response:\n    status: \{{code: ([1-9][0-9][0-9]), message: ([A-Z][A-Za-z]*(?: [A-Za-z]+)*)\}}\n    {_HEADERS}"
     r'    body:\n      string: (?:""|\|([+-]?))\n'
 )
 _KNOWN = re.compile(
     rf'    evalkit: \{{elapsed_ms: ({_NUMBER})(?:, event_ms: \[({_NUMBER}(?:, {_NUMBER})*)\])?(?:, broken: "([^"\\\n]*)")?\}}\n'
 )
-_END = "version: 1\n"
+_END = b"version: 1\n"
+_FEED = "\r"  # in the place of a line feed and the indentation behind it; an ordinary text has none
+_LONGEST = 4096  # characters between two bodies: with more of them a file goes the long way
 _SPECIAL = frozenset(("Y", "N", "yes", "no", "on", "off", "true", "false", "null"))
 
 
-def read(text: str) -> Cassette | None:
+class _Between(NamedTuple):
+    # What stands between the bodies of a request and its response.
+    request_headers: tuple[tuple[str, str], ...]
+    status: int
+    reason: str
+    response_headers: tuple[tuple[str, str], ...]
+    chomp: str | None  # of the response's body, None where it is empty
+
+
+def read(data: bytes) -> Cassette | None:
     """Return the cassette, or None where only the YAML reader may decide."""
-    if not text.endswith(_END) or not _is_ordinary(text):
+    if not data.endswith(_END) or not _is_ordinary(data):
+        return None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
         return None
     start = _START.match(text)
     if start is None:
@@ -64,14 +81,10 @@ def read(text: str) -> Cassette | None:
     return Cassette(recordings, metadata) if recordings and position == end else None
 
 
-def _is_ordinary(text: str) -> bool:
-    try:
-        data = text.encode()
-    except UnicodeEncodeError:
-        return False
+def _is_ordinary(data: bytes) -> bool:
     if data.translate(None, _ORDINARY):
         return False
-    return text.isascii() or not any(pattern.search(data) for pattern in _UNUSUAL)
+    return data.isascii() or not any(pattern.search(data) for pattern in _UNUSUAL)
 
 
 def _recording(text: str, position: int) -> tuple[Recording, int] | None:
@@ -83,60 +96,62 @@ def _recording(text: str, position: int) -> tuple[Recording, int] | None:
     request_body = "" if none == '""' else None
     if chomp is not None:
         end = text.find("\n    headers:", position) + 1
-        request_body = _block(text, position, end, "\n      ", chomp)
+        request_body = _block(text[position - 1 : end], "\n      ", chomp)
         if request_body is None:
             return None
         position = end
-    response = _RESPONSE.match(text, position)
-    if response is None:
+    end = text.find("\n", text.find("\n      string:", position, position + _LONGEST) + 1) + 1
+    between = _between(text[position:end])
+    if between is None:
         return None
-    sent, status, reason, received, chomp = response.groups()
-    position = response.end()
+    sent, status, reason, received, chomp = between
+    position = end
     body: str | None = ""
     if chomp is not None:
         end = text.find("\n    evalkit:", position) + 1
-        body = _block(text, position, end, "\n        ", chomp)
+        body = _block(text[position - 1 : end], "\n        ", chomp)
         position = end
     known = _KNOWN.match(text, position)
-    request_headers, response_headers = _headers(sent), _headers(received)
-    if (
-        body is None
-        or known is None
-        or request_headers is None
-        or response_headers is None
-        or reason in _SPECIAL
-        or reason.lower() in _SPECIAL
-    ):
+    if body is None or known is None:
         return None
     elapsed, arrivals, broken = known.groups()
     event_ms = tuple(map(float, arrivals.split(", "))) if arrivals else ()
+    request_headers, response_headers = {name: [value] for name, value in sent}, {name: [value] for name, value in received}
     recording = Recording(
-        method, uri, request_body, request_headers, int(status), reason, response_headers, body, float(elapsed), event_ms, broken
+        method, uri, request_body, request_headers, status, reason, response_headers, body, float(elapsed), event_ms, broken
     )
     return recording, known.end()
 
 
-def _block(text: str, start: int, end: int, pad: str, chomp: str) -> str | None:
+def _block(lines: str, pad: str, chomp: str) -> str | None:
     # From the line feed before the first line to the one that ends the last.
-    lines = text[start - 1 : end]
-    if len(lines) <= len(pad) or not lines.startswith(pad) or lines[len(pad)] in " \n":
+    if not lines.startswith(pad) or lines[len(pad)] in " \n" or (lines[-2] in " \n" and chomp != "+"):
         return None
-    value = lines.replace(pad, "\n")
-    indented = (len(lines) - len(value)) // (len(pad) - 1)
-    # Every line is indented, or is empty: as many are not indented as there are empty ones (runs of empty lines go the long way).
-    if (others := lines.count("\n") - 1 - indented) and others != lines.count("\n\n"):
+    value = lines.replace(pad, _FEED)
+    # But for the last line feed only those before empty lines may be left (runs of empty lines go the long way).
+    if value.find("\n") != len(value) - 1 and value.count("\n") - 1 != lines.count("\n\n"):
         return None
-    if chomp != "+" and lines[-2] in " \n":
-        return None
-    return value[1:-1] if chomp == "-" else value[1:]
+    return (value[1:-1] if chomp == "-" else value[1:]).replace(_FEED, "\n")
 
 
-def _headers(text: str | None) -> Headers | None:
+@lru_cache(maxsize=64)  # in a session nearly every exchange has one of a few texts here
+def _between(text: str) -> _Between | None:
+    found = _BETWEEN.fullmatch(text)
+    if found is None:
+        return None
+    sent, status, reason, received, chomp = found.groups()
+    request_headers, response_headers = _headers(sent), _headers(received)
+    if request_headers is None or response_headers is None or reason in _SPECIAL or reason.lower() in _SPECIAL:
+        return None
+    return _Between(request_headers, int(status), reason, response_headers, chomp)
+
+
+def _headers(text: str | None) -> tuple[tuple[str, str], ...] | None:
     if text is None:
-        return {}
+        return ()
     headers = {}
     lines = text.split("\n")
     for line in lines[:-1]:
         name, _, value = line[6:-1].partition(": [")
-        headers[name] = [value[1:-1] if value[0] == '"' else value]
-    return headers if len(headers) == len(lines) - 1 else None
+        headers[name] = value[1:-1] if value[0] == '"' else value
+    return tuple(headers.items()) if len(headers) == len(lines) - 1 else None

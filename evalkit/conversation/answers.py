@@ -22,9 +22,7 @@ from typing import Any
 from evalkit._lib.json import kind
 from evalkit._lib.quickjson import loads
 from evalkit._lib.text import plural, shorten
-from evalkit.protocol.assemble import assemble
 from evalkit.protocol.errors import ApiErrorData, error_of, read_error
-from evalkit.protocol.sse import read_events
 from evalkit.transcript import JSON, ApiError, Exchange, Response
 
 
@@ -58,6 +56,10 @@ def _read_json(exchange: Exchange, response: Response) -> None:
 
 
 def _read_stream(exchange: Exchange, response: Response) -> None:
+    # Here, because most sessions ask for no stream.
+    from evalkit.protocol.assemble import assemble
+    from evalkit.protocol.sse import read_events
+
     if not exchange.request.streamed:
         _note(exchange, "streamed_unasked", "JSON was asked for, a stream came")
     read = read_events(response.text)

@@ -9,7 +9,6 @@ own version and the environment's options, goes into the file's name.
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version
 from importlib.util import cache_from_source
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
 
 from evalkit._lib.files import sha256, write_atomic
+from evalkit._lib.version import version_of
 
 _OPTIONS = ("autoescape", "trim_blocks", "lstrip_blocks", "keep_trailing_newline", "optimized")
 
@@ -26,7 +26,7 @@ class CompiledTemplates(BytecodeCache):
 
     def __init__(self, environment: Environment) -> None:
         options = {name: vars(environment)[name] for name in _OPTIONS}
-        self._kind = sha256(f"{version('jinja2')} {options}")[:12]
+        self._kind = sha256(f"{version_of('jinja2')} {options}")[:12]
 
     def get_cache_key(self, name: str, filename: str | None = None) -> str:
         """Return the path of the template's bytecode."""

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 ATTENTION = 200
 """Failed and errored variants, each kind, that are drawn whole; later ones are drawn by the page's script."""
 
-WHOLE = 100
+WHOLE = 50
 """The same of variants with a warning, of those that passed, and of those that were skipped."""
 
 SCRIPTS = ("words", "data", "steps", "variants", "history", "exchange", "tree", "query", "order", "list", "keys", "page")

@@ -10,13 +10,12 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from evalkit._lib.clock import timestamp
 from evalkit._lib.files import atomic_writer, sha256
-from evalkit._lib.version import VERSION
+from evalkit._lib.version import VERSION, version_of
 from evalkit.errors import UsageError
 
 SCHEMA_VERSION = 1
@@ -85,7 +84,7 @@ class Manifest:
             "schema_version": SCHEMA_VERSION,
             "evalkit": VERSION,
             "python": platform.python_version(),
-            "pytest": version("pytest"),
+            "pytest": version_of("pytest"),
             "platform": f"{platform.system()} {platform.machine()}",
             "started": self.started,
             "ended": self.ended,

@@ -15,7 +15,6 @@ from evalkit._lib.text import show, visible
 from evalkit._lib.version import VERSION
 from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.store import load as load_cassette
-from evalkit.conversation.taped import transcript_of
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageError
 from evalkit.results import Identity, result_line, tally
 from evalkit.results.line import metrics
@@ -102,6 +101,8 @@ class Runner:
         return Judge(variant, self.settings.root, lambda selector: self._sibling(variant, selector))
 
     def _taped(self, variant: Variant, held: Transcript) -> Transcript | None:
+        from evalkit.conversation.taped import transcript_of  # here, because it takes a miss to need it
+
         cassette = load_cassette(self.cassette(variant))
         if cassette is None:
             return None

@@ -31,7 +31,7 @@ class Settings(NamedTuple):
     holds_template: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Reading:
     """One suite file being read.
 

@@ -21,8 +21,6 @@ from evalkit.suite.models import SUITE_FILE, SuiteFile
 from evalkit.suite.problems import Problems
 from evalkit.suite.salvage import Broken, salvage, strip
 from evalkit.suite.source import Source
-from evalkit.suite.syntax import problem_of
-from evalkit.suite.wording import wrong_of
 
 JSON = Any
 
@@ -42,6 +40,8 @@ def parse(source: Source) -> Parsed:
     try:
         raw, lines = load_lines(source.text)
     except YamlError as error:
+        from evalkit.suite.syntax import problem_of
+
         raise SuiteErrors([problem_of(error, source)]) from error
     if not isinstance(raw, dict):
         raise SuiteErrors([source.problem(*source.place(()), _no_suite(raw))])
@@ -69,6 +69,8 @@ def _validate(raw: dict[str, JSON], source: Source, problems: Problems) -> tuple
         return SUITE_FILE.validate_python(raw), Broken()
     except ValidationError as error:
         entries = error.errors(include_url=False)
+    from evalkit.suite.wording import wrong_of
+
     for entry in entries:
         wrong = wrong_of(cast("dict[str, Any]", entry), source)
         problems.add(wrong.path, wrong.message, on=wrong.on, hints=wrong.hints)

@@ -8,8 +8,7 @@ to the model, as a real tool would; they break nothing. Importing and calling th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalkit._lib.json import equal
 from evalkit._lib.text import did_you_mean, quoted, show
@@ -40,8 +39,7 @@ class Answer(NamedTuple):
     is_error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(NamedTuple):
     """One declared function. ``declaration`` is its wire form; ``answers`` are tried in order, ``python`` is asked where none fits.
 
     ``templated`` and ``declares_templates``: a template is anywhere in its entry, in what the model is told.
@@ -49,11 +47,11 @@ class Tool:
 
     name: str
     declaration: dict[str, JSON]
-    answers: Sequence[Answer] = ()
-    python: str = ""
-    entry: ToolEntry = field(default_factory=lambda: cast("ToolEntry", {}), repr=False)
-    templated: bool = field(default=False, repr=False)
-    declares_templates: bool = field(default=False, repr=False)
+    answers: Sequence[Answer]
+    python: str
+    entry: ToolEntry
+    templated: bool
+    declares_templates: bool
 
     @property
     def parameters(self) -> frozenset[str] | None:

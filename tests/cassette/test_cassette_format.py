@@ -80,7 +80,7 @@ def test_the_layout_is_the_documented_one() -> None:
 
 
 def test_the_quick_reader_reads_the_layout() -> None:
-    found = quick.read(LAYOUT)
+    found = quick.read(LAYOUT.encode())
     assert found == reader.read(LAYOUT, "c.yaml")
     assert found is not None
     assert comparable(found) == comparable(sample())
@@ -88,7 +88,7 @@ def test_the_quick_reader_reads_the_layout() -> None:
 
 
 def test_a_conversation_takes_the_quick_way() -> None:
-    assert quick.read(render(Cassette(conversation(), {"suite": "weather"}))) is not None
+    assert quick.read(render(Cassette(conversation(), {"suite": "weather"})).encode()) is not None
 
 
 @settings(max_examples=100, deadline=None)
@@ -105,7 +105,7 @@ def test_any_cassette_comes_back(cassette: Cassette) -> None:
 @given(CASSETTES)
 def test_what_the_quick_reader_returns_is_what_yaml_says(cassette: Cassette) -> None:
     text = render(cassette)
-    found = quick.read(text)
+    found = quick.read(text.encode())
     assert found is None or found == reader.read(text, "c.yaml")
     assert yaml.load(text, yaml.CSafeLoader)["version"] == 1
 
@@ -125,9 +125,68 @@ def test_on_damaged_files_the_quick_reader_agrees_or_steps_back(data: st.DataObj
         place = data.draw(st.integers(0, len(text)))
         cut = data.draw(st.sampled_from([0, 0, 1, 2, 7, 40]))
         text = text[:place] + data.draw(PIECES | st.just("")) + text[place + cut :]
-    found = quick.read(text)
+    found = quick.read(text.encode())
     if found is not None:
         assert found == reader.read(text, "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("lines", "quickly"),
+    [
+        ("        a\n", True),
+        ("        a\n          b\n", True),
+        ("        a\n\n        b\n", True),  # an empty line
+        ("        a\n        \n        b\n", True),  # a line of nothing but indentation
+        ("        a\n\n\n        b\n", False),
+        ("        a\n    \n        b\n", False),  # less than the indentation
+        ("        a\n       b\n        c\n", False),
+        ("        a\n\n      b\n", False),
+        ("        a\n       b\n\n        c\n", False),
+        ("        a\n      # b\n", False),
+        ("        a\nb\n", False),
+        ("\n        a\n", False),
+        ("         a\n", False),
+        ("        a\n\n", False),
+        ("        a\n        \n", False),
+        ("        a \n", False),
+        ("      a\n", False),
+        ("", False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("chomp", ["", "-", "+"])
+def test_the_lines_of_a_block_are_read_as_yaml_reads_them(lines: str, quickly: bool, chomp: str) -> None:
+    for key, pad in (('    body: |\n      {\n        "model"', "      "), ("      string: |+\n", "        ")):
+        start = LAYOUT.index(key) + key.index("|")
+        end = LAYOUT.index("    headers:" if pad == "      " else "    evalkit:", start)
+        block = "".join(line.replace("        ", pad, 1) for line in lines.splitlines(keepends=True))
+        text = f"{LAYOUT[:start]}|{chomp}\n{block}{LAYOUT[end:]}"
+        found = quick.read(text.encode())
+        if quickly:
+            assert found is not None
+        if found is not None:
+            assert found == reader.read(text, "c.yaml")
+
+
+def test_recordings_with_the_same_headers_do_not_share_them() -> None:
+    text = render(Cassette(conversation())).encode()
+    first, again = quick.read(text), quick.read(text)
+    assert first is not None
+    assert again is not None
+    first.recordings[0].request_headers["content-type"].append("x")
+    first.recordings[0].response_headers.clear()
+    assert first.recordings[1:] == again.recordings[1:]
+    assert again == reader.read(text.decode(), "c.yaml")
+
+
+def test_any_number_of_headers_is_read() -> None:
+    headers = {f"x-{number}": ["a/b"] for number in range(500)}
+    cassette = Cassette([recording(FIRST, response_headers=headers), recording(FIRST)])
+    assert comparable(parse(render(cassette), "c.yaml")) == comparable(cassette)
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"\xed\xa0\x80", b"\xe9t\xe9"])
+def test_what_is_not_utf8_is_left_to_the_long_way(data: bytes) -> None:
+    assert quick.read(LAYOUT.encode().replace(b"gemini", data)) is None
 
 
 def test_a_file_cut_anywhere_is_refused_and_never_read_in_part() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.files import inside, write_atomic
+from evalkit._lib.files import inside, read_whole, write_atomic
 from evalkit._lib.json import MISSING
 from evalkit._lib.registry import Registry
 from evalkit._lib.text import did_you_mean, plural, shorten, show, visible
@@ -31,6 +31,20 @@ def test_small_words() -> None:
     assert did_you_mean("step", ["steps", "status"]) == " (did you mean 'steps'?)"
     assert did_you_mean("zebra", ["steps"]) == ""
     assert (plural(1, "variant"), plural(2, "variant"), plural(0, "reply", "replies")) == ("1 variant", "2 variants", "0 replies")
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 300_000])
+def test_a_file_is_read_whole(size: int, tmp_path: Path) -> None:
+    data = (b"0123456789\r\n\x1a" * size)[:size]
+    (tmp_path / "file").write_bytes(data)
+    assert read_whole(tmp_path / "file") == read_whole(str(tmp_path / "file")) == data
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_whole(tmp_path / "missing")
+    with pytest.raises(OSError, match="directory"):
+        read_whole(tmp_path)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from functools import cache
 from hashlib import file_digest
 from importlib.resources import files
@@ -63,14 +62,14 @@ class Entry(NamedTuple):
     piece: Piece
 
 
-@dataclass(slots=True)
 class _Suite:
     """What is kept of a suite: of the rows that are not drawn, their number alone; ``rank`` is that of its worst."""
 
-    tally: Tally = field(default_factory=Tally)
-    entries: list[Entry] = field(default_factory=list)
-    rest: int = 0
-    rank: int = max(_RANK.values())
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.entries: list[Entry] = []
+        self.rest = 0
+        self.rank = max(_RANK.values())
 
 
 class Section(NamedTuple):
@@ -123,11 +122,12 @@ class _Page:
         """Keep a result, and draw it where it is one of the first of its kind."""
         verdict = head["verdict"]
         anchor = self._anchor(head["id"])
-        rank = 2 if verdict == "passed" and warned(head) else _RANK[verdict]
+        told = warned(head)
+        rank = 2 if told and verdict == "passed" else _RANK[verdict]
         kind = "warned" if rank == 2 else verdict
         drawn = self._left[kind] > 0
         address = self._packs.add(self._book.strip(line))
-        shown = row(head, anchor, address, number, drawn=drawn)
+        shown = row(head, anchor, address, number, told=told, drawn=drawn)
         self._rows.add(head, shown)
         suite = self._suites.get(head["suite"])
         if suite is None:

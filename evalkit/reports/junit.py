@@ -12,7 +12,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from evalkit._lib.quickjson import loads
 from evalkit._lib.text import show, visible
 from evalkit.reports.reading import LineReport, Maker
 from evalkit.reports.spool import Piece, Spool
-from evalkit.reports.words import clipped, headline, place
+from evalkit.reports.words import clipped, found, headline, place
 from evalkit.results import Run
 
 OUTCOMES = {"failed": "failure", "errored": "error", "skipped": "skipped"}
@@ -37,12 +36,12 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;
 _IN_TEXT, _IN_ATTRIBUTE = re.compile("[&<>]"), re.compile('[&<>"\n\t]')
 
 
-@dataclass(slots=True)
 class _Suite:
-    verdicts: Counter[str] = field(default_factory=Counter)
-    names: Counter[str] = field(default_factory=Counter)
-    milliseconds: float = 0.0
-    cases: list[Piece] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.verdicts: Counter[str] = Counter()
+        self.names: dict[str, int] = {}
+        self.milliseconds = 0.0
+        self.cases: list[Piece] = []
 
 
 @LineReport
@@ -61,7 +60,9 @@ class _JUnit:
         self._digests = {one["path"]: one["digest"] for one in run.manifest.get("cassettes", ()) if one.get("digest")}
 
     def take(self, head: dict[str, Any], line: str, number: int) -> None:
-        suite = self._suites.setdefault(head["suite"], _Suite())
+        suite = self._suites.get(head["suite"])
+        if suite is None:
+            suite = self._suites[head["suite"]] = _Suite()
         suite.verdicts[head["verdict"]] += 1
         elapsed = float(head["metrics"].get("elapsed_ms", 0))
         suite.milliseconds += elapsed
@@ -95,44 +96,44 @@ def _counts(suite: _Suite) -> str:
     return "".join(f' {name}="{number}"' for name, number in numbers.items()) + f' time="{suite.milliseconds / 1000:.3f}"'
 
 
-def _case(head: Mapping[str, Any], line: str, elapsed: float, names: Counter[str], digests: Mapping[str, str]) -> str:
+def _case(head: Mapping[str, Any], line: str, elapsed: float, names: dict[str, int], digests: Mapping[str, str]) -> str:
     suite, verdict = head["suite"], head["verdict"]
     name = head["id"].removeprefix(f"{suite}::")
-    names[name] += 1
-    if names[name] > 1:
-        name = f"{name} ({names[name]})"
-    out = [f'<testcase classname="{_attribute(suite)}" name="{_attribute(name)}" time="{elapsed / 1000:.3f}"']
-    out.append(f' file="{_attribute(head["path"])}" line="{head["line"]}">\n<properties>')
-    for key, value in _properties(head, digests):
-        out.append(f'<property name="{key}" value="{_attribute(value)}"/>')
-    out.append("</properties>\n")
+    seen = names[name] = names.get(name, 0) + 1
+    if seen > 1:
+        name = f"{name} ({seen})"
+    properties = "".join([f'<property name="{key}" value="{_attribute(value)}"/>' for key, value in _properties(head, digests)])
+    case = (
+        f'<testcase classname="{_attribute(suite)}" name="{_attribute(name)}" time="{elapsed / 1000:.3f}"'
+        f' file="{_attribute(head["path"])}" line="{head["line"]}">\n<properties>{properties}</properties>\n'
+    )
     if verdict in OUTCOMES:
-        out.append(_outcome(OUTCOMES[verdict], head))
+        case += _outcome(OUTCOMES[verdict], head)
     if verdict in ("failed", "errored"):
         whole = head if "turns" in head else loads(line)
-        out.append(f"<system-out>{_text(_transcript(whole))}</system-out>\n")
-    out.append("</testcase>\n")
-    return "".join(out)
+        case += f"<system-out>{_text(_transcript(whole))}</system-out>\n"
+    return f"{case}</testcase>\n"
 
 
-def _properties(head: Mapping[str, Any], digests: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    variant = head["variant"]
-    yield "scenario", head["scenario"]
+def _properties(head: Mapping[str, Any], digests: Mapping[str, str]) -> list[tuple[str, str]]:
+    variant, cassette = head["variant"], head["cassette"]
+    properties = [("scenario", head["scenario"])]
     if model := variant.get("model") or variant.get("agent"):
-        yield "model", str(model)
-    yield "trial", str(head["trial"])
-    yield "tokens", str(head["metrics"].get("tokens", {}).get("total_tokens", 0))
-    if head["cassette"]:
-        yield "cassette", head["cassette"]
-        if digest := digests.get(head["cassette"]):
-            yield "cassette_digest", digest
+        properties.append(("model", str(model)))
+    properties.append(("trial", str(head["trial"])))
+    properties.append(("tokens", str(head["metrics"].get("tokens", {}).get("total_tokens", 0))))
+    if cassette:
+        properties.append(("cassette", cassette))
+        if digest := digests.get(cassette):
+            properties.append(("cassette_digest", digest))
+    return properties
 
 
 def _outcome(element: str, head: Mapping[str, Any]) -> str:
     message = _attribute(headline(head))
     if element == "skipped":
         return f'<skipped message="{message}"/>\n'
-    findings = [(check, finding) for check in head["checks"] for finding in check["findings"] if finding["severity"] == "error"]
+    findings = [(check, finding) for check, finding in found(head) if finding["severity"] == "error"]
     code = findings[0][1]["code"] if findings else "not_held"
     text = "\n".join(_finding(check, finding) for check, finding in findings) or head["message"]
     return f'<{element} type="{_attribute(code)}" message="{message}">{_text(text)}</{element}>\n'
@@ -184,5 +185,5 @@ def _attribute(text: str) -> str:
     return _IN_ATTRIBUTE.sub(_entity, visible(text))
 
 
-def _entity(found: re.Match[str]) -> str:
-    return _ENTITIES[found.group()]
+def _entity(match: re.Match[str]) -> str:
+    return _ENTITIES[match.group()]

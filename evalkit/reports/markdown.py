@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +34,12 @@ _MARKS = {
 }
 
 
-@dataclass(slots=True)
 class _Rows:
     """The rows of one kind, one after the other; none is kept that will not be printed."""
 
-    text: bytearray = field(default_factory=bytearray)
-    count: int = 0
+    def __init__(self) -> None:
+        self.text = bytearray()
+        self.count = 0
 
     def add(self, row: str) -> None:
         self.count += 1

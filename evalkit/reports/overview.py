@@ -9,30 +9,25 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import dumps
-from evalkit.reports.words import count
+from evalkit.reports.words import count, found
 
 JSON = Any
 
 
-@dataclass(slots=True)
 class Tally:
     """Counts over result lines, for a run or for one suite. ``rates`` count tags by verdict; ``sizes`` are tokens, ``times`` milliseconds, one a
     variant that has them."""
 
-    verdicts: Counter[str] = field(default_factory=Counter)
-    tags: Counter[str] = field(default_factory=Counter)
-    rates: Counter[tuple[str, str]] = field(default_factory=Counter)
-    sizes: array[float] = field(default_factory=lambda: array("d"))
-    times: array[float] = field(default_factory=lambda: array("d"))
-    warned: int = 0
-    warnings: int = 0
-    unplayed: int = 0
-    checks: int = 0
-    tokens: int = 0
+    def __init__(self) -> None:
+        self.verdicts: Counter[str] = Counter()
+        self.tags: Counter[str] = Counter()
+        self.rates: Counter[tuple[str, str]] = Counter()
+        self.sizes: array[float] = array("d")
+        self.times: array[float] = array("d")
+        self.warned = self.warnings = self.unplayed = self.checks = self.tokens = 0
 
     def add(self, head: Mapping[str, JSON]) -> None:
         """Count one result (its head is enough)."""
@@ -49,7 +44,7 @@ class Tally:
             self.sizes.append(tokens)
         if "elapsed_ms" in metrics:
             self.times.append(metrics["elapsed_ms"])
-        warnings = sum(finding["severity"] == "warn" for check in head["checks"] for finding in check["findings"])
+        warnings = sum([finding["severity"] == "warn" for _, finding in found(head)])
         self.warnings += warnings
         self.warned += warnings > 0
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from evalkit._lib.quickjson import dumps
 from evalkit.reports.variants import Row
+from evalkit.reports.words import found
 
 JSON = Any
 
@@ -32,12 +33,7 @@ class Rows:
     def add(self, head: Mapping[str, JSON], row: Row) -> None:
         """Keep the row of a result (its head is enough)."""
         metrics = head["metrics"]
-        found = [
-            (finding["severity"] == "warn", check["name"], finding["code"])
-            for check in head["checks"]
-            if check["findings"]
-            for finding in check["findings"]
-        ]
+        codes = [(finding["severity"] == "warn", check["name"], finding["code"]) for check, finding in found(head)]
         values = [
             row.name,
             row.verdict,
@@ -53,7 +49,7 @@ class Rows:
             row.number,
             row.anchor,
             head["variant"],
-            [one[1:] for one in dict.fromkeys(sorted(found, key=_FIRST))] if found else [],
+            [one[1:] for one in dict.fromkeys(sorted(codes, key=_FIRST))] if codes else [],
             head["trial"],
         ]
         self._data.append(self._deflate.compress((self._next + dumps(values)).encode()))

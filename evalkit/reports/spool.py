@@ -14,7 +14,7 @@ IN_MEMORY = 256 << 10
 
 
 JOINED = 64 << 10
-"""Bytes up to which neighbours are one piece: a number for each text of a large run would be much to hold."""
+"""Bytes of short texts that are written at once, and up to which neighbours are one piece: a place for each of many would be much to hold."""
 
 
 class Piece(NamedTuple):
@@ -30,15 +30,24 @@ class Spool:
     def __init__(self) -> None:
         self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by close()
         self._end = 0
+        self._unwritten: list[bytes] = []
+        self._written = 0
 
     def put(self, text: str) -> Piece:
         """Put a text aside and return where. Text must be encodable: what comes from a model was made visible before."""
         data = text.encode()
-        self._file.seek(self._end)
-        self._file.write(data)
         piece = Piece(self._end, len(data))
         self._end += len(data)
+        self._unwritten.append(data)
+        if self._end - self._written > JOINED:
+            self._write()
         return piece
+
+    def _write(self) -> None:
+        self._file.seek(self._written)
+        self._file.write(b"".join(self._unwritten))
+        self._unwritten.clear()
+        self._written = self._end
 
     def put_on(self, pieces: list[Piece], text: str) -> None:
         """Put a text aside at the end of others that are wanted in this order, as one piece with the last of them where it is their neighbour."""
@@ -52,6 +61,8 @@ class Spool:
 
     def get(self, piece: Piece) -> str:
         """Return the text that was put aside."""
+        if self._unwritten:
+            self._write()
         self._file.seek(piece.offset)
         return self._file.read(piece.size).decode()
 

@@ -14,7 +14,7 @@ from evalkit.protocol.reading import output_text, steps_of
 from evalkit.reports.findings import Finding, find
 from evalkit.reports.media import MediaBook
 from evalkit.reports.steps import Card, cards, user_card
-from evalkit.reports.words import count, duration, headline
+from evalkit.reports.words import count, duration, found, headline
 
 JSON = Any
 
@@ -95,12 +95,11 @@ class Body(NamedTuple):
     judged: Sequence[str] = ()
 
 
-def row(head: Mapping[str, JSON], anchor: str, address: str, number: int, *, drawn: bool = True) -> Row:
-    """Return the row of a result (its head is enough); numbers are put in words only where it is ``drawn``."""
+def row(head: Mapping[str, JSON], anchor: str, address: str, number: int, *, told: bool, drawn: bool) -> Row:
+    """Return the row of a result (its head is enough); ``told``: it :func:`warned`. Numbers are put in words only where it is ``drawn``."""
     metrics = head["metrics"]
     tokens = metrics.get("tokens", {}).get("total_tokens")
     exchanges = metrics.get("exchanges")
-    told = warned(head)
     return Row(
         anchor,
         head["verdict"],
@@ -119,7 +118,7 @@ def row(head: Mapping[str, JSON], anchor: str, address: str, number: int, *, dra
 
 def warned(head: Mapping[str, JSON]) -> bool:
     """Whether any check had a warning to tell."""
-    return any(finding["severity"] == "warn" for check in head["checks"] for finding in check["findings"])
+    return any(finding["severity"] == "warn" for _, finding in found(head))
 
 
 def body(result: Mapping[str, JSON], anchor: str, number: int, book: MediaBook) -> Body:

@@ -127,15 +127,18 @@ def fingerprint(signature: Any) -> str:
     return f"signature {count(len(signature), 'character')}, {ends}"
 
 
+def found(head: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Return each finding of a result after the check that found it."""
+    return [(check, finding) for check in head["checks"] if check["findings"] for finding in check["findings"]]
+
+
 def headline(head: Mapping[str, Any]) -> str:
     """Return in one line why a result is what it is: its first finding, else its message; ``""`` where there is nothing to say."""
     severity = "warn" if head["verdict"] == "passed" else "error"
-    found = [
-        (check["name"], finding["message"]) for check in head["checks"] for finding in check["findings"] if finding["severity"] == severity
-    ]
-    if not found:
+    told = [(check["name"], finding["message"]) for check, finding in found(head) if finding["severity"] == severity]
+    if not told:
         return "" if severity == "warn" else shorten(str(head["message"]), HEADLINE)
-    (name, message), *others = found
+    (name, message), *others = told
     more = f" (and {len(others):,} more)" if others else ""
     return f"{'warning, ' if severity == 'warn' else ''}{name}: {shorten(message, HEADLINE)}{more}"
 

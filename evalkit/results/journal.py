@@ -14,6 +14,7 @@ from evalkit._lib.files import write_atomic
 from evalkit.errors import UsageError
 
 NAME = "results.jsonl"
+_BUFFER = 256 << 10
 
 
 class Journal:
@@ -51,8 +52,8 @@ class Journal:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yield the whole lines of a journal, without newlines; a torn last line is left out."""
-    with path.open(encoding="ascii", newline="\n") as file:
+    """Yield the whole lines of a journal, without newlines; a torn last line is left out. Raises UnicodeDecodeError where one is not ASCII."""
+    with path.open("rb", buffering=_BUFFER) as file:  # lines of some KB, decoded one by one: half the time of a text file's
         for line in file:
-            if line.endswith("\n"):
-                yield line[:-1]
+            if line.endswith(b"\n"):
+                yield line[:-1].decode("ascii")

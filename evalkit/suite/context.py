@@ -48,7 +48,7 @@ class Reading:
     vars: Mapping[str, JSON] = field(default_factory=dict)
     tools: Mapping[str, Tool] = field(default_factory=dict)
     case_files: dict[str, list[DataRow]] = field(default_factory=dict)
-    built: dict[tuple[str, str], tuple[JSON, object]] = field(default_factory=dict)
+    built: dict[tuple[str, str | bytes], tuple[JSON, object]] = field(default_factory=dict)
     no_rows: Rows | None = None
     verified: set[str] = field(default_factory=set)
     tags: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)

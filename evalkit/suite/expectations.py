@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evalkit._lib.quickjson import dumps
+from pydantic_core import to_json
+
 from evalkit.suite.cases import Rows
 from evalkit.suite.catalog import Path
 from evalkit.suite.context import Reading
@@ -82,23 +83,23 @@ def _for_each_row(reading: Reading, entry: Entry, line: int, path: Path, rows: R
     return made
 
 
-def _spelling(item: JSON, checks: Mapping[str, None]) -> tuple[str, str] | None:
-    """Return what entries share that say the same: the name and the argument's text, ``""`` for none; None for ``not`` and ``severity``.
+def _spelling(item: JSON, checks: Mapping[str, None]) -> tuple[str, str | bytes] | None:
+    """Return what entries share that say the same: the name and the argument, a text or JSON; None for ``not`` and ``severity``.
 
     Suites say ``status: completed`` a thousand times: such an entry is read and built once, as checks keep nothing between calls.
     """
     if type(item) is str:
-        return item, ""
+        return item, b""
     if type(item) is not dict or len(item) != 1:
         return None
     ((name, argument),) = item.items()
     if name not in checks:
         return None
     if type(argument) is str:
-        return name, f'"{argument}'  # no other argument's text starts like this
+        return name, argument
     try:
-        return name, dumps(argument)
-    except (TypeError, ValueError, RecursionError):
+        return name, to_json(argument)
+    except ValueError:
         return None
 
 

@@ -91,6 +91,8 @@ class Player:
 
     def unplayed(self) -> list[int]:
         """Return the numbers of the recordings that were not played."""
+        if self._next == len(self.recordings):
+            return []
         return [number for number, played in enumerate(self.played) if not played]
 
     def _same(self, method: str, wanted: Route, body: JSON) -> deque[int] | None:

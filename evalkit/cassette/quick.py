@@ -95,11 +95,10 @@ def _recording(text: str, position: int) -> tuple[Recording, int] | None:
     position = request.end()
     request_body = "" if none == '""' else None
     if chomp is not None:
-        end = text.find("\n    headers:", position) + 1
-        request_body = _block(text[position - 1 : end], "\n      ", chomp)
+        back = text.rfind("\n  response:", position, text.find("|", position))  # the bar of the next block
+        request_body, position = _block(text, position, "\n    headers:", back, "\n      ", chomp)
         if request_body is None:
             return None
-        position = end
     end = text.find("\n", text.find("\n      string:", position, position + _LONGEST) + 1) + 1
     between = _between(text[position:end])
     if between is None:
@@ -108,9 +107,7 @@ def _recording(text: str, position: int) -> tuple[Recording, int] | None:
     position = end
     body: str | None = ""
     if chomp is not None:
-        end = text.find("\n    evalkit:", position) + 1
-        body = _block(text[position - 1 : end], "\n        ", chomp)
-        position = end
+        body, position = _block(text, position, "\n    evalkit:", text.find("|", position), "\n        ", chomp)
     known = _KNOWN.match(text, position)
     if body is None or known is None:
         return None
@@ -123,7 +120,19 @@ def _recording(text: str, position: int) -> tuple[Recording, int] | None:
     return recording, known.end()
 
 
-def _block(lines: str, pad: str, chomp: str) -> str | None:
+def _block(text: str, start: int, key: str, back: int, pad: str, chomp: str) -> tuple[str | None, int]:
+    # The text of a block and where the key behind it begins. Looking for the key from ``back``, beyond it, is quicker than through the block;
+    # with a bar in the block, or a whole recording before the bar, ``back`` is wrong, and so is what is cut out by it.
+    if back > 0:
+        end = text.rfind(key, start, back) + 1
+        value = _dedented(text[start - 1 : end], pad, chomp)
+        if value is not None:
+            return value, end
+    end = text.find(key, start) + 1
+    return _dedented(text[start - 1 : end], pad, chomp), end
+
+
+def _dedented(lines: str, pad: str, chomp: str) -> str | None:
     # From the line feed before the first line to the one that ends the last.
     if not lines.startswith(pad) or lines[len(pad)] in " \n" or (lines[-2] in " \n" and chomp != "+"):
         return None

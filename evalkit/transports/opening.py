@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 JSON = Any
 
+_NOTHING_SECRET = Redactor()
+
 
 def open_transport(
     *,
@@ -41,7 +43,7 @@ def open_transport(
     Raises UsageError (unknown mode, cannot record here, someone else is recording), CassetteError (a cassette that cannot be read, in every
     mode). A missing cassette is a CassetteMiss of the first request.
     """
-    redactor = Redactor(secrets, patterns)
+    redactor = Redactor(secrets, patterns) if secrets or patterns else _NOTHING_SECRET
     misses = lambda: Misses(Path(path), label, hint(), redactor)  # noqa: E731 - made only when there is a miss
     # A journal is no matter to a run that only plays, so it is looked for only by one that records, under its lock.
     if mode == "none":

@@ -167,6 +167,20 @@ def test_the_lines_of_a_block_are_read_as_yaml_reads_them(lines: str, quickly: b
             assert found == reader.read(text, "c.yaml")
 
 
+@pytest.mark.parametrize("request_body", ["{}", "[1, 2]", "a | b", "a |", "x\n  response: |", None, ""])
+@pytest.mark.parametrize("body", ['{"id": "v1_a", "table": "| a | b |"}', EVENTS, f"| a |\n{EVENTS}", "x\n  evalkit: |", ""])
+def test_bars_and_empty_bodies_are_no_hindrance(request_body: str | None, body: str) -> None:
+    odd = recording(None, method="DELETE")
+    odd.request_body, odd.body = request_body, body
+    empty = recording(None, method="DELETE")
+    empty.body = ""
+    for recordings in ([odd], [odd, empty], [empty, odd, empty, empty], [*conversation(), odd, empty, odd, *conversation()]):
+        text = render(Cassette(recordings))
+        found = quick.read(text.encode())
+        assert found is not None
+        assert found == reader.read(text, "c.yaml")
+
+
 def test_recordings_with_the_same_headers_do_not_share_them() -> None:
     text = render(Cassette(conversation())).encode()
     first, again = quick.read(text), quick.read(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 
@@ -41,10 +40,13 @@ class Lines:
         return cls(value, {id(items): of for items, of in zip(_lists(value), lines, strict=True)}, nulls=False, beyond_json=False)
 
 
-def _lists(value: Any) -> Iterator[list[Any]]:
-    if type(value) is list:
-        yield value
-    for item in value.values() if type(value) is dict else value:
-        kind = type(item)
-        if kind is dict or kind is list:
-            yield from _lists(item)
+def _lists(value: Any) -> list[list[Any]]:
+    found: list[list[Any]] = []
+    seen = [value]
+    for held in seen:  # which grows meanwhile
+        if type(held) is list:
+            found.append(held)
+        for item in held.values() if type(held) is dict else held:
+            if type(item) is dict or type(item) is list:
+                seen.append(item)
+    return found

@@ -22,7 +22,7 @@ from evalkit._lib.version import VERSION
 
 JSON = Any
 _KIND = "evalkit"
-_DECIDING = ("_lib/yaml.py", "suite/document.py", "suite/models.py", "suite/templates.py")
+_DECIDING = ("_lib/places.py", "_lib/yaml.py", "suite/document.py", "suite/models.py", "suite/templates.py")
 
 
 class Document(NamedTuple):

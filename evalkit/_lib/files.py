@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +40,7 @@ def write_atomic(path: Path, data: str | bytes) -> None:
 def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     """Like :func:`write_atomic` for what is written piece by piece: the file appears, whole, when the block ends without an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     # Opened by hand, not by tempfile: the system then gives the file the mode any new file of this user has.
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
     try:
@@ -61,7 +60,7 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
 def write_new(path: Path, data: bytes) -> None:
     """Write a whole file that is not there yet, or nothing; nobody ever sees half of it. Raises FileExistsError, OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     try:
         with temporary.open("xb") as file:
             file.write(data)

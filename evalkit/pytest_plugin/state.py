@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _REPORTED_OPTIONS = ("record", "live", "cassettes", "base_url", "model", "repeat", "strict")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class State:
     """A session's state. On a worker of pytest-xdist no journal is written: results travel to the controller on pytest's own reports."""
 

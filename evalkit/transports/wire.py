@@ -5,19 +5,24 @@ A response's text is its bytes as UTF-8, what is none kept as lone surrogates (P
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from evalkit.cassette.bodies import request_text
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.scalars import to_bytes, to_text
 from evalkit.transcript import Request, Response, Source
 
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}
-
 
 def body_text(request: Request) -> str | None:
     """Return a request's body as it is sent, None where none is."""
     return None if request.body is None else request_text(request.body)
+
+
+def _phrase(status: int) -> str:
+    from http import HTTPStatus  # here, because only what is recorded needs it
+
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
 
 
 def recording_of(request: Request, uri: str, response: Response) -> Recording:
@@ -29,7 +34,7 @@ def recording_of(request: Request, uri: str, response: Response) -> Recording:
         request_body=text or "",  # as vcrpy's stub of httpx has it: matched by body, its None would be another request
         request_headers={} if text is None else {"content-type": ["application/json"]},
         status=response.status,
-        reason=_PHRASES.get(response.status, ""),
+        reason=_phrase(response.status),
         response_headers={name: [value] for name, value in response.headers.items()},
         body=response.text if _is_text(response.text) else to_bytes(response.text),
         elapsed_ms=response.elapsed_ms,

@@ -102,10 +102,12 @@ def _case(head: Mapping[str, Any], line: str, elapsed: float, names: dict[str, i
     seen = names[name] = names.get(name, 0) + 1
     if seen > 1:
         name = f"{name} ({seen})"
-    properties = "".join([f'<property name="{key}" value="{_attribute(value)}"/>' for key, value in _properties(head, digests)])
+    properties = _properties(head, digests)
+    suite, name, path, *values = _attributes([suite, name, head["path"], *properties.values()])
+    told = "".join([f'<property name="{key}" value="{value}"/>' for key, value in zip(properties, values, strict=True)])
     case = (
-        f'<testcase classname="{_attribute(suite)}" name="{_attribute(name)}" time="{elapsed / 1000:.3f}"'
-        f' file="{_attribute(head["path"])}" line="{head["line"]}">\n<properties>{properties}</properties>\n'
+        f'<testcase classname="{suite}" name="{name}" time="{elapsed / 1000:.3f}" file="{path}" line="{head["line"]}">\n'
+        f"<properties>{told}</properties>\n"
     )
     if verdict in OUTCOMES:
         case += _outcome(OUTCOMES[verdict], head)
@@ -115,17 +117,17 @@ def _case(head: Mapping[str, Any], line: str, elapsed: float, names: dict[str, i
     return f"{case}</testcase>\n"
 
 
-def _properties(head: Mapping[str, Any], digests: Mapping[str, str]) -> list[tuple[str, str]]:
+def _properties(head: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, str]:
     variant, cassette = head["variant"], head["cassette"]
-    properties = [("scenario", head["scenario"])]
+    properties = {"scenario": head["scenario"]}
     if model := variant.get("model") or variant.get("agent"):
-        properties.append(("model", str(model)))
-    properties.append(("trial", str(head["trial"])))
-    properties.append(("tokens", str(head["metrics"].get("tokens", {}).get("total_tokens", 0))))
+        properties["model"] = str(model)
+    properties["trial"] = str(head["trial"])
+    properties["tokens"] = str(head["metrics"].get("tokens", {}).get("total_tokens", 0))
     if cassette:
-        properties.append(("cassette", cassette))
+        properties["cassette"] = cassette
         if digest := digests.get(cassette):
-            properties.append(("cassette_digest", digest))
+            properties["cassette_digest"] = digest
     return properties
 
 
@@ -183,6 +185,12 @@ def _text(text: str) -> str:
 
 def _attribute(text: str) -> str:
     return _IN_ATTRIBUTE.sub(_entity, visible(text))
+
+
+def _attributes(texts: list[str]) -> list[str]:
+    """Return what :func:`_attribute` makes of each text: nothing else of most, as one look at all of them together tells."""
+    together = "".join(texts)
+    return texts if together.isprintable() and _IN_ATTRIBUTE.search(together) is None else list(map(_attribute, texts))
 
 
 def _entity(match: re.Match[str]) -> str:

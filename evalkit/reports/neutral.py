@@ -12,6 +12,7 @@ import re
 from evalkit._lib.text import shorten, visible
 
 _READ = re.compile(r"[&<>\"'`*_{}\[\]()#.!|~\\@:$]")
+_ENTITIES = {chr(number): f"&#{number};" for number in range(128)}
 _DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _PROPERTY = {**_DATA, ":": "%3A", ",": "%2C"}
 
@@ -19,7 +20,11 @@ _PROPERTY = {**_DATA, ":": "%3A", ",": "%2C"}
 def code(text: str, limit: int = 300) -> str:
     """Return text for one line of Markdown, as ``<code>``; ``""`` for none. It is cut in the middle above ``limit`` characters."""
     flat = shorten(" ".join(text.split()), limit)
-    return f"<code>{_READ.sub(lambda found: f'&#{ord(found.group())};', flat)}</code>" if flat else ""
+    return f"<code>{_READ.sub(_entity, flat)}</code>" if flat else ""
+
+
+def _entity(found: re.Match[str]) -> str:
+    return _ENTITIES[found.group()]
 
 
 def annotation(path: str, line: int, title: str, message: str) -> str:

@@ -19,6 +19,9 @@ from evalkit.reports.words import found
 JSON = Any
 
 LEVEL = 3
+_TOGETHER = 64
+"""Rows that are written and compressed at once."""
+
 _FIRST = itemgetter(0)
 
 
@@ -28,6 +31,7 @@ class Rows:
     def __init__(self) -> None:
         self._deflate = zlib.compressobj(LEVEL)
         self._data: list[bytes] = []
+        self._waiting: list[list[JSON]] = []
         self._next = "["
 
     def add(self, head: Mapping[str, JSON], row: Row) -> None:
@@ -52,11 +56,19 @@ class Rows:
             [one[1:] for one in dict.fromkeys(sorted(codes, key=_FIRST))] if codes else [],
             head["trial"],
         ]
-        self._data.append(self._deflate.compress((self._next + dumps(values)).encode()))
+        self._waiting.append(values)
+        if len(self._waiting) == _TOGETHER:
+            self._compress()
+
+    def _compress(self) -> None:
+        self._data.append(self._deflate.compress((self._next + dumps(self._waiting)[1:-1]).encode()))
         self._next = ","
+        self._waiting.clear()
 
     def base64(self) -> str:
         """Return the JSON array of all rows, deflated, as base64. Nothing can be added after."""
+        if self._waiting:
+            self._compress()
         last = "[]" if self._next == "[" else "]"
         self._data.append(self._deflate.compress(last.encode()) + self._deflate.flush())
         return base64.b64encode(b"".join(self._data)).decode()

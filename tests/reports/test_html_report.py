@@ -209,6 +209,12 @@ def test_a_row_has_what_filters_ask_about(page: Page) -> None:
     }
 
 
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 130])
+def test_every_row_is_in_the_page_once_and_in_order(tmp_path: Path, count: int) -> None:
+    page = Page(html.write(make_run(tmp_path, [passing(index) for index in range(count)])))
+    assert [row[0] for row in page.rows()] == [f"city{index}[stateless]" for index in range(count)]
+
+
 def test_only_the_first_failures_are_drawn_without_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "ATTENTION", 2)
     lines = [line(f"f{number}", verdict=Verdict.FAILED) for number in range(5)] + [line("e", verdict=Verdict.ERRORED)]

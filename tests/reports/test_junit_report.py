@@ -8,6 +8,8 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evalkit.errors import UsageError
 from evalkit.reports import junit
@@ -174,3 +176,10 @@ def test_a_line_that_cannot_be_read_is_named_and_nothing_is_written(tmp_path: Pa
 def test_a_run_without_results_is_valid_too(tmp_path: Path) -> None:
     root = written(tmp_path)
     assert (root.get("tests"), len(root)) == ("0", 0)
+
+
+@given(
+    st.lists(st.text(st.characters(codec=None, categories=None), max_size=8) | st.sampled_from(["plain", 'a"b', "a<b", "a\tb", "\u202e"]))
+)
+def test_attributes_are_escaped_together_as_one_by_one(texts: list[str]) -> None:
+    assert junit._attributes(texts) == [junit._attribute(text) for text in texts]

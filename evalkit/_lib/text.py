@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 _ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
-_SUSPECT = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
-)
-_COMMAND = re.compile(r"^(\s*)::", re.MULTILINE)
+# Not compiled here, nor are other patterns that few sessions use: `re` does that, and keeps it, when it is first asked.
+_SUSPECT = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
+_COMMAND = r"(?m)^(\s*)::"
 
 
 def nearest(word: str, valid: Iterable[str]) -> str | None:
@@ -37,12 +36,12 @@ def visible(text: str) -> str:
     """
     if text.isprintable():  # most text is, and this is found out ten times faster
         return text
-    return _SUSPECT.sub(lambda found: f"<U+{ord(found.group()):04X}>", text)
+    return re.sub(_SUSPECT, lambda found: f"<U+{ord(found.group()):04X}>", text)
 
 
 def harmless(text: str) -> str:
     """Return text for a log in which no line is an order to GitHub's runner: it obeys ``::`` at a line's beginning and ``##[`` anywhere."""
-    return _COMMAND.sub(r"\1: :", text).replace("##[", "# #[") if "::" in text or "##[" in text else text
+    return re.sub(_COMMAND, r"\1: :", text).replace("##[", "# #[") if "::" in text or "##[" in text else text
 
 
 def char_name(char: str) -> str:

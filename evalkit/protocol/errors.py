@@ -19,9 +19,9 @@ from evalkit._lib.text import shorten
 
 JSON = Any
 
-_TITLE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1\s*>", re.IGNORECASE | re.DOTALL)
-_TAGS = re.compile(r"<(style|script)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
-_LOOKS_LIKE_HTML = re.compile(r"\s*(<!doctype|<html|<head|<body|<title)", re.IGNORECASE)
+_TITLE = r"(?is)<(title|h1)[^>]*>(.*?)</\1\s*>"
+_TAGS = r"(?is)<(style|script)\b.*?</\1\s*>|<[^>]*>"
+_LOOKS_LIKE_HTML = r"(?i)\s*(<!doctype|<html|<head|<body|<title)"
 
 
 class ApiErrorData(NamedTuple):
@@ -79,11 +79,11 @@ def _message(error: dict[str, JSON], status: int) -> str:
 
 
 def _plain(status: int, text: str) -> str:
-    if _LOOKS_LIKE_HTML.match(text):
+    if re.match(_LOOKS_LIKE_HTML, text):
         from html import unescape
 
-        title = _TITLE.search(text)
-        text = unescape(_TAGS.sub(" ", title[2] if title else text))
+        title = re.search(_TITLE, text)
+        text = unescape(re.sub(_TAGS, " ", title[2] if title else text))
     return shorten(" ".join(text.split()), 200) or _reason(status)
 
 

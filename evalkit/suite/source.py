@@ -17,15 +17,15 @@ from evalkit.errors import Problem
 from evalkit.suite.catalog import Path
 
 On = Literal["key", "value"]
-YAML_BREAKS = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as libyaml counts lines (yaml_private.h, IS_BREAK)
-PLAIN_BREAKS = re.compile("\r\n|[\n\r]")
+YAML_BREAKS = "\r\n|[\n\r\x85\u2028\u2029]"  # as libyaml counts lines (yaml_private.h, IS_BREAK)
+PLAIN_BREAKS = "\r\n|[\n\r]"
 _TOP = Position(1, 1)
 
 
 class Source:
     """One text file of a suite. ``name`` is what messages call it: the path from the project root, with ``/``."""
 
-    def __init__(self, name: str, text: str, breaks: re.Pattern[str] = YAML_BREAKS) -> None:
+    def __init__(self, name: str, text: str, breaks: str = YAML_BREAKS) -> None:
         self.name = name
         self._text: str | bytes = text
         self._breaks = breaks
@@ -44,7 +44,7 @@ class Source:
     @cached_property
     def lines(self) -> list[str]:
         """The lines without their ends."""
-        return self._breaks.split(self.text)
+        return re.split(self._breaks, self.text)
 
     @cached_property
     def positions(self) -> dict[Path, Position]:

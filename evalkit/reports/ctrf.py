@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from evalkit._lib.files import atomic_writer
 from evalkit._lib.json import dumps
 from evalkit._lib.text import visible
+from evalkit.reports.overview import Tally
 from evalkit.reports.reading import LineReport, Maker
 from evalkit.reports.words import HEADLINE, headline
 from evalkit.results import Run
@@ -46,7 +47,7 @@ class _Ctrf:
         self._file.write((",\n" if self._counts else "\n").encode() + test.encode())
         self._counts[STATUSES[head["verdict"]]] += 1
 
-    def finish(self) -> Path:
+    def finish(self, suites: Mapping[str, Tally]) -> Path:
         tail = {"summary": _summary(self._run.manifest, self._counts), "tool": _tool(self._run.manifest)}
         self._file.write(b"\n]," + dumps(tail)[1:].encode() + b"}\n")
         return self._path

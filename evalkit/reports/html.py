@@ -66,7 +66,6 @@ class _Suite:
     """What is kept of a suite: of the rows that are not drawn, their number alone; ``rank`` is that of its worst."""
 
     def __init__(self) -> None:
-        self.tally = Tally()
         self.entries: list[Entry] = []
         self.rest = 0
         self.rank = max(_RANK.values())
@@ -132,7 +131,6 @@ class _Page:
         suite = self._suites.get(head["suite"])
         if suite is None:
             suite = self._suites[head["suite"]] = _Suite()
-        suite.tally.add(head)
         suite.rank = min(suite.rank, rank)
         if not drawn:
             suite.rest += 1
@@ -144,31 +142,29 @@ class _Page:
             opened = None
         suite.entries.append(Entry(rank, number, self._spool.put(self._draw(shown, opened))))
 
-    def finish(self) -> Path:
+    def finish(self, suites: Mapping[str, Tally]) -> Path:
         """Write the page, and ``data/`` where it needs one."""
         path = self._run.directory / "index.html"
         large = self._packs.size + self._book.size > LARGE
         files = write_data(self._run.directory, self._packs, self._book) if large else []
         with atomic_writer(path) as file:
-            for piece in self._stream(files):
+            for piece in self._stream(suites, files):
                 file.write(piece.encode())
         drop_stale(self._run.directory, files)
         return path
 
-    def _stream(self, files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    def _stream(self, suites: Mapping[str, Tally], files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         """Yield the page, piece by piece; ``files`` hold the packs where the page does not."""
-        total = Tally()
-        for suite in self._suites.values():
-            total.merge(suite.tally)
+        total = Tally.sum(suites.values())
         digest = _digest(self._run.directory / "results.jsonl")
         script, style = scripts(), resource("css/report.css") + paper(digest)
         template = environment().get_template("page.html")
         stream = template.stream(
             overview=overview(self._run.manifest, total),
-            figures=figures({name: suite.tally for name, suite in self._suites.items()}, total),
+            figures=figures(suites, total),
             total=total,
             tags=[tag for tag, _ in total.tags.most_common(TAGS)],
-            sections=[self._section(name) for name in sorted(self._suites, key=self._suite_rank)],
+            sections=[self._section(name, suites[name]) for name in sorted(self._suites, key=self._suite_rank)],
             signoffs=[{name: str(one.get(name) or "") for name in SIGNED} for one in self._signoffs],
             directory=self._run.directory.name,
             digest=digest,
@@ -191,10 +187,10 @@ class _Page:
     def _suite_rank(self, name: str) -> tuple[int, str]:
         return min(self._suites[name].rank, 2), name
 
-    def _section(self, name: str) -> Section:
+    def _section(self, name: str, tally: Tally) -> Section:
         suite = self._suites[name]
         drawn = [entry.piece for entry in sorted(suite.entries)]
-        return Section(name, f"suite.{_UNSAFE.sub('-', name)}", suite.tally, map(self._spool.get, drawn), suite.rest)
+        return Section(name, f"suite.{_UNSAFE.sub('-', name)}", tally, map(self._spool.get, drawn), suite.rest)
 
 
 TABLES = {

@@ -18,6 +18,7 @@ from typing import Any
 from evalkit._lib.files import atomic_writer
 from evalkit._lib.quickjson import loads
 from evalkit._lib.text import show, visible
+from evalkit.reports.overview import Tally
 from evalkit.reports.reading import LineReport, Maker
 from evalkit.reports.spool import Piece, Spool
 from evalkit.reports.words import clipped, found, headline, place
@@ -68,7 +69,7 @@ class _JUnit:
         suite.milliseconds += elapsed
         self._spool.put_on(suite.cases, _case(head, line, elapsed, suite.names, self._digests))
 
-    def finish(self) -> Path:
+    def finish(self, suites: Mapping[str, Tally]) -> Path:
         path = self._run.directory / "junit.xml"
         with atomic_writer(path) as file:
             for text in _document(self._suites, self._spool, str(self._run.manifest.get("started") or "")):

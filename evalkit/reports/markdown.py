@@ -57,17 +57,15 @@ def write(run: Run) -> Iterator[Maker]:
 class _Summary:
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._total = Tally()
         self._rows = {kind: _Rows() for kind in _ORDER}
 
     def take(self, head: dict[str, Any], line: str, number: int) -> None:
-        self._total.add(head)
         kind = "warned" if head["verdict"] == "passed" and warned(head) else head["verdict"]
         self._rows[kind].add(_row(kind, head))
 
-    def finish(self) -> Path:
+    def finish(self, suites: Mapping[str, Tally]) -> Path:
         path = self._run.directory / "summary.md"
-        write_atomic(path, b"".join(_document(self._run.manifest, self._total, self._rows)))
+        write_atomic(path, b"".join(_document(self._run.manifest, Tally.sum(suites.values()), self._rows)))
         return path
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import dumps
@@ -57,6 +57,14 @@ class Tally:
         self.times.extend(other.times)
         for name in ("warned", "warnings", "unplayed", "checks", "tokens"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    @classmethod
+    def sum(cls, tallies: Iterable[Tally]) -> Tally:
+        """Return the counts of several, of all suites of a run, say."""
+        total = cls()
+        for tally in tallies:
+            total.merge(tally)
+        return total
 
     @property
     def results(self) -> int:

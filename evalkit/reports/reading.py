@@ -6,13 +6,14 @@ it does with a result, and :func:`write_all` hands every result to all of them. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol
 
 from evalkit.reports.glance import glance, refuse
+from evalkit.reports.overview import Tally
 from evalkit.results import Run
 
 More = ParamSpec("More")
@@ -24,8 +25,8 @@ class Maker(Protocol):
     def take(self, head: dict[str, Any], line: str, number: int) -> None:
         """Take in a result: its head (it is not to be changed), the whole line, the line's number."""
 
-    def finish(self) -> Path:
-        """Write what came of all results, once the last one is taken, and return where."""
+    def finish(self, suites: Mapping[str, Tally]) -> Path:
+        """Write what came of all results, once the last one is taken, and return where. ``suites`` are their counts, for all reports alike."""
 
 
 class LineReport(Generic[More]):
@@ -41,8 +42,7 @@ class LineReport(Generic[More]):
     def __call__(self, run: Run, *more: More.args, **named: More.kwargs) -> Path:
         """Write this report alone. Raises UsageError naming a result line that cannot be read."""
         with self.begin(run, *more, **named) as maker:
-            _read(run, [maker])
-            return maker.finish()
+            return maker.finish(_read(run, [maker]))
 
 
 def write_all(run: Run, reports: Iterable[Callable[..., Any]]) -> list[Any]:
@@ -53,18 +53,23 @@ def write_all(run: Run, reports: Iterable[Callable[..., Any]]) -> list[Any]:
     reports = list(reports)
     with ExitStack() as stack:
         makers = [stack.enter_context(report.begin(run)) for report in reports if isinstance(report, LineReport)]
-        if makers:
-            _read(run, makers)
-        written: list[Any] = [maker.finish() for maker in makers]
+        suites = _read(run, makers) if makers else {}
+        written: list[Any] = [maker.finish(suites) for maker in makers]
     return written + [report(run) for report in reports if not isinstance(report, LineReport)]
 
 
-def _read(run: Run, makers: Iterable[Maker]) -> None:
+def _read(run: Run, makers: Iterable[Maker]) -> dict[str, Tally]:
     takers = [maker.take for maker in makers]
+    suites: dict[str, Tally] = {}
     for number, line in enumerate(run.lines(), 1):
         try:
             head = glance(line)
+            suite = head["suite"]
+            if suite not in suites:
+                suites[suite] = Tally()
+            suites[suite].add(head)
             for take in takers:
                 take(head, line, number)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise refuse(run.directory, number, error) from error
+    return suites

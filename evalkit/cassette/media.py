@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from evalkit._lib.files import sha256, write_atomic
-from evalkit.cassette.recording import Recording
+from evalkit.cassette.recording import MEDIA_FOLDER, MEDIA_PREFIX, Recording
 from evalkit.errors import CassetteError, UsageError
 
-FOLDER = "_media"
-PREFIX = "evalkit-media:"
+FOLDER = MEDIA_FOLDER
+PREFIX = MEDIA_PREFIX
 THRESHOLD = 32 * 1024
 
 Body = TypeVar("Body", str | bytes, str | bytes | None)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
 
 from evalkit.cassette.recording import Cassette, Recording
 
@@ -44,13 +43,7 @@ _LONGEST = 4096  # characters between two bodies: with more of them a file goes 
 _SPECIAL = frozenset(("Y", "N", "yes", "no", "on", "off", "true", "false", "null"))
 
 
-class _Between(NamedTuple):
-    # What stands between the bodies of a request and its response.
-    request_headers: tuple[tuple[str, str], ...]
-    status: int
-    reason: str
-    response_headers: tuple[tuple[str, str], ...]
-    chomp: str | None  # of the response's body, None where it is empty
+_Pairs = tuple[tuple[str, str], ...]
 
 
 def read(data: bytes) -> Cassette | None:
@@ -144,7 +137,8 @@ def _dedented(lines: str, pad: str, chomp: str) -> str | None:
 
 
 @lru_cache(maxsize=64)  # in a session nearly every exchange has one of a few texts here
-def _between(text: str) -> _Between | None:
+def _between(text: str) -> tuple[_Pairs, int, str, _Pairs, str | None] | None:
+    # Request headers, status, reason, response headers; how the response's body ends, None where there is none.
     found = _BETWEEN.fullmatch(text)
     if found is None:
         return None
@@ -152,10 +146,10 @@ def _between(text: str) -> _Between | None:
     request_headers, response_headers = _headers(sent), _headers(received)
     if request_headers is None or response_headers is None or reason in _SPECIAL or reason.lower() in _SPECIAL:
         return None
-    return _Between(request_headers, int(status), reason, response_headers, chomp)
+    return request_headers, int(status), reason, response_headers, chomp
 
 
-def _headers(text: str | None) -> tuple[tuple[str, str], ...] | None:
+def _headers(text: str | None) -> _Pairs | None:
     if text is None:
         return ()
     headers = {}

@@ -8,6 +8,9 @@ from typing import Any
 JSON = Any
 Headers = dict[str, list[str]]
 
+MEDIA_FOLDER = "_media"
+MEDIA_PREFIX = "evalkit-media:"
+
 
 @dataclass(slots=True)
 class Recording:

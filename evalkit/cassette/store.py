@@ -1,11 +1,9 @@
-"""Cassettes on the disk: reading one, and the one that is being recorded. Only this module, media and journal do IO in this room.
+"""Cassettes on the disk: the one that is being recorded. Only this module, loading, media and journal do IO in this room.
 
 Nothing that was complete is ever lost. While a scenario is recorded, each exchange goes to the journal; the cassette itself is written
 once, whole, by renaming, when the scenario was held to its end. A process killed in between leaves the old cassette, or the new one, and
 a journal that the next recording run goes on from. Killed just around the renaming it leaves both: the journal's last line then holds the
 digest of the cassette it became, and a cassette of that digest makes the journal a leftover.
-
-A cassette that cannot be read is an error in every mode: it is never taken for missing and never written over.
 """
 
 from __future__ import annotations
@@ -15,57 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.files import read_whole, sha256, shown, write_atomic
-from evalkit.cassette import bodies, quick
-from evalkit.cassette.format import VERSION, parse, render
+from evalkit._lib.files import sha256, shown, write_atomic
+from evalkit.cassette.format import VERSION, render
 from evalkit.cassette.journal import Entry, Journal, entry_line, metadata_line, path_of, peek
-from evalkit.cassette.media import FOLDER, PREFIX, Media
+from evalkit.cassette.loading import line_of, load, media_folder
+from evalkit.cassette.media import Media
 from evalkit.cassette.modes import DECISIONS, Decision, RecordMode
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteError, UsageError
 
+__all__ = ["Recorder", "interrupted", "line_of", "load", "media_folder"]
+
 JSON = Any
-
-
-def media_folder(cassette: Path) -> Path:
-    """Return where the media of a cassette lie: ``_media`` in the folder of cassettes, which is two above ``<suite>/<name>.yaml``."""
-    return cassette.parent.parent / FOLDER
-
-
-def load(path: Path | str, media: Path | None = None, *, lost: Callable[[int, CassetteError], None] | None = None) -> Cassette | None:
-    """Read a cassette, media in place and bodies uncompressed; None if there is no such file.
-
-    Raises CassetteError (``file:line``): unreadable, not UTF-8, anything :func:`evalkit.cassette.format.parse` refuses, media missing or
-    altered. With ``lost``, it is told of missing and altered media instead, with the recording's number (from 0), which stays as it is.
-    """
-    try:
-        data = read_whole(path)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise CassetteError(f"{shown(Path(path))}:1 cannot be read: {error.strerror or error}") from error
-    cassette = quick.read(data)
-    if cassette is None:
-        try:
-            text = data.decode()
-        except UnicodeDecodeError as error:
-            raise CassetteError(f"{shown(Path(path))}:{_line_at(data, error.start)} not UTF-8: {error.reason}") from None
-        cassette = parse(text, shown(Path(path)))
-        _open_bodies(cassette, Path(path))
-    if PREFIX.encode() in data:
-        _bring_media_back(cassette, Media(media or media_folder(Path(path))), Path(path), lost)
-    return cassette
-
-
-def line_of(path: Path, number: int) -> int | None:
-    """Return the line on which a recording (from 0) of a cassette starts, None where that cannot be told."""
-    from evalkit._lib import yaml
-
-    try:
-        return yaml.locate(path.read_text("utf-8"))["interactions", number].line
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def interrupted(path: Path) -> int:
@@ -74,33 +34,6 @@ def interrupted(path: Path) -> int:
         return len(peek(path_of(path)).entries)
     except CassetteError:
         return 0
-
-
-def _line_at(data: bytes, index: int) -> int:
-    return data.count(b"\n", 0, index) + 1
-
-
-def _open_bodies(cassette: Cassette, path: Path) -> None:
-    for number, recording in enumerate(cassette.recordings):
-        if not any(name.lower() == "content-encoding" for name in recording.response_headers):
-            continue
-        try:
-            recording.body = bodies.opened(recording.body, recording.response_headers)
-        except ValueError as error:
-            raise CassetteError(f"{shown(path)}:{line_of(path, number) or 1} recording {number + 1}: {error}") from None
-        dropped = ("content-encoding", "content-length", "transfer-encoding")
-        recording.response_headers = {name: values for name, values in recording.response_headers.items() if name.lower() not in dropped}
-
-
-def _bring_media_back(cassette: Cassette, media: Media, path: Path, lost: Callable[[int, CassetteError], None] | None) -> None:
-    for number, recording in enumerate(cassette.recordings):
-        try:
-            cassette.recordings[number] = media.bring_back(recording)
-        except CassetteError as error:
-            if lost is not None:
-                lost(number, error)
-                continue
-            raise CassetteError(f"{shown(path)}:{line_of(path, number) or 1} recording {number + 1}: {error}") from None
 
 
 class Recorder:

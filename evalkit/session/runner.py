@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from evalkit._lib.clock import timestamp
 from evalkit._lib.text import show, visible
 from evalkit._lib.version import VERSION
+from evalkit.cassette.loading import load as load_cassette
 from evalkit.cassette.redaction import Redactor
-from evalkit.cassette.store import load as load_cassette
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageError
 from evalkit.results import Identity, result_line, tally
 from evalkit.results.line import metrics

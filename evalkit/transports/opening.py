@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.cassette import store
+from evalkit.cassette.loading import load
 from evalkit.cassette.modes import DECISIONS, RecordMode, check_mode
 from evalkit.cassette.recording import Cassette
 from evalkit.cassette.redaction import Redactor
@@ -47,16 +47,17 @@ def open_transport(
     misses = lambda: Misses(Path(path), label, hint(), redactor)  # noqa: E731 - made only when there is a miss
     # A journal is no matter to a run that only plays, so it is looked for only by one that records, under its lock.
     if mode == "none":
-        return ReplayTransport(_recordings(store.load(path, media)), redactor, misses)
+        return ReplayTransport(_recordings(load(path, media)), redactor, misses)
     check_mode(mode)
-    if not DECISIONS[mode, True, False].records and (cassette := store.load(path, media)) is not None:
+    if not DECISIONS[mode, True, False].records and (cassette := load(path, media)) is not None:
         return ReplayTransport(cassette.recordings, redactor, misses)
     if live is None:
         raise UsageError(f"{label}: record mode {mode!r} needs an endpoint to record from")
 
+    from evalkit.cassette.store import Recorder
     from evalkit.transports.record import RecordTransport
 
-    recorder = store.Recorder(Path(path), mode, metadata=metadata, redactor=redactor, media=media)
+    recorder = Recorder(Path(path), mode, metadata=metadata, redactor=redactor, media=media)
     if not recorder.decision.records:
         recorder.close()
         return ReplayTransport(_recordings(recorder.old), redactor, misses)

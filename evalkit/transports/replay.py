@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evalkit._lib.files import shown
-from evalkit.cassette import store
 from evalkit.cassette.matching import Player
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
@@ -26,7 +25,7 @@ class Misses:
 
     def of(self, player: Player, request: Request, *, missing: bool) -> CassetteMiss:
         """Return the exception for a request that ``player`` cannot answer; ``missing`` where there is no cassette file."""
-        from evalkit.cassette import misses  # here, because a session without a miss need not load what explains one
+        from evalkit.cassette import misses, store  # here, because a session without a miss need not load what explains one
 
         left = store.interrupted(self._path) if missing else 0
         note = f"an interrupted recording is beside it, with {left} finished exchanges; recording goes on from there" if left else ""

@@ -5,7 +5,6 @@ A response's text is its bytes as UTF-8, what is none kept as lone surrogates (P
 
 from __future__ import annotations
 
-from evalkit.cassette.bodies import request_text
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.scalars import to_bytes, to_text
 from evalkit.transcript import Request, Response, Source
@@ -13,6 +12,8 @@ from evalkit.transcript import Request, Response, Source
 
 def body_text(request: Request) -> str | None:
     """Return a request's body as it is sent, None where none is."""
+    from evalkit.cassette.bodies import request_text  # here, because replay sends nothing
+
     return None if request.body is None else request_text(request.body)
 
 

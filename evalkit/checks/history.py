@@ -6,29 +6,29 @@ as received and in order, then what the client adds. The client's ``function_res
 loop puts them, or after the last step. Compared are JSON values: key order and number spelling are no differences, every string counts
 whole.
 
-What passes is decided here, by identity and equality alone, because nearly every request passes; what is wrong is found by
-``history_diff``. It reads exchanges only, so it judges anybody's traffic. Requests that name a ``previous_interaction_id`` leave the
+What passes is decided here, by identity and equality alone, because nearly every request passes; what is wrong is told by
+``history_findings``. It reads exchanges only, so it judges anybody's traffic. Requests that name a ``previous_interaction_id`` leave the
 history to the service: nothing of it is re-sent and nothing can be judged. Answers that failed are no part of a history; a run in the
 background is what it ended as; the hops of a continued call are one answer, and each hop must repeat the input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from operator import is_
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from urllib.parse import unquote
 
 from pydantic import Field
 
 from evalkit._lib.json import equal
 from evalkit.checks.base import Check, View
-from evalkit.checks.history_diff import deviations
-from evalkit.checks.history_input import RawStep, items_of, readable
-from evalkit.checks.history_step import Deviation, Wanted, key_of
-from evalkit.protocol.reading import steps_of, strip_user_input
+from evalkit.protocol.reading import RawStep, steps_of, strip_user_input
 from evalkit.transcript import JSON, Exchange
-from evalkit.verdict import Finding, Where
+
+if TYPE_CHECKING:
+    from evalkit.checks.history_findings import Earlier
+    from evalkit.verdict import Finding
 
 
 class Kept(NamedTuple):
@@ -57,8 +57,9 @@ class History(Check):
         """Yield each deviation, with the exchange and the pointer into its request."""
         only = view.turn.number if view.turn is not None else None
         kept: Kept | None = None
-        earlier = _Earlier()
-        for exchange in view.transcript.exchanges:
+        earlier: Earlier | None = None
+        exchanges = list(view.transcript.exchanges)
+        for place, exchange in enumerate(exchanges):
             request = exchange.request
             body = request.body
             if type(body) is not dict or request.method != "POST":
@@ -69,62 +70,12 @@ class History(Check):
                 if kept is not None and not stateful and (only is None or exchange.turn == only):
                     received = () if hop else kept.received
                     if not _faithful(kept.sent, received, body.get("input"), bool(hop)):
-                        yield from self._findings(kept, received, exchange, bool(hop), earlier)
+                        from evalkit.checks.history_findings import Earlier, findings  # what only explains is seldom needed
+
+                        earlier = earlier or Earlier()
+                        earlier.read(exchanges[earlier.count : place])
+                        yield from findings(kept, received, exchange, bool(hop), earlier, self.level)
                 kept = _after(kept, exchange, bool(hop), bool(stateful))
-            earlier.add(exchange)
-
-    def _findings(self, kept: Kept, received: Sequence[RawStep], exchange: Exchange, hop: bool, earlier: _Earlier) -> Iterator[Finding]:
-        source = kept.exchange.number
-        wanted = [Wanted(item.step, False, f"input of exchange {source}") for item in items_of(kept.sent)]
-        wanted += [Wanted(readable(step), True, f"answer of exchange {source}") for step in received]
-        known: Container[str] = () if hop else earlier.apart_from(wanted)
-        items = items_of(exchange.request.body.get("input"))
-        for deviation in deviations(wanted, items, known, streamed=earlier.streamed, closed=hop):
-            if self.level == "exact" or not deviation.forgivable:
-                yield _finding(deviation, exchange)
-
-
-class _Earlier:
-    """What was sent and received before, as keys of steps; made when the first deviation asks, and each exchange read once."""
-
-    def __init__(self) -> None:
-        self.streamed = False
-        self._unread: list[Exchange] = []
-        self._keys: set[str] = set()
-
-    def add(self, exchange: Exchange) -> None:
-        self._unread.append(exchange)
-        self.streamed = self.streamed or exchange.events is not None
-
-    def apart_from(self, wanted: Sequence[Wanted]) -> Container[str]:
-        """Return all keys but those of the history that is wanted."""
-        for past in self._unread:
-            self._keys.update(key_of(item.step) for item in items_of(_input(past)))
-            if past.interaction is not None:
-                self._keys.update(key_of(readable(step)) for step in steps_of(past.interaction))
-        self._unread.clear()
-        return _Without(self._keys, {key_of(want.step) for want in wanted})
-
-
-class _Without:
-    """The keys of one set that are not in another, without a copy for each request."""
-
-    def __init__(self, keys: set[str], less: set[str]) -> None:
-        self._keys = keys
-        self._less = less
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._keys and key not in self._less
-
-
-def _finding(found: Deviation, exchange: Exchange) -> Finding:
-    where = Where(exchange.turn, exchange.number, pointer=found.pointer, part="request")
-    return Finding(found.code, found.message, where, found.expected, found.got, detail=found.detail)
-
-
-def _input(exchange: Exchange) -> JSON:
-    body = exchange.request.body
-    return body.get("input") if isinstance(body, dict) else None
 
 
 def _after(kept: Kept | None, exchange: Exchange, hop: bool, stateful: bool) -> Kept | None:

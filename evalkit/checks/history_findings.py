@@ -1,0 +1,73 @@
+"""What is wrong with a request that does not re-send the history as it must: deviations, found by ``history_diff``, as findings."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from evalkit.checks.history_diff import deviations
+from evalkit.checks.history_input import items_of, readable
+from evalkit.checks.history_step import Deviation, Wanted, key_of
+from evalkit.protocol.reading import RawStep, steps_of
+from evalkit.transcript import JSON, Exchange
+from evalkit.verdict import Finding, Where
+
+if TYPE_CHECKING:
+    from evalkit.checks.history import Kept
+
+
+class Earlier:
+    """What was sent and received before, as keys of steps; each exchange is read once. ``count`` is how many were."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.streamed = False
+        self._keys: set[str] = set()
+
+    def read(self, exchanges: Sequence[Exchange]) -> None:
+        """Take in further exchanges."""
+        self.count += len(exchanges)
+        for past in exchanges:
+            self.streamed = self.streamed or past.events is not None
+            self._keys.update(key_of(item.step) for item in items_of(_input(past)))
+            if past.interaction is not None:
+                self._keys.update(key_of(readable(step)) for step in steps_of(past.interaction))
+
+    def apart_from(self, wanted: Sequence[Wanted]) -> Container[str]:
+        """Return all keys but those of the history that is wanted."""
+        return _Without(self._keys, {key_of(want.step) for want in wanted})
+
+
+class _Without:
+    """The keys of one set that are not in another, without a copy for each request."""
+
+    def __init__(self, keys: set[str], less: set[str]) -> None:
+        self._keys = keys
+        self._less = less
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys and key not in self._less
+
+
+def findings(
+    kept: Kept, received: Sequence[RawStep], exchange: Exchange, hop: bool, earlier: Earlier, level: Literal["exact", "equivalent"]
+) -> Iterator[Finding]:
+    """Yield what a request does otherwise than the history before it asks; ``hop``: it continues an answer, and only repeats."""
+    source = kept.exchange.number
+    wanted = [Wanted(item.step, False, f"input of exchange {source}") for item in items_of(kept.sent)]
+    wanted += [Wanted(readable(step), True, f"answer of exchange {source}") for step in received]
+    known: Container[str] = () if hop else earlier.apart_from(wanted)
+    items = items_of(exchange.request.body.get("input"))
+    for deviation in deviations(wanted, items, known, streamed=earlier.streamed, closed=hop):
+        if level == "exact" or not deviation.forgivable:
+            yield _finding(deviation, exchange)
+
+
+def _finding(found: Deviation, exchange: Exchange) -> Finding:
+    where = Where(exchange.turn, exchange.number, pointer=found.pointer, part="request")
+    return Finding(found.code, found.message, where, found.expected, found.got, detail=found.detail)
+
+
+def _input(exchange: Exchange) -> JSON:
+    body = exchange.request.body
+    return body.get("input") if isinstance(body, dict) else None

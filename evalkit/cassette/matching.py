@@ -70,18 +70,17 @@ class Player:
 
     def take(self, method: str, path: str, query: Query, body: JSON) -> int | None:
         """Return the number (from 0) of the recording that answers a request, and count it as played; None if there is none left."""
-        wanted = route(path, query)
-        number = self._next
-        if number == len(self.recordings) or not self._equals(number, method, wanted, body):
+        wanted, number, played = route(path, query), self._next, self.played
+        if number == len(played) or not _equals(self.recordings[number], method, wanted, body):
             found = self._same(method, wanted, body)
-            while found and self.played[found[0]]:
+            while found and played[found[0]]:
                 found.popleft()
             if not found:
                 return None
             number = found.popleft()
-        self.played[number] = 1
-        while self._next < len(self.recordings) and self.played[self._next]:
-            self._next += 1
+        played[number] = 1
+        after = played.find(0, self._next)
+        self._next = len(played) if after < 0 else after
         return number
 
     def knows(self, method: str, path: str, query: Query, body: JSON) -> bool:
@@ -102,23 +101,6 @@ class Player:
                 self._index.setdefault(key, deque()).append(number)
         return self._index.get(self._key(method, wanted, body))
 
-    def _equals(self, number: int, method: str, wanted: Route, body: JSON) -> bool:
-        recording = self.recordings[number]
-        if recording.method != method or route_of(recording.uri) != wanted:
-            return False
-        if body is None or not recording.request_body:
-            return body is None and not recording.request_body
-        # A cassette of ours holds this very text, so writing it is enough; a body that is spelled otherwise must be read.
-        text = indented(body)
-        if text is not None and recording.request_body == text + "\n":
-            return True
-        # Equal in this form means equal with every difference of spelling counted; what it refuses, the canonical form decides.
-        # Python's own == would take true for 1.
-        try:
-            return marshal.dumps(loads(recording.request_body), 0) == marshal.dumps(body, 0)
-        except (ValueError, RecursionError):
-            return False
-
     def _key(self, method: str, wanted: Route, body: JSON) -> bytes:
         path, query = wanted
         text = "" if body is None else _spelled(self._redacted(body))
@@ -136,6 +118,24 @@ class Player:
             return body_of(self._redact(request_text(body)))
         except RecursionError:
             return body
+
+
+def _equals(recording: Recording, method: str, wanted: Route, body: JSON) -> bool:
+    if recording.method != method or route_of(recording.uri) != wanted:
+        return False
+    recorded = recording.request_body
+    if body is None or not recorded:
+        return body is None and not recorded
+    # A cassette of ours holds this very text, so writing it is enough; a body that is spelled otherwise must be read.
+    text = indented(body)
+    if text is not None and recorded == text + "\n":
+        return True
+    # Equal in this form means equal with every difference of spelling counted; what it refuses, the canonical form decides.
+    # Python's own == would take true for 1.
+    try:
+        return marshal.dumps(loads(recorded), 0) == marshal.dumps(body, 0)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _spelled(body: JSON) -> str:

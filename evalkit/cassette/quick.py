@@ -24,8 +24,8 @@ _VALUE = rf"(?:[A-Za-z][A-Za-z0-9.+-]*/[A-Za-z0-9.+-]+(?:; ?[a-z]+=[A-Za-z0-9-]+
 _HEADERS = rf"headers:(?: \{{\}}\n|\n((?:      [a-z][a-z0-9-]*: \[{_VALUE}\]\n)+))"
 _NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,3})?"
 
-_START = re.compile(rf"(?:metadata:\n((?:  [a-z_]+: (?:{_QUOTED}|0|[1-9][0-9]{{0,14}})\n)+))?interactions:\n")
-_METADATA = re.compile(r"  ([a-z_]+): (.+)\n")
+_FIRST, _THEN = "metadata:\n", "interactions:\n"
+_METADATA = re.compile(r'^  ([a-z_]+): (?:"([^"\\\n]*)"|(0|[1-9][0-9]{0,14}))$', re.MULTILINE)
 _REQUEST = re.compile(
     r"- request:\n    method: (GET|POST|DELETE|PATCH|PUT|HEAD)\n    uri: ([a-z]+://[A-Za-z0-9._~/?=&%+@:-]*[A-Za-z0-9_~/=-])\n"
     r'    body: (?:(null|"")|\|([+-]?))\n'
@@ -54,17 +54,17 @@ def read(data: bytes) -> Cassette | None:
         text = data.decode()
     except UnicodeDecodeError:
         return None
-    start = _START.match(text)
-    if start is None:
-        return None
     metadata: dict[str, str | int] = {}
-    if start[1] is not None:
-        found = _METADATA.findall(start[1])
-        metadata = {key: value[1:-1] if value[0] == '"' else int(value) for key, value in found}
-        if len(metadata) != len(found):
+    start = 0
+    if text.startswith(_FIRST):
+        start = text.find(f"\n{_THEN}") + 1
+        metadata = {key: int(number) if number else value for key, value, number in _METADATA.findall(text, len(_FIRST), start)}
+        if not metadata or len(metadata) != text.count("\n", len(_FIRST), start):
             return None
+    if not text.startswith(_THEN, start):
+        return None
     recordings = []
-    position, end = start.end(), len(text) - len(_END)
+    position, end = start + len(_THEN), len(text) - len(_END)
     while position < end:
         step = _recording(text, position)
         if step is None:

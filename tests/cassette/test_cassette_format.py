@@ -181,6 +181,34 @@ def test_bars_and_empty_bodies_are_no_hindrance(request_body: str | None, body: 
         assert found == reader.read(text, "c.yaml")
 
 
+@pytest.mark.parametrize(
+    ("lines", "quickly"),
+    [
+        ("", True),
+        ('metadata:\n  a: "1"\n', True),
+        ('metadata:\n  a: "x: y # z"\n  b_c: 0\n  d: 12\n  e: ""\n', True),
+        ("metadata:\n", False),
+        ("metadata: {}\n", False),
+        ("metadata:\n  a: 1\n  a: 2\n", False),
+        ("metadata:\n  a: 01\n", False),
+        ("metadata:\n  a: 1\n\n", False),
+        ("metadata:\n  a: 1 \n", False),
+        ("metadata:\n  a: 1\n   b: 2\n", False),
+        ("metadata:\n  a: 1\n  interactions:\n", False),
+        ("metadata:\n  a: 1\n  ", False),
+        ('metadata:\n  a: "b\n  c: d"\n', False),
+        ("metadata:\n  a: 1\nversion: 1\n", False),
+        ('metadata:\n  a: "\\n"\n', False),
+    ],
+)
+def test_metadata_is_read_as_yaml_reads_it(lines: str, quickly: bool) -> None:
+    text = lines + LAYOUT[LAYOUT.index("interactions:") :]
+    found = quick.read(text.encode())
+    assert (found is not None) == quickly
+    if found is not None:
+        assert found == reader.read(text, "c.yaml")
+
+
 def test_recordings_with_the_same_headers_do_not_share_them() -> None:
     text = render(Cassette(conversation())).encode()
     first, again = quick.read(text), quick.read(text)

@@ -9,8 +9,8 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from evalkit._lib.clock import timestamp
@@ -23,30 +23,33 @@ _NO_CASSETTES = '\n  "cassettes": []'  # where the list goes; no other text of t
 _spelled = json.JSONEncoder(ensure_ascii=False).encode
 
 
-@dataclass(slots=True)
 class Totals:
     """Counts with honest denominators: ``collected`` variants, of them ``scored`` (passed or failed), the rest errored, skipped or not run."""
 
-    collected: int = 0
-    deselected: int = 0
-    scored: int = 0
-    passed: int = 0
-    failed: int = 0
-    errored: int = 0
-    skipped: int = 0
-    warnings: int = 0
-    checks: int = 0
-    unplayed: int = 0
-    orphans: int = 0
-    tokens: int = 0
+    def __init__(self, collected: int = 0) -> None:
+        # In the order of manifest.json.
+        self.collected = collected
+        self.deselected = 0
+        self.scored = 0
+        self.passed = 0
+        self.failed = 0
+        self.errored = 0
+        self.skipped = 0
+        self.warnings = 0
+        self.checks = 0
+        self.unplayed = 0
+        self.orphans = 0
+        self.tokens = 0
 
     def add(self, tally: Mapping[str, Any]) -> None:
         """Count one result by its tally (:func:`evalkit.results.line.tally`)."""
         verdict = tally["verdict"]
         setattr(self, verdict, getattr(self, verdict) + 1)
         self.scored += verdict in ("passed", "failed")
-        for name in ("checks", "warnings", "unplayed", "tokens"):
-            setattr(self, name, getattr(self, name) + tally[name])
+        self.checks += tally["checks"]
+        self.warnings += tally["warnings"]
+        self.unplayed += tally["unplayed"]
+        self.tokens += tally["tokens"]
 
     @property
     def run(self) -> int:
@@ -54,19 +57,19 @@ class Totals:
         return self.scored + self.errored + self.skipped
 
 
-@dataclass(slots=True)
 class Manifest:
     """Everything in ``manifest.json``; ``suites`` and ``cassettes`` are ``{"path", "digest"}`` by path; a suite has its
     name too, and the ``files`` it uses.
     """
 
-    options: dict[str, Any]
-    totals: Totals = field(default_factory=Totals)
-    suites: dict[str, dict[str, Any]] = field(default_factory=dict)
-    cassettes: dict[str, str | None] = field(default_factory=dict)
-    started: str = field(default_factory=timestamp)
-    ended: str | None = None
-    complete: bool = False
+    def __init__(self, options: dict[str, Any], cassettes: Mapping[str, str | None] = MappingProxyType({})) -> None:
+        self.options = options
+        self.totals = Totals()
+        self.suites: dict[str, dict[str, Any]] = {}
+        self.cassettes = dict(cassettes)
+        self.started = timestamp()
+        self.ended: str | None = None
+        self.complete = False
 
     def pieces(self) -> Iterator[str]:
         """Yield the text of ``manifest.json``, JSON indented by two, cassettes one by one: there may be many, when a session holds most."""
@@ -93,7 +96,7 @@ class Manifest:
             "environment": {name: os.environ[name] for name in ("CI", "GITHUB_SHA", "GITHUB_REF", "CI_COMMIT_SHA") if name in os.environ},
             "suites": [self.suites[path] for path in sorted(self.suites)],
             "cassettes": [],
-            "totals": asdict(self.totals),
+            "totals": vars(self.totals),
         }
 
     def write(self, directory: Path) -> None:

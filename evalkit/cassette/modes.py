@@ -9,8 +9,7 @@ only plays leaves it alone: what it holds is not a whole conversation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from evalkit._lib.text import did_you_mean
 from evalkit.errors import UsageError
@@ -19,8 +18,7 @@ RecordMode = Literal["none", "once", "new_episodes", "all"]
 RECORD_MODES: tuple[RecordMode, ...] = get_args(RecordMode)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What to do. ``plays``: the parts whose recordings answer requests, in this order. ``records``: whether a request that they do not
     answer goes to the endpoint. ``keeps``: whether the old cassette's recordings stay beside the new ones. ``drops``: whether the journal
     is dropped when the scenario was not held (it is kept otherwise, and the next run goes on from it).

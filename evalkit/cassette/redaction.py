@@ -30,13 +30,14 @@ KEY_PARAMETERS = frozenset(
     ("key", "api_key", "api-key", "apikey", "access_token", "auth_token", "token", "x-goog-api-key", "x-goog-signature")
 )
 
-_SIGNING = re.compile(r"whsec_(?:[A-Za-z0-9+=_-]|\\?/){8,}")
+# Patterns as text, compiled by re when first used: a session that only replays uses none of them.
+_SIGNING = r"whsec_(?:[A-Za-z0-9+=_-]|\\?/){8,}"
 """Signing secrets of webhooks, which the API answers with and nobody could name beforehand (standardwebhooks.com)."""
 
-_PARAMETER = re.compile(r"([?&])([^=&#]+)=([^&#]*)")
-_USER = re.compile(r"(?<=://)[^/?#@]*@")
-_ESCAPE = re.compile(r"\\+u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|%(?:25)*([0-9a-fA-F]{2})")
-_STRING_FIELD = re.compile(r'"([A-Za-z_]\w*)"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_PARAMETER = r"([?&])([^=&#]+)=([^&#]*)"
+_USER = r"(?<=://)[^/?#@]*@"
+_ESCAPE = r"\\+u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|%(?:25)*([0-9a-fA-F]{2})"
+_STRING_FIELD = r'"([A-Za-z_]\w*)"\s*:\s*"((?:[^"\\]|\\.)*)"'
 
 
 class Redactor:
@@ -78,7 +79,7 @@ class Redactor:
 
     def uri(self, uri: str) -> tuple[str, int]:
         """Return a URI without user and password, with the values of key parameters replaced, and redacted as a text."""
-        uri, users = _USER.subn("", uri)
+        uri, users = re.subn(_USER, "", uri)
         count = users
 
         def hide(found: re.Match[str]) -> str:
@@ -88,7 +89,7 @@ class Redactor:
             count += 1
             return f"{found[1]}{found[2]}={TOKEN}"
 
-        uri = _PARAMETER.sub(hide, uri)
+        uri = re.sub(_PARAMETER, hide, uri)
         uri, more = self.text(uri)
         return uri, count + more
 
@@ -109,7 +110,7 @@ class Redactor:
             joined, found = self._cut_up(body)
             count += found
             if "whsec_" in joined:
-                joined, found = _SIGNING.subn(TOKEN, joined)
+                joined, found = re.subn(_SIGNING, TOKEN, joined)
                 count += found
             return self._still_json(body, clean(joined))
 
@@ -201,7 +202,7 @@ def _views(text: str) -> tuple[str, ...]:
     # Backslashes are left out: how many of them escape something depends on how deep a text is quoted.
     if "\\" not in text and "%" not in text:
         return (text,)
-    return text.replace("\\", ""), _ESCAPE.sub(lambda found: chr(int(found[1] or found[2] or found[3], 16)), text).replace("\\", "")
+    return text.replace("\\", ""), re.sub(_ESCAPE, lambda found: chr(int(found[1] or found[2] or found[3], 16)), text).replace("\\", "")
 
 
 def _stands_in(needle: str, views: tuple[str, ...]) -> bool:
@@ -211,7 +212,7 @@ def _stands_in(needle: str, views: tuple[str, ...]) -> bool:
 
 def _without_one(body: str, secret: str) -> str | None:
     fields: dict[str, list[re.Match[str]]] = {}
-    for found in _STRING_FIELD.finditer(body):
+    for found in re.finditer(_STRING_FIELD, body):
         fields.setdefault(found[1], []).append(found)
     for pieces in fields.values():
         texts = [_value(found[2]) for found in pieces]

@@ -21,10 +21,11 @@ _NOT_LITERAL = (
     f"[^\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[{_UNSEEN}]"  # characters
     r"| (?=\n|\Z)|\A\n* |\A\n*\Z"  # spaces at the end of a line or before the first word, no word at all
 )
-_ESCAPED_IN_QUOTES = re.compile(f"[\x7f-\x9f\ufffe\uffff{_UNSEEN}]")
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/+-]*(?:(?: |; ?)[A-Za-z0-9][A-Za-z0-9._/+=-]*)*\Z")
-_PLAIN_URI = re.compile(r"[a-z]+://[A-Za-z0-9._~/?=&%+@:-]*[A-Za-z0-9_~/=-]\Z")
-_LINE_WITH_TEXT = re.compile(r"\n(?=[^\n])")
+# Patterns as text, compiled by re when first used: a session that only replays uses none of them.
+_ESCAPED_IN_QUOTES = f"[\x7f-\x9f\ufffe\uffff{_UNSEEN}]"
+_PLAIN = r"[A-Za-z][A-Za-z0-9._/+-]*(?:(?: |; ?)[A-Za-z0-9][A-Za-z0-9._/+=-]*)*\Z"
+_PLAIN_URI = r"[a-z]+://[A-Za-z0-9._~/?=&%+@:-]*[A-Za-z0-9_~/=-]\Z"
+_LINE_WITH_TEXT = r"\n(?=[^\n])"
 _SPECIAL = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"))
 
 
@@ -46,7 +47,7 @@ def block(text: str | bytes, indent: int) -> str:
     if not _not_literal().search(text):
         body = text.rstrip("\n")
         ends = len(text) - len(body)
-        lines = _LINE_WITH_TEXT.sub("\n" + pad, body)
+        lines = re.sub(_LINE_WITH_TEXT, "\n" + pad, body)
         return f" |{('-', '', '+')[min(ends, 2)]}\n{pad}{lines}\n" + "\n" * (ends - 1)
     try:
         text.encode()
@@ -65,7 +66,7 @@ def quoted(text: str, indent: int | None = None) -> str:
 
 
 def _inner(text: str) -> str:
-    return _ESCAPED_IN_QUOTES.sub(_escape, json.dumps(text, ensure_ascii=False)[1:-1])
+    return re.sub(_ESCAPED_IN_QUOTES, _escape, json.dumps(text, ensure_ascii=False)[1:-1])
 
 
 def _continued(line: str, indent: int) -> str:
@@ -75,19 +76,19 @@ def _continued(line: str, indent: int) -> str:
 
 def short(text: str) -> str:
     """Write a short text plain where YAML 1.1 and 1.2 both read it as that text, also inside ``[ ]`` and ``{ }``; quoted otherwise."""
-    return text if _PLAIN.match(text) and text.lower() not in _SPECIAL else quoted(text)
+    return text if re.match(_PLAIN, text) and text.lower() not in _SPECIAL else quoted(text)
 
 
 def flow(value: Any) -> str:
     """Write a JSON value on one line: JSON is YAML, but for escaped surrogate pairs."""
     if isinstance(value, str):
         return quoted(value)
-    return _ESCAPED_IN_QUOTES.sub(_escape, json.dumps(value, ensure_ascii=False))
+    return re.sub(_ESCAPED_IN_QUOTES, _escape, json.dumps(value, ensure_ascii=False))
 
 
 def uri(text: str) -> str:
     """Write a URI plain where that is safe."""
-    return text if _PLAIN_URI.match(text) else quoted(text)
+    return text if re.match(_PLAIN_URI, text) else quoted(text)
 
 
 def to_bytes(text: str) -> bytes:

@@ -125,6 +125,13 @@ def test_a_line_that_is_not_ascii_is_no_traceback(tmp_path: Path) -> None:
         list(Run(tmp_path).lines())
 
 
+@pytest.mark.parametrize("torn", [b'{"b"', b"{\xba", b"\r"])
+def test_a_torn_last_line_is_left_out_whatever_is_in_it(tmp_path: Path, torn: bytes) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "results.jsonl").write_bytes(b'{"a":1}\n\n' + torn)
+    assert list(Run(tmp_path).lines()) == ['{"a":1}', ""]
+
+
 def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     (tmp_path / "results.jsonl").write_text("{}\n{oops}\n")

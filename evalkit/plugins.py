@@ -9,7 +9,7 @@ language.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from evalkit._lib.json import dumps
@@ -25,8 +25,14 @@ Thing = TypeVar("Thing", bound=Callable[..., Any])
 CHECKS: Registry[type[Check]] = Registry("check", "evalkit.checks")
 REPORTS: Registry[Callable[..., Any]] = Registry("report", "evalkit.reports")
 
+_FOR_CI = ("badge", "ctrf")
 _MOST_HELD = 1000
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def reports_of(environment: Mapping[str, str]) -> list[Callable[..., Any]]:
+    """Return the reports that belong to a new run: all of them where ``CI`` is set, elsewhere without those that only CI's tools read."""
+    return [REPORTS.get(name) for name in REPORTS if name not in _FOR_CI or environment.get("CI")]
 
 
 @overload

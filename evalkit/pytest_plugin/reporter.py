@@ -18,20 +18,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from evalkit._lib.clock import timestamp
-from evalkit.errors import Misconfigured, UsageError
+from evalkit.errors import Misconfigured
 from evalkit.pytest_plugin.collecting import OUTCOME, VariantItem
 from evalkit.pytest_plugin.options import RESULT, WORKER_OUTPUT, is_worker
 from evalkit.pytest_plugin.summary import summary
 from evalkit.results import Journal
 from evalkit.results.manifest import file_digest
+from evalkit.results.place import DERIVED, check_place
 from evalkit.verdict import Verdict
 
 if TYPE_CHECKING:
     from evalkit.pytest_plugin.state import State
 
-_DERIVED = ("index.html", "junit.xml", "summary.md", "ctrf.json", "badge.json")
-_FOR_CI = ("badge", "ctrf")
-"""Reports that nobody reads on the machine they work at: made where CI says so, and by ``evalkit report``."""
 _NO_RESULT: dict[str, Any] = {"verdict": None}
 _JOURNALLED = {str(verdict): {"verdict": str(verdict)} for verdict in Verdict}
 
@@ -98,11 +96,8 @@ class Reporter:
 
     def _open(self) -> Journal:
         folder = self._state.directory
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").exists():
-            raise UsageError(f"{folder} holds files and is no run directory; name another one with --evalkit-report")
-        if any((folder / "signoffs").glob("*")):
-            raise UsageError(f"{folder} is signed off: a new run would void its records; name another one with --evalkit-report")
-        for name in _DERIVED:
+        check_place(folder, "--evalkit-report")
+        for name in DERIVED:
             (folder / name).unlink(missing_ok=True)
         journal = Journal(folder, self._state.kept.values())
         self._state.manifest.write(folder)
@@ -168,7 +163,7 @@ class Reporter:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write(self, state: State) -> None:
-        from evalkit.plugins import REPORTS
+        from evalkit.plugins import reports_of
         from evalkit.reports.reading import write_all
         from evalkit.results import Run
 
@@ -187,7 +182,7 @@ class Reporter:
         try:
             state.manifest.write(state.directory)
             run = Run(state.directory)
-            write_all(run, [REPORTS.get(name) for name in REPORTS if name not in _FOR_CI or os.environ.get("CI")])
+            write_all(run, reports_of(os.environ))
             if os.environ.get("GITHUB_ACTIONS") == "true":
                 from evalkit.reports import github
 

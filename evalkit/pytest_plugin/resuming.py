@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import UsageError
-from evalkit.results import Run
+from evalkit.results import Run, tally_of
 from evalkit.results.journal import NAME
 from evalkit.session import Outcome
 from evalkit.verdict import Verdict
@@ -46,13 +46,4 @@ def kept_results(directory: Path, suites: Mapping[str, Mapping[str, Any]]) -> di
 def outcome_of(line: str) -> Outcome:
     """Return the outcome that a kept line tells."""
     result = json.loads(line)
-    findings = [(check["name"], finding) for check in result["checks"] for finding in check["findings"] if finding["severity"] == "warn"]
-    tally = {
-        "verdict": result["verdict"],
-        "checks": len(result["checks"]),
-        "warnings": len(findings),
-        "warned": [f"{name}: {finding['message']}" for name, finding in findings[:1]],
-        "unplayed": len(result["unplayed"]),
-        "tokens": result["metrics"].get("tokens", {}).get("total_tokens", 0),
-    }
-    return Outcome(Verdict(result["verdict"]), result["message"], line, tally, result["cassette"])
+    return Outcome(Verdict(result["verdict"]), result["message"], line, tally_of(result), result["cassette"])

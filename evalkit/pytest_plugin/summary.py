@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from evalkit._lib.text import plural
+from evalkit.results.told import told
 
 if TYPE_CHECKING:
     from evalkit.pytest_plugin.state import State
@@ -24,10 +25,7 @@ class Line(NamedTuple):
 def summary(state: State, start: Path) -> Iterator[Line]:
     """Yield the lines; paths are shown from ``start``, where the user stands."""
     totals = state.manifest.totals
-    left = totals.collected - totals.run - totals.deselected
-    parts = [f"{totals.passed} passed", f"{totals.failed} failed", f"{totals.errored} errored", f"{totals.skipped} skipped"]
-    parts += [f"{totals.deselected} deselected"] * bool(totals.deselected) + [f"{left} not run"] * (left > 0)
-    yield Line(f"{plural(totals.collected, 'variant')}: {', '.join(parts)}")
+    yield Line(told(totals))
     yield Line(
         f"{totals.scored} scored by {plural(totals.checks, 'check')}, {plural(totals.warnings, 'warning')}, {totals.tokens:,} tokens"
     )

@@ -69,7 +69,7 @@ class Index:
     def refresh(self) -> None:
         """Read what is new or changed, forget what is gone. ``skipped`` then says which folders were left out, and why."""
         folders = (path.parent for path in sorted(self.folder.rglob(NAME)) if (path.parent / "manifest.json").is_file())
-        found = {path.relative_to(self.folder).as_posix(): path for path in folders}
+        found = {name: path for path in folders if not _hidden(name := path.relative_to(self.folder).as_posix())}
         known = dict(self._database.execute("select name, stamp from run"))
         self.skipped = []
         with self._database:
@@ -145,6 +145,11 @@ class Index:
         database.executescript(_TABLES)
         database.execute(f"pragma user_version = {VERSION}")
         database.commit()
+
+
+def _hidden(name: str) -> bool:
+    """Whether a run lies in a hidden folder: one that is not whole yet, or was cut short while it was made (``evalkit merge``)."""
+    return any(part.startswith(".") for part in name.split("/") if part != ".")
 
 
 def _stamp(path: Path) -> str:

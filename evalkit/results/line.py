@@ -14,6 +14,7 @@ from evalkit.transcript import JSON, Transcript
 from evalkit.verdict import CheckResult, Severity, Verdict
 
 SCHEMA_VERSION = 1
+_DIGEST, _HEX = b',"digest":"', b"0123456789abcdef"
 
 
 class Identity(NamedTuple):
@@ -97,6 +98,27 @@ def tally(
         "unplayed": len(unplayed),
         "tokens": sums.get("tokens", {}).get("total_tokens", 0),
     }
+
+
+def tally_of(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same numbers (:func:`tally`) of a result that was read. Raises KeyError, TypeError, AttributeError, ValueError: it is none."""
+    found = [(check["name"], finding) for check in result["checks"] for finding in check["findings"] if finding["severity"] == "warn"]
+    return {
+        "verdict": str(Verdict(result["verdict"])),
+        "checks": len(result["checks"]),
+        "warnings": len(found),
+        "warned": [f"{name}: {finding['message']}" for name, finding in found[:1]],
+        "unplayed": len(result["unplayed"]),
+        "tokens": result["metrics"].get("tokens", {}).get("total_tokens", 0),
+    }
+
+
+def digests(line: bytes) -> tuple[str, str] | None:
+    """Return a line's digest as it is stated, and as the rest of the line gives it; None where the line does not end with one."""
+    rest, found, tail = line.rpartition(_DIGEST)
+    if not found or len(tail) != 66 or not tail.endswith(b'"}') or tail[:64].strip(_HEX):
+        return None
+    return tail[:64].decode(), sha256(rest + b"}")
 
 
 def metrics(transcript: Transcript | None) -> dict[str, Any]:

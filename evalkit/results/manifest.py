@@ -59,7 +59,7 @@ class Totals:
 
 class Manifest:
     """Everything in ``manifest.json``; ``suites`` and ``cassettes`` are ``{"path", "digest"}`` by path; a suite has its
-    name too, and the ``files`` it uses.
+    name too, how many variants were ``collected`` from it, and the ``files`` it uses.
     """
 
     def __init__(self, options: dict[str, Any], cassettes: Mapping[str, str | None] = MappingProxyType({})) -> None:

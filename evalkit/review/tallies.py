@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from evalkit._lib.files import sha256
 from evalkit._lib.text import plural
+from evalkit.results.line import digests
 from evalkit.review.problems import Problem, differs
 
-_DIGEST = re.compile(rb'(.*),"digest":"([0-9a-f]{64})"}', re.DOTALL)
 _ID = re.compile(rb'"id":"((?:[^"\\]|\\.)*)"')
 _VERDICTS = ("passed", "failed", "errored", "skipped")
 
@@ -39,10 +39,10 @@ def read(data: bytes) -> list[Line]:
 
 
 def _line(number: int, row: bytes) -> Line:
-    found = _DIGEST.fullmatch(row)
+    found = digests(row)
     if found is None:
         return _broken(number, row, "it does not end with its digest")
-    digest = sha256(found[1] + b"}")
+    stated, digest = found
     try:
         value = json.loads(row)
         warned = any(finding["severity"] == "warn" for check in value["checks"] for finding in check["findings"])
@@ -51,7 +51,6 @@ def _line(number: int, row: bytes) -> Line:
         return _broken(number, row, f"it is no result: {error!r}"[:120])
     if not isinstance(line.id, str) or line.verdict not in _VERDICTS:
         return _broken(number, row, "it is no result: its id or verdict is none")
-    stated = found[2].decode()
     return line if stated == digest else line._replace(fault=differs("its digest", digest, stated))
 
 

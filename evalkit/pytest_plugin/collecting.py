@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    import pluggy
+
     from evalkit.pytest_plugin.state import State
     from evalkit.session import Outcome
     from evalkit.suite import Variant
@@ -25,6 +27,8 @@ class SuiteFile(pytest.File):
         super().__init__(**rest)
         self._opening = opening
         self.place: str | None = None
+        self.hooks: pluggy.HookRelay | None = None
+        """The hooks of the suite's folder, known when collection is over and no further ``conftest.py`` comes."""
 
     def collect(self) -> Iterator[pytest.Item]:
         """Load the suite and yield one item per variant."""
@@ -66,6 +70,12 @@ class VariantItem(pytest.Item):
         self.stash[OUTCOME] = outcome
         if outcome.message:
             raise VariantFailed(outcome.message)
+
+    @property
+    def ihook(self) -> pluggy.HookRelay:
+        """The hooks that apply to the variant; pytest asks five times a test, and would look for the folder's ``conftest.py`` each time."""
+        assert isinstance(self.parent, SuiteFile)
+        return self.parent.hooks or super().ihook
 
     def share_keywords(self, report: pytest.TestReport) -> None:
         """Let the reports on this item hold one mapping of keywords instead of three: pytest keeps reports to the end of the session."""

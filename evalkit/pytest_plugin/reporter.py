@@ -19,7 +19,7 @@ import pytest
 
 from evalkit._lib.clock import timestamp
 from evalkit.errors import Misconfigured
-from evalkit.pytest_plugin.collecting import OUTCOME, VariantItem
+from evalkit.pytest_plugin.collecting import OUTCOME, SuiteFile, VariantItem
 from evalkit.pytest_plugin.options import RESULT, WORKER_OUTPUT, is_worker
 from evalkit.pytest_plugin.summary import summary
 from evalkit.results import Journal
@@ -114,6 +114,9 @@ class Reporter:
         state.orphans = state.find_orphans()
         state.used.clear()  # a text for each variant, and not needed again
         items = [item for item in session.items if isinstance(item, VariantItem)]
+        for suite in {item.parent for item in items}:
+            assert isinstance(suite, SuiteFile)
+            suite.hooks = suite.ihook
         self._go_on(session, items)
         if session.config.option.collectonly or is_worker(session.config) or not items or not state.settings.may_record:
             return

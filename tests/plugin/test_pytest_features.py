@@ -88,6 +88,20 @@ def test_conftest_may_skip_by_tag(recorded: Project, hook: str, verdict: str, ou
     assert recorded.manifest()["totals"]["scored"] == 2
 
 
+def test_a_variant_has_the_hooks_of_its_own_folders_and_no_others(recorded: Project) -> None:
+    hook = "def pytest_runtest_setup(item):\n    print('hook of {}:', item.name)\n"
+    beside = recorded.root / "unit"
+    beside.mkdir()
+    (beside / "conftest.py").write_text(hook.format("unit"))
+    (beside / "test_unit.py").write_text("def test_unit():\n    pass\n")
+    (recorded.root / "suites" / "conftest.py").write_text(hook.format("suites"))
+    result = recorded.run("suites", "unit", "-s", "-q")
+    result.assert_outcomes(passed=5)
+    told = [line.lstrip(".") for line in result.outlines if "hook of" in line]
+    names = ("london[stateful]", "london[stateless]", "hello[stateful]", "hello[stateless]")
+    assert told == [*(f"hook of suites: {name}" for name in names), "hook of unit: test_unit"]
+
+
 def test_an_errored_variant_is_an_error_not_a_failure(recorded: Project) -> None:
     recorded.suite("weather", WEATHER.replace("in London?", "in Oslo?"))
     result = recorded.run("suites", "-k", "london", "-v")

@@ -16,6 +16,7 @@ _COMMANDS = {
     "import": "evalkit.cli.import_:import_",
     "init": "evalkit.cli.init:init",
     "lint": "evalkit.cli.lint:lint",
+    "merge": "evalkit.cli.merge:merge",
     "report": "evalkit.cli.report:report",
     "review": "evalkit.cli.review:review",
     "schema": "evalkit.cli.schema:schema",

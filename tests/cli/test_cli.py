@@ -21,7 +21,7 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-@pytest.mark.parametrize("command", ["compare", "history", "import", "init", "lint", "report", "review", "schema", "serve"])
+@pytest.mark.parametrize("command", ["compare", "history", "import", "init", "lint", "merge", "report", "review", "schema", "serve"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     code, output = run(command, "--help")
     assert code == 0
@@ -39,8 +39,8 @@ def test_an_unknown_command_gets_the_nearest_word() -> None:
     code, output = run("serv")
     assert code == 2
     assert (
-        "no command 'serv' (did you mean 'serve'?); there are: compare, history, import, init, lint, report, review, schema, serve, signoff, verify"
-        in output
+        "no command 'serv' (did you mean 'serve'?); there are: compare, history, import, init, lint, merge, report, review, schema, serve, "
+        "signoff, verify" in output
     )
 
 

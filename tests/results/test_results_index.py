@@ -47,6 +47,12 @@ def test_what_changed_is_read_again_and_what_is_gone_forgotten(tmp_path: Path) -
     assert names(tmp_path)[:2] == (["a", "c"], [("a", "s::x", "failed"), ("c", "s::x", "passed"), ("a", "s::y", "passed")])
 
 
+def test_a_hidden_folder_holds_no_run_to_be_read(tmp_path: Path) -> None:
+    run(tmp_path / ".reports" / "a", line("x"))
+    run(tmp_path / ".reports" / ".b.0123.tmp" / "b", line("x"))
+    assert names(tmp_path / ".reports")[0] == ["a"]
+
+
 def test_what_did_not_change_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tmp_path / "a", line("x"))
     names(tmp_path)

@@ -1,0 +1,42 @@
+"""``evalkit merge``: the runs of several jobs as one run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+_EPILOG = """\b
+Example:
+  pytest suites -k stateful --evalkit-report shards/1
+  pytest suites -k "not stateful" --evalkit-report shards/2
+  evalkit merge shards/* --output reports/latest
+
+\b
+Exit codes: 0 merged, whatever the results say; 2 usage, or the runs do not go
+together; 3 a result is not what was written.
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--output", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Run directory to write, or to write anew.")
+@click.option("--allow-deselected", is_flag=True, help="Complete even where every RUN deselected some variants, by -m 'not slow', say.")
+def merge(runs: tuple[Path, ...], output: Path, allow_deselected: bool) -> None:
+    """Merge run directories, each of a part of the suites, into one that every command takes like any other."""
+    from evalkit._lib.text import plural
+    from evalkit.plugins import reports_of
+    from evalkit.reports.reading import write_all
+    from evalkit.results import Run
+    from evalkit.results.merge import merge as merge_runs
+    from evalkit.results.merge import place_for
+    from evalkit.results.told import told
+
+    with place_for(output, runs, "--output") as folder:
+        merged = merge_runs(runs, folder, deselected=allow_deselected)
+        write_all(Run(folder), reports_of(os.environ))
+    for gap in merged.gaps:
+        click.echo(f"evalkit: not complete: {gap}", err=True)
+    click.echo(f"{plural(merged.runs, 'run')}, {told(merged.totals)}")
+    click.echo(f"report: {output / 'index.html'}")

@@ -1,0 +1,282 @@
+"""``evalkit merge`` as people call it: one run of many, byte for byte; every wrong way to call it; whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from click.testing import CliRunner, Result
+
+from evalkit.cli.main import main
+from evalkit.results import Totals
+from tests.results.shards import line, write
+from tests.results.test_results_joining import SCHEMA
+
+A, B, C = line("a"), line("b", "failed"), line("c")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("CI", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def shards(here: Path) -> list[str]:
+    return [str(write(Path("shards", name), lines, collected=3)) for name, lines in (("1", [B, A]), ("2", [C]))]
+
+
+def merge(*arguments: str) -> Result:
+    done = CliRunner().invoke(main, ["merge", *arguments])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+    return done
+
+
+def refused(*arguments: str) -> str:
+    done = merge(*arguments)
+    assert done.exit_code == 2
+    assert done.output.startswith("evalkit: ")
+    return done.output.removeprefix("evalkit: ").rstrip("\n")
+
+
+def names(folder: Path | str = ".") -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+def read(folder: str = "out") -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(Path(folder, "manifest.json").read_text())
+    jsonschema.validate(value, SCHEMA)
+    return value
+
+
+def test_one_run_of_two(shards: list[str]) -> None:
+    done = merge(*shards, "--output", "out")
+    assert (done.exit_code, done.output) == (
+        0,
+        "2 runs, 3 variants: 2 passed, 1 failed, 0 errored, 0 skipped\nreport: out/index.html\n",
+    )
+    assert Path("out/results.jsonl").read_text() == f"{B}\n{A}\n{C}\n"
+    assert names("out") == ["index.html", "junit.xml", "manifest.json", "results.jsonl", "summary.md"]
+    assert names() == ["out", "shards"]
+    assert read()["complete"] is True
+    pages = {name: Path("out", name).read_bytes() for name in names("out")}
+    assert CliRunner().invoke(main, ["report", "out"]).exit_code == 0
+    assert {name: Path("out", name).read_bytes() for name in pages} == pages
+
+
+def test_the_order_is_that_of_the_runs_given(shards: list[str]) -> None:
+    merge(*reversed(shards), shards[0], "--output", "out")
+    assert Path("out/results.jsonl").read_text() == f"{C}\n{B}\n{A}\n"
+    assert [origin["path"] for origin in read()["merged"]] == ["shards/2", "shards/1"]
+
+
+def test_merged_runs_merge(shards: list[str]) -> None:
+    write(Path("more"), [line("d", suite="t")], suites=["t"])
+    assert merge(*shards, "--output", "some").exit_code == 0
+    assert merge("some", "more", "--output", "out").output.startswith("2 runs, 4 variants: 3 passed, 1 failed")
+    assert [origin["path"] for origin in read()["merged"][0]["merged"]] == shards
+
+
+def test_ci_gets_its_reports(shards: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    merge(*shards, "--output", "out")
+    assert {"badge.json", "ctrf.json"} <= set(names("out"))
+
+
+def test_a_torn_line_is_left_out(shards: list[str]) -> None:
+    with Path(shards[0], "results.jsonl").open("a") as file:
+        file.write(C[:50])
+    assert merge(*shards, "--output", "out").exit_code == 0
+    assert Path("out/results.jsonl").read_text() == f"{B}\n{A}\n{C}\n"
+
+
+def test_a_run_that_was_killed_is_merged_and_told(shards: list[str]) -> None:
+    killed = write(Path("killed"), [line("d"), line("e")], suites=["t"], collected=5, ended=None, complete=False, totals=vars(Totals(5)))
+    with (killed / "results.jsonl").open("a") as file:
+        file.write(C[:50])
+    done = merge(*shards, "killed", "--output", "out")
+    assert done.exit_code == 0
+    assert done.stderr == "evalkit: not complete: killed did not end (2 results)\n"
+    assert done.stdout.splitlines()[0] == "3 runs, 8 variants: 4 passed, 1 failed, 0 errored, 0 skipped, 3 not run"
+    assert read()["complete"] is False
+
+
+def test_a_run_that_left_variants_out_is_told(shards: list[str]) -> None:
+    stopped = write(Path("stopped"), [line("d")], suites=["t"], complete=False)
+    value = json.loads((stopped / "manifest.json").read_text())
+    value["totals"]["collected"] = value["suites"][0]["collected"] = 3
+    (stopped / "manifest.json").write_text(json.dumps(value))
+    done = merge(*shards, "stopped", "--output", "out")
+    assert done.stderr == "evalkit: not complete: stopped has 2 variants without a result\n"
+    assert done.stdout.splitlines()[0] == "3 runs, 6 variants: 3 passed, 1 failed, 0 errored, 0 skipped, 2 not run"
+
+
+def test_what_every_run_deselected_is_a_gap_unless_it_is_allowed(shards: list[str]) -> None:
+    done = merge(shards[0], "--output", "out")
+    assert done.exit_code == 0
+    assert done.stderr == "evalkit: not complete: 1 variant deselected in every run (--allow-deselected)\n"
+    assert done.stdout.splitlines()[0] == "1 run, 3 variants: 1 passed, 1 failed, 0 errored, 0 skipped, 1 deselected"
+    assert read()["complete"] is False
+    assert merge(shards[0], "--output", "out", "--allow-deselected").stderr == ""
+    assert read()["complete"] is True
+
+
+def test_a_run_there_is_written_anew_and_what_people_made_of_it_stays(shards: list[str]) -> None:
+    merge(shards[0], "--output", "out")
+    Path("out/data").mkdir()
+    Path("out/badge.json").write_text("old")
+    Path("out/decisions.yaml").write_text("mine")
+    Path("out/comparison").mkdir()
+    Path("out/comparison/comment.md").write_text("mine")
+    Path("out/link").symlink_to("decisions.yaml")
+    assert merge(*shards, "--output", "out").exit_code == 0
+    made = ["index.html", "junit.xml", "manifest.json", "results.jsonl", "summary.md"]
+    assert names("out") == sorted([*made, "comparison", "decisions.yaml", "link"])
+    assert Path("out/comparison/comment.md").read_text() == Path("out/link").read_text() == "mine"
+    assert names() == ["out", "shards"]
+
+
+def test_an_empty_folder_and_one_that_is_not_there_yet_are_places(shards: list[str]) -> None:
+    Path("empty").mkdir()
+    for place in ("empty", "deep/er"):
+        assert merge(*shards, "--output", place).exit_code == 0
+        assert read(place)["complete"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["shards/1", "none"], "none is not a run directory: it has no manifest.json"),
+        (["shards"], "shards is not a run directory, but holds some: did you mean shards/1?"),
+        (["shards/1", "--output", "shards/../shards/1"], "shards/../shards/1 is one of the runs to be merged; name another folder with --output"),
+        (["shards/1", "--output", "shards"], "shards and shards/1, which is to be merged, lie in each other; name another folder with --output"),
+        (["shards/1", "--output", "full"], "full holds files and is no run directory; name another one with --output"),
+        (["shards/1", "--output", "full/file"], "full/file is a file; name a folder with --output"),
+        (["shards/1", "--output", "full/file/x"], "cannot write full/file/x: File exists; choose another place with --output"),
+        (["shards/1", "--output", "signed"], "signed is signed off: a new run would void its records; name another one with --output"),
+        (["shards/1", "other"], "1 variant with two different results:\n  s::a: shards/1 and other\nmerge one"),
+        (["shards/1", "newer"], "1 file not the same in all runs:\n  suites/s.yaml: shards/1 and newer\nrun every shard from the same state"),
+    ],
+)  # fmt: skip
+def test_wrong_calls(shards: list[str], arguments: list[str], message: str) -> None:
+    write(Path("other"), [line("a", "failed")])
+    newer = write(Path("newer"), [line("d")])
+    (newer / "manifest.json").write_text((newer / "manifest.json").read_text().replace("sha256:0", "sha256:1"))
+    Path("full").mkdir()
+    Path("full/file").write_text("")
+    write(Path("signed"), [A])
+    Path("signed/signoffs").mkdir()
+    Path("signed/signoffs/0001.intoto.jsonl").write_text("")
+    before = names()
+    assert refused(*arguments, *([] if "--output" in arguments else ["--output", "out"])).startswith(message)
+    assert names() == before
+
+
+@pytest.mark.parametrize("arguments", [["--output", "out"], ["shards/1"]])
+def test_no_run_and_no_output(arguments: list[str]) -> None:
+    done = merge(*arguments)
+    assert done.exit_code == 2
+    assert "Error: Missing" in done.output
+
+
+UNSEALED = A.rpartition(',"digest"')[0] + "}"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        (A.replace("passed", "failed"), 3, "shards/1/results.jsonl:2 s::a was changed since it was written: expected digest "),
+        (UNSEALED, 3, "shards/1/results.jsonl:2 s::a was changed since it was written: it does not end with its digest; fetch"),
+        ("[]", 3, "shards/1/results.jsonl:2 the result was changed"),
+        ("", 2, "shards/1/results.jsonl:2 is not JSON"),
+        (A[:-9], 2, "shards/1/results.jsonl:2 is not JSON"),
+        ("[" * 100_000, 2, "shards/1/results.jsonl:2 is not JSON"),
+        ("é", 2, "shards/1/results.jsonl is not as evalkit wrote it: it holds byte 0xC3"),
+        (line("a", schema_version=2), 2, "shards/1/results.jsonl:2 is no result as this evalkit writes it: its schema_version is 2, not 1; run"),
+        (line("a", checks=None), 2, "shards/1/results.jsonl:2 is no result as this evalkit writes it: "),
+        (line("a", metrics={"tokens": {"total_tokens": "x"}}), 2, "shards/1/results.jsonl:2 is no result as this evalkit writes it: "),
+        (B, 3, "shards/1: manifest.json says 1 passed, counting the results gives 0; fetch"),
+    ],
+)  # fmt: skip
+def test_damaged_results(shards: list[str], text: str, code: int, message: str) -> None:
+    Path(shards[0], "results.jsonl").write_text(f"{B}\n{text}\n", encoding="utf-8")
+    done = merge(*shards, "--output", "out")
+    assert (done.exit_code, done.output.count("\n")) == (code, 1)
+    assert done.output.startswith(f"evalkit: {message}")
+    assert names() == ["shards"]
+
+
+def test_results_that_are_not_there(shards: list[str]) -> None:
+    Path(shards[1], "results.jsonl").unlink()
+    assert refused(*shards, "--output", "out") == "shards/2 has no results.jsonl"
+    Path(shards[1], "results.jsonl").mkdir()
+    assert refused(*shards, "--output", "out") == "shards/2/results.jsonl cannot be read: Is a directory"
+
+
+def full_disk(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("place", ["os.fsync", "pathlib.Path.rename", "shutil.copy2", "evalkit.reports.reading.write_all"])
+def test_a_full_disk_leaves_what_was_there(shards: list[str], place: str) -> None:
+    merge(shards[0], "--output", "out")
+    Path("out/decisions.yaml").write_text("mine")
+    before = {name: Path("out", name).read_bytes() for name in names("out")}
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(place, full_disk)
+        assert refused(*shards, "--output", "out") == "cannot write out: No space left on device; choose another place with --output"
+    assert {name: Path("out", name).read_bytes() for name in names("out")} == before
+    assert names() == ["out", "shards"]
+
+
+def test_the_run_that_was_there_comes_back_where_the_new_one_cannot_take_its_place(
+    shards: list[str], monkeypatch: pytest.MonkeyPatch, here: Path
+) -> None:
+    merge(shards[0], "--output", "out")
+    real: Callable[[Path, Path], Path] = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        if target == here / "out" and self.parent.name.endswith(".tmp") and self.name == "out":
+            full_disk()
+        return real(self, target)
+
+    before = Path("out/results.jsonl").read_bytes()
+    monkeypatch.setattr(Path, "rename", rename)
+    assert refused(*shards, "--output", "out").startswith("cannot write out")
+    assert Path("out/results.jsonl").read_bytes() == before
+    assert names() == ["out", "shards"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
+def test_a_kill_leaves_nothing_half(here: Path) -> None:
+    for shard in range(4):
+        lines = [line(f"{shard}-{number}", title="x" * 500) for number in range(3000)]
+        write(here / "shards" / str(shard), lines, collected=12_000)
+    command = [sys.executable, "-m", "evalkit", "merge", *(f"shards/{number}" for number in range(4)), "--output", "out"]
+    for wait in (0.0, 0.05, 0.2):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            deadline = time.monotonic() + 30
+            while not list(here.glob(".out.*.tmp/out/.results.jsonl.*")) and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.005)
+            time.sleep(wait)
+            process.send_signal(signal.SIGKILL)
+        if Path("out").exists():  # it was quicker: then all of it is there
+            assert read()["totals"]["passed"] == 12_000
+            shutil.rmtree("out")
+    history = CliRunner().invoke(main, ["history", "."])
+    assert "tmp" not in history.output
+    assert merge(*(f"shards/{number}" for number in range(4)), "--output", "out").exit_code == 0
+    assert read()["totals"]["passed"] == 12_000

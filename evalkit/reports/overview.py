@@ -188,6 +188,7 @@ def _facts(manifest: Mapping[str, JSON]) -> list[tuple[str, Sequence[str]]]:
         ("Versions", named("evalkit", "python", "pytest", "platform")),
         ("Options", [f"{name} {value if isinstance(value, str) else dumps(value)}" for name, value in options.items()]),
         ("Environment", [f"{name}={value}" for name, value in environment.items()]),
+        ("Merged from", [f"{origin.get('path')}  {origin.get('digest')}" for origin in manifest.get("merged", [])]),
         ("Suites", [f"{suite.get('path')}  {suite.get('digest')}" for suite in manifest.get("suites", [])]),
         ("Cassettes", [f"{count(len(cassettes), 'file')}, digests in manifest.json"] if cassettes else []),
     ]

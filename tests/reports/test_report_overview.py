@@ -98,6 +98,11 @@ def test_facts_are_those_of_the_manifest() -> None:
     assert facts["Suites"] == ["suites/weather.yaml  sha256:" + "ab" * 32]
 
 
+def test_a_merged_run_says_what_it_was_merged_from() -> None:
+    facts = dict(overview({"merged": [{"path": "shards/1", "digest": "sha256:1"}]}, Tally()).facts)
+    assert facts["Merged from"] == ["shards/1  sha256:1"]
+
+
 def test_a_manifest_may_hold_next_to_nothing() -> None:
     assert dict(overview({}, Tally()).facts) == {"Ended": ["not recorded"]}
 

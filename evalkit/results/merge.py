@@ -25,6 +25,8 @@ from evalkit.results.place import DERIVED, MANIFEST, check_place
 from evalkit.results.run import Run
 
 _MADE = (MANIFEST, NAME, *DERIVED, "data")
+_NEEDED = ("suite", "scenario", "title", "variant", "trial", "tags", "path", "line", "message", "cassette", "turns")
+"""What reports read of a line besides what is counted: where one is missing it is told here, with the run it is missing in."""
 
 
 class Merged(NamedTuple):
@@ -90,7 +92,10 @@ def merge(runs: Sequence[Path], folder: Path, *, deselected: bool = False) -> Me
 def _opened(path: Path) -> Run:
     if not (path / MANIFEST).exists() and (below := sorted(path.glob(f"*/{MANIFEST}"))):
         raise UsageError(f"{path} is not a run directory, but holds some: did you mean {below[0].parent}?")
-    return Run(path)
+    try:
+        return Run(path)
+    except RecursionError as error:
+        raise UsageError(f"{path / MANIFEST} cannot be read: {error}") from error
 
 
 def _new_lines(run: Run, shard: Shard, results: Results) -> Iterator[bytes]:
@@ -110,6 +115,8 @@ def _new_lines(run: Run, shard: Shard, results: Results) -> Iterator[bytes]:
         try:
             if (version := value["schema_version"]) != SCHEMA_VERSION:
                 raise ValueError(f"its schema_version is {version!r}, not {SCHEMA_VERSION}")
+            for name in _NEEDED:
+                _ = value[name]
             new = results.take(shard, str(value["id"]), digest, tally_of(value))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             why = f"it has no {error}" if isinstance(error, KeyError) else str(error)

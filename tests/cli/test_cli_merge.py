@@ -206,6 +206,8 @@ UNSEALED = A.rpartition(',"digest"')[0] + "}"
         ("[" * 100_000, 2, "shards/1/results.jsonl:2 is not JSON"),
         ("é", 2, "shards/1/results.jsonl is not as evalkit wrote it: it holds byte 0xC3"),
         (line("a", schema_version=2), 2, "shards/1/results.jsonl:2 is no result as this evalkit writes it: its schema_version is 2, not 1; run"),
+        (line("a").replace('"tags":[],', ""), 3, "shards/1/results.jsonl:2 s::a was changed"),
+        (line("a", without="tags"), 2, "shards/1/results.jsonl:2 is no result as this evalkit writes it: it has no 'tags'; run its suites again"),
         (line("a", checks=None), 2, "shards/1/results.jsonl:2 is no result as this evalkit writes it: "),
         (line("a", metrics={"tokens": {"total_tokens": "x"}}), 2, "shards/1/results.jsonl:2 is no result as this evalkit writes it: "),
         (B, 3, "shards/1: manifest.json says 1 passed, counting the results gives 0; fetch"),
@@ -224,6 +226,8 @@ def test_results_that_are_not_there(shards: list[str]) -> None:
     assert refused(*shards, "--output", "out") == "shards/2 has no results.jsonl"
     Path(shards[1], "results.jsonl").mkdir()
     assert refused(*shards, "--output", "out") == "shards/2/results.jsonl cannot be read: Is a directory"
+    Path(shards[1], "manifest.json").write_text("[" * 100_000)
+    assert refused(*shards, "--output", "out").startswith("shards/2/manifest.json cannot be read: ")
 
 
 def full_disk(*_: Any, **__: Any) -> None:

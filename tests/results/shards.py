@@ -14,8 +14,8 @@ DIGEST = "sha256:" + "0" * 64
 ENDED = "2026-01-01T10:00:09Z"
 
 
-def line(name: str, verdict: str = "passed", *, suite: str = "s", **more: Any) -> str:
-    """Return a result line with its digest, without a newline."""
+def line(name: str, verdict: str = "passed", *, suite: str = "s", without: str = "", **more: Any) -> str:
+    """Return a result line with its digest, without a newline; ``without`` is a member it lacks."""
     value = {
         "schema_version": 1,
         "id": f"{suite}::{name}",
@@ -38,6 +38,7 @@ def line(name: str, verdict: str = "passed", *, suite: str = "s", **more: Any) -
         "turns": [],
         **more,
     }
+    value.pop(without, None)
     text = json.dumps(value, separators=(",", ":"))
     return f'{text[:-1]},"digest":"{sha256(text)}"}}'
 

@@ -45,6 +45,11 @@ class Shard:
         self.digest = ""
 
     @property
+    def whole(self) -> bool:
+        """Whether it is complete, or was merged from complete runs and lacks only what they deselected: another one may have that."""
+        return _whole(self.manifest)
+
+    @property
     def lacking(self) -> int:
         """Variants that were selected and have no result."""
         stated = self.manifest["totals"]
@@ -169,9 +174,14 @@ def _check(name: str, manifest: Any) -> None:
             _typed(source, {"path": _TEXT, "digest": _MAYBE})
         _typed(manifest["totals"], dict.fromkeys(("collected", "deselected", "orphans", *_VERDICTS), (int,)))
         list(_sources(manifest))
+        _whole(manifest)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise UsageError(f"{name}/manifest.json is not as this evalkit writes it: {why}; run its suites again") from error
+
+
+def _whole(told: Mapping[str, JSON]) -> bool:
+    return bool(told["complete"]) or bool("merged" in told and all(_whole(origin) for origin in told["merged"]))
 
 
 def _typed(value: Mapping[str, Any], types: Mapping[str, tuple[type, ...]]) -> None:

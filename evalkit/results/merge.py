@@ -82,8 +82,7 @@ def merge(runs: Sequence[Path], folder: Path, *, deselected: bool = False) -> Me
             shard.check_count()
         results.check()
     totals = total(shards, results.totals)
-    whole = all(shard.manifest["complete"] for shard in shards)
-    complete = whole and (deselected or not totals.deselected)
+    complete = all(shard.whole for shard in shards) and (deselected or not totals.deselected)
     value = document(shards, totals, complete=complete)
     write_atomic(folder / MANIFEST, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     return Merged(len(shards), totals, [] if complete else list(_gaps(shards, totals, deselected)))
@@ -146,7 +145,7 @@ def _gaps(shards: Sequence[Shard], totals: Totals, deselected: bool) -> Iterator
     for shard in shards:
         if shard.manifest["ended"] is None:
             yield f"{shard.name} did not end ({plural(shard.counted.run, 'result')})"
-        elif not shard.manifest["complete"]:
-            yield f"{shard.name} has {plural(shard.lacking, 'variant')} without a result"
+        elif not shard.whole:
+            yield f"{shard.name} has {plural(shard.lacking, 'variant')} without a result" if shard.lacking else f"{shard.name} is not"
     if totals.deselected and not deselected:
         yield f"{plural(totals.deselected, 'variant')} deselected in every run (--allow-deselected)"

@@ -90,6 +90,17 @@ def test_merged_runs_merge(shards: list[str]) -> None:
     assert [origin["path"] for origin in read()["merged"][0]["merged"]] == shards
 
 
+def test_what_a_merged_run_lacks_only_by_deselection_another_may_have() -> None:
+    for name, text in (("first", A), ("second", B), ("third", C)):
+        write(Path(name), [text], collected=3)
+    assert "1 variant deselected in every run" in merge("first", "second", "--output", "some").stderr
+    assert merge("some", "third", "--output", "out").stderr == ""
+    assert read()["complete"] is True
+    write(Path("stopped"), [], collected=3, complete=False)
+    merge("first", "second", "stopped", "--output", "some")
+    assert merge("some", "third", "--output", "out").stderr == "evalkit: not complete: some is not\n"
+
+
 def test_ci_gets_its_reports(shards: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     merge(*shards, "--output", "out")

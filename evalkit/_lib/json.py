@@ -25,6 +25,12 @@ def dumps(value: Any) -> str:
     return _compact(value)
 
 
+def escape(text: str) -> str:
+    """Return characters as a JSON string spells them in ASCII: each UTF-16 unit as an escape of four hexadecimal digits (RFC 8259, section 7)."""
+    units = text.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+
+
 def loads(text: str | bytes) -> Any:
     """Parse JSON text. Raises ValueError."""
     return json.loads(text)

@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evalkit._lib.json import escape
+
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]|[^\s{}\[\],:"]+')
 # Control, formatting and private characters, surrogates, line separators: what shows as nothing, reorders text or is no text at all.
 _DOUBTFUL = re.compile("[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\uf8ff\ufeff\ufff0-\uffff]")
@@ -22,12 +24,7 @@ _CODINGS = ("gzip", "x-gzip", "deflate", "br", "identity", "")
 def request_text(body: Any) -> str:
     """Return the JSON text in which a body is sent and recorded: compact, readable letters as they are, everything doubtful escaped."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return text if text.isascii() else _DOUBTFUL.sub(_escape, text)
-
-
-def _escape(found: re.Match[str]) -> str:
-    units = found.group().encode("utf-16-be", "surrogatepass").hex()
-    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+    return text if text.isascii() else _DOUBTFUL.sub(lambda found: escape(found.group()), text)
 
 
 def indented(text: str) -> str:

@@ -56,6 +56,14 @@ def test_written_text_is_ascii_and_reads_as_the_value(value: Any) -> None:
     assert repr(json.loads(text)) == repr(json.loads(plain.dumps(value)))
 
 
+@pytest.mark.parametrize("value", [float("nan"), [1, float("inf")], {"a": None, "b": -float("inf")}, 2**70, {"a": [-(2**64)]}])
+def test_numbers_that_few_writers_have_a_word_for_stay_what_they_are(value: Any) -> None:
+    indented = quickjson.indented(value)
+    assert indented is not None
+    for text in (quickjson.dumps(value), indented):
+        assert repr(json.loads(text)) == repr(value)
+
+
 @given(VALUES)
 @settings(max_examples=100, deadline=None)
 def test_indented_text_reads_as_the_value(value: Any) -> None:
@@ -78,7 +86,7 @@ def nested(depth: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("value", ["é", "\ud83d", "a\u2028b", {"ключ": ["é", "\ud83d"]}, nested(400)])
-def test_what_the_core_would_write_otherwise_is_written_by_the_standard_library(value: Any) -> None:
+def test_letters_beyond_ascii_are_written_as_by_the_standard_library(value: Any) -> None:
     assert quickjson.dumps(value) == plain.dumps(value)
 
 
@@ -91,5 +99,5 @@ def test_what_is_no_json_raises_as_the_standard_library_does(value: Any, error: 
 
 
 @pytest.mark.parametrize("value", ["\ud83d", {"a": object()}, nested(400)])
-def test_what_the_core_cannot_write_is_not_indented(value: Any) -> None:
+def test_what_none_can_write_is_not_indented(value: Any) -> None:
     assert quickjson.indented(value) is None

@@ -102,41 +102,42 @@ class Overview(NamedTuple):
 def overview(manifest: Mapping[str, JSON], tally: Tally) -> Overview:
     """Return the top of the page for a run."""
     totals = manifest.get("totals", {})
-    collected = max(totals.get("collected", 0), tally.results)
-    style, verdict, sentence = _verdict(tally, collected, manifest.get("complete", True) is True)
+    # Of what was collected, -k and -m may have left some out on purpose: nobody waits for their results.
+    selected = max(totals.get("collected", 0) - totals.get("deselected", 0), tally.results)
+    style, verdict, sentence = _verdict(tally, selected, manifest.get("complete", True) is True)
     return Overview(
         style,
         verdict,
         sentence,
-        _notices(manifest, totals, tally, collected),
-        _tiles(tally, collected, totals),
-        _bar(tally, collected),
+        _notices(manifest, totals, tally, selected),
+        _tiles(tally, selected, totals.get("deselected", 0)),
+        _bar(tally, selected),
         _facts(manifest),
         str(manifest.get("started") or ""),
     )
 
 
-def _verdict(tally: Tally, collected: int, complete: bool) -> tuple[str, str, str]:
+def _verdict(tally: Tally, selected: int, complete: bool) -> tuple[str, str, str]:
     counts = tally.verdicts
     scored = f"{tally.scored:,} scored"
     if counts["failed"]:
         tail = f"; {counts['errored']:,} could not be judged" if counts["errored"] else ""
         return "failed", "Failed", f"{counts['failed']:,} of {scored} failed{tail}"
     if counts["errored"]:
-        return "errored", "Errored", f"{counts['errored']:,} of {collected:,} could not be judged; of {scored} none failed"
-    if not complete or tally.results < collected:
-        return "errored", "Not finished", f"{tally.results:,} of {collected:,} have a result; of {scored} none failed"
+        return "errored", "Errored", f"{counts['errored']:,} of {selected:,} could not be judged; of {scored} none failed"
+    if not complete or tally.results < selected:
+        return "errored", "Not finished", f"{tally.results:,} of {selected:,} have a result; of {scored} none failed"
     if not tally.scored:
-        return "skipped", "Nothing scored", f"{collected:,} collected, {counts['skipped']:,} skipped"
+        return "skipped", "Nothing scored", f"{count(selected, 'variant')}, {counts['skipped']:,} skipped"
     return "passed", "Passed", f"all {scored} passed"
 
 
-def _notices(manifest: Mapping[str, JSON], totals: Mapping[str, JSON], tally: Tally, collected: int) -> list[str]:
+def _notices(manifest: Mapping[str, JSON], totals: Mapping[str, JSON], tally: Tally, selected: int) -> list[str]:
     notices = []
     if manifest.get("complete", True) is not True:
         notices.append("This run did not finish. What it had written when it ended is below.")
-    if missing := collected - tally.results:
-        notices.append(f"{count(missing, 'collected variant')} without a result.")
+    if missing := selected - tally.results:
+        notices.append(f"{count(missing, 'variant')} without a result.")
     told = {name: totals[name] for name in ("passed", "failed", "errored", "skipped") if name in totals}
     if manifest.get("complete", True) is True and any(tally.verdicts[name] != number for name, number in told.items()):
         words = ", ".join(f"{number:,} {name}" for name, number in told.items())
@@ -146,29 +147,29 @@ def _notices(manifest: Mapping[str, JSON], totals: Mapping[str, JSON], tally: Ta
     return notices
 
 
-def _tiles(tally: Tally, collected: int, totals: Mapping[str, JSON]) -> list[Tile]:
+def _tiles(tally: Tally, selected: int, deselected: int) -> list[Tile]:
     counts = tally.verdicts
     of_scored = f"of {tally.scored:,} scored"
-    of_collected = f"of {collected:,} collected"
-    deselected = totals.get("deselected", 0)
+    word, whole = ("selected", f"of {selected + deselected:,} collected") if deselected else ("collected", "variants")
+    of_selected = f"of {selected:,} {word}"
     tiles = [
-        Tile("", f"{collected:,}", "collected", f"{deselected:,} more deselected" if deselected else "variants"),
-        Tile("", f"{tally.scored:,}", "scored", of_collected),
+        Tile("", f"{selected:,}", word, whole),
+        Tile("", f"{tally.scored:,}", "scored", of_selected),
         Tile("passed", f"{counts['passed']:,}", "passed", of_scored),
         Tile("failed", f"{counts['failed']:,}", "failed", of_scored),
-        Tile("errored", f"{counts['errored']:,}", "errored", of_collected),
-        Tile("skipped", f"{counts['skipped']:,}", "skipped", of_collected),
+        Tile("errored", f"{counts['errored']:,}", "errored", of_selected),
+        Tile("skipped", f"{counts['skipped']:,}", "skipped", of_selected),
         Tile("warned", f"{tally.warnings:,}", "warnings", f"in {count(tally.warned, 'variant')}"),
         Tile("warned", f"{tally.unplayed:,}", "unplayed", "recordings"),
     ]
     return [tile._replace(style="zero") if tile.style and tile.number == "0" else tile for tile in tiles]
 
 
-def _bar(tally: Tally, collected: int) -> list[tuple[str, str, str]]:
+def _bar(tally: Tally, selected: int) -> list[tuple[str, str, str]]:
     bar = []
     start = 0.0
     for style in ("failed", "errored", "passed", "skipped"):
-        width = 100 * tally.verdicts[style] / collected if collected else 0.0
+        width = 100 * tally.verdicts[style] / selected if selected else 0.0
         if width:
             bar.append((style, f"{start:.3f}", f"{width:.3f}"))
         start += width

@@ -65,7 +65,7 @@ def test_the_title_and_the_heading_tell_the_verdict(page: Page) -> None:
 
 def test_what_is_odd_about_the_run_is_said(page: Page) -> None:
     notices = [one.text for one in page.all("p", "notice")]
-    assert "1 collected variant without a result." in notices
+    assert "1 variant without a result." in notices
     assert "1 cassette on disk that no scenario uses." in notices
 
 

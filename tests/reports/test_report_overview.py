@@ -36,10 +36,18 @@ def seen(*verdicts: str, **changes: Any) -> Overview:
         (["passed", "failed"], {}, "failed", "Failed", "1 of 2 scored failed"),
         (["passed", "failed", "errored"], {}, "failed", "Failed", "1 of 2 scored failed; 1 could not be judged"),
         (["passed", "errored"], {}, "errored", "Errored", "1 of 2 could not be judged; of 1 scored none failed"),
-        (["skipped"], {}, "skipped", "Nothing scored", "1 collected, 1 skipped"),
-        ([], {}, "skipped", "Nothing scored", "0 collected, 0 skipped"),
+        (["skipped"], {}, "skipped", "Nothing scored", "1 variant, 1 skipped"),
+        ([], {}, "skipped", "Nothing scored", "0 variants, 0 skipped"),
         (["passed"], {"complete": False}, "errored", "Not finished", "1 of 1 have a result; of 1 scored none failed"),
         (["passed"], {"totals": {"collected": 3}}, "errored", "Not finished", "1 of 3 have a result; of 1 scored none failed"),
+        (["passed"], {"totals": {"collected": 9, "deselected": 8}}, "passed", "Passed", "all 1 scored passed"),
+        (
+            ["passed"],
+            {"totals": {"collected": 9, "deselected": 7}},
+            "errored",
+            "Not finished",
+            "1 of 2 have a result; of 1 scored none failed",
+        ),
         (["failed"], {"complete": False}, "failed", "Failed", "1 of 1 scored failed"),
     ],
 )
@@ -52,24 +60,28 @@ def test_every_number_says_what_it_is_a_part_of() -> None:
     tally = Tally()
     for one in (head("passed", severities=("warn", "warn")), head("passed"), head("failed", unplayed=2), head("errored"), head("skipped")):
         tally.add(one)
-    tiles = overview(manifest(totals={"collected": 6, "deselected": 4}), tally).tiles
-    assert [(tile.number, tile.label, tile.of) for tile in tiles] == [
-        ("6", "collected", "4 more deselected"),
-        ("3", "scored", "of 6 collected"),
-        ("2", "passed", "of 3 scored"),
-        ("1", "failed", "of 3 scored"),
-        ("1", "errored", "of 6 collected"),
-        ("1", "skipped", "of 6 collected"),
-        ("2", "warnings", "in 1 variant"),
-        ("2", "unplayed", "recordings"),
-    ]
+    for totals, word, whole in (
+        ({"collected": 6}, "collected", "variants"),
+        ({"collected": 10, "deselected": 4}, "selected", "of 10 collected"),
+    ):
+        tiles = overview(manifest(totals=totals), tally).tiles
+        assert [(tile.number, tile.label, tile.of) for tile in tiles] == [
+            ("6", word, whole),
+            ("3", "scored", f"of 6 {word}"),
+            ("2", "passed", "of 3 scored"),
+            ("1", "failed", "of 3 scored"),
+            ("1", "errored", f"of 6 {word}"),
+            ("1", "skipped", f"of 6 {word}"),
+            ("2", "warnings", "in 1 variant"),
+            ("2", "unplayed", "recordings"),
+        ]
 
 
 @pytest.mark.parametrize(
     ("changes", "notice"),
     [
         ({"complete": False}, "This run did not finish. What it had written when it ended is below."),
-        ({"totals": {"collected": 4}}, "3 collected variants without a result."),
+        ({"totals": {"collected": 4}}, "3 variants without a result."),
         ({"totals": {"passed": 7, "failed": 0}}, "manifest.json counts 7 passed, 0 failed; results.jsonl holds the numbers shown here."),
         ({"totals": {"orphans": 1}}, "1 cassette on disk that no scenario uses."),
     ],

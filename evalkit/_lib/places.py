@@ -20,7 +20,7 @@ class Lines:
     ``nulls``: a plain null, or an empty value, is in it somewhere; ``beyond_json``: a number that is infinite or none, or binary data.
     """
 
-    def __init__(self, value: Any, lines: dict[int, list[int]], nulls: bool, beyond_json: bool) -> None:
+    def __init__(self, value: Any, lines: dict[int, list[int]], nulls: bool = False, beyond_json: bool = False) -> None:
         self.nulls = nulls
         self.beyond_json = beyond_json
         self._held = value  # keeps every list alive, so that no id is used twice
@@ -29,24 +29,3 @@ class Lines:
     def of(self, items: list[Any]) -> list[int]:
         """Return the line of each item of a list that came from the document itself (the very object); none for any other."""
         return self._lines.get(id(items), [])
-
-    def in_order(self) -> list[list[int]]:
-        """Return the lines of every list of the document, a list before those that it holds."""
-        return [self.of(items) for items in _lists(self._held)]
-
-    @classmethod
-    def listed(cls, value: Any, lines: list[list[int]]) -> Lines:
-        """Make the lines of a sound JSON document again, of what :meth:`in_order` returned. Raises ValueError where it has other lists."""
-        return cls(value, {id(items): of for items, of in zip(_lists(value), lines, strict=True)}, nulls=False, beyond_json=False)
-
-
-def _lists(value: Any) -> list[list[Any]]:
-    found: list[list[Any]] = []
-    seen = [value]
-    for held in seen:  # which grows meanwhile
-        if type(held) is list:
-            found.append(held)
-        for item in held.values() if type(held) is dict else held:
-            if type(item) is dict or type(item) is list:
-                seen.append(item)
-    return found

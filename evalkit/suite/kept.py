@@ -1,12 +1,13 @@
 """Suites that were found sound, kept as Python keeps compiled modules: reading YAML, and holding it against the models, is done once.
 
-Kept is the document as values (JSON), with the lines of its list items, under a digest of the suite's text and of all that decides how a
-text is read. So a kept document is that of this very text, whatever the clock says. What a suite speaks of (files, templates, checks) is
-verified in every session all the same. A suite with a problem is never kept.
+Kept is the document as values (JSON), with the lines of the entries that are told by line, under a digest of the suite's text and of all
+that decides how a text is read. So a kept document is that of this very text, whatever the clock says. What a suite speaks of (files,
+templates, checks) is verified in every session all the same. A suite with a problem is never kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -22,11 +23,11 @@ from evalkit._lib.version import VERSION
 
 JSON = Any
 _KIND = "evalkit"
-_DECIDING = ("_lib/places.py", "_lib/yaml.py", "suite/document.py", "suite/models.py", "suite/templates.py")
+_DECIDING = ("_lib/yaml.py", "suite/document.py", "suite/kept.py", "suite/models.py", "suite/templates.py")
 
 
 class Document(NamedTuple):
-    """A suite's document, and the lines of its lists' items."""
+    """A suite's document, and the lines of its entries."""
 
     raw: dict[str, JSON]
     lines: Lines
@@ -41,14 +42,24 @@ def fetch(path: Path, text: str) -> Document | None:
     if first != _seal(text, rest):
         return None
     held = loads(rest)
-    return Document(held["document"], Lines.listed(held["document"], held["lines"]))
+    document = held["document"]
+    return Document(document, Lines(document, {id(items): lines for items, lines in zip(_lists(document), held["lines"], strict=True)}))
 
 
 def keep(path: Path, text: str, document: Document) -> None:
     """Keep the document of a suite in which no problem was found."""
-    held = {"document": document.raw, "lines": document.lines.in_order()}
-    rest = dumps(held).encode()
+    rest = dumps({"document": document.raw, "lines": [document.lines.of(items) for items in _lists(document.raw)]}).encode()
     compiled.write(compiled.place_of(path, _KIND), _seal(text, rest) + b"\n" + rest)
+
+
+def _lists(document: Mapping[str, JSON]) -> Iterator[list[JSON]]:
+    """Yield the lists whose entries a suite's reader asks the lines of: scenarios, turns, expectations; always in the same order."""
+    yield document["scenarios"]
+    for scenario in (document.get("defaults", {}), *document["scenarios"]):
+        for entry in (scenario, *scenario.get("turns", ())):
+            for key in ("turns", "expect"):
+                if key in entry:
+                    yield entry[key]
 
 
 def _seal(text: str, rest: bytes) -> bytes:

@@ -73,8 +73,8 @@ def test_a_shipped_suite_comes_back_with_its_lines(shipped: Path, tmp_path: Path
     assert found is not None
     assert found.raw == parsed.raw == parsed.file
     assert list(found.raw) == list(parsed.raw)
-    assert found.lines.in_order() == parsed.lines.in_order()
     assert found.lines.of(found.raw["scenarios"]) == parsed.lines.of(parsed.raw["scenarios"]) != []
+    assert [found.lines.of(items) for items in kept._lists(found.raw)] == [parsed.lines.of(items) for items in kept._lists(parsed.raw)]
 
 
 def test_the_second_reading_gives_the_same_suite(path: Path) -> None:

@@ -52,10 +52,11 @@ class Calls:
         """Return the indexes of the calls to answer now, in order."""
         if status not in WAITING:
             return []
-        calls = [index for index, step in enumerate(steps) if step.get("type") == "function_call"]
-        if not calls:
-            return calls
-        if any(step.get("type") == "function_result" for step in steps):
+        kinds = [step.get("type") for step in steps]
+        if "function_call" not in kinds:
+            return []
+        calls = [index for index, kind in enumerate(kinds) if kind == "function_call"]
+        if "function_result" in kinds:
             paired = {pair.call_index for pair in pair_calls(steps).pairs if pair.result_index is not None}
             calls = [index for index in calls if index not in paired]
         certain = WAITING[status]

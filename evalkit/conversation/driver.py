@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Pause, Send, ToolAnswer
+from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Send, ToolAnswer
 from evalkit.errors import EvalkitError
 from evalkit.transcript import Request, Response, Transcript, Turn
 
@@ -32,15 +32,14 @@ def drive(
             return transcript
         advance = conversation.send
         try:
-            match effect:
-                case Send():
-                    outcome = send(effect.request)
-                case CallTool():
-                    outcome = call_tool(effect)
-                case EndTurn():
-                    outcome = end_turn(effect.turn)
-                case Pause():
-                    pause(effect.seconds)
-                    outcome = None
+            if isinstance(effect, Send):
+                outcome = send(effect.request)
+            elif isinstance(effect, EndTurn):
+                outcome = end_turn(effect.turn)
+            elif isinstance(effect, CallTool):
+                outcome = call_tool(effect)
+            else:
+                pause(effect.seconds)
+                outcome = None
         except EvalkitError as error:
             outcome, advance = error, conversation.throw

@@ -34,6 +34,8 @@ from evalkit.transcript import JSON, ApiError, Exchange, Request, Step, Transcri
 
 _FIRST = ("model", "agent")
 _NOT_FIELDS = frozenset({*_FIRST, "input", "previous_interaction_id", "continuation_token"})
+# ``store`` is part of what a stateless history decides; else it is a field like any other.
+_OWNED = {"stateful": _NOT_FIELDS, "stateless": _NOT_FIELDS | {"store"}}
 
 
 class _Refused(Exception):
@@ -59,12 +61,12 @@ class _Engine:
         self.keeper: Keeper = KEEPERS[plan.history](fields)
         self.calls = Calls()
         self.head: Part = {key: fields[key] for key in _FIRST if key in fields}
-        # ``store`` is part of what a stateless history decides; else it is a field like any other.
-        owned = _NOT_FIELDS | {"store"} if plan.history == "stateless" else _NOT_FIELDS
+        owned = _OWNED[plan.history]
         self.tail: Part = {key: value for key, value in fields.items() if key not in owned}
-        for word, wanted in (("stream", plan.stream), ("background", plan.background)):
-            if wanted:
-                self.tail.setdefault(word, True)
+        if plan.stream:
+            self.tail.setdefault("stream", True)
+        if plan.background:
+            self.tail.setdefault("background", True)
         self.background = bool(self.tail.get("background"))
         # Neither SDK continues runs in the background or agents by itself (protocol section 8.3).
         self.continues = not self.background and "agent" not in fields
@@ -88,6 +90,8 @@ class _Engine:
                 turn.outcome, turn.reason = "not_held", str(reason)
             except EvalkitError as error:
                 turn.outcome, turn.reason, self.transcript.crash = "not_held", str(error), error
+                if turn.exchanges and turn.exchanges[-1].response is None:
+                    turn.exchanges[-1].failure = turn.reason
             turn.text = output_text([step.raw for step in turn.steps[self.answer_start :]])
             go_on = True
             try:
@@ -145,17 +149,20 @@ class _Engine:
         received: list[Step] = []
         tokens: set[str] = set()
         while True:
-            exchange = yield from self.exchange(turn, Request("POST", self.path, {**self.head, **part, **self.tail}))
-            identity = _text_of(exchange.interaction, "id") or ""
+            exchange = self.begin(turn, Request("POST", self.path, {**self.head, **part, **self.tail}))
+            read_answer(exchange, (yield Send(exchange.request)))
+            interaction = exchange.interaction
+            identity = _text_of(interaction, "id") or ""
             if identity and self.running(exchange):
                 exchange = yield from self.settle(turn, exchange, identity)
-            interaction = exchange.interaction
+                interaction = exchange.interaction
             if interaction is not None:
                 later = bool(tokens) or exchange.request.method == "GET"
                 steps = interaction.get("steps") or ()
                 # Only an answer to this very POST holds new steps alone: a stored one is led by the client's own (section 1.1).
                 fresh = strip_user_input(steps) if later else steps
-                received += [Step(step, "model", exchange.number) for step in fresh]
+                number = exchange.number
+                received += [Step(step, "model", number) for step in fresh]
                 self.answer_start = start
                 turn.steps[start:] = _timeline(received)
                 turn.status = _text_of(interaction, "status")
@@ -185,7 +192,8 @@ class _Engine:
             if polls:
                 yield Pause(self.plan.poll_seconds)
             polls += 1
-            exchange = yield from self.exchange(turn, Request("GET", f"{self.path}/{quote(identity, safe='')}"))
+            exchange = self.begin(turn, Request("GET", f"{self.path}/{quote(identity, safe='')}"))
+            read_answer(exchange, (yield Send(exchange.request)))
         return exchange
 
     def running(self, exchange: Exchange) -> bool:
@@ -196,17 +204,11 @@ class _Engine:
             return self.background
         return _text_of(exchange.interaction, "status") in RUNNING
 
-    def exchange(self, turn: Turn, request: Request) -> Generator[Effect, Any, Exchange]:
-        """Send one request and read its answer."""
+    def begin(self, turn: Turn, request: Request) -> Exchange:
+        """Note a request that is about to be sent; where it cannot be, its exchange stays without a response."""
         self.exchanges += 1
         exchange = Exchange(self.exchanges, turn.number, request)
         turn.exchanges.append(exchange)
-        try:
-            response = yield Send(request)
-        except EvalkitError as error:
-            exchange.failure = str(error)
-            raise
-        read_answer(exchange, response)
         return exchange
 
     def note_environment(self, interaction: dict[str, JSON]) -> None:

@@ -30,12 +30,16 @@ class Severity(StrEnum):
     WARN = "warn"
 
 
-_RANK = (Verdict.SKIPPED, Verdict.PASSED, Verdict.FAILED, Verdict.ERRORED)
+_GRAVEST_FIRST = (Verdict.ERRORED, Verdict.FAILED, Verdict.PASSED, Verdict.SKIPPED)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the gravest verdict: errored over failed over passed over skipped; of none, ``passed``."""
-    return max(verdicts, key=_RANK.index, default=Verdict.PASSED)
+    found = list(verdicts)
+    for verdict in _GRAVEST_FIRST:
+        if verdict in found:
+            return verdict
+    return Verdict.PASSED
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,9 @@ class View(NamedTuple):
     @property
     def last(self) -> Turn | None:
         """The turn that final-state checks (``text``, ``json``, ``status``) read: the one in view, else the last; None with no turn."""
-        return self.turns[-1] if self.turns else None
+        if self.turn is not None:
+            return self.turn
+        return self.transcript.turns[-1] if self.transcript.turns else None
 
     @property
     def steps(self) -> list[Step]:

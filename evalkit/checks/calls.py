@@ -86,8 +86,7 @@ class Call(BaseModel):
     @property
     def admits_one(self) -> bool:
         """Whether a single such call is as expected."""
-        least, most = self.limits
-        return least <= 1 and (most is None or most >= 1)
+        return (self.min is None or self.min <= 1) and (self.max is None or self.max >= 1)
 
     @property
     def how(self) -> ArgumentMatch:

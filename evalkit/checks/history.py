@@ -58,7 +58,7 @@ class History(Check):
         only = view.turn.number if view.turn is not None else None
         kept: Kept | None = None
         earlier: Earlier | None = None
-        exchanges = list(view.transcript.exchanges)
+        exchanges = [exchange for turn in view.transcript.turns for exchange in turn.exchanges]
         for place, exchange in enumerate(exchanges):
             request = exchange.request
             body = request.body
@@ -150,6 +150,7 @@ def _paired(calls: Sequence[RawStep], results: Sequence[RawStep]) -> bool:
         return False
     ids = [call.get("id") for call in calls]
     found = [result.get("call_id") for result in results]
-    if not all(isinstance(key, str) and key for key in (*ids, *found)):
-        return False
+    for key in (*ids, *found):
+        if not key or not isinstance(key, str):
+            return False
     return len(set(ids)) == len(ids) and set(ids) == set(found)

@@ -41,14 +41,12 @@ class ToolCalls(Check):
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield each call that is missing, not expected, out of order, with other arguments, unanswered or undeclared."""
-        made = []
+        made: list[Made] = []
         for turn in view.turns:
             yield from _pairs(turn)
-            made += [
-                Made(call_name(step.raw), step.raw.get("arguments"), step, turn.number, number)
-                for number, step in enumerate(turn.steps, 1)
-                if step.type in RESULT_OF
-            ]
+            for number, step in enumerate(turn.steps, 1):
+                if step.type in RESULT_OF:
+                    made.append(Made(call_name(step.raw), step.raw.get("arguments"), step, turn.number, number))
         if made:
             yield from _undeclared(view, made)
         if self.calls is None:
@@ -219,11 +217,10 @@ def _undeclared(view: View, made: Sequence[Made]) -> Iterator[Finding]:
     if not calls:
         return
     bodies = [body for exchange in view.exchanges if isinstance(body := exchange.request.body, dict)]
-    if not bodies or any("agent" in body for body in bodies):
-        return
     # A conversation's requests mostly declare the same functions, so the first of them says enough.
-    declared = set(_names(bodies[0].get("tools")))
-    if declared.issuperset([item.name for item in calls]):
+    if not bodies or {item.name for item in calls}.issubset(_names(bodies[0].get("tools"))):
+        return
+    if any("agent" in body for body in bodies):
         return
     declared = {name for body in bodies for name in _names(body.get("tools"))}
     declared |= {name for step in view.steps if step.type == "tool_search_result" for name in _names(step.raw.get("result"))}

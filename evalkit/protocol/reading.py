@@ -29,7 +29,10 @@ def steps_of(interaction: Mapping[str, JSON]) -> list[RawStep]:
     steps = interaction.get("steps")
     if not isinstance(steps, list):
         return []
-    return steps if all(type(step) is dict for step in steps) else [step for step in steps if isinstance(step, dict)]
+    for step in steps:
+        if type(step) is not dict:
+            return [step for step in steps if isinstance(step, dict)]
+    return steps
 
 
 def kind_of(step: Mapping[str, JSON]) -> str:

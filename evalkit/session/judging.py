@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
 from evalkit._lib.text import show
-from evalkit.checks.base import Approved, Check, View
+from evalkit.checks.base import Approved, View
 from evalkit.checks.defaults import defaults, unexpected_error
 from evalkit.checks.running import run_check
 from evalkit.checks.snapshot_files import path_of
@@ -29,7 +29,7 @@ from evalkit.conversation import context
 from evalkit.errors import CassetteMiss, ConnectFailed, Disconnected, Failed, Misconfigured, SuiteErrors, TimedOut, ToolCrashed
 from evalkit.session.asking import Asker, asks, may_ask
 from evalkit.session.targets import resolve
-from evalkit.transcript import Request, Response, Transcript, Turn
+from evalkit.transcript import Request, Response, Step, Transcript, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ _FAULTS: tuple[tuple[type[Exception], str, Verdict], ...] = (
     (Exception, "crashed", Verdict.ERRORED),
 )
 Sibling = Callable[[Mapping[str, Any]], Transcript | None]
+_Called = tuple[Turn, int, Step]
+"""A function call of the model: the turn, the step's number in it from 1, the step."""
 
 
 class Judge:
@@ -80,18 +82,20 @@ class Judge:
         default then judge that one, since what is wrong with the file is what the user must know.
         """
         results = [result for turn in transcript.turns for result in self.turn(transcript, turn)]
-        if self._variant.target is None:  # an application's tools are its own
-            results += _undeclared_tools(self._variant, transcript)
-        results += _unanswered_calls(self._variant, transcript)
+        calls = _function_calls(transcript)
+        if calls and self._variant.target is None:  # an application's tools are its own
+            results += _undeclared_tools(self._variant, calls)
+        if calls:
+            results += _unanswered_calls(self._variant, calls)
         expect = self._variant.expect
         view = self._view(transcript, None)
-        if all(self.in_order(turn) for turn in transcript.turns):
+        if all(map(self.in_order, transcript.turns)):
             results += self._run_all(expect, view)
         else:
             results += [self._skipped(item, None) for item in expect]
         if taped is not None:
             view = self._view(taped, None)
-        for check in defaults(view.transcript, {item.name for item in expect}):
+        for check in defaults(view.transcript, [item.name for item in expect]):
             results.append(run_check(check, view, name=check.name, negate=False, severity=Severity.ERROR, turn=None, declared=""))
         return results
 
@@ -128,7 +132,7 @@ class Judge:
             for turn in transcript.turns
             if turn.number not in self._turns and self.in_order(turn)
         ]
-        if all(self.in_order(turn) for turn in transcript.turns):
+        if all(map(self.in_order, transcript.turns)):
             views.append((self._view(transcript, None), self._variant.expect))
         for view, expect in views:
             number = view.turn.number if view.turn is not None else None
@@ -157,12 +161,12 @@ class Judge:
         declared = f"{self._label}:{item.line}"
         try:
             # Most checks were built when the suite was loaded, and need not know what was said.
-            check = item.built if item.late is None else item.check(context(_earlier(view)))
+            check: Any = item.built if item.late is None else item.check(context(_earlier(view)))
         except SuiteErrors as error:
             finding = Finding("misconfigured", "the check's arguments cannot be made", Where(turn=number), detail=str(error))
             return CheckResult(item.name, Verdict.ERRORED, (finding,), number, declared)
         return run_check(
-            cast("Check", check),
+            check,
             view,
             name=item.name,
             negate=item.negate,
@@ -219,15 +223,19 @@ def _outcome_finding(transcript: Transcript, turn: Turn) -> tuple[Verdict, Findi
     return verdict, Finding(code, first, where, detail=rest)
 
 
-def _undeclared_tools(variant: Variant, transcript: Transcript) -> list[CheckResult]:
-    """Say which calls went to functions the suite does not declare, where no ``tool_calls`` check says it."""
-    tools = variant.tools
-    unknown = [
+def _function_calls(transcript: Transcript) -> list[_Called]:
+    return [
         (turn, number, step)
         for turn in transcript.turns
         for number, step in enumerate(turn.steps, 1)
-        if step.raw.get("type") == "function_call" and not (isinstance(name := step.raw.get("name"), str) and name in tools)
+        if step.raw.get("type") == "function_call"
     ]
+
+
+def _undeclared_tools(variant: Variant, calls: Sequence[_Called]) -> list[CheckResult]:
+    """Say which calls went to functions the suite does not declare, where no ``tool_calls`` check says it."""
+    tools = variant.tools
+    unknown = [called for called in calls if not (isinstance(name := called[2].raw.get("name"), str) and name in tools)]
     if not unknown or _judges_calls(variant.expect):
         return []
     findings = [
@@ -243,7 +251,7 @@ def _undeclared_tools(variant: Variant, transcript: Transcript) -> list[CheckRes
     return [CheckResult(CONVERSATION, Verdict.FAILED, tuple(findings))] if findings else []
 
 
-def _unanswered_calls(variant: Variant, transcript: Transcript) -> list[CheckResult]:
+def _unanswered_calls(variant: Variant, calls: Sequence[_Called]) -> list[CheckResult]:
     """Say which calls no answer of the suite fits: the model was told of an error, and the conversation took a path that nobody foresaw."""
     stubs = {name: tool for name, tool in variant.tools.items() if tool.answers and tool.answers[-1].when}
     if not stubs:
@@ -256,10 +264,8 @@ def _unanswered_calls(variant: Variant, transcript: Transcript) -> list[CheckRes
             got=arguments,
             severity=Severity.WARN,
         )
-        for turn in transcript.turns
-        for number, step in enumerate(turn.steps, 1)
-        if step.raw.get("type") == "function_call"
-        and (name := step.raw.get("name")) in stubs
+        for turn, number, step in calls
+        if (name := step.raw.get("name")) in stubs
         and isinstance(arguments := step.raw.get("arguments"), dict)
         and not stubs[name].knows(arguments, variant.variables)
     ]

@@ -117,7 +117,7 @@ class Runner:
 
     def _hold_once(self, variant: Variant) -> _Held:
         family = (variant.suite.path, variant.scenario.id)
-        if family not in self._families:
+        if not self._families or family not in self._families:
             return self._hold(variant)
         if family != self._kept_of:
             self._kept_of, self._kept = family, {}

@@ -118,9 +118,12 @@ class Exchange:
             if response.broken:
                 answer["broken"] = response.broken
             out["response"] = answer
-        for key, value in (("problems", self.problems), ("error", self.error and self.error.to_json()), ("failure", self.failure)):
-            if value:
-                out[key] = value
+        if self.problems:
+            out["problems"] = self.problems
+        if self.error is not None:
+            out["error"] = self.error.to_json()
+        if self.failure:
+            out["failure"] = self.failure
         return out
 
 

@@ -132,19 +132,24 @@ def metrics(transcript: Transcript | None) -> dict[str, Any]:
     tokens: dict[str, int] = {}
     times = []
     sources = set()
-    exchanges = list(transcript.exchanges)
-    for exchange in exchanges:
-        response, interaction = exchange.response, exchange.interaction
-        if response is not None:
-            sources.add(response.source)
-            if response.elapsed_ms is not None:
-                times.append(response.elapsed_ms)
-        if interaction is not None:
-            _add(tokens, interaction.get("usage"))
+    exchanges = calls = 0
+    for turn in transcript.turns:
+        for step in turn.steps:
+            if step.type.endswith("_call"):
+                calls += 1
+        for exchange in turn.exchanges:
+            exchanges += 1
+            response, interaction = exchange.response, exchange.interaction
+            if response is not None:
+                sources.add(response.source)
+                if response.elapsed_ms is not None:
+                    times.append(response.elapsed_ms)
+            if interaction is not None:
+                _add(tokens, interaction.get("usage"))
     out: dict[str, Any] = {
         "tokens": tokens,
-        "exchanges": len(exchanges),
-        "tool_calls": sum([step.type.endswith("_call") for turn in transcript.turns for step in turn.steps]),
+        "exchanges": exchanges,
+        "tool_calls": calls,
         "source": sources.pop() if len(sources) == 1 else "mixed" if sources else None,
     }
     if times:

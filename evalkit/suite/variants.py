@@ -63,7 +63,8 @@ class Variant:
     @property
     def title(self) -> str:
         """The scenario's title, its templates rendered; ``""`` without one. Raises SuiteErrors."""
-        return as_text(self._rendered("title", self.scenario.title))
+        title = self.scenario.title
+        return as_text(self._rendered("title", title)) if title else ""
 
     @property
     def tags(self) -> tuple[str, ...]:

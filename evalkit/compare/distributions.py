@@ -7,10 +7,8 @@ by its continued fraction (DLMF 8.17.22, evaluated by Lentz's method); quantiles
 from __future__ import annotations
 
 import math
-from fractions import Fraction
-from statistics import NormalDist
 
-_NORMAL = NormalDist()
+_MOST_ASKED = {0.975: 1.9599639845400536}  # at 95 % confidence, which every report states; `statistics` takes long to load
 _TINY = 1e-300
 _TERMS = 10_000
 _HALVINGS = 200
@@ -18,12 +16,18 @@ _HALVINGS = 200
 
 def normal_quantile(probability: float) -> float:
     """Return the standard normal quantile. Raises ValueError outside the open interval from 0 to 1."""
-    return _NORMAL.inv_cdf(probability)
+    if (known := _MOST_ASKED.get(probability)) is not None:
+        return known
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(probability)
 
 
 def normal_cdf(value: float) -> float:
     """Return the standard normal probability of at most ``value``."""
-    return _NORMAL.cdf(value)
+    from statistics import NormalDist
+
+    return NormalDist().cdf(value)
 
 
 def sign_test(one: int, other: int) -> float:
@@ -31,6 +35,8 @@ def sign_test(one: int, other: int) -> float:
 
     The fair coin is symmetric, so doubling the smaller tail is the exact two-sided test (McNemar 1947; Edwards' correction is not needed).
     """
+    from fractions import Fraction
+
     count = one + other
     tail = term = 1
     for index in range(1, min(one, other) + 1):

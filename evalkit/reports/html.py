@@ -1,9 +1,9 @@
 """``index.html``: a run in one file that needs no network, no server and, for reading, no JavaScript.
 
 Results are read once, line by line. Each becomes a row, drawn at once and put aside; when all are read the rows are taken in the order of
-the page: suites with failures first, and in a suite failures, errors, warnings, passes, skips. The first of each kind are drawn whole
-(``DRAWN``), so that the page reads without its script; of all variants it holds the row and the raw result as data, and its script draws
-those that are looked at. So the page's size and the time to make it grow by little more than a line of data for each variant.
+the page: suites with failures first, and in a suite failures, errors, warnings, passes, skips. All of a small run (``SMALL``), the first of
+each kind of a larger one are drawn whole, so that the page reads without its script; of all variants it holds the row and the raw result as
+data, and its script draws those that are looked at. So the page's size and the time to make it grow by little more than a line of data for each variant.
 
 Nothing a model said is trusted: the environment escapes whatever it prints and makes hostile characters visible, addresses are links only
 when they are http or https, media is shown only where its type is safe, and the policy in the page's head lets nothing run but its own
@@ -41,10 +41,13 @@ from evalkit.results import Run
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-ATTENTION = 200
-"""Failed and errored variants, each kind, that are drawn whole; later ones are drawn by the page's script."""
+SMALL = 100
+"""Results up to which a run is drawn whole."""
 
-WHOLE = 50
+ATTENTION = 200
+"""Failed and errored variants of a larger run, each kind, that are drawn whole; later ones are drawn by the page's script."""
+
+OTHERS = 20
 """The same of variants with a warning, of those that passed, and of those that were skipped."""
 
 SCRIPTS = ("words", "data", "steps", "variants", "history", "exchange", "tree", "query", "order", "list", "keys", "page")
@@ -104,6 +107,12 @@ def _signoffs(run: Run) -> Sequence[Mapping[str, Any]]:
     return printed(run)
 
 
+def _drawn_whole(run: Run) -> dict[str, int]:
+    """Return how many variants of each kind are drawn whole: told by the lines there are, for a manifest may not know how many came about."""
+    attention, others = (ATTENTION, OTHERS) if run.longer_than(SMALL) else (SMALL, SMALL)
+    return {"failed": attention, "errored": attention, "warned": others, "passed": others, "skipped": others}
+
+
 class _Page:
     def __init__(self, run: Run, spool: Spool, packs: Packs, book: MediaBook, signoffs: Sequence[Mapping[str, Any]]) -> None:
         self._run = run
@@ -112,7 +121,7 @@ class _Page:
         self._spool = spool
         self._packs = packs
         self._book = book
-        self._left = {"failed": ATTENTION, "errored": ATTENTION, "warned": WHOLE, "passed": WHOLE, "skipped": WHOLE}
+        self._left = _drawn_whole(run)
         self._anchors: dict[str, int] = {}
         self._suites: dict[str, _Suite] = {}
         self._draw: Callable[..., str] = vars(environment().get_template("variant.html").module)["variant"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ class Run:
         if not path.exists():
             raise UsageError(f"{self.directory} has no {NAME}")
         return _ascii(path)
+
+    def longer_than(self, count: int) -> bool:
+        """Say whether there are more results than that; no more of them is read than tells it."""
+        try:
+            return sum(1 for _ in islice(read_lines(self.directory / NAME), count + 1)) > count
+        except (FileNotFoundError, UnicodeDecodeError):  # whoever reads the results tells
+            return False
 
     def results(self) -> Iterator[dict[str, Any]]:
         """Yield each result parsed. Raises UsageError naming the line that is not JSON."""

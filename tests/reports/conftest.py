@@ -70,6 +70,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn_later(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a page on which no variant that passed is drawn whole."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(html, "WHOLE", 0)
+        patch.setattr(html, "SMALL", 0)
+        patch.setattr(html, "OTHERS", 0)
         lines = [passing(index) for index in range(120)] + every_line(long_line=1000)
         return html.write(make_run(tmp_path_factory.mktemp("later"), lines))

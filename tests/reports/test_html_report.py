@@ -33,6 +33,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return Page(html.write(run))
 
 
+def large(monkeypatch: pytest.MonkeyPatch, *, others: int, attention: int = 200) -> None:
+    """Draw the page of any run as that of a large one, of which so many of each kind are drawn whole."""
+    monkeypatch.setattr(html, "SMALL", 0)
+    monkeypatch.setattr(html, "ATTENTION", attention)
+    monkeypatch.setattr(html, "OTHERS", others)
+
+
 def rows(page: Page) -> list[str]:
     return [one.text for one in page.all("h3")]
 
@@ -164,7 +171,7 @@ def test_the_raw_result_of_every_row_is_in_the_page(page: Page) -> None:
 
 
 def test_a_variant_that_waits_for_the_script_has_its_row_as_data_and_its_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html, "WHOLE", 2)
+    large(monkeypatch, others=2)
     page = Page(html.write(make_run(tmp_path, [passing(1), failed_line(), passing(2), passing(3), hostile_line(Verdict.PASSED, 10)])))
     assert [one.text for one in page.all("p", "rest")] == [
         "2 more: with JavaScript on they are listed here; without it, they are in results.jsonl."
@@ -215,8 +222,24 @@ def test_every_row_is_in_the_page_once_and_in_order(tmp_path: Path, count: int) 
     assert [row[0] for row in page.rows()] == [f"city{index}[stateless]" for index in range(count)]
 
 
+@pytest.mark.parametrize(("count", "drawn"), [(1, 1), (68, 68), (100, 100), (101, 20), (130, 20)])
+def test_a_run_of_at_most_a_hundred_variants_is_drawn_whole(tmp_path: Path, count: int, drawn: int) -> None:
+    page = Page(html.write(make_run(tmp_path, [passing(index) for index in range(count)])))
+    assert len(page.all("section", "turn")) == 2 * len(page.all("details", "variant")) == 2 * drawn
+    assert [one.text.partition(":")[0] for one in page.all("p", "rest")] == ([f"{count - drawn} more"] if count > drawn else [])
+
+
+def test_of_a_large_run_the_first_of_each_kind_are_drawn_whole(tmp_path: Path) -> None:
+    failed = [line(f"f{number}", verdict=Verdict.FAILED) for number in range(30)]
+    passed = [passing(number) for number in range(60)]
+    skipped = [line(f"s{number}", verdict=Verdict.SKIPPED) for number in range(25)]
+    page = Page(html.write(make_run(tmp_path, [*skipped, *passed, *failed])))
+    verdicts = [one.attributes["class"].split()[1] for one in page.all("details", "variant")]
+    assert verdicts == ["failed"] * 30 + ["passed"] * 20 + ["skipped"] * 20
+
+
 def test_only_the_first_failures_are_drawn_without_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html, "ATTENTION", 2)
+    large(monkeypatch, attention=2, others=20)
     lines = [line(f"f{number}", verdict=Verdict.FAILED) for number in range(5)] + [line("e", verdict=Verdict.ERRORED)]
     page = Page(html.write(make_run(tmp_path, lines)))
     assert [name.partition("[")[0] for name in rows(page)] == ["f0", "f1", "e"]
@@ -243,7 +266,7 @@ def test_paper_tells_the_digest_of_the_results_and_the_page(tmp_path: Path) -> N
 
 
 def test_media_of_a_waiting_variant_stands_in_a_block_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html, "WHOLE", 0)
+    large(monkeypatch, others=0)
     image = {"type": "image", "data": png(), "mime_type": "image/png"}
     page = Page(html.write(make_run(tmp_path, [line(name, [turn(1, [image], [])]) for name in ("one", "two")])))
     assert page.source.count(png()) == 1

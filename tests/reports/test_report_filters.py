@@ -223,7 +223,8 @@ def test_a_list_of_thousands_holds_few_elements_and_reaches_its_end(tmp_path: Pa
 
 def test_a_large_report_is_a_folder_and_reads_its_data_from_files(tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "LARGE", 1000)
-    monkeypatch.setattr(html, "WHOLE", 0)
+    monkeypatch.setattr(html, "SMALL", 0)
+    monkeypatch.setattr(html, "OTHERS", 0)
     monkeypatch.setattr(folder, "FILE", 1000)
     run = make_run(tmp_path, [passing(index) for index in range(90)])
     (tmp_path / "data").mkdir()
@@ -250,7 +251,8 @@ def test_a_large_report_is_a_folder_and_reads_its_data_from_files(tmp_path: Path
 
 def test_media_of_a_large_report_lies_in_its_folder(tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "LARGE", 100_000)
-    monkeypatch.setattr(html, "WHOLE", 1)
+    monkeypatch.setattr(html, "SMALL", 0)
+    monkeypatch.setattr(html, "OTHERS", 1)
     monkeypatch.setattr(folder, "FILE", 8_000)
     images = [{"type": "image", "data": png(48, seed), "mime_type": "image/png"} for seed in range(20)]
     path = html.write(make_run(tmp_path, [line(f"n{seed}", [turn(1, [image], [])]) for seed, image in enumerate(images)]))

@@ -69,7 +69,8 @@ def test_the_hostile_corpus_executes_nothing_and_nothing_is_fetched(five_million
 def test_the_hostile_corpus_executes_nothing_when_the_script_draws_it(
     tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(html, "WHOLE", 0)
+    monkeypatch.setattr(html, "SMALL", 0)
+    monkeypatch.setattr(html, "OTHERS", 0)
     tab = open_page(html.write(make_run(tmp_path, [hostile_line(Verdict.PASSED)])))
     tab.page.locator(".variant > summary").click()
     tab.page.wait_for_selector(".variant .turn")
@@ -301,6 +302,16 @@ def test_without_javascript_everything_is_there(everything: Path, open_page: Ope
     exchange = tab.variant(f"{PARIS}.x1")
     exchange.locator("summary").click()
     assert "line 5 of results.jsonl" in exchange.inner_text()
+
+
+def test_without_javascript_every_variant_of_a_small_run_is_there(tmp_path: Path, open_page: Open) -> None:
+    path = html.write(make_run(tmp_path, [passing(index) for index in range(68)]))
+    tab = open_page(path, java_script_enabled=False)
+    assert tab.shown() == [f"city{index}" for index in range(68)]
+    last = tab.variant("v.weather-city67-stateless")
+    last.locator("xpath=./summary").click()
+    assert "city 67 is warm enough" in last.inner_text()
+    assert tab.page.locator(".rest").count() == 0
 
 
 def test_it_reads_in_a_sandbox_that_allows_nothing(everything: Path, open_page: Open) -> None:

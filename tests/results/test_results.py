@@ -173,3 +173,14 @@ def test_the_manifest_is_spelled_as_json_indents_it(tmp_path: Path, cassettes: d
     value = json.loads(text)
     assert text == json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     assert value["cassettes"] == [{"path": path, "digest": digest} for path, digest in sorted(cassettes.items())]
+
+
+@pytest.mark.parametrize(
+    ("data", "longer"), [(b"", False), (b"{}\n{}\n", False), (b"{}\n{}\n{}", False), (b"{}\n{}\n{}\n\xff\n", True), (b"\xff\n", False)]
+)
+def test_whether_a_run_is_longer_is_told_by_its_whole_lines(tmp_path: Path, data: bytes, longer: bool) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    run = Run(tmp_path)
+    assert not run.longer_than(2)
+    (tmp_path / "results.jsonl").write_bytes(data)
+    assert run.longer_than(2) is longer

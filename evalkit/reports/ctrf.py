@@ -18,7 +18,7 @@ from evalkit._lib.json import dumps
 from evalkit._lib.text import visible
 from evalkit.reports.overview import Tally
 from evalkit.reports.reading import LineReport, Maker
-from evalkit.reports.words import HEADLINE, headline
+from evalkit.reports.words import HEADLINE, found, headline
 from evalkit.results import Run
 
 STATUSES = {"passed": "passed", "failed": "failed", "errored": "failed", "skipped": "skipped"}
@@ -73,7 +73,7 @@ def _test(head: Mapping[str, Any]) -> dict[str, Any]:
         },
     }
     if head["verdict"] != "passed":
-        test["message"] = visible(headline(head))[: 2 * HEADLINE]
+        test["message"] = visible(headline(head, found(head)))[: 2 * HEADLINE]
         test["trace"] = visible(str(head["message"]))
     return test
 

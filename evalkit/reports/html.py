@@ -3,7 +3,8 @@
 Results are read once, line by line. Each becomes a row, drawn at once and put aside; when all are read the rows are taken in the order of
 the page: suites with failures first, and in a suite failures, errors, warnings, passes, skips. All of a small run (``SMALL``), the first of
 each kind of a larger one are drawn whole, so that the page reads without its script; of all variants it holds the row and the raw result as
-data, and its script draws those that are looked at. So the page's size and the time to make it grow by little more than a line of data for each variant.
+data, and its script draws those that are looked at. So the page's size and the time to make it grow by little more than a line of data for
+each variant.
 
 Nothing a model said is trusted: the environment escapes whatever it prints and makes hostile characters visible, addresses are links only
 when they are http or https, media is shown only where its type is safe, and the policy in the page's head lets nothing run but its own
@@ -35,7 +36,7 @@ from evalkit.reports.rows import Rows
 from evalkit.reports.spool import Piece, Spool
 from evalkit.reports.steps import LABELS, LISTED, TOLD
 from evalkit.reports.variants import JUDGED, OUTCOMES, TOKENS, body, row, warned
-from evalkit.reports.words import LINE, TEXT_LIMIT
+from evalkit.reports.words import LINE, TEXT_LIMIT, found
 from evalkit.results import Run
 
 if TYPE_CHECKING:
@@ -130,17 +131,19 @@ class _Page:
         """Keep a result, and draw it where it is one of the first of its kind."""
         verdict = head["verdict"]
         anchor = self._anchor(head["id"])
-        told = warned(head)
+        findings = found(head)
+        told = warned(findings)
         rank = 2 if told and verdict == "passed" else _RANK[verdict]
         kind = "warned" if rank == 2 else verdict
         drawn = self._left[kind] > 0
         address = self._packs.add(self._book.strip(line))
-        shown = row(head, anchor, address, number, told=told, drawn=drawn)
-        self._rows.add(head, shown)
+        shown = row(head, findings, anchor, address, number, told=told, drawn=drawn)
+        self._rows.add(head, findings, shown)
         suite = self._suites.get(head["suite"])
         if suite is None:
             suite = self._suites[head["suite"]] = _Suite()
-        suite.rank = min(suite.rank, rank)
+        if rank < suite.rank:
+            suite.rank = rank
         if not drawn:
             suite.rest += 1
             return

@@ -33,6 +33,9 @@ COUNTED = {"failures": "failed", "errors": "errored", "skipped": "skipped"}
 OUT_LIMIT = 4_000
 """Characters of one text in ``system-out``."""
 
+_TOGETHER = 8 << 10
+"""Characters of neighbouring cases of a suite from which on they are put aside."""
+
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\t": "&#9;"}
 _IN_TEXT, _IN_ATTRIBUTE = re.compile("[&<>]"), re.compile('[&<>"\n\t]')
 
@@ -58,6 +61,9 @@ class _JUnit:
         self._run = run
         self._spool = spool
         self._suites: dict[str, _Suite] = {}
+        self._last = _Suite()
+        self._waiting: list[str] = []  # cases of the last suite, and their size
+        self._size = 0
         self._digests = {one["path"]: one["digest"] for one in run.manifest.get("cassettes", ()) if one.get("digest")}
 
     def take(self, head: dict[str, Any], line: str, number: int) -> None:
@@ -67,9 +73,21 @@ class _JUnit:
         suite.verdicts[head["verdict"]] += 1
         elapsed = float(head["metrics"].get("elapsed_ms", 0))
         suite.milliseconds += elapsed
-        self._spool.put_on(suite.cases, _case(head, line, elapsed, suite.names, self._digests))
+        if suite is not self._last or self._size > _TOGETHER:
+            self._put()
+            self._last = suite
+        case = _case(head, line, elapsed, suite.names, self._digests)
+        self._waiting.append(case)
+        self._size += len(case)
+
+    def _put(self) -> None:
+        if self._waiting:
+            self._spool.put_on(self._last.cases, "".join(self._waiting))
+            self._waiting.clear()
+            self._size = 0
 
     def finish(self, suites: Mapping[str, Tally]) -> Path:
+        self._put()
         path = self._run.directory / "junit.xml"
         with atomic_writer(path) as file:
             for text in _document(self._suites, self._spool, str(self._run.manifest.get("started") or "")):
@@ -98,14 +116,18 @@ def _counts(suite: _Suite) -> str:
 
 
 def _case(head: Mapping[str, Any], line: str, elapsed: float, names: dict[str, int], digests: Mapping[str, str]) -> str:
-    suite, verdict = head["suite"], head["verdict"]
+    suite, verdict, path = head["suite"], head["verdict"], head["path"]
     name = head["id"].removeprefix(f"{suite}::")
     seen = names[name] = names.get(name, 0) + 1
     if seen > 1:
         name = f"{name} ({seen})"
     properties = _properties(head, digests)
-    suite, name, path, *values = _attributes([suite, name, head["path"], *properties.values()])
-    told = "".join([f'<property name="{key}" value="{value}"/>' for key, value in zip(properties, values, strict=True)])
+    # Most have nothing that XML reads in another way: one look at all of them together tells.
+    together = "".join([suite, name, path, *properties.values()])
+    if not together.isprintable() or _IN_ATTRIBUTE.search(together):
+        suite, name, path = _attribute(suite), _attribute(name), _attribute(path)
+        properties = {key: _attribute(value) for key, value in properties.items()}
+    told = "".join([f'<property name="{key}" value="{value}"/>' for key, value in properties.items()])
     case = (
         f'<testcase classname="{suite}" name="{name}" time="{elapsed / 1000:.3f}" file="{path}" line="{head["line"]}">\n'
         f"<properties>{told}</properties>\n"
@@ -133,10 +155,11 @@ def _properties(head: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str
 
 
 def _outcome(element: str, head: Mapping[str, Any]) -> str:
-    message = _attribute(headline(head))
+    all_found = found(head)
+    message = _attribute(headline(head, all_found))
     if element == "skipped":
         return f'<skipped message="{message}"/>\n'
-    findings = [(check, finding) for check, finding in found(head) if finding["severity"] == "error"]
+    findings = [(check, finding) for check, finding in all_found if finding["severity"] == "error"]
     code = findings[0][1]["code"] if findings else "not_held"
     text = "\n".join(_finding(check, finding) for check, finding in findings) or head["message"]
     return f'<{element} type="{_attribute(code)}" message="{message}">{_text(text)}</{element}>\n'
@@ -186,12 +209,6 @@ def _text(text: str) -> str:
 
 def _attribute(text: str) -> str:
     return _IN_ATTRIBUTE.sub(_entity, visible(text))
-
-
-def _attributes(texts: list[str]) -> list[str]:
-    """Return what :func:`_attribute` makes of each text: nothing else of most, as one look at all of them together tells."""
-    together = "".join(texts)
-    return texts if together.isprintable() and _IN_ATTRIBUTE.search(together) is None else list(map(_attribute, texts))
 
 
 def _entity(match: re.Match[str]) -> str:

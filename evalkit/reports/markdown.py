@@ -17,7 +17,7 @@ from evalkit.reports.neutral import code
 from evalkit.reports.overview import Tally, overview
 from evalkit.reports.reading import LineReport, Maker
 from evalkit.reports.variants import warned
-from evalkit.reports.words import headline
+from evalkit.reports.words import found, headline
 from evalkit.results import Run
 
 LIMIT = 900_000
@@ -60,8 +60,11 @@ class _Summary:
         self._rows = {kind: _Rows() for kind in _ORDER}
 
     def take(self, head: dict[str, Any], line: str, number: int) -> None:
-        kind = "warned" if head["verdict"] == "passed" and warned(head) else head["verdict"]
-        self._rows[kind].add(_row(kind, head))
+        verdict = head["verdict"]
+        findings = found(head)
+        kind = "warned" if verdict == "passed" and warned(findings) else verdict
+        why = code(headline(head, findings)) if kind != "passed" else ""
+        self._rows[kind].add(f"| {_MARKS[kind]} | {code(head['id'])} | {why} |\n")
 
     def finish(self, suites: Mapping[str, Tally]) -> Path:
         path = self._run.directory / "summary.md"
@@ -90,11 +93,11 @@ def _top(manifest: Mapping[str, Any], total: Tally) -> Iterator[str]:
 def _within(room: int, rows: Mapping[str, _Rows]) -> Iterator[bytes]:
     """Yield as many rows as there is room for, worst first, and a line that says what was left out."""
     left: dict[str, int] = {}
-    for kind, found in rows.items():
-        shown = b"" if left else bytes(found.text[: found.text.rfind(b"\n", 0, max(room, 0)) + 1])
+    for kind, held in rows.items():
+        shown = b"" if left else bytes(held.text[: held.text.rfind(b"\n", 0, max(room, 0)) + 1])
         room -= len(shown)
         yield shown
-        if rest := found.count - shown.count(b"\n"):
+        if rest := held.count - shown.count(b"\n"):
             left[kind] = rest
     if left:
         yield f"\nLeft out, to stay within what GitHub takes: {_listed(left)}.\n".encode()
@@ -102,7 +105,3 @@ def _within(room: int, rows: Mapping[str, _Rows]) -> Iterator[bytes]:
 
 def _listed(left: Mapping[str, int]) -> str:
     return ", ".join(f"{plural(count, 'row')} of {kind}" for kind, count in left.items())
-
-
-def _row(kind: str, head: Mapping[str, Any]) -> str:
-    return f"| {_MARKS[kind]} | {code(head['id'])} | {code(headline(head)) if kind != 'passed' else ''} |\n"

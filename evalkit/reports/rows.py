@@ -14,7 +14,7 @@ from typing import Any
 
 from evalkit._lib.quickjson import dumps
 from evalkit.reports.variants import Row
-from evalkit.reports.words import found
+from evalkit.reports.words import Found
 
 JSON = Any
 
@@ -34,10 +34,10 @@ class Rows:
         self._waiting: list[list[JSON]] = []
         self._next = "["
 
-    def add(self, head: Mapping[str, JSON], row: Row) -> None:
-        """Keep the row of a result (its head is enough)."""
+    def add(self, head: Mapping[str, JSON], findings: Found, row: Row) -> None:
+        """Keep the row of a result (its head is enough) with its findings."""
         metrics = head["metrics"]
-        codes = [(finding["severity"] == "warn", check["name"], finding["code"]) for check, finding in found(head)]
+        codes = [(finding["severity"] == "warn", check["name"], finding["code"]) for check, finding in findings]
         values = [
             row.name,
             row.verdict,

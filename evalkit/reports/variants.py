@@ -14,7 +14,7 @@ from evalkit.protocol.reading import output_text, steps_of
 from evalkit.reports.findings import Finding, find
 from evalkit.reports.media import MediaBook
 from evalkit.reports.steps import Card, cards, user_card
-from evalkit.reports.words import count, duration, found, headline
+from evalkit.reports.words import Found, count, duration, headline
 
 JSON = Any
 
@@ -95,8 +95,9 @@ class Body(NamedTuple):
     judged: Sequence[str] = ()
 
 
-def row(head: Mapping[str, JSON], anchor: str, address: str, number: int, *, told: bool, drawn: bool) -> Row:
-    """Return the row of a result (its head is enough); ``told``: it :func:`warned`. Numbers are put in words only where it is ``drawn``."""
+def row(head: Mapping[str, JSON], findings: Found, anchor: str, address: str, number: int, *, told: bool, drawn: bool) -> Row:
+    """Return the row of a result (its head is enough) with these findings; ``told``: one of them :func:`warned`. Numbers are put in words only
+    where it is ``drawn``."""
     metrics = head["metrics"]
     tokens = metrics.get("tokens", {}).get("total_tokens")
     exchanges = metrics.get("exchanges")
@@ -110,15 +111,15 @@ def row(head: Mapping[str, JSON], anchor: str, address: str, number: int, *, tol
         count(tokens, "token") if drawn and tokens is not None else "",
         count(exchanges, "exchange") if drawn and exchanges is not None else "",
         duration(metrics.get("elapsed_ms")) if drawn else "",
-        headline(head),
+        headline(head, findings),
         address,
         number,
     )
 
 
-def warned(head: Mapping[str, JSON]) -> bool:
-    """Whether any check had a warning to tell."""
-    return any(finding["severity"] == "warn" for _, finding in found(head))
+def warned(findings: Found) -> bool:
+    """Whether one of a result's findings is a warning."""
+    return any(finding["severity"] == "warn" for _, finding in findings)
 
 
 def body(result: Mapping[str, JSON], anchor: str, number: int, book: MediaBook) -> Body:

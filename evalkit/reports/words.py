@@ -28,6 +28,8 @@ _BREAK = re.compile(r"\n *")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+')
 _WHERE = tuple(field.name for field in fields(Where))
+Found = list[tuple[Mapping[str, Any], Mapping[str, Any]]]
+
 _OPENING, _CLOSING = frozenset("{["), frozenset("}]")
 
 
@@ -127,15 +129,16 @@ def fingerprint(signature: Any) -> str:
     return f"signature {count(len(signature), 'character')}, {ends}"
 
 
-def found(head: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+def found(head: Mapping[str, Any]) -> Found:
     """Return each finding of a result after the check that found it."""
     return [(check, finding) for check in head["checks"] if check["findings"] for finding in check["findings"]]
 
 
-def headline(head: Mapping[str, Any]) -> str:
-    """Return in one line why a result is what it is: its first finding, else its message; ``""`` where there is nothing to say."""
+def headline(head: Mapping[str, Any], findings: Found) -> str:
+    """Return in one line why a result with these findings (:func:`found`) is what it is: its first finding, else its message; ``""`` where there
+    is nothing to say."""
     severity = "warn" if head["verdict"] == "passed" else "error"
-    told = [(check["name"], finding["message"]) for check, finding in found(head) if finding["severity"] == severity]
+    told = [(check["name"], finding["message"]) for check, finding in findings if finding["severity"] == severity]
     if not told:
         return "" if severity == "warn" else shorten(str(head["message"]), HEADLINE)
     (name, message), *others = told

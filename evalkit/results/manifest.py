@@ -9,6 +9,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
+from json.encoder import encode_basestring
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +21,7 @@ from evalkit.errors import UsageError
 
 SCHEMA_VERSION = 1
 _NO_CASSETTES = '\n  "cassettes": []'  # where the list goes; no other text of the document can stand on a line of its own so
-_spelled = json.JSONEncoder(ensure_ascii=False).encode
+_CASSETTE = '%s\n    {\n      "path": %s,\n      "digest": %s\n    }'
 
 
 class Totals:
@@ -78,7 +79,8 @@ class Manifest:
         yield listed.removesuffix("]")
         comma = ""
         for path in sorted(self.cassettes):
-            yield f'{comma}\n    {{\n      "path": {_spelled(path)},\n      "digest": {_spelled(self.cassettes[path])}\n    }}'
+            digest = self.cassettes[path]  # hexadecimal, so spelled as it is
+            yield _CASSETTE % (comma, encode_basestring(path), f'"{digest}"' if digest is not None else "null")
             comma = ","
         yield f"\n  ]{after}\n" if comma else f"]{after}\n"
 

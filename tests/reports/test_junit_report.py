@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -179,7 +181,17 @@ def test_a_run_without_results_is_valid_too(tmp_path: Path) -> None:
 
 
 @given(
-    st.lists(st.text(st.characters(codec=None, categories=None), max_size=8) | st.sampled_from(["plain", 'a"b', "a<b", "a\tb", "\u202e"]))
+    st.lists(
+        st.text(st.characters(codec=None, categories=None), max_size=8) | st.sampled_from(["plain", 'a"b', "a<b", "a\tb", "\u202e"]),
+        min_size=4,
+        max_size=4,
+    )
 )
 def test_attributes_are_escaped_together_as_one_by_one(texts: list[str]) -> None:
-    assert junit._attributes(texts) == [junit._attribute(text) for text in texts]
+    suite, name, path, scenario = texts
+    head = {**json.loads(passing(1)), "id": f"{suite}::{name}", "suite": suite, "path": path, "scenario": scenario}
+    case = junit._case(head, "", 0.0, {}, {})
+    told = [found.group(1) for found in re.finditer(r'(?:classname|[^s]name|file|value)="([^"]*)"', case.partition("trial")[0])]
+    assert told[:3] + [value for value in told[3:] if value not in ("scenario", "model", "gemini-3.5-flash")] == list(
+        map(junit._attribute, texts)
+    )

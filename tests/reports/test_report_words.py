@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.reports.words import LINE, clip, clipped, count, duration, fingerprint, headline, place, pretty, reindent, size
+from evalkit.reports.words import LINE, clip, clipped, count, duration, fingerprint, found, headline, place, pretty, reindent, size
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -101,7 +101,8 @@ def test_a_place_reads_in_words(where: dict[str, object], shown: str) -> None:
 )
 def test_a_headline_says_why(verdict: str, severities: list[str], shown: str) -> None:
     findings = [{"severity": severity, "message": f"finding {number}"} for number, severity in enumerate(severities, 1)]
-    assert headline({"verdict": verdict, "message": "what the session said", "checks": [{"name": "text", "findings": findings}]}) == shown
+    head = {"verdict": verdict, "message": "what the session said", "checks": [{"name": "text", "findings": findings}]}
+    assert headline(head, found(head)) == shown
 
 
 def test_short_json_stays_on_one_line_and_long_json_does_not() -> None:

@@ -17,7 +17,7 @@ from evalkit._lib.text import shorten
 from evalkit.protocol.reading import cited
 from evalkit.protocol.steps import CITATIONS
 
-_LINK = re.compile(r"https?://[^\s\x00-\x20\x7f]+", re.IGNORECASE)
+_LINK = r"(?i)https?://[^\s\x00-\x20\x7f]+"
 _WORDS = 240
 
 
@@ -68,7 +68,7 @@ def sources(kinds: Sequence[Any], index: int, anchor: str) -> dict[str, tuple[st
 
 def safe_link(url: Any) -> str:
     """Return the address if following it can only lead to a web page, else ``""``."""
-    return url if isinstance(url, str) and _LINK.fullmatch(url) else ""
+    return url if isinstance(url, str) and re.fullmatch(_LINK, url) else ""
 
 
 def mark(

@@ -19,9 +19,6 @@ from evalkit.reports.media import MediaBook
 JSON = dict[str, Any]
 Key = TypeVar("Key")
 
-LARGE = 20 << 20
-"""Characters of packs and media above which a report is a folder."""
-
 FILE = 4 << 20
 """Characters of one file, more or less: it is read whole when one of its results is opened."""
 

@@ -28,7 +28,6 @@ from evalkit._lib.text import visible
 from evalkit.reports.cites import SEARCHES
 from evalkit.reports.embed import Packs, check_inline, inline_json, policy
 from evalkit.reports.figures import figures
-from evalkit.reports.folder import LARGE, drop_stale, write_data
 from evalkit.reports.media import LONG, NAME, SAFE, MediaBook
 from evalkit.reports.overview import Tally, overview
 from evalkit.reports.reading import LineReport, Maker
@@ -41,6 +40,9 @@ from evalkit.results import Run
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+LARGE = 20 << 20
+"""Characters of packs and media above which a report is a folder."""
 
 SMALL = 100
 """Results up to which a run is drawn whole."""
@@ -88,7 +90,7 @@ class Section(NamedTuple):
 @LineReport
 @contextmanager
 def write(run: Run, signoffs: Sequence[Mapping[str, Any]] | None = None) -> Iterator[Maker]:
-    """Write ``index.html`` into the run's directory, above ``folder.LARGE`` ``data/`` beside it, and return its path.
+    """Write ``index.html`` into the run's directory, above ``LARGE`` ``data/`` beside it, and return its path.
 
     ``signoffs`` are decisions to print, oldest first: ``name``, ``email``, ``role``, ``decision``, ``meaning``, ``time``, ``comment``, any of
     which may be absent, and ``void``, the reason why a decision holds no longer; without it, those of the
@@ -158,11 +160,18 @@ class _Page:
         """Write the page, and ``data/`` where it needs one."""
         path = self._run.directory / "index.html"
         large = self._packs.size + self._book.size > LARGE
-        files = write_data(self._run.directory, self._packs, self._book) if large else []
+        files: list[dict[str, Any]] = []
+        if large:
+            from evalkit.reports.folder import write_data  # here, because few runs are
+
+            files = write_data(self._run.directory, self._packs, self._book)
         with atomic_writer(path) as file:
             for piece in self._stream(suites, files):
                 file.write(piece.encode())
-        drop_stale(self._run.directory, files)
+        if (self._run.directory / "data").is_dir():
+            from evalkit.reports.folder import drop_stale
+
+            drop_stale(self._run.directory, files)
         return path
 
     def _stream(self, suites: Mapping[str, Tally], files: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -37,7 +37,7 @@ _TOGETHER = 8 << 10
 """Characters of neighbouring cases of a suite from which on they are put aside."""
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\t": "&#9;"}
-_IN_TEXT, _IN_ATTRIBUTE = re.compile("[&<>]"), re.compile('[&<>"\n\t]')
+_IN_TEXT, _IN_ATTRIBUTE = "[&<>]", re.compile('[&<>"\n\t]')
 
 
 class _Suite:
@@ -204,7 +204,7 @@ def _cut(value: Any) -> str:
 
 
 def _text(text: str) -> str:
-    return _IN_TEXT.sub(_entity, visible(text))
+    return re.sub(_IN_TEXT, _entity, visible(text))
 
 
 def _attribute(text: str) -> str:

@@ -47,8 +47,9 @@ TOO_LONG = 16 << 20
 """Characters of base64 above which a page does without it."""
 
 NAME = "evalkit-media:"
-_DATA = re.compile(rf'("data": ?")([A-Za-z0-9+/]{{{LONG - 2},}}={{0,2}})(?=")')
-_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+# Not compiled here: `re` does that, and keeps it, when a run with media asks.
+_DATA = rf'("data": ?")([A-Za-z0-9+/]{{{LONG - 2},}}={{0,2}})(?=")'
+_BASE64 = r"[A-Za-z0-9+/]+={0,2}"
 
 
 class Media(NamedTuple):
@@ -78,7 +79,7 @@ class MediaBook:
         """Return a result line with every long base64 replaced by its name, and keep the data."""
         if len(line) < LONG or '"data":' not in line:
             return line
-        return _DATA.sub(self._keep, line)
+        return re.sub(_DATA, self._keep, line)
 
     def _keep(self, found: re.Match[str]) -> str:
         data = found.group(2)
@@ -95,7 +96,7 @@ class MediaBook:
         if not isinstance(data, str):
             link = uri if isinstance(uri, str) else ""
             return Media("", mime, f"{mime}, not in the answer itself" if link else f"{mime}, without data", link=link)
-        if not _BASE64.fullmatch(data):
+        if not re.fullmatch(_BASE64, data):
             return Media("", mime, f"{mime}, {len(data):,} characters that are not base64, not shown")
         caption = f"{mime}, {size(len(data.rstrip('=')) * 3 // 4)}"
         element = SAFE.get(mime, "").replace("image", "img")

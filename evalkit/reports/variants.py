@@ -6,15 +6,17 @@ What a step shows is ``steps``'s business, where a finding stands is ``findings`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalkit._lib.json import dumps
 from evalkit._lib.text import shorten
 from evalkit.protocol.reading import output_text, steps_of
-from evalkit.reports.findings import Finding, find
 from evalkit.reports.media import MediaBook
 from evalkit.reports.steps import Card, cards, user_card
 from evalkit.reports.words import Found, count, duration, headline
+
+if TYPE_CHECKING:
+    from evalkit.reports.findings import Finding
 
 JSON = Any
 
@@ -124,7 +126,12 @@ def warned(findings: Found) -> bool:
 
 def body(result: Mapping[str, JSON], anchor: str, number: int, book: MediaBook) -> Body:
     """Return the body of a whole result."""
-    findings, beside = find(result["checks"], result["turns"], anchor)
+    findings: list[Finding] = []
+    beside: dict[str, list[Finding]] = {}
+    if any(check["findings"] for check in result["checks"]):
+        from evalkit.reports.findings import find  # here, because most runs have nothing to find
+
+        findings, beside = find(result["checks"], result["turns"], anchor)
     lines = [_check(check, f"{anchor}.k{place}") for place, check in enumerate(result["checks"], 1)]
     checks = sorted(lines, key=lambda check: check.verdict == "passed")
     return Body(

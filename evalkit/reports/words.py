@@ -25,7 +25,7 @@ HEADLINE = 400
 
 _EDGE = re.compile(r"(?<=[{\[])\n *|\n *(?=[}\]])")
 _BREAK = re.compile(r"\n *")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+')
 _WHERE = tuple(field.name for field in fields(Where))
 Found = list[tuple[Mapping[str, Any], Mapping[str, Any]]]
@@ -48,7 +48,7 @@ def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
 def pretty(value: Any) -> str:
     """Return a JSON value on one line if it is short, else indented by two; lone surrogates stay escaped, as JSON's own text has them."""
     text = _fit(json.dumps(value, indent=2, ensure_ascii=False))
-    return text if text.isascii() else _SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    return text if text.isascii() else re.sub(_SURROGATE, lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def _fit(indented: str) -> str:

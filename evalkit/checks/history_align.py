@@ -42,6 +42,11 @@ def anchor(wanted: Sequence[Hashable], got: Sequence[Hashable], first: Sequence[
     return pairs
 
 
+def stayed(wanted: Sequence[Hashable], got: Sequence[Hashable]) -> Pairs:
+    """Match equal steps at the same place: where two steps changed places, all others stayed, however alike they are."""
+    return {index: index for index, (want, came) in enumerate(zip(wanted, got, strict=False)) if want == came}
+
+
 def _common(wanted: Sequence[Hashable], got: Sequence[Hashable], rows: Sequence[int], columns: range) -> Pairs:
     """Return a longest common subsequence of the chosen rows and columns."""
     if not rows or not columns:

@@ -30,7 +30,7 @@ from itertools import product
 
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import plural, show
-from evalkit.checks.history_align import anchor, disorder
+from evalkit.checks.history_align import anchor, disorder, stayed
 from evalkit.checks.history_input import Item
 from evalkit.checks.history_reading import Case, Reading
 from evalkit.checks.history_step import Deviation, Wanted, call_key, changed, describe
@@ -50,14 +50,21 @@ def deviations(
     """
     case = Case(wanted, items, closed)
     best: list[Deviation] | None = None
-    for backward, all_alike, last_is_new in product((False, True), (False, True), (True, False)):
-        anchors = anchor(case.keys, case.got_keys, [all_alike or not want.client for want in wanted], backward=backward)
-        story = _Story(Reading(case, anchors, last_is_new), known, streamed).tell()
+    for reading in _readings(case):
+        story = _Story(reading, known, streamed).tell()
         if best is None or len(story) < len(best):
             best = story
         if len(best) <= 1:
             break
     return best or []
+
+
+def _readings(case: Case) -> Iterator[Reading]:
+    for backward, all_alike, last_is_new in product((False, True), (False, True), (True, False)):
+        anchors = anchor(case.keys, case.got_keys, [all_alike or not want.client for want in case.wanted], backward=backward)
+        yield Reading(case, anchors, last_is_new)
+    for last_is_new in (True, False):
+        yield Reading(case, stayed(case.keys, case.got_keys), last_is_new)
 
 
 class _Story:

@@ -152,8 +152,8 @@ def test_learning_a_secret_twice_is_the_same_redactor() -> None:
 )
 def test_redacting_leaves_no_secret_and_is_done_once(secret: str, before: str, after: str) -> None:
     redactor = Redactor([secret])
-    if secret in TOKEN or TOKEN in secret:
-        return
+    if secret in TOKEN or TOKEN in secret or secret.replace("\\", "") in f"{before}{TOKEN}{after}":
+        return  # the guard looks past backslashes, and would rather refuse once too often
     text, count = redactor.text(json.dumps({"a": before + secret + after}))
     assert count
     redactor.guard(text, "x")

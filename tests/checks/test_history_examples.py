@@ -187,6 +187,10 @@ FAILING: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
     "a result in the middle": ([sent([U1], C1, T1, M1), sent([U1, C1, T1, R1, M1])], [("step_reordered", "/input/3")]),
     "a model's step made up at the end": ([sent([U1], M1), sent([U1, M1, M2, U2])], [("step_invented", "/input/2")]),
     "a message slipped in": ([sent([U1], T1, M1), sent([U1, T1, U3, M1, U2])], [("step_invented", "/input/2")]),
+    "two steps that changed places among equal messages": (
+        [sent([U1], T1), sent([U1, T1, U1], T2), sent([U1, T1, U1, T2, U1], M1), sent([T2, T1, U1, U1, U1, M1, U1])],
+        [("step_reordered", "/input/0")],
+    ),
     "a hop with another input": (
         [sent([U1], T1, status="requires_continuation"), sent([U2], M1, request={"continuation_token": "t"})],
         [("input_rewritten", "/input/0/content/0/text")],

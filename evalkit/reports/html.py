@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from hashlib import file_digest
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,6 +55,7 @@ OTHERS = 20
 SCRIPTS = ("words", "data", "steps", "variants", "history", "exchange", "tree", "query", "order", "list", "keys", "page")
 TAGS = 40
 SIGNED = ("name", "email", "role", "decision", "meaning", "time", "comment", "void")
+_HERE = Path(__file__).parent
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 _RANK = {"failed": 0, "errored": 1, "passed": 3, "skipped": 4}
 
@@ -269,7 +269,7 @@ def paper(digest: str) -> str:
 @cache
 def resource(name: str) -> str:
     """Return a file that ships with the report, fit to stand inline."""
-    return check_inline(files("evalkit.reports").joinpath(name).read_text(encoding="utf-8"))
+    return check_inline((_HERE / name).read_text(encoding="utf-8"))
 
 
 @cache

@@ -15,6 +15,8 @@ type_names = {dict: "object", list: "array", str: "string", bool: "boolean", int
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "(absent)", "__bool__": lambda self: False})()
 """Stands for a value that is not there, where ``None`` would mean JSON null."""
 
+_OBJECTS = (dict, Mapping)  # dict first: asking the abstract class takes much longer
+
 # json.dumps makes an encoder for every call that has arguments of its own; these are made once.
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 _sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
@@ -60,8 +62,8 @@ def equal(left: Any, right: Any) -> bool:
         return bool(left == right)
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
-    if isinstance(left, Mapping):
-        return isinstance(right, Mapping) and left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
+    if isinstance(left, _OBJECTS):
+        return isinstance(right, _OBJECTS) and left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
     if isinstance(left, list | tuple):
         return isinstance(right, list | tuple) and len(left) == len(right) and all(map(equal, left, right))
     return bool(left == right)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from evalkit.suite import Expectation, Variant
 
 CONVERSATION = "conversation"
+_SEVERITIES = {"error": Severity.ERROR, "warn": Severity.WARN}
 _ERRORED_STATUSES = frozenset({401, 402, 403, 408, 429, 499})
 _FAULTS: tuple[tuple[type[Exception], str, Verdict], ...] = (
     (CassetteMiss, "cassette_miss", Verdict.ERRORED),
@@ -156,24 +157,16 @@ class Judge:
         return [self._run(item, view) for item in expect]
 
     def _run(self, item: Expectation, view: View) -> CheckResult:
-        turn = view.turn
-        number = turn.number if turn is not None else None
-        declared = f"{self._label}:{item.line}"
+        number = view.turn.number if view.turn is not None else None
+        name, negate, severity, line, _, built, late = item
+        declared = f"{self._label}:{line}"
         try:
             # Most checks were built when the suite was loaded, and need not know what was said.
-            check: Any = item.built if item.late is None else item.check(context(_earlier(view)))
+            check: Any = built if late is None else item.check(context(_earlier(view)))
         except SuiteErrors as error:
             finding = Finding("misconfigured", "the check's arguments cannot be made", Where(turn=number), detail=str(error))
-            return CheckResult(item.name, Verdict.ERRORED, (finding,), number, declared)
-        return run_check(
-            check,
-            view,
-            name=item.name,
-            negate=item.negate,
-            severity=Severity.WARN if item.severity == "warn" else Severity.ERROR,
-            turn=number,
-            declared=declared,
-        )
+            return CheckResult(name, Verdict.ERRORED, (finding,), number, declared)
+        return run_check(check, view, name=name, negate=negate, severity=_SEVERITIES[severity], turn=number, declared=declared)
 
     def _skipped(self, item: Expectation, turn: int | None) -> CheckResult:
         return CheckResult(item.name, Verdict.SKIPPED, (), turn, f"{self._label}:{item.line}")

@@ -29,8 +29,11 @@ def test_incomplete_beta(a: float, b: float, x: float) -> None:
 
 @given(st.one_of(st.floats(-50, 50), st.floats(-1e-6, 1e-6)), freedoms)
 @example(3.868363614495795e-08, 4.0)
+@example(5.19e-09, 1.0)
 def test_t_cdf(value: float, freedom: float) -> None:
-    assert t_cdf(value, freedom) == near(stats.t.cdf(value, freedom))
+    # So near the middle the curve is a straight line; scipy 1.17 says 0.5 there, to the last digit, for one degree of freedom.
+    middle = 0.5 + value * stats.t.pdf(0, freedom)
+    assert t_cdf(value, freedom) == near(middle if abs(value) < 1e-6 else stats.t.cdf(value, freedom))
 
 
 @given(shares, freedoms)

@@ -1,7 +1,7 @@
 """What was made of a file, kept where Python keeps compiled modules, by Python's own rules.
 
 In ``__pycache__`` beside the file; elsewhere with ``PYTHONPYCACHEPREFIX``; not at all with ``PYTHONDONTWRITEBYTECODE`` or in a folder that
-cannot be written. It may be deleted at any time, and is never wanted: what is missing is made again. Whether what was kept is still true of
+cannot be written. It may be deleted at any time: what is missing is made again. Whether what was kept is still true of
 the file is its reader's to know.
 """
 

@@ -27,7 +27,7 @@ def rendered(folder: Path, *, autoescape: bool = True) -> str:
 
 
 def compiled(folder: Path) -> list[Path]:
-    return sorted((folder / "__pycache__").glob("page.*.pyc"))
+    return sorted((folder / "__pycache__").glob("page.html.*"))
 
 
 def test_a_template_is_compiled_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def test_bytecode_goes_where_python_is_told_to_keep_its_own(folder: Path, tmp_pa
         patch.setattr(sys, "pycache_prefix", str(elsewhere))
         rendered(folder)
     assert not compiled(folder)
-    assert list(elsewhere.rglob("page.*.pyc"))
+    assert list(elsewhere.rglob("page.html.*"))
 
 
 def test_the_report_keeps_its_templates_compiled() -> None:

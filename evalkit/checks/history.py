@@ -74,7 +74,7 @@ class History(Check):
 
                         earlier = earlier or Earlier()
                         earlier.read(exchanges[earlier.count : place])
-                        yield from findings(kept, received, exchange, bool(hop), earlier, self.level)
+                        yield from findings((kept.sent, received, kept.exchange.number), exchange, bool(hop), earlier, self.level)
                 kept = _after(kept, exchange, bool(hop), bool(stateful))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from evalkit.checks.history_diff import deviations
 from evalkit.checks.history_input import items_of, readable
@@ -11,9 +11,6 @@ from evalkit.checks.history_step import Deviation, Wanted, key_of
 from evalkit.protocol.reading import RawStep, steps_of
 from evalkit.transcript import JSON, Exchange
 from evalkit.verdict import Finding, Where
-
-if TYPE_CHECKING:
-    from evalkit.checks.history import Kept
 
 
 class Earlier:
@@ -50,11 +47,18 @@ class _Without:
 
 
 def findings(
-    kept: Kept, received: Sequence[RawStep], exchange: Exchange, hop: bool, earlier: Earlier, level: Literal["exact", "equivalent"]
+    history: tuple[JSON, Sequence[RawStep], int],
+    exchange: Exchange,
+    hop: bool,
+    earlier: Earlier,
+    level: Literal["exact", "equivalent"],
 ) -> Iterator[Finding]:
-    """Yield what a request does otherwise than the history before it asks; ``hop``: it continues an answer, and only repeats."""
-    source = kept.exchange.number
-    wanted = [Wanted(item.step, False, f"input of exchange {source}") for item in items_of(kept.sent)]
+    """Yield what a request does otherwise than the history before it asks; ``hop``: it continues an answer, and only repeats.
+
+    ``history`` is the input that was sent, the steps that were received, and the number of the exchange in which that was.
+    """
+    sent, received, source = history
+    wanted = [Wanted(item.step, False, f"input of exchange {source}") for item in items_of(sent)]
     wanted += [Wanted(readable(step), True, f"answer of exchange {source}") for step in received]
     known: Container[str] = () if hop else earlier.apart_from(wanted)
     items = items_of(exchange.request.body.get("input"))

@@ -5,11 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -275,23 +273,47 @@ def test_the_run_that_was_there_comes_back_where_the_new_one_cannot_take_its_pla
     assert names() == ["out", "shards"]
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+
+import evalkit.reports.reading
+from evalkit.cli import main
+from evalkit.results.joining import Results
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+taken, take, rename, moment = 0, Results.take, Path.rename, sys.argv.pop(1)
+
+def taking(self, *rest):
+    global taken
+    taken += 1
+    return die() if taken == 7 else take(self, *rest)
+
+def renaming(self, target):
+    return die() if self.name == "out" else rename(self, target)
+
+if moment == "among the results":
+    Results.take = taking
+elif moment == "before the reports":
+    evalkit.reports.reading.write_all = die
+else:
+    Path.rename = renaming
+main()
+"""
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
-def test_a_kill_leaves_nothing_half(here: Path) -> None:
+@pytest.mark.parametrize("moment", ["among the results", "before the reports", "before the last renaming"])
+def test_a_kill_leaves_nothing_half(here: Path, moment: str) -> None:
     for shard in range(4):
-        lines = [line(f"{shard}-{number}", title="x" * 500) for number in range(3000)]
-        write(here / "shards" / str(shard), lines, collected=12_000)
-    command = [sys.executable, "-m", "evalkit", "merge", *(f"shards/{number}" for number in range(4)), "--output", "out"]
-    for wait in (0.0, 0.05, 0.2):
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-            deadline = time.monotonic() + 30
-            while not list(here.glob(".out.*.tmp/out/.results.jsonl.*")) and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.005)
-            time.sleep(wait)
-            process.send_signal(signal.SIGKILL)
-        if Path("out").exists():  # it was quicker: then all of it is there
-            assert read()["totals"]["passed"] == 12_000
-            shutil.rmtree("out")
+        write(here / "shards" / str(shard), [line(f"{shard}-{number}") for number in range(3)], collected=12)
+    command = [sys.executable, "-c", KILLED, moment, "merge", *(f"shards/{number}" for number in range(4)), "--output", "out"]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == -signal.SIGKILL
+    assert not Path("out").exists()
+    assert len(list(here.glob(".out.*.tmp"))) == 1
     history = CliRunner().invoke(main, ["history", "."])
     assert "tmp" not in history.output
     assert merge(*(f"shards/{number}" for number in range(4)), "--output", "out").exit_code == 0
-    assert read()["totals"]["passed"] == 12_000
+    assert read()["totals"]["passed"] == 12

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticCustomError
 
 from evalkit._lib.json import dumps
 from evalkit._lib.text import did_you_mean, show
 from evalkit.checks.base import Check
+from evalkit.checks.declaring import Options, spellings
 from evalkit.transcript import JSON
 
 Path = tuple[str | int, ...]
 Problem = tuple[Path, str]
+_ADAPTERS: dict[type[Check], TypeAdapter[Check]] = {}
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -46,14 +49,28 @@ def make(kind: type[Check], argument: JSON, *, bare: bool) -> Check:
     except (TypeError, ValueError, RecursionError) as error:
         raise BadOptions([((), f"not a JSON value: {error}")]) from None
     try:
-        check = kind.model_validate_json(text, strict=True)
+        check = _adapter(kind).validate_json(text, strict=True)
     except ValidationError as error:
         found = [_problem(kind, dict(item), bare) for item in error.errors(include_url=False)]
         raise BadOptions(list(dict.fromkeys(_placed(problem, argument, into) for problem in found))) from None
-    empty = [_placed((path, "empty value"), argument, into) for path in _empty(check, ())]
+    empty = [_placed((path, "empty value"), argument, into) for path in _empty(check, options, ())]
     if empty:
         raise BadOptions(empty)
     return check
+
+
+def _adapter(kind: type[Check]) -> TypeAdapter[Check]:
+    """Return what pydantic makes of a check's class. Raises BadOptions where its types are none that pydantic knows."""
+    held = _ADAPTERS.get(kind)
+    if held is not None:
+        return held
+    try:
+        adapter = TypeAdapter(kind)
+        adapter.rebuild()  # where a type was not found it says so now, not at the first argument
+        return _ADAPTERS.setdefault(kind, adapter)
+    except (PydanticUserError, NameError) as error:
+        first = str(error).partition("\n")[0]
+        raise BadOptions([((), f"the check's class {kind.__module__}.{kind.__qualname__} cannot be read: {first}")]) from None
 
 
 def named_files(kind: type[Check], argument: JSON) -> list[tuple[Path, str]]:
@@ -77,22 +94,24 @@ def _placed(problem: Problem, argument: JSON, into: str | None) -> Problem:
     return path[:kept], message
 
 
-def _empty(model: Any, path: Path) -> Iterator[Path]:
-    """Find options that are null where null means nothing: everywhere but in data."""
-    if isinstance(model, BaseModel):
-        for word in model.model_fields_set:
-            field, value = type(model).model_fields[word], getattr(model, word)
-            where = (*path, field.alias or word)
-            if value is not None:
-                yield from _empty(value, where)
-            elif field.annotation is not Any:
-                yield where
-    elif isinstance(model, Mapping):
-        for word, value in model.items():
-            yield from _empty(value, (*path, word))
-    elif isinstance(model, list):
-        for index, value in enumerate(model):
-            yield from _empty(value, (*path, index))
+def _empty(made: Any, written: Any, path: Path) -> Iterator[Path]:
+    """Find options that are written as null where null means nothing: everywhere but in data."""
+    if isinstance(made, Options) and isinstance(written, Mapping):
+        types = get_type_hints(type(made))
+        for word, attribute in spellings(type(made)).items():
+            key = word if word in written else attribute
+            if key in written:
+                value = getattr(made, attribute)
+                if value is not None:
+                    yield from _empty(value, written[key], (*path, word))
+                elif types[attribute] is not Any:
+                    yield (*path, word)
+    elif isinstance(made, Mapping) and isinstance(written, Mapping):
+        for word, value in made.items():
+            yield from _empty(value, written.get(word), (*path, word))
+    elif isinstance(made, list) and isinstance(written, list):
+        for index, (value, one) in enumerate(zip(made, written, strict=False)):
+            yield from _empty(value, one, (*path, index))
 
 
 _EXPECTED = {
@@ -103,8 +122,7 @@ _EXPECTED = {
     "bool_type": "true or false",
     "list_type": "a list",
     "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
+    "dataclass_type": "a mapping",
 }
 _LIMITS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than_equal": lambda context: f"must be at least {context['ge']:g}",
@@ -123,7 +141,7 @@ def _problem(kind: type[Check], error: Mapping[str, Any], bare: bool) -> Problem
         return path, str(context["error"])
     if what == "missing":
         return path[:-1], f"needs {'an argument' if bare else repr(path[-1])}"
-    if what == "extra_forbidden":
+    if what == "unexpected_keyword_argument":
         words = _words(kind, path[:-1])
         return path, f"unknown option {path[-1]!r}{did_you_mean(str(path[-1]), words)}; valid: {', '.join(words)}"
     if what == "literal_error":
@@ -144,7 +162,7 @@ def _problem(kind: type[Check], error: Mapping[str, Any], bare: bool) -> Problem
 
 def _words(kind: type[Check], path: Path) -> list[str]:
     """Return the options that may stand at a path."""
-    whole = kind.model_json_schema()
+    whole = _adapter(kind).json_schema()
     schemas = [whole]
     for part in path:
         schemas = [below for schema in schemas for below in _below(whole, schema, part)]
@@ -168,7 +186,7 @@ def _below(whole: Mapping[str, Any], schema: Mapping[str, Any], part: str | int)
 
 def argument_schema(kind: type[Check]) -> dict[str, JSON]:
     """Return the JSON Schema (2020-12) of what may stand after ``name:``; references point into its own ``$defs``."""
-    whole = _tidy(kind.model_json_schema())
+    whole = _tidy(_adapter(kind).json_schema())
     properties: dict[str, Any] = whole.get("properties", {})
     options: dict[str, JSON] = {"type": "object", "properties": properties, "additionalProperties": False}
     if "required" in whole:

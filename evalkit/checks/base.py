@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-from pydantic_core import PydanticCustomError
-
+from evalkit.checks.declaring import Options, complaint, spellings
 from evalkit.transcript import JSON, Exchange, Request, Response, Step, Transcript, Turn
 from evalkit.verdict import Finding
 
@@ -83,13 +81,8 @@ class Spelled(NamedTuple):
     into: str | None
 
 
-def complaint(message: str, *path: str | int) -> PydanticCustomError:
-    """Return the error a validator raises for a bad argument; ``path`` leads on from the value under validation to the culprit."""
-    return PydanticCustomError("complaint", "{message}", {"message": message, "path": path})
-
-
-class Check(BaseModel):
-    """Base of every check. Fields are the YAML options; unknown options are refused.
+class Check(Options):
+    """Base of every check. Fields are the YAML options, each subclass a frozen dataclass of them; unknown options are refused.
 
     ``name`` is the word in YAML. ``shorthand`` names the field that ``name: argument`` fills (None: the check takes no bare argument);
     when every field has a default, the bare ``name`` works too. ``rest`` names the field that takes those keys of a mapping which are no
@@ -97,8 +90,6 @@ class Check(BaseModel):
     file's path, ``also`` gives JSON Schemas of further arguments that ``spell`` takes. ``asks`` says that it sends requests (``View.ask``):
     it is run while the variant's transport is open. ``examples`` in ``docs/checks/<name>.md`` are run by the tests.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     name: ClassVar[str]
     shorthand: ClassVar[str | None] = None
@@ -113,7 +104,7 @@ class Check(BaseModel):
         if isinstance(argument, Mapping):
             if cls.rest is None:
                 return Spelled(argument, None)
-            own = {field.alias or word for word, field in cls.model_fields.items()} - {cls.rest}
+            own = set(spellings(cls)) - {cls.rest}
             options = {key: value for key, value in argument.items() if key in own}
             options[cls.rest] = {key: value for key, value in argument.items() if key not in own}
             return Spelled(options, cls.rest)

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-
-from evalkit._lib.json import equal
+from evalkit._lib.json import MISSING, equal
 from evalkit._lib.text import shorten, show
-from evalkit.checks.base import complaint
+from evalkit.checks.declaring import Before, Options, complaint, option
 from evalkit.transcript import JSON, Step
 from evalkit.verdict import Where
 
@@ -46,22 +44,20 @@ _FITS: dict[str, Callable[[JSON, JSON], bool]] = {
 """How arguments are compared, by the word in the suite; *subset* and *superset* are said of what came."""
 
 
-class Call(BaseModel):
+class Call(Options):
     """One expected call."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str = option(min_length=1, description="Name of the function or tool: get_weather, google_search, code_execution…")
+    arguments: Any = option(
+        default_factory=lambda: MISSING, description="The arguments, or with match: schema their JSON Schema; absent: any."
+    )
+    match: ArgumentMatch | None = option(default=None, description="How arguments compare; exact where they are given.")
+    optional: bool = option(default=False, description="The call need not be made.")
+    min: int | None = option(default=None, ge=0, le=MOST_COPIES, description="Fewest such calls; alone it sets no upper limit.")
+    max: int | None = option(default=None, ge=0, le=MOST_COPIES, description="Most such calls.")
 
-    name: str = Field(min_length=1, description="Name of the function or tool: get_weather, google_search, code_execution…")
-    arguments: Any = Field(None, description="The arguments, or with match: schema their JSON Schema; absent: any.")
-    match: ArgumentMatch | None = Field(None, description="How arguments compare; exact where they are given.")
-    optional: bool = Field(False, description="The call need not be made.")
-    min: int | None = Field(None, ge=0, le=MOST_COPIES, description="Fewest such calls; alone it sets no upper limit.")
-    max: int | None = Field(None, ge=0, le=MOST_COPIES, description="Most such calls.")
-
-    @model_validator(mode="after")
-    def _sound(self) -> Call:
-        given = "arguments" in self.model_fields_set
-        if not given and self.match not in (None, "ignore"):
+    def __post_init__(self) -> None:
+        if self.arguments is MISSING and self.match not in (None, "ignore"):
             raise complaint(f"match: {self.match} needs 'arguments'", "match")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise complaint(f"min {self.min} is above max {self.max}", "min")
@@ -73,7 +69,6 @@ class Call(BaseModel):
             found = problems(self.arguments)
             if found:
                 raise complaint(found[0].message, "arguments", *found[0].path)
-        return self
 
     @property
     def limits(self) -> tuple[int, int | None]:
@@ -91,7 +86,7 @@ class Call(BaseModel):
     @property
     def how(self) -> ArgumentMatch:
         """How the arguments are compared."""
-        return self.match or ("exact" if "arguments" in self.model_fields_set else "ignore")
+        return self.match or ("ignore" if self.arguments is MISSING else "exact")
 
     def fits(self, name: str, arguments: JSON) -> bool:
         """Say whether a call is such a one."""
@@ -110,7 +105,7 @@ def _named(value: Any) -> Any:
     return value
 
 
-CallEntry = Annotated[Call, BeforeValidator(_named, json_schema_input_type=str | Call)]
+CallEntry = Annotated[Call, Before(_named, str | Call)]
 
 
 def _one_call(value: Any) -> Any:
@@ -121,7 +116,7 @@ def _one_call(value: Any) -> Any:
     return value
 
 
-Calls = Annotated[list[CallEntry], BeforeValidator(_one_call, json_schema_input_type=str | list[CallEntry])]
+Calls = Annotated[list[CallEntry], Before(_one_call, str | list[CallEntry])]
 
 
 class Made(NamedTuple):

@@ -12,11 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, field_validator
-
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import plural, show
-from evalkit.checks.base import Check, View, complaint
+from evalkit.checks.base import Check, View
+from evalkit.checks.declaring import After, Before, Limited, complaint, option
 from evalkit.checks.options import Bounds, Words
 from evalkit.checks.showing import keep, table
 from evalkit.protocol.reading import cited, pair_calls, text_blocks
@@ -34,15 +33,25 @@ _SHOWN = 12
 class Share(Bounds):
     """Limits of a share between 0 and 1, both inclusive."""
 
-    min: float | None = Field(None, ge=0, le=1, description="Smallest share allowed.")
-    max: float | None = Field(None, ge=0, le=1, description="Largest share allowed.")
+    min: float | None = option(default=None, ge=0, le=1, description="Smallest share allowed.")
+    max: float | None = option(default=None, ge=0, le=1, description="Largest share allowed.")
 
 
 def _at_least(value: Any) -> Any:
     return {"min": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-Coverage = Annotated[Share, BeforeValidator(_at_least, json_schema_input_type=Annotated[float, Field(ge=0, le=1)] | Share)]
+Coverage = Annotated[Share, Before(_at_least, Annotated[float, Limited(ge=0, le=1)] | Share)]
+
+
+def _bare_domains(domains: list[str]) -> list[str]:
+    for place, domain in enumerate(domains):
+        if not _DOMAIN.fullmatch(domain.lower()) and domain != "localhost":
+            raise complaint(f"{show(domain)} is no domain; write it like 'example.org', without scheme and path", place)
+    return domains
+
+
+Domains = Annotated[Words, After(_bare_domains)]
 
 
 class Citation(NamedTuple):
@@ -79,25 +88,19 @@ class Citations(Check):
     name: ClassVar[str] = "citations"
     shorthand: ClassVar[str | None] = "min"
 
-    min: int | None = Field(None, ge=0, description="Fewest citations; 1 where absent.")
-    max: int | None = Field(None, ge=0, description="Most citations.")
-    domains: Words | None = Field(None, description="Every cited link must be of one of these domains or a subdomain.")
-    deny_domains: Words | None = Field(None, description="No citation may be of one of these domains or a subdomain.")
-    schemes: Words | None = Field(None, description="URL schemes allowed in links, e.g. https.")
-    titles: Words | None = Field(None, description="Each of these must occur in some citation's title, whatever its case.")
-    coverage: Coverage | None = Field(None, description="Share of the text's bytes that must be cited: a number (at least) or min/max.")
-    spans: Literal["valid"] | None = Field(
-        None, description="valid: every span lies in its text, on character boundaries, and is not empty."
+    min: int | None = option(default=None, ge=0, description="Fewest citations; 1 where absent.")
+    max: int | None = option(default=None, ge=0, description="Most citations.")
+    domains: Domains | None = option(default=None, description="Every cited link must be of one of these domains or a subdomain.")
+    deny_domains: Domains | None = option(default=None, description="No citation may be of one of these domains or a subdomain.")
+    schemes: Words | None = option(default=None, description="URL schemes allowed in links, e.g. https.")
+    titles: Words | None = option(default=None, description="Each of these must occur in some citation's title, whatever its case.")
+    coverage: Coverage | None = option(
+        default=None, description="Share of the text's bytes that must be cited: a number (at least) or min/max."
     )
-    searched: bool | None = Field(None, description="true: a search and its result stand in the turn; false: no search does.")
-
-    @field_validator("domains", "deny_domains")
-    @classmethod
-    def _bare_domains(cls, domains: list[str] | None) -> list[str] | None:
-        for place, domain in enumerate(domains or ()):
-            if not _DOMAIN.fullmatch(domain.lower()) and domain != "localhost":
-                raise complaint(f"{show(domain)} is no domain; write it like 'example.org', without scheme and path", place)
-        return domains
+    spans: Literal["valid"] | None = option(
+        default=None, description="valid: every span lies in its text, on character boundaries, and is not empty."
+    )
+    searched: bool | None = option(default=None, description="true: a search and its result stand in the turn; false: no search does.")
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield every rule that does not hold."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from pydantic import Field
-
 from evalkit.checks.base import Check, View
+from evalkit.checks.declaring import option
 from evalkit.checks.options import number
 from evalkit.checks.showing import table
 from evalkit.checks.usage import final_answers, total_usage
@@ -27,11 +26,11 @@ class Cost(Check):
 
     name: ClassVar[str] = "cost"
 
-    max: float = Field(ge=0, description="Highest cost allowed, in the currency of the prices.")
-    input_per_million: float = Field(ge=0, description="Price of a million input tokens.")
-    output_per_million: float = Field(ge=0, description="Price of a million output and thought tokens.")
-    cached_per_million: float | None = Field(
-        None, ge=0, description="Price of a million cached input tokens; the input price where absent."
+    max: float = option(ge=0, description="Highest cost allowed, in the currency of the prices.")
+    input_per_million: float = option(ge=0, description="Price of a million input tokens.")
+    output_per_million: float = option(ge=0, description="Price of a million output and thought tokens.")
+    cached_per_million: float | None = option(
+        default=None, ge=0, description="Price of a million cached input tokens; the input price where absent."
     )
 
     def run(self, view: View) -> Iterator[Finding]:

@@ -6,18 +6,17 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
-from pydantic import Field
-
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import show
 from evalkit.checks.base import Check, Spelled, View
+from evalkit.checks.declaring import Limited, option
 from evalkit.checks.options import Regex, Words, one_or_many
 from evalkit.checks.showing import table
 from evalkit.transcript import JSON, ApiError, Turn
 from evalkit.verdict import Finding, Where
 
-_HttpStatus = Annotated[int, Field(ge=100, le=599)]
-Statuses = Annotated[list[_HttpStatus], one_or_many(int, "an HTTP status", _HttpStatus), Field(min_length=1)]
+_HttpStatus = Annotated[int, Limited(ge=100, le=599)]
+Statuses = Annotated[list[_HttpStatus], one_or_many(int, "an HTTP status", _HttpStatus), Limited(min_length=1)]
 
 
 class Error(Check):
@@ -32,9 +31,9 @@ class Error(Check):
     shorthand: ClassVar[str | None] = "code"
     also: ClassVar[tuple[dict[str, JSON], ...]] = ({"type": "integer", "minimum": 100, "maximum": 599},)
 
-    status: Statuses | None = Field(None, description="The HTTP status, or several any of which will do.")
-    code: Words | None = Field(None, description="The API's error code, or several any of which will do.")
-    message: Regex | None = Field(None, description="A regular expression to be found in the message.")
+    status: Statuses | None = option(default=None, description="The HTTP status, or several any of which will do.")
+    code: Words | None = option(default=None, description="The API's error code, or several any of which will do.")
+    message: Regex | None = option(default=None, description="A regular expression to be found in the message.")
 
     @classmethod
     def spell(cls, argument: JSON) -> Spelled:

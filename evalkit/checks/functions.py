@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from inspect import Parameter, signature
+from types import new_class
 from typing import Any, ClassVar, get_type_hints
 
-from pydantic import create_model
-
 from evalkit.checks.base import Check, View
+from evalkit.checks.declaring import option, spellings
 from evalkit.checks.python_target import findings_of
 from evalkit.verdict import Finding
 
@@ -16,11 +17,12 @@ from evalkit.verdict import Finding
 class FunctionCheck(Check):
     """Base of the checks made here."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
     function: ClassVar[Callable[..., Any]]
 
     def run(self, view: View) -> Iterator[Finding]:
         """Call the function with the view and the options; it answers as a ``python`` check's function does."""
-        options = {word: getattr(self, word) for word in type(self).model_fields}
+        options = {word: getattr(self, attribute) for word, attribute in spellings(type(self)).items()}
         yield from findings_of(lambda: type(self).function(view, **options), self.name)
 
 
@@ -40,13 +42,26 @@ def check_from(function: Callable[..., Any], name: str) -> type[Check]:
         raise TypeError(f"the check {name!r} must be a function of a view: def {function.__name__}(view)")
     if any(option.kind not in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY) for option in options):
         raise TypeError(f"the check {name!r} must name its options, without * and **")
-    fields: dict[str, Any] = {
-        option.name: (hints.get(option.name, Any), ... if option.default is Parameter.empty else option.default) for option in options
+    # Fields are not called as the options are, which may be called name or run, as something of a check's class is.
+    fields = {f"option_{one.name}": one for one in options}
+    body: dict[str, Any] = {word: _option(one) for word, one in fields.items()}
+    body |= {
+        "name": name,
+        "function": staticmethod(function),
+        "shorthand": options[0].name if options else None,
+        "__annotations__": {word: hints.get(one.name, Any) for word, one in fields.items()},
+        "__doc__": function.__doc__ or f"The check {name}.",
+        "__module__": function.__module__,
+        "__qualname__": function.__qualname__,
     }
-    doc = function.__doc__ or f"The check {name}."
-    made = create_model(function.__name__, __base__=FunctionCheck, __module__=function.__module__, __doc__=doc, **fields)
-    made.__qualname__ = function.__qualname__
-    made.name = name
-    made.function = staticmethod(function)
-    made.shorthand = options[0].name if options else None
+    made: type[Check] = new_class(function.__name__, (FunctionCheck,), exec_body=lambda held: held.update(body))
     return made
+
+
+def _option(one: Parameter) -> Any:
+    if one.default is Parameter.empty:
+        return option(alias=one.name)
+    if type(one.default).__hash__ is not None:
+        return option(alias=one.name, default=one.default)
+    # Python lets a function's default be a list or the like, which a dataclass refuses to share between its objects.
+    return option(alias=one.name, default_factory=lambda: copy(one.default))

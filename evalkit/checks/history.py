@@ -19,16 +19,18 @@ from operator import is_
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from urllib.parse import unquote
 
-from pydantic import Field
-
 from evalkit._lib.json import equal
 from evalkit.checks.base import Check, View
+from evalkit.checks.declaring import option
 from evalkit.protocol.reading import RawStep, steps_of, strip_user_input
 from evalkit.transcript import JSON, Exchange
 
 if TYPE_CHECKING:
     from evalkit.checks.history_findings import Earlier
     from evalkit.verdict import Finding
+
+
+Level = Literal["exact", "equivalent"]
 
 
 class Kept(NamedTuple):
@@ -49,8 +51,8 @@ class History(Check):
     name: ClassVar[str] = "history"
     shorthand: ClassVar[str | None] = "level"
 
-    level: Literal["exact", "equivalent"] = Field(
-        "exact", description="equivalent forgives nulls added or dropped where a field may be absent, as official SDKs do."
+    level: Level = option(
+        default="exact", description="equivalent forgives nulls added or dropped where a field may be absent, as official SDKs do."
     )
 
     def run(self, view: View) -> Iterator[Finding]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from evalkit._lib.json import MISSING, equal, kind
 from evalkit._lib.text import did_you_mean, show
-from evalkit.checks.base import Check, View, complaint
+from evalkit.checks.base import Check, View
+from evalkit.checks.declaring import After, Before, Options, complaint, option, spellings
 from evalkit.checks.json_document import read_output
 from evalkit.checks.options import Amount, Regex, number, plain
 from evalkit.checks.showing import against, keep, parting
@@ -20,26 +20,24 @@ from evalkit.verdict import Finding, Where
 _SIZED = (str, list, dict)
 
 
-class Wanted(BaseModel):
+class Wanted(Options):
     """What one expression's result must be; every rule given must hold."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    equals: Any = option(default_factory=lambda: MISSING, description="The JSON value it must equal; null also stands for absent.")
+    matches: Regex | None = option(default=None, description="A regular expression to be found in the string.")
+    min: float | None = option(default=None, description="Smallest number allowed.")
+    max: float | None = option(default=None, description="Largest number allowed.")
+    length: Amount | None = option(
+        default=None, description="Characters of a string, items of an array, keys of an object: a number or min/max."
+    )
 
-    equals: Any = Field(None, description="The JSON value it must equal; null also stands for absent.")
-    matches: Regex | None = Field(None, description="A regular expression to be found in the string.")
-    min: float | None = Field(None, description="Smallest number allowed.")
-    max: float | None = Field(None, description="Largest number allowed.")
-    length: Amount | None = Field(None, description="Characters of a string, items of an array, keys of an object: a number or min/max.")
-
-    @model_validator(mode="after")
-    def _something(self) -> Wanted:
-        if not self.model_fields_set:
+    def __post_init__(self) -> None:
+        if self.equals is MISSING and all(rule is None for rule in (self.matches, self.min, self.max, self.length)):
             raise complaint("asks nothing; give a value, or one of equals, matches, min, max, length")
-        return self
 
     def judge(self, value: JSON) -> Iterator[tuple[str, JSON]]:
         """Yield ``(what is wrong, what was expected)`` for each rule that does not hold."""
-        if "equals" in self.model_fields_set and not equal(self.equals, value):
+        if self.equals is not MISSING and not equal(self.equals, value):
             yield f"must equal {show(self.equals)}, got {show(value)}", self.equals
         if self.matches is not None and not (isinstance(value, str) and re.search(self.matches, value)):
             yield f"must match {show(self.matches)}, got {show(value)}", {"matches": self.matches}
@@ -65,15 +63,19 @@ def _rule(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return {"equals": value}
     for key in value:
-        if key not in Wanted.model_fields:
-            hint = did_you_mean(str(key), Wanted.model_fields)
-            raise complaint(
-                f"unknown rule {key!r}{hint}; valid: {', '.join(Wanted.model_fields)} (to compare with an object write equals: {{…}})", key
-            )
+        if key not in (words := spellings(Wanted)):
+            hint = did_you_mean(str(key), words)
+            raise complaint(f"unknown rule {key!r}{hint}; valid: {', '.join(words)} (to compare with an object write equals: {{…}})", key)
     return value
 
 
-Rule = Annotated[Wanted, BeforeValidator(_rule, json_schema_input_type=str | float | bool | None | list[Any] | Wanted)]
+Rule = Annotated[Wanted, Before(_rule, str | float | bool | None | list[Any] | Wanted)]
+
+
+def _all_compile(expressions: dict[str, Wanted]) -> dict[str, Wanted]:
+    for text in expressions:
+        _compile(text)
+    return expressions
 
 
 class JsonQuery(Check):
@@ -86,20 +88,9 @@ class JsonQuery(Check):
     name: ClassVar[str] = "json"
     rest: ClassVar[str | None] = "expressions"
 
-    expressions: dict[str, Rule] = Field(default_factory=dict, description="JMESPath expressions, each with a value or rules.")
-
-    _compiled: list[tuple[str, Any, Wanted]] = PrivateAttr(default_factory=list)
-
-    @field_validator("expressions")
-    @classmethod
-    def _expressions(cls, expressions: dict[str, Wanted]) -> dict[str, Wanted]:
-        for text in expressions:
-            _compile(text)
-        return expressions
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Compile the expressions once."""
-        self._compiled = [(text, _compile(text), wanted) for text, wanted in self.expressions.items()]
+    expressions: Annotated[dict[str, Rule], After(_all_compile)] = option(
+        default_factory=dict, description="JMESPath expressions, each with a value or rules."
+    )
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield each rule that does not hold."""
@@ -109,8 +100,8 @@ class JsonQuery(Check):
             yield problem
             return
         where = Where(turn=turn.number if turn is not None else None, part="output", pointer="")
-        for text, compiled, wanted in self._compiled:
-            found, failure = _search(compiled, value)
+        for text, wanted in self.expressions.items():
+            found, failure = _search(_compile(text), value)
             if failure:
                 yield Finding("query_failed", f"{text}: {failure}", where, detail=f"output  {show(keep(value), 300)}")
                 continue
@@ -120,6 +111,7 @@ class JsonQuery(Check):
                 yield Finding("query_differs", f"{text} {wrong}", where, expected, keep(found), detail=detail)
 
 
+@lru_cache(maxsize=1000)
 def _compile(text: str) -> Any:
     import jmespath
     from jmespath.exceptions import JMESPathError, ParseError

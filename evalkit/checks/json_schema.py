@@ -7,13 +7,12 @@ understands. How a schema is validated is ``schemas``'s business; how text becom
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
-
-from pydantic import Field, field_validator, model_validator
+from typing import Annotated, Any, ClassVar, Literal
 
 from evalkit._lib.json import MISSING, loads, pointer
 from evalkit._lib.text import did_you_mean, show
-from evalkit.checks.base import Check, Spelled, View, complaint
+from evalkit.checks.base import Check, Spelled, View
+from evalkit.checks.declaring import After, complaint, option
 from evalkit.checks.json_document import read_output
 from evalkit.checks.options import Target
 from evalkit.checks.schemas import problems, violations
@@ -35,6 +34,14 @@ _KEYWORDS = (
 """The words of JSON Schema, so that a misspelt option of this check is not taken for a keyword nobody knows."""
 
 
+def _usable(schema: JSON) -> JSON:
+    found = problems(schema) if schema is not None else []
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise complaint(found[0].message + more, *found[0].path)
+    return schema
+
+
 class JsonSchema(Check):
     """The output text is one JSON document that is valid against a schema; every violation is listed.
 
@@ -54,10 +61,12 @@ class JsonSchema(Check):
         },
     )
 
-    use: Literal["response_format"] | None = Field(None, description="Take the schema that was sent with the request.")
-    schema_: Any = Field(None, alias="schema", description="A JSON Schema (Draft 2020-12 unless $schema names another).")
-    file: str | None = Field(None, min_length=1, description="A JSON file with the schema.")
-    python: Target | None = Field(None, description="A pydantic model, dataclass or TypedDict: package.module:Name.")
+    use: Literal["response_format"] | None = option(default=None, description="Take the schema that was sent with the request.")
+    schema_: Annotated[Any, After(_usable)] = option(
+        default=None, alias="schema", description="A JSON Schema (Draft 2020-12 unless $schema names another)."
+    )
+    file: str | None = option(default=None, min_length=1, description="A JSON file with the schema.")
+    python: Target | None = option(default=None, description="A pydantic model, dataclass or TypedDict: package.module:Name.")
 
     @classmethod
     def spell(cls, argument: JSON) -> Spelled:
@@ -71,21 +80,10 @@ class JsonSchema(Check):
             raise complaint(f"must be {SENT!r}, a schema, or one of {{file: …}}, {{python: …}}, got {show(argument)}")
         return super().spell(argument)
 
-    @field_validator("schema_")
-    @classmethod
-    def _usable(cls, schema: JSON) -> JSON:
-        found = problems(schema) if schema is not None else []
-        if found:
-            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-            raise complaint(found[0].message + more, *found[0].path)
-        return schema
-
-    @model_validator(mode="after")
-    def _one_source(self) -> JsonSchema:
+    def __post_init__(self) -> None:
         given = [word for word, value in zip(_OPTIONS, (self.use, self.schema_, self.file, self.python), strict=True) if value is not None]
         if len(given) > 1:
             raise complaint(f"takes one of {', '.join(_OPTIONS)}, got {' and '.join(given)}")
-        return self
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield every violation. Raises Misconfigured, TargetError or LookupError where there is no usable schema."""

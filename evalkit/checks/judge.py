@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, NamedTuple
 
-from pydantic import Field, model_validator
-
 from evalkit._lib.text import plural, shorten, show
-from evalkit.checks.base import Check, View, complaint
+from evalkit.checks.base import Check, View
+from evalkit.checks.declaring import Limited, complaint, option
 from evalkit.checks.json_document import parse
 from evalkit.checks.judge_asking import request_of, schema_of, task_of
 from evalkit.checks.options import number, plain
@@ -28,7 +27,7 @@ _DEFAULT_MIN = 0.7
 _NEARLY = 1e-9
 _REASON = 300
 
-Words = Annotated[str, Field(min_length=1)]
+Words = Annotated[str, Limited(min_length=1)]
 
 
 class Opinion(NamedTuple):
@@ -56,23 +55,22 @@ class Judge(Check):
     shorthand: ClassVar[str | None] = "rubric"
     asks: ClassVar[bool] = True
 
-    rubric: Words = Field(description="What a good answer is, in plain words.")
-    criteria: Annotated[dict[Words, Words], Field(min_length=1)] | None = Field(
-        None, description="Parts to score one by one, each with its own words; the score is their mean."
+    rubric: Words = option(description="What a good answer is, in plain words.")
+    criteria: Annotated[dict[Words, Words], Limited(min_length=1)] | None = option(
+        default=None, description="Parts to score one by one, each with its own words; the score is their mean."
     )
-    model: Words | None = Field(None, description="The model that judges; else the variant's own.")
-    min: float | None = Field(None, description="The lowest score that passes; 0.7 where scores go from 0 to 1.")
-    scale: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
-        None, description="The lowest and the highest score, [0, 1] where nothing is said."
+    model: Words | None = option(default=None, description="The model that judges; else the variant's own.")
+    min: float | None = option(default=None, description="The lowest score that passes; 0.7 where scores go from 0 to 1.")
+    scale: Annotated[list[float], Limited(min_length=2, max_length=2)] | None = option(
+        default=None, description="The lowest and the highest score, [0, 1] where nothing is said."
     )
-    levels: Annotated[dict[Words, float], Field(min_length=2)] | None = Field(
-        None, description="Words to choose from instead of numbers, each with its score: {good: 1, poor: 0}."
+    levels: Annotated[dict[Words, float], Limited(min_length=2)] | None = option(
+        default=None, description="Words to choose from instead of numbers, each with its score: {good: 1, poor: 0}."
     )
-    samples: int = Field(1, ge=1, le=100, description="How often the judge is asked; the mean counts.")
-    generation_config: dict[str, Any] | None = Field(None, description="Sent to the judge as the API names it.")
+    samples: int = option(default=1, ge=1, le=100, description="How often the judge is asked; the mean counts.")
+    generation_config: dict[str, Any] | None = option(default=None, description="Sent to the judge as the API names it.")
 
-    @model_validator(mode="after")
-    def _sensible(self) -> Judge:
+    def __post_init__(self) -> None:
         if self.levels is not None and self.scale is not None:
             raise complaint("'scale' and 'levels' exclude each other", "scale")
         low, high = self._range
@@ -84,7 +82,6 @@ class Judge(Check):
             raise complaint(f"needs 'min', since scores go from {number(low)} to {number(high)}")
         if self.min is not None and not low <= self.min <= high:
             raise complaint(f"must lie between {number(low)} and {number(high)}, got {number(self.min)}", "min")
-        return self
 
     @property
     def _range(self) -> tuple[float, float]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from pydantic import Field, model_validator
-
-from evalkit.checks.base import Check, View, complaint
+from evalkit.checks.base import Check, View
+from evalkit.checks.declaring import complaint, option
 from evalkit.checks.options import number
 from evalkit.checks.showing import table
 from evalkit.transcript import Exchange
@@ -29,16 +28,14 @@ class Latency(Check):
     name: ClassVar[str] = "latency"
     shorthand: ClassVar[str | None] = "max_ms"
 
-    max_ms: float | None = Field(None, ge=0, description="Most milliseconds allowed for all exchanges together.")
-    first_token_ms: float | None = Field(
-        None, ge=0, description="Most milliseconds until the first part of the answer streamed in, per exchange."
+    max_ms: float | None = option(default=None, ge=0, description="Most milliseconds allowed for all exchanges together.")
+    first_token_ms: float | None = option(
+        default=None, ge=0, description="Most milliseconds until the first part of the answer streamed in, per exchange."
     )
 
-    @model_validator(mode="after")
-    def _something(self) -> Latency:
+    def __post_init__(self) -> None:
         if self.max_ms is None and self.first_token_ms is None:
             raise complaint("needs 'max_ms' or 'first_token_ms'")
-        return self
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield each budget that is broken, and a warning for times nobody measured."""

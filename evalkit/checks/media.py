@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import show
 from evalkit.checks.base import Check, View
+from evalkit.checks.declaring import option
 from evalkit.checks.media_files import Facts, decode, examine, same_type
 from evalkit.checks.options import Amount, Words, number
 from evalkit.checks.showing import table
@@ -30,12 +29,12 @@ class Media(Check):
     name: ClassVar[str] = "media"
     shorthand: ClassVar[str | None] = "type"
 
-    type: Literal["image", "audio", "video"] | None = Field(None, description="Only this kind of media.")
-    count: Amount | None = Field(None, description="How many there must be: a number or min/max; at least one where absent.")
-    mime_type: Words | None = Field(None, description="The mime type, or several any of which will do.")
-    min_bytes: int | None = Field(None, ge=0, description="Fewest bytes of each.")
-    width: Amount | None = Field(None, description="Width in pixels of each image: a number or min/max.")
-    height: Amount | None = Field(None, description="Height in pixels of each image: a number or min/max.")
+    type: Literal["image", "audio", "video"] | None = option(default=None, description="Only this kind of media.")
+    count: Amount | None = option(default=None, description="How many there must be: a number or min/max; at least one where absent.")
+    mime_type: Words | None = option(default=None, description="The mime type, or several any of which will do.")
+    min_bytes: int | None = option(default=None, ge=0, description="Fewest bytes of each.")
+    width: Amount | None = option(default=None, description="Width in pixels of each image: a number or min/max.")
+    height: Amount | None = option(default=None, description="Height in pixels of each image: a number or min/max.")
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield what is wrong with the number of media and with each of them."""

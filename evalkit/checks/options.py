@@ -11,13 +11,11 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-
 from evalkit._lib.text import nearest, show
-from evalkit.checks.base import complaint
+from evalkit.checks.declaring import After, Before, Limited, Options, complaint, option
 
 
-def one_or_many(one: type, what: str, schema: Any = None) -> BeforeValidator:
+def one_or_many(one: type, what: str, schema: Any = None) -> Before:
     """Return a validator that lets a single ``one`` stand for a list of it.
 
     ``what`` names it in messages, ``schema`` types it for editors.
@@ -32,7 +30,7 @@ def one_or_many(one: type, what: str, schema: Any = None) -> BeforeValidator:
             raise complaint(f"must be {what} or a list of them, got {show(value)}{hint}")
         return value
 
-    return BeforeValidator(listed, json_schema_input_type=item | list[item])
+    return Before(listed, item | list[item])
 
 
 def _regex(text: str) -> str:
@@ -43,10 +41,10 @@ def _regex(text: str) -> str:
     return text
 
 
-Words = Annotated[list[Annotated[str, Field(min_length=1)]], one_or_many(str, "text"), Field(min_length=1)]
+Words = Annotated[list[Annotated[str, Limited(min_length=1)]], one_or_many(str, "text"), Limited(min_length=1)]
 """A string, or a list of strings with at least one."""
 
-Regex = Annotated[str, AfterValidator(_regex)]
+Regex = Annotated[str, After(_regex)]
 """A regular expression of Python's ``re``; it is searched for, so anchor it where that matters."""
 
 
@@ -57,7 +55,7 @@ def _target(text: str) -> str:
     return text
 
 
-Target = Annotated[str, AfterValidator(_target)]
+Target = Annotated[str, After(_target)]
 """A Python object by module and name; it is imported when the check runs, by a port of the View."""
 
 
@@ -76,21 +74,17 @@ def open_words(valid: Iterable[str], what: str) -> Callable[[str], str]:
     return validate
 
 
-class Bounds(BaseModel):
+class Bounds(Options):
     """Limits of a number, both inclusive; at least one must be given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    min: float | None = option(default=None, description="Smallest value allowed.")
+    max: float | None = option(default=None, description="Largest value allowed.")
 
-    min: float | None = Field(None, description="Smallest value allowed.")
-    max: float | None = Field(None, description="Largest value allowed.")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Bounds:
+    def __post_init__(self) -> None:
         if self.min is None and self.max is None:
             raise complaint("needs 'min' or 'max'")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise complaint(f"min {number(self.min)} is above max {number(self.max)}")
-        return self
 
     def hold(self, value: float) -> bool:
         """Say whether the value lies within."""
@@ -123,10 +117,10 @@ def _mapping(value: Any, what: str) -> Any:
     return value
 
 
-Amount = Annotated[Bounds, BeforeValidator(_exactly, json_schema_input_type=float | Bounds)]
+Amount = Annotated[Bounds, Before(_exactly, float | Bounds)]
 """A number, meaning exactly that many, or bounds."""
 
-Limits = Annotated[Bounds, BeforeValidator(_limits, json_schema_input_type=Bounds)]
+Limits = Annotated[Bounds, Before(_limits, Bounds)]
 """Bounds, spelt out: a bare number could mean the least or the most."""
 
 

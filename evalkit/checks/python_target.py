@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from inspect import iscoroutine
 from typing import Any, ClassVar
 
-from pydantic import Field
-
 from evalkit._lib.text import shorten
 from evalkit.checks.base import Check, View
+from evalkit.checks.declaring import option
 from evalkit.checks.options import Target
 from evalkit.errors import Misconfigured
 from evalkit.verdict import Finding, Severity, Where
@@ -25,7 +24,7 @@ class PythonTarget(Check):
     name: ClassVar[str] = "python"
     shorthand: ClassVar[str | None] = "target"
 
-    target: Target = Field(description="The function: package.module:function.")
+    target: Target = option(description="The function: package.module:function.")
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield what the function says. Raises TargetError where there is no such function, and whatever the function raises."""

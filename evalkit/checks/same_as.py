@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
-
 from evalkit._lib.json import MISSING, differences, equal
 from evalkit._lib.text import show
 from evalkit.checks.automaton import Automaton, align
 from evalkit.checks.base import Check, View
 from evalkit.checks.calls import call_name
+from evalkit.checks.declaring import Limited, option
 from evalkit.checks.json_document import parse
 from evalkit.checks.options import Words, one_or_many
 from evalkit.checks.showing import against, keep, parting, table
@@ -20,7 +19,8 @@ from evalkit.transcript import JSON, Turn
 from evalkit.verdict import Finding, Where
 
 Aspect = Literal["steps", "tool_calls", "json", "text"]
-Aspects = Annotated[list[Aspect], one_or_many(str, "one of steps, tool_calls, json, text", Aspect), Field(min_length=1)]
+_COMPARED = ("steps", "tool_calls", "json")
+Aspects = Annotated[list[Aspect], one_or_many(str, "one of steps, tool_calls, json, text", Aspect), Limited(min_length=1)]
 
 
 class SameAs(Check):
@@ -33,9 +33,13 @@ class SameAs(Check):
     name: ClassVar[str] = "same_as"
     rest: ClassVar[str | None] = "settings"
 
-    settings: Annotated[dict[str, Any], Field(min_length=1)] = Field(description="Settings of the other variant: {history: stateful}.")
-    on: Aspects = Field(default=["steps", "tool_calls", "json"], description="What must agree: steps, tool_calls, json, text.")
-    ignore: Words | None = Field(None, description="Step types that are left out when steps are compared.")
+    settings: Annotated[dict[str, Any], Limited(min_length=1)] = option(description="Settings of the other variant: {history: stateful}.")
+    on: Aspects = option(
+        default_factory=lambda: list(_COMPARED),
+        description="What must agree: steps, tool_calls, json, text.",
+        json_schema_extra={"default": list(_COMPARED)},
+    )
+    ignore: Words | None = option(default=None, description="Step types that are left out when steps are compared.")
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield each way in which a turn differs. Raises LookupError where there is no such variant."""

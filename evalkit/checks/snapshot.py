@@ -10,11 +10,10 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
-
 from evalkit._lib.json import MISSING, equal
 from evalkit._lib.text import shorten
-from evalkit.checks.base import Approved, Check, View, complaint
+from evalkit.checks.base import Approved, Check, View
+from evalkit.checks.declaring import After, Limited, complaint, option
 from evalkit.checks.json_document import read_output
 from evalkit.checks.showing import parting
 from evalkit.checks.snapshot_files import DEFAULT_NAMES, Kind, parse, render, same_text, without
@@ -33,8 +32,8 @@ def _pointer(text: str) -> str:
     return text
 
 
-Pointer = Annotated[str, AfterValidator(_pointer)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+$")]
+Pointer = Annotated[str, After(_pointer)]
+Name = Annotated[str, Limited(pattern=r"^[a-z0-9_-]+$")]
 
 
 class Snapshot(Check):
@@ -47,17 +46,17 @@ class Snapshot(Check):
     name: ClassVar[str] = "snapshot"
     shorthand: ClassVar[str | None] = "of"
 
-    of: Kind = Field("text", description="What is kept: text (the output text), json (the output parsed) or steps (the step types).")
-    called: Name | None = Field(None, alias="name", description="The snapshot's own name, for several of one turn.")
-    ignore: list[Pointer] = Field(
+    of: Kind = option(
+        default="text", description="What is kept: text (the output text), json (the output parsed) or steps (the step types)."
+    )
+    called: Name | None = option(default=None, alias="name", description="The snapshot's own name, for several of one turn.")
+    ignore: list[Pointer] = option(
         default_factory=list, description="JSON Pointers of what may differ, * for every item or key; only with json."
     )
 
-    @model_validator(mode="after")
-    def _ignores_json(self) -> Snapshot:
+    def __post_init__(self) -> None:
         if self.ignore and self.of != "json":
             raise complaint(f"'ignore' needs of: json, a snapshot of {self.of} has no JSON Pointers", "ignore")
-        return self
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield that nothing is approved, or what differs. Raises Misconfigured for an approved file that cannot be read."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
-
 from evalkit._lib.text import show
 from evalkit.checks.base import Check, View
+from evalkit.checks.declaring import After, Limited, option
 from evalkit.checks.options import one_or_many, open_words
 from evalkit.protocol.steps import STATUSES
 from evalkit.verdict import Finding, Where
 
-StatusWord = Annotated[str, AfterValidator(open_words(STATUSES, "status"))]
+StatusWord = Annotated[str, After(open_words(STATUSES, "status"))]
 
 
 class Status(Check):
@@ -25,7 +24,7 @@ class Status(Check):
     name: ClassVar[str] = "status"
     shorthand: ClassVar[str | None] = "one_of"
 
-    one_of: Annotated[list[StatusWord], one_or_many(str, "a status", Literal[STATUSES] | str), Field(min_length=1)] = Field(
+    one_of: Annotated[list[StatusWord], one_or_many(str, "a status", Literal[STATUSES] | str), Limited(min_length=1)] = option(
         description="The status, or several any of which will do."
     )
 

@@ -18,13 +18,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
-
 from evalkit._lib.json import MISSING, equal
 from evalkit._lib.text import plural, shorten, show
 from evalkit.checks.assignment import assign
 from evalkit.checks.automaton import ANY, Automaton, Row, align
-from evalkit.checks.base import Check, View, complaint
+from evalkit.checks.base import Check, View
+from evalkit.checks.declaring import Before, complaint, option
 from evalkit.checks.options import Words
 from evalkit.checks.patterns import PatternError, check_type, compile_pattern
 from evalkit.checks.showing import table
@@ -88,11 +87,7 @@ def _entry(item: Any, place: int) -> dict[str, JSON]:
     raise complaint(f"must be a step type or {{step type: {{field: value}}}}, got {show(item)}", place)
 
 
-StepList = Annotated[
-    Any,
-    BeforeValidator(_sequence),
-    Field(json_schema_extra={"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": _ENTRY_SCHEMA}]}),
-]
+StepList = Annotated[Any, Before(_sequence, Any)]
 
 
 class Steps(Check):
@@ -105,12 +100,14 @@ class Steps(Check):
     name: ClassVar[str] = "steps"
     shorthand: ClassVar[str | None] = "steps"
 
-    steps: StepList = Field(description="A pattern over step types, or a list of steps: a type, or {type: {field: value}}.")
-    match: Match = Field("exact", description="How a list is compared; a pattern is always exact.")
-    ignore: Words | None = Field(None, description="Step types that are left out before comparing.")
+    steps: StepList = option(
+        description="A pattern over step types, or a list of steps: a type, or {type: {field: value}}.",
+        json_schema_extra={"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": _ENTRY_SCHEMA}]},
+    )
+    match: Match = option(default="exact", description="How a list is compared; a pattern is always exact.")
+    ignore: Words | None = option(default=None, description="Step types that are left out before comparing.")
 
-    def model_post_init(self, context: Any, /) -> None:
-        """Refuse a pattern that is none."""
+    def __post_init__(self) -> None:
         if isinstance(self.steps, str):
             if self.match != "exact":
                 raise complaint("a pattern is always exact; write the steps as a list to use another match", "match")

@@ -10,11 +10,10 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 from urllib.parse import unquote
 
-from pydantic import Field
-
 from evalkit._lib.json import MISSING, differences
 from evalkit._lib.text import show
 from evalkit.checks.base import Check, View
+from evalkit.checks.declaring import option
 from evalkit.checks.latency import first_tokens
 from evalkit.checks.showing import against, keep
 from evalkit.protocol.reading import is_running, steps_of, strip_user_input
@@ -35,7 +34,9 @@ class Stream(Check):
 
     name: ClassVar[str] = "stream"
 
-    first_token_ms: float | None = Field(None, ge=0, description="Most milliseconds until the first part of the answer; live only.")
+    first_token_ms: float | None = option(
+        default=None, ge=0, description="Most milliseconds until the first part of the answer; live only."
+    )
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield every problem of every stream in view."""

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
 from evalkit._lib.json import MISSING, differences
 from evalkit._lib.text import did_you_mean, shorten, show
 from evalkit.checks.assignment import assign
 from evalkit.checks.automaton import Automaton, Part, align
 from evalkit.checks.base import Check, View
 from evalkit.checks.calls import MOST_COPIES, Call, Calls, Made, call_name
+from evalkit.checks.declaring import option
 from evalkit.checks.showing import keep, table
 from evalkit.protocol.reading import pair_calls
 from evalkit.protocol.steps import RESULT_OF
@@ -35,9 +34,9 @@ class ToolCalls(Check):
     name: ClassVar[str] = "tool_calls"
     shorthand: ClassVar[str | None] = "calls"
 
-    calls: Calls | None = Field(None, description="The expected calls: names, or {name: …, arguments: …}.")
-    order: Literal["in_order", "any_order"] = Field("any_order", description="Whether the calls must come in the order written.")
-    allow_extra: bool = Field(False, description="Let other calls be made besides.")
+    calls: Calls | None = option(default=None, description="The expected calls: names, or {name: …, arguments: …}.")
+    order: Literal["in_order", "any_order"] = option(default="any_order", description="Whether the calls must come in the order written.")
+    allow_extra: bool = option(default=False, description="Let other calls be made besides.")
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield each call that is missing, not expected, out of order, with other arguments, unanswered or undeclared."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator
-
 from evalkit._lib.text import nearest, plural, show
-from evalkit.checks.base import Check, View, complaint
+from evalkit.checks.base import Check, View
+from evalkit.checks.declaring import After, Limited, complaint, option
 from evalkit.checks.options import Limits, number, plain
 from evalkit.checks.showing import table
 from evalkit.protocol.reading import is_running
@@ -26,6 +25,15 @@ FIELDS = (
 )
 
 
+def _known(budgets: dict[str, Limits]) -> dict[str, Limits]:
+    for word in budgets:
+        if word not in FIELDS and (meant := nearest(word, FIELDS)):
+            raise complaint(f"unknown usage field {word!r} (did you mean {meant!r}?); valid: {', '.join(FIELDS)}", word)
+        if word.endswith("_by_modality"):
+            raise complaint(f"{word} is a list by modality, not a number; budgets take {', '.join(FIELDS)}", word)
+    return budgets
+
+
 class Usage(Check):
     """Tokens stay within budgets: of the turn, or the sum over the conversation.
 
@@ -36,17 +44,9 @@ class Usage(Check):
     name: ClassVar[str] = "usage"
     rest: ClassVar[str | None] = "budgets"
 
-    budgets: Annotated[dict[str, Limits], Field(min_length=1)] = Field(description="Budgets by usage field: {total_tokens: {max: 600}}.")
-
-    @field_validator("budgets")
-    @classmethod
-    def _known(cls, budgets: dict[str, Limits]) -> dict[str, Limits]:
-        for word in budgets:
-            if word not in FIELDS and (meant := nearest(word, FIELDS)):
-                raise complaint(f"unknown usage field {word!r} (did you mean {meant!r}?); valid: {', '.join(FIELDS)}", word)
-            if word.endswith("_by_modality"):
-                raise complaint(f"{word} is a list by modality, not a number; budgets take {', '.join(FIELDS)}", word)
-        return budgets
+    budgets: Annotated[dict[str, Limits], Limited(min_length=1), After(_known)] = option(
+        description="Budgets by usage field: {total_tokens: {max: 600}}."
+    )
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield each budget that is broken or cannot be known."""

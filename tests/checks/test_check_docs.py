@@ -8,6 +8,7 @@ import pytest
 
 from evalkit._lib.yaml import load
 from evalkit.checks.base import View
+from evalkit.checks.declaring import spellings
 from evalkit.plugins import CHECKS
 from evalkit.verdict import Verdict
 from tests.checks.building import transcript
@@ -32,7 +33,7 @@ def test_an_example_does_what_its_page_says(example: Example) -> None:
 def test_a_page_tells_every_option_and_the_empty_case(name: str) -> None:
     text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     kind = CHECKS.get(name)
-    options = [field.alias or word for word, field in kind.model_fields.items() if word != kind.rest]
+    options = [word for word in spellings(kind) if word != kind.rest]
     missing = [word for word in options if not re.search(rf"^\| .*`{word}`", text, re.M)]
     assert missing == []
     assert "**The empty case.**" in text

@@ -65,6 +65,83 @@ def test_a_function_takes_options(registry: Registry[type[Check]]) -> None:
         judge(registry, "says_often", bare=True)
 
 
+@pytest.mark.parametrize("word", ["name", "run", "rest", "function", "shorthand", "spell", "view"])
+@pytest.mark.parametrize("default", ["", " = 'none'", " = ()"])
+def test_an_option_of_a_function_may_be_called_as_something_of_its_class_is(
+    registry: Registry[type[Check]], word: str, default: str
+) -> None:
+    made: dict[str, Any] = {}
+    exec(f"def says(seen, {word}: object{default}): return str({word})", made)
+    evalkit.check(made["says"])
+    assert judge(registry, "says", {word: "hello"}) == ["hello"]
+    assert judge(registry, "says", "hello") == ["hello"]
+    with pytest.raises(BadArguments, match="unknown option"):
+        judge(registry, "says", {f"option_{word}": "hello"})
+
+
+def test_a_default_that_is_a_list_is_nobody_elses(registry: Registry[type[Check]]) -> None:
+    @evalkit.check("lists")
+    def lists(view: View, most: int = 3, words: list[str] = []) -> str:  # noqa: B006 - this is what is tested
+        words.append("more")
+        return " ".join(words)
+
+    assert [judge(registry, "lists", bare=True), judge(registry, "lists", 4)] == [["more"], ["more"]]
+
+
+def test_a_class_may_speak_pydantics_language(registry: Registry[type[Check]]) -> None:
+    @evalkit.check
+    class Worded(Check):
+        """Options as pydantic's own models declare them."""
+
+        most: int = pydantic.Field(3, ge=1, description="Most words.")
+        words: list[str] = pydantic.Field(default_factory=list, alias="says")
+
+        @pydantic.model_validator(mode="after")
+        def _enough(self) -> Worded:
+            if len(self.words) > self.most:
+                raise ValueError("too many of them")
+            return self
+
+        def run(self, view: View) -> Iterator[Finding]:
+            """Say the options."""
+            yield Finding("options", f"{self.most} {self.words}")
+
+    assert judge(registry, "worded", bare=True) == ["3 []"]
+    assert judge(registry, "worded", {"most": 1, "says": ["a"]}) == ["1 ['a']"]
+    for options, problem in (
+        ({"most": 0}, "at least 1"),
+        ({"most": 1, "says": ["a", "b"]}, "too many"),
+        ({"mos": 1}, "did you mean 'most'"),
+    ):
+        with pytest.raises(BadArguments, match=problem):
+            judge(registry, "worded", options)
+
+    @evalkit.check
+    class Wordier(Worded):
+        """One option more, declared plainly."""
+
+        name: ClassVar[str] = "wordier"
+
+        least: int = 0
+
+        def run(self, view: View) -> Iterator[Finding]:
+            """Say the options."""
+            yield Finding("options", f"{self.least} {self.most} {self.words}")
+
+    assert judge(registry, "wordier", {"least": 2}) == ["2 3 []"]
+
+
+def test_a_class_whose_types_cannot_be_read_is_told(registry: Registry[type[Check]]) -> None:
+    @evalkit.check
+    class Odd(Check):
+        """An option of a type that does not exist."""
+
+        most: Nowhere  # type: ignore[name-defined]  # noqa: F821 - this is what is tested
+
+    with pytest.raises(BadArguments, match=r"the check's class .*Odd cannot be read: .*Nowhere"):
+        judge(registry, "odd", {"most": 1})
+
+
 def test_a_class_is_a_check(registry: Registry[type[Check]]) -> None:
     @evalkit.check
     class WordCount(Check):

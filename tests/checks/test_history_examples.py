@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evalkit.checks.base import View
-from evalkit.checks.history import History
+from evalkit.checks.history import History, Level
 from evalkit.protocol.assemble import assemble
 from evalkit.verdict import Finding
 from tests.checks.building import transcript
@@ -35,13 +35,13 @@ def without(step: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: value for key, value in step.items() if key not in keys}
 
 
-def findings(*exchanges: dict[str, Any], level: str = "exact", turn: int | None = None) -> list[Finding]:
+def findings(*exchanges: dict[str, Any], level: Level = "exact", turn: int | None = None) -> list[Finding]:
     """Judge exchanges, each a turn of its own."""
     made = transcript({"turns": [{"exchanges": [item]} for item in exchanges]})
-    return list(History.model_validate({"level": level}).run(View(made, made.turns[turn - 1] if turn else None)))
+    return list(History(level=level).run(View(made, made.turns[turn - 1] if turn else None)))
 
 
-def told(*exchanges: dict[str, Any], level: str = "exact", turn: int | None = None) -> list[tuple[str, str | None]]:
+def told(*exchanges: dict[str, Any], level: Level = "exact", turn: int | None = None) -> list[tuple[str, str | None]]:
     return [(finding.code, finding.where.pointer) for finding in findings(*exchanges, level=level, turn=turn)]
 
 

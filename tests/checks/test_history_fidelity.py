@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evalkit._lib.json import resolve
 from evalkit.checks.base import View
-from evalkit.checks.history import History
+from evalkit.checks.history import History, Level
 from evalkit.verdict import Finding
 from tests.checks.building import transcript
 
@@ -87,11 +87,11 @@ def talks(draw: st.DrawFn, *, least: int = 2, calls: bool = True) -> Talk:
     return Talk(inputs[:-1] if len(inputs) > len(answers) + 1 else inputs, answers, places)
 
 
-def judge(inputs: list[Any], answers: list[list[dict[str, Any]]], level: str = "exact", turn: int | None = None) -> list[Finding]:
+def judge(inputs: list[Any], answers: list[list[dict[str, Any]]], level: Level = "exact", turn: int | None = None) -> list[Finding]:
     answers = [*answers, []][: len(inputs)]
     exchanges = [{"input": sent, "steps": steps} for sent, steps in zip(inputs, answers, strict=True)]
     made = transcript({"turns": [{"exchanges": [item]} for item in exchanges], "settings": {"history": "stateless"}})
-    return list(History.model_validate({"level": level}).run(View(made, made.turns[turn - 1] if turn else None)))
+    return list(History(level=level).run(View(made, made.turns[turn - 1] if turn else None)))
 
 
 def told(findings: list[Finding]) -> list[tuple[str, int | None, str | None]]:

@@ -24,7 +24,7 @@ def turn(number: int, user: str, *said: str) -> Turn:
 def ask(options: dict[str, Any], *turns: Turn) -> Ask:
     """Return what the server is asked by a judge over some turns."""
     talk = Transcript({"model": "gemini-3.5-flash"}, list(turns))
-    body = Judge.model_validate(options).request(View(talk, talk.turns[-1])).body
+    body = Judge(**options).request(View(talk, talk.turns[-1])).body
     return Ask(body, [{"type": "user_input", "content": body["input"]}])
 
 

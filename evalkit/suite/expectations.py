@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic_core import to_json
-
+from evalkit._lib.quickjson import dumps
 from evalkit.suite.cases import Rows
 from evalkit.suite.catalog import Path
 from evalkit.suite.context import Reading
@@ -98,8 +97,8 @@ def _spelling(item: JSON, checks: Mapping[str, None]) -> tuple[str, str | bytes]
     if type(argument) is str:
         return name, argument
     try:
-        return name, to_json(argument)
-    except ValueError:
+        return name, dumps(argument).encode()
+    except (TypeError, ValueError, RecursionError):
         return None
 
 

@@ -108,6 +108,18 @@ class Catalog:
                 _refuse(error.problems)
         return held
 
+    def keep(self, check: object) -> JSON | None:
+        """Return a check as JSON, to be kept between sessions; None for a class that is not evalkit's own."""
+        from evalkit.checks.keeping import keep
+
+        return keep(check)  # type: ignore[arg-type]
+
+    def restore(self, kept: JSON) -> Check | None:
+        """Return the check of which ``keep`` gave the JSON; None where another evalkit did."""
+        from evalkit.checks.keeping import restore
+
+        return restore(kept)
+
     def schema(self, name: str) -> dict[str, JSON]:
         """Return the JSON Schema (2020-12) of what may stand after ``name:``."""
         from evalkit.checks.arguments import argument_schema
@@ -116,9 +128,7 @@ class Catalog:
 
     def files(self, name: str, argument: JSON) -> list[tuple[Path, str]]:
         """Return the file names an argument speaks of, each with its path inside the argument."""
-        from evalkit.checks.arguments import named_files
-
-        return named_files(self._kind(name), argument)
+        return self._kind(name).named_files(argument)
 
     def _kind(self, name: str) -> type[Check]:
         try:

@@ -73,13 +73,6 @@ def _adapter(kind: type[Check]) -> TypeAdapter[Check]:
         raise BadOptions([((), f"the check's class {kind.__module__}.{kind.__qualname__} cannot be read: {first}")]) from None
 
 
-def named_files(kind: type[Check], argument: JSON) -> list[tuple[Path, str]]:
-    """Return the files an argument names, each with its path in the argument."""
-    if not isinstance(argument, Mapping):
-        return []
-    return [((word,), name) for word in kind.file_options if isinstance(name := argument.get(word), str)]
-
-
 def _placed(problem: Problem, argument: JSON, into: str | None) -> Problem:
     """Turn a path in the options into one in the argument as it was written, as far as it leads there."""
     path, message = problem

@@ -112,6 +112,13 @@ class Check(Options):
             raise complaint("takes its options as a mapping")
         return Spelled({cls.shorthand: argument}, cls.shorthand)
 
+    @classmethod
+    def named_files(cls, argument: JSON) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return the files an argument names, each with its path in the argument."""
+        if not isinstance(argument, Mapping):
+            return []
+        return [((word,), name) for word in cls.file_options if isinstance(name := argument.get(word), str)]
+
     def run(self, view: View) -> Iterator[Finding]:
         """Yield what is wrong. Raising means the check crashed: the variant is errored, not failed."""
         raise NotImplementedError

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from evalkit._lib.places import Lines
 from evalkit.suite.cases import DataRow, Rows
+from evalkit.suite.kept import Checks
 from evalkit.suite.plan import Axis
 from evalkit.suite.prepared import Expectation, Workshop
 from evalkit.suite.problems import Problems
@@ -35,8 +36,8 @@ class Settings(NamedTuple):
 class Reading:
     """One suite file being read.
 
-    ``raw`` is the document as loaded, ``broken`` what the models refused of it, ``checks`` the names there are. The rest are caches: what
-    scenarios have in common is worked out once, and held once to the end of a session.
+    ``raw`` is the document as loaded, ``broken`` what the models refused of it, ``checks`` the names there are, ``made`` the checks themselves.
+    The rest are caches: what scenarios have in common is worked out once, and held once to the end of a session.
     """
 
     raw: Mapping[str, JSON]
@@ -45,6 +46,7 @@ class Reading:
     broken: Broken
     workshop: Workshop
     checks: Mapping[str, None]
+    made: Checks
     vars: Mapping[str, JSON] = field(default_factory=dict)
     tools: Mapping[str, Tool] = field(default_factory=dict)
     case_files: dict[str, list[DataRow]] = field(default_factory=dict)

@@ -1,8 +1,9 @@
 """Suites that were found sound, kept as Python keeps compiled modules: reading YAML, and holding it against the models, is done once.
 
 Kept is the document as values (JSON), with the lines of the entries that are told by line, under a digest of the suite's text and of all
-that decides how a text is read. So a kept document is that of this very text, whatever the clock says. What a suite speaks of (files,
-templates, checks) is verified in every session all the same. A suite with a problem is never kept.
+that decides how a text is read. So a kept document is that of this very text, whatever the clock says. The checks of its expectations are
+kept with it, by their arguments. What a suite speaks of (files, templates, names) is verified in every session all the same. A suite with
+a problem is never kept.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from evalkit._lib.json import dumps
 from evalkit._lib.places import Lines
 from evalkit._lib.quickjson import loads
 from evalkit._lib.version import VERSION
+from evalkit.suite.catalog import CheckCatalog
+from evalkit.suite.entries import Entry, build
 
 JSON = Any
 _KIND = "evalkit"
@@ -25,10 +28,36 @@ _DECIDING = ("_lib/yaml.py", "suite/document.py", "suite/kept.py", "suite/models
 
 
 class Document(NamedTuple):
-    """A suite's document, and the lines of its entries."""
+    """A suite's document, the lines of its entries, and its checks as the catalog keeps them, by what they were built of."""
 
     raw: dict[str, JSON]
     lines: Lines
+    checks: Mapping[str, JSON]
+
+
+class Checks:
+    """The checks of a suite's expectations: restored where they are kept, else built.
+
+    ``now`` are those to be kept, ``new`` says that some of them were not.
+    """
+
+    def __init__(self, kept: Mapping[str, JSON]) -> None:
+        self._kept = kept
+        self.now: dict[str, JSON] = {}
+        self.new = False
+
+    def build(self, entry: Entry, argument: JSON, catalog: CheckCatalog) -> object:
+        """Return the check of an entry with its argument as rendered. Raises BadEntry."""
+        key = dumps([entry.name, argument, entry.bare])
+        held = self._kept.get(key)
+        check = catalog.restore(held) if held is not None else None
+        if check is None:
+            check = build(entry, argument, catalog)
+            held = catalog.keep(check)
+            self.new = self.new or held is not None
+        if held is not None:
+            self.now[key] = held
+        return check
 
 
 def fetch(path: Path, text: str) -> Document | None:
@@ -41,12 +70,14 @@ def fetch(path: Path, text: str) -> Document | None:
         return None
     held = loads(rest)
     document = held["document"]
-    return Document(document, Lines(document, {id(items): lines for items, lines in zip(_lists(document), held["lines"], strict=True)}))
+    lines = Lines(document, {id(items): lines for items, lines in zip(_lists(document), held["lines"], strict=True)})
+    return Document(document, lines, held["checks"])
 
 
 def keep(path: Path, text: str, document: Document) -> None:
     """Keep the document of a suite in which no problem was found."""
-    rest = dumps({"document": document.raw, "lines": [document.lines.of(items) for items in _lists(document.raw)]}).encode()
+    lines = [document.lines.of(items) for items in _lists(document.raw)]
+    rest = dumps({"document": document.raw, "lines": lines, "checks": document.checks}).encode()
     compiled.write(compiled.place_of(path, _KIND), _seal(text, rest) + b"\n" + rest)
 
 

@@ -49,22 +49,24 @@ def _load(path: Path, name: str, root: Path, checks: catalog.CheckCatalog) -> Su
         raise SuiteErrors(fault.problems) from fault
     found = kept.fetch(path, source.text)
     if found is not None:
-        (raw, lines), file = found, cast("SuiteFile", found.raw)
+        raw, lines, held = found
+        file = cast("SuiteFile", raw)
         broken, problems = Broken(), Problems(source, raw)
     else:
         from evalkit.suite.document import parse  # brings the YAML parser and the models with it, which nothing else here needs
 
         raw, lines, file, broken, problems = parse(source)
+        held = {}
     files = ProjectFiles(path, root)
     workshop = Workshop(source, files, Attachments(files), checks)
-    reading = Reading(raw, lines, problems, broken, workshop, dict.fromkeys(checks.names()))
+    reading = Reading(raw, lines, problems, broken, workshop, dict.fromkeys(checks.names()), kept.Checks(held))
     _read_head(reading, file)
     scenarios = _read_scenarios(reading, file)
     if lines.nulls:
         _refuse_empty(raw, source, problems)
     problems.raise_any()
-    if found is None:
-        kept.keep(path, source.text, kept.Document(raw, lines))
+    if found is None or reading.made.new:
+        kept.keep(path, source.text, kept.Document(raw, lines, reading.made.now))
     source.put_away()
     return Suite(file["suite"], path, file.get("description", ""), reading.vars, reading.tools, scenarios, workshop, files.used)
 

@@ -14,10 +14,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evalkit._lib.json import MISSING
+import pytest
+
+from evalkit._lib.json import MISSING, dumps
+from evalkit._lib.quickjson import loads
 from evalkit._lib.text import show as value
 from evalkit._lib.yaml import load
 from evalkit.checks.base import Approved, View
+from evalkit.checks.keeping import keep, restore
 from evalkit.checks.running import run_check
 from evalkit.plugins import Catalog
 from evalkit.transcript import Response
@@ -67,8 +71,8 @@ def examples(page: Path) -> Iterator[Example]:
             )
 
 
-def run(example: Example) -> list[CheckResult]:
-    """Run an example's checks."""
+def run(example: Example, *, kept: bool = False) -> list[CheckResult]:
+    """Run an example's checks, with ``kept`` as they are in a session that finds them kept."""
     made = transcript(example.transcript)
     sibling = transcript(example.sibling) if example.sibling is not None else None
     namespace: dict[str, Any] = {}
@@ -84,7 +88,7 @@ def run(example: Example) -> list[CheckResult]:
         ),
         ask=lambda request: judged(example.judge),
     )
-    return [check_entry(entry, view) for entry in example.entries]
+    return [check_entry(entry, view, kept=kept) for entry in example.entries]
 
 
 def judged(text: str) -> Response:
@@ -93,12 +97,14 @@ def judged(text: str) -> Response:
     return Response(200, {"content-type": "application/json"}, json.dumps(answer))
 
 
-def check_entry(entry: Any, view: View) -> CheckResult:
+def check_entry(entry: Any, view: View, *, kept: bool = False) -> CheckResult:
     """Run one ``expect`` entry over a view."""
     options: Mapping[str, Any] = entry if isinstance(entry, dict) else {}
     held = options.get("not", entry)
     name = held if isinstance(held, str) else next(key for key in held if key != "severity")
     check = _CATALOG.build(name, None if isinstance(held, str) else held[name], bare=isinstance(held, str))
+    if kept:
+        check = restore(loads(dumps(keep(check)))) or pytest.fail(f"{name} is not kept")
     severity = Severity(options.get("severity", "error"))
     turn = view.turn.number if view.turn is not None else None
     return run_check(check, view, name=name, negate="not" in options, severity=severity, turn=turn, declared="")

@@ -68,7 +68,7 @@ def told(suite: Suite) -> Any:
 def test_a_shipped_suite_comes_back_with_its_lines(shipped: Path, tmp_path: Path) -> None:
     path, text = tmp_path / shipped.name, shipped.read_text(encoding="utf-8")
     parsed = parse(Source(path.name, text))
-    kept.keep(path, text, kept.Document(parsed.raw, parsed.lines))
+    kept.keep(path, text, kept.Document(parsed.raw, parsed.lines, {}))
     found = kept.fetch(path, text)
     assert found is not None
     assert found.raw == parsed.raw == parsed.file
@@ -93,7 +93,8 @@ from evalkit.plugins import Catalog
 from evalkit.suite import expand, load
 
 path = Path(sys.argv[1])
-print(len(expand(load(path, root=path.parents[1], checks=Catalog()))), "yaml" in sys.modules, "evalkit.suite.models" in sys.modules)
+print(len(expand(load(path, root=path.parents[1], checks=Catalog()))))
+print([name for name in ("yaml", "pydantic", "pydantic_core", "evalkit.suite.models") if name in sys.modules])
 """
     environment = {"PATH": "", "HOME": str(path.parent)}
     outputs = [
@@ -102,7 +103,60 @@ print(len(expand(load(path, root=path.parents[1], checks=Catalog()))), "yaml" in
         ).stdout
         for _ in range(2)
     ]
-    assert outputs == ["3 True True\n", "3 False False\n"]
+    assert outputs == ["3\n['yaml', 'pydantic', 'pydantic_core', 'evalkit.suite.models']\n", "3\n[]\n"]
+
+
+def test_the_checks_of_a_kept_suite_are_not_built_again(path: Path) -> None:
+    path.write_text(
+        TEXT.replace("- text: hi", "- text: hi\n          - text\n          - text: ''\n          - not: {text: hi}"), encoding="utf-8"
+    )
+    first, second = FakeCatalog(), FakeCatalog()
+    built, again = ([one.expect for one in expand(load(path, root=path.parents[1], checks=by))] for by in (first, second))
+    assert repr(again) == repr(built)
+    assert (first.built, second.built) == (5, 0)
+
+
+def test_checks_of_new_cases_are_built_and_kept(path: Path) -> None:
+    rows = path.with_name("rows.csv")
+    expectation = "cases: {file: rows.csv}\n    turns: [{user: hi, expect: [{text: '{{ wanted }}'}]}]"
+    path.write_text(TEXT.partition("    cases:")[0] + f"    {expectation}\n", encoding="utf-8")
+    counts = []
+    for wanted in ("one", "one\ntwo", "one\ntwo", "two", "two", "one"):
+        rows.write_text(f"wanted\n{wanted}\n")
+        catalog = FakeCatalog()
+        found = expand(load(path, root=path.parents[1], checks=catalog))[1:]
+        assert [one.turns[0].expect[0].check({}).contains for one in found] == wanted.split("\n")  # type: ignore[attr-defined]
+        counts.append(catalog.built)
+    # status, text: hi, and what is new; what no row asks for any longer is forgotten once something new is kept.
+    assert counts == [3, 1, 0, 0, 0, 0]
+    rows.write_text("wanted\nthree\n")
+    read(path)
+    rows.write_text("wanted\none\n")
+    catalog = FakeCatalog()
+    load(path, root=path.parents[1], checks=catalog)
+    assert catalog.built == 1
+
+
+def test_a_check_that_its_catalog_does_not_keep_is_built_every_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeCatalog, "keep", lambda self, check: None)
+    read(path)
+    stamp = place(path).stat().st_mtime_ns
+    catalog = FakeCatalog()
+    load(path, root=path.parents[1], checks=catalog)
+    assert (catalog.built, place(path).stat().st_mtime_ns) == (2, stamp)
+
+
+def test_a_check_that_its_catalog_does_not_restore_is_built_and_kept_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeCatalog, "restore", lambda self, kept: None)
+        patch.setattr(FakeCatalog, "keep", lambda self, check: ["Text", {"contains": "other"}])
+        first = FakeCatalog()
+        load(path, root=path.parents[1], checks=first)
+    second = FakeCatalog()
+    suite = load(path, root=path.parents[1], checks=second)
+    assert (first.built, second.built) == (2, 0)
+    assert expand(suite)[0].turns[0].expect[0].check({}).contains == "other"  # type: ignore[attr-defined]
 
 
 def test_a_changed_text_is_read_anew(path: Path) -> None:

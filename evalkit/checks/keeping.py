@@ -1,0 +1,77 @@
+"""Checks as JSON, and back: what pydantic found sound once is not held against its types again.
+
+A class is named by its module and name, a value of it by its options. Only classes of this room are kept, under a stamp of their sources
+and of Python, which decides what is a regular expression: a user's own class may say something else in the next session.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import cache
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from evalkit._lib.json import MISSING
+from evalkit._lib.version import VERSION
+from evalkit.checks.base import Check
+from evalkit.checks.declaring import Options
+from evalkit.transcript import JSON
+
+_ROOM = "evalkit.checks."
+_CLASS = ""  # the key that names the class; None there says that a mapping of the user's has this key
+
+
+def keep(check: Check) -> JSON | None:
+    """Return a check as JSON; None where its class is none of evalkit's own."""
+    return [stamp(), _plain(check)] if type(check).__module__.startswith(_ROOM) else None
+
+
+def restore(kept: JSON) -> Check | None:
+    """Return the check of which ``keep`` gave the JSON; None where another evalkit or another Python did."""
+    held, value = kept
+    if held != stamp():
+        return None
+    made: Check = _made(value)
+    return made
+
+
+@cache
+def stamp() -> str:
+    """Return what tells one state of this room from another: the version, and for whoever works on it the sources' sizes and times."""
+    with os.scandir(Path(__file__).parent) as room:
+        sources = sorted((one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in room if one.name.endswith(".py"))
+    return sha256(repr((VERSION, sys.version_info[:2], sources)).encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> JSON:
+    if isinstance(value, Options):
+        kind = type(value)
+        held = {field.name: getattr(value, field.name) for field in fields(kind)}  # type: ignore[arg-type]
+        options = {word: _plain(one) for word, one in held.items() if one is not MISSING}
+        return {_CLASS: f"{kind.__module__}:{kind.__qualname__}", **options}
+    if isinstance(value, Mapping):
+        plain = {key: _plain(one) for key, one in value.items()}
+        return {_CLASS: None, "of": plain} if _CLASS in plain else plain
+    return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
+def _made(value: JSON) -> Any:
+    if isinstance(value, list):
+        return [_made(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if _CLASS not in value:
+        return {key: _made(one) for key, one in value.items()}
+    if value[_CLASS] is None:
+        return {key: _made(one) for key, one in value["of"].items()}
+    module, _, name = value[_CLASS].partition(":")
+    kind = getattr(import_module(module), name)
+    made = object.__new__(kind)
+    # As pydantic does, past the constructor, which would ask again what was answered.
+    vars(made).update({field.name: _made(value[field.name]) if field.name in value else MISSING for field in fields(kind)})
+    return made

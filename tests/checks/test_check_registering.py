@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from evalkit.plugins import Catalog
 from evalkit.suite import BadArguments
 from evalkit.verdict import Finding, Severity, Verdict
 from tests.checks.building import transcript
+from tests.checks.examples import DOCS
 
 
 @pytest.fixture
@@ -169,6 +171,45 @@ def test_a_class_is_a_check(registry: Registry[type[Check]]) -> None:
         judge(registry, "word_count", {"most": 0})
     assert raised.value.problems == [(("most",), "an answer of no words cannot be asked for")]
     assert judge(registry, "word_count", 1, text="a b") == ["2 words"]
+
+
+def test_the_examples_of_the_docs_do_what_is_said_of_them(registry: Registry[type[Check]]) -> None:
+    function, written = re.findall(r"^```python\n(.*?)^```", (DOCS / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    exec(function, {})  # the page's own code
+    for argument in (2, {"minimum": 2}):
+        assert judge(registry, "polite", argument) == ["expected 2 times 'please', got 1"]
+    made: dict[str, Any] = {"__name__": __name__}
+    exec(written, made)
+    polite = evalkit.check("kind")(made["Polite"])
+    assert polite.name == "kind"
+    assert judge(registry, "kind", bare=True) == []
+    assert judge(registry, "kind", 2) == ["expected 2 times 'please', got 1"]
+    with pytest.raises(BadArguments, match="must be at least 1, got 0"):
+        judge(registry, "kind", {"minimum": 0})
+
+
+@pytest.mark.parametrize("field", ["pydantic.Field(0, ge=0)", "0"])
+def test_several_options_are_looked_at_once_they_are_sound(registry: Registry[type[Check]], field: str) -> None:
+    made: dict[str, Any] = {"__name__": __name__, "Check": Check, "pydantic": pydantic}
+    exec(
+        f"""class Between(Check):
+    least: int = {field}
+    most: int = 9
+
+    def __post_init__(self):
+        if self.least > self.most:
+            raise ValueError("least is above most")
+
+    def run(self, view):
+        return []
+""",
+        made,
+    )
+    evalkit.check(made["Between"])
+    assert judge(registry, "between", {"least": 9}) == []
+    with pytest.raises(BadArguments) as raised:
+        judge(registry, "between", {"least": 10})
+    assert raised.value.problems == [((), "least is above most")]
 
 
 @pytest.mark.parametrize(

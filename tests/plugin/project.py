@@ -52,6 +52,8 @@ class Project:
         # Only what a test speaks of is loaded: the other plugins of the developers' environment cost more than the runs themselves.
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         monkeypatch.setenv("PYTEST_PLUGINS", "evalkit.pytest_plugin")
+        if pytest.version_tuple < (9,):  # which warns of plugins that are loaded once more in this process
+            monkeypatch.setenv("PYTEST_ADDOPTS", "-W 'ignore:Module already imported'")
         self.suite("weather", WEATHER)
 
     def suite(self, name: str, text: str) -> Path:

@@ -88,7 +88,10 @@ def test_tags_are_marks_even_when_marks_are_strict(recorded: Project) -> None:
     recorded.run("suites", "-m", "slow-one").assert_outcomes(passed=2, deselected=2)
 
 
-@pytest.mark.parametrize("name", ["suites/weather.yaml", "suites"])
+_TAKES_BOTH = pytest.mark.skipif(pytest.version_tuple < (9,), reason="pytest 8 leaves a folder out where a file in it is named too")
+
+
+@pytest.mark.parametrize("name", ["suites/weather.yaml", pytest.param("suites", marks=_TAKES_BOTH)])
 def test_a_test_file_beside_the_suites_still_runs(recorded: Project, name: str) -> None:
     (recorded.root / "suites" / "test_plain.py").write_text("def test_plain():\n    pass\n")
     recorded.run(name, "suites/test_plain.py").assert_outcomes(passed=5)

@@ -19,8 +19,8 @@ from evalkit.compare.evidence import by_tag, metric_differences
 from evalkit.compare.pairing import Change, Pair, by_check, by_code
 from evalkit.compare.rows import Row
 from evalkit.reports.charts import interval_chart
+from evalkit.reports.dressing import environment, resource
 from evalkit.reports.embed import policy
-from evalkit.reports.html import environment, resource
 from evalkit.reports.side_by_side import TurnView, turns
 from evalkit.results import Run
 

@@ -6,9 +6,9 @@ each kind of a larger one are drawn whole, so that the page reads without its sc
 data, and its script draws those that are looked at. So the page's size and the time to make it grow by little more than a line of data for
 each variant.
 
-Nothing a model said is trusted: the environment escapes whatever it prints and makes hostile characters visible, addresses are links only
-when they are http or https, media is shown only where its type is safe, and the policy in the page's head lets nothing run but its own
-script. Style and script are read from ``css/`` and ``js/``; no template has a style attribute or an event handler.
+Nothing a model said is trusted: what is printed is escaped (``dressing``), addresses are links only when they are http or https, media is
+shown only where its type is safe, and the policy in the page's head lets nothing run but its own script. No template has a style attribute
+or an event handler.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from contextlib import closing, contextmanager
 from functools import cache
 from hashlib import file_digest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from evalkit._lib.files import atomic_writer
 from evalkit._lib.quickjson import loads
-from evalkit._lib.text import visible
 from evalkit.reports.cites import SEARCHES
-from evalkit.reports.embed import Packs, check_inline, inline_json, policy
+from evalkit.reports.dressing import environment, resource
+from evalkit.reports.embed import Packs, inline_json, policy
 from evalkit.reports.figures import figures
 from evalkit.reports.media import LONG, NAME, SAFE, MediaBook
 from evalkit.reports.overview import Tally, overview
@@ -36,9 +36,6 @@ from evalkit.reports.steps import LABELS, LISTED, TOLD
 from evalkit.reports.variants import JUDGED, OUTCOMES, TOKENS, body, row, warned
 from evalkit.reports.words import LINE, TEXT_LIMIT, found
 from evalkit.results import Run
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 LARGE = 20 << 20
 """Characters of packs and media above which a report is a folder."""
@@ -55,7 +52,6 @@ OTHERS = 20
 SCRIPTS = ("words", "data", "steps", "variants", "history", "exchange", "tree", "query", "order", "list", "keys", "page")
 TAGS = 40
 SIGNED = ("name", "email", "role", "decision", "meaning", "time", "comment", "void")
-_HERE = Path(__file__).parent
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 _RANK = {"failed": 0, "errored": 1, "passed": 3, "skipped": 4}
 
@@ -231,30 +227,6 @@ TABLES = {
 """What the page's script must know just as the templates do."""
 
 
-@cache
-def environment() -> Environment:
-    """Return the one template environment: everything printed is escaped, and hostile characters in it are made visible."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    from evalkit.reports.compiled import CompiledTemplates
-
-    made = Environment(
-        loader=PackageLoader("evalkit.reports"),
-        autoescape=True,
-        finalize=_shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    made.bytecode_cache = CompiledTemplates(made)
-    return made
-
-
-def _shown(value: Any) -> Any:
-    return visible(value) if type(value) is str and not value.isprintable() else value
-
-
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
@@ -264,12 +236,6 @@ def paper(digest: str) -> str:
     """Return the style of a printed page's margins: what the page was made from, and its number."""
     left, right = f'"results.jsonl sha256 {digest}"', 'counter(page) " / " counter(pages)'
     return f"@page {{ @bottom-left {{ content: {left}; }} @bottom-right {{ content: {right}; }} }}\n"
-
-
-@cache
-def resource(name: str) -> str:
-    """Return a file that ships with the report, fit to stand inline."""
-    return check_inline((_HERE / name).read_text(encoding="utf-8"))
 
 
 @cache

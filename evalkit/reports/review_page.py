@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from evalkit._lib.json import MISSING
 from evalkit.compare.alignment import Segment, segments
-from evalkit.reports.html import environment, resource
+from evalkit.reports.dressing import environment, resource
 from evalkit.reports.words import clipped
 from evalkit.review.deciding import Standing, companions, in_turn, seal
 from evalkit.review.deciding_desk import Look

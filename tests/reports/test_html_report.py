@@ -11,6 +11,7 @@ import pytest
 
 from evalkit.errors import UsageError
 from evalkit.reports import html
+from evalkit.reports.dressing import resource
 from evalkit.verdict import Verdict
 from tests.reports.page_reading import Page, source_hash
 from tests.reports.sample import line, make_run, passing, turn, weather
@@ -23,7 +24,7 @@ TAGS = set(
 )
 """Every element that a page of ours is made of."""
 
-MEMBERS = re.search(r"ROW = \[(.*)\]", html.resource("js/data.js"))[1].replace('"', "").split(", ")  # type: ignore[index]
+MEMBERS = re.search(r"ROW = \[(.*)\]", resource("js/data.js"))[1].replace('"', "").split(", ")  # type: ignore[index]
 """A row's members as the page's script names them."""
 
 

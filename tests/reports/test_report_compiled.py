@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment, FileSystemLoader
 
-from evalkit.reports import html
 from evalkit.reports.compiled import CompiledTemplates
+from evalkit.reports.dressing import environment
 
 
 @pytest.fixture
@@ -80,4 +80,4 @@ def test_bytecode_goes_where_python_is_told_to_keep_its_own(folder: Path, tmp_pa
 
 
 def test_the_report_keeps_its_templates_compiled() -> None:
-    assert isinstance(html.environment().bytecode_cache, CompiledTemplates)
+    assert isinstance(environment().bytecode_cache, CompiledTemplates)

@@ -83,11 +83,13 @@ def _top(manifest: Mapping[str, Any], total: Tally) -> Iterator[str]:
     top = overview(manifest, total)
     yield f"## {top.verdict}: {top.sentence}\n\n"
     yield from (f"> {notice}\n\n" for notice in top.notices)
-    yield "| collected | scored | passed | failed | errored | skipped | warnings | tokens |\n|---:|---:|---:|---:|---:|---:|---:|---:|\n"
-    counts = total.verdicts
-    numbers = (manifest.get("totals", {}).get("collected", total.results), total.scored)
-    figures = (*numbers, *(counts[name] for name in ("passed", "failed", "errored", "skipped")), total.warnings, total.tokens)
-    yield "| " + " | ".join(f"{figure:,}" for figure in figures) + " |\n\n"
+    stated = manifest.get("totals", {})
+    figures = {"collected": stated.get("collected", total.results)}
+    if deselected := stated.get("deselected"):
+        figures["deselected"] = deselected
+    figures |= {"scored": total.scored, **{name: total.verdicts[name] for name in ("passed", "failed", "errored", "skipped")}}
+    figures |= {"warnings": total.warnings, "tokens": total.tokens}
+    yield f"| {' | '.join(figures)} |\n|{'---:|' * len(figures)}\n| {' | '.join(f'{figure:,}' for figure in figures.values())} |\n\n"
 
 
 def _within(room: int, rows: Mapping[str, _Rows]) -> Iterator[bytes]:

@@ -146,6 +146,10 @@ def _gaps(shards: Sequence[Shard], totals: Totals, deselected: bool) -> Iterator
         if shard.manifest["ended"] is None:
             yield f"{shard.name} did not end ({plural(shard.counted.run, 'result')})"
         elif not shard.whole:
-            yield f"{shard.name} has {plural(shard.lacking, 'variant')} without a result" if shard.lacking else f"{shard.name} is not"
+            yield (
+                f"{shard.name} has {plural(shard.lacking, 'variant')} without a result"
+                if shard.lacking
+                else f"{shard.name} is itself not complete"
+            )
     if totals.deselected and not deselected:
         yield f"{plural(totals.deselected, 'variant')} deselected in every run (--allow-deselected)"

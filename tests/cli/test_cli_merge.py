@@ -96,7 +96,7 @@ def test_what_a_merged_run_lacks_only_by_deselection_another_may_have() -> None:
     assert read()["complete"] is True
     write(Path("stopped"), [], collected=3, complete=False)
     merge("first", "second", "stopped", "--output", "some")
-    assert merge("some", "third", "--output", "out").stderr == "evalkit: not complete: some is not\n"
+    assert merge("some", "third", "--output", "out").stderr == "evalkit: not complete: some is itself not complete\n"
 
 
 def test_ci_gets_its_reports(shards: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,18 @@ def test_a_summary_drops_passing_rows_first(tmp_path: Path, monkeypatch: pytest.
     assert len(text.encode()) <= 2_300
 
 
+@pytest.mark.parametrize(
+    ("deselected", "head", "row"),
+    [(0, "| collected | scored | passed |", "| 2 | 2 | 1 |"), (3, "| collected | deselected | scored | passed |", "| 5 | 3 | 2 | 1 |")],
+)
+def test_a_summary_counts_what_was_deselected_where_something_was(tmp_path: Path, deselected: int, head: str, row: str) -> None:
+    run = make_run(tmp_path / "run", [passing(1), failing(2)], totals={"collected": 2 + deselected, "deselected": deselected})
+    header, rule, figures = markdown.write(run).read_text().split("\n")[2:5]
+    assert header.startswith(head)
+    assert figures.startswith(row)
+    assert header.count("|") == rule.count("|") == figures.count("|")
+
+
 def test_ctrf(everything: Run) -> None:
     value = json.loads(ctrf.write(everything).read_text())
     results = value["results"]

@@ -8,9 +8,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest
 
 
 def missing() -> str:
@@ -35,6 +38,23 @@ ARGUMENTS = [
 ]
 
 
+VIEW = {"viewport": {"width": 1280, "height": 900}}
+"""What a context has where a test says nothing else."""
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Yield the browser. Fails where there is none: a test that may be skipped was skipped before."""
+    if MISSING:
+        pytest.fail(MISSING)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
 @dataclass
 class Tab:
     """A page in the browser, and all it said and asked for."""
@@ -42,6 +62,17 @@ class Tab:
     page: Any
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, context: Any) -> Tab:
+        """Open an empty page of a browser's context, and listen to it."""
+        tab = cls(context.new_page())
+        tab.page.set_default_timeout(10_000)
+        tab.page.on("console", lambda message: tab.said.append(f"{message.type}: {message.text}"))
+        tab.page.on("pageerror", lambda error: tab.said.append(f"error: {error}"))
+        tab.page.on("dialog", lambda dialog: tab.said.append(f"dialog: {dialog.message}"))
+        tab.page.on("request", lambda request: tab.asked.append(request.url))
+        return tab
 
     def variant(self, id_: str) -> Any:
         """Return the locator of a variant by its anchor."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from evalkit.server.run import serving
-from tests.reports.browsing import ARGUMENTS, MISSING, SKIP, Tab
+from tests.reports.browsing import SKIP, VIEW, Tab, chromium
 from tests.reports.sample_cases import errored_line, failed_line, hostile_line
 from tests.review.reviewing import BOB, desk, fails, file_of, passes, project, snapshot
 from tests.review.test_review_web import Site, review_of
@@ -31,31 +30,20 @@ Enter = Callable[..., Tab]
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    if MISSING:
-        pytest.fail(MISSING)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+def browser() -> Iterator[Any]:
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
-def enter(chromium: Any) -> Iterator[Enter]:
+def enter(browser: Any) -> Iterator[Enter]:
     """Return a function that opens a review by its printed address, in a profile of its own."""
     with ExitStack() as stack:
 
         def open_(site: Site, **options: Any) -> Tab:
-            context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+            context = browser.new_context(**{**VIEW, **options})
             stack.callback(context.close)
-            tab = Tab(context.new_page())
-            tab.page.set_default_timeout(10_000)
-            tab.page.on("console", lambda message: tab.said.append(f"{message.type}: {message.text}"))
-            tab.page.on("pageerror", lambda error: tab.said.append(f"error: {error}"))
-            tab.page.on("dialog", lambda dialog: tab.said.append(f"dialog: {dialog.message}"))
-            tab.page.on("request", lambda request: tab.asked.append(request.url))
+            tab = Tab.of(context)
             tab.page.goto(site.door.address(site.url))
             return tab
 

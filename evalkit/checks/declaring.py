@@ -8,6 +8,7 @@ pydantic's own language in its body (``Field``, ``field_validator``, ``model_val
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
@@ -17,8 +18,18 @@ if TYPE_CHECKING:
 
 
 def option(*, default: Any = MISSING, default_factory: Any = MISSING, **told: Any) -> Any:
-    """Declare an option: its default, and the keywords of pydantic's ``Field`` (``description``, ``ge``, ``min_length``, ``alias``…)."""
+    """Declare an option: its default, and the keywords of pydantic's ``Field`` (``description``, ``ge``, ``min_length``, ``alias``…).
+
+    A default that can be changed, such as a list, is copied for each object.
+    """
+    if _changeable(default):
+        return field(default_factory=lambda: copy(default), metadata=told)
     return field(default=default, default_factory=default_factory, metadata=told)
+
+
+def _changeable(default: Any) -> bool:
+    # By the rule of dataclasses, which refuse such a default.
+    return type(default).__hash__ is None and not _of_pydantic(default)
 
 
 @dataclass_transform(eq_default=False, kw_only_default=True, frozen_default=True, field_specifiers=(option, field))
@@ -29,7 +40,11 @@ class Options:
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        if hasattr(cls, "__pydantic_fields__") or any(map(_of_pydantic, vars(cls).values())):
+        own = vars(cls)
+        for word, kind in cls.__annotations__.items():
+            if word in own and _changeable(own[word]) and "ClassVar" not in str(kind):
+                setattr(cls, word, option(default=own[word]))
+        if hasattr(cls, "__pydantic_fields__") or any(map(_of_pydantic, own.values())):
             from pydantic.dataclasses import dataclass as pydantic_dataclass
 
             pydantic_dataclass(frozen=True, kw_only=True, eq=False)(cls)

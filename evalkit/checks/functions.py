@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from copy import copy
 from inspect import Parameter, signature
 from types import new_class
 from typing import Any, ClassVar, get_type_hints
@@ -59,9 +58,4 @@ def check_from(function: Callable[..., Any], name: str) -> type[Check]:
 
 
 def _option(one: Parameter) -> Any:
-    if one.default is Parameter.empty:
-        return option(alias=one.name)
-    if type(one.default).__hash__ is not None:
-        return option(alias=one.name, default=one.default)
-    # Python lets a function's default be a list or the like, which a dataclass refuses to share between its objects.
-    return option(alias=one.name, default_factory=lambda: copy(one.default))
+    return option(alias=one.name) if one.default is Parameter.empty else option(alias=one.name, default=one.default)

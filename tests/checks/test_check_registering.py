@@ -14,7 +14,9 @@ import evalkit
 from evalkit import plugins
 from evalkit._lib.registry import Registry
 from evalkit.checks.base import Check, View
+from evalkit.checks.keeping import keep
 from evalkit.checks.running import run_check
+from evalkit.checks.text import Text
 from evalkit.plugins import Catalog
 from evalkit.suite import BadArguments
 from evalkit.verdict import Finding, Severity, Verdict
@@ -131,6 +133,32 @@ def test_a_class_may_speak_pydantics_language(registry: Registry[type[Check]]) -
             yield Finding("options", f"{self.least} {self.most} {self.words}")
 
     assert judge(registry, "wordier", {"least": 2}) == ["2 3 []"]
+
+
+@pytest.mark.parametrize(
+    "body", ["words: list[str] = []", "words: list[str] = []; most: int = pydantic.Field(3)", "words: dict[str, int] = {}"]
+)
+def test_a_default_that_can_be_changed_is_copied(registry: Registry[type[Check]], body: str) -> None:
+    made: dict[str, Any] = {"__name__": __name__, "Check": Check, "pydantic": pydantic}
+    exec(f"class Worded(Check):\n    {body}\n    kinds: ClassVar[list[int]] = [1]\n", {**made, "ClassVar": ClassVar}, made)
+    evalkit.check(made["Worded"])
+    first, second = (vars(Catalog(registry).build("worded", None, bare=True))["words"] for _ in range(2))
+    assert first == second
+    assert first is not second
+    assert made["Worded"].kinds == [1]
+
+
+def test_a_built_in_check_may_be_extended(registry: Registry[type[Check]]) -> None:
+    @evalkit.check
+    class Short(Text):
+        """The text is short, and whatever else is asked of it."""
+
+        name: ClassVar[str] = "short"
+        max_chars: int | None = 5
+
+    assert judge(registry, "short", "ab", text="abc") == []
+    assert judge(registry, "short", {"contains": "b"}, text="abcdefg") == ["the text has 7 characters, at most 5 are allowed"]
+    assert keep(Catalog(registry).build("short", "ab", bare=False)) is None
 
 
 def test_a_class_whose_types_cannot_be_read_is_told(registry: Registry[type[Check]]) -> None:

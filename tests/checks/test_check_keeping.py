@@ -5,6 +5,7 @@ That a restored check judges as the built one does is held by the examples of ``
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,23 @@ def test_a_class_of_a_users_is_not_kept() -> None:
             yield from ()
 
     assert keeping.keep(Own()) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "text",
+        {"": "evalkit.checks.options:Bounds", "min": 1.0},
+        {"": "evalkit.checks.text:Nothing"},
+        {"": "evalkit.checks.text:re"},
+        {"": "evalkit.checks.text:View"},
+        {"": "evalkit.cli.main:main"},
+        {"": "antigravity:Check"},
+    ],
+)
+def test_nothing_is_made_of_what_is_no_check_of_ours(value: Any) -> None:
+    assert keeping.restore([keeping.stamp(), value]) is None
+    assert "antigravity" not in sys.modules
 
 
 def test_another_evalkit_or_another_python_builds_anew(monkeypatch: pytest.MonkeyPatch) -> None:

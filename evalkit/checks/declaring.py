@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from copy import copy
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def _changeable(default: Any) -> bool:
 class Options:
     """Base of what is declared here: each subclass is a frozen dataclass of keywords; unknown ones are refused."""
 
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "validate_by_name": True, "validate_by_alias": True}
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -57,7 +58,7 @@ def spellings(kind: type[Options]) -> dict[str, str]:
     held = getattr(kind, "__pydantic_fields__", None)
     if held is not None:
         return {one.alias or word: word for word, one in held.items()}
-    return {one.metadata.get("alias", one.name): one.name for one in fields(kind)}  # type: ignore[arg-type]
+    return {one.metadata.get("alias", one.name): one.name for one in fields(kind)}
 
 
 def _of_pydantic(value: Any) -> bool:

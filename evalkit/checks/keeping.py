@@ -55,7 +55,7 @@ def stamp() -> str:
 def _plain(value: Any) -> JSON:
     if isinstance(value, Options):
         kind = type(value)
-        held = {field.name: getattr(value, field.name) for field in fields(kind)}  # type: ignore[arg-type]
+        held = {field.name: getattr(value, field.name) for field in fields(kind)}
         options = {word: _plain(one) for word, one in held.items() if one is not MISSING}
         return {_CLASS: f"{kind.__module__}:{kind.__qualname__}", **options}
     if isinstance(value, Mapping):

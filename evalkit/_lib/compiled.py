@@ -28,10 +28,10 @@ def read(place: Path) -> bytes | None:
 
 
 def write(place: Path, data: bytes) -> None:
-    """Keep something, where Python would."""
+    """Keep something, where Python would; like Python, without waiting for the disk."""
     if sys.dont_write_bytecode:
         return
     try:
-        write_atomic(place, data)
+        write_atomic(place, data, durable=False)
     except OSError:
         return

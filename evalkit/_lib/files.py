@@ -30,14 +30,17 @@ def read_whole(path: Path | str) -> bytes:
         os.close(handle)
 
 
-def write_atomic(path: Path, data: str | bytes) -> None:
-    """Write a whole file or nothing: temporary file beside it, fsync, rename, fsync of the folder. Raises OSError."""
-    with atomic_writer(path) as file:
+def write_atomic(path: Path, data: str | bytes, *, durable: bool = True) -> None:
+    """Write a whole file or nothing: temporary file beside it, fsync, rename, fsync of the folder. Raises OSError.
+
+    With ``durable`` false nothing waits for the disk: for what can be made again, whose reader notices when a power failure left half of it.
+    """
+    with atomic_writer(path, durable=durable) as file:
         file.write(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data)
 
 
 @contextmanager
-def atomic_writer(path: Path) -> Iterator[BinaryIO]:
+def atomic_writer(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Like :func:`write_atomic` for what is written piece by piece: the file appears, whole, when the block ends without an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
@@ -47,14 +50,16 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         if path.exists():
             temporary.chmod(path.stat().st_mode & 0o777)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 def write_new(path: Path, data: bytes) -> None:

@@ -92,3 +92,13 @@ def test_registry_names_the_nearest_word_and_refuses_twins() -> None:
 def test_the_clock_can_be_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     assert timestamp() == "1970-01-01T00:00:00Z"
+
+
+def test_what_need_not_be_durable_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    write_atomic(tmp_path / "made", "again", durable=False)
+    assert synced == []
+    write_atomic(tmp_path / "kept", "for good")
+    assert len(synced) == 2  # the file, and the folder it was renamed in
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"made": "again", "kept": "for good"}

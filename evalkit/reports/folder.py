@@ -1,18 +1,18 @@
 """A report that is too large for one file: packs and media in ``data/`` beside the page, a few megabytes a file, read when something in it is opened.
 
 A page from ``file://`` may load scripts and little else, so the files are scripts of one call with base64 in it. Their names carry a digest
-of what all of them hold: a page never reads data of another run, and the old page stays whole until the new one has replaced it.
+of what they were made from: a page never reads data of another run, and the old page stays whole until the new one has replaced it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evalkit._lib.files import write_atomic
+from evalkit._lib.files import sha256, write_atomic
+from evalkit._lib.version import VERSION
 from evalkit.reports.embed import Packs
 from evalkit.reports.media import MediaBook
 
@@ -25,22 +25,19 @@ FILE = 4 << 20
 _OURS = re.compile(r"[0-9a-f]{12}-\d+\.js")
 
 
-def write_data(directory: Path, packs: Packs, book: MediaBook) -> list[JSON]:
+def write_data(directory: Path, packs: Packs, book: MediaBook, results: str) -> list[JSON]:
     """Write packs, and media that the page does not show itself, into ``data/``; return the files as the page's script asks for them.
 
+    ``results`` is the digest of what all of it was made from: two builds of zlib deflate the same lines to other bytes under the same names.
     A file has its ``name``, and the number of the ``first`` pack in it or the digests of its ``media``.
     """
-    digest = sha256()
-    for _, text in packs.packs():
-        digest.update(text.encode())
-    for name, _ in book.unshown():
-        digest.update(name.encode())
+    digest = sha256(f"{VERSION} {results}")
     folder = directory / "data"
     folder.mkdir(exist_ok=True)
     files: list[JSON] = []
 
     def write(texts: Sequence[str], **told: Any) -> None:
-        name = f"{digest.hexdigest()[:12]}-{len(files)}.js"
+        name = f"{digest[:12]}-{len(files)}.js"
         held = ",\n".join(f'"{text}"' for text in texts)
         write_atomic(folder / name, f'evalkitPacks("data/{name}", [\n{held}\n]);\n'.encode())
         files.append({"name": f"data/{name}", **told})

@@ -155,14 +155,15 @@ class _Page:
     def finish(self, suites: Mapping[str, Tally]) -> Path:
         """Write the page, and ``data/`` where it needs one."""
         path = self._run.directory / "index.html"
+        digest = _digest(self._run.directory / "results.jsonl")
         large = self._packs.size + self._book.size > LARGE
         files: list[dict[str, Any]] = []
         if large:
             from evalkit.reports.folder import write_data  # here, because few runs are
 
-            files = write_data(self._run.directory, self._packs, self._book)
+            files = write_data(self._run.directory, self._packs, self._book, digest)
         with atomic_writer(path) as file:
-            for piece in self._stream(suites, files):
+            for piece in self._stream(suites, files, digest):
                 file.write(piece.encode())
         if (self._run.directory / "data").is_dir():
             from evalkit.reports.folder import drop_stale
@@ -170,10 +171,9 @@ class _Page:
             drop_stale(self._run.directory, files)
         return path
 
-    def _stream(self, suites: Mapping[str, Tally], files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-        """Yield the page, piece by piece; ``files`` hold the packs where the page does not."""
+    def _stream(self, suites: Mapping[str, Tally], files: Sequence[Mapping[str, Any]], digest: str) -> Iterator[str]:
+        """Yield the page, piece by piece; ``files`` hold the packs where the page does not, ``digest`` is that of the results."""
         total = Tally.sum(suites.values())
-        digest = _digest(self._run.directory / "results.jsonl")
         script, style = scripts(), resource("css/report.css") + paper(digest)
         template = environment().get_template("page.html")
         stream = template.stream(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import subprocess
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from evalkit.cli.main import main
+from evalkit.reports import embed, html, rows
 from evalkit.server import serving
 from tests.plugin import conftest as _kept  # noqa: F401 - what it imports, runs inside this process need not import again
 from tests.plugin.project import WEATHER, Project
@@ -103,6 +107,30 @@ def test_the_page_shows_who_signed_and_is_not_touched_unseen(user: Project, keys
         assert "report_differs  index.html: expected what evalkit makes of the data" in found.output
     page.unlink()
     assert evalkit("verify", RUN).exit_code == 0
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["one file", "a folder"])
+def test_the_page_may_be_deflated_by_another_zlib(user: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
+    if large:
+        monkeypatch.setattr(html, "LARGE", 0)
+    user.record("--evalkit-report", RUN).assert_outcomes(passed=4)
+    assert sign(keys).exit_code == 0
+    files = [path for path in (user.root / RUN).rglob("*") if path.name == "index.html" or path.suffix == ".js"]
+    before = {path: path.read_bytes() for path in files}
+    with monkeypatch.context() as patch:
+        for room in (embed, rows):
+            patch.setattr(room, "LEVEL", 0)
+        evalkit("report", RUN)
+    assert all(path.read_bytes() != data for path, data in before.items())
+    assert evalkit("verify", RUN).exit_code == 0
+    text = files[-1].read_text()
+    pack = max(re.findall(r"[A-Za-z0-9+/]{99,}=*", text), key=len)
+    lines = zlib.decompress(base64.b64decode(pack))
+    for other in (lines.replace(b"a", b"b", 1), lines + b" "):
+        files[-1].write_text(text.replace(pack, base64.b64encode(zlib.compress(other)).decode()))
+        assert "report_differs" in evalkit("verify", RUN).output
+    files[-1].write_text(text.replace(pack, base64.b64encode(zlib.compress(lines) + b"more").decode()))
+    assert "report_differs" in evalkit("verify", RUN).output
 
 
 def test_a_run_is_not_written_over_a_signed_one(user: Project, keys: Keys) -> None:

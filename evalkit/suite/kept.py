@@ -48,7 +48,10 @@ class Checks:
 
     def build(self, entry: Entry, argument: JSON, catalog: CheckCatalog) -> object:
         """Return the check of an entry with its argument as rendered. Raises BadEntry."""
-        key = dumps([entry.name, argument, entry.bare])
+        try:
+            key = dumps([entry.name, argument, entry.bare])
+        except (TypeError, ValueError, RecursionError):
+            return build(entry, argument, catalog)  # which refuses what is no JSON value
         held = self._kept.get(key)
         check = catalog.restore(held) if held is not None else None
         if check is None:

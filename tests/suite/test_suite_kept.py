@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from evalkit.errors import SuiteErrors
+from evalkit.plugins import Catalog
 from evalkit.suite import Suite, expand, kept, load
 from evalkit.suite.document import parse
 from evalkit.suite.source import Source
@@ -176,6 +177,16 @@ def test_another_evalkit_reads_anew(path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_what_decides_how_a_text_is_read_is_there() -> None:
     assert all((ROOT / "evalkit" / name).is_file() for name in kept._DECIDING)
+
+
+@pytest.mark.parametrize("argument", ["!!binary aGk=", "{contains: [!!binary aGk=]}", ".inf", f"{'[' * 90}{']' * 90}"])
+def test_an_argument_that_is_no_json_value_is_a_problem_and_no_crash(path: Path, argument: str) -> None:
+    path.write_text(TEXT.replace("text: hi", f"text: {argument}\n          - not: {{text: {argument}}}"), encoding="utf-8")
+    for catalog in (FakeCatalog(), Catalog()):
+        with pytest.raises(SuiteErrors) as caught:
+            load(path, root=path.parents[1], checks=catalog)
+        assert "kept.yaml:9:" in str(caught.value)
+        assert "kept.yaml:10:" in str(caught.value)
 
 
 @pytest.mark.parametrize("problem", ["scenarios: []", "suite: kept", "[", "x: .inf", "expect: [{nonsense: 1}]"])

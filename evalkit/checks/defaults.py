@@ -13,6 +13,9 @@ from evalkit.checks.base import Check
 from evalkit.transcript import Transcript, Turn
 from evalkit.verdict import Finding, Where
 
+STANDING = ("history", "stream")
+"""The names of the checks that are on by default somewhere."""
+
 
 def defaults(transcript: Transcript, declared: Container[str]) -> list[Check]:
     """Return the checks that run over this conversation though the suite does not name them; ``declared`` are the names it does."""

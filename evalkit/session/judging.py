@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from evalkit._lib.text import show
 from evalkit.checks.base import Approved, View
-from evalkit.checks.defaults import defaults, unexpected_error
+from evalkit.checks.defaults import STANDING, defaults, unexpected_error
 from evalkit.checks.running import run_check
 from evalkit.checks.snapshot_files import path_of
 from evalkit.conversation import context
@@ -80,7 +80,7 @@ class Judge:
         """Return every check result of the variant: turn by turn, then the whole conversation's.
 
         ``taped`` is the conversation as the cassette alone tells it, given where a request was not found there: the checks that are on by
-        default then judge that one, since what is wrong with the file is what the user must know.
+        default then judge that one, declared or not, since what is wrong with the file is what the user must know.
         """
         results = [result for turn in transcript.turns for result in self.turn(transcript, turn)]
         calls = _function_calls(transcript)
@@ -89,13 +89,12 @@ class Judge:
         if calls:
             results += _unanswered_calls(self._variant, calls)
         expect = self._variant.expect
-        view = self._view(transcript, None)
+        view = self._view(transcript if taped is None else taped, None)
         if all(map(self.in_order, transcript.turns)):
             results += self._run_all(expect, view)
         else:
-            results += [self._skipped(item, None) for item in expect]
-        if taped is not None:
-            view = self._view(taped, None)
+            told = STANDING if taped is not None else ()
+            results += [self._run(item, view) if item.name in told else self._skipped(item, None) for item in expect]
         for check in defaults(view.transcript, [item.name for item in expect]):
             results.append(run_check(check, view, name=check.name, negate=False, severity=Severity.ERROR, turn=None, declared=""))
         return results

@@ -88,10 +88,11 @@ CASES: list[tuple[Callable[[Steps, Steps], None], str, str]] = [
 ]
 
 
+@pytest.mark.parametrize("declared", ["", "    expect: [status: completed, history: exact]\n"], ids=["by default", "declared"])
 @pytest.mark.parametrize(("alter", "code", "pointer"), CASES, ids=lambda value: getattr(value, "__name__", None))
-def test_the_alteration_is_named(project: Project, alter: Callable[[Steps, Steps], None], code: str, pointer: str) -> None:
+def test_the_alteration_is_named(project: Project, alter: Callable[[Steps, Steps], None], code: str, pointer: str, declared: str) -> None:
     (project.root / "suites" / "weather.yaml").unlink()
-    project.suite("dogs", DOGS)
+    project.suite("dogs", DOGS + declared)
     project.record().assert_outcomes(passed=1)
     path = project.root / "cassettes" / "dogs" / "paws.yaml"
     cassette = parse(path.read_text(), str(path))
@@ -105,6 +106,9 @@ def test_the_alteration_is_named(project: Project, alter: Callable[[Steps, Steps
     (line,) = project.results().values()
     checks = {check["name"]: check for check in line["checks"]}
     assert checks["conversation"]["findings"][0]["code"] == "cassette_miss"
+    assert [check["name"] for check in line["checks"]].count("history") == 1
+    if declared:
+        assert checks["status"]["verdict"] == "skipped"
     findings = checks["history"]["findings"]
     assert [(finding["code"], finding["where"]["exchange"], finding["where"]["pointer"]) for finding in findings] == [(code, 2, pointer)]
     result.stdout.fnmatch_lines([f"*{code} at *exchange 2, request {pointer}*"])

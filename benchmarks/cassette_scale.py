@@ -35,17 +35,41 @@ VCR_SIZES = (50, 100, 200)
 
 def question(number: int) -> dict[str, object]:
     """Return a request body of the usual size."""
-    history = [{"type": "user_input", "content": [{"type": "text", "text": f"question {number} " + "of many words " * 20}]}]
-    return {"model": "gemini-3.5-flash", "store": False, "input": history, "tools": [{"type": "google_search"}]}
+    history = [
+        {
+            "type": "user_input",
+            "content": [{"type": "text", "text": f"question {number} " + "of many words " * 20}],
+        }
+    ]
+    return {
+        "model": "gemini-3.5-flash",
+        "store": False,
+        "input": history,
+        "tools": [{"type": "google_search"}],
+    }
 
 
 def cassette_of(size: int, folder: Path) -> Path:
     """Write a cassette of ``size`` different exchanges."""
     answer = json.dumps(
-        {"id": "v1_a", "status": "completed", "steps": [{"type": "model_output", "content": [{"type": "text", "text": "x" * 400}]}]}
+        {
+            "id": "v1_a",
+            "status": "completed",
+            "steps": [{"type": "model_output", "content": [{"type": "text", "text": "x" * 400}]}],
+        }
     )
     recordings = [
-        Recording("POST", HOST + PATH, json.dumps(question(number)), JSON_TYPE, 200, "OK", JSON_TYPE, answer, 10.0)
+        Recording(
+            "POST",
+            HOST + PATH,
+            json.dumps(question(number)),
+            JSON_TYPE,
+            200,
+            "OK",
+            JSON_TYPE,
+            answer,
+            10.0,
+        )
         for number in range(size)
     ]
     path = folder / "suite" / f"{size}.yaml"
@@ -58,7 +82,9 @@ def replay(path: Path, size: int, order: Callable[[range], list[int]]) -> float:
     """Return the CPU seconds of replaying a whole cassette."""
     requests = [Request("POST", PATH, question(number)) for number in order(range(size))]
     start = time.process_time()
-    transport = open_transport(mode="none", path=path, live=None, metadata={}, hint=str, label="scale")
+    transport = open_transport(
+        mode="none", path=path, live=None, metadata={}, hint=str, label="scale"
+    )
     for request in requests:
         assert transport.send(request).status == 200
     transport.close()
@@ -75,9 +101,14 @@ def backwards(numbers: range) -> list[int]:
 def replay_by_vcrpy(path: Path, size: int) -> float:
     """Return the CPU seconds vcrpy takes for the same, without any HTTP client."""
     headers = {"content-type": "application/json"}
-    requests = [VcrRequest("POST", HOST + PATH, json.dumps(question(number)), headers) for number in range(size)]
+    requests = [
+        VcrRequest("POST", HOST + PATH, json.dumps(question(number)), headers)
+        for number in range(size)
+    ]
     start = time.process_time()
-    tape = VcrCassette.load(path=str(path), record_mode=RecordMode.NONE, match_on=(method, uri, body_matcher))
+    tape = VcrCassette.load(
+        path=str(path), record_mode=RecordMode.NONE, match_on=(method, uri, body_matcher)
+    )
     for request in requests:
         assert tape.can_play_response_for(request)
         tape.play_response(request)
@@ -87,7 +118,10 @@ def replay_by_vcrpy(path: Path, size: int) -> float:
 def main() -> None:
     """Print the table."""
     sizes = [int(word) for word in sys.argv[1:]] or [1000, 2000, 5000]
-    orders: list[tuple[str, Callable[[range], list[int]]]] = [("in order", list), ("reversed", backwards)]
+    orders: list[tuple[str, Callable[[range], list[int]]]] = [
+        ("in order", list),
+        ("reversed", backwards),
+    ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print(f"{'':22}{'recordings':>10}{'MB':>8}{'s':>9}{'ms each':>9}{'growth':>8}")

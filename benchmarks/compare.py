@@ -24,7 +24,12 @@ BUDGET_SECONDS, BUDGET_MB, SIZE = 5.0, 300, 10_000
 
 def turns(number: int) -> list[dict[str, Any]]:
     """Return the turns of one result, with bodies of the usual size."""
-    call = {"type": "function_call", "id": "c1", "name": "get_current_temperature", "arguments": {"location": f"City {number}"}}
+    call = {
+        "type": "function_call",
+        "id": "c1",
+        "name": "get_current_temperature",
+        "arguments": {"location": f"City {number}"},
+    }
     steps = [
         {"type": "thought", "signature": "x" * 200},
         call,
@@ -36,7 +41,12 @@ def turns(number: int) -> list[dict[str, Any]]:
         "request": {"method": "POST", "path": "/v1beta/interactions", "body": {"input": steps}},
         "response": {"status": 200},
     }
-    one = {"outcome": "held", "status": "completed", "text": "word " * 40, "user": [{"type": "text", "text": f"question {number}"}]}
+    one = {
+        "outcome": "held",
+        "status": "completed",
+        "text": "word " * 40,
+        "user": [{"type": "text", "text": f"question {number}"}],
+    }
     return [{"number": turn, **one, "steps": timeline, "exchanges": [exchange]} for turn in (1, 2)]
 
 
@@ -48,7 +58,9 @@ def write_run(folder: Path, size: int, seed: int) -> None:
         for index in range(size):
             scenario, trial = f"scenario-{index // 3}", index % 3 + 1
             verdict = "failed" if chance.random() < 0.1 else "passed"
-            findings = [{"code": "text_missing", "severity": "error", "message": "…", "where": {}}] * (verdict == "failed")
+            findings = [
+                {"code": "text_missing", "severity": "error", "message": "…", "where": {}}
+            ] * (verdict == "failed")
             result = {
                 "schema_version": 1, "id": f"s::{scenario}" + (f"#{trial}" if trial > 1 else ""), "suite": "s", "scenario": scenario,
                 "variant": {"model": "gemini-3.5-flash"}, "parts": [], "trial": trial, "tags": [f"tag{index % 7}"], "path": "suites/s.yaml",
@@ -57,13 +69,17 @@ def write_run(folder: Path, size: int, seed: int) -> None:
                 "turns": turns(index),
             }  # fmt: skip
             file.write(json.dumps(result) + "\n")
-    (folder / "manifest.json").write_text(json.dumps({"schema_version": 1, "complete": True, "options": {}, "suites": []}))
+    (folder / "manifest.json").write_text(
+        json.dumps({"schema_version": 1, "complete": True, "options": {}, "suites": []})
+    )
 
 
 def measure(*arguments: str) -> tuple[float, float, float]:
     """Run evalkit; return CPU seconds, wall seconds and peak MB of the process."""
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "evalkit", *arguments], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "evalkit", *arguments], stdout=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status) not in (0, 1, 4):
         sys.exit(f"evalkit {' '.join(arguments)} failed")
@@ -86,7 +102,9 @@ def main() -> None:
             work = cpu - started
             growth = f"  growth {work / before[1] / (size / before[0]):.2f}" if before else ""
             kept = f"  budget {BUDGET_SECONDS:g} s, {BUDGET_MB} MB: {'kept' if wall <= BUDGET_SECONDS and peak <= BUDGET_MB else 'MISSED'}"
-            print(f"{size:>7,} pairs: {cpu:.2f} s CPU, {wall:.2f} s, {peak:.0f} MB{growth}{kept if size == SIZE else ''}")
+            print(
+                f"{size:>7,} pairs: {cpu:.2f} s CPU, {wall:.2f} s, {peak:.0f} MB{growth}{kept if size == SIZE else ''}"
+            )
             before = size, work
 
 

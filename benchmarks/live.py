@@ -43,22 +43,52 @@ SCENARIO = """\
 
 def main() -> int:
     """Print the figures; 1 where the budget is missed."""
-    conversations, concurrency = (int(text) for text in (*sys.argv[1:], "500", "64")[:2]) if len(sys.argv) < 3 else map(int, sys.argv[1:3])
+    conversations, concurrency = (
+        (int(text) for text in (*sys.argv[1:], "500", "64")[:2])
+        if len(sys.argv) < 3
+        else map(int, sys.argv[1:3])
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "late.yaml").write_text(SCRIPT)
         (folder / "pytest.ini").write_text("[pytest]\n")
         (folder / "suites").mkdir()
-        (folder / "suites/live.yaml").write_text(SUITE + "".join(SCENARIO % (number, number) for number in range(conversations)))
+        (folder / "suites/live.yaml").write_text(
+            SUITE + "".join(SCENARIO % (number, number) for number in range(conversations))
+        )
         server = subprocess.Popen(
-            [sys.executable, "-m", "evalkit", "serve", "--script", str(folder / "late.yaml"), "--port", "0", "--quiet"],
+            [
+                sys.executable,
+                "-m",
+                "evalkit",
+                "serve",
+                "--script",
+                str(folder / "late.yaml"),
+                "--port",
+                "0",
+                "--quiet",
+            ],
             stdout=subprocess.PIPE,
             text=True,
         )
         try:
             assert server.stdout is not None
-            url = next(word for line in server.stdout for word in line.split() if word.startswith("http://"))
-            command = [sys.executable, "-m", "pytest", "suites", "-q", "--evalkit-live", "--evalkit-base-url", url]
+            url = next(
+                word
+                for line in server.stdout
+                for word in line.split()
+                if word.startswith("http://")
+            )
+            command = [
+                sys.executable,
+                "-m",
+                "pytest",
+                "suites",
+                "-q",
+                "--evalkit-live",
+                "--evalkit-base-url",
+                url,
+            ]
             started = time.perf_counter()
             held = subprocess.run(
                 [*command, "--evalkit-concurrency", str(concurrency)],
@@ -76,8 +106,12 @@ def main() -> int:
         return 1
     ideal = conversations * REQUESTS * LATENCY / concurrency
     ratio = taken / ideal
-    print(f"{conversations} conversations x {REQUESTS} requests, {LATENCY} s each, {concurrency} at once")
-    print(f"ideal {ideal:.1f} s, taken {taken:.1f} s: {ratio:.2f} (budget {BUDGET}: {'kept' if ratio <= BUDGET else 'MISSED'})")
+    print(
+        f"{conversations} conversations x {REQUESTS} requests, {LATENCY} s each, {concurrency} at once"
+    )
+    print(
+        f"ideal {ideal:.1f} s, taken {taken:.1f} s: {ratio:.2f} (budget {BUDGET}: {'kept' if ratio <= BUDGET else 'MISSED'})"
+    )
     return int(ratio > BUDGET)
 
 

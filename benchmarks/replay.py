@@ -73,7 +73,9 @@ def session(folder: Path, *arguments: str, alone: bool = True) -> tuple[float, i
     environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     if not alone:
         del environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's modules are compiled once, not in every session
+    environment.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # a user's modules are compiled once, not in every session
     output = folder / "output.txt"
     command = [sys.executable, "-m", "pytest", "-q", *arguments]
     with output.open("wb") as file:
@@ -82,7 +84,9 @@ def session(folder: Path, *arguments: str, alone: bool = True) -> tuple[float, i
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         text = output.read_text()
-        raise RuntimeError(f"{' '.join(command)} in {folder} ended with {process.returncode}:\n{text[:1500]}\n…\n{text[-1500:]}")
+        raise RuntimeError(
+            f"{' '.join(command)} in {folder} ended with {process.returncode}:\n{text[:1500]}\n…\n{text[-1500:]}"
+        )
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
 
@@ -95,7 +99,9 @@ def write_suites(folder: Path, variants: int) -> None:
         (folder / "suites" / f"bench{first}.yaml").write_text(
             SUITE.format(number=first) + "".join(SCENARIO.format(number=n) for n in numbers)
         )
-    (folder / "test_floor.py").write_text("".join(f"def test_{number}():\n    pass\n\n\n" for number in range(variants)))
+    (folder / "test_floor.py").write_text(
+        "".join(f"def test_{number}():\n    pass\n\n\n" for number in range(variants))
+    )
 
 
 def plugin_cost(folder: Path, rounds: int) -> None:
@@ -120,23 +126,38 @@ def record(folder: Path, variants: int) -> None:
     script = folder / "script.yaml"
     script.write_text(SCRIPT)
     with serving(create_app(load_script(script))) as url:
-        session(folder, "-p", "evalkit.pytest_plugin", "suites", "--evalkit-record", "all", "--evalkit-base-url", url)
+        session(
+            folder,
+            "-p",
+            "evalkit.pytest_plugin",
+            "suites",
+            "--evalkit-record",
+            "all",
+            "--evalkit-base-url",
+            url,
+        )
 
 
 def replay(folder: Path, variants: int, rounds: int, *, alone: bool) -> tuple[float, float]:
     """Print the replay's cost beside the floor's; return the replay's median CPU seconds and peak memory."""
-    ours_by, floor_by = ("-p", "evalkit.pytest_plugin") if alone else (), () if alone else ("-p", "no:evalkit")
+    ours_by, floor_by = (
+        ("-p", "evalkit.pytest_plugin") if alone else (),
+        () if alone else ("-p", "no:evalkit"),
+    )
     pairs = []
     for _ in range(rounds + 1):
         floor = session(folder, "-p", "no:cacheprovider", *floor_by, "test_floor.py", alone=alone)
         ours = session(folder, "-p", "no:cacheprovider", *ours_by, "suites", alone=alone)
         pairs.append((floor, ours))
     (floor_cpu, floor_memory), (ours_cpu, ours_memory) = (
-        [statistics.median(pair[side][figure] for pair in pairs[1:]) for figure in (0, 1)] for side in (0, 1)
+        [statistics.median(pair[side][figure] for pair in pairs[1:]) for figure in (0, 1)]
+        for side in (0, 1)
     )
     ratio = statistics.median(ours[0] / floor[0] for floor, ours in pairs[1:])
     plugins = "no other plugin" if alone else "the plugins of this environment"
-    print(f"{variants:,} stateless variants, 3 exchanges each: replayed, checked, journalled, reported; {plugins} loaded")
+    print(
+        f"{variants:,} stateless variants, 3 exchanges each: replayed, checked, journalled, reported; {plugins} loaded"
+    )
     print(f"  {variants:,} no-op tests    {floor_cpu:7.3f} s CPU   {floor_memory / 1024:7.1f} MiB")
     print(f"  {variants:,} variants       {ours_cpu:7.3f} s CPU   {ours_memory / 1024:7.1f} MiB")
     print(f"  ratio                 {ratio:7.2f}         (budget 2.0)")
@@ -148,8 +169,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--variants", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--keep", help="an empty folder to work in and leave behind, to profile a session in")
-    parser.add_argument("--large", action="store_true", help="also ten times as many variants: growth in time and memory")
+    parser.add_argument(
+        "--keep", help="an empty folder to work in and leave behind, to profile a session in"
+    )
+    parser.add_argument(
+        "--large",
+        action="store_true",
+        help="also ten times as many variants: growth in time and memory",
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(options.keep or name)
@@ -157,7 +184,9 @@ def main() -> None:
         plugin_cost(folder / "none", max(options.rounds, 9))
         record(folder / "small", options.variants)
         replay(folder / "small", options.variants, options.rounds, alone=False)
-        small_cpu, small_memory = replay(folder / "small", options.variants, options.rounds, alone=True)
+        small_cpu, small_memory = replay(
+            folder / "small", options.variants, options.rounds, alone=True
+        )
         if options.large:
             record(folder / "large", options.variants * 10)
             large_cpu, large_memory = replay(folder / "large", options.variants * 10, 1, alone=True)

@@ -55,7 +55,12 @@ def variant(index: int) -> dict[str, Any]:
     """Return one result: two turns, one function call, a history that is re-sent."""
     chance = random.Random(index)  # noqa: S311 - the same runs each time
     signature = [base64.b64encode(chance.randbytes(150)).decode() for _ in range(3)]
-    call = {"type": "function_call", "id": "call_1", "name": "get_current_temperature", "arguments": {"location": f"City {index}"}}
+    call = {
+        "type": "function_call",
+        "id": "call_1",
+        "name": "get_current_temperature",
+        "arguments": {"location": f"City {index}"},
+    }
     answer = {
         "type": "function_result",
         "call_id": "call_1",
@@ -72,7 +77,10 @@ def variant(index: int) -> dict[str, Any]:
     first, second = f"What is the temperature in city {index}?", "And should I take a coat?"
     steps: list[list[dict[str, Any]]] = [
         [{"type": "thought", "signature": signature[0]}, call],
-        [{"type": "thought", "signature": signature[1]}, says(f"It is 22 degrees in city {index}.")],
+        [
+            {"type": "thought", "signature": signature[1]},
+            says(f"It is 22 degrees in city {index}."),
+        ],
         [{"type": "thought", "signature": signature[2]}, says(f"No, city {index} is warm enough.")],
     ]
     added: list[list[dict[str, Any]]] = [[asks(first)], [answer], [asks(second)]]
@@ -80,7 +88,11 @@ def variant(index: int) -> dict[str, Any]:
     exchanges = []
     for number in range(3):
         sent = sent + (steps[number - 1] if number else []) + added[number]
-        usage = {"total_tokens": 180 + index % 90, "total_input_tokens": 95, "total_output_tokens": 20}
+        usage = {
+            "total_tokens": 180 + index % 90,
+            "total_input_tokens": 95,
+            "total_output_tokens": 20,
+        }
         body = {
             "id": f"v1_{index}_{number}",
             "object": "interaction",
@@ -89,14 +101,31 @@ def variant(index: int) -> dict[str, Any]:
             "usage": usage,
             "steps": steps[number],
         }
-        request = {"method": "POST", "path": "/v1beta/interactions", "body": {"model": "gemini-3.5-flash", "store": False, "input": sent}}
+        request = {
+            "method": "POST",
+            "path": "/v1beta/interactions",
+            "body": {"model": "gemini-3.5-flash", "store": False, "input": sent},
+        }
         exchanges.append(
-            {"number": number + 1, "request": request, "response": {"status": 200, "source": "replayed", "body": body, "elapsed_ms": 412.5}}
+            {
+                "number": number + 1,
+                "request": request,
+                "response": {
+                    "status": 200,
+                    "source": "replayed",
+                    "body": body,
+                    "elapsed_ms": 412.5,
+                },
+            }
         )
 
     def timeline(*pairs: tuple[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
         return [
-            {"origin": "client" if step["type"] == "function_result" else "model", "exchange": at, "step": step}
+            {
+                "origin": "client" if step["type"] == "function_result" else "model",
+                "exchange": at,
+                "step": step,
+            }
             for at, own in pairs
             for step in own
         ]
@@ -111,18 +140,42 @@ def variant(index: int) -> dict[str, Any]:
             "steps": timeline((1, steps[0]), (2, added[1]), (2, steps[1])),
             "exchanges": exchanges[:2],
         },
-        {"number": 2, "user": added[2][0]["content"], **held, "text": "", "steps": timeline((3, steps[2])), "exchanges": exchanges[2:]},
+        {
+            "number": 2,
+            "user": added[2][0]["content"],
+            **held,
+            "text": "",
+            "steps": timeline((3, steps[2])),
+            "exchanges": exchanges[2:],
+        },
     ]
     failed = index % 50 == 0
     findings = [
-        {"code": "not_contained", "severity": "error", "message": f"the text does not contain '{index % 5}'", "where": {"turn": 2}}
+        {
+            "code": "not_contained",
+            "severity": "error",
+            "message": f"the text does not contain '{index % 5}'",
+            "where": {"turn": 2},
+        }
     ] * failed
     checks: list[dict[str, Any]] = [
-        {"name": name, "verdict": "passed", "findings": [], "turn": 1, "declared": "suites/weather.yaml:14"}
+        {
+            "name": name,
+            "verdict": "passed",
+            "findings": [],
+            "turn": 1,
+            "declared": "suites/weather.yaml:14",
+        }
         for name in ("status", "steps", "tool_calls", "history")
     ]
     checks.append(
-        {"name": "text", "verdict": "failed" if failed else "passed", "findings": findings, "turn": 2, "declared": "suites/weather.yaml:18"}
+        {
+            "name": "text",
+            "verdict": "failed" if failed else "passed",
+            "findings": findings,
+            "turn": 2,
+            "declared": "suites/weather.yaml:18",
+        }
     )
     suite = f"suite-{index % 20:02}"
     return {
@@ -162,7 +215,14 @@ def write_run(folder: Path, size: int) -> None:
         for index in range(size):
             file.write(json.dumps(variant(index), separators=(",", ":")) + "\n")
     (folder / "manifest.json").write_text(
-        json.dumps({"schema_version": 1, "complete": True, "started": "2026-11-22T13:00:00Z", "totals": {"collected": size}})
+        json.dumps(
+            {
+                "schema_version": 1,
+                "complete": True,
+                "started": "2026-11-22T13:00:00Z",
+                "totals": {"collected": size},
+            }
+        )
     )
 
 
@@ -170,9 +230,13 @@ def built(folder: Path) -> tuple[float, float]:
     """Make the page and return the CPU seconds of the process and its peak memory in MB."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     measured = f"{MAKE}; import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    ran = subprocess.run([sys.executable, "-c", measured, str(folder)], check=True, capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", measured, str(folder)], check=True, capture_output=True, text=True
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, int(ran.stdout) / 1024
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, int(
+        ran.stdout
+    ) / 1024
 
 
 def used(page_file: Path) -> tuple[float, float]:
@@ -205,11 +269,24 @@ def main(sizes: list[int]) -> int:
             folder = Path(temporary) / "run"
             write_run(folder, size)
             seconds, memory = built(folder)
-            written = [path for path in folder.rglob("*") if path.is_file() and path.name not in ("results.jsonl", "manifest.json")]
-            index, whole = (folder / "index.html").stat().st_size, sum(path.stat().st_size for path in written)
+            written = [
+                path
+                for path in folder.rglob("*")
+                if path.is_file() and path.name not in ("results.jsonl", "manifest.json")
+            ]
+            index, whole = (
+                (folder / "index.html").stat().st_size,
+                sum(path.stat().st_size for path in written),
+            )
             usable, slowest = used(folder / "index.html")
-            parts = f"{whole / 1e6:.1f} MB" + (f" in {len(written)} files, index.html {index / 1e6:.1f} MB" if len(written) > 1 else "")
-            print(f"{size:,} variants: built in {seconds:.1f} s CPU, {memory:.0f} MB of memory, {parts}")
+            parts = f"{whole / 1e6:.1f} MB" + (
+                f" in {len(written)} files, index.html {index / 1e6:.1f} MB"
+                if len(written) > 1
+                else ""
+            )
+            print(
+                f"{size:,} variants: built in {seconds:.1f} s CPU, {memory:.0f} MB of memory, {parts}"
+            )
             print(f"  in Chromium: usable after {usable:,.0f} ms, filter {slowest:.0f} ms")
             if size in BUDGETS:
                 print(f"  budget: {BUDGETS[size]}")

@@ -65,14 +65,21 @@ async def answer(request: Request) -> Response:
 app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
 uvicorn.run(app, port=int(sys.argv[1]), log_level="error", access_log=False, http="h11")
 """
-PLAIN = {"model": "gemini-3.5-flash", "input": "Explain how AI works in a few words", "store": False}
+PLAIN = {
+    "model": "gemini-3.5-flash",
+    "input": "Explain how AI works in a few words",
+    "store": False,
+}
 STREAMED = {**PLAIN, "stream": True}
 
 
 @contextmanager
 def server(folder: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends."""
-    with (folder / "server.txt").open("wb") as log, subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as process:
+    with (
+        (folder / "server.txt").open("wb") as log,
+        subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as process,
+    ):
         try:
             yield process
         finally:
@@ -83,7 +90,9 @@ def server(folder: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
 def ask(url: str, body: dict[str, object]) -> bytes:
     """Return an answer's body, once the server is there. Raises RuntimeError when it is not."""
     end = time.monotonic() + 20
-    request = urllib.request.Request(f"{url}/v1beta/interactions", json.dumps(body).encode(), {"x-goog-api-key": "any"})  # noqa: S310 - loopback
+    request = urllib.request.Request(
+        f"{url}/v1beta/interactions", json.dumps(body).encode(), {"x-goog-api-key": "any"}
+    )  # noqa: S310 - loopback
     while True:
         try:
             with urllib.request.urlopen(request) as response:  # noqa: S310
@@ -96,14 +105,28 @@ def ask(url: str, body: dict[str, object]) -> bytes:
 
 def load(url: str, body: dict[str, object], requests: int, clients: int) -> tuple[float, float]:
     """Return requests per second and the median time to the first byte in milliseconds. Raises RuntimeError when an answer is no 200."""
-    command = ["hey", "-o", "csv", "-n", str(requests), "-c", str(clients), "-m", "POST", "-T", "application/json"]
+    command = [
+        "hey",
+        "-o",
+        "csv",
+        "-n",
+        str(requests),
+        "-c",
+        str(clients),
+        "-m",
+        "POST",
+        "-T",
+        "application/json",
+    ]
     command += ["-H", "x-goog-api-key: any", "-d", json.dumps(body), f"{url}/v1beta/interactions"]
     began = time.perf_counter()
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     took = time.perf_counter() - began
     rows = list(csv.DictReader(io.StringIO(output)))
     if len(rows) != requests or any(row["status-code"] != "200" for row in rows):
-        raise RuntimeError(f"{len(rows)} of {requests} requests were answered, with {sorted({row['status-code'] for row in rows})}")
+        raise RuntimeError(
+            f"{len(rows)} of {requests} requests were answered, with {sorted({row['status-code'] for row in rows})}"
+        )
     return requests / took, statistics.median(float(row["Response-delay"]) for row in rows) * 1000
 
 
@@ -116,11 +139,15 @@ def compare(urls: dict[str, str], requests: int, rounds: int) -> None:
             for _ in range(rounds):
                 for name, url in urls.items():
                     found[name].append(load(url, body, count, clients))
-            bare_rate, bare_first = (statistics.median(column) for column in zip(*found["bare starlette"], strict=True))
+            bare_rate, bare_first = (
+                statistics.median(column) for column in zip(*found["bare starlette"], strict=True)
+            )
             print(f"{title}, {clients} at a time")
             for name, rows in found.items():
                 rate, first = (statistics.median(column) for column in zip(*rows, strict=True))
-                ratios = f"{bare_rate / rate:5.2f} times the time, first byte {first / bare_first:5.2f}"
+                ratios = (
+                    f"{bare_rate / rate:5.2f} times the time, first byte {first / bare_first:5.2f}"
+                )
                 print(f"  {name:22} {rate:7.0f} requests/s   first byte {first:7.2f} ms   {ratios}")
 
 
@@ -152,7 +179,9 @@ async def many(url: str, streams: int, process: int) -> None:
     took = time.perf_counter() - began
     print(f"{streams:,} streams from one process")
     print(f"  open at once          {most:7,}   came whole {whole:,}   in {took:.1f} s")
-    print(f"  first event           {statistics.median(firsts):7.2f} s median, {max(firsts):.2f} s last")
+    print(
+        f"  first event           {statistics.median(firsts):7.2f} s median, {max(firsts):.2f} s last"
+    )
     peak = memory(process)
     print(
         f"  server memory         {peak / 1024:7.0f} MiB at its most, {idle / 1024:.0f} MiB before: {(peak - idle) / streams:.0f} KiB a stream"
@@ -180,14 +209,28 @@ def main() -> None:
     from evalkit.server.run import allow_connections
 
     allow_connections()
-    urls = {"bare starlette": f"http://127.0.0.1:{options.port}", "evalkit serve": f"http://127.0.0.1:{options.port + 1}"}
+    urls = {
+        "bare starlette": f"http://127.0.0.1:{options.port}",
+        "evalkit serve": f"http://127.0.0.1:{options.port + 1}",
+    }
     slow = f"http://127.0.0.1:{options.port + 2}"
-    serve = (sys.executable, "-m", "evalkit", "serve", "--quiet", "--script", "script.yaml", "--port")
+    serve = (
+        sys.executable,
+        "-m",
+        "evalkit",
+        "serve",
+        "--quiet",
+        "--script",
+        "script.yaml",
+        "--port",
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "script.yaml").write_text(SCRIPT.replace("DELAY", "0.5"))
         (folder / "bare.py").write_text(BARE)
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+        os.environ["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")])
+        )
         with server(folder, *serve, str(options.port + 1)):
             (folder / "plain.json").write_bytes(ask(urls["evalkit serve"], PLAIN))
             (folder / "stream.sse").write_bytes(ask(urls["evalkit serve"], STREAMED))

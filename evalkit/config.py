@@ -43,7 +43,9 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     gates: dict[str, Gate] = Field(default={}, description="Gates of 'evalkit compare', by name.")
-    prices: dict[str, Prices] = Field(default={}, description="Prices of tokens, by the name of the model or agent.")
+    prices: dict[str, Prices] = Field(
+        default={}, description="Prices of tokens, by the name of the model or agent."
+    )
     signoff: Policy = Field(default=Policy(), description="Who must sign a run off.")
 
     def gate(self, name: str | None) -> tuple[str, Gate]:
@@ -51,7 +53,11 @@ class Config(BaseModel):
         wanted = name or "default"
         found = self.gates.get(wanted, DEFAULT if name is None else None)
         if found is None:
-            there = f"there are: {', '.join(sorted(self.gates))}" if self.gates else f"{NAME} declares none"
+            there = (
+                f"there are: {', '.join(sorted(self.gates))}"
+                if self.gates
+                else f"{NAME} declares none"
+            )
             raise UsageError(f"no gate {quoted(wanted)}{did_you_mean(wanted, self.gates)}; {there}")
         return wanted, found
 
@@ -92,7 +98,9 @@ def parse_config(data: bytes, name: str) -> Config:
     try:
         return Config.model_validate(value)
     except ValidationError as error:
-        raise SuiteErrors(_problems(source, [dict(one) for one in error.errors(include_url=False)], value)) from error
+        raise SuiteErrors(
+            _problems(source, [dict(one) for one in error.errors(include_url=False)], value)
+        ) from error
 
 
 def _problems(source: Source, errors: Sequence[Mapping[str, Any]], value: Any) -> list[Problem]:
@@ -100,7 +108,10 @@ def _problems(source: Source, errors: Sequence[Mapping[str, Any]], value: Any) -
     placed = [(_path_in(value, error["loc"]), error) for error in errors]
     told: dict[Path_, Problem] = {}
     for path, error in placed:
-        deeper = any(len(other) > len(path) and other[: len(path)] == path and error["type"] != "missing" for other, _ in placed)
+        deeper = any(
+            len(other) > len(path) and other[: len(path)] == path and error["type"] != "missing"
+            for other, _ in placed
+        )
         if not deeper:
             told.setdefault(path, _problem(source, path, error))
     return list(told.values())
@@ -111,12 +122,25 @@ def _problem(source: Source, path: Path_, error: Mapping[str, Any]) -> Problem:
     name = quoted(str(path[-1])) if path else NAME
     if unknown:
         valid = _keys(path[:-1])
-        message = f"unknown key {name}{did_you_mean(str(path[-1]), valid)}; there are: {', '.join(valid)}"
+        message = (
+            f"unknown key {name}{did_you_mean(str(path[-1]), valid)}; there are: {', '.join(valid)}"
+        )
     elif error["type"] == "missing":
         message = f"missing key {quoted(str(error['loc'][-1]))}"
     else:
-        got, bounds = error["input"], {key: f"{limit:g}" for key, limit in error.get("ctx", {}).items() if isinstance(limit, int | float)}
-        takes = BOUNDS[error["type"]].format(**bounds) if error["type"] in BOUNDS else _TAKES.get(error["type"], error["msg"])
+        got, bounds = (
+            error["input"],
+            {
+                key: f"{limit:g}"
+                for key, limit in error.get("ctx", {}).items()
+                if isinstance(limit, int | float)
+            },
+        )
+        takes = (
+            BOUNDS[error["type"]].format(**bounds)
+            if error["type"] in BOUNDS
+            else _TAKES.get(error["type"], error["msg"])
+        )
         message = f"{name} takes {takes}, not {'an empty value' if got is None else show(got, 40)}"
     line, column = source.place(path, "key" if unknown else "value")
     where = ".".join(map(str, path[:2])) if len(path) > 2 else ""
@@ -135,7 +159,9 @@ def _path_in(value: Any, loc: Path_) -> Path_:
     """Return as much of pydantic's location as leads through the document: names of union members do not."""
     path: list[str | int] = []
     for step in loc:
-        if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int) and step < len(value)):
+        if (isinstance(value, dict) and step in value) or (
+            isinstance(value, list) and isinstance(step, int) and step < len(value)
+        ):
             inner: Any = value
             value = inner[step]
             path.append(step)

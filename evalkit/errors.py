@@ -58,7 +58,10 @@ class Problem(NamedTuple):
         if self.source.strip():
             text = self.source.rstrip("\n").replace("\t", " ")
             start = max(0, self.column - 60) if len(text) > 110 else 0
-            lines += [f"    {text[start : start + 110]}", "    " + " " * (self.column - 1 - start) + "^"]
+            lines += [
+                f"    {text[start : start + 110]}",
+                "    " + " " * (self.column - 1 - start) + "^",
+            ]
         lines += [f"    {hint}" for hint in self.hints]
         return "\n".join(lines[:12])
 

@@ -61,7 +61,11 @@ def _register(thing: Any, name: str | None) -> Any:
     if isinstance(thing, type):
         if not issubclass(thing, Check):
             raise TypeError(f"a check class must be an evalkit.Check, {thing.__name__} is not")
-        word = name or getattr(thing, "name", None) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", thing.__name__).lower()
+        word = (
+            name
+            or getattr(thing, "name", None)
+            or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", thing.__name__).lower()
+        )
         thing.name = word
         made: type[Check] = thing
     elif callable(thing):
@@ -70,7 +74,9 @@ def _register(thing: Any, name: str | None) -> Any:
     else:
         raise TypeError(f"a check is a class or a function, not {type(thing).__name__}")
     if not _NAME.fullmatch(word):
-        raise ValueError(f"{word!r} cannot be a check's name: lower-case letters, digits and '_', a letter first")
+        raise ValueError(
+            f"{word!r} cannot be a check's name: lower-case letters, digits and '_', a letter first"
+        )
     CHECKS.add(word, made)
     return thing
 

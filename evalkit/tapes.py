@@ -22,7 +22,15 @@ from evalkit.session.tapes import Tape, TapedConversation, TapedTurn, UnplayedWa
 from evalkit.session.taping import TapePlan
 from evalkit.session.targeting import TargetContext
 
-__all__ = ["ExpectationWarning", "Tape", "TapedConversation", "TapedTurn", "TargetContext", "UnplayedWarning", "tape"]
+__all__ = [
+    "ExpectationWarning",
+    "Tape",
+    "TapedConversation",
+    "TapedTurn",
+    "TargetContext",
+    "UnplayedWarning",
+    "tape",
+]
 
 
 def tape(

@@ -31,7 +31,10 @@ class Request(NamedTuple):
     @property
     def streamed(self) -> bool:
         """Whether the answer is asked for as server-sent events."""
-        return bool((isinstance(self.body, dict) and self.body.get("stream")) or ("stream", "true") in self.query)
+        return bool(
+            (isinstance(self.body, dict) and self.body.get("stream"))
+            or ("stream", "true") in self.query
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the request as it stands in a result line."""
@@ -168,7 +171,14 @@ class Turn:
     @property
     def interaction(self) -> dict[str, JSON] | None:
         """The raw Interaction that ended the turn, or None."""
-        return next((exchange.interaction for exchange in reversed(self.exchanges) if exchange.interaction is not None), None)
+        return next(
+            (
+                exchange.interaction
+                for exchange in reversed(self.exchanges)
+                if exchange.interaction is not None
+            ),
+            None,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the turn as it stands in a result line."""

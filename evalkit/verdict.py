@@ -75,7 +75,11 @@ class Where:
     def __str__(self) -> str:
         words = [
             f"{name} {number}"
-            for name, number in (("turn", self.turn), ("exchange", self.exchange), ("step", self.step))
+            for name, number in (
+                ("turn", self.turn),
+                ("exchange", self.exchange),
+                ("step", self.step),
+            )
             if number is not None
         ]
         if self.pointer is not None:
@@ -107,7 +111,12 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as it stands in a result line; absent ``expected``/``got`` are left out, never null."""
-        out: dict[str, Any] = {"code": self.code, "severity": str(self.severity), "message": self.message, "where": self.where.to_json()}
+        out: dict[str, Any] = {
+            "code": self.code,
+            "severity": str(self.severity),
+            "message": self.message,
+            "where": self.where.to_json(),
+        }
         if self.expected is not MISSING:
             out["expected"] = self.expected
         if self.got is not MISSING:

@@ -16,10 +16,28 @@ NAMES = sorted(path.stem for path in AGENTS.glob("*_agent.py") if not path.stem.
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GEMINI", "GOOGLE", "PYTEST"))}
-    environment |= {"GOOGLE_GEMINI_BASE_URL": "http://127.0.0.1:9", "PYTHONDONTWRITEBYTECODE": "1"}  # nobody listens there
-    command = [sys.executable, "-m", "pytest", str(folder), "-p", "no:cacheprovider", "-q", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("GEMINI", "GOOGLE", "PYTEST"))
+    }
+    environment |= {
+        "GOOGLE_GEMINI_BASE_URL": "http://127.0.0.1:9",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }  # nobody listens there
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        str(folder),
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        *arguments,
+    ]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def test_the_examples_replay_offline() -> None:
@@ -32,7 +50,10 @@ def test_an_agent_that_says_something_else_is_told_what(tmp_path: Path) -> None:
     shutil.copytree(AGENTS, tmp_path / "agents")
     agent = tmp_path / "agents" / "stateless_agent.py"
     agent.write_text(
-        agent.read_text().replace("self._history.append(step.model_dump())", "self._history.append(step.model_dump() | {'x': 1})")
+        agent.read_text().replace(
+            "self._history.append(step.model_dump())",
+            "self._history.append(step.model_dump() | {'x': 1})",
+        )
     )
     done = run(tmp_path / "agents", "-k", "faithfully and London")
     assert done.returncode == 1
@@ -44,7 +65,9 @@ def test_an_agent_that_says_something_else_is_told_what(tmp_path: Path) -> None:
 def test_an_example_is_tested_taped_and_told_of(name: str) -> None:
     assert (AGENTS / f"test_{name}.py").exists()
     assert list((AGENTS / "cassettes" / f"test_{name}").glob("*.yaml"))
-    assert f"[{name}.py](../examples/agents/{name}.py)" in (ROOT / "docs" / "tapes.md").read_text(encoding="utf-8")
+    assert f"[{name}.py](../examples/agents/{name}.py)" in (ROOT / "docs" / "tapes.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_cassettes_of_examples_say_where_they_come_from() -> None:

@@ -23,14 +23,22 @@ def test_a_module_is_short_enough_to_read(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "path",
+    [path for path in MODULES if path.name == "__init__.py"],
+    ids=lambda path: path.parent.name,
+)
 def test_a_door_holds_no_logic(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert ast.get_docstring(tree)
     lazy = {"__getattr__"}
     for node in tree.body:
-        known = isinstance(node, ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | ast.Expr | ast.If)
-        assert known or (isinstance(node, ast.FunctionDef) and node.name in lazy), ast.unparse(node)[:80]
+        known = isinstance(
+            node, ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | ast.Expr | ast.If
+        )
+        assert known or (isinstance(node, ast.FunctionDef) and node.name in lazy), ast.unparse(
+            node
+        )[:80]
 
 
 def test_the_public_names() -> None:
@@ -81,6 +89,14 @@ def test_the_version_is_one() -> None:
 def test_every_public_name_says_what_it_is(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert ast.get_docstring(tree)
-    named = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")]
-    overloads = {node.name for node in named if isinstance(node, ast.FunctionDef) and node.decorator_list}
-    assert [node.name for node in named if not ast.get_docstring(node) and node.name not in overloads] == []
+    named = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    ]
+    overloads = {
+        node.name for node in named if isinstance(node, ast.FunctionDef) and node.decorator_list
+    }
+    assert [
+        node.name for node in named if not ast.get_docstring(node) and node.name not in overloads
+    ] == []

@@ -15,7 +15,17 @@ from evalkit.conversation import Plan
 from evalkit.protocol.assemble import assemble
 from evalkit.protocol.sse import read_events
 from evalkit.protocol.steps import REQUIRED_FIELDS, STEP_TYPES
-from evalkit.testing import BEHAVIOURS, FakeService, Stream, broken_streams, hold, plans, steps, streams, transcripts
+from evalkit.testing import (
+    BEHAVIOURS,
+    FakeService,
+    Stream,
+    broken_streams,
+    hold,
+    plans,
+    steps,
+    streams,
+    transcripts,
+)
 from evalkit.testing.conversations import Said
 from evalkit.testing.service import ENDS
 from evalkit.transcript import Request, Step, Transcript
@@ -59,7 +69,10 @@ def test_every_step_type_has_its_required_fields(kind: str) -> None:
 
 def test_unknown_steps_and_nulls_are_generated() -> None:
     assert find(steps(), lambda step: step["type"] not in STEP_TYPES)
-    assert find(steps(["thought"]), lambda step: step.get("signature", 0) is None) == {"type": "thought", "signature": None}
+    assert find(steps(["thought"]), lambda step: step.get("signature", 0) is None) == {
+        "type": "thought",
+        "signature": None,
+    }
 
 
 @few
@@ -95,8 +108,14 @@ def steps_of(transcript: Transcript) -> list[Step]:
 
 
 def repeats(transcript: Transcript) -> bool:
-    calls = [step for step in steps_of(transcript) if step.type == "function_call" and "id" in step.raw]
-    return any(one.raw["id"] == two.raw["id"] and one.exchange != two.exchange for one in calls for two in calls)
+    calls = [
+        step for step in steps_of(transcript) if step.type == "function_call" and "id" in step.raw
+    ]
+    return any(
+        one.raw["id"] == two.raw["id"] and one.exchange != two.exchange
+        for one in calls
+        for two in calls
+    )
 
 
 def reasons(transcript: Transcript) -> str:
@@ -110,22 +129,40 @@ def statuses(transcript: Transcript) -> set[int]:
 ALONE: tuple[str, ...] = ()
 SHOWS: dict[str, tuple[tuple[str, ...], Callable[[Transcript], bool]]] = {
     "calls": (ALONE, lambda seen: any(step.type == "function_result" for step in steps_of(seen))),
-    "undeclared_calls": (("calls",), lambda seen: any(step.raw.get("name") == "undeclared" for step in steps_of(seen))),
-    "completed_calls": (ALONE, lambda seen: any(step.type == "function_result" for step in steps_of(seen))),
+    "undeclared_calls": (
+        ("calls",),
+        lambda seen: any(step.raw.get("name") == "undeclared" for step in steps_of(seen)),
+    ),
+    "completed_calls": (
+        ALONE,
+        lambda seen: any(step.type == "function_result" for step in steps_of(seen)),
+    ),
     "idle_calls": (
         ("statuses",),
-        lambda seen: {step.type for step in steps_of(seen)} & {"function_call", "function_result"} == {"function_call"},
+        lambda seen: (
+            {step.type for step in steps_of(seen)} & {"function_call", "function_result"}
+            == {"function_call"}
+        ),
     ),
     "echoes": (("calls",), repeats),
     "statuses": (ALONE, lambda seen: any(turn.status in ENDS for turn in seen.turns)),
-    "continuation": (ALONE, lambda seen: any("continuation_token" in exchange.request.body for exchange in seen.exchanges)),
+    "continuation": (
+        ALONE,
+        lambda seen: any(
+            "continuation_token" in exchange.request.body for exchange in seen.exchanges
+        ),
+    ),
     "endless_continuation": (("continuation",), lambda seen: "used already" in reasons(seen)),
     "api_errors": (ALONE, lambda seen: 429 in statuses(seen)),
     "broken": (ALONE, lambda seen: "broke off" in reasons(seen)),
     "stream_errors": (ALONE, lambda seen: 200 in statuses(seen)),
     "wrong_kind": (
         ALONE,
-        lambda seen: any(problem["code"] == "not_streamed" for exchange in seen.exchanges for problem in exchange.problems),
+        lambda seen: any(
+            problem["code"] == "not_streamed"
+            for exchange in seen.exchanges
+            for problem in exchange.problems
+        ),
     ),
     "missing_ids": (ALONE, lambda seen: "has no id" in reasons(seen)),
 }
@@ -142,7 +179,13 @@ def test_the_service_does_what_its_behaviours_say_and_only_then(behaviour: str) 
     plan = Plan(fields=FIELDS, turns=[Said("one"), Said("two")], stream=True, max_hops=3)
     seen = {True: 0, False: 0}
 
-    @settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=150,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(st.data(), st.booleans())
     def look(data: st.DataObject, with_it: bool) -> None:
         behaviours = [*needs, behaviour] if with_it else needs
@@ -157,11 +200,16 @@ def test_the_service_does_what_its_behaviours_say_and_only_then(behaviour: str) 
 @given(st.data())
 def test_a_stored_interaction_shows_the_clients_steps_first(data: st.DataObject) -> None:
     service = FakeService(data.draw, [])
-    created = service(Request("POST", "/v1/interactions", {**FIELDS, "input": "Hi", "background": True})).json()
+    created = service(
+        Request("POST", "/v1/interactions", {**FIELDS, "input": "Hi", "background": True})
+    ).json()
     assert created["status"] in ("in_progress", "queued")
     for _ in range(5):
         answer = service(Request("GET", f"/v1/interactions/{created['id']}"))
-    assert loads(answer.text)["steps"][0] == {"type": "user_input", "content": [{"type": "text", "text": "Hi"}]}
+    assert loads(answer.text)["steps"][0] == {
+        "type": "user_input",
+        "content": [{"type": "text", "text": "Hi"}],
+    }
     assert service.log[0].delivered
 
 
@@ -171,14 +219,31 @@ def test_a_stored_interaction_shows_the_clients_steps_first(data: st.DataObject)
         ("POST", "/v1beta/interactions", {"input": "Hi"}, 400),
         ("POST", "/v1beta/interactions", {**FIELDS, "agent": "a", "input": "Hi"}, 400),
         ("POST", "/v1beta/interactions", FIELDS, 400),
-        ("POST", "/v1beta/interactions", {**FIELDS, "input": "Hi", "store": False, "background": True}, 400),
-        ("POST", "/v1beta/interactions", {**FIELDS, "input": "Hi", "store": False, "previous_interaction_id": "v1_9"}, 400),
-        ("POST", "/v1beta/interactions", {**FIELDS, "input": "Hi", "previous_interaction_id": "v1_9"}, 404),
+        (
+            "POST",
+            "/v1beta/interactions",
+            {**FIELDS, "input": "Hi", "store": False, "background": True},
+            400,
+        ),
+        (
+            "POST",
+            "/v1beta/interactions",
+            {**FIELDS, "input": "Hi", "store": False, "previous_interaction_id": "v1_9"},
+            400,
+        ),
+        (
+            "POST",
+            "/v1beta/interactions",
+            {**FIELDS, "input": "Hi", "previous_interaction_id": "v1_9"},
+            404,
+        ),
         ("GET", "/v1beta/interactions/v1_9", None, 404),
         ("POST", "/v1beta/interactions", {**FIELDS, "input": "Hi"}, 200),
     ],
 )
-def test_the_service_refuses_what_the_api_refuses(method: str, path: str, body: Any, status: int) -> None:
+def test_the_service_refuses_what_the_api_refuses(
+    method: str, path: str, body: Any, status: int
+) -> None:
     @settings(max_examples=1)
     @given(st.data())
     def check(data: st.DataObject) -> None:

@@ -23,10 +23,21 @@ def main() -> int:
 
 
 def _record(root: Path, url: str, folder: str) -> int:
-    command = [sys.executable, "-m", "pytest", folder, "--evalkit-record", "all", "--evalkit-base-url", url]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        folder,
+        "--evalkit-record",
+        "all",
+        "--evalkit-base-url",
+        url,
+    ]
     report = ["--evalkit-report", "reports/record"]
     environment = {**os.environ, "GEMINI_API_KEY": "local-key-of-make-record"}
-    return subprocess.run([*command, *report, *sys.argv[1:]], cwd=root, env=environment, check=False).returncode
+    return subprocess.run(
+        [*command, *report, *sys.argv[1:]], cwd=root, env=environment, check=False
+    ).returncode
 
 
 if __name__ == "__main__":

@@ -49,7 +49,13 @@ SHOTS = (
     Shot("figures", REVISIONS, opened=(".charts > summary",), height=1000),
     Shot("failures", REVISIONS, "#?q=status:failed,errored&group=1", height=1000),
     Shot("transcript", DEMO, CITED, height=1100),
-    Shot("exchange", DEMO, "#v.stateless-paws-streamed", ("[id='v.stateless-paws-streamed.x2'] > details > summary",), height=1100),
+    Shot(
+        "exchange",
+        DEMO,
+        "#v.stateless-paws-streamed",
+        ("[id='v.stateless-paws-streamed.x2'] > details > summary",),
+        height=1100,
+    ),
     Shot("tree", DEMO, "#v.structured_output-banana_bread-stateless", height=1100),
     Shot("keys", DEMO, opened=("#help",), height=700),
     Shot("dark", DEMO, CITED, scheme="dark"),
@@ -63,7 +69,9 @@ SHOTS = (
 def take(browser: Any, shot: Shot, folder: Path) -> Path:
     """Open a page as a shot wants it, and write its PNG."""
     size = {"width": shot.width, "height": shot.height}
-    context = browser.new_context(viewport=size, color_scheme=shot.scheme, java_script_enabled=shot.scripts)
+    context = browser.new_context(
+        viewport=size, color_scheme=shot.scheme, java_script_enabled=shot.scripts
+    )
     page = context.new_page()
     page.emulate_media(media=shot.media)
     page.goto(shot.page.as_uri() + shot.fragment)
@@ -72,7 +80,9 @@ def take(browser: Any, shot: Shot, folder: Path) -> Path:
     for selector in shot.opened:
         page.locator(selector).first.click()
     if shot.fragment.startswith("#v."):
-        page.locator(f"[id='{shot.fragment[1:].split('?')[0]}']").evaluate("one => one.scrollIntoView({ block: 'start' })")
+        page.locator(f"[id='{shot.fragment[1:].split('?')[0]}']").evaluate(
+            "one => one.scrollIntoView({ block: 'start' })"
+        )
     page.wait_for_timeout(300)
     path = folder / f"{shot.name}.png"
     page.screenshot(path=path)

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 def now() -> datetime:
     """Return the current UTC time, or the one ``SOURCE_DATE_EPOCH`` fixes (reproducible-builds.org)."""
     fixed = os.environ.get("SOURCE_DATE_EPOCH")
-    return datetime.fromtimestamp(int(fixed), UTC) if fixed and fixed.isdigit() else datetime.now(UTC)
+    return (
+        datetime.fromtimestamp(int(fixed), UTC) if fixed and fixed.isdigit() else datetime.now(UTC)
+    )
 
 
 def timestamp() -> str:

@@ -128,4 +128,6 @@ def inside(root: Path, path: Path) -> bool:
 
 def sha256(data: str | bytes) -> str:
     """Return the hex SHA-256 of bytes, or of text as UTF-8."""
-    return hashlib.sha256(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data).hexdigest()
+    return hashlib.sha256(
+        data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    ).hexdigest()

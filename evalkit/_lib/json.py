@@ -10,9 +10,19 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-type_names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number", type(None): "null"}
+type_names = {
+    dict: "object",
+    list: "array",
+    str: "string",
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    type(None): "null",
+}
 
-MISSING: Any = type("Missing", (), {"__repr__": lambda self: "(absent)", "__bool__": lambda self: False})()
+MISSING: Any = type(
+    "Missing", (), {"__repr__": lambda self: "(absent)", "__bool__": lambda self: False}
+)()
 """Stands for a value that is not there, where ``None`` would mean JSON null."""
 
 _OBJECTS = (dict, Mapping)  # dict first: asking the abstract class takes much longer
@@ -63,9 +73,17 @@ def equal(left: Any, right: Any) -> bool:
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, _OBJECTS):
-        return isinstance(right, _OBJECTS) and left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
+        return (
+            isinstance(right, _OBJECTS)
+            and left.keys() == right.keys()
+            and all(equal(left[key], right[key]) for key in left)
+        )
     if isinstance(left, list | tuple):
-        return isinstance(right, list | tuple) and len(left) == len(right) and all(map(equal, left, right))
+        return (
+            isinstance(right, list | tuple)
+            and len(left) == len(right)
+            and all(map(equal, left, right))
+        )
     return bool(left == right)
 
 
@@ -81,7 +99,12 @@ def resolve(document: Any, path: str) -> Any:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(value, Mapping) and key in value:
             value = value[key]
-        elif isinstance(value, Sequence) and not isinstance(value, str) and key.isdigit() and int(key) < len(value):
+        elif (
+            isinstance(value, Sequence)
+            and not isinstance(value, str)
+            and key.isdigit()
+            and int(key) < len(value)
+        ):
             value = value[int(key)]
         else:
             return MISSING

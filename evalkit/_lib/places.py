@@ -20,7 +20,13 @@ class Lines:
     ``nulls``: a plain null, or an empty value, is in it somewhere; ``beyond_json``: a number that is infinite or none, or binary data.
     """
 
-    def __init__(self, value: Any, lines: dict[int, list[int]], nulls: bool = False, beyond_json: bool = False) -> None:
+    def __init__(
+        self,
+        value: Any,
+        lines: dict[int, list[int]],
+        nulls: bool = False,
+        beyond_json: bool = False,
+    ) -> None:
         self.nulls = nulls
         self.beyond_json = beyond_json
         self._held = value  # keeps every list alive, so that no id is used twice

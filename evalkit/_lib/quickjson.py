@@ -28,7 +28,11 @@ def dumps(value: Any) -> str:
     data = _written(value, 0)
     if data is None:
         return json.dumps(value)
-    return data.decode("ascii") if data.isascii() else _BEYOND_ASCII.sub(lambda found: json.escape(found.group()), data.decode())
+    return (
+        data.decode("ascii")
+        if data.isascii()
+        else _BEYOND_ASCII.sub(lambda found: json.escape(found.group()), data.decode())
+    )
 
 
 def indented(value: Any) -> str | None:

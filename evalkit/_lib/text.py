@@ -44,7 +44,11 @@ def visible(text: str) -> str:
 
 def harmless(text: str) -> str:
     """Return text for a log in which no line is an order to GitHub's runner: it obeys ``::`` at a line's beginning and ``##[`` anywhere."""
-    return re.sub(_COMMAND, r"\1: :", text).replace("##[", "# #[") if "::" in text or "##[" in text else text
+    return (
+        re.sub(_COMMAND, r"\1: :", text).replace("##[", "# #[")
+        if "::" in text or "##[" in text
+        else text
+    )
 
 
 def char_name(char: str) -> str:

@@ -18,7 +18,14 @@ from sys import intern
 from typing import Any
 
 import yaml
-from yaml.events import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent, SequenceStartEvent
+from yaml.events import (
+    AliasEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
 
 from evalkit._lib.places import Lines, Position
 
@@ -43,7 +50,14 @@ class YamlError(ValueError):
     ``context`` is libyaml's word on what it was reading (``while parsing a flow sequence``), ``started`` where that began.
     """
 
-    def __init__(self, message: str, line: int, column: int, context: str = "", started: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        line: int,
+        column: int,
+        context: str = "",
+        started: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__(f"{message} (line {line}, column {column})")
         self.message = message
         self.line = line
@@ -61,7 +75,13 @@ def scalar(text: str) -> Any:
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _INT.match(text):
-        return int(text, 8) if text.startswith("0o") else int(text, 16) if text.startswith("0x") else int(text)
+        return (
+            int(text, 8)
+            if text.startswith("0o")
+            else int(text, 16)
+            if text.startswith("0x")
+            else int(text)
+        )
     return float(text) if _FLOAT.match(text) else text
 
 
@@ -146,12 +166,26 @@ class _Fold:
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             began = error.context_mark
             started = (began.line + 1, began.column + 1) if began else None
-            raise YamlError(error.problem or error.context or "not YAML", line, column, error.context or "", started) from error
+            raise YamlError(
+                error.problem or error.context or "not YAML",
+                line,
+                column,
+                error.context or "",
+                started,
+            ) from error
         except yaml.reader.ReaderError as error:
-            code = error.character if isinstance(error.character, int) else ord(error.character[:1] or "?")
-            raise YamlError(f"a character that YAML does not allow: U+{code:04X}", *_place(text, error.position)) from error
+            code = (
+                error.character
+                if isinstance(error.character, int)
+                else ord(error.character[:1] or "?")
+            )
+            raise YamlError(
+                f"a character that YAML does not allow: U+{code:04X}", *_place(text, error.position)
+            ) from error
         except UnicodeEncodeError as error:
-            raise YamlError("a lone surrogate, which YAML does not allow", *_place(text, error.start)) from error
+            raise YamlError(
+                "a lone surrogate, which YAML does not allow", *_place(text, error.start)
+            ) from error
 
     def _document(self) -> Any:
         get = self._parser.get_event
@@ -204,7 +238,13 @@ class _Fold:
             while type(item := get()) is not SequenceEndEvent:
                 if lines is not None:
                     lines.append(item.start_mark.line + 1)
-                value.append(self._node(item, (*path, len(value)) if self._positions is not None else path, depth + 1))
+                value.append(
+                    self._node(
+                        item,
+                        (*path, len(value)) if self._positions is not None else path,
+                        depth + 1,
+                    )
+                )
         else:
             return self._alias(event)
         if event.anchor is not None:
@@ -216,7 +256,9 @@ class _Fold:
         while type(event := get()) is not MappingEndEvent:
             key: Any = None
             if type(event) is ScalarEvent:
-                key = _tagged(event) if event.tag else event.value  # a plain key is a word, whatever it looks like
+                key = (
+                    _tagged(event) if event.tag else event.value
+                )  # a plain key is a word, whatever it looks like
             elif type(event) is AliasEvent:
                 key = self._alias(event)
             if not isinstance(key, str):

@@ -10,7 +10,16 @@ if TYPE_CHECKING:
     from evalkit.cassette.modes import RECORD_MODES, RecordMode
     from evalkit.cassette.serializer import for_pytest_recording, vcr_serializer
 
-__all__ = ["RECORD_MODES", "Cassette", "RecordMode", "Recording", "for_pytest_recording", "parse", "render", "vcr_serializer"]
+__all__ = [
+    "RECORD_MODES",
+    "Cassette",
+    "RecordMode",
+    "Recording",
+    "for_pytest_recording",
+    "parse",
+    "render",
+    "vcr_serializer",
+]
 
 _HOMES = {
     "format": ("Cassette", "Recording", "parse", "render"),

@@ -16,7 +16,9 @@ from evalkit._lib.json import escape
 
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]|[^\s{}\[\],:"]+')
 # Control, formatting and private characters, surrogates, line separators: what shows as nothing, reorders text or is no text at all.
-_DOUBTFUL = re.compile("[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\uf8ff\ufeff\ufff0-\uffff]")
+_DOUBTFUL = re.compile(
+    "[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\uf8ff\ufeff\ufff0-\uffff]"
+)
 _OPEN = ("{", "[")
 _CODINGS = ("gzip", "x-gzip", "deflate", "br", "identity", "")
 

@@ -61,7 +61,9 @@ def _played(miss: Miss) -> str | None:
 
 def _version(miss: Miss) -> str | None:
     was, now = _VERSION.match(miss.was_path), _VERSION.match(miss.path)
-    if miss.was_path == miss.path or _VERSION.sub("", miss.was_path, count=1) != _VERSION.sub("", miss.path, count=1):
+    if miss.was_path == miss.path or _VERSION.sub("", miss.was_path, count=1) != _VERSION.sub(
+        "", miss.path, count=1
+    ):
         return None
     return f"API version changed: {was[1] if was else 'none'} recorded, {now[1] if now else 'none'} asked for"
 
@@ -76,12 +78,18 @@ def _path(miss: Miss) -> str | None:
 
 def _method(miss: Miss) -> str | None:
     was = miss.recording.method if miss.recording else ""
-    return None if was == miss.method else f"method changed: {was} recorded, {miss.method} asked for"
+    return (
+        None if was == miss.method else f"method changed: {was} recorded, {miss.method} asked for"
+    )
 
 
 def _query(miss: Miss) -> str | None:
     was = route_of(miss.recording.uri)[1] if miss.recording else ()
-    return None if was == miss.query else f"query changed: {show(dict(was))} recorded, {show(dict(miss.query))} asked for"
+    return (
+        None
+        if was == miss.query
+        else f"query changed: {show(dict(was))} recorded, {show(dict(miss.query))} asked for"
+    )
 
 
 def _body(miss: Miss) -> str | None:
@@ -90,12 +98,20 @@ def _body(miss: Miss) -> str | None:
         return f"{'no body' if was is None else 'a body'} recorded, {'none' if now is None else 'a body'} sent"
     if not isinstance(was, dict) or not isinstance(now, dict):
         return "the body changed"
-    changed = [field for field in dict.fromkeys([*_FIELDS, *was, *now]) if (field in was or field in now) and not _same(was, now, field)]
+    changed = [
+        field
+        for field in dict.fromkeys([*_FIELDS, *was, *now])
+        if (field in was or field in now) and not _same(was, now, field)
+    ]
     if not changed:
         return None
     first = changed[0]
     words = _FIELDS.get(first, _other)(first, was.get(first, MISSING), now.get(first, MISSING))
-    return f"{words}; also changed: {shorten(', '.join(changed[1:]), 60)}" if len(changed) > 1 else words
+    return (
+        f"{words}; also changed: {shorten(', '.join(changed[1:]), 60)}"
+        if len(changed) > 1
+        else words
+    )
 
 
 def _same(was: Mapping[str, JSON], now: Mapping[str, JSON], field: str) -> bool:
@@ -106,7 +122,17 @@ def _unknown(miss: Miss) -> str | None:
     return "the request differs"
 
 
-_RULES: tuple[Callable[[Miss], str | None], ...] = (_no_cassette, _empty, _played, _version, _path, _method, _query, _body, _unknown)
+_RULES: tuple[Callable[[Miss], str | None], ...] = (
+    _no_cassette,
+    _empty,
+    _played,
+    _version,
+    _path,
+    _method,
+    _query,
+    _body,
+    _unknown,
+)
 
 
 def _value(field: str, was: JSON, now: JSON) -> str:
@@ -129,12 +155,28 @@ def _tools(field: str, was: JSON, now: JSON) -> str:
     old, new = _by_name(was), _by_name(now)
     for name in new:
         if name in old and not equal(old[name], new[name]):
-            part = next((key for key in ("parameters", "description") if not equal(old[name].get(key), new[name].get(key))), "")
+            part = next(
+                (
+                    key
+                    for key in ("parameters", "description")
+                    if not equal(old[name].get(key), new[name].get(key))
+                ),
+                "",
+            )
             return f"tool {'schema' if part == 'parameters' else part or 'declaration'} changed: {show(name, 40)}"
-    gone, came = [name for name in old if name not in new], [name for name in new if name not in old]
+    gone, came = (
+        [name for name in old if name not in new],
+        [name for name in new if name not in old],
+    )
     if came and gone:
         return f"tools changed: {show(gone, 40)} recorded, {show(came, 40)} asked for"
-    return f"tool added: {show(came[0], 40)}" if came else f"tool removed: {show(gone[0], 40)}" if gone else "order of the tools changed"
+    return (
+        f"tool added: {show(came[0], 40)}"
+        if came
+        else f"tool removed: {show(gone[0], 40)}"
+        if gone
+        else "order of the tools changed"
+    )
 
 
 def _by_name(tools: JSON) -> dict[str, dict[str, JSON]]:
@@ -144,16 +186,26 @@ def _by_name(tools: JSON) -> dict[str, dict[str, JSON]]:
 
 def _input(field: str, was: JSON, now: JSON) -> str:
     if not isinstance(was, list) or not isinstance(now, list):
-        return "user text changed" if isinstance(was, str) and isinstance(now, str) else _named("input")(field, was, now)
+        return (
+            "user text changed"
+            if isinstance(was, str) and isinstance(now, str)
+            else _named("input")(field, was, now)
+        )
     step = common(was, now)
     old, new = (_type(steps, step) for steps in (was, now))
-    turn = max(1, sum(_type(now, index) == "user_input" for index in range(min(step + 1, len(now)))))
+    turn = max(
+        1, sum(_type(now, index) == "user_input" for index in range(min(step + 1, len(now))))
+    )
     at = f"turn {turn} (step {step + 1})"
     if old == new and old in _STEP_CAUSES:
         return f"{_STEP_CAUSES[old]} changed in {at}"
     if step < len(was) and step < len(now) and not (old and new):
         return f"user content changed: block {step + 1}"
-    both = f"the {old} is another" if old == new else f"{old or 'nothing more'} recorded, {new or 'nothing more'} sent"
+    both = (
+        f"the {old} is another"
+        if old == new
+        else f"{old or 'nothing more'} recorded, {new or 'nothing more'} sent"
+    )
     return f"history diverged at {at}: {both}"
 
 
@@ -187,4 +239,7 @@ _FIELDS: dict[str, Callable[[str, JSON, JSON], str]] = {
 
 def common(left: list[JSON], right: list[JSON]) -> int:
     """Return how many items two lists have in common at their beginning."""
-    return next((index for index, pair in enumerate(zip(left, right, strict=False)) if not equal(*pair)), min(len(left), len(right)))
+    return next(
+        (index for index, pair in enumerate(zip(left, right, strict=False)) if not equal(*pair)),
+        min(len(left), len(right)),
+    )

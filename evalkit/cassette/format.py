@@ -59,7 +59,10 @@ def render(cassette: Cassette) -> str:
     out: list[str] = []
     if cassette.metadata:
         out.append("metadata:\n")
-        out += [f"  {scalars.short(key)}: {scalars.flow(value)}\n" for key, value in cassette.metadata.items()]
+        out += [
+            f"  {scalars.short(key)}: {scalars.flow(value)}\n"
+            for key, value in cassette.metadata.items()
+        ]
     out.append("interactions:\n" if cassette.recordings else "interactions: []\n")
     for recording in cassette.recordings:
         _render(recording, out.append)
@@ -69,10 +72,14 @@ def render(cassette: Cassette) -> str:
 
 def _render(recording: Recording, write: Callable[[str], None]) -> None:
     body = recording.request_body
-    write(f"- request:\n    method: {scalars.short(recording.method)}\n    uri: {scalars.uri(recording.uri)}\n    body:")
+    write(
+        f"- request:\n    method: {scalars.short(recording.method)}\n    uri: {scalars.uri(recording.uri)}\n    body:"
+    )
     write(" null\n" if body is None else scalars.block(_reviewable(body), 6))
     write(_headers(recording.request_headers))
-    write(f"  response:\n    status: {{code: {recording.status}, message: {scalars.short(recording.reason)}}}\n")
+    write(
+        f"  response:\n    status: {{code: {recording.status}, message: {scalars.short(recording.reason)}}}\n"
+    )
     write(_headers(recording.response_headers))
     write(f"    body:\n      string:{scalars.block(_reviewable(recording.body), 8)}")
     for key, value in recording.extra.items():
@@ -97,7 +104,10 @@ def _reviewable(body: str | bytes) -> str | bytes:
 def _headers(headers: Headers) -> str:
     if not headers:
         return "    headers: {}\n"
-    lines = (f"      {scalars.short(name)}: [{', '.join(map(scalars.short, values))}]\n" for name, values in headers.items())
+    lines = (
+        f"      {scalars.short(name)}: [{', '.join(map(scalars.short, values))}]\n"
+        for name, values in headers.items()
+    )
     return "    headers:\n" + "".join(lines)
 
 

@@ -73,12 +73,16 @@ def parse(data: bytes, name: str) -> Content:
         if value is None:
             if number == len(lines) - 1 and not lines[-1]:
                 break
-            raise CassetteError(f"{name}:{number} the journal is damaged here; delete it to record the scenario from its start")
+            raise CassetteError(
+                f"{name}:{number} the journal is damaged here; delete it to record the scenario from its start"
+            )
         if number == 1:
             _check_version(value, name)
             content.pid = value["journal"].get("pid")
         elif "recording" in value:
-            content.entries.append(Entry(_from_json(value["recording"]), value.get("redactions", 0)))
+            content.entries.append(
+                Entry(_from_json(value["recording"]), value.get("redactions", 0))
+            )
             content.folded = None  # folding failed, and recording went on
         elif "metadata" in value:
             content.metadata.update(value["metadata"])
@@ -125,7 +129,11 @@ class Journal:
         try:
             self._write_line(line)
         except OSError as error:
-            _cannot(self.path, error, "; the exchanges before it are safe in it, and the next recording run goes on from them")
+            _cannot(
+                self.path,
+                error,
+                "; the exchanges before it are safe in it, and the next recording run goes on from them",
+            )
 
     def mark_folded(self, digest: str) -> None:
         """Note that a cassette of this digest takes the journal's place: if the process ends now, the next one can tell. Raises
@@ -186,7 +194,9 @@ def _line(value: dict[str, Any]) -> str:
 
 
 def _checked(line: bytes) -> dict[str, Any] | None:
-    if not line.startswith(b'{"crc":"') or line[8 : _CHECK - 2] != b"%08x" % zlib.crc32(line[_CHECK:]):
+    if not line.startswith(b'{"crc":"') or line[8 : _CHECK - 2] != b"%08x" % zlib.crc32(
+        line[_CHECK:]
+    ):
         return None
     value = loads(line)
     return value if isinstance(value, dict) else None
@@ -195,7 +205,9 @@ def _checked(line: bytes) -> dict[str, Any] | None:
 def _check_version(value: dict[str, Any], name: str) -> None:
     header = value.get("journal")
     if not isinstance(header, dict) or header.get("version") != _VERSION:
-        raise CassetteError(f"{name}:1 not a journal of version {_VERSION}; delete it to record the scenario from its start")
+        raise CassetteError(
+            f"{name}:1 not a journal of version {_VERSION}; delete it to record the scenario from its start"
+        )
 
 
 def _to_json(recording: Recording) -> dict[str, Any]:
@@ -216,12 +228,22 @@ def _from_json(value: dict[str, Any]) -> Recording:
 
 def _locked(path: Path) -> int:
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+        handle = os.open(
+            path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666
+        )
         if not try_lock(handle):
             os.close(handle)
             pid = peek(path).pid
-            who = f"process {pid}" if pid and pid != os.getpid() else "another recording of this process" if pid else "another process"
-            raise UsageError(f"{shown(path)}: {who} is recording this cassette now; wait for it, or end it")
+            who = (
+                f"process {pid}"
+                if pid and pid != os.getpid()
+                else "another recording of this process"
+                if pid
+                else "another process"
+            )
+            raise UsageError(
+                f"{shown(path)}: {who} is recording this cassette now; wait for it, or end it"
+            )
         # Whoever held the lock before may have deleted the file: then the lock is on a file that nobody else will ever see.
         try:
             if os.path.samestat(os.fstat(handle), path.stat()):
@@ -240,4 +262,6 @@ def _read(handle: int) -> bytes:
 
 
 def _cannot(path: Path, error: OSError, rest: str = "") -> NoReturn:
-    raise UsageError(f"{shown(path)}: cannot record here: {error.strerror or error}{rest}") from error
+    raise UsageError(
+        f"{shown(path)}: cannot record here: {error.strerror or error}{rest}"
+    ) from error

@@ -19,7 +19,12 @@ def media_folder(cassette: Path) -> Path:
     return cassette.parent.parent / MEDIA_FOLDER
 
 
-def load(path: Path | str, media: Path | None = None, *, lost: Callable[[int, CassetteError], None] | None = None) -> Cassette | None:
+def load(
+    path: Path | str,
+    media: Path | None = None,
+    *,
+    lost: Callable[[int, CassetteError], None] | None = None,
+) -> Cassette | None:
     """Read a cassette, media in place and bodies uncompressed; None if there is no such file.
 
     Raises CassetteError (``file:line``): unreadable, not UTF-8, anything :func:`evalkit.cassette.reader.read` refuses, media missing or
@@ -30,7 +35,9 @@ def load(path: Path | str, media: Path | None = None, *, lost: Callable[[int, Ca
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise CassetteError(f"{shown(Path(path))}:1 cannot be read: {error.strerror or error}") from error
+        raise CassetteError(
+            f"{shown(Path(path))}:1 cannot be read: {error.strerror or error}"
+        ) from error
     cassette = quick.read(data)
     if cassette is None:
         from evalkit.cassette import reader
@@ -38,7 +45,9 @@ def load(path: Path | str, media: Path | None = None, *, lost: Callable[[int, Ca
         try:
             text = data.decode()
         except UnicodeDecodeError as error:
-            raise CassetteError(f"{shown(Path(path))}:{_line_at(data, error.start)} not UTF-8: {error.reason}") from None
+            raise CassetteError(
+                f"{shown(Path(path))}:{_line_at(data, error.start)} not UTF-8: {error.reason}"
+            ) from None
         cassette = reader.read(text, shown(Path(path)))
         _open_bodies(cassette, Path(path))
     if MEDIA_PREFIX.encode() in data:
@@ -69,12 +78,20 @@ def _open_bodies(cassette: Cassette, path: Path) -> None:
         try:
             recording.body = bodies.opened(recording.body, recording.response_headers)
         except ValueError as error:
-            raise CassetteError(f"{shown(path)}:{line_of(path, number) or 1} recording {number + 1}: {error}") from None
+            raise CassetteError(
+                f"{shown(path)}:{line_of(path, number) or 1} recording {number + 1}: {error}"
+            ) from None
         dropped = ("content-encoding", "content-length", "transfer-encoding")
-        recording.response_headers = {name: values for name, values in recording.response_headers.items() if name.lower() not in dropped}
+        recording.response_headers = {
+            name: values
+            for name, values in recording.response_headers.items()
+            if name.lower() not in dropped
+        }
 
 
-def _bring_media_back(cassette: Cassette, folder: Path, path: Path, lost: Callable[[int, CassetteError], None] | None) -> None:
+def _bring_media_back(
+    cassette: Cassette, folder: Path, path: Path, lost: Callable[[int, CassetteError], None] | None
+) -> None:
     from evalkit.cassette.media import Media
 
     media = Media(folder)
@@ -85,4 +102,6 @@ def _bring_media_back(cassette: Cassette, folder: Path, path: Path, lost: Callab
             if lost is not None:
                 lost(number, error)
                 continue
-            raise CassetteError(f"{shown(path)}:{line_of(path, number) or 1} recording {number + 1}: {error}") from None
+            raise CassetteError(
+                f"{shown(path)}:{line_of(path, number) or 1} recording {number + 1}: {error}"
+            ) from None

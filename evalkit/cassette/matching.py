@@ -37,7 +37,9 @@ def route(path: str, query: Query = ()) -> Route:
     found = _BEFORE_VERSION.match(path)
     if found:
         path = path[found.end() :]
-    return path, tuple(sorted(pair for pair in query if pair[0].lower() not in KEY_PARAMETERS)) if query else ()
+    return path, tuple(
+        sorted(pair for pair in query if pair[0].lower() not in KEY_PARAMETERS)
+    ) if query else ()
 
 
 @lru_cache(maxsize=256)
@@ -61,7 +63,9 @@ def body_of(text: str | bytes | None) -> JSON:
 class Player:
     """Plays the recordings of one cassette. ``redact`` is what the recordings went through before they were written."""
 
-    def __init__(self, recordings: Sequence[Recording], redact: Callable[[str], str] | None = None) -> None:
+    def __init__(
+        self, recordings: Sequence[Recording], redact: Callable[[str], str] | None = None
+    ) -> None:
         self.recordings = list(recordings)
         self.played = bytearray(len(self.recordings))
         self._redact = redact
@@ -97,7 +101,9 @@ class Player:
         if self._index is None:
             self._index = {}
             for number, recording in enumerate(self.recordings):
-                key = self._key(recording.method, route_of(recording.uri), body_of(recording.request_body))
+                key = self._key(
+                    recording.method, route_of(recording.uri), body_of(recording.request_body)
+                )
                 self._index.setdefault(key, deque()).append(number)
         return self._index.get(self._key(method, wanted, body))
 
@@ -105,14 +111,19 @@ class Player:
         path, query = wanted
         text = "" if body is None else _spelled(self._redacted(body))
         if self._redact is not None:
-            path, query = self._redact(path), tuple((name, self._redact(value)) for name, value in query)
+            path, query = (
+                self._redact(path),
+                tuple((name, self._redact(value)) for name, value in query),
+            )
         parts = "\n".join((method, path, repr(query), text))
         return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
     def _redacted(self, body: JSON) -> JSON:
         if self._redact is None or isinstance(body, bytes):
             return body
-        from evalkit.cassette.bodies import request_text  # here, because a replay that goes as recorded need not load it
+        from evalkit.cassette.bodies import (
+            request_text,
+        )  # here, because a replay that goes as recorded need not load it
 
         try:
             return body_of(self._redact(request_text(body)))

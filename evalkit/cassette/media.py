@@ -50,7 +50,9 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
 class Media:
     """The media of a folder of cassettes. ``guard`` sees the bytes before they are written, with the file's name."""
 
-    def __init__(self, folder: Path, guard: Callable[[bytes, str], None] = lambda data, where: None) -> None:
+    def __init__(
+        self, folder: Path, guard: Callable[[bytes, str], None] = lambda data, where: None
+    ) -> None:
         self._folder = folder
         self._guard = guard
 
@@ -93,11 +95,15 @@ class Media:
             try:
                 write_atomic(path, data)
             except OSError as error:
-                raise UsageError(f"{path}: media cannot be written: {error.strerror or error}") from error
+                raise UsageError(
+                    f"{path}: media cannot be written: {error.strerror or error}"
+                ) from error
         return f'"{PREFIX}sha256:{name}"'
 
     def _back(self, body: Body) -> Body:
-        return _PLACEHOLDER.sub(self._load, body) if isinstance(body, str) and PREFIX in body else body
+        return (
+            _PLACEHOLDER.sub(self._load, body) if isinstance(body, str) and PREFIX in body else body
+        )
 
     def _load(self, found: re.Match[str]) -> str:
         digest, extension = found.groups()
@@ -109,11 +115,17 @@ class Media:
         except FileNotFoundError:
             raise CassetteError(f"media file {path} is missing") from None
         except OSError as error:
-            raise CassetteError(f"media file {path} cannot be read: {error.strerror or error}") from error
+            raise CassetteError(
+                f"media file {path} cannot be read: {error.strerror or error}"
+            ) from error
         if sha256(data) != digest:
-            raise CassetteError(f"media file {path} was altered: its content is not what its name says")
+            raise CassetteError(
+                f"media file {path} was altered: its content is not what its name says"
+            )
         return base64.b64encode(data).decode()
 
 
 def _extension(data: bytes) -> str:
-    return next((name for offset, mark, name in _SIGNATURES if data.startswith(mark, offset)), "bin")
+    return next(
+        (name for offset, mark, name in _SIGNATURES if data.startswith(mark, offset)), "bin"
+    )

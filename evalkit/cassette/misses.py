@@ -37,7 +37,15 @@ class Place:
     note: str = ""
 
 
-def report(player: Player, place: Place, method: str, path: str, query: Query, body: JSON, line_of: Callable[[int], int | None]) -> str:
+def report(
+    player: Player,
+    place: Place,
+    method: str,
+    path: str,
+    query: Query,
+    body: JSON,
+    line_of: Callable[[int], int | None],
+) -> str:
     """Return the message of a CassetteMiss, at most 25 lines. ``line_of`` gives the line of a recording (from 0) in the file, if known."""
     path, query = route(path, query)
     lines = [
@@ -52,17 +60,27 @@ def report(player: Player, place: Place, method: str, path: str, query: Query, b
 
 
 def _explained(
-    player: Player, place: Place, method: str, path: str, query: Query, body: JSON, line_of: Callable[[int], int | None]
+    player: Player,
+    place: Place,
+    method: str,
+    path: str,
+    query: Query,
+    body: JSON,
+    line_of: Callable[[int], int | None],
 ) -> list[str]:
     try:
         number = nearest(player, method, path, query, body)
         recording = None if number is None else player.recordings[number]
         was = body_of(recording.request_body) if recording else None
-        lines = [f"  cause: {cause(Miss(method, path, query, body, player, place.missing, recording, was))}"]
+        lines = [
+            f"  cause: {cause(Miss(method, path, query, body, player, place.missing, recording, was))}"
+        ]
         if number is not None:
             line = line_of(number)
             played = " (played already)" if player.played[number] else ""
-            lines.append(f"  nearest: recording {number + 1} of {len(player.recordings)}{played}{f', {place.name}:{line}' if line else ''}")
+            lines.append(
+                f"  nearest: recording {number + 1} of {len(player.recordings)}{played}{f', {place.name}:{line}' if line else ''}"
+            )
             lines += _differences(was, body)
     except RecursionError:
         return ["  cause: the request differs, and is nested too deeply to say where"]
@@ -89,7 +107,9 @@ def _likeness(was: JSON, now: JSON) -> float:
     if not isinstance(was, dict) or not isinstance(now, dict):
         return float(equal(was, now))
     fields = {*was, *now}
-    same: float = sum(field in was and field in now and equal(was[field], now[field]) for field in fields)
+    same: float = sum(
+        field in was and field in now and equal(was[field], now[field]) for field in fields
+    )
     left, right = was.get("input"), now.get("input")
     if isinstance(left, list) and isinstance(right, list) and (left or right):
         first = common(left, right)
@@ -104,7 +124,11 @@ def _overlap(words: frozenset[str], was: JSON) -> float:
 
 
 def _words(body: JSON) -> frozenset[str]:
-    return frozenset(_WORD.findall("" if body is None else dumps(body) if not isinstance(body, str | bytes) else str(body)))
+    return frozenset(
+        _WORD.findall(
+            "" if body is None else dumps(body) if not isinstance(body, str | bytes) else str(body)
+        )
+    )
 
 
 def _differences(was: JSON, now: JSON) -> list[str]:
@@ -112,7 +136,11 @@ def _differences(was: JSON, now: JSON) -> list[str]:
     lines = []
     for pointer, old, new in found[:_SHOWN]:
         old, new = _contrast(old, new)
-        lines += [f"    {shorten(pointer, 100) or 'the whole body'}", f"      recorded  {old}", f"      asked     {new}"]
+        lines += [
+            f"    {shorten(pointer, 100) or 'the whole body'}",
+            f"      recorded  {old}",
+            f"      asked     {new}",
+        ]
     more = len(found) - _SHOWN
     if more > 0:
         lines.append(f"    and {'more than ' if len(found) > _COUNTED else ''}{more} more")
@@ -123,7 +151,10 @@ def _contrast(old: JSON, new: JSON) -> tuple[str, str]:
     # Two long texts are shown from shortly before the place where they part.
     if not isinstance(old, str) or not isinstance(new, str):
         return show(old, 90), show(new, 90)
-    part = next((index for index, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), min(len(old), len(new)))
+    part = next(
+        (index for index, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]),
+        min(len(old), len(new)),
+    )
     start = part - 30 if part > 40 else 0
     shown = [show(text[start : start + 400], 90) for text in (old, new)]
     return (f"…{shown[0]}", f"…{shown[1]}") if start else (shown[0], shown[1])

@@ -59,4 +59,6 @@ def check_mode(mode: str) -> RecordMode:
     for known in RECORD_MODES:
         if mode == known:
             return known
-    raise UsageError(f"unknown record mode {mode!r}{did_you_mean(mode, RECORD_MODES)}; there are: {', '.join(RECORD_MODES)}")
+    raise UsageError(
+        f"unknown record mode {mode!r}{did_you_mean(mode, RECORD_MODES)}; there are: {', '.join(RECORD_MODES)}"
+    )

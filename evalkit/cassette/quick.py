@@ -17,7 +17,15 @@ from evalkit.cassette.recording import Cassette, Recording
 
 _ORDINARY = bytes(code for code in range(256) if code == 0x0A or 0x20 <= code < 0x7F or code > 0x7F)
 # C1 controls with U+0085; U+2028 and U+2029; U+FEFF; U+FFFE and U+FFFF: each begins with a rare byte, so looking for it is quick.
-_UNUSUAL = [re.compile(pattern) for pattern in (rb"\xc2[\x80-\x9f]", rb"\xe2\x80[\xa8\xa9]", rb"\xef\xbb\xbf", rb"\xef\xbf[\xbe\xbf]")]
+_UNUSUAL = [
+    re.compile(pattern)
+    for pattern in (
+        rb"\xc2[\x80-\x9f]",
+        rb"\xe2\x80[\xa8\xa9]",
+        rb"\xef\xbb\xbf",
+        rb"\xef\xbf[\xbe\xbf]",
+    )
+]
 
 _QUOTED = r'"[^"\\\n]*"'
 _VALUE = rf"(?:[A-Za-z][A-Za-z0-9.+-]*/[A-Za-z0-9.+-]+(?:; ?[a-z]+=[A-Za-z0-9-]+)*|{_QUOTED})"
@@ -58,7 +66,10 @@ def read(data: bytes) -> Cassette | None:
     start = 0
     if text.startswith(_FIRST):
         start = text.find(f"\n{_THEN}") + 1
-        metadata = {key: int(number) if number else value for key, value, number in _METADATA.findall(text, len(_FIRST), start)}
+        metadata = {
+            key: int(number) if number else value
+            for key, value, number in _METADATA.findall(text, len(_FIRST), start)
+        }
         if not metadata or len(metadata) != text.count("\n", len(_FIRST), start):
             return None
     if not text.startswith(_THEN, start):
@@ -88,7 +99,9 @@ def _recording(text: str, position: int) -> tuple[Recording, int] | None:
     position = request.end()
     request_body = "" if none == '""' else None
     if chomp is not None:
-        back = text.rfind("\n  response:", position, text.find("|", position))  # the bar of the next block
+        back = text.rfind(
+            "\n  response:", position, text.find("|", position)
+        )  # the bar of the next block
         request_body, position = _block(text, position, "\n    headers:", back, "\n      ", chomp)
         if request_body is None:
             return None
@@ -100,20 +113,37 @@ def _recording(text: str, position: int) -> tuple[Recording, int] | None:
     position = end
     body: str | None = ""
     if chomp is not None:
-        body, position = _block(text, position, "\n    evalkit:", text.find("|", position), "\n        ", chomp)
+        body, position = _block(
+            text, position, "\n    evalkit:", text.find("|", position), "\n        ", chomp
+        )
     known = _KNOWN.match(text, position)
     if body is None or known is None:
         return None
     elapsed, arrivals, broken = known.groups()
     event_ms = tuple(map(float, arrivals.split(", "))) if arrivals else ()
-    request_headers, response_headers = {name: [value] for name, value in sent}, {name: [value] for name, value in received}
+    request_headers, response_headers = (
+        {name: [value] for name, value in sent},
+        {name: [value] for name, value in received},
+    )
     recording = Recording(
-        method, uri, request_body, request_headers, status, reason, response_headers, body, float(elapsed), event_ms, broken
+        method,
+        uri,
+        request_body,
+        request_headers,
+        status,
+        reason,
+        response_headers,
+        body,
+        float(elapsed),
+        event_ms,
+        broken,
     )
     return recording, known.end()
 
 
-def _block(text: str, start: int, key: str, back: int, pad: str, chomp: str) -> tuple[str | None, int]:
+def _block(
+    text: str, start: int, key: str, back: int, pad: str, chomp: str
+) -> tuple[str | None, int]:
     # The text of a block and where the key behind it begins. Looking for the key from ``back``, beyond it, is quicker than through the block;
     # with a bar in the block, or a whole recording before the bar, ``back`` is wrong, and so is what is cut out by it.
     if back > 0:
@@ -127,7 +157,11 @@ def _block(text: str, start: int, key: str, back: int, pad: str, chomp: str) -> 
 
 def _dedented(lines: str, pad: str, chomp: str) -> str | None:
     # From the line feed before the first line to the one that ends the last.
-    if not lines.startswith(pad) or lines[len(pad)] in " \n" or (lines[-2] in " \n" and chomp != "+"):
+    if (
+        not lines.startswith(pad)
+        or lines[len(pad)] in " \n"
+        or (lines[-2] in " \n" and chomp != "+")
+    ):
         return None
     value = lines.replace(pad, _FEED)
     # But for the last line feed only those before empty lines may be left (runs of empty lines go the long way).
@@ -144,7 +178,12 @@ def _between(text: str) -> tuple[_Pairs, int, str, _Pairs, str | None] | None:
         return None
     sent, status, reason, received, chomp = found.groups()
     request_headers, response_headers = _headers(sent), _headers(received)
-    if request_headers is None or response_headers is None or reason in _SPECIAL or reason.lower() in _SPECIAL:
+    if (
+        request_headers is None
+        or response_headers is None
+        or reason in _SPECIAL
+        or reason.lower() in _SPECIAL
+    ):
         return None
     return request_headers, int(status), reason, response_headers, chomp
 

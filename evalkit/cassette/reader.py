@@ -16,7 +16,9 @@ JSON = Any
 Path = tuple[str | int, ...]
 _VERSION = 1
 _WAYS_OUT = "put it right, restore it from version control, or delete it and record again; nothing was changed"
-_RESPONSE_KEYS = frozenset(("status", "status_code", "headers", "body", "content", "evalkit", "http_version"))
+_RESPONSE_KEYS = frozenset(
+    ("status", "status_code", "headers", "body", "content", "evalkit", "http_version")
+)
 _NAMES = {dict: "a mapping", list: "a list", str: "a text", int: "a whole number"}
 
 
@@ -31,7 +33,9 @@ def plain(text: str) -> Any:
     vcrpy writes by YAML 1.1, where ``1e5`` and ``0o17`` are texts and stand unquoted.
     """
     value = yaml.scalar(text)
-    if (type(value) is float and "." not in text) or (type(value) is int and not text.lstrip("+-").isdigit()):
+    if (type(value) is float and "." not in text) or (
+        type(value) is int and not text.lstrip("+-").isdigit()
+    ):
         return text
     return value
 
@@ -44,15 +48,22 @@ class _Reader:
     def cassette(self) -> Cassette:
         document, starts = self._document()
         if "version" not in document:
-            self._refuse(self._text.rstrip("\n").count("\n") + 1, "no 'version: 1': the file was cut off, or is no cassette")
+            self._refuse(
+                self._text.rstrip("\n").count("\n") + 1,
+                "no 'version: 1': the file was cut off, or is no cassette",
+            )
         if document["version"] != _VERSION:
             self._refuse_at(
-                ("version",), f"version {show(document['version'], 30)} of the format is not known; this evalkit reads {_VERSION}"
+                ("version",),
+                f"version {show(document['version'], 30)} of the format is not known; this evalkit reads {_VERSION}",
             )
         recordings = []
         for index, item in enumerate(self._of(document, list, ("interactions",))):
             if not isinstance(item, dict):
-                self._refuse(starts[index], f"recording {index + 1} is not a mapping with 'request:' and 'response:'")
+                self._refuse(
+                    starts[index],
+                    f"recording {index + 1} is not a mapping with 'request:' and 'response:'",
+                )
             recordings.append(self._recording(item, ("interactions", index)))
         return Cassette(recordings, self._of(document, dict, ("metadata",), {}))
 
@@ -81,7 +92,11 @@ class _Reader:
         if "status_code" in response and "status" not in response:  # vcrpy's httpx stub before 6.0
             status, code, reason, body = response, (*there, "status_code"), "", "content"
         else:
-            status, code, body = self._of(response, dict, (*there, "status")), (*there, "status", "code"), "body"
+            status, code, body = (
+                self._of(response, dict, (*there, "status")),
+                (*there, "status", "code"),
+                "body",
+            )
             reason = status.get("message")
         return Recording(
             method=self._of(request, str, (*at, "request", "method")),
@@ -92,7 +107,9 @@ class _Reader:
             reason="" if reason is None else str(reason),
             response_headers=self._headers(response, (*there, "headers")),
             body=self._body(response.get(body), (*there, body)) or "",
-            elapsed_ms=self._milliseconds(known.get("elapsed_ms", None), (*there, "evalkit", "elapsed_ms")),
+            elapsed_ms=self._milliseconds(
+                known.get("elapsed_ms", None), (*there, "evalkit", "elapsed_ms")
+            ),
             event_ms=self._arrivals(known, (*there, "evalkit", "event_ms")),
             broken=self._of(known, str, (*there, "evalkit", "broken"), None),
             extra={key: value for key, value in response.items() if key not in _RESPONSE_KEYS},
@@ -106,7 +123,9 @@ class _Reader:
         if value is None:
             self._refuse_at(path, f"{_where(path)}no '{key}:'")
         if not isinstance(value, kind) or isinstance(value, bool):
-            self._refuse_at(path, f"{_where(path)}'{key}:' is not {_NAMES[kind]}: {show(value, 40)}")
+            self._refuse_at(
+                path, f"{_where(path)}'{key}:' is not {_NAMES[kind]}: {show(value, 40)}"
+            )
         return value
 
     def _body(self, value: Any, path: Path) -> str | bytes | None:
@@ -115,7 +134,11 @@ class _Reader:
         if value is None or isinstance(value, str | bytes):
             return value
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        what = "is a number; quote it, or its spelling is lost" if number else "is neither a text nor !!binary"
+        what = (
+            "is a number; quote it, or its spelling is lost"
+            if number
+            else "is neither a text nor !!binary"
+        )
         return self._refuse_at(path, f"{_where(path)}the body {what}: {show(value, 40)}")
 
     def _headers(self, holder: dict[str, Any], path: Path) -> Headers:
@@ -131,7 +154,9 @@ class _Reader:
 
     def _arrivals(self, known: dict[str, Any], path: Path) -> tuple[float, ...]:
         values = self._of(known, list, path, [])
-        return tuple(self._milliseconds(value, (*path, index)) or 0.0 for index, value in enumerate(values))
+        return tuple(
+            self._milliseconds(value, (*path, index)) or 0.0 for index, value in enumerate(values)
+        )
 
     def _refuse_at(self, path: Path, message: str) -> NoReturn:
         positions = yaml.locate(self._text)
@@ -148,7 +173,9 @@ def _where(path: Path) -> str:
     if path[0] != "interactions" or len(path) < 2:
         return ""
     inner = " ".join(str(part) for part in path[2:-1])
-    return f"recording {int(path[1]) + 1}, {inner}: " if inner else f"recording {int(path[1]) + 1}: "
+    return (
+        f"recording {int(path[1]) + 1}, {inner}: " if inner else f"recording {int(path[1]) + 1}: "
+    )
 
 
 def _flat(values: Any) -> list[Any]:

@@ -27,7 +27,17 @@ SHORTEST = 8
 REQUEST_HEADERS = frozenset(("content-type",))
 RESPONSE_HEADERS = frozenset(("content-type", "retry-after", "retry-after-ms"))
 KEY_PARAMETERS = frozenset(
-    ("key", "api_key", "api-key", "apikey", "access_token", "auth_token", "token", "x-goog-api-key", "x-goog-signature")
+    (
+        "key",
+        "api_key",
+        "api-key",
+        "apikey",
+        "access_token",
+        "auth_token",
+        "token",
+        "x-goog-api-key",
+        "x-goog-signature",
+    )
 )
 
 # Patterns as text, compiled by re when first used: a session that only replays uses none of them.
@@ -48,9 +58,13 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = (), patterns: Sequence[str] = ()) -> None:
         known = dict.fromkeys(secret.strip() for secret in secrets)
-        self._secrets = tuple(secret for secret in known if len(secret) >= SHORTEST and secret not in TOKEN)
+        self._secrets = tuple(
+            secret for secret in known if len(secret) >= SHORTEST and secret not in TOKEN
+        )
         self._sources = tuple(patterns)
-        self._compiled: tuple[list[tuple[str, re.Pattern[str], str]], list[re.Pattern[str]]] | None = None
+        self._compiled: (
+            tuple[list[tuple[str, re.Pattern[str], str]], list[re.Pattern[str]]] | None
+        ) = None
         self.active = bool(self._secrets or self._sources)
 
     def __repr__(self) -> str:
@@ -117,7 +131,9 @@ class Redactor:
         return replace(
             recording,
             uri=clean(recording.uri, self.uri),
-            request_body=None if recording.request_body is None else clean_body(recording.request_body),
+            request_body=None
+            if recording.request_body is None
+            else clean_body(recording.request_body),
             request_headers=_allowed(recording.request_headers, REQUEST_HEADERS, clean),
             reason=clean(recording.reason),
             response_headers=_allowed(recording.response_headers, RESPONSE_HEADERS, clean),
@@ -132,7 +148,9 @@ class Redactor:
             return
         views = _views(to_text(content))
         if any(_stands_in(needle, views) for needle, _, _ in self._rules()[0]):
-            raise SecretLeak(f"{where}: a known secret (the API key) would have been written; nothing was written")
+            raise SecretLeak(
+                f"{where}: a known secret (the API key) would have been written; nothing was written"
+            )
 
     def _rules(self) -> tuple[list[tuple[str, re.Pattern[str], str]], list[re.Pattern[str]]]:
         if self._compiled is None:
@@ -156,7 +174,13 @@ class Redactor:
         return body, count
 
     def _still_json(self, before: str, after: str) -> str:
-        if self._sources and before is not after and before.lstrip()[:1] in ("{", "[") and _is_json(before) and not _is_json(after):
+        if (
+            self._sources
+            and before is not after
+            and before.lstrip()[:1] in ("{", "[")
+            and _is_json(before)
+            and not _is_json(after)
+        ):
             raise UsageError(
                 f"a redaction pattern ({', '.join(map(repr, self._sources))}) breaks a JSON body; it must match inside one string"
             )
@@ -167,11 +191,17 @@ def _compile(source: str) -> re.Pattern[str]:
     try:
         return re.compile(source)
     except re.error as error:
-        raise UsageError(f"redaction pattern {source!r} is not a regular expression: {error}") from error
+        raise UsageError(
+            f"redaction pattern {source!r} is not a regular expression: {error}"
+        ) from error
 
 
 def _allowed(headers: Headers, allowed: frozenset[str], clean: Callable[[str], str]) -> Headers:
-    return {name.lower(): [clean(value) for value in values] for name, values in headers.items() if name.lower() in allowed}
+    return {
+        name.lower(): [clean(value) for value in values]
+        for name, values in headers.items()
+        if name.lower() in allowed
+    }
 
 
 def _spelled(secret: str) -> re.Pattern[str]:
@@ -193,8 +223,14 @@ def _base64_of(secret: str) -> list[str]:
     data = secret.encode("utf-8", "surrogatepass")
     found = []
     for offset, first in ((0, 0), (1, 2), (2, 3)):
-        text = base64.b64encode(bytes(offset) + data).decode()[first : (offset + len(data)) * 8 // 6]
-        found += [text, text.translate(str.maketrans("+/", "-_"))] if "+" in text or "/" in text else [text]
+        text = base64.b64encode(bytes(offset) + data).decode()[
+            first : (offset + len(data)) * 8 // 6
+        ]
+        found += (
+            [text, text.translate(str.maketrans("+/", "-_"))]
+            if "+" in text or "/" in text
+            else [text]
+        )
     return found
 
 
@@ -202,7 +238,9 @@ def _views(text: str) -> tuple[str, ...]:
     # Backslashes are left out: how many of them escape something depends on how deep a text is quoted.
     if "\\" not in text and "%" not in text:
         return (text,)
-    return text.replace("\\", ""), re.sub(_ESCAPE, lambda found: chr(int(found[1] or found[2] or found[3], 16)), text).replace("\\", "")
+    return text.replace("\\", ""), re.sub(
+        _ESCAPE, lambda found: chr(int(found[1] or found[2] or found[3], 16)), text
+    ).replace("\\", "")
 
 
 def _stands_in(needle: str, views: tuple[str, ...]) -> bool:
@@ -224,7 +262,9 @@ def _without_one(body: str, secret: str) -> str | None:
             first, last = max(at, 0), min(at + len(secret), len(text))
             if first < last:
                 kept = text[:first] + (TOKEN if at >= 0 else "") + text[last:]
-                edits.append((found.start(2), found.end(2), json.dumps(kept, ensure_ascii=False)[1:-1]))
+                edits.append(
+                    (found.start(2), found.end(2), json.dumps(kept, ensure_ascii=False)[1:-1])
+                )
             at -= len(text)
         for start, end, kept in reversed(edits):
             body = body[:start] + kept + body[end:]

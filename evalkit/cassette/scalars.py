@@ -31,7 +31,9 @@ _SPECIAL = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null
 
 @cache
 def _not_literal() -> re.Pattern[str]:
-    return re.compile(_NOT_LITERAL)  # when something is written: compiling it takes 2 ms, and a session that only replays writes nothing
+    return re.compile(
+        _NOT_LITERAL
+    )  # when something is written: compiling it takes 2 ms, and a session that only replays writes nothing
 
 
 def is_literal(text: str) -> bool:

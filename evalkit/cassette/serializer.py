@@ -22,7 +22,17 @@ from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.scalars import to_bytes
 
 _KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-_CREDENTIALS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cookie", "x-goog-api-key", "api-key", "x-api-key"))
+_CREDENTIALS = frozenset(
+    (
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+        "x-goog-api-key",
+        "api-key",
+        "x-api-key",
+    )
+)
 _STANDARD = frozenset(("status", "headers", "body", "evalkit"))
 
 
@@ -71,10 +81,17 @@ class VcrSerializer:
 
     def serialize(self, cassette_dict: Mapping[str, Any]) -> str:
         """Return the text of a cassette. Raises SecretLeak, and UsageError where media cannot be written."""
-        secrets = self._secrets if self._secrets is not None else [value for name in _KEY_VARIABLES if (value := os.environ.get(name))]
+        secrets = (
+            self._secrets
+            if self._secrets is not None
+            else [value for name in _KEY_VARIABLES if (value := os.environ.get(name))]
+        )
         redactor = Redactor(secrets)
         media = Media(self._media, redactor.guard)
-        recordings = [media.move_out(_redacted(_recording(item), redactor)) for item in cassette_dict["interactions"]]
+        recordings = [
+            media.move_out(_redacted(_recording(item), redactor))
+            for item in cassette_dict["interactions"]
+        ]
         text = render(Cassette(recordings, dict(cassette_dict.get("metadata") or {})))
         redactor.guard(text, "cassette")
         return text
@@ -84,7 +101,9 @@ class VcrSerializer:
         cassette = parse(cassette_string, "cassette")
         media = Media(self._media)
         found: dict[str, Any] = {
-            "interactions": [_item(media.bring_back(recording)) for recording in cassette.recordings],
+            "interactions": [
+                _item(media.bring_back(recording)) for recording in cassette.recordings
+            ],
             "version": VERSION,
         }
         if cassette.metadata:
@@ -117,22 +136,35 @@ def _redacted(recording: Recording, redactor: Redactor) -> Recording:
     return replace(
         clean,
         request_headers=_without_credentials(recording.request_headers, redactor),
-        response_headers=_without_credentials(_true_length(recording.response_headers, recording.body, clean.body), redactor),
+        response_headers=_without_credentials(
+            _true_length(recording.response_headers, recording.body, clean.body), redactor
+        ),
     )
 
 
 def _true_length(headers: Headers, before: str | bytes, after: str | bytes) -> Headers:
     # The text of a JSON body gets new white space, so a recorded length would be wrong, and clients believe it.
     changes = isinstance(after, str) or before != after
-    return {name: values for name, values in headers.items() if not (changes and name.lower() == "content-length")}
+    return {
+        name: values
+        for name, values in headers.items()
+        if not (changes and name.lower() == "content-length")
+    }
 
 
 def _without_credentials(headers: Headers, redactor: Redactor) -> Headers:
-    return {name: [redactor.text(value)[0] for value in values] for name, values in headers.items() if name.lower() not in _CREDENTIALS}
+    return {
+        name: [redactor.text(value)[0] for value in values]
+        for name, values in headers.items()
+        if name.lower() not in _CREDENTIALS
+    }
 
 
 def _lists(headers: Mapping[str, Any]) -> Headers:
-    return {name: [str(value) for value in (values if isinstance(values, list | tuple) else [values])] for name, values in headers.items()}
+    return {
+        name: [str(value) for value in (values if isinstance(values, list | tuple) else [values])]
+        for name, values in headers.items()
+    }
 
 
 def _item(recording: Recording) -> dict[str, Any]:
@@ -151,7 +183,11 @@ def vcr_response(recording: Recording) -> dict[str, Any]:
         "body": {"string": body},
         **recording.extra,
     }
-    known = {"elapsed_ms": recording.elapsed_ms, "event_ms": list(recording.event_ms), "broken": recording.broken}
+    known = {
+        "elapsed_ms": recording.elapsed_ms,
+        "event_ms": list(recording.event_ms),
+        "broken": recording.broken,
+    }
     if known := {key: value for key, value in known.items() if value not in (None, [])}:
         response["evalkit"] = known
     return response

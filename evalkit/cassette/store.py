@@ -71,7 +71,10 @@ class Recorder:
         self.old = old
         if not self.decision.records:  # another process has recorded it since this one looked
             self._release(keep=bool(entries))
-        parts = {"cassette": old.recordings if old else [], "journal": [entry.recording for entry in entries]}
+        parts = {
+            "cassette": old.recordings if old else [],
+            "journal": [entry.recording for entry in entries],
+        }
         self.playable = [recording for part in self.decision.plays for recording in parts[part]]
         self._from_journal = entries if "journal" in self.decision.plays else []
         self._entries_held = bool(entries)
@@ -101,7 +104,9 @@ class Recorder:
         """Leave out of the cassette every recording of this journal that a later one supersedes; return their numbers in ``recordings``."""
         first = len(self.recordings) - len(self._used)
         gone = [
-            at for at, entry in enumerate(self._used) if any(superseded(entry.recording, later.recording) for later in self._used[at + 1 :])
+            at
+            for at, entry in enumerate(self._used)
+            if any(superseded(entry.recording, later.recording) for later in self._used[at + 1 :])
         ]
         self._used = [entry for at, entry in enumerate(self._used) if at not in gone]
         return [first + at for at in gone]
@@ -143,13 +148,19 @@ class Recorder:
         self._release(keep=self._entries_held)
 
     def _fold(self) -> None:
-        kept = [self.redactor.recording(recording) for recording in self.old.recordings] if self.old and self.decision.keeps else []
+        kept = (
+            [self.redactor.recording(recording) for recording in self.old.recordings]
+            if self.old and self.decision.keeps
+            else []
+        )
         entries = [*kept, *((entry.recording, entry.redactions) for entry in self._used)]
         media = Media(self._media_folder, self.redactor.guard)
         self._guard_bytes([recording for recording, _ in kept])
         before = self.old.metadata if self.old and self.decision.keeps else {}
         count = sum(redactions for _, redactions in entries) + int(before.get("redactions", 0))
-        cassette = Cassette([media.move_out(recording) for recording, _ in entries], self._described(before, count))
+        cassette = Cassette(
+            [media.move_out(recording) for recording, _ in entries], self._described(before, count)
+        )
         text = render(cassette)
         self.redactor.guard(text, shown(self._path))
         self._journal.mark_folded(sha256(text))
@@ -177,7 +188,11 @@ class Recorder:
 
     def _entries(self, old: Cassette | None, *, errors: bool) -> list[Entry]:
         content = self._journal.content
-        if content.folded is not None and old is not None and sha256(self._path.read_bytes()) == content.folded:
+        if (
+            content.folded is not None
+            and old is not None
+            and sha256(self._path.read_bytes()) == content.folded
+        ):
             self._journal.clear()
             return []
         media = Media(self._media_folder)

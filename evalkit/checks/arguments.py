@@ -52,7 +52,9 @@ def make(kind: type[Check], argument: JSON, *, bare: bool) -> Check:
         check = _adapter(kind).validate_json(text, strict=True)
     except ValidationError as error:
         found = [_problem(kind, dict(item), bare) for item in error.errors(include_url=False)]
-        raise BadOptions(list(dict.fromkeys(_placed(problem, argument, into) for problem in found))) from None
+        raise BadOptions(
+            list(dict.fromkeys(_placed(problem, argument, into) for problem in found))
+        ) from None
     empty = [_placed((path, "empty value"), argument, into) for path in _empty(check, options, ())]
     if empty:
         raise BadOptions(empty)
@@ -70,7 +72,14 @@ def _adapter(kind: type[Check]) -> TypeAdapter[Check]:
         return _ADAPTERS.setdefault(kind, adapter)
     except (PydanticUserError, NameError) as error:
         first = str(error).partition("\n")[0]
-        raise BadOptions([((), f"the check's class {kind.__module__}.{kind.__qualname__} cannot be read: {first}")]) from None
+        raise BadOptions(
+            [
+                (
+                    (),
+                    f"the check's class {kind.__module__}.{kind.__qualname__} cannot be read: {first}",
+                )
+            ]
+        ) from None
 
 
 def _placed(problem: Problem, argument: JSON, into: str | None) -> Problem:
@@ -80,7 +89,11 @@ def _placed(problem: Problem, argument: JSON, into: str | None) -> Problem:
         path = path[1:]
     value, kept = argument, 0
     for part in path:
-        held = part in value if isinstance(value, Mapping) else isinstance(value, list) and isinstance(part, int) and part < len(value)
+        held = (
+            part in value
+            if isinstance(value, Mapping)
+            else isinstance(value, list) and isinstance(part, int) and part < len(value)
+        )
         if not held:
             break
         value, kept = value[part], kept + 1
@@ -136,21 +149,32 @@ def _problem(kind: type[Check], error: Mapping[str, Any], bare: bool) -> Problem
         return path[:-1], f"needs {'an argument' if bare else repr(path[-1])}"
     if what == "unexpected_keyword_argument":
         words = _words(kind, path[:-1])
-        return path, f"unknown option {path[-1]!r}{did_you_mean(str(path[-1]), words)}; valid: {', '.join(words)}"
+        return (
+            path,
+            f"unknown option {path[-1]!r}{did_you_mean(str(path[-1]), words)}; valid: {', '.join(words)}",
+        )
     if what == "literal_error":
         words = _QUOTED.findall(context["expected"])
         near = did_you_mean(given, words) if isinstance(given, str) else ""
-        return path, f"must be {'one of ' if len(words) > 1 else ''}{', '.join(words)}, got {show(given)}{near}"
+        return (
+            path,
+            f"must be {'one of ' if len(words) > 1 else ''}{', '.join(words)}, got {show(given)}{near}",
+        )
     if given is None:
         return path, "empty value"
     if what in _EXPECTED:
         quote = what == "string_type" and isinstance(given, int | float)
-        return path, f"must be {_EXPECTED[what]}, got {show(given)}{f'; write it in quotes: {dumps(show(given))}' if quote else ''}"
+        return (
+            path,
+            f"must be {_EXPECTED[what]}, got {show(given)}{f'; write it in quotes: {dumps(show(given))}' if quote else ''}",
+        )
     if what in _LIMITS:
         return path, f"{_LIMITS[what](context)}, got {show(given)}"
     if what in ("too_short", "string_too_short") and context.get("min_length") == 1:
         return path, "must not be empty"
-    return path, error["msg"].replace("Input should", "must").replace("must be a valid", "must be a")
+    return path, error["msg"].replace("Input should", "must").replace(
+        "must be a valid", "must be a"
+    )
 
 
 def _words(kind: type[Check], path: Path) -> list[str]:
@@ -163,8 +187,14 @@ def _words(kind: type[Check], path: Path) -> list[str]:
     return [word for word in words if word != kind.rest]
 
 
-def _below(whole: Mapping[str, Any], schema: Mapping[str, Any], part: str | int) -> Iterator[dict[str, Any]]:
-    below = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part, schema.get("additionalProperties"))
+def _below(
+    whole: Mapping[str, Any], schema: Mapping[str, Any], part: str | int
+) -> Iterator[dict[str, Any]]:
+    below = (
+        schema.get("items")
+        if isinstance(part, int)
+        else schema.get("properties", {}).get(part, schema.get("additionalProperties"))
+    )
     open_ends = [below]
     while open_ends:
         item = open_ends.pop()
@@ -181,7 +211,11 @@ def argument_schema(kind: type[Check]) -> dict[str, JSON]:
     """Return the JSON Schema (2020-12) of what may stand after ``name:``; references point into its own ``$defs``."""
     whole = _tidy(_adapter(kind).json_schema())
     properties: dict[str, Any] = whole.get("properties", {})
-    options: dict[str, JSON] = {"type": "object", "properties": properties, "additionalProperties": False}
+    options: dict[str, JSON] = {
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+    }
     if "required" in whole:
         options["required"] = whole["required"]
     if kind.rest is not None:
@@ -200,7 +234,12 @@ def argument_schema(kind: type[Check]) -> dict[str, JSON]:
         told = {"description": form["description"]} if "description" in form else {}
         properties[kind.shorthand] = {"$ref": f"#/$defs/{kind.shorthand}", **told}
         forms.insert(len(kind.also), {"$ref": f"#/$defs/{kind.shorthand}"})
-    out: dict[str, JSON] = {"description": (kind.__doc__ or kind.name).strip().partition("\n\n")[0].replace("\n    ", " ")}
+    out: dict[str, JSON] = {
+        "description": (kind.__doc__ or kind.name)
+        .strip()
+        .partition("\n\n")[0]
+        .replace("\n    ", " ")
+    }
     out |= {"anyOf": forms} if len(forms) > 1 else forms[0]
     if "$defs" in whole:
         out["$defs"] = whole["$defs"]
@@ -213,7 +252,11 @@ def _tidy(schema: Any) -> Any:
         return [_tidy(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    clean = {key: _tidy(value) for key, value in schema.items() if not (key == "title" and isinstance(value, str))}
+    clean = {
+        key: _tidy(value)
+        for key, value in schema.items()
+        if not (key == "title" and isinstance(value, str))
+    }
     if "default" in clean and clean["default"] is None:
         del clean["default"]
         if "anyOf" not in clean:

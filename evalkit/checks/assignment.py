@@ -26,7 +26,9 @@ class Assignment(NamedTuple):
         return [item for item, entry in enumerate(self.entry_of) if entry is None]
 
 
-def assign(accepts: Sequence[Sequence[int]], limits: Sequence[tuple[int, int | None]], count: int) -> Assignment:
+def assign(
+    accepts: Sequence[Sequence[int]], limits: Sequence[tuple[int, int | None]], count: int
+) -> Assignment:
     """Assign ``count`` items to entries.
 
     ``accepts[entry]`` are the items an entry takes, ``limits[entry]`` the least and greatest number of them (None: any number).
@@ -43,10 +45,14 @@ def assign(accepts: Sequence[Sequence[int]], limits: Sequence[tuple[int, int | N
     for item in range(count):
         if entry_of[item] is None:
             _place(item, takers, limits, entry_of, held)
-    return Assignment(entry_of, [max(0, least - len(held[entry])) for entry, (least, _) in enumerate(limits)])
+    return Assignment(
+        entry_of, [max(0, least - len(held[entry])) for entry, (least, _) in enumerate(limits)]
+    )
 
 
-def _fill(start: int, accepts: Sequence[Sequence[int]], entry_of: list[int | None], held: list[set[int]]) -> bool:
+def _fill(
+    start: int, accepts: Sequence[Sequence[int]], entry_of: list[int | None], held: list[set[int]]
+) -> bool:
     """Give ``start`` one more item: a free one, or one of another entry which then finds itself another."""
     came: dict[int, tuple[int, int]] = {}
     queue, seen = deque([start]), {start}
@@ -72,7 +78,11 @@ def _fill(start: int, accepts: Sequence[Sequence[int]], entry_of: list[int | Non
 
 
 def _place(
-    start: int, takers: Sequence[Sequence[int]], limits: Sequence[tuple[int, int | None]], entry_of: list[int | None], held: list[set[int]]
+    start: int,
+    takers: Sequence[Sequence[int]],
+    limits: Sequence[tuple[int, int | None]],
+    entry_of: list[int | None],
+    held: list[set[int]],
 ) -> None:
     """Find a place for ``start``: in an entry with room, or in place of an item which then finds itself another entry."""
     came: dict[int, tuple[int, int]] = {}

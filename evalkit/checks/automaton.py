@@ -82,7 +82,9 @@ class Automaton:
         """Return the positions whose word is this step type, or any."""
         found = self._types.get(kind)
         if found is None:
-            found = self._types[kind] = sum(1 << place for place, word in enumerate(self.words) if place and word in (kind, ANY))
+            found = self._types[kind] = sum(
+                1 << place for place, word in enumerate(self.words) if place and word in (kind, ANY)
+            )
         return found
 
     def matches(self, types: Sequence[str]) -> bool:

@@ -21,7 +21,11 @@ def _no_port(name: str) -> Callable[..., Any]:
     return refuse
 
 
-_NO_TARGETS, _NO_FILES, _NO_VARIANTS = _no_port("a python target"), _no_port("a file"), _no_port("another variant")
+_NO_TARGETS, _NO_FILES, _NO_VARIANTS = (
+    _no_port("a python target"),
+    _no_port("a file"),
+    _no_port("another variant"),
+)
 _NO_SERVICE, _NO_SNAPSHOTS = _no_port("a model to ask"), _no_port("a suite's folder of snapshots")
 
 
@@ -117,7 +121,11 @@ class Check(Options):
         """Return the files an argument names, each with its path in the argument."""
         if not isinstance(argument, Mapping):
             return []
-        return [((word,), name) for word in cls.file_options if isinstance(name := argument.get(word), str)]
+        return [
+            ((word,), name)
+            for word in cls.file_options
+            if isinstance(name := argument.get(word), str)
+        ]
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield what is wrong. Raising means the check crashed: the variant is errored, not failed."""

@@ -22,7 +22,9 @@ MOST_COPIES = 100
 def covers(whole: JSON, part: JSON) -> bool:
     """Say whether ``whole`` has everything ``part`` has: every key of an object, at any depth; lists item by item."""
     if isinstance(part, Mapping):
-        return isinstance(whole, Mapping) and all(key in whole and covers(whole[key], value) for key, value in part.items())
+        return isinstance(whole, Mapping) and all(
+            key in whole and covers(whole[key], value) for key, value in part.items()
+        )
     if isinstance(part, list):
         return isinstance(whole, list) and len(whole) == len(part) and all(map(covers, whole, part))
     return equal(whole, part)
@@ -47,13 +49,24 @@ _FITS: dict[str, Callable[[JSON, JSON], bool]] = {
 class Call(Options):
     """One expected call."""
 
-    name: str = option(min_length=1, description="Name of the function or tool: get_weather, google_search, code_execution…")
-    arguments: Any = option(
-        default_factory=lambda: MISSING, description="The arguments, or with match: schema their JSON Schema; absent: any."
+    name: str = option(
+        min_length=1,
+        description="Name of the function or tool: get_weather, google_search, code_execution…",
     )
-    match: ArgumentMatch | None = option(default=None, description="How arguments compare; exact where they are given.")
+    arguments: Any = option(
+        default_factory=lambda: MISSING,
+        description="The arguments, or with match: schema their JSON Schema; absent: any.",
+    )
+    match: ArgumentMatch | None = option(
+        default=None, description="How arguments compare; exact where they are given."
+    )
     optional: bool = option(default=False, description="The call need not be made.")
-    min: int | None = option(default=None, ge=0, le=MOST_COPIES, description="Fewest such calls; alone it sets no upper limit.")
+    min: int | None = option(
+        default=None,
+        ge=0,
+        le=MOST_COPIES,
+        description="Fewest such calls; alone it sets no upper limit.",
+    )
     max: int | None = option(default=None, ge=0, le=MOST_COPIES, description="Most such calls.")
 
     def __post_init__(self) -> None:

@@ -22,7 +22,15 @@ from evalkit.protocol.reading import cited, pair_calls, text_blocks
 from evalkit.transcript import JSON, Step, Turn
 from evalkit.verdict import Finding, Where
 
-SEARCHES = frozenset({"google_search_call", "url_context_call", "google_maps_call", "file_search_call", "retrieval_call"})
+SEARCHES = frozenset(
+    {
+        "google_search_call",
+        "url_context_call",
+        "google_maps_call",
+        "file_search_call",
+        "retrieval_call",
+    }
+)
 """Calls whose results a citation may cite."""
 
 _DOMAIN = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)+[a-z][a-z0-9-]*[a-z0-9]\.?")
@@ -38,7 +46,9 @@ class Share(Bounds):
 
 
 def _at_least(value: Any) -> Any:
-    return {"min": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return (
+        {"min": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+    )
 
 
 Coverage = Annotated[Share, Before(_at_least, Annotated[float, Limited(ge=0, le=1)] | Share)]
@@ -47,7 +57,10 @@ Coverage = Annotated[Share, Before(_at_least, Annotated[float, Limited(ge=0, le=
 def _bare_domains(domains: list[str]) -> list[str]:
     for place, domain in enumerate(domains):
         if not _DOMAIN.fullmatch(domain.lower()) and domain != "localhost":
-            raise complaint(f"{show(domain)} is no domain; write it like 'example.org', without scheme and path", place)
+            raise complaint(
+                f"{show(domain)} is no domain; write it like 'example.org', without scheme and path",
+                place,
+            )
     return domains
 
 
@@ -64,7 +77,9 @@ class Citation(NamedTuple):
     @property
     def words(self) -> str:
         """The words it cites, shortened."""
-        return show(cited(self.text, self.raw.get("start_index"), self.raw.get("end_index")).text, 60)
+        return show(
+            cited(self.text, self.raw.get("start_index"), self.raw.get("end_index")).text, 60
+        )
 
     @property
     def url(self) -> str:
@@ -75,7 +90,14 @@ class Citation(NamedTuple):
     @property
     def title(self) -> str:
         """Its title: of a page, a file or a place."""
-        return next((value for word in ("title", "file_name", "name") if isinstance(value := self.raw.get(word), str)), "")
+        return next(
+            (
+                value
+                for word in ("title", "file_name", "name")
+                if isinstance(value := self.raw.get(word), str)
+            ),
+            "",
+        )
 
 
 class Citations(Check):
@@ -90,17 +112,31 @@ class Citations(Check):
 
     min: int | None = option(default=None, ge=0, description="Fewest citations; 1 where absent.")
     max: int | None = option(default=None, ge=0, description="Most citations.")
-    domains: Domains | None = option(default=None, description="Every cited link must be of one of these domains or a subdomain.")
-    deny_domains: Domains | None = option(default=None, description="No citation may be of one of these domains or a subdomain.")
-    schemes: Words | None = option(default=None, description="URL schemes allowed in links, e.g. https.")
-    titles: Words | None = option(default=None, description="Each of these must occur in some citation's title, whatever its case.")
+    domains: Domains | None = option(
+        default=None, description="Every cited link must be of one of these domains or a subdomain."
+    )
+    deny_domains: Domains | None = option(
+        default=None, description="No citation may be of one of these domains or a subdomain."
+    )
+    schemes: Words | None = option(
+        default=None, description="URL schemes allowed in links, e.g. https."
+    )
+    titles: Words | None = option(
+        default=None,
+        description="Each of these must occur in some citation's title, whatever its case.",
+    )
     coverage: Coverage | None = option(
-        default=None, description="Share of the text's bytes that must be cited: a number (at least) or min/max."
+        default=None,
+        description="Share of the text's bytes that must be cited: a number (at least) or min/max.",
     )
     spans: Literal["valid"] | None = option(
-        default=None, description="valid: every span lies in its text, on character boundaries, and is not empty."
+        default=None,
+        description="valid: every span lies in its text, on character boundaries, and is not empty.",
     )
-    searched: bool | None = option(default=None, description="true: a search and its result stand in the turn; false: no search does.")
+    searched: bool | None = option(
+        default=None,
+        description="true: a search and its result stand in the turn; false: no search does.",
+    )
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield every rule that does not hold."""
@@ -111,33 +147,66 @@ class Citations(Check):
             yield from self._one(citation)
         for title in self.titles or ():
             if not any(title.casefold() in citation.title.casefold() for citation in found):
-                yield Finding("title_missing", f"no citation is titled {show(title)}", _whole(view), title, detail=_listed(found))
+                yield Finding(
+                    "title_missing",
+                    f"no citation is titled {show(title)}",
+                    _whole(view),
+                    title,
+                    detail=_listed(found),
+                )
         if self.coverage is not None:
             yield from _covered(self.coverage, view, found)
 
     def _number(self, found: Sequence[Citation], view: View) -> Iterator[Finding]:
         least = self.min if self.min is not None else 0 if self.max == 0 else 1
         if len(found) < least:
-            code, why = ("not_cited", "something was searched, but") if _searches(view) else ("not_searched", "nothing was searched, and")
+            code, why = (
+                ("not_cited", "something was searched, but")
+                if _searches(view)
+                else ("not_searched", "nothing was searched, and")
+            )
             few = "too few sources are" if found else "no source is"
             message = f"expected at least {plural(least, 'citation')}, got {len(found)}: {why} {few} cited"
-            yield Finding(code, message, _whole(view), {"min": least}, len(found), detail=_listed(found))
+            yield Finding(
+                code, message, _whole(view), {"min": least}, len(found), detail=_listed(found)
+            )
         if self.max is not None and len(found) > self.max:
             message = f"expected at most {plural(self.max, 'citation')}, got {len(found)}"
-            yield Finding("too_many_citations", message, _whole(view), {"max": self.max}, len(found), detail=_listed(found))
+            yield Finding(
+                "too_many_citations",
+                message,
+                _whole(view),
+                {"max": self.max},
+                len(found),
+                detail=_listed(found),
+            )
 
     def _search(self, view: View) -> Iterator[Finding]:
         if self.searched is None:
             return
         searches = _searches(view)
         if self.searched and not searches:
-            yield Finding("not_searched", "nothing was searched: no search call stands in the steps", _whole(view))
+            yield Finding(
+                "not_searched",
+                "nothing was searched: no search call stands in the steps",
+                _whole(view),
+            )
         elif not self.searched and searches:
             where, step = searches[0][0], searches[0][1]
-            yield Finding("searched", f"something was searched ({step.type}), which must not be", where, MISSING, step.raw.get("arguments"))
+            yield Finding(
+                "searched",
+                f"something was searched ({step.type}), which must not be",
+                where,
+                MISSING,
+                step.raw.get("arguments"),
+            )
         elif searches and not any(answered for _, _, answered in searches):
             where, step, _ = searches[0]
-            yield Finding("search_unanswered", f"no result came for {step.type} {show(step.raw.get('arguments'))}", where)
+            yield Finding(
+                "search_unanswered",
+                f"no result came for {step.type} {show(step.raw.get('arguments'))}",
+                where,
+            )
 
     def _one(self, citation: Citation) -> Iterator[Finding]:
         raw, where = citation.raw, citation.where
@@ -149,19 +218,43 @@ class Citations(Check):
                 got = {"start_index": raw.get("start_index"), "end_index": raw.get("end_index")}
                 size = len(citation.text.encode("utf-8", "surrogatepass"))
                 offsets = f"bytes {show(got['start_index'])} to {show(got['end_index'])} of {size}"
-                yield Finding("span_invalid", f"{span.problem}: {offsets} {about}", where, MISSING, got, detail=detail)
+                yield Finding(
+                    "span_invalid",
+                    f"{span.problem}: {offsets} {about}",
+                    where,
+                    MISSING,
+                    got,
+                    detail=detail,
+                )
         sites = _sites(citation)
-        if self.domains is not None and citation.url and not any(_of(site, domain) for site in sites.own for domain in self.domains):
+        if (
+            self.domains is not None
+            and citation.url
+            and not any(_of(site, domain) for site in sites.own for domain in self.domains)
+        ):
             message = f"the citation {about} is of {' or '.join(sites.own) or show(citation.url)}, not of {' or '.join(self.domains)}"
-            yield Finding("domain_unexpected", message, where, self.domains, citation.url, detail=detail)
-        denied = [domain for domain in self.deny_domains or () if any(_of(site, domain) for site in sites.named)]
+            yield Finding(
+                "domain_unexpected", message, where, self.domains, citation.url, detail=detail
+            )
+        denied = [
+            domain
+            for domain in self.deny_domains or ()
+            if any(_of(site, domain) for site in sites.named)
+        ]
         if denied:
             yield Finding(
-                "domain_denied", f"the citation {about} is of {denied[0]}, which is denied", where, MISSING, citation.url, detail=detail
+                "domain_denied",
+                f"the citation {about} is of {denied[0]}, which is denied",
+                where,
+                MISSING,
+                citation.url,
+                detail=detail,
             )
         if self.schemes is not None and citation.url and _scheme(citation.url) not in self.schemes:
             message = f"the citation {about} has the scheme {show(_scheme(citation.url))}, not {' or '.join(self.schemes)}"
-            yield Finding("scheme_unexpected", message, where, self.schemes, citation.url, detail=detail)
+            yield Finding(
+                "scheme_unexpected", message, where, self.schemes, citation.url, detail=detail
+            )
 
 
 class Sites(NamedTuple):
@@ -209,7 +302,11 @@ def _citations(turns: Sequence[Turn]) -> Iterator[Citation]:
                 kind = annotation.get("type")
                 if isinstance(kind, str) and kind.endswith("_citation"):
                     pointer = f"/content/{block.content}/annotations/{index}"
-                    yield Citation(annotation, block.text, Where(turn.number, step.exchange, block.step + 1, pointer, "step"))
+                    yield Citation(
+                        annotation,
+                        block.text,
+                        Where(turn.number, step.exchange, block.step + 1, pointer, "step"),
+                    )
 
 
 def _searches(view: View) -> list[tuple[Where, Step, bool]]:
@@ -220,7 +317,9 @@ def _searches(view: View) -> list[tuple[Where, Step, bool]]:
             for call, result in pair_calls([step.raw for step in turn.steps]).pairs:
                 step = turn.steps[call]
                 if step.type in SEARCHES:
-                    found.append((Where(turn.number, step.exchange, call + 1), step, result is not None))
+                    found.append(
+                        (Where(turn.number, step.exchange, call + 1), step, result is not None)
+                    )
     return found
 
 
@@ -233,7 +332,11 @@ def _covered(limits: Share, view: View, found: Sequence[Citation]) -> Iterator[F
             data = block.text.encode("utf-8", "surrogatepass")
             total += len(data)
             at = 0
-            for start, end in sorted(_span(annotation, len(data)) for annotation in block.annotations if _is_citation(annotation)):
+            for start, end in sorted(
+                _span(annotation, len(data))
+                for annotation in block.annotations
+                if _is_citation(annotation)
+            ):
                 if start > at:
                     gaps.append(data[at:start])
                 done += max(0, end - max(at, start))
@@ -241,9 +344,22 @@ def _covered(limits: Share, view: View, found: Sequence[Citation]) -> Iterator[F
             gaps.append(data[at:])
     share = done / total if total else 0.0
     if not limits.hold(share):
-        uncited = [["uncited", show(gap.decode("utf-8", "replace").strip(), 100)] for gap in gaps if gap.strip()][:_SHOWN]
-        message = f"{share:.0%} of the text is cited ({done} of {total} bytes), {limits} is expected"
-        yield Finding("coverage", message, _whole(view), limits.to_json(), round(share, 4), detail=table(uncited) or _listed(found))
+        uncited = [
+            ["uncited", show(gap.decode("utf-8", "replace").strip(), 100)]
+            for gap in gaps
+            if gap.strip()
+        ][:_SHOWN]
+        message = (
+            f"{share:.0%} of the text is cited ({done} of {total} bytes), {limits} is expected"
+        )
+        yield Finding(
+            "coverage",
+            message,
+            _whole(view),
+            limits.to_json(),
+            round(share, 4),
+            detail=table(uncited) or _listed(found),
+        )
 
 
 def _is_citation(annotation: dict[str, JSON]) -> bool:
@@ -254,7 +370,10 @@ def _span(annotation: dict[str, JSON], size: int) -> tuple[int, int]:
     """Return a span clamped to its text; one without usable offsets is empty."""
     start, end = annotation.get("start_index") or 0, annotation.get("end_index")
     offsets: Any = [
-        int(value) if isinstance(value, int | float) or (isinstance(value, str) and value.isdigit()) else -1 for value in (start, end)
+        int(value)
+        if isinstance(value, int | float) or (isinstance(value, str) and value.isdigit())
+        else -1
+        for value in (start, end)
     ]
     if offsets[0] < 0 or offsets[1] < offsets[0]:
         return 0, 0
@@ -267,6 +386,9 @@ def _whole(view: View) -> Where:
 
 def _listed(found: Sequence[Citation]) -> str:
     rows = [["cites", "title", "url"]]
-    rows += [[item.words, show(keep(item.title), 40), show(item.url or item.raw.get("document_uri"), 60)] for item in found[:_SHOWN]]
+    rows += [
+        [item.words, show(keep(item.title), 40), show(item.url or item.raw.get("document_uri"), 60)]
+        for item in found[:_SHOWN]
+    ]
     more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
     return "\n".join([table(rows), *more]) if found else ""

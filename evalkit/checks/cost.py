@@ -28,23 +28,38 @@ class Cost(Check):
 
     max: float = option(ge=0, description="Highest cost allowed, in the currency of the prices.")
     input_per_million: float = option(ge=0, description="Price of a million input tokens.")
-    output_per_million: float = option(ge=0, description="Price of a million output and thought tokens.")
+    output_per_million: float = option(
+        ge=0, description="Price of a million output and thought tokens."
+    )
     cached_per_million: float | None = option(
-        default=None, ge=0, description="Price of a million cached input tokens; the input price where absent."
+        default=None,
+        ge=0,
+        description="Price of a million cached input tokens; the input price where absent.",
     )
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield a finding when the cost is above the limit or cannot be known."""
         answers = final_answers(view.exchanges)
         where = Where(turn=view.turn.number if view.turn is not None else None)
-        words = ("total_input_tokens", "total_cached_tokens", "total_tool_use_tokens", "total_output_tokens", "total_thought_tokens")
+        words = (
+            "total_input_tokens",
+            "total_cached_tokens",
+            "total_tool_use_tokens",
+            "total_output_tokens",
+            "total_thought_tokens",
+        )
         read, cached, tools, written, thought = (total_usage(answers, word) for word in words)
         if not read[1] or not written[1]:
             yield Finding(
-                "usage_absent", "no answer reports its input and output tokens, so the cost cannot be known", where, {"max": self.max}
+                "usage_absent",
+                "no answer reports its input and output tokens, so the cost cannot be known",
+                where,
+                {"max": self.max},
             )
             return
-        cached_price = self.input_per_million if self.cached_per_million is None else self.cached_per_million
+        cached_price = (
+            self.input_per_million if self.cached_per_million is None else self.cached_per_million
+        )
         parts = (
             ("input", max(0, read[0] - cached[0]) + tools[0], self.input_per_million),
             ("cached", cached[0], cached_price),
@@ -53,6 +68,16 @@ class Cost(Check):
         cost = sum(tokens * price for _, tokens, price in parts) / _MILLION
         if cost > self.max:
             rows = [["", "tokens", "per million", "cost"]]
-            rows += [[name, number(tokens), number(price), f"{tokens * price / _MILLION:.6f}"] for name, tokens, price in parts]
+            rows += [
+                [name, number(tokens), number(price), f"{tokens * price / _MILLION:.6f}"]
+                for name, tokens, price in parts
+            ]
             message = f"the tokens cost {cost:.6f}, at most {number(self.max)} is allowed"
-            yield Finding("cost_exceeded", message, where, {"max": self.max}, round(cost, 9), detail=table(rows))
+            yield Finding(
+                "cost_exceeded",
+                message,
+                where,
+                {"max": self.max},
+                round(cost, 9),
+                detail=table(rows),
+            )

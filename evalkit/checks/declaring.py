@@ -32,12 +32,18 @@ def _changeable(default: Any) -> bool:
     return type(default).__hash__ is None and not _of_pydantic(default)
 
 
-@dataclass_transform(eq_default=False, kw_only_default=True, frozen_default=True, field_specifiers=(option, field))
+@dataclass_transform(
+    eq_default=False, kw_only_default=True, frozen_default=True, field_specifiers=(option, field)
+)
 class Options:
     """Base of what is declared here: each subclass is a frozen dataclass of keywords; unknown ones are refused."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "validate_by_name": True, "validate_by_alias": True}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {
+        "extra": "forbid",
+        "validate_by_name": True,
+        "validate_by_alias": True,
+    }
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -68,7 +74,9 @@ def _of_pydantic(value: Any) -> bool:
 class Limited:
     """Limits of a value inside a type, as keywords of pydantic's ``Field``: ``Annotated[str, Limited(min_length=1)]``."""
 
-    __is_annotated_types_grouped_metadata__ = True  # the protocol of annotated-types by which pydantic asks
+    __is_annotated_types_grouped_metadata__ = (
+        True  # the protocol of annotated-types by which pydantic asks
+    )
 
     def __init__(self, **limits: Any) -> None:
         self._limits = limits
@@ -86,10 +94,14 @@ class Before:
         self._function = function
         self._accepts = accepts
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
         from pydantic import BeforeValidator
 
-        return BeforeValidator(self._function, json_schema_input_type=self._accepts).__get_pydantic_core_schema__(source, handler)
+        return BeforeValidator(
+            self._function, json_schema_input_type=self._accepts
+        ).__get_pydantic_core_schema__(source, handler)
 
 
 class After:
@@ -98,7 +110,9 @@ class After:
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
         from pydantic import AfterValidator
 
         return AfterValidator(self._function).__get_pydantic_core_schema__(source, handler)

@@ -32,8 +32,15 @@ def unexpected_error(turn: Turn) -> Finding:
     error, last = turn.error, turn.exchanges[-1].number if turn.exchanges else None
     where = Where(turn=turn.number, exchange=last)
     if error is None:
-        return Finding("api_error", "the turn ended in an API error of which nothing is known", where)
-    return Finding("api_error", f"the API answered {error.status} {error.code}: {show(error.message, 300)}", where, got=error.to_json())
+        return Finding(
+            "api_error", "the turn ended in an API error of which nothing is known", where
+        )
+    return Finding(
+        "api_error",
+        f"the API answered {error.status} {error.code}: {show(error.message, 300)}",
+        where,
+        got=error.to_json(),
+    )
 
 
 @cache

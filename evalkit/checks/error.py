@@ -16,7 +16,9 @@ from evalkit.transcript import JSON, ApiError, Turn
 from evalkit.verdict import Finding, Where
 
 _HttpStatus = Annotated[int, Limited(ge=100, le=599)]
-Statuses = Annotated[list[_HttpStatus], one_or_many(int, "an HTTP status", _HttpStatus), Limited(min_length=1)]
+Statuses = Annotated[
+    list[_HttpStatus], one_or_many(int, "an HTTP status", _HttpStatus), Limited(min_length=1)
+]
 
 
 class Error(Check):
@@ -29,11 +31,19 @@ class Error(Check):
 
     name: ClassVar[str] = "error"
     shorthand: ClassVar[str | None] = "code"
-    also: ClassVar[tuple[dict[str, JSON], ...]] = ({"type": "integer", "minimum": 100, "maximum": 599},)
+    also: ClassVar[tuple[dict[str, JSON], ...]] = (
+        {"type": "integer", "minimum": 100, "maximum": 599},
+    )
 
-    status: Statuses | None = option(default=None, description="The HTTP status, or several any of which will do.")
-    code: Words | None = option(default=None, description="The API's error code, or several any of which will do.")
-    message: Regex | None = option(default=None, description="A regular expression to be found in the message.")
+    status: Statuses | None = option(
+        default=None, description="The HTTP status, or several any of which will do."
+    )
+    code: Words | None = option(
+        default=None, description="The API's error code, or several any of which will do."
+    )
+    message: Regex | None = option(
+        default=None, description="A regular expression to be found in the message."
+    )
 
     @classmethod
     def spell(cls, argument: JSON) -> Spelled:
@@ -55,7 +65,9 @@ class Error(Check):
                 else "no turn"
             )
             where = Where(turn=view.turn.number if view.turn is not None else None)
-            yield Finding("error_absent", f"expected an API error, got {how}", where, self._expected())
+            yield Finding(
+                "error_absent", f"expected an API error, got {how}", where, self._expected()
+            )
             return
         best = min(errors, key=lambda pair: len(self._wrong(pair[1])))
         wrong = self._wrong(best[1])
@@ -63,9 +75,19 @@ class Error(Check):
             last = best[0].exchanges[-1].number if best[0].exchanges else None
             error = best[1].to_json()
             rows = [["", "expected", "got"]]
-            rows += [[word, show(self._expected().get(word, MISSING)), show(error[word])] for word in ("status", "code", "message")]
+            rows += [
+                [word, show(self._expected().get(word, MISSING)), show(error[word])]
+                for word in ("status", "code", "message")
+            ]
             message = "another API error: " + ", ".join(wrong)
-            yield Finding("error_differs", message, Where(best[0].number, last), self._expected(), error, detail=table(rows))
+            yield Finding(
+                "error_differs",
+                message,
+                Where(best[0].number, last),
+                self._expected(),
+                error,
+                detail=table(rows),
+            )
 
     def _wrong(self, error: ApiError) -> list[str]:
         wrong = []
@@ -80,7 +102,9 @@ class Error(Check):
     def _expected(self) -> dict[str, JSON]:
         wanted = {"status": self.status, "code": self.code, "message": self.message}
         return {
-            word: value[0] if isinstance(value, list) and len(value) == 1 else value for word, value in wanted.items() if value is not None
+            word: value[0] if isinstance(value, list) and len(value) == 1 else value
+            for word, value in wanted.items()
+            if value is not None
         }
 
 

@@ -21,7 +21,9 @@ class FunctionCheck(Check):
 
     def run(self, view: View) -> Iterator[Finding]:
         """Call the function with the view and the options; it answers as a ``python`` check's function does."""
-        options = {word: getattr(self, attribute) for word, attribute in spellings(type(self)).items()}
+        options = {
+            word: getattr(self, attribute) for word, attribute in spellings(type(self)).items()
+        }
         yield from findings_of(lambda: type(self).function(view, **options), self.name)
 
 
@@ -37,9 +39,17 @@ def check_from(function: Callable[..., Any], name: str) -> type[Check]:
         # An annotation that only exists while type checking: the option takes anything.
         hints = {}
     view, *options = signature(function).parameters.values() or (None,)
-    if view is None or view.kind not in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD):
-        raise TypeError(f"the check {name!r} must be a function of a view: def {function.__name__}(view)")
-    if any(option.kind not in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY) for option in options):
+    if view is None or view.kind not in (
+        Parameter.POSITIONAL_ONLY,
+        Parameter.POSITIONAL_OR_KEYWORD,
+    ):
+        raise TypeError(
+            f"the check {name!r} must be a function of a view: def {function.__name__}(view)"
+        )
+    if any(
+        option.kind not in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+        for option in options
+    ):
         raise TypeError(f"the check {name!r} must name its options, without * and **")
     # Fields are not called as the options are, which may be called name or run, as something of a check's class is.
     fields = {f"option_{one.name}": one for one in options}
@@ -53,9 +63,15 @@ def check_from(function: Callable[..., Any], name: str) -> type[Check]:
         "__module__": function.__module__,
         "__qualname__": function.__qualname__,
     }
-    made: type[Check] = new_class(function.__name__, (FunctionCheck,), exec_body=lambda held: held.update(body))
+    made: type[Check] = new_class(
+        function.__name__, (FunctionCheck,), exec_body=lambda held: held.update(body)
+    )
     return made
 
 
 def _option(one: Parameter) -> Any:
-    return option(alias=one.name) if one.default is Parameter.empty else option(alias=one.name, default=one.default)
+    return (
+        option(alias=one.name)
+        if one.default is Parameter.empty
+        else option(alias=one.name, default=one.default)
+    )

@@ -52,7 +52,8 @@ class History(Check):
     shorthand: ClassVar[str | None] = "level"
 
     level: Level = option(
-        default="exact", description="equivalent forgives nulls added or dropped where a field may be absent, as official SDKs do."
+        default="exact",
+        description="equivalent forgives nulls added or dropped where a field may be absent, as official SDKs do.",
     )
 
     def run(self, view: View) -> Iterator[Finding]:
@@ -72,11 +73,20 @@ class History(Check):
                 if kept is not None and not stateful and (only is None or exchange.turn == only):
                     received = () if hop else kept.received
                     if not _faithful(kept.sent, received, body.get("input"), bool(hop)):
-                        from evalkit.checks.history_findings import Earlier, findings  # what only explains is seldom needed
+                        from evalkit.checks.history_findings import (
+                            Earlier,
+                            findings,
+                        )  # what only explains is seldom needed
 
                         earlier = earlier or Earlier()
                         earlier.read(exchanges[earlier.count : place])
-                        yield from findings((kept.sent, received, kept.exchange.number), exchange, bool(hop), earlier, self.level)
+                        yield from findings(
+                            (kept.sent, received, kept.exchange.number),
+                            exchange,
+                            bool(hop),
+                            earlier,
+                            self.level,
+                        )
                 kept = _after(kept, exchange, bool(hop), bool(stateful))
 
 
@@ -96,10 +106,19 @@ def _after(kept: Kept | None, exchange: Exchange, hop: bool, stateful: bool) -> 
 def _polled(kept: Kept | None, exchange: Exchange) -> Kept | None:
     """Take the steps of a run that was read until it ended (protocol section 8.1)."""
     interaction = exchange.interaction
-    if kept is None or interaction is None or exchange.error is not None or kept.exchange.interaction is None:
+    if (
+        kept is None
+        or interaction is None
+        or exchange.error is not None
+        or kept.exchange.interaction is None
+    ):
         return kept
     identity = kept.exchange.interaction.get("id")
-    if not identity or unquote(exchange.request.path.rpartition("/")[2]) != identity or kept.received:
+    if (
+        not identity
+        or unquote(exchange.request.path.rpartition("/")[2]) != identity
+        or kept.received
+    ):
         return kept
     return Kept(kept.sent, strip_user_input(steps_of(interaction)), kept.exchange)
 

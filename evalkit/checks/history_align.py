@@ -16,7 +16,13 @@ Pairs = dict[int, int]
 """Index in the expected sequence to index in the one that came."""
 
 
-def anchor(wanted: Sequence[Hashable], got: Sequence[Hashable], first: Sequence[bool], *, backward: bool = False) -> Pairs:
+def anchor(
+    wanted: Sequence[Hashable],
+    got: Sequence[Hashable],
+    first: Sequence[bool],
+    *,
+    backward: bool = False,
+) -> Pairs:
     """Match equal steps without crossing: those marked in ``first`` go before, the others fit in between.
 
     Of equal steps the earliest is taken, or going ``backward`` the latest.
@@ -44,10 +50,16 @@ def anchor(wanted: Sequence[Hashable], got: Sequence[Hashable], first: Sequence[
 
 def stayed(wanted: Sequence[Hashable], got: Sequence[Hashable]) -> Pairs:
     """Match equal steps at the same place: where two steps changed places, all others stayed, however alike they are."""
-    return {index: index for index, (want, came) in enumerate(zip(wanted, got, strict=False)) if want == came}
+    return {
+        index: index
+        for index, (want, came) in enumerate(zip(wanted, got, strict=False))
+        if want == came
+    }
 
 
-def _common(wanted: Sequence[Hashable], got: Sequence[Hashable], rows: Sequence[int], columns: range) -> Pairs:
+def _common(
+    wanted: Sequence[Hashable], got: Sequence[Hashable], rows: Sequence[int], columns: range
+) -> Pairs:
     """Return a longest common subsequence of the chosen rows and columns."""
     if not rows or not columns:
         return {}

@@ -41,7 +41,12 @@ _AROUND = 3
 
 
 def deviations(
-    wanted: Sequence[Wanted], items: Sequence[Item], known: Container[str], *, streamed: bool = False, closed: bool = False
+    wanted: Sequence[Wanted],
+    items: Sequence[Item],
+    known: Container[str],
+    *,
+    streamed: bool = False,
+    closed: bool = False,
 ) -> list[Deviation]:
     """Return the smallest story of what became of a history, in the order of the request.
 
@@ -61,7 +66,12 @@ def deviations(
 
 def _readings(case: Case) -> Iterator[Reading]:
     for backward, all_alike, last_is_new in product((False, True), (False, True), (True, False)):
-        anchors = anchor(case.keys, case.got_keys, [all_alike or not want.client for want in case.wanted], backward=backward)
+        anchors = anchor(
+            case.keys,
+            case.got_keys,
+            [all_alike or not want.client for want in case.wanted],
+            backward=backward,
+        )
         yield Reading(case, anchors, last_is_new)
     for last_is_new in (True, False):
         yield Reading(case, stayed(case.keys, case.got_keys), last_is_new)
@@ -82,11 +92,19 @@ class _Story:
 
     def tell(self) -> list[Deviation]:
         """Return every deviation, in the order of the request."""
-        found = [*self._order(), *self._changes(), *self._others(), *self._missing(), *self._placement()]
+        found = [
+            *self._order(),
+            *self._changes(),
+            *self._others(),
+            *self._missing(),
+            *self._placement(),
+        ]
         unpaired = sum(deviation.code == "result_unpaired" for deviation in found)
         # A result that names a wrong call leaves a call without one: that is one fault, not two.
         found += list(self._unanswered())[unpaired:]
-        return sorted(found, key=lambda deviation: [part.zfill(6) for part in deviation.pointer.split("/")])
+        return sorted(
+            found, key=lambda deviation: [part.zfill(6) for part in deviation.pointer.split("/")]
+        )
 
     def _order(self) -> Iterator[Deviation]:
         pairs = self.reading.pairs
@@ -95,12 +113,24 @@ class _Story:
             before = self.wanted[index - 1] if index else None
             place = f"after {describe(before.step)}" if before is not None else "first"
             message = f"{self._name(index)} was moved; it belongs {place}"
-            yield Deviation("step_reordered", item.pointer, message, place, keep(item.step), self._around(pairs[index]))
+            yield Deviation(
+                "step_reordered",
+                item.pointer,
+                message,
+                place,
+                keep(item.step),
+                self._around(pairs[index]),
+            )
         for one, other in self.swapped:
             item, second = self.items[pairs[other]], self.items[pairs[one]]
             message = f"{self._name(one)} and {self._name(other)} changed places ({item.pointer} and {second.pointer})"
             yield Deviation(
-                "step_reordered", item.pointer, message, keep(self.wanted[one].step), keep(item.step), self._around(pairs[other])
+                "step_reordered",
+                item.pointer,
+                message,
+                keep(self.wanted[one].step),
+                keep(item.step),
+                self._around(pairs[other]),
             )
 
     def _changes(self) -> Iterator[Deviation]:
@@ -111,8 +141,15 @@ class _Story:
             yield from changed(want, item, self._name(index), self.streamed)
 
     def _others(self) -> Iterator[Deviation]:
-        sent = {self.reading.case.got_keys[place] for place in (*self.reading.pairs.values(), *self.reading.altered.values())}
-        ids = {call_key(want.step.get("call_id")) for want in self.wanted if want.step.get("type") == "function_result"}
+        sent = {
+            self.reading.case.got_keys[place]
+            for place in (*self.reading.pairs.values(), *self.reading.altered.values())
+        }
+        ids = {
+            call_key(want.step.get("call_id"))
+            for want in self.wanted
+            if want.step.get("type") == "function_result"
+        }
         ids |= {call_key(self.items[place].step.get("call_id")) for place in self.reading.answers}
         calls = {call_key(step.get("id")) for step in self.reading.case.calls()}
         for place in sorted(self.reading.left):
@@ -122,38 +159,83 @@ class _Story:
             if self.reading.client_adds(place) and kind == "user_input":
                 continue
             if key in sent or (call is not None and call in ids):
-                yield Deviation("step_duplicated", item.pointer, f"{describe(item.step)} is sent again", MISSING, keep(item.step))
+                yield Deviation(
+                    "step_duplicated",
+                    item.pointer,
+                    f"{describe(item.step)} is sent again",
+                    MISSING,
+                    keep(item.step),
+                )
             elif kind == "function_result" and call not in calls:
-                told = f"call_id {show(item.step.get('call_id'))}" if call is not None else "it has no call_id, and no call waits"
+                told = (
+                    f"call_id {show(item.step.get('call_id'))}"
+                    if call is not None
+                    else "it has no call_id, and no call waits"
+                )
                 message = f"a function_result answers no call of the history: {told}"
                 known = sorted(str(key) for key in calls if key is not None)
                 yield Deviation(
-                    "result_unpaired", item.locate("/call_id" if call is not None else ""), message, known, item.step.get("call_id")
+                    "result_unpaired",
+                    item.locate("/call_id" if call is not None else ""),
+                    message,
+                    known,
+                    item.step.get("call_id"),
                 )
             elif key not in self.known and not self.reading.client_adds(place):
                 message = f"{describe(item.step)} was never received, nor is it new from the client"
-                yield Deviation("step_invented", item.pointer, message, MISSING, keep(item.step), self._around(place))
+                yield Deviation(
+                    "step_invented",
+                    item.pointer,
+                    message,
+                    MISSING,
+                    keep(item.step),
+                    self._around(place),
+                )
 
     def _missing(self) -> Iterator[Deviation]:
         lost = [index for index in range(len(self.wanted)) if self.reading.place(index) is None]
         count = len(self.wanted)
         head = next((place for place, index in enumerate(lost) if index != place), len(lost))
-        tail = next((place for place, index in enumerate(reversed(lost)) if index != count - 1 - place), len(lost))
+        tail = next(
+            (place for place, index in enumerate(reversed(lost)) if index != count - 1 - place),
+            len(lost),
+        )
         runs = [lost[:head]] if head > 1 else []
         runs += [lost[len(lost) - tail :]] if tail > 1 and head < len(lost) else []
         told = {index for run in runs for index in run}
         for run in runs:
-            what = "all" if len(run) == count else f"the first {len(run)}" if run[0] == 0 else f"the last {len(run)}"
+            what = (
+                "all"
+                if len(run) == count
+                else f"the first {len(run)}"
+                if run[0] == 0
+                else f"the last {len(run)}"
+            )
             message = f"{what} of {plural(count, 'step')} of the history {'is' if count == 1 else 'are'} not re-sent"
-            rows = [[self.wanted[index].origin, describe(self.wanted[index].step)] for index in run[:_SHOWN]]
+            rows = [
+                [self.wanted[index].origin, describe(self.wanted[index].step)]
+                for index in run[:_SHOWN]
+            ]
             more = f"\nand {len(run) - _SHOWN} more" if len(run) > _SHOWN else ""
             expected = [describe(self.wanted[index].step) for index in run]
-            yield Deviation("history_truncated", self._belongs(run[0]), message, expected, MISSING, table(rows) + more)
+            yield Deviation(
+                "history_truncated",
+                self._belongs(run[0]),
+                message,
+                expected,
+                MISSING,
+                table(rows) + more,
+            )
         for index in lost:
             if index not in told:
                 message = f"{self._name(index)} is not re-sent"
                 yield Deviation(
-                    "step_missing", self._belongs(index), message, keep(self.wanted[index].step), MISSING, self._around(lost=index)
+                    "step_missing",
+                    self._belongs(index),
+                    message,
+                    keep(self.wanted[index].step),
+                    MISSING,
+                    self._around(lost=index),
                 )
 
     def _belongs(self, index: int) -> str:
@@ -169,18 +251,34 @@ class _Story:
 
     def _placement(self) -> Iterator[Deviation]:
         """Tell of results that stand neither right after their call nor after the whole answer."""
-        in_place = {place: index for index, place in self.reading.pairs.items() if index not in self.displaced}
-        end = max((place for place, index in in_place.items() if self.wanted[index].answered), default=-1)
+        in_place = {
+            place: index
+            for index, place in self.reading.pairs.items()
+            if index not in self.displaced
+        }
+        end = max(
+            (place for place, index in in_place.items() if self.wanted[index].answered), default=-1
+        )
         for result, call in self.reading.answers.items():
             at = self.reading.place(call)
             # A step that was moved, invented or doubled into the gap has been told by itself.
             if at is None or result > end or call in self.displaced:
                 continue
             between = [place for place in range(at + 1, result) if place in in_place]
-            if result < at or any(self.items[place].step.get("type") not in ("function_call", "function_result") for place in between):
+            if result < at or any(
+                self.items[place].step.get("type") not in ("function_call", "function_result")
+                for place in between
+            ):
                 item = self.items[result]
                 message = f"{describe(item.step)} stands neither right after its call nor after the answer"
-                yield Deviation("step_reordered", item.pointer, message, "after its function_call", keep(item.step), self._around(result))
+                yield Deviation(
+                    "step_reordered",
+                    item.pointer,
+                    message,
+                    "after its function_call",
+                    keep(item.step),
+                    self._around(result),
+                )
 
     def _unanswered(self) -> Iterator[Deviation]:
         answered = set(self.reading.answers.values())
@@ -188,7 +286,12 @@ class _Story:
             place = self.reading.place(call)
             if call not in answered and place is not None:
                 result = {"type": "function_result", "call_id": self.wanted[call].step.get("id")}
-                yield Deviation("call_unanswered", self.items[place].pointer, f"{self._name(call)} got no function_result", result)
+                yield Deviation(
+                    "call_unanswered",
+                    self.items[place].pointer,
+                    f"{self._name(call)} got no function_result",
+                    result,
+                )
 
     def _name(self, index: int) -> str:
         want = self.wanted[index]
@@ -196,7 +299,11 @@ class _Story:
 
     def _around(self, place: int | None = None, lost: int | None = None) -> str:
         """Show what must be sent beside what was, around an item or around a step that is lost."""
-        at = next(row for row, (index, item) in enumerate(self._rows) if (item == place if lost is None else index == lost))
+        at = next(
+            row
+            for row, (index, item) in enumerate(self._rows)
+            if (item == place if lost is None else index == lost)
+        )
         start = max(0, at - _AROUND) if len(self._rows) > _SHOWN else 0
         shown = self._rows[start : start + _SHOWN]
         rows = [
@@ -208,14 +315,20 @@ class _Story:
             for index, item in shown
         ]
         note = [f"… {start} before"] if start else []
-        note += [f"… {len(self._rows) - start - _SHOWN} after"] if len(self._rows) > start + _SHOWN else []
+        note += (
+            [f"… {len(self._rows) - start - _SHOWN} after"]
+            if len(self._rows) > start + _SHOWN
+            else []
+        )
         return "\n".join([table([["", "expected", "got"], *rows]), *note])
 
     @cached_property
     def _rows(self) -> list[tuple[int | None, int | None]]:
         """Every step and every item, matched ones in one row: lost steps stand where they belong in the history."""
         place = self.reading.place
-        back = {item: index for index in range(len(self.wanted)) if (item := place(index)) is not None}
+        back = {
+            item: index for index in range(len(self.wanted)) if (item := place(index)) is not None
+        }
         rows: list[tuple[int | None, int | None]] = []
         index = 0
         for item in range(len(self.items)):

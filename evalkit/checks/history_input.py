@@ -47,7 +47,11 @@ def items_of(value: JSON) -> list[Item]:
     if isinstance(value, str):
         return [Item(_message([_text(value)]), _INPUT, "/content", _INPUT, whole=True)]
     if isinstance(value, dict):
-        return [Item(_message([_typed(value)]), _INPUT, "/content/0", _INPUT) if _is_content(value) else _item(value, _INPUT)]
+        return [
+            Item(_message([_typed(value)]), _INPUT, "/content/0", _INPUT)
+            if _is_content(value)
+            else _item(value, _INPUT)
+        ]
     if not isinstance(value, list):
         return [Item({"type": "", "value": value}, _INPUT, "/value", _INPUT)]
     if value and all(isinstance(item, dict) and _is_content(item) for item in value):
@@ -63,18 +67,34 @@ def readable(step: RawStep) -> RawStep:
 def _listed(item: JSON, at: str) -> Item:
     if not isinstance(item, dict):
         return Item({"type": "", "value": item}, at, "/value", at)
-    return Item(_message([_typed(item)]), at, "/content/0", at) if _is_content(item) else _item(item, at)
+    return (
+        Item(_message([_typed(item)]), at, "/content/0", at)
+        if _is_content(item)
+        else _item(item, at)
+    )
 
 
 def _item(step: RawStep, at: str) -> Item:
     content = step.get("content")
     if step.get("type") == "user_input":
         if isinstance(content, str):
-            return Item({**step, "content": [_text(content)]}, at, "/content", f"{at}/content", whole=True)
+            return Item(
+                {**step, "content": [_text(content)]}, at, "/content", f"{at}/content", whole=True
+            )
         if isinstance(content, dict):
             return Item({**step, "content": [_typed(content)]}, at, "/content/0", f"{at}/content")
-        if isinstance(content, list) and any(isinstance(block, dict) and "type" not in block for block in content):
-            return Item({**step, "content": [_typed(block) if isinstance(block, dict) else block for block in content]}, at)
+        if isinstance(content, list) and any(
+            isinstance(block, dict) and "type" not in block for block in content
+        ):
+            return Item(
+                {
+                    **step,
+                    "content": [
+                        _typed(block) if isinstance(block, dict) else block for block in content
+                    ],
+                },
+                at,
+            )
     return Item(step, at)
 
 

@@ -37,14 +37,19 @@ class Case:
         sample of guide section 9). Ids may repeat from answer to answer.
         """
         steps = [want.step for want in self.wanted]
-        answered = {call_key(step.get("call_id")) for step in steps if step.get("type") == "function_result"} - {None}
+        answered = {
+            call_key(step.get("call_id")) for step in steps if step.get("type") == "function_result"
+        } - {None}
         return [
             call
             for call, result in pair_calls(steps).pairs
             if result is None
             and self.wanted[call].answered
             and steps[call].get("type") == "function_call"
-            and not (call_key(steps[call].get("id")) in answered and any(equal(steps[call], steps[other]) for other in range(call)))
+            and not (
+                call_key(steps[call].get("id")) in answered
+                and any(equal(steps[call], steps[other]) for other in range(call))
+            )
         ]
 
     def calls(self) -> Iterator[RawStep]:
@@ -79,7 +84,11 @@ class Reading:
 
     def client_adds(self, item: int) -> bool:
         """Say whether an item may be something new from the client: of its own kind, after the history."""
-        return item >= self._tail and not self.case.closed and kind_of(self.case.items[item].step) in CLIENT_STEPS
+        return (
+            item >= self._tail
+            and not self.case.closed
+            and kind_of(self.case.items[item].step) in CLIENT_STEPS
+        )
 
     def _spare(self, item: int) -> bool:
         """Say whether an item may be taken for an older step."""
@@ -91,7 +100,11 @@ class Reading:
         """Find the results of the waiting calls, by id or, where either has none, by order. Altered calls also go by their new id."""
         wanted, items = self.case.wanted, self.case.items
         calls = [call for call in self.case.waiting if call not in self.answers.values()]
-        lost = [want.step for index, want in enumerate(wanted) if index not in self.pairs and want.step.get("type") == "function_result"]
+        lost = [
+            want.step
+            for index, want in enumerate(wanted)
+            if index not in self.pairs and want.step.get("type") == "function_result"
+        ]
         older = {call_key(step.get("call_id")) for step in lost} - {None}
         for item in sorted(self.left) if calls else ():
             step = items[item].step
@@ -133,7 +146,11 @@ class Reading:
                         self._take(index, alike.get(mark, ()), self.altered)
             for index in lost:
                 if index not in self.altered:
-                    near = (item for item in free if item in self.left and likeness(wanted[index].step, items[item].step))
+                    near = (
+                        item
+                        for item in free
+                        if item in self.left and likeness(wanted[index].step, items[item].step)
+                    )
                     self._take(index, near, self.altered)
 
     def _take(self, index: int, candidates: Sequence[int] | Iterator[int], found: Pairs) -> None:

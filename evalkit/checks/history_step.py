@@ -57,15 +57,27 @@ def changed(want: Wanted, item: Item, name: str, streamed: bool) -> Iterator[Dev
         if signed and not (expected is None or got is None):
             texts = isinstance(expected, str) and isinstance(got, str)
             detail = parting(expected, got) if texts else against(expected, got)
-            what = "is not re-sent" if got is MISSING else "was not received" if expected is MISSING else "was altered"
-            yield Deviation("signature_altered", at, f"the signature of {name} {what}", expected, got, detail)
+            what = (
+                "is not re-sent"
+                if got is MISSING
+                else "was not received"
+                if expected is MISSING
+                else "was altered"
+            )
+            yield Deviation(
+                "signature_altered", at, f"the signature of {name} {what}", expected, got, detail
+            )
         elif expected is MISSING and got is None:
             message = f"{path} of {name} was not there and is sent as null"
             yield Deviation("null_added", at, message, MISSING, None, forgivable=not data)
         elif expected is None and got is MISSING:
-            required = path.count("/") == 1 and path[1:] in REQUIRED_FIELDS.get(str(want.step.get("type")), ())
+            required = path.count("/") == 1 and path[1:] in REQUIRED_FIELDS.get(
+                str(want.step.get("type")), ()
+            )
             message = f"{path} of {name} was null and is not re-sent"
-            yield Deviation("null_dropped", at, message, None, MISSING, forgivable=not data and not required)
+            yield Deviation(
+                "null_dropped", at, message, None, MISSING, forgivable=not data and not required
+            )
         else:
             rest.append((path, expected, got, at))
     if rest:
@@ -74,15 +86,28 @@ def changed(want: Wanted, item: Item, name: str, streamed: bool) -> Iterator[Dev
         texts = isinstance(expected, str) and isinstance(got, str)
         detail = parting(expected, got) if texts else against(keep(expected), keep(got))
         if len(rest) > 1:
-            more = [[place, show(left, 50), show(right, 50)] for _, left, right, place in rest[1:_SHOWN]]
+            more = [
+                [place, show(left, 50), show(right, 50)] for _, left, right, place in rest[1:_SHOWN]
+            ]
             detail = f"{at}\n{detail}\n{table([['also', 'expected', 'got'], *more])}"
-        yield Deviation(code, at, f"{name} was changed at {path or 'its whole'}", keep(expected), keep(got), detail)
+        yield Deviation(
+            code,
+            at,
+            f"{name} was changed at {path or 'its whole'}",
+            keep(expected),
+            keep(got),
+            detail,
+        )
 
 
 def _is_data(path: str, step: RawStep) -> bool:
     """Whether a path leads into what the model or a tool wrote, where a null is a value like any other (protocol section 9)."""
     known = kind_of(step) in OPTIONAL_FIELDS
-    return not known or path.startswith("/arguments/") or (path.startswith("/result/") and not isinstance(step.get("result"), list))
+    return (
+        not known
+        or path.startswith("/arguments/")
+        or (path.startswith("/result/") and not isinstance(step.get("result"), list))
+    )
 
 
 def likeness(want: RawStep, got: RawStep) -> int:
@@ -91,7 +116,12 @@ def likeness(want: RawStep, got: RawStep) -> int:
     ids = [(call_key(want.get(word)), call_key(got.get(word))) for word in ("id", "call_id")]
     if same:
         return 3 if any(left is not None and left == right for left, right in ids) else 2
-    return int(any(word in want and word in got and want[word] and equal(want[word], got[word]) for word in _IDENTITY))
+    return int(
+        any(
+            word in want and word in got and want[word] and equal(want[word], got[word])
+            for word in _IDENTITY
+        )
+    )
 
 
 def describe(step: RawStep) -> str:
@@ -121,4 +151,8 @@ def key_of(step: RawStep) -> str:
 
 def call_key(value: JSON) -> str | None:
     """Return a call's id or a result's call_id as text, or None where it has none to go by."""
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
+    return (
+        str(value)
+        if isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+        else None
+    )

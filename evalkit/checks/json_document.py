@@ -50,7 +50,9 @@ def read_output(turn: Turn | None) -> tuple[Any, Finding | None]:
         return value, None
     where = Where(turn=turn.number if turn is not None else None, part="output", pointer="")
     place = f" (line {line}, column {column})" if line else ""
-    return MISSING, Finding("not_json", f"{problem}{place}", where, detail=f"output  {show(text, 300)}")
+    return MISSING, Finding(
+        "not_json", f"{problem}{place}", where, detail=f"output  {show(text, 300)}"
+    )
 
 
 def _refuse(word: str) -> NoReturn:
@@ -66,10 +68,19 @@ def _diagnose(text: str, error: json.JSONDecodeError) -> Document:
         return Document(MISSING, "there is no output text, so no JSON document")
     if _FENCE.match(text):
         at = text.index("`") if "`" in text else text.index("~")
-        return Document(MISSING, "the output is in a Markdown code fence, not a JSON document by itself", *_place(text, at))
+        return Document(
+            MISSING,
+            "the output is in a Markdown code fence, not a JSON document by itself",
+            *_place(text, at),
+        )
     if error.msg == "Extra data":
         rest = text[error.pos :].strip()
-        return Document(MISSING, f"the JSON document is followed by other text: {show(rest, 60)}", error.lineno, error.colno)
+        return Document(
+            MISSING,
+            f"the JSON document is followed by other text: {show(rest, 60)}",
+            error.lineno,
+            error.colno,
+        )
     for number, found in enumerate(_START.finditer(text)):
         if number >= _LOOKS:
             break
@@ -80,7 +91,9 @@ def _diagnose(text: str, error: json.JSONDecodeError) -> Document:
         if text[: found.start()].strip():
             line, column = _place(text, found.start())
             before = show(text[: found.start()].strip(), 60)
-            return Document(MISSING, f"the JSON {kind(value)} stands behind other text: {before}", line, column)
+            return Document(
+                MISSING, f"the JSON {kind(value)} stands behind other text: {before}", line, column
+            )
     cut = "; the text may be cut off" if error.pos >= len(text.rstrip()) - 1 else ""
     return Document(MISSING, f"not JSON: {error.msg}{cut}", error.lineno, error.colno)
 

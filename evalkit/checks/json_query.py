@@ -23,39 +23,67 @@ _SIZED = (str, list, dict)
 class Wanted(Options):
     """What one expression's result must be; every rule given must hold."""
 
-    equals: Any = option(default_factory=lambda: MISSING, description="The JSON value it must equal; null also stands for absent.")
-    matches: Regex | None = option(default=None, description="A regular expression to be found in the string.")
+    equals: Any = option(
+        default_factory=lambda: MISSING,
+        description="The JSON value it must equal; null also stands for absent.",
+    )
+    matches: Regex | None = option(
+        default=None, description="A regular expression to be found in the string."
+    )
     min: float | None = option(default=None, description="Smallest number allowed.")
     max: float | None = option(default=None, description="Largest number allowed.")
     length: Amount | None = option(
-        default=None, description="Characters of a string, items of an array, keys of an object: a number or min/max."
+        default=None,
+        description="Characters of a string, items of an array, keys of an object: a number or min/max.",
     )
 
     def __post_init__(self) -> None:
-        if self.equals is MISSING and all(rule is None for rule in (self.matches, self.min, self.max, self.length)):
-            raise complaint("asks nothing; give a value, or one of equals, matches, min, max, length")
+        if self.equals is MISSING and all(
+            rule is None for rule in (self.matches, self.min, self.max, self.length)
+        ):
+            raise complaint(
+                "asks nothing; give a value, or one of equals, matches, min, max, length"
+            )
 
     def judge(self, value: JSON) -> Iterator[tuple[str, JSON]]:
         """Yield ``(what is wrong, what was expected)`` for each rule that does not hold."""
         if self.equals is not MISSING and not equal(self.equals, value):
             yield f"must equal {show(self.equals)}, got {show(value)}", self.equals
-        if self.matches is not None and not (isinstance(value, str) and re.search(self.matches, value)):
+        if self.matches is not None and not (
+            isinstance(value, str) and re.search(self.matches, value)
+        ):
             yield f"must match {show(self.matches)}, got {show(value)}", {"matches": self.matches}
         if self.min is not None or self.max is not None:
             if not isinstance(value, int | float) or isinstance(value, bool):
                 yield (
                     f"must be a number, got {kind(value)} {show(value)}",
-                    {word: plain(limit) for word, limit in (("min", self.min), ("max", self.max)) if limit is not None},
+                    {
+                        word: plain(limit)
+                        for word, limit in (("min", self.min), ("max", self.max))
+                        if limit is not None
+                    },
                 )
             elif self.min is not None and value < self.min:
-                yield f"must be at least {number(self.min)}, got {show(value)}", {"min": plain(self.min)}
+                yield (
+                    f"must be at least {number(self.min)}, got {show(value)}",
+                    {"min": plain(self.min)},
+                )
             elif self.max is not None and value > self.max:
-                yield f"must be at most {number(self.max)}, got {show(value)}", {"max": plain(self.max)}
+                yield (
+                    f"must be at most {number(self.max)}, got {show(value)}",
+                    {"max": plain(self.max)},
+                )
         if self.length is not None:
             if not isinstance(value, _SIZED):
-                yield f"must have a length, got {kind(value)} {show(value)}", {"length": self.length.to_json()}
+                yield (
+                    f"must have a length, got {kind(value)} {show(value)}",
+                    {"length": self.length.to_json()},
+                )
             elif not self.length.hold(len(value)):
-                yield f"must have length {self.length}, got {len(value)}: {show(value)}", {"length": self.length.to_json()}
+                yield (
+                    f"must have length {self.length}, got {len(value)}: {show(value)}",
+                    {"length": self.length.to_json()},
+                )
 
 
 def _rule(value: Any) -> Any:
@@ -65,7 +93,10 @@ def _rule(value: Any) -> Any:
     for key in value:
         if key not in (words := spellings(Wanted)):
             hint = did_you_mean(str(key), words)
-            raise complaint(f"unknown rule {key!r}{hint}; valid: {', '.join(words)} (to compare with an object write equals: {{…}})", key)
+            raise complaint(
+                f"unknown rule {key!r}{hint}; valid: {', '.join(words)} (to compare with an object write equals: {{…}})",
+                key,
+            )
     return value
 
 
@@ -103,12 +134,19 @@ class JsonQuery(Check):
         for text, wanted in self.expressions.items():
             found, failure = _search(_compile(text), value)
             if failure:
-                yield Finding("query_failed", f"{text}: {failure}", where, detail=f"output  {show(keep(value), 300)}")
+                yield Finding(
+                    "query_failed",
+                    f"{text}: {failure}",
+                    where,
+                    detail=f"output  {show(keep(value), 300)}",
+                )
                 continue
             for wrong, expected in wanted.judge(found):
                 texts = isinstance(expected, str) and isinstance(found, str)
                 detail = parting(expected, found) if texts else against(expected, keep(found))
-                yield Finding("query_differs", f"{text} {wrong}", where, expected, keep(found), detail=detail)
+                yield Finding(
+                    "query_differs", f"{text} {wrong}", where, expected, keep(found), detail=detail
+                )
 
 
 @lru_cache(maxsize=1000)
@@ -120,10 +158,16 @@ def _compile(text: str) -> Any:
         compiled = jmespath.compile(text)
     except ParseError as error:
         token = getattr(error, "token_value", None)
-        wrong = f"{show(token)} does not fit at column {error.lex_position + 1}" if token else "it ends too early"
+        wrong = (
+            f"{show(token)} does not fit at column {error.lex_position + 1}"
+            if token
+            else "it ends too early"
+        )
         raise complaint(f"{show(text)} is no JMESPath expression: {wrong}", text) from None
     except (JMESPathError, RecursionError) as error:
-        raise complaint(f"{show(text)} is no JMESPath expression: {str(error).splitlines()[0]}", text) from None
+        raise complaint(
+            f"{show(text)} is no JMESPath expression: {str(error).splitlines()[0]}", text
+        ) from None
     _check_functions(compiled.parsed, text)
     return compiled
 
@@ -134,7 +178,10 @@ def _check_functions(node: Mapping[str, Any], text: str) -> None:
 
     known = Functions.FUNCTION_TABLE
     if node.get("type") == "function_expression" and node["value"] not in known:
-        raise complaint(f"{show(text)} calls {node['value']}(), which JMESPath has not{did_you_mean(node['value'], known)}", text)
+        raise complaint(
+            f"{show(text)} calls {node['value']}(), which JMESPath has not{did_you_mean(node['value'], known)}",
+            text,
+        )
     for child in node.get("children", ()):
         if isinstance(child, dict):
             _check_functions(child, text)

@@ -61,27 +61,50 @@ class JsonSchema(Check):
         },
     )
 
-    use: Literal["response_format"] | None = option(default=None, description="Take the schema that was sent with the request.")
-    schema_: Annotated[Any, After(_usable)] = option(
-        default=None, alias="schema", description="A JSON Schema (Draft 2020-12 unless $schema names another)."
+    use: Literal["response_format"] | None = option(
+        default=None, description="Take the schema that was sent with the request."
     )
-    file: str | None = option(default=None, min_length=1, description="A JSON file with the schema.")
-    python: Target | None = option(default=None, description="A pydantic model, dataclass or TypedDict: package.module:Name.")
+    schema_: Annotated[Any, After(_usable)] = option(
+        default=None,
+        alias="schema",
+        description="A JSON Schema (Draft 2020-12 unless $schema names another).",
+    )
+    file: str | None = option(
+        default=None, min_length=1, description="A JSON file with the schema."
+    )
+    python: Target | None = option(
+        default=None, description="A pydantic model, dataclass or TypedDict: package.module:Name."
+    )
 
     @classmethod
     def spell(cls, argument: JSON) -> Spelled:
         """Take a mapping that speaks JSON Schema for the schema itself."""
-        if isinstance(argument, Mapping) and argument and not any(key in _OPTIONS for key in argument):
+        if (
+            isinstance(argument, Mapping)
+            and argument
+            and not any(key in _OPTIONS for key in argument)
+        ):
             for key in argument:
                 if key not in _KEYWORDS and not str(key).startswith(("$", "x-")):
-                    raise complaint(f"unknown option or keyword {key!r}{did_you_mean(key, [*_OPTIONS, *_KEYWORDS])}", key)
+                    raise complaint(
+                        f"unknown option or keyword {key!r}{did_you_mean(key, [*_OPTIONS, *_KEYWORDS])}",
+                        key,
+                    )
             return Spelled({"schema": argument}, "schema")
         if isinstance(argument, str) and argument != SENT:
-            raise complaint(f"must be {SENT!r}, a schema, or one of {{file: …}}, {{python: …}}, got {show(argument)}")
+            raise complaint(
+                f"must be {SENT!r}, a schema, or one of {{file: …}}, {{python: …}}, got {show(argument)}"
+            )
         return super().spell(argument)
 
     def __post_init__(self) -> None:
-        given = [word for word, value in zip(_OPTIONS, (self.use, self.schema_, self.file, self.python), strict=True) if value is not None]
+        given = [
+            word
+            for word, value in zip(
+                _OPTIONS, (self.use, self.schema_, self.file, self.python), strict=True
+            )
+            if value is not None
+        ]
         if len(given) > 1:
             raise complaint(f"takes one of {', '.join(_OPTIONS)}, got {' and '.join(given)}")
 
@@ -99,9 +122,20 @@ class JsonSchema(Check):
         for found in violations(schema, value):
             sound = False
             where = Where(turn=number, pointer=found.pointer, part="output")
-            detail = "\n".join([against(found.expected, keep(found.got)), *found.notes]) if found.expected is not MISSING else ""
+            detail = (
+                "\n".join([against(found.expected, keep(found.got)), *found.notes])
+                if found.expected is not MISSING
+                else ""
+            )
             message = f"{found.pointer or 'the document'}: {found.message}"
-            yield Finding("schema_violation", message, where, keep(found.expected), keep(found.got), detail=detail)
+            yield Finding(
+                "schema_violation",
+                message,
+                where,
+                keep(found.expected),
+                keep(found.got),
+                detail=detail,
+            )
         if sound and model is not None and turn is not None:
             yield from _model_findings(model, turn.text, number)
 
@@ -138,7 +172,9 @@ def _schema_of(model: Any, target: str | None) -> JSON:
     try:
         return TypeAdapter(model).json_schema()
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
-        raise Misconfigured(f"{target} is no type that pydantic can validate: {error.message.splitlines()[0]}") from None
+        raise Misconfigured(
+            f"{target} is no type that pydantic can validate: {error.message.splitlines()[0]}"
+        ) from None
 
 
 def _model_findings(model: Any, text: str, turn: int | None) -> Iterator[Finding]:
@@ -151,4 +187,9 @@ def _model_findings(model: Any, text: str, turn: int | None) -> Iterator[Finding
         for item in error.errors(include_url=False, include_context=False):
             at = pointer(*item["loc"])
             where = Where(turn=turn, pointer=at, part="output")
-            yield Finding("model_violation", f"{at or 'the document'}: {item['msg']}", where, got=keep(item["input"]))
+            yield Finding(
+                "model_violation",
+                f"{at or 'the document'}: {item['msg']}",
+                where,
+                got=keep(item["input"]),
+            )

@@ -40,7 +40,10 @@ class Opinion(NamedTuple):
         """Return the answer as a finding holds it."""
         if "" in self.parts:
             return {"score": plain(self.score), "reason": self.parts[""][1]}
-        criteria = {name: {"score": plain(score), "reason": reason} for name, (score, reason) in self.parts.items()}
+        criteria = {
+            name: {"score": plain(score), "reason": reason}
+            for name, (score, reason) in self.parts.items()
+        }
         return {"score": plain(self.score), "criteria": criteria}
 
 
@@ -57,18 +60,28 @@ class Judge(Check):
 
     rubric: Words = option(description="What a good answer is, in plain words.")
     criteria: Annotated[dict[Words, Words], Limited(min_length=1)] | None = option(
-        default=None, description="Parts to score one by one, each with its own words; the score is their mean."
+        default=None,
+        description="Parts to score one by one, each with its own words; the score is their mean.",
     )
-    model: Words | None = option(default=None, description="The model that judges; else the variant's own.")
-    min: float | None = option(default=None, description="The lowest score that passes; 0.7 where scores go from 0 to 1.")
+    model: Words | None = option(
+        default=None, description="The model that judges; else the variant's own."
+    )
+    min: float | None = option(
+        default=None, description="The lowest score that passes; 0.7 where scores go from 0 to 1."
+    )
     scale: Annotated[list[float], Limited(min_length=2, max_length=2)] | None = option(
         default=None, description="The lowest and the highest score, [0, 1] where nothing is said."
     )
     levels: Annotated[dict[Words, float], Limited(min_length=2)] | None = option(
-        default=None, description="Words to choose from instead of numbers, each with its score: {good: 1, poor: 0}."
+        default=None,
+        description="Words to choose from instead of numbers, each with its score: {good: 1, poor: 0}.",
     )
-    samples: int = option(default=1, ge=1, le=100, description="How often the judge is asked; the mean counts.")
-    generation_config: dict[str, Any] | None = option(default=None, description="Sent to the judge as the API names it.")
+    samples: int = option(
+        default=1, ge=1, le=100, description="How often the judge is asked; the mean counts."
+    )
+    generation_config: dict[str, Any] | None = option(
+        default=None, description="Sent to the judge as the API names it."
+    )
 
     def __post_init__(self) -> None:
         if self.levels is not None and self.scale is not None:
@@ -76,12 +89,15 @@ class Judge(Check):
         low, high = self._range
         if low >= high:
             raise complaint(
-                f"the lowest score must be below the highest, got {number(low)} and {number(high)}", "levels" if self.levels else "scale"
+                f"the lowest score must be below the highest, got {number(low)} and {number(high)}",
+                "levels" if self.levels else "scale",
             )
         if self.min is None and (low, high) != _UNIT:
             raise complaint(f"needs 'min', since scores go from {number(low)} to {number(high)}")
         if self.min is not None and not low <= self.min <= high:
-            raise complaint(f"must lie between {number(low)} and {number(high)}, got {number(self.min)}", "min")
+            raise complaint(
+                f"must lie between {number(low)} and {number(high)}, got {number(self.min)}", "min"
+            )
 
     @property
     def _range(self) -> tuple[float, float]:
@@ -111,11 +127,19 @@ class Judge(Check):
             "samples": [opinion.to_json() for opinion in opinions],
         }
         expected = {"min": plain(self._wanted)}
-        detail = table([row for count, opinion in enumerate(opinions, 1) for row in self._rows(count, opinion)])
-        spread = f" on average, from {number(min(scores))} to {number(max(scores))}" if min(scores) < max(scores) else ""
+        detail = table(
+            [row for count, opinion in enumerate(opinions, 1) for row in self._rows(count, opinion)]
+        )
+        spread = (
+            f" on average, from {number(min(scores))} to {number(max(scores))}"
+            if min(scores) < max(scores)
+            else ""
+        )
         if passed:
             message = f"the judge is of two minds: {passing} of {plural(len(scores), 'sample')} reach {number(self._wanted)}"
-            yield Finding("judge_split", message, where, expected, got, severity=Severity.WARN, detail=detail)
+            yield Finding(
+                "judge_split", message, where, expected, got, severity=Severity.WARN, detail=detail
+            )
             return
         share = f" ({agreeing} of {plural(len(scores), 'sample')} below)" if len(scores) > 1 else ""
         message = f"the judge gives {number(_rounded(mean))}{spread}, at least {number(self._wanted)} is wanted{share}"
@@ -126,14 +150,24 @@ class Judge(Check):
         settings, turn = view.transcript.settings, view.turn
         model = self.model or settings.get("model")
         if not isinstance(model, str):
-            raise Misconfigured("the scenario names no model that could judge: give the check one, 'model: …'")
+            raise Misconfigured(
+                "the scenario names no model that could judge: give the check one, 'model: …'"
+            )
         levels = dict(sorted((self.levels or {}).items(), key=lambda item: -item[1]))
-        task = task_of(self.rubric, self.criteria or {}, self._range, levels, turn.number if turn is not None else None)
+        task = task_of(
+            self.rubric,
+            self.criteria or {},
+            self._range,
+            levels,
+            turn.number if turn is not None else None,
+        )
         turns = view.transcript.turns[: turn.number] if turn is not None else view.transcript.turns
         return request_of(model, task, turns, self._schema(), self.generation_config)
 
     def _schema(self) -> dict[str, JSON]:
-        levels = sorted(self.levels, key=lambda name: -(self.levels or {})[name]) if self.levels else ()
+        levels = (
+            sorted(self.levels, key=lambda name: -(self.levels or {})[name]) if self.levels else ()
+        )
         low, high = self._range
         return schema_of(list(self.criteria or ()), [plain(low), plain(high)], levels)
 
@@ -143,27 +177,49 @@ class Judge(Check):
         read_answer(exchange, view.ask(request))
         if exchange.error is not None:
             error = exchange.error
-            raise CheckCrashed(f"the judge did not answer: the API said {error.status} {error.code}: {show(error.message, 300)}")
+            raise CheckCrashed(
+                f"the judge did not answer: the API said {error.status} {error.code}: {show(error.message, 300)}"
+            )
         interaction = exchange.interaction
         if interaction is None or exchange.failure is not None:
-            raise CheckCrashed(f"the judge's answer cannot be read: {exchange.failure or 'no Interaction came'}")
+            raise CheckCrashed(
+                f"the judge's answer cannot be read: {exchange.failure or 'no Interaction came'}"
+            )
         if (status := interaction.get("status")) not in ("completed", None):
             raise CheckCrashed(f"the judge's answer did not end: its status is {show(status)}")
         text = output_text(interaction.get("steps") or [])
         value, problem, *_ = parse(text)
         if problem:
-            raise CheckCrashed(f"the judge's answer is no judgement: {problem}\nanswer  {show(text, 300)}")
+            raise CheckCrashed(
+                f"the judge's answer is no judgement: {problem}\nanswer  {show(text, 300)}"
+            )
         return self._read(value, text)
 
     def _read(self, value: JSON, text: str) -> Opinion:
-        from evalkit.checks.schemas import violations  # jsonschema is loaded where a judge has spoken, and nowhere else
+        from evalkit.checks.schemas import (
+            violations,
+        )  # jsonschema is loaded where a judge has spoken, and nowhere else
 
-        wrong = [f"{found.pointer or '(whole)'}: {found.message}" for found in violations(self._schema(), value)]
+        wrong = [
+            f"{found.pointer or '(whole)'}: {found.message}"
+            for found in violations(self._schema(), value)
+        ]
         if wrong:
-            raise CheckCrashed("\n".join(["the judge's answer does not meet its schema", *wrong, f"answer  {show(text, 300)}"]))
+            raise CheckCrashed(
+                "\n".join(
+                    [
+                        "the judge's answer does not meet its schema",
+                        *wrong,
+                        f"answer  {show(text, 300)}",
+                    ]
+                )
+            )
         parts = value if self.criteria else {"": value}
         read = {
-            name: (float((self.levels or {})[part["level"]] if self.levels else part["score"]), part["reason"])
+            name: (
+                float((self.levels or {})[part["level"]] if self.levels else part["score"]),
+                part["reason"],
+            )
             for name, part in parts.items()
         }
         return Opinion(sum(score for score, _ in read.values()) / len(read), read)

@@ -33,12 +33,18 @@ _PATH = "/v1beta/interactions"
 _NOT_SHOWN = frozenset(("id", "call_id", "signature", "thought_signature", "type"))
 _LONGEST_DATA = 200
 _MARKS = re.compile(r"conversation ([0-9]+) ")
-_BREAKS = re.compile("[\x85\u2028\u2029\ud800-\udfff]")  # ends of lines to some readers, and what UTF-8 cannot hold
+_BREAKS = re.compile(
+    "[\x85\u2028\u2029\ud800-\udfff]"
+)  # ends of lines to some readers, and what UTF-8 cannot hold
 
 
-def schema_of(criteria: Sequence[str], scale: Sequence[float], levels: Sequence[str]) -> dict[str, JSON]:
+def schema_of(
+    criteria: Sequence[str], scale: Sequence[float], levels: Sequence[str]
+) -> dict[str, JSON]:
     """Return the schema of an answer: a reason and a score, or a level, for the whole or for each criterion. Levels stand best first."""
-    given = {"level": {"type": "string", "enum": list(levels)}} if levels else {"score": _number(scale)}
+    given = (
+        {"level": {"type": "string", "enum": list(levels)}} if levels else {"score": _number(scale)}
+    )
     one = _object({"reason": {"type": "string"}, **given})
     return _object(dict.fromkeys(criteria, one)) if criteria else one
 
@@ -48,10 +54,17 @@ def _number(scale: Sequence[float]) -> dict[str, JSON]:
 
 
 def _object(properties: Mapping[str, JSON]) -> dict[str, JSON]:
-    return {"type": "object", "properties": dict(properties), "required": list(properties), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
-def request_of(model: str, task: str, turns: Sequence[Turn], schema: JSON, generation_config: JSON) -> Request:
+def request_of(
+    model: str, task: str, turns: Sequence[Turn], schema: JSON, generation_config: JSON
+) -> Request:
     """Return the request that asks a judge about some turns."""
     body: dict[str, JSON] = {
         "model": model,
@@ -66,11 +79,24 @@ def request_of(model: str, task: str, turns: Sequence[Turn], schema: JSON, gener
     return Request("POST", _PATH, body)
 
 
-def task_of(rubric: str, criteria: Mapping[str, str], scale: Sequence[float], levels: Mapping[str, float], turn: int | None) -> str:
+def task_of(
+    rubric: str,
+    criteria: Mapping[str, str],
+    scale: Sequence[float],
+    levels: Mapping[str, float],
+    turn: int | None,
+) -> str:
     """Return what the judge is told to do: the rubric as it was written, what to give, and what of the conversation to judge."""
     parts = [f"Rubric:\n{rubric}"]
     if criteria:
-        parts.append("\n".join(["Judge each of these by itself:", *(f"- {name}: {text}" for name, text in criteria.items())]))
+        parts.append(
+            "\n".join(
+                [
+                    "Judge each of these by itself:",
+                    *(f"- {name}: {text}" for name, text in criteria.items()),
+                ]
+            )
+        )
     if levels:
         parts.append("Give one of these levels, the best first: " + ", ".join(levels) + ".")
     else:
@@ -85,7 +111,9 @@ def task_of(rubric: str, criteria: Mapping[str, str], scale: Sequence[float], le
 
 def fenced(turns: Sequence[Turn]) -> str:
     """Return the conversation as JSON, one entry a line, between two lines with a number that no text in it has beside these words."""
-    told = "\n".join(_BREAKS.sub(_escaped, json.dumps(entry, ensure_ascii=False)) for entry in _told(turns))
+    told = "\n".join(
+        _BREAKS.sub(_escaped, json.dumps(entry, ensure_ascii=False)) for entry in _told(turns)
+    )
     taken = set(_MARKS.findall(told))
     mark = next(number for number in count(1) if str(number) not in taken)
     return f"----- conversation {mark} -----\n{told}\n----- end of conversation {mark} -----"
@@ -116,7 +144,10 @@ def _entry(step: Step) -> dict[str, JSON]:
     if step.type == "function_result":
         failed = {"is_error": True} if raw.get("is_error") is True else {}
         return {"result_of": raw.get("name"), "result": _lean(raw.get("result")), **failed}
-    return {"step": step.type, **{key: _lean(value) for key, value in raw.items() if key not in _NOT_SHOWN}}
+    return {
+        "step": step.type,
+        **{key: _lean(value) for key, value in raw.items() if key not in _NOT_SHOWN},
+    }
 
 
 def _said(blocks: JSON) -> JSON:
@@ -139,4 +170,8 @@ def _lean(value: JSON) -> JSON:
 
 
 def _media(data: JSON) -> JSON:
-    return f"({plural(len(data), 'character')}, not shown)" if isinstance(data, str) and len(data) > _LONGEST_DATA else _lean(data)
+    return (
+        f"({plural(len(data), 'character')}, not shown)"
+        if isinstance(data, str) and len(data) > _LONGEST_DATA
+        else _lean(data)
+    )

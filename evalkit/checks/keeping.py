@@ -22,7 +22,9 @@ from evalkit.checks.declaring import Options
 from evalkit.transcript import JSON
 
 _ROOM = "evalkit.checks."
-_CLASS = ""  # the key that names the class; None there says that a mapping of the user's has this key
+_CLASS = (
+    ""  # the key that names the class; None there says that a mapping of the user's has this key
+)
 
 
 def keep(check: Check) -> JSON | None:
@@ -80,5 +82,10 @@ def _made(value: JSON) -> Any:
         raise LookupError(value[_CLASS])
     made = object.__new__(kind)
     # As pydantic does, past the constructor, which would ask again what was answered.
-    vars(made).update({field.name: _made(value[field.name]) if field.name in value else MISSING for field in fields(kind)})
+    vars(made).update(
+        {
+            field.name: _made(value[field.name]) if field.name in value else MISSING
+            for field in fields(kind)
+        }
+    )
     return made

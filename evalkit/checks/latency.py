@@ -28,9 +28,13 @@ class Latency(Check):
     name: ClassVar[str] = "latency"
     shorthand: ClassVar[str | None] = "max_ms"
 
-    max_ms: float | None = option(default=None, ge=0, description="Most milliseconds allowed for all exchanges together.")
+    max_ms: float | None = option(
+        default=None, ge=0, description="Most milliseconds allowed for all exchanges together."
+    )
     first_token_ms: float | None = option(
-        default=None, ge=0, description="Most milliseconds until the first part of the answer streamed in, per exchange."
+        default=None,
+        ge=0,
+        description="Most milliseconds until the first part of the answer streamed in, per exchange.",
     )
 
     def __post_init__(self) -> None:
@@ -46,18 +50,32 @@ class Latency(Check):
         if self.first_token_ms is not None:
             yield from first_tokens(exchanges, self.first_token_ms)
 
-    def _total(self, exchanges: Sequence[Exchange], limit: float, where: Where) -> Iterator[Finding]:
+    def _total(
+        self, exchanges: Sequence[Exchange], limit: float, where: Where
+    ) -> Iterator[Finding]:
         times = [
-            (item, item.response.elapsed_ms) for item in exchanges if item.response is not None and item.response.elapsed_ms is not None
+            (item, item.response.elapsed_ms)
+            for item in exchanges
+            if item.response is not None and item.response.elapsed_ms is not None
         ]
         if len(times) < len(exchanges) or not exchanges:
             message = f"the time of {len(exchanges) - len(times)} of {len(exchanges)} exchanges was never measured"
             yield Finding("latency_unmeasured", message, where, severity=Severity.WARN)
         total = sum(time for _, time in times)
         if total > limit:
-            rows = [[f"exchange {item.number}", f"{number(round(time, 1))} ms", source(item)] for item, time in times]
+            rows = [
+                [f"exchange {item.number}", f"{number(round(time, 1))} ms", source(item)]
+                for item, time in times
+            ]
             message = f"{_sources(exchanges)} {number(round(total, 1))} ms, at most {number(limit)} ms are allowed"
-            yield Finding("latency_exceeded", message, where, {"max_ms": limit}, round(total, 3), detail=table(rows))
+            yield Finding(
+                "latency_exceeded",
+                message,
+                where,
+                {"max_ms": limit},
+                round(total, 3),
+                detail=table(rows),
+            )
 
 
 def first_tokens(exchanges: Sequence[Exchange], limit: float) -> Iterator[Finding]:
@@ -68,17 +86,28 @@ def first_tokens(exchanges: Sequence[Exchange], limit: float) -> Iterator[Findin
         where = Where(exchange.turn, exchange.number)
         time = first_token_ms(exchange)
         if time is None:
-            yield Finding("latency_unmeasured", "the time of the first token was never measured", where, severity=Severity.WARN)
+            yield Finding(
+                "latency_unmeasured",
+                "the time of the first token was never measured",
+                where,
+                severity=Severity.WARN,
+            )
         elif time > limit:
             message = f"{source(exchange)} {number(round(time, 1))} ms to the first token, at most {number(limit)} ms are allowed"
-            yield Finding("first_token_late", message, where, {"first_token_ms": limit}, round(time, 3))
+            yield Finding(
+                "first_token_late", message, where, {"first_token_ms": limit}, round(time, 3)
+            )
 
 
 def first_token_ms(exchange: Exchange) -> float | None:
     """Return when the first delta that is part of the answer arrived, or None where that is not known."""
     times = exchange.response.event_ms if exchange.response is not None else ()
     for event, time in zip(exchange.events or (), times, strict=False):
-        delta = event.get("delta") if isinstance(event, dict) and event.get("event_type") == "step.delta" else None
+        delta = (
+            event.get("delta")
+            if isinstance(event, dict) and event.get("event_type") == "step.delta"
+            else None
+        )
         if isinstance(delta, dict) and delta.get("type") not in _SILENT:
             return time
     return None
@@ -86,7 +115,11 @@ def first_token_ms(exchange: Exchange) -> float | None:
 
 def source(exchange: Exchange) -> str:
     """Return ``recorded`` for a time that comes from a cassette, else ``measured``."""
-    return "recorded" if exchange.response is not None and exchange.response.source == "replayed" else "measured"
+    return (
+        "recorded"
+        if exchange.response is not None and exchange.response.source == "replayed"
+        else "measured"
+    )
 
 
 def _sources(exchanges: Sequence[Exchange]) -> str:

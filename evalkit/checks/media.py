@@ -29,12 +29,23 @@ class Media(Check):
     name: ClassVar[str] = "media"
     shorthand: ClassVar[str | None] = "type"
 
-    type: Literal["image", "audio", "video"] | None = option(default=None, description="Only this kind of media.")
-    count: Amount | None = option(default=None, description="How many there must be: a number or min/max; at least one where absent.")
-    mime_type: Words | None = option(default=None, description="The mime type, or several any of which will do.")
+    type: Literal["image", "audio", "video"] | None = option(
+        default=None, description="Only this kind of media."
+    )
+    count: Amount | None = option(
+        default=None,
+        description="How many there must be: a number or min/max; at least one where absent.",
+    )
+    mime_type: Words | None = option(
+        default=None, description="The mime type, or several any of which will do."
+    )
     min_bytes: int | None = option(default=None, ge=0, description="Fewest bytes of each.")
-    width: Amount | None = option(default=None, description="Width in pixels of each image: a number or min/max.")
-    height: Amount | None = option(default=None, description="Height in pixels of each image: a number or min/max.")
+    width: Amount | None = option(
+        default=None, description="Width in pixels of each image: a number or min/max."
+    )
+    height: Amount | None = option(
+        default=None, description="Height in pixels of each image: a number or min/max."
+    )
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield what is wrong with the number of media and with each of them."""
@@ -47,7 +58,14 @@ class Media(Check):
             wanted = str(self.count) if self.count is not None else "at least 1"
             rows = [[str(where), show(block.get("mime_type"))] for block, where in found]
             code = "media_missing" if len(found) < expected.get("min", 0) else "media_unexpected"
-            yield Finding(code, f"expected {wanted} {what}, got {len(found)}", Where(), expected, len(found), detail=table(rows))
+            yield Finding(
+                code,
+                f"expected {wanted} {what}, got {len(found)}",
+                Where(),
+                expected,
+                len(found),
+                detail=table(rows),
+            )
         for block, where in found:
             for code, message, expected_value, got in self._judge(block):
                 yield Finding(code, message, where, expected_value, got)
@@ -55,37 +73,65 @@ class Media(Check):
     def _judge(self, block: dict[str, JSON]) -> Iterator[tuple[str, str, Any, Any]]:
         kind, declared = block["type"], block.get("mime_type")
         declared = declared.lower().partition(";")[0].strip() if isinstance(declared, str) else None
-        if self.mime_type is not None and not any(same_type(wanted, declared or "") for wanted in self.mime_type):
+        if self.mime_type is not None and not any(
+            same_type(wanted, declared or "") for wanted in self.mime_type
+        ):
             yield (
                 "mime_type_differs",
                 f"the {kind} is declared {show(declared)}, not {' or '.join(self.mime_type)}",
                 self.mime_type,
                 declared,
             )
-        if declared is not None and declared.partition("/")[0] in _KINDS and declared.partition("/")[0] != kind:
+        if (
+            declared is not None
+            and declared.partition("/")[0] in _KINDS
+            and declared.partition("/")[0] != kind
+        ):
             yield "mime_type_differs", f"the {kind} is declared {show(declared)}", kind, declared
         data = block.get("data")
         if data is None:
             if self.min_bytes is not None or self.width is not None or self.height is not None:
-                yield "media_not_inline", f"the {kind} is given by uri, so its bytes cannot be judged", MISSING, show(block.get("uri"))
+                yield (
+                    "media_not_inline",
+                    f"the {kind} is given by uri, so its bytes cannot be judged",
+                    MISSING,
+                    show(block.get("uri")),
+                )
             elif not block.get("uri"):
                 yield "media_empty", f"the {kind} has neither data nor uri", MISSING, MISSING
             return
         raw, problem = decode(data)
         if raw is None:
-            yield "media_undecodable", f"the {kind}'s data is not base64: {problem}", MISSING, show(data, 40)
+            yield (
+                "media_undecodable",
+                f"the {kind}'s data is not base64: {problem}",
+                MISSING,
+                show(data, 40),
+            )
             return
         yield from self._bytes(kind, declared, raw)
 
-    def _bytes(self, kind: str, declared: str | None, raw: bytes) -> Iterator[tuple[str, str, Any, Any]]:
+    def _bytes(
+        self, kind: str, declared: str | None, raw: bytes
+    ) -> Iterator[tuple[str, str, Any, Any]]:
         facts = examine(raw, declared)
         if not raw:
             yield "media_empty", f"the {kind} has no bytes", 1, 0
             return
         if facts.mismatch:
-            yield "media_type_wrong", f"the {kind} is declared {show(declared)}, but {facts.mismatch}", declared, facts.mime_type
+            yield (
+                "media_type_wrong",
+                f"the {kind} is declared {show(declared)}, but {facts.mismatch}",
+                declared,
+                facts.mime_type,
+            )
         if facts.damage:
-            yield "media_damaged", f"the {kind} cannot be decoded: {facts.damage}", MISSING, facts.mime_type
+            yield (
+                "media_damaged",
+                f"the {kind} cannot be decoded: {facts.damage}",
+                MISSING,
+                facts.mime_type,
+            )
         if self.min_bytes is not None and len(raw) < self.min_bytes:
             yield (
                 "media_too_small",
@@ -96,13 +142,26 @@ class Media(Check):
         yield from self._sizes(kind, facts)
 
     def _sizes(self, kind: str, facts: Facts) -> Iterator[tuple[str, str, Any, Any]]:
-        for word, wanted, got in (("width", self.width, facts.width), ("height", self.height, facts.height)):
+        for word, wanted, got in (
+            ("width", self.width, facts.width),
+            ("height", self.height, facts.height),
+        ):
             if wanted is None:
                 continue
             if got is None:
-                yield "media_size_unknown", f"the {word} of this {kind} cannot be read from its header", wanted.to_json(), MISSING
+                yield (
+                    "media_size_unknown",
+                    f"the {word} of this {kind} cannot be read from its header",
+                    wanted.to_json(),
+                    MISSING,
+                )
             elif not wanted.hold(got):
-                yield "media_size_differs", f"the {kind} has {word} {got}, {wanted} is expected", wanted.to_json(), got
+                yield (
+                    "media_size_differs",
+                    f"the {kind} has {word} {got}, {wanted} is expected",
+                    wanted.to_json(),
+                    got,
+                )
 
 
 def _media(view: View, kinds: tuple[str, ...]) -> Iterator[tuple[dict[str, JSON], Where]]:
@@ -112,4 +171,7 @@ def _media(view: View, kinds: tuple[str, ...]) -> Iterator[tuple[dict[str, JSON]
                 continue
             for index, block in enumerate(contents(step.raw)):
                 if isinstance(block, dict) and block.get("type") in kinds:
-                    yield block, Where(turn.number, step.exchange, place, f"/content/{index}", "step")
+                    yield (
+                        block,
+                        Where(turn.number, step.exchange, place, f"/content/{index}", "step"),
+                    )

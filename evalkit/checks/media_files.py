@@ -98,7 +98,14 @@ def plain_type(mime_type: str) -> str:
 
 def sniff(raw: bytes) -> str | None:
     """Return the type that the first bytes mean, None where they mean none of the table."""
-    return next((kind for offset, magic, kind in MAGIC if raw.startswith(magic, offset) and (offset != 8 or raw.startswith(b"RIFF"))), None)
+    return next(
+        (
+            kind
+            for offset, magic, kind in MAGIC
+            if raw.startswith(magic, offset) and (offset != 8 or raw.startswith(b"RIFF"))
+        ),
+        None,
+    )
 
 
 def examine(raw: bytes, declared: str | None) -> Facts:
@@ -108,8 +115,17 @@ def examine(raw: bytes, declared: str | None) -> Facts:
     mismatch = ""
     wanted = plain_type(declared) if declared is not None else None
     if wanted in _KNOWN and wanted != real:
-        mismatch = f"its bytes are {real}" if real is not None else f"its bytes begin with {raw[:8].hex(' ')}"
-    elif wanted is not None and wanted not in _KNOWN and real is not None and wanted.partition("/")[0] != real.partition("/")[0]:
+        mismatch = (
+            f"its bytes are {real}"
+            if real is not None
+            else f"its bytes begin with {raw[:8].hex(' ')}"
+        )
+    elif (
+        wanted is not None
+        and wanted not in _KNOWN
+        and real is not None
+        and wanted.partition("/")[0] != real.partition("/")[0]
+    ):
         mismatch = f"its bytes are {real}"
     return Facts(real, shape.width, shape.height, mismatch, shape.damage)
 
@@ -126,11 +142,16 @@ def _png(raw: bytes) -> Shape:
         if end > len(raw):
             return Shape(width, height, f"the chunk {shown!r} is cut off at byte {len(raw)}")
         if zlib.crc32(raw[at + 4 : end - 4]) != int.from_bytes(raw[end - 4 : end], "big"):
-            return Shape(width, height, f"the checksum of the chunk {shown!r} at byte {at} is wrong")
+            return Shape(
+                width, height, f"the checksum of the chunk {shown!r} at byte {at} is wrong"
+            )
         if not names and (name != b"IHDR" or length != 13):
             return Shape(None, None, f"the first chunk is {shown!r}, not IHDR")
         if name == b"IHDR":
-            width, height = int.from_bytes(raw[at + 8 : at + 12], "big"), int.from_bytes(raw[at + 12 : at + 16], "big")
+            width, height = (
+                int.from_bytes(raw[at + 8 : at + 12], "big"),
+                int.from_bytes(raw[at + 12 : at + 16], "big"),
+            )
         names.append(name)
         at = end
         if name == b"IEND":
@@ -158,11 +179,20 @@ def _jpeg(raw: bytes) -> Shape:
             continue
         length = int.from_bytes(raw[at + 2 : at + 4], "big")
         if marker in _SIZED and at + 9 <= len(raw):
-            height, width = int.from_bytes(raw[at + 5 : at + 7], "big"), int.from_bytes(raw[at + 7 : at + 9], "big")
+            height, width = (
+                int.from_bytes(raw[at + 5 : at + 7], "big"),
+                int.from_bytes(raw[at + 7 : at + 9], "big"),
+            )
         if marker == 0xDA:
             # After the scan's header come entropy-coded bytes; their end marker is the last thing in the file, padding aside.
             whole = raw.find(b"\xff\xd9", at + 2 + length) >= 0
-            damage = "" if whole and width is not None else "it has no end (EOI)" if not whole else "it has no frame header"
+            damage = (
+                ""
+                if whole and width is not None
+                else "it has no end (EOI)"
+                if not whole
+                else "it has no frame header"
+            )
             return Shape(width, height, damage)
         if length < 2 or at + 2 + length > len(raw):
             return Shape(width, height, f"the segment at byte {at} is cut off")
@@ -174,7 +204,9 @@ def _gif(raw: bytes) -> Shape:
     if len(raw) < 13:
         return Shape(damage="the header is cut off")
     width, height = int.from_bytes(raw[6:8], "little"), int.from_bytes(raw[8:10], "little")
-    return Shape(width, height, "" if raw.rstrip(b"\0").endswith(b";") else "it has no end (trailer)")
+    return Shape(
+        width, height, "" if raw.rstrip(b"\0").endswith(b";") else "it has no end (trailer)"
+    )
 
 
 def _riff(raw: bytes) -> str:
@@ -199,12 +231,18 @@ def _webp(raw: bytes) -> Shape:
     damage, kind = _riff(raw), raw[12:16]
     width = height = None
     if kind == b"VP8X" and len(raw) >= 30:
-        width, height = int.from_bytes(raw[24:27], "little") + 1, int.from_bytes(raw[27:30], "little") + 1
+        width, height = (
+            int.from_bytes(raw[24:27], "little") + 1,
+            int.from_bytes(raw[27:30], "little") + 1,
+        )
     elif kind == b"VP8L" and len(raw) >= 25:
         packed = int.from_bytes(raw[21:25], "little")
         width, height = (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
     elif kind == b"VP8 " and len(raw) >= 30:
-        width, height = int.from_bytes(raw[26:28], "little") & 0x3FFF, int.from_bytes(raw[28:30], "little") & 0x3FFF
+        width, height = (
+            int.from_bytes(raw[26:28], "little") & 0x3FFF,
+            int.from_bytes(raw[28:30], "little") & 0x3FFF,
+        )
     else:
         damage = damage or "there is no picture in it"
     return Shape(width, height, damage)
@@ -226,7 +264,9 @@ def _mp4(raw: bytes) -> Shape:
     if at < len(raw):
         return Shape(damage=f"a box is cut off at byte {at}")
     if at > len(raw):
-        return Shape(damage=f"the box {names[-1].decode('latin-1')!r} is cut off: {len(raw)} of {at} bytes")
+        return Shape(
+            damage=f"the box {names[-1].decode('latin-1')!r} is cut off: {len(raw)} of {at} bytes"
+        )
     return Shape(damage="" if b"moov" in names else "it has no index of its tracks (moov)")
 
 

@@ -26,7 +26,11 @@ def one_or_many(one: type, what: str, schema: Any = None) -> Before:
         if type(value) is one:
             return [value]
         if not isinstance(value, list):
-            hint = f"; write it in quotes: {json.dumps(show(value))}" if one is str and isinstance(value, int | float) else ""
+            hint = (
+                f"; write it in quotes: {json.dumps(show(value))}"
+                if one is str and isinstance(value, int | float)
+                else ""
+            )
             raise complaint(f"must be {what} or a list of them, got {show(value)}{hint}")
         return value
 
@@ -41,7 +45,9 @@ def _regex(text: str) -> str:
     return text
 
 
-Words = Annotated[list[Annotated[str, Limited(min_length=1)]], one_or_many(str, "text"), Limited(min_length=1)]
+Words = Annotated[
+    list[Annotated[str, Limited(min_length=1)]], one_or_many(str, "text"), Limited(min_length=1)
+]
 """A string, or a list of strings with at least one."""
 
 Regex = Annotated[str, After(_regex)]
@@ -68,7 +74,9 @@ def open_words(valid: Iterable[str], what: str) -> Callable[[str], str]:
 
     def validate(word: str) -> str:
         if word not in known and (meant := nearest(word, known)):
-            raise complaint(f"{word!r} is no {what} (did you mean {meant!r}?); valid: {', '.join(known)}")
+            raise complaint(
+                f"{word!r} is no {what} (did you mean {meant!r}?); valid: {', '.join(known)}"
+            )
         return word
 
     return validate
@@ -94,11 +102,17 @@ class Bounds(Options):
         if self.min == self.max and self.min is not None:
             return number(self.min)
         parts = [f"at least {number(self.min)}"] if self.min is not None else []
-        return " and ".join([*parts, f"at most {number(self.max)}"] if self.max is not None else parts)
+        return " and ".join(
+            [*parts, f"at most {number(self.max)}"] if self.max is not None else parts
+        )
 
     def to_json(self) -> dict[str, float]:
         """Return the limits that are set, as a finding's ``expected``."""
-        return {word: plain(value) for word, value in (("min", self.min), ("max", self.max)) if value is not None}
+        return {
+            word: plain(value)
+            for word, value in (("min", self.min), ("max", self.max))
+            if value is not None
+        }
 
 
 def _exactly(value: Any) -> Any:
@@ -108,7 +122,12 @@ def _exactly(value: Any) -> Any:
 
 
 def _limits(value: Any) -> Any:
-    return _mapping(value, f"{{max: {show(value)}}}" if isinstance(value, int | float) else "a mapping with min or max")
+    return _mapping(
+        value,
+        f"{{max: {show(value)}}}"
+        if isinstance(value, int | float)
+        else "a mapping with min or max",
+    )
 
 
 def _mapping(value: Any, what: str) -> Any:

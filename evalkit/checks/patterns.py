@@ -38,7 +38,8 @@ class _Parser:
     def __init__(self, pattern: str) -> None:
         self.automaton = Automaton()
         self.tokens = [
-            (found.group().strip(), found.start(found.lastgroup or 0) + 1, found.lastgroup) for found in _TOKEN.finditer(pattern)
+            (found.group().strip(), found.start(found.lastgroup or 0) + 1, found.lastgroup)
+            for found in _TOKEN.finditer(pattern)
         ]
         self.tokens.append(("", len(pattern) + 1, "end"))
         self.at = 0
@@ -63,7 +64,12 @@ class _Parser:
 
     def sequence(self) -> Part:
         part = self.item()
-        while (token := self.tokens[self.at])[2] == "word" or token[0] in ("(", ANY) or token[2] == "bad" or token[0] in _REPEATS:
+        while (
+            (token := self.tokens[self.at])[2] == "word"
+            or token[0] in ("(", ANY)
+            or token[2] == "bad"
+            or token[0] in _REPEATS
+        ):
             part = self.automaton.then(part, self.item())
         return part
 
@@ -111,7 +117,10 @@ class _Parser:
 def check_type(word: str, column: int) -> None:
     """Refuse a word that no step of a turn can have as its type. Raises PatternError."""
     if word == "user_input":
-        raise PatternError("user_input is never among the steps of a turn: they begin after the user's message", column)
+        raise PatternError(
+            "user_input is never among the steps of a turn: they begin after the user's message",
+            column,
+        )
     if word not in STEP_TYPES:
         raise PatternError(
             f"{word!r} is no step type{did_you_mean(word, STEP_TYPES)}; a type that is not among the {len(STEP_TYPES)} known ones"

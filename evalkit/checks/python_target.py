@@ -54,7 +54,9 @@ def findings_of(call: Any, what: str) -> Iterator[Finding]:
             yield _finding(answer, what)
     except AssertionError as error:
         first, _, rest = str(error).partition("\n")
-        yield Finding("assertion", shorten(first, 300) or f"an assertion in {what} does not hold", detail=rest)
+        yield Finding(
+            "assertion", shorten(first, 300) or f"an assertion in {what} does not hold", detail=rest
+        )
 
 
 def _finding(item: Any, what: str) -> Finding:
@@ -69,6 +71,13 @@ def _finding(item: Any, what: str) -> Finding:
         place = Where(**where) if isinstance(where, Mapping) else Where()
         given = {word: item[word] for word in ("expected", "got") if word in item}
         return Finding(
-            str(item.get("code", "python")), item["message"], place, severity=severity, detail=str(item.get("detail", "")), **given
+            str(item.get("code", "python")),
+            item["message"],
+            place,
+            severity=severity,
+            detail=str(item.get("detail", "")),
+            **given,
         )
-    raise Misconfigured(f"{what} returned {shorten(repr(item))}, which is no finding (a Finding, a string, or a mapping with a message)")
+    raise Misconfigured(
+        f"{what} returned {shorten(repr(item))}, which is no finding (a Finding, a string, or a mapping with a message)"
+    )

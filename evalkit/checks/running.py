@@ -20,10 +20,21 @@ from evalkit.errors import EvalkitError
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 
 _FRAMES = 4
-_PASSED = Verdict.PASSED  # nearly every check comes to this, and looking a member up takes ten times as long as a name
+_PASSED = (
+    Verdict.PASSED
+)  # nearly every check comes to this, and looking a member up takes ten times as long as a name
 
 
-def run_check(check: Check, view: View, *, name: str, negate: bool, severity: Severity, turn: int | None, declared: str) -> CheckResult:
+def run_check(
+    check: Check,
+    view: View,
+    *,
+    name: str,
+    negate: bool,
+    severity: Severity,
+    turn: int | None,
+    declared: str,
+) -> CheckResult:
     """Run a check over a view and return what it says; never raises an Exception."""
     try:
         # The built-in checks are generators, but a user's may return a list, or nothing at all where there is nothing to say.
@@ -37,17 +48,27 @@ def run_check(check: Check, view: View, *, name: str, negate: bool, severity: Se
         return CheckResult(name, _PASSED, (), turn, declared)
     failed = any(finding.severity is Severity.ERROR for finding in findings)
     if negate:
-        findings = [] if failed else [Finding("holds", f"not {name}: it must not hold, but it does", Where(turn=turn))]
+        findings = (
+            []
+            if failed
+            else [Finding("holds", f"not {name}: it must not hold, but it does", Where(turn=turn))]
+        )
         failed = not failed
     if severity is Severity.WARN:
         findings, failed = [finding.soften() for finding in findings], False
     if turn is not None:
         findings = [_placed(finding, turn) for finding in findings]
-    return CheckResult(name, Verdict.FAILED if failed else Verdict.PASSED, tuple(findings), turn, declared)
+    return CheckResult(
+        name, Verdict.FAILED if failed else Verdict.PASSED, tuple(findings), turn, declared
+    )
 
 
 def _placed(finding: Finding, turn: int) -> Finding:
-    return finding if finding.where.turn is not None else replace(finding, where=replace(finding.where, turn=turn))
+    return (
+        finding
+        if finding.where.turn is not None
+        else replace(finding, where=replace(finding.where, turn=turn))
+    )
 
 
 def _crash(name: str, error: Exception, turn: int | None) -> Finding:
@@ -59,7 +80,10 @@ def _crash(name: str, error: Exception, turn: int | None) -> Finding:
     from traceback import extract_tb
 
     frames = [
-        f"{frame.filename.rpartition('/')[2]}:{frame.lineno} in {frame.name}" for frame in extract_tb(error.__traceback__)[1:][-_FRAMES:]
+        f"{frame.filename.rpartition('/')[2]}:{frame.lineno} in {frame.name}"
+        for frame in extract_tb(error.__traceback__)[1:][-_FRAMES:]
     ]
     message = shorten(f"{type(error).__name__}: {error}", 300)
-    return Finding("check_crashed", f"the check {name} crashed: {message}", where, detail="\n".join(frames))
+    return Finding(
+        "check_crashed", f"the check {name} crashed: {message}", where, detail="\n".join(frames)
+    )

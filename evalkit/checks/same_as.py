@@ -20,7 +20,11 @@ from evalkit.verdict import Finding, Where
 
 Aspect = Literal["steps", "tool_calls", "json", "text"]
 _COMPARED = ("steps", "tool_calls", "json")
-Aspects = Annotated[list[Aspect], one_or_many(str, "one of steps, tool_calls, json, text", Aspect), Limited(min_length=1)]
+Aspects = Annotated[
+    list[Aspect],
+    one_or_many(str, "one of steps, tool_calls, json, text", Aspect),
+    Limited(min_length=1),
+]
 
 
 class SameAs(Check):
@@ -33,13 +37,17 @@ class SameAs(Check):
     name: ClassVar[str] = "same_as"
     rest: ClassVar[str | None] = "settings"
 
-    settings: Annotated[dict[str, Any], Limited(min_length=1)] = option(description="Settings of the other variant: {history: stateful}.")
+    settings: Annotated[dict[str, Any], Limited(min_length=1)] = option(
+        description="Settings of the other variant: {history: stateful}."
+    )
     on: Aspects = option(
         default_factory=lambda: list(_COMPARED),
         description="What must agree: steps, tool_calls, json, text.",
         json_schema_extra={"default": list(_COMPARED)},
     )
-    ignore: Words | None = option(default=None, description="Step types that are left out when steps are compared.")
+    ignore: Words | None = option(
+        default=None, description="Step types that are left out when steps are compared."
+    )
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield each way in which a turn differs. Raises LookupError where there is no such variant."""
@@ -52,10 +60,18 @@ class SameAs(Check):
             if turn.number in theirs:
                 yield from self._compare(turn, theirs[turn.number])
             else:
-                yield Finding("turn_missing", f"turn {turn.number} is not in the variant {show(self.settings)}", Where(turn.number))
+                yield Finding(
+                    "turn_missing",
+                    f"turn {turn.number} is not in the variant {show(self.settings)}",
+                    Where(turn.number),
+                )
         if view.turn is None:
             for number in sorted(theirs.keys() - mine):
-                yield Finding("turn_missing", f"turn {number} is only in the variant {show(self.settings)}", Where(number))
+                yield Finding(
+                    "turn_missing",
+                    f"turn {number} is only in the variant {show(self.settings)}",
+                    Where(number),
+                )
 
     def _compare(self, turn: Turn, other: Turn) -> Iterator[Finding]:
         name = show(self.settings)
@@ -64,20 +80,43 @@ class SameAs(Check):
             mine, theirs = self._types(turn), self._types(other)
             if mine != theirs:
                 message = f"the steps of turn {turn.number} are not those of {name}"
-                yield Finding("steps_differ", message, where, theirs, mine, detail=_aligned(theirs, mine))
+                yield Finding(
+                    "steps_differ", message, where, theirs, mine, detail=_aligned(theirs, mine)
+                )
         if "tool_calls" in self.on:
             mine_calls, their_calls = _calls(turn), _calls(other)
             if not equal(mine_calls, their_calls):
                 message = f"the tool calls of turn {turn.number} are not those of {name}"
-                yield Finding("tool_calls_differ", message, where, their_calls, mine_calls, detail=_first(their_calls, mine_calls))
+                yield Finding(
+                    "tool_calls_differ",
+                    message,
+                    where,
+                    their_calls,
+                    mine_calls,
+                    detail=_first(their_calls, mine_calls),
+                )
         if "json" in self.on:
             expected, got = parse(other.text).value, parse(turn.text).value
             if not equal(expected, got):
                 message = f"the JSON output of turn {turn.number} is not that of {name}"
-                yield Finding("json_differs", message, where, keep(expected), keep(got), detail=_first(expected, got))
+                yield Finding(
+                    "json_differs",
+                    message,
+                    where,
+                    keep(expected),
+                    keep(got),
+                    detail=_first(expected, got),
+                )
         if "text" in self.on and turn.text != other.text:
             message = f"the text of turn {turn.number} is not that of {name}"
-            yield Finding("text_differs", message, where, keep(other.text), keep(turn.text), detail=parting(other.text, turn.text))
+            yield Finding(
+                "text_differs",
+                message,
+                where,
+                keep(other.text),
+                keep(turn.text),
+                detail=parting(other.text, turn.text),
+            )
 
     def _types(self, turn: Turn) -> list[str]:
         ignored = self.ignore or ()
@@ -85,7 +124,11 @@ class SameAs(Check):
 
 
 def _calls(turn: Turn) -> list[dict[str, JSON]]:
-    return [{"name": call_name(step.raw), "arguments": step.raw.get("arguments")} for step in turn.steps if step.type in RESULT_OF]
+    return [
+        {"name": call_name(step.raw), "arguments": step.raw.get("arguments")}
+        for step in turn.steps
+        if step.type in RESULT_OF
+    ]
 
 
 def _first(expected: JSON, got: JSON) -> str:
@@ -106,7 +149,18 @@ def _aligned(expected: list[str], got: list[str]) -> str:
         automaton.finish(part)
     rows = [["expected", "got"]]
     for row in align(automaton, [automaton.mask(word) for word in got]) or ():
-        rows.append(["-" if row.position is None else expected[row.position - 1], "-" if row.step is None else got[row.step]])
+        rows.append(
+            [
+                "-" if row.position is None else expected[row.position - 1],
+                "-" if row.step is None else got[row.step],
+            ]
+        )
         if row.cost:
-            rows[-1].append("missing" if row.step is None else "unexpected" if row.position is None else "different")
+            rows[-1].append(
+                "missing"
+                if row.step is None
+                else "unexpected"
+                if row.position is None
+                else "different"
+            )
     return table(rows)

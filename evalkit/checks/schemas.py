@@ -76,7 +76,12 @@ def _compile(text: str) -> Validator:
     schema = json.loads(text)
     found = problems(schema)
     if found:
-        raise Misconfigured("\n".join(f"the JSON Schema cannot be used: {pointer(*path)} {message}" for path, message in found))
+        raise Misconfigured(
+            "\n".join(
+                f"the JSON Schema cannot be used: {pointer(*path)} {message}"
+                for path, message in found
+            )
+        )
     kind = validator_for(schema, default=Draft202012Validator)
     return kind(schema, registry=EMPTY_REGISTRY, format_checker=kind.FORMAT_CHECKER)
 
@@ -90,13 +95,22 @@ def violations(schema: JSON, value: JSON) -> Iterator[Violation]:
     """Yield every violation in document order, at most a hundred and then one that counts the rest. Raises Misconfigured."""
     compiled = validator(schema)
     try:
-        errors = sorted(compiled.iter_errors(value), key=lambda error: [str(part).zfill(9) for part in error.absolute_path])
+        errors = sorted(
+            compiled.iter_errors(value),
+            key=lambda error: [str(part).zfill(9) for part in error.absolute_path],
+        )
     except RecursionError:
         yield Violation("", "the value is nested too deep to be validated", MISSING, MISSING)
         return
     for error in errors[:_SHOWN]:
         notes = tuple(map(_note, (error.context or ())[:_NOTES]))
-        yield Violation(pointer(*error.absolute_path), _told(error), {error.validator: error.validator_value}, error.instance, notes)
+        yield Violation(
+            pointer(*error.absolute_path),
+            _told(error),
+            {error.validator: error.validator_value},
+            error.instance,
+            notes,
+        )
     if len(errors) > _SHOWN:
         yield Violation("", f"and {len(errors) - _SHOWN} more violations", MISSING, MISSING)
 
@@ -119,7 +133,11 @@ def _told(error: ValidationError) -> str:
         case "anyOf" | "oneOf":
             return f"fits {'none' if error.context else 'more than one'} of the {len(wanted)} alternatives, got {value}"
         case "required":
-            missing = [name for name in wanted if isinstance(error.instance, Mapping) and name not in error.instance]
+            missing = [
+                name
+                for name in wanted
+                if isinstance(error.instance, Mapping) and name not in error.instance
+            ]
             named = next((name for name in missing if repr(name) in error.message), "")
             return f"{show(named)} is missing"
         case "additionalProperties" | "unevaluatedProperties" if wanted is False:
@@ -148,11 +166,17 @@ def _lost_references(schema: JSON) -> Iterator[SchemaError]:
         try:
             resolver.lookup(target)
         except Unresolvable:
-            where = "leads nowhere in this schema" if target.startswith("#") else "leads out of this schema, and nothing is ever fetched"
+            where = (
+                "leads nowhere in this schema"
+                if target.startswith("#")
+                else "leads out of this schema, and nothing is ever fetched"
+            )
             yield SchemaError(path, f"the reference {show(target)} {where}")
 
 
-def _references(schema: JSON, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+def _references(
+    schema: JSON, path: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
     if isinstance(schema, Mapping):
         for key, value in schema.items():
             if key in ("$ref", "$dynamicRef", "$id") and isinstance(value, str):

@@ -20,8 +20,14 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     """Return rows of cells as lines with aligned columns; hostile characters made visible."""
     clean = [[visible(cell) for cell in row] for row in rows]
     columns = max((len(row) for row in clean), default=0)
-    widths = [max((len(row[column]) for row in clean if column < len(row)), default=0) for column in range(columns)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in clean)
+    widths = [
+        max((len(row[column]) for row in clean if column < len(row)), default=0)
+        for column in range(columns)
+    ]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
+        for row in clean
+    )
 
 
 def against(expected: Any, got: Any, limit: int = 200) -> str:
@@ -32,14 +38,27 @@ def against(expected: Any, got: Any, limit: int = 200) -> str:
 def parting(expected: str, got: str) -> str:
     """Return two texts around the first character in which they differ, one above the other, and that character's name in both."""
     at = next(
-        (place for place, (left, right) in enumerate(zip(expected, got, strict=False)) if left != right), min(len(expected), len(got))
+        (
+            place
+            for place, (left, right) in enumerate(zip(expected, got, strict=False))
+            if left != right
+        ),
+        min(len(expected), len(got)),
     )
     start = max(0, at - _CONTEXT)
     lead = "…" if start else ""
     before = _quoted(expected[start:at])
-    lines = [f"{word:<8}  {lead}{_window(text, start, at)}" for word, text in (("expected", expected), ("got", got))]
+    lines = [
+        f"{word:<8}  {lead}{_window(text, start, at)}"
+        for word, text in (("expected", expected), ("got", got))
+    ]
     caret = " " * (10 + len(lead) + 1 + len(before)) + "^"
-    return "\n".join([*lines, f"{caret} character {at + 1}: expected {_char(expected, at)}, got {_char(got, at)}"])
+    return "\n".join(
+        [
+            *lines,
+            f"{caret} character {at + 1}: expected {_char(expected, at)}, got {_char(got, at)}",
+        ]
+    )
 
 
 def _window(text: str, start: int, at: int) -> str:
@@ -64,7 +83,9 @@ def _char(text: str, at: int) -> str:
 def keep(value: Any) -> Any:
     """Return a value as a finding may hold it: a copy in which long strings (media, pages) are cut and their length is said."""
     if isinstance(value, str):
-        return value if len(value) <= _KEEP else f"{value[: _KEEP // 2]}… ({len(value):,} characters)"
+        return (
+            value if len(value) <= _KEEP else f"{value[: _KEEP // 2]}… ({len(value):,} characters)"
+        )
     if isinstance(value, dict):
         return {key: keep(item) for key, item in value.items()}
     return [keep(item) for item in value] if isinstance(value, list) else value

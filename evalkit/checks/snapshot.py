@@ -47,16 +47,22 @@ class Snapshot(Check):
     shorthand: ClassVar[str | None] = "of"
 
     of: Kind = option(
-        default="text", description="What is kept: text (the output text), json (the output parsed) or steps (the step types)."
+        default="text",
+        description="What is kept: text (the output text), json (the output parsed) or steps (the step types).",
     )
-    called: Name | None = option(default=None, alias="name", description="The snapshot's own name, for several of one turn.")
+    called: Name | None = option(
+        default=None, alias="name", description="The snapshot's own name, for several of one turn."
+    )
     ignore: list[Pointer] = option(
-        default_factory=list, description="JSON Pointers of what may differ, * for every item or key; only with json."
+        default_factory=list,
+        description="JSON Pointers of what may differ, * for every item or key; only with json.",
     )
 
     def __post_init__(self) -> None:
         if self.ignore and self.of != "json":
-            raise complaint(f"'ignore' needs of: json, a snapshot of {self.of} has no JSON Pointers", "ignore")
+            raise complaint(
+                f"'ignore' needs of: json, a snapshot of {self.of} has no JSON Pointers", "ignore"
+            )
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield that nothing is approved, or what differs. Raises Misconfigured for an approved file that cannot be read."""
@@ -69,7 +75,13 @@ class Snapshot(Check):
         where = Where(turn=number, file=held.path, kind=self.of)
         if held.text is None:
             message = f"nothing is approved yet: there is no {held.path}; once it is right, `evalkit review` approves it"
-            yield Finding("snapshot_new", message, where, got=got, detail="\n".join(_rows("+", render(self.of, got).splitlines(), _SHOWN)))
+            yield Finding(
+                "snapshot_new",
+                message,
+                where,
+                got=got,
+                detail="\n".join(_rows("+", render(self.of, got).splitlines(), _SHOWN)),
+            )
             return
         expected = self._approved(held)
         if not self._agrees(held.text, expected, got):
@@ -82,7 +94,9 @@ class Snapshot(Check):
             return [[step.type for step in turn.steps] for turn in view.turns], None
         if self.of == "json":
             value, problem = read_output(view.last)
-            return (MISSING, problem) if problem is not None else (without(value, self.ignore), None)
+            return (
+                (MISSING, problem) if problem is not None else (without(value, self.ignore), None)
+            )
         return view.last.text if view.last is not None else "", None
 
     def _approved(self, held: Approved) -> JSON:
@@ -95,7 +109,9 @@ class Snapshot(Check):
             return without(parse(held.text or ""), self.ignore)
         except ValueError as error:
             line = getattr(error, "lineno", 1)
-            raise Misconfigured(f"{held.path}:{line} is no JSON document: {getattr(error, 'msg', error)}") from None
+            raise Misconfigured(
+                f"{held.path}:{line} is no JSON document: {getattr(error, 'msg', error)}"
+            ) from None
 
     def _agrees(self, text: str, expected: JSON, got: JSON) -> bool:
         return equal(expected, got) if self.of == "json" else same_text(text, render(self.of, got))
@@ -111,7 +127,10 @@ def _difference(expected: str, got: str) -> str:
     from difflib import SequenceMatcher
 
     old, new = expected.splitlines(), got.splitlines()
-    start = next((at for at, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), min(len(old), len(new)))
+    start = next(
+        (at for at, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]),
+        min(len(old), len(new)),
+    )
     lead = max(0, start - 2)
     left, right = old[lead : start + _COMPARED], new[lead : start + _COMPARED]
     rows: list[str] = [f"line {start + 1}"]
@@ -129,4 +148,8 @@ def _difference(expected: str, got: str) -> str:
 
 def _rows(sign: str, lines: Sequence[str], most: int) -> list[str]:
     shown = [f"{sign} {shorten(line, _WIDTH)}".rstrip() for line in lines[:most]]
-    return shown if len(lines) <= most or sign == " " else [*shown, f"{sign} … {len(lines) - most} more lines"]
+    return (
+        shown
+        if len(lines) <= most or sign == " "
+        else [*shown, f"{sign} … {len(lines) - most} more lines"]
+    )

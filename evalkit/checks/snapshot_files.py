@@ -30,9 +30,16 @@ _LIKE_A_TURN = re.compile(r"^turn(\d+)$")
 _ANY = "*"
 
 
-def path_of(suite: str, scenario: str, parts: Sequence[str], turn: int | None, name: str, kind: Kind) -> str:
+def path_of(
+    suite: str, scenario: str, parts: Sequence[str], turn: int | None, name: str, kind: Kind
+) -> str:
     """Return a snapshot's path below the folder of its suite file; ``turn`` None is the whole conversation."""
-    words = [scenario, *(_LIKE_A_TURN.sub(r"turn-\1", file_word(part)) for part in parts), *([f"turn{turn}"] if turn else []), name]
+    words = [
+        scenario,
+        *(_LIKE_A_TURN.sub(r"turn-\1", file_word(part)) for part in parts),
+        *([f"turn{turn}"] if turn else []),
+        name,
+    ]
     return f"{FOLDER}/{suite}/{'.'.join(words)}.{_ENDING[kind]}"
 
 
@@ -63,7 +70,9 @@ def same_text(approved: str, got: str) -> bool:
 def without(value: JSON, pointers: Sequence[str]) -> JSON:
     """Return a JSON value without what the pointers lead to; ``*`` stands for every item or key. The value itself stays as it is."""
     for pointer in pointers:
-        value = _without(value, [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]])
+        value = _without(
+            value, [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+        )
     return None if value is MISSING else value
 
 
@@ -72,10 +81,16 @@ def _without(value: JSON, path: list[str]) -> JSON:
         return MISSING
     head, rest = path[0], path[1:]
     if isinstance(value, dict):
-        kept = {key: _without(item, rest) if head in (key, _ANY) else item for key, item in value.items()}
+        kept = {
+            key: _without(item, rest) if head in (key, _ANY) else item
+            for key, item in value.items()
+        }
         return {key: item for key, item in kept.items() if item is not MISSING}
     if isinstance(value, list):
-        items = [_without(item, rest) if head in (str(index), _ANY) else item for index, item in enumerate(value)]
+        items = [
+            _without(item, rest) if head in (str(index), _ANY) else item
+            for index, item in enumerate(value)
+        ]
         return [item for item in items if item is not MISSING]
     return value
 

@@ -24,9 +24,11 @@ class Status(Check):
     name: ClassVar[str] = "status"
     shorthand: ClassVar[str | None] = "one_of"
 
-    one_of: Annotated[list[StatusWord], one_or_many(str, "a status", Literal[STATUSES] | str), Limited(min_length=1)] = option(
-        description="The status, or several any of which will do."
-    )
+    one_of: Annotated[
+        list[StatusWord],
+        one_or_many(str, "a status", Literal[STATUSES] | str),
+        Limited(min_length=1),
+    ] = option(description="The status, or several any of which will do.")
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield a finding when the status is another one."""
@@ -39,7 +41,25 @@ class Status(Check):
         if turn is None or status is None:
             reason = f": {show(turn.reason)}" if turn is not None and turn.reason else ""
             where = Where(turn=turn.number if turn else None)
-            yield Finding("status_absent", f"expected status {wanted}, but there is no answer with a status{reason}", where, expected)
+            yield Finding(
+                "status_absent",
+                f"expected status {wanted}, but there is no answer with a status{reason}",
+                where,
+                expected,
+            )
             return
-        last = next((exchange.number for exchange in reversed(turn.exchanges) if exchange.interaction is not None), None)
-        yield Finding("status_differs", f"expected status {wanted}, got {show(status)}", Where(turn.number, last), expected, status)
+        last = next(
+            (
+                exchange.number
+                for exchange in reversed(turn.exchanges)
+                if exchange.interaction is not None
+            ),
+            None,
+        )
+        yield Finding(
+            "status_differs",
+            f"expected status {wanted}, got {show(status)}",
+            Where(turn.number, last),
+            expected,
+            status,
+        )

@@ -71,7 +71,8 @@ def _entry(item: Any, place: int) -> dict[str, JSON]:
         if isinstance(item, str):
             if not item.replace("_", "").isalnum():
                 raise complaint(
-                    f"a list names one step type an entry, got {show(item)}; write a pattern as one string, not in a list", place
+                    f"a list names one step type an entry, got {show(item)}; write a pattern as one string, not in a list",
+                    place,
                 )
             check_type(item, 1)
             return {"type": item}
@@ -84,7 +85,9 @@ def _entry(item: Any, place: int) -> dict[str, JSON]:
                 return {**fields, "type": kind}
     except PatternError as error:
         raise complaint(str(error).removesuffix(" (column 1 of the pattern)"), place) from None
-    raise complaint(f"must be a step type or {{step type: {{field: value}}}}, got {show(item)}", place)
+    raise complaint(
+        f"must be a step type or {{step type: {{field: value}}}}, got {show(item)}", place
+    )
 
 
 StepList = Annotated[Any, Before(_sequence, Any)]
@@ -102,15 +105,24 @@ class Steps(Check):
 
     steps: StepList = option(
         description="A pattern over step types, or a list of steps: a type, or {type: {field: value}}.",
-        json_schema_extra={"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": _ENTRY_SCHEMA}]},
+        json_schema_extra={
+            "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": _ENTRY_SCHEMA}]
+        },
     )
-    match: Match = option(default="exact", description="How a list is compared; a pattern is always exact.")
-    ignore: Words | None = option(default=None, description="Step types that are left out before comparing.")
+    match: Match = option(
+        default="exact", description="How a list is compared; a pattern is always exact."
+    )
+    ignore: Words | None = option(
+        default=None, description="Step types that are left out before comparing."
+    )
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, str):
             if self.match != "exact":
-                raise complaint("a pattern is always exact; write the steps as a list to use another match", "match")
+                raise complaint(
+                    "a pattern is always exact; write the steps as a list to use another match",
+                    "match",
+                )
             compile_pattern(self.steps)
 
     def run(self, view: View) -> Iterator[Finding]:
@@ -119,7 +131,12 @@ class Steps(Check):
         automaton = compile_pattern(self.steps) if isinstance(self.steps, str) else None
         turn = view.turn
         # The common case, without the bookkeeping of places that only a finding needs.
-        if automaton is not None and self.ignore is None and turn is not None and automaton.matches([step.type for step in turn.steps]):
+        if (
+            automaton is not None
+            and self.ignore is None
+            and turn is not None
+            and automaton.matches([step.type for step in turn.steps])
+        ):
             return
         found = [
             (each, number, step)
@@ -129,7 +146,13 @@ class Steps(Check):
         ]
         if automaton is not None:
             if not automaton.matches([step.type for _, _, step in found]):
-                yield _parted(automaton, found, [automaton.mask(step.type) for _, _, step in found], self.steps, allowed=False)
+                yield _parted(
+                    automaton,
+                    found,
+                    [automaton.mask(step.type) for _, _, step in found],
+                    self.steps,
+                    allowed=False,
+                )
         elif self.match in _ORDERED:
             yield from self._in_order(found)
         else:
@@ -146,7 +169,10 @@ class Steps(Check):
             automaton.accepting = 1
         else:
             automaton.finish(part)
-        masks = [sum(1 << place for place, entry in enumerate(self.steps, 1) if _fits(entry, step.raw)) for _, _, step in found]
+        masks = [
+            sum(1 << place for place, entry in enumerate(self.steps, 1) if _fits(entry, step.raw))
+            for _, _, step in found
+        ]
         if allowed:
             place = 0
             for mask in masks:
@@ -157,15 +183,22 @@ class Steps(Check):
             yield _parted(automaton, found, masks, self.steps, allowed=False)
 
     def _any_order(self, found: list[tuple[Turn, int, Step]]) -> Iterator[Finding]:
-        accepts = [[index for index, (_, _, step) in enumerate(found) if _fits(entry, step.raw)] for entry in self.steps]
-        limits: list[tuple[int, int | None]] = [(0 if self.match == "subset" else 1, 1)] * len(self.steps)
+        accepts = [
+            [index for index, (_, _, step) in enumerate(found) if _fits(entry, step.raw)]
+            for entry in self.steps
+        ]
+        limits: list[tuple[int, int | None]] = [(0 if self.match == "subset" else 1, 1)] * len(
+            self.steps
+        )
         result = assign(accepts, limits, len(found))
         lacking = [entry for entry, count in zip(self.steps, result.lacking, strict=True) if count]
         left = [] if self.match == "superset" else [found[index] for index in result.left]
         if not lacking and not left:
             return
         rows = [["", "expected", "got"]]
-        entry_to_item = {entry: item for item, entry in enumerate(result.entry_of) if entry is not None}
+        entry_to_item = {
+            entry: item for item, entry in enumerate(result.entry_of) if entry is not None
+        }
         for place, entry in enumerate(self.steps):
             if place in entry_to_item:
                 _, number, step = found[entry_to_item[place]]
@@ -173,11 +206,32 @@ class Steps(Check):
             elif result.lacking[place]:
                 rows.append(["", _label(entry), "-", "missing"])
         rows += [[str(number), "-", step.type, "unexpected"] for _, number, step in left]
-        said = [f"{plural(len(lacking), 'step')} missing ({', '.join(map(_label, lacking))})"] if lacking else []
-        said += [f"{plural(len(left), 'step')} unexpected ({', '.join(step.type for _, _, step in left)})"] if left else []
-        where = Where(left[0][0].number, left[0][2].exchange, left[0][1]) if left else Where(found[0][0].number if found else None)
+        said = (
+            [f"{plural(len(lacking), 'step')} missing ({', '.join(map(_label, lacking))})"]
+            if lacking
+            else []
+        )
+        said += (
+            [
+                f"{plural(len(left), 'step')} unexpected ({', '.join(step.type for _, _, step in left)})"
+            ]
+            if left
+            else []
+        )
+        where = (
+            Where(left[0][0].number, left[0][2].exchange, left[0][1])
+            if left
+            else Where(found[0][0].number if found else None)
+        )
         expected = list(map(_label, self.steps))
-        yield Finding("steps_differ", "; ".join(said), where, expected, [step.type for _, _, step in found], detail=table(rows))
+        yield Finding(
+            "steps_differ",
+            "; ".join(said),
+            where,
+            expected,
+            [step.type for _, _, step in found],
+            detail=table(rows),
+        )
 
 
 def _fits(entry: Mapping[str, JSON], raw: Mapping[str, JSON]) -> bool:
@@ -193,13 +247,26 @@ def _label_of(step: Step, entry: Mapping[str, JSON]) -> str:
     return _label({"type": step.type, **{key: step.raw.get(key) for key in entry if key != "type"}})
 
 
-def _parted(automaton: Automaton, found: Sequence[tuple[Turn, int, Step]], masks: Sequence[int], steps: Any, *, allowed: bool) -> Finding:
+def _parted(
+    automaton: Automaton,
+    found: Sequence[tuple[Turn, int, Step]],
+    masks: Sequence[int],
+    steps: Any,
+    *,
+    allowed: bool,
+) -> Finding:
     """Make the finding for an ordered comparison: where the sequences part, and both of them aligned."""
     got = [step.type for _, _, step in found]
     expected = steps if isinstance(steps, str) else list(map(_label, steps))
     rows = align(automaton, masks, **({"extra": 0} if allowed else {}))
     if rows is None:
-        return Finding("steps_differ", f"the {plural(len(got), 'step')} do not match; too many to align", Where(), expected, got)
+        return Finding(
+            "steps_differ",
+            f"the {plural(len(got), 'step')} do not match; too many to align",
+            Where(),
+            expected,
+            got,
+        )
     first = next(place for place, row in enumerate(rows) if row.cost)
     row = rows[first]
     at = next((row.step for row in rows[first:] if row.step is not None), None)
@@ -208,16 +275,36 @@ def _parted(automaton: Automaton, found: Sequence[tuple[Turn, int, Step]], masks
         turn, number, step = found[at]
         where = Where(turn.number, step.exchange, number)
     return Finding(
-        "steps_differ", _message(automaton, rows, row, at, found), where, expected, got, detail=_aligned(automaton, rows, found, steps)
+        "steps_differ",
+        _message(automaton, rows, row, at, found),
+        where,
+        expected,
+        got,
+        detail=_aligned(automaton, rows, found, steps),
     )
 
 
-def _message(automaton: Automaton, rows: Sequence[Row], row: Row, at: int | None, found: Sequence[tuple[Turn, int, Step]]) -> str:
+def _message(
+    automaton: Automaton,
+    rows: Sequence[Row],
+    row: Row,
+    at: int | None,
+    found: Sequence[tuple[Turn, int, Step]],
+) -> str:
     if not found:
         return f"expected {automaton.labels[row.position or 0]}, but there is no step at all"
-    where = "the steps end" if at is None else f"step {found[at][1]} is {shorten(found[at][2].type)}"
+    where = (
+        "the steps end" if at is None else f"step {found[at][1]} is {shorten(found[at][2].type)}"
+    )
     if row.position is None:
-        before = next((found[other.step][2].type for other in reversed(rows[: rows.index(row)]) if other.step is not None), None)
+        before = next(
+            (
+                found[other.step][2].type
+                for other in reversed(rows[: rows.index(row)])
+                if other.step is not None
+            ),
+            None,
+        )
         return f"{where}, which is not expected {f'after {shorten(before)}' if before is not None else 'first'}"
     wanted = _wanted(automaton, row.position)
     if row.step is not None and wanted.startswith(f"{found[row.step][2].type} "):
@@ -230,7 +317,9 @@ def _wanted(automaton: Automaton, position: int) -> str:
     return "any step" if word == ANY else word.rstrip("?*+")
 
 
-def _aligned(automaton: Automaton, rows: Sequence[Row], found: Sequence[tuple[Turn, int, Step]], steps: Any) -> str:
+def _aligned(
+    automaton: Automaton, rows: Sequence[Row], found: Sequence[tuple[Turn, int, Step]], steps: Any
+) -> str:
     many = len({turn.number for turn, _, _ in found}) > 1
     lines = [["", "expected", "got"]]
     for row in rows:
@@ -238,10 +327,18 @@ def _aligned(automaton: Automaton, rows: Sequence[Row], found: Sequence[tuple[Tu
         if row.step is not None:
             turn, place, step = found[row.step]
             number = f"{turn.number}.{place}" if many else str(place)
-            entry = {} if row.position is None or isinstance(steps, str) else steps[row.position - 1]
+            entry = (
+                {} if row.position is None or isinstance(steps, str) else steps[row.position - 1]
+            )
             got = _label_of(step, entry)
         expected = automaton.labels[row.position] if row.position is not None else "-"
         if row.cost:
-            note = "missing" if row.step is None else "unexpected" if row.position is None else "different"
+            note = (
+                "missing"
+                if row.step is None
+                else "unexpected"
+                if row.position is None
+                else "different"
+            )
         lines.append([number, expected, got, note])
     return table(lines)

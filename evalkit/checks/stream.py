@@ -35,21 +35,35 @@ class Stream(Check):
     name: ClassVar[str] = "stream"
 
     first_token_ms: float | None = option(
-        default=None, ge=0, description="Most milliseconds until the first part of the answer; live only."
+        default=None,
+        ge=0,
+        description="Most milliseconds until the first part of the answer; live only.",
     )
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield every problem of every stream in view."""
         exchanges = view.exchanges
-        streamed = [exchange for exchange in exchanges if exchange.events is not None or exchange.request.streamed]
+        streamed = [
+            exchange
+            for exchange in exchanges
+            if exchange.events is not None or exchange.request.streamed
+        ]
         if exchanges and not streamed:
-            yield Finding("not_streamed", "no answer was streamed", Where(turn=view.turn.number if view.turn is not None else None))
+            yield Finding(
+                "not_streamed",
+                "no answer was streamed",
+                Where(turn=view.turn.number if view.turn is not None else None),
+            )
         for exchange in streamed:
             yield from _problems(exchange)
             if exchange.events is not None and exchange.interaction is not None:
                 yield from _against_stored(exchange, exchanges)
         if self.first_token_ms is not None:
-            live = [exchange for exchange in streamed if exchange.response is not None and exchange.response.source != "replayed"]
+            live = [
+                exchange
+                for exchange in streamed
+                if exchange.response is not None and exchange.response.source != "replayed"
+            ]
             yield from first_tokens(live, self.first_token_ms)
 
 
@@ -59,12 +73,19 @@ def _problems(exchange: Exchange) -> Iterator[Finding]:
         code, event = str(problem.get("code", "stream_problem")), problem.get("event")
         codes.add(code)
         at = f"event {event}: " if event else ""
-        yield Finding(code, f"{at}{problem.get('message', '')}", _where(exchange), detail=_around(exchange, event))
+        yield Finding(
+            code,
+            f"{at}{problem.get('message', '')}",
+            _where(exchange),
+            detail=_around(exchange, event),
+        )
     response = exchange.response
     if response is None or exchange.error is not None:
         return
     if response.broken and codes.isdisjoint(_ENDED):
-        yield Finding("stream_broken", f"the stream broke off: {show(response.broken)}", _where(exchange))
+        yield Finding(
+            "stream_broken", f"the stream broke off: {show(response.broken)}", _where(exchange)
+        )
     elif exchange.events is None and "not_streamed" not in codes:
         kind = response.headers.get("content-type", "no content type")
         yield Finding("not_streamed", f"a stream was asked for, got {show(kind)}", _where(exchange))
@@ -73,7 +94,9 @@ def _problems(exchange: Exchange) -> Iterator[Finding]:
         and codes.isdisjoint(_ENDED)
         and not any(_type(event) in (COMPLETED, ERROR) for event in exchange.events)
     ):
-        yield Finding("completed_missing", "the stream ended without interaction.completed", _where(exchange))
+        yield Finding(
+            "completed_missing", "the stream ended without interaction.completed", _where(exchange)
+        )
 
 
 def _around(exchange: Exchange, number: JSON) -> str:
@@ -81,7 +104,10 @@ def _around(exchange: Exchange, number: JSON) -> str:
     events = exchange.events or []
     if not isinstance(number, int) or not 1 <= number <= len(events):
         return ""
-    return "\n".join(f"event {place}  {show(events[place - 1], 200)}" for place in range(max(1, number - 1), number + 1))
+    return "\n".join(
+        f"event {place}  {show(events[place - 1], 200)}"
+        for place in range(max(1, number - 1), number + 1)
+    )
 
 
 def _type(event: JSON) -> JSON:
@@ -100,7 +126,12 @@ def _against_stored(exchange: Exchange, exchanges: Sequence[Exchange]) -> Iterat
         return
     for other in exchanges:
         stored = other.interaction
-        if stored is None or other is exchange or other.request.method != "GET" or is_running(stored):
+        if (
+            stored is None
+            or other is exchange
+            or other.request.method != "GET"
+            or is_running(stored)
+        ):
             continue
         if unquote(other.request.path.rpartition("/")[2]) != identity:
             continue
@@ -112,6 +143,11 @@ def _against_stored(exchange: Exchange, exchanges: Sequence[Exchange]) -> Iterat
                 continue
             message = f"the streamed interaction is not the one stored (exchange {other.number}): {pointer} differs"
             where = Where(exchange.turn, exchange.number, pointer=pointer, part="response")
-            detail = against(MISSING if expected is MISSING else keep(expected), MISSING if got is MISSING else keep(got))
-            yield Finding("stored_differs", message, where, keep(expected), keep(got), detail=detail)
+            detail = against(
+                MISSING if expected is MISSING else keep(expected),
+                MISSING if got is MISSING else keep(got),
+            )
+            yield Finding(
+                "stored_differs", message, where, keep(expected), keep(got), detail=detail
+            )
             return

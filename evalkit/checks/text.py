@@ -39,19 +39,36 @@ class Text(Check):
     name: ClassVar[str] = "text"
     shorthand: ClassVar[str | None] = "contains"
 
-    contains: Words | None = option(default=None, description="A string, or several, all of which must occur.")
-    not_contains: Words | None = option(default=None, description="A string, or several, none of which may occur.")
-    any_of: Words | None = option(default=None, description="Strings of which at least one must occur.")
+    contains: Words | None = option(
+        default=None, description="A string, or several, all of which must occur."
+    )
+    not_contains: Words | None = option(
+        default=None, description="A string, or several, none of which may occur."
+    )
+    any_of: Words | None = option(
+        default=None, description="Strings of which at least one must occur."
+    )
     all_of: Words | None = option(default=None, description="Strings that must all occur.")
     equals: str | None = option(default=None, description="The whole text.")
-    matches: Regex | None = option(default=None, description="A regular expression to be found in the text.")
+    matches: Regex | None = option(
+        default=None, description="A regular expression to be found in the text."
+    )
     starts_with: str | None = option(default=None, description="How the text begins.")
     ends_with: str | None = option(default=None, description="How the text ends.")
     max_chars: int | None = option(default=None, ge=0, description="Most characters allowed.")
     min_chars: int | None = option(default=None, ge=0, description="Fewest characters allowed.")
-    similar_to: str | None = option(default=None, description="A text that it must resemble, by difflib's ratio.")
-    min_ratio: float = option(default=0.8, ge=0, le=1, description="How alike similar_to must be: 0 is nothing in common, 1 is equal.")
-    ignore_case: bool = option(default=False, description="Compare without regard to upper and lower case.")
+    similar_to: str | None = option(
+        default=None, description="A text that it must resemble, by difflib's ratio."
+    )
+    min_ratio: float = option(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="How alike similar_to must be: 0 is nothing in common, 1 is equal.",
+    )
+    ignore_case: bool = option(
+        default=False, description="Compare without regard to upper and lower case."
+    )
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield each rule that does not hold."""
@@ -60,7 +77,14 @@ class Text(Check):
         wrong = self._wrong(text.casefold() if self.ignore_case else text, text)
         for code, message, expected, detail in wrong:
             where = Where(turn=turn.number if turn is not None else None, part="output")
-            yield Finding(code, message, where, expected, keep(text), detail=detail or f"text  {show(text, 300)}")
+            yield Finding(
+                code,
+                message,
+                where,
+                expected,
+                keep(text),
+                detail=detail or f"text  {show(text, 300)}",
+            )
 
     def _wrong(self, text: str, as_came: str) -> Iterator[tuple[str, str, object, str]]:
         fold = str.casefold if self.ignore_case else str
@@ -71,7 +95,9 @@ class Text(Check):
             at = text.find(fold(word))
             if at >= 0:
                 start, end = max(0, at - 30), at + len(word) + 30
-                around = show(f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}", 120)
+                around = show(
+                    f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}", 120
+                )
                 yield (
                     "text_forbidden",
                     f"the text contains {show(word)}, which it must not",
@@ -81,8 +107,15 @@ class Text(Check):
         if self.any_of is not None and not any(fold(word) in text for word in self.any_of):
             yield "text_missing", f"the text contains none of {show(self.any_of)}", self.any_of, ""
         if self.equals is not None and text != fold(self.equals):
-            yield "text_differs", "the text is not the expected one", self.equals, parting(fold(self.equals), text)
-        if self.matches is not None and not re.search(self.matches, as_came, re.IGNORECASE if self.ignore_case else 0):
+            yield (
+                "text_differs",
+                "the text is not the expected one",
+                self.equals,
+                parting(fold(self.equals), text),
+            )
+        if self.matches is not None and not re.search(
+            self.matches, as_came, re.IGNORECASE if self.ignore_case else 0
+        ):
             yield "text_no_match", f"the text does not match {show(self.matches)}", self.matches, ""
         if self.starts_with is not None and not text.startswith(fold(self.starts_with)):
             wanted = fold(self.starts_with)
@@ -101,9 +134,19 @@ class Text(Check):
                 f"expected  …{show(self.ends_with)}\ngot       …{got}",
             )
         if self.max_chars is not None and len(as_came) > self.max_chars:
-            yield "text_too_long", f"the text has {len(as_came):,} characters, at most {self.max_chars:,} are allowed", self.max_chars, ""
+            yield (
+                "text_too_long",
+                f"the text has {len(as_came):,} characters, at most {self.max_chars:,} are allowed",
+                self.max_chars,
+                "",
+            )
         if self.min_chars is not None and len(as_came) < self.min_chars:
-            yield "text_too_short", f"the text has {len(as_came):,} characters, at least {self.min_chars:,} are needed", self.min_chars, ""
+            yield (
+                "text_too_short",
+                f"the text has {len(as_came):,} characters, at least {self.min_chars:,} are needed",
+                self.min_chars,
+                "",
+            )
         if self.similar_to is not None:
             wanted = fold(self.similar_to)
             ratio = _ratio(wanted, text, self.min_ratio)

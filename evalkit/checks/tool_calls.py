@@ -34,8 +34,12 @@ class ToolCalls(Check):
     name: ClassVar[str] = "tool_calls"
     shorthand: ClassVar[str | None] = "calls"
 
-    calls: Calls | None = option(default=None, description="The expected calls: names, or {name: …, arguments: …}.")
-    order: Literal["in_order", "any_order"] = option(default="any_order", description="Whether the calls must come in the order written.")
+    calls: Calls | None = option(
+        default=None, description="The expected calls: names, or {name: …, arguments: …}."
+    )
+    order: Literal["in_order", "any_order"] = option(
+        default="any_order", description="Whether the calls must come in the order written."
+    )
     allow_extra: bool = option(default=False, description="Let other calls be made besides.")
 
     def run(self, view: View) -> Iterator[Finding]:
@@ -45,38 +49,67 @@ class ToolCalls(Check):
             yield from _pairs(turn)
             for number, step in enumerate(turn.steps, 1):
                 if step.type in RESULT_OF:
-                    made.append(Made(call_name(step.raw), step.raw.get("arguments"), step, turn.number, number))
+                    made.append(
+                        Made(
+                            call_name(step.raw),
+                            step.raw.get("arguments"),
+                            step,
+                            turn.number,
+                            number,
+                        )
+                    )
         if made:
             yield from _undeclared(view, made)
         if self.calls is None:
             if not made:
                 yield Finding(
-                    "call_missing", "expected some tool call, got none", Where(turn=view.turn.number if view.turn is not None else None)
+                    "call_missing",
+                    "expected some tool call, got none",
+                    Where(turn=view.turn.number if view.turn is not None else None),
                 )
         elif self.order == "any_order":
             yield from self._any_order(self.calls, made, view)
         else:
             yield from self._in_order(self.calls, made, view)
 
-    def _any_order(self, calls: Sequence[Call], made: Sequence[Made], view: View) -> Iterator[Finding]:
+    def _any_order(
+        self, calls: Sequence[Call], made: Sequence[Made], view: View
+    ) -> Iterator[Finding]:
         if len(calls) == len(made) and all(
-            call.admits_one and call.fits(item.name, item.arguments) for call, item in zip(calls, made, strict=True)
+            call.admits_one and call.fits(item.name, item.arguments)
+            for call, item in zip(calls, made, strict=True)
         ):
             return
-        accepts = [[index for index, item in enumerate(made) if call.fits(item.name, item.arguments)] for call in calls]
+        accepts = [
+            [index for index, item in enumerate(made) if call.fits(item.name, item.arguments)]
+            for call in calls
+        ]
         result = assign(accepts, [call.limits for call in calls], len(made))
         left = result.left
-        lacking = [place for place, count in enumerate(result.lacking) for _ in range(min(count, MOST_COPIES))]
+        lacking = [
+            place
+            for place, count in enumerate(result.lacking)
+            for _ in range(min(count, MOST_COPIES))
+        ]
         if not lacking and (self.allow_extra or not left):
             return
-        rows = [[str(calls[entry]), str(made[item])] for item, entry in enumerate(result.entry_of) if entry is not None]
+        rows = [
+            [str(calls[entry]), str(made[item])]
+            for item, entry in enumerate(result.entry_of)
+            if entry is not None
+        ]
         findings = []
         # A call of the same name that fits nothing else is most likely the one that was meant, with other arguments.
         for place in lacking:
             call = calls[place]
             near = [item for item in left if made[item].name == call.name]
             if near:
-                meant = min(near, key=lambda item: sum(1 for _ in differences(call.arguments, made[item].arguments)))
+                meant = min(
+                    near,
+                    key=lambda item: sum(
+                        1 for _ in differences(call.arguments, made[item].arguments)
+                    ),
+                )
                 left.remove(meant)
                 findings.append(_other_arguments(call, made[meant]))
                 rows.append([str(call), str(made[meant]), "other arguments"])
@@ -91,15 +124,28 @@ class ToolCalls(Check):
             # One table shows all of them.
             yield Finding(code, message, where, expected, got, detail="" if number else detail)
 
-    def _in_order(self, calls: Sequence[Call], made: Sequence[Made], view: View) -> Iterator[Finding]:
+    def _in_order(
+        self, calls: Sequence[Call], made: Sequence[Made], view: View
+    ) -> Iterator[Finding]:
         automaton, entries = _sequence(calls)
-        masks = [sum(1 << place for place, call in enumerate(entries) if place and call.fits(item.name, item.arguments)) for item in made]
+        masks = [
+            sum(
+                1 << place
+                for place, call in enumerate(entries)
+                if place and call.fits(item.name, item.arguments)
+            )
+            for item in made
+        ]
         if not self.allow_extra and automaton.accepts(masks):
             return
         rows = align(automaton, masks, extra=0 if self.allow_extra else 2)
         if rows is None:
             where = Where(turn=view.turn.number if view.turn is not None else None)
-            yield Finding("calls_out_of_order", f"the {len(made)} calls are not those expected, in order", where)
+            yield Finding(
+                "calls_out_of_order",
+                f"the {len(made)} calls are not those expected, in order",
+                where,
+            )
             return
         if not any(row.cost for row in rows):
             return
@@ -108,19 +154,39 @@ class ToolCalls(Check):
             expected = str(entries[row.position]) if row.position is not None else "-"
             lines.append([expected, str(made[row.step]) if row.step is not None else "-"])
             if row.cost:
-                lines[-1].append("missing" if row.step is None else "unexpected" if row.position is None else "different")
+                lines[-1].append(
+                    "missing"
+                    if row.step is None
+                    else "unexpected"
+                    if row.position is None
+                    else "different"
+                )
         detail = table(lines)
         unordered = assign(
-            [[index for index, item in enumerate(made) if call.fits(item.name, item.arguments)] for call in calls],
+            [
+                [index for index, item in enumerate(made) if call.fits(item.name, item.arguments)]
+                for call in calls
+            ],
             [call.limits for call in calls],
             len(made),
         )
         if not any(unordered.lacking) and (self.allow_extra or not unordered.left):
             parts = next(row for row in rows if row.cost)
             wanted = entries[parts.position or 0]
-            first = made[parts.step] if parts.step is not None else next(item for item in made if wanted.fits(item.name, item.arguments))
+            first = (
+                made[parts.step]
+                if parts.step is not None
+                else next(item for item in made if wanted.fits(item.name, item.arguments))
+            )
             message = f"the expected calls were made, but in another order: {shorten(first.name)} at step {first.number}"
-            yield Finding("calls_out_of_order", message, first.where, list(map(str, calls)), list(map(str, made)), detail=detail)
+            yield Finding(
+                "calls_out_of_order",
+                message,
+                first.where,
+                list(map(str, calls)),
+                list(map(str, made)),
+                detail=detail,
+            )
             return
         for row in rows:
             if row.cost and row.step is None:
@@ -129,7 +195,11 @@ class ToolCalls(Check):
             elif row.cost and row.step is not None:
                 call = entries[row.position] if row.position is not None else None
                 same = call is not None and call.name == made[row.step].name
-                told = _other_arguments(call, made[row.step]) if call is not None and same else _unexpected(calls, made[row.step])
+                told = (
+                    _other_arguments(call, made[row.step])
+                    if call is not None and same
+                    else _unexpected(calls, made[row.step])
+                )
                 yield Finding(*told, detail=detail)
                 detail = ""
 
@@ -145,7 +215,8 @@ def _other_arguments(call: Call, made: Made) -> _Told:
         why = f"{found.pointer or 'the whole'} {found.message}"
     else:
         parts = [
-            f"{at or '(whole)'} is {show(got, 60)}, not {show(want, 60)}" for at, want, got in differences(call.arguments, made.arguments)
+            f"{at or '(whole)'} is {show(got, 60)}, not {show(want, 60)}"
+            for at, want, got in differences(call.arguments, made.arguments)
         ]
         why = "; ".join(parts[:3]) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")
     return (
@@ -159,15 +230,37 @@ def _other_arguments(call: Call, made: Made) -> _Told:
 
 def _missing(call: Call, made: Sequence[Made], view: View) -> _Told:
     names = list(dict.fromkeys(item.name for item in made))
-    got = f"the calls made are {', '.join(show(name) for name in names)}" if names else "no call was made"
-    where = made[-1].where if made else Where(turn=view.turn.number if view.turn is not None else None)
-    return "call_missing", f"expected a call of {call}, but {got}", Where(turn=where.turn), str(call), names
+    got = (
+        f"the calls made are {', '.join(show(name) for name in names)}"
+        if names
+        else "no call was made"
+    )
+    where = (
+        made[-1].where if made else Where(turn=view.turn.number if view.turn is not None else None)
+    )
+    return (
+        "call_missing",
+        f"expected a call of {call}, but {got}",
+        Where(turn=where.turn),
+        str(call),
+        names,
+    )
 
 
 def _unexpected(calls: Sequence[Call], made: Made) -> _Told:
     same = [call for call in calls if call.name == made.name]
-    why = "once more than expected" if any(call.fits(made.name, made.arguments) for call in same) else "which is not expected"
-    return "call_unexpected", f"{made} was called, {why}", made.where, MISSING, {"name": made.name, "arguments": keep(made.arguments)}
+    why = (
+        "once more than expected"
+        if any(call.fits(made.name, made.arguments) for call in same)
+        else "which is not expected"
+    )
+    return (
+        "call_unexpected",
+        f"{made} was called, {why}",
+        made.where,
+        MISSING,
+        {"name": made.name, "arguments": keep(made.arguments)},
+    )
 
 
 def _sequence(calls: Sequence[Call]) -> tuple[Automaton, list[Call]]:
@@ -215,17 +308,27 @@ def _undeclared(view: View, made: Sequence[Made]) -> Iterator[Finding]:
     calls = [item for item in made if item.step.type == "function_call"]
     if not calls:
         return
-    bodies = [body for exchange in view.exchanges if isinstance(body := exchange.request.body, dict)]
+    bodies = [
+        body for exchange in view.exchanges if isinstance(body := exchange.request.body, dict)
+    ]
     # A conversation's requests mostly declare the same functions, so the first of them says enough.
     if not bodies or {item.name for item in calls}.issubset(_names(bodies[0].get("tools"))):
         return
     if any("agent" in body for body in bodies):
         return
     declared = {name for body in bodies for name in _names(body.get("tools"))}
-    declared |= {name for step in view.steps if step.type == "tool_search_result" for name in _names(step.raw.get("result"))}
+    declared |= {
+        name
+        for step in view.steps
+        if step.type == "tool_search_result"
+        for name in _names(step.raw.get("result"))
+    }
     for item in calls:
         if item.name not in declared:
-            hint, names = did_you_mean(item.name, declared), shorten(", ".join(sorted(declared)), 200)
+            hint, names = (
+                did_you_mean(item.name, declared),
+                shorten(", ".join(sorted(declared)), 200),
+            )
             message = f"the model called {show(item.name)}, which is not declared{hint}; declared: {names or 'nothing'}"
             yield Finding("undeclared_tool", message, item.where, sorted(declared), item.name)
 

@@ -28,9 +28,15 @@ FIELDS = (
 def _known(budgets: dict[str, Limits]) -> dict[str, Limits]:
     for word in budgets:
         if word not in FIELDS and (meant := nearest(word, FIELDS)):
-            raise complaint(f"unknown usage field {word!r} (did you mean {meant!r}?); valid: {', '.join(FIELDS)}", word)
+            raise complaint(
+                f"unknown usage field {word!r} (did you mean {meant!r}?); valid: {', '.join(FIELDS)}",
+                word,
+            )
         if word.endswith("_by_modality"):
-            raise complaint(f"{word} is a list by modality, not a number; budgets take {', '.join(FIELDS)}", word)
+            raise complaint(
+                f"{word} is a list by modality, not a number; budgets take {', '.join(FIELDS)}",
+                word,
+            )
     return budgets
 
 
@@ -57,14 +63,26 @@ class Usage(Check):
                 continue
             where = Where(turn=view.turn.number if view.turn is not None else None)
             if not told:
-                yield Finding("usage_absent", f"no answer reports {word}, so its budget cannot be known", where, bounds.to_json())
+                yield Finding(
+                    "usage_absent",
+                    f"no answer reports {word}, so its budget cannot be known",
+                    where,
+                    bounds.to_json(),
+                )
                 continue
             if told < len(answers):
                 message = f"{word} is reported by {told} of {plural(len(answers), 'answer')}, so its sum is a lower bound"
                 yield Finding("usage_partial", message, where, severity=Severity.WARN)
             if not bounds.hold(total):
                 message = f"{word} is {number(total)}, {bounds} allowed"
-                yield Finding("usage_exceeded", message, where, bounds.to_json(), plain(total), detail=_listed(answers, word))
+                yield Finding(
+                    "usage_exceeded",
+                    message,
+                    where,
+                    bounds.to_json(),
+                    plain(total),
+                    detail=_listed(answers, word),
+                )
 
 
 def final_answers(exchanges: Sequence[Exchange]) -> list[Exchange]:
@@ -77,7 +95,9 @@ def final_answers(exchanges: Sequence[Exchange]) -> list[Exchange]:
         interaction = exchange.interaction
         if interaction is not None and not is_running(interaction):
             identity = interaction.get("id")
-            by_id[identity if isinstance(identity, str) and identity else f"#{exchange.number}"] = exchange
+            by_id[identity if isinstance(identity, str) and identity else f"#{exchange.number}"] = (
+                exchange
+            )
     return list(by_id.values())
 
 
@@ -103,4 +123,6 @@ def _tokens(exchange: Exchange, word: str) -> int | None:
 def _listed(answers: Sequence[Exchange], word: str) -> str:
     if len(answers) < 2:
         return ""
-    return table([[f"exchange {exchange.number}", show(_tokens(exchange, word))] for exchange in answers])
+    return table(
+        [[f"exchange {exchange.number}", show(_tokens(exchange, word))] for exchange in answers]
+    )

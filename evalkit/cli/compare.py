@@ -22,14 +22,33 @@ Exit codes: 0 pass, 1 fail, 2 usage, 4 inconclusive.
 @click.command(epilog=_EPILOG)
 @click.argument("baseline", type=click.Path(path_type=Path))
 @click.argument("candidate", type=click.Path(path_type=Path), required=False)
-@click.option("--gate", "gate_name", metavar="NAME", help="Gate of evalkit.yaml; without one, 'default', or nothing may regress.")
-@click.option("--baseline-model", metavar="MODEL", help="Compare only what this model of BASELINE answered.")
-@click.option("--candidate-model", metavar="MODEL", help="Compare only what this model of CANDIDATE (default: BASELINE) answered.")
-@click.option("--config", type=click.Path(path_type=Path), help="Gates and prices; default: the nearest evalkit.yaml.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder for comparison.json, index.html and comment.md; default: CANDIDATE/comparison."
+    "--gate",
+    "gate_name",
+    metavar="NAME",
+    help="Gate of evalkit.yaml; without one, 'default', or nothing may regress.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print comparison.json instead of the tables.")
+@click.option(
+    "--baseline-model", metavar="MODEL", help="Compare only what this model of BASELINE answered."
+)
+@click.option(
+    "--candidate-model",
+    metavar="MODEL",
+    help="Compare only what this model of CANDIDATE (default: BASELINE) answered.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Gates and prices; default: the nearest evalkit.yaml.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for comparison.json, index.html and comment.md; default: CANDIDATE/comparison.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print comparison.json instead of the tables."
+)
 @click.pass_context
 def compare(
     context: click.Context,
@@ -53,12 +72,20 @@ def compare(
     from evalkit.results import Run
 
     if candidate is None and not (baseline_model and candidate_model):
-        raise UsageError("give a CANDIDATE run, or --baseline-model and --candidate-model to compare two models of one run")
+        raise UsageError(
+            "give a CANDIDATE run, or --baseline-model and --candidate-model to compare two models of one run"
+        )
     loaded = load_config(config or find_config(Path.cwd()))
     name, gate = loaded.gate(gate_name)
     first = Run(baseline)
     second = Run(candidate) if candidate is not None else first
-    found = compare_runs(Chosen(first, baseline_model), Chosen(second, candidate_model), gate_name=name, gate=gate, prices=loaded.prices)
+    found = compare_runs(
+        Chosen(first, baseline_model),
+        Chosen(second, candidate_model),
+        gate_name=name,
+        gate=gate,
+        prices=loaded.prices,
+    )
     value = found.to_json()
     folder = out or second.directory / "comparison"
     path = folder / "comparison.json"
@@ -68,7 +95,9 @@ def compare(
         page = write(found, first, second, folder)
         comment.write(found, folder)
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}; choose another place with --out") from error
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}; choose another place with --out"
+        ) from error
     if as_json:
         click.echo(json.dumps(value, indent=2))
     else:

@@ -30,7 +30,13 @@ _UNITS = {"tokens": "tokens", "cost": "cost", "elapsed_ms": "recorded ms"}
 def show(comparison: Comparison, console: Console) -> None:
     """Print a comparison."""
     verdict = comparison.verdict
-    console.print(Text.assemble((verdict.verdict.upper(), _STYLES[verdict.verdict]), f"  gate {verdict.gate}: ", verdict.reason))
+    console.print(
+        Text.assemble(
+            (verdict.verdict.upper(), _STYLES[verdict.verdict]),
+            f"  gate {verdict.gate}: ",
+            verdict.reason,
+        )
+    )
     for warning in comparison.warnings:
         console.print(Text.assemble(("warning", "yellow"), f"  {visible(warning)}"))
     console.print()
@@ -44,35 +50,65 @@ def show(comparison: Comparison, console: Console) -> None:
         ("Errored or skipped on a side", comparison.changed("unscored")),
     ):
         _print_pair_list(console, title, pairs, of)
-    for title, rows in (("Added", comparison.pairing.added), ("Removed", comparison.pairing.removed)):
+    for title, rows in (
+        ("Added", comparison.pairing.added),
+        ("Removed", comparison.pairing.removed),
+    ):
         _print_list(console, title, f"{len(rows):,}", map(_row, rows), len(rows))
     _print_checks(comparison, console)
     _print_metrics(comparison, console)
     changes = comparison.configuration
-    _print_list(console, "What changed around the model", f"{len(changes):,}", ((line, ()) for line in changes), len(changes))
+    _print_list(
+        console,
+        "What changed around the model",
+        f"{len(changes):,}",
+        ((line, ()) for line in changes),
+        len(changes),
+    )
 
 
 def _print_sides(comparison: Comparison, console: Console) -> None:
     table = grid("", "results", "passed", "failed", "errored", "skipped", "pass rate")
     for word, side in (("baseline", comparison.baseline), ("candidate", comparison.candidate)):
         counts = side.counts
-        table.add_row(word, *map(str, (counts.results, counts.passed, counts.failed, counts.errored, counts.skipped)), _rate(side))
+        table.add_row(
+            word,
+            *map(
+                str, (counts.results, counts.passed, counts.failed, counts.errored, counts.skipped)
+            ),
+            _rate(side),
+        )
     console.print(table)
     for word, side in (("baseline ", comparison.baseline), ("candidate", comparison.candidate)):
-        console.print(Text(f"  {word} {visible(side.name)}  {', '.join(map(visible, side.models))}", "dim"), soft_wrap=True)
+        console.print(
+            Text(f"  {word} {visible(side.name)}  {', '.join(map(visible, side.models))}", "dim"),
+            soft_wrap=True,
+        )
     console.print()
 
 
 def _rate(side: Side) -> str:
-    return f"{side.counts.passed / side.counts.scored:.1%} of {side.counts.scored} scored" if side.counts.scored else "nothing scored"
+    return (
+        f"{side.counts.passed / side.counts.scored:.1%} of {side.counts.scored} scored"
+        if side.counts.scored
+        else "nothing scored"
+    )
 
 
 def _print_pairs(comparison: Comparison, console: Console) -> None:
     found = comparison.evidence
     pairs = found.table
     table = grid("", "candidate passed", "candidate failed")
-    table.add_row("baseline passed", str(pairs.both_passed), Text(str(pairs.regressed), "red" if pairs.regressed else ""))
-    table.add_row("baseline failed", Text(str(pairs.improved), "green" if pairs.improved else ""), str(pairs.both_failed))
+    table.add_row(
+        "baseline passed",
+        str(pairs.both_passed),
+        Text(str(pairs.regressed), "red" if pairs.regressed else ""),
+    )
+    table.add_row(
+        "baseline failed",
+        Text(str(pairs.improved), "green" if pairs.improved else ""),
+        str(pairs.both_failed),
+    )
     console.print(table)
     if pairs.pairs:
         low, high = found.interval
@@ -80,7 +116,9 @@ def _print_pairs(comparison: Comparison, console: Console) -> None:
             f"  Difference {points(pairs.difference)} points, between {points(low)} and {points(high)} "
             f"({found.confidence:.0%}, {plural(found.families, 'scenario')})."
         )
-    for sentence in filter(None, (comparison.significance, comparison.sensitivity, comparison.flakiness)):
+    for sentence in filter(
+        None, (comparison.significance, comparison.sensitivity, comparison.flakiness)
+    ):
         console.print(Padding(Text(visible(sentence)), (0, 0, 0, 2)))
     console.print()
 
@@ -91,12 +129,18 @@ def points(share: float) -> str:
     return "0.0" if text in ("+0.0", "-0.0") else text
 
 
-def _print_pair_list(console: Console, title: str, pairs: Sequence[Pair], of: Mapping[Variant, int]) -> None:
+def _print_pair_list(
+    console: Console, title: str, pairs: Sequence[Pair], of: Mapping[Variant, int]
+) -> None:
     """Print pairs, the trials of a variant as one entry that says how many of them it is."""
     grouped: dict[Variant, list[Pair]] = {}
     for pair in pairs:
         grouped.setdefault(pair.candidate.variant, []).append(pair)
-    told = f"{len(pairs):,}" if len(grouped) == len(pairs) else f"{len(pairs):,} pairs of {plural(len(grouped), 'variant')}"
+    told = (
+        f"{len(pairs):,}"
+        if len(grouped) == len(pairs)
+        else f"{len(pairs):,} pairs of {plural(len(grouped), 'variant')}"
+    )
     entries = (_variant(group, of[variant]) for variant, group in grouped.items())
     _print_list(console, title, told, entries, len(grouped))
 
@@ -105,7 +149,9 @@ def _variant(pairs: Sequence[Pair], of: int) -> tuple[str, Iterable[str]]:
     last = pairs[0].candidate
     trials = f"  {len(pairs)} of {of} trials" if of > 1 else ""
     name = last.id.partition("#")[0] if of > 1 else last.id
-    return f"{name}{trials}  ({last.place})", dict.fromkeys(detail for pair in pairs for detail in _details(pair))
+    return f"{name}{trials}  ({last.place})", dict.fromkeys(
+        detail for pair in pairs for detail in _details(pair)
+    )
 
 
 def _details(pair: Pair) -> Iterator[str]:
@@ -121,7 +167,13 @@ def _row(row: Row) -> tuple[str, Iterable[str]]:
     return f"{row.id}  ({row.place}) {row.verdict}", ()
 
 
-def _print_list(console: Console, title: str, told: str, entries: Iterable[tuple[str, Iterable[str]]], count: int) -> None:
+def _print_list(
+    console: Console,
+    title: str,
+    told: str,
+    entries: Iterable[tuple[str, Iterable[str]]],
+    count: int,
+) -> None:
     if not count:
         return
     console.print(Text(f"{title} ({told})", "bold"))
@@ -148,9 +200,27 @@ def _print_checks(comparison: Comparison, console: Console) -> None:
 def _print_metrics(comparison: Comparison, console: Console) -> None:
     found = metric_differences(comparison.pairing.scored)
     if found:
-        table = grid("mean of", "pairs", "baseline", "candidate", "difference", f"{comparison.evidence.confidence:.0%} between")
+        table = grid(
+            "mean of",
+            "pairs",
+            "baseline",
+            "candidate",
+            "difference",
+            f"{comparison.evidence.confidence:.0%} between",
+        )
         for name, one in found.items():
-            between = "-" if one.interval is None else f"{one.interval.low:+,.4g} and {one.interval.high:+,.4g}"
-            table.add_row(_UNITS[name], str(one.pairs), f"{one.baseline:,.4g}", f"{one.candidate:,.4g}", f"{one.difference:+,.4g}", between)
+            between = (
+                "-"
+                if one.interval is None
+                else f"{one.interval.low:+,.4g} and {one.interval.high:+,.4g}"
+            )
+            table.add_row(
+                _UNITS[name],
+                str(one.pairs),
+                f"{one.baseline:,.4g}",
+                f"{one.candidate:,.4g}",
+                f"{one.difference:+,.4g}",
+                between,
+            )
         console.print(table)
         console.print()

@@ -18,12 +18,29 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @click.argument("reports", type=click.Path(path_type=Path), default="reports")
-@click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="How many runs to look at, counted from the newest.")
-@click.option("--all", "everything", is_flag=True, help="List steady scenarios too, not only those that flip or fail.")
-@click.option("--config", type=click.Path(path_type=Path), help="Prices; default: the nearest evalkit.yaml.")
-@click.option("--out", type=click.Path(path_type=Path), help="Page to write; default: REPORTS/history.html.")
+@click.option(
+    "--last",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="How many runs to look at, counted from the newest.",
+)
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="List steady scenarios too, not only those that flip or fail.",
+)
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="Prices; default: the nearest evalkit.yaml."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Page to write; default: REPORTS/history.html."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def history(reports: Path, last: int, everything: bool, config: Path | None, out: Path | None, as_json: bool) -> None:
+def history(
+    reports: Path, last: int, everything: bool, config: Path | None, out: Path | None, as_json: bool
+) -> None:
     """Show pass rates, flips, tokens and cost over the run directories below REPORTS (default reports)."""
     from evalkit.compare.history import history as history_of
     from evalkit.config import find_config, load_config
@@ -34,7 +51,9 @@ def history(reports: Path, last: int, everything: bool, config: Path | None, out
         index.refresh()
         runs = index.runs()[-last:]
         names = {run.name for run in runs}
-        found = history_of(runs, (result for result in index.results() if result.run in names), prices)
+        found = history_of(
+            runs, (result for result in index.results() if result.run in names), prices
+        )
     for line in index.skipped:
         click.echo(f"evalkit: left out {line}", err=True)
     if as_json:
@@ -46,7 +65,9 @@ def history(reports: Path, last: int, everything: bool, config: Path | None, out
     try:
         write(found, page)
     except OSError as error:
-        raise UsageError(f"cannot write {page}: {error.strerror or error}; choose another place with --out") from error
+        raise UsageError(
+            f"cannot write {page}: {error.strerror or error}; choose another place with --out"
+        ) from error
     from rich.console import Console
 
     from evalkit.cli.history_view import show

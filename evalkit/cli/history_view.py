@@ -10,7 +10,13 @@ from evalkit.cli.tables import grid
 from evalkit.compare.history import History, Line
 from evalkit.reports.history_page import SIGNS, number, rate, word
 
-_STYLES = {"passed": "green", "mixed": "yellow", "failed": "red", "errored": "magenta", "absent": "dim"}
+_STYLES = {
+    "passed": "green",
+    "mixed": "yellow",
+    "failed": "red",
+    "errored": "magenta",
+    "absent": "dim",
+}
 
 
 def show(history: History, console: Console, everything: bool) -> None:
@@ -46,10 +52,17 @@ def show(history: History, console: Console, everything: bool) -> None:
         )
     if told:
         console.print()
-        console.print(Text("  " + "  ".join(f"{mark} {name}" for name, mark in SIGNS.items()), "dim"))
+        console.print(
+            Text("  " + "  ".join(f"{mark} {name}" for name, mark in SIGNS.items()), "dim")
+        )
     steady = len(history.lines) - len(told)
     if steady:
-        console.print(Text(f"  {plural(steady, 'scenario')} passed in every run{'' if everything else ' (--all lists them)'}.", "dim"))
+        console.print(
+            Text(
+                f"  {plural(steady, 'scenario')} passed in every run{'' if everything else ' (--all lists them)'}.",
+                "dim",
+            )
+        )
 
 
 def _steady(line: Line) -> bool:

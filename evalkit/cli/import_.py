@@ -26,13 +26,27 @@ _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @click.command("import", epilog=_EPILOG)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--suite", "name", metavar="NAME", help="Name of the suite; default: the first file's name.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("suites"), show_default=True, help="Folder for the suite.")
 @click.option(
-    "--cassettes", type=click.Path(path_type=Path), default=Path("cassettes"), show_default=True, help="Folder for its cassettes."
+    "--suite", "name", metavar="NAME", help="Name of the suite; default: the first file's name."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("suites"),
+    show_default=True,
+    help="Folder for the suite.",
+)
+@click.option(
+    "--cassettes",
+    type=click.Path(path_type=Path),
+    default=Path("cassettes"),
+    show_default=True,
+    help="Folder for its cassettes.",
 )
 @click.option("--no-cassettes", is_flag=True, help="Write the suite only.")
-def import_(paths: tuple[Path, ...], name: str | None, out: Path, cassettes: Path, no_cassettes: bool) -> None:
+def import_(
+    paths: tuple[Path, ...], name: str | None, out: Path, cassettes: Path, no_cassettes: bool
+) -> None:
     """Turn cassettes, tapes and JSONL logs of API traffic (PATHS) into a suite whose expectations are drafts."""
     from evalkit.drafting.conversations import conversations
     from evalkit.drafting.scenarios import suites
@@ -42,23 +56,37 @@ def import_(paths: tuple[Path, ...], name: str | None, out: Path, cassettes: Pat
 
     name = name or re.sub(r"[^A-Za-z0-9_.-]+", "-", paths[0].stem).strip("-.") or "imported"
     if not _SUITE.fullmatch(name):
-        raise UsageError(f"--suite takes letters, digits, '-', '_' and '.', a letter or digit first, not {visible(name)!r}")
+        raise UsageError(
+            f"--suite takes letters, digits, '-', '_' and '.', a letter or digit first, not {visible(name)!r}"
+        )
     files = find([path for path in paths if path.suffix not in (".jsonl", ".ndjson")])
     logs = [path for path in paths if path.suffix in (".jsonl", ".ndjson")]
     if len(files.cassettes) + len(logs) == 0:
         raise UsageError(f"no cassette and no .jsonl log in {', '.join(map(str, paths))}")
     held = list(conversations([read_source(path) for path in (*files.cassettes, *logs)]))
     if not held:
-        raise UsageError("no conversation in what was read: it holds no request to the interactions resource")
+        raise UsageError(
+            "no conversation in what was read: it holds no request to the interactions resource"
+        )
     sources = list(dict.fromkeys(one.source for one in held))
-    origin = ", ".join(sources[:2]) + (f" and {plural(len(sources) - 2, 'other file')}" if len(sources) > 2 else "")
+    origin = ", ".join(sources[:2]) + (
+        f" and {plural(len(sources) - 2, 'other file')}" if len(sources) > 2 else ""
+    )
     drafted = suites((one.draft for one in held), name, origin)
     written = write(drafted, out, _schema_address(out))
     for path in written:
-        click.echo(f"{path}: {plural(sum(len(suite.drafts) for suite in drafted if f'{suite.name}.yaml' == path.name), 'scenario')}")
+        click.echo(
+            f"{path}: {plural(sum(len(suite.drafts) for suite in drafted if f'{suite.name}.yaml' == path.name), 'scenario')}"
+        )
     if not no_cassettes:
-        _retell(written, {str(one.draft.entry["id"]): one.recordings for one in held}, cassettes.absolute())
-    click.echo("The expectations are drafts: they say what was, not what is right. Read them, and keep what matters.")
+        _retell(
+            written,
+            {str(one.draft.entry["id"]): one.recordings for one in held},
+            cassettes.absolute(),
+        )
+    click.echo(
+        "The expectations are drafts: they say what was, not what is right. Read them, and keep what matters."
+    )
 
 
 def _retell(paths: list[Path], recordings: dict[str, list[Recording]], cassettes: Path) -> None:
@@ -71,9 +99,14 @@ def _retell(paths: list[Path], recordings: dict[str, list[Recording]], cassettes
     from evalkit.verdict import Verdict
 
     root = Path.cwd()
-    first = split_uri(next(iter(recordings.values()))[0].uri)  # what was asked then, not what would be asked now
+    first = split_uri(
+        next(iter(recordings.values()))[0].uri
+    )  # what was asked then, not what would be asked now
     endpoint = f"{first.scheme}://{first.netloc}" if first.netloc else None
-    runner = Runner(Settings.of(root, cassettes, "once", endpoint, os.environ), lambda variant: Retold(recordings[variant.scenario.id]))
+    runner = Runner(
+        Settings.of(root, cassettes, "once", endpoint, os.environ),
+        lambda variant: Retold(recordings[variant.scenario.id]),
+    )
     for path in paths:
         for variant in expand(load(path.absolute(), root=root, checks=Catalog())):
             try:

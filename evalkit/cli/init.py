@@ -35,9 +35,15 @@ Next:
 def init(folder: Path, no_ci: bool) -> None:
     """Write a first suite with its cassettes, evalkit.yaml, and workflows for GitHub and GitLab into FOLDER (default: here)."""
     home = files("evalkit.cli") / "starter"
-    wanted = {name: source for name, source in FILES.items() if not (no_ci and name.startswith("."))}
+    wanted = {
+        name: source for name, source in FILES.items() if not (no_ci and name.startswith("."))
+    }
     try:
-        written = [name for name, source in wanted.items() if _write(folder / name, (home / source).read_text(encoding="utf-8"))]
+        written = [
+            name
+            for name, source in wanted.items()
+            if _write(folder / name, (home / source).read_text(encoding="utf-8"))
+        ]
         _write_schema(folder / "evalkit.schema.json")
     except OSError as error:
         raise UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
@@ -79,5 +85,7 @@ def _record(root: Path) -> None:
         for variant in expand(load(root / "suites/hello.yaml", root=root, checks=Catalog())):
             outcome = runner.run(variant)
             if outcome.verdict is not Verdict.PASSED:
-                raise UsageError(f"the first suite could not be recorded: {visible(outcome.message)}")
+                raise UsageError(
+                    f"the first suite could not be recorded: {visible(outcome.message)}"
+                )
     click.echo(f"{'cassettes/hello/':<29} from evalkit's own server, not from a model")

@@ -31,18 +31,39 @@ def _words(_: click.Context, __: click.Parameter, value: Sequence[str]) -> tuple
 
 @click.command(epilog=_EXAMPLE)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATH…")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON array of findings, and nothing else.")
-@click.option("--select", multiple=True, callback=_words, metavar="CODE", help="Only these rules or topics; commas, or several times.")
-@click.option("--ignore", multiple=True, callback=_words, metavar="CODE", help="Not these rules or topics.")
 @click.option(
-    "--fail-on", type=click.Choice(["error", "warn", "info"]), default="error", show_default=True, help="Least severity that exits with 1."
+    "--json", "as_json", is_flag=True, help="Print one JSON array of findings, and nothing else."
 )
-@click.option("--max-age", type=click.FloatRange(min=0), metavar="DAYS", help="Older recordings are 'stale'.")
+@click.option(
+    "--select",
+    multiple=True,
+    callback=_words,
+    metavar="CODE",
+    help="Only these rules or topics; commas, or several times.",
+)
+@click.option(
+    "--ignore", multiple=True, callback=_words, metavar="CODE", help="Not these rules or topics."
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warn", "info"]),
+    default="error",
+    show_default=True,
+    help="Least severity that exits with 1.",
+)
+@click.option(
+    "--max-age", type=click.FloatRange(min=0), metavar="DAYS", help="Older recordings are 'stale'."
+)
 @click.option(
     "--suites", type=click.Path(path_type=Path), multiple=True, metavar="DIR",
     help="Suites that play the cassettes; without it, those pytest would find.",
 )  # fmt: skip
-@click.option("--run", type=click.Path(path_type=Path), metavar="DIR", help="A run directory: tell the recordings it left unplayed.")
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A run directory: tell the recordings it left unplayed.",
+)
 @click.option("--rules", is_flag=True, help="Print the table of rules and stop.")
 def lint(
     paths: tuple[Path, ...],
@@ -85,14 +106,19 @@ def lint(
             click.echo(line)
     grave = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
     failed = any(finding.severity in grave for finding in outcome.findings)
-    click.get_current_context().exit(EXIT_INTEGRITY if outcome.damaged else EXIT_FAILED if failed else EXIT_PASS)
+    click.get_current_context().exit(
+        EXIT_INTEGRITY if outcome.damaged else EXIT_FAILED if failed else EXIT_PASS
+    )
 
 
 def _default_suites(root: Path) -> tuple[Path, ...]:
     """Return the suites as pytest would take them: the folders of the ini option that exist, and files of the name ``*.eval.yaml``."""
     from evalkit.lint.files import eval_files
 
-    return (*(path for name in _ini_suites(root) if (path := root / name).exists()), *eval_files(root))
+    return (
+        *(path for name in _ini_suites(root) if (path := root / name).exists()),
+        *eval_files(root),
+    )
 
 
 def _ini_suites(root: Path) -> list[str]:
@@ -101,7 +127,12 @@ def _ini_suites(root: Path) -> list[str]:
     from configparser import ConfigParser, Error
 
     given: Any = None
-    for name, section in (("pytest.ini", "pytest"), ("pyproject.toml", ""), ("tox.ini", "pytest"), ("setup.cfg", "tool:pytest")):
+    for name, section in (
+        ("pytest.ini", "pytest"),
+        ("pyproject.toml", ""),
+        ("tox.ini", "pytest"),
+        ("setup.cfg", "tool:pytest"),
+    ):
         try:
             text = (root / name).read_text("utf-8")
             if section:
@@ -133,10 +164,16 @@ def _table() -> Iterator[str]:
 
 def _report(outcome: Outcome) -> Iterator[str]:
     """Yield the findings by file and exchange, then one line of totals."""
-    for (file, exchange), found in groupby(outcome.findings, key=lambda finding: (finding.file, finding.exchange)):
+    for (file, exchange), found in groupby(
+        outcome.findings, key=lambda finding: (finding.file, finding.exchange)
+    ):
         held = list(found)
         line = next((finding.where["line"] for finding in held if "line" in finding.where), None)
-        head = visible(file) + (f":{line}" if line is not None else "") + (f" exchange {exchange}" if exchange is not None else "")
+        head = (
+            visible(file)
+            + (f":{line}" if line is not None else "")
+            + (f" exchange {exchange}" if exchange is not None else "")
+        )
         yield click.style(head, bold=True)
         for finding in held:
             yield from _lines(finding)
@@ -147,7 +184,9 @@ def _report(outcome: Outcome) -> Iterator[str]:
 
 def _lines(finding: LintFinding) -> Iterator[str]:
     label = click.style(finding.severity, fg=_COLOURS[finding.severity])
-    first, *rest = _folded(f"{finding.severity} {finding.code}: {visible(finding.message)}", "  ", "    ")
+    first, *rest = _folded(
+        f"{finding.severity} {finding.code}: {visible(finding.message)}", "  ", "    "
+    )
     yield first.replace(finding.severity, label, 1)
     yield from rest
     where = finding.where
@@ -161,7 +200,14 @@ def _lines(finding: LintFinding) -> Iterator[str]:
 
 def _folded(text: str, indent: str, below: str | None = None) -> list[str]:
     below = indent if below is None else below
-    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=below,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _summary(outcome: Outcome) -> str:
@@ -172,7 +218,11 @@ def _summary(outcome: Outcome) -> str:
         if counted[severity]
     )
     judged = f"{plural(outcome.cassettes, 'cassette')}, {plural(outcome.exchanges, 'exchange')}: {told or 'nothing to say'}"
-    passed = f"; {plural(outcome.passed, 'YAML file')} passed over, being no cassette" if outcome.passed else ""
+    passed = (
+        f"; {plural(outcome.passed, 'YAML file')} passed over, being no cassette"
+        if outcome.passed
+        else ""
+    )
     return judged + passed
 
 

@@ -41,9 +41,13 @@ class _Lazy(click.Group):
         command: click.Command = getattr(import_module(module), name)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            ctx.fail(f"no command {args[0]!r}{did_you_mean(args[0], _COMMANDS)}; there are: {', '.join(sorted(_COMMANDS))}")
+            ctx.fail(
+                f"no command {args[0]!r}{did_you_mean(args[0], _COMMANDS)}; there are: {', '.join(sorted(_COMMANDS))}"
+            )
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
@@ -54,7 +58,9 @@ class _Lazy(click.Group):
             ctx.exit(EXIT_INTEGRITY if isinstance(error, IntegrityError) else EXIT_USAGE)
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(VERSION, prog_name="evalkit")
 def main() -> None:
     """Test conversations with models: suites in YAML, run by pytest, replayed from cassettes.

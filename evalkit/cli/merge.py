@@ -21,8 +21,18 @@ together; 3 a result is not what was written.
 
 @click.command(epilog=_EPILOG)
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--output", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Run directory to write, or to write anew.")
-@click.option("--allow-deselected", is_flag=True, help="Complete even where every RUN deselected some variants, by -m 'not slow', say.")
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Run directory to write, or to write anew.",
+)
+@click.option(
+    "--allow-deselected",
+    is_flag=True,
+    help="Complete even where every RUN deselected some variants, by -m 'not slow', say.",
+)
 def merge(runs: tuple[Path, ...], output: Path, allow_deselected: bool) -> None:
     """Merge run directories, each of a part of the suites, into one that every command takes like any other."""
     from evalkit._lib.text import plural

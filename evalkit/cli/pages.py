@@ -33,18 +33,30 @@ def remake(run: Run) -> bool:
 
 def problems(run: Path, newest: Signoff) -> Iterator[Problem]:
     """Yield the files of a page that are not what is made of the data now; nothing where another evalkit or Python signed last."""
-    same = newest.tool.get("evalkit") == VERSION and newest.tool.get("python") == platform.python_version()
+    same = (
+        newest.tool.get("evalkit") == VERSION
+        and newest.tool.get("python") == platform.python_version()
+    )
     if not same or not (run / PAGE).is_file():
         return
     with TemporaryDirectory(prefix="evalkit-") as folder:
         copy = Path(folder, run.absolute().name)
-        shutil.copytree(run, copy, ignore=lambda place, _: [PAGE, DATA] if Path(place) == run else [])
+        shutil.copytree(
+            run, copy, ignore=lambda place, _: [PAGE, DATA] if Path(place) == run else []
+        )
         (copy / PAGE).touch()
         try:
             remake(Run(copy))
         except (UsageError, OSError, RecursionError):
             return  # what stands in the way is damaged data, and was told
-        for name in (PAGE, *sorted(path.relative_to(copy).as_posix() for path in (copy / DATA).rglob("*") if path.is_file())):
+        for name in (
+            PAGE,
+            *sorted(
+                path.relative_to(copy).as_posix()
+                for path in (copy / DATA).rglob("*")
+                if path.is_file()
+            ),
+        ):
             there = run / name
             if not there.is_file() or not _same(there.read_bytes(), (copy / name).read_bytes()):
                 message = f"{name}: expected what evalkit makes of the data, found something else; 'evalkit report {run}' makes it again"

@@ -35,18 +35,39 @@ _SHORTEST = 4
 
 @click.command(epilog=_EPILOG)
 @click.argument("run", type=click.Path(path_type=Path), default="reports/latest")
-@click.option("--baseline", type=click.Path(path_type=Path), help="Run to compare with: what passed there and fails here is a regression.")
-@click.option("--carry-from", type=click.Path(path_type=Path), help="Run whose decisions are offered where the result is the very same.")
-@click.option("--web", is_flag=True, help="Decide on a page in the browser, served to this computer only.")
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    help="Run to compare with: what passed there and fails here is a regression.",
+)
+@click.option(
+    "--carry-from",
+    type=click.Path(path_type=Path),
+    help="Run whose decisions are offered where the result is the very same.",
+)
+@click.option(
+    "--web", is_flag=True, help="Decide on a page in the browser, served to this computer only."
+)
 @click.option("--list", "as_list", is_flag=True, help="Print everything and decide nothing.")
 @click.option("--accept", metavar="ID", multiple=True, help="Accept an item or a group.")
 @click.option("--reject", metavar="ID", multiple=True, help="Reject an item or a group.")
-@click.option("--keep", is_flag=True, help="With --carry-from: keep every decision that is offered.")
-@click.option("--comment", metavar="TEXT", default="", help="Comment of --accept and --reject; needed to accept a regression.")
+@click.option(
+    "--keep", is_flag=True, help="With --carry-from: keep every decision that is offered."
+)
+@click.option(
+    "--comment",
+    metavar="TEXT",
+    default="",
+    help="Comment of --accept and --reject; needed to accept a regression.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("--name", help="Who decides; default: git's user.name.")
 @click.option("--email", help="Their address; default: git's user.email.")
-@click.option("--root", type=click.Path(path_type=Path, file_okay=False), help="The project's root, where snapshots are written.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The project's root, where snapshots are written.",
+)
 @click.pass_context
 def review(
     context: click.Context,
@@ -98,7 +119,9 @@ def review(
         Stepper(desk, _person(name, email, run), Console(highlight=False)).run()
     look = desk.look()
     if opened.manifest.get("complete") is False:
-        click.echo("evalkit: the run did not end; what it did not reach is not asked about", err=True)
+        click.echo(
+            "evalkit: the run did not end; what it did not reach is not asked about", err=True
+        )
     if as_json:
         click.echo(json.dumps(_json(run, look), indent=2))
     else:
@@ -130,7 +153,16 @@ def _json(run: Path, look: Look) -> dict[str, object]:
     }
 
 
-def _decide(desk: Desk, who: Person, accept: Sequence[str], reject: Sequence[str], keep: bool, comment: str, *, quiet: bool) -> None:
+def _decide(
+    desk: Desk,
+    who: Person,
+    accept: Sequence[str],
+    reject: Sequence[str],
+    keep: bool,
+    comment: str,
+    *,
+    quiet: bool,
+) -> None:
     from evalkit._lib.text import plural
     from evalkit.review.deciding import seal
 
@@ -141,10 +173,18 @@ def _decide(desk: Desk, who: Person, accept: Sequence[str], reject: Sequence[str
     if twice := next((key for key, count in Counter(keys).items() if count > 1), None):
         raise UsageError(f"{twice} is asked for twice; nothing was written")
     known = {one.item.key: one for one in look.standings}
-    decisions = desk.decide_all(wanted, who, comment, seen=seal(known[key] for key in keys)) if wanted else []
+    decisions = (
+        desk.decide_all(wanted, who, comment, seen=seal(known[key] for key in keys))
+        if wanted
+        else []
+    )
     if keep:
-        offered = [one for one in look.standings if one.offer is not None and one.item.key not in keys]
-        decisions += desk.keep([one.item.key for one in offered], who, seen=seal(offered)) if offered else []
+        offered = [
+            one for one in look.standings if one.offer is not None and one.item.key not in keys
+        ]
+        decisions += (
+            desk.keep([one.item.key for one in offered], who, seen=seal(offered)) if offered else []
+        )
     if not quiet:
         for word, count in Counter(decision.decision for decision in decisions).items():
             click.echo(f"{word}: {plural(count, 'item')}")
@@ -172,14 +212,22 @@ def _keys(look: Look, word: str) -> list[str]:
             named = names.setdefault(getattr(one.item, name), [])
             if one.left or name == "id":
                 named.append(one.item.key)
-    found = {name for name in names if name == word} or {name for name in names if len(word) >= _SHORTEST and name.startswith(word)}
+    found = {name for name in names if name == word} or {
+        name for name in names if len(word) >= _SHORTEST and name.startswith(word)
+    }
     if len(found) > 1:
-        raise UsageError(f"{quoted(word)} begins several ids: {', '.join(sorted(found)[:5])}; nothing was written")
+        raise UsageError(
+            f"{quoted(word)} begins several ids: {', '.join(sorted(found)[:5])}; nothing was written"
+        )
     if not found:
-        raise UsageError(f"no item, group or result {quoted(word)}{did_you_mean(word, names)}; --list prints them; nothing was written")
+        raise UsageError(
+            f"no item, group or result {quoted(word)}{did_you_mean(word, names)}; --list prints them; nothing was written"
+        )
     keys = names[found.pop()]
     if not keys:
-        raise UsageError(f"nothing of {quoted(word)} is left to decide; name an item to decide it again; nothing was written")
+        raise UsageError(
+            f"nothing of {quoted(word)} is left to decide; name an item to decide it again; nothing was written"
+        )
     return keys
 
 
@@ -191,9 +239,16 @@ def _serve(desk: Desk, who: Person) -> None:
     door = Door()
 
     def ready(url: str) -> None:
-        click.echo(f"review at {door.address(url)}\nOnly this computer can open it, once it knows this address. Ctrl-C ends.")
+        click.echo(
+            f"review at {door.address(url)}\nOnly this computer can open it, once it knows this address. Ctrl-C ends."
+        )
 
-    serve(create_app(desk, who, ReviewPages(desk.run.directory.name, str(who), desk.line), door), LOOPBACK, 0, ready=ready)
+    serve(
+        create_app(desk, who, ReviewPages(desk.run.directory.name, str(who), desk.line), door),
+        LOOPBACK,
+        0,
+        ready=ready,
+    )
 
 
 def _person(name: str | None, email: str | None, near: Path) -> Person:
@@ -201,7 +256,9 @@ def _person(name: str | None, email: str | None, near: Path) -> Person:
 
     found = Person(name or _git("user.name", near), email or _git("user.email", near))
     if not found.name.strip():
-        raise UsageError("who decides? give --name and --email, or set git's user.name and user.email")
+        raise UsageError(
+            "who decides? give --name and --email, or set git's user.name and user.email"
+        )
     return found
 
 
@@ -209,5 +266,10 @@ def _git(key: str, near: Path) -> str:
     program = shutil.which("git")
     if program is None:
         return ""
-    done = subprocess.run([program, "-C", str(near), "config", "--get", key], capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+    done = subprocess.run(
+        [program, "-C", str(near), "config", "--get", key],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # noqa: S603 - no shell
     return done.stdout.strip()

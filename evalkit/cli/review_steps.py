@@ -16,7 +16,13 @@ import click
 from rich.console import Console
 
 from evalkit._lib.text import plural, shorten, visible
-from evalkit.cli.review_view import ALL_LETTERS, ALL_LINES, show_conversation, show_difference, show_item
+from evalkit.cli.review_view import (
+    ALL_LETTERS,
+    ALL_LINES,
+    show_conversation,
+    show_difference,
+    show_item,
+)
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.review.deciding import Choice, Standing, companions, in_turn, seal
 from evalkit.review.deciding_desk import Desk, Look, Person, Stale
@@ -81,7 +87,9 @@ class Stepper:
                 decisions = self._desk.keep(keys, self._who, seen=seal(chosen))
             else:
                 group = chosen[0].item.group if len(chosen) > 1 else ""
-                decisions = self._desk.decide(keys, _CHOICES[key], self._who, comment, seen=seal(chosen), group=group)
+                decisions = self._desk.decide(
+                    keys, _CHOICES[key], self._who, comment, seen=seal(chosen), group=group
+                )
         except (Stale, IntegrityError):
             raise
         except UsageError as error:
@@ -89,7 +97,10 @@ class Stepper:
             return False
         self._passed.update(keys)
         wrote = [decision.wrote for decision in decisions if decision.wrote]
-        click.echo(f"  {decisions[0].decision}: {plural(len(decisions), 'item')}" + "".join(f"\n  wrote {visible(name)}" for name in wrote))
+        click.echo(
+            f"  {decisions[0].decision}: {plural(len(decisions), 'item')}"
+            + "".join(f"\n  wrote {visible(name)}" for name in wrote)
+        )
         return True
 
 

@@ -37,7 +37,13 @@ def show_list(look: Look, console: Console) -> None:
     for name, group in groups.items():
         first = group[0].item
         told = f"{plural(len(group), 'item')}, identical" if len(group) > 1 else "1 item"
-        _put(console, Text.assemble((f"{first.kind_in_words}, {first.check}: {first.code}", "bold"), (f"  {name} ({told})", "dim")))
+        _put(
+            console,
+            Text.assemble(
+                (f"{first.kind_in_words}, {first.check}: {first.code}", "bold"),
+                (f"  {name} ({told})", "dim"),
+            ),
+        )
         _put(console, Text(shorten(first.message, 300), "dim"), 2)
         for one in group:
             _put_entry(console, one)
@@ -62,7 +68,11 @@ def show_list(look: Look, console: Console) -> None:
 
 
 def _put_entry(console: Console, one: Standing) -> None:
-    head = Text.assemble(f"{one.item.key}  ", (str(one.state), _STATES[one.state]), f"  {one.item.result}, {one.item.place}")
+    head = Text.assemble(
+        f"{one.item.key}  ",
+        (str(one.state), _STATES[one.state]),
+        f"  {one.item.result}, {one.item.place}",
+    )
     _put(console, head, 2)
     if one.why and one.decision is not None:
         _put(console, Text(f"void: {one.why}; it was {_told(one.decision)}", "yellow"), 6)
@@ -78,19 +88,31 @@ def show_item(look: Look, one: Standing, console: Console, number: int, of: int)
     console.print()
     console.rule(Text(f"{number} of {of}", "dim"), align="left", characters="─")
     _put(console, Text.assemble((item.kind_in_words, "bold"), f"  {item.result}"))
-    _put(console, Text(f"{item.check}: {item.code} at {item.place}  ({visible(item.declared)})", "dim"))
+    _put(
+        console,
+        Text(f"{item.check}: {item.code} at {item.place}  ({visible(item.declared)})", "dim"),
+    )
     if one.why and one.decision is not None:
         _put(console, Text(f"void: {one.why}; it was {_told(one.decision)}", "yellow"))
     elif one.decision is not None:
         _put(console, Text(_told(one.decision), "dim"))
     if one.offer is not None:
-        _put(console, Text(f"decided in an earlier run on the same result: {_told(one.offer)}", "cyan"))
+        _put(
+            console,
+            Text(f"decided in an earlier run on the same result: {_told(one.offer)}", "cyan"),
+        )
     console.print()
     _put(console, Text(_cut(item.message, LETTERS)), 2)
     show_difference(item, console, LINES, LETTERS)
     others = len(companions(look.standings, item)) - 1
     if others:
-        _put(console, Text(f"{plural(others, 'other')} with the identical difference (group {item.group})", "bold"))
+        _put(
+            console,
+            Text(
+                f"{plural(others, 'other')} with the identical difference (group {item.group})",
+                "bold",
+            ),
+        )
 
 
 def show_difference(item: Item, console: Console, most: int, letters: int) -> None:
@@ -122,7 +144,9 @@ def told(look: Look) -> str:
     parts = [f"{found.accepted:,} accepted", f"{found.rejected:,} rejected", f"{found.left:,} left"]
     void = f" ({found.void:,} void)" if found.void else ""
     errored = (
-        f"; {plural(found.errored, 'result')} errored and {'tells' if found.errored == 1 else 'tell'} nothing" if found.errored else ""
+        f"; {plural(found.errored, 'result')} errored and {'tells' if found.errored == 1 else 'tell'} nothing"
+        if found.errored
+        else ""
     )
     return f"{', '.join(parts)}{void} of {plural(found.items, 'item')}{errored}."
 
@@ -134,12 +158,16 @@ def rows(look: Look) -> Iterator[Standing]:
 
 
 def _told(decision: Decision) -> str:
-    words: Iterable[str] = filter(None, (f"{decision.decision} by {decision.by}, {decision.at}", decision.comment))
+    words: Iterable[str] = filter(
+        None, (f"{decision.decision} by {decision.by}, {decision.at}", decision.comment)
+    )
     return visible(": ".join(words))
 
 
 def _cut(text: str, limit: int) -> str:
-    return visible(text if len(text) <= limit else f"{text[:limit]}… {len(text) - limit:,} more characters")
+    return visible(
+        text if len(text) <= limit else f"{text[:limit]}… {len(text) - limit:,} more characters"
+    )
 
 
 def _put(console: Console, text: Text, indent: int = 0) -> None:

@@ -27,7 +27,9 @@ def _laid_out(value: Any, indent: str) -> str:
         return flat
     below = indent + "  "
     if isinstance(value, dict):
-        lines = [f"{below}{json.dumps(key)}: {_laid_out(item, below)}" for key, item in value.items()]
+        lines = [
+            f"{below}{json.dumps(key)}: {_laid_out(item, below)}" for key, item in value.items()
+        ]
     else:
         lines = [below + _laid_out(item, below) for item in value]
     opening, closing = "{}" if isinstance(value, dict) else "[]"
@@ -35,8 +37,16 @@ def _laid_out(value: Any, indent: str) -> str:
 
 
 @click.command(epilog="Example:  evalkit schema --output evalkit.schema.json")
-@click.argument("what", type=click.Choice(["suite", "result", "manifest", "decisions", "signoff"]), default="suite")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of the terminal.")
+@click.argument(
+    "what",
+    type=click.Choice(["suite", "result", "manifest", "decisions", "signoff"]),
+    default="suite",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to this file instead of the terminal.",
+)
 def schema(what: str, output: Path | None) -> None:
     """Print the JSON Schema (2020-12) of suite files, or of result lines, manifests, decisions of a review, signed decisions.
 
@@ -46,7 +56,11 @@ def schema(what: str, output: Path | None) -> None:
     from evalkit._lib.files import write_atomic
 
     room = "evalkit.review" if what == "signoff" else "evalkit.results"
-    text = suite_schema() if what == "suite" else (files(room) / "schemas" / f"{what}.schema.json").read_text(encoding="utf-8")
+    text = (
+        suite_schema()
+        if what == "suite"
+        else (files(room) / "schemas" / f"{what}.schema.json").read_text(encoding="utf-8")
+    )
     if output is None:
         click.echo(text, nl=False)
     else:

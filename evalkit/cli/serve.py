@@ -55,27 +55,62 @@ _NEED = (
 
 
 @click.command(epilog=_EXAMPLE)
-@click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="Port to listen on; 0 picks a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8787,
+    show_default=True,
+    help="Port to listen on; 0 picks a free one.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--script",
     type=click.Path(path_type=Path),
     help="YAML script of answers; without one, the guide's prompts are answered as the guide shows.",
 )
-@click.option("--signing-key", default=None, help="Text to sign thoughts with, where histories of two servers must not mix.")
-@click.option("--api-key", metavar="KEY", default=None, help="Answer to this key only; without it, any key will do.")
-@click.option("--lenient", is_flag=True, help="Log what the API would refuse (altered histories, unpaired calls, …) and let it pass.")
-@click.option("--cassettes", type=click.Path(path_type=Path), help="Replay the cassettes of this folder (or file) to any client.")
+@click.option(
+    "--signing-key",
+    default=None,
+    help="Text to sign thoughts with, where histories of two servers must not mix.",
+)
+@click.option(
+    "--api-key",
+    metavar="KEY",
+    default=None,
+    help="Answer to this key only; without it, any key will do.",
+)
+@click.option(
+    "--lenient",
+    is_flag=True,
+    help="Log what the API would refuse (altered histories, unpaired calls, …) and let it pass.",
+)
+@click.option(
+    "--cassettes",
+    type=click.Path(path_type=Path),
+    help="Replay the cassettes of this folder (or file) to any client.",
+)
 @click.option(
     "--timing",
     type=click.Choice(["instant", "recorded"]),
     default=None,
     help="With --cassettes: answer at once (the default), or with the recorded delays.",
 )
-@click.option("--replay-again", is_flag=True, help="With --cassettes: recordings that were all played answer once more.")
+@click.option(
+    "--replay-again",
+    is_flag=True,
+    help="With --cassettes: recordings that were all played answer once more.",
+)
 @click.option("--upstream", metavar="URL", help="Pass requests on to this API.")
-@click.option("--record", type=click.Path(path_type=Path), help="With --upstream: record each conversation into a cassette of this folder.")
-@click.option("--upstream-key-env", metavar="NAME", help="With --upstream: send the key of this environment variable, not the client's.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    help="With --upstream: record each conversation into a cassette of this folder.",
+)
+@click.option(
+    "--upstream-key-env",
+    metavar="NAME",
+    help="With --upstream: send the key of this environment variable, not the client's.",
+)
 @click.option(
     "--fault",
     "faults",
@@ -83,7 +118,9 @@ _NEED = (
     multiple=True,
     help="What goes wrong: KIND[=VALUE][,FIELD=VALUE][@WHEN], e.g. error=503,retry_after=1@0.1.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Decides which requests faults befall.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Decides which requests faults befall."
+)
 @click.option("--quiet", is_flag=True, help="Do not print a line for each request.")
 def serve(
     port: int,
@@ -133,7 +170,9 @@ def serve(
     if cassettes is not None:
         from evalkit.server.replaying.cassettes import Cassettes
 
-        backend: Backend = Cassettes(cassettes, timing=timing or "instant", again=replay_again, log=_say)
+        backend: Backend = Cassettes(
+            cassettes, timing=timing or "instant", again=replay_again, log=_say
+        )
     elif upstream is not None:
         from evalkit.server.recording.proxy import open_proxy
 
@@ -164,7 +203,12 @@ def _plans(spelled: tuple[str, ...]) -> list[Plan]:
 
 
 def _script(
-    path: Path | None, signing_key: str | None, api_key: str | None, lenient: bool, seed: int, log: Callable[[str], object]
+    path: Path | None,
+    signing_key: str | None,
+    api_key: str | None,
+    lenient: bool,
+    seed: int,
+    log: Callable[[str], object],
 ) -> Backend:
     from evalkit.server.defence.signatures import DEFAULT_KEY
     from evalkit.server.scripted import Scripted
@@ -173,7 +217,14 @@ def _script(
     if api_key == "":
         raise UsageError("--api-key is empty; leave it out where any key will do")
     key = signing_key.encode() if signing_key else DEFAULT_KEY
-    return Scripted(load_script(path or DEFAULT_SCRIPT), key=key, api_key=api_key, lenient=lenient, log=log, seed=seed)
+    return Scripted(
+        load_script(path or DEFAULT_SCRIPT),
+        key=key,
+        api_key=api_key,
+        lenient=lenient,
+        log=log,
+        seed=seed,
+    )
 
 
 def _say(line: str) -> None:

@@ -26,15 +26,37 @@ Exit codes: 0 verified, 1 the policy is not satisfied, 2 usage, 3 something is n
 @click.command(epilog=_EPILOG)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--allowed-signers", type=click.Path(path_type=Path), metavar="FILE", help="Who may sign with which key, in OpenSSH's format."
+    "--allowed-signers",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Who may sign with which key, in OpenSSH's format.",
 )
-@click.option("--signers-from", "ref", metavar="REF", help="Git ref to take policy, allowed signers and earlier records from.")
-@click.option("--root", type=click.Path(path_type=Path), help="The project's root; default: where the signed files are found.")
-@click.option("--config", type=click.Path(path_type=Path), help="Policy and gates; default: the nearest evalkit.yaml.")
+@click.option(
+    "--signers-from",
+    "ref",
+    metavar="REF",
+    help="Git ref to take policy, allowed signers and earlier records from.",
+)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    help="The project's root; default: where the signed files are found.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Policy and gates; default: the nearest evalkit.yaml.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 @click.pass_context
 def verify(
-    context: click.Context, run: Path, allowed_signers: Path | None, ref: str | None, root: Path | None, config: Path | None, as_json: bool
+    context: click.Context,
+    run: Path,
+    allowed_signers: Path | None,
+    ref: str | None,
+    root: Path | None,
+    config: Path | None,
+    as_json: bool,
 ) -> None:
     """Verify RUN: signatures, records, every file that was signed, the gate, the policy of evalkit.yaml."""
     from evalkit._lib.clock import now
@@ -45,14 +67,20 @@ def verify(
     from evalkit.review.verification import verify as verify_run
 
     if allowed_signers is not None and ref is not None:
-        raise UsageError("--allowed-signers and --signers-from exclude each other: trust comes from one place")
+        raise UsageError(
+            "--allowed-signers and --signers-from exclude each other: trust comes from one place"
+        )
     path = config or find_config(Path.cwd())
-    trust = _trust_of_ref(run, path, ref) if ref is not None else _trust_of_files(path, allowed_signers)
+    trust = (
+        _trust_of_ref(run, path, ref) if ref is not None else _trust_of_files(path, allowed_signers)
+    )
     found = verify_run(run, _with_authors(trust, run, root), now=now(), root=root)
     if found.records:
         from evalkit.cli import pages
 
-        found = found._replace(problems=sorted_problems([*found.problems, *pages.problems(run, found.records[-1])]))
+        found = found._replace(
+            problems=sorted_problems([*found.problems, *pages.problems(run, found.records[-1])])
+        )
     if as_json:
         click.echo(json.dumps(verify_view.to_json(found, trust), indent=2))
     else:
@@ -73,7 +101,9 @@ def _trust_of_files(path: Path | None, allowed: Path | None) -> Trust:
     try:
         signers = parse(allowed.read_text("utf-8"), shown(allowed))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the allowed signers {shown(allowed)} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise UsageError(
+            f"the allowed signers {shown(allowed)} cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from error
     return _trust(config, signers)
 
 
@@ -88,7 +118,9 @@ def _trust_of_ref(run: Path, path: Path | None, ref: str) -> Trust:
     folder = path.parent if path is not None else Path.cwd()
     text = git.file_at(folder, ref, name)
     if text is None:
-        raise UsageError(f"{ref} has no {name} in {folder}, so it names no allowed signers; commit one there first")
+        raise UsageError(
+            f"{ref} has no {name} in {folder}, so it names no allowed signers; commit one there first"
+        )
     config = parse_config(text, f"{ref}:{name}")
     if not config.signoff.allowed_signers:
         raise UsageError(f"{ref}:{name} names no 'signoff: {{allowed_signers: FILE}}'")

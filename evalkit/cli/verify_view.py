@@ -41,8 +41,13 @@ def _verdict(run: Path, found: Outcome, trust: Trust) -> str:
 
 def _record(record: Signoff) -> Iterator[str]:
     yield from _folded(f"{record.number}  {record.who}", "  ")
-    yield from _folded(f"{record.decision} ({record.meaning}) as {record.role}, {record.time}", "     ")
-    yield from _folded(f"{record.counts['passed']} of {record.counts['results']} results passed; {_gate(record)}", "     ")
+    yield from _folded(
+        f"{record.decision} ({record.meaning}) as {record.role}, {record.time}", "     "
+    )
+    yield from _folded(
+        f"{record.counts['passed']} of {record.counts['results']} results passed; {_gate(record)}",
+        "     ",
+    )
     if record.override:
         yield from _folded(f"override: {record.override}", "     ")
     for one in record.deviations:
@@ -58,7 +63,12 @@ def _gate(record: Signoff) -> str:
 
 def _folded(text: str, indent: str) -> list[str]:
     return textwrap.wrap(
-        visible(text), _WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False
+        visible(text),
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
@@ -89,7 +99,13 @@ def _json_of(record: Signoff) -> dict[str, Any]:
         "decision": record.decision,
         "comment": record.comment,
         "counts": dict(record.counts),
-        "gate": gate and {"name": gate.name, "verdict": gate.verdict, "reason": gate.reason, "baseline": gate.baseline},
+        "gate": gate
+        and {
+            "name": gate.name,
+            "verdict": gate.verdict,
+            "reason": gate.reason,
+            "baseline": gate.baseline,
+        },
         "override": record.override,
         "deviations": [deviation._asdict() for deviation in record.deviations],
         "authors": list(record.authors),

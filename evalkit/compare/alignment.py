@@ -45,11 +45,19 @@ class Segment(NamedTuple):
 def align(old: Sequence[RawStep], new: Sequence[RawStep]) -> list[Row]:
     """Return the steps of two turns in rows, in the order of both."""
     rows: list[Row] = []
-    matcher = SequenceMatcher(None, [_name(step) for step in old], [_name(step) for step in new], autojunk=False)
+    matcher = SequenceMatcher(
+        None, [_name(step) for step in old], [_name(step) for step in new], autojunk=False
+    )
     for kind, first, last, start, end in matcher.get_opcodes():
         if kind == "equal":
             for before, after in zip(old[first:last], new[start:end], strict=True):
-                rows.append(Row("same" if equal(content(before), content(after)) else "changed", before, after))
+                rows.append(
+                    Row(
+                        "same" if equal(content(before), content(after)) else "changed",
+                        before,
+                        after,
+                    )
+                )
         else:
             rows += [Row("lost", step, None) for step in old[first:last]]
             rows += [Row("gained", None, step) for step in new[start:end]]
@@ -73,7 +81,9 @@ def segments(old: str, new: str) -> list[Segment]:
 
 
 def _merged(left: Sequence[str], right: Sequence[str]) -> Iterator[Segment]:
-    for kind, first, last, start, end in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
+    for kind, first, last, start, end in SequenceMatcher(
+        None, left, right, autojunk=False
+    ).get_opcodes():
         if kind == "equal":
             yield Segment("same", "".join(left[first:last]))
             continue
@@ -86,7 +96,11 @@ def _merged(left: Sequence[str], right: Sequence[str]) -> Iterator[Segment]:
 def text_of(step: RawStep | None) -> str:
     """Return the text of a step's content blocks, one after the other; ``""`` where there is none."""
     blocks = contents(dict(step)) if step is not None else []
-    return "\n".join(block["text"] for block in blocks if isinstance(block, dict) and isinstance(block.get("text"), str))
+    return "\n".join(
+        block["text"]
+        for block in blocks
+        if isinstance(block, dict) and isinstance(block.get("text"), str)
+    )
 
 
 class Cited(NamedTuple):
@@ -104,8 +118,22 @@ def citations(steps: Sequence[RawStep]) -> list[Cited]:
             annotations = block.get("annotations") if isinstance(block, dict) else None
             for note in annotations if isinstance(annotations, list) else ():
                 if isinstance(note, dict) and str(note.get("type", "")).endswith("_citation"):
-                    target = next((note[key] for key in ("url", "document_uri", "place_id") if isinstance(note.get(key), str)), "")
-                    title = next((note[key] for key in ("title", "file_name", "name") if isinstance(note.get(key), str)), "")
+                    target = next(
+                        (
+                            note[key]
+                            for key in ("url", "document_uri", "place_id")
+                            if isinstance(note.get(key), str)
+                        ),
+                        "",
+                    )
+                    title = next(
+                        (
+                            note[key]
+                            for key in ("title", "file_name", "name")
+                            if isinstance(note.get(key), str)
+                        ),
+                        "",
+                    )
                     found[Cited(title, target)] = None
     return list(found)
 

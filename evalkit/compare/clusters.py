@@ -28,7 +28,11 @@ class Family(NamedTuple):
 
 def families(values: Mapping[str, Sequence[float]]) -> list[Family]:
     """Return clusters in short, by name; empty ones are left out."""
-    return [Family(len(values[name]), math.fsum(values[name])) for name in sorted(values) if values[name]]
+    return [
+        Family(len(values[name]), math.fsum(values[name]))
+        for name in sorted(values)
+        if values[name]
+    ]
 
 
 def mean(clusters: Sequence[Family]) -> float | None:
@@ -57,7 +61,9 @@ def robust_interval(clusters: Sequence[Family], confidence: float = CONFIDENCE) 
     return Interval(middle - half, middle + half)
 
 
-def bootstrap_interval(clusters: Sequence[Family], seed: int, confidence: float = CONFIDENCE, draws: int = DRAWS) -> Interval | None:
+def bootstrap_interval(
+    clusters: Sequence[Family], seed: int, confidence: float = CONFIDENCE, draws: int = DRAWS
+) -> Interval | None:
     """Return the cluster bootstrap's percentile interval of the mean; None with fewer than two clusters."""
     if len(clusters) < 2:
         return None

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
-from evalkit.compare.evidence import Counts, Evidence, Trials, by_tag, count, evidence, metric_differences, trials
+from evalkit.compare.evidence import (
+    Counts,
+    Evidence,
+    Trials,
+    by_tag,
+    count,
+    evidence,
+    metric_differences,
+    trials,
+)
 from evalkit.compare.gates import DEFAULT, Basis, Gate, GateVerdict, judge
 from evalkit.compare.pairing import Change, Pair, Pairing, by_check, by_code, pair
 from evalkit.compare.proportions import CONFIDENCE, Interval, wilson
@@ -86,7 +95,9 @@ class Comparison:
     @cached_property
     def evidence(self) -> Evidence:
         """What the scored pairs tell, at the gate's confidence."""
-        return self._evidence_at(self.gate.non_inferiority.confidence if self.gate.non_inferiority else CONFIDENCE)
+        return self._evidence_at(
+            self.gate.non_inferiority.confidence if self.gate.non_inferiority else CONFIDENCE
+        )
 
     @cached_property
     def _evidence_at(self) -> Callable[[float], Evidence]:
@@ -125,7 +136,11 @@ class Comparison:
             return f"No pair differs ({_of(table.pairs)})."
         split = f"{table.regressed} regressed, {table.improved} improved, of {_of(table.pairs)}: p = {table.mcnemar_p:.4g}"
         if found.out_of_reach:
-            few = "only 1 pair differs" if table.differing == 1 else f"only {table.differing} pairs differ"
+            few = (
+                "only 1 pair differs"
+                if table.differing == 1
+                else f"only {table.differing} pairs differ"
+            )
             return f"{split}. Significance was out of reach: {few}, and fewer than six can never give p < 0.05."
         if not found.significant:
             return f"{split}, not significant."
@@ -181,7 +196,11 @@ class Comparison:
             "difference": found.table.difference,
             "confidence": found.confidence,
             "interval": list(found.interval),
-            "intervals": {"score": list(found.score), "cluster_robust": _listed(found.robust), "bootstrap": _listed(found.bootstrap)},
+            "intervals": {
+                "score": list(found.score),
+                "cluster_robust": _listed(found.robust),
+                "bootstrap": _listed(found.bootstrap),
+            },
             "discordance": found.discordance,
             "detectable": found.detectable,
             "significance": self.significance,
@@ -223,7 +242,13 @@ def _listed(interval: Interval | None) -> list[float] | None:
 
 
 def _row(row: Row) -> dict[str, JSON]:
-    return {"id": row.id, "verdict": str(row.verdict), "model": row.model, "place": row.place, "message": row.message}
+    return {
+        "id": row.id,
+        "verdict": str(row.verdict),
+        "model": row.model,
+        "place": row.place,
+        "message": row.message,
+    }
 
 
 def _pair(one: Pair) -> dict[str, JSON]:

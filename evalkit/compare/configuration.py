@@ -30,7 +30,11 @@ class Change(NamedTuple):
     pairs: int | None = None
 
     def __str__(self) -> str:
-        of = f" ({self.pairs:,} pair{'' if self.pairs == 1 else 's'})" if self.pairs is not None else ""
+        of = (
+            f" ({self.pairs:,} pair{'' if self.pairs == 1 else 's'})"
+            if self.pairs is not None
+            else ""
+        )
         return f"{self.what}{of}: {self.baseline} → {self.candidate}"
 
 
@@ -49,27 +53,44 @@ def request_changes(pairing: Pairing) -> list[Change]:
 
 def run_changes(baseline: Mapping[str, JSON], candidate: Mapping[str, JSON]) -> list[Change]:
     """Return what two manifests say differently: versions, options, suites added, removed and altered."""
-    return [*_versions(baseline, candidate), *_options(baseline, candidate), *_suites(baseline, candidate)]
+    return [
+        *_versions(baseline, candidate),
+        *_options(baseline, candidate),
+        *_suites(baseline, candidate),
+    ]
 
 
-def warnings(pairing: Pairing, changes: Iterable[Change], baseline: Mapping[str, JSON], candidate: Mapping[str, JSON]) -> list[str]:
+def warnings(
+    pairing: Pairing,
+    changes: Iterable[Change],
+    baseline: Mapping[str, JSON],
+    candidate: Mapping[str, JSON],
+) -> list[str]:
     """Return what a reader must know before trusting a figure, gravest first."""
     told = []
     for name, manifest in (("baseline", baseline), ("candidate", candidate)):
         if manifest.get("complete") is False:
             told.append(f"the {name} run did not end: its results are those it had")
-    altered = [change.what.removeprefix("suite ") for change in changes if change.what.startswith("suite ")]
+    altered = [
+        change.what.removeprefix("suite ") for change in changes if change.what.startswith("suite ")
+    ]
     if altered:
-        told.append(f"the suites differ ({', '.join(altered)}): what flipped may be the suite's doing, not the model's")
+        told.append(
+            f"the suites differ ({', '.join(altered)}): what flipped may be the suite's doing, not the model's"
+        )
     asked = sorted({change.what for change in changes if change.pairs is not None})
     if asked:
-        told.append(f"what was asked differs ({', '.join(asked)}): the comparison is of more than the model")
+        told.append(
+            f"what was asked differs ({', '.join(asked)}): the comparison is of more than the model"
+        )
     if pairing.unmatched:
         told.append(
             f"trials without a partner: {len(pairing.unmatched)}, because the runs have different numbers of trials; they are in no pair"
         )
     if pairing.repeated:
-        told.append(f"results that stand twice in a run: {pairing.repeated}; the last of each counts")
+        told.append(
+            f"results that stand twice in a run: {pairing.repeated}; the last of each counts"
+        )
     return told
 
 
@@ -90,18 +111,29 @@ def _suites(baseline: Mapping[str, JSON], candidate: Mapping[str, JSON]) -> Iter
     old, new = _digests(baseline), _digests(candidate)
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
-            yield Change(f"suite {name}", old.get(name, "not there")[:19], new.get(name, "not there")[:19])
+            yield Change(
+                f"suite {name}", old.get(name, "not there")[:19], new.get(name, "not there")[:19]
+            )
 
 
 def _digests(manifest: Mapping[str, JSON]) -> dict[str, str]:
-    return {str(suite.get("suite")): str(suite.get("digest")) for suite in manifest.get("suites") or ()}
+    return {
+        str(suite.get("suite")): str(suite.get("digest")) for suite in manifest.get("suites") or ()
+    }
 
 
 def _shown(old: str | None, new: str | None) -> tuple[str, str]:
     """Return both values, long ones from a little before where they part."""
     start = 0
     if old is not None and new is not None and max(len(old), len(new)) > _SHOWN:
-        parted = next((index for index, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), min(len(old), len(new)))
+        parted = next(
+            (
+                index
+                for index, (one, other) in enumerate(zip(old, new, strict=False))
+                if one != other
+            ),
+            min(len(old), len(new)),
+        )
         start = max(0, parted - _SHOWN // 3)
     return _from(old, start), _from(new, start)
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 
-_MOST_ASKED = {0.975: 1.9599639845400536}  # at 95 % confidence, which every report states; `statistics` takes long to load
+_MOST_ASKED = {
+    0.975: 1.9599639845400536
+}  # at 95 % confidence, which every report states; `statistics` takes long to load
 _TINY = 1e-300
 _TERMS = 10_000
 _HALVINGS = 200
@@ -51,7 +53,9 @@ def incomplete_beta(a: float, b: float, x: float) -> float:
         return 0.0 if x <= 0 else 1.0
     if x > (a + 1) / (a + b + 2):  # the fraction converges fast on the other side only
         return 1 - incomplete_beta(b, a, 1 - x)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
+    front = math.exp(
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    )
     return front * _beta_fraction(a, b, x) / a
 
 

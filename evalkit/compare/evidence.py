@@ -12,7 +12,14 @@ from typing import NamedTuple
 
 from evalkit.compare.clusters import bootstrap_interval, families, mean, robust_interval
 from evalkit.compare.pairing import Pair, table
-from evalkit.compare.proportions import CONFIDENCE, Interval, Table, detectable, paired_interval, wilson
+from evalkit.compare.proportions import (
+    CONFIDENCE,
+    Interval,
+    Table,
+    detectable,
+    paired_interval,
+    wilson,
+)
 from evalkit.compare.rows import Row
 from evalkit.compare.trials import flaky, holm, pass_at, pass_hat
 from evalkit.verdict import Verdict
@@ -53,17 +60,29 @@ class Evidence(NamedTuple):
         return self.table.best_p >= LEVEL
 
 
-def evidence(pairs: Sequence[Pair], confidence: float = CONFIDENCE, *, bootstrap: bool = True) -> Evidence:
+def evidence(
+    pairs: Sequence[Pair], confidence: float = CONFIDENCE, *, bootstrap: bool = True
+) -> Evidence:
     """Return what scored pairs tell. Raises nothing, whatever few they are."""
     counted = table(pairs)
-    clusters = families(_by_family((pair.candidate.family, float(pair.difference)) for pair in pairs))
+    clusters = families(
+        _by_family((pair.candidate.family, float(pair.difference)) for pair in pairs)
+    )
     score, robust = paired_interval(counted, confidence), robust_interval(clusters, confidence)
     alone = robust is None or len(clusters) == counted.pairs
-    interval = score if alone or robust is None else Interval(min(score.low, robust.low), max(score.high, robust.high))
-    share = counted.differing / counted.pairs if counted.differing else wilson(0, counted.pairs).high
+    interval = (
+        score
+        if alone or robust is None
+        else Interval(min(score.low, robust.low), max(score.high, robust.high))
+    )
+    share = (
+        counted.differing / counted.pairs if counted.differing else wilson(0, counted.pairs).high
+    )
     drawn = bootstrap_interval(clusters, SEED, confidence) if bootstrap else None
     found = detectable(counted.pairs, share, confidence=confidence)
-    return Evidence(counted, len(clusters), confidence, score, robust, drawn, interval, share, found)
+    return Evidence(
+        counted, len(clusters), confidence, score, robust, drawn, interval, share, found
+    )
 
 
 class TagEvidence(NamedTuple):
@@ -83,7 +102,10 @@ def by_tag(pairs: Iterable[Pair]) -> dict[str, TagEvidence]:
             tagged.setdefault(tag, []).append(pair)
     found = {tag: evidence(tagged[tag], bootstrap=False) for tag in sorted(tagged)}
     corrected = holm({tag: one.table.mcnemar_p for tag, one in found.items()})
-    return {tag: TagEvidence(one.table, one.table.mcnemar_p, corrected[tag], one.interval) for tag, one in found.items()}
+    return {
+        tag: TagEvidence(one.table, one.table.mcnemar_p, corrected[tag], one.interval)
+        for tag, one in found.items()
+    }
 
 
 class MetricDifference(NamedTuple):
@@ -112,16 +134,27 @@ METRICS: dict[str, Callable[[Row], float | None]] = {
 def metric_differences(pairs: Iterable[Pair]) -> dict[str, MetricDifference]:
     """Return the difference of each metric that some scored pair has on both sides."""
     held = list(pairs)
-    return {name: found for name, read in METRICS.items() if (found := _metric(held, read)) is not None}
+    return {
+        name: found for name, read in METRICS.items() if (found := _metric(held, read)) is not None
+    }
 
 
 def _metric(pairs: Sequence[Pair], read: Callable[[Row], float | None]) -> MetricDifference | None:
-    known = [(pair, old, new) for pair in pairs if (old := read(pair.baseline)) is not None and (new := read(pair.candidate)) is not None]
+    known = [
+        (pair, old, new)
+        for pair in pairs
+        if (old := read(pair.baseline)) is not None and (new := read(pair.candidate)) is not None
+    ]
     if not known:
         return None
     clusters = families(_by_family((pair.candidate.family, new - old) for pair, old, new in known))
-    before, after = (sum(values) / len(known) for values in zip(*((old, new) for _, old, new in known), strict=True))
-    return MetricDifference(len(known), before, after, mean(clusters) or 0.0, robust_interval(clusters))
+    before, after = (
+        sum(values) / len(known)
+        for values in zip(*((old, new) for _, old, new in known), strict=True)
+    )
+    return MetricDifference(
+        len(known), before, after, mean(clusters) or 0.0, robust_interval(clusters)
+    )
 
 
 class Trials(NamedTuple):
@@ -145,17 +178,25 @@ def trials(rows: Iterable[Row]) -> Trials:
         if row.scored:
             grouped.setdefault(row.variant, []).append(row)
     most = max(map(len, grouped.values()), default=0)
-    disagreeing = [group[0].id.partition("#")[0] for group in grouped.values() if flaky([row.passed for row in group])]
+    disagreeing = [
+        group[0].id.partition("#")[0]
+        for group in grouped.values()
+        if flaky([row.passed for row in group])
+    ]
     curves: list[dict[int, float]] = []
     for formula in (pass_at, pass_hat):
         curve = {}
         for k in range(1, most + 1):
             shares = [
-                share for group in grouped.values() if (share := formula(len(group), sum(row.passed for row in group), k)) is not None
+                share
+                for group in grouped.values()
+                if (share := formula(len(group), sum(row.passed for row in group), k)) is not None
             ]
             curve[k] = sum(shares) / len(shares)
         curves.append(curve)
-    return Trials(len(grouped), most, sum(len(group) > 1 for group in grouped.values()), disagreeing, *curves)
+    return Trials(
+        len(grouped), most, sum(len(group) > 1 for group in grouped.values()), disagreeing, *curves
+    )
 
 
 class Counts(NamedTuple):
@@ -175,7 +216,14 @@ def count(rows: Iterable[Row]) -> Counts:
     for row in rows:
         numbers[row.verdict] += 1
     passed, failed = numbers[Verdict.PASSED], numbers[Verdict.FAILED]
-    return Counts(sum(numbers.values()), passed + failed, passed, failed, numbers[Verdict.ERRORED], numbers[Verdict.SKIPPED])
+    return Counts(
+        sum(numbers.values()),
+        passed + failed,
+        passed,
+        failed,
+        numbers[Verdict.ERRORED],
+        numbers[Verdict.SKIPPED],
+    )
 
 
 def _by_family(values: Iterable[tuple[str, float]]) -> dict[str, list[float]]:

@@ -37,7 +37,11 @@ class _Model(BaseModel):
 class NonInferiority(_Model):
     """The candidate may be worse by less than ``margin``: the interval's lower end must lie above ``-margin``."""
 
-    margin: float = Field(gt=0, lt=1, description="Largest drop of the pass rate that is acceptable, as a share: 0.05 is five points.")
+    margin: float = Field(
+        gt=0,
+        lt=1,
+        description="Largest drop of the pass rate that is acceptable, as a share: 0.05 is five points.",
+    )
     confidence: Confidence = Field(0.95, description="Confidence of the two-sided interval.")
 
 
@@ -45,7 +49,9 @@ class PassRate(_Model):
     """The candidate's pass rate, and how sure one must be of it."""
 
     rate: Share = Field(description="Least share of scored results that pass.")
-    lower_bound: Share | None = Field(None, description="Least lower end of Wilson's interval of that share.")
+    lower_bound: Share | None = Field(
+        None, description="Least lower end of Wilson's interval of that share."
+    )
     confidence: Confidence = Field(0.95, description="Confidence of the interval.")
 
 
@@ -60,21 +66,34 @@ class Budget(_Model):
     """A bound on the mean of a measured value, over pairs where both runs have it."""
 
     max_mean: float | None = Field(None, ge=0, description="Highest mean of the candidate.")
-    max_increase: float | None = Field(None, description="Highest growth of the mean over the baseline's, as a share: 0.1 is a tenth.")
+    max_increase: float | None = Field(
+        None,
+        description="Highest growth of the mean over the baseline's, as a share: 0.1 is a tenth.",
+    )
 
 
 class Gate(_Model):
     """One gate: every rule that is given must hold."""
 
     description: str = ""
-    max_regressions: int | None = Field(None, ge=0, description="Most pairs that may pass in the baseline and fail in the candidate.")
-    max_errors: int | None = Field(0, ge=0, description="Most results of the candidate that may be errored before nothing can be said.")
+    max_regressions: int | None = Field(
+        None,
+        ge=0,
+        description="Most pairs that may pass in the baseline and fail in the candidate.",
+    )
+    max_errors: int | None = Field(
+        0,
+        ge=0,
+        description="Most results of the candidate that may be errored before nothing can be said.",
+    )
     non_inferiority: NonInferiority | None = None
     min_pass_rate: Share | PassRate | None = None
     pass_hat: AllOf | None = None
     tokens: Budget | None = None
     cost: Budget | None = None
-    required_tags: list[str] = Field(default=[], description="Tags that scenarios must carry, all of whose results must pass.")
+    required_tags: list[str] = Field(
+        default=[], description="Tags that scenarios must carry, all of whose results must pass."
+    )
 
 
 DEFAULT = Gate(description="nothing regressed, nothing errored", max_regressions=0)
@@ -113,14 +132,22 @@ def judge(name: str, gate: Gate, basis: Basis) -> GateVerdict:
     """Return the verdict of a gate over a comparison."""
     rules = tuple(verdict for rule in RULES for verdict in rule(gate, basis))
     order: tuple[Judgement, ...] = ("fail", "inconclusive", "pass")
-    verdict: Judgement = next((kind for kind in order if any(rule.verdict == kind for rule in rules)), "inconclusive")
+    verdict: Judgement = next(
+        (kind for kind in order if any(rule.verdict == kind for rule in rules)), "inconclusive"
+    )
     told = [rule.message for rule in rules if rule.verdict == verdict]
-    return GateVerdict(name, verdict, "; ".join(told) or "no rule of this gate says anything", rules)
+    return GateVerdict(
+        name, verdict, "; ".join(told) or "no rule of this gate says anything", rules
+    )
 
 
 def _paired(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
     if not basis.pairing.scored:
-        yield RuleVerdict("pairs", "inconclusive", "no pair was scored in both runs, so there is nothing to compare")
+        yield RuleVerdict(
+            "pairs",
+            "inconclusive",
+            "no pair was scored in both runs, so there is nothing to compare",
+        )
 
 
 def _errors(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
@@ -128,7 +155,11 @@ def _errors(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
         return
     count, of = basis.candidate.errored, basis.candidate.results
     bound = "none may" if gate.max_errors == 0 else f"at most {gate.max_errors} may"
-    yield RuleVerdict("max_errors", _is(count <= gate.max_errors, "inconclusive"), f"{count} of {of} results errored, {bound}")
+    yield RuleVerdict(
+        "max_errors",
+        _is(count <= gate.max_errors, "inconclusive"),
+        f"{count} of {of} results errored, {bound}",
+    )
 
 
 def _regressions(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
@@ -137,7 +168,9 @@ def _regressions(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
     table = basis.evidence_at(0.95).table
     bound = "none may" if gate.max_regressions == 0 else f"at most {gate.max_regressions} may"
     yield RuleVerdict(
-        "max_regressions", _is(table.regressed <= gate.max_regressions), f"{table.regressed} of {table.pairs} pairs regressed, {bound}"
+        "max_regressions",
+        _is(table.regressed <= gate.max_regressions),
+        f"{table.regressed} of {table.pairs} pairs regressed, {bound}",
     )
 
 
@@ -146,28 +179,44 @@ def _non_inferiority(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
     if rule is None:
         return
     low, high = basis.evidence_at(rule.confidence).interval
-    verdict: Judgement = "pass" if low > -rule.margin else "fail" if high < -rule.margin else "inconclusive"
-    word = {"pass": "non-inferior", "fail": "inferior", "inconclusive": "neither shown non-inferior nor inferior"}[verdict]
+    verdict: Judgement = (
+        "pass" if low > -rule.margin else "fail" if high < -rule.margin else "inconclusive"
+    )
+    word = {
+        "pass": "non-inferior",
+        "fail": "inferior",
+        "inconclusive": "neither shown non-inferior nor inferior",
+    }[verdict]
     message = f"{word}: the difference lies between {low:+.1%} and {high:+.1%} ({rule.confidence:.0%}), the margin is {rule.margin:.1%}"
     yield RuleVerdict("non_inferiority", verdict, message)
 
 
 def _pass_rate(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
-    rule = PassRate(rate=gate.min_pass_rate) if isinstance(gate.min_pass_rate, float | int) else gate.min_pass_rate
+    rule = (
+        PassRate(rate=gate.min_pass_rate)
+        if isinstance(gate.min_pass_rate, float | int)
+        else gate.min_pass_rate
+    )
     if rule is None:
         return
     passed, scored = basis.candidate.passed, basis.candidate.scored
     if not scored:
-        yield RuleVerdict("min_pass_rate", "inconclusive", "no result was scored, so there is no pass rate")
+        yield RuleVerdict(
+            "min_pass_rate", "inconclusive", "no result was scored, so there is no pass rate"
+        )
         return
     share = passed / scored
     yield RuleVerdict(
-        "min_pass_rate", _is(share >= rule.rate), f"{passed} of {scored} scored results passed ({share:.1%}), at least {rule.rate:.1%} must"
+        "min_pass_rate",
+        _is(share >= rule.rate),
+        f"{passed} of {scored} scored results passed ({share:.1%}), at least {rule.rate:.1%} must",
     )
     if rule.lower_bound is not None:
         low = wilson(passed, scored, rule.confidence).low
         message = f"the pass rate is at least {low:.1%} ({rule.confidence:.0%}), {rule.lower_bound:.1%} must be shown"
-        yield RuleVerdict("min_pass_rate.lower_bound", _is(low >= rule.lower_bound, "inconclusive"), message)
+        yield RuleVerdict(
+            "min_pass_rate.lower_bound", _is(low >= rule.lower_bound, "inconclusive"), message
+        )
 
 
 def _pass_hat(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
@@ -179,7 +228,11 @@ def _pass_hat(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
         message = f"no variant has {rule.k} scored trials, so pass^{rule.k} is not known; record more with --evalkit-repeat {rule.k}"
         yield RuleVerdict("pass_hat", "inconclusive", message)
     else:
-        yield RuleVerdict("pass_hat", _is(found >= rule.min), f"pass^{rule.k} is {found:.1%}, at least {rule.min:.1%} must be")
+        yield RuleVerdict(
+            "pass_hat",
+            _is(found >= rule.min),
+            f"pass^{rule.k} is {found:.1%}, at least {rule.min:.1%} must be",
+        )
 
 
 def _budgets(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
@@ -204,11 +257,19 @@ def _required_tags(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
     for tag in gate.required_tags:
         count = basis.tags.get(tag)
         if count is None:
-            yield RuleVerdict(f"required_tags.{tag}", "fail", f"no result of the candidate is tagged {tag!r}")
+            yield RuleVerdict(
+                f"required_tags.{tag}", "fail", f"no result of the candidate is tagged {tag!r}"
+            )
         else:
             message = f"{count.passed} of {count.results} results tagged {tag!r} passed, all must"
             # An error tells nothing of the model, so it alone does not fail the gate.
-            verdict: Judgement = "fail" if count.failed else "pass" if count.passed == count.results else "inconclusive"
+            verdict: Judgement = (
+                "fail"
+                if count.failed
+                else "pass"
+                if count.passed == count.results
+                else "inconclusive"
+            )
             yield RuleVerdict(f"required_tags.{tag}", verdict, message)
 
 

@@ -61,7 +61,11 @@ class History(NamedTuple):
         }
 
 
-def history(runs: Iterable[RunEntry], results: Iterable[ResultEntry], prices: Mapping[str, Prices] | None = None) -> History:
+def history(
+    runs: Iterable[RunEntry],
+    results: Iterable[ResultEntry],
+    prices: Mapping[str, Prices] | None = None,
+) -> History:
     """Return the history of runs. ``results`` come in the order of the index: by scenario, identity and time."""
     order = list(runs)
     everything: list[ResultEntry] = []
@@ -71,19 +75,30 @@ def history(runs: Iterable[RunEntry], results: Iterable[ResultEntry], prices: Ma
         everything += held
         lines.append(Line(family, _points(order, held, prices or {}), _flips(held)))
     total = Line("", _points(order, everything, prices or {}), sum(line.flips for line in lines))
-    return History(order, total, sorted(lines, key=lambda line: (-line.flips, _rate(line), line.family)))
+    return History(
+        order, total, sorted(lines, key=lambda line: (-line.flips, _rate(line), line.family))
+    )
 
 
-def _points(runs: Iterable[RunEntry], results: Iterable[ResultEntry], prices: Mapping[str, Prices]) -> list[Point | None]:
+def _points(
+    runs: Iterable[RunEntry], results: Iterable[ResultEntry], prices: Mapping[str, Prices]
+) -> list[Point | None]:
     by_run: dict[str, list[ResultEntry]] = {}
     for result in results:
         by_run.setdefault(result.run, []).append(result)
-    return [_point(run.name, by_run[run.name], prices) if run.name in by_run else None for run in runs]
+    return [
+        _point(run.name, by_run[run.name], prices) if run.name in by_run else None for run in runs
+    ]
 
 
 def _point(run: str, results: list[ResultEntry], prices: Mapping[str, Prices]) -> Point:
-    passed, failed, errored = (sum(result.verdict == verdict for result in results) for verdict in ("passed", "failed", "errored"))
-    costs = [cost_of(result.tokens, prices[result.model]) for result in results if result.model in prices]
+    passed, failed, errored = (
+        sum(result.verdict == verdict for result in results)
+        for verdict in ("passed", "failed", "errored")
+    )
+    costs = [
+        cost_of(result.tokens, prices[result.model]) for result in results if result.model in prices
+    ]
     return Point(
         run,
         len(results),
@@ -115,4 +130,10 @@ def _rate(line: Line) -> float:
 
 
 def _line(line: Line) -> dict[str, Any]:
-    return {"flips": line.flips, "points": [None if point is None else {**point._asdict(), "rate": point.rate} for point in line.points]}
+    return {
+        "flips": line.flips,
+        "points": [
+            None if point is None else {**point._asdict(), "rate": point.rate}
+            for point in line.points
+        ],
+    }

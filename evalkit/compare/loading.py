@@ -34,12 +34,23 @@ class Chosen(NamedTuple):
 
 
 def compare(
-    baseline: Chosen, candidate: Chosen, *, gate_name: str = "default", gate: Gate = DEFAULT, prices: Mapping[str, Prices] | None = None
+    baseline: Chosen,
+    candidate: Chosen,
+    *,
+    gate_name: str = "default",
+    gate: Gate = DEFAULT,
+    prices: Mapping[str, Prices] | None = None,
 ) -> Comparison:
     """Compare two runs, or two models of one. Raises UsageError: a line that is no result, a model that no result was made with."""
     old = _rows(baseline, prices or {})
     # One run is read once, however many of its models are compared.
-    new = _rows(candidate, prices or {}, old if candidate.run is baseline.run and baseline.model is candidate.model is None else None)
+    new = _rows(
+        candidate,
+        prices or {},
+        old
+        if candidate.run is baseline.run and baseline.model is candidate.model is None
+        else None,
+    )
     if baseline.model or candidate.model or _one_each(old, new):
         old, new = ([without_model(row) for row in rows] for rows in (old, new))
     pairing = pair(old, new)
@@ -55,7 +66,9 @@ def compare(
     )
 
 
-def _rows(chosen: Chosen, prices: Mapping[str, Prices], known: list[Row] | None = None) -> list[Row]:
+def _rows(
+    chosen: Chosen, prices: Mapping[str, Prices], known: list[Row] | None = None
+) -> list[Row]:
     if known is not None:
         return known
     rows = []
@@ -67,9 +80,15 @@ def _rows(chosen: Chosen, prices: Mapping[str, Prices], known: list[Row] | None 
             if chosen.model is None or row.model == chosen.model:
                 rows.append(row._replace(cost=_cost(line, row, prices)))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UsageError(f"{chosen.run.directory / 'results.jsonl'}:{number} is no result: {error!r}") from error
+            raise UsageError(
+                f"{chosen.run.directory / 'results.jsonl'}:{number} is no result: {error!r}"
+            ) from error
     if chosen.model is not None and not rows:
-        there = f"there are: {', '.join(sorted(filter(None, models)))}" if models else "it has no results"
+        there = (
+            f"there are: {', '.join(sorted(filter(None, models)))}"
+            if models
+            else "it has no results"
+        )
         raise UsageError(
             f"{chosen.run.directory} has no result of {quoted(chosen.model)}{did_you_mean(chosen.model, sorted(models))}; {there}"
         )

@@ -35,7 +35,12 @@ class Pair(NamedTuple):
             return "unscored"
         if self.baseline.passed != self.candidate.passed:
             return "regressed" if self.baseline.passed else "improved"
-        return "same" if (self.baseline.said, self.baseline.codes) == (self.candidate.said, self.candidate.codes) else "changed"
+        return (
+            "same"
+            if (self.baseline.said, self.baseline.codes)
+            == (self.candidate.said, self.candidate.codes)
+            else "changed"
+        )
 
     @property
     def difference(self) -> int:
@@ -62,14 +67,18 @@ def pair(baseline: Iterable[Row], candidate: Iterable[Row]) -> Pairing:
     """Pair two runs. Takes time and memory in proportion to their rows."""
     old, twice_old = _by_key(baseline)
     new, twice_new = _by_key(candidate)
-    old_variants, new_variants = {row.variant for row in old.values()}, {row.variant for row in new.values()}
+    old_variants, new_variants = (
+        {row.variant for row in old.values()},
+        {row.variant for row in new.values()},
+    )
     added = [row for key, row in new.items() if key not in old]
     removed = [row for key, row in old.items() if key not in new]
     return Pairing(
         [Pair(old[key], row) for key, row in new.items() if key in old],
         [row for row in added if row.variant not in old_variants],
         [row for row in removed if row.variant not in new_variants],
-        [row for row in added if row.variant in old_variants] + [row for row in removed if row.variant in new_variants],
+        [row for row in added if row.variant in old_variants]
+        + [row for row in removed if row.variant in new_variants],
         twice_old + twice_new,
     )
 
@@ -121,7 +130,12 @@ def by_code(pairs: Iterable[Pair]) -> dict[str, Flips]:
     counts: dict[str, list[int]] = {}
     for one in pairs:
         for check, code in one.baseline.codes | one.candidate.codes:
-            _count(counts, f"{check}: {code}", (check, code) in one.baseline.codes, (check, code) in one.candidate.codes)
+            _count(
+                counts,
+                f"{check}: {code}",
+                (check, code) in one.baseline.codes,
+                (check, code) in one.candidate.codes,
+            )
     return {name: Flips(*counts[name]) for name in sorted(counts)}
 
 

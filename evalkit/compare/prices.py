@@ -22,7 +22,9 @@ class Prices(BaseModel):
 
     input_per_million: Price = Field(description="Price of a million input tokens.")
     output_per_million: Price = Field(description="Price of a million output and thought tokens.")
-    cached_per_million: Price | None = Field(None, description="Price of a million cached input tokens; the input price where absent.")
+    cached_per_million: Price | None = Field(
+        None, description="Price of a million cached input tokens; the input price where absent."
+    )
 
 
 def cost_of(tokens: Mapping[str, Any], prices: Prices) -> float | None:
@@ -30,7 +32,11 @@ def cost_of(tokens: Mapping[str, Any], prices: Prices) -> float | None:
     read, written = tokens.get("total_input_tokens"), tokens.get("total_output_tokens")
     if read is None or written is None:
         return None
-    cached, tools, thought = (tokens.get(f"total_{name}_tokens") or 0 for name in ("cached", "tool_use", "thought"))
-    cached_price = prices.input_per_million if prices.cached_per_million is None else prices.cached_per_million
+    cached, tools, thought = (
+        tokens.get(f"total_{name}_tokens") or 0 for name in ("cached", "tool_use", "thought")
+    )
+    cached_price = (
+        prices.input_per_million if prices.cached_per_million is None else prices.cached_per_million
+    )
     billed = (max(0, read - cached) + tools) * prices.input_per_million + cached * cached_price
     return float(billed + (written + thought) * prices.output_per_million) / _MILLION

@@ -66,7 +66,10 @@ def wilson(passed: int, count: int, confidence: float = CONFIDENCE) -> Interval:
     centre = (share + weight / 2) / (1 + weight)
     half = z / (1 + weight) * math.sqrt(share * (1 - share) / count + weight / count / 4)
     # At the ends the formula gives them but for rounding.
-    return Interval(0.0 if passed == 0 else max(0.0, centre - half), 1.0 if passed == count else min(1.0, centre + half))
+    return Interval(
+        0.0 if passed == 0 else max(0.0, centre - half),
+        1.0 if passed == count else min(1.0, centre + half),
+    )
 
 
 def paired_interval(table: Table, confidence: float = CONFIDENCE) -> Interval:
@@ -104,7 +107,9 @@ def _score(table: Table, difference: float) -> float:
     return distance / math.sqrt(variance)
 
 
-def detectable(pairs: int, discordance: float, *, power: float = 0.8, confidence: float = CONFIDENCE) -> float | None:
+def detectable(
+    pairs: int, discordance: float, *, power: float = 0.8, confidence: float = CONFIDENCE
+) -> float | None:
     """Return the smallest drop that a two-sided McNemar test of so many pairs finds with this power; None where no drop can be.
 
     ``discordance`` is the share of pairs that differ. Connor's formula (1987, Biometrics 43:207) solved for the difference: 311 pairs with
@@ -116,7 +121,9 @@ def detectable(pairs: int, discordance: float, *, power: float = 0.8, confidence
     low, high = 0.0, min(discordance, 1.0)
 
     def seen(drop: float) -> bool:
-        return drop * math.sqrt(pairs) >= z_level * math.sqrt(discordance) + z_power * math.sqrt(max(0.0, discordance - drop * drop))
+        return drop * math.sqrt(pairs) >= z_level * math.sqrt(discordance) + z_power * math.sqrt(
+            max(0.0, discordance - drop * drop)
+        )
 
     if not seen(high):
         return None

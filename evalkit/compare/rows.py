@@ -75,7 +75,11 @@ def row_of(line: Mapping[str, JSON]) -> Row:
     for check in line["checks"]:
         name, verdict = check["name"], Verdict(check["verdict"])
         verdicts[name] = worst((verdicts[name], verdict)) if name in verdicts else verdict
-        codes |= {(name, finding["code"]) for finding in check["findings"] if finding["severity"] == "error"}
+        codes |= {
+            (name, finding["code"])
+            for finding in check["findings"]
+            if finding["severity"] == "error"
+        }
     return Row(
         line["id"],
         (line["suite"], line["scenario"], tuple(map(str, line["parts"])), line["trial"]),
@@ -106,12 +110,20 @@ def without_model(row: Row) -> Row:
 def _asked(line: Mapping[str, JSON]) -> dict[str, str]:
     # Most results ask the same: kept once, ten thousand of them are no more than one.
     prompts = [turn.get("user") for turn in line["turns"]]
-    return {sys.intern(key): sys.intern(canonical(value)) for key, value in {**line.get("settings", {}), "prompts": prompts}.items()}
+    return {
+        sys.intern(key): sys.intern(canonical(value))
+        for key, value in {**line.get("settings", {}), "prompts": prompts}.items()
+    }
 
 
 def _said(turns: Iterable[Mapping[str, JSON]]) -> str:
     told = [
-        [turn["outcome"], turn["status"], turn["text"], [_in_short(step["step"]) for step in turn["steps"] if step["origin"] == "model"]]
+        [
+            turn["outcome"],
+            turn["status"],
+            turn["text"],
+            [_in_short(step["step"]) for step in turn["steps"] if step["origin"] == "model"],
+        ]
         for turn in turns
     ]
     return sha256(canonical(told))[:16]
@@ -119,4 +131,8 @@ def _said(turns: Iterable[Mapping[str, JSON]]) -> str:
 
 def _in_short(step: Mapping[str, JSON]) -> JSON:
     kind = step.get("type")
-    return [kind, step.get("name"), step.get("arguments")] if isinstance(kind, str) and kind.endswith("_call") else kind
+    return (
+        [kind, step.get("name"), step.get("arguments")]
+        if isinstance(kind, str) and kind.endswith("_call")
+        else kind
+    )

@@ -34,7 +34,9 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Return p values adjusted for being a family (Holm 1979): the smallest times the number of tests, the next times one less, never falling."""
     adjusted: dict[str, float] = {}
     least = 0.0
-    for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: (item[1], item[0]))):
+    for place, (name, p) in enumerate(
+        sorted(p_values.items(), key=lambda item: (item[1], item[0]))
+    ):
         least = max(least, min(1.0, p * (len(p_values) - place)))
         adjusted[name] = least
     return {name: adjusted[name] for name in p_values}

@@ -1,7 +1,15 @@
 """The sans-IO conversation engine: a plan in, effects out, a transcript at the end."""
 
 from evalkit.conversation.driver import drive
-from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Pause, Send, ToolAnswer
+from evalkit.conversation.effects import (
+    CallTool,
+    Conversation,
+    Effect,
+    EndTurn,
+    Pause,
+    Send,
+    ToolAnswer,
+)
 from evalkit.conversation.engine import converse
 from evalkit.conversation.plan import Plan, TurnSource, TurnView, context
 

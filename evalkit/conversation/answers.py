@@ -38,7 +38,11 @@ def read_answer(exchange: Exchange, response: Response) -> None:
 
 
 def _looks_streamed(exchange: Exchange, response: Response) -> bool:
-    return "content-type" not in response.headers and exchange.request.streamed and not response.text.lstrip().startswith(("{", "<"))
+    return (
+        "content-type" not in response.headers
+        and exchange.request.streamed
+        and not response.text.lstrip().startswith(("{", "<"))
+    )
 
 
 def _read_json(exchange: Exchange, response: Response) -> None:
@@ -48,7 +52,11 @@ def _read_json(exchange: Exchange, response: Response) -> None:
         exchange.failure = _not_json(response, error)
         return
     if exchange.request.streamed:
-        _note(exchange, "not_streamed", f"a stream was asked for, {response.headers.get('content-type', 'JSON')} came")
+        _note(
+            exchange,
+            "not_streamed",
+            f"a stream was asked for, {response.headers.get('content-type', 'JSON')} came",
+        )
     if isinstance(body, dict) and body.get("error") and not body.keys() & {"status", "steps", "id"}:
         exchange.error = _api_error(error_of(response.status, body))
     else:
@@ -72,15 +80,15 @@ def _read_stream(exchange: Exchange, response: Response) -> None:
         exchange.error = _api_error(error_of(response.status, assembled.error))
     elif not assembled.complete and exchange.failure is None:
         ended = response.broken or "it ended without interaction.completed"
-        exchange.failure = f"the stream broke off after {plural(len(read.events), 'event')}: {ended}"
+        exchange.failure = (
+            f"the stream broke off after {plural(len(read.events), 'event')}: {ended}"
+        )
 
 
 def _take(exchange: Exchange, body: JSON) -> None:
     """Take a JSON value for an Interaction, unless its steps could not be read or re-sent."""
     if not isinstance(body, dict):
-        exchange.failure = (
-            f"the answer is not an Interaction but JSON {kind(body)}: {shorten(exchange.response.text if exchange.response else '')}"
-        )
+        exchange.failure = f"the answer is not an Interaction but JSON {kind(body)}: {shorten(exchange.response.text if exchange.response else '')}"
         return
     steps = body.get("steps")
     if steps is not None and not isinstance(steps, list):

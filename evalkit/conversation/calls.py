@@ -57,7 +57,9 @@ class Calls:
             return []
         calls = [index for index, kind in enumerate(kinds) if kind == "function_call"]
         if "function_result" in kinds:
-            paired = {pair.call_index for pair in pair_calls(steps).pairs if pair.result_index is not None}
+            paired = {
+                pair.call_index for pair in pair_calls(steps).pairs if pair.result_index is not None
+            }
             calls = [index for index in calls if index not in paired]
         certain = WAITING[status]
         fresh = [index for index in calls if not self._known(steps[index], certain)]
@@ -72,7 +74,11 @@ class Calls:
         if key is None and certain:
             return False
         earlier = self._answered.get(key, ())
-        return any(equal(call.get("name"), old.get("name")) and equal(call.get("arguments"), old.get("arguments")) for old in earlier)
+        return any(
+            equal(call.get("name"), old.get("name"))
+            and equal(call.get("arguments"), old.get("arguments"))
+            for old in earlier
+        )
 
 
 def call_id(call: dict[str, JSON]) -> str | None:
@@ -91,7 +97,9 @@ def arguments_of(call: dict[str, JSON]) -> dict[str, Any] | None:
 
 def refusal(call: dict[str, JSON]) -> ToolAnswer:
     """Return the error a model gets for arguments that are not an object."""
-    return ToolAnswer(f"the arguments are not an object but {kind(call.get('arguments'))}", is_error=True)
+    return ToolAnswer(
+        f"the arguments are not an object but {kind(call.get('arguments'))}", is_error=True
+    )
 
 
 def result_step(call: dict[str, JSON], answer: ToolAnswer) -> dict[str, JSON]:

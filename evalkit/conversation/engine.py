@@ -55,7 +55,13 @@ class _Engine:
         fields = plan.fields
         self.plan = plan
         self.transcript = Transcript(
-            {**fields, "history": plan.history, "stream": plan.stream, "background": plan.background, **plan.settings}
+            {
+                **fields,
+                "history": plan.history,
+                "stream": plan.stream,
+                "background": plan.background,
+                **plan.settings,
+            }
         )
         self.path = f"/{plan.api_version}/interactions" if plan.api_version else "/interactions"
         self.keeper: Keeper = KEEPERS[plan.history](fields)
@@ -121,7 +127,9 @@ class _Engine:
                 return
             if rounds >= self.plan.max_tool_rounds:
                 limit = self.plan.max_tool_rounds
-                raise NotHeld(f"the model still calls functions after {limit} rounds of results (max_tool_rounds: {limit})")
+                raise NotHeld(
+                    f"the model still calls functions after {limit} rounds of results (max_tool_rounds: {limit})"
+                )
             rounds += 1
             results: dict[int, dict[str, JSON]] = {}
             for index in waiting:
@@ -149,7 +157,9 @@ class _Engine:
         received: list[Step] = []
         tokens: set[str] = set()
         while True:
-            exchange = self.begin(turn, Request("POST", self.path, {**self.head, **part, **self.tail}))
+            exchange = self.begin(
+                turn, Request("POST", self.path, {**self.head, **part, **self.tail})
+            )
             read_answer(exchange, (yield Send(exchange.request)))
             interaction = exchange.interaction
             identity = _text_of(interaction, "id") or ""
@@ -174,7 +184,11 @@ class _Engine:
                 raise NotHeld(exchange.failure or "no Interaction came")
             if turn.status in RUNNING:
                 raise NotHeld(f"the answer is still {turn.status} and has no id to poll")
-            if turn.status != "requires_continuation" or not self.continues or not (token := _text_of(interaction, "continuation_token")):
+            if (
+                turn.status != "requires_continuation"
+                or not self.continues
+                or not (token := _text_of(interaction, "continuation_token"))
+            ):
                 return received, identity
             if token in tokens:
                 raise NotHeld("the answer asks to be continued with a token that was used already")
@@ -183,7 +197,9 @@ class _Engine:
             tokens.add(token)
             part = continued(part, self.tail.get("store"), identity, token)
 
-    def settle(self, turn: Turn, exchange: Exchange, identity: str) -> Generator[Effect, Any, Exchange]:
+    def settle(
+        self, turn: Turn, exchange: Exchange, identity: str
+    ) -> Generator[Effect, Any, Exchange]:
         """Poll until the run has ended, as the guide's loop does (section 11): at once, then with a pause between. Return its end."""
         polls = 0
         while self.running(exchange):

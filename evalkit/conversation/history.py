@@ -61,8 +61,14 @@ class Stateful:
 
     def _part(self, content: JSON) -> Part:
         if self._lost:
-            raise NotHeld("the last answer has no id, so a stateful conversation cannot go on from it")
-        return {"input": content} if self._previous is None else {"previous_interaction_id": self._previous, "input": content}
+            raise NotHeld(
+                "the last answer has no id, so a stateful conversation cannot go on from it"
+            )
+        return (
+            {"input": content}
+            if self._previous is None
+            else {"previous_interaction_id": self._previous, "input": content}
+        )
 
 
 class Stateless:
@@ -90,7 +96,10 @@ class Stateless:
         return {"store": self._store, "input": self._steps.copy()}
 
 
-KEEPERS: dict[str, type[Stateful] | type[Stateless]] = {"stateful": Stateful, "stateless": Stateless}
+KEEPERS: dict[str, type[Stateful] | type[Stateless]] = {
+    "stateful": Stateful,
+    "stateless": Stateless,
+}
 
 
 def blocks(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:

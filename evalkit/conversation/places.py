@@ -49,7 +49,10 @@ class Places:
         """
         results = {trail.results for trail in chain}
         for at in range(len(chain) - 1, 0, -1):
-            if chain[at].steps == chain[at - 1].steps or (places := self._known.get(chain[at].steps)) is None:
+            if (
+                chain[at].steps == chain[at - 1].steps
+                or (places := self._known.get(chain[at].steps)) is None
+            ):
                 continue
             fitting = [places[key] for key in places.keys() & results]
             found = [styles[style].first() for styles in fitting if style in styles]

@@ -76,7 +76,9 @@ class TurnView:
             try:
                 self._json = loads(self.text)
             except (ValueError, RecursionError) as error:
-                raise Failed(f"the text of turn {self._turn.number} is not JSON ({error}): {shorten(self.text)}") from None
+                raise Failed(
+                    f"the text of turn {self._turn.number} is not JSON ({error}): {shorten(self.text)}"
+                ) from None
         return self._json
 
 

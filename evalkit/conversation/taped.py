@@ -31,12 +31,21 @@ from evalkit.cassette.recording import Cassette, Recording
 from evalkit.conversation.answers import read_answer
 from evalkit.conversation.asides import is_aside
 from evalkit.protocol.assemble import assemble
-from evalkit.protocol.reading import contents, is_running, kind_of, output_text, steps_of, strip_user_input
+from evalkit.protocol.reading import (
+    contents,
+    is_running,
+    kind_of,
+    output_text,
+    steps_of,
+    strip_user_input,
+)
 from evalkit.transcript import Exchange, Request, Response, Source, Step, Transcript, Turn
 
 JSON = Any
 _ROUTE = re.compile(r"(?:.*/)?interactions(?:/(?P<id>[^/]+))?(?P<cancel>/cancel)?/?")
-_NOT_SETTINGS = frozenset(("input", "previous_interaction_id", "continuation_token", "store", "stream", "background"))
+_NOT_SETTINGS = frozenset(
+    ("input", "previous_interaction_id", "continuation_token", "store", "stream", "background")
+)
 _CONTENT = frozenset(("text", "image", "audio", "video", "document"))
 
 
@@ -68,14 +77,33 @@ def split_uri(uri: str) -> SplitResult:
 def request_of(recording: Recording) -> Request:
     """Return a recorded request; a body that is no JSON is None."""
     parts = split_uri(recording.uri)
-    return Request(recording.method, parts.path, _json(recording.request_body), tuple(parse_qsl(parts.query, keep_blank_values=True)))
+    return Request(
+        recording.method,
+        parts.path,
+        _json(recording.request_body),
+        tuple(parse_qsl(parts.query, keep_blank_values=True)),
+    )
 
 
 def response_of(recording: Recording, source: Source = "replayed") -> Response:
     """Return a recorded answer."""
-    headers = {name.lower(): values[0] for name, values in recording.response_headers.items() if values}
-    text = recording.body if isinstance(recording.body, str) else recording.body.decode("utf-8", "surrogateescape")
-    return Response(recording.status, headers, text, recording.elapsed_ms, recording.event_ms, recording.broken, source)
+    headers = {
+        name.lower(): values[0] for name, values in recording.response_headers.items() if values
+    }
+    text = (
+        recording.body
+        if isinstance(recording.body, str)
+        else recording.body.decode("utf-8", "surrogateescape")
+    )
+    return Response(
+        recording.status,
+        headers,
+        text,
+        recording.elapsed_ms,
+        recording.event_ms,
+        recording.broken,
+        source,
+    )
 
 
 def _json(body: str | bytes | None) -> JSON:
@@ -99,7 +127,11 @@ class _Answer:
     events: list[JSON] = field(default_factory=list)
 
     def timeline(self) -> list[Step]:
-        return [one for index, step in enumerate(self.steps) for one in (step, *self.results.get(index, ()))]
+        return [
+            one
+            for index, step in enumerate(self.steps)
+            for one in (step, *self.results.get(index, ()))
+        ]
 
 
 class TapeReader:
@@ -121,7 +153,9 @@ class TapeReader:
         self._answers[turn.number] = []
         return turn
 
-    def add(self, recording: Recording, *, begins: bool = True, source: Source = "replayed") -> Exchange | None:
+    def add(
+        self, recording: Recording, *, begins: bool = True, source: Source = "replayed"
+    ) -> Exchange | None:
         """Read one more recording; return its exchange, None where it is no part of the conversation.
 
         ``begins`` False: a user's message begins no turn, because whoever calls knows where turns begin.
@@ -169,7 +203,9 @@ class TapeReader:
         interaction = exchange.interaction
         if interaction is None:
             return
-        steps = [Step(step, "model", exchange.number) for step in strip_user_input(steps_of(interaction))]
+        steps = [
+            Step(step, "model", exchange.number) for step in strip_user_input(steps_of(interaction))
+        ]
         running = is_running(interaction) or exchange.failure is not None
         answer = _Answer(steps, running=running, hop=hop, events=exchange.events or [])
         self._answers[turn.number].append(answer)
@@ -211,12 +247,25 @@ class TapeReader:
         status = interaction.get("status")
         turn.status = status if isinstance(status, str) else None
         first = next((at for at in range(len(answers) - 1, -1, -1) if not answers[at].hop), 0)
-        turn.text = output_text([step.raw for answer in answers[first:] for step in answer.steps if step.origin == "model"])
+        turn.text = output_text(
+            [
+                step.raw
+                for answer in answers[first:]
+                for step in answer.steps
+                if step.origin == "model"
+            ]
+        )
 
     def _note(self, body: dict[str, JSON]) -> None:
         settings = self.transcript.settings
         if not self._created:
-            settings.update({key: value for key, value in body.items() if key not in _NOT_SETTINGS and key not in settings})
+            settings.update(
+                {
+                    key: value
+                    for key, value in body.items()
+                    if key not in _NOT_SETTINGS and key not in settings
+                }
+            )
         self._created = True
         self._stored = self._stored or body.get("store") is not False
         settings["history"] = "stateful" if self._stored else "stateless"
@@ -227,7 +276,13 @@ class TapeReader:
         """Put the results that this request brings, and none did before it, behind their calls."""
         sent = body.get("input")
         results = (
-            [step for step in sent if isinstance(step, dict) and step.get("type") == "function_result"] if isinstance(sent, list) else []
+            [
+                step
+                for step in sent
+                if isinstance(step, dict) and step.get("type") == "function_result"
+            ]
+            if isinstance(sent, list)
+            else []
         )
         # A history that is sent whole begins with the results that were there before; one that the service keeps does not.
         old = {} if body.get("previous_interaction_id") else dict(self._answered)
@@ -244,10 +299,16 @@ class TapeReader:
         for owner in (turn, *reversed(self.transcript.turns[: turn.number - 1])):
             for answer in self._answers[owner.number]:
                 for index, step in enumerate(answer.steps):
-                    waits = step.origin == "model" and step.raw.get("type") == "function_call" and index not in answer.results
+                    waits = (
+                        step.origin == "model"
+                        and step.raw.get("type") == "function_call"
+                        and index not in answer.results
+                    )
                     if waits and (key is None or _key(step.raw.get("id")) in (key, None)):
                         answer.results[index] = [result]
-                        owner.steps = [one for part in self._answers[owner.number] for one in part.timeline()]
+                        owner.steps = [
+                            one for part in self._answers[owner.number] for one in part.timeline()
+                        ]
                         return
         self._answers[turn.number].append(_Answer([result], hop=True))
 
@@ -277,7 +338,11 @@ def _judge(turn: Turn, exchange: Exchange) -> None:
 def _repeats(turn: Turn, request: Request) -> bool:
     """Say whether a request is the one before it once more, because that one got no answer that can be used."""
     last = turn.exchanges[-1] if turn.exchanges else None
-    return last is not None and (last.error is not None or last.failure is not None) and last.request == request
+    return (
+        last is not None
+        and (last.error is not None or last.failure is not None)
+        and last.request == request
+    )
 
 
 def _key(identity: JSON) -> JSON:

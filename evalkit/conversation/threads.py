@@ -31,7 +31,17 @@ from evalkit.cassette.recording import Recording
 from evalkit.conversation.answers import read_answer
 from evalkit.conversation.places import Node, Places
 from evalkit.conversation.taped import request_of, response_of
-from evalkit.conversation.trails import START, RawStep, Trail, input_steps, is_client, marks, request_key, said, trails
+from evalkit.conversation.trails import (
+    START,
+    RawStep,
+    Trail,
+    input_steps,
+    is_client,
+    marks,
+    request_key,
+    said,
+    trails,
+)
 from evalkit.protocol.reading import steps_of, strip_user_input
 from evalkit.transcript import JSON, Exchange, Request, Response
 
@@ -127,7 +137,11 @@ class Threads:
             elif _INTERACTION.search(request.path):
                 self._read(thread, got)
         if not usable:
-            self._failed(thread, asked, again=response.status in _TEMPORARY or not 400 <= response.status < 500)
+            self._failed(
+                thread,
+                asked,
+                again=response.status in _TEMPORARY or not 400 <= response.status < 500,
+            )
 
     def unanswered(self, thread: int, request: Request) -> None:
         """Note that no answer came: the connection failed, or the client left."""
@@ -183,11 +197,20 @@ class Threads:
         rest = steps[at:]
         if all(map(is_client, rest)):
             if node is None:
-                return self._started() if not chain[-1].models else self._altered(steps, steps, chain)
+                return (
+                    self._started() if not chain[-1].models else self._altered(steps, steps, chain)
+                )
             if node.open:
                 return self._continued(node)
             # Whoever brings what was brought before, and more behind it, has lost the answer in between; who brings other things forks.
-            lost = next((thread for trail in chain[-2:at:-1] if (thread := self._sent.get(trail[:2])) is not None), None)
+            lost = next(
+                (
+                    thread
+                    for trail in chain[-2:at:-1]
+                    if (thread := self._sent.get(trail[:2])) is not None
+                ),
+                None,
+            )
             return self._continued(node) if lost is None else lost
         return self._altered(rest if node else steps, steps, chain)
 
@@ -206,15 +229,31 @@ class Threads:
         for mark in marks(steps):
             threads = self._marks.get(mark, ())
             if 0 < len(threads) < _COMMON:
-                return next((thread for thread in threads if any(node.open for node in self._threads[thread].nodes)), threads[-1])
+                return next(
+                    (
+                        thread
+                        for thread in threads
+                        if any(node.open for node in self._threads[thread].nodes)
+                    ),
+                    threads[-1],
+                )
         return None
 
     def _told(self, steps: Sequence[RawStep], first: bytes) -> int | None:
         """Return a conversation that began as this history does and was given one of its steps, one still open before others."""
         for key in said(steps):
-            threads = [thread for thread in self._said.get(key, ()) if self._threads[thread].first == first]
+            threads = [
+                thread for thread in self._said.get(key, ()) if self._threads[thread].first == first
+            ]
             if threads:
-                return next((thread for thread in threads if any(node.open for node in self._threads[thread].nodes)), threads[-1])
+                return next(
+                    (
+                        thread
+                        for thread in threads
+                        if any(node.open for node in self._threads[thread].nodes)
+                    ),
+                    threads[-1],
+                )
         return None
 
     def _asked(self, thread: int, request: Request, key: bytes, trail: Trail) -> int:
@@ -233,9 +272,15 @@ class Threads:
     def _take(self, thread: int, request: Request) -> _Asked:
         asked = self._threads[thread].asked
         at = next((at for at, one in enumerate(asked) if one.request is request), None)
-        return asked.pop(at if at is not None else next(at for at, one in enumerate(asked) if one.request == request))
+        return asked.pop(
+            at
+            if at is not None
+            else next(at for at, one in enumerate(asked) if one.request == request)
+        )
 
-    def _went_on(self, thread: int, asked: _Asked, got: dict[str, JSON], steps: list[RawStep]) -> None:
+    def _went_on(
+        self, thread: int, asked: _Asked, got: dict[str, JSON], steps: list[RawStep]
+    ) -> None:
         trail = self._seen(thread, steps, asked.trail)
         node = self._place(thread, trail, asked.trail, got.get("id"), asked.style)
         if isinstance(token := got.get("continuation_token"), str) and token:
@@ -287,7 +332,9 @@ class Threads:
             self._threads[thread].nodes.append(node)
             self._places.put(node)
         if again:
-            self._refused.setdefault(asked.key, deque()).append((thread, self._threads[thread].requests, asked.trail))
+            self._refused.setdefault(asked.key, deque()).append(
+                (thread, self._threads[thread].requests, asked.trail)
+            )
 
 
 def threads_of(recordings: Sequence[Recording]) -> list[list[int]]:

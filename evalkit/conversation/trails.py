@@ -41,7 +41,9 @@ class Trail(NamedTuple):
         if kind == _RESULT:
             return self._replace(results=_digest(self.results, step))
         user = kind == "user_input"
-        return Trail(_digest(self.steps, step), self.results, self.users + user, self.models + (not user))
+        return Trail(
+            _digest(self.steps, step), self.results, self.users + user, self.models + (not user)
+        )
 
     def through(self, steps: Iterable[RawStep]) -> Trail:
         """Return the trail with further steps."""
@@ -66,7 +68,13 @@ def input_steps(value: JSON) -> list[RawStep]:
     """Return an ``input`` of any shape as steps; what is no object is left out."""
     if isinstance(value, str):
         return [{"type": "user_input", "content": [{"type": "text", "text": value}]}]
-    items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else [value] if isinstance(value, dict) else []
+    items = (
+        [item for item in value if isinstance(item, dict)]
+        if isinstance(value, list)
+        else [value]
+        if isinstance(value, dict)
+        else []
+    )
     if items and all(_kind(item, "text") in _CONTENT for item in items):
         return [{"type": "user_input", "content": items}]
     return items
@@ -106,7 +114,12 @@ def request_key(*parts: JSON) -> bytes:
 def _digest(before: bytes, step: RawStep) -> bytes:
     if step.get("type") == "user_input":
         blocks = contents(step)
-        step = {**step, "content": [{"type": "text", **block} if isinstance(block, dict) else block for block in blocks]}
+        step = {
+            **step,
+            "content": [
+                {"type": "text", **block} if isinstance(block, dict) else block for block in blocks
+            ],
+        }
     return _hash(before, step)
 
 

@@ -30,5 +30,9 @@ def conversations(sources: Sequence[Source]) -> Iterator[Conversation]:
             transcript = transcript_of(Cassette(recordings))
             if transcript.turns:
                 found.append((source.name, number, recordings, transcript))
-    for (name, number, recordings, transcript), scenario in zip(found, names(first_text(one[3]) for one in found), strict=True):
-        yield Conversation(name, draft(transcript, scenario, f"{name}, conversation {number}"), recordings)
+    for (name, number, recordings, transcript), scenario in zip(
+        found, names(first_text(one[3]) for one in found), strict=True
+    ):
+        yield Conversation(
+            name, draft(transcript, scenario, f"{name}, conversation {number}"), recordings
+        )

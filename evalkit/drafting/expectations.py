@@ -45,7 +45,10 @@ def _drafts(turn: Turn, fields: Mapping[str, JSON]) -> Iterator[JSON]:
 
 
 def _has_schema(given: JSON) -> bool:
-    return any(isinstance(one, Mapping) and "schema" in one for one in (given if isinstance(given, list) else [given]))
+    return any(
+        isinstance(one, Mapping) and "schema" in one
+        for one in (given if isinstance(given, list) else [given])
+    )
 
 
 def _is_json(text: str) -> bool:

@@ -112,7 +112,14 @@ def names(texts: Iterable[str]) -> Iterator[str]:
 def first_text(transcript: Transcript) -> str:
     """Return the first words of a conversation; ``""`` where it begins without any."""
     user = transcript.turns[0].user if transcript.turns else []
-    return next((block["text"] for block in user if isinstance(block, dict) and isinstance(block.get("text"), str)), "")
+    return next(
+        (
+            block["text"]
+            for block in user
+            if isinstance(block, dict) and isinstance(block.get("text"), str)
+        ),
+        "",
+    )
 
 
 def literal(value: JSON) -> JSON:
@@ -141,7 +148,12 @@ def _user(blocks: list[JSON], made: Draft) -> dict[str, JSON]:
     """Return a user's message: a text, a text with attachments where it is one text before media, else its blocks as they were."""
     texts = [block for block in blocks if isinstance(block, dict) and block.get("type") == "text"]
     media = [block for block in blocks if isinstance(block, dict) and block.get("type") in KINDS]
-    plain = len(texts) == 1 and set(texts[0]) == {"type", "text"} and blocks[0] is texts[0] and len(texts) + len(media) == len(blocks)
+    plain = (
+        len(texts) == 1
+        and set(texts[0]) == {"type", "text"}
+        and blocks[0] is texts[0]
+        and len(texts) + len(media) == len(blocks)
+    )
     attached = [_attached(block, made) for block in media]
     if plain and None not in attached:
         return {"user": literal(texts[0]["text"]), **({"attach": attached} if attached else {})}
@@ -154,7 +166,9 @@ def _user(blocks: list[JSON], made: Draft) -> dict[str, JSON]:
 def _attached(block: Mapping[str, JSON], made: Draft) -> dict[str, JSON] | None:
     """Return a medium as an attachment, its data put among the files; None where it has more than an attachment can say."""
     kind, mime = block["type"], block.get("mime_type")
-    if set(block) - {"type", "data", "uri", "mime_type"} or (mime is not None and not isinstance(mime, str)):
+    if set(block) - {"type", "data", "uri", "mime_type"} or (
+        mime is not None and not isinstance(mime, str)
+    ):
         return None
     typed = {"mime_type": mime} if mime else {}
     if isinstance(block.get("uri"), str) and "data" not in block:

@@ -79,7 +79,9 @@ def _exchanges(value: Mapping[str, JSON], place: str) -> Iterator[Recording]:
 def _recording(value: JSON, place: str) -> Recording:
     request, response = (_part(value, name, {}) for name in ("request", "response"))
     if not isinstance(request, Mapping) or not isinstance(response, Mapping):
-        raise CassetteError(f'{place} is no exchange: it needs {{"request": {{…}}, "response": {{…}}}}')
+        raise CassetteError(
+            f'{place} is no exchange: it needs {{"request": {{…}}, "response": {{…}}}}'
+        )
     body = _part(request, "body", None)
     if body is None and "request" not in value and "req" not in value:
         raise CassetteError(f'{place} is no exchange: it has no "request"')
@@ -92,7 +94,9 @@ def _recording(value: JSON, place: str) -> Recording:
         uri=str(_part(request, "url", _PATH)),
         request_body=None if body is None else body if isinstance(body, str) else dumps(body),
         status=status,
-        response_headers={"content-type": ["text/event-stream" if _streams(answer) else "application/json"]},
+        response_headers={
+            "content-type": ["text/event-stream" if _streams(answer) else "application/json"]
+        },
         body=answer if isinstance(answer, str) else dumps(answer),
     )
 

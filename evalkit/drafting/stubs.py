@@ -31,7 +31,9 @@ class Tools:
 
     def agrees(self, other: Mapping[str, Mapping[str, JSON]]) -> bool:
         """Say whether these functions can stand in one suite with others: the same declarations, no call answered in two ways."""
-        return all(_agree(entry, other[name]) for name, entry in self.functions.items() if name in other)
+        return all(
+            _agree(entry, other[name]) for name, entry in self.functions.items() if name in other
+        )
 
 
 def tools_of(transcript: Transcript, declared: JSON) -> Tools:
@@ -42,7 +44,9 @@ def tools_of(transcript: Transcript, declared: JSON) -> Tools:
             continue
         name = tool.get("name")
         if tool.get("type") == "function" and isinstance(name, str) and re.match(FUNCTION, name):
-            tools.functions[name] = {key: tool[key] for key in _DECLARED if tool.get(key) is not None}
+            tools.functions[name] = {
+                key: tool[key] for key in _DECLARED if tool.get(key) is not None
+            }
             tools.used.append(name)
         else:
             tools.used.append(dict(tool))
@@ -53,7 +57,9 @@ def tools_of(transcript: Transcript, declared: JSON) -> Tools:
         if not entry["results"]:
             del entry["results"]
             entry["result"] = {"error": f"{name} was not called in what was imported"}
-            tools.notes.append(f"{name} was declared and never called: its result is made up; write a real one")
+            tools.notes.append(
+                f"{name} was declared and never called: its result is made up; write a real one"
+            )
     return tools
 
 
@@ -62,10 +68,16 @@ def merge(entries: dict[str, dict[str, JSON]], more: Mapping[str, dict[str, JSON
     for name, entry in more.items():
         held = entries.get(name)
         if held is None or ("results" in entry and "results" not in held):
-            entries[name] = {**entry, "results": list(entry["results"])} if "results" in entry else entry
+            entries[name] = (
+                {**entry, "results": list(entry["results"])} if "results" in entry else entry
+            )
         elif "results" in entry:
             known = held["results"]
-            known += [one for one in entry["results"] if not any(equal(one["when"], other["when"]) for other in known)]
+            known += [
+                one
+                for one in entry["results"]
+                if not any(equal(one["when"], other["when"]) for other in known)
+            ]
 
 
 def _answers(transcript: Transcript, tools: Tools) -> None:
@@ -78,10 +90,15 @@ def _answers(transcript: Transcript, tools: Tools) -> None:
                 tools.notes.append(f"{name} was called and never declared")
             continue
         arguments = call.get("arguments")
-        one: dict[str, JSON] = {"when": arguments if isinstance(arguments, dict) else {}, "result": _value(result.get("result"))}
+        one: dict[str, JSON] = {
+            "when": arguments if isinstance(arguments, dict) else {},
+            "result": _value(result.get("result")),
+        }
         if result.get("is_error"):
             one["is_error"] = True
-        same = next((other for other in entry["results"] if equal(other["when"], one["when"])), None)
+        same = next(
+            (other for other in entry["results"] if equal(other["when"], one["when"])), None
+        )
         if same is None:
             entry["results"].append(one)
         elif not equal(same, one):
@@ -93,7 +110,9 @@ def _answers(transcript: Transcript, tools: Tools) -> None:
         entry["results"].sort(key=lambda one: -len(one["when"]))
 
 
-def _calls(steps: Sequence[Mapping[str, JSON]]) -> list[tuple[Mapping[str, JSON], Mapping[str, JSON]]]:
+def _calls(
+    steps: Sequence[Mapping[str, JSON]],
+) -> list[tuple[Mapping[str, JSON], Mapping[str, JSON]]]:
     raw = [dict(step) for step in steps]
     return [
         (raw[pair.call_index], raw[pair.result_index])
@@ -104,7 +123,11 @@ def _calls(steps: Sequence[Mapping[str, JSON]]) -> list[tuple[Mapping[str, JSON]
 
 def _value(result: JSON) -> JSON:
     """Return what a function said, as its suite would: the text of its blocks, parsed where it is JSON."""
-    if isinstance(result, list) and result and all(isinstance(one, Mapping) and one.get("type") == "text" for one in result):
+    if (
+        isinstance(result, list)
+        and result
+        and all(isinstance(one, Mapping) and one.get("type") == "text" for one in result)
+    ):
         result = "\n".join(str(one.get("text", "")) for one in result)
     if isinstance(result, str):
         try:
@@ -119,4 +142,9 @@ def _agree(one: Mapping[str, JSON], other: Mapping[str, JSON]) -> bool:
     if any(not equal(one.get(key), other.get(key)) for key in _DECLARED):
         return False
     answers = [*one.get("results", ()), *other.get("results", ())]
-    return all(equal(first, second) for first in answers for second in answers if equal(first["when"], second["when"]))
+    return all(
+        equal(first, second)
+        for first in answers
+        for second in answers
+        if equal(first["when"], second["when"])
+    )

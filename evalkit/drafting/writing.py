@@ -28,7 +28,9 @@ class _Dumper(pyyaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, text: str) -> pyyaml.ScalarNode:
-    style = "|" if "\n" in text and not any(line.endswith(" ") for line in text.split("\n")) else None
+    style = (
+        "|" if "\n" in text and not any(line.endswith(" ") for line in text.split("\n")) else None
+    )
     if style is None and not isinstance(scalar(text), str):
         style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
@@ -40,8 +42,14 @@ _Dumper.add_representer(str, _text)
 def render(suite: DraftedSuite, schema: str) -> str:
     """Return a suite's text; ``schema`` is the address of the JSON Schema for editors."""
     head = [f"# yaml-language-server: $schema={schema}"]
-    head += [f"# {draft.entry['id']}: {note}" for draft in suite.drafts for note in dict.fromkeys(draft.notes)]
-    body = pyyaml.dump(suite.to_yaml_value(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    head += [
+        f"# {draft.entry['id']}: {note}"
+        for draft in suite.drafts
+        for note in dict.fromkeys(draft.notes)
+    ]
+    body = pyyaml.dump(
+        suite.to_yaml_value(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH
+    )
     return "\n".join(head) + "\n" + body
 
 
@@ -50,14 +58,18 @@ def write(suites: list[DraftedSuite], folder: Path, schema: str) -> list[Path]:
     paths = [folder / f"{suite.name}.yaml" for suite in suites]
     for path in paths:
         if path.exists():
-            raise UsageError(f"{shown(path)} is there already; choose another name with --suite, or another folder with --out")
+            raise UsageError(
+                f"{shown(path)} is there already; choose another name with --suite, or another folder with --out"
+            )
     try:
         for suite, path in zip(suites, paths, strict=True):
             folder.mkdir(parents=True, exist_ok=True)
             for draft in suite.drafts:
                 for name, data in draft.media.items():
                     (folder / "_media").mkdir(exist_ok=True)
-                    (folder / "_media" / name).write_bytes(data)  # named by its content: what is there is the same
+                    (folder / "_media" / name).write_bytes(
+                        data
+                    )  # named by its content: what is there is the same
             write_atomic(path, render(suite, schema))
     except OSError as error:
         raise UsageError(f"cannot write into {shown(folder)}: {error.strerror or error}") from error

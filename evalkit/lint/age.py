@@ -27,11 +27,19 @@ def age(tape: Tape, options: Options) -> Iterator[Found]:
         limit = _YEAR if options.max_age is None else options.max_age
         if days > limit:
             message = f"recorded {recorded:%Y-%m-%d}, {days:,.0f} days ago"
-            yield Found("old" if options.max_age is None else "stale", message, None, expected=f"at most {limit:g} days", got=round(days))
+            yield Found(
+                "old" if options.max_age is None else "stale",
+                message,
+                None,
+                expected=f"at most {limit:g} days",
+                got=round(days),
+            )
     metadata = tape.cassette.metadata
     version = metadata.get("format")
     if version is not None and version != VERSION:
-        message = f"written by version {show(version, 30)} of the format, this evalkit knows {VERSION}"
+        message = (
+            f"written by version {show(version, 30)} of the format, this evalkit knows {VERSION}"
+        )
         yield Found("format_other", message, None, "metadata", "/format", VERSION, version)
     for revision, number in _revisions(tape):
         message = f"recorded from revision {show(revision, 30)} of the API, what is known here is {API_REVISION}"

@@ -36,14 +36,18 @@ def calls(tape: Tape) -> Iterator[Found]:
 def _conversation(thread: Sequence[Exchange]) -> Iterator[Found]:
     asked: dict[str, str] = {}  # every call's id and name
     answered: set[str] = set()
-    waiting: dict[str, tuple[int, int]] = {}  # calls of the last answer: exchange and place among its steps
+    waiting: dict[
+        str, tuple[int, int]
+    ] = {}  # calls of the last answer: exchange and place among its steps
     elsewhere = judged = False
     known = set()
     for exchange in thread:
         body = exchange.request.body
         if exchange.request.method == "POST" and isinstance(body, dict):
             previous = body.get("previous_interaction_id")
-            elsewhere = elsewhere or bool(previous and not (isinstance(previous, str) and previous in known))
+            elsewhere = elsewhere or bool(
+                previous and not (isinstance(previous, str) and previous in known)
+            )
             given = _input_steps(body)
             mine = bool(previous) or not judged
             usable = exchange.error is None and exchange.failure is None
@@ -71,7 +75,11 @@ def _conversation(thread: Sequence[Exchange]) -> Iterator[Found]:
         new = _calls(steps)
         asked.update({id_: call.name for id_, call in new.items()})
         open_ = interaction.get("status") == "requires_action"
-        waiting = {id_: (exchange.number, new[id_].place) for id_ in new if id_ not in answered} if open_ else {}
+        waiting = (
+            {id_: (exchange.number, new[id_].place) for id_ in new if id_ not in answered}
+            if open_
+            else {}
+        )
     for id_, (number, place) in waiting.items():
         if id_ not in answered:
             message = f"the call of {show(asked.get(id_, ''), 40)} waits for a result: the conversation ends here"
@@ -79,9 +87,13 @@ def _conversation(thread: Sequence[Exchange]) -> Iterator[Found]:
 
 
 def _unpaired(exchange: Exchange, index: int, step: RawStep, id_: str) -> Found:
-    message = f"the result of {show(step.get('name') or id_, 40)} answers no call of this conversation"
+    message = (
+        f"the result of {show(step.get('name') or id_, 40)} answers no call of this conversation"
+    )
     pointer = f"/input/{index}" if isinstance(exchange.request.body["input"], list) else "/input"
-    return Found("result_unpaired", message, exchange.number, "request", f"{pointer}/call_id", got=id_)
+    return Found(
+        "result_unpaired", message, exchange.number, "request", f"{pointer}/call_id", got=id_
+    )
 
 
 def _left(exchange: Exchange, name: str, id_: str) -> Found:
@@ -118,8 +130,20 @@ def _at_the_service(exchange: Exchange) -> Iterator[Found]:
     for call, result in pairing.pairs:
         kind = steps[call].get("type")
         if result is None and kind in SERVER_CALLS and kind != "tool_search_call":
-            yield Found("server_call_unpaired", f"{kind} has no result", exchange.number, "response", f"/steps/{call}")
+            yield Found(
+                "server_call_unpaired",
+                f"{kind} has no result",
+                exchange.number,
+                "response",
+                f"/steps/{call}",
+            )
     for orphan in pairing.orphans:
         kind = steps[orphan].get("type")
         if kind not in ("function_result", "tool_search_result"):
-            yield Found("server_call_unpaired", f"{kind} answers no call", exchange.number, "response", f"/steps/{orphan}")
+            yield Found(
+                "server_call_unpaired",
+                f"{kind} answers no call",
+                exchange.number,
+                "response",
+                f"/steps/{orphan}",
+            )

@@ -46,11 +46,22 @@ def _answer(exchange: Exchange, notes: Notes) -> None:
     content_type = response.headers.get("content-type", "")
     if content_type and content_type.partition(";")[0].strip().lower() not in _CONTENT_TYPES:
         message = f"a good answer is {show(content_type, 60)}: SDKs raise"
-        notes.add("content_type_other", content_type, message, "", " or ".join(_CONTENT_TYPES), content_type)
+        notes.add(
+            "content_type_other",
+            content_type,
+            message,
+            "",
+            " or ".join(_CONTENT_TYPES),
+            content_type,
+        )
     if exchange.events is not None:
         _streamed(exchange, notes)
     elif exchange.interaction is None:
-        if exchange.failure is not None and not response.broken and not (exchange.request.method == "DELETE" and not response.text):
+        if (
+            exchange.failure is not None
+            and not response.broken
+            and not (exchange.request.method == "DELETE" and not response.text)
+        ):
             notes.add("answer_unreadable", exchange.failure, exchange.failure, "")
     elif exchange.request.method != "DELETE":
         _interaction(exchange.interaction, notes)
@@ -81,7 +92,11 @@ def _streamed(exchange: Exchange, notes: Notes) -> None:
     notes.part = "response"
     if exchange.interaction is not None:
         response = exchange.response
-        ended = exchange.failure is None and exchange.error is None and not (response is not None and response.broken)
+        ended = (
+            exchange.failure is None
+            and exchange.error is None
+            and not (response is not None and response.broken)
+        )
         walk = Walk(notes, whole=ended)
         for index, step in enumerate(steps_of(exchange.interaction)):
             walk.family("step", step, f"/steps/{index}")
@@ -103,7 +118,14 @@ def _error(body: JSON, status: int, notes: Notes) -> None:
     ):
         expected = '{"error": {"code": …, "message": …}}'
         notes.add(
-            "new_error_shape", str(status), f"the body of HTTP {status} is in neither of the API's two shapes", "", expected, show(body, 80)
+            "new_error_shape",
+            str(status),
+            f"the body of HTTP {status} is in neither of the API's two shapes",
+            "",
+            expected,
+            show(body, 80),
         )
         return
-    Walk(notes).shape("error", SHAPES["error"], error, "/0/error" if inner is not body else "/error")
+    Walk(notes).shape(
+        "error", SHAPES["error"], error, "/0/error" if inner is not body else "/error"
+    )

@@ -28,7 +28,9 @@ def fidelity(tape: Tape) -> Iterator[Found]:
     for thread in tape.threads:
         first = thread[0]
         if first.number not in begun and begins_in_the_middle(first):
-            message = "it re-sends a history of which nothing is in this cassette: it cannot be judged"
+            message = (
+                "it re-sends a history of which nothing is in this cassette: it cannot be judged"
+            )
             yield Found("history_unknown", message, first.number, "request", "/input")
         begun.add(first.number)
         transcript = Transcript(turns=[Turn(1, [], _unjudged(thread, judged))])
@@ -49,8 +51,17 @@ def _unjudged(thread: list[Exchange], judged: set[int]) -> list[Exchange]:
         if exchange.number not in judged:
             return thread[start:]
         body = exchange.request.body
-        create = exchange.request.method == "POST" and isinstance(body, dict) and not body.get("continuation_token")
-        if create and exchange.interaction is not None and exchange.error is None and exchange.failure is None:
+        create = (
+            exchange.request.method == "POST"
+            and isinstance(body, dict)
+            and not body.get("continuation_token")
+        )
+        if (
+            create
+            and exchange.interaction is not None
+            and exchange.error is None
+            and exchange.failure is None
+        ):
             start = place
     return thread[start:]
 
@@ -58,7 +69,15 @@ def _unjudged(thread: list[Exchange], judged: set[int]) -> list[Exchange]:
 def found_of(finding: Finding) -> Found:
     """Return what a check found as lint tells it."""
     where = finding.where
-    return Found(finding.code, finding.message, where.exchange, where.part, where.pointer, finding.expected, finding.got)
+    return Found(
+        finding.code,
+        finding.message,
+        where.exchange,
+        where.part,
+        where.pointer,
+        finding.expected,
+        finding.got,
+    )
 
 
 def _unknown(tape: Tape) -> Iterator[Found]:
@@ -68,7 +87,14 @@ def _unknown(tape: Tape) -> Iterator[Found]:
         previous = body.get("previous_interaction_id") if isinstance(body, dict) else None
         if isinstance(previous, str) and previous and previous not in known:
             message = f"it continues {show(previous, 40)}, which is not in this cassette: its history cannot be judged"
-            yield Found("previous_unknown", message, exchange.number, "request", "/previous_interaction_id", got=previous)
+            yield Found(
+                "previous_unknown",
+                message,
+                exchange.number,
+                "request",
+                "/previous_interaction_id",
+                got=previous,
+            )
         identity = (exchange.interaction or {}).get("id")
         if isinstance(identity, str):
             known.add(identity)

@@ -19,7 +19,10 @@ from evalkit.errors import UsageError
 
 _HEAD = 64 * 1024
 _SKIPPED = frozenset((FOLDER, "node_modules", "__pycache__", "venv"))
-_CASSETTE = re.compile(rb"^[\"']?interactions[\"']?\s*:|\A\s*- request:|^metadata:\s*\n  [\"']?(?:format|evalkit|recorded)\b", re.MULTILINE)
+_CASSETTE = re.compile(
+    rb"^[\"']?interactions[\"']?\s*:|\A\s*- request:|^metadata:\s*\n  [\"']?(?:format|evalkit|recorded)\b",
+    re.MULTILINE,
+)
 _SUITE = re.compile(rb"^suite\s*:", re.MULTILINE)
 
 
@@ -70,7 +73,9 @@ def _enter(folder: Path, found: Files) -> None:
         here = Path(place)
         if FOLDER in names:
             found.media.append(here / FOLDER)
-        names[:] = sorted(name for name in names if not name.startswith(".") and name not in _SKIPPED)
+        names[:] = sorted(
+            name for name in names if not name.startswith(".") and name not in _SKIPPED
+        )
         known = len(found.cassettes)
         empty = []
         for name in sorted(files):

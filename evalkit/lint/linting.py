@@ -30,7 +30,15 @@ from evalkit.lint.options import Options
 from evalkit.lint.rules import RULES
 from evalkit.lint.secrets import mask, masked, secrets
 from evalkit.lint.streams import streams
-from evalkit.lint.suites import Wanted, left_over, missing, orphan, orphaned_snapshots, unplayed, wanted_by
+from evalkit.lint.suites import (
+    Wanted,
+    left_over,
+    missing,
+    orphan,
+    orphaned_snapshots,
+    unplayed,
+    wanted_by,
+)
 from evalkit.lint.tape import Tape
 
 _PLACE = re.compile(r".*?:([0-9]+) (.*)", re.DOTALL)
@@ -70,7 +78,9 @@ def lint(paths: Sequence[Path], options: Options | None = None) -> Outcome:
     options = options or Options()
     files = find(paths)
     outcome = Outcome(passed=files.passed)
-    suites = list(dict.fromkeys([*files.suites, *(find(options.suites).suites if options.suites else ())]))
+    suites = list(
+        dict.fromkeys([*files.suites, *(find(options.suites).suites if options.suites else ())])
+    )
     judge = _Judge(options, outcome)
     wanted, problems = wanted_by(suites, options.root) if suites else (None, [])
     left = left_over(options.run) if options.run is not None else {}
@@ -97,9 +107,15 @@ class _Judge:
         self._options = options
         self._outcome = outcome
         wants = options.wants
-        self._rules = [rule for topics, rule in _BY_TOPIC if wants(*(code for code, known in RULES.items() if known.topic in topics))]
+        self._rules = [
+            rule
+            for topics, rule in _BY_TOPIC
+            if wants(*(code for code, known in RULES.items() if known.topic in topics))
+        ]
 
-    def cassette(self, path: Path, wanted: Wanted | None, left: dict[str, list[tuple[int | None, str]]]) -> None:
+    def cassette(
+        self, path: Path, wanted: Wanted | None, left: dict[str, list[tuple[int | None, str]]]
+    ) -> None:
         """Judge one file."""
         self._outcome.cassettes += 1
         try:
@@ -124,7 +140,11 @@ class _Judge:
         except RecursionError:
             kept.append(Found("rule_crashed", f"a body is nested too deep for the rules of {name}"))
         except Exception as error:  # noqa: BLE001 - one file that no rule was made for must not hide what is wrong with the others
-            kept.append(Found("rule_crashed", f"the rules of {name} failed: {type(error).__name__}: {error}"))
+            kept.append(
+                Found(
+                    "rule_crashed", f"the rules of {name} failed: {type(error).__name__}: {error}"
+                )
+            )
         return kept
 
     def tell(self, name: str, found: Iterable[Found], tape: Tape | None = None) -> None:
@@ -141,7 +161,14 @@ class _Judge:
             rule = RULES[item.code]
             self._outcome.findings.append(
                 LintFinding(
-                    name, item.exchange, item.code, rule.severity, mask(item.message), where, _quotable(item.expected), _quotable(item.got)
+                    name,
+                    item.exchange,
+                    item.code,
+                    rule.severity,
+                    mask(item.message),
+                    where,
+                    _quotable(item.expected),
+                    _quotable(item.got),
                 )
             )
 
@@ -161,7 +188,11 @@ def _as_json(value: Any) -> Any:
         return {str(key): _as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_as_json(item) for item in value]
-    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+    if (
+        value is None
+        or isinstance(value, str | bool | int)
+        or (isinstance(value, float) and math.isfinite(value))
+    ):
         return value
     return f"{len(value):,} bytes" if isinstance(value, bytes) else str(value)
 
@@ -169,7 +200,9 @@ def _as_json(value: Any) -> Any:
 def _unreadable(message: str) -> Found:
     first = message.partition("\n")[0]
     placed = _PLACE.match(first)
-    return Found("cassette_unreadable", placed[2] if placed else first, line=int(placed[1]) if placed else 1)
+    return Found(
+        "cassette_unreadable", placed[2] if placed else first, line=int(placed[1]) if placed else 1
+    )
 
 
 def _lost(number: int, message: str) -> Found:
@@ -181,7 +214,11 @@ def _journal(path: Path) -> Iterator[Found]:
         content = peek(path)
     except CassetteError as error:
         placed = _PLACE.match(str(error))
-        yield Found("journal_damaged", placed[2] if placed else str(error), line=int(placed[1]) if placed else 1)
+        yield Found(
+            "journal_damaged",
+            placed[2] if placed else str(error),
+            line=int(placed[1]) if placed else 1,
+        )
         return
     if content.folded is not None:
         message = "its exchanges are in the cassette already: delete it"
@@ -204,5 +241,7 @@ def _unreferenced(files: Files) -> Iterator[Path]:
         needed.update(name.decode() for name in _REFERENCE.findall(data))
     for folder in files.media:
         yield from (
-            path for path in sorted(folder.iterdir()) if path.is_file() and path.name not in needed and not path.name.startswith(".")
+            path
+            for path in sorted(folder.iterdir())
+            if path.is_file() and path.name not in needed and not path.name.startswith(".")
         )

@@ -50,24 +50,54 @@ def _blocks(value: JSON, at: str) -> Iterator[tuple[dict[str, JSON], str]]:
         held, place, depth = todo.pop()
         if isinstance(held, dict):
             kind = held.get("type")
-            if isinstance(kind, str) and kind in MEDIA_TYPES and isinstance(held.get("data"), str) and held["data"]:
+            if (
+                isinstance(kind, str)
+                and kind in MEDIA_TYPES
+                and isinstance(held.get("data"), str)
+                and held["data"]
+            ):
                 yield held, f"{place}/data"
             elif depth < _MOST:
-                todo += [(item, place + pointer(key), depth + 1) for key, item in reversed(held.items()) if isinstance(item, dict | list)]
+                todo += [
+                    (item, place + pointer(key), depth + 1)
+                    for key, item in reversed(held.items())
+                    if isinstance(item, dict | list)
+                ]
         elif isinstance(held, list) and depth < _MOST:
-            todo += [(item, f"{place}/{index}", depth + 1) for index, item in reversed(list(enumerate(held))) if isinstance(item, dict)]
+            todo += [
+                (item, f"{place}/{index}", depth + 1)
+                for index, item in reversed(list(enumerate(held)))
+                if isinstance(item, dict)
+            ]
 
 
-def _judge(block: dict[str, JSON], data: str, declared: JSON) -> Iterator[tuple[str, str, Any, Any]]:
+def _judge(
+    block: dict[str, JSON], data: str, declared: JSON
+) -> Iterator[tuple[str, str, Any, Any]]:
     kind = block["type"]
     if data.startswith(PREFIX):
         return  # its file is missing, which is told as that
     raw, reason = decode(data)
     if raw is None:
-        yield "media_not_base64", f"the {kind}'s data is not base64: {reason}", "base64", show(data, 40)
+        yield (
+            "media_not_base64",
+            f"the {kind}'s data is not base64: {reason}",
+            "base64",
+            show(data, 40),
+        )
         return
     facts = examine(raw, declared if isinstance(declared, str) else None)
     if facts.mismatch:
-        yield "media_type_differs", f"the {kind} is declared {show(declared, 40)}, but {facts.mismatch}", declared, facts.mime_type
+        yield (
+            "media_type_differs",
+            f"the {kind} is declared {show(declared, 40)}, but {facts.mismatch}",
+            declared,
+            facts.mime_type,
+        )
     if facts.damage:
-        yield "media_damaged", f"the {kind} does not decode: {facts.damage}", facts.mime_type, f"{len(raw):,} bytes"
+        yield (
+            "media_damaged",
+            f"the {kind} does not decode: {facts.damage}",
+            facts.mime_type,
+            f"{len(raw):,} bytes",
+        )

@@ -48,12 +48,18 @@ def begins_in_the_middle(exchange: Exchange) -> bool:
     return bool(_resent(exchange))
 
 
-def _origin(first: Exchange, found: Threads, said: dict[bytes, list[tuple[int, int]]]) -> tuple[int, int] | None:
+def _origin(
+    first: Exchange, found: Threads, said: dict[bytes, list[tuple[int, int]]]
+) -> tuple[int, int] | None:
     votes: Counter[tuple[int, int]] = Counter()
     for key in _keys(_resent(first)):
         places = said.get(key, ())
         if len(places) <= _COMMON:
-            votes.update((home, place) for home, place in places if found[home][place - 1].number < first.number)
+            votes.update(
+                (home, place)
+                for home, place in places
+                if found[home][place - 1].number < first.number
+            )
     # A conversation's later answers vote for themselves, but what they follow is shared: the latest answer of the one most shared with counts.
     homes: Counter[int] = Counter()
     for (home, _), count in votes.items():
@@ -67,7 +73,11 @@ def _origin(first: Exchange, found: Threads, said: dict[bytes, list[tuple[int, i
 
 def _resent(exchange: Exchange) -> list[RawStep]:
     body = exchange.request.body
-    if exchange.request.method != "POST" or not isinstance(body, dict) or body.get("previous_interaction_id"):
+    if (
+        exchange.request.method != "POST"
+        or not isinstance(body, dict)
+        or body.get("previous_interaction_id")
+    ):
         return []
     return [step for step in input_steps(body.get("input")) if not is_client(step)]
 

@@ -38,10 +38,24 @@ class Form(NamedTuple):
     anywhere: re.Pattern[str]
 
 
-def _form(name: str, mark: str, pattern: str, code: str = "secret_token", *, alone: bool = True, rest: str = "") -> Form:
+def _form(
+    name: str,
+    mark: str,
+    pattern: str,
+    code: str = "secret_token",
+    *,
+    alone: bool = True,
+    rest: str = "",
+) -> Form:
     anywhere = re.compile(pattern + rest)
     return Form(
-        name, code, mark, re.compile(rf"(?<![A-Za-z0-9_+/-]){pattern}(?![A-Za-z0-9_+/-])") if alone else re.compile(pattern), anywhere
+        name,
+        code,
+        mark,
+        re.compile(rf"(?<![A-Za-z0-9_+/-]){pattern}(?![A-Za-z0-9_+/-])")
+        if alone
+        else re.compile(pattern),
+        anywhere,
     )
 
 
@@ -57,14 +71,43 @@ FORMS: tuple[Form, ...] = (
     _form("an AWS access key id", "AKIA", r"AKIA[0-9A-Z]{16}"),
     _form("a Slack token", "xox", r"xox[abeoprs]-[0-9A-Za-z-]{20,}"),
     _form("a webhook's signing secret", "whsec_", r"whsec_[A-Za-z0-9+/_-]{20,}={0,2}"),
-    _form("a JSON web token", "eyJ", r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}"),
-    _form("a private key", "PRIVATE KEY", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----", "private_key", alone=False, rest="[^-]*"),
-    _form("a service account", ".iam.gserviceaccount.com", r"[a-z0-9-]+@[a-z0-9.-]+\.iam\.gserviceaccount\.com", "account_identifier"),
-    _form("a project number", "projects/", r"(?<=projects/)[0-9]{9,14}(?![0-9A-Za-z])", "account_identifier", alone=False),
+    _form(
+        "a JSON web token",
+        "eyJ",
+        r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}",
+    ),
+    _form(
+        "a private key",
+        "PRIVATE KEY",
+        r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----",
+        "private_key",
+        alone=False,
+        rest="[^-]*",
+    ),
+    _form(
+        "a service account",
+        ".iam.gserviceaccount.com",
+        r"[a-z0-9-]+@[a-z0-9.-]+\.iam\.gserviceaccount\.com",
+        "account_identifier",
+    ),
+    _form(
+        "a project number",
+        "projects/",
+        r"(?<=projects/)[0-9]{9,14}(?![0-9A-Za-z])",
+        "account_identifier",
+        alone=False,
+    ),
 )
 
 _CREDENTIALS = frozenset(
-    ("authorization", "proxy-authorization", "x-goog-api-key", "api-key", "x-api-key", "x-goog-iam-authorization-token")
+    (
+        "authorization",
+        "proxy-authorization",
+        "x-goog-api-key",
+        "api-key",
+        "x-api-key",
+        "x-goog-iam-authorization-token",
+    )
 )
 _COOKIES = frozenset(("cookie", "set-cookie"))
 _ACCOUNTS = frozenset(("x-goog-user-project",))
@@ -128,7 +171,14 @@ def _told(seen: _Seen, numbers: list[int]) -> Found:
     code, what, part, secret = seen
     many = f" ({plural(len(numbers), 'recording')})" if len(numbers) > 1 else ""
     exchange = numbers[0] if numbers else None
-    return Found(code, f"{what} stands in the {part}{many}", exchange, part.partition(" ")[0], None, got=fingerprint(secret))
+    return Found(
+        code,
+        f"{what} stands in the {part}{many}",
+        exchange,
+        part.partition(" ")[0],
+        None,
+        got=fingerprint(secret),
+    )
 
 
 def _flat(value: JSON) -> str:
@@ -163,7 +213,9 @@ def _in_uri(uri: str) -> Iterator[_Seen]:
             yield _Seen("secret_in_url", "a user's name or password", "request URL", found[1])
     for name, value in _PARAMETER.findall(uri):
         if unquote(name).lower() in KEY_PARAMETERS and _is_secret(unquote(value)):
-            yield _Seen("secret_in_url", f"the parameter {unquote(name)!r}", "request URL", unquote(value))
+            yield _Seen(
+                "secret_in_url", f"the parameter {unquote(name)!r}", "request URL", unquote(value)
+            )
     yield from _in_text(uri, "request URL")
 
 

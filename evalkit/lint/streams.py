@@ -21,7 +21,16 @@ from evalkit.protocol.sse import DONE, frames
 from evalkit.transcript import Exchange, Transcript, Turn
 
 _CHECK = Stream()
-_FROM_THE_BREAK = frozenset(("completed_missing", "step_not_stopped", "empty_stream", "stream_broken", "not_streamed", "event_not_json"))
+_FROM_THE_BREAK = frozenset(
+    (
+        "completed_missing",
+        "step_not_stopped",
+        "empty_stream",
+        "stream_broken",
+        "not_streamed",
+        "event_not_json",
+    )
+)
 _CLOSED = re.compile(r"(?:\n|\r\n?)(?:\n|\r\n?)\Z")
 
 
@@ -29,7 +38,11 @@ def streams(tape: Tape) -> Iterator[Found]:
     """Yield what is wrong with streams and with answers that broke off."""
     stored = defaultdict(list)
     for exchange in tape.api:
-        if exchange.request.method == "GET" and exchange.events is None and exchange.interaction is not None:
+        if (
+            exchange.request.method == "GET"
+            and exchange.events is None
+            and exchange.interaction is not None
+        ):
             stored[unquote(exchange.request.path.rpartition("/")[2])].append(exchange)
     for exchange in tape.api:
         yield from _judge(exchange, stored)
@@ -37,7 +50,13 @@ def streams(tape: Tape) -> Iterator[Found]:
             yield from _last_frame(exchange)
     for number, recording in enumerate(tape.recordings, 1):
         if recording.broken is not None:
-            yield Found("stream_broken", f"the answer broke off: {show(recording.broken)}", number, "response", "")
+            yield Found(
+                "stream_broken",
+                f"the answer broke off: {show(recording.broken)}",
+                number,
+                "response",
+                "",
+            )
 
 
 def _judge(exchange: Exchange, stored: dict[str, list[Exchange]]) -> Iterator[Found]:
@@ -52,7 +71,9 @@ def _judge(exchange: Exchange, stored: dict[str, list[Exchange]]) -> Iterator[Fo
     broken = broken or any(problem.get("code") == "error_event" for problem in exchange.problems)
     asked = ("alt", "sse") in exchange.request.query
     for finding in _CHECK.run(view):
-        if finding.where.exchange != exchange.number or (broken and finding.code in _FROM_THE_BREAK):
+        if finding.where.exchange != exchange.number or (
+            broken and finding.code in _FROM_THE_BREAK
+        ):
             continue
         if asked and finding.code == "streamed_unasked":
             continue  # curl asks for a stream in the query (protocol section 1.1)
@@ -61,14 +82,27 @@ def _judge(exchange: Exchange, stored: dict[str, list[Exchange]]) -> Iterator[Fo
 
 def _last_frame(exchange: Exchange) -> Iterator[Found]:
     response = exchange.response
-    if response is None or response.broken is not None or not response.text or _CLOSED.search(response.text[-4:]):
+    if (
+        response is None
+        or response.broken is not None
+        or not response.text
+        or _CLOSED.search(response.text[-4:])
+    ):
         return
     tail = response.text[-_TAIL:]
     last = re.split(r"(?:\r\n|\r|\n){2,}", tail)[-1]
     found = frames(last)
     if found and found[-1].data and found[-1].data != DONE:
         message = "the last event lacks its blank line: the JavaScript SDK drops it"
-        yield Found("last_frame_open", message, exchange.number, "response", "", MISSING, show(found[-1].data, 80))
+        yield Found(
+            "last_frame_open",
+            message,
+            exchange.number,
+            "response",
+            "",
+            MISSING,
+            show(found[-1].data, 80),
+        )
 
 
 _TAIL = 1 << 20

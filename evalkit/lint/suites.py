@@ -49,7 +49,14 @@ def wanted_by(paths: Iterable[Path], root: Path) -> tuple[Wanted, list[tuple[str
             suite = _loaded(path, root)
         except SuiteErrors as error:
             first = error.problems[0]
-            problems.append((shown(path), Found("suite_unreadable", f"it cannot be loaded: {first.message}", line=first.line)))
+            problems.append(
+                (
+                    shown(path),
+                    Found(
+                        "suite_unreadable", f"it cannot be loaded: {first.message}", line=first.line
+                    ),
+                )
+            )
             continue
         names.add(suite.name)
         wanted = snapshots[path.absolute().parent / FOLDER / suite.name]
@@ -64,22 +71,33 @@ def _snapshots(variant: Variant) -> Iterator[str]:
     for number, expect in ((None, variant.expect), *turns):
         for item in expect:
             if item.name == "snapshot":
-                options = item.argument if isinstance(item.argument, dict) else {"of": item.argument or "text"}
+                options = (
+                    item.argument
+                    if isinstance(item.argument, dict)
+                    else {"of": item.argument or "text"}
+                )
                 kind = options.get("of", "text")
                 if kind in KINDS:
                     name = str(options.get("name") or DEFAULT_NAMES[kind])
-                    yield path_of(variant.suite.name, variant.scenario.id, variant.parts, number, name, kind).rpartition("/")[2]
+                    yield path_of(
+                        variant.suite.name, variant.scenario.id, variant.parts, number, name, kind
+                    ).rpartition("/")[2]
 
 
 def orphaned_snapshots(wanted: Wanted) -> Iterator[tuple[str, Found]]:
     """Yield, with their file's name, approved snapshots that no check of their suite asks for."""
     for folder, names in wanted.snapshots.items():
-        held = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else ()
+        held = (
+            sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else ()
+        )
         for path in held:
             if path.name not in names and not path.name.startswith("."):
                 yield (
                     shown(path),
-                    Found("snapshot_orphan", f"no check of the suite {folder.name!r} wants it: delete it, or restore the check"),
+                    Found(
+                        "snapshot_orphan",
+                        f"no check of the suite {folder.name!r} wants it: delete it, or restore the check",
+                    ),
                 )
 
 
@@ -88,13 +106,23 @@ def orphan(tape: Tape, wanted: Wanted) -> Iterator[Found]:
     folder = tape.path.absolute().parent.name
     key = f"{folder}/{tape.path.name}"
     recorded_by_one = "suite_digest" in tape.cassette.metadata
-    if key in wanted.cassettes or _TRIAL.sub("", key) in wanted.cassettes or not (folder in wanted.suites or recorded_by_one):
+    if (
+        key in wanted.cassettes
+        or _TRIAL.sub("", key) in wanted.cassettes
+        or not (folder in wanted.suites or recorded_by_one)
+    ):
         return
-    which = f"no variant of the suite {folder!r} plays it" if folder in wanted.suites else "no suite plays it"
+    which = (
+        f"no variant of the suite {folder!r} plays it"
+        if folder in wanted.suites
+        else "no suite plays it"
+    )
     yield Found("cassette_orphan", f"{which}: delete it, or restore what it was recorded for")
 
 
-def missing(cassettes: Sequence[Path], folders: Sequence[Path], wanted: Wanted) -> Iterator[tuple[str, Found]]:
+def missing(
+    cassettes: Sequence[Path], folders: Sequence[Path], wanted: Wanted
+) -> Iterator[tuple[str, Found]]:
     """Yield, with their file's name, cassettes that should lie in the folders judged.
 
     Where a suite's cassettes lie, those found tell: a suite that has none here is recorded elsewhere, or not yet.
@@ -105,8 +133,16 @@ def missing(cassettes: Sequence[Path], folders: Sequence[Path], wanted: Wanted) 
     for home in sorted(homes):
         for key, variant in wanted.cassettes.items():
             path = home.parent / key
-            if path.parent == home and path not in held and any(path.is_relative_to(folder) for folder in inside) and not path.exists():
-                yield shown(path), Found("cassette_missing", f"there is no such cassette; {variant} plays it")
+            if (
+                path.parent == home
+                and path not in held
+                and any(path.is_relative_to(folder) for folder in inside)
+                and not path.exists()
+            ):
+                yield (
+                    shown(path),
+                    Found("cassette_missing", f"there is no such cassette; {variant} plays it"),
+                )
 
 
 def left_over(run: Path) -> dict[str, list[tuple[int | None, str]]]:

@@ -61,7 +61,9 @@ class Tape:
     @cached_property
     def api(self) -> list[Exchange]:
         """The exchanges that speak of interactions: creating, reading, cancelling, deleting them."""
-        return [exchange for exchange in self.exchanges if _INTERACTIONS.search(exchange.request.path)]
+        return [
+            exchange for exchange in self.exchanges if _INTERACTIONS.search(exchange.request.path)
+        ]
 
     @cached_property
     def threads(self) -> list[list[Exchange]]:
@@ -69,8 +71,13 @@ class Tape:
         about = {exchange.number for exchange in self.api}
         if len(about) < 2:
             return [self.api] if about else []
-        found = [[number + 1 for number in thread if number + 1 in about] for thread in threads_of(self.recordings)]
-        return rejoined([[self.exchanges[number - 1] for number in thread] for thread in found if thread])
+        found = [
+            [number + 1 for number in thread if number + 1 in about]
+            for thread in threads_of(self.recordings)
+        ]
+        return rejoined(
+            [[self.exchanges[number - 1] for number in thread] for thread in found if thread]
+        )
 
     @cached_property
     def lines(self) -> list[int]:
@@ -79,7 +86,11 @@ class Tape:
             text = self.path.read_text("utf-8")
         except (OSError, ValueError):
             return []
-        starts = [number for number, line in enumerate(text.split("\n"), 1) if line.startswith("- request:")]
+        starts = [
+            number
+            for number, line in enumerate(text.split("\n"), 1)
+            if line.startswith("- request:")
+        ]
         if len(starts) == len(self.recordings):
             return starts
         from evalkit._lib import yaml  # rare: only files of an unusual layout

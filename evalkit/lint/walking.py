@@ -25,7 +25,14 @@ _NEW_TYPE = {
     "delta": "new_delta_type",
     "tool": "new_tool_type",
 }
-_A = {"object": "an object", "array": "an array", "string": "a string", "number": "a number", "boolean": "true or false", "null": "null"}
+_A = {
+    "object": "an object",
+    "array": "an array",
+    "string": "a string",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
 _WHOLE = {"count": "a whole number", "any": "anything"}
 _LIST_OF = {"string": "strings", "output": "contents", "content": "contents"}
 
@@ -44,11 +51,21 @@ class Notes:
         self.exchange = 0
         self.part = "response"
 
-    def add(self, code: str, subject: str, message: str, at: str, expected: Any = MISSING, got: Any = MISSING) -> None:
+    def add(
+        self,
+        code: str,
+        subject: str,
+        message: str,
+        at: str,
+        expected: Any = MISSING,
+        got: Any = MISSING,
+    ) -> None:
         """Note something at a pointer into the current part of the current exchange; ``subject`` tells it from others of its code."""
         held = self._held.get((code, subject))
         if held is None:
-            self._held[code, subject] = _Note(Found(code, message, self.exchange, self.part, at, expected, got))
+            self._held[code, subject] = _Note(
+                Found(code, message, self.exchange, self.part, at, expected, got)
+            )
         else:
             held.count += 1
 
@@ -56,7 +73,11 @@ class Notes:
         """Yield each note once, in the order of their first places."""
         for note in self._held.values():
             found, count = note.found, note.count
-            yield found._replace(message=f"{found.message} ({plural(count, 'time')} in this file)") if count > 1 else found
+            yield (
+                found._replace(message=f"{found.message} ({plural(count, 'time')} in this file)")
+                if count > 1
+                else found
+            )
 
 
 class Walk:
@@ -77,7 +98,14 @@ class Walk:
                 return
         code = "request_wrong_type" if self._asked else "wrong_type"
         expected, got = _named(wanted), kind(value)
-        self._notes.add(code, f"{owner} {got}", f"{owner} is {_A.get(got, got)}, not {expected}", at, expected, got)
+        self._notes.add(
+            code,
+            f"{owner} {got}",
+            f"{owner} is {_A.get(got, got)}, not {expected}",
+            at,
+            expected,
+            got,
+        )
 
     def _inside(self, wanted: str, value: JSON, owner: str, at: str) -> None:
         if wanted.startswith("["):
@@ -96,7 +124,14 @@ class Walk:
     def _wrong_item(self, inner: str, owner: str, at: str) -> None:
         if inner != "any":
             code = "request_wrong_type" if self._asked else "wrong_type"
-            self._notes.add(code, f"item of {owner} null", f"an item of {owner} is null", at, _named(inner), "null")
+            self._notes.add(
+                code,
+                f"item of {owner} null",
+                f"an item of {owner} is null",
+                at,
+                _named(inner),
+                "null",
+            )
 
     def family(self, name: str, value: dict[str, JSON], at: str) -> None:
         """Walk an object whose type tells what it may hold."""
@@ -105,19 +140,36 @@ class Walk:
         if not isinstance(type_, str):
             if name not in ("event", "delta"):  # the assembler tells of those
                 code = "request_incomplete" if self._asked else "type_missing"
-                hint = "; 'role' and 'parts' are of the schema before May 2026" if "role" in value else ""
+                hint = (
+                    "; 'role' and 'parts' are of the schema before May 2026"
+                    if "role" in value
+                    else ""
+                )
                 self._notes.add(
-                    code, f"{name} type", f"a {family.noun} has no {family.tag}{hint}", at, "a type", MISSING if type_ is None else type_
+                    code,
+                    f"{name} type",
+                    f"a {family.noun} has no {family.tag}{hint}",
+                    at,
+                    "a type",
+                    MISSING if type_ is None else type_,
                 )
             return
         shape = family.shapes.get(type_)
         if shape is None:
             code = _NEW_TYPE[family.noun]
-            self._notes.add(code, type_, f"the {family.noun} type {show(type_, 60)} is new", f"{at}{pointer(family.tag)}", got=type_)
+            self._notes.add(
+                code,
+                type_,
+                f"the {family.noun} type {show(type_, 60)} is new",
+                f"{at}{pointer(family.tag)}",
+                got=type_,
+            )
             return
         self.shape(type_, shape, value, at, family.tag)
 
-    def shape(self, name: str, shape: Shape, value: dict[str, JSON], at: str, tag: str | None = None) -> None:
+    def shape(
+        self, name: str, shape: Shape, value: dict[str, JSON], at: str, tag: str | None = None
+    ) -> None:
         """Walk an object of known fields."""
         fields = shape.fields
         for key, item in value.items():
@@ -137,12 +189,25 @@ class Walk:
             return
         asked = name in _REQUESTS or (self._asked and name in FAMILIES["tool"].shapes)
         code = "new_request_field" if asked else "new_field"
-        self._notes.add(code, f"{name} {key}", f"the field {show(key, 60)} of {_title(name)} is new", at + pointer(key), got=item)
+        self._notes.add(
+            code,
+            f"{name} {key}",
+            f"the field {show(key, 60)} of {_title(name)} is new",
+            at + pointer(key),
+            got=item,
+        )
 
     def _missing(self, name: str, key: str, value: dict[str, JSON], at: str) -> None:
         code = "request_incomplete" if self._asked else "required_missing"
         what = "null as" if key in value else "no"
-        self._notes.add(code, f"{name} {key}", f"{_title(name)} has {what} {key!r}", at + pointer(key), _named_field(name, key), None)
+        self._notes.add(
+            code,
+            f"{name} {key}",
+            f"{_title(name)} has {what} {key!r}",
+            at + pointer(key),
+            _named_field(name, key),
+            None,
+        )
 
     def _input(self, value: JSON, at: str) -> None:
         """Walk a request's ``input`` (protocol section 2.1): text, one content, contents, or steps."""
@@ -162,7 +227,11 @@ class Walk:
 
 
 _REQUESTS = frozenset(("create", "generation_config", "webhook_config"))
-_TITLES = {"create": "the request", "interaction": "the interaction", "partial_interaction": "the interaction"}
+_TITLES = {
+    "create": "the request",
+    "interaction": "the interaction",
+    "partial_interaction": "the interaction",
+}
 _CHECKS: dict[str, Callable[[JSON], bool]] = {
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
@@ -196,9 +265,17 @@ def _named(wanted: str) -> str:
     for option in wanted.split("|"):
         if option.startswith("["):
             inner = option[1:-1]
-            words.append("an array" if inner == "any" else f"an array of {_LIST_OF.get(inner, inner + 's')}".replace("_", " "))
+            words.append(
+                "an array"
+                if inner == "any"
+                else f"an array of {_LIST_OF.get(inner, inner + 's')}".replace("_", " ")
+            )
         else:
-            words.append(_A.get(option) or _WHOLE.get(option) or ("a string, an object or an array" if option == "input" else "an object"))
+            words.append(
+                _A.get(option)
+                or _WHOLE.get(option)
+                or ("a string, an object or an array" if option == "input" else "an object")
+            )
     return " or ".join(dict.fromkeys(words))
 
 

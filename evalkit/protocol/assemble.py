@@ -124,7 +124,9 @@ class Assembler:
             elif code := STEP_END[draft.state]:
                 self.complain(code, last, index=index, detail=draft.kind or "no type")
         interaction = self._whole(steps, last)
-        return Assembled(interaction, self._problems.in_order(), self._error, self._state == "completed")
+        return Assembled(
+            interaction, self._problems.in_order(), self._error, self._state == "completed"
+        )
 
     def _whole(self, steps: list[JSON], last: int) -> dict[str, JSON] | None:
         interaction = self._interaction
@@ -163,7 +165,11 @@ class Assembler:
     def _same_id(self, held: dict[str, JSON], new: JSON, number: int) -> None:
         old = held.get("id")
         if new and old and new != old:
-            self.complain("id_changed", number, detail=f"{shorten(str(old), 40)} became {shorten(str(new), 40)}")
+            self.complain(
+                "id_changed",
+                number,
+                detail=f"{shorten(str(old), 40)} became {shorten(str(new), 40)}",
+            )
 
     def _created(self, event: dict[str, JSON], number: int) -> None:
         self._resource(event, number)
@@ -193,13 +199,25 @@ class Assembler:
         if status in RUNNING:
             self.complain("status_running", number, detail=status)
         elif self._announced is not None and status != self._announced:
-            self.complain("status_conflict", number, detail=f"{self._announced} was announced, {status} is final")
+            self.complain(
+                "status_conflict",
+                number,
+                detail=f"{self._announced} was announced, {status} is final",
+            )
 
     def _failed(self, event: dict[str, JSON], number: int) -> None:
         error = event.get("error")
-        self._error = error if type(error) is dict else {"message": error} if isinstance(error, str) else {}
+        self._error = (
+            error if type(error) is dict else {"message": error} if isinstance(error, str) else {}
+        )
         told = error_of(0, self._error)
-        self.complain("error_event", number, detail=shorten(f"{told.code}: {told.message}" if self._error else "no reason given", 200))
+        self.complain(
+            "error_event",
+            number,
+            detail=shorten(
+                f"{told.code}: {told.message}" if self._error else "no reason given", 200
+            ),
+        )
 
     def _index(self, event: dict[str, JSON], number: int, fallback: int) -> int:
         index = event.get("index")

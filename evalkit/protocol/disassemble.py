@@ -27,7 +27,9 @@ _WORD = re.compile(r"\S+\s*|\s+")
 _PARTIAL = ("id", "object", "model", "agent")
 
 
-def events_of(interaction: dict[str, JSON], *, event_ids: bool = True, words_per_delta: int = 1) -> list[dict[str, JSON]]:
+def events_of(
+    interaction: dict[str, JSON], *, event_ids: bool = True, words_per_delta: int = 1
+) -> list[dict[str, JSON]]:
     """Return the raw events of an interaction that ended, in the order of protocol section 6.
 
     ``event_ids`` numbers them ``"1"``, ``"2"`` …; text comes in pieces of ``words_per_delta`` words. An interaction without ``id``
@@ -35,7 +37,11 @@ def events_of(interaction: dict[str, JSON], *, event_ids: bool = True, words_per
     values.
     """
     id_ = interaction.get("id", "")
-    created = {"id": id_, **{key: interaction[key] for key in _PARTIAL if key in interaction}, "status": "in_progress"}
+    created = {
+        "id": id_,
+        **{key: interaction[key] for key in _PARTIAL if key in interaction},
+        "status": "in_progress",
+    }
     events: list[dict[str, JSON]] = [
         {"event_type": CREATED, "interaction": created},
         {"event_type": STATUS, "interaction_id": id_, "status": "in_progress"},
@@ -86,9 +92,13 @@ def _split_output(start: dict[str, JSON], words: int) -> Deltas:
             deltas.append(block)
             continue
         pieces = _WORD.findall(block["text"])
-        texts = ["".join(pieces[at : at + words]) for at in range(0, len(pieces), max(1, words))] or [""]
+        texts = [
+            "".join(pieces[at : at + words]) for at in range(0, len(pieces), max(1, words))
+        ] or [""]
         deltas += [{"type": "text", "text": text} for text in texts]
-        deltas[-len(texts)].update({key: value for key, value in block.items() if key not in _STREAMED_APART})
+        deltas[-len(texts)].update(
+            {key: value for key, value in block.items() if key not in _STREAMED_APART}
+        )
         if "annotations" in block:
             deltas.append({"type": "text_annotation_delta", "annotations": block["annotations"]})
     return deltas
@@ -104,9 +114,15 @@ def _expressible(content: list[JSON]) -> bool:
         if not isinstance(block, dict):
             return False
         if block.get("type") == "text":
-            fits = isinstance(block.get("text"), str) and isinstance(block.get("annotations", []), list) and before.get("type") != "text"
+            fits = (
+                isinstance(block.get("text"), str)
+                and isinstance(block.get("annotations", []), list)
+                and before.get("type") != "text"
+            )
         else:
-            fits = _is_media(block) and not (block["type"] == "audio" and continues_audio(before, block))
+            fits = _is_media(block) and not (
+                block["type"] == "audio" and continues_audio(before, block)
+            )
         if not fits:
             return False
         before = block
@@ -164,7 +180,9 @@ SPLITS: dict[str, Split] = {
     "model_output": _split_output,
     "thought": _split_thought,
     "function_call": _split_function_call,
-    **dict.fromkeys([*(kind for kind in RESULT_OF if kind != "function_call"), *CALL_OF], _split_typed),
+    **dict.fromkeys(
+        [*(kind for kind in RESULT_OF if kind != "function_call"), *CALL_OF], _split_typed
+    ),
     "google_search_call": _split_search,
     "google_search_result": _split_search,
 }

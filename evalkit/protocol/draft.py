@@ -49,7 +49,9 @@ class Draft:
         """Return the step's ``content``, made if need be."""
         content = self.step.get("content")
         if type(content) is not list:
-            content = self.step["content"] = [{"type": "text", "text": content}] if isinstance(content, str) else []
+            content = self.step["content"] = (
+                [{"type": "text", "text": content}] if isinstance(content, str) else []
+            )
         return content
 
     def settle(self) -> None:
@@ -86,7 +88,11 @@ class Draft:
         except (ValueError, RecursionError):
             step["arguments"] = text
             return step, "arguments_not_json", shorten(text, 60)
-        return (step, None, "") if type(value) is dict else (step, "arguments_not_object", json_kind(value))
+        return (
+            (step, None, "")
+            if type(value) is dict
+            else (step, "arguments_not_object", json_kind(value))
+        )
 
 
 _SPLIT_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
@@ -97,7 +103,9 @@ def _joined(pieces: list[str]) -> str:
     text = "".join(pieces)
     if text.isascii():
         return text
-    return _SPLIT_PAIR.sub(lambda pair: pair.group().encode("utf-16-le", "surrogatepass").decode("utf-16-le"), text)
+    return _SPLIT_PAIR.sub(
+        lambda pair: pair.group().encode("utf-16-le", "surrogatepass").decode("utf-16-le"), text
+    )
 
 
 def _joined_base64(chunks: list[str]) -> str:

@@ -68,7 +68,9 @@ def run_errors(interaction: dict[str, JSON]) -> list[ApiErrorData]:
 def _code(error: dict[str, JSON], status: int) -> str:
     for key in ("code", "status"):
         value = error.get(key)
-        if (isinstance(value, str) and value) or (isinstance(value, int) and not isinstance(value, bool)):
+        if (isinstance(value, str) and value) or (
+            isinstance(value, int) and not isinstance(value, bool)
+        ):
             return str(value)
     return str(status)
 

@@ -67,7 +67,10 @@ def _annotations(draft: Draft, delta: dict[str, JSON]) -> str | None:
     if complaint := _needs(draft, "text_annotation_delta", _SPOKEN):
         return complaint
     content = draft.content()
-    block = next((item for item in reversed(content) if type(item) is dict and item.get("type") == "text"), None)
+    block = next(
+        (item for item in reversed(content) if type(item) is dict and item.get("type") == "text"),
+        None,
+    )
     if block is None:
         draft.settle()
         block = {"type": "text", "text": ""}
@@ -96,7 +99,12 @@ def _audio(draft: Draft, delta: dict[str, JSON]) -> str | None:
         return complaint
     content = draft.content()
     last = content[-1] if content else None
-    if draft.text or type(last) is not dict or last.get("type") != "audio" or not continues_audio(last, delta):
+    if (
+        draft.text
+        or type(last) is not dict
+        or last.get("type") != "audio"
+        or not continues_audio(last, delta)
+    ):
         draft.settle()
         content.append(delta.copy())
         return None

@@ -23,7 +23,9 @@ JSON = Any
 class Typed(BaseModel):
     """A typed view of one JSON object; see the module's text for what it promises."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, defer_build=True, protected_namespaces=()
+    )
 
     tag: ClassVar[str] = "type"
     """The field that names the object's type."""
@@ -34,13 +36,24 @@ class Typed(BaseModel):
     @classmethod
     def from_raw(cls, raw: JSON) -> Self:
         """Read a JSON value. Never raises; a value that is no object reads as one without fields."""
-        given = {name: raw[name] for name in cls.model_fields if raw.get(name) is not None} if isinstance(raw, dict) else {}
+        given = (
+            {name: raw[name] for name in cls.model_fields if raw.get(name) is not None}
+            if isinstance(raw, dict)
+            else {}
+        )
         wrong: tuple[str, ...] = ()
         try:
             view = cls.model_validate(given)
         except ValidationError as error:
-            wrong = tuple(dict.fromkeys(str(item["loc"][0]) for item in error.errors(include_url=False, include_input=False)))
-            view = cls.model_validate({name: value for name, value in given.items() if name not in wrong})
+            wrong = tuple(
+                dict.fromkeys(
+                    str(item["loc"][0])
+                    for item in error.errors(include_url=False, include_input=False)
+                )
+            )
+            view = cls.model_validate(
+                {name: value for name, value in given.items() if name not in wrong}
+            )
         view._raw = raw
         view._invalid = wrong
         return view
@@ -60,7 +73,11 @@ class Typed(BaseModel):
         """The fields that this view does not declare, the type's name aside."""
         if not isinstance(self._raw, dict):
             return {}
-        return {key: value for key, value in self._raw.items() if key != self.tag and key not in type(self).model_fields}
+        return {
+            key: value
+            for key, value in self._raw.items()
+            if key != self.tag and key not in type(self).model_fields
+        }
 
     @property
     def type(self) -> str:

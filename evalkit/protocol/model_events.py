@@ -10,7 +10,17 @@ from typing import Annotated, ClassVar
 
 from pydantic import PlainValidator
 
-from evalkit.protocol.model_base import JSON, Count, Flag, Items, Object, OneError, Text, Typed, an_object
+from evalkit.protocol.model_base import (
+    JSON,
+    Count,
+    Flag,
+    Items,
+    Object,
+    OneError,
+    Text,
+    Typed,
+    an_object,
+)
 from evalkit.protocol.model_content import OneContent
 from evalkit.protocol.model_steps import OneStep
 from evalkit.protocol.models import OneInteraction, OneUsage
@@ -114,4 +124,6 @@ EVENT_MODELS: dict[str, type[Event]] = {
 def read_event(raw: JSON) -> Event:
     """Return the typed view of one raw event. Never raises."""
     kind = raw.get("event_type") if isinstance(raw, dict) else None
-    return (EVENT_MODELS.get(kind, UnknownEvent) if isinstance(kind, str) else UnknownEvent).from_raw(raw)
+    return (
+        EVENT_MODELS.get(kind, UnknownEvent) if isinstance(kind, str) else UnknownEvent
+    ).from_raw(raw)

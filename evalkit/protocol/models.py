@@ -10,7 +10,19 @@ from typing import Annotated
 
 from pydantic import PlainValidator
 
-from evalkit.protocol.model_base import JSON, Count, ErrorInfo, Errors, Items, Object, OneError, Text, Typed, an_array, an_object
+from evalkit.protocol.model_base import (
+    JSON,
+    Count,
+    ErrorInfo,
+    Errors,
+    Items,
+    Object,
+    OneError,
+    Text,
+    Typed,
+    an_array,
+    an_object,
+)
 from evalkit.protocol.model_content import (
     ANNOTATION_MODELS,
     CONTENT_MODELS,

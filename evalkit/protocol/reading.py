@@ -82,7 +82,11 @@ def output_media(steps: Sequence[RawStep], kind: str) -> list[dict[str, JSON]]:
             case "user_input":
                 found.clear()
             case "model_output":
-                found += [block for block in contents(step) if isinstance(block, dict) and block.get("type") == kind]
+                found += [
+                    block
+                    for block in contents(step)
+                    if isinstance(block, dict) and block.get("type") == kind
+                ]
     return found
 
 
@@ -101,9 +105,17 @@ def text_blocks(steps: Sequence[RawStep]) -> Iterator[TextBlock]:
         if step.get("type") != "model_output":
             continue
         for place, block in enumerate(contents(step)):
-            if isinstance(block, dict) and block.get("type") == "text" and isinstance(text := block.get("text"), str):
+            if (
+                isinstance(block, dict)
+                and block.get("type") == "text"
+                and isinstance(text := block.get("text"), str)
+            ):
                 annotations = block.get("annotations")
-                kept = [item for item in annotations if isinstance(item, dict)] if isinstance(annotations, list) else []
+                kept = (
+                    [item for item in annotations if isinstance(item, dict)]
+                    if isinstance(annotations, list)
+                    else []
+                )
                 yield TextBlock(index, place, text, kept)
 
 

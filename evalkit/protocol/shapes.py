@@ -14,7 +14,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from evalkit.protocol.steps import ANNOTATION_FIELDS, CALL_OF, CONTENT_FIELDS, RESULT_OF, STEP_FIELDS, Fields
+from evalkit.protocol.steps import (
+    ANNOTATION_FIELDS,
+    CALL_OF,
+    CONTENT_FIELDS,
+    RESULT_OF,
+    STEP_FIELDS,
+    Fields,
+)
 from evalkit.protocol.stream_states import COMPLETED, CREATED, DELTA, ERROR, START, STATUS, STOP
 
 
@@ -70,7 +77,10 @@ def _table(declared: Mapping[str, Fields]) -> dict[str, Shape]:
     table = {}
     for kind, fields in declared.items():
         names = (*fields.required, *fields.optional, *_BEYOND.get(kind, ()))
-        table[kind] = Shape({name: _SPECIAL_KINDS.get((kind, name), _FIELD_KINDS[name]) for name in names}, fields.required)
+        table[kind] = Shape(
+            {name: _SPECIAL_KINDS.get((kind, name), _FIELD_KINDS[name]) for name in names},
+            fields.required,
+        )
     return table
 
 
@@ -152,7 +162,10 @@ _DELTAS: dict[str, Shape] = {
     "thought_summary": Shape({"content": "any"}),
     "thought_signature": Shape({"signature": "any"}),
     "arguments_delta": Shape({"arguments": "any"}),
-    **{kind: Shape({**dict.fromkeys(_STEPS[kind].fields, "any"), "name": "any"}) for kind in (*RESULT_OF, *CALL_OF)},
+    **{
+        kind: Shape({**dict.fromkeys(_STEPS[kind].fields, "any"), "name": "any"})
+        for kind in (*RESULT_OF, *CALL_OF)
+    },
 }
 
 FAMILIES: dict[str, Family] = {
@@ -213,5 +226,14 @@ FAMILIES: dict[str, Family] = {
 API_REVISION = "2026-05-20"
 """The revision of the API that these tables describe (protocol section 1.2)."""
 
-SDK_MADE: frozenset[str] = frozenset({"output_text", "output_image", "output_audio", "output_video", "continuation_ids", "sdkHttpResponse"})
+SDK_MADE: frozenset[str] = frozenset(
+    {
+        "output_text",
+        "output_image",
+        "output_audio",
+        "output_video",
+        "continuation_ids",
+        "sdkHttpResponse",
+    }
+)
 """Fields of an Interaction that SDKs compute: harmless where a server sends them, and never new (protocol section 3)."""

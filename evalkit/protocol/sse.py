@@ -106,7 +106,9 @@ class _Lines:
                 data.append(line[6:] if line.startswith(" ", 5) else line[5:])
             elif not line:
                 if data:
-                    found.append(Frame(self._event, data[0] if len(data) == 1 else "\n".join(data), self._id))
+                    found.append(
+                        Frame(self._event, data[0] if len(data) == 1 else "\n".join(data), self._id)
+                    )
                     data.clear()
                 self._event = self._id = None
                 self._bare.clear()

@@ -55,11 +55,25 @@ CONTENT_FIELDS: dict[str, Fields] = {
 ANNOTATION_FIELDS: dict[str, Fields] = {
     "url_citation": Fields((), ("url", "title", "start_index", "end_index")),
     "file_citation": Fields(
-        (), ("document_uri", "file_name", "source", "page_number", "media_id", "custom_metadata", "start_index", "end_index")
+        (),
+        (
+            "document_uri",
+            "file_name",
+            "source",
+            "page_number",
+            "media_id",
+            "custom_metadata",
+            "start_index",
+            "end_index",
+        ),
     ),
-    "place_citation": Fields((), ("name", "place_id", "url", "review_snippets", "start_index", "end_index")),
+    "place_citation": Fields(
+        (), ("name", "place_id", "url", "review_snippets", "start_index", "end_index")
+    ),
     "speech_metadata": Fields((), ("speaker", "style", "start_index", "end_index")),
-    "word_info": Fields((), ("text", "start_offset", "end_offset", "speaker", "start_index", "end_index")),
+    "word_info": Fields(
+        (), ("text", "start_offset", "end_offset", "speaker", "start_index", "end_index")
+    ),
 }
 
 STEP_TYPES: tuple[str, ...] = tuple(STEP_FIELDS)
@@ -73,15 +87,21 @@ CITATIONS: frozenset[str] = frozenset({"url_citation", "file_citation", "place_c
 """The annotations that cite a source; the other two describe speech."""
 
 REQUIRED_FIELDS: dict[str, frozenset[str]] = {
-    kind: frozenset(fields.required) for table in (STEP_FIELDS, CONTENT_FIELDS, ANNOTATION_FIELDS) for kind, fields in table.items()
+    kind: frozenset(fields.required)
+    for table in (STEP_FIELDS, CONTENT_FIELDS, ANNOTATION_FIELDS)
+    for kind, fields in table.items()
 }
 
 OPTIONAL_FIELDS: dict[str, frozenset[str]] = {
-    kind: frozenset(fields.optional) for table in (STEP_FIELDS, CONTENT_FIELDS, ANNOTATION_FIELDS) for kind, fields in table.items()
+    kind: frozenset(fields.optional)
+    for table in (STEP_FIELDS, CONTENT_FIELDS, ANNOTATION_FIELDS)
+    for kind, fields in table.items()
 }
 """Optional fields by type: of steps, contents and annotations alike, for no two of them share a type's name."""
 
-RESULT_OF: dict[str, str] = {kind: kind.removesuffix("_call") + "_result" for kind in STEP_TYPES if kind.endswith("_call")}
+RESULT_OF: dict[str, str] = {
+    kind: kind.removesuffix("_call") + "_result" for kind in STEP_TYPES if kind.endswith("_call")
+}
 """Call type to result type: the call's ``id`` is the result's ``call_id``."""
 
 CALL_OF: dict[str, str] = {result: call for call, result in RESULT_OF.items()}

@@ -71,13 +71,26 @@ STREAM: dict[str, dict[str, Move]] = {
     },
 }
 
-STREAM_END: dict[str, str | None] = {"new": "completed_missing", "open": "completed_missing", "completed": None, "refused": None}
+STREAM_END: dict[str, str | None] = {
+    "new": "completed_missing",
+    "open": "completed_missing",
+    "completed": None,
+    "refused": None,
+}
 """What the end of the stream shows in each state. A refusal explains by itself why nothing was completed."""
 
 STEP: dict[str, dict[str, Move]] = {
-    "absent": {START: Move("open"), DELTA: Move("absent", "delta_before_start"), STOP: Move("absent", "stop_without_start")},
+    "absent": {
+        START: Move("open"),
+        DELTA: Move("absent", "delta_before_start"),
+        STOP: Move("absent", "stop_without_start"),
+    },
     "open": {START: Move("open", "start_twice"), DELTA: Move("open"), STOP: Move("stopped")},
-    "stopped": {START: Move("stopped", "start_twice"), DELTA: Move("stopped", "delta_after_stop"), STOP: Move("stopped", "stop_twice")},
+    "stopped": {
+        START: Move("stopped", "start_twice"),
+        DELTA: Move("stopped", "delta_after_stop"),
+        STOP: Move("stopped", "stop_twice"),
+    },
 }
 
 STEP_END: dict[str, str | None] = {"open": "step_not_stopped", "stopped": None}
@@ -139,12 +152,18 @@ class Problems:
     def __init__(self) -> None:
         self._found: dict[tuple[str, object, str], StreamProblem] = {}
 
-    def add(self, code: str, number: int, *, index: int | None = None, event: str = "", detail: str = "") -> None:
+    def add(
+        self, code: str, number: int, *, index: int | None = None, event: str = "", detail: str = ""
+    ) -> None:
         """Note a problem at event ``number``; the rest fills the sentence."""
         key = (code, event, detail) if index is None else (code, index, "")
         if key not in self._found:
-            self._found[key] = StreamProblem(code, PROBLEMS[code].format(event=event, index=index, detail=detail), number)
+            self._found[key] = StreamProblem(
+                code, PROBLEMS[code].format(event=event, index=index, detail=detail), number
+            )
 
     def in_order(self) -> list[StreamProblem]:
         """Return the problems by the number of their event."""
-        return sorted(self._found.values(), key=lambda problem: problem.event) if self._found else []
+        return (
+            sorted(self._found.values(), key=lambda problem: problem.event) if self._found else []
+        )

@@ -5,7 +5,17 @@ of evalkit is imported, and the hooks that see every test are registered, when t
 """
 
 from evalkit.pytest_plugin.fixtures import evalkit_tape
-from evalkit.pytest_plugin.hooks import pytest_collect_file, pytest_configure, pytest_recording_configure
+from evalkit.pytest_plugin.hooks import (
+    pytest_collect_file,
+    pytest_configure,
+    pytest_recording_configure,
+)
 from evalkit.pytest_plugin.options import pytest_addoption
 
-__all__ = ["evalkit_tape", "pytest_addoption", "pytest_collect_file", "pytest_configure", "pytest_recording_configure"]
+__all__ = [
+    "evalkit_tape",
+    "pytest_addoption",
+    "pytest_collect_file",
+    "pytest_configure",
+    "pytest_recording_configure",
+]

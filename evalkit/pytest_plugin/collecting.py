@@ -40,13 +40,23 @@ class SuiteFile(pytest.File):
             gc.freeze()
         for variant in variants:
             # Given as text, the id is read by pytest's own rules (brackets are parameters), as those of --lf and the command line are.
-            yield VariantItem.from_parent(self, name=variant.name, nodeid=f"{self.nodeid}::{variant.name}", variant=variant, state=state)
+            yield VariantItem.from_parent(
+                self,
+                name=variant.name,
+                nodeid=f"{self.nodeid}::{variant.name}",
+                variant=variant,
+                state=state,
+            )
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a user's mistake as its message alone."""
         from evalkit.errors import Misconfigured
 
-        return str(excinfo.value) if isinstance(excinfo.value, Misconfigured) else super().repr_failure(excinfo)
+        return (
+            str(excinfo.value)
+            if isinstance(excinfo.value, Misconfigured)
+            else super().repr_failure(excinfo)
+        )
 
 
 class VariantFailed(Exception):

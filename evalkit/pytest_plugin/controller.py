@@ -19,7 +19,9 @@ class Awaiting:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Make the session's state with the first result; its reporter is told of this report here, since it was not registered when it came."""
-        if hasattr(report, RESULT) and not self._config.pluginmanager.has_plugin("evalkit-reporter"):
+        if hasattr(report, RESULT) and not self._config.pluginmanager.has_plugin(
+            "evalkit-reporter"
+        ):
             state_of(self._config)
             reporter: Any = self._config.pluginmanager.get_plugin("evalkit-reporter")
             reporter.pytest_runtest_logreport(report)

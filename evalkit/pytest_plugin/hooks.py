@@ -17,7 +17,9 @@ from evalkit.pytest_plugin.options import is_worker, suite_folders
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse options that exclude each other; on the controller of pytest-xdist, which collects nothing itself, get ready for results."""
     if config.getoption("evalkit_live") and config.getoption("evalkit_record") != "none":
-        raise pytest.UsageError("--evalkit-live keeps no cassettes, so it cannot be combined with --evalkit-record")
+        raise pytest.UsageError(
+            "--evalkit-live keeps no cassettes, so it cannot be combined with --evalkit-record"
+        )
     if config.getoption("dist", "no") != "no" and not is_worker(config):
         config.pluginmanager.register(Awaiting(config), "evalkit-awaiting")
     # The first to be added is the last to be called, when pytest too has had the garbage collector look for what the session left.
@@ -29,7 +31,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     name = file_path.name
     if not name.endswith((".yaml", ".yml")):
         return None
-    if name.endswith((".eval.yaml", ".eval.yml")) or any(file_path.is_relative_to(folder) for folder in suite_folders(parent.config)):
+    if name.endswith((".eval.yaml", ".eval.yml")) or any(
+        file_path.is_relative_to(folder) for folder in suite_folders(parent.config)
+    ):
         return SuiteFile.from_parent(parent, path=file_path, opening=state_of)
     return None
 

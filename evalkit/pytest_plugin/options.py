@@ -21,14 +21,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--evalkit-record", choices=MODES, default="none", help="none (default): replay only, no socket; once: record what has no cassette; "
         "new_episodes: replay what is there, record the rest; all: record again",
     )  # fmt: skip
-    group.addoption("--evalkit-live", action="store_true", help="reach the endpoint for every variant; read and write no cassette")
-    group.addoption("--evalkit-cassettes", metavar="DIR", default=DEFAULTS["cassettes"], help="folder of cassettes (default: cassettes)")
-    group.addoption("--evalkit-report", metavar="DIR", default=DEFAULTS["report"], help="run directory to write (default: reports/latest)")
-    group.addoption("--evalkit-base-url", metavar="URL", help="endpoint to reach (default: GOOGLE_GEMINI_BASE_URL, else the public one)")
     group.addoption(
-        "--evalkit-model", metavar="NAME", action="append", default=[], help="model instead of the suite's; repeat for variants"
+        "--evalkit-live",
+        action="store_true",
+        help="reach the endpoint for every variant; read and write no cassette",
     )
-    group.addoption("--evalkit-repeat", metavar="N", type=_positive, help="independent trials of every variant")
+    group.addoption(
+        "--evalkit-cassettes",
+        metavar="DIR",
+        default=DEFAULTS["cassettes"],
+        help="folder of cassettes (default: cassettes)",
+    )
+    group.addoption(
+        "--evalkit-report",
+        metavar="DIR",
+        default=DEFAULTS["report"],
+        help="run directory to write (default: reports/latest)",
+    )
+    group.addoption(
+        "--evalkit-base-url",
+        metavar="URL",
+        help="endpoint to reach (default: GOOGLE_GEMINI_BASE_URL, else the public one)",
+    )
+    group.addoption(
+        "--evalkit-model",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="model instead of the suite's; repeat for variants",
+    )
+    group.addoption(
+        "--evalkit-repeat", metavar="N", type=_positive, help="independent trials of every variant"
+    )
     group.addoption(
         "--evalkit-concurrency",
         metavar="N",
@@ -37,12 +61,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="conversations held at once while recording or live (default: 1)",
     )
     group.addoption(
-        "--evalkit-resume", action="store_true", help="go on with the run directory's results: what passed or failed there is not run again"
+        "--evalkit-resume",
+        action="store_true",
+        help="go on with the run directory's results: what passed or failed there is not run again",
     )
-    group.addoption("--evalkit-strict", action="store_true", help="fail on recordings left unplayed and on cassettes no variant uses")
-    parser.addini("evalkit_suites", "folders whose *.yaml files are suites", type="args", default=["suites"])
-    parser.addini("evalkit_ignore_hosts", "hosts that tapes let pass; loopback: this machine", type="args", default=[])
-    parser.addini("evalkit_redact", "regular expressions of texts that must never be written, one a line", type="linelist", default=[])
+    group.addoption(
+        "--evalkit-strict",
+        action="store_true",
+        help="fail on recordings left unplayed and on cassettes no variant uses",
+    )
+    parser.addini(
+        "evalkit_suites", "folders whose *.yaml files are suites", type="args", default=["suites"]
+    )
+    parser.addini(
+        "evalkit_ignore_hosts",
+        "hosts that tapes let pass; loopback: this machine",
+        type="args",
+        default=[],
+    )
+    parser.addini(
+        "evalkit_redact",
+        "regular expressions of texts that must never be written, one a line",
+        type="linelist",
+        default=[],
+    )
 
 
 def _positive(text: str) -> int:

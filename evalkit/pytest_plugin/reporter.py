@@ -58,13 +58,22 @@ class Reporter:
             else:
                 del item.stash[OUTCOME]
             # pytest carries further attributes of a report from a worker to the controller, as long as they are plain values.
-            told = {"verdict": str(outcome.verdict), "line": outcome.line, "tally": outcome.tally, "cassette": outcome.cassette}
+            told = {
+                "verdict": str(outcome.verdict),
+                "line": outcome.line,
+                "tally": outcome.tally,
+                "cassette": outcome.cassette,
+            }
             setattr(report, RESULT, told)
         return report
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Show an errored variant as an error: it tells nothing about the model."""
-        if report.failed and report.when == "call" and getattr(report, RESULT, _NO_RESULT)["verdict"] == "errored":
+        if (
+            report.failed
+            and report.when == "call"
+            and getattr(report, RESULT, _NO_RESULT)["verdict"] == "errored"
+        ):
             return "error", "E", "ERROR"
         return None
 
@@ -82,7 +91,9 @@ class Reporter:
         state = self._state
         if state.journal is None:
             state.journal = self._open()
-        if told["line"] in state.uncounted:  # kept of an earlier session, so it stands in the journal already
+        if (
+            told["line"] in state.uncounted
+        ):  # kept of an earlier session, so it stands in the journal already
             state.uncounted.discard(told["line"])
         else:
             state.journal.append(told["line"])
@@ -105,7 +116,9 @@ class Reporter:
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Count what -k and -m left out."""
-        self._state.manifest.totals.deselected += sum(isinstance(item, VariantItem) for item in items)
+        self._state.manifest.totals.deselected += sum(
+            isinstance(item, VariantItem) for item in items
+        )
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Refuse to start recording without a key; look for cassettes no variant uses."""
@@ -118,7 +131,12 @@ class Reporter:
             assert isinstance(suite, SuiteFile)
             suite.hooks = suite.ihook
         self._go_on(session, items)
-        if session.config.option.collectonly or is_worker(session.config) or not items or not state.settings.may_record:
+        if (
+            session.config.option.collectonly
+            or is_worker(session.config)
+            or not items
+            or not state.settings.may_record
+        ):
             return
         mode = state.settings.mode
         if (
@@ -133,14 +151,20 @@ class Reporter:
         if state.concurrency > 1:
             from evalkit.session.ahead import Ahead
 
-            state.ahead = Ahead(state.runner, [item.variant for item in items if item.variant.id not in state.kept], state.concurrency)
+            state.ahead = Ahead(
+                state.runner,
+                [item.variant for item in items if item.variant.id not in state.kept],
+                state.concurrency,
+            )
 
     def _go_on(self, session: pytest.Session, items: list[VariantItem]) -> None:
         """With ``--evalkit-resume``, keep what the run directory holds of the variants that are to run."""
         if not session.config.getoption("evalkit_resume") or session.config.option.collectonly:
             return
         if is_worker(session.config) or session.config.getoption("numprocesses", None):
-            raise pytest.UsageError("--evalkit-resume and -n exclude each other: go on in one process")
+            raise pytest.UsageError(
+                "--evalkit-resume and -n exclude each other: go on in one process"
+            )
         from evalkit.pytest_plugin.resuming import kept_results
 
         try:
@@ -162,7 +186,9 @@ class Reporter:
             state.ahead.close()
         if state.journal is not None:
             self._write(state)
-        if (state.unwritten or (state.strict and (state.unplayed or state.orphans))) and session.exitstatus == pytest.ExitCode.OK:
+        if (
+            state.unwritten or (state.strict and (state.unplayed or state.orphans))
+        ) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write(self, state: State) -> None:
@@ -173,7 +199,9 @@ class Reporter:
         assert state.journal is not None
         state.journal.close()
         totals = state.manifest.totals
-        if state.uncounted:  # the session ended before their turn came; they are results all the same
+        if (
+            state.uncounted
+        ):  # the session ended before their turn came; they are results all the same
             from evalkit.pytest_plugin.resuming import outcome_of
 
             for line in state.uncounted:
@@ -181,7 +209,10 @@ class Reporter:
         totals.orphans = len(state.orphans)
         for name in state.manifest.cassettes:
             state.manifest.cassettes[name] = file_digest(f"{state.settings.cassettes}/{name}")
-        state.manifest.ended, state.manifest.complete = timestamp(), totals.run + totals.deselected >= totals.collected
+        state.manifest.ended, state.manifest.complete = (
+            timestamp(),
+            totals.run + totals.deselected >= totals.collected,
+        )
         try:
             state.manifest.write(state.directory)
             run = Run(state.directory)
@@ -191,8 +222,13 @@ class Reporter:
 
                 state.commands = github.error_commands(run)
                 github.append_summary(run, os.environ)
-        except (OSError, Misconfigured) as error:  # the results are safe, and reports can be made from them again
-            state.unwritten.append(f"reports are not all written: {error}; once that is mended: evalkit report {state.directory}")
+        except (
+            OSError,
+            Misconfigured,
+        ) as error:  # the results are safe, and reports can be made from them again
+            state.unwritten.append(
+                f"reports are not all written: {error}; once that is mended: evalkit report {state.directory}"
+            )
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say what was run, with denominators, what was left over, and where the report is."""
@@ -207,4 +243,6 @@ class Reporter:
 
 
 def _reason(call: pytest.CallInfo[None]) -> str:
-    return str(call.excinfo.value) or call.excinfo.typename if call.excinfo is not None else "not run"
+    return (
+        str(call.excinfo.value) or call.excinfo.typename if call.excinfo is not None else "not run"
+    )

@@ -29,9 +29,13 @@ def kept_results(directory: Path, suites: Mapping[str, Mapping[str, Any]]) -> di
         return {}
     run = Run(directory)
     before = {one.get("path"): one.get("digest") for one in run.manifest.get("suites", ())}
-    changed = [path for path, one in suites.items() if before.get(path) not in (None, one["digest"])]
+    changed = [
+        path for path, one in suites.items() if before.get(path) not in (None, one["digest"])
+    ]
     if changed:
-        raise UsageError(f"cannot go on with {directory}: {', '.join(sorted(changed))} changed since; run without --evalkit-resume")
+        raise UsageError(
+            f"cannot go on with {directory}: {', '.join(sorted(changed))} changed since; run without --evalkit-resume"
+        )
     found = {}
     for number, line in enumerate(run.lines(), 1):
         try:
@@ -39,11 +43,15 @@ def kept_results(directory: Path, suites: Mapping[str, Mapping[str, Any]]) -> di
             if result["verdict"] in _KEPT:
                 found[result["id"]] = line
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"cannot go on with {directory / NAME}:{number}: {error}; run without --evalkit-resume") from error
+            raise UsageError(
+                f"cannot go on with {directory / NAME}:{number}: {error}; run without --evalkit-resume"
+            ) from error
     return found
 
 
 def outcome_of(line: str) -> Outcome:
     """Return the outcome that a kept line tells."""
     result = json.loads(line)
-    return Outcome(Verdict(result["verdict"]), result["message"], line, tally_of(result), result["cassette"])
+    return Outcome(
+        Verdict(result["verdict"]), result["message"], line, tally_of(result), result["cassette"]
+    )

@@ -95,7 +95,13 @@ class State:
         variants = expand(suite, models=self.models, repeat=self.repeat)
         self.runner.introduce(variants)
         files = [{"path": name, "digest": file_digest(path)} for name, path in suite.used]
-        noted = {"suite": suite.name, "path": suite.label, "digest": f"sha256:{suite.digest}", "collected": len(variants), "files": files}
+        noted = {
+            "suite": suite.name,
+            "path": suite.label,
+            "digest": f"sha256:{suite.digest}",
+            "collected": len(variants),
+            "files": files,
+        }
         self.manifest.suites[suite.label] = noted
         self.manifest.totals.collected += len(variants)
         self.used.update(variant.cassette for variant in variants)
@@ -115,14 +121,20 @@ class State:
         for folder in {name.partition("/")[0] for name in self.used}:
             for place, _, files in os.walk(top / folder):
                 below = Path(place).relative_to(top).as_posix()
-                orphans += [name for file in files if file.endswith(".yaml") and (name := f"{below}/{file}") not in self.used]
+                orphans += [
+                    name
+                    for file in files
+                    if file.endswith(".yaml") and (name := f"{below}/{file}") not in self.used
+                ]
         return sorted(orphans)
 
     def to_worker_output(self) -> str:
         """Return what a worker knows that the controller cannot: what it collected."""
         totals = self.manifest.totals
         counts = {"collected": totals.collected, "deselected": totals.deselected}
-        return json.dumps({"suites": self.manifest.suites, "counts": counts, "orphans": self.orphans})
+        return json.dumps(
+            {"suites": self.manifest.suites, "counts": counts, "orphans": self.orphans}
+        )
 
     def take_worker_output(self, text: str) -> None:
         """Take in what a worker knows; every worker collects everything, so the largest count is the count."""

@@ -30,11 +30,16 @@ def summary(state: State, start: Path) -> Iterator[Line]:
         f"{totals.scored} scored by {plural(totals.checks, 'check')}, {plural(totals.warnings, 'warning')}, {totals.tokens:,} tokens"
     )
     yield from _some("", state.warned)
-    yield Line(f"{plural(totals.unplayed, 'recording')} left unplayed, {plural(len(state.orphans), 'cassette')} used by no variant")
+    yield Line(
+        f"{plural(totals.unplayed, 'recording')} left unplayed, {plural(len(state.orphans), 'cassette')} used by no variant"
+    )
     yield from _some("unplayed in ", state.unplayed)
     yield from _some("unused ", state.orphans)
     if state.strict and (state.unplayed or state.orphans):
-        yield Line("failed by --evalkit-strict: the recordings and cassettes above are not used", alarming=True)
+        yield Line(
+            "failed by --evalkit-strict: the recordings and cassettes above are not used",
+            alarming=True,
+        )
     yield from (Line(text, alarming=True) for text in state.unwritten)
     page = state.directory / "index.html"
     yield Line(f"report: {page.relative_to(start) if page.is_relative_to(start) else page}")

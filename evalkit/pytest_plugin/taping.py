@@ -72,7 +72,11 @@ def cassette_name(item: pytest.Item) -> str:
     words = [*name.split("::"), *([parameters.removesuffix("]")] if bracket else [])]
     plain = ".".join(words)
     safe = ".".join(map(file_word, words))
-    digest = "" if safe == plain else f"-{blake2b(plain.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()}"
+    digest = (
+        ""
+        if safe == plain
+        else f"-{blake2b(plain.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()}"
+    )
     return f"{file_word(re.sub(r'[.]py$', '', item.path.name))}/{safe}{digest}.yaml"
 
 
@@ -94,7 +98,9 @@ class Faults:
                 item.stash[_TOLD] = len(tape.faults)
                 lines = [str(tape.faults[0])]
                 if error is not None and error not in tape.faults:
-                    lines.append(f"  the test ended with {type(error).__name__}: {shorten(str(error), 200)}")
+                    lines.append(
+                        f"  the test ended with {type(error).__name__}: {shorten(str(error), 200)}"
+                    )
                 pytest.fail("\n".join(lines), pytrace=False)
         if error is not None:
             raise error
@@ -125,7 +131,13 @@ def _tape(item: pytest.Item, settings: Settings) -> Tape:
         metadata={"test": item.nodeid},
     )
     ignored = config.getini("evalkit_ignore_hosts")
-    return Tape(plan, Catalog(), root=config.rootpath, ignore=ignored, strict=config.getoption("evalkit_strict"))
+    return Tape(
+        plan,
+        Catalog(),
+        root=config.rootpath,
+        ignore=ignored,
+        strict=config.getoption("evalkit_strict"),
+    )
 
 
 def _claimed(item: pytest.Item, name: str) -> Path:

@@ -34,9 +34,24 @@ class _Badge:
     def finish(self, suites: Mapping[str, Tally]) -> Path:
         total = Tally.sum(suites.values())
         style = overview(self._run.manifest, total).style
-        message = f"{total.verdicts['passed']} of {total.scored} passed" if total.scored else "nothing scored"
+        message = (
+            f"{total.verdicts['passed']} of {total.scored} passed"
+            if total.scored
+            else "nothing scored"
+        )
         if total.verdicts["errored"]:
             message += f", {total.verdicts['errored']} errored"
         path = self._run.directory / "badge.json"
-        write_atomic(path, dumps({"schemaVersion": 1, "label": "evalkit", "message": message, "color": COLOURS[style]}) + "\n")
+        write_atomic(
+            path,
+            dumps(
+                {
+                    "schemaVersion": 1,
+                    "label": "evalkit",
+                    "message": message,
+                    "color": COLOURS[style],
+                }
+            )
+            + "\n",
+        )
         return path

@@ -32,14 +32,19 @@ class IntervalChart(NamedTuple):
 def interval_chart(difference: float, interval: Interval, margin: float | None) -> IntervalChart:
     """Return the chart of a difference of pass rates (shares): symmetric around zero, so that a glance tells better from worse."""
     reach = max(abs(interval.low), abs(interval.high), abs(margin or 0), 0.01)
-    step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if reach / size <= 5 or size == 0.5)
+    step = next(
+        size for size in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if reach / size <= 5 or size == 0.5
+    )
     edge = min(1.0, (int(reach / step) + 1) * step)
 
     def place(share: float) -> float:
         return (share + edge) / (2 * edge) * _WIDTH
 
     count = round(edge / step)
-    ticks = [Mark(_number(place(number * step)), f"{number * step * 100:+.0f}" if number else "0") for number in range(-count, count + 1)]
+    ticks = [
+        Mark(_number(place(number * step)), f"{number * step * 100:+.0f}" if number else "0")
+        for number in range(-count, count + 1)
+    ]
     low, high = place(max(interval.low, -edge)), place(min(interval.high, edge))
     label = f"Difference {difference * 100:+.1f} points, between {interval.low * 100:+.1f} and {interval.high * 100:+.1f}"
     return IntervalChart(

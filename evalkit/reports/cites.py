@@ -72,7 +72,11 @@ def safe_link(url: Any) -> str:
 
 
 def mark(
-    text: str, annotations: Sequence[Any], first: int, limit: int, via: Mapping[str, tuple[str, int]] = MappingProxyType({})
+    text: str,
+    annotations: Sequence[Any],
+    first: int,
+    limit: int,
+    via: Mapping[str, tuple[str, int]] = MappingProxyType({}),
 ) -> tuple[list[Segment], list[Citation]]:
     """Return the first ``limit`` characters of a text in segments, and its citations numbered from ``first``; ``via`` as :func:`sources` has it."""
     citations: list[Citation] = []
@@ -87,22 +91,45 @@ def mark(
         number = first + len(citations)
         problem = found.problem
         if found.ok:
-            begin = int(start or 0) if ascii_only else len(data[: int(start or 0)].decode("utf-8", "surrogatepass"))
+            begin = (
+                int(start or 0)
+                if ascii_only
+                else len(data[: int(start or 0)].decode("utf-8", "surrogatepass"))
+            )
             if begin + len(found.text) <= limit:
                 spans.append((begin, begin + len(found.text), number))
             else:
                 problem = "beyond the part shown"
-        citations.append(_citation(number, annotation, found.text, problem, via.get(annotation["type"], NOWHERE)))
+        citations.append(
+            _citation(number, annotation, found.text, problem, via.get(annotation["type"], NOWHERE))
+        )
     return _segments(text[:limit], spans), citations
 
 
-def _citation(number: int, annotation: Mapping[str, Any], words: str, problem: str, via: tuple[str, int]) -> Citation:
-    url = annotation.get("url") or annotation.get("document_uri") or annotation.get("place_id") or ""
+def _citation(
+    number: int, annotation: Mapping[str, Any], words: str, problem: str, via: tuple[str, int]
+) -> Citation:
+    url = (
+        annotation.get("url") or annotation.get("document_uri") or annotation.get("place_id") or ""
+    )
     url = url if isinstance(url, str) else ""
-    title = annotation.get("title") or annotation.get("file_name") or annotation.get("name") or "(no title)"
+    title = (
+        annotation.get("title")
+        or annotation.get("file_name")
+        or annotation.get("name")
+        or "(no title)"
+    )
     page = annotation.get("page_number")
     label = f"{title}, page {page}" if page is not None else str(title)
-    return Citation(number, shorten(label, 160), shorten(url, 100), safe_link(url), shorten(words, _WORDS), problem, via)
+    return Citation(
+        number,
+        shorten(label, 160),
+        shorten(url, 100),
+        safe_link(url),
+        shorten(words, _WORDS),
+        problem,
+        via,
+    )
 
 
 def _segments(text: str, spans: Sequence[tuple[int, int, int]]) -> list[Segment]:

@@ -47,7 +47,12 @@ def _document(comparison: Comparison) -> Iterator[str]:
     yield from _group("Improvements", comparison.changed("improved"))
     yield from _group("Errored or skipped on a side", comparison.changed("unscored"))
     alone = [
-        f"{len(rows):,} {word}" for word, rows in (("added", comparison.pairing.added), ("removed", comparison.pairing.removed)) if rows
+        f"{len(rows):,} {word}"
+        for word, rows in (
+            ("added", comparison.pairing.added),
+            ("removed", comparison.pairing.removed),
+        )
+        if rows
     ]
     if alone:
         yield f"\nScenarios {' and '.join(alone)}.\n"
@@ -60,7 +65,11 @@ def _group(title: str, pairs: Sequence[Pair]) -> Iterator[str]:
     for pair in pairs[:ROWS]:
         old, new = pair
         codes = sorted(new.codes - old.codes) or sorted(old.codes - new.codes)
-        told = f"{old.verdict} → {new.verdict}" if pair.change == "unscored" else ", ".join(f"{check}: {what}" for check, what in codes)
+        told = (
+            f"{old.verdict} → {new.verdict}"
+            if pair.change == "unscored"
+            else ", ".join(f"{check}: {what}" for check, what in codes)
+        )
         yield f"| {code(new.id)} | {code(told)} |\n"
     if len(pairs) > ROWS:
         yield f"\nand {len(pairs) - ROWS:,} more.\n"

@@ -30,8 +30,18 @@ SHOWN = 200
 _GROUPS: tuple[tuple[Change, str, str, bool], ...] = (
     ("regressed", "Regressions", "Passed in the baseline, failed in the candidate.", True),
     ("improved", "Improvements", "Failed in the baseline, passed in the candidate.", False),
-    ("changed", "Same verdict, another answer", "What was said differs, or what failed does; the verdict does not.", False),
-    ("unscored", "Errored or skipped on a side", "No evidence about the model: in no rate and in no average.", False),
+    (
+        "changed",
+        "Same verdict, another answer",
+        "What was said differs, or what failed does; the verdict does not.",
+        False,
+    ),
+    (
+        "unscored",
+        "Errored or skipped on a side",
+        "No evidence about the model: in no rate and in no average.",
+        False,
+    ),
 )
 _ID = re.compile(r'\{"schema_version":\s?\d+,\s?"id":\s?("(?:[^"\\]|\\.)*")')
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -59,7 +69,10 @@ class Group(NamedTuple):
 
 def write(comparison: Comparison, baseline: Run, candidate: Run, folder: Path) -> Path:
     """Write ``index.html`` into a folder and return its path."""
-    groups = [(kind, title, note, opened, comparison.changed(kind)) for kind, title, note, opened in _GROUPS]
+    groups = [
+        (kind, title, note, opened, comparison.changed(kind))
+        for kind, title, note, opened in _GROUPS
+    ]
     shown = [pair for *_, pairs in groups for pair in pairs[:SHOWN]]
     old = _lines(baseline, {pair.baseline.id for pair in shown})
     new = _lines(candidate, {pair.candidate.id for pair in shown})
@@ -73,8 +86,14 @@ def write(comparison: Comparison, baseline: Run, candidate: Run, folder: Path) -
             comparison=comparison,
             verdict=comparison.verdict,
             evidence=found,
-            chart=interval_chart(found.table.difference, found.interval, margin) if found.table.pairs else None,
-            groups=[Group(title, note, len(pairs), opened, _entries(pairs, old, new)) for _, title, note, opened, pairs in groups if pairs],
+            chart=interval_chart(found.table.difference, found.interval, margin)
+            if found.table.pairs
+            else None,
+            groups=[
+                Group(title, note, len(pairs), opened, _entries(pairs, old, new))
+                for _, title, note, opened, pairs in groups
+                if pairs
+            ],
             alone=[(title, rows) for title, rows in _alone(comparison) if rows],
             checks=by_check(comparison.pairing.scored),
             codes=by_code(comparison.pairing.scored),
@@ -95,15 +114,27 @@ def write(comparison: Comparison, baseline: Run, candidate: Run, folder: Path) -
 
 def _alone(comparison: Comparison) -> tuple[tuple[str, Sequence[Row]], ...]:
     pairing = comparison.pairing
-    return ("Added", pairing.added), ("Removed", pairing.removed), ("Trials without a partner", pairing.unmatched)
+    return (
+        ("Added", pairing.added),
+        ("Removed", pairing.removed),
+        ("Trials without a partner", pairing.unmatched),
+    )
 
 
-def _entries(pairs: Sequence[Pair], old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Entry]:
+def _entries(
+    pairs: Sequence[Pair], old: Mapping[str, str], new: Mapping[str, str]
+) -> Iterator[Entry]:
     """Yield the pairs of a group. Lines are parsed one pair at a time, so that a page of any size is made in little memory."""
     for number, pair in enumerate(pairs):
         before, after = pair
         views = turns(loads(old[before.id]), loads(new[after.id])) if number < SHOWN else None
-        yield Entry(f"p.{_UNSAFE.sub('-', after.id)}", pair, _named(after.codes - before.codes), _named(before.codes - after.codes), views)
+        yield Entry(
+            f"p.{_UNSAFE.sub('-', after.id)}",
+            pair,
+            _named(after.codes - before.codes),
+            _named(before.codes - after.codes),
+            views,
+        )
 
 
 def _named(codes: frozenset[tuple[str, str]]) -> list[str]:

@@ -40,7 +40,9 @@ class _Ctrf:
         self._path = path
         self._file = file
         self._counts: Counter[str] = Counter()
-        file.write(b'{"reportFormat":"CTRF","specVersion":"0.0.0","generatedBy":"evalkit","results":{"tests":[')
+        file.write(
+            b'{"reportFormat":"CTRF","specVersion":"0.0.0","generatedBy":"evalkit","results":{"tests":['
+        )
 
     def take(self, head: dict[str, Any], line: str, number: int) -> None:
         test = dumps(_test(head))
@@ -48,7 +50,10 @@ class _Ctrf:
         self._counts[STATUSES[head["verdict"]]] += 1
 
     def finish(self, suites: Mapping[str, Tally]) -> Path:
-        tail = {"summary": _summary(self._run.manifest, self._counts), "tool": _tool(self._run.manifest)}
+        tail = {
+            "summary": _summary(self._run.manifest, self._counts),
+            "tool": _tool(self._run.manifest),
+        }
         self._file.write(b"\n]," + dumps(tail)[1:].encode() + b"}\n")
         return self._path
 
@@ -81,7 +86,14 @@ def _test(head: Mapping[str, Any]) -> dict[str, Any]:
 def _summary(manifest: Mapping[str, Any], counts: Counter[str]) -> dict[str, Any]:
     started, ended = (_milliseconds(manifest.get(name)) for name in ("started", "ended"))
     named = {name: counts[name] for name in ("passed", "failed", "skipped")}
-    return {"tests": counts.total(), **named, "pending": 0, "other": 0, "start": started, "stop": max(started, ended)}
+    return {
+        "tests": counts.total(),
+        **named,
+        "pending": 0,
+        "other": 0,
+        "start": started,
+        "stop": max(started, ended),
+    }
 
 
 def _tool(manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -27,7 +27,10 @@ LEVEL = 3
 MOST = 1 << 28
 """Bytes that a pack is inflated to at most: one of ours is far smaller."""
 
-_DEFLATED = re.compile(rb'(<script type="text/plain" id="(?:rows|pack-[0-9]+)">|^")([A-Za-z0-9+/]+=*)(?=</script>|")', re.MULTILINE)
+_DEFLATED = re.compile(
+    rb'(<script type="text/plain" id="(?:rows|pack-[0-9]+)">|^")([A-Za-z0-9+/]+=*)(?=</script>|")',
+    re.MULTILINE,
+)
 
 
 class Packs:

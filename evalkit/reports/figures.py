@@ -70,8 +70,14 @@ class Figures(NamedTuple):
 def figures(suites: Mapping[str, Tally], total: Tally) -> Figures:
     """Return the figures of a run; tables and charts that would say nothing are left out."""
     by_suite = {name: (tally.verdicts["passed"], tally.scored) for name, tally in suites.items()}
-    by_tag = {tag: (total.rates[tag, "passed"], total.rates[tag, "passed"] + total.rates[tag, "failed"]) for tag in total.tags}
-    rates = [_rates(f"Pass rate by {word}", found) for word, found in (("suite", by_suite), ("tag", by_tag))]
+    by_tag = {
+        tag: (total.rates[tag, "passed"], total.rates[tag, "passed"] + total.rates[tag, "failed"])
+        for tag in total.tags
+    }
+    rates = [
+        _rates(f"Pass rate by {word}", found)
+        for word, found in (("suite", by_suite), ("tag", by_tag))
+    ]
     spreads = [
         _spread("Tokens of a variant", total.sizes, lambda value: f"{value:,.0f}"),
         _spread("Recorded time of a variant", total.times, _time),
@@ -89,7 +95,16 @@ def _rate(name: str, passed: int, scored: int) -> Rate:
     low, high = wilson(passed, scored)[:2]
     share = 100 * passed / scored
     between = f"{100 * low:.1f} to {100 * high:.1f} %"
-    return Rate(name, passed, scored, f"{share:.1f} %", between, _number(100 * low), _number(max(100 * (high - low), 0.5)), _number(share))
+    return Rate(
+        name,
+        passed,
+        scored,
+        f"{share:.1f} %",
+        between,
+        _number(100 * low),
+        _number(max(100 * (high - low), 0.5)),
+        _number(share),
+    )
 
 
 def _spread(title: str, values: Sequence[float], shown: Callable[[float], str]) -> Spread:
@@ -108,7 +123,14 @@ def _spread(title: str, values: Sequence[float], shown: Callable[[float], str]) 
         height = 100 * count / most
         label = f"{shown(low)} to {shown(low + step)}"
         bins.append(
-            Bin(label, count, _number(number * 100 / len(counts)), _number(100 / len(counts)), _number(height), _number(100 - height))
+            Bin(
+                label,
+                count,
+                _number(number * 100 / len(counts)),
+                _number(100 / len(counts)),
+                _number(height),
+                _number(100 - height),
+            )
         )
     middle, high = ordered[(len(ordered) - 1) // 2], ordered[ceil(0.95 * len(ordered)) - 1]
     note = f"{len(ordered):,} variants: half at most {shown(middle)}, 95 of 100 at most {shown(high)}, the largest {shown(ordered[-1])}"
@@ -119,7 +141,11 @@ def _step(low: float, high: float) -> float:
     """Return the smallest of 1, 2 and 5 times a power of ten that needs no more than ``BINS`` bins."""
     rough = max((high - low) / BINS, 1.0)
     power: float = 10.0 ** floor(log10(rough))
-    return next(size * power for size in (1, 2, 5, 10, 20) if floor(high / (size * power)) - floor(low / (size * power)) < BINS)
+    return next(
+        size * power
+        for size in (1, 2, 5, 10, 20)
+        if floor(high / (size * power)) - floor(low / (size * power)) < BINS
+    )
 
 
 def _time(milliseconds: float) -> str:

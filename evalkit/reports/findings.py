@@ -35,7 +35,10 @@ def find(
     """Return every finding of a result in order, and the same by the anchor of their homes; ``variant`` is the variant's anchor."""
     places = _places(turns, variant)
     pairs = [(check, finding) for check in checks for finding in check["findings"]]
-    findings = [_finding(check, finding, variant, number, places) for number, (check, finding) in enumerate(pairs, 1)]
+    findings = [
+        _finding(check, finding, variant, number, places)
+        for number, (check, finding) in enumerate(pairs, 1)
+    ]
     beside: dict[str, list[Finding]] = {}
     for finding in findings:
         beside.setdefault(finding.home, []).append(finding)
@@ -52,10 +55,20 @@ def _places(turns: Iterable[Mapping[str, JSON]], variant: str) -> set[str]:
     return found
 
 
-def _finding(check: Mapping[str, JSON], finding: Mapping[str, JSON], variant: str, number: int, places: set[str]) -> Finding:
+def _finding(
+    check: Mapping[str, JSON],
+    finding: Mapping[str, JSON],
+    variant: str,
+    number: int,
+    places: set[str],
+) -> Finding:
     where = finding["where"]
     turn = where.get("turn", check.get("turn"))
-    homes = (f"{variant}.t{turn}.s{where.get('step')}", f"{variant}.x{where.get('exchange')}", f"{variant}.t{turn}")
+    homes = (
+        f"{variant}.t{turn}.s{where.get('step')}",
+        f"{variant}.x{where.get('exchange')}",
+        f"{variant}.t{turn}",
+    )
     return Finding(
         f"{variant}.f{number}",
         check["name"],

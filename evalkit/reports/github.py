@@ -24,7 +24,14 @@ def error_commands(run: Run) -> list[str]:
     lines = [_annotation(head) for head in shown]
     if len(found) > len(shown):
         more = found[len(shown)]
-        lines.append(annotation(more["path"], more["line"], "evalkit", f"and {len(found) - len(shown)} more results failed or errored"))
+        lines.append(
+            annotation(
+                more["path"],
+                more["line"],
+                "evalkit",
+                f"and {len(found) - len(shown)} more results failed or errored",
+            )
+        )
     return lines
 
 
@@ -41,11 +48,20 @@ def _annotation(head: Mapping[str, Any]) -> str:
     for check, finding in _failures(head):
         path, _, line = str(check.get("declared") or "").rpartition(":")
         message = f"{check['name']}: {finding['message']} ({finding['code']})"
-        return annotation(path or head["path"], int(line) if line.isdigit() else head["line"], head["id"], message)
-    return annotation(head["path"], head["line"], head["id"], str(head["message"]).partition("\n")[0] or head["verdict"])
+        return annotation(
+            path or head["path"], int(line) if line.isdigit() else head["line"], head["id"], message
+        )
+    return annotation(
+        head["path"],
+        head["line"],
+        head["id"],
+        str(head["message"]).partition("\n")[0] or head["verdict"],
+    )
 
 
 def _failures(head: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     for check in head["checks"]:
         if check["verdict"] in ("failed", "errored"):
-            yield from ((check, finding) for finding in check["findings"] if finding["severity"] == "error")
+            yield from (
+                (check, finding) for finding in check["findings"] if finding["severity"] == "error"
+            )

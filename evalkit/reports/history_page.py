@@ -66,13 +66,18 @@ def number(value: float | None) -> str:
 
 def write(history: History, path: Path) -> Path:
     """Write the page and return its path."""
-    style = resource("css/report.css") + resource("css/comparison.css") + resource("css/history.css")
+    style = (
+        resource("css/report.css") + resource("css/comparison.css") + resource("css/history.css")
+    )
     dots = _dots(history.total.points)
     stream = (
         environment()
         .get_template("history.html")
         .stream(
-            runs=[(run, point, rate(point), number(point.tokens), number(point.cost)) for run, point in _known(history)],
+            runs=[
+                (run, point, rate(point), number(point.tokens), number(point.cost))
+                for run, point in _known(history)
+            ],
             dots=dots,
             line=" ".join(f"{dot.x},{dot.y}" for dot in dots),
             width=f"{max(1, len(history.runs)) * _STEP:g}",
@@ -90,7 +95,11 @@ def write(history: History, path: Path) -> Path:
 
 
 def _known(history: History) -> list[tuple[object, Point]]:
-    return [(run, point) for run, point in zip(history.runs, history.total.points, strict=True) if point is not None]
+    return [
+        (run, point)
+        for run, point in zip(history.runs, history.total.points, strict=True)
+        if point is not None
+    ]
 
 
 def _dots(points: Sequence[Point | None]) -> list[Dot]:
@@ -104,6 +113,17 @@ def _dots(points: Sequence[Point | None]) -> list[Dot]:
 def _row(line: Line) -> Row:
     last = line.last
     cells = [
-        Cell(style := word(point), SIGNS[style], f"{point.run}: {style}, {rate(point)}" if point else "absent") for point in line.points
+        Cell(
+            style := word(point),
+            SIGNS[style],
+            f"{point.run}: {style}, {rate(point)}" if point else "absent",
+        )
+        for point in line.points
     ]
-    return Row(line.family, cells, line.flips, number(last.tokens if last else None), number(last.cost if last else None))
+    return Row(
+        line.family,
+        cells,
+        line.flips,
+        number(last.tokens if last else None),
+        number(last.cost if last else None),
+    )

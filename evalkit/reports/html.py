@@ -49,7 +49,20 @@ ATTENTION = 200
 OTHERS = 20
 """The same of variants with a warning, of those that passed, and of those that were skipped."""
 
-SCRIPTS = ("words", "data", "steps", "variants", "history", "exchange", "tree", "query", "order", "list", "keys", "page")
+SCRIPTS = (
+    "words",
+    "data",
+    "steps",
+    "variants",
+    "history",
+    "exchange",
+    "tree",
+    "query",
+    "order",
+    "list",
+    "keys",
+    "page",
+)
 TAGS = 40
 SIGNED = ("name", "email", "role", "decision", "meaning", "time", "comment", "void")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -101,7 +114,9 @@ def write(run: Run, signoffs: Sequence[Mapping[str, Any]] | None = None) -> Iter
 def _signoffs(run: Run) -> Sequence[Mapping[str, Any]]:
     if not (run.directory / "signoffs").is_dir():
         return ()
-    from evalkit.review.printing import printed  # here, because few runs are signed, and every run is reported
+    from evalkit.review.printing import (
+        printed,
+    )  # here, because few runs are signed, and every run is reported
 
     return printed(run)
 
@@ -109,11 +124,24 @@ def _signoffs(run: Run) -> Sequence[Mapping[str, Any]]:
 def _drawn_whole(run: Run) -> dict[str, int]:
     """Return how many variants of each kind are drawn whole: told by the lines there are, for a manifest may not know how many came about."""
     attention, others = (ATTENTION, OTHERS) if run.longer_than(SMALL) else (SMALL, SMALL)
-    return {"failed": attention, "errored": attention, "warned": others, "passed": others, "skipped": others}
+    return {
+        "failed": attention,
+        "errored": attention,
+        "warned": others,
+        "passed": others,
+        "skipped": others,
+    }
 
 
 class _Page:
-    def __init__(self, run: Run, spool: Spool, packs: Packs, book: MediaBook, signoffs: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        spool: Spool,
+        packs: Packs,
+        book: MediaBook,
+        signoffs: Sequence[Mapping[str, Any]],
+    ) -> None:
         self._run = run
         self._signoffs = signoffs
         self._rows = Rows()
@@ -123,7 +151,9 @@ class _Page:
         self._left = _drawn_whole(run)
         self._anchors: dict[str, int] = {}
         self._suites: dict[str, _Suite] = {}
-        self._draw: Callable[..., str] = vars(environment().get_template("variant.html").module)["variant"]
+        self._draw: Callable[..., str] = vars(environment().get_template("variant.html").module)[
+            "variant"
+        ]
 
     def take(self, head: dict[str, Any], line: str, number: int) -> None:
         """Keep a result, and draw it where it is one of the first of its kind."""
@@ -171,7 +201,9 @@ class _Page:
             drop_stale(self._run.directory, files)
         return path
 
-    def _stream(self, suites: Mapping[str, Tally], files: Sequence[Mapping[str, Any]], digest: str) -> Iterator[str]:
+    def _stream(
+        self, suites: Mapping[str, Tally], files: Sequence[Mapping[str, Any]], digest: str
+    ) -> Iterator[str]:
         """Yield the page, piece by piece; ``files`` hold the packs where the page does not, ``digest`` is that of the results."""
         total = Tally.sum(suites.values())
         script, style = scripts(), resource("css/report.css") + paper(digest)
@@ -181,8 +213,13 @@ class _Page:
             figures=figures(suites, total),
             total=total,
             tags=[tag for tag, _ in total.tags.most_common(TAGS)],
-            sections=[self._section(name, suites[name]) for name in sorted(self._suites, key=self._suite_rank)],
-            signoffs=[{name: str(one.get(name) or "") for name in SIGNED} for one in self._signoffs],
+            sections=[
+                self._section(name, suites[name])
+                for name in sorted(self._suites, key=self._suite_rank)
+            ],
+            signoffs=[
+                {name: str(one.get(name) or "") for name in SIGNED} for one in self._signoffs
+            ],
             directory=self._run.directory.name,
             digest=digest,
             rows=self._rows.base64(),
@@ -207,7 +244,9 @@ class _Page:
     def _section(self, name: str, tally: Tally) -> Section:
         suite = self._suites[name]
         drawn = [entry.piece for entry in sorted(suite.entries)]
-        return Section(name, f"suite.{_UNSAFE.sub('-', name)}", tally, map(self._spool.get, drawn), suite.rest)
+        return Section(
+            name, f"suite.{_UNSAFE.sub('-', name)}", tally, map(self._spool.get, drawn), suite.rest
+        )
 
 
 TABLES = {
@@ -235,10 +274,16 @@ def _digest(path: Path) -> str:
 def paper(digest: str) -> str:
     """Return the style of a printed page's margins: what the page was made from, and its number."""
     left, right = f'"results.jsonl sha256 {digest}"', 'counter(page) " / " counter(pages)'
-    return f"@page {{ @bottom-left {{ content: {left}; }} @bottom-right {{ content: {right}; }} }}\n"
+    return (
+        f"@page {{ @bottom-left {{ content: {left}; }} @bottom-right {{ content: {right}; }} }}\n"
+    )
 
 
 @cache
 def scripts() -> str:
     """Return the page's script: its files, one after the other, as one function that leaves no global name behind."""
-    return '"use strict";(() => {\n' + "\n".join(resource(f"js/{name}.js") for name in SCRIPTS) + "})();\n"
+    return (
+        '"use strict";(() => {\n'
+        + "\n".join(resource(f"js/{name}.js") for name in SCRIPTS)
+        + "})();\n"
+    )

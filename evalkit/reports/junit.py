@@ -64,7 +64,11 @@ class _JUnit:
         self._last = _Suite()
         self._waiting: list[str] = []  # cases of the last suite, and their size
         self._size = 0
-        self._digests = {one["path"]: one["digest"] for one in run.manifest.get("cassettes", ()) if one.get("digest")}
+        self._digests = {
+            one["path"]: one["digest"]
+            for one in run.manifest.get("cassettes", ())
+            if one.get("digest")
+        }
 
     def take(self, head: dict[str, Any], line: str, number: int) -> None:
         suite = self._suites.get(head["suite"])
@@ -90,7 +94,9 @@ class _JUnit:
         self._put()
         path = self._run.directory / "junit.xml"
         with atomic_writer(path) as file:
-            for text in _document(self._suites, self._spool, str(self._run.manifest.get("started") or "")):
+            for text in _document(
+                self._suites, self._spool, str(self._run.manifest.get("started") or "")
+            ):
                 file.write(text.encode())
         return path
 
@@ -111,11 +117,23 @@ def _document(suites: Mapping[str, _Suite], spool: Spool, started: str) -> Itera
 
 
 def _counts(suite: _Suite) -> str:
-    numbers = {"tests": suite.verdicts.total(), **{name: suite.verdicts[verdict] for name, verdict in COUNTED.items()}}
-    return "".join(f' {name}="{number}"' for name, number in numbers.items()) + f' time="{suite.milliseconds / 1000:.3f}"'
+    numbers = {
+        "tests": suite.verdicts.total(),
+        **{name: suite.verdicts[verdict] for name, verdict in COUNTED.items()},
+    }
+    return (
+        "".join(f' {name}="{number}"' for name, number in numbers.items())
+        + f' time="{suite.milliseconds / 1000:.3f}"'
+    )
 
 
-def _case(head: Mapping[str, Any], line: str, elapsed: float, names: dict[str, int], digests: Mapping[str, str]) -> str:
+def _case(
+    head: Mapping[str, Any],
+    line: str,
+    elapsed: float,
+    names: dict[str, int],
+    digests: Mapping[str, str],
+) -> str:
     suite, verdict, path = head["suite"], head["verdict"], head["path"]
     name = head["id"].removeprefix(f"{suite}::")
     seen = names[name] = names.get(name, 0) + 1
@@ -127,7 +145,9 @@ def _case(head: Mapping[str, Any], line: str, elapsed: float, names: dict[str, i
     if not together.isprintable() or _IN_ATTRIBUTE.search(together):
         suite, name, path = _attribute(suite), _attribute(name), _attribute(path)
         properties = {key: _attribute(value) for key, value in properties.items()}
-    told = "".join([f'<property name="{key}" value="{value}"/>' for key, value in properties.items()])
+    told = "".join(
+        [f'<property name="{key}" value="{value}"/>' for key, value in properties.items()]
+    )
     case = (
         f'<testcase classname="{suite}" name="{name}" time="{elapsed / 1000:.3f}" file="{path}" line="{head["line"]}">\n'
         f"<properties>{told}</properties>\n"
@@ -169,7 +189,9 @@ def _finding(check: Mapping[str, Any], finding: Mapping[str, Any]) -> str:
     where = finding["where"]
     there = place({"turn": check["turn"], **where} if "turn" in check else where)
     lines = [f"{check['name']}: {finding['message']}" + (f" ({there})" if there else "")]
-    lines += [f"  {name}: {show(finding[name], 400)}" for name in ("expected", "got") if name in finding]
+    lines += [
+        f"  {name}: {show(finding[name], 400)}" for name in ("expected", "got") if name in finding
+    ]
     if detail := finding.get("detail"):
         lines += [f"  {line}" for line in clipped(detail, OUT_LIMIT).split("\n")]
     return "\n".join(lines)
@@ -180,10 +202,18 @@ def _transcript(result: Mapping[str, Any]) -> str:
     for turn in result["turns"]:
         state = ", ".join(filter(None, (turn["outcome"].replace("_", " "), turn["status"])))
         lines.append(f"turn {turn['number']} ({state})")
-        lines += [f"  user: {_cut(block.get('text', block.get('type')) if isinstance(block, dict) else block)}" for block in turn["user"]]
-        lines += [f"  {number}. {entry['step'].get('type')}: {_cut(_gist(entry['step']))}" for number, entry in enumerate(turn["steps"], 1)]
+        lines += [
+            f"  user: {_cut(block.get('text', block.get('type')) if isinstance(block, dict) else block)}"
+            for block in turn["user"]
+        ]
+        lines += [
+            f"  {number}. {entry['step'].get('type')}: {_cut(_gist(entry['step']))}"
+            for number, entry in enumerate(turn["steps"], 1)
+        ]
         if "error" in turn:
-            lines.append(f"  API error: HTTP {turn['error']['status']} {turn['error']['code']}: {_cut(turn['error']['message'])}")
+            lines.append(
+                f"  API error: HTTP {turn['error']['status']} {turn['error']['code']}: {_cut(turn['error']['message'])}"
+            )
         if "reason" in turn:
             lines.append(f"  {_cut(turn['reason'])}")
     return "\n".join(lines) or "no turn was held"
@@ -192,7 +222,11 @@ def _transcript(result: Mapping[str, Any]) -> str:
 def _gist(step: Mapping[str, Any]) -> Any:
     content = step.get("content")
     if isinstance(content, list):
-        texts = [block["text"] for block in content if isinstance(block, dict) and isinstance(block.get("text"), str)]
+        texts = [
+            block["text"]
+            for block in content
+            if isinstance(block, dict) and isinstance(block.get("text"), str)
+        ]
         return " ".join(texts) if texts else f"{len(content)} blocks"
     if "arguments" in step:
         return f"{step.get('name', '')} {show(step['arguments'], OUT_LIMIT)}"
@@ -200,7 +234,9 @@ def _gist(step: Mapping[str, Any]) -> Any:
 
 
 def _cut(value: Any) -> str:
-    return clipped(value if isinstance(value, str) else show(value, OUT_LIMIT), OUT_LIMIT).replace("\n", "\n     ")
+    return clipped(value if isinstance(value, str) else show(value, OUT_LIMIT), OUT_LIMIT).replace(
+        "\n", "\n     "
+    )
 
 
 def _text(text: str) -> str:

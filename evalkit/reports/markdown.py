@@ -68,11 +68,15 @@ class _Summary:
 
     def finish(self, suites: Mapping[str, Tally]) -> Path:
         path = self._run.directory / "summary.md"
-        write_atomic(path, b"".join(_document(self._run.manifest, Tally.sum(suites.values()), self._rows)))
+        write_atomic(
+            path, b"".join(_document(self._run.manifest, Tally.sum(suites.values()), self._rows))
+        )
         return path
 
 
-def _document(manifest: Mapping[str, Any], total: Tally, rows: Mapping[str, _Rows]) -> Iterator[bytes]:
+def _document(
+    manifest: Mapping[str, Any], total: Tally, rows: Mapping[str, _Rows]
+) -> Iterator[bytes]:
     yield "".join(_top(manifest, total)).encode()
     if total.results:
         yield b"| | variant | why |\n|---|---|---|\n"
@@ -87,7 +91,10 @@ def _top(manifest: Mapping[str, Any], total: Tally) -> Iterator[str]:
     figures = {"collected": stated.get("collected", total.results)}
     if deselected := stated.get("deselected"):
         figures["deselected"] = deselected
-    figures |= {"scored": total.scored, **{name: total.verdicts[name] for name in ("passed", "failed", "errored", "skipped")}}
+    figures |= {
+        "scored": total.scored,
+        **{name: total.verdicts[name] for name in ("passed", "failed", "errored", "skipped")},
+    }
     figures |= {"warnings": total.warnings, "tokens": total.tokens}
     yield f"| {' | '.join(figures)} |\n|{'---:|' * len(figures)}\n| {' | '.join(f'{figure:,}' for figure in figures.values())} |\n\n"
 

@@ -95,9 +95,16 @@ class MediaBook:
         data, uri = block.get("data"), block.get("uri")
         if not isinstance(data, str):
             link = uri if isinstance(uri, str) else ""
-            return Media("", mime, f"{mime}, not in the answer itself" if link else f"{mime}, without data", link=link)
+            return Media(
+                "",
+                mime,
+                f"{mime}, not in the answer itself" if link else f"{mime}, without data",
+                link=link,
+            )
         if not re.fullmatch(_BASE64, data):
-            return Media("", mime, f"{mime}, {len(data):,} characters that are not base64, not shown")
+            return Media(
+                "", mime, f"{mime}, {len(data):,} characters that are not base64, not shown"
+            )
         caption = f"{mime}, {size(len(data.rstrip('=')) * 3 // 4)}"
         element = SAFE.get(mime, "").replace("image", "img")
         if not element:

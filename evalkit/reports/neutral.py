@@ -30,7 +30,8 @@ def _entity(found: re.Match[str]) -> str:
 def annotation(path: str, line: int, title: str, message: str) -> str:
     """Return GitHub's workflow command for an error at a line of a file (its runner's own escapes)."""
     where = ",".join(
-        f"{name}={_escaped(value, _PROPERTY)}" for name, value in (("file", path), ("line", str(line)), ("title", visible(title)))
+        f"{name}={_escaped(value, _PROPERTY)}"
+        for name, value in (("file", path), ("line", str(line)), ("title", visible(title)))
     )
     return f"::error {where}::{_escaped(visible(message), _DATA)}"
 

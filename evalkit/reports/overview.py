@@ -124,22 +124,40 @@ def _verdict(tally: Tally, selected: int, complete: bool) -> tuple[str, str, str
         tail = f"; {counts['errored']:,} could not be judged" if counts["errored"] else ""
         return "failed", "Failed", f"{counts['failed']:,} of {scored} failed{tail}"
     if counts["errored"]:
-        return "errored", "Errored", f"{counts['errored']:,} of {selected:,} could not be judged; of {scored} none failed"
+        return (
+            "errored",
+            "Errored",
+            f"{counts['errored']:,} of {selected:,} could not be judged; of {scored} none failed",
+        )
     if not complete or tally.results < selected:
-        return "errored", "Not finished", f"{tally.results:,} of {selected:,} have a result; of {scored} none failed"
+        return (
+            "errored",
+            "Not finished",
+            f"{tally.results:,} of {selected:,} have a result; of {scored} none failed",
+        )
     if not tally.scored:
-        return "skipped", "Nothing scored", f"{count(selected, 'variant')}, {counts['skipped']:,} skipped"
+        return (
+            "skipped",
+            "Nothing scored",
+            f"{count(selected, 'variant')}, {counts['skipped']:,} skipped",
+        )
     return "passed", "Passed", f"all {scored} passed"
 
 
-def _notices(manifest: Mapping[str, JSON], totals: Mapping[str, JSON], tally: Tally, selected: int) -> list[str]:
+def _notices(
+    manifest: Mapping[str, JSON], totals: Mapping[str, JSON], tally: Tally, selected: int
+) -> list[str]:
     notices = []
     if manifest.get("complete", True) is not True:
         notices.append("This run did not finish. What it had written when it ended is below.")
     if missing := selected - tally.results:
         notices.append(f"{count(missing, 'variant')} without a result.")
-    told = {name: totals[name] for name in ("passed", "failed", "errored", "skipped") if name in totals}
-    if manifest.get("complete", True) is True and any(tally.verdicts[name] != number for name, number in told.items()):
+    told = {
+        name: totals[name] for name in ("passed", "failed", "errored", "skipped") if name in totals
+    }
+    if manifest.get("complete", True) is True and any(
+        tally.verdicts[name] != number for name, number in told.items()
+    ):
         words = ", ".join(f"{number:,} {name}" for name, number in told.items())
         notices.append(f"manifest.json counts {words}; results.jsonl holds the numbers shown here.")
     if orphans := totals.get("orphans", 0):
@@ -150,7 +168,11 @@ def _notices(manifest: Mapping[str, JSON], totals: Mapping[str, JSON], tally: Ta
 def _tiles(tally: Tally, selected: int, deselected: int) -> list[Tile]:
     counts = tally.verdicts
     of_scored = f"of {tally.scored:,} scored"
-    word, whole = ("selected", f"of {selected + deselected:,} collected") if deselected else ("collected", "variants")
+    word, whole = (
+        ("selected", f"of {selected + deselected:,} collected")
+        if deselected
+        else ("collected", "variants")
+    )
     of_selected = f"of {selected:,} {word}"
     tiles = [
         Tile("", f"{selected:,}", word, whole),
@@ -162,7 +184,9 @@ def _tiles(tally: Tally, selected: int, deselected: int) -> list[Tile]:
         Tile("warned", f"{tally.warnings:,}", "warnings", f"in {count(tally.warned, 'variant')}"),
         Tile("warned", f"{tally.unplayed:,}", "unplayed", "recordings"),
     ]
-    return [tile._replace(style="zero") if tile.style and tile.number == "0" else tile for tile in tiles]
+    return [
+        tile._replace(style="zero") if tile.style and tile.number == "0" else tile for tile in tiles
+    ]
 
 
 def _bar(tally: Tally, selected: int) -> list[tuple[str, str, str]]:
@@ -187,10 +211,28 @@ def _facts(manifest: Mapping[str, JSON]) -> list[tuple[str, Sequence[str]]]:
         ("Started", [str(manifest.get("started") or "")]),
         ("Ended", [str(manifest.get("ended") or "not recorded")]),
         ("Versions", named("evalkit", "python", "pytest", "platform")),
-        ("Options", [f"{name} {value if isinstance(value, str) else dumps(value)}" for name, value in options.items()]),
+        (
+            "Options",
+            [
+                f"{name} {value if isinstance(value, str) else dumps(value)}"
+                for name, value in options.items()
+            ],
+        ),
         ("Environment", [f"{name}={value}" for name, value in environment.items()]),
-        ("Merged from", [f"{origin.get('path')}  {origin.get('digest')}" for origin in manifest.get("merged", [])]),
-        ("Suites", [f"{suite.get('path')}  {suite.get('digest')}" for suite in manifest.get("suites", [])]),
-        ("Cassettes", [f"{count(len(cassettes), 'file')}, digests in manifest.json"] if cassettes else []),
+        (
+            "Merged from",
+            [
+                f"{origin.get('path')}  {origin.get('digest')}"
+                for origin in manifest.get("merged", [])
+            ],
+        ),
+        (
+            "Suites",
+            [f"{suite.get('path')}  {suite.get('digest')}" for suite in manifest.get("suites", [])],
+        ),
+        (
+            "Cassettes",
+            [f"{count(len(cassettes), 'file')}, digests in manifest.json"] if cassettes else [],
+        ),
     ]
     return [(name, values) for name, values in facts if any(values)]

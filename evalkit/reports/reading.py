@@ -35,7 +35,9 @@ class LineReport(Generic[More]):
     Decorates the context manager that holds the report's maker; what it put aside is dropped, and what it opened closed, at the context's end.
     """
 
-    def __init__(self, begin: Callable[Concatenate[Run, More], AbstractContextManager[Maker]]) -> None:
+    def __init__(
+        self, begin: Callable[Concatenate[Run, More], AbstractContextManager[Maker]]
+    ) -> None:
         self.begin = begin
         update_wrapper(self, begin)
 
@@ -52,7 +54,11 @@ def write_all(run: Run, reports: Iterable[Callable[..., Any]]) -> list[Any]:
     """
     reports = list(reports)
     with ExitStack() as stack:
-        makers = [stack.enter_context(report.begin(run)) for report in reports if isinstance(report, LineReport)]
+        makers = [
+            stack.enter_context(report.begin(run))
+            for report in reports
+            if isinstance(report, LineReport)
+        ]
         suites = _read(run, makers) if makers else {}
         written: list[Any] = [maker.finish(suites) for maker in makers]
     return written + [report(run) for report in reports if not isinstance(report, LineReport)]

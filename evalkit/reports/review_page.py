@@ -62,7 +62,9 @@ class ReviewPages:
             next=left[0] if left else None,
         )
 
-    def item(self, look: Look, one: Standing, form: str, *, problem: str = "", comment: str = "") -> str:
+    def item(
+        self, look: Look, one: Standing, form: str, *, problem: str = "", comment: str = ""
+    ) -> str:
         """Return the page that asks about an item."""
         together = companions(look.standings, one.item)
         said, more = self._conversation(one.item)
@@ -93,11 +95,19 @@ class ReviewPages:
         return said[:SAID], max(0, len(said) - SAID)
 
     def _draw(self, name: str, **values: Any) -> str:
-        return environment().get_template(name).render(run=self._run, who=self._who, style=self.style, **values)
+        return (
+            environment()
+            .get_template(name)
+            .render(run=self._run, who=self._who, style=self.style, **values)
+        )
 
 
 def _shown(item: Item) -> Shown:
     if item.form == "text" and item.expected is not MISSING and item.got is not MISSING:
-        return Shown(segments(clipped(spelled(item, item.expected)), clipped(spelled(item, item.got))), [], 0)
+        return Shown(
+            segments(clipped(spelled(item, item.expected)), clipped(spelled(item, item.got))), [], 0
+        )
     lines = difference(item)
-    return Shown([], [Line(sign, clipped(text)) for sign, text in lines[:LINES]], max(0, len(lines) - LINES))
+    return Shown(
+        [], [Line(sign, clipped(text)) for sign, text in lines[:LINES]], max(0, len(lines) - LINES)
+    )

@@ -37,7 +37,10 @@ class Rows:
     def add(self, head: Mapping[str, JSON], findings: Found, row: Row) -> None:
         """Keep the row of a result (its head is enough) with its findings."""
         metrics = head["metrics"]
-        codes = [(finding["severity"] == "warn", check["name"], finding["code"]) for check, finding in findings]
+        codes = [
+            (finding["severity"] == "warn", check["name"], finding["code"])
+            for check, finding in findings
+        ]
         values = [
             row.name,
             row.verdict,
@@ -61,7 +64,9 @@ class Rows:
             self._compress()
 
     def _compress(self) -> None:
-        self._data.append(self._deflate.compress((self._next + dumps(self._waiting)[1:-1]).encode()))
+        self._data.append(
+            self._deflate.compress((self._next + dumps(self._waiting)[1:-1]).encode())
+        )
         self._next = ","
         self._waiting.clear()
 

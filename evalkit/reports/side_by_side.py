@@ -53,7 +53,9 @@ def turns(old: Mapping[str, JSON], new: Mapping[str, JSON]) -> list[TurnView]:
     return [_turn(number, before, after) for number, (before, after) in enumerate(pairs, 1)]
 
 
-def _turn(number: int, before: Mapping[str, JSON] | None, after: Mapping[str, JSON] | None) -> TurnView:
+def _turn(
+    number: int, before: Mapping[str, JSON] | None, after: Mapping[str, JSON] | None
+) -> TurnView:
     left, right = _steps(before), _steps(after)
     cited, cites = citations(left), citations(right)
     return TurnView(
@@ -78,7 +80,12 @@ def _state(turn: Mapping[str, JSON] | None) -> str:
 
 def _user(turn: Mapping[str, JSON] | None) -> str:
     blocks = turn["user"] if turn is not None else []
-    return "\n".join(str(block.get("text") or f"[{block.get('type')}]") if isinstance(block, dict) else str(block) for block in blocks)
+    return "\n".join(
+        str(block.get("text") or f"[{block.get('type')}]")
+        if isinstance(block, dict)
+        else str(block)
+        for block in blocks
+    )
 
 
 def _source(cited: tuple[str, str]) -> str:

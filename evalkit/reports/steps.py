@@ -47,11 +47,29 @@ LABELS: dict[str, tuple[str, str]] = {
 """Step type to the card's style and its label."""
 
 TOLD = frozenset(
-    {"type", "id", "call_id", "name", "server_name", "signature", "is_error", "content", "summary", "error", "arguments", "result"}
+    {
+        "type",
+        "id",
+        "call_id",
+        "name",
+        "server_name",
+        "signature",
+        "is_error",
+        "content",
+        "summary",
+        "error",
+        "arguments",
+        "result",
+    }
 )
 """Fields that a part shows in a way of their own; a step's other fields are shown as JSON."""
 
-LISTED = {"google_search_call": "queries", "google_maps_call": "queries", "retrieval_call": "queries", "url_context_call": "urls"}
+LISTED = {
+    "google_search_call": "queries",
+    "google_maps_call": "queries",
+    "retrieval_call": "queries",
+    "url_context_call": "urls",
+}
 """Calls whose arguments are one list of strings, and its name."""
 
 
@@ -93,16 +111,29 @@ class Card(NamedTuple):
     parts: Sequence[Part]
 
 
-def cards(steps: Sequence[Mapping[str, JSON]], anchor: str, book: MediaBook, findings: Mapping[int, Sequence[Any]]) -> list[Card]:
+def cards(
+    steps: Sequence[Mapping[str, JSON]],
+    anchor: str,
+    book: MediaBook,
+    findings: Mapping[int, Sequence[Any]],
+) -> list[Card]:
     """Return a turn's timeline (``Turn.to_json()["steps"]``) as cards; ``findings`` are by step number."""
     raws = [entry["step"] for entry in steps]
-    results = {pair.call_index: pair.result_index for pair in pair_calls(raws).pairs if pair.result_index is not None}
+    results = {
+        pair.call_index: pair.result_index
+        for pair in pair_calls(raws).pairs
+        if pair.result_index is not None
+    }
     paired = set(results.values())
     searched = any(isinstance(raw.get("type"), str) and raw["type"] in _SEARCHING for raw in raws)
 
     def part(index: int) -> Part:
         raw = raws[index]
-        via = sources([step.get("type") for step in raws], index, anchor) if searched and raw.get("type") == "model_output" else _NONE
+        via = (
+            sources([step.get("type") for step in raws], index, anchor)
+            if searched and raw.get("type") == "model_output"
+            else _NONE
+        )
         return _part(raw, index + 1, steps[index], anchor, book, findings.get(index + 1, ()), via)
 
     out = []
@@ -117,13 +148,18 @@ def cards(steps: Sequence[Mapping[str, JSON]], anchor: str, book: MediaBook, fin
 
 def user_card(content: JSON, anchor: str, book: MediaBook) -> Card:
     """Return the user's message (``Turn.to_json()["user"]``: content blocks)."""
-    return Card("user", False, [Part(0, f"{anchor}.user", "User", "", "", False, contents(content, book))])
+    return Card(
+        "user", False, [Part(0, f"{anchor}.user", "User", "", "", False, contents(content, book))]
+    )
 
 
 def _label(step: Mapping[str, JSON]) -> tuple[str, str]:
     kind = step.get("type")
     known = LABELS.get(kind) if isinstance(kind, str) else None
-    return known or ("other", f"{kind}" if isinstance(kind, str) and kind else "Step without a type")
+    return known or (
+        "other",
+        f"{kind}" if isinstance(kind, str) and kind else "Step without a type",
+    )
 
 
 def _part(
@@ -143,12 +179,18 @@ def _part(
         blocks = _blocks(str(step["type"]), step, book, via)
         if "signature" in step:
             aside.append(fingerprint(step["signature"]))
-    title = ".".join(str(step[name]) for name in ("server_name", "name") if isinstance(step.get(name), str))
+    title = ".".join(
+        str(step[name]) for name in ("server_name", "name") if isinstance(step.get(name), str)
+    )
     failed = step.get("is_error") is True or step.get("error") is not None
-    return Part(number, f"{anchor}.s{number}", label, title, ", ".join(aside), failed, blocks, findings)
+    return Part(
+        number, f"{anchor}.s{number}", label, title, ", ".join(aside), failed, blocks, findings
+    )
 
 
-def _blocks(kind: str, step: Mapping[str, JSON], book: MediaBook, via: Mapping[str, tuple[str, int]]) -> list[Block]:
+def _blocks(
+    kind: str, step: Mapping[str, JSON], book: MediaBook, via: Mapping[str, tuple[str, int]]
+) -> list[Block]:
     blocks: list[Block] = []
     for name in ("summary", "content"):
         if name in step:
@@ -165,7 +207,9 @@ def _blocks(kind: str, step: Mapping[str, JSON], book: MediaBook, via: Mapping[s
     return blocks
 
 
-def contents(content: JSON, book: MediaBook, via: Mapping[str, tuple[str, int]] = _NONE) -> list[Block]:
+def contents(
+    content: JSON, book: MediaBook, via: Mapping[str, tuple[str, int]] = _NONE
+) -> list[Block]:
     """Return content blocks (protocol section 5) to show; a string counts as one text, anything else that is no list as JSON.
 
     ``via`` says which steps citations come from (:func:`evalkit.reports.cites.sources`).
@@ -180,7 +224,9 @@ def contents(content: JSON, book: MediaBook, via: Mapping[str, tuple[str, int]] 
         kind = item.get("type") if isinstance(item, dict) else None
         if kind == "text" and isinstance(item.get("text"), str):
             annotations = item.get("annotations")
-            shown = _text(item["text"], annotations if isinstance(annotations, list) else (), number, via)
+            shown = _text(
+                item["text"], annotations if isinstance(annotations, list) else (), number, via
+            )
             number += sum(len(block.citations) for block in shown)
             blocks += shown
         elif kind in MEDIA_TYPES:
@@ -195,8 +241,14 @@ def _media(item: Mapping[str, JSON], book: MediaBook) -> Block:
     return Block("media", text=safe_link(media.link), note=media.link, media=media)
 
 
-def _text(text: str, annotations: Sequence[JSON], number: int, via: Mapping[str, tuple[str, int]] = _NONE) -> list[Block]:
-    other = [item for item in annotations if not isinstance(item, dict) or item.get("type") not in CITATIONS]
+def _text(
+    text: str, annotations: Sequence[JSON], number: int, via: Mapping[str, tuple[str, int]] = _NONE
+) -> list[Block]:
+    other = [
+        item
+        for item in annotations
+        if not isinstance(item, dict) or item.get("type") not in CITATIONS
+    ]
     blocks = []
     if len(other) < len(annotations):
         segments, citations = mark(text, annotations, number, TEXT_LIMIT, via)
@@ -224,13 +276,21 @@ def _arguments(kind: str, arguments: JSON) -> list[Block]:
 
 
 def _is(kind: type, value: JSON, *names: str) -> bool:
-    return isinstance(value, dict) and value.keys() == set(names) and all(isinstance(item, kind) for item in value.values())
+    return (
+        isinstance(value, dict)
+        and value.keys() == set(names)
+        and all(isinstance(item, kind) for item in value.values())
+    )
 
 
 def _result(result: JSON, book: MediaBook) -> list[Block]:
     if isinstance(result, str):
         return _text(result, (), 1)
-    if isinstance(result, list) and result and all(isinstance(item, dict) and isinstance(item.get("type"), str) for item in result):
+    if (
+        isinstance(result, list)
+        and result
+        and all(isinstance(item, dict) and isinstance(item.get("type"), str) for item in result)
+    ):
         return contents(result, book)
     return [_json(result)]
 
@@ -246,7 +306,9 @@ def _search_result(result: JSON, book: MediaBook) -> list[Block]:
     for item in result:
         markup = item.get("search_suggestions") if isinstance(item, dict) else None
         if isinstance(markup, str):
-            blocks.append(Block("note", f"search suggestions: {len(markup):,} characters of HTML, not shown"))
+            blocks.append(
+                Block("note", f"search suggestions: {len(markup):,} characters of HTML, not shown")
+            )
             item = {name: value for name, value in item.items() if name != "search_suggestions"}
         if item != {}:
             blocks.append(_json(item))

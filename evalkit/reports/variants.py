@@ -29,7 +29,12 @@ TOKENS = {
     "total_tool_use_tokens": "tool use",
 }
 JUDGED = 1000
-OUTCOMES = {"held": "", "api_error": "API error", "not_held": "not held", "not_reached": "not reached"}
+OUTCOMES = {
+    "held": "",
+    "api_error": "API error",
+    "not_held": "not held",
+    "not_reached": "not reached",
+}
 
 
 class Row(NamedTuple):
@@ -97,7 +102,16 @@ class Body(NamedTuple):
     judged: Sequence[str] = ()
 
 
-def row(head: Mapping[str, JSON], findings: Found, anchor: str, address: str, number: int, *, told: bool, drawn: bool) -> Row:
+def row(
+    head: Mapping[str, JSON],
+    findings: Found,
+    anchor: str,
+    address: str,
+    number: int,
+    *,
+    told: bool,
+    drawn: bool,
+) -> Row:
     """Return the row of a result (its head is enough) with these findings; ``told``: one of them :func:`warned`. Numbers are put in words only
     where it is ``drawn``."""
     metrics = head["metrics"]
@@ -139,7 +153,10 @@ def body(result: Mapping[str, JSON], anchor: str, number: int, book: MediaBook) 
         findings,
         checks,
         _checks_title(checks),
-        [_turn(turn, f"{anchor}.t{turn['number']}", anchor, beside, book) for turn in result["turns"]],
+        [
+            _turn(turn, f"{anchor}.t{turn['number']}", anchor, beside, book)
+            for turn in result["turns"]
+        ],
         result["unplayed"],
         [_judged(exchange) for exchange in result.get("asides", ())],
     )
@@ -156,12 +173,24 @@ def _judged(exchange: Mapping[str, JSON]) -> str:
 def _check(check: Mapping[str, JSON], anchor: str) -> CheckLine:
     scope = f"turn {check['turn']}" if "turn" in check else "conversation"
     findings = count(len(check["findings"]), "finding") if check["findings"] else ""
-    return CheckLine(anchor, check["verdict"], check["name"], scope, check.get("declared", "on by default"), findings)
+    return CheckLine(
+        anchor,
+        check["verdict"],
+        check["name"],
+        scope,
+        check.get("declared", "on by default"),
+        findings,
+    )
 
 
 def _checks_title(checks: Sequence[CheckLine]) -> str:
-    counts = {verdict: sum(check.verdict == verdict for check in checks) for verdict in ("failed", "errored", "passed", "skipped")}
-    return f"{count(len(checks), 'check')}: " + (", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n) or "none made")
+    counts = {
+        verdict: sum(check.verdict == verdict for check in checks)
+        for verdict in ("failed", "errored", "passed", "skipped")
+    }
+    return f"{count(len(checks), 'check')}: " + (
+        ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n) or "none made"
+    )
 
 
 def _facts(result: Mapping[str, JSON], number: int) -> list[tuple[str, str]]:
@@ -169,27 +198,50 @@ def _facts(result: Mapping[str, JSON], number: int) -> list[tuple[str, str]]:
     tokens = metrics.get("tokens", {})
     facts = [
         ("Declared", f"{result['path']}:{result['line']}"),
-        ("Variant", ", ".join(f"{name} {value if isinstance(value, str) else dumps(value)}" for name, value in result["variant"].items())),
+        (
+            "Variant",
+            ", ".join(
+                f"{name} {value if isinstance(value, str) else dumps(value)}"
+                for name, value in result["variant"].items()
+            ),
+        ),
         ("Tokens", _tokens(tokens)),
         ("Judges", _judges(metrics.get("judge"))),
         ("Tool calls", str(metrics.get("tool_calls", ""))),
-        ("Answers", ", ".join(filter(None, (metrics.get("source") or "", result["cassette"] or "")))),
+        (
+            "Answers",
+            ", ".join(filter(None, (metrics.get("source") or "", result["cassette"] or ""))),
+        ),
         ("Raw data", f"results.jsonl, line {number}"),
     ]
     return [fact for fact in facts if fact[1]]
 
 
 def _judges(sums: Mapping[str, JSON] | None) -> str:
-    return f"{count(sums['exchanges'], 'exchange')}, {_tokens(sums['tokens']) or 'no'} tokens, in no other sum" if sums else ""
+    return (
+        f"{count(sums['exchanges'], 'exchange')}, {_tokens(sums['tokens']) or 'no'} tokens, in no other sum"
+        if sums
+        else ""
+    )
 
 
 def _tokens(tokens: Mapping[str, int]) -> str:
-    names = sorted((name for name, number in tokens.items() if number), key=lambda name: name != "total_tokens")
+    names = sorted(
+        (name for name, number in tokens.items() if number), key=lambda name: name != "total_tokens"
+    )
     return ", ".join(f"{tokens[name]:,} {TOKENS.get(name, name)}" for name in names)
 
 
-def _turn(turn: Mapping[str, JSON], anchor: str, variant: str, beside: Mapping[str, Sequence[Finding]], book: MediaBook) -> TurnView:
-    findings = {number: beside.get(f"{anchor}.s{number}", ()) for number in range(1, len(turn["steps"]) + 1)}
+def _turn(
+    turn: Mapping[str, JSON],
+    anchor: str,
+    variant: str,
+    beside: Mapping[str, Sequence[Finding]],
+    book: MediaBook,
+) -> TurnView:
+    findings = {
+        number: beside.get(f"{anchor}.s{number}", ()) for number in range(1, len(turn["steps"]) + 1)
+    }
     problem = _api_error(turn["error"]) if "error" in turn else turn.get("reason", "")
     return TurnView(
         turn["number"],
@@ -207,14 +259,23 @@ def _api_error(error: Mapping[str, JSON]) -> str:
     return f"HTTP {error['status']} {error['code']}: {error['message']}"
 
 
-def _exchange(exchange: Mapping[str, JSON], variant: str, beside: Mapping[str, Sequence[Finding]]) -> ExchangeLine:
+def _exchange(
+    exchange: Mapping[str, JSON], variant: str, beside: Mapping[str, Sequence[Finding]]
+) -> ExchangeLine:
     request, response = exchange["request"], exchange.get("response")
     anchor = f"{variant}.x{exchange['number']}"
     query = "&".join(f"{name}={value}" for name, value in request.get("query", ()))
     facts = []
-    problems = [f"{problem['code']}: {problem['message']} (event {problem['event']})" for problem in exchange.get("problems", ())]
+    problems = [
+        f"{problem['code']}: {problem['message']} (event {problem['event']})"
+        for problem in exchange.get("problems", ())
+    ]
     if response is not None:
-        facts += [f"HTTP {response['status']}", duration(response.get("elapsed_ms")), response["source"]]
+        facts += [
+            f"HTTP {response['status']}",
+            duration(response.get("elapsed_ms")),
+            response["source"],
+        ]
         if "events" in response:
             facts.append(count(len(response["events"]), "event"))
         if "broken" in response:
@@ -226,4 +287,6 @@ def _exchange(exchange: Mapping[str, JSON], variant: str, beside: Mapping[str, S
     failed = response is None or response["status"] >= 400 or bool(problems)
     told = ", ".join(filter(None, facts))
     line = f"{request['method']} {request['path']}" + (f"?{query}" if query else "")
-    return ExchangeLine(exchange["number"], anchor, line, told, failed, problems, beside.get(anchor, ()))
+    return ExchangeLine(
+        exchange["number"], anchor, line, told, failed, problems, beside.get(anchor, ())
+    )

@@ -37,7 +37,9 @@ def clip(text: str, limit: int = TEXT_LIMIT) -> tuple[str, str]:
     """Return the first ``limit`` characters and a note about what is left out, ``""`` where nothing is."""
     if len(text) <= limit:
         return text, ""
-    return text[:limit], f"{limit:,} of {len(text):,} characters shown; the whole text is in results.jsonl"
+    return text[
+        :limit
+    ], f"{limit:,} of {len(text):,} characters shown; the whole text is in results.jsonl"
 
 
 def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -48,7 +50,11 @@ def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
 def pretty(value: Any) -> str:
     """Return a JSON value on one line if it is short, else indented by two; lone surrogates stay escaped, as JSON's own text has them."""
     text = _fit(json.dumps(value, indent=2, ensure_ascii=False))
-    return text if text.isascii() else re.sub(_SURROGATE, lambda found: f"\\u{ord(found.group()):04x}", text)
+    return (
+        text
+        if text.isascii()
+        else re.sub(_SURROGATE, lambda found: f"\\u{ord(found.group()):04x}", text)
+    )
 
 
 def _fit(indented: str) -> str:
@@ -131,14 +137,23 @@ def fingerprint(signature: Any) -> str:
 
 def found(head: Mapping[str, Any]) -> Found:
     """Return each finding of a result after the check that found it."""
-    return [(check, finding) for check in head["checks"] if check["findings"] for finding in check["findings"]]
+    return [
+        (check, finding)
+        for check in head["checks"]
+        if check["findings"]
+        for finding in check["findings"]
+    ]
 
 
 def headline(head: Mapping[str, Any], findings: Found) -> str:
     """Return in one line why a result with these findings (:func:`found`) is what it is: its first finding, else its message; ``""`` where there
     is nothing to say."""
     severity = "warn" if head["verdict"] == "passed" else "error"
-    told = [(check["name"], finding["message"]) for check, finding in findings if finding["severity"] == severity]
+    told = [
+        (check["name"], finding["message"])
+        for check, finding in findings
+        if finding["severity"] == severity
+    ]
     if not told:
         return "" if severity == "warn" else shorten(str(head["message"]), HEADLINE)
     (name, message), *others = told

@@ -68,8 +68,16 @@ class Index:
 
     def refresh(self) -> None:
         """Read what is new or changed, forget what is gone. ``skipped`` then says which folders were left out, and why."""
-        folders = (path.parent for path in sorted(self.folder.rglob(NAME)) if (path.parent / "manifest.json").is_file())
-        found = {name: path for path in folders if not _hidden(name := path.relative_to(self.folder).as_posix())}
+        folders = (
+            path.parent
+            for path in sorted(self.folder.rglob(NAME))
+            if (path.parent / "manifest.json").is_file()
+        )
+        found = {
+            name: path
+            for path in folders
+            if not _hidden(name := path.relative_to(self.folder).as_posix())
+        }
         known = dict(self._database.execute("select name, stamp from run"))
         self.skipped = []
         with self._database:
@@ -83,8 +91,13 @@ class Index:
 
     def runs(self) -> list[RunEntry]:
         """Return the runs, oldest first."""
-        rows = self._database.execute("select name, started, evalkit, complete from run order by started, name")
-        return [RunEntry(name, started, version, bool(complete)) for name, started, version, complete in rows]
+        rows = self._database.execute(
+            "select name, started, evalkit, complete from run order by started, name"
+        )
+        return [
+            RunEntry(name, started, version, bool(complete))
+            for name, started, version, complete in rows
+        ]
 
     def results(self) -> Iterator[ResultEntry]:
         """Yield every result, oldest run first within a scenario; scenarios and ids in order."""
@@ -99,12 +112,25 @@ class Index:
         self._database.execute("savepoint reading")
         try:
             run = Run(path)
-            head = (name, stamp, str(run.manifest.get("started") or ""), str(run.manifest.get("evalkit") or ""))
-            self._database.execute("insert into run values (?, ?, ?, ?, ?)", (*head, run.manifest.get("complete") is not False))
-            self._database.executemany("insert into result values (?, ?, ?, ?, ?, ?, ?)", (_row(name, line) for line in run.results()))
+            head = (
+                name,
+                stamp,
+                str(run.manifest.get("started") or ""),
+                str(run.manifest.get("evalkit") or ""),
+            )
+            self._database.execute(
+                "insert into run values (?, ?, ?, ?, ?)",
+                (*head, run.manifest.get("complete") is not False),
+            )
+            self._database.executemany(
+                "insert into result values (?, ?, ?, ?, ?, ?, ?)",
+                (_row(name, line) for line in run.results()),
+            )
         except (EvalkitError, KeyError, TypeError, ValueError, AttributeError) as error:
             self._database.execute("rollback to reading")
-            self.skipped.append(f"{path}: {error if isinstance(error, EvalkitError) else f'not a run of evalkit ({error!r})'}")
+            self.skipped.append(
+                f"{path}: {error if isinstance(error, EvalkitError) else f'not a run of evalkit ({error!r})'}"
+            )
         self._database.execute("release reading")
 
     def _forget(self, name: str) -> None:
@@ -117,7 +143,9 @@ class Index:
         except sqlite3.DatabaseError as first:
             if isinstance(first, sqlite3.OperationalError) and "unable to open" in str(first):
                 return self._elsewhere()
-            self._file.unlink(missing_ok=True)  # damaged, or not ours: everything in it can be read again
+            self._file.unlink(
+                missing_ok=True
+            )  # damaged, or not ours: everything in it can be read again
             database = self._connect()
         return database
 
@@ -140,7 +168,9 @@ class Index:
         return database
 
     def _make(self, database: sqlite3.Connection) -> None:
-        for (table,) in database.execute("select name from sqlite_master where type = 'table'").fetchall():
+        for (table,) in database.execute(
+            "select name from sqlite_master where type = 'table'"
+        ).fetchall():
             database.execute(f'drop table "{table}"')
         database.executescript(_TABLES)
         database.execute(f"pragma user_version = {VERSION}")
@@ -165,4 +195,12 @@ def _row(run: str, line: Mapping[str, Any]) -> tuple[Any, ...]:
     variant, metrics = line["variant"], line["metrics"]
     model = str(variant.get("model") or variant.get("agent") or "")
     tokens = json.dumps(metrics.get("tokens", {}))
-    return run, line["id"], f"{line['suite']}::{line['scenario']}", model, line["verdict"], tokens, metrics.get("elapsed_ms")
+    return (
+        run,
+        line["id"],
+        f"{line['suite']}::{line['scenario']}",
+        model,
+        line["verdict"],
+        tokens,
+        metrics.get("elapsed_ms"),
+    )

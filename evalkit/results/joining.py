@@ -88,7 +88,10 @@ class Results:
     def check(self) -> None:
         """Raise UsageError that tells every id with two different results."""
         if self._clashes:
-            told = [f"{id_}: {f'{one} and {other}' if one != other else f'twice in {one}'}" for id_, (one, other) in self._clashes.items()]
+            told = [
+                f"{id_}: {f'{one} and {other}' if one != other else f'twice in {one}'}"
+                for id_, (one, other) in self._clashes.items()
+            ]
             raise _refusal(
                 f"{plural(len(told), 'variant')} with two different results:",
                 told,
@@ -98,7 +101,10 @@ class Results:
 
 def check_sources(shards: Sequence[Shard]) -> None:
     """Raise UsageError where the shards were not made from one state: a suite, a file or a cassette with two digests, two folders of cassettes."""
-    folders = {normpath(str(shard.manifest["options"].get("cassettes") or "cassettes")): shard.name for shard in shards}
+    folders = {
+        normpath(str(shard.manifest["options"].get("cassettes") or "cassettes")): shard.name
+        for shard in shards
+    }
     if len(folders) > 1:
         raise _refusal(
             "the runs have different folders of cassettes:",
@@ -126,7 +132,9 @@ def total(shards: Sequence[Shard], results: Totals) -> Totals:
     What neither has a result nor is owed by a shard was deselected. A shard that did not end knows of no orphans; those that ran the same
     suites know the same, and an orphan is what all of them have no use for.
     """
-    results.collected = max(sum(sum(counts.values()) for counts in _collected(shards).values()), results.run)
+    results.collected = max(
+        sum(sum(counts.values()) for counts in _collected(shards).values()), results.run
+    )
     left = results.collected - results.run
     results.deselected = max(0, left - sum(shard.lacking for shard in shards))
     orphans: dict[tuple[str, ...], int] = {}
@@ -151,12 +159,18 @@ def document(shards: Sequence[Shard], totals: Totals, *, complete: bool) -> dict
         "started": min(head["started"] for head in heads),
         "ended": max((head["ended"] for head in heads if head["ended"] is not None), default=None),
         "complete": complete,
-        "options": {name: _common([head["options"].get(name) for head in heads]) for name in _names(head["options"] for head in heads)},
+        "options": {
+            name: _common([head["options"].get(name) for head in heads])
+            for name in _names(head["options"] for head in heads)
+        },
         "environment": {
-            name: _joined(head["environment"].get(name, _UNSET) for head in heads) for name in _names(head["environment"] for head in heads)
+            name: _joined(head["environment"].get(name, _UNSET) for head in heads)
+            for name in _names(head["environment"] for head in heads)
         },
         "merged": [_origin(shard) for shard in shards],
-        "suites": [{**suites[path], "collected": sum(collected[path].values())} for path in sorted(suites)],
+        "suites": [
+            {**suites[path], "collected": sum(collected[path].values())} for path in sorted(suites)
+        ],
         "cassettes": [cassettes[path] for path in sorted(cassettes)],
         "totals": dict(vars(totals)),
     }
@@ -172,16 +186,23 @@ def _check(name: str, manifest: Any) -> None:
             _typed(suite, {"path": _TEXT, "suite": _TEXT, "digest": _TEXT, "collected": (int,)})
         for source in manifest["cassettes"]:
             _typed(source, {"path": _TEXT, "digest": _MAYBE})
-        _typed(manifest["totals"], dict.fromkeys(("collected", "deselected", "orphans", *_VERDICTS), (int,)))
+        _typed(
+            manifest["totals"],
+            dict.fromkeys(("collected", "deselected", "orphans", *_VERDICTS), (int,)),
+        )
         list(_sources(manifest))
         _whole(manifest)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        raise UsageError(f"{name}/manifest.json is not as this evalkit writes it: {why}; run its suites again") from error
+        raise UsageError(
+            f"{name}/manifest.json is not as this evalkit writes it: {why}; run its suites again"
+        ) from error
 
 
 def _whole(told: Mapping[str, JSON]) -> bool:
-    return bool(told["complete"]) or bool("merged" in told and all(_whole(origin) for origin in told["merged"]))
+    return bool(told["complete"]) or bool(
+        "merged" in told and all(_whole(origin) for origin in told["merged"])
+    )
 
 
 def _typed(value: Mapping[str, Any], types: Mapping[str, tuple[type, ...]]) -> None:
@@ -205,7 +226,12 @@ def _collected(shards: Sequence[Shard]) -> dict[str, dict[str, int]]:
     for shard in shards:
         options = shard.manifest["options"]
         models = options.get("model") or []
-        kind = json.dumps([sorted(map(str, models)) if isinstance(models, list) else models, options.get("repeat")])
+        kind = json.dumps(
+            [
+                sorted(map(str, models)) if isinstance(models, list) else models,
+                options.get("repeat"),
+            ]
+        )
         for suite in shard.manifest["suites"]:
             known = counts.setdefault(suite["path"], {})
             known[kind] = max(known.get(kind, 0), suite["collected"])
@@ -213,7 +239,9 @@ def _collected(shards: Sequence[Shard]) -> dict[str, dict[str, int]]:
 
 
 def _origin(shard: Shard) -> dict[str, JSON]:
-    told = {name: shard.manifest[name] for name in (*_OF_ITSELF, "merged") if name in shard.manifest}
+    told = {
+        name: shard.manifest[name] for name in (*_OF_ITSELF, "merged") if name in shard.manifest
+    }
     return {"path": shard.name, "digest": shard.digest, **told}
 
 
@@ -235,5 +263,7 @@ def _joined(values: Iterable[str]) -> str:
 
 def _refusal(title: str, lines: Sequence[str], advice: str) -> UsageError:
     room = _MOST_LINES - 2
-    shown = lines if len(lines) <= room else [*lines[: room - 1], f"… and {len(lines) - room + 1} more"]
+    shown = (
+        lines if len(lines) <= room else [*lines[: room - 1], f"… and {len(lines) - room + 1} more"]
+    )
     return UsageError("\n".join([title, *(f"  {visible(line)}" for line in shown), advice]))

@@ -43,7 +43,9 @@ class Journal:
             while data:
                 data = data[self._file.write(data) :]
         except OSError as error:
-            raise UsageError(f"cannot write results to {self.path}: {error.strerror or error}") from error
+            raise UsageError(
+                f"cannot write results to {self.path}: {error.strerror or error}"
+            ) from error
 
     def close(self) -> None:
         """Make everything durable and close."""
@@ -53,7 +55,9 @@ class Journal:
 
 def read_lines(path: Path) -> Iterator[str]:
     """Yield the whole lines of a journal, without newlines; a torn last line is left out. Raises UnicodeDecodeError where one is not ASCII."""
-    with path.open("rb", buffering=_BUFFER) as file:  # lines of some KB, decoded one by one: half the time of a text file's
+    with path.open(
+        "rb", buffering=_BUFFER
+    ) as file:  # lines of some KB, decoded one by one: half the time of a text file's
         for line in file:
             if line.endswith(b"\n"):
                 yield line[:-1].decode("ascii")

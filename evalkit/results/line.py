@@ -47,7 +47,9 @@ def result_line(
 
     ``sums`` are the transcript's :func:`metrics`, where they are at hand.
     """
-    from evalkit._lib.quickjson import dumps  # here, because those who only read results need not load what it loads
+    from evalkit._lib.quickjson import (
+        dumps,
+    )  # here, because those who only read results need not load what it loads
 
     turns = transcript.turns if transcript is not None else []
     value: dict[str, Any] = {
@@ -89,7 +91,12 @@ def tally(
     ``sums`` are the transcript's :func:`metrics`, where they are at hand.
     """
     sums = sums if sums is not None else metrics(transcript)
-    warned = [f"{check.name}: {finding.message}" for check in checks for finding in check.findings if finding.severity is Severity.WARN]
+    warned = [
+        f"{check.name}: {finding.message}"
+        for check in checks
+        for finding in check.findings
+        if finding.severity is Severity.WARN
+    ]
     return {
         "verdict": str(verdict),
         "checks": len(checks),
@@ -102,7 +109,12 @@ def tally(
 
 def tally_of(result: Mapping[str, Any]) -> dict[str, Any]:
     """Return the same numbers (:func:`tally`) of a result that was read. Raises KeyError, TypeError, AttributeError, ValueError: it is none."""
-    found = [(check["name"], finding) for check in result["checks"] for finding in check["findings"] if finding["severity"] == "warn"]
+    found = [
+        (check["name"], finding)
+        for check in result["checks"]
+        for finding in check["findings"]
+        if finding["severity"] == "warn"
+    ]
     return {
         "verdict": str(Verdict(result["verdict"])),
         "checks": len(result["checks"]),

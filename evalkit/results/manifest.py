@@ -63,7 +63,9 @@ class Manifest:
     name too, how many variants were ``collected`` from it, and the ``files`` it uses.
     """
 
-    def __init__(self, options: dict[str, Any], cassettes: Mapping[str, str | None] = MappingProxyType({})) -> None:
+    def __init__(
+        self, options: dict[str, Any], cassettes: Mapping[str, str | None] = MappingProxyType({})
+    ) -> None:
         self.options = options
         self.totals = Totals()
         self.suites: dict[str, dict[str, Any]] = {}
@@ -74,13 +76,19 @@ class Manifest:
 
     def pieces(self) -> Iterator[str]:
         """Yield the text of ``manifest.json``, JSON indented by two, cassettes one by one: there may be many, when a session holds most."""
-        before, listed, after = json.dumps(self._document(), indent=2, ensure_ascii=False).partition(_NO_CASSETTES)
+        before, listed, after = json.dumps(
+            self._document(), indent=2, ensure_ascii=False
+        ).partition(_NO_CASSETTES)
         yield before
         yield listed.removesuffix("]")
         comma = ""
         for path in sorted(self.cassettes):
             digest = self.cassettes[path]  # hexadecimal, so spelled as it is
-            yield _CASSETTE % (comma, encode_basestring(path), f'"{digest}"' if digest is not None else "null")
+            yield _CASSETTE % (
+                comma,
+                encode_basestring(path),
+                f'"{digest}"' if digest is not None else "null",
+            )
             comma = ","
         yield f"\n  ]{after}\n" if comma else f"]{after}\n"
 
@@ -95,7 +103,11 @@ class Manifest:
             "ended": self.ended,
             "complete": self.complete,
             "options": self.options,
-            "environment": {name: os.environ[name] for name in ("CI", "GITHUB_SHA", "GITHUB_REF", "CI_COMMIT_SHA") if name in os.environ},
+            "environment": {
+                name: os.environ[name]
+                for name in ("CI", "GITHUB_SHA", "GITHUB_REF", "CI_COMMIT_SHA")
+                if name in os.environ
+            },
             "suites": [self.suites[path] for path in sorted(self.suites)],
             "cassettes": [],
             "totals": vars(self.totals),

@@ -25,7 +25,19 @@ from evalkit.results.place import DERIVED, MANIFEST, check_place
 from evalkit.results.run import Run
 
 _MADE = (MANIFEST, NAME, *DERIVED, "data")
-_NEEDED = ("suite", "scenario", "title", "variant", "trial", "tags", "path", "line", "message", "cassette", "turns")
+_NEEDED = (
+    "suite",
+    "scenario",
+    "title",
+    "variant",
+    "trial",
+    "tags",
+    "path",
+    "line",
+    "message",
+    "cassette",
+    "turns",
+)
 """What reports read of a line besides what is counted: where one is missing it is told here, with the run it is missing in."""
 
 
@@ -49,15 +61,21 @@ def place_for(output: Path, runs: Sequence[Path], option: str) -> Iterator[Path]
     for run in runs:
         own = run.resolve()
         if place == own:
-            raise UsageError(f"{output} is one of the runs to be merged; name another folder with {option}")
+            raise UsageError(
+                f"{output} is one of the runs to be merged; name another folder with {option}"
+            )
         if place.is_relative_to(own) or own.is_relative_to(place):
-            raise UsageError(f"{output} and {run}, which is to be merged, lie in each other; name another folder with {option}")
+            raise UsageError(
+                f"{output} and {run}, which is to be merged, lie in each other; name another folder with {option}"
+            )
     check_place(output, option)
     try:
         with whole_folder(place, keep=lambda name: name not in _MADE) as folder:
             yield folder
     except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror or error}; choose another place with {option}") from error
+        raise UsageError(
+            f"cannot write {output}: {error.strerror or error}; choose another place with {option}"
+        ) from error
 
 
 def merge(runs: Sequence[Path], folder: Path, *, deselected: bool = False) -> Merged:
@@ -90,7 +108,9 @@ def merge(runs: Sequence[Path], folder: Path, *, deselected: bool = False) -> Me
 
 def _opened(path: Path) -> Run:
     if not (path / MANIFEST).exists() and (below := sorted(path.glob(f"*/{MANIFEST}"))):
-        raise UsageError(f"{path} is not a run directory, but holds some: did you mean {below[0].parent}?")
+        raise UsageError(
+            f"{path} is not a run directory, but holds some: did you mean {below[0].parent}?"
+        )
     try:
         return Run(path)
     except RecursionError as error:
@@ -109,7 +129,9 @@ def _new_lines(run: Run, shard: Shard, results: Results) -> Iterator[bytes]:
         try:
             value = loads(text)
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"{where} is not JSON: {error}; fetch the run again, or run its suites again") from error
+            raise UsageError(
+                f"{where} is not JSON: {error}; fetch the run again, or run its suites again"
+            ) from error
         digest = _digest(line, value, where)
         try:
             if (version := value["schema_version"]) != SCHEMA_VERSION:
@@ -119,7 +141,9 @@ def _new_lines(run: Run, shard: Shard, results: Results) -> Iterator[bytes]:
             new = results.take(shard, str(value["id"]), digest, tally_of(value))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-            raise UsageError(f"{where} is no result as this evalkit writes it: {visible(why)}; run its suites again") from error
+            raise UsageError(
+                f"{where} is no result as this evalkit writes it: {visible(why)}; run its suites again"
+            ) from error
         if new:
             yield line + b"\n"
     shard.digest = f"sha256:{hashed.hexdigest()}"
@@ -129,7 +153,9 @@ def _lines(run: Run) -> Iterator[str]:
     try:
         yield from run.lines()
     except OSError as error:
-        raise UsageError(f"{run.directory / NAME} cannot be read: {error.strerror or error}") from error
+        raise UsageError(
+            f"{run.directory / NAME} cannot be read: {error.strerror or error}"
+        ) from error
 
 
 def _digest(line: bytes, value: Any, where: str) -> str:
@@ -137,8 +163,14 @@ def _digest(line: bytes, value: Any, where: str) -> str:
     if found is not None and found[0] == found[1]:
         return found[1]
     id_ = visible(str(value["id"])) if isinstance(value, dict) and "id" in value else "the result"
-    what = f"expected digest {found[1][:16]}…, found {found[0][:16]}…" if found is not None else "it does not end with its digest"
-    raise IntegrityError(f"{where} {id_} was changed since it was written: {what}; fetch the run again, or run its suites again")
+    what = (
+        f"expected digest {found[1][:16]}…, found {found[0][:16]}…"
+        if found is not None
+        else "it does not end with its digest"
+    )
+    raise IntegrityError(
+        f"{where} {id_} was changed since it was written: {what}; fetch the run again, or run its suites again"
+    )
 
 
 def _gaps(shards: Sequence[Shard], totals: Totals, deselected: bool) -> Iterator[str]:

@@ -17,6 +17,10 @@ def check_place(folder: Path, option: str) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a folder with {option}")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
-        raise UsageError(f"{folder} holds files and is no run directory; name another one with {option}")
+        raise UsageError(
+            f"{folder} holds files and is no run directory; name another one with {option}"
+        )
     if any((folder / SIGNOFFS).glob("*")):
-        raise UsageError(f"{folder} is signed off: a new run would void its records; name another one with {option}")
+        raise UsageError(
+            f"{folder} is signed off: a new run would void its records; name another one with {option}"
+        )

@@ -21,7 +21,9 @@ class Run:
         try:
             self.manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UsageError(f"{directory} is not a run directory: it has no manifest.json") from None
+            raise UsageError(
+                f"{directory} is not a run directory: it has no manifest.json"
+            ) from None
         except (OSError, ValueError) as error:
             raise UsageError(f"{path} cannot be read: {error}") from error
 
@@ -45,7 +47,9 @@ class Run:
             try:
                 yield json.loads(line)
             except ValueError as error:
-                raise UsageError(f"{self.directory / NAME}:{number} is not JSON: {error}") from error
+                raise UsageError(
+                    f"{self.directory / NAME}:{number} is not JSON: {error}"
+                ) from error
 
 
 def _ascii(path: Path) -> Iterator[str]:

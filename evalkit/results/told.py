@@ -9,6 +9,13 @@ from evalkit.results.manifest import Totals
 def told(totals: Totals) -> str:
     """Return how many variants were collected and what became of them, in one line; what is deselected or not run only where there is some."""
     left = totals.collected - totals.run - totals.deselected
-    parts = [f"{totals.passed} passed", f"{totals.failed} failed", f"{totals.errored} errored", f"{totals.skipped} skipped"]
-    parts += [f"{totals.deselected} deselected"] * bool(totals.deselected) + [f"{left} not run"] * (left > 0)
+    parts = [
+        f"{totals.passed} passed",
+        f"{totals.failed} failed",
+        f"{totals.errored} errored",
+        f"{totals.skipped} skipped",
+    ]
+    parts += [f"{totals.deselected} deselected"] * bool(totals.deselected) + [f"{left} not run"] * (
+        left > 0
+    )
     return f"{plural(totals.collected, 'variant')}: {', '.join(parts)}"

@@ -14,7 +14,9 @@ from evalkit.review.problems import Problem, differs
 from evalkit.review.records import FOLDER, RecordFile, name_of
 
 
-def problems(files: Sequence[RecordFile], opened: Sequence[Opened], kept: Mapping[str, bytes]) -> Iterator[Problem]:
+def problems(
+    files: Sequence[RecordFile], opened: Sequence[Opened], kept: Mapping[str, bytes]
+) -> Iterator[Problem]:
     """Yield where the chain is broken. ``kept`` are the records of a git ref, by file name."""
     there = {file.name: file for file in files}
     yield from _gaps(files)
@@ -32,22 +34,36 @@ def _gaps(files: Sequence[RecordFile]) -> Iterator[Problem]:
     for number in range(1, max(numbers, default=0)):
         if number not in numbers:
             path = f"{FOLDER}/{name_of(number)}"
-            yield Problem("record_missing", path, "", f"expected {path}, found later records and not this one")
+            yield Problem(
+                "record_missing", path, "", f"expected {path}, found later records and not this one"
+            )
 
 
 def _kept(there: Mapping[str, RecordFile], kept: Mapping[str, bytes]) -> Iterator[Problem]:
     for name, data in sorted(kept.items()):
         path = f"{FOLDER}/{name}"
         if name not in there:
-            yield Problem("record_missing", path, "", f"expected {path}, which the git ref has, found none")
+            yield Problem(
+                "record_missing", path, "", f"expected {path}, which the git ref has, found none"
+            )
         elif there[name].data != data:
-            yield Problem("record_changed", path, "", differs(f"{path}, against the git ref", sha256(data), sha256(there[name].data)))
+            yield Problem(
+                "record_changed",
+                path,
+                "",
+                differs(f"{path}, against the git ref", sha256(data), sha256(there[name].data)),
+            )
 
 
 def _order(record: Opened, before: Opened | None) -> Iterator[Problem]:
     path, number = record.file.path, record.decision.number
     if number != record.file.number:
-        yield Problem("record_order", path, "", f"{path}: expected record {record.file.number}, found record {number} in its place")
+        yield Problem(
+            "record_order",
+            path,
+            "",
+            f"{path}: expected record {record.file.number}, found record {number} in its place",
+        )
     elif before is not None and record.decision.time < before.decision.time:
         message = f"{path}: expected a time from {before.decision.time} on, that of {before.file.name}, found {record.decision.time}"
         yield Problem("record_order", path, "", message)
@@ -57,22 +73,49 @@ def _previous(record: Opened, there: Mapping[str, RecordFile]) -> Iterator[Probl
     path, number, link = record.file.path, record.decision.number, record.decision.previous
     expected = name_of(number - 1) if number > 1 else None
     if (link.name if link else None) != expected:
-        yield Problem("record_order", path, "", f"{path}: expected the record before to be {expected}, found {link.name if link else None}")
+        yield Problem(
+            "record_order",
+            path,
+            "",
+            f"{path}: expected the record before to be {expected}, found {link.name if link else None}",
+        )
     elif link is not None and link.name not in there:
         missing = f"{FOLDER}/{link.name}"
-        yield Problem("record_missing", missing, "", f"expected {missing}, which {record.file.name} names, found none")
+        yield Problem(
+            "record_missing",
+            missing,
+            "",
+            f"expected {missing}, which {record.file.name} names, found none",
+        )
     elif link is not None and sha256(there[link.name].data) != link.digest:
         changed = f"{FOLDER}/{link.name}"
         found = sha256(there[link.name].data)
-        yield Problem("record_changed", changed, "", differs(f"{changed}, as {record.file.name} names it", link.digest, found))
+        yield Problem(
+            "record_changed",
+            changed,
+            "",
+            differs(f"{changed}, as {record.file.name} names it", link.digest, found),
+        )
 
 
-def _result(record: Opened, there: Mapping[str, RecordFile], opened: Sequence[Opened]) -> Iterator[Problem]:
+def _result(
+    record: Opened, there: Mapping[str, RecordFile], opened: Sequence[Opened]
+) -> Iterator[Problem]:
     link = record.decision.result
     holder = next((one for one in opened if one.file.name == link.name), None)
     if link.name not in there:
         path = f"{FOLDER}/{link.name}"
-        yield Problem("record_missing", path, "", f"expected {path}, which has the test-result of {record.file.name}, found none")
+        yield Problem(
+            "record_missing",
+            path,
+            "",
+            f"expected {path}, which has the test-result of {record.file.name}, found none",
+        )
     elif holder is not None and holder.result_digest != link.digest:
         found = holder.result_digest or None
-        yield Problem("record_changed", holder.file.path, "", differs(f"{holder.file.path}, its test-result", link.digest, found))
+        yield Problem(
+            "record_changed",
+            holder.file.path,
+            "",
+            differs(f"{holder.file.path}, its test-result", link.digest, found),
+        )

@@ -36,9 +36,15 @@ class Decision(BaseModel):
     digest: Digest = Field(description="Digest of the result line that was decided on.")
     decision: Choice
     comment: str = ""
-    regression: bool = Field(False, description="Whether it was known to have passed in a baseline.")
-    group: str = Field("", description="The group it was decided with, where one decision was for several.")
-    wrote: str = Field("", description="The snapshot file that was approved, from the project's root.")
+    regression: bool = Field(
+        False, description="Whether it was known to have passed in a baseline."
+    )
+    group: str = Field(
+        "", description="The group it was decided with, where one decision was for several."
+    )
+    wrote: str = Field(
+        "", description="The snapshot file that was approved, from the project's root."
+    )
     kept: str = Field("", description="Whose earlier decision was kept: who, and when.")
     by: str = Field(min_length=1, description="Name and e-mail address.")
     at: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
@@ -57,7 +63,11 @@ class State(StrEnum):
 LEFT = frozenset({State.OPEN, State.VOID, State.SKIPPED})
 """States in which an item is still to be decided."""
 
-_STATES: Mapping[Choice, State] = {"accept": State.ACCEPTED, "reject": State.REJECTED, "skip": State.SKIPPED}
+_STATES: Mapping[Choice, State] = {
+    "accept": State.ACCEPTED,
+    "reject": State.REJECTED,
+    "skip": State.SKIPPED,
+}
 
 
 class Standing(NamedTuple):
@@ -98,7 +108,9 @@ class Summary(NamedTuple):
         return self.open + self.void + self.skipped
 
 
-def standings(queue: Queue, decisions: Sequence[Decision], earlier: Iterable[Decision] = ()) -> list[Standing]:
+def standings(
+    queue: Queue, decisions: Sequence[Decision], earlier: Iterable[Decision] = ()
+) -> list[Standing]:
     """Return every item with its state, in the queue's order; ``earlier`` are decisions of another run that may be offered."""
     last = {one.item: one for one in decisions}
     seen: dict[str, int] = {}
@@ -109,9 +121,18 @@ def standings(queue: Queue, decisions: Sequence[Decision], earlier: Iterable[Dec
     for item in queue.items:
         decision = last.get(item.key)
         why = _void(item, decision) if decision is not None else ""
-        state = State.OPEN if decision is None else State.VOID if why else _STATES[decision.decision]
+        state = (
+            State.OPEN if decision is None else State.VOID if why else _STATES[decision.decision]
+        )
         offer = before.get(item.key)
-        offered = offer if offer is not None and state in LEFT and offer.decision != "skip" and not _void(item, offer) else None
+        offered = (
+            offer
+            if offer is not None
+            and state in LEFT
+            and offer.decision != "skip"
+            and not _void(item, offer)
+            else None
+        )
         found.append(Standing(item, state, decision, why, seen.get(item.key, 0), offered))
     return found
 
@@ -139,7 +160,13 @@ def summary(queue: Queue, found: Sequence[Standing], lost: Sequence[Decision]) -
     """Count."""
     states = [one.state for one in found]
     counts = {str(state): states.count(state) for state in State}
-    return Summary(len(found), len({item.group for item in queue.items}), **counts, errored=len(queue.errors), gone=len(lost))
+    return Summary(
+        len(found),
+        len({item.group for item in queue.items}),
+        **counts,
+        errored=len(queue.errors),
+        gone=len(lost),
+    )
 
 
 def in_turn(found: Iterable[Standing]) -> list[Standing]:
@@ -150,7 +177,11 @@ def in_turn(found: Iterable[Standing]) -> list[Standing]:
 
 def companions(found: Iterable[Standing], item: Item) -> list[Standing]:
     """Return what one decision for the item's group decides: the item, and what is left of the group."""
-    return [one for one in found if one.item.key == item.key or (one.item.group == item.group and one.left)]
+    return [
+        one
+        for one in found
+        if one.item.key == item.key or (one.item.group == item.group and one.left)
+    ]
 
 
 def seal(found: Iterable[Standing]) -> str:

@@ -20,7 +20,17 @@ from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.results.journal import NAME as RESULTS
 from evalkit.review import deciding_snapshots
-from evalkit.review.deciding import Choice, Decision, Standing, Summary, foreign, gone, seal, standings, summary
+from evalkit.review.deciding import (
+    Choice,
+    Decision,
+    Standing,
+    Summary,
+    foreign,
+    gone,
+    seal,
+    standings,
+    summary,
+)
 from evalkit.review.decisions import Book
 from evalkit.review.queue import Altered, Item, NoResult, Queue, build, read
 
@@ -83,7 +93,9 @@ class _Entry(NamedTuple):
             place=item.place,
             digest=item.digest,
             decision=self.choice,
-            comment=visible("\n".join(self.comment.strip().splitlines())),  # a browser's form ends lines with CR LF
+            comment=visible(
+                "\n".join(self.comment.strip().splitlines())
+            ),  # a browser's form ends lines with CR LF
             regression=item.regressed,
             group=self.group,
             wrote=wrote,
@@ -99,7 +111,14 @@ class Desk:
     ``baseline`` says what regressed, ``earlier`` is a run whose decisions are offered. Raises UsageError, IntegrityError.
     """
 
-    def __init__(self, run: Run, root: Callable[[], Path], *, baseline: Run | None = None, earlier: Run | None = None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        root: Callable[[], Path],
+        *,
+        baseline: Run | None = None,
+        earlier: Run | None = None,
+    ) -> None:
         self.run = run
         self._root = root
         self._baseline = baseline
@@ -125,12 +144,21 @@ class Desk:
             return Look(self._queue, found, lost, summary(self._queue, found, lost))
 
     def decide(
-        self, keys: Sequence[str], choice: Choice, who: Person, comment: str = "", *, seen: str | None = None, group: str = ""
+        self,
+        keys: Sequence[str],
+        choice: Choice,
+        who: Person,
+        comment: str = "",
+        *,
+        seen: str | None = None,
+        group: str = "",
     ) -> list[Decision]:
         """Take one decision on items and write it down; return its entries. Raises as :meth:`decide_all`."""
         return self.decide_all([Wanted(choice, keys, group)], who, comment, seen=seen)
 
-    def decide_all(self, wanted: Sequence[Wanted], who: Person, comment: str = "", *, seen: str | None = None) -> list[Decision]:
+    def decide_all(
+        self, wanted: Sequence[Wanted], who: Person, comment: str = "", *, seen: str | None = None
+    ) -> list[Decision]:
         """Take several decisions with one comment, all of them or none; return their entries, in order.
 
         ``seen`` is the :func:`evalkit.review.deciding.seal` of what was looked at, items in the same order. Raises Stale, Refused; UsageError
@@ -138,9 +166,17 @@ class Desk:
         """
         with self._guard, self._book.writing():
             chosen = iter(self._chosen([key for one in wanted for key in one.keys], seen))
-            entries = [_Entry(next(chosen), one.choice, comment, group=one.group) for one in wanted for _ in one.keys]
-            if not comment.strip() and any(entry.choice == "accept" and entry.standing.item.regressed for entry in entries):
-                raise Refused("a regression is accepted with a comment that says why; nothing was written")
+            entries = [
+                _Entry(next(chosen), one.choice, comment, group=one.group)
+                for one in wanted
+                for _ in one.keys
+            ]
+            if not comment.strip() and any(
+                entry.choice == "accept" and entry.standing.item.regressed for entry in entries
+            ):
+                raise Refused(
+                    "a regression is accepted with a comment that says why; nothing was written"
+                )
             return self._write(entries, who)
 
     def keep(self, keys: Sequence[str], who: Person, *, seen: str | None = None) -> list[Decision]:
@@ -149,8 +185,17 @@ class Desk:
             entries = []
             for one in self._chosen(keys, seen):
                 if one.offer is None:
-                    raise Refused(f"no earlier decision is offered for {one.item.key}; nothing was written")
-                entries.append(_Entry(one, one.offer.decision, one.offer.comment, kept=f"{one.offer.by}, {one.offer.at}"))
+                    raise Refused(
+                        f"no earlier decision is offered for {one.item.key}; nothing was written"
+                    )
+                entries.append(
+                    _Entry(
+                        one,
+                        one.offer.decision,
+                        one.offer.comment,
+                        kept=f"{one.offer.by}, {one.offer.at}",
+                    )
+                )
             return self._write(entries, who)
 
     def line(self, item: Item) -> dict[str, JSON]:
@@ -168,18 +213,32 @@ class Desk:
         known = {one.item.key: one for one in look.standings}
         chosen = [known[key] for key in keys if key in known]
         if before != self._stamp or len(chosen) != len(keys):
-            raise Stale("the run's results have changed since they were shown; nothing was written, look again")
+            raise Stale(
+                "the run's results have changed since they were shown; nothing was written, look again"
+            )
         if seen is not None and seal(chosen) != seen:
-            raise Stale("this was decided by somebody else meanwhile; nothing was written, look again")
+            raise Stale(
+                "this was decided by somebody else meanwhile; nothing was written, look again"
+            )
         return chosen
 
     def _write(self, entries: Sequence[_Entry], who: Person) -> list[Decision]:
-        accepted = [entry.standing.item for entry in entries if entry.choice == "accept" and entry.standing.item.form is not None]
+        accepted = [
+            entry.standing.item
+            for entry in entries
+            if entry.choice == "accept" and entry.standing.item.form is not None
+        ]
         approvals = deciding_snapshots.plan(accepted, self._root()) if accepted else []
         deciding_snapshots.write(approvals)
-        wrote = {approval.item.key: visible(approval.item.file) for approval in approvals if approval.text is not None}
+        wrote = {
+            approval.item.key: visible(approval.item.file)
+            for approval in approvals
+            if approval.text is not None
+        }
         now = timestamp()
-        decisions = [entry.decision(who, now, wrote.get(entry.standing.item.key, "")) for entry in entries]
+        decisions = [
+            entry.decision(who, now, wrote.get(entry.standing.item.key, "")) for entry in entries
+        ]
         self._book.append(decisions)
         return decisions
 
@@ -189,11 +248,21 @@ class Desk:
             return
         regressed = _regressed(self._baseline, self.run) if self._baseline is not None else set()
         try:
-            self._queue = build(((number, *self._read(number, line)) for number, line in enumerate(self.run.lines(), 1)), regressed)
+            self._queue = build(
+                (
+                    (number, *self._read(number, line))
+                    for number, line in enumerate(self.run.lines(), 1)
+                ),
+                regressed,
+            )
         except NoResult as error:
-            raise UsageError(f"{shown(self.run.directory / RESULTS)}:{error.number} is no result: {error}") from error
+            raise UsageError(
+                f"{shown(self.run.directory / RESULTS)}:{error.number} is no result: {error}"
+            ) from error
         except UnicodeDecodeError as error:
-            raise UsageError(f"{shown(self.run.directory / RESULTS)} is not ASCII: {error.reason}") from error
+            raise UsageError(
+                f"{shown(self.run.directory / RESULTS)} is not ASCII: {error.reason}"
+            ) from error
         self._stamp = stamp
 
     def _now(self) -> tuple[int, int, int]:
@@ -209,10 +278,14 @@ class Desk:
         try:
             return read(line)
         except Altered as error:
-            raise IntegrityError(f"{path}:{number} is not the result that was written: {error}; run the suites again") from error
+            raise IntegrityError(
+                f"{path}:{number} is not the result that was written: {error}; run the suites again"
+            ) from error
         except (ValueError, RecursionError) as error:
             raise UsageError(f"{path}:{number} is not JSON: {error}") from error
 
 
 def _regressed(baseline: Run, run: Run) -> set[str]:
-    return {pair.candidate.id for pair in compare(Chosen(baseline), Chosen(run)).changed("regressed")}
+    return {
+        pair.candidate.id for pair in compare(Chosen(baseline), Chosen(run)).changed("regressed")
+    }

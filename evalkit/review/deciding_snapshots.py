@@ -41,9 +41,13 @@ def plan(items: Iterable[Item], root: Path) -> list[Approval]:
             found.append(Approval(item, path, None))
             continue
         if path in planned:
-            raise UsageError(f"{visible(item.file)} would be approved with two values at once: trials or parts disagree; decide one alone")
+            raise UsageError(
+                f"{visible(item.file)} would be approved with two values at once: trials or parts disagree; decide one alone"
+            )
         if not _as_run(item, held):
-            raise UsageError(f"{visible(item.file)} changed since the run, so nothing was approved; run the suites again, then review")
+            raise UsageError(
+                f"{visible(item.file)} changed since the run, so nothing was approved; run the suites again, then review"
+            )
         planned[path] = text
         found.append(Approval(item, path, text))
     return found
@@ -56,17 +60,33 @@ def write(approvals: Iterable[Approval]) -> None:
             try:
                 write_atomic(approval.path, approval.text)
             except OSError as error:
-                raise UsageError(f"cannot write {visible(approval.item.file)}: {error.strerror or error}") from error
+                raise UsageError(
+                    f"cannot write {visible(approval.item.file)}: {error.strerror or error}"
+                ) from error
 
 
 def _place(item: Item, root: Path) -> Path:
     name, suite = PurePosixPath(item.file), PurePosixPath(item.suite)
     path = root / item.file
-    own = name.parent.parent == suite.parent / FOLDER and ".." not in name.parts and not name.is_absolute() and "\\" not in item.file
-    if not own or name.suffix not in (".txt", ".json") or "\0" in item.file or not inside(root, path):
-        raise UsageError(f"{quoted(item.file)} is no snapshot of {quoted(item.suite)}; nothing was approved")
+    own = (
+        name.parent.parent == suite.parent / FOLDER
+        and ".." not in name.parts
+        and not name.is_absolute()
+        and "\\" not in item.file
+    )
+    if (
+        not own
+        or name.suffix not in (".txt", ".json")
+        or "\0" in item.file
+        or not inside(root, path)
+    ):
+        raise UsageError(
+            f"{quoted(item.file)} is no snapshot of {quoted(item.suite)}; nothing was approved"
+        )
     if not (root / item.suite).is_file():
-        raise UsageError(f"the suite {quoted(item.suite)} is not under {root}; name the project with --root")
+        raise UsageError(
+            f"the suite {quoted(item.suite)} is not under {root}; name the project with --root"
+        )
     return path
 
 
@@ -76,7 +96,9 @@ def _read(path: Path, item: Item) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{visible(item.file)} cannot be read, so nothing was approved: {error}") from error
+        raise UsageError(
+            f"{visible(item.file)} cannot be read, so nothing was approved: {error}"
+        ) from error
 
 
 def _as_run(item: Item, held: str | None) -> bool:

@@ -58,7 +58,9 @@ class Pages(Protocol):
     def overview(self, look: Look, form: str) -> str:
         """Return the list of everything."""
 
-    def item(self, look: Look, one: Standing, form: str, *, problem: str = "", comment: str = "") -> str:
+    def item(
+        self, look: Look, one: Standing, form: str, *, problem: str = "", comment: str = ""
+    ) -> str:
         """Return the page that asks about an item; ``problem`` says why what was sent is not taken, ``comment`` is what was written."""
 
     def problem(self, message: str) -> str:
@@ -102,7 +104,10 @@ class _Guard:
     def __init__(self, app: Any, *, door: Door, policy: str) -> None:
         self._app = app
         self._door = door
-        self._headers = [(name.encode(), value.encode()) for name, value in {**HEADERS, "content-security-policy": policy}.items()]
+        self._headers = [
+            (name.encode(), value.encode())
+            for name, value in {**HEADERS, "content-security-policy": policy}.items()
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -126,13 +131,18 @@ class _Guard:
         given = request.query_params.get("token")
         if given is not None and request.method == "GET" and request.url.path == "/":
             if not _same(given, self._door.token):
-                return _plain(403, "The token is wrong. Open the address that `evalkit review` printed.")
+                return _plain(
+                    403, "The token is wrong. Open the address that `evalkit review` printed."
+                )
             inside = RedirectResponse("/", 303)
             inside.set_cookie(name, self._door.cookie, path="/", httponly=True, samesite="strict")
             return inside
         if not _same(request.cookies.get(name, ""), self._door.cookie):
             return _plain(403, "Open the address that `evalkit review` printed, with its token.")
-        if request.method not in ("GET", "HEAD") and request.headers.get("origin") != f"http://{host}":
+        if (
+            request.method not in ("GET", "HEAD")
+            and request.headers.get("origin") != f"http://{host}"
+        ):
             return _plain(403, "This form is not from this page.")
         return None
 
@@ -145,7 +155,9 @@ class _Shell:
         self._door = door
 
     async def overview(self, request: Request) -> Response:
-        return await run_in_threadpool(self._page, lambda look: self._pages.overview(look, self._door.form))
+        return await run_in_threadpool(
+            self._page, lambda look: self._pages.overview(look, self._door.form)
+        )
 
     async def item(self, request: Request) -> Response:
         key = request.path_params["key"]
@@ -157,19 +169,27 @@ class _Shell:
         return await run_in_threadpool(self._page, page)
 
     async def decide(self, request: Request) -> Response:
-        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+        if (
+            request.headers.get("content-type", "").partition(";")[0].strip()
+            != "application/x-www-form-urlencoded"
+        ):
             return _plain(415, "A form was expected.")
         body = b""
         async for part in request.stream():
             body += part
             if len(body) > MAX_BODY:
-                return _plain(413, f"The form is longer than {MAX_BODY:,} bytes; shorten the comment.")
+                return _plain(
+                    413, f"The form is longer than {MAX_BODY:,} bytes; shorten the comment."
+                )
         try:
             fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20))
         except ValueError:
             return _plain(400, "This is no form.")
         if not _same(fields.get("form", ""), self._door.form):
-            return _plain(403, "This form is not from this session. Open the address that `evalkit review` printed.")
+            return _plain(
+                403,
+                "This form is not from this session. Open the address that `evalkit review` printed.",
+            )
         return await run_in_threadpool(self._decided, fields)
 
     def _page(self, draw: Callable[[Look], str | None], status: int = 200) -> Response:
@@ -177,17 +197,29 @@ class _Shell:
             text = draw(self._desk.look())
         except Misconfigured as error:
             return HTMLResponse(self._pages.problem(str(error)), 409)
-        return HTMLResponse(text, status) if text is not None else HTMLResponse(self._pages.problem("There is no such item."), 404)
+        return (
+            HTMLResponse(text, status)
+            if text is not None
+            else HTMLResponse(self._pages.problem("There is no such item."), 404)
+        )
 
     def _decided(self, fields: Mapping[str, str]) -> Response:
-        key, comment, word = fields.get("item", ""), fields.get("comment", ""), fields.get("decision", "")
+        key, comment, word = (
+            fields.get("item", ""),
+            fields.get("comment", ""),
+            fields.get("decision", ""),
+        )
         try:
             look = self._desk.look()
             one = look.find(key)
             if one is None:
                 raise Stale("this item is no longer there; nothing was written")
             whole = fields.get("scope") == "group" and word != "keep"
-            keys = [other.item.key for other in companions(look.standings, one.item)] if whole else [key]
+            keys = (
+                [other.item.key for other in companions(look.standings, one.item)]
+                if whole
+                else [key]
+            )
             seen = fields.get("group_seen" if whole else "item_seen", "")
             if word == "keep":
                 self._desk.keep(keys, self._who, seen=seen)
@@ -199,10 +231,14 @@ class _Shell:
         except Misconfigured as error:
             status, problem = (409, str(error)) if isinstance(error, Stale) else (422, str(error))
             return self._again(key, problem, comment, status)
-        after = [other for other in in_turn(self._desk.look().standings) if other.item.key not in keys]
+        after = [
+            other for other in in_turn(self._desk.look().standings) if other.item.key not in keys
+        ]
         # What was skipped was seen: it is asked again from the list, not at once.
         following = next((other for other in after if other.state != "skipped"), None)
-        return RedirectResponse(f"/item/{following.item.key}" if following is not None else "/", 303)
+        return RedirectResponse(
+            f"/item/{following.item.key}" if following is not None else "/", 303
+        )
 
     def _again(self, key: str, problem: str, comment: str, status: int) -> Response:
         def page(look: Look) -> str:

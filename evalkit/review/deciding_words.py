@@ -68,7 +68,10 @@ def _aligned(old: list[str], new: list[str]) -> Iterator[Line]:
             if kind == "equal":
                 yield from (Line(" ", text) for text in old[first:last])
             else:
-                yield from chain((Line("-", text) for text in old[first:last]), (Line("+", text) for text in new[start:end]))
+                yield from chain(
+                    (Line("-", text) for text in old[first:last]),
+                    (Line("+", text) for text in new[start:end]),
+                )
 
 
 def conversation(line: Mapping[str, JSON]) -> Iterator[Said]:
@@ -81,7 +84,9 @@ def conversation(line: Mapping[str, JSON]) -> Iterator[Said]:
             step = entry["step"]
             kind = str(step.get("type"))
             text = text_of(step) if isinstance(step.get("content"), list | str) else ""
-            rest = {name: value for name, value in content(step).items() if name not in ("type", "name")}
+            rest = {
+                name: value for name, value in content(step).items() if name not in ("type", "name")
+            }
             name = f" {step['name']}" if isinstance(step.get("name"), str) else ""
             if text or rest:
                 yield Said(number, kind + name, text or json.dumps(rest, ensure_ascii=False))

@@ -46,7 +46,11 @@ def render(decision: Decision) -> str:
 
 
 def _spelled(value: object) -> str:
-    return json.dumps(visible(value), ensure_ascii=False) if isinstance(value, str) else json.dumps(value)
+    return (
+        json.dumps(visible(value), ensure_ascii=False)
+        if isinstance(value, str)
+        else json.dumps(value)
+    )
 
 
 def parse(text: str, name: str) -> list[Decision]:
@@ -58,7 +62,11 @@ def parse(text: str, name: str) -> list[Decision]:
     if not isinstance(value, dict) or "evalkit_decisions" not in value:
         raise _corrupt(name, 1, "it has no 'evalkit_decisions'")
     if value["evalkit_decisions"] != VERSION:
-        raise _corrupt(name, 1, f"its version is {show(value['evalkit_decisions'], 20)}, this evalkit knows {VERSION}")
+        raise _corrupt(
+            name,
+            1,
+            f"its version is {show(value['evalkit_decisions'], 20)}, this evalkit knows {VERSION}",
+        )
     if extra := [key for key in value if key not in ("evalkit_decisions", "decisions")]:
         raise _corrupt(name, 1, f"unknown key {show(extra[0], 40)}")
     entries = value.get("decisions")
@@ -74,12 +82,16 @@ def parse(text: str, name: str) -> list[Decision]:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = shorten(".".join(map(str, first["loc"])), 60)
-            raise _corrupt(name, places[number], f"{where or 'the entry'}: {first['msg']}") from error
+            raise _corrupt(
+                name, places[number], f"{where or 'the entry'}: {first['msg']}"
+            ) from error
     return found
 
 
 def _corrupt(name: str, line: int, why: str) -> IntegrityError:
-    return IntegrityError(f"{name}:{line} is not what `evalkit review` wrote: {why}; nothing was written")
+    return IntegrityError(
+        f"{name}:{line} is not what `evalkit review` wrote: {why}; nothing was written"
+    )
 
 
 class Book:
@@ -104,7 +116,9 @@ class Book:
         try:
             write_atomic(self.path, after)
         except OSError as error:
-            raise UsageError(f"cannot write {shown(self.path)}: {error.strerror or error}") from error
+            raise UsageError(
+                f"cannot write {shown(self.path)}: {error.strerror or error}"
+            ) from error
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -112,12 +126,16 @@ class Book:
         try:
             handle = self._lock.open("ab")
         except OSError as error:
-            raise UsageError(f"cannot write beside {shown(self.path)}: {error.strerror or error}") from error
+            raise UsageError(
+                f"cannot write beside {shown(self.path)}: {error.strerror or error}"
+            ) from error
         with handle:
             end = time.monotonic() + _WAIT_SECONDS
             while not try_lock(handle.fileno()):
                 if time.monotonic() > end:
-                    raise UsageError(f"{shown(self.path)} is being written by another `evalkit review`; try again")
+                    raise UsageError(
+                        f"{shown(self.path)} is being written by another `evalkit review`; try again"
+                    )
                 time.sleep(_TICK)
             yield
 
@@ -129,4 +147,6 @@ class Book:
         except UnicodeDecodeError as error:
             raise _corrupt(shown(self.path), 1, f"it is not UTF-8 ({error.reason})") from error
         except OSError as error:
-            raise UsageError(f"{shown(self.path)} cannot be read: {error.strerror or error}") from error
+            raise UsageError(
+                f"{shown(self.path)} cannot be read: {error.strerror or error}"
+            ) from error

@@ -53,7 +53,9 @@ def render(envelope: Envelope) -> bytes:
     value = {
         "payload": base64.b64encode(envelope.payload).decode(),
         "payloadType": envelope.payload_type,
-        "signatures": [{"keyid": envelope.keyid, "sig": base64.b64encode(envelope.signature).decode()}],
+        "signatures": [
+            {"keyid": envelope.keyid, "sig": base64.b64encode(envelope.signature).decode()}
+        ],
     }
     return payload_of(value) + b"\n"
 
@@ -66,13 +68,17 @@ def parse(line: bytes) -> Envelope:
         raise EnvelopeFault(f"it is not JSON: {error}") from error
     try:
         payload, kind, (signature,) = value["payload"], value["payloadType"], value["signatures"]
-        envelope = Envelope(_bytes(payload), str(signature["keyid"]), _bytes(signature["sig"]), str(kind))
+        envelope = Envelope(
+            _bytes(payload), str(signature["keyid"]), _bytes(signature["sig"]), str(kind)
+        )
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         raise EnvelopeFault(f"it is no DSSE envelope with one signature: {error!r}") from error
     if kind != PAYLOAD_TYPE:
         raise EnvelopeFault(f"its payload type is {str(kind)[:80]!r}, expected {PAYLOAD_TYPE!r}")
     if render(envelope) != line:
-        raise EnvelopeFault("it is not spelled as evalkit spells it: writing it again gives other bytes")
+        raise EnvelopeFault(
+            "it is not spelled as evalkit spells it: writing it again gives other bytes"
+        )
     return envelope
 
 

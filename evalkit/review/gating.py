@@ -11,6 +11,10 @@ from evalkit.compare.prices import Prices
 from evalkit.results import Run
 
 
-def judge_gate(run: Path, baseline: Path, name: str, gate: Gate, prices: Mapping[str, Prices]) -> GateVerdict:
+def judge_gate(
+    run: Path, baseline: Path, name: str, gate: Gate, prices: Mapping[str, Prices]
+) -> GateVerdict:
     """Return a gate's verdict over all results of both runs. Raises UsageError: one is no run, or has a line that is no result."""
-    return compare(Chosen(Run(baseline)), Chosen(Run(run)), gate_name=name, gate=gate, prices=prices).verdict
+    return compare(
+        Chosen(Run(baseline)), Chosen(Run(run)), gate_name=name, gate=gate, prices=prices
+    ).verdict

@@ -25,7 +25,15 @@ def files_at(folder: Path, ref: str, below: str) -> dict[str, bytes]:
     """Return the files of a ref below a folder of a folder of the work tree, by name there. Raises UsageError: no such ref."""
     commit = _commit(folder, ref)
     done = _git(folder, "ls-tree", "-z", "--name-only", commit, f"{below}/")
-    names = [Path(name).name for name in done.stdout.decode("utf-8", "surrogateescape").split("\0") if name] if not done.returncode else []
+    names = (
+        [
+            Path(name).name
+            for name in done.stdout.decode("utf-8", "surrogateescape").split("\0")
+            if name
+        ]
+        if not done.returncode
+        else []
+    )
     found = {name: file_at(folder, ref, f"{below}/{name}") for name in names}
     return {name: data for name, data in found.items() if data is not None}
 
@@ -49,14 +57,19 @@ def authors_of(root: Path, names: Iterable[str]) -> frozenset[str]:
 
 def is_repository(folder: Path) -> bool:
     """Say whether a folder lies in a work tree."""
-    return folder.is_dir() and _git(folder, "rev-parse", "--is-inside-work-tree").stdout.strip() == b"true"
+    return (
+        folder.is_dir()
+        and _git(folder, "rev-parse", "--is-inside-work-tree").stdout.strip() == b"true"
+    )
 
 
 def _commit(folder: Path, ref: str) -> str:
     done = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     if done.returncode:
         said = shorten(done.stderr.decode("utf-8", "replace"), 120)
-        raise UsageError(f"git knows no ref {quoted(ref)} in {folder}{f' ({said})' if said else ''}; fetch it first, or name another")
+        raise UsageError(
+            f"git knows no ref {quoted(ref)} in {folder}{f' ({said})' if said else ''}; fetch it first, or name another"
+        )
     return done.stdout.decode().strip()
 
 

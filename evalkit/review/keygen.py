@@ -24,11 +24,17 @@ PROGRAM = "ssh-keygen"
 def sign(key: Path, data: bytes) -> bytes:
     """Return the armoured signature of bytes. Raises UsageError with what ssh-keygen says: no such key, wrong passphrase, no agent."""
     # On a terminal ssh-keygen's own words are shown as they come: they may ask for a touch of the key.
-    done = _run(["-Y", "sign", "-f", str(key), "-n", NAMESPACE], data, quiet=not sys.stderr.isatty())
+    done = _run(
+        ["-Y", "sign", "-f", str(key), "-n", NAMESPACE], data, quiet=not sys.stderr.isatty()
+    )
     if done.returncode or not done.stdout:
-        told = [line for line in _words(done.stderr).splitlines() if not line.startswith("Signing data")]
+        told = [
+            line for line in _words(done.stderr).splitlines() if not line.startswith("Signing data")
+        ]
         said = shorten(" ".join(told), 200) or "it gives no reason"
-        raise UsageError(f"{key} cannot sign: {said}; --key takes a private key, or the .pub of one the agent holds")
+        raise UsageError(
+            f"{key} cannot sign: {said}; --key takes a private key, or the .pub of one the agent holds"
+        )
     return done.stdout
 
 
@@ -37,7 +43,9 @@ def is_good(signature: bytes, data: bytes) -> bool:
     with TemporaryDirectory(prefix="evalkit-") as folder:
         path = Path(folder, "signature")
         path.write_bytes(signature)
-        return _run(["-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(path)], data).returncode == 0
+        return (
+            _run(["-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(path)], data).returncode == 0
+        )
 
 
 def principals(signature: bytes, signers: str) -> list[str]:
@@ -53,7 +61,20 @@ def allows(signature: bytes, data: bytes, signers: str, email: str, when: dateti
     with TemporaryDirectory(prefix="evalkit-") as folder:
         paths = _written(folder, signature, signers)
         at = f"verify-time={when.astimezone(UTC):%Y%m%d%H%M%S}Z"
-        check = ["-Y", "verify", "-f", str(paths[1]), "-I", email, "-n", NAMESPACE, "-s", str(paths[0]), "-O", at]
+        check = [
+            "-Y",
+            "verify",
+            "-f",
+            str(paths[1]),
+            "-I",
+            email,
+            "-n",
+            NAMESPACE,
+            "-s",
+            str(paths[0]),
+            "-O",
+            at,
+        ]
         return _run(check, data).returncode == 0
 
 
@@ -64,15 +85,23 @@ def _written(folder: str, signature: bytes, signers: str) -> tuple[Path, Path]:
     return paths
 
 
-def _run(arguments: Sequence[str], data: bytes, *, quiet: bool = True) -> subprocess.CompletedProcess[bytes]:
+def _run(
+    arguments: Sequence[str], data: bytes, *, quiet: bool = True
+) -> subprocess.CompletedProcess[bytes]:
     process = None
     with suppress(OSError):
         process = subprocess.run(  # noqa: S603 - no shell, and every argument is a value of its own
-            [PROGRAM, *arguments], input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE if quiet else None, check=False
+            [PROGRAM, *arguments],
+            input=data,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if quiet else None,
+            check=False,
         )
     if process is None:
         raise UsageError(f"{PROGRAM} is not there: install OpenSSH 8.9 or newer (openssh-client)")
-    if b"nknown option" in (process.stderr or b"") or b"nsupported operation" in (process.stderr or b""):
+    if b"nknown option" in (process.stderr or b"") or b"nsupported operation" in (
+        process.stderr or b""
+    ):
         raise UsageError(f"{PROGRAM} is too old for signatures: OpenSSH 8.9 or newer is needed")
     return process
 

@@ -27,7 +27,15 @@ from evalkit.suite.cases import CaseFault, read_text
 
 NAME = "manifest.sha256"
 TOOLS = "tool-versions.json"
-OF_A_RUN = ("manifest.json", "results.jsonl", "decisions.yaml", TOOLS, "comparison/comparison.json", "comparison/comment.md", "media/**/*")
+OF_A_RUN = (
+    "manifest.json",
+    "results.jsonl",
+    "decisions.yaml",
+    TOOLS,
+    "comparison/comparison.json",
+    "comparison/comment.md",
+    "media/**/*",
+)
 """What of a run directory is covered, as patterns; a file that is not there is not."""
 OF_A_BASELINE = ("manifest.json", "results.jsonl")
 
@@ -80,14 +88,28 @@ def well_formed(head: object) -> bool:
     """Say whether a run's ``manifest.json`` names suites, cassettes and totals as evalkit writes them."""
     if not isinstance(head, dict):
         return False
-    suites, cassettes, totals = head.get("suites", []), head.get("cassettes", []), head.get("totals", {})
-    listed = [*suites, *cassettes] if isinstance(suites, list) and isinstance(cassettes, list) else [None]
-    named = [*listed, *(file for suite in listed if isinstance(suite, dict) for file in suite.get("files", []))]
+    suites, cassettes, totals = (
+        head.get("suites", []),
+        head.get("cassettes", []),
+        head.get("totals", {}),
+    )
+    listed = (
+        [*suites, *cassettes]
+        if isinstance(suites, list) and isinstance(cassettes, list)
+        else [None]
+    )
+    named = [
+        *listed,
+        *(file for suite in listed if isinstance(suite, dict) for file in suite.get("files", [])),
+    ]
     return (
         isinstance(head.get("options", {}), dict)
         and isinstance(totals, dict)
         and all(type(count) is int for count in totals.values())
-        and all(isinstance(one, dict) and isinstance(one.get("path"), str) and "digest" in one for one in named)
+        and all(
+            isinstance(one, dict) and isinstance(one.get("path"), str) and "digest" in one
+            for one in named
+        )
         and all("suite" in suite for suite in suites)
     )
 
@@ -102,7 +124,9 @@ def find_root(run: Path, manifest: Mapping[str, Any], signed_run: str | None = N
     suites = [str(suite["path"]) for suite in manifest.get("suites", [])]
     best = max(above, key=lambda folder: sum((folder / suite).is_file() for suite in suites))
     if suites and not any((best / suite).is_file() for suite in suites):
-        raise UsageError(f"the suites of {shown(run)} ({suites[0]}, …) are not found above it or here; name the project with --root")
+        raise UsageError(
+            f"the suites of {shown(run)} ({suites[0]}, …) are not found above it or here; name the project with --root"
+        )
     return best if suites else Path.cwd()
 
 
@@ -112,10 +136,14 @@ def covered(run: Run, places: Places, baseline: Run | None = None) -> dict[str, 
     Raises IntegrityError: a suite, a file it uses or a cassette is gone, or is not what the run used. UsageError: a file cannot be read.
     """
     found = dict(_sources(run, places))
-    found |= {f"{places.signed_run}/{name}": digest for name, digest in _inside(run.directory, OF_A_RUN)}
+    found |= {
+        f"{places.signed_run}/{name}": digest for name, digest in _inside(run.directory, OF_A_RUN)
+    }
     if baseline is not None:
         top = name_from(places.root, baseline.directory)
-        found |= {f"{top}/{name}": digest for name, digest in _inside(baseline.directory, OF_A_BASELINE)}
+        found |= {
+            f"{top}/{name}": digest for name, digest in _inside(baseline.directory, OF_A_BASELINE)
+        }
     return dict(sorted(found.items()))
 
 
@@ -140,19 +168,26 @@ def _sources(run: Run, places: Places) -> Iterator[tuple[str, str]]:
             media |= {name.decode() for name in _MEDIA.findall(path.read_bytes())}
     for name in sorted(media):
         path = folder / FOLDER / name
-        yield name_from(places.root, path), _as_run(path, shown(path), f"sha256:{name.partition('.')[0]}")
+        yield (
+            name_from(places.root, path),
+            _as_run(path, shown(path), f"sha256:{name.partition('.')[0]}"),
+        )
 
 
 def cassette_folder(run: Run, root: Path) -> Path:
     """Return the folder a run's cassettes lie in: what its option names, from the root or from here."""
     named = str(run.manifest.get("options", {}).get("cassettes") or "cassettes")
-    return next((place / named for place in (root, Path.cwd()) if (place / named).is_dir()), root / named)
+    return next(
+        (place / named for place in (root, Path.cwd()) if (place / named).is_dir()), root / named
+    )
 
 
 def _as_run(path: Path, name: str, expected: str | None) -> str:
     digest = digest_of(path)
     if digest is None:
-        raise IntegrityError(f"{name} is gone, and the run used it; run the suites again, then sign")
+        raise IntegrityError(
+            f"{name} is gone, and the run used it; run the suites again, then sign"
+        )
     if expected is not None and expected != f"sha256:{digest}":
         raise _changed(name, expected, f"sha256:{digest}")
     return digest
@@ -202,7 +237,9 @@ def parse(data: bytes) -> dict[str, str]:
         name = found[3].decode("utf-8", "surrogateescape")
         digests[_unescaped(name) if found[1] else name] = found[2].decode()
     if render(digests) != data:
-        raise ManifestFault("it is not spelled as evalkit spells it: sorted, each name once, each line ended")
+        raise ManifestFault(
+            "it is not spelled as evalkit spells it: sorted, each name once, each line ended"
+        )
     return digests
 
 

@@ -10,7 +10,13 @@ from evalkit.review.problems import Problem
 from evalkit.review.records import RecordFile
 from evalkit.review.signers import AllowedSigners
 from evalkit.review.signing import judge, may_sign
-from evalkit.review.statement import TEST_RESULT, Signoff, StatementFault, read_signoff, read_statement
+from evalkit.review.statement import (
+    TEST_RESULT,
+    Signoff,
+    StatementFault,
+    read_signoff,
+    read_statement,
+)
 
 
 class Opened(NamedTuple):
@@ -46,7 +52,9 @@ def open_record(file: RecordFile, allowed: AllowedSigners) -> tuple[Opened | Non
     return _with_result(opened, lines[1], allowed) if len(lines) == 2 else (opened, [])
 
 
-def _with_result(opened: Opened, line: bytes, allowed: AllowedSigners) -> tuple[Opened, list[Problem]]:
+def _with_result(
+    opened: Opened, line: bytes, allowed: AllowedSigners
+) -> tuple[Opened, list[Problem]]:
     path = opened.file.path
     judged = judge(line, allowed, f"{path}, line 2")
     if isinstance(judged, Problem):

@@ -31,13 +31,23 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    allowed_signers: str = Field("", description="File of allowed signers (OpenSSH's format), from the project's root.")
-    roles: list[str] = Field(default=[], description="Roles people may sign in; without any, every role is taken.")
-    required: dict[str, Annotated[int, Field(ge=1)]] = Field(default={}, description="How many people must approve in a role.")
+    allowed_signers: str = Field(
+        "", description="File of allowed signers (OpenSSH's format), from the project's root."
+    )
+    roles: list[str] = Field(
+        default=[], description="Roles people may sign in; without any, every role is taken."
+    )
+    required: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default={}, description="How many people must approve in a role."
+    )
     signers: int = Field(1, ge=1, description="How many people must approve.")
-    author_is_not_approver: bool = Field(False, description="Who changed the suites or cassettes last may not approve.")
+    author_is_not_approver: bool = Field(
+        False, description="Who changed the suites or cassettes last may not approve."
+    )
     gate: str = Field("", description="Gate that every approval must have been given by.")
-    deviation_days: int | None = Field(None, ge=1, description="Most days a deviation may last, from the day it was signed.")
+    deviation_days: int | None = Field(
+        None, ge=1, description="Most days a deviation may last, from the day it was signed."
+    )
 
     @property
     def known_roles(self) -> list[str]:
@@ -75,16 +85,31 @@ def _approving(situation: Situation) -> list[Signoff]:
 def _signers(policy: Policy, situation: Situation) -> Iterator[Problem]:
     approving = len(_approving(situation))
     if not situation.records:
-        yield Problem("not_signed", "", "", f"expected {policy.signers} to approve, found no record that holds")
+        yield Problem(
+            "not_signed",
+            "",
+            "",
+            f"expected {policy.signers} to approve, found no record that holds",
+        )
     elif approving < policy.signers:
-        yield Problem("too_few_signers", "", "", f"expected {policy.signers} people to approve, found {approving}")
+        yield Problem(
+            "too_few_signers",
+            "",
+            "",
+            f"expected {policy.signers} people to approve, found {approving}",
+        )
 
 
 def _roles(policy: Policy, situation: Situation) -> Iterator[Problem]:
     approving = [record.role for record in _approving(situation)]
     for role, least in policy.required.items():
         if approving.count(role) < least:
-            yield Problem("role_missing", "", "", f"expected {least} to approve as {role!r}, found {approving.count(role)}")
+            yield Problem(
+                "role_missing",
+                "",
+                "",
+                f"expected {least} to approve as {role!r}, found {approving.count(role)}",
+            )
     for record in situation.records:
         if policy.known_roles and record.role not in policy.known_roles:
             message = f"expected a role of the policy ({', '.join(policy.known_roles)}), found {record.role!r}"
@@ -94,7 +119,12 @@ def _roles(policy: Policy, situation: Situation) -> Iterator[Problem]:
 def _rejections(policy: Policy, situation: Situation) -> Iterator[Problem]:
     for record in _newest(situation):
         if record.decision == "rejected":
-            yield Problem("rejected", record.path, "", f"expected no standing rejection, found that of {record.who}")
+            yield Problem(
+                "rejected",
+                record.path,
+                "",
+                f"expected no standing rejection, found that of {record.who}",
+            )
 
 
 def _deviations(policy: Policy, situation: Situation) -> Iterator[Problem]:
@@ -111,14 +141,19 @@ def _deviations(policy: Policy, situation: Situation) -> Iterator[Problem]:
 
 def too_long(policy: Policy, signed: date, until: date) -> bool:
     """Say whether the policy allows no deviation for so long."""
-    return policy.deviation_days is not None and until > signed + timedelta(days=policy.deviation_days)
+    return policy.deviation_days is not None and until > signed + timedelta(
+        days=policy.deviation_days
+    )
 
 
 def _authors(policy: Policy, situation: Situation) -> Iterator[Problem]:
     if not policy.author_is_not_approver:
         return
     approving = _approving(situation)
-    authors = {author.casefold() for author in situation.authors.union(*(record.authors for record in approving))}
+    authors = {
+        author.casefold()
+        for author in situation.authors.union(*(record.authors for record in approving))
+    }
     if approving and not authors:
         message = "expected to know who changed the suites and cassettes last, found no git history and no --author"
         yield Problem("author_unknown", "", "", message)
@@ -133,19 +168,30 @@ def _gates(policy: Policy, situation: Situation) -> Iterator[Problem]:
         gate = record.gate
         if policy.gate and (gate is None or gate.name != policy.gate):
             found = repr(gate.name) if gate else "no gate"
-            yield Problem("gate_missing", record.path, "", f"expected gate {policy.gate!r}, found {found}")
+            yield Problem(
+                "gate_missing", record.path, "", f"expected gate {policy.gate!r}, found {found}"
+            )
         if gate is not None and situation.gates.get(gate.name) != gate.definition:
             message = f"expected gate {gate.name!r} as the configuration has it, found that another definition was signed"
             yield Problem("gate_redefined", record.path, "", message)
-        if needs_reason(record.decision, gate.verdict if gate else None, record.counts) and not record.override:
-            found = f"gate {gate.name!r}: {gate.verdict}" if gate else f"{record.counts['passed']} of {record.counts['results']} passed"
+        if (
+            needs_reason(record.decision, gate.verdict if gate else None, record.counts)
+            and not record.override
+        ):
+            found = (
+                f"gate {gate.name!r}: {gate.verdict}"
+                if gate
+                else f"{record.counts['passed']} of {record.counts['results']} passed"
+            )
             message = f"expected everything approved to have passed, or a reason to override that, found {found}"
             yield Problem("gate_not_passed", record.path, "", message)
 
 
 def needs_reason(decision: str, verdict: str | None, counts: Mapping[str, int]) -> bool:
     """Say whether a decision must give a reason: it approves, and its gate (without one: every result) did not pass."""
-    passed = verdict == "pass" if verdict is not None else not (counts["failed"] or counts["errored"])
+    passed = (
+        verdict == "pass" if verdict is not None else not (counts["failed"] or counts["errored"])
+    )
     return decision == "approved" and not passed
 
 

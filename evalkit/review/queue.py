@@ -27,7 +27,10 @@ from evalkit.verdict import Where
 JSON = Any
 Kind = Literal["failure", "new snapshot", "changed snapshot"]
 
-_SNAPSHOTS: Mapping[str, Kind] = {"snapshot_new": "new snapshot", "snapshot_differs": "changed snapshot"}
+_SNAPSHOTS: Mapping[str, Kind] = {
+    "snapshot_new": "new snapshot",
+    "snapshot_differs": "changed snapshot",
+}
 _SEAL = re.compile(r',"digest":"([0-9a-f]{64})"\}$')
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _KEY = 12
@@ -83,7 +86,13 @@ class Item:
     @property
     def kind_in_words(self) -> str:
         """The kind for people; that of a regression says so."""
-        return self.kind if not self.regressed else "regression" if self.kind == "failure" else f"regression, {self.kind}"
+        return (
+            self.kind
+            if not self.regressed
+            else "regression"
+            if self.kind == "failure"
+            else f"regression, {self.kind}"
+        )
 
 
 class Errored(NamedTuple):
@@ -118,7 +127,9 @@ def read(line: str) -> tuple[dict[str, JSON], str]:
     return loads(line), digest
 
 
-def build(lines: Iterable[tuple[int, Mapping[str, JSON], str]], regressed: Collection[str] = ()) -> Queue:
+def build(
+    lines: Iterable[tuple[int, Mapping[str, JSON], str]], regressed: Collection[str] = ()
+) -> Queue:
     """Return the queue of numbered, parsed result lines with their digests; ``regressed`` are ids that passed in the baseline.
 
     Of a result that stands twice the last counts. Raises NoResult.
@@ -128,7 +139,9 @@ def build(lines: Iterable[tuple[int, Mapping[str, JSON], str]], regressed: Colle
         try:
             results.pop(line["id"], None)
             if line["verdict"] == "errored":
-                results[line["id"]] = Errored(visible(line["id"]), f"{line['path']}:{line['line']}", line["message"])
+                results[line["id"]] = Errored(
+                    visible(line["id"]), f"{line['path']}:{line['line']}", line["message"]
+                )
             else:
                 results[line["id"]] = list(_items(number, line, digest, line["id"] in regressed))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -147,8 +160,15 @@ def _items(number: int, line: Mapping[str, JSON], digest: str, regressed: bool) 
     for check, finding in _findings(line):
         where = finding.get("where", {})
         turn = where.get("turn", check.get("turn"))
-        place = visible(str(Where(**{name: where[name] for name in where if name != "turn"}, turn=turn))) or "conversation"
-        result, name, code = (visible(text) for text in (line["id"], check["name"], finding["code"]))
+        place = (
+            visible(
+                str(Where(**{name: where[name] for name in where if name != "turn"}, turn=turn))
+            )
+            or "conversation"
+        )
+        result, name, code = (
+            visible(text) for text in (line["id"], check["name"], finding["code"])
+        )
         names[place_of := _name(result, name, code, place)] += 1
         if names[place_of] > 1:  # the same check twice in one place
             place = f"{place} ({names[place_of]})"
@@ -186,7 +206,11 @@ def _findings(line: Mapping[str, JSON]) -> Iterator[tuple[Mapping[str, JSON], Ma
             graver = failed and finding["severity"] == "error"
             told = told or graver
             # A snapshot that only warns is new or changed all the same.
-            if graver or (finding["code"] in _SNAPSHOTS and _is_snapshot(finding.get("where", {})) and line["verdict"] != "skipped"):
+            if graver or (
+                finding["code"] in _SNAPSHOTS
+                and _is_snapshot(finding.get("where", {}))
+                and line["verdict"] != "skipped"
+            ):
                 yield check, finding
     if failed and not told:
         yield {"name": _NO_CHECK}, {"code": _NO_CODE, "message": line["message"]}
@@ -200,10 +224,16 @@ def _name(result: str, check: str, code: str, place: str) -> str:
     return f"{result} {check}: {code} at {place}"
 
 
-def _shape(kind: Kind, form: Form | None, message: str, place: str, expected: JSON, got: JSON) -> JSON:
+def _shape(
+    kind: Kind, form: Form | None, message: str, place: str, expected: JSON, got: JSON
+) -> JSON:
     if kind == "failure" or form is None or got is MISSING:
         pointer = _NUMBER.sub("#", re.sub(r"(turn|exchange|step) \d+(, )?", "", place))
-        return [_NUMBER.sub("#", " ".join(message.split())), pointer, None if expected is MISSING else [expected]]
+        return [
+            _NUMBER.sub("#", " ".join(message.split())),
+            pointer,
+            None if expected is MISSING else [expected],
+        ]
     new = render(form, got).split("\n")
     if kind == "new snapshot" or expected is MISSING:
         return [form, new]

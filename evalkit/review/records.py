@@ -74,7 +74,9 @@ def append(run: Path, number: int, envelopes: Sequence[Envelope]) -> Path:
     try:
         write_new(path, b"".join(map(render, envelopes)))
     except FileExistsError as error:
-        raise UsageError(f"{path} was written meanwhile by somebody else; read it, then sign again") from error
+        raise UsageError(
+            f"{path} was written meanwhile by somebody else; read it, then sign again"
+        ) from error
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
     return path
@@ -99,7 +101,11 @@ def read(run: Run) -> list[Signoff]:
         except (EnvelopeFault, StatementFault) as error:
             found.append(_unreadable(record, str(error)))
         else:
-            changed = [name for name in _own(decision) if digest_of(run.directory / name) != decision.subjects[f"{decision.run}/{name}"]]
+            changed = [
+                name
+                for name in _own(decision)
+                if digest_of(run.directory / name) != decision.subjects[f"{decision.run}/{name}"]
+            ]
             problem = f"void: {', '.join(changed)} changed since" if changed else ""
             found.append(decision._replace(problem=problem))
     return found

@@ -82,7 +82,9 @@ def _entries(text: str, name: str) -> Iterator[Entry]:
             try:
                 yield _entry(stripped)
             except ValueError as error:
-                raise UsageError(f"{name}:{number} is no allowed signer: {error}; a line is: ada@example.com ssh-ed25519 AAAA…") from error
+                raise UsageError(
+                    f"{name}:{number} is no allowed signer: {error}; a line is: ada@example.com ssh-ed25519 AAAA…"
+                ) from error
 
 
 def _entry(line: str) -> Entry:
@@ -93,7 +95,10 @@ def _entry(line: str) -> Entry:
         key = base64.b64decode(found["key"], validate=True)
     except binascii.Error as error:
         raise ValueError("the key is not base64") from error
-    options = {option.lower(): first or second for option, first, second in _OPTION.findall(found["options"] or "")}
+    options = {
+        option.lower(): first or second
+        for option, first, second in _OPTION.findall(found["options"] or "")
+    }
     names = options.get("namespaces")
     return Entry(
         tuple((found["quoted"] or found["bare"]).split(",")),

@@ -40,7 +40,9 @@ def open_key(path: Path) -> Signer:
     except OSError as error:
         raise UsageError(f"the key {path} cannot be read: {error.strerror or error}") from error
     if head.startswith(b"-----BEGIN ENCRYPTED"):
-        raise UsageError(f"{path} is an encrypted PEM key, which cannot sign here; use an SSH key, whose passphrase ssh-keygen asks for")
+        raise UsageError(
+            f"{path} is an encrypted PEM key, which cannot sign here; use an SSH key, whose passphrase ssh-keygen asks for"
+        )
     return _pem_signer(path) if head == _PEM else lambda payload: _by_ssh(path, payload)
 
 
@@ -50,7 +52,9 @@ def _by_ssh(path: Path, payload: bytes) -> Envelope:
     try:
         key = sshsig.read(signature).key
     except sshsig.SshSigFault as error:
-        raise UsageError(f"{keygen.PROGRAM} made a signature that is not understood: {error}") from error
+        raise UsageError(
+            f"{keygen.PROGRAM} made a signature that is not understood: {error}"
+        ) from error
     return Envelope(payload, sshsig.fingerprint(key), signature)
 
 
@@ -63,9 +67,13 @@ def _pem_signer(path: Path) -> Signer:
     try:
         private = load_pem_private_key(path.read_bytes(), None)
     except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"the key {path} cannot be read: it is no PEM private key that is whole") from error
+        raise UsageError(
+            f"the key {path} cannot be read: it is no PEM private key that is whole"
+        ) from error
     if not isinstance(private, Ed25519PrivateKey):
-        raise UsageError(f"{path} is a PEM key of another kind; of PEM keys only Ed25519 signs here, of SSH keys any")
+        raise UsageError(
+            f"{path} is a PEM key of another kind; of PEM keys only Ed25519 signs here, of SSH keys any"
+        )
     keyid = sshsig.fingerprint(sshsig.ed25519_wire(private.public_key().public_bytes_raw()))
     return lambda payload: Envelope(payload, keyid, private.sign(pae(PAYLOAD_TYPE, payload)))
 
@@ -79,14 +87,22 @@ def judge(line: bytes, allowed: AllowedSigners, name: str) -> tuple[Envelope, Si
         return Problem("record_unreadable", name, "", f"{name}: {error}")
     if key is None:
         known = f"{allowed.name} has {len(allowed.entries)} keys"
-        return Problem("unknown_signer", name, "", f"{name}: expected a key of the allowed signers ({known}), found {envelope.keyid[:80]}")
+        return Problem(
+            "unknown_signer",
+            name,
+            "",
+            f"{name}: expected a key of the allowed signers ({known}), found {envelope.keyid[:80]}",
+        )
     if envelope.keyid != sshsig.fingerprint(key):
         found = f"expected {sshsig.fingerprint(key)}, found {envelope.keyid[:80]}"
-        return Problem("signature_invalid", name, "", f"{name}: keyid is not the fingerprint of the signing key: {found}")
-    if not _good(envelope, key):
-        message = (
-            f"{name}: expected a signature of this payload for {NAMESPACE!r}, found one that is not (payload, signature or purpose differ)"
+        return Problem(
+            "signature_invalid",
+            name,
+            "",
+            f"{name}: keyid is not the fingerprint of the signing key: {found}",
         )
+    if not _good(envelope, key):
+        message = f"{name}: expected a signature of this payload for {NAMESPACE!r}, found one that is not (payload, signature or purpose differ)"
         return Problem("signature_invalid", name, "", message)
     if sshsig.is_armoured(envelope.signature) and not _known(envelope, key, allowed):
         message = f"{name}: expected a key of the allowed signers ({allowed.name}), found {envelope.keyid}"
@@ -94,7 +110,9 @@ def judge(line: bytes, allowed: AllowedSigners, name: str) -> tuple[Envelope, Si
     return envelope, Signature(key, envelope.keyid)
 
 
-def may_sign(envelope: Envelope, signature: Signature, allowed: AllowedSigners, email: str, when: datetime) -> bool:
+def may_sign(
+    envelope: Envelope, signature: Signature, allowed: AllowedSigners, email: str, when: datetime
+) -> bool:
     """Say whether the allowed signers let an address sign with this key at a time."""
     if sshsig.is_armoured(envelope.signature):
         return keygen.allows(envelope.signature, envelope.signed, allowed.text, email, when)
@@ -106,7 +124,9 @@ def _key(envelope: Envelope, allowed: AllowedSigners) -> bytes | None:
     if sshsig.is_armoured(envelope.signature):
         return sshsig.read(envelope.signature).key
     if len(envelope.signature) != 64:
-        raise ValueError(f"its signature has {len(envelope.signature)} bytes and is neither an SSH signature nor an Ed25519 one (64 bytes)")
+        raise ValueError(
+            f"its signature has {len(envelope.signature)} bytes and is neither an SSH signature nor an Ed25519 one (64 bytes)"
+        )
     plain = (entry.key for entry in allowed.entries if sshsig.ed25519_raw(entry.key))
     return next((key for key in plain if sshsig.fingerprint(key) == envelope.keyid), None)
 
@@ -127,7 +147,9 @@ def _good(envelope: Envelope, key: bytes) -> bool:
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     except ImportError as error:
-        raise UsageError(f"a record is signed with a plain Ed25519 key; to check it, {_EXTRA}") from error
+        raise UsageError(
+            f"a record is signed with a plain Ed25519 key; to check it, {_EXTRA}"
+        ) from error
     try:
         Ed25519PublicKey.from_public_bytes(raw).verify(envelope.signature, envelope.signed)
     except InvalidSignature:

@@ -43,7 +43,19 @@ from evalkit.review.statement import (
     statement,
 )
 
-_TOOLS = ("pytest", "pydantic", "jsonschema", "referencing", "jmespath", "jinja2", "pyyaml", "vcrpy", "httpx", "click", "cryptography")
+_TOOLS = (
+    "pytest",
+    "pydantic",
+    "jsonschema",
+    "referencing",
+    "jmespath",
+    "jinja2",
+    "pyyaml",
+    "vcrpy",
+    "httpx",
+    "click",
+    "cryptography",
+)
 
 
 class Asked(NamedTuple):
@@ -71,11 +83,15 @@ def deviation(text: str) -> Deviation:
         try:
             return Deviation(parts[0], date.fromisoformat(day).isoformat(), parts[2])
         except ValueError as error:
-            raise UsageError(f"--deviation: {quoted(day)} is no day; write until YYYY-MM-DD") from error
+            raise UsageError(
+                f"--deviation: {quoted(day)} is no day; write until YYYY-MM-DD"
+            ) from error
     raise UsageError(f"--deviation {quoted(text)} is not 'what; until YYYY-MM-DD; why'")
 
 
-def sign(run: Run, places: Places, asked: Asked, policy: Policy, signer: Signer, now: datetime) -> Signoff:
+def sign(
+    run: Run, places: Places, asked: Asked, policy: Policy, signer: Signer, now: datetime
+) -> Signoff:
     """Append a record and return it.
 
     Raises UsageError for what a person can put right (a field, a role, a reason that is missing, a key), IntegrityError for a run that is
@@ -85,18 +101,26 @@ def sign(run: Run, places: Places, asked: Asked, policy: Policy, signer: Signer,
     lines = _whole(run)
     files, strangers = listed(run.directory)
     if strangers:
-        raise IntegrityError(f"{run.directory}/signoffs holds {strangers[0]}, which is no record; move it away")
+        raise IntegrityError(
+            f"{run.directory}/signoffs holds {strangers[0]}, which is no record; move it away"
+        )
     earlier = [_earlier(file) for file in files]
     baseline = Run(asked.baseline) if asked.baseline is not None else None
     tools = _tools(run.directory)
     # What earlier records are about, this one is about too: so one manifest speaks for all of them.
     signed = _unchanged(earlier, places)
-    subjects = signed | manifest.covered(run, places, baseline) | {f"{places.signed_run}/{manifest.TOOLS}": sha256(tools)}
+    subjects = (
+        signed
+        | manifest.covered(run, places, baseline)
+        | {f"{places.signed_run}/{manifest.TOOLS}": sha256(tools)}
+    )
     gate = _gate(run, places, asked)
     counts = tallies.counts(lines, run.manifest)
     _check_reason(asked, gate, counts)
     if earlier and now.strftime(TIME) < earlier[-1].time:
-        raise UsageError(f"the clock says {now.strftime(TIME)}, and {earlier[-1].path} was signed at {earlier[-1].time}; set the clock")
+        raise UsageError(
+            f"the clock says {now.strftime(TIME)}, and {earlier[-1].path} was signed at {earlier[-1].time}; set the clock"
+        )
     number = files[-1].number + 1 if files else 1
     suites = {suite["path"]: subjects[suite["path"]] for suite in run.manifest.get("suites", [])}
     rows = [(line.id, line.verdict, line.warned, line.digest) for line in lines]
@@ -124,12 +148,17 @@ def sign(run: Run, places: Places, asked: Asked, policy: Policy, signer: Signer,
         tool={"evalkit": VERSION, "python": platform.python_version()},
         subjects=subjects,
     )
-    payloads = [payload_of(statement(SIGNOFF, signoff(record), subjects)), *([] if held else [result])]
+    payloads = [
+        payload_of(statement(SIGNOFF, signoff(record), subjects)),
+        *([] if held else [result]),
+    ]
     envelopes = [signer(payload) for payload in payloads]
     _write(run.directory / manifest.TOOLS, tools)
     _write(run.directory / manifest.NAME, manifest.render(subjects))
     path = append(run.directory, number, envelopes)
-    return record._replace(path=path.relative_to(run.directory).as_posix(), keyid=envelopes[0].keyid)
+    return record._replace(
+        path=path.relative_to(run.directory).as_posix(), keyid=envelopes[0].keyid
+    )
 
 
 def _check_fields(asked: Asked, policy: Policy, today: date) -> None:
@@ -140,20 +169,36 @@ def _check_fields(asked: Asked, policy: Policy, today: date) -> None:
         if not value.isprintable():
             raise UsageError(f"--{field} {quoted(value)} holds a line break or a control character")
     if asked.email.count("@") != 1 or any(sign in asked.email.strip() for sign in ' ,"*?!'):
-        raise UsageError(f"--email {quoted(asked.email)} is no address; it is the one the allowed signers have for the key")
+        raise UsageError(
+            f"--email {quoted(asked.email)} is no address; it is the one the allowed signers have for the key"
+        )
     if policy.known_roles and asked.role.strip() not in policy.known_roles:
         near = did_you_mean(asked.role, policy.known_roles)
-        raise UsageError(f"--role {quoted(asked.role)} is none of the policy's{near}; there are: {', '.join(policy.known_roles)}")
+        raise UsageError(
+            f"--role {quoted(asked.role)} is none of the policy's{near}; there are: {', '.join(policy.known_roles)}"
+        )
     if (asked.decision == "approved-with-deviations") != bool(asked.deviations):
-        raise UsageError("--decision approved-with-deviations and --deviation 'what; until YYYY-MM-DD; why' go together")
+        raise UsageError(
+            "--decision approved-with-deviations and --deviation 'what; until YYYY-MM-DD; why' go together"
+        )
     for one in asked.deviations:
         until = date.fromisoformat(one.until)
         if until < today:
-            raise UsageError(f"--deviation {quoted(one.what)} ends on {until}, and today is {today}")
+            raise UsageError(
+                f"--deviation {quoted(one.what)} ends on {until}, and today is {today}"
+            )
         if too_long(policy, today, until):
-            raise UsageError(f"--deviation {quoted(one.what)} lasts until {until}; the policy allows {policy.deviation_days} days")
-    if policy.gate and asked.decision != "rejected" and (asked.gate is None or asked.gate[0] != policy.gate):
-        raise UsageError(f"the policy wants approvals by gate {quoted(policy.gate)}: --gate {policy.gate} --baseline RUN")
+            raise UsageError(
+                f"--deviation {quoted(one.what)} lasts until {until}; the policy allows {policy.deviation_days} days"
+            )
+    if (
+        policy.gate
+        and asked.decision != "rejected"
+        and (asked.gate is None or asked.gate[0] != policy.gate)
+    ):
+        raise UsageError(
+            f"the policy wants approvals by gate {quoted(policy.gate)}: --gate {policy.gate} --baseline RUN"
+        )
 
 
 def _whole(run: Run) -> list[tallies.Line]:
@@ -163,11 +208,15 @@ def _whole(run: Run) -> list[tallies.Line]:
             f"{run.directory} is not complete: the run did not end, or left variants out; run the suites to their end, then sign"
         )
     if not path.is_file():
-        raise IntegrityError(f"{run.directory} has no results.jsonl; run the suites again, then sign")
+        raise IntegrityError(
+            f"{run.directory} has no results.jsonl; run the suites again, then sign"
+        )
     lines = tallies.read(path.read_bytes())
     wrong = [
         *tallies.faults(lines, str(path)),
-        *tallies.miscounts(tallies.counts(lines, head), head.get("totals", {}), "manifest.json", ""),
+        *tallies.miscounts(
+            tallies.counts(lines, head), head.get("totals", {}), "manifest.json", ""
+        ),
     ]
     if wrong:
         raise IntegrityError(f"{wrong[0].message}; run the suites again, then sign")
@@ -195,8 +244,14 @@ def _unchanged(earlier: Sequence[Signoff], places: Places) -> dict[str, str]:
     for name, digest in signed.items():
         found = places.digest(name)
         if found != digest:
-            what = "is gone" if found is None else f"changed: expected {digest[:16]}…, found {found[:16]}…"
-            raise IntegrityError(f"{name} {what} since {earlier[-1].path}; sign a new run (--evalkit-report), this one's records are void")
+            what = (
+                "is gone"
+                if found is None
+                else f"changed: expected {digest[:16]}…, found {found[:16]}…"
+            )
+            raise IntegrityError(
+                f"{name} {what} since {earlier[-1].path}; sign a new run (--evalkit-report), this one's records are void"
+            )
     return signed
 
 
@@ -219,9 +274,13 @@ def _check_reason(asked: Asked, gate: GateRecord | None, counts: Mapping[str, in
             if gate
             else f"{counts['failed']} of {counts['results']} results failed and {counts['errored']} errored"
         )
-        raise UsageError(f"{what}; to approve all the same give --override REASON, or decide approved-with-deviations")
+        raise UsageError(
+            f"{what}; to approve all the same give --override REASON, or decide approved-with-deviations"
+        )
     if asked.override.strip():
-        raise UsageError("--override has nothing to override: this decision needs no reason; say it with --comment")
+        raise UsageError(
+            "--override has nothing to override: this decision needs no reason; say it with --comment"
+        )
 
 
 def _tools(run: Path) -> bytes:
@@ -229,10 +288,16 @@ def _tools(run: Path) -> bytes:
     try:
         return (run / manifest.TOOLS).read_bytes()
     except FileNotFoundError:
-        own = {"evalkit": VERSION, "python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+        own = {
+            "evalkit": VERSION,
+            "python": platform.python_version(),
+            "platform": f"{platform.system()} {platform.machine()}",
+        }
         return (json.dumps({**own, **_versions(_TOOLS)}, indent=2) + "\n").encode()
     except OSError as error:
-        raise UsageError(f"{run / manifest.TOOLS} cannot be read: {error.strerror or error}") from error
+        raise UsageError(
+            f"{run / manifest.TOOLS} cannot be read: {error.strerror or error}"
+        ) from error
 
 
 def _versions(names: Iterable[str]) -> dict[str, Any]:

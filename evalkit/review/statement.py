@@ -102,12 +102,21 @@ class Signoff(NamedTuple):
         return datetime.strptime(self.time, TIME).replace(tzinfo=UTC)
 
 
-def statement(kind: str, predicate: Mapping[str, JSON], subjects: Mapping[str, str]) -> dict[str, JSON]:
+def statement(
+    kind: str, predicate: Mapping[str, JSON], subjects: Mapping[str, str]
+) -> dict[str, JSON]:
     """Return an in-toto Statement, version 1."""
-    return {"_type": STATEMENT, "subject": _descriptors(subjects), "predicateType": kind, "predicate": dict(predicate)}
+    return {
+        "_type": STATEMENT,
+        "subject": _descriptors(subjects),
+        "predicateType": kind,
+        "predicate": dict(predicate),
+    }
 
 
-def outcome(lines: Sequence[tuple[str, str, bool, str]], suites: Mapping[str, str]) -> dict[str, JSON]:
+def outcome(
+    lines: Sequence[tuple[str, str, bool, str]], suites: Mapping[str, str]
+) -> dict[str, JSON]:
     """Return the test-result predicate of results given as ``(id, verdict, warned, digest)``, in the order of the file."""
     passed = [id_ for id_, verdict, warned, _ in lines if verdict == "passed" and not warned]
     warned_ = [id_ for id_, verdict, warned, _ in lines if verdict == "passed" and warned]
@@ -158,10 +167,16 @@ def read_statement(payload: bytes, kind: str) -> tuple[dict[str, JSON], dict[str
         value = json.loads(payload)
     except (ValueError, RecursionError) as error:
         raise StatementFault(f"the payload is not JSON: {error}") from error
-    if not isinstance(value, dict) or value.get("_type") != STATEMENT or value.get("predicateType") != kind:
+    if (
+        not isinstance(value, dict)
+        or value.get("_type") != STATEMENT
+        or value.get("predicateType") != kind
+    ):
         raise StatementFault(f"the payload is no in-toto Statement of {kind}")
     _validate(value, "signoff" if kind == SIGNOFF else "test-result")
-    return value["predicate"], {subject["name"]: subject["digest"]["sha256"] for subject in value["subject"]}
+    return value["predicate"], {
+        subject["name"]: subject["digest"]["sha256"] for subject in value["subject"]
+    }
 
 
 def read_signoff(payload: bytes, path: str, keyid: str) -> Signoff:
@@ -191,7 +206,10 @@ def read_signoff(payload: bytes, path: str, keyid: str) -> Signoff:
             value["tool"],
             subjects,
         )
-        _ = record.when, [datetime.fromisoformat(deviation.until) for deviation in record.deviations]
+        _ = (
+            record.when,
+            [datetime.fromisoformat(deviation.until) for deviation in record.deviations],
+        )
     except ValueError as error:
         raise StatementFault(f"the payload holds {error}") from error
     return record
@@ -222,7 +240,9 @@ def _validate(value: JSON, name: str) -> None:
 
     error = jsonschema.exceptions.best_match(_validator(name).iter_errors(value))
     if error is not None:
-        raise StatementFault(f"the payload is not as its schema says, at {error.json_path}: {error.message[:200]}")
+        raise StatementFault(
+            f"the payload is not as its schema says, at {error.json_path}: {error.message[:200]}"
+        )
 
 
 @cache

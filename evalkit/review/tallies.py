@@ -45,7 +45,11 @@ def _line(number: int, row: bytes) -> Line:
     stated, digest = found
     try:
         value = json.loads(row)
-        warned = any(finding["severity"] == "warn" for check in value["checks"] for finding in check["findings"])
+        warned = any(
+            finding["severity"] == "warn"
+            for check in value["checks"]
+            for finding in check["findings"]
+        )
         line = Line(number, value["id"], value["verdict"], warned, digest)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         return _broken(number, row, f"it is no result: {error!r}"[:120])
@@ -56,7 +60,9 @@ def _line(number: int, row: bytes) -> Line:
 
 def _broken(number: int, row: bytes, fault: str) -> Line:
     found = _ID.search(row)
-    return Line(number, found[1].decode("ascii", "replace") if found else "", "", False, sha256(row), fault)
+    return Line(
+        number, found[1].decode("ascii", "replace") if found else "", "", False, sha256(row), fault
+    )
 
 
 def counts(lines: Sequence[Line], manifest: Mapping[str, Any]) -> dict[str, int]:
@@ -64,43 +70,78 @@ def counts(lines: Sequence[Line], manifest: Mapping[str, Any]) -> dict[str, int]
     by_verdict = {verdict: sum(line.verdict == verdict for line in lines) for verdict in _VERDICTS}
     totals = manifest.get("totals", {})
     collected = {name: int(totals.get(name, 0)) for name in ("collected", "deselected")}
-    return {**collected, "results": len(lines), "scored": by_verdict["passed"] + by_verdict["failed"], **by_verdict}
+    return {
+        **collected,
+        "results": len(lines),
+        "scored": by_verdict["passed"] + by_verdict["failed"],
+        **by_verdict,
+    }
 
 
-def miscounts(counted: Mapping[str, int], stated: Mapping[str, Any], who: str, path: str) -> Iterator[Problem]:
+def miscounts(
+    counted: Mapping[str, int], stated: Mapping[str, Any], who: str, path: str
+) -> Iterator[Problem]:
     """Yield every number that somebody states and that counting does not give."""
     for name, count in counted.items():
         if name in stated and stated[name] != count:
-            yield Problem("totals_differ", path, "", f"{who} says {stated[name]} {name}, counting the results gives {count}")
+            yield Problem(
+                "totals_differ",
+                path,
+                "",
+                f"{who} says {stated[name]} {name}, counting the results gives {count}",
+            )
 
 
 def faults(lines: Sequence[Line], path: str) -> Iterator[Problem]:
     """Yield the lines that are not as they were written, told by themselves."""
     for line in lines:
         if line.fault:
-            yield Problem("result_changed", path, line.id, f"{path}:{line.number} {line.id or 'a result'} was changed: {line.fault}")
+            yield Problem(
+                "result_changed",
+                path,
+                line.id,
+                f"{path}:{line.number} {line.id or 'a result'} was changed: {line.fault}",
+            )
 
 
-def changes(lines: Sequence[Line], signed: Sequence[tuple[str, str]], path: str) -> Iterator[Problem]:
+def changes(
+    lines: Sequence[Line], signed: Sequence[tuple[str, str]], path: str
+) -> Iterator[Problem]:
     """Yield what became of the results that were signed, given as ``(id, digest)`` in the order of the file."""
     known = dict(signed)
     there = {line.id: line for line in lines}
     for id_, digest in known.items():
         line = there.get(id_)
         if line is None:
-            yield Problem("result_missing", path, id_, f"{path}: expected the result of {id_}, found none")
+            yield Problem(
+                "result_missing", path, id_, f"{path}: expected the result of {id_}, found none"
+            )
         elif line.digest != digest and not line.fault:
-            yield Problem("result_changed", path, id_, f"{path}:{line.number} {differs(id_, digest, line.digest)}")
+            yield Problem(
+                "result_changed",
+                path,
+                id_,
+                f"{path}:{line.number} {differs(id_, digest, line.digest)}",
+            )
     seen = set()
     for line in lines:
         if line.id and (line.id not in known or line.id in seen):
             found = "found twice" if line.id in seen else "found, and not signed"
             yield Problem(
-                "result_added", path, line.id, f"{path}:{line.number} {line.id}: {found}; {plural(len(known), 'result')} were signed"
+                "result_added",
+                path,
+                line.id,
+                f"{path}:{line.number} {line.id}: {found}; {plural(len(known), 'result')} were signed",
             )
         seen.add(line.id)
     order = [line.id for line in lines]
     wanted = list(known)
     if sorted(order) == sorted(wanted) and order != wanted:
-        number, (expected, found) = next((at, both) for at, both in enumerate(zip(wanted, order, strict=True), 1) if both[0] != both[1])
-        yield Problem("results_reordered", path, found, f"{path}:{number} expected {expected}, found {found}")
+        number, (expected, found) = next(
+            (at, both)
+            for at, both in enumerate(zip(wanted, order, strict=True), 1)
+            if both[0] != both[1]
+        )
+        yield Problem(
+            "results_reordered", path, found, f"{path}:{number} expected {expected}, found {found}"
+        )

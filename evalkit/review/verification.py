@@ -48,7 +48,9 @@ class Outcome(NamedTuple):
     @property
     def exit_code(self) -> int:
         """0: all is well; 1: the policy is not satisfied; 3: something is not what was signed."""
-        return 3 if any(problem.integrity for problem in self.problems) else 1 if self.problems else 0
+        return (
+            3 if any(problem.integrity for problem in self.problems) else 1 if self.problems else 0
+        )
 
 
 def verify(run: Path, trust: Trust, *, now: datetime, root: Path | None = None) -> Outcome:
@@ -57,7 +59,13 @@ def verify(run: Path, trust: Trust, *, now: datetime, root: Path | None = None) 
     if not files and not (run / "manifest.json").is_file():
         raise UsageError(f"{run} is not a run directory: it has no manifest.json and no {FOLDER}")
     problems = [
-        Problem("unexpected_file", f"{FOLDER}/{name}", "", f"expected only records in {FOLDER}, found {name}") for name in strangers
+        Problem(
+            "unexpected_file",
+            f"{FOLDER}/{name}",
+            "",
+            f"expected only records in {FOLDER}, found {name}",
+        )
+        for name in strangers
     ]
     opened = []
     for file in files:
@@ -72,7 +80,9 @@ def verify(run: Path, trust: Trust, *, now: datetime, root: Path | None = None) 
         head = _manifest(run, records[-1].subjects.get(f"{signed_run}/manifest.json"))
         places = Places(root or manifest.find_root(run, head, signed_run), run, signed_run)
         problems += _data(places, opened, head)
-    problems += policy.judge(trust.policy, policy.Situation(records, trust.gates, trust.authors, now.date()))
+    problems += policy.judge(
+        trust.policy, policy.Situation(records, trust.gates, trust.authors, now.date())
+    )
     return Outcome(sorted_problems(problems), records)
 
 
@@ -100,7 +110,12 @@ def _data(places: Places, opened: list[Opened], head: Mapping[str, Any]) -> Iter
         found = places.digest(name)
         if found != digest:
             changed.add(name)
-            yield Problem("file_missing" if found is None else "file_changed", name, "", differs(name, digest, found))
+            yield Problem(
+                "file_missing" if found is None else "file_changed",
+                name,
+                "",
+                differs(name, digest, found),
+            )
     yield from _manifest_file(places, signed)
     results = f"{places.signed_run}/results.jsonl"
     path = places.path(results)
@@ -119,14 +134,24 @@ def _unsigned(decision: Signoff, head: Mapping[str, Any]) -> Iterator[Problem]:
         needed += [f"{decision.gate.baseline}/{name}" for name in manifest.OF_A_BASELINE]
     for name in needed:
         if name not in decision.subjects:
-            yield Problem("file_unsigned", decision.path, "", f"{decision.path}: expected it to be about {name}, found that it is not")
+            yield Problem(
+                "file_unsigned",
+                decision.path,
+                "",
+                f"{decision.path}: expected it to be about {name}, found that it is not",
+            )
 
 
 def _manifest_file(places: Places, signed: Mapping[str, str]) -> Iterator[Problem]:
     name = f"{places.signed_run}/{manifest.NAME}"
     path = places.run / manifest.NAME
     if not path.is_file():
-        yield Problem("manifest_differs", name, "", f"{name}: expected the digests of {len(signed)} files, found no such file")
+        yield Problem(
+            "manifest_differs",
+            name,
+            "",
+            f"{name}: expected the digests of {len(signed)} files, found no such file",
+        )
         return
     try:
         stated = manifest.parse(path.read_bytes())
@@ -137,10 +162,14 @@ def _manifest_file(places: Places, signed: Mapping[str, str]) -> Iterator[Proble
         # A line beyond what was signed is what a kill leaves between manifest and record: it has to be true.
         expected = signed.get(file) or places.digest(file)
         if stated.get(file) != expected or expected is None:
-            yield Problem("manifest_differs", name, "", f"{name}: {differs(file, expected, stated.get(file))}")
+            yield Problem(
+                "manifest_differs", name, "", f"{name}: {differs(file, expected, stated.get(file))}"
+            )
 
 
-def _results(lines: list[tallies.Line], opened: list[Opened], path: str, changed: bool) -> Iterator[Problem]:
+def _results(
+    lines: list[tallies.Line], opened: list[Opened], path: str, changed: bool
+) -> Iterator[Problem]:
     yield from tallies.faults(lines, path)
     for record in opened:
         if record.result is None:
@@ -150,12 +179,21 @@ def _results(lines: list[tallies.Line], opened: list[Opened], path: str, changed
             yield from tallies.changes(lines, listed_, path)
             continue
         suites = {one["name"]: one["digest"]["sha256"] for one in record.result["configuration"]}
-        again = outcome([(line.id, line.verdict, line.warned, line.digest) for line in lines], suites)
+        again = outcome(
+            [(line.id, line.verdict, line.warned, line.digest) for line in lines], suites
+        )
         for field in sorted(key for key in again if again[key] != record.result.get(key)):
-            yield Problem("totals_differ", record.file.path, "", f"{record.file.path}: {field} is not what the results give")
+            yield Problem(
+                "totals_differ",
+                record.file.path,
+                "",
+                f"{record.file.path}: {field} is not what the results give",
+            )
 
 
-def _totals(lines: list[tallies.Line], opened: list[Opened], head: Mapping[str, Any], path: str) -> Iterator[Problem]:
+def _totals(
+    lines: list[tallies.Line], opened: list[Opened], head: Mapping[str, Any], path: str
+) -> Iterator[Problem]:
     counted = tallies.counts(lines, head)
     if not head:
         del counted["collected"], counted["deselected"]  # which only the manifest knows
@@ -169,10 +207,17 @@ def _gate(places: Places, decision: Signoff, changed: set[str]) -> Iterator[Prob
     if gate is None:
         return
     try:
-        found = judge_gate(places.run, places.root / gate.baseline, gate.name, gate.definition, gate.prices)
+        found = judge_gate(
+            places.run, places.root / gate.baseline, gate.name, gate.definition, gate.prices
+        )
     except (UsageError, RecursionError) as error:
         if not changed:  # else that is why, and was told
-            yield Problem("gate_differs", decision.path, "", f"gate {gate.name!r} cannot be judged again: {error}")
+            yield Problem(
+                "gate_differs",
+                decision.path,
+                "",
+                f"gate {gate.name!r} cannot be judged again: {error}",
+            )
         return
     again = {rule.rule: rule.verdict for rule in found.rules}
     if (found.verdict, again) != (gate.verdict, dict(gate.rules)):

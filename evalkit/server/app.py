@@ -49,7 +49,9 @@ def create_app(
     ``log`` gets a line for each request: method, path (without its query, which may hold a key), status, and what answered. ``faults``
     befall the back end's answers as ``seed`` decides.
     """
-    served: Backend = Scripted(backend, key=key, log=log, seed=seed) if isinstance(backend, Script) else backend
+    served: Backend = (
+        Scripted(backend, key=key, log=log, seed=seed) if isinstance(backend, Script) else backend
+    )
     shell = _Shell(Faulty(served, faults, seed) if faults else served, max_body, log)
 
     @asynccontextmanager
@@ -75,7 +77,10 @@ class _Shell:
         self._log = log
         self._metrics = Metrics(lambda: getattr(backend, "counts", {}))
         self._began = monotonic()
-        self._own: Mapping[str, Callable[[], Reply]] = {"/healthz": self._health, "/metrics": self._measures}
+        self._own: Mapping[str, Callable[[], Reply]] = {
+            "/healthz": self._health,
+            "/metrics": self._measures,
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = scope.get("extensions", {}).get(EXTENSION)
@@ -137,7 +142,9 @@ class _Shell:
             call = Call(
                 method="GET" if method == "HEAD" else method,
                 path=scope["path"],
-                query=dict(parse_qsl(raw_query.decode("latin-1"), keep_blank_values=True)) if raw_query else {},
+                query=dict(parse_qsl(raw_query.decode("latin-1"), keep_blank_values=True))
+                if raw_query
+                else {},
                 headers=headers,
                 body=await _body(headers, receive, self._max_body),
                 target=_target(scope, raw_query),
@@ -151,12 +158,24 @@ class _Shell:
             traceback.print_exc()
             reply = fault_reply(ApiFault(500))
         if method == "OPTIONS" and reply.status == 405 and "allow" in reply.headers:
-            return Reply(204, headers={"allow": f"{reply.headers['allow']}, OPTIONS"}, by="what is allowed")
+            return Reply(
+                204, headers={"allow": f"{reply.headers['allow']}, OPTIONS"}, by="what is allowed"
+            )
         return reply
 
     def _health(self) -> Reply:
         uptime = round(monotonic() - self._began, 3)
-        return Reply(200, dumps({"status": "ok", "serves": self._backend.title, "version": VERSION, "uptime_seconds": uptime}))
+        return Reply(
+            200,
+            dumps(
+                {
+                    "status": "ok",
+                    "serves": self._backend.title,
+                    "version": VERSION,
+                    "uptime_seconds": uptime,
+                }
+            ),
+        )
 
     def _measures(self) -> Reply:
         return Reply(200, self._metrics.text(), headers={"content-type": CONTENT_TYPE})
@@ -167,7 +186,13 @@ def _own_reply(own: Callable[[], Reply], method: str) -> Reply:
         return own()
     if method == "OPTIONS":
         return Reply(204, headers={"allow": "GET, HEAD, OPTIONS"})
-    return fault_reply(ApiFault(405, f"{method} is not allowed here; allowed: GET, HEAD.", headers={"allow": "GET, HEAD"}))
+    return fault_reply(
+        ApiFault(
+            405,
+            f"{method} is not allowed here; allowed: GET, HEAD.",
+            headers={"allow": "GET, HEAD"},
+        )
+    )
 
 
 def _by(reply: Reply) -> str:
@@ -198,5 +223,7 @@ async def _body(headers: Mapping[str, str], receive: Receive, limit: int) -> byt
             parts.append(part)
             more = message.get("more_body", False)
     if size > limit:
-        raise ApiFault(413, f"The request body is larger than {limit} bytes.", headers={"connection": "close"})
+        raise ApiFault(
+            413, f"The request body is larger than {limit} bytes.", headers={"connection": "close"}
+        )
     return b"".join(parts)

@@ -80,4 +80,6 @@ class Backend(Protocol):
 
 def fault_reply(fault: ApiFault, delay: float = 0.0) -> Reply:
     """Return the reply a refusal is sent as."""
-    return Reply(fault.status, dumps(fault.body()), headers=fault.headers, delay=delay, by=str(fault.code))
+    return Reply(
+        fault.status, dumps(fault.body()), headers=fault.headers, delay=delay, by=str(fault.code)
+    )

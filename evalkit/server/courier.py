@@ -46,16 +46,26 @@ class Courier:
 
         await asyncio.sleep(after)
         why = ""
-        async with httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=_TIMEOUT) as client:
+        async with httpx.AsyncClient(
+            trust_env=False, follow_redirects=False, timeout=_TIMEOUT
+        ) as client:
             for wait in WAITS:
                 await asyncio.sleep(wait)
                 try:
-                    response = await client.post(delivery.uri, content=delivery.body, headers=dict(delivery.headers))
-                except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: an address that cannot be encoded
+                    response = await client.post(
+                        delivery.uri, content=delivery.body, headers=dict(delivery.headers)
+                    )
+                except (
+                    httpx.HTTPError,
+                    httpx.InvalidURL,
+                    ValueError,
+                ) as error:  # ValueError: an address that cannot be encoded
                     why = type(error).__name__
                     continue
                 if response.is_success:
                     self._log(f"webhook {delivery.event} delivered to {delivery.uri}")
                     return
                 why = f"HTTP {response.status_code}"
-        self._log(f"webhook {delivery.event} not delivered to {delivery.uri}: {why}, {len(WAITS)} times")
+        self._log(
+            f"webhook {delivery.event} not delivered to {delivery.uri}: {why}, {len(WAITS)} times"
+        )

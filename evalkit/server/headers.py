@@ -21,7 +21,11 @@ _SHORTEST_PART = 8
 def end_to_end(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers that do not belong to one connection; names are lower case."""
     named = {name.strip().lower() for name in headers.get("connection", "").split(",")}
-    return {name: value for name, value in headers.items() if name not in _CONNECTION and name not in named}
+    return {
+        name: value
+        for name, value in headers.items()
+        if name not in _CONNECTION and name not in named
+    }
 
 
 def passed_on(headers: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,24 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_SECONDS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    300.0,
+)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BEFORE = re.compile(r"(?:/[^/]+)*?/v1(?:beta|alpha)?(?=/)")
 _COLLECTIONS = frozenset({"interactions", "agents", "environments", "webhooks", "triggers"})
@@ -50,12 +67,28 @@ class Metrics:
     def __init__(self, backend_counts: Callable[[], Mapping[str, int]] = dict) -> None:
         self._registry = registry = CollectorRegistry()
         by_route = ("route", "method", "status")
-        self._requests = Counter("evalkit_requests", "Requests answered, by route, method and status.", by_route, registry=registry)
-        self._in_flight = Gauge("evalkit_requests_in_flight", "Requests being answered.", registry=registry)
+        self._requests = Counter(
+            "evalkit_requests",
+            "Requests answered, by route, method and status.",
+            by_route,
+            registry=registry,
+        )
+        self._in_flight = Gauge(
+            "evalkit_requests_in_flight", "Requests being answered.", registry=registry
+        )
         self._streams = Gauge("evalkit_streams_open", "Streams being sent.", registry=registry)
-        self._events = Counter("evalkit_stream_events", "Events sent in streams.", registry=registry)
-        self._faults = Counter("evalkit_faults_injected", "Faults put into answers, by kind.", ("kind",), registry=registry)
-        self._left = Counter("evalkit_clients_gone", "Answers whose client left before their end.", registry=registry)
+        self._events = Counter(
+            "evalkit_stream_events", "Events sent in streams.", registry=registry
+        )
+        self._faults = Counter(
+            "evalkit_faults_injected",
+            "Faults put into answers, by kind.",
+            ("kind",),
+            registry=registry,
+        )
+        self._left = Counter(
+            "evalkit_clients_gone", "Answers whose client left before their end.", registry=registry
+        )
         times = ("route", "stream")
         self._first_byte = Histogram(
             "evalkit_time_to_first_byte_seconds",
@@ -65,7 +98,11 @@ class Metrics:
             registry=registry,
         )
         self._duration = Histogram(
-            "evalkit_request_duration_seconds", "From a request's arrival to its answer's end.", times, buckets=_SECONDS, registry=registry
+            "evalkit_request_duration_seconds",
+            "From a request's arrival to its answer's end.",
+            times,
+            buckets=_SECONDS,
+            registry=registry,
         )
         registry.register(_BackendCounts(backend_counts))
         self.events_sent = self._events.inc
@@ -82,7 +119,15 @@ class Metrics:
         self._streams.inc()
 
     def ended(
-        self, path: str, method: str, status: int, *, stream: bool, duration: float, first_byte: float | None, gone: bool = False
+        self,
+        path: str,
+        method: str,
+        status: int,
+        *,
+        stream: bool,
+        duration: float,
+        first_byte: float | None,
+        gone: bool = False,
     ) -> None:
         """A request's answer is over. ``status`` 0: nothing was sent. ``first_byte`` None: no byte of a body was."""
         route = route_of(path)
@@ -94,7 +139,10 @@ class Metrics:
         timers = self._timers.get((route, stream))
         if timers is None:
             labels = route, "true" if stream else "false"
-            timers = self._timers[route, stream] = self._first_byte.labels(*labels), self._duration.labels(*labels)
+            timers = self._timers[route, stream] = (
+                self._first_byte.labels(*labels),
+                self._duration.labels(*labels),
+            )
         if first_byte is not None:
             timers[0].observe(first_byte)
         timers[1].observe(duration)
@@ -121,5 +169,7 @@ class _BackendCounts(Collector):
         for name, value in self._counts().items():
             if _COUNT.match(name):
                 yield CounterMetricFamily(
-                    f"evalkit_{name}", f"{name.replace('_', ' ').capitalize()}, as the back end counts them.", value=value
+                    f"evalkit_{name}",
+                    f"{name.replace('_', ' ').capitalize()}, as the back end counts them.",
+                    value=value,
                 )

@@ -30,9 +30,13 @@ _START_SECONDS, _STOP_SECONDS = 30, 10
 _CUT_SECONDS = 2.0
 _TICK = 0.01
 _TELL_AGAIN_SECONDS = 10.0
-_KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that none meets a closed one
+_KEEP_ALIVE_SECONDS = (
+    75  # longer than clients keep idle connections, so that none meets a closed one
+)
 _BACKLOG = 4096
-_AT_ONCE = 64  # accepted in one turn of the loop; where files are short, asyncio tries as often in vain
+_AT_ONCE = (
+    64  # accepted in one turn of the loop; where files are short, asyncio tries as often in vain
+)
 _FILES, _FEW_FILES = 65_536, 4_096
 _WHY = {
     errno.EADDRINUSE: "the port is in use; take another one with --port, or --port 0 for any free one",
@@ -41,7 +45,14 @@ _WHY = {
 }
 
 
-def serve(app: Starlette, host: str, port: int, *, ready: Callable[[str], None] = lambda url: None, grace: float = GRACE_SECONDS) -> None:
+def serve(
+    app: Starlette,
+    host: str,
+    port: int,
+    *,
+    ready: Callable[[str], None] = lambda url: None,
+    grace: float = GRACE_SECONDS,
+) -> None:
     """Serve until SIGINT or SIGTERM. ``port`` 0 picks a free one; ``ready`` gets the base URL once it listens. Raises UsageError.
 
     What is being answered then has ``grace`` seconds to end; streams that are still open are cut.
@@ -61,7 +72,9 @@ def serving(app: Starlette | None = None, *, port: int = 0) -> Iterator[str]:
     with _listen(LOOPBACK, port) as listener:
         started = threading.Event()
         server = _Server(app, on_ready=started.set, grace=0)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="evalkit serve", daemon=True)
+        thread = threading.Thread(
+            target=server.run, kwargs={"sockets": [listener]}, name="evalkit serve", daemon=True
+        )
         thread.start()
         if not started.wait(_START_SECONDS):
             raise Crashed(f"the local server did not start within {_START_SECONDS} s")
@@ -131,7 +144,9 @@ class _Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {
+            number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         try:
             yield
         finally:
@@ -184,7 +199,9 @@ def allow_connections(wanted: int = _FILES) -> str:
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
     except OSError as error:
         raise UsageError(f"cannot serve on {host!r}: {error.strerror}") from error
     listener = socket.socket(family, kind, protocol)
@@ -194,7 +211,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except (OSError, OverflowError) as error:
         listener.close()
-        why = _WHY.get(error.errno or 0, error.strerror) if isinstance(error, OSError) else str(error)
+        why = (
+            _WHY.get(error.errno or 0, error.strerror) if isinstance(error, OSError) else str(error)
+        )
         raise UsageError(f"cannot serve on {host}:{port}: {why}") from error
     return listener
 

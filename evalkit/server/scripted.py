@@ -35,7 +35,14 @@ class Scripted:
         seed: int = 0,
     ) -> None:
         self.title = f"the script '{script.title}'"
-        self._service = Service(script, key=key, api_key=api_key, lenient=lenient, warn=lambda line: log(f"warning: {line}"), seed=seed)
+        self._service = Service(
+            script,
+            key=key,
+            api_key=api_key,
+            lenient=lenient,
+            warn=lambda line: log(f"warning: {line}"),
+            seed=seed,
+        )
         self._dice = Dice(seed)
         self._faults = script.faults
         self._courier = Courier(log)

@@ -37,7 +37,11 @@ class Sending:
     """One reply on its way. ``first_byte`` is when the first byte of its body went out, by the monotonic clock, None before that."""
 
     def __init__(
-        self, reply: Reply, send: Send, connection: Breakable | None, events_sent: Callable[[int], object] = lambda number: None
+        self,
+        reply: Reply,
+        send: Send,
+        connection: Breakable | None,
+        events_sent: Callable[[int], object] = lambda number: None,
     ) -> None:
         self.first_byte: float | None = None
         self._reply = reply
@@ -52,7 +56,13 @@ class Sending:
             if reply.delay:
                 await asyncio.sleep(reply.delay)
             if reply.status:
-                await self._send({"type": "http.response.start", "status": reply.status, "headers": _headers(reply)})
+                await self._send(
+                    {
+                        "type": "http.response.start",
+                        "status": reply.status,
+                        "headers": _headers(reply),
+                    }
+                )
                 try:
                     await self._body(reply)
                 except Cut:
@@ -73,7 +83,13 @@ class Sending:
     async def _part(self, body: str | bytes, *, more: bool) -> None:
         if self.first_byte is None and body:
             self.first_byte = monotonic()
-        await self._send({"type": "http.response.body", "body": body.encode() if isinstance(body, str) else body, "more_body": more})
+        await self._send(
+            {
+                "type": "http.response.body",
+                "body": body.encode() if isinstance(body, str) else body,
+                "more_body": more,
+            }
+        )
 
     async def _frames(self, frames: Sequence[str]) -> None:
         reply = self._reply
@@ -108,7 +124,10 @@ class Sending:
 
 
 def _headers(reply: Reply) -> list[tuple[bytes, bytes]]:
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
+    headers = [
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in reply.headers.items()
+    ]
     names = {name for name, _ in headers}
 
     def usual(name: bytes, value: bytes) -> None:
@@ -120,6 +139,9 @@ def _headers(reply: Reply) -> list[tuple[bytes, bytes]]:
         usual(b"content-type", b"text/event-stream; charset=utf-8")
     elif reply.live is None and reply.status not in _NO_BODY:
         body = reply.body
-        usual(b"content-length", str(len(body.encode()) if isinstance(body, str) else len(body)).encode())
+        usual(
+            b"content-length",
+            str(len(body.encode()) if isinstance(body, str) else len(body)).encode(),
+        )
         usual(b"content-type", b"application/json; charset=utf-8")
     return headers

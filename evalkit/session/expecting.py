@@ -44,7 +44,9 @@ class Wanted(NamedTuple):
     severity: Severity
 
 
-def wanted_of(entries: Sequence[Entry], checks: Mapping[str, JSON], catalog: CheckCatalog) -> list[Wanted]:
+def wanted_of(
+    entries: Sequence[Entry], checks: Mapping[str, JSON], catalog: CheckCatalog
+) -> list[Wanted]:
     """Return the checks that ``expect`` was given. Raises UsageError: everything that is wrong with names and arguments, at once."""
     names = dict.fromkeys(catalog.names())
     wanted, wrong = [], []
@@ -55,7 +57,11 @@ def wanted_of(entries: Sequence[Entry], checks: Mapping[str, JSON], catalog: Che
             severity = Severity.WARN if entry.severity == "warn" else Severity.ERROR
             wanted.append(Wanted(check, entry.name, entry.negate, severity))
         except BadEntry as bad:
-            wrong += [line for fault in bad.faults for line in (fault.message, *(f"  {hint}" for hint in fault.hints))]
+            wrong += [
+                line
+                for fault in bad.faults
+                for line in (fault.message, *(f"  {hint}" for hint in fault.hints))
+            ]
     if wrong:
         raise UsageError("expect: " + "\n".join(wrong))
     return wanted
@@ -71,22 +77,48 @@ def judge(view: View, wanted: Sequence[Wanted], label: str, place: str) -> list[
     results = list(_broken(view.turns, wanted))
     if wanted:
         for check, name, negate, severity in wanted:
-            results.append(run_check(check, view, name=name, negate=negate, severity=severity, turn=number, declared=""))
+            results.append(
+                run_check(
+                    check,
+                    view,
+                    name=name,
+                    negate=negate,
+                    severity=severity,
+                    turn=number,
+                    declared="",
+                )
+            )
     else:
         for check in defaults(view.transcript, ()):
-            results.append(run_check(check, view, name=check.name, negate=False, severity=Severity.ERROR, turn=number, declared=""))
+            results.append(
+                run_check(
+                    check,
+                    view,
+                    name=check.name,
+                    negate=False,
+                    severity=Severity.ERROR,
+                    turn=number,
+                    declared="",
+                )
+            )
     if worst(result.verdict for result in results) is not Verdict.PASSED:
         raise ExpectationFailed(explain(label, place, results))
     for result in results:
         for finding in result.findings:
-            warnings.warn(f"{label}: {result.name}: {visible(finding.message)}", ExpectationWarning, stacklevel=outside())
+            warnings.warn(
+                f"{label}: {result.name}: {visible(finding.message)}",
+                ExpectationWarning,
+                stacklevel=outside(),
+            )
     return results
 
 
 def outside() -> int:
     """Return the ``stacklevel`` at which a warning given by the caller speaks of the user's own line."""
     level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("evalkit."):
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith(
+        "evalkit."
+    ):
         level, frame = level + 1, frame.f_back
     return level
 
@@ -110,5 +142,12 @@ def _broken(turns: Iterable[Turn], wanted: Sequence[Wanted]) -> Iterator[CheckRe
             yield CheckResult(CONVERSATION, Verdict.FAILED, (unexpected_error(turn),), turn.number)
         elif turn.outcome == "not_held":
             first, _, rest = (turn.reason or "no usable answer came").partition("\n")
-            where = Where(turn=turn.number, exchange=turn.exchanges[-1].number if turn.exchanges else None)
-            yield CheckResult(CONVERSATION, Verdict.FAILED, (Finding("answer_unusable", first, where, detail=rest),), turn.number)
+            where = Where(
+                turn=turn.number, exchange=turn.exchanges[-1].number if turn.exchanges else None
+            )
+            yield CheckResult(
+                CONVERSATION,
+                Verdict.FAILED,
+                (Finding("answer_unusable", first, where, detail=rest),),
+                turn.number,
+            )

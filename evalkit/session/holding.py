@@ -35,7 +35,13 @@ def plan_of(variant: Variant, poll_seconds: float) -> Plan:
     )
 
 
-def hold(variant: Variant, transport: Transport, root: Path, poll_seconds: float, end_turn: Callable[[Turn], bool]) -> Transcript:
+def hold(
+    variant: Variant,
+    transport: Transport,
+    root: Path,
+    poll_seconds: float,
+    end_turn: Callable[[Turn], bool],
+) -> Transcript:
     """Hold the conversation to its end and return what happened. Faults end up in the transcript; none is raised."""
     deadline = time.monotonic() + variant.timeout if variant.timeout else None
     waited = False
@@ -50,14 +56,22 @@ def hold(variant: Variant, transport: Transport, root: Path, poll_seconds: float
         if not waited:
             return
         if deadline is not None and time.monotonic() + seconds > deadline:
-            raise TimedOut(f"the scenario's timeout of {variant.timeout:g} s ran out while a background run was still in progress")
+            raise TimedOut(
+                f"the scenario's timeout of {variant.timeout:g} s ran out while a background run was still in progress"
+            )
         time.sleep(seconds)
 
     def call(effect: CallTool) -> ToolAnswer:
         tool = variant.tools.get(effect.name)
         if tool is None:
-            return ToolAnswer({"error": f"unknown function {effect.name!r}"}, is_error=True, declared=False)
-        outcome = tool.answer(effect.arguments, variant.variables, lambda target, arguments: call_tool(target, arguments, root))
+            return ToolAnswer(
+                {"error": f"unknown function {effect.name!r}"}, is_error=True, declared=False
+            )
+        outcome = tool.answer(
+            effect.arguments,
+            variant.variables,
+            lambda target, arguments: call_tool(target, arguments, root),
+        )
         return ToolAnswer(outcome.result, outcome.is_error)
 
     return drive(converse(plan_of(variant, poll_seconds)), send, call, pause, end_turn)

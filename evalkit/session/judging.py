@@ -26,7 +26,16 @@ from evalkit.checks.defaults import STANDING, defaults, unexpected_error
 from evalkit.checks.running import run_check
 from evalkit.checks.snapshot_files import path_of
 from evalkit.conversation import context
-from evalkit.errors import CassetteMiss, ConnectFailed, Disconnected, Failed, Misconfigured, SuiteErrors, TimedOut, ToolCrashed
+from evalkit.errors import (
+    CassetteMiss,
+    ConnectFailed,
+    Disconnected,
+    Failed,
+    Misconfigured,
+    SuiteErrors,
+    TimedOut,
+    ToolCrashed,
+)
 from evalkit.session.asking import Asker, asks, may_ask
 from evalkit.session.targets import resolve
 from evalkit.transcript import Request, Response, Step, Transcript, Turn
@@ -76,7 +85,9 @@ class Judge:
             held = self._turns[turn.number] = list(self._judge_turn(transcript, turn))
         return held
 
-    def conversation(self, transcript: Transcript, taped: Transcript | None = None) -> list[CheckResult]:
+    def conversation(
+        self, transcript: Transcript, taped: Transcript | None = None
+    ) -> list[CheckResult]:
         """Return every check result of the variant: turn by turn, then the whole conversation's.
 
         ``taped`` is the conversation as the cassette alone tells it, given where a request was not found there: the checks that are on by
@@ -94,9 +105,22 @@ class Judge:
             results += self._run_all(expect, view)
         else:
             told = STANDING if taped is not None else ()
-            results += [self._run(item, view) if item.name in told else self._skipped(item, None) for item in expect]
+            results += [
+                self._run(item, view) if item.name in told else self._skipped(item, None)
+                for item in expect
+            ]
         for check in defaults(view.transcript, [item.name for item in expect]):
-            results.append(run_check(check, view, name=check.name, negate=False, severity=Severity.ERROR, turn=None, declared=""))
+            results.append(
+                run_check(
+                    check,
+                    view,
+                    name=check.name,
+                    negate=False,
+                    severity=Severity.ERROR,
+                    turn=None,
+                    declared="",
+                )
+            )
         return results
 
     def _judge_turn(self, transcript: Transcript, turn: Turn) -> Sequence[CheckResult]:
@@ -152,7 +176,10 @@ class Judge:
     def _run_all(self, expect: Sequence[Expectation], view: View) -> list[CheckResult]:
         if self._asked:
             number, asked = view.turn.number if view.turn is not None else None, self._asked
-            return [asked.get((number, index)) or self._run(item, view) for index, item in enumerate(expect)]
+            return [
+                asked.get((number, index)) or self._run(item, view)
+                for index, item in enumerate(expect)
+            ]
         return [self._run(item, view) for item in expect]
 
     def _run(self, item: Expectation, view: View) -> CheckResult:
@@ -163,9 +190,22 @@ class Judge:
             # Most checks were built when the suite was loaded, and need not know what was said.
             check: Any = built if late is None else item.check(context(_earlier(view)))
         except SuiteErrors as error:
-            finding = Finding("misconfigured", "the check's arguments cannot be made", Where(turn=number), detail=str(error))
+            finding = Finding(
+                "misconfigured",
+                "the check's arguments cannot be made",
+                Where(turn=number),
+                detail=str(error),
+            )
             return CheckResult(name, Verdict.ERRORED, (finding,), number, declared)
-        return run_check(check, view, name=name, negate=negate, severity=_SEVERITIES[severity], turn=number, declared=declared)
+        return run_check(
+            check,
+            view,
+            name=name,
+            negate=negate,
+            severity=_SEVERITIES[severity],
+            turn=number,
+            declared=declared,
+        )
 
     def _skipped(self, item: Expectation, turn: int | None) -> CheckResult:
         return CheckResult(item.name, Verdict.SKIPPED, (), turn, f"{self._label}:{item.line}")
@@ -173,7 +213,15 @@ class Judge:
     def _view(self, transcript: Transcript, turn: Turn | None) -> View:
         if self._asker is None:
             return View(transcript, turn, self._resolve, self._read, self._sibling, self._approved)
-        return View(transcript, turn, self._resolve, self._read, self._sibling, self._approved, self._asker.ask)
+        return View(
+            transcript,
+            turn,
+            self._resolve,
+            self._read,
+            self._sibling,
+            self._approved,
+            self._asker.ask,
+        )
 
     def _resolve(self, target: str) -> Any:
         return resolve(target, self._root)
@@ -183,7 +231,9 @@ class Judge:
 
     def _approved(self, turn: int | None, name: str, kind: str) -> Approved:
         variant = self._variant
-        below = path_of(variant.suite.name, variant.scenario.id, variant.parts, turn, name, cast("Kind", kind))
+        below = path_of(
+            variant.suite.name, variant.scenario.id, variant.parts, turn, name, cast("Kind", kind)
+        )
         shown = (PurePosixPath(self._label).parent / below).as_posix()
         path = variant.suite.path.parent / below
         try:
@@ -207,7 +257,10 @@ def _earlier(view: View) -> list[Turn]:
 def _outcome_finding(transcript: Transcript, turn: Turn) -> tuple[Verdict, Finding]:
     if turn.outcome == "api_error" and turn.error is not None:
         status = turn.error.status
-        return Verdict.ERRORED if status in _ERRORED_STATUSES or status >= 500 else Verdict.FAILED, unexpected_error(turn)
+        return (
+            Verdict.ERRORED if status in _ERRORED_STATUSES or status >= 500 else Verdict.FAILED,
+            unexpected_error(turn),
+        )
     where = Where(turn=turn.number, exchange=turn.exchanges[-1].number if turn.exchanges else None)
     fault = next((fault for fault in _FAULTS if isinstance(transcript.crash, fault[0])), None)
     code, verdict = (fault[1], fault[2]) if fault is not None else ("not_held", Verdict.ERRORED)
@@ -227,7 +280,11 @@ def _function_calls(transcript: Transcript) -> list[_Called]:
 def _undeclared_tools(variant: Variant, calls: Sequence[_Called]) -> list[CheckResult]:
     """Say which calls went to functions the suite does not declare, where no ``tool_calls`` check says it."""
     tools = variant.tools
-    unknown = [called for called in calls if not (isinstance(name := called[2].raw.get("name"), str) and name in tools)]
+    unknown = [
+        called
+        for called in calls
+        if not (isinstance(name := called[2].raw.get("name"), str) and name in tools)
+    ]
     if not unknown or _judges_calls(variant.expect):
         return []
     findings = [
@@ -245,7 +302,9 @@ def _undeclared_tools(variant: Variant, calls: Sequence[_Called]) -> list[CheckR
 
 def _unanswered_calls(variant: Variant, calls: Sequence[_Called]) -> list[CheckResult]:
     """Say which calls no answer of the suite fits: the model was told of an error, and the conversation took a path that nobody foresaw."""
-    stubs = {name: tool for name, tool in variant.tools.items() if tool.answers and tool.answers[-1].when}
+    stubs = {
+        name: tool for name, tool in variant.tools.items() if tool.answers and tool.answers[-1].when
+    }
     if not stubs:
         return []
     findings = [

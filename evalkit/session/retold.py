@@ -23,13 +23,21 @@ class Retold:
     secrets: tuple[str, ...] = ()
 
     def __init__(self, recordings: Sequence[Recording]) -> None:
-        kept = [recording for recording in recordings if is_interaction(recording) and recording.method in ("POST", "GET")]
+        kept = [
+            recording
+            for recording in recordings
+            if is_interaction(recording) and recording.method in ("POST", "GET")
+        ]
         # A request that was made again because it had been refused for a while is the one that counts.
         self._left = deque(
-            recording for recording, after in zip(kept, [*kept[1:], None], strict=True) if after is None or not _refused(recording, after)
+            recording
+            for recording, after in zip(kept, [*kept[1:], None], strict=True)
+            if after is None or not _refused(recording, after)
         )
         first = split_uri(kept[0].uri if kept else "")
-        self._base = f"{first.scheme or 'https'}://{first.netloc or 'generativelanguage.googleapis.com'}"
+        self._base = (
+            f"{first.scheme or 'https'}://{first.netloc or 'generativelanguage.googleapis.com'}"
+        )
 
     def uri(self, request: Request) -> str:
         """Return the URI a request would have gone to."""
@@ -41,7 +49,9 @@ class Retold:
         if not self._left:
             raise TransportError("the recorded conversation ends here")
         if self._left[0].method != request.method:
-            raise TransportError(f"the recorded conversation goes on with {self._left[0].method}, not with {request.method}")
+            raise TransportError(
+                f"the recorded conversation goes on with {self._left[0].method}, not with {request.method}"
+            )
         return response_of(self._left.popleft(), "recorded")
 
     def close(self) -> None:
@@ -49,4 +59,8 @@ class Retold:
 
 
 def _refused(recording: Recording, after: Recording) -> bool:
-    return recording.status >= 400 and recording.method == after.method and request_of(recording) == request_of(after)
+    return (
+        recording.status >= 400
+        and recording.method == after.method
+        and request_of(recording) == request_of(after)
+    )

@@ -60,7 +60,9 @@ class Runner:
     Raises UsageError for settings that cannot be used.
     """
 
-    def __init__(self, settings: Settings, endpoint: Callable[[Variant], Endpoint] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, endpoint: Callable[[Variant], Endpoint] | None = None
+    ) -> None:
         self.settings = settings
         self._endpoint = endpoint
         self._redactor = Redactor(settings.secrets, settings.patterns)
@@ -76,7 +78,9 @@ class Runner:
         """Make variants known to each other, so that ``same_as`` can find a sibling that is not selected in this session."""
         for variant in variants:
             if _compares(variant):
-                self._families.setdefault((variant.suite.path, variant.scenario.id), []).append(variant)
+                self._families.setdefault((variant.suite.path, variant.scenario.id), []).append(
+                    variant
+                )
 
     def cassette(self, variant: Variant) -> Path:
         """Return where a variant's cassette lies."""
@@ -84,7 +88,10 @@ class Runner:
 
     def may_run_aside(self, variant: Variant) -> bool:
         """Say whether a variant may run while others do: it has no siblings to be compared with, and patches no HTTP library."""
-        return variant.target is None and (variant.suite.path, variant.scenario.id) not in self._families
+        return (
+            variant.target is None
+            and (variant.suite.path, variant.scenario.id) not in self._families
+        )
 
     def run(self, variant: Variant) -> Outcome:
         """Hold and judge one variant. Raises UsageError where a live answer is needed and cannot be had; faults of a variant are outcomes."""
@@ -94,14 +101,18 @@ class Runner:
             raise
         except Misconfigured as error:
             return self._outcome(variant, [_broken(error)], None, ())
-        taped = self._taped(variant, transcript) if isinstance(transcript.crash, CassetteMiss) else None
+        taped = (
+            self._taped(variant, transcript) if isinstance(transcript.crash, CassetteMiss) else None
+        )
         return self._outcome(variant, judge.conversation(transcript, taped), transcript, unplayed)
 
     def _judge(self, variant: Variant) -> Judge:
         return Judge(variant, self.settings.root, lambda selector: self._sibling(variant, selector))
 
     def _taped(self, variant: Variant, held: Transcript) -> Transcript | None:
-        from evalkit.conversation.taped import transcript_of  # here, because it takes a miss to need it
+        from evalkit.conversation.taped import (
+            transcript_of,
+        )  # here, because it takes a miss to need it
 
         cassette = load_cassette(self.cassette(variant))
         if cassette is None:
@@ -140,7 +151,13 @@ class Runner:
                 self._reached = not isinstance(transcript.crash, ConnectFailed)
             judged = judge.ask(transcript)
             # An answer nobody expected (a quota used up, say) is no reason to give up a good recording.
-            transport.finish(judged and all(judge.in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns))
+            transport.finish(
+                judged
+                and all(
+                    judge.in_order(turn) or turn.outcome == "not_reached"
+                    for turn in transcript.turns
+                )
+            )
         finally:
             judge.close()
             transport.close()
@@ -151,7 +168,9 @@ class Runner:
         return open_transport(
             mode=settings.mode,
             path=f"{self._cassettes}/{variant.cassette}",
-            live=lambda: self._endpoint(variant) if self._endpoint is not None else self._live(variant),
+            live=lambda: (
+                self._endpoint(variant) if self._endpoint is not None else self._live(variant)
+            ),
             metadata=self._metadata(variant) if settings.mode != "none" else {},
             hint=lambda: rerecord_command(variant.suite.label, variant.name),
             secrets=settings.secrets,
@@ -160,7 +179,9 @@ class Runner:
         )
 
     def _plan(self, variant: Variant) -> TapePlan:
-        from evalkit.session.taping import TapePlan  # here, because few suites have an application hold their turns
+        from evalkit.session.taping import (
+            TapePlan,
+        )  # here, because few suites have an application hold their turns
 
         settings = self.settings
         return TapePlan(
@@ -192,15 +213,29 @@ class Runner:
 
         # An endpoint that the variant before could not reach, tried often, is asked once: hundreds of variants need not wait for it each.
         retries = RETRIES if self._reached else 0
-        return LiveTransport(self.settings.base_url, self.settings.live_key(), timeout=variant.timeout, retries=retries)
+        return LiveTransport(
+            self.settings.base_url,
+            self.settings.live_key(),
+            timeout=variant.timeout,
+            retries=retries,
+        )
 
     def _sibling(self, variant: Variant, selector: Mapping[str, Any]) -> Transcript | None:
         wanted = {**variant.settings, **selector}
         family = self._families.get((variant.suite.path, variant.scenario.id), [])
-        found = next((other for other in family if other.settings == wanted and other.trial == variant.trial), None)
+        found = next(
+            (
+                other
+                for other in family
+                if other.settings == wanted and other.trial == variant.trial
+            ),
+            None,
+        )
         if found is None:
             known = ", ".join(other.name for other in family)
-            raise LookupError(f"no variant of this scenario has {show(dict(selector))}; there are: {known}")
+            raise LookupError(
+                f"no variant of this scenario has {show(dict(selector))}; there are: {known}"
+            )
         if found.id == variant.id:
             return None
         transcript = self._hold_once(found).transcript
@@ -208,7 +243,13 @@ class Runner:
             raise LookupError(f"{found.name} cannot be replayed: {transcript.crash}")
         return transcript
 
-    def _outcome(self, variant: Variant, checks: list[CheckResult], transcript: Transcript | None, unplayed: Sequence[str]) -> Outcome:
+    def _outcome(
+        self,
+        variant: Variant,
+        checks: list[CheckResult],
+        transcript: Transcript | None,
+        unplayed: Sequence[str],
+    ) -> Outcome:
         verdict = worst([check.verdict for check in checks])
         if verdict is Verdict.SKIPPED and len(checks) > 1:
             verdict = Verdict.PASSED
@@ -219,7 +260,9 @@ class Runner:
         )  # fmt: skip
         message = ""
         if verdict not in (Verdict.PASSED, Verdict.SKIPPED):
-            message = self._clean(explain(variant.id, f"{variant.suite.label}:{variant.line}", checks))
+            message = self._clean(
+                explain(variant.id, f"{variant.suite.label}:{variant.line}", checks)
+            )
         sums = metrics(transcript)
         line = result_line(who, verdict, message, checks, transcript, unplayed, self._clean, sums)
         told = tally(verdict, checks, transcript, unplayed, sums)
@@ -248,4 +291,6 @@ def _compares(variant: Variant) -> bool:
 
 def _broken(error: Misconfigured) -> CheckResult:
     first, _, rest = str(error).partition("\n")
-    return CheckResult(CONVERSATION, Verdict.ERRORED, (Finding("misconfigured", first, detail=rest),))
+    return CheckResult(
+        CONVERSATION, Verdict.ERRORED, (Finding("misconfigured", first, detail=rest),)
+    )

@@ -54,7 +54,9 @@ class Settings:
         """
         keys = secrets_of(environment)
         chosen = base_url or environment.get("GOOGLE_GEMINI_BASE_URL") or PUBLIC_ENDPOINT
-        return cls(root, cassettes, mode, live, chosen, keys[0] if keys else None, keys, tuple(patterns))
+        return cls(
+            root, cassettes, mode, live, chosen, keys[0] if keys else None, keys, tuple(patterns)
+        )
 
     @property
     def may_record(self) -> bool:
@@ -91,7 +93,9 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 @contextmanager
-def application_environment(settings: Settings, environment: MutableMapping[str, str]) -> Iterator[None]:
+def application_environment(
+    settings: Settings, environment: MutableMapping[str, str]
+) -> Iterator[None]:
     """Let an application find the session's endpoint, and some key where none is needed, while the block runs.
 
     ``GOOGLE_GEMINI_BASE_URL`` names the endpoint unless that is the public one; ``GEMINI_API_KEY`` is set where no key is and none is sent to the

@@ -49,7 +49,15 @@ class Tape:
     functions. Opening raises UsageError (another tape runs, someone else records) and CassetteError.
     """
 
-    def __init__(self, plan: TapePlan, catalog: CheckCatalog, *, root: Path, ignore: Sequence[str] = (), strict: bool = False) -> None:
+    def __init__(
+        self,
+        plan: TapePlan,
+        catalog: CheckCatalog,
+        *,
+        root: Path,
+        ignore: Sequence[str] = (),
+        strict: bool = False,
+    ) -> None:
         self._plan = plan
         self._catalog = catalog
         self._root = root
@@ -82,8 +90,17 @@ class Tape:
         taped = list(self._taping.taped) if self._taping is not None else []
         if self._read[0] != len(taped):
             talk = [one for one in taped if is_interaction(one.recording)]
-            found = [transcript_of([talk[number] for number in numbers]) for numbers in threads_of([one.recording for one in talk])]
-            self._read = len(taped), [TapedConversation(self, number, transcript) for number, transcript in enumerate(found, 1)]
+            found = [
+                transcript_of([talk[number] for number in numbers])
+                for numbers in threads_of([one.recording for one in talk])
+            ]
+            self._read = (
+                len(taped),
+                [
+                    TapedConversation(self, number, transcript)
+                    for number, transcript in enumerate(found, 1)
+                ],
+            )
         return self._read[1]
 
     def conversation(self, number: int | None = None) -> TapedConversation:
@@ -96,7 +113,9 @@ class Tape:
         what = f"{shown(self.path)}: the tape holds {plural(len(found), 'conversation') if found else 'no conversation'}"
         asked = "" if number is not None or not found else "; name one, as in tape.conversation(1)"
         asked = f", there is no number {number}" if number is not None else asked
-        raise ExpectationFailed("\n".join([what + asked, *(f"  {one.number}: {one.summary}" for one in found)]))
+        raise ExpectationFailed(
+            "\n".join([what + asked, *(f"  {one.number}: {one.summary}" for one in found)])
+        )
 
     def expect(self, *entries: Entry, **checks: JSON) -> list[CheckResult]:
         """Check the only conversation: see :meth:`TapedConversation.expect`."""
@@ -104,7 +123,10 @@ class Tape:
         return self.conversation().expect(*entries, **checks)
 
     def __enter__(self) -> Tape:
-        from evalkit.session.vcrpatch import only_one, patched  # vcrpy is imported by who tapes, and by nobody else
+        from evalkit.session.vcrpatch import (
+            only_one,
+            patched,
+        )  # vcrpy is imported by who tapes, and by nobody else
 
         if self._taping is not None:
             raise UsageError(f"{shown(self.path)}: a tape runs once; make another one")
@@ -115,13 +137,23 @@ class Tape:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.end(error)
 
     async def __aenter__(self) -> Tape:
         return self.__enter__()
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.end(error)
 
     def end(self, error: BaseException | None, told: int = 0) -> None:
@@ -149,7 +181,12 @@ class Tape:
         warnings.warn(text, UnplayedWarning, stacklevel=outside())
 
     def judged(
-        self, transcript: Transcript, turn: Turn | None, label: str, entries: Sequence[Entry], checks: dict[str, JSON]
+        self,
+        transcript: Transcript,
+        turn: Turn | None,
+        label: str,
+        entries: Sequence[Entry],
+        checks: dict[str, JSON],
     ) -> list[CheckResult]:
         """Run checks over a conversation of this tape."""
         __tracebackhide__ = True
@@ -238,7 +275,9 @@ class TapedConversation:
         """Return a turn by its number, from 1. Raises ExpectationFailed where there is none."""
         turns = self.transcript.turns
         if not 1 <= number <= len(turns):
-            raise ExpectationFailed(f"conversation {self.number} has {plural(len(turns), 'turn')}, there is no number {number}")
+            raise ExpectationFailed(
+                f"conversation {self.number} has {plural(len(turns), 'turn')}, there is no number {number}"
+            )
         return TapedTurn(self, turns[number - 1])
 
     def expect(self, *entries: Entry, **checks: JSON) -> list[CheckResult]:
@@ -251,7 +290,9 @@ class TapedConversation:
         __tracebackhide__ = True
         return self.judged(None, entries, checks)
 
-    def judged(self, turn: Turn | None, entries: Sequence[Entry], checks: dict[str, JSON]) -> list[CheckResult]:
+    def judged(
+        self, turn: Turn | None, entries: Sequence[Entry], checks: dict[str, JSON]
+    ) -> list[CheckResult]:
         """Run checks over a turn, or over everything."""
         __tracebackhide__ = True
         label = f"conversation {self.number}{f', turn {turn.number}' if turn is not None else ''}: {self.summary}"

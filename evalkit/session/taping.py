@@ -32,7 +32,9 @@ from evalkit.transports.wire import recording_of
 
 JSON = Any
 _KEY_HEADERS = ("x-goog-api-key", "authorization", "proxy-authorization", "api-key", "x-api-key")
-_TOKENS = re.compile("access_token|refresh_token|id_token|client_secret|assertion")  # RFC 6749, RFC 7523
+_TOKENS = re.compile(
+    "access_token|refresh_token|id_token|client_secret|assertion"
+)  # RFC 6749, RFC 7523
 _IN_JSON = re.compile(rf'"(?:{_TOKENS.pattern})"\s*:\s*"([^"\\]+)"')
 
 
@@ -110,11 +112,17 @@ class Taping:
         if plan.live:
             return []
         check_mode(plan.mode)
-        if plan.mode != "none" and (DECISIONS[plan.mode, True, False].records or not plan.path.exists()):
-            recorder = store.Recorder(plan.path, plan.mode, metadata=plan.metadata, redactor=self._redactor)
+        if plan.mode != "none" and (
+            DECISIONS[plan.mode, True, False].records or not plan.path.exists()
+        ):
+            recorder = store.Recorder(
+                plan.path, plan.mode, metadata=plan.metadata, redactor=self._redactor
+            )
             if recorder.decision.records:
                 self._recorder = recorder
-                self._kept = len(recorder.old.recordings) if recorder.old and recorder.decision.keeps else 0
+                self._kept = (
+                    len(recorder.old.recordings) if recorder.old and recorder.decision.keeps else 0
+                )
                 return recorder.playable
             recorder.close()
         cassette: Cassette | None = store.load(plan.path)
@@ -148,9 +156,17 @@ class Taping:
             plan = self.plan
             path, query = route_of(asked.uri)
             misses = Misses(plan.path, plan.label, plan.hint, self._redactor)
-            raise self._fault(misses.of(self._player, Request(asked.method, path, asked.json, query), missing=self._missing))
+            raise self._fault(
+                misses.of(
+                    self._player,
+                    Request(asked.method, path, asked.json, query),
+                    missing=self._missing,
+                )
+            )
 
-    def keep(self, asked: Asked, status: int, headers: Headers, body: bytes, elapsed_ms: float) -> None:
+    def keep(
+        self, asked: Asked, status: int, headers: Headers, body: bytes, elapsed_ms: float
+    ) -> None:
         """Keep what the endpoint answered, on the disk before the application sees it.
 
         Raises SecretLeak, and UsageError where it cannot be written or read back; the tape then answers nothing more.
@@ -158,11 +174,18 @@ class Taping:
         with self._lock:
             try:
                 recording = self._recording(asked, status, headers, body, elapsed_ms)
-                self._learn(_secrets_of(asked, recording.body if isinstance(recording.body, str) else ""))
+                self._learn(
+                    _secrets_of(asked, recording.body if isinstance(recording.body, str) else "")
+                )
                 if self._recorder is not None:
                     self._describe(asked, recording)
                     self._recorder.append(recording)
-                self.taped.append(Taped(self._redactor.recording(recording)[0], "live" if self.plan.live else "recorded"))
+                self.taped.append(
+                    Taped(
+                        self._redactor.recording(recording)[0],
+                        "live" if self.plan.live else "recorded",
+                    )
+                )
             except EvalkitError as error:
                 raise self._fault(error) from None
 
@@ -178,17 +201,27 @@ class Taping:
                 left = zip(unplayed(self._player), self._player.unplayed(), strict=True)
                 self.unplayed = [line for line, number in left if number < self._kept]
 
-    def _recording(self, asked: Asked, status: int, headers: Headers, body: bytes, elapsed_ms: float) -> Recording:
+    def _recording(
+        self, asked: Asked, status: int, headers: Headers, body: bytes, elapsed_ms: float
+    ) -> Recording:
         try:
             whole = opened(body, headers)
         except ValueError as error:
-            raise UsageError(f"{self.plan.label}: {asked.method} {urlsplit(asked.uri).path}: {error}") from None
+            raise UsageError(
+                f"{self.plan.label}: {asked.method} {urlsplit(asked.uri).path}: {error}"
+            ) from None
         plain = {name.lower(): ", ".join(values) for name, values in headers.items()}
-        response = Response(status, plain, whole if isinstance(whole, str) else to_text(whole), round(elapsed_ms, 1))
+        response = Response(
+            status, plain, whole if isinstance(whole, str) else to_text(whole), round(elapsed_ms, 1)
+        )
         sent = asked.json
         if isinstance(sent, bytes) or sent is asked.body:
             recording = recording_of(Request(asked.method, asked.uri), asked.uri, response)
-            kinds = {name.lower(): [value] for name, value in asked.headers.items() if name.lower() == "content-type"}
+            kinds = {
+                name.lower(): [value]
+                for name, value in asked.headers.items()
+                if name.lower() == "content-type"
+            }
             return replace(recording, request_body=asked.body or "", request_headers=kinds)
         return recording_of(Request(asked.method, asked.uri, sent), asked.uri, response)
 
@@ -201,7 +234,8 @@ class Taping:
         parts, body = urlsplit(asked.uri), asked.json
         model = (body.get("model") or body.get("agent")) if isinstance(body, dict) else None
         self._recorder.describe(
-            endpoint=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", model=model if isinstance(model, str) else None
+            endpoint=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+            model=model if isinstance(model, str) else None,
         )
         self._described = True
 

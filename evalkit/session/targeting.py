@@ -70,7 +70,11 @@ class TargetContext:
 
 
 def hold_target(
-    variant: Variant, plan: TapePlan, settings: Settings, end_turn: Callable[[Turn], bool], judge: Judge
+    variant: Variant,
+    plan: TapePlan,
+    settings: Settings,
+    end_turn: Callable[[Turn], bool],
+    judge: Judge,
 ) -> tuple[Transcript, list[str]]:
     """Let the function hold every turn; return what happened and which recordings were not played. Checks ask over the same tape.
 
@@ -88,11 +92,17 @@ def hold_target(
         held = False
         try:
             key = settings.live_key() if taping.records else settings.key or NO_KEY_NEEDED
-            with _Caller(function) as call, application_environment(settings, os.environ), patched(taping, ()):
+            with (
+                _Caller(function) as call,
+                application_environment(settings, os.environ),
+                patched(taping, ()),
+            ):
                 judge.open(_asking(settings, key, taping))
                 transcript = _Turns(variant, settings, key, call, taping).hold(end_turn)
                 judged = judge.ask(transcript)
-            held = judged and all(judge.in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns)
+            held = judged and all(
+                judge.in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns
+            )
         finally:
             judge.close()
             taping.finish(held)
@@ -119,7 +129,9 @@ def _asking(settings: Settings, key: str, taping: Taping) -> Callable[[Request],
 
 
 class _Turns:
-    def __init__(self, variant: Variant, settings: Settings, key: str, call: _Caller, taping: Taping) -> None:
+    def __init__(
+        self, variant: Variant, settings: Settings, key: str, call: _Caller, taping: Taping
+    ) -> None:
         self._variant = variant
         self._settings = settings
         self._key = key
@@ -147,10 +159,15 @@ class _Turns:
                 stop = f"turn {number} was not held"
             elif not go_on:
                 stop = f"stopped after turn {number}"
-        transcript.settings = {**self._variant.settings, **transcript.settings}  # what was done wins over what was asked for
+        transcript.settings = {
+            **self._variant.settings,
+            **transcript.settings,
+        }  # what was done wins over what was asked for
         return transcript
 
-    def _hold(self, turn: Turn, message: Message, transcript: Transcript, reader: TapeReader) -> None:
+    def _hold(
+        self, turn: Turn, message: Message, transcript: Transcript, reader: TapeReader
+    ) -> None:
         """Call the function, read what it did, and say what a fault of it means. Raises EvalkitError for a turn that was not held."""
         taping, first = self._taping, len(self._taping.taped)
         told = TargetContext(
@@ -174,9 +191,13 @@ class _Turns:
         if crash is not None and turn.outcome != "api_error":
             if isinstance(crash, EvalkitError):
                 raise crash
-            raise ToolCrashed(f"the target {self._variant.target} raised {type(crash).__name__}: {crash}") from crash
+            raise ToolCrashed(
+                f"the target {self._variant.target} raised {type(crash).__name__}: {crash}"
+            ) from crash
         if not turn.exchanges:
-            raise ToolCrashed(f"the target {self._variant.target} sent no request to the interactions resource in turn {turn.number}")
+            raise ToolCrashed(
+                f"the target {self._variant.target} sent no request to the interactions resource in turn {turn.number}"
+            )
 
 
 class _Caller:

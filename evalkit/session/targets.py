@@ -31,10 +31,14 @@ def resolve(target: str, root: Path) -> Any:
         try:
             value: Any = importlib.import_module(module_name)
         except Exception as error:
-            raise TargetError(f"python target {target!r}: importing {module_name} failed: {type(error).__name__}: {error}") from error
+            raise TargetError(
+                f"python target {target!r}: importing {module_name} failed: {type(error).__name__}: {error}"
+            ) from error
     for part in attribute.split("."):
         if not hasattr(value, part):
-            raise TargetError(f"python target {target!r}: {module_name} has no {part!r}{did_you_mean(part, dir(value))}")
+            raise TargetError(
+                f"python target {target!r}: {module_name} has no {part!r}{did_you_mean(part, dir(value))}"
+            )
         value = getattr(value, part)
     return value
 
@@ -54,7 +58,9 @@ def call_tool(target: str, arguments: dict[str, Any], root: Path) -> Any:
     except EvalkitError:
         raise
     except Exception as error:
-        raise ToolCrashed(f"the python tool {target} raised {type(error).__name__}: {error}") from error
+        raise ToolCrashed(
+            f"the python tool {target} raised {type(error).__name__}: {error}"
+        ) from error
 
 
 async def _awaited(value: Any) -> Any:
@@ -64,7 +70,9 @@ async def _awaited(value: Any) -> Any:
 def _check_home(target: str, module_name: str, root: Path) -> None:
     top = module_name.partition(".")[0]
     if top in sys.stdlib_module_names:
-        raise TargetError(f"python target {target!r}: {top} is the standard library; a target lies in the project or an installed package")
+        raise TargetError(
+            f"python target {target!r}: {top} is the standard library; a target lies in the project or an installed package"
+        )
     try:
         spec = importlib.util.find_spec(top)
         if spec is not None and spec.origin is None:
@@ -73,10 +81,14 @@ def _check_home(target: str, module_name: str, root: Path) -> None:
     except (ImportError, ValueError) as error:
         raise TargetError(f"python target {target!r}: {error}") from error
     if spec is None or spec.origin is None:
-        raise TargetError(f"python target {target!r}: no module {module_name!r} under {root} or among the installed packages")
+        raise TargetError(
+            f"python target {target!r}: no module {module_name!r} under {root} or among the installed packages"
+        )
     place = Path(spec.origin)
     if not (inside(root, place) or _installed(top, place)):
-        raise TargetError(f"python target {target!r}: {place} lies outside the project ({root}) and is no installed package")
+        raise TargetError(
+            f"python target {target!r}: {place} lies outside the project ({root}) and is no installed package"
+        )
 
 
 def _installed(top: str, place: Path) -> bool:

@@ -59,7 +59,9 @@ def patched(taping: Taping, ignored: Sequence[str]) -> Iterator[None]:
     """
     logger = logging.getLogger("vcr")
     level = logger.level
-    logger.setLevel(logging.WARNING)  # below, vcrpy logs the URI of each request, and a key may stand in it
+    logger.setLevel(
+        logging.WARNING
+    )  # below, vcrpy logs the URI of each request, and a key may stand in it
     try:
         with _TapeCassette.use(path=str(taping.plan.path), taping=taping, ignored=tuple(ignored)):
             yield
@@ -104,7 +106,9 @@ class _TapeCassette(Cassette):  # type: ignore[misc]
             self._taping.miss(_asked(request))
         return request
 
-    def find_requests_with_most_matches(self, request: Any) -> list[tuple[Any, list[str], list[Any]]]:
+    def find_requests_with_most_matches(
+        self, request: Any
+    ) -> list[tuple[Any, list[str], list[Any]]]:
         return [(request, [], [])]
 
     def append(self, request: Any, response: Mapping[str, Any]) -> None:
@@ -117,11 +121,19 @@ class _TapeCassette(Cassette):  # type: ignore[misc]
             str(name): [str(value) for value in ([values] if isinstance(values, str) else values)]
             for name, values in response["headers"].items()
         }
-        self._taping.keep(_asked(request), status, headers, body.encode() if isinstance(body, str) else bytes(body), elapsed)
+        self._taping.keep(
+            _asked(request),
+            status,
+            headers,
+            body.encode() if isinstance(body, str) else bytes(body),
+            elapsed,
+        )
 
     def _passes(self, request: Any) -> bool:
         host = request.host or ""
-        return host in self._ignored or (LOOPBACK in self._ignored and (host in _LOOPBACK_HOSTS or host.startswith("127.")))
+        return host in self._ignored or (
+            LOOPBACK in self._ignored and (host in _LOOPBACK_HOSTS or host.startswith("127."))
+        )
 
 
 def _asked(request: Any) -> Asked:
@@ -142,10 +154,16 @@ def _body(body: Any) -> str | bytes | None:
         body = body.read()
     try:
         data = (
-            body.encode() if isinstance(body, str) else bytes(body) if isinstance(body, bytes | bytearray | memoryview) else b"".join(body)
+            body.encode()
+            if isinstance(body, str)
+            else bytes(body)
+            if isinstance(body, bytes | bytearray | memoryview)
+            else b"".join(body)
         )
     except TypeError:
-        raise UsageError(f"a request body of type {type(body).__name__} cannot be taped; send text, bytes or JSON") from None
+        raise UsageError(
+            f"a request body of type {type(body).__name__} cannot be taped; send text, bytes or JSON"
+        ) from None
     try:
         return data.decode() or None
     except UnicodeDecodeError:

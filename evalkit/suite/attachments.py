@@ -69,7 +69,9 @@ class Attachments:
         mime = media_type(kind, where, entry)
         if mime:
             block["mime_type"] = mime
-        return block | {key: value for key, value in entry.items() if key not in KINDS and key != "mime_type"}
+        return block | {
+            key: value for key, value in entry.items() if key not in KINDS and key != "mime_type"
+        }
 
     def _encode(self, path: Path) -> str:
         held = self._encoded.get(path)
@@ -77,7 +79,9 @@ class Attachments:
             try:
                 held = self._encoded[path] = base64.b64encode(path.read_bytes()).decode("ascii")
             except OSError as error:
-                raise FileFault(f"cannot read {self._files.label(path)}: {error.strerror}") from error
+                raise FileFault(
+                    f"cannot read {self._files.label(path)}: {error.strerror}"
+                ) from error
         return held
 
 
@@ -119,5 +123,7 @@ def media_type(kind: str, where: str, entry: dict[str, JSON]) -> str:
         return mime
     other = next((other for other in KINDS if ending in MIME_TYPES[other]), None)
     if other:
-        raise FileFault(f"{name!r} is no {kind} by its name; write '{other}:', or give its 'mime_type'")
+        raise FileFault(
+            f"{name!r} is no {kind} by its name; write '{other}:', or give its 'mime_type'"
+        )
     raise FileFault(f"the type of {name!r} cannot be told from its name; give its 'mime_type'")

@@ -86,14 +86,25 @@ def read_text(path: Path, name: str) -> str:
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         message = f"not UTF-8 text (byte 0x{data[error.start]:02X}); save the file as UTF-8"
         text = data.decode("utf-8-sig", "replace")
-        raise CaseFault([Source(name, text, PLAIN_BREAKS).problem(line, column, message)]) from error
+        raise CaseFault(
+            [Source(name, text, PLAIN_BREAKS).problem(line, column, message)]
+        ) from error
 
 
 def read_file(path: Path, name: str) -> list[DataRow]:
     """Return the rows of a ``.csv`` or ``.jsonl`` file, at least one. Raises CaseFault."""
     ending = path.suffix.lower()
     if ending not in _READERS:
-        raise CaseFault([Problem(name, 1, 1, f"cases are kept in .csv or .jsonl files, not {ending or 'files without an ending'}")])
+        raise CaseFault(
+            [
+                Problem(
+                    name,
+                    1,
+                    1,
+                    f"cases are kept in .csv or .jsonl files, not {ending or 'files without an ending'}",
+                )
+            ]
+        )
     source = Source(name, read_text(path, name), PLAIN_BREAKS)
     problems: list[Problem] = []
     rows = list(_READERS[ending](source, problems))
@@ -113,7 +124,9 @@ def row_label(fields: dict[str, JSON], number: int) -> str:
         raise ValueError(f"a row's 'id' is a text or a number, not {show(held)}")
     label = str(held)
     if not label.strip() or not label.isprintable() or len(label) > 200:
-        raise ValueError(f"a row's 'id' is one line of 1 to 200 printable characters, not {show(held)}")
+        raise ValueError(
+            f"a row's 'id' is one line of 1 to 200 printable characters, not {show(held)}"
+        )
     return label
 
 
@@ -130,7 +143,13 @@ def _csv(source: Source, problems: list[Problem]) -> Iterator[DataRow]:
                     return
             elif cells:
                 if len(cells) != len(header):
-                    problems.append(source.problem(line, 1, f"{plural(len(cells), 'field')} where the header has {len(header)}"))
+                    problems.append(
+                        source.problem(
+                            line,
+                            1,
+                            f"{plural(len(cells), 'field')} where the header has {len(header)}",
+                        )
+                    )
                 else:
                     yield DataRow(dict(zip(header, cells, strict=True)), line)
             line = reader.line_num + 1
@@ -161,13 +180,23 @@ def _jsonl(source: Source, problems: list[Problem]) -> Iterator[DataRow]:
         except (ValueError, RecursionError) as error:
             problems.append(source.problem(number, 1, f"not JSON: {error}"))
         else:
-            taken = next((name for name in RUNTIME_NAMES if isinstance(value, dict) and name in value), None)
+            taken = next(
+                (name for name in RUNTIME_NAMES if isinstance(value, dict) and name in value), None
+            )
             if taken:
-                problems.append(source.problem(number, 1, f"the field {taken!r} takes a name that evalkit gives to templates; rename it"))
+                problems.append(
+                    source.problem(
+                        number,
+                        1,
+                        f"the field {taken!r} takes a name that evalkit gives to templates; rename it",
+                    )
+                )
             elif isinstance(value, dict):
                 yield DataRow(value, number)
             else:
-                problems.append(source.problem(number, 1, f"each line is one JSON object, not {show(value)}"))
+                problems.append(
+                    source.problem(number, 1, f"each line is one JSON object, not {show(value)}")
+                )
 
 
 def _no_constant(word: str) -> JSON:

@@ -63,7 +63,9 @@ def _no_suite(raw: JSON) -> str:
     return f"a suite is a mapping with 'suite:' and 'scenarios:', this file holds {what}"
 
 
-def _validate(raw: dict[str, JSON], source: Source, problems: Problems) -> tuple[SuiteFile | None, Broken]:
+def _validate(
+    raw: dict[str, JSON], source: Source, problems: Problems
+) -> tuple[SuiteFile | None, Broken]:
     """Hold the document against the models; what they refuse is noted and cut out."""
     try:
         return SUITE_FILE.validate_python(raw), Broken()
@@ -81,7 +83,9 @@ def _validate(raw: dict[str, JSON], source: Source, problems: Problems) -> tuple
 def _refuse_non_json(raw: JSON, problems: Problems) -> None:
     """YAML knows infinities and binary data, JSON does not."""
     for path, what in _non_json(raw, ()):
-        problems.add(path, f"{what} is no JSON value and cannot be sent; quote it if the text is meant")
+        problems.add(
+            path, f"{what} is no JSON value and cannot be sent; quote it if the text is meant"
+        )
 
 
 def _non_json(value: JSON, path: Path) -> Iterator[tuple[Path, str]]:

@@ -54,7 +54,9 @@ def read_entry(entry: JSON, names: Mapping[str, None]) -> Entry:
     """Tell an entry's parts apart; ``names`` are the checks there are. Raises BadEntry with everything that is wrong."""
     if isinstance(entry, str):
         _known(entry, (), "value", names)
-        return Entry(entry, None, bare=True, negate=False, severity="error", inside=(), templated=False)
+        return Entry(
+            entry, None, bare=True, negate=False, severity="error", inside=(), templated=False
+        )
     if type(entry) is dict and len(entry) == 1:  # by far the most entries
         ((name, argument),) = entry.items()
         if name in names:
@@ -69,15 +71,27 @@ def read_entry(entry: JSON, names: Mapping[str, None]) -> Entry:
         held, path, negate = entry["not"], ("not",), True
         beside = next((key for key in entry if key not in _BESIDE), None)
         if beside is not None:
-            raise BadEntry(Fault((beside,), f"{beside!r} stands beside 'not'; write it under 'not', or start it with its own '- '", "key"))
+            raise BadEntry(
+                Fault(
+                    (beside,),
+                    f"{beside!r} stands beside 'not'; write it under 'not', or start it with its own '- '",
+                    "key",
+                )
+            )
         if isinstance(held, str):
             _known(held, path, "value", names)
-            return Entry(held, None, bare=True, negate=True, severity=severity, inside=path, templated=False)
+            return Entry(
+                held, None, bare=True, negate=True, severity=severity, inside=path, templated=False
+            )
         if not isinstance(held, dict):
             raise BadEntry(Fault(path, f"'not' takes a check, not {_a(held)}"))
         wrong = next((key for key in held if key in _BESIDE), None)
         if wrong is not None:
-            what = "'severity' stands beside 'not', not under it" if wrong == "severity" else "'not' under 'not'; leave both out"
+            what = (
+                "'severity' stands beside 'not', not under it"
+                if wrong == "severity"
+                else "'not' under 'not'; leave both out"
+            )
             raise BadEntry(Fault((*path, wrong), what, "key"))
     checks = [key for key in held if key not in _BESIDE]
     if not checks:
@@ -87,8 +101,20 @@ def read_entry(entry: JSON, names: Mapping[str, None]) -> Entry:
     if len(checks) > 1:
         second = checks[1]
         if second in names:
-            raise BadEntry(Fault((*path, second), f"two checks in one entry, {name!r} and {second!r}; start each with its own '- '", "key"))
-        raise BadEntry(Fault((*path, second), f"unknown key {second!r} beside the check {name!r}; its options stand under it", "key"))
+            raise BadEntry(
+                Fault(
+                    (*path, second),
+                    f"two checks in one entry, {name!r} and {second!r}; start each with its own '- '",
+                    "key",
+                )
+            )
+        raise BadEntry(
+            Fault(
+                (*path, second),
+                f"unknown key {second!r} beside the check {name!r}; its options stand under it",
+                "key",
+            )
+        )
     argument = held[name]
     return Entry(name, argument, False, negate, severity, (*path, name), holds_template(argument))
 
@@ -96,8 +122,19 @@ def read_entry(entry: JSON, names: Mapping[str, None]) -> Entry:
 def build(entry: Entry, argument: JSON, catalog: CheckCatalog) -> object:
     """Build the check of an entry with its argument as rendered. Raises BadEntry."""
     if argument is None and not entry.bare:
-        hint = f"write '- {entry.name}' without the colon, if it needs no argument" if _works_bare(entry.name, catalog) else ""
-        raise BadEntry(Fault(entry.inside, f"empty value: {entry.name!r} has a colon and nothing after it", "key", (hint,) if hint else ()))
+        hint = (
+            f"write '- {entry.name}' without the colon, if it needs no argument"
+            if _works_bare(entry.name, catalog)
+            else ""
+        )
+        raise BadEntry(
+            Fault(
+                entry.inside,
+                f"empty value: {entry.name!r} has a colon and nothing after it",
+                "key",
+                (hint,) if hint else (),
+            )
+        )
     try:
         return catalog.build(entry.name, argument, bare=entry.bare)
     except BadArguments as error:
@@ -114,12 +151,23 @@ def _faults(error: BadArguments, entry: Entry, argument: JSON) -> Iterator[Fault
         on: On = "key" if message.startswith("unknown") and path else "value"
         value = _at(argument, path)
         if on == "key" and path in (("severity",), ("not",)):
-            yield Fault((*entry.inside, *path), f"{path[-1]!r} stands beside the check's name, not among its options", on)
+            yield Fault(
+                (*entry.inside, *path),
+                f"{path[-1]!r} stands beside the check's name, not among its options",
+                on,
+            )
         else:
             named = path[:-1] if on == "key" or (path and value is MISSING) else path
             where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in named)
-            what, _, valid = ("empty value" if path and value is None else message).partition("; valid: ")
-            yield Fault((*entry.inside, *path), f"{entry.name}{where}: {what}", on, (f"valid: {valid}",) if valid else ())
+            what, _, valid = ("empty value" if path and value is None else message).partition(
+                "; valid: "
+            )
+            yield Fault(
+                (*entry.inside, *path),
+                f"{entry.name}{where}: {what}",
+                on,
+                (f"valid: {valid}",) if valid else (),
+            )
 
 
 def _at(argument: JSON, path: Path) -> JSON:
@@ -134,7 +182,9 @@ def _at(argument: JSON, path: Path) -> JSON:
 def _known(name: str, path: Path, on: On, names: Mapping[str, None]) -> None:
     if name not in names:
         hints = (f"checks: {', '.join(names)}",)
-        raise BadEntry(Fault(path, f"unknown check {quoted(name)}{did_you_mean(name[:60], names)}", on, hints))
+        raise BadEntry(
+            Fault(path, f"unknown check {quoted(name)}{did_you_mean(name[:60], names)}", on, hints)
+        )
 
 
 def _works_bare(name: str, catalog: CheckCatalog) -> bool:
@@ -146,4 +196,8 @@ def _works_bare(name: str, catalog: CheckCatalog) -> bool:
 
 
 def _a(value: JSON) -> str:
-    return "an empty value" if value is None else f"{'an' if kind(value)[0] in 'aeiou' else 'a'} {kind(value)}"
+    return (
+        "an empty value"
+        if value is None
+        else f"{'an' if kind(value)[0] in 'aeiou' else 'a'} {kind(value)}"
+    )

@@ -54,10 +54,15 @@ def read_expectations(
         made.append(_varied(reading, entry, lines[index], (*path, index), rows, moment))
     if not varied:
         return (tuple(made),) * len(rows.rows)  # type: ignore[return-value]
-    return [[one[row] if isinstance(one, list) else one for one in made if one != []] for row in range(len(rows.rows))]
+    return [
+        [one[row] if isinstance(one, list) else one for one in made if one != []]
+        for row in range(len(rows.rows))
+    ]
 
 
-def _varied(reading: Reading, entry: Entry, line: int, path: Path, rows: Rows, moment: Moment) -> list[Expectation]:
+def _varied(
+    reading: Reading, entry: Entry, line: int, path: Path, rows: Rows, moment: Moment
+) -> list[Expectation]:
     """Return the expectation of an entry with templates for each row: built where all is known, else to be built when it is needed."""
     if verify(reading, entry.argument, (*path, *entry.inside), rows, moment):
         return _for_each_row(reading, entry, line, path, rows)
@@ -66,13 +71,17 @@ def _varied(reading: Reading, entry: Entry, line: int, path: Path, rows: Rows, m
     return [Expectation(name, negate, severity, line, argument, None, late) for late in lates]
 
 
-def _for_each_row(reading: Reading, entry: Entry, line: int, path: Path, rows: Rows) -> list[Expectation]:
+def _for_each_row(
+    reading: Reading, entry: Entry, line: int, path: Path, rows: Rows
+) -> list[Expectation]:
     made = []
     for row, variables in zip(rows.rows, rows.variables, strict=True):
         try:
             argument = render(entry.argument, variables)
             built = _build(reading, entry, argument, path[:-1], path[-1])
-            made.append(Expectation(entry.name, entry.negate, entry.severity, line, argument, built))
+            made.append(
+                Expectation(entry.name, entry.negate, entry.severity, line, argument, built)
+            )
         except TemplateFault as fault:
             reading.problems.add((*path, *entry.inside), f"template: {fault.message}{in_case(row)}")
             return []
@@ -117,4 +126,6 @@ def _build(reading: Reading, entry: Entry, argument: JSON, path: Path, index: st
 
 def _note(reading: Reading, bad: BadEntry, path: Path, case: str = "") -> None:
     for fault in bad.faults:
-        reading.problems.add((*path, *fault.path), f"{fault.message}{case}", on=fault.on, hints=fault.hints)
+        reading.problems.add(
+            (*path, *fault.path), f"{fault.message}{case}", on=fault.on, hints=fault.hints
+        )

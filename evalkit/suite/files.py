@@ -34,8 +34,16 @@ class ProjectFiles:
                 found = self._find(name)
             except FileFault as fault:
                 found = fault
-            except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL in the name, links in a circle
-                reason = "a NUL character in its name" if "\0" in name else getattr(error, "strerror", None) or error
+            except (
+                OSError,
+                ValueError,
+                RuntimeError,
+            ) as error:  # too long, a NUL in the name, links in a circle
+                reason = (
+                    "a NUL character in its name"
+                    if "\0" in name
+                    else getattr(error, "strerror", None) or error
+                )
                 found = FileFault(f"no such file: {quoted(name, 100)} ({reason})")
             self._found[name] = found
         if isinstance(found, FileFault):
@@ -45,7 +53,9 @@ class ProjectFiles:
     @property
     def used(self) -> list[tuple[str, Path]]:
         """Every file found, with the name it has from the project root, sorted by that name."""
-        return sorted({(self.label(path), path) for path in self._found.values() if isinstance(path, Path)})
+        return sorted(
+            {(self.label(path), path) for path in self._found.values() if isinstance(path, Path)}
+        )
 
     def label(self, path: Path) -> str:
         """Return what messages call a file: its path from the project root, with ``/``."""
@@ -53,11 +63,21 @@ class ProjectFiles:
 
     @cached_property
     def _places(self) -> list[Path]:
-        return [self._folder] if self._folder.resolve() == self._root.resolve() else [self._folder, self._root]
+        return (
+            [self._folder]
+            if self._folder.resolve() == self._root.resolve()
+            else [self._folder, self._root]
+        )
 
     def _find(self, name: str) -> Path:
-        if PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or name.startswith("~"):
-            raise FileFault(f"{quoted(name, 100)} is an absolute path; write it relative to the suite file or the project root")
+        if (
+            PurePosixPath(name).is_absolute()
+            or PureWindowsPath(name).anchor
+            or name.startswith("~")
+        ):
+            raise FileFault(
+                f"{quoted(name, 100)} is an absolute path; write it relative to the suite file or the project root"
+            )
         outside = 0
         for place in self._places:
             path = Path(os.path.normpath(place / name))
@@ -68,14 +88,21 @@ class ProjectFiles:
             elif path.is_dir():
                 raise FileFault(f"{quoted(name, 100)} is a folder, not a file")
         if outside >= len(self._places):
-            raise FileFault(f"{quoted(name, 100)} lies outside the project ({self._root.name or self._root})")
+            raise FileFault(
+                f"{quoted(name, 100)} lies outside the project ({self._root.name or self._root})"
+            )
         raise FileFault(f"no such file: {quoted(name, 100)}{self._similar(name)}")
 
     def _similar(self, name: str) -> str:
-        looked = " or ".join(f"{self.label(place)}/" if self.label(place) != "." else "the project root" for place in self._places)
+        looked = " or ".join(
+            f"{self.label(place)}/" if self.label(place) != "." else "the project root"
+            for place in self._places
+        )
         folder = (self._folder / name).parent
         if inside(self._root, folder) and folder.is_dir():
-            near = nearest(Path(name).name, sorted(entry.name for entry in folder.iterdir() if entry.is_file()))
+            near = nearest(
+                Path(name).name, sorted(entry.name for entry in folder.iterdir() if entry.is_file())
+            )
             if near:
                 return f" (did you mean {str(PurePosixPath(name).with_name(near))!r}?)"
         return f" in {looked}"

@@ -24,7 +24,13 @@ from evalkit.suite.entries import Entry, build
 
 JSON = Any
 _KIND = "evalkit"
-_DECIDING = ("_lib/yaml.py", "suite/document.py", "suite/kept.py", "suite/models.py", "suite/templates.py")
+_DECIDING = (
+    "_lib/yaml.py",
+    "suite/document.py",
+    "suite/kept.py",
+    "suite/models.py",
+    "suite/templates.py",
+)
 
 
 class Document(NamedTuple):
@@ -73,7 +79,10 @@ def fetch(path: Path, text: str) -> Document | None:
         return None
     held = loads(rest)
     document = held["document"]
-    lines = Lines(document, {id(items): lines for items, lines in zip(_lists(document), held["lines"], strict=True)})
+    lines = Lines(
+        document,
+        {id(items): lines for items, lines in zip(_lists(document), held["lines"], strict=True)},
+    )
     return Document(document, lines, held["checks"])
 
 
@@ -96,7 +105,10 @@ def _lists(document: Mapping[str, JSON]) -> Iterator[list[JSON]]:
 
 def _seal(text: str, rest: bytes) -> bytes:
     """Return the first line: what was read, and what came of it, so that no damage goes unnoticed."""
-    return b" ".join(sha256(part).hexdigest().encode() for part in (_language() + text.encode("utf-8", "surrogatepass"), rest))
+    return b" ".join(
+        sha256(part).hexdigest().encode()
+        for part in (_language() + text.encode("utf-8", "surrogatepass"), rest)
+    )
 
 
 @cache

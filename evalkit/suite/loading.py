@@ -53,13 +53,17 @@ def _load(path: Path, name: str, root: Path, checks: catalog.CheckCatalog) -> Su
         file = cast("SuiteFile", raw)
         broken, problems = Broken(), Problems(source, raw)
     else:
-        from evalkit.suite.document import parse  # brings the YAML parser and the models with it, which nothing else here needs
+        from evalkit.suite.document import (
+            parse,
+        )  # brings the YAML parser and the models with it, which nothing else here needs
 
         raw, lines, file, broken, problems = parse(source)
         held = {}
     files = ProjectFiles(path, root)
     workshop = Workshop(source, files, Attachments(files), checks)
-    reading = Reading(raw, lines, problems, broken, workshop, dict.fromkeys(checks.names()), kept.Checks(held))
+    reading = Reading(
+        raw, lines, problems, broken, workshop, dict.fromkeys(checks.names()), kept.Checks(held)
+    )
     _read_head(reading, file)
     scenarios = _read_scenarios(reading, file)
     if lines.nulls:
@@ -68,14 +72,27 @@ def _load(path: Path, name: str, root: Path, checks: catalog.CheckCatalog) -> Su
     if found is None or reading.made.new:
         kept.keep(path, source.text, kept.Document(raw, lines, reading.made.now))
     source.put_away()
-    return Suite(file["suite"], path, file.get("description", ""), reading.vars, reading.tools, scenarios, workshop, files.used)
+    return Suite(
+        file["suite"],
+        path,
+        file.get("description", ""),
+        reading.vars,
+        reading.tools,
+        scenarios,
+        workshop,
+        files.used,
+    )
 
 
 def _refuse_empty(raw: JSON, source: Source, problems: Problems) -> None:
     """A key, or a ``-``, with nothing after it is a mistake, also where any JSON value may stand; null is written out."""
     for path in _nulls(raw, ()):
         if not source.token(path):
-            what = f"{quoted(path[-1])} has a colon and nothing after it" if isinstance(path[-1], str) else "a '-' with nothing after it"
+            what = (
+                f"{quoted(path[-1])} has a colon and nothing after it"
+                if isinstance(path[-1], str)
+                else "a '-' with nothing after it"
+            )
             problems.add_if_new(path, f'empty value: {what}; write null or "" if that is meant')
 
 
@@ -112,6 +129,8 @@ def _read_scenarios(reading: Reading, file: SuiteFile) -> list[Scenario]:
             first = seen.setdefault(entry["id"], index)
             if first != index:
                 line, _ = reading.workshop.source.place(("scenarios", first, "id"), "key")
-                reading.problems.add(path, f"duplicate id {entry['id']!r}: the scenario in line {line} has it")
+                reading.problems.add(
+                    path, f"duplicate id {entry['id']!r}: the scenario in line {line} has it"
+                )
         scenarios.append(read_scenario(reading, index, entry, defaults))
     return scenarios

@@ -13,7 +13,17 @@ it is inherited.
 from functools import cache
 from typing import Annotated, Any, Literal, Required, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, Discriminator, Field, StringConstraints, Tag, TypeAdapter, WithJsonSchema, with_config
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    TypeAdapter,
+    WithJsonSchema,
+    with_config,
+)
 from pydantic_core import PydanticCustomError, PydanticKnownError, SchemaValidator
 from typing_extensions import TypedDict
 
@@ -64,13 +74,17 @@ def _not_null(value: JSON) -> JSON:
 
 def _tag(value: str) -> str:
     if value in NOT_TAGS:
-        raise PydanticCustomError("tag", f"{value!r} cannot be a tag: pytest gives the word a meaning of its own")
+        raise PydanticCustomError(
+            "tag", f"{value!r} cannot be a tag: pytest gives the word a meaning of its own"
+        )
     return value
 
 
 def _variable(value: str) -> str:
     if value in RUNTIME_NAMES:
-        raise PydanticCustomError("variable", f"the name {value!r} is given to templates by evalkit; take another")
+        raise PydanticCustomError(
+            "variable", f"the name {value!r} is given to templates by evalkit; take another"
+        )
     return value
 
 
@@ -85,10 +99,16 @@ def _target(value: str) -> str:
     return value
 
 
-Target = Annotated[str, AfterValidator(_target), WithJsonSchema({"type": "string", "pattern": TARGET})]
+Target = Annotated[
+    str, AfterValidator(_target), WithJsonSchema({"type": "string", "pattern": TARGET})
+]
 """A Python function. The pattern takes 2 ms to compile (letters and digits of all scripts), so it waits for the first target."""
 
-_TYPED_SCHEMA = {"type": "object", "properties": {"type": {"type": "string", "minLength": 1}}, "required": ["type"]}
+_TYPED_SCHEMA = {
+    "type": "object",
+    "properties": {"type": {"type": "string", "minLength": 1}},
+    "required": ["type"],
+}
 Typed = Annotated[Object, AfterValidator(_typed), WithJsonSchema(_TYPED_SCHEMA)]
 """An object of the API, kept verbatim, known by its ``type``."""
 
@@ -115,9 +135,19 @@ class ResultEntry(TypedDict, total=False):
     """One of a tool's answers; the first whose ``when`` fits is given."""
 
     when: Annotated[
-        Object, Field(description="Arguments this answer is for: each must be equal, objects may hold more. Without it, always.")
+        Object,
+        Field(
+            description="Arguments this answer is for: each must be equal, objects may hold more. Without it, always."
+        ),
     ]
-    result: Required[Annotated[Value, Field(description="The answer: any JSON value, templates are rendered ({{ arguments.x }}).")]]
+    result: Required[
+        Annotated[
+            Value,
+            Field(
+                description="The answer: any JSON value, templates are rendered ({{ arguments.x }})."
+            ),
+        ]
+    ]
     is_error: Annotated[bool, Field(description="Tell the model that the tool failed.")]
 
 
@@ -129,10 +159,21 @@ class ToolEntry(TypedDict, total=False):
     parameters: Annotated[Object, Field(description="JSON Schema of the arguments.")]
     short_description: Annotated[Text, Field(description="Sent as the API names it.")]
     defer_loading: Annotated[bool, Field(description="Sent as the API names it.")]
-    result: Annotated[Value, Field(description="The answer to every call: any JSON value, templates are rendered ({{ arguments.x }}).")]
-    results: Annotated[list[ResultEntry], Field(min_length=1, description="Answers by arguments; the first that fits is given.")]
+    result: Annotated[
+        Value,
+        Field(
+            description="The answer to every call: any JSON value, templates are rendered ({{ arguments.x }})."
+        ),
+    ]
+    results: Annotated[
+        list[ResultEntry],
+        Field(min_length=1, description="Answers by arguments; the first that fits is given."),
+    ]
     python: Annotated[
-        Target, Field(description="package.module:function, called with the arguments as keywords; beside 'results' where none fits.")
+        Target,
+        Field(
+            description="package.module:function, called with the arguments as keywords; beside 'results' where none fits."
+        ),
     ]
 
 
@@ -140,22 +181,53 @@ class ToolEntry(TypedDict, total=False):
 class TargetEntry(TypedDict):
     """A function of the user's own application that holds the turns, instead of evalkit."""
 
-    python: Annotated[Target, Field(description="package.module:function, called with each turn's message and a context.")]
+    python: Annotated[
+        Target,
+        Field(
+            description="package.module:function, called with each turn's message and a context."
+        ),
+    ]
 
 
 @with_config(_FORBID)
 class AttachEntry(TypedDict, total=False):
     """A file or URL sent with the user's message, under exactly one of ``image``, ``audio``, ``video``, ``document``."""
 
-    image: Annotated[Text, Field(description="A path inside the project (read and base64-encoded) or a URL (sent as uri).")]
-    audio: Annotated[Text, Field(description="A path inside the project (read and base64-encoded) or a URL (sent as uri).")]
-    video: Annotated[Text, Field(description="A path inside the project (read and base64-encoded) or a URL (sent as uri).")]
-    document: Annotated[Text, Field(description="A path inside the project (read and base64-encoded) or a URL (sent as uri).")]
-    mime_type: Annotated[Text, Field(description="The media type; told from the file name's ending when left out.")]
-    resolution: Annotated[Text, Field(description="Sent as the API names it (low, medium, high, ultra_high).")]
+    image: Annotated[
+        Text,
+        Field(
+            description="A path inside the project (read and base64-encoded) or a URL (sent as uri)."
+        ),
+    ]
+    audio: Annotated[
+        Text,
+        Field(
+            description="A path inside the project (read and base64-encoded) or a URL (sent as uri)."
+        ),
+    ]
+    video: Annotated[
+        Text,
+        Field(
+            description="A path inside the project (read and base64-encoded) or a URL (sent as uri)."
+        ),
+    ]
+    document: Annotated[
+        Text,
+        Field(
+            description="A path inside the project (read and base64-encoded) or a URL (sent as uri)."
+        ),
+    ]
+    mime_type: Annotated[
+        Text, Field(description="The media type; told from the file name's ending when left out.")
+    ]
+    resolution: Annotated[
+        Text, Field(description="Sent as the API names it (low, medium, high, ultra_high).")
+    ]
     sample_rate: Annotated[int, Field(description="Sent as the API names it (audio).")]
     channels: Annotated[int, Field(description="Sent as the API names it (audio).")]
-    processing: Annotated[Value, Field(description="Sent as the API names it (audio, video, document).")]
+    processing: Annotated[
+        Value, Field(description="Sent as the API names it (audio, video, document).")
+    ]
 
 
 @with_config(_FORBID)
@@ -165,9 +237,13 @@ class TurnEntry(TypedDict, total=False):
     user: Annotated[
         Annotated[Text, Tag("(one)")] | Annotated[list[Typed], Field(min_length=1), Tag("(list)")],
         Discriminator(_shape),
-        Field(description="The user's message: text, or a list of content blocks as the API takes them."),
+        Field(
+            description="The user's message: text, or a list of content blocks as the API takes them."
+        ),
     ]
-    attach: Annotated[OneOrMany[AttachEntry], Field(description="Files or URLs sent after the text.")]
+    attach: Annotated[
+        OneOrMany[AttachEntry], Field(description="Files or URLs sent after the text.")
+    ]
     expect: Annotated[Expectations, Field(description="Checks over this turn.")]
 
 
@@ -176,7 +252,10 @@ class CaseFile(TypedDict):
     """Cases kept in a file of their own."""
 
     file: Annotated[
-        Text, Field(description="A .csv file with a header, or a .jsonl file with one object a line; its path stays inside the project.")
+        Text,
+        Field(
+            description="A .csv file with a header, or a .jsonl file with one object a line; its path stays inside the project."
+        ),
     ]
 
 
@@ -185,42 +264,78 @@ class ScenarioKeys(TypedDict, total=False):
     """Every key a scenario and ``defaults`` may have."""
 
     title: Annotated[Text, Field(description="One line for reports; templates are rendered.")]
-    description: Annotated[Text, Field(description="Why this scenario is here, for readers of the suite.")]
-    tags: Annotated[list[TagName], Field(description="pytest marks (-m). A scenario's tags are added to those of defaults.")]
-    model: Annotated[OneOrMany[Text], Field(description="The model that is called; a list makes one variant per model.")]
-    agent: Annotated[
-        OneOrMany[Text], Field(description="The agent that is called, instead of a model; a list makes one variant per agent.")
+    description: Annotated[
+        Text, Field(description="Why this scenario is here, for readers of the suite.")
     ]
-    agent_config: Annotated[Object, Field(description="Sent as the API names it; only with an agent.")]
+    tags: Annotated[
+        list[TagName],
+        Field(description="pytest marks (-m). A scenario's tags are added to those of defaults."),
+    ]
+    model: Annotated[
+        OneOrMany[Text],
+        Field(description="The model that is called; a list makes one variant per model."),
+    ]
+    agent: Annotated[
+        OneOrMany[Text],
+        Field(
+            description="The agent that is called, instead of a model; a list makes one variant per agent."
+        ),
+    ]
+    agent_config: Annotated[
+        Object, Field(description="Sent as the API names it; only with an agent.")
+    ]
     environment: Annotated[
         Annotated[Text, Tag("(one)")] | Annotated[Object, Tag("(object)")],
         Discriminator(lambda value: "(object)" if isinstance(value, dict) else "(one)"),
-        Field(description="The agent's sandbox: 'remote', the id of an existing one, or an object."),
+        Field(
+            description="The agent's sandbox: 'remote', the id of an existing one, or an object."
+        ),
     ]
     history: Annotated[
         OneOrMany[Literal["stateful", "stateless"]],
-        Field(description="Who keeps the conversation: the service (stateful, default) or the client (stateless). A list makes variants."),
+        Field(
+            description="Who keeps the conversation: the service (stateful, default) or the client (stateless). A list makes variants."
+        ),
     ]
-    stream: Annotated[OneOrMany[bool], Field(description="Ask for server-sent events (default false). A list makes variants.")]
+    stream: Annotated[
+        OneOrMany[bool],
+        Field(description="Ask for server-sent events (default false). A list makes variants."),
+    ]
     background: Annotated[
         OneOrMany[bool],
-        Field(description="Run in the background and poll (default false). Not with history: stateless. A list makes variants."),
+        Field(
+            description="Run in the background and poll (default false). Not with history: stateless. A list makes variants."
+        ),
     ]
     system_instruction: Annotated[Text, Field(description="Sent with every request.")]
-    generation_config: Annotated[Object, Field(description="Sent with every request; not with an agent.")]
+    generation_config: Annotated[
+        Object, Field(description="Sent with every request; not with an agent.")
+    ]
     response_format: Annotated[
-        Annotated[Object, Tag("(one)")] | Annotated[list[Object], Field(min_length=1), Tag("(list)")],
+        Annotated[Object, Tag("(one)")]
+        | Annotated[list[Object], Field(min_length=1), Tag("(list)")],
         Discriminator(_shape),
         Field(description="The output's form as the API names it: an object or a list of them."),
     ]
-    response_modalities: Annotated[list[Text], Field(description="Sent as the API names it (deprecated there).")]
-    response_mime_type: Annotated[Text, Field(description="Sent as the API names it (deprecated there).")]
-    service_tier: Annotated[OneOrMany[Text], Field(description="flex, standard, priority or deferred. A list makes variants.")]
+    response_modalities: Annotated[
+        list[Text], Field(description="Sent as the API names it (deprecated there).")
+    ]
+    response_mime_type: Annotated[
+        Text, Field(description="Sent as the API names it (deprecated there).")
+    ]
+    service_tier: Annotated[
+        OneOrMany[Text],
+        Field(description="flex, standard, priority or deferred. A list makes variants."),
+    ]
     labels: Annotated[dict[str, str], Field(description="Sent as the API names it: text to text.")]
     safety_settings: Annotated[list[Object], Field(description="Sent as the API names it.")]
-    cached_content: Annotated[Text, Field(description="Sent as the API names it; not with an agent (deprecated there).")]
+    cached_content: Annotated[
+        Text, Field(description="Sent as the API names it; not with an agent (deprecated there).")
+    ]
     webhook_config: Annotated[Object, Field(description="Sent as the API names it.")]
-    request: Annotated[Object, Field(description="Any further request field, verbatim; wins over the keys above.")]
+    request: Annotated[
+        Object, Field(description="Any further request field, verbatim; wins over the keys above.")
+    ]
     tools: Annotated[
         list[
             Annotated[
@@ -228,25 +343,49 @@ class ScenarioKeys(TypedDict, total=False):
                 Discriminator(lambda value: "(object)" if isinstance(value, dict) else "(one)"),
             ]
         ],
-        Field(description="Names of tools the suite declares, and tools of the API verbatim ({type: google_search})."),
+        Field(
+            description="Names of tools the suite declares, and tools of the API verbatim ({type: google_search})."
+        ),
     ]
     cases: Annotated[
-        Annotated[list[Variables], Field(min_length=1), Tag("(list)")] | Annotated[CaseFile, Tag("(object)")],
+        Annotated[list[Variables], Field(min_length=1), Tag("(list)")]
+        | Annotated[CaseFile, Tag("(object)")],
         Discriminator(lambda value: "(list)" if isinstance(value, list) else "(object)"),
-        Field(description="One variant per row, its fields are variables, its id names it: a list of mappings, or {file: data.csv}."),
+        Field(
+            description="One variant per row, its fields are variables, its id names it: a list of mappings, or {file: data.csv}."
+        ),
     ]
     target: Annotated[
         TargetEntry,
-        Field(description="The application under test: {python: package.module:function} holds each turn, its HTTP traffic is taped."),
+        Field(
+            description="The application under test: {python: package.module:function} holds each turn, its HTTP traffic is taped."
+        ),
     ]
-    turns: Annotated[list[TurnEntry], Field(min_length=1, description="The conversation, one entry per user message.")]
-    expect: Annotated[Expectations, Field(description="Checks over the whole conversation. A scenario's are added to those of defaults.")]
+    turns: Annotated[
+        list[TurnEntry],
+        Field(min_length=1, description="The conversation, one entry per user message."),
+    ]
+    expect: Annotated[
+        Expectations,
+        Field(
+            description="Checks over the whole conversation. A scenario's are added to those of defaults."
+        ),
+    ]
     max_tool_rounds: Annotated[
-        int, Field(ge=1, description="How often a turn may answer function calls (default 8); reaching it is an error.")
+        int,
+        Field(
+            ge=1,
+            description="How often a turn may answer function calls (default 8); reaching it is an error.",
+        ),
     ]
-    repeat: Annotated[int, Field(ge=1, le=10_000, description="Independent trials of each variant (default 1).")]
+    repeat: Annotated[
+        int, Field(ge=1, le=10_000, description="Independent trials of each variant (default 1).")
+    ]
     timeout: Annotated[float, Field(gt=0, description="Seconds for the whole scenario; live only.")]
-    stop_on_failure: Annotated[bool, Field(description="End the conversation after a turn whose checks failed (default false).")]
+    stop_on_failure: Annotated[
+        bool,
+        Field(description="End the conversation after a turn whose checks failed (default false)."),
+    ]
 
 
 @with_config(_FORBID)
@@ -254,7 +393,11 @@ class ScenarioEntry(ScenarioKeys, total=False):
     """One conversation to hold: turns, tools, settings, expectations."""
 
     id: Required[
-        Annotated[str, StringConstraints(pattern=ID), Field(description="Unique in the suite: lower-case letters, digits, '-' and '_'.")]
+        Annotated[
+            str,
+            StringConstraints(pattern=ID),
+            Field(description="Unique in the suite: lower-case letters, digits, '-' and '_'."),
+        ]
     ]
 
 
@@ -264,17 +407,33 @@ class SuiteFile(TypedDict, total=False):
 
     suite: Required[
         Annotated[
-            str, StringConstraints(pattern=SUITE), Field(description="The suite's name; names its results and its folder of cassettes.")
+            str,
+            StringConstraints(pattern=SUITE),
+            Field(description="The suite's name; names its results and its folder of cassettes."),
         ]
     ]
     description: Annotated[Text, Field(description="What the suite is about.")]
-    defaults: Annotated[ScenarioKeys, Field(description="Any scenario key but id; a scenario's own value wins, tags and expect add up.")]
-    vars: Annotated[Variables, Field(description="Variables for templates ({{ name }}); a case's field of the same name wins.")]
+    defaults: Annotated[
+        ScenarioKeys,
+        Field(
+            description="Any scenario key but id; a scenario's own value wins, tags and expect add up."
+        ),
+    ]
+    vars: Annotated[
+        Variables,
+        Field(
+            description="Variables for templates ({{ name }}); a case's field of the same name wins."
+        ),
+    ]
     tools: Annotated[
         dict[Annotated[str, StringConstraints(pattern=FUNCTION)], ToolEntry],
         Field(description="Functions the scenarios may hand to the model, by name."),
     ]
-    scenarios: Required[Annotated[list[ScenarioEntry], Field(min_length=1, description="The conversations of this suite.")]]
+    scenarios: Required[
+        Annotated[
+            list[ScenarioEntry], Field(min_length=1, description="The conversations of this suite.")
+        ]
+    ]
 
 
 SUITE_FILE: TypeAdapter[SuiteFile] = TypeAdapter(SuiteFile)

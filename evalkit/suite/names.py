@@ -15,7 +15,10 @@ from typing import Any
 AXES = ("model", "agent", "history", "stream", "background", "service_tier")
 """Settings that may be given as a list, in the order of their parts; the case comes last."""
 
-_WORDS: dict[str, dict[Any, str]] = {"stream": {True: "streamed", False: "plain"}, "background": {True: "background", False: "foreground"}}
+_WORDS: dict[str, dict[Any, str]] = {
+    "stream": {True: "streamed", False: "plain"},
+    "background": {True: "background", False: "foreground"},
+}
 _UNSAFE = re.compile(r"[^\w.+=@-]+")
 _LIKE_A_TRIAL = re.compile(r"(^|\.)trial(\d+)$")
 _LONGEST = 80

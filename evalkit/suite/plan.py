@@ -99,9 +99,15 @@ class Suite:
         if not self.used:
             return own
         try:
-            return sha256("\n".join([own, *(f"{name} {sha256(path.read_bytes())}" for name, path in self.used)]))
+            return sha256(
+                "\n".join(
+                    [own, *(f"{name} {sha256(path.read_bytes())}" for name, path in self.used)]
+                )
+            )
         except OSError as error:
-            raise SuiteErrors([Problem(self.label, 1, 1, f"a file of this suite cannot be read: {error}")]) from error
+            raise SuiteErrors(
+                [Problem(self.label, 1, 1, f"a file of this suite cannot be read: {error}")]
+            ) from error
 
     def file(self, name: str) -> Path:
         """Return the file that a name in this suite means. Raises SuiteErrors: missing, or outside the project."""

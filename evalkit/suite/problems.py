@@ -36,11 +36,21 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self._found)
 
-    def add(self, path: Path, message: str, *, on: On = "value", word: str = "", hints: tuple[str, ...] = ()) -> None:
+    def add(
+        self,
+        path: Path,
+        message: str,
+        *,
+        on: On = "value",
+        word: str = "",
+        hints: tuple[str, ...] = (),
+    ) -> None:
         """Note a problem of the suite file itself, located by path; ``word`` narrows it to a word inside the value."""
         line, column = self._source.place(path, on, word)
         where = whereabouts(path, self._raw)
-        self.note(self._source.problem(line, column, f"{where}: {message}" if where else message, hints))
+        self.note(
+            self._source.problem(line, column, f"{where}: {message}" if where else message, hints)
+        )
 
     def add_if_new(self, path: Path, message: str, *, on: On = "value") -> None:
         """Note a problem unless another one is at the same place already."""
@@ -50,7 +60,9 @@ class Problems:
     def note(self, problem: Problem) -> None:
         """Note a problem that is located already, in whatever file."""
         self._places.add((problem.path, problem.line, problem.column))
-        self._found.setdefault((problem.path, problem.line, problem.column, problem.message), problem)
+        self._found.setdefault(
+            (problem.path, problem.line, problem.column, problem.message), problem
+        )
 
     def raise_any(self) -> None:
         """Raise SuiteErrors if there is a problem."""

@@ -35,14 +35,22 @@ _FIELDS = (
     "response_mime_type", "labels", "safety_settings", "cached_content", "webhook_config",
 )  # fmt: skip
 _DEFAULTS: dict[str, JSON] = {"history": "stateful", "stream": False, "background": False}
-_BESIDE_SETTINGS = frozenset(("id", "title", "description", "tags", "tools", "cases", "turns", "expect"))
+_BESIDE_SETTINGS = frozenset(
+    ("id", "title", "description", "tags", "tools", "cases", "turns", "expect")
+)
 _NO_REQUEST: Mapping[str, JSON] = {}
 _ONCE: tuple[tuple[Row, Mapping[str, JSON]], ...] = ((Row(0, "", {}), {}),)
 _LATER = frozenset(("previous", "turns"))
-_OLD_BOOLEANS = frozenset(word for one in ("yes", "no", "on", "off", "y", "n") for word in (one, one.capitalize(), one.upper()))
+_OLD_BOOLEANS = frozenset(
+    word
+    for one in ("yes", "no", "on", "off", "y", "n")
+    for word in (one, one.capitalize(), one.upper())
+)
 
 
-def read_scenario(reading: Reading, index: int, own: ScenarioEntry, defaults: ScenarioKeys) -> Scenario:
+def read_scenario(
+    reading: Reading, index: int, own: ScenarioEntry, defaults: ScenarioKeys
+) -> Scenario:
     """Return one scenario with the defaults merged in; problems are noted in ``reading``."""
     base: Path = ("scenarios", index)
     written = reading.raw["scenarios"][index]
@@ -96,10 +104,21 @@ def _missing(reading: Reading, keys: Mapping[str, JSON], origin: Origin, base: P
     for key in ("model", "agent", "turns"):
         if within(*base, key) or within("defaults", key):
             held.setdefault(key, [])
-    return [wrong for wrong in missing(held, origin, base) if not (len(wrong.path) > len(base) and within(*wrong.path))]
+    return [
+        wrong
+        for wrong in missing(held, origin, base)
+        if not (len(wrong.path) > len(base) and within(*wrong.path))
+    ]
 
 
-def _settings(reading: Reading, own: Mapping[str, JSON], keys: Mapping[str, JSON], origin: Origin, base: Path, rows: Rows) -> Settings:
+def _settings(
+    reading: Reading,
+    own: Mapping[str, JSON],
+    keys: Mapping[str, JSON],
+    origin: Origin,
+    base: Path,
+    rows: Rows,
+) -> Settings:
     """Return what a scenario says beside its turns; scenarios that leave it to the defaults, and take the same tools, share it."""
     entries = keys.get("tools", [])
     names = tuple([entry for entry in entries if type(entry) is str])
@@ -109,8 +128,13 @@ def _settings(reading: Reading, own: Mapping[str, JSON], keys: Mapping[str, JSON
         return held
     for wrong in conflicts(keys, origin, base):
         reading.problems.add(wrong.path, wrong.message, on=wrong.on, hints=wrong.hints)
-    values = [(key, keys.get(key, _DEFAULTS.get(key))) for key in AXES if key in keys or key in _DEFAULTS]
-    axes = tuple(Axis(key, tuple(value), True) if isinstance(value, list) else Axis(key, (value,), False) for key, value in values)
+    values = [
+        (key, keys.get(key, _DEFAULTS.get(key))) for key in AXES if key in keys or key in _DEFAULTS
+    ]
+    axes = tuple(
+        Axis(key, tuple(value), True) if isinstance(value, list) else Axis(key, (value,), False)
+        for key, value in values
+    )
     fields = {key: keys[key] for key in _FIELDS if key in keys}
     tools, declared, templated = _tools(reading, entries, origin("tools"), rows)
     for key, value in (*fields.items(), ("request", keys.get("request"))):
@@ -127,7 +151,9 @@ def _settings(reading: Reading, own: Mapping[str, JSON], keys: Mapping[str, JSON
     return settings
 
 
-def _tools(reading: Reading, entries: list[JSON], path: Path, rows: Rows) -> tuple[dict[str, Tool], list[JSON], bool]:
+def _tools(
+    reading: Reading, entries: list[JSON], path: Path, rows: Rows
+) -> tuple[dict[str, Tool], list[JSON], bool]:
     """Return the tools a scenario takes, their declarations in order, and whether a template is in one of those."""
     if not (reading.broken and reading.broken.within("tools")):
         for wrong in unknown_tools(entries, path, reading.tools):
@@ -158,19 +184,43 @@ def _verify_tool(reading: Reading, tool: Tool, rows: Rows) -> None:
     path: Path = ("tools", tool.name)
     verify(reading, tool.declaration, path, rows)
     answers = {key: value for key, value in tool.entry.items() if key in ("result", "results")}
-    verify(reading, answers, path, rows, Moment(frozenset(("arguments",)), parameters=tool.parameters))
+    verify(
+        reading, answers, path, rows, Moment(frozenset(("arguments",)), parameters=tool.parameters)
+    )
 
 
-def _turns(reading: Reading, keys: Mapping[str, JSON], written: Mapping[str, JSON], origin: Origin, rows: Rows) -> list[Turn]:
+def _turns(
+    reading: Reading,
+    keys: Mapping[str, JSON],
+    written: Mapping[str, JSON],
+    origin: Origin,
+    rows: Rows,
+) -> list[Turn]:
     above = origin("turns")
     raw = (written if above[0] == "scenarios" else reading.raw["defaults"]).get("turns", ())
     return [
-        _turn(reading, number, turn, raw[number - 1], reading.line(raw, number - 1), (*above, number - 1), rows)
+        _turn(
+            reading,
+            number,
+            turn,
+            raw[number - 1],
+            reading.line(raw, number - 1),
+            (*above, number - 1),
+            rows,
+        )
         for number, turn in enumerate(keys.get("turns", ()), start=1)
     ]
 
 
-def _turn(reading: Reading, number: int, turn: TurnEntry, written: Mapping[str, JSON], line: int, path: Path, rows: Rows) -> Turn:
+def _turn(
+    reading: Reading,
+    number: int,
+    turn: TurnEntry,
+    written: Mapping[str, JSON],
+    line: int,
+    path: Path,
+    rows: Rows,
+) -> Turn:
     user = turn.get("user")
     templated = holds_template(user)
     if templated:
@@ -180,10 +230,22 @@ def _turn(reading: Reading, number: int, turn: TurnEntry, written: Mapping[str, 
     given: JSON = turn.get("attach", ())
     attach: Sequence[dict[str, JSON]] = [given] if isinstance(given, dict) else given
     for index, entry in enumerate(attach):
-        _attachment(reading, entry, (*path, "attach", index) if isinstance(given, list) else (*path, "attach"), rows)
+        _attachment(
+            reading,
+            entry,
+            (*path, "attach", index) if isinstance(given, list) else (*path, "attach"),
+            rows,
+        )
     expect: Sequence[Sequence[Expectation]] = ((),) * len(rows.rows)
     if "expect" in turn:
-        expect = read_expectations(reading, turn["expect"], written.get("expect"), (*path, "expect"), rows, _moment(number, number - 1))
+        expect = read_expectations(
+            reading,
+            turn["expect"],
+            written.get("expect"),
+            (*path, "expect"),
+            rows,
+            _moment(number, number - 1),
+        )
     return Turn(number, line, user, attach, templated, path, expect)
 
 
@@ -214,35 +276,57 @@ def _attachment(reading: Reading, entry: dict[str, JSON], path: Path, rows: Rows
 
 
 def _expect(
-    reading: Reading, own: ScenarioEntry, defaults: ScenarioKeys, written: Mapping[str, JSON], base: Path, rows: Rows, turns: int
+    reading: Reading,
+    own: ScenarioEntry,
+    defaults: ScenarioKeys,
+    written: Mapping[str, JSON],
+    base: Path,
+    rows: Rows,
+    turns: int,
 ) -> Sequence[Sequence[Expectation]]:
     moment = _moment(0, turns)
     made: Sequence[Sequence[Expectation]] = [[]] * len(rows.rows)
     if "expect" in own:
-        made = read_expectations(reading, own["expect"], written.get("expect"), (*base, "expect"), rows, moment)
+        made = read_expectations(
+            reading, own["expect"], written.get("expect"), (*base, "expect"), rows, moment
+        )
     if "expect" not in defaults:
         return made
     if reading.default_expect is not None:
         shared: Sequence[Sequence[Expectation]] = [reading.default_expect] * len(rows.rows)
     else:
         items = defaults["expect"]
-        shared = read_expectations(reading, items, reading.raw["defaults"].get("expect"), ("defaults", "expect"), rows, moment)
+        shared = read_expectations(
+            reading,
+            items,
+            reading.raw["defaults"].get("expect"),
+            ("defaults", "expect"),
+            rows,
+            moment,
+        )
         if not holds_template(items):
             reading.default_expect = shared[0] if shared else None
     return [[*above, *below] for above, below in zip(shared, made, strict=True)]
 
 
-def _collisions(reading: Reading, scenario: str, axes: Sequence[Axis], rows: Rows, base: Path) -> None:
+def _collisions(
+    reading: Reading, scenario: str, axes: Sequence[Axis], rows: Rows, base: Path
+) -> None:
     """Refuse two variants whose cassettes would be one file, on file systems that do not tell ``A`` from ``a`` too."""
     taken: dict[str, tuple[str, ...]] = {}
     for _, parts in combinations(axes):
         for row in rows.rows:
             words = (*parts, row.label) if row.number else parts
-            for name in (variant_name(scenario, words, 1), cassette_file(scenario, words, 1).casefold()):
+            for name in (
+                variant_name(scenario, words, 1),
+                cassette_file(scenario, words, 1).casefold(),
+            ):
                 other = taken.setdefault(name, words)
                 if other != words:
                     message = f"two variants would share the name {name!r}: {', '.join(other)} and {', '.join(words)}"
                     reading.problems.add(
-                        (*base, "id"), message, hints=("give the cases ids that differ in more than case and punctuation",)
+                        (*base, "id"),
+                        message,
+                        hints=("give the cases ids that differ in more than case and punctuation",),
                     )
                     return

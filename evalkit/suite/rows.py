@@ -23,7 +23,9 @@ def read_rows(reading: Reading, keys: Mapping[str, JSON], origin: Origin) -> Row
         return reading.no_rows
     path, cases = origin("cases"), keys.get("cases")
     within = reading.broken.within
-    complete = not (reading.broken and (within(*path) or within("vars") or within("defaults", "cases")))
+    complete = not (
+        reading.broken and (within(*path) or within("vars") or within("defaults", "cases"))
+    )
     if cases is None:
         return Rows((Row(0, "", {}),), (reading.vars,), complete)
     if isinstance(cases, dict):
@@ -33,7 +35,9 @@ def read_rows(reading: Reading, keys: Mapping[str, JSON], origin: Origin) -> Row
     for number, fields in enumerate(cases, start=1):
         at = (*path, number - 1)
         for inside, _ in find_templates(fields):
-            reading.problems.add((*at, *inside), "a case's fields are plain values: templates are not rendered here")
+            reading.problems.add(
+                (*at, *inside), "a case's fields are plain values: templates are not rendered here"
+            )
         try:
             label = row_label(fields, number)
         except ValueError as error:

@@ -55,7 +55,14 @@ def merge(defaults: ScenarioKeys, own: Mapping[str, JSON]) -> dict[str, JSON]:
         dropped = ("model", *ONLY_MODELS)
     elif "model" in own and "agent" not in own:
         dropped = ("agent", *ONLY_AGENTS)
-    return {**{key: value for key, value in cast("dict[str, JSON]", defaults).items() if key not in dropped}, **own}
+    return {
+        **{
+            key: value
+            for key, value in cast("dict[str, JSON]", defaults).items()
+            if key not in dropped
+        },
+        **own,
+    }
 
 
 def conflicts(keys: Mapping[str, JSON], origin: Origin, base: Path) -> Iterator[Wrong]:
@@ -65,35 +72,56 @@ def conflicts(keys: Mapping[str, JSON], origin: Origin, base: Path) -> Iterator[
     for key in AXES:
         if key in keys and (isinstance(keys[key], list) or is_template(keys[key])):
             yield from _axis(key, keys[key], origin(key))
-    if "background" in keys and True in _values(keys, "background") and "stateless" in _values(keys, "history"):
+    if (
+        "background" in keys
+        and True in _values(keys, "background")
+        and "stateless" in _values(keys, "history")
+    ):
         listed = isinstance(keys["background"], list) and isinstance(keys["history"], list)
         yield Wrong(
             origin("background"),
             "a background run cannot be stateless: the API refuses 'background' with 'store: false'",
-            hints=("leave one value out of the two lists, or write two scenarios",) if listed else (),
+            hints=("leave one value out of the two lists, or write two scenarios",)
+            if listed
+            else (),
         )
     for key in keys.get("request", ()):
         if key in MANAGED:
-            yield Wrong((*origin("request"), key), f"'request' cannot set {key!r}: {MANAGED[key]}", "key")
+            yield Wrong(
+                (*origin("request"), key), f"'request' cannot set {key!r}: {MANAGED[key]}", "key"
+            )
 
 
 def missing(keys: Mapping[str, JSON], origin: Origin, base: Path) -> Iterator[Wrong]:
     """Yield what a merged scenario lacks."""
-    if "model" not in keys and "agent" not in keys and "target" not in keys:  # a target's function may choose its model itself
+    if (
+        "model" not in keys and "agent" not in keys and "target" not in keys
+    ):  # a target's function may choose its model itself
         yield Wrong(base, "missing key 'model' (or 'agent'), here or in 'defaults'")
     if "turns" not in keys:
         yield Wrong(base, "missing key 'turns': a scenario needs at least one turn")
     for number, turn in enumerate(keys.get("turns", ())):
         if "user" not in turn and "attach" not in turn:
-            yield Wrong((*origin("turns"), number), "missing key 'user': a turn says something, or attaches something")
+            yield Wrong(
+                (*origin("turns"), number),
+                "missing key 'user': a turn says something, or attaches something",
+            )
 
 
 def unknown_tools(entries: list[JSON], path: Path, declared: Mapping[str, Any]) -> Iterator[Wrong]:
     """Yield what is wrong with a scenario's ``tools``: names that are not declared, names that stand twice."""
     for number, entry in enumerate(entries):
         if isinstance(entry, str) and entry not in declared:
-            hint = f"a tool of the API is written {{type: {entry}}}" if entry in API_TOOLS else f"declared: {', '.join(declared) or 'none'}"
-            yield Wrong((*path, number), f"unknown tool {quoted(entry)}{did_you_mean(entry[:60], declared)}", hints=(hint,))
+            hint = (
+                f"a tool of the API is written {{type: {entry}}}"
+                if entry in API_TOOLS
+                else f"declared: {', '.join(declared) or 'none'}"
+            )
+            yield Wrong(
+                (*path, number),
+                f"unknown tool {quoted(entry)}{did_you_mean(entry[:60], declared)}",
+                hints=(hint,),
+            )
         elif isinstance(entry, str) and entry in entries[:number]:
             yield Wrong((*path, number), f"the tool {entry!r} stands twice")
 
@@ -119,7 +147,9 @@ def _axis(key: str, value: JSON, path: Path) -> Iterator[Wrong]:
         if any(equal(one, other) for other in values[:number]):
             yield Wrong(at, f"{show(one)} stands twice in {key!r}")
         if is_template(one):
-            yield Wrong(at, f"templates are not rendered in {key!r}: it is part of the variant's name")
+            yield Wrong(
+                at, f"templates are not rendered in {key!r}: it is part of the variant's name"
+            )
 
 
 def _values(keys: Mapping[str, JSON], key: str) -> list[JSON]:

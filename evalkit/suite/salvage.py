@@ -61,7 +61,11 @@ def salvage(raw: JSON, paths: list[Path]) -> SuiteFile | None:
 
 def strip(location: tuple[str | int, ...]) -> Path:
     """Return a location of pydantic's as a path through the document: its own marks (``(list)``, ``[key]``) left out."""
-    return tuple(step for step in location if not (isinstance(step, str) and step[:1] in ("(", "[") and step[-1:] in (")", "]")))
+    return tuple(
+        step
+        for step in location
+        if not (isinstance(step, str) and step[:1] in ("(", "[") and step[-1:] in (")", "]"))
+    )
 
 
 def _cut(document: JSON, path: Path) -> None:
@@ -81,6 +85,11 @@ def _cut(document: JSON, path: Path) -> None:
                 parent.pop(step, None)
             return
         stand_in = _ENTRIES.get(str(path[depth - 1])) if depth else None
-        if isinstance(parent, list) and stand_in is not None and isinstance(step, int) and step < len(parent):
+        if (
+            isinstance(parent, list)
+            and stand_in is not None
+            and isinstance(step, int)
+            and step < len(parent)
+        ):
             parent[step] = copy.deepcopy(stand_in)
             return

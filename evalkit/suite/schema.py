@@ -34,8 +34,15 @@ def json_schema(checks: CheckCatalog) -> Schema:
     definitions = schema["$defs"]
     names = list(checks.names())
     definitions |= {
-        "Template": {"type": "string", "pattern": r"\{\{|\{%", "description": "A template: rendered before it is used."},
-        "CheckName": {"enum": [name for name in names if _works_bare(checks, name)], "description": "A check that needs no argument."},
+        "Template": {
+            "type": "string",
+            "pattern": r"\{\{|\{%",
+            "description": "A template: rendered before it is used.",
+        },
+        "CheckName": {
+            "enum": [name for name in names if _works_bare(checks, name)],
+            "description": "A check that needs no argument.",
+        },
         "Check": _check(names),
         "Expectation": _expectation(names),
     }
@@ -57,22 +64,38 @@ def _join(schema: Schema, definitions: Schema) -> None:
     for holder in ("ScenarioKeys", "ScenarioEntry"):
         keys = definitions[holder]
         keys["not"] = {"required": ["model", "agent"]}
-        keys["allOf"] = [{"if": {"required": ["agent"]}, "then": {"properties": dict.fromkeys(ONLY_MODELS, False)}}]
+        keys["allOf"] = [
+            {
+                "if": {"required": ["agent"]},
+                "then": {"properties": dict.fromkeys(ONLY_MODELS, False)},
+            }
+        ]
         keys["properties"]["request"]["propertyNames"] = {"not": {"enum": list(MANAGED)}}
     shared = definitions["ScenarioKeys"]["properties"]
-    definitions["ScenarioEntry"]["properties"] |= {key: {"$ref": f"#/$defs/ScenarioKeys/properties/{key}"} for key in shared}
+    definitions["ScenarioEntry"]["properties"] |= {
+        key: {"$ref": f"#/$defs/ScenarioKeys/properties/{key}"} for key in shared
+    }
     definitions["TurnEntry"]["anyOf"] = [{"required": ["user"]}, {"required": ["attach"]}]
-    definitions["AttachEntry"]["oneOf"] = [{"required": [kind]} for kind in ("image", "audio", "video", "document")]
-    definitions["ToolEntry"]["oneOf"] = [{"required": [answer]} for answer in ("result", "results", "python")]
+    definitions["AttachEntry"]["oneOf"] = [
+        {"required": [kind]} for kind in ("image", "audio", "video", "document")
+    ]
+    definitions["ToolEntry"]["oneOf"] = [
+        {"required": [answer]} for answer in ("result", "results", "python")
+    ]
     schema["allOf"] = [
         _unless_in_defaults(["turns"], {"required": ["turns"]}),
         _unless_in_defaults(_CALLED, {"anyOf": [{"required": [key]} for key in _CALLED]}),
-        _unless_in_defaults(["agent"], {"if": {"required": list(ONLY_AGENTS)}, "then": {"required": ["agent"]}}),
+        _unless_in_defaults(
+            ["agent"], {"if": {"required": list(ONLY_AGENTS)}, "then": {"required": ["agent"]}}
+        ),
     ]
 
 
 def _unless_in_defaults(keys: list[str], rule: Schema) -> Schema:
-    held = {"properties": {"defaults": {"anyOf": [{"required": [key]} for key in keys]}}, "required": ["defaults"]}
+    held = {
+        "properties": {"defaults": {"anyOf": [{"required": [key]} for key in keys]}},
+        "required": ["defaults"],
+    }
     return {"if": {"not": held}, "then": {"properties": {"scenarios": {"items": rule}}}}
 
 
@@ -88,9 +111,19 @@ def _check(names: list[str]) -> Schema:
 
 
 def _expectation(names: list[str]) -> Schema:
-    severity = {"enum": ["error", "warn"], "description": "warn: a failure is told and counted, and fails nothing."}
-    negated = {"anyOf": [{"$ref": "#/$defs/CheckName"}, {"$ref": "#/$defs/Check"}], "description": "The check must not pass."}
-    properties = {"severity": severity, "not": negated, **{name: {"$ref": f"#/$defs/check.{name}"} for name in names}}
+    severity = {
+        "enum": ["error", "warn"],
+        "description": "warn: a failure is told and counted, and fails nothing.",
+    }
+    negated = {
+        "anyOf": [{"$ref": "#/$defs/CheckName"}, {"$ref": "#/$defs/Check"}],
+        "description": "The check must not pass.",
+    }
+    properties = {
+        "severity": severity,
+        "not": negated,
+        **{name: {"$ref": f"#/$defs/check.{name}"} for name in names},
+    }
     return {
         "description": "A check: its name, 'name: argument', or 'name: {option: value}'.",
         "if": {"type": "string"},
@@ -123,7 +156,11 @@ def _argument(checks: CheckCatalog, name: str, definitions: Schema) -> Schema:
 def _move_references(name: str) -> Callable[[Schema], Schema]:
     def move(node: Schema) -> Schema:
         held = node.get("$ref", "")
-        return {**node, "$ref": held.replace("#/$defs/", f"#/$defs/check.{name}.", 1)} if held.startswith("#/$defs/") else node
+        return (
+            {**node, "$ref": held.replace("#/$defs/", f"#/$defs/check.{name}.", 1)}
+            if held.startswith("#/$defs/")
+            else node
+        )
 
     return move
 
@@ -136,20 +173,30 @@ def _or_template(schema: Schema) -> Schema:
 def _accept_template(node: Schema) -> Schema:
     if not node or "$ref" in node or _any_text(node):
         return node
-    outside = {key: value for key, value in node.items() if key in ("description", "default", "title", "$defs")}
+    outside = {
+        key: value
+        for key, value in node.items()
+        if key in ("description", "default", "title", "$defs")
+    }
     inside = {key: value for key, value in node.items() if key not in outside}
     if not inside:
         return node
     if inside.keys() != {"anyOf"}:
         return {**outside, "anyOf": [inside, _TEMPLATE]}
     # Alternatives take templates already: theirs are joined into one.
-    flat = [one for held in inside["anyOf"] for one in (held["anyOf"] if held.keys() == {"anyOf"} else [held])]
+    flat = [
+        one
+        for held in inside["anyOf"]
+        for one in (held["anyOf"] if held.keys() == {"anyOf"} else [held])
+    ]
     kept = [one for one in flat if one != _TEMPLATE]
     return {**outside, "anyOf": kept if any(map(_any_text, kept)) else [*kept, _TEMPLATE]}
 
 
 def _any_text(node: Schema) -> bool:
-    return node.get("type") == "string" and node.keys().isdisjoint(("enum", "const", "pattern", "format"))
+    return node.get("type") == "string" and node.keys().isdisjoint(
+        ("enum", "const", "pattern", "format")
+    )
 
 
 def _map(node: JSON, change: Callable[[Schema], Schema], one: tuple[str, ...] = _ONE) -> JSON:

@@ -34,7 +34,11 @@ class Source:
     def text(self) -> str:
         """The whole text."""
         held = self._text
-        return held if isinstance(held, str) else zlib.decompress(held).decode("utf-8", "surrogatepass")
+        return (
+            held
+            if isinstance(held, str)
+            else zlib.decompress(held).decode("utf-8", "surrogatepass")
+        )
 
     def put_away(self) -> None:
         """Keep the text deflated from now on: a suite's is kept to the end of the session, for a problem that only shows in mid-conversation."""

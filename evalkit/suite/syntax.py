@@ -14,7 +14,9 @@ from evalkit._lib.yaml import YamlError
 from evalkit.errors import Problem
 from evalkit.suite.source import Source
 
-_KEY = re.compile(r"(?P<indent>\s*)(?P<dashes>(?:-\s+)*)(?P<key>[\w$.-]+|\"[^\"]*\"|'[^']*')\s*:(?=\s|$)")
+_KEY = re.compile(
+    r"(?P<indent>\s*)(?P<dashes>(?:-\s+)*)(?P<key>[\w$.-]+|\"[^\"]*\"|'[^']*')\s*:(?=\s|$)"
+)
 
 Reading = tuple[int, int, str, tuple[str, ...]]
 """Line, column, message, hints."""
@@ -31,8 +33,15 @@ def _read(error: YamlError, source: Source) -> Reading:
     tab = re.match(r"[ ]*\t", text)
     if tab:
         return error.line, tab.end(), "a tab; YAML indents with spaces", ()
-    if re.match(r"\{[{%]", text[max(0, error.column - 2) :]) and error.message.startswith(("a key that", "found character")):
-        return error.line, error.column - 1, 'a template that starts a value must stand in quotes: "{{ … }}"', ()
+    if re.match(r"\{[{%]", text[max(0, error.column - 2) :]) and error.message.startswith(
+        ("a key that", "found character")
+    ):
+        return (
+            error.line,
+            error.column - 1,
+            'a template that starts a value must stand in quotes: "{{ … }}"',
+            (),
+        )
     for pattern, reword in _TABLE:
         if re.match(pattern, error.message):
             reading = reword(error, source)
@@ -56,12 +65,22 @@ def _bracket(error: YamlError, source: Source) -> Reading:
     rest = source.line(error.line)[error.column - 1 :]
     if error.line > line and (not rest.strip() or rest[0] in ":-"):
         return line, column, f"a {source.line(line)[column - 1]!r} that is never closed", ()
-    return error.line, error.column, "a ',' is missing before this, or a quote around text that holds ',' ':' or brackets", ()
+    return (
+        error.line,
+        error.column,
+        "a ',' is missing before this, or a quote around text that holds ',' ':' or brackets",
+        (),
+    )
 
 
 def _quote(error: YamlError, source: Source) -> Reading:
     line, column = error.started or (error.line, error.column)
-    return line, column, f"a quote ({source.line(line)[column - 1 : column]}) that is never closed", ()
+    return (
+        line,
+        column,
+        f"a quote ({source.line(line)[column - 1 : column]}) that is never closed",
+        (),
+    )
 
 
 def _second_colon(error: YamlError, source: Source) -> Reading:
@@ -71,7 +90,12 @@ def _second_colon(error: YamlError, source: Source) -> Reading:
         above = source.line(error.line - 1)
         glued = re.match(r"[\s-]*[\w$.-]+(:)(?!\s)", above)
         if glued:
-            return error.line - 1, glued.end(1), "no space after the ':'; a key is written 'key: value'", ()
+            return (
+                error.line - 1,
+                glued.end(1),
+                "no space after the ':'; a key is written 'key: value'",
+                (),
+            )
         if above.strip() and ":" not in above:
             start = len(above) - len(above.lstrip()) + 1
             return (
@@ -90,7 +114,12 @@ def _stray(error: YamlError, source: Source) -> Reading:
         return error.line, error.column, f"a {text[error.column - 1]!r} that was never opened", ()
     if text[: error.column - 1].strip(" -"):
         hint = "inside single quotes a quote is written twice: 'it''s'" if "'" in text else ""
-        return error.line, error.column, "text after the end of the value; put the whole value in quotes", (hint,) if hint else ()
+        return (
+            error.line,
+            error.column,
+            "text after the end of the value; put the whole value in quotes",
+            (hint,) if hint else (),
+        )
     return _indentation(error, source)
 
 
@@ -98,8 +127,19 @@ def _indentation(error: YamlError, source: Source) -> Reading:
     text = source.line(error.line)
     column = len(text) - len(text.lstrip()) + 1
     found = _KEY.match(text)
-    what = repr(shorten(found["key"])) if found and not found["dashes"] else "'- '" if text.strip().startswith("-") else "this line"
-    return error.line, column, f"bad indentation: {what} lines up with nothing above it", _columns_above(source, error.line, found)
+    what = (
+        repr(shorten(found["key"]))
+        if found and not found["dashes"]
+        else "'- '"
+        if text.strip().startswith("-")
+        else "this line"
+    )
+    return (
+        error.line,
+        column,
+        f"bad indentation: {what} lines up with nothing above it",
+        _columns_above(source, error.line, found),
+    )
 
 
 def _columns_above(source: Source, line: int, found: re.Match[str] | None) -> tuple[str, ...]:
@@ -115,7 +155,12 @@ def _columns_above(source: Source, line: int, found: re.Match[str] | None) -> tu
 
 def _first_character(error: YamlError, source: Source) -> Reading:
     line, column = error.started or (error.line, error.column)
-    return line, column, f"a value that starts with {source.line(line)[column - 1 : column]!r} must stand in quotes", ()
+    return (
+        line,
+        column,
+        f"a value that starts with {source.line(line)[column - 1 : column]!r} must stand in quotes",
+        (),
+    )
 
 
 def _mark(error: YamlError, source: Source) -> Reading:
@@ -128,17 +173,37 @@ def _mark(error: YamlError, source: Source) -> Reading:
 
 
 def _escape(error: YamlError, source: Source) -> Reading:
-    return error.line, error.column, "a '\\' in double quotes starts an escape; write '\\\\', or use single quotes", ()
+    return (
+        error.line,
+        error.column,
+        "a '\\' in double quotes starts an escape; write '\\\\', or use single quotes",
+        (),
+    )
 
 
 def _dash(error: YamlError, source: Source) -> Reading:
     if not source.line(error.line)[: error.column - 1].strip():
-        return error.line, error.column, "a '- ' that cannot stand here: bad indentation, or a '[' or '{' above that is never closed", ()
-    return error.line, error.column, "a list starts on a line of its own: put the '- ' below the key", ()
+        return (
+            error.line,
+            error.column,
+            "a '- ' that cannot stand here: bad indentation, or a '[' or '{' above that is never closed",
+            (),
+        )
+    return (
+        error.line,
+        error.column,
+        "a list starts on a line of its own: put the '- ' below the key",
+        (),
+    )
 
 
 def _document(error: YamlError, source: Source) -> Reading:
-    return error.line, error.column, "a second document ('---' or '...'); one file holds one suite", ()
+    return (
+        error.line,
+        error.column,
+        "a second document ('---' or '...'); one file holds one suite",
+        (),
+    )
 
 
 _TABLE: tuple[tuple[str, Callable[[YamlError, Source], Reading | None]], ...] = (

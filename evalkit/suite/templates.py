@@ -68,7 +68,9 @@ def holds_template(value: JSON) -> bool:
     return False
 
 
-def find_templates(value: JSON, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def find_templates(
+    value: JSON, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield every template in a value, with its path."""
     if is_template(value):
         yield path, value
@@ -110,7 +112,9 @@ class Template:
             tree = environment.parse(source)
             undeclared = meta.find_undeclared_variables(tree)
         except TemplateSyntaxError as error:
-            raise TemplateFault(_reworded(error.message or "", environment), line=error.lineno) from error
+            raise TemplateFault(
+                _reworded(error.message or "", environment), line=error.lineno
+            ) from error
         except RecursionError as error:
             raise TemplateFault("nested too deeply") from error
         if any(map(tree.find, (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends))):
@@ -150,7 +154,9 @@ class Template:
             and not isinstance(body[0].nodes[0], nodes.TemplateData)
         ):
             assign = nodes.Assign(nodes.Name("result", "store"), body[0].nodes[0], lineno=1)
-            return TemplateExpression(environment.from_string(nodes.Template([assign], lineno=1)), undefined_to_none=False)
+            return TemplateExpression(
+                environment.from_string(nodes.Template([assign], lineno=1)), undefined_to_none=False
+            )
         return environment.from_string(self._tree).render
 
 
@@ -166,7 +172,11 @@ def _path(tree: nodes.Template) -> tuple[str, ...]:
         names.append(node.attr)
         node = node.node
     # ``self`` is Jinja's own word, whatever a variable of that name holds.
-    return (node.name, *reversed(names)) if isinstance(node, nodes.Name) and node.name != "self" else ()
+    return (
+        (node.name, *reversed(names))
+        if isinstance(node, nodes.Name) and node.name != "self"
+        else ()
+    )
 
 
 def _follow(path: Sequence[str], variables: Mapping[str, Any]) -> Any:
@@ -201,7 +211,9 @@ def _environment() -> SandboxedEnvironment:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     # autoescape is for HTML; what is made here is text and JSON for a model
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+    )
     del environment.globals["lipsum"], environment.filters["random"]
     return environment
 
@@ -210,7 +222,9 @@ def _guarded(tree: nodes.Template) -> set[str]:
     from jinja2 import nodes
 
     found = [node.node for node in tree.find_all(nodes.Filter) if node.name in _GUARDS]
-    found += [node.node for node in tree.find_all(nodes.Test) if node.name in ("defined", "undefined")]
+    found += [
+        node.node for node in tree.find_all(nodes.Test) if node.name in ("defined", "undefined")
+    ]
     return {node.name for node in found if isinstance(node, nodes.Name)}
 
 
@@ -221,7 +235,11 @@ def _fields(tree: nodes.Template) -> Iterator[tuple[str, str | int]]:
         if isinstance(node.node, nodes.Name):
             yield node.node.name, node.attr
     for item in tree.find_all(nodes.Getitem):
-        if isinstance(item.node, nodes.Name) and isinstance(item.arg, nodes.Const) and isinstance(item.arg.value, str | int):
+        if (
+            isinstance(item.node, nodes.Name)
+            and isinstance(item.arg, nodes.Const)
+            and isinstance(item.arg.value, str | int)
+        ):
             yield item.node.name, item.arg.value
 
 
@@ -234,7 +252,14 @@ def _fault(error: Exception) -> TemplateFault:
 
 
 _OBJECT = re.compile(r"'(\w+) object'|'(None)'")
-_KINDS = {"dict": "the object", "list": "the list", "str": "the text", "int": "the number", "float": "the number", "None": "null"}
+_KINDS = {
+    "dict": "the object",
+    "list": "the list",
+    "str": "the text",
+    "int": "the number",
+    "float": "the number",
+    "None": "null",
+}
 
 
 def _undefined(message: str) -> str:
@@ -242,7 +267,10 @@ def _undefined(message: str) -> str:
 
 
 _REWORDED = (
-    ("unexpected end of template, expected 'end of print statement'", "'{{' that is never closed by '}}'"),
+    (
+        "unexpected end of template, expected 'end of print statement'",
+        "'{{' that is never closed by '}}'",
+    ),
     ("expected token 'end of print statement'", "'}}' expected"),
     ("Unexpected end of template", "a block that is never closed"),
 )
@@ -253,4 +281,6 @@ def _reworded(message: str, environment: SandboxedEnvironment) -> str:
         if message.startswith(f"No {kind} named"):
             name = message.split("'")[1]
             return f"unknown {kind} {name!r}{did_you_mean(name, valid)}"
-    return next((words for start, words in _REWORDED if message.startswith(start)), message.rstrip("."))
+    return next(
+        (words for start, words in _REWORDED if message.startswith(start)), message.rstrip(".")
+    )

@@ -58,10 +58,17 @@ class Tool(NamedTuple):
         """The names of the arguments it declares, or None where it may have others."""
         schema = self.declaration.get("parameters", {})
         properties = schema.get("properties")
-        return frozenset(properties) if isinstance(properties, dict) and not schema.get("additionalProperties") else None
+        return (
+            frozenset(properties)
+            if isinstance(properties, dict) and not schema.get("additionalProperties")
+            else None
+        )
 
     def answer(
-        self, arguments: dict[str, JSON], variables: Mapping[str, JSON], call: Callable[[str, dict[str, JSON]], JSON]
+        self,
+        arguments: dict[str, JSON],
+        variables: Mapping[str, JSON],
+        call: Callable[[str, dict[str, JSON]], JSON],
     ) -> ToolOutcome:
         """Return what the tool says to these arguments; ``call(target, arguments)`` runs a Python function.
 
@@ -78,7 +85,9 @@ class Tool(NamedTuple):
             return ToolOutcome({"error": f"{self.name}: {fault.message}"}, is_error=True)
         if self.python:
             return ToolOutcome(call(self.python, arguments))
-        return ToolOutcome({"error": f"{self.name} has no answer for {show(arguments)}"}, is_error=True)
+        return ToolOutcome(
+            {"error": f"{self.name} has no answer for {show(arguments)}"}, is_error=True
+        )
 
     def knows(self, arguments: JSON, variables: Mapping[str, JSON]) -> bool:
         """Say whether some answer of the suite fits these arguments, so that none had to be made up."""
@@ -93,12 +102,21 @@ class Tool(NamedTuple):
 
 def read_tool(name: str, entry: ToolEntry) -> Tool:
     """Make a Tool of its entry in the suite."""
-    declaration = {"type": "function", "name": name, **{key: entry[key] for key in _DECLARED if key in entry}}  # type: ignore[literal-required]
-    answers = [Answer(one["result"], one.get("when"), one.get("is_error", False)) for one in entry.get("results", ())]
+    declaration = {
+        "type": "function",
+        "name": name,
+        **{key: entry[key] for key in _DECLARED if key in entry},
+    }  # type: ignore[literal-required]
+    answers = [
+        Answer(one["result"], one.get("when"), one.get("is_error", False))
+        for one in entry.get("results", ())
+    ]
     if "result" in entry:
         answers.append(Answer(entry["result"]))
     templated, in_declaration = holds_template(entry), holds_template(declaration)
-    return Tool(name, declaration, tuple(answers), entry.get("python", ""), entry, templated, in_declaration)
+    return Tool(
+        name, declaration, tuple(answers), entry.get("python", ""), entry, templated, in_declaration
+    )
 
 
 def refusals(tool: Tool) -> Iterator[Wrong]:
@@ -106,11 +124,18 @@ def refusals(tool: Tool) -> Iterator[Wrong]:
     base: Path = ("tools", tool.name)
     given = [key for key in _ANSWERS if key in tool.entry]
     if len(given) != 1 and set(given) != {"results", "python"}:
-        what = f"{' and '.join(map(repr, given))} exclude each other" if given else "has no answer; give it 'result', 'results' or 'python'"
+        what = (
+            f"{' and '.join(map(repr, given))} exclude each other"
+            if given
+            else "has no answer; give it 'result', 'results' or 'python'"
+        )
         yield Wrong((*base, given[1]) if given else base, what, "key")
     for number, one in enumerate(tool.answers[:-1] if "results" in tool.entry else ()):
         if not one.when:
-            yield Wrong((*base, "results", number + 1), "never given: the answer above it has no 'when', and fits every call")
+            yield Wrong(
+                (*base, "results", number + 1),
+                "never given: the answer above it has no 'when', and fits every call",
+            )
             break
     for number, entry in enumerate(tool.entry.get("results", ())):
         for key in entry.get("when", ()):
@@ -125,5 +150,7 @@ def refusals(tool: Tool) -> Iterator[Wrong]:
 def fits(wanted: JSON, given: JSON) -> bool:
     """Say whether ``given`` is ``wanted``; an object may hold more than is wanted, at any depth outside lists."""
     if isinstance(wanted, Mapping):
-        return isinstance(given, Mapping) and all(key in given and fits(value, given[key]) for key, value in wanted.items())
+        return isinstance(given, Mapping) and all(
+            key in given and fits(value, given[key]) for key, value in wanted.items()
+        )
     return equal(wanted, given)

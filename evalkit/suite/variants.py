@@ -83,17 +83,33 @@ class Variant:
         Raises SuiteErrors: a template cannot be rendered.
         """
         held, settings = self.scenario, self.settings
-        given = {key: settings[key] for key in ("model", "agent", "service_tier") if key in settings}
+        given = {
+            key: settings[key] for key in ("model", "agent", "service_tier") if key in settings
+        }
         if not held.templated:
             return {**given, **held.fields, **held.request}
-        return {**given, **_as_sent(self._rendered("", held.fields)), **self._rendered("request", held.request)}
+        return {
+            **given,
+            **_as_sent(self._rendered("", held.fields)),
+            **self._rendered("request", held.request),
+        }
 
     @property
     def turns(self) -> list[TurnPlan]:
         """The turns to hold, in order."""
         row, variables, workshop = self.row, self.variables, self.suite.workshop
         return [
-            TurnPlan(turn.number, turn.line, turn.expect[row], turn.user, turn.attach, turn.templated, variables, turn.path, workshop)
+            TurnPlan(
+                turn.number,
+                turn.line,
+                turn.expect[row],
+                turn.user,
+                turn.attach,
+                turn.templated,
+                variables,
+                turn.path,
+                workshop,
+            )
             for turn in self.scenario.turns
         ]
 
@@ -148,24 +164,46 @@ def expand(suite: Suite, *, models: Sequence[str] = (), repeat: int | None = Non
     """
     given = tuple(dict.fromkeys(models))
     if len({file_word(model).casefold() for model in given}) < len(given):
-        raise UsageError(f"the models {', '.join(given)} would share cassettes: name models that differ in more than case and punctuation")
-    combined = cache(lambda axes: tuple(combinations(axes)))  # scenarios that vary alike share their settings
-    return [variant for scenario in suite.scenarios for variant in _variants(suite, scenario, given, repeat, combined)]
+        raise UsageError(
+            f"the models {', '.join(given)} would share cassettes: name models that differ in more than case and punctuation"
+        )
+    combined = cache(
+        lambda axes: tuple(combinations(axes))
+    )  # scenarios that vary alike share their settings
+    return [
+        variant
+        for scenario in suite.scenarios
+        for variant in _variants(suite, scenario, given, repeat, combined)
+    ]
 
 
 def combinations(axes: Sequence[Axis]) -> Iterator[tuple[dict[str, JSON], tuple[str, ...]]]:
     """Yield the settings of each combination, and the parts of its name."""
     for values in product(*(axis.values for axis in axes)):
         settings = {axis.name: value for axis, value in zip(axes, values, strict=True)}
-        yield settings, tuple(part(axis.name, value) for axis, value in zip(axes, values, strict=True) if axis.listed)
+        yield (
+            settings,
+            tuple(
+                part(axis.name, value)
+                for axis, value in zip(axes, values, strict=True)
+                if axis.listed
+            ),
+        )
 
 
 def _variants(
-    suite: Suite, scenario: Scenario, models: tuple[str, ...], repeat: int | None, combined: Callable[[tuple[Axis, ...]], Combinations]
+    suite: Suite,
+    scenario: Scenario,
+    models: tuple[str, ...],
+    repeat: int | None,
+    combined: Callable[[tuple[Axis, ...]], Combinations],
 ) -> Iterator[Variant]:
     axes = scenario.axes
     if models:
-        axes = tuple(Axis("model", models, len(models) > 1) if axis.name == "model" else axis for axis in axes)
+        axes = tuple(
+            Axis("model", models, len(models) > 1) if axis.name == "model" else axis
+            for axis in axes
+        )
     trials = range(1, (repeat or scenario.repeat) + 1)
     for settings, parts in combined(axes):
         for index, row in enumerate(scenario.rows):

@@ -61,7 +61,12 @@ def _verify(reading: Reading, source: str, path: Path, rows: Rows, moment: Momen
         for name in sorted(one.names - rows.variables[index].keys() - moment.names):
             undefined.setdefault(name, index)
     for name, index in undefined.items():
-        add(path, _undefined(name, index, rows, moment), word=name, hints=_known(rows.variables[index], moment))
+        add(
+            path,
+            _undefined(name, index, rows, moment),
+            word=name,
+            hints=_known(rows.variables[index], moment),
+        )
     sound = not undefined
     for word, message in _untimely(one, moment):
         add(path, message, word=word)
@@ -92,7 +97,11 @@ def _undefined(name: str, index: int, rows: Rows, moment: Moment) -> str:
 
 def _known(variables: Mapping[str, JSON], moment: Moment) -> tuple[str, ...]:
     names = ", ".join([*variables, *sorted(moment.names)])
-    return (f"variables: {names if len(names) <= 110 else names[:109] + '…'}",) if names else ("there are no variables here",)
+    return (
+        (f"variables: {names if len(names) <= 110 else names[:109] + '…'}",)
+        if names
+        else ("there are no variables here",)
+    )
 
 
 def _untimely(one: Template, moment: Moment) -> list[tuple[str, str]]:
@@ -103,9 +112,24 @@ def _untimely(one: Template, moment: Moment) -> list[tuple[str, str]]:
     if moment.first and "previous" in one.names:
         found.append(("previous", "'previous' is the turn before this one, and this is the first"))
     for name, item in sorted(one.fields, key=str):
-        if name == "turns" and isinstance(item, int) and "turns" in moment.names and item >= moment.held:
-            found.append(("turns", f"turns[{item}] is turn {item + 1}, which is not held yet (turns count from 0 here)"))
-        if name == "arguments" and moment.parameters is not None and item not in moment.parameters and item not in _METHODS:
+        if (
+            name == "turns"
+            and isinstance(item, int)
+            and "turns" in moment.names
+            and item >= moment.held
+        ):
+            found.append(
+                (
+                    "turns",
+                    f"turns[{item}] is turn {item + 1}, which is not held yet (turns count from 0 here)",
+                )
+            )
+        if (
+            name == "arguments"
+            and moment.parameters is not None
+            and item not in moment.parameters
+            and item not in _METHODS
+        ):
             near = did_you_mean(str(item), moment.parameters)
             found.append((f"arguments.{item}", f"the tool has no parameter {item!r}{near}"))
     return found

@@ -118,19 +118,28 @@ def wrong_of(error: dict[str, Any], source: Source) -> Wrong:
         what = f"takes {rule}" if rule else error["msg"]
         return Wrong(path, f"the name {quoted(name)} {what}" if rule else what, "key")
     if code == "string_pattern_mismatch":
-        return Wrong(path, f"{subject} takes {PATTERNS[error['ctx']['pattern']]}, not {_what(given)}")
+        return Wrong(
+            path, f"{subject} takes {PATTERNS[error['ctx']['pattern']]}, not {_what(given)}"
+        )
     if given is None:
         return Wrong(path, f"empty value: {subject} takes {_takes(path, code)}", "value")
     if code == "literal_error" and isinstance(given, str):
         valid = error["ctx"]["expected"].replace("'", "").split(" or ")
-        return Wrong(path, f"{subject} takes {error['ctx']['expected']}, not {_what(given)}{did_you_mean(given[:60], valid)}")
+        return Wrong(
+            path,
+            f"{subject} takes {error['ctx']['expected']}, not {_what(given)}{did_you_mean(given[:60], valid)}",
+        )
     if code in EXPECTED:
         hints = _quote(path, given, source) if code == "string_type" else ()
         if code == "list_type" and isinstance(given, dict):
             hints = ("a list: each entry starts with '- '",)
-        return Wrong(path, f"{subject} takes {_takes(path, code)}, not {_what(given)}", "value", hints)
+        return Wrong(
+            path, f"{subject} takes {_takes(path, code)}, not {_what(given)}", "value", hints
+        )
     if code in ("string_too_short", "too_short"):
-        return Wrong(path, f"empty value: {subject} takes {'text' if given == '' else 'at least one entry'}")
+        return Wrong(
+            path, f"empty value: {subject} takes {'text' if given == '' else 'at least one entry'}"
+        )
     if code in BOUNDS:
         limits = {key: _number(value) for key, value in error.get("ctx", {}).items()}
         return Wrong(path, f"{subject} takes {BOUNDS[code].format(**limits)}, not {show(given)}")
@@ -154,8 +163,20 @@ def _unknown_key(path: Path, given: JSON) -> Wrong:
     guess = f" (did you mean {instead!r}?)" if instead else did_you_mean(key[:60], valid)
     hints = []
     if not guess or len(valid) <= _FEW:
-        hints = textwrap.wrap(f"keys of {level}: {', '.join(valid)}", 110, subsequent_indent="  ", break_on_hyphens=False)
-    home = next((where for where, other in LEVELS.values() if where != "defaults" and key in other.__annotations__), None)
+        hints = textwrap.wrap(
+            f"keys of {level}: {', '.join(valid)}",
+            110,
+            subsequent_indent="  ",
+            break_on_hyphens=False,
+        )
+    home = next(
+        (
+            where
+            for where, other in LEVELS.values()
+            if where != "defaults" and key in other.__annotations__
+        ),
+        None,
+    )
     if home and not instead:
         hints.insert(0, f"{key!r} is a key of {home}: is it indented as it should be?")
     return Wrong(path, f"unknown key {quoted(key)}{guess}", "key", tuple(hints))
@@ -194,7 +215,9 @@ def _what(given: JSON) -> str:
     if isinstance(given, str):
         return f"the text {quoted(given)}" if given else "an empty text"
     if isinstance(given, list | dict):
-        return f"a {'list' if isinstance(given, list) else 'mapping'}" + ("" if given else " that is empty")
+        return f"a {'list' if isinstance(given, list) else 'mapping'}" + (
+            "" if given else " that is empty"
+        )
     return f"a {kind(given)} ({show(given, 40)})" if given is not None else "an empty value"
 
 

@@ -37,7 +37,8 @@ _TOOLS: list[dict[str, JSON]] = [
 def plans(draw: DrawFn, *, min_turns: int = 1, max_turns: int = 3) -> Plan:
     """Plans of every kind: both histories, plain, streamed, in the background, models and agents, with and without tools."""
     fields: dict[str, JSON] = draw(
-        st.just({"model": "gemini-3.5-flash"}) | st.just({"agent": "antigravity-preview-05-2026", "environment": "remote"})
+        st.just({"model": "gemini-3.5-flash"})
+        | st.just({"agent": "antigravity-preview-05-2026", "environment": "remote"})
     )
     extra = st.fixed_dictionaries(
         {},
@@ -49,7 +50,9 @@ def plans(draw: DrawFn, *, min_turns: int = 1, max_turns: int = 3) -> Plan:
         },
     )
     blocks = st.lists(contents(unknown=False), min_size=1, max_size=2)
-    turns = draw(st.lists((st.text(max_size=12) | blocks).map(Said), min_size=min_turns, max_size=max_turns))
+    turns = draw(
+        st.lists((st.text(max_size=12) | blocks).map(Said), min_size=min_turns, max_size=max_turns)
+    )
     return Plan(
         fields={**fields, **draw(extra)},
         turns=turns,
@@ -64,7 +67,11 @@ def plans(draw: DrawFn, *, min_turns: int = 1, max_turns: int = 3) -> Plan:
 
 def tool_answers() -> SearchStrategy[ToolAnswer]:
     """Answers of functions: any JSON, text, content blocks, errors; at times of a function nobody declared."""
-    results = json_values() | st.text(max_size=12) | st.lists(contents(unknown=False), min_size=1, max_size=2)
+    results = (
+        json_values()
+        | st.text(max_size=12)
+        | st.lists(contents(unknown=False), min_size=1, max_size=2)
+    )
     return st.builds(ToolAnswer, results, st.booleans(), st.sampled_from((True, True, True, False)))
 
 
@@ -83,7 +90,11 @@ _TOOL_ANSWERS = tool_answers()
 
 
 @st.composite
-def transcripts(draw: DrawFn, plans: SearchStrategy[Plan] | None = None, behaviours: Collection[str] = tuple(BEHAVIOURS)) -> Transcript:
+def transcripts(
+    draw: DrawFn,
+    plans: SearchStrategy[Plan] | None = None,
+    behaviours: Collection[str] = tuple(BEHAVIOURS),
+) -> Transcript:
     """Transcripts of conversations held with a :class:`FakeService`: whatever a check or a report may meet."""
     return hold(draw(_PLANS if plans is None else plans), FakeService(draw, behaviours), draw)
 

@@ -53,8 +53,16 @@ NOISE = (
 ENDS = ("failed", "incomplete", "cancelled", "budget_exceeded", "x_paused")
 JSON_TYPE, SSE_TYPE, HTML_TYPE = "application/json; charset=UTF-8", "text/event-stream", "text/html"
 REFUSALS: tuple[tuple[int, str, str], ...] = (
-    (400, JSON_TYPE, '{"error": {"code": "invalid_request", "message": "Request contains an invalid argument."}}'),
-    (400, JSON_TYPE, '{"error": {"code": 400, "message": "Invalid JSON payload.", "status": "INVALID_ARGUMENT"}}'),
+    (
+        400,
+        JSON_TYPE,
+        '{"error": {"code": "invalid_request", "message": "Request contains an invalid argument."}}',
+    ),
+    (
+        400,
+        JSON_TYPE,
+        '{"error": {"code": 400, "message": "Invalid JSON payload.", "status": "INVALID_ARGUMENT"}}',
+    ),
     (429, JSON_TYPE, '{"error": {"code": "rate_limit_exceeded", "message": "Slow down."}}'),
     (503, HTML_TYPE, "<html><head><title>Service Unavailable</title></head></html>"),
     (500, JSON_TYPE, ""),
@@ -88,7 +96,9 @@ class FakeService:
     about one time in ``rarity`` where it could be.
     """
 
-    def __init__(self, draw: Draw, behaviours: Collection[str] = tuple(BEHAVIOURS), rarity: int = 20) -> None:
+    def __init__(
+        self, draw: Draw, behaviours: Collection[str] = tuple(BEHAVIOURS), rarity: int = 20
+    ) -> None:
         self.log: list[Answer] = []
         self._draw = draw
         self._behaviours = frozenset(behaviours)
@@ -120,7 +130,11 @@ class FakeService:
         interaction = answer.interaction = self._interaction(body, answer)
         id_ = interaction.get("id")
         if body.get("background") and id_:
-            self._runs[id_] = _Run(answer, self._number(0, 4), {**interaction, "steps": [*_input_steps(body), *interaction["steps"]]})
+            self._runs[id_] = _Run(
+                answer,
+                self._number(0, 4),
+                {**interaction, "steps": [*_input_steps(body), *interaction["steps"]]},
+            )
             if not body.get("stream"):
                 return self._running(interaction)
         elif id_:
@@ -155,13 +169,19 @@ class FakeService:
         self._take_results(body)
         made = self._draw(st.lists(_NOISE_STEPS, max_size=2))
         status = self._status(body)
-        if status == "requires_action" or (status == "completed" and self._sometimes("completed_calls")):
+        if status == "requires_action" or (
+            status == "completed" and self._sometimes("completed_calls")
+        ):
             answer.waiting = [self._call(body, status) for _ in range(self._number(1, 3))]
             self._open = answer.waiting
             self._mix(made, answer.waiting)
         elif status in ENDS and self._sometimes("idle_calls"):
             self._mix(made, [self._call(body, status)])
-        if self._answered and status in ("completed", "requires_action") and self._sometimes("echoes"):
+        if (
+            self._answered
+            and status in ("completed", "requires_action")
+            and self._sometimes("echoes")
+        ):
             made.insert(0, self._one_of(self._answered))
         interaction: dict[str, JSON] = {
             "status": status,
@@ -171,7 +191,9 @@ class FakeService:
         }
         interaction.update({key: body[key] for key in ("model", "agent") if key in body})
         if status == "requires_continuation":
-            interaction["continuation_token"] = "again" if self._sometimes("endless_continuation") else self._new("token")
+            interaction["continuation_token"] = (
+                "again" if self._sometimes("endless_continuation") else self._new("token")
+            )
         if "environment" in body:
             known = str(body["environment"])
             interaction["environment_id"] = known if known.startswith("env_") else self._new("env")
@@ -187,7 +209,11 @@ class FakeService:
         functions = any(tool.get("type") == "function" for tool in body.get("tools") or ())
         if functions and "calls" in self._behaviours:
             likely += ["requires_action"] * 2
-        if "continuation" in self._behaviours and "agent" not in body and not body.get("background"):
+        if (
+            "continuation" in self._behaviours
+            and "agent" not in body
+            and not body.get("background")
+        ):
             likely.append("requires_continuation")
         if self._sometimes("statuses"):
             likely = list(ENDS)
@@ -195,8 +221,17 @@ class FakeService:
 
     def _call(self, body: dict[str, JSON], status: str) -> dict[str, JSON]:
         names = [tool["name"] for tool in body.get("tools") or () if tool.get("type") == "function"]
-        name = "undeclared" if not names or self._sometimes("undeclared_calls") else self._one_of(names)
-        call = {"type": "function_call", "id": self._new("call"), "name": name, "arguments": self._draw(json_objects())}
+        name = (
+            "undeclared"
+            if not names or self._sometimes("undeclared_calls")
+            else self._one_of(names)
+        )
+        call = {
+            "type": "function_call",
+            "id": self._new("call"),
+            "name": name,
+            "arguments": self._draw(json_objects()),
+        }
         # Without an id a new call cannot be told from an old one, unless the status says that one waits.
         if status == "requires_action" and self._sometimes("missing_ids"):
             del call["id"]
@@ -204,7 +239,11 @@ class FakeService:
 
     def _take_results(self, body: dict[str, JSON]) -> None:
         given = body.get("input")
-        results = [step for step in given if step.get("type") == "function_result"] if isinstance(given, list) else []
+        results = (
+            [step for step in given if step.get("type") == "function_result"]
+            if isinstance(given, list)
+            else []
+        )
         if results:
             self._answered += [call for call in self._open if "id" in call]
             self._open = []
@@ -219,7 +258,9 @@ class FakeService:
         streamed = bool(answer.request.body.get("stream"))
         if self._sometimes("wrong_kind"):
             if not streamed:
-                return Response(200, {"content-type": HTML_TYPE}, "<html>Sign in to this network</html>")
+                return Response(
+                    200, {"content-type": HTML_TYPE}, "<html>Sign in to this network</html>"
+                )
             streamed = False
         broken = self._sometimes("broken")
         if not streamed:
@@ -227,24 +268,46 @@ class FakeService:
                 return self._broken_json(dumps(interaction))
             answer.delivered = True
             return _json(interaction)
-        frames = sse_text(events_of(interaction, event_ids=False, words_per_delta=2), done=self._number(0, 1) == 0)
-        whole = next(number for number, frame in enumerate(frames) if frame.startswith("event: interaction.completed"))
+        frames = sse_text(
+            events_of(interaction, event_ids=False, words_per_delta=2), done=self._number(0, 1) == 0
+        )
+        whole = next(
+            number
+            for number, frame in enumerate(frames)
+            if frame.startswith("event: interaction.completed")
+        )
         if broken:
             cut = self._number(0, whole)
             rest = frames[cut][: self._number(0, len(frames[cut]) // 2)]
-            return Response(200, {"content-type": SSE_TYPE}, "".join(frames[:cut]) + rest, broken=self._one_of((None, "peer closed")))
+            return Response(
+                200,
+                {"content-type": SSE_TYPE},
+                "".join(frames[:cut]) + rest,
+                broken=self._one_of((None, "peer closed")),
+            )
         if self._sometimes("stream_errors"):
             error = 'event: error\ndata: {"event_type": "error", "error": {"code": "gateway_timeout", "message": "late"}}\n\n'
-            return Response(200, {"content-type": SSE_TYPE}, "".join(frames[: self._number(0, whole)]) + error)
+            return Response(
+                200, {"content-type": SSE_TYPE}, "".join(frames[: self._number(0, whole)]) + error
+            )
         answer.delivered = True
         return Response(200, {"content-type": SSE_TYPE}, "".join(frames))
 
     def _running(self, interaction: dict[str, JSON]) -> Response:
-        shown = {key: interaction[key] for key in ("id", "object", "model", "agent", "environment_id") if key in interaction}
+        shown = {
+            key: interaction[key]
+            for key in ("id", "object", "model", "agent", "environment_id")
+            if key in interaction
+        }
         return _json({**shown, "status": self._one_of(("in_progress", "queued"))})
 
     def _broken_json(self, text: str) -> Response:
-        return Response(200, {"content-type": JSON_TYPE}, text[: self._number(0, len(text) - 1)], broken="peer closed")
+        return Response(
+            200,
+            {"content-type": JSON_TYPE},
+            text[: self._number(0, len(text) - 1)],
+            broken="peer closed",
+        )
 
     def _sometimes(self, behaviour: str) -> bool:
         return behaviour in self._behaviours and self._draw(self._chance)
@@ -268,7 +331,9 @@ def _json(body: JSON) -> Response:
 
 
 def _refuse(status: int, code: str, message: str) -> Response:
-    return Response(status, {"content-type": JSON_TYPE}, dumps({"error": {"code": code, "message": message}}))
+    return Response(
+        status, {"content-type": JSON_TYPE}, dumps({"error": {"code": code, "message": message}})
+    )
 
 
 def _input_steps(body: dict[str, JSON]) -> list[dict[str, JSON]]:

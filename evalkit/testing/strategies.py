@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from evalkit.protocol.disassemble import events_of, sse_text
-from evalkit.protocol.steps import ANNOTATION_FIELDS, CONTENT_FIELDS, STATUSES, STEP_FIELDS, STEP_TYPES, Fields
+from evalkit.protocol.steps import (
+    ANNOTATION_FIELDS,
+    CONTENT_FIELDS,
+    STATUSES,
+    STEP_FIELDS,
+    STEP_TYPES,
+    Fields,
+)
 
 JSON = Any
 Object = dict[str, JSON]
@@ -39,15 +46,25 @@ _OFFSETS = st.integers(0, 40)
 
 def json_values(max_leaves: int = 4) -> SearchStrategy[JSON]:
     """JSON values of any kind, small."""
-    leaves = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | _WORDS
+    leaves = (
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**53), 2**53)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | _WORDS
+    )
     return st.recursive(
-        leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_WORDS, inner, max_size=3), max_leaves=max_leaves
+        leaves,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_WORDS, inner, max_size=3),
+        max_leaves=max_leaves,
     )
 
 
 def json_objects() -> SearchStrategy[Object]:
     """JSON objects, as arguments and results are."""
-    return st.dictionaries(st.sampled_from(("location", "query", "n", "ü")), json_values(), max_size=2)
+    return st.dictionaries(
+        st.sampled_from(("location", "query", "n", "ü")), json_values(), max_size=2
+    )
 
 
 _VALUE: dict[str, SearchStrategy[JSON]] = {
@@ -69,21 +86,33 @@ _VALUE: dict[str, SearchStrategy[JSON]] = {
 """Values by field name; a field that is not listed may hold any JSON value."""
 
 
-def _object(kind: str, fields: Fields, special: dict[str, SearchStrategy[JSON]]) -> SearchStrategy[Object]:
+def _object(
+    kind: str, fields: Fields, special: dict[str, SearchStrategy[JSON]]
+) -> SearchStrategy[Object]:
     def value(name: str) -> SearchStrategy[JSON]:
-        return special[name] if name in special else _VALUE[name] if name in _VALUE else json_values()
+        return (
+            special[name] if name in special else _VALUE[name] if name in _VALUE else json_values()
+        )
 
     required = {"type": st.just(kind), **{name: value(name) for name in fields.required}}
-    optional = {**{name: st.none() | value(name) for name in fields.optional}, "x_unknown": json_values()}
+    optional = {
+        **{name: st.none() | value(name) for name in fields.optional},
+        "x_unknown": json_values(),
+    }
     return st.fixed_dictionaries(required, optional=optional)
 
 
 def text_annotations() -> SearchStrategy[Object]:
     """Annotations of every known type, and an unknown one."""
-    return st.one_of([_object(kind, fields, {}) for kind, fields in ANNOTATION_FIELDS.items()] + [_object("x_mark", Fields(), {})])
+    return st.one_of(
+        [_object(kind, fields, {}) for kind, fields in ANNOTATION_FIELDS.items()]
+        + [_object("x_mark", Fields(), {})]
+    )
 
 
-def contents(types: Sequence[str] = tuple(CONTENT_FIELDS), *, unknown: bool = True) -> SearchStrategy[Object]:
+def contents(
+    types: Sequence[str] = tuple(CONTENT_FIELDS), *, unknown: bool = True
+) -> SearchStrategy[Object]:
     """Content blocks of the given types, and one of a type nobody knows."""
     special = {"annotations": st.lists(text_annotations(), max_size=2)}
     known = [_object(kind, CONTENT_FIELDS[kind], special) for kind in types]
@@ -92,8 +121,16 @@ def contents(types: Sequence[str] = tuple(CONTENT_FIELDS), *, unknown: bool = Tr
 
 def _special(kind: str) -> dict[str, SearchStrategy[JSON]]:
     blocks = st.lists(contents(), max_size=2)
-    result = (_WORDS | json_objects() | blocks) if kind.startswith(("function", "mcp")) else st.lists(json_objects(), max_size=2)
-    return {"content": blocks, "summary": st.lists(contents(("text", "image"), unknown=False), max_size=2), "result": result}
+    result = (
+        (_WORDS | json_objects() | blocks)
+        if kind.startswith(("function", "mcp"))
+        else st.lists(json_objects(), max_size=2)
+    )
+    return {
+        "content": blocks,
+        "summary": st.lists(contents(("text", "image"), unknown=False), max_size=2),
+        "result": result,
+    }
 
 
 _STEPS = {kind: _object(kind, fields, _special(kind)) for kind, fields in STEP_FIELDS.items()}
@@ -110,14 +147,22 @@ def interactions(steps: SearchStrategy[Object] | None = None) -> SearchStrategy[
     made = _any_steps if steps is None else steps
     tokens = st.integers(0, 5000)
     return st.fixed_dictionaries(
-        {"status": st.sampled_from(STATUSES) | st.just("x_paused"), "steps": st.lists(made, max_size=4)},
+        {
+            "status": st.sampled_from(STATUSES) | st.just("x_paused"),
+            "steps": st.lists(made, max_size=4),
+        },
         optional={
             "id": _IDS.map("v1_{}".format),
             "object": st.just("interaction"),
             "model": st.just("gemini-3.5-flash"),
             "created": st.just("2026-06-09T12:01:25Z"),
             "usage": st.fixed_dictionaries(
-                {}, optional={"total_tokens": tokens, "total_input_tokens": tokens, "total_output_tokens": tokens}
+                {},
+                optional={
+                    "total_tokens": tokens,
+                    "total_input_tokens": tokens,
+                    "total_output_tokens": tokens,
+                },
             ),
             "x_unknown": json_values(),
         },
@@ -138,7 +183,9 @@ class Stream(NamedTuple):
 def streams(draw: DrawFn, interactions: SearchStrategy[Object] | None = None) -> Stream:
     """Whole streams, text cut into pieces of any size, with or without event ids and ``[DONE]``."""
     interaction = draw(_any_interactions if interactions is None else interactions)
-    events = events_of(interaction, event_ids=draw(st.booleans()), words_per_delta=draw(st.integers(1, 4)))
+    events = events_of(
+        interaction, event_ids=draw(st.booleans()), words_per_delta=draw(st.integers(1, 4))
+    )
     return Stream("".join(sse_text(events, done=draw(st.booleans()))), interaction)
 
 

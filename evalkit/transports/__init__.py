@@ -17,6 +17,8 @@ __all__ = ["RECORD_MODES", "LiveTransport", "RecordMode", "Transport", "open_tra
 def __getattr__(name: str) -> Any:
     if name != "LiveTransport":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from evalkit.transports.live import LiveTransport  # replay has no use for it, nor for what it imports
+    from evalkit.transports.live import (
+        LiveTransport,
+    )  # replay has no use for it, nor for what it imports
 
     return LiveTransport

@@ -26,21 +26,27 @@ def address(base_url: str) -> Address:
     """Check a base URL; a prefix in its path is kept. Raises UsageError that says what is wrong with it."""
     text = base_url.strip()
     if not text:
-        raise UsageError("the base URL is empty; give e.g. https://generativelanguage.googleapis.com or http://127.0.0.1:8787")
+        raise UsageError(
+            "the base URL is empty; give e.g. https://generativelanguage.googleapis.com or http://127.0.0.1:8787"
+        )
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
         raise UsageError(f"base URL {text!r}: {error}") from None
     if parts.username is not None or parts.password is not None:
-        raise UsageError(f"base URL for {parts.hostname}: it must not hold a user or a password; the key goes into GEMINI_API_KEY")
+        raise UsageError(
+            f"base URL for {parts.hostname}: it must not hold a user or a password; the key goes into GEMINI_API_KEY"
+        )
     if parts.scheme not in ("http", "https"):
         wrong = f"unknown scheme {parts.scheme!r}" if "://" in text else "no scheme"
         raise UsageError(f"base URL {text!r}: {wrong}; it begins with https:// or http://")
     if not parts.hostname or any(char.isspace() for char in text):
         raise UsageError(f"base URL {text!r}: no host")
     if parts.query or parts.fragment:
-        raise UsageError(f"base URL of {parts.hostname}: a query or fragment cannot stand in it; a key goes into GEMINI_API_KEY")
+        raise UsageError(
+            f"base URL of {parts.hostname}: a query or fragment cannot stand in it; a key goes into GEMINI_API_KEY"
+        )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     host = host if port is None else f"{host}:{port}"
     return Address(f"{parts.scheme}://{host}{parts.path.rstrip('/')}", host)
@@ -52,5 +58,7 @@ def check_key(key: str | None) -> str | None:
     text = (key or "").strip()
     for place, char in enumerate(text, 1):
         if not "!" <= char <= "~":
-            raise UsageError(f"the API key cannot be sent: character {place} of {len(text)} is not a printable ASCII character")
+            raise UsageError(
+                f"the API key cannot be sent: character {place} of {len(text)} is not a printable ASCII character"
+            )
     return text or None

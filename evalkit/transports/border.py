@@ -8,7 +8,14 @@ from contextlib import contextmanager
 import httpx
 
 from evalkit._lib.text import shorten
-from evalkit.errors import ConnectFailed, Disconnected, EvalkitError, TimedOut, TransportError, UsageError
+from evalkit.errors import (
+    ConnectFailed,
+    Disconnected,
+    EvalkitError,
+    TimedOut,
+    TransportError,
+    UsageError,
+)
 
 # The first class that fits decides: subclasses stand before their bases.
 _KINDS: tuple[tuple[type[Exception], type[EvalkitError], str], ...] = (
@@ -37,6 +44,8 @@ def mapped(where: str) -> Iterator[None]:
 
 def translated(error: Exception, where: str) -> EvalkitError:
     """Return evalkit's exception for one of httpx's."""
-    kind, words = next((kind, words) for foreign, kind, words in _KINDS if isinstance(error, foreign))
+    kind, words = next(
+        (kind, words) for foreign, kind, words in _KINDS if isinstance(error, foreign)
+    )
     detail = shorten(str(error), 160)
     return kind(f"{where}: {words}{f' ({detail})' if detail else ''}")

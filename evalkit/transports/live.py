@@ -108,7 +108,9 @@ class LiveTransport:
         if response is not None:
             return response
         assert failure is not None
-        raise type(failure)(f"{failure}, tried {plural(attempt + 1, 'time')}") if attempt else failure
+        raise (
+            type(failure)(f"{failure}, tried {plural(attempt + 1, 'time')}") if attempt else failure
+        )
 
     def finish(self, held: bool) -> None:
         """Nothing is recorded here."""
@@ -124,13 +126,22 @@ class LiveTransport:
         if self._ends is None:
             self._ends = float("inf") if self._timeout is None else start + self._timeout
         if start >= self._ends:
-            raise TimedOut(f"{self._address.host}: the {self._timeout:g} s for this scenario are used up")
-        return min(self._ends, float("inf") if self._request_timeout is None else start + self._request_timeout)
+            raise TimedOut(
+                f"{self._address.host}: the {self._timeout:g} s for this scenario are used up"
+            )
+        return min(
+            self._ends,
+            float("inf") if self._request_timeout is None else start + self._request_timeout,
+        )
 
     def _wait(self, attempt: int, response: Response | None, ends: float) -> float | None:
-        if attempt >= self._retries or (response is not None and not retrying.is_temporary(response.status)):
+        if attempt >= self._retries or (
+            response is not None and not retrying.is_temporary(response.status)
+        ):
             return None
-        wait = retrying.pause(attempt, response.headers if response is not None else {}, self._random, self._now)
+        wait = retrying.pause(
+            attempt, response.headers if response is not None else {}, self._random, self._now
+        )
         return wait if wait is not None and self._clock() + wait < ends else None
 
     def _once(self, request: Request, ends: float) -> Response:
@@ -168,7 +179,9 @@ class LiveTransport:
             response.elapsed_ms = round((self._clock() - began) * 1000, 1)
             return response
 
-    def _stream(self, answer: httpx.Response, response: Response, began: float, ends: float) -> None:
+    def _stream(
+        self, answer: httpx.Response, response: Response, began: float, ends: float
+    ) -> None:
         parser = SseParser()
         arrivals: list[float] = []
         chunks: list[bytes] = []

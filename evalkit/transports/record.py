@@ -46,7 +46,9 @@ class RecordTransport:
         self._live = live
         self._endpoint: Endpoint | None = None
         redactor = recorder.redactor
-        self._player = Player(recorder.playable, (lambda text: redactor.text(text)[0]) if redactor.active else None)
+        self._player = Player(
+            recorder.playable, (lambda text: redactor.text(text)[0]) if redactor.active else None
+        )
         # Of a journal, what is not played is not kept; so only the old cassette's recordings can be left unplayed.
         self._kept = len(recorder.old.recordings) if recorder.old and recorder.decision.keeps else 0
 
@@ -72,7 +74,11 @@ class RecordTransport:
 
     def close(self) -> None:
         """Close the endpoint and let go of the cassette; without :meth:`finish` the journal stays."""
-        self.unplayed = [line for line, number in zip(unplayed(self._player), self._player.unplayed(), strict=True) if number < self._kept]
+        self.unplayed = [
+            line
+            for line, number in zip(unplayed(self._player), self._player.unplayed(), strict=True)
+            if number < self._kept
+        ]
         try:
             if self._endpoint is not None:
                 self._endpoint.close()

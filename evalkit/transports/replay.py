@@ -25,13 +25,26 @@ class Misses:
 
     def of(self, player: Player, request: Request, *, missing: bool) -> CassetteMiss:
         """Return the exception for a request that ``player`` cannot answer; ``missing`` where there is no cassette file."""
-        from evalkit.cassette import misses, store  # here, because a session without a miss need not load what explains one
+        from evalkit.cassette import (
+            misses,
+            store,
+        )  # here, because a session without a miss need not load what explains one
 
         left = store.interrupted(self._path) if missing else 0
-        note = f"an interrupted recording is beside it, with {left} finished exchanges; recording goes on from there" if left else ""
+        note = (
+            f"an interrupted recording is beside it, with {left} finished exchanges; recording goes on from there"
+            if left
+            else ""
+        )
         place = misses.Place(self._label, shown(self._path), self._hint, missing, note)
         text = misses.report(
-            player, place, request.method, request.path, request.query, request.body, lambda number: store.line_of(self._path, number)
+            player,
+            place,
+            request.method,
+            request.path,
+            request.query,
+            request.body,
+            lambda number: store.line_of(self._path, number),
         )
         return CassetteMiss(self._redactor.text(text)[0])
 
@@ -39,7 +52,12 @@ class Misses:
 class ReplayTransport:
     """Plays the recordings of one cassette. ``recordings`` is None where there is no cassette: then every request is a miss."""
 
-    def __init__(self, recordings: list[Recording] | None, redactor: Redactor, misses_of: Callable[[], Misses]) -> None:
+    def __init__(
+        self,
+        recordings: list[Recording] | None,
+        redactor: Redactor,
+        misses_of: Callable[[], Misses],
+    ) -> None:
         self.unplayed: list[str] = []
         self._missing = recordings is None
         self._player = Player(recordings or (), _redact(redactor))

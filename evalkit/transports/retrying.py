@@ -21,7 +21,9 @@ def is_temporary(status: int) -> bool:
     return status in _STATUSES or 500 <= status <= 599
 
 
-def pause(attempt: int, headers: Mapping[str, str], random: Callable[[], float], now: Callable[[], float]) -> float | None:
+def pause(
+    attempt: int, headers: Mapping[str, str], random: Callable[[], float], now: Callable[[], float]
+) -> float | None:
     """Return the seconds to wait before retry number ``attempt`` (from 0), None where the server asks for too long a wait.
 
     ``headers`` are the answer's, names in lower case, empty where none came; ``random`` gives [0, 1), ``now`` the time since 1970 in
@@ -55,7 +57,9 @@ def _seconds(text: str) -> float | None:
 
 
 def _until(text: str, now: Callable[[], float]) -> float | None:
-    from email.utils import parsedate_to_datetime  # brings sockets with it, so not before a date must be read
+    from email.utils import (
+        parsedate_to_datetime,
+    )  # brings sockets with it, so not before a date must be read
 
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now())

@@ -32,7 +32,8 @@ def recording_of(request: Request, uri: str, response: Response) -> Recording:
     return Recording(
         method=request.method,
         uri=uri,
-        request_body=text or "",  # as vcrpy's stub of httpx has it: matched by body, its None would be another request
+        request_body=text
+        or "",  # as vcrpy's stub of httpx has it: matched by body, its None would be another request
         request_headers={} if text is None else {"content-type": ["application/json"]},
         status=response.status,
         reason=_phrase(response.status),
@@ -49,7 +50,10 @@ def response_of(recording: Recording, source: Source) -> Response:
     body = recording.body
     return Response(
         recording.status,
-        {name.lower(): values[0] if len(values) == 1 else ", ".join(values) for name, values in recording.response_headers.items()},
+        {
+            name.lower(): values[0] if len(values) == 1 else ", ".join(values)
+            for name, values in recording.response_headers.items()
+        },
         body if type(body) is str else to_text(body),
         recording.elapsed_ms,
         recording.event_ms,

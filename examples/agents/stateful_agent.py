@@ -21,7 +21,9 @@ class StatefulAgent:
         """Return the model's answer, once it needs no more tools."""
         said: Any = question
         while True:
-            interaction = self._client.interactions.create(model=MODEL, input=said, tools=[WEATHER], previous_interaction_id=self._last)
+            interaction = self._client.interactions.create(
+                model=MODEL, input=said, tools=[WEATHER], previous_interaction_id=self._last
+            )
             self._last = interaction.id
             calls = [step for step in interaction.steps if step.type == "function_call"]
             if not calls:

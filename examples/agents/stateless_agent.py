@@ -19,9 +19,13 @@ class StatelessAgent:
 
     def ask(self, question: str) -> str:
         """Return the model's answer, once it needs no more tools."""
-        self._history.append({"type": "user_input", "content": [{"type": "text", "text": question}]})
+        self._history.append(
+            {"type": "user_input", "content": [{"type": "text", "text": question}]}
+        )
         while True:
-            interaction = self._client.interactions.create(model=MODEL, store=False, input=self._history, tools=[WEATHER])
+            interaction = self._client.interactions.create(
+                model=MODEL, store=False, input=self._history, tools=[WEATHER]
+            )
             called = False
             for step in interaction.steps:
                 self._history.append(step.model_dump())

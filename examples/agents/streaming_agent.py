@@ -26,7 +26,11 @@ class StreamingAgent:
             calls: dict[int, Any] = {}
             arguments: dict[int, str] = {}
             stream = await self._client.aio.interactions.create(
-                model=MODEL, input=said, tools=[WEATHER], previous_interaction_id=self._last, stream=True
+                model=MODEL,
+                input=said,
+                tools=[WEATHER],
+                previous_interaction_id=self._last,
+                stream=True,
             )
             async for event in stream:
                 match event.event_type:
@@ -37,5 +41,10 @@ class StreamingAgent:
                     case "step.delta" if event.delta.type == "text":
                         yield event.delta.text
                     case "step.delta" if event.delta.type == "arguments_delta":
-                        arguments[event.index] = arguments.get(event.index, "") + event.delta.arguments
-            said = [answer(call.name, call.id, json.loads(arguments.get(index) or "{}")) for index, call in calls.items()]
+                        arguments[event.index] = (
+                            arguments.get(event.index, "") + event.delta.arguments
+                        )
+            said = [
+                answer(call.name, call.id, json.loads(arguments.get(index) or "{}"))
+                for index, call in calls.items()
+            ]

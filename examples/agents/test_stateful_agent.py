@@ -39,4 +39,7 @@ def test_two_agents_do_not_mix(evalkit_tape):
     dogs, paris = evalkit_tape.conversations()
     assert len(dogs) == 2
     dogs.expect(text="8 paws")
-    paris.expect(text="Paris", tool_calls=[{"name": "get_current_temperature", "arguments": {"location": "Paris"}}])
+    paris.expect(
+        text="Paris",
+        tool_calls=[{"name": "get_current_temperature", "arguments": {"location": "Paris"}}],
+    )

@@ -11,7 +11,9 @@ WEATHER = {
     "description": "Gets the current temperature for a given location.",
     "parameters": {
         "type": "object",
-        "properties": {"location": {"type": "string", "description": "The city name, e.g. San Francisco"}},
+        "properties": {
+            "location": {"type": "string", "description": "The city name, e.g. San Francisco"}
+        },
         "required": ["location"],
     },
 }
@@ -28,4 +30,9 @@ FUNCTIONS = {"get_current_temperature": get_current_temperature}
 def answer(name: str, call_id: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Call a function and return the ``function_result`` for the model."""
     result = json.dumps(FUNCTIONS[name](**arguments))
-    return {"type": "function_result", "name": name, "call_id": call_id, "result": [{"type": "text", "text": result}]}
+    return {
+        "type": "function_result",
+        "name": name,
+        "call_id": call_id,
+        "result": [{"type": "text", "text": result}],
+    }

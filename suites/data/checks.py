@@ -9,7 +9,10 @@ from evalkit import Transcript, Turn
 
 def has_environment(transcript: Transcript, turn: Turn | None) -> Iterator[str]:
     """The agent must say which environment it worked in, and the same one in every turn."""
-    found = [held.interaction.get("environment_id") if held.interaction else None for held in transcript.turns]
+    found = [
+        held.interaction.get("environment_id") if held.interaction else None
+        for held in transcript.turns
+    ]
     if not all(found):
         yield f"an answer without environment_id: {found}"
     elif len(set(found)) > 1:

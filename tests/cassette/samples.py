@@ -28,31 +28,73 @@ def said(text: str) -> dict[str, Any]:
 
 
 def ask(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    return {"model": "gemini-3.5-flash", "store": False, "input": list(steps), "tools": [TOOL], **fields}
+    return {
+        "model": "gemini-3.5-flash",
+        "store": False,
+        "input": list(steps),
+        "tools": [TOOL],
+        **fields,
+    }
 
 
-def recording(body: Any, answer: Any = None, *, path: str = PATH, method: str = "POST", **fields: Any) -> Recording:
+def recording(
+    body: Any, answer: Any = None, *, path: str = PATH, method: str = "POST", **fields: Any
+) -> Recording:
     text = None if body is None else json.dumps(body)
     headers = {} if text is None else {"content-type": ["application/json"]}
-    found = {"status": 200, "reason": "OK", "response_headers": {"content-type": ["application/json"]}, "elapsed_ms": 12.5, **fields}
-    return Recording(method, HOST + path, text, headers, body=json.dumps({"id": "v1_a"} if answer is None else answer), **found)
+    found = {
+        "status": 200,
+        "reason": "OK",
+        "response_headers": {"content-type": ["application/json"]},
+        "elapsed_ms": 12.5,
+        **fields,
+    }
+    return Recording(
+        method,
+        HOST + path,
+        text,
+        headers,
+        body=json.dumps({"id": "v1_a"} if answer is None else answer),
+        **found,
+    )
 
 
-CALL = {"type": "function_call", "id": "c1", "name": "get_temperature", "arguments": {"location": "London"}}
-RESULT = {"type": "function_result", "call_id": "c1", "name": "get_temperature", "result": {"temperature": "22"}}
+CALL = {
+    "type": "function_call",
+    "id": "c1",
+    "name": "get_temperature",
+    "arguments": {"location": "London"},
+}
+RESULT = {
+    "type": "function_result",
+    "call_id": "c1",
+    "name": "get_temperature",
+    "result": {"temperature": "22"},
+}
 FIRST = ask(user("How warm is it in London?"))
 SECOND = ask(user("How warm is it in London?"), CALL, RESULT)
-THIRD = ask(user("How warm is it in London?"), CALL, RESULT, said("22 degrees"), user("And in Paris?"))
+THIRD = ask(
+    user("How warm is it in London?"), CALL, RESULT, said("22 degrees"), user("And in Paris?")
+)
 
 
 def conversation() -> list[Recording]:
-    return [recording(body, {"id": f"v1_{number}", "steps": []}) for number, body in enumerate((FIRST, SECOND, THIRD), 1)]
+    return [
+        recording(body, {"id": f"v1_{number}", "steps": []})
+        for number, body in enumerate((FIRST, SECOND, THIRD), 1)
+    ]
 
 
 # What a YAML file cannot say at all: only lone surrogates. Everything else must come through.
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.text(" \t\n\r\x85\u2028\ufeff\x00:#-|'\"\\a", max_size=20)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.text(
+    " \t\n\r\x85\u2028\ufeff\x00:#-|'\"\\a", max_size=20
+)
 JSONS: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
     max_leaves=12,
 )
@@ -60,7 +102,18 @@ JSON_OBJECTS = st.dictionaries(TEXTS, JSONS, max_size=4)
 HEADERS = st.dictionaries(
     st.sampled_from(["content-type", "retry-after", "x-note", "no", "true"]),
     st.lists(
-        st.sampled_from(["application/json", "text/event-stream; charset=utf-8", "5", "no", "1e5", "a, b", "x: y"]) | TEXTS,
+        st.sampled_from(
+            [
+                "application/json",
+                "text/event-stream; charset=utf-8",
+                "5",
+                "no",
+                "1e5",
+                "a, b",
+                "x: y",
+            ]
+        )
+        | TEXTS,
         min_size=1,
         max_size=2,
     ),
@@ -77,7 +130,14 @@ BODIES: st.SearchStrategy[str | bytes] = st.one_of(
 RECORDINGS = st.builds(
     Recording,
     method=st.sampled_from(["POST", "GET", "DELETE", "no"]),
-    uri=st.sampled_from([HOST + PATH, "http://127.0.0.1:8787/v1/interactions/v1_a?stream=true", "http://h/a?x=1:", "http://[::1]:1/#a"])
+    uri=st.sampled_from(
+        [
+            HOST + PATH,
+            "http://127.0.0.1:8787/v1/interactions/v1_a?stream=true",
+            "http://h/a?x=1:",
+            "http://[::1]:1/#a",
+        ]
+    )
     | TEXTS,
     request_body=st.none() | BODIES,
     request_headers=HEADERS,
@@ -93,7 +153,11 @@ RECORDINGS = st.builds(
 CASSETTES = st.builds(
     Cassette,
     st.lists(RECORDINGS, max_size=3),
-    st.dictionaries(st.sampled_from(["evalkit", "recorded", "redactions", "suite"]), st.integers(0, 9999) | TEXTS, max_size=3),
+    st.dictionaries(
+        st.sampled_from(["evalkit", "recorded", "redactions", "suite"]),
+        st.integers(0, 9999) | TEXTS,
+        max_size=3,
+    ),
 )
 
 
@@ -109,7 +173,12 @@ def without_json_space(body: str | bytes | None) -> Any:
     """A body up to what may change in a file: the white space between JSON tokens."""
     if isinstance(body, str) and body.lstrip(" \t\r\n")[:1] in ("{", "["):
         try:
-            return json.loads(body, object_pairs_hook=lambda pairs: ("object", pairs), parse_float=str, parse_int=str)
+            return json.loads(
+                body,
+                object_pairs_hook=lambda pairs: ("object", pairs),
+                parse_float=str,
+                parse_int=str,
+            )
         except ValueError:
             pass
     return body

@@ -18,7 +18,12 @@ from tests.cassette.samples import JSONS
 def tokens(text: str) -> Any:
     """JSON with everything kept that a Python value loses: spelling of numbers, order and repetition of keys."""
     keep: Any = lambda pairs: ("object", tuple(pairs))  # noqa: E731
-    return json.loads(text, object_pairs_hook=keep, parse_float=lambda raw: ("float", raw), parse_int=lambda raw: ("int", raw))
+    return json.loads(
+        text,
+        object_pairs_hook=keep,
+        parse_float=lambda raw: ("float", raw),
+        parse_int=lambda raw: ("int", raw),
+    )
 
 
 @pytest.mark.parametrize(
@@ -48,7 +53,19 @@ def test_indenting_any_json(value: object, ascii_only: bool, indent: int | None)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "plain", '"a"', "12", "{", '{"a": 1,}', "{'a': 1}", "data: {}\n\n", "[" * 100_000, '{"a": "tab\there"}']
+    "text",
+    [
+        "",
+        "plain",
+        '"a"',
+        "12",
+        "{",
+        '{"a": 1,}',
+        "{'a': 1}",
+        "data: {}\n\n",
+        "[" * 100_000,
+        '{"a": "tab\there"}',
+    ],
 )
 def test_other_text_stays_as_it_is(text: str) -> None:
     assert indented(text) == text

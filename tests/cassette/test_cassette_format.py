@@ -154,11 +154,18 @@ def test_on_damaged_files_the_quick_reader_agrees_or_steps_back(data: st.DataObj
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("chomp", ["", "-", "+"])
-def test_the_lines_of_a_block_are_read_as_yaml_reads_them(lines: str, quickly: bool, chomp: str) -> None:
-    for key, pad in (('    body: |\n      {\n        "model"', "      "), ("      string: |+\n", "        ")):
+def test_the_lines_of_a_block_are_read_as_yaml_reads_them(
+    lines: str, quickly: bool, chomp: str
+) -> None:
+    for key, pad in (
+        ('    body: |\n      {\n        "model"', "      "),
+        ("      string: |+\n", "        "),
+    ):
         start = LAYOUT.index(key) + key.index("|")
         end = LAYOUT.index("    headers:" if pad == "      " else "    evalkit:", start)
-        block = "".join(line.replace("        ", pad, 1) for line in lines.splitlines(keepends=True))
+        block = "".join(
+            line.replace("        ", pad, 1) for line in lines.splitlines(keepends=True)
+        )
         text = f"{LAYOUT[:start]}|{chomp}\n{block}{LAYOUT[end:]}"
         found = quick.read(text.encode())
         if quickly:
@@ -167,14 +174,24 @@ def test_the_lines_of_a_block_are_read_as_yaml_reads_them(lines: str, quickly: b
             assert found == reader.read(text, "c.yaml")
 
 
-@pytest.mark.parametrize("request_body", ["{}", "[1, 2]", "a | b", "a |", "x\n  response: |", None, ""])
-@pytest.mark.parametrize("body", ['{"id": "v1_a", "table": "| a | b |"}', EVENTS, f"| a |\n{EVENTS}", "x\n  evalkit: |", ""])
+@pytest.mark.parametrize(
+    "request_body", ["{}", "[1, 2]", "a | b", "a |", "x\n  response: |", None, ""]
+)
+@pytest.mark.parametrize(
+    "body",
+    ['{"id": "v1_a", "table": "| a | b |"}', EVENTS, f"| a |\n{EVENTS}", "x\n  evalkit: |", ""],
+)
 def test_bars_and_empty_bodies_are_no_hindrance(request_body: str | None, body: str) -> None:
     odd = recording(None, method="DELETE")
     odd.request_body, odd.body = request_body, body
     empty = recording(None, method="DELETE")
     empty.body = ""
-    for recordings in ([odd], [odd, empty], [empty, odd, empty, empty], [*conversation(), odd, empty, odd, *conversation()]):
+    for recordings in (
+        [odd],
+        [odd, empty],
+        [empty, odd, empty, empty],
+        [*conversation(), odd, empty, odd, *conversation()],
+    ):
         text = render(Cassette(recordings))
         found = quick.read(text.encode())
         assert found is not None
@@ -258,7 +275,9 @@ def test_a_file_cut_anywhere_is_refused_and_never_read_in_part() -> None:
         ("interactions:\n- request:\n", "interactions:\n- 1\n- request:\n", 5, "recording 1 is not a mapping"),
     ],
 )  # fmt: skip
-def test_a_bad_cassette_is_named_by_file_and_line(old: str, new: str, line: int, message: str) -> None:
+def test_a_bad_cassette_is_named_by_file_and_line(
+    old: str, new: str, line: int, message: str
+) -> None:
     assert old in LAYOUT
     with pytest.raises(CassetteError, match=rf"^c\.yaml:{line} .*{re.escape(message)}") as caught:
         parse(LAYOUT.replace(old, new, 1), "c.yaml")
@@ -289,7 +308,14 @@ def test_an_empty_cassette_is_a_cassette() -> None:
 
 @pytest.mark.parametrize("number", ["1.0", "1e21", "12345678901234567890", "0.1000000000000000055"])
 def test_numbers_keep_their_spelling_in_both_bodies(number: str) -> None:
-    found = parse(render(Cassette([Recording("POST", "http://h/", f'{{"n":{number}}}', body=f'{{"n":{number}}}')])), "c.yaml").recordings[0]
+    found = parse(
+        render(
+            Cassette(
+                [Recording("POST", "http://h/", f'{{"n":{number}}}', body=f'{{"n":{number}}}')]
+            )
+        ),
+        "c.yaml",
+    ).recordings[0]
     assert found.request_body == found.body == f'{{\n  "n": {number}\n}}\n'
 
 

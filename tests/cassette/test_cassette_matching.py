@@ -16,7 +16,13 @@ from evalkit.cassette.redaction import Redactor
 from tests.cassette.samples import FIRST, HOST, JSONS, PATH, SECOND, THIRD, conversation, recording
 
 
-def take(player: Player, body: Any, method: str = "POST", path: str = PATH, query: tuple[tuple[str, str], ...] = ()) -> int | None:
+def take(
+    player: Player,
+    body: Any,
+    method: str = "POST",
+    path: str = PATH,
+    query: tuple[tuple[str, str], ...] = (),
+) -> int | None:
     return player.take(method, path, query, body)
 
 
@@ -29,7 +35,14 @@ def test_in_recorded_order() -> None:
 
 def test_in_any_other_order_and_then_in_order_again() -> None:
     player = Player([*conversation(), recording(FIRST), recording(SECOND)])
-    assert [take(player, body) for body in (THIRD, FIRST, FIRST, SECOND, SECOND, SECOND)] == [2, 0, 3, 1, 4, None]
+    assert [take(player, body) for body in (THIRD, FIRST, FIRST, SECOND, SECOND, SECOND)] == [
+        2,
+        0,
+        3,
+        1,
+        4,
+        None,
+    ]
 
 
 def test_identical_requests_are_answered_in_recorded_order() -> None:
@@ -66,7 +79,9 @@ def test_what_was_not_played() -> None:
 )
 def test_bodies_count_as_json_values(recorded: str | bytes | None, sent: Any, same: bool) -> None:
     for place in (0, 1):  # once as the next in turn, once found by the index
-        player = Player([recording({"other": 1})] * place + [Recording("POST", HOST + PATH, recorded)])
+        player = Player(
+            [recording({"other": 1})] * place + [Recording("POST", HOST + PATH, recorded)]
+        )
         assert (take(player, sent) == place) is same
 
 
@@ -80,7 +95,12 @@ def test_bodies_count_as_json_values(recorded: str | bytes | None, sent: Any, sa
         ("https://h/interactions", "/interactions", (), True),
         ("https://h/v1beta/interactions/v1_a", "/v1beta/interactions/v1_b", (), False),
         ("https://h/v1beta/interactions?key=abc", PATH, (), True),
-        ("https://h/v1beta/interactions?key=abc&stream=true", PATH, (("stream", "true"), ("key", "REDACTED")), True),
+        (
+            "https://h/v1beta/interactions?key=abc&stream=true",
+            PATH,
+            (("stream", "true"), ("key", "REDACTED")),
+            True,
+        ),
         ("https://h/v1beta/interactions?b=2&a=1", PATH, (("a", "1"), ("b", "2")), True),
         ("https://h/v1beta/interactions?a=%3A", PATH, (("a", ":"),), True),
         ("https://h/v1beta/interactions?a=", PATH, (("a", ""),), True),
@@ -103,11 +123,15 @@ def test_the_method_counts() -> None:
 def test_a_redacted_recording_is_matched_by_the_request_that_held_the_secret() -> None:
     secret = "planted-secret-key"
     redactor = Redactor([secret], [r"\d{3}-\d{4}"])
-    clean, _ = redactor.recording(recording({"text": f"é {secret} 555-1234"}, path=f"{PATH}/{secret}"))
+    clean, _ = redactor.recording(
+        recording({"text": f"é {secret} 555-1234"}, path=f"{PATH}/{secret}")
+    )
     redact = lambda text: redactor.text(text)[0]  # noqa: E731
     sent = {"text": f"é {secret} 555-9999"}
     assert take(Player([clean], redact), sent, path=f"{PATH}/{secret}") == 0
-    assert take(Player([clean], redact), {"text": "é REDACTED REDACTED"}, path=f"{PATH}/REDACTED") == 0
+    assert (
+        take(Player([clean], redact), {"text": "é REDACTED REDACTED"}, path=f"{PATH}/REDACTED") == 0
+    )
     assert take(Player([clean]), sent, path=f"{PATH}/{secret}") is None
 
 
@@ -121,7 +145,9 @@ def test_a_known_request_is_known_when_it_was_played() -> None:
 @pytest.mark.parametrize("depth", [300, 600, 900])
 def test_a_body_nested_deeply_is_matched(depth: int) -> None:
     body = json.loads("[" * depth + "]" * depth)
-    found = [Recording("POST", HOST + PATH, f"{'[' * depth}{inner}{']' * depth}") for inner in ("1", "")]
+    found = [
+        Recording("POST", HOST + PATH, f"{'[' * depth}{inner}{']' * depth}") for inner in ("1", "")
+    ]
     redactor = Redactor(["planted-secret-key"])
     assert take(Player(found), body) == 1
     assert take(Player(found, lambda text: redactor.text(text)[0]), body) == 1
@@ -129,20 +155,32 @@ def test_a_body_nested_deeply_is_matched(depth: int) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(JSONS.filter(lambda value: value is not None), max_size=6), st.data())
-def test_matching_is_json_equality_each_recording_once(bodies: list[Any], data: st.DataObject) -> None:
+def test_matching_is_json_equality_each_recording_once(
+    bodies: list[Any], data: st.DataObject
+) -> None:
     player = Player([recording(body) for body in bodies])
     left = list(range(len(bodies)))
     for _ in range(len(bodies) + 1):
-        body = data.draw(st.sampled_from(bodies) | JSONS.filter(lambda value: value is not None)) if bodies else 1
-        expected = next((number for number in left if equal(json.loads(json.dumps(bodies[number])), body)), None)
+        body = (
+            data.draw(st.sampled_from(bodies) | JSONS.filter(lambda value: value is not None))
+            if bodies
+            else 1
+        )
+        expected = next(
+            (number for number in left if equal(json.loads(json.dumps(bodies[number])), body)), None
+        )
         assert take(player, body) == expected
         if expected is not None:
             left.remove(expected)
     assert player.unplayed() == left
 
 
-@pytest.mark.parametrize("order", [list, lambda numbers: list(reversed(numbers))], ids=["in order", "reversed"])
-def test_the_work_grows_with_the_number_of_recordings_not_with_its_square(monkeypatch: pytest.MonkeyPatch, order: Any) -> None:
+@pytest.mark.parametrize(
+    "order", [list, lambda numbers: list(reversed(numbers))], ids=["in order", "reversed"]
+)
+def test_the_work_grows_with_the_number_of_recordings_not_with_its_square(
+    monkeypatch: pytest.MonkeyPatch, order: Any
+) -> None:
     parsed = 0
 
     def counting(text: str) -> Any:

@@ -29,15 +29,23 @@ def there_and_back(folder: Path, body: str) -> tuple[str, list[str]]:
 
 
 def test_an_image_is_stored_once_and_named_by_its_content(tmp_path: Path) -> None:
-    body, files = there_and_back(tmp_path / "_media", json.dumps({"a": {"data": TEXT, "mime_type": "image/png"}, "again": TEXT}))
+    body, files = there_and_back(
+        tmp_path / "_media",
+        json.dumps({"a": {"data": TEXT, "mime_type": "image/png"}, "again": TEXT}),
+    )
     name = f"{sha256(PNG)}.png"
     assert files == [name]
-    assert json.loads(body) == {"a": {"data": f"{PREFIX}sha256:{name}", "mime_type": "image/png"}, "again": f"{PREFIX}sha256:{name}"}
+    assert json.loads(body) == {
+        "a": {"data": f"{PREFIX}sha256:{name}", "mime_type": "image/png"},
+        "again": f"{PREFIX}sha256:{name}",
+    }
     assert (tmp_path / "_media" / name).read_bytes() == PNG
 
 
 def test_media_in_a_stream(tmp_path: Path) -> None:
-    body, files = there_and_back(tmp_path, f'event: step.delta\ndata: {{"delta": {{"type": "image", "data": "{TEXT}"}}}}\n\n')
+    body, files = there_and_back(
+        tmp_path, f'event: step.delta\ndata: {{"delta": {{"type": "image", "data": "{TEXT}"}}}}\n\n'
+    )
     assert len(files) == 1
     assert len(body) < 300
 
@@ -53,8 +61,12 @@ def test_media_in_a_stream(tmp_path: Path) -> None:
         (b"?", "bin"),
     ],
 )
-def test_the_extension_says_what_the_content_is(tmp_path: Path, start: bytes, extension: str) -> None:
-    _, files = there_and_back(tmp_path, json.dumps({"data": base64.b64encode(start + bytes(30_000)).decode()}))
+def test_the_extension_says_what_the_content_is(
+    tmp_path: Path, start: bytes, extension: str
+) -> None:
+    _, files = there_and_back(
+        tmp_path, json.dumps({"data": base64.b64encode(start + bytes(30_000)).decode()})
+    )
     assert [name.rpartition(".")[2] for name in files] == [extension]
 
 
@@ -69,7 +81,15 @@ def test_the_extension_says_what_the_content_is(tmp_path: Path, start: bytes, ex
         "\\/" + TEXT,
         "x " * THRESHOLD,
     ],
-    ids=["at the threshold", "not four by four", "URL-safe", "other padding bits", "line feed", "escaped", "plain text"],
+    ids=[
+        "at the threshold",
+        "not four by four",
+        "URL-safe",
+        "other padding bits",
+        "line feed",
+        "escaped",
+        "plain text",
+    ],
 )
 def test_what_would_not_come_back_stays(tmp_path: Path, value: str) -> None:
     body = f'{{"data": "{value}"}}'
@@ -79,7 +99,13 @@ def test_what_would_not_come_back_stays(tmp_path: Path, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [PREFIX, f"{PREFIX}sha256:{'0' * 64}.png", f"{PREFIX}!", f"x{PREFIX}!sha256:{'0' * 64}.png {PREFIX}{PREFIX}"]
+    "text",
+    [
+        PREFIX,
+        f"{PREFIX}sha256:{'0' * 64}.png",
+        f"{PREFIX}!",
+        f"x{PREFIX}!sha256:{'0' * 64}.png {PREFIX}{PREFIX}",
+    ],
 )
 def test_text_that_looks_like_a_placeholder_reads_no_file(tmp_path: Path, text: str) -> None:
     there_and_back(tmp_path, json.dumps({"text": text}))

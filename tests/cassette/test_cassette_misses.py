@@ -12,9 +12,26 @@ import pytest
 from evalkit.cassette.matching import Player
 from evalkit.cassette.misses import Place, report
 from evalkit.cassette.recording import Recording
-from tests.cassette.samples import CALL, FIRST, PATH, RESULT, SECOND, THIRD, TOOL, ask, conversation, recording, said, user
+from tests.cassette.samples import (
+    CALL,
+    FIRST,
+    PATH,
+    RESULT,
+    SECOND,
+    THIRD,
+    TOOL,
+    ask,
+    conversation,
+    recording,
+    said,
+    user,
+)
 
-PLACE = Place("weather::london", "cassettes/weather/london.yaml", "pytest suites/weather.yaml::london --evalkit-record all")
+PLACE = Place(
+    "weather::london",
+    "cassettes/weather/london.yaml",
+    "pytest suites/weather.yaml::london --evalkit-record all",
+)
 
 
 def missed(
@@ -88,27 +105,40 @@ def test_the_cause_of_a_miss_in_other_shapes(recorded: Any, sent: Any, cause: st
 
 
 def test_causes_outside_the_body() -> None:
-    assert "cause: API version changed: v1beta recorded, v1 asked for" in missed(FIRST, path="/v1/interactions")
-    assert "cause: API version changed: v1beta recorded, none asked for" in missed(FIRST, path="/interactions")
-    assert "cause: path changed: nothing was recorded for /v1beta/interactions/v1_a, only /v1beta/interactions" in missed(
-        None, path=f"{PATH}/v1_a"
+    assert "cause: API version changed: v1beta recorded, v1 asked for" in missed(
+        FIRST, path="/v1/interactions"
+    )
+    assert "cause: API version changed: v1beta recorded, none asked for" in missed(
+        FIRST, path="/interactions"
+    )
+    assert (
+        "cause: path changed: nothing was recorded for /v1beta/interactions/v1_a, only /v1beta/interactions"
+        in missed(None, path=f"{PATH}/v1_a")
     )
     assert "cause: method changed: POST recorded, GET asked for" in missed(None, method="GET")
-    assert 'cause: query changed: {} recorded, {"stream": "true"} asked for' in missed(FIRST, query=(("stream", "true"),))
+    assert 'cause: query changed: {} recorded, {"stream": "true"} asked for' in missed(
+        FIRST, query=(("stream", "true"),)
+    )
 
 
 def test_played_already() -> None:
     player = Player(conversation())
     player.take("POST", PATH, (), FIRST)
     text = report(player, PLACE, "POST", PATH, (), FIRST, lambda number: None)
-    assert "cause: already played: this very request is sent more often than it was recorded" in text
+    assert (
+        "cause: already played: this very request is sent more often than it was recorded" in text
+    )
     assert "request 2, POST" in text
     assert "nearest: recording 1 of 3 (played already)\n" in text
 
 
 def test_no_cassette_and_an_empty_one() -> None:
     place = Place(
-        PLACE.label, PLACE.name, PLACE.hint, missing=True, note="an interrupted recording is beside it, with 2 finished exchanges"
+        PLACE.label,
+        PLACE.name,
+        PLACE.hint,
+        missing=True,
+        note="an interrupted recording is beside it, with 2 finished exchanges",
     )
     assert missed(FIRST, [], place=place).splitlines() == [
         "weather::london: the cassette cassettes/weather/london.yaml does not hold request 1, POST /v1beta/interactions",
@@ -135,14 +165,19 @@ def test_the_whole_report() -> None:
 
 
 def test_long_texts_are_shown_from_where_they_part() -> None:
-    text = missed({**FIRST, "system_instruction": "a" * 500 + "new"}, [recording({**FIRST, "system_instruction": "a" * 500 + "old"})])
+    text = missed(
+        {**FIRST, "system_instruction": "a" * 500 + "new"},
+        [recording({**FIRST, "system_instruction": "a" * 500 + "old"})],
+    )
     assert '      recorded  …"' + "a" * 30 + 'old"' in text
     assert '      asked     …"' + "a" * 30 + 'new"' in text
 
 
 def test_a_report_is_short_and_harmless_whatever_changed() -> None:
     hostile = "\x1b[31m\u202e" + "x" * 5000
-    body = {f"field{hostile}{number}": {hostile: [hostile] * 200} for number in range(50)} | {"input": [{"type": hostile}] * 50}
+    body = {f"field{hostile}{number}": {hostile: [hostile] * 200} for number in range(50)} | {
+        "input": [{"type": hostile}] * 50
+    }
     text = missed(body, [recording({**FIRST, "tools": [{"name": hostile}]})], path=f"/{hostile}")
     assert len(text.splitlines()) <= 25
     assert max(map(len, text.splitlines())) < 400
@@ -154,7 +189,9 @@ def test_a_report_is_short_and_harmless_whatever_changed() -> None:
 def test_an_unplayed_recording_is_nearer_than_a_played_one() -> None:
     player = Player([recording(FIRST), recording(FIRST)])
     player.take("POST", PATH, (), FIRST)
-    assert "nearest: recording 2 of 2, " in report(player, PLACE, "POST", PATH, (), {**FIRST, "model": "m"}, lambda number: 5)
+    assert "nearest: recording 2 of 2, " in report(
+        player, PLACE, "POST", PATH, (), {**FIRST, "model": "m"}, lambda number: 5
+    )
 
 
 def test_a_body_nested_deeply_is_a_miss_like_any_other() -> None:

@@ -19,7 +19,9 @@ KEY = "AIzaSyD-planted_key/0123+456789=abc"
 
 
 def redacted(body: str) -> str:
-    clean, _ = Redactor([KEY]).recording(Recording("POST", "http://h/v1beta/interactions", body=body))
+    clean, _ = Redactor([KEY]).recording(
+        Recording("POST", "http://h/v1beta/interactions", body=body)
+    )
     assert isinstance(clean.body, str)
     return clean.body
 
@@ -32,12 +34,16 @@ SPELLINGS = {
     "every character percent-encoded": "".join(f"%{ord(char):02X}" for char in KEY),
     "JSON with escaped slashes": KEY.replace("/", "\\/"),
     "JSON with every character escaped": "".join(f"\\u{ord(char):04x}" for char in KEY),
-    "JSON inside JSON": json.dumps(json.dumps({"k": "".join(f"\\u{ord(char):04X}" for char in KEY)})),
+    "JSON inside JSON": json.dumps(
+        json.dumps({"k": "".join(f"\\u{ord(char):04X}" for char in KEY)})
+    ),
     "YAML escapes": "".join(f"\\x{ord(char):02x}" for char in KEY),
 }
 
 
-@pytest.mark.parametrize("spelling", [spelling for name, spelling in SPELLINGS.items() if name != "YAML escapes"])
+@pytest.mark.parametrize(
+    "spelling", [spelling for name, spelling in SPELLINGS.items() if name != "YAML escapes"]
+)
 def test_every_spelling_is_replaced(spelling: str) -> None:
     text, count = Redactor([KEY]).text(f"before {spelling} after {spelling}")
     assert count == 2
@@ -64,7 +70,9 @@ def test_base64_at_every_alignment_stays_base64(before: str, urlsafe: bool) -> N
     clean, count = Redactor([KEY]).text(text)
     assert count == 1
     assert len(clean) == len(text)
-    assert KEY[2:-2].encode() not in base64.urlsafe_b64decode(clean.replace("+", "-").replace("/", "_"))
+    assert KEY[2:-2].encode() not in base64.urlsafe_b64decode(
+        clean.replace("+", "-").replace("/", "_")
+    )
     Redactor([KEY]).guard(clean, "x")
 
 
@@ -74,14 +82,23 @@ def test_a_key_cut_up_over_the_events_of_a_stream_is_replaced() -> None:
 
     pieces = ["The key is ", KEY[:9], KEY[9:20], KEY[20:] + ". Again: " + KEY[:3], KEY[3:], " done"]
     body = redacted("".join(map(delta, pieces)))
-    texts = [json.loads(line[6:])["delta"]["text"] for line in body.splitlines() if line.startswith("data: ")]
+    texts = [
+        json.loads(line[6:])["delta"]["text"]
+        for line in body.splitlines()
+        if line.startswith("data: ")
+    ]
     assert "".join(texts) == f"The key is {TOKEN}. Again: {TOKEN} done"
     assert len(texts) == len(pieces)
 
 
 def test_of_headers_only_the_allowed_are_kept() -> None:
     item = recording({"a": 1})
-    item.request_headers |= {"X-Goog-Api-Key": [KEY], "authorization": ["Bearer x"], "Cookie": ["c"], "user-agent": ["me"]}
+    item.request_headers |= {
+        "X-Goog-Api-Key": [KEY],
+        "authorization": ["Bearer x"],
+        "Cookie": ["c"],
+        "user-agent": ["me"],
+    }
     item.response_headers |= {"Set-Cookie": ["s"], "Retry-After": ["5"], "x-request-id": ["7"]}
     clean, _ = Redactor().recording(item)
     assert clean.request_headers == {"content-type": ["application/json"]}
@@ -93,7 +110,11 @@ def test_of_headers_only_the_allowed_are_kept() -> None:
     [
         ("https://h/v1/x?key=abc&alt=sse", f"https://h/v1/x?key={TOKEN}&alt=sse", 1),
         ("https://h/v1/x?alt=sse&API_KEY=abc#f", f"https://h/v1/x?alt=sse&API_KEY={TOKEN}#f", 1),
-        ("https://h/v1/x?access%5Ftoken=abc&access_token=", f"https://h/v1/x?access%5Ftoken={TOKEN}&access_token={TOKEN}", 2),
+        (
+            "https://h/v1/x?access%5Ftoken=abc&access_token=",
+            f"https://h/v1/x?access%5Ftoken={TOKEN}&access_token={TOKEN}",
+            2,
+        ),
         ("https://me:pw@h:8080/v1/x", "https://h:8080/v1/x", 1),
         (f"https://h/{KEY}/x?q={quote(KEY, safe='')}", f"https://h/{TOKEN}/x?q={TOKEN}", 2),
         ("https://h/v1/x?page_token=7&keys=1", "https://h/v1/x?page_token=7&keys=1", 0),
@@ -105,12 +126,21 @@ def test_uris(uri: str, expected: str, count: int) -> None:
 
 
 def test_every_text_of_a_recording_is_redacted_and_counted() -> None:
-    item = recording({"a": KEY}, {"b": KEY}, path=f"/x?key={KEY}", reason=KEY, broken=f"lost {KEY}", extra={"url": KEY})
+    item = recording(
+        {"a": KEY},
+        {"b": KEY},
+        path=f"/x?key={KEY}",
+        reason=KEY,
+        broken=f"lost {KEY}",
+        extra={"url": KEY},
+    )
     item.response_headers["retry-after"] = [KEY]
     clean, count = Redactor([KEY]).recording(item)
     assert KEY not in repr(clean)
     assert count == 7
-    binary, _ = Redactor([KEY]).recording(Recording("POST", "http://h/", b"\xff" + KEY.encode(), body=KEY.encode() + b"\xff"))
+    binary, _ = Redactor([KEY]).recording(
+        Recording("POST", "http://h/", b"\xff" + KEY.encode(), body=KEY.encode() + b"\xff")
+    )
     assert binary.request_body == b"\xff" + TOKEN.encode()
     assert binary.body == TOKEN.encode() + b"\xff"
 
@@ -146,7 +176,9 @@ def test_learning_a_secret_twice_is_the_same_redactor() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.text(st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=8, max_size=30),
+    st.text(
+        st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=8, max_size=30
+    ),
     st.text(max_size=20),
     st.text(max_size=20),
 )
@@ -178,6 +210,11 @@ def test_a_signing_secret_of_a_webhook_is_never_written(secrets: list[str]) -> N
     secret = "whsec_QUJD/REVG+R0hJSktMTU5PUFFS"
     body = f'{{"id":"wh_1","new_signing_secret":"{secret}","secret":"{secret.replace("/", chr(92) + "/")}"}}'
     clean, count = Redactor(secrets).recording(Recording("POST", "http://h/v1/webhooks", body=body))
-    assert (clean.body, count) == ('{"id":"wh_1","new_signing_secret":"REDACTED","secret":"REDACTED"}', 2)
-    prose, count = Redactor(secrets).recording(Recording("POST", "http://h/", body="Secrets begin with whsec_, then base64."))
+    assert (clean.body, count) == (
+        '{"id":"wh_1","new_signing_secret":"REDACTED","secret":"REDACTED"}',
+        2,
+    )
+    prose, count = Redactor(secrets).recording(
+        Recording("POST", "http://h/", body="Secrets begin with whsec_, then base64.")
+    )
     assert (prose.body, count) == ("Secrets begin with whsec_, then base64.", 0)

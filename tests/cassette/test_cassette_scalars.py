@@ -23,7 +23,8 @@ def loaded(source: str) -> object:
 def test_a_block_loads_to_the_identical_text(text: str | bytes, indent: int) -> None:
     nested = "  " * (indent // 2 - 1)
     source = (
-        "".join(f"{'  ' * depth}in:\n" for depth in range(indent // 2 - 1)) + f"{nested}key:{scalars.block(text, indent)}{nested}next: 1\n"
+        "".join(f"{'  ' * depth}in:\n" for depth in range(indent // 2 - 1))
+        + f"{nested}key:{scalars.block(text, indent)}{nested}next: 1\n"
     )
     value = load(source)
     assert yaml.load(source, yaml.CSafeLoader) == value
@@ -37,7 +38,10 @@ def test_a_block_loads_to_the_identical_text(text: str | bytes, indent: int) -> 
 def test_short_and_quoted_texts_load_to_themselves_also_in_flow(text: str) -> None:
     assert loaded(f"key: {scalars.short(text)}\n") == text
     assert loaded(f"key: {scalars.quoted(text)}\n") == text
-    assert loaded(f"key: [{scalars.short(text)}, {{a: {scalars.short(text)}}}]\n") == [text, {"a": text}]
+    assert loaded(f"key: [{scalars.short(text)}, {{a: {scalars.short(text)}}}]\n") == [
+        text,
+        {"a": text},
+    ]
 
 
 @settings(max_examples=100, deadline=None)
@@ -69,7 +73,24 @@ def test_what_is_written(text: str | bytes, written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["no", "Yes", "ON", "null", "~", "1e5", "12:30", "0o17", "=", "", "- a", "2026-01-01", "a, b", "a: b", "#a"]
+    "word",
+    [
+        "no",
+        "Yes",
+        "ON",
+        "null",
+        "~",
+        "1e5",
+        "12:30",
+        "0o17",
+        "=",
+        "",
+        "- a",
+        "2026-01-01",
+        "a, b",
+        "a: b",
+        "#a",
+    ],
 )
 def test_words_that_some_yaml_reads_otherwise_are_quoted(word: str) -> None:
     assert scalars.short(word) == f'"{word}"'

@@ -34,7 +34,9 @@ def recorder(path: Path, mode: RecordMode = "once", **metadata: Any) -> store.Re
 
 def put(path: Path, *bodies: Any, **fields: Any) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(Cassette([recording(body, **fields) for body in bodies], {"redactions": 1})))
+    path.write_text(
+        render(Cassette([recording(body, **fields) for body in bodies], {"redactions": 1}))
+    )
     return path.read_bytes()
 
 
@@ -59,14 +61,21 @@ def record(path: Path, *asked: Any, mode: RecordMode = "once", held: bool | None
 
 
 def test_every_situation_has_a_decision() -> None:
-    assert set(DECISIONS) == {(mode, cassette, journal) for mode in RECORD_MODES for cassette in (True, False) for journal in (True, False)}
+    assert set(DECISIONS) == {
+        (mode, cassette, journal)
+        for mode in RECORD_MODES
+        for cassette in (True, False)
+        for journal in (True, False)
+    }
 
 
 @pytest.mark.parametrize("key", DECISIONS, ids=str)
 def test_decisions_obey_the_modes(key: tuple[RecordMode, bool, bool]) -> None:
     mode, cassette, journal = key
     decision = DECISIONS[key]
-    assert decision.records == (mode in ("new_episodes", "all") or (mode == "once" and not cassette))
+    assert decision.records == (
+        mode in ("new_episodes", "all") or (mode == "once" and not cassette)
+    )
     assert ("cassette" in decision.plays) == (cassette and mode != "all")
     assert ("journal" in decision.plays) == (journal and decision.records)
     assert decision.keeps == (mode == "new_episodes" and cassette)
@@ -75,17 +84,31 @@ def test_decisions_obey_the_modes(key: tuple[RecordMode, bool, bool]) -> None:
 
 def test_the_documented_table_is_the_table() -> None:
     lines = (Path(__file__).parents[2] / "docs" / "cassettes.md").read_text().splitlines()
-    start = next(index for index, line in enumerate(lines) if line.startswith("| mode | cassette | journal |"))
+    start = next(
+        index
+        for index, line in enumerate(lines)
+        if line.startswith("| mode | cassette | journal |")
+    )
     seen = {}
     for line in lines[start + 2 :]:
         if not line:
             break
-        mode, cassette, journal, first, records, held, not_held = (cell.strip().strip("`") for cell in line.split("|")[1:-1])
+        mode, cassette, journal, first, records, held, not_held = (
+            cell.strip().strip("`") for cell in line.split("|")[1:-1]
+        )
         plays = tuple(part for part in ("cassette", "journal") if part in first.partition(";")[0])
         for present in (True, False) if cassette == "any" else (cassette == "yes",):
             for left in (True, False) if journal == "any" else (journal == "yes",):
-                seen[mode, present, left] = (plays, records == "yes", "old and new" in held, "dropped" in not_held)
-    assert seen == {key: (found.plays, found.records, found.keeps, found.drops) for key, found in DECISIONS.items()}
+                seen[mode, present, left] = (
+                    plays,
+                    records == "yes",
+                    "old and new" in held,
+                    "dropped" in not_held,
+                )
+    assert seen == {
+        key: (found.plays, found.records, found.keeps, found.drops)
+        for key, found in DECISIONS.items()
+    }
 
 
 def test_to_a_run_that_only_plays_a_journal_is_no_matter() -> None:
@@ -96,7 +119,10 @@ def test_to_a_run_that_only_plays_a_journal_is_no_matter() -> None:
 
 def test_an_unknown_mode_is_refused() -> None:
     assert check_mode("once") == "once"
-    with pytest.raises(UsageError, match=r"unknown record mode 'al' \(did you mean 'all'\?\); there are: none, once, new_episodes, all"):
+    with pytest.raises(
+        UsageError,
+        match=r"unknown record mode 'al' \(did you mean 'all'\?\); there are: none, once, new_episodes, all",
+    ):
         check_mode("al")
 
 
@@ -116,7 +142,14 @@ def test_metadata(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run.finish(True)
     run.close()
     cassette = parse(path.read_text(), "c")
-    assert list(cassette.metadata) == ["format", "evalkit", "recorded", "model", "suite_digest", "redactions"]
+    assert list(cassette.metadata) == [
+        "format",
+        "evalkit",
+        "recorded",
+        "model",
+        "suite_digest",
+        "redactions",
+    ]
     assert cassette.metadata | {"evalkit": "x"} == {
         "format": 1, "evalkit": "x", "recorded": "1970-01-01T00:00:00Z", "model": "gemini-3.5-flash", "suite_digest": "sha256:ab",
         "redactions": 1,
@@ -242,7 +275,9 @@ def test_damage_before_the_end_is_an_error_and_changes_nothing(path: Path) -> No
     journal = path_of(path)
     damaged = journal.read_bytes().replace(b"London", b"Lemdem", 1)
     journal.write_bytes(damaged)
-    with pytest.raises(CassetteError, match=r"london\.yaml\.journal:2 the journal is damaged here; delete it"):
+    with pytest.raises(
+        CassetteError, match=r"london\.yaml\.journal:2 the journal is damaged here; delete it"
+    ):
         recorder(path)
     assert journal.read_bytes() == damaged
     assert store.interrupted(path) == 0
@@ -261,7 +296,9 @@ def test_a_journal_of_another_version_is_an_error(path: Path) -> None:
         recorder(path)
 
 
-def test_killed_between_the_rename_and_the_end_of_the_journal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_between_the_rename_and_the_end_of_the_journal(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = recorder(path)
     run.append(recording(FIRST))
     monkeypatch.setattr(run._journal, "remove", lambda: None)
@@ -293,8 +330,12 @@ def test_killed_between_the_note_of_folding_and_the_rename(path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["once", "new_episodes", "all"])
-@pytest.mark.parametrize("text", ["", "version: 1\ninteractions: [", "version: 7\ninteractions: []\n", "\xff"])
-def test_a_cassette_that_cannot_be_read_is_never_written_over(path: Path, mode: RecordMode, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["", "version: 1\ninteractions: [", "version: 7\ninteractions: []\n", "\xff"]
+)
+def test_a_cassette_that_cannot_be_read_is_never_written_over(
+    path: Path, mode: RecordMode, text: str
+) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(CassetteError, match=r"london\.yaml:[12] "):
@@ -305,7 +346,10 @@ def test_a_cassette_that_cannot_be_read_is_never_written_over(path: Path, mode: 
 
 def test_a_second_recording_of_the_same_cassette_is_refused(path: Path) -> None:
     first = recorder(path)
-    with pytest.raises(UsageError, match=r"london\.yaml\.journal: another recording of this process is recording this cassette now"):
+    with pytest.raises(
+        UsageError,
+        match=r"london\.yaml\.journal: another recording of this process is recording this cassette now",
+    ):
         recorder(path)
     first.append(recording(FIRST))
     first.close()
@@ -348,7 +392,10 @@ def test_a_full_disk_is_a_short_message_and_what_was_complete_stays(path: Path) 
     run.append(recording(FIRST))
     full = os.open("/dev/full", os.O_WRONLY)
     kept, run._journal._handle = run._journal._handle, full
-    with pytest.raises(UsageError, match=r"cannot record here: No space left on device; the exchanges before it are safe"):
+    with pytest.raises(
+        UsageError,
+        match=r"cannot record here: No space left on device; the exchanges before it are safe",
+    ):
         run.append(recording(SECOND))
     run._journal._handle = kept
     os.close(full)
@@ -356,14 +403,18 @@ def test_a_full_disk_is_a_short_message_and_what_was_complete_stays(path: Path) 
     assert [entry.recording for entry in peek(path_of(path)).entries] == [recording(FIRST)]
 
 
-def test_a_cassette_that_cannot_be_written_leaves_the_journal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cassette_that_cannot_be_written_leaves_the_journal(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store, "write_atomic", full)
     run = recorder(path)
     run.append(recording(FIRST))
-    with pytest.raises(UsageError, match=r"No space left on device; every exchange is safe in .*journal"):
+    with pytest.raises(
+        UsageError, match=r"No space left on device; every exchange is safe in .*journal"
+    ):
         run.finish(True)
     run.close()
     assert not path.exists()
@@ -384,10 +435,19 @@ def all_text(folder: Path) -> bytes:
 
 def test_no_file_holds_the_secret_while_recording_and_afterwards(path: Path) -> None:
     run = recorder(path)
-    item = recording({"a": KEY}, {"b": base64.b64encode(f"x{KEY}".encode()).decode()}, path=f"/v1/x?key={KEY}", broken=KEY)
+    item = recording(
+        {"a": KEY},
+        {"b": base64.b64encode(f"x{KEY}".encode()).decode()},
+        path=f"/v1/x?key={KEY}",
+        broken=KEY,
+    )
     item.request_headers["x-goog-api-key"] = [KEY]
     run.append(item)
-    run.append(recording({"data": base64.b64encode(b"\x89PNG\r\n\x1a\n" + KEY.encode() + bytes(40_000)).decode()}))
+    run.append(
+        recording(
+            {"data": base64.b64encode(b"\x89PNG\r\n\x1a\n" + KEY.encode() + bytes(40_000)).decode()}
+        )
+    )
     assert KEY.encode() not in all_text(path.parent.parent)
     run.finish(True)
     run.close()
@@ -395,7 +455,9 @@ def test_no_file_holds_the_secret_while_recording_and_afterwards(path: Path) -> 
     assert KEY.encode() not in all_text(path.parent.parent)
 
 
-def test_a_secret_that_nothing_redacts_stops_the_recording_and_nothing_is_written(path: Path) -> None:
+def test_a_secret_that_nothing_redacts_stops_the_recording_and_nothing_is_written(
+    path: Path,
+) -> None:
     run = recorder(path, endpoint=f"https://h/{KEY}")
     run.append(recording(FIRST))
     with pytest.raises(SecretLeak, match="nothing was written"):
@@ -430,8 +492,16 @@ def test_media_are_moved_out_in_journal_and_cassette_and_come_back(path: Path) -
 def test_lost_media_are_an_error_of_the_cassette_with_its_line(path: Path) -> None:
     record(path, FIRST, {"data": base64.b64encode(bytes(40_000)).decode()})
     next((path.parent.parent / "_media").iterdir()).unlink()
-    line = path.read_text().split("\n").index("- request:", path.read_text().split("\n").index("- request:") + 1) + 1
-    with pytest.raises(CassetteError, match=rf"london\.yaml:{line} recording 2: media file .*_media/[0-9a-f]{{64}}\.bin is missing"):
+    line = (
+        path.read_text()
+        .split("\n")
+        .index("- request:", path.read_text().split("\n").index("- request:") + 1)
+        + 1
+    )
+    with pytest.raises(
+        CassetteError,
+        match=rf"london\.yaml:{line} recording 2: media file .*_media/[0-9a-f]{{64}}\.bin is missing",
+    ):
         store.load(path)
 
 
@@ -451,7 +521,10 @@ def test_a_folder_in_place_of_a_cassette_is_not_a_missing_one(path: Path) -> Non
 def test_lines_of_recordings(path: Path) -> None:
     put(path, FIRST, SECOND)
     lines = path.read_text().split("\n")
-    assert [lines[(store.line_of(path, number) or 0) - 1] for number in (0, 1)] == ["- request:", "- request:"]
+    assert [lines[(store.line_of(path, number) or 0) - 1] for number in (0, 1)] == [
+        "- request:",
+        "- request:",
+    ]
     assert store.line_of(path, 2) is None
     assert store.line_of(path.with_name("missing"), 0) is None
 

@@ -27,7 +27,12 @@ def transcript(source: Any) -> Transcript:
     out = Transcript(dict(source.get("settings", {})))
     number = 0
     for place, item in enumerate(source["turns"], 1):
-        turn = Turn(place, item.get("user", ""), outcome=item.get("outcome", "held"), reason=item.get("reason"))
+        turn = Turn(
+            place,
+            item.get("user", ""),
+            outcome=item.get("outcome", "held"),
+            reason=item.get("reason"),
+        )
         out.turns.append(turn)
         exchanges = item.get("exchanges", [item])
         for short in exchanges:
@@ -42,7 +47,11 @@ def transcript(source: Any) -> Transcript:
 def exchange(short: Mapping[str, Any], number: int, turn: int) -> Exchange:
     """Build one exchange."""
     method = short.get("method", "POST")
-    body = {**({"input": short["input"]} if "input" in short else {}), **short.get("request", {})} if method == "POST" else None
+    body = (
+        {**({"input": short["input"]} if "input" in short else {}), **short.get("request", {})}
+        if method == "POST"
+        else None
+    )
     made = Exchange(number, turn, Request(method, short.get("path", "/v1beta/interactions"), body))
     events = short.get("events")
     kind = "text/event-stream" if events is not None else "application/json"
@@ -65,20 +74,31 @@ def exchange(short: Mapping[str, Any], number: int, turn: int) -> Exchange:
         made.interaction = result.interaction
         made.problems = [problem.to_json() for problem in result.problems]
     else:
-        made.interaction = {"status": short.get("status", "completed"), "steps": short.get("steps", [])}
-        made.interaction |= {key: short[key] for key in ("usage", "id") if key in short} | short.get("interaction", {})
+        made.interaction = {
+            "status": short.get("status", "completed"),
+            "steps": short.get("steps", []),
+        }
+        made.interaction |= {
+            key: short[key] for key in ("usage", "id") if key in short
+        } | short.get("interaction", {})
     made.problems += short.get("problems", [])
     return made
 
 
 def _add(turn: Turn, made: Exchange) -> None:
     sent = made.request.body.get("input") if isinstance(made.request.body, dict) else None
-    results = [step for step in sent if isinstance(step, dict) and step.get("type") == "function_result"] if isinstance(sent, list) else []
+    results = (
+        [step for step in sent if isinstance(step, dict) and step.get("type") == "function_result"]
+        if isinstance(sent, list)
+        else []
+    )
     for result in results:
         calls = [
             place
             for place, step in enumerate(turn.steps)
-            if step.type == "function_call" and step.raw.get("id") == result.get("call_id") and not any(s.raw is result for s in turn.steps)
+            if step.type == "function_call"
+            and step.raw.get("id") == result.get("call_id")
+            and not any(s.raw is result for s in turn.steps)
         ]
         held = any(step.raw == result for step in turn.steps)
         if not held and turn.exchanges and calls:

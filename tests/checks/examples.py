@@ -29,7 +29,10 @@ from evalkit.verdict import CheckResult, Severity
 from tests.checks.building import transcript
 
 DOCS = Path(__file__).parents[2] / "docs" / "checks"
-_BLOCK = re.compile(r"^```(\w+) (check|transcript|sibling|target|judge|approved|output)( conversation)?\n(.*?)^```$", re.M | re.S)
+_BLOCK = re.compile(
+    r"^```(\w+) (check|transcript|sibling|target|judge|approved|output)( conversation)?\n(.*?)^```$",
+    re.M | re.S,
+)
 _CATALOG = Catalog()
 
 
@@ -50,7 +53,10 @@ def examples(page: Path) -> Iterator[Example]:
     """Yield a page's examples, in order."""
     text = page.read_text(encoding="utf-8")
     parts: dict[str, Any] = {}
-    blocks = [(found.group(2), found.group(3), found.group(4), text.count("\n", 0, found.start()) + 1) for found in _BLOCK.finditer(text)]
+    blocks = [
+        (found.group(2), found.group(3), found.group(4), text.count("\n", 0, found.start()) + 1)
+        for found in _BLOCK.finditer(text)
+    ]
     for place, (kind, scope, body, line) in enumerate(blocks):
         if kind == "check":
             parts = {"line": line, "entries": load(body), "conversation": bool(scope)}
@@ -84,7 +90,8 @@ def run(example: Example, *, kept: bool = False) -> list[CheckResult]:
         lambda target: namespace[target.partition(":")[2]],
         sibling=lambda _: sibling,
         approved=lambda number, name, kind: Approved(
-            f"suites/_snapshots/example/{name}.{'json' if kind == 'json' else 'txt'}", example.approved
+            f"suites/_snapshots/example/{name}.{'json' if kind == 'json' else 'txt'}",
+            example.approved,
         ),
         ask=lambda request: judged(example.judge),
     )
@@ -93,7 +100,10 @@ def run(example: Example, *, kept: bool = False) -> list[CheckResult]:
 
 def judged(text: str) -> Response:
     """Return a judge's answer."""
-    answer = {"status": "completed", "steps": [{"type": "model_output", "content": [{"type": "text", "text": text}]}]}
+    answer = {
+        "status": "completed",
+        "steps": [{"type": "model_output", "content": [{"type": "text", "text": text}]}],
+    }
     return Response(200, {"content-type": "application/json"}, json.dumps(answer))
 
 
@@ -102,21 +112,31 @@ def check_entry(entry: Any, view: View, *, kept: bool = False) -> CheckResult:
     options: Mapping[str, Any] = entry if isinstance(entry, dict) else {}
     held = options.get("not", entry)
     name = held if isinstance(held, str) else next(key for key in held if key != "severity")
-    check = _CATALOG.build(name, None if isinstance(held, str) else held[name], bare=isinstance(held, str))
+    check = _CATALOG.build(
+        name, None if isinstance(held, str) else held[name], bare=isinstance(held, str)
+    )
     if kept:
         check = restore(loads(dumps(keep(check)))) or pytest.fail(f"{name} is not kept")
     severity = Severity(options.get("severity", "error"))
     turn = view.turn.number if view.turn is not None else None
-    return run_check(check, view, name=name, negate="not" in options, severity=severity, turn=turn, declared="")
+    return run_check(
+        check, view, name=name, negate="not" in options, severity=severity, turn=turn, declared=""
+    )
 
 
 def show(result: CheckResult) -> str:
     """Print a result as the pages show it."""
     lines = []
     for finding in result.findings:
-        lines += [f"{result.name}: {finding.message}", f"    {finding.code} at {str(finding.where) or 'conversation'}"]
+        lines += [
+            f"{result.name}: {finding.message}",
+            f"    {finding.code} at {str(finding.where) or 'conversation'}",
+        ]
         if finding.detail:
             lines += [f"    {line}".rstrip() for line in finding.detail.split("\n")]
         elif finding.expected is not MISSING or finding.got is not MISSING:
-            lines += [f"    expected  {value(finding.expected, 200)}", f"    got       {value(finding.got, 200)}"]
+            lines += [
+                f"    expected  {value(finding.expected, 200)}",
+                f"    got       {value(finding.got, 200)}",
+            ]
     return "\n".join(lines) + "\n"

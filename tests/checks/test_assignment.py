@@ -17,7 +17,9 @@ RULES = settings(max_examples=100, deadline=None)
 def problems(draw: st.DrawFn) -> tuple[list[list[int]], list[tuple[int, int | None]], int]:
     count = draw(st.integers(0, 4))
     entries = draw(st.integers(0, 4))
-    accepts = [sorted(draw(st.sets(st.integers(0, count - 1)))) if count else [] for _ in range(entries)]
+    accepts = [
+        sorted(draw(st.sets(st.integers(0, count - 1)))) if count else [] for _ in range(entries)
+    ]
     limits: list[tuple[int, int | None]] = []
     for _ in range(entries):
         least = draw(st.integers(0, 2))
@@ -27,15 +29,23 @@ def problems(draw: st.DrawFn) -> tuple[list[list[int]], list[tuple[int, int | No
 
 def satisfied(choice: tuple[int | None, ...], limits: list[tuple[int, int | None]]) -> bool:
     held = Counter(choice)
-    return all(least <= held[entry] and (most is None or held[entry] <= most) for entry, (least, most) in enumerate(limits))
+    return all(
+        least <= held[entry] and (most is None or held[entry] <= most)
+        for entry, (least, most) in enumerate(limits)
+    )
 
 
 @given(problems())
 @RULES
-def test_what_can_be_satisfied_is(problem: tuple[list[list[int]], list[tuple[int, int | None]], int]) -> None:
+def test_what_can_be_satisfied_is(
+    problem: tuple[list[list[int]], list[tuple[int, int | None]], int],
+) -> None:
     accepts, limits, count = problem
     result = assign(accepts, limits, count)
-    choices = [[None, *(entry for entry, items in enumerate(accepts) if item in items)] for item in range(count)]
+    choices = [
+        [None, *(entry for entry, items in enumerate(accepts) if item in items)]
+        for item in range(count)
+    ]
     possible = [choice for choice in product(*choices) if satisfied(choice, limits)]
     found = any(result.lacking)
     assert found == (not possible), "required places are filled whenever they can be"
@@ -47,7 +57,9 @@ def test_what_can_be_satisfied_is(problem: tuple[list[list[int]], list[tuple[int
 
 @given(problems())
 @RULES
-def test_an_assignment_is_honest(problem: tuple[list[list[int]], list[tuple[int, int | None]], int]) -> None:
+def test_an_assignment_is_honest(
+    problem: tuple[list[list[int]], list[tuple[int, int | None]], int],
+) -> None:
     accepts, limits, count = problem
     result = assign(accepts, limits, count)
     held = Counter(entry for entry in result.entry_of if entry is not None)
@@ -60,11 +72,15 @@ def test_an_assignment_is_honest(problem: tuple[list[list[int]], list[tuple[int,
 
 @given(problems())
 @RULES
-def test_the_order_written_does_not_matter(problem: tuple[list[list[int]], list[tuple[int, int | None]], int]) -> None:
+def test_the_order_written_does_not_matter(
+    problem: tuple[list[list[int]], list[tuple[int, int | None]], int],
+) -> None:
     accepts, limits, count = problem
     verdicts = set()
     for order in list(permutations(range(len(accepts))))[:24]:
-        result = assign([accepts[place] for place in order], [limits[place] for place in order], count)
+        result = assign(
+            [accepts[place] for place in order], [limits[place] for place in order], count
+        )
         verdicts.add((sum(result.lacking), len(result.left)))
     assert len(verdicts) <= 1
 

@@ -20,11 +20,21 @@ GOOD: list[tuple[str, Any]] = [
     ("status", {"one_of": "paused_by_owner"}),
     ("steps", "thought* (model_output | function_call)+ .?"),
     ("steps", []),
-    ("steps", ["thought", {"function_call": {"name": "a", "arguments": {}}}, {"type": "brand_new", "x": 1}]),
+    (
+        "steps",
+        [
+            "thought",
+            {"function_call": {"name": "a", "arguments": {}}},
+            {"type": "brand_new", "x": 1},
+        ],
+    ),
     ("steps", {"match": "any_order", "ignore": "thought", "steps": ["model_output"]}),
     ("tool_calls", "get_weather"),
     ("tool_calls", []),
-    ("tool_calls", ["a", {"name": "b", "arguments": {"x": 1}, "match": "subset", "optional": True}]),
+    (
+        "tool_calls",
+        ["a", {"name": "b", "arguments": {"x": 1}, "match": "subset", "optional": True}],
+    ),
     ("tool_calls", {"calls": [{"name": "b", "min": 2}], "order": "in_order", "allow_extra": True}),
     ("tool_calls", [{"name": "a", "match": "schema", "arguments": {"type": "object"}}]),
     ("json_schema", "response_format"),
@@ -33,7 +43,17 @@ GOOD: list[tuple[str, Any]] = [
     ("json_schema", {"file": "schemas/recipe.json"}),
     ("json_schema", {"python": "package.module:Model"}),
     ("json", {}),
-    ("json", {"age": 3, "name": "Ada", "xs": [1], "gone": None, "ok": True, "deep.a[0]": {"min": 1, "length": 3}}),
+    (
+        "json",
+        {
+            "age": 3,
+            "name": "Ada",
+            "xs": [1],
+            "gone": None,
+            "ok": True,
+            "deep.a[0]": {"min": 1, "length": 3},
+        },
+    ),
     ("citations", 2),
     ("citations", {"domains": ["uefa.com"], "coverage": 0.5, "spans": "valid", "searched": True}),
     ("citations", {"coverage": {"max": 0.9}}),
@@ -68,50 +88,188 @@ def test_a_good_argument_is_taken_by_the_loader_and_by_the_schema(name: str, arg
 
 # The last column says that the schema for editors refuses it too: shapes it can say, grammars and cross-rules it cannot.
 BAD: list[tuple[str, Any, tuple[str | int, ...], str, bool]] = [
-    ("status", "complete", (), "'complete' is no status (did you mean 'completed'?); valid: queued, in_progress", False),
+    (
+        "status",
+        "complete",
+        (),
+        "'complete' is no status (did you mean 'completed'?); valid: queued, in_progress",
+        False,
+    ),
     ("status", [], (), "must not be empty", False),
     ("status", 3, (), "must be a status or a list of them, got 3", True),
-    ("status", {"oneof": "failed"}, ("oneof",), "unknown option 'oneof' (did you mean 'one_of'?); valid: one_of", True),
+    (
+        "status",
+        {"oneof": "failed"},
+        ("oneof",),
+        "unknown option 'oneof' (did you mean 'one_of'?); valid: one_of",
+        True,
+    ),
     ("status", {}, (), "needs 'one_of'", True),
-    ("steps", "thought model_outputs", (), "'model_outputs' is no step type (did you mean 'model_output'?)", False),
+    (
+        "steps",
+        "thought model_outputs",
+        (),
+        "'model_outputs' is no step type (did you mean 'model_output'?)",
+        False,
+    ),
     ("steps", ["thought*"], (0,), "a list names one step type an entry", True),
     ("steps", ["thougt"], (0,), "'thougt' is no step type (did you mean 'thought'?)", True),
-    ("steps", [{"function_cal": {}}], (0,), "'function_cal' is no step type (did you mean 'function_call'?)", True),
-    ("steps", [{"function_call": 3}], (0,), "must be a step type or {step type: {field: value}}", True),
+    (
+        "steps",
+        [{"function_cal": {}}],
+        (0,),
+        "'function_cal' is no step type (did you mean 'function_call'?)",
+        True,
+    ),
+    (
+        "steps",
+        [{"function_call": 3}],
+        (0,),
+        "must be a step type or {step type: {field: value}}",
+        True,
+    ),
     ("steps", 3, (), "must be a pattern or a list of steps, got 3", True),
-    ("steps", {"steps": "thought", "match": "subset"}, ("match",), "a pattern is always exact", False),
-    ("steps", {"steps": [], "match": "exat"}, ("match",), 'must be one of exact, in_order, any_order, subset, superset, got "exat"', True),
+    (
+        "steps",
+        {"steps": "thought", "match": "subset"},
+        ("match",),
+        "a pattern is always exact",
+        False,
+    ),
+    (
+        "steps",
+        {"steps": [], "match": "exat"},
+        ("match",),
+        'must be one of exact, in_order, any_order, subset, superset, got "exat"',
+        True,
+    ),
     ("tool_calls", [{"nam": "x"}], (0, "nam"), "unknown option 'nam' (did you mean 'name'?)", True),
     ("tool_calls", [{"arguments": {}}], (0,), "needs 'name'", True),
     ("tool_calls", [3], (0,), "must be a name or {name: …, arguments: …}, got 3", True),
     ("tool_calls", 3, (), "must be a list of calls, got 3", True),
-    ("tool_calls", [{"name": "a", "match": "subset"}], (0, "match"), "match: subset needs 'arguments'", False),
+    (
+        "tool_calls",
+        [{"name": "a", "match": "subset"}],
+        (0, "match"),
+        "match: subset needs 'arguments'",
+        False,
+    ),
     ("tool_calls", [{"name": "a", "min": 3, "max": 2}], (0, "min"), "min 3 is above max 2", False),
     ("tool_calls", [{"name": "a", "min": None}], (0, "min"), "empty value", True),
-    ("tool_calls", [{"name": "a", "optional": True, "min": 1}], (0, "optional"), "an optional call cannot have a 'min'", False),
-    ("tool_calls", [{"name": "a", "match": "schema", "arguments": {"type": "strin"}}], (0, "arguments", "type"), "no JSON type", False),
-    ("json_schema", {"type": "strin"}, ("type",), "\"strin\" is no JSON type (did you mean 'string'?)", False),
-    ("json_schema", {"properties": {"a": {"minimum": "x"}}}, ("properties", "a", "minimum"), "must be of type number", False),
-    ("json_schema", {"schema": {"$ref": "#/$defs/a"}}, ("schema", "$ref"), "leads nowhere in this schema", False),
-    ("json_schema", {"$ref": "https://example.org/a"}, ("$ref",), "leads out of this schema, and nothing is ever fetched", False),
+    (
+        "tool_calls",
+        [{"name": "a", "optional": True, "min": 1}],
+        (0, "optional"),
+        "an optional call cannot have a 'min'",
+        False,
+    ),
+    (
+        "tool_calls",
+        [{"name": "a", "match": "schema", "arguments": {"type": "strin"}}],
+        (0, "arguments", "type"),
+        "no JSON type",
+        False,
+    ),
+    (
+        "json_schema",
+        {"type": "strin"},
+        ("type",),
+        "\"strin\" is no JSON type (did you mean 'string'?)",
+        False,
+    ),
+    (
+        "json_schema",
+        {"properties": {"a": {"minimum": "x"}}},
+        ("properties", "a", "minimum"),
+        "must be of type number",
+        False,
+    ),
+    (
+        "json_schema",
+        {"schema": {"$ref": "#/$defs/a"}},
+        ("schema", "$ref"),
+        "leads nowhere in this schema",
+        False,
+    ),
+    (
+        "json_schema",
+        {"$ref": "https://example.org/a"},
+        ("$ref",),
+        "leads out of this schema, and nothing is ever fetched",
+        False,
+    ),
     ("json_schema", {"$schema": "https://example.org/a"}, ("$schema",), "is no known draft", False),
-    ("json_schema", {"fil": "a.json"}, ("fil",), "unknown option or keyword 'fil' (did you mean 'file'?)", True),
-    ("json_schema", {"type": "object", "propertys": {}}, ("propertys",), "(did you mean 'properties'?)", True),
-    ("json_schema", {"file": "a", "python": "a:b"}, (), "takes one of use, schema, file, python, got file and python", False),
+    (
+        "json_schema",
+        {"fil": "a.json"},
+        ("fil",),
+        "unknown option or keyword 'fil' (did you mean 'file'?)",
+        True,
+    ),
+    (
+        "json_schema",
+        {"type": "object", "propertys": {}},
+        ("propertys",),
+        "(did you mean 'properties'?)",
+        True,
+    ),
+    (
+        "json_schema",
+        {"file": "a", "python": "a:b"},
+        (),
+        "takes one of use, schema, file, python, got file and python",
+        False,
+    ),
     ("json_schema", "respons_format", (), "must be 'response_format', a schema, or one of", True),
-    ("json_schema", {"python": "Model"}, ("python",), 'must be package.module:name, got "Model"', False),
+    (
+        "json_schema",
+        {"python": "Model"},
+        ("python",),
+        'must be package.module:name, got "Model"',
+        False,
+    ),
     ("json", "age", (), "takes its options as a mapping", True),
     ("json", {"a[": 1}, ("a[",), "is no JMESPath expression: it ends too early", False),
-    ("json", {"a b": 1}, ("a b",), 'is no JMESPath expression: "b" does not fit at column 3', False),
-    ("json", {"lenght(a)": 1}, ("lenght(a)",), "calls lenght(), which JMESPath has not (did you mean 'length'?)", False),
+    (
+        "json",
+        {"a b": 1},
+        ("a b",),
+        'is no JMESPath expression: "b" does not fit at column 3',
+        False,
+    ),
+    (
+        "json",
+        {"lenght(a)": 1},
+        ("lenght(a)",),
+        "calls lenght(), which JMESPath has not (did you mean 'length'?)",
+        False,
+    ),
     ("json", {"a": {"mni": 1}}, ("a", "mni"), "unknown rule 'mni' (did you mean 'min'?)", True),
     ("json", {"a": {}}, ("a",), "asks nothing", False),
-    ("json", {"a": {"length": {"mn": 1}}}, ("a", "length", "mn"), "unknown option 'mn' (did you mean 'min'?); valid: min, max", True),
-    ("citations", {"domains": "https://uefa.com/x"}, ("domains",), "is no domain; write it like 'example.org'", False),
+    (
+        "json",
+        {"a": {"length": {"mn": 1}}},
+        ("a", "length", "mn"),
+        "unknown option 'mn' (did you mean 'min'?); valid: min, max",
+        True,
+    ),
+    (
+        "citations",
+        {"domains": "https://uefa.com/x"},
+        ("domains",),
+        "is no domain; write it like 'example.org'",
+        False,
+    ),
     ("citations", {"coverage": 50}, ("coverage",), "must be at most 1, got 50", True),
     ("citations", {"min": -1}, ("min",), "must be at least 0, got -1", True),
     ("citations", {"spans": "ok"}, ("spans",), 'must be valid, got "ok"', True),
-    ("history", "exakt", (), "must be one of exact, equivalent, got \"exakt\" (did you mean 'exact'?)", True),
+    (
+        "history",
+        "exakt",
+        (),
+        "must be one of exact, equivalent, got \"exakt\" (did you mean 'exact'?)",
+        True,
+    ),
     ("text", 22, (), 'must be text or a list of them, got 22; write it in quotes: "22"', True),
     ("text", {"contains": None}, ("contains",), "empty value", True),
     ("text", {"contains": ""}, ("contains",), "must not be empty", False),
@@ -124,23 +282,49 @@ BAD: list[tuple[str, Any, tuple[str | int, ...], str, bool]] = [
     ("media", {"count": "2"}, ("count",), 'must be a number or {min: …, max: …}, got "2"', True),
     ("media", {"count": {"min": 3, "max": 1}}, ("count",), "min 3 is above max 1", False),
     ("usage", {}, (), "must not be empty", True),
-    ("usage", {"total_token": {"max": 3}}, ("total_token",), "unknown usage field 'total_token' (did you mean 'total_tokens'?)", False),
+    (
+        "usage",
+        {"total_token": {"max": 3}},
+        ("total_token",),
+        "unknown usage field 'total_token' (did you mean 'total_tokens'?)",
+        False,
+    ),
     ("usage", {"total_tokens": 600}, ("total_tokens",), "must be {max: 600}, got 600", True),
     ("usage", {"total_tokens": {}}, ("total_tokens",), "needs 'min' or 'max'", False),
-    ("usage", {"input_tokens_by_modality": {"max": 1}}, ("input_tokens_by_modality",), "a list by modality", False),
+    (
+        "usage",
+        {"input_tokens_by_modality": {"max": 1}},
+        ("input_tokens_by_modality",),
+        "a list by modality",
+        False,
+    ),
     ("cost", {"max": 1}, (), "needs 'input_per_million'", True),
     ("latency", {}, (), "needs 'max_ms' or 'first_token_ms'", False),
     ("error", 4000, (), "must be at most 599, got 4000", True),
-    ("error", {"status": "400"}, ("status",), 'must be an HTTP status or a list of them, got "400"', True),
+    (
+        "error",
+        {"status": "400"},
+        ("status",),
+        'must be an HTTP status or a list of them, got "400"',
+        True,
+    ),
     ("same_as", {"on": "text"}, (), "must not be empty", True),
-    ("same_as", {"history": "stateful", "on": "txt"}, ("on",), "got \"txt\" (did you mean 'text'?)", True),
+    (
+        "same_as",
+        {"history": "stateful", "on": "txt"},
+        ("on",),
+        "got \"txt\" (did you mean 'text'?)",
+        True,
+    ),
     ("python", "function", (), 'must be package.module:name, got "function"', False),
     ("nope", 1, (), "unknown check 'nope'", False),
 ]
 
 
 @pytest.mark.parametrize(("name", "argument", "path", "message", "shape"), BAD)
-def test_a_bad_argument_is_located_and_explained(name: str, argument: Any, path: Any, message: str, shape: bool) -> None:
+def test_a_bad_argument_is_located_and_explained(
+    name: str, argument: Any, path: Any, message: str, shape: bool
+) -> None:
     with pytest.raises(BadArguments) as raised:
         CATALOG.build(name, argument, bare=False)
     found = [problem for problem in raised.value.problems if problem[0] == path]
@@ -167,14 +351,34 @@ def test_a_message_about_a_key_starts_with_unknown_and_no_other_does(
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(BadArguments) as raised:
-        CATALOG.build("tool_calls", [{"nam": "x"}, {"name": 3}, {"name": "a", "min": -1}], bare=False)
-    assert [path for path, _ in raised.value.problems] == [(0,), (0, "nam"), (1, "name"), (2, "min")]
+        CATALOG.build(
+            "tool_calls", [{"nam": "x"}, {"name": 3}, {"name": "a", "min": -1}], bare=False
+        )
+    assert [path for path, _ in raised.value.problems] == [
+        (0,),
+        (0, "nam"),
+        (1, "name"),
+        (2, "min"),
+    ]
 
 
-BARE = {"citations", "error", "history", "json", "json_schema", "media", "snapshot", "stream", "text", "tool_calls"}
+BARE = {
+    "citations",
+    "error",
+    "history",
+    "json",
+    "json_schema",
+    "media",
+    "snapshot",
+    "stream",
+    "text",
+    "tool_calls",
+}
 
 
-@pytest.mark.parametrize("name", [name for name in CHECKS if CHECKS.get(name).__module__.startswith("evalkit.")])
+@pytest.mark.parametrize(
+    "name", [name for name in CHECKS if CHECKS.get(name).__module__.startswith("evalkit.")]
+)
 def test_a_check_stands_alone_when_it_needs_nothing(name: str) -> None:
     if name in BARE:
         assert isinstance(CATALOG.build(name, None, bare=True), CHECKS.get(name))
@@ -207,7 +411,11 @@ def test_the_schemas_are_schemas_and_describe_their_options() -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
         assert schema["description"]
         forms = schema.get("anyOf", [schema])
-        options = next(form for form in reversed(forms) if form.get("type") == "object" and "properties" in form)
+        options = next(
+            form
+            for form in reversed(forms)
+            if form.get("type") == "object" and "properties" in form
+        )
         if CHECKS.get(name).__module__.startswith("evalkit."):
             assert all(option.get("description") for option in options["properties"].values()), name
 
@@ -225,7 +433,16 @@ def test_heavy_libraries_wait_until_they_are_needed() -> None:
         "media": "image",
         "json_schema": "response_format",
     }
-    heavy = ("jsonschema", "referencing", "jmespath", "difflib", "httpx", "jinja2", "pytest", "asyncio")
+    heavy = (
+        "jsonschema",
+        "referencing",
+        "jmespath",
+        "difflib",
+        "httpx",
+        "jinja2",
+        "pytest",
+        "asyncio",
+    )
     code = f"""
 import sys
 from evalkit.plugins import Catalog

@@ -26,8 +26,14 @@ from evalkit.verdict import Finding
 
 ROOT = Path(__file__).parents[2]
 JSONS = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=1), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=1), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -53,7 +59,9 @@ def arguments() -> Iterator[tuple[str, Any]]:
             for part in (scenario, *scenario.get("turns", ())):
                 for entry in part.get("expect", ()):
                     held = entry.get("not", entry) if isinstance(entry, dict) else entry
-                    yield next(iter({held: None}.items() if isinstance(held, str) else held.items()))
+                    yield next(
+                        iter({held: None}.items() if isinstance(held, str) else held.items())
+                    )
 
 
 def test_every_check_of_the_shipped_suites_comes_back() -> None:
@@ -71,7 +79,14 @@ def test_every_check_of_the_shipped_suites_comes_back() -> None:
 @given(JSONS, st.text(max_size=2), st.floats(0, 1e300))
 def test_any_data_in_a_check_comes_back(value: Any, word: str, number: float) -> None:
     for name, argument in (
-        ("tool_calls", [{"name": "a", "arguments": value}, {"name": "b"}, {"name": "c", "arguments": {"": "evalkit.checks.text:Text"}}]),
+        (
+            "tool_calls",
+            [
+                {"name": "a", "arguments": value},
+                {"name": "b"},
+                {"name": "c", "arguments": {"": "evalkit.checks.text:Text"}},
+            ],
+        ),
         ("json", {"a": {"equals": value}, "b": {"length": {"min": number}}, "c": {"min": number}}),
         ("steps", [{"type": "thought", "field": value}]),
         ("text", {"any_of": [f"-{word}"], "min_ratio": 0.25}),

@@ -32,10 +32,25 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry[type[Check]]:
     return mine
 
 
-def judge(registry: Registry[type[Check]], name: str, argument: Any = None, *, bare: bool = False, text: str = "please") -> list[str]:
+def judge(
+    registry: Registry[type[Check]],
+    name: str,
+    argument: Any = None,
+    *,
+    bare: bool = False,
+    text: str = "please",
+) -> list[str]:
     check = Catalog(registry).build(name, argument, bare=bare)
     made = transcript({"text": text})
-    result = run_check(check, View(made, made.turns[0]), name=name, negate=False, severity=Severity.ERROR, turn=1, declared="")
+    result = run_check(
+        check,
+        View(made, made.turns[0]),
+        name=name,
+        negate=False,
+        severity=Severity.ERROR,
+        turn=1,
+        declared="",
+    )
     return [finding.message for finding in result.findings]
 
 
@@ -60,7 +75,9 @@ def test_a_function_takes_options(registry: Registry[type[Check]]) -> None:
         return None if found >= least else f"{word} {found} times, not {least}"
 
     assert judge(registry, "says_often", "please") == []
-    assert judge(registry, "says_often", {"word": "please", "least": 2}) == ["please 1 times, not 2"]
+    assert judge(registry, "says_often", {"word": "please", "least": 2}) == [
+        "please 1 times, not 2"
+    ]
     with pytest.raises(BadArguments, match="unknown option 'lest'"):
         judge(registry, "says_often", {"word": "please", "lest": 2})
     with pytest.raises(BadArguments, match="must be a whole number"):
@@ -89,7 +106,10 @@ def test_a_default_that_is_a_list_is_nobody_elses(registry: Registry[type[Check]
         words.append("more")
         return " ".join(words)
 
-    assert [judge(registry, "lists", bare=True), judge(registry, "lists", 4)] == [["more"], ["more"]]
+    assert [judge(registry, "lists", bare=True), judge(registry, "lists", 4)] == [
+        ["more"],
+        ["more"],
+    ]
 
 
 def test_a_class_may_speak_pydantics_language(registry: Registry[type[Check]]) -> None:
@@ -136,13 +156,26 @@ def test_a_class_may_speak_pydantics_language(registry: Registry[type[Check]]) -
 
 
 @pytest.mark.parametrize(
-    "body", ["words: list[str] = []", "words: list[str] = []; most: int = pydantic.Field(3)", "words: dict[str, int] = {}"]
+    "body",
+    [
+        "words: list[str] = []",
+        "words: list[str] = []; most: int = pydantic.Field(3)",
+        "words: dict[str, int] = {}",
+    ],
 )
-def test_a_default_that_can_be_changed_is_copied(registry: Registry[type[Check]], body: str) -> None:
+def test_a_default_that_can_be_changed_is_copied(
+    registry: Registry[type[Check]], body: str
+) -> None:
     made: dict[str, Any] = {"__name__": __name__, "Check": Check, "pydantic": pydantic}
-    exec(f"class Worded(Check):\n    {body}\n    kinds: ClassVar[list[int]] = [1]\n", {**made, "ClassVar": ClassVar}, made)
+    exec(
+        f"class Worded(Check):\n    {body}\n    kinds: ClassVar[list[int]] = [1]\n",
+        {**made, "ClassVar": ClassVar},
+        made,
+    )
     evalkit.check(made["Worded"])
-    first, second = (vars(Catalog(registry).build("worded", None, bare=True))["words"] for _ in range(2))
+    first, second = (
+        vars(Catalog(registry).build("worded", None, bare=True))["words"] for _ in range(2)
+    )
     assert first == second
     assert first is not second
     assert made["Worded"].kinds == [1]
@@ -157,7 +190,9 @@ def test_a_built_in_check_may_be_extended(registry: Registry[type[Check]]) -> No
         max_chars: int | None = 5
 
     assert judge(registry, "short", "ab", text="abc") == []
-    assert judge(registry, "short", {"contains": "b"}, text="abcdefg") == ["the text has 7 characters, at most 5 are allowed"]
+    assert judge(registry, "short", {"contains": "b"}, text="abcdefg") == [
+        "the text has 7 characters, at most 5 are allowed"
+    ]
     assert keep(Catalog(registry).build("short", "ab", bare=False)) is None
 
 
@@ -202,7 +237,9 @@ def test_a_class_is_a_check(registry: Registry[type[Check]]) -> None:
 
 
 def test_the_examples_of_the_docs_do_what_is_said_of_them(registry: Registry[type[Check]]) -> None:
-    function, written = re.findall(r"^```python\n(.*?)^```", (DOCS / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    function, written = re.findall(
+        r"^```python\n(.*?)^```", (DOCS / "README.md").read_text(encoding="utf-8"), re.M | re.S
+    )
     exec(function, {})  # the page's own code
     for argument in (2, {"minimum": 2}):
         assert judge(registry, "polite", argument) == ["expected 2 times 'please', got 1"]
@@ -217,7 +254,9 @@ def test_the_examples_of_the_docs_do_what_is_said_of_them(registry: Registry[typ
 
 
 @pytest.mark.parametrize("field", ["pydantic.Field(0, ge=0)", "0"])
-def test_several_options_are_looked_at_once_they_are_sound(registry: Registry[type[Check]], field: str) -> None:
+def test_several_options_are_looked_at_once_they_are_sound(
+    registry: Registry[type[Check]], field: str
+) -> None:
     made: dict[str, Any] = {"__name__": __name__, "Check": Check, "pydantic": pydantic}
     exec(
         f"""class Between(Check):
@@ -248,7 +287,9 @@ def test_several_options_are_looked_at_once_they_are_sound(registry: Registry[ty
         (list, ValueError, "'<lambda>' cannot be a check's name"),
     ],
 )
-def test_what_is_no_check_is_refused(registry: Registry[type[Check]], thing: Any, error: type[Exception], message: str) -> None:
+def test_what_is_no_check_is_refused(
+    registry: Registry[type[Check]], thing: Any, error: type[Exception], message: str
+) -> None:
     if message.startswith("'<lambda>'"):
         thing = lambda view: []  # noqa: E731
     with pytest.raises(error, match=message.replace("<", "<")):
@@ -266,7 +307,9 @@ def test_a_function_without_a_view_is_refused(registry: Registry[type[Check]]) -
         evalkit.check(anything)
 
 
-def test_a_name_is_taken_once_but_the_same_definition_may_be_read_again(registry: Registry[type[Check]]) -> None:
+def test_a_name_is_taken_once_but_the_same_definition_may_be_read_again(
+    registry: Registry[type[Check]],
+) -> None:
     def define(answer: str) -> Any:
         def again(view: View) -> str:
             return answer
@@ -304,7 +347,15 @@ def test_a_crash_of_a_function_is_no_low_score(registry: Registry[type[Check]]) 
 
     made = transcript({})
     check = Catalog(registry).build("broken", None, bare=True)
-    result = run_check(check, View(made), name="broken", negate=True, severity=Severity.WARN, turn=None, declared="suite.yaml:3")
+    result = run_check(
+        check,
+        View(made),
+        name="broken",
+        negate=True,
+        severity=Severity.WARN,
+        turn=None,
+        declared="suite.yaml:3",
+    )
     assert result.verdict is Verdict.ERRORED
     assert [(finding.code, finding.message) for finding in result.findings] == [
         ("check_crashed", "the check broken crashed: ZeroDivisionError: by zero")

@@ -41,7 +41,15 @@ PASSED, FAILED, ERRORED = Verdict.PASSED, Verdict.FAILED, Verdict.ERRORED
 
 
 def run(what: Any, *, negate: bool = False, severity: Severity = Severity.ERROR) -> CheckResult:
-    return run_check(Says(what=what), View(transcript({})), name="says", negate=negate, severity=severity, turn=3, declared="a.yaml:7")
+    return run_check(
+        Says(what=what),
+        View(transcript({})),
+        name="says",
+        negate=negate,
+        severity=severity,
+        turn=3,
+        declared="a.yaml:7",
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,14 +64,25 @@ def run(what: Any, *, negate: bool = False, severity: Severity = Severity.ERROR)
         (KeyError("x"), ERRORED, ["check_crashed"], ERRORED, ["check_crashed"]),
         (RecursionError(), ERRORED, ["check_crashed"], ERRORED, ["check_crashed"]),
         (LookupError("no such variant"), ERRORED, ["check_unusable"], ERRORED, ["check_unusable"]),
-        (TargetError("no module named x"), ERRORED, ["check_unusable"], ERRORED, ["check_unusable"]),
+        (
+            TargetError("no module named x"),
+            ERRORED,
+            ["check_unusable"],
+            ERRORED,
+            ["check_unusable"],
+        ),
         (["text"], ERRORED, ["check_crashed"], ERRORED, ["check_crashed"]),
     ],
 )
-def test_verdicts(what: Any, plain: Verdict, codes: list[str], negated: Verdict, negated_codes: list[str]) -> None:
+def test_verdicts(
+    what: Any, plain: Verdict, codes: list[str], negated: Verdict, negated_codes: list[str]
+) -> None:
     for negate, verdict, expected in ((False, plain, codes), (True, negated, negated_codes)):
         result = run(what, negate=negate)
-        assert (result.verdict, [finding.code for finding in result.findings]) == (verdict, expected)
+        assert (result.verdict, [finding.code for finding in result.findings]) == (
+            verdict,
+            expected,
+        )
         assert (result.name, result.turn, result.declared) == ("says", 3, "a.yaml:7")
         assert all(finding.where.turn == 3 for finding in result.findings)
         soft = run(what, negate=negate, severity=Severity.WARN)
@@ -88,12 +107,16 @@ def test_a_finding_keeps_its_own_place() -> None:
         ({}, set(), []),
     ],
 )
-def test_checks_on_by_default(settings: dict[str, Any], declared: set[str], names: list[str]) -> None:
+def test_checks_on_by_default(
+    settings: dict[str, Any], declared: set[str], names: list[str]
+) -> None:
     assert [check.name for check in defaults(Transcript(settings), declared)] == names
 
 
 def test_an_error_nobody_expected() -> None:
-    made = transcript({"error": {"status": 400, "code": "invalid_request", "message": "bad\u202emodel"}})
+    made = transcript(
+        {"error": {"status": 400, "code": "invalid_request", "message": "bad\u202emodel"}}
+    )
     finding = unexpected_error(made.turns[0])
     assert finding.code == "api_error"
     assert finding.message == 'the API answered 400 invalid_request: "bad<U+202E>model"'
@@ -105,7 +128,9 @@ def with_ports(name: str, argument: Any, source: Any, **ports: Any) -> CheckResu
     made = transcript(source)
     view = View(made, made.turns[-1], **ports)
     check = Catalog().build(name, argument, bare=argument is None)
-    return run_check(check, view, name=name, negate=False, severity=Severity.ERROR, turn=1, declared="")
+    return run_check(
+        check, view, name=name, negate=False, severity=Severity.ERROR, turn=1, declared=""
+    )
 
 
 def codes(result: CheckResult) -> list[str]:
@@ -113,10 +138,17 @@ def codes(result: CheckResult) -> list[str]:
 
 
 def says(text: str, **more: Any) -> dict[str, Any]:
-    return {"steps": [{"type": "model_output", "content": [{"type": "text", "text": text}]}], **more}
+    return {
+        "steps": [{"type": "model_output", "content": [{"type": "text", "text": text}]}],
+        **more,
+    }
 
 
-SENT = {"type": "text", "mime_type": "application/json", "schema": {"type": "object", "required": ["a"]}}
+SENT = {
+    "type": "text",
+    "mime_type": "application/json",
+    "schema": {"type": "object", "required": ["a"]},
+}
 
 
 @pytest.mark.parametrize(
@@ -133,14 +165,30 @@ SENT = {"type": "text", "mime_type": "application/json", "schema": {"type": "obj
     ],
 )
 def test_the_schema_that_was_sent(response_format: Any, expected: list[str]) -> None:
-    assert codes(with_ports("json_schema", None, says("{}", request={"response_format": response_format}))) == expected
+    assert (
+        codes(
+            with_ports(
+                "json_schema", None, says("{}", request={"response_format": response_format})
+            )
+        )
+        == expected
+    )
 
 
 def test_a_schema_from_a_file() -> None:
     files = {"ok.json": '{"type": "array"}', "broken.json": "{", "wrong.json": '{"type": "aray"}'}
-    for name, expected in (("ok.json", ["schema_violation"]), ("broken.json", ["check_unusable"]), ("wrong.json", ["check_unusable"])):
-        assert codes(with_ports("json_schema", {"file": name}, says("{}"), read=files.__getitem__)) == expected
-    assert codes(with_ports("json_schema", {"file": "ok.json"}, says("{}"))) == ["check_unusable"], "no files here"
+    for name, expected in (
+        ("ok.json", ["schema_violation"]),
+        ("broken.json", ["check_unusable"]),
+        ("wrong.json", ["check_unusable"]),
+    ):
+        assert (
+            codes(with_ports("json_schema", {"file": name}, says("{}"), read=files.__getitem__))
+            == expected
+        )
+    assert codes(with_ports("json_schema", {"file": "ok.json"}, says("{}"))) == [
+        "check_unusable"
+    ], "no files here"
 
 
 def no_secret(name: str) -> str:
@@ -176,7 +224,14 @@ class Plain:
     ],
 )
 def test_a_schema_from_python(target: Any, text: Any, expected: list[str]) -> None:
-    assert codes(with_ports("json_schema", {"python": "a:b"}, says(json.dumps(text)), resolve=lambda _: target)) == expected
+    assert (
+        codes(
+            with_ports(
+                "json_schema", {"python": "a:b"}, says(json.dumps(text)), resolve=lambda _: target
+            )
+        )
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,11 +240,22 @@ def test_a_schema_from_python(target: Any, text: Any, expected: list[str]) -> No
         ({"items": {"type": "integer"}}, [1, "a", 2, None], ["/1", "/3"]),
         ({"properties": {"a/b": {"const": 1}}}, {"a/b": 2}, ["/a~1b"]),
         ({"additionalProperties": False}, {"x": 1}, [""]),
-        ({"$defs": {"n": {"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}}}}, "$ref": "#/$defs/n"}, {"n": {"n": 3}}, ["/n/n"]),
+        (
+            {
+                "$defs": {"n": {"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}}}},
+                "$ref": "#/$defs/n",
+            },
+            {"n": {"n": 3}},
+            ["/n/n"],
+        ),
         ({"format": "date"}, "2024-02-30", [""]),
         ({"format": "uuid"}, "x", [""]),
         ({"format": "made-up"}, "x", []),
-        ({"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"type": "string"}]}, [1], ["/0"]),
+        (
+            {"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"type": "string"}]},
+            [1],
+            ["/0"],
+        ),
         ({"items": {"type": "integer"}}, ["a"] * 150, [*(f"/{index}" for index in range(100)), ""]),
     ],
 )
@@ -202,7 +268,10 @@ def test_a_violation_of_alternatives_shows_each() -> None:
     schema = {"anyOf": [{"type": "string"}, {"type": "object", "required": ["x"]}]}
     (finding,) = with_ports("json_schema", {"schema": schema}, says("{}")).findings
     assert finding.message == "the document: fits none of the 2 alternatives, got {}"
-    assert finding.detail.splitlines()[-2:] == ["(whole): must be of type string, got {}", '(whole): "x" is missing']
+    assert finding.detail.splitlines()[-2:] == [
+        "(whole): must be of type string, got {}",
+        '(whole): "x" is missing',
+    ]
 
 
 def test_a_value_nested_deeper_than_python_goes_is_a_finding() -> None:
@@ -220,12 +289,17 @@ def test_a_value_nested_deeper_than_python_goes_is_a_finding() -> None:
         ([], []),
         (False, [("assertion", "a:b returned False")]),
         ("two\nlines", [("python", "two")]),
-        (["one", {"message": "two", "code": "mine"}, WRONG], [("python", "one"), ("mine", "two"), ("wrong", "it is wrong")]),
+        (
+            ["one", {"message": "two", "code": "mine"}, WRONG],
+            [("python", "one"), ("mine", "two"), ("wrong", "it is wrong")],
+        ),
         ((message for message in ("one", "two")), [("python", "one"), ("python", "two")]),
     ],
 )
 def test_what_a_function_may_return(answer: Any, expected: list[tuple[str, str]]) -> None:
-    result = with_ports("python", "a:b", says("x"), resolve=lambda _: lambda transcript, turn: answer)
+    result = with_ports(
+        "python", "a:b", says("x"), resolve=lambda _: lambda transcript, turn: answer
+    )
     assert [(finding.code, finding.message) for finding in result.findings] == expected
 
 
@@ -255,7 +329,12 @@ def test_what_a_function_may_do_wrong(function: Any, verdict: Verdict, message: 
 
 def test_a_function_gets_the_transcript_and_the_turn() -> None:
     seen: list[Any] = []
-    with_ports("python", "a:b", {"turns": [says("x"), says("y")]}, resolve=lambda _: lambda *given: seen.append(given))
+    with_ports(
+        "python",
+        "a:b",
+        {"turns": [says("x"), says("y")]},
+        resolve=lambda _: lambda *given: seen.append(given),
+    )
     ((given, turn),) = seen
     assert isinstance(given, Transcript)
     assert turn is given.turns[1]
@@ -272,10 +351,22 @@ ONE = {"turns": [says('{"a": 1}'), says("b")]}
         ({"on": ["text"]}, {"turns": [says('{"a": 1}'), says("c")]}, ["text_differs"]),
         ({}, {"turns": [says('{"a": 1}'), says("c")]}, []),
         ({}, {"turns": [says('{"a": 1}'), says("{}")]}, ["json_differs"]),
-        ({}, {"turns": [says('{"a": 1}'), {"steps": [{"type": "thought"}, *says("b")["steps"]]}]}, ["steps_differ"]),
-        ({"ignore": "thought"}, {"turns": [says('{"a": 1}'), {"steps": [{"type": "thought"}, *says("b")["steps"]]}]}, []),
+        (
+            {},
+            {"turns": [says('{"a": 1}'), {"steps": [{"type": "thought"}, *says("b")["steps"]]}]},
+            ["steps_differ"],
+        ),
+        (
+            {"ignore": "thought"},
+            {"turns": [says('{"a": 1}'), {"steps": [{"type": "thought"}, *says("b")["steps"]]}]},
+            [],
+        ),
         ({"on": "json"}, {"turns": [says('{"a": 1}'), {"steps": []}]}, []),
-        ({"on": "tool_calls"}, {"turns": [says("a"), {"steps": [{"type": "function_call", "name": "x"}]}]}, ["tool_calls_differ"]),
+        (
+            {"on": "tool_calls"},
+            {"turns": [says("a"), {"steps": [{"type": "function_call", "name": "x"}]}]},
+            ["tool_calls_differ"],
+        ),
         ({}, {"turns": [says('{"a": 1}')]}, ["turn_missing"]),
     ],
 )
@@ -286,7 +377,10 @@ def test_same_as(options: Mapping[str, Any], other: Any, expected: list[str]) ->
         asked.append(dict(settings))
         return transcript(other) if other is not None else None
 
-    assert codes(with_ports("same_as", {"history": "stateful", **options}, ONE, sibling=sibling)) == expected
+    assert (
+        codes(with_ports("same_as", {"history": "stateful", **options}, ONE, sibling=sibling))
+        == expected
+    )
     assert asked == [{"history": "stateful"}]
 
 
@@ -294,8 +388,13 @@ def test_same_as_over_the_conversation_sees_every_turn() -> None:
     made = transcript(ONE)
     view = View(made, sibling=lambda _: transcript({"turns": [says("{}"), says("b"), says("c")]}))
     check = Catalog().build("same_as", {"history": "stateful"}, bare=False)
-    result = run_check(check, view, name="same_as", negate=False, severity=Severity.ERROR, turn=None, declared="")
-    assert [(finding.code, finding.where.turn) for finding in result.findings] == [("json_differs", 1), ("turn_missing", 3)]
+    result = run_check(
+        check, view, name="same_as", negate=False, severity=Severity.ERROR, turn=None, declared=""
+    )
+    assert [(finding.code, finding.where.turn) for finding in result.findings] == [
+        ("json_differs", 1),
+        ("turn_missing", 3),
+    ]
 
 
 def test_same_as_without_a_recording_is_errored() -> None:
@@ -320,10 +419,22 @@ HOSTILE = "\x1b[31mred\u202e\x00\ud800"
         ("text", {"equals": "x", "not_contains": "red", "similar_to": "zzz"}, says(HOSTILE)),
         ("json", {"a": 1}, says(json.dumps({"a": HOSTILE}))),
         ("json", {"a": 1}, says(HOSTILE)),
-        ("json_schema", {"type": "object", "additionalProperties": False}, says(json.dumps({HOSTILE: 1}))),
+        (
+            "json_schema",
+            {"type": "object", "additionalProperties": False},
+            says(json.dumps({HOSTILE: 1})),
+        ),
         ("steps", [], {"steps": [{"type": HOSTILE}]}),
         ("steps", ["thought"], {"steps": [{"type": HOSTILE}]}),
-        ("tool_calls", [], {"steps": [{"type": "function_call", "name": HOSTILE, "arguments": {HOSTILE: HOSTILE}}]}),
+        (
+            "tool_calls",
+            [],
+            {
+                "steps": [
+                    {"type": "function_call", "name": HOSTILE, "arguments": {HOSTILE: HOSTILE}}
+                ]
+            },
+        ),
         ("status", "completed", {"status": HOSTILE}),
         ("error", 404, {"error": {"status": 400, "code": HOSTILE, "message": HOSTILE}}),
         (
@@ -337,17 +448,37 @@ HOSTILE = "\x1b[31mred\u202e\x00\ud800"
                             {
                                 "type": "text",
                                 "text": HOSTILE,
-                                "annotations": [{"type": "url_citation", "url": f"x://{HOSTILE}", "title": HOSTILE, "end_index": 99}],
+                                "annotations": [
+                                    {
+                                        "type": "url_citation",
+                                        "url": f"x://{HOSTILE}",
+                                        "title": HOSTILE,
+                                        "end_index": 99,
+                                    }
+                                ],
                             }
                         ],
                     }
                 ]
             },
         ),
-        ("media", "image", {"steps": [{"type": "model_output", "content": [{"type": "image", "data": HOSTILE, "mime_type": HOSTILE}]}]}),
+        (
+            "media",
+            "image",
+            {
+                "steps": [
+                    {
+                        "type": "model_output",
+                        "content": [{"type": "image", "data": HOSTILE, "mime_type": HOSTILE}],
+                    }
+                ]
+            },
+        ),
     ],
 )
-def test_no_hostile_character_reaches_a_message_or_a_detail(name: str, argument: Any, source: Any) -> None:
+def test_no_hostile_character_reaches_a_message_or_a_detail(
+    name: str, argument: Any, source: Any
+) -> None:
     result = with_ports(name, argument, source)
     assert result.verdict is FAILED
     shown = texts(result.findings)
@@ -358,14 +489,29 @@ def test_no_hostile_character_reaches_a_message_or_a_detail(name: str, argument:
 
 
 def test_media_is_not_copied_into_findings() -> None:
-    source = {"steps": [{"type": "model_output", "content": [{"type": "image", "data": "A" * 100_000, "mime_type": "image/png"}]}]}
+    source = {
+        "steps": [
+            {
+                "type": "model_output",
+                "content": [{"type": "image", "data": "A" * 100_000, "mime_type": "image/png"}],
+            }
+        ]
+    }
     result = with_ports("media", "image", source)
     assert len(json.dumps(result.to_json())) < 1000
     made = transcript({"turns": [
         {"input": [{"type": "user_input", "content": "a"}], "steps": source["steps"]}, {"input": [{"type": "user_input", "content": "a"}]}
     ]})  # fmt: skip
     check = Catalog().build("history", "exact", bare=False)
-    result = run_check(check, View(made), name="history", negate=False, severity=Severity.ERROR, turn=None, declared="")
+    result = run_check(
+        check,
+        View(made),
+        name="history",
+        negate=False,
+        severity=Severity.ERROR,
+        turn=None,
+        declared="",
+    )
     assert result.verdict is FAILED
     assert len(json.dumps(result.to_json())) < 5000
 

@@ -24,10 +24,30 @@ T1: dict[str, Any] = {"type": "thought", "signature": "EvEFCu4F"}
 T2: dict[str, Any] = {"type": "thought", "signature": "Second"}
 M1: dict[str, Any] = {"type": "model_output", "content": [{"type": "text", "text": "Nice!"}]}
 M2: dict[str, Any] = {"type": "model_output", "content": [{"type": "text", "text": "8 paws."}]}
-C1: dict[str, Any] = {"type": "function_call", "id": "c1", "name": "count", "arguments": {"what": "dogs"}}
-C2: dict[str, Any] = {"type": "function_call", "id": "c2", "name": "count", "arguments": {"what": "cats"}}
-R1: dict[str, Any] = {"type": "function_result", "call_id": "c1", "name": "count", "result": [{"type": "text", "text": "2"}]}
-R2: dict[str, Any] = {"type": "function_result", "call_id": "c2", "name": "count", "result": [{"type": "text", "text": "0"}]}
+C1: dict[str, Any] = {
+    "type": "function_call",
+    "id": "c1",
+    "name": "count",
+    "arguments": {"what": "dogs"},
+}
+C2: dict[str, Any] = {
+    "type": "function_call",
+    "id": "c2",
+    "name": "count",
+    "arguments": {"what": "cats"},
+}
+R1: dict[str, Any] = {
+    "type": "function_result",
+    "call_id": "c1",
+    "name": "count",
+    "result": [{"type": "text", "text": "2"}],
+}
+R2: dict[str, Any] = {
+    "type": "function_result",
+    "call_id": "c2",
+    "name": "count",
+    "result": [{"type": "text", "text": "0"}],
+}
 SEARCH: dict[str, Any] = {"type": "google_search_call", "arguments": {"queries": ["dogs"]}}
 
 
@@ -35,14 +55,21 @@ def without(step: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: value for key, value in step.items() if key not in keys}
 
 
-def findings(*exchanges: dict[str, Any], level: Level = "exact", turn: int | None = None) -> list[Finding]:
+def findings(
+    *exchanges: dict[str, Any], level: Level = "exact", turn: int | None = None
+) -> list[Finding]:
     """Judge exchanges, each a turn of its own."""
     made = transcript({"turns": [{"exchanges": [item]} for item in exchanges]})
     return list(History(level=level).run(View(made, made.turns[turn - 1] if turn else None)))
 
 
-def told(*exchanges: dict[str, Any], level: Level = "exact", turn: int | None = None) -> list[tuple[str, str | None]]:
-    return [(finding.code, finding.where.pointer) for finding in findings(*exchanges, level=level, turn=turn)]
+def told(
+    *exchanges: dict[str, Any], level: Level = "exact", turn: int | None = None
+) -> list[tuple[str, str | None]]:
+    return [
+        (finding.code, finding.where.pointer)
+        for finding in findings(*exchanges, level=level, turn=turn)
+    ]
 
 
 def sent(value: Any, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -53,24 +80,48 @@ PASSING: dict[str, list[dict[str, Any]]] = {
     "one exchange": [sent([U1], M1)],
     "a string, then steps": [sent("I have 2 dogs.", M1), sent([U1, M1, U2], M2)],
     "a content object": [sent({"type": "text", "text": "I have 2 dogs."}, M1), sent([U1, M1, U2])],
-    "a list of content": [sent([{"type": "text", "text": "I have 2 dogs."}], M1), sent([U1, M1, U2])],
+    "a list of content": [
+        sent([{"type": "text", "text": "I have 2 dogs."}], M1),
+        sent([U1, M1, U2]),
+    ],
     "content without a type": [sent([{"text": "I have 2 dogs."}], M1), sent([U1, M1, U2])],
     "one step by itself": [sent(U1, M1), sent([U1, M1, U2])],
-    "content as a string": [sent([{"type": "user_input", "content": "I have 2 dogs."}], M1), sent([U1, M1, U2])],
+    "content as a string": [
+        sent([{"type": "user_input", "content": "I have 2 dogs."}], M1),
+        sent([U1, M1, U2]),
+    ],
     "content as one object": [
         sent([{"type": "user_input", "content": {"type": "text", "text": "I have 2 dogs."}}], M1),
         sent([U1, M1, U2]),
     ],
-    "content among the steps": [sent([U1], M1), sent([U1, M1, {"type": "text", "text": "How many paws?"}])],
+    "content among the steps": [
+        sent([U1], M1),
+        sent([U1, M1, {"type": "text", "text": "How many paws?"}]),
+    ],
     "results right after their calls": [sent([U1], T1, C1, C2), sent([U1, T1, C1, R1, C2, R2], M1)],
     "results after the answer": [sent([U1], C1, T1, C2), sent([U1, C1, T1, C2, R2, R1], M1)],
-    "results after a group of calls": [sent([U1], C1, C2, T1), sent([U1, C1, C2, R1, R2, T1, U2], M1)],
+    "results after a group of calls": [
+        sent([U1], C1, C2, T1),
+        sent([U1, C1, C2, R1, R2, T1, U2], M1),
+    ],
     "results and a new message": [sent([U1], C1), sent([U1, C1, R1, U2], M1)],
     "results without ids, by order": [
         sent([U1], without(C1, "id"), without(C2, "id")),
-        sent([U1, without(C1, "id"), without(R1, "call_id"), without(C2, "id"), without(R2, "call_id")]),
+        sent(
+            [
+                U1,
+                without(C1, "id"),
+                without(R1, "call_id"),
+                without(C2, "id"),
+                without(R2, "call_id"),
+            ]
+        ),
     ],
-    "an answered call shown again": [sent([U1], C1), sent([U1, C1, R1], C1, M1), sent([U1, C1, R1, C1, M1, U2], M2)],
+    "an answered call shown again": [
+        sent([U1], C1),
+        sent([U1, C1, R1], C1, M1),
+        sent([U1, C1, R1, C1, M1, U2], M2),
+    ],
     "a call id that comes again": [
         sent([U1], C1),
         sent([U1, C1, R1], M1),
@@ -81,7 +132,10 @@ PASSING: dict[str, list[dict[str, Any]]] = {
         sent("I have 2 dogs.", M1, id="v1_a"),
         sent("How many paws?", M2, request={"previous_interaction_id": "v1_a"}),
     ],
-    "previous_interaction_id: null is none": [sent([U1], M1), sent([U1, M1, U2], request={"previous_interaction_id": None})],
+    "previous_interaction_id: null is none": [
+        sent([U1], M1),
+        sent([U1, M1, U2], request={"previous_interaction_id": None}),
+    ],
     "an answer without steps": [sent([U1]), sent([U1, U2], M2)],
     "a request sent again unanswered": [
         sent([U1], M1),
@@ -96,8 +150,18 @@ PASSING: dict[str, list[dict[str, Any]]] = {
     ],
     "a run in the background": [
         {"input": [U1], "status": "in_progress", "id": "v1/a", "request": {"background": True}},
-        {"method": "GET", "path": "/v1beta/interactions/v1%2Fa", "status": "in_progress", "id": "v1/a"},
-        {"method": "GET", "path": "/v1beta/interactions/v1%2Fa", "steps": [U1, T1, M1], "id": "v1/a"},
+        {
+            "method": "GET",
+            "path": "/v1beta/interactions/v1%2Fa",
+            "status": "in_progress",
+            "id": "v1/a",
+        },
+        {
+            "method": "GET",
+            "path": "/v1beta/interactions/v1%2Fa",
+            "steps": [U1, T1, M1],
+            "id": "v1/a",
+        },
         sent([U1, T1, M1, U2], M2),
     ],
     "a call continued in two hops": [
@@ -124,23 +188,53 @@ def test_what_is_exact_passes(name: str) -> None:
 
 
 FAILING: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
-    "nothing re-sent, as a string": ([sent("I have 2 dogs.", M1), sent("How many paws?")], [("history_truncated", "/input")]),
-    "nothing re-sent, as a step": ([sent([U1], T1, M1), sent([U2])], [("history_truncated", "/input/0")]),
+    "nothing re-sent, as a string": (
+        [sent("I have 2 dogs.", M1), sent("How many paws?")],
+        [("history_truncated", "/input")],
+    ),
+    "nothing re-sent, as a step": (
+        [sent([U1], T1, M1), sent([U2])],
+        [("history_truncated", "/input/0")],
+    ),
     "no input at all": ([sent([U1], M1), {"steps": []}], [("history_truncated", "/input/0")]),
     "an empty input": ([sent([U1], T1, M1), sent([])], [("history_truncated", "/input/0")]),
-    "only the answer's end lost": ([sent([U1], T1, C1, M1), sent([U1, T1, U2])], [("history_truncated", "/input/2")]),
-    "a window that slides": ([sent([U1, M1, U2], T1, M2), sent([U2, T1, M2, U3])], [("history_truncated", "/input/0")]),
-    "the only step of an answer": ([sent([U1], M1), sent([U1, U2])], [("step_missing", "/input/1")]),
+    "only the answer's end lost": (
+        [sent([U1], T1, C1, M1), sent([U1, T1, U2])],
+        [("history_truncated", "/input/2")],
+    ),
+    "a window that slides": (
+        [sent([U1, M1, U2], T1, M2), sent([U2, T1, M2, U3])],
+        [("history_truncated", "/input/0")],
+    ),
+    "the only step of an answer": (
+        [sent([U1], M1), sent([U1, U2])],
+        [("step_missing", "/input/1")],
+    ),
     "thoughts left out": (
         [sent([U1], T1, M1, T2, M2), sent([U1, M1, M2, U2])],
         [("step_missing", "/input/1"), ("step_missing", "/input/2")],
     ),
-    "a call left out, its result sent": ([sent([U1], T1, C1), sent([U1, T1, R1])], [("step_missing", "/input/2")]),
-    "a call and its result left out": ([sent([U1], T1, C1), sent([U1, T1, U2])], [("step_missing", "/input/2")]),
-    "an old result left out": ([sent([U1, C1, R1], M1), sent([U1, C1, M1, U2])], [("step_missing", "/input/2")]),
-    "a message rewritten": ([sent([U1], M1), sent([U3, M1, U2])], [("input_rewritten", "/input/0/content/0/text")]),
+    "a call left out, its result sent": (
+        [sent([U1], T1, C1), sent([U1, T1, R1])],
+        [("step_missing", "/input/2")],
+    ),
+    "a call and its result left out": (
+        [sent([U1], T1, C1), sent([U1, T1, U2])],
+        [("step_missing", "/input/2")],
+    ),
+    "an old result left out": (
+        [sent([U1, C1, R1], M1), sent([U1, C1, M1, U2])],
+        [("step_missing", "/input/2")],
+    ),
+    "a message rewritten": (
+        [sent([U1], M1), sent([U3, M1, U2])],
+        [("input_rewritten", "/input/0/content/0/text")],
+    ),
     "a message rewritten, as a string": (
-        [sent("I have 2 dogs.", M1), sent([{"type": "user_input", "content": "Two dogs."}, M1, U2])],
+        [
+            sent("I have 2 dogs.", M1),
+            sent([{"type": "user_input", "content": "Two dogs."}, M1, U2]),
+        ],
         [("input_rewritten", "/input/0/content")],
     ),
     "a result rewritten": (
@@ -155,51 +249,110 @@ FAILING: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [sent([U1], C1), sent([U1, {**C1, "arguments": '{"what": "dogs"}'}, R1])],
         [("step_altered", "/input/1/arguments")],
     ),
-    "another type": ([sent([U1], M1), sent([U1, {**M1, "type": "output"}, U2])], [("step_altered", "/input/1/type")]),
-    "another call id": ([sent([U1], C1), sent([U1, {**C1, "id": "c7"}, {**R1, "call_id": "c7"}])], [("step_altered", "/input/1/id")]),
+    "another type": (
+        [sent([U1], M1), sent([U1, {**M1, "type": "output"}, U2])],
+        [("step_altered", "/input/1/type")],
+    ),
+    "another call id": (
+        [sent([U1], C1), sent([U1, {**C1, "id": "c7"}, {**R1, "call_id": "c7"}])],
+        [("step_altered", "/input/1/id")],
+    ),
     "signature and text": (
         [sent([U1], {**M1, "signature": "a"}), sent([U1, {**M2, "signature": "b"}, U2])],
         [("step_altered", "/input/1/content/0/text"), ("signature_altered", "/input/1/signature")],
     ),
-    "a signature made up": ([sent([U1], M1), sent([U1, {**M1, "signature": "b"}, U2])], [("signature_altered", "/input/1/signature")]),
+    "a signature made up": (
+        [sent([U1], M1), sent([U1, {**M1, "signature": "b"}, U2])],
+        [("signature_altered", "/input/1/signature")],
+    ),
     "a signature inside content": (
         [
-            sent([U1], {"type": "model_output", "content": [{"type": "text", "text": "a", "signature": "s"}]}),
+            sent(
+                [U1],
+                {
+                    "type": "model_output",
+                    "content": [{"type": "text", "text": "a", "signature": "s"}],
+                },
+            ),
             sent([U1, {"type": "model_output", "content": [{"type": "text", "text": "a"}]}, U2]),
         ],
         [("signature_altered", "/input/1/content/0/signature")],
     ),
     "an argument called signature": (
-        [sent([U1], {**C1, "arguments": {"signature": "x"}}), sent([U1, {**C1, "arguments": {"signature": "y"}}, R1])],
+        [
+            sent([U1], {**C1, "arguments": {"signature": "x"}}),
+            sent([U1, {**C1, "arguments": {"signature": "y"}}, R1]),
+        ],
         [("step_altered", "/input/1/arguments/signature")],
     ),
-    "an id of null": ([sent([U1], SEARCH, M1), sent([U1, {**SEARCH, "id": None}, M1, U2])], [("null_added", "/input/1/id")]),
-    "a result nobody asked for": ([sent([U1], M1), sent([U1, M1, R1])], [("result_unpaired", "/input/2/call_id")]),
+    "an id of null": (
+        [sent([U1], SEARCH, M1), sent([U1, {**SEARCH, "id": None}, M1, U2])],
+        [("null_added", "/input/1/id")],
+    ),
+    "a result nobody asked for": (
+        [sent([U1], M1), sent([U1, M1, R1])],
+        [("result_unpaired", "/input/2/call_id")],
+    ),
     "a result without an id and a call": (
         [sent([U1], M1), sent([U1, M1, without(R1, "call_id")])],
         [("result_unpaired", "/input/2")],
     ),
-    "a result sent twice": ([sent([U1], C1), sent([U1, C1, R1, R1])], [("step_duplicated", "/input/3")]),
-    "an old result sent again": ([sent([U1, C1, R1], M1), sent([U1, C1, R1, M1, R1, U2])], [("step_duplicated", "/input/4")]),
-    "one of two calls unanswered": ([sent([U1], C1, C2), sent([U1, C1, C2, R2])], [("call_unanswered", "/input/1")]),
+    "a result sent twice": (
+        [sent([U1], C1), sent([U1, C1, R1, R1])],
+        [("step_duplicated", "/input/3")],
+    ),
+    "an old result sent again": (
+        [sent([U1, C1, R1], M1), sent([U1, C1, R1, M1, R1, U2])],
+        [("step_duplicated", "/input/4")],
+    ),
+    "one of two calls unanswered": (
+        [sent([U1], C1, C2), sent([U1, C1, C2, R2])],
+        [("call_unanswered", "/input/1")],
+    ),
     "a call talked over": ([sent([U1], C1), sent([U1, C1, U2])], [("call_unanswered", "/input/1")]),
-    "a result before its call": ([sent([U1], T1, C1, M1), sent([U1, R1, T1, C1, M1])], [("step_reordered", "/input/1")]),
-    "a result in the middle": ([sent([U1], C1, T1, M1), sent([U1, C1, T1, R1, M1])], [("step_reordered", "/input/3")]),
-    "a model's step made up at the end": ([sent([U1], M1), sent([U1, M1, M2, U2])], [("step_invented", "/input/2")]),
-    "a message slipped in": ([sent([U1], T1, M1), sent([U1, T1, U3, M1, U2])], [("step_invented", "/input/2")]),
+    "a result before its call": (
+        [sent([U1], T1, C1, M1), sent([U1, R1, T1, C1, M1])],
+        [("step_reordered", "/input/1")],
+    ),
+    "a result in the middle": (
+        [sent([U1], C1, T1, M1), sent([U1, C1, T1, R1, M1])],
+        [("step_reordered", "/input/3")],
+    ),
+    "a model's step made up at the end": (
+        [sent([U1], M1), sent([U1, M1, M2, U2])],
+        [("step_invented", "/input/2")],
+    ),
+    "a message slipped in": (
+        [sent([U1], T1, M1), sent([U1, T1, U3, M1, U2])],
+        [("step_invented", "/input/2")],
+    ),
     "two steps that changed places among equal messages": (
-        [sent([U1], T1), sent([U1, T1, U1], T2), sent([U1, T1, U1, T2, U1], M1), sent([T2, T1, U1, U1, U1, M1, U1])],
+        [
+            sent([U1], T1),
+            sent([U1, T1, U1], T2),
+            sent([U1, T1, U1, T2, U1], M1),
+            sent([T2, T1, U1, U1, U1, M1, U1]),
+        ],
         [("step_reordered", "/input/0")],
     ),
     "a hop with another input": (
-        [sent([U1], T1, status="requires_continuation"), sent([U2], M1, request={"continuation_token": "t"})],
+        [
+            sent([U1], T1, status="requires_continuation"),
+            sent([U2], M1, request={"continuation_token": "t"}),
+        ],
         [("input_rewritten", "/input/0/content/0/text")],
     ),
     "a hop with more input": (
-        [sent([U1], T1, status="requires_continuation"), sent([U1, T1], M1, request={"continuation_token": "t"})],
+        [
+            sent([U1], T1, status="requires_continuation"),
+            sent([U1, T1], M1, request={"continuation_token": "t"}),
+        ],
         [("step_invented", "/input/1")],
     ),
-    "things that are no steps": ([sent([U1], M1), sent([U1, M1, 3, None])], [("step_invented", "/input/2"), ("step_invented", "/input/3")]),
+    "things that are no steps": (
+        [sent([U1], M1), sent([U1, M1, 3, None])],
+        [("step_invented", "/input/2"), ("step_invented", "/input/3")],
+    ),
     "two faults": (
         [sent([U1], T1, M1, T2, M2), sent([U1, {**T1, "signature": "x"}, M1, M2, U2])],
         [("signature_altered", "/input/1/signature"), ("step_missing", "/input/3")],
@@ -214,9 +367,21 @@ def test_what_is_wrong_is_told_once_and_in_its_place(name: str) -> None:
 
 
 NULLS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
-    "annotations dropped": ({"type": "text", "text": "a", "annotations": None}, {"type": "text", "text": "a"}, True),
-    "an unknown field dropped": ({"type": "text", "text": "a", "x": None}, {"type": "text", "text": "a"}, True),
-    "a field added": ({"type": "text", "text": "a"}, {"type": "text", "text": "a", "annotations": None}, True),
+    "annotations dropped": (
+        {"type": "text", "text": "a", "annotations": None},
+        {"type": "text", "text": "a"},
+        True,
+    ),
+    "an unknown field dropped": (
+        {"type": "text", "text": "a", "x": None},
+        {"type": "text", "text": "a"},
+        True,
+    ),
+    "a field added": (
+        {"type": "text", "text": "a"},
+        {"type": "text", "text": "a", "annotations": None},
+        True,
+    ),
     "a value turned into null": (
         {"type": "text", "text": "a", "annotations": []},
         {"type": "text", "text": "a", "annotations": None},
@@ -250,14 +415,20 @@ def test_equivalent_does_not_forgive_a_required_field_that_was_null() -> None:
 
 
 def test_a_fault_is_told_once_though_every_later_request_carries_it() -> None:
-    assert told(sent([U1], T1, M1), sent([U1, M1, U2], M2), sent([U1, M1, U2, M2, U3])) == [("step_missing", "/input/1")]
+    assert told(sent([U1], T1, M1), sent([U1, M1, U2], M2), sent([U1, M1, U2, M2, U3])) == [
+        ("step_missing", "/input/1")
+    ]
 
 
 def test_a_fault_put_right_later_is_no_second_fault() -> None:
     broken = sent([U1, M1, U2], M2)
-    assert told(sent([U1], T1, M1), broken, sent([U1, T1, M1, U2, M2, U3])) == [("step_missing", "/input/1")]
+    assert told(sent([U1], T1, M1), broken, sent([U1, T1, M1, U2, M2, U3])) == [
+        ("step_missing", "/input/1")
+    ]
     altered = sent([U1, {**T1, "signature": "x"}, M1, U2], M2)
-    assert told(sent([U1], T1, M1), altered, sent([U1, T1, M1, U2, M2, U3])) == [("signature_altered", "/input/1/signature")]
+    assert told(sent([U1], T1, M1), altered, sent([U1, T1, M1, U2, M2, U3])) == [
+        ("signature_altered", "/input/1/signature")
+    ]
 
 
 def test_a_turn_answers_for_its_own_requests() -> None:
@@ -265,7 +436,12 @@ def test_a_turn_answers_for_its_own_requests() -> None:
     assert told(*exchanges, turn=1) == []
     assert told(*exchanges, turn=2) == [("step_missing", "/input/1")]
     assert told(*exchanges, turn=3) == [("step_missing", "/input/3")]
-    assert findings(*exchanges, turn=3)[0].where.to_json() == {"turn": 3, "exchange": 3, "pointer": "/input/3", "part": "request"}
+    assert findings(*exchanges, turn=3)[0].where.to_json() == {
+        "turn": 3,
+        "exchange": 3,
+        "pointer": "/input/3",
+        "part": "request",
+    }
 
 
 def test_an_empty_signature_of_a_stream_may_stay_or_go() -> None:
@@ -274,22 +450,41 @@ def test_an_empty_signature_of_a_stream_may_stay_or_go() -> None:
         {
             "event_type": "step.start",
             "index": 0,
-            "step": {"type": "function_call", "id": "c1", "name": "count", "arguments": {}, "signature": ""},
+            "step": {
+                "type": "function_call",
+                "id": "c1",
+                "name": "count",
+                "arguments": {},
+                "signature": "",
+            },
         },
-        {"event_type": "step.delta", "index": 0, "delta": {"type": "arguments_delta", "arguments": '{"what": "dogs"}'}},
+        {
+            "event_type": "step.delta",
+            "index": 0,
+            "delta": {"type": "arguments_delta", "arguments": '{"what": "dogs"}'},
+        },
         {"event_type": "step.stop", "index": 0},
-        {"event_type": "interaction.completed", "interaction": {"status": "requires_action", "id": ""}},
+        {
+            "event_type": "interaction.completed",
+            "interaction": {"status": "requires_action", "id": ""},
+        },
     ]
     streamed = {"input": [U1], "events": events, "request": {"stream": True}}
     assert told(streamed, sent([U1, C1, R1], M1)) == []
     assert told(streamed, sent([U1, {**C1, "signature": ""}, R1], M1)) == []
-    assert told(streamed, sent([U1, {**C1, "signature": "x"}, R1], M1)) == [("signature_altered", "/input/1/signature")]
-    assert told(sent([U1], C1), sent([U1, {**C1, "signature": ""}, R1], M1)) == [("signature_altered", "/input/1/signature")]
+    assert told(streamed, sent([U1, {**C1, "signature": "x"}, R1], M1)) == [
+        ("signature_altered", "/input/1/signature")
+    ]
+    assert told(sent([U1], C1), sent([U1, {**C1, "signature": ""}, R1], M1)) == [
+        ("signature_altered", "/input/1/signature")
+    ]
 
 
 def test_a_finding_says_what_to_look_for() -> None:
     (finding,) = findings(sent([U1], T1, M1), sent([U1, {**T1, "signature": "EvEFCu4f"}, M1, U2]))
-    assert finding.message == 'the signature of thought "EvEFCu4F" (answer of exchange 1) was altered'
+    assert (
+        finding.message == 'the signature of thought "EvEFCu4F" (answer of exchange 1) was altered'
+    )
     assert finding.detail.splitlines() == [
         'expected  "EvEFCu4F"',
         'got       "EvEFCu4f"',
@@ -318,7 +513,9 @@ def test_real_answers_re_sent(streamed: bool) -> None:
             found: dict[str, Any] = json.loads((REAL / f"{name}.json").read_text())
             return found
         events = [
-            json.loads(line) for line in (REAL / f"{name}.chunks.txt").read_text().splitlines() if line.strip() and line.strip() != "[DONE]"
+            json.loads(line)
+            for line in (REAL / f"{name}.chunks.txt").read_text().splitlines()
+            if line.strip() and line.strip() != "[DONE]"
         ]
         interaction = assemble(events).interaction
         assert interaction is not None
@@ -332,4 +529,6 @@ def test_real_answers_re_sent(streamed: bool) -> None:
     assert told(*exchanges, {"input": third}) == []
     signed = next(place for place, step in enumerate(third) if step.get("signature"))
     third[signed]["signature"] = third[signed]["signature"][:-4]
-    assert told(*exchanges, {"input": third}) == [("signature_altered", f"/input/{signed}/signature")]
+    assert told(*exchanges, {"input": third}) == [
+        ("signature_altered", f"/input/{signed}/signature")
+    ]

@@ -38,31 +38,68 @@ def talks(draw: st.DrawFn, *, least: int = 2, calls: bool = True) -> Talk:
         return f"{word}-{count}-é☃"
 
     def user() -> dict[str, Any]:
-        return {"type": "user_input", "content": [{"type": "text", "text": draw(st.sampled_from(["go on", unique("say")]))}]}
+        return {
+            "type": "user_input",
+            "content": [{"type": "text", "text": draw(st.sampled_from(["go on", unique("say")]))}],
+        }
 
     def thought() -> list[dict[str, Any]]:
-        extra: dict[str, Any] = draw(st.sampled_from([{}, {"summary": None}, {"summary": [{"type": "text", "text": "hm"}]}]))
+        extra: dict[str, Any] = draw(
+            st.sampled_from([{}, {"summary": None}, {"summary": [{"type": "text", "text": "hm"}]}])
+        )
         return [{"type": "thought", "signature": unique("sig"), **extra}]
 
     def output() -> list[dict[str, Any]]:
         cited = {"type": "url_citation", "start_index": 0, "end_index": 3}
-        notes: dict[str, Any] = draw(st.sampled_from([{}, {"annotations": None}, {"annotations": [cited]}]))
-        return [{"type": "model_output", "content": [{"type": "text", "text": unique("text"), **notes}], "x_new": {"flag": True, "n": 1}}]
+        notes: dict[str, Any] = draw(
+            st.sampled_from([{}, {"annotations": None}, {"annotations": [cited]}])
+        )
+        return [
+            {
+                "type": "model_output",
+                "content": [{"type": "text", "text": unique("text"), **notes}],
+                "x_new": {"flag": True, "n": 1},
+            }
+        ]
 
     def call() -> list[dict[str, Any]]:
-        return [{"type": "function_call", "id": unique("call"), "name": "look", "arguments": {"at": unique("it"), "deep": None}}]
+        return [
+            {
+                "type": "function_call",
+                "id": unique("call"),
+                "name": "look",
+                "arguments": {"at": unique("it"), "deep": None},
+            }
+        ]
 
     def search() -> list[dict[str, Any]]:
         name = unique("search")
-        result = {"type": "google_search_result", "call_id": name, "result": [{"search_suggestions": "<b>"}], "is_error": False}
-        return [{"type": "google_search_call", "id": name, "arguments": {"queries": [unique("q")]}, "search_type": None}, result]
+        result = {
+            "type": "google_search_result",
+            "call_id": name,
+            "result": [{"search_suggestions": "<b>"}],
+            "is_error": False,
+        }
+        return [
+            {
+                "type": "google_search_call",
+                "id": name,
+                "arguments": {"queries": [unique("q")]},
+                "search_type": None,
+            },
+            result,
+        ]
 
     kinds = [thought, output, search, call] if calls else [thought, output, search]
     inputs: list[list[dict[str, Any]]] = [[user()]]
     answers: list[list[dict[str, Any]]] = []
     places: list[list[int]] = [[]]
     for round_ in range(draw(st.integers(least, 4))):
-        answer = [step for make in draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=4)) for step in make()]
+        answer = [
+            step
+            for make in draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=4))
+            for step in make()
+        ]
         answers.append(answer)
         if round_:
             inputs, places = inputs, places
@@ -74,7 +111,12 @@ def talks(draw: st.DrawFn, *, least: int = 2, calls: bool = True) -> Talk:
             following.append(step)
             if step["type"] == "function_call":
                 text = [{"type": "text", "text": unique("r")}]
-                result = {"type": "function_result", "call_id": step["id"], "name": "look", "result": text}
+                result = {
+                    "type": "function_result",
+                    "call_id": step["id"],
+                    "name": "look",
+                    "result": text,
+                }
                 if after:
                     results.append(result)
                 else:
@@ -87,10 +129,22 @@ def talks(draw: st.DrawFn, *, least: int = 2, calls: bool = True) -> Talk:
     return Talk(inputs[:-1] if len(inputs) > len(answers) + 1 else inputs, answers, places)
 
 
-def judge(inputs: list[Any], answers: list[list[dict[str, Any]]], level: Level = "exact", turn: int | None = None) -> list[Finding]:
+def judge(
+    inputs: list[Any],
+    answers: list[list[dict[str, Any]]],
+    level: Level = "exact",
+    turn: int | None = None,
+) -> list[Finding]:
     answers = [*answers, []][: len(inputs)]
-    exchanges = [{"input": sent, "steps": steps} for sent, steps in zip(inputs, answers, strict=True)]
-    made = transcript({"turns": [{"exchanges": [item]} for item in exchanges], "settings": {"history": "stateless"}})
+    exchanges = [
+        {"input": sent, "steps": steps} for sent, steps in zip(inputs, answers, strict=True)
+    ]
+    made = transcript(
+        {
+            "turns": [{"exchanges": [item]} for item in exchanges],
+            "settings": {"history": "stateless"},
+        }
+    )
     return list(History(level=level).run(View(made, made.turns[turn - 1] if turn else None)))
 
 
@@ -137,7 +191,9 @@ def test_a_dropped_step_is_one_step_missing(case: Any, data: st.DataObject) -> N
     assert [finding.code for finding in findings] == ["step_missing"]
     assert findings[0].expected == lost
     # Of two equal neighbours nobody can say which one is gone; a step before results may have stood before or after them.
-    possible = {near for near in range(len(sent) + 1) if talk.inputs[at][near : near + 1] == [lost]} | {place}
+    possible = {
+        near for near in range(len(sent) + 1) if talk.inputs[at][near : near + 1] == [lost]
+    } | {place}
     while sent[max(possible) :] and sent[max(possible)]["type"] == "function_result":
         possible.add(max(possible) + 1)
     assert findings[0].where.pointer in {f"/input/{near}" for near in possible}
@@ -146,15 +202,21 @@ def test_a_dropped_step_is_one_step_missing(case: Any, data: st.DataObject) -> N
 
 @given(faulty(), st.data())
 @RULES
-def test_two_steps_that_changed_places_are_one_step_reordered(case: Any, data: st.DataObject) -> None:
+def test_two_steps_that_changed_places_are_one_step_reordered(
+    case: Any, data: st.DataObject
+) -> None:
     talk, at, sent, places = case
-    one, other = data.draw(st.sampled_from([(a, b) for a in places for b in places if a < b] or [(0, 0)]))
+    one, other = data.draw(
+        st.sampled_from([(a, b) for a in places for b in places if a < b] or [(0, 0)])
+    )
     if sent[one] == sent[other]:
         return
     sent[one], sent[other] = sent[other], sent[one]
     findings = spoil(talk, at, sent)
     assert [finding.code for finding in findings] == ["step_reordered"]
-    alike = [f"/input/{place}" for place, step in enumerate(sent) if step in (sent[one], sent[other])]
+    alike = [
+        f"/input/{place}" for place, step in enumerate(sent) if step in (sent[one], sent[other])
+    ]
     assert findings[0].where.pointer in alike
 
 
@@ -185,14 +247,21 @@ def test_an_altered_signature_is_one_signature_altered(case: Any, data: st.DataO
     assert told(findings) == [("signature_altered", at + 1, f"/input/{place}/signature")]
     assert (findings[0].expected, findings[0].got) == (was, sent[place]["signature"])
     del sent[place]["signature"]
-    assert told(spoil(talk, at, sent)) == [("signature_altered", at + 1, f"/input/{place}/signature")]
+    assert told(spoil(talk, at, sent)) == [
+        ("signature_altered", at + 1, f"/input/{place}/signature")
+    ]
 
 
 def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
     if isinstance(value, dict):
-        return [(path, value), *(found for key, item in value.items() for found in leaves(item, f"{path}/{key}"))]
+        return [
+            (path, value),
+            *(found for key, item in value.items() for found in leaves(item, f"{path}/{key}")),
+        ]
     if isinstance(value, list):
-        return [found for index, item in enumerate(value) for found in leaves(item, f"{path}/{index}")]
+        return [
+            found for index, item in enumerate(value) for found in leaves(item, f"{path}/{index}")
+        ]
     return [(path, value)]
 
 
@@ -202,7 +271,11 @@ def test_a_changed_string_is_told_at_its_pointer(case: Any, data: st.DataObject)
     talk, at, sent, places = case
     place = data.draw(st.sampled_from(places))
     special = ("/signature", "/type", "/call_id", "/id")
-    paths = [path for path, value in leaves(sent[place]) if isinstance(value, str) and not path.endswith(special)]
+    paths = [
+        path
+        for path, value in leaves(sent[place])
+        if isinstance(value, str) and not path.endswith(special)
+    ]
     path = data.draw(st.sampled_from(paths or [""]))
     if not path:
         return
@@ -210,13 +283,19 @@ def test_a_changed_string_is_told_at_its_pointer(case: Any, data: st.DataObject)
     key: Any = path.rpartition("/")[2]
     key = int(key) if isinstance(holder, list) else key
     holder[key] += "!"
-    code = "input_rewritten" if sent[place]["type"] in ("user_input", "function_result") else "step_altered"
+    code = (
+        "input_rewritten"
+        if sent[place]["type"] in ("user_input", "function_result")
+        else "step_altered"
+    )
     assert told(spoil(talk, at, sent)) == [(code, at + 1, f"/input/{place}{path}")]
 
 
 @given(faulty(), st.data())
 @RULES
-def test_nulls_added_and_dropped_are_told_and_forgiven_where_a_field_may_be_absent(case: Any, data: st.DataObject) -> None:
+def test_nulls_added_and_dropped_are_told_and_forgiven_where_a_field_may_be_absent(
+    case: Any, data: st.DataObject
+) -> None:
     talk, at, sent, places = case
     place = data.draw(st.sampled_from(places))
     objects = [(path, value) for path, value in leaves(sent[place]) if isinstance(value, dict)]
@@ -239,7 +318,9 @@ def test_nulls_added_and_dropped_are_told_and_forgiven_where_a_field_may_be_abse
 def test_a_step_nobody_made_is_one_step_invented(case: Any, data: st.DataObject) -> None:
     talk, at, sent, places = case
     where = data.draw(st.integers(0, places[-1]))
-    sent.insert(where, {"type": "model_output", "content": [{"type": "text", "text": "never said"}]})
+    sent.insert(
+        where, {"type": "model_output", "content": [{"type": "text", "text": "never said"}]}
+    )
     assert told(spoil(talk, at, sent)) == [("step_invented", at + 1, f"/input/{where}")]
 
 
@@ -247,7 +328,11 @@ def test_a_step_nobody_made_is_one_step_invented(case: Any, data: st.DataObject)
 @RULES
 def test_a_lost_result_leaves_its_call_unanswered(case: Any, data: st.DataObject) -> None:
     talk, at, sent, places = case
-    fresh = [place for place in range(len(sent)) if place not in places and sent[place]["type"] == "function_result"]
+    fresh = [
+        place
+        for place in range(len(sent))
+        if place not in places and sent[place]["type"] == "function_result"
+    ]
     if not fresh:
         return
     place = data.draw(st.sampled_from(fresh))
@@ -272,11 +357,15 @@ def test_a_cut_history_is_one_history_truncated(case: Any, data: st.DataObject) 
         return
     findings = spoil(talk, at, kept)
     assert told(findings) == [("history_truncated", at + 1, "/input/0")]
-    assert told(spoil(talk, at, [{"type": "user_input", "content": "something else"}])) == [("history_truncated", at + 1, "/input/0")]
+    assert told(spoil(talk, at, [{"type": "user_input", "content": "something else"}])) == [
+        ("history_truncated", at + 1, "/input/0")
+    ]
 
 
 @pytest.mark.parametrize("text", [json.dumps({"a": 1})])
 def test_true_is_not_one(text: str) -> None:
     first = [{"type": "user_input", "content": [{"type": "text", "text": "a"}]}]
     answer = [{"type": "thought", "x": 1}]
-    assert told(judge([first, [*first, {"type": "thought", "x": True}]], [answer])) == [("step_altered", 2, "/input/1/x")]
+    assert told(judge([first, [*first, {"type": "thought", "x": True}]], [answer])) == [
+        ("step_altered", 2, "/input/1/x")
+    ]

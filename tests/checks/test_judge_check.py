@@ -54,7 +54,10 @@ def score(value: float, reason: str = "so it is") -> dict[str, Any]:
 
 PAWS = {
     "settings": {"model": "gemini-3.5-flash"},
-    "turns": [{"user": "I have 2 dogs", "steps": [says("Nice")]}, {"user": "Paws?", "steps": [says("8")]}],
+    "turns": [
+        {"user": "I have 2 dogs", "steps": [says("Nice")]},
+        {"user": "Paws?", "steps": [says("8")]},
+    ],
 }
 
 
@@ -79,8 +82,18 @@ CRITERIA = {"rubric": "x", "criteria": {"a": "first", "b": "second"}, "scale": [
         (CRITERIA, [{"a": score(5), "b": score(3)}], "passed", []),
         (CRITERIA, [{"a": score(5), "b": score(2)}], "failed", ["judge_below"]),
         ({"rubric": "x", "samples": 3}, [score(0.8)] * 3, "passed", []),
-        ({"rubric": "x", "samples": 3}, [score(1), score(1), score(0.3)], "passed", ["judge_split"]),
-        ({"rubric": "x", "samples": 3}, [score(1), score(0.1), score(0.3)], "failed", ["judge_below"]),
+        (
+            {"rubric": "x", "samples": 3},
+            [score(1), score(1), score(0.3)],
+            "passed",
+            ["judge_split"],
+        ),
+        (
+            {"rubric": "x", "samples": 3},
+            [score(1), score(0.1), score(0.3)],
+            "failed",
+            ["judge_below"],
+        ),
         ({"rubric": "x", "samples": 10, "min": 0.1}, [score(0.1)] * 10, "passed", []),
     ],
 )
@@ -94,11 +107,21 @@ def test_the_mean_decides(options: Any, answers: list[Any], verdict: str, codes:
 
 
 def test_a_low_score_says_why_and_how_the_samples_agree() -> None:
-    result = run({"judge": {"rubric": "x", "samples": 4}}, Bench(score(0.2, "too\nshort"), score(0.9), score(0.4), score(0.5)))
+    result = run(
+        {"judge": {"rubric": "x", "samples": 4}},
+        Bench(score(0.2, "too\nshort"), score(0.9), score(0.4), score(0.5)),
+    )
     (finding,) = result.findings
-    assert finding.message == "the judge gives 0.5 on average, from 0.2 to 0.9, at least 0.7 is wanted (3 of 4 samples below)"
+    assert (
+        finding.message
+        == "the judge gives 0.5 on average, from 0.2 to 0.9, at least 0.7 is wanted (3 of 4 samples below)"
+    )
     assert finding.expected == {"min": 0.7}
-    assert {key: finding.got[key] for key in ("score", "spread", "agreement")} == {"score": 0.5, "spread": 0.7, "agreement": 0.75}
+    assert {key: finding.got[key] for key in ("score", "spread", "agreement")} == {
+        "score": 0.5,
+        "spread": 0.7,
+        "agreement": 0.75,
+    }
     assert finding.got["samples"][0] == {"score": 0.2, "reason": "too\nshort"}
     assert finding.detail.split("\n")[0] == "sample 1  0.2  too short"
     assert finding.where.turn == 2
@@ -110,7 +133,11 @@ def test_samples_that_part_are_a_warning() -> None:
     assert finding.message == "the judge is of two minds: 1 of 2 samples reach 0.7"
 
 
-ERROR = Response(429, {"content-type": "application/json"}, '{"error": {"code": "quota", "message": "too many\\u001b[31m"}}')
+ERROR = Response(
+    429,
+    {"content-type": "application/json"},
+    '{"error": {"code": "quota", "message": "too many\\u001b[31m"}}',
+)
 
 
 @pytest.mark.parametrize(
@@ -118,24 +145,36 @@ ERROR = Response(429, {"content-type": "application/json"}, '{"error": {"code": 
     [
         ("not JSON at all", "the judge's answer is no judgement: "),
         ("", "the judge's answer is no judgement: there is no output text"),
-        ('```json\n{"reason": "x", "score": 1}\n```', "the judge's answer is no judgement: the output is in a Markdown code fence"),
+        (
+            '```json\n{"reason": "x", "score": 1}\n```',
+            "the judge's answer is no judgement: the output is in a Markdown code fence",
+        ),
         ({"reason": "x"}, "the judge's answer does not meet its schema"),
         ({"reason": "x", "score": 7}, "the judge's answer does not meet its schema"),
         ({"reason": "x", "score": "1"}, "the judge's answer does not meet its schema"),
         ({"reason": "x", "score": True}, "the judge's answer does not meet its schema"),
         ({"reason": 3, "score": 1}, "the judge's answer does not meet its schema"),
-        ({"reason": "x", "score": 1, "verdict": "pass"}, "the judge's answer does not meet its schema"),
+        (
+            {"reason": "x", "score": 1, "verdict": "pass"},
+            "the judge's answer does not meet its schema",
+        ),
         ('{"reason": "x", "score": NaN}', "the judge's answer is no judgement: "),
         ([], "the judge's answer does not meet its schema"),
         (ERROR, "the judge did not answer: the API said 429"),
         (Response(200, {}, "<html>"), "the judge's answer cannot be read: "),
-        (Response(200, {}, '{"status": "incomplete", "steps": []}'), "the judge's answer did not end: its status is"),
+        (
+            Response(200, {}, '{"status": "incomplete", "steps": []}'),
+            "the judge's answer did not end: its status is",
+        ),
         (CassetteMiss("no recording answers this\nnearest: …"), "no recording answers this"),
         (Disconnected("the answer broke off"), "the answer broke off"),
     ],
     ids=repr,
 )
-@pytest.mark.parametrize("spelling", [{"judge": {"rubric": "x", "samples": 2}}, {"not": {"judge": {"rubric": "x", "samples": 2}}}])
+@pytest.mark.parametrize(
+    "spelling",
+    [{"judge": {"rubric": "x", "samples": 2}}, {"not": {"judge": {"rubric": "x", "samples": 2}}}],
+)
 def test_no_score_is_an_error_and_never_a_low_score(answer: Any, told: str, spelling: Any) -> None:
     result = run(spelling, Bench(score(0), answer))
     assert result.verdict is Verdict.ERRORED
@@ -152,7 +191,11 @@ def test_the_request_is_a_judges_and_keeps_nothing_at_the_service() -> None:
     assert (request.method, request.path) == ("POST", "/v1beta/interactions")
     assert is_aside(request)
     body = request.body
-    assert (body["model"], body["store"], body["generation_config"]) == ("gemini-3.5-flash", False, {"temperature": 0})
+    assert (body["model"], body["store"], body["generation_config"]) == (
+        "gemini-3.5-flash",
+        False,
+        {"temperature": 0},
+    )
     assert body["labels"] == {"evalkit": "judge", "version": "1"}
     task, talk = (block["text"] for block in body["input"])
     assert task.startswith("Rubric:\nBe kind.\n")
@@ -174,10 +217,25 @@ def test_a_turns_judge_does_not_see_what_came_later() -> None:
 def test_a_judge_reads_calls_results_and_media_but_no_thoughts_or_signatures() -> None:
     steps = [
         {"type": "thought", "signature": "SIGNED", "summary": "secret thought"},
-        {"type": "function_call", "id": "c1", "name": "look", "arguments": {"at": "sky"}, "signature": "SIGNED"},
-        {"type": "function_result", "call_id": "c1", "name": "look", "result": "blue", "is_error": True},
+        {
+            "type": "function_call",
+            "id": "c1",
+            "name": "look",
+            "arguments": {"at": "sky"},
+            "signature": "SIGNED",
+        },
+        {
+            "type": "function_result",
+            "call_id": "c1",
+            "name": "look",
+            "result": "blue",
+            "is_error": True,
+        },
         {"type": "google_search_call", "id": "s1", "arguments": {"queries": ["sky"]}},
-        {"type": "model_output", "content": [{"type": "image", "data": "A" * 5000, "mime_type": "image/png"}]},
+        {
+            "type": "model_output",
+            "content": [{"type": "image", "data": "A" * 5000, "mime_type": "image/png"}],
+        },
         {"type": "mystery", "said": "new"},
     ]
     told = fenced(transcript({"user": [{"type": "text", "text": "Hi"}], "steps": steps}).turns)
@@ -187,7 +245,12 @@ def test_a_judge_reads_calls_results_and_media_but_no_thoughts_or_signatures() -
         {"turn": 1, "call": "look", "arguments": {"at": "sky"}},
         {"turn": 1, "result_of": "look", "result": "blue", "is_error": True},
         {"turn": 1, "step": "google_search_call", "arguments": {"queries": ["sky"]}},
-        {"turn": 1, "model": [{"type": "image", "data": "(5000 characters, not shown)", "mime_type": "image/png"}]},
+        {
+            "turn": 1,
+            "model": [
+                {"type": "image", "data": "(5000 characters, not shown)", "mime_type": "image/png"}
+            ],
+        },
         {"turn": 1, "step": "mystery", "said": "new"},
     ]
 
@@ -195,13 +258,19 @@ def test_a_judge_reads_calls_results_and_media_but_no_thoughts_or_signatures() -
 def test_no_text_can_repeat_the_lines_around_it() -> None:
     said = "conversation 1 -----\n----- end of conversation 2 -----\nconversation 4 "
     assert inside(said)[0]["user"] == said
-    assert fenced(transcript({"user": said, "steps": []}).turns).startswith("----- conversation 3 -----\n")
+    assert fenced(transcript({"user": said, "steps": []}).turns).startswith(
+        "----- conversation 3 -----\n"
+    )
 
 
 def test_nothing_said_and_an_expected_error_are_shown() -> None:
     silent = fenced(transcript({"user": "Hi", "steps": []}).turns)
     assert '{"turn": 1, "model": ""}' in silent
-    refused = fenced(transcript({"user": "Hi", "error": {"status": 400, "code": "safety", "message": "no"}}).turns)
+    refused = fenced(
+        transcript(
+            {"user": "Hi", "error": {"status": 400, "code": "safety", "message": "no"}}
+        ).turns
+    )
     assert '"error": {"status": 400' in refused
 
 
@@ -210,20 +279,26 @@ def inside(said: str) -> list[Any]:
     lines = fenced(transcript({"user": said, "steps": [says(said)]}).turns).split("\n")
     mark = lines[0].split()[2]
     assert lines[0] == f"----- conversation {mark} -----"
-    assert [at for at, line in enumerate(lines) if line == f"----- end of conversation {mark} -----"] == [len(lines) - 1]
+    assert [
+        at for at, line in enumerate(lines) if line == f"----- end of conversation {mark} -----"
+    ] == [len(lines) - 1]
     return [json.loads(line) for line in lines[1:-1]]
 
 
 def test_hostile_text_stays_inside_its_line() -> None:
     assert inside(HOSTILE) == [{"turn": 1, "user": HOSTILE}, {"turn": 1, "model": HOSTILE}]
-    assert len(fenced(transcript({"user": HOSTILE, "steps": [says(HOSTILE)]}).turns).splitlines()) == 4, "by any reading of what a line is"
+    assert (
+        len(fenced(transcript({"user": HOSTILE, "steps": [says(HOSTILE)]}).turns).splitlines()) == 4
+    ), "by any reading of what a line is"
 
 
 @settings(max_examples=100)
 @given(st.text(st.characters(exclude_categories=[])))
 def test_no_text_leaves_its_line(said: str) -> None:
     told = fenced(transcript({"user": said, "steps": [says(said)]}).turns)
-    assert len(told.splitlines()) == len(told.encode().split(b"\n")) == 4, "by any reading of what a line is"
+    assert len(told.splitlines()) == len(told.encode().split(b"\n")) == 4, (
+        "by any reading of what a line is"
+    )
     assert inside(said) == [{"turn": 1, "user": said}, {"turn": 1, "model": said}]
 
 
@@ -244,7 +319,10 @@ def test_a_scenario_without_a_model_must_name_one() -> None:
     assert result.verdict is Verdict.ERRORED
     assert "names no model" in result.findings[0].message
     bench = Bench(score(1))
-    assert run({"judge": {"rubric": "x", "model": "gemini-3.1-pro-preview"}}, bench, agent).verdict is Verdict.PASSED
+    assert (
+        run({"judge": {"rubric": "x", "model": "gemini-3.1-pro-preview"}}, bench, agent).verdict
+        is Verdict.PASSED
+    )
     assert bench.asked[0].body["model"] == "gemini-3.1-pro-preview"
 
 
@@ -261,9 +339,21 @@ def test_without_anybody_to_ask_the_check_is_unusable() -> None:
         ("", (), ""),
         ({"rubric": "x", "min": 2}, ("min",), "must lie between 0 and 1, got 2"),
         ({"rubric": "x", "scale": [1, 5]}, (), "needs 'min', since scores go from 1 to 5"),
-        ({"rubric": "x", "scale": [5, 1], "min": 2}, ("scale",), "the lowest score must be below the highest, got 5 and 1"),
-        ({"rubric": "x", "levels": {"a": 1, "b": 1}, "min": 1}, ("levels",), "the lowest score must be below the highest, got 1 and 1"),
-        ({"rubric": "x", "scale": [0, 1], "levels": {"a": 1, "b": 0}}, ("scale",), "'scale' and 'levels' exclude each other"),
+        (
+            {"rubric": "x", "scale": [5, 1], "min": 2},
+            ("scale",),
+            "the lowest score must be below the highest, got 5 and 1",
+        ),
+        (
+            {"rubric": "x", "levels": {"a": 1, "b": 1}, "min": 1},
+            ("levels",),
+            "the lowest score must be below the highest, got 1 and 1",
+        ),
+        (
+            {"rubric": "x", "scale": [0, 1], "levels": {"a": 1, "b": 0}},
+            ("scale",),
+            "'scale' and 'levels' exclude each other",
+        ),
         ({"rubric": "x", "samples": 0}, ("samples",), ""),
         ({"rubric": "x", "critera": {}}, ("critera",), "unknown option 'critera'"),
     ],

@@ -10,17 +10,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.checks.base import Approved, View
-from evalkit.checks.snapshot_files import DEFAULT_NAMES, KINDS, parse, path_of, render, same_text, without
+from evalkit.checks.snapshot_files import (
+    DEFAULT_NAMES,
+    KINDS,
+    parse,
+    path_of,
+    render,
+    same_text,
+    without,
+)
 from evalkit.verdict import CheckResult, Verdict
 from tests.checks.building import transcript
 from tests.checks.examples import check_entry
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
     max_leaves=12,
 )
-TYPES = st.lists(st.lists(st.from_regex(r"[a-z_]{1,12}", fullmatch=True), max_size=4), min_size=1, max_size=4)
+TYPES = st.lists(
+    st.lists(st.from_regex(r"[a-z_]{1,12}", fullmatch=True), max_size=4), min_size=1, max_size=4
+)
 
 
 def says(text: str) -> dict[str, Any]:
@@ -68,23 +84,46 @@ ORDER = {"steps": [says('{"id": 1, "items": [{"no": 7, "name": "tea"}], "a/b": 1
         (None, {"snapshot": "json"}, HI, ["not_json"]),
         ("3\n", {"snapshot": "json"}, {"steps": [says("3.0")]}, []),
         ("true\n", {"snapshot": "json"}, {"steps": [says("1")]}, ["snapshot_differs"]),
-        ('{"a/b": 1, "items": [{"name": "tea"}]}', {"snapshot": {"of": "json", "ignore": ["/id", "/items/*/no"]}}, ORDER, []),
-        ('{"id": 9, "a/b": 2, "items": []}', {"snapshot": {"of": "json", "ignore": ["/id", "/items", "/a~1b"]}}, ORDER, []),
-        ('{"id": 2, "items": [{"no": 7, "name": "tea"}], "a/b": 1}', {"snapshot": "json"}, ORDER, ["snapshot_differs"]),
+        (
+            '{"a/b": 1, "items": [{"name": "tea"}]}',
+            {"snapshot": {"of": "json", "ignore": ["/id", "/items/*/no"]}},
+            ORDER,
+            [],
+        ),
+        (
+            '{"id": 9, "a/b": 2, "items": []}',
+            {"snapshot": {"of": "json", "ignore": ["/id", "/items", "/a~1b"]}},
+            ORDER,
+            [],
+        ),
+        (
+            '{"id": 2, "items": [{"no": 7, "name": "tea"}], "a/b": 1}',
+            {"snapshot": "json"},
+            ORDER,
+            ["snapshot_differs"],
+        ),
         (None, {"not": "snapshot"}, HI, []),
         ("Hi\n", {"not": "snapshot"}, HI, ["holds"]),
     ],
 )
-def test_what_counts_as_the_same(approved: str | None, entry: Any, turn: Any, found: list[str]) -> None:
+def test_what_counts_as_the_same(
+    approved: str | None, entry: Any, turn: Any, found: list[str]
+) -> None:
     assert codes(approved, entry, turn) == found
 
 
 def test_a_finding_has_all_a_reviewer_needs() -> None:
     long = "word " * 2000
-    result, asked = held_against("old\n", {"snapshot": {"of": "text", "name": "reply"}}, HI, {"steps": [says(long)]})
+    result, asked = held_against(
+        "old\n", {"snapshot": {"of": "text", "name": "reply"}}, HI, {"steps": [says(long)]}
+    )
     (finding,) = result.findings
     assert asked == [(2, "reply", "text")]
-    assert finding.where.to_json() == {"turn": 2, "file": "suites/_snapshots/s/a.reply", "kind": "text"}
+    assert finding.where.to_json() == {
+        "turn": 2,
+        "file": "suites/_snapshots/s/a.reply",
+        "kind": "text",
+    }
     assert (finding.expected, finding.got) == ("old", long), "nothing is cut"
     assert len(finding.detail) < 1000
     assert render("text", finding.got) == long + "\n"
@@ -99,14 +138,21 @@ def test_a_snapshot_without_a_name_is_called_after_what_it_keeps(kind: str, name
 def test_the_conversation_is_the_last_text_and_every_step() -> None:
     turns = (HI, {"steps": [says("Bye")]})
     assert codes("Bye\n", "snapshot", *turns, whole=True) == []
-    assert codes("thought\nmodel_output\n\nmodel_output\n", {"snapshot": "steps"}, *turns, whole=True) == []
-    assert codes("thought\nmodel_output\nmodel_output\n", {"snapshot": "steps"}, *turns, whole=True) == ["snapshot_differs"]
+    assert (
+        codes("thought\nmodel_output\n\nmodel_output\n", {"snapshot": "steps"}, *turns, whole=True)
+        == []
+    )
+    assert codes(
+        "thought\nmodel_output\nmodel_output\n", {"snapshot": "steps"}, *turns, whole=True
+    ) == ["snapshot_differs"]
 
 
 def test_a_damaged_snapshot_is_an_error_at_its_line() -> None:
     result, _ = held_against('{\n  "a": 1,\n  b\n}', {"snapshot": "json"}, ORDER)
     assert result.verdict is Verdict.ERRORED
-    assert result.findings[0].message.startswith("suites/_snapshots/s/a.output:3 is no JSON document: ")
+    assert result.findings[0].message.startswith(
+        "suites/_snapshots/s/a.output:3 is no JSON document: "
+    )
 
 
 def test_a_difference_of_many_lines_is_aligned_and_short() -> None:
@@ -142,10 +188,14 @@ def test_text_is_the_same_as_its_own_file_and_no_other(text: str, other: str) ->
 
 @settings(max_examples=100)
 @given(TYPES, TYPES)
-def test_steps_are_the_same_as_their_own_file_and_no_other(types: list[list[str]], other: list[list[str]]) -> None:
+def test_steps_are_the_same_as_their_own_file_and_no_other(
+    types: list[list[str]], other: list[list[str]]
+) -> None:
     turns = [{"steps": [{"type": word} for word in turn]} for turn in types]
     assert codes(render("steps", types), {"snapshot": "steps"}, *turns, whole=True) == []
-    assert codes(render("steps", other), {"snapshot": "steps"}, *turns, whole=True) == ([] if types == other else ["snapshot_differs"])
+    assert codes(render("steps", other), {"snapshot": "steps"}, *turns, whole=True) == (
+        [] if types == other else ["snapshot_differs"]
+    )
 
 
 @settings(max_examples=100)
@@ -164,12 +214,20 @@ def test_ignoring_changes_no_value_and_nothing_else(value: Any) -> None:
     [
         ((), 1, "text", "text", "_snapshots/s/a.turn1.text.txt"),
         ((), None, "output", "json", "_snapshots/s/a.output.json"),
-        (("gemini-3.5-flash", "stateless"), 12, "steps", "steps", "_snapshots/s/a.gemini-3.5-flash.stateless.turn12.steps.txt"),
+        (
+            ("gemini-3.5-flash", "stateless"),
+            12,
+            "steps",
+            "steps",
+            "_snapshots/s/a.gemini-3.5-flash.stateless.turn12.steps.txt",
+        ),
         (("../../etc/passwd",), None, "x", "text", "_snapshots/s/a.-..-etc-passwd.x.txt"),
         (("turn1",), None, "text", "text", "_snapshots/s/a.turn-1.text.txt"),
     ],
 )
-def test_the_path_of_a_snapshot(parts: tuple[str, ...], turn: int | None, name: str, kind: Any, path: str) -> None:
+def test_the_path_of_a_snapshot(
+    parts: tuple[str, ...], turn: int | None, name: str, kind: Any, path: str
+) -> None:
     assert path_of("s", "a", parts, turn, name, kind) == path
 
 

@@ -19,12 +19,17 @@ def spelt(children: st.SearchStrategy[tuple[str, str]]) -> st.SearchStrategy[tup
     """Spell a pattern and the regular expression that means the same."""
 
     def joined(parts: list[tuple[str, str]], mine: str, theirs: str) -> tuple[str, str]:
-        return f"({mine.join(part[0] for part in parts)})", f"(?:{theirs.join(part[1] for part in parts)})"
+        return (
+            f"({mine.join(part[0] for part in parts)})",
+            f"(?:{theirs.join(part[1] for part in parts)})",
+        )
 
     parts = st.lists(children, min_size=1, max_size=3)
     sequence = parts.map(lambda found: joined(found, " ", ""))
     either = parts.map(lambda found: joined(found, " | ", "|"))
-    repeat = st.tuples(children, st.sampled_from("?*+")).map(lambda found: (f"({found[0][0]}){found[1]}", f"(?:{found[0][1]}){found[1]}"))
+    repeat = st.tuples(children, st.sampled_from("?*+")).map(
+        lambda found: (f"({found[0][0]}){found[1]}", f"(?:{found[0][1]}){found[1]}")
+    )
     return sequence | either | repeat
 
 
@@ -35,7 +40,9 @@ TYPES = st.lists(st.sampled_from(list(LETTERS)), max_size=7)
 
 @given(PATTERNS, TYPES)
 @RULES
-def test_a_pattern_matches_what_a_regular_expression_matches(pattern: tuple[str, str], types: list[str]) -> None:
+def test_a_pattern_matches_what_a_regular_expression_matches(
+    pattern: tuple[str, str], types: list[str]
+) -> None:
     automaton = compile_pattern(pattern[0])
     expected = re.fullmatch(pattern[1], "".join(LETTERS[kind] for kind in types)) is not None
     masks = [automaton.mask(kind) for kind in types]
@@ -48,13 +55,17 @@ def test_a_pattern_matches_what_a_regular_expression_matches(pattern: tuple[str,
 
 @given(PATTERNS, TYPES)
 @RULES
-def test_an_alignment_shows_every_step_once_and_what_it_asks_for_matches(pattern: tuple[str, str], types: list[str]) -> None:
+def test_an_alignment_shows_every_step_once_and_what_it_asks_for_matches(
+    pattern: tuple[str, str], types: list[str]
+) -> None:
     automaton = compile_pattern(pattern[0])
     rows = align(automaton, [automaton.mask(kind) for kind in types])
     assert rows is not None
     assert [row.step for row in rows if row.step is not None] == list(range(len(types)))
     positions = [row.position for row in rows if row.position is not None]
-    assert automaton.accepts([1 << position for position in positions]), "the expected side is itself a match"
+    assert automaton.accepts([1 << position for position in positions]), (
+        "the expected side is itself a match"
+    )
     assert all(
         row.position is not None and automaton.words[row.position] in (types[row.step], ".")
         for row in rows
@@ -64,7 +75,11 @@ def test_an_alignment_shows_every_step_once_and_what_it_asks_for_matches(pattern
 
 def test_unexpected_steps_are_free_where_they_are_allowed() -> None:
     automaton = compile_pattern("thought model_output")
-    rows = align(automaton, [automaton.mask(kind) for kind in ("thought", "function_call", "model_output")], extra=0)
+    rows = align(
+        automaton,
+        [automaton.mask(kind) for kind in ("thought", "function_call", "model_output")],
+        extra=0,
+    )
     assert rows is not None
     assert sum(row.cost for row in rows) == 0
 
@@ -109,7 +124,11 @@ def test_a_bad_pattern_is_refused_where_it_is_bad(pattern: str, message: str, co
 
 
 def test_a_label_keeps_its_repeat_sign() -> None:
-    assert compile_pattern("thought* (model_output)+ .?").labels[1:] == ["thought*", "model_output", ".?"]
+    assert compile_pattern("thought* (model_output)+ .?").labels[1:] == [
+        "thought*",
+        "model_output",
+        ".?",
+    ]
 
 
 def test_an_automaton_of_nothing_accepts_nothing_else() -> None:

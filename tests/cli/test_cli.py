@@ -21,7 +21,21 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-@pytest.mark.parametrize("command", ["compare", "history", "import", "init", "lint", "merge", "report", "review", "schema", "serve"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "compare",
+        "history",
+        "import",
+        "init",
+        "lint",
+        "merge",
+        "report",
+        "review",
+        "schema",
+        "serve",
+    ],
+)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     code, output = run(command, "--help")
     assert code == 0

@@ -25,7 +25,9 @@ def run(name: str, lines: Sequence[dict[str, Any]], **manifest: Any) -> str:
     folder = Path(name)
     folder.mkdir()
     (folder / "results.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
-    (folder / "manifest.json").write_text(json.dumps({"schema_version": 1, "complete": True, "options": {}, "suites": [], **manifest}))
+    (folder / "manifest.json").write_text(
+        json.dumps({"schema_version": 1, "complete": True, "options": {}, "suites": [], **manifest})
+    )
     return name
 
 
@@ -35,20 +37,34 @@ def compare(*arguments: str) -> Result:
 
 def test_verdict_first_then_worst_first() -> None:
     old, new = split(55, 0, 5, 1)
-    found = compare(run("old", [*old, line("gone"), line("x\x1b[31m")]), run("new", [line("added"), *new, line("x\x1b[31m", "errored")]))
+    found = compare(
+        run("old", [*old, line("gone"), line("x\x1b[31m")]),
+        run("new", [line("added"), *new, line("x\x1b[31m", "errored")]),
+    )
     assert found.exit_code == 1
     lines = found.output.splitlines()
     assert lines[0] == "FAIL  gate default: 5 of 61 pairs regressed, none may"
     order = [
         lines.index(title)
-        for title in ("Regressions (5)", "Improvements (1)", "Errored or skipped on a side (1)", "Added (1)", "Removed (1)")
+        for title in (
+            "Regressions (5)",
+            "Improvements (1)",
+            "Errored or skipped on a side (1)",
+            "Added (1)",
+            "Removed (1)",
+        )
     ]
     assert order == sorted(order)
     assert "\x1b" not in found.output
     assert max(map(len, lines)) <= 80
     assert "p = 0.2188, not significant." in found.output
-    assert "One trial per variant: nothing is known about flakiness." in " ".join(found.output.split())
-    assert lines[-2:] == ["written: new/comparison/comparison.json", "         new/comparison/index.html"]
+    assert "One trial per variant: nothing is known about flakiness." in " ".join(
+        found.output.split()
+    )
+    assert lines[-2:] == [
+        "written: new/comparison/comparison.json",
+        "         new/comparison/index.html",
+    ]
     assert Path("new/comparison/index.html").is_file()
 
 
@@ -59,7 +75,9 @@ def test_long_lists_are_cut_and_counted() -> None:
 
 def test_trials_of_a_variant_are_one_entry() -> None:
     old = [line("a", trial=trial) for trial in (1, 2, 3)] + [line("b")]
-    new = [line("a", "failed" if trial > 1 else "passed", trial=trial) for trial in (1, 2, 3)] + [line("b", "failed")]
+    new = [line("a", "failed" if trial > 1 else "passed", trial=trial) for trial in (1, 2, 3)] + [
+        line("b", "failed")
+    ]
     lines = compare(run("old", old), run("new", new)).output.splitlines()
     start = lines.index("Regressions (3 pairs of 2 variants)")
     assert lines[start + 1 : start + 5] == [
@@ -94,28 +112,59 @@ def test_gates_of_the_project(here: Path) -> None:
     runs = run("old", old), run("new", new)
     assert compare(*runs, "--gate", "lax").exit_code == 0
     assert compare(*runs, "--gate", "sure").exit_code == 4
-    assert json.loads(compare(*runs, "--gate", "lax", "--json").output)["metrics"]["cost"]["candidate"] == 0.5
+    assert (
+        json.loads(compare(*runs, "--gate", "lax", "--json").output)["metrics"]["cost"]["candidate"]
+        == 0.5
+    )
     wrong = compare(*runs, "--gate", "laxx")
-    assert (wrong.exit_code, wrong.output) == (2, "evalkit: no gate 'laxx' (did you mean 'lax'?); there are: lax, sure\n")
+    assert (wrong.exit_code, wrong.output) == (
+        2,
+        "evalkit: no gate 'laxx' (did you mean 'lax'?); there are: lax, sure\n",
+    )
 
 
 def test_two_models_of_one_run() -> None:
-    lines = [line(f"c{number}", parts=[model], model=model) for number in range(4) for model in ("m-1", "m-2")]
+    lines = [
+        line(f"c{number}", parts=[model], model=model)
+        for number in range(4)
+        for model in ("m-1", "m-2")
+    ]
     lines[1]["verdict"] = "failed"
-    found = compare(run("both", lines), "--baseline-model", "m-1", "--candidate-model", "m-2", "--json")
-    assert json.loads(found.output)["pairs"] == {"both_passed": 3, "both_failed": 0, "regressed": 1, "improved": 0}
+    found = compare(
+        run("both", lines), "--baseline-model", "m-1", "--candidate-model", "m-2", "--json"
+    )
+    assert json.loads(found.output)["pairs"] == {
+        "both_passed": 3,
+        "both_failed": 0,
+        "regressed": 1,
+        "improved": 0,
+    }
     wrong = compare("both", "--baseline-model", "m-1", "--candidate-model", "m-3")
-    assert (wrong.exit_code, wrong.output) == (2, "evalkit: both has no result of 'm-3' (did you mean 'm-2'?); there are: m-1, m-2\n")
+    assert (wrong.exit_code, wrong.output) == (
+        2,
+        "evalkit: both has no result of 'm-3' (did you mean 'm-2'?); there are: m-1, m-2\n",
+    )
 
 
 def test_runs_of_one_model_each_pair_though_suites_name_it() -> None:
-    old, new = (run(name, [line("a", parts=[name, "plain"], model=name)]) for name in ("m-1", "m-2"))
+    old, new = (
+        run(name, [line("a", parts=[name, "plain"], model=name)]) for name in ("m-1", "m-2")
+    )
     assert json.loads(compare(old, new, "--json").output)["counts"]["paired"] == 1
 
 
 def test_what_changed_is_told() -> None:
-    old = run("old", [{**line("a"), "settings": {"seed": 1}}], suites=[{"suite": "s", "digest": "sha256:1"}])
-    new = run("new", [{**line("a"), "settings": {"seed": 2}}], suites=[{"suite": "s", "digest": "sha256:2"}], complete=False)
+    old = run(
+        "old",
+        [{**line("a"), "settings": {"seed": 1}}],
+        suites=[{"suite": "s", "digest": "sha256:1"}],
+    )
+    new = run(
+        "new",
+        [{**line("a"), "settings": {"seed": 2}}],
+        suites=[{"suite": "s", "digest": "sha256:2"}],
+        complete=False,
+    )
     told = " ".join(compare(old, new).output.split())
     assert "warning the candidate run did not end" in told
     assert "warning the suites differ (s)" in told
@@ -125,10 +174,16 @@ def test_what_changed_is_told() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run"], "give a CANDIDATE run, or --baseline-model and --candidate-model to compare two models of one run"),
+        (
+            ["run"],
+            "give a CANDIDATE run, or --baseline-model and --candidate-model to compare two models of one run",
+        ),
         (["run", "none"], "none is not a run directory: it has no manifest.json"),
         (["run", "run", "--config", "no.yaml"], "no.yaml cannot be read"),
-        (["run", "run", "--out", "file/x"], "cannot write file/x/comparison.json: Not a directory; choose another place with --out"),
+        (
+            ["run", "run", "--out", "file/x"],
+            "cannot write file/x/comparison.json: Not a directory; choose another place with --out",
+        ),
     ],
 )
 def test_wrong_calls(here: Path, arguments: list[str], message: str) -> None:
@@ -140,7 +195,9 @@ def test_wrong_calls(here: Path, arguments: list[str], message: str) -> None:
     assert found.output.count("\n") == 1
 
 
-@pytest.mark.parametrize(("text", "message"), [("{}", "KeyError"), ("[]", "TypeError"), ("{", "is not JSON")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("{}", "KeyError"), ("[]", "TypeError"), ("{", "is not JSON")]
+)
 def test_a_line_that_is_no_result(here: Path, text: str, message: str) -> None:
     run("run", [line("a")])
     with (here / "run/results.jsonl").open("a") as file:

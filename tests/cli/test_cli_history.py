@@ -33,19 +33,38 @@ def run(name: str, *lines: dict[str, object], **manifest: object) -> None:
 
 def test_the_table_and_the_signs() -> None:
     run("one", line("a"), line("b"), line("c", "errored"), started="2026-01-01T10:00:00Z")
-    run("two", line("a", "failed"), line("b"), line("b", "failed", trial=2), started="2026-01-02T10:00:00Z", complete=False)
+    run(
+        "two",
+        line("a", "failed"),
+        line("b"),
+        line("b", "failed", trial=2),
+        started="2026-01-02T10:00:00Z",
+        complete=False,
+    )
     run("three", line("a"), line("b"), line("d\x1b[2J"), started="2026-01-03T10:00:00Z")
     found = call()
     assert found.exit_code == 0
     lines = [text.rstrip() for text in found.output.splitlines()]
-    assert lines[0].split() == ["run", "started", "results", "errored", "pass", "rate", "tokens", "cost"]
+    assert lines[0].split() == [
+        "run",
+        "started",
+        "results",
+        "errored",
+        "pass",
+        "rate",
+        "tokens",
+        "cost",
+    ]
     assert [text.split()[0] for text in lines[1:4]] == ["one", "two", "three"]
     assert "(did not end)" in lines[2]
     assert "100.0% of 2" in lines[1]
     assert "  ✓✗✓  s::a  2 flips, 100 tokens" in lines
     assert "  ✓±✓  s::b  0 flips, 100 tokens" in lines
     assert "  E··  s::c  0 flips, 100 tokens" in lines
-    assert lines[-2:] == ["  1 scenario passed in every run (--all lists them).", "written: reports/history.html"]
+    assert lines[-2:] == [
+        "  1 scenario passed in every run (--all lists them).",
+        "written: reports/history.html",
+    ]
     assert "\x1b" not in found.output
     assert max(map(len, lines)) <= 80
     assert "  ··✓  s::d<U+001B>[2J  0 flips, 100 tokens" in call("--all").output
@@ -79,8 +98,16 @@ def test_the_page(here: Path) -> None:
     assert call("--out", "page.html").exit_code == 0
     page = Page(here / "page.html")
     assert page.all("h1")[0].text == "2 runs, 3 scenarios"
-    assert [row.text for row in page.all("th") if row.attributes.get("scope") == "row"][2:] == ["s::b", "s::a", "s::a<script>"]
-    cells = [cell.attributes["aria-label"] for cell in page.all("span", "cell") if "aria-label" in cell.attributes]
+    assert [row.text for row in page.all("th") if row.attributes.get("scope") == "row"][2:] == [
+        "s::b",
+        "s::a",
+        "s::a<script>",
+    ]
+    cells = [
+        cell.attributes["aria-label"]
+        for cell in page.all("span", "cell")
+        if "aria-label" in cell.attributes
+    ]
     assert cells[:2] == ["one: failed, 0.0% of 1", "two: passed, 100.0% of 1"]
     assert page.all("script") == []
     assert len(page.all("line", "dot")) == 2

@@ -34,7 +34,13 @@ def shell(script: str, folder: Path, **environment: str) -> subprocess.Completed
     }
     known |= {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b.c", **environment}
     return subprocess.run(
-        ["bash", "-eo", "pipefail", "-c", script], cwd=folder, env=known, capture_output=True, text=True, timeout=120, check=False
+        ["bash", "-eo", "pipefail", "-c", script],
+        cwd=folder,
+        env=known,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
@@ -45,7 +51,9 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = init(str(folder))
     assert found.exit_code == 0, found.output
     assert found.output.count(" written\n") == len(FILES)
-    assert "cassettes/hello/              from evalkit's own server, not from a model" in found.output
+    assert (
+        "cassettes/hello/              from evalkit's own server, not from a model" in found.output
+    )
     assert max(map(len, found.output.splitlines())) <= 80
     return folder
 
@@ -87,14 +95,23 @@ def compare(project: Path) -> list[subprocess.CompletedProcess[str]]:
     """Run the steps of a pull request."""
     found = steps(project)
     assert found["Replay the base branch"]["env"] == {"BASE": "${{ github.base_ref }}"}
-    return [shell(found[name]["run"], project, BASE="main") for name in ("Replay", "Replay the base branch", "Compare")]
+    return [
+        shell(found[name]["run"], project, BASE="main")
+        for name in ("Replay", "Replay the base branch", "Compare")
+    ]
 
 
 def test_the_github_workflow_compares_with_the_base_branch(project: Path) -> None:
     results = compare(project)
-    assert [held.returncode for held in results] == [0, 0, 0], [held.stdout + held.stderr for held in results]
+    assert [held.returncode for held in results] == [0, 0, 0], [
+        held.stdout + held.stderr for held in results
+    ]
     assert results[-1].stdout.startswith("PASS  gate default: 0 of 3 pairs regressed, none may")
-    assert (project / "reports/latest/comparison/comment.md").read_text().startswith("<!-- evalkit:comparison -->\n")
+    assert (
+        (project / "reports/latest/comparison/comment.md")
+        .read_text()
+        .startswith("<!-- evalkit:comparison -->\n")
+    )
 
 
 def test_a_regression_fails_the_workflow(project: Path) -> None:
@@ -107,7 +124,8 @@ def test_a_regression_fails_the_workflow(project: Path) -> None:
 
 def test_a_base_branch_without_suites_is_no_error(project: Path) -> None:
     removed = shell(
-        "git checkout -q main && git rm -qr suites && git commit -qm gone && git push -q origin main && git checkout -q change", project
+        "git checkout -q main && git rm -qr suites && git commit -qm gone && git push -q origin main && git checkout -q change",
+        project,
     )
     assert removed.returncode == 0, removed.stderr
     assert [held.returncode for held in compare(project)] == [0, 0, 0]
@@ -118,14 +136,21 @@ def test_the_comment_is_found_again_by_its_marker(project: Path, tmp_path: Path)
     compare(project)
     fake = tmp_path / "bin" / "gh"
     fake.parent.mkdir()
-    fake.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\ncase "$*" in *--jq*) cat {tmp_path}/found;; esac\n')
+    fake.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\ncase "$*" in *--jq*) cat {tmp_path}/found;; esac\n'
+    )
     fake.chmod(0o755)
     step = steps(project)["Comment"]
-    for found, expected in (("", "--method POST repos/o/r/issues/7/comments"), ("41\n", "--method PATCH repos/o/r/issues/comments/41")):
+    for found, expected in (
+        ("", "--method POST repos/o/r/issues/7/comments"),
+        ("41\n", "--method PATCH repos/o/r/issues/comments/41"),
+    ):
         (tmp_path / "found").write_text(found)
         (tmp_path / "asked").unlink(missing_ok=True)
         path = f"{fake.parent}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        held = shell(step["run"], project, PATH=path, GITHUB_REPOSITORY="o/r", NUMBER="7", GH_TOKEN="x")
+        held = shell(
+            step["run"], project, PATH=path, GITHUB_REPOSITORY="o/r", NUMBER="7", GH_TOKEN="x"
+        )
         assert held.returncode == 0, held.stderr
         asked = (tmp_path / "asked").read_text()
         assert 'startswith("<!-- evalkit:comparison -->")' in asked
@@ -134,7 +159,9 @@ def test_the_comment_is_found_again_by_its_marker(project: Path, tmp_path: Path)
 
 def test_the_gitlab_job_does_the_same(project: Path) -> None:
     job = yaml.safe_load((project / ".gitlab/evalkit.yml").read_text())["evalkit"]
-    assert yaml.safe_load((project / ".gitlab-ci.yml").read_text()) == {"include": [{"local": ".gitlab/evalkit.yml"}]}
+    assert yaml.safe_load((project / ".gitlab-ci.yml").read_text()) == {
+        "include": [{"local": ".gitlab/evalkit.yml"}]
+    }
     script = "\n".join(line for line in job["script"] if "pip install" not in line)
     held = shell(script, project, CI_MERGE_REQUEST_TARGET_BRANCH_NAME="main")
     assert held.returncode == 0, held.stdout + held.stderr
@@ -150,7 +177,11 @@ def test_on_a_push_gitlab_only_replays(project: Path) -> None:
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
-    mine = {"evalkit.yaml": "# mine", "suites/hello.yaml": "# mine too", ".gitlab-ci.yml": "# and this"}
+    mine = {
+        "evalkit.yaml": "# mine",
+        "suites/hello.yaml": "# mine too",
+        ".gitlab-ci.yml": "# and this",
+    }
     for name, text in mine.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -158,7 +189,10 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert found.exit_code == 0
     assert {name: (tmp_path / name).read_text() for name in mine} == mine
     assert "evalkit.yaml                  there already, left as is\n" in found.output
-    assert ".gitlab-ci.yml                there already, left as is; let it include .gitlab/evalkit.yml\n" in found.output
+    assert (
+        ".gitlab-ci.yml                there already, left as is; let it include .gitlab/evalkit.yml\n"
+        in found.output
+    )
     assert not (tmp_path / "cassettes").exists()
     again = init(str(tmp_path))
     assert " written" not in again.output
@@ -166,7 +200,12 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
 
 def test_without_workflows(tmp_path: Path) -> None:
     assert init(str(tmp_path), "--no-ci").exit_code == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"suites", "cassettes", "evalkit.yaml", "evalkit.schema.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "suites",
+        "cassettes",
+        "evalkit.yaml",
+        "evalkit.schema.json",
+    }
 
 
 def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:

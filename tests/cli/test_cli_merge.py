@@ -34,7 +34,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def shards(here: Path) -> list[str]:
-    return [str(write(Path("shards", name), lines, collected=3)) for name, lines in (("1", [B, A]), ("2", [C]))]
+    return [
+        str(write(Path("shards", name), lines, collected=3))
+        for name, lines in (("1", [B, A]), ("2", [C]))
+    ]
 
 
 def merge(*arguments: str) -> Result:
@@ -67,7 +70,13 @@ def test_one_run_of_two(shards: list[str]) -> None:
         "2 runs, 3 variants: 2 passed, 1 failed, 0 errored, 0 skipped\nreport: out/index.html\n",
     )
     assert Path("out/results.jsonl").read_text() == f"{B}\n{A}\n{C}\n"
-    assert names("out") == ["index.html", "junit.xml", "manifest.json", "results.jsonl", "summary.md"]
+    assert names("out") == [
+        "index.html",
+        "junit.xml",
+        "manifest.json",
+        "results.jsonl",
+        "summary.md",
+    ]
     assert names() == ["out", "shards"]
     assert read()["complete"] is True
     pages = {name: Path("out", name).read_bytes() for name in names("out")}
@@ -84,19 +93,26 @@ def test_the_order_is_that_of_the_runs_given(shards: list[str]) -> None:
 def test_merged_runs_merge(shards: list[str]) -> None:
     write(Path("more"), [line("d", suite="t")], suites=["t"])
     assert merge(*shards, "--output", "some").exit_code == 0
-    assert merge("some", "more", "--output", "out").output.startswith("2 runs, 4 variants: 3 passed, 1 failed")
+    assert merge("some", "more", "--output", "out").output.startswith(
+        "2 runs, 4 variants: 3 passed, 1 failed"
+    )
     assert [origin["path"] for origin in read()["merged"][0]["merged"]] == shards
 
 
 def test_what_a_merged_run_lacks_only_by_deselection_another_may_have() -> None:
     for name, text in (("first", A), ("second", B), ("third", C)):
         write(Path(name), [text], collected=3)
-    assert "1 variant deselected in every run" in merge("first", "second", "--output", "some").stderr
+    assert (
+        "1 variant deselected in every run" in merge("first", "second", "--output", "some").stderr
+    )
     assert merge("some", "third", "--output", "out").stderr == ""
     assert read()["complete"] is True
     write(Path("stopped"), [], collected=3, complete=False)
     merge("first", "second", "stopped", "--output", "some")
-    assert merge("some", "third", "--output", "out").stderr == "evalkit: not complete: some is itself not complete\n"
+    assert (
+        merge("some", "third", "--output", "out").stderr
+        == "evalkit: not complete: some is itself not complete\n"
+    )
 
 
 def test_ci_gets_its_reports(shards: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,13 +129,24 @@ def test_a_torn_line_is_left_out(shards: list[str]) -> None:
 
 
 def test_a_run_that_was_killed_is_merged_and_told(shards: list[str]) -> None:
-    killed = write(Path("killed"), [line("d"), line("e")], suites=["t"], collected=5, ended=None, complete=False, totals=vars(Totals(5)))
+    killed = write(
+        Path("killed"),
+        [line("d"), line("e")],
+        suites=["t"],
+        collected=5,
+        ended=None,
+        complete=False,
+        totals=vars(Totals(5)),
+    )
     with (killed / "results.jsonl").open("a") as file:
         file.write(C[:50])
     done = merge(*shards, "killed", "--output", "out")
     assert done.exit_code == 0
     assert done.stderr == "evalkit: not complete: killed did not end (2 results)\n"
-    assert done.stdout.splitlines()[0] == "3 runs, 8 variants: 4 passed, 1 failed, 0 errored, 0 skipped, 3 not run"
+    assert (
+        done.stdout.splitlines()[0]
+        == "3 runs, 8 variants: 4 passed, 1 failed, 0 errored, 0 skipped, 3 not run"
+    )
     assert read()["complete"] is False
 
 
@@ -130,14 +157,23 @@ def test_a_run_that_left_variants_out_is_told(shards: list[str]) -> None:
     (stopped / "manifest.json").write_text(json.dumps(value))
     done = merge(*shards, "stopped", "--output", "out")
     assert done.stderr == "evalkit: not complete: stopped has 2 variants without a result\n"
-    assert done.stdout.splitlines()[0] == "3 runs, 6 variants: 3 passed, 1 failed, 0 errored, 0 skipped, 2 not run"
+    assert (
+        done.stdout.splitlines()[0]
+        == "3 runs, 6 variants: 3 passed, 1 failed, 0 errored, 0 skipped, 2 not run"
+    )
 
 
 def test_what_every_run_deselected_is_a_gap_unless_it_is_allowed(shards: list[str]) -> None:
     done = merge(shards[0], "--output", "out")
     assert done.exit_code == 0
-    assert done.stderr == "evalkit: not complete: 1 variant deselected in every run (--allow-deselected)\n"
-    assert done.stdout.splitlines()[0] == "1 run, 3 variants: 1 passed, 1 failed, 0 errored, 0 skipped, 1 deselected"
+    assert (
+        done.stderr
+        == "evalkit: not complete: 1 variant deselected in every run (--allow-deselected)\n"
+    )
+    assert (
+        done.stdout.splitlines()[0]
+        == "1 run, 3 variants: 1 passed, 1 failed, 0 errored, 0 skipped, 1 deselected"
+    )
     assert read()["complete"] is False
     assert merge(shards[0], "--output", "out", "--allow-deselected").stderr == ""
     assert read()["complete"] is True
@@ -183,14 +219,18 @@ def test_an_empty_folder_and_one_that_is_not_there_yet_are_places(shards: list[s
 def test_wrong_calls(shards: list[str], arguments: list[str], message: str) -> None:
     write(Path("other"), [line("a", "failed")])
     newer = write(Path("newer"), [line("d")])
-    (newer / "manifest.json").write_text((newer / "manifest.json").read_text().replace("sha256:0", "sha256:1"))
+    (newer / "manifest.json").write_text(
+        (newer / "manifest.json").read_text().replace("sha256:0", "sha256:1")
+    )
     Path("full").mkdir()
     Path("full/file").write_text("")
     write(Path("signed"), [A])
     Path("signed/signoffs").mkdir()
     Path("signed/signoffs/0001.intoto.jsonl").write_text("")
     before = names()
-    assert refused(*arguments, *([] if "--output" in arguments else ["--output", "out"])).startswith(message)
+    assert refused(
+        *arguments, *([] if "--output" in arguments else ["--output", "out"])
+    ).startswith(message)
     assert names() == before
 
 
@@ -234,7 +274,10 @@ def test_results_that_are_not_there(shards: list[str]) -> None:
     Path(shards[1], "results.jsonl").unlink()
     assert refused(*shards, "--output", "out") == "shards/2 has no results.jsonl"
     Path(shards[1], "results.jsonl").mkdir()
-    assert refused(*shards, "--output", "out") == "shards/2/results.jsonl cannot be read: Is a directory"
+    assert (
+        refused(*shards, "--output", "out")
+        == "shards/2/results.jsonl cannot be read: Is a directory"
+    )
     Path(shards[1], "manifest.json").write_text("[" * 100_000)
     assert refused(*shards, "--output", "out").startswith("shards/2/manifest.json cannot be read: ")
 
@@ -243,14 +286,20 @@ def full_disk(*_: Any, **__: Any) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("place", ["os.fsync", "pathlib.Path.rename", "shutil.copy2", "evalkit.reports.reading.write_all"])
+@pytest.mark.parametrize(
+    "place",
+    ["os.fsync", "pathlib.Path.rename", "shutil.copy2", "evalkit.reports.reading.write_all"],
+)
 def test_a_full_disk_leaves_what_was_there(shards: list[str], place: str) -> None:
     merge(shards[0], "--output", "out")
     Path("out/decisions.yaml").write_text("mine")
     before = {name: Path("out", name).read_bytes() for name in names("out")}
     with pytest.MonkeyPatch.context() as broken:
         broken.setattr(place, full_disk)
-        assert refused(*shards, "--output", "out") == "cannot write out: No space left on device; choose another place with --output"
+        assert (
+            refused(*shards, "--output", "out")
+            == "cannot write out: No space left on device; choose another place with --output"
+        )
     assert {name: Path("out", name).read_bytes() for name in names("out")} == before
     assert names() == ["out", "shards"]
 
@@ -305,11 +354,26 @@ main()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
-@pytest.mark.parametrize("moment", ["among the results", "before the reports", "before the last renaming"])
+@pytest.mark.parametrize(
+    "moment", ["among the results", "before the reports", "before the last renaming"]
+)
 def test_a_kill_leaves_nothing_half(here: Path, moment: str) -> None:
     for shard in range(4):
-        write(here / "shards" / str(shard), [line(f"{shard}-{number}") for number in range(3)], collected=12)
-    command = [sys.executable, "-c", KILLED, moment, "merge", *(f"shards/{number}" for number in range(4)), "--output", "out"]
+        write(
+            here / "shards" / str(shard),
+            [line(f"{shard}-{number}") for number in range(3)],
+            collected=12,
+        )
+    command = [
+        sys.executable,
+        "-c",
+        KILLED,
+        moment,
+        "merge",
+        *(f"shards/{number}" for number in range(4)),
+        "--output",
+        "out",
+    ]
     assert subprocess.run(command, check=False, capture_output=True).returncode == -signal.SIGKILL
     assert not Path("out").exists()
     assert len(list(here.glob(".out.*.tmp"))) == 1

@@ -51,7 +51,12 @@ def line(
                 "status": "completed",
                 "text": text,
                 "user": [{"type": "text", "text": "?"}],
-                "steps": [{"origin": "model", "step": {"type": "thought", "signature": f"{scenario}{trial}{model}"}}],
+                "steps": [
+                    {
+                        "origin": "model",
+                        "step": {"type": "thought", "signature": f"{scenario}{trial}{model}"},
+                    }
+                ],
             }
         ],
     }
@@ -60,7 +65,11 @@ def line(
 def _check(name: str, said: str) -> dict[str, Any]:
     if said in ("passed", "errored", "skipped"):
         return {"name": name, "verdict": said, "findings": []}
-    return {"name": name, "verdict": "failed", "findings": [{"code": said, "severity": "error", "message": said, "where": {}}]}
+    return {
+        "name": name,
+        "verdict": "failed",
+        "findings": [{"code": said, "severity": "error", "message": said, "where": {}}],
+    }
 
 
 def rows(lines: Iterable[dict[str, Any]], *, drop_model: bool = False) -> list[Row]:
@@ -69,12 +78,16 @@ def rows(lines: Iterable[dict[str, Any]], *, drop_model: bool = False) -> list[R
     return [without_model(row) for row in held] if drop_model else held
 
 
-def comparison(baseline: Iterable[dict[str, Any]], candidate: Iterable[dict[str, Any]], gate: Gate = DEFAULT) -> Comparison:
+def comparison(
+    baseline: Iterable[dict[str, Any]], candidate: Iterable[dict[str, Any]], gate: Gate = DEFAULT
+) -> Comparison:
     """Compare lines."""
     return Comparison(Side("old", rows(baseline)), Side("new", rows(candidate)), "test", gate)
 
 
-def split(both: int = 0, neither: int = 0, regressed: int = 0, improved: int = 0) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def split(
+    both: int = 0, neither: int = 0, regressed: int = 0, improved: int = 0
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the lines of two runs with so many pairs of each kind, each a scenario of its own."""
     verdicts = [("passed", "passed")] * both + [("failed", "failed")] * neither
     verdicts += [("passed", "failed")] * regressed + [("failed", "passed")] * improved

@@ -8,11 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.compare.alignment import PIECES, Cited, Row, Segment, align, citations, content, segments, text_of
+from evalkit.compare.alignment import (
+    PIECES,
+    Cited,
+    Row,
+    Segment,
+    align,
+    citations,
+    content,
+    segments,
+    text_of,
+)
 
 texts = st.text(st.sampled_from("ab \n.é漢"), max_size=60)
 steps = st.lists(
-    st.fixed_dictionaries({"type": st.sampled_from(["thought", "function_call", "model_output"])}, optional={"id": texts, "name": texts}),
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["thought", "function_call", "model_output"])},
+        optional={"id": texts, "name": texts},
+    ),
     max_size=8,
 )
 
@@ -26,11 +39,16 @@ def test_both_texts_can_be_read_off_the_segments(old: str, new: str) -> None:
 
 
 @given(steps, steps)
-def test_both_transcripts_can_be_read_off_the_rows(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
+def test_both_transcripts_can_be_read_off_the_rows(
+    old: list[dict[str, Any]], new: list[dict[str, Any]]
+) -> None:
     rows = align(old, new)
     assert [row.old for row in rows if row.old is not None] == old
     assert [row.new for row in rows if row.new is not None] == new
-    assert all((row.kind == "lost") == (row.new is None) and (row.kind == "gained") == (row.old is None) for row in rows)
+    assert all(
+        (row.kind == "lost") == (row.new is None) and (row.kind == "gained") == (row.old is None)
+        for row in rows
+    )
 
 
 @given(steps)
@@ -58,28 +76,44 @@ def test_long_texts_are_aligned_by_lines_and_longer_ones_not_at_all() -> None:
 
 
 def test_another_call_is_another_step() -> None:
-    call, other = {"type": "function_call", "name": "a", "arguments": {}}, {"type": "function_call", "name": "b", "arguments": {}}
+    call, other = (
+        {"type": "function_call", "name": "a", "arguments": {}},
+        {"type": "function_call", "name": "b", "arguments": {}},
+    )
     assert align([call], [other]) == [Row("lost", call, None), Row("gained", None, other)]
     changed = {**call, "arguments": {"x": 1}}
     assert align([call], [changed]) == [Row("changed", call, changed)]
 
 
 def test_content() -> None:
-    assert content({"type": "function_call", "id": "1", "signature": "s", "arguments": {"id": 2}}) == {
+    assert content(
+        {"type": "function_call", "id": "1", "signature": "s", "arguments": {"id": 2}}
+    ) == {
         "type": "function_call",
         "arguments": {"id": 2},
     }
 
 
 def test_texts_and_citations() -> None:
-    note = {"type": "url_citation", "url": "https://a", "title": "A", "start_index": 0, "end_index": 1}
+    note = {
+        "type": "url_citation",
+        "url": "https://a",
+        "title": "A",
+        "start_index": 0,
+        "end_index": 1,
+    }
     step = {
         "type": "model_output",
         "content": [
             {
                 "type": "text",
                 "text": "one",
-                "annotations": [note, {**note, "start_index": 5}, {"type": "file_citation", "file_name": "f.pdf"}, 7],
+                "annotations": [
+                    note,
+                    {**note, "start_index": 5},
+                    {"type": "file_citation", "file_name": "f.pdf"},
+                    7,
+                ],
             },
             {"type": "image"},
             {"type": "text", "text": "two", "annotations": None},
@@ -89,6 +123,8 @@ def test_texts_and_citations() -> None:
     assert citations([step, step]) == [Cited("A", "https://a"), Cited("f.pdf", "")]
 
 
-@pytest.mark.parametrize("step", [None, {"type": "thought"}, {"type": "model_output", "content": [1, {"text": 2}]}])
+@pytest.mark.parametrize(
+    "step", [None, {"type": "thought"}, {"type": "model_output", "content": [1, {"text": 2}]}]
+)
 def test_what_has_no_text(step: dict[str, Any] | None) -> None:
     assert text_of(step) == ""

@@ -11,10 +11,19 @@ import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.compare.clusters import bootstrap_interval, families, mean, quantile, robust_interval, standard_error
+from evalkit.compare.clusters import (
+    bootstrap_interval,
+    families,
+    mean,
+    quantile,
+    robust_interval,
+    standard_error,
+)
 
 values = st.dictionaries(
-    st.text("abcdefgh", min_size=1, max_size=2), st.lists(st.sampled_from([-1.0, 0.0, 1.0, 0.25]), min_size=1, max_size=6), min_size=2
+    st.text("abcdefgh", min_size=1, max_size=2),
+    st.lists(st.sampled_from([-1.0, 0.0, 1.0, 0.25]), min_size=1, max_size=6),
+    min_size=2,
 )
 
 
@@ -24,13 +33,19 @@ def near(value: float) -> object:
 
 @given(values)
 def test_robust_interval(given_values: dict[str, list[float]]) -> None:
-    flat = [(number, value) for number, name in enumerate(sorted(given_values)) for value in given_values[name]]
+    flat = [
+        (number, value)
+        for number, name in enumerate(sorted(given_values))
+        for value in given_values[name]
+    ]
     groups, observed = (np.array(column) for column in zip(*flat, strict=True))
     clusters = families(given_values)
     assert mean(clusters) == near(float(observed.mean()))
     if len(observed) == 1 or np.ptp(observed) == 0:
         return
-    fit = sm.OLS(observed, np.ones(len(observed))).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
+    fit = sm.OLS(observed, np.ones(len(observed))).fit(
+        cov_type="cluster", cov_kwds={"groups": groups}, use_t=True
+    )
     assert standard_error(clusters) == near(float(fit.bse[0]))
     low, high = fit.conf_int(0.1)[0]
     assert robust_interval(clusters, 0.9) == (near(float(low)), near(float(high)))
@@ -52,7 +67,9 @@ def test_quantile(numbers: list[float], share: float) -> None:
 
 def test_bootstrap_is_seeded_and_near_the_robust_one() -> None:
     chance = random.Random(3)
-    clusters = families({f"s{number}": [float(chance.random() < 0.7) for _ in range(4)] for number in range(80)})
+    clusters = families(
+        {f"s{number}": [float(chance.random() < 0.7) for _ in range(4)] for number in range(80)}
+    )
     found = bootstrap_interval(clusters, 1)
     assert found == bootstrap_interval(clusters, 1) != bootstrap_interval(clusters, 2)
     robust = robust_interval(clusters)
@@ -73,7 +90,11 @@ def test_coverage_with_families(interval: str) -> None:
             share = chance.choice((0.1, 0.9))
             data[str(number)] = [float(chance.random() < share) for _ in range(5)]
         clusters = families(data)
-        found = robust_interval(clusters) if interval == "robust" else bootstrap_interval(clusters, 1, draws=400)
+        found = (
+            robust_interval(clusters)
+            if interval == "robust"
+            else bootstrap_interval(clusters, 1, draws=400)
+        )
         assert found is not None
         covered += found.low <= 0.5 <= found.high
         middle = mean(clusters) or 0.0

@@ -20,10 +20,19 @@ from tests.compare.lines import comparison, line, split
             "5 regressed, 0 improved, of 60 pairs: p = 0.0625. Significance was out of reach: only 5 pairs differ, "
             "and fewer than six can never give p < 0.05.",
         ),
-        ((9, 0, 0, 1), "0 regressed, 1 improved, of 10 pairs: p = 1. Significance was out of reach: only 1 pair differs, and"),
+        (
+            (9, 0, 0, 1),
+            "0 regressed, 1 improved, of 10 pairs: p = 1. Significance was out of reach: only 1 pair differs, and",
+        ),
         ((50, 0, 4, 3), "4 regressed, 3 improved, of 57 pairs: p = 1, not significant."),
-        ((50, 0, 9, 1), "9 regressed, 1 improved, of 60 pairs: p = 0.02148, significant: the candidate is worse."),
-        ((50, 0, 1, 9), "1 regressed, 9 improved, of 60 pairs: p = 0.02148, significant: the candidate is better."),
+        (
+            (50, 0, 9, 1),
+            "9 regressed, 1 improved, of 60 pairs: p = 0.02148, significant: the candidate is worse.",
+        ),
+        (
+            (50, 0, 1, 9),
+            "1 regressed, 9 improved, of 60 pairs: p = 0.02148, significant: the candidate is better.",
+        ),
     ],
 )
 def test_significance(cells: tuple[int, ...], sentence: str) -> None:
@@ -41,20 +50,40 @@ def test_sensitivity_of_311_pairs_with_a_tenth_differing() -> None:
 
 def test_flakiness() -> None:
     one, twice = [line("a")], [line("a"), line("a", "failed", trial=2)]
-    assert comparison(one, one).flakiness.startswith("One trial per variant: nothing is known about flakiness.")
+    assert comparison(one, one).flakiness.startswith(
+        "One trial per variant: nothing is known about flakiness."
+    )
     assert comparison(one, twice).flakiness == (
         "old: one trial per variant, nothing is known; new: 1 of 1 variants with several trials disagree with themselves."
     )
 
 
 def test_json() -> None:
-    old = [line("same"), line("lost"), line("won", "failed"), line("said"), line("broke"), line("gone")]
-    new = [line("new"), line("same"), line("lost", "failed"), line("won"), line("said", text="else"), line("broke", "errored")]
+    old = [
+        line("same"),
+        line("lost"),
+        line("won", "failed"),
+        line("said"),
+        line("broke"),
+        line("gone"),
+    ]
+    new = [
+        line("new"),
+        line("same"),
+        line("lost", "failed"),
+        line("won"),
+        line("said", text="else"),
+        line("broke", "errored"),
+    ]
     found = json.loads(json.dumps(comparison(old, new, Gate(max_regressions=1)).to_json()))
-    assert (found["verdict"], found["reason"]) == ("inconclusive", "1 of 6 results errored, none may")
+    assert (found["verdict"], found["reason"]) == (
+        "inconclusive",
+        "1 of 6 results errored, none may",
+    )
     assert found["pairs"] == {"both_passed": 2, "both_failed": 0, "regressed": 1, "improved": 1}
     assert {
-        name: [one["id"] for one in found[name]] for name in ("regressions", "improvements", "changed", "errors", "added", "removed")
+        name: [one["id"] for one in found[name]]
+        for name in ("regressions", "improvements", "changed", "errors", "added", "removed")
     } == {
         "regressions": ["s::lost"],
         "improvements": ["s::won"],
@@ -90,5 +119,9 @@ def test_an_error_is_in_no_average_and_in_every_denominator() -> None:
     found = comparison(old, new).to_json()
     assert found["candidate"]["pass_rate"] == 1
     assert found["metrics"]["tokens"]["candidate"] == 100
-    assert (found["candidate"]["results"], found["candidate"]["scored"], found["candidate"]["errored"]) == (3, 2, 1)
+    assert (
+        found["candidate"]["results"],
+        found["candidate"]["scored"],
+        found["candidate"]["errored"],
+    ) == (3, 2, 1)
     assert found["counts"]["paired"] == 3

@@ -16,7 +16,10 @@ OLD: dict[str, Any] = {
     "pytest": "9.0",
     "complete": True,
     "options": {"record": "none", "model": ["a"]},
-    "suites": [{"suite": "weather", "digest": "sha256:aaaaaaaaaaaaaaaa"}, {"suite": "gone", "digest": "sha256:b"}],
+    "suites": [
+        {"suite": "weather", "digest": "sha256:aaaaaaaaaaaaaaaa"},
+        {"suite": "gone", "digest": "sha256:b"},
+    ],
 }
 NEW: dict[str, Any] = {
     "evalkit": "0.2.0",
@@ -33,8 +36,19 @@ def asking(scenario: str, **settings: Any) -> dict[str, Any]:
 
 
 def test_what_was_sent_is_told_once_for_each_change() -> None:
-    old = [asking(f"c{number}", model="m1", system_instruction="Be brief." * (number < 3)) for number in range(5)]
-    new = [asking(f"c{number}", model="m2", system_instruction="Be kind." * (number < 3), service_tier="flex") for number in range(5)]
+    old = [
+        asking(f"c{number}", model="m1", system_instruction="Be brief." * (number < 3))
+        for number in range(5)
+    ]
+    new = [
+        asking(
+            f"c{number}",
+            model="m2",
+            system_instruction="Be kind." * (number < 3),
+            service_tier="flex",
+        )
+        for number in range(5)
+    ]
     assert [str(change) for change in request_changes(pair(rows(old), rows(new)))] == [
         'service_tier (5 pairs): absent → "flex"',
         'system_instruction (3 pairs): "Be brief." → "Be kind."',
@@ -43,7 +57,10 @@ def test_what_was_sent_is_told_once_for_each_change() -> None:
 
 def test_long_values_are_shown_where_they_part() -> None:
     start = "You are the assistant of a bank. " * 9
-    old, new = (rows([asking("a", system_instruction=start + end)]) for end in ("Say please.", "Say nothing."))
+    old, new = (
+        rows([asking("a", system_instruction=start + end)])
+        for end in ("Say please.", "Say nothing.")
+    )
     (change,) = request_changes(pair(old, new))
     assert "please" in change.baseline
     assert "nothing" in change.candidate
@@ -52,7 +69,9 @@ def test_long_values_are_shown_where_they_part() -> None:
 
 def test_prompts_count_as_asked() -> None:
     old, new = line("a"), line("a")
-    old["turns"][0]["user"], new["turns"][0]["user"] = ([{"type": "text", "text": text}] for text in ("Hi", "Hello"))
+    old["turns"][0]["user"], new["turns"][0]["user"] = (
+        [{"type": "text", "text": text}] for text in ("Hi", "Hello")
+    )
     (change,) = request_changes(pair(rows([old]), rows([new])))
     assert change.what == "prompts"
 

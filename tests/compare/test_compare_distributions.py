@@ -11,7 +11,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from evalkit.compare.distributions import incomplete_beta, normal_cdf, normal_quantile, sign_test, t_cdf, t_quantile
+from evalkit.compare.distributions import (
+    incomplete_beta,
+    normal_cdf,
+    normal_quantile,
+    sign_test,
+    t_cdf,
+    t_quantile,
+)
 
 NEAR = pytest.approx
 shares = st.floats(0.0005, 0.9995)
@@ -33,7 +40,9 @@ def test_incomplete_beta(a: float, b: float, x: float) -> None:
 def test_t_cdf(value: float, freedom: float) -> None:
     # So near the middle the curve is a straight line; scipy 1.17 says 0.5 there, to the last digit, for one degree of freedom.
     middle = 0.5 + value * stats.t.pdf(0, freedom)
-    assert t_cdf(value, freedom) == near(middle if abs(value) < 1e-6 else stats.t.cdf(value, freedom))
+    assert t_cdf(value, freedom) == near(
+        middle if abs(value) < 1e-6 else stats.t.cdf(value, freedom)
+    )
 
 
 @given(shares, freedoms)
@@ -67,4 +76,6 @@ def test_sign_test(one: int, other: int) -> None:
 def test_sign_test_is_exact() -> None:
     assert sign_test(5, 0) == 0.0625
     assert sign_test(0, 0) == sign_test(7, 7) == 1
-    assert sign_test(1000, 1100) == float(2 * Fraction(sum(comb(2100, index) for index in range(1001)), 2**2100))
+    assert sign_test(1000, 1100) == float(
+        2 * Fraction(sum(comb(2100, index) for index in range(1001)), 2**2100)
+    )

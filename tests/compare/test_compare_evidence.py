@@ -22,8 +22,14 @@ def test_single_pairs_have_the_score_interval() -> None:
 
 
 def test_families_widen_the_interval() -> None:
-    old = [line(f"c{number}", "passed", trial=trial) for number in range(20) for trial in range(1, 6)]
-    new = [line(f"c{number}", "failed" if number < 4 else "passed", trial=trial) for number in range(20) for trial in range(1, 6)]
+    old = [
+        line(f"c{number}", "passed", trial=trial) for number in range(20) for trial in range(1, 6)
+    ]
+    new = [
+        line(f"c{number}", "failed" if number < 4 else "passed", trial=trial)
+        for number in range(20)
+        for trial in range(1, 6)
+    ]
     found = evidence(pair(rows(old), rows(new)).scored)
     assert found.families == 20
     assert found.robust is not None
@@ -52,22 +58,44 @@ def test_no_pairs() -> None:
 
 
 def test_metrics() -> None:
-    old = [line(f"c{number // 2}", trial=number % 2 + 1, tokens=100 + number, elapsed_ms=None) for number in range(8)]
-    new = [line(f"c{number // 2}", trial=number % 2 + 1, tokens=110 + 3 * number, elapsed_ms=5) for number in range(8)]
+    old = [
+        line(f"c{number // 2}", trial=number % 2 + 1, tokens=100 + number, elapsed_ms=None)
+        for number in range(8)
+    ]
+    new = [
+        line(f"c{number // 2}", trial=number % 2 + 1, tokens=110 + 3 * number, elapsed_ms=5)
+        for number in range(8)
+    ]
     found = metric_differences(pair(rows(old), rows(new)).scored)
     assert list(found) == ["tokens"]
     tokens = found["tokens"]
     differences = np.array([10 + 2 * number for number in range(8)])
-    fit = sm.OLS(differences, np.ones(8)).fit(cov_type="cluster", cov_kwds={"groups": np.arange(8) // 2}, use_t=True)
+    fit = sm.OLS(differences, np.ones(8)).fit(
+        cov_type="cluster", cov_kwds={"groups": np.arange(8) // 2}, use_t=True
+    )
     assert tokens.interval is not None
     assert list(tokens.interval) == pytest.approx(list(fit.conf_int()[0]), abs=1e-9)
-    assert (tokens.pairs, tokens.baseline, tokens.candidate, tokens.difference) == (8, 103.5, 120.5, 17)
+    assert (tokens.pairs, tokens.baseline, tokens.candidate, tokens.difference) == (
+        8,
+        103.5,
+        120.5,
+        17,
+    )
     assert tokens.ratio == pytest.approx(120.5 / 103.5)
 
 
 def test_tags_are_a_family_of_tests() -> None:
-    old = [line(f"c{number}", tags=["all", "hard" if number < 8 else "easy"]) for number in range(20)]
-    new = [line(f"c{number}", "failed" if number < 8 else "passed", tags=["all", "hard" if number < 8 else "easy"]) for number in range(20)]
+    old = [
+        line(f"c{number}", tags=["all", "hard" if number < 8 else "easy"]) for number in range(20)
+    ]
+    new = [
+        line(
+            f"c{number}",
+            "failed" if number < 8 else "passed",
+            tags=["all", "hard" if number < 8 else "easy"],
+        )
+        for number in range(20)
+    ]
     found = by_tag(pair(rows(old), rows(new)).scored)
     assert list(found) == ["all", "easy", "hard"]
     assert found["hard"].p == found["all"].p == 2 / 256

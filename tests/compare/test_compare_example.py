@@ -27,7 +27,9 @@ Results = dict[str, dict[str, Any]]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("revisions")
     command = [sys.executable, "examples/revisions/compare.py", str(folder)]
-    held = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    held = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
     assert held.returncode == 4, held.stdout + held.stderr
     (folder / "terminal.txt").write_text(held.stdout)
     return folder
@@ -35,7 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(folder: Path) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads((folder / "candidate/comparison/comparison.json").read_text())
+    value: dict[str, Any] = json.loads(
+        (folder / "candidate/comparison/comparison.json").read_text()
+    )
     return value
 
 
@@ -71,15 +75,29 @@ def test_the_known_flips(found: dict[str, Any]) -> None:
         "revisions::capital-kenya", "revisions::capital-peru", "revisions::capital-cuba", "revisions::sum-99-1",
     }  # fmt: skip
     assert [one["id"] for one in found["errors"]] == ["revisions::strings-in-violin"]
-    assert (found["verdict"], found["candidate"]["errored"], found["candidate"]["scored"]) == ("inconclusive", 1, 179)
+    assert (found["verdict"], found["candidate"]["errored"], found["candidate"]["scored"]) == (
+        "inconclusive",
+        1,
+        179,
+    )
 
 
 def test_table_and_mcnemar(found: dict[str, Any], pairs: list[Any]) -> None:
     old, new = passed(pairs)
-    counted = [[int((old & new).sum()), int((old & ~new).sum())], [int((~old & new).sum()), int((~old & ~new).sum())]]
-    assert list(found["pairs"].values()) == [counted[0][0], counted[1][1], counted[0][1], counted[1][0]]
+    counted = [
+        [int((old & new).sum()), int((old & ~new).sum())],
+        [int((~old & new).sum()), int((~old & ~new).sum())],
+    ]
+    assert list(found["pairs"].values()) == [
+        counted[0][0],
+        counted[1][1],
+        counted[0][1],
+        counted[1][0],
+    ]
     assert found["mcnemar_p"] == near(mcnemar(counted, exact=True).pvalue)
-    assert found["mcnemar_p"] == near(stats.binomtest(counted[0][1], counted[0][1] + counted[1][0]).pvalue)
+    assert found["mcnemar_p"] == near(
+        stats.binomtest(counted[0][1], counted[0][1] + counted[1][0]).pvalue
+    )
 
 
 def test_difference_and_intervals(found: dict[str, Any], pairs: list[Any]) -> None:
@@ -87,16 +105,24 @@ def test_difference_and_intervals(found: dict[str, Any], pairs: list[Any]) -> No
     differences = new.astype(float) - old.astype(float)
     groups = [pair[0]["scenario"] for pair in pairs]
     fit = sm.OLS(differences, np.ones(len(differences))).fit(
-        cov_type="cluster", cov_kwds={"groups": np.unique(groups, return_inverse=True)[1]}, use_t=True
+        cov_type="cluster",
+        cov_kwds={"groups": np.unique(groups, return_inverse=True)[1]},
+        use_t=True,
     )
     robust = fit.conf_int()[0]
     assert found["difference"] == near(differences.mean())
     assert found["intervals"]["cluster_robust"] == [near(robust[0]), near(robust[1])]
     score = tango(found["pairs"]["improved"], found["pairs"]["regressed"], len(pairs))
-    assert found["intervals"]["score"] == [pytest.approx(score[0], abs=1e-7), pytest.approx(score[1], abs=1e-7)]
+    assert found["intervals"]["score"] == [
+        pytest.approx(score[0], abs=1e-7),
+        pytest.approx(score[1], abs=1e-7),
+    ]
     assert found["interval"] == [near(min(robust[0], score[0])), near(max(robust[1], score[1]))]
     drawn = np.random.default_rng(5)
-    sums, sizes = (np.array([len([*group]) if size else sum(group) for group in grouped(groups, differences)]) for size in (False, True))
+    sums, sizes = (
+        np.array([len([*group]) if size else sum(group) for group in grouped(groups, differences)])
+        for size in (False, True)
+    )
     picks = drawn.integers(0, len(sums), (4000, len(sums)))
     oracle = np.quantile(sums[picks].sum(1) / sizes[picks].sum(1), [0.025, 0.975])
     assert found["intervals"]["bootstrap"] == [pytest.approx(value, abs=0.015) for value in oracle]
@@ -114,12 +140,20 @@ def tango(gained: int, lost: int, count: int) -> tuple[float, float]:
 
     def score(difference: float) -> float:
         def unlikely(share: float) -> float:
-            parts = ((gained, share + difference), (lost, share), (count - gained - lost, 1 - 2 * share - difference))
+            parts = (
+                (gained, share + difference),
+                (lost, share),
+                (count - gained - lost, 1 - 2 * share - difference),
+            )
             return -math.fsum(number * math.log(part) for number, part in parts)
 
         bounds = (max(0.0, -difference) + 1e-12, (1 - difference) / 2 - 1e-12)
-        share = optimize.minimize_scalar(unlikely, bounds=bounds, method="bounded", options={"xatol": 1e-14}).x
-        return (gained - lost - count * difference) / math.sqrt(count * (2 * share + difference - difference**2))
+        share = optimize.minimize_scalar(
+            unlikely, bounds=bounds, method="bounded", options={"xatol": 1e-14}
+        ).x
+        return (gained - lost - count * difference) / math.sqrt(
+            count * (2 * share + difference - difference**2)
+        )
 
     z, middle = stats.norm.ppf(0.975), (gained - lost) / count
     return (
@@ -132,7 +166,13 @@ def test_what_could_have_been_seen(found: dict[str, Any], pairs: list[Any]) -> N
     share = (found["pairs"]["improved"] + found["pairs"]["regressed"]) / len(pairs)
     z, power = stats.norm.ppf(0.975), stats.norm.ppf(0.8)
     drop = optimize.brentq(
-        lambda drop: drop * math.sqrt(len(pairs)) - z * math.sqrt(share) - power * math.sqrt(share - drop * drop), 1e-9, share
+        lambda drop: (
+            drop * math.sqrt(len(pairs))
+            - z * math.sqrt(share)
+            - power * math.sqrt(share - drop * drop)
+        ),
+        1e-9,
+        share,
     )
     assert found["detectable"] == near(drop)
 
@@ -147,12 +187,18 @@ def test_rates_and_trials(found: dict[str, Any], runs: tuple[Results, Results], 
     flat = [verdict for held in verdicts.values() for verdict in held]
     told = found[side]
     assert told["pass_rate"] == near(np.mean(flat))
-    assert told["pass_rate_interval"] == [near(end) for end in proportion_confint(sum(flat), len(flat), method="wilson")]
+    assert told["pass_rate_interval"] == [
+        near(end) for end in proportion_confint(sum(flat), len(flat), method="wilson")
+    ]
     assert len(told["trials"]["flaky"]) == sum(len(set(held)) > 1 for held in verdicts.values()) > 0
     for k in (1, 2, 3):
-        draws = [list(itertools.combinations(held, k)) for held in verdicts.values() if len(held) >= k]
+        draws = [
+            list(itertools.combinations(held, k)) for held in verdicts.values() if len(held) >= k
+        ]
         for name, holds in (("pass_at", any), ("pass_hat", all)):
-            assert told["trials"][name][str(k)] == near(np.mean([np.mean([holds(draw) for draw in drawn]) for drawn in draws]))
+            assert told["trials"][name][str(k)] == near(
+                np.mean([np.mean([holds(draw) for draw in drawn]) for drawn in draws])
+            )
 
 
 def test_tags(found: dict[str, Any], pairs: list[Any]) -> None:
@@ -164,7 +210,9 @@ def test_tags(found: dict[str, Any], pairs: list[Any]) -> None:
         lost, gained = int((old & ~new).sum()), int((~old & new).sum())
         p_values.append(stats.binomtest(lost, lost + gained).pvalue if lost + gained else 1.0)
     assert [found["by_tag"][name]["p"] for name in names] == [near(p) for p in p_values]
-    assert [found["by_tag"][name]["p_holm"] for name in names] == [near(p) for p in multipletests(p_values, method="holm")[1]]
+    assert [found["by_tag"][name]["p_holm"] for name in names] == [
+        near(p) for p in multipletests(p_values, method="holm")[1]
+    ]
 
 
 def test_tokens_and_cost(found: dict[str, Any], pairs: list[Any]) -> None:
@@ -172,12 +220,20 @@ def test_tokens_and_cost(found: dict[str, Any], pairs: list[Any]) -> None:
 
     def cost(side: int, tokens: dict[str, int]) -> float:
         read, written = prices[side]
-        return (tokens["total_input_tokens"] * read + (tokens["total_output_tokens"] + tokens["total_thought_tokens"]) * written) / 1e6
+        return (
+            tokens["total_input_tokens"] * read
+            + (tokens["total_output_tokens"] + tokens["total_thought_tokens"]) * written
+        ) / 1e6
 
     groups = np.unique([pair[0]["scenario"] for pair in pairs], return_inverse=True)[1]
     for name, value in (("tokens", lambda side, tokens: tokens["total_tokens"]), ("cost", cost)):
-        old, new = (np.array([value(side, pair[side]["metrics"]["tokens"]) for pair in pairs]) for side in (0, 1))
-        fit = sm.OLS(new - old, np.ones(len(old))).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
+        old, new = (
+            np.array([value(side, pair[side]["metrics"]["tokens"]) for pair in pairs])
+            for side in (0, 1)
+        )
+        fit = sm.OLS(new - old, np.ones(len(old))).fit(
+            cov_type="cluster", cov_kwds={"groups": groups}, use_t=True
+        )
         told = found["metrics"][name]
         assert told["baseline"] == near(old.mean())
         assert told["ratio"] == near(new.mean() / old.mean())
@@ -187,7 +243,9 @@ def test_tokens_and_cost(found: dict[str, Any], pairs: list[Any]) -> None:
 def test_the_terminal_says_the_same(folder: Path, found: dict[str, Any]) -> None:
     told = (folder / "terminal.txt").read_text()
     lines = told.splitlines()
-    assert lines[1].startswith("INCONCLUSIVE  gate release: neither shown non-inferior nor inferior")
+    assert lines[1].startswith(
+        "INCONCLUSIVE  gate release: neither shown non-inferior nor inferior"
+    )
     assert "baseline passed               154                10" in told
     assert "10 regressed, 12 improved, of 179 pairs: p = 0.8318, not significant." in told
     assert "  revisions::capital-kenya  3 of 3 trials" in told

@@ -22,17 +22,62 @@ def gate(**rules: Any) -> Gate:
         ((50, 0, 2, 0), {"max_regressions": 2}, "pass", "2 of 52 pairs regressed, at most 2 may"),
         ((50, 0, 3, 9), {"max_regressions": 2}, "fail", "3 of 62 pairs regressed, at most 2 may"),
         ((0, 0, 0, 0), {"max_regressions": 0}, "inconclusive", "no pair was scored in both runs"),
-        ((400, 0, 1, 1), {"non_inferiority": {"margin": 0.05}}, "pass", "non-inferior: the difference lies between -1."),
-        ((20, 0, 0, 0), {"non_inferiority": {"margin": 0.05}}, "inconclusive", "neither shown non-inferior nor inferior"),
-        ((50, 0, 40, 0), {"non_inferiority": {"margin": 0.05}}, "fail", "inferior: the difference lies between -54"),
-        ((9, 1, 0, 0), {"min_pass_rate": 0.9}, "pass", "9 of 10 scored results passed (90.0%), at least 90.0% must"),
+        (
+            (400, 0, 1, 1),
+            {"non_inferiority": {"margin": 0.05}},
+            "pass",
+            "non-inferior: the difference lies between -1.",
+        ),
+        (
+            (20, 0, 0, 0),
+            {"non_inferiority": {"margin": 0.05}},
+            "inconclusive",
+            "neither shown non-inferior nor inferior",
+        ),
+        (
+            (50, 0, 40, 0),
+            {"non_inferiority": {"margin": 0.05}},
+            "fail",
+            "inferior: the difference lies between -54",
+        ),
+        (
+            (9, 1, 0, 0),
+            {"min_pass_rate": 0.9},
+            "pass",
+            "9 of 10 scored results passed (90.0%), at least 90.0% must",
+        ),
         ((8, 2, 0, 0), {"min_pass_rate": 0.9}, "fail", "8 of 10 scored results passed (80.0%)"),
-        ((9, 1, 0, 0), {"min_pass_rate": {"rate": 0.9, "lower_bound": 0.8}}, "inconclusive", "at least 59.6% (95%), 80.0% must be shown"),
-        ((5, 0, 0, 0), {"pass_hat": {"k": 2, "min": 0.5}}, "inconclusive", "no variant has 2 scored trials, so pass^2 is not known"),
+        (
+            (9, 1, 0, 0),
+            {"min_pass_rate": {"rate": 0.9, "lower_bound": 0.8}},
+            "inconclusive",
+            "at least 59.6% (95%), 80.0% must be shown",
+        ),
+        (
+            (5, 0, 0, 0),
+            {"pass_hat": {"k": 2, "min": 0.5}},
+            "inconclusive",
+            "no variant has 2 scored trials, so pass^2 is not known",
+        ),
         ((5, 0, 0, 0), {"cost": {"max_mean": 1}}, "inconclusive", "no pair has cost on both sides"),
-        ((5, 0, 0, 0), {"tokens": {"max_mean": 100, "max_increase": 0}}, "pass", "the mean of tokens is 100, at most 100 is allowed"),
-        ((5, 0, 0, 0), {"tokens": {"max_mean": 99}}, "fail", "the mean of tokens is 100, at most 99 is allowed"),
-        ((5, 0, 0, 0), {"required_tags": ["smoke"]}, "fail", "no result of the candidate is tagged 'smoke'"),
+        (
+            (5, 0, 0, 0),
+            {"tokens": {"max_mean": 100, "max_increase": 0}},
+            "pass",
+            "the mean of tokens is 100, at most 100 is allowed",
+        ),
+        (
+            (5, 0, 0, 0),
+            {"tokens": {"max_mean": 99}},
+            "fail",
+            "the mean of tokens is 100, at most 99 is allowed",
+        ),
+        (
+            (5, 0, 0, 0),
+            {"required_tags": ["smoke"]},
+            "fail",
+            "no result of the candidate is tagged 'smoke'",
+        ),
     ],
 )
 def test_rules(cells: tuple[int, ...], rules: dict[str, Any], verdict: str, reason: str) -> None:
@@ -44,9 +89,15 @@ def test_rules(cells: tuple[int, ...], rules: dict[str, Any], verdict: str, reas
 def test_trials_and_growth() -> None:
     old = [line("a", trial=1, tokens=100), line("a", trial=2, tokens=100)]
     new = [line("a", trial=1, tokens=120), line("a", "failed", trial=2, tokens=101)]
-    assert comparison(old, new, gate(pass_hat={"k": 2, "min": 0.5})).verdict.reason == "pass^2 is 0.0%, at least 50.0% must be"
+    assert (
+        comparison(old, new, gate(pass_hat={"k": 2, "min": 0.5})).verdict.reason
+        == "pass^2 is 0.0%, at least 50.0% must be"
+    )
     found = comparison(old, new, gate(tokens={"max_increase": 0.1})).verdict
-    assert (found.verdict, found.reason) == ("fail", "the mean of tokens went from 100 to 110.5, at most 110 is allowed")
+    assert (found.verdict, found.reason) == (
+        "fail",
+        "the mean of tokens went from 100 to 110.5, at most 110 is allowed",
+    )
 
 
 def test_an_error_fails_no_gate_but_leaves_it_open() -> None:
@@ -54,16 +105,25 @@ def test_an_error_fails_no_gate_but_leaves_it_open() -> None:
     new = [line("a"), line("b", "errored", tags=["smoke"])]
     found = comparison(old, new, gate(max_regressions=0, required_tags=["smoke"])).verdict
     assert found.verdict == "inconclusive"
-    assert found.reason == "0 of 1 results tagged 'smoke' passed, all must; 1 of 2 results errored, none may"
+    assert (
+        found.reason
+        == "0 of 1 results tagged 'smoke' passed, all must; 1 of 2 results errored, none may"
+    )
     assert comparison(old, new, gate(max_regressions=0, max_errors=None)).verdict.verdict == "pass"
     assert comparison(old, new, gate(max_regressions=0, max_errors=1)).verdict.verdict == "pass"
 
 
 def test_a_failing_rule_decides_over_an_open_one() -> None:
-    found = comparison(*split(5, 0, 1, 0), gate(max_regressions=0, non_inferiority={"margin": 0.5}, min_pass_rate=0.9)).verdict
+    found = comparison(
+        *split(5, 0, 1, 0),
+        gate(max_regressions=0, non_inferiority={"margin": 0.5}, min_pass_rate=0.9),
+    ).verdict
     assert [rule.verdict for rule in found.rules] == ["fail", "inconclusive", "fail", "pass"]
     assert found.verdict == "fail"
-    assert found.reason == "1 of 6 pairs regressed, none may; 5 of 6 scored results passed (83.3%), at least 90.0% must"
+    assert (
+        found.reason
+        == "1 of 6 pairs regressed, none may; 5 of 6 scored results passed (83.3%), at least 90.0% must"
+    )
 
 
 def test_the_default_lets_nothing_regress() -> None:

@@ -10,7 +10,9 @@ from evalkit.compare.history import History, history
 from evalkit.compare.prices import Prices
 from evalkit.results.index import ResultEntry, RunEntry
 
-RUNS = [RunEntry(name, str(number), "0.1.0", True) for number, name in enumerate(("r1", "r2", "r3"))]
+RUNS = [
+    RunEntry(name, str(number), "0.1.0", True) for number, name in enumerate(("r1", "r2", "r3"))
+]
 
 
 def entry(run: str, id_: str, verdict: str = "passed", tokens: int = 10) -> ResultEntry:
@@ -33,17 +35,31 @@ def made(*entries: ResultEntry, prices: dict[str, Prices] | None = None) -> Hist
     ],
 )
 def test_flips(verdicts: Sequence[str], flips: int) -> None:
-    found = made(*(entry(run.name, "s::a", verdict) for run, verdict in zip(RUNS, verdicts, strict=True)))
+    found = made(
+        *(entry(run.name, "s::a", verdict) for run, verdict in zip(RUNS, verdicts, strict=True))
+    )
     assert [line.flips for line in found.lines] == [flips]
     assert found.total.flips == flips
 
 
 def test_points_have_denominators() -> None:
-    found = made(entry("r1", "s::a[x]"), entry("r1", "s::a[y]", "failed"), entry("r1", "s::a[z]", "errored", 40), entry("r3", "s::a[x]"))
+    found = made(
+        entry("r1", "s::a[x]"),
+        entry("r1", "s::a[y]", "failed"),
+        entry("r1", "s::a[z]", "errored", 40),
+        entry("r3", "s::a[x]"),
+    )
     (line,) = found.lines
     first, second, third = line.points
     assert first is not None
-    assert (first.results, first.scored, first.passed, first.errored, first.rate, first.tokens) == (3, 2, 1, 1, 0.5, 20)
+    assert (first.results, first.scored, first.passed, first.errored, first.rate, first.tokens) == (
+        3,
+        2,
+        1,
+        1,
+        0.5,
+        20,
+    )
     assert second is None
     assert line.last is third
     assert (first.cost, first.elapsed_ms) == (None, None)
@@ -60,7 +76,10 @@ def test_those_that_flip_come_first_then_the_worst() -> None:
 
 
 def test_costs() -> None:
-    found = made(entry("r1", "s::a", tokens=500_000), prices={"m": Prices(input_per_million=2, output_per_million=1)})
+    found = made(
+        entry("r1", "s::a", tokens=500_000),
+        prices={"m": Prices(input_per_million=2, output_per_million=1)},
+    )
     assert found.total.points[0] is not None
     assert found.total.points[0].cost == 1
 

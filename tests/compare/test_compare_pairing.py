@@ -20,7 +20,9 @@ def ids(found: list[Pair]) -> list[str]:
 
 
 @given(names, names, st.randoms(use_true_random=False))
-def test_pairs_do_not_depend_on_order(old: list[str], new: list[str], chance: random.Random) -> None:
+def test_pairs_do_not_depend_on_order(
+    old: list[str], new: list[str], chance: random.Random
+) -> None:
     """Whatever is put in, taken out or moved: the same names pair, the others are added or removed."""
     found = pair(rows(map(line, old)), rows(map(line, new)))
     chance.shuffle(old)
@@ -42,7 +44,11 @@ def test_a_scenario_put_in_at_the_top_changes_no_pair() -> None:
 
 def test_surplus_trials_are_neither_added_nor_removed() -> None:
     one = [line("a"), line("b"), line("b", trial=2)]
-    three = [line("a", trial=number) for number in (1, 2, 3)] + [line("b"), line("new", trial=1), line("new", trial=2)]
+    three = [line("a", trial=number) for number in (1, 2, 3)] + [
+        line("b"),
+        line("new", trial=1),
+        line("new", trial=2),
+    ]
     found = pair(rows(one), rows(three))
     assert [row.id for row in found.unmatched] == ["s::a#2", "s::a#3", "s::b#2"]
     assert [row.id for row in found.added] == ["s::new", "s::new#2"]
@@ -69,7 +75,12 @@ def test_models_pair_when_the_model_is_what_differs() -> None:
     [
         (line("a"), line("a"), "same", 0),
         (line("a"), line("a", text="other"), "changed", 0),
-        (line("a", "failed", checks={"text": "x"}), line("a", "failed", checks={"text": "y"}), "changed", 0),
+        (
+            line("a", "failed", checks={"text": "x"}),
+            line("a", "failed", checks={"text": "y"}),
+            "changed",
+            0,
+        ),
         (line("a"), line("a", "failed"), "regressed", -1),
         (line("a", "failed"), line("a"), "improved", 1),
         (line("a", "errored"), line("a"), "unscored", 1),
@@ -77,14 +88,21 @@ def test_models_pair_when_the_model_is_what_differs() -> None:
         (line("a", "skipped"), line("a", "skipped"), "unscored", 0),
     ],
 )
-def test_changes(before: dict[str, object], after: dict[str, object], change: str, difference: int) -> None:
+def test_changes(
+    before: dict[str, object], after: dict[str, object], change: str, difference: int
+) -> None:
     found = Pair(row_of(before), row_of(after))
     assert found.change == change
     assert found.difference == difference
 
 
 def test_signatures_ids_and_times_are_no_change() -> None:
-    assert Pair(row_of(line("a", model="m1", elapsed_ms=3)), row_of(line("a", model="m2", elapsed_ms=9))).change == "same"
+    assert (
+        Pair(
+            row_of(line("a", model="m1", elapsed_ms=3)), row_of(line("a", model="m2", elapsed_ms=9))
+        ).change
+        == "same"
+    )
 
 
 def test_table_and_flips() -> None:

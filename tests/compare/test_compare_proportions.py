@@ -36,7 +36,9 @@ def test_wilson_of_nothing() -> None:
 
 @given(tables)
 def test_mcnemar(table: Table) -> None:
-    oracle = mcnemar([[table.both_passed, table.regressed], [table.improved, table.both_failed]], exact=True)
+    oracle = mcnemar(
+        [[table.both_passed, table.regressed], [table.improved, table.both_failed]], exact=True
+    )
     assert table.mcnemar_p == near(min(1.0, oracle.pvalue))
 
 
@@ -50,7 +52,11 @@ def score(table: Table, difference: float) -> float:
     count, gained, lost = table.pairs, table.improved, table.regressed
 
     def likelihood(share: float) -> float:
-        parts = ((gained, share + difference), (lost, share), (count - gained - lost, 1 - 2 * share - difference))
+        parts = (
+            (gained, share + difference),
+            (lost, share),
+            (count - gained - lost, 1 - 2 * share - difference),
+        )
         return math.fsum(number * math.log(part) if number else 0.0 for number, part in parts)
 
     low, high = max(0.0, -difference) + 1e-12, (1 - difference) / 2 - 1e-12
@@ -58,11 +64,15 @@ def score(table: Table, difference: float) -> float:
         first, second = low + (high - low) / 3, high - (high - low) / 3
         low, high = (first, high) if likelihood(first) < likelihood(second) else (low, second)
     share = (low + high) / 2
-    return (gained - lost - count * difference) / math.sqrt(count * (2 * share + difference - difference * difference))
+    return (gained - lost - count * difference) / math.sqrt(
+        count * (2 * share + difference - difference * difference)
+    )
 
 
 @given(st.builds(Table, cells, cells, st.integers(1, 60), st.integers(1, 60)), st.floats(0.8, 0.99))
-def test_the_ends_are_the_differences_a_score_test_just_accepts(table: Table, confidence: float) -> None:
+def test_the_ends_are_the_differences_a_score_test_just_accepts(
+    table: Table, confidence: float
+) -> None:
     z = stats.norm.ppf(0.5 + confidence / 2)
     low, high = paired_interval(table, confidence)
     assert low < table.difference < high
@@ -75,7 +85,9 @@ def test_interval_is_symmetric_and_inside(table: Table, confidence: float) -> No
     low, high = paired_interval(table, confidence)
     assert -1 <= low <= table.difference + 1e-12
     assert table.difference - 1e-12 <= high <= 1
-    turned = paired_interval(table._replace(regressed=table.improved, improved=table.regressed), confidence)
+    turned = paired_interval(
+        table._replace(regressed=table.improved, improved=table.regressed), confidence
+    )
     assert (-turned.high, -turned.low) == (near(low), near(high))
 
 
@@ -95,7 +107,10 @@ def test_edges(table: Table, low: float | None, high: float | None) -> None:
     assert -1 <= found.low < found.high <= 1
 
 
-@pytest.mark.parametrize(("gain", "loss", "pairs"), [(0.05, 0.05, 60), (0.02, 0.1, 60), (0.15, 0.05, 30), (0.0, 0.05, 120)])
+@pytest.mark.parametrize(
+    ("gain", "loss", "pairs"),
+    [(0.05, 0.05, 60), (0.02, 0.1, 60), (0.15, 0.05, 30), (0.0, 0.05, 120)],
+)
 def test_coverage(gain: float, loss: float, pairs: int) -> None:
     """A nominal 95 % interval covers the truth in 95 % of samples, within four standard errors of the simulation and Tango's own slack."""
     chance = random.Random(20)
@@ -134,6 +149,9 @@ def test_power_by_simulation() -> None:
     lost = (discordance + drop) / 2
     found = sum(
         Table(0, 0, kinds.count("l"), kinds.count("g")).mcnemar_p < 0.05
-        for kinds in (chance.choices("gls", (discordance - lost, lost, 1 - discordance), k=pairs) for _ in range(600))
+        for kinds in (
+            chance.choices("gls", (discordance - lost, lost, 1 - discordance), k=pairs)
+            for _ in range(600)
+        )
     )
     assert found / 600 == pytest.approx(0.8, abs=0.08)

@@ -19,8 +19,12 @@ def test_pass_at_and_pass_hat_count_every_draw(verdicts: list[bool], k: int) -> 
         assert pass_at(len(verdicts), passed, k) is pass_hat(len(verdicts), passed, k) is None
         return
     draws = list(combinations(verdicts, k))
-    assert pass_at(len(verdicts), passed, k) == pytest.approx(sum(map(any, draws)) / len(draws), abs=1e-9)
-    assert pass_hat(len(verdicts), passed, k) == pytest.approx(sum(map(all, draws)) / len(draws), abs=1e-9)
+    assert pass_at(len(verdicts), passed, k) == pytest.approx(
+        sum(map(any, draws)) / len(draws), abs=1e-9
+    )
+    assert pass_hat(len(verdicts), passed, k) == pytest.approx(
+        sum(map(all, draws)) / len(draws), abs=1e-9
+    )
 
 
 def test_one_trial_says_nothing_of_flakiness() -> None:

@@ -59,7 +59,10 @@ def test_it_is_found_from_anywhere_in_the_project(tmp_path: Path) -> None:
     ("config", "message"),
     [
         (Config(), "no gate 'relase'; evalkit.yaml declares none"),
-        (Config.model_validate({"gates": {"release": {}}}), "no gate 'relase' (did you mean 'release'?); there are: release"),
+        (
+            Config.model_validate({"gates": {"release": {}}}),
+            "no gate 'relase' (did you mean 'release'?); there are: release",
+        ),
     ],
 )
 def test_an_unknown_gate(config: Config, message: str) -> None:
@@ -75,12 +78,24 @@ def test_an_unknown_gate(config: Config, message: str) -> None:
         ("- a", ["1:1 evalkit.yaml takes a mapping"]),
         ("gates: []", ["1:8 'gates' takes a mapping, not []"]),
         ("gates:\n  a:\n", ["2:3 'a' takes a mapping, not an empty value"]),
-        ("gates:\n  a: {max_regresions: 1}", ["2:7 gates.a: unknown key 'max_regresions' (did you mean 'max_regressions'?)"]),
-        ("gates:\n  a:\n    min_pass_rate: 90", ["3:20 gates.a: 'min_pass_rate' takes at most 1, not 90"]),
-        ("gates:\n  a:\n    min_pass_rate: {rate: 90}", ["3:27 gates.a: 'rate' takes at most 1, not 90"]),
+        (
+            "gates:\n  a: {max_regresions: 1}",
+            ["2:7 gates.a: unknown key 'max_regresions' (did you mean 'max_regressions'?)"],
+        ),
+        (
+            "gates:\n  a:\n    min_pass_rate: 90",
+            ["3:20 gates.a: 'min_pass_rate' takes at most 1, not 90"],
+        ),
+        (
+            "gates:\n  a:\n    min_pass_rate: {rate: 90}",
+            ["3:27 gates.a: 'rate' takes at most 1, not 90"],
+        ),
         (
             "gates:\n  a:\n    max_regressions: -1\n    tokens: {max_increase: lots}",
-            ["3:22 gates.a: 'max_regressions' takes at least 0, not -1", "4:28 gates.a: 'max_increase' takes a number, not \"lots\""],
+            [
+                "3:22 gates.a: 'max_regressions' takes at least 0, not -1",
+                "4:28 gates.a: 'max_increase' takes a number, not \"lots\"",
+            ],
         ),
         ("prices:\n  m: {input_per_million: 1}", ["2:6 missing key 'output_per_million'"]),
         ("gates:\n\ta: {}", ["2:1 "]),
@@ -108,8 +123,23 @@ def test_an_unreadable_file(tmp_path: Path) -> None:
     ("tokens", "cost"),
     [
         ({"total_input_tokens": 1_000_000, "total_output_tokens": 0}, 0.5),
-        ({"total_input_tokens": 1_000_000, "total_cached_tokens": 1_000_000, "total_output_tokens": 1_000_000}, 2.1),
-        ({"total_input_tokens": 0, "total_output_tokens": 0, "total_thought_tokens": 500_000, "total_tool_use_tokens": 100_000}, 1.05),
+        (
+            {
+                "total_input_tokens": 1_000_000,
+                "total_cached_tokens": 1_000_000,
+                "total_output_tokens": 1_000_000,
+            },
+            2.1,
+        ),
+        (
+            {
+                "total_input_tokens": 0,
+                "total_output_tokens": 0,
+                "total_thought_tokens": 500_000,
+                "total_tool_use_tokens": 100_000,
+            },
+            1.05,
+        ),
         ({"total_input_tokens": 5}, None),
         ({}, None),
     ],
@@ -120,5 +150,9 @@ def test_cost(tokens: dict[str, int], cost: float | None) -> None:
 
 
 def test_cached_tokens_without_a_price_cost_what_input_costs() -> None:
-    tokens = {"total_input_tokens": 2_000_000, "total_cached_tokens": 1_000_000, "total_output_tokens": 0}
+    tokens = {
+        "total_input_tokens": 2_000_000,
+        "total_cached_tokens": 1_000_000,
+        "total_output_tokens": 0,
+    }
     assert cost_of(tokens, Prices(input_per_million=0.5, output_per_million=2)) == 1

@@ -77,14 +77,23 @@ class World:
         return [request.body for request in self.requests]
 
 
-def answer(body: Any, *, status: int = 200, content_type: str = "application/json", **options: Any) -> Response:
+def answer(
+    body: Any, *, status: int = 200, content_type: str = "application/json", **options: Any
+) -> Response:
     text = body if isinstance(body, str) else dumps(body)
     return Response(status, {"content-type": content_type}, text, **options)
 
 
 def interaction(*steps: dict[str, Any], status: str = "completed", **fields: Any) -> dict[str, Any]:
     """An Interaction; a field given as None is left out."""
-    whole = {"id": "v1_one", "status": status, "object": "interaction", "model": MODEL, "steps": list(steps), **fields}
+    whole = {
+        "id": "v1_one",
+        "status": status,
+        "object": "interaction",
+        "model": MODEL,
+        "steps": list(steps),
+        **fields,
+    }
     return {key: value for key, value in whole.items() if value is not None}
 
 
@@ -99,13 +108,20 @@ def stream(*events: Any, done: bool = True, **options: Any) -> Response:
     return answer("".join(frames), content_type="text/event-stream", **options)
 
 
-def streamed(*steps: dict[str, Any], status: str = "completed", **fields: Any) -> list[dict[str, Any]]:
+def streamed(
+    *steps: dict[str, Any], status: str = "completed", **fields: Any
+) -> list[dict[str, Any]]:
     """The events of an Interaction, each step whole in its start."""
     whole = interaction(status=status, **fields)
     del whole["steps"]
-    events: list[dict[str, Any]] = [{"event_type": "interaction.created", "interaction": {**whole, "status": "in_progress"}}]
+    events: list[dict[str, Any]] = [
+        {"event_type": "interaction.created", "interaction": {**whole, "status": "in_progress"}}
+    ]
     for index, step in enumerate(steps):
-        events += [{"event_type": "step.start", "index": index, "step": step}, {"event_type": "step.stop", "index": index}]
+        events += [
+            {"event_type": "step.start", "index": index, "step": step},
+            {"event_type": "step.stop", "index": index},
+        ]
     return [*events, {"event_type": "interaction.completed", "interaction": whole}]
 
 
@@ -124,8 +140,16 @@ def call(name: str = "weather", call_id: Any = "call_1", **arguments: Any) -> di
     return step
 
 
-def result(said: str, name: str = "weather", call_id: Any = "call_1", **more: Any) -> dict[str, Any]:
-    step = {"type": "function_result", "name": name, "call_id": call_id, "result": [{"type": "text", "text": said}], **more}
+def result(
+    said: str, name: str = "weather", call_id: Any = "call_1", **more: Any
+) -> dict[str, Any]:
+    step = {
+        "type": "function_result",
+        "name": name,
+        "call_id": call_id,
+        "result": [{"type": "text", "text": said}],
+        **more,
+    }
     if call_id is None:
         del step["call_id"]
     return step

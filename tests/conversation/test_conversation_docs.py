@@ -13,11 +13,29 @@ TOOLS = [{"type": "function", "name": "get_current_temperature"}]
 
 
 def test_the_pages_requests_are_what_is_sent() -> None:
-    printed = [json.loads(block) for block in re.findall(r"```json\n(.*?)\n```", PAGE.read_text("utf-8"), re.DOTALL)]
+    printed = [
+        json.loads(block)
+        for block in re.findall(r"```json\n(.*?)\n```", PAGE.read_text("utf-8"), re.DOTALL)
+    ]
     sent = []
     for history in ("stateful", "stateless"):
-        asks = says(thought(), call("get_current_temperature", location="London"), status="requires_action", id="v1_a")
-        world = World([asks, says(text("22 °C."), id="v1_b"), says(text("21 °C."))], {"get_current_temperature": {"temperature": "22"}})
-        world.hold(plan("What is the temperature in London?", "And tomorrow?", history=history, fields={"tools": TOOLS}))
+        asks = says(
+            thought(),
+            call("get_current_temperature", location="London"),
+            status="requires_action",
+            id="v1_a",
+        )
+        world = World(
+            [asks, says(text("22 °C."), id="v1_b"), says(text("21 °C."))],
+            {"get_current_temperature": {"temperature": "22"}},
+        )
+        world.hold(
+            plan(
+                "What is the temperature in London?",
+                "And tomorrow?",
+                history=history,
+                fields={"tools": TOOLS},
+            )
+        )
         sent += world.bodies if history == "stateful" else world.bodies[2:]
     assert [json.dumps(body) for body in printed] == [json.dumps(body) for body in sent]

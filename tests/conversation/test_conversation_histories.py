@@ -8,10 +8,27 @@ from typing import Any
 import pytest
 
 from evalkit.conversation import ToolAnswer
-from tests.conversation.scripted import MODEL, World, answer, call, interaction, plan, result, says, text, thought, user
+from tests.conversation.scripted import (
+    MODEL,
+    World,
+    answer,
+    call,
+    interaction,
+    plan,
+    result,
+    says,
+    text,
+    thought,
+    user,
+)
 
 TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object"}}
-FIELDS = {"system_instruction": "Be short.", "tools": [TOOL], "generation_config": {"seed": 1}, "response_format": {"type": "text"}}
+FIELDS = {
+    "system_instruction": "Be short.",
+    "tools": [TOOL],
+    "generation_config": {"seed": 1},
+    "response_format": {"type": "text"},
+}
 
 
 def test_stateful_turns_carry_only_what_is_new() -> None:
@@ -30,12 +47,20 @@ def test_stateful_turns_carry_only_what_is_new() -> None:
 
 
 def test_stateless_history_is_the_received_objects_in_order() -> None:
-    first = [thought(), {**text("Two."), "x_unknown": None}, {"type": "brand_new_step", "deep": [{"a": 1.0}]}]
+    first = [
+        thought(),
+        {**text("Two."), "x_unknown": None},
+        {"type": "brand_new_step", "deep": [{"a": 1.0}]},
+    ]
     world = World([says(*first, id=None), says(text("Eight."), id="")])
     transcript = world.hold(plan("I have 2 dogs.", "How many paws?", history="stateless"))
     one, two = world.bodies
     assert one == {"model": MODEL, "store": False, "input": [user("I have 2 dogs.")]}
-    assert two == {"model": MODEL, "store": False, "input": [user("I have 2 dogs."), *first, user("How many paws?")]}
+    assert two == {
+        "model": MODEL,
+        "store": False,
+        "input": [user("I have 2 dogs."), *first, user("How many paws?")],
+    }
     received = transcript.turns[0].exchanges[0].interaction
     assert received is not None
     assert all(sent is got for sent, got in zip(two["input"][1:4], received["steps"], strict=True))
@@ -50,18 +75,31 @@ def test_a_request_once_sent_does_not_grow_with_the_history() -> None:
 
 @pytest.mark.parametrize("history", ["stateful", "stateless"])
 def test_the_fields_go_with_every_post_in_the_guides_key_order(history: str) -> None:
-    world = World([says(call(), status="requires_action", id="v1_a"), says(text("22"), id="v1_b"), says(text("Bye"))], {"weather": "22"})
+    world = World(
+        [
+            says(call(), status="requires_action", id="v1_a"),
+            says(text("22"), id="v1_b"),
+            says(text("Bye")),
+        ],
+        {"weather": "22"},
+    )
     world.hold(plan("Weather?", "Bye", history=history, fields=FIELDS))
     assert len(world.bodies) == 3
     for body in world.bodies:
         assert {key: body[key] for key in FIELDS} == FIELDS
-    state = {"stateful": [[], ["previous_interaction_id"], ["previous_interaction_id"]], "stateless": [["store"]] * 3}[history]
-    assert [list(body) for body in world.bodies] == [["model", *keys, "input", *FIELDS] for keys in state]
+    state = {
+        "stateful": [[], ["previous_interaction_id"], ["previous_interaction_id"]],
+        "stateless": [["store"]] * 3,
+    }[history]
+    assert [list(body) for body in world.bodies] == [
+        ["model", *keys, "input", *FIELDS] for keys in state
+    ]
 
 
 def test_stateful_tool_loop_sends_the_results_alone() -> None:
     world = World(
-        [says(thought(), call(), status="requires_action", id="v1_a"), says(text("22"), id="v1_b")], {"weather": {"t": "22", "u": "°C"}}
+        [says(thought(), call(), status="requires_action", id="v1_a"), says(text("22"), id="v1_b")],
+        {"weather": {"t": "22", "u": "°C"}},
     )
     transcript = world.hold(plan("Weather?"))
     sent = result('{"t": "22", "u": "°C"}')
@@ -77,17 +115,41 @@ def test_stateful_tool_loop_sends_the_results_alone() -> None:
 
 
 def test_parallel_calls_have_their_results_right_after_them() -> None:
-    calls = [thought(), call(call_id="a", city="London"), call(call_id="b", city="Paris"), thought("bGFzdA==")]
-    world = World([says(*calls, status="requires_action"), says(text("done"))], {"weather": lambda city: city})
+    calls = [
+        thought(),
+        call(call_id="a", city="London"),
+        call(call_id="b", city="Paris"),
+        thought("bGFzdA=="),
+    ]
+    world = World(
+        [says(*calls, status="requires_action"), says(text("done"))], {"weather": lambda city: city}
+    )
     transcript = world.hold(plan("Weather?", history="stateless"))
     london, paris = result("London", call_id="a"), result("Paris", call_id="b")
-    assert world.bodies[1]["input"] == [user("Weather?"), calls[0], calls[1], london, calls[2], paris, calls[3]]
-    assert [step.raw for step in transcript.turns[0].steps] == [*world.bodies[1]["input"][1:], text("done")]
-    assert world.called == [("weather", {"city": "London"}, "a"), ("weather", {"city": "Paris"}, "b")]
+    assert world.bodies[1]["input"] == [
+        user("Weather?"),
+        calls[0],
+        calls[1],
+        london,
+        calls[2],
+        paris,
+        calls[3],
+    ]
+    assert [step.raw for step in transcript.turns[0].steps] == [
+        *world.bodies[1]["input"][1:],
+        text("done"),
+    ]
+    assert world.called == [
+        ("weather", {"city": "London"}, "a"),
+        ("weather", {"city": "Paris"}, "b"),
+    ]
 
 
 def test_stateful_parallel_results_go_in_the_order_of_the_calls() -> None:
-    world = World([says(call(call_id="b"), call(call_id="a"), status="requires_action"), says(text("done"))], {"weather": "x"})
+    world = World(
+        [says(call(call_id="b"), call(call_id="a"), status="requires_action"), says(text("done"))],
+        {"weather": "x"},
+    )
     world.hold(plan("Weather?"))
     assert world.bodies[1]["input"] == [result("x", call_id="b"), result("x", call_id="a")]
 
@@ -112,7 +174,12 @@ def test_several_rounds_build_one_history() -> None:
         text("end"),
         user("Bye"),
     ]
-    assert [body["input"] for body in world.bodies] == [history[:1], history[:3], history[:5], history]
+    assert [body["input"] for body in world.bodies] == [
+        history[:1],
+        history[:3],
+        history[:5],
+        history,
+    ]
 
 
 def test_tool_rounds_used_up_is_told() -> None:
@@ -120,9 +187,16 @@ def test_tool_rounds_used_up_is_told() -> None:
     transcript = World(asking, {"weather": "x"}).hold(plan("Weather?", "More", max_tool_rounds=3))
     first, second = transcript.turns
     assert (first.outcome, len(first.exchanges)) == ("not_held", 4)
-    assert first.reason == "the model still calls functions after 3 rounds of results (max_tool_rounds: 3)"
+    assert (
+        first.reason
+        == "the model still calls functions after 3 rounds of results (max_tool_rounds: 3)"
+    )
     assert first.steps[-1].type == "function_call"
-    assert (second.outcome, second.reason, second.user) == ("not_reached", "turn 1 was not held", [])
+    assert (second.outcome, second.reason, second.user) == (
+        "not_reached",
+        "turn 1 was not held",
+        [],
+    )
     assert transcript.crash is None
 
 
@@ -133,7 +207,10 @@ def test_an_undeclared_function_is_told_to_the_model_and_the_conversation_goes_o
     assert transcript.turns[0].outcome == "held"
 
 
-CONTENT = [{"type": "image", "data": "aGk=", "mime_type": "image/png"}, {"type": "text", "text": "a picture"}]
+CONTENT = [
+    {"type": "image", "data": "aGk=", "mime_type": "image/png"},
+    {"type": "text", "text": "a picture"},
+]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +229,9 @@ CONTENT = [{"type": "image", "data": "aGk=", "mime_type": "image/png"}, {"type":
     ],
 )
 def test_wire_form_of_results(given: Any, wire: Any) -> None:
-    world = World([says(call(), status="requires_action"), says(text("ok"))], {"weather": ToolAnswer(given)})
+    world = World(
+        [says(call(), status="requires_action"), says(text("ok"))], {"weather": ToolAnswer(given)}
+    )
     world.hold(plan("Weather?"))
     (sent,) = world.bodies[1]["input"]
     assert sent["result"] == wire
@@ -160,7 +239,10 @@ def test_wire_form_of_results(given: Any, wire: Any) -> None:
 
 
 def test_a_tools_own_error_is_marked() -> None:
-    world = World([says(call(), status="requires_action"), says(text("ok"))], {"weather": ToolAnswer({"why": "no"}, is_error=True)})
+    world = World(
+        [says(call(), status="requires_action"), says(text("ok"))],
+        {"weather": ToolAnswer({"why": "no"}, is_error=True)},
+    )
     world.hold(plan("Weather?"))
     assert world.bodies[1]["input"] == [result('{"why": "no"}', is_error=True)]
 
@@ -170,16 +252,31 @@ def test_a_call_without_id_is_answered_without_one(missing: dict[str, Any]) -> N
     lone = {"type": "function_call", "name": "weather", "arguments": {}, **missing}
     world = World([says(lone, lone, status="requires_action"), says(text("ok"))], {"weather": "x"})
     world.hold(plan("Weather?", history="stateless"))
-    assert world.bodies[1]["input"] == [user("Weather?"), lone, result("x", call_id=None), lone, result("x", call_id=None)]
+    assert world.bodies[1]["input"] == [
+        user("Weather?"),
+        lone,
+        result("x", call_id=None),
+        lone,
+        result("x", call_id=None),
+    ]
     assert [called[2] for called in world.called] == [None, None]
 
 
-@pytest.mark.parametrize(("arguments", "kind"), [('{"city"', "string"), ([1], "array"), (3, "number")])
-def test_arguments_that_are_no_object_are_refused_without_calling(arguments: Any, kind: str) -> None:
-    world = World([says({**call(), "arguments": arguments}, status="requires_action"), says(text("ok"))], {"weather": "x"})
+@pytest.mark.parametrize(
+    ("arguments", "kind"), [('{"city"', "string"), ([1], "array"), (3, "number")]
+)
+def test_arguments_that_are_no_object_are_refused_without_calling(
+    arguments: Any, kind: str
+) -> None:
+    world = World(
+        [says({**call(), "arguments": arguments}, status="requires_action"), says(text("ok"))],
+        {"weather": "x"},
+    )
     world.hold(plan("Weather?"))
     assert world.called == []
-    assert world.bodies[1]["input"] == [result(f"the arguments are not an object but {kind}", is_error=True)]
+    assert world.bodies[1]["input"] == [
+        result(f"the arguments are not an object but {kind}", is_error=True)
+    ]
 
 
 def test_absent_arguments_are_none_given() -> None:
@@ -192,12 +289,22 @@ def test_absent_arguments_are_none_given() -> None:
 @pytest.mark.parametrize("history", ["stateful", "stateless"])
 def test_a_completed_answer_that_repeats_a_call_does_not_run_it_again(history: str) -> None:
     asked = call(city="London")
-    world = World([says(asked, status="requires_action"), says(asked, text("22")), says(text("bye"))], {"weather": "22"})
+    world = World(
+        [says(asked, status="requires_action"), says(asked, text("22")), says(text("bye"))],
+        {"weather": "22"},
+    )
     transcript = world.hold(plan("Weather?", "Bye", history=history))
     assert len(world.called) == 1
     assert [turn.text for turn in transcript.turns] == ["22", "bye"]
     if history == "stateless":
-        assert world.bodies[2]["input"] == [user("Weather?"), asked, result("22"), asked, text("22"), user("Bye")]
+        assert world.bodies[2]["input"] == [
+            user("Weather?"),
+            asked,
+            result("22"),
+            asked,
+            text("22"),
+            user("Bye"),
+        ]
 
 
 CALL, OTHER = call(city="London"), call(city="Paris")
@@ -219,18 +326,32 @@ NO_ID, NO_ID_OTHER = call(call_id=None, city="London"), call(call_id=None, city=
         ([NO_ID], "completed", [NO_ID_OTHER], 2),
         ([NO_ID], "requires_action", [NO_ID], 2),
         ([NO_ID], "requires_action", [NO_ID, NO_ID_OTHER], 3),
-        ([CALL], "completed", [OTHER, result("there", call_id="call_1")], 1),  # came with its result
+        (
+            [CALL],
+            "completed",
+            [OTHER, result("there", call_id="call_1")],
+            1,
+        ),  # came with its result
     ],
 )
 def test_which_calls_wait(first: list[Any], status: Any, second: list[Any], calls: int) -> None:
-    world = World([says(*first, status="requires_action"), says(*second, status=status), says(text("end"))], {"weather": "x"})
+    world = World(
+        [says(*first, status="requires_action"), says(*second, status=status), says(text("end"))],
+        {"weather": "x"},
+    )
     world.hold(plan("Weather?", history="stateless"))
     assert len(world.called) == calls
 
 
 def test_content_blocks_go_as_they_are_in_both_histories() -> None:
-    blocks = [{"type": "text", "text": "Compare."}, {"type": "image", "data": "aGk=", "mime_type": "image/jpeg"}]
-    for history, wire in (("stateful", blocks), ("stateless", [{"type": "user_input", "content": blocks}])):
+    blocks = [
+        {"type": "text", "text": "Compare."},
+        {"type": "image", "data": "aGk=", "mime_type": "image/jpeg"},
+    ]
+    for history, wire in (
+        ("stateful", blocks),
+        ("stateless", [{"type": "user_input", "content": blocks}]),
+    ):
         world = World([says(text("ok"))])
         transcript = world.hold(plan(blocks, history=history))
         assert world.bodies[0]["input"] == wire
@@ -260,7 +381,10 @@ def test_the_first_turn_has_no_previous() -> None:
 
 
 def test_an_agent_stays_in_the_sandbox_it_was_given() -> None:
-    fields = {"agent": "antigravity", "environment": {"type": "remote", "sources": [{"type": "inline"}]}}
+    fields = {
+        "agent": "antigravity",
+        "environment": {"type": "remote", "sources": [{"type": "inline"}]},
+    }
     world = World([says(text("a"), environment_id="env_1"), says(text("b"))])
     world.hold(plan("one", "two", fields=fields))
     assert world.bodies[0]["environment"] == fields["environment"]
@@ -280,8 +404,16 @@ def test_an_environment_that_was_not_asked_for_is_not_sent() -> None:
 
 
 HOPS = [
-    interaction(thought(), text("Half"), status="requires_continuation", continuation_token="t1", id="v1_a"),
-    interaction(user("Go"), text(" and half"), status="requires_continuation", continuation_token="t2", id="v1_b"),
+    interaction(
+        thought(), text("Half"), status="requires_continuation", continuation_token="t1", id="v1_a"
+    ),
+    interaction(
+        user("Go"),
+        text(" and half"),
+        status="requires_continuation",
+        continuation_token="t2",
+        id="v1_b",
+    ),
     interaction(text(" and end."), id="v1_c"),
 ]
 
@@ -310,8 +442,19 @@ def test_continuation_not_stored_sends_the_input_again() -> None:
     world = World([*map(answer, HOPS), says(text("bye"))])
     world.hold(plan("Go", "Bye", history="stateless"))
     again = {"model": MODEL, "store": False, "input": [user("Go")]}
-    assert world.bodies[:3] == [again, {**again, "continuation_token": "t1"}, {**again, "continuation_token": "t2"}]
-    assert world.bodies[3]["input"] == [user("Go"), thought(), text("Half"), text(" and half"), text(" and end."), user("Bye")]
+    assert world.bodies[:3] == [
+        again,
+        {**again, "continuation_token": "t1"},
+        {**again, "continuation_token": "t2"},
+    ]
+    assert world.bodies[3]["input"] == [
+        user("Go"),
+        thought(),
+        text("Half"),
+        text(" and half"),
+        text(" and end."),
+        user("Bye"),
+    ]
 
 
 def test_calls_of_continued_answers_are_run_once_all_hops_are_there() -> None:
@@ -345,7 +488,11 @@ def test_the_same_token_twice_ends_the_turn() -> None:
 def test_tokens_without_end_are_not_followed_for_ever() -> None:
     world = World([answer({**HOPS[0], "continuation_token": f"t{number}"}) for number in range(9)])
     (turn,) = world.hold(plan("Go", max_hops=4)).turns
-    assert (turn.outcome, turn.reason, len(turn.exchanges)) == ("not_held", "the answer still asks to be continued after 4 hops", 5)
+    assert (turn.outcome, turn.reason, len(turn.exchanges)) == (
+        "not_held",
+        "the answer still asks to be continued after 4 hops",
+        5,
+    )
 
 
 @pytest.mark.parametrize("options", [{"background": True}, {"fields": {"agent": "antigravity"}}])
@@ -357,10 +504,33 @@ def test_agents_and_background_runs_are_not_continued(options: dict[str, Any]) -
 
 def test_a_request_field_goes_out_as_it_stands() -> None:
     world = World([says(text("ok"), id="v1_a"), says(text("ok"))])
-    world.hold(plan("one", "two", fields={"store": True, "previous_interaction_id": "v1_zero", "input": "not mine", "x": None}))
+    world.hold(
+        plan(
+            "one",
+            "two",
+            fields={
+                "store": True,
+                "previous_interaction_id": "v1_zero",
+                "input": "not mine",
+                "x": None,
+            },
+        )
+    )
     assert world.bodies == [
-        {"model": MODEL, "previous_interaction_id": "v1_zero", "input": "one", "store": True, "x": None},
-        {"model": MODEL, "previous_interaction_id": "v1_a", "input": "two", "store": True, "x": None},
+        {
+            "model": MODEL,
+            "previous_interaction_id": "v1_zero",
+            "input": "one",
+            "store": True,
+            "x": None,
+        },
+        {
+            "model": MODEL,
+            "previous_interaction_id": "v1_a",
+            "input": "two",
+            "store": True,
+            "x": None,
+        },
     ]
 
 
@@ -368,7 +538,10 @@ def test_without_an_id_a_stateful_conversation_ends_where_it_would_need_one() ->
     world = World([says(text("ok"), id=None)])
     first, second, third = world.hold(plan("one", "two", "three")).turns
     assert first.outcome == "held"
-    assert (second.outcome, second.reason) == ("not_held", "the last answer has no id, so a stateful conversation cannot go on from it")
+    assert (second.outcome, second.reason) == (
+        "not_held",
+        "the last answer has no id, so a stateful conversation cannot go on from it",
+    )
     assert (second.user, second.exchanges) == ([{"type": "text", "text": "two"}], [])
     assert third.outcome == "not_reached"
 
@@ -381,8 +554,17 @@ def test_api_versions(version: str, path: str) -> None:
 
 
 def test_the_transcript_knows_its_settings() -> None:
-    transcript = World([says(text("ok"))]).hold(plan("one", fields=FIELDS, settings={"case": "row1"}, stream=False))
-    assert transcript.settings == {"model": MODEL, **FIELDS, "history": "stateful", "stream": False, "background": False, "case": "row1"}
+    transcript = World([says(text("ok"))]).hold(
+        plan("one", fields=FIELDS, settings={"case": "row1"}, stream=False)
+    )
+    assert transcript.settings == {
+        "model": MODEL,
+        **FIELDS,
+        "history": "stateful",
+        "stream": False,
+        "background": False,
+        "case": "row1",
+    }
 
 
 def test_bodies_are_json() -> None:

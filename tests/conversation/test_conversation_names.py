@@ -29,6 +29,17 @@ def test_public_names() -> None:
 
 def test_importing_the_engine_loads_no_network_no_event_loop_and_no_test_tools() -> None:
     program = "import sys, evalkit.conversation; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert "evalkit" in loaded
-    assert not {"httpx", "asyncio", "socket", "ssl", "pytest", "hypothesis", "pydantic", "jinja2"} & set(loaded)
+    assert not {
+        "httpx",
+        "asyncio",
+        "socket",
+        "ssl",
+        "pytest",
+        "hypothesis",
+        "pydantic",
+        "jinja2",
+    } & set(loaded)

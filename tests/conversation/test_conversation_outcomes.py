@@ -9,7 +9,20 @@ import pytest
 from evalkit.conversation import EndTurn, Send, ToolAnswer, converse
 from evalkit.errors import CassetteMiss, EvalkitError, Failed, SuiteErrors, TimedOut, ToolCrashed
 from evalkit.transcript import Response
-from tests.conversation.scripted import World, answer, call, interaction, plan, result, says, stream, streamed, text, thought, user
+from tests.conversation.scripted import (
+    World,
+    answer,
+    call,
+    interaction,
+    plan,
+    result,
+    says,
+    stream,
+    streamed,
+    text,
+    thought,
+    user,
+)
 
 HISTORIES = pytest.mark.parametrize("history", ["stateful", "stateless"])
 STREAMED = streamed(thought(), text("Eight."), id="v1_s")
@@ -18,13 +31,37 @@ STREAMED = streamed(thought(), text("Eight."), id="v1_s")
 @pytest.mark.parametrize(
     ("response", "code", "message"),
     [
-        (answer({"error": {"code": "invalid_request", "message": "no"}}, status=400), "invalid_request", "no"),
-        (answer({"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT"}}, status=400), "400", "no"),
-        (answer("<html><title>Gone</title></html>", status=503, content_type="text/html"), "503", "Gone"),
+        (
+            answer({"error": {"code": "invalid_request", "message": "no"}}, status=400),
+            "invalid_request",
+            "no",
+        ),
+        (
+            answer(
+                {"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT"}}, status=400
+            ),
+            "400",
+            "no",
+        ),
+        (
+            answer("<html><title>Gone</title></html>", status=503, content_type="text/html"),
+            "503",
+            "Gone",
+        ),
         (answer("", status=500), "500", "HTTP 500 Internal Server Error"),
         (answer({"error": {"code": "safety", "message": "no"}}), "safety", "no"),
-        (stream({"event_type": "error", "error": {"code": "gateway_timeout", "message": "late"}}), "gateway_timeout", "late"),
-        (answer('{"error": {"code": "x", "message": "y"}}\n', content_type="text/event-stream"), "x", "y"),
+        (
+            stream(
+                {"event_type": "error", "error": {"code": "gateway_timeout", "message": "late"}}
+            ),
+            "gateway_timeout",
+            "late",
+        ),
+        (
+            answer('{"error": {"code": "x", "message": "y"}}\n', content_type="text/event-stream"),
+            "x",
+            "y",
+        ),
     ],
 )
 @HISTORIES
@@ -51,19 +88,37 @@ def test_api_errors_are_outcomes(response: Response, code: str, message: str, hi
         (answer('{"id": "v1', broken="connection reset"), "the answer broke off: connection reset"),
         (answer([1]), "the answer is not an Interaction but JSON array: [1]"),
         (answer("null"), "the answer is not an Interaction but JSON null: null"),
-        (answer({"status": "completed", "steps": "none"}), "the answer's steps are not a list but string"),
+        (
+            answer({"status": "completed", "steps": "none"}),
+            "the answer's steps are not a list but string",
+        ),
         (says(text("a"), None), "step 2 of the answer is not an object but null"),  # type: ignore[arg-type]
-        (stream(*STREAMED[:4], done=False), "the stream broke off after 4 events: it ended without interaction.completed"),
-        (stream(*STREAMED[:3], done=False, broken="peer closed"), "the stream broke off after 3 events: peer closed"),
+        (
+            stream(*STREAMED[:4], done=False),
+            "the stream broke off after 4 events: it ended without interaction.completed",
+        ),
+        (
+            stream(*STREAMED[:3], done=False, broken="peer closed"),
+            "the stream broke off after 3 events: peer closed",
+        ),
         (stream(), "the stream broke off after 0 events: it ended without interaction.completed"),
-        (says(status="in_progress", id=None), "the answer is still in_progress and has no id to poll"),
+        (
+            says(status="in_progress", id=None),
+            "the answer is still in_progress and has no id to poll",
+        ),
     ],
 )
 @HISTORIES
 def test_answers_that_cannot_be_used(response: Response, reason: str, history: str) -> None:
-    transcript = World([response]).hold(plan("one", "two", history=history, stream=response.is_stream))
+    transcript = World([response]).hold(
+        plan("one", "two", history=history, stream=response.is_stream)
+    )
     one, two = transcript.turns
-    assert (one.outcome, one.reason, one.exchanges[0].failure or reason) == ("not_held", reason, reason)
+    assert (one.outcome, one.reason, one.exchanges[0].failure or reason) == (
+        "not_held",
+        reason,
+        reason,
+    )
     assert two.outcome == "not_reached"
     assert transcript.crash is None
 
@@ -82,12 +137,29 @@ def test_what_came_before_a_break_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "status", ["completed", "failed", "incomplete", "cancelled", "budget_exceeded", "requires_action", "of_tomorrow", None]
+    "status",
+    [
+        "completed",
+        "failed",
+        "incomplete",
+        "cancelled",
+        "budget_exceeded",
+        "requires_action",
+        "of_tomorrow",
+        None,
+    ],
 )
 @HISTORIES
-def test_every_status_is_plain_and_the_conversation_goes_on(status: str | None, history: str) -> None:
-    transcript = World([says(text("hm"), status=status), says(text("ok"))]).hold(plan("one", "two", history=history))
-    assert [(turn.outcome, turn.status) for turn in transcript.turns] == [("held", status), ("held", "completed")]
+def test_every_status_is_plain_and_the_conversation_goes_on(
+    status: str | None, history: str
+) -> None:
+    transcript = World([says(text("hm"), status=status), says(text("ok"))]).hold(
+        plan("one", "two", history=history)
+    )
+    assert [(turn.outcome, turn.status) for turn in transcript.turns] == [
+        ("held", status),
+        ("held", "completed"),
+    ]
 
 
 @HISTORIES
@@ -110,13 +182,20 @@ def test_streams_are_assembled_and_their_steps_sent_again(history: str) -> None:
     ("asked", "response", "code"),
     [(True, says(text("ok")), "not_streamed"), (False, stream(*STREAMED), "streamed_unasked")],
 )
-def test_an_answer_of_the_other_kind_is_read_and_noted(asked: bool, response: Response, code: str) -> None:
+def test_an_answer_of_the_other_kind_is_read_and_noted(
+    asked: bool, response: Response, code: str
+) -> None:
     (turn,) = World([response]).hold(plan("one", stream=asked)).turns
     assert turn.outcome == "held"
-    assert [(problem["code"], problem["event"]) for problem in turn.exchanges[0].problems] == [(code, 0)]
+    assert [(problem["code"], problem["event"]) for problem in turn.exchanges[0].problems] == [
+        (code, 0)
+    ]
 
 
-@pytest.mark.parametrize(("body", "outcome"), [(stream(*STREAMED).text, "held"), (says(text("ok")).text, "held"), ("<html>", "not_held")])
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [(stream(*STREAMED).text, "held"), (says(text("ok")).text, "held"), ("<html>", "not_held")],
+)
 def test_without_a_content_type_the_body_tells(body: str, outcome: str) -> None:
     (turn,) = World([Response(200, {}, body)]).hold(plan("one", stream=True)).turns
     assert turn.outcome == outcome
@@ -124,7 +203,10 @@ def test_without_a_content_type_the_body_tells(body: str, outcome: str) -> None:
 
 def test_a_body_of_no_kind_is_no_stream_unless_one_was_asked_for() -> None:
     (turn,) = World([Response(200, {}, "Hello")]).hold(plan("one")).turns
-    assert turn.reason == "HTTP 200 with a body that is not JSON (no content type; Expecting value: line 1 column 1 (char 0)): Hello"
+    assert (
+        turn.reason
+        == "HTTP 200 with a body that is not JSON (no content type; Expecting value: line 1 column 1 (char 0)): Hello"
+    )
 
 
 def test_data_that_is_not_json_is_a_problem_of_the_stream_and_no_more() -> None:
@@ -132,16 +214,24 @@ def test_data_that_is_not_json_is_a_problem_of_the_stream_and_no_more() -> None:
     response.text = "data: {nonsense\n\n" + response.text
     (turn,) = World([response]).hold(plan("one", stream=True)).turns
     assert turn.outcome == "held"
-    assert [(problem["code"], problem["event"]) for problem in turn.exchanges[0].problems] == [("event_not_json", 1)]
+    assert [(problem["code"], problem["event"]) for problem in turn.exchanges[0].problems] == [
+        ("event_not_json", 1)
+    ]
 
 
 def test_a_failed_run_that_says_why_is_an_interaction() -> None:
-    (turn,) = World([says(status="failed", error={"code": "x", "message": "y"}, errors=[{"code": "x"}])]).hold(plan("one")).turns
+    (turn,) = (
+        World([says(status="failed", error={"code": "x", "message": "y"}, errors=[{"code": "x"}])])
+        .hold(plan("one"))
+        .turns
+    )
     assert (turn.outcome, turn.status, turn.error) == ("held", "failed", None)
 
 
 def test_a_break_after_the_last_event_is_no_break() -> None:
-    (turn,) = World([stream(*STREAMED, done=False, broken="reset")]).hold(plan("one", stream=True)).turns
+    (turn,) = (
+        World([stream(*STREAMED, done=False, broken="reset")]).hold(plan("one", stream=True)).turns
+    )
     assert turn.outcome == "held"
 
 
@@ -149,11 +239,29 @@ def running(status: str = "in_progress", **fields: Any) -> Response:
     return answer(interaction(status=status, steps=None, **fields))
 
 
-@pytest.mark.parametrize("status", ["completed", "failed", "incomplete", "cancelled", "budget_exceeded", "requires_action", "of_tomorrow"])
+@pytest.mark.parametrize(
+    "status",
+    [
+        "completed",
+        "failed",
+        "incomplete",
+        "cancelled",
+        "budget_exceeded",
+        "requires_action",
+        "of_tomorrow",
+    ],
+)
 def test_background_polls_until_the_run_has_ended(status: str) -> None:
-    world = World([running(), running("queued"), running(), says(user("Go"), text("done"), status=status)])
+    world = World(
+        [running(), running("queued"), running(), says(user("Go"), text("done"), status=status)]
+    )
     (turn,) = world.hold(plan("Go", background=True, poll_seconds=3.5)).turns
-    assert world.bodies == [{"model": "gemini-3.5-flash", "input": "Go", "background": True}, None, None, None]
+    assert world.bodies == [
+        {"model": "gemini-3.5-flash", "input": "Go", "background": True},
+        None,
+        None,
+        None,
+    ]
     assert [(request.method, request.path, request.query) for request in world.requests[1:]] == [
         ("GET", "/v1beta/interactions/v1_one", ())
     ] * 3
@@ -174,14 +282,27 @@ def test_a_run_in_the_background_may_call_functions() -> None:
         {"weather": "x"},
     )
     turn, _ = world.hold(plan("Go", "More", background=True, max_polls=0 + 1)).turns
-    assert world.bodies[2] == {"model": "gemini-3.5-flash", "previous_interaction_id": "v1_one", "input": [result("x")], "background": True}
-    assert [step.type for step in turn.steps] == ["function_call", "function_result", "model_output"]
+    assert world.bodies[2] == {
+        "model": "gemini-3.5-flash",
+        "previous_interaction_id": "v1_one",
+        "input": [result("x")],
+        "background": True,
+    }
+    assert [step.type for step in turn.steps] == [
+        "function_call",
+        "function_result",
+        "model_output",
+    ]
     assert world.bodies[4]["previous_interaction_id"] == "v1_two"
 
 
 def test_a_run_that_never_ends_is_left() -> None:
     (turn,) = World([running()] * 9).hold(plan("Go", background=True, max_polls=4)).turns
-    assert (turn.outcome, turn.reason, len(turn.exchanges)) == ("not_held", "the run had not ended after 4 polls", 5)
+    assert (turn.outcome, turn.reason, len(turn.exchanges)) == (
+        "not_held",
+        "the run had not ended after 4 polls",
+        5,
+    )
 
 
 def test_a_run_nobody_asked_to_be_in_the_background_is_polled_too() -> None:
@@ -197,7 +318,12 @@ def test_an_id_cannot_lead_a_poll_astray() -> None:
 
 @pytest.mark.parametrize("cut", [1, 2, 4])
 def test_a_broken_stream_does_not_end_a_run_in_the_background(cut: int) -> None:
-    world = World([stream(*STREAMED[:cut], done=False), says(user("Go"), thought(), text("Eight."), id="v1_s")])
+    world = World(
+        [
+            stream(*STREAMED[:cut], done=False),
+            says(user("Go"), thought(), text("Eight."), id="v1_s"),
+        ]
+    )
     (turn,) = world.hold(plan("Go", background=True, stream=True)).turns
     assert world.requests[1].path.endswith("/v1_s")
     assert (turn.outcome, turn.text) == ("held", "Eight.")
@@ -213,7 +339,9 @@ def test_a_whole_stream_in_the_background_needs_no_poll() -> None:
 
 def test_an_error_while_polling_is_an_api_error() -> None:
     (turn,) = (
-        World([running(), answer({"error": {"code": "not_found", "message": "gone"}}, status=404)]).hold(plan("Go", background=True)).turns
+        World([running(), answer({"error": {"code": "not_found", "message": "gone"}}, status=404)])
+        .hold(plan("Go", background=True))
+        .turns
     )
     assert turn.error is not None
     assert (turn.outcome, turn.error.code) == ("api_error", "not_found")
@@ -237,12 +365,17 @@ def test_an_exception_at_a_request_breaks_the_conversation_off(error: EvalkitErr
     ("tool", "told"),
     [
         (ToolCrashed("weather raised ZeroDivisionError"), "weather raised ZeroDivisionError"),
-        ({"when": object()}, "tool 'weather' gave a result that is not JSON: Object of type object is not JSON serializable"),
+        (
+            {"when": object()},
+            "tool 'weather' gave a result that is not JSON: Object of type object is not JSON serializable",
+        ),
         (ToolAnswer(float("nan")), "tool 'weather' gave a result that is not JSON"),
     ],
 )
 def test_a_tool_that_crashed_breaks_the_conversation_off(tool: Any, told: str) -> None:
-    transcript = World([says(thought(), call(), status="requires_action")], {"weather": tool}).hold(plan("one"))
+    transcript = World([says(thought(), call(), status="requires_action")], {"weather": tool}).hold(
+        plan("one")
+    )
     (turn,) = transcript.turns
     assert str(turn.reason).startswith(told)
     assert isinstance(transcript.crash, ToolCrashed)
@@ -277,7 +410,9 @@ def broken_content(context: Any) -> str:
         ),
     ],
 )
-def test_a_message_that_cannot_be_made_is_not_sent(content: Any, error: type[EvalkitError], told: str) -> None:
+def test_a_message_that_cannot_be_made_is_not_sent(
+    content: Any, error: type[EvalkitError], told: str
+) -> None:
     world = World([says(text("hi"))])
     transcript = world.hold(plan("one", content))
     turn = transcript.turns[1]
@@ -320,13 +455,28 @@ def test_no_turns_no_effects() -> None:
 
 @HISTORIES
 def test_the_text_is_the_last_answers(history: str) -> None:
-    world = World([says(text("Let me look."), call(), status="requires_action"), says(thought())], {"weather": "x"})
+    world = World(
+        [says(text("Let me look."), call(), status="requires_action"), says(thought())],
+        {"weather": "x"},
+    )
     (turn,) = world.hold(plan("one", history=history)).turns
     assert turn.text == ""
-    assert [step.type for step in turn.steps] == ["model_output", "function_call", "function_result", "thought"]
+    assert [step.type for step in turn.steps] == [
+        "model_output",
+        "function_call",
+        "function_result",
+        "thought",
+    ]
 
 
 def test_media_and_structured_output_come_through() -> None:
-    image = {"type": "model_output", "content": [{"type": "image", "data": "aGk=", "mime_type": "image/png"}]}
-    (turn,) = World([says(image)]).hold(plan("Draw.", fields={"response_format": {"type": "image"}})).turns
+    image = {
+        "type": "model_output",
+        "content": [{"type": "image", "data": "aGk=", "mime_type": "image/png"}],
+    }
+    (turn,) = (
+        World([says(image)])
+        .hold(plan("Draw.", fields={"response_format": {"type": "image"}}))
+        .turns
+    )
     assert (turn.text, turn.steps[0].raw) == ("", image)

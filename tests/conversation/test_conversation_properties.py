@@ -16,14 +16,29 @@ from hypothesis import strategies as st
 from evalkit._lib.json import dumps, equal, loads
 from evalkit.checks.base import View
 from evalkit.checks.history import History
-from evalkit.conversation import CallTool, Effect, EndTurn, Pause, Plan, Send, ToolAnswer, converse, drive
+from evalkit.conversation import (
+    CallTool,
+    Effect,
+    EndTurn,
+    Pause,
+    Plan,
+    Send,
+    ToolAnswer,
+    converse,
+    drive,
+)
 from evalkit.errors import CassetteMiss, EvalkitError, ToolCrashed
 from evalkit.protocol.steps import STATUSES
 from evalkit.testing import BEHAVIOURS, Answer, FakeService, hold, json_values, plans
 from evalkit.transcript import Exchange, Response, Transcript
 
 many = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-KIND = [name for name in BEHAVIOURS if name not in ("api_errors", "broken", "stream_errors", "wrong_kind", "statuses", "missing_ids")]
+KIND = [
+    name
+    for name in BEHAVIOURS
+    if name
+    not in ("api_errors", "broken", "stream_errors", "wrong_kind", "statuses", "missing_ids")
+]
 
 
 def services(data: st.DataObject) -> FakeService:
@@ -119,11 +134,18 @@ def check_fields(plan: Plan, transcript: Transcript) -> None:
     for exchange in transcript.exchanges:
         body = exchange.request.body
         if exchange.request.method == "POST":
-            expected = {**plan.fields, "environment": environment} if environment else dict(plan.fields)
+            expected = (
+                {**plan.fields, "environment": environment} if environment else dict(plan.fields)
+            )
             assert {key: body[key] for key in plan.fields} == expected
             assert bool(body.get("stream")) == plan.stream
             assert bool(body.get("background")) == plan.background
-        if environment and exchange.interaction is not None and exchange.error is None and exchange.failure is None:
+        if (
+            environment
+            and exchange.interaction is not None
+            and exchange.error is None
+            and exchange.failure is None
+        ):
             environment = exchange.interaction.get("environment_id", environment)
 
 
@@ -134,7 +156,12 @@ def check_timeline(transcript: Transcript, log: list[Answer]) -> None:
     for turn in transcript.turns:
         truth = [next(answers) for exchange in turn.exchanges if exchange.request.method == "POST"]
         if turn.outcome == "held":
-            made = [step for answer in truth for step in (answer.interaction or {})["steps"] if step["type"] != "user_input"]
+            made = [
+                step
+                for answer in truth
+                for step in (answer.interaction or {})["steps"]
+                if step["type"] != "user_input"
+            ]
             assert equal([step.raw for step in turn.steps if step.origin == "model"], made)
             assert all(answer.delivered for answer in truth)
         calls = [call for answer in truth for call in answer.waiting]
@@ -158,7 +185,9 @@ def check_timeline(transcript: Transcript, log: list[Answer]) -> None:
 
 def check_outcomes(transcript: Transcript) -> None:
     outcomes = [turn.outcome for turn in transcript.turns]
-    ended = next((place for place, outcome in enumerate(outcomes) if outcome != "held"), len(outcomes))
+    ended = next(
+        (place for place, outcome in enumerate(outcomes) if outcome != "held"), len(outcomes)
+    )
     assert set(outcomes[ended + 1 :]) <= {"not_reached"}
     assert "not_reached" not in outcomes[: ended + 1]
     for turn in transcript.turns:
@@ -177,12 +206,17 @@ def test_whatever_the_service_does_the_history_is_exact(plan: Plan, data: st.Dat
     check_timeline(transcript, service.log)
     check_outcomes(transcript)
     assert len(transcript.turns) == len(plan.turns)
-    assert equal(loads(dumps([turn.to_json() for turn in transcript.turns])), [turn.to_json() for turn in transcript.turns])
+    assert equal(
+        loads(dumps([turn.to_json() for turn in transcript.turns])),
+        [turn.to_json() for turn in transcript.turns],
+    )
 
 
 @many
 @given(plans(), st.data())
-def test_with_a_well_behaved_service_only_the_plans_own_limits_stop_a_turn(plan: Plan, data: st.DataObject) -> None:
+def test_with_a_well_behaved_service_only_the_plans_own_limits_stop_a_turn(
+    plan: Plan, data: st.DataObject
+) -> None:
     service = FakeService(data.draw, KIND, rarity=4)
     transcript = hold(plan, service, data.draw)
     for turn in transcript.turns:
@@ -239,10 +273,13 @@ def test_it_ends_and_lets_no_error_of_ours_escape(plan: Plan, data: st.DataObjec
 
 
 anything = st.sampled_from(([], {}, [1], {"a": 1}, 3, None, True, "")) | json_values()
-odd_steps = st.dictionaries(st.sampled_from(("id", "name", "arguments", "content", "call_id")), anything, max_size=4).flatmap(
-    lambda step: (anything | st.sampled_from(("function_call", "function_result", "user_input", "model_output"))).map(
-        lambda kind: {"type": kind, **step}
-    )
+odd_steps = st.dictionaries(
+    st.sampled_from(("id", "name", "arguments", "content", "call_id")), anything, max_size=4
+).flatmap(
+    lambda step: (
+        anything
+        | st.sampled_from(("function_call", "function_result", "user_input", "model_output"))
+    ).map(lambda kind: {"type": kind, **step})
 )
 odd_bodies = anything | st.fixed_dictionaries(
     {"id": st.just("v1_a") | anything, "status": anything | st.sampled_from(STATUSES)},
@@ -257,12 +294,16 @@ odd_bodies = anything | st.fixed_dictionaries(
 
 @many
 @given(plans(), st.data(), st.lists(odd_bodies, min_size=1, max_size=3))
-def test_no_json_whatsoever_makes_it_raise(plan: Plan, data: st.DataObject, bodies: list[Any]) -> None:
+def test_no_json_whatsoever_makes_it_raise(
+    plan: Plan, data: st.DataObject, bodies: list[Any]
+) -> None:
     fields = {**plan.fields, "environment": "remote"}
     answers = cycle(bodies)
     transcript = drive(
         converse(plan._replace(fields=fields)),
-        send=lambda request: Response(200, {"content-type": "application/json"}, dumps(next(answers))),
+        send=lambda request: Response(
+            200, {"content-type": "application/json"}, dumps(next(answers))
+        ),
         call_tool=lambda call: ToolAnswer(data.draw(anything)),
         pause=lambda seconds: None,
         end_turn=lambda turn: True,

@@ -19,7 +19,11 @@ pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="no real answers at ha
 def response(name: str, streamed: bool) -> Response:
     if not streamed:
         return answer((REAL / f"{name}.json").read_text("utf-8"))
-    frames = [f"data: {line}\n\n" for line in (REAL / f"{name}.chunks.txt").read_text("utf-8").splitlines() if line.strip()]
+    frames = [
+        f"data: {line}\n\n"
+        for line in (REAL / f"{name}.chunks.txt").read_text("utf-8").splitlines()
+        if line.strip()
+    ]
     return answer("".join(frames), content_type="text/event-stream")
 
 
@@ -33,11 +37,18 @@ def test_two_stateless_turns(streamed: bool) -> None:
     first, second = (response(f"multi-turn-stateless-turn{number}", streamed) for number in (1, 2))
     world = World([first, second])
     one, two = world.hold(plan("one", "two", history="stateless", stream=streamed)).turns
-    assert (one.outcome, one.status, two.outcome, two.status) == ("held", "completed", "held", "completed")
+    assert (one.outcome, one.status, two.outcome, two.status) == (
+        "held",
+        "completed",
+        "held",
+        "completed",
+    )
     assert one.text
     assert two.text
     assert not one.exchanges[0].problems
-    assert equal(world.bodies[1]["input"], [user("one"), *steps(first, one.interaction), user("two")])
+    assert equal(
+        world.bodies[1]["input"], [user("one"), *steps(first, one.interaction), user("two")]
+    )
     assert one.steps[0].raw["signature"]
 
 
@@ -45,9 +56,18 @@ def test_two_stateless_turns(streamed: bool) -> None:
 @pytest.mark.parametrize("history", ["stateful", "stateless"])
 def test_a_function_call(streamed: bool, history: str) -> None:
     asked = response("tool-call-step1", streamed)
-    world = World([asked, response("tool-call-step2", streamed)], {"getWeather": lambda location: {"location": location}})
+    world = World(
+        [asked, response("tool-call-step2", streamed)],
+        {"getWeather": lambda location: {"location": location}},
+    )
     (turn,) = world.hold(plan("Weather?", history=history, stream=streamed)).turns
-    assert [step.type for step in turn.steps] == ["thought", "function_call", "function_result", "thought", "model_output"]
+    assert [step.type for step in turn.steps] == [
+        "thought",
+        "function_call",
+        "function_result",
+        "thought",
+        "model_output",
+    ]
     assert turn.text
     made = turn.exchanges[0].interaction
     assert made is not None
@@ -58,5 +78,9 @@ def test_a_function_call(streamed: bool, history: str) -> None:
     else:
         assert equal(body["input"][:-1], [user("Weather?"), *steps(asked, made)])
     last = body["input"][-1]
-    assert (last["type"], last["name"], last["call_id"]) == ("function_result", "getWeather", call["id"])
+    assert (last["type"], last["name"], last["call_id"]) == (
+        "function_result",
+        "getWeather",
+        call["id"],
+    )
     assert loads(last["result"][0]["text"]) == call["arguments"]

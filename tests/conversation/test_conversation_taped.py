@@ -30,33 +30,69 @@ def call(identity: str, name: str = "f") -> dict[str, Any]:
 
 
 def result(identity: str, text: str = "ok") -> dict[str, Any]:
-    return {"type": "function_result", "call_id": identity, "name": "f", "result": [{"type": "text", "text": text}]}
+    return {
+        "type": "function_result",
+        "call_id": identity,
+        "name": "f",
+        "result": [{"type": "text", "text": text}],
+    }
 
 
-def recording(method: str, uri: str, body: Any, answer: Any, status: int = 200, **more: Any) -> Recording:
+def recording(
+    method: str, uri: str, body: Any, answer: Any, status: int = 200, **more: Any
+) -> Recording:
     sent = json.dumps(body) if body is not None else ""
-    return Recording(method, uri, sent, JSON_TYPE, status, "", JSON_TYPE, json.dumps(answer), **more)
+    return Recording(
+        method, uri, sent, JSON_TYPE, status, "", JSON_TYPE, json.dumps(answer), **more
+    )
 
 
-def post(given: Any, steps: Steps | None, identity: str = "", status: str = "completed", **fields: Any) -> Recording:
+def post(
+    given: Any, steps: Steps | None, identity: str = "", status: str = "completed", **fields: Any
+) -> Recording:
     answer = {"id": identity, "status": status, **({} if steps is None else {"steps": steps})}
     return recording("POST", API, {"model": "m", "input": given, **fields}, answer)
 
 
 def refused(given: Any, code: int, **fields: Any) -> Recording:
-    return recording("POST", API, {"model": "m", "input": given, **fields}, {"error": {"code": "e", "message": "no"}}, code)
-
-
-def get(identity: str, steps: Steps | None, status: str = "completed", query: str = "") -> Recording:
     return recording(
-        "GET", f"{API}/{identity}{query}", None, {"id": identity, "status": status, **({} if steps is None else {"steps": steps})}
+        "POST",
+        API,
+        {"model": "m", "input": given, **fields},
+        {"error": {"code": "e", "message": "no"}},
+        code,
     )
 
 
-def sse(method: str, uri: str, body: Any, events: list[dict[str, Any]], broken: str | None = None) -> Recording:
-    text = "".join(f"event: {event['event_type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+def get(
+    identity: str, steps: Steps | None, status: str = "completed", query: str = ""
+) -> Recording:
+    return recording(
+        "GET",
+        f"{API}/{identity}{query}",
+        None,
+        {"id": identity, "status": status, **({} if steps is None else {"steps": steps})},
+    )
+
+
+def sse(
+    method: str, uri: str, body: Any, events: list[dict[str, Any]], broken: str | None = None
+) -> Recording:
+    text = "".join(
+        f"event: {event['event_type']}\ndata: {json.dumps(event)}\n\n" for event in events
+    )
     sent = json.dumps(body) if body is not None else ""
-    return Recording(method, uri, sent, JSON_TYPE, 200, "", {"content-type": ["text/event-stream"]}, text, broken=broken)
+    return Recording(
+        method,
+        uri,
+        sent,
+        JSON_TYPE,
+        200,
+        "",
+        {"content-type": ["text/event-stream"]},
+        text,
+        broken=broken,
+    )
 
 
 def read(*recordings: Recording) -> Transcript:
@@ -66,7 +102,10 @@ def read(*recordings: Recording) -> Transcript:
 def shape(transcript: Transcript) -> list[list[str]]:
     """Return the types of each turn's steps, client's results in capitals with their text."""
     return [
-        [step.type if step.origin == "model" else f"RESULT {step.raw['result'][0]['text']}" for step in turn.steps]
+        [
+            step.type if step.origin == "model" else f"RESULT {step.raw['result'][0]['text']}"
+            for step in turn.steps
+        ]
         for turn in transcript.turns
     ]
 
@@ -74,15 +113,24 @@ def shape(transcript: Transcript) -> list[list[str]]:
 def test_results_stand_behind_their_calls_in_parallel() -> None:
     transcript = read(
         post("go", [call("a"), call("b")], "1", "requires_action"),
-        post([result("b", "of b"), result("a", "of a")], [said("done")], "2", previous_interaction_id="1"),
+        post(
+            [result("b", "of b"), result("a", "of a")],
+            [said("done")],
+            "2",
+            previous_interaction_id="1",
+        ),
     )
-    assert shape(transcript) == [["function_call", "RESULT of a", "function_call", "RESULT of b", "model_output"]]
+    assert shape(transcript) == [
+        ["function_call", "RESULT of a", "function_call", "RESULT of b", "model_output"]
+    ]
     assert [step.exchange for step in transcript.turns[0].steps] == [1, 2, 1, 2, 2]
     assert transcript.turns[0].text == "done"
     assert transcript.settings["history"] == "stateful"
 
 
-@pytest.mark.parametrize("ids", [("a", "b", "c"), ("a", "a", "a")], ids=["ids of their own", "ids used again"])
+@pytest.mark.parametrize(
+    "ids", [("a", "b", "c"), ("a", "a", "a")], ids=["ids of their own", "ids used again"]
+)
 def test_a_stateless_history_adds_each_result_once(ids: tuple[str, str, str]) -> None:
     first, second, third = ids
     start = [user("go")]
@@ -93,7 +141,12 @@ def test_a_stateless_history_adds_each_result_once(ids: tuple[str, str, str]) ->
         post(start, [call(first)], status="requires_action", store=False),
         post(then, [call(second)], status="requires_action", store=False),
         post(later, [said("done")], store=False),
-        post([*later, said("done"), user("again")], [call(third)], status="requires_action", store=False),
+        post(
+            [*later, said("done"), user("again")],
+            [call(third)],
+            status="requires_action",
+            store=False,
+        ),
         post(last, [said("end")], store=False),
     )
     assert shape(transcript) == [
@@ -113,7 +166,10 @@ def test_a_result_and_a_message_in_one_request_belong_to_two_turns() -> None:
 
 
 def test_a_result_that_no_call_asked_for_is_there_all_the_same() -> None:
-    transcript = read(post("go", [said("hm")], "1"), post([result("z")], [said("what?")], "2", previous_interaction_id="1"))
+    transcript = read(
+        post("go", [said("hm")], "1"),
+        post([result("z")], [said("what?")], "2", previous_interaction_id="1"),
+    )
     assert shape(transcript) == [["model_output", "RESULT ok", "model_output"]]
     assert transcript.turns[0].text == "what?"
 
@@ -121,7 +177,9 @@ def test_a_result_that_no_call_asked_for_is_there_all_the_same() -> None:
 def test_results_without_ids_are_paired_by_order() -> None:
     nameless = {"type": "function_result", "name": "f", "result": [{"type": "text", "text": "x"}]}
     transcript = read(
-        post("go", [{"type": "function_call", "name": "f", "arguments": {}}], "1", "requires_action"),
+        post(
+            "go", [{"type": "function_call", "name": "f", "arguments": {}}], "1", "requires_action"
+        ),
         post([nameless], [said("done")], "2", previous_interaction_id="1"),
     )
     assert shape(transcript) == [["function_call", "RESULT x", "model_output"]]
@@ -136,7 +194,10 @@ def test_a_run_in_the_background_is_what_it_ended_as() -> None:
     )
     assert shape(transcript) == [["function_call", "model_output"]]
     (turn,) = transcript.turns
-    assert [(turn.status, turn.text, turn.outcome, len(turn.exchanges)), {step.exchange for step in turn.steps}] == [
+    assert [
+        (turn.status, turn.text, turn.outcome, len(turn.exchanges)),
+        {step.exchange for step in turn.steps},
+    ] == [
         ("completed", "done", "held", 4),
         {3},
     ]
@@ -144,7 +205,10 @@ def test_a_run_in_the_background_is_what_it_ended_as() -> None:
 
 
 def test_an_answer_that_is_read_again_is_said_once() -> None:
-    transcript = read(post("go", [said("done")], "1"), get("1", [user("go"), said("done")], query="?include_input=true"))
+    transcript = read(
+        post("go", [said("done")], "1"),
+        get("1", [user("go"), said("done")], query="?include_input=true"),
+    )
     assert shape(transcript) == [["model_output"]]
     assert len(transcript.turns[0].exchanges) == 2
 
@@ -156,12 +220,35 @@ def test_a_conversation_that_is_only_read() -> None:
 
 
 EVENTS: list[dict[str, Any]] = [
-    {"event_type": "interaction.created", "event_id": "1", "interaction": {"id": "1", "status": "in_progress"}},
-    {"event_type": "step.start", "event_id": "2", "index": 0, "step": {"type": "model_output", "content": []}},
-    {"event_type": "step.delta", "event_id": "3", "index": 0, "delta": {"type": "text", "text": "Hello"}},
-    {"event_type": "step.delta", "event_id": "4", "index": 0, "delta": {"type": "text", "text": " world"}},
+    {
+        "event_type": "interaction.created",
+        "event_id": "1",
+        "interaction": {"id": "1", "status": "in_progress"},
+    },
+    {
+        "event_type": "step.start",
+        "event_id": "2",
+        "index": 0,
+        "step": {"type": "model_output", "content": []},
+    },
+    {
+        "event_type": "step.delta",
+        "event_id": "3",
+        "index": 0,
+        "delta": {"type": "text", "text": "Hello"},
+    },
+    {
+        "event_type": "step.delta",
+        "event_id": "4",
+        "index": 0,
+        "delta": {"type": "text", "text": " world"},
+    },
     {"event_type": "step.stop", "event_id": "5", "index": 0},
-    {"event_type": "interaction.completed", "event_id": "6", "interaction": {"id": "1", "status": "completed"}},
+    {
+        "event_type": "interaction.completed",
+        "event_id": "6",
+        "interaction": {"id": "1", "status": "completed"},
+    },
 ]
 
 
@@ -169,7 +256,9 @@ EVENTS: list[dict[str, Any]] = [
 def test_a_stream_that_was_resumed_is_one(cut: int) -> None:
     resumed = f"{API}/1?stream=true&last_event_id={cut}"
     body = {"model": "m", "input": "go", "stream": True}
-    transcript = read(sse("POST", API, body, EVENTS[:cut], broken="cut"), sse("GET", resumed, None, EVENTS[cut:]))
+    transcript = read(
+        sse("POST", API, body, EVENTS[:cut], broken="cut"), sse("GET", resumed, None, EVENTS[cut:])
+    )
     (turn,) = transcript.turns
     assert (turn.text, turn.status, turn.outcome) == ("Hello world", "completed", "held")
     assert shape(transcript) == [["model_output"]]
@@ -178,7 +267,15 @@ def test_a_stream_that_was_resumed_is_one(cut: int) -> None:
 
 
 def test_a_stream_that_broke_off_is_a_turn_not_held() -> None:
-    (turn,) = read(sse("POST", API, {"model": "m", "input": "go", "stream": True}, EVENTS[:4], broken="the connection broke off")).turns
+    (turn,) = read(
+        sse(
+            "POST",
+            API,
+            {"model": "m", "input": "go", "stream": True},
+            EVENTS[:4],
+            broken="the connection broke off",
+        )
+    ).turns
     assert turn.outcome == "not_held"
     assert "broke off" in (turn.reason or "")
 
@@ -193,13 +290,21 @@ def test_hops_are_one_answer() -> None:
         {"id": "2", "status": "completed", "steps": [said("one"), said("two")]},
     )  # fmt: skip
     transcript = read(first, hop, post("more", [said("three")], "3", previous_interaction_id="2"))
-    assert shape(transcript) == [["function_call", "model_output", "model_output"], ["model_output"]]
+    assert shape(transcript) == [
+        ["function_call", "model_output", "model_output"],
+        ["model_output"],
+    ]
     assert [turn.text for turn in transcript.turns] == ["onetwo", "three"]
 
 
 def test_a_stateless_hop_repeats_results_and_adds_none() -> None:
     history = [user("go"), call("a"), result("a")]
-    hop = recording("POST", API, {"model": "m", "store": False, "input": history, "continuation_token": "t"}, {"steps": [said("b")]})
+    hop = recording(
+        "POST",
+        API,
+        {"model": "m", "store": False, "input": history, "continuation_token": "t"},
+        {"steps": [said("b")]},
+    )
     transcript = read(
         post(history[:1], [call("a")], status="requires_action", store=False),
         post(history, [said("a")], status="requires_continuation", store=False),
@@ -225,7 +330,9 @@ def test_results_that_are_tried_again_are_there_once() -> None:
 
 
 def test_an_error_at_the_end_is_the_turns() -> None:
-    transcript = read(post("go", [said("done")], "1"), refused("more", 400, previous_interaction_id="1"))
+    transcript = read(
+        post("go", [said("done")], "1"), refused("more", 400, previous_interaction_id="1")
+    )
     assert [turn.outcome for turn in transcript.turns] == ["held", "api_error"]
     assert transcript.turns[1].error is not None
 
@@ -237,7 +344,12 @@ def test_cancel_and_delete() -> None:
         recording("DELETE", f"{API}/1", None, {}),
     )
     (turn,) = transcript.turns
-    assert (turn.status, turn.outcome, len(turn.exchanges), turn.steps) == ("cancelled", "held", 3, [])
+    assert (turn.status, turn.outcome, len(turn.exchanges), turn.steps) == (
+        "cancelled",
+        "held",
+        3,
+        [],
+    )
     assert turn.interaction is not None
     assert turn.interaction["id"] == "1"
 
@@ -255,14 +367,23 @@ def test_other_traffic_is_no_part_of_it() -> None:
     assert read(*foreign).turns == []
 
 
-@pytest.mark.parametrize("path", ["/v1/interactions", "/interactions", "/prefix/v1beta/interactions/v1_a", "/v1/interactions/v1_a/cancel"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/interactions",
+        "/interactions",
+        "/prefix/v1beta/interactions/v1_a",
+        "/v1/interactions/v1_a/cancel",
+    ],
+)
 def test_what_an_interaction_is(path: str) -> None:
     assert is_interaction(recording("POST", f"http://127.0.0.1:8787{path}?alt=sse", None, {}))
 
 
 def test_settings_are_those_of_the_first_request() -> None:
     transcript = read(
-        post("go", [], "1", tools=[{"type": "google_search"}], stream=False), post("on", [], "2", previous_interaction_id="1", labels={})
+        post("go", [], "1", tools=[{"type": "google_search"}], stream=False),
+        post("on", [], "2", previous_interaction_id="1", labels={}),
     )
     assert transcript.settings == {
         "model": "m",
@@ -294,7 +415,9 @@ def test_a_client_that_leaves_thoughts_out_is_still_in_its_conversation() -> Non
     assert threads_of(talks) == [[0, 2], [1, 3], [4]]
 
 
-@pytest.mark.parametrize("uri", ["https://[x/v1beta/interactions", "", "::", "/v1beta/interactions", "https://h/other"])
+@pytest.mark.parametrize(
+    "uri", ["https://[x/v1beta/interactions", "", "::", "/v1beta/interactions", "https://h/other"]
+)
 def test_a_uri_that_is_none_is_read_as_a_path(uri: str) -> None:
     transcript = transcript_of(Cassette([Recording("POST", uri, '{"input": "Hello"}', body="{}")]))
     assert len(transcript.turns) == ("interactions" in uri)

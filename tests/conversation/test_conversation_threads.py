@@ -31,7 +31,11 @@ def said(text: str) -> dict[str, JSON]:
 
 
 def answer(steps: list[JSON], **fields: JSON) -> Response:
-    return Response(200, {"content-type": "application/json"}, dumps({"status": "completed", "steps": steps, **fields}))
+    return Response(
+        200,
+        {"content-type": "application/json"},
+        dumps({"status": "completed", "steps": steps, **fields}),
+    )
 
 
 def create(value: JSON, **fields: JSON) -> Request:
@@ -50,7 +54,11 @@ class Tape:
         thread = self.threads.opened(request)
         self.threads.answered(thread, request, response)
         self.numbers.append(thread)
-        query = "?" + "&".join(f"{name}={value}" for name, value in request.query) if request.query else ""
+        query = (
+            "?" + "&".join(f"{name}={value}" for name, value in request.query)
+            if request.query
+            else ""
+        )
         self.recordings.append(
             Recording(
                 request.method,
@@ -109,7 +117,9 @@ def test_a_history_that_goes_on_otherwise_is_a_fork() -> None:
     more = [user("Hello"), *HI, user("More")]
     tape.take(create([user("Hello")]), answer(HI))
     tape.take(create(more), answer([said("Well")]))
-    assert tape.take(create([user("Hello"), *HI, user("Something else")]), answer([said("So")])) == 1
+    assert (
+        tape.take(create([user("Hello"), *HI, user("Something else")]), answer([said("So")])) == 1
+    )
     assert tape.take(create(more), answer([said("Another")])) == 2
     assert tape.conversations() == [[0, 1], [0, 2], [0, 3]]
 
@@ -119,7 +129,12 @@ def test_a_request_that_is_repeated_goes_on_in_its_conversation(status: int) -> 
     tape = Tape()
     refusal = Response(status, {}, '{"error": {"code": "x", "message": "y"}}')
     first, more = create("Hello"), create("More", previous_interaction_id="a")
-    exchanges = [(first, refusal), (first, answer(HI, id="a")), (more, refusal), (more, answer(HI, id="b"))]
+    exchanges = [
+        (first, refusal),
+        (first, answer(HI, id="a")),
+        (more, refusal),
+        (more, answer(HI, id="b")),
+    ]
     assert [tape.take(*exchange) for exchange in exchanges] == [0, 0, 0, 0]
     assert tape.take(first, answer(HI, id="z")) == 1
 
@@ -136,7 +151,10 @@ def test_a_request_refused_for_good_is_not_repeated_but_another_may_follow() -> 
 def test_of_equal_conversations_one_that_was_refused_goes_last() -> None:
     tape = Tape()
     refusal = Response(400, {}, '{"error": {"code": "x", "message": "y"}}')
-    first, more = create([user("Hello")], store=False), create([user("Hello"), *HI, user("More")], store=False)
+    first, more = (
+        create([user("Hello")], store=False),
+        create([user("Hello"), *HI, user("More")], store=False),
+    )
     assert [tape.take(first, answer(HI)), tape.take(more, refusal)] == [0, 0]
     assert [tape.take(first, answer(HI)), tape.take(more, answer(HI))] == [1, 1]
     assert tape.take(more, answer(HI)) == 0
@@ -153,24 +171,52 @@ def test_a_request_without_an_answer_is_expected_again() -> None:
 def test_a_run_in_the_background_is_followed_into_a_history() -> None:
     tape = Tape()
     tape.take(create([user("Hello")], background=True), answer([], id="a", status="in_progress"))
-    assert tape.take(Request("GET", f"{PATH}/a", query=(("stream", "false"),)), answer([], id="a", status="in_progress")) == 0
-    assert tape.take(Request("GET", f"{PATH}/a"), answer([user("Hello"), said("Done")], id="a")) == 0
+    assert (
+        tape.take(
+            Request("GET", f"{PATH}/a", query=(("stream", "false"),)),
+            answer([], id="a", status="in_progress"),
+        )
+        == 0
+    )
+    assert (
+        tape.take(Request("GET", f"{PATH}/a"), answer([user("Hello"), said("Done")], id="a")) == 0
+    )
     assert tape.take(create([user("Hello"), said("Done"), user("More")]), answer(HI, id="b")) == 0
 
 
 def test_hops_of_one_call_are_one_conversation() -> None:
     tape = Tape()
     body = {"input": [user("Hello")], "store": False}
-    tape.take(Request("POST", PATH, body), answer([said("One")], status="requires_continuation", continuation_token="t1"))
+    tape.take(
+        Request("POST", PATH, body),
+        answer([said("One")], status="requires_continuation", continuation_token="t1"),
+    )
     hop = Request("POST", PATH, {**body, "continuation_token": "t1"})
     assert tape.take(hop, answer([said("Two")])) == 0
-    assert tape.take(create([user("Hello"), said("One"), said("Two"), user("More")], store=False), answer(HI)) == 0
+    assert (
+        tape.take(
+            create([user("Hello"), said("One"), said("Two"), user("More")], store=False), answer(HI)
+        )
+        == 0
+    )
 
 
 def test_other_resources_are_taken_together_by_collection() -> None:
     tape = Tape()
-    paths = ["/v1/agents", "/v1beta/environments", "/v1/agents/x", "/prefix/v1/environments/e", "/agents"]
-    assert [tape.take(Request("GET", path), Response(200, {}, "{}")) for path in paths] == [0, 1, 0, 1, 0]
+    paths = [
+        "/v1/agents",
+        "/v1beta/environments",
+        "/v1/agents/x",
+        "/prefix/v1/environments/e",
+        "/agents",
+    ]
+    assert [tape.take(Request("GET", path), Response(200, {}, "{}")) for path in paths] == [
+        0,
+        1,
+        0,
+        1,
+        0,
+    ]
 
 
 CALLS: list[JSON] = [
@@ -178,7 +224,10 @@ CALLS: list[JSON] = [
     {"type": "function_call", "id": "c1", "name": "f", "arguments": {"a": 1.0, "n": None}},
     {"type": "function_call", "id": "c2", "name": "f", "arguments": {}},
 ]
-RESULTS: list[JSON] = [{"type": "function_result", "call_id": call["id"], "name": "f", "result": "r"} for call in CALLS[1:]]
+RESULTS: list[JSON] = [
+    {"type": "function_result", "call_id": call["id"], "name": "f", "result": "r"}
+    for call in CALLS[1:]
+]
 LATER = [{"type": "thought", "signature": "s10"}, said("So")]
 WHOLE = [user("Hello"), *CALLS, *RESULTS, *LATER, user("More")]
 Change = Callable[[list[JSON]], JSON]
@@ -189,14 +238,22 @@ def without(*places: int) -> Change:
 
 
 def with_step(place: int, **fields: JSON) -> Change:
-    return lambda steps: [{**step, **fields} if at == place else step for at, step in enumerate(steps)]
+    return lambda steps: [
+        {**step, **fields} if at == place else step for at, step in enumerate(steps)
+    ]
 
 
 ALTERED: dict[str, Change] = {
     "as it was": lambda steps: steps,
     "keys in another order": lambda steps: [dict(reversed(step.items())) for step in steps],
     "nulls added": lambda steps: [{**step, "extra": None} for step in steps],
-    "results behind their calls": lambda steps: [*steps[:3], steps[4], steps[3], steps[5], *steps[6:]],
+    "results behind their calls": lambda steps: [
+        *steps[:3],
+        steps[4],
+        steps[3],
+        steps[5],
+        *steps[6:],
+    ],
     "number spelled otherwise": with_step(2, arguments={"a": 1}),
     "signature altered": with_step(1, signature="other"),
     "signature dropped": without(1),
@@ -226,15 +283,29 @@ def test_an_altered_history_lands_in_its_conversation(name: str) -> None:
 
 
 def marked(steps: list[JSON], mark: str) -> list[JSON]:
-    return [{key: value + mark if key in ("signature", "id", "call_id") else value for key, value in step.items()} for step in steps]
+    return [
+        {
+            key: value + mark if key in ("signature", "id", "call_id") else value
+            for key, value in step.items()
+        }
+        for step in steps
+    ]
 
 
 def test_without_any_mark_the_longest_common_beginning_decides() -> None:
     tape = Tape()
     tape.take(create([user("Hello")]), answer([said("Hi")]))
     tape.take(create([user("Hello"), said("Hi"), user("a")]), answer([said("A")]))
-    assert tape.take(create([user("Hello"), said("Hi"), user("a"), said("A, altered"), user("b")]), answer([said("B")])) == 0
-    assert tape.take(create([user("Hello"), said("Hi, altered"), user("a")]), answer([said("A")])) == 1
+    assert (
+        tape.take(
+            create([user("Hello"), said("Hi"), user("a"), said("A, altered"), user("b")]),
+            answer([said("B")]),
+        )
+        == 0
+    )
+    assert (
+        tape.take(create([user("Hello"), said("Hi, altered"), user("a")]), answer([said("A")])) == 1
+    )
 
 
 # Any conversations, in any order
@@ -271,14 +342,23 @@ class Held:
         for calls in [*rounds, 0]:
             self.history += new
             steps: list[JSON] = [{"type": "thought", "signature": self._mark()}]
-            steps += [{"type": "function_call", "id": self._mark(), "name": "f", "arguments": {"n": 1}} for _ in range(calls)]
+            steps += [
+                {"type": "function_call", "id": self._mark(), "name": "f", "arguments": {"n": 1}}
+                for _ in range(calls)
+            ]
             steps += [] if calls else [said("Well.")]
             yield from self._exchange(new, steps)
-            results = [{"type": "function_result", "call_id": step["id"], "result": "r"} for step in steps if "id" in step]
+            results = [
+                {"type": "function_result", "call_id": step["id"], "result": "r"}
+                for step in steps
+                if "id" in step
+            ]
             if self.plan.after_calls:
                 for step in steps:
                     self.history.append(step)
-                    self.history += [result for result in results if result["call_id"] == step.get("id")]
+                    self.history += [
+                        result for result in results if result["call_id"] == step.get("id")
+                    ]
                 new = []
             else:
                 self.history += steps
@@ -296,17 +376,35 @@ class Held:
             body: dict[str, JSON] = {"store": False, "input": copy.deepcopy(self.history)}
             if plan.hop:
                 token = self._mark()
-                yield Request("POST", PATH, body), answer(steps[:1], status="requires_continuation", continuation_token=token)
-                yield Request("POST", PATH, {**body, "continuation_token": token}), self._answer(steps[1:], None)
+                yield (
+                    Request("POST", PATH, body),
+                    answer(steps[:1], status="requires_continuation", continuation_token=token),
+                )
+                yield (
+                    Request("POST", PATH, {**body, "continuation_token": token}),
+                    self._answer(steps[1:], None),
+                )
             else:
                 yield Request("POST", PATH, body), self._answer(steps, None)
             return
-        body = {"input": new[0]["content"][0]["text"] if new[0]["type"] == "user_input" else new, "previous_interaction_id": self.previous}
+        body = {
+            "input": new[0]["content"][0]["text"] if new[0]["type"] == "user_input" else new,
+            "previous_interaction_id": self.previous,
+        }
         self.previous = self._mark()
         if plan.background:
-            yield Request("POST", PATH, {**body, "background": True}), answer([], id=self.previous, status="in_progress")
-            yield Request("GET", f"{PATH}/{self.previous}"), answer([], id=self.previous, status="in_progress")
-            yield Request("GET", f"{PATH}/{self.previous}"), answer([*new, *steps], id=self.previous)
+            yield (
+                Request("POST", PATH, {**body, "background": True}),
+                answer([], id=self.previous, status="in_progress"),
+            )
+            yield (
+                Request("GET", f"{PATH}/{self.previous}"),
+                answer([], id=self.previous, status="in_progress"),
+            )
+            yield (
+                Request("GET", f"{PATH}/{self.previous}"),
+                answer([*new, *steps], id=self.previous),
+            )
         else:
             yield Request("POST", PATH, body), self._answer(steps, self.previous)
 
@@ -314,7 +412,9 @@ class Held:
         fields = {"id": name} if name else {}
         if not self.plan.streamed:
             return answer(steps, **fields)
-        events = events_of({"object": "interaction", "id": "", "status": "completed", "steps": steps, **fields})
+        events = events_of(
+            {"object": "interaction", "id": "", "status": "completed", "steps": steps, **fields}
+        )
         return Response(200, {"content-type": "text/event-stream"}, "".join(sse_text(events)))
 
 
@@ -344,7 +444,9 @@ def test_any_conversations_in_any_order_come_apart(data: st.DataObject, chosen: 
             owners.append(number)
             tape.take(*exchange)
     order = list(dict.fromkeys(owners))
-    assert tape.conversations() == [[at for at, owner in enumerate(owners) if owner == number] for number in order]
+    assert tape.conversations() == [
+        [at for at, owner in enumerate(owners) if owner == number] for number in order
+    ]
     assert tape.numbers == [order.index(owner) for owner in owners]
 
 
@@ -376,7 +478,9 @@ def test_a_request_costs_what_it_is_long_however_many_conversations_there_are() 
 
 def rewritten(step: dict[str, JSON]) -> dict[str, JSON] | None:
     return (
-        {**step, "content": [{"type": "text", "text": "Rewritten"}]} if "content" in step else {**step, "arguments": {}, "result": "other"}
+        {**step, "content": [{"type": "text", "text": "Rewritten"}]}
+        if "content" in step
+        else {**step, "arguments": {}, "result": "other"}
     )
 
 
@@ -390,9 +494,14 @@ def with_nulls(step: dict[str, JSON]) -> dict[str, JSON] | None:
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), chosen=st.lists(plans, min_size=2, max_size=5))
-def test_any_altered_history_lands_in_its_conversation(data: st.DataObject, chosen: list[Plan]) -> None:
+def test_any_altered_history_lands_in_its_conversation(
+    data: st.DataObject, chosen: list[Plan]
+) -> None:
     tape = Tape()
-    held = [Held(f"c{number}", replace(plan, stateless=True, hop=False)) for number, plan in enumerate(chosen)]
+    held = [
+        Held(f"c{number}", replace(plan, stateless=True, hop=False))
+        for number, plan in enumerate(chosen)
+    ]
     for one in held:
         for exchange in one.exchanges():
             tape.take(*exchange)
@@ -402,23 +511,55 @@ def test_any_altered_history_lands_in_its_conversation(data: st.DataObject, chos
             change = data.draw(st.sampled_from([None, None, rewritten, dropped, with_nulls]))
             kept = step if change is None or step["type"] == "thought" else change(step)
             altered += [] if kept is None else [kept]
-        assert tape.take(create([*altered, user("more")], store=False), answer([said("Fine.")])) == number
+        assert (
+            tape.take(create([*altered, user("more")], store=False), answer([said("Fine.")]))
+            == number
+        )
 
 
 FIELDS = st.sampled_from(
-    ["input", "steps", "type", "content", "id", "call_id", "signature", "previous_interaction_id", "continuation_token", "x"]
+    [
+        "input",
+        "steps",
+        "type",
+        "content",
+        "id",
+        "call_id",
+        "signature",
+        "previous_interaction_id",
+        "continuation_token",
+        "x",
+    ]
 )
 ODD: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.sampled_from(["", "a", "user_input", "function_result", "thought"]),
+    st.none()
+    | st.booleans()
+    | st.floats()
+    | st.sampled_from(["", "a", "user_input", "function_result", "thought"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=4),
     max_leaves=10,
 )
-PATHS = st.sampled_from([PATH, f"{PATH}/a", f"{PATH}/a/cancel", "/", "", "/v1/agents", "/interactions/", "interactions"])
+PATHS = st.sampled_from(
+    [PATH, f"{PATH}/a", f"{PATH}/a/cancel", "/", "", "/v1/agents", "/interactions/", "interactions"]
+)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["POST", "GET", "DELETE"]), PATHS, ODD, ODD, st.sampled_from([200, 404, 500])), max_size=6))
-def test_whatever_is_sent_and_answered_belongs_somewhere(exchanges: list[tuple[str, str, JSON, JSON, int]]) -> None:
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["POST", "GET", "DELETE"]),
+            PATHS,
+            ODD,
+            ODD,
+            st.sampled_from([200, 404, 500]),
+        ),
+        max_size=6,
+    )
+)
+def test_whatever_is_sent_and_answered_belongs_somewhere(
+    exchanges: list[tuple[str, str, JSON, JSON, int]],
+) -> None:
     threads = Threads()
     for method, path, body, got, status in exchanges:
         request = Request(method, path, body)

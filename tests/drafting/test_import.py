@@ -39,7 +39,11 @@ TOOL = {
     "type": "function",
     "name": "find_order",
     "description": "Finds an order.",
-    "parameters": {"type": "object", "properties": {"number": {"type": "integer"}}, "required": ["number"]},
+    "parameters": {
+        "type": "object",
+        "properties": {"number": {"type": "integer"}},
+        "required": ["number"],
+    },
 }
 STATES: dict[int, Any] = {1: {"state": "sent"}, 2: {"state": "lost"}}
 
@@ -58,7 +62,9 @@ def call(*arguments: str) -> Result:
 def pytest_in(folder: Path, *arguments: str) -> str:
     """Run pytest as a user would, and return what it printed."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False).stdout
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    ).stdout
 
 
 class Log:
@@ -83,8 +89,13 @@ def ask(here: Path) -> Iterator[Callable[..., dict[str, Any]]]:
 
         def ask(**body: Any) -> dict[str, Any]:
             body = {"model": "gemini-3.5-flash", **body}
-            answer = client.post(f"{url}/v1/interactions", json=body, headers={"x-goog-api-key": "secret-key-1234"})
-            told = {"status": answer.status_code, "body": answer.text if "event" in answer.headers["content-type"] else answer.json()}
+            answer = client.post(
+                f"{url}/v1/interactions", json=body, headers={"x-goog-api-key": "secret-key-1234"}
+            )
+            told = {
+                "status": answer.status_code,
+                "body": answer.text if "event" in answer.headers["content-type"] else answer.json(),
+            }
             log.exchange({"method": "POST", "url": f"{url}/v1/interactions", "body": body}, told)
             return answer.json() if not body.get("stream") else {}
 
@@ -99,7 +110,12 @@ def order(ask: Callable[..., dict[str, Any]], number: int) -> None:
         "name": "find_order",
         "result": [{"type": "text", "text": json.dumps(STATES[number])}],
     }
-    ask(input=[result], tools=[TOOL], previous_interaction_id=first["id"], system_instruction="Use {{braces}}.")
+    ask(
+        input=[result],
+        tools=[TOOL],
+        previous_interaction_id=first["id"],
+        system_instruction="Use {{braces}}.",
+    )
 
 
 def test_a_log_becomes_a_suite_that_replays(ask: Callable[..., dict[str, Any]], here: Path) -> None:
@@ -108,7 +124,11 @@ def test_a_log_becomes_a_suite_that_replays(ask: Callable[..., dict[str, Any]], 
     ask(input="search it", tools=[{"type": "google_search"}], stream=True)
     ask(
         input="as JSON",
-        response_format={"type": "text", "mime_type": "application/json", "schema": {"type": "object"}},
+        response_format={
+            "type": "text",
+            "mime_type": "application/json",
+            "schema": {"type": "object"},
+        },
         store=False,
         labels={"a": "b"},
     )
@@ -129,15 +149,24 @@ def test_a_log_becomes_a_suite_that_replays(ask: Callable[..., dict[str, Any]], 
     ]
     assert scenarios["order-1"]["turns"][0]["expect"] == [
         {"status": "completed"},
-        {"steps": {"steps": ["function_call", "function_result", "model_output"], "ignore": ["thought"]}},
+        {
+            "steps": {
+                "steps": ["function_call", "function_result", "model_output"],
+                "ignore": ["thought"],
+            }
+        },
         {"tool_calls": [{"name": "find_order", "arguments": {"number": 1}}]},
     ]
     assert scenarios["order-1"]["system_instruction"] == "{% raw %}Use {{braces}}.{% endraw %}"
     assert scenarios["search-it"]["stream"] is True
-    assert {"citations": {"min": 1, "spans": "valid"}} in scenarios["search-it"]["turns"][0]["expect"]
+    assert {"citations": {"min": 1, "spans": "valid"}} in scenarios["search-it"]["turns"][0][
+        "expect"
+    ]
     assert scenarios["as-json"]["history"] == "stateless"
     assert {"json_schema": "response_format"} in scenarios["as-json"]["turns"][0]["expect"]
-    assert scenarios["fail"]["turns"][0]["expect"] == [{"error": {"status": 400, "code": "invalid_request"}}]
+    assert scenarios["fail"]["turns"][0]["expect"] == [
+        {"error": {"status": 400, "code": "invalid_request"}}
+    ]
     assert "secret-key-1234" not in "".join(path.read_text() for path in here.rglob("*.yaml"))
     assert "5 passed" in pytest_in(here, "suites")
 
@@ -147,15 +176,26 @@ def test_the_official_sdk_taped_by_plain_vcrpy(here: Path) -> None:
 
     with serving() as url, vcr.use_cassette(str(here / "tape.yaml")):
         client = genai.Client(api_key="any", http_options={"base_url": url})
-        first = client.interactions.create(model="gemini-3.5-flash", input="I have 2 dogs in my house.")
-        client.interactions.create(model="gemini-3.5-flash", input="How many paws are in my house?", previous_interaction_id=first.id)
+        first = client.interactions.create(
+            model="gemini-3.5-flash", input="I have 2 dogs in my house."
+        )
+        client.interactions.create(
+            model="gemini-3.5-flash",
+            input="How many paws are in my house?",
+            previous_interaction_id=first.id,
+        )
     assert call("tape.yaml").exit_code == 0
     (scenario,) = load((here / "suites/tape.yaml").read_text())["scenarios"]
-    assert [turn["user"] for turn in scenario["turns"]] == ["I have 2 dogs in my house.", "How many paws are in my house?"]
+    assert [turn["user"] for turn in scenario["turns"]] == [
+        "I have 2 dogs in my house.",
+        "How many paws are in my house?",
+    ]
     assert (here / "cassettes/tape/i-have-2-dogs-in-my-house.yaml").is_file()
 
 
-def test_conversations_whose_tools_disagree_are_suites_of_their_own(ask: Callable[..., dict[str, Any]], here: Path) -> None:
+def test_conversations_whose_tools_disagree_are_suites_of_their_own(
+    ask: Callable[..., dict[str, Any]], here: Path
+) -> None:
     order(ask, 1)
     STATES[1], kept = {"state": "back"}, STATES[1]
     try:
@@ -163,14 +203,27 @@ def test_conversations_whose_tools_disagree_are_suites_of_their_own(ask: Callabl
     finally:
         STATES[1] = kept
     found = call("traffic.jsonl", "--suite", "shop", "--no-cassettes")
-    assert found.output.splitlines()[:2] == ["suites/shop.yaml: 1 scenario", "suites/shop-2.yaml: 1 scenario"]
+    assert found.output.splitlines()[:2] == [
+        "suites/shop.yaml: 1 scenario",
+        "suites/shop-2.yaml: 1 scenario",
+    ]
     assert not (here / "cassettes").exists()
 
 
 def test_media_become_files(ask: Callable[..., dict[str, Any]], here: Path) -> None:
     picture = "iVBORw0KGgo="
-    ask(input=[{"type": "text", "text": "look {{x}}"}, {"type": "image", "data": picture, "mime_type": "image/png"}])
-    ask(input=[{"type": "image", "data": picture, "mime_type": "image/png"}, {"type": "text", "text": "look again"}])
+    ask(
+        input=[
+            {"type": "text", "text": "look {{x}}"},
+            {"type": "image", "data": picture, "mime_type": "image/png"},
+        ]
+    )
+    ask(
+        input=[
+            {"type": "image", "data": picture, "mime_type": "image/png"},
+            {"type": "text", "text": "look again"},
+        ]
+    )
     assert call("traffic.jsonl").exit_code == 0
     first, second = load((here / "suites/traffic.yaml").read_text())["scenarios"]
     assert first["turns"][0]["user"] == "{% raw %}look {{x}}{% endraw %}"
@@ -191,18 +244,35 @@ def test_another_path_is_told_not_invented(ask: Callable[..., dict[str, Any]], h
         pytest_in(here, *options)
         (line,) = (here / "run/results.jsonl").read_text().splitlines()
         told = [
-            finding for check in json.loads(line)["checks"] for finding in check["findings"] if finding["code"] == "call_without_answer"
+            finding
+            for check in json.loads(line)["checks"]
+            for finding in check["findings"]
+            if finding["code"] == "call_without_answer"
         ]
         assert [(one["severity"], one["got"]) for one in told] == [("warn", {"number": 7})]
-        (here / "mine.py").write_text("def find(number):\n    return {'state': f'asked for {number}'}\n")
-        path.write_text(path.read_text().replace("    results:\n", "    python: mine:find\n    results:\n", 1))
+        (here / "mine.py").write_text(
+            "def find(number):\n    return {'state': f'asked for {number}'}\n"
+        )
+        path.write_text(
+            path.read_text().replace("    results:\n", "    python: mine:find\n    results:\n", 1)
+        )
         pytest_in(here, *options)
         (line,) = (here / "run/results.jsonl").read_text().splitlines()
         assert "call_without_answer" not in line
         assert "asked for 7" in json.loads(line)["turns"][0]["text"]
 
 
-@pytest.mark.parametrize("text", ["plain", "{{ x }}", "{% if %}", "{# no #}", "{% raw %}{{a}}{% endraw %}", "a\nb {{ 'q' }} \\ \u202e"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain",
+        "{{ x }}",
+        "{% if %}",
+        "{# no #}",
+        "{% raw %}{{a}}{% endraw %}",
+        "a\nb {{ 'q' }} \\ \u202e",
+    ],
+)
 def test_nothing_said_is_read_as_a_template(text: str) -> None:
     from evalkit.suite.templates import is_template, template
 
@@ -220,7 +290,9 @@ def test_names() -> None:
     ]
 
 
-def test_what_evalkit_logs_itself_can_be_imported(ask: Callable[..., dict[str, Any]], here: Path) -> None:
+def test_what_evalkit_logs_itself_can_be_imported(
+    ask: Callable[..., dict[str, Any]], here: Path
+) -> None:
     order(ask, 1)
     call("traffic.jsonl", "--suite", "shop")
     pytest_in(here, "suites", "--evalkit-report", "run")
@@ -237,7 +309,11 @@ def test_what_evalkit_logs_itself_can_be_imported(ask: Callable[..., dict[str, A
         ("a.jsonl", "\n[]\n", "a.jsonl:2 holds array, not an exchange"),
         ("a.jsonl", "{}", 'a.jsonl:1 is no exchange: it has no "request"'),
         ("a.jsonl", '{"request": 1, "response": {}}', "a.jsonl:1 is no exchange: it needs"),
-        ("a.jsonl", '{"request": {"body": {}}, "response": {"status": "ok"}}', "a.jsonl:1: the status is string, not a number"),
+        (
+            "a.jsonl",
+            '{"request": {"body": {}}, "response": {"status": "ok"}}',
+            "a.jsonl:1: the status is string, not a number",
+        ),
         ("a.jsonl", "", "no conversation in what was read"),
         ("a.yaml", "interactions: [\n", "a.yaml:"),
         ("a.txt", "hello", "a.txt:"),
@@ -258,7 +334,10 @@ def test_nothing_is_written_over(ask: Callable[..., dict[str, Any]], here: Path)
     (here / "suites/traffic.yaml").write_text("mine")
     found = call("traffic.jsonl")
     assert (found.exit_code, (here / "suites/traffic.yaml").read_text()) == (2, "mine")
-    assert "suites/traffic.yaml is there already; choose another name with --suite, or another folder with --out" in found.output
+    assert (
+        "suites/traffic.yaml is there already; choose another name with --suite, or another folder with --out"
+        in found.output
+    )
     assert call("traffic.jsonl", "--suite", "a b").output == (
         "evalkit: --suite takes letters, digits, '-', '_' and '.', a letter or digit first, not 'a b'\n"
     )

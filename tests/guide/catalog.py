@@ -22,14 +22,22 @@ def guide() -> Guide | None:
 def snippets() -> list[Program]:
     """Return the guide's snippets as programs, named ``curl-9-stateless``."""
     found = guide()
-    return [Program(snippet.name, snippet.language, snippet.source) for snippet in (found.snippets if found else ())]
+    return [
+        Program(snippet.name, snippet.language, snippet.source)
+        for snippet in (found.snippets if found else ())
+    ]
 
 
 def our_own() -> list[Program]:
     """Return our programs, named ``curl-functions``."""
     beside = {"weather.json": (_PROGRAMS / "weather.json").read_bytes()}
     return [
-        Program(f"{language}-{capability}", language, path_of(language, capability).read_text(encoding="utf-8"), beside)
+        Program(
+            f"{language}-{capability}",
+            language,
+            path_of(language, capability).read_text(encoding="utf-8"),
+            beside,
+        )
         for language in LANGUAGES
         for capability in CAPABILITIES
     ]

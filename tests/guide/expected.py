@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "2": ("AI learns patterns from data, then uses those patterns to make predictions or decisions on new data.",),
-    "3": ("interaction.created", "step.start", "thought_signature", "step.delta", "step.stop", "interaction.completed"),
+    "2": (
+        "AI learns patterns from data, then uses those patterns to make predictions or decisions on new data.",
+    ),
+    "3": (
+        "interaction.created",
+        "step.start",
+        "thought_signature",
+        "step.delta",
+        "step.stop",
+        "interaction.completed",
+    ),
     "4": ("1", "There are 8 paws in your house. 2 dogs × 4 paws = 8 paws."),
     "4-stateless": ("There are 8 paws in your house. 2 dogs × 4 paws = 8 paws.",),
-    "5": ("The local image displays a pipe organ while the remote audio file is a sample MP3 clip",),
+    "5": (
+        "The local image displays a pipe organ while the remote audio file is a sample MP3 clip",
+    ),
     "6": (),
-    "7": ("recipe_name", "Classic Banana Bread", "3 ripe bananas, mashed", "Pinch of salt", "prep_time_minutes", "15"),
-    "8": ("Spain won Euro 2024, defeating England 2-1 in the final.", "uefa.com", "https://www.uefa.com/euro2024"),
+    "7": (
+        "recipe_name",
+        "Classic Banana Bread",
+        "3 ripe bananas, mashed",
+        "Pinch of salt",
+        "prep_time_minutes",
+        "15",
+    ),
+    "8": (
+        "Spain won Euro 2024, defeating England 2-1 in the final.",
+        "uefa.com",
+        "https://www.uefa.com/euro2024",
+    ),
     "9": ("get_current_temperature", "The temperature in London is currently 22°C."),
     "9-stateless": ("get_current_temperature", "The temperature in London is currently 22°C."),
     "10": ("env_", "fibonacci.txt", "0, 1, 1, 2, 3, 5, 8, 13, 21", "2584, 4181"),
@@ -23,7 +45,11 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 }
 """By section of the guide: texts that its snippets print, whatever their language, because its response shows them."""
 
-PICTURES = {"python-6": "generated_image.png", "javascript-6": "generated_image.png", "picture": "picture.png"}
+PICTURES = {
+    "python-6": "generated_image.png",
+    "javascript-6": "generated_image.png",
+    "picture": "picture.png",
+}
 """By name: the PNG a program leaves in its folder. The guide's curl command of section 6 prints it instead."""
 
 CAPABILITIES: dict[str, str] = {

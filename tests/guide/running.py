@@ -88,11 +88,20 @@ class Runner:
         for name, content in program.beside.items():
             (folder / name).write_bytes(content)
         path = folder / f"program{SUFFIXES[program.language]}"
-        path.write_text(program.source.replace(HOST, url) if program.language == "curl" else program.source, encoding="utf-8")
+        path.write_text(
+            program.source.replace(HOST, url) if program.language == "curl" else program.source,
+            encoding="utf-8",
+        )
         job = _Job(path, folder, {"GOOGLE_GEMINI_BASE_URL": url, "GEMINI_API_KEY": KEY})
-        starts: dict[Language, Callable[[_Job], int]] = {"python": self._python, "javascript": _javascript, "curl": _curl}
+        starts: dict[Language, Callable[[_Job], int]] = {
+            "python": self._python,
+            "javascript": _javascript,
+            "curl": _curl,
+        }
         code = starts[program.language](job)
-        return Outcome(code, job.out.read_text(encoding="utf-8"), job.err.read_text(encoding="utf-8"), folder)
+        return Outcome(
+            code, job.out.read_text(encoding="utf-8"), job.err.read_text(encoding="utf-8"), folder
+        )
 
     def close(self) -> None:
         """End the process that Python programs are forked from."""
@@ -106,7 +115,13 @@ class Runner:
     def _python(self, job: _Job) -> int:
         if self._forge is None:
             command = [sys.executable, str(_LAUNCH / "forge.py")]
-            self._forge = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment({}), text=True)
+            self._forge = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=_environment({}),
+                text=True,
+            )
         assert self._forge.stdin is not None
         assert self._forge.stdout is not None
         self._forge.stdin.write(json.dumps(job.described()) + "\n")
@@ -130,25 +145,47 @@ class _Job:
 
     def described(self) -> dict[str, Any]:
         paths = {"program": self.program, "folder": self.folder, "out": self.out, "err": self.err}
-        return {"environment": self.environment, **{name: str(path) for name, path in paths.items()}}
+        return {
+            "environment": self.environment,
+            **{name: str(path) for name, path in paths.items()},
+        }
 
 
 def _javascript(job: _Job) -> int:
     (job.folder / "node_modules").symlink_to(_PACKAGES)
-    return _spawned(job, ["node", "--import", (_LAUNCH / "quick.mjs").as_uri(), job.program.name], {})
+    return _spawned(
+        job, ["node", "--import", (_LAUNCH / "quick.mjs").as_uri(), job.program.name], {}
+    )
 
 
 def _curl(job: _Job) -> int:
-    return _spawned(job, ["bash", job.program.name], {"BASH_ENV": str(_LAUNCH / "quick.sh"), "CURL_HOME": str(_LAUNCH)})
+    return _spawned(
+        job,
+        ["bash", job.program.name],
+        {"BASH_ENV": str(_LAUNCH / "quick.sh"), "CURL_HOME": str(_LAUNCH)},
+    )
 
 
 def _spawned(job: _Job, command: list[str], more: dict[str, str]) -> int:
     with job.out.open("wb") as out, job.err.open("wb") as err:
         environment = _environment({**job.environment, **more})
-        return subprocess.run(command, cwd=job.folder, env=environment, stdout=out, stderr=err, timeout=_SECONDS, check=False).returncode
+        return subprocess.run(
+            command,
+            cwd=job.folder,
+            env=environment,
+            stdout=out,
+            stderr=err,
+            timeout=_SECONDS,
+            check=False,
+        ).returncode
 
 
 def _environment(more: dict[str, str]) -> dict[str, str]:
     """Return an environment without anything that could lead a client elsewhere."""
     kept = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV")
-    return {**{name: os.environ[name] for name in kept if name in os.environ}, "PYTHONUTF8": "1", "NO_PROXY": "*", **more}
+    return {
+        **{name: os.environ[name] for name in kept if name in os.environ},
+        "PYTHONUTF8": "1",
+        "NO_PROXY": "*",
+        **more,
+    }

@@ -63,7 +63,11 @@ def read_guide(text: str) -> Guide:
 
     def close() -> None:
         if code and language is not None:
-            snippets.append(Snippet(section, language, "\n".join(lines[code[0] : code[-1] + 1]) + "\n", code[0] + 1))
+            snippets.append(
+                Snippet(
+                    section, language, "\n".join(lines[code[0] : code[-1] + 1]) + "\n", code[0] + 1
+                )
+            )
         code.clear()
 
     for first, last in _paragraphs(lines):

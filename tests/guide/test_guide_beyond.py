@@ -82,7 +82,9 @@ def met(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Met:
             with serving(create_app(backend)) as url:
                 outcome = runner.run(Program("client", language, source), url, root / language)
             known[language] = Seen(outcome, backend.calls)
-        assert (known[language].outcome.code, known[language].outcome.err) == (0, ""), known[language].outcome.out
+        assert (known[language].outcome.code, known[language].outcome.err) == (0, ""), known[
+            language
+        ].outcome.out
         return known[language]
 
     return run
@@ -98,7 +100,9 @@ def met(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Met:
         ("unknown interaction", ["NotFoundError", 404, "not_found"]),
     ],
 )
-def test_a_refusal_is_the_exception_of_its_status(met: Met, language: Language, name: str, error: list[Any]) -> None:
+def test_a_refusal_is_the_exception_of_its_status(
+    met: Met, language: Language, name: str, error: list[Any]
+) -> None:
     assert met(language).facts[name] == error
 
 
@@ -120,7 +124,9 @@ def test_an_overloaded_server_is_asked_again_when_it_said(met: Met, language: La
 @pytest.mark.parametrize("language", SDKS)
 def test_streams(met: Met, language: Language) -> None:
     facts = met(language).facts
-    assert facts["streamed"] == "AI works by learning from examples instead of following fixed rules."
+    assert (
+        facts["streamed"] == "AI works by learning from examples instead of following fixed rules."
+    )
     assert facts["error in a stream"] == ["error", "gateway_timeout"]
     streamed = met(language).asked("Explain how AI works")
     assert [call.headers["accept"] for call in streamed] == ["text/event-stream"]
@@ -138,12 +144,16 @@ def test_input_is_shown_where_it_is_asked_for(met: Met, language: Language) -> N
 def test_every_version_and_place(met: Met, language: Language) -> None:
     seen = met(language)
     assert {name: seen.facts[name] for name in COMPLETED} == dict.fromkeys(COMPLETED, "completed")
-    paths = {call.path.replace("//", "/") for call in seen.calls if call.path.endswith("/interactions")}
+    paths = {
+        call.path.replace("//", "/") for call in seen.calls if call.path.endswith("/interactions")
+    }
     places = {"/v1/interactions", "/v1beta/interactions", "/v1alpha/interactions", "/interactions"}
     assert places < paths
     (prefixed,) = paths - places
     assert prefixed.startswith("/some/prefix/v1")
-    revisions = [call.headers["api-revision"] for call in seen.calls if "api-revision" in call.headers]
+    revisions = [
+        call.headers["api-revision"] for call in seen.calls if "api-revision" in call.headers
+    ]
     assert revisions == ["2026-05-20"]
 
 
@@ -163,18 +173,25 @@ def test_every_version_and_place(met: Met, language: Language) -> None:
         ("webhook deleted", ["NotFoundError", 404, "not_found"]),
     ],
 )
-def test_what_is_kept_beside_interactions(met: Met, language: Language, name: str, fact: Any) -> None:
+def test_what_is_kept_beside_interactions(
+    met: Met, language: Language, name: str, fact: Any
+) -> None:
     assert met(language).facts[name] == fact
 
 
 def test_what_javascript_sends_and_python_does_not(met: Met) -> None:
     """Null for a previous interaction, content without a step around it, a cookie that is empty."""
-    javascript, python = (next(call for call in met(language).asked('"text"') if b"stream" not in call.body) for language in reversed(SDKS))
+    javascript, python = (
+        next(call for call in met(language).asked('"text"') if b"stream" not in call.body)
+        for language in reversed(SDKS)
+    )
     assert json.loads(javascript.body)["previous_interaction_id"] is None
     assert json.loads(javascript.body)["input"] == [{"type": "text", "text": "Hi"}]
     assert javascript.headers["cookie"] == ""
     assert "previous_interaction_id" not in json.loads(python.body)
-    assert json.loads(python.body)["input"] == [{"type": "user_input", "content": [{"type": "text", "text": "Hi"}]}]
+    assert json.loads(python.body)["input"] == [
+        {"type": "user_input", "content": [{"type": "text", "text": "Hi"}]}
+    ]
     assert "cookie" not in python.headers
 
 

@@ -21,7 +21,9 @@ REPLAYED_TO_OTHERS = ("text", "streaming", "media", "search", "functions_streame
 """Each shape of request, answer and stream once. Not ``structured`` and ``functions_stateless``: no two clients spell a schema that a library
 of the language makes, and a result as JSON text, alike."""
 
-NO_GUIDE = pytest.param(None, id="no-guide", marks=pytest.mark.skip("../shared/guide.txt is not here"))
+NO_GUIDE = pytest.param(
+    None, id="no-guide", marks=pytest.mark.skip("../shared/guide.txt is not here")
+)
 
 
 def named(program: Program | None) -> str:
@@ -36,7 +38,9 @@ def test_the_guide(program: Program, backend: str, ran: Ran) -> None:
     for text in SECTIONS[program.name.partition("-")[2]]:
         assert text in outcome.out or json.dumps(text)[1:-1] in outcome.out
     if program.name == "curl-6":
-        (picture,) = [block for step in json.loads(outcome.out)["steps"] for block in step.get("content", ())]
+        (picture,) = [
+            block for step in json.loads(outcome.out)["steps"] for block in step.get("content", ())
+        ]
         assert picture["mime_type"] == "image/png"
     elif program.name in PICTURES:
         assert (outcome.folder / PICTURES[program.name]).read_bytes().startswith(PNG)
@@ -57,9 +61,13 @@ def test_our_own(program: Program, backend: str, ran: Ran) -> None:
         says_what_was_recorded(program, ran)
 
 
-@pytest.mark.parametrize(("language", "other"), [("python", "javascript"), ("javascript", "curl"), ("curl", "python")])
+@pytest.mark.parametrize(
+    ("language", "other"), [("python", "javascript"), ("javascript", "curl"), ("curl", "python")]
+)
 @pytest.mark.parametrize("capability", REPLAYED_TO_OTHERS)
-def test_a_conversation_is_the_same_whichever_client_had_it(capability: str, language: str, other: str, ran: Ran) -> None:
+def test_a_conversation_is_the_same_whichever_client_had_it(
+    capability: str, language: str, other: str, ran: Ran
+) -> None:
     """One client's cassettes answer another's requests, and have the names that the other's would have."""
     programs = {program.name: program for program in our_own()}
     recorded, program = programs[f"{language}-{capability}"], programs[f"{other}-{capability}"]

@@ -76,8 +76,18 @@ def test_a_small_guide() -> None:
     ]
     assert read.setup == ('export KEY="x"', "pip install tool")
     lines = SMALL.split("\n")
-    assert all(lines[snippet.line - 1] == snippet.source.split("\n")[0] for snippet in read.snippets)
-    assert Counter(read.kinds) == {"blank": 23, "prose": 6, "heading": 2, "setup": 2, "label": 5, "code": 7, "answer": 4}
+    assert all(
+        lines[snippet.line - 1] == snippet.source.split("\n")[0] for snippet in read.snippets
+    )
+    assert Counter(read.kinds) == {
+        "blank": 23,
+        "prose": 6,
+        "heading": 2,
+        "setup": 2,
+        "label": 5,
+        "code": 7,
+        "answer": 4,
+    }
 
 
 def test_code_that_belongs_nowhere_is_told() -> None:
@@ -94,9 +104,15 @@ def real() -> Guide:
 
 
 def test_how_many_snippets_there_are(real: Guide) -> None:
-    assert Counter(snippet.language for snippet in real.snippets) == {"python": 12, "javascript": 12, "curl": 12}
+    assert Counter(snippet.language for snippet in real.snippets) == {
+        "python": 12,
+        "javascript": 12,
+        "curl": 12,
+    }
     for language in LANGUAGES:
-        assert [snippet.section for snippet in real.snippets if snippet.language == language] == list(SECTIONS)
+        assert [
+            snippet.section for snippet in real.snippets if snippet.language == language
+        ] == list(SECTIONS)
     assert [re.sub(r"[ =].*", "", command) for command in real.setup] == ["export", "pip", "npm"]
 
 
@@ -106,11 +122,18 @@ def test_nothing_is_lost(real: Guide) -> None:
     lines = GUIDE.read_text(encoding="utf-8").split("\n")
     assert len(real.kinds) == len(lines)
     owners = Counter(
-        snippet.line + offset for snippet in real.snippets for offset, line in enumerate(snippet.source.splitlines()) if line.strip()
+        snippet.line + offset
+        for snippet in real.snippets
+        for offset, line in enumerate(snippet.source.splitlines())
+        if line.strip()
     )
     assert set(owners.values()) == {1}
     assert set(owners) == {number for number, kind in enumerate(real.kinds, 1) if kind == "code"}
-    calls = [number for number, line in enumerate(lines, 1) if re.search(r"client\.interactions|ai\.interactions|\bcurl ", line)]
+    calls = [
+        number
+        for number, line in enumerate(lines, 1)
+        if re.search(r"client\.interactions|ai\.interactions|\bcurl ", line)
+    ]
     assert len(calls) == 15 + 15 + 17
     assert set(calls) <= set(owners)
     for snippet in real.snippets:
@@ -119,20 +142,29 @@ def test_nothing_is_lost(real: Guide) -> None:
 
 
 def test_every_capability_has_a_program_in_every_language() -> None:
-    wanted = {path_of(language, capability) for language in LANGUAGES for capability in CAPABILITIES}
+    wanted = {
+        path_of(language, capability) for language in LANGUAGES for capability in CAPABILITIES
+    }
     there = {path for path in (HERE / "programs").glob("*/*") if path.parent.name != "__pycache__"}
     assert there == wanted
 
 
 def test_the_javascript_packages_are_pinned_without_addresses() -> None:
     text = (HERE / "js" / "package-lock.json").read_text(encoding="utf-8")
-    lock, package = json.loads(text), json.loads((HERE / "js" / "package.json").read_text(encoding="utf-8"))
+    lock, package = (
+        json.loads(text),
+        json.loads((HERE / "js" / "package.json").read_text(encoding="utf-8")),
+    )
     assert "://" not in text
     assert "resolved" not in text
     for name, version in package["dependencies"].items():
         assert re.fullmatch(r"\d+\.\d+\.\d+", version)
         assert lock["packages"][f"node_modules/{name}"]["version"] == version
-    assert all(entry.get("integrity", "").startswith("sha512-") for name, entry in lock["packages"].items() if name)
+    assert all(
+        entry.get("integrity", "").startswith("sha512-")
+        for name, entry in lock["packages"].items()
+        if name
+    )
 
 
 def test_a_client_that_is_not_there_skips_but_in_ci_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,15 @@ from tests.guide.expected import CAPABILITIES
 from tests.guide.running import Outcome, Runner
 from tests.guide.snippets import Language
 
-TOLD_APART = ("stateful", "stateless", "functions", "functions_streamed", "background", "lifecycle", "resume")
+TOLD_APART = (
+    "stateful",
+    "stateless",
+    "functions",
+    "functions_streamed",
+    "background",
+    "lifecycle",
+    "resume",
+)
 """Conversations of several requests, whose first ones are the same in every language."""
 
 
@@ -21,7 +29,11 @@ def converse(language: Language, url: str, folder: Path) -> dict[str, Outcome]:
     runner = Runner()
     try:
         wanted = {f"{language}-{capability}": capability for capability in TOLD_APART}
-        return {wanted[program.name]: runner.run(program, url, folder / program.name) for program in our_own() if program.name in wanted}
+        return {
+            wanted[program.name]: runner.run(program, url, folder / program.name)
+            for program in our_own()
+            if program.name in wanted
+        }
     finally:
         runner.close()
 
@@ -41,6 +53,8 @@ def test_clients_at_once_are_told_apart(script_url: str, tmp_path: Path) -> None
     names = [path.name for path in (tmp_path / "tapes").rglob("*.yaml")]
     begun = [name.removesuffix(".yaml") for name in names if name.count(".") == 1]
     assert len(begun) == len(TOLD_APART)
-    assert sorted(names) == sorted(f"{name}{number}.yaml" for name in begun for number in ("", ".2", ".3"))
+    assert sorted(names) == sorted(
+        f"{name}{number}.yaml" for name in begun for number in ("", ".2", ".3")
+    )
     with backends.cassettes(tmp_path / "tapes") as url:
         converse_all(url, tmp_path / "replayed")

@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 from evalkit._lib.json import MISSING, canonical, differences, equal, pointer, resolve
 
 JSONS = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)
+    ),
     max_leaves=10,
 )
 
@@ -41,7 +47,11 @@ def test_equality(left: Any, right: Any, same: bool) -> None:
 
 @given(JSONS, JSONS)
 def test_equality_canonical_text_and_differences_agree(left: Any, right: Any) -> None:
-    assert equal(left, right) == (canonical(left) == canonical(right)) == (not list(differences(left, right)))
+    assert (
+        equal(left, right)
+        == (canonical(left) == canonical(right))
+        == (not list(differences(left, right)))
+    )
 
 
 @given(JSONS)

@@ -12,7 +12,12 @@ from evalkit._lib import json as plain
 from evalkit._lib import quickjson
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.text(st.characters(codec="ascii")),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.text(st.characters(codec="ascii")),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
@@ -42,10 +47,16 @@ def test_odd_text_is_read_or_refused_as_the_standard_library_does(text: str) -> 
 
 @given(VALUES, st.booleans(), st.data())
 @settings(max_examples=100, deadline=None)
-def test_text_is_read_as_the_standard_library_does_whole_or_damaged(value: Any, ascii_only: bool, data: st.DataObject) -> None:
+def test_text_is_read_as_the_standard_library_does_whole_or_damaged(
+    value: Any, ascii_only: bool, data: st.DataObject
+) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only)
     at = data.draw(st.integers(0, len(text)))
-    damaged = text[:at] + data.draw(st.sampled_from(["", '"', ",", "}", "1", "\\", "\n"])) + text[at + 1 :]
+    damaged = (
+        text[:at]
+        + data.draw(st.sampled_from(["", '"', ",", "}", "1", "\\", "\n"]))
+        + text[at + 1 :]
+    )
     for given_text in (text, damaged):
         assert outcome(quickjson.loads, given_text) == outcome(json.loads, given_text)
 
@@ -59,7 +70,10 @@ def test_written_text_is_ascii_and_reads_as_the_value(value: Any) -> None:
     assert repr(json.loads(text)) == repr(json.loads(plain.dumps(value)))
 
 
-@pytest.mark.parametrize("value", [float("nan"), [1, float("inf")], {"a": None, "b": -float("inf")}, 2**70, {"a": [-(2**64)]}])
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), [1, float("inf")], {"a": None, "b": -float("inf")}, 2**70, {"a": [-(2**64)]}],
+)
 def test_numbers_that_few_writers_have_a_word_for_stay_what_they_are(value: Any) -> None:
     indented = quickjson.indented(value)
     assert indented is not None
@@ -88,13 +102,19 @@ def nested(depth: int) -> list[Any]:
     return value
 
 
-@pytest.mark.parametrize("value", ["é", "\ud83d", "a\u2028b", {"ключ": ["é", "\ud83d"]}, nested(400)])
+@pytest.mark.parametrize(
+    "value", ["é", "\ud83d", "a\u2028b", {"ключ": ["é", "\ud83d"]}, nested(400)]
+)
 def test_letters_beyond_ascii_are_written_as_by_the_standard_library(value: Any) -> None:
     assert quickjson.dumps(value) == plain.dumps(value)
 
 
-@pytest.mark.parametrize(("value", "error"), [(nested(100_000), RecursionError), ({"a": object()}, TypeError)])
-def test_what_is_no_json_raises_as_the_standard_library_does(value: Any, error: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    ("value", "error"), [(nested(100_000), RecursionError), ({"a": object()}, TypeError)]
+)
+def test_what_is_no_json_raises_as_the_standard_library_does(
+    value: Any, error: type[Exception]
+) -> None:
     with pytest.raises(error):
         plain.dumps(value)
     with pytest.raises(error):

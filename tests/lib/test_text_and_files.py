@@ -15,7 +15,10 @@ from evalkit._lib.text import did_you_mean, plural, shorten, show, visible
 
 
 def test_visible_names_what_cannot_be_seen() -> None:
-    assert visible("a\u202eb\x1b[31m\x00\u200b\ud800") == "a<U+202E>b<U+001B>[31m<U+0000><U+200B><U+D800>"
+    assert (
+        visible("a\u202eb\x1b[31m\x00\u200b\ud800")
+        == "a<U+202E>b<U+001B>[31m<U+0000><U+200B><U+D800>"
+    )
     assert visible("plain ä 漢\n\ttext") == "plain ä 漢\n\ttext"
 
 
@@ -30,7 +33,11 @@ def test_shorten_keeps_both_ends() -> None:
 def test_small_words() -> None:
     assert did_you_mean("step", ["steps", "status"]) == " (did you mean 'steps'?)"
     assert did_you_mean("zebra", ["steps"]) == ""
-    assert (plural(1, "variant"), plural(2, "variant"), plural(0, "reply", "replies")) == ("1 variant", "2 variants", "0 replies")
+    assert (plural(1, "variant"), plural(2, "variant"), plural(0, "reply", "replies")) == (
+        "1 variant",
+        "2 variants",
+        "0 replies",
+    )
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 300_000])
@@ -47,7 +54,9 @@ def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
         read_whole(tmp_path)
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "file.txt"
     write_atomic(path, "old")
 
@@ -94,11 +103,16 @@ def test_the_clock_can_be_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert timestamp() == "1970-01-01T00:00:00Z"
 
 
-def test_what_need_not_be_durable_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_need_not_be_durable_does_not_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     synced: list[int] = []
     monkeypatch.setattr("os.fsync", synced.append)
     write_atomic(tmp_path / "made", "again", durable=False)
     assert synced == []
     write_atomic(tmp_path / "kept", "for good")
     assert len(synced) == 2  # the file, and the folder it was renamed in
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"made": "again", "kept": "for good"}
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "made": "again",
+        "kept": "for good",
+    }

@@ -21,8 +21,13 @@ def test_of_one_that_is_not_there() -> None:
         version_of("no-such-distribution")
 
 
-@pytest.mark.parametrize("metadata", ["Metadata-Version: 2.1\nName: odd\nVersion: 1.5\n", "Name: odd\nVERSION: 1.5\n\nVersion: 2\n"])
-def test_of_metadata_as_others_write_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str) -> None:
+@pytest.mark.parametrize(
+    "metadata",
+    ["Metadata-Version: 2.1\nName: odd\nVersion: 1.5\n", "Name: odd\nVERSION: 1.5\n\nVersion: 2\n"],
+)
+def test_of_metadata_as_others_write_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str
+) -> None:
     folder = tmp_path / "odd_one-1.5.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text(metadata)

@@ -76,10 +76,15 @@ def test_locate_gives_keys_and_values() -> None:
 
 
 # Text that YAML 1.1 takes for text and 1.2 for a number, such as 0E0, is where the two part on purpose.
-TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"])).filter(lambda text: isinstance(scalar(text or "x"), str))
+TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"])).filter(
+    lambda text: isinstance(scalar(text or "x"), str)
+)
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | TEXT,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcxyz", min_size=1), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text("abcxyz", min_size=1), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -99,14 +104,30 @@ def test_any_text_loads_or_is_refused_with_a_place(text: str) -> None:
     assert min(place) >= 1
 
 
-@pytest.mark.parametrize("word", [".inf", "-.Inf", "+.inf", ".NAN", "1e999", "-1.5E+400", "!!float .inf", "!!binary aGk=", "!!float 1e999"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        ".inf",
+        "-.Inf",
+        "+.inf",
+        ".NAN",
+        "1e999",
+        "-1.5E+400",
+        "!!float .inf",
+        "!!binary aGk=",
+        "!!float 1e999",
+    ],
+)
 @pytest.mark.parametrize("where", ["a: {}", "- [1, {}]", "a: &x {}\nb: *x"])
 def test_what_json_has_no_word_for_is_noticed(word: str, where: str) -> None:
     _, lines = load_lines(where.replace("{}", word))
     assert lines.beyond_json
 
 
-@pytest.mark.parametrize("word", ["1e9", "'.inf'", "inf", "12.50", "!!str .inf", "!!float 1", "null", "!!null null", "text", ""])
+@pytest.mark.parametrize(
+    "word",
+    ["1e9", "'.inf'", "inf", "12.50", "!!str .inf", "!!float 1", "null", "!!null null", "text", ""],
+)
 def test_what_json_has_a_word_for_is_not(word: str) -> None:
     _, lines = load_lines(f"a: {word}\nb: [{word}]")
     assert not lines.beyond_json

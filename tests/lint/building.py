@@ -25,10 +25,19 @@ def asked(**fields: JSON) -> dict[str, JSON]:
     return {"model": MODEL, "input": "Hi", **fields}
 
 
-def said(*steps: JSON, id: str | None = "v1_a", status: str = "completed", **fields: JSON) -> dict[str, JSON]:  # noqa: A002
+def said(
+    *steps: JSON, id: str | None = "v1_a", status: str = "completed", **fields: JSON
+) -> dict[str, JSON]:  # noqa: A002
     """An answer; without steps, a model's greeting."""
     given = list(steps) or [text("Hello")]
-    return {**({"id": id} if id else {}), "object": "interaction", "status": status, "model": MODEL, "steps": given, **fields}
+    return {
+        **({"id": id} if id else {}),
+        "object": "interaction",
+        "status": status,
+        "model": MODEL,
+        "steps": given,
+        **fields,
+    }
 
 
 def text(words: str, **fields: JSON) -> dict[str, JSON]:
@@ -38,7 +47,13 @@ def text(words: str, **fields: JSON) -> dict[str, JSON]:
 
 def call(id: str | None = "c1", name: str = "weather", **fields: JSON) -> dict[str, JSON]:  # noqa: A002
     """A function call."""
-    return {"type": "function_call", "id": id, "name": name, "arguments": {"city": "Oslo"}, **fields}
+    return {
+        "type": "function_call",
+        "id": id,
+        "name": name,
+        "arguments": {"city": "Oslo"},
+        **fields,
+    }
 
 
 def result(call_id: str = "c1") -> dict[str, JSON]:
@@ -56,7 +71,15 @@ def user(words: str = "Hi") -> dict[str, JSON]:
     return {"type": "user_input", "content": [{"type": "text", "text": words}]}
 
 
-def recording(request: JSON, answer: JSON, *, uri: str = URI, method: str = "POST", status: int = 200, **fields: Any) -> Recording:
+def recording(
+    request: JSON,
+    answer: JSON,
+    *,
+    uri: str = URI,
+    method: str = "POST",
+    status: int = 200,
+    **fields: Any,
+) -> Recording:
     """A recording whose bodies are JSON (None: no body; text as it is)."""
     given: dict[str, Any] = {
         "request_headers": {"content-type": ["application/json"]},
@@ -82,11 +105,17 @@ def streamed(events: str | Iterable[JSON], request: JSON = None, **fields: Any) 
     return recording(asked(stream=True) if request is None else request, body, **given)
 
 
-CREATED = {"event_type": "interaction.created", "interaction": {"id": "v1_a", "status": "in_progress", "object": "interaction"}}
+CREATED = {
+    "event_type": "interaction.created",
+    "interaction": {"id": "v1_a", "status": "in_progress", "object": "interaction"},
+}
 START = {"event_type": "step.start", "index": 0, "step": {"type": "model_output"}}
 DELTA = {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": "Hello"}}
 STOP = {"event_type": "step.stop", "index": 0}
-COMPLETED = {"event_type": "interaction.completed", "interaction": {"id": "v1_a", "status": "completed"}}
+COMPLETED = {
+    "event_type": "interaction.completed",
+    "interaction": {"id": "v1_a", "status": "completed"},
+}
 GOOD = (CREATED, START, DELTA, STOP, COMPLETED)
 
 
@@ -94,18 +123,26 @@ def png(width: int = 1) -> str:
     """A picture, as base64."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
 
     raw = zlib.compress(b"\0" + b"\xff\0\0" * width)
     data = (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, 8, 2, 0, 0, 0)) + chunk(b"IDAT", raw) + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", raw)
+        + chunk(b"IEND", b"")
     )
     return base64.b64encode(data).decode()
 
 
 def picture(data: str, mime_type: str = "image/png") -> dict[str, JSON]:
     """A model's picture."""
-    return {"type": "model_output", "content": [{"type": "image", "data": data, "mime_type": mime_type}]}
+    return {
+        "type": "model_output",
+        "content": [{"type": "image", "data": data, "mime_type": mime_type}],
+    }
 
 
 def write(path: Path, *recordings: Recording, metadata: dict[str, JSON] | None = None) -> Path:

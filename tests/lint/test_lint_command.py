@@ -17,7 +17,20 @@ from click.testing import CliRunner
 from evalkit.cli import main
 from evalkit.lint import RULES
 from evalkit.lint.rules import TOPICS
-from tests.lint.building import KEY, asked, call, codes, judged, png, recording, said, text, thought, user, write
+from tests.lint.building import (
+    KEY,
+    asked,
+    call,
+    codes,
+    judged,
+    png,
+    recording,
+    said,
+    text,
+    thought,
+    user,
+    write,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,9 +56,12 @@ def test_the_project_s_own_cassettes_are_clean(monkeypatch: pytest.MonkeyPatch) 
 def test_findings_stand_under_their_file_and_exchange(project: Path) -> None:
     write(
         project / "tapes" / "app.yaml",
-        recording(asked(store=False, input=[user()]), said(thought("EvEFCu4FAQw"), text("Nice!"), id=None)),
         recording(
-            asked(store=False, input=[user(), thought("EvEFCu4FAqw"), text("Nice!"), user("More")]), said(id=None, mood="\u202efine")
+            asked(store=False, input=[user()]), said(thought("EvEFCu4FAQw"), text("Nice!"), id=None)
+        ),
+        recording(
+            asked(store=False, input=[user(), thought("EvEFCu4FAqw"), text("Nice!"), user("More")]),
+            said(id=None, mood="\u202efine"),
         ),
     )
     code, output = run("tapes")
@@ -67,7 +83,13 @@ def test_findings_stand_under_their_file_and_exchange(project: Path) -> None:
 
 def test_lines_are_80_columns_wide_and_harmless(project: Path) -> None:
     hostile = "\x1b[31m\u202e\x00 " + "very long words " * 30
-    write(project / "c.yaml", recording(asked(**{hostile: hostile}), said(call(name=hostile), status=hostile, **{hostile: hostile})))
+    write(
+        project / "c.yaml",
+        recording(
+            asked(**{hostile: hostile}),
+            said(call(name=hostile), status=hostile, **{hostile: hostile}),
+        ),
+    )
     _, output = run("c.yaml")
     assert max(map(len, output.splitlines())) <= 80
     assert "\x1b" not in output
@@ -110,8 +132,13 @@ def test_no_findings_are_an_empty_array_or_one_line(project: Path) -> None:
         (("--fail-on", "warn", "--select", "protocol"), 1),
     ],
 )
-def test_the_exit_code_follows_the_severity_asked_for(arguments: tuple[str, ...], expected: int, project: Path) -> None:
-    write(project / "c.yaml", recording(asked(), {"id": "v1_a", "status": "completed", "mood": "fine"}))
+def test_the_exit_code_follows_the_severity_asked_for(
+    arguments: tuple[str, ...], expected: int, project: Path
+) -> None:
+    write(
+        project / "c.yaml",
+        recording(asked(), {"id": "v1_a", "status": "completed", "mood": "fine"}),
+    )
     assert run("c.yaml", *arguments)[0] == expected
 
 
@@ -120,14 +147,19 @@ def test_the_exit_code_follows_the_severity_asked_for(arguments: tuple[str, ...]
     [
         (("nowhere.yaml",), "nowhere.yaml: no such file or folder"),
         ((), "name the cassettes to judge, e.g. evalkit lint cassettes"),
-        ((".", "--select", "steps_mising"), "no rule or topic 'steps_mising' (did you mean 'steps_missing'?)"),
+        (
+            (".", "--select", "steps_mising"),
+            "no rule or topic 'steps_mising' (did you mean 'steps_missing'?)",
+        ),
         ((".", "--ignore", "secret"), "no rule or topic 'secret' (did you mean 'secrets'?)"),
         ((".", "--run", "nowhere"), "nowhere is not a run directory"),
         ((".", "--suites", "nowhere"), "nowhere: no such file or folder"),
         ((".", "--max-age", "-1"), "--max-age"),
     ],
 )
-def test_a_user_s_mistake_is_one_line_and_exit_code_2(arguments: tuple[str, ...], message: str, project: Path) -> None:
+def test_a_user_s_mistake_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], message: str, project: Path
+) -> None:
     code, output = run(*arguments)
     assert code == 2
     assert message in output
@@ -157,7 +189,9 @@ def test_of_a_folder_only_cassettes_count(project: Path) -> None:
         ("deep.yaml", "new_field"),
         ("empty.yaml", "cassette_unreadable"),
     ]
-    assert run("a")[1].endswith("2 cassettes, 1 exchange: 1 error, 1 note; 2 YAML files passed over, being no\ncassette\n")
+    assert run("a")[1].endswith(
+        "2 cassettes, 1 exchange: 1 error, 1 note; 2 YAML files passed over, being no\ncassette\n"
+    )
 
 
 def test_suites_are_found_beside_the_cassettes_or_by_the_ini_option(project: Path) -> None:
@@ -210,9 +244,16 @@ def test_the_table_of_rules_is_printed_and_documented() -> None:
     code, output = run("--rules")
     assert code == 0
     page = (ROOT / "docs" / "lint.md").read_text(encoding="utf-8")
-    rows = [line for line in page.splitlines() if line.startswith("| `") and "` |" in line and line.count(" | ") == 2]
+    rows = [
+        line
+        for line in page.splitlines()
+        if line.startswith("| `") and "` |" in line and line.count(" | ") == 2
+    ]
     assert rows == [
-        f"| `{rule.code}` | {rule.severity} | {rule.meaning} |" for topic in TOPICS for rule in RULES.values() if rule.topic == topic
+        f"| `{rule.code}` | {rule.severity} | {rule.meaning} |"
+        for topic in TOPICS
+        for rule in RULES.values()
+        if rule.topic == topic
     ]
     for topic, meaning in TOPICS.items():
         assert f"### `{topic}`: {meaning.partition(' (see')[0]}" in page
@@ -221,7 +262,11 @@ def test_the_table_of_rules_is_printed_and_documented() -> None:
 
 
 def test_what_is_new_is_told_once_a_file_with_a_count(tmp_path: Path) -> None:
-    path = write(tmp_path / "c.yaml", *[recording(asked(), said(mood="fine")) for _ in range(5)], recording(asked(), said(tempo=1)))
+    path = write(
+        tmp_path / "c.yaml",
+        *[recording(asked(), said(mood="fine")) for _ in range(5)],
+        recording(asked(), said(tempo=1)),
+    )
     found = judged(path)
     assert [(finding.exchange, finding.message) for finding in found] == [
         (1, 'the field "mood" of the interaction is new (5 times in this file)'),
@@ -259,7 +304,12 @@ def test_a_cassette_that_vcrpy_recorded(service: str, tmp_path: Path) -> None:
     path = tmp_path / "vcr.yaml"
     with vcr.use_cassette(str(path)):
         for words in ("fine", "bad"):
-            httpx.post(f"{service}/v1/interactions?key={KEY}", json=asked(input=words), headers={"x-goog-api-key": KEY}, trust_env=False)
+            httpx.post(
+                f"{service}/v1/interactions?key={KEY}",
+                json=asked(input=words),
+                headers={"x-goog-api-key": KEY},
+                trust_env=False,
+            )
     found = judged(path)
     assert [(finding.exchange, finding.code) for finding in found] == [
         (1, "secret_in_url"),
@@ -276,7 +326,10 @@ def test_a_cassette_that_vcrpy_recorded(service: str, tmp_path: Path) -> None:
 
 
 def test_media_that_is_sent_again_is_judged_once(tmp_path: Path) -> None:
-    wrong = {"type": "user_input", "content": [{"type": "image", "data": png(), "mime_type": "image/jpeg"}]}
+    wrong = {
+        "type": "user_input",
+        "content": [{"type": "image", "data": png(), "mime_type": "image/jpeg"}],
+    }
     path = write(
         tmp_path / "c.yaml",
         recording(asked(store=False, input=[wrong]), said(id=None)),

@@ -42,10 +42,25 @@ _SEARCH = [
 ]
 # Method and URI, request, answer (a list: the events of a stream).
 BASE: list[list[JSON]] = [
-    ["POST", URI, asked(store=False, input=[user()], tools=[{"type": "function", "name": "weather"}]), said(thought(), call(), id=None)],
-    ["POST", URI, asked(store=False, input=[user(), thought(), call(), result()]), said(text("22"), *_SEARCH, picture(png()), id=None)],
+    [
+        "POST",
+        URI,
+        asked(store=False, input=[user()], tools=[{"type": "function", "name": "weather"}]),
+        said(thought(), call(), id=None),
+    ],
+    [
+        "POST",
+        URI,
+        asked(store=False, input=[user(), thought(), call(), result()]),
+        said(text("22"), *_SEARCH, picture(png()), id=None),
+    ],
     ["POST", URI, asked(), said(call(), status="requires_action", usage={"total_tokens": 3})],
-    ["POST", URI, asked(previous_interaction_id="v1_a", input=[result()]), said(text("22", annotations=[{"type": "url_citation"}]))],
+    [
+        "POST",
+        URI,
+        asked(previous_interaction_id="v1_a", input=[result()]),
+        said(text("22", annotations=[{"type": "url_citation"}])),
+    ],
     ["POST", URI, asked(stream=True), [CREATED, START, DELTA, STOP, COMPLETED]],
     ["GET", f"{URI}/v1_a", None, said(user(), text("Hello"))],
     ["POST", URI, asked(), {"error": {"code": "x", "message": "y"}}],
@@ -54,13 +69,30 @@ BASE: list[list[JSON]] = [
 
 def _places(value: JSON, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     found = [at] if at else []
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     return found + [place for key, item in items for place in _places(item, (*at, key))]
 
 
 PLACES = [place for place in _places(BASE) if len(place) >= 2 and place[1] != 0]
 VALUES: st.SearchStrategy[JSON] = json_values() | st.sampled_from(
-    [[], {}, "", None, "function_call", "model_output", "v1_a", 10**400, {"type": ["x"]}, {"type": {}}]
+    [
+        [],
+        {},
+        "",
+        None,
+        "function_call",
+        "model_output",
+        "v1_a",
+        10**400,
+        {"type": ["x"]},
+        {"type": {}},
+    ]
 )
 
 
@@ -100,19 +132,27 @@ def _judged(content: str) -> list[LintFinding]:
     return found
 
 
-CHANGES = st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from(("set", "drop", "double")), VALUES), min_size=1, max_size=6)
+CHANGES = st.lists(
+    st.tuples(st.sampled_from(PLACES), st.sampled_from(("set", "drop", "double")), VALUES),
+    min_size=1,
+    max_size=6,
+)
 
 
 @given(CHANGES)
 @settings(max_examples=60, deadline=None)
-def test_a_body_changed_anywhere_is_reported_on(changes: list[tuple[tuple[Any, ...], str, JSON]]) -> None:
+def test_a_body_changed_anywhere_is_reported_on(
+    changes: list[tuple[tuple[Any, ...], str, JSON]],
+) -> None:
     document = deepcopy(BASE)
     for place, how, value in changes:
         _changed(document, place, how, value)
     _judged(render(Cassette([_recording(entry) for entry in document])))
 
 
-@pytest.mark.parametrize("value", [None, True, 1.5, "x", [], [1], {}, {"type": ["x"]}, {"type": {}}], ids=repr)
+@pytest.mark.parametrize(
+    "value", [None, True, 1.5, "x", [], [1], {}, {"type": ["x"]}, {"type": {}}], ids=repr
+)
 def test_a_wrong_value_anywhere_is_reported_on(value: JSON) -> None:
     """Every single place of the conversations above, replaced by each kind of value, a few places in one cassette."""
     for first in range(0, len(PLACES), 5):
@@ -122,7 +162,21 @@ def test_a_wrong_value_anywhere_is_reported_on(value: JSON) -> None:
         _judged(render(Cassette([_recording(entry) for entry in document])))
 
 
-TYPED = ("", "id", "call_id", "name", "server_name", "start_index", "end_index", "signature", "data", "is_error", "uri", "url", "text")
+TYPED = (
+    "",
+    "id",
+    "call_id",
+    "name",
+    "server_name",
+    "start_index",
+    "end_index",
+    "signature",
+    "data",
+    "is_error",
+    "uri",
+    "url",
+    "text",
+)
 
 
 @given(interactions(), st.booleans())
@@ -130,7 +184,11 @@ TYPED = ("", "id", "call_id", "name", "server_name", "start_index", "end_index",
 def test_what_the_protocol_allows_is_not_called_wrong(interaction: JSON, stored: bool) -> None:
     """The strategy types these fields as the protocol does; any other it fills with anything."""
     found = _judged(render(Cassette([recording(asked(store=stored), interaction)])))
-    wrong = [finding.where["pointer"] for finding in found if finding.code in ("wrong_type", "required_missing", "answer_unreadable")]
+    wrong = [
+        finding.where["pointer"]
+        for finding in found
+        if finding.code in ("wrong_type", "required_missing", "answer_unreadable")
+    ]
     assert [pointer for pointer in wrong if pointer.rpartition("/")[2] in TYPED] == []
 
 
@@ -149,7 +207,7 @@ def test_a_cut_file_is_damaged(at: int, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(CONTENT[:at], encoding="utf-8")
     outcome = lint([path])
-    assert [finding.code for finding in outcome.findings] == (["cassette_unreadable"] if at < len(CONTENT) - 1 else [])[
-        : len(outcome.findings)
-    ]
+    assert [finding.code for finding in outcome.findings] == (
+        ["cassette_unreadable"] if at < len(CONTENT) - 1 else []
+    )[: len(outcome.findings)]
     assert outcome.damaged == (at < len(CONTENT) - 1)

@@ -24,7 +24,9 @@ def _answer(path: Path) -> Recording:
 
 def _stream(path: Path) -> Recording:
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return streamed("".join(f"event: {json.loads(line)['event_type']}\ndata: {line}\n\n" for line in lines))
+    return streamed(
+        "".join(f"event: {json.loads(line)['event_type']}\ndata: {line}\n\n" for line in lines)
+    )
 
 
 @pytest.mark.parametrize("path", ANSWERS, ids=lambda path: path.name)
@@ -41,7 +43,10 @@ def test_a_real_stream_has_nothing_wrong_and_nothing_new(path: Path, tmp_path: P
 
 def test_a_real_conversation_without_state_is_judged_as_one(tmp_path: Path) -> None:
     """The second real answer of the stateless pair, asked for as it must be, and with its history altered."""
-    first, second = (json.loads((REAL / f"multi-turn-stateless-turn{turn}.json").read_text(encoding="utf-8")) for turn in (1, 2))
+    first, second = (
+        json.loads((REAL / f"multi-turn-stateless-turn{turn}.json").read_text(encoding="utf-8"))
+        for turn in (1, 2)
+    )
     user = {"type": "user_input", "content": [{"type": "text", "text": "Hi"}]}
     more = {"type": "user_input", "content": [{"type": "text", "text": "More"}]}
 
@@ -56,6 +61,8 @@ def test_a_real_conversation_without_state_is_judged_as_one(tmp_path: Path) -> N
 
     steps = first["steps"]
     assert tape(steps) == []
-    assert tape([{**steps[0], "signature": steps[0]["signature"][:-4] + "AAAA"}, *steps[1:]]) == ["signature_altered"]
+    assert tape([{**steps[0], "signature": steps[0]["signature"][:-4] + "AAAA"}, *steps[1:]]) == [
+        "signature_altered"
+    ]
     assert tape(steps[1:]) == ["step_missing"]
     assert tape([{**steps[0], "summary": None}, *steps[1:]]) == ["null_added"]

@@ -60,10 +60,18 @@ def test_a_known_form_is_found_anywhere(secret: str, place: str, tmp_path: Path)
         "uri": recording(asked(), said(), uri=f"{URI}?note={secret}"),
         "request": recording(asked(input=f"see {secret}."), said()),
         "answer": recording(asked(), said(text(f'"{secret}"'))),
-        "header": recording(asked(), said(), response_headers={"content-type": ["application/json"], "x-debug": [secret]}),
+        "header": recording(
+            asked(),
+            said(),
+            response_headers={"content-type": ["application/json"], "x-debug": [secret]},
+        ),
         "broken": recording(asked(), said(), broken=f"cut after {secret}"),
     }
-    found = [finding for finding in judged(write(tmp_path / "c.yaml", made[place])) if RULES[finding.code].topic == "secrets"]
+    found = [
+        finding
+        for finding in judged(write(tmp_path / "c.yaml", made[place]))
+        if RULES[finding.code].topic == "secrets"
+    ]
     assert len(found) >= 1
     assert found[0].got == fingerprint(secret)
     assert secret not in json.dumps([finding.to_json() for finding in found])
@@ -71,12 +79,20 @@ def test_a_known_form_is_found_anywhere(secret: str, place: str, tmp_path: Path)
 
 def test_every_form_is_among_the_examples() -> None:
     examples = [*KNOWN, "https://x.example/v1/projects/123456789012/locations"]
-    assert [form.name for form in FORMS if not any(form.pattern.search(text) for text in examples)] == []
+    assert [
+        form.name for form in FORMS if not any(form.pattern.search(text) for text in examples)
+    ] == []
 
 
 def test_a_key_spread_over_the_events_of_a_stream_is_found(tmp_path: Path) -> None:
-    deltas = [{**DELTA, "delta": {"type": "text", "text": part}} for part in (KEY[:10], KEY[10:30], KEY[30:])]
-    completed = {"event_type": "interaction.completed", "interaction": {"id": "v1_a", "status": "completed"}}
+    deltas = [
+        {**DELTA, "delta": {"type": "text", "text": part}}
+        for part in (KEY[:10], KEY[10:30], KEY[30:])
+    ]
+    completed = {
+        "event_type": "interaction.completed",
+        "interaction": {"id": "v1_a", "status": "completed"},
+    }
     path = write(tmp_path / "c.yaml", streamed((CREATED, START, *deltas, STOP, completed)))
     assert codes(path) == ["secret_token"]
 
@@ -105,7 +121,10 @@ def test_no_finding_of_any_rule_repeats_a_secret(as_json: bool, tmp_path: Path) 
             uri=f"https://me:hunter2-hunter2@x.example/v1beta/interactions?key={KEY}",
             request_headers={"authorization": [f"Bearer {KEY}"], "cookie": [f"SID={KEY}"]},
         ),
-        recording(asked(store=False, input=[user(KEY)], previous_interaction_id=KEY), f"<html>{KEY}</html>"),
+        recording(
+            asked(store=False, input=[user(KEY)], previous_interaction_id=KEY),
+            f"<html>{KEY}</html>",
+        ),
         recording(asked(), {"oops": KEY}, status=400, broken=KEY),
         metadata={"format": KEY, "recorded": "2020-01-01T00:00:00Z", "api_revision": KEY},
     )
@@ -113,10 +132,16 @@ def test_no_finding_of_any_rule_repeats_a_secret(as_json: bool, tmp_path: Path) 
     assert result.exit_code == 1
     assert KEY not in result.output.replace("\n", "").replace(" ", "")
     assert "hunter2-hunter2" not in result.output
-    assert "AIza… (39 characters)" in (result.output if not as_json else json.dumps(json.loads(result.output), ensure_ascii=False))
+    assert "AIza… (39 characters)" in (
+        result.output if not as_json else json.dumps(json.loads(result.output), ensure_ascii=False)
+    )
 
 
 def test_metadata_are_looked_through_too(tmp_path: Path) -> None:
-    path = write(tmp_path / "c.yaml", recording(asked(), said()), metadata={"endpoint": f"http://x.example/?key={KEY}"})
+    path = write(
+        tmp_path / "c.yaml",
+        recording(asked(), said()),
+        metadata={"endpoint": f"http://x.example/?key={KEY}"},
+    )
     assert codes(path) == ["secret_token"]
     assert Cassette().metadata == {}

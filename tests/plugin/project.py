@@ -44,7 +44,9 @@ scenarios:
 class Project:
     """A folder with suites, and what pytest makes of it."""
 
-    def __init__(self, pytester: pytest.Pytester, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, pytester: pytest.Pytester, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         self.pytester = pytester
         self.root = pytester.path
         self.url = url
@@ -52,7 +54,9 @@ class Project:
         # Only what a test speaks of is loaded: the other plugins of the developers' environment cost more than the runs themselves.
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         monkeypatch.setenv("PYTEST_PLUGINS", "evalkit.pytest_plugin")
-        if pytest.version_tuple < (9,):  # which warns of plugins that are loaded once more in this process
+        if pytest.version_tuple < (
+            9,
+        ):  # which warns of plugins that are loaded once more in this process
             monkeypatch.setenv("PYTEST_ADDOPTS", "-W 'ignore:Module already imported'")
         self.suite("weather", WEATHER)
 
@@ -66,7 +70,9 @@ class Project:
         return self.pytester.runpytest_inprocess(*arguments)
 
     def record(self, *arguments: str, mode: str = "once") -> pytest.RunResult:
-        return self.run("suites", "--evalkit-record", mode, "--evalkit-base-url", self.url, *arguments)
+        return self.run(
+            "suites", "--evalkit-record", mode, "--evalkit-base-url", self.url, *arguments
+        )
 
     def results(self, directory: str = "reports/latest") -> dict[str, dict[str, Any]]:
         lines = (self.root / directory / "results.jsonl").read_text().splitlines()
@@ -77,4 +83,6 @@ class Project:
 
     def cassettes(self) -> list[str]:
         folder = self.root / "cassettes"
-        return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        return sorted(
+            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+        )

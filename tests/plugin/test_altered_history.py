@@ -62,7 +62,9 @@ def duplicate(sent: Steps, answered: Steps) -> None:
 
 
 def invent(sent: Steps, answered: Steps) -> None:
-    sent.insert(3, {"type": "model_output", "content": [{"type": "text", "text": "You have 3 cats."}]})
+    sent.insert(
+        3, {"type": "model_output", "content": [{"type": "text", "text": "You have 3 cats."}]}
+    )
 
 
 def rewrite_input(sent: Steps, answered: Steps) -> None:
@@ -88,17 +90,31 @@ CASES: list[tuple[Callable[[Steps, Steps], None], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize("declared", ["", "    expect: [status: completed, history: exact]\n"], ids=["by default", "declared"])
-@pytest.mark.parametrize(("alter", "code", "pointer"), CASES, ids=lambda value: getattr(value, "__name__", None))
-def test_the_alteration_is_named(project: Project, alter: Callable[[Steps, Steps], None], code: str, pointer: str, declared: str) -> None:
+@pytest.mark.parametrize(
+    "declared",
+    ["", "    expect: [status: completed, history: exact]\n"],
+    ids=["by default", "declared"],
+)
+@pytest.mark.parametrize(
+    ("alter", "code", "pointer"), CASES, ids=lambda value: getattr(value, "__name__", None)
+)
+def test_the_alteration_is_named(
+    project: Project, alter: Callable[[Steps, Steps], None], code: str, pointer: str, declared: str
+) -> None:
     (project.root / "suites" / "weather.yaml").unlink()
     project.suite("dogs", DOGS + declared)
     project.record().assert_outcomes(passed=1)
     path = project.root / "cassettes" / "dogs" / "paws.yaml"
     cassette = parse(path.read_text(), str(path))
-    answer, request = json.loads(cassette.recordings[0].body), json.loads(cassette.recordings[1].request_body or "")
+    answer, request = (
+        json.loads(cassette.recordings[0].body),
+        json.loads(cassette.recordings[1].request_body or ""),
+    )
     alter(request["input"], answer["steps"])
-    cassette.recordings[0].body, cassette.recordings[1].request_body = json.dumps(answer), json.dumps(request)
+    cassette.recordings[0].body, cassette.recordings[1].request_body = (
+        json.dumps(answer),
+        json.dumps(request),
+    )
     path.write_text(render(cassette))
 
     result = project.run("suites")
@@ -110,5 +126,8 @@ def test_the_alteration_is_named(project: Project, alter: Callable[[Steps, Steps
     if declared:
         assert checks["status"]["verdict"] == "skipped"
     findings = checks["history"]["findings"]
-    assert [(finding["code"], finding["where"]["exchange"], finding["where"]["pointer"]) for finding in findings] == [(code, 2, pointer)]
+    assert [
+        (finding["code"], finding["where"]["exchange"], finding["where"]["pointer"])
+        for finding in findings
+    ] == [(code, 2, pointer)]
     result.stdout.fnmatch_lines([f"*{code} at *exchange 2, request {pointer}*"])

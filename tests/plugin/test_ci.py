@@ -38,7 +38,13 @@ def test_a_machine_somebody_works_at(recorded: Project, monkeypatch: pytest.Monk
     for name in ("CI", "GITHUB_ACTIONS"):
         monkeypatch.delenv(name, raising=False)
     result = recorded.run("suites")
-    assert files(recorded.root / "reports/latest") == {"manifest.json", "results.jsonl", "index.html", "junit.xml", "summary.md"}
+    assert files(recorded.root / "reports/latest") == {
+        "manifest.json",
+        "results.jsonl",
+        "index.html",
+        "junit.xml",
+        "summary.md",
+    }
     result.stdout.no_fnmatch_line("::error*")
 
 
@@ -58,5 +64,7 @@ def test_github(recorded: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     result = recorded.run("suites")
     commands = [line for line in result.outlines if line.lstrip().startswith("::")]
     assert len(commands) == 1
-    assert commands[0].startswith("::error file=suites/small.yaml,line=10,title=small%3A%3Abad::text: ")
+    assert commands[0].startswith(
+        "::error file=suites/small.yaml,line=10,title=small%3A%3Abad::text: "
+    )
     assert step.read_text().startswith("## Failed: 1 of 2 scored failed")

@@ -38,7 +38,9 @@ def test_other_yaml_is_never_touched(project: Project) -> None:
 
 def test_eval_yaml_is_a_suite_wherever_it_lies(project: Project) -> None:
     (project.root / "pkg").mkdir()
-    (project.root / "pkg" / "chat.eval.yaml").write_text(WEATHER.replace("suite: weather", "suite: chat"))
+    (project.root / "pkg" / "chat.eval.yaml").write_text(
+        WEATHER.replace("suite: weather", "suite: chat")
+    )
     project.run("--collect-only", "-q", "pkg").stdout.fnmatch_lines(["pkg/chat.eval.yaml::london*"])
 
 
@@ -58,16 +60,27 @@ def test_a_file_can_be_named_by_itself(recorded: Project) -> None:
 def test_report_line_is_the_scenarios(project: Project) -> None:
     result = project.run("suites", "-rf", "--tb=line")
     line = WEATHER.splitlines().index("  - id: london") + 1
-    assert next(item["line"] for item in project.results().values() if item["scenario"] == "london") == line
+    assert (
+        next(item["line"] for item in project.results().values() if item["scenario"] == "london")
+        == line
+    )
     items, _ = project.pytester.inline_genitems("suites")
     found = {item.name: item.reportinfo() for item in items}
-    assert found["london[stateful]"] == (project.root / "suites" / "weather.yaml", line - 1, "london[stateful]")
-    assert [item.location for item in items] == [("suites/weather.yaml", item.reportinfo()[1], item.name) for item in items]
+    assert found["london[stateful]"] == (
+        project.root / "suites" / "weather.yaml",
+        line - 1,
+        "london[stateful]",
+    )
+    assert [item.location for item in items] == [
+        ("suites/weather.yaml", item.reportinfo()[1], item.name) for item in items
+    ]
     result.stdout.fnmatch_lines(["*::london[[]stateful[]]*"])
 
 
 def test_every_problem_of_a_suite_is_shown_once_and_without_a_traceback(project: Project) -> None:
-    text = WEATHER.replace("- status: completed", "- statos: completed").replace("tags: [smoke]", "tagz: [smoke]")
+    text = WEATHER.replace("- status: completed", "- statos: completed").replace(
+        "tags: [smoke]", "tagz: [smoke]"
+    )
     project.suite("weather", text)
     result = project.run("suites")
     result.assert_outcomes(errors=1)
@@ -88,7 +101,10 @@ def test_tags_are_marks_even_when_marks_are_strict(recorded: Project) -> None:
     recorded.run("suites", "-m", "slow-one").assert_outcomes(passed=2, deselected=2)
 
 
-_TAKES_BOTH = pytest.mark.skipif(pytest.version_tuple < (9,), reason="pytest 8 leaves a folder out where a file in it is named too")
+_TAKES_BOTH = pytest.mark.skipif(
+    pytest.version_tuple < (9,),
+    reason="pytest 8 leaves a folder out where a file in it is named too",
+)
 
 
 @pytest.mark.parametrize("name", ["suites/weather.yaml", pytest.param("suites", marks=_TAKES_BOTH)])

@@ -42,14 +42,27 @@ def test_a_session_without_suites_imports_nothing_heavy(pytester: pytest.Pyteste
         """
     )
     command = [sys.executable, "-m", "pytest", "-p", "evalkit.pytest_plugin", "-q"]
-    done = subprocess.run(command, cwd=pytester.path, env=BARE, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=pytester.path, env=BARE, capture_output=True, text=True, check=False
+    )
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_entry_point_loads_the_plugin(pytester: pytest.Pytester) -> None:
-    assert [point.name for point in entry_points(group="pytest11") if point.value == "evalkit.pytest_plugin"] == ["evalkit"]
+    assert [
+        point.name
+        for point in entry_points(group="pytest11")
+        if point.value == "evalkit.pytest_plugin"
+    ] == ["evalkit"]
     command = [sys.executable, "-m", "pytest", "--help"]
-    done = subprocess.run(command, cwd=pytester.path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=pytester.path,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "--evalkit-record" in done.stdout
 
 
@@ -57,8 +70,19 @@ def test_replay_imports_neither_http_nor_recorder(recorded: Project) -> None:
     (recorded.root / "test_after.py").write_text(
         "import sys\n\ndef test_after():\n    assert [name for name in ('httpx', 'vcr', 'jsonschema', 'uvicorn') if name in sys.modules] == []\n"
     )
-    command = [sys.executable, "-m", "pytest", "-p", "evalkit.pytest_plugin", "-q", "suites", "test_after.py"]
-    done = subprocess.run(command, cwd=recorded.root, env=BARE, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "evalkit.pytest_plugin",
+        "-q",
+        "suites",
+        "test_after.py",
+    ]
+    done = subprocess.run(
+        command, cwd=recorded.root, env=BARE, capture_output=True, text=True, check=False
+    )
     assert "5 passed" in done.stdout, done.stdout + done.stderr
 
 
@@ -66,12 +90,26 @@ def test_a_second_replay_imports_nothing_that_only_reading_a_suite_needs(recorde
     (recorded.root / "test_after.py").write_text(
         "import sys\n\ndef test_after():\n    print('needed:', [name for name in ('yaml', 'pydantic', 'pydantic_core') if name in sys.modules])\n"
     )
-    command = [sys.executable, "-m", "pytest", "-p", "evalkit.pytest_plugin", "-q", "-s", "suites", "test_after.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "evalkit.pytest_plugin",
+        "-q",
+        "-s",
+        "suites",
+        "test_after.py",
+    ]
     said = []
     for _ in range(2):
-        done = subprocess.run(command, cwd=recorded.root, env=BARE, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=recorded.root, env=BARE, capture_output=True, text=True, check=False
+        )
         assert "5 passed" in done.stdout, done.stdout + done.stderr
-        said += [line.partition("needed: ")[2] for line in done.stdout.splitlines() if "needed: " in line]
+        said += [
+            line.partition("needed: ")[2] for line in done.stdout.splitlines() if "needed: " in line
+        ]
     assert said[1] == "[]"
 
 
@@ -129,13 +167,21 @@ class Watch:
 ended = pytest.main(["-p", "evalkit.pytest_plugin", "-q", *sys.argv[1:]], plugins=[Watch()])
 print(ended.name, Watch.counts[-1] > 10_000, gc.get_freeze_count())
 """
-    for arguments, told in ((["suites"], "OK True 0"), (["suites", "--co"], "OK True 0"), (["nowhere"], "USAGE_ERROR False 0")):
+    for arguments, told in (
+        (["suites"], "OK True 0"),
+        (["suites", "--co"], "OK True 0"),
+        (["nowhere"], "USAGE_ERROR False 0"),
+    ):
         command = [sys.executable, "-c", script, *arguments]
-        done = subprocess.run(command, cwd=recorded.root, env=BARE, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=recorded.root, env=BARE, capture_output=True, text=True, check=False
+        )
         assert done.stdout.splitlines()[-1] == told, done.stdout + done.stderr
 
 
-def test_the_interpreter_ends_without_a_last_collection_of_what_the_session_left(recorded: Project) -> None:
+def test_the_interpreter_ends_without_a_last_collection_of_what_the_session_left(
+    recorded: Project,
+) -> None:
     script = """
 import atexit, gc, sys, pytest
 
@@ -144,7 +190,9 @@ pytest.main(["-p", "evalkit.pytest_plugin", "-q", sys.argv[1]])
 """
     for folder, told in (("suites", "True"), ("nowhere", "False")):
         command = [sys.executable, "-c", script, folder]
-        done = subprocess.run(command, cwd=recorded.root, env=BARE, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=recorded.root, env=BARE, capture_output=True, text=True, check=False
+        )
         assert done.stdout.splitlines()[-1] == told, done.stdout + done.stderr
 
 

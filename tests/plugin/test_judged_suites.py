@@ -29,7 +29,9 @@ def judged(project: Project) -> Project:
     return project
 
 
-def test_a_judged_suite_replays_without_any_socket(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_judged_suite_replays_without_any_socket(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     judged(project).record().assert_outcomes(failed=1)
     recorded = project.results()["judged::words"]
 

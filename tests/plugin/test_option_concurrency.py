@@ -12,7 +12,9 @@ from evalkit.server.calls import Call, Reply
 from evalkit.server.scripted import Scripted
 from tests.plugin.project import Project
 
-SCENARIOS = "".join(f"  - {{id: s{number}, turns: [{{user: Hello {number}}}]}}\n" for number in range(24))
+SCENARIOS = "".join(
+    f"  - {{id: s{number}, turns: [{{user: Hello {number}}}]}}\n" for number in range(24)
+)
 SUITE = f"suite: many\ndefaults: {{model: gemini-3.5-flash}}\nscenarios:\n{SCENARIOS}"
 
 
@@ -51,7 +53,12 @@ def recorded(project: Project, folder: str) -> dict[str, str]:
     files = (project.root / folder).rglob("*.yaml")
     drop = ("recorded:", "elapsed_ms", "created", "updated", "endpoint:", "uri:", "date:")
     return {
-        path.name: "".join(line for line in path.read_text().splitlines(True) if not any(word in line for word in drop)) for path in files
+        path.name: "".join(
+            line
+            for line in path.read_text().splitlines(True)
+            if not any(word in line for word in drop)
+        )
+        for path in files
     }
 
 
@@ -72,7 +79,9 @@ def test_the_cassettes_are_those_of_one_at_a_time(many: Project) -> None:
         options = ["suites", "--evalkit-record", "once", "--evalkit-base-url", url]
         many.run(*options, "--evalkit-cassettes", "alone").assert_outcomes(passed=24)
     with serving() as url:
-        many.run(*options[:-1], url, "--evalkit-cassettes", "together", "--evalkit-concurrency", "6").assert_outcomes(passed=24)
+        many.run(
+            *options[:-1], url, "--evalkit-cassettes", "together", "--evalkit-concurrency", "6"
+        ).assert_outcomes(passed=24)
     assert recorded(many, "alone") == recorded(many, "together")
     assert threading.active_count() < 20
 
@@ -90,7 +99,12 @@ def test_a_replay_needs_no_threads(many: Project) -> None:
 
 
 def test_stopping_early_loses_nothing_that_was_recorded(many: Project) -> None:
-    many.suite("many", SUITE.replace("user: Hello 2}", "user: Hello 2, expect: [{text: {contains: nothing of the kind}}]}"))
+    many.suite(
+        "many",
+        SUITE.replace(
+            "user: Hello 2}", "user: Hello 2, expect: [{text: {contains: nothing of the kind}}]}"
+        ),
+    )
     many.record("-x", "--evalkit-concurrency", "4").assert_outcomes(passed=2, failed=1)
     assert len(many.results()) == 3
     assert not list(Path(many.root, "cassettes").rglob("*.journal"))

@@ -35,7 +35,10 @@ def test_once_records_what_is_absent_and_then_replays(project: Project) -> None:
     after = bytes_of(project)
     assert {name: after[name] for name in before} == before
     assert len(after) == 4
-    assert {result["metrics"]["source"] for result in project.results().values()} == {"recorded", "replayed"}
+    assert {result["metrics"]["source"] for result in project.results().values()} == {
+        "recorded",
+        "replayed",
+    }
 
 
 def test_once_does_not_record_into_a_cassette_that_is_there(recorded: Project) -> None:
@@ -65,7 +68,15 @@ def test_a_failed_re_recording_leaves_the_old_cassette(recorded: Project) -> Non
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        result = recorded.run("suites", "-k", "hello and stateful", "--evalkit-record", "all", "--evalkit-base-url", url)
+        result = recorded.run(
+            "suites",
+            "-k",
+            "hello and stateful",
+            "--evalkit-record",
+            "all",
+            "--evalkit-base-url",
+            url,
+        )
     result.assert_outcomes(errors=1, deselected=3)
     assert bytes_of(recorded) == before
 
@@ -84,7 +95,11 @@ def test_a_cassette_that_cannot_be_read_is_never_overwritten(recorded: Project) 
 def test_recording_from_the_public_endpoint_needs_a_key(project: Project) -> None:
     result = project.run("suites", "--evalkit-record", "once")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    lines = [line for line in (result.stderr.str() + result.stdout.str()).splitlines() if "API key" in line]
+    lines = [
+        line
+        for line in (result.stderr.str() + result.stdout.str()).splitlines()
+        if "API key" in line
+    ]
     assert len(lines) == 1
     assert "GEMINI_API_KEY" in lines[0]
     assert "--evalkit-base-url" in lines[0]
@@ -107,7 +122,9 @@ def test_no_key_is_written_anywhere(project: Project, monkeypatch: pytest.Monkey
     project.suite("weather", WEATHER.replace("in a few words", f"in a few words, {key}"))
     result = project.record()
     assert key not in result.stdout.str()
-    files = [path for path in project.root.rglob("*") if path.is_file() and "suites" not in path.parts]
+    files = [
+        path for path in project.root.rglob("*") if path.is_file() and "suites" not in path.parts
+    ]
     assert len(files) > 6
     assert [path for path in files if key.encode() in path.read_bytes()] == []
     assert any(b"REDACTED" in path.read_bytes() for path in files)
@@ -133,7 +150,16 @@ def test_a_recording_killed_in_the_middle_goes_on(project: Project) -> None:
         "    return send(self, *args, **kwargs)\n"
         "LiveTransport.send = dying\n"
     )
-    command = [sys.executable, "-m", "pytest", "suites/long.yaml", "--evalkit-record", "once", "--evalkit-base-url", project.url]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "suites/long.yaml",
+        "--evalkit-record",
+        "once",
+        "--evalkit-base-url",
+        project.url,
+    ]
     killed = subprocess.run(command, cwd=project.root, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL
     journal = Path(project.root / "cassettes" / "long" / "two.yaml.journal")

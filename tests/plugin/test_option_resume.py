@@ -31,7 +31,9 @@ def cut(project: Project) -> Project:
 
 def told(project: Project) -> tuple[list[str], dict[str, int]]:
     totals = project.manifest()["totals"]
-    return list(project.results()), {name: totals[name] for name in ("collected", "scored", "passed", "failed", "errored")}
+    return list(project.results()), {
+        name: totals[name] for name in ("collected", "scored", "passed", "failed", "errored")
+    }
 
 
 def test_only_the_rest_is_run(cut: Project) -> None:
@@ -68,7 +70,9 @@ def test_a_selection_keeps_what_it_selects(cut: Project) -> None:
 
 
 def test_nothing_to_resume_is_a_run_like_any_other(cut: Project) -> None:
-    cut.run("suites", "--evalkit-resume", "--evalkit-report", "reports/new").assert_outcomes(passed=3, failed=1)
+    cut.run("suites", "--evalkit-resume", "--evalkit-report", "reports/new").assert_outcomes(
+        passed=3, failed=1
+    )
     assert len(cut.results("reports/new")) == 4
 
 
@@ -77,7 +81,9 @@ def test_a_suite_that_changed_cannot_be_gone_on_with(cut: Project) -> None:
     before = (cut.root / "reports/latest/results.jsonl").read_text()
     result = cut.run("suites", "--evalkit-resume")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*cannot go on with *latest: suites/some.yaml changed since; run without --evalkit-resume"])
+    result.stderr.fnmatch_lines(
+        ["*cannot go on with *latest: suites/some.yaml changed since; run without --evalkit-resume"]
+    )
     assert (cut.root / "reports/latest/results.jsonl").read_text() == before
 
 

@@ -16,10 +16,14 @@ from tests.plugin.project import WEATHER, Project
 
 class TestCassettes:
     def test_another_folder(self, project: Project) -> None:
-        project.record("--evalkit-cassettes", "tapes", "-k", "hello").assert_outcomes(passed=2, deselected=2)
+        project.record("--evalkit-cassettes", "tapes", "-k", "hello").assert_outcomes(
+            passed=2, deselected=2
+        )
         assert (project.root / "tapes" / "weather" / "hello.stateful.yaml").exists()
         assert not (project.root / "cassettes").exists()
-        project.run("suites", "--evalkit-cassettes", "tapes", "-k", "hello").assert_outcomes(passed=2, deselected=2)
+        project.run("suites", "--evalkit-cassettes", "tapes", "-k", "hello").assert_outcomes(
+            passed=2, deselected=2
+        )
 
 
 class TestReport:
@@ -37,8 +41,14 @@ class TestReport:
         before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
         result = recorded.run("suites")
         assert result.ret == pytest.ExitCode.USAGE_ERROR
-        result.stderr.fnmatch_lines(["*latest is signed off: a new run would void its records; name another one with --evalkit-report"])
-        assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+        result.stderr.fnmatch_lines(
+            [
+                "*latest is signed off: a new run would void its records; name another one with --evalkit-report"
+            ]
+        )
+        assert {
+            path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()
+        } == before
 
     def test_a_folder_that_is_no_run_directory_is_not_written_into(self, recorded: Project) -> None:
         (recorded.root / "src").mkdir()
@@ -51,14 +61,27 @@ class TestReport:
         assert len(list((recorded.root / "src").iterdir())) == 1
 
     @pytest.mark.parametrize(
-        ("blocks", "told"), [(4, "cannot write results to *results.jsonl"), (24, "reports are not all written: *evalkit report")]
+        ("blocks", "told"),
+        [
+            (4, "cannot write results to *results.jsonl"),
+            (24, "reports are not all written: *evalkit report"),
+        ],
     )
-    def test_a_disk_that_fills_up_is_told_in_a_line_and_loses_no_whole_result(self, recorded: Project, blocks: int, told: str) -> None:
+    def test_a_disk_that_fills_up_is_told_in_a_line_and_loses_no_whole_result(
+        self, recorded: Project, blocks: int, told: str
+    ) -> None:
         """A limit on the size of files stands for the full disk: writing beyond it fails just so."""
         command = f"ulimit -f {blocks}; exec {sys.executable} -m pytest suites -p no:cacheprovider"
         # Python itself would leave compiled modules torn under such a limit, for every later test.
         known = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(["bash", "-c", command], cwd=recorded.root, env=known, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=recorded.root,
+            env=known,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         output = done.stdout + done.stderr
         assert done.returncode != 0
         assert fnmatch(output, f"*{told}*"), output
@@ -68,12 +91,18 @@ class TestReport:
         assert [json.loads(line)["verdict"] for line in lines] == ["passed"] * len(lines)
         assert len(lines) == (4 if blocks > 4 else 0)
 
-    def test_the_same_inputs_give_the_same_bytes(self, recorded: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_same_inputs_give_the_same_bytes(
+        self, recorded: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
         recorded.run("suites")
-        first = {path.name: path.read_bytes() for path in (recorded.root / "reports/latest").iterdir()}
+        first = {
+            path.name: path.read_bytes() for path in (recorded.root / "reports/latest").iterdir()
+        }
         recorded.run("suites")
-        again = {path.name: path.read_bytes() for path in (recorded.root / "reports/latest").iterdir()}
+        again = {
+            path.name: path.read_bytes() for path in (recorded.root / "reports/latest").iterdir()
+        }
         assert first == again
         assert len(first) >= 4
 
@@ -84,7 +113,15 @@ class TestBaseUrl:
         project.run("suites", "--evalkit-record", "once").assert_outcomes(passed=4)
 
     def test_one_that_is_no_url(self, project: Project) -> None:
-        result = project.run("suites", "-k", "hello and stateful", "--evalkit-record", "once", "--evalkit-base-url", "localhost:80x")
+        result = project.run(
+            "suites",
+            "-k",
+            "hello and stateful",
+            "--evalkit-record",
+            "once",
+            "--evalkit-base-url",
+            "localhost:80x",
+        )
         assert result.ret != pytest.ExitCode.OK
         assert "base" in result.stdout.str() + result.stderr.str()
         assert "Traceback" not in result.stdout.str() + result.stderr.str()
@@ -92,20 +129,42 @@ class TestBaseUrl:
 
 class TestModel:
     def test_replaces_the_suites_model(self, project: Project) -> None:
-        project.record("--evalkit-model", "gemini-3.1-pro", "-k", "hello").assert_outcomes(passed=2, deselected=2)
-        assert {result["variant"]["model"] for result in project.results().values()} == {"gemini-3.1-pro"}
+        project.record("--evalkit-model", "gemini-3.1-pro", "-k", "hello").assert_outcomes(
+            passed=2, deselected=2
+        )
+        assert {result["variant"]["model"] for result in project.results().values()} == {
+            "gemini-3.1-pro"
+        }
 
     def test_several_make_variants(self, project: Project) -> None:
-        project.record("--evalkit-model", "gemini-3.5-flash", "--evalkit-model", "gemini-3.1-pro", "-k", "hello and stateful")
-        assert list(project.results()) == ["weather::hello[gemini-3.5-flash-stateful]", "weather::hello[gemini-3.1-pro-stateful]"]
-        assert project.cassettes() == ["weather/hello.gemini-3.1-pro.stateful.yaml", "weather/hello.gemini-3.5-flash.stateful.yaml"]
+        project.record(
+            "--evalkit-model",
+            "gemini-3.5-flash",
+            "--evalkit-model",
+            "gemini-3.1-pro",
+            "-k",
+            "hello and stateful",
+        )
+        assert list(project.results()) == [
+            "weather::hello[gemini-3.5-flash-stateful]",
+            "weather::hello[gemini-3.1-pro-stateful]",
+        ]
+        assert project.cassettes() == [
+            "weather/hello.gemini-3.1-pro.stateful.yaml",
+            "weather/hello.gemini-3.5-flash.stateful.yaml",
+        ]
 
 
 class TestRepeat:
     def test_trials_are_recordings_of_their_own(self, project: Project) -> None:
-        project.record("--evalkit-repeat", "2", "-k", "hello and stateful").assert_outcomes(passed=2, deselected=6)
+        project.record("--evalkit-repeat", "2", "-k", "hello and stateful").assert_outcomes(
+            passed=2, deselected=6
+        )
         assert list(project.results()) == ["weather::hello[stateful]", "weather::hello[stateful]#2"]
-        assert project.cassettes() == ["weather/hello.stateful.trial2.yaml", "weather/hello.stateful.yaml"]
+        assert project.cassettes() == [
+            "weather/hello.stateful.trial2.yaml",
+            "weather/hello.stateful.yaml",
+        ]
 
     @pytest.mark.parametrize("number", ["0", "-1", "x"])
     def test_only_whole_numbers(self, project: Project, number: str) -> None:
@@ -125,23 +184,31 @@ class TestStrict:
         path.write_text(text[:last] + text[first:last] + text[last:])
         relaxed = recorded.run("suites")
         assert relaxed.ret == pytest.ExitCode.OK
-        relaxed.stdout.fnmatch_lines(["1 recording left unplayed*", "  unplayed in suites/weather.yaml::hello[[]stateful[]]"])
+        relaxed.stdout.fnmatch_lines(
+            ["1 recording left unplayed*", "  unplayed in suites/weather.yaml::hello[[]stateful[]]"]
+        )
         result = recorded.run("suites", "--evalkit-strict")
         result.assert_outcomes(passed=4)
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.stdout.fnmatch_lines(["1 recording left unplayed*", "*failed by --evalkit-strict*"])
 
     def test_cassettes_of_no_variant_fail(self, recorded: Project) -> None:
-        (recorded.root / "cassettes" / "weather" / "gone.yaml").write_text("version: 1\ninteractions: []\n")
+        (recorded.root / "cassettes" / "weather" / "gone.yaml").write_text(
+            "version: 1\ninteractions: []\n"
+        )
         assert recorded.run("suites").ret == pytest.ExitCode.OK
         result = recorded.run("suites", "--evalkit-strict")
         assert result.ret == pytest.ExitCode.TESTS_FAILED
-        result.stdout.fnmatch_lines(["*1 cassette used by no variant", "  unused weather/gone.yaml"])
+        result.stdout.fnmatch_lines(
+            ["*1 cassette used by no variant", "  unused weather/gone.yaml"]
+        )
 
 
 class TestLive:
     def test_reads_and_writes_no_cassette(self, project: Project) -> None:
-        project.run("suites", "--evalkit-live", "--evalkit-base-url", project.url).assert_outcomes(passed=4)
+        project.run("suites", "--evalkit-live", "--evalkit-base-url", project.url).assert_outcomes(
+            passed=4
+        )
         assert not (project.root / "cassettes").exists()
         results = project.results().values()
         assert {result["metrics"]["source"] for result in results} == {"live"}
@@ -158,7 +225,11 @@ class TestRedact:
         project.pytester.makeini("[pytest]\nevalkit_redact =\n    acct-[0-9]+\n")
         project.suite("weather", WEATHER.replace("in a few words", "in a few words, acct-4711"))
         project.record("-k", "hello").assert_outcomes(failed=2, deselected=2)
-        files = [path for path in project.root.rglob("*") if path.is_file() and "suites" not in path.parts]
+        files = [
+            path
+            for path in project.root.rglob("*")
+            if path.is_file() and "suites" not in path.parts
+        ]
         assert [path for path in files if b"acct-4711" in path.read_bytes()] == []
         project.run("suites", "-k", "hello").assert_outcomes(failed=2, deselected=2)
 
@@ -171,7 +242,16 @@ class TestRedact:
 
 def test_help_names_every_option(project: Project) -> None:
     text = project.run("--help").stdout.str()
-    for option in ("record", "cassettes", "report", "base-url", "model", "repeat", "strict", "live"):
+    for option in (
+        "record",
+        "cassettes",
+        "report",
+        "base-url",
+        "model",
+        "repeat",
+        "strict",
+        "live",
+    ):
         assert f"--evalkit-{option}" in text
     assert "evalkit_suites" in text
 

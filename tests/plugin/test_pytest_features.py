@@ -55,7 +55,12 @@ def test_distributed(recorded: Project) -> None:
     lines = recorded.results()
     result = recorded.pytester.runpytest_subprocess("suites", "-p", "xdist.plugin", "-n", "2")
     result.assert_outcomes(failed=2, passed=2)
-    result.stdout.fnmatch_lines(["4 variants: 2 passed, 2 failed, 0 errored, 0 skipped", "report: reports/latest/index.html"])
+    result.stdout.fnmatch_lines(
+        [
+            "4 variants: 2 passed, 2 failed, 0 errored, 0 skipped",
+            "report: reports/latest/index.html",
+        ]
+    )
     assert recorded.results() == lines
     totals = recorded.manifest()["totals"]
     assert (totals["collected"], totals["scored"]) == (4, 4)
@@ -66,11 +71,21 @@ def test_distributed(recorded: Project) -> None:
 def test_junitxml_of_pytest(recorded: Project) -> None:
     recorded.run("suites", "--junitxml=out.xml").assert_outcomes(passed=4)
     cases = ElementTree.parse(recorded.root / "out.xml").findall(".//testcase")
-    assert [case.get("name") for case in cases] == ["london[stateful]", "london[stateless]", "hello[stateful]", "hello[stateless]"]
+    assert [case.get("name") for case in cases] == [
+        "london[stateful]",
+        "london[stateless]",
+        "hello[stateful]",
+        "hello[stateless]",
+    ]
 
 
-@pytest.mark.parametrize(("hook", "verdict", "outcome"), [("skip(reason='not today')", "skipped", {"skipped": 2, "passed": 2})])
-def test_conftest_may_skip_by_tag(recorded: Project, hook: str, verdict: str, outcome: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("hook", "verdict", "outcome"),
+    [("skip(reason='not today')", "skipped", {"skipped": 2, "passed": 2})],
+)
+def test_conftest_may_skip_by_tag(
+    recorded: Project, hook: str, verdict: str, outcome: dict[str, int]
+) -> None:
     recorded.pytester.makeconftest(
         f"""
         import pytest
@@ -106,12 +121,19 @@ def test_an_errored_variant_is_an_error_not_a_failure(recorded: Project) -> None
     recorded.suite("weather", WEATHER.replace("in London?", "in Oslo?"))
     result = recorded.run("suites", "-k", "london", "-v")
     result.assert_outcomes(errors=2, deselected=2)
-    result.stdout.fnmatch_lines(["*london[[]stateful[]] ERROR*", "4 variants: 0 passed, 0 failed, 2 errored, 0 skipped, 2 deselected"])
+    result.stdout.fnmatch_lines(
+        [
+            "*london[[]stateful[]] ERROR*",
+            "4 variants: 0 passed, 0 failed, 2 errored, 0 skipped, 2 deselected",
+        ]
+    )
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
 def test_setup_faults_have_a_result_too(recorded: Project) -> None:
-    recorded.pytester.makeconftest("def pytest_runtest_setup(item):\n    raise RuntimeError('no database')\n")
+    recorded.pytester.makeconftest(
+        "def pytest_runtest_setup(item):\n    raise RuntimeError('no database')\n"
+    )
     recorded.run("suites", "-k", "hello and stateful").assert_outcomes(errors=1, deselected=3)
     (result,) = recorded.results().values()
     assert result["verdict"] == "errored"
@@ -119,8 +141,16 @@ def test_setup_faults_have_a_result_too(recorded: Project) -> None:
 
 
 def test_warnings_are_told_and_fail_nothing(recorded: Project) -> None:
-    recorded.suite("weather", WEATHER.replace("expect: [{text: patterns}]", "expect: [{text: dogs, severity: warn}]"))
+    recorded.suite(
+        "weather",
+        WEATHER.replace("expect: [{text: patterns}]", "expect: [{text: dogs, severity: warn}]"),
+    )
     result = recorded.run("suites")
     result.assert_outcomes(passed=4)
-    result.stdout.fnmatch_lines(["4 scored by * checks, 2 warnings, *", '  suites/weather.yaml::hello[[]stateful[]]: text: *"dogs"*'])
+    result.stdout.fnmatch_lines(
+        [
+            "4 scored by * checks, 2 warnings, *",
+            '  suites/weather.yaml::hello[[]stateful[]]: text: *"dogs"*',
+        ]
+    )
     assert recorded.manifest()["totals"]["warnings"] == 2

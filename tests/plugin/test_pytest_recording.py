@@ -27,12 +27,18 @@ def body_of(project: Project) -> dict[str, object]:
     return body
 
 
-def test_pytest_recording_replays_a_cassette_of_ours(recorded: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pytest_recording_replays_a_cassette_of_ours(
+    recorded: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("pytest_recording")
     cassette = recorded.root / "cassettes" / "weather" / "hello.stateful.yaml"
-    path = recorded.pytester.makepyfile(TEST.format(cassette=cassette, url=recorded.url, body=body_of(recorded)))
+    path = recorded.pytester.makepyfile(
+        TEST.format(cassette=cassette, url=recorded.url, body=body_of(recorded))
+    )
     monkeypatch.setenv("PYTEST_PLUGINS", "evalkit.pytest_plugin,pytest_recording.plugin")
-    result = recorded.pytester.runpytest_subprocess(path, "--block-network", "-p", "no:cacheprovider")
+    result = recorded.pytester.runpytest_subprocess(
+        path, "--block-network", "-p", "no:cacheprovider"
+    )
     result.assert_outcomes(passed=1)
 
 
@@ -41,6 +47,8 @@ def test_plain_vcrpy_replays_a_cassette_of_ours(recorded: Project) -> None:
 
     cassette = recorded.root / "cassettes" / "weather" / "hello.stateful.yaml"
     with vcr.use_cassette(str(cassette), record_mode="none", match_on=["method", "path"]) as tape:
-        answer = httpx.post(f"{recorded.url}/v1beta/interactions", content=json.dumps(body_of(recorded)))
+        answer = httpx.post(
+            f"{recorded.url}/v1beta/interactions", content=json.dumps(body_of(recorded))
+        )
     assert tape.play_count == 1
     assert "patterns" in answer.text

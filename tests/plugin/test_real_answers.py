@@ -66,7 +66,11 @@ def answer_to(body: dict[str, Any]) -> str:
     sent = body["input"]
     steps = sent if isinstance(sent, list) else []
     if body.get("tools"):
-        return "tool-call-step2" if any(step.get("type") == "function_result" for step in steps) else "tool-call-step1"
+        return (
+            "tool-call-step2"
+            if any(step.get("type") == "function_result" for step in steps)
+            else "tool-call-step1"
+        )
     if "Spain" in json.dumps(sent):
         return "multi-turn-stateless-turn2" if len(steps) > 1 else "multi-turn-stateless-turn1"
     return "basic"
@@ -78,7 +82,11 @@ class Handler(BaseHTTPRequestHandler):
         name = answer_to(body)
         if body.get("stream"):
             chunks = (REAL / f"{name}.chunks.txt").read_text(encoding="utf-8").splitlines()
-            frames = [f"event: {json.loads(chunk)['event_type']}\ndata: {chunk}\n\n" for chunk in chunks if chunk.strip()]
+            frames = [
+                f"event: {json.loads(chunk)['event_type']}\ndata: {chunk}\n\n"
+                for chunk in chunks
+                if chunk.strip()
+            ]
             kind, payload = "text/event-stream", "".join(frames) + "event: done\ndata: [DONE]\n\n"
         else:
             kind, payload = "application/json", (REAL / f"{name}.json").read_text(encoding="utf-8")
@@ -108,7 +116,9 @@ def endpoint() -> Iterator[str]:
 def real(project: Project, endpoint: str) -> Project:
     (project.root / "suites" / "weather.yaml").unlink()
     project.suite("real", SUITE)
-    project.run("suites", "--evalkit-record", "once", "--evalkit-base-url", endpoint).assert_outcomes(passed=8)
+    project.run(
+        "suites", "--evalkit-record", "once", "--evalkit-base-url", endpoint
+    ).assert_outcomes(passed=8)
     return project
 
 
@@ -116,22 +126,53 @@ def test_real_answers_pass_plain_and_streamed(real: Project) -> None:
     real.run("suites", "--evalkit-strict").assert_outcomes(passed=8)
     results = real.results()
     assert len(results) == 8
-    assert {check["name"] for check in results["real::cities[streamed]"]["checks"]} >= {"history", "stream", "text", "steps"}
+    assert {check["name"] for check in results["real::cities[streamed]"]["checks"]} >= {
+        "history",
+        "stream",
+        "text",
+        "steps",
+    }
 
 
 TAMPERED = [
     ("plain.plain", "thank you for asking", "thank you for nothing", "real::plain[plain]", "text"),
-    ("plain.streamed", "thank you for asking", "thank you for nothing", "real::plain[streamed]", "text"),
-    ("plain.streamed", '"event_type":"interaction.completed"', '"event_type":"interaction.lost"', "real::plain[streamed]", "conversation"),
-    ("weather.stateful.plain", '"San Francisco"', '"San Fernando"', "real::weather[stateful-plain]", "tool_calls"),
-    ("weather.stateful.streamed", '{\\"location\\":\\"San Francisco\\"}', '{\\"location\\":', "real::weather[stateful-streamed]", "stream"),
+    (
+        "plain.streamed",
+        "thank you for asking",
+        "thank you for nothing",
+        "real::plain[streamed]",
+        "text",
+    ),
+    (
+        "plain.streamed",
+        '"event_type":"interaction.completed"',
+        '"event_type":"interaction.lost"',
+        "real::plain[streamed]",
+        "conversation",
+    ),
+    (
+        "weather.stateful.plain",
+        '"San Francisco"',
+        '"San Fernando"',
+        "real::weather[stateful-plain]",
+        "tool_calls",
+    ),
+    (
+        "weather.stateful.streamed",
+        '{\\"location\\":\\"San Francisco\\"}',
+        '{\\"location\\":',
+        "real::weather[stateful-streamed]",
+        "stream",
+    ),
     ("cities.plain", "**Barcelona**", "**Valencia**", "real::cities[plain]", "text"),
     ("plain.plain", '"total_tokens": 58', '"total_tokens": 5800', "real::plain[plain]", "usage"),
 ]
 
 
 @pytest.mark.parametrize(("cassette", "old", "new", "identity", "check"), TAMPERED)
-def test_a_tampered_answer_fails(real: Project, cassette: str, old: str, new: str, identity: str, check: str) -> None:
+def test_a_tampered_answer_fails(
+    real: Project, cassette: str, old: str, new: str, identity: str, check: str
+) -> None:
     path = real.root / "cassettes" / "real" / f"{cassette}.yaml"
     text = path.read_text(encoding="utf-8")
     assert old in text
@@ -139,6 +180,8 @@ def test_a_tampered_answer_fails(real: Project, cassette: str, old: str, new: st
     real.run("suites")
     result = real.results()[identity]
     assert result["verdict"] in ("failed", "errored")
-    assert check in [item["name"] for item in result["checks"] if item["verdict"] in ("failed", "errored")]
+    assert check in [
+        item["name"] for item in result["checks"] if item["verdict"] in ("failed", "errored")
+    ]
     others = [other for name, other in real.results().items() if name != identity]
     assert {other["verdict"] for other in others} == {"passed"}

@@ -37,7 +37,9 @@ def run(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def review(*arguments: str) -> tuple[int, str]:
-    found = CliRunner().invoke(main, ["review", *arguments, "--name", "Ada", "--email", "ada@example.org"])
+    found = CliRunner().invoke(
+        main, ["review", *arguments, "--name", "Ada", "--email", "ada@example.org"]
+    )
     return found.exit_code, found.output
 
 
@@ -50,8 +52,12 @@ def test_what_is_accepted_passes_the_next_run(run: Project) -> None:
     found = items()
     assert {one["kind"] for one in found} == {"new snapshot"}
     assert len(found) == 6
-    assert len({one["group"] for one in found}) == 2  # both variants said the same, and the turn is the whole
-    code, output = review(*(part for group in sorted({one["group"] for one in found}) for part in ("--accept", group)))
+    assert (
+        len({one["group"] for one in found}) == 2
+    )  # both variants said the same, and the turn is the whole
+    code, output = review(
+        *(part for group in sorted({one["group"] for one in found}) for part in ("--accept", group))
+    )
     assert code == 0
     assert output.count("wrote suites/_snapshots/approved/words.state") == 6
     run.run("suites", "--evalkit-strict").assert_outcomes(passed=2)
@@ -61,7 +67,10 @@ def test_what_is_accepted_passes_the_next_run(run: Project) -> None:
 
 
 def test_what_is_rejected_fails_again_and_a_changed_one_can_be_approved(run: Project) -> None:
-    assert review("--reject", "approved::words[stateful]", "--accept", "approved::words[stateless]")[0] == 1
+    assert (
+        review("--reject", "approved::words[stateful]", "--accept", "approved::words[stateless]")[0]
+        == 1
+    )
     run.run("suites").assert_outcomes(failed=1, passed=1)
     (left,) = run.root.glob("suites/_snapshots/approved/words.stateless.turn1.text.txt")
     left.write_text("It learns patterns.\n")

@@ -24,7 +24,18 @@ def _as_json(text: str) -> str:
 
 texts = st.one_of(
     st.text(st.characters(exclude_categories=()), max_size=12).map(_as_json),
-    st.sampled_from(["", " ", "Hello  world \n", "Straße 東京 😀 ok", "a\u2028b\r\nc\x00", "\ud83d", "data: [DONE]\n\n", '{"error": 1}']),
+    st.sampled_from(
+        [
+            "",
+            " ",
+            "Hello  world \n",
+            "Straße 東京 😀 ok",
+            "a\u2028b\r\nc\x00",
+            "\ud83d",
+            "data: [DONE]\n\n",
+            '{"error": 1}',
+        ]
+    ),
 )
 numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
 values: st.SearchStrategy[JSON] = st.recursive(
@@ -37,19 +48,25 @@ extras = st.dictionaries(st.sampled_from(["x_new", "x_neu", "ключ"]), values
 base64_texts = st.binary(min_size=1, max_size=9).map(lambda data: base64.b64encode(data).decode())
 
 
-def _typed(kind: str, fields: Fields, known: dict[str, st.SearchStrategy[JSON]]) -> st.SearchStrategy[Object]:
+def _typed(
+    kind: str, fields: Fields, known: dict[str, st.SearchStrategy[JSON]]
+) -> st.SearchStrategy[Object]:
     """Objects of a type, mostly well-formed: required fields most of the time there, now and then a value of any type."""
     optional = {
         name: known.get(name, texts) | values if name not in ("text", "id", "call_id") else texts
         for name in (*fields.required, *fields.optional)
     }
-    whole = st.fixed_dictionaries({"type": st.just(kind), **{name: optional[name] for name in fields.required}})
+    whole = st.fixed_dictionaries(
+        {"type": st.just(kind), **{name: optional[name] for name in fields.required}}
+    )
     any_ = st.fixed_dictionaries({"type": st.just(kind)}, optional=optional)
     return st.builds(lambda step, more: {**more, **step}, whole | any_, extras)
 
 
 _SPAN = {"start_index": st.integers(0, 20), "end_index": st.integers(0, 20)}
-notes = st.one_of(*(_typed(kind, fields, dict(_SPAN)) for kind, fields in ANNOTATION_FIELDS.items()), objects)
+notes = st.one_of(
+    *(_typed(kind, fields, dict(_SPAN)) for kind, fields in ANNOTATION_FIELDS.items()), objects
+)
 
 _MEDIA: dict[str, st.SearchStrategy[JSON]] = {
     "annotations": st.lists(notes, max_size=3),
@@ -57,7 +74,9 @@ _MEDIA: dict[str, st.SearchStrategy[JSON]] = {
     "mime_type": st.sampled_from(["image/png", "audio/l16", "application/pdf"]),
     "sample_rate": st.sampled_from([16000, 24000]),
 }
-contents = st.one_of(*(_typed(kind, fields, _MEDIA) for kind, fields in CONTENT_FIELDS.items()), objects)
+contents = st.one_of(
+    *(_typed(kind, fields, _MEDIA) for kind, fields in CONTENT_FIELDS.items()), objects
+)
 
 _STEP: dict[str, st.SearchStrategy[JSON]] = {
     "content": st.lists(contents, max_size=4),
@@ -75,7 +94,9 @@ def steps_of_type(kind: str) -> st.SearchStrategy[Object]:
 
 
 unknown_steps = st.builds(
-    lambda kind, rest: {**rest, "type": kind}, st.sampled_from(["daydream", "weather_call", "weather_result"]), objects
+    lambda kind, rest: {**rest, "type": kind},
+    st.sampled_from(["daydream", "weather_call", "weather_result"]),
+    objects,
 )
 steps = st.one_of(*map(steps_of_type, STEP_FIELDS), unknown_steps, objects)
 
@@ -99,13 +120,21 @@ interactions = st.builds(
 _indexes = st.integers(-1, 3) | st.sampled_from([None, "1", True, 2.0])
 _deltas = st.one_of(
     st.builds(
-        lambda kind, rest: {**rest, "type": kind}, st.sampled_from([*DELTAS, "sparkle", None]), _typed("x", Fields((), tuple(_STEP)), _STEP)
+        lambda kind, rest: {**rest, "type": kind},
+        st.sampled_from([*DELTAS, "sparkle", None]),
+        _typed("x", Fields((), tuple(_STEP)), _STEP),
     ),
     contents,
     values,
 )
 _identities = st.fixed_dictionaries(
-    {}, optional={"id": texts, "status": st.sampled_from(STATUSES) | values, "steps": values, "usage": values}
+    {},
+    optional={
+        "id": texts,
+        "status": st.sampled_from(STATUSES) | values,
+        "steps": values,
+        "usage": values,
+    },
 )
 events = st.one_of(
     values,

@@ -32,7 +32,14 @@ def stop(index: int, **fields: JSON) -> dict[str, JSON]:
 
 
 def completed(id_: str = "v1_one", status: str = "completed", **fields: JSON) -> dict[str, JSON]:
-    whole = {"id": id_, "status": status, "object": "interaction", "model": "m-1", "usage": {"total_tokens": 9}, **fields}
+    whole = {
+        "id": id_,
+        "status": status,
+        "object": "interaction",
+        "model": "m-1",
+        "usage": {"total_tokens": 9},
+        **fields,
+    }
     return {"interaction": whole, "event_type": "interaction.completed"}
 
 
@@ -41,11 +48,15 @@ def refused(code: JSON = "gateway_timeout", message: str = "too slow") -> dict[s
 
 
 def frame(event: JSON, eol: str = "\n") -> str:
-    return f"event: {event['event_type']}{eol}data: {json.dumps(event, ensure_ascii=False)}{eol}{eol}"
+    return (
+        f"event: {event['event_type']}{eol}data: {json.dumps(event, ensure_ascii=False)}{eol}{eol}"
+    )
 
 
 def body(events: list[JSON], done: bool = True, eol: str = "\n") -> str:
-    return "".join(frame(event, eol) for event in events) + (f"event: done{eol}data: [DONE]{eol}{eol}" if done else "")
+    return "".join(frame(event, eol) for event in events) + (
+        f"event: done{eol}data: [DONE]{eol}{eol}" if done else ""
+    )
 
 
 def base64_of(data: bytes) -> str:
@@ -66,7 +77,11 @@ class Stream:
         return self.name
 
 
-THOUGHT: list[JSON] = [start(0, "thought"), delta(0, "thought_signature", signature="U2lnbmVk"), stop(0)]
+THOUGHT: list[JSON] = [
+    start(0, "thought"),
+    delta(0, "thought_signature", signature="U2lnbmVk"),
+    stop(0),
+]
 THOUGHT_STEP: dict[str, JSON] = {"type": "thought", "signature": "U2lnbmVk"}
 
 PLAIN: list[JSON] = [
@@ -78,11 +93,26 @@ PLAIN: list[JSON] = [
     delta(1, "text", text="dogs."),
     stop(1),
 ]
-PLAIN_STEPS: list[JSON] = [THOUGHT_STEP, {"type": "model_output", "content": [{"type": "text", "text": "Two dogs."}]}]
+PLAIN_STEPS: list[JSON] = [
+    THOUGHT_STEP,
+    {"type": "model_output", "content": [{"type": "text", "text": "Two dogs."}]},
+]
 
 ANNOTATIONS: list[JSON] = [
-    {"type": "url_citation", "url": "https://go.example/r?1", "title": "a.example", "start_index": 0, "end_index": 9},
-    {"type": "url_citation", "url": "https://go.example/r?2", "title": "b.example", "start_index": 0, "end_index": 9},
+    {
+        "type": "url_citation",
+        "url": "https://go.example/r?1",
+        "title": "a.example",
+        "start_index": 0,
+        "end_index": 9,
+    },
+    {
+        "type": "url_citation",
+        "url": "https://go.example/r?2",
+        "title": "b.example",
+        "start_index": 0,
+        "end_index": 9,
+    },
 ]
 SEARCH: list[JSON] = [
     created(""),
@@ -97,14 +127,29 @@ SEARCH: list[JSON] = [
     delta(2, "google_search_call", arguments={"queries": ["who won"]}, signature=""),
     stop(2),
     start(3, "google_search_result", call_id="s1", signature=""),
-    delta(3, "google_search_result", result=[{"search_suggestions": "<style>a{}</style><b>who</b>"}], is_error=False, signature="c2Vhcg=="),
+    delta(
+        3,
+        "google_search_result",
+        result=[{"search_suggestions": "<style>a{}</style><b>who</b>"}],
+        is_error=False,
+        signature="c2Vhcg==",
+    ),
     stop(3),
     completed("", service_tier="standard"),
 ]
 SEARCH_STEPS: list[JSON] = [
     THOUGHT_STEP,
-    {"type": "model_output", "content": [{"type": "text", "text": "Spain won. Yes.", "annotations": ANNOTATIONS}]},
-    {"type": "google_search_call", "id": "s1", "arguments": {"queries": ["who won"]}, "signature": "", "search_type": "web_search"},
+    {
+        "type": "model_output",
+        "content": [{"type": "text", "text": "Spain won. Yes.", "annotations": ANNOTATIONS}],
+    },
+    {
+        "type": "google_search_call",
+        "id": "s1",
+        "arguments": {"queries": ["who won"]},
+        "signature": "",
+        "search_type": "web_search",
+    },
     {
         "type": "google_search_result",
         "call_id": "s1",
@@ -128,7 +173,12 @@ CALLS: list[JSON] = [
 ]
 CALL_STEPS: list[JSON] = [
     THOUGHT_STEP,
-    {"type": "function_call", "id": "c1", "name": "get_weather", "arguments": {"city": "Orléans", "days": 1.0}},
+    {
+        "type": "function_call",
+        "id": "c1",
+        "name": "get_weather",
+        "arguments": {"city": "Orléans", "days": 1.0},
+    },
     {"type": "function_call", "id": "c2", "name": "get_time", "arguments": {}},
 ]
 
@@ -150,15 +200,27 @@ MEDIA: list[JSON] = [
     completed(),
 ]
 MEDIA_STEPS: list[JSON] = [
-    {"type": "thought", "summary": [{"type": "text", "text": "Draw."}, {"type": "text", "text": "Then sing."}]},
+    {
+        "type": "thought",
+        "summary": [{"type": "text", "text": "Draw."}, {"type": "text", "text": "Then sing."}],
+    },
     {
         "type": "model_output",
         "content": [
             {"type": "text", "text": "Look: "},
             {"type": "image", "data": base64_of(b"\x89PNG"), "mime_type": "image/png"},
-            {"type": "audio", "data": base64_of(b"abcdef"), "mime_type": "audio/l16", "sample_rate": 24000},
+            {
+                "type": "audio",
+                "data": base64_of(b"abcdef"),
+                "mime_type": "audio/l16",
+                "sample_rate": 24000,
+            },
             {"type": "audio", "data": base64_of(b"other"), "mime_type": "audio/wav"},
-            {"type": "document", "uri": "https://files.example/a.pdf", "mime_type": "application/pdf"},
+            {
+                "type": "document",
+                "uri": "https://files.example/a.pdf",
+                "mime_type": "application/pdf",
+            },
             {"type": "text", "text": "end"},
         ],
     },
@@ -193,10 +255,18 @@ STREAMS = [
     Stream("without done", body(WHOLE, done=False), PLAIN_STEPS),
     Stream("CRLF", body(WHOLE, eol="\r\n"), PLAIN_STEPS),
     Stream("CR", body(WHOLE, eol="\r"), PLAIN_STEPS),
-    Stream("BOM and comments", "\ufeff: hi\n\n" + body(WHOLE).replace("data: ", ": ping\nid: 7\nretry: 5\ndata:"), PLAIN_STEPS),
+    Stream(
+        "BOM and comments",
+        "\ufeff: hi\n\n" + body(WHOLE).replace("data: ", ": ping\nid: 7\nretry: 5\ndata:"),
+        PLAIN_STEPS,
+    ),
     Stream("last blank line missing", body(WHOLE, done=False).rstrip("\n"), PLAIN_STEPS),
     Stream("text after done", body(WHOLE) + "data: {\n\n" + frame(refused()), PLAIN_STEPS),
-    Stream("data over several lines", body(WHOLE).replace(', "event_type"', ',\ndata: "event_type"'), PLAIN_STEPS),
+    Stream(
+        "data over several lines",
+        body(WHOLE).replace(', "event_type"', ',\ndata: "event_type"'),
+        PLAIN_STEPS,
+    ),
     Stream("search after the text, no id", body(SEARCH), SEARCH_STEPS),
     Stream("function calls side by side", body(CALLS), CALL_STEPS),
     Stream("media", body(MEDIA), MEDIA_STEPS),
@@ -204,17 +274,21 @@ STREAMS = [
     Stream("error event", body([*PLAIN, refused()]), PLAIN_STEPS, ["error_event"], complete=False),
     Stream(
         "bare error line",
-        body(PLAIN, done=False) + '{"error":{"message":"Request contains an invalid argument.","code":"invalid_request"}}\n',
+        body(PLAIN, done=False)
+        + '{"error":{"message":"Request contains an invalid argument.","code":"invalid_request"}}\n',
         PLAIN_STEPS,
         ["error_event"],
         complete=False,
     ),
     Stream(
         "bare error over several lines",
-        body(PLAIN, done=False) + '{\n  "error": {\n    "code": 400,\n    "status": "INVALID_ARGUMENT"\n  }\n}\n\n',
+        body(PLAIN, done=False)
+        + '{\n  "error": {\n    "code": 400,\n    "status": "INVALID_ARGUMENT"\n  }\n}\n\n',
         PLAIN_STEPS,
         ["error_event"],
         complete=False,
     ),
-    Stream("broken off", body(PLAIN, done=False), PLAIN_STEPS, ["completed_missing"], complete=False),
+    Stream(
+        "broken off", body(PLAIN, done=False), PLAIN_STEPS, ["completed_missing"], complete=False
+    ),
 ]

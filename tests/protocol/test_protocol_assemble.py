@@ -76,7 +76,9 @@ def _all_text(steps: list[JSON]) -> str:
 
 
 def test_the_interaction_is_built_from_created_updates_and_completed() -> None:
-    found = assemble([created(), running(status="queued"), *THOUGHT, completed(updated="2026-01-02T03:04:05Z")])
+    found = assemble(
+        [created(), running(status="queued"), *THOUGHT, completed(updated="2026-01-02T03:04:05Z")]
+    )
     assert found.interaction == {
         "id": "v1_one",
         "status": "completed",
@@ -103,8 +105,22 @@ def test_a_late_id_is_taken() -> None:
 
 
 def test_what_is_known_of_a_broken_stream_is_kept() -> None:
-    found = assemble([*PLAIN[:-1], {"event_type": "interaction.status_update", "status": "incomplete", "usage": {"total_tokens": 3}}])
-    assert found.interaction == {**created()["interaction"], "status": "incomplete", "usage": {"total_tokens": 3}, "steps": PLAIN_STEPS}
+    found = assemble(
+        [
+            *PLAIN[:-1],
+            {
+                "event_type": "interaction.status_update",
+                "status": "incomplete",
+                "usage": {"total_tokens": 3},
+            },
+        ]
+    )
+    assert found.interaction == {
+        **created()["interaction"],
+        "status": "incomplete",
+        "usage": {"total_tokens": 3},
+        "steps": PLAIN_STEPS,
+    }
     assert codes(found) == ["completed_missing", "step_not_stopped"]
     assert not found.complete
 
@@ -121,14 +137,21 @@ def test_steps_come_in_order_of_their_index() -> None:
 
 
 def test_nothing_is_made_of_nothing() -> None:
-    assert assemble([]) == (None, [StreamProblem("empty_stream", "the stream holds no event", 0)], None, False)
+    assert assemble([]) == (
+        None,
+        [StreamProblem("empty_stream", "the stream holds no event", 0)],
+        None,
+        False,
+    )
     assert assemble([refused("x", "y")]).interaction is None
 
 
 def test_the_error_is_kept_as_it_came() -> None:
     found = assemble([created(), refused(400, "Bad\x1b[31m"), completed(status="failed")])
     assert found.error == {"code": 400, "message": "Bad\x1b[31m"}
-    assert found.problems == [StreamProblem("error_event", "the service broke off: 400: Bad<U+001B>[31m", 2)]
+    assert found.problems == [
+        StreamProblem("error_event", "the service broke off: 400: Bad<U+001B>[31m", 2)
+    ]
     assert found.complete
 
 
@@ -143,23 +166,51 @@ def step_of(*events: JSON) -> tuple[JSON, list[str]]:
 TEXT = {"type": "text", "text": "ab"}
 FOLDS: list[tuple[str, list[JSON], JSON]] = [
     ("no delta", [start(0, "model_output")], {}),
-    ("text", [start(0, "model_output"), delta(0, "text", text="a"), delta(0, "text", text="b")], {"content": [TEXT]}),
-    ("empty text", [start(0, "model_output"), delta(0, "text", text="")], {"content": [{"type": "text", "text": ""}]}),
     (
-        "text goes on from start",
-        [start(0, "model_output", content=[{"type": "text", "text": "a"}]), delta(0, "text", text="b")],
+        "text",
+        [start(0, "model_output"), delta(0, "text", text="a"), delta(0, "text", text="b")],
         {"content": [TEXT]},
     ),
-    ("text goes on from a string", [start(0, "model_output", content="a"), delta(0, "text", text="b")], {"content": [TEXT]}),
-    ("text with more fields", [start(0, "model_output"), delta(0, "text", text="ab", x=1)], {"content": [{**TEXT, "x": 1}]}),
+    (
+        "empty text",
+        [start(0, "model_output"), delta(0, "text", text="")],
+        {"content": [{"type": "text", "text": ""}]},
+    ),
+    (
+        "text goes on from start",
+        [
+            start(0, "model_output", content=[{"type": "text", "text": "a"}]),
+            delta(0, "text", text="b"),
+        ],
+        {"content": [TEXT]},
+    ),
+    (
+        "text goes on from a string",
+        [start(0, "model_output", content="a"), delta(0, "text", text="b")],
+        {"content": [TEXT]},
+    ),
+    (
+        "text with more fields",
+        [start(0, "model_output"), delta(0, "text", text="ab", x=1)],
+        {"content": [{**TEXT, "x": 1}]},
+    ),
     (
         "text that goes on with more fields",
-        [start(0, "model_output"), delta(0, "text", text="a"), delta(0, "text", text="b", x=1), delta(0, "text", text="")],
+        [
+            start(0, "model_output"),
+            delta(0, "text", text="a"),
+            delta(0, "text", text="b", x=1),
+            delta(0, "text", text=""),
+        ],
         {"content": [{**TEXT, "x": 1}]},
     ),
     (
         "text that goes on without type, with more fields",
-        [start(0, "model_output"), delta(0, "text", text="a"), {"event_type": "step.delta", "index": 0, "delta": {"text": "b", "x": 1}}],
+        [
+            start(0, "model_output"),
+            delta(0, "text", text="a"),
+            {"event_type": "step.delta", "index": 0, "delta": {"text": "b", "x": 1}},
+        ],
         {"content": [{**TEXT, "x": 1}]},
     ),
     (
@@ -169,12 +220,19 @@ FOLDS: list[tuple[str, list[JSON], JSON]] = [
     ),
     (
         "text without type",
-        [start(0, "model_output"), {"event_type": "step.delta", "index": 0, "delta": {"text": "ab"}}],
+        [
+            start(0, "model_output"),
+            {"event_type": "step.delta", "index": 0, "delta": {"text": "ab"}},
+        ],
         {"content": [TEXT]},
     ),
     (
         "text cut inside an emoji",
-        [start(0, "model_output"), delta(0, "text", text="a\ud83d"), delta(0, "text", text="\ude00b")],
+        [
+            start(0, "model_output"),
+            delta(0, "text", text="a\ud83d"),
+            delta(0, "text", text="\ude00b"),
+        ],
         {"content": [{"type": "text", "text": "a😀b"}]},
     ),
     (
@@ -215,35 +273,69 @@ FOLDS: list[tuple[str, list[JSON], JSON]] = [
     ),
     (
         "audio chunks are joined decoded, not as text",
-        [start(0, "model_output"), delta(0, "audio", data=base64_of(b"a")), delta(0, "audio", data=base64_of(b"b"))],
+        [
+            start(0, "model_output"),
+            delta(0, "audio", data=base64_of(b"a")),
+            delta(0, "audio", data=base64_of(b"b")),
+        ],
         {"content": [{"type": "audio", "data": base64_of(b"ab")}]},
     ),
     (
         "audio that is no base64 is kept apart",
-        [start(0, "model_output"), delta(0, "audio", data="?"), delta(0, "audio", data=base64_of(b"b"))],
+        [
+            start(0, "model_output"),
+            delta(0, "audio", data="?"),
+            delta(0, "audio", data=base64_of(b"b")),
+        ],
         {"content": [{"type": "audio", "data": "?"}, {"type": "audio", "data": base64_of(b"b")}]},
     ),
     (
         "audio by reference is kept apart",
-        [start(0, "model_output"), delta(0, "audio", data=base64_of(b"a")), delta(0, "audio", uri="https://x.example/a")],
-        {"content": [{"type": "audio", "data": base64_of(b"a")}, {"type": "audio", "uri": "https://x.example/a"}]},
+        [
+            start(0, "model_output"),
+            delta(0, "audio", data=base64_of(b"a")),
+            delta(0, "audio", uri="https://x.example/a"),
+        ],
+        {
+            "content": [
+                {"type": "audio", "data": base64_of(b"a")},
+                {"type": "audio", "uri": "https://x.example/a"},
+            ]
+        },
     ),
-    ("signature", [start(0, "thought", signature=""), delta(0, "thought_signature", signature="s")], {"signature": "s"}),
+    (
+        "signature",
+        [start(0, "thought", signature=""), delta(0, "thought_signature", signature="s")],
+        {"signature": "s"},
+    ),
     (
         "last signature that is not empty",
-        [start(0, "thought"), *(delta(0, "thought_signature", signature=value) for value in ("s", "t", ""))],
+        [
+            start(0, "thought"),
+            *(delta(0, "thought_signature", signature=value) for value in ("s", "t", "")),
+        ],
         {"signature": "t"},
     ),
     ("empty signature of a thought stays", [start(0, "thought", signature="")], {"signature": ""}),
-    ("empty signature of a call goes", [start(0, "function_call", id="c", arguments={}, signature="")], {"id": "c", "arguments": {}}),
+    (
+        "empty signature of a call goes",
+        [start(0, "function_call", id="c", arguments={}, signature="")],
+        {"id": "c", "arguments": {}},
+    ),
     (
         "empty signature of a call stays where a delta gives it",
-        [start(0, "file_search_call", id="c", signature=""), delta(0, "file_search_call", signature="")],
+        [
+            start(0, "file_search_call", id="c", signature=""),
+            delta(0, "file_search_call", signature=""),
+        ],
         {"id": "c", "signature": ""},
     ),
     (
         "signature on a call",
-        [start(0, "function_call", id="c", arguments={}, signature=""), delta(0, "thought_signature", signature="s")],
+        [
+            start(0, "function_call", id="c", arguments={}, signature=""),
+            delta(0, "thought_signature", signature="s"),
+        ],
         {"id": "c", "arguments": {}, "signature": "s"},
     ),
     (
@@ -253,26 +345,49 @@ FOLDS: list[tuple[str, list[JSON], JSON]] = [
     ),
     (
         "arguments in pieces",
-        [start(0, "function_call", arguments={}), *(delta(0, "arguments_delta", arguments=piece) for piece in ('{"a', '": [1', ".50]}"))],
+        [
+            start(0, "function_call", arguments={}),
+            *(delta(0, "arguments_delta", arguments=piece) for piece in ('{"a', '": [1', ".50]}")),
+        ],
         {"arguments": {"a": [1.5]}},
     ),
-    ("no arguments", [start(0, "function_call", arguments={"a": 1}), delta(0, "arguments_delta", arguments=" ")], {"arguments": {}}),
+    (
+        "no arguments",
+        [start(0, "function_call", arguments={"a": 1}), delta(0, "arguments_delta", arguments=" ")],
+        {"arguments": {}},
+    ),
     (
         "typed arguments are merged",
-        [start(0, "mcp_server_tool_call", arguments={"a": 1}), delta(0, "mcp_server_tool_call", arguments={"b": 2}, name="n")],
+        [
+            start(0, "mcp_server_tool_call", arguments={"a": 1}),
+            delta(0, "mcp_server_tool_call", arguments={"b": 2}, name="n"),
+        ],
         {"arguments": {"a": 1, "b": 2}, "name": "n"},
     ),
     (
         "a result is set",
-        [start(0, "url_context_result", call_id="u"), delta(0, "url_context_result", result=[{"status": "error"}], is_error=True)],
+        [
+            start(0, "url_context_result", call_id="u"),
+            delta(0, "url_context_result", result=[{"status": "error"}], is_error=True),
+        ],
         {"call_id": "u", "result": [{"status": "error"}], "is_error": True},
     ),
-    ("a result may be absent", [start(0, "file_search_result", call_id="u"), delta(0, "file_search_result")], {"call_id": "u"}),
-    ("an unknown delta changes nothing", [start(0, "model_output"), delta(0, "sparkle", text="x")], {}),
+    (
+        "a result may be absent",
+        [start(0, "file_search_result", call_id="u"), delta(0, "file_search_result")],
+        {"call_id": "u"},
+    ),
+    (
+        "an unknown delta changes nothing",
+        [start(0, "model_output"), delta(0, "sparkle", text="x")],
+        {},
+    ),
 ]
 
 
-@pytest.mark.parametrize(("events", "expected"), [row[1:] for row in FOLDS], ids=[row[0] for row in FOLDS])
+@pytest.mark.parametrize(
+    ("events", "expected"), [row[1:] for row in FOLDS], ids=[row[0] for row in FOLDS]
+)
 def test_folds(events: list[JSON], expected: JSON) -> None:
     step, found = step_of(*events)
     assert {key: value for key, value in step.items() if key != "type"} == expected
@@ -280,38 +395,108 @@ def test_folds(events: list[JSON], expected: JSON) -> None:
 
 
 MISFITS: list[tuple[str, list[JSON], str]] = [
-    ("text in a call", [start(0, "function_call"), delta(0, "text", text="a")], "delta_does_not_fit"),
+    (
+        "text in a call",
+        [start(0, "function_call"), delta(0, "text", text="a")],
+        "delta_does_not_fit",
+    ),
     ("text in a thought", [start(0, "thought"), delta(0, "text", text="a")], "delta_does_not_fit"),
-    ("text that is none", [start(0, "model_output"), delta(0, "text", text=None)], "delta_does_not_fit"),
-    ("image in a result", [start(0, "google_search_result"), delta(0, "image", data="AA==")], "delta_does_not_fit"),
-    ("audio in a thought", [start(0, "thought"), delta(0, "audio", data="AA==")], "delta_does_not_fit"),
-    ("annotations in a thought", [start(0, "thought"), delta(0, "text_annotation_delta", annotations=[])], "delta_does_not_fit"),
-    ("annotations that are none", [start(0, "model_output"), delta(0, "text_annotation_delta")], "delta_does_not_fit"),
-    ("summary in an output", [start(0, "model_output"), delta(0, "thought_summary", content=TEXT)], "delta_does_not_fit"),
-    ("summary that is none", [start(0, "thought"), delta(0, "thought_summary", content="a")], "delta_does_not_fit"),
-    ("signature that is none", [start(0, "thought"), delta(0, "thought_signature", signature=3)], "delta_does_not_fit"),
-    ("arguments in an output", [start(0, "model_output"), delta(0, "arguments_delta", arguments="{}")], "delta_does_not_fit"),
-    ("arguments that are none", [start(0, "function_call"), delta(0, "arguments_delta")], "delta_does_not_fit"),
-    ("another tool's call", [start(0, "google_search_call"), delta(0, "url_context_call", arguments={})], "delta_does_not_fit"),
-    ("a result in a call", [start(0, "google_search_call"), delta(0, "google_search_result", result=[])], "delta_does_not_fit"),
-    ("no type", [start(0, "thought"), {"event_type": "step.delta", "index": 0, "delta": {"x": 1}}], "delta_type_missing"),
-    ("cut arguments", [start(0, "function_call"), delta(0, "arguments_delta", arguments='{"a"')], "arguments_not_json"),
-    ("arguments of another kind", [start(0, "function_call"), delta(0, "arguments_delta", arguments="[1]")], "arguments_not_object"),
+    (
+        "text that is none",
+        [start(0, "model_output"), delta(0, "text", text=None)],
+        "delta_does_not_fit",
+    ),
+    (
+        "image in a result",
+        [start(0, "google_search_result"), delta(0, "image", data="AA==")],
+        "delta_does_not_fit",
+    ),
+    (
+        "audio in a thought",
+        [start(0, "thought"), delta(0, "audio", data="AA==")],
+        "delta_does_not_fit",
+    ),
+    (
+        "annotations in a thought",
+        [start(0, "thought"), delta(0, "text_annotation_delta", annotations=[])],
+        "delta_does_not_fit",
+    ),
+    (
+        "annotations that are none",
+        [start(0, "model_output"), delta(0, "text_annotation_delta")],
+        "delta_does_not_fit",
+    ),
+    (
+        "summary in an output",
+        [start(0, "model_output"), delta(0, "thought_summary", content=TEXT)],
+        "delta_does_not_fit",
+    ),
+    (
+        "summary that is none",
+        [start(0, "thought"), delta(0, "thought_summary", content="a")],
+        "delta_does_not_fit",
+    ),
+    (
+        "signature that is none",
+        [start(0, "thought"), delta(0, "thought_signature", signature=3)],
+        "delta_does_not_fit",
+    ),
+    (
+        "arguments in an output",
+        [start(0, "model_output"), delta(0, "arguments_delta", arguments="{}")],
+        "delta_does_not_fit",
+    ),
+    (
+        "arguments that are none",
+        [start(0, "function_call"), delta(0, "arguments_delta")],
+        "delta_does_not_fit",
+    ),
+    (
+        "another tool's call",
+        [start(0, "google_search_call"), delta(0, "url_context_call", arguments={})],
+        "delta_does_not_fit",
+    ),
+    (
+        "a result in a call",
+        [start(0, "google_search_call"), delta(0, "google_search_result", result=[])],
+        "delta_does_not_fit",
+    ),
+    (
+        "no type",
+        [start(0, "thought"), {"event_type": "step.delta", "index": 0, "delta": {"x": 1}}],
+        "delta_type_missing",
+    ),
+    (
+        "cut arguments",
+        [start(0, "function_call"), delta(0, "arguments_delta", arguments='{"a"')],
+        "arguments_not_json",
+    ),
+    (
+        "arguments of another kind",
+        [start(0, "function_call"), delta(0, "arguments_delta", arguments="[1]")],
+        "arguments_not_object",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("events", "code"), [row[1:] for row in MISFITS], ids=[row[0] for row in MISFITS])
+@pytest.mark.parametrize(
+    ("events", "code"), [row[1:] for row in MISFITS], ids=[row[0] for row in MISFITS]
+)
 def test_deltas_that_do_not_fit_are_named(events: list[JSON], code: str) -> None:
     assert step_of(*events)[1] == [code]
 
 
 def test_arguments_that_are_no_json_stay_the_text_they_came_as() -> None:
-    step, _ = step_of(start(0, "function_call", arguments={}), delta(0, "arguments_delta", arguments='{"a"'))
+    step, _ = step_of(
+        start(0, "function_call", arguments={}), delta(0, "arguments_delta", arguments='{"a"')
+    )
     assert step["arguments"] == '{"a"'
 
 
 def test_arguments_given_as_object_are_taken_and_named() -> None:
-    step, found = step_of(start(0, "function_call", arguments={}), delta(0, "arguments_delta", arguments={"a": 1}))
+    step, found = step_of(
+        start(0, "function_call", arguments={}), delta(0, "arguments_delta", arguments={"a": 1})
+    )
     assert (step["arguments"], found) == ({"a": 1}, ["delta_does_not_fit"])
 
 
@@ -321,7 +506,11 @@ ORDER: list[tuple[str, list[JSON], list[tuple[str, int]]]] = [
     ("unknown events anywhere", [{"event_type": "x"}, *WHOLE, {"event_type": "y"}], []),
     ("several status updates", [created(), running(), running(), *STEP_BODY, completed()], []),
     ("no created", WHOLE[2:], [("created_missing", 1)]),
-    ("created late", [running(), created(), completed()], [("created_missing", 1), ("created_twice", 2)]),
+    (
+        "created late",
+        [running(), created(), completed()],
+        [("created_missing", 1), ("created_twice", 2)],
+    ),
     ("created twice", [created(), created(), completed()], [("created_twice", 2)]),
     ("created is all", [created()], [("completed_missing", 1)]),
     ("only unknown events", [{"event_type": "x"}], [("completed_missing", 1)]),
@@ -336,29 +525,93 @@ ORDER: list[tuple[str, list[JSON], list[tuple[str, int]]]] = [
     ("error", [created(), refused()], [("error_event", 2)]),
     ("error at once", [refused()], [("error_event", 1)]),
     ("error after completed", [*WHOLE, refused()], [("error_event", 11)]),
-    ("no object", [created(), [1], "x", completed()], [("event_not_object", 2), ("event_not_object", 3)]),
+    (
+        "no object",
+        [created(), [1], "x", completed()],
+        [("event_not_object", 2), ("event_not_object", 3)],
+    ),
     ("no event type", [created(), {"index": 0}, completed()], [("event_type_missing", 2)]),
-    ("created of nothing", [{"event_type": "interaction.created"}, completed()], [("field_missing", 1)]),
-    ("start without index", [created(), {"event_type": "step.start", "step": {"type": "x"}}, stop(0), completed()], [("field_missing", 2)]),
-    ("start without step", [created(), {"event_type": "step.start", "index": 0}, stop(0), completed()], [("field_missing", 2)]),
-    ("start without type", [created(), {"event_type": "step.start", "index": 0, "step": {}}, stop(0), completed()], [("field_missing", 2)]),
+    (
+        "created of nothing",
+        [{"event_type": "interaction.created"}, completed()],
+        [("field_missing", 1)],
+    ),
+    (
+        "start without index",
+        [created(), {"event_type": "step.start", "step": {"type": "x"}}, stop(0), completed()],
+        [("field_missing", 2)],
+    ),
+    (
+        "start without step",
+        [created(), {"event_type": "step.start", "index": 0}, stop(0), completed()],
+        [("field_missing", 2)],
+    ),
+    (
+        "start without type",
+        [created(), {"event_type": "step.start", "index": 0, "step": {}}, stop(0), completed()],
+        [("field_missing", 2)],
+    ),
     (
         "delta without delta",
         [created(), start(0, "x"), {"event_type": "step.delta", "index": 0}, stop(0), completed()],
         [("field_missing", 3)],
     ),
-    ("index as text", [created(), {"event_type": "step.start", "index": "0", "step": {"type": "x"}}, stop(0), completed()], []),
-    ("id changed", [created("a"), running("b"), completed("c")], [("id_changed", 2), ("id_changed", 3)]),
-    ("status conflict", [created(), running(status="failed"), completed()], [("status_conflict", 3)]),
-    ("status of the end announced", [created(), running(status="incomplete"), completed(status="incomplete")], []),
-    ("completed but running", [created(), completed(status="in_progress")], [("status_running", 2)]),
-    ("index gap", [created(), start(0, "x"), stop(0), start(2, "x"), stop(2), completed()], [("index_gap", 4)]),
+    (
+        "index as text",
+        [
+            created(),
+            {"event_type": "step.start", "index": "0", "step": {"type": "x"}},
+            stop(0),
+            completed(),
+        ],
+        [],
+    ),
+    (
+        "id changed",
+        [created("a"), running("b"), completed("c")],
+        [("id_changed", 2), ("id_changed", 3)],
+    ),
+    (
+        "status conflict",
+        [created(), running(status="failed"), completed()],
+        [("status_conflict", 3)],
+    ),
+    (
+        "status of the end announced",
+        [created(), running(status="incomplete"), completed(status="incomplete")],
+        [],
+    ),
+    (
+        "completed but running",
+        [created(), completed(status="in_progress")],
+        [("status_running", 2)],
+    ),
+    (
+        "index gap",
+        [created(), start(0, "x"), stop(0), start(2, "x"), stop(2), completed()],
+        [("index_gap", 4)],
+    ),
     ("steps overlap", [created(), start(0, "x"), start(1, "x"), stop(0), stop(1), completed()], []),
-    ("started twice", [created(), start(0, "x"), start(0, "y"), stop(0), completed()], [("start_twice", 3)]),
-    ("started again after stop", [created(), start(0, "x"), stop(0), start(0, "y"), completed()], [("start_twice", 4)]),
+    (
+        "started twice",
+        [created(), start(0, "x"), start(0, "y"), stop(0), completed()],
+        [("start_twice", 3)],
+    ),
+    (
+        "started again after stop",
+        [created(), start(0, "x"), stop(0), start(0, "y"), completed()],
+        [("start_twice", 4)],
+    ),
     (
         "deltas before start, named once a step",
-        [created(), delta(0, "text", text="a"), delta(0, "text", text="b"), start(0, "model_output"), stop(0), completed()],
+        [
+            created(),
+            delta(0, "text", text="a"),
+            delta(0, "text", text="b"),
+            start(0, "model_output"),
+            stop(0),
+            completed(),
+        ],
         [("delta_before_start", 2)],
     ),
     (
@@ -367,22 +620,45 @@ ORDER: list[tuple[str, list[JSON], list[tuple[str, int]]]] = [
         [("delta_after_stop", 4)],
     ),
     ("stop without start", [created(), stop(0), completed()], [("stop_without_start", 2)]),
-    ("stopped twice", [created(), start(0, "x"), stop(0), stop(0), completed()], [("stop_twice", 4)]),
+    (
+        "stopped twice",
+        [created(), start(0, "x"), stop(0), stop(0), completed()],
+        [("stop_twice", 4)],
+    ),
     ("never stopped", [created(), start(0, "x"), completed()], [("step_not_stopped", 3)]),
     ("steps in completed that agree", [*PLAIN, completed(steps=PLAIN_STEPS)], []),
     ("steps in completed that do not", [*PLAIN, completed(steps=[])], [("steps_conflict", 10)]),
 ]
 
 
-@pytest.mark.parametrize(("events", "expected"), [row[1:] for row in ORDER], ids=[row[0] for row in ORDER])
-def test_what_is_wrong_in_a_stream_is_named_with_its_event(events: list[JSON], expected: list[tuple[str, int]]) -> None:
+@pytest.mark.parametrize(
+    ("events", "expected"), [row[1:] for row in ORDER], ids=[row[0] for row in ORDER]
+)
+def test_what_is_wrong_in_a_stream_is_named_with_its_event(
+    events: list[JSON], expected: list[tuple[str, int]]
+) -> None:
     assert [(problem.code, problem.event) for problem in assemble(events).problems] == expected
 
 
 def test_a_step_is_wrong_once_for_each_code() -> None:
-    misfits = [delta(index, kind, text="a", data="AA==") for kind in ("text", "image") for index in (0, 1)]
-    found = assemble([created(), start(0, "thought"), start(1, "thought"), *misfits, stop(0), stop(1), completed()])
-    assert [(problem.code, problem.event) for problem in found.problems] == [("delta_does_not_fit", 4), ("delta_does_not_fit", 5)]
+    misfits = [
+        delta(index, kind, text="a", data="AA==") for kind in ("text", "image") for index in (0, 1)
+    ]
+    found = assemble(
+        [
+            created(),
+            start(0, "thought"),
+            start(1, "thought"),
+            *misfits,
+            stop(0),
+            stop(1),
+            completed(),
+        ]
+    )
+    assert [(problem.code, problem.event) for problem in found.problems] == [
+        ("delta_does_not_fit", 4),
+        ("delta_does_not_fit", 5),
+    ]
     assert "index 1 does not fit: text in a thought step" in found.problems[1].message
 
 
@@ -401,7 +677,13 @@ def test_steps_that_only_completed_carries_are_taken() -> None:
 
 
 def test_the_end_is_not_undone_by_what_follows() -> None:
-    late = [created("v1_two", model="m-2"), running("v1_two"), completed("v1_two", status="failed"), start(0, "x"), stop(0)]
+    late = [
+        created("v1_two", model="m-2"),
+        running("v1_two"),
+        completed("v1_two", status="failed"),
+        start(0, "x"),
+        stop(0),
+    ]
     found = assemble([created(), completed(), *late])
     assert found.interaction == {**completed()["interaction"], "steps": [{"type": "x"}]}
     assert codes(found) == [
@@ -414,17 +696,27 @@ def test_the_end_is_not_undone_by_what_follows() -> None:
 
 
 def test_garbage_is_a_problem_and_counts_as_an_event() -> None:
-    found = assemble_text('data: {"event_type": "interaction.created", "interaction": {}}\n\ndata: {"x\n\ndata: 7\n\n')
+    found = assemble_text(
+        'data: {"event_type": "interaction.created", "interaction": {}}\n\ndata: {"x\n\ndata: 7\n\n'
+    )
     assert [(problem.code, problem.event) for problem in found.problems] == [
         ("event_not_json", 2),
         ("event_not_object", 3),
         ("completed_missing", 3),
     ]
-    assert found.problems[0].to_json() == {"code": "event_not_json", "message": "the event's data is not JSON: {\"x", "event": 2}
+    assert found.problems[0].to_json() == {
+        "code": "event_not_json",
+        "message": "the event's data is not JSON: {\"x",
+        "event": 2,
+    }
 
 
 def test_every_problem_is_shown_by_some_test() -> None:
-    shown = {code for *_, rows in ORDER for code, _ in rows} | {code for *_, code in MISFITS} | {"empty_stream", "event_not_json"}
+    shown = (
+        {code for *_, rows in ORDER for code, _ in rows}
+        | {code for *_, code in MISFITS}
+        | {"empty_stream", "event_not_json"}
+    )
     assert shown == set(PROBLEMS)
 
 
@@ -433,7 +725,9 @@ def test_the_tables_name_known_states_and_problems() -> None:
         moves = [move for row in table.values() for move in row.values()]
         assert {move.state for move in moves} <= set(table)
         assert {move.problem for move in moves} - {None} <= set(PROBLEMS)
-        assert len({frozenset(row) for row in table.values()}) == 1, "every state answers every event"
+        assert len({frozenset(row) for row in table.values()}) == 1, (
+            "every state answers every event"
+        )
     assert set(STREAM_END) == set(STREAM)
     assert {"absent", *STEP_END} == set(STEP)
 
@@ -444,7 +738,9 @@ def test_anything_is_assembled_and_nothing_is_changed(events: list[JSON]) -> Non
     before = copy.deepcopy(events)
     found = assemble(events)
     assert equal(events, before)
-    assert all(problem.code in PROBLEMS and 0 <= problem.event <= len(events) for problem in found.problems)
+    assert all(
+        problem.code in PROBLEMS and 0 <= problem.event <= len(events) for problem in found.problems
+    )
     assert found.complete or found.problems
     assert found.interaction is None or isinstance(found.interaction["steps"], list)
 

@@ -18,11 +18,15 @@ from tests.protocol.streams import MEDIA_STEPS, PLAIN_STEPS, SEARCH_STEPS, base6
 JSON = Any
 
 
-def round_trip(interaction: dict[str, JSON], words: int = 1) -> tuple[dict[str, JSON] | None, list[str]]:
+def round_trip(
+    interaction: dict[str, JSON], words: int = 1
+) -> tuple[dict[str, JSON] | None, list[str]]:
     """Stream an interaction as bytes, one byte at a time, and assemble it again."""
     data = "".join(sse_text(events_of(interaction, words_per_delta=words))).encode()
     parser = SseParser()
-    found = [frame for at in range(len(data)) for frame in parser.feed(data[at : at + 1])] + parser.close()
+    found = [
+        frame for at in range(len(data)) for frame in parser.feed(data[at : at + 1])
+    ] + parser.close()
     events, done, garbage = events_of_frames(found)
     assert done
     assembled = assemble(events, garbage=garbage)
@@ -36,7 +40,9 @@ def test_steps_of_every_type_survive(kind: str, data: st.DataObject) -> None:
     source = strategies.unknown_steps if kind == "unknown" else strategies.steps_of_type(kind)
     step = data.draw(source)
     before = copy.deepcopy(step)
-    interaction, codes = round_trip({"id": "v1_a", "status": "completed", "steps": [step]}, data.draw(st.integers(1, 4)))
+    interaction, codes = round_trip(
+        {"id": "v1_a", "status": "completed", "steps": [step]}, data.draw(st.integers(1, 4))
+    )
     assert interaction is not None
     assert equal(interaction["steps"], [before])
     assert equal(step, before)
@@ -55,17 +61,48 @@ KNOWN: list[tuple[str, list[JSON]]] = [
     ("plain", PLAIN_STEPS),
     ("search", SEARCH_STEPS),
     ("media", MEDIA_STEPS),
-    ("two texts side by side", [{"type": "model_output", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]),
+    (
+        "two texts side by side",
+        [
+            {
+                "type": "model_output",
+                "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+            }
+        ],
+    ),
     (
         "sound that would run together",
-        [{"type": "model_output", "content": [{"type": "audio", "data": base64_of(b"a")}, {"type": "audio", "data": base64_of(b"b")}]}],
+        [
+            {
+                "type": "model_output",
+                "content": [
+                    {"type": "audio", "data": base64_of(b"a")},
+                    {"type": "audio", "data": base64_of(b"b")},
+                ],
+            }
+        ],
     ),
     ("no content", [{"type": "model_output", "content": []}, {"type": "model_output"}]),
-    ("explicit nulls", [{"type": "model_output", "content": None, "error": None}, {"type": "thought", "signature": None, "summary": None}]),
-    ("content of the future", [{"type": "model_output", "content": [{"type": "hologram", "text": "x"}]}]),
+    (
+        "explicit nulls",
+        [
+            {"type": "model_output", "content": None, "error": None},
+            {"type": "thought", "signature": None, "summary": None},
+        ],
+    ),
+    (
+        "content of the future",
+        [{"type": "model_output", "content": [{"type": "hologram", "text": "x"}]}],
+    ),
     ("empty signatures", [{"type": kind, "signature": ""} for kind in STEP_TYPES]),
-    ("arguments that are text", [{"type": "function_call", "id": "c", "name": "n", "arguments": '{"a"'}]),
-    ("a lone surrogate", [{"type": "model_output", "content": [{"type": "text", "text": "a \ud83d b"}]}]),
+    (
+        "arguments that are text",
+        [{"type": "function_call", "id": "c", "name": "n", "arguments": '{"a"'}],
+    ),
+    (
+        "a lone surrogate",
+        [{"type": "model_output", "content": [{"type": "text", "text": "a \ud83d b"}]}],
+    ),
 ]
 
 
@@ -79,30 +116,61 @@ def test_steps_survive(steps: list[JSON], words: int) -> None:
 
 def test_events_come_as_the_service_sends_them() -> None:
     call = {"type": "function_call", "id": "c1", "name": "f", "arguments": {"a": 1}}
-    interaction = {"status": "requires_action", "model": "m", "steps": [PLAIN_STEPS[0], call], "usage": {"total_tokens": 3}}
+    interaction = {
+        "status": "requires_action",
+        "model": "m",
+        "steps": [PLAIN_STEPS[0], call],
+        "usage": {"total_tokens": 3},
+    }
     assert events_of(interaction, event_ids=False) == [
-        {"event_type": "interaction.created", "interaction": {"id": "", "model": "m", "status": "in_progress"}},
+        {
+            "event_type": "interaction.created",
+            "interaction": {"id": "", "model": "m", "status": "in_progress"},
+        },
         {"event_type": "interaction.status_update", "interaction_id": "", "status": "in_progress"},
         {"event_type": "step.start", "index": 0, "step": {"type": "thought"}},
-        {"event_type": "step.delta", "index": 0, "delta": {"type": "thought_signature", "signature": "U2lnbmVk"}},
+        {
+            "event_type": "step.delta",
+            "index": 0,
+            "delta": {"type": "thought_signature", "signature": "U2lnbmVk"},
+        },
         {"event_type": "step.stop", "index": 0},
         {
             "event_type": "step.start",
             "index": 1,
-            "step": {"type": "function_call", "id": "c1", "name": "f", "arguments": {}, "signature": ""},
+            "step": {
+                "type": "function_call",
+                "id": "c1",
+                "name": "f",
+                "arguments": {},
+                "signature": "",
+            },
         },
-        {"event_type": "step.delta", "index": 1, "delta": {"type": "arguments_delta", "arguments": '{"a":1}'}},
+        {
+            "event_type": "step.delta",
+            "index": 1,
+            "delta": {"type": "arguments_delta", "arguments": '{"a":1}'},
+        },
         {"event_type": "step.stop", "index": 1},
         {
             "event_type": "interaction.completed",
-            "interaction": {"id": "", "status": "requires_action", "model": "m", "usage": {"total_tokens": 3}},
+            "interaction": {
+                "id": "",
+                "status": "requires_action",
+                "model": "m",
+                "usage": {"total_tokens": 3},
+            },
         },
     ]
 
 
 def test_searches_start_with_an_empty_signature_and_annotations_follow_the_text() -> None:
     events = events_of({"status": "completed", "steps": SEARCH_STEPS}, words_per_delta=2)
-    starts = {event["step"]["type"]: event["step"] for event in events if event["event_type"] == "step.start"}
+    starts = {
+        event["step"]["type"]: event["step"]
+        for event in events
+        if event["event_type"] == "step.start"
+    }
     assert starts["google_search_call"] == {
         "type": "google_search_call",
         "id": "s1",
@@ -110,36 +178,70 @@ def test_searches_start_with_an_empty_signature_and_annotations_follow_the_text(
         "signature": "",
         "search_type": "web_search",
     }
-    assert starts["google_search_result"] == {"type": "google_search_result", "call_id": "s1", "signature": ""}
+    assert starts["google_search_result"] == {
+        "type": "google_search_result",
+        "call_id": "s1",
+        "signature": "",
+    }
     kinds = [event["delta"]["type"] for event in events if event["event_type"] == "step.delta"]
-    assert kinds == ["thought_signature", "text", "text", "text_annotation_delta", "google_search_call", "google_search_result"]
+    assert kinds == [
+        "thought_signature",
+        "text",
+        "text",
+        "text_annotation_delta",
+        "google_search_call",
+        "google_search_result",
+    ]
 
 
 def test_media_are_streamed_as_deltas_unless_sound_would_run_together() -> None:
     image, sound = ({"type": kind, "data": base64_of(b"a")} for kind in ("image", "audio"))
     for content, streamed in (([image, sound, image, image], True), ([image, sound, sound], False)):
         events = events_of({"steps": [{"type": "model_output", "content": content}]})
-        assert [event["delta"] for event in events if event["event_type"] == "step.delta"] == (content if streamed else [])
+        assert [event["delta"] for event in events if event["event_type"] == "step.delta"] == (
+            content if streamed else []
+        )
 
 
-@pytest.mark.parametrize(("words", "pieces"), [(1, ["Two ", "dogs \n", "bark."]), (2, ["Two dogs \n", "bark."]), (9, ["Two dogs \nbark."])])
+@pytest.mark.parametrize(
+    ("words", "pieces"),
+    [(1, ["Two ", "dogs \n", "bark."]), (2, ["Two dogs \n", "bark."]), (9, ["Two dogs \nbark."])],
+)
 def test_text_comes_in_words(words: int, pieces: list[str]) -> None:
     step = {"type": "model_output", "content": [{"type": "text", "text": "Two dogs \nbark."}]}
     events = events_of({"steps": [step]}, words_per_delta=words)
-    assert [event["delta"]["text"] for event in events if event["event_type"] == "step.delta"] == pieces
+    assert [
+        event["delta"]["text"] for event in events if event["event_type"] == "step.delta"
+    ] == pieces
 
 
 def test_event_ids_are_numbers_in_order_and_text_comes_word_by_word() -> None:
     events = events_of({"id": "a", "steps": PLAIN_STEPS})
-    assert [event["event_id"] for event in events] == [str(number) for number in range(1, len(events) + 1)]
-    assert [event["delta"].get("text") for event in events if event["event_type"] == "step.delta"] == [None, "Two ", "dogs."]
+    assert [event["event_id"] for event in events] == [
+        str(number) for number in range(1, len(events) + 1)
+    ]
+    assert [
+        event["delta"].get("text") for event in events if event["event_type"] == "step.delta"
+    ] == [None, "Two ", "dogs."]
     assert not any("event_id" in event for event in events_of({"id": "a"}, event_ids=False))
 
 
 def test_frames_are_one_event_each_and_end_with_done() -> None:
-    events = events_of({"id": "a", "steps": [{"type": "model_output", "content": [{"type": "text", "text": "a\n\nb\u2028\ud83d"}]}]})
+    events = events_of(
+        {
+            "id": "a",
+            "steps": [
+                {
+                    "type": "model_output",
+                    "content": [{"type": "text", "text": "a\n\nb\u2028\ud83d"}],
+                }
+            ],
+        }
+    )
     pieces = sse_text(events)
-    assert [frame.event for piece in pieces for frame in frames(piece)] == [event["event_type"] for event in events] + ["done"]
+    assert [frame.event for piece in pieces for frame in frames(piece)] == [
+        event["event_type"] for event in events
+    ] + ["done"]
     assert split_frames("".join(pieces)) == pieces
     assert "".join(pieces).isascii()
     assert pieces[-1] == "event: done\ndata: [DONE]\n\n"

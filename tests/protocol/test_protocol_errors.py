@@ -13,10 +13,34 @@ from tests.protocol import strategies
 JSON = Any
 
 BODIES: list[tuple[str, int, JSON, str, str]] = [
-    ("the API's", 400, {"error": {"code": "invalid_request", "message": "No."}}, "invalid_request", "No."),
-    ("the gateway's", 400, {"error": {"code": 400, "message": "No.", "status": "INVALID_ARGUMENT"}}, "400", "No."),
-    ("the gateway's in a list", 403, [{"error": {"code": 403, "message": "No.", "status": "X"}}], "403", "No."),
-    ("no code", 400, {"error": {"message": "No.", "status": "INVALID_ARGUMENT"}}, "INVALID_ARGUMENT", "No."),
+    (
+        "the API's",
+        400,
+        {"error": {"code": "invalid_request", "message": "No."}},
+        "invalid_request",
+        "No.",
+    ),
+    (
+        "the gateway's",
+        400,
+        {"error": {"code": 400, "message": "No.", "status": "INVALID_ARGUMENT"}},
+        "400",
+        "No.",
+    ),
+    (
+        "the gateway's in a list",
+        403,
+        [{"error": {"code": 403, "message": "No.", "status": "X"}}],
+        "403",
+        "No.",
+    ),
+    (
+        "no code",
+        400,
+        {"error": {"message": "No.", "status": "INVALID_ARGUMENT"}},
+        "INVALID_ARGUMENT",
+        "No.",
+    ),
     ("only a message", 429, {"error": {"message": "No."}}, "429", "No."),
     ("no message", 404, {"error": {"code": "not_found"}}, "not_found", "HTTP 404 Not Found"),
     ("error as text", 500, {"error": "broken"}, "500", "broken"),
@@ -28,7 +52,11 @@ BODIES: list[tuple[str, int, JSON, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("status", "body", "code", "message"), [row[1:] for row in BODIES], ids=[row[0] for row in BODIES])
+@pytest.mark.parametrize(
+    ("status", "body", "code", "message"),
+    [row[1:] for row in BODIES],
+    ids=[row[0] for row in BODIES],
+)
 def test_json_bodies(status: int, body: JSON, code: str, message: str) -> None:
     assert read_error(status, json.dumps(body)) == ApiErrorData(status, code, message, body)
 
@@ -37,7 +65,11 @@ TEXTS = [
     ("empty", "", "HTTP 502 Bad Gateway"),
     ("blank", " \n", "HTTP 502 Bad Gateway"),
     ("plain text", "upstream\n  connect error", "upstream connect error"),
-    ("HTML with a title", "<!DOCTYPE html><html><head><title>\nError 502 &amp; more</title></head><body><h1>x</h1>", "Error 502 & more"),
+    (
+        "HTML with a title",
+        "<!DOCTYPE html><html><head><title>\nError 502 &amp; more</title></head><body><h1>x</h1>",
+        "Error 502 & more",
+    ),
     ("HTML with a heading", "<html><body><h1 class=a>Bad</h1><p>Go away", "Bad"),
     ("HTML with neither", "<html><style>p{}</style><body><p>Go<br>away", "Go away"),
     ("HTML with nothing", "<html></html>", "HTTP 502 Bad Gateway"),
@@ -46,7 +78,9 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "message"), [row[1:] for row in TEXTS], ids=[row[0] for row in TEXTS])
+@pytest.mark.parametrize(
+    ("text", "message"), [row[1:] for row in TEXTS], ids=[row[0] for row in TEXTS]
+)
 def test_bodies_that_are_no_json(text: str, message: str) -> None:
     assert read_error(502, text) == ApiErrorData(502, "502", message, None)
 
@@ -57,16 +91,30 @@ def test_a_long_page_is_shortened() -> None:
 
 RUNS: list[tuple[str, JSON, list[tuple[str, str]]]] = [
     ("none", {"status": "completed"}, []),
-    ("errors", {"errors": [{"code": "a", "message": "b"}, {"code": "c", "message": "d"}]}, [("a", "b"), ("c", "d")]),
+    (
+        "errors",
+        {"errors": [{"code": "a", "message": "b"}, {"code": "c", "message": "d"}]},
+        [("a", "b"), ("c", "d")],
+    ),
     ("error, as the guide reads it", {"error": {"code": 3, "message": "b"}}, [("3", "b")]),
-    ("both, the same", {"error": {"code": "a", "message": "b"}, "errors": [{"code": "a", "message": "b"}]}, [("a", "b")]),
-    ("both, different", {"error": {"code": "x", "message": "y"}, "errors": [{"code": "a", "message": "b"}]}, [("x", "y"), ("a", "b")]),
+    (
+        "both, the same",
+        {"error": {"code": "a", "message": "b"}, "errors": [{"code": "a", "message": "b"}]},
+        [("a", "b")],
+    ),
+    (
+        "both, different",
+        {"error": {"code": "x", "message": "y"}, "errors": [{"code": "a", "message": "b"}]},
+        [("x", "y"), ("a", "b")],
+    ),
     ("nothing in them", {"error": None, "errors": None}, []),
     ("text", {"error": "boom", "errors": [None, "bang"]}, [("200", "boom"), ("200", "bang")]),
 ]
 
 
-@pytest.mark.parametrize(("interaction", "expected"), [row[1:] for row in RUNS], ids=[row[0] for row in RUNS])
+@pytest.mark.parametrize(
+    ("interaction", "expected"), [row[1:] for row in RUNS], ids=[row[0] for row in RUNS]
+)
 def test_errors_of_a_run(interaction: JSON, expected: list[tuple[str, str]]) -> None:
     assert [(error.code, error.message) for error in run_errors(interaction)] == expected
 
@@ -74,7 +122,11 @@ def test_errors_of_a_run(interaction: JSON, expected: list[tuple[str, str]]) -> 
 @given(st.integers(0, 999), strategies.values, st.text())
 @settings(max_examples=100, deadline=None)
 def test_anything_is_read(status: int, body: JSON, text: str) -> None:
-    for found in (error_of(status, body), error_of(status, {"error": body}), read_error(status, text)):
+    for found in (
+        error_of(status, body),
+        error_of(status, {"error": body}),
+        read_error(status, text),
+    ):
         assert found.status == status
         assert found.code
         assert found.message

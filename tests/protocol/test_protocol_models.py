@@ -33,18 +33,39 @@ from evalkit.protocol.models import (
     read_content,
     read_step,
 )
-from evalkit.protocol.steps import ANNOTATION_FIELDS, CONTENT_FIELDS, STEP_FIELDS, STEP_TYPES, Fields
+from evalkit.protocol.steps import (
+    ANNOTATION_FIELDS,
+    CONTENT_FIELDS,
+    STEP_FIELDS,
+    STEP_TYPES,
+    Fields,
+)
 from evalkit.protocol.stream_states import EVENT_TYPES
 from tests.protocol import strategies
-from tests.protocol.streams import ANNOTATIONS, SEARCH_STEPS, WHOLE, completed, delta, refused, start
+from tests.protocol.streams import (
+    ANNOTATIONS,
+    SEARCH_STEPS,
+    WHOLE,
+    completed,
+    delta,
+    refused,
+    start,
+)
 
 JSON = Any
 
 
 @pytest.mark.parametrize(
-    ("models", "fields"), [(STEP_MODELS, STEP_FIELDS), (CONTENT_MODELS, CONTENT_FIELDS), (ANNOTATION_MODELS, ANNOTATION_FIELDS)]
+    ("models", "fields"),
+    [
+        (STEP_MODELS, STEP_FIELDS),
+        (CONTENT_MODELS, CONTENT_FIELDS),
+        (ANNOTATION_MODELS, ANNOTATION_FIELDS),
+    ],
 )
-def test_models_declare_the_fields_of_the_tables(models: dict[str, type[Typed]], fields: dict[str, Fields]) -> None:
+def test_models_declare_the_fields_of_the_tables(
+    models: dict[str, type[Typed]], fields: dict[str, Fields]
+) -> None:
     declared = {kind: set(model.model_fields) for kind, model in models.items()}
     assert declared == {kind: {*row.required, *row.optional} for kind, row in fields.items()}
 
@@ -58,7 +79,12 @@ def test_an_answer_is_read_whole() -> None:
     raw: dict[str, JSON] = completed(steps=SEARCH_STEPS, x_new=1)["interaction"]
     view = Interaction.from_raw(raw)
     assert view.raw is raw
-    assert (view.id, view.status, view.model, view.object) == ("v1_one", "completed", "m-1", "interaction")
+    assert (view.id, view.status, view.model, view.object) == (
+        "v1_one",
+        "completed",
+        "m-1",
+        "interaction",
+    )
     assert view.usage is not None
     assert view.usage.total_tokens == 9
     assert view.output_text == "Spain won. Yes."
@@ -78,8 +104,26 @@ def test_an_answer_is_read_whole() -> None:
 
 
 def test_wrong_fields_read_as_their_default_and_are_named() -> None:
-    view = Interaction.from_raw({"id": 7, "status": ["x"], "steps": {}, "usage": [], "errors": "x", "labels": None, "model": "m"})
-    assert (view.id, view.status, view.steps, view.usage, view.errors, view.labels, view.model) == (None, None, (), None, (), None, "m")
+    view = Interaction.from_raw(
+        {
+            "id": 7,
+            "status": ["x"],
+            "steps": {},
+            "usage": [],
+            "errors": "x",
+            "labels": None,
+            "model": "m",
+        }
+    )
+    assert (view.id, view.status, view.steps, view.usage, view.errors, view.labels, view.model) == (
+        None,
+        None,
+        (),
+        None,
+        (),
+        None,
+        "m",
+    )
     assert view.invalid == ("id", "status", "steps", "usage", "errors")
     assert view.raw["status"] == ["x"]
 
@@ -88,10 +132,28 @@ def test_missing_fields_do_not_fail() -> None:
     assert all(read_step({"type": kind}).invalid == () for kind in STEP_TYPES)
     call = read_step({"type": "function_call", "arguments": '{"a"', "signature": "s"})
     assert isinstance(call, FunctionCall)
-    assert (call.id, call.arguments, call.invalid, call.unknown) == (None, None, ("arguments",), {"signature": "s"})
+    assert (call.id, call.arguments, call.invalid, call.unknown) == (
+        None,
+        None,
+        ("arguments",),
+        {"signature": "s"},
+    )
 
 
-@pytest.mark.parametrize("raw", [None, 7, "x", [], [1], {}, {"type": None}, {"type": ["thought"]}, {"type": "daydream", "x": 1}])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        None,
+        7,
+        "x",
+        [],
+        [1],
+        {},
+        {"type": None},
+        {"type": ["thought"]},
+        {"type": "daydream", "x": 1},
+    ],
+)
 def test_what_is_unknown_is_kept(raw: JSON) -> None:
     for view, kind in (
         (read_step(raw), UnknownStep),
@@ -136,14 +198,23 @@ def test_counts(value: JSON, read: int | None) -> None:
 
 
 def test_lone_surrogates_are_text() -> None:
-    view = Interaction.from_raw({"id": "\ud800", "\udfff": 1, "steps": [{"type": "thought", "signature": "\udc80"}]})
+    view = Interaction.from_raw(
+        {"id": "\ud800", "\udfff": 1, "steps": [{"type": "thought", "signature": "\udc80"}]}
+    )
     assert view.id == "\ud800"
     assert view.unknown == {"\udfff": 1}
     assert view.steps[0].unknown == {}
 
 
 @pytest.mark.parametrize(
-    ("status", "running"), [("queued", True), ("in_progress", True), ("completed", False), ("dreaming", False), (None, False)]
+    ("status", "running"),
+    [
+        ("queued", True),
+        ("in_progress", True),
+        ("completed", False),
+        ("dreaming", False),
+        (None, False),
+    ],
 )
 def test_what_is_still_running(status: JSON, running: bool) -> None:
     assert Interaction.from_raw({"status": status}).running is running
@@ -151,7 +222,9 @@ def test_what_is_still_running(status: JSON, running: bool) -> None:
 
 def test_a_string_of_content_is_one_text() -> None:
     view = read_step({"type": "user_input", "content": "hello"})
-    assert [block.raw for block in getattr(view, "content", ())] == [{"type": "text", "text": "hello"}]
+    assert [block.raw for block in getattr(view, "content", ())] == [
+        {"type": "text", "text": "hello"}
+    ]
 
 
 def test_events_are_read() -> None:
@@ -178,7 +251,9 @@ def test_error_codes_are_words_in_either_spelling() -> None:
         assert (event.error.code, event.error.message) == ("400", "too slow")
 
 
-@pytest.mark.parametrize(("value", "read"), [(True, True), (False, False), ("true", None), (1, None)])
+@pytest.mark.parametrize(
+    ("value", "read"), [(True, True), (False, False), ("true", None), (1, None)]
+)
 def test_flags(value: JSON, read: bool | None) -> None:
     view = read_step({"type": "function_result", "call_id": "c", "is_error": value})
     assert isinstance(view, FunctionResult)

@@ -29,7 +29,12 @@ JSON = Any
 
 
 def out(*blocks: JSON) -> dict[str, JSON]:
-    return {"type": "model_output", "content": [{"type": "text", "text": block} if isinstance(block, str) else block for block in blocks]}
+    return {
+        "type": "model_output",
+        "content": [
+            {"type": "text", "text": block} if isinstance(block, str) else block for block in blocks
+        ],
+    }
 
 
 USER: dict[str, JSON] = {"type": "user_input", "content": []}
@@ -59,7 +64,9 @@ TEXTS: list[tuple[str, list[dict[str, JSON]], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("steps", "text"), [row[1:] for row in TEXTS], ids=[row[0] for row in TEXTS])
+@pytest.mark.parametrize(
+    ("steps", "text"), [row[1:] for row in TEXTS], ids=[row[0] for row in TEXTS]
+)
 def test_output_text(steps: list[dict[str, JSON]], text: str) -> None:
     assert output_text(steps) == text
 
@@ -69,9 +76,18 @@ def sdk() -> Any:
     return pytest.importorskip("google.genai.interactions")
 
 
-@given(steps=st.lists(st.sampled_from([USER, THOUGHT, CALL, out("a"), out("b", IMAGE), out(IMAGE, "c"), out(), out("d", "e")]), max_size=6))
+@given(
+    steps=st.lists(
+        st.sampled_from(
+            [USER, THOUGHT, CALL, out("a"), out("b", IMAGE), out(IMAGE, "c"), out(), out("d", "e")]
+        ),
+        max_size=6,
+    )
+)
 @settings(max_examples=100, deadline=None)
-def test_output_text_and_media_are_those_of_the_official_sdk(sdk: Any, steps: list[dict[str, JSON]]) -> None:
+def test_output_text_and_media_are_those_of_the_official_sdk(
+    sdk: Any, steps: list[dict[str, JSON]]
+) -> None:
     answer = sdk.Interaction.model_validate({"id": "a", "status": "completed", "steps": steps})
     assert output_text(steps) == answer.output_text
     media = output_media(steps, "image")
@@ -80,7 +96,14 @@ def test_output_text_and_media_are_those_of_the_official_sdk(sdk: Any, steps: li
 
 def test_output_media_is_what_came_after_the_last_user_input() -> None:
     second = {"type": "image", "uri": "https://x.example/b"}
-    steps = [out(IMAGE), USER, {"type": "thought", "summary": [IMAGE]}, out("a", IMAGE, "b"), CALL, out(second, {"type": "audio"})]
+    steps = [
+        out(IMAGE),
+        USER,
+        {"type": "thought", "summary": [IMAGE]},
+        out("a", IMAGE, "b"),
+        CALL,
+        out(second, {"type": "audio"}),
+    ]
     assert output_media(steps, "image") == [IMAGE, second]
     assert output_media(steps, "audio") == [{"type": "audio"}]
     assert output_media(steps, "video") == []
@@ -89,20 +112,33 @@ def test_output_media_is_what_came_after_the_last_user_input() -> None:
 def test_contents_tolerates_every_shape() -> None:
     assert contents({"content": [1]}) == [1]
     assert contents({"content": "a"}) == [{"type": "text", "text": "a"}]
-    assert [contents(step) for step in ({}, {"content": None}, {"content": {"type": "text"}})] == [[], [], []]
+    assert [contents(step) for step in ({}, {"content": None}, {"content": {"type": "text"}})] == [
+        [],
+        [],
+        [],
+    ]
 
 
 def test_steps_of_tolerates_every_shape() -> None:
     steps = [{"type": "thought"}]
     assert steps_of({"steps": steps}) is steps
     assert steps_of({"steps": [1, *steps, None]}) == steps
-    assert [steps_of(interaction) for interaction in ({}, {"steps": None}, {"steps": "x"})] == [[], [], []]
+    assert [steps_of(interaction) for interaction in ({}, {"steps": None}, {"steps": "x"})] == [
+        [],
+        [],
+        [],
+    ]
 
 
 def test_text_blocks_tell_where_they_stand() -> None:
     steps: list[dict[str, JSON]] = [
         *SEARCH_STEPS,
-        out(IMAGE, "b", {"type": "text"}, {"type": "text", "text": "c", "annotations": [1, {"type": "word_info"}]}),
+        out(
+            IMAGE,
+            "b",
+            {"type": "text"},
+            {"type": "text", "text": "c", "annotations": [1, {"type": "word_info"}]},
+        ),
     ]
     assert list(text_blocks(steps)) == [
         TextBlock(1, 0, "Spain won. Yes.", ANNOTATIONS),
@@ -146,7 +182,12 @@ PAIRS: list[tuple[str, list[JSON], list[tuple[int, int | None]], list[int]]] = [
     ("another id", [call("a"), result("b")], [(0, None)], [1]),
     ("another tool", [call("a"), result("a", "url_context")], [(0, None)], [1]),
     ("by id, not by order", [call("a"), call("b"), result("b"), result("a")], [(0, 3), (1, 2)], []),
-    ("interleaved", [call("a"), result("a"), THOUGHT, call("b"), result("b")], [(0, 1), (3, 4)], []),
+    (
+        "interleaved",
+        [call("a"), result("a"), THOUGHT, call("b"), result("b")],
+        [(0, 1), (3, 4)],
+        [],
+    ),
     ("answered twice", [call("a"), result("a"), result("a")], [(0, 1)], [2]),
     ("one id twice", [call("a"), call("a"), result("a"), result("a")], [(0, 2), (1, 3)], []),
     ("no id on the call", [call(), result("search_001")], [(0, 1)], []),
@@ -154,16 +195,30 @@ PAIRS: list[tuple[str, list[JSON], list[tuple[int, int | None]], list[int]]] = [
     ("no id on the result", [call("a"), call("b"), result(), result()], [(0, 2), (1, 3)], []),
     ("ids first, order then", [call("a"), call("b"), result(), result("a")], [(0, 3), (1, 2)], []),
     ("by order only to what went before", [result(), call("a")], [(1, None)], [0]),
-    ("by order within a tool", [call(kind="url_context"), call(), result(), result(kind="url_context")], [(0, 3), (1, 2)], []),
+    (
+        "by order within a tool",
+        [call(kind="url_context"), call(), result(), result(kind="url_context")],
+        [(0, 3), (1, 2)],
+        [],
+    ),
     ("an id may be before its call", [result("a"), call("a")], [(1, 0)], []),
     ("numbers as ids", [call(7), result(7)], [(0, 1)], []),
-    ("types of the future are not paired", [call("a", "daydream"), result("a", "daydream")], [], []),
+    (
+        "types of the future are not paired",
+        [call("a", "daydream"), result("a", "daydream")],
+        [],
+        [],
+    ),
     ("ids of any kind", [call(["a"]), {"type": ["x"]}, result({})], [(0, 2)], []),
 ]
 
 
-@pytest.mark.parametrize(("steps", "pairs", "orphans"), [row[1:] for row in PAIRS], ids=[row[0] for row in PAIRS])
-def test_calls_are_paired(steps: list[JSON], pairs: list[tuple[int, int | None]], orphans: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("steps", "pairs", "orphans"), [row[1:] for row in PAIRS], ids=[row[0] for row in PAIRS]
+)
+def test_calls_are_paired(
+    steps: list[JSON], pairs: list[tuple[int, int | None]], orphans: list[int]
+) -> None:
     assert pair_calls(steps) == Pairing([Pair(*pair) for pair in pairs], orphans)
 
 
@@ -172,8 +227,12 @@ def test_calls_are_paired(steps: list[JSON], pairs: list[tuple[int, int | None]]
 def test_every_call_and_result_is_accounted_for_once(steps: list[dict[str, JSON]]) -> None:
     pairs, orphans = pair_calls(steps)
     answered = [pair.result_index for pair in pairs if pair.result_index is not None]
-    assert [pair.call_index for pair in pairs] == [i for i, step in enumerate(steps) if _known(step, "_call")]
-    assert sorted([*answered, *orphans]) == [i for i, step in enumerate(steps) if _known(step, "_result")]
+    assert [pair.call_index for pair in pairs] == [
+        i for i, step in enumerate(steps) if _known(step, "_call")
+    ]
+    assert sorted([*answered, *orphans]) == [
+        i for i, step in enumerate(steps) if _known(step, "_result")
+    ]
     output_text(steps)
     output_media(steps, "image")
     list(text_blocks(steps))
@@ -207,7 +266,9 @@ SPANS: list[tuple[str, JSON, JSON, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("start", "end", "text", "code"), [row[1:] for row in SPANS], ids=[row[0] for row in SPANS])
+@pytest.mark.parametrize(
+    ("start", "end", "text", "code"), [row[1:] for row in SPANS], ids=[row[0] for row in SPANS]
+)
 def test_spans_are_utf8_bytes(start: JSON, end: JSON, text: str, code: str) -> None:
     found = cited(CAFE, start, end)
     assert found == Cited(text, not code, SPAN_PROBLEMS.get(code, ""), code)
@@ -220,7 +281,10 @@ def test_every_span_problem_is_shown() -> None:
 @given(strategies.texts, strategies.values, strategies.values)
 @settings(max_examples=100, deadline=None)
 def test_any_span_is_read(text: str, start: JSON, end: JSON) -> None:
-    assert cited(text, start, end).text in ("", *(text[a:b] for a in range(len(text)) for b in range(a, len(text) + 1)))
+    assert cited(text, start, end).text in (
+        "",
+        *(text[a:b] for a in range(len(text)) for b in range(a, len(text) + 1)),
+    )
 
 
 @given(strategies.texts, st.data())

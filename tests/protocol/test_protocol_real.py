@@ -22,7 +22,9 @@ JSON = Any
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "real"
 PLAIN = sorted(FOLDER.glob("*.json"))
 
-pytestmark = pytest.mark.skipif(not PLAIN, reason="no recordings of the real service beside the repository")
+pytestmark = pytest.mark.skipif(
+    not PLAIN, reason="no recordings of the real service beside the repository"
+)
 
 
 def shape(value: JSON) -> JSON:
@@ -38,7 +40,9 @@ def streamed(path: Path) -> list[JSON]:
 
 
 def as_text(events: list[JSON], eol: str) -> str:
-    return "".join(f"event: {event['event_type']}{eol}data: {json.dumps(event)}{eol}{eol}" for event in events)
+    return "".join(
+        f"event: {event['event_type']}{eol}data: {json.dumps(event)}{eol}{eol}" for event in events
+    )
 
 
 @pytest.mark.parametrize("path", PLAIN, ids=lambda path: path.stem)
@@ -70,7 +74,11 @@ def test_a_plain_answer_has_nothing_unknown(path: Path) -> None:
     assert not any(isinstance(step, UnknownStep) for step in view.steps)
     for step in plain["steps"]:
         fields = set(step) - {"type"}
-        assert REQUIRED_FIELDS[step["type"]] <= fields <= REQUIRED_FIELDS[step["type"]] | OPTIONAL_FIELDS[step["type"]]
+        assert (
+            REQUIRED_FIELDS[step["type"]]
+            <= fields
+            <= REQUIRED_FIELDS[step["type"]] | OPTIONAL_FIELDS[step["type"]]
+        )
 
 
 @pytest.mark.parametrize("path", PLAIN, ids=lambda path: path.stem)

@@ -23,7 +23,9 @@ def _all() -> Iterator[tuple[str, Shape]]:
         yield from family.shapes.items()
 
 
-@pytest.mark.parametrize(("name", "shape"), [pytest.param(name, shape, id=name) for name, shape in _all()])
+@pytest.mark.parametrize(
+    ("name", "shape"), [pytest.param(name, shape, id=name) for name, shape in _all()]
+)
 def test_every_kind_is_known_and_every_required_field_declared(name: str, shape: Shape) -> None:
     for kind in shape.fields.values():
         for option in kind.split("|"):
@@ -34,9 +36,15 @@ def test_every_kind_is_known_and_every_required_field_declared(name: str, shape:
 
 @pytest.mark.parametrize(
     ("name", "declared", "models"),
-    [("step", STEP_FIELDS, STEP_MODELS), ("content", CONTENT_FIELDS, CONTENT_MODELS), ("annotation", ANNOTATION_FIELDS, ANNOTATION_MODELS)],
+    [
+        ("step", STEP_FIELDS, STEP_MODELS),
+        ("content", CONTENT_FIELDS, CONTENT_MODELS),
+        ("annotation", ANNOTATION_FIELDS, ANNOTATION_MODELS),
+    ],
 )
-def test_steps_contents_and_annotations_have_the_fields_of_their_tables(name: str, declared: dict, models: dict) -> None:  # type: ignore[type-arg]
+def test_steps_contents_and_annotations_have_the_fields_of_their_tables(
+    name: str, declared: dict, models: dict
+) -> None:  # type: ignore[type-arg]
     shapes = FAMILIES[name].shapes
     assert set(shapes) == set(declared) == set(models)
     for kind, fields in declared.items():

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.protocol.sse import Frame, SseParser, events_of_frames, frames, read_events, split_frames
+from evalkit.protocol.sse import (
+    Frame,
+    SseParser,
+    events_of_frames,
+    frames,
+    read_events,
+    split_frames,
+)
 from tests.protocol.streams import STREAMS, Stream
 
 FRAMES = [
@@ -16,7 +23,11 @@ FRAMES = [
     ("only one space is dropped", "data:  a\n\n", [Frame(None, " a", None)]),
     ("all fields", "event: e\nid: 7\nretry: 9\ndata: a\n\n", [Frame("e", "a", "7")]),
     ("fields without space", "event:e\nid:7\ndata:a\n\n", [Frame("e", "a", "7")]),
-    ("fields do not outlive their frame", "event: e\nid: 7\n\ndata: a\n\n", [Frame(None, "a", None)]),
+    (
+        "fields do not outlive their frame",
+        "event: e\nid: 7\n\ndata: a\n\n",
+        [Frame(None, "a", None)],
+    ),
     ("several data lines", "data: a\ndata\ndata: b\n\n", [Frame(None, "a\n\nb", None)]),
     ("comment", ": data: x\ndata: a\n:\n\n", [Frame(None, "a", None)]),
     ("no data, no frame", "event: e\n\n: ping\n\n", []),
@@ -26,24 +37,42 @@ FRAMES = [
     ("CRLF", "data: a\r\n\r\ndata: b\r\n\r\n", [Frame(None, "a", None), Frame(None, "b", None)]),
     ("CR", "data: a\r\rdata: b\r\r", [Frame(None, "a", None), Frame(None, "b", None)]),
     ("line ends mixed", "data: a\r\ndata: b\rdata: c\n\r\n", [Frame(None, "a\nb\nc", None)]),
-    ("many blank lines", "\n\ndata: a\n\n\n\n\ndata: b\n\n", [Frame(None, "a", None), Frame(None, "b", None)]),
+    (
+        "many blank lines",
+        "\n\ndata: a\n\n\n\n\ndata: b\n\n",
+        [Frame(None, "a", None), Frame(None, "b", None)],
+    ),
     ("no last blank line", "data: a\n", [Frame(None, "a", None)]),
     ("no last line end", "data: a", [Frame(None, "a", None)]),
     ("BOM", "\ufeffdata: a\n\n", [Frame(None, "a", None)]),
     ("a second BOM is no BOM", "\ufeff\ufeffdata: a\n\n", []),
-    ("U+2028 ends no line", "data: a\u2028b\x85c\x0bd\n\n", [Frame(None, "a\u2028b\x85c\x0bd", None)]),
+    (
+        "U+2028 ends no line",
+        "data: a\u2028b\x85c\x0bd\n\n",
+        [Frame(None, "a\u2028b\x85c\x0bd", None)],
+    ),
     ("bare error", '{"error": 1}\n', [Frame(None, '{"error": 1}', None)]),
     ("bare error without line end", '{"error": 1}', [Frame(None, '{"error": 1}', None)]),
-    ("bare error in a frame", 'data: a\n{"error": 1}\n\n', [Frame(None, '{"error": 1}', None), Frame(None, "a", None)]),
+    (
+        "bare error in a frame",
+        'data: a\n{"error": 1}\n\n',
+        [Frame(None, '{"error": 1}', None), Frame(None, "a", None)],
+    ),
     ("bare error over lines", '{\n"error": {\n}\n}\n', [Frame(None, '{\n"error": {\n}\n}', None)]),
     ("bare object without error", '{"x": 1}\n\n', []),
     ("bare text", "oops\n\n", []),
-    ("bare error behind a line that never ends", '{"x":\n{"error": 1}\n', [Frame(None, '{"error": 1}', None)]),
+    (
+        "bare error behind a line that never ends",
+        '{"x":\n{"error": 1}\n',
+        [Frame(None, '{"error": 1}', None)],
+    ),
     ("bare error after noise", '{"x":\n\n{"error": 1}\n', [Frame(None, '{"error": 1}', None)]),
 ]
 
 
-@pytest.mark.parametrize(("text", "expected"), [row[1:] for row in FRAMES], ids=[row[0] for row in FRAMES])
+@pytest.mark.parametrize(
+    ("text", "expected"), [row[1:] for row in FRAMES], ids=[row[0] for row in FRAMES]
+)
 def test_frames_whole_and_byte_by_byte(text: str, expected: list[Frame]) -> None:
     assert frames(text) == expected
     data = text.encode()
@@ -141,16 +170,46 @@ def test_streams_are_cut_behind_each_blank_line(stream: Stream) -> None:
 EVENTS = [
     ("done ends", "data: 1\n\ndata: [DONE]\n\ndata: 2\n\n", [1], True, []),
     ("done with other text is no done", "data: [DONE] \n\n", [], False, [(1, "[DONE] ")]),
-    ("error gets its type", 'data: {"error": {"code": "x"}}\n\n', [{"event_type": "error", "error": {"code": "x"}}], False, []),
-    ("error with another type keeps it", 'data: {"event_type": "y", "error": 1}\n\n', [{"event_type": "y", "error": 1}], False, []),
-    ("garbage is numbered among all", "data: 1\n\ndata: x\n\ndata: {\n\ndata: 2\n\n", [1, 2], False, [(2, "x"), (3, "{")]),
+    (
+        "error gets its type",
+        'data: {"error": {"code": "x"}}\n\n',
+        [{"event_type": "error", "error": {"code": "x"}}],
+        False,
+        [],
+    ),
+    (
+        "error with another type keeps it",
+        'data: {"event_type": "y", "error": 1}\n\n',
+        [{"event_type": "y", "error": 1}],
+        False,
+        [],
+    ),
+    (
+        "garbage is numbered among all",
+        "data: 1\n\ndata: x\n\ndata: {\n\ndata: 2\n\n",
+        [1, 2],
+        False,
+        [(2, "x"), (3, "{")],
+    ),
     ("empty data is no event", "data:\n\ndata: 1\n\n", [1], False, []),
-    ("bare error line", '{"error": {"code": 400}}', [{"event_type": "error", "error": {"code": 400}}], False, []),
+    (
+        "bare error line",
+        '{"error": {"code": 400}}',
+        [{"event_type": "error", "error": {"code": 400}}],
+        False,
+        [],
+    ),
 ]
 
 
-@pytest.mark.parametrize(("text", "events", "done", "garbage"), [row[1:] for row in EVENTS], ids=[row[0] for row in EVENTS])
-def test_events(text: str, events: list[object], done: bool, garbage: list[tuple[int, str]]) -> None:
+@pytest.mark.parametrize(
+    ("text", "events", "done", "garbage"),
+    [row[1:] for row in EVENTS],
+    ids=[row[0] for row in EVENTS],
+)
+def test_events(
+    text: str, events: list[object], done: bool, garbage: list[tuple[int, str]]
+) -> None:
     assert read_events(text) == (events, done, garbage)
     assert events_of_frames(_fed([text.encode()])) == (events, done, garbage)
 
@@ -162,4 +221,6 @@ def test_deep_nesting_is_garbage_and_no_crash() -> None:
 
 
 def test_a_flood_of_bare_lines_costs_no_more_than_its_length() -> None:
-    assert frames("{x}\n" * 20_001 + json.dumps({"error": 1})) == [Frame(None, '{"error": 1}', None)]
+    assert frames("{x}\n" * 20_001 + json.dumps({"error": 1})) == [
+        Frame(None, '{"error": 1}', None)
+    ]

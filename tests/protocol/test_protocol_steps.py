@@ -9,7 +9,10 @@ def test_every_call_has_its_result_and_back() -> None:
     assert len(steps.RESULT_OF) == 10
     assert all(result in steps.STEP_TYPES for result in steps.RESULT_OF.values())
     assert {steps.CALL_OF[result] for result in steps.RESULT_OF.values()} == set(steps.RESULT_OF)
-    assert {kind for kind in steps.STEP_TYPES if kind.endswith(("_call", "_result"))} == {*steps.RESULT_OF, *steps.CALL_OF}
+    assert {kind for kind in steps.STEP_TYPES if kind.endswith(("_call", "_result"))} == {
+        *steps.RESULT_OF,
+        *steps.CALL_OF,
+    }
 
 
 def test_calls_need_an_id_and_results_name_it() -> None:
@@ -18,7 +21,10 @@ def test_calls_need_an_id_and_results_name_it() -> None:
 
 
 def test_no_field_is_both_required_and_optional() -> None:
-    assert all(not (steps.REQUIRED_FIELDS[kind] & steps.OPTIONAL_FIELDS[kind]) for kind in steps.OPTIONAL_FIELDS)
+    assert all(
+        not (steps.REQUIRED_FIELDS[kind] & steps.OPTIONAL_FIELDS[kind])
+        for kind in steps.OPTIONAL_FIELDS
+    )
 
 
 def test_types_of_steps_contents_and_annotations_do_not_collide() -> None:

@@ -20,7 +20,11 @@ def missing() -> str:
     """Say what these tests lack, or nothing."""
     if importlib.util.find_spec("playwright") is None:
         return "the browser tests need playwright (pip install playwright)"
-    return "" if shutil.which("chromium") else "the browser tests need chromium (apt-get install chromium)"
+    return (
+        ""
+        if shutil.which("chromium")
+        else "the browser tests need chromium (apt-get install chromium)"
+    )
 
 
 MISSING = missing()
@@ -80,7 +84,10 @@ class Tab:
 
     def shown(self) -> list[str]:
         """Return the names of the variants that are not filtered away."""
-        return [name.split("[")[0].strip() for name in self.page.locator("#list .variant h3").all_text_contents()]
+        return [
+            name.split("[")[0].strip()
+            for name in self.page.locator("#list .variant h3").all_text_contents()
+        ]
 
 
 Open = Callable[..., Tab]

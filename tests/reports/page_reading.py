@@ -41,7 +41,12 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note an element."""
-        element = Element(tag, {name: value or "" for name, value in attrs}, [], tuple(one.tag for one in self._open))
+        element = Element(
+            tag,
+            {name: value or "" for name, value in attrs},
+            [],
+            tuple(one.tag for one in self._open),
+        )
         self.elements.append(element)
         if tag not in VOID:
             self._open.append(element)
@@ -57,7 +62,11 @@ class Page(HTMLParser):
 
     def all(self, tag: str, class_: str = "") -> list[Element]:
         """Return the elements of a name, and of a class."""
-        return [one for one in self.elements if one.tag == tag and (not class_ or class_ in one.attributes.get("class", "").split())]
+        return [
+            one
+            for one in self.elements
+            if one.tag == tag and (not class_ or class_ in one.attributes.get("class", "").split())
+        ]
 
     def by_id(self, id_: str) -> Element:
         """Return the one element of an id."""
@@ -67,7 +76,11 @@ class Page(HTMLParser):
     @property
     def policy(self) -> str:
         """The content security policy."""
-        [meta] = [one for one in self.all("meta") if one.attributes.get("http-equiv") == "Content-Security-Policy"]
+        [meta] = [
+            one
+            for one in self.all("meta")
+            if one.attributes.get("http-equiv") == "Content-Security-Policy"
+        ]
         return meta.attributes["content"]
 
     def result(self, address: str) -> dict[str, Any]:
@@ -79,7 +92,9 @@ class Page(HTMLParser):
 
     def rows(self) -> list[list[Any]]:
         """Return the rows that the page holds as data."""
-        value: list[list[Any]] = json.loads(zlib.decompress(base64.b64decode("".join(self.by_id("rows").texts))))
+        value: list[list[Any]] = json.loads(
+            zlib.decompress(base64.b64decode("".join(self.by_id("rows").texts)))
+        )
         return value
 
 

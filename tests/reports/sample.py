@@ -44,8 +44,12 @@ def manifest(**changes: JSON) -> dict[str, Any]:
         "complete": True,
         "options": {"record": "none", "cassettes": "cassettes", "strict": False},
         "environment": {"CI": "true"},
-        "suites": [{"suite": "weather", "path": "suites/weather.yaml", "digest": "sha256:" + "ab" * 32}],
-        "cassettes": [{"path": "cassettes/weather/london.stateless.yaml", "digest": "sha256:" + "cd" * 32}],
+        "suites": [
+            {"suite": "weather", "path": "suites/weather.yaml", "digest": "sha256:" + "ab" * 32}
+        ],
+        "cassettes": [
+            {"path": "cassettes/weather/london.stateless.yaml", "digest": "sha256:" + "cd" * 32}
+        ],
         "totals": {},
         **changes,
     }
@@ -53,7 +57,11 @@ def manifest(**changes: JSON) -> dict[str, Any]:
 
 def text(words: str, *annotations: JSON) -> dict[str, JSON]:
     """Return a text content block."""
-    return {"type": "text", "text": words, **({"annotations": list(annotations)} if annotations else {})}
+    return {
+        "type": "text",
+        "text": words,
+        **({"annotations": list(annotations)} if annotations else {}),
+    }
 
 
 def says(words: str, *annotations: JSON) -> dict[str, JSON]:
@@ -64,7 +72,13 @@ def says(words: str, *annotations: JSON) -> dict[str, JSON]:
 def cites(whole: str, words: str, title: str, url: str) -> dict[str, JSON]:
     """Return a url_citation of ``words`` in ``whole``, its offsets counted in UTF-8 bytes."""
     start = len(whole[: whole.index(words)].encode())
-    return {"type": "url_citation", "url": url, "title": title, "start_index": start, "end_index": start + len(words.encode())}
+    return {
+        "type": "url_citation",
+        "url": url,
+        "title": title,
+        "start_index": start,
+        "end_index": start + len(words.encode()),
+    }
 
 
 def thought(signature: str = SIGNATURE, **more: JSON) -> dict[str, JSON]:
@@ -72,17 +86,32 @@ def thought(signature: str = SIGNATURE, **more: JSON) -> dict[str, JSON]:
     return {"type": "thought", "signature": signature, **more}
 
 
-def call(id_: str = "call_1", name: str = "get_current_temperature", **arguments: JSON) -> dict[str, JSON]:
+def call(
+    id_: str = "call_1", name: str = "get_current_temperature", **arguments: JSON
+) -> dict[str, JSON]:
     """Return a function_call step."""
     return {"type": "function_call", "id": id_, "name": name, "arguments": arguments}
 
 
-def answer(call_id: str = "call_1", name: str = "get_current_temperature", **result: JSON) -> dict[str, JSON]:
+def answer(
+    call_id: str = "call_1", name: str = "get_current_temperature", **result: JSON
+) -> dict[str, JSON]:
     """Return a function_result step."""
-    return {"type": "function_result", "call_id": call_id, "name": name, "result": [text(json.dumps(result))]}
+    return {
+        "type": "function_result",
+        "call_id": call_id,
+        "name": name,
+        "result": [text(json.dumps(result))],
+    }
 
 
-def turn(number: int, user: JSON, *rounds: Sequence[dict[str, JSON]], first_exchange: int = 1, **more: Any) -> Turn:
+def turn(
+    number: int,
+    user: JSON,
+    *rounds: Sequence[dict[str, JSON]],
+    first_exchange: int = 1,
+    **more: Any,
+) -> Turn:
     """Return a turn held in one exchange a round; ``function_result`` steps are the client's, sent at the start of a round."""
     content = [text(user)] if isinstance(user, str) else user
     made = Turn(number, content, **more)
@@ -97,7 +126,12 @@ def turn(number: int, user: JSON, *rounds: Sequence[dict[str, JSON]], first_exch
             "model": "gemini-3.5-flash",
             "status": "completed" if index == len(rounds) - 1 else "requires_action",
             "steps": new,
-            "usage": {"total_tokens": 197, "total_input_tokens": 95, "total_output_tokens": 20, "total_thought_tokens": 82},
+            "usage": {
+                "total_tokens": 197,
+                "total_input_tokens": 95,
+                "total_output_tokens": 20,
+                "total_thought_tokens": 82,
+            },
         }
         made.status = str(interaction["status"])
         body = {
@@ -106,9 +140,22 @@ def turn(number: int, user: JSON, *rounds: Sequence[dict[str, JSON]], first_exch
             "input": list(sent),
             "tools": [{"type": "function", "name": "get_current_temperature"}],
         }
-        response = Response(200, {"content-type": "application/json"}, "", elapsed_ms=412.5, source="replayed")
-        made.exchanges.append(Exchange(exchange, number, Request("POST", "/v1beta/interactions", body), response, interaction))
-        made.steps += [Step(step, "client" if step.get("type") in CLIENT_STEPS else "model", exchange) for step in steps]
+        response = Response(
+            200, {"content-type": "application/json"}, "", elapsed_ms=412.5, source="replayed"
+        )
+        made.exchanges.append(
+            Exchange(
+                exchange,
+                number,
+                Request("POST", "/v1beta/interactions", body),
+                response,
+                interaction,
+            )
+        )
+        made.steps += [
+            Step(step, "client" if step.get("type") in CLIENT_STEPS else "model", exchange)
+            for step in steps
+        ]
         sent += new
     made.text = output_text([step.raw for step in made.steps])
     return made
@@ -144,22 +191,32 @@ def line(
         cassette=f"cassettes/{suite}/{scenario}.yaml",
     )
     held = list(turns)
-    transcript = Transcript({"history": "stateless", "model": "gemini-3.5-flash"}, held) if held else None
+    transcript = (
+        Transcript({"history": "stateless", "model": "gemini-3.5-flash"}, held) if held else None
+    )
     return result_line(who, verdict, message, checks, transcript, unplayed)
 
 
-def passed(name: str, turn_number: int | None = None, declared: str = "suites/weather.yaml:14") -> CheckResult:
+def passed(
+    name: str, turn_number: int | None = None, declared: str = "suites/weather.yaml:14"
+) -> CheckResult:
     """Return a check that passed."""
     return CheckResult(name, Verdict.PASSED, (), turn_number, declared)
 
 
-def weather(question: str = "What is the temperature in London?", number: int = 1, first_exchange: int = 1) -> Turn:
+def weather(
+    question: str = "What is the temperature in London?", number: int = 1, first_exchange: int = 1
+) -> Turn:
     """Return a turn with one function call: thought, call, result, thought, text; two exchanges."""
     return turn(
         number,
         question,
         [thought(), call(location="London")],
-        [answer(location="London", temperature="22"), thought(), says("It is 22 degrees Celsius in London.")],
+        [
+            answer(location="London", temperature="22"),
+            thought(),
+            says("It is 22 degrees Celsius in London."),
+        ],
         first_exchange=first_exchange,
     )
 
@@ -170,9 +227,25 @@ def passing(index: int, suite: str = "weather") -> str:
     fresh = base64.b64encode(rng.randbytes(150)).decode()
     turns = [
         weather(f"What is the temperature in city {index}?"),
-        turn(2, "And should I take a coat?", [thought(fresh), says(f"No, city {index} is warm enough.")], first_exchange=3),
+        turn(
+            2,
+            "And should I take a coat?",
+            [thought(fresh), says(f"No, city {index} is warm enough.")],
+            first_exchange=3,
+        ),
     ]
-    checks = [passed("status", 1), passed("steps", 1), passed("tool_calls", 1), passed("text", 2), passed("history", declared="")]
+    checks = [
+        passed("status", 1),
+        passed("steps", 1),
+        passed("tool_calls", 1),
+        passed("text", 2),
+        passed("history", declared=""),
+    ]
     return line(
-        f"city{index}", turns, checks, suite=suite, title="One call, one answer", tags=("smoke",) if index % 3 else ("smoke", "nightly")
+        f"city{index}",
+        turns,
+        checks,
+        suite=suite,
+        title="One call, one answer",
+        tags=("smoke",) if index % 3 else ("smoke", "nightly"),
     )

@@ -9,7 +9,20 @@ import wave
 
 from evalkit.transcript import ApiError, Exchange, Request, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
-from tests.reports.sample import JSON, answer, call, cites, line, passed, passing, says, text, thought, turn, weather
+from tests.reports.sample import (
+    JSON,
+    answer,
+    call,
+    cites,
+    line,
+    passed,
+    passing,
+    says,
+    text,
+    thought,
+    turn,
+    weather,
+)
 
 EURO = "Spain won Euro 2024 – La Roja beat England 2:1 in Berlin. Það var fjórði titill þeirra. ⚽"
 
@@ -17,13 +30,47 @@ EURO = "Spain won Euro 2024 – La Roja beat England 2:1 in Berlin. Það var fj
 def euro() -> Turn:
     """Return a searching turn: the text stands before the search, spans share an end, one cuts a character, one is past the end."""
     annotations = [
-        cites(EURO, "Spain won Euro 2024 – La Roja beat England 2:1 in Berlin.", "uefa.com", "https://www.uefa.com/euro2024/"),
-        cites(EURO, "La Roja beat England 2:1 in Berlin.", "bbc.co.uk", "https://www.bbc.co.uk/sport/football/euro-2024"),
+        cites(
+            EURO,
+            "Spain won Euro 2024 – La Roja beat England 2:1 in Berlin.",
+            "uefa.com",
+            "https://www.uefa.com/euro2024/",
+        ),
+        cites(
+            EURO,
+            "La Roja beat England 2:1 in Berlin.",
+            "bbc.co.uk",
+            "https://www.bbc.co.uk/sport/football/euro-2024",
+        ),
         cites(EURO, "fjórði titill", "ruv.is", "https://www.ruv.is/ithrottir"),
-        {"type": "url_citation", "url": "javascript:alert(document.domain)", "title": "free tickets", "start_index": 0, "end_index": 5},
-        {"type": "url_citation", "url": "https://example.org/past", "title": "past", "start_index": 5, "end_index": 5000},
-        {"type": "url_citation", "url": "https://example.org/cut", "title": "cut", "start_index": 0, "end_index": 21},
-        {"type": "file_citation", "file_name": "euro.pdf", "page_number": 3, "start_index": 0, "end_index": 5},
+        {
+            "type": "url_citation",
+            "url": "javascript:alert(document.domain)",
+            "title": "free tickets",
+            "start_index": 0,
+            "end_index": 5,
+        },
+        {
+            "type": "url_citation",
+            "url": "https://example.org/past",
+            "title": "past",
+            "start_index": 5,
+            "end_index": 5000,
+        },
+        {
+            "type": "url_citation",
+            "url": "https://example.org/cut",
+            "title": "cut",
+            "start_index": 0,
+            "end_index": 21,
+        },
+        {
+            "type": "file_citation",
+            "file_name": "euro.pdf",
+            "page_number": 3,
+            "start_index": 0,
+            "end_index": 5,
+        },
     ]
     html = "<style>.chip{color:red}</style><div class='chip'><svg onload='alert(1)'></svg>euro 2024 winner</div>"
     return turn(
@@ -38,7 +85,12 @@ def euro() -> Turn:
                 "arguments": {"queries": ["euro 2024 winner", "EM 2024 Sieger"]},
                 "search_type": "web_search",
             },
-            {"type": "google_search_result", "call_id": "s1", "is_error": False, "result": [{"search_suggestions": html}]},
+            {
+                "type": "google_search_result",
+                "call_id": "s1",
+                "is_error": False,
+                "result": [{"search_suggestions": html}],
+            },
         ],
     )
 
@@ -52,10 +104,17 @@ def png(side: int = 48, seed: int = 7) -> str:
     rows = b"".join(b"\0" + bytes(rng.randrange(256) for _ in range(side * 3)) for _ in range(side))
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    raw = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    raw = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
     return base64.b64encode(raw).decode()
 
 
@@ -76,21 +135,43 @@ def media_turn() -> Turn:
         text("What do you see and hear?"),
         {"type": "image", "data": png(), "mime_type": "image/png"},
         {"type": "audio", "data": wav(), "mime_type": "audio/wav"},
-        {"type": "document", "data": base64.b64encode(b"%PDF-1.7 not a real one").decode(), "mime_type": "application/pdf"},
+        {
+            "type": "document",
+            "data": base64.b64encode(b"%PDF-1.7 not a real one").decode(),
+            "mime_type": "application/pdf",
+        },
         {"type": "video", "uri": "https://example.org/film.mp4", "mime_type": "video/mp4"},
     ]
     image = {"type": "image", "data": png(4), "mime_type": "image/png"}
-    svg = {"type": "image", "data": base64.b64encode(b"<svg onload=alert(1)>").decode(), "mime_type": "image/svg+xml"}
+    svg = {
+        "type": "image",
+        "data": base64.b64encode(b"<svg onload=alert(1)>").decode(),
+        "mime_type": "image/svg+xml",
+    }
     broken = {"type": "image", "data": '"><script>alert(1)</script>', "mime_type": "image/png"}
     again = {"type": "image", "data": png(), "mime_type": "image/png"}
     gone = {"type": "image", "uri": "javascript:alert(1)", "mime_type": "image/png"}
-    return turn(1, user, [{"type": "model_output", "content": [text("A picture, and silence."), image, svg, broken, again, gone]}])
+    return turn(
+        1,
+        user,
+        [
+            {
+                "type": "model_output",
+                "content": [text("A picture, and silence."), image, svg, broken, again, gone],
+            }
+        ],
+    )
 
 
 def every_step() -> Turn:
     """Return a turn with all step types, results away from their calls, and types nobody knows."""
     steps: list[dict[str, JSON]] = [
-        thought(summary=[text("Looking for the **best** tool."), {"type": "image", "data": png(4), "mime_type": "image/png"}]),
+        thought(
+            summary=[
+                text("Looking for the **best** tool."),
+                {"type": "image", "data": png(4), "mime_type": "image/png"},
+            ]
+        ),
         thought(signature=""),
         {
             "type": "code_execution_call",
@@ -99,36 +180,96 @@ def every_step() -> Turn:
             "signature": "c2ln",
         },
         {"type": "code_execution_result", "call_id": "c1", "result": "45\n"},
-        {"type": "url_context_call", "id": "u1", "arguments": {"urls": ["https://example.org/a", "javascript:alert(2)"]}},
+        {
+            "type": "url_context_call",
+            "id": "u1",
+            "arguments": {"urls": ["https://example.org/a", "javascript:alert(2)"]},
+        },
         {"type": "google_maps_call", "id": "m1", "arguments": {"queries": ["cafés near me"]}},
-        {"type": "google_maps_result", "call_id": "m1", "result": [{"places": [{"name": "Café", "place_id": "places/1"}]}]},
-        {"type": "url_context_result", "call_id": "u1", "result": [{"url": "https://example.org/a", "status": "success"}]},
+        {
+            "type": "google_maps_result",
+            "call_id": "m1",
+            "result": [{"places": [{"name": "Café", "place_id": "places/1"}]}],
+        },
+        {
+            "type": "url_context_result",
+            "call_id": "u1",
+            "result": [{"url": "https://example.org/a", "status": "success"}],
+        },
         {"type": "file_search_call", "id": "f1"},
         {"type": "file_search_result", "call_id": "f1", "result": [{"title": "a file"}]},
-        {"type": "retrieval_call", "id": "r1", "arguments": {"queries": ["x"]}, "retrieval_type": "vertex"},
+        {
+            "type": "retrieval_call",
+            "id": "r1",
+            "arguments": {"queries": ["x"]},
+            "retrieval_type": "vertex",
+        },
         {"type": "retrieval_result", "call_id": "r1", "is_error": True},
         {"type": "tool_search_call", "id": "t1", "arguments": {"function_names": ["f"]}},
-        {"type": "tool_search_result", "call_id": "t1", "result": {"type": "function", "name": "f"}},
+        {
+            "type": "tool_search_result",
+            "call_id": "t1",
+            "result": {"type": "function", "name": "f"},
+        },
         {"type": "processing_call", "id": "p1"},
         {"type": "processing_result", "call_id": "p1"},
-        {"type": "mcp_server_tool_call", "id": "x1", "name": "list", "server_name": "files", "arguments": {"path": "/"}},
-        {"type": "mcp_server_tool_result", "call_id": "x1", "name": "list", "server_name": "files", "result": {"files": [], "deep": {}}},
+        {
+            "type": "mcp_server_tool_call",
+            "id": "x1",
+            "name": "list",
+            "server_name": "files",
+            "arguments": {"path": "/"},
+        },
+        {
+            "type": "mcp_server_tool_result",
+            "call_id": "x1",
+            "name": "list",
+            "server_name": "files",
+            "result": {"files": [], "deep": {}},
+        },
         call("a", location="Paris"),
         call("b", location="Oslo"),
         answer("b", location="Oslo", temperature=0.5),
-        {"type": "function_result", "call_id": "a", "name": "get_current_temperature", "result": "no such city", "is_error": True},
+        {
+            "type": "function_result",
+            "call_id": "a",
+            "name": "get_current_temperature",
+            "result": "no such city",
+            "is_error": True,
+        },
         {"type": "function_result", "call_id": "nobody", "result": [1, {"type": 2}]},
         {"type": "user_input", "content": "as a string"},
         {"type": "hologram_call", "id": "h1", "shape": {"edges": 12}, "note": "<i>not markup</i>"},
-        {"type": "model_output", "content": [{"type": "smell", "of": "coffee"}, "loose"], "error": {"code": 13, "message": "cut short"}},
-        {"type": "model_output", "content": [text("word", {"type": "word_info", "text": "word", "start_index": 0, "end_index": 4})]},
+        {
+            "type": "model_output",
+            "content": [{"type": "smell", "of": "coffee"}, "loose"],
+            "error": {"code": 13, "message": "cut short"},
+        },
+        {
+            "type": "model_output",
+            "content": [
+                text(
+                    "word", {"type": "word_info", "text": "word", "start_index": 0, "end_index": 4}
+                )
+            ],
+        },
         {"type": "model_output", "content": None},
         {"no": "type"},
         {"type": "constructor", "arguments": {"toString": 1}},
         {"type": "__proto__", "__proto__": {"polluted": True}},
-        {"type": "google_search_call", "id": "q", "arguments": {"queries": ["a"], "__proto__": 1}, "constructor": "x"},
-        {"type": "model_output", "content": [{"type": "image", "data": "AAAA", "mime_type": "constructor"}]},
-        says(' {"recipe": "Banana bread", "minutes": 65.5, "steps": ["mash", "bake"], "empty": {}, "note": "caf\\u00e9 {not, a: brace}"} '),
+        {
+            "type": "google_search_call",
+            "id": "q",
+            "arguments": {"queries": ["a"], "__proto__": 1},
+            "constructor": "x",
+        },
+        {
+            "type": "model_output",
+            "content": [{"type": "image", "data": "AAAA", "mime_type": "constructor"}],
+        },
+        says(
+            ' {"recipe": "Banana bread", "minutes": 65.5, "steps": ["mash", "bake"], "empty": {}, "note": "caf\\u00e9 {not, a: brace}"} '
+        ),
     ]
     return turn(1, "Use everything you have.", steps)
 
@@ -149,7 +290,12 @@ def hostile_turn(long_line: int = 5_000_000) -> Turn:
         [
             thought(signature=HOSTILE, summary=[text(HOSTILE)]),
             {"type": HOSTILE, HOSTILE: HOSTILE},
-            {"type": "function_call", "id": HOSTILE, "name": HOSTILE, "arguments": {HOSTILE: HOSTILE}},
+            {
+                "type": "function_call",
+                "id": HOSTILE,
+                "name": HOSTILE,
+                "arguments": {HOSTILE: HOSTILE},
+            },
             says(
                 HOSTILE,
                 {
@@ -162,18 +308,38 @@ def hostile_turn(long_line: int = 5_000_000) -> Turn:
             ),
             {
                 "type": "model_output",
-                "content": [{"type": "image", "data": HOSTILE, "mime_type": HOSTILE}, {"type": "image", "uri": HOSTILE}],
+                "content": [
+                    {"type": "image", "data": HOSTILE, "mime_type": HOSTILE},
+                    {"type": "image", "uri": HOSTILE},
+                ],
             },
-            {"type": "code_execution_call", "id": "c", "arguments": {"language": HOSTILE, "code": HOSTILE}},
-            {"type": "google_search_result", "call_id": "s", "result": [{"search_suggestions": HOSTILE}]},
+            {
+                "type": "code_execution_call",
+                "id": "c",
+                "arguments": {"language": HOSTILE, "code": HOSTILE},
+            },
+            {
+                "type": "google_search_result",
+                "call_id": "s",
+                "result": [{"search_suggestions": HOSTILE}],
+            },
             says("x" * long_line),
         ],
     )
 
 
-def hostile_line(verdict: Verdict = Verdict.FAILED, long_line: int = 5_000_000, scenario: str = "hostile") -> str:
+def hostile_line(
+    verdict: Verdict = Verdict.FAILED, long_line: int = 5_000_000, scenario: str = "hostile"
+) -> str:
     """Return a result in which everything but the suite's own words is hostile; a finding quotes it."""
-    finding = Finding(HOSTILE, HOSTILE, Where(1, step=4, pointer="/" + HOSTILE), expected=HOSTILE, got={HOSTILE: HOSTILE}, detail=HOSTILE)
+    finding = Finding(
+        HOSTILE,
+        HOSTILE,
+        Where(1, step=4, pointer="/" + HOSTILE),
+        expected=HOSTILE,
+        got={HOSTILE: HOSTILE},
+        detail=HOSTILE,
+    )
     findings = (finding,) if verdict is not Verdict.PASSED else ()
     check = CheckResult("text", verdict, findings, 1, "suites/weather.yaml:9")
     return line(
@@ -215,7 +381,11 @@ def failed_line() -> str:
             ),
         ),
         CheckResult(
-            "text", Verdict.FAILED, (Finding("not_contained", "the text does not contain '23'", Where(1)),), 1, "suites/weather.yaml:18"
+            "text",
+            Verdict.FAILED,
+            (Finding("not_contained", "the text does not contain '23'", Where(1)),),
+            1,
+            "suites/weather.yaml:18",
         ),
         CheckResult(
             "usage",
@@ -226,7 +396,10 @@ def failed_line() -> str:
         ),
         passed("status", 1),
     ]
-    turns = [weather(), turn(2, "And tomorrow?", [thought(), says("It will rain.")], first_exchange=3)]
+    turns = [
+        weather(),
+        turn(2, "And tomorrow?", [thought(), says("It will rain.")], first_exchange=3),
+    ]
     return line(
         "paris",
         turns,
@@ -245,18 +418,34 @@ def errored_line() -> str:
     refused.outcome, refused.status = "api_error", None
     refused.error = ApiError(429, "rate_limit_exceeded", "Too many requests.\nTry again in 5 s.")
     exchange = refused.exchanges[0]
-    exchange.events = [{"event_type": "interaction.created"}, {"event_type": "error", "error": {"code": "rate_limit_exceeded"}}]
-    exchange.problems = [{"code": "no_terminal_event", "message": "the stream ends without interaction.completed", "event": 2}]
+    exchange.events = [
+        {"event_type": "interaction.created"},
+        {"event_type": "error", "error": {"code": "rate_limit_exceeded"}},
+    ]
+    exchange.problems = [
+        {
+            "code": "no_terminal_event",
+            "message": "the stream ends without interaction.completed",
+            "event": 2,
+        }
+    ]
     exchange.error = refused.error
     assert exchange.response is not None
     exchange.response.broken = "connection reset"
     unanswered = Exchange(
-        2, 1, Request("GET", "/v1beta/interactions/v1_11", None, (("include_input", "true"),)), failure="no recording for this request"
+        2,
+        1,
+        Request("GET", "/v1beta/interactions/v1_11", None, (("include_input", "true"),)),
+        failure="no recording for this request",
     )
     refused.exchanges.append(unanswered)
     never = Turn(2, [text("Are you there?")], outcome="not_reached", reason="turn 1 was not held")
     crash = CheckResult(
-        "python", Verdict.ERRORED, (Finding("check_crashed", "ZeroDivisionError: division by zero", Where(2)),), 2, "suites/errors.yaml:9"
+        "python",
+        Verdict.ERRORED,
+        (Finding("check_crashed", "ZeroDivisionError: division by zero", Where(2)),),
+        2,
+        "suites/errors.yaml:9",
     )
     return line(
         "limited",
@@ -271,16 +460,29 @@ def errored_line() -> str:
 
 def warned_line() -> str:
     """Return a passed result that has a warning to tell."""
-    soft = Finding("too_slow_to_say", "the text is longer than 30 characters", Where(1, step=5), severity=Severity.WARN)
+    soft = Finding(
+        "too_slow_to_say",
+        "the text is longer than 30 characters",
+        Where(1, step=5),
+        severity=Severity.WARN,
+    )
     return line(
-        "wordy", [weather()], [CheckResult("text", Verdict.PASSED, (soft,), 1), passed("status", 1)], title="Says too much", tags=("smoke",)
+        "wordy",
+        [weather()],
+        [CheckResult("text", Verdict.PASSED, (soft,), 1), passed("status", 1)],
+        title="Says too much",
+        tags=("smoke",),
     )
 
 
 def skipped_line() -> str:
     """Return a skipped result."""
     return line(
-        "later", verdict=Verdict.SKIPPED, message="no recording yet; record with --evalkit-record once", parts=(), tags=("nightly",)
+        "later",
+        verdict=Verdict.SKIPPED,
+        message="no recording yet; record with --evalkit-record once",
+        parts=(),
+        tags=("nightly",),
     )
 
 
@@ -289,9 +491,20 @@ def every_line(*, long_line: int = 5_000_000) -> list[str]:
     return [
         passing(1),
         line(
-            "everything", [every_step()], [passed("steps", 1), passed("usage")], suite="kitchen", title="Every step type", tags=("smoke",)
+            "everything",
+            [every_step()],
+            [passed("steps", 1), passed("usage")],
+            suite="kitchen",
+            title="Every step type",
+            tags=("smoke",),
         ),
-        line("media", [media_turn()], [passed("media", 1)], suite="kitchen", title="Pictures and sound"),
+        line(
+            "media",
+            [media_turn()],
+            [passed("media", 1)],
+            suite="kitchen",
+            title="Pictures and sound",
+        ),
         line(
             "euro",
             [euro()],

@@ -19,21 +19,37 @@ from evalkit.reports.neutral import annotation, code
 from evalkit.results import Run
 from evalkit.verdict import CheckResult, Finding, Verdict
 from tests.reports.sample import line, make_run, passing
-from tests.reports.sample_cases import errored_line, every_line, failed_line, hostile_line, skipped_line, warned_line
-
-NASTY = (
-    "hi @octocat #12 ![x](http://e.vil/x.png) <img src=x> [a](javascript:x) `code` | **b**\n::error::pwned\n\x1b[31m##[error]x www.e.vil"
+from tests.reports.sample_cases import (
+    errored_line,
+    every_line,
+    failed_line,
+    hostile_line,
+    skipped_line,
+    warned_line,
 )
+
+NASTY = "hi @octocat #12 ![x](http://e.vil/x.png) <img src=x> [a](javascript:x) `code` | **b**\n::error::pwned\n\x1b[31m##[error]x www.e.vil"
 
 
 def failing(number: int, code_: str = "text_missing", message: str = "no such text") -> str:
-    check = CheckResult("text", Verdict.FAILED, (Finding(code_, message),), 1, f"suites/weather.yaml:{number}")
+    check = CheckResult(
+        "text", Verdict.FAILED, (Finding(code_, message),), 1, f"suites/weather.yaml:{number}"
+    )
     return line(f"f{number}", [], [check], verdict=Verdict.FAILED, message="m")
 
 
 @pytest.fixture
 def everything(tmp_path: Path) -> Run:
-    return make_run(tmp_path / "run", [*every_line(long_line=2_000), failed_line(), errored_line(), warned_line(), skipped_line()])
+    return make_run(
+        tmp_path / "run",
+        [
+            *every_line(long_line=2_000),
+            failed_line(),
+            errored_line(),
+            warned_line(),
+            skipped_line(),
+        ],
+    )
 
 
 def tags(text: str) -> set[str]:
@@ -51,7 +67,9 @@ def test_nothing_in_code_is_read_by_markdown_or_html(text: str) -> None:
 def test_what_was_said_can_still_be_read() -> None:
     from html import unescape
 
-    assert unescape(code("a <b> & @c").removeprefix("<code>").removesuffix("</code>")) == "a <b> & @c"
+    assert (
+        unescape(code("a <b> & @c").removeprefix("<code>").removesuffix("</code>")) == "a <b> & @c"
+    )
     assert code("") == ""
     assert len(code("x" * 999)) < 400
 
@@ -65,7 +83,8 @@ def test_no_line_of_a_log_is_an_order(text: str) -> None:
 
 def test_annotations_escape_what_the_runner_reads() -> None:
     assert (
-        annotation("a,b:c.yaml", 3, "t\n::x", "100%\r\nno") == "::error file=a%2Cb%3Ac.yaml,line=3,title=t%0A%3A%3Ax::100%25<U+000D>%0Ano"
+        annotation("a,b:c.yaml", 3, "t\n::x", "100%\r\nno")
+        == "::error file=a%2Cb%3Ac.yaml,line=3,title=t%0A%3A%3Ax::100%25<U+000D>%0Ano"
     )
 
 
@@ -79,8 +98,13 @@ def test_a_summary_has_the_worst_first(everything: Run) -> None:
     assert tags(text) == {"code"}
 
 
-def test_a_summary_drops_passing_rows_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = make_run(tmp_path / "run", [*(passing(number) for number in range(60)), *(failing(number) for number in range(10))])
+def test_a_summary_drops_passing_rows_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(
+        tmp_path / "run",
+        [*(passing(number) for number in range(60)), *(failing(number) for number in range(10))],
+    )
     monkeypatch.setattr(markdown, "LIMIT", 4_000)
     text = markdown.write(run).read_text()
     assert text.count("❌ failed") == 10
@@ -96,10 +120,19 @@ def test_a_summary_drops_passing_rows_first(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize(
     ("deselected", "head", "row"),
-    [(0, "| collected | scored | passed |", "| 2 | 2 | 1 |"), (3, "| collected | deselected | scored | passed |", "| 5 | 3 | 2 | 1 |")],
+    [
+        (0, "| collected | scored | passed |", "| 2 | 2 | 1 |"),
+        (3, "| collected | deselected | scored | passed |", "| 5 | 3 | 2 | 1 |"),
+    ],
 )
-def test_a_summary_counts_what_was_deselected_where_something_was(tmp_path: Path, deselected: int, head: str, row: str) -> None:
-    run = make_run(tmp_path / "run", [passing(1), failing(2)], totals={"collected": 2 + deselected, "deselected": deselected})
+def test_a_summary_counts_what_was_deselected_where_something_was(
+    tmp_path: Path, deselected: int, head: str, row: str
+) -> None:
+    run = make_run(
+        tmp_path / "run",
+        [passing(1), failing(2)],
+        totals={"collected": 2 + deselected, "deselected": deselected},
+    )
     header, rule, figures = markdown.write(run).read_text().split("\n")[2:5]
     assert header.startswith(head)
     assert figures.startswith(row)
@@ -115,12 +148,19 @@ def test_ctrf(everything: Run) -> None:
     assert (
         results["summary"]["tests"]
         == len(lines)
-        == sum(results["summary"][name] for name in ("passed", "failed", "skipped", "pending", "other"))
+        == sum(
+            results["summary"][name] for name in ("passed", "failed", "skipped", "pending", "other")
+        )
     )
     errored = next(test for test in results["tests"] if test["rawStatus"] == "errored")
     assert (errored["status"], bool(errored["message"])) == ("failed", True)
     assert results["summary"]["stop"] >= results["summary"]["start"] > 0
-    assert not [text for test in results["tests"] for text in (test["name"], test.get("message", "")) if not text.isprintable()]
+    assert not [
+        text
+        for test in results["tests"]
+        for text in (test["name"], test.get("message", ""))
+        if not text.isprintable()
+    ]
 
 
 def test_an_empty_run(tmp_path: Path) -> None:
@@ -147,13 +187,22 @@ def test_badge(tmp_path: Path, lines: list[str], message: str, colour: str) -> N
 
 
 @pytest.mark.parametrize(("count", "shown"), [(0, 0), (3, 3), (9, 9), (10, 9), (40, 9)])
-def test_at_most_nine_annotations_each_at_the_line_of_its_check(tmp_path: Path, count: int, shown: int) -> None:
-    run = make_run(tmp_path / "run", [passing(1), *(failing(number) for number in range(1, count + 1))])
+def test_at_most_nine_annotations_each_at_the_line_of_its_check(
+    tmp_path: Path, count: int, shown: int
+) -> None:
+    run = make_run(
+        tmp_path / "run", [passing(1), *(failing(number) for number in range(1, count + 1))]
+    )
     commands = github.error_commands(run)
     assert len(commands) == shown
     if count:
-        assert commands[0] == "::error file=suites/weather.yaml,line=1,title=weather%3A%3Af1[stateless]::text: no such text (text_missing)"
-    assert (f"and {count - 8} more results failed or errored" in commands[-1]) if count > 9 else True
+        assert (
+            commands[0]
+            == "::error file=suites/weather.yaml,line=1,title=weather%3A%3Af1[stateless]::text: no such text (text_missing)"
+        )
+    assert (
+        (f"and {count - 8} more results failed or errored" in commands[-1]) if count > 9 else True
+    )
 
 
 def test_an_annotation_of_what_was_not_held_is_at_its_scenario(tmp_path: Path) -> None:

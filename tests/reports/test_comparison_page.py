@@ -32,9 +32,13 @@ def page_of(folder: Path, old: Sequence[str], new: Sequence[str], gate: Gate = G
     return comparison.write(found, runs[0], runs[1], out)
 
 
-def one(scenario: str, words: str, verdict: Verdict = Verdict.PASSED, location: str = "London") -> str:
+def one(
+    scenario: str, words: str, verdict: Verdict = Verdict.PASSED, location: str = "London"
+) -> str:
     steps = [thought("sig-" + words), call(id_="id-" + words, location=location), says(words)]
-    return line(scenario, [turn(1, "What is the weather?", steps)], [passed("text", 1)], verdict=verdict)
+    return line(
+        scenario, [turn(1, "What is the weather?", steps)], [passed("text", 1)], verdict=verdict
+    )
 
 
 def test_verdict_first_then_groups_worst_first(tmp_path: Path) -> None:
@@ -55,10 +59,20 @@ def test_verdict_first_then_groups_worst_first(tmp_path: Path) -> None:
     page = Page(page_of(tmp_path, old, new))
     assert page.all("h1")[0].text.startswith("Fail 1 of 4 pairs regressed, none may")
     titles = [element.text for element in page.all("h2")]
-    assert titles == ["Figures", "Regressions 1", "Improvements 1", "Same verdict, another answer 1", "Added 1", "Removed 1"]
+    assert titles == [
+        "Figures",
+        "Regressions 1",
+        "Improvements 1",
+        "Same verdict, another answer 1",
+        "Added 1",
+        "Removed 1",
+    ]
     assert [element.text for element in page.all("del")] == ["warm", "?", "warm"]
     assert [element.text for element in page.all("ins")] == ["cold", "Fine.", "hot"]
-    square = [[cell.text for cell in page.all("td") if cell.attributes.get("class") == word] for word in ("failed", "passed")]
+    square = [
+        [cell.text for cell in page.all("td") if cell.attributes.get("class") == word]
+        for word in ("failed", "passed")
+    ]
     assert square == [["1"], ["1"]]
     assert "Significance was out of reach" in page.source
     assert page.all("svg")[0].attributes["aria-label"].endswith("; margin -10.0")
@@ -70,7 +84,9 @@ def test_nothing_differs(tmp_path: Path) -> None:
     assert page.all("details", "variant") == []
 
 
-def test_only_the_first_transcripts_of_a_group_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_transcripts_of_a_group_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(comparison, "SHOWN", 2)
     old = [one(f"s{number}", "yes") for number in range(4)]
     new = [one(f"s{number}", "no", Verdict.FAILED) for number in range(4)]
@@ -85,16 +101,33 @@ def test_hostile_text_is_text(tmp_path: Path) -> None:
     old = [hostile_line(Verdict.PASSED, 2_000), *every_line(long_line=2_000)[1:3]]
     new = [hostile_line(Verdict.FAILED, 2_000), *every_line(long_line=2_000)[1:3]]
     page = Page(page_of(tmp_path, old, new))
-    assert {element.tag for element in page.elements} & {"script", "iframe", "object", "embed", "form", "base", "img", "a"} <= {"a"}
+    assert {element.tag for element in page.elements} & {
+        "script",
+        "iframe",
+        "object",
+        "embed",
+        "form",
+        "base",
+        "img",
+        "a",
+    } <= {"a"}
     assert all(element.attributes["href"].startswith("#") for element in page.all("a"))
-    assert not [name for element in page.elements for name in element.attributes if name.startswith("on") or name in ("style", "src")]
+    assert not [
+        name
+        for element in page.elements
+        for name in element.attributes
+        if name.startswith("on") or name in ("style", "src")
+    ]
     assert "default-src 'none'" in page.all("meta")[1].attributes["content"]
     assert "\u202e" not in page.source
     assert "<U+202E>" in page.source.replace("&lt;", "<").replace("&gt;", ">")
 
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> Any:
-    return turns(loads(line("x", [turn(1, "?", [before])], [])), loads(line("x", [turn(1, "?", [after])], [])))[0]
+    return turns(
+        loads(line("x", [turn(1, "?", [before])], [])),
+        loads(line("x", [turn(1, "?", [after])], [])),
+    )[0]
 
 
 def test_arguments_are_compared_as_json() -> None:
@@ -132,7 +165,9 @@ def test_citations_gained_and_lost() -> None:
 
 
 def test_turns_that_one_side_lacks() -> None:
-    old = loads(line("x", [turn(1, "?", [says("a")]), turn(2, "More?", [says("b")], first_exchange=2)], []))
+    old = loads(
+        line("x", [turn(1, "?", [says("a")]), turn(2, "More?", [says("b")], first_exchange=2)], [])
+    )
     new = loads(line("x", [turn(1, "?", [says("a")])], []))
     first, second = turns(old, new)
     assert first.states == ("completed", "completed")
@@ -147,8 +182,20 @@ def test_a_thought_of_another_recording_is_the_same() -> None:
 
 
 def test_text_and_other_content_of_one_step() -> None:
-    before = {"type": "model_output", "content": [text("same words"), {"type": "image", "mime_type": "image/png", "data": "AAAA"}]}
-    after = {"type": "model_output", "content": [text("same words"), {"type": "image", "mime_type": "image/png", "data": "BBBB"}]}
+    before = {
+        "type": "model_output",
+        "content": [
+            text("same words"),
+            {"type": "image", "mime_type": "image/png", "data": "AAAA"},
+        ],
+    }
+    after = {
+        "type": "model_output",
+        "content": [
+            text("same words"),
+            {"type": "image", "mime_type": "image/png", "data": "BBBB"},
+        ],
+    }
     (step,) = changed(before, after).steps
     assert step.kind == "changed"
     assert [one.pointer for one in step.differences] == ["/content/1/data"]
@@ -162,10 +209,14 @@ def test_text_and_other_content_of_one_step() -> None:
         (-0.5, Interval(-1, 1), 0.05, ("-100", "+100")),
     ],
 )
-def test_the_axis_holds_interval_and_margin(difference: float, interval: Interval, margin: float | None, edges: tuple[str, str]) -> None:
+def test_the_axis_holds_interval_and_margin(
+    difference: float, interval: Interval, margin: float | None, edges: tuple[str, str]
+) -> None:
     chart = interval_chart(difference, interval, margin)
     assert (chart.ticks[0].label, chart.ticks[-1].label) == edges
     assert (chart.ticks[0].x, chart.ticks[-1].x, chart.zero) == ("0", "100", "50")
-    places = [float(place) for place in (chart.low, chart.value, chart.high, chart.margin or chart.low)]
+    places = [
+        float(place) for place in (chart.low, chart.value, chart.high, chart.margin or chart.low)
+    ]
     assert all(0 <= place <= 100 for place in places)
     assert re.fullmatch(r"Difference [+-]?\d.*", chart.label)

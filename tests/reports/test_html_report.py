@@ -30,7 +30,11 @@ MEMBERS = re.search(r"ROW = \[(.*)\]", resource("js/data.js"))[1].replace('"', "
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
-    run = make_run(tmp_path_factory.mktemp("run"), every_line(long_line=100_000), totals={"collected": 10, "orphans": 1})
+    run = make_run(
+        tmp_path_factory.mktemp("run"),
+        every_line(long_line=100_000),
+        totals={"collected": 10, "orphans": 1},
+    )
     return Page(html.write(run))
 
 
@@ -47,7 +51,11 @@ def rows(page: Page) -> list[str]:
 
 def test_the_report_lies_in_the_run_directory(tmp_path: Path) -> None:
     assert html.write(make_run(tmp_path / "run", [passing(1)])) == tmp_path / "run" / "index.html"
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["index.html", "manifest.json", "results.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "index.html",
+        "manifest.json",
+        "results.jsonl",
+    ]
 
 
 def test_failures_come_first_in_the_page_and_in_a_suite(tmp_path: Path) -> None:
@@ -62,7 +70,15 @@ def test_failures_come_first_in_the_page_and_in_a_suite(tmp_path: Path) -> None:
     ]
     page = Page(html.write(make_run(tmp_path, lines)))
     assert [one.text.split()[0] for one in page.all("h2")] == ["wild", "broken", "calm", "Keys"]
-    assert [name.partition("[")[0] for name in rows(page)] == ["bad", "worse", "ok", "skip", "broken", "d", "a"]
+    assert [name.partition("[")[0] for name in rows(page)] == [
+        "bad",
+        "worse",
+        "ok",
+        "skip",
+        "broken",
+        "d",
+        "a",
+    ]
 
 
 def test_the_title_and_the_heading_tell_the_verdict(page: Page) -> None:
@@ -86,7 +102,10 @@ def test_the_page_runs_its_own_script_and_nothing_else(page: Page) -> None:
         f"default-src 'none'; script-src {source_hash(script)}; style-src {source_hash(style)}; img-src data:; media-src data:; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
-    assert {one.attributes["type"] for one in page.all("script") if "type" in one.attributes} == {"application/json", "text/plain"}
+    assert {one.attributes["type"] for one in page.all("script") if "type" in one.attributes} == {
+        "application/json",
+        "text/plain",
+    }
 
 
 def test_no_element_no_attribute_and_no_address_comes_from_a_model(page: Page) -> None:
@@ -94,9 +113,18 @@ def test_no_element_no_attribute_and_no_address_comes_from_a_model(page: Page) -
     for one in page.elements:
         for name, value in one.attributes.items():
             assert not name.startswith("on"), one
-            assert name not in ("style", "srcdoc", "action", "formaction", "xlink:href", "target"), one
+            assert name not in (
+                "style",
+                "srcdoc",
+                "action",
+                "formaction",
+                "xlink:href",
+                "target",
+            ), one
             if name == "src":
-                assert re.fullmatch(r"data:(image|audio|video)/[a-z0-9-]+;base64,[A-Za-z0-9+/]+=*", value), one
+                assert re.fullmatch(
+                    r"data:(image|audio|video)/[a-z0-9-]+;base64,[A-Za-z0-9+/]+=*", value
+                ), one
             if name == "href":
                 assert value.startswith(("#", "https://", "data:,")), one
             if name == "href" and value.startswith("https"):
@@ -106,9 +134,19 @@ def test_no_element_no_attribute_and_no_address_comes_from_a_model(page: Page) -
 def test_hostile_text_is_told_and_made_visible(page: Page) -> None:
     visible = " ".join(page.all("body")[0].texts)
     assert "</script><script>window.hacked = 1</script>" in visible
-    for token in ("<U+202E>evil", "<U+0000>", "<U+001B>[31m", "<U+D800> lone <U+DFFF>", "<U+2028>", "<U+FFFE>", "{{ 7 * 7 }}"):
+    for token in (
+        "<U+202E>evil",
+        "<U+0000>",
+        "<U+001B>[31m",
+        "<U+D800> lone <U+DFFF>",
+        "<U+2028>",
+        "<U+FFFE>",
+        "{{ 7 * 7 }}",
+    ):
         assert token in visible
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufffe\uffff]", page.source)
+    assert not re.search(
+        "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufffe\uffff]", page.source
+    )
 
 
 def test_search_suggestions_are_counted_and_never_shown(page: Page) -> None:
@@ -119,7 +157,11 @@ def test_search_suggestions_are_counted_and_never_shown(page: Page) -> None:
 def test_every_anchor_is_one_and_every_link_has_its_anchor(page: Page) -> None:
     ids = [one.attributes["id"] for one in page.elements if "id" in one.attributes]
     assert len(ids) == len(set(ids))
-    links = {one.attributes["href"][1:] for one in page.all("a") if one.attributes["href"].startswith("#")}
+    links = {
+        one.attributes["href"][1:]
+        for one in page.all("a")
+        if one.attributes["href"].startswith("#")
+    }
     assert links <= set(ids)
 
 
@@ -134,7 +176,11 @@ def test_every_anchor_is_one_and_every_link_has_its_anchor(page: Page) -> None:
 def test_a_finding_stands_beside_what_it_speaks_of(page: Page, finding: str, beside: str) -> None:
     ids = [one.attributes.get("id") for one in page.elements]
     assert ids.index(beside) < ids.index(finding)
-    between = [id_ for id_ in ids[ids.index(beside) + 1 : ids.index(finding)] if id_ and re.search(r"\.(s|x)\d+$", id_)]
+    between = [
+        id_
+        for id_ in ids[ids.index(beside) + 1 : ids.index(finding)]
+        if id_ and re.search(r"\.(s|x)\d+$", id_)
+    ]
     assert between == [] or beside.endswith(".t1")
     assert f'<a href="#{finding}">' in page.source
 
@@ -148,12 +194,21 @@ def test_a_finding_without_a_place_stands_whole_in_the_list(page: Page) -> None:
 
 def test_cited_words_are_marked(page: Page) -> None:
     marks = [one.text for one in page.all("mark")]
-    assert marks == ["</script>", "Spain", "won Euro 2024 –", "La Roja beat England 2:1 in Berlin.", "fjórði titill"]
+    assert marks == [
+        "</script>",
+        "Spain",
+        "won Euro 2024 –",
+        "La Roja beat England 2:1 in Berlin.",
+        "fjórði titill",
+    ]
     assert "javascript:alert(document.domain)" in page.source
 
 
 def test_a_json_answer_is_indented(page: Page) -> None:
-    assert any("".join(one.texts).endswith('"note": "caf\\u00e9 {not, a: brace}"\n}') for one in page.all("pre", "json"))
+    assert any(
+        "".join(one.texts).endswith('"note": "caf\\u00e9 {not, a: brace}"\n}')
+        for one in page.all("pre", "json")
+    )
 
 
 def test_long_media_stands_once_in_the_page(page: Page) -> None:
@@ -165,15 +220,34 @@ def test_long_media_stands_once_in_the_page(page: Page) -> None:
 def test_the_raw_result_of_every_row_is_in_the_page(page: Page) -> None:
     variants = page.all("details", "variant")
     results = [page.result(one.attributes["data-at"]) for one in variants]
-    assert sorted(result["id"] for result in results) == sorted(json.loads(text)["id"] for text in every_line(long_line=1))
+    assert sorted(result["id"] for result in results) == sorted(
+        json.loads(text)["id"] for text in every_line(long_line=1)
+    )
     for one, result in zip(variants, results, strict=True):
         assert one.attributes["class"].split()[1] == result["verdict"]
-        assert one.attributes.get("data-tags", "").split("\n") == result["tags"] or not result["tags"]
+        assert (
+            one.attributes.get("data-tags", "").split("\n") == result["tags"] or not result["tags"]
+        )
 
 
-def test_a_variant_that_waits_for_the_script_has_its_row_as_data_and_its_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variant_that_waits_for_the_script_has_its_row_as_data_and_its_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     large(monkeypatch, others=2)
-    page = Page(html.write(make_run(tmp_path, [passing(1), failed_line(), passing(2), passing(3), hostile_line(Verdict.PASSED, 10)])))
+    page = Page(
+        html.write(
+            make_run(
+                tmp_path,
+                [
+                    passing(1),
+                    failed_line(),
+                    passing(2),
+                    passing(3),
+                    hostile_line(Verdict.PASSED, 10),
+                ],
+            )
+        )
+    )
     assert [one.text for one in page.all("p", "rest")] == [
         "2 more: with JavaScript on they are listed here; without it, they are in results.jsonl."
     ]
@@ -224,10 +298,14 @@ def test_every_row_is_in_the_page_once_and_in_order(tmp_path: Path, count: int) 
 
 
 @pytest.mark.parametrize(("count", "drawn"), [(1, 1), (68, 68), (100, 100), (101, 20), (130, 20)])
-def test_a_run_of_at_most_a_hundred_variants_is_drawn_whole(tmp_path: Path, count: int, drawn: int) -> None:
+def test_a_run_of_at_most_a_hundred_variants_is_drawn_whole(
+    tmp_path: Path, count: int, drawn: int
+) -> None:
     page = Page(html.write(make_run(tmp_path, [passing(index) for index in range(count)])))
     assert len(page.all("section", "turn")) == 2 * len(page.all("details", "variant")) == 2 * drawn
-    assert [one.text.partition(":")[0] for one in page.all("p", "rest")] == ([f"{count - drawn} more"] if count > drawn else [])
+    assert [one.text.partition(":")[0] for one in page.all("p", "rest")] == (
+        [f"{count - drawn} more"] if count > drawn else []
+    )
 
 
 def test_of_a_large_run_the_first_of_each_kind_are_drawn_whole(tmp_path: Path) -> None:
@@ -239,23 +317,45 @@ def test_of_a_large_run_the_first_of_each_kind_are_drawn_whole(tmp_path: Path) -
     assert verdicts == ["failed"] * 30 + ["passed"] * 20 + ["skipped"] * 20
 
 
-def test_only_the_first_failures_are_drawn_without_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_failures_are_drawn_without_the_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     large(monkeypatch, attention=2, others=20)
-    lines = [line(f"f{number}", verdict=Verdict.FAILED) for number in range(5)] + [line("e", verdict=Verdict.ERRORED)]
+    lines = [line(f"f{number}", verdict=Verdict.FAILED) for number in range(5)] + [
+        line("e", verdict=Verdict.ERRORED)
+    ]
     page = Page(html.write(make_run(tmp_path, lines)))
     assert [name.partition("[")[0] for name in rows(page)] == ["f0", "f1", "e"]
     assert len(page.rows()) == 6
 
 
 def test_decisions_stand_above_the_list_and_are_text(tmp_path: Path) -> None:
-    decision = {"name": "Ada <b>", "role": "QA", "email": "ada@example.org", "decision": "approved-with-deviations", "meaning": "review"}
-    rejected = {"name": "Eve", "decision": "rejected", "void": "results.jsonl changed", "comment": "no"}
-    page = Page(html.write(make_run(tmp_path, [passing(1)]), [{**decision, "time": "2026-11-22T13:00:00Z", "more": 1}, rejected]))
+    decision = {
+        "name": "Ada <b>",
+        "role": "QA",
+        "email": "ada@example.org",
+        "decision": "approved-with-deviations",
+        "meaning": "review",
+    }
+    rejected = {
+        "name": "Eve",
+        "decision": "rejected",
+        "void": "results.jsonl changed",
+        "comment": "no",
+    }
+    page = Page(
+        html.write(
+            make_run(tmp_path, [passing(1)]),
+            [{**decision, "time": "2026-11-22T13:00:00Z", "more": 1}, rejected],
+        )
+    )
     [section] = page.all("section", "signoffs")
     assert section.text == (
         "Sign-off approved with deviations review Ada <b>, QA ada@example.org 2026-11-22T13:00:00Z rejected void: results.jsonl changed Eve no"
     )
-    assert page.all("section", "signoffs") == [one for one in page.all("section") if one.attributes["class"] == "signoffs"]
+    assert page.all("section", "signoffs") == [
+        one for one in page.all("section") if one.attributes["class"] == "signoffs"
+    ]
 
 
 def test_paper_tells_the_digest_of_the_results_and_the_page(tmp_path: Path) -> None:
@@ -266,10 +366,16 @@ def test_paper_tells_the_digest_of_the_results_and_the_page(tmp_path: Path) -> N
     assert digest in page.all("footer")[0].text
 
 
-def test_media_of_a_waiting_variant_stands_in_a_block_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_media_of_a_waiting_variant_stands_in_a_block_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     large(monkeypatch, others=0)
     image = {"type": "image", "data": png(), "mime_type": "image/png"}
-    page = Page(html.write(make_run(tmp_path, [line(name, [turn(1, [image], [])]) for name in ("one", "two")])))
+    page = Page(
+        html.write(
+            make_run(tmp_path, [line(name, [turn(1, [image], [])]) for name in ("one", "two")])
+        )
+    )
     assert page.source.count(png()) == 1
     [block] = [one for one in page.all("script") if one.attributes.get("id", "").startswith("m-")]
     assert "".join(block.texts) == png()
@@ -278,8 +384,19 @@ def test_media_of_a_waiting_variant_stands_in_a_block_of_its_own(tmp_path: Path,
 
 
 def test_ids_that_look_alike_get_anchors_of_their_own(tmp_path: Path) -> None:
-    page = Page(html.write(make_run(tmp_path, [line("a", parts=["b c"]), line("a", parts=["b/c"]), line("a", parts=["b c"])])))
-    assert [one.attributes["id"] for one in page.all("details", "variant")] == ["v.weather-a-b-c", "v.weather-a-b-c~2", "v.weather-a-b-c~3"]
+    page = Page(
+        html.write(
+            make_run(
+                tmp_path,
+                [line("a", parts=["b c"]), line("a", parts=["b/c"]), line("a", parts=["b c"])],
+            )
+        )
+    )
+    assert [one.attributes["id"] for one in page.all("details", "variant")] == [
+        "v.weather-a-b-c",
+        "v.weather-a-b-c~2",
+        "v.weather-a-b-c~3",
+    ]
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -288,14 +405,23 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     assert html.write(run).read_bytes() == first
 
 
-@pytest.mark.parametrize(("bad", "number"), [("not json", 2), ("[]", 2), ('{"id": "x"}', 2), ('{"verdict": "excellent"}', 2)])
-def test_a_line_that_cannot_be_read_is_named_and_the_old_page_stays(tmp_path: Path, bad: str, number: int) -> None:
+@pytest.mark.parametrize(
+    ("bad", "number"),
+    [("not json", 2), ("[]", 2), ('{"id": "x"}', 2), ('{"verdict": "excellent"}', 2)],
+)
+def test_a_line_that_cannot_be_read_is_named_and_the_old_page_stays(
+    tmp_path: Path, bad: str, number: int
+) -> None:
     html.write(make_run(tmp_path, [passing(1)]))
     old = (tmp_path / "index.html").read_bytes()
     with pytest.raises(UsageError, match=rf"results\.jsonl:{number} cannot be read: "):
         html.write(make_run(tmp_path, [passing(1), bad]))
     assert (tmp_path / "index.html").read_bytes() == old
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "manifest.json", "results.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "index.html",
+        "manifest.json",
+        "results.jsonl",
+    ]
 
 
 def test_a_run_without_results_is_a_page_that_says_so(tmp_path: Path) -> None:

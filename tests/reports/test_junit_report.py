@@ -17,7 +17,14 @@ from evalkit.errors import UsageError
 from evalkit.reports import junit
 from evalkit.verdict import Verdict
 from tests.reports.sample import line, make_run, passing
-from tests.reports.sample_cases import errored_line, every_line, failed_line, hostile_line, skipped_line, warned_line
+from tests.reports.sample_cases import (
+    errored_line,
+    every_line,
+    failed_line,
+    hostile_line,
+    skipped_line,
+    warned_line,
+)
 
 CHILDREN = {
     "testsuites": ["testsuite"],
@@ -68,8 +75,15 @@ def test_the_file_keeps_the_schema(tmp_path: Path) -> None:
 def test_counts_are_those_of_the_cases(tmp_path: Path) -> None:
     root = written(tmp_path, *every_line(long_line=10))
     for suite in [*root, root]:
-        found = {"tests": "testcase", "failures": "failure", "errors": "error", "skipped": "skipped"}
-        assert {name: suite.get(name) for name in found} == {name: str(len(list(suite.iter(tag)))) for name, tag in found.items()}
+        found = {
+            "tests": "testcase",
+            "failures": "failure",
+            "errors": "error",
+            "skipped": "skipped",
+        }
+        assert {name: suite.get(name) for name in found} == {
+            name: str(len(list(suite.iter(tag)))) for name, tag in found.items()
+        }
         times = [float(one.get("time", "")) for one in suite.iter("testcase")]
         assert float(suite.get("time", "")) == pytest.approx(sum(times), abs=0.001 * len(times))
 
@@ -97,7 +111,13 @@ def test_a_passing_case_has_its_properties_and_nothing_more(tmp_path: Path) -> N
     cassettes = [{"path": "cassettes/weather/city7.yaml", "digest": "sha256:7"}]
     [one] = written(tmp_path, passing(7), cassettes=cassettes).iter("testcase")
     assert [child.tag for child in one] == ["properties"]
-    assert one.attrib == {"classname": "weather", "name": "city7[stateless]", "time": "1.238", "file": "suites/weather.yaml", "line": "12"}
+    assert one.attrib == {
+        "classname": "weather",
+        "name": "city7[stateless]",
+        "time": "1.238",
+        "file": "suites/weather.yaml",
+        "line": "12",
+    }
     assert {child.get("name"): child.get("value") for child in one[0]} == {
         "scenario": "city7",
         "model": "gemini-3.5-flash",
@@ -113,7 +133,10 @@ def test_a_failure_reads_like_one(tmp_path: Path) -> None:
     failure = one.find("failure")
     assert failure is not None
     assert failure.get("type") == "arguments_differ"
-    assert failure.get("message") == "tool_calls: get_current_temperature: location is 'London', not 'Paris' (and 3 more)"
+    assert (
+        failure.get("message")
+        == "tool_calls: get_current_temperature: location is 'London', not 'Paris' (and 3 more)"
+    )
     assert failure.text is not None
     assert failure.text.split("\n")[:3] == [
         "tool_calls: get_current_temperature: location is 'London', not 'Paris' (turn 1, exchange 2, step 2, step /arguments/location)",
@@ -131,21 +154,34 @@ def test_an_error_is_no_failure(tmp_path: Path) -> None:
     assert one.find("failure") is None
     error = one.find("error")
     assert error is not None
-    assert (error.get("type"), error.get("message")) == ("check_crashed", "python: ZeroDivisionError: division by zero")
+    assert (error.get("type"), error.get("message")) == (
+        "check_crashed",
+        "python: ZeroDivisionError: division by zero",
+    )
     out = one.findtext("system-out") or ""
-    assert "API error: HTTP 429 rate_limit_exceeded: Too many requests.\n     Try again in 5 s." in out
+    assert (
+        "API error: HTTP 429 rate_limit_exceeded: Too many requests.\n     Try again in 5 s." in out
+    )
     assert "turn 2 (not reached)" in out
 
 
 def test_an_errored_variant_without_findings_says_its_message(tmp_path: Path) -> None:
-    [one] = written(tmp_path, line("x", verdict=Verdict.ERRORED, message="no recording")).iter("testcase")
+    [one] = written(tmp_path, line("x", verdict=Verdict.ERRORED, message="no recording")).iter(
+        "testcase"
+    )
     error = one.find("error")
     assert error is not None
-    assert (error.get("type"), error.text, one.findtext("system-out")) == ("not_held", "no recording", "no turn was held")
+    assert (error.get("type"), error.text, one.findtext("system-out")) == (
+        "not_held",
+        "no recording",
+        "no turn was held",
+    )
 
 
 def test_a_warning_fails_nothing(tmp_path: Path) -> None:
-    assert [child.tag for child in case(written(tmp_path, warned_line()), "wordy[stateless]")] == ["properties"]
+    assert [child.tag for child in case(written(tmp_path, warned_line()), "wordy[stateless]")] == [
+        "properties"
+    ]
 
 
 def test_a_skip_says_why(tmp_path: Path) -> None:
@@ -158,15 +194,27 @@ def test_what_xml_has_no_room_for_is_made_visible(tmp_path: Path) -> None:
     root = written(tmp_path, hostile_line(long_line=1_000_000))
     failure = next(root.iter("failure"))
     message = failure.get("message") or ""
-    for token in ("<U+0000>", "<U+001B>[31m", "<U+D800> lone <U+DFFF>", "<U+202E>evil", "<U+FFFE>", "</script><script>"):
+    for token in (
+        "<U+0000>",
+        "<U+001B>[31m",
+        "<U+D800> lone <U+DFFF>",
+        "<U+202E>evil",
+        "<U+FFFE>",
+        "</script><script>",
+    ):
         assert token in message
         assert token in (failure.text or "")
     assert (tmp_path / "junit.xml").stat().st_size < 100_000
 
 
 def test_a_message_is_one_line_and_the_text_is_whole(tmp_path: Path) -> None:
-    [one] = written(tmp_path, line("x", verdict=Verdict.FAILED, message='first\n\tsecond "quoted" & <b>')).iter("failure")
-    assert (one.get("message"), one.text) == ('first second "quoted" & <b>', 'first\n\tsecond "quoted" & <b>')
+    [one] = written(
+        tmp_path, line("x", verdict=Verdict.FAILED, message='first\n\tsecond "quoted" & <b>')
+    ).iter("failure")
+    assert (one.get("message"), one.text) == (
+        'first second "quoted" & <b>',
+        'first\n\tsecond "quoted" & <b>',
+    )
 
 
 def test_a_line_that_cannot_be_read_is_named_and_nothing_is_written(tmp_path: Path) -> None:
@@ -182,16 +230,28 @@ def test_a_run_without_results_is_valid_too(tmp_path: Path) -> None:
 
 @given(
     st.lists(
-        st.text(st.characters(codec=None, categories=None), max_size=8) | st.sampled_from(["plain", 'a"b', "a<b", "a\tb", "\u202e"]),
+        st.text(st.characters(codec=None, categories=None), max_size=8)
+        | st.sampled_from(["plain", 'a"b', "a<b", "a\tb", "\u202e"]),
         min_size=4,
         max_size=4,
     )
 )
 def test_attributes_are_escaped_together_as_one_by_one(texts: list[str]) -> None:
     suite, name, path, scenario = texts
-    head = {**json.loads(passing(1)), "id": f"{suite}::{name}", "suite": suite, "path": path, "scenario": scenario}
+    head = {
+        **json.loads(passing(1)),
+        "id": f"{suite}::{name}",
+        "suite": suite,
+        "path": path,
+        "scenario": scenario,
+    }
     case = junit._case(head, "", 0.0, {}, {})
-    told = [found.group(1) for found in re.finditer(r'(?:classname|[^s]name|file|value)="([^"]*)"', case.partition("trial")[0])]
-    assert told[:3] + [value for value in told[3:] if value not in ("scenario", "model", "gemini-3.5-flash")] == list(
-        map(junit._attribute, texts)
-    )
+    told = [
+        found.group(1)
+        for found in re.finditer(
+            r'(?:classname|[^s]name|file|value)="([^"]*)"', case.partition("trial")[0]
+        )
+    ]
+    assert told[:3] + [
+        value for value in told[3:] if value not in ("scenario", "model", "gemini-3.5-flash")
+    ] == list(map(junit._attribute, texts))

@@ -15,19 +15,40 @@ TEXT = "Þrír hundar – drei Hunde 🐕 three dogs."
 
 
 def url_citation(start: Any, end: Any, **more: Any) -> dict[str, Any]:
-    return {"type": "url_citation", "url": "https://example.org", "title": "dogs", "start_index": start, "end_index": end, **more}
+    return {
+        "type": "url_citation",
+        "url": "https://example.org",
+        "title": "dogs",
+        "start_index": start,
+        "end_index": end,
+        **more,
+    }
 
 
 def test_the_cited_words_are_marked_and_numbered_where_they_end() -> None:
-    segments, citations = mark(TEXT, [cites(TEXT, "drei Hunde", "de", "https://example.org/de")], 1, 1000)
-    assert segments == [("Þrír hundar – ", False, ()), ("drei Hunde", True, (1,)), (" 🐕 three dogs.", False, ())]
-    assert citations == [(1, "de", "https://example.org/de", "https://example.org/de", "drei Hunde", "", ("", 0))]
+    segments, citations = mark(
+        TEXT, [cites(TEXT, "drei Hunde", "de", "https://example.org/de")], 1, 1000
+    )
+    assert segments == [
+        ("Þrír hundar – ", False, ()),
+        ("drei Hunde", True, (1,)),
+        (" 🐕 three dogs.", False, ()),
+    ]
+    assert citations == [
+        (1, "de", "https://example.org/de", "https://example.org/de", "drei Hunde", "", ("", 0))
+    ]
 
 
 def test_spans_may_be_shared_nested_and_overlapping() -> None:
     annotations = [url_citation(0, 4), url_citation(0, 4), url_citation(2, 6), url_citation(2, 3)]
     segments, citations = mark("abcdefgh", annotations, 5, 1000)
-    assert segments == [("ab", True, ()), ("c", True, (8,)), ("d", True, (5, 6)), ("ef", True, (7,)), ("gh", False, ())]
+    assert segments == [
+        ("ab", True, ()),
+        ("c", True, (8,)),
+        ("d", True, (5, 6)),
+        ("ef", True, (7,)),
+        ("gh", False, ()),
+    ]
     assert [citation.words for citation in citations] == ["abcd", "abcd", "cdef", "c"]
 
 
@@ -44,7 +65,9 @@ def test_spans_may_be_shared_nested_and_overlapping() -> None:
         (True, 5, "start_index or end_index is no whole number"),
     ],
 )
-def test_a_wrong_span_is_listed_with_its_fault_and_not_marked(start: Any, end: Any, problem: str) -> None:
+def test_a_wrong_span_is_listed_with_its_fault_and_not_marked(
+    start: Any, end: Any, problem: str
+) -> None:
     segments, [citation] = mark(TEXT, [url_citation(start, end)], 1, 1000)
     assert citation.problem == problem
     assert segments == [(TEXT, False, ())]
@@ -64,7 +87,17 @@ def test_a_span_beyond_the_part_shown_is_told() -> None:
 
 
 def test_only_citations_count() -> None:
-    _, citations = mark("word", [{"type": "word_info", "start_index": 0, "end_index": 4}, "loose", None, url_citation(0, 4)], 1, 1000)
+    _, citations = mark(
+        "word",
+        [
+            {"type": "word_info", "start_index": 0, "end_index": 4},
+            "loose",
+            None,
+            url_citation(0, 4),
+        ],
+        1,
+        1000,
+    )
     assert [citation.number for citation in citations] == [1]
 
 
@@ -72,7 +105,12 @@ def test_only_citations_count() -> None:
     ("annotation", "title", "url"),
     [
         (
-            {"type": "file_citation", "file_name": "a.pdf", "page_number": 3, "document_uri": "gs://b/a.pdf"},
+            {
+                "type": "file_citation",
+                "file_name": "a.pdf",
+                "page_number": 3,
+                "document_uri": "gs://b/a.pdf",
+            },
             "a.pdf, page 3",
             "gs://b/a.pdf",
         ),
@@ -81,7 +119,9 @@ def test_only_citations_count() -> None:
         ({"type": "url_citation", "title": 7, "url": 8}, "7", ""),
     ],
 )
-def test_every_kind_of_citation_has_a_title_and_an_address(annotation: dict[str, Any], title: str, url: str) -> None:
+def test_every_kind_of_citation_has_a_title_and_an_address(
+    annotation: dict[str, Any], title: str, url: str
+) -> None:
     _, [citation] = mark("word", [{**annotation, "end_index": 4}], 1, 1000)
     assert (citation.title, citation.url, citation.href) == (title, url, "")
 
@@ -108,9 +148,14 @@ def test_only_web_addresses_become_links(url: Any, safe: bool) -> None:
     assert safe_link(url) == (url if safe else "")
 
 
-@given(st.text(alphabet="aé–🐕\u0301 ", max_size=12), st.lists(st.tuples(st.integers(-2, 40), st.integers(-2, 40)), max_size=5))
+@given(
+    st.text(alphabet="aé–🐕\u0301 ", max_size=12),
+    st.lists(st.tuples(st.integers(-2, 40), st.integers(-2, 40)), max_size=5),
+)
 @settings(max_examples=100, deadline=None)
-def test_segments_are_the_text_and_marks_are_the_spans(text: str, spans: list[tuple[int, int]]) -> None:
+def test_segments_are_the_text_and_marks_are_the_spans(
+    text: str, spans: list[tuple[int, int]]
+) -> None:
     segments, citations = mark(text, [url_citation(start, end) for start, end in spans], 1, 1000)
     assert "".join(segment.text for segment in segments) == text
     marked: set[int] = set()
@@ -119,6 +164,10 @@ def test_segments_are_the_text_and_marks_are_the_spans(text: str, spans: list[tu
         if segment.marked:
             marked.update(range(place, place + len(segment.text.encode())))
         place += len(segment.text.encode())
-    good = {citation.number: span for citation, span in zip(citations, spans, strict=True) if not citation.problem}
+    good = {
+        citation.number: span
+        for citation, span in zip(citations, spans, strict=True)
+        if not citation.problem
+    }
     assert marked == {byte for start, end in good.values() for byte in range(start, end)}
     assert sorted(number for segment in segments for number in segment.numbers) == sorted(good)

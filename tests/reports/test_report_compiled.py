@@ -59,7 +59,9 @@ def test_bytecode_of_other_options_is_not_taken(folder: Path) -> None:
     assert len(compiled(folder)) == 2
 
 
-def test_nothing_is_written_where_python_writes_no_bytecode(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_where_python_writes_no_bytecode(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     rendered(folder)
     assert not (folder / "__pycache__").exists()
@@ -70,7 +72,9 @@ def test_a_folder_that_cannot_be_written_costs_only_time(folder: Path) -> None:
     assert rendered(folder) == "2&lt;b&gt;"
 
 
-def test_bytecode_goes_where_python_is_told_to_keep_its_own(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_bytecode_goes_where_python_is_told_to_keep_its_own(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "pycache_prefix", str(elsewhere))

@@ -33,9 +33,16 @@ def spread(values: list[float]) -> list[tuple[str, int]]:
 
 
 def test_rates_are_of_what_was_scored_lowest_first() -> None:
-    suites = {"good": tally(passed=10), "bad": tally(passed=1, failed=3, errored=9), "silent": tally(errored=3, skipped=1)}
+    suites = {
+        "good": tally(passed=10),
+        "bad": tally(passed=1, failed=3, errored=9),
+        "silent": tally(errored=3, skipped=1),
+    }
     [rates] = figures(suites, Tally()).rates
-    assert [(one.name, one.passed, one.scored, one.share) for one in rates.rows] == [("bad", 1, 4, "25.0 %"), ("good", 10, 10, "100.0 %")]
+    assert [(one.name, one.passed, one.scored, one.share) for one in rates.rows] == [
+        ("bad", 1, 4, "25.0 %"),
+        ("good", 10, 10, "100.0 %"),
+    ]
     low, high = wilson(1, 4)[:2]
     assert rates.rows[0].between == f"{100 * low:.1f} to {100 * high:.1f} %"
     assert float(rates.rows[0].start) == pytest.approx(100 * low, abs=0.01)
@@ -53,7 +60,14 @@ def test_a_long_table_of_rates_counts_the_rest() -> None:
         ([7], [("7 to 8", 1)]),
         ([0, 0], [("0 to 1", 2)]),
         ([1, 2, 2, 4], [("1 to 2", 1), ("2 to 3", 2), ("3 to 4", 0), ("4 to 5", 1)]),
-        ([100, 900], [("100 to 200", 1), *((f"{n}00 to {n + 1}00", 0) for n in range(2, 9)), ("900 to 1,000", 1)]),
+        (
+            [100, 900],
+            [
+                ("100 to 200", 1),
+                *((f"{n}00 to {n + 1}00", 0) for n in range(2, 9)),
+                ("900 to 1,000", 1),
+            ],
+        ),
     ],
 )
 def test_bins_have_round_edges(values: list[float], bins: list[tuple[str, int]]) -> None:
@@ -69,17 +83,25 @@ def test_every_value_is_in_one_of_few_bins(values: list[float]) -> None:
 
 
 def test_the_page_tells_what_it_draws(tmp_path: Path) -> None:
-    lines = [passing(index) for index in range(4)] + [line("bad", verdict=Verdict.FAILED, tags=["smoke", "<b>"])]
+    lines = [passing(index) for index in range(4)] + [
+        line("bad", verdict=Verdict.FAILED, tags=["smoke", "<b>"])
+    ]
     page = Page(html.write(make_run(tmp_path, lines)))
     tables = page.all("table", "rates")
     assert "weather4 of 580.0 %37.6 to 96.4 %" in tables[0].text
     assert "<b>0 of 10.0 %0.0 to 79.3 % smoke4 of 5" in tables[1].text
     [tokens, times] = page.all("div", "spread")
-    assert tokens.text.startswith("Tokens of a variant4 variants: half at most 591, 95 of 100 at most 591, the largest 591")
+    assert tokens.text.startswith(
+        "Tokens of a variant4 variants: half at most 591, 95 of 100 at most 591, the largest 591"
+    )
     assert times.text.startswith("Recorded time of a variant4 variants: half at most 1.2 s")
     assert len(page.all("rect", "bin")) == 2
 
 
 def test_a_run_without_numbers_has_no_figures(tmp_path: Path) -> None:
-    page = Page(html.write(make_run(tmp_path, [json.dumps(json.loads(line("later", verdict=Verdict.SKIPPED)))])))
+    page = Page(
+        html.write(
+            make_run(tmp_path, [json.dumps(json.loads(line("later", verdict=Verdict.SKIPPED)))])
+        )
+    )
     assert page.all("details", "charts") == []

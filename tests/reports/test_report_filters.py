@@ -71,8 +71,19 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> Path:
         result = CheckResult(check, Verdict.FAILED, (Finding(code, message),))
         return line(name, [weather()], [result], verdict=Verdict.FAILED, suite=f"suite-{name[0]}")
 
-    lines = [failing(f"a{number}", "text", "not_contained", f"answer {number} does not contain 'city {number}'") for number in range(3)]
-    lines += [failing(f"b{number}", "usage", "over_budget", f"{number}00 tokens, at most 7") for number in (1, 2)]
+    lines = [
+        failing(
+            f"a{number}",
+            "text",
+            "not_contained",
+            f"answer {number} does not contain 'city {number}'",
+        )
+        for number in range(3)
+    ]
+    lines += [
+        failing(f"b{number}", "usage", "over_budget", f"{number}00 tokens, at most 7")
+        for number in (1, 2)
+    ]
     lines += [failing("c", "text", "too_long", "the text is too long"), passing(1)]
     return html.write(make_run(tmp_path_factory.mktemp("groups"), lines))
 
@@ -93,11 +104,17 @@ def test_what_filters_find(tab: Tab) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("statsu:failed", "No filter is called statsu; did you mean status:. There are status, tag,"),
+        (
+            "statsu:failed",
+            "No filter is called statsu; did you mean status:. There are status, tag,",
+        ),
         ("modl:x", "did you mean model:."),
         ("http://example.org", "No filter is called http. There are"),
         ("status:fialed", "No status is called fialed; did you mean failed. There are"),
-        ("tokens:many", "tokens: takes a number, as in tokens:>500, tokens:<=1000 or tokens:100..500."),
+        (
+            "tokens:many",
+            "tokens: takes a number, as in tokens:>500, tokens:<=1000 or tokens:100..500.",
+        ),
     ],
 )
 def test_what_is_not_understood_is_told_and_filters_nothing(tab: Tab, text: str, told: str) -> None:
@@ -117,7 +134,10 @@ def test_the_address_keeps_what_was_chosen(everything: Path, open_page: Open) ->
     assert again.page.input_value("#order") == "tokens"
     assert again.page.get_attribute("#group", "aria-pressed") == "true"
     assert again.shown() == first.shown()
-    assert again.page.locator("[data-token=status][aria-pressed=true]").all_inner_texts() == ["failed 2", "errored 1"]
+    assert again.page.locator("[data-token=status][aria-pressed=true]").all_inner_texts() == [
+        "failed 2",
+        "errored 1",
+    ]
 
 
 def test_a_link_keeps_the_filter_and_may_bring_one(everything: Path, open_page: Open) -> None:
@@ -126,12 +146,21 @@ def test_a_link_keeps_the_filter_and_may_bring_one(everything: Path, open_page: 
     finding.wait_for()
     assert tab.shown() == ["paris", "hostile"]
     tab.variant("v.weather-paris-stateless-streamed").locator(".found a").nth(1).click()
-    assert tab.page.evaluate("location.hash") == "#v.weather-paris-stateless-streamed.f2?q=status:failed"
+    assert (
+        tab.page.evaluate("location.hash")
+        == "#v.weather-paris-stateless-streamed.f2?q=status:failed"
+    )
 
 
 @pytest.mark.parametrize(
     ("order", "first"),
-    [("page", "paris"), ("status", "limited"), ("name", "limited"), ("tokens", "paris"), ("time", "paris")],
+    [
+        ("page", "paris"),
+        ("status", "limited"),
+        ("name", "limited"),
+        ("tokens", "paris"),
+        ("time", "paris"),
+    ],
 )
 def test_orders(tab: Tab, order: str, first: str) -> None:
     tab.page.select_option("#order", order)
@@ -151,7 +180,12 @@ def test_identical_failures_are_one_group(groups: Path, open_page: Open) -> None
         "too_long text: the text is too long 1 variant",
         "Nothing to tell 1 variant",
     ]
-    assert [name.split("[")[0] for name in tab.shown()][:4] == ["suite-a::a0", "suite-a::a1", "suite-a::a2", "suite-b::b1"]
+    assert [name.split("[")[0] for name in tab.shown()][:4] == [
+        "suite-a::a0",
+        "suite-a::a1",
+        "suite-a::a2",
+        "suite-b::b1",
+    ]
     tab.page.get_by_role("button", name="Group failures").click()
     assert tab.page.locator("#list h2").count() == 4
     assert tab.shown()[0] == "a0"
@@ -162,7 +196,9 @@ def test_every_function_by_keyboard_alone(everything: Path, open_page: Open) -> 
     press = tab.page.keyboard.press
 
     def focus() -> Any:
-        return tab.page.evaluate("document.activeElement.closest('.variant')?.id ?? document.activeElement.id")
+        return tab.page.evaluate(
+            "document.activeElement.closest('.variant')?.id ?? document.activeElement.id"
+        )
 
     press("?")
     assert tab.page.locator("dialog[open] tr").count() > 8
@@ -210,7 +246,9 @@ def test_every_function_by_keyboard_alone(everything: Path, open_page: Open) -> 
     assert tab.said == []
 
 
-def test_a_list_of_thousands_holds_few_elements_and_reaches_its_end(tmp_path: Path, open_page: Open) -> None:
+def test_a_list_of_thousands_holds_few_elements_and_reaches_its_end(
+    tmp_path: Path, open_page: Open
+) -> None:
     lines = [line(f"n{number:04}", suite="many") for number in range(3000)]
     tab = open_page(html.write(make_run(tmp_path, lines)))
     assert tab.page.locator(".variant").count() < 300
@@ -221,7 +259,9 @@ def test_a_list_of_thousands_holds_few_elements_and_reaches_its_end(tmp_path: Pa
     assert tab.shown() == ["n2998"]
 
 
-def test_a_large_report_is_a_folder_and_reads_its_data_from_files(tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_report_is_a_folder_and_reads_its_data_from_files(
+    tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(html, "LARGE", 1000)
     monkeypatch.setattr(html, "SMALL", 0)
     monkeypatch.setattr(html, "OTHERS", 0)
@@ -242,21 +282,39 @@ def test_a_large_report_is_a_folder_and_reads_its_data_from_files(tmp_path: Path
     assert tab.said == []
     assert html.write(run).read_bytes() == path.read_bytes()
     sink = "trustedTypes.createPolicy('evalkit-data', { createScriptURL: text => text })"
-    assert tab.page.evaluate(f"(() => {{ try {{ {sink}; return 'made' }} catch (error) {{ return error.name }} }})()") == "TypeError"
+    assert (
+        tab.page.evaluate(
+            f"(() => {{ try {{ {sink}; return 'made' }} catch (error) {{ return error.name }} }})()"
+        )
+        == "TypeError"
+    )
     for one in (tmp_path / "data").glob("*-*.js"):
         one.unlink()
     lost = open_page(path, "#v.weather-city77-stateless.t2")
     lost.page.get_by_text("line 78 of results.jsonl").wait_for()
 
 
-def test_media_of_a_large_report_lies_in_its_folder(tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_media_of_a_large_report_lies_in_its_folder(
+    tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(html, "LARGE", 100_000)
     monkeypatch.setattr(html, "SMALL", 0)
     monkeypatch.setattr(html, "OTHERS", 1)
     monkeypatch.setattr(folder, "FILE", 8_000)
-    images = [{"type": "image", "data": png(48, seed), "mime_type": "image/png"} for seed in range(20)]
-    path = html.write(make_run(tmp_path, [line(f"n{seed}", [turn(1, [image], [])]) for seed, image in enumerate(images)]))
-    assert path.stat().st_size < 130_000 < sum(one.stat().st_size for one in (tmp_path / "data").iterdir())
+    images = [
+        {"type": "image", "data": png(48, seed), "mime_type": "image/png"} for seed in range(20)
+    ]
+    path = html.write(
+        make_run(
+            tmp_path,
+            [line(f"n{seed}", [turn(1, [image], [])]) for seed, image in enumerate(images)],
+        )
+    )
+    assert (
+        path.stat().st_size
+        < 130_000
+        < sum(one.stat().st_size for one in (tmp_path / "data").iterdir())
+    )
     tab = open_page(path, "#v.weather-n7-stateless")
     image = tab.variant("v.weather-n7-stateless").locator("img")
     image.wait_for()
@@ -274,11 +332,16 @@ def violations(tab: Tab) -> list[Any]:
     tab.page.evaluate("window.hacked = 0")
     tab.page.evaluate(AXE.read_text(encoding="utf-8") + ";0")
     found = tab.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    return [(one["id"], one["help"], [node["html"][:200] for node in one["nodes"]][:5]) for one in found["violations"]]
+    return [
+        (one["id"], one["help"], [node["html"][:200] for node in one["nodes"]][:5])
+        for one in found["violations"]
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_violation_in_the_report(everything: Path, open_page: Open, scheme: str) -> None:
+def test_axe_finds_no_violation_in_the_report(
+    everything: Path, open_page: Open, scheme: str
+) -> None:
     tab = open_page(everything, color_scheme=scheme)
     assert violations(tab) == []
     tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
@@ -288,10 +351,14 @@ def test_axe_finds_no_violation_in_the_report(everything: Path, open_page: Open,
     assert violations(tab) == []
 
 
-def test_axe_finds_no_violation_in_groups_and_in_a_comparison(tmp_path: Path, groups: Path, open_page: Open) -> None:
+def test_axe_finds_no_violation_in_groups_and_in_a_comparison(
+    tmp_path: Path, groups: Path, open_page: Open
+) -> None:
     tab = open_page(groups, "#?group=1")
     assert violations(tab) == []
-    old = make_run(tmp_path / "old", [passing(1), hostile_line(Verdict.PASSED, 100), errored_line()])
+    old = make_run(
+        tmp_path / "old", [passing(1), hostile_line(Verdict.PASSED, 100), errored_line()]
+    )
     new = make_run(tmp_path / "new", [passing(1), hostile_line(Verdict.FAILED, 100), failed_line()])
     tab = open_page(comparison.write(compare(Chosen(old), Chosen(new)), old, new, tmp_path))
     tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")

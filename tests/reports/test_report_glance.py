@@ -24,12 +24,16 @@ VALUES = st.recursive(
 @pytest.mark.parametrize("line", every_line(long_line=100))
 def test_a_head_is_the_result_without_its_settings_and_turns(line: str) -> None:
     whole = json.loads(line)
-    assert glance(line) == {name: value for name, value in whole.items() if name not in ("settings", "turns", "digest")}
+    assert glance(line) == {
+        name: value for name, value in whole.items() if name not in ("settings", "turns", "digest")
+    }
 
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=5).map(dict))
 @settings(max_examples=100, deadline=None)
-def test_whatever_the_order_of_members_no_value_is_taken_for_another(result: dict[str, Any]) -> None:
+def test_whatever_the_order_of_members_no_value_is_taken_for_another(
+    result: dict[str, Any],
+) -> None:
     head = glance(dumps(result))
     assert all(result[name] == value for name, value in head.items())
     if result.keys().isdisjoint(("settings", "turns")):

@@ -55,15 +55,26 @@ def five_million(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return html.write(make_run(tmp_path_factory.mktemp("five_million"), every_line()))
 
 
-def test_the_hostile_corpus_executes_nothing_and_nothing_is_fetched(five_million: Path, open_page: Open) -> None:
+def test_the_hostile_corpus_executes_nothing_and_nothing_is_fetched(
+    five_million: Path, open_page: Open
+) -> None:
     tab = open_page(five_million)
     tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
     tab.page.wait_for_function("() => !document.querySelector('.exchange details .note')")
-    tab.page.evaluate("for (const link of document.querySelectorAll('a[href^=\"#\"]')) link.click()")
+    tab.page.evaluate(
+        "for (const link of document.querySelectorAll('a[href^=\"#\"]')) link.click()"
+    )
     assert tab.page.evaluate("window.hacked") is None
     assert tab.said == []
-    assert {url.partition("#")[0] for url in tab.asked if not url.startswith("data:")} == {five_million.as_uri()}
-    assert tab.page.locator("script:not([type]), iframe, svg:not(header svg), a[href^='javascript']").count() == 1
+    assert {url.partition("#")[0] for url in tab.asked if not url.startswith("data:")} == {
+        five_million.as_uri()
+    }
+    assert (
+        tab.page.locator(
+            "script:not([type]), iframe, svg:not(header svg), a[href^='javascript']"
+        ).count()
+        == 1
+    )
 
 
 def test_the_hostile_corpus_executes_nothing_when_the_script_draws_it(
@@ -77,8 +88,16 @@ def test_the_hostile_corpus_executes_nothing_when_the_script_draws_it(
     tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
     tab.page.wait_for_function("() => !document.querySelector('.exchange details .note')")
     assert tab.page.evaluate("window.hacked") is None
-    assert (tab.said, [url for url in tab.asked if not url.startswith(("data:", "file:"))]) == ([], [])
-    assert tab.page.locator("script:not([type]), iframe, svg:not(header svg), a[href^='javascript']").count() == 1
+    assert (tab.said, [url for url in tab.asked if not url.startswith(("data:", "file:"))]) == (
+        [],
+        [],
+    )
+    assert (
+        tab.page.locator(
+            "script:not([type]), iframe, svg:not(header svg), a[href^='javascript']"
+        ).count()
+        == 1
+    )
     text = tab.page.locator(".variant").inner_text()
     assert "<U+202E>evil" in text
     assert "20,000 of 5,000,000 characters shown" in text
@@ -103,9 +122,16 @@ def test_the_policy_stops_what_is_not_ours(everything: Path, open_page: Open) ->
         "document.write('<script>window.hacked = 1</script>')",
     ],
 )
-def test_no_text_becomes_markup_whatever_a_script_would_do(everything: Path, open_page: Open, sink: str) -> None:
+def test_no_text_becomes_markup_whatever_a_script_would_do(
+    everything: Path, open_page: Open, sink: str
+) -> None:
     tab = open_page(everything)
-    assert tab.page.evaluate(f"(() => {{ try {{ {sink}; return 'done' }} catch (error) {{ return error.name }} }})()") == "TypeError"
+    assert (
+        tab.page.evaluate(
+            f"(() => {{ try {{ {sink}; return 'done' }} catch (error) {{ return error.name }} }})()"
+        )
+        == "TypeError"
+    )
     assert tab.page.evaluate("window.hacked") is None
 
 
@@ -136,14 +162,20 @@ def test_a_variant_far_down_is_drawn_when_it_is_opened(drawn_later: Path, open_p
 
 
 @pytest.mark.parametrize("how", ["everything", "drawn_later"])
-def test_all_media_is_shown_wherever_it_is_stored(how: str, request: pytest.FixtureRequest, open_page: Open) -> None:
+def test_all_media_is_shown_wherever_it_is_stored(
+    how: str, request: pytest.FixtureRequest, open_page: Open
+) -> None:
     tab = open_page(request.getfixturevalue(how))
     tab.page.fill("#find", "suite:kitchen")
     variant = tab.variant("v.kitchen-media-stateless")
     variant.locator("xpath=./summary").click()
     variant.locator("figure img").nth(2).wait_for()
-    tab.page.wait_for_function("() => [...document.querySelectorAll('figure img')].every(one => one.complete)")
-    assert variant.locator("figure img").evaluate_all("all => all.map(one => one.naturalWidth)") == [48, 4, 48]
+    tab.page.wait_for_function(
+        "() => [...document.querySelectorAll('figure img')].every(one => one.complete)"
+    )
+    assert variant.locator("figure img").evaluate_all(
+        "all => all.map(one => one.naturalWidth)"
+    ) == [48, 4, 48]
     assert variant.locator("audio").count() == 1
     assert tab.said == []
 
@@ -196,7 +228,15 @@ def test_filters_by_keyboard(everything: Path, open_page: Open) -> None:
 def test_the_cited_words_are_marked_in_the_browser_too(everything: Path, open_page: Open) -> None:
     tab = open_page(everything, "#v.search-euro-plain.t1.s2")
     part = tab.variant("v.search-euro-plain.t1.s2")
-    assert part.locator(".text").text_content().replace("4 7", "").replace("47", "").replace("12", "").replace("titill3", "titill") == EURO
+    assert (
+        part.locator(".text")
+        .text_content()
+        .replace("4 7", "")
+        .replace("47", "")
+        .replace("12", "")
+        .replace("titill3", "titill")
+        == EURO
+    )
     assert part.locator("mark").all_text_contents() == [
         "Spain",
         " won Euro 2024 – ",
@@ -205,7 +245,13 @@ def test_the_cited_words_are_marked_in_the_browser_too(everything: Path, open_pa
     ]
     part.locator("sup a").first.click()
     assert tab.page.evaluate("location.hash") == "#v.search-euro-plain.t1.s2.c4"
-    assert part.locator(".citations a:not(.via)").all_text_contents() == ["uefa.com", "bbc.co.uk", "ruv.is", "past", "cut"]
+    assert part.locator(".citations a:not(.via)").all_text_contents() == [
+        "uefa.com",
+        "bbc.co.uk",
+        "ruv.is",
+        "past",
+        "cut",
+    ]
 
 
 def test_a_raw_exchange_opens_on_demand(everything: Path, open_page: Open) -> None:
@@ -225,7 +271,9 @@ def test_a_raw_exchange_opens_on_demand(everything: Path, open_page: Open) -> No
 
 
 def test_numbers_keep_their_spelling_in_a_raw_exchange(tmp_path: Path, open_page: Open) -> None:
-    text = failed_line().replace('"elapsed_ms":412.5', '"elapsed_ms":1.0,"seed":12345678901234567890')
+    text = failed_line().replace(
+        '"elapsed_ms":412.5', '"elapsed_ms":1.0,"seed":12345678901234567890'
+    )
     tab = open_page(html.write(make_run(tmp_path, [text])), f"#{PARIS}.x1")
     tab.variant(f"{PARIS}.x1").locator("summary").click()
     raw = tab.variant(f"{PARIS}.x1").locator(".raw").nth(1)
@@ -234,8 +282,17 @@ def test_numbers_keep_their_spelling_in_a_raw_exchange(tmp_path: Path, open_page
     assert '"seed": 12345678901234567890' in raw.text_content()
 
 
-@pytest.mark.parametrize("target", ["v.weather-city77-stateless", "v.weather-city77-stateless.t2", "v.weather-city77-stateless.t1.s2"])
-def test_a_link_leads_to_its_place_even_when_it_is_not_drawn_yet(drawn_later: Path, open_page: Open, target: str) -> None:
+@pytest.mark.parametrize(
+    "target",
+    [
+        "v.weather-city77-stateless",
+        "v.weather-city77-stateless.t2",
+        "v.weather-city77-stateless.t1.s2",
+    ],
+)
+def test_a_link_leads_to_its_place_even_when_it_is_not_drawn_yet(
+    drawn_later: Path, open_page: Open, target: str
+) -> None:
     tab = open_page(drawn_later, f"#{target}")
     tab.variant(target).wait_for()
     tab.page.wait_for_function(
@@ -254,9 +311,14 @@ def test_a_check_and_a_scenario_have_addresses(drawn_later: Path, open_page: Ope
     tab.variant("v.weather-city88-stateless.t2").wait_for()
 
 
-def test_the_script_draws_what_judges_answered_as_the_template_does(tmp_path: Path, open_page: Open) -> None:
+def test_the_script_draws_what_judges_answered_as_the_template_does(
+    tmp_path: Path, open_page: Open
+) -> None:
     result = json.loads(passing(1))
-    result["metrics"]["judge"] = {"tokens": {"total_tokens": 1800, "total_output_tokens": 24}, "exchanges": 3}
+    result["metrics"]["judge"] = {
+        "tokens": {"total_tokens": 1800, "total_output_tokens": 24},
+        "exchanges": 3,
+    }
     answers: list[dict[str, Any]] = [
         {
             "response": {
@@ -265,11 +327,22 @@ def test_the_script_draws_what_judges_answered_as_the_template_does(tmp_path: Pa
                 "body": {"steps": [says("not this"), {"type": "user_input"}, says("a" * 3000)]},
             }
         },
-        {"response": {"status": 200, "source": "replayed", "body": {"steps": [says("one, "), {"type": "thought"}, says(HOSTILE)]}}},
-        {"response": {"status": 429, "source": "live", "text": ""}, "error": {"status": 429, "code": "quota", "message": "too many"}},
+        {
+            "response": {
+                "status": 200,
+                "source": "replayed",
+                "body": {"steps": [says("one, "), {"type": "thought"}, says(HOSTILE)]},
+            }
+        },
+        {
+            "response": {"status": 429, "source": "live", "text": ""},
+            "error": {"status": 429, "code": "quota", "message": "too many"},
+        },
         {"failure": "no answer"},
     ]
-    result["asides"] = [{"number": number, "request": {}, **answer} for number, answer in enumerate(answers, 1)]
+    result["asides"] = [
+        {"number": number, "request": {}, **answer} for number, answer in enumerate(answers, 1)
+    ]
     tab = open_page(html.write(make_run(tmp_path, [json.dumps(result)])))
     variant = tab.variant("v.weather-city1-stateless")
     by_template = variant.evaluate(SAME_LOOK).splitlines()
@@ -280,7 +353,9 @@ def test_the_script_draws_what_judges_answered_as_the_template_does(tmp_path: Pa
     assert "3 exchanges, 1,800 total, 24 output tokens, in no other sum" in "".join(by_template)
 
 
-def test_a_link_to_a_variant_that_is_filtered_away_shows_it(everything: Path, open_page: Open) -> None:
+def test_a_link_to_a_variant_that_is_filtered_away_shows_it(
+    everything: Path, open_page: Open
+) -> None:
     tab = open_page(everything)
     tab.page.get_by_role("button", name="passed").click()
     tab.page.evaluate("id => { location.hash = id; }", f"{PARIS}.f1")
@@ -290,11 +365,21 @@ def test_a_link_to_a_variant_that_is_filtered_away_shows_it(everything: Path, op
 
 def test_without_javascript_everything_is_there(everything: Path, open_page: Open) -> None:
     tab = open_page(everything, java_script_enabled=False)
-    assert tab.page.locator("h1").inner_text() == "Failed 2 of 7 scored failed; 1 could not be judged"
-    assert tab.page.locator(".tiles li").all_inner_texts()[3].split() == ["2", "failed", "of", "7", "scored"]
+    assert (
+        tab.page.locator("h1").inner_text() == "Failed 2 of 7 scored failed; 1 could not be judged"
+    )
+    assert tab.page.locator(".tiles li").all_inner_texts()[3].split() == [
+        "2",
+        "failed",
+        "of",
+        "7",
+        "scored",
+    ]
     assert tab.page.locator(".filters").is_hidden()
     assert tab.page.get_by_text("JavaScript is off").is_visible()
-    assert "location is 'London', not 'Paris'" in tab.variant(PARIS).locator(".message").inner_text()
+    assert (
+        "location is 'London', not 'Paris'" in tab.variant(PARIS).locator(".message").inner_text()
+    )
     tab.variant(PARIS).locator("xpath=./summary").click()
     assert tab.variant(f"{PARIS}.f1").is_visible()
     assert tab.variant(f"{PARIS}.t2").inner_text().startswith("Turn 2")
@@ -304,7 +389,9 @@ def test_without_javascript_everything_is_there(everything: Path, open_page: Ope
     assert "line 5 of results.jsonl" in exchange.inner_text()
 
 
-def test_without_javascript_every_variant_of_a_small_run_is_there(tmp_path: Path, open_page: Open) -> None:
+def test_without_javascript_every_variant_of_a_small_run_is_there(
+    tmp_path: Path, open_page: Open
+) -> None:
     path = html.write(make_run(tmp_path, [passing(index) for index in range(68)]))
     tab = open_page(path, java_script_enabled=False)
     assert tab.shown() == [f"city{index}" for index in range(68)]
@@ -317,11 +404,20 @@ def test_without_javascript_every_variant_of_a_small_run_is_there(tmp_path: Path
 def test_it_reads_in_a_sandbox_that_allows_nothing(everything: Path, open_page: Open) -> None:
     """Jenkins serves archived pages so: no script, no style of the page, no origin."""
     tab = open_page(everything)
-    headers = {"content-security-policy": "sandbox allow-same-origin; default-src 'none'; img-src 'self'; style-src 'self'"}
+    headers = {
+        "content-security-policy": "sandbox allow-same-origin; default-src 'none'; img-src 'self'; style-src 'self'"
+    }
     body = everything.read_bytes()
-    tab.page.route("http://ci.test/**", lambda route: route.fulfill(body=body, content_type="text/html; charset=utf-8", headers=headers))
+    tab.page.route(
+        "http://ci.test/**",
+        lambda route: route.fulfill(
+            body=body, content_type="text/html; charset=utf-8", headers=headers
+        ),
+    )
     tab.page.goto("http://ci.test/job/evals/index.html")
-    assert tab.page.locator("h1").inner_text() == "Failed 2 of 7 scored failed; 1 could not be judged"
+    assert (
+        tab.page.locator("h1").inner_text() == "Failed 2 of 7 scored failed; 1 could not be judged"
+    )
     assert tab.page.get_by_text("JavaScript is off").is_visible()
     assert tab.page.locator("html[data-ready]").count() == 0
     assert tab.variant(f"{PARIS}.f1").is_hidden()
@@ -329,15 +425,24 @@ def test_it_reads_in_a_sandbox_that_allows_nothing(everything: Path, open_page: 
     assert tab.variant(f"{PARIS}.f1").is_visible()
 
 
-def test_colours_that_the_reader_forces_leave_verdicts_told_and_buttons_apart(everything: Path, open_page: Open) -> None:
+def test_colours_that_the_reader_forces_leave_verdicts_told_and_buttons_apart(
+    everything: Path, open_page: Open
+) -> None:
     tab = open_page(everything, forced_colors="active")
     tab.page.get_by_role("button", name="failed 2").click()
     pressed, other = (
-        tab.page.locator(f"[data-token=status][value={name}]").evaluate("one => getComputedStyle(one).backgroundColor")
+        tab.page.locator(f"[data-token=status][value={name}]").evaluate(
+            "one => getComputedStyle(one).backgroundColor"
+        )
         for name in ("failed", "passed")
     )
     assert pressed != other
-    assert tab.variant(PARIS).locator(".badge").first.evaluate("one => getComputedStyle(one).borderTopWidth") == "1px"
+    assert (
+        tab.variant(PARIS)
+        .locator(".badge")
+        .first.evaluate("one => getComputedStyle(one).borderTopWidth")
+        == "1px"
+    )
     assert tab.variant(PARIS).locator(".badge").first.inner_text() == "failed"
 
 
@@ -352,16 +457,22 @@ def test_dark_is_dark(everything: Path, open_page: Open) -> None:
     for scheme in ("light", "dark"):
         tab = open_page(everything, color_scheme=scheme)
         colour = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
-        grounds[scheme] = sum(int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(","))
+        grounds[scheme] = sum(
+            int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(",")
+        )
     assert grounds["light"] > 600
     assert grounds["dark"] < 150
 
 
 def test_a_phone_never_scrolls_sideways(everything: Path, open_page: Open) -> None:
-    tab = open_page(everything, viewport={"width": 320, "height": 640}, is_mobile=True, has_touch=True)
+    tab = open_page(
+        everything, viewport={"width": 320, "height": 640}, is_mobile=True, has_touch=True
+    )
     tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
     tab.page.wait_for_function("() => !document.querySelector('.exchange details .note')")
-    assert tab.page.evaluate("[document.documentElement.scrollWidth, document.body.scrollWidth]") == [320, 320]
+    assert tab.page.evaluate(
+        "[document.documentElement.scrollWidth, document.body.scrollWidth]"
+    ) == [320, 320]
 
 
 def test_paper_shows_failures_in_full(everything: Path, open_page: Open) -> None:
@@ -390,9 +501,12 @@ def test_nothing_moves_while_the_page_comes_up(everything: Path, open_page: Open
     assert tab.page.evaluate(moved) < 0.01
 
 
-def test_a_comparison_of_hostile_transcripts_runs_nothing_and_fetches_nothing(tmp_path: Path, open_page: Open) -> None:
+def test_a_comparison_of_hostile_transcripts_runs_nothing_and_fetches_nothing(
+    tmp_path: Path, open_page: Open
+) -> None:
     runs = [
-        make_run(tmp_path / name, [hostile_line(verdict, 50_000)]) for name, verdict in (("old", Verdict.PASSED), ("new", Verdict.FAILED))
+        make_run(tmp_path / name, [hostile_line(verdict, 50_000)])
+        for name, verdict in (("old", Verdict.PASSED), ("new", Verdict.FAILED))
     ]
     page = comparison.write(compare(Chosen(runs[0]), Chosen(runs[1])), runs[0], runs[1], tmp_path)
     tab = open_page(page)

@@ -10,7 +10,9 @@ from evalkit.reports.overview import Overview, Tally, overview
 from tests.reports.sample import manifest
 
 
-def head(verdict: str, *, tokens: int = 10, unplayed: int = 0, severities: tuple[str, ...] = ()) -> dict[str, Any]:
+def head(
+    verdict: str, *, tokens: int = 10, unplayed: int = 0, severities: tuple[str, ...] = ()
+) -> dict[str, Any]:
     findings = [{"severity": severity} for severity in severities]
     return {
         "verdict": verdict,
@@ -34,13 +36,43 @@ def seen(*verdicts: str, **changes: Any) -> Overview:
         (["passed", "passed"], {}, "passed", "Passed", "all 2 scored passed"),
         (["passed", "skipped"], {}, "passed", "Passed", "all 1 scored passed"),
         (["passed", "failed"], {}, "failed", "Failed", "1 of 2 scored failed"),
-        (["passed", "failed", "errored"], {}, "failed", "Failed", "1 of 2 scored failed; 1 could not be judged"),
-        (["passed", "errored"], {}, "errored", "Errored", "1 of 2 could not be judged; of 1 scored none failed"),
+        (
+            ["passed", "failed", "errored"],
+            {},
+            "failed",
+            "Failed",
+            "1 of 2 scored failed; 1 could not be judged",
+        ),
+        (
+            ["passed", "errored"],
+            {},
+            "errored",
+            "Errored",
+            "1 of 2 could not be judged; of 1 scored none failed",
+        ),
         (["skipped"], {}, "skipped", "Nothing scored", "1 variant, 1 skipped"),
         ([], {}, "skipped", "Nothing scored", "0 variants, 0 skipped"),
-        (["passed"], {"complete": False}, "errored", "Not finished", "1 of 1 have a result; of 1 scored none failed"),
-        (["passed"], {"totals": {"collected": 3}}, "errored", "Not finished", "1 of 3 have a result; of 1 scored none failed"),
-        (["passed"], {"totals": {"collected": 9, "deselected": 8}}, "passed", "Passed", "all 1 scored passed"),
+        (
+            ["passed"],
+            {"complete": False},
+            "errored",
+            "Not finished",
+            "1 of 1 have a result; of 1 scored none failed",
+        ),
+        (
+            ["passed"],
+            {"totals": {"collected": 3}},
+            "errored",
+            "Not finished",
+            "1 of 3 have a result; of 1 scored none failed",
+        ),
+        (
+            ["passed"],
+            {"totals": {"collected": 9, "deselected": 8}},
+            "passed",
+            "Passed",
+            "all 1 scored passed",
+        ),
         (
             ["passed"],
             {"totals": {"collected": 9, "deselected": 7}},
@@ -51,14 +83,22 @@ def seen(*verdicts: str, **changes: Any) -> Overview:
         (["failed"], {"complete": False}, "failed", "Failed", "1 of 1 scored failed"),
     ],
 )
-def test_the_verdict_of_a_run(verdicts: list[str], changes: dict[str, Any], style: str, verdict: str, sentence: str) -> None:
+def test_the_verdict_of_a_run(
+    verdicts: list[str], changes: dict[str, Any], style: str, verdict: str, sentence: str
+) -> None:
     found = seen(*verdicts, **changes)
     assert (found.style, found.verdict, found.sentence) == (style, verdict, sentence)
 
 
 def test_every_number_says_what_it_is_a_part_of() -> None:
     tally = Tally()
-    for one in (head("passed", severities=("warn", "warn")), head("passed"), head("failed", unplayed=2), head("errored"), head("skipped")):
+    for one in (
+        head("passed", severities=("warn", "warn")),
+        head("passed"),
+        head("failed", unplayed=2),
+        head("errored"),
+        head("skipped"),
+    ):
         tally.add(one)
     for totals, word, whole in (
         ({"collected": 6}, "collected", "variants"),
@@ -80,9 +120,15 @@ def test_every_number_says_what_it_is_a_part_of() -> None:
 @pytest.mark.parametrize(
     ("changes", "notice"),
     [
-        ({"complete": False}, "This run did not finish. What it had written when it ended is below."),
+        (
+            {"complete": False},
+            "This run did not finish. What it had written when it ended is below.",
+        ),
         ({"totals": {"collected": 4}}, "3 variants without a result."),
-        ({"totals": {"passed": 7, "failed": 0}}, "manifest.json counts 7 passed, 0 failed; results.jsonl holds the numbers shown here."),
+        (
+            {"totals": {"passed": 7, "failed": 0}},
+            "manifest.json counts 7 passed, 0 failed; results.jsonl holds the numbers shown here.",
+        ),
         ({"totals": {"orphans": 1}}, "1 cassette on disk that no scenario uses."),
     ],
 )
@@ -105,7 +151,12 @@ def test_the_bar_is_the_run() -> None:
 
 def test_facts_are_those_of_the_manifest() -> None:
     facts = dict(seen("passed").facts)
-    assert facts["Versions"] == ["evalkit 0.1.0", "python 3.11.7", "pytest 9.0.1", "platform Linux x86_64"]
+    assert facts["Versions"] == [
+        "evalkit 0.1.0",
+        "python 3.11.7",
+        "pytest 9.0.1",
+        "platform Linux x86_64",
+    ]
     assert facts["Options"] == ["record none", "cassettes cassettes", "strict false"]
     assert facts["Suites"] == ["suites/weather.yaml  sha256:" + "ab" * 32]
 
@@ -124,5 +175,13 @@ def test_tallies_of_suites_add_up() -> None:
     first.add(head("passed", severities=("warn",)))
     second.add(head("failed", unplayed=1))
     first.merge(second)
-    assert (first.results, first.scored, first.warned, first.warnings, first.unplayed, first.checks, first.tokens) == (2, 2, 1, 1, 1, 2, 20)
+    assert (
+        first.results,
+        first.scored,
+        first.warned,
+        first.warnings,
+        first.unplayed,
+        first.checks,
+        first.tokens,
+    ) == (2, 2, 1, 1, 1, 2, 20)
     assert first.tags["smoke"] == 2

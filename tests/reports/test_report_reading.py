@@ -48,7 +48,11 @@ def test_other_reports_come_after_those_made_line_by_line(run: Counted) -> None:
     def names(opened: Run) -> Any:
         return sorted(path.name for path in opened.directory.iterdir())
 
-    assert write_all(run, [names, junit.write])[1] == ["junit.xml", "manifest.json", "results.jsonl"]
+    assert write_all(run, [names, junit.write])[1] == [
+        "junit.xml",
+        "manifest.json",
+        "results.jsonl",
+    ]
     assert write_all(run, [names])[0] == ["junit.xml", "manifest.json", "results.jsonl"]
     assert run.read == 1
     assert write_all(run, []) == []
@@ -61,7 +65,9 @@ def test_a_line_that_cannot_be_read_leaves_every_report_as_it_was(run: Counted) 
         file.write("not json\n")
     with pytest.raises(UsageError, match=r"results\.jsonl:\d+ cannot be read: "):
         write_all(run, ALL)
-    assert {path: path.read_bytes() for path in run.directory.iterdir() if path.name in NAMES} == before
+    assert {
+        path: path.read_bytes() for path in run.directory.iterdir() if path.name in NAMES
+    } == before
     assert len(list(run.directory.iterdir())) == len(NAMES) + 2
 
 

@@ -13,7 +13,13 @@ from evalkit.reports import html
 from evalkit.reports.embed import check_inline, inline_json
 
 SCRIPTS = [f"js/{name}.js" for name in html.SCRIPTS]
-TEMPLATES = ["templates/page.html", "templates/variant.html", "templates/comparison.html", "templates/history.html", "templates/head.html"]
+TEMPLATES = [
+    "templates/page.html",
+    "templates/variant.html",
+    "templates/comparison.html",
+    "templates/history.html",
+    "templates/head.html",
+]
 STYLE = "css/report.css"
 STYLES = [STYLE, "css/comparison.css", "css/history.css"]
 
@@ -35,7 +41,16 @@ def test_scripts_know_no_way_from_text_to_markup_or_out_of_the_page(name: str) -
 
 
 @pytest.mark.parametrize(
-    "line", ["a.innerHTML = b", "eval (x)", "a.onclick = f", 'fetch("x")', "document.write(x)", 'import("x")', "a.style.color = c"]
+    "line",
+    [
+        "a.innerHTML = b",
+        "eval (x)",
+        "a.onclick = f",
+        'fetch("x")',
+        "document.write(x)",
+        'import("x")',
+        "a.style.color = c",
+    ],
 )
 def test_the_rule_for_scripts_finds_what_it_forbids(line: str) -> None:
     assert FORBIDDEN_IN_SCRIPTS.search(line)
@@ -52,7 +67,9 @@ def test_templates_hold_no_handler_no_style_and_no_address(name: str) -> None:
 
 
 def test_only_the_page_itself_is_printed_unescaped() -> None:
-    unescaped = [found for name in TEMPLATES for found in re.findall(r"{{ (\w+)\|safe }}", source(name))]
+    unescaped = [
+        found for name in TEMPLATES for found in re.findall(r"{{ (\w+)\|safe }}", source(name))
+    ]
     assert sorted(unescaped) == ["data", "drawn", "rows", "script", "style", "tables"]
     assert not re.search(r"autoescape|Markup", "".join(map(source, TEMPLATES)))
 
@@ -69,16 +86,35 @@ def test_code_that_would_end_its_element_is_refused(text: str) -> None:
 
 
 def test_inline_json_cannot_end_its_element() -> None:
-    assert inline_json({"a": "</script><!--\u2028\u2029"}) == '{"a":"\\u003c/script>\\u003c!--\\u2028\\u2029"}'
+    assert (
+        inline_json({"a": "</script><!--\u2028\u2029"})
+        == '{"a":"\\u003c/script>\\u003c!--\\u2028\\u2029"}'
+    )
 
 
 # text, its ground, and the least contrast: 4.5 for text, 3 for graphics (WCAG 2.2, 1.4.3 and 1.4.11)
 VERDICTS = ("passed", "failed", "errored", "skipped", "warned")
 PAIRS = [
-    *(("ink", ground, 4.5) for ground in ("ground", "sheet", "soft", "user-ground", *(f"{verdict}-ground" for verdict in VERDICTS))),
-    *(("muted", ground, 4.5) for ground in ("ground", "sheet", "soft", "user-ground", "failed-ground")),
+    *(
+        ("ink", ground, 4.5)
+        for ground in (
+            "ground",
+            "sheet",
+            "soft",
+            "user-ground",
+            *(f"{verdict}-ground" for verdict in VERDICTS),
+        )
+    ),
+    *(
+        ("muted", ground, 4.5)
+        for ground in ("ground", "sheet", "soft", "user-ground", "failed-ground")
+    ),
     *(("link", ground, 4.5) for ground in ("ground", "sheet", "soft", "user-ground")),
-    *((verdict, ground, 4.5) for verdict in VERDICTS for ground in ("ground", "sheet", "soft", f"{verdict}-ground")),
+    *(
+        (verdict, ground, 4.5)
+        for verdict in VERDICTS
+        for ground in ("ground", "sheet", "soft", f"{verdict}-ground")
+    ),
     ("user", "user-ground", 4.5),
     ("call", "sheet", 4.5),
     ("mark-ink", "mark", 4.5),
@@ -90,12 +126,18 @@ PAIRS = [
 def palette(dark: bool) -> dict[str, str]:
     light, rest = source(STYLE).split("@media (prefers-color-scheme: dark)", 1)
     colours = re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", light)
-    return dict(colours + re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", rest.split("\n}\n", 1)[0])) if dark else dict(colours)
+    return (
+        dict(colours + re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", rest.split("\n}\n", 1)[0]))
+        if dark
+        else dict(colours)
+    )
 
 
 def luminance(colour: str) -> float:
     parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 

@@ -21,7 +21,9 @@ def book() -> Iterator[MediaBook]:
     made.close()
 
 
-def drawn(book: MediaBook, *steps: dict[str, Any], findings: dict[int, list[Any]] | None = None) -> list[Card]:
+def drawn(
+    book: MediaBook, *steps: dict[str, Any], findings: dict[int, list[Any]] | None = None
+) -> list[Card]:
     entries = [{"origin": "model", "exchange": 1, "step": step} for step in steps]
     return cards(entries, "v.t1", book, findings or {})
 
@@ -43,22 +45,34 @@ def test_a_result_stands_with_its_call_wherever_it_came(book: MediaBook) -> None
 def test_no_step_is_lost(book: MediaBook) -> None:
     steps = [step.raw for step in every_step().steps]
     found = drawn(book, *steps)
-    assert sorted(number for card in numbers(found) for number in card) == list(range(1, len(steps) + 1))
+    assert sorted(number for card in numbers(found) for number in card) == list(
+        range(1, len(steps) + 1)
+    )
     assert all(part.anchor == f"v.t1.s{part.number}" for card in found for part in card.parts)
 
 
 @pytest.mark.parametrize(
     ("step", "label", "json"),
     [
-        ({"type": "hologram_call", "id": "h", "edges": 12}, "hologram_call", '{"type": "hologram_call", "id": "h", "edges": 12}'),
+        (
+            {"type": "hologram_call", "id": "h", "edges": 12},
+            "hologram_call",
+            '{"type": "hologram_call", "id": "h", "edges": 12}',
+        ),
         ({"no": "type"}, "Step without a type", '{"no": "type"}'),
         ({"type": ["list"]}, "Step without a type", '{"type": ["list"]}'),
     ],
 )
-def test_an_unknown_step_is_shown_as_json(book: MediaBook, step: dict[str, Any], label: str, json: str) -> None:
+def test_an_unknown_step_is_shown_as_json(
+    book: MediaBook, step: dict[str, Any], label: str, json: str
+) -> None:
     [card] = drawn(book, step)
     [part] = card.parts
-    assert (card.style, part.label, [(block.kind, block.text) for block in part.blocks]) == ("other", label, [("json", json)])
+    assert (card.style, part.label, [(block.kind, block.text) for block in part.blocks]) == (
+        "other",
+        label,
+        [("json", json)],
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,20 +82,44 @@ def test_an_unknown_step_is_shown_as_json(book: MediaBook, step: dict[str, Any],
         (call("a") | {"arguments": "text"}, [("json", '"text"')]),
         (call("a") | {"extra": 1}, [("json", "{}"), ("json", '{"extra": 1}')]),
         (answer("a", ok=True), [("json", '{"ok": true}')]),
-        ({"type": "function_result", "call_id": "a", "result": "plain words"}, [("text", "plain words")]),
-        ({"type": "function_result", "call_id": "a", "result": {"a": [1]}}, [("json", '{"a": [1]}')]),
+        (
+            {"type": "function_result", "call_id": "a", "result": "plain words"},
+            [("text", "plain words")],
+        ),
+        (
+            {"type": "function_result", "call_id": "a", "result": {"a": [1]}},
+            [("json", '{"a": [1]}')],
+        ),
         ({"type": "function_result", "call_id": "a", "result": [1]}, [("json", "[1]")]),
         ({"type": "function_result", "call_id": "a", "result": None}, [("json", "null")]),
         (
-            {"type": "code_execution_call", "id": "c", "arguments": {"language": "python", "code": "a\nb"}},
+            {
+                "type": "code_execution_call",
+                "id": "c",
+                "arguments": {"language": "python", "code": "a\nb"},
+            },
             [("note", "python"), ("code", "a\nb")],
         ),
-        ({"type": "code_execution_call", "id": "c", "arguments": {"code": 5, "language": "x"}}, [("json", '{"code": 5, "language": "x"}')]),
-        ({"type": "code_execution_result", "call_id": "c", "result": "{}"}, [("code", "{}")]),
-        ({"type": "google_search_call", "id": "s", "arguments": {"queries": ["a", 1]}}, [("json", '{"queries": ["a", 1]}')]),
         (
-            {"type": "google_search_result", "call_id": "s", "result": [{"search_suggestions": "<b>", "rank": 1}, {}, "odd"]},
-            [("note", "search suggestions: 3 characters of HTML, not shown"), ("json", '{"rank": 1}'), ("json", '"odd"')],
+            {"type": "code_execution_call", "id": "c", "arguments": {"code": 5, "language": "x"}},
+            [("json", '{"code": 5, "language": "x"}')],
+        ),
+        ({"type": "code_execution_result", "call_id": "c", "result": "{}"}, [("code", "{}")]),
+        (
+            {"type": "google_search_call", "id": "s", "arguments": {"queries": ["a", 1]}},
+            [("json", '{"queries": ["a", 1]}')],
+        ),
+        (
+            {
+                "type": "google_search_result",
+                "call_id": "s",
+                "result": [{"search_suggestions": "<b>", "rank": 1}, {}, "odd"],
+            },
+            [
+                ("note", "search suggestions: 3 characters of HTML, not shown"),
+                ("json", '{"rank": 1}'),
+                ("json", '"odd"'),
+            ],
         ),
         ({"type": "model_output", "content": [text("[1,2]")]}, [("json", "[1, 2]")]),
         ({"type": "model_output", "error": {"code": 13}}, [("problem", '{"code": 13}')]),
@@ -90,13 +128,17 @@ def test_an_unknown_step_is_shown_as_json(book: MediaBook, step: dict[str, Any],
         ({"type": "processing_result", "call_id": "p", "note": "n"}, [("json", '{"note": "n"}')]),
     ],
 )
-def test_a_step_shows_what_it_holds(book: MediaBook, step: dict[str, Any], blocks: list[tuple[str, str]]) -> None:
+def test_a_step_shows_what_it_holds(
+    book: MediaBook, step: dict[str, Any], blocks: list[tuple[str, str]]
+) -> None:
     [card] = drawn(book, step)
     assert [(block.kind, block.text) for block in card.parts[0].blocks] == blocks
 
 
 def test_queries_are_a_list(book: MediaBook) -> None:
-    [card] = drawn(book, {"type": "google_search_call", "id": "s", "arguments": {"queries": ["a", "b"]}})
+    [card] = drawn(
+        book, {"type": "google_search_call", "id": "s", "arguments": {"queries": ["a", "b"]}}
+    )
     assert [(block.kind, block.items) for block in card.parts[0].blocks] == [("list", ["a", "b"])]
 
 

@@ -51,22 +51,54 @@ def test_a_citation_leads_to_its_search(everything: Path, open_page: Open) -> No
     assert tab.said == []
 
 
-def test_output_is_a_tree_with_what_the_schema_forbids_at_its_node(tmp_path: Path, open_page: Open) -> None:
-    document = '{"name": "Banana bread", "minutes": 65.0, "steps": ["mash", {"a/b": null}], "none": {}}'
+def test_output_is_a_tree_with_what_the_schema_forbids_at_its_node(
+    tmp_path: Path, open_page: Open
+) -> None:
+    document = (
+        '{"name": "Banana bread", "minutes": 65.0, "steps": ["mash", {"a/b": null}], "none": {}}'
+    )
     findings = (
-        Finding("schema_violation", "/minutes: 65.0 is above 60", Where(1, pointer="/minutes", part="output"), 60, 65.0),
-        Finding("schema_violation", "/steps/1/a~1b: null is no string", Where(1, pointer="/steps/1/a~1b", part="output")),
-        Finding("schema_violation", "the document: 'author' is missing", Where(1, pointer="/author", part="output")),
+        Finding(
+            "schema_violation",
+            "/minutes: 65.0 is above 60",
+            Where(1, pointer="/minutes", part="output"),
+            60,
+            65.0,
+        ),
+        Finding(
+            "schema_violation",
+            "/steps/1/a~1b: null is no string",
+            Where(1, pointer="/steps/1/a~1b", part="output"),
+        ),
+        Finding(
+            "schema_violation",
+            "the document: 'author' is missing",
+            Where(1, pointer="/author", part="output"),
+        ),
     )
     check = CheckResult("json_schema", Verdict.FAILED, findings, 1)
-    path = html.write(make_run(tmp_path, [line("bread", [turn(1, "A recipe", [says(document)])], [check], verdict=Verdict.FAILED)]))
+    path = html.write(
+        make_run(
+            tmp_path,
+            [
+                line(
+                    "bread",
+                    [turn(1, "A recipe", [says(document)])],
+                    [check],
+                    verdict=Verdict.FAILED,
+                )
+            ],
+        )
+    )
     tab = open_page(path)
     tab.page.locator(".variant > summary").click()
     tree = tab.page.locator(".tree")
     tree.wait_for()
     assert tree.locator("> summary").inner_text() == "Tree, 3 places marked; fold it for the text"
     marked = {
-        item.locator(":scope > .key, :scope > details > summary > .key").first.text_content() if number else "": item.locator(
+        item.locator(":scope > .key, :scope > details > summary > .key").first.text_content()
+        if number
+        else "": item.locator(
             ":scope > .violation, :scope > details > summary > .violation"
         ).text_content()
         for number, item in enumerate(tree.locator("li.violated").all())
@@ -88,7 +120,10 @@ def test_output_is_a_tree_with_what_the_schema_forbids_at_its_node(tmp_path: Pat
 def test_a_faithful_history_says_so(tmp_path: Path, open_page: Open) -> None:
     tab = open_page(html.write(make_run(tmp_path, [failed_line()])), f"#{PARIS}")
     second = opened(tab, f"{PARIS}.x2")
-    assert second.locator(".resent > summary").inner_text() == "History: all 3 steps re-sent exactly, 1 added"
+    assert (
+        second.locator(".resent > summary").inner_text()
+        == "History: all 3 steps re-sent exactly, 1 added"
+    )
     assert second.locator(".resent[open]").count() == 0
     first = opened(tab, f"{PARIS}.x1")
     assert first.locator(".resent").count() == 0
@@ -109,7 +144,11 @@ def reword(exchanges: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "told", "sides"),
     [
-        (drop, "History: 2 of 3 steps re-sent exactly, 0 differing, 1 missing, 1 added", ["received", "re-sent absent"]),
+        (
+            drop,
+            "History: 2 of 3 steps re-sent exactly, 0 differing, 1 missing, 1 added",
+            ["received", "re-sent absent"],
+        ),
         (
             alter,
             "History: 2 of 3 steps re-sent exactly, 1 differing, 0 missing, 1 added",
@@ -122,11 +161,15 @@ def reword(exchanges: list[Any]) -> None:
         ),
     ],
 )
-def test_an_altered_history_shows_both_sides(tmp_path: Path, open_page: Open, change: Any, told: str, sides: list[str]) -> None:
+def test_an_altered_history_shows_both_sides(
+    tmp_path: Path, open_page: Open, change: Any, told: str, sides: list[str]
+) -> None:
     tab = open_page(html.write(make_run(tmp_path, [altered(change)])), f"#{PARIS}")
     second = opened(tab, f"{PARIS}.x2")
     assert second.locator(".resent.wrong[open] > summary").inner_text() == told
-    shown = [" ".join(text.split()) for text in second.locator(".resent li .side").all_inner_texts()]
+    shown = [
+        " ".join(text.split()) for text in second.locator(".resent li .side").all_inner_texts()
+    ]
     assert [text[: len(side)] for text, side in zip(shown, sides, strict=True)] == sides
     assert violations(tab) == []
 
@@ -149,8 +192,13 @@ def test_a_stream_is_a_strip(tmp_path: Path, open_page: Open) -> None:
 
     tab = open_page(html.write(make_run(tmp_path, [altered(stream)])), f"#{PARIS}")
     strip = opened(tab, f"{PARIS}.x1").locator(".strip")
-    assert strip.inner_text() == "Stream: first event after 200 ms, first text after 1.0 s, 4 events in 1.8 s, longest pause 990 ms"
-    assert strip.locator("line.event").evaluate_all("all => all.map(one => one.getAttribute('x1'))") == ["10", "20", "50", "99.5"]
+    assert (
+        strip.inner_text()
+        == "Stream: first event after 200 ms, first text after 1.0 s, 4 events in 1.8 s, longest pause 990 ms"
+    )
+    assert strip.locator("line.event").evaluate_all(
+        "all => all.map(one => one.getAttribute('x1'))"
+    ) == ["10", "20", "50", "99.5"]
     assert strip.locator("line.first").get_attribute("x1") == "50"
     assert violations(tab) == []
 
@@ -158,7 +206,9 @@ def test_a_stream_is_a_strip(tmp_path: Path, open_page: Open) -> None:
 COPIED = "navigator.clipboard.readText()"
 
 
-def test_a_request_is_copied_as_curl_with_the_key_as_a_variable(tmp_path: Path, open_page: Open) -> None:
+def test_a_request_is_copied_as_curl_with_the_key_as_a_variable(
+    tmp_path: Path, open_page: Open
+) -> None:
     def attack(exchanges: list[Any]) -> None:
         body = exchanges[0]["request"]["body"]
         body["input"] = [{"type": "text", "text": f"it's $HOME `id` \\ {HOSTILE}"}]
@@ -166,19 +216,30 @@ def test_a_request_is_copied_as_curl_with_the_key_as_a_variable(tmp_path: Path, 
         exchanges[0]["request"]["query"] = [["alt", "sse"], ["x'", "$(id)"]]
 
     line_ = altered(attack)
-    tab = open_page(html.write(make_run(tmp_path, [line_])), f"#{PARIS}", permissions=["clipboard-read", "clipboard-write"])
+    tab = open_page(
+        html.write(make_run(tmp_path, [line_])),
+        f"#{PARIS}",
+        permissions=["clipboard-read", "clipboard-write"],
+    )
     exchange = opened(tab, f"{PARIS}.x1")
     exchange.get_by_role("button", name="Copy as curl").click()
     exchange.get_by_text("copied").wait_for()
     command = tab.page.evaluate(COPIED)
     assert "AIza" not in command
-    assert command.startswith('curl -sS -X POST \\\n  "${GOOGLE_GEMINI_BASE_URL:-https://generativelanguage.googleapis.com}/v1beta/')
+    assert command.startswith(
+        'curl -sS -X POST \\\n  "${GOOGLE_GEMINI_BASE_URL:-https://generativelanguage.googleapis.com}/v1beta/'
+    )
     assert re.search("[^\\n -~]", command) is None
     script = f'curl() {{ printf "%s\\0" "$@"; }}\n{command}\n'
-    ran = subprocess.run(["sh", "-c", script], capture_output=True, env={"GEMINI_API_KEY": "the-key"}, check=True)
+    ran = subprocess.run(
+        ["sh", "-c", script], capture_output=True, env={"GEMINI_API_KEY": "the-key"}, check=True
+    )
     arguments = ran.stdout.decode().split("\0")
     assert "x-goog-api-key: the-key" in arguments
-    assert "https://generativelanguage.googleapis.com/v1beta/interactions/%22%24%28id%29%60?alt=sse&x%27=%24%28id%29" in arguments
+    assert (
+        "https://generativelanguage.googleapis.com/v1beta/interactions/%22%24%28id%29%60?alt=sse&x%27=%24%28id%29"
+        in arguments
+    )
     sent = json.loads(line_)["turns"][0]["exchanges"][0]["request"]["body"]
     assert json.loads(arguments[arguments.index("-d") + 1]) == sent
     exchange.get_by_role("button", name="Copy response").click()
@@ -186,7 +247,9 @@ def test_a_request_is_copied_as_curl_with_the_key_as_a_variable(tmp_path: Path, 
     assert json.loads(tab.page.evaluate(COPIED))["status"] == 200
 
 
-def test_without_the_clipboard_a_request_is_copied_all_the_same(tmp_path: Path, open_page: Open) -> None:
+def test_without_the_clipboard_a_request_is_copied_all_the_same(
+    tmp_path: Path, open_page: Open
+) -> None:
     tab = open_page(html.write(make_run(tmp_path, [failed_line()])), f"#{PARIS}")
     tab.page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     tab.page.evaluate(
@@ -206,9 +269,16 @@ def test_hostile_exchanges_and_trees_run_nothing(tmp_path: Path, open_page: Open
     [only] = value["turns"]
     only["text"] = json.dumps({HOSTILE: [HOSTILE, {"__proto__": HOSTILE}]})
     only["steps"].append({"origin": "model", "exchange": 1, "step": says(only["text"])})
-    value["checks"][0]["findings"][0]["where"] = {"turn": 1, "part": "output", "pointer": f"/{HOSTILE}"}
+    value["checks"][0]["findings"][0]["where"] = {
+        "turn": 1,
+        "part": "output",
+        "pointer": f"/{HOSTILE}",
+    }
     only["exchanges"][0]["response"].pop("body", None)
-    only["exchanges"][0]["response"] |= {"events": [HOSTILE, {"event_type": HOSTILE}], "event_ms": [1, 2]}
+    only["exchanges"][0]["response"] |= {
+        "events": [HOSTILE, {"event_type": HOSTILE}],
+        "event_ms": [1, 2],
+    }
     again = json.loads(json.dumps(only["exchanges"][0]))
     again["number"] = 2
     again["request"]["body"]["input"] = [{"type": HOSTILE, HOSTILE: HOSTILE}, HOSTILE, None]

@@ -8,11 +8,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.reports.words import LINE, clip, clipped, count, duration, fingerprint, found, headline, place, pretty, reindent, size
+from evalkit.reports.words import (
+    LINE,
+    clip,
+    clipped,
+    count,
+    duration,
+    fingerprint,
+    found,
+    headline,
+    place,
+    pretty,
+    reindent,
+    size,
+)
 
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda children: (
+        st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4)
+    ),
     max_leaves=20,
 )
 
@@ -39,7 +58,14 @@ def test_a_duration_reads_as_people_say_it(milliseconds: object, shown: str) -> 
 
 @pytest.mark.parametrize(
     ("bytes_", "shown"),
-    [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1 KiB"), (12_500, "12 KiB"), (1 << 20, "1.0 MiB"), (5_872_026, "5.6 MiB")],
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1 KiB"),
+        (12_500, "12 KiB"),
+        (1 << 20, "1.0 MiB"),
+        (5_872_026, "5.6 MiB"),
+    ],
 )
 def test_a_size_reads_as_people_say_it(bytes_: int, shown: str) -> None:
     assert size(bytes_) == shown
@@ -68,7 +94,9 @@ def test_a_long_text_is_cut_and_says_so() -> None:
     assert clipped("x", 20) == "x"
 
 
-@pytest.mark.parametrize(("number", "shown"), [(0, "0 turns"), (1, "1 turn"), (1234, "1,234 turns")])
+@pytest.mark.parametrize(
+    ("number", "shown"), [(0, "0 turns"), (1, "1 turn"), (1234, "1,234 turns")]
+)
 def test_a_count_agrees_with_its_word(number: int, shown: str) -> None:
     assert count(number, "turn") == shown
 
@@ -78,7 +106,10 @@ def test_a_count_agrees_with_its_word(number: int, shown: str) -> None:
     [
         ({}, ""),
         ({"turn": 1, "step": 3}, "turn 1, step 3"),
-        ({"turn": 1, "exchange": 2, "pointer": "/input/3", "part": "request"}, "turn 1, exchange 2, request /input/3"),
+        (
+            {"turn": 1, "exchange": 2, "pointer": "/input/3", "part": "request"},
+            "turn 1, exchange 2, request /input/3",
+        ),
         ({"pointer": "", "part": "output"}, "output (whole)"),
         ({"turn": 2, "later_field": 5}, "turn 2"),
     ],
@@ -100,13 +131,23 @@ def test_a_place_reads_in_words(where: dict[str, object], shown: str) -> None:
     ],
 )
 def test_a_headline_says_why(verdict: str, severities: list[str], shown: str) -> None:
-    findings = [{"severity": severity, "message": f"finding {number}"} for number, severity in enumerate(severities, 1)]
-    head = {"verdict": verdict, "message": "what the session said", "checks": [{"name": "text", "findings": findings}]}
+    findings = [
+        {"severity": severity, "message": f"finding {number}"}
+        for number, severity in enumerate(severities, 1)
+    ]
+    head = {
+        "verdict": verdict,
+        "message": "what the session said",
+        "checks": [{"name": "text", "findings": findings}],
+    }
     assert headline(head, found(head)) == shown
 
 
 def test_short_json_stays_on_one_line_and_long_json_does_not() -> None:
-    assert pretty({"location": "London", "days": [1, 2], "none": {}}) == '{"location": "London", "days": [1, 2], "none": {}}'
+    assert (
+        pretty({"location": "London", "days": [1, 2], "none": {}})
+        == '{"location": "London", "days": [1, 2], "none": {}}'
+    )
     value = {"location": "x" * LINE}
     assert pretty(value) == json.dumps(value, indent=2)
 
@@ -115,19 +156,30 @@ def test_a_lone_surrogate_stays_escaped_in_json() -> None:
     assert pretty("a\ud800é") == '"a\\ud800é"'
 
 
-@pytest.mark.parametrize("text", ["", "  ", "plain", "12", '"a string"', "{", "[1,", "{'a': 1}", "{} {}", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "plain", "12", '"a string"', "{", "[1,", "{'a': 1}", "{} {}", "[" * 100_000]
+)
 def test_text_that_is_no_json_document_is_left_alone(text: str) -> None:
     assert reindent(text) is None
 
 
 def test_numbers_and_strings_keep_their_spelling_when_indented() -> None:
     text = '{"a":1.0,"b":1e2,"big":12345678901234567890,"caf\\u00e9":"{not, a: [brace}"}'
-    assert reindent(text) == '{\n  "a": 1.0,\n  "b": 1e2,\n  "big": 12345678901234567890,\n  "caf\\u00e9": "{not, a: [brace}"\n}'
+    assert (
+        reindent(text)
+        == '{\n  "a": 1.0,\n  "b": 1e2,\n  "big": 12345678901234567890,\n  "caf\\u00e9": "{not, a: [brace}"\n}'
+    )
 
 
-@given(JSON_VALUES.filter(lambda value: isinstance(value, list | dict)), st.sampled_from([None, 1, 4]), st.booleans())
+@given(
+    JSON_VALUES.filter(lambda value: isinstance(value, list | dict)),
+    st.sampled_from([None, 1, 4]),
+    st.booleans(),
+)
 @settings(max_examples=100, deadline=None)
-def test_indenting_changes_the_white_space_and_nothing_else(value: object, indent: int | None, ascii_only: bool) -> None:
+def test_indenting_changes_the_white_space_and_nothing_else(
+    value: object, indent: int | None, ascii_only: bool
+) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     shown = reindent(text)
     assert shown is not None

@@ -14,7 +14,9 @@ DIGEST = "sha256:" + "0" * 64
 ENDED = "2026-01-01T10:00:09Z"
 
 
-def line(name: str, verdict: str = "passed", *, suite: str = "s", without: str = "", **more: Any) -> str:
+def line(
+    name: str, verdict: str = "passed", *, suite: str = "s", without: str = "", **more: Any
+) -> str:
     """Return a result line with its digest, without a newline; ``without`` is a member it lacks."""
     value = {
         "schema_version": 1,
@@ -43,7 +45,13 @@ def line(name: str, verdict: str = "passed", *, suite: str = "s", without: str =
     return f'{text[:-1]},"digest":"{sha256(text)}"}}'
 
 
-def manifest(lines: Sequence[str], *, collected: int | None = None, suites: Sequence[str] = ("s",), **more: Any) -> dict[str, Any]:
+def manifest(
+    lines: Sequence[str],
+    *,
+    collected: int | None = None,
+    suites: Sequence[str] = ("s",),
+    **more: Any,
+) -> dict[str, Any]:
     """Return what a session that ended writes; ``collected`` are each suite's variants, of which those without a line were deselected."""
     totals = Totals()
     for one in lines:
@@ -62,7 +70,16 @@ def manifest(lines: Sequence[str], *, collected: int | None = None, suites: Sequ
         "complete": True,
         "options": {"record": "none", "cassettes": "cassettes", "model": [], "repeat": None},
         "environment": {},
-        "suites": [{"suite": name, "path": f"suites/{name}.yaml", "digest": DIGEST, "collected": each, "files": []} for name in suites],
+        "suites": [
+            {
+                "suite": name,
+                "path": f"suites/{name}.yaml",
+                "digest": DIGEST,
+                "collected": each,
+                "files": [],
+            }
+            for name in suites
+        ],
         "cassettes": [],
         "totals": dict(vars(totals)),
         **more,

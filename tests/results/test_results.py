@@ -30,14 +30,41 @@ def conversation(text: str = "22 \u202e\ud800") -> Transcript:
     interaction = {
         "status": "completed",
         "usage": {"total_tokens": 9, "total_input_tokens": 4, "odd": "x"},
-        "steps": [{"type": "thought", "signature": "AA"}, {"type": "google_search_call", "id": "1", "arguments": {}}],
+        "steps": [
+            {"type": "thought", "signature": "AA"},
+            {"type": "google_search_call", "id": "1", "arguments": {}},
+        ],
     }
-    response = Response(200, {"content-type": "application/json"}, json.dumps(interaction), elapsed_ms=12.5, source="replayed")
-    exchange = Exchange(1, 1, Request("POST", "/v1beta/interactions", {"model": "m", "input": text}), response, interaction)
-    failed = Exchange(2, 1, Request("POST", "/v1beta/interactions", {}), None, failure="no recording")
+    response = Response(
+        200,
+        {"content-type": "application/json"},
+        json.dumps(interaction),
+        elapsed_ms=12.5,
+        source="replayed",
+    )
+    exchange = Exchange(
+        1,
+        1,
+        Request("POST", "/v1beta/interactions", {"model": "m", "input": text}),
+        response,
+        interaction,
+    )
+    failed = Exchange(
+        2, 1, Request("POST", "/v1beta/interactions", {}), None, failure="no recording"
+    )
     steps = [Step(step, "model", 1) for step in interaction["steps"]]  # type: ignore[arg-type]
     return Transcript(
-        {"history": "stateless"}, [Turn(1, [{"type": "text", "text": text}], [exchange, failed], steps, "completed", text=text)]
+        {"history": "stateless"},
+        [
+            Turn(
+                1,
+                [{"type": "text", "text": text}],
+                [exchange, failed],
+                steps,
+                "completed",
+                text=text,
+            )
+        ],
     )
 
 
@@ -45,7 +72,16 @@ CHECKS = (
     CheckResult(
         "steps",
         Verdict.FAILED,
-        (Finding("sequence", "they part", Where(1, 1, 2, "/a", "response"), ["x"], None, detail="table"),),
+        (
+            Finding(
+                "sequence",
+                "they part",
+                Where(1, 1, 2, "/a", "response"),
+                ["x"],
+                None,
+                detail="table",
+            ),
+        ),
         1,
         "s.yaml:3",
     ),
@@ -54,7 +90,9 @@ CHECKS = (
 
 
 def line() -> str:
-    return result_line(WHO, Verdict.FAILED, "why", CHECKS, conversation(), ["POST /v1beta/interactions"])
+    return result_line(
+        WHO, Verdict.FAILED, "why", CHECKS, conversation(), ["POST /v1beta/interactions"]
+    )
 
 
 def test_a_line_is_ascii_and_carries_the_digest_of_the_rest() -> None:
@@ -78,7 +116,13 @@ def test_a_line_is_what_the_schema_says() -> None:
         "elapsed_ms": 12.5,
     }
     finding = value["checks"][0]["findings"][0]
-    assert finding["where"] == {"turn": 1, "exchange": 1, "step": 2, "pointer": "/a", "part": "response"}
+    assert finding["where"] == {
+        "turn": 1,
+        "exchange": 1,
+        "step": 2,
+        "pointer": "/a",
+        "part": "response",
+    }
     assert finding["got"] is None
     assert "expected" not in value["checks"][1]["findings"][0]
 
@@ -111,7 +155,9 @@ def test_the_journal_keeps_every_whole_line(tmp_path: Path) -> None:
         ("manifest.json", "{}", "has no results.jsonl"),
     ],
 )
-def test_a_folder_that_is_no_run_says_so(tmp_path: Path, name: str | None, content: str, message: str) -> None:
+def test_a_folder_that_is_no_run_says_so(
+    tmp_path: Path, name: str | None, content: str, message: str
+) -> None:
     if name:
         (tmp_path / name).write_text(content)
     with pytest.raises(UsageError, match=message):
@@ -121,7 +167,9 @@ def test_a_folder_that_is_no_run_says_so(tmp_path: Path, name: str | None, conte
 def test_a_line_that_is_not_ascii_is_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     (tmp_path / "results.jsonl").write_bytes(b"{}\n{\xba}\n")
-    with pytest.raises(UsageError, match=r"results\.jsonl is not as evalkit wrote it: it holds byte 0xBA"):
+    with pytest.raises(
+        UsageError, match=r"results\.jsonl is not as evalkit wrote it: it holds byte 0xBA"
+    ):
         list(Run(tmp_path).lines())
 
 
@@ -150,35 +198,71 @@ def test_totals_have_honest_denominators() -> None:
     totals.add(tally(Verdict.FAILED, CHECKS, conversation(), ["x"]))
     totals.add(tally(Verdict.ERRORED, (), None))
     totals.add(tally(Verdict.SKIPPED, (), None))
-    assert (totals.scored, totals.failed, totals.errored, totals.skipped, totals.run) == (1, 1, 1, 1, 3)
+    assert (totals.scored, totals.failed, totals.errored, totals.skipped, totals.run) == (
+        1,
+        1,
+        1,
+        1,
+        3,
+    )
     assert (totals.checks, totals.warnings, totals.unplayed, totals.tokens) == (2, 1, 1, 9)
 
 
-def test_the_manifest_is_what_the_schema_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_manifest_is_what_the_schema_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     manifest = Manifest({"record": "none"})
-    manifest.suites["suites/weather.yaml"] = {"suite": "weather", "path": "suites/weather.yaml", "digest": "sha256:" + "0" * 64}
+    manifest.suites["suites/weather.yaml"] = {
+        "suite": "weather",
+        "path": "suites/weather.yaml",
+        "digest": "sha256:" + "0" * 64,
+    }
     manifest.cassettes["weather/london.yaml"] = None
     manifest.write(tmp_path)
     value = json.loads((tmp_path / "manifest.json").read_text())
     jsonschema.validate(value, schema("manifest"))
-    assert (value["started"], value["ended"], value["complete"]) == ("2023-11-14T22:13:20Z", None, False)
+    assert (value["started"], value["ended"], value["complete"]) == (
+        "2023-11-14T22:13:20Z",
+        None,
+        False,
+    )
 
 
-@pytest.mark.parametrize("cassettes", [{}, {"b/é.yaml": None}, {"b/2.yaml": "sha256:0", 'a/"1".yaml': None, "b/\ud800.yaml": "sha256:1"}])
-def test_the_manifest_is_spelled_as_json_indents_it(tmp_path: Path, cassettes: dict[str, str | None]) -> None:
+@pytest.mark.parametrize(
+    "cassettes",
+    [
+        {},
+        {"b/é.yaml": None},
+        {"b/2.yaml": "sha256:0", 'a/"1".yaml': None, "b/\ud800.yaml": "sha256:1"},
+    ],
+)
+def test_the_manifest_is_spelled_as_json_indents_it(
+    tmp_path: Path, cassettes: dict[str, str | None]
+) -> None:
     manifest = Manifest({"record": '\n  "cassettes": []'}, cassettes=cassettes)
     manifest.write(tmp_path)
     text = (tmp_path / "manifest.json").read_bytes().decode("utf-8", "surrogatepass")
     value = json.loads(text)
     assert text == json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    assert value["cassettes"] == [{"path": path, "digest": digest} for path, digest in sorted(cassettes.items())]
+    assert value["cassettes"] == [
+        {"path": path, "digest": digest} for path, digest in sorted(cassettes.items())
+    ]
 
 
 @pytest.mark.parametrize(
-    ("data", "longer"), [(b"", False), (b"{}\n{}\n", False), (b"{}\n{}\n{}", False), (b"{}\n{}\n{}\n\xff\n", True), (b"\xff\n", False)]
+    ("data", "longer"),
+    [
+        (b"", False),
+        (b"{}\n{}\n", False),
+        (b"{}\n{}\n{}", False),
+        (b"{}\n{}\n{}\n\xff\n", True),
+        (b"\xff\n", False),
+    ],
 )
-def test_whether_a_run_is_longer_is_told_by_its_whole_lines(tmp_path: Path, data: bytes, longer: bool) -> None:
+def test_whether_a_run_is_longer_is_told_by_its_whole_lines(
+    tmp_path: Path, data: bytes, longer: bool
+) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     run = Run(tmp_path)
     assert not run.longer_than(2)

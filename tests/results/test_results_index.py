@@ -17,14 +17,20 @@ from tests.compare.lines import line
 def run(folder: Path, *lines: dict[str, Any], **manifest: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
-    (folder / "manifest.json").write_text(json.dumps({"evalkit": "0.1.0", "complete": True, **manifest}))
+    (folder / "manifest.json").write_text(
+        json.dumps({"evalkit": "0.1.0", "complete": True, **manifest})
+    )
     return folder
 
 
 def names(folder: Path) -> tuple[list[str], list[tuple[str, str, str]], list[str]]:
     with Index(folder) as index:
         index.refresh()
-        return [one.name for one in index.runs()], [(one.run, one.id, one.verdict) for one in index.results()], index.skipped
+        return (
+            [one.name for one in index.runs()],
+            [(one.run, one.id, one.verdict) for one in index.results()],
+            index.skipped,
+        )
 
 
 def test_runs_in_order_of_time_results_by_identity(tmp_path: Path) -> None:
@@ -32,7 +38,11 @@ def test_runs_in_order_of_time_results_by_identity(tmp_path: Path) -> None:
     run(tmp_path / "deep" / "early", line("a"), started="2026-01-01T00:00:00Z", complete=False)
     runs, results, skipped = names(tmp_path)
     assert runs == ["deep/early", "late"]
-    assert results == [("deep/early", "s::a", "passed"), ("late", "s::a", "failed"), ("late", "s::b", "passed")]
+    assert results == [
+        ("deep/early", "s::a", "passed"),
+        ("late", "s::a", "failed"),
+        ("late", "s::b", "passed"),
+    ]
     assert skipped == []
     with Index(tmp_path) as index:
         assert [entry.complete for entry in index.runs()] == [False, True]
@@ -40,11 +50,17 @@ def test_runs_in_order_of_time_results_by_identity(tmp_path: Path) -> None:
 
 
 def test_what_changed_is_read_again_and_what_is_gone_forgotten(tmp_path: Path) -> None:
-    first, second = run(tmp_path / "a", line("x"), started="1"), run(tmp_path / "b", line("x"), started="2")
+    first, second = (
+        run(tmp_path / "a", line("x"), started="1"),
+        run(tmp_path / "b", line("x"), started="2"),
+    )
     names(tmp_path)
     run(first, line("x", "failed"), line("y"), started="1")
     second.rename(tmp_path / "c")
-    assert names(tmp_path)[:2] == (["a", "c"], [("a", "s::x", "failed"), ("c", "s::x", "passed"), ("a", "s::y", "passed")])
+    assert names(tmp_path)[:2] == (
+        ["a", "c"],
+        [("a", "s::x", "failed"), ("c", "s::x", "passed"), ("a", "s::y", "passed")],
+    )
 
 
 def test_a_hidden_folder_holds_no_run_to_be_read(tmp_path: Path) -> None:
@@ -53,7 +69,9 @@ def test_a_hidden_folder_holds_no_run_to_be_read(tmp_path: Path) -> None:
     assert names(tmp_path / ".reports")[0] == ["a"]
 
 
-def test_what_did_not_change_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_did_not_change_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(tmp_path / "a", line("x"))
     names(tmp_path)
     monkeypatch.setattr("evalkit.results.index.Run", None)
@@ -71,7 +89,9 @@ def test_a_spoilt_index_is_made_again(tmp_path: Path, spoil: str) -> None:
         file.unlink()
     else:
         database = sqlite3.connect(file)
-        database.execute("pragma user_version = 99" if spoil == "other version" else "drop table result")
+        database.execute(
+            "pragma user_version = 99" if spoil == "other version" else "drop table result"
+        )
         database.commit()
         database.close()
     assert names(tmp_path) == expected

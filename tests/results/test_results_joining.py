@@ -49,7 +49,11 @@ def joined(*parts: tuple[Shard, Sequence[str]]) -> dict[str, Any]:
 
 def counts(value: dict[str, Any]) -> dict[str, int]:
     totals = value["totals"]
-    return {name: totals[name] for name in ("collected", "deselected", "passed", "failed") if totals[name]}
+    return {
+        name: totals[name]
+        for name in ("collected", "deselected", "passed", "failed")
+        if totals[name]
+    }
 
 
 A, B, C, D = (line(name) for name in "abcd")
@@ -70,14 +74,20 @@ def test_shards_of_other_suites_add_up() -> None:
 
 def test_shards_that_share_some_suites_count_those_once() -> None:
     other = line("a", suite="t")
-    value = joined((shard("1", [A, other], collected=2, suites=["s", "t"]), [A, other]), (shard("2", [B], collected=2), [B]))
+    value = joined(
+        (shard("1", [A, other], collected=2, suites=["s", "t"]), [A, other]),
+        (shard("2", [B], collected=2), [B]),
+    )
     assert counts(value) == {"collected": 4, "deselected": 1, "passed": 3}
 
 
 def test_shards_of_other_models_add_up() -> None:
     options = [{"model": models, "repeat": None} for models in (["x", "y"], ["z", "w"], ["w", "z"])]
     lines = [[line(f"a[{model}]")] for model in "xzw"]
-    parts = [(shard(str(number), one, collected=2, options=options[number]), one) for number, one in enumerate(lines)]
+    parts = [
+        (shard(str(number), one, collected=2, options=options[number]), one)
+        for number, one in enumerate(lines)
+    ]
     value = joined(*parts)
     assert counts(value) == {"collected": 4, "deselected": 1, "passed": 3}
     assert value["options"]["model"] == ["x", "y", "z", "w"]
@@ -99,7 +109,9 @@ def test_what_every_shard_deselected_is_deselected_and_what_a_shard_owes_is_not(
         ([("s", 2, "x"), ("s", 0, None)], 2),
     ],
 )
-def test_orphans_are_those_no_run_has_a_use_for(told: list[tuple[str, int, str | None]], expected: int) -> None:
+def test_orphans_are_those_no_run_has_a_use_for(
+    told: list[tuple[str, int, str | None]], expected: int
+) -> None:
     shards = []
     for suite, count, ended in told:
         shards.append(shard("x", suites=[suite], ended=ended))
@@ -118,19 +130,30 @@ def test_an_equal_result_is_kept_once() -> None:
 def test_two_different_results_are_told_all_at_once() -> None:
     results = Results()
     take(results, shard("one"), *(line(f"n{number}") for number in range(30)))
-    take(results, shard("two"), *(line(f"n{number}", "failed") for number in range(29)), line("x\u202e"), line("x\u202e", "failed"))
+    take(
+        results,
+        shard("two"),
+        *(line(f"n{number}", "failed") for number in range(29)),
+        line("x\u202e"),
+        line("x\u202e", "failed"),
+    )
     with pytest.raises(UsageError) as raised:
         results.check()
     lines = str(raised.value).splitlines()
     assert len(lines) == 12
     assert lines[:2] == ["30 variants with two different results:", "  s::n0: one and two"]
-    assert lines[-2:] == ["  … and 21 more", "merge one of the two runs only; runs of two models are for 'evalkit compare'"]
+    assert lines[-2:] == [
+        "  … and 21 more",
+        "merge one of the two runs only; runs of two models are for 'evalkit compare'",
+    ]
 
 
 def test_a_result_twice_in_one_run_is_told_so() -> None:
     results = Results()
     take(results, shard("two"), line("x\u202e"), line("x\u202e", "failed"))
-    with pytest.raises(UsageError, match=r"1 variant with two different results:\n  s::x<U\+202E>: twice in two\n"):
+    with pytest.raises(
+        UsageError, match=r"1 variant with two different results:\n  s::x<U\+202E>: twice in two\n"
+    ):
         results.check()
 
 
@@ -138,15 +161,25 @@ def test_a_result_twice_in_one_run_is_told_so() -> None:
     ("change", "named"),
     [
         (lambda value: value["suites"][0].update(digest=OTHER), "suites/s.yaml: one and two"),
-        (lambda value: value["suites"][0].update(files=[{"path": "suites/c.csv", "digest": OTHER}]), "suites/c.csv: one and two"),
-        (lambda value: value.update(cassettes=[{"path": "s/a.yaml", "digest": None}]), "s/a.yaml: one and two"),
+        (
+            lambda value: value["suites"][0].update(
+                files=[{"path": "suites/c.csv", "digest": OTHER}]
+            ),
+            "suites/c.csv: one and two",
+        ),
+        (
+            lambda value: value.update(cassettes=[{"path": "s/a.yaml", "digest": None}]),
+            "s/a.yaml: one and two",
+        ),
         (lambda value: value["options"].update(cassettes="old/"), "two: old"),
     ],
 )
 def test_shards_of_different_states_are_refused(change: Any, named: str) -> None:
     one, two = shard("one"), shard("two")
     for part in (one, two):
-        part.manifest["suites"][0]["files"] = [{"path": "suites/c.csv", "digest": "sha256:" + "0" * 64}]
+        part.manifest["suites"][0]["files"] = [
+            {"path": "suites/c.csv", "digest": "sha256:" + "0" * 64}
+        ]
         part.manifest["cassettes"].append({"path": "s/a.yaml", "digest": OTHER})
     check_sources([one, two])
     change(two.manifest)
@@ -156,7 +189,9 @@ def test_shards_of_different_states_are_refused(change: Any, named: str) -> None
 
 
 def test_where_the_runs_differ_every_value_is_told() -> None:
-    one = shard("one", started="2026-01-01T10:00:03Z", environment={"CI": "true", "GITHUB_SHA": "a"})
+    one = shard(
+        "one", started="2026-01-01T10:00:03Z", environment={"CI": "true", "GITHUB_SHA": "a"}
+    )
     two = shard("two", python="3.13.0", environment={"CI": "true"}, ended="2026-01-01T11:00:00Z")
     three = shard("three", ended=None, complete=False)
     two.manifest["options"].update(record="once", repeat=2)
@@ -165,7 +200,12 @@ def test_where_the_runs_differ_every_value_is_told() -> None:
     assert value["python"] == "3.12.1, 3.13.0"
     assert value["evalkit"] == "0.1.0"
     assert value["environment"] == {"CI": "true, unset", "GITHUB_SHA": "a, unset"}
-    assert value["options"] == {"record": ["none", "once"], "cassettes": "cassettes", "model": [], "repeat": [None, 2]}
+    assert value["options"] == {
+        "record": ["none", "once"],
+        "cassettes": "cassettes",
+        "model": [],
+        "repeat": [None, 2],
+    }
     assert (value["started"], value["ended"]) == ("2026-01-01T10:00:00Z", "2026-01-01T11:00:00Z")
     assert [origin["python"] for origin in value["merged"]] == ["3.12.1", "3.13.0", "3.12.1"]
     assert [origin["path"] for origin in value["merged"]] == ["one", "two", "three"]
@@ -211,7 +251,9 @@ def test_a_manifest_that_is_none_is_refused(change: Any, why: str) -> None:
 def test_a_run_that_counted_other_results_is_not_what_it_was() -> None:
     lost = shard("one", [A, B])
     take(Results(), lost, A)
-    with pytest.raises(IntegrityError, match=r"one: manifest\.json says 2 passed, counting the results gives 1"):
+    with pytest.raises(
+        IntegrityError, match=r"one: manifest\.json says 2 passed, counting the results gives 1"
+    ):
         lost.check_count()
     killed = shard("one", [], ended=None)
     take(Results(), killed, A)
@@ -219,11 +261,18 @@ def test_a_run_that_counted_other_results_is_not_what_it_was() -> None:
 
 
 @given(
-    st.lists(st.sampled_from(["passed", "failed", "errored", "skipped"]), min_size=1, max_size=12).flatmap(
-        lambda verdicts: st.tuples(st.just(verdicts), st.lists(st.sets(st.integers(0, len(verdicts) - 1)), min_size=1, max_size=4))
+    st.lists(
+        st.sampled_from(["passed", "failed", "errored", "skipped"]), min_size=1, max_size=12
+    ).flatmap(
+        lambda verdicts: st.tuples(
+            st.just(verdicts),
+            st.lists(st.sets(st.integers(0, len(verdicts) - 1)), min_size=1, max_size=4),
+        )
     )
 )
-def test_totals_are_those_of_one_run_whatever_the_cut(drawn: tuple[list[str], list[set[int]]]) -> None:
+def test_totals_are_those_of_one_run_whatever_the_cut(
+    drawn: tuple[list[str], list[set[int]]],
+) -> None:
     """However the variants of a suite are chosen for shards, shards that overlap too, the joined run counts each once."""
     verdicts, cuts = drawn
     lines = [line(f"n{number}", verdict) for number, verdict in enumerate(verdicts)]

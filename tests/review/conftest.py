@@ -42,7 +42,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: Keys) -> Proj
     root = tmp_path / "project"
     made = Project(root)
     made.allow(
-        ("ada@example.com", keys.public["ed25519"]), ("bob@example.com", keys.public["ecdsa"]), ("pem@example.com", keys.public["pem"])
+        ("ada@example.com", keys.public["ed25519"]),
+        ("bob@example.com", keys.public["ecdsa"]),
+        ("pem@example.com", keys.public["pem"]),
     )
     monkeypatch.chdir(root)
     monkeypatch.setenv("COLUMNS", "80")

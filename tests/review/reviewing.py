@@ -25,13 +25,26 @@ def passes(scenario: str = "london") -> str:
 
 def fails(scenario: str = "london", *findings: Finding, check: str = "text") -> str:
     """Return a result that failed a check, by default with one finding."""
-    found = findings or (Finding("not_contained", "the text does not contain '23'", Where(1), expected="23"),)
-    return line(scenario, [weather()], [CheckResult(check, Verdict.FAILED, found, 1)], verdict=Verdict.FAILED, message=found[0].message)
+    found = findings or (
+        Finding("not_contained", "the text does not contain '23'", Where(1), expected="23"),
+    )
+    return line(
+        scenario,
+        [weather()],
+        [CheckResult(check, Verdict.FAILED, found, 1)],
+        verdict=Verdict.FAILED,
+        message=found[0].message,
+    )
 
 
 def errs(scenario: str = "rome", message: str = "no answer came") -> str:
     """Return a result that errored."""
-    return line(scenario, checks=[CheckResult("text", Verdict.ERRORED, (), 1)], verdict=Verdict.ERRORED, message=message)
+    return line(
+        scenario,
+        checks=[CheckResult("text", Verdict.ERRORED, (), 1)],
+        verdict=Verdict.ERRORED,
+        message=message,
+    )
 
 
 def file_of(scenario: str, kind: Kind = "text") -> str:
@@ -55,7 +68,9 @@ def snapshot(
     finding = Finding(code, "it is not what was approved", where, expected, got, severity)
     verdict = Verdict.FAILED if severity is Severity.ERROR else Verdict.PASSED
     checks = [CheckResult("snapshot", verdict, (finding,), 1)]
-    return line(scenario, [weather()], checks, verdict=verdict, message=finding.message, trial=trial)
+    return line(
+        scenario, [weather()], checks, verdict=verdict, message=finding.message, trial=trial
+    )
 
 
 def project(root: Path, lines: Sequence[str], name: str = "latest") -> Run:

@@ -21,11 +21,17 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def result(name: str, verdict: str = "passed", *, warned: bool = False, text: str = "hello") -> bytes:
+def result(
+    name: str, verdict: str = "passed", *, warned: bool = False, text: str = "hello"
+) -> bytes:
     """Return a result line with its digest."""
-    findings = [{"code": "odd", "severity": "warn", "message": "odd", "where": {}}] if warned else []
+    findings = (
+        [{"code": "odd", "severity": "warn", "message": "odd", "where": {}}] if warned else []
+    )
     if verdict == "failed":
-        findings = [{"code": "text_missing", "severity": "error", "message": "missing", "where": {}}]
+        findings = [
+            {"code": "text_missing", "severity": "error", "message": "missing", "where": {}}
+        ]
     value = {
         "id": f"s::{name}",
         "suite": "s",
@@ -40,7 +46,9 @@ def result(name: str, verdict: str = "passed", *, warned: bool = False, text: st
         "message": "",
         "checks": [{"name": "text", "verdict": verdict, "findings": findings}],
         "metrics": {"tokens": {"total_tokens": 10}},
-        "turns": [{"outcome": "held", "status": "completed", "text": text, "user": [], "steps": []}],
+        "turns": [
+            {"outcome": "held", "status": "completed", "text": text, "user": [], "steps": []}
+        ],
     }
     text_ = json.dumps(value, separators=(",", ":"))
     return f'{text_[:-1]},"digest":"{sha256(text_.encode())}"}}\n'.encode()
@@ -53,7 +61,11 @@ class Project:
         self.root = root
         self.run = root / "reports" / "latest"
         self.base = root / "reports" / "main"
-        lines = [result("one"), result("two", warned=True), result("three")] if results is None else list(results)
+        lines = (
+            [result("one"), result("two", warned=True), result("three")]
+            if results is None
+            else list(results)
+        )
         image = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
         media = f"{sha256(image)}.png"
         for name, data in {
@@ -81,7 +93,10 @@ class Project:
 
     def manifest(self, lines: Sequence[bytes]) -> dict[str, Any]:
         verdicts = [json.loads(line)["verdict"] for line in lines]
-        counts = {verdict: verdicts.count(verdict) for verdict in ("passed", "failed", "errored", "skipped")}
+        counts = {
+            verdict: verdicts.count(verdict)
+            for verdict in ("passed", "failed", "errored", "skipped")
+        }
         data = sha256((self.root / "suites/data.csv").read_bytes())
         own = sha256((self.root / "suites/s.yaml").read_bytes())
         return {
@@ -97,8 +112,18 @@ class Project:
                     "files": [{"path": "suites/data.csv", "digest": f"sha256:{data}"}],
                 }
             ],
-            "cassettes": [{"path": "s/one.yaml", "digest": "sha256:" + sha256((self.root / "cassettes/s/one.yaml").read_bytes())}],
-            "totals": {"collected": len(lines), "deselected": 0, "scored": counts["passed"] + counts["failed"], **counts},
+            "cassettes": [
+                {
+                    "path": "s/one.yaml",
+                    "digest": "sha256:" + sha256((self.root / "cassettes/s/one.yaml").read_bytes()),
+                }
+            ],
+            "totals": {
+                "collected": len(lines),
+                "deselected": 0,
+                "scored": counts["passed"] + counts["failed"],
+                **counts,
+            },
         }
 
     def allow(self, *entries: tuple[str, str], options: str = f'namespaces="{NAMESPACE}" ') -> None:
@@ -114,12 +139,19 @@ class Project:
 
     def tree(self) -> dict[str, bytes]:
         """Return every file with its bytes."""
-        return {path.relative_to(self.root).as_posix(): path.read_bytes() for path in sorted(self.root.rglob("*")) if path.is_file()}
+        return {
+            path.relative_to(self.root).as_posix(): path.read_bytes()
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file()
+        }
 
 
 def evalkit(*arguments: str) -> Result:
     done = CliRunner().invoke(main, list(arguments))
-    assert done.exception is None or isinstance(done.exception, SystemExit), (done.output, done.exc_info)
+    assert done.exception is None or isinstance(done.exception, SystemExit), (
+        done.output,
+        done.exc_info,
+    )
     return done
 
 
@@ -128,14 +160,18 @@ def sign(key: Path, *more: str, **options: str) -> Result:
     given = {
         "name": "Ada Lovelace", "email": "ada@example.com", "role": "qa", "decision": "approved", "meaning": "approval", **options,
     }  # fmt: skip
-    flat = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", value)]
+    flat = [
+        part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", value)
+    ]
     return evalkit("signoff", "reports/latest", "--key", str(key), *flat, *more)
 
 
 def verify(*more: str) -> tuple[int, dict[str, Any]]:
     """Verify reports/latest; return the exit code and the JSON."""
     done = evalkit("verify", "reports/latest", "--json", *more)
-    return done.exit_code, json.loads(done.output) if done.exit_code != 2 else {"usage": done.output}
+    return done.exit_code, json.loads(done.output) if done.exit_code != 2 else {
+        "usage": done.output
+    }
 
 
 def codes(found: Mapping[str, Any]) -> list[str]:
@@ -144,7 +180,9 @@ def codes(found: Mapping[str, Any]) -> list[str]:
 
 def make_key(path: Path, kind: str = "ed25519", *more: str) -> str:
     """Make an SSH key and return its public half as ``type base64``."""
-    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", str(path), *more], check=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", str(path), *more], check=True
+    )
     return " ".join(Path(f"{path}.pub").read_text().split()[:2])
 
 
@@ -154,7 +192,11 @@ def make_pem(path: Path) -> str:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     private = Ed25519PrivateKey.generate()
-    pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     path.write_bytes(pem)
-    public = private.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    public = private.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
     return public.decode()

@@ -34,7 +34,10 @@ def review(*arguments: str, typed: str = "", who: tuple[str, ...] = WHO) -> Resu
 
 
 def decided() -> list[tuple[str, str, str]]:
-    return [(one.result.split("::")[1].split("[")[0], one.decision, one.comment) for one in Book(Path(RUN)).read()]
+    return [
+        (one.result.split("::")[1].split("[")[0], one.decision, one.comment)
+        for one in Book(Path(RUN)).read()
+    ]
 
 
 def ids() -> list[str]:
@@ -50,7 +53,10 @@ def test_stepping_through_everything(here: Path) -> None:
     assert found.exit_code == 1
     assert decided() == [("a", "accept", ""), ("b", "reject", ""), ("c", "skip", "")]
     assert not (here / file_of("b")).exists()
-    assert "1 accepted, 1 rejected, 1 left of 3 items; 1 result errored and tells nothing." in found.output
+    assert (
+        "1 accepted, 1 rejected, 1 left of 3 items; 1 result errored and tells nothing."
+        in found.output
+    )
     assert "changed snapshot  weather::c[stateless]" in found.output
     assert "  - old\n  + neu\n" in found.output
     again = review(typed="a\n")
@@ -64,7 +70,10 @@ def test_stepping_through_everything(here: Path) -> None:
 def test_nothing_left_and_nothing_rejected_is_a_pass(here: Path) -> None:
     project(here, [passes("a"), errs()])
     found = review(who=())
-    assert (found.exit_code, found.output) == (0, "0 accepted, 0 rejected, 0 left of 0 items; 1 result errored and tells nothing.\n")
+    assert (found.exit_code, found.output) == (
+        0,
+        "0 accepted, 0 rejected, 0 left of 0 items; 1 result errored and tells nothing.\n",
+    )
     project(here, [fails("a")])
     assert review(typed="a\n").exit_code == 0
 
@@ -127,7 +136,14 @@ def test_v_shows_all_of_it(here: Path) -> None:
 
 
 def test_hostile_text_is_visible_and_nothing_is_wider_than_the_terminal(here: Path) -> None:
-    project(here, [hostile_line(long_line=100_000), snapshot("b", "x" * 5_000_000), errs("\x1b[31m", "::error::\x1b]0;x\x07")])
+    project(
+        here,
+        [
+            hostile_line(long_line=100_000),
+            snapshot("b", "x" * 5_000_000),
+            errs("\x1b[31m", "::error::\x1b]0;x\x07"),
+        ],
+    )
     typed = "\x1b[2J\x9b"
     for found in (review(typed=f"c\n{typed}\nv\nr\nv\nq\n"), review("--list")):
         output = found.output.replace(typed, "")  # which the runner shows as a terminal would
@@ -147,7 +163,10 @@ def test_void_decisions_are_shown_and_asked_again(here: Path) -> None:
     assert found.exit_code == 1
     assert "void  weather::b[stateless]" in found.output
     told = " ".join(found.output.split())
-    assert "void: the result is another one since it was decided; it was accept by Ada <ada@example.org>," in told
+    assert (
+        "void: the result is another one since it was decided; it was accept by Ada <ada@example.org>,"
+        in told
+    )
     assert "Void: no longer in the run (1)" in found.output
     assert "1 left (1 void) of 2 items" in found.output
     stepping = review(typed="a\n")
@@ -167,7 +186,16 @@ def test_by_options(here: Path) -> None:
     project(here, [fails("a"), fails("b"), snapshot("c", "x"), snapshot("d", "y")])
     keys = ids()
     group = json.loads(review("--json").output)["items"][0]["group"]
-    found = review("--accept", group, "--accept", keys[2][:6], "--reject", "weather::d[stateless]", "--comment", "seen by all")
+    found = review(
+        "--accept",
+        group,
+        "--accept",
+        keys[2][:6],
+        "--reject",
+        "weather::d[stateless]",
+        "--comment",
+        "seen by all",
+    )
     assert found.exit_code == 1
     assert decided() == [
         ("a", "accept", "seen by all"),
@@ -187,10 +215,23 @@ def test_json_says_everything(here: Path) -> None:
     project(here, [passes("a"), errs()], "main")
     project(here, [fails("a"), snapshot("b", {"x": 1}, kind="json"), errs()])
     found = json.loads(review("--json", "--baseline", "reports/main").output)
-    assert (found["summary"]["items"], found["summary"]["left"], found["summary"]["errored"]) == (2, 2, 1)
+    assert (found["summary"]["items"], found["summary"]["left"], found["summary"]["errored"]) == (
+        2,
+        2,
+        1,
+    )
     first, second = found["items"]
-    assert (first["kind"], first["regressed"], first["expected"], "got" in first) == ("failure", True, "23", False)
-    assert (second["kind"], second["got"], second["file"]) == ("new snapshot", {"x": 1}, file_of("b", "json"))
+    assert (first["kind"], first["regressed"], first["expected"], "got" in first) == (
+        "failure",
+        True,
+        "23",
+        False,
+    )
+    assert (second["kind"], second["got"], second["file"]) == (
+        "new snapshot",
+        {"x": 1},
+        file_of("b", "json"),
+    )
     assert found["errors"][0]["result"] == "weather::rome[stateless]"
 
 
@@ -204,7 +245,9 @@ def test_earlier_decisions_are_offered(here: Path) -> None:
     listed = CliRunner().invoke(main, [*arguments, "--list"])
     assert listed.output.count("offered from an earlier run:") == 3
     stepped = CliRunner().invoke(main, arguments, input="k\nq\n")
-    assert "decided in an earlier run on the same result: accept by Ada" in " ".join(stepped.output.split())
+    assert "decided in an earlier run on the same result: accept by Ada" in " ".join(
+        stepped.output.split()
+    )
     kept = CliRunner().invoke(main, [*arguments, "--keep"])
     assert kept.exit_code == 1
     assert "accept: 1 item\nreject: 1 item\n  wrote" in kept.output
@@ -233,7 +276,11 @@ def test_who_decides_is_git_s_user(here: Path) -> None:
         (["--accept", "nothing"], 2, "no item, group or result 'nothing'"),
         (["--accept", "weather::"], 2, "begins several ids"),
         (["--accept", "abc"], 2, "no item, group or result 'abc'"),
-        (["--accept", "weather::a[stateless]", "--reject", "weather::a[stateless]"], 2, "is asked for twice"),
+        (
+            ["--accept", "weather::a[stateless]", "--reject", "weather::a[stateless]"],
+            2,
+            "is asked for twice",
+        ),
         (["--comment", "x"], 2, "--comment needs --accept or --reject"),
         (["--keep"], 2, "--keep needs --carry-from"),
         (["--web", "--list"], 2, "--web cannot be given with"),
@@ -285,14 +332,24 @@ def test_a_snapshot_that_may_not_be_written_is_told_and_asked_again(here: Path) 
     assert (decided(), path.read_text()) == ([("a", "reject", "")], "by hand\n")
 
 
-def test_the_root_is_found_from_elsewhere_or_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_root_is_found_from_elsewhere_or_named(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project(here / "project", [snapshot("a", "new"), snapshot("b", "old")])
     run = str(here / "project" / RUN)
     monkeypatch.chdir(here)
-    assert CliRunner().invoke(main, ["review", run, *WHO, "--accept", "weather::a[stateless]"]).exit_code == 1
+    assert (
+        CliRunner()
+        .invoke(main, ["review", run, *WHO, "--accept", "weather::a[stateless]"])
+        .exit_code
+        == 1
+    )
     assert (here / "project" / file_of("a")).read_text() == "new\n"
     (here / "project/suites").rename(here / "suites")
-    found = CliRunner().invoke(main, ["review", run, *WHO, "--accept", "weather::b[stateless]", "--root", str(here / "project")])
+    found = CliRunner().invoke(
+        main,
+        ["review", run, *WHO, "--accept", "weather::b[stateless]", "--root", str(here / "project")],
+    )
     assert (found.exit_code, "name the project with --root" in found.output) == (2, True)
 
 
@@ -301,7 +358,14 @@ def test_several_options_are_taken_all_or_none(here: Path) -> None:
     path = here / file_of("c")
     path.parent.mkdir(parents=True)
     path.write_text("by hand\n")
-    found = review("--accept", "weather::a[stateless]", "--accept", "weather::b[stateless]", "--accept", "weather::c[stateless]")
+    found = review(
+        "--accept",
+        "weather::a[stateless]",
+        "--accept",
+        "weather::b[stateless]",
+        "--accept",
+        "weather::c[stateless]",
+    )
     assert (found.exit_code, decided()) == (2, [])
     assert not (here / file_of("b")).exists()
 
@@ -318,7 +382,11 @@ def test_what_somebody_wrote_into_the_file_is_visible_too(here: Path) -> None:
     path = here / RUN / "decisions.yaml"
     text = path.read_text()
     evil = "\\e[2J\\u202e"  # as YAML spells them
-    forged = text.replace("weather::a[stateless]", evil).replace("Ada <", f"{evil} <").replace('  - item: "', '  - item: "x')
+    forged = (
+        text.replace("weather::a[stateless]", evil)
+        .replace("Ada <", f"{evil} <")
+        .replace('  - item: "', '  - item: "x')
+    )
     path.write_text(text + forged.partition("decisions:\n")[2])
     found = review("--list")
     assert "<U+001B>[2J<U+202E>  was accept by <U+001B>[2J<U+202E> <ada" in found.output

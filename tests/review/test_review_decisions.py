@@ -35,7 +35,9 @@ ENTRY: dict[str, Any] = {
     "by": "Ada <ada@example.org>",
     "at": "2026-11-22T13:00:00Z",
 }
-SCHEMA = json.loads((files("evalkit.results") / "schemas" / "decisions.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads(
+    (files("evalkit.results") / "schemas" / "decisions.schema.json").read_text(encoding="utf-8")
+)
 
 
 def decision(**changes: Any) -> Decision:
@@ -81,7 +83,9 @@ def test_what_is_written_is_read_again_and_says_the_same(decisions: list[Decisio
     text = HEAD + "".join(map(render, decisions))
     found = parse(text, "x")
     assert "".join(map(render, found)) == "".join(map(render, decisions))
-    jsonschema.Draft202012Validator(SCHEMA).validate(yaml.load(text) | {"decisions": yaml.load(text)["decisions"] or []})
+    jsonschema.Draft202012Validator(SCHEMA).validate(
+        yaml.load(text) | {"decisions": yaml.load(text)["decisions"] or []}
+    )
 
 
 _GOOD = HEAD + render(decision())
@@ -98,7 +102,10 @@ _GOOD = HEAD + render(decision())
         ("evalkit_decisions: 1\ndecisions: x\n", "not a list"),
         (_GOOD + render(decision())[:40], "decisions.yaml:1"),
         (_GOOD + "  - item: 1\n", "decisions.yaml:13"),
-        (_GOOD.replace(DIGEST, "zz"), "decisions.yaml:4 is not what `evalkit review` wrote: digest"),
+        (
+            _GOOD.replace(DIGEST, "zz"),
+            "decisions.yaml:4 is not what `evalkit review` wrote: digest",
+        ),
         (_GOOD.replace('"accept"', '"approve"'), "decision: "),
         (_GOOD + "    sure: yes\n", "sure: "),
         (_GOOD + '    item: "again"\n', "duplicate key"),
@@ -106,7 +113,9 @@ _GOOD = HEAD + render(decision())
         (_GOOD.replace("decisions:\n", "decisions: &a\n") + "more: *a\n", "unknown key"),
     ],
 )
-def test_a_file_that_is_not_ours_is_an_integrity_error_and_stays(tmp_path: Path, text: str, told: str) -> None:
+def test_a_file_that_is_not_ours_is_an_integrity_error_and_stays(
+    tmp_path: Path, text: str, told: str
+) -> None:
     made = desk(tmp_path, [fails()])
     path = made.run.directory / "decisions.yaml"
     path.write_text(text)
@@ -119,7 +128,9 @@ def test_a_file_that_is_not_ours_is_an_integrity_error_and_stays(tmp_path: Path,
     assert path.read_text() == text
 
 
-@pytest.mark.parametrize("before", [HEAD, _GOOD, _GOOD.replace("\n", "\r\n"), _GOOD + "# by hand", _GOOD[:-1]])
+@pytest.mark.parametrize(
+    "before", [HEAD, _GOOD, _GOOD.replace("\n", "\r\n"), _GOOD + "# by hand", _GOOD[:-1]]
+)
 def test_what_is_there_stays_byte_for_byte(tmp_path: Path, before: str) -> None:
     book = Book(tmp_path)
     book.path.write_bytes(before.encode())
@@ -167,8 +178,13 @@ def test_an_acceptance_without_a_comment_is_void_once_it_is_known_as_a_regressio
     (item,) = found.items
     bare = decision(item=item.key, digest=item.digest)
     assert standings(found, [bare])[0].state is State.VOID
-    assert standings(found, [bare.model_copy(update={"comment": "known"})])[0].state is State.ACCEPTED
-    assert standings(found, [bare.model_copy(update={"decision": "reject"})])[0].state is State.REJECTED
+    assert (
+        standings(found, [bare.model_copy(update={"comment": "known"})])[0].state is State.ACCEPTED
+    )
+    assert (
+        standings(found, [bare.model_copy(update={"decision": "reject"})])[0].state
+        is State.REJECTED
+    )
     assert standings(found, [], [bare])[0].offer is None
 
 
@@ -176,7 +192,12 @@ def test_a_decision_is_written_and_counts(tmp_path: Path) -> None:
     made = desk(tmp_path, [fails("a"), fails("b"), errs()])
     keys = [one.item.key for one in made.look().standings]
     (entry,) = made.decide(keys[:1], "accept", ADA, "  fine \x1b[31m ")
-    assert (entry.comment, entry.by, entry.group, entry.regression) == ("fine <U+001B>[31m", "Ada <ada@example.org>", "", False)
+    assert (entry.comment, entry.by, entry.group, entry.regression) == (
+        "fine <U+001B>[31m",
+        "Ada <ada@example.org>",
+        "",
+        False,
+    )
     look = made.look()
     assert look.summary._asdict() == {
         "items": 2,
@@ -203,7 +224,13 @@ def test_a_group_is_decided_at_once_and_what_was_decided_before_stays(tmp_path: 
     look = made.look()
     together = companions(look.standings, look.standings[1].item)
     assert [one.item.key for one in together] == keys[1:]
-    entries = made.decide([one.item.key for one in together], "accept", ADA, seen=seal(together), group=together[0].item.group)
+    entries = made.decide(
+        [one.item.key for one in together],
+        "accept",
+        ADA,
+        seen=seal(together),
+        group=together[0].item.group,
+    )
     assert {entry.group for entry in entries} == {together[0].item.group}
     assert [one.state for one in made.look().standings] == [State.REJECTED, *[State.ACCEPTED] * 3]
 
@@ -219,7 +246,9 @@ def test_a_regression_is_accepted_only_with_a_comment(tmp_path: Path) -> None:
     assert made.look().summary.left == 3
     made.decide(keys[:2], "accept", ADA, "the old text was wrong")
     made.decide(keys[2:], "accept", ADA)
-    assert all(entry.regression == (entry.item != keys[2]) for entry in Book(made.run.directory).read())
+    assert all(
+        entry.regression == (entry.item != keys[2]) for entry in Book(made.run.directory).read()
+    )
     assert made.look().summary.left == 0
 
 
@@ -228,9 +257,21 @@ def test_a_run_made_again_voids_what_changed_and_keeps_what_did_not(tmp_path: Pa
     keys = [one.item.key for one in made.look().standings]
     made.decide(keys, "accept", ADA)
     seen = seal(made.look().standings)
-    project(tmp_path, [fails("a"), fails("b", Finding("not_contained", "the text does not contain '24'", Where(1), expected="24"))])
+    project(
+        tmp_path,
+        [
+            fails("a"),
+            fails(
+                "b",
+                Finding("not_contained", "the text does not contain '24'", Where(1), expected="24"),
+            ),
+        ],
+    )
     look = made.look()
-    assert [(one.item.result[9:10], one.state) for one in look.standings] == [("a", State.ACCEPTED), ("b", State.VOID)]
+    assert [(one.item.result[9:10], one.state) for one in look.standings] == [
+        ("a", State.ACCEPTED),
+        ("b", State.VOID),
+    ]
     assert [one.result for one in look.gone] == ["weather::c[stateless]"]
     assert (look.summary.left, look.summary.gone) == (1, 1)
     with pytest.raises(Stale):
@@ -259,7 +300,9 @@ def test_a_changed_line_is_an_integrity_error_with_its_number(tmp_path: Path) ->
 @pytest.mark.parametrize("line", ["{", "{}", '{"id":"x"}'])
 def test_what_is_no_result_is_told_with_its_line(tmp_path: Path, line: str) -> None:
     sealed = f'{line[:-1]},"digest":"{sha256(line)}"}}' if "id" in line else line
-    with pytest.raises((UsageError, IntegrityError), match=r"results.jsonl:1 is (no|not) ") as caught:
+    with pytest.raises(
+        (UsageError, IntegrityError), match=r"results.jsonl:1 is (no|not) "
+    ) as caught:
         desk(tmp_path, [sealed])
     assert "\n" not in str(caught.value)
 
@@ -268,7 +311,9 @@ def test_decisions_of_another_run_are_refused(tmp_path: Path) -> None:
     made = desk(tmp_path, [fails("a")])
     made.decide([made.look().standings[0].item.key], "accept", ADA)
     project(tmp_path, [fails("b"), passes("c")])
-    with pytest.raises(IntegrityError, match=r"decides nothing of this run: none of its 1 decisions"):
+    with pytest.raises(
+        IntegrityError, match=r"decides nothing of this run: none of its 1 decisions"
+    ):
         made.look()
     project(tmp_path, [fails("b"), passes("a")])
     assert made.look().summary.gone == 1
@@ -314,20 +359,32 @@ def test_earlier_decisions_are_offered_and_count_only_when_they_are_kept(tmp_pat
     old.decide(keys[1:2], "reject", ADA)
     old.decide(keys[2:], "skip", ADA)
     earlier = old.run
-    changed = fails("b", Finding("not_contained", "the text does not contain '24'", Where(1), expected="24"))
+    changed = fails(
+        "b", Finding("not_contained", "the text does not contain '24'", Where(1), expected="24")
+    )
     run = project(tmp_path, [fails("a"), changed, fails("c")], "next")
     made = Desk(run, lambda: tmp_path, earlier=earlier)
     look = made.look()
-    assert [(one.state, one.offer is not None) for one in look.standings] == [(State.OPEN, True), (State.OPEN, False), (State.OPEN, False)]
+    assert [(one.state, one.offer is not None) for one in look.standings] == [
+        (State.OPEN, True),
+        (State.OPEN, False),
+        (State.OPEN, False),
+    ]
     with pytest.raises(Refused, match="no earlier decision"):
         made.keep(keys[1:2], BOB)
     (entry,) = made.keep(keys[:1], BOB, seen=seal(look.standings[:1]))
-    assert (entry.decision, entry.comment, entry.by) == ("accept", "known since May", "Bob <bob@example.org>")
+    assert (entry.decision, entry.comment, entry.by) == (
+        "accept",
+        "known since May",
+        "Bob <bob@example.org>",
+    )
     assert entry.kept.startswith("Ada <ada@example.org>, 20")
     assert made.look().standings[0].offer is None
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = desk(tmp_path, [fails()])
 
     def full(*_: object) -> None:

@@ -52,7 +52,11 @@ def enter(browser: Any) -> Iterator[Enter]:
 
 def lines(long_line: int = 1_000) -> list[str]:
     """Return a run with one of everything."""
-    changed = snapshot("d", "It is 23 degrees in London.\nBring a coat.", "It is 22 degrees in London.\nBring a hat.")
+    changed = snapshot(
+        "d",
+        "It is 23 degrees in London.\nBring a coat.",
+        "It is 22 degrees in London.\nBring a hat.",
+    )
     return [
         failed_line(),
         fails("a"),
@@ -71,14 +75,26 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield made
 
 
-def test_the_hostile_corpus_executes_nothing_and_nothing_is_fetched(tmp_path: Path, enter: Enter) -> None:
+def test_the_hostile_corpus_executes_nothing_and_nothing_is_fetched(
+    tmp_path: Path, enter: Enter
+) -> None:
     with review_of(desk(tmp_path, lines(long_line=5_000_000))) as site:
         tab = enter(site)
-        site.desk.decide([site.desk.look().standings[0].item.key], "reject", BOB, "<script>window.hacked=1</script>")
+        site.desk.decide(
+            [site.desk.look().standings[0].item.key],
+            "reject",
+            BOB,
+            "<script>window.hacked=1</script>",
+        )
         for one in site.desk.look().standings:
             tab.page.goto(f"{site.url}/item/{one.item.key}")
-            tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
-            assert tab.page.locator("script, iframe, img, svg, object, a[href^='javascript']").count() == 0
+            tab.page.evaluate(
+                "for (const box of document.querySelectorAll('details')) box.open = true"
+            )
+            assert (
+                tab.page.locator("script, iframe, img, svg, object, a[href^='javascript']").count()
+                == 0
+            )
             assert tab.page.evaluate("window.hacked") is None
             assert "\u202e" not in tab.page.content()
         assert tab.said == []
@@ -87,8 +103,15 @@ def test_the_hostile_corpus_executes_nothing_and_nothing_is_fetched(tmp_path: Pa
 
 def test_the_policy_lets_the_style_in_and_no_script(site: Site, enter: Enter) -> None:
     tab = enter(site)
-    assert tab.page.evaluate("getComputedStyle(document.querySelector('.entries')).borderTopLeftRadius") == "8px"
-    tab.page.evaluate("const one = document.createElement('script'); one.textContent = 'window.hacked = 1'; document.body.append(one)")
+    assert (
+        tab.page.evaluate(
+            "getComputedStyle(document.querySelector('.entries')).borderTopLeftRadius"
+        )
+        == "8px"
+    )
+    tab.page.evaluate(
+        "const one = document.createElement('script'); one.textContent = 'window.hacked = 1'; document.body.append(one)"
+    )
     assert tab.page.evaluate("window.hacked") is None
     assert any("Content Security Policy" in text for text in tab.said)
 
@@ -111,7 +134,9 @@ def access(page: Any, key: str) -> None:
     session.detach()
 
 
-def test_everything_is_decided_by_keyboard_alone_and_without_javascript(site: Site, tmp_path: Path, enter: Enter) -> None:
+def test_everything_is_decided_by_keyboard_alone_and_without_javascript(
+    site: Site, tmp_path: Path, enter: Enter
+) -> None:
     path = tmp_path / file_of("d")
     path.parent.mkdir(parents=True)
     path.write_text("It is 22 degrees in London.\nBring a hat.\n")
@@ -132,10 +157,18 @@ def test_everything_is_decided_by_keyboard_alone_and_without_javascript(site: Si
     press("Enter")
     page.get_by_role("heading", name="weather::paris").wait_for()
     for left in reversed(range(site.desk.look().summary.left)):
-        access(page, "a" if "Changed snapshot weather::d" in page.locator("h1").inner_text() else "r")
+        access(
+            page, "a" if "Changed snapshot weather::d" in page.locator("h1").inner_text() else "r"
+        )
         page.locator(f"text={left} left").first.wait_for()
-    assert page.locator("h1").inner_text() == f"0 left of {site.desk.look().summary.items} to decide"
-    assert [one for one in site.entries() if one[1] == "accept"] == [("a", "accept"), ("b", "accept"), ("d", "accept")]
+    assert (
+        page.locator("h1").inner_text() == f"0 left of {site.desk.look().summary.items} to decide"
+    )
+    assert [one for one in site.entries() if one[1] == "accept"] == [
+        ("a", "accept"),
+        ("b", "accept"),
+        ("d", "accept"),
+    ]
     assert path.read_text() == "It is 23 degrees in London.\nBring a coat.\n"
     assert [said for said in tab.said if "422" not in said] == []
 
@@ -144,7 +177,10 @@ def test_another_page_of_this_computer_decides_nothing(site: Site, enter: Enter)
     tab = enter(site)
     one = site.desk.look().standings[0]
     tab.page.goto(f"{site.url}/item/{one.item.key}")
-    form = {name: tab.page.locator(f"[name={name}]").first.get_attribute("value") for name in ("form", "item", "item_seen")}
+    form = {
+        name: tab.page.locator(f"[name={name}]").first.get_attribute("value")
+        for name in ("form", "item", "item_seen")
+    }
     fields = "".join(f'<input name="{name}" value="{value}">' for name, value in form.items())
 
     def evil(_: Any) -> HTMLResponse:
@@ -172,13 +208,21 @@ def test_words_that_differ_are_marked(site: Site, enter: Enter) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"viewport": {"width": 320, "height": 640}}, {"color_scheme": "dark"}, {"forced_colors": "active"}], ids=str
+    "options",
+    [
+        {"viewport": {"width": 320, "height": 640}},
+        {"color_scheme": "dark"},
+        {"forced_colors": "active"},
+    ],
+    ids=str,
 )
 def test_it_fits_and_axe_finds_nothing(site: Site, enter: Enter, options: dict[str, Any]) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     tab = enter(site, **options)
     site.desk.decide([site.desk.look().standings[3].item.key], "reject", BOB, "no")
-    looked_at = {one.item.result: one for one in site.desk.look().standings}  # one item of each result
+    looked_at = {
+        one.item.result: one for one in site.desk.look().standings
+    }  # one item of each result
     for one in (None, *looked_at.values()):
         tab.page.goto(f"{site.url}/item/{one.item.key}" if one is not None else site.url)
         tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
@@ -189,7 +233,9 @@ def test_it_fits_and_axe_finds_nothing(site: Site, enter: Enter, options: dict[s
 
 def test_two_tabs_are_told_of_each_other(site: Site, enter: Enter) -> None:
     first, second = enter(site), enter(site)
-    one = next(one for one in site.desk.look().standings if one.item.result.startswith("weather::d"))
+    one = next(
+        one for one in site.desk.look().standings if one.item.result.startswith("weather::d")
+    )
     for tab in (first, second):
         tab.page.goto(f"{site.url}/item/{one.item.key}")
     first.page.get_by_role("button", name="Reject").click()

@@ -50,8 +50,25 @@ def test_a_finding_is_an_item_with_a_name_of_its_own() -> None:
         (snapshot("london", "hello", "hallo"), ["changed snapshot"]),
         (snapshot("london", "hello", severity=Severity.WARN), ["new snapshot"]),
         (line("x", verdict=Verdict.FAILED, message="2 recordings were not played"), ["failure"]),
-        (line("x", checks=[CheckResult("text", Verdict.PASSED, (Finding("a", "b", severity=Severity.WARN),))]), []),
-        (line("x", checks=[CheckResult("text", Verdict.FAILED, (Finding("a", "b"),))], verdict=Verdict.ERRORED), []),
+        (
+            line(
+                "x",
+                checks=[
+                    CheckResult(
+                        "text", Verdict.PASSED, (Finding("a", "b", severity=Severity.WARN),)
+                    )
+                ],
+            ),
+            [],
+        ),
+        (
+            line(
+                "x",
+                checks=[CheckResult("text", Verdict.FAILED, (Finding("a", "b"),))],
+                verdict=Verdict.ERRORED,
+            ),
+            [],
+        ),
         (fails("x", Finding("snapshot_new", "a check of somebody's own", Where(1))), ["failure"]),
     ],
 )
@@ -81,7 +98,10 @@ def test_of_a_result_that_stands_twice_the_last_counts() -> None:
 
 def test_regressions_come_first_and_apart() -> None:
     items = queue(fails("a"), fails("b"), regressed=("weather::b[stateless]",)).items
-    assert [(item.result, item.regressed) for item in items] == [("weather::b[stateless]", True), ("weather::a[stateless]", False)]
+    assert [(item.result, item.regressed) for item in items] == [
+        ("weather::b[stateless]", True),
+        ("weather::a[stateless]", False),
+    ]
     assert items[0].group != items[1].group
     assert items[0].kind_in_words == "regression"
 
@@ -93,9 +113,17 @@ _SAME, _OTHER = True, False
     ("left", "right", "same"),
     [
         (Finding("c", "788 tokens, at most 600"), Finding("c", "1,024 tokens, at most 600"), _SAME),
-        (Finding("c", "788 tokens", Where(1, step=2)), Finding("c", "788 tokens", Where(3, step=4)), _SAME),
+        (
+            Finding("c", "788 tokens", Where(1, step=2)),
+            Finding("c", "788 tokens", Where(3, step=4)),
+            _SAME,
+        ),
         (Finding("c", "x", Where(pointer="/a/0")), Finding("c", "x", Where(pointer="/a/7")), _SAME),
-        (Finding("c", "x", Where(pointer="/a/0")), Finding("c", "x", Where(pointer="/b/0")), _OTHER),
+        (
+            Finding("c", "x", Where(pointer="/a/0")),
+            Finding("c", "x", Where(pointer="/b/0")),
+            _OTHER,
+        ),
         (Finding("c", "no 'Paris'"), Finding("c", "no 'Rome'"), _OTHER),
         (Finding("c", "x"), Finding("d", "x"), _OTHER),
         (Finding("c", "x", expected=1), Finding("c", "x", expected=2), _OTHER),
@@ -103,7 +131,9 @@ _SAME, _OTHER = True, False
         (Finding("c", "x", got=1), Finding("c", "x", got=2), _SAME),
     ],
 )
-def test_failures_that_are_identical_but_for_numbers_and_places_are_one_group(left: Finding, right: Finding, same: bool) -> None:
+def test_failures_that_are_identical_but_for_numbers_and_places_are_one_group(
+    left: Finding, right: Finding, same: bool
+) -> None:
     first, second = queue(fails("a", left), fails("b", right)).items
     assert (first.group == second.group) is same
 
@@ -125,8 +155,16 @@ def test_changed_snapshots_are_one_group_when_the_same_lines_went_and_came(
 
 
 def test_new_snapshots_are_one_group_when_their_values_are_the_same() -> None:
-    items = queue(snapshot("a", {"x": 1}, kind="json"), snapshot("b", {"x": 2}, kind="json"), snapshot("c", {"x": 1}, kind="json")).items
-    assert [item.result for item in items] == ["weather::a[stateless]", "weather::c[stateless]", "weather::b[stateless]"]
+    items = queue(
+        snapshot("a", {"x": 1}, kind="json"),
+        snapshot("b", {"x": 2}, kind="json"),
+        snapshot("c", {"x": 1}, kind="json"),
+    ).items
+    assert [item.result for item in items] == [
+        "weather::a[stateless]",
+        "weather::c[stateless]",
+        "weather::b[stateless]",
+    ]
     assert items[0].group == items[1].group != items[2].group
 
 
@@ -152,7 +190,10 @@ def test_every_kind_of_result_can_be_told() -> None:
     [
         (lambda text: text.replace("'23'", "'22'"), "its text gives"),
         (lambda text: text[:-66] + '"}', "no digest"),
-        (lambda text: text.replace('"digest":"', '"digest":"0', 1)[:-3] + '"}', "its digest says 0"),
+        (
+            lambda text: text.replace('"digest":"', '"digest":"0', 1)[:-3] + '"}',
+            "its digest says 0",
+        ),
         (lambda text: text + " ", "no digest"),
     ],
 )
@@ -175,13 +216,30 @@ def test_what_is_no_result_is_told_with_its_number() -> None:
         (one(snapshot("a", "x\ny")), [("+", "x"), ("+", "y")]),
         (
             one(snapshot("a", "1\n2\n3\n4\nfive\n6\n7\n8", "1\n2\n3\n4\n5\n6\n7\n8")),
-            [("…", "line 3"), (" ", "3"), (" ", "4"), ("-", "5"), ("+", "five"), (" ", "6"), (" ", "7")],
+            [
+                ("…", "line 3"),
+                (" ", "3"),
+                (" ", "4"),
+                ("-", "5"),
+                ("+", "five"),
+                (" ", "6"),
+                (" ", "7"),
+            ],
         ),
-        (one(fails("a", Finding("c", "m", expected={"a": 1}, got="b"))), [("-", "{"), ("-", '  "a": 1'), ("-", "}"), ("+", "b")]),
+        (
+            one(fails("a", Finding("c", "m", expected={"a": 1}, got="b"))),
+            [("-", "{"), ("-", '  "a": 1'), ("-", "}"), ("+", "b")],
+        ),
         (one(fails("a", Finding("c", "m", got=[]))), [("+", "[]")]),
-        (one(snapshot("a", "x\u2028y\x0bz\r\n", "x\ny")), [("-", "x"), ("-", "y"), ("+", "x\u2028y\x0bz\r"), ("+", "")]),
+        (
+            one(snapshot("a", "x\u2028y\x0bz\r\n", "x\ny")),
+            [("-", "x"), ("-", "y"), ("+", "x\u2028y\x0bz\r"), ("+", "")],
+        ),
         (one(fails("a", Finding("c", "m"))), []),
-        (one(snapshot("a", [["model_output"]], [["thought", "model_output"]], "steps")), [("-", "thought"), (" ", "model_output")]),
+        (
+            one(snapshot("a", [["model_output"]], [["thought", "model_output"]], "steps")),
+            [("-", "thought"), (" ", "model_output")],
+        ),
     ],
 )
 def test_a_difference_is_told_line_by_line(item: Item, lines: list[tuple[str, str]]) -> None:
@@ -189,20 +247,41 @@ def test_a_difference_is_told_line_by_line(item: Item, lines: list[tuple[str, st
 
 
 _TEXT = st.text(max_size=12)
-_VALUES = st.recursive(st.none() | st.booleans() | st.integers() | _TEXT, lambda inner: st.lists(inner, max_size=2), max_leaves=4)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | _TEXT,
+    lambda inner: st.lists(inner, max_size=2),
+    max_leaves=4,
+)
 _FINDINGS = st.builds(
-    Finding, _TEXT, _TEXT, st.builds(Where, st.none() | st.integers(1, 3)), _VALUES | st.just(MISSING), _VALUES | st.just(MISSING)
+    Finding,
+    _TEXT,
+    _TEXT,
+    st.builds(Where, st.none() | st.integers(1, 3)),
+    _VALUES | st.just(MISSING),
+    _VALUES | st.just(MISSING),
 )
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("abcd"), st.lists(_FINDINGS, min_size=1, max_size=3)), max_size=4))
-def test_names_are_unique_groups_hold_together_and_nothing_depends_on_the_order(results: list[tuple[str, list[Finding]]]) -> None:
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcd"), st.lists(_FINDINGS, min_size=1, max_size=3)), max_size=4
+    )
+)
+def test_names_are_unique_groups_hold_together_and_nothing_depends_on_the_order(
+    results: list[tuple[str, list[Finding]]],
+) -> None:
     texts = list({name: fails(name, *findings) for name, findings in results}.values())
     items = queue(*texts).items
-    assert len({item.key for item in items}) == len(items) == sum(len(dict(results)[name]) for name in dict(results))
+    assert (
+        len({item.key for item in items})
+        == len(items)
+        == sum(len(dict(results)[name]) for name in dict(results))
+    )
     together = [item.group for item in items]
-    assert [group for index, group in enumerate(together) if index == 0 or together[index - 1] != group] == list(dict.fromkeys(together))
+    assert [
+        group for index, group in enumerate(together) if index == 0 or together[index - 1] != group
+    ] == list(dict.fromkeys(together))
     backwards = {item.key: (item.group, item.digest) for item in queue(*reversed(texts)).items}
     assert backwards == {item.key: (item.group, item.digest) for item in items}
     for item in items:
@@ -221,6 +300,14 @@ def test_a_difference_of_short_texts_holds_both(old: list[str], new: list[str]) 
 
 
 def test_long_names_are_cut_and_still_told_apart() -> None:
-    first, second = queue(fails("x", *(Finding("c", "m", Where(1, pointer="/" + "k" * 1000 + end + "k" * 1000)) for end in "ab"))).items
+    first, second = queue(
+        fails(
+            "x",
+            *(
+                Finding("c", "m", Where(1, pointer="/" + "k" * 1000 + end + "k" * 1000))
+                for end in "ab"
+            ),
+        )
+    ).items
     assert len(first.place) == NAMED
     assert (first.place, first.key == second.key) == (second.place, False)

@@ -25,7 +25,9 @@ from tests.review.reviewing import ADA, desk, fails, file_of, passes, project, s
         ("steps", [["thought"]], [["thought", "model_output"]], "thought\nmodel_output\n"),
     ],
 )
-def test_accepting_writes_what_came(tmp_path: Path, kind: Kind, expected: Any, got: Any, text: str) -> None:
+def test_accepting_writes_what_came(
+    tmp_path: Path, kind: Kind, expected: Any, got: Any, text: str
+) -> None:
     path = tmp_path / file_of("a", kind)
     made = desk(tmp_path, [snapshot("a", got, expected, kind)])
     if expected is not MISSING:
@@ -92,8 +94,13 @@ def test_a_value_that_is_approved_already_is_accepted_and_not_written(tmp_path: 
     assert (path.read_bytes(), entry.wrote) == (b"new\r\n", "")
 
 
-def test_trials_that_agree_are_approved_together_and_those_that_do_not_one_alone(tmp_path: Path) -> None:
-    made = desk(tmp_path, [snapshot("a", "same"), snapshot("a", "same", trial=2), snapshot("a", "other", trial=3)])
+def test_trials_that_agree_are_approved_together_and_those_that_do_not_one_alone(
+    tmp_path: Path,
+) -> None:
+    made = desk(
+        tmp_path,
+        [snapshot("a", "same"), snapshot("a", "same", trial=2), snapshot("a", "other", trial=3)],
+    )
     look = made.look()
     keys = [one.item.key for one in look.standings]
     with pytest.raises(UsageError, match="two values at once"):
@@ -146,7 +153,9 @@ def _link_out(root: Path) -> None:
         (file_of("a"), _link_out),
     ],
 )
-def test_no_result_writes_anywhere_else(tmp_path: Path, file: str, prepare: Callable[[Path], None] | None) -> None:
+def test_no_result_writes_anywhere_else(
+    tmp_path: Path, file: str, prepare: Callable[[Path], None] | None
+) -> None:
     root = tmp_path / "project"
     made = desk(root, [snapshot("a", "evil", file=file.replace("{root}", str(root)))])
     if prepare is not None:
@@ -154,7 +163,10 @@ def test_no_result_writes_anywhere_else(tmp_path: Path, file: str, prepare: Call
     before = sorted(path for path in tmp_path.rglob("*") if path.name != ".decisions.yaml.lock")
     with pytest.raises(UsageError, match="is no snapshot of"):
         made.decide([made.look().standings[0].item.key], "accept", ADA)
-    assert sorted(path for path in tmp_path.rglob("*") if path.name != ".decisions.yaml.lock") == before
+    assert (
+        sorted(path for path in tmp_path.rglob("*") if path.name != ".decisions.yaml.lock")
+        == before
+    )
 
 
 def test_without_its_suite_nothing_is_approved(tmp_path: Path) -> None:
@@ -166,7 +178,9 @@ def test_without_its_suite_nothing_is_approved(tmp_path: Path) -> None:
     made.decide(keys[1:], "accept", ADA)
 
 
-def test_a_file_is_there_before_the_decision_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_there_before_the_decision_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = desk(tmp_path, [snapshot("a", "new"), passes("b")])
     key = made.look().standings[0].item.key
 

@@ -47,7 +47,10 @@ class Site(NamedTuple):
 
     def entries(self) -> list[tuple[str, str]]:
         """Return what was decided by scenario."""
-        return [(one.result.split("::")[1].split("[")[0], one.decision) for one in Book(self.desk.run.directory).read()]
+        return [
+            (one.result.split("::")[1].split("[")[0], one.decision)
+            for one in Book(self.desk.run.directory).read()
+        ]
 
 
 @contextmanager
@@ -60,13 +63,18 @@ def review_of(made: Desk) -> Iterator[Site]:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    with review_of(desk(tmp_path, [fails("a"), fails("b"), snapshot("c", "new"), errored_line()])) as made:
+    with review_of(
+        desk(tmp_path, [fails("a"), fails("b"), snapshot("c", "new"), errored_line()])
+    ) as made:
         yield made
 
 
 def fields(text: str) -> dict[str, str]:
     """Return a page's hidden fields."""
-    return {name: html.unescape(value) for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', text)}
+    return {
+        name: html.unescape(value)
+        for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', text)
+    }
 
 
 def send(client: httpx.Client, form: dict[str, str], **headers: str) -> httpx.Response:
@@ -90,7 +98,11 @@ def test_the_printed_address_lets_in_and_loses_its_token(site: Site) -> None:
         cookie = answer.headers["set-cookie"]
         port = site.url.rpartition(":")[2]
         assert cookie.startswith(f"evalkit_review_{port}={site.door.cookie};")
-        assert {part.strip().lower() for part in cookie.split(";")[1:]} == {"httponly", "path=/", "samesite=strict"}
+        assert {part.strip().lower() for part in cookie.split(";")[1:]} == {
+            "httponly",
+            "path=/",
+            "samesite=strict",
+        }
         assert site.door.token not in cookie
         page = client.get("/")
     assert page.status_code == 200
@@ -101,7 +113,16 @@ def test_the_printed_address_lets_in_and_loses_its_token(site: Site) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "PUT"])
 def test_without_the_token_nothing_is_told(site: Site, method: str) -> None:
     with httpx.Client(base_url=site.url, headers={"origin": site.url}, trust_env=False) as client:
-        for path in ("/", "/?token=", "/?token=wrong", "/?token=%ff%F0%9F%98%80", "/item/x", "/decide", "/nowhere", "/?token"):
+        for path in (
+            "/",
+            "/?token=",
+            "/?token=wrong",
+            "/?token=%ff%F0%9F%98%80",
+            "/item/x",
+            "/decide",
+            "/nowhere",
+            "/?token",
+        ):
             answer = client.request(method, path)
             assert answer.status_code == 403, path
             assert "weather" not in answer.text
@@ -113,17 +134,39 @@ def test_a_wrong_cookie_is_none(site: Site) -> None:
     port = site.url.rpartition(":")[2]
     for value in ("", "x", site.door.token, site.door.form, site.door.cookie[:-1], "é"):
         cookie = f"evalkit_review_{port}={value}".encode()
-        assert httpx.get(site.url + "/", headers={b"cookie": cookie}, trust_env=False).status_code == 403
-    assert httpx.get(site.url + "/", headers={"cookie": f"evalkit_review_1={site.door.cookie}"}, trust_env=False).status_code == 403
+        assert (
+            httpx.get(site.url + "/", headers={b"cookie": cookie}, trust_env=False).status_code
+            == 403
+        )
+    assert (
+        httpx.get(
+            site.url + "/",
+            headers={"cookie": f"evalkit_review_1={site.door.cookie}"},
+            trust_env=False,
+        ).status_code
+        == 403
+    )
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost", "evil.example:{port}", "127.0.0.1.evil.example:{port}", ""]
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1",
+        "127.0.0.1:1",
+        "localhost",
+        "evil.example:{port}",
+        "127.0.0.1.evil.example:{port}",
+        "",
+    ],
 )
 def test_another_name_that_leads_here_is_another_site(site: Site, host: str) -> None:
     host = host.format(port=site.url.rpartition(":")[2])
     with site.client() as client:
-        for answer in (client.get("/", headers={"host": host}), client.get(f"/?token={site.door.token}", headers={"host": host})):
+        for answer in (
+            client.get("/", headers={"host": host}),
+            client.get(f"/?token={site.door.token}", headers={"host": host}),
+        ):
             assert answer.status_code == 421
             assert "weather" not in answer.text
             assert "set-cookie" not in answer.headers
@@ -139,7 +182,15 @@ def test_localhost_is_this_computer(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", [None, "null", "http://evil.example", "https://{host}", "http://{host}.evil.example", "http://localhost"]
+    "origin",
+    [
+        None,
+        "null",
+        "http://evil.example",
+        "https://{host}",
+        "http://{host}.evil.example",
+        "http://localhost",
+    ],
 )
 def test_a_form_of_another_page_is_refused(site: Site, origin: str | None) -> None:
     with site.client() as client:
@@ -160,7 +211,12 @@ def test_a_form_without_its_token_is_refused(site: Site, token: str | None) -> N
 
 def test_every_answer_forbids_scripts_frames_and_guessing(site: Site) -> None:
     with site.client() as client:
-        answers = [client.get("/"), client.get(f"/item/{key_of(site)}"), client.get("/nowhere"), httpx.get(site.url, trust_env=False)]
+        answers = [
+            client.get("/"),
+            client.get(f"/item/{key_of(site)}"),
+            client.get("/nowhere"),
+            httpx.get(site.url, trust_env=False),
+        ]
     for answer in answers:
         policy = answer.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; style-src 'sha256-")
@@ -175,7 +231,9 @@ def test_every_answer_forbids_scripts_frames_and_guessing(site: Site) -> None:
 
 def test_deciding_one_after_the_other(site: Site, tmp_path: Path) -> None:
     with site.client() as client:
-        page = send(client, {**item(site, client), "decision": "accept", "comment": "fine,\r\nas it is\r\n"})
+        page = send(
+            client, {**item(site, client), "decision": "accept", "comment": "fine,\r\nas it is\r\n"}
+        )
         assert page.url.path == f"/item/{key_of(site, 1)}"
         page = send(client, {**fields(page.text), "decision": "skip"})
         assert page.url.path == f"/item/{key_of(site, 2)}"
@@ -215,14 +273,27 @@ def test_a_group_that_somebody_decided_of_meanwhile_is_asked_again(site: Site) -
         site.desk.decide([key_of(site, 1)], "reject", BOB)
         late = send(client, {**form, "decision": "accept", "scope": "group"})
         assert late.status_code == 409
-        assert send(client, {**fields(late.text), "decision": "accept", "scope": "group"}).status_code == 200
+        assert (
+            send(client, {**fields(late.text), "decision": "accept", "scope": "group"}).status_code
+            == 200
+        )
     assert site.entries() == [("b", "reject"), ("a", "accept")]
 
 
 def test_a_run_made_again_is_asked_again(site: Site, tmp_path: Path) -> None:
     with site.client() as client:
         form = item(site, client)
-        project(tmp_path, [fails("a", Finding("not_contained", "the text does not contain '23'", Where(1), expected="24"))])
+        project(
+            tmp_path,
+            [
+                fails(
+                    "a",
+                    Finding(
+                        "not_contained", "the text does not contain '23'", Where(1), expected="24"
+                    ),
+                )
+            ],
+        )
         late = send(client, {**form, "decision": "accept"})
         assert late.status_code == 409
         project(tmp_path, [passes("a")])
@@ -246,15 +317,23 @@ def test_a_run_made_again_is_asked_again(site: Site, tmp_path: Path) -> None:
 )
 def test_forms_that_make_no_sense(site: Site, change: dict[str, str], status: int) -> None:
     with site.client() as client:
-        assert send(client, {**item(site, client), "decision": "accept", **change}).status_code == status
+        assert (
+            send(client, {**item(site, client), "decision": "accept", **change}).status_code
+            == status
+        )
     assert site.entries() == []
 
 
 def test_other_bodies_and_methods_are_refused(site: Site) -> None:
     with site.client() as client:
         headers = {"origin": site.url}
-        assert client.post("/decide", json={"decision": "accept"}, headers=headers).status_code == 415
-        assert client.post("/decide", files={"decision": b"accept"}, headers=headers).status_code == 415
+        assert (
+            client.post("/decide", json={"decision": "accept"}, headers=headers).status_code == 415
+        )
+        assert (
+            client.post("/decide", files={"decision": b"accept"}, headers=headers).status_code
+            == 415
+        )
         assert client.post("/", data={}, headers=headers).status_code == 405
         assert client.get("/decide").status_code == 405
         bad = {**headers, "content-type": "application/x-www-form-urlencoded"}
@@ -263,11 +342,19 @@ def test_other_bodies_and_methods_are_refused(site: Site) -> None:
 
 def test_a_regression_without_a_comment_is_asked_again(tmp_path: Path) -> None:
     baseline = project(tmp_path, [passes("a")], "main")
-    with review_of(desk(tmp_path, [fails("a")], baseline=baseline)) as site, site.client() as client:
+    with (
+        review_of(desk(tmp_path, [fails("a")], baseline=baseline)) as site,
+        site.client() as client,
+    ):
         answer = send(client, {**item(site, client), "decision": "accept", "comment": " "})
         assert answer.status_code == 422
         assert 'role="alert" id="problem">a regression is accepted with a comment' in answer.text
-        assert send(client, {**fields(answer.text), "decision": "accept", "comment": "known"}).status_code == 200
+        assert (
+            send(
+                client, {**fields(answer.text), "decision": "accept", "comment": "known"}
+            ).status_code
+            == 200
+        )
     assert site.entries() == [("a", "accept")]
 
 
@@ -295,10 +382,17 @@ def test_a_file_that_is_not_ours_is_told_on_the_page(site: Site) -> None:
 
 def test_hostile_text_is_escaped_everywhere(tmp_path: Path) -> None:
     hostile: Any = '"><img src=x onerror=alert(1)>\u202e\x1b</textarea></style>'
-    lines = [hostile_line(long_line=100), snapshot("b", {hostile: hostile}, {hostile: 1}, "json"), snapshot("c", hostile, "x " + hostile)]
+    lines = [
+        hostile_line(long_line=100),
+        snapshot("b", {hostile: hostile}, {hostile: 1}, "json"),
+        snapshot("c", hostile, "x " + hostile),
+    ]
     with review_of(desk(tmp_path, lines)) as site, site.client() as client:
         site.desk.decide([key_of(site)], "reject", ADA, hostile)
-        pages = [client.get("/"), *(client.get(f"/item/{key_of(site, index)}") for index in range(3))]
+        pages = [
+            client.get("/"),
+            *(client.get(f"/item/{key_of(site, index)}") for index in range(3)),
+        ]
         pages.append(send(client, {**item(site, client), "decision": "keep", "comment": hostile}))
     for page in pages:
         body = page.text.partition("</style>")[2]
@@ -312,7 +406,13 @@ def test_hostile_text_is_escaped_everywhere(tmp_path: Path) -> None:
 def test_the_command_prints_an_address_and_ends_in_order(tmp_path: Path) -> None:
     project(tmp_path, [fails("a")])
     command = [sys.executable, "-m", "evalkit", "review", "--web", "--name", "Ada"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as process:
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
         address = re.fullmatch(r"review at (http://127\.0\.0\.1:(\d+)/\?token=[\w-]{43})\n", first)
@@ -320,7 +420,10 @@ def test_the_command_prints_an_address_and_ends_in_order(tmp_path: Path) -> None
         try:
             with httpx.Client(follow_redirects=True, trust_env=False) as client:
                 assert "<span>1 left</span> of 1" in client.get(address[1]).text
-            with pytest.raises(OSError), socket.create_connection((_other_address(), int(address[2])), timeout=2):
+            with (
+                pytest.raises(OSError),
+                socket.create_connection((_other_address(), int(address[2])), timeout=2),
+            ):
                 pass
         finally:
             process.send_signal(signal.SIGINT)

@@ -22,7 +22,9 @@ from tests.review.signing_kit import NAMESPACE, Project, result, sign
 
 JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -30,7 +32,11 @@ JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
 @pytest.mark.parametrize(
     ("kind", "payload", "expected"),
     [
-        ("http://example.com/HelloWorld", b"hello world", b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"),
+        (
+            "http://example.com/HelloWorld",
+            b"hello world",
+            b"DSSEv1 29 http://example.com/HelloWorld 11 hello world",
+        ),
         ("", b"", b"DSSEv1 0  0 "),
         ("é", b"\x00 \n", b"DSSEv1 2 \xc3\xa9 3 \x00 \n"),
     ],
@@ -41,8 +47,13 @@ def test_the_encoding_that_is_signed(kind: str, payload: bytes, expected: bytes)
 
 
 @settings(max_examples=100)
-@given(st.tuples(st.text(max_size=8), st.binary(max_size=8)), st.tuples(st.text(max_size=8), st.binary(max_size=8)))
-def test_two_pairs_never_have_one_encoding(one: tuple[str, bytes], other: tuple[str, bytes]) -> None:
+@given(
+    st.tuples(st.text(max_size=8), st.binary(max_size=8)),
+    st.tuples(st.text(max_size=8), st.binary(max_size=8)),
+)
+def test_two_pairs_never_have_one_encoding(
+    one: tuple[str, bytes], other: tuple[str, bytes]
+) -> None:
     assert (pae(*one) == pae(*other)) == (one == other)
 
 
@@ -64,7 +75,9 @@ def test_equal_values_are_the_same_bytes(value: Any, random: Any) -> None:
 
 @settings(max_examples=100)
 @given(st.binary(max_size=60), st.text(max_size=20), st.binary(max_size=40), st.data())
-def test_an_envelope_has_one_spelling(payload: bytes, keyid: str, signature: bytes, data: st.DataObject) -> None:
+def test_an_envelope_has_one_spelling(
+    payload: bytes, keyid: str, signature: bytes, data: st.DataObject
+) -> None:
     line = render(Envelope(payload, keyid, signature))
     assert parse(line) == Envelope(payload, keyid, signature)
     at = data.draw(st.integers(0, len(line) - 1))
@@ -110,7 +123,10 @@ def test_armour_has_one_spelling(keys: Keys, kind: str) -> None:
             sshsig.read(other)
     blob = base64.b64decode(b"".join(armoured.split(b"\n")[1:-2]))
     for cut in range(0, len(blob), 7):
-        text = b"-----BEGIN SSH SIGNATURE-----\n%b\n-----END SSH SIGNATURE-----\n" % base64.b64encode(blob[:cut])
+        text = (
+            b"-----BEGIN SSH SIGNATURE-----\n%b\n-----END SSH SIGNATURE-----\n"
+            % base64.b64encode(blob[:cut])
+        )
         with pytest.raises(sshsig.SshSigFault):
             sshsig.read(text)
 
@@ -118,7 +134,11 @@ def test_armour_has_one_spelling(keys: Keys, kind: str) -> None:
 @settings(max_examples=100)
 @given(
     st.dictionaries(
-        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=12),
+        st.text(
+            st.characters(exclude_characters="\0", exclude_categories=["Cs"]),
+            min_size=1,
+            max_size=12,
+        ),
         st.sampled_from(["0" * 64, "ab" * 32]),
     )
 )
@@ -137,7 +157,9 @@ def test_a_manifest_is_what_sha256sum_prints(project: Project) -> None:
         project.write(name, name.encode())
     places = manifest.Places(project.root, project.run, "reports/latest")
     digests = {name: digest for name in names if (digest := places.digest(name))}
-    printed = subprocess.run(["sha256sum", *sorted(names)], cwd=project.root, capture_output=True, check=True).stdout
+    printed = subprocess.run(
+        ["sha256sum", *sorted(names)], cwd=project.root, capture_output=True, check=True
+    ).stdout
     assert manifest.render(digests) == printed
 
 
@@ -150,17 +172,27 @@ def test_a_manifest_is_what_sha256sum_prints(project: Project) -> None:
         ('  "a b@x,c" cert-authority,namespaces="x" {key}', ("a b@x", "c"), ("x",), True),
     ],
 )
-def test_allowed_signers(line: str, principals: tuple[str, ...], namespaces: tuple[str, ...] | None, authority: bool) -> None:
+def test_allowed_signers(
+    line: str, principals: tuple[str, ...], namespaces: tuple[str, ...] | None, authority: bool
+) -> None:
     key = sshsig.ed25519_wire(bytes(32))
     text = line.format(key=f"ssh-ed25519 {base64.b64encode(key).decode()}")
     (entry,) = signers.parse(f"# a comment\n\n{text}\n", "name").entries
-    assert (entry.principals, entry.key, entry.namespaces, entry.authority) == (principals, key, namespaces, authority)
+    assert (entry.principals, entry.key, entry.namespaces, entry.authority) == (
+        principals,
+        key,
+        namespaces,
+        authority,
+    )
     assert sshsig.ed25519_raw(key) == bytes(32)
 
 
 def test_lines_know_their_digest() -> None:
     lines = tallies.read(result("one") + result("two", "failed"))
-    assert [(line.id, line.verdict, line.fault) for line in lines] == [("s::one", "passed", ""), ("s::two", "failed", "")]
+    assert [(line.id, line.verdict, line.fault) for line in lines] == [
+        ("s::one", "passed", ""),
+        ("s::two", "failed", ""),
+    ]
     assert tallies.read(result("one")[:-1])[0].fault == "it does not end"
 
 
@@ -176,18 +208,34 @@ def test_a_line_that_changed_says_so(data: st.DataObject) -> None:
 
 def test_the_statements_are_as_their_schemas_say(project: Project, keys: Keys) -> None:
     sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main")
-    decision, outcome = (json.loads(parse(line).payload) for line in project.records()[0].read_bytes().splitlines(keepends=True))
+    decision, outcome = (
+        json.loads(parse(line).payload)
+        for line in project.records()[0].read_bytes().splitlines(keepends=True)
+    )
     for value, name in ((decision, "signoff"), (outcome, "test-result")):
-        schema = json.loads((files("evalkit.review") / "schemas" / f"{name}.schema.json").read_text())
+        schema = json.loads(
+            (files("evalkit.review") / "schemas" / f"{name}.schema.json").read_text()
+        )
         jsonschema.Draft202012Validator.check_schema(schema)
         jsonschema.Draft202012Validator(schema).validate(value)
     assert decision["subject"] == outcome["subject"]
     assert outcome["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1"
-    said = {key: outcome["predicate"][key] for key in ("result", "passedTests", "warnedTests", "failedTests")}
-    assert said == {"result": "WARNED", "passedTests": ["s::one", "s::three"], "warnedTests": ["s::two"], "failedTests": []}
+    said = {
+        key: outcome["predicate"][key]
+        for key in ("result", "passedTests", "warnedTests", "failedTests")
+    }
+    assert said == {
+        "result": "WARNED",
+        "passedTests": ["s::one", "s::three"],
+        "warnedTests": ["s::two"],
+        "failedTests": [],
+    }
     assert outcome["predicate"]["configuration"][0]["name"] == "suites/s.yaml"
 
 
 def test_every_code_is_one_of_the_two_kinds() -> None:
     assert not INTEGRITY.keys() & POLICY.keys()
-    assert tuple(decision for decision in statement.DECISIONS if decision.startswith("approved")) == statement.APPROVALS
+    assert (
+        tuple(decision for decision in statement.DECISIONS if decision.startswith("approved"))
+        == statement.APPROVALS
+    )

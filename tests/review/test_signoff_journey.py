@@ -31,16 +31,25 @@ def service() -> Iterator[str]:
 
 
 @pytest.fixture
-def user(pytester: pytest.Pytester, service: str, monkeypatch: pytest.MonkeyPatch, keys: Keys) -> Project:
+def user(
+    pytester: pytest.Pytester, service: str, monkeypatch: pytest.MonkeyPatch, keys: Keys
+) -> Project:
     made = Project(pytester, service, monkeypatch)
-    (made.root / "allowed_signers").write_text(f'ada@example.com namespaces="{NAMESPACE}" {keys.public["ed25519"]}\n')
-    (made.root / "evalkit.yaml").write_text("signoff: {allowed_signers: allowed_signers, required: {qa: 1}}\n")
+    (made.root / "allowed_signers").write_text(
+        f'ada@example.com namespaces="{NAMESPACE}" {keys.public["ed25519"]}\n'
+    )
+    (made.root / "evalkit.yaml").write_text(
+        "signoff: {allowed_signers: allowed_signers, required: {qa: 1}}\n"
+    )
     return made
 
 
 def evalkit(*arguments: str) -> Result:
     done = CliRunner().invoke(main, list(arguments))
-    assert done.exception is None or isinstance(done.exception, SystemExit), (done.output, done.exc_info)
+    assert done.exception is None or isinstance(done.exception, SystemExit), (
+        done.output,
+        done.exc_info,
+    )
     return done
 
 
@@ -60,12 +69,25 @@ def test_the_whole_journey(user: Project, keys: Keys) -> None:
 
     assert evalkit("review", RUN, "--baseline", "reports/main", "--list").exit_code == 1
     for variant in ("stateful", "stateless"):
-        evalkit("review", RUN, "--baseline", "reports/main", *WHO, "--accept", f"weather::hello[{variant}]", "--comment", "as agreed")
+        evalkit(
+            "review",
+            RUN,
+            "--baseline",
+            "reports/main",
+            *WHO,
+            "--accept",
+            f"weather::hello[{variant}]",
+            "--comment",
+            "as agreed",
+        )
     assert evalkit("review", RUN, "--baseline", "reports/main", "--list").exit_code == 0
 
     gate = ["--gate", "default", "--baseline", "reports/main"]
     refused = sign(keys, *gate)
-    assert (refused.exit_code, refused.output.startswith("evalkit: gate 'default': fail (2 of 4 pairs regressed")) == (2, True)
+    assert (
+        refused.exit_code,
+        refused.output.startswith("evalkit: gate 'default': fail (2 of 4 pairs regressed"),
+    ) == (2, True)
     signed = sign(keys, *gate, "--override", "the new wording is right")
     assert signed.exit_code == 0, signed.output
     verified = evalkit("verify", RUN)
@@ -75,14 +97,18 @@ def test_the_whole_journey(user: Project, keys: Keys) -> None:
     covered = (user.root / RUN / "manifest.sha256").read_text()
     for name in ("decisions.yaml", "comparison/comparison.json", "results.jsonl"):
         assert f"  {RUN}/{name}\n" in covered
-    subprocess.run(["sha256sum", "--quiet", "-c", f"{RUN}/manifest.sha256"], cwd=user.root, check=True)
+    subprocess.run(
+        ["sha256sum", "--quiet", "-c", f"{RUN}/manifest.sha256"], cwd=user.root, check=True
+    )
 
     cassette = user.root / "cassettes" / "weather" / "london.stateless.yaml"
     data = cassette.read_bytes()
     cassette.write_bytes(data[:200] + bytes([data[200] ^ 1]) + data[201:])
     changed = evalkit("verify", RUN)
     assert changed.exit_code == 3
-    assert "file_changed  cassettes/weather/london.stateless.yaml: expected sha256" in changed.output
+    assert (
+        "file_changed  cassettes/weather/london.stateless.yaml: expected sha256" in changed.output
+    )
 
 
 def test_the_page_shows_who_signed_and_is_not_touched_unseen(user: Project, keys: Keys) -> None:
@@ -110,12 +136,18 @@ def test_the_page_shows_who_signed_and_is_not_touched_unseen(user: Project, keys
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["one file", "a folder"])
-def test_the_page_may_be_deflated_by_another_zlib(user: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
+def test_the_page_may_be_deflated_by_another_zlib(
+    user: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
     if large:
         monkeypatch.setattr(html, "LARGE", 0)
     user.record("--evalkit-report", RUN).assert_outcomes(passed=4)
     assert sign(keys).exit_code == 0
-    files = [path for path in (user.root / RUN).rglob("*") if path.name == "index.html" or path.suffix == ".js"]
+    files = [
+        path
+        for path in (user.root / RUN).rglob("*")
+        if path.name == "index.html" or path.suffix == ".js"
+    ]
     before = {path: path.read_bytes() for path in files}
     with monkeypatch.context() as patch:
         for room in (embed, rows):
@@ -129,7 +161,9 @@ def test_the_page_may_be_deflated_by_another_zlib(user: Project, keys: Keys, mon
     for other in (lines.replace(b"a", b"b", 1), lines + b" "):
         files[-1].write_text(text.replace(pack, base64.b64encode(zlib.compress(other)).decode()))
         assert "report_differs" in evalkit("verify", RUN).output
-    files[-1].write_text(text.replace(pack, base64.b64encode(zlib.compress(lines) + b"more").decode()))
+    files[-1].write_text(
+        text.replace(pack, base64.b64encode(zlib.compress(lines) + b"more").decode())
+    )
     assert "report_differs" in evalkit("verify", RUN).output
 
 
@@ -140,7 +174,9 @@ def test_a_run_is_not_written_over_a_signed_one(user: Project, keys: Keys) -> No
     assert evalkit("verify", RUN).exit_code == 0
 
 
-def test_results_of_another_run_in_a_signed_directory_void_its_records(user: Project, keys: Keys) -> None:
+def test_results_of_another_run_in_a_signed_directory_void_its_records(
+    user: Project, keys: Keys
+) -> None:
     user.record("--evalkit-report", RUN).assert_outcomes(passed=4)
     assert sign(keys).exit_code == 0
     user.suite("weather", WEATHER.replace("{text: patterns}", "{text: no such word}"))

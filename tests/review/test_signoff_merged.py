@@ -26,9 +26,17 @@ scenarios:
 """
 CUTS = {
     "by -k": [["suites", "-k", "stateless"], ["suites", "-k", "not stateless"]],
-    "by -m": [["suites", "-m", "smoke"], ["suites", "-m", "not smoke and not slow_one"], ["suites", "-m", "slow_one"]],
+    "by -m": [
+        ["suites", "-m", "smoke"],
+        ["suites", "-m", "not smoke and not slow_one"],
+        ["suites", "-m", "slow_one"],
+    ],
     "by file": [["suites/weather.yaml"], ["suites/more.yaml"]],
-    "by file, one of them by -k": [["suites/more.yaml"], ["suites/weather.yaml", "-k", "london"], ["suites", "-k", "hello"]],
+    "by file, one of them by -k": [
+        ["suites/more.yaml"],
+        ["suites/weather.yaml", "-k", "london"],
+        ["suites", "-k", "hello"],
+    ],
     "that overlap": [["suites", "-k", "london or failing"], ["suites", "-k", "not london"]],
 }
 
@@ -52,7 +60,10 @@ def user(pytester: pytest.Pytester, service: str, monkeypatch: pytest.MonkeyPatc
 
 def evalkit(*arguments: str) -> Result:
     done = CliRunner().invoke(main, list(arguments))
-    assert done.exception is None or isinstance(done.exception, SystemExit), (done.output, done.exc_info)
+    assert done.exception is None or isinstance(done.exception, SystemExit), (
+        done.output,
+        done.exc_info,
+    )
     return done
 
 
@@ -72,7 +83,9 @@ def test_shards_merged_are_the_run_in_one(user: Project, cut: str) -> None:
     rows = [sorted(Path(run, "results.jsonl").read_bytes().splitlines()) for run in (WHOLE, MERGED)]
     assert rows[0] == rows[1]
     whole, one = user.manifest(WHOLE), user.manifest(MERGED)
-    assert [origin["path"] for origin in one.pop("merged")] == [f"shards/{number}" for number, _ in enumerate(CUTS[cut])]
+    assert [origin["path"] for origin in one.pop("merged")] == [
+        f"shards/{number}" for number, _ in enumerate(CUTS[cut])
+    ]
     for value in (whole, one):
         del value["started"], value["ended"]
     assert one == whole
@@ -87,7 +100,9 @@ def test_models_of_one_suite_in_shards(user: Project) -> None:
 
 
 def test_two_models_under_one_name_are_two_runs(user: Project) -> None:
-    user.record("--evalkit-model", "gemini-3.1-flash-image", "--evalkit-report", "shards/other", mode="all")
+    user.record(
+        "--evalkit-model", "gemini-3.1-flash-image", "--evalkit-report", "shards/other", mode="all"
+    )
     refused = evalkit("merge", WHOLE, "shards/other", "--output", MERGED)
     assert refused.exit_code == 2
     assert "not the same in all runs" in refused.output
@@ -105,12 +120,28 @@ def test_the_rest_of_the_way(user: Project, keys: Keys) -> None:
     assert (user.root / MERGED / "index.html").read_bytes() == page
 
     who = ["--name", "Ada Lovelace", "--email", "ada@example.com"]
-    assert evalkit("review", MERGED, *who, "--accept", "more::failing", "--comment", "as agreed").exit_code == 0
-    (user.root / "allowed_signers").write_text(f'ada@example.com namespaces="{NAMESPACE}" {keys.public["ed25519"]}\n')
+    assert (
+        evalkit(
+            "review", MERGED, *who, "--accept", "more::failing", "--comment", "as agreed"
+        ).exit_code
+        == 0
+    )
+    (user.root / "allowed_signers").write_text(
+        f'ada@example.com namespaces="{NAMESPACE}" {keys.public["ed25519"]}\n'
+    )
     (user.root / "evalkit.yaml").write_text(
         "gates: {strict: {min_pass_rate: 1.0}}\nsignoff: {allowed_signers: allowed_signers, required: {qa: 1}}\n"
     )
-    decision = ["--role", "qa", "--decision", "approved", "--meaning", "approval", "--override", "as agreed"]
+    decision = [
+        "--role",
+        "qa",
+        "--decision",
+        "approved",
+        "--meaning",
+        "approval",
+        "--override",
+        "as agreed",
+    ]
     decision += ["--gate", "strict", "--baseline", WHOLE]
     signed = evalkit("signoff", MERGED, "--key", str(keys["ed25519"]), *who, *decision)
     assert signed.exit_code == 0, signed.output

@@ -17,7 +17,16 @@ from tests.review.conftest import Keys
 from tests.review.signing_kit import Project, codes, result, sign, verify
 
 TODAY = date(2026, 11, 22)
-COUNTS = {"collected": 3, "deselected": 0, "results": 3, "scored": 3, "passed": 3, "failed": 0, "errored": 0, "skipped": 0}
+COUNTS = {
+    "collected": 3,
+    "deselected": 0,
+    "results": 3,
+    "scored": 3,
+    "passed": 3,
+    "failed": 0,
+    "errored": 0,
+    "skipped": 0,
+}
 
 
 def record(email: str = "ada@x", **fields: Any) -> Signoff:
@@ -34,7 +43,10 @@ def gate(verdict: str = "pass", name: str = "release", definition: Gate = DEFAUL
 
 
 def until(day: str) -> dict[str, Any]:
-    return {"decision": "approved-with-deviations", "deviations": (Deviation("slow", day, "known"),)}
+    return {
+        "decision": "approved-with-deviations",
+        "deviations": (Deviation("slow", day, "known"),),
+    }
 
 
 CASES: dict[str, tuple[dict[str, Any], list[Signoff], list[str]]] = {
@@ -78,7 +90,9 @@ CASES: dict[str, tuple[dict[str, Any], list[Signoff], list[str]]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_rules(name: str) -> None:
     policy, records, expected = CASES[name]
-    situation = Situation(records, {"release": DEFAULT, "default": DEFAULT}, frozenset({"author@x"}), TODAY)
+    situation = Situation(
+        records, {"release": DEFAULT, "default": DEFAULT}, frozenset({"author@x"}), TODAY
+    )
     found = judge(Policy(**policy), situation)
     assert [one.code for one in found] == expected
     assert all("expected" in one.message and "found" in one.message for one in found)
@@ -87,10 +101,14 @@ def test_rules(name: str) -> None:
 
 def test_an_author_nobody_knows() -> None:
     situation = Situation([record()], {}, frozenset(), TODAY)
-    assert [one.code for one in judge(Policy(author_is_not_approver=True), situation)] == ["author_unknown"]
+    assert [one.code for one in judge(Policy(author_is_not_approver=True), situation)] == [
+        "author_unknown"
+    ]
 
 
-def test_a_policy_over_real_records(project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_policy_over_real_records(
+    project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project.write_run(project.run, [result("one", "failed"), result("two"), result("three")])
     project.config("  required: {qa: 1, lead: 1}\n  author_is_not_approver: true\n")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
@@ -98,8 +116,17 @@ def test_a_policy_over_real_records(project: Project, keys: Keys, monkeypatch: p
     assert sign(keys["ed25519"], *more, decision="approved-with-deviations").exit_code == 0
     code, found = verify()
     assert (code, codes(found)) == (1, ["role_missing", "author_unknown"])
-    assert found["records"][0]["deviations"] == [{"what": "slow", "until": "2027-02-01", "why": "a mirror is down"}]
-    done = sign(keys["ecdsa"], "--author", "ada@example.com", email="bob@example.com", role="lead", override="agreed")
+    assert found["records"][0]["deviations"] == [
+        {"what": "slow", "until": "2027-02-01", "why": "a mirror is down"}
+    ]
+    done = sign(
+        keys["ecdsa"],
+        "--author",
+        "ada@example.com",
+        email="bob@example.com",
+        role="lead",
+        override="agreed",
+    )
     assert done.exit_code == 0, done.output
     code, found = verify()
     assert (code, codes(found)) == (1, ["author_approved"])
@@ -109,9 +136,13 @@ def test_a_policy_over_real_records(project: Project, keys: Keys, monkeypatch: p
 
 
 def test_a_gate_made_weaker_in_the_configuration(project: Project, keys: Keys) -> None:
-    project.config("  gate: release\ngates: {release: {max_regressions: 0, tokens: {max_increase: 0.1}}}\n")
+    project.config(
+        "  gate: release\ngates: {release: {max_regressions: 0, tokens: {max_increase: 0.1}}}\n"
+    )
     more = ["--gate", "release", "--baseline", "reports/main"]
-    assert sign(keys["ed25519"]).output.startswith("evalkit: the policy wants approvals by gate 'release'")
+    assert sign(keys["ed25519"]).output.startswith(
+        "evalkit: the policy wants approvals by gate 'release'"
+    )
     assert sign(keys["ed25519"], *more).exit_code == 0
     assert verify()[0] == 0
     project.config("  gate: release\ngates: {release: {max_regressions: 9}}\n")
@@ -122,13 +153,21 @@ def test_a_gate_made_weaker_in_the_configuration(project: Project, keys: Keys) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("signoff: {signer: 2}", "evalkit.yaml:1:11 unknown key 'signer' (did you mean 'signers'?); there are: allowed_signers, roles, "),
+        (
+            "signoff: {signer: 2}",
+            "evalkit.yaml:1:11 unknown key 'signer' (did you mean 'signers'?); there are: allowed_signers, roles, ",
+        ),
         ("signoff: {signers: 0}", "signoff: 'signers' takes"),
-        ("signoff: {required: {qa: no}}", "evalkit.yaml:1:26 signoff.required: 'qa' takes a whole number"),
+        (
+            "signoff: {required: {qa: no}}",
+            "evalkit.yaml:1:26 signoff.required: 'qa' takes a whole number",
+        ),
         ("signoff: []", "'signoff' takes a mapping"),
     ],
 )
-def test_mistakes_are_located(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str) -> None:
+def test_mistakes_are_located(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "evalkit.yaml"
     path.write_text(text)

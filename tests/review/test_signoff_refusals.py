@@ -17,25 +17,63 @@ POLICY = "  roles: [qa, lead]\n  deviation_days: 30\n"
 
 FIELDS: list[tuple[dict[str, str], list[str], str]] = [
     ({"name": " "}, [], "--name is empty; a record needs it"),
-    ({"name": "Ada\nLovelace"}, [], "--name 'Ada Lovelace' holds a line break or a control character"),
+    (
+        {"name": "Ada\nLovelace"},
+        [],
+        "--name 'Ada Lovelace' holds a line break or a control character",
+    ),
     ({"email": ""}, [], "--email is empty; a record needs it"),
     ({"email": "*@example.com"}, [], "--email '*@example.com' is no address"),
-    ({"role": "qaa"}, [], "--role 'qaa' is none of the policy's (did you mean 'qa'?); there are: qa, lead"),
-    ({"decision": "approved-with-deviations"}, [], "--decision approved-with-deviations and --deviation"),
-    ({}, ["--deviation", "x; until 2999-01-01; y"], "--decision approved-with-deviations and --deviation"),
-    ({"decision": "approved-with-deviations"}, ["--deviation", "slow; 2999-01-01; y"], "is not 'what; until YYYY-MM-DD; why'"),
-    ({"decision": "approved-with-deviations"}, ["--deviation", "slow; until soon; y"], "'soon' is no day; write until YYYY-MM-DD"),
-    ({"decision": "approved-with-deviations"}, ["--deviation", "slow; until 2001-01-01; y"], "ends on 2001-01-01, and today is"),
-    ({"decision": "approved-with-deviations"}, ["--deviation", "slow; until 2999-01-01; y"], "the policy allows 30 days"),
+    (
+        {"role": "qaa"},
+        [],
+        "--role 'qaa' is none of the policy's (did you mean 'qa'?); there are: qa, lead",
+    ),
+    (
+        {"decision": "approved-with-deviations"},
+        [],
+        "--decision approved-with-deviations and --deviation",
+    ),
+    (
+        {},
+        ["--deviation", "x; until 2999-01-01; y"],
+        "--decision approved-with-deviations and --deviation",
+    ),
+    (
+        {"decision": "approved-with-deviations"},
+        ["--deviation", "slow; 2999-01-01; y"],
+        "is not 'what; until YYYY-MM-DD; why'",
+    ),
+    (
+        {"decision": "approved-with-deviations"},
+        ["--deviation", "slow; until soon; y"],
+        "'soon' is no day; write until YYYY-MM-DD",
+    ),
+    (
+        {"decision": "approved-with-deviations"},
+        ["--deviation", "slow; until 2001-01-01; y"],
+        "ends on 2001-01-01, and today is",
+    ),
+    (
+        {"decision": "approved-with-deviations"},
+        ["--deviation", "slow; until 2999-01-01; y"],
+        "the policy allows 30 days",
+    ),
     ({}, ["--gate", "default"], "--gate NAME and --baseline RUN go together"),
     ({}, ["--gate", "releese", "--baseline", "reports/main"], "no gate 'releese'"),
-    ({}, ["--gate", "default", "--baseline", "reports/nowhere"], "reports/nowhere is not a run directory"),
+    (
+        {},
+        ["--gate", "default", "--baseline", "reports/nowhere"],
+        "reports/nowhere is not a run directory",
+    ),
     ({"override": "because"}, [], "--override has nothing to override"),
 ]
 
 
 @pytest.mark.parametrize(("options", "more", "message"), FIELDS)
-def test_a_field_that_is_wrong(project: Project, keys: Keys, options: dict[str, str], more: list[str], message: str) -> None:
+def test_a_field_that_is_wrong(
+    project: Project, keys: Keys, options: dict[str, str], more: list[str], message: str
+) -> None:
     project.config(POLICY)
     before = project.tree()
     done = sign(keys["ed25519"], *more, **options)
@@ -81,7 +119,13 @@ def elliptic(folder: Path) -> Path:
 
     private = ec.generate_private_key(ec.SECP256R1())
     path = folder / "elliptic"
-    path.write_bytes(private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    path.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
     return path
 
 
@@ -95,7 +139,9 @@ def elliptic(folder: Path) -> Path:
         (elliptic, "is a PEM key of another kind; of PEM keys only Ed25519 signs here"),
     ],
 )
-def test_a_key_that_cannot_sign(project: Project, tmp_path: Path, make: Callable[[Path], Path], message: str) -> None:
+def test_a_key_that_cannot_sign(
+    project: Project, tmp_path: Path, make: Callable[[Path], Path], message: str
+) -> None:
     before = project.tree()
     done = sign(make(tmp_path))
     assert done.exit_code == 2
@@ -107,7 +153,10 @@ def test_a_key_that_cannot_sign(project: Project, tmp_path: Path, make: Callable
 def test_no_ssh_keygen(project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.devnull)
     done = sign(keys["ed25519"])
-    assert (done.exit_code, done.output) == (2, "evalkit: ssh-keygen is not there: install OpenSSH 8.9 or newer (openssh-client)\n")
+    assert (done.exit_code, done.output) == (
+        2,
+        "evalkit: ssh-keygen is not there: install OpenSSH 8.9 or newer (openssh-client)\n",
+    )
 
 
 def manifest(project: Project, **changes: Any) -> None:
@@ -158,7 +207,12 @@ def test_a_run_that_is_not_whole(project: Project, keys: Keys, how: str) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["reports/latest/results.jsonl", "reports/latest/comparison/comparison.json", "reports/latest/signoffs/0001.intoto.jsonl"]
+    "name",
+    [
+        "reports/latest/results.jsonl",
+        "reports/latest/comparison/comparison.json",
+        "reports/latest/signoffs/0001.intoto.jsonl",
+    ],
 )
 def test_nothing_is_signed_on_top_of_what_changed(project: Project, keys: Keys, name: str) -> None:
     sign(keys["ed25519"])
@@ -173,12 +227,17 @@ def test_nothing_is_signed_on_top_of_what_changed(project: Project, keys: Keys, 
     assert done.output.count("\n") == 1
 
 
-def test_a_clock_that_goes_back(project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_goes_back(
+    project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sign(keys["ed25519"])
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     done = sign(keys["ecdsa"], email="bob@example.com")
     assert done.exit_code == 2
-    assert "the clock says 2001-09-09T01:46:40Z, and signoffs/0001.intoto.jsonl was signed at " in done.output
+    assert (
+        "the clock says 2001-09-09T01:46:40Z, and signoffs/0001.intoto.jsonl was signed at "
+        in done.output
+    )
 
 
 @pytest.mark.parametrize("gate", [True, False])
@@ -187,8 +246,15 @@ def test_approving_what_failed_needs_a_reason(project: Project, keys: Keys, gate
     more = ["--gate", "default", "--baseline", "reports/main"] if gate else []
     done = sign(keys["ed25519"], *more)
     assert done.exit_code == 2
-    what = "gate 'default': fail (1 of 3 pairs regressed, none may)" if gate else "1 of 3 results failed and 0 errored"
-    assert done.output == f"evalkit: {what}; to approve all the same give --override REASON, or decide approved-with-deviations\n"
+    what = (
+        "gate 'default': fail (1 of 3 pairs regressed, none may)"
+        if gate
+        else "1 of 3 results failed and 0 errored"
+    )
+    assert (
+        done.output
+        == f"evalkit: {what}; to approve all the same give --override REASON, or decide approved-with-deviations\n"
+    )
     assert sign(keys["ed25519"], *more, override="known, and mended in 1.2").exit_code == 0
     code, found = verify()
     assert code == 0
@@ -196,7 +262,9 @@ def test_approving_what_failed_needs_a_reason(project: Project, keys: Keys, gate
     assert sign(keys["ecdsa"], *more, email="bob@example.com", decision="rejected").exit_code == 0
 
 
-def test_the_same_bytes_again(project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_bytes_again(
+    project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ed25519 signatures are deterministic: with a fixed clock a record is, too."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
     sign(keys["ed25519"])

@@ -13,7 +13,16 @@ import pytest
 from evalkit.review import envelope, sshsig
 from evalkit.review.signing import open_key
 from tests.review.conftest import Keys
-from tests.review.signing_kit import NAMESPACE, Project, codes, evalkit, make_key, sha256, sign, verify
+from tests.review.signing_kit import (
+    NAMESPACE,
+    Project,
+    codes,
+    evalkit,
+    make_key,
+    sha256,
+    sign,
+    verify,
+)
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa", "pem"])
@@ -23,14 +32,24 @@ def test_keys_of_every_kind(project: Project, keys: Keys, kind: str) -> None:
     code, found = verify()
     assert code == 0, found
     line = f"{keys.public[kind]}\n"
-    shown = subprocess.run(["ssh-keygen", "-l", "-f", "/dev/stdin"], input=line, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        ["ssh-keygen", "-l", "-f", "/dev/stdin"],
+        input=line,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert found["records"][0]["key"] == shown.stdout.split()[1]
 
 
 def test_no_byte_of_an_ssh_key_is_read(project: Project, keys: Keys, tmp_path: Path) -> None:
     """The public half and the agent are enough: the private file need not be there."""
     agent = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
-    names = dict(part.split("=", 1) for part in agent.replace("\n", ";").split(";") if "=" in part and part.startswith("SSH"))
+    names = dict(
+        part.split("=", 1)
+        for part in agent.replace("\n", ";").split(";")
+        if "=" in part and part.startswith("SSH")
+    )
     environment = {"SSH_AUTH_SOCK": names["SSH_AUTH_SOCK"], "SSH_AGENT_PID": names["SSH_AGENT_PID"]}
     private = tmp_path / "gone"
     public = make_key(private)
@@ -57,8 +76,14 @@ TRUST: dict[str, tuple[str, list[str]]] = {
     "left out by a pattern": ("*@example.com,!ada@* {key}", ["signer_mismatch"]),
     "a pattern": ("*@example.com {key} a comment", []),
     "several, one line each": ("ada@example.com {other}\nada@example.com {key}", []),
-    "addresses in quotes": ('"bob@example.com,ada@example.com" namespaces="git,evalkit*" {key}', []),
-    "valid then": ('ada@example.com valid-after="20200101",valid-before="29990101120000Z" {key}', []),
+    "addresses in quotes": (
+        '"bob@example.com,ada@example.com" namespaces="git,evalkit*" {key}',
+        [],
+    ),
+    "valid then": (
+        'ada@example.com valid-after="20200101",valid-before="29990101120000Z" {key}',
+        [],
+    ),
 }
 
 
@@ -67,7 +92,9 @@ TRUST: dict[str, tuple[str, list[str]]] = {
 def test_allowed_signers(project: Project, keys: Keys, kind: str, how: str) -> None:
     """Plain Ed25519 signatures are judged as ssh-keygen judges its own."""
     text, expected = TRUST[how]
-    project.write("allowed_signers", text.format(key=keys.public[kind], other=keys.public["other"]).encode())
+    project.write(
+        "allowed_signers", text.format(key=keys.public[kind], other=keys.public["other"]).encode()
+    )
     assert sign(keys[kind]).exit_code == 0
     code, found = verify()
     told = [one for one in codes(found) if one != "not_signed"]
@@ -76,16 +103,30 @@ def test_allowed_signers(project: Project, keys: Keys, kind: str, how: str) -> N
 
 def test_a_certificate(project: Project, keys: Keys, tmp_path: Path) -> None:
     make_key(tmp_path / "certified")
-    command = ["ssh-keygen", "-q", "-s", str(keys["other"]), "-I", "ada", "-n", "ada@example.com", str(tmp_path / "certified.pub")]
+    command = [
+        "ssh-keygen",
+        "-q",
+        "-s",
+        str(keys["other"]),
+        "-I",
+        "ada",
+        "-n",
+        "ada@example.com",
+        str(tmp_path / "certified.pub"),
+    ]
     subprocess.run(command, check=True)
     certificate = tmp_path / "certified-cert.pub"
-    project.write("allowed_signers", f"*@example.com cert-authority {keys.public['other']}\n".encode())
+    project.write(
+        "allowed_signers", f"*@example.com cert-authority {keys.public['other']}\n".encode()
+    )
     (tmp_path / "certified.pub").write_bytes(certificate.read_bytes())
     done = sign(certificate)
     if done.exit_code:
         pytest.skip(f"this ssh-keygen signs with no certificate: {done.output}")
     assert verify()[0] == 0
-    project.write("allowed_signers", f"*@example.com cert-authority {keys.public['rsa']}\n".encode())
+    project.write(
+        "allowed_signers", f"*@example.com cert-authority {keys.public['rsa']}\n".encode()
+    )
     assert codes(verify()[1])[0] == "unknown_signer"
 
 
@@ -108,7 +149,10 @@ def test_something_else_that_was_signed(project: Project, keys: Keys) -> None:
         (b"{}", "no in-toto Statement of urn:evalkit:signoff:v1"),
         (b"\xff", "the payload is not JSON"),
         (path.read_bytes().splitlines(keepends=True)[1], "no in-toto Statement"),
-        (b'{"_type":"https://in-toto.io/Statement/v1","predicateType":"urn:evalkit:signoff:v1"}', "not as its schema says"),
+        (
+            b'{"_type":"https://in-toto.io/Statement/v1","predicateType":"urn:evalkit:signoff:v1"}',
+            "not as its schema says",
+        ),
     ):
         path.write_bytes(envelope.render(open_key(keys["ed25519"])(payload)))
         code, found = verify()
@@ -124,19 +168,29 @@ def test_a_decision_that_is_not_about_the_results(project: Project, keys: Keys) 
     payloads = [json.loads(envelope.parse(line).payload) for line in lines]
     for value in payloads:
         value["subject"] = [one for one in value["subject"] if "cassettes" in one["name"]]
-    payloads[0]["predicate"]["testResult"]["digest"]["sha256"] = sha256(envelope.payload_of(payloads[1]))
+    payloads[0]["predicate"]["testResult"]["digest"]["sha256"] = sha256(
+        envelope.payload_of(payloads[1])
+    )
     signer = open_key(keys["ed25519"])
-    path.write_bytes(b"".join(envelope.render(signer(envelope.payload_of(value))) for value in payloads))
+    path.write_bytes(
+        b"".join(envelope.render(signer(envelope.payload_of(value))) for value in payloads)
+    )
     code, found = verify()
     assert code == 3
-    about = [one["message"].split("about ")[1].split(",")[0] for one in found["problems"] if one["code"] == "file_unsigned"]
+    about = [
+        one["message"].split("about ")[1].split(",")[0]
+        for one in found["problems"]
+        if one["code"] == "file_unsigned"
+    ]
     assert about == [
         "reports/latest/manifest.json", "reports/latest/results.jsonl", "reports/latest/tool-versions.json", "suites/s.yaml",
         "reports/main/manifest.json", "reports/main/results.jsonl",
     ]  # fmt: skip
 
 
-def test_the_payload_is_not_looked_into_before_the_key_is_known(project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_payload_is_not_looked_into_before_the_key_is_known(
+    project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sign(keys["other"])
     monkeypatch.setattr("evalkit.review.opening.read_signoff", lambda *_: pytest.fail("parsed"))
     assert codes(verify()[1])[0] == "unknown_signer"
@@ -145,12 +199,23 @@ def test_the_payload_is_not_looked_into_before_the_key_is_known(project: Project
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ada@example.com\n", "allowed_signers:1 is no allowed signer: it is not 'addresses [options] type key'"),
-        ("\nada@example.com ssh-ed25519 A\n", "allowed_signers:2 is no allowed signer: the key is not base64"),
-        ("ada@example.com valid-after=soon {key}\n", "allowed_signers:1 is no allowed signer: 'soon' is no time"),
+        (
+            "ada@example.com\n",
+            "allowed_signers:1 is no allowed signer: it is not 'addresses [options] type key'",
+        ),
+        (
+            "\nada@example.com ssh-ed25519 A\n",
+            "allowed_signers:2 is no allowed signer: the key is not base64",
+        ),
+        (
+            "ada@example.com valid-after=soon {key}\n",
+            "allowed_signers:1 is no allowed signer: 'soon' is no time",
+        ),
     ],
 )
-def test_allowed_signers_that_are_none(project: Project, keys: Keys, text: str, message: str) -> None:
+def test_allowed_signers_that_are_none(
+    project: Project, keys: Keys, text: str, message: str
+) -> None:
     sign(keys["ed25519"])
     project.write("allowed_signers", text.format(key=keys.public["ed25519"]).encode())
     code, found = verify()
@@ -163,15 +228,31 @@ def test_whose_signatures_are_to_be_believed(project: Project, keys: Keys) -> No
     project.write("evalkit.yaml", b"{}\n")
     code, found = verify()
     assert code == 2
-    assert found["usage"].startswith("evalkit: whose signatures are to be believed? give --allowed-signers FILE")
+    assert found["usage"].startswith(
+        "evalkit: whose signatures are to be believed? give --allowed-signers FILE"
+    )
     assert verify("--allowed-signers", "allowed_signers")[0] == 0
     assert "cannot be read: No such file" in verify("--allowed-signers", "nowhere")[1]["usage"]
-    assert "exclude each other" in verify("--allowed-signers", "x", "--signers-from", "main")[1]["usage"]
+    assert (
+        "exclude each other"
+        in verify("--allowed-signers", "x", "--signers-from", "main")[1]["usage"]
+    )
 
 
 def git(project: Project, *arguments: str, who: str = "dev@example.com") -> None:
-    identity = ["-c", f"user.email={who}", "-c", "user.name=Dev", "-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main"]
-    subprocess.run(["git", *identity, *arguments], cwd=project.root, check=True, capture_output=True)
+    identity = [
+        "-c",
+        f"user.email={who}",
+        "-c",
+        "user.name=Dev",
+        "-c",
+        "commit.gpgsign=false",
+        "-c",
+        "init.defaultBranch=main",
+    ]
+    subprocess.run(
+        ["git", *identity, *arguments], cwd=project.root, check=True, capture_output=True
+    )
 
 
 @pytest.fixture
@@ -271,12 +352,18 @@ def test_securesystemslib_accepts_our_envelopes(project: Project, keys: Keys) ->
     sign(keys["ecdsa"], email="bob@example.com")
     raw = sshsig.ed25519_raw(base64.b64decode(keys.public["pem"].split()[1]))
     assert raw is not None
-    lines = [json.loads(line) for path in project.records() for line in path.read_bytes().splitlines()]
+    lines = [
+        json.loads(line) for path in project.records() for line in path.read_bytes().splitlines()
+    ]
     assert len(lines) == 3
     for value in lines:
         keyid = value["signatures"][0]["keyid"]
         kind = "plain" if value is not lines[2] else "ssh"
-        key = SSlibKey(keyid, "ed25519", "ed25519", {"public": raw.hex()}) if kind == "plain" else SshKey(keyid, "x", "x", {})
+        key = (
+            SSlibKey(keyid, "ed25519", "ed25519", {"public": raw.hex()})
+            if kind == "plain"
+            else SshKey(keyid, "x", "x", {})
+        )
         held = dsse.Envelope.from_dict(json.loads(json.dumps(value)))
         assert held.payload_type == "application/vnd.in-toto+json"
         assert list(held.verify([key], 1)) == [keyid]

@@ -35,11 +35,21 @@ def sign_twice(keys: Keys) -> None:
 
 def test_sign_and_verify(project: Project, keys: Keys) -> None:
     before = project.tree()
-    done = sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main", comment="Looks right.\nAll of it.")
+    done = sign(
+        keys["ed25519"],
+        "--gate",
+        "default",
+        "--baseline",
+        "reports/main",
+        comment="Looks right.\nAll of it.",
+    )
     assert done.exit_code == 0, done.output
     assert done.output.splitlines()[0] == "signed: reports/latest/signoffs/0001.intoto.jsonl"
     after = project.tree()
-    new = {f"reports/latest/{name}" for name in ("manifest.sha256", "tool-versions.json", "signoffs/0001.intoto.jsonl")}
+    new = {
+        f"reports/latest/{name}"
+        for name in ("manifest.sha256", "tool-versions.json", "signoffs/0001.intoto.jsonl")
+    }
     assert after.keys() - before.keys() == new
     assert {name: after[name] for name in before} == before
     code, found = verify()
@@ -64,20 +74,28 @@ def test_what_a_person_reads(project: Project, keys: Keys) -> None:
     assert lines[0] == "VERIFIED  reports/latest: 2 records, 9 files as signed; signers from"
     assert lines[1:3] == ["  allowed_signers", "Records"]
     assert "  1  Ada Lovelace <ada@example.com>" in lines
-    assert re.search(r"^     approved \(approval\) as qa, \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", done.output, re.MULTILINE)
+    assert re.search(
+        r"^     approved \(approval\) as qa, \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$",
+        done.output,
+        re.MULTILINE,
+    )
     assert max(map(len, lines)) <= 80
 
 
 def test_coreutils_checks_the_manifest(project: Project, keys: Keys) -> None:
     project.write("cassettes/s/odd\\name.yaml", b"version: 1\n")
     manifest = json.loads((project.run / "manifest.json").read_text())
-    manifest["cassettes"].append({"path": "s/odd\\name.yaml", "digest": "sha256:" + sha256(b"version: 1\n")})
+    manifest["cassettes"].append(
+        {"path": "s/odd\\name.yaml", "digest": "sha256:" + sha256(b"version: 1\n")}
+    )
     (project.run / "manifest.json").write_text(json.dumps(manifest))
     assert sign(keys["ed25519"]).exit_code == 0
 
     def check() -> subprocess.CompletedProcess[str]:
         command = ["sha256sum", "--strict", "-c", "reports/latest/manifest.sha256"]
-        return subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, cwd=project.root, capture_output=True, text=True, check=False
+        )
 
     assert check().returncode == 0, check().stderr
     assert check().stdout.count(": OK") == 10
@@ -89,7 +107,13 @@ def test_coreutils_checks_the_manifest(project: Project, keys: Keys) -> None:
 def test_records_for_a_report(project: Project, keys: Keys) -> None:
     sign_twice(keys)
     first, second = records.read(Run(project.run))
-    assert (first.name, first.role, first.decision, first.meaning, first.problem) == ("Ada Lovelace", "qa", "approved", "approval", "")
+    assert (first.name, first.role, first.decision, first.meaning, first.problem) == (
+        "Ada Lovelace",
+        "qa",
+        "approved",
+        "approval",
+        "",
+    )
     assert (second.number, second.who, second.keyid[:7]) == (2, "Bob <bob@example.com>", "SHA256:")
     assert second.result == first.result
     assert first.when.tzinfo is not None
@@ -127,18 +151,25 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("where", ["first", "middle", "last"])
-def test_a_flipped_byte_is_found_and_named(project: Project, keys: Keys, name: str, where: str) -> None:
+def test_a_flipped_byte_is_found_and_named(
+    project: Project, keys: Keys, name: str, where: str
+) -> None:
     sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main")
     assert sign(keys["ecdsa"], **BOB).exit_code == 0
     path = project.root / name
     path = next(path.iterdir()) if path.is_dir() else path
     data = path.read_bytes()
-    path.write_bytes(flip(data, {"first": 0, "middle": len(data) // 2, "last": len(data) - 1}[where]))
+    path.write_bytes(
+        flip(data, {"first": 0, "middle": len(data) // 2, "last": len(data) - 1}[where])
+    )
     code, found = verify()
     assert code == 3
     problem = found["problems"][0]
     named = next(one for one in found["problems"] if path.name in one["path"])
-    assert named["code"].startswith(FILES[name]) or named["code"] in ("signature_invalid", "unknown_signer")
+    assert named["code"].startswith(FILES[name]) or named["code"] in (
+        "signature_invalid",
+        "unknown_signer",
+    )
     assert "expected" in problem["message"] or "not" in problem["message"]
 
 
@@ -146,7 +177,11 @@ def test_any_bit_of_any_file(project: Project, keys: Keys) -> None:
     sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main")
     sign(keys["ecdsa"], **BOB)
     assert sign(keys["pem"], name="Pem", email="pem@example.com").exit_code == 0
-    trust = Trust(signers.parse((project.root / "allowed_signers").read_text(), "file"), Policy(), {"default": DEFAULT})
+    trust = Trust(
+        signers.parse((project.root / "allowed_signers").read_text(), "file"),
+        Policy(),
+        {"default": DEFAULT},
+    )
     now = datetime.now(UTC)
     assert verify_run(project.run, trust, now=now).exit_code == 0
     chance = random.Random(7)
@@ -154,14 +189,21 @@ def test_any_bit_of_any_file(project: Project, keys: Keys) -> None:
     for path in chance.choices(files, k=60):
         data = path.read_bytes()
         at = chance.randrange(len(data))
-        path.write_bytes(data[:at] + bytes([data[at] ^ (1 << chance.randrange(8))]) + data[at + 1 :])
+        path.write_bytes(
+            data[:at] + bytes([data[at] ^ (1 << chance.randrange(8))]) + data[at + 1 :]
+        )
         found = verify_run(project.run, trust, now=now)
         assert found.exit_code == 3, (path, at)
-        assert any(path.name in problem.path or path.name in problem.message for problem in found.problems), (path, at)
+        assert any(
+            path.name in problem.path or path.name in problem.message for problem in found.problems
+        ), (path, at)
         path.write_bytes(data)
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if "signoffs" not in name and name.count("/") and "_media" not in name])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in FILES if "signoffs" not in name and name.count("/") and "_media" not in name],
+)
 def test_a_file_that_is_gone_is_named(project: Project, keys: Keys, name: str) -> None:
     assert sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main").exit_code == 0
     (project.root / name).unlink()
@@ -181,19 +223,39 @@ def own_digest(text: bytes) -> bytes:
 
 RESULTS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str, str]] = {
     "a line removed": (lambda lines: [lines[0], lines[2]], "result_missing", "s::two"),
-    "two lines swapped": (lambda lines: [lines[1], lines[0], lines[2]], "results_reordered", "s::two"),
+    "two lines swapped": (
+        lambda lines: [lines[1], lines[0], lines[2]],
+        "results_reordered",
+        "s::two",
+    ),
     "a line written twice": (lambda lines: [*lines, lines[2]], "result_added", "s::three"),
     "a line added": (lambda lines: [*lines, result("four")], "result_added", "s::four"),
-    "a verdict changed": (lambda lines: [lines[0].replace(b'"passed"', b'"failed"', 1), *lines[1:]], "result_changed", "s::one"),
-    "a line made anew, digest and all": (lambda lines: [result("one", text="hallo"), *lines[1:]], "result_changed", "s::one"),
+    "a verdict changed": (
+        lambda lines: [lines[0].replace(b'"passed"', b'"failed"', 1), *lines[1:]],
+        "result_changed",
+        "s::one",
+    ),
+    "a line made anew, digest and all": (
+        lambda lines: [result("one", text="hallo"), *lines[1:]],
+        "result_changed",
+        "s::one",
+    ),
     "the end cut off": (lambda lines: [*lines[:2], lines[2][:-20]], "result_changed", "s::three"),
     "a number for an id": (
         lambda lines: [lines[0], own_digest(b'{"id":5,"verdict":"passed","checks":[]}'), lines[2]],
         "result_missing",
         "s::two",
     ),
-    "brackets without end": (lambda lines: [lines[0], own_digest(b'{"id":' + b"[" * 99_999 + b"}"), lines[2]], "result_missing", "s::two"),
-    "a line of something else": (lambda lines: [lines[0], b"\xff\n", lines[2]], "result_missing", "s::two"),
+    "brackets without end": (
+        lambda lines: [lines[0], own_digest(b'{"id":' + b"[" * 99_999 + b"}"), lines[2]],
+        "result_missing",
+        "s::two",
+    ),
+    "a line of something else": (
+        lambda lines: [lines[0], b"\xff\n", lines[2]],
+        "result_missing",
+        "s::two",
+    ),
 }
 
 
@@ -205,15 +267,22 @@ def test_the_scenario_that_changed_is_named(project: Project, keys: Keys, how: s
     exit_code, found = verify()
     assert exit_code == 3
     assert (code, id_) in [(one["code"], one["id"]) for one in found["problems"]]
-    assert ("file_changed", "reports/latest/results.jsonl") in [(one["code"], one["path"]) for one in found["problems"]]
+    assert ("file_changed", "reports/latest/results.jsonl") in [
+        (one["code"], one["path"]) for one in found["problems"]
+    ]
 
 
 def test_a_verdict_that_changed_is_counted_and_judged_again(project: Project, keys: Keys) -> None:
     sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main")
-    (project.run / "results.jsonl").write_bytes(b"".join([result("one", "failed"), *lines_of(project)[1:]]))
+    (project.run / "results.jsonl").write_bytes(
+        b"".join([result("one", "failed"), *lines_of(project)[1:]])
+    )
     _, found = verify()
     messages = {one["code"]: one["message"] for one in found["problems"]}
-    assert messages["totals_differ"].endswith("says 1 failed, counting the results gives 0") or "failed" in messages["totals_differ"]
+    assert (
+        messages["totals_differ"].endswith("says 1 failed, counting the results gives 0")
+        or "failed" in messages["totals_differ"]
+    )
     assert messages["gate_differs"].startswith("gate 'default': expected pass (")
     assert "found fail (1 of 3 pairs regressed, none may)" in messages["gate_differs"]
 
@@ -245,7 +314,9 @@ def other_padding(path: Path) -> None:
 
 
 def swap_signatures(first: Path, second: Path) -> None:
-    one, two = (json.loads(path.read_bytes().splitlines()[0])["signatures"] for path in (first, second))
+    one, two = (
+        json.loads(path.read_bytes().splitlines()[0])["signatures"] for path in (first, second)
+    )
     edit(first, lambda value: value.update(signatures=two))
     edit(second, lambda value: value.update(signatures=one))
 
@@ -319,10 +390,35 @@ def test_a_spelling_that_decodes_to_the_same_is_tampering(project: Project, keys
     assert (code, codes(found)[0]) == (3, "record_unreadable")
 
 
-def test_a_kill_before_the_record_is_there_leaves_nothing_of_it(project: Project, keys: Keys) -> None:
+def test_a_kill_before_the_record_is_there_leaves_nothing_of_it(
+    project: Project, keys: Keys
+) -> None:
     code = "import os, signal; os.link = lambda *_: os.kill(os.getpid(), signal.SIGKILL); from evalkit.cli import main; main()"
-    who = ["--name", "A", "--email", "ada@example.com", "--role", "qa", "--decision", "approved", "--meaning", "review"]
-    done = subprocess.run([sys.executable, "-c", code, "signoff", "reports/latest", "--key", str(keys["ed25519"]), *who], check=False)
+    who = [
+        "--name",
+        "A",
+        "--email",
+        "ada@example.com",
+        "--role",
+        "qa",
+        "--decision",
+        "approved",
+        "--meaning",
+        "review",
+    ]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            code,
+            "signoff",
+            "reports/latest",
+            "--key",
+            str(keys["ed25519"]),
+            *who,
+        ],
+        check=False,
+    )
     assert done.returncode == -signal.SIGKILL
     assert project.records() == []
     (left,) = (project.run / "signoffs").iterdir()
@@ -332,7 +428,9 @@ def test_a_kill_before_the_record_is_there_leaves_nothing_of_it(project: Project
     assert verify()[0] == 0
 
 
-def test_records_are_never_overwritten(project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_are_never_overwritten(
+    project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sign(keys["ed25519"])
     before = project.records()[0].read_bytes()
     monkeypatch.setattr("evalkit.review.signoff.listed", lambda run: ([], []))
@@ -358,4 +456,7 @@ def test_a_run_nobody_signed(project: Project) -> None:
 
 def test_no_run_at_all(project: Project) -> None:
     done = evalkit("verify", "suites")
-    assert (done.exit_code, done.output) == (2, "evalkit: suites is not a run directory: it has no manifest.json and no signoffs\n")
+    assert (done.exit_code, done.output) == (
+        2,
+        "evalkit: suites is not a run directory: it has no manifest.json and no signoffs\n",
+    )

@@ -23,7 +23,9 @@ class Client:
         self.last = Reply(0)
 
     def __call__(self, method: str, path: str, body: Any = None, **query: str) -> Any:
-        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        raw = (
+            body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        )
         self.last = self.service.handle(Call(method, path, query, {"x-goog-api-key": "any"}, raw))
         return json.loads(self.last.body) if self.last.frames is None else list(self.last.frames)
 
@@ -58,7 +60,12 @@ def scripted() -> Callable[[str], Client]:
     """Make a client of a fresh service from the text of a script's rules."""
 
     def make(rules: str) -> Client:
-        return Client(Script.load(rules if rules.startswith("script:") else f"script: test\nrules:\n{rules}", "test.yaml"))
+        return Client(
+            Script.load(
+                rules if rules.startswith("script:") else f"script: test\nrules:\n{rules}",
+                "test.yaml",
+            )
+        )
 
     return make
 

@@ -26,7 +26,11 @@ TOOL = {
     "type": "function",
     "name": "get_weather",
     "description": "Gets the weather",
-    "parameters": {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]},
+    "parameters": {
+        "type": "object",
+        "properties": {"location": {"type": "string"}},
+        "required": ["location"],
+    },
 }
 
 
@@ -61,7 +65,14 @@ class Talk:
                 for step in got["steps"]:
                     history.append(step)
                     if step["type"] == "function_call":
-                        results.append({"type": "function_result", "call_id": step["id"], "name": step["name"], "result": {"degrees": 22}})
+                        results.append(
+                            {
+                                "type": "function_result",
+                                "call_id": step["id"],
+                                "name": step["name"],
+                                "result": {"degrees": 22},
+                            }
+                        )
                         history.append(results[-1])
                 new = results
 
@@ -101,19 +112,30 @@ def cassettes(folder: Path) -> dict[str, list[Recording]]:
     for path in sorted(folder.rglob("*.yaml")):
         cassette = store.load(path)
         assert cassette is not None
-        found[path.name if path.name not in found else f"{path.parent.name}/{path.name}"] = cassette.recordings
+        found[path.name if path.name not in found else f"{path.parent.name}/{path.name}"] = (
+            cassette.recordings
+        )
     return found
 
 
 def bodies(recordings: list[Recording]) -> list[str]:
     """Return the requests of a cassette, as canonical JSON."""
-    return [canonical(loads(recording.request_body)) for recording in recordings if recording.request_body]
+    return [
+        canonical(loads(recording.request_body))
+        for recording in recordings
+        if recording.request_body
+    ]
 
 
 def without_times(recordings: list[Recording]) -> list[Recording]:
     """Return recordings without what differs from proxy to proxy: times, and the address that was asked."""
     return [
-        replace(one, uri=re.sub(r"^http://[^/]+", "http://service", one.uri), elapsed_ms=None, event_ms=(0.0,) * len(one.event_ms))
+        replace(
+            one,
+            uri=re.sub(r"^http://[^/]+", "http://service", one.uri),
+            elapsed_ms=None,
+            event_ms=(0.0,) * len(one.event_ms),
+        )
         for one in recordings
     ]
 
@@ -124,5 +146,7 @@ def check_history(folder: Path) -> None:
         cassette = store.load(path)
         assert cassette is not None
         transcript = transcript_of(cassette)
-        assert [turn.outcome for turn in transcript.turns] == ["held"] * len(transcript.turns), path.name
+        assert [turn.outcome for turn in transcript.turns] == ["held"] * len(transcript.turns), (
+            path.name
+        )
         assert list(History(level="exact").run(View(transcript))) == [], path.name

@@ -38,7 +38,10 @@ def name(body: Any, **fields: Any) -> str:
     ("body", "slug"),
     [
         (HELLO, "hello"),
-        ({"input": "What's the weather like in São Paulo today, please?"}, "what-s-the-weather-like-in"),
+        (
+            {"input": "What's the weather like in São Paulo today, please?"},
+            "what-s-the-weather-like-in",
+        ),
         ({"input": [{"type": "text", "text": "One"}, {"type": "text", "text": "two"}]}, "one-two"),
         ({"input": [{"type": "user_input", "content": "../../etc/passwd"}]}, "etc-passwd"),
         ({"input": "x" * 300}, "x" * 48),
@@ -63,9 +66,18 @@ def test_the_name_follows_from_what_the_request_says_and_from_nothing_else() -> 
 
 @pytest.mark.parametrize(
     ("status", "later", "is_"),
-    [(503, {}, True), (429, {}, True), (408, {}, True), (400, {}, False), (200, {}, False), (503, {"uri": "https://other"}, False)],
+    [
+        (503, {}, True),
+        (429, {}, True),
+        (408, {}, True),
+        (400, {}, False),
+        (200, {}, False),
+        (503, {"uri": "https://other"}, False),
+    ],
 )
-def test_an_attempt_that_was_repeated_is_superseded(status: int, later: dict[str, Any], is_: bool) -> None:
+def test_an_attempt_that_was_repeated_is_superseded(
+    status: int, later: dict[str, Any], is_: bool
+) -> None:
     attempt = recording(HELLO, status=status)
     again = recording(HELLO)
     again.uri = later.get("uri", again.uri)
@@ -73,7 +85,10 @@ def test_an_attempt_that_was_repeated_is_superseded(status: int, later: dict[str
 
 
 def kept(folder: Path) -> dict[str, list[str]]:
-    return {name: [str(one.request_body) for one in recordings] for name, recordings in cassettes(folder).items()}
+    return {
+        name: [str(one.request_body) for one in recordings]
+        for name, recordings in cassettes(folder).items()
+    }
 
 
 def test_only_idle_conversations_become_cassettes_and_they_can_go_on(tmp_path: Path) -> None:
@@ -116,7 +131,9 @@ def test_what_a_killed_process_left_becomes_cassettes_errors_and_all(tmp_path: P
     assert list(tmp_path.rglob("*.journal")) == []
 
 
-def test_a_journal_that_became_its_cassette_just_before_the_end_adds_nothing(tmp_path: Path) -> None:
+def test_a_journal_that_became_its_cassette_just_before_the_end_adds_nothing(
+    tmp_path: Path,
+) -> None:
     archive = Archive(tmp_path, {})
     archive.keep(0, 0, recording(HELLO))
     [journal] = tmp_path.rglob("*.journal")
@@ -151,7 +168,9 @@ def test_a_conversation_that_another_process_records_is_left_alone(tmp_path: Pat
     assert len(kept(tmp_path)) == 1
 
 
-def test_where_nothing_more_can_be_written_what_came_before_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_more_can_be_written_what_came_before_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     archive = Archive(tmp_path, {})
     archive.keep(0, 0, recording(HELLO))
 
@@ -162,13 +181,17 @@ def test_where_nothing_more_can_be_written_what_came_before_is_kept(tmp_path: Pa
         broken.setattr("evalkit.cassette.journal.os.fsync", full)
         with pytest.raises(UsageError, match="No space left on device"):
             archive.keep(0, 1, recording({**HELLO, "input": "More"}))
-    archive.keep(0, 2, recording({**HELLO, "input": "Even more"}))  # a conversation with a hole would be a false one
+    archive.keep(
+        0, 2, recording({**HELLO, "input": "Even more"})
+    )  # a conversation with a hole would be a false one
     assert archive.close() == []
     [requests] = kept(tmp_path).values()
     assert len(requests) == 1
 
 
-def test_a_cassette_that_cannot_be_made_leaves_its_journal_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cassette_that_cannot_be_made_leaves_its_journal_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     archive = Archive(tmp_path, {})
     archive.keep(0, 0, recording(HELLO))
 
@@ -189,7 +212,9 @@ def test_a_fork_s_cassette_begins_with_what_it_shares(tmp_path: Path) -> None:
         archive.keep(0, number, recording({**HELLO, "input": f"{number}"}))
     before = archive.recordings(0, 2)
     archive.keep(1, 2, recording({**HELLO, "input": "other"}), before=before)
-    assert [one.request_body for one in archive.recordings(1, 3)][:2] == [one.request_body for one in before]
+    assert [one.request_body for one in archive.recordings(1, 3)][:2] == [
+        one.request_body for one in before
+    ]
     archive.close()
     assert sorted(len(requests) for requests in kept(tmp_path).values()) == [3, 3]
     names = sorted(kept(tmp_path))
@@ -198,7 +223,9 @@ def test_a_fork_s_cassette_begins_with_what_it_shares(tmp_path: Path) -> None:
 
 def test_secrets_of_one_request_are_kept_out_of_all_that_follow(tmp_path: Path) -> None:
     archive = Archive(tmp_path, {})
-    archive.keep(0, 0, recording({**HELLO, "input": "my-secret-key says hello"}), secrets=["my-secret-key"])
+    archive.keep(
+        0, 0, recording({**HELLO, "input": "my-secret-key says hello"}), secrets=["my-secret-key"]
+    )
     archive.keep(0, 1, recording(HELLO, {"said": "my-secret-key"}))
     archive.close()
     for path in tmp_path.rglob("*"):

@@ -16,18 +16,29 @@ from evalkit.errors import UsageError
     [
         ("--script a.yaml --cassettes b", "--script and --cassettes cannot be given together"),
         ("--script a.yaml --upstream http://h", "--script and --upstream cannot be given together"),
-        ("--cassettes a --upstream http://h", "--cassettes and --upstream cannot be given together"),
+        (
+            "--cassettes a --upstream http://h",
+            "--cassettes and --upstream cannot be given together",
+        ),
         ("--signing-key k --cassettes a", "--signing-key and --cassettes cannot be given together"),
         ("--timing recorded", "--timing needs --cassettes"),
         ("--timing instant --upstream http://h", "--timing needs --cassettes"),
         ("--replay-again", "--replay-again needs --cassettes"),
         ("--record a", "--record needs --upstream"),
         ("--upstream-key-env K", "--upstream-key-env needs --upstream"),
-        ("--upstream example.org", "base URL 'example.org': no scheme; it begins with https:// or http://"),
-        ("--cassettes no-such-folder", "--cassettes no-such-folder: there is no such folder or file"),
+        (
+            "--upstream example.org",
+            "base URL 'example.org': no scheme; it begins with https:// or http://",
+        ),
+        (
+            "--cassettes no-such-folder",
+            "--cassettes no-such-folder: there is no such folder or file",
+        ),
     ],
 )
-def test_flags_that_do_not_go_together_are_one_line(arguments: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_that_do_not_go_together_are_one_line(
+    arguments: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(command, ["--port", "0", *arguments.split()])
     assert isinstance(result.exception, UsageError)
@@ -37,6 +48,8 @@ def test_flags_that_do_not_go_together_are_one_line(arguments: str, message: str
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    result = CliRunner().invoke(command, ["--upstream", "http://127.0.0.1:1", "--record", str(tmp_path / "file" / "tapes")])
+    result = CliRunner().invoke(
+        command, ["--upstream", "http://127.0.0.1:1", "--record", str(tmp_path / "file" / "tapes")]
+    )
     assert isinstance(result.exception, UsageError)
     assert "cannot record here" in str(result.exception)

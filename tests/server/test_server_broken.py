@@ -32,13 +32,19 @@ KEY = {"x-goog-api-key": "any"}
 
 
 @contextmanager
-def faulty(*spelled: str, rules: str = "[{reply: one two three}]", log: Any = lambda line: None) -> Iterator[str]:
+def faulty(
+    *spelled: str, rules: str = "[{reply: one two three}]", log: Any = lambda line: None
+) -> Iterator[str]:
     script = Script.load(f"script: t\nrules: {rules}", "t.yaml")
-    with serving(create_app(script, faults=[parse_plan(text, text) for text in spelled], log=log)) as url:
+    with serving(
+        create_app(script, faults=[parse_plan(text, text) for text in spelled], log=log)
+    ) as url:
         yield url
 
 
-def exchange(url: str, body: dict[str, Any], *, method: str = "POST", path: str = "/v1/interactions") -> tuple[bytes, str]:
+def exchange(
+    url: str, body: dict[str, Any], *, method: str = "POST", path: str = "/v1/interactions"
+) -> tuple[bytes, str]:
     """Everything a raw socket gets, and how it ended: ``closed`` or ``reset``."""
     raw = json.dumps(body).encode()
     with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=10) as peer:
@@ -94,10 +100,17 @@ def test_a_stream_cut_after_a_wait_has_sent_what_came_before() -> None:
 
 @pytest.mark.parametrize(
     ("spelled", "error"),
-    [("cut=0", httpx.RemoteProtocolError), ("cut=3", httpx.RemoteProtocolError), ("reset", httpx.ReadError), ("reset=3", httpx.ReadError)],
+    [
+        ("cut=0", httpx.RemoteProtocolError),
+        ("cut=3", httpx.RemoteProtocolError),
+        ("reset", httpx.ReadError),
+        ("reset=3", httpx.ReadError),
+    ],
 )
 @pytest.mark.parametrize("body", [HELLO, STREAM], ids=["plain", "streamed"])
-def test_httpx_sees_a_broken_connection(spelled: str, error: type[Exception], body: dict[str, Any]) -> None:
+def test_httpx_sees_a_broken_connection(
+    spelled: str, error: type[Exception], body: dict[str, Any]
+) -> None:
     with faulty(spelled) as url, pytest.raises(error):
         httpx.post(f"{url}/v1/interactions", json=body, headers=KEY)
 
@@ -114,7 +127,11 @@ def test_a_connection_goes_on_behind_an_answer_that_was_not_broken() -> None:
         found: list[object] = []
         for number in range(6):
             try:
-                found.append(client.post(f"{url}/v1/interactions", json={**HELLO, "input": str(number)}).status_code)
+                found.append(
+                    client.post(
+                        f"{url}/v1/interactions", json={**HELLO, "input": str(number)}
+                    ).status_code
+                )
             except httpx.TransportError as error:
                 found.append(type(error).__name__)
     assert found == [200, "ReadError"] * 3
@@ -141,7 +158,10 @@ def test_a_live_stream_that_breaks_off_is_cut(capfd: pytest.CaptureFixture[str])
 
 
 def test_what_is_no_http_is_refused_in_the_api_s_shape() -> None:
-    with faulty() as url, socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=10) as peer:
+    with (
+        faulty() as url,
+        socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=10) as peer,
+    ):
         peer.sendall(b"hello\r\n\r\n")
         text = peer.makefile("rb").read().decode()
     head, _, body = text.partition("\r\n\r\n")
@@ -165,11 +185,24 @@ def test_faults_are_logged() -> None:
 
 def client_of(url: str, attempts: int) -> Any:
     genai = pytest.importorskip("google.genai")
-    retry = {"attempts": attempts, "initial_delay": 0.01, "max_delay": 0.01, "exp_base": 1, "jitter": 0}
+    retry = {
+        "attempts": attempts,
+        "initial_delay": 0.01,
+        "max_delay": 0.01,
+        "exp_base": 1,
+        "jitter": 0,
+    }
     return genai.Client(api_key="any", http_options={"base_url": url, "retry_options": retry})
 
 
-@pytest.mark.parametrize("spelled", ["error=503,retry_after=0@first=2", "error=429,retry_after=0@first=2", "error=500,shape=html@first=2"])
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "error=503,retry_after=0@first=2",
+        "error=429,retry_after=0@first=2",
+        "error=500,shape=html@first=2",
+    ],
+)
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_sdk_asks_again_until_it_is_answered(spelled: str, stream: bool) -> None:
     lines: list[str] = []
@@ -183,13 +216,21 @@ def test_the_sdk_asks_again_until_it_is_answered(spelled: str, stream: bool) -> 
 @pytest.mark.parametrize("spelled", ["reset", "cut=0", "cut=3"])
 def test_the_sdk_tells_a_broken_connection_and_does_not_repeat_it(spelled: str) -> None:
     lines: list[str] = []
-    with faulty(spelled, log=lines.append) as url, client_of(url, 3) as client, pytest.raises(Exception) as caught:
+    with (
+        faulty(spelled, log=lines.append) as url,
+        client_of(url, 3) as client,
+        pytest.raises(Exception) as caught,
+    ):
         client.interactions.create(model="gemini-3.5-flash", input="Hello")
     assert (type(caught.value).__name__, len(lines)) == ("APIConnectionError", 1)
 
 
 def test_the_sdk_gives_up_and_names_the_error() -> None:
-    with faulty("error=503,retry_after=0") as url, client_of(url, 2) as client, pytest.raises(Exception) as caught:
+    with (
+        faulty("error=503,retry_after=0") as url,
+        client_of(url, 2) as client,
+        pytest.raises(Exception) as caught,
+    ):
         client.interactions.create(model="gemini-3.5-flash", input="Hello")
     assert type(caught.value).__name__ == "InternalServerError"
     assert caught.value.status_code == 503  # type: ignore[attr-defined]
@@ -197,20 +238,33 @@ def test_the_sdk_gives_up_and_names_the_error() -> None:
 
 def test_the_sdk_does_not_repeat_a_stream_that_has_begun() -> None:
     lines: list[str] = []
-    with faulty("cut=7", log=lines.append) as url, client_of(url, 3) as client, pytest.raises(Exception, match=r"incomplete chunked read"):
+    with (
+        faulty("cut=7", log=lines.append) as url,
+        client_of(url, 3) as client,
+        pytest.raises(Exception, match=r"incomplete chunked read"),
+    ):
         list(client.interactions.create(model="gemini-3.5-flash", input="Hello", stream=True))
     assert len(lines) == 1
 
 
 def test_the_sdk_tells_malformed_json() -> None:
-    with faulty("malformed") as url, client_of(url, 1) as client, pytest.raises(Exception) as caught:
+    with (
+        faulty("malformed") as url,
+        client_of(url, 1) as client,
+        pytest.raises(Exception) as caught,
+    ):
         client.interactions.create(model="gemini-3.5-flash", input="Hello")
     assert type(caught.value).__name__ == "APIResponseValidationError"
 
 
 def test_a_truncated_stream_just_ends_for_the_sdk() -> None:
     with faulty("truncate=6") as url, client_of(url, 1) as client:
-        kinds = [event.event_type for event in client.interactions.create(model="gemini-3.5-flash", input="Hello", stream=True)]
+        kinds = [
+            event.event_type
+            for event in client.interactions.create(
+                model="gemini-3.5-flash", input="Hello", stream=True
+            )
+        ]
     assert kinds[-1] == "step.start"
 
 
@@ -270,9 +324,19 @@ def test_an_answer_nobody_waits_for_is_not_waited_for() -> None:
 @contextmanager
 def process(*options: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     command = [sys.executable, "-m", "evalkit", "serve", "--port", "0", *options]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONUNBUFFERED": "1",
+    }
     with subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as started:
         assert started.stdout is not None
         line = started.stdout.readline()
@@ -288,7 +352,9 @@ def process(*options: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], s
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_in_order(number: int, tmp_path: Path) -> None:
     with process("--fault", "event_delay=30", cwd=tmp_path) as (server, url):
-        with httpx.stream("POST", f"{url}/v1/interactions", json=STREAM, headers=KEY, timeout=20) as response:
+        with httpx.stream(
+            "POST", f"{url}/v1/interactions", json=STREAM, headers=KEY, timeout=20
+        ) as response:
             began = time.monotonic()
             server.send_signal(number)
             with pytest.raises(httpx.TransportError):  # an open stream is cut
@@ -314,7 +380,9 @@ def test_a_proxy_that_is_ended_leaves_cassettes_and_no_journal(tmp_path: Path) -
 
 def test_a_bad_fault_is_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "evalkit", "serve", "--port", "0", "--fault", "eror=503"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 2
     assert "unknown fault 'eror' (did you mean 'error'?)" in done.stderr
     assert "Traceback" not in done.stderr
@@ -327,7 +395,10 @@ def test_few_files_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "setrlimit", lambda which, values: limits.append(values))
     message = allow_connections()
     assert limits[-1] == (512, 512)
-    assert message == "only 512 files may be open here, so about 462 connections at once; `ulimit -n 65536` allows more"
+    assert (
+        message
+        == "only 512 files may be open here, so about 462 connections at once; `ulimit -n 65536` allows more"
+    )
     limits[:] = [(1024, 100_000)]
     assert allow_connections() == ""
     assert limits[-1] == (65_536, 100_000)
@@ -359,4 +430,7 @@ def test_usage_errors_are_evalkit_s_own() -> None:
 
     result = CliRunner().invoke(command, ["--fault", "cut=3@2"])
     assert isinstance(result.exception, UsageError)
-    assert str(result.exception) == "--fault 'cut=3@2': probability must be a number from 0 to 1, got 2. Example: cut=3@0.1"
+    assert (
+        str(result.exception)
+        == "--fault 'cut=3@2': probability must be a number from 0 to 1, got 2. Example: cut=3@0.1"
+    )

@@ -31,7 +31,11 @@ def tape(name: str, *texts: str, server: str = "") -> Tape:
     """A stateful conversation: each request but the first names the one before it."""
     recordings = [
         recording(
-            {"model": "m", "input": text, **({"previous_interaction_id": f"{name}{number}"} if number else {})},
+            {
+                "model": "m",
+                "input": text,
+                **({"previous_interaction_id": f"{name}{number}"} if number else {}),
+            },
             {"id": f"{name}{number + 1}"},
         )
         for number, text in enumerate(texts)
@@ -39,7 +43,9 @@ def tape(name: str, *texts: str, server: str = "") -> Tape:
     return Tape(f"{name}.yaml", recordings, server)
 
 
-def ask(body: Any, method: str = "POST", path: str = PATH, query: tuple[tuple[str, str], ...] = ()) -> Asked:
+def ask(
+    body: Any, method: str = "POST", path: str = PATH, query: tuple[tuple[str, str], ...] = ()
+) -> Asked:
     return asked(method, path, query, body)
 
 
@@ -55,25 +61,48 @@ HISTORY = [user("Hi"), {"type": "thought", "signature": "s"}, said("Ho"), user("
 
 SAME: dict[str, tuple[Any, Any]] = {
     "key order": ({"model": "m", "input": "Hello"}, {"input": "Hello", "model": "m"}),
-    "number spelling": ({**HELLO, "generation_config": {"seed": 1}}, {**HELLO, "generation_config": {"seed": 1.0}}),
+    "number spelling": (
+        {**HELLO, "generation_config": {"seed": 1}},
+        {**HELLO, "generation_config": {"seed": 1.0}},
+    ),
     "null at the top": (HELLO, {**HELLO, "previous_interaction_id": None, "store": None}),
-    "null in a step": ({"input": HISTORY}, {"input": [{**step, "error": None} for step in HISTORY]}),
+    "null in a step": (
+        {"input": HISTORY},
+        {"input": [{**step, "error": None} for step in HISTORY]},
+    ),
     "null in content": (
         {"input": [user("a")]},
-        {"input": [{"type": "user_input", "content": [{"type": "text", "text": "a", "annotations": None}]}]},
+        {
+            "input": [
+                {
+                    "type": "user_input",
+                    "content": [{"type": "text", "text": "a", "annotations": None}],
+                }
+            ]
+        },
     ),
     "string and step": (HELLO, {**HELLO, "input": [user("Hello")]}),
     "string and content": (HELLO, {**HELLO, "input": {"type": "text", "text": "Hello"}}),
     "content list and step": ({"input": [{"type": "text", "text": "a"}]}, {"input": [user("a")]}),
     "content without type": ({"input": [{"text": "a"}]}, {"input": "a"}),
-    "content as a string": ({"input": [{"type": "user_input", "content": "a"}]}, {"input": [user("a")]}),
+    "content as a string": (
+        {"input": [{"type": "user_input", "content": "a"}]},
+        {"input": [user("a")]},
+    ),
 }
 OTHER: dict[str, tuple[Any, Any]] = {
     "text": (HELLO, {**HELLO, "input": "hello"}),
     "a field": (HELLO, {**HELLO, "stream": True}),
     "false is not absent": (HELLO, {**HELLO, "stream": False}),
     "true is not one": ({**HELLO, "x": True}, {**HELLO, "x": 1}),
-    "signature": ({"input": HISTORY}, {"input": [{**step, "signature": "t"} if "signature" in step else step for step in HISTORY]}),
+    "signature": (
+        {"input": HISTORY},
+        {
+            "input": [
+                {**step, "signature": "t"} if "signature" in step else step for step in HISTORY
+            ]
+        },
+    ),
     "null in arguments": (
         {"input": [{"type": "function_call", "id": "c", "name": "f", "arguments": {}}]},
         {"input": [{"type": "function_call", "id": "c", "name": "f", "arguments": {"a": None}}]},
@@ -82,7 +111,10 @@ OTHER: dict[str, tuple[Any, Any]] = {
         {"input": [{"type": "function_result", "result": {}}]},
         {"input": [{"type": "function_result", "result": {"a": None}}]},
     ),
-    "null in a schema": ({"response_format": {"schema": {}}}, {"response_format": {"schema": {"default": None}}}),
+    "null in a schema": (
+        {"response_format": {"schema": {}}},
+        {"response_format": {"schema": {"default": None}}},
+    ),
     "order of steps": ({"input": HISTORY}, {"input": HISTORY[::-1]}),
     "no body": (None, {}),
 }
@@ -109,18 +141,30 @@ def test_what_says_something_else_is_another_request(name: str) -> None:
         ("https://h/gateway/v1alpha/interactions", "/v1/interactions", (("alt", "sse"),)),
         ("https://h/v1/interactions/v1_a?stream=false", "/v1beta/interactions/v1_a", ()),
         ("https://h/v1/interactions/a%3Ab", "/v1/interactions/a:b", ()),
-        ("https://h/v1/interactions/a?key=REDACTED&stream=true", "/v1/interactions/a", (("stream", "true"), ("key", "secret"))),
+        (
+            "https://h/v1/interactions/a?key=REDACTED&stream=true",
+            "/v1/interactions/a",
+            (("stream", "true"), ("key", "secret")),
+        ),
     ],
 )
-def test_versions_keys_and_defaults_in_the_address_make_no_difference(uri: str, path: str, query: tuple[tuple[str, str], ...]) -> None:
+def test_versions_keys_and_defaults_in_the_address_make_no_difference(
+    uri: str, path: str, query: tuple[tuple[str, str], ...]
+) -> None:
     assert recorded(Recording("GET", uri)).key == asked("GET", path, query, None).key
 
 
-@pytest.mark.parametrize("path", ["/v1/interactions/b", "/v1/interactions", "/v1/agents/a", "/v1/interactions/a?stream=true"])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/interactions/b", "/v1/interactions", "/v1/agents/a", "/v1/interactions/a?stream=true"],
+)
 def test_another_address_is_another_request(path: str) -> None:
     bare, _, query = path.partition("?")
     pairs = (("stream", "true"),) if query else ()
-    assert recorded(Recording("GET", "https://h/v1/interactions/a")).key != asked("GET", bare, pairs, None).key
+    assert (
+        recorded(Recording("GET", "https://h/v1/interactions/a")).key
+        != asked("GET", bare, pairs, None).key
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -149,13 +193,23 @@ def stateless(name: str, *texts: str) -> Tape:
     recordings = []
     for text in texts:
         history.append(user(text))
-        recordings.append(recording({"store": False, "input": list(history)}, {"steps": [said("Yes")], "of": name}))
+        recordings.append(
+            recording(
+                {"store": False, "input": list(history)}, {"steps": [said("Yes")], "of": name}
+            )
+        )
         history.append(said("Yes"))
     return Tape(f"{name}.yaml", recordings)
 
 
 def test_of_equal_requests_the_cassette_under_way_goes_first() -> None:
-    library = Library([stateless("a", "Hi", "One"), stateless("b", "Hi", "Two", "Three"), stateless("c", "Hi", "Two", "Three")])
+    library = Library(
+        [
+            stateless("a", "Hi", "One"),
+            stateless("b", "Hi", "Two", "Three"),
+            stateless("c", "Hi", "Two", "Three"),
+        ]
+    )
     first = {"store": False, "input": [user("Hi")]}
     second = {"store": False, "input": [user("Hi"), said("Yes"), user("Two")]}
     third = {"store": False, "input": [*second["input"], said("Yes"), user("Three")]}  # type: ignore[misc]
@@ -177,7 +231,12 @@ def test_what_was_played_is_played_again_only_when_asked_for() -> None:
         for library in (strict, again):
             assert took(library, HELLO) is not None
     assert took(strict, HELLO) is None
-    assert [took(again, body) for body in (more, HELLO, more, more)] == ["a.yaml:1", "a.yaml:0", "a.yaml:1", "a.yaml:1"]
+    assert [took(again, body) for body in (more, HELLO, more, more)] == [
+        "a.yaml:1",
+        "a.yaml:0",
+        "a.yaml:1",
+        "a.yaml:1",
+    ]
     assert strict.unplayed() == [
         "a.yaml: not played: recording 2: POST /v1beta/interactions",
         "b.yaml: not played: recording 2: POST /v1beta/interactions",
@@ -216,7 +275,11 @@ def test_a_thousand_cassettes_cost_what_one_does() -> None:
 
 def test_a_miss_names_the_nearest_recording_and_shows_what_parts_them() -> None:
     library = Library([tape("a", "Hello", "More"), tape("b", "How warm is it in Rome?")])
-    report = library.miss(ask({"model": "m", "input": "How warm is it in Paris?"}), "the command", lambda tape, number: 7)
+    report = library.miss(
+        ask({"model": "m", "input": "How warm is it in Paris?"}),
+        "the command",
+        lambda tape, number: 7,
+    )
     assert report.splitlines() == [
         "evalkit serve: the cassette b.yaml does not hold request 1, POST /interactions",
         "  cause: user text changed in turn 1 (step 1)",
@@ -233,7 +296,9 @@ def test_of_what_is_equally_near_the_conversation_under_way_is_shown() -> None:
     library = Library([tape("a", "Hello", "More"), tape("b", "Hi", "More")])
     assert took(library, {"model": "m", "input": "Hi"}) == "b.yaml:0"
     assert "nearest: recording 2 of 2" in (
-        report := library.miss(ask({"model": "m", "input": "Less", "previous_interaction_id": "b1"}), "")
+        report := library.miss(
+            ask({"model": "m", "input": "Less", "previous_interaction_id": "b1"}), ""
+        )
     )
     assert "b.yaml" in report
 
@@ -248,23 +313,36 @@ def write(folder: Path, name: str, *recordings: Recording, **metadata: Any) -> P
     return path
 
 
-EVENTS = (
-    'event: interaction.created\ndata: {"event_type":"interaction.created"}\n\n: ping\n\ndata: {"event_type":"x"}\r\n\r\ndata: [DONE]\n\n'
-)
-STREAM = {"response_headers": {"content-type": ["text/event-stream"]}, "event_ms": (100.0, 350.0), "elapsed_ms": 360.0}
+EVENTS = 'event: interaction.created\ndata: {"event_type":"interaction.created"}\n\n: ping\n\ndata: {"event_type":"x"}\r\n\r\ndata: [DONE]\n\n'
+STREAM = {
+    "response_headers": {"content-type": ["text/event-stream"]},
+    "event_ms": (100.0, 350.0),
+    "elapsed_ms": 360.0,
+}
 
 
 def test_a_recording_is_served_with_its_status_body_and_server(tmp_path: Path) -> None:
     refused = recording(
-        {**HELLO, "input": "No"}, {"error": {"code": "x", "message": "y"}}, status=429, response_headers={"retry-after": ["3"]}
+        {**HELLO, "input": "No"},
+        {"error": {"code": "x", "message": "y"}},
+        status=429,
+        response_headers={"retry-after": ["3"]},
     )
     write(tmp_path, "a.yaml", recording(HELLO, {"id": "v1_a", "n": 1}), refused, server="theirs/1")
     log: list[str] = []
     with serving(create_app(Cassettes(tmp_path, log=log.append))) as url:
         fine = httpx.post(f"{url}/v1/interactions?key=any", json=HELLO)
         no = httpx.post(f"{url}{PATH}", json={**HELLO, "input": "No"})
-    assert (fine.status_code, fine.json(), fine.headers["server"]) == (200, {"id": "v1_a", "n": 1}, "theirs/1")
-    assert (no.status_code, no.headers["retry-after"], no.json()["error"]["code"]) == (429, "3", "x")
+    assert (fine.status_code, fine.json(), fine.headers["server"]) == (
+        200,
+        {"id": "v1_a", "n": 1},
+        "theirs/1",
+    )
+    assert (no.status_code, no.headers["retry-after"], no.json()["error"]["code"]) == (
+        429,
+        "3",
+        "x",
+    )
     assert log == []
 
 
@@ -275,7 +353,9 @@ def test_a_miss_is_404_in_the_shape_of_the_api_and_in_the_log(tmp_path: Path) ->
     log: list[str] = []
     with serving(create_app(Cassettes(tmp_path, log=log.append), log=requests.append)) as url:
         httpx.post(url + PATH, json=HELLO)
-        answer = httpx.post(url + PATH, json={**HELLO, "model": f"m2 {key}"}, headers={"x-goog-api-key": key})
+        answer = httpx.post(
+            url + PATH, json={**HELLO, "model": f"m2 {key}"}, headers={"x-goog-api-key": key}
+        )
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (404, "not_recorded")
     assert "cause: model changed" in error["message"]
@@ -291,7 +371,12 @@ def test_a_redacted_recording_answers_the_client_whose_key_was_redacted(tmp_path
     write(tmp_path, "a.yaml", recording({**HELLO, "input": "My key is REDACTED"}))
     with serving(create_app(Cassettes(tmp_path))) as url:
         body = {**HELLO, "input": "My key is a-key-nobody-may-see"}
-        assert httpx.post(url + PATH, json=body, headers={"x-goog-api-key": "a-key-nobody-may-see"}).status_code == FOUND
+        assert (
+            httpx.post(
+                url + PATH, json=body, headers={"x-goog-api-key": "a-key-nobody-may-see"}
+            ).status_code
+            == FOUND
+        )
 
 
 def test_a_stream_is_served_event_by_event_to_the_byte(tmp_path: Path) -> None:
@@ -303,7 +388,9 @@ def test_a_stream_is_served_event_by_event_to_the_byte(tmp_path: Path) -> None:
 
 
 def stream(body: str = EVENTS, **fields: Any) -> Recording:
-    return Recording("POST", "https://h" + PATH, body=body, **{"request_body": "{}", **STREAM, **fields})
+    return Recording(
+        "POST", "https://h" + PATH, body=body, **{"request_body": "{}", **STREAM, **fields}
+    )
 
 
 def test_timing_is_instant_or_recorded() -> None:
@@ -328,7 +415,16 @@ def test_a_broken_stream_is_served_as_it_broke(at: int) -> None:
 
 
 def test_bytes_that_are_no_text_are_served_as_they_are(tmp_path: Path) -> None:
-    write(tmp_path, "a.yaml", Recording("GET", "https://h/v1/files/a", body=b"\xff\x00", response_headers={"content-type": ["image/png"]}))
+    write(
+        tmp_path,
+        "a.yaml",
+        Recording(
+            "GET",
+            "https://h/v1/files/a",
+            body=b"\xff\x00",
+            response_headers={"content-type": ["image/png"]},
+        ),
+    )
     with serving(create_app(Cassettes(tmp_path))) as url:
         assert httpx.get(url + "/v1/files/a").content == b"\xff\x00"
 
@@ -351,7 +447,10 @@ def test_no_connection_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(socket, "socket", refuse)
     served = Cassettes(tmp_path)
-    assert [answered(served, Call("POST", PATH, body=json.dumps(HELLO).encode())).status for _ in range(2)] == [200, 404]
+    assert [
+        answered(served, Call("POST", PATH, body=json.dumps(HELLO).encode())).status
+        for _ in range(2)
+    ] == [200, 404]
 
 
 def test_whatever_a_client_sends_is_answered(tmp_path: Path) -> None:
@@ -374,7 +473,9 @@ def test_whatever_a_client_sends_is_answered(tmp_path: Path) -> None:
 # What cannot be served
 
 
-def test_a_cassette_that_cannot_be_read_is_an_error_with_file_and_line_at_the_start(tmp_path: Path) -> None:
+def test_a_cassette_that_cannot_be_read_is_an_error_with_file_and_line_at_the_start(
+    tmp_path: Path,
+) -> None:
     path = write(tmp_path, "a.yaml", recording(HELLO))
     path.write_text(path.read_text()[:-20], encoding="utf-8")
     with pytest.raises(CassetteError, match=r"a\.yaml:\d+"):
@@ -393,9 +494,17 @@ def test_no_cassettes_at_all_is_one_line(tmp_path: Path, what: str) -> None:
 
 def test_numbered_cassettes_are_played_in_their_order(tmp_path: Path) -> None:
     for number in (10, 2, 1):
-        write(tmp_path, f"a-1f{f'.{number}' if number > 1 else ''}.yaml", recording(HELLO, {"id": f"v1_{number}"}))
+        write(
+            tmp_path,
+            f"a-1f{f'.{number}' if number > 1 else ''}.yaml",
+            recording(HELLO, {"id": f"v1_{number}"}),
+        )
     with serving(create_app(Cassettes(tmp_path))) as url:
-        assert [httpx.post(url + PATH, json=HELLO).json()["id"] for _ in range(3)] == ["v1_1", "v1_2", "v1_10"]
+        assert [httpx.post(url + PATH, json=HELLO).json()["id"] for _ in range(3)] == [
+            "v1_1",
+            "v1_2",
+            "v1_10",
+        ]
 
 
 def test_the_cassettes_that_ship_answer_what_they_hold() -> None:
@@ -407,5 +516,10 @@ def test_the_cassettes_that_ship_answer_what_they_hold() -> None:
         for one in cassette.recordings:
             target = "/" + one.uri.partition("://")[2].partition("/")[2]
             text = one.request_body or ""
-            call = Call(one.method, target.partition("?")[0], body=text.encode() if isinstance(text, str) else text, target=target)
+            call = Call(
+                one.method,
+                target.partition("?")[0],
+                body=text.encode() if isinstance(text, str) else text,
+                target=target,
+            )
             assert answered(served, call).status == one.status

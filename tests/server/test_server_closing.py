@@ -69,13 +69,20 @@ def test_open_streams_are_cut(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_answers_go_on_when_nobody_reads_the_log_any_more() -> None:
     command = [sys.executable, "-m", "evalkit", "serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
         assert server.stdout is not None
         assert server.stderr is not None
         url = next(word for word in server.stdout.readline().split() if word.startswith("http://"))
         server.stdout.close()
         body = {"model": "gemini-3.5-flash", "input": "Hello"}
-        answers = [httpx.post(f"{url}/v1/interactions", json=body, headers={"x-goog-api-key": "any"}).status_code for _ in range(3)]
+        answers = [
+            httpx.post(
+                f"{url}/v1/interactions", json=body, headers={"x-goog-api-key": "any"}
+            ).status_code
+            for _ in range(3)
+        ]
         server.terminate()
         assert answers == [200, 200, 200]
         assert "Traceback" not in server.stderr.read()

@@ -40,24 +40,41 @@ def hop(client: Any, answer: Any, **fields: Any) -> Any:
     with_input = {} if "id" in answer else {"input": ASKED, "store": False}
     by_id = {"previous_interaction_id": answer["id"]} if "id" in answer else {}
     token = {"continuation_token": answer["continuation_token"]}
-    return client("POST", "/v1/interactions", {"model": "gemini-3.5-flash", **with_input, **by_id, **token, **fields})
+    return client(
+        "POST",
+        "/v1/interactions",
+        {"model": "gemini-3.5-flash", **with_input, **by_id, **token, **fields},
+    )
 
 
 @pytest.mark.parametrize("store", [True, False], ids=["stored", "not stored"])
-def test_an_answer_is_continued_to_its_end(teller: Any, scripted: Callable[[str], Any], store: bool) -> None:
+def test_an_answer_is_continued_to_its_end(
+    teller: Any, scripted: Callable[[str], Any], store: bool
+) -> None:
     answers = [teller.create(ASKED, store=store)]
     for _ in range(2):
         answers.append(hop(teller if store else scripted(SCRIPT), answers[-1]))
-    assert [answer["status"] for answer in answers] == ["requires_continuation", "requires_continuation", "completed"]
+    assert [answer["status"] for answer in answers] == [
+        "requires_continuation",
+        "requires_continuation",
+        "completed",
+    ]
     assert [output_text(answer["steps"]) for answer in answers] == TOLD
     assert ["continuation_token" in answer for answer in answers] == [True, True, False]
     assert len({answer["continuation_token"] for answer in answers[:2]}) == 2
-    whole = [{"type": "user_input", "content": ASKED}, *(step for answer in answers for step in answer["steps"])]
+    whole = [
+        {"type": "user_input", "content": ASKED},
+        *(step for answer in answers for step in answer["steps"]),
+    ]
     after = [*whole, {"type": "user_input", "content": "Thank you."}]
     assert scripted(SCRIPT).create(after, store=False)["status"] == "completed"
     altered = [*after[:4], {**after[4], "content": []}, *after[5:]]
-    assert message(scripted(SCRIPT).create(altered, store=False)).startswith("input[4]: this model_output is not as it was answered.")
-    assert "another history" in message(scripted(SCRIPT).create([*after[:1], *after[3:]], store=False))
+    assert message(scripted(SCRIPT).create(altered, store=False)).startswith(
+        "input[4]: this model_output is not as it was answered."
+    )
+    assert "another history" in message(
+        scripted(SCRIPT).create([*after[:1], *after[3:]], store=False)
+    )
 
 
 def test_a_stream_tells_the_token_at_its_end(teller: Any) -> None:
@@ -84,7 +101,10 @@ def test_a_get_of_a_later_part_shows_no_question(teller: Any) -> None:
     ("fields", "why"),
     [
         ({"continuation_token": "x"}, "was not issued by this server"),
-        ({"continuation_token": base64.b64encode(b"\x13" * 82).decode()}, "was not issued by this server"),
+        (
+            {"continuation_token": base64.b64encode(b"\x13" * 82).decode()},
+            "was not issued by this server",
+        ),
         ({"continuation_token": "é"}, "was not issued by this server"),
         (
             {"previous_interaction_id": None},
@@ -94,10 +114,15 @@ def test_a_get_of_a_later_part_shows_no_question(teller: Any) -> None:
             {"input": "Another question"},
             "belongs to another request; send it with the same input, or with the id of the answer it came with",
         ),
-        ({"previous_interaction_id": "OTHER"}, "belongs to another interaction than 'previous_interaction_id'"),
+        (
+            {"previous_interaction_id": "OTHER"},
+            "belongs to another interaction than 'previous_interaction_id'",
+        ),
     ],
 )
-def test_a_token_is_good_for_its_own_answer_only(teller: Any, fields: dict[str, Any], why: str) -> None:
+def test_a_token_is_good_for_its_own_answer_only(
+    teller: Any, fields: dict[str, Any], why: str
+) -> None:
     if fields.get("previous_interaction_id") == "OTHER":
         fields = {"previous_interaction_id": teller.create("Hello")["id"]}
     body = hop(teller, teller.create(ASKED), **fields)

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from evalkit.server.requests.create import AGENTS, Known, answer_formats, answer_schema, declared_functions, read_create
+from evalkit.server.requests.create import (
+    AGENTS,
+    Known,
+    answer_formats,
+    answer_schema,
+    declared_functions,
+    read_create,
+)
 from evalkit.server.requests.faults import ApiFault
 from evalkit.server.requests.inputs import last_messages, steps_of_input
 
@@ -22,10 +29,34 @@ def read(body: dict[str, Any], known: Known = Known()) -> dict[str, Any]:  # noq
 
 
 REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
-    ("no target", {"input": "x"}, 400, "invalid_request", "One of 'model' and 'agent' is required."),
-    ("both targets", {**MODEL, "agent": AGENTS[0]}, 400, "invalid_request", "'model' and 'agent' cannot be used together."),
-    ("unknown model", {**MODEL, "model": "gpt-oss"}, 404, "model_not_found", "Model 'gpt-oss' was not found."),
-    ("hostile model", {**MODEL, "model": "gemini-../x"}, 404, "model_not_found", "Model 'gemini-../x' was not found."),
+    (
+        "no target",
+        {"input": "x"},
+        400,
+        "invalid_request",
+        "One of 'model' and 'agent' is required.",
+    ),
+    (
+        "both targets",
+        {**MODEL, "agent": AGENTS[0]},
+        400,
+        "invalid_request",
+        "'model' and 'agent' cannot be used together.",
+    ),
+    (
+        "unknown model",
+        {**MODEL, "model": "gpt-oss"},
+        404,
+        "model_not_found",
+        "Model 'gpt-oss' was not found.",
+    ),
+    (
+        "hostile model",
+        {**MODEL, "model": "gemini-../x"},
+        404,
+        "model_not_found",
+        "Model 'gemini-../x' was not found.",
+    ),
     (
         "unknown agent",
         {"agent": "antigravity-preview-05", "input": "x"},
@@ -33,8 +64,20 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         "not_found",
         "Agent 'antigravity-preview-05' was not found (did you mean 'antigravity-preview-05-2026'?).",
     ),
-    ("unknown field", {**MODEL, "modle": 1}, 400, "parameter_unknown", "Unknown parameter 'modle' (did you mean 'model'?)."),
-    ("unknown field unlike any", {**MODEL, "zzz": 1}, 400, "parameter_unknown", "Unknown parameter 'zzz'."),
+    (
+        "unknown field",
+        {**MODEL, "modle": 1},
+        400,
+        "parameter_unknown",
+        "Unknown parameter 'modle' (did you mean 'model'?).",
+    ),
+    (
+        "unknown field unlike any",
+        {**MODEL, "zzz": 1},
+        400,
+        "parameter_unknown",
+        "Unknown parameter 'zzz'.",
+    ),
     (
         "unknown nested field",
         {**MODEL, "generation_config": {"max_tokens": 1}},
@@ -42,8 +85,20 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         "parameter_unknown",
         "Unknown parameter 'generation_config.max_tokens' (did you mean 'max_output_tokens'?).",
     ),
-    ("wrong type", {**MODEL, "store": "no"}, 400, "invalid_request", "'store' must be of type boolean, got string."),
-    ("no input", {"model": "gemini-3.5-flash", "input": None}, 400, "invalid_request", "'input' is required."),
+    (
+        "wrong type",
+        {**MODEL, "store": "no"},
+        400,
+        "invalid_request",
+        "'store' must be of type boolean, got string.",
+    ),
+    (
+        "no input",
+        {"model": "gemini-3.5-flash", "input": None},
+        400,
+        "invalid_request",
+        "'input' is required.",
+    ),
     (
         "background that is not kept",
         {**MODEL, "background": True, "store": False},
@@ -58,7 +113,13 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         "invalid_request",
         "'generation_config' cannot be used with 'agent'.",
     ),
-    ("agent_config for a model", {**MODEL, "agent_config": {}}, 400, "invalid_request", "'agent_config' cannot be used with 'model'."),
+    (
+        "agent_config for a model",
+        {**MODEL, "agent_config": {}},
+        400,
+        "invalid_request",
+        "'agent_config' cannot be used with 'model'.",
+    ),
     (
         "research in the foreground",
         {"agent": AGENTS[2], "input": "x"},
@@ -74,7 +135,13 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         "Unsupported value for 'type' at 'tools[1]': \"googleSearch\". Supported: function, google_search, code_execution, url_context,"
         " google_maps, file_search, mcp_server, computer_use, retrieval, tool_search.",
     ),
-    ("tool that is none", {**MODEL, "tools": ["google_search"]}, 400, "invalid_request", "'tools[0]' must be an object, got string."),
+    (
+        "tool that is none",
+        {**MODEL, "tools": ["google_search"]},
+        400,
+        "invalid_request",
+        "'tools[0]' must be an object, got string.",
+    ),
     (
         "function without a name",
         {**MODEL, "tools": [{"type": "function"}]},
@@ -131,11 +198,21 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         "invalid_request",
         "'generation_config.max_output_tokens' must be at least 1.",
     ),
-    ("label", {**MODEL, "labels": {"a": 1}}, 400, "invalid_request", "'labels.a' must be a string of at most 63 characters."),
+    (
+        "label",
+        {**MODEL, "labels": {"a": 1}},
+        400,
+        "invalid_request",
+        "'labels.a' must be a string of at most 63 characters.",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("body", "status", "code", "message"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+@pytest.mark.parametrize(
+    ("body", "status", "code", "message"),
+    [row[1:] for row in REFUSED],
+    ids=[row[0] for row in REFUSED],
+)
 def test_request_is_refused(body: dict[str, Any], status: int, code: str, message: str) -> None:
     with pytest.raises(ApiFault) as caught:
         read(body)
@@ -146,7 +223,10 @@ def test_request_is_refused(body: dict[str, Any], status: int, code: str, messag
     ("raw", "message"),
     [
         (b"", "The body is not JSON: Expecting value at line 1 column 1."),
-        (b'{"model": "x",}', "The body is not JSON: Illegal trailing comma before end of object at line 1 column 14."),
+        (
+            b'{"model": "x",}',
+            "The body is not JSON: Illegal trailing comma before end of object at line 1 column 14.",
+        ),
         (b"[]", "The body must be a JSON object."),
         (b'{"a": NaN}', "The body is not JSON: NaN is no JSON value."),
         (b'{"a": 1e999}', "The body is not JSON: 1e999 is too large a number."),
@@ -160,7 +240,9 @@ def test_body_that_is_no_json_is_refused(raw: bytes, message: str) -> None:
         read_create(raw, Known())
     assert caught.value.status == 400
     got = caught.value.message
-    assert got == message or (b",}" in raw and got.startswith("The body is not JSON: "))  # the words of json's errors differ by version
+    assert got == message or (
+        b",}" in raw and got.startswith("The body is not JSON: ")
+    )  # the words of json's errors differ by version
 
 
 def test_null_is_absent_in_every_optional_field() -> None:
@@ -194,7 +276,16 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
         ({}, None),
         ({"response_format": {"type": "text"}}, None),
         ({"response_format": {"type": "text", "mime_type": "text/plain"}}, None),
-        ({"response_format": {"type": "text", "mime_type": "application/json", "schema": SCHEMA}}, SCHEMA),
+        (
+            {
+                "response_format": {
+                    "type": "text",
+                    "mime_type": "application/json",
+                    "schema": SCHEMA,
+                }
+            },
+            SCHEMA,
+        ),
         ({"response_format": [{"type": "image"}, {"type": "text", "schema": SCHEMA}]}, SCHEMA),
         ({"response_format": SCHEMA}, SCHEMA),
         ({"response_format": {"type": "text", "mime_type": "application/json"}}, True),
@@ -230,8 +321,14 @@ STEP = {"type": "user_input", "content": [TEXT]}
         (STEP, [STEP]),
         ([{"type": "user_input", "content": "a"}], [STEP]),
         ([{"type": "user_input", "content": TEXT}], [STEP]),
-        ([{"type": "user_input", "content": ["a", TEXT]}], [{"type": "user_input", "content": [TEXT, TEXT]}]),
-        ([STEP, {"type": "from_the_future", "x": None}], [STEP, {"type": "from_the_future", "x": None}]),
+        (
+            [{"type": "user_input", "content": ["a", TEXT]}],
+            [{"type": "user_input", "content": [TEXT, TEXT]}],
+        ),
+        (
+            [STEP, {"type": "from_the_future", "x": None}],
+            [STEP, {"type": "from_the_future", "x": None}],
+        ),
         (
             [{"type": "function_result", "call_id": None, "result": {"a": None}, "x": 1}],
             [{"type": "function_result", "call_id": None, "result": {"a": None}, "x": 1}],
@@ -248,18 +345,42 @@ def test_every_shape_of_input_is_a_list_of_steps(given: Any, steps: list[Any]) -
         (3, "'input' must be a string, an object or a list, got a number."),
         ([], "'input' is empty."),
         (["a"], "'input[0]' must be an object, got a string."),
-        ([STEP, TEXT], "'input' mixes steps and contents; put the contents into a step of type user_input."),
+        (
+            [STEP, TEXT],
+            "'input' mixes steps and contents; put the contents into a step of type user_input.",
+        ),
         ([STEP, {"content": []}], "'type' at 'input[1]' is missing."),
-        ({"role": "user", "parts": []}, '\'input\' uses the old schema of role and parts; send {"type": "user_input", "content": […]}.'),
-        ([{"type": "user_input"}], "'input[0].content' must be a list of contents or a string, got nothing."),
-        ([{"type": "user_input", "content": [3]}], "'input[0].content[0]' must be an object, got a number."),
-        ([{"type": "user_input", "content": [{"data": "eA=="}]}], "'type' at 'input[0].content[0]' is missing."),
+        (
+            {"role": "user", "parts": []},
+            '\'input\' uses the old schema of role and parts; send {"type": "user_input", "content": […]}.',
+        ),
+        (
+            [{"type": "user_input"}],
+            "'input[0].content' must be a list of contents or a string, got nothing.",
+        ),
+        (
+            [{"type": "user_input", "content": [3]}],
+            "'input[0].content[0]' must be an object, got a number.",
+        ),
+        (
+            [{"type": "user_input", "content": [{"data": "eA=="}]}],
+            "'type' at 'input[0].content[0]' is missing.",
+        ),
         ([{"type": "text", "text": None}], "'input[0].text' must be a string, got nothing."),
         ([TEXT, {"type": "image"}], "'input[1]' needs data or uri."),
         ([TEXT, {"type": "image", "data": "é"}], "'input[1].data' is not base64."),
-        ([{"type": "function_call", "id": "a", "name": "f", "arguments": "{}"}], "'input[0].arguments' must be an object, got a string."),
-        ([{"type": "function_result", "call_id": "a"}], "'input[0].result' must be a string or an object or an array, got nothing."),
-        ([{"type": "function_result", "call_id": 1, "result": ""}], "'input[0].call_id' must be a string or nothing, got a number."),
+        (
+            [{"type": "function_call", "id": "a", "name": "f", "arguments": "{}"}],
+            "'input[0].arguments' must be an object, got a string.",
+        ),
+        (
+            [{"type": "function_result", "call_id": "a"}],
+            "'input[0].result' must be a string or an object or an array, got nothing.",
+        ),
+        (
+            [{"type": "function_result", "call_id": 1, "result": ""}],
+            "'input[0].call_id' must be a string or nothing, got a number.",
+        ),
     ],
 )
 def test_input_that_cannot_be_read_names_its_place(given: Any, message: str) -> None:
@@ -270,5 +391,7 @@ def test_input_that_cannot_be_read_names_its_place(given: Any, message: str) -> 
 
 def test_the_last_messages_are_those_behind_the_last_answer() -> None:
     result = {"type": "function_result", "call_id": "a", "result": ""}
-    assert last_messages([STEP, {"type": "thought"}, {"type": "model_output"}, result, STEP]) == [STEP]
+    assert last_messages([STEP, {"type": "thought"}, {"type": "model_output"}, result, STEP]) == [
+        STEP
+    ]
     assert last_messages([result]) == []

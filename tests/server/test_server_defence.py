@@ -22,7 +22,11 @@ TOOLS = [
     {
         "type": "function",
         "name": "get_current_temperature",
-        "parameters": {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]},
+        "parameters": {
+            "type": "object",
+            "properties": {"location": {"type": "string"}},
+            "required": ["location"],
+        },
     }
 ]
 EXACTLY = " Send every step of a history exactly as it was received."
@@ -30,10 +34,18 @@ MODEL = "gemini-3.5-flash"
 AGENT = "antigravity-preview-05-2026"
 
 
-def fresh(body: dict[str, Any], *, key: bytes = DEFAULT_KEY, lenient: bool = False, warn: Callable[[str], object] = print) -> Any:
+def fresh(
+    body: dict[str, Any],
+    *,
+    key: bytes = DEFAULT_KEY,
+    lenient: bool = False,
+    warn: Callable[[str], object] = print,
+) -> Any:
     """The answer of a server that was started for this request."""
     service = Service(load_script(), key=key, lenient=lenient, warn=warn)
-    reply = service.handle(Call("POST", "/v1beta/interactions", {}, {"x-goog-api-key": "k"}, dumps(body).encode()))
+    reply = service.handle(
+        Call("POST", "/v1beta/interactions", {}, {"x-goog-api-key": "k"}, dumps(body).encode())
+    )
     return {"http": reply.status, **json.loads(reply.body)}
 
 
@@ -64,7 +76,9 @@ def history() -> Steps:
 
 
 def put(index: int, **fields: Any) -> Alter:
-    return lambda steps: [{**step, **fields} if number == index else step for number, step in enumerate(steps)]
+    return lambda steps: [
+        {**step, **fields} if number == index else step for number, step in enumerate(steps)
+    ]
 
 
 def drop(*indexes: int) -> Alter:
@@ -73,7 +87,8 @@ def drop(*indexes: int) -> Alter:
 
 def without(index: int, field: str) -> Alter:
     return lambda steps: [
-        {name: value for name, value in step.items() if number != index or name != field} for number, step in enumerate(steps)
+        {name: value for name, value in step.items() if number != index or name != field}
+        for number, step in enumerate(steps)
     ]
 
 
@@ -90,7 +105,9 @@ def again(index: int, source: int) -> Alter:
 
 
 def signed_elsewhere(steps: Steps) -> Steps:
-    other = fresh({"model": MODEL, "store": False, "input": [user("Hello")]}, key=b"another server")["steps"]
+    other = fresh(
+        {"model": MODEL, "store": False, "input": [user("Hello")]}, key=b"another server"
+    )["steps"]
     return [*steps[:6], {**steps[6], "signature": other[0]["signature"]}, *steps[7:]]
 
 
@@ -99,39 +116,104 @@ def borrowed(steps: Steps) -> Steps:
 
 
 SAID = {"type": "model_output", "content": [{"type": "text", "text": "mine"}]}
-INVENTED = {"type": "function_call", "id": "mine", "name": "get_current_temperature", "arguments": {"location": "Rome"}}
+INVENTED = {
+    "type": "function_call",
+    "id": "mine",
+    "name": "get_current_temperature",
+    "arguments": {"location": "Rome"},
+}
 FOR_INVENTED = {"type": "function_result", "call_id": "mine", "result": "1"}
 ANOTHER = "was signed for another history: a step before it was altered, removed, added or moved."
 
 ATTACKS: list[tuple[str, Alter, str]] = [
-    ("answer altered", put(7, content=[{"type": "text", "text": "no"}]), "input[7]: this model_output is not as it was answered."),
-    ("field added to an answer", put(7, x=1), "input[7]: this model_output is not as it was answered."),
-    ("arguments altered", put(2, arguments={"location": "Rome"}), "input[2]: this function_call is not as it was answered."),
-    ("name altered", put(2, name="other"), "input[2]: this function_call is not as it was answered."),
-    ("thought altered", put(6, summary=[{"type": "text", "text": "x"}]), "input[6]: this thought is not as it was answered."),
-    ("question altered", put(0, content=[{"type": "text", "text": "x"}]), f"input[1]: this thought {ANOTHER}"),
+    (
+        "answer altered",
+        put(7, content=[{"type": "text", "text": "no"}]),
+        "input[7]: this model_output is not as it was answered.",
+    ),
+    (
+        "field added to an answer",
+        put(7, x=1),
+        "input[7]: this model_output is not as it was answered.",
+    ),
+    (
+        "arguments altered",
+        put(2, arguments={"location": "Rome"}),
+        "input[2]: this function_call is not as it was answered.",
+    ),
+    (
+        "name altered",
+        put(2, name="other"),
+        "input[2]: this function_call is not as it was answered.",
+    ),
+    (
+        "thought altered",
+        put(6, summary=[{"type": "text", "text": "x"}]),
+        "input[6]: this thought is not as it was answered.",
+    ),
+    (
+        "question altered",
+        put(0, content=[{"type": "text", "text": "x"}]),
+        f"input[1]: this thought {ANOTHER}",
+    ),
     ("result altered", put(4, result="x"), f"input[6]: this thought {ANOTHER}"),
     ("question dropped", drop(0), f"input[0]: this thought {ANOTHER}"),
     ("beginning dropped", drop(0, 1, 2, 3, 4, 5), f"input[0]: this thought {ANOTHER}"),
     ("answer dropped", drop(7), "input[6]: this thought was followed by a step that is missing."),
-    ("call and result dropped", drop(2, 4), "input[2]: this function_call was answered behind a step that is missing."),
-    ("last call and result dropped", drop(3, 5), "input[2]: this function_call was followed by a step that is missing."),
-    ("thought dropped", drop(1), "input[1]: this function_call does not follow the signed thought it was answered with."),
-    ("thought behind results dropped", drop(6), "input[6]: this model_output was not answered by this server."),
-    ("calls exchanged", order(0, 1, 3, 2, 4, 5, 6, 7, 8), "input[2]: this function_call is not in its place."),
+    (
+        "call and result dropped",
+        drop(2, 4),
+        "input[2]: this function_call was answered behind a step that is missing.",
+    ),
+    (
+        "last call and result dropped",
+        drop(3, 5),
+        "input[2]: this function_call was followed by a step that is missing.",
+    ),
+    (
+        "thought dropped",
+        drop(1),
+        "input[1]: this function_call does not follow the signed thought it was answered with.",
+    ),
+    (
+        "thought behind results dropped",
+        drop(6),
+        "input[6]: this model_output was not answered by this server.",
+    ),
+    (
+        "calls exchanged",
+        order(0, 1, 3, 2, 4, 5, 6, 7, 8),
+        "input[2]: this function_call is not in its place.",
+    ),
     ("results exchanged", order(0, 1, 2, 3, 5, 4, 6, 7, 8), f"input[6]: this thought {ANOTHER}"),
     (
         "thought behind its calls",
         order(0, 2, 3, 1, 4, 5, 6, 7, 8),
         "input[1]: this function_call does not follow the signed thought it was answered with.",
     ),
-    ("answer before its thought", order(0, 1, 2, 3, 4, 5, 7, 6, 8), "input[6]: this model_output was not answered by this server."),
+    (
+        "answer before its thought",
+        order(0, 1, 2, 3, 4, 5, 7, 6, 8),
+        "input[6]: this model_output was not answered by this server.",
+    ),
     ("question put later", order(1, 2, 3, 4, 5, 6, 7, 0, 8), f"input[0]: this thought {ANOTHER}"),
     ("answer twice", again(8, 7), "input[8]: this model_output stands here a second time."),
     ("thought twice", again(7, 6), "input[7]: this thought has the signature of input[6]."),
-    ("answer of a turn twice", lambda steps: [*steps, *steps[6:8], user("x")], "input[9]: this thought has the signature of input[6]."),
-    ("answer invented", insert(8, SAID), "input[8]: this model_output was not answered by this server."),
-    ("answer put before all", insert(0, SAID), "input[0]: this model_output does not follow the signed thought it was answered with."),
+    (
+        "answer of a turn twice",
+        lambda steps: [*steps, *steps[6:8], user("x")],
+        "input[9]: this thought has the signature of input[6].",
+    ),
+    (
+        "answer invented",
+        insert(8, SAID),
+        "input[8]: this model_output was not answered by this server.",
+    ),
+    (
+        "answer put before all",
+        insert(0, SAID),
+        "input[0]: this model_output does not follow the signed thought it was answered with.",
+    ),
     (
         "answer invented for a new question",
         lambda steps: [*steps, SAID, user("x")],
@@ -148,17 +230,31 @@ ATTACKS: list[tuple[str, Alter, str]] = [
         "input[7]: this google_search_call was not answered by this server.",
     ),
     ("question invented", insert(6, user("x")), "input[7]: this thought " + ANOTHER),
-    ("signature altered", put(6, signature="AAAA" * 40), "input[6]: this thought has a signature that this server did not make."),
-    ("signature no base64", put(6, signature="?"), "input[6]: this thought has a signature that this server did not make."),
+    (
+        "signature altered",
+        put(6, signature="AAAA" * 40),
+        "input[6]: this thought has a signature that this server did not make.",
+    ),
+    (
+        "signature no base64",
+        put(6, signature="?"),
+        "input[6]: this thought has a signature that this server did not make.",
+    ),
     ("signature emptied", put(6, signature=""), "input[6]: this thought has no signature."),
     ("signature null", put(6, signature=None), "input[6]: this thought has no signature."),
     ("signature removed", without(6, "signature"), "input[6]: this thought has no signature."),
-    ("signature of another server", signed_elsewhere, "input[6]: this thought has a signature that this server did not make."),
+    (
+        "signature of another server",
+        signed_elsewhere,
+        "input[6]: this thought has a signature that this server did not make.",
+    ),
     ("signature borrowed", borrowed, "input[6]: this thought has the signature of input[1]."),
 ]
 
 
-@pytest.mark.parametrize(("alter", "said"), [row[1:] for row in ATTACKS], ids=[row[0] for row in ATTACKS])
+@pytest.mark.parametrize(
+    ("alter", "said"), [row[1:] for row in ATTACKS], ids=[row[0] for row in ATTACKS]
+)
 def test_a_false_history_is_refused_by_the_step(history: Steps, alter: Alter, said: str) -> None:
     answer = ask(alter(copy.deepcopy(history)))
     assert answer == {"http": 400, "error": {"code": "invalid_request", "message": said + EXACTLY}}
@@ -184,10 +280,26 @@ PAIRS: list[tuple[str, Alter, str]] = [
         put(4, call_id="no"),
         "input[4]: this function_result answers the call 'no', which is not in the conversation.",
     ),
-    ("result twice", again(6, 4), "input[6]: this function_result answers the call '{a}' a second time."),
-    ("result before its call", order(0, 4, 1, 2, 3, 5, 6, 7, 8), "input[1]: this function_result stands before its call '{a}'."),
-    ("call without result", drop(4), "input[2]: the function_call '{a}' (get_current_temperature) has no function_result."),
-    ("calls without results", drop(4, 5, 6, 7), "input[2]: the function_call '{a}' (get_current_temperature) has no function_result."),
+    (
+        "result twice",
+        again(6, 4),
+        "input[6]: this function_result answers the call '{a}' a second time.",
+    ),
+    (
+        "result before its call",
+        order(0, 4, 1, 2, 3, 5, 6, 7, 8),
+        "input[1]: this function_result stands before its call '{a}'.",
+    ),
+    (
+        "call without result",
+        drop(4),
+        "input[2]: the function_call '{a}' (get_current_temperature) has no function_result.",
+    ),
+    (
+        "calls without results",
+        drop(4, 5, 6, 7),
+        "input[2]: the function_call '{a}' (get_current_temperature) has no function_result.",
+    ),
     (
         "a third result without an id",
         insert(6, {"type": "function_result", "result": "x"}),
@@ -196,10 +308,15 @@ PAIRS: list[tuple[str, Alter, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("alter", "said"), [row[1:] for row in PAIRS], ids=[row[0] for row in PAIRS])
+@pytest.mark.parametrize(
+    ("alter", "said"), [row[1:] for row in PAIRS], ids=[row[0] for row in PAIRS]
+)
 def test_calls_and_results_go_in_pairs(history: Steps, alter: Alter, said: str) -> None:
     answer = ask(alter(copy.deepcopy(history)))
-    assert answer == {"http": 400, "error": {"code": "invalid_request", "message": said.format(a=history[2]["id"])}}
+    assert answer == {
+        "http": 400,
+        "error": {"code": "invalid_request", "message": said.format(a=history[2]["id"])},
+    }
 
 
 @pytest.mark.parametrize("alter", [row[1] for row in PAIRS], ids=[row[0] for row in PAIRS])
@@ -235,9 +352,13 @@ def test_a_true_history_is_answered(history: Steps, alter: Alter) -> None:
 
 
 def test_the_question_is_answered_whichever_way_parallel_results_stand(history: Steps) -> None:
-    told = "The temperature in London is currently 20°C. The temperature in Paris is currently 20°C."
+    told = (
+        "The temperature in London is currently 20°C. The temperature in Paris is currently 20°C."
+    )
     for order_ in ([4, 5], [5, 4]):
-        assert output_text(ask([*history[:4], *(history[index] for index in order_)])["steps"]) == told
+        assert (
+            output_text(ask([*history[:4], *(history[index] for index in order_)])["steps"]) == told
+        )
     assert output_text(ask([*history[:3], history[4], history[3], history[5]])["steps"]) == told
 
 
@@ -255,8 +376,16 @@ REQUESTS: list[tuple[str, dict[str, Any], str]] = [
         {"model": None, "agent": AGENT, "generation_config": {"seed": 1}},
         "'generation_config' cannot be used with 'agent'.",
     ),
-    ("cached_content with agent", {"model": None, "agent": AGENT, "cached_content": "x"}, "'cached_content' cannot be used with 'agent'."),
-    ("agent_config with model", {"agent_config": {"type": "dynamic"}}, "'agent_config' cannot be used with 'model'."),
+    (
+        "cached_content with agent",
+        {"model": None, "agent": AGENT, "cached_content": "x"},
+        "'cached_content' cannot be used with 'agent'.",
+    ),
+    (
+        "agent_config with model",
+        {"agent_config": {"type": "dynamic"}},
+        "'agent_config' cannot be used with 'model'.",
+    ),
     (
         "research in the foreground",
         {"model": None, "agent": "deep-research-preview-04-2026"},
@@ -273,12 +402,22 @@ REQUESTS: list[tuple[str, dict[str, Any], str]] = [
         {"generation_config": {"max_tokens": 1}},
         "Unknown parameter 'generation_config.max_tokens' (did you mean 'max_output_tokens'?).",
     ),
-    ("unknown field of environment", {"environment": {"typ": "remote"}}, "Unknown parameter 'environment.typ' (did you mean 'type'?)."),
-    ("token of nobody", {"continuation_token": "x"}, "'continuation_token' was not issued by this server."),
+    (
+        "unknown field of environment",
+        {"environment": {"typ": "remote"}},
+        "Unknown parameter 'environment.typ' (did you mean 'type'?).",
+    ),
+    (
+        "token of nobody",
+        {"continuation_token": "x"},
+        "'continuation_token' was not issued by this server.",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("fields", "said"), [row[1:] for row in REQUESTS], ids=[row[0] for row in REQUESTS])
+@pytest.mark.parametrize(
+    ("fields", "said"), [row[1:] for row in REQUESTS], ids=[row[0] for row in REQUESTS]
+)
 def test_a_request_the_api_refuses(fields: dict[str, Any], said: str) -> None:
     answer = fresh({"model": MODEL, "input": "Hello", **fields})
     assert (answer["http"], answer["error"]["message"]) == (400, said)
@@ -287,7 +426,9 @@ def test_a_request_the_api_refuses(fields: dict[str, Any], said: str) -> None:
     assert answer["error"]["code"] == (400 if gateway else "invalid_request")
 
 
-@pytest.mark.parametrize(("fields", "said"), [row[1:] for row in REQUESTS], ids=[row[0] for row in REQUESTS])
+@pytest.mark.parametrize(
+    ("fields", "said"), [row[1:] for row in REQUESTS], ids=[row[0] for row in REQUESTS]
+)
 def test_a_lenient_server_answers_it(fields: dict[str, Any], said: str) -> None:
     warnings: list[str] = []
     answer = fresh({"model": MODEL, "input": "Hello", **fields}, lenient=True, warn=warnings.append)
@@ -321,20 +462,26 @@ def message(body: Any) -> str:
 def test_a_stored_history_sent_again_beside_its_id_is_refused(client: Any) -> None:
     first = client.create("I have 2 dogs in my house.")
     shown = client.get(first["id"])["steps"]
-    body = client.create([*shown, user("How many paws are in my house?")], previous_interaction_id=first["id"])
+    body = client.create(
+        [*shown, user("How many paws are in my house?")], previous_interaction_id=first["id"]
+    )
     assert message(body) == (
         "input[1]: this thought is step 2 of the stored conversation already. "
         "With 'previous_interaction_id' send only what is new; to send a history, leave the id out."
     )
     body = client.create([shown[2], user("And?")], previous_interaction_id=first["id"])
-    assert message(body).startswith("input[0]: this model_output is step 3 of the stored conversation already.")
+    assert message(body).startswith(
+        "input[0]: this model_output is step 3 of the stored conversation already."
+    )
 
 
 def test_a_call_sent_again_with_its_result_is_refused(client: Any) -> None:
     first = client.create("What is the temperature in London?", tools=TOOLS)
     call = first["steps"][1]
     body = client.create([call, result(call)], tools=TOOLS, previous_interaction_id=first["id"])
-    assert message(body).startswith("input[0]: this function_call is step 3 of the stored conversation already.")
+    assert message(body).startswith(
+        "input[0]: this function_call is step 3 of the stored conversation already."
+    )
 
 
 def test_a_question_may_be_asked_again(client: Any) -> None:
@@ -348,10 +495,14 @@ def test_a_step_invented_beside_an_id_is_refused(client: Any) -> None:
     assert message(body) == "input[0]: this model_output was not answered by this server." + EXACTLY
 
 
-def test_a_running_interaction_is_not_continued_but_by_a_lenient_server(client: Any, lenient: Any) -> None:
+def test_a_running_interaction_is_not_continued_but_by_a_lenient_server(
+    client: Any, lenient: Any
+) -> None:
     said = "'previous_interaction_id': interaction '{}' is still in_progress."
     started = client.create("Hello", background=True)
-    assert message(client.create("b", previous_interaction_id=started["id"])) == said.format(started["id"])
+    assert message(client.create("b", previous_interaction_id=started["id"])) == said.format(
+        started["id"]
+    )
     started = lenient.create("Hello", background=True)
     assert lenient.create("b", previous_interaction_id=started["id"])["status"] == "completed"
     assert lenient.warnings == ["let pass: " + said.format(started["id"])]

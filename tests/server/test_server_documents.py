@@ -14,7 +14,11 @@ from evalkit.server.schemas.documents import Unsatisfiable, document
 
 NODE = {
     "$defs": {
-        "node": {"type": "object", "properties": {"name": {"type": "string"}, "next": {"$ref": "#/$defs/node"}}, "required": ["name"]}
+        "node": {
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "next": {"$ref": "#/$defs/node"}},
+            "required": ["name"],
+        }
     }
 }
 
@@ -31,7 +35,11 @@ MADE: list[tuple[str, Any, Any]] = [
     ("a type or null", {"type": ["null", "integer"]}, 1),
     ("boolean", {"type": "boolean"}, True),
     ("integer between bounds", {"type": "integer", "minimum": 18, "maximum": 20}, 18),
-    ("integer above and below", {"type": "integer", "exclusiveMinimum": 5, "exclusiveMaximum": 7}, 6),
+    (
+        "integer above and below",
+        {"type": "integer", "exclusiveMinimum": 5, "exclusiveMaximum": 7},
+        6,
+    ),
     ("integer up to a negative", {"type": "integer", "maximum": -3}, -3),
     ("multiple", {"type": "integer", "multipleOf": 7, "minimum": 8}, 14),
     ("integer multiple of a half", {"type": "integer", "multipleOf": 2.5}, 5),
@@ -41,24 +49,67 @@ MADE: list[tuple[str, Any, Any]] = [
     ("short text", {"type": "string", "maxLength": 2}, "va"),
     ("format", {"type": "string", "format": "date-time"}, "2026-01-01T12:00:00Z"),
     ("pattern", {"type": "string", "pattern": "^[A-Z]{2}[0-9]+$", "minLength": 4}, "AA00"),
-    ("object", {"type": "object", "properties": {"first_name": {"type": "string"}}}, {"first_name": "first name"}),
+    (
+        "object",
+        {"type": "object", "properties": {"first_name": {"type": "string"}}},
+        {"first_name": "first name"},
+    ),
     ("required without a property", {"type": "object", "required": ["id"]}, {"id": "id"}),
-    ("min properties", {"type": "object", "minProperties": 2, "additionalProperties": {"type": "integer"}}, {"key1": 1, "key2": 1}),
+    (
+        "min properties",
+        {"type": "object", "minProperties": 2, "additionalProperties": {"type": "integer"}},
+        {"key1": 1, "key2": 1},
+    ),
     (
         "max properties",
-        {"type": "object", "properties": {"a": True, "b": True, "c": True}, "required": ["c"], "maxProperties": 2},
+        {
+            "type": "object",
+            "properties": {"a": True, "b": True, "c": True},
+            "required": ["c"],
+            "maxProperties": 2,
+        },
         {"a": "a", "c": "c"},
     ),
     ("list", {"type": "array", "items": {"type": "integer"}}, [1]),
-    ("list of a size", {"type": "array", "items": {"type": "integer"}, "minItems": 3, "maxItems": 3}, [1, 2, 3]),
-    ("list of differing items", {"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 2, "uniqueItems": True}, ["a", "b"]),
-    ("tuple", {"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer"}], "items": False}, ["value", 1]),
+    (
+        "list of a size",
+        {"type": "array", "items": {"type": "integer"}, "minItems": 3, "maxItems": 3},
+        [1, 2, 3],
+    ),
+    (
+        "list of differing items",
+        {"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 2, "uniqueItems": True},
+        ["a", "b"],
+    ),
+    (
+        "tuple",
+        {"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer"}], "items": False},
+        ["value", 1],
+    ),
     ("empty list", {"type": "array", "maxItems": 0}, []),
     ("anyOf", {"anyOf": [{"type": "integer", "minimum": 5, "maximum": 1}, {"type": "null"}]}, None),
     ("oneOf", {"oneOf": [{"type": "number"}, {"type": "integer"}, {"type": "string"}]}, "value"),
-    ("allOf", {"allOf": [{"type": "integer", "minimum": 3}, {"type": "number", "maximum": 9}, {"minimum": 5}]}, 5),
+    (
+        "allOf",
+        {
+            "allOf": [
+                {"type": "integer", "minimum": 3},
+                {"type": "number", "maximum": 9},
+                {"minimum": 5},
+            ]
+        },
+        5,
+    ),
     ("$ref", {"$ref": "#/$defs/age", "$defs": {"age": {"type": "integer", "minimum": 18}}}, 18),
-    ("$ref with a neighbour", {"$ref": "#/$defs/age", "minimum": 21, "$defs": {"age": {"type": "integer", "minimum": 18}}}, 21),
+    (
+        "$ref with a neighbour",
+        {
+            "$ref": "#/$defs/age",
+            "minimum": 21,
+            "$defs": {"age": {"type": "integer", "minimum": 18}},
+        },
+        21,
+    ),
     (
         "allOf of $refs",
         {
@@ -75,14 +126,20 @@ MADE: list[tuple[str, Any, Any]] = [
     ),
     (
         "recursion or null",
-        {"type": "object", "required": ["next"], "properties": {"next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}}},
+        {
+            "type": "object",
+            "required": ["next"],
+            "properties": {"next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}},
+        },
         {"next": {"next": {"next": None}}},
     ),
     ("old definitions", {"$ref": "#/definitions/a", "definitions": {"a": {"const": 1}}}, 1),
 ]
 
 
-@pytest.mark.parametrize(("schema", "made"), [row[1:] for row in MADE], ids=[row[0] for row in MADE])
+@pytest.mark.parametrize(
+    ("schema", "made"), [row[1:] for row in MADE], ids=[row[0] for row in MADE]
+)
 def test_document_made_without_a_hint(schema: Any, made: Any) -> None:
     assert document(schema) == made
 
@@ -92,13 +149,19 @@ def test_document_made_without_a_hint(schema: Any, made: Any) -> None:
     [
         (False, "false"),
         ({"type": "nonsense"}, "not a JSON Schema at type"),
-        ({"type": "object", "properties": {"age": {"minimum": "x"}}}, "not a JSON Schema at properties/age/minimum"),
+        (
+            {"type": "object", "properties": {"age": {"minimum": "x"}}},
+            "not a JSON Schema at properties/age/minimum",
+        ),
         ({"type": "integer", "minimum": 5, "maximum": 4}, "no number between the bounds"),
         ({"type": "string", "minLength": 3, "maxLength": 2}, "no text"),
         ({"type": "string", "pattern": "(?=a)b"}, "look-around"),
         ({"$ref": "#/$defs/missing"}, "does not resolve"),
         ({"$ref": "https://example.com/remote.json"}, "does not resolve"),
-        ({"type": "object", "required": ["next"], "properties": {"next": {"$ref": "#"}}}, "repeats without an end"),
+        (
+            {"type": "object", "required": ["next"], "properties": {"next": {"$ref": "#"}}},
+            "repeats without an end",
+        ),
         ({"allOf": [{"type": "string"}, {"type": "integer"}]}, "exclude each other"),
         ({"enum": ["a"], "type": "integer"}, "enum"),
         ({"type": "array", "minItems": 2, "uniqueItems": True, "items": {"const": 1}}, "differs"),
@@ -109,7 +172,11 @@ def test_document_made_without_a_hint(schema: Any, made: Any) -> None:
         ({"type": "string", "pattern": "(a{4000}){4000}"}, "longer than"),
         ({"type": "string", "minLength": 1e9}, "no text"),
         (
-            {"type": "array", "minItems": 1_000, "items": {"type": "array", "minItems": 1_000, "items": {"type": "integer"}}},
+            {
+                "type": "array",
+                "minItems": 1_000,
+                "items": {"type": "array", "minItems": 1_000, "items": {"type": "integer"}},
+            },
             "more than 20000 parts",
         ),
         ({"anyOf": [False, {"type": "integer", "maximum": 1, "minimum": 2}]}, "bounds"),
@@ -168,19 +235,42 @@ def test_a_pydantic_model_reads_what_its_schema_gave() -> None:
 
 _scalars = st.one_of(
     st.just({"type": "string"}),
-    st.builds(lambda low, more: {"type": "string", "minLength": low, "maxLength": low + more}, st.integers(0, 9), st.integers(0, 9)),
-    st.builds(lambda low, more: {"type": "integer", "minimum": low, "maximum": low + more}, st.integers(-50, 50), st.integers(0, 9)),
     st.builds(
-        lambda low, more: {"type": "number", "exclusiveMinimum": low, "exclusiveMaximum": low + more},
+        lambda low, more: {"type": "string", "minLength": low, "maxLength": low + more},
+        st.integers(0, 9),
+        st.integers(0, 9),
+    ),
+    st.builds(
+        lambda low, more: {"type": "integer", "minimum": low, "maximum": low + more},
+        st.integers(-50, 50),
+        st.integers(0, 9),
+    ),
+    st.builds(
+        lambda low, more: {
+            "type": "number",
+            "exclusiveMinimum": low,
+            "exclusiveMaximum": low + more,
+        },
         st.integers(-50, 50),
         st.floats(0.01, 9, allow_nan=False),
     ),
-    st.builds(lambda step, low: {"type": "integer", "multipleOf": step, "minimum": low}, st.integers(1, 9), st.integers(-50, 50)),
+    st.builds(
+        lambda step, low: {"type": "integer", "multipleOf": step, "minimum": low},
+        st.integers(1, 9),
+        st.integers(-50, 50),
+    ),
     st.builds(
         lambda values: {"enum": values},
-        st.lists(st.one_of(st.integers(), st.text(max_size=3), st.none()), min_size=1, max_size=4, unique_by=repr),
+        st.lists(
+            st.one_of(st.integers(), st.text(max_size=3), st.none()),
+            min_size=1,
+            max_size=4,
+            unique_by=repr,
+        ),
     ),
-    st.sampled_from(["date", "email", "uuid", "ipv6", "time"]).map(lambda name: {"type": "string", "format": name}),
+    st.sampled_from(["date", "email", "uuid", "ipv6", "time"]).map(
+        lambda name: {"type": "string", "format": name}
+    ),
     st.just({"type": "boolean"}),
     st.just({"type": ["null", "number"]}),
 )
@@ -190,25 +280,44 @@ def _nest(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[st
     properties = st.dictionaries(st.sampled_from(["a", "b", "c_d"]), inner, max_size=3)
     return st.one_of(
         st.builds(
-            lambda held, closed: {"type": "object", "properties": held, "required": list(held)[:1], "additionalProperties": not closed},
+            lambda held, closed: {
+                "type": "object",
+                "properties": held,
+                "required": list(held)[:1],
+                "additionalProperties": not closed,
+            },
             properties,
             st.booleans(),
         ),
         st.builds(
-            lambda item, low, more: {"type": "array", "items": item, "minItems": low, "maxItems": low + more},
+            lambda item, low, more: {
+                "type": "array",
+                "items": item,
+                "minItems": low,
+                "maxItems": low + more,
+            },
             inner,
             st.integers(0, 3),
             st.integers(0, 3),
         ),
         st.lists(inner, min_size=1, max_size=3).map(lambda branches: {"anyOf": branches}),
         st.lists(inner, min_size=1, max_size=1).map(lambda branches: {"allOf": branches}),
-        inner.map(lambda target: {"$ref": "#/$defs/it", "$defs": {"it": target}} if "$ref" not in str(target) else target),
+        inner.map(
+            lambda target: (
+                {"$ref": "#/$defs/it", "$defs": {"it": target}}
+                if "$ref" not in str(target)
+                else target
+            )
+        ),
     )
 
 
 @settings(max_examples=100, deadline=None)
 @given(
-    _scalars | _nest(_scalars) | _nest(_nest(_scalars)).filter(lambda schema: "$defs" not in str(list(schema.values()))), st.from_type(dict)
+    _scalars
+    | _nest(_scalars)
+    | _nest(_nest(_scalars)).filter(lambda schema: "$defs" not in str(list(schema.values()))),
+    st.from_type(dict),
 )
 def test_every_document_is_valid(schema: dict[str, Any], hint: dict[str, Any]) -> None:
     validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)

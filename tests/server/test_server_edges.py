@@ -21,7 +21,9 @@ def message(body: Any) -> str:
     return str(body["error"]["message"])
 
 
-@pytest.mark.parametrize("version", ["/v1", "/v1beta", "/v1alpha", "", "/", "/prefix/v1", "/a/v2/b/v1beta"])
+@pytest.mark.parametrize(
+    "version", ["/v1", "/v1beta", "/v1alpha", "", "/", "/prefix/v1", "/a/v2/b/v1beta"]
+)
 def test_every_version_is_the_same_place(client: Any, version: str) -> None:
     made = client("POST", f"{version}/interactions", {"model": "gemini-3.5-flash", "input": "Hi"})
     assert client("GET", f"{version}/interactions/{made['id']}")["id"] == made["id"]
@@ -42,7 +44,9 @@ def test_every_version_is_the_same_place(client: Any, version: str) -> None:
         ("POST", "/v1beta/interactions/unknown/cancel", 404, None),
     ],
 )
-def test_places_that_are_none(client: Any, method: str, path: str, status: int, allow: str | None) -> None:
+def test_places_that_are_none(
+    client: Any, method: str, path: str, status: int, allow: str | None
+) -> None:
     body = client(method, path, {} if method == "POST" else None)
     assert client.last.status == status
     assert list(body["error"]) == ["code", "message"]
@@ -65,7 +69,9 @@ def test_a_query_that_is_no_boolean_is_refused(client: Any) -> None:
         ({"authorization": "Bearer k"}, {}, 404),
     ],
 )
-def test_any_key_will_do_but_none_will_not(shipped: Script, headers: dict[str, str], query: dict[str, str], status: int) -> None:
+def test_any_key_will_do_but_none_will_not(
+    shipped: Script, headers: dict[str, str], query: dict[str, str], status: int
+) -> None:
     reply = Service(shipped).handle(Call("GET", "/v1/interactions/x", query, headers))
     assert reply.status == status
 
@@ -80,28 +86,48 @@ def test_times_count_over_requests(scripted: Callable[[str], Any]) -> None:
 
 
 def test_a_plain_answer_may_be_dressed_by_a_rule(scripted: Callable[[str], Any]) -> None:
-    client = scripted("  - {plain: true, status: budget_exceeded, usage: {total_tokens: 7}, fields: {warning: low}}\n")
+    client = scripted(
+        "  - {plain: true, status: budget_exceeded, usage: {total_tokens: 7}, fields: {warning: low}}\n"
+    )
     body = client.create("Hi")
     assert output_text(body["steps"]).startswith("You said")
-    assert (body["status"], body["usage"]["total_tokens"], body["warning"]) == ("budget_exceeded", 7, "low")
+    assert (body["status"], body["usage"]["total_tokens"], body["warning"]) == (
+        "budget_exceeded",
+        7,
+        "low",
+    )
 
 
 def test_unknown_fields_and_types_are_kept(client: Any) -> None:
     step = {"type": "from_the_future", "x": {"y": None}}
-    made = client.create([step, {"type": "user_input", "content": [{"type": "text", "text": "a", "x": 1}]}])
+    made = client.create(
+        [step, {"type": "user_input", "content": [{"type": "text", "text": "a", "x": 1}]}]
+    )
     shown = client.get(made["id"], include_input="true")
-    assert shown["input"] == [step, {"type": "user_input", "content": [{"type": "text", "text": "a", "x": 1}]}]
+    assert shown["input"] == [
+        step,
+        {"type": "user_input", "content": [{"type": "text", "text": "a", "x": 1}]},
+    ]
 
 
-def test_a_limit_counts_characters_where_words_have_no_spaces(scripted: Callable[[str], Any]) -> None:
+def test_a_limit_counts_characters_where_words_have_no_spaces(
+    scripted: Callable[[str], Any],
+) -> None:
     client = scripted("  - reply: 人工智能 从数据中学习\n")
     body = client.create("x", generation_config={"max_output_tokens": 6})
-    assert (body["status"], output_text(body["steps"]), body["usage"]["total_output_tokens"]) == ("incomplete", "人工智能 从数", 6)
+    assert (body["status"], output_text(body["steps"]), body["usage"]["total_output_tokens"]) == (
+        "incomplete",
+        "人工智能 从数",
+        6,
+    )
 
 
 def test_a_limit_spans_outputs(scripted: Callable[[str], Any]) -> None:
     client = scripted("  - steps: [{text: a b}, {text: c d}, {text: e}]\n")
-    made = [client.create("x", generation_config={"max_output_tokens": limit})["steps"][1:] for limit in (2, 3, 5)]
+    made = [
+        client.create("x", generation_config={"max_output_tokens": limit})["steps"][1:]
+        for limit in (2, 3, 5)
+    ]
     assert [[block["text"] for step in steps for block in step["content"]] for steps in made] == [
         ["a b"],
         ["a b", "c"],
@@ -111,27 +137,62 @@ def test_a_limit_spans_outputs(scripted: Callable[[str], Any]) -> None:
 
 @pytest.mark.parametrize("depth", [100, 400, 900, 2_000])
 def test_deep_input_is_answered_or_refused(client: Any, depth: int) -> None:
-    raw = b'{"model":"gemini-3.5-flash","input":[{"type":"new","x":' + b"[" * depth + b"]" * depth + b"}]}"
+    raw = (
+        b'{"model":"gemini-3.5-flash","input":[{"type":"new","x":'
+        + b"[" * depth
+        + b"]" * depth
+        + b"}]}"
+    )
     client("POST", "/v1/interactions", raw)
     assert client.last.status in ((200,) if depth == 100 else (200, 400))
 
 
 _json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "text", "content", "name", "id", "x"]), inner, max_size=4)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "text", "content", "name", "id", "x"]), inner, max_size=4
+        )
     ),
     max_leaves=12,
 )
 _types = st.sampled_from(
-    ["user_input", "thought", "model_output", "function_call", "function_result", "text", "image", "google_search_result", "new"]
+    [
+        "user_input",
+        "thought",
+        "model_output",
+        "function_call",
+        "function_result",
+        "text",
+        "image",
+        "google_search_result",
+        "new",
+    ]
 )
 _steps = st.lists(
     st.builds(
         lambda kind, rest: {**rest, "type": kind},
         _types,
         st.dictionaries(
-            st.sampled_from(["content", "signature", "id", "call_id", "name", "arguments", "result", "text", "data", "is_error"]),
+            st.sampled_from(
+                [
+                    "content",
+                    "signature",
+                    "id",
+                    "call_id",
+                    "name",
+                    "arguments",
+                    "result",
+                    "text",
+                    "data",
+                    "is_error",
+                ]
+            ),
             _json,
             max_size=5,
         ),
@@ -139,25 +200,55 @@ _steps = st.lists(
     max_size=4,
 )
 _tool = st.fixed_dictionaries(
-    {"type": st.sampled_from(["function", "google_search", "code_execution"])}, optional={"name": _json, "parameters": _json}
+    {"type": st.sampled_from(["function", "google_search", "code_execution"])},
+    optional={"name": _json, "parameters": _json},
 )
 
 
-_OPTIONAL = ("tools", "generation_config", "response_format", "store", "stream", "background", "environment", "labels", "agent")
+_OPTIONAL = (
+    "tools",
+    "generation_config",
+    "response_format",
+    "store",
+    "stream",
+    "background",
+    "environment",
+    "labels",
+    "agent",
+)
 
 
 @settings(max_examples=100, deadline=None)
 @given(
     body=st.fixed_dictionaries(
-        {"model": st.just("gemini-3.5-flash") | _json, "input": st.text(max_size=20) | _steps | _json},
+        {
+            "model": st.just("gemini-3.5-flash") | _json,
+            "input": st.text(max_size=20) | _steps | _json,
+        },
         optional=dict.fromkeys(
-            ("tools", "generation_config", "response_format", "store", "stream", "background", "environment", "labels", "agent"), _json
+            (
+                "tools",
+                "generation_config",
+                "response_format",
+                "store",
+                "stream",
+                "background",
+                "environment",
+                "labels",
+                "agent",
+            ),
+            _json,
         )
-        | {"tools": st.lists(_tool, max_size=2), "response_format": st.fixed_dictionaries({"type": st.just("text"), "schema": _json})},
+        | {
+            "tools": st.lists(_tool, max_size=2),
+            "response_format": st.fixed_dictionaries({"type": st.just("text"), "schema": _json}),
+        },
     )
 )
 def test_whatever_is_sent_is_answered_or_refused(shipped: Script, body: dict[str, Any]) -> None:
-    reply = Service(shipped).handle(Call("POST", "/v1/interactions", {}, {"x-goog-api-key": "k"}, dumps(body).encode()))
+    reply = Service(shipped).handle(
+        Call("POST", "/v1/interactions", {}, {"x-goog-api-key": "k"}, dumps(body).encode())
+    )
     assert reply.status in (200, 400, 404)
     if reply.frames is None:
         answered = json.loads(reply.body)

@@ -29,7 +29,9 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return set_clock
 
 
-def test_an_environment_that_an_interaction_made_is_listed(client: Any, at: Callable[[int], None]) -> None:
+def test_an_environment_that_an_interaction_made_is_listed(
+    client: Any, at: Callable[[int], None]
+) -> None:
     made = client.create("Do it", agent=BASE, environment="remote")
     (listed,) = client("GET", "/v1beta/environments")["environments"]
     assert listed == {
@@ -51,18 +53,31 @@ SOURCES = [
 
 
 def test_an_environment_has_the_files_of_its_sources(client: Any) -> None:
-    made = client("POST", "/v1beta/environments", {"sources": SOURCES, "network": {"allowlist": [{"domain": "example.com"}]}})
+    made = client(
+        "POST",
+        "/v1beta/environments",
+        {"sources": SOURCES, "network": {"allowlist": [{"domain": "example.com"}]}},
+    )
     assert (made["file_count"], made["size_bytes"], made["sources"]) == ("2", "11", SOURCES)
     assert made["network"] == {"allowlist": [{"domain": "example.com"}]}
     files = f"/v1beta/environments/{made['id']}/files"
     (top,) = client("GET", files)["files"]
     assert (top["name"], top["path"], top["type"]) == ("src", "src", "directory")
     below = client("GET", f"{files}/src/")["files"]
-    assert [(item["path"], item["type"]) for item in below] == [("src/main.py", "file"), ("src/a", "directory")]
-    assert [item["path"] for item in client("GET", files, recursive="true")["files"]] == ["src/main.py", "src/a/é.bin"]
+    assert [(item["path"], item["type"]) for item in below] == [
+        ("src/main.py", "file"),
+        ("src/a", "directory"),
+    ]
+    assert [item["path"] for item in client("GET", files, recursive="true")["files"]] == [
+        "src/main.py",
+        "src/a/é.bin",
+    ]
     page = client("GET", f"{files}/src", page_size="1")
     assert [item["path"] for item in page["files"]] == ["src/main.py"]
-    assert [item["path"] for item in client("GET", f"{files}/src", page_token=page["next_page_token"])["files"]] == ["src/a"]
+    assert [
+        item["path"]
+        for item in client("GET", f"{files}/src", page_token=page["next_page_token"])["files"]
+    ] == ["src/a"]
     (main,) = client("GET", f"{files}/src/main.py")["files"]
     assert (main["size_bytes"], main["mime_type"]) == ("8", "text/x-python")
     raw = client.service.handle(_call(f"{files}/src/a/é.bin", alt="media"))
@@ -76,34 +91,59 @@ def _call(path: str, **query: str) -> Any:
     return Call("GET", path, query, {"x-goog-api-key": "k"})
 
 
-def test_an_answer_leaves_its_files_in_its_environment(client: Any, scripted: Callable[[str], Any]) -> None:
+def test_an_answer_leaves_its_files_in_its_environment(
+    client: Any, scripted: Callable[[str], Any]
+) -> None:
     asked = "Write a script that saves the first 20 Fibonacci numbers to fibonacci.txt."
     made = client.create(asked, agent=BASE, environment="remote")
-    result = next(step["result"] for step in reversed(made["steps"]) if step["type"] == "code_execution_result")
+    result = next(
+        step["result"]
+        for step in reversed(made["steps"])
+        if step["type"] == "code_execution_result"
+    )
     (entry,) = client("GET", f"/v1beta/environments/{made['environment_id']}/files")["files"]
-    assert (entry["name"], entry["size_bytes"], entry["mime_type"]) == ("fibonacci.txt", str(len(result)), "text/plain")
-    raw = client.service.handle(_call(f"/v1beta/environments/{made['environment_id']}/files/fibonacci.txt", alt="media"))
+    assert (entry["name"], entry["size_bytes"], entry["mime_type"]) == (
+        "fibonacci.txt",
+        str(len(result)),
+        "text/plain",
+    )
+    raw = client.service.handle(
+        _call(f"/v1beta/environments/{made['environment_id']}/files/fibonacci.txt", alt="media")
+    )
     assert raw.body.decode() == result
     assert client.create(asked, agent=BASE)["status"] == "completed"
     other = scripted("  - {reply: done, files: {/a/b.txt: '{{ text }}'}}\n")
     made = other.create("wrote", agent=BASE, environment="remote")
     again = other.create("wrote more", agent=BASE, environment=made["environment_id"])
-    raw = other.service.handle(_call(f"/v1beta/environments/{again['environment_id']}/files/a/b.txt", alt="media"))
+    raw = other.service.handle(
+        _call(f"/v1beta/environments/{again['environment_id']}/files/a/b.txt", alt="media")
+    )
     assert raw.body == b"wrote more"
     copy = other("POST", "/v1beta/environments", {"from_environment": made["environment_id"]})
     assert copy["file_count"] == "1"
 
 
 def upload(client: Any, method: str, path: str, body: bytes = b"", **headers: str) -> Any:
-    named = {"x-goog-api-key": "k", **{f"x-goog-upload-{name.replace('_', '-')}": value for name, value in headers.items()}}
+    named = {
+        "x-goog-api-key": "k",
+        **{f"x-goog-upload-{name.replace('_', '-')}": value for name, value in headers.items()},
+    }
     path, _, query = path.partition("?")
-    client.last = client.service.handle(Call(method, path, dict(pair.split("=") for pair in query.split("&") if pair), named, body))
+    client.last = client.service.handle(
+        Call(method, path, dict(pair.split("=") for pair in query.split("&") if pair), named, body)
+    )
     return json.loads(client.last.body)
 
 
 def test_an_upload_comes_in_pieces(client: Any) -> None:
     id_ = client("POST", "/v1beta/environments", {})["id"]
-    upload(client, "PUT", f"/prefix/upload/v1beta/environments/{id_}/files/a/b.txt", command="start", header_content_length="5")
+    upload(
+        client,
+        "PUT",
+        f"/prefix/upload/v1beta/environments/{id_}/files/a/b.txt",
+        command="start",
+        header_content_length="5",
+    )
     assert client.last.headers["x-goog-upload-status"] == "active"
     address = client.last.headers["x-goog-upload-url"].removeprefix("http://127.0.0.1")
     upload(client, "POST", address, b"hel", command="upload", offset="0")
@@ -113,20 +153,45 @@ def test_an_upload_comes_in_pieces(client: Any) -> None:
         (b"lo", "3", "query", "'x-goog-upload-command' must be upload, or upload, finalize."),
         (b"loo", "3", "upload", "More is sent than the 5 bytes that were announced."),
     ):
-        assert message(upload(client, "POST", address, body, command=command, offset=offset)) == said
+        assert (
+            message(upload(client, "POST", address, body, command=command, offset=offset)) == said
+        )
     file = upload(client, "POST", address, b"lo", command="upload, finalize", offset="3")
     assert client.last.headers["x-goog-upload-status"] == "final"
     assert (file["path"], file["size_bytes"]) == ("a/b.txt", "5")
-    assert message(upload(client, "POST", address, command="upload", offset="0")) == "There is no such upload, or it is done."
+    assert (
+        message(upload(client, "POST", address, command="upload", offset="0"))
+        == "There is no such upload, or it is done."
+    )
 
 
 @pytest.mark.parametrize(
     ("path", "headers", "status", "said"),
     [
-        ("a", {}, 400, "'x-goog-upload-command' must be start; files are uploaded the resumable way."),
-        ("a", {"command": "start"}, 400, "'x-goog-upload-header-content-length' must be the number of bytes that will be sent."),
-        ("a", {"command": "start", "header_content_length": "9" * 20}, 413, f"The file is larger than {LARGEST} bytes."),
-        ("a?extract=true", {"command": "start", "header_content_length": "1"}, 501, "Archives are not unpacked here; upload the files."),
+        (
+            "a",
+            {},
+            400,
+            "'x-goog-upload-command' must be start; files are uploaded the resumable way.",
+        ),
+        (
+            "a",
+            {"command": "start"},
+            400,
+            "'x-goog-upload-header-content-length' must be the number of bytes that will be sent.",
+        ),
+        (
+            "a",
+            {"command": "start", "header_content_length": "9" * 20},
+            413,
+            f"The file is larger than {LARGEST} bytes.",
+        ),
+        (
+            "a?extract=true",
+            {"command": "start", "header_content_length": "1"},
+            501,
+            "Archives are not unpacked here; upload the files.",
+        ),
         ("//", {"command": "start", "header_content_length": "1"}, 400, "The file has no path."),
         (
             "main.py",
@@ -136,42 +201,73 @@ def test_an_upload_comes_in_pieces(client: Any) -> None:
         ),
     ],
 )
-def test_an_upload_that_is_refused(client: Any, path: str, headers: dict[str, Any], status: int, said: str) -> None:
-    id_ = client("POST", "/v1beta/environments", {"sources": [{"type": "inline", "target": "main.py", "content": ""}]})["id"]
+def test_an_upload_that_is_refused(
+    client: Any, path: str, headers: dict[str, Any], status: int, said: str
+) -> None:
+    id_ = client(
+        "POST",
+        "/v1beta/environments",
+        {"sources": [{"type": "inline", "target": "main.py", "content": ""}]},
+    )["id"]
     body = upload(client, "PUT", f"/upload/v1/environments/{id_}/files/{path}", **headers)
     assert (client.last.status, message(body)) == (status, said)
-    assert upload(client, "PUT", f"/upload/v1/environments/env_x/files/{path}", **headers)["error"]["message"] != ""
+    assert (
+        upload(client, "PUT", f"/upload/v1/environments/env_x/files/{path}", **headers)["error"][
+            "message"
+        ]
+        != ""
+    )
 
 
 def test_a_half_upload_is_not_there(client: Any) -> None:
     id_ = client("POST", "/v1beta/environments", {})["id"]
-    upload(client, "PUT", f"/upload/v1beta/environments/{id_}/files/a", command="start", header_content_length="5")
+    upload(
+        client,
+        "PUT",
+        f"/upload/v1beta/environments/{id_}/files/a",
+        command="start",
+        header_content_length="5",
+    )
     address = client.last.headers["x-goog-upload-url"].removeprefix("http://127.0.0.1")
     body = upload(client, "POST", address, b"hel", command="upload, finalize", offset="0")
     assert message(body) == "3 of the 5 bytes that were announced were sent."
     assert client("GET", f"/v1beta/environments/{id_}")["file_count"] == "0"
     client("DELETE", f"/v1beta/environments/{id_}")
-    assert message(upload(client, "POST", address, b"lo", command="upload, finalize", offset="3")) == f"Environment '{id_}' was not found."
+    assert (
+        message(upload(client, "POST", address, b"lo", command="upload, finalize", offset="3"))
+        == f"Environment '{id_}' was not found."
+    )
 
 
 def test_an_environment_is_copied(client: Any) -> None:
     first = client("POST", "/v1beta/environments", {"sources": SOURCES, "network": "disabled"})
-    copy = client("POST", "/v1beta/environments", {"from_environment": f"environments/{first['id']}"})
+    copy = client(
+        "POST", "/v1beta/environments", {"from_environment": f"environments/{first['id']}"}
+    )
     assert copy["id"] != first["id"]
     assert (copy["sources"], copy["network"], copy["file_count"]) == (SOURCES, "disabled", "2")
-    both = client("POST", "/v1beta/environments", {"from_environment": first["id"], "sources": SOURCES})
+    both = client(
+        "POST", "/v1beta/environments", {"from_environment": first["id"], "sources": SOURCES}
+    )
     assert message(both) == "'from_environment' and 'sources' cannot be used together."
 
 
 def test_an_environment_is_added_to_by_its_id(client: Any) -> None:
     made = client("POST", "/v1beta/environments", {})
-    more = {"type": "remote", "environment_id": made["id"], "sources": SOURCES[:1], "network": "disabled"}
+    more = {
+        "type": "remote",
+        "environment_id": made["id"],
+        "sources": SOURCES[:1],
+        "network": "disabled",
+    }
     assert client.create("Do it", agent=BASE, environment=more)["environment_id"] == made["id"]
     shown = client("GET", f"/v1beta/environments/{made['id']}")
     assert (shown["file_count"], shown["network"]) == ("1", "disabled")
 
 
-def test_an_environment_expires_where_nobody_uses_it(client: Any, at: Callable[[int], None]) -> None:
+def test_an_environment_expires_where_nobody_uses_it(
+    client: Any, at: Callable[[int], None]
+) -> None:
     week = 7 * 86_400
     id_ = client("POST", "/v1beta/environments", {})["id"]
     at(1_800_000_000 + week - 1)
@@ -182,7 +278,10 @@ def test_an_environment_expires_where_nobody_uses_it(client: Any, at: Callable[[
     at(1_800_000_000 + 2 * week)
     assert client("GET", f"/v1beta/environments/{id_}")["status"] == "expired"
     body = client.create("Do it", agent=BASE, environment=id_)
-    assert (body["error"]["code"], message(body)) == ("failed_precondition", f"'environment': environment '{id_}' has expired.")
+    assert (body["error"]["code"], message(body)) == (
+        "failed_precondition",
+        f"'environment': environment '{id_}' has expired.",
+    )
     body = client("POST", "/v1beta/environments", {"from_environment": id_})
     assert message(body) == f"'from_environment': environment '{id_}' has expired."
 
@@ -190,7 +289,10 @@ def test_an_environment_expires_where_nobody_uses_it(client: Any, at: Callable[[
 def test_an_environment_that_was_deleted_is_not_worked_in(client: Any) -> None:
     id_ = client("POST", "/v1beta/environments", {})["id"]
     client("DELETE", f"/v1beta/environments/{id_}")
-    assert message(client.create("Do it", agent=BASE, environment=id_)) == f"'environment': environment '{id_}' was not found."
+    assert (
+        message(client.create("Do it", agent=BASE, environment=id_))
+        == f"'environment': environment '{id_}' was not found."
+    )
 
 
 def test_an_empty_body_makes_an_empty_environment(client: Any) -> None:

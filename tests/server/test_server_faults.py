@@ -22,8 +22,16 @@ from evalkit.server.faulting.kinds import KINDS, Fault, apply
 from evalkit.server.faulting.plans import BadFault, Plan, Range, parse_plan, plan_of
 from evalkit.server.scripting.script import Script
 
-STEPS = [{"type": "thought", "signature": "c2ln"}, {"type": "model_output", "content": [{"type": "text", "text": "one two three"}]}]
-INTERACTION = {"id": "v1_a", "status": "completed", "steps": STEPS, "usage": {"total_output_tokens": 3, "total_thought_tokens": 1}}
+STEPS = [
+    {"type": "thought", "signature": "c2ln"},
+    {"type": "model_output", "content": [{"type": "text", "text": "one two three"}]},
+]
+INTERACTION = {
+    "id": "v1_a",
+    "status": "completed",
+    "steps": STEPS,
+    "usage": {"total_output_tokens": 3, "total_thought_tokens": 1},
+}
 FRAMES = sse_text(events_of(INTERACTION))
 PLAIN = Reply(200, json.dumps(INTERACTION))
 STREAM = Reply(200, frames=FRAMES)
@@ -43,11 +51,19 @@ def sent(reply: Reply) -> list[str]:
 @pytest.mark.parametrize(
     ("spelled", "expected"),
     [
-        ("error=503,retry_after=1", {"status": 503, "headers": {"retry-after": "1"}, "frames": None, "end": "whole"}),
-        ("error=429,code=quota_exceeded,message=No more", {"body": '{"error":{"code":"quota_exceeded","message":"No more"}}'}),
+        (
+            "error=503,retry_after=1",
+            {"status": 503, "headers": {"retry-after": "1"}, "frames": None, "end": "whole"},
+        ),
+        (
+            "error=429,code=quota_exceeded,message=No more",
+            {"body": '{"error":{"code":"quota_exceeded","message":"No more"}}'},
+        ),
         (
             "error=503,shape=gateway",
-            {"body": '{"error":{"code":503,"message":"The service is overloaded.","status":"UNAVAILABLE","details":[]}}'},
+            {
+                "body": '{"error":{"code":503,"message":"The service is overloaded.","status":"UNAVAILABLE","details":[]}}'
+            },
         ),
         ("delay=2", {"status": 200, "delay": 2}),
         ("cut=0", {"status": 0, "end": "cut", "body": "", "frames": None}),
@@ -55,7 +71,9 @@ def sent(reply: Reply) -> list[str]:
     ],
 )
 @pytest.mark.parametrize("reply", [PLAIN, STREAM], ids=["plain", "streamed"])
-def test_what_is_the_same_plain_and_streamed(spelled: str, expected: dict[str, object], reply: Reply) -> None:
+def test_what_is_the_same_plain_and_streamed(
+    spelled: str, expected: dict[str, object], reply: Reply
+) -> None:
     found = made(spelled, reply)
     assert {name: getattr(found, name) for name in expected} == expected
     assert found.faults == (spelled.partition("=")[0],)
@@ -66,9 +84,22 @@ def test_what_is_the_same_plain_and_streamed(spelled: str, expected: dict[str, o
     [
         ("first_token=1.5", {"delay": 1.5}),
         ("tokens_per_second=8", {"delay": 0.5}),
-        ("cut=3", {"end": "cut", "headers": {"content-length": str(len(PLAIN.body))}, "body": PLAIN.body[: len(PLAIN.body) // 2].encode()}),  # type: ignore[union-attr]
-        ("reset=3", {"end": "reset", "status": 200, "body": PLAIN.body[: len(PLAIN.body) // 2].encode()}),  # type: ignore[union-attr]
-        ("malformed", {"end": "whole", "headers": {}, "body": PLAIN.body[: len(PLAIN.body) // 2].encode()}),  # type: ignore[union-attr]
+        (
+            "cut=3",
+            {
+                "end": "cut",
+                "headers": {"content-length": str(len(PLAIN.body))},
+                "body": PLAIN.body[: len(PLAIN.body) // 2].encode(),
+            },
+        ),  # type: ignore[union-attr]
+        (
+            "reset=3",
+            {"end": "reset", "status": 200, "body": PLAIN.body[: len(PLAIN.body) // 2].encode()},
+        ),  # type: ignore[union-attr]
+        (
+            "malformed",
+            {"end": "whole", "headers": {}, "body": PLAIN.body[: len(PLAIN.body) // 2].encode()},
+        ),  # type: ignore[union-attr]
         ("error=500,after=3", {"status": 500}),
     ],
 )
@@ -77,7 +108,9 @@ def test_a_plain_answer(spelled: str, expected: dict[str, object]) -> None:
     assert {name: getattr(found, name) for name in expected} == expected
 
 
-@pytest.mark.parametrize("spelled", ["event_delay=1", "truncate=2", "duplicate=2", "missing=2", "error_line=2"])
+@pytest.mark.parametrize(
+    "spelled", ["event_delay=1", "truncate=2", "duplicate=2", "missing=2", "error_line=2"]
+)
 def test_a_plain_answer_is_left_alone_by_what_befalls_streams(spelled: str) -> None:
     assert made(spelled, PLAIN) is PLAIN
 
@@ -98,7 +131,14 @@ def test_a_refusal_is_left_alone(kind: str) -> None:
         ("truncate=5", FRAMES[:5], "whole"),
         ("duplicate=6", [*FRAMES[:6], *FRAMES[5:]], "whole"),
         ("missing=6", [*FRAMES[:5], *FRAMES[6:]], "whole"),
-        ("error_line=5,status=429", [*FRAMES[:5], '{"error":{"code":"rate_limit_exceeded","message":"Too many requests."}}\n'], "whole"),
+        (
+            "error_line=5,status=429",
+            [
+                *FRAMES[:5],
+                '{"error":{"code":"rate_limit_exceeded","message":"Too many requests."}}\n',
+            ],
+            "whole",
+        ),
         (
             "error=504,after=2",
             [
@@ -123,7 +163,10 @@ def test_an_event_whose_json_stops_half_way_is_still_an_event() -> None:
 
 def test_a_bare_line_is_read_as_an_error_by_a_direct_reader() -> None:
     events = read_events("".join(sent(made("error_line=5", STREAM)))).events
-    assert events[-1] == {"event_type": "error", "error": {"code": "service_unavailable", "message": "The service is overloaded."}}
+    assert events[-1] == {
+        "event_type": "error",
+        "error": {"code": "service_unavailable", "message": "The service is overloaded."},
+    }
 
 
 @pytest.mark.parametrize(
@@ -142,11 +185,20 @@ def test_a_stream_s_pace_is_told_not_kept(spelled: str, gaps: list[float]) -> No
 
 
 def test_several_faults_strike_one_answer_and_one_comes_instead() -> None:
-    plans = [parse_plan(text, text) for text in ("delay=1", "cut=3", "duplicate=2", "event_delay=1")]
+    plans = [
+        parse_plan(text, text) for text in ("delay=1", "cut=3", "duplicate=2", "event_delay=1")
+    ]
     found = Dice().throw(plans, Call("POST", "/")).onto(STREAM)
-    assert (found.delay, found.end, sent(found)) == (1, "cut", [FRAMES[0], FRAMES[1], FRAMES[1], FRAMES[2]])
+    assert (found.delay, found.end, sent(found)) == (
+        1,
+        "cut",
+        [FRAMES[0], FRAMES[1], FRAMES[1], FRAMES[2]],
+    )
     assert found.faults == ("delay", "cut", "duplicate", "event_delay")
-    throw = Dice().throw([parse_plan("delay=1", "a"), parse_plan("error=503", "b"), parse_plan("reset", "c")], Call("POST", "/"))
+    throw = Dice().throw(
+        [parse_plan("delay=1", "a"), parse_plan("error=503", "b"), parse_plan("reset", "c")],
+        Call("POST", "/"),
+    )
     instead = throw.instead()
     assert instead is not None
     assert (throw.onto(instead).status, throw.onto(instead).delay) == (503, 1)
@@ -164,7 +216,9 @@ class Endless:
 
     async def answer(self, call: Call) -> Reply:
         self.calls += 1
-        return Reply(200, live=self, headers={"content-type": "text/event-stream", "content-length": "999"})
+        return Reply(
+            200, live=self, headers={"content-type": "text/event-stream", "content-length": "999"}
+        )
 
     async def close(self) -> None:
         return None
@@ -182,7 +236,9 @@ class Endless:
 
 
 async def _read(backend: Endless, *spelled: str) -> tuple[str, Reply]:
-    reply = await Faulty(backend, [parse_plan(text, text) for text in spelled]).answer(Call("POST", "/v1/interactions"))
+    reply = await Faulty(backend, [parse_plan(text, text) for text in spelled]).answer(
+        Call("POST", "/v1/interactions")
+    )
     text = b"".join([part async for part in reply.live]) if reply.live is not None else b""
     if reply.live is not None:
         await reply.live.aclose()  # type: ignore[attr-defined]
@@ -190,7 +246,17 @@ async def _read(backend: Endless, *spelled: str) -> tuple[str, Reply]:
 
 
 @pytest.mark.parametrize(
-    "spelled", ["cut=3", "truncate=5", "duplicate=6", "missing=6", "error_line=5", "malformed=4", "error=504,after=2", "reset=1"]
+    "spelled",
+    [
+        "cut=3",
+        "truncate=5",
+        "duplicate=6",
+        "missing=6",
+        "error_line=5",
+        "malformed=4",
+        "error=504,after=2",
+        "reset=1",
+    ],
 )
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_a_live_stream_is_changed_as_a_whole_one_is(spelled: str, size: int) -> None:
@@ -229,7 +295,10 @@ def test_a_live_answer_that_is_replaced_is_let_go_of() -> None:
     assert (reply.status, backend.calls, backend.closed) == (0, 1, True)
 
 
-@given(st.lists(st.sampled_from([*FRAMES, ": c\n\n", "data: a\r\n\r\n", "x\r\ry\n\n", "data: end"])), st.integers(1, 9))
+@given(
+    st.lists(st.sampled_from([*FRAMES, ": c\n\n", "data: a\r\n\r\n", "x\r\ry\n\n", "data: end"])),
+    st.integers(1, 9),
+)
 @settings(max_examples=50, deadline=None)
 def test_frames_cut_anywhere_are_the_bytes(frames: list[str], size: int) -> None:
     raw = "".join(frames).encode()
@@ -238,7 +307,9 @@ def test_frames_cut_anywhere_are_the_bytes(frames: list[str], size: int) -> None
     assert b"".join(found) + cutter.rest() == raw
     whole = Frames()
     if "\r" not in raw.decode():
-        assert [*whole.feed(raw), *filter(None, [whole.rest()])] == [piece.encode() for piece in split_frames(raw.decode())]
+        assert [*whole.feed(raw), *filter(None, [whole.rest()])] == [
+            piece.encode() for piece in split_frames(raw.decode())
+        ]
 
 
 # --- whom they strike
@@ -250,7 +321,9 @@ def call(number: int) -> Call:
 
 @given(st.integers(), st.floats(0, 1), st.lists(st.integers(0, 5), max_size=20), st.randoms())
 @settings(max_examples=50, deadline=None)
-def test_the_same_requests_meet_the_same_faults_in_whatever_order(seed: int, chance: float, asked: list[int], order: Any) -> None:
+def test_the_same_requests_meet_the_same_faults_in_whatever_order(
+    seed: int, chance: float, asked: list[int], order: Any
+) -> None:
     plan = Plan("delay", {"seconds": Range(1.0, 2.0)}, "a", probability=chance)
 
     def delays(numbers: list[int]) -> dict[int, list[float]]:
@@ -269,7 +342,9 @@ def test_chance_is_as_often_as_it_says_and_another_seed_strikes_others() -> None
 
     def hits(seed: int) -> list[int]:
         dice = Dice(seed)
-        return [number for number in range(2_000) if dice.throw([plan], call(number)).onto(PLAIN).delay]
+        return [
+            number for number in range(2_000) if dice.throw([plan], call(number)).onto(PLAIN).delay
+        ]
 
     assert 400 < len(hits(1)) < 600
     assert hits(1) == hits(1) != hits(2)
@@ -301,7 +376,9 @@ def test_faults_by_number(when: str, expected: list[int]) -> None:
     dice, plan = Dice(), parse_plan(f"duplicate=1{when}", "a")
     found = []
     for number in range(1, 11):
-        dice.throw([plan], call(number)).onto(PLAIN)  # a plain answer is none this fault could strike
+        dice.throw([plan], call(number)).onto(
+            PLAIN
+        )  # a plain answer is none this fault could strike
         if dice.throw([plan], call(number)).onto(STREAM).faults:
             found.append(number)
     assert found == expected
@@ -313,12 +390,18 @@ def test_faults_by_number(when: str, expected: list[int]) -> None:
 @pytest.mark.parametrize(
     ("text", "data"),
     [
-        ("error=503,retry_after=1@0.1", {"error": {"status": 503, "retry_after": 1}, "probability": 0.1}),
+        (
+            "error=503,retry_after=1@0.1",
+            {"error": {"status": 503, "retry_after": 1}, "probability": 0.1},
+        ),
         ("cut=3@every=5", {"cut": 3, "every": 5}),
         ("cut=3@every=5", "cut=3@every=5"),
         ("reset", {"reset": None}),
         ("delay=0.1..0.5@10%", {"delay": "0.1..0.5", "probability": "10%"}),
-        ("error_line=2,status=429@first=1,times=1", {"error_line": {"after": 2, "status": 429}, "first": 1, "times": 1}),
+        (
+            "error_line=2,status=429@first=1,times=1",
+            {"error_line": {"after": 2, "status": 429}, "first": 1, "times": 1},
+        ),
     ],
 )
 def test_two_spellings_of_one_plan(text: str, data: object) -> None:
@@ -332,16 +415,31 @@ def test_two_spellings_of_one_plan(text: str, data: object) -> None:
         ("eror=503", "Example: error=503,retry_after=1@0.1"),
         ("cut=x", 'cut: after must be a whole number not below 0, got "x". Example: cut=3'),
         ("cut=1.5", "cut: after must be a whole number"),
-        ("cut=3,aftr=2", "cut has no field 'aftr' (did you mean 'after'?); it has after. Example: cut=3"),
+        (
+            "cut=3,aftr=2",
+            "cut has no field 'aftr' (did you mean 'after'?); it has after. Example: cut=3",
+        ),
         ("cut=3,2", "'2' is not FIELD=VALUE"),
-        ("error=200", "error: status must be a whole number from 400 to 599, got 200. Example: error=503,retry_after=1"),
-        ("error,shape=gatway", "error: shape must be one of api, gateway, html, got 'gatway' (did you mean 'gateway'?)"),
+        (
+            "error=200",
+            "error: status must be a whole number from 400 to 599, got 200. Example: error=503,retry_after=1",
+        ),
+        (
+            "error,shape=gatway",
+            "error: shape must be one of api, gateway, html, got 'gatway' (did you mean 'gateway'?)",
+        ),
         ("delay", "delay needs seconds. Example: delay=2"),
         ("delay=5..1", "delay: seconds must be a range from the lower to the higher, got 5..1"),
         ("delay=nan", 'delay: seconds must be a number not below 0, got "nan"'),
-        ("cut=3@evry=2", "'evry' says nothing about when (did you mean 'every'?); there are probability, every, first, times"),
+        (
+            "cut=3@evry=2",
+            "'evry' says nothing about when (did you mean 'every'?); there are probability, every, first, times",
+        ),
         ("cut=3@2", "probability must be a number from 0 to 1, got 2. Example: cut=3@0.1"),
-        ("cut=3@every=0", "every must be a whole number not below 1, got 0. Example: cut=3@every=5"),
+        (
+            "cut=3@every=0",
+            "every must be a whole number not below 1, got 0. Example: cut=3@every=5",
+        ),
         ("cut=3@every=1..2", "every must be one number"),
         ("tokens_per_second=0", "tokens_per_second: rate must be a number not below 0.001, got 0"),
     ],
@@ -353,7 +451,10 @@ def test_a_bad_spelling_says_what_and_shows_how(text: str, message: str) -> None
     assert "\n" not in str(caught.value)
 
 
-@given(st.text(max_size=30) | st.from_regex(r"[a-z_]{3,12}(=[0-9.]{0,4})?(@[a-z]*=?[0-9.%]*)?", fullmatch=True))
+@given(
+    st.text(max_size=30)
+    | st.from_regex(r"[a-z_]{3,12}(=[0-9.]{0,4})?(@[a-z]*=?[0-9.%]*)?", fullmatch=True)
+)
 @settings(max_examples=60, deadline=None)
 def test_any_spelling_is_read_or_refused(text: str) -> None:
     try:
@@ -366,7 +467,9 @@ def test_any_spelling_is_read_or_refused(text: str) -> None:
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(max_size=5),
-        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*KINDS, "every", "x"]), inner),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.sampled_from([*KINDS, "every", "x"]), inner)
+        ),
     )
 )
 @settings(max_examples=60, deadline=None)
@@ -396,7 +499,11 @@ def test_every_kind_s_example_reads_and_every_kind_is_documented() -> None:
     ("faults", "where", "message"),
     [
         ("{eror: 503}", "3:13", "unknown fault 'eror' (did you mean 'error'?)"),
-        ("[{cut: 3, evry: 2}]", "3:22", "one fault at a time, and 'evry' says nothing about when (did you mean 'every'?)"),
+        (
+            "[{cut: 3, evry: 2}]",
+            "3:22",
+            "one fault at a time, and 'evry' says nothing about when (did you mean 'every'?)",
+        ),
         ("[{error: {stats: 3}}]", "3:", "error has no field 'stats' (did you mean 'status'?)"),
         ("['cut=x']", "3:13", "cut: after must be a whole number"),
         ("[3]", "3:13", "must be a mapping like {cut: 3, every: 5}, got 3"),
@@ -410,7 +517,9 @@ def test_a_script_s_bad_fault_is_located(faults: str, where: str, message: str) 
 
 
 def test_a_rule_s_faults_befall_its_answers_only_and_an_error_stores_nothing(scripted: Any) -> None:
-    client = scripted("  - {when: {text: x}, reply: a b, faults: [{error: 503, first: 1}, {truncate: 3, every: 2}]}\n")
+    client = scripted(
+        "  - {when: {text: x}, reply: a b, faults: [{error: 503, first: 1}, {truncate: 3, every: 2}]}\n"
+    )
     assert client.create("x")["error"]["code"] == "service_unavailable"
     assert client.last.faults == ("error",)
     first = client.create("x")

@@ -22,7 +22,9 @@ Steps = list[dict[str, Any]]
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.text(max_size=4),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 _source = st.fixed_dictionaries(
@@ -32,15 +34,21 @@ _source = st.fixed_dictionaries(
 _FIELDS: dict[str, Any] = {
     "id": _json,
     "base_agent": st.just("antigravity-preview-05-2026") | _json,
-    "tools": st.lists(st.fixed_dictionaries({"type": st.just("code_execution") | _json}), max_size=2) | _json,
+    "tools": st.lists(
+        st.fixed_dictionaries({"type": st.just("code_execution") | _json}), max_size=2
+    )
+    | _json,
     "agent_config": _json,
     "base_environment": st.just("remote")
-    | st.fixed_dictionaries({}, optional={"type": st.just("remote"), "sources": _json, "env": _json})
+    | st.fixed_dictionaries(
+        {}, optional={"type": st.just("remote"), "sources": _json, "env": _json}
+    )
     | _json,
     "sources": st.lists(_source, max_size=2) | _json,
     "network": st.just("disabled") | _json,
     "from_environment": _json,
-    "uri": st.sampled_from(["http://127.0.0.1:9", "http://[", "http://h:99999", "https://\ud800"]) | _json,
+    "uri": st.sampled_from(["http://127.0.0.1:9", "http://[", "http://h:99999", "https://\ud800"])
+    | _json,
     "subscribed_events": st.just(["interaction.completed"]) | _json,
     "state": _json,
     "name": _json,
@@ -58,11 +66,19 @@ _BELONGS = {
 @pytest.mark.parametrize("kind", list(_BELONGS))
 def test_a_resource_is_made_or_refused(shipped: Script, kind: str, data: st.DataObject) -> None:
     service = Service(shipped)
-    body = data.draw(st.fixed_dictionaries({}, optional={name: _FIELDS[name] for name in _BELONGS[kind]}))
+    body = data.draw(
+        st.fixed_dictionaries({}, optional={name: _FIELDS[name] for name in _BELONGS[kind]})
+    )
 
     def call(method: str, path: str, sent: Any = None) -> tuple[int, Any]:
         reply = service.handle(
-            Call(method, f"/v1beta/{path}", {}, {"x-goog-api-key": "k"}, dumps(sent).encode() if sent is not None else b"")
+            Call(
+                method,
+                f"/v1beta/{path}",
+                {},
+                {"x-goog-api-key": "k"},
+                dumps(sent).encode() if sent is not None else b"",
+            )
         )
         return reply.status, json.loads(reply.body)
 
@@ -76,13 +92,25 @@ def test_a_resource_is_made_or_refused(shipped: Script, kind: str, data: st.Data
     assert [item["id"] for item in call("GET", kind)[1][kind]] == [made["id"]]
     if kind == "webhooks":
         changes = data.draw(
-            st.fixed_dictionaries({}, optional={name: _FIELDS[name] for name in ("uri", "subscribed_events", "state", "name")})
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    name: _FIELDS[name] for name in ("uri", "subscribed_events", "state", "name")
+                },
+            )
         )
         assert call("PATCH", path, changes)[0] in (200, 400)
-        assert call("POST", f"{path}:rotateSigningSecret", {"revocation_behavior": data.draw(_json)})[0] in (200, 400)
+        assert call(
+            "POST", f"{path}:rotateSigningSecret", {"revocation_behavior": data.draw(_json)}
+        )[0] in (200, 400)
         assert call("POST", f"{path}:ping", {})[0] in (200, 400)
     if kind == "agents":
-        asked = {"agent": made["id"], "input": "a", "background": True, "webhook_config": data.draw(_json)}
+        asked = {
+            "agent": made["id"],
+            "input": "a",
+            "background": True,
+            "webhook_config": data.draw(_json),
+        }
         assert call("POST", "interactions", asked)[0] in (200, 400, 404)
     assert call("DELETE", path) == (200, {})
     service.deliveries()
@@ -95,13 +123,41 @@ def conversation(turns: list[int], tail: bool) -> Steps:
     """Turns of so many parallel calls each, answered; then, with ``tail``, one more question."""
     steps: Steps = []
     for turn, calls in enumerate(turns):
-        steps.append({"type": "user_input", "content": [{"type": "text", "text": f"question {turn}"}]})
-        made = [{"type": "function_call", "id": f"{turn}.{number}", "name": "f", "arguments": {"n": number}} for number in range(calls)]
+        steps.append(
+            {"type": "user_input", "content": [{"type": "text", "text": f"question {turn}"}]}
+        )
+        made = [
+            {
+                "type": "function_call",
+                "id": f"{turn}.{number}",
+                "name": "f",
+                "arguments": {"n": number},
+            }
+            for number in range(calls)
+        ]
         if made:
             steps += sign(DEFAULT_KEY, steps, [{"type": "thought"}, *made])
-            steps += [{"type": "function_result", "call_id": call["id"], "result": f"result of {call['id']}"} for call in made]
-        steps += sign(DEFAULT_KEY, steps, [{"type": "thought"}, {"type": "model_output", "content": [{"type": "text", "text": "same"}]}])
-    return [*steps, {"type": "user_input", "content": [{"type": "text", "text": "last"}]}] if tail else steps
+            steps += [
+                {
+                    "type": "function_result",
+                    "call_id": call["id"],
+                    "result": f"result of {call['id']}",
+                }
+                for call in made
+            ]
+        steps += sign(
+            DEFAULT_KEY,
+            steps,
+            [
+                {"type": "thought"},
+                {"type": "model_output", "content": [{"type": "text", "text": "same"}]},
+            ],
+        )
+    return (
+        [*steps, {"type": "user_input", "content": [{"type": "text", "text": "last"}]}]
+        if tail
+        else steps
+    )
 
 
 def check(steps: Steps) -> None:
@@ -125,7 +181,9 @@ def without_result_places(steps: Steps) -> Any:
 
 
 @settings(max_examples=100, deadline=None)
-@given(turns=st.lists(st.integers(0, 3), min_size=1, max_size=3), tail=st.booleans(), data=st.data())
+@given(
+    turns=st.lists(st.integers(0, 3), min_size=1, max_size=3), tail=st.booleans(), data=st.data()
+)
 def test_no_altered_history_passes(turns: list[int], tail: bool, data: st.DataObject) -> None:
     true = conversation(turns, tail)
     check(true)

@@ -30,7 +30,11 @@ HELLO = {"model": "gemini-3.5-flash", "input": "Hello"}
             b'{"error":{"code":"authentication","message":"No API key. Send one in the header x-goog-api-key or as ?key=."}}',
         ),
         (
-            {"method": "POST", "url": "/v1beta/interactions", "json": {**HELLO, "model": "no-such-model"}},
+            {
+                "method": "POST",
+                "url": "/v1beta/interactions",
+                "json": {**HELLO, "model": "no-such-model"},
+            },
             404,
             b'{"error":{"code":"model_not_found","message":"Model \'no-such-model\' was not found."}}',
         ),
@@ -48,7 +52,11 @@ HELLO = {"model": "gemini-3.5-flash", "input": "Hello"}
             b' at line 1 column 2."}}',
         ),
         (
-            {"method": "POST", "url": "/v1/interactions", "json": {**HELLO, "previous_interaction_id": "v1_none"}},
+            {
+                "method": "POST",
+                "url": "/v1/interactions",
+                "json": {**HELLO, "previous_interaction_id": "v1_none"},
+            },
             404,
             b'{"error":{"code":"not_found","message":"\'previous_interaction_id\': interaction \'v1_none\' was not found."}}',
         ),
@@ -69,13 +77,19 @@ HELLO = {"model": "gemini-3.5-flash", "input": "Hello"}
             b' environments, triggers and webhooks under /v1beta."}}',
         ),
         (
-            {"method": "POST", "url": "/v1/interactions", "json": {**HELLO, "input": "Answer with error 429"}},
+            {
+                "method": "POST",
+                "url": "/v1/interactions",
+                "json": {**HELLO, "input": "Answer with error 429"},
+            },
             429,
             b'{"error":{"code":"rate_limit_exceeded","message":"Too many requests."}}',
         ),
     ],
 )
-def test_an_error_to_the_byte(url: str, request_: dict[str, object], status: int, body: bytes) -> None:
+def test_an_error_to_the_byte(
+    url: str, request_: dict[str, object], status: int, body: bytes
+) -> None:
     response = httpx.request(**{"headers": KEY, **request_, "url": f"{url}{request_['url']}"})  # type: ignore[arg-type]
     assert (response.status_code, response.content) == (status, body)
     assert response.headers["content-type"] == "application/json; charset=utf-8"
@@ -84,14 +98,29 @@ def test_an_error_to_the_byte(url: str, request_: dict[str, object], status: int
 
 def test_curl_s_way_of_asking(url: str) -> None:
     history = [{"type": "user_input", "content": "I have 2 dogs in my house."}]
-    first = httpx.post(f"{url}/v1beta/interactions?key=k", json={"model": "gemini-3.5-flash", "store": False, "input": history}).json()
-    history = [*history, *first["steps"], {"type": "user_input", "content": "How many paws are in my house?"}]
-    second = httpx.post(f"{url}/v1beta/interactions?key=k", json={"model": "gemini-3.5-flash", "store": False, "input": history}).json()
-    assert second["steps"][-1]["content"][0]["text"] == "There are 8 paws in your house. 2 dogs × 4 paws = 8 paws."
+    first = httpx.post(
+        f"{url}/v1beta/interactions?key=k",
+        json={"model": "gemini-3.5-flash", "store": False, "input": history},
+    ).json()
+    history = [
+        *history,
+        *first["steps"],
+        {"type": "user_input", "content": "How many paws are in my house?"},
+    ]
+    second = httpx.post(
+        f"{url}/v1beta/interactions?key=k",
+        json={"model": "gemini-3.5-flash", "store": False, "input": history},
+    ).json()
+    assert (
+        second["steps"][-1]["content"][0]["text"]
+        == "There are 8 paws in your house. 2 dogs × 4 paws = 8 paws."
+    )
 
 
 def test_a_stream_has_its_content_type_and_comes_whole(url: str) -> None:
-    with httpx.stream("POST", f"{url}/v1beta/interactions?alt=sse", json={**HELLO, "stream": True}, headers=KEY) as response:
+    with httpx.stream(
+        "POST", f"{url}/v1beta/interactions?alt=sse", json={**HELLO, "stream": True}, headers=KEY
+    ) as response:
         assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
         text = "".join(response.iter_text())
     assert text.startswith("event: interaction.created\n")
@@ -110,7 +139,9 @@ def test_a_body_that_is_too_large_is_refused_declared_or_not() -> None:
     with serving(create_app(load_script(), max_body=1_000)) as url:
         fits = httpx.post(f"{url}/v1/interactions", json={**HELLO, "input": "x" * 900}, headers=KEY)
         assert fits.status_code == 200
-        declared = httpx.post(f"{url}/v1/interactions", json={**HELLO, "input": "x" * 2_000}, headers=KEY)
+        declared = httpx.post(
+            f"{url}/v1/interactions", json={**HELLO, "input": "x" * 2_000}, headers=KEY
+        )
         chunked = httpx.post(f"{url}/v1/interactions", content=iter([b"x" * 600] * 3), headers=KEY)
     body = b'{"error":{"code":"request_too_large","message":"The request body is larger than 1000 bytes."}}'
     assert (declared.status_code, declared.content) == (413, body)
@@ -118,7 +149,9 @@ def test_a_body_that_is_too_large_is_refused_declared_or_not() -> None:
 
 
 def test_a_delay_is_slept() -> None:
-    script = Script.load("script: t\nrules: [{reply: a b, delay: 0.05, event_delay: 0.01}]", "t.yaml")
+    script = Script.load(
+        "script: t\nrules: [{reply: a b, delay: 0.05, event_delay: 0.01}]", "t.yaml"
+    )
     with serving(create_app(script)) as url:
         response = httpx.post(f"{url}/v1/interactions", json={**HELLO, "stream": True}, headers=KEY)
     assert response.elapsed.total_seconds() >= 0.05 + 0.01 * response.text.count("\n\n")
@@ -127,11 +160,18 @@ def test_a_delay_is_slept() -> None:
 def test_requests_are_logged_without_their_key() -> None:
     lines: list[str] = []
     with serving(create_app(load_script(), log=lines.append)) as url:
-        httpx.post(f"{url}/v1/interactions?key=secret", json={**HELLO, "input": "Who won the euro 2024?"})
+        httpx.post(
+            f"{url}/v1/interactions?key=secret", json={**HELLO, "input": "Who won the euro 2024?"}
+        )
         httpx.post(f"{url}/v1/interactions", json=HELLO, headers={"x-goog-api-key": "secret"})
         httpx.get(f"{url}/v1/interactions/x?key=secret")
-    assert re.fullmatch(r"POST /v1/interactions 200  rule 'Euro 2024 from memory' \(guide.yaml:\d+\)", lines[0])
-    assert lines[1:] == ["POST /v1/interactions 200  plain answer", "GET /v1/interactions/x 404  not_found"]
+    assert re.fullmatch(
+        r"POST /v1/interactions 200  rule 'Euro 2024 from memory' \(guide.yaml:\d+\)", lines[0]
+    )
+    assert lines[1:] == [
+        "POST /v1/interactions 200  plain answer",
+        "GET /v1/interactions/x 404  not_found",
+    ]
 
 
 def test_a_server_s_own_fault_is_in_the_api_s_shape(capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,7 +198,10 @@ def test_a_port_in_use_is_one_line() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UsageError, match=rf"cannot serve on 127\.0\.0\.1:{port}: the port is in use; take another one") as caught:
+        with pytest.raises(
+            UsageError,
+            match=rf"cannot serve on 127\.0\.0\.1:{port}: the port is in use; take another one",
+        ) as caught:
             serve(create_app(load_script()), "127.0.0.1", port)
     assert "\n" not in str(caught.value)
 
@@ -181,11 +224,17 @@ def test_the_command_serves_a_script_until_interrupted(tmp_path: Path) -> None:
     script.write_text("script: mine\nrules: [{reply: served}]", encoding="utf-8")
     code = "from evalkit.cli.serve import serve; serve()"
     with subprocess.Popen(
-        [sys.executable, "-c", code, "--port", "0", "--script", str(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-c", code, "--port", "0", "--script", str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
-        found = re.fullmatch(r"evalkit serves the script 'mine' at (http://127\.0\.0\.1:\d+)   \(Ctrl-C ends\)\n", first)
+        found = re.fullmatch(
+            r"evalkit serves the script 'mine' at (http://127\.0\.0\.1:\d+)   \(Ctrl-C ends\)\n",
+            first,
+        )
         assert found, first
         response = httpx.post(f"{found[1]}/v1beta/interactions", json=HELLO, headers=KEY)
         process.send_signal(signal.SIGINT)

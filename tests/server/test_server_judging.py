@@ -17,7 +17,10 @@ from evalkit.transcript import Step, Transcript, Turn
 
 
 def turn(number: int, user: str, *said: str) -> Turn:
-    steps = [Step({"type": "model_output", "content": [{"type": "text", "text": text}]}, "model", number) for text in said]
+    steps = [
+        Step({"type": "model_output", "content": [{"type": "text", "text": text}]}, "model", number)
+        for text in said
+    ]
     return Turn(number, [{"type": "text", "text": user}], steps=steps)
 
 
@@ -53,7 +56,9 @@ LEVELS = {"good": 1.0, "fair": 0.5, "poor": 0.0}
         ({"rubric": 'Says "tea".', "levels": LEVELS}, "Water", "poor"),
     ],
 )
-def test_the_share_of_quoted_words_is_the_score(options: dict[str, Any], said: str, score: Any) -> None:
+def test_the_share_of_quoted_words_is_the_score(
+    options: dict[str, Any], said: str, score: Any
+) -> None:
     made = judged(options, turn(1, 'I want "tea" and "milk".', said))
     assert made["level" if "levels" in options else "score"] == score
     assert made["reason"]
@@ -79,7 +84,9 @@ def test_rules_for_conversations_answer_no_judge() -> None:
     asked = ask({"rubric": "x"}, turn(1, "Explain how AI works in a few words", "AI learns"))
     talk = Ask({**asked.body, "labels": {}}, asked.conversation)
     assert load_script().find(asked, {}) is None
-    script = Script.load("script: s\nrules:\n  - {reply: any}\n  - {when: {judge: true}, reply: judge}\n", "s.yaml")
+    script = Script.load(
+        "script: s\nrules:\n  - {reply: any}\n  - {when: {judge: true}, reply: judge}\n", "s.yaml"
+    )
     found, other = script.find(asked, {}), script.find(talk, {})
     assert found is not None
     assert other is not None

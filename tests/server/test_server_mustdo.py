@@ -15,7 +15,11 @@ HELLO = {"model": "gemini-3.5-flash", "input": "Hello"}
 WEATHER = {
     "type": "function",
     "name": "get_current_temperature",
-    "parameters": {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]},
+    "parameters": {
+        "type": "object",
+        "properties": {"location": {"type": "string"}},
+        "required": ["location"],
+    },
 }
 
 
@@ -40,18 +44,33 @@ def events(response: httpx.Response) -> list[Any]:
 
 @pytest.mark.parametrize("version", ["/v1", "/v1beta", "/v1alpha", ""])
 @pytest.mark.parametrize("revision", [None, "2026-05-20", "2026-05-07", "tomorrow"])
-def test_any_version_and_any_revision(http: httpx.Client, version: str, revision: str | None) -> None:
+def test_any_version_and_any_revision(
+    http: httpx.Client, version: str, revision: str | None
+) -> None:
     headers = {"api-revision": revision} if revision else {}
     response = http.post(f"{version}/interactions", json=HELLO, headers=headers)
     assert response.status_code == 200
     assert response.headers["content-type"].split(";")[0] == "application/json"
-    assert http.get(f"{version}/interactions/{response.json()['id']}?stream=false", headers=headers).json()["status"] == "completed"
+    assert (
+        http.get(
+            f"{version}/interactions/{response.json()['id']}?stream=false", headers=headers
+        ).json()["status"]
+        == "completed"
+    )
 
 
 @pytest.mark.parametrize(
-    ("query", "fields"), [("", {"stream": True}), ("?alt=sse", {"stream": True}), ("?alt=sse", {}), ("?alt=sse", {"stream": None})]
+    ("query", "fields"),
+    [
+        ("", {"stream": True}),
+        ("?alt=sse", {"stream": True}),
+        ("?alt=sse", {}),
+        ("?alt=sse", {"stream": None}),
+    ],
 )
-def test_what_asks_for_a_stream_gets_one(http: httpx.Client, query: str, fields: dict[str, Any]) -> None:
+def test_what_asks_for_a_stream_gets_one(
+    http: httpx.Client, query: str, fields: dict[str, Any]
+) -> None:
     response = http.post(f"/v1beta/interactions{query}", json={**HELLO, **fields})
     assert response.text.endswith("event: done\ndata: [DONE]\n\n")
     got = events(response)
@@ -59,7 +78,9 @@ def test_what_asks_for_a_stream_gets_one(http: httpx.Client, query: str, fields:
     assert "steps" not in got[-1]["interaction"]
     assert got[-1]["interaction"]["usage"]["total_tokens"] > 0
     assert http.get(f"/v1beta/interactions/{id_}?alt=sse").text == response.text
-    assert http.get(f"/v1beta/interactions/{id_}?stream=true&last_event_id={got[3]['event_id']}").text.startswith("event: step.")
+    assert http.get(
+        f"/v1beta/interactions/{id_}?stream=true&last_event_id={got[3]['event_id']}"
+    ).text.startswith("event: step.")
 
 
 def test_an_answer_that_is_not_kept_has_no_id(http: httpx.Client) -> None:
@@ -79,7 +100,12 @@ def test_new_steps_only_and_the_question_in_a_get(http: httpx.Client) -> None:
 
 
 def test_a_background_run_from_an_agent_streams_and_outlives_its_stream(http: httpx.Client) -> None:
-    body = {"agent": "antigravity-preview-05-2026", "input": "Count my words", "background": True, "stream": True}
+    body = {
+        "agent": "antigravity-preview-05-2026",
+        "input": "Count my words",
+        "background": True,
+        "stream": True,
+    }
     with http.stream("POST", "/v1beta/interactions", json=body) as response:
         first = next(line for line in response.iter_lines() if line.startswith("data: "))
     id_ = json.loads(first.removeprefix("data: "))["interaction"]["id"]
@@ -105,7 +131,14 @@ def test_cancelled_then_deleted_then_gone(http: httpx.Client) -> None:
 def test_what_it_does_not_know_is_kept_as_it_is(http: httpx.Client) -> None:
     strange = [
         {"type": "from_the_future", "x": {"y": None}, "z": [1.5]},
-        {"type": "user_input", "content": [{"type": "text", "text": "Hello", "mood": "good"}, {"type": "smell", "data": 1}], "n": None},
+        {
+            "type": "user_input",
+            "content": [
+                {"type": "text", "text": "Hello", "mood": "good"},
+                {"type": "smell", "data": 1},
+            ],
+            "n": None,
+        },
     ]
     id_ = post(http, input=strange)["id"]
     assert http.get(f"/v1beta/interactions/{id_}?include_input=true").json()["input"] == strange
@@ -131,7 +164,9 @@ def naive(events_: list[Any]) -> list[dict[str, Any]]:
 
 def test_a_streamed_history_put_together_by_hand_is_true(http: httpx.Client) -> None:
     asked = {**HELLO, "store": False, "stream": True, "tools": [WEATHER]}
-    history: list[Any] = [{"type": "user_input", "content": "What are the temperatures in London and Paris?"}]
+    history: list[Any] = [
+        {"type": "user_input", "content": "What are the temperatures in London and Paris?"}
+    ]
     history += naive(events(http.post("/v1beta/interactions", json={**asked, "input": history})))
     calls = [step for step in history if step["type"] == "function_call"]
     assert [call["signature"] for call in calls] == ["", ""]
@@ -139,7 +174,9 @@ def test_a_streamed_history_put_together_by_hand_is_true(http: httpx.Client) -> 
         result = {"location": call["arguments"]["location"], "temperature": 20}
         history.append({"type": "function_result", "call_id": call["id"], "result": result})
     history += naive(events(http.post("/v1beta/interactions", json={**asked, "input": history})))
-    assert history[-1]["content"][0]["text"].startswith("The temperature in London is currently 20°C.")
+    assert history[-1]["content"][0]["text"].startswith(
+        "The temperature in London is currently 20°C."
+    )
     history.append({"type": "user_input", "content": "Thank you."})
     assert http.post("/v1beta/interactions", json={**asked, "input": history}).status_code == 200
     search = {**asked, "tools": [{"type": "google_search"}]}

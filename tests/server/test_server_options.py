@@ -34,7 +34,9 @@ RIGHT = "the right key, é"
     ],
 )
 @pytest.mark.parametrize("path", ["/v1beta/agents", "/v1/webhooks", "/environments"])
-def test_only_the_servers_own_key_will_do(shipped: Script, path: str, headers: dict[str, str], query: dict[str, str], status: int) -> None:
+def test_only_the_servers_own_key_will_do(
+    shipped: Script, path: str, headers: dict[str, str], query: dict[str, str], status: int
+) -> None:
     reply = Service(shipped, api_key=RIGHT).handle(Call("GET", path, query, headers))
     assert reply.status == status
     assert RIGHT not in str(reply.body)
@@ -42,7 +44,10 @@ def test_only_the_servers_own_key_will_do(shipped: Script, path: str, headers: d
 
 def test_a_wrong_key_is_told_from_none(shipped: Script) -> None:
     service = Service(shipped, api_key=RIGHT)
-    said = [str(service.handle(Call("GET", "/v1/agents", {}, {"x-goog-api-key": key})).body) for key in ("", "wrong")]
+    said = [
+        str(service.handle(Call("GET", "/v1/agents", {}, {"x-goog-api-key": key})).body)
+        for key in ("", "wrong")
+    ]
     assert "No API key." in said[0]
     assert "The API key is not the one this server was started with." in said[1]
 
@@ -50,9 +55,17 @@ def test_a_wrong_key_is_told_from_none(shipped: Script) -> None:
 def test_a_lenient_server_says_what_it_let_pass() -> None:
     lines: list[str] = []
     app = create_app(Scripted(load_script(), lenient=True, log=lines.append))
-    body = {"model": "gemini-3.5-flash", "input": [{"type": "model_output", "content": "mine"}, {"type": "user_input", "content": "a"}]}
+    body = {
+        "model": "gemini-3.5-flash",
+        "input": [
+            {"type": "model_output", "content": "mine"},
+            {"type": "user_input", "content": "a"},
+        ],
+    }
     with serving(app) as url:
-        response = httpx.post(f"{url}/v1beta/interactions", json=body, headers={"x-goog-api-key": "k"})
+        response = httpx.post(
+            f"{url}/v1beta/interactions", json=body, headers={"x-goog-api-key": "k"}
+        )
     assert response.status_code == 200
     assert lines == [
         "warning: let pass: input[0]: this model_output does not follow the signed thought it was answered with."
@@ -63,12 +76,20 @@ def test_a_lenient_server_says_what_it_let_pass() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--api-key", "k", "--cassettes", "c"], "--api-key and --cassettes cannot be given together"),
-        (["--lenient", "--upstream", "http://127.0.0.1:9"], "--lenient and --upstream cannot be given together"),
+        (
+            ["--api-key", "k", "--cassettes", "c"],
+            "--api-key and --cassettes cannot be given together",
+        ),
+        (
+            ["--lenient", "--upstream", "http://127.0.0.1:9"],
+            "--lenient and --upstream cannot be given together",
+        ),
         (["--api-key", ""], "--api-key is empty; leave it out where any key will do"),
     ],
 )
-def test_options_that_do_not_go(options: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_that_do_not_go(
+    options: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     outcome = CliRunner().invoke(command, ["--port", "0", *options])
     assert isinstance(outcome.exception, UsageError)

@@ -43,14 +43,35 @@ def test_text_grows_to_the_asked_length_where_the_pattern_lets_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["(", "a)", "[a", "^(?=a)b$", r"(a)\1", r"\p{L}", "a{5000}", "^[^\\W\\w]$", "*", "^a^b$", "b^"], ids=lambda text: repr(text)
+    "pattern",
+    ["(", "a)", "[a", "^(?=a)b$", r"(a)\1", r"\p{L}", "a{5000}", "^[^\\W\\w]$", "*", "^a^b$", "b^"],
+    ids=lambda text: repr(text),
 )
 def test_what_is_not_made_says_so(pattern: str) -> None:
     with pytest.raises(NotMade):
         text_matching(pattern)
 
 
-_literal = st.sampled_from(["a", "Z", "7", "-", "_", " ", "\\.", "\\d", "\\w", "\\s", "[a-f]", "[0-9x]", "[^a]", "\\\\", "\\/", "[\\d-]"])
+_literal = st.sampled_from(
+    [
+        "a",
+        "Z",
+        "7",
+        "-",
+        "_",
+        " ",
+        "\\.",
+        "\\d",
+        "\\w",
+        "\\s",
+        "[a-f]",
+        "[0-9x]",
+        "[^a]",
+        "\\\\",
+        "\\/",
+        "[\\d-]",
+    ]
+)
 
 
 def _grow(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:

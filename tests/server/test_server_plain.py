@@ -19,7 +19,9 @@ from evalkit.server.requests.inputs import steps_of_input
 
 def ask(said: Any, **fields: Any) -> Ask:
     target = {} if "agent" in fields else {"model": "gemini-3.5-flash"}
-    return Ask({**target, **fields}, steps_of_input(said), "ab" * 32, fields.pop("environment_id", None))
+    return Ask(
+        {**target, **fields}, steps_of_input(said), "ab" * 32, fields.pop("environment_id", None)
+    )
 
 
 def function(name: str, description: str = "", **properties: Any) -> dict[str, Any]:
@@ -37,7 +39,10 @@ def only(asked: Ask) -> dict[str, Any]:
 
 
 def test_talk_repeats_what_was_said() -> None:
-    assert output_text([only(ask("Good morning"))]) == "You said: “Good morning”. This is a plain answer from evalkit serve."
+    assert (
+        output_text([only(ask("Good morning"))])
+        == "You said: “Good morning”. This is a plain answer from evalkit serve."
+    )
 
 
 def test_talk_remembers_the_message_before() -> None:
@@ -48,10 +53,16 @@ def test_talk_remembers_the_message_before() -> None:
 TEXT = {"type": "string"}
 WEATHER = function("get_weather", "The weather of a city", city=TEXT)
 STOCK = function(
-    "stockPrice", "The price of a stock", symbol={"type": "string", "pattern": "^[A-Z]{3}$"}, days={"type": "integer", "minimum": 1}
+    "stockPrice",
+    "The price of a stock",
+    symbol={"type": "string", "pattern": "^[A-Z]{3}$"},
+    days={"type": "integer", "minimum": 1},
 )
 ALARM = function(
-    "set_alarm", "Set an alarm", hour={"type": "integer", "minimum": 0, "maximum": 23}, label={**TEXT, "description": "e.g. Wake up"}
+    "set_alarm",
+    "Set an alarm",
+    hour={"type": "integer", "minimum": 0, "maximum": 23},
+    label={**TEXT, "description": "e.g. Wake up"},
 )
 
 
@@ -59,18 +70,43 @@ ALARM = function(
     ("text", "tools", "name", "arguments"),
     [
         ("How is the weather in Oslo?", [WEATHER, STOCK], "get_weather", {"city": "Oslo"}),
-        ("What is the price of GOO stock over 5 days?", [WEATHER, STOCK], "stockPrice", {"symbol": "GOO", "days": 5}),
-        ("What is the price of some stock?", [WEATHER, STOCK], "stockPrice", {"symbol": "AAA", "days": 1}),
+        (
+            "What is the price of GOO stock over 5 days?",
+            [WEATHER, STOCK],
+            "stockPrice",
+            {"symbol": "GOO", "days": 5},
+        ),
+        (
+            "What is the price of some stock?",
+            [WEATHER, STOCK],
+            "stockPrice",
+            {"symbol": "AAA", "days": 1},
+        ),
         ("Hello", [WEATHER, STOCK], "get_weather", {"city": "city"}),
         ("Set an alarm for 99 or 7", [ALARM], "set_alarm", {"hour": 7, "label": "Wake up"}),
         ("Hello", [{"type": "function", "name": "now"}], "now", {}),
-        ("Hello", [{"type": "function", "name": "opt", "parameters": {"type": "object", "properties": {"a": TEXT}}}], "opt", {"a": "a"}),
+        (
+            "Hello",
+            [
+                {
+                    "type": "function",
+                    "name": "opt",
+                    "parameters": {"type": "object", "properties": {"a": TEXT}},
+                }
+            ],
+            "opt",
+            {"a": "a"},
+        ),
     ],
 )
 def test_a_declared_function_is_called_with_arguments_of_its_schema(
     text: str, tools: list[Any], name: str, arguments: dict[str, Any]
 ) -> None:
-    assert only(ask(text, tools=tools)) == {"type": "function_call", "name": name, "arguments": arguments}
+    assert only(ask(text, tools=tools)) == {
+        "type": "function_call",
+        "name": name,
+        "arguments": arguments,
+    }
 
 
 @pytest.mark.parametrize(
@@ -90,12 +126,19 @@ def test_tool_choice_is_followed(choice: Any, called: str | None) -> None:
 
 def test_a_function_nobody_can_call_is_refused_with_the_reason() -> None:
     tool = function("f", x={"type": "string", "minLength": 3, "maxLength": 1})
-    with pytest.raises(ApiFault, match="no arguments for the function 'f' were found: 'x': no text"):
+    with pytest.raises(
+        ApiFault, match="no arguments for the function 'f' were found: 'x': no text"
+    ):
         plain.answer(ask("a", tools=[tool]))
 
 
 def with_result(result: Any, **fields: Any) -> list[Any]:
-    call = {"type": "function_call", "id": "c", "name": "get_weather", "arguments": {"city": "Oslo"}}
+    call = {
+        "type": "function_call",
+        "id": "c",
+        "name": "get_weather",
+        "arguments": {"city": "Oslo"},
+    }
     return [
         {"type": "user_input", "content": "q"},
         {"type": "thought"},
@@ -111,7 +154,11 @@ def with_result(result: Any, **fields: Any) -> list[Any]:
         ([{"type": "text", "text": '{"t": 3}'}], {}, "get_weather says: t 3."),
         ("rain", {}, "get_weather says: rain."),
         ("", {}, "get_weather says: nothing."),
-        ([{"type": "text", "text": "no such city"}], {"is_error": True}, "get_weather failed: no such city."),
+        (
+            [{"type": "text", "text": "no such city"}],
+            {"is_error": True},
+            "get_weather failed: no such city.",
+        ),
     ],
 )
 def test_the_answer_is_made_of_the_results(result: Any, fields: dict[str, Any], text: str) -> None:
@@ -120,7 +167,11 @@ def test_the_answer_is_made_of_the_results(result: Any, fields: dict[str, Any], 
 
 
 def test_results_fill_the_document_that_was_asked_for() -> None:
-    schema = {"type": "object", "properties": {"t": {"type": "integer"}, "place": TEXT}, "required": ["t", "place"]}
+    schema = {
+        "type": "object",
+        "properties": {"t": {"type": "integer"}, "place": TEXT},
+        "required": ["t", "place"],
+    }
     asked = ask(with_result({"t": 3}), response_format={"type": "text", "schema": schema})
     assert json.loads(output_text([only(asked)])) == {"t": 3, "place": "place"}
 
@@ -128,10 +179,21 @@ def test_results_fill_the_document_that_was_asked_for() -> None:
 def test_a_document_takes_names_and_numbers_from_the_question() -> None:
     schema = {
         "type": "object",
-        "properties": {"name": TEXT, "age": {"type": "integer", "maximum": 120}, "role": {"enum": ["admin", "user"]}},
+        "properties": {
+            "name": TEXT,
+            "age": {"type": "integer", "maximum": 120},
+            "role": {"enum": ["admin", "user"]},
+        },
     }
-    asked = ask("Describe Ada Lovelace, who is 36 years old", response_format={"type": "text", "schema": schema})
-    assert json.loads(output_text([only(asked)])) == {"name": "Ada Lovelace", "age": 36, "role": "admin"}
+    asked = ask(
+        "Describe Ada Lovelace, who is 36 years old",
+        response_format={"type": "text", "schema": schema},
+    )
+    assert json.loads(output_text([only(asked)])) == {
+        "name": "Ada Lovelace",
+        "age": 36,
+        "role": "admin",
+    }
 
 
 def test_json_without_a_schema_is_some_document() -> None:
@@ -140,10 +202,19 @@ def test_json_without_a_schema_is_some_document() -> None:
 
 
 def test_a_searched_answer_is_cited_whole_and_searched_behind_its_text() -> None:
-    steps = plain.answer(ask("Who wrote Faust – “Zueignung”?", tools=[{"type": "google_search"}])).steps
-    assert [step["type"] for step in steps] == ["model_output", "google_search_call", "google_search_result"]
+    steps = plain.answer(
+        ask("Who wrote Faust – “Zueignung”?", tools=[{"type": "google_search"}])
+    ).steps
+    assert [step["type"] for step in steps] == [
+        "model_output",
+        "google_search_call",
+        "google_search_result",
+    ]
     (block,) = steps[0]["content"]
-    spans = [cited(block["text"], note["start_index"], note["end_index"]) for note in block["annotations"]]
+    spans = [
+        cited(block["text"], note["start_index"], note["end_index"])
+        for note in block["annotations"]
+    ]
     assert all(span.ok for span in spans)
     assert " ".join(span.text for span in spans) == block["text"]
     assert steps[1]["search_type"] == "web_search"
@@ -151,7 +222,9 @@ def test_a_searched_answer_is_cited_whole_and_searched_behind_its_text() -> None
 
 
 def test_pages_named_in_the_question_are_read() -> None:
-    steps = plain.answer(ask("Read https://example.com/a and http://example.org.", tools=[{"type": "url_context"}])).steps
+    steps = plain.answer(
+        ask("Read https://example.com/a and http://example.org.", tools=[{"type": "url_context"}])
+    ).steps
     assert steps[0]["arguments"] == {"urls": ["https://example.com/a", "http://example.org"]}
     assert [item["status"] for item in steps[1]["result"]] == ["success", "success"]
 
@@ -160,11 +233,21 @@ def test_pages_named_in_the_question_are_read() -> None:
     ("asked", "expected"),
     [
         (ask("a", model="gemini-3.1-flash-image"), ["model_output"]),
-        (ask("a", tools=[{"type": "code_execution"}]), ["code_execution_call", "code_execution_result", "model_output"]),
-        (ask("a", agent="antigravity-preview-05-2026"), ["code_execution_call", "code_execution_result", "model_output"]),
+        (
+            ask("a", tools=[{"type": "code_execution"}]),
+            ["code_execution_call", "code_execution_result", "model_output"],
+        ),
+        (
+            ask("a", agent="antigravity-preview-05-2026"),
+            ["code_execution_call", "code_execution_result", "model_output"],
+        ),
         (ask("no link", tools=[{"type": "url_context"}]), ["model_output"]),
         (
-            ask("a", response_format={"type": "text", "schema": {}}, tools=[{"type": "google_search"}]),
+            ask(
+                "a",
+                response_format={"type": "text", "schema": {}},
+                tools=[{"type": "google_search"}],
+            ),
             ["model_output", "google_search_call", "google_search_result"],
         ),
     ],
@@ -187,20 +270,38 @@ def test_media_are_real_files(fields: dict[str, Any], start: bytes) -> None:
 
 
 def test_media_that_came_are_named() -> None:
-    blocks = [{"type": "text", "text": "Look"}, {"type": "image", "uri": "x"}, {"type": "image", "uri": "y"}, {"type": "audio", "uri": "z"}]
-    assert output_text([only(ask(blocks))]).startswith("I received 2 image files and 1 audio file. ")
+    blocks = [
+        {"type": "text", "text": "Look"},
+        {"type": "image", "uri": "x"},
+        {"type": "image", "uri": "y"},
+        {"type": "audio", "uri": "z"},
+    ]
+    assert output_text([only(ask(blocks))]).startswith(
+        "I received 2 image files and 1 audio file. "
+    )
 
 
 def test_an_agent_names_its_environment() -> None:
     asked = Ask({"agent": "antigravity-preview-05-2026"}, steps_of_input("a b"), "00", "env_1")
-    assert output_text(plain.answer(asked).steps) == "Done. The task has 2 words. I worked in the environment env_1."
+    assert (
+        output_text(plain.answer(asked).steps)
+        == "Done. The task has 2 words. I worked in the environment env_1."
+    )
 
 
 @settings(max_examples=100, deadline=None)
 @given(
     text=st.text(max_size=60),
     tools=st.lists(
-        st.sampled_from([WEATHER, STOCK, {"type": "google_search"}, {"type": "code_execution"}, {"type": "url_context"}]),
+        st.sampled_from(
+            [
+                WEATHER,
+                STOCK,
+                {"type": "google_search"},
+                {"type": "code_execution"},
+                {"type": "url_context"},
+            ]
+        ),
         max_size=3,
         unique_by=str,
     ),

@@ -37,7 +37,12 @@ def upstream() -> Iterator[Service]:
 
 
 @contextmanager
-def proxying(base_url: str, folder: Path | None, log: Callable[[str], object] = lambda line: None, **named: Any) -> Iterator[str]:
+def proxying(
+    base_url: str,
+    folder: Path | None,
+    log: Callable[[str], object] = lambda line: None,
+    **named: Any,
+) -> Iterator[str]:
     with serving(create_app(open_proxy(base_url, folder, log=log, **named))) as url:
         yield url
 
@@ -48,19 +53,30 @@ def one(folder: Path) -> Any:
 
 
 def events(*kinds: str) -> list[dict[str, Any]]:
-    return [{"event_type": kind, "interaction": {"id": "v1_a", "status": "completed"}} for kind in kinds]
+    return [
+        {"event_type": kind, "interaction": {"id": "v1_a", "status": "completed"}} for kind in kinds
+    ]
 
 
 def test_a_call_and_its_answer_pass_through_unchanged(upstream: Service, tmp_path: Path) -> None:
     text = b'{"id": "v1_a", "n": 1.0,   "steps":[], "w": "\\u00fc"}'
-    headers = {"content-type": "application/json; charset=utf-8", "x-other": "kept", "keep-alive": "timeout=5"}
+    headers = {
+        "content-type": "application/json; charset=utf-8",
+        "x-other": "kept",
+        "keep-alive": "timeout=5",
+    }
     upstream.script.append(Reply([text], 201, headers))
     sent = b'{"model":  "m", "input": "caf\xc3\xa9", "n": 1.0}'
     with proxying(f"{upstream.base_url}/prefix", tmp_path) as url:
         answer = httpx.post(
             f"{url}{PATH}?a=%3A&key={KEY}",
             content=sent,
-            headers={"content-type": "application/json", "x-goog-api-key": KEY, "x-goog-api-client": "sdk/1", "accept-encoding": "gzip"},
+            headers={
+                "content-type": "application/json",
+                "x-goog-api-key": KEY,
+                "x-goog-api-client": "sdk/1",
+                "accept-encoding": "gzip",
+            },
         )
     [seen] = upstream.requests
     assert (answer.status_code, answer.content) == (201, text)
@@ -68,17 +84,27 @@ def test_a_call_and_its_answer_pass_through_unchanged(upstream: Service, tmp_pat
     assert (answer.headers["x-other"], "keep-alive" in answer.headers) == ("kept", False)
     assert (seen.method, seen.path, seen.body) == ("POST", f"/prefix{PATH}?a=%3A&key={KEY}", sent)
     assert (seen.headers["x-goog-api-client"], seen.headers["x-goog-api-key"]) == ("sdk/1", KEY)
-    assert (seen.headers["accept-encoding"], seen.headers["host"]) == ("identity", upstream.base_url.removeprefix("http://"))
+    assert (seen.headers["accept-encoding"], seen.headers["host"]) == (
+        "identity",
+        upstream.base_url.removeprefix("http://"),
+    )
     recorded = one(tmp_path)
     assert recorded.uri == f"{upstream.base_url}/prefix{PATH}?a=%3A&key=REDACTED"
     assert json.loads(recorded.request_body) == json.loads(sent)
     assert recorded.response_headers == {"content-type": ["application/json; charset=utf-8"]}
 
 
-def test_an_event_reaches_the_client_while_the_next_is_held_back(upstream: Service, tmp_path: Path) -> None:
+def test_an_event_reaches_the_client_while_the_next_is_held_back(
+    upstream: Service, tmp_path: Path
+) -> None:
     gate = threading.Event()
-    upstream.script.append(stream(*events("interaction.created", "interaction.completed"), gate=gate, gate_at=1))
-    with proxying(upstream.base_url, tmp_path) as url, httpx.stream("POST", url + PATH, json={**BODY, "stream": True}) as answer:
+    upstream.script.append(
+        stream(*events("interaction.created", "interaction.completed"), gate=gate, gate_at=1)
+    )
+    with (
+        proxying(upstream.base_url, tmp_path) as url,
+        httpx.stream("POST", url + PATH, json={**BODY, "stream": True}) as answer,
+    ):
         chunks = answer.iter_text()
         assert "interaction.created" in next(chunks)
         assert "content-length" not in answer.headers
@@ -88,11 +114,18 @@ def test_an_event_reaches_the_client_while_the_next_is_held_back(upstream: Servi
     assert len(one(tmp_path).event_ms) == 2
 
 
-def test_a_compressed_stream_passes_as_it_is_and_is_recorded_open(upstream: Service, tmp_path: Path) -> None:
+def test_a_compressed_stream_passes_as_it_is_and_is_recorded_open(
+    upstream: Service, tmp_path: Path
+) -> None:
     squeeze = zlib.compressobj(wbits=31)
     plain = stream(*events("interaction.created", "interaction.completed")).chunks
     chunks = [squeeze.compress(chunk) + squeeze.flush(zlib.Z_SYNC_FLUSH) for chunk in plain]
-    upstream.script.append(Reply([*chunks, squeeze.flush()], headers={"content-type": "text/event-stream", "content-encoding": "gzip"}))
+    upstream.script.append(
+        Reply(
+            [*chunks, squeeze.flush()],
+            headers={"content-type": "text/event-stream", "content-encoding": "gzip"},
+        )
+    )
     with proxying(upstream.base_url, tmp_path) as url:
         answer = httpx.post(url + PATH, json={**BODY, "stream": True})
     assert answer.headers["content-encoding"] == "gzip"
@@ -100,9 +133,13 @@ def test_a_compressed_stream_passes_as_it_is_and_is_recorded_open(upstream: Serv
     assert len(one(tmp_path).event_ms) == 2
 
 
-def test_a_stream_that_breaks_is_cut_for_the_client_and_recorded_as_broken(upstream: Service, tmp_path: Path) -> None:
+def test_a_stream_that_breaks_is_cut_for_the_client_and_recorded_as_broken(
+    upstream: Service, tmp_path: Path
+) -> None:
     upstream.script.append(stream(*events("interaction.created"), cut=True))
-    upstream.script[0] = Reply(upstream.script[0].chunks[:1], headers=upstream.script[0].headers, cut=True)
+    upstream.script[0] = Reply(
+        upstream.script[0].chunks[:1], headers=upstream.script[0].headers, cut=True
+    )
     with (
         proxying(upstream.base_url, tmp_path) as url,
         httpx.stream("POST", url + PATH, json={**BODY, "stream": True}) as answer,
@@ -137,7 +174,11 @@ def test_a_client_that_leaves(upstream: Service, tmp_path: Path, last: str) -> N
 def test_where_no_answer_comes_the_client_hears_it_in_the_shape_of_the_api_and_nothing_is_recorded(
     upstream: Service, tmp_path: Path
 ) -> None:
-    upstream.script += [Reply(silent=True), Reply([b'{"id"'], cut=True), reply({"id": "v1_a", "steps": []})]
+    upstream.script += [
+        Reply(silent=True),
+        Reply([b'{"id"'], cut=True),
+        reply({"id": "v1_a", "steps": []}),
+    ]
     log: list[str] = []
     with proxying(upstream.base_url, tmp_path, log.append) as url:
         answers = [httpx.post(url + PATH, json=BODY) for _ in range(3)]
@@ -149,8 +190,15 @@ def test_where_no_answer_comes_the_client_hears_it_in_the_shape_of_the_api_and_n
     assert len(recordings) == 1
 
 
-def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure(upstream: Service, tmp_path: Path) -> None:
-    upstream.script += [reply({"id": "v1_a", "steps": []}), Reply(silent=True), reply({"id": "v1_b", "steps": []}), Reply(silent=True)]
+def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure(
+    upstream: Service, tmp_path: Path
+) -> None:
+    upstream.script += [
+        reply({"id": "v1_a", "steps": []}),
+        Reply(silent=True),
+        reply({"id": "v1_b", "steps": []}),
+        Reply(silent=True),
+    ]
     with proxying(upstream.base_url, tmp_path) as url:
         answers = [httpx.post(url + PATH, json=BODY) for _ in range(2)]
         upstream.script.append(Reply(silent=True))
@@ -168,9 +216,17 @@ def test_an_upstream_that_cannot_be_reached_is_502(tmp_path: Path) -> None:
     assert cassettes(tmp_path) == {}
 
 
-def test_attempts_that_were_repeated_are_not_kept_but_a_final_error_is(upstream: Service, tmp_path: Path) -> None:
+def test_attempts_that_were_repeated_are_not_kept_but_a_final_error_is(
+    upstream: Service, tmp_path: Path
+) -> None:
     error = {"error": {"code": "x", "message": "y"}}
-    upstream.script += [reply(error, 503), reply(error, 429), reply({"id": "v1_a", "steps": []}), reply(error, 429), reply(error, 400)]
+    upstream.script += [
+        reply(error, 503),
+        reply(error, 429),
+        reply({"id": "v1_a", "steps": []}),
+        reply(error, 429),
+        reply(error, 400),
+    ]
     with proxying(upstream.base_url, tmp_path) as url:
         for _ in range(3):
             httpx.post(url + PATH, json=BODY)
@@ -181,7 +237,9 @@ def test_attempts_that_were_repeated_are_not_kept_but_a_final_error_is(upstream:
     assert [recording.status for recording in recordings] == [200, 429, 400]
 
 
-def test_no_key_is_written_however_it_comes(upstream: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_is_written_however_it_comes(
+    upstream: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deltas = [
         {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": part}}
         for part in ("I saw a-key-", "nobody-", "may-see!")
@@ -192,10 +250,17 @@ def test_no_key_is_written_however_it_comes(upstream: Service, tmp_path: Path, m
     log: list[str] = []
     with proxying(upstream.base_url, tmp_path, log.append, key_env="THEIR_KEY") as url:
         said = {**BODY, "input": f"{KEY} is my key"}
-        for headers, query in (({"x-goog-api-key": KEY}, ""), ({"authorization": f"Bearer {KEY}"}, f"?key={KEY}")):
+        for headers, query in (
+            ({"x-goog-api-key": KEY}, ""),
+            ({"authorization": f"Bearer {KEY}"}, f"?key={KEY}"),
+        ):
             httpx.post(url + PATH + query, json={**said, "stream": bool(query)}, headers=headers)
-    assert [seen.headers["x-goog-api-key"] for seen in upstream.requests] == ["other-key-of-theirs"] * 2
-    assert ["authorization" in seen.headers or "key=" in seen.path for seen in upstream.requests] == [False, False]
+    assert [seen.headers["x-goog-api-key"] for seen in upstream.requests] == [
+        "other-key-of-theirs"
+    ] * 2
+    assert [
+        "authorization" in seen.headers or "key=" in seen.path for seen in upstream.requests
+    ] == [False, False]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 2
     for path in files:
@@ -207,7 +272,9 @@ def test_no_key_is_written_however_it_comes(upstream: Service, tmp_path: Path, m
     assert log == []
 
 
-def test_each_conversation_has_its_cassette_and_a_name_of_its_first_words(url: str, tmp_path: Path) -> None:
+def test_each_conversation_has_its_cassette_and_a_name_of_its_first_words(
+    url: str, tmp_path: Path
+) -> None:
     talks = [
         Talk(["What can you do for me?", "And now?"]),
         Talk(["What can you do for me?", "And now?"], stateless=True),
@@ -219,14 +286,35 @@ def test_each_conversation_has_its_cassette_and_a_name_of_its_first_words(url: s
         hold(front, *talks)
     found = cassettes(tmp_path / "conversations")
     names = [name.rpartition("-")[0] for name in found]
-    assert names == ["how-is-the-weather-in-london", "qu", "what-can-you-do-for-me", "what-can-you-do-for-me", "what-can-you-do-for-me"]
-    assert sorted(name.partition(".")[2] for name in found) == ["2.yaml", "yaml", "yaml", "yaml", "yaml"]
-    assert sorted(map(bodies, found.values())) == sorted([canonical(body) for body in talk.sent] for talk in talks)
+    assert names == [
+        "how-is-the-weather-in-london",
+        "qu",
+        "what-can-you-do-for-me",
+        "what-can-you-do-for-me",
+        "what-can-you-do-for-me",
+    ]
+    assert sorted(name.partition(".")[2] for name in found) == [
+        "2.yaml",
+        "yaml",
+        "yaml",
+        "yaml",
+        "yaml",
+    ]
+    assert sorted(map(bodies, found.values())) == sorted(
+        [canonical(body) for body in talk.sent] for talk in talks
+    )
     check_history(tmp_path)
     cassette = store.load(next(tmp_path.rglob("how-is*.yaml")))
     assert cassette is not None
-    known = {name: cassette.metadata[name] for name in ("endpoint", "model", "source", "redactions")}
-    assert known == {"endpoint": url, "model": "gemini-3.5-flash", "source": "evalkit serve --upstream", "redactions": 0}
+    known = {
+        name: cassette.metadata[name] for name in ("endpoint", "model", "source", "redactions")
+    }
+    assert known == {
+        "endpoint": url,
+        "model": "gemini-3.5-flash",
+        "source": "evalkit serve --upstream",
+        "redactions": 0,
+    }
     assert cassette.metadata["server"].startswith("evalkit-serve/")
 
 
@@ -245,11 +333,19 @@ def test_what_is_there_is_never_written_over(url: str, tmp_path: Path) -> None:
 def test_a_conversation_that_was_idle_goes_on_in_its_cassette(url: str, tmp_path: Path) -> None:
     archive = Archive(tmp_path, {})
     with serving(create_app(Proxy(Upstream(url), archive))) as front:
-        first = httpx.post(front + PATH, json={"model": "gemini-3.5-flash", "input": "Hello"}, headers={"x-goog-api-key": "k"}).json()
+        first = httpx.post(
+            front + PATH,
+            json={"model": "gemini-3.5-flash", "input": "Hello"},
+            headers={"x-goog-api-key": "k"},
+        ).json()
         assert archive.fold() == []
         assert [len(recordings) for recordings in cassettes(tmp_path).values()] == [1]
         assert list(tmp_path.rglob("*.journal")) == []
-        more = {"model": "gemini-3.5-flash", "input": "More", "previous_interaction_id": first["id"]}
+        more = {
+            "model": "gemini-3.5-flash",
+            "input": "More",
+            "previous_interaction_id": first["id"],
+        }
         httpx.post(front + PATH, json=more, headers={"x-goog-api-key": "k"})
         httpx.post(front + PATH, json={**more, "input": "A fork"}, headers={"x-goog-api-key": "k"})
     assert sorted(len(recordings) for recordings in cassettes(tmp_path).values()) == [2, 2]
@@ -270,7 +366,9 @@ class Watched(Archive):
         return problems
 
 
-def test_an_idle_conversation_becomes_a_cassette_while_the_proxy_runs(url: str, tmp_path: Path) -> None:
+def test_an_idle_conversation_becomes_a_cassette_while_the_proxy_runs(
+    url: str, tmp_path: Path
+) -> None:
     archive = Watched(tmp_path)
     with serving(create_app(Proxy(Upstream(url), archive, idle=0.02))) as front:
         hold(front, Talk(["Hello"]))
@@ -284,7 +382,11 @@ def test_a_fork_begins_with_what_it_shares_and_plays_alone(url: str, tmp_path: P
     with proxying(url, tmp_path) as front:
         first = httpx.post(front + PATH, json={**base, "input": "Hello"}, headers=key).json()
         for text in ("One", "Two"):
-            httpx.post(front + PATH, json={**base, "input": text, "previous_interaction_id": first["id"]}, headers=key)
+            httpx.post(
+                front + PATH,
+                json={**base, "input": text, "previous_interaction_id": first["id"]},
+                headers=key,
+            )
     forked = next(tmp_path.rglob("*.2.yaml"))
     cassette = store.load(forked)
     assert cassette is not None
@@ -292,19 +394,27 @@ def test_a_fork_begins_with_what_it_shares_and_plays_alone(url: str, tmp_path: P
     log: list[str] = []
     with serving(create_app(Cassettes(forked, log=log.append))) as replay:
         again = httpx.post(replay + PATH, json={**base, "input": "Hello"}, headers=key).json()
-        two = httpx.post(replay + PATH, json={**base, "input": "Two", "previous_interaction_id": again["id"]}, headers=key)
+        two = httpx.post(
+            replay + PATH,
+            json={**base, "input": "Two", "previous_interaction_id": again["id"]},
+            headers=key,
+        )
     assert two.status_code == 200
     assert log == []
 
 
-def test_without_a_folder_nothing_is_recorded(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_folder_nothing_is_recorded(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with proxying(url, None) as front:
         hold(front, Talk(["Hello", "More"]), Talk(["Hello"], streamed=False))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_answers_pass_all_the_same(upstream: Service, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_told_and_answers_pass_all_the_same(
+    upstream: Service, tmp_path: Path
+) -> None:
     (tmp_path / "conversations").write_text("a file is in the way")
     log: list[str] = []
     with proxying(upstream.base_url, tmp_path, log.append) as url:
@@ -315,7 +425,9 @@ def test_a_folder_that_cannot_be_written_is_told_and_answers_pass_all_the_same(u
     assert "cannot record here" in line
 
 
-@pytest.mark.parametrize("bad", ["", "ftp://x", "http://user:secret@host", "https://host?key=secret"])
+@pytest.mark.parametrize(
+    "bad", ["", "ftp://x", "http://user:secret@host", "https://host?key=secret"]
+)
 def test_an_upstream_that_is_no_base_url_is_one_line(bad: str) -> None:
     with pytest.raises(UsageError) as caught:
         open_proxy(bad, None)
@@ -325,7 +437,9 @@ def test_an_upstream_that_is_no_base_url_is_one_line(bad: str) -> None:
 
 def test_a_key_variable_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
-    with pytest.raises(UsageError, match="--upstream-key-env NO_SUCH_KEY: the environment has no such variable"):
+    with pytest.raises(
+        UsageError, match="--upstream-key-env NO_SUCH_KEY: the environment has no such variable"
+    ):
         open_proxy("http://127.0.0.1:1", None, key_env="NO_SUCH_KEY")
 
 

@@ -25,7 +25,16 @@ from evalkit.conversation.taped import request_of
 from evalkit.server import Script, create_app, serving
 from evalkit.server.recording.proxy import open_proxy
 from evalkit.server.replaying.cassettes import Cassettes
-from tests.server.talking import KEY, Talk, bodies, cassettes, check_history, hold, hold_all, without_times
+from tests.server.talking import (
+    KEY,
+    Talk,
+    bodies,
+    cassettes,
+    check_history,
+    hold,
+    hold_all,
+    without_times,
+)
 from tests.transports import loopback
 
 PATH = "/v1beta/interactions"
@@ -39,13 +48,32 @@ def proxying(base_url: str, folder: Path) -> Iterator[str]:
     assert said == []
 
 
-def test_a_proxy_in_front_of_a_proxy_in_front_of_a_script_and_the_suites_themselves_record_the_same(url: str, tmp_path: Path) -> None:
+def test_a_proxy_in_front_of_a_proxy_in_front_of_a_script_and_the_suites_themselves_record_the_same(
+    url: str, tmp_path: Path
+) -> None:
     inner, outer, own = (tmp_path / name for name in ("inner", "outer", "own"))
     with proxying(url, inner) as middle, proxying(middle, outer) as front:
         run = subprocess.run(
             [
-                *(sys.executable, "-m", "pytest", "suites", "-q", "-p", "no:cacheprovider", "--evalkit-record", "all"),
-                *("--evalkit-base-url", front, "--evalkit-cassettes", str(own), "--evalkit-report", str(tmp_path / "report")),
+                *(
+                    sys.executable,
+                    "-m",
+                    "pytest",
+                    "suites",
+                    "-q",
+                    "-p",
+                    "no:cacheprovider",
+                    "--evalkit-record",
+                    "all",
+                ),
+                *(
+                    "--evalkit-base-url",
+                    front,
+                    "--evalkit-cassettes",
+                    str(own),
+                    "--evalkit-report",
+                    str(tmp_path / "report"),
+                ),
             ],
             cwd=Path(__file__).parents[2],
             env={**os.environ, "GEMINI_API_KEY": KEY["x-goog-api-key"]},
@@ -60,7 +88,9 @@ def test_a_proxy_in_front_of_a_proxy_in_front_of_a_script_and_the_suites_themsel
     of_suites = [without_times(recordings) for recordings in cassettes(own).values()]
     assert of_outer == of_inner
     assert len(of_suites) > 60, run.stdout
-    greetings = [recordings for name, recordings in of_outer.items() if name.startswith("good-morning-")]
+    greetings = [
+        recordings for name, recordings in of_outer.items() if name.startswith("good-morning-")
+    ]
     assert len(greetings) == 2
     # What a suite asks a judge lies in its cassette, and is a conversation of its own for a proxy.
     whole = [[one for one in recordings if not _is_judges(one)] for recordings in of_suites]
@@ -68,7 +98,9 @@ def test_a_proxy_in_front_of_a_proxy_in_front_of_a_script_and_the_suites_themsel
     assert Counter(map(repr, heard)) == Counter(map(repr, [*whole, *greetings]))
     asked = [repr(one) for recordings in of_suites for one in recordings if _is_judges(one)]
     assert len(asked) > 2
-    assert Counter(repr(one) for recordings in of_outer.values() for one in recordings if _is_judges(one)) == Counter(asked)
+    assert Counter(
+        repr(one) for recordings in of_outer.values() for one in recordings if _is_judges(one)
+    ) == Counter(asked)
 
 
 def _is_judges(recording: Recording) -> bool:
@@ -87,17 +119,26 @@ rules:
 def test_two_hundred_conversations_at_once_never_mix(tmp_path: Path) -> None:
     held = [
         Talk(
-            ["Hello" if number % 2 else f"Hello, I am number {number}", "The weather?", f"Bye from {number}"][: 2 + number % 2],
+            [
+                "Hello" if number % 2 else f"Hello, I am number {number}",
+                "The weather?",
+                f"Bye from {number}",
+            ][: 2 + number % 2],
             stateless=number % 3 == 0,
             tools=number % 5 == 0,
         )
         for number in range(200)
     ]
-    with serving(create_app(Script.load(SCRIPT, "short.yaml"))) as url, proxying(url, tmp_path) as front:
+    with (
+        serving(create_app(Script.load(SCRIPT, "short.yaml"))) as url,
+        proxying(url, tmp_path) as front,
+    ):
         asyncio.run(hold_all(front, held))
     found = cassettes(tmp_path)
     assert len(found) == 200
-    assert sorted(map(bodies, found.values())) == sorted([canonical(body) for body in talk.sent] for talk in held)
+    assert sorted(map(bodies, found.values())) == sorted(
+        [canonical(body) for body in talk.sent] for talk in held
+    )
     check_history(tmp_path)
     assert list(tmp_path.rglob("*.journal")) == []
     # Each of them answers its own conversation, alone; those that begin with words of their own answer together, too.
@@ -124,7 +165,11 @@ def replay(cassettes_: Path, *talks_: Talk) -> None:
 def test_few_files_are_open_however_many_conversations_there_are(url: str, tmp_path: Path) -> None:
     with proxying(url, tmp_path) as front:
         hold(front, *[Talk([f"Hello {number}"], streamed=False) for number in range(120)])
-        open_journals = [link for link in Path("/proc/self/fd").iterdir() if link.exists() and link.readlink().suffix == ".journal"]
+        open_journals = [
+            link
+            for link in Path("/proc/self/fd").iterdir()
+            if link.exists() and link.readlink().suffix == ".journal"
+        ]
         assert len(list(tmp_path.rglob("*.journal"))) == 120
         assert 0 < len(open_journals) <= 48
     assert len(cassettes(tmp_path)) == 120
@@ -134,7 +179,17 @@ def test_few_files_are_open_however_many_conversations_there_are(url: str, tmp_p
 def command(folder: Path, upstream: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     code = "from evalkit.cli.serve import serve; serve()"
     with subprocess.Popen(
-        [sys.executable, "-c", code, "--port", "0", "--upstream", upstream, "--record", str(folder)],
+        [
+            sys.executable,
+            "-c",
+            code,
+            "--port",
+            "0",
+            "--upstream",
+            upstream,
+            "--record",
+            str(folder),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -144,7 +199,10 @@ def command(folder: Path, upstream: str) -> Iterator[tuple[subprocess.Popen[str]
             lines = []
             for line in process.stdout:
                 lines.append(line)
-                if found := re.match(r"evalkit serves \S+ recorded into .* at (http://\S+)", line.replace(", recorded", " recorded")):
+                if found := re.match(
+                    r"evalkit serves \S+ recorded into .* at (http://\S+)",
+                    line.replace(", recorded", " recorded"),
+                ):
                     yield process, found[1]
                     break
             else:
@@ -153,18 +211,45 @@ def command(folder: Path, upstream: str) -> Iterator[tuple[subprocess.Popen[str]
             process.kill()
 
 
-def test_a_killed_proxy_loses_only_what_was_in_flight_and_the_next_start_recovers_the_rest(tmp_path: Path) -> None:
+def test_a_killed_proxy_loses_only_what_was_in_flight_and_the_next_start_recovers_the_rest(
+    tmp_path: Path,
+) -> None:
     with loopback.serving() as upstream:
         gate = threading.Event()
         with command(tmp_path, upstream.base_url) as (process, front):
             for number in range(3):
-                upstream.script.append(loopback.reply({"id": f"v1_{number}", "steps": [], "status": "completed"}, server="theirs"))
-                httpx.post(front + PATH, json={"model": "m", "input": f"Hello {number}"}, headers=KEY)
-            finished = [{"event_type": "interaction.completed", "interaction": {"id": "v1_x", "status": "completed"}}]
+                upstream.script.append(
+                    loopback.reply(
+                        {"id": f"v1_{number}", "steps": [], "status": "completed"}, server="theirs"
+                    )
+                )
+                httpx.post(
+                    front + PATH, json={"model": "m", "input": f"Hello {number}"}, headers=KEY
+                )
+            finished = [
+                {
+                    "event_type": "interaction.completed",
+                    "interaction": {"id": "v1_x", "status": "completed"},
+                }
+            ]
             upstream.script.append(loopback.stream(*finished))
-            httpx.post(front + PATH, json={"model": "m", "input": "Go on", "previous_interaction_id": "v1_1", "stream": True}, headers=KEY)
+            httpx.post(
+                front + PATH,
+                json={
+                    "model": "m",
+                    "input": "Go on",
+                    "previous_interaction_id": "v1_1",
+                    "stream": True,
+                },
+                headers=KEY,
+            )
             upstream.script.append(loopback.stream(*finished, gate=gate, gate_at=1))
-            with httpx.stream("POST", front + PATH, json={"model": "m", "input": "In flight", "stream": True}, headers=KEY) as answer:
+            with httpx.stream(
+                "POST",
+                front + PATH,
+                json={"model": "m", "input": "In flight", "stream": True},
+                headers=KEY,
+            ) as answer:
                 next(answer.iter_bytes())
                 process.send_signal(signal.SIGKILL)
                 process.wait()
@@ -175,18 +260,27 @@ def test_a_killed_proxy_loses_only_what_was_in_flight_and_the_next_start_recover
         process.send_signal(signal.SIGTERM)
         process.wait()
     found = cassettes(tmp_path)
-    assert sorted(re.sub(r"-\w+\.yaml", "", name) for name in found) == ["hello-0", "hello-1", "hello-2"]
+    assert sorted(re.sub(r"-\w+\.yaml", "", name) for name in found) == [
+        "hello-0",
+        "hello-1",
+        "hello-2",
+    ]
     assert [len(recordings) for _, recordings in sorted(found.items())] == [1, 2, 1]
     assert list(tmp_path.rglob("*.journal")) == []
     for path in tmp_path.rglob("*.yaml"):
         cassette = store.load(path)
         assert cassette is not None
-        assert (cassette.metadata["model"], cassette.metadata["server"].split()[-1]) == ("m", "theirs")
+        assert (cassette.metadata["model"], cassette.metadata["server"].split()[-1]) == (
+            "m",
+            "theirs",
+        )
         assert KEY["x-goog-api-key"] not in path.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_proxy_that_is_ended_makes_its_cassettes(tmp_path: Path, url: str, number: signal.Signals) -> None:
+def test_a_proxy_that_is_ended_makes_its_cassettes(
+    tmp_path: Path, url: str, number: signal.Signals
+) -> None:
     with command(tmp_path, url) as (process, front):
         hold(front, Talk(["Hello"]), Talk(["Hello", "More"]))
         process.send_signal(number)

@@ -82,10 +82,19 @@ def test_a_page_that_is_none(query: dict[str, str], said: str) -> None:
 
 @pytest.mark.parametrize("kind", ["agents", "environments", "webhooks"])
 def test_every_resource_is_made_listed_shown_and_deleted(client: Any, kind: str) -> None:
-    bodies = {"agents": {}, "environments": {}, "webhooks": {"uri": HOOK, "subscribed_events": DONE}}
+    bodies = {
+        "agents": {},
+        "environments": {},
+        "webhooks": {"uri": HOOK, "subscribed_events": DONE},
+    }
     assert client("GET", f"/v1beta/{kind}") == {kind: []}
     made = [
-        client("POST", f"/v1beta/{kind}", {**bodies[kind], **({"id": f"a{number}"} if kind == "agents" else {})}) for number in range(3)
+        client(
+            "POST",
+            f"/v1beta/{kind}",
+            {**bodies[kind], **({"id": f"a{number}"} if kind == "agents" else {})},
+        )
+        for number in range(3)
     ]
     assert client.last.status == 200
     ids = [item["id"] for item in made]
@@ -95,7 +104,9 @@ def test_every_resource_is_made_listed_shown_and_deleted(client: Any, kind: str)
     rest = client("GET", f"/v1/{kind}", page_token=first["next_page_token"])
     assert [item["id"] for item in rest[kind]] == ids[2:]
     assert "next_page_token" not in rest
-    assert client("GET", f"/v1beta/{kind}/{ids[0]}") == {name: value for name, value in made[0].items() if name != "new_signing_secret"}
+    assert client("GET", f"/v1beta/{kind}/{ids[0]}") == {
+        name: value for name, value in made[0].items() if name != "new_signing_secret"
+    }
     assert client("DELETE", f"/v1beta/{kind}/{ids[0]}") == {}
     for method in ("GET", "DELETE"):
         body = client(method, f"/v1beta/{kind}/{ids[0]}")
@@ -116,7 +127,12 @@ def test_what_is_not_there_says_what_is(client: Any, kind: str) -> None:
 REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST", "agents", {"name": "x"}, "Unknown parameter 'name'."),
     ("POST", "agents", {"tools": "x"}, "'tools' must be of type array, got string."),
-    ("POST", "agents", {"id": "a/b"}, "'id' must be letters, digits, '-', '_' and '.', at most 128 of them."),
+    (
+        "POST",
+        "agents",
+        {"id": "a/b"},
+        "'id' must be letters, digits, '-', '_' and '.', at most 128 of them.",
+    ),
     ("POST", "agents", {"id": BASE}, f"'id': there is an agent '{BASE}' already."),
     (
         "POST",
@@ -130,22 +146,42 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         {"tools": [{"type": "google_maps"}]},
         "'tools[0].type': an agent has no google_maps; there are code_execution, function, google_search, mcp_server, url_context.",
     ),
-    ("POST", "agents", {"tools": [{"type": "function"}]}, "'tools[0].name' must be a function's name, got null."),
+    (
+        "POST",
+        "agents",
+        {"tools": [{"type": "function"}]},
+        "'tools[0].name' must be a function's name, got null.",
+    ),
     (
         "POST",
         "agents",
         {"base_environment": {"type": "local"}},
         "Unsupported value for 'base_environment.type': \"local\". Supported: remote.",
     ),
-    ("POST", "environments", {"source": []}, "Unknown parameter 'source' (did you mean 'sources'?)."),
+    (
+        "POST",
+        "environments",
+        {"source": []},
+        "Unknown parameter 'source' (did you mean 'sources'?).",
+    ),
     (
         "POST",
         "environments",
         {"sources": [{"type": "ftp"}]},
         "Unsupported value for 'sources[0].type': \"ftp\". Supported: gcs, inline, repository, skill_registry.",
     ),
-    ("POST", "environments", {"network": "on"}, "Unsupported value for 'network': \"on\". Supported: disabled."),
-    ("POST", "environments", {"from_environment": "env_x"}, "'from_environment': environment 'env_x' was not found."),
+    (
+        "POST",
+        "environments",
+        {"network": "on"},
+        "Unsupported value for 'network': \"on\". Supported: disabled.",
+    ),
+    (
+        "POST",
+        "environments",
+        {"from_environment": "env_x"},
+        "'from_environment': environment 'env_x' was not found.",
+    ),
     (
         "POST",
         "environments",
@@ -154,8 +190,18 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ),
     ("POST", "webhooks", {"uri": HOOK}, "'subscribed_events' is required."),
     ("POST", "webhooks", {"subscribed_events": DONE}, "'uri' is required."),
-    ("POST", "webhooks", {"uri": "ftp://x", "subscribed_events": DONE}, "'uri' must be an http or https address, got 'ftp://x'."),
-    ("POST", "webhooks", {"uri": "http://[x", "subscribed_events": DONE}, "'uri' must be an http or https address, got 'http://[x'."),
+    (
+        "POST",
+        "webhooks",
+        {"uri": "ftp://x", "subscribed_events": DONE},
+        "'uri' must be an http or https address, got 'ftp://x'.",
+    ),
+    (
+        "POST",
+        "webhooks",
+        {"uri": "http://[x", "subscribed_events": DONE},
+        "'uri' must be an http or https address, got 'http://[x'.",
+    ),
     ("POST", "webhooks", {"uri": HOOK, "subscribed_events": []}, "'subscribed_events' is empty."),
     (
         "POST",
@@ -171,7 +217,9 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "body", "said"), REFUSED)
-def test_a_resource_that_is_refused(client: Any, method: str, path: str, body: dict[str, Any], said: str) -> None:
+def test_a_resource_that_is_refused(
+    client: Any, method: str, path: str, body: dict[str, Any], said: str
+) -> None:
     answer = client(method, f"/v1beta/{path}", body)
     assert message(answer) == said
     assert client.last.status in (400, 404)
@@ -185,7 +233,13 @@ def agent(client: Any, **fields: Any) -> Any:
 
 
 def test_an_agent_gives_what_the_request_does_not_say(client: Any) -> None:
-    made = agent(client, system_instruction="Be brief.", tools=[{"type": "code_execution"}], base_environment="remote", description="d")
+    made = agent(
+        client,
+        system_instruction="Be brief.",
+        tools=[{"type": "code_execution"}],
+        base_environment="remote",
+        description="d",
+    )
     assert made == {
         "id": "sentinel",
         "base_agent": BASE,
@@ -196,23 +250,47 @@ def test_an_agent_gives_what_the_request_does_not_say(client: Any) -> None:
     }
     answer = client.create("Count my words", agent="sentinel")
     assert (answer["agent"], answer["status"]) == ("sentinel", "completed")
-    assert [step["type"] for step in answer["steps"]] == ["thought", "code_execution_call", "code_execution_result", "model_output"]
+    assert [step["type"] for step in answer["steps"]] == [
+        "thought",
+        "code_execution_call",
+        "code_execution_result",
+        "model_output",
+    ]
     told = output_text(answer["steps"])
     assert f"I worked in the environment {answer['environment_id']}." in told
     assert "My instructions are: “Be brief.”" in told
-    assert "“Speak.”" in output_text(client.create("Count", agent="sentinel", system_instruction="Speak.")["steps"])
-    assert client.create("Count", agent="sentinel", environment=answer["environment_id"])["environment_id"] == answer["environment_id"]
+    assert "“Speak.”" in output_text(
+        client.create("Count", agent="sentinel", system_instruction="Speak.")["steps"]
+    )
+    assert (
+        client.create("Count", agent="sentinel", environment=answer["environment_id"])[
+            "environment_id"
+        ]
+        == answer["environment_id"]
+    )
 
 
 def test_an_agents_functions_are_called(client: Any) -> None:
-    agent(client, tools=[{"type": "function", "name": "count", "parameters": {"type": "object", "properties": {}}}])
+    agent(
+        client,
+        tools=[
+            {
+                "type": "function",
+                "name": "count",
+                "parameters": {"type": "object", "properties": {}},
+            }
+        ],
+    )
     answer = client.create("Count", agent="sentinel")
     assert (answer["status"], answer["steps"][1]["name"]) == ("requires_action", "count")
 
 
 def test_an_agent_keeps_to_the_rules_of_its_base(client: Any) -> None:
     agent(client, base_agent="deep-research-preview-04-2026")
-    assert message(client.create("Look", agent="sentinel")) == "Agent 'sentinel' needs 'background': true."
+    assert (
+        message(client.create("Look", agent="sentinel"))
+        == "Agent 'sentinel' needs 'background': true."
+    )
     assert client.create("Look", agent="sentinel", background=True)["status"] == "in_progress"
 
 

@@ -18,7 +18,11 @@ from evalkit.server.scripting.script import Script
 WEATHER = {
     "type": "function",
     "name": "weather",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+    },
 }
 IMAGE = {"type": "image", "uri": "x"}
 
@@ -28,12 +32,19 @@ def user(text: str, *media: dict[str, Any]) -> dict[str, Any]:
 
 
 def said(text: str) -> list[dict[str, Any]]:
-    return [{"type": "thought", "signature": "x"}, {"type": "model_output", "content": [{"type": "text", "text": text}]}]
+    return [
+        {"type": "thought", "signature": "x"},
+        {"type": "model_output", "content": [{"type": "text", "text": text}]},
+    ]
 
 
 def called(result: Any, **fields: Any) -> list[dict[str, Any]]:
     call = {"type": "function_call", "id": "c1", "name": "weather", "arguments": {"city": "Rome"}}
-    return [{"type": "thought", "signature": "x"}, call, {"type": "function_result", "call_id": "c1", "result": result, **fields}]
+    return [
+        {"type": "thought", "signature": "x"},
+        call,
+        {"type": "function_result", "call_id": "c1", "result": result, **fields},
+    ]
 
 
 def ask(said: Any, **fields: Any) -> Ask:
@@ -48,23 +59,48 @@ HOLDS: list[tuple[str, str, Ask, bool]] = [
     ("text: contains one only", "{text: {contains: [is, who]}}", ask("What is it?"), False),
     ("text: any of", "{text: {any_of: [who, it]}}", ask("What is it?"), True),
     ("text: matches", "{text: {matches: 'is.it\\?$'}}", ask("What IS\nit?"), True),
-    ("text: two tests, both", "{text: {contains: what, matches: '\\d'}}", ask("What is it?"), False),
+    (
+        "text: two tests, both",
+        "{text: {contains: what, matches: '\\d'}}",
+        ask("What is it?"),
+        False,
+    ),
     ("text: of the last message", "{text: b}", ask([user("a"), *said("x"), user("b")]), True),
-    ("text: of the question, where results come", "{text: a}", ask([user("a"), *called("22")]), True),
+    (
+        "text: of the question, where results come",
+        "{text: a}",
+        ask([user("a"), *called("22")]),
+        True,
+    ),
     ("earlier", "{earlier: {contains: dogs}}", ask([user("2 dogs"), *said("x"), user("b")]), True),
     ("earlier: not the last", "{earlier: {contains: dogs}}", ask("2 dogs"), False),
-    ("earlier: not the model's", "{earlier: {contains: dogs}}", ask([user("a"), *said("dogs"), user("b")]), False),
+    (
+        "earlier: not the model's",
+        "{earlier: {contains: dogs}}",
+        ask([user("a"), *said("dogs"), user("b")]),
+        False,
+    ),
     ("anywhere", "{anywhere: {contains: dogs}}", ask("2 dogs"), True),
     ("turn", "{turn: 2}", ask([user("a"), *said("x"), user("b")]), True),
     ("turn: another", "{turn: 1}", ask([user("a"), *said("x"), user("b")]), False),
     ("turn: bounds", "{turn: {min: 2, max: 3}}", ask([user("a"), *said("x"), user("b")]), True),
     ("turn: below", "{turn: {min: 2}}", ask("a"), False),
-    ("tools: all", "{tools: [weather, google_search]}", ask("a", tools=[WEATHER, {"type": "google_search"}]), True),
+    (
+        "tools: all",
+        "{tools: [weather, google_search]}",
+        ask("a", tools=[WEATHER, {"type": "google_search"}]),
+        True,
+    ),
     ("tools: one missing", "{tools: [weather, google_search]}", ask("a", tools=[WEATHER]), False),
     ("tools: none", "{tools: false}", ask("a"), True),
     ("attached", "{attached: [image]}", ask([user("a", IMAGE)]), True),
     ("attached: not the same", "{attached: [audio]}", ask([user("a", IMAGE)]), False),
-    ("attached: of the last message", "{attached: true}", ask([user("a", IMAGE), *said("x"), user("b")]), False),
+    (
+        "attached: of the last message",
+        "{attached: true}",
+        ask([user("a", IMAGE), *said("x"), user("b")]),
+        False,
+    ),
     ("model", "{model: {contains: flash}}", ask("a"), True),
     ("agent", "{agent: true}", ask("a"), False),
     ("agent: named", "{agent: helper}", Ask({"agent": "helper"}, steps_of_input("a")), True),
@@ -72,36 +108,75 @@ HOLDS: list[tuple[str, str, Ask, bool]] = [
     ("stream: by default not", "{stream: false}", ask("a"), True),
     ("store: by default", "{store: true}", ask("a"), True),
     ("background", "{background: true}", ask("a"), False),
-    ("request: a value", "{request: {generation_config.seed: 7}}", ask("a", generation_config={"seed": 7.0}), True),
-    ("request: true is not 1", "{request: {generation_config.seed: 1}}", ask("a", generation_config={"seed": True}), False),
-    ("request: in a list", "{request: {tools.0.name: {contains: eath}}}", ask("a", tools=[WEATHER]), True),
+    (
+        "request: a value",
+        "{request: {generation_config.seed: 7}}",
+        ask("a", generation_config={"seed": 7.0}),
+        True,
+    ),
+    (
+        "request: true is not 1",
+        "{request: {generation_config.seed: 1}}",
+        ask("a", generation_config={"seed": True}),
+        False,
+    ),
+    (
+        "request: in a list",
+        "{request: {tools.0.name: {contains: eath}}}",
+        ask("a", tools=[WEATHER]),
+        True,
+    ),
     ("request: present", "{request: {labels: {present: true}}}", ask("a"), False),
     ("request: absent", "{request: {labels: {present: false}}}", ask("a"), True),
     ("results", "{results: true}", ask([user("a"), *called("22")]), True),
-    ("results: of this turn", "{results: true}", ask([user("a"), *called("22"), *said("x"), user("b")]), False),
-    ("results: name and value", "{results: {name: weather, value: {t: {present: true}}}}", ask([user("a"), *called({"t": 1})]), True),
+    (
+        "results: of this turn",
+        "{results: true}",
+        ask([user("a"), *called("22"), *said("x"), user("b")]),
+        False,
+    ),
+    (
+        "results: name and value",
+        "{results: {name: weather, value: {t: {present: true}}}}",
+        ask([user("a"), *called({"t": 1})]),
+        True,
+    ),
     (
         "results: value of JSON text",
         "{results: {value: {t: 22}}}",
         ask([user("a"), *called([{"type": "text", "text": '{"t": 22}'}])]),
         True,
     ),
-    ("results: text", "{results: {text: {contains: cold}}}", ask([user("a"), *called("so cold")]), True),
-    ("results: error", "{results: {is_error: true}}", ask([user("a"), *called("no", is_error=True)]), True),
+    (
+        "results: text",
+        "{results: {text: {contains: cold}}}",
+        ask([user("a"), *called("so cold")]),
+        True,
+    ),
+    (
+        "results: error",
+        "{results: {is_error: true}}",
+        ask([user("a"), *called("no", is_error=True)]),
+        True,
+    ),
     ("results: none is no result that fits", "{results: {name: weather}}", ask("a"), False),
     ("not", "{not: {text: a}}", ask("a"), False),
     ("nothing", "{}", ask("a"), True),
 ]
 
 
-@pytest.mark.parametrize(("when", "asked", "holds"), [row[1:] for row in HOLDS], ids=[row[0] for row in HOLDS])
+@pytest.mark.parametrize(
+    ("when", "asked", "holds"), [row[1:] for row in HOLDS], ids=[row[0] for row in HOLDS]
+)
 def test_condition(when: str, asked: Ask, holds: bool) -> None:
     script = Script.load(f"script: t\nrules:\n  - when: {when}\n    reply: yes", "t.yaml")
     assert (script.find(asked, {}) is not None) is holds
 
 
 def answer(rule: str, asked: Ask) -> Any:
-    found = Script.load(f"script: t\nvars: {{unit: C}}\nrules:\n  - {rule}", "t.yaml").find(asked, {})
+    found = Script.load(f"script: t\nvars: {{unit: C}}\nrules:\n  - {rule}", "t.yaml").find(
+        asked, {}
+    )
     assert found is not None
     return found.answer(asked, lambda ask: pytest.fail("no plain answer was asked for"))
 
@@ -116,13 +191,21 @@ def text_of(made: Any) -> str:
     [
         ("reply: plain", ask("a"), "plain"),
         ("reply: '{{ text }}, turn {{ turn }} in {{ unit }}'", ask("hi"), "hi, turn 1 in C"),
-        ("{when: {text: {matches: '(?P<n>\\d+)'}}, reply: '{{ match.n | int * 4 }}'}", ask("2 dogs"), "8"),
+        (
+            "{when: {text: {matches: '(?P<n>\\d+)'}}, reply: '{{ match.n | int * 4 }}'}",
+            ask("2 dogs"),
+            "8",
+        ),
         (
             "{when: {earlier: {matches: '(?P<n>\\d+)'}}, reply: '{{ earlier.n }}'}",
             ask([user("7"), *said("x"), user("8"), *said("x"), user("b")]),
             "8",
         ),
-        ("reply: '{{ result.value.t }}{{ result.arguments.city }}'", ask([user("a"), *called({"t": 3})]), "3Rome"),
+        (
+            "reply: '{{ result.value.t }}{{ result.arguments.city }}'",
+            ask([user("a"), *called({"t": 3})]),
+            "3Rome",
+        ),
         ("reply: '{{ texts | join }}'", ask([user("a"), *said("x"), user("b")]), "ab"),
         ("reply: '{{ request.model }}'", ask("a"), "gemini-3.5-flash"),
         (
@@ -144,14 +227,29 @@ SEARCH = {"type": "google_search_call", "arguments": {"queries": ["a", "b"]}}
     ("steps", "made"),
     [
         ("[{text: hi}]", [{"type": "model_output", "content": [{"type": "text", "text": "hi"}]}]),
-        ("[{json: {a: 1}}]", [{"type": "model_output", "content": [{"type": "text", "text": '{\n  "a": 1\n}'}]}]),
+        (
+            "[{json: {a: 1}}]",
+            [{"type": "model_output", "content": [{"type": "text", "text": '{\n  "a": 1\n}'}]}],
+        ),
         ("[{thought: mm}]", [{"type": "thought", "summary": [{"type": "text", "text": "mm"}]}]),
-        ("[{call: weather}]", [{"type": "function_call", "name": "weather", "arguments": {"city": "city"}}]),
+        (
+            "[{call: weather}]",
+            [{"type": "function_call", "name": "weather", "arguments": {"city": "city"}}],
+        ),
         (
             "[{call: {name: weather, arguments: {city: Rome, days: 2}}}]",
-            [{"type": "function_call", "name": "weather", "arguments": {"city": "Rome", "days": 2}}],
+            [
+                {
+                    "type": "function_call",
+                    "name": "weather",
+                    "arguments": {"city": "Rome", "days": 2},
+                }
+            ],
         ),
-        ("[{call: {name: undeclared, arguments: {a: 1}}}]", [{"type": "function_call", "name": "undeclared", "arguments": {"a": 1}}]),
+        (
+            "[{call: {name: undeclared, arguments: {a: 1}}}]",
+            [{"type": "function_call", "name": "undeclared", "arguments": {"a": 1}}],
+        ),
         (
             "[{search: {queries: [a, b], suggestions: <p>}}]",
             [SEARCH, {"type": "google_search_result", "result": [{"search_suggestions": "<p>"}]}],
@@ -165,9 +263,15 @@ SEARCH = {"type": "google_search_call", "arguments": {"queries": ["a", "b"]}}
         ),
         (
             "[{text: '{{ item }}', each: '{{ [1, 2] }}'}]",
-            [{"type": "model_output", "content": [{"type": "text", "text": str(n)}]} for n in (1, 2)],
+            [
+                {"type": "model_output", "content": [{"type": "text", "text": str(n)}]}
+                for n in (1, 2)
+            ],
         ),
-        ("[{type: from_the_future, data: {n: '{{ turn }}'}}]", [{"type": "from_the_future", "data": {"n": 1}}]),
+        (
+            "[{type: from_the_future, data: {n: '{{ turn }}'}}]",
+            [{"type": "from_the_future", "data": {"n": 1}}],
+        ),
     ],
 )
 def test_steps_are_spelled_out(steps: str, made: list[Any]) -> None:
@@ -180,13 +284,21 @@ def test_a_search_for_hostile_words_is_escaped_in_the_suggestions() -> None:
 
 
 def test_a_citation_counts_bytes() -> None:
-    rule = "steps: [{text: 'Ürümqi ist weit. Ja.', cite: [{url: u, title: t, words: weit}, {url: v}]}]"
+    rule = (
+        "steps: [{text: 'Ürümqi ist weit. Ja.', cite: [{url: u, title: t, words: weit}, {url: v}]}]"
+    )
     (step,) = answer(rule, ask("a")).steps
     first, second = step["content"][0]["annotations"]
     data = step["content"][0]["text"].encode()
     assert data[first["start_index"] : first["end_index"]] == b"weit"
     assert (second["start_index"], second["end_index"]) == (0, len(data))
-    assert first == {"type": "url_citation", "url": "u", "title": "t", "start_index": 13, "end_index": 17}
+    assert first == {
+        "type": "url_citation",
+        "url": "u",
+        "title": "t",
+        "start_index": 13,
+        "end_index": 17,
+    }
 
 
 def test_a_document_is_made_to_fit_the_schema_asked_for() -> None:
@@ -195,12 +307,17 @@ def test_a_document_is_made_to_fit_the_schema_asked_for() -> None:
         "properties": {"a": {"type": "integer", "minimum": 5}, "b": {"type": "string"}},
         "additionalProperties": False,
     }
-    made = answer("steps: [{json: {a: 1, b: x, c: 2}}]", ask("a", response_format={"type": "text", "schema": schema}))
+    made = answer(
+        "steps: [{json: {a: 1, b: x, c: 2}}]",
+        ask("a", response_format={"type": "text", "schema": schema}),
+    )
     assert json.loads(text_of(made)) == {"a": 5, "b": "x"}
 
 
 def test_the_first_rule_that_holds_answers_and_times_runs_out() -> None:
-    script = Script.load("script: t\nrules:\n  - {times: 2, reply: a}\n  - {reply: b}\n  - {reply: c}", "t.yaml")
+    script = Script.load(
+        "script: t\nrules:\n  - {times: 2, reply: a}\n  - {reply: b}\n  - {reply: c}", "t.yaml"
+    )
     used: dict[int, int] = {}
     said = []
     for _ in range(4):
@@ -230,15 +347,44 @@ def test_what_a_rule_says_about_its_answer() -> None:
     ("rule", "status", "code", "message", "headers", "after"),
     [
         ("error: 503", 503, "service_unavailable", "The service is overloaded.", {}, None),
-        ("error: {status: 429, retry_after: 2}", 429, "rate_limit_exceeded", "Too many requests.", {"retry-after": "2"}, None),
-        ("error: {status: 400, code: safety, message: 'no {{ text }}'}", 400, "safety", "no a", {}, None),
-        ("{reply: x, error: {status: 504, after: 3}}", 504, "deadline_exceeded", "The request took too long.", {}, 3),
+        (
+            "error: {status: 429, retry_after: 2}",
+            429,
+            "rate_limit_exceeded",
+            "Too many requests.",
+            {"retry-after": "2"},
+            None,
+        ),
+        (
+            "error: {status: 400, code: safety, message: 'no {{ text }}'}",
+            400,
+            "safety",
+            "no a",
+            {},
+            None,
+        ),
+        (
+            "{reply: x, error: {status: 504, after: 3}}",
+            504,
+            "deadline_exceeded",
+            "The request took too long.",
+            {},
+            3,
+        ),
     ],
 )
-def test_error(rule: str, status: int, code: str, message: str, headers: dict[str, str], after: int | None) -> None:
+def test_error(
+    rule: str, status: int, code: str, message: str, headers: dict[str, str], after: int | None
+) -> None:
     made = answer(rule, ask("a"))
     assert made.fault is not None
-    assert (made.fault.status, made.fault.code, made.fault.message, made.fault.headers, made.fault_after) == (
+    assert (
+        made.fault.status,
+        made.fault.code,
+        made.fault.message,
+        made.fault.headers,
+        made.fault_after,
+    ) == (
         status,
         code,
         message,
@@ -259,9 +405,17 @@ def test_a_template_that_fails_on_a_request_names_its_rule(scripted: Callable[[s
 
 MISTAKES: list[tuple[str, str, list[str]]] = [
     ("not YAML", "script: [", ["t.yaml:2:1 did not find expected node content"]),
-    ("not a mapping", "- a", ["t.yaml:1:1 must be object, got array", "t.yaml:1:1 a script needs 'script:', its name"]),
+    (
+        "not a mapping",
+        "- a",
+        ["t.yaml:1:1 must be object, got array", "t.yaml:1:1 a script needs 'script:', its name"],
+    ),
     ("no name", "rules: []", ["t.yaml:1:1 a script needs 'script:', its name"]),
-    ("unknown key", "script: t\nrule: []", ["t.yaml:2:1 unknown key 'rule' (did you mean 'rules'?); there are script, description"]),
+    (
+        "unknown key",
+        "script: t\nrule: []",
+        ["t.yaml:2:1 unknown key 'rule' (did you mean 'rules'?); there are script, description"],
+    ),
     ("empty value", "script: t\nrules:", ["t.yaml:2:7 must be array, got nothing"]),
     ("duplicate key", "script: t\nscript: u", ["t.yaml:2:1 duplicate key 'script'"]),
     ("tab", "script: t\nrules:\n\t- reply: a", ["t.yaml:3:1 "]),
@@ -285,7 +439,11 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
         "script: t\nrules:\n  - when: {text: {matches: '('}}\n    reply: b",
         ["t.yaml:3:28 not a regular expression: missing ), unterminated subpattern"],
     ),
-    ("wrong type", "script: t\nrules:\n  - when: {stream: yes}\n    reply: b", ['t.yaml:3:20 must be boolean, got string "yes"']),
+    (
+        "wrong type",
+        "script: t\nrules:\n  - when: {stream: yes}\n    reply: b",
+        ['t.yaml:3:20 must be boolean, got string "yes"'],
+    ),
     (
         "text that is a number",
         "script: t\nrules:\n  - when: {text: 5}\n    reply: b",
@@ -297,13 +455,21 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
         ["t.yaml:3:12 undefined variable 'mach' (did you mean 'match'?); there are agent"],
     ),
     ("bad template", "script: t\nrules:\n  - reply: '{{ x'", ["t.yaml:3:12 not a template: "]),
-    ("item without each", "script: t\nrules:\n  - steps:\n      - text: '{{ item }}'", ["t.yaml:4:15 undefined variable 'item'"]),
+    (
+        "item without each",
+        "script: t\nrules:\n  - steps:\n      - text: '{{ item }}'",
+        ["t.yaml:4:15 undefined variable 'item'"],
+    ),
     (
         "unknown step",
         "script: t\nrules:\n  - steps:\n      - txt: a",
         ["t.yaml:4:9 unknown step 'txt' (did you mean 'text'?); there are text, json, call"],
     ),
-    ("empty step", "script: t\nrules:\n  - steps:\n      - {}", ["t.yaml:4:9 a step needs one of text, json, call"]),
+    (
+        "empty step",
+        "script: t\nrules:\n  - steps:\n      - {}",
+        ["t.yaml:4:9 a step needs one of text, json, call"],
+    ),
     (
         "two steps in one",
         "script: t\nrules:\n  - steps:\n      - {text: a, call: f}",
@@ -312,28 +478,61 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
     (
         "field of a call",
         "script: t\nrules:\n  - steps:\n      - call: {fn: f}",
-        ["t.yaml:4:15 'call' needs 'name'", "t.yaml:4:16 unknown field of 'call': 'fn'; there are name, arguments"],
+        [
+            "t.yaml:4:15 'call' needs 'name'",
+            "t.yaml:4:16 unknown field of 'call': 'fn'; there are name, arguments",
+        ],
     ),
     (
         "citation without url",
         "script: t\nrules:\n  - steps:\n      - {text: a, cite: [{title: b}]}",
         ["t.yaml:4:26 a citation needs a url"],
     ),
-    ("reply and steps", "script: t\nrules:\n  - {reply: a, steps: []}", ["t.yaml:3:16 'reply' and 'steps' exclude each other"]),
-    ("unknown status", "script: t\nrules:\n  - {reply: a, status: done}", ["t.yaml:3:24 unknown status 'done'; there are queued"]),
-    ("error that is none", "script: t\nrules:\n  - error: 200", ["t.yaml:3:12 an error needs a status from 400 to 599, got 200"]),
-    ("negative delay", "script: t\nrules:\n  - {reply: a, delay: -1}", ["t.yaml:3:23 must be not below 0, got -1"]),
-    ("half a poll", "script: t\nrules:\n  - {reply: a, polls: 1.5}", ["t.yaml:3:23 must be a whole number not below 0, got 1.5"]),
-    ("taken name", "script: t\nvars: {text: a}\nrules: []", ["t.yaml:2:8 'text' is a name of evalkit's own"]),
+    (
+        "reply and steps",
+        "script: t\nrules:\n  - {reply: a, steps: []}",
+        ["t.yaml:3:16 'reply' and 'steps' exclude each other"],
+    ),
+    (
+        "unknown status",
+        "script: t\nrules:\n  - {reply: a, status: done}",
+        ["t.yaml:3:24 unknown status 'done'; there are queued"],
+    ),
+    (
+        "error that is none",
+        "script: t\nrules:\n  - error: 200",
+        ["t.yaml:3:12 an error needs a status from 400 to 599, got 200"],
+    ),
+    (
+        "negative delay",
+        "script: t\nrules:\n  - {reply: a, delay: -1}",
+        ["t.yaml:3:23 must be not below 0, got -1"],
+    ),
+    (
+        "half a poll",
+        "script: t\nrules:\n  - {reply: a, polls: 1.5}",
+        ["t.yaml:3:23 must be a whole number not below 0, got 1.5"],
+    ),
+    (
+        "taken name",
+        "script: t\nvars: {text: a}\nrules: []",
+        ["t.yaml:2:8 'text' is a name of evalkit's own"],
+    ),
     (
         "several, in file order",
         "script: t\nrules:\n  - {reply: a, delay: x}\n  - {rply: b}",
-        ["t.yaml:3:23 must be number", "t.yaml:4:5 a rule needs one of", "t.yaml:4:6 unknown key of a rule 'rply' (did you mean 'reply'?)"],
+        [
+            "t.yaml:3:23 must be number",
+            "t.yaml:4:5 a rule needs one of",
+            "t.yaml:4:6 unknown key of a rule 'rply' (did you mean 'reply'?)",
+        ],
     ),
 ]
 
 
-@pytest.mark.parametrize(("text", "messages"), [row[1:] for row in MISTAKES], ids=[row[0] for row in MISTAKES])
+@pytest.mark.parametrize(
+    ("text", "messages"), [row[1:] for row in MISTAKES], ids=[row[0] for row in MISTAKES]
+)
 def test_mistake_is_told_where_it_stands(text: str, messages: list[str]) -> None:
     with pytest.raises(ScriptError) as caught:
         Script.load(text, "t.yaml")
@@ -381,5 +580,10 @@ def test_the_script_in_the_docs_reads_and_its_tables_are_whole() -> None:
     docs = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
     example = next(block.split("```")[0] for block in docs.split("```yaml\n")[1:])
     assert len(Script.load(example, "docs/serve.md").rules) == 4
-    for word in (*script_conditions._CONDITIONS, *script_conditions._TEXT_TESTS, *script_rules._RULE_KEYS, *script_steps._WORDS):
+    for word in (
+        *script_conditions._CONDITIONS,
+        *script_conditions._TEXT_TESTS,
+        *script_rules._RULE_KEYS,
+        *script_steps._WORDS,
+    ):
         assert f"`{word}" in docs or f"{word}:" in docs, word

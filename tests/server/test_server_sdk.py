@@ -20,7 +20,9 @@ WEATHER = {
     "description": "Gets the current temperature for a given location.",
     "parameters": {
         "type": "object",
-        "properties": {"location": {"type": "string", "description": "The city name, e.g. San Francisco"}},
+        "properties": {
+            "location": {"type": "string", "description": "The city name, e.g. San Francisco"}
+        },
         "required": ["location"],
     },
 }
@@ -29,7 +31,9 @@ WEATHER = {
 @pytest.fixture(scope="module")
 def sdk(url: str) -> Iterator[Any]:
     """A client that does not retry, so that errors come at once."""
-    client = genai.Client(api_key="any", http_options={"base_url": url, "retry_options": {"attempts": 1}})
+    client = genai.Client(
+        api_key="any", http_options={"base_url": url, "retry_options": {"attempts": 1}}
+    )
     yield client
     client.close()
 
@@ -40,14 +44,25 @@ def temperature(location: str) -> dict[str, str]:
 
 def result_of(step: Any) -> dict[str, Any]:
     text = json.dumps(temperature(**step.arguments))
-    return {"type": "function_result", "name": step.name, "call_id": step.id, "result": [{"type": "text", "text": text}]}
+    return {
+        "type": "function_result",
+        "name": step.name,
+        "call_id": step.id,
+        "result": [{"type": "text", "text": text}],
+    }
 
 
 def test_first_call(sdk: Any) -> None:
     interaction = sdk.interactions.create(model=MODEL, input="Explain how AI works in a few words")
-    assert interaction.output_text == "AI learns patterns from data, then uses those patterns to make predictions or decisions on new data."
+    assert (
+        interaction.output_text
+        == "AI learns patterns from data, then uses those patterns to make predictions or decisions on new data."
+    )
     assert interaction.status == "completed"
-    assert interaction.usage.total_tokens > interaction.usage.total_input_tokens + interaction.usage.total_output_tokens
+    assert (
+        interaction.usage.total_tokens
+        > interaction.usage.total_input_tokens + interaction.usage.total_output_tokens
+    )
     assert [step.type for step in interaction.steps] == ["thought", "model_output"]
 
 
@@ -57,7 +72,11 @@ def test_streaming(sdk: Any) -> None:
     assert kinds[0] == "interaction.created"
     assert kinds[-1] == "interaction.completed"
     assert "UNKNOWN" not in kinds
-    text = "".join(event.delta.text for event in events if event.event_type == "step.delta" and event.delta.type == "text")
+    text = "".join(
+        event.delta.text
+        for event in events
+        if event.event_type == "step.delta" and event.delta.type == "text"
+    )
     assert text.startswith("AI works by learning from examples")
     assert events[-1].interaction.status == "completed"
     assert sdk.interactions.get(events[0].interaction.id).output_text == text
@@ -65,7 +84,9 @@ def test_streaming(sdk: Any) -> None:
 
 def test_stateful_conversation(sdk: Any) -> None:
     first = sdk.interactions.create(model=MODEL, input="I have 2 dogs in my house.")
-    second = sdk.interactions.create(model=MODEL, input="How many paws are in my house?", previous_interaction_id=first.id)
+    second = sdk.interactions.create(
+        model=MODEL, input="How many paws are in my house?", previous_interaction_id=first.id
+    )
     assert second.output_text == "There are 8 paws in your house. 2 dogs × 4 paws = 8 paws."
 
 
@@ -83,37 +104,70 @@ def itself(step: Any) -> Any:
 
 @pytest.mark.parametrize("sent", [dumped, dumped_without_nulls, itself])
 def test_stateless_conversation(sdk: Any, sent: Callable[[Any], Any]) -> None:
-    history: list[Any] = [{"type": "user_input", "content": [{"type": "text", "text": "I have 2 dogs in my house."}]}]
+    history: list[Any] = [
+        {"type": "user_input", "content": [{"type": "text", "text": "I have 2 dogs in my house."}]}
+    ]
     first = sdk.interactions.create(model=MODEL, store=False, input=history)
     history += [sent(step) for step in first.steps]
-    history.append({"type": "user_input", "content": [{"type": "text", "text": "How many paws are in my house?"}]})
+    history.append(
+        {
+            "type": "user_input",
+            "content": [{"type": "text", "text": "How many paws are in my house?"}],
+        }
+    )
     second = sdk.interactions.create(model=MODEL, store=False, input=history)
-    assert second.steps[-1].content[0].text == "There are 8 paws in your house. 2 dogs × 4 paws = 8 paws."
+    assert (
+        second.steps[-1].content[0].text
+        == "There are 8 paws in your house. 2 dogs × 4 paws = 8 paws."
+    )
 
 
 def test_stateless_conversation_that_was_tampered_with(sdk: Any) -> None:
     from google.genai._gaos.lib.compat_errors import BadRequestError
 
-    history: list[Any] = [{"type": "user_input", "content": [{"type": "text", "text": "I have 2 dogs in my house."}]}]
-    history += [step.model_dump() for step in sdk.interactions.create(model=MODEL, store=False, input=history).steps]
+    history: list[Any] = [
+        {"type": "user_input", "content": [{"type": "text", "text": "I have 2 dogs in my house."}]}
+    ]
+    history += [
+        step.model_dump()
+        for step in sdk.interactions.create(model=MODEL, store=False, input=history).steps
+    ]
     history[2]["content"][0]["text"] = "I have never heard of dogs."
-    history.append({"type": "user_input", "content": [{"type": "text", "text": "How many paws are in my house?"}]})
-    with pytest.raises(BadRequestError, match=r"input\[2\]: this model_output is not as it was answered"):
+    history.append(
+        {
+            "type": "user_input",
+            "content": [{"type": "text", "text": "How many paws are in my house?"}],
+        }
+    )
+    with pytest.raises(
+        BadRequestError, match=r"input\[2\]: this model_output is not as it was answered"
+    ):
         sdk.interactions.create(model=MODEL, store=False, input=history)
 
 
 def test_image_and_audio(sdk: Any) -> None:
     text = {"type": "text", "text": "Compare this local image and this remote audio file."}
     image = {"type": "image", "data": PNG, "mime_type": "image/jpeg"}
-    audio = {"type": "audio", "uri": "https://storage.googleapis.com/generativeai-downloads/data/sample.mp3", "mime_type": "audio/mp3"}
+    audio = {
+        "type": "audio",
+        "uri": "https://storage.googleapis.com/generativeai-downloads/data/sample.mp3",
+        "mime_type": "audio/mp3",
+    }
     both = sdk.interactions.create(model=MODEL, input=[text, image, audio])
-    assert both.output_text.startswith("The local image displays a pipe organ while the remote audio file is a sample MP3 clip")
-    assert "I received image." in sdk.interactions.create(model=MODEL, input=[text, image]).output_text
+    assert both.output_text.startswith(
+        "The local image displays a pipe organ while the remote audio file is a sample MP3 clip"
+    )
+    assert (
+        "I received image." in sdk.interactions.create(model=MODEL, input=[text, image]).output_text
+    )
     assert "I received neither." in sdk.interactions.create(model=MODEL, input=[text]).output_text
 
 
 def test_image_generation(sdk: Any) -> None:
-    interaction = sdk.interactions.create(model="gemini-3.1-flash-image", input="Generate an image of a futuristic city skyline at sunset")
+    interaction = sdk.interactions.create(
+        model="gemini-3.1-flash-image",
+        input="Generate an image of a futuristic city skyline at sunset",
+    )
     assert interaction.output_image.mime_type == "image/png"
     assert base64.b64decode(interaction.output_image.data).startswith(b"\x89PNG\r\n\x1a\n")
 
@@ -133,17 +187,32 @@ def test_structured_output(sdk: Any, model: type[Recipe]) -> None:
     interaction = sdk.interactions.create(
         model=MODEL,
         input="Give me a recipe for banana bread",
-        response_format={"type": "text", "mime_type": "application/json", "schema": model.model_json_schema()},
+        response_format={
+            "type": "text",
+            "mime_type": "application/json",
+            "schema": model.model_json_schema(),
+        },
     )
     recipe = model.model_validate_json(interaction.output_text)
-    assert (recipe.recipe_name, len(recipe.ingredients), recipe.prep_time_minutes) == ("Classic Banana Bread", 8, 15)
+    assert (recipe.recipe_name, len(recipe.ingredients), recipe.prep_time_minutes) == (
+        "Classic Banana Bread",
+        8,
+        15,
+    )
     assert recipe.ingredients[0] == "3 ripe bananas, mashed"
 
 
 def test_google_search(sdk: Any) -> None:
-    interaction = sdk.interactions.create(model=MODEL, input="Who won the euro 2024?", tools=[{"type": "google_search"}])
+    interaction = sdk.interactions.create(
+        model=MODEL, input="Who won the euro 2024?", tools=[{"type": "google_search"}]
+    )
     assert interaction.output_text == "Spain won Euro 2024, defeating England 2-1 in the final."
-    assert [step.type for step in interaction.steps] == ["thought", "google_search_call", "google_search_result", "model_output"]
+    assert [step.type for step in interaction.steps] == [
+        "thought",
+        "google_search_call",
+        "google_search_result",
+        "model_output",
+    ]
     (citation,) = interaction.steps[-1].content[0].annotations
     assert (citation.title, citation.url) == ("uefa.com", "https://www.uefa.com/euro2024")
     assert (citation.start_index, citation.end_index) == (0, len(interaction.output_text))
@@ -167,7 +236,9 @@ def test_function_calling_stateful(sdk: Any, question: str, answer: str, calls: 
     previous_id = None
     made = 0
     for _ in range(5):
-        interaction = sdk.interactions.create(model=MODEL, input=user_input, tools=[WEATHER], previous_interaction_id=previous_id)
+        interaction = sdk.interactions.create(
+            model=MODEL, input=user_input, tools=[WEATHER], previous_interaction_id=previous_id
+        )
         results = [result_of(step) for step in interaction.steps if step.type == "function_call"]
         if not results:
             break
@@ -177,11 +248,19 @@ def test_function_calling_stateful(sdk: Any, question: str, answer: str, calls: 
     assert (interaction.output_text, interaction.status, made) == (answer, "completed", calls)
 
 
-@pytest.mark.parametrize("question", ["What is the temperature in London?", "What are the temperatures in London and San Francisco?"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is the temperature in London?",
+        "What are the temperatures in London and San Francisco?",
+    ],
+)
 def test_function_calling_stateless(sdk: Any, question: str) -> None:
     history: list[Any] = [{"type": "user_input", "content": [{"type": "text", "text": question}]}]
     for _ in range(5):
-        interaction = sdk.interactions.create(model=MODEL, store=False, input=history, tools=[WEATHER])
+        interaction = sdk.interactions.create(
+            model=MODEL, store=False, input=history, tools=[WEATHER]
+        )
         results = []
         for step in interaction.steps:
             history.append(step.model_dump())
@@ -191,7 +270,9 @@ def test_function_calling_stateless(sdk: Any, question: str) -> None:
         if not results:
             break
     assert interaction.output_text.startswith("The temperature in London is currently 22°C.")
-    assert ("San Francisco is currently 22°C" in interaction.output_text) is ("San Francisco" in question)
+    assert ("San Francisco is currently 22°C" in interaction.output_text) is (
+        "San Francisco" in question
+    )
 
 
 def test_managed_agent(sdk: Any) -> None:
@@ -216,7 +297,10 @@ def test_managed_agent(sdk: Any) -> None:
 @pytest.mark.parametrize(
     ("task", "ends"),
     [
-        ("Write a detailed analysis of the impact of artificial intelligence on modern healthcare.", "completed"),
+        (
+            "Write a detailed analysis of the impact of artificial intelligence on modern healthcare.",
+            "completed",
+        ),
         ("Fail this task.", "failed"),
     ],
 )
@@ -229,7 +313,9 @@ def test_background(sdk: Any, task: str, ends: str) -> None:
             break
     assert result.status == ends
     if ends == "completed":
-        assert result.output_text.startswith("Artificial intelligence has transformed modern healthcare in several")
+        assert result.output_text.startswith(
+            "Artificial intelligence has transformed modern healthcare in several"
+        )
     else:
         assert result.error["code"] == result.errors[0].code == "api_error"
 
@@ -246,7 +332,9 @@ def test_cancel_and_delete(sdk: Any) -> None:
 
 @pytest.mark.parametrize("version", ["v1", "v1beta", "v1alpha"])
 def test_every_version(url: str, version: str) -> None:
-    with genai.Client(api_key="any", http_options={"base_url": url, "api_version": version}) as client:
+    with genai.Client(
+        api_key="any", http_options={"base_url": url, "api_version": version}
+    ) as client:
         assert client.interactions.create(model=MODEL, input="Hello").status == "completed"
 
 

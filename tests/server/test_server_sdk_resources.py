@@ -33,7 +33,9 @@ pytestmark = [
 
 
 def client_of(url: str, key: str = "any") -> Any:
-    return genai.Client(api_key=key, http_options={"base_url": url, "retry_options": {"attempts": 1}})
+    return genai.Client(
+        api_key=key, http_options={"base_url": url, "retry_options": {"attempts": 1}}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +62,19 @@ def not_found() -> Any:
 
 def test_agents(sdk: Any) -> None:
     tools = [{"type": "code_execution"}]
-    made = sdk.agents.create(id="sentinel", base_agent=BASE, system_instruction="Be brief.", tools=tools, base_environment="remote")
-    assert (made.id, made.base_agent, made.system_instruction, made.base_environment) == ("sentinel", BASE, "Be brief.", "remote")
+    made = sdk.agents.create(
+        id="sentinel",
+        base_agent=BASE,
+        system_instruction="Be brief.",
+        tools=tools,
+        base_environment="remote",
+    )
+    assert (made.id, made.base_agent, made.system_instruction, made.base_environment) == (
+        "sentinel",
+        BASE,
+        "Be brief.",
+        "remote",
+    )
     assert [tool.type for tool in made.tools] == ["code_execution"]
     sdk.agents.create(id="second", base_agent=BASE)
     first = sdk.agents.list(page_size=1)
@@ -82,7 +95,12 @@ def test_agents(sdk: Any) -> None:
 def test_environments(sdk: Any) -> None:
     source = {"type": "inline", "target": "main.py", "content": "print(1)"}
     made = sdk.environments.create(sources=[source], network="disabled")
-    assert (made.status, made.file_count, made.size_bytes, made.network) == ("active", 1, 8, "disabled")
+    assert (made.status, made.file_count, made.size_bytes, made.network) == (
+        "active",
+        1,
+        8,
+        "disabled",
+    )
     copy = sdk.environments.create(from_environment=made.id)
     worked = sdk.interactions.create(agent=BASE, input="Do it", environment=made.id)
     assert worked.environment_id == made.id
@@ -96,7 +114,9 @@ def test_environments(sdk: Any) -> None:
 
 
 def test_files_of_an_environment(sdk: Any) -> None:
-    made = sdk.environments.create(sources=[{"type": "inline", "target": "src/main.py", "content": "print(1)"}])
+    made = sdk.environments.create(
+        sources=[{"type": "inline", "target": "src/main.py", "content": "print(1)"}]
+    )
     for path in ("src", "src/main.py"):
         (entry,) = sdk.environments.files.list(made.id, path).files
         assert (entry.path, entry.type, entry.size_bytes) == ("src/main.py", "file", 8)
@@ -109,7 +129,9 @@ def test_files_go_up_and_come_down(sdk: Any) -> None:
     assert [(file.path, file.size_bytes) for file in up.files] == [("data/all.bin", len(data))]
     assert sdk.environments.files.download(environment=made.id, path="data/all.bin") == data
     assert sdk.environments.get(made.id).size_bytes == len(data)
-    sdk.environments.files.upload(environment=made.id, path="data/all.bin", file=b"", overwrite=True)
+    sdk.environments.files.upload(
+        environment=made.id, path="data/all.bin", file=b"", overwrite=True
+    )
     assert sdk.environments.files.download(environment=made.id, path="data/all.bin") == b""
 
 
@@ -120,7 +142,12 @@ def received() -> Iterator[tuple[str, queue.Queue[Any]]]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            got.put((dict(self.headers.items()), self.rfile.read(int(self.headers["content-length"])).decode()))
+            got.put(
+                (
+                    dict(self.headers.items()),
+                    self.rfile.read(int(self.headers["content-length"])).decode(),
+                )
+            )
             self.send_response(204)
             self.end_headers()
 
@@ -163,7 +190,9 @@ def test_webhooks(sdk: Any, received: tuple[str, queue.Queue[Any]]) -> None:
 def test_a_webhook_of_one_request(sdk: Any, received: tuple[str, queue.Queue[Any]]) -> None:
     address, got = received
     config = {"uris": [address], "user_metadata": {"job": "nightly"}}
-    started = sdk.interactions.create(model=MODEL, input="Hello", background=True, webhook_config=config)
+    started = sdk.interactions.create(
+        model=MODEL, input="Hello", background=True, webhook_config=config
+    )
     _, body = got.get(timeout=10)
     assert started.id in body
     assert '"user_metadata":{"job":"nightly"}' in body
@@ -175,15 +204,25 @@ def test_an_answer_in_parts_is_put_together_by_the_sdk(story: Any, store: bool) 
     whole = story.interactions.create(model=MODEL, input="story", store=store)
     assert (whole.status, whole.usage.total_tokens) == ("completed", 23)
     assert [step.type for step in whole.steps] == ["thought", "model_output"] * 3
-    assert "".join(step.content[0].text for step in whole.steps if step.type == "model_output") == "Once upon a time."
-    history = [{"type": "user_input", "content": [{"type": "text", "text": "story"}]}, *(step.model_dump() for step in whole.steps)]
+    assert (
+        "".join(step.content[0].text for step in whole.steps if step.type == "model_output")
+        == "Once upon a time."
+    )
+    history = [
+        {"type": "user_input", "content": [{"type": "text", "text": "story"}]},
+        *(step.model_dump() for step in whole.steps),
+    ]
     again = [*history, {"type": "user_input", "content": [{"type": "text", "text": "And?"}]}]
     assert story.interactions.create(model=MODEL, store=False, input=again).status == "completed"
 
 
 def test_a_stream_in_parts_goes_on_by_itself(story: Any) -> None:
     events = list(story.interactions.create(model=MODEL, input="story", stream=True))
-    text = "".join(event.delta.text for event in events if event.event_type == "step.delta" and event.delta.type == "text")
+    text = "".join(
+        event.delta.text
+        for event in events
+        if event.event_type == "step.delta" and event.delta.type == "text"
+    )
     assert text == "Once upon a time."
 
 
@@ -198,7 +237,12 @@ def test_an_error_in_the_gateways_shape(story: Any) -> None:
     with pytest.raises(RateLimitError) as caught:
         story.interactions.create(model=MODEL, input="gateway")
     body: Any = caught.value.body
-    assert body["error"] == {"code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED", "details": []}
+    assert body["error"] == {
+        "code": 429,
+        "message": "Slow down.",
+        "status": "RESOURCE_EXHAUSTED",
+        "details": [],
+    }
     assert caught.value.response.headers["retry-after"] == "3"
 
 

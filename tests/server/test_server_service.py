@@ -17,7 +17,11 @@ from evalkit.server.calls import Call
 WEATHER = {
     "type": "function",
     "name": "get_current_temperature",
-    "parameters": {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]},
+    "parameters": {
+        "type": "object",
+        "properties": {"location": {"type": "string"}},
+        "required": ["location"],
+    },
 }
 DOGS = "I have 2 dogs in my house."
 Paws = "How many paws are in my house?"
@@ -33,8 +37,21 @@ def message(body: Any) -> str:
 
 def test_an_answer_is_a_whole_interaction(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
-    body = client.create("Explain how AI works in a few words", labels={"team": "a"}, system_instruction="Be brief.")
-    assert list(body) == ["id", "status", "usage", "created", "updated", "service_tier", "steps", "object", "model", "labels"]
+    body = client.create(
+        "Explain how AI works in a few words", labels={"team": "a"}, system_instruction="Be brief."
+    )
+    assert list(body) == [
+        "id",
+        "status",
+        "usage",
+        "created",
+        "updated",
+        "service_tier",
+        "steps",
+        "object",
+        "model",
+        "labels",
+    ]
     assert body["id"].startswith("v1_Chd")
     assert (body["status"], body["object"], body["service_tier"], body["created"]) == (
         "completed",
@@ -44,7 +61,12 @@ def test_an_answer_is_a_whole_interaction(client: Any, monkeypatch: pytest.Monke
     )
     assert [step["type"] for step in body["steps"]] == ["thought", "model_output"]
     usage = body["usage"]
-    assert usage["total_tokens"] == usage["total_input_tokens"] + usage["total_output_tokens"] + usage["total_thought_tokens"]
+    assert (
+        usage["total_tokens"]
+        == usage["total_input_tokens"]
+        + usage["total_output_tokens"]
+        + usage["total_thought_tokens"]
+    )
     assert usage["total_input_tokens"] == 10
 
 
@@ -53,14 +75,23 @@ def test_two_servers_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> Non
     raw = dumps({"model": "gemini-3.5-flash", "input": "Hi", "tools": [WEATHER]}).encode()
     call = Call("POST", "/v1/interactions", headers={"x-goog-api-key": "k"}, body=raw)
     one, other = Service(load_script()), Service(load_script())
-    one.handle(Call("POST", "/v1/interactions", headers={"x-goog-api-key": "k"}, body=b'{"model":"gemini-3.5-flash","input":"before"}'))
+    one.handle(
+        Call(
+            "POST",
+            "/v1/interactions",
+            headers={"x-goog-api-key": "k"},
+            body=b'{"model":"gemini-3.5-flash","input":"before"}',
+        )
+    )
     first = one.handle(call).body
     assert first == other.handle(call).body
     assert json.loads(first)["id"] != json.loads(one.handle(call).body)["id"]
 
 
 def test_too_little_room_makes_an_answer_incomplete(client: Any) -> None:
-    body = client.create("Explain how AI works in a few words", generation_config={"max_output_tokens": 4})
+    body = client.create(
+        "Explain how AI works in a few words", generation_config={"max_output_tokens": 4}
+    )
     assert (body["status"], output_text(body["steps"])) == ("incomplete", "AI learns patterns from")
     assert body["usage"]["total_output_tokens"] == 4
     history = [
@@ -87,7 +118,10 @@ def test_the_dogs_are_known_where_the_history_holds_them(client: Any) -> None:
     second = client.create(Paws, previous_interaction_id=first["id"])
     assert output_text(second["steps"]) == EIGHT
     assert second["previous_interaction_id"] == first["id"]
-    assert output_text(client.create(Paws)["steps"]) == "I do not know how many animals live in your house."
+    assert (
+        output_text(client.create(Paws)["steps"])
+        == "I do not know how many animals live in your house."
+    )
 
 
 def test_the_dogs_are_known_in_a_history_that_is_re_sent(client: Any) -> None:
@@ -95,33 +129,53 @@ def test_the_dogs_are_known_in_a_history_that_is_re_sent(client: Any) -> None:
     history += client.create(history, store=False)["steps"]
     history += [{"type": "user_input", "content": Paws}]
     assert output_text(client.create(history, store=False)["steps"]) == EIGHT
-    assert output_text(client.create(history[-1:], store=False)["steps"]) == "I do not know how many animals live in your house."
+    assert (
+        output_text(client.create(history[-1:], store=False)["steps"])
+        == "I do not know how many animals live in your house."
+    )
 
 
 def test_any_number_of_dogs_has_its_paws(client: Any) -> None:
     first = client.create("I have 3 dogs in my house.")
-    assert "12 paws" in output_text(client.create(Paws, previous_interaction_id=first["id"])["steps"])
+    assert "12 paws" in output_text(
+        client.create(Paws, previous_interaction_id=first["id"])["steps"]
+    )
 
 
 def test_a_conversation_branches(client: Any) -> None:
     first = client.create(DOGS)
     for _ in range(2):
-        assert output_text(client.create(Paws, previous_interaction_id=first["id"])["steps"]) == EIGHT
+        assert (
+            output_text(client.create(Paws, previous_interaction_id=first["id"])["steps"]) == EIGHT
+        )
 
 
 def test_a_history_may_change_over_to_being_kept_and_back(client: Any) -> None:
     history: list[Any] = [{"type": "user_input", "content": DOGS}]
-    kept = client.create([*history, *client.create(history, store=False)["steps"], {"type": "user_input", "content": "And?"}])
+    kept = client.create(
+        [
+            *history,
+            *client.create(history, store=False)["steps"],
+            {"type": "user_input", "content": "And?"},
+        ]
+    )
     assert output_text(client.create(Paws, previous_interaction_id=kept["id"])["steps"]) == EIGHT
     shown = client.get(client.create(DOGS)["id"])["steps"]
-    assert output_text(client.create([*shown, {"type": "user_input", "content": Paws}])["steps"]) == EIGHT
+    assert (
+        output_text(client.create([*shown, {"type": "user_input", "content": Paws}])["steps"])
+        == EIGHT
+    )
 
 
 @pytest.mark.parametrize("at", [1, 2])
 def test_an_altered_history_is_refused(client: Any, at: int) -> None:
     history: list[Any] = [{"type": "user_input", "content": DOGS}]
     history += client.create(history, store=False)["steps"]
-    history[at] = {"type": "thought", "signature": history[1]["signature"][:-4] + "AAA="} if at == 1 else {**history[2], "content": []}
+    history[at] = (
+        {"type": "thought", "signature": history[1]["signature"][:-4] + "AAA="}
+        if at == 1
+        else {**history[2], "content": []}
+    )
     body = client.create([*history, {"type": "user_input", "content": Paws}], store=False)
     assert client.last.status == 400
     assert body["error"]["code"] == "invalid_request"
@@ -131,7 +185,11 @@ def test_an_altered_history_is_refused(client: Any, at: int) -> None:
 def test_a_script_may_trust_every_history_and_think_nothing(scripted: Callable[[str], Any]) -> None:
     client = scripted("script: t\nsignatures: false\nrules: []")
     body = client.create(
-        [{"type": "user_input", "content": "a"}, {"type": "model_output", "content": "mine"}, {"type": "user_input", "content": "b"}]
+        [
+            {"type": "user_input", "content": "a"},
+            {"type": "model_output", "content": "mine"},
+            {"type": "user_input", "content": "b"},
+        ]
     )
     assert [step["type"] for step in body["steps"]] == ["model_output"]
     assert body["usage"]["total_thought_tokens"] == 0
@@ -152,7 +210,10 @@ def test_a_function_is_called_and_its_result_told(client: Any) -> None:
         "result": {"location": "London", "temperature": "-3", "unit": "celsius"},
     }
     second = client.create([result], tools=[WEATHER], previous_interaction_id=first["id"])
-    assert (second["status"], output_text(second["steps"])) == ("completed", "The temperature in London is currently -3°C.")
+    assert (second["status"], output_text(second["steps"])) == (
+        "completed",
+        "The temperature in London is currently -3°C.",
+    )
     assert [step["type"] for step in second["steps"]] == ["thought", "model_output"]
 
 
@@ -164,29 +225,56 @@ def test_several_cities_are_asked_in_one_answer(client: Any) -> None:
 
 
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]], ids=["in order", "the other way"])
-def test_parallel_results_are_told_in_the_order_of_their_calls(client: Any, order: list[int]) -> None:
-    history: list[Any] = [{"type": "user_input", "content": "What are the temperatures in London and Paris?"}]
+def test_parallel_results_are_told_in_the_order_of_their_calls(
+    client: Any, order: list[int]
+) -> None:
+    history: list[Any] = [
+        {"type": "user_input", "content": "What are the temperatures in London and Paris?"}
+    ]
     history += client.create(history, tools=[WEATHER], store=False)["steps"]
     results = [
-        {"type": "function_result", "call_id": step["id"], "result": {"location": step["arguments"]["location"], "temperature": number}}
+        {
+            "type": "function_result",
+            "call_id": step["id"],
+            "result": {"location": step["arguments"]["location"], "temperature": number},
+        }
         for number, step in enumerate(history[2:], 20)
     ]
-    body = client.create([*history, *(results[index] for index in order)], tools=[WEATHER], store=False)
-    assert output_text(body["steps"]) == "The temperature in London is currently 20°C. The temperature in Paris is currently 21°C."
+    body = client.create(
+        [*history, *(results[index] for index in order)], tools=[WEATHER], store=False
+    )
+    assert (
+        output_text(body["steps"])
+        == "The temperature in London is currently 20°C. The temperature in Paris is currently 21°C."
+    )
 
 
 def test_a_function_that_failed_is_told(client: Any) -> None:
     first = client.create("What is the temperature in London?", tools=[WEATHER])
-    result = {"type": "function_result", "call_id": first["steps"][1]["id"], "result": "down", "is_error": True}
+    result = {
+        "type": "function_result",
+        "call_id": first["steps"][1]["id"],
+        "result": "down",
+        "is_error": True,
+    }
     assert (
-        output_text(client.create([result], previous_interaction_id=first["id"])["steps"]) == "I could not get the temperature in London."
+        output_text(client.create([result], previous_interaction_id=first["id"])["steps"])
+        == "I could not get the temperature in London."
     )
 
 
 def test_a_result_without_its_call_is_refused(client: Any) -> None:
-    body = client.create([{"type": "user_input", "content": "a"}, {"type": "function_result", "call_id": "nobody", "result": "x"}])
+    body = client.create(
+        [
+            {"type": "user_input", "content": "a"},
+            {"type": "function_result", "call_id": "nobody", "result": "x"},
+        ]
+    )
     assert client.last.status == 400
-    assert message(body) == "input[1]: this function_result answers the call 'nobody', which is not in the conversation."
+    assert (
+        message(body)
+        == "input[1]: this function_result answers the call 'nobody', which is not in the conversation."
+    )
 
 
 def test_a_result_that_comes_twice_is_refused(client: Any) -> None:
@@ -194,7 +282,9 @@ def test_a_result_that_comes_twice_is_refused(client: Any) -> None:
     id_ = first["steps"][1]["id"]
     result = {"type": "function_result", "call_id": id_, "result": "x"}
     body = client.create([result, result], previous_interaction_id=first["id"])
-    assert message(body) == f"input[1]: this function_result answers the call '{id_}' a second time."
+    assert (
+        message(body) == f"input[1]: this function_result answers the call '{id_}' a second time."
+    )
 
 
 def test_a_call_without_its_result_is_refused(client: Any) -> None:
@@ -202,7 +292,10 @@ def test_a_call_without_its_result_is_refused(client: Any) -> None:
     history += client.create(history, tools=[WEATHER], store=False)["steps"]
     id_ = history[2]["id"]
     body = client.create([*history, {"type": "user_input", "content": "b"}], store=False)
-    assert message(body) == f"input[2]: the function_call '{id_}' (get_current_temperature) has no function_result."
+    assert (
+        message(body)
+        == f"input[2]: the function_call '{id_}' (get_current_temperature) has no function_result."
+    )
     stored = client.create("What is the temperature in London?", tools=[WEATHER])
     body = client.create("b", previous_interaction_id=stored["id"])
     assert message(body).startswith("step 3 of the stored conversation: the function_call ")
@@ -218,8 +311,14 @@ def test_a_result_before_its_call_is_refused(client: Any) -> None:
 
 def test_a_result_without_call_id_answers_the_call_that_waits(client: Any) -> None:
     first = client.create("What is the temperature in London?", tools=[WEATHER])
-    result = {"type": "function_result", "call_id": None, "result": {"location": "London", "temperature": 1}}
-    assert "1°C" in output_text(client.create([result], previous_interaction_id=first["id"])["steps"])
+    result = {
+        "type": "function_result",
+        "call_id": None,
+        "result": {"location": "London", "temperature": 1},
+    }
+    assert "1°C" in output_text(
+        client.create([result], previous_interaction_id=first["id"])["steps"]
+    )
 
 
 # --- get, cancel, delete
@@ -228,7 +327,10 @@ def test_a_result_without_call_id_answers_the_call_that_waits(client: Any) -> No
 def test_get_shows_the_question_before_the_answer(client: Any) -> None:
     made = client.create(DOGS)
     shown = client.get(made["id"], stream="false")
-    assert shown["steps"] == [{"type": "user_input", "content": [{"type": "text", "text": DOGS}]}, *made["steps"]]
+    assert shown["steps"] == [
+        {"type": "user_input", "content": [{"type": "text", "text": DOGS}]},
+        *made["steps"],
+    ]
     assert {**shown, "steps": made["steps"]} == made
     assert "input" not in shown
     assert client.get(made["id"], include_input="true")["input"] == shown["steps"][:1]
@@ -237,7 +339,11 @@ def test_get_shows_the_question_before_the_answer(client: Any) -> None:
 def test_get_does_not_show_earlier_turns_or_results(client: Any) -> None:
     first = client.create(DOGS)
     second = client.create(Paws, previous_interaction_id=first["id"])
-    assert [step["type"] for step in client.get(second["id"])["steps"]] == ["user_input", "thought", "model_output"]
+    assert [step["type"] for step in client.get(second["id"])["steps"]] == [
+        "user_input",
+        "thought",
+        "model_output",
+    ]
     called = client.create("What is the temperature in London?", tools=[WEATHER])
     result = {"type": "function_result", "call_id": called["steps"][1]["id"], "result": "x"}
     told = client.create([result], previous_interaction_id=called["id"])
@@ -252,10 +358,15 @@ def test_deleted_is_gone_and_what_continues_it_is_not(client: Any) -> None:
     assert client("DELETE", f"/v1beta/interactions/{first['id']}")["error"]["code"] == "not_found"
     assert output_text(client.create(Paws, previous_interaction_id=second["id"])["steps"]) == EIGHT
     body = client.create(Paws, previous_interaction_id=first["id"])
-    assert (client.last.status, message(body)) == (404, f"'previous_interaction_id': interaction '{first['id']}' was not found.")
+    assert (client.last.status, message(body)) == (
+        404,
+        f"'previous_interaction_id': interaction '{first['id']}' was not found.",
+    )
 
 
-BACKGROUND = "Write a detailed analysis of the impact of artificial intelligence on modern healthcare."
+BACKGROUND = (
+    "Write a detailed analysis of the impact of artificial intelligence on modern healthcare."
+)
 
 
 def test_a_background_run_is_in_progress_for_so_many_polls(client: Any) -> None:
@@ -268,10 +379,17 @@ def test_a_background_run_is_in_progress_for_so_many_polls(client: Any) -> None:
     assert "steps" not in started
     assert "usage" not in started
     shown = [client.get(started["id"]) for _ in range(4)]
-    assert [body["status"] for body in shown] == ["in_progress", "in_progress", "completed", "completed"]
+    assert [body["status"] for body in shown] == [
+        "in_progress",
+        "in_progress",
+        "completed",
+        "completed",
+    ]
     assert "steps" not in shown[1]
     assert [step["type"] for step in shown[2]["steps"]] == ["user_input", "thought", "model_output"]
-    assert output_text(shown[2]["steps"]).startswith("Artificial intelligence has transformed modern healthcare in several")
+    assert output_text(shown[2]["steps"]).startswith(
+        "Artificial intelligence has transformed modern healthcare in several"
+    )
 
 
 def test_a_background_run_may_fail(client: Any) -> None:
@@ -314,11 +432,26 @@ def test_an_agent_has_an_environment_that_can_be_used_again(client: Any) -> None
     first = client.create("Do it", agent=agent, environment="remote")
     assert first["environment_id"].startswith("env_")
     assert (first["agent"], "model" in first) == (agent, False)
-    second = client.create("Again", agent=agent, environment=first["environment_id"], previous_interaction_id=first["id"])
+    second = client.create(
+        "Again",
+        agent=agent,
+        environment=first["environment_id"],
+        previous_interaction_id=first["id"],
+    )
     assert second["environment_id"] == first["environment_id"]
-    third = client.create("Again", agent=agent, environment={"type": "remote", "environment_id": first["environment_id"]})
+    third = client.create(
+        "Again",
+        agent=agent,
+        environment={"type": "remote", "environment_id": first["environment_id"]},
+    )
     assert third["environment_id"] == first["environment_id"]
-    assert client.create("Anew", agent=agent, environment={"type": "remote"})["environment_id"] != first["environment_id"]
+    assert (
+        client.create("Anew", agent=agent, environment={"type": "remote"})["environment_id"]
+        != first["environment_id"]
+    )
     assert "environment_id" not in client.create("Alone", agent=agent)
     body = client.create("x", agent=agent, environment="env_none")
-    assert (client.last.status, message(body)) == (404, "'environment': environment 'env_none' was not found.")
+    assert (client.last.status, message(body)) == (
+        404,
+        "'environment': environment 'env_none' was not found.",
+    )

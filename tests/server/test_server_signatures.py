@@ -36,7 +36,9 @@ def result(id_: str, value: str) -> dict[str, Any]:
 def conversation() -> Steps:
     """Two turns: a question with two parallel calls, answered; then another question, answered. Indexes are in the tests."""
     steps = [user("one")]  # 0
-    steps += sign(DEFAULT_KEY, steps, [{"type": "thought"}, call("a", city="London"), call("b", city="Paris")])  # 1 2 3
+    steps += sign(
+        DEFAULT_KEY, steps, [{"type": "thought"}, call("a", city="London"), call("b", city="Paris")]
+    )  # 1 2 3
     steps += [result("a", "20"), result("b", "22")]  # 4 5
     steps += sign(DEFAULT_KEY, steps, [{"type": "thought"}, said("20 and 22")])  # 6 7
     steps += [user("two")]  # 8
@@ -100,10 +102,18 @@ def insert(index: int, step: dict[str, Any]) -> Callable[[Steps], Steps]:
 @pytest.mark.parametrize(
     ("alter", "place", "why"),
     [
-        (change(7, content=[{"type": "text", "text": "20 and 23"}]), "input[7]", "is not as it was answered"),
+        (
+            change(7, content=[{"type": "text", "text": "20 and 23"}]),
+            "input[7]",
+            "is not as it was answered",
+        ),
         (change(7, extra=1), "input[7]", "is not as it was answered"),
         (change(3, arguments={"city": "Rome"}), "input[3]", "is not as it was answered"),
-        (change(6, summary=[{"type": "text", "text": "mine"}]), "input[6]", "is not as it was answered"),
+        (
+            change(6, summary=[{"type": "text", "text": "mine"}]),
+            "input[6]",
+            "is not as it was answered",
+        ),
         (change(0, content=[{"type": "text", "text": "another"}]), "input[1]", "another history"),
         (change(4, result="30"), "input[6]", "another history"),
         (drop(8), "input[8]", "another history"),
@@ -124,10 +134,16 @@ def insert(index: int, step: dict[str, Any]) -> Callable[[Steps], Steps]:
         (change(9, signature=None), "input[9]", "has no signature"),
         (change(9, signature="not base64!"), "input[9]", "did not make"),
         (change(9, signature="\ud800"), "input[9]", "did not make"),
-        (change(9, signature=base64.b64encode(b"\x12" + b"x" * 100).decode()), "input[9]", "did not make"),
+        (
+            change(9, signature=base64.b64encode(b"\x12" + b"x" * 100).decode()),
+            "input[9]",
+            "did not make",
+        ),
     ],
 )
-def test_an_altered_history_names_the_step(alter: Callable[[Steps], Steps], place: str, why: str) -> None:
+def test_an_altered_history_names_the_step(
+    alter: Callable[[Steps], Steps], place: str, why: str
+) -> None:
     with pytest.raises(ApiFault) as caught:
         check(alter(conversation()))
     assert caught.value.status == 400
@@ -142,18 +158,24 @@ def test_a_thought_left_out_with_its_answer_is_seen_by_the_next_one() -> None:
         check(drop(6, 7)(conversation()))
 
 
-@pytest.mark.parametrize("at", [7, 8, 9], ids=["behind it", "behind its answer", "behind the next question"])
+@pytest.mark.parametrize(
+    "at", [7, 8, 9], ids=["behind it", "behind its answer", "behind the next question"]
+)
 def test_a_thought_that_stands_twice_is_seen(at: int) -> None:
     steps = conversation()
     altered = insert(at, steps[6])(steps)
-    with pytest.raises(ApiFault, match=rf"input\[{at}\]: this thought has the signature of input\[6\]"):
+    with pytest.raises(
+        ApiFault, match=rf"input\[{at}\]: this thought has the signature of input\[6\]"
+    ):
         check(altered)
 
 
 def test_an_answer_that_goes_on_is_signed_upon_the_state_behind_the_first_part() -> None:
     whole = [user("one")]
     first = sign(DEFAULT_KEY, whole, [{"type": "thought"}, said("a")])
-    second = sign(DEFAULT_KEY, [], [{"type": "thought"}, said("b")], state_of(first, state_of(whole)))
+    second = sign(
+        DEFAULT_KEY, [], [{"type": "thought"}, said("b")], state_of(first, state_of(whole))
+    )
     check([*whole, *first, *second, user("two")])
     assert state_of([*first, *second], state_of(whole)) == state_of([*whole, *first, *second])
     with pytest.raises(ApiFault, match=r"input\[1\].*another history"):
@@ -181,7 +203,9 @@ def test_signatures_are_as_long_as_real_ones_and_the_same_each_time() -> None:
 
 def test_an_answer_of_very_many_steps_is_held_too() -> None:
     steps = [user("go")]
-    steps += sign(DEFAULT_KEY, steps, [{"type": "thought"}, *(said(str(number)) for number in range(400))])
+    steps += sign(
+        DEFAULT_KEY, steps, [{"type": "thought"}, *(said(str(number)) for number in range(400))]
+    )
     check(steps)
     steps[380] = said("altered")
     with pytest.raises(ApiFault):
@@ -199,19 +223,30 @@ def respelled(value: Any, choose: Callable[[], bool]) -> Any:
         return dict(items)
     if isinstance(value, list):
         return [respelled(item, choose) for item in value]
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**50 and choose() else value
+    return (
+        float(value)
+        if isinstance(value, int)
+        and not isinstance(value, bool)
+        and abs(value) < 2**50
+        and choose()
+        else value
+    )
 
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
 
 @settings(max_examples=100, deadline=None)
 @given(arguments=st.dictionaries(st.text(max_size=3), _json, max_size=3), data=st.data())
-def test_spelling_is_no_difference_and_any_value_is(arguments: dict[str, Any], data: st.DataObject) -> None:
+def test_spelling_is_no_difference_and_any_value_is(
+    arguments: dict[str, Any], data: st.DataObject
+) -> None:
     steps: Steps = [user("é")]
     steps += sign(DEFAULT_KEY, steps, [{"type": "thought"}, {**call("a"), "arguments": arguments}])
     check([respelled(step, lambda: data.draw(st.booleans())) for step in copy.deepcopy(steps)])

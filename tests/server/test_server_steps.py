@@ -14,31 +14,83 @@ from evalkit.protocol.sse import read_events
 from evalkit.protocol.steps import CALL_OF, CONTENT_TYPES, REQUIRED_FIELDS, RESULT_OF, STEP_TYPES
 
 DATA = base64.b64encode(b"data").decode()
-CITED = [{"type": "url_citation", "url": "https://example.com", "title": "t", "start_index": 0, "end_index": 3}]
+CITED = [
+    {
+        "type": "url_citation",
+        "url": "https://example.com",
+        "title": "t",
+        "start_index": 0,
+        "end_index": 3,
+    }
+]
 STEPS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("user_input", {"content": [{"type": "text", "text": "hi"}]}, []),
-    ("model_output", {"content": [{"type": "text", "text": "one two", "annotations": CITED}]}, ["text", "text", "text_annotation_delta"]),
-    ("thought", {"summary": [{"type": "text", "text": "hm"}]}, ["thought_summary", "thought_signature"]),
+    (
+        "model_output",
+        {"content": [{"type": "text", "text": "one two", "annotations": CITED}]},
+        ["text", "text", "text_annotation_delta"],
+    ),
+    (
+        "thought",
+        {"summary": [{"type": "text", "text": "hm"}]},
+        ["thought_summary", "thought_signature"],
+    ),
     ("function_call", {"name": "f", "arguments": {"a": 1, "b": [None]}}, ["arguments_delta"]),
-    ("function_result", {"result": {"a": None}, "name": "f", "is_error": False}, ["function_result"]),
-    ("code_execution_call", {"arguments": {"language": "python", "code": "1"}, "signature": "c2ln"}, ["code_execution_call"]),
+    (
+        "function_result",
+        {"result": {"a": None}, "name": "f", "is_error": False},
+        ["function_result"],
+    ),
+    (
+        "code_execution_call",
+        {"arguments": {"language": "python", "code": "1"}, "signature": "c2ln"},
+        ["code_execution_call"],
+    ),
     ("code_execution_result", {"result": "1\n", "is_error": True}, ["code_execution_result"]),
-    ("google_search_call", {"arguments": {"queries": ["q"]}, "search_type": "web_search"}, ["google_search_call"]),
-    ("google_search_result", {"result": [{"search_suggestions": "<b>"}], "is_error": False}, ["google_search_result"]),
+    (
+        "google_search_call",
+        {"arguments": {"queries": ["q"]}, "search_type": "web_search"},
+        ["google_search_call"],
+    ),
+    (
+        "google_search_result",
+        {"result": [{"search_suggestions": "<b>"}], "is_error": False},
+        ["google_search_result"],
+    ),
     ("url_context_call", {"arguments": {"urls": ["https://example.com"]}}, ["url_context_call"]),
-    ("url_context_result", {"result": [{"url": "https://example.com", "status": "paywall"}]}, ["url_context_result"]),
+    (
+        "url_context_result",
+        {"result": [{"url": "https://example.com", "status": "paywall"}]},
+        ["url_context_result"],
+    ),
     ("google_maps_call", {"arguments": {"queries": ["q"]}}, ["google_maps_call"]),
-    ("google_maps_result", {"result": [{"places": [{"name": "n", "place_id": "places/1"}]}]}, ["google_maps_result"]),
+    (
+        "google_maps_result",
+        {"result": [{"places": [{"name": "n", "place_id": "places/1"}]}]},
+        ["google_maps_result"],
+    ),
     ("file_search_call", {"signature": "c2ln"}, ["file_search_call"]),
     ("file_search_result", {"result": [{"text": "found"}]}, ["file_search_result"]),
-    ("retrieval_call", {"arguments": {"queries": ["q"]}, "retrieval_type": "rag_store"}, ["retrieval_call"]),
+    (
+        "retrieval_call",
+        {"arguments": {"queries": ["q"]}, "retrieval_type": "rag_store"},
+        ["retrieval_call"],
+    ),
     ("retrieval_result", {"is_error": False, "signature": "c2ln"}, ["retrieval_result"]),
     ("tool_search_call", {"arguments": {"function_names": ["f"]}}, ["tool_search_call"]),
     ("tool_search_result", {"result": [{"type": "function", "name": "f"}]}, ["tool_search_result"]),
     ("processing_call", {"signature": "c2ln"}, ["processing_call"]),
     ("processing_result", {"signature": "c2ln"}, ["processing_result"]),
-    ("mcp_server_tool_call", {"name": "t", "server_name": "s", "arguments": {"x": {"y": 1}}}, ["mcp_server_tool_call"]),
-    ("mcp_server_tool_result", {"result": {"ok": True}, "name": "t", "server_name": "s"}, ["mcp_server_tool_result"]),
+    (
+        "mcp_server_tool_call",
+        {"name": "t", "server_name": "s", "arguments": {"x": {"y": 1}}},
+        ["mcp_server_tool_call"],
+    ),
+    (
+        "mcp_server_tool_result",
+        {"result": {"ok": True}, "name": "t", "server_name": "s"},
+        ["mcp_server_tool_result"],
+    ),
 ]
 MEDIA: list[tuple[str, dict[str, Any]]] = [
     ("image", {"data": DATA, "mime_type": "image/png"}),
@@ -82,7 +134,11 @@ def test_the_table_has_every_type() -> None:
 @pytest.mark.parametrize("store", [True, False], ids=["stored", "not stored"])
 @pytest.mark.parametrize(("kind", "fields", "deltas"), STEPS, ids=[row[0] for row in STEPS])
 def test_a_step_streamed_is_the_step_plain(
-    scripted: Callable[[str], Any], kind: str, fields: dict[str, Any], deltas: list[str], store: bool
+    scripted: Callable[[str], Any],
+    kind: str,
+    fields: dict[str, Any],
+    deltas: list[str],
+    store: bool,
 ) -> None:
     client = scripted(script_of({"type": kind, **fields}))
     plain, streamed, events = both(client, store=store)
@@ -97,7 +153,11 @@ def test_a_step_streamed_is_the_step_plain(
         assert streamed[index]["id"]
     if kind in CALL_OF:
         assert plain[index]["call_id"]
-    got = [event["delta"]["type"] for event in events if event["event_type"] == "step.delta" and event["index"] == index]
+    got = [
+        event["delta"]["type"]
+        for event in events
+        if event["event_type"] == "step.delta" and event["index"] == index
+    ]
     assert got == deltas
     starts = [event["step"]["type"] for event in events if event["event_type"] == "step.start"]
     assert starts[index] == kind
@@ -117,22 +177,44 @@ def test_a_stored_step_is_shown_as_it_was_streamed(
 
 
 @pytest.mark.parametrize(("kind", "fields"), MEDIA, ids=[row[0] for row in MEDIA])
-def test_media_streamed_is_media_plain(scripted: Callable[[str], Any], kind: str, fields: dict[str, Any]) -> None:
+def test_media_streamed_is_media_plain(
+    scripted: Callable[[str], Any], kind: str, fields: dict[str, Any]
+) -> None:
     block = {"type": kind, **fields}
-    plain, streamed, events = both(scripted(script_of({"type": "model_output", "content": [{"type": "text", "text": "see"}, block]})))
+    plain, streamed, events = both(
+        scripted(
+            script_of({"type": "model_output", "content": [{"type": "text", "text": "see"}, block]})
+        )
+    )
     assert plain[1] == streamed[1]
     assert plain[1]["content"][1] == block
-    assert [event["delta"]["type"] for event in events if event["event_type"] == "step.delta" and event["index"] == 1] == ["text", kind]
+    assert [
+        event["delta"]["type"]
+        for event in events
+        if event["event_type"] == "step.delta" and event["index"] == 1
+    ] == ["text", kind]
 
 
 def test_all_types_in_one_answer(scripted: Callable[[str], Any]) -> None:
-    client = scripted(script_of(*({"type": kind, **fields} for kind, fields, _ in STEPS if kind not in ("user_input", "thought"))))
+    client = scripted(
+        script_of(
+            *(
+                {"type": kind, **fields}
+                for kind, fields, _ in STEPS
+                if kind not in ("user_input", "thought")
+            )
+        )
+    )
     _, _, events = both(client)
     assert all(event.get("event_type") and event.get("event_id") for event in events)
     assert all(event["delta"]["type"] for event in events if event["event_type"] == "step.delta")
     assert all(event["step"]["type"] for event in events if event["event_type"] == "step.start")
     order = [event["event_type"] for event in events]
-    assert (order[0], order[1], order[-1]) == ("interaction.created", "interaction.status_update", "interaction.completed")
+    assert (order[0], order[1], order[-1]) == (
+        "interaction.created",
+        "interaction.status_update",
+        "interaction.completed",
+    )
     steps = client.create("go")["steps"]
     calls = {step["id"]: step["type"] for step in steps if step["type"] in RESULT_OF}
     assert len(calls) == len(RESULT_OF)
@@ -142,15 +224,27 @@ def test_all_types_in_one_answer(scripted: Callable[[str], Any]) -> None:
 
 
 def test_arguments_travel_as_text_that_is_their_json(scripted: Callable[[str], Any]) -> None:
-    _, _, events = both(scripted(script_of({"type": "function_call", "name": "f", "arguments": {"é": [1, None]}})))
-    (start,) = (event["step"] for event in events if event["event_type"] == "step.start" and event["index"] == 1)
-    (delta,) = (event["delta"] for event in events if event["event_type"] == "step.delta" and event["index"] == 1)
+    _, _, events = both(
+        scripted(script_of({"type": "function_call", "name": "f", "arguments": {"é": [1, None]}}))
+    )
+    (start,) = (
+        event["step"]
+        for event in events
+        if event["event_type"] == "step.start" and event["index"] == 1
+    )
+    (delta,) = (
+        event["delta"]
+        for event in events
+        if event["event_type"] == "step.delta" and event["index"] == 1
+    )
     assert (start["arguments"], start["name"], start["signature"]) == ({}, "f", "")
     assert json.loads(delta["arguments"]) == {"é": [1, None]}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in STEP_TYPES if REQUIRED_FIELDS[kind]])
-def test_what_a_script_leaves_out_is_there_on_the_wire(scripted: Callable[[str], Any], kind: str) -> None:
+def test_what_a_script_leaves_out_is_there_on_the_wire(
+    scripted: Callable[[str], Any], kind: str
+) -> None:
     step = scripted(script_of({"type": kind})).create("go")["steps"][1]
     for name in REQUIRED_FIELDS[kind]:
         assert step[name] is not None
@@ -162,16 +256,25 @@ def test_a_text_for_content_is_a_list_on_the_wire(scripted: Callable[[str], Any]
     assert step["content"] == [{"type": "text", "text": "hi"}]
 
 
-@pytest.mark.parametrize(("kind", "fields"), [row[:2] for row in STEPS if row[0] not in ("user_input", "function_call")])
-def test_every_step_can_be_sent_back_to_any_server(kind: str, fields: dict[str, Any], scripted: Callable[[str], Any]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "fields"), [row[:2] for row in STEPS if row[0] not in ("user_input", "function_call")]
+)
+def test_every_step_can_be_sent_back_to_any_server(
+    kind: str, fields: dict[str, Any], scripted: Callable[[str], Any]
+) -> None:
     text = script_of({"type": kind, **fields}, {"text": "done"})
     history: list[Any] = [{"type": "user_input", "content": "go"}]
     history += scripted(text).create(history, store=False)["steps"]
     history += [{"type": "user_input", "content": "on"}]
     if kind == "function_result":
-        assert "which is not in the conversation" in scripted(text).create(history, store=False)["error"]["message"]
+        assert (
+            "which is not in the conversation"
+            in scripted(text).create(history, store=False)["error"]["message"]
+        )
         return
     assert scripted(text).create(history, store=False)["status"] == "completed"
     history[2 if kind != "thought" else 1]["mine"] = 1
     body = scripted(text).create(history, store=False)
-    assert body["error"]["message"].startswith(f"input[{2 if kind != 'thought' else 1}]: this {kind} ")
+    assert body["error"]["message"].startswith(
+        f"input[{2 if kind != 'thought' else 1}]: this {kind} "
+    )

@@ -15,9 +15,15 @@ from evalkit.protocol.sse import read_events
 WEATHER = {
     "type": "function",
     "name": "get_current_temperature",
-    "parameters": {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]},
+    "parameters": {
+        "type": "object",
+        "properties": {"location": {"type": "string"}},
+        "required": ["location"],
+    },
 }
-BACKGROUND = "Write a detailed analysis of the impact of artificial intelligence on modern healthcare."
+BACKGROUND = (
+    "Write a detailed analysis of the impact of artificial intelligence on modern healthcare."
+)
 
 
 def message(body: Any) -> str:
@@ -52,7 +58,9 @@ def test_a_stream_says_what_a_get_shows(client: Any, asked: str, fields: dict[st
 
 def test_a_stream_that_is_not_stored_has_the_empty_id_and_the_plain_steps(client: Any) -> None:
     plain = client.create("Explain how AI works", store=False)
-    events = read_events("".join(client.create("Explain how AI works", store=False, stream=True))).events
+    events = read_events(
+        "".join(client.create("Explain how AI works", store=False, stream=True))
+    ).events
     made = assemble(events)
     assert made.interaction is not None
     assert made.interaction["steps"] == plain["steps"]
@@ -69,7 +77,9 @@ def test_frames_are_those_of_the_protocol(client: Any) -> None:
 
 
 def test_alt_sse_asks_for_a_stream_too(client: Any) -> None:
-    frames = client("POST", "/v1beta/interactions", {"model": "gemini-3.5-flash", "input": "Hi"}, alt="sse")
+    frames = client(
+        "POST", "/v1beta/interactions", {"model": "gemini-3.5-flash", "input": "Hi"}, alt="sse"
+    )
     assert frames[-1] == "event: done\ndata: [DONE]\n\n"
 
 
@@ -79,7 +89,10 @@ def test_a_stream_goes_on_behind_the_last_event_seen(client: Any) -> None:
     assert client.get(id_, stream="true") == whole
     assert client.get(id_, stream="true", last_event_id="3") == whole[3:]
     body = client.get(id_, stream="true", last_event_id="nope")
-    assert (client.last.status, message(body)) == (400, "'last_event_id': there is no event 'nope' in this stream.")
+    assert (client.last.status, message(body)) == (
+        400,
+        "'last_event_id': there is no event 'nope' in this stream.",
+    )
 
 
 def test_streaming_a_running_interaction_waits_for_its_end(client: Any) -> None:
@@ -98,14 +111,19 @@ def test_a_stream_may_break_off(scripted: Callable[[str], Any]) -> None:
 
 def test_an_error_may_come_in_mid_stream(client: Any) -> None:
     events = read_events("".join(client.create("Answer with error 504", stream=True))).events
-    assert events[-1] == {"event_type": "error", "error": {"code": "gateway_timeout", "message": "The request took too long."}}
+    assert events[-1] == {
+        "event_type": "error",
+        "error": {"code": "gateway_timeout", "message": "The request took too long."},
+    }
     assert len(events) == 7
     assert client.create("Answer with error 504")["error"]["code"] == "gateway_timeout"
     assert client.last.status == 504
 
 
 def test_delays_are_told_not_slept(scripted: Callable[[str], Any]) -> None:
-    client = scripted("  - {when: {stream: true}, reply: a, delay: 60, event_delay: 30}\n  - {error: 503, delay: 90}\n")
+    client = scripted(
+        "  - {when: {stream: true}, reply: a, delay: 60, event_delay: 30}\n  - {error: 503, delay: 90}\n"
+    )
     client.create("x", stream=True)
     assert (client.last.delay, client.last.event_delay) == (60, 30)
     client.create("x")

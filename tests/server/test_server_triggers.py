@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 BASE = "antigravity-preview-05-2026"
-DAILY = {"schedule": "0 9 * * 1-5", "time_zone": "Europe/Berlin", "interaction": {"agent": BASE, "input": "Count my words"}}
+DAILY = {
+    "schedule": "0 9 * * 1-5",
+    "time_zone": "Europe/Berlin",
+    "interaction": {"agent": BASE, "input": "Count my words"},
+}
 RULES = """
   - {when: {text: refuse}, error: {status: 403, message: Not today.}}
   - {when: {text: fail}, status: failed, errors: [{code: api_error, message: It broke.}]}
@@ -21,12 +25,21 @@ def message(body: Any) -> str:
 
 
 def trigger(client: Any, said: str = "Count my words", **fields: Any) -> Any:
-    return client("POST", "/v1beta/triggers", {**DAILY, "interaction": {"agent": BASE, "input": said}, **fields})
+    return client(
+        "POST",
+        "/v1beta/triggers",
+        {**DAILY, "interaction": {"agent": BASE, "input": said}, **fields},
+    )
 
 
 def test_a_trigger_runs_when_it_is_told_to(client: Any) -> None:
     made = trigger(client, display_name="daily")
-    assert (made["status"], made["display_name"], made["schedule"], made["consecutive_failure_count"]) == (
+    assert (
+        made["status"],
+        made["display_name"],
+        made["schedule"],
+        made["consecutive_failure_count"],
+    ) == (
         "active",
         "daily",
         "0 9 * * 1-5",
@@ -34,31 +47,51 @@ def test_a_trigger_runs_when_it_is_told_to(client: Any) -> None:
     )
     assert made["interaction"] == DAILY["interaction"]
     first, second = (client("POST", f"/v1beta/triggers/{made['id']}/executions") for _ in range(2))
-    assert (first["status"], first["trigger_id"], "error" in first) == ("completed", made["id"], False)
+    assert (first["status"], first["trigger_id"], "error" in first) == (
+        "completed",
+        made["id"],
+        False,
+    )
     assert client.get(first["interaction_id"])["status"] == "completed"
     assert first["interaction_id"] != second["interaction_id"]
     page = client("GET", f"/v1beta/triggers/{made['id']}/executions", page_size="1")
-    rest = client("GET", f"/v1beta/triggers/{made['id']}/executions", page_token=page["next_page_token"])
+    rest = client(
+        "GET", f"/v1beta/triggers/{made['id']}/executions", page_token=page["next_page_token"]
+    )
     assert [*page["trigger_executions"], *rest["trigger_executions"]] == [first, second]
     shown = client("GET", f"/v1beta/triggers/{made['id']}")
     assert shown["previous_interaction_id"] == second["interaction_id"]
     assert [item["id"] for item in client("GET", "/v1beta/triggers")["triggers"]] == [made["id"]]
     assert client("DELETE", f"/v1beta/triggers/{made['id']}") == {}
     for path in ("", "/executions"):
-        assert message(client("GET", f"/v1beta/triggers/{made['id']}{path}")) == f"Trigger '{made['id']}' was not found."
+        assert (
+            message(client("GET", f"/v1beta/triggers/{made['id']}{path}"))
+            == f"Trigger '{made['id']}' was not found."
+        )
     assert client.get(first["interaction_id"])["status"] == "completed"
 
 
 def test_a_trigger_works_in_its_environment_and_in_the_background(client: Any) -> None:
     id_ = client("POST", "/v1beta/environments", {})["id"]
-    interaction = {"agent": BASE, "input": "Count", "background": True, "stream": True, "store": False}
-    assert "'interaction': 'background' needs 'store'" not in str(trigger(client, interaction=interaction, environment_id=id_))
+    interaction = {
+        "agent": BASE,
+        "input": "Count",
+        "background": True,
+        "stream": True,
+        "store": False,
+    }
+    assert "'interaction': 'background' needs 'store'" not in str(
+        trigger(client, interaction=interaction, environment_id=id_)
+    )
     (made,) = client("GET", "/v1beta/triggers")["triggers"]
     run = client("POST", f"/v1beta/triggers/{made['id']}/executions")
     assert (run["status"], run["environment_id"]) == ("completed", id_)
 
 
-@pytest.mark.parametrize(("said", "why"), [("refuse", "Not today."), ("fail", "It broke."), ("garble", "the answer was garbled")])
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [("refuse", "Not today."), ("fail", "It broke."), ("garble", "the answer was garbled")],
+)
 def test_failures_in_a_row_are_counted(scripted: Callable[[str], Any], said: str, why: str) -> None:
     client = scripted(RULES)
     made = trigger(client, said, max_consecutive_failures=2)
@@ -69,7 +102,11 @@ def test_failures_in_a_row_are_counted(scripted: Callable[[str], Any], said: str
         shown = client("GET", path)
         assert (shown["consecutive_failure_count"], shown["status"]) == (count, status)
     resumed = client("PATCH", path, {"status": "active", "display_name": "again"})
-    assert (resumed["status"], resumed["consecutive_failure_count"], resumed["display_name"]) == ("active", 0, "again")
+    assert (resumed["status"], resumed["consecutive_failure_count"], resumed["display_name"]) == (
+        "active",
+        0,
+        "again",
+    )
     assert "last_resume_time" in resumed
     assert "last_pause_time" in client("PATCH", path, {"status": "paused"})
 
@@ -79,10 +116,19 @@ def test_failures_in_a_row_are_counted(scripted: Callable[[str], Any], said: str
     [
         ({"schedule": None}, "'schedule' is required."),
         ({"interaction": None}, "'interaction' is required."),
-        ({"schedule": "daily"}, "'schedule' must be the five fields of a cron schedule, got 'daily'."),
-        ({"interaction": {"model": "gemini-3.5-flash", "input": "a"}}, "'interaction': 'agent' is required."),
+        (
+            {"schedule": "daily"},
+            "'schedule' must be the five fields of a cron schedule, got 'daily'.",
+        ),
+        (
+            {"interaction": {"model": "gemini-3.5-flash", "input": "a"}},
+            "'interaction': 'agent' is required.",
+        ),
         ({"interaction": {"agent": BASE}}, "'interaction': 'input' is required."),
-        ({"interaction": {"agent": "nobody", "input": "a"}}, "'interaction': Agent 'nobody' was not found."),
+        (
+            {"interaction": {"agent": "nobody", "input": "a"}},
+            "'interaction': Agent 'nobody' was not found.",
+        ),
         ({"cron": "x"}, "Unknown parameter 'cron'."),
     ],
 )
@@ -105,7 +151,9 @@ def test_triggers_with_the_sdk(url: str) -> None:
         run = sdk.triggers.run(made.id)
         assert run.status == "completed"
         assert sdk.interactions.get(run.interaction_id).status == "completed"
-        assert [item.id for item in sdk.triggers.list_executions(made.id).trigger_executions] == [run.id]
+        assert [item.id for item in sdk.triggers.list_executions(made.id).trigger_executions] == [
+            run.id
+        ]
         assert sdk.triggers.update(made.id, status="paused").status == "paused"
         assert sdk.triggers.get(made.id).display_name == "daily"
         assert made.id in [item.id for item in sdk.triggers.list().triggers]

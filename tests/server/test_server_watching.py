@@ -32,23 +32,34 @@ def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 def test_health_needs_no_key(url: str) -> None:
     response = httpx.get(f"{url}/healthz")
     told = response.json()
-    assert (response.status_code, response.headers["content-type"]) == (200, "application/json; charset=utf-8")
+    assert (response.status_code, response.headers["content-type"]) == (
+        200,
+        "application/json; charset=utf-8",
+    )
     assert {name: told[name] for name in ("status", "serves", "version")} == {
         "status": "ok",
         "serves": "the script 'guide'",
         "version": VERSION,
     }
-    assert 0 <= told["uptime_seconds"] < httpx.get(f"{url}/healthz").json()["uptime_seconds"] + 0.001
+    assert (
+        0 <= told["uptime_seconds"] < httpx.get(f"{url}/healthz").json()["uptime_seconds"] + 0.001
+    )
 
 
 def test_metrics_count_what_happened() -> None:
-    faults = [parse_plan("error=503@first=1", "a"), parse_plan("reset@first=1", "b"), parse_plan("delay=0.001", "c")]
+    faults = [
+        parse_plan("error=503@first=1", "a"),
+        parse_plan("reset@first=1", "b"),
+        parse_plan("delay=0.001", "c"),
+    ]
     with serving(create_app(Script.load(SCRIPT, "t.yaml"), faults=faults)) as url:
         httpx.post(f"{url}/v1/interactions?key=hidden", json=HELLO)
         with pytest.raises(httpx.ReadError):
             httpx.post(f"{url}/v1beta/interactions", json=HELLO, headers=KEY)
         made = httpx.post(f"{url}/v1beta/interactions", json=HELLO, headers=KEY).json()
-        streamed = httpx.post(f"{url}/interactions", json={**HELLO, "stream": True}, headers=KEY).text
+        streamed = httpx.post(
+            f"{url}/interactions", json={**HELLO, "stream": True}, headers=KEY
+        ).text
         httpx.get(f"{url}/v1/interactions/{made['id']}", headers=KEY)
         httpx.get(f"{url}/v1/secret/path", headers=KEY)
         httpx.get(f"{url}/healthz")
@@ -56,7 +67,9 @@ def test_metrics_count_what_happened() -> None:
     found = samples(response.text)
 
     def total(route: str, method: str, status: str) -> float:
-        return found["evalkit_requests_total", (("method", method), ("route", route), ("status", status))]
+        return found[
+            "evalkit_requests_total", (("method", method), ("route", route), ("status", status))
+        ]
 
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert total("/interactions", "POST", "200") == 2
@@ -73,7 +86,11 @@ def test_metrics_count_what_happened() -> None:
     assert found["evalkit_faults_injected_total", (("kind", "delay"),)] == 6
     labels = (("route", "/interactions"), ("stream", "true"))
     assert found["evalkit_time_to_first_byte_seconds_count", labels] == 1
-    assert 0 < found["evalkit_time_to_first_byte_seconds_sum", labels] <= found["evalkit_request_duration_seconds_sum", labels]
+    assert (
+        0
+        < found["evalkit_time_to_first_byte_seconds_sum", labels]
+        <= found["evalkit_request_duration_seconds_sum", labels]
+    )
     assert made["id"] not in response.text
     assert "hidden" not in response.text
     assert "secret" not in response.text
@@ -83,7 +100,9 @@ def test_an_open_stream_is_seen() -> None:
     slow = create_app(Script.load(SCRIPT, "t.yaml"), faults=[parse_plan("event_delay=30", "a")])
     with (
         serving(slow) as url,
-        httpx.stream("POST", f"{url}/v1/interactions", json={**HELLO, "stream": True}, headers=KEY) as response,
+        httpx.stream(
+            "POST", f"{url}/v1/interactions", json={**HELLO, "stream": True}, headers=KEY
+        ) as response,
     ):
         assert response.status_code == 200
         found = samples(httpx.get(f"{url}/metrics").text)
@@ -132,7 +151,11 @@ def test_head_is_get_without_its_body(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "status", "allow"),
-    [("/v1/interactions", 204, "POST, OPTIONS"), ("/v1/interactions/x", 204, "GET, DELETE, OPTIONS"), ("/nothing", 404, None)],
+    [
+        ("/v1/interactions", 204, "POST, OPTIONS"),
+        ("/v1/interactions/x", 204, "GET, DELETE, OPTIONS"),
+        ("/nothing", 404, None),
+    ],
 )
 def test_options_says_what_is_allowed(url: str, path: str, status: int, allow: str | None) -> None:
     response = httpx.options(url + path)
@@ -167,11 +190,31 @@ def test_a_route_is_a_template(path: str, route: str) -> None:
 
 
 @given(
-    st.lists(st.sampled_from(["v1", "interactions", "agents", "files", "cancel", "a:ping", "x", "", "é"]) | st.text(max_size=8), max_size=8)
+    st.lists(
+        st.sampled_from(["v1", "interactions", "agents", "files", "cancel", "a:ping", "x", "", "é"])
+        | st.text(max_size=8),
+        max_size=8,
+    )
 )
 def test_routes_are_few(parts: list[str]) -> None:
-    words = {"", "other", "interactions", "agents", "environments", "webhooks", "triggers", "{id}", "{id}:ping", "{path}"}
-    assert set(route_of("/" + "/".join(parts)).split("/")) <= words | {"{id}:rotateSigningSecret", "cancel", "files", "executions"}
+    words = {
+        "",
+        "other",
+        "interactions",
+        "agents",
+        "environments",
+        "webhooks",
+        "triggers",
+        "{id}",
+        "{id}:ping",
+        "{path}",
+    }
+    assert set(route_of("/" + "/".join(parts)).split("/")) <= words | {
+        "{id}:rotateSigningSecret",
+        "cancel",
+        "files",
+        "executions",
+    }
 
 
 def test_methods_and_names_of_clients_are_no_labels() -> None:

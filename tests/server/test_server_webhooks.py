@@ -39,7 +39,9 @@ def message(body: Any) -> str:
 
 
 def hook(client: Any, uri: str = HOOK, events: list[str] | None = None, **fields: Any) -> Any:
-    return client("POST", "/v1beta/webhooks", {"uri": uri, "subscribed_events": events or ALL, **fields})
+    return client(
+        "POST", "/v1beta/webhooks", {"uri": uri, "subscribed_events": events or ALL, **fields}
+    )
 
 
 def told(client: Any) -> list[Any]:
@@ -48,9 +50,15 @@ def told(client: Any) -> list[Any]:
 
 def good(delivery: Delivery, secret: str) -> bool:
     """Verify a delivery as a receiver does, by the public scheme: HMAC over id, time and body, one signature for each good secret."""
-    signed = f"{delivery.headers['webhook-id']}.{delivery.headers['webhook-timestamp']}.{delivery.body}"
-    mac = hmac.new(base64.b64decode(secret.removeprefix("whsec_")), signed.encode(), hashlib.sha256).digest()
-    return f"v1,{base64.b64encode(mac).decode()}" in delivery.headers["webhook-signature"].split(" ")
+    signed = (
+        f"{delivery.headers['webhook-id']}.{delivery.headers['webhook-timestamp']}.{delivery.body}"
+    )
+    mac = hmac.new(
+        base64.b64decode(secret.removeprefix("whsec_")), signed.encode(), hashlib.sha256
+    ).digest()
+    return f"v1,{base64.b64encode(mac).decode()}" in delivery.headers["webhook-signature"].split(
+        " "
+    )
 
 
 # --- what is told
@@ -66,7 +74,9 @@ def good(delivery: Delivery, secret: str) -> bool:
         ("broke", "interaction.failed", {"error_code": "budget_exceeded", "error_message": ""}),
     ],
 )
-def test_the_end_of_a_run_is_told(scripted: Callable[[str], Any], said: str, event: str, data: dict[str, Any]) -> None:
+def test_the_end_of_a_run_is_told(
+    scripted: Callable[[str], Any], said: str, event: str, data: dict[str, Any]
+) -> None:
     client = scripted(RULES)
     secret = hook(client)["new_signing_secret"]
     started = client.create(said, background=True)
@@ -74,7 +84,12 @@ def test_the_end_of_a_run_is_told(scripted: Callable[[str], Any], said: str, eve
     (delivery,) = client.service.deliveries()
     assert (delivery.uri, delivery.event, delivery.refusal) == (HOOK, event, "")
     body = json.loads(delivery.body)
-    assert body == {"type": event, "version": "v1", "timestamp": body["timestamp"], "data": {"id": started["id"], **data}}
+    assert body == {
+        "type": event,
+        "version": "v1",
+        "timestamp": body["timestamp"],
+        "data": {"id": started["id"], **data},
+    }
     assert good(delivery, secret)
     assert not good(delivery, request_secret(DEFAULT_KEY))
     assert client.get(started["id"])["status"] not in ("in_progress", "queued")
@@ -87,7 +102,10 @@ def test_a_run_nobody_on_this_machine_hears_of_goes_on_by_polls(client: Any) -> 
     started = client.create("Hello", background=True)
     assert client.get(started["id"])["status"] == "in_progress"
     (delivery,) = client.service.deliveries()
-    assert delivery.refusal == "https://example.com/hook is not on this machine, and only loopback addresses are told"
+    assert (
+        delivery.refusal
+        == "https://example.com/hook is not on this machine, and only loopback addresses are told"
+    )
     assert client.get(started["id"])["status"] == "completed"
     assert told(client) == []
 
@@ -98,7 +116,10 @@ def test_a_request_tells_its_own_addresses_and_no_others(client: Any) -> None:
     started = client.create("Hello", background=True, webhook_config=config)
     deliveries = client.service.deliveries()
     assert [delivery.uri for delivery in deliveries] == config["uris"]
-    assert all(json.loads(delivery.body)["user_metadata"] == config["user_metadata"] for delivery in deliveries)
+    assert all(
+        json.loads(delivery.body)["user_metadata"] == config["user_metadata"]
+        for delivery in deliveries
+    )
     assert all(good(delivery, request_secret(DEFAULT_KEY)) for delivery in deliveries)
     assert client.get(started["id"])["status"] == "completed"
 
@@ -144,7 +165,11 @@ def test_a_webhook_shows_its_secret_once(client: Any) -> None:
     assert secret.startswith("whsec_")
     shown = client("GET", f"/v1beta/webhooks/{made['id']}")
     assert shown == {name: value for name, value in made.items() if name != "new_signing_secret"}
-    assert (shown["name"], shown["state"], shown["signing_secrets"]) == ("mine", "enabled", [{"truncated_secret": f"…{secret[-4:]}"}])
+    assert (shown["name"], shown["state"], shown["signing_secrets"]) == (
+        "mine",
+        "enabled",
+        [{"truncated_secret": f"…{secret[-4:]}"}],
+    )
     assert secret not in json.dumps([shown, client("GET", "/v1beta/webhooks")])
     assert hook(client)["new_signing_secret"] != secret
 
@@ -155,8 +180,14 @@ def test_a_webhook_is_changed_by_what_is_sent(client: Any) -> None:
     changed = client("PATCH", path, {"uri": "http://127.0.0.1:9/other", "name": None})
     assert (changed["uri"], changed["name"]) == ("http://127.0.0.1:9/other", "mine")
     masked = client("PATCH", path, {"uri": HOOK, "name": "yours"}, update_mask="name, state")
-    assert (masked["uri"], masked["name"], masked["subscribed_events"]) == ("http://127.0.0.1:9/other", "yours", ALL)
-    assert "Unsupported value for 'update_mask'" in message(client("PATCH", path, {}, update_mask="id"))
+    assert (masked["uri"], masked["name"], masked["subscribed_events"]) == (
+        "http://127.0.0.1:9/other",
+        "yours",
+        ALL,
+    )
+    assert "Unsupported value for 'update_mask'" in message(
+        client("PATCH", path, {}, update_mask="id")
+    )
     assert "Unsupported value for 'state'" in message(client("PATCH", path, {"state": "on"}))
     assert message(client("PATCH", path, {"id": "x"})).startswith("Unknown parameter 'id'")
 
@@ -169,7 +200,9 @@ def test_a_ping_is_sent_whatever_is_subscribed(client: Any) -> None:
     assert good(delivery, made["new_signing_secret"])
     far = hook(client, "https://example.com/hook")
     said = message(client("POST", f"/v1beta/webhooks/{far['id']}:ping"))
-    assert said.endswith("https://example.com/hook is not on this machine, and only loopback addresses are told.")
+    assert said.endswith(
+        "https://example.com/hook is not on this machine, and only loopback addresses are told."
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,7 +214,9 @@ def test_a_ping_is_sent_whatever_is_subscribed(client: Any) -> None:
         ({"revocation_behavior": "revoke_previous_secrets_immediately"}, 0, False),
     ],
 )
-def test_a_secret_is_rotated(client: Any, monkeypatch: pytest.MonkeyPatch, body: Any, later: int, old_is_good: bool) -> None:
+def test_a_secret_is_rotated(
+    client: Any, monkeypatch: pytest.MonkeyPatch, body: Any, later: int, old_is_good: bool
+) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
     made = hook(client)
     path = f"/v1beta/webhooks/{made['id']}"
@@ -193,12 +228,16 @@ def test_a_secret_is_rotated(client: Any, monkeypatch: pytest.MonkeyPatch, body:
     assert good(delivery, new)
     assert good(delivery, made["new_signing_secret"]) is old_is_good
     secrets = client("GET", path)["signing_secrets"]
-    assert [("expire_time" in secret) for secret in secrets] == ([False, True] if old_is_good else [False])
+    assert [("expire_time" in secret) for secret in secrets] == (
+        [False, True] if old_is_good else [False]
+    )
 
 
 def test_a_rotation_that_is_none(client: Any) -> None:
     path = f"/v1beta/webhooks/{hook(client)['id']}:rotateSigningSecret"
-    assert "Unsupported value for 'revocation_behavior'" in message(client("POST", path, {"revocation_behavior": "never"}))
+    assert "Unsupported value for 'revocation_behavior'" in message(
+        client("POST", path, {"revocation_behavior": "never"})
+    )
 
 
 @pytest.mark.parametrize(
@@ -240,7 +279,9 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"])).decode()
-                receiver.got.put(({name.lower(): value for name, value in self.headers.items()}, body))
+                receiver.got.put(
+                    ({name.lower(): value for name, value in self.headers.items()}, body)
+                )
                 self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
                 self.send_header("location", "http://127.0.0.1:9/elsewhere")
                 self.send_header("content-length", "0")
@@ -268,16 +309,29 @@ def receiver() -> Iterator[Receiver]:
 def test_a_webhook_is_told_over_http(receiver: Receiver) -> None:
     lines: queue.Queue[str] = queue.Queue()
     app = create_app(Scripted(load_script(), log=lines.put))
-    with serving(app) as url, httpx.Client(base_url=f"{url}/v1beta", headers={"x-goog-api-key": "k"}) as http:
-        secret = http.post("/webhooks", json={"uri": receiver.url, "subscribed_events": ALL}).json()["new_signing_secret"]
+    with (
+        serving(app) as url,
+        httpx.Client(base_url=f"{url}/v1beta", headers={"x-goog-api-key": "k"}) as http,
+    ):
+        secret = http.post(
+            "/webhooks", json={"uri": receiver.url, "subscribed_events": ALL}
+        ).json()["new_signing_secret"]
         http.post("/webhooks", json={"uri": "https://example.com/x", "subscribed_events": ALL})
-        started = http.post("/interactions", json={"model": "gemini-3.5-flash", "input": "Hello", "background": True}).json()
+        started = http.post(
+            "/interactions",
+            json={"model": "gemini-3.5-flash", "input": "Hello", "background": True},
+        ).json()
         headers, body = receiver.got.get(timeout=10)
         assert json.loads(body)["data"] == {"id": started["id"]}
         assert headers["content-type"] == "application/json"
         assert good(Delivery(receiver.url, "", body, headers), secret)
-        assert http.get(f"/interactions/{json.loads(body)['data']['id']}").json()["status"] == "completed"
-        assert lines.get(timeout=10).startswith("webhook interaction.completed not delivered: https://example.com/x is not on this machine")
+        assert (
+            http.get(f"/interactions/{json.loads(body)['data']['id']}").json()["status"]
+            == "completed"
+        )
+        assert lines.get(timeout=10).startswith(
+            "webhook interaction.completed not delivered: https://example.com/x is not on this machine"
+        )
         assert lines.get(timeout=10) == f"webhook interaction.completed delivered to {receiver.url}"
 
 
@@ -296,7 +350,9 @@ def deliver(url: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
-def test_a_delivery_that_fails_is_tried_again(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delivery_that_fails_is_tried_again(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     receiver.statuses = [500, 302]
     assert deliver(receiver.url, monkeypatch) == [f"webhook ping delivered to {receiver.url}"]
     assert [receiver.got.get_nowait()[0]["webhook-id"] for _ in range(3)] == ["1", "1", "1"]
@@ -304,9 +360,13 @@ def test_a_delivery_that_fails_is_tried_again(receiver: Receiver, monkeypatch: p
 
 def test_a_delivery_is_given_up(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     receiver.statuses = [500] * 3
-    assert deliver(receiver.url, monkeypatch) == [f"webhook ping not delivered to {receiver.url}: HTTP 500, 3 times"]
+    assert deliver(receiver.url, monkeypatch) == [
+        f"webhook ping not delivered to {receiver.url}: HTTP 500, 3 times"
+    ]
     receiver.close()
-    assert deliver(receiver.url, monkeypatch) == [f"webhook ping not delivered to {receiver.url}: ConnectError, 3 times"]
+    assert deliver(receiver.url, monkeypatch) == [
+        f"webhook ping not delivered to {receiver.url}: ConnectError, 3 times"
+    ]
 
 
 def test_closing_gives_up_what_waits(receiver: Receiver) -> None:
@@ -322,8 +382,16 @@ def test_closing_gives_up_what_waits(receiver: Receiver) -> None:
 
 def test_a_recording_proxy_writes_no_signing_secret(tmp_path: Path) -> None:
     with serving() as upstream, serving(create_app(open_proxy(upstream, tmp_path))) as url:
-        made = httpx.post(f"{url}/v1/webhooks", json={"uri": HOOK, "subscribed_events": ALL}, headers={"x-goog-api-key": "any"}).json()
-        rotated = httpx.post(f"{url}/v1/webhooks/{made['id']}:rotateSigningSecret", json={}, headers={"x-goog-api-key": "any"}).json()
+        made = httpx.post(
+            f"{url}/v1/webhooks",
+            json={"uri": HOOK, "subscribed_events": ALL},
+            headers={"x-goog-api-key": "any"},
+        ).json()
+        rotated = httpx.post(
+            f"{url}/v1/webhooks/{made['id']}:rotateSigningSecret",
+            json={},
+            headers={"x-goog-api-key": "any"},
+        ).json()
     written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     assert made["new_signing_secret"].startswith("whsec_")
     assert "subscribed_events" in written

@@ -13,21 +13,37 @@ from evalkit.server.answers.pictures import SIZES, skyline, tone
 from evalkit.server.answers.words import names, numbers, tokens, usage
 
 
-@pytest.mark.parametrize(("text", "count"), [("", 0), ("Explain how AI works in a few words", 8), ("a\n b", 2), ("你好 world", 3)])
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("", 0), ("Explain how AI works in a few words", 8), ("a\n b", 2), ("你好 world", 3)],
+)
 def test_tokens_are_words(text: str, count: int) -> None:
     assert tokens(text) == count
 
 
 def test_usage_counts_thoughts_in_the_total() -> None:
     conversation: list[dict[str, Any]] = [
-        {"type": "user_input", "content": [{"type": "text", "text": "one two"}, {"type": "image", "data": ""}]},
+        {
+            "type": "user_input",
+            "content": [{"type": "text", "text": "one two"}, {"type": "image", "data": ""}],
+        },
         {"type": "function_call", "arguments": {"city": "New York"}},
         {"type": "function_result", "result": [{"type": "text", "text": "22"}]},
     ]
-    answer: list[dict[str, Any]] = [{"type": "thought"}, {"type": "model_output", "content": [{"type": "text", "text": "three"}]}]
+    answer: list[dict[str, Any]] = [
+        {"type": "thought"},
+        {"type": "model_output", "content": [{"type": "text", "text": "three"}]},
+    ]
     counted = usage(conversation, answer, "be brief")
-    assert counted["input_tokens_by_modality"] == [{"modality": "image", "tokens": 258}, {"modality": "text", "tokens": 8}]
-    assert (counted["total_input_tokens"], counted["total_output_tokens"], counted["total_thought_tokens"]) == (266, 1, 17)
+    assert counted["input_tokens_by_modality"] == [
+        {"modality": "image", "tokens": 258},
+        {"modality": "text", "tokens": 8},
+    ]
+    assert (
+        counted["total_input_tokens"],
+        counted["total_output_tokens"],
+        counted["total_thought_tokens"],
+    ) == (266, 1, 17)
     assert counted["total_tokens"] == 284
 
 
@@ -67,5 +83,10 @@ def test_a_picture_shows_more_than_one_colour_and_the_words_choose() -> None:
 
 def test_a_sound_is_a_wave_file_that_is_not_silent() -> None:
     with wave.open(io.BytesIO(tone("a word"))) as sound:
-        assert (sound.getnchannels(), sound.getsampwidth(), sound.getframerate(), sound.getnframes()) == (1, 2, 8_000, 4_000)
+        assert (
+            sound.getnchannels(),
+            sound.getsampwidth(),
+            sound.getframerate(),
+            sound.getnframes(),
+        ) == (1, 2, 8_000, 4_000)
         assert len(set(sound.readframes(4_000))) > 10

@@ -49,20 +49,28 @@ def url(tmp_path: Path) -> Iterator[str]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask once: what retries do is tested where they are."""
     patient = LiveTransport.__init__
-    monkeypatch.setattr(LiveTransport, "__init__", lambda self, *args, **kwargs: patient(self, *args, **{**kwargs, "retries": 0}))
+    monkeypatch.setattr(
+        LiveTransport,
+        "__init__",
+        lambda self, *args, **kwargs: patient(self, *args, **{**kwargs, "retries": 0}),
+    )
 
 
 @pytest.fixture
 def hold(tmp_path: Path, url: str) -> Hold:
     """Hold the scenarios of a suite; give the result lines by id. ``replay`` has no server to go to."""
 
-    def go(scenarios: str, mode: str = "none", *, live: bool = False, secrets: tuple[str, ...] = ()) -> Results:
+    def go(
+        scenarios: str, mode: str = "none", *, live: bool = False, secrets: tuple[str, ...] = ()
+    ) -> Results:
         path = tmp_path / "suites" / "s.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"suite: s\ndefaults: {{model: gemini-3.5-flash}}\n{scenarios}")
         variants = expand(load(path, root=tmp_path, checks=Catalog()))
         base = url if live or mode != "none" else NOWHERE
-        runner = Runner(Settings(tmp_path, tmp_path / "cassettes", mode, live, base, secrets=secrets))  # type: ignore[arg-type]
+        runner = Runner(
+            Settings(tmp_path, tmp_path / "cassettes", mode, live, base, secrets=secrets)
+        )  # type: ignore[arg-type]
         runner.introduce(variants)
         found = {}
         for variant in variants:
@@ -84,7 +92,12 @@ def told(result: dict[str, Any]) -> list[tuple[str, str, int | None]]:
 
 
 def finding(result: dict[str, Any], name: str = "judge") -> dict[str, Any]:
-    (found,) = [finding for check in result["checks"] if check["name"] == name for finding in check["findings"]]
+    (found,) = [
+        finding
+        for check in result["checks"]
+        if check["name"] == name
+        for finding in check["findings"]
+    ]
     return dict(found)
 
 
@@ -104,7 +117,12 @@ scenarios:
 def test_a_judge_is_recorded_and_replayed_with_the_server_gone(hold: Hold, tmp_path: Path) -> None:
     recorded, replayed = hold(TWO_TURNS, "once"), hold(TWO_TURNS)
     for name, result in replayed.items():
-        assert told(result)[:4] == [("judge", "passed", 1), ("text", "passed", 1), ("judge", "failed", 2), ("judge", "passed", None)]
+        assert told(result)[:4] == [
+            ("judge", "passed", 1),
+            ("text", "passed", 1),
+            ("judge", "failed", 2),
+            ("judge", "passed", None),
+        ]
         assert finding(result)["got"]["score"] == 0
         assert finding(result)["got"]["agreement"] == 1
         assert result["unplayed"] == []
@@ -117,12 +135,23 @@ def test_a_judge_is_recorded_and_replayed_with_the_server_gone(hold: Hold, tmp_p
 def test_what_a_judge_costs_is_counted_apart(hold: Hold) -> None:
     result = hold(TWO_TURNS, "once")["s::a[stateful]"]
     metrics = result["metrics"]
-    talk = sum(exchange["response"]["body"]["usage"]["total_tokens"] for turn in result["turns"] for exchange in turn["exchanges"])
-    asides = sum(exchange["response"]["body"]["usage"]["total_tokens"] for exchange in result["asides"])
+    talk = sum(
+        exchange["response"]["body"]["usage"]["total_tokens"]
+        for turn in result["turns"]
+        for exchange in turn["exchanges"]
+    )
+    asides = sum(
+        exchange["response"]["body"]["usage"]["total_tokens"] for exchange in result["asides"]
+    )
     assert (metrics["exchanges"], metrics["tokens"]["total_tokens"]) == (2, talk)
-    assert (metrics["judge"]["exchanges"], metrics["judge"]["tokens"]["total_tokens"]) == (4, asides)
+    assert (metrics["judge"]["exchanges"], metrics["judge"]["tokens"]["total_tokens"]) == (
+        4,
+        asides,
+    )
     assert asides > talk
-    plain = one(hold("scenarios: [{id: b, turns: [{user: hello, expect: [status: completed]}]}]", "once"))
+    plain = one(
+        hold("scenarios: [{id: b, turns: [{user: hello, expect: [status: completed]}]}]", "once")
+    )
     assert "asides" not in plain
     assert "judge" not in plain["metrics"]
 
@@ -132,7 +161,14 @@ def test_a_judge_is_no_turn_of_the_recorded_conversation(hold: Hold, tmp_path: P
     for path in sorted((tmp_path / "cassettes" / "s").iterdir()):
         cassette = load_cassette(path)
         assert cassette is not None
-        assert [is_aside(request_of(recording)) for recording in cassette.recordings] == [False, False, True, True, True, True]
+        assert [is_aside(request_of(recording)) for recording in cassette.recordings] == [
+            False,
+            False,
+            True,
+            True,
+            True,
+            True,
+        ]
         taped = transcript_of(cassette)
         assert [turn.text for turn in taped.turns] == ["Hello there", "Goodbye"]
         assert len(list(taped.exchanges)) == 2
@@ -141,14 +177,23 @@ def test_a_judge_is_no_turn_of_the_recorded_conversation(hold: Hold, tmp_path: P
 
 def test_a_judge_that_is_not_recorded_is_a_miss_and_no_low_score(hold: Hold) -> None:
     hold("scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kind.}]}]}]", "once")
-    result = one(hold("scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kinder.}, {text: Hello}]}]}]"))
+    result = one(
+        hold(
+            "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kinder.}, {text: Hello}]}]}]"
+        )
+    )
     assert told(result) == [("judge", "errored", 1), ("text", "passed", 1)]
     assert finding(result)["code"] == "check_unusable"
     text = finding(result)["message"] + finding(result)["detail"]
     assert "Be kinder." in text
     assert "--evalkit-record" in text
     assert len(result["unplayed"]) == 1
-    added = one(hold("scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kinder.}]}]}]", "new_episodes"))
+    added = one(
+        hold(
+            "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kinder.}]}]}]",
+            "new_episodes",
+        )
+    )
     assert added["verdict"] == "passed"
 
 
@@ -161,11 +206,15 @@ def test_a_judgement_that_is_none_is_recorded_as_what_happened(hold: Hold) -> No
 
 
 def test_a_refused_judge_leaves_the_recording_to_go_on_from(hold: Hold, tmp_path: Path) -> None:
-    suite = "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kind.}, {judge: quota}]}]}]"
+    suite = (
+        "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kind.}, {judge: quota}]}]}]"
+    )
     result = one(hold(suite, "once"))
     assert told(result) == [("judge", "passed", 1), ("judge", "errored", 1)]
     assert "429" in finding(result)["message"]
-    assert not (tmp_path / "cassettes" / "s" / "a.yaml").exists(), "a refusal would be replayed for ever"
+    assert not (tmp_path / "cassettes" / "s" / "a.yaml").exists(), (
+        "a refusal would be replayed for ever"
+    )
     again = one(hold(suite, "once"))
     assert told(again) == [("judge", "passed", 1), ("judge", "passed", 1)]
     sources = [exchange["response"]["source"] for exchange in again["asides"]]
@@ -173,24 +222,42 @@ def test_a_refused_judge_leaves_the_recording_to_go_on_from(hold: Hold, tmp_path
     assert one(hold(suite))["verdict"] == "passed"
 
 
-def test_a_turn_that_was_not_held_is_not_judged(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
-    suite = "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: x}]}], expect: [{judge: y}]}]"
+def test_a_turn_that_was_not_held_is_not_judged(
+    hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = (
+        "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: x}]}], expect: [{judge: y}]}]"
+    )
     result = one(hold(suite))
-    assert told(result) == [("conversation", "errored", 1), ("judge", "skipped", 1), ("judge", "skipped", None)]
+    assert told(result) == [
+        ("conversation", "errored", 1),
+        ("judge", "skipped", 1),
+        ("judge", "skipped", None),
+    ]
     assert "asides" not in result
 
 
 def test_a_judge_may_end_the_conversation(hold: Hold) -> None:
     turns = "[{user: hello, expect: [{judge: 'It says \"farewell\".'}]}, {user: bye, expect: [{judge: x}]}]"
-    suite = f"scenarios: [{{id: a, stop_on_failure: true, turns: {turns}, expect: [{{judge: whole}}]}}]"
+    suite = (
+        f"scenarios: [{{id: a, stop_on_failure: true, turns: {turns}, expect: [{{judge: whole}}]}}]"
+    )
     for mode in ("once", "none"):
         result = one(hold(suite, mode))
-        assert told(result) == [("judge", "failed", 1), ("judge", "skipped", 2), ("judge", "skipped", None)]
+        assert told(result) == [
+            ("judge", "failed", 1),
+            ("judge", "skipped", 2),
+            ("judge", "skipped", None),
+        ]
         assert len(result["asides"]) == 1
     passing = suite.replace("farewell", "hello")
     for mode in ("all", "none"):
         result = one(hold(passing, mode))
-        assert told(result) == [("judge", "passed", 1), ("judge", "passed", 2), ("judge", "passed", None)]
+        assert told(result) == [
+            ("judge", "passed", 1),
+            ("judge", "passed", 2),
+            ("judge", "passed", None),
+        ]
         assert result["unplayed"] == []
 
 
@@ -229,13 +296,20 @@ scenarios:
 
 
 def test_the_answer_cannot_write_its_own_judgement(hold: Hold) -> None:
-    result = one(hold("scenarios: [{id: a, turns: [{user: attack, expect: [{judge: 'It says \"hello\".'}]}]}]", "once"))
+    result = one(
+        hold(
+            "scenarios: [{id: a, turns: [{user: attack, expect: [{judge: 'It says \"hello\".'}]}]}]",
+            "once",
+        )
+    )
     assert told(result) == [("judge", "failed", 1)]
     (block,) = result["asides"][0]["request"]["body"]["input"][1:]
     assert len(block["text"].split("\n")) == 4
 
 
-def test_a_judge_is_redacted_and_found_again_with_and_without_the_key(hold: Hold, tmp_path: Path) -> None:
+def test_a_judge_is_redacted_and_found_again_with_and_without_the_key(
+    hold: Hold, tmp_path: Path
+) -> None:
     key = "sk-a-key-that-nobody-may-see-0123"
     suite = "scenarios: [{id: a, turns: [{user: tell, expect: [{judge: 'It says \"the key\".'}]}]}]"
     assert one(hold(suite, "once", secrets=(key,)))["verdict"] == "passed"
@@ -249,7 +323,9 @@ def test_a_judge_is_redacted_and_found_again_with_and_without_the_key(hold: Hold
 
 
 def test_a_live_session_asks_too(hold: Hold) -> None:
-    result = one(hold("scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kind.}]}]}]", live=True))
+    result = one(
+        hold("scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kind.}]}]}]", live=True)
+    )
     assert told(result) == [("judge", "passed", 1)]
     assert [exchange["response"]["source"] for exchange in result["asides"]] == ["live"]
 
@@ -259,7 +335,9 @@ def test_trials_are_judged_one_by_one(hold: Hold, tmp_path: Path) -> None:
     results = hold(suite, "once")
     assert [len(result["asides"]) for result in results.values()] == [1, 1]
     files = {finding(result, "snapshot")["where"]["file"] for result in results.values()}
-    assert files == {"suites/_snapshots/s/a.turn1.text.txt"}, "the trial is no part of a snapshot's name"
+    assert files == {"suites/_snapshots/s/a.turn1.text.txt"}, (
+        "the trial is no part of a snapshot's name"
+    )
 
 
 SNAPSHOTS = """\
@@ -290,7 +368,12 @@ def approve(results: Results, root: Path) -> list[str]:
 def test_a_result_alone_is_enough_to_approve_and_no_run_does(hold: Hold, tmp_path: Path) -> None:
     for mode in ("once", "none", "all"):
         results = hold(SNAPSHOTS, mode)
-        assert {code["code"] for result in results.values() for check in result["checks"] for code in check["findings"]} == {"snapshot_new"}
+        assert {
+            code["code"]
+            for result in results.values()
+            for check in result["checks"]
+            for code in check["findings"]
+        } == {"snapshot_new"}
         assert not (tmp_path / "suites" / "_snapshots").exists()
     assert approve(results, tmp_path) == [
         "suites/_snapshots/s/a.stateful.steps.txt",
@@ -312,11 +395,16 @@ def test_a_result_alone_is_enough_to_approve_and_no_run_does(hold: Hold, tmp_pat
 @pytest.mark.parametrize(
     ("damage", "told_of"),
     [
-        (lambda path: path.write_bytes(b"Hello\n\xff\n"), "suites/_snapshots/s/a.turn1.text.txt:2 is not UTF-8"),
+        (
+            lambda path: path.write_bytes(b"Hello\n\xff\n"),
+            "suites/_snapshots/s/a.turn1.text.txt:2 is not UTF-8",
+        ),
         (lambda path: path.mkdir(), "suites/_snapshots/s/a.turn1.text.txt:1 cannot be read"),
     ],
 )
-def test_a_snapshot_that_cannot_be_read_is_an_error(hold: Hold, tmp_path: Path, damage: Any, told_of: str) -> None:
+def test_a_snapshot_that_cannot_be_read_is_an_error(
+    hold: Hold, tmp_path: Path, damage: Any, told_of: str
+) -> None:
     path = tmp_path / "suites" / "_snapshots" / "s" / "a.turn1.text.txt"
     path.parent.mkdir(parents=True)
     damage(path)

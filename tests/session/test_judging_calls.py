@@ -33,13 +33,20 @@ scenarios: [{{id: a, tools: [tool], turns: [{{user: hello, expect: [{turn}]}}], 
         ({"tool": 1}, "", "", 1),
     ],
 )
-def test_who_names_an_undeclared_call(tmp_path: Path, name: Any, turn: str, whole: str, said: int) -> None:
+def test_who_names_an_undeclared_call(
+    tmp_path: Path, name: Any, turn: str, whole: str, said: int
+) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(SUITE.format(turn=turn, whole=whole))
     (variant,) = expand(load(path, root=tmp_path, checks=Catalog()))
     step = Step({"type": "function_call", "name": name, "arguments": {}, "id": "c"}, "model", 1)
-    results = Judge(variant, tmp_path, lambda selector: None).conversation(Transcript(turns=[Turn(1, [], steps=[step])]))
+    results = Judge(variant, tmp_path, lambda selector: None).conversation(
+        Transcript(turns=[Turn(1, [], steps=[step])])
+    )
     found = [result for result in results if result.name == "conversation"]
     assert len(found) == said
-    assert all(result.verdict is Verdict.FAILED and result.findings[0].code == "undeclared_tool" for result in found)
+    assert all(
+        result.verdict is Verdict.FAILED and result.findings[0].code == "undeclared_tool"
+        for result in found
+    )
     assert all(result.findings[0].where.turn == 1 for result in found)

@@ -35,8 +35,11 @@ rules:
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     script = tmp_path_factory.mktemp("script") / "script.yaml"
     script.write_text(
-        SCRIPT.replace("  - {when: {text: {matches: 'error (?P<status>\\d+)'}}, error: {status: 418}}\n", "").replace(
-            "{when: {text: json}, steps: [{json: {a: 1}}]}", "{when: {text: json}, steps: [{json: {a: 1}}]}"
+        SCRIPT.replace(
+            "  - {when: {text: {matches: 'error (?P<status>\\d+)'}}, error: {status: 418}}\n", ""
+        ).replace(
+            "{when: {text: json}, steps: [{json: {a: 1}}]}",
+            "{when: {text: json}, steps: [{json: {a: 1}}]}",
         )
     )
     with serving(create_app(load_script(script))) as served:
@@ -49,9 +52,13 @@ Run = Callable[..., dict[str, dict[str, Any]]]
 @pytest.fixture
 def run(tmp_path: Path, url: str) -> Run:
     """Run the scenarios of a suite live; give the result lines by id."""
-    (tmp_path / "runner_tools.py").write_text("def boom(**arguments):\n    raise RuntimeError('the tool broke')\n")
+    (tmp_path / "runner_tools.py").write_text(
+        "def boom(**arguments):\n    raise RuntimeError('the tool broke')\n"
+    )
 
-    def go(scenarios: str, *, live: bool = True, mode: str = "none", base_url: str = url) -> dict[str, dict[str, Any]]:
+    def go(
+        scenarios: str, *, live: bool = True, mode: str = "none", base_url: str = url
+    ) -> dict[str, dict[str, Any]]:
         path = tmp_path / "suites" / "s.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"suite: s\ndefaults: {{model: gemini-3.5-flash}}\n{scenarios}")
@@ -68,7 +75,11 @@ def run(tmp_path: Path, url: str) -> Run:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask once: what retries do is tested where they are."""
     patient = LiveTransport.__init__
-    monkeypatch.setattr(LiveTransport, "__init__", lambda self, *args, **kwargs: patient(self, *args, **{**kwargs, "retries": 0}))
+    monkeypatch.setattr(
+        LiveTransport,
+        "__init__",
+        lambda self, *args, **kwargs: patient(self, *args, **{**kwargs, "retries": 0}),
+    )
 
 
 def one(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -80,7 +91,9 @@ def verdicts(result: dict[str, Any]) -> list[tuple[str, str, int | None]]:
     return [(check["name"], check["verdict"], check.get("turn")) for check in result["checks"]]
 
 
-@pytest.mark.parametrize(("said", "verdict"), [("quota", "errored"), ("down", "errored"), ("blocked", "failed")])
+@pytest.mark.parametrize(
+    ("said", "verdict"), [("quota", "errored"), ("down", "errored"), ("blocked", "failed")]
+)
 def test_an_unexpected_api_error_is_the_models_fault_or_the_services(
     run: Run, said: str, verdict: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,18 +101,28 @@ def test_an_unexpected_api_error_is_the_models_fault_or_the_services(
     turns = f"[{{user: {said}, expect: [{{text: x}}]}}, {{user: say x, expect: [{{text: said}}]}}]"
     result = one(run(f"scenarios: [{{id: a, turns: {turns}}}]"))
     assert result["verdict"] == verdict
-    assert verdicts(result) == [("conversation", verdict, 1), ("text", "skipped", 1), ("text", "skipped", 2)]
+    assert verdicts(result) == [
+        ("conversation", verdict, 1),
+        ("text", "skipped", 1),
+        ("text", "skipped", 2),
+    ]
     assert result["checks"][0]["findings"][0]["code"] == "api_error"
     assert [turn["outcome"] for turn in result["turns"]] == ["api_error", "not_reached"]
 
 
 def test_an_expected_api_error_passes(run: Run) -> None:
-    result = one(run("scenarios: [{id: a, turns: [{user: blocked, expect: [{error: {status: 400, code: safety}}]}]}]"))
+    result = one(
+        run(
+            "scenarios: [{id: a, turns: [{user: blocked, expect: [{error: {status: 400, code: safety}}]}]}]"
+        )
+    )
     assert verdicts(result) == [("error", "passed", 1)]
 
 
 def test_an_expected_error_that_does_not_come_fails(run: Run) -> None:
-    result = one(run("scenarios: [{id: a, turns: [{user: say x, expect: [{error: {status: 400}}]}]}]"))
+    result = one(
+        run("scenarios: [{id: a, turns: [{user: say x, expect: [{error: {status: 400}}]}]}]")
+    )
     assert result["verdict"] == "failed"
 
 
@@ -131,19 +154,32 @@ def test_a_tool_that_crashes_is_an_error_with_its_reason(run: Run) -> None:
     )
     assert result["verdict"] == "errored"
     finding = result["checks"][0]["findings"][0]
-    assert (finding["code"], "RuntimeError: the tool broke" in finding["message"]) == ("tool_crashed", True)
+    assert (finding["code"], "RuntimeError: the tool broke" in finding["message"]) == (
+        "tool_crashed",
+        True,
+    )
 
 
 def test_a_call_of_an_undeclared_tool_is_a_finding_not_a_crash(run: Run) -> None:
     result = one(run("scenarios: [{id: a, turns: [{user: unknown tool}]}]"))
     assert result["verdict"] == "failed"
-    assert [finding["code"] for check in result["checks"] for finding in check["findings"]] == ["undeclared_tool"]
-    declared = one(run("scenarios: [{id: a, turns: [{user: unknown tool, expect: [tool_calls: [{name: not_declared}]]}]}]"))
-    assert [finding["code"] for check in declared["checks"] for finding in check["findings"]] == ["undeclared_tool"]
+    assert [finding["code"] for check in result["checks"] for finding in check["findings"]] == [
+        "undeclared_tool"
+    ]
+    declared = one(
+        run(
+            "scenarios: [{id: a, turns: [{user: unknown tool, expect: [tool_calls: [{name: not_declared}]]}]}]"
+        )
+    )
+    assert [finding["code"] for check in declared["checks"] for finding in check["findings"]] == [
+        "undeclared_tool"
+    ]
 
 
 def test_a_check_that_crashes_is_errored_never_failed(run: Run) -> None:
-    result = one(run("scenarios: [{id: a, turns: [{user: say x, expect: [{python: 'runner_tools:boom'}]}]}]"))
+    result = one(
+        run("scenarios: [{id: a, turns: [{user: say x, expect: [{python: 'runner_tools:boom'}]}]}]")
+    )
     assert result["verdict"] == "errored"
     assert verdicts(result) == [("python", "errored", 1)]
 
@@ -153,7 +189,11 @@ def test_an_argument_that_quotes_an_answer_that_is_no_json(run: Run) -> None:
     result = one(run(f"scenarios: [{{id: a, turns: {turns}}}]"))
     assert result["verdict"] == "failed"
     assert result["checks"][0]["findings"][0]["code"] == "answer_unusable"
-    fine = one(run("scenarios: [{id: a, turns: [{user: json}, {user: 'say {{ previous.json.a }}', expect: [{text: said}]}]}]"))
+    fine = one(
+        run(
+            "scenarios: [{id: a, turns: [{user: json}, {user: 'say {{ previous.json.a }}', expect: [{text: said}]}]}]"
+        )
+    )
     assert fine["verdict"] == "passed"
     assert fine["turns"][1]["user"] == [{"type": "text", "text": "say 1"}]
 
@@ -165,7 +205,9 @@ def test_no_endpoint_is_an_error_of_the_network(run: Run, monkeypatch: pytest.Mo
     assert result["checks"][0]["findings"][0]["code"] == "connect_failed"
 
 
-def test_an_endpoint_that_cannot_be_reached_is_not_waited_for_by_every_variant(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_cannot_be_reached_is_not_waited_for_by_every_variant(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
     patient = LiveTransport.__init__
 
@@ -201,7 +243,9 @@ def test_same_as_without_the_siblings_recording_says_which(run: Run, tmp_path: P
     assert "a[stateful] cannot be replayed" in result["message"]
 
 
-def test_a_quota_used_up_does_not_replace_a_good_recording(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quota_used_up_does_not_replace_a_good_recording(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     impatient(monkeypatch)
     run("scenarios: [{id: a, turns: [{user: say x}]}]", live=False, mode="all")
     path = tmp_path / "cassettes" / "s" / "a.yaml"

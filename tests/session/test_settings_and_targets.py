@@ -49,7 +49,10 @@ def test_polling_is_quick_on_this_machine_only() -> None:
 
 
 def test_the_command_can_be_pasted_into_a_shell() -> None:
-    assert rerecord_command("suites/a.yaml", "b[x-y]") == "pytest 'suites/a.yaml::b[x-y]' --evalkit-record all"
+    assert (
+        rerecord_command("suites/a.yaml", "b[x-y]")
+        == "pytest 'suites/a.yaml::b[x-y]' --evalkit-record all"
+    )
 
 
 @pytest.fixture
@@ -89,7 +92,9 @@ def test_targets_that_are_refused(project: Path, target: str, message: str) -> N
     assert message in str(caught.value)
 
 
-def test_a_module_outside_the_project_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_outside_the_project_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "stray_module_of_test.py").write_text("x = 1\n")
     (tmp_path / "project").mkdir()
@@ -98,7 +103,9 @@ def test_a_module_outside_the_project_is_refused(tmp_path: Path, monkeypatch: py
         resolve("stray_module_of_test:x", tmp_path / "project")
 
 
-def test_a_folder_that_lies_in_two_places_is_taken_from_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_lies_in_two_places_is_taken_from_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in (("elsewhere", 1), ("project", 2)):
         (tmp_path / name / "twofold_folder_of_test").mkdir(parents=True)
         (tmp_path / name / "twofold_folder_of_test" / "mod.py").write_text(f"x = {value}\n")

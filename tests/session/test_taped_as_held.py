@@ -17,12 +17,20 @@ from evalkit.session import Runner, Settings
 from evalkit.suite import Variant, expand, load
 
 ROOT = Path(__file__).parents[2]
-VARIANTS = [variant for path in sorted((ROOT / "suites").glob("*.yaml")) for variant in expand(load(path, root=ROOT, checks=Catalog()))]
+VARIANTS = [
+    variant
+    for path in sorted((ROOT / "suites").glob("*.yaml"))
+    for variant in expand(load(path, root=ROOT, checks=Catalog()))
+]
 
 
 def essence(turn: dict[str, Any]) -> dict[str, Any]:
     kept = {key: turn[key] for key in ("number", "text", "status", "outcome", "steps")}
-    return {**kept, "user": turn["user"], "exchanges": [exchange["number"] for exchange in turn["exchanges"]]}
+    return {
+        **kept,
+        "user": turn["user"],
+        "exchanges": [exchange["number"] for exchange in turn["exchanges"]],
+    }
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.id)
@@ -31,9 +39,15 @@ def test_what_a_cassette_tells_is_what_was_held(variant: Variant) -> None:
     line = json.loads(Runner(Settings(ROOT, cassettes)).run(variant).line)
     cassette = load_cassette(cassettes / variant.cassette)
     assert cassette is not None
-    asides = [number for number, recording in enumerate(cassette.recordings) if is_aside(request_of(recording))]
+    asides = [
+        number
+        for number, recording in enumerate(cassette.recordings)
+        if is_aside(request_of(recording))
+    ]
     talk = [number for number in range(len(cassette.recordings)) if number not in asides]
-    assert threads_of(cassette.recordings) == [talk, *([number] for number in asides)], "a judge's question is a conversation of its own"
+    assert threads_of(cassette.recordings) == [talk, *([number] for number in asides)], (
+        "a judge's question is a conversation of its own"
+    )
     taped = transcript_of(cassette)
     held = [turn for turn in line["turns"] if turn["outcome"] != "not_reached"]
     assert [essence(turn.to_json()) for turn in taped.turns] == [essence(turn) for turn in held]

@@ -101,13 +101,19 @@ Run = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.delitem(sys.modules, "target_application", raising=False)  # each test has a project of its own
+    monkeypatch.delitem(
+        sys.modules, "target_application", raising=False
+    )  # each test has a project of its own
     (tmp_path / "target_application.py").write_text(APPLICATION)
 
-    def go(scenario: str, *, url: str = "http://127.0.0.1:9", mode: str = "none", live: bool = False) -> dict[str, Any]:
+    def go(
+        scenario: str, *, url: str = "http://127.0.0.1:9", mode: str = "none", live: bool = False
+    ) -> dict[str, Any]:
         path = tmp_path / "suites" / "s.yaml"
         path.parent.mkdir(exist_ok=True)
-        path.write_text("suite: s\nscenarios:\n  - id: a\n" + textwrap.indent(textwrap.dedent(scenario), "    "))
+        path.write_text(
+            "suite: s\nscenarios:\n  - id: a\n" + textwrap.indent(textwrap.dedent(scenario), "    ")
+        )
         (variant,) = expand(load(path, root=tmp_path, checks=Catalog()))
         runner = Runner(Settings(tmp_path, tmp_path / "cassettes", mode, live, url))  # type: ignore[arg-type]
         outcome = runner.run(variant)
@@ -119,10 +125,15 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def scenario(function: str, *turns: str, more: str = "") -> str:
     said = "".join(f"  - {turn}\n" for turn in turns)
-    return f"target: {{python: target_application:{function}}}\n{textwrap.dedent(more)}turns:\n{said}"
+    return (
+        f"target: {{python: target_application:{function}}}\n{textwrap.dedent(more)}turns:\n{said}"
+    )
 
 
-DOGS = ("{user: I have 2 dogs in my house., expect: [status: completed]}", "{user: How many paws are in my house?, expect: [text: 8 paws]}")
+DOGS = (
+    "{user: I have 2 dogs in my house., expect: [status: completed]}",
+    "{user: How many paws are in my house?, expect: [text: 8 paws]}",
+)
 TOOL = """
 tools:
   - type: function
@@ -137,7 +148,9 @@ HELD = [
     ("from_environment", DOGS[:1], "", ["status"]),
     (
         "stateless",
-        ("{user: What is the temperature in London?, expect: [{tool_calls: [{name: get_current_temperature}]}, text: '22']}",),
+        (
+            "{user: What is the temperature in London?, expect: [{tool_calls: [{name: get_current_temperature}]}, text: '22']}",
+        ),
         TOOL + "expect: [{steps: thought* function_call function_result thought* model_output}]\n",
         ["tool_calls", "text", "steps", "history"],
     ),
@@ -159,7 +172,10 @@ def test_a_target_is_recorded_and_replayed_without_its_server(
         assert all(turn["exchanges"] for turn in result["turns"])
         assert result["cassette"] == "s/a.yaml"
         assert result["unplayed"] == []
-    assert [result["metrics"]["source"] for result in (recorded, replayed)] == ["recorded", "replayed"]
+    assert [result["metrics"]["source"] for result in (recorded, replayed)] == [
+        "recorded",
+        "replayed",
+    ]
 
 
 JUDGED = (
@@ -170,20 +186,41 @@ JUDGED = (
 
 @pytest.mark.parametrize("function", ["stateful", "stateless", "asynchronous"])
 @pytest.mark.parametrize("more", ["", "stop_on_failure: true\n"])
-def test_a_target_is_judged_by_a_model_over_its_own_tape(run: Run, function: str, more: str) -> None:
+def test_a_target_is_judged_by_a_model_over_its_own_tape(
+    run: Run, function: str, more: str
+) -> None:
     turns = JUDGED if function != "asynchronous" else JUDGED[:1] * 2
-    text = scenario(function, *turns, more=f"model: gemini-3.5-flash\n{more}expect: [{{judge: It never shouts.}}]\n")
+    text = scenario(
+        function,
+        *turns,
+        more=f"model: gemini-3.5-flash\n{more}expect: [{{judge: It never shouts.}}]\n",
+    )
     with serving() as url:
         recorded = run(text, url=url, mode="once")
     replayed = run(text, url=url)
     for result, source in ((recorded, "recorded"), (replayed, "replayed")):
-        said = [(check["name"], check["verdict"]) for check in result["checks"] if check["name"] == "judge"]
-        assert said == [("judge", "passed"), ("judge", "passed" if function == "asynchronous" else "failed"), ("judge", "passed")]
-        assert [exchange["response"]["source"] for exchange in result["asides"]] == [source] * (3 if function == "asynchronous" else 4)
-        assert [len(turn["exchanges"]) for turn in result["turns"]] == [1, 1], "what is asked about a turn is no part of it"
+        said = [
+            (check["name"], check["verdict"])
+            for check in result["checks"]
+            if check["name"] == "judge"
+        ]
+        assert said == [
+            ("judge", "passed"),
+            ("judge", "passed" if function == "asynchronous" else "failed"),
+            ("judge", "passed"),
+        ]
+        assert [exchange["response"]["source"] for exchange in result["asides"]] == [source] * (
+            3 if function == "asynchronous" else 4
+        )
+        assert [len(turn["exchanges"]) for turn in result["turns"]] == [1, 1], (
+            "what is asked about a turn is no part of it"
+        )
         assert result["unplayed"] == []
     missing = run(text.replace("never shouts", "never whispers"), url=url)
-    assert missing["checks"][-1 - (function == "stateless") - (function == "asynchronous")]["verdict"] == "errored"
+    assert (
+        missing["checks"][-1 - (function == "stateless") - (function == "asynchronous")]["verdict"]
+        == "errored"
+    )
 
 
 def test_a_target_is_judged_by_what_it_sent(run: Run) -> None:
@@ -197,7 +234,14 @@ def test_a_target_is_judged_by_what_it_sent(run: Run) -> None:
 def test_a_message_with_attachments_comes_as_blocks(run: Run, tmp_path: Path) -> None:
     (tmp_path / "p.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with serving() as url:
-        assert run(scenario("blocks", "{user: What is it?, attach: {image: p.png}}"), url=url, mode="once")["verdict"] == "passed"
+        assert (
+            run(
+                scenario("blocks", "{user: What is it?, attach: {image: p.png}}"),
+                url=url,
+                mode="once",
+            )["verdict"]
+            == "passed"
+        )
 
 
 def test_a_live_session_keeps_nothing(run: Run, tmp_path: Path) -> None:
@@ -207,16 +251,33 @@ def test_a_live_session_keeps_nothing(run: Run, tmp_path: Path) -> None:
 
 
 FAULTS = [
-    ("breaks", "errored", "tool_crashed", "the target target_application:breaks raised RuntimeError: the application broke"),
-    ("silent", "errored", "tool_crashed", "the target target_application:silent sent no request to the interactions resource in turn 1"),
+    (
+        "breaks",
+        "errored",
+        "tool_crashed",
+        "the target target_application:breaks raised RuntimeError: the application broke",
+    ),
+    (
+        "silent",
+        "errored",
+        "tool_crashed",
+        "the target target_application:silent sent no request to the interactions resource in turn 1",
+    ),
     ("refused", "failed", "api_error", "the API answered 404"),
-    ("nothing", "errored", "misconfigured", "python target 'target_application:nothing': target_application has no 'nothing'"),
+    (
+        "nothing",
+        "errored",
+        "misconfigured",
+        "python target 'target_application:nothing': target_application has no 'nothing'",
+    ),
     ("number", "errored", "misconfigured", "target 'target_application:number' is not callable"),
 ]
 
 
 @pytest.mark.parametrize(("function", "verdict", "code", "message"), FAULTS)
-def test_what_a_fault_of_a_target_means(run: Run, function: str, verdict: str, code: str, message: str, tmp_path: Path) -> None:
+def test_what_a_fault_of_a_target_means(
+    run: Run, function: str, verdict: str, code: str, message: str, tmp_path: Path
+) -> None:
     with serving() as url:
         result = run(scenario(function, "{user: Hello}", "{user: Goodbye}"), url=url, mode="once")
     assert result["verdict"] == verdict
@@ -249,7 +310,12 @@ def test_a_miss_is_told_whatever_the_target_makes_of_it(run: Run, function: str)
 
 
 def test_a_failed_turn_stops_where_that_is_asked(run: Run) -> None:
-    text = scenario("stateful", "{user: Hello, expect: [text: Goodbye]}", "{user: Hello}", more="stop_on_failure: true\n")
+    text = scenario(
+        "stateful",
+        "{user: Hello, expect: [text: Goodbye]}",
+        "{user: Hello}",
+        more="stop_on_failure: true\n",
+    )
     with serving() as url:
         result = run(text, url=url, mode="once")
     assert [turn["outcome"] for turn in result["turns"]] == ["held", "not_reached"]
@@ -257,5 +323,9 @@ def test_a_failed_turn_stops_where_that_is_asked(run: Run) -> None:
 
 def test_a_model_may_be_named_and_need_not(run: Run) -> None:
     with serving() as url:
-        result = run(scenario("stateful", "{user: Hello}", more="model: gemini-3.1-pro\n"), url=url, live=True)
+        result = run(
+            scenario("stateful", "{user: Hello}", more="model: gemini-3.1-pro\n"),
+            url=url,
+            live=True,
+        )
     assert result["turns"][0]["exchanges"][0]["request"]["body"]["model"] == "gemini-3.1-pro"

@@ -102,7 +102,12 @@ class FakeCatalog:
         try:
             return check.model_validate(argument or {})
         except ValidationError as error:
-            raise BadArguments([(_path(one["loc"], inside), _message(one, check)) for one in error.errors(include_url=False)]) from error
+            raise BadArguments(
+                [
+                    (_path(one["loc"], inside), _message(one, check))
+                    for one in error.errors(include_url=False)
+                ]
+            ) from error
 
     def keep(self, check: Any) -> Any:
         return [type(check).__name__, check.model_dump(mode="json", exclude_unset=True)]

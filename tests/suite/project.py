@@ -24,13 +24,17 @@ class Project:
     def write(self, name: str, content: str | bytes) -> Path:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
+        path.write_bytes(
+            content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
+        )
         return path
 
     def load(self, text: str | bytes, name: str = "suites/weather.yaml") -> Suite:
         return load(self.write(name, text), root=self.root, checks=self.catalog)
 
-    def expand(self, text: str, models: Sequence[str] = (), repeat: int | None = None) -> list[Variant]:
+    def expand(
+        self, text: str, models: Sequence[str] = (), repeat: int | None = None
+    ) -> list[Variant]:
         return expand(self.load(text), models=models, repeat=repeat)
 
     def refused(self, text: str | bytes) -> SuiteErrors:
@@ -40,4 +44,7 @@ class Project:
 
     def problems(self, text: str | bytes) -> list[str]:
         """Each problem's first line, the name of the suite file left out."""
-        return [str(problem).split("\n")[0].removeprefix("suites/weather.yaml:") for problem in self.refused(text).problems]
+        return [
+            str(problem).split("\n")[0].removeprefix("suites/weather.yaml:")
+            for problem in self.refused(text).problems
+        ]

@@ -13,7 +13,9 @@ from evalkit.suite.attachments import KINDS, MIME_TYPES, media_type
 from tests.suite.project import Project
 
 
-def content(project: Project, attach: str, user: str = "user: look", cases: str = "[{n: 1}]") -> Any:
+def content(
+    project: Project, attach: str, user: str = "user: look", cases: str = "[{n: 1}]"
+) -> Any:
     (variant,) = project.expand(suite(attach, user, cases))
     return variant.turns[0].content({})
 
@@ -50,21 +52,44 @@ LOOK = {"type": "text", "text": "look"}
         ("[{image: photo.jpg}]", [LOOK, PHOTO]),
         ("[{image: suites/photo.jpg}, {audio: media/sound.MP3}]", [LOOK, PHOTO, SOUND]),
         ("{audio: ../media/sound.MP3}", [LOOK, SOUND]),
-        ("{image: a b.png}", [LOOK, {"type": "image", "data": encoded(b"png"), "mime_type": "image/png"}]),
+        (
+            "{image: a b.png}",
+            [LOOK, {"type": "image", "data": encoded(b"png"), "mime_type": "image/png"}],
+        ),
         (
             "{document: data.bin, mime_type: application/x-thing}",
-            [LOOK, {"type": "document", "data": encoded(b"\x00\x01"), "mime_type": "application/x-thing"}],
+            [
+                LOOK,
+                {
+                    "type": "document",
+                    "data": encoded(b"\x00\x01"),
+                    "mime_type": "application/x-thing",
+                },
+            ],
         ),
-        ("{image: photo.jpg, mime_type: image/pjpeg, resolution: low}", [LOOK, PHOTO | {"mime_type": "image/pjpeg", "resolution": "low"}]),
+        (
+            "{image: photo.jpg, mime_type: image/pjpeg, resolution: low}",
+            [LOOK, PHOTO | {"mime_type": "image/pjpeg", "resolution": "low"}],
+        ),
         (
             "{audio: 'https://example.org/sample.mp3?x=1'}",
-            [LOOK, {"type": "audio", "uri": "https://example.org/sample.mp3?x=1", "mime_type": "audio/mp3"}],
+            [
+                LOOK,
+                {
+                    "type": "audio",
+                    "uri": "https://example.org/sample.mp3?x=1",
+                    "mime_type": "audio/mp3",
+                },
+            ],
         ),
         (
             "{video: 'gs://bucket/clip', mime_type: video/mp4}",
             [LOOK, {"type": "video", "uri": "gs://bucket/clip", "mime_type": "video/mp4"}],
         ),
-        ("{video: 'https://example.org/watch?v=1'}", [LOOK, {"type": "video", "uri": "https://example.org/watch?v=1"}]),
+        (
+            "{video: 'https://example.org/watch?v=1'}",
+            [LOOK, {"type": "video", "uri": "https://example.org/watch?v=1"}],
+        ),
         (
             "{audio: media/sound.MP3, sample_rate: 16000, channels: 1, processing: static}",
             [LOOK, SOUND | {"sample_rate": 16000, "channels": 1, "processing": "static"}],
@@ -80,14 +105,18 @@ def test_a_turn_may_attach_and_say_nothing(media: Project) -> None:
 
 
 def test_attachments_stand_after_the_blocks_of_the_user(media: Project) -> None:
-    blocks = content(media, "{image: photo.jpg}", "user: [{type: text, text: a}, {type: image, uri: 'gs://b'}]")
+    blocks = content(
+        media, "{image: photo.jpg}", "user: [{type: text, text: a}, {type: image, uri: 'gs://b'}]"
+    )
     assert blocks == [{"type": "text", "text": "a"}, {"type": "image", "uri": "gs://b"}, PHOTO]
 
 
 def test_a_path_may_come_from_the_cases(media: Project) -> None:
     assert content(media, "{image: '{{ name }}.jpg'}", cases="[{name: photo}]") == [LOOK, PHOTO]
     text = suite("{image: '{{ name }}.jpg'}", cases="[{name: photo}, {id: late, name: photos}]")
-    assert media.problems(text) == ["8:25 scenario 'a', turn 1: no such file: 'photos.jpg' (did you mean 'photo.jpg'?) (in case 'late')"]
+    assert media.problems(text) == [
+        "8:25 scenario 'a', turn 1: no such file: 'photos.jpg' (did you mean 'photo.jpg'?) (in case 'late')"
+    ]
 
 
 def test_a_file_is_read_when_its_turn_is_held_and_once(media: Project) -> None:
@@ -95,13 +124,18 @@ def test_a_file_is_read_when_its_turn_is_held_and_once(media: Project) -> None:
     media.write("suites/photo.jpg", b"changed")
     first = variants[0].turns[0].content({})
     (media.suites / "photo.jpg").unlink()
-    assert variants[1].turns[0].content({}) == first == [LOOK, PHOTO | {"data": encoded(b"changed")}]
+    assert (
+        variants[1].turns[0].content({}) == first == [LOOK, PHOTO | {"data": encoded(b"changed")}]
+    )
 
 
 def test_a_file_that_went_away_is_told_where_it_is_named(media: Project) -> None:
     (variant,) = media.expand(suite("{image: photo.jpg}"))
     (media.suites / "photo.jpg").unlink()
-    with pytest.raises(SuiteErrors, match=r"^suites/weather\.yaml:8:17 scenario 'a', turn 1: cannot read suites/photo\.jpg: No such file"):
+    with pytest.raises(
+        SuiteErrors,
+        match=r"^suites/weather\.yaml:8:17 scenario 'a', turn 1: cannot read suites/photo\.jpg: No such file",
+    ):
         variant.turns[0].content({})
 
 
@@ -110,28 +144,72 @@ def test_a_file_that_went_away_is_told_where_it_is_named(media: Project) -> None
     [
         ("{image: phto.jpg}", "8:25 {}: no such file: 'phto.jpg' (did you mean 'photo.jpg'?)"),
         ("{image: zzz.jpg}", "8:25 {}: no such file: 'zzz.jpg' in suites/ or the project root"),
-        ("{image: ../../secret.png}", "8:25 {}: '../../secret.png' lies outside the project (project)"),
-        ("{image: x/../../../secret.png}", "8:25 {}: 'x/../../../secret.png' lies outside the project (project)"),
-        ("{image: /etc/hostname}", "8:25 {}: '/etc/hostname' is an absolute path; write it relative to the suite file or the project root"),
-        ("{image: 'C:\\x.png'}", "8:25 {}: 'C:\\\\x.png' is an absolute path; write it relative to the suite file or the project root"),
-        ("{image: ~/x.png}", "8:25 {}: '~/x.png' is an absolute path; write it relative to the suite file or the project root"),
-        ("{image: 'file:///etc/hostname'}", "8:25 {}: a file is named by its path, without 'file:'"),
+        (
+            "{image: ../../secret.png}",
+            "8:25 {}: '../../secret.png' lies outside the project (project)",
+        ),
+        (
+            "{image: x/../../../secret.png}",
+            "8:25 {}: 'x/../../../secret.png' lies outside the project (project)",
+        ),
+        (
+            "{image: /etc/hostname}",
+            "8:25 {}: '/etc/hostname' is an absolute path; write it relative to the suite file or the project root",
+        ),
+        (
+            "{image: 'C:\\x.png'}",
+            "8:25 {}: 'C:\\\\x.png' is an absolute path; write it relative to the suite file or the project root",
+        ),
+        (
+            "{image: ~/x.png}",
+            "8:25 {}: '~/x.png' is an absolute path; write it relative to the suite file or the project root",
+        ),
+        (
+            "{image: 'file:///etc/hostname'}",
+            "8:25 {}: a file is named by its path, without 'file:'",
+        ),
         ("{image: 'http://[x'}", None),
         ("{document: ../suites}", "8:28 {}: '../suites' is a folder, not a file"),
-        ('{image: "a\\0b.png"}', "8:25 {}: no such file: 'a<U+0000>b.png' (a NUL character in its name)"),
+        (
+            '{image: "a\\0b.png"}',
+            "8:25 {}: no such file: 'a<U+0000>b.png' (a NUL character in its name)",
+        ),
         ("{image: " + "x" * 5000 + ".png}", None),
-        ("{audio: photo.jpg}", "8:25 {}: 'photo.jpg' is no audio by its name; write 'image:', or give its 'mime_type'"),
-        ("{image: data.bin}", "8:25 {}: the type of 'data.bin' cannot be told from its name; give its 'mime_type'"),
-        ("{mime_type: image/png}", "8:17 {}: an attachment needs one of 'image', 'audio', 'video', 'document'"),
-        ("{image: photo.jpg, audio: media/sound.MP3}", "8:25 {}: an attachment has 'image' and 'audio'; give each an entry of its own"),
+        (
+            "{audio: photo.jpg}",
+            "8:25 {}: 'photo.jpg' is no audio by its name; write 'image:', or give its 'mime_type'",
+        ),
+        (
+            "{image: data.bin}",
+            "8:25 {}: the type of 'data.bin' cannot be told from its name; give its 'mime_type'",
+        ),
+        (
+            "{mime_type: image/png}",
+            "8:17 {}: an attachment needs one of 'image', 'audio', 'video', 'document'",
+        ),
+        (
+            "{image: photo.jpg, audio: media/sound.MP3}",
+            "8:25 {}: an attachment has 'image' and 'audio'; give each an entry of its own",
+        ),
         ("{image: }", "8:18 {}: empty value: 'image' takes text"),
         ("{image: [photo.jpg]}", "8:25 {}: 'image' takes text, not a list"),
-        ("photo.jpg", "8:17 {}: 'attach' takes a mapping such as {{image: photo.png}}, or a list of them, not the text 'photo.jpg'"),
-        ("[photo.jpg]", "8:18 {}: an entry of 'attach' takes a mapping such as {{image: photo.png}}, not the text 'photo.jpg'"),
-        ("{image: photo.jpg, mimetype: x}", "8:36 {}: unknown key 'mimetype' (did you mean 'mime_type'?)"),
+        (
+            "photo.jpg",
+            "8:17 {}: 'attach' takes a mapping such as {{image: photo.png}}, or a list of them, not the text 'photo.jpg'",
+        ),
+        (
+            "[photo.jpg]",
+            "8:18 {}: an entry of 'attach' takes a mapping such as {{image: photo.png}}, not the text 'photo.jpg'",
+        ),
+        (
+            "{image: photo.jpg, mimetype: x}",
+            "8:36 {}: unknown key 'mimetype' (did you mean 'mime_type'?)",
+        ),
     ],
 )
-def test_an_attachment_that_cannot_be_is_refused_at_load(media: Project, attach: str, expected: str | None) -> None:
+def test_an_attachment_that_cannot_be_is_refused_at_load(
+    media: Project, attach: str, expected: str | None
+) -> None:
     found = media.problems(suite(attach))
     assert len(found) == 1
     if expected is not None:
@@ -144,7 +222,9 @@ def test_a_link_cannot_lead_out_of_the_project(media: Project, tmp_path: Path) -
     (media.suites / "link.png").symlink_to(outside)
     (media.suites / "folder").symlink_to(tmp_path)
     for name in ("link.png", "folder/secret.png"):
-        assert media.problems(suite(f"{{image: {name}}}")) == [f"8:25 scenario 'a', turn 1: '{name}' lies outside the project (project)"]
+        assert media.problems(suite(f"{{image: {name}}}")) == [
+            f"8:25 scenario 'a', turn 1: '{name}' lies outside the project (project)"
+        ]
 
 
 def test_links_in_a_circle_are_no_file(media: Project) -> None:
@@ -158,7 +238,11 @@ def test_the_table_of_types_names_each_ending_for_one_kind_and_in_lower_case() -
     endings = [ending for kind in KINDS for ending in MIME_TYPES[kind]]
     assert len(endings) == len(set(endings))
     assert all(ending == ending.lower() for ending in endings)
-    assert all(MIME_TYPES[kind][ending].startswith(f"{kind}/") for kind in KINDS[:3] for ending in MIME_TYPES[kind])
+    assert all(
+        MIME_TYPES[kind][ending].startswith(f"{kind}/")
+        for kind in KINDS[:3]
+        for ending in MIME_TYPES[kind]
+    )
 
 
 def test_the_types_of_the_guide() -> None:

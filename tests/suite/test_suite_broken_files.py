@@ -9,7 +9,17 @@ import pytest
 from tests.suite.project import Project
 
 BROKEN = Path(__file__).parent / "broken"
-NAMES = ["checks", "duplicates", "empty", "files", "indentation", "keys", "tab", "types", "variables"]
+NAMES = [
+    "checks",
+    "duplicates",
+    "empty",
+    "files",
+    "indentation",
+    "keys",
+    "tab",
+    "types",
+    "variables",
+]
 
 
 def message(project: Project, name: str) -> str:
@@ -17,7 +27,12 @@ def message(project: Project, name: str) -> str:
     project.write("suites/images/cat.png", b"png")
     project.write("suites/notes.xyz", "notes")
     project.write("suites/cats.csv", "id,question\ntom,Who?\nkit\n")
-    return str(project.refused((BROKEN / f"{name}.yaml").read_bytes())).replace("suites/weather.yaml", f"suites/{name}.yaml") + "\n"
+    return (
+        str(project.refused((BROKEN / f"{name}.yaml").read_bytes())).replace(
+            "suites/weather.yaml", f"suites/{name}.yaml"
+        )
+        + "\n"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -16,7 +16,10 @@ SUITE = "suite: s\nvars: {unit: c}\nscenarios:\n  - id: a\n    model: m\n    cas
 
 def rows(project: Project, name: str, content: str | bytes) -> list[tuple[str, Any]]:
     project.write(f"suites/{name}", content)
-    return [(variant.parts[0], variant.variables) for variant in project.expand(SUITE.replace("FILE", name))]
+    return [
+        (variant.parts[0], variant.variables)
+        for variant in project.expand(SUITE.replace("FILE", name))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -25,7 +28,10 @@ def rows(project: Project, name: str, content: str | bytes) -> list[tuple[str, A
         (
             "a.csv",
             "id,city\nx,Paris\ny,Rome\n",
-            [("x", {"unit": "c", "id": "x", "city": "Paris"}), ("y", {"unit": "c", "id": "y", "city": "Rome"})],
+            [
+                ("x", {"unit": "c", "id": "x", "city": "Paris"}),
+                ("y", {"unit": "c", "id": "y", "city": "Rome"}),
+            ],
         ),
         ("a.csv", "city\nParis\n", [("case1", {"unit": "c", "city": "Paris"})]),
         ("a.csv", "\ufeffcity\r\nParis\r\n", [("case1", {"unit": "c", "city": "Paris"})]),
@@ -38,7 +44,11 @@ def rows(project: Project, name: str, content: str | bytes) -> list[tuple[str, A
                 ("case3", {"unit": "c", "city": 'a "b"'}),
             ],
         ),
-        ("a.csv", "n,yes,empty\n22,true,\n", [("case1", {"unit": "c", "n": "22", "yes": "true", "empty": ""})]),
+        (
+            "a.csv",
+            "n,yes,empty\n22,true,\n",
+            [("case1", {"unit": "c", "n": "22", "yes": "true", "empty": ""})],
+        ),
         ("a.csv", "\ncity\n\nParis\n\n", [("case1", {"unit": "c", "city": "Paris"})]),
         ("a.csv", "unit,City name\nf,Paris\n", [("case1", {"unit": "f", "City name": "Paris"})]),
         ("a.CSV", "city\nParis", [("case1", {"unit": "c", "city": "Paris"})]),
@@ -48,7 +58,11 @@ def rows(project: Project, name: str, content: str | bytes) -> list[tuple[str, A
             '{"id": 7, "n": 22, "deep": {"a": [null, true]}}\n',
             [("7", {"unit": "c", "id": 7, "n": 22, "deep": {"a": [None, True]}})],
         ),
-        ("a.jsonl", '\n{"a": 1}\r\n\n{"a": "\u2028"}', [("case1", {"unit": "c", "a": 1}), ("case2", {"unit": "c", "a": "\u2028"})]),
+        (
+            "a.jsonl",
+            '\n{"a": 1}\r\n\n{"a": "\u2028"}',
+            [("case1", {"unit": "c", "a": 1}), ("case2", {"unit": "c", "a": "\u2028"})],
+        ),
     ],
 )
 def test_rows_become_variables(project: Project, name: str, content: str, expected: Any) -> None:
@@ -61,21 +75,44 @@ FAULTS = [
     (
         "a.csv",
         "id,city\nx\n\ny,Rome,Italy\n",
-        ["suites/a.csv:2:1 1 field where the header has 2", "suites/a.csv:4:1 3 fields where the header has 2"],
+        [
+            "suites/a.csv:2:1 1 field where the header has 2",
+            "suites/a.csv:4:1 3 fields where the header has 2",
+        ],
     ),
     ("a.csv", 'id,city\nx,"two\nlines"\ny\n', ["suites/a.csv:4:1 1 field where the header has 2"]),
-    ("a.csv", "city,city\na,b\n", ["suites/a.csv:1:1 the column 'city' stands twice in the header"]),
+    (
+        "a.csv",
+        "city,city\na,b\n",
+        ["suites/a.csv:1:1 the column 'city' stands twice in the header"],
+    ),
     ("a.csv", "city,,x\na,b,c\n", ["suites/a.csv:1:1 column 2 has no name in the header"]),
-    ("a.csv", "turns\nx\n", ["suites/a.csv:1:1 the column 'turns' takes a name that evalkit gives to templates; rename it"]),
-    ("a.csv", "id;city\nx;Paris\n", ["suites/a.csv:1:1 one column; fields are separated by commas, not semicolons"]),
+    (
+        "a.csv",
+        "turns\nx\n",
+        [
+            "suites/a.csv:1:1 the column 'turns' takes a name that evalkit gives to templates; rename it"
+        ],
+    ),
+    (
+        "a.csv",
+        "id;city\nx;Paris\n",
+        ["suites/a.csv:1:1 one column; fields are separated by commas, not semicolons"],
+    ),
     ("a.csv", 'city\n"Paris\n', ["suites/a.csv:2:1 not CSV: unexpected end of data"]),
     ("a.csv", 'city\n"Paris" x\n', ["suites/a.csv:2:1 not CSV: ',' expected after '\"'"]),
-    ("a.csv", b"city\nCaf\xe9\n", ["suites/a.csv:2:4 not UTF-8 text (byte 0xE9); save the file as UTF-8"]),
+    (
+        "a.csv",
+        b"city\nCaf\xe9\n",
+        ["suites/a.csv:2:4 not UTF-8 text (byte 0xE9); save the file as UTF-8"],
+    ),
     ("a.csv", "id\nx\nx\n", ["6:19 scenario 'a': a.csv, line 3: the id 'x' is taken by line 2"]),
     (
         "a.csv",
         "id,city\n,Paris\n",
-        ["6:19 scenario 'a': a.csv, line 2: a row's 'id' is one line of 1 to 200 printable characters, not \"\""],
+        [
+            "6:19 scenario 'a': a.csv, line 2: a row's 'id' is one line of 1 to 200 printable characters, not \"\""
+        ],
     ),
     (
         "a.jsonl",
@@ -87,14 +124,26 @@ FAULTS = [
     ),
     ("a.jsonl", '{"a": NaN}\n', ["suites/a.jsonl:1:1 not JSON: NaN is no JSON value"]),
     ("a.jsonl", '{"a": 1, "a": 2}\n', ["suites/a.jsonl:1:1 not JSON: duplicate key 'a'"]),
-    ("a.jsonl", '{"previous": 1}\n', ["suites/a.jsonl:1:1 the field 'previous' takes a name that evalkit gives to templates; rename it"]),
+    (
+        "a.jsonl",
+        '{"previous": 1}\n',
+        [
+            "suites/a.jsonl:1:1 the field 'previous' takes a name that evalkit gives to templates; rename it"
+        ],
+    ),
     ("a.jsonl", '{"a": ' + "[" * 100_000, ["suites/a.jsonl:1:1 not JSON: "]),
     ("a.txt", "x\n", ["suites/a.txt:1:1 cases are kept in .csv or .jsonl files, not .txt"]),
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "expected"), FAULTS, ids=[f"{row[0]}-{number}" for number, row in enumerate(FAULTS)])
-def test_a_mistake_in_a_data_file_is_shown_where_it_is(project: Project, name: str, content: str | bytes, expected: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    FAULTS,
+    ids=[f"{row[0]}-{number}" for number, row in enumerate(FAULTS)],
+)
+def test_a_mistake_in_a_data_file_is_shown_where_it_is(
+    project: Project, name: str, content: str | bytes, expected: list[str]
+) -> None:
     project.write(f"suites/{name}", content)
     found = project.problems(SUITE.replace("FILE", name))
     assert len(found) == len(expected)
@@ -106,18 +155,28 @@ def test_a_data_file_that_is_not_there(project: Project) -> None:
     assert project.problems(SUITE.replace("FILE", "citys.csv")) == [
         "6:19 scenario 'a': no such file: 'citys.csv' (did you mean 'cities.csv'?)"
     ]
-    assert project.problems(SUITE.replace("FILE", "../../x.csv")) == ["6:19 scenario 'a': '../../x.csv' lies outside the project (project)"]
+    assert project.problems(SUITE.replace("FILE", "../../x.csv")) == [
+        "6:19 scenario 'a': '../../x.csv' lies outside the project (project)"
+    ]
 
 
 def test_a_data_file_is_read_once_for_all_scenarios(project: Project) -> None:
     project.write("data/cities.csv", "city\nParis\nRome\n")
-    text = (
-        "suite: s\ndefaults: {model: m, cases: {file: data/cities.csv}, turns: [{user: 'In {{ city }}?'}]}\nscenarios: [{id: a}, {id: b}]\n"
-    )
-    assert [variant.turns[0].content({}) for variant in project.expand(text)] == ["In Paris?", "In Rome?"] * 2
+    text = "suite: s\ndefaults: {model: m, cases: {file: data/cities.csv}, turns: [{user: 'In {{ city }}?'}]}\nscenarios: [{id: a}, {id: b}]\n"
+    assert [variant.turns[0].content({}) for variant in project.expand(text)] == [
+        "In Paris?",
+        "In Rome?",
+    ] * 2
 
 
-@given(st.text(min_size=1, max_size=250) | st.integers() | st.floats(allow_nan=False) | st.none() | st.booleans() | st.lists(st.integers()))
+@given(
+    st.text(min_size=1, max_size=250)
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.none()
+    | st.booleans()
+    | st.lists(st.integers())
+)
 def test_a_label_is_one_printable_line_or_refused(value: Any) -> None:
     try:
         label = row_label({"id": value}, 1)

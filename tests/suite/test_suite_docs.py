@@ -13,7 +13,9 @@ from evalkit.suite.rules import MANAGED
 from tests.suite.project import Project
 
 PAGE = (Path(__file__).parents[2] / "docs" / "suites.md").read_text(encoding="utf-8")
-EXAMPLES = [text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if text.startswith("suite:")]
+EXAMPLES = [
+    text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if text.startswith("suite:")
+]
 
 
 @pytest.mark.parametrize("text", EXAMPLES, ids=[yaml.load(text)["suite"] for text in EXAMPLES])
@@ -27,10 +29,24 @@ def test_the_page_has_examples() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["SuiteFile", "ScenarioKeys", "ScenarioEntry", "TurnEntry", "AttachEntry", "ToolEntry", "ResultEntry", "CaseFile"]
+    "name",
+    [
+        "SuiteFile",
+        "ScenarioKeys",
+        "ScenarioEntry",
+        "TurnEntry",
+        "AttachEntry",
+        "ToolEntry",
+        "ResultEntry",
+        "CaseFile",
+    ],
 )
 def test_every_key_is_on_the_page(name: str) -> None:
-    keys = [key for key in getattr(models, name).__annotations__ if f"`{key}`" not in PAGE and f"{{{key}:" not in PAGE]
+    keys = [
+        key
+        for key in getattr(models, name).__annotations__
+        if f"`{key}`" not in PAGE and f"{{{key}:" not in PAGE
+    ]
     assert keys == []
 
 
@@ -41,8 +57,14 @@ def test_every_field_that_the_conversation_keeps_is_on_the_page() -> None:
 def test_the_variants_are_the_ones_told(project: Project) -> None:
     variants = project.expand(EXAMPLES[1])
     assert len(variants) == 8
-    assert (variants[0].id, variants[-1].id) == ("capitals::europe[stateful-plain-fr]", "capitals::europe[stateless-streamed-it]")
-    assert all(f"`{name}`" in PAGE for name in (variants[0].id, variants[-1].id, f"cassettes/{variants[0].cassette}"))
+    assert (variants[0].id, variants[-1].id) == (
+        "capitals::europe[stateful-plain-fr]",
+        "capitals::europe[stateless-streamed-it]",
+    )
+    assert all(
+        f"`{name}`" in PAGE
+        for name in (variants[0].id, variants[-1].id, f"cassettes/{variants[0].cassette}")
+    )
 
 
 def test_the_message_shown_is_a_real_one(project: Project) -> None:
@@ -66,7 +88,11 @@ MESSAGES = [
 
 @pytest.mark.parametrize("number", range(len(MESSAGES)), ids=[row[0] for row in MESSAGES])
 def test_the_messages_explained_are_real_ones(project: Project, number: int) -> None:
-    explained = re.findall(r"^\| `(.*?)` \|", PAGE.split("| message | what to do |")[1], re.MULTILINE)
+    explained = re.findall(
+        r"^\| `(.*?)` \|", PAGE.split("| message | what to do |")[1], re.MULTILINE
+    )
     assert len(explained) == len(MESSAGES)
-    found = project.problems("suite: s\nscenarios:\n  - id: a\n    model: m\n" + MESSAGES[number][1])
+    found = project.problems(
+        "suite: s\nscenarios:\n  - id: a\n    model: m\n" + MESSAGES[number][1]
+    )
     assert explained[number] in found[0]

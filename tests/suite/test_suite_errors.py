@@ -19,13 +19,18 @@ def mistakes(name: str) -> list[Any]:
     rows = []
     for block in blocks:
         title, _, rest = block.partition("\n")
-        text, *expected = rest.rstrip("\n").split("\n=> ") if not rest.startswith("=> ") else ("", rest[3:].rstrip("\n"))
+        text, *expected = (
+            rest.rstrip("\n").split("\n=> ")
+            if not rest.startswith("=> ")
+            else ("", rest[3:].rstrip("\n"))
+        )
         rows.append(pytest.param(f"{text}\n" if text else "", expected, id=title))
     return rows
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [row for name in ("syntax", "top", "scenario", "templates", "tools") for row in mistakes(name)]
+    ("text", "expected"),
+    [row for name in ("syntax", "top", "scenario", "templates", "tools") for row in mistakes(name)],
 )
 def test_a_mistake_is_shown_where_it_is(project: Project, text: str, expected: list[str]) -> None:
     assert project.problems(text) == expected
@@ -34,32 +39,50 @@ def test_a_mistake_is_shown_where_it_is(project: Project, text: str, expected: l
 SCENARIO = "suite: s\nscenarios:\n  - id: a\n    model: m\n"
 TWO = "scenarios:\n  - {{id: a, turns: [{{user: hi}}]}}\n  - {{id: b, turns: [{{user: hi}}]}}\n"
 PLACES = {
-    "scenario 'a', turn 1": SCENARIO + "    turns:\n      # nothing\n      - user: hi\n        expect:\n{}",
-    "scenario 'a'": SCENARIO + "    turns: [{{user: hi}}]\n    # nothing\n    # nothing\n    expect:\n{}",
+    "scenario 'a', turn 1": SCENARIO
+    + "    turns:\n      # nothing\n      - user: hi\n        expect:\n{}",
+    "scenario 'a'": SCENARIO
+    + "    turns: [{{user: hi}}]\n    # nothing\n    # nothing\n    expect:\n{}",
     "defaults": "suite: s\n\n\n\n\ndefaults:\n  model: m\n  expect:\n{}" + TWO,
 }
 
 
 @pytest.mark.parametrize(("entry", "expected"), mistakes("expect"))
 @pytest.mark.parametrize("place", PLACES)
-def test_a_mistake_in_an_expectation_is_shown_where_it_is(project: Project, place: str, entry: str, expected: list[str]) -> None:
+def test_a_mistake_in_an_expectation_is_shown_where_it_is(
+    project: Project, place: str, entry: str, expected: list[str]
+) -> None:
     """``{}`` in the table stands for the place: a turn, a scenario, the defaults."""
-    assert project.problems(PLACES[place].format(entry)) == [line.replace("{}", place, 1) for line in expected]
+    assert project.problems(PLACES[place].format(entry)) == [
+        line.replace("{}", place, 1) for line in expected
+    ]
 
 
 BYTES = [
-    (b"suite: s\ndescription: caf\xe9\n", "2:17 not UTF-8 text (byte 0xE9); save the file as UTF-8"),
+    (
+        b"suite: s\ndescription: caf\xe9\n",
+        "2:17 not UTF-8 text (byte 0xE9); save the file as UTF-8",
+    ),
     ("suite: s\n".encode("utf-16"), "1:1 UTF-16 text; save the file as UTF-8"),
     (b"suite: s\ndescription: a\x07\n", "2:15 a character that YAML does not allow: U+0007"),
-    (b"suite: s\ndescription: \xed\xa0\x80\n", "2:14 not UTF-8 text (byte 0xED); save the file as UTF-8"),
+    (
+        b"suite: s\ndescription: \xed\xa0\x80\n",
+        "2:14 not UTF-8 text (byte 0xED); save the file as UTF-8",
+    ),
     (b"suite: s\nvars: {a: " + b"9" * 5000 + b"}\n", "2:11 a number with too many digits"),
     (b"suite: s\nvars: " + b"[" * 500 + b"]" * 500 + b"\n", "2:207 nested more than 200 deep"),
     (b"suite: s\nvars: {" + b"a" * 5000 + b": 1, }\n" + b"x: {", None),
 ]
 
 
-@pytest.mark.parametrize(("text", "expected"), BYTES, ids=["latin-1", "utf-16", "control", "surrogate", "long number", "deep", "long key"])
-def test_bytes_that_are_no_suite_are_shown_where_they_are(project: Project, text: bytes, expected: str | None) -> None:
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    BYTES,
+    ids=["latin-1", "utf-16", "control", "surrogate", "long number", "deep", "long key"],
+)
+def test_bytes_that_are_no_suite_are_shown_where_they_are(
+    project: Project, text: bytes, expected: str | None
+) -> None:
     (found,) = project.problems(text)
     assert expected in (found, None)
     assert len(found) < 200
@@ -77,11 +100,16 @@ def test_the_message_has_the_line_a_caret_and_a_hint(project: Project) -> None:
 
 def test_a_word_from_elsewhere_is_sent_home(project: Project) -> None:
     text = "suite: s\nscenarios: [{id: a, model: m, turns: [{user: hi}]}]\nturns: []\n"
-    assert str(project.refused(text)).split("\n")[3] == "    'turns' is a key of a scenario: is it indented as it should be?"
+    assert (
+        str(project.refused(text)).split("\n")[3]
+        == "    'turns' is a key of a scenario: is it indented as it should be?"
+    )
 
 
 def test_a_number_that_was_meant_as_text_is_quoted_as_it_was_spelled(project: Project) -> None:
-    hints = project.refused(HEAD + "    turns:\n      - user: 1.10  # a version\n").problems[0].hints
+    hints = (
+        project.refused(HEAD + "    turns:\n      - user: 1.10  # a version\n").problems[0].hints
+    )
     assert hints == ('if the text is meant, quote it: user: "1.10"',)
 
 
@@ -119,7 +147,12 @@ def test_all_mistakes_of_a_file_are_shown_at_once_in_order(project: Project) -> 
 
 def test_nothing_is_called_missing_that_is_only_broken(project: Project) -> None:
     text = "suite: s\nscenarios:\n  - id: 3\n    model: [1]\n    turns: 4\n    cases: 5\n    expect: [text: '{{ city }}']\n"
-    assert [problem.split(" ")[0] for problem in project.problems(text)] == ["3:9", "4:13", "5:12", "6:12"]
+    assert [problem.split(" ")[0] for problem in project.problems(text)] == [
+        "3:9",
+        "4:13",
+        "5:12",
+        "6:12",
+    ]
 
 
 def test_no_problem_takes_more_than_twelve_lines(project: Project) -> None:
@@ -128,11 +161,11 @@ def test_no_problem_takes_more_than_twelve_lines(project: Project) -> None:
     assert "Traceback" not in str(broken)
 
 
-def test_a_mistake_in_the_defaults_is_told_once_however_many_scenarios_there_are(project: Project) -> None:
+def test_a_mistake_in_the_defaults_is_told_once_however_many_scenarios_there_are(
+    project: Project,
+) -> None:
     scenarios = "".join(f"  - {{id: s{number}, turns: [{{user: hi}}]}}\n" for number in range(20))
-    text = (
-        f"suite: s\ndefaults: {{model: m, system_instruction: '{{{{ nope }}}}', expect: [text: '{{{{ nope }}}}']}}\nscenarios:\n{scenarios}"
-    )
+    text = f"suite: s\ndefaults: {{model: m, system_instruction: '{{{{ nope }}}}', expect: [text: '{{{{ nope }}}}']}}\nscenarios:\n{scenarios}"
     assert project.problems(text) == [
         "2:46 defaults: undefined variable 'nope'",
         "2:75 defaults: undefined variable 'nope'",

@@ -62,7 +62,10 @@ def place(path: Path) -> Path:
 
 def told(suite: Suite) -> Any:
     """Everything of a suite that a session can see."""
-    return suite.vars, [(repr(one), one.line, one.fields, one.variables, one.turns, one.expect, one.tags) for one in expand(suite)]
+    return suite.vars, [
+        (repr(one), one.line, one.fields, one.variables, one.turns, one.expect, one.tags)
+        for one in expand(suite)
+    ]
 
 
 @pytest.mark.parametrize("shipped", SHIPPED, ids=lambda path: path.stem)
@@ -75,7 +78,9 @@ def test_a_shipped_suite_comes_back_with_its_lines(shipped: Path, tmp_path: Path
     assert found.raw == parsed.raw == parsed.file
     assert list(found.raw) == list(parsed.raw)
     assert found.lines.of(found.raw["scenarios"]) == parsed.lines.of(parsed.raw["scenarios"]) != []
-    assert [found.lines.of(items) for items in kept._lists(found.raw)] == [parsed.lines.of(items) for items in kept._lists(parsed.raw)]
+    assert [found.lines.of(items) for items in kept._lists(found.raw)] == [
+        parsed.lines.of(items) for items in kept._lists(parsed.raw)
+    ]
 
 
 def test_the_second_reading_gives_the_same_suite(path: Path) -> None:
@@ -100,26 +105,43 @@ print([name for name in ("yaml", "pydantic", "pydantic_core", "evalkit.suite.mod
     environment = {"PATH": "", "HOME": str(path.parent)}
     outputs = [
         subprocess.run(
-            [sys.executable, "-c", script, str(path)], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", script, str(path)],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for _ in range(2)
     ]
-    assert outputs == ["3\n['yaml', 'pydantic', 'pydantic_core', 'evalkit.suite.models']\n", "3\n[]\n"]
+    assert outputs == [
+        "3\n['yaml', 'pydantic', 'pydantic_core', 'evalkit.suite.models']\n",
+        "3\n[]\n",
+    ]
 
 
 def test_the_checks_of_a_kept_suite_are_not_built_again(path: Path) -> None:
     path.write_text(
-        TEXT.replace("- text: hi", "- text: hi\n          - text\n          - text: ''\n          - not: {text: hi}"), encoding="utf-8"
+        TEXT.replace(
+            "- text: hi",
+            "- text: hi\n          - text\n          - text: ''\n          - not: {text: hi}",
+        ),
+        encoding="utf-8",
     )
     first, second = FakeCatalog(), FakeCatalog()
-    built, again = ([one.expect for one in expand(load(path, root=path.parents[1], checks=by))] for by in (first, second))
+    built, again = (
+        [one.expect for one in expand(load(path, root=path.parents[1], checks=by))]
+        for by in (first, second)
+    )
     assert repr(again) == repr(built)
     assert (first.built, second.built) == (5, 0)
 
 
 def test_checks_of_new_cases_are_built_and_kept(path: Path) -> None:
     rows = path.with_name("rows.csv")
-    expectation = "cases: {file: rows.csv}\n    turns: [{user: hi, expect: [{text: '{{ wanted }}'}]}]"
+    expectation = (
+        "cases: {file: rows.csv}\n    turns: [{user: hi, expect: [{text: '{{ wanted }}'}]}]"
+    )
     path.write_text(TEXT.partition("    cases:")[0] + f"    {expectation}\n", encoding="utf-8")
     counts = []
     for wanted in ("one", "one\ntwo", "one\ntwo", "two", "two", "one"):
@@ -138,7 +160,9 @@ def test_checks_of_new_cases_are_built_and_kept(path: Path) -> None:
     assert catalog.built == 1
 
 
-def test_a_check_that_its_catalog_does_not_keep_is_built_every_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_its_catalog_does_not_keep_is_built_every_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(FakeCatalog, "keep", lambda self, check: None)
     read(path)
     stamp = place(path).stat().st_mtime_ns
@@ -147,7 +171,9 @@ def test_a_check_that_its_catalog_does_not_keep_is_built_every_time(path: Path, 
     assert (catalog.built, place(path).stat().st_mtime_ns) == (2, stamp)
 
 
-def test_a_check_that_its_catalog_does_not_restore_is_built_and_kept_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_its_catalog_does_not_restore_is_built_and_kept_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read(path)
     with monkeypatch.context() as patch:
         patch.setattr(FakeCatalog, "restore", lambda self, kept: None)
@@ -179,9 +205,16 @@ def test_what_decides_how_a_text_is_read_is_there() -> None:
     assert all((ROOT / "evalkit" / name).is_file() for name in kept._DECIDING)
 
 
-@pytest.mark.parametrize("argument", ["!!binary aGk=", "{contains: [!!binary aGk=]}", ".inf", f"{'[' * 90}{']' * 90}"])
-def test_an_argument_that_is_no_json_value_is_a_problem_and_no_crash(path: Path, argument: str) -> None:
-    path.write_text(TEXT.replace("text: hi", f"text: {argument}\n          - not: {{text: {argument}}}"), encoding="utf-8")
+@pytest.mark.parametrize(
+    "argument", ["!!binary aGk=", "{contains: [!!binary aGk=]}", ".inf", f"{'[' * 90}{']' * 90}"]
+)
+def test_an_argument_that_is_no_json_value_is_a_problem_and_no_crash(
+    path: Path, argument: str
+) -> None:
+    path.write_text(
+        TEXT.replace("text: hi", f"text: {argument}\n          - not: {{text: {argument}}}"),
+        encoding="utf-8",
+    )
     for catalog in (FakeCatalog(), Catalog()):
         with pytest.raises(SuiteErrors) as caught:
             load(path, root=path.parents[1], checks=catalog)
@@ -189,7 +222,9 @@ def test_an_argument_that_is_no_json_value_is_a_problem_and_no_crash(path: Path,
         assert "kept.yaml:10:" in str(caught.value)
 
 
-@pytest.mark.parametrize("problem", ["scenarios: []", "suite: kept", "[", "x: .inf", "expect: [{nonsense: 1}]"])
+@pytest.mark.parametrize(
+    "problem", ["scenarios: []", "suite: kept", "[", "x: .inf", "expect: [{nonsense: 1}]"]
+)
 def test_a_suite_with_a_problem_says_the_same_every_time(path: Path, problem: str) -> None:
     path.write_text(f"{TEXT}{problem}\n", encoding="utf-8")
     words = []
@@ -203,7 +238,10 @@ def test_a_suite_with_a_problem_says_the_same_every_time(path: Path, problem: st
 
 def test_a_problem_that_comes_up_in_a_kept_suite_is_located(path: Path) -> None:
     rows = path.with_name("rows.csv")
-    path.write_text(TEXT.replace("user: Hello.", "user: Hello.\n        attach: {document: rows.csv}"), encoding="utf-8")
+    path.write_text(
+        TEXT.replace("user: Hello.", "user: Hello.\n        attach: {document: rows.csv}"),
+        encoding="utf-8",
+    )
     with pytest.raises(SuiteErrors) as caught:
         read(path)
     rows.write_text("id\na\n")
@@ -221,7 +259,16 @@ def test_a_damaged_file_is_as_good_as_none(path: Path) -> None:
     whole = place(path).read_bytes()
     first, _, rest = whole.partition(b"\n")
     damage = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole))]
-    damage += [b"", first, rest, whole[:-7], whole + b"\n", first + b"\n{}", b"\n" + rest, b"\xff\xfe"]
+    damage += [
+        b"",
+        first,
+        rest,
+        whole[:-7],
+        whole + b"\n",
+        first + b"\n{}",
+        b"\n" + rest,
+        b"\xff\xfe",
+    ]
     for data in damage:
         place(path).write_bytes(data)
         assert kept.fetch(path, TEXT) is None, data
@@ -235,11 +282,15 @@ def test_python_is_told_to_keep_nothing(path: Path, monkeypatch: pytest.MonkeyPa
     assert not place(path).parent.exists()
 
 
-def test_python_is_told_to_keep_it_elsewhere(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_is_told_to_keep_it_elsewhere(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path / "elsewhere"))
     read(path)
     assert not place(path).parent.exists()
-    assert [found.name for found in (tmp_path / "elsewhere").rglob("*.evalkit")] == ["kept.yaml.evalkit"]
+    assert [found.name for found in (tmp_path / "elsewhere").rglob("*.evalkit")] == [
+        "kept.yaml.evalkit"
+    ]
     assert kept.fetch(path, TEXT) is not None
 
 

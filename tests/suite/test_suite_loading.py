@@ -61,12 +61,18 @@ def one(project: Project, keys: str = "", head: str = "", turns: str = "[{user: 
 
 def test_the_example_of_the_design_loads(project: Project) -> None:
     stateful, stateless = project.expand(WEATHER)
-    assert (stateful.id, stateless.id) == ("weather::london[stateful]", "weather::london[stateless]")
+    assert (stateful.id, stateless.id) == (
+        "weather::london[stateful]",
+        "weather::london[stateless]",
+    )
     assert stateful.title == "One call, one answer"
     assert stateful.tags == ("nightly", "smoke")
     assert stateful.line == 20
     assert [turn.line for turn in stateful.turns] == [25, 32]
-    assert [turn.content({}) for turn in stateful.turns] == ["What is the temperature in London?", "And now in celsius?"]
+    assert [turn.content({}) for turn in stateful.turns] == [
+        "What is the temperature in London?",
+        "And now in celsius?",
+    ]
     assert [(e.name, e.line, e.negate, e.severity) for e in stateful.turns[0].expect] == [
         ("status", 27, False, "error"),
         ("text", 28, False, "warn"),
@@ -84,7 +90,12 @@ def test_the_example_of_the_design_loads(project: Project) -> None:
                 "description": "Gets the current temperature for a given location.",
                 "parameters": {
                     "type": "object",
-                    "properties": {"location": {"type": "string", "description": "The city name, e.g. San Francisco"}},
+                    "properties": {
+                        "location": {
+                            "type": "string",
+                            "description": "The city name, e.g. San Francisco",
+                        }
+                    },
                     "required": ["location"],
                 },
             },
@@ -95,9 +106,24 @@ def test_the_example_of_the_design_loads(project: Project) -> None:
 
 def test_what_is_not_said_has_a_default(project: Project) -> None:
     variant = one(project, "model: m")
-    assert variant.settings == {"model": "m", "history": "stateful", "stream": False, "background": False}
-    assert (variant.max_tool_rounds, variant.timeout, variant.stop_on_failure, variant.title) == (8, None, False, "")
-    assert (variant.tags, list(variant.expect), variant.tools, variant.variables) == ((), [], {}, {})
+    assert variant.settings == {
+        "model": "m",
+        "history": "stateful",
+        "stream": False,
+        "background": False,
+    }
+    assert (variant.max_tool_rounds, variant.timeout, variant.stop_on_failure, variant.title) == (
+        8,
+        None,
+        False,
+        "",
+    )
+    assert (variant.tags, list(variant.expect), variant.tools, variant.variables) == (
+        (),
+        [],
+        {},
+        {},
+    )
     assert variant.fields == {"model": "m"}
 
 
@@ -129,7 +155,11 @@ def test_request_fields_are_sent_as_the_api_names_them(project: Project) -> None
         "agent_config": {"type": "dynamic", "depth": 3},
         "environment": "remote",
         "system_instruction": "Be brief.",
-        "response_format": {"type": "text", "mime_type": "application/json", "schema": {"type": "object"}},
+        "response_format": {
+            "type": "text",
+            "mime_type": "application/json",
+            "schema": {"type": "object"},
+        },
         "response_modalities": ["text"],
         "response_mime_type": "text/plain",
         "labels": {"team": "other"},
@@ -143,14 +173,24 @@ def test_request_fields_are_sent_as_the_api_names_them(project: Project) -> None
 
 
 DEFAULTS = [
-    ("a scenario's own value wins", "{model: a, timeout: 3}", "timeout: 9", lambda v: v.timeout == 9),
+    (
+        "a scenario's own value wins",
+        "{model: a, timeout: 3}",
+        "timeout: 9",
+        lambda v: v.timeout == 9,
+    ),
     (
         "nothing is merged inside a value",
         "{model: a, generation_config: {seed: 1}}",
         "generation_config: {top_p: 1}",
         lambda v: v.fields["generation_config"] == {"top_p": 1},
     ),
-    ("tags add up, once each", "{model: a, tags: [x, y]}", "tags: [y, z]", lambda v: v.tags == ("x", "y", "z")),
+    (
+        "tags add up, once each",
+        "{model: a, tags: [x, y]}",
+        "tags: [y, z]",
+        lambda v: v.tags == ("x", "y", "z"),
+    ),
     (
         "expect adds up, defaults first",
         "{model: a, expect: [status: completed]}",
@@ -175,22 +215,38 @@ DEFAULTS = [
         "history: stateless",
         lambda v: v.parts == () and v.settings["history"] == "stateless",
     ),
-    ("no tools may be said", "{model: a, tools: [{type: google_search}]}", "tools: []", lambda v: v.fields.get("tools", []) == []),
-    ("cases may be shared", "{model: a, cases: [{n: 1}]}", "title: 'No {{ n }}'", lambda v: v.title == "No 1"),
+    (
+        "no tools may be said",
+        "{model: a, tools: [{type: google_search}]}",
+        "tools: []",
+        lambda v: v.fields.get("tools", []) == [],
+    ),
+    (
+        "cases may be shared",
+        "{model: a, cases: [{n: 1}]}",
+        "title: 'No {{ n }}'",
+        lambda v: v.title == "No 1",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("defaults", "keys", "holds"), [row[1:] for row in DEFAULTS], ids=[row[0] for row in DEFAULTS])
-def test_defaults_are_merged_under_a_scenario(project: Project, defaults: str, keys: str, holds: Any) -> None:
+@pytest.mark.parametrize(
+    ("defaults", "keys", "holds"), [row[1:] for row in DEFAULTS], ids=[row[0] for row in DEFAULTS]
+)
+def test_defaults_are_merged_under_a_scenario(
+    project: Project, defaults: str, keys: str, holds: Any
+) -> None:
     assert holds(one(project, keys, head=f"defaults: {defaults}\n"))
 
 
 def test_turns_may_come_from_the_defaults(project: Project) -> None:
-    text = (
-        "suite: s\ndefaults:\n  turns:\n    - user: hi\n      expect: [history]\nscenarios:\n  - {id: a, model: m}\n  - {id: b, model: n}\n"
-    )
+    text = "suite: s\ndefaults:\n  turns:\n    - user: hi\n      expect: [history]\nscenarios:\n  - {id: a, model: m}\n  - {id: b, model: n}\n"
     variants = project.expand(text)
-    assert [(turn.line, turn.content({}), turn.expect[0].line) for variant in variants for turn in variant.turns] == [(4, "hi", 5)] * 2
+    assert [
+        (turn.line, turn.content({}), turn.expect[0].line)
+        for variant in variants
+        for turn in variant.turns
+    ] == [(4, "hi", 5)] * 2
 
 
 def test_expectations_of_the_defaults_are_rendered_for_each_scenario(project: Project) -> None:
@@ -198,17 +254,33 @@ def test_expectations_of_the_defaults_are_rendered_for_each_scenario(project: Pr
         "suite: s\ndefaults: {model: m, expect: [{text: '{{ n }}!'}, history]}\nscenarios:\n"
         "  - {id: a, cases: [{n: 1}, {n: 2}], turns: [{user: hi}]}\n  - {id: b, cases: [{n: 3}], turns: [{user: hi}]}\n"
     )
-    assert [variant.expect[0].check({}) for variant in project.expand(text)] == [Text(contains=f"{n}!") for n in (1, 2, 3)]
+    assert [variant.expect[0].check({}) for variant in project.expand(text)] == [
+        Text(contains=f"{n}!") for n in (1, 2, 3)
+    ]
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param("\ufeffsuite: s\nscenarios: [{id: a, model: m, turns: [{user: hi}]}]\n", id="byte order mark"),
-        pytest.param("suite: s\r\nscenarios:\r\n  - id: a\r\n    model: m\r\n    turns: [{user: hi}]\r\n", id="CRLF"),
-        pytest.param("suite: s\nscenarios: [{id: a, model: m, turns: [{user: hi}]}]", id="no last line end"),
-        pytest.param('{"suite": "s", "scenarios": [{"id": "a", "model": "m", "turns": [{"user": "hi"}]}]}', id="JSON"),
-        pytest.param("%YAML 1.2\n---\nsuite: s\nscenarios: [{id: a, model: m, turns: [{user: hi}]}]\n...\n", id="directive"),
+        pytest.param(
+            "\ufeffsuite: s\nscenarios: [{id: a, model: m, turns: [{user: hi}]}]\n",
+            id="byte order mark",
+        ),
+        pytest.param(
+            "suite: s\r\nscenarios:\r\n  - id: a\r\n    model: m\r\n    turns: [{user: hi}]\r\n",
+            id="CRLF",
+        ),
+        pytest.param(
+            "suite: s\nscenarios: [{id: a, model: m, turns: [{user: hi}]}]", id="no last line end"
+        ),
+        pytest.param(
+            '{"suite": "s", "scenarios": [{"id": "a", "model": "m", "turns": [{"user": "hi"}]}]}',
+            id="JSON",
+        ),
+        pytest.param(
+            "%YAML 1.2\n---\nsuite: s\nscenarios: [{id: a, model: m, turns: [{user: hi}]}]\n...\n",
+            id="directive",
+        ),
     ],
 )
 def test_spellings_of_a_file_that_are_no_difference(project: Project, text: str) -> None:
@@ -218,7 +290,9 @@ def test_spellings_of_a_file_that_are_no_difference(project: Project, text: str)
 
 @pytest.mark.parametrize("word", ['"yes"', "'no'", "|\n          yes", "yes please", "!!str yes"])
 def test_yes_is_a_text_where_it_is_written_as_one(project: Project, word: str) -> None:
-    (variant,) = project.expand(f"suite: s\nscenarios:\n  - id: a\n    model: m\n    turns:\n      - user: {word}\n")
+    (variant,) = project.expand(
+        f"suite: s\nscenarios:\n  - id: a\n    model: m\n    turns:\n      - user: {word}\n"
+    )
     content = variant.turns[0].content({})
     assert isinstance(content, str)
     assert content.split()[0] in ("yes", "no")
@@ -236,7 +310,9 @@ def test_yaml_anchors_keep_lines_and_values(project: Project) -> None:
     assert a.turns[0].line == 6
 
 
-def test_lines_are_known_without_locating(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_are_known_without_locating(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(text: str) -> Any:
         raise AssertionError("a file without mistakes was parsed for positions")
 
@@ -246,7 +322,10 @@ def test_lines_are_known_without_locating(project: Project, monkeypatch: pytest.
 
 
 def test_equal_checks_are_built_once(project: Project) -> None:
-    scenarios = "".join(f"  - {{id: s{n}, turns: [{{user: hi, expect: [status: completed, history]}}]}}\n" for n in range(50))
+    scenarios = "".join(
+        f"  - {{id: s{n}, turns: [{{user: hi, expect: [status: completed, history]}}]}}\n"
+        for n in range(50)
+    )
     suite_ = project.load(f"suite: s\ndefaults: {{model: m}}\nscenarios:\n{scenarios}")
     assert project.catalog.built == 2
     assert len(suite_.scenarios) == 50
@@ -265,7 +344,11 @@ def test_an_entry_is_taken_for_another_only_where_both_say_the_same(project: Pro
             ("status", False, "error"), ("status", True, "error"), ("status", False, "warn"), ("history", True, "error"), ("history", False, "error"),
         ]  # fmt: skip
         assert [vars(one.check({}))["total_tokens"].max for one in expect[5:]] == [1, 2, 1]
-        assert [one.argument for one in expect[4:7]] == [None, {"total_tokens": {"max": 1}}, {"total_tokens": {"max": 2}}]
+        assert [one.argument for one in expect[4:7]] == [
+            None,
+            {"total_tokens": {"max": 1}},
+            {"total_tokens": {"max": 2}},
+        ]
 
 
 SHARING = (
@@ -288,15 +371,23 @@ SHARING = (
 )
 
 
-@pytest.mark.parametrize("defaults", ["{model: m}", "{model: [m, n], system_instruction: 'In {{ where }}.', tools: [told]}"])
+@pytest.mark.parametrize(
+    "defaults",
+    ["{model: m}", "{model: [m, n], system_instruction: 'In {{ where }}.', tools: [told]}"],
+)
 @pytest.mark.parametrize("first", SHARING)
 @pytest.mark.parametrize("second", SHARING)
-def test_what_scenarios_share_is_what_each_has_alone(project: Project, defaults: str, first: str, second: str) -> None:
+def test_what_scenarios_share_is_what_each_has_alone(
+    project: Project, defaults: str, first: str, second: str
+) -> None:
     head = (
         f"suite: s\nvars: {{where: London}}\ndefaults: {defaults}\n"
         "tools:\n  plain: {result: 1}\n  told: {description: 'For {{ where }}.', result: '{{ where }}'}\nscenarios:\n"
     )
-    one, two = (f"  - id: {name}\n    {keys}\n    turns: [{{user: hi}}]\n" for name, keys in (("one", first), ("two", second)))
+    one, two = (
+        f"  - id: {name}\n    {keys}\n    turns: [{{user: hi}}]\n"
+        for name, keys in (("one", first), ("two", second))
+    )
     together = project.load(head + one + two)
     for index, text in enumerate((one, two)):
         (alone,) = project.load(head + text).scenarios
@@ -313,7 +404,9 @@ def test_what_scenarios_share_is_what_each_has_alone(project: Project, defaults:
         ("tools: [told]", "tool 'told': undefined variable 'where'"),
     ],
 )
-def test_a_name_that_only_the_cases_of_another_scenario_have_is_undefined(project: Project, keys: str, problem: str) -> None:
+def test_a_name_that_only_the_cases_of_another_scenario_have_is_undefined(
+    project: Project, keys: str, problem: str
+) -> None:
     found = project.problems(
         f"suite: s\ntools: {{told: {{result: '{{{{ where }}}}'}}}}\ndefaults:\n  {{model: m, {keys}}}\nscenarios:\n"
         "  - {id: one, cases: [{where: Rome}], turns: [{user: hi}]}\n  - {id: two, turns: [{user: hi}]}\n"
@@ -326,7 +419,10 @@ def test_a_missing_file_is_told_wherever_it_is_named(project: Project) -> None:
     found = project.problems(
         f"suite: s\nscenarios:\n  - {{id: a, model: m, turns: [{{user: hi, {expect}}}]}}\n  - {{id: b, model: m, turns: [{{user: hi, {expect}}}]}}\n"
     )
-    assert ["scenario 'a', turn 1: no such file" in found[0], "scenario 'b', turn 1: no such file" in found[1]] == [True, True]
+    assert [
+        "scenario 'a', turn 1: no such file" in found[0],
+        "scenario 'b', turn 1: no such file" in found[1],
+    ] == [True, True]
 
 
 def test_the_digest_is_of_the_file_and_of_all_it_uses(project: Project) -> None:
@@ -351,9 +447,13 @@ def test_the_digest_is_of_the_file_and_of_all_it_uses(project: Project) -> None:
 
 def test_the_digest_tells_of_a_file_that_is_gone(project: Project) -> None:
     path = project.write("suites/photo.png", b"png")
-    suite_ = project.load("suite: s\nscenarios: [{id: a, model: m, turns: [{attach: {image: photo.png}}]}]\n")
+    suite_ = project.load(
+        "suite: s\nscenarios: [{id: a, model: m, turns: [{attach: {image: photo.png}}]}]\n"
+    )
     path.unlink()
-    with pytest.raises(SuiteErrors, match=r"^suites/weather\.yaml:1:1 a file of this suite cannot be read: "):
+    with pytest.raises(
+        SuiteErrors, match=r"^suites/weather\.yaml:1:1 a file of this suite cannot be read: "
+    ):
         _ = suite_.digest
 
 
@@ -366,7 +466,9 @@ def test_a_suite_finds_its_files(project: Project) -> None:
         suite_.file("../../a.json")
 
 
-def test_a_suite_outside_the_root_is_called_by_its_whole_path(project: Project, tmp_path: Path) -> None:
+def test_a_suite_outside_the_root_is_called_by_its_whole_path(
+    project: Project, tmp_path: Path
+) -> None:
     path = tmp_path / "elsewhere.yaml"
     path.write_text("[]\n")
     with pytest.raises(SuiteErrors) as caught:
@@ -375,7 +477,9 @@ def test_a_suite_outside_the_root_is_called_by_its_whole_path(project: Project, 
 
 
 def test_a_file_that_is_not_there(project: Project) -> None:
-    with pytest.raises(SuiteErrors, match=r"^suites/none\.yaml:1:1 cannot read the file: No such file"):
+    with pytest.raises(
+        SuiteErrors, match=r"^suites/none\.yaml:1:1 cannot read the file: No such file"
+    ):
         suite.load(project.suites / "none.yaml", root=project.root, checks=project.catalog)
 
 
@@ -396,11 +500,20 @@ def test_the_public_names() -> None:
 
 
 def test_importing_and_loading_without_templates_brings_in_nothing_heavy(project: Project) -> None:
-    path = project.write("suites/a.yaml", "suite: s\nscenarios: [{id: a, model: m, turns: [{user: hi, expect: [history]}]}]\n")
+    path = project.write(
+        "suites/a.yaml",
+        "suite: s\nscenarios: [{id: a, model: m, turns: [{user: hi, expect: [history]}]}]\n",
+    )
     code = (
         "import sys; from pathlib import Path; import evalkit.suite as s; from tests.suite.fake_catalog import FakeCatalog;"
         f"loaded = s.load(Path({str(path)!r}), root=Path({str(project.root)!r}), checks=FakeCatalog()); s.expand(loaded)[0].fields;"
         "print([name for name in ('jinja2', 'httpx', 'jsonschema', 'click', 'rich', 'pytest') if name in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
     assert result.stdout.strip() == "[]"

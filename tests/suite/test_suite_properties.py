@@ -41,7 +41,11 @@ RICH = (
         expect: [json_schema, text: "{{ previous.text }}"]
 """
 )
-FEW = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+FEW = settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 
 
 def assert_shown(problems: list[Problem]) -> None:
@@ -101,23 +105,61 @@ def test_any_bytes_are_a_suite_or_refused(data: bytes) -> None:
 
 
 @FEW
-@given(st.integers(0, len(RICH)), st.integers(0, 12), st.text(alphabet="-:{}[]'\"#&*!|> \t\nab1.%,?~", max_size=4))
-def test_a_suite_that_was_edited_anywhere_is_a_suite_or_refused(at: int, removed: int, inserted: str) -> None:
+@given(
+    st.integers(0, len(RICH)),
+    st.integers(0, 12),
+    st.text(alphabet="-:{}[]'\"#&*!|> \t\nab1.%,?~", max_size=4),
+)
+def test_a_suite_that_was_edited_anywhere_is_a_suite_or_refused(
+    at: int, removed: int, inserted: str
+) -> None:
     assert outcome(RICH[:at] + inserted + RICH[at + removed :])
 
 
-WORDS = sorted({key for node in json_schema(FakeCatalog())["$defs"].values() for key in node.get("properties", {})} | {"", "zzz"})
+WORDS = sorted(
+    {
+        key
+        for node in json_schema(FakeCatalog())["$defs"].values()
+        for key in node.get("properties", {})
+    }
+    | {"", "zzz"}
+)
 VALUES = st.recursive(
     st.sampled_from(
-        [None, True, 0, -1, 1.5, "", "x", "yes", "stateful", "stateless", "{{ x }}", "{{", "{% x %}", "../x", "history", "status: a"]
+        [
+            None,
+            True,
+            0,
+            -1,
+            1.5,
+            "",
+            "x",
+            "yes",
+            "stateful",
+            "stateless",
+            "{{ x }}",
+            "{{",
+            "{% x %}",
+            "../x",
+            "history",
+            "status: a",
+        ]
     ),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
 
 def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
 
 
@@ -138,7 +180,9 @@ def put(document: Any, path: tuple[str | int, ...], value: Any) -> None:
 
 @FEW
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
-def test_a_suite_with_any_value_anywhere_is_a_suite_or_refused(changes: list[tuple[tuple[str | int, ...], Any]]) -> None:
+def test_a_suite_with_any_value_anywhere_is_a_suite_or_refused(
+    changes: list[tuple[tuple[str | int, ...], Any]],
+) -> None:
     document = yaml.load(RICH)
     for path, value in changes:
         put(document, path, value)

@@ -29,18 +29,30 @@ def accepted(text: str) -> bool:
 
 
 def minimal(keys: str) -> str:
-    return "suite: s\nscenarios:\n  - id: a\n    turns: [{user: hi}]\n" + "".join(f"    {line}\n" for line in keys.splitlines())
+    return "suite: s\nscenarios:\n  - id: a\n    turns: [{user: hi}]\n" + "".join(
+        f"    {line}\n" for line in keys.splitlines()
+    )
 
 
 GOOD = [
     WEATHER,
     minimal(REQUEST_FIELDS),
-    minimal("model: [a, b]\nhistory: [stateful, stateless]\nstream: [true, false]\nbackground: false\nservice_tier: [flex]"),
-    minimal("model: m\ncases: [{id: 1, city: Paris}]\ntools: [{type: google_search}]\nexpect: [history, status: completed]"),
-    minimal("model: m\nexpect: [not: {text: a}, {not: history, severity: warn}, {text: {contains: a}, severity: error}]"),
+    minimal(
+        "model: [a, b]\nhistory: [stateful, stateless]\nstream: [true, false]\nbackground: false\nservice_tier: [flex]"
+    ),
+    minimal(
+        "model: m\ncases: [{id: 1, city: Paris}]\ntools: [{type: google_search}]\nexpect: [history, status: completed]"
+    ),
+    minimal(
+        "model: m\nexpect: [not: {text: a}, {not: history, severity: warn}, {text: {contains: a}, severity: error}]"
+    ),
     minimal("model: m\ntitle: '{{ max }}'") + "vars: {max: 3}\n",
-    minimal("model: m\nexpect: [text: {max_chars: '{{ n }}'}, status: '{{ s }}', usage: '{{ u }}']\ncases: [{n: 3, s: failed, u: {}}]"),
-    minimal("model: m\nexpect: [tool_calls: [{name: look, arguments: {city: '{{ city }}'}}], steps: [a, {b: {c: 1}}]]\ncases: [{city: x}]"),
+    minimal(
+        "model: m\nexpect: [text: {max_chars: '{{ n }}'}, status: '{{ s }}', usage: '{{ u }}']\ncases: [{n: 3, s: failed, u: {}}]"
+    ),
+    minimal(
+        "model: m\nexpect: [tool_calls: [{name: look, arguments: {city: '{{ city }}'}}], steps: [a, {b: {c: 1}}]]\ncases: [{city: x}]"
+    ),
     "suite: s\ndefaults: {agent: x, agent_config: {type: t}, turns: [{user: [{type: text, text: a}]}]}\n"
     "scenarios: [{id: a}, {id: b, model: m}]\n",
     "suite: s\ntools: {a: {results: [{when: {x: 1}, result: 2, is_error: true}, {result: 3}]}, b: {python: 'p.q:r'}}\n"
@@ -68,8 +80,12 @@ MISTAKES += [
 ]
 
 
-@pytest.mark.parametrize(("text", "expected"), [row for row in MISTAKES if not any(map(BEYOND.search, row.values[1]))])
-def test_what_does_not_load_is_refused_where_a_schema_can_say_so(project: Project, text: str, expected: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("text", "expected"), [row for row in MISTAKES if not any(map(BEYOND.search, row.values[1]))]
+)
+def test_what_does_not_load_is_refused_where_a_schema_can_say_so(
+    project: Project, text: str, expected: list[str]
+) -> None:
     try:
         assert not accepted(text)
     except yaml.YamlError:
@@ -77,8 +93,18 @@ def test_what_does_not_load_is_refused_where_a_schema_can_say_so(project: Projec
 
 
 def test_both_name_the_same_keys() -> None:
-    for name in ("ScenarioKeys", "ScenarioEntry", "TurnEntry", "AttachEntry", "ToolEntry", "ResultEntry", "CaseFile"):
-        assert list(SCHEMA["$defs"][name]["properties"]) == list(getattr(models, name).__annotations__)
+    for name in (
+        "ScenarioKeys",
+        "ScenarioEntry",
+        "TurnEntry",
+        "AttachEntry",
+        "ToolEntry",
+        "ResultEntry",
+        "CaseFile",
+    ):
+        assert list(SCHEMA["$defs"][name]["properties"]) == list(
+            getattr(models, name).__annotations__
+        )
     assert list(SCHEMA["properties"]) == list(models.SuiteFile.__annotations__)
 
 
@@ -98,7 +124,9 @@ def test_every_key_of_the_language_is_described() -> None:
         for name, definition in {"suite": SCHEMA, **SCHEMA["$defs"]}.items()
         if not name.startswith("check.") and name not in ("Check", "Expectation")
         for key, held in definition.get("properties", {}).items()
-        if not (resolve(SCHEMA, held["$ref"].removeprefix("#")) if "$ref" in held else held).get("description")
+        if not (resolve(SCHEMA, held["$ref"].removeprefix("#")) if "$ref" in held else held).get(
+            "description"
+        )
     ]
     assert bare == []
 
@@ -108,7 +136,9 @@ def test_the_schema_is_valid_and_stands_on_its_own() -> None:
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert not any("$id" in node for node in schemas(SCHEMA))
     references = {node["$ref"] for node in schemas(SCHEMA) if isinstance(node.get("$ref"), str)}
-    assert [reference for reference in references if not resolve(SCHEMA, reference.removeprefix("#"))] == []
+    assert [
+        reference for reference in references if not resolve(SCHEMA, reference.removeprefix("#"))
+    ] == []
 
 
 def test_the_schema_is_the_same_each_time() -> None:
@@ -116,9 +146,9 @@ def test_the_schema_is_the_same_each_time() -> None:
 
 
 def test_every_check_of_the_catalog_is_in_it() -> None:
-    assert {name for name in SCHEMA["$defs"] if name.startswith("check.") and name.count(".") == 1} == {
-        f"check.{name}" for name in FakeCatalog.checks
-    }
+    assert {
+        name for name in SCHEMA["$defs"] if name.startswith("check.") and name.count(".") == 1
+    } == {f"check.{name}" for name in FakeCatalog.checks}
     assert SCHEMA["$defs"]["CheckName"]["enum"] == ["history", "json_schema", "text", "usage"]
 
 
@@ -127,7 +157,9 @@ def test_the_suites_that_ship_are_accepted_by_their_shape() -> None:
     shape = {**SCHEMA, "$defs": {**SCHEMA["$defs"], "Expectation": {}}}
     for path in sorted((Path(__file__).parents[2] / "suites").glob("**/*.yaml")):
         text = path.read_text(encoding="utf-8")
-        assert [error.message for error in Draft202012Validator(shape).iter_errors(yaml.load(text))] == [], path.name
+        assert [
+            error.message for error in Draft202012Validator(shape).iter_errors(yaml.load(text))
+        ] == [], path.name
 
 
 def test_a_refusal_of_load_is_what_the_tests_think_it_is(project: Project) -> None:

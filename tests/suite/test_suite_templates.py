@@ -15,7 +15,15 @@ from evalkit.suite.templates import TemplateFault, holds_template, is_template, 
 from tests.suite.fake_catalog import Text
 from tests.suite.project import Project
 
-VALUES = {"n": 22, "half": 0.5, "yes": True, "none": None, "city": "Paris", "items": [1, "two"], "deep": {"a": [{"b": "x"}]}}
+VALUES = {
+    "n": 22,
+    "half": 0.5,
+    "yes": True,
+    "none": None,
+    "city": "Paris",
+    "items": [1, "two"],
+    "deep": {"a": [{"b": "x"}]},
+}
 
 
 @pytest.mark.parametrize(
@@ -56,14 +64,17 @@ def test_one_expression_gives_its_value_anything_else_gives_text(source: str, va
     assert type(rendered) is type(value)
 
 
-@pytest.mark.parametrize("text", ["", "plain", "{n}", "{ {n} }", "}}", "{# kept #}", "100 %}", "\\{"])
+@pytest.mark.parametrize(
+    "text", ["", "plain", "{n}", "{ {n} }", "}}", "{# kept #}", "100 %}", "\\{"]
+)
 def test_a_text_without_braces_is_left_alone(text: str) -> None:
     assert not is_template(text)
     assert render(text, {}) is text
 
 
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 
 
@@ -80,7 +91,10 @@ def test_rendered_text_is_never_rendered_again(text: str) -> None:
 
 
 KEYS = ("a", "items", "self", "_a", "range", "__class__")
-OBJECTS = st.recursive(st.integers() | st.lists(st.text(), max_size=1), lambda inner: st.fixed_dictionaries(dict.fromkeys(KEYS, inner)))
+OBJECTS = st.recursive(
+    st.integers() | st.lists(st.text(), max_size=1),
+    lambda inner: st.fixed_dictionaries(dict.fromkeys(KEYS, inner)),
+)
 
 
 @given(st.lists(st.sampled_from([*KEYS, "b"]), min_size=1, max_size=4), OBJECTS)
@@ -104,10 +118,16 @@ def test_any_text_is_a_template_or_a_fault(text: str) -> None:
     ("source", "message"),
     [
         ("{{ n.__class__ }}", "access to attribute '__class__' of 'int' object is unsafe."),
-        ("{{ ''.__class__.__mro__ }}", "access to attribute '__class__' of 'str' object is unsafe."),
+        (
+            "{{ ''.__class__.__mro__ }}",
+            "access to attribute '__class__' of 'str' object is unsafe.",
+        ),
         ("{{ deep.update({'a': 1}) }}", "access to attribute 'update' of 'dict' object is unsafe."),
         ("{{ items.append(1) }}", "access to attribute 'append' of 'list' object is unsafe."),
-        ("{{ range(10**9) }}", "OverflowError: Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000)."),
+        (
+            "{{ range(10**9) }}",
+            "OverflowError: Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000).",
+        ),
         ("{{ missing }}", "'missing' is undefined"),
         ("{{ deep.b }}", "the object has no attribute 'b'"),
         ("{{ none.text }}", "null has no attribute 'text'"),
@@ -158,8 +178,12 @@ def suite(turns: str, keys: str = "", head: str = "") -> str:
         suite("      - user: '{% if city is defined %}{{ city }}{% endif %}'\n"),
         suite("      - user: '{% if previous %}{{ previous.text }}{% endif %}x'\n"),
         suite("      - user: hi\n      - user: '{{ previous.text }} {{ turns[0].text }}'\n"),
-        suite("      - user: hi\n      - user: hi\n        expect: [text: '{{ turns[0].text }}']\n"),
-        suite("      - user: hi\n", "    expect: [text: '{{ turns[0].text }} {{ previous.text }}']\n"),
+        suite(
+            "      - user: hi\n      - user: hi\n        expect: [text: '{{ turns[0].text }}']\n"
+        ),
+        suite(
+            "      - user: hi\n", "    expect: [text: '{{ turns[0].text }} {{ previous.text }}']\n"
+        ),
         suite("      - user: '{% for n in [1] %}{{ loop.index }}{% endfor %}'\n"),
         suite("      - user: hi\n", "    cases: [{unit: f}]\n"),
     ],
@@ -193,10 +217,15 @@ def test_what_goes_wrong_in_mid_conversation_is_shown_where_it_is(project: Proje
     context = {"previous": turn("x"), "turns": [turn("x")]}
     with pytest.raises(SuiteErrors) as caught:
         variant.turns[1].content(context)
-    assert str(caught.value).split("\n")[0] == "suites/weather.yaml:8:15 scenario 'a', turn 2: the object has no attribute 'city'"
+    assert (
+        str(caught.value).split("\n")[0]
+        == "suites/weather.yaml:8:15 scenario 'a', turn 2: the object has no attribute 'city'"
+    )
     with pytest.raises(SuiteErrors) as caught:
         variant.turns[1].expect[0].check(context)
-    assert str(caught.value).startswith("suites/weather.yaml:10:31 scenario 'a', turn 2: text.max_chars: Input should be a valid integer\n")
+    assert str(caught.value).startswith(
+        "suites/weather.yaml:10:31 scenario 'a', turn 2: text.max_chars: Input should be a valid integer\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,21 +238,31 @@ def test_what_goes_wrong_in_mid_conversation_is_shown_where_it_is(project: Proje
         ("[{type: text, text: '{{ n }}'}]", "{n: hi}", [{"type": "text", "text": "hi"}]),
     ],
 )
-def test_a_users_message_is_text_or_blocks_whatever_it_renders_to(project: Project, user: str, row: str, content: Any) -> None:
+def test_a_users_message_is_text_or_blocks_whatever_it_renders_to(
+    project: Project, user: str, row: str, content: Any
+) -> None:
     (variant,) = project.expand(suite(f"      - user: {user}\n", f"    cases: [{row}]\n"))
     assert variant.turns[0].content({}) == content
 
 
 def test_an_empty_message_is_refused_when_it_turns_out_to_be_one(project: Project) -> None:
     (variant,) = project.expand(suite("      - user: '{{ n }}'\n", "    cases: [{n: ''}]\n"))
-    with pytest.raises(SuiteErrors, match=r"^suites/weather\.yaml:8:15 scenario 'a', turn 1: the user's message is empty"):
+    with pytest.raises(
+        SuiteErrors,
+        match=r"^suites/weather\.yaml:8:15 scenario 'a', turn 1: the user's message is empty",
+    ):
         variant.turns[0].content({})
 
 
 def test_fields_that_are_text_stay_text(project: Project) -> None:
     keys = "    system_instruction: '{{ n }}'\n    labels: {k: '{{ n }}'}\n    title: '{{ n }}'\n    generation_config: {seed: '{{ n }}'}\n"
     (variant,) = project.expand(suite("      - user: hi\n", keys))
-    assert variant.fields == {"model": "m", "system_instruction": "3", "labels": {"k": "3"}, "generation_config": {"seed": 3}}
+    assert variant.fields == {
+        "model": "m",
+        "system_instruction": "3",
+        "labels": {"k": "3"},
+        "generation_config": {"seed": 3},
+    }
     assert variant.title == "3"
 
 
@@ -232,4 +271,6 @@ def test_an_argument_that_a_row_makes_wrong_is_found_at_load(project: Project) -
         "      - user: hi\n        expect: [text: {max_chars: '{{ most }}'}]\n",
         "    cases: [{id: a, most: 3}, {id: b, most: x}, {id: c, most: y}]\n",
     )
-    assert project.problems(text) == ["9:36 scenario 'a', turn 1: text.max_chars: Input should be a valid integer (in case 'b')"]
+    assert project.problems(text) == [
+        "9:36 scenario 'a', turn 1: text.max_chars: Input should be a valid integer (in case 'b')"
+    ]

@@ -27,12 +27,24 @@ def tool(text: str) -> Tool:
     [
         ("result: sunny", {}, ToolOutcome("sunny")),
         ("result: {deep: [1, null, true]}", {"x": 1}, ToolOutcome({"deep": [1, None, True]})),
-        ("result: {city: '{{ arguments.city }}', unit: '{{ unit }}'}", {"city": "Rome"}, ToolOutcome({"city": "Rome", "unit": "celsius"})),
+        (
+            "result: {city: '{{ arguments.city }}', unit: '{{ unit }}'}",
+            {"city": "Rome"},
+            ToolOutcome({"city": "Rome", "unit": "celsius"}),
+        ),
         ("result: '{{ arguments.n + 1 }}'", {"n": 2}, ToolOutcome(3)),
         ("result: '{{ arguments }}'", {"a": [1]}, ToolOutcome({"a": [1]})),
         ("result: '{{ arguments.city }}'", {"city": "{{ unit }}"}, ToolOutcome("{{ unit }}")),
-        ("results: [{when: {city: Rome}, result: hot}, {result: cold}]", {"city": "Rome"}, ToolOutcome("hot")),
-        ("results: [{when: {city: Rome}, result: hot}, {result: cold}]", {"city": "Oslo"}, ToolOutcome("cold")),
+        (
+            "results: [{when: {city: Rome}, result: hot}, {result: cold}]",
+            {"city": "Rome"},
+            ToolOutcome("hot"),
+        ),
+        (
+            "results: [{when: {city: Rome}, result: hot}, {result: cold}]",
+            {"city": "Oslo"},
+            ToolOutcome("cold"),
+        ),
         (
             "results: [{when: {city: Rome}, result: hot}, {when: {city: Rome}, result: never}]",
             {"city": "Rome", "more": 1},
@@ -43,23 +55,43 @@ def tool(text: str) -> Tool:
             {"city": "Rome"},
             ToolOutcome({"error": "closed"}, True),
         ),
-        ("results: [{when: {at: {lat: 1}}, result: here}]", {"at": {"lat": 1.0, "lon": 2}}, ToolOutcome("here")),
-        ("results: [{when: {unit: '{{ unit }}'}, result: ok}]", {"unit": "celsius"}, ToolOutcome("ok")),
-        ("results: [{when: {on: true}, result: ok}]", {"on": 1}, ToolOutcome({"error": 'look has no answer for {"on": 1}'}, True)),
+        (
+            "results: [{when: {at: {lat: 1}}, result: here}]",
+            {"at": {"lat": 1.0, "lon": 2}},
+            ToolOutcome("here"),
+        ),
+        (
+            "results: [{when: {unit: '{{ unit }}'}, result: ok}]",
+            {"unit": "celsius"},
+            ToolOutcome("ok"),
+        ),
+        (
+            "results: [{when: {on: true}, result: ok}]",
+            {"on": 1},
+            ToolOutcome({"error": 'look has no answer for {"on": 1}'}, True),
+        ),
         (
             "results: [{when: {city: Rome}, result: hot}]",
             {"town": "Rome"},
             ToolOutcome({"error": 'look has no answer for {"town": "Rome"}'}, True),
         ),
-        ("result: '{{ arguments.city }}'", {}, ToolOutcome({"error": "look: the object has no attribute 'city'"}, True)),
+        (
+            "result: '{{ arguments.city }}'",
+            {},
+            ToolOutcome({"error": "look: the object has no attribute 'city'"}, True),
+        ),
         (
             "result: '{{ arguments.n + 1 }}'",
             {"n": "x"},
-            ToolOutcome({"error": 'look: TypeError: can only concatenate str (not "int") to str'}, True),
+            ToolOutcome(
+                {"error": 'look: TypeError: can only concatenate str (not "int") to str'}, True
+            ),
         ),
     ],
 )
-def test_a_tool_answers_by_its_arguments(entry: str, arguments: dict[str, Any], outcome: ToolOutcome) -> None:
+def test_a_tool_answers_by_its_arguments(
+    entry: str, arguments: dict[str, Any], outcome: ToolOutcome
+) -> None:
     assert tool(entry).answer(arguments, {"unit": "celsius"}, no_call) == outcome
 
 
@@ -70,18 +102,28 @@ def test_a_python_tool_is_called_by_the_caller() -> None:
         called.append((target, arguments))
         return {"sum": 3}
 
-    assert tool("python: my_tools.math:add").answer({"a": 1, "b": 2}, {}, call) == ToolOutcome({"sum": 3})
+    assert tool("python: my_tools.math:add").answer({"a": 1, "b": 2}, {}, call) == ToolOutcome(
+        {"sum": 3}
+    )
     assert called == [("my_tools.math:add", {"a": 1, "b": 2})]
 
 
 WORDS = st.text(max_size=5)
-VALUES = st.none() | st.booleans() | st.integers(-3, 3) | WORDS | st.lists(st.integers(0, 2), max_size=2)
-ARGUMENTS = st.dictionaries(st.sampled_from(["city", "n", "at"]) | WORDS, VALUES | st.dictionaries(WORDS, VALUES, max_size=2), max_size=4)
+VALUES = (
+    st.none() | st.booleans() | st.integers(-3, 3) | WORDS | st.lists(st.integers(0, 2), max_size=2)
+)
+ARGUMENTS = st.dictionaries(
+    st.sampled_from(["city", "n", "at"]) | WORDS,
+    VALUES | st.dictionaries(WORDS, VALUES, max_size=2),
+    max_size=4,
+)
 
 
 @given(ARGUMENTS)
 def test_whatever_the_model_passes_a_tool_answers(arguments: dict[str, Any]) -> None:
-    held = tool("results: [{when: {city: Rome}, result: '{{ arguments.city | upper }}'}, {when: {n: 1}, result: '{{ 1 / arguments.n }}'}]")
+    held = tool(
+        "results: [{when: {city: Rome}, result: '{{ arguments.city | upper }}'}, {when: {n: 1}, result: '{{ 1 / arguments.n }}'}]"
+    )
     assert isinstance(held.answer(arguments, {}, no_call), ToolOutcome)
 
 
@@ -118,7 +160,10 @@ def test_a_declaration_may_hold_variables(project: Project) -> None:
         "suite: s\ntools: {look: {description: 'In {{ unit }}.', result: 1}}\n"
         "scenarios: [{id: a, model: m, tools: [look], cases: [{unit: c}, {unit: f}], turns: [{user: hi}]}]\n"
     )
-    assert [variant.fields["tools"][0]["description"] for variant in project.expand(text)] == ["In c.", "In f."]
+    assert [variant.fields["tools"][0]["description"] for variant in project.expand(text)] == [
+        "In c.",
+        "In f.",
+    ]
 
 
 def test_a_bad_function_name_is_refused(project: Project) -> None:

@@ -16,7 +16,11 @@ HEAD = "suite: weather\ndefaults: {model: m1}\nscenarios:\n"
 
 
 def names(project: Project, keys: str, **options: object) -> list[str]:
-    text = HEAD + "  - id: london\n    turns: [{user: hi}]\n" + "".join(f"    {line}\n" for line in keys.splitlines())
+    text = (
+        HEAD
+        + "  - id: london\n    turns: [{user: hi}]\n"
+        + "".join(f"    {line}\n" for line in keys.splitlines())
+    )
     return [variant.name for variant in project.expand(text, **options)]  # type: ignore[arg-type]
 
 
@@ -32,16 +36,29 @@ def names(project: Project, keys: str, **options: object) -> list[str]:
         ("service_tier: [flex, standard]", ["london[flex]", "london[standard]"]),
         (
             "model: [a, b]\nhistory: [stateful, stateless]",
-            ["london[a-stateful]", "london[a-stateless]", "london[b-stateful]", "london[b-stateless]"],
+            [
+                "london[a-stateful]",
+                "london[a-stateless]",
+                "london[b-stateful]",
+                "london[b-stateless]",
+            ],
         ),
         ("agent: [x, y]", ["london[x]", "london[y]"]),
-        ("cases: [{a: 1}, {id: second, a: 2}, {id: 7}]", ["london[case1]", "london[second]", "london[7]"]),
+        (
+            "cases: [{a: 1}, {id: second, a: 2}, {id: 7}]",
+            ["london[case1]", "london[second]", "london[7]"],
+        ),
         ("cases: [{a: 1}]\nstream: [true]", ["london[streamed-case1]"]),
         ("repeat: 3", ["london", "london#2", "london#3"]),
-        ("repeat: 2\nstream: [false, true]", ["london[plain]", "london[plain]#2", "london[streamed]", "london[streamed]#2"]),
+        (
+            "repeat: 2\nstream: [false, true]",
+            ["london[plain]", "london[plain]#2", "london[streamed]", "london[streamed]#2"],
+        ),
     ],
 )
-def test_a_list_makes_a_variant_and_a_part_for_each_value(project: Project, keys: str, expected: list[str]) -> None:
+def test_a_list_makes_a_variant_and_a_part_for_each_value(
+    project: Project, keys: str, expected: list[str]
+) -> None:
     assert names(project, keys) == expected
 
 
@@ -60,7 +77,9 @@ def test_parts_stand_in_one_order_however_the_keys_are_written(project: Project)
         ("agent: helper", ["x", "y"], ["london"]),
     ],
 )
-def test_models_from_outside_replace_the_suites_own(project: Project, keys: str, models: list[str], expected: list[str]) -> None:
+def test_models_from_outside_replace_the_suites_own(
+    project: Project, keys: str, models: list[str], expected: list[str]
+) -> None:
     assert names(project, keys, models=models) == expected
 
 
@@ -80,25 +99,39 @@ def test_repeat_from_outside_replaces_the_suites_own(project: Project) -> None:
 
 def test_a_variant_knows_its_identity_settings_and_cassette(project: Project) -> None:
     text = (
-        HEAD + "  - id: london\n    history: [stateful, stateless]\n    cases: [{id: big town}]\n    repeat: 2\n    turns: [{user: hi}]\n"
+        HEAD
+        + "  - id: london\n    history: [stateful, stateless]\n    cases: [{id: big town}]\n    repeat: 2\n    turns: [{user: hi}]\n"
     )
     variant = project.expand(text)[3]
     assert variant.id == "weather::london[stateless-big town]#2"
     assert variant.cassette == "weather/london.stateless.big-town.trial2.yaml"
-    assert variant.settings == {"model": "m1", "history": "stateless", "stream": False, "background": False, "case": "big town"}
+    assert variant.settings == {
+        "model": "m1",
+        "history": "stateless",
+        "stream": False,
+        "background": False,
+        "case": "big town",
+    }
     assert (variant.parts, variant.trial, variant.line) == (("stateless", "big town"), 2, 4)
 
 
 def test_inserting_a_scenario_renames_nothing(project: Project) -> None:
     one = "  - {id: a, history: [stateful, stateless], turns: [{user: hi}]}\n"
     before = [variant.id for variant in project.expand(HEAD + one)]
-    after = [variant.id for variant in project.expand(HEAD + "  - {id: b, turns: [{user: hi}]}\n" + one)]
+    after = [
+        variant.id for variant in project.expand(HEAD + "  - {id: b, turns: [{user: hi}]}\n" + one)
+    ]
     assert after[1:] == before
 
 
 def test_expanding_twice_gives_the_same(project: Project) -> None:
-    text = HEAD + "  - {id: a, model: [x, y], stream: [true, false], cases: [{n: 1}, {n: 2}], repeat: 2, turns: [{user: '{{ n }}'}]}\n"
-    first, second = ([(v.id, v.cassette, v.settings, v.fields) for v in project.expand(text)] for _ in range(2))
+    text = (
+        HEAD
+        + "  - {id: a, model: [x, y], stream: [true, false], cases: [{n: 1}, {n: 2}], repeat: 2, turns: [{user: '{{ n }}'}]}\n"
+    )
+    first, second = (
+        [(v.id, v.cassette, v.settings, v.fields) for v in project.expand(text)] for _ in range(2)
+    )
     assert first == second
     assert len(first) == 16
 
@@ -133,13 +166,21 @@ def test_a_part_that_looks_like_a_trial_is_not_one(part: str) -> None:
 
 
 @given(st.lists(st.sampled_from(["a", "b-c", "x.y"]), max_size=3), st.integers(1, 3))
-def test_a_name_has_brackets_for_parts_and_a_number_from_the_second_trial_on(parts: list[str], trial: int) -> None:
+def test_a_name_has_brackets_for_parts_and_a_number_from_the_second_trial_on(
+    parts: list[str], trial: int
+) -> None:
     name = variant_name("s", tuple(parts), trial)
     assert ("[" in name) == bool(parts)
     assert ("#" in name) == (trial > 1)
 
 
 def test_every_combination_appears_once(project: Project) -> None:
-    found = names(project, "model: [a, b]\nhistory: [stateful, stateless]\nstream: [true, false]\ncases: [{id: x}, {id: y}]")
-    expected = ["-".join(parts) for parts in product("ab", ("stateful", "stateless"), ("streamed", "plain"), "xy")]
+    found = names(
+        project,
+        "model: [a, b]\nhistory: [stateful, stateless]\nstream: [true, false]\ncases: [{id: x}, {id: y}]",
+    )
+    expected = [
+        "-".join(parts)
+        for parts in product("ab", ("stateful", "stateless"), ("streamed", "plain"), "xy")
+    ]
     assert found == [f"london[{parts}]" for parts in expected]

@@ -40,7 +40,10 @@ def by_httpx_stream(url: str, body: Any) -> Answer:
 
 def by_httpx_async(url: str, body: Any) -> Answer:
     async def ask() -> Answer:
-        async with httpx.AsyncClient() as client, client.stream("POST", url, json=body, headers=HEADERS) as answer:
+        async with (
+            httpx.AsyncClient() as client,
+            client.stream("POST", url, json=body, headers=HEADERS) as answer,
+        ):
             return Answer(answer.status_code, "".join([part async for part in answer.aiter_text()]))
 
     return asyncio.run(ask())
@@ -90,7 +93,10 @@ def by_http_client(url: str, body: Any) -> Answer:
 
 def by_aiohttp(url: str, body: Any) -> Answer:
     async def ask() -> Answer:
-        async with aiohttp.ClientSession() as session, session.post(url, json=body, headers={"x-goog-api-key": KEY}) as answer:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(url, json=body, headers={"x-goog-api-key": KEY}) as answer,
+        ):
             return Answer(answer.status, await answer.text())
 
     return asyncio.run(ask())
@@ -98,10 +104,17 @@ def by_aiohttp(url: str, body: Any) -> Answer:
 
 def by_aiohttp_stream(url: str, body: Any) -> Answer:
     async def ask() -> Answer:
-        async with aiohttp.ClientSession() as session, session.post(url, data=json.dumps(body), headers=HEADERS) as answer:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(url, data=json.dumps(body), headers=HEADERS) as answer,
+        ):
             return Answer(answer.status, b"".join([line async for line in answer.content]).decode())
 
     return asyncio.run(ask())
 
 
-CLIENTS: dict[str, Ask] = {name.removeprefix("by_"): thing for name, thing in dict(globals()).items() if name.startswith("by_")}
+CLIENTS: dict[str, Ask] = {
+    name.removeprefix("by_"): thing
+    for name, thing in dict(globals()).items()
+    if name.startswith("by_")
+}

@@ -19,7 +19,9 @@ TOOL = {
     "description": "Gets the current temperature for a given location.",
     "parameters": {
         "type": "object",
-        "properties": {"location": {"type": "string", "description": "The city name, e.g. San Francisco"}},
+        "properties": {
+            "location": {"type": "string", "description": "The city name, e.g. San Francisco"}
+        },
         "required": ["location"],
     },
 }

@@ -50,13 +50,18 @@ def hold(ask: Ask, url: str) -> list[str]:
     """Hold two turns, the second streamed, as an application would."""
     first = ask(f"{url}/v1beta/interactions", create(DOGS))
     assert first.status == 200
-    second = ask(f"{url}/v1beta/interactions", create(PAWS, previous_interaction_id=json.loads(first.text)["id"], stream=True))
+    second = ask(
+        f"{url}/v1beta/interactions",
+        create(PAWS, previous_interaction_id=json.loads(first.text)["id"], stream=True),
+    )
     assert second.status == 200
     return [first.text, second.text]
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_client_gets_again_what_it_got(name: str, make_tape: MakeTape, cassette: Path, no_sockets: Callable[[], None]) -> None:
+def test_a_client_gets_again_what_it_got(
+    name: str, make_tape: MakeTape, cassette: Path, no_sockets: Callable[[], None]
+) -> None:
     ask = CLIENTS[name]
     with serving() as url, make_tape("once") as tape:
         first, stream = hold(ask, url)
@@ -71,7 +76,9 @@ def test_a_client_gets_again_what_it_got(name: str, make_tape: MakeTape, cassett
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_the_public_endpoint_is_replayed_without_a_socket(name: str, make_tape: MakeTape, no_sockets: Callable[[], None]) -> None:
+def test_the_public_endpoint_is_replayed_without_a_socket(
+    name: str, make_tape: MakeTape, no_sockets: Callable[[], None]
+) -> None:
     ask = CLIENTS[name]
     with serving() as url, make_tape("once"):
         hold(ask, url)
@@ -83,15 +90,27 @@ def test_the_public_endpoint_is_replayed_without_a_socket(name: str, make_tape: 
         hold(ask, "https://generativelanguage.googleapis.com")
 
 
-def test_connections_that_are_kept_open_are_taped_and_replayed(make_tape: MakeTape, no_sockets: Callable[[], None]) -> None:
-    def application(url: str, session: requests.Session, pool: urllib3.PoolManager, client: httpx.Client) -> None:
+def test_connections_that_are_kept_open_are_taped_and_replayed(
+    make_tape: MakeTape, no_sockets: Callable[[], None]
+) -> None:
+    def application(
+        url: str, session: requests.Session, pool: urllib3.PoolManager, client: httpx.Client
+    ) -> None:
         for number in range(3):
             path, body = f"{url}/v1beta/interactions", create(f"Hello {number}")
-            for answer in (session.post(path, json=body, headers=HEADERS, timeout=9), client.post(path, json=body, headers=HEADERS)):
+            for answer in (
+                session.post(path, json=body, headers=HEADERS, timeout=9),
+                client.post(path, json=body, headers=HEADERS),
+            ):
                 assert answer.status_code == 200
             assert pool.request("POST", path, body=json.dumps(body), headers=HEADERS).status == 200
 
-    with serving() as url, requests.Session() as session, urllib3.PoolManager() as pool, httpx.Client() as client:
+    with (
+        serving() as url,
+        requests.Session() as session,
+        urllib3.PoolManager() as pool,
+        httpx.Client() as client,
+    ):
         with make_tape("once"):
             application(url, session, pool, client)
         for again in (url, "https://generativelanguage.googleapis.com"):
@@ -102,7 +121,9 @@ def test_connections_that_are_kept_open_are_taped_and_replayed(make_tape: MakeTa
             assert len(tape.conversations()) == 9
 
 
-def test_a_cassette_is_the_same_whichever_client_was_taped(make_tape: MakeTape, cassette: Path) -> None:
+def test_a_cassette_is_the_same_whichever_client_was_taped(
+    make_tape: MakeTape, cassette: Path
+) -> None:
     kept = {}
     for name, ask in CLIENTS.items():
         # A server of its own for each, on the same port: so that ids and addresses are the same too.
@@ -129,11 +150,16 @@ def test_a_cassette_is_the_same_whichever_client_was_taped(make_tape: MakeTape, 
     assert all(recordings == first for recordings in kept.values()), kept
 
 
-def test_a_cassette_is_the_same_as_that_of_a_suite(make_tape: MakeTape, cassette: Path, tmp_path: Path) -> None:
+def test_a_cassette_is_the_same_as_that_of_a_suite(
+    make_tape: MakeTape, cassette: Path, tmp_path: Path
+) -> None:
     def essence(path: Path, url: str) -> list[Recording]:
         found = parse(path.read_text().replace(url, "http://server"), "cassette").recordings
         times = re.compile(r'"(created|updated)":"[^"]*"')
-        return [replace(one, elapsed_ms=None, event_ms=(), body=times.sub("", str(one.body))) for one in found]
+        return [
+            replace(one, elapsed_ms=None, event_ms=(), body=times.sub("", str(one.body)))
+            for one in found
+        ]
 
     (tmp_path / "suites").mkdir()
     (tmp_path / "suites/s.yaml").write_text(SUITE)
@@ -145,14 +171,23 @@ def test_a_cassette_is_the_same_as_that_of_a_suite(make_tape: MakeTape, cassette
         of_suite = essence(tmp_path / "cassettes/s/a.yaml", url)
     with serving() as url, make_tape("once"):
         for recording in of_suite:
-            by_requests(url + urlsplit(recording.uri).path, json.loads(recording.request_body or ""))
+            by_requests(
+                url + urlsplit(recording.uri).path, json.loads(recording.request_body or "")
+            )
     assert essence(cassette, url) == of_suite
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_miss_reaches_the_caller_and_opens_no_socket(name: str, make_tape: MakeTape, no_sockets: Callable[[], None]) -> None:
+def test_a_miss_reaches_the_caller_and_opens_no_socket(
+    name: str, make_tape: MakeTape, no_sockets: Callable[[], None]
+) -> None:
     no_sockets()
-    with pytest.raises(CassetteMiss, match="does not hold request 1, POST /v1beta/interactions") as raised, make_tape():
+    with (
+        pytest.raises(
+            CassetteMiss, match="does not hold request 1, POST /v1beta/interactions"
+        ) as raised,
+        make_tape(),
+    ):
         CLIENTS[name]("http://127.0.0.1:9/v1beta/interactions", create("Hello"))
     assert "there is no such cassette yet" in str(raised.value)
     assert "evalkit.tape('app/test', mode='all')" in str(raised.value)
@@ -162,7 +197,15 @@ def test_a_miss_reaches_the_caller_and_opens_no_socket(name: str, make_tape: Mak
 def test_an_http_error_is_recorded_as_it_is(name: str, make_tape: MakeTape) -> None:
     ask = CLIENTS[name]
     with serving() as url, make_tape("once"):
-        recorded = ask(f"{url}/v1beta/interactions", create("Go on", previous_interaction_id="v1_unknown"))
+        recorded = ask(
+            f"{url}/v1beta/interactions", create("Go on", previous_interaction_id="v1_unknown")
+        )
     with make_tape() as tape:
-        assert ask(f"{url}/v1beta/interactions", create("Go on", previous_interaction_id="v1_unknown")).status == recorded.status == 404
+        assert (
+            ask(
+                f"{url}/v1beta/interactions", create("Go on", previous_interaction_id="v1_unknown")
+            ).status
+            == recorded.status
+            == 404
+        )
     tape.expect(error={"status": 404})

@@ -28,22 +28,36 @@ async def two_turns(client: Any, start: asyncio.Barrier, **fields: Any) -> str:
     await start.wait()
     first = await client.aio.interactions.create(model=MODEL, input=DOGS, **fields)
     await start.wait()
-    second = await client.aio.interactions.create(model=MODEL, input=PAWS, previous_interaction_id=first.id, **fields)
+    second = await client.aio.interactions.create(
+        model=MODEL, input=PAWS, previous_interaction_id=first.id, **fields
+    )
     return str(second.output_text)
 
 
 async def stateless_tool(client: Any, start: asyncio.Barrier, city: str) -> str:
-    history: list[Any] = [{"type": "user_input", "content": [{"type": "text", "text": f"What is the temperature in {city}?"}]}]
+    history: list[Any] = [
+        {
+            "type": "user_input",
+            "content": [{"type": "text", "text": f"What is the temperature in {city}?"}],
+        }
+    ]
     while True:
         await start.wait()
-        answer = await client.aio.interactions.create(model=MODEL, store=False, input=history, tools=[TOOL])
+        answer = await client.aio.interactions.create(
+            model=MODEL, store=False, input=history, tools=[TOOL]
+        )
         results = 0
         for step in answer.steps:
             history.append(step.model_dump())
             if step.type == "function_call":
                 results += 1
                 told = json.dumps({"location": city, "temperature": "22", "unit": "celsius"})
-                result = {"type": "function_result", "name": step.name, "call_id": step.id, "result": [{"type": "text", "text": told}]}
+                result = {
+                    "type": "function_result",
+                    "name": step.name,
+                    "call_id": step.id,
+                    "result": [{"type": "text", "text": told}],
+                }
                 history.append(result)
         if not results:
             return str(answer.output_text)
@@ -97,11 +111,18 @@ def test_expectations_that_hold(dogs: Tape) -> None:
     talk = dogs.conversation()
     assert dogs.conversation(1).number == talk.number
     results = talk.expect(
-        "history", steps="(thought model_output)+", not_=[{"text": "cats"}, {"text": "3 paws"}], usage={"total_tokens": {"min": 1}}
+        "history",
+        steps="(thought model_output)+",
+        not_=[{"text": "cats"}, {"text": "3 paws"}],
+        usage={"total_tokens": {"min": 1}},
     )
     assert [result.name for result in results] == ["history", "steps", "text", "text", "usage"]
     assert talk.turn(2).text == talk.text == talk.turns[1].text
-    assert [len(talk), len(talk.exchanges), [step.type for step in talk.turn(1).steps]] == [2, 2, ["thought", "model_output"]]
+    assert [len(talk), len(talk.exchanges), [step.type for step in talk.turn(1).steps]] == [
+        2,
+        2,
+        ["thought", "model_output"],
+    ]
     assert talk.expect() == []  # stateful and not streamed: nothing is on by default
 
 
@@ -110,7 +131,9 @@ def test_what_failed_is_explained_as_in_a_suite(dogs: Tape) -> None:
         dogs.conversation().turn(2).expect(text="cats", steps="model_output", status="completed")
     assert isinstance(raised.value, AssertionError)
     lines = str(raised.value).splitlines()
-    assert lines[0] == ("conversation 1, turn 2: 'I have 2 dogs in my house.', stateful, 2 turns, 2 exchanges  (cassettes/app/test.yaml)")
+    assert lines[0] == (
+        "conversation 1, turn 2: 'I have 2 dogs in my house.', stateful, 2 turns, 2 exchanges  (cassettes/app/test.yaml)"
+    )
     assert 'text: the text does not contain "cats"' in lines
     assert "    text_missing at turn 2" in lines
     assert any(line.startswith("steps: ") for line in lines)
@@ -121,14 +144,28 @@ def test_what_failed_is_explained_as_in_a_suite(dogs: Tape) -> None:
     ("entries", "checks", "message"),
     [
         ((), {"step": "x"}, "unknown check 'step' (did you mean 'steps'?)"),
-        ((), {"history": "exakt"}, "history: must be one of exact, equivalent, got \"exakt\" (did you mean 'exact'?)"),
-        ((), {"text": {"contain": "x"}}, "text: unknown option 'contain' (did you mean 'contains'?)"),
+        (
+            (),
+            {"history": "exakt"},
+            "history: must be one of exact, equivalent, got \"exakt\" (did you mean 'exact'?)",
+        ),
+        (
+            (),
+            {"text": {"contain": "x"}},
+            "text: unknown option 'contain' (did you mean 'contains'?)",
+        ),
         ((), {"not_": {"txt": "x"}}, "unknown check 'txt' (did you mean 'text'?)"),
-        (({"text": "x", "severity": "warning"},), {}, "severity is 'error' or 'warn', not \"warning\""),
+        (
+            ({"text": "x", "severity": "warning"},),
+            {},
+            "severity is 'error' or 'warn', not \"warning\"",
+        ),
         ((), {"text": object()}, "not a JSON value"),
     ],
 )
-def test_a_wrong_check_is_a_short_error(dogs: Tape, entries: tuple[Any, ...], checks: dict[str, Any], message: str) -> None:
+def test_a_wrong_check_is_a_short_error(
+    dogs: Tape, entries: tuple[Any, ...], checks: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UsageError) as raised:
         dogs.expect(*entries, **checks)
     assert message in str(raised.value)
@@ -146,7 +183,9 @@ def test_a_softened_check_warns(dogs: Tape) -> None:
     assert Path(caught[0].filename) == Path(__file__)
 
 
-def test_a_check_may_name_files_and_functions_of_the_project(dogs: Tape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_may_name_files_and_functions_of_the_project(
+    dogs: Tape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "tape_targets.py").write_text("def one(transcript, turn):\n    return []\n")
     dogs.expect(python="tape_targets:one")
     with pytest.raises(ExpectationFailed, match="no module 'nowhere'"):
@@ -158,8 +197,13 @@ def test_a_check_may_name_files_and_functions_of_the_project(dogs: Tape, tmp_pat
         dogs.expect(json_schema={"file": "../schema.json"})
 
 
-def test_which_conversation_is_meant_must_be_clear(make_tape: MakeTape, guide_url: str, dogs: Tape) -> None:
-    with pytest.raises(ExpectationFailed, match=r"the tape holds 1 conversation, there is no number 2\n  1: 'I have 2 dogs"):
+def test_which_conversation_is_meant_must_be_clear(
+    make_tape: MakeTape, guide_url: str, dogs: Tape
+) -> None:
+    with pytest.raises(
+        ExpectationFailed,
+        match=r"the tape holds 1 conversation, there is no number 2\n  1: 'I have 2 dogs",
+    ):
         dogs.conversation(2)
     with pytest.raises(ExpectationFailed, match="has 2 turns, there is no number 3"):
         dogs.conversation().turn(3)
@@ -167,15 +211,25 @@ def test_which_conversation_is_meant_must_be_clear(make_tape: MakeTape, guide_ur
         for said in ("Hello", "Goodbye"):
             client.interactions.create(model=MODEL, input=said)
     with pytest.raises(
-        ExpectationFailed, match=r"holds 2 conversations; name one, as in tape.conversation\(1\)\n  1: 'Hello'.*\n  2: 'Goodbye'"
+        ExpectationFailed,
+        match=r"holds 2 conversations; name one, as in tape.conversation\(1\)\n  1: 'Hello'.*\n  2: 'Goodbye'",
     ):
         two.expect(status="completed")
-    with make_tape("once", "app/none") as none, pytest.raises(ExpectationFailed, match="the tape holds no conversation"):
+    with (
+        make_tape("once", "app/none") as none,
+        pytest.raises(ExpectationFailed, match="the tape holds no conversation"),
+    ):
         none.conversation()
 
 
-def test_an_error_that_nobody_expects_fails_whatever_else_is_asked(make_tape: MakeTape, guide_url: str) -> None:
-    with client_of(guide_url) as client, make_tape("once") as tape, pytest.raises(Exception, match="404"):
+def test_an_error_that_nobody_expects_fails_whatever_else_is_asked(
+    make_tape: MakeTape, guide_url: str
+) -> None:
+    with (
+        client_of(guide_url) as client,
+        make_tape("once") as tape,
+        pytest.raises(Exception, match="404"),
+    ):
         client.interactions.create(model=MODEL, input="Go on", previous_interaction_id="v1_unknown")
     with pytest.raises(ExpectationFailed, match="conversation: the API answered 404"):
         tape.expect()

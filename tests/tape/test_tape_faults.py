@@ -29,7 +29,9 @@ from tests.tape.tape_support import DOGS, PAWS, MakeTape, create, serving_rules
 API = "/v1beta/interactions"
 
 
-def post(url: str, body: Any, key: str = "another-key-0123456789", **options: Any) -> httpx.Response:
+def post(
+    url: str, body: Any, key: str = "another-key-0123456789", **options: Any
+) -> httpx.Response:
     return httpx.post(f"{url}{API}", json=body, headers={"x-goog-api-key": key}, **options)
 
 
@@ -75,14 +77,20 @@ def test_an_interrupt_is_not_replaced(make_tape: MakeTape, hello: str) -> None:
 
 
 def test_unplayed_recordings_are_told(make_tape: MakeTape, hello: str) -> None:
-    with pytest.warns(UnplayedWarning, match=r"app/test.yaml: 1 recording left unplayed: recording 2: POST /v1beta/interactions"):
+    with pytest.warns(
+        UnplayedWarning,
+        match=r"app/test.yaml: 1 recording left unplayed: recording 2: POST /v1beta/interactions",
+    ):
         with make_tape() as tape:
             post(hello, create("Hello"))
         assert len(tape.unplayed) == 1
 
 
 def test_unplayed_recordings_fail_where_that_is_asked(make_tape: MakeTape, hello: str) -> None:
-    with pytest.raises(ExpectationFailed, match="1 recording left unplayed"), make_tape(strict=True):
+    with (
+        pytest.raises(ExpectationFailed, match="1 recording left unplayed"),
+        make_tape(strict=True),
+    ):
         post(hello, create("Hello"))
 
 
@@ -111,13 +119,20 @@ def test_a_broken_cassette_is_an_error_and_stays_as_it_is(
         pytest.fail("the block must not run")
     assert cassette.read_bytes() == damage
     assert not path_of(cassette).exists()
-    with make_tape("none", "app/other", ignore_hosts=["loopback"]):  # nothing stayed patched, and no tape runs any more
+    with make_tape(
+        "none", "app/other", ignore_hosts=["loopback"]
+    ):  # nothing stayed patched, and no tape runs any more
         assert post(guide_url, create("Hello")).status_code == 200
 
 
 def test_only_one_tape_runs_at_a_time(make_tape: MakeTape, guide_url: str) -> None:
     with make_tape("once") as first:
-        with pytest.raises(UsageError, match=r"another tape is running in this process \(tape app/test\)"), make_tape("once", "app/other"):
+        with (
+            pytest.raises(
+                UsageError, match=r"another tape is running in this process \(tape app/test\)"
+            ),
+            make_tape("once", "app/other"),
+        ):
             pytest.fail("the block must not run")
         caught: list[BaseException] = []
 
@@ -137,7 +152,9 @@ def test_only_one_tape_runs_at_a_time(make_tape: MakeTape, guide_url: str) -> No
         post(guide_url, create("Hello"))
 
 
-def test_a_tape_that_is_kept_out_leaves_a_journal_alone(make_tape: MakeTape, guide_url: str, cassette: Path) -> None:
+def test_a_tape_that_is_kept_out_leaves_a_journal_alone(
+    make_tape: MakeTape, guide_url: str, cassette: Path
+) -> None:
     with pytest.raises(RuntimeError), make_tape("once"):
         post(guide_url, create("Hello"))
         raise RuntimeError("the application broke")
@@ -157,7 +174,10 @@ def test_a_tape_runs_once(make_tape: MakeTape) -> None:
 
 def test_threads_of_an_application_share_a_tape(make_tape: MakeTape, guide_url: str) -> None:
     def application() -> None:
-        threads = [threading.Thread(target=post, args=(guide_url, create(f"Say {number % 4}"))) for number in range(16)]
+        threads = [
+            threading.Thread(target=post, args=(guide_url, create(f"Say {number % 4}")))
+            for number in range(16)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -177,7 +197,11 @@ PLANTED = "planted-key-9f8e7d6c5b"
 
 
 def everything(folder: Path) -> str:
-    return "\n".join(path.read_bytes().decode("utf-8", "replace") for path in sorted(folder.rglob("*")) if path.is_file())
+    return "\n".join(
+        path.read_bytes().decode("utf-8", "replace")
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    )
 
 
 def ask_with_header(url: str) -> httpx.Response:
@@ -194,7 +218,9 @@ def ask_with_bearer(url: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("ask", [ask_with_header, ask_with_query, ask_with_bearer])
-def test_the_key_of_a_request_is_written_nowhere(make_tape: MakeTape, tmp_path: Path, ask: Callable[[str], httpx.Response]) -> None:
+def test_the_key_of_a_request_is_written_nowhere(
+    make_tape: MakeTape, tmp_path: Path, ask: Callable[[str], httpx.Response]
+) -> None:
     with serving_rules("  - {reply: 'You said: {{ text }}'}\n") as url:
         with make_tape("once") as tape:
             assert PLANTED in ask(url).text
@@ -208,20 +234,28 @@ def test_the_key_of_a_request_is_written_nowhere(make_tape: MakeTape, tmp_path: 
     assert PLANTED not in str(raised.value)
 
 
-def test_a_key_of_the_environment_is_written_nowhere(make_tape: MakeTape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_of_the_environment_is_written_nowhere(
+    make_tape: MakeTape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GOOGLE_API_KEY", PLANTED)
     with serving_rules("  - {reply: 'You said: {{ text }}'}\n") as url, make_tape("once"):
         post(url, create(f"It is {PLANTED}"))
     assert PLANTED not in everything(tmp_path)
 
 
-def test_a_key_is_left_out_of_logs_of_vcrpy(make_tape: MakeTape, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_key_is_left_out_of_logs_of_vcrpy(
+    make_tape: MakeTape, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("DEBUG")
     with serving_rules("  - {reply: hello}\n") as url, make_tape("once"):
         ask_with_query(url)
     with make_tape():
         ask_with_query("http://127.0.0.1:9")
-    assert PLANTED not in "".join(record.getMessage() for record in caplog.records if record.name.split(".")[0] in ("vcr", "evalkit"))
+    assert PLANTED not in "".join(
+        record.getMessage()
+        for record in caplog.records
+        if record.name.split(".")[0] in ("vcr", "evalkit")
+    )
 
 
 def test_a_key_is_left_out_of_a_miss(make_tape: MakeTape) -> None:
@@ -230,7 +264,9 @@ def test_a_key_is_left_out_of_a_miss(make_tape: MakeTape) -> None:
     assert PLANTED not in str(raised.value)
 
 
-def test_tokens_of_an_authorization_server_are_written_nowhere(make_tape: MakeTape, tmp_path: Path) -> None:
+def test_tokens_of_an_authorization_server_are_written_nowhere(
+    make_tape: MakeTape, tmp_path: Path
+) -> None:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import JSONResponse
@@ -239,10 +275,23 @@ def test_tokens_of_an_authorization_server_are_written_nowhere(make_tape: MakeTa
     from evalkit.server import serving
 
     async def token(request: Request) -> JSONResponse:
-        return JSONResponse({"access_token": "ya29.a-token-0123456789", "refresh_token": "1//refresh-0123456789", "expires_in": 3600})
+        return JSONResponse(
+            {
+                "access_token": "ya29.a-token-0123456789",
+                "refresh_token": "1//refresh-0123456789",
+                "expires_in": 3600,
+            }
+        )
 
-    form = {"grant_type": "refresh_token", "client_secret": "client-secret-0123456789", "refresh_token": "1//old-refresh-0123456789"}
-    with serving(Starlette(routes=[Route("/token", token, methods=["POST"])])) as url, make_tape("once") as tape:
+    form = {
+        "grant_type": "refresh_token",
+        "client_secret": "client-secret-0123456789",
+        "refresh_token": "1//old-refresh-0123456789",
+    }
+    with (
+        serving(Starlette(routes=[Route("/token", token, methods=["POST"])])) as url,
+        make_tape("once") as tape,
+    ):
         httpx.post(f"{url}/token", data=form)
     written = everything(tmp_path)
     assert "expires_in" in written
@@ -253,7 +302,9 @@ def test_tokens_of_an_authorization_server_are_written_nowhere(make_tape: MakeTa
         assert httpx.post(f"{url}/token", data=form).json()["expires_in"] == 3600
 
 
-def test_a_secret_that_would_be_written_stops_the_taping(make_tape: MakeTape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_that_would_be_written_stops_the_taping(
+    make_tape: MakeTape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from evalkit.cassette.redaction import Redactor
 
     # As if redaction had missed a spelling: then the last guard must hold.
@@ -274,7 +325,9 @@ def test_a_secret_that_would_be_written_stops_the_taping(make_tape: MakeTape, tm
 # Modes
 
 
-def test_all_records_again_only_when_the_block_ended_well(make_tape: MakeTape, hello: str, cassette: Path) -> None:
+def test_all_records_again_only_when_the_block_ended_well(
+    make_tape: MakeTape, hello: str, cassette: Path
+) -> None:
     before = cassette.read_bytes()
     with pytest.raises(RuntimeError), make_tape("all"):
         post(hello, create("Something else"))
@@ -294,14 +347,19 @@ def test_new_episodes_adds_what_is_missing(make_tape: MakeTape, hello: str, cass
         post(hello, create("Goodbye"))
         post(hello, create("One more thing"))
     assert len(tape.conversations()) == 3
-    assert [json.loads(one.request_body or "")["input"] for one in parse(cassette.read_text(), "c").recordings] == [
+    assert [
+        json.loads(one.request_body or "")["input"]
+        for one in parse(cassette.read_text(), "c").recordings
+    ] == [
         "Hello",
         "Goodbye",
         "One more thing",
     ]
 
 
-def test_a_broken_off_recording_goes_on(make_tape: MakeTape, guide_url: str, cassette: Path) -> None:
+def test_a_broken_off_recording_goes_on(
+    make_tape: MakeTape, guide_url: str, cassette: Path
+) -> None:
     with pytest.raises(RuntimeError), make_tape("once"):
         first = post(guide_url, create(DOGS)).json()
         raise RuntimeError("the application broke")
@@ -314,7 +372,9 @@ def test_a_broken_off_recording_goes_on(make_tape: MakeTape, guide_url: str, cas
     assert len(parse(cassette.read_text(), "c").recordings) == 2
 
 
-def test_hosts_that_are_ignored_pass_by(make_tape: MakeTape, guide_url: str, cassette: Path) -> None:
+def test_hosts_that_are_ignored_pass_by(
+    make_tape: MakeTape, guide_url: str, cassette: Path
+) -> None:
     for ignored in (["127.0.0.1"], ["loopback"]):
         with make_tape("once", ignore_hosts=ignored) as tape:
             assert post(guide_url, create("Hello")).status_code == 200
@@ -344,7 +404,9 @@ def test_async_with(make_tape: MakeTape, guide_url: str) -> None:
 
     async def application(tape: Tape) -> None:
         async with tape, httpx.AsyncClient() as client:
-            await client.post(f"{guide_url}{API}", json=create("Hello"), headers={"x-goog-api-key": "any"})
+            await client.post(
+                f"{guide_url}{API}", json=create("Hello"), headers={"x-goog-api-key": "any"}
+            )
 
     for mode in ("once", "none"):
         tape = make_tape(mode)
@@ -362,9 +424,15 @@ with evalkit.tape("app/test", mode="once"):
 """
 
 
-def test_killed_while_taping_what_was_finished_is_kept(tmp_path: Path, guide_url: str, cassette: Path) -> None:
+def test_killed_while_taping_what_was_finished_is_kept(
+    tmp_path: Path, guide_url: str, cassette: Path
+) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, guide_url], cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+        [sys.executable, "-c", KILLED, guide_url],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
     )
     assert process.stdout is not None
     finished = 0
@@ -376,5 +444,8 @@ def test_killed_while_taping_what_was_finished_is_kept(tmp_path: Path, guide_url
     process.stdout.close()
     process.wait()
     assert not cassette.exists()
-    kept = [json.loads(entry.recording.request_body or "")["input"] for entry in peek(path_of(cassette)).entries]
+    kept = [
+        json.loads(entry.recording.request_body or "")["input"]
+        for entry in peek(path_of(cassette)).entries
+    ]
     assert kept[:finished] == [f"Say {number}" for number in range(5)]

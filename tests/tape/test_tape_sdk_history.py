@@ -33,9 +33,16 @@ def answers(step: Any) -> dict[str, Any]:
 
 def stateless_loop(client: Any) -> None:
     """The guide's loop, and one more turn."""
-    history: list[Any] = [{"type": "user_input", "content": [{"type": "text", "text": "What is the temperature in London?"}]}]
+    history: list[Any] = [
+        {
+            "type": "user_input",
+            "content": [{"type": "text", "text": "What is the temperature in London?"}],
+        }
+    ]
     while True:
-        interaction = client.interactions.create(model=MODEL, store=False, input=history, tools=[TOOL])
+        interaction = client.interactions.create(
+            model=MODEL, store=False, input=history, tools=[TOOL]
+        )
         function_results = []
         for step in interaction.steps:
             history.append(step.model_dump())
@@ -49,9 +56,16 @@ def stateless_loop(client: Any) -> None:
 
 
 async def stateless_loop_async(client: Any) -> None:
-    history: list[Any] = [{"type": "user_input", "content": [{"type": "text", "text": "What is the temperature in London?"}]}]
+    history: list[Any] = [
+        {
+            "type": "user_input",
+            "content": [{"type": "text", "text": "What is the temperature in London?"}],
+        }
+    ]
     while True:
-        interaction = await client.aio.interactions.create(model=MODEL, store=False, input=history, tools=[TOOL])
+        interaction = await client.aio.interactions.create(
+            model=MODEL, store=False, input=history, tools=[TOOL]
+        )
         history += [step.model_dump() for step in interaction.steps]
         calls = [step for step in interaction.steps if step.type == "function_call"]
         history += map(answers, calls)
@@ -62,11 +76,20 @@ async def stateless_loop_async(client: Any) -> None:
     await client.aio.aclose()
 
 
-@pytest.mark.parametrize("loop", [stateless_loop, lambda client: asyncio.run(stateless_loop_async(client))], ids=["sync", "async"])
-def test_exact_names_what_the_sdk_changed_and_equivalent_forgives_it(make_tape: MakeTape, loop: Callable[[Any], None]) -> None:
+@pytest.mark.parametrize(
+    "loop",
+    [stateless_loop, lambda client: asyncio.run(stateless_loop_async(client))],
+    ids=["sync", "async"],
+)
+def test_exact_names_what_the_sdk_changed_and_equivalent_forgives_it(
+    make_tape: MakeTape, loop: Callable[[Any], None]
+) -> None:
     with serving_rules(RULES) as url:
         for mode in ("once", "none"):
-            with genai.Client(api_key="any-key-will-do", http_options={"base_url": url}) as client, make_tape(mode) as tape:
+            with (
+                genai.Client(api_key="any-key-will-do", http_options={"base_url": url}) as client,
+                make_tape(mode) as tape,
+            ):
                 loop(client)
             talk = tape.conversation()
             sent, got = talk.exchanges[1].request.body["input"], talk.exchanges[0].interaction
@@ -86,7 +109,12 @@ def test_exact_names_what_the_sdk_changed_and_equivalent_forgives_it(make_tape: 
             assert "unit" not in report
             talk.expect(
                 steps="thought model_output function_call function_result thought? model_output thought? model_output",
-                tool_calls=[{"name": "get_current_temperature", "arguments": {"location": "London", "unit": None}}],
+                tool_calls=[
+                    {
+                        "name": "get_current_temperature",
+                        "arguments": {"location": "London", "unit": None},
+                    }
+                ],
             )
             assert len(talk) == 2
 
@@ -98,7 +126,9 @@ def test_why_the_service_refused_is_named(make_tape: MakeTape) -> None:
         genai.Client(api_key="any-key-will-do", http_options={"base_url": url}) as client,
         make_tape("once") as tape,
     ):
-        history: list[Any] = [{"type": "user_input", "content": [{"type": "text", "text": "Hello"}]}]
+        history: list[Any] = [
+            {"type": "user_input", "content": [{"type": "text", "text": "Hello"}]}
+        ]
         interaction: Any = client.interactions.create(model=MODEL, store=False, input=history)
         history += [step.model_dump() for step in interaction.steps if step.type != "thought"]
         history.append({"type": "user_input", "content": [{"type": "text", "text": "And now?"}]})

@@ -44,10 +44,15 @@ def test_a_subclass_makes_a_context_of_itself() -> None:
     assert {"path", "record_mode"} <= set(inspect.signature(Cassette).parameters)
 
 
-@pytest.mark.parametrize("stub", [stubs, httpx_stubs, aiohttp_stubs], ids=lambda stub: stub.__name__)
+@pytest.mark.parametrize(
+    "stub", [stubs, httpx_stubs, aiohttp_stubs], ids=lambda stub: stub.__name__
+)
 def test_stubs_ask_in_the_order_that_is_relied_on(stub: object) -> None:
     text = Path(inspect.getfile(stub)).read_text(encoding="utf-8")  # type: ignore[arg-type]
-    asked = [text.index(question) for question in ("cassette.can_play_response_for(", "cassette.write_protected and")]
+    asked = [
+        text.index(question)
+        for question in ("cassette.can_play_response_for(", "cassette.write_protected and")
+    ]
     assert asked == sorted(asked)
     assert "cassette.write_protected and" in text
     assert "cassette.filter_request(" in text

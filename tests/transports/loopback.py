@@ -45,17 +45,35 @@ class Reply:
 
 def reply(value: Any, status: int = 200, **headers: str) -> Reply:
     return Reply(
-        [json.dumps(value).encode()], status, {"content-type": "application/json", **{k.replace("_", "-"): v for k, v in headers.items()}}
+        [json.dumps(value).encode()],
+        status,
+        {
+            "content-type": "application/json",
+            **{k.replace("_", "-"): v for k, v in headers.items()},
+        },
     )
 
 
 def stream(*events: Any, **fields: Any) -> Reply:
-    frames = [f"event: {event['event_type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events]
-    return Reply([*frames, b"event: done\ndata: [DONE]\n\n"], headers={"content-type": "text/event-stream"}, **fields)
+    frames = [
+        f"event: {event['event_type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events
+    ]
+    return Reply(
+        [*frames, b"event: done\ndata: [DONE]\n\n"],
+        headers={"content-type": "text/event-stream"},
+        **fields,
+    )
 
 
 def echo(seen: Seen) -> Reply:
-    return reply({"id": "v1_echo", "method": seen.method, "path": seen.path, "asked": seen.json if seen.body else None})
+    return reply(
+        {
+            "id": "v1_echo",
+            "method": seen.method,
+            "path": seen.path,
+            "asked": seen.json if seen.body else None,
+        }
+    )
 
 
 class Service:
@@ -122,7 +140,9 @@ def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(b"0\r\n\r\n")
 
         def handle(self) -> None:
-            with suppress(ConnectionError, ValueError):  # the client went away: some tests want that
+            with suppress(
+                ConnectionError, ValueError
+            ):  # the client went away: some tests want that
                 super().handle()
 
         do_GET = do_POST = do_DELETE = _any  # noqa: N815 - http.server's names

@@ -52,7 +52,13 @@ Make = Callable[..., LiveTransport]
 @pytest.fixture
 def live(service: Service, time: Time, request: pytest.FixtureRequest) -> Make:
     def make(base_url: str = "", **options: Any) -> LiveTransport:
-        given = {"clock": time.clock, "sleep": time.sleep, "random": lambda: 0.0, "now": lambda: 1_800_000_000.0, **options}
+        given = {
+            "clock": time.clock,
+            "sleep": time.sleep,
+            "random": lambda: 0.0,
+            "now": lambda: 1_800_000_000.0,
+            **options,
+        }
         transport = LiveTransport(base_url or service.base_url, given.pop("key", KEY), **given)
         request.addfinalizer(transport.close)
         return transport
@@ -64,14 +70,21 @@ def live(service: Service, time: Time, request: pytest.FixtureRequest) -> Make:
 
 
 def test_a_request_as_it_is_sent(service: Service, live: Make) -> None:
-    response = live().send(Request("POST", "/v1beta/interactions", {"model": "m", "input": "é"}, (("alt", "a b:c"),)))
+    response = live().send(
+        Request("POST", "/v1beta/interactions", {"model": "m", "input": "é"}, (("alt", "a b:c"),))
+    )
     seen = service.requests[0]
     assert (seen.method, seen.path) == ("POST", "/v1beta/interactions?alt=a%20b%3Ac")
     assert seen.body == '{"model":"m","input":"é"}'.encode()
     assert {name: seen.headers[name] for name in ("x-goog-api-key", "api-revision", "content-type", "accept")} == {
         "x-goog-api-key": KEY, "api-revision": "2026-05-20", "content-type": "application/json", "accept": "application/json",
     }  # fmt: skip
-    assert (response.status, response.source, response.broken, response.event_ms) == (200, "live", None, ())
+    assert (response.status, response.source, response.broken, response.event_ms) == (
+        200,
+        "live",
+        None,
+        (),
+    )
     assert response.headers["content-type"] == "application/json"
     assert response.json()["id"] == "v1_echo"
     assert response.elapsed_ms is not None
@@ -93,7 +106,9 @@ def test_a_prefix_of_the_base_url_is_kept(service: Service, live: Make, suffix: 
     assert transport.uri(CREATE) == service.base_url + suffix.rstrip("/") + "/v1beta/interactions"
 
 
-def test_a_redirect_is_an_answer_so_the_key_stays_with_the_host(service: Service, live: Make) -> None:
+def test_a_redirect_is_an_answer_so_the_key_stays_with_the_host(
+    service: Service, live: Make
+) -> None:
     service.script.append(reply({}, 302, location="http://127.0.0.1:9/elsewhere"))
     assert live().send(CREATE).status == 302
     assert len(service.requests) == 1
@@ -118,7 +133,9 @@ def test_a_shared_client_is_used_and_not_closed(service: Service, live: Make) ->
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 503, 599])
-def test_temporary_errors_are_asked_again_four_times_with_growing_pauses(service: Service, live: Make, time: Time, status: int) -> None:
+def test_temporary_errors_are_asked_again_four_times_with_growing_pauses(
+    service: Service, live: Make, time: Time, status: int
+) -> None:
     service.answer = lambda seen: reply({"error": {}}, status)
     assert live().send(CREATE).status == status
     assert len(service.requests) == 5
@@ -134,7 +151,12 @@ def test_final_errors_are_answers(service: Service, live: Make, time: Time, stat
 
 
 def test_a_request_that_succeeds_when_asked_again(service: Service, live: Make, time: Time) -> None:
-    service.script += [reply({}, 503), Reply(silent=True), Reply([b'{"id"'], cut=True), reply({"id": "v1_a"})]
+    service.script += [
+        reply({}, 503),
+        Reply(silent=True),
+        Reply([b'{"id"'], cut=True),
+        reply({"id": "v1_a"}),
+    ]
     response = live().send(CREATE)
     assert response.json() == {"id": "v1_a"}
     assert time.slept == [0.5, 1.0, 2.0]
@@ -157,19 +179,25 @@ def test_a_request_that_succeeds_when_asked_again(service: Service, live: Make, 
         ({"retry_after": "60"}, 60.0),
     ],
 )
-def test_the_server_says_when_to_ask_again(service: Service, live: Make, time: Time, headers: dict[str, str], expected: float) -> None:
+def test_the_server_says_when_to_ask_again(
+    service: Service, live: Make, time: Time, headers: dict[str, str], expected: float
+) -> None:
     service.script.append(reply({}, 429, **headers))
     assert live().send(CREATE).status == 200
     assert time.slept == [pytest.approx(expected)]
 
 
-def test_a_server_that_asks_for_too_long_a_pause_says_no(service: Service, live: Make, time: Time) -> None:
+def test_a_server_that_asks_for_too_long_a_pause_says_no(
+    service: Service, live: Make, time: Time
+) -> None:
     service.script.append(reply({}, 429, retry_after="61"))
     assert live().send(CREATE).status == 429
     assert time.slept == []
 
 
-def test_pauses_are_shortened_by_up_to_a_quarter_and_capped(service: Service, live: Make, time: Time) -> None:
+def test_pauses_are_shortened_by_up_to_a_quarter_and_capped(
+    service: Service, live: Make, time: Time
+) -> None:
     service.answer = lambda seen: reply({}, 500)
     live(random=lambda: 1.0, retries=7).send(CREATE)
     assert time.slept == [0.375, 0.75, 1.5, 3.0, 6.0, 6.0, 6.0]
@@ -187,7 +215,9 @@ def test_nobody_waits_beyond_the_time_there_is(service: Service, live: Make, tim
     assert time.slept == [0.5]
 
 
-def test_the_time_of_a_scenario_is_counted_over_its_requests(service: Service, live: Make, time: Time) -> None:
+def test_the_time_of_a_scenario_is_counted_over_its_requests(
+    service: Service, live: Make, time: Time
+) -> None:
     transport = live(timeout=10)
     transport.send(CREATE)
     time.seconds += 9
@@ -205,7 +235,9 @@ def test_nobody_listens(live: Make, time: Time) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    with pytest.raises(ConnectFailed, match=rf"^127\.0\.0\.1:{port}: cannot connect \(.*\), tried 5 times$"):
+    with pytest.raises(
+        ConnectFailed, match=rf"^127\.0\.0\.1:{port}: cannot connect \(.*\), tried 5 times$"
+    ):
         live(f"http://127.0.0.1:{port}").send(CREATE)
     assert len(time.slept) == 4
 
@@ -220,7 +252,9 @@ def test_an_answer_that_does_not_come(service: Service, live: Make) -> None:
     gate = threading.Event()
     service.answer = lambda seen: Reply(gate=gate)
     try:
-        with pytest.raises(TimedOut, match=r"^127\.0\.0\.1:\d+: no answer within the time \(timed out\)$"):
+        with pytest.raises(
+            TimedOut, match=r"^127\.0\.0\.1:\d+: no answer within the time \(timed out\)$"
+        ):
             live(request_timeout=0.05).send(CREATE)
         assert len(service.requests) == 1
     finally:
@@ -234,7 +268,9 @@ def test_an_answer_that_trickles_beyond_the_time(service: Service, live: Make) -
 
 
 def test_an_answer_that_cannot_be_decompressed(service: Service, live: Make) -> None:
-    service.answer = lambda seen: Reply([b"no gzip"], headers={"content-encoding": "gzip", "content-type": "application/json"})
+    service.answer = lambda seen: Reply(
+        [b"no gzip"], headers={"content-encoding": "gzip", "content-type": "application/json"}
+    )
     with pytest.raises(Disconnected, match="cannot be decompressed"):
         live(retries=0).send(CREATE)
 
@@ -255,7 +291,9 @@ def test_an_answer_that_cannot_be_decompressed(service: Service, live: Make) -> 
         (httpx.TooManyRedirects("x"), TransportError),
     ],
 )
-def test_every_exception_of_httpx_becomes_one_of_ours(foreign: Exception, ours: type[Exception]) -> None:
+def test_every_exception_of_httpx_becomes_one_of_ours(
+    foreign: Exception, ours: type[Exception]
+) -> None:
     found = translated(foreign, "h")
     assert type(found) is ours
     assert str(found).startswith("h: ")
@@ -290,7 +328,12 @@ def test_a_stream_is_seen_as_it_arrives(service: Service, live: Make) -> None:
 
 def test_events_cut_at_any_byte_are_the_same_stream(service: Service, live: Make) -> None:
     whole = b"".join(stream(*EVENTS).chunks)
-    service.script.append(Reply([whole[index : index + 1] for index in range(len(whole))], headers={"content-type": "text/event-stream"}))
+    service.script.append(
+        Reply(
+            [whole[index : index + 1] for index in range(len(whole))],
+            headers={"content-type": "text/event-stream"},
+        )
+    )
     response = live().send(STREAM)
     assert response.text == whole.decode()
     assert len(response.event_ms) == 3
@@ -304,8 +347,12 @@ def test_arrivals_are_measured_from_the_request(service: Service, live: Make) ->
     assert 0 < response.event_ms[0] < response.event_ms[-1] < (response.elapsed_ms or 0)
 
 
-def test_a_stream_that_breaks_keeps_what_came_and_is_not_asked_for_again(service: Service, live: Make, time: Time) -> None:
-    service.script.append(Reply(stream(*EVENTS).chunks[:2], headers={"content-type": "text/event-stream"}, cut=True))
+def test_a_stream_that_breaks_keeps_what_came_and_is_not_asked_for_again(
+    service: Service, live: Make, time: Time
+) -> None:
+    service.script.append(
+        Reply(stream(*EVENTS).chunks[:2], headers={"content-type": "text/event-stream"}, cut=True)
+    )
     response = live().send(STREAM)
     assert response.broken is not None
     assert response.broken.startswith("127.0.0.1:")
@@ -323,7 +370,9 @@ def test_a_stream_beyond_its_time_is_broken(service: Service, live: Make) -> Non
     assert response.event_ms
 
 
-def test_a_refusal_instead_of_a_stream_is_asked_again(service: Service, live: Make, time: Time) -> None:
+def test_a_refusal_instead_of_a_stream_is_asked_again(
+    service: Service, live: Make, time: Time
+) -> None:
     service.script += [reply({}, 503), stream(*EVENTS)]
     assert live().send(STREAM).is_stream
     assert time.slept == [0.5]
@@ -365,7 +414,9 @@ def test_a_base_url_that_cannot_be_used(base_url: str, message: str) -> None:
     assert KEY not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["planted secret", "planted\nsecret", "plant\u00e9d", "planted\x00"])
+@pytest.mark.parametrize(
+    "key", ["planted secret", "planted\nsecret", "plant\u00e9d", "planted\x00"]
+)
 def test_a_key_that_cannot_be_sent_is_told_by_its_place(key: str) -> None:
     with pytest.raises(UsageError, match=r"character [678] of \d+ is not a printable") as caught:
         LiveTransport("http://h", key)
@@ -377,7 +428,9 @@ def test_space_around_a_key_is_no_part_of_it() -> None:
     assert LiveTransport("http://h", " ").secrets == ()
 
 
-def test_the_key_is_in_no_log_no_message_no_traceback(service: Service, live: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_key_is_in_no_log_no_message_no_traceback(
+    service: Service, live: Make, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     service.answer = lambda seen: Reply([b"{"], cut=True)
     transport = live(retries=1)
@@ -385,7 +438,9 @@ def test_the_key_is_in_no_log_no_message_no_traceback(service: Service, live: Ma
     with pytest.raises(Disconnected) as caught:
         transport.send(CREATE)
     assert caught.value.__cause__ is None
-    frames = traceback.StackSummary.extract(traceback.walk_tb(caught.value.__traceback__), capture_locals=True)
+    frames = traceback.StackSummary.extract(
+        traceback.walk_tb(caught.value.__traceback__), capture_locals=True
+    )
     assert KEY not in "".join(frames.format())
     assert KEY not in str(caught.value)
     assert any(record.name.startswith("httpcore") for record in caplog.records)

@@ -27,7 +27,9 @@ from tests.transports.test_replay_transport import put, replaying
 KEY = "planted-secret-key"
 
 
-def opened(service: Service, path: Path, mode: str = "once", *, key: str = KEY, **options: Any) -> Transport:
+def opened(
+    service: Service, path: Path, mode: str = "once", *, key: str = KEY, **options: Any
+) -> Transport:
     given: dict[str, Any] = {
         "metadata": {"model": "m"},
         "hint": lambda: "pytest x --evalkit-record all",
@@ -79,7 +81,10 @@ def test_new_episodes(service: Service, cassette: Path) -> None:
     hold(opened(service, cassette), ask(1))
     answers = hold(opened(service, cassette, "new_episodes"), ask(1), ask(2))
     assert [answer.source for answer in answers] == ["replayed", "recorded"]
-    assert [answer.source for answer in hold(replaying(cassette), ask(1), ask(2))] == ["replayed", "replayed"]
+    assert [answer.source for answer in hold(replaying(cassette), ask(1), ask(2))] == [
+        "replayed",
+        "replayed",
+    ]
 
 
 def test_new_episodes_tells_what_was_left_unplayed(service: Service, cassette: Path) -> None:
@@ -104,12 +109,16 @@ def test_all_records_anew_and_swaps_at_the_end(service: Service, cassette: Path)
 @pytest.mark.parametrize("mode", ["once", "new_episodes", "all"])
 def test_a_run_that_broke_off_goes_on(service: Service, cassette: Path, mode: str) -> None:
     hold(opened(service, cassette, mode), ask(1), ask(2), held=None)
-    with pytest.raises(CassetteMiss, match="an interrupted recording is beside it, with 2 finished exchanges"):
+    with pytest.raises(
+        CassetteMiss, match="an interrupted recording is beside it, with 2 finished exchanges"
+    ):
         hold(replaying(cassette), ask(1))
     answers = hold(opened(service, cassette, mode), ask(1), ask(2), ask(3))
     assert [answer.source for answer in answers] == ["replayed", "replayed", "recorded"]
     assert len(service.requests) == 3
-    assert [answer.source for answer in hold(replaying(cassette), ask(1), ask(2), ask(3))] == ["replayed"] * 3
+    assert [answer.source for answer in hold(replaying(cassette), ask(1), ask(2), ask(3))] == [
+        "replayed"
+    ] * 3
 
 
 def test_http_errors_are_recorded_as_what_happened(service: Service, cassette: Path) -> None:
@@ -130,7 +139,10 @@ def test_http_errors_are_recorded_as_what_happened(service: Service, cassette: P
 def test_only_the_last_of_several_attempts_is_recorded(service: Service, cassette: Path) -> None:
     service.script += [reply({}, 503), reply({}, 503), reply({"id": "v1_a"})]
     live = lambda: LiveTransport(service.base_url, KEY, sleep=lambda seconds: None)  # noqa: E731
-    hold(open_transport(mode="once", path=cassette, live=live, metadata={}, hint=str, label="x"), ask(1))
+    hold(
+        open_transport(mode="once", path=cassette, live=live, metadata={}, hint=str, label="x"),
+        ask(1),
+    )
     loaded = store.load(cassette)
     assert loaded is not None
     assert [item.status for item in loaded.recordings] == [200]
@@ -145,13 +157,20 @@ def test_no_answer_is_no_recording(service: Service, cassette: Path) -> None:
     assert list(cassette.parent.iterdir()) == []
 
 
-def test_a_stream_is_teed_and_a_broken_one_recorded_as_broken(service: Service, cassette: Path) -> None:
+def test_a_stream_is_teed_and_a_broken_one_recorded_as_broken(
+    service: Service, cassette: Path
+) -> None:
     events = [{"event_type": "step.delta", "text": f"é{number}"} for number in range(3)]
-    service.script += [stream(*events), Reply(stream(*events).chunks[:2], headers={"content-type": "text/event-stream"}, cut=True)]
+    service.script += [
+        stream(*events),
+        Reply(stream(*events).chunks[:2], headers={"content-type": "text/event-stream"}, cut=True),
+    ]
     seen: list[str] = []
     live = lambda: LiveTransport(service.base_url, KEY, on_event=seen.append)  # noqa: E731
     recorded = hold(
-        open_transport(mode="once", path=cassette, live=live, metadata={}, hint=str, label="x"), ask(1, stream=True), ask(2, stream=True)
+        open_transport(mode="once", path=cassette, live=live, metadata={}, hint=str, label="x"),
+        ask(1, stream=True),
+        ask(2, stream=True),
     )
     assert [json.loads(data)["text"] for data in seen] == ["é0", "é1", "é2", "é0", "é1"]
     replayed = hold(replaying(cassette), ask(1, stream=True), ask(2, stream=True))
@@ -160,7 +179,10 @@ def test_a_stream_is_teed_and_a_broken_one_recorded_as_broken(service: Service, 
     ]
     assert replayed[0].broken is None
     assert replayed[1].broken is not None
-    assert '        data: {"event_type": "step.delta", "text": "\\u00e90"}\n\n        event: step.delta\n' in cassette.read_text()
+    assert (
+        '        data: {"event_type": "step.delta", "text": "\\u00e90"}\n\n        event: step.delta\n'
+        in cassette.read_text()
+    )
 
 
 def test_an_endpoint_is_needed_only_to_record(service: Service, cassette: Path) -> None:
@@ -175,12 +197,17 @@ def test_a_missing_key_is_told_before_anything_is_written(cassette: Path) -> Non
         raise UsageError("no key")
 
     with pytest.raises(UsageError, match="no key"):
-        hold(open_transport(mode="once", path=cassette, live=live, metadata={}, hint=str, label="x"), ask(1))
+        hold(
+            open_transport(mode="once", path=cassette, live=live, metadata={}, hint=str, label="x"),
+            ask(1),
+        )
     assert list(cassette.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", ["none", "once", "new_episodes", "all"])
-def test_an_unreadable_cassette_is_an_error_in_every_mode(service: Service, cassette: Path, mode: str) -> None:
+def test_an_unreadable_cassette_is_an_error_in_every_mode(
+    service: Service, cassette: Path, mode: str
+) -> None:
     cassette.parent.mkdir(parents=True)
     cassette.write_text("version: 1\ninteractions: {")
     with pytest.raises(CassetteError, match=r"london\.yaml:2 the file was cut off"):
@@ -203,7 +230,9 @@ def test_conversations_recorded_at_once_do_not_mix(service: Service, tmp_path: P
         transport = replaying(tmp_path / "cassettes" / "s" / f"{scenario}.yaml")
         answers = hold(transport, *(ask(number, scenario=scenario) for number in range(4)))
         assert [answer.json()["asked"]["scenario"] for answer in answers] == [scenario] * 4
-        assert [answer.json() for answer in answers] == [answer.json() for answer in recorded[scenario]]
+        assert [answer.json() for answer in answers] == [
+            answer.json() for answer in recorded[scenario]
+        ]
         assert transport.unplayed == []
 
 
@@ -226,7 +255,11 @@ transport.close()
 
 
 def recording_process(service: Service, cassette: Path, mode: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", RECORDING, service.base_url, str(cassette), mode], stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", RECORDING, service.base_url, str(cassette), mode],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.mark.parametrize("mode", ["once", "all"])
@@ -244,24 +277,32 @@ def test_killed_while_recording(service: Service, cassette: Path, mode: str) -> 
     try:
         assert asked.wait(20)
         # While it is recording, nobody else may.
-        with pytest.raises(UsageError, match=rf"london\.yaml\.journal: process {process.pid} is recording this cassette now"):
+        with pytest.raises(
+            UsageError,
+            match=rf"london\.yaml\.journal: process {process.pid} is recording this cassette now",
+        ):
             opened(service, cassette, mode)
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         never.set()
     journal = path_of(cassette)
-    assert [json.loads(entry.recording.request_body or "")["input"] for entry in peek(journal).entries] == [
-        f"question {n}" for n in (1, 2, 3)
-    ]
+    assert [
+        json.loads(entry.recording.request_body or "")["input"] for entry in peek(journal).entries
+    ] == [f"question {n}" for n in (1, 2, 3)]
     assert not cassette.exists()
     before = len(service.requests)
     second = recording_process(service, cassette, mode)
     assert second.communicate(timeout=30)[1] == ""
     assert second.returncode == 0
-    assert [seen.json["input"] for seen in service.requests[before:]] == ["question 4", "question 5"]
+    assert [seen.json["input"] for seen in service.requests[before:]] == [
+        "question 4",
+        "question 5",
+    ]
     assert sorted(path.name for path in cassette.parent.iterdir()) == ["london.yaml"]
-    assert [answer.json()["id"] for answer in hold(replaying(cassette), *map(ask, range(1, 6)))] == [f"question {n}" for n in range(1, 6)]
+    assert [
+        answer.json()["id"] for answer in hold(replaying(cassette), *map(ask, range(1, 6)))
+    ] == [f"question {n}" for n in range(1, 6)]
     import vcr
     from vcr.cassette import Cassette
 
@@ -272,11 +313,18 @@ def test_killed_while_recording(service: Service, cassette: Path, mode: str) -> 
 
 
 def files_with(folder: Path, *needles: bytes) -> list[str]:
-    return [path.name for path in folder.rglob("*") if path.is_file() and any(needle in path.read_bytes() for needle in needles)]
+    return [
+        path.name
+        for path in folder.rglob("*")
+        if path.is_file() and any(needle in path.read_bytes() for needle in needles)
+    ]
 
 
 def test_a_planted_secret_is_in_no_file(service: Service, cassette: Path) -> None:
-    deltas = [{"event_type": "step.delta", "delta": {"text": text}} for text in ("key: " + KEY[:5], KEY[5:11], KEY[11:], f" {KEY}")]
+    deltas = [
+        {"event_type": "step.delta", "delta": {"text": text}}
+        for text in ("key: " + KEY[:5], KEY[5:11], KEY[11:], f" {KEY}")
+    ]
     plain = {
         "echo": KEY,
         "escaped": "".join(f"\\u{ord(char):04x}" for char in KEY),
@@ -287,7 +335,9 @@ def test_a_planted_secret_is_in_no_file(service: Service, cassette: Path) -> Non
         stream(*deltas),
         reply({"error": {"code": 400, "message": f"API key {KEY} is not valid"}}, 400),
         Reply([b"\xff" + KEY.encode()], headers={"content-type": "application/octet-stream"}),
-        reply({"data": base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(40_000) + KEY.encode()).decode()}),
+        reply(
+            {"data": base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(40_000) + KEY.encode()).decode()}
+        ),
     ]
     transport = opened(service, cassette, secrets=[KEY])
     requests = [
@@ -295,7 +345,11 @@ def test_a_planted_secret_is_in_no_file(service: Service, cassette: Path) -> Non
         *(ask(number, stream=True) for number in range(2, 6)),
     ]
     answers = [transport.send(request) for request in requests]
-    needles = [KEY.encode(), base64.b64encode(KEY.encode())[:20], base64.b64encode(b"a" + KEY.encode())[2:20]]
+    needles = [
+        KEY.encode(),
+        base64.b64encode(KEY.encode())[:20],
+        base64.b64encode(b"a" + KEY.encode())[2:20],
+    ]
     assert files_with(cassette.parent.parent, *needles) == []  # in the journal
     transport.finish(True)
     transport.close()
@@ -305,14 +359,20 @@ def test_a_planted_secret_is_in_no_file(service: Service, cassette: Path) -> Non
     again = hold(replaying(cassette, secrets=[KEY]), *requests)
     assert [answer.status for answer in again] == [200, 200, 400, 200, 200]
     assert KEY not in "".join(answer.text for answer in again)
-    texts = [json.loads(line[6:])["delta"]["text"] for line in again[1].text.splitlines() if line.startswith("data: {")]
+    texts = [
+        json.loads(line[6:])["delta"]["text"]
+        for line in again[1].text.splitlines()
+        if line.startswith("data: {")
+    ]
     assert "".join(texts) == "key: REDACTED REDACTED"
     loaded = store.load(cassette)
     assert loaded is not None
     assert loaded.metadata["redactions"] >= 10
 
 
-def test_the_key_of_the_endpoint_is_redacted_even_if_nobody_named_it(service: Service, cassette: Path) -> None:
+def test_the_key_of_the_endpoint_is_redacted_even_if_nobody_named_it(
+    service: Service, cassette: Path
+) -> None:
     service.script.append(reply({"echo": KEY}))
     hold(opened(service, cassette), ask(1))
     assert files_with(cassette.parent, KEY.encode()) == []

@@ -20,7 +20,15 @@ HINT = "pytest suites/weather.yaml::london --evalkit-record all"
 
 
 def replaying(path: Path, **options: Any) -> Transport:
-    return open_transport(mode="none", path=path, live=None, metadata={}, hint=lambda: HINT, label="weather::london", **options)
+    return open_transport(
+        mode="none",
+        path=path,
+        live=None,
+        metadata={},
+        hint=lambda: HINT,
+        label="weather::london",
+        **options,
+    )
 
 
 def put(path: Path, *recordings: Recording) -> None:
@@ -33,7 +41,9 @@ def test_a_conversation_is_replayed_as_it_was(cassette: Path) -> None:
     transport = replaying(cassette)
     answers = [transport.send(Request("POST", PATH, body)) for body in (FIRST, SECOND, THIRD)]
     assert [answer.json()["id"] for answer in answers] == ["v1_1", "v1_2", "v1_3"]
-    assert {(answer.status, answer.source, answer.elapsed_ms, answer.broken) for answer in answers} == {(200, "replayed", 12.5, None)}
+    assert {
+        (answer.status, answer.source, answer.elapsed_ms, answer.broken) for answer in answers
+    } == {(200, "replayed", 12.5, None)}
     assert answers[0].headers == {"content-type": "application/json"}
     transport.finish(True)
     transport.close()
@@ -42,13 +52,20 @@ def test_a_conversation_is_replayed_as_it_was(cassette: Path) -> None:
 
 def test_a_stream_keeps_its_arrivals_and_that_it_broke(cassette: Path) -> None:
     broken = recording(
-        FIRST, response_headers={"content-type": ["text/event-stream"]}, event_ms=(1.5, 2.25), broken="the connection broke off"
+        FIRST,
+        response_headers={"content-type": ["text/event-stream"]},
+        event_ms=(1.5, 2.25),
+        broken="the connection broke off",
     )
     broken.body = 'data: {"a": 1}\n\ndata: {"b'
     put(cassette, broken)
     answer = replaying(cassette).send(Request("POST", PATH, FIRST))
     assert answer.is_stream
-    assert (answer.text, answer.event_ms, answer.broken) == (broken.body, (1.5, 2.25), "the connection broke off")
+    assert (answer.text, answer.event_ms, answer.broken) == (
+        broken.body,
+        (1.5, 2.25),
+        "the connection broke off",
+    )
 
 
 def test_bytes_come_back_as_the_text_they_were(cassette: Path) -> None:
@@ -68,13 +85,18 @@ def test_what_was_not_played_is_told(cassette: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_miss_names_the_cause_the_line_and_the_command(cassette: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_miss_names_the_cause_the_line_and_the_command(
+    cassette: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(cassette, *conversation())
     monkeypatch.chdir(cassette.parent.parent.parent)
     with pytest.raises(CassetteMiss) as caught:
         replaying(cassette).send(Request("POST", PATH, {**FIRST, "model": "gemini-4"}))
     lines = str(caught.value).splitlines()
-    assert lines[0] == "weather::london: the cassette cassettes/weather/london.yaml does not hold request 1, POST /v1beta/interactions"
+    assert (
+        lines[0]
+        == "weather::london: the cassette cassettes/weather/london.yaml does not hold request 1, POST /v1beta/interactions"
+    )
     assert lines[1] == '  cause: model changed: "gemini-3.5-flash" recorded, "gemini-4" asked for'
     assert lines[2] == "  nearest: recording 1 of 3, cassettes/weather/london.yaml:2"
     assert lines[-1] == f"    {HINT}"
@@ -83,7 +105,9 @@ def test_a_miss_names_the_cause_the_line_and_the_command(cassette: Path, monkeyp
 def test_a_miss_does_not_repeat_a_secret(cassette: Path) -> None:
     put(cassette, recording({"input": "x"}))
     with pytest.raises(CassetteMiss) as caught:
-        replaying(cassette, secrets=["planted-secret-key"]).send(Request("POST", PATH, {"input": "planted-secret-key"}))
+        replaying(cassette, secrets=["planted-secret-key"]).send(
+            Request("POST", PATH, {"input": "planted-secret-key"})
+        )
     assert "planted-secret-key" not in str(caught.value)
     assert '"REDACTED"' in str(caught.value)
 
@@ -91,7 +115,12 @@ def test_a_miss_does_not_repeat_a_secret(cassette: Path) -> None:
 def test_redacted_recordings_still_answer(cassette: Path) -> None:
     put(cassette, recording({"input": "my key is REDACTED, call 555-REDACTED"}))
     transport = replaying(cassette, secrets=["planted-secret-key"], patterns=[r"(?<=555-)\d+"])
-    assert transport.send(Request("POST", PATH, {"input": "my key is planted-secret-key, call 555-0199"})).status == 200
+    assert (
+        transport.send(
+            Request("POST", PATH, {"input": "my key is planted-secret-key, call 555-0199"})
+        ).status
+        == 200
+    )
 
 
 def test_no_cassette_is_a_miss_of_the_first_request(cassette: Path) -> None:

@@ -31,7 +31,13 @@ EVENTS = [{"event_type": "step.delta", "text": "é  "}, {"event_type": "interact
 def record(service: Service, path: Path, *asked: Request) -> None:
     live = lambda: LiveTransport(service.base_url, "planted-secret-key")  # noqa: E731
     transport = open_transport(
-        mode="once", path=path, live=live, metadata={"suite": "s"}, hint=str, label="x", secrets=["planted-secret-key"]
+        mode="once",
+        path=path,
+        live=live,
+        metadata={"suite": "s"},
+        hint=str,
+        label="x",
+        secrets=["planted-secret-key"],
     )
     for request in asked:
         transport.send(request)
@@ -57,7 +63,10 @@ def ours(service: Service, cassette: Path) -> Path:
         stream(*EVENTS),
         reply({"error": {"code": "not_found"}}, 404),
         Reply([b"\xff\x00binary"], headers={"content-type": "application/octet-stream"}),
-        Reply(["trailing space \n\ttab \u2028 line\r\n".encode()], headers={"content-type": "text/plain"}),
+        Reply(
+            ["trailing space \n\ttab \u2028 line\r\n".encode()],
+            headers={"content-type": "text/plain"},
+        ),
     ]
     get = Request("GET", f"{PATH}/v1_a", None, (("stream", "false"),))
     record(
@@ -82,7 +91,9 @@ def asked_by(client: str, base_url: str) -> list[tuple[int, bytes]]:
     found = []
     for method, target, body in calls:
         if client == "httpx":
-            answer = httpx.request(method, target, json=body) if body else httpx.request(method, target)
+            answer = (
+                httpx.request(method, target, json=body) if body else httpx.request(method, target)
+            )
             found.append((answer.status_code, answer.content))
         elif client == "requests":
             other = requests.request(method, target, json=body, timeout=10)
@@ -94,7 +105,9 @@ def asked_by(client: str, base_url: str) -> list[tuple[int, bytes]]:
                 with urlopen(UrlRequest(target, data, headers, method=method), timeout=10) as third:
                     found.append((third.status, third.read()))
             except OSError as error:  # urllib raises for an HTTP error
-                found.append((getattr(error, "code", 0), error.read() if hasattr(error, "read") else b""))
+                found.append(
+                    (getattr(error, "code", 0), error.read() if hasattr(error, "read") else b"")
+                )
     return found
 
 
@@ -103,12 +116,18 @@ def json_body(left: Any, right: Any) -> bool:
     return bool(json.loads(left.body or "null") == json.loads(right.body or "null"))
 
 
-@pytest.mark.parametrize(("client", "match"), [("httpx", "body"), ("requests", "json"), ("urllib", "json")])
-def test_plain_vcrpy_replays_our_cassette_and_matches_json_bodies(service: Service, ours: Path, client: str, match: str) -> None:
+@pytest.mark.parametrize(
+    ("client", "match"), [("httpx", "body"), ("requests", "json"), ("urllib", "json")]
+)
+def test_plain_vcrpy_replays_our_cassette_and_matches_json_bodies(
+    service: Service, ours: Path, client: str, match: str
+) -> None:
     before = len(service.requests)
     tapes = vcr.VCR()
     tapes.register_matcher("json", json_body)
-    with tapes.use_cassette(str(ours), record_mode=vcr.mode.NONE, match_on=["method", "uri", match]) as tape:
+    with tapes.use_cassette(
+        str(ours), record_mode=vcr.mode.NONE, match_on=["method", "uri", match]
+    ) as tape:
         found = asked_by(client, service.base_url)
         assert tape.all_played
     assert len(service.requests) == before
@@ -124,7 +143,9 @@ def test_plain_vcrpy_replays_our_cassette_and_matches_json_bodies(service: Servi
 
 def test_vcrpy_can_go_on_with_our_cassette_and_we_with_its(service: Service, ours: Path) -> None:
     service.answer = lambda seen: reply({"id": "v1_new"})
-    with vcr.use_cassette(str(ours), record_mode=vcr.mode.NEW_EPISODES, match_on=["method", "uri", "body"]):
+    with vcr.use_cassette(
+        str(ours), record_mode=vcr.mode.NEW_EPISODES, match_on=["method", "uri", "body"]
+    ):
         asked_by("httpx", service.base_url)
         httpx.post(service.base_url + PATH, json={"n": 6})
     assert yaml.safe_load(ours.read_text())["metadata"]["suite"] == "s"
@@ -133,7 +154,9 @@ def test_vcrpy_can_go_on_with_our_cassette_and_we_with_its(service: Service, our
     assert replaying(ours).send(Request("POST", PATH, {"n": 4})).text == "\udcff\x00binary"
 
 
-def test_pytest_recording_replays_our_cassette(service: Service, ours: Path, pytester: pytest.Pytester) -> None:
+def test_pytest_recording_replays_our_cassette(
+    service: Service, ours: Path, pytester: pytest.Pytester
+) -> None:
     pytester.makeconftest(
         """
         from evalkit.cassette import for_pytest_recording
@@ -151,29 +174,53 @@ def test_pytest_recording_replays_our_cassette(service: Service, ours: Path, pyt
             assert httpx.post({service.base_url + PATH!r}, json={BODY!r}).json()["id"] == "v1_a"
         """
     )
-    result = pytester.runpytest_subprocess("--block-network", "--record-mode=none", "-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess(
+        "--block-network", "--record-mode=none", "-p", "no:cacheprovider"
+    )
     result.assert_outcomes(passed=1)
 
 
-def test_the_official_sdk_replays_our_cassette_through_vcrpy(service: Service, cassette: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_official_sdk_replays_our_cassette_through_vcrpy(
+    service: Service, cassette: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     genai = pytest.importorskip("google.genai")
     steps = [{"type": "model_output", "content": [{"type": "text", "text": "Hello °"}]}]
-    created = {"id": "v1_a", "object": "interaction", "status": "completed", "model": "m", "steps": steps}
+    created = {
+        "id": "v1_a",
+        "object": "interaction",
+        "status": "completed",
+        "model": "m",
+        "steps": steps,
+    }
     service.script += [
         reply(created),
         stream(
             {"event_type": "step.start", "index": 0, "step": {"type": "model_output"}},
             {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": "Hello °"}},
-            {"event_type": "interaction.completed", "interaction": {"id": "v1_b", "status": "completed"}},
+            {
+                "event_type": "interaction.completed",
+                "interaction": {"id": "v1_b", "status": "completed"},
+            },
         ),
     ]
     body = {"model": "m", "input": "Hi"}
-    record(service, cassette, Request("POST", "/v1/interactions", body), Request("POST", "/v1/interactions", {**body, "stream": True}))
-    with vcr.use_cassette(str(cassette), record_mode=vcr.mode.NONE, match_on=["method", "uri", "body"]):
+    record(
+        service,
+        cassette,
+        Request("POST", "/v1/interactions", body),
+        Request("POST", "/v1/interactions", {**body, "stream": True}),
+    )
+    with vcr.use_cassette(
+        str(cassette), record_mode=vcr.mode.NONE, match_on=["method", "uri", "body"]
+    ):
         client = genai.Client(api_key="any-key-at-all", http_options={"base_url": service.base_url})
         assert client.interactions.create(model="m", input="Hi").output_text == "Hello °"
         events = list(client.interactions.create(model="m", input="Hi", stream=True))
-    assert [event.event_type for event in events] == ["step.start", "step.delta", "interaction.completed"]
+    assert [event.event_type for event in events] == [
+        "step.start",
+        "step.delta",
+        "interaction.completed",
+    ]
     assert events[1].delta.text == "Hello °"
     assert len(service.requests) == 2
 
@@ -184,7 +231,10 @@ def test_the_official_sdk_replays_our_cassette_through_vcrpy(service: Service, c
 def test_we_replay_what_plain_vcrpy_recorded(service: Service, cassette: Path) -> None:
     service.script += [
         Reply([b'{"id":"v1_a","f":1.0}']),
-        Reply([gzip.compress(b'{"id":"v1_gzip"}')], headers={"content-type": "application/json", "content-encoding": "gzip"}),
+        Reply(
+            [gzip.compress(b'{"id":"v1_gzip"}')],
+            headers={"content-type": "application/json", "content-encoding": "gzip"},
+        ),
         stream(*EVENTS),
         reply({"error": {}}, 400),
         Reply([b"\xff\x00"], headers={"content-type": "application/octet-stream"}),
@@ -194,7 +244,10 @@ def test_we_replay_what_plain_vcrpy_recorded(service: Service, cassette: Path) -
         for body in (BODY, {"n": 2}, {"stream": True}, {"n": 4}, {"n": 5}):
             client.post(service.base_url + PATH, json=body, headers={"x-goog-api-key": "k"})
         client.get(f"{service.base_url}{PATH}/v1_a?stream=false&key=abc")
-    sent = [Request("POST", PATH, body) for body in (BODY, {"n": 2}, {"stream": True}, {"n": 4}, {"n": 5})]
+    sent = [
+        Request("POST", PATH, body)
+        for body in (BODY, {"n": 2}, {"stream": True}, {"n": 4}, {"n": 5})
+    ]
     found = answers(cassette, *sent, Request("GET", f"{PATH}/v1_a", None, (("stream", "false"),)))
     assert [answer.status for answer in found] == [200, 200, 200, 400, 200, 200]
     assert found[0].text == '{"id":"v1_a","f":1.0}'
@@ -206,7 +259,9 @@ def test_we_replay_what_plain_vcrpy_recorded(service: Service, cassette: Path) -
     assert [answer.elapsed_ms for answer in found] == [None] * 6
 
 
-def test_we_replay_what_requests_and_pytest_recording_recorded(service: Service, pytester: pytest.Pytester) -> None:
+def test_we_replay_what_requests_and_pytest_recording_recorded(
+    service: Service, pytester: pytest.Pytester
+) -> None:
     pytester.makepyfile(
         test_app=f"""
         import pytest, requests
@@ -216,8 +271,12 @@ def test_we_replay_what_requests_and_pytest_recording_recorded(service: Service,
             assert requests.post({service.base_url + PATH!r}, json={BODY!r}).json()["id"] == "v1_echo"
         """
     )
-    pytester.runpytest_subprocess("--record-mode=once", "-p", "no:cacheprovider").assert_outcomes(passed=1)
-    found = answers(pytester.path / "cassettes" / "test_app" / "test_app.yaml", Request("POST", PATH, BODY))
+    pytester.runpytest_subprocess("--record-mode=once", "-p", "no:cacheprovider").assert_outcomes(
+        passed=1
+    )
+    found = answers(
+        pytester.path / "cassettes" / "test_app" / "test_app.yaml", Request("POST", PATH, BODY)
+    )
     assert found[0].json()["asked"] == BODY
 
 
@@ -266,8 +325,14 @@ def test_every_layout_vcrpy_has_written_is_read(cassette: Path, text: str) -> No
 
 def test_a_body_that_cannot_be_opened_is_named(cassette: Path) -> None:
     cassette.parent.mkdir(parents=True)
-    cassette.write_text(foreign(response="    headers: {content-encoding: [zstd]}\n    body: {string: !!binary eyJp}\n"))
-    with pytest.raises(CassetteError, match=r"london\.yaml:2 recording 1: the body is compressed with 'zstd'"):
+    cassette.write_text(
+        foreign(
+            response="    headers: {content-encoding: [zstd]}\n    body: {string: !!binary eyJp}\n"
+        )
+    )
+    with pytest.raises(
+        CassetteError, match=r"london\.yaml:2 recording 1: the body is compressed with 'zstd'"
+    ):
         replaying(cassette)
 
 
@@ -285,19 +350,26 @@ IMAGE = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(40_000)).decode()
 
 
 def taping(folder: Path, **options: Any) -> vcr.VCR:
-    tape = vcr.VCR(serializer="evalkit", cassette_library_dir=str(folder), match_on=["method", "uri", "body"])
+    tape = vcr.VCR(
+        serializer="evalkit", cassette_library_dir=str(folder), match_on=["method", "uri", "body"]
+    )
     tape.register_serializer("evalkit", vcr_serializer(folder, **options))
     return tape
 
 
 @pytest.mark.parametrize("client", ["httpx", "requests"])
-def test_the_serializer_writes_reviewable_cassettes_with_media_beside(service: Service, tmp_path: Path, client: str) -> None:
+def test_the_serializer_writes_reviewable_cassettes_with_media_beside(
+    service: Service, tmp_path: Path, client: str
+) -> None:
     service.answer = lambda seen: reply({"id": "v1_a", "data": IMAGE})
     send: Any = httpx.post if client == "httpx" else requests.post
     for _ in range(2):
         with taping(tmp_path).use_cassette("app.yaml"):
             answer = send(
-                service.base_url + PATH, json={"a": 1}, headers={"Authorization": "Bearer s3cret-bearer", "X-Note": "kept"}, timeout=10
+                service.base_url + PATH,
+                json={"a": 1},
+                headers={"Authorization": "Bearer s3cret-bearer", "X-Note": "kept"},
+                timeout=10,
             )
             assert answer.json() == {"id": "v1_a", "data": IMAGE}
     assert len(service.requests) == 1
@@ -309,14 +381,20 @@ def test_the_serializer_writes_reviewable_cassettes_with_media_beside(service: S
     assert len(list((tmp_path / "_media").iterdir())) == 1
 
 
-def test_the_serializer_redacts_keys_of_the_environment(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_serializer_redacts_keys_of_the_environment(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "planted-secret-key")
     with taping(tmp_path).use_cassette("app.yaml"):
-        httpx.post(service.base_url + PATH + "?key=planted-secret-key", json={"a": "planted-secret-key"})
+        httpx.post(
+            service.base_url + PATH + "?key=planted-secret-key", json={"a": "planted-secret-key"}
+        )
     assert "planted-secret-key" not in (tmp_path / "app.yaml").read_text()
     assert taping(tmp_path).use_cassette("app.yaml") is not None
     with pytest.raises(SecretLeak):
-        vcr_serializer(tmp_path).serialize({"interactions": [], "metadata": {"note": "planted-secret-key"}})
+        vcr_serializer(tmp_path).serialize(
+            {"interactions": [], "metadata": {"note": "planted-secret-key"}}
+        )
 
 
 def test_the_serializer_keeps_what_it_is_given(tmp_path: Path) -> None:

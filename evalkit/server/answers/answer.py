@@ -59,7 +59,9 @@ def ids(seed: str) -> Iterator[str]:
 def complete(steps: Sequence[RawStep], seed: str, *, thought: bool = True) -> list[RawStep]:
     """Return the steps with a thought in front (where ``thought``), an id on every call, and each result bound to its call."""
     fresh = ids(seed)
-    out: list[RawStep] = [{"type": "thought"}] if thought and not (steps and steps[0]["type"] == "thought") else []
+    out: list[RawStep] = (
+        [{"type": "thought"}] if thought and not (steps and steps[0]["type"] == "thought") else []
+    )
     waiting: dict[str, list[str]] = {}
     for step in steps:
         kind = step["type"]
@@ -80,7 +82,9 @@ def _whole(step: RawStep) -> RawStep:
     missing: RawStep = {}
     for name in REQUIRED_FIELDS.get(kind, ()):
         if step.get(name) is None:
-            missing[name] = {} if name == "arguments" else [] if name == "result" and kind in _LISTS else ""
+            missing[name] = (
+                {} if name == "arguments" else [] if name == "result" and kind in _LISTS else ""
+            )
     if kind in ("model_output", "user_input") and isinstance(step.get("content"), str):
         missing["content"] = [{"type": "text", "text": step["content"]}]
     return {**step, **missing} if missing else step
@@ -89,5 +93,7 @@ def _whole(step: RawStep) -> RawStep:
 def status_of(steps: Sequence[RawStep]) -> str:
     """Return the status that follows from an answer's steps: ``requires_action`` while a function call waits, else ``completed``."""
     answered = {step.get("call_id") for step in steps if step["type"] == "function_result"}
-    waiting = any(step["type"] == "function_call" and step.get("id") not in answered for step in steps)
+    waiting = any(
+        step["type"] == "function_call" and step.get("id") not in answered for step in steps
+    )
     return "requires_action" if waiting else "completed"

@@ -70,8 +70,18 @@ class Ask:
     @cached_property
     def attached(self) -> list[dict[str, JSON]]:
         """The media blocks of the last user message."""
-        last = next((step for step in reversed(self.conversation) if step["type"] == "user_input"), None)
-        return [block for block in contents(last) if isinstance(block, dict) and block.get("type") in MEDIA_TYPES] if last else []
+        last = next(
+            (step for step in reversed(self.conversation) if step["type"] == "user_input"), None
+        )
+        return (
+            [
+                block
+                for block in contents(last)
+                if isinstance(block, dict) and block.get("type") in MEDIA_TYPES
+            ]
+            if last
+            else []
+        )
 
     @cached_property
     def results(self) -> list[Result]:
@@ -83,7 +93,8 @@ class Ask:
         pairs = [
             pair
             for pair in pair_calls(steps).pairs
-            if (pair.result_index or 0) >= start and steps[pair.call_index]["type"] == "function_call"
+            if (pair.result_index or 0) >= start
+            and steps[pair.call_index]["type"] == "function_call"
         ]
         return [_result(steps[pair.call_index], steps[pair.result_index or 0]) for pair in pairs]
 
@@ -112,17 +123,28 @@ class Ask:
     @property
     def tools(self) -> list[str]:
         """The names of declared functions and the types of all other tools."""
-        return [tool["name"] if tool["type"] == "function" else tool["type"] for tool in self.body.get("tools", [])]
+        return [
+            tool["name"] if tool["type"] == "function" else tool["type"]
+            for tool in self.body.get("tools", [])
+        ]
 
 
 def _text_of(step: RawStep) -> str:
-    return "\n".join(block["text"] for block in contents(step) if isinstance(block, dict) and block.get("type") == "text")
+    return "\n".join(
+        block["text"]
+        for block in contents(step)
+        if isinstance(block, dict) and block.get("type") == "text"
+    )
 
 
 def _result(call: RawStep, step: RawStep) -> Result:
     given = step.get("result")
     if isinstance(given, list):
-        text = "\n".join(block["text"] for block in given if isinstance(block, dict) and isinstance(block.get("text"), str))
+        text = "\n".join(
+            block["text"]
+            for block in given
+            if isinstance(block, dict) and isinstance(block.get("text"), str)
+        )
         value = _parsed(text)
     elif isinstance(given, str):
         text, value = given, _parsed(given)

@@ -29,7 +29,8 @@ def interaction(ask: Ask, answer: Answer, key: bytes | None) -> dict[str, JSON]:
     """
     body = ask.body
     steps, cut = _limited(
-        complete(answer.steps, ask.seed, thought=key is not None), body.get("generation_config", {}).get("max_output_tokens")
+        complete(answer.steps, ask.seed, thought=key is not None),
+        body.get("generation_config", {}).get("max_output_tokens"),
     )
     if key is not None:
         steps = sign(key, () if ask.part.state else ask.conversation, steps, ask.part.state)
@@ -37,7 +38,10 @@ def interaction(ask: Ask, answer: Answer, key: bytes | None) -> dict[str, JSON]:
     made: dict[str, JSON] = {"id": _id(ask.seed)} if body.get("store", True) else {}
     made |= {
         "status": answer.status or ("incomplete" if cut else status_of(steps)),
-        "usage": {**usage(ask.conversation, steps, body.get("system_instruction", "")), **answer.usage},
+        "usage": {
+            **usage(ask.conversation, steps, body.get("system_instruction", "")),
+            **answer.usage,
+        },
         "created": now,
         "updated": now,
         "service_tier": body.get("service_tier", "standard"),
@@ -55,7 +59,9 @@ def interaction(ask: Ask, answer: Answer, key: bytes | None) -> dict[str, JSON]:
 def _id(seed: str) -> str:
     """Return an id that looks like the service's: base64 of two length-prefixed strings, ``v1_Chd…``."""
     word = base64.urlsafe_b64encode(sha256(f"{seed} id".encode()).digest())[:23]
-    return "v1_" + base64.urlsafe_b64encode(b"\n\x17" + word + b"\x12\x17" + word).decode().rstrip("=")
+    return "v1_" + base64.urlsafe_b64encode(b"\n\x17" + word + b"\x12\x17" + word).decode().rstrip(
+        "="
+    )
 
 
 def _limited(steps: Sequence[RawStep], limit: JSON) -> tuple[list[RawStep], bool]:
@@ -67,7 +73,11 @@ def _limited(steps: Sequence[RawStep], limit: JSON) -> tuple[list[RawStep], bool
         if left is None or step["type"] != "model_output":
             continue
         for index, block in enumerate(contents(step)):
-            text = block.get("text") if isinstance(block, dict) and block.get("type") == "text" else None
+            text = (
+                block.get("text")
+                if isinstance(block, dict) and block.get("type") == "text"
+                else None
+            )
             count = tokens(text) if isinstance(text, str) else 0
             if isinstance(text, str) and count > left:
                 kept = [{"type": "text", "text": first_tokens(text, left)}] if left else []

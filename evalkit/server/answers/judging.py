@@ -34,7 +34,10 @@ def judgement(ask: Ask) -> Answer | None:
     if "reason" in properties:
         made: JSON = _one(properties, task, said)
     else:
-        made = {name: _one(part.get("properties") or {}, _words_of(name, task), said) for name, part in properties.items()}
+        made = {
+            name: _one(part.get("properties") or {}, _words_of(name, task), said)
+            for name, part in properties.items()
+        }
     return Answer([output(text_block(json.dumps(made, indent=2, ensure_ascii=False)))])
 
 
@@ -45,10 +48,19 @@ def _one(properties: Mapping[str, JSON], words: str, said: str) -> dict[str, JSO
     if missing:
         reason = f"The answer does not say {' and '.join(json.dumps(word, ensure_ascii=False) for word in missing)}."
     else:
-        reason = "The answer says all that the rubric quotes." if wanted else "There is an answer." if share else "There is no answer."
+        reason = (
+            "The answer says all that the rubric quotes."
+            if wanted
+            else "There is an answer."
+            if share
+            else "There is no answer."
+        )
     level = (properties.get("level") or {}).get("enum")
     if level:
-        return {"reason": reason, "level": level[min(int((1 - share) * len(level)), len(level) - 1)]}
+        return {
+            "reason": reason,
+            "level": level[min(int((1 - share) * len(level)), len(level) - 1)],
+        }
     score = properties.get("score") or {}
     low, high = score.get("minimum", 0), score.get("maximum", 1)
     return {"reason": reason, "score": round(low + (high - low) * share, 3)}
@@ -70,4 +82,6 @@ def _said(fenced: str) -> str:
     known = [entry for entry in entries if isinstance(entry, dict)]
     last = known[-1].get("turn") if known else None
     said = [entry["model"] for entry in known if entry.get("turn") == last and "model" in entry]
-    return "\n".join(one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in said)
+    return "\n".join(
+        one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in said
+    )

@@ -26,14 +26,22 @@ SIZES = {
 
 def skyline(about: str, width: int = 320, height: int = 180) -> bytes:
     """Return a PNG (8-bit RGB) of a skyline at sunset, chosen by the words of ``about``."""
-    chance = hashlib.sha256(" ".join(about.split()).casefold().encode("utf-8", "surrogatepass")).digest()
+    chance = hashlib.sha256(
+        " ".join(about.split()).casefold().encode("utf-8", "surrogatepass")
+    ).digest()
     night, glow = _PALETTES[chance[0] % len(_PALETTES)]
-    sun_x, sun_y, radius = width * (64 + chance[1] // 2) // 255, height * 3 // 5, max(4, height // 7)
+    sun_x, sun_y, radius = (
+        width * (64 + chance[1] // 2) // 255,
+        height * 3 // 5,
+        max(4, height // 7),
+    )
     houses = _houses(chance, width, height)
     rows = bytearray()
     for y in range(height):
         share = y / max(1, height - 1)
-        row = bytearray(bytes(round(a + (b - a) * share) for a, b in zip(night, glow, strict=True)) * width)
+        row = bytearray(
+            bytes(round(a + (b - a) * share) for a, b in zip(night, glow, strict=True)) * width
+        )
         reach = radius * radius - (y - sun_y) ** 2
         if reach > 0:
             half = math.isqrt(reach)
@@ -49,16 +57,39 @@ def skyline(about: str, width: int = 320, height: int = 180) -> bytes:
                         row[3 * x : 3 * x + 6] = bytes((255, 220, 130)) * 2
         rows += b"\0" + row
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(bytes(rows), 9)) + _chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + _chunk(b"IDAT", zlib.compress(bytes(rows), 9))
+        + _chunk(b"IEND", b"")
+    )
 
 
 def tone(about: str, seconds: float = 0.5, rate: int = 8_000) -> bytes:
     """Return a WAV file (mono, 16 bit): one soft tone whose pitch the words choose."""
     pitch = 220 + hashlib.sha256(about.encode("utf-8", "surrogatepass")).digest()[0]
     count = round(seconds * rate)
-    samples = (round(8_000 * math.sin(2 * math.pi * pitch * index / rate) * math.sin(math.pi * index / count)) for index in range(count))
+    samples = (
+        round(
+            8_000 * math.sin(2 * math.pi * pitch * index / rate) * math.sin(math.pi * index / count)
+        )
+        for index in range(count)
+    )
     data = b"".join(struct.pack("<h", sample) for sample in samples)
-    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)
+    head = struct.pack(
+        "<4sI4s4sIHHIIHH",
+        b"RIFF",
+        36 + len(data),
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        1,
+        rate,
+        rate * 2,
+        2,
+        16,
+    )
     return head + struct.pack("<4sI", b"data", len(data)) + data
 
 

@@ -18,7 +18,16 @@ from evalkit.server.answers.answer import Answer
 from evalkit.server.answers.ask import Ask, Result
 from evalkit.server.answers.judging import judgement
 from evalkit.server.answers.pictures import SIZES, tone
-from evalkit.server.answers.steps import citation, fitted_call, fitted_document, output, picture, ran, searched, text_block
+from evalkit.server.answers.steps import (
+    citation,
+    fitted_call,
+    fitted_document,
+    output,
+    picture,
+    ran,
+    searched,
+    text_block,
+)
 from evalkit.server.answers.words import names, numbers, tokens
 from evalkit.server.requests.create import answer_formats, answer_schema
 from evalkit.server.schemas.documents import Unsatisfiable, document
@@ -47,7 +56,10 @@ def _told(result: Result) -> str:
     if result.is_error:
         return f"{result.name} failed: {shorten(result.text, 200) or 'no reason given'}."
     if isinstance(result.value, dict) and result.value:
-        said = ", ".join(f"{key} {item if isinstance(item, str) else show(item, 60)}" for key, item in result.value.items())
+        said = ", ".join(
+            f"{key} {item if isinstance(item, str) else show(item, 60)}"
+            for key, item in result.value.items()
+        )
     else:
         said = shorten(result.text, 400) or "nothing"
     return f"{result.name} says: {said}."
@@ -58,7 +70,9 @@ def _picture(ask: Ask) -> Answer | None:
     formats = answer_formats(ask.body, "image")
     if not formats and "-image" not in ask.model:
         return None
-    width, height = SIZES.get(str(formats[0].get("aspect_ratio", "")) if formats else "", SIZES["16:9"])
+    width, height = SIZES.get(
+        str(formats[0].get("aspect_ratio", "")) if formats else "", SIZES["16:9"]
+    )
     return Answer([output(picture(ask.text, width, height))])
 
 
@@ -67,7 +81,16 @@ def _sound(ask: Ask) -> Answer | None:
     if not answer_formats(ask.body, "audio") and not ask.model.endswith("-tts"):
         return None
     return Answer(
-        [output({"type": "audio", "data": base64.b64encode(tone(ask.text)).decode(), "mime_type": "audio/wav", "sample_rate": 8_000})]
+        [
+            output(
+                {
+                    "type": "audio",
+                    "data": base64.b64encode(tone(ask.text)).decode(),
+                    "mime_type": "audio/wav",
+                    "sample_rate": 8_000,
+                }
+            )
+        ]
     )
 
 
@@ -76,12 +99,19 @@ def _call(ask: Ask) -> Answer | None:
     if not ask.functions:
         return None
     asked = _stems(ask.text)
-    best = max(ask.functions, key=lambda tool: len(asked & _stems(f"{tool['name']} {tool.get('description') or ''}")))
+    best = max(
+        ask.functions,
+        key=lambda tool: len(asked & _stems(f"{tool['name']} {tool.get('description') or ''}")),
+    )
     return Answer([fitted_call(ask, best["name"], _wishes(best.get("parameters") or {}, ask.text))])
 
 
 def _stems(text: str) -> set[str]:
-    return {word[:6] for word in re.findall(r"[a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower()) if len(word) > 2}
+    return {
+        word[:6]
+        for word in re.findall(r"[a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower())
+        if len(word) > 2
+    }
 
 
 def _wishes(schema: Mapping[str, JSON], text: str) -> dict[str, JSON]:
@@ -157,7 +187,10 @@ def _read_pages(ask: Ask) -> Answer | None:
     return Answer(
         [
             {"type": "url_context_call", "arguments": {"urls": urls}},
-            {"type": "url_context_result", "result": [{"url": url, "status": "success"} for url in urls]},
+            {
+                "type": "url_context_result",
+                "result": [{"url": url, "status": "success"} for url in urls],
+            },
             output(text_block(text, notes)),
         ]
     )
@@ -182,7 +215,13 @@ def _describe(ask: Ask) -> Answer | None:
         return None
     counts = Counter(block["type"] for block in ask.attached)
     return Answer(
-        [output(text_block(f"I received {' and '.join(plural(count, f'{kind} file') for kind, count in counts.items())}. {_said(ask)}"))]
+        [
+            output(
+                text_block(
+                    f"I received {' and '.join(plural(count, f'{kind} file') for kind, count in counts.items())}. {_said(ask)}"
+                )
+            )
+        ]
     )
 
 
@@ -194,7 +233,11 @@ def _said(ask: Ask) -> str:
     asked = shorten(ask.text, 160)
     if not asked:
         return "You sent no text."
-    before = f" Before that you said: “{shorten(ask.earlier[-1], 160)}”." if ask.earlier and ask.earlier[-1] else ""
+    before = (
+        f" Before that you said: “{shorten(ask.earlier[-1], 160)}”."
+        if ask.earlier and ask.earlier[-1]
+        else ""
+    )
     return f"You said: “{asked}”.{before} This is a plain answer from evalkit serve."
 
 

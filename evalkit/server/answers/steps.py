@@ -50,14 +50,20 @@ def citation(text: str, words: str, url: str, title: str) -> dict[str, JSON]:
 
 def searched(queries: list[str], suggestions: str | None = None, **more: JSON) -> list[RawStep]:
     """Return a search call and its result; ``more`` are fields of the call. Without ``suggestions`` there is a plain HTML part."""
-    html = suggestions if suggestions is not None else SUGGESTIONS.replace("{query}", _escaped(queries[0] if queries else ""))
+    html = (
+        suggestions
+        if suggestions is not None
+        else SUGGESTIONS.replace("{query}", _escaped(queries[0] if queries else ""))
+    )
     return [
         {"type": "google_search_call", "arguments": {"queries": queries}, **more},
         {"type": "google_search_result", "result": [{"search_suggestions": html}]},
     ]
 
 
-def ran(code: str, result: str, language: str = "python", *, is_error: bool = False) -> list[RawStep]:
+def ran(
+    code: str, result: str, language: str = "python", *, is_error: bool = False
+) -> list[RawStep]:
     """Return a code execution and its result."""
     outcome: RawStep = {"type": "code_execution_result", "result": result}
     return [
@@ -68,7 +74,11 @@ def ran(code: str, result: str, language: str = "python", *, is_error: bool = Fa
 
 def picture(about: str, width: int = 320, height: int = 180) -> dict[str, JSON]:
     """Return an image content with a real PNG in it."""
-    return {"type": "image", "data": base64.b64encode(skyline(about, width, height)).decode(), "mime_type": "image/png"}
+    return {
+        "type": "image",
+        "data": base64.b64encode(skyline(about, width, height)).decode(),
+        "mime_type": "image/png",
+    }
 
 
 def fitted_call(ask: Ask, name: str, arguments: JSON) -> RawStep:
@@ -80,7 +90,11 @@ def fitted_call(ask: Ask, name: str, arguments: JSON) -> RawStep:
             arguments = document(schema, arguments)
         except Unsatisfiable as error:
             raise refuse(f"no arguments for the function '{name}' were found: {error}") from error
-    return {"type": "function_call", "name": name, "arguments": arguments if isinstance(arguments, dict) else {}}
+    return {
+        "type": "function_call",
+        "name": name,
+        "arguments": arguments if isinstance(arguments, dict) else {},
+    }
 
 
 def fitted_document(ask: Ask, wish: JSON) -> RawStep:
@@ -94,4 +108,6 @@ def fitted_document(ask: Ask, wish: JSON) -> RawStep:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    return (
+        text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    )

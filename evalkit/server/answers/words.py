@@ -13,7 +13,9 @@ from evalkit.protocol.steps import MEDIA_TYPES
 JSON = Any
 _WORD = re.compile(r"[㐀-鿿぀-ヿ가-힯]|[^\s㐀-鿿぀-ヿ가-힯]+")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])")
-_NAME = re.compile(r"(?:[A-Z]\w+)(?:[ '-](?:[A-Z]\w+|de|of|the|la|le|am)(?=\W|$))*(?<! de)(?<! of)(?<! the)")
+_NAME = re.compile(
+    r"(?:[A-Z]\w+)(?:[ '-](?:[A-Z]\w+|de|of|the|la|le|am)(?=\W|$))*(?<! de)(?<! of)(?<! the)"
+)
 _SENTENCE = re.compile(r"[.!?:]\s+|\n\s*|[\"“(]")
 _OPENERS = frozenset(
     {
@@ -42,7 +44,9 @@ def first_tokens(text: str, count: int) -> str:
     return text
 
 
-def usage(conversation: Sequence[Mapping[str, JSON]], answer: Sequence[Mapping[str, JSON]], system: str) -> dict[str, JSON]:
+def usage(
+    conversation: Sequence[Mapping[str, JSON]], answer: Sequence[Mapping[str, JSON]], system: str
+) -> dict[str, JSON]:
     """Return an Interaction's ``usage``: thoughts are counted in the total, as in the guide's sample (protocol section 3).
 
     A thought, whose words nobody sees, counts as many tokens as the answer has, and some more.
@@ -59,7 +63,9 @@ def usage(conversation: Sequence[Mapping[str, JSON]], answer: Sequence[Mapping[s
     return {
         "total_tokens": entered + left + thought,
         "total_input_tokens": entered,
-        "input_tokens_by_modality": [{"modality": kind, "tokens": count} for kind, count in sorted(asked.items()) if count],
+        "input_tokens_by_modality": [
+            {"modality": kind, "tokens": count} for kind, count in sorted(asked.items()) if count
+        ],
         "total_cached_tokens": 0,
         "total_output_tokens": left,
         "total_tool_use_tokens": 0,
@@ -77,7 +83,9 @@ def _count(step: Mapping[str, JSON], counts: dict[str, int]) -> None:
     for name in ("arguments", "result", "summary"):
         if step.get(name):
             value = step[name]
-            counts["text"] = counts.get("text", 0) + tokens(value if isinstance(value, str) else " ".join(_strings(value)) or dumps(value))
+            counts["text"] = counts.get("text", 0) + tokens(
+                value if isinstance(value, str) else " ".join(_strings(value)) or dumps(value)
+            )
 
 
 def _strings(value: JSON) -> Iterable[str]:

@@ -42,20 +42,31 @@ class Agents:
         body = read_object(call.body, _FIELDS)
         base = body.setdefault("base_agent", AGENTS[0]) or AGENTS[0]
         if base not in self._bases:
-            raise refuse(f"'base_agent': '{base}' is no agent that can be extended{did_you_mean(base, self._bases)}.")
+            raise refuse(
+                f"'base_agent': '{base}' is no agent that can be extended{did_you_mean(base, self._bases)}."
+            )
         tools = body.get("tools", [])
         check_tools(tools)
         for index, tool in enumerate(tools):
             if tool["type"] not in _TOOLS:
-                raise refuse(f"'tools[{index}].type': an agent has no {tool['type']}; there are {', '.join(_TOOLS)}.")
+                raise refuse(
+                    f"'tools[{index}].type': an agent has no {tool['type']}; there are {', '.join(_TOOLS)}."
+                )
         check_environment(body.get("base_environment"), "base_environment")
         id_ = body.get("id") or f"agent-{sha256(canonical(body))[:12]}"
         if not _ID.match(id_):
             raise refuse("'id' must be letters, digits, '-', '_' and '.', at most 128 of them.")
         if id_ in self._shelf or id_ in self._bases:
-            raise refuse(f"'id': there is an agent '{id_}' already.", code="already_exists")  # 409 would be tried again by the SDKs
+            raise refuse(
+                f"'id': there is an agent '{id_}' already.", code="already_exists"
+            )  # 409 would be tried again by the SDKs
         self.held[id_] = self._shelf.add(
-            id_, {"id": id_, **{name: value for name, value in body.items() if name != "id"}, "base_agent": base}
+            id_,
+            {
+                "id": id_,
+                **{name: value for name, value in body.items() if name != "id"},
+                "base_agent": base,
+            },
         )
         return Reply(200, dumps(self.held[id_]))
 

@@ -46,13 +46,20 @@ class Delivery:
     refusal: str = ""
 
 
-def delivery(number: int, uri: str, event: str, data: JSON, secrets: Sequence[str], metadata: JSON = None) -> Delivery:
+def delivery(
+    number: int, uri: str, event: str, data: JSON, secrets: Sequence[str], metadata: JSON = None
+) -> Delivery:
     """Return the delivery of an event, the server's ``number``-th."""
     envelope = {"type": event, "version": "v1", "timestamp": clock.timestamp(), "data": data}
     body = dumps({**envelope, **({"user_metadata": metadata} if metadata is not None else {})})
     id_, at = f"msg_{number:08x}", str(int(clock.now().timestamp()))
     signatures = " ".join(sign(secret, id_, at, body) for secret in secrets)
-    headers = {"content-type": "application/json", "webhook-id": id_, "webhook-timestamp": at, "webhook-signature": signatures}
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": id_,
+        "webhook-timestamp": at,
+        "webhook-signature": signatures,
+    }
     return Delivery(uri, event, body, headers, not_loopback(uri))
 
 
@@ -63,18 +70,29 @@ def data_of(interaction: Mapping[str, JSON]) -> dict[str, JSON]:
     if EVENT_OF[status] != "interaction.failed":
         return {"id": id_}
     error = interaction.get("error") or {}
-    return {"id": id_, "error_code": error.get("code", status), "error_message": error.get("message", "")}
+    return {
+        "id": id_,
+        "error_code": error.get("code", status),
+        "error_message": error.get("message", ""),
+    }
 
 
 def sign(secret: str, id_: str, at: str, body: str) -> str:
     """Return one signature of a delivery by the Standard Webhooks scheme."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
-    return "v1," + base64.b64encode(hmac.digest(key, f"{id_}.{at}.{body}".encode(), "sha256")).decode()
+    return (
+        "v1," + base64.b64encode(hmac.digest(key, f"{id_}.{at}.{body}".encode(), "sha256")).decode()
+    )
 
 
 def secret_of(key: bytes, what: str) -> str:
     """Return the signing secret of something, which follows from the server's key."""
-    return "whsec_" + base64.b64encode(hmac.digest(key, f"webhook secret {what}".encode(), "sha256")[:24]).decode()
+    return (
+        "whsec_"
+        + base64.b64encode(
+            hmac.digest(key, f"webhook secret {what}".encode(), "sha256")[:24]
+        ).decode()
+    )
 
 
 def request_secret(key: bytes) -> str:

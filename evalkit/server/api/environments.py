@@ -25,7 +25,11 @@ from evalkit.server.requests.faults import ApiFault, refuse
 
 JSON = Any
 LIFETIME = timedelta(days=7)
-_FIELDS: dict[str, tuple[str, ...]] = {"from_environment": ("string",), "network": ("string", "object"), "sources": ("array",)}
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "from_environment": ("string",),
+    "network": ("string", "object"),
+    "sources": ("array",),
+}
 _MEDIA = "application/octet-stream"
 
 
@@ -76,7 +80,9 @@ class Environments:
         if "from_environment" in body:
             if body.get("sources"):
                 raise refuse("'from_environment' and 'sources' cannot be used together.")
-            copied = self._usable(body["from_environment"].removeprefix("environments/"), "'from_environment': ")
+            copied = self._usable(
+                body["from_environment"].removeprefix("environments/"), "'from_environment': "
+            )
             body = {"sources": copied.sources, "network": copied.network, **body}
             files = copied.files
         self._made += 1
@@ -110,9 +116,21 @@ class Environments:
         if (path and not below) or call.query.get("alt") == "media":
             raise ApiFault(404, f"File '{path}' was not found in environment '{id}'.")
         names = (
-            below if call.query.get("recursive", "").lower() in ("true", "1") else dict.fromkeys(name.split("/", 1)[0] for name in below)
+            below
+            if call.query.get("recursive", "").lower() in ("true", "1")
+            else dict.fromkeys(name.split("/", 1)[0] for name in below)
         )
-        return Reply(200, dumps(page_of("files", enumerate(names, 1), call.query, lambda name: _entry(held, prefix + name))))
+        return Reply(
+            200,
+            dumps(
+                page_of(
+                    "files",
+                    enumerate(names, 1),
+                    call.query,
+                    lambda name: _entry(held, prefix + name),
+                )
+            ),
+        )
 
     def of(self, given: JSON, seed: str) -> str | None:
         """Return the id of the environment a request works in: a fresh one, or one that exists; None where none is asked for.
@@ -121,7 +139,13 @@ class Environments:
         """
         if given is None:
             return None
-        wanted = given.get("environment_id") if isinstance(given, dict) else given if given != "remote" else None
+        wanted = (
+            given.get("environment_id")
+            if isinstance(given, dict)
+            else given
+            if given != "remote"
+            else None
+        )
         if wanted is None:
             return self._add(f"env_{seed[:24]}", given if isinstance(given, dict) else {}).id
         held = self._usable(wanted, "'environment': ")
@@ -148,7 +172,12 @@ class Environments:
     def _add(self, id_: str, fields: Mapping[str, JSON]) -> Environment:
         now = clock.timestamp()
         sources = list(fields.get("sources") or [])
-        return self._shelf.add(id_, Environment(id_, sources, fields.get("network"), _files_of(sources), now, now, clock.now()))
+        return self._shelf.add(
+            id_,
+            Environment(
+                id_, sources, fields.get("network"), _files_of(sources), now, now, clock.now()
+            ),
+        )
 
     def _usable(self, id_: str, where: str) -> Environment:
         held = self._shelf.get(id_, where)
@@ -177,7 +206,13 @@ def _files_of(sources: list[JSON]) -> dict[str, bytes]:
 def _entry(held: Environment, path: str) -> dict[str, JSON]:
     if path in held.files:
         return _file(held, path)
-    return {"name": path.rsplit("/", 1)[-1], "path": path, "type": "directory", "created": held.created, "modified": held.updated}
+    return {
+        "name": path.rsplit("/", 1)[-1],
+        "path": path,
+        "type": "directory",
+        "created": held.created,
+        "modified": held.updated,
+    }
 
 
 def _file(held: Environment, path: str) -> dict[str, JSON]:

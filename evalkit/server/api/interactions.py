@@ -40,7 +40,14 @@ class Interactions:
     """``/interactions``: answered by a script, and where no rule holds by plain answers; keeps what is stored."""
 
     def __init__(
-        self, script: Script, key: bytes, agents: Agents, environments: Environments, webhooks: Webhooks, defend: Defend, dice: Dice
+        self,
+        script: Script,
+        key: bytes,
+        agents: Agents,
+        environments: Environments,
+        webhooks: Webhooks,
+        defend: Defend,
+        dice: Dice,
     ) -> None:
         self._script = script
         self._key = key
@@ -59,7 +66,14 @@ class Interactions:
         base, sent, part = self._heard(body)
         conversation = (*base, *sent)
         seed = self._store.seed(body)
-        ask = Ask(body, conversation, seed, self._environments.of(body.get("environment"), seed), self._script.vars, part)
+        ask = Ask(
+            body,
+            conversation,
+            seed,
+            self._environments.of(body.get("environment"), seed),
+            self._script.vars,
+            part,
+        )
         answer, by = self._answer(ask)
         if answer.fault is not None and (answer.fault_after is None or not body.get("stream")):
             return fault_reply(answer.fault, answer.delay)
@@ -68,12 +82,23 @@ class Interactions:
             return replace(failure, delay=failure.delay + answer.delay, by=by)
         if ask.environment_id is not None:
             for path, text in answer.files.items():
-                self._environments.put(ask.environment_id, path, str(text).encode(errors="surrogatepass"))
+                self._environments.put(
+                    ask.environment_id, path, str(text).encode(errors="surrogatepass")
+                )
         final = interaction(ask, answer, self._key if self._script.signatures else None)
         if final["status"] == "requires_continuation":
-            final["continuation_token"] = continuation.issue(self._key, part, conversation, final["steps"])
+            final["continuation_token"] = continuation.issue(
+                self._key, part, conversation, final["steps"]
+            )
         hooks = body.get("webhook_config")
-        stored = Stored(final, last_messages(sent), sent, (*conversation, *final["steps"]), untold=hooks is not None, hooks=hooks)
+        stored = Stored(
+            final,
+            last_messages(sent),
+            sent,
+            (*conversation, *final["steps"]),
+            untold=hooks is not None,
+            hooks=hooks,
+        )
         if body.get("background"):
             stored.start(answer.polls)
         shown = stored.shown()
@@ -140,11 +165,20 @@ class Interactions:
         sent = steps_of_input(body["input"]) if "input" in body else []
 
         def place(index: int) -> str:
-            return f"input[{index - len(base)}]" if index >= len(base) else f"step {index + 1} of the stored conversation"
+            return (
+                f"input[{index - len(base)}]"
+                if index >= len(base)
+                else f"step {index + 1} of the stored conversation"
+            )
 
         part = Part()
         if "continuation_token" in body:
-            part = self._judged(lambda: continuation.read(self._key, body["continuation_token"], base, sent)) or part
+            part = (
+                self._judged(
+                    lambda: continuation.read(self._key, body["continuation_token"], base, sent)
+                )
+                or part
+            )
         self._judged(lambda: check_new(base, sent, place))
         self._judged(lambda: check_pairs((*base, *sent), place))
         if self._script.signatures:
@@ -191,4 +225,6 @@ def _stream(final: dict[str, JSON], answer: Answer, after: str | None = None) ->
         if after not in known:
             raise refuse(f"'last_event_id': there is no event '{after}' in this stream.")
         events = events[known.index(after) + 1 :]
-    return Reply(200, frames=sse_text(events, done=done), delay=answer.delay, event_delay=answer.event_delay)
+    return Reply(
+        200, frames=sse_text(events, done=done), delay=answer.delay, event_delay=answer.event_delay
+    )

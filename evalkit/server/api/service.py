@@ -49,7 +49,13 @@ class Service:
         self.uploads = Uploads(key, self.environments)
         self.webhooks = Webhooks(key)
         self.interactions = Interactions(
-            script, key, self.agents, self.environments, self.webhooks, self._let_pass if lenient else refused, Dice(seed)
+            script,
+            key,
+            self.agents,
+            self.environments,
+            self.webhooks,
+            self._let_pass if lenient else refused,
+            Dice(seed),
         )
         self.triggers = Triggers(self.interactions)
 
@@ -60,7 +66,9 @@ class Service:
             operation = methods.get(call.method)
             if operation is None:
                 raise ApiFault(
-                    405, f"{call.method} is not allowed here; allowed: {', '.join(methods)}.", headers={"allow": ", ".join(methods)}
+                    405,
+                    f"{call.method} is not allowed here; allowed: {', '.join(methods)}.",
+                    headers={"allow": ", ".join(methods)},
                 )
             self._check_key(call)
             return operation(self)(call, **names)
@@ -79,10 +87,16 @@ class Service:
 
     def _check_key(self, call: Call) -> None:
         bearer = call.headers.get("authorization", "").removeprefix("Bearer ").strip()
-        given = [key for key in (call.headers.get("x-goog-api-key"), call.query.get("key"), bearer) if key]
+        given = [
+            key
+            for key in (call.headers.get("x-goog-api-key"), call.query.get("key"), bearer)
+            if key
+        ]
         if not given:
             raise ApiFault(401)
-        if self._api_key is not None and not any(hmac.compare_digest(key.encode(), self._api_key.encode()) for key in given):
+        if self._api_key is not None and not any(
+            hmac.compare_digest(key.encode(), self._api_key.encode()) for key in given
+        ):
             raise ApiFault(401, "The API key is not the one this server was started with.")
 
 
@@ -94,14 +108,53 @@ _VERSION = f"(?:(?:(?!{_NUMBER}/)/[^/]+)*{_NUMBER})?/?"
 _ID = r"(?P<id>[^/:]+)"
 _TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     ("/interactions/?", {"POST": lambda service: service.interactions.create}),
-    (f"/interactions/{_ID}", {"GET": lambda service: service.interactions.get, "DELETE": lambda service: service.interactions.delete}),
+    (
+        f"/interactions/{_ID}",
+        {
+            "GET": lambda service: service.interactions.get,
+            "DELETE": lambda service: service.interactions.delete,
+        },
+    ),
     (f"/interactions/{_ID}/cancel", {"POST": lambda service: service.interactions.cancel}),
-    ("/agents/?", {"POST": lambda service: service.agents.create, "GET": lambda service: service.agents.listed}),
-    (f"/agents/{_ID}", {"GET": lambda service: service.agents.get, "DELETE": lambda service: service.agents.delete}),
-    ("/environments/?", {"POST": lambda service: service.environments.create, "GET": lambda service: service.environments.listed}),
-    (f"/environments/{_ID}", {"GET": lambda service: service.environments.get, "DELETE": lambda service: service.environments.delete}),
-    (f"/environments/{_ID}/files(?:/(?P<path>.*))?", {"GET": lambda service: service.environments.files}),
-    ("/webhooks/?", {"POST": lambda service: service.webhooks.create, "GET": lambda service: service.webhooks.listed}),
+    (
+        "/agents/?",
+        {
+            "POST": lambda service: service.agents.create,
+            "GET": lambda service: service.agents.listed,
+        },
+    ),
+    (
+        f"/agents/{_ID}",
+        {
+            "GET": lambda service: service.agents.get,
+            "DELETE": lambda service: service.agents.delete,
+        },
+    ),
+    (
+        "/environments/?",
+        {
+            "POST": lambda service: service.environments.create,
+            "GET": lambda service: service.environments.listed,
+        },
+    ),
+    (
+        f"/environments/{_ID}",
+        {
+            "GET": lambda service: service.environments.get,
+            "DELETE": lambda service: service.environments.delete,
+        },
+    ),
+    (
+        f"/environments/{_ID}/files(?:/(?P<path>.*))?",
+        {"GET": lambda service: service.environments.files},
+    ),
+    (
+        "/webhooks/?",
+        {
+            "POST": lambda service: service.webhooks.create,
+            "GET": lambda service: service.webhooks.listed,
+        },
+    ),
     (
         f"/webhooks/{_ID}",
         {
@@ -110,7 +163,13 @@ _TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
             "DELETE": lambda service: service.webhooks.delete,
         },
     ),
-    ("/triggers/?", {"POST": lambda service: service.triggers.create, "GET": lambda service: service.triggers.listed}),
+    (
+        "/triggers/?",
+        {
+            "POST": lambda service: service.triggers.create,
+            "GET": lambda service: service.triggers.listed,
+        },
+    ),
     (
         f"/triggers/{_ID}",
         {
@@ -119,12 +178,21 @@ _TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
             "DELETE": lambda service: service.triggers.delete,
         },
     ),
-    (f"/triggers/{_ID}/executions", {"POST": lambda service: service.triggers.run, "GET": lambda service: service.triggers.executions}),
+    (
+        f"/triggers/{_ID}/executions",
+        {
+            "POST": lambda service: service.triggers.run,
+            "GET": lambda service: service.triggers.executions,
+        },
+    ),
     (f"/webhooks/{_ID}:ping", {"POST": lambda service: service.webhooks.ping}),
     (f"/webhooks/{_ID}:rotateSigningSecret", {"POST": lambda service: service.webhooks.rotate}),
 )
 _UPLOADS: tuple[tuple[str, dict[str, Operation]], ...] = (
-    (rf"/upload(?:{_NUMBER})?/environments/{_ID}/files/(?P<path>.+)", {"PUT": lambda service: service.uploads.start}),
+    (
+        rf"/upload(?:{_NUMBER})?/environments/{_ID}/files/(?P<path>.+)",
+        {"PUT": lambda service: service.uploads.start},
+    ),
     (r"/upload/sessions/(?P<token>[0-9a-f]+)", {"POST": lambda service: service.uploads.more}),
 )
 """Uploads have their version in another place."""
@@ -141,5 +209,6 @@ def _route(path: str) -> tuple[dict[str, Operation], dict[str, str]]:
         if found := pattern.match(path):
             return methods, found.groupdict(default="")
     raise ApiFault(
-        404, f"There is nothing at {path}; this server has interactions, agents, environments, triggers and webhooks under /v1beta."
+        404,
+        f"There is nothing at {path}; this server has interactions, agents, environments, triggers and webhooks under /v1beta.",
     )

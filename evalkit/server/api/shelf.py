@@ -50,12 +50,16 @@ class Shelf(Generic[T]):
         self.get(id_)
         del self._held[id_]
 
-    def page(self, plural: str, query: Mapping[str, str], show: Callable[[T], JSON]) -> dict[str, JSON]:
+    def page(
+        self, plural: str, query: Mapping[str, str], show: Callable[[T], JSON]
+    ) -> dict[str, JSON]:
         """Return one page, see ``page_of``."""
         return page_of(plural, self._held.values(), query, show)
 
 
-def page_of(plural: str, items: Iterable[tuple[int, T]], query: Mapping[str, str], show: Callable[[T], JSON]) -> dict[str, JSON]:
+def page_of(
+    plural: str, items: Iterable[tuple[int, T]], query: Mapping[str, str], show: Callable[[T], JSON]
+) -> dict[str, JSON]:
     """Return one page of items with rising numbers: ``{<plural>: […]}``, with ``next_page_token`` where more follow.
 
     Raises ApiFault (400) for a ``page_size`` or ``page_token`` of the query that is none.
@@ -64,7 +68,9 @@ def page_of(plural: str, items: Iterable[tuple[int, T]], query: Mapping[str, str
     behind = [(number, item) for number, item in items if number > after]
     page: dict[str, JSON] = {plural: [show(item) for _, item in behind[:size]]}
     if len(behind) > size:
-        page["next_page_token"] = base64.urlsafe_b64encode(f"after {behind[size - 1][0]}".encode()).decode()
+        page["next_page_token"] = base64.urlsafe_b64encode(
+            f"after {behind[size - 1][0]}".encode()
+        ).decode()
     return page
 
 
@@ -80,7 +86,9 @@ def _after(given: str) -> int:
     if not given:
         return 0
     try:
-        word, number = base64.b64decode(given.encode(), altchars=b"-_", validate=True).decode().split(" ")
+        word, number = (
+            base64.b64decode(given.encode(), altchars=b"-_", validate=True).decode().split(" ")
+        )
         if word == "after":
             return int(number)
     except (ValueError, binascii.Error):

@@ -46,8 +46,21 @@ class Stored:
         """Return the interaction as it stands now, without its leading input."""
         if not self.running:
             return self.final
-        names = ("id", "object", "model", "agent", "created", "updated", "environment_id", "service_tier")
-        return {"id": "", "status": "in_progress", **{name: self.final[name] for name in names if name in self.final}}
+        names = (
+            "id",
+            "object",
+            "model",
+            "agent",
+            "created",
+            "updated",
+            "environment_id",
+            "service_tier",
+        )
+        return {
+            "id": "",
+            "status": "in_progress",
+            **{name: self.final[name] for name in names if name in self.final},
+        }
 
     def start(self, polls: int) -> None:
         """Run in the background, for so many polls."""
@@ -70,7 +83,9 @@ class Stored:
         if self.running:
             for name in ("usage", "errors", "error"):
                 self.final.pop(name, None)
-            self.conversation = self.conversation[: len(self.conversation) - len(self.final["steps"])]
+            self.conversation = self.conversation[
+                : len(self.conversation) - len(self.final["steps"])
+            ]
             self.final.update(status="cancelled", steps=[])
             self.finish()
 
@@ -112,7 +127,12 @@ class Store:
         if held is None:
             raise ApiFault(404, f"'previous_interaction_id': interaction '{id_}' was not found.")
         if held.running:
-            defend(refuse(f"'previous_interaction_id': interaction '{id_}' is still in_progress.", code="failed_precondition"))
+            defend(
+                refuse(
+                    f"'previous_interaction_id': interaction '{id_}' is still in_progress.",
+                    code="failed_precondition",
+                )
+            )
         return held
 
     def delete(self, id_: str) -> None:

@@ -43,13 +43,17 @@ class Triggers:
             if name not in body:
                 raise refuse(f"'{name}' is required.")
         if not _CRON.match(body["schedule"].strip()):
-            raise refuse(f"'schedule' must be the five fields of a cron schedule, got '{body['schedule']}'.")
+            raise refuse(
+                f"'schedule' must be the five fields of a cron schedule, got '{body['schedule']}'."
+            )
         self._interactions.check(_run_of(body), "interaction")
         self._made += 1
         now, id_ = clock.timestamp(), f"trigger_{self._made:08x}"
         counts = {"consecutive_failure_count": 0, "create_time": now, "update_time": now}
         self._executions[id_] = Shelf("execution")
-        return Reply(200, dumps(self._shelf.add(id_, {"id": id_, **body, "status": "active", **counts})))
+        return Reply(
+            200, dumps(self._shelf.add(id_, {"id": id_, **body, "status": "active", **counts}))
+        )
 
     def listed(self, call: Call) -> Reply:
         """``GET /triggers``."""
@@ -83,11 +87,20 @@ class Triggers:
         """``POST /triggers/{id}/executions``: run it now. A run that is refused or fails is a failed execution, not an error."""
         trigger = self._shelf.get(id)
         start = clock.timestamp()
-        execution: dict[str, JSON] = {"id": f"{id}_{len(list(self._executions[id])) + 1}", "trigger_id": id, "start_time": start}
+        execution: dict[str, JSON] = {
+            "id": f"{id}_{len(list(self._executions[id])) + 1}",
+            "trigger_id": id,
+            "start_time": start,
+        }
         try:
             made = self._interactions.run(_run_of(trigger))
-            execution |= {"interaction_id": made["id"], "status": "failed" if made["status"] == "failed" else "completed"}
-            execution |= {"environment_id": made["environment_id"]} if "environment_id" in made else {}
+            execution |= {
+                "interaction_id": made["id"],
+                "status": "failed" if made["status"] == "failed" else "completed",
+            }
+            execution |= (
+                {"environment_id": made["environment_id"]} if "environment_id" in made else {}
+            )
             trigger["previous_interaction_id"] = made["id"]
             why = (made.get("error") or {}).get("message", "")
         except ApiFault as fault:
@@ -102,12 +115,23 @@ class Triggers:
     def executions(self, call: Call, id: str) -> Reply:  # noqa: A002
         """``GET /triggers/{id}/executions``."""
         self._shelf.get(id)
-        return Reply(200, dumps(self._executions[id].page("trigger_executions", call.query, lambda execution: execution)))
+        return Reply(
+            200,
+            dumps(
+                self._executions[id].page(
+                    "trigger_executions", call.query, lambda execution: execution
+                )
+            ),
+        )
 
     @staticmethod
     def _count(trigger: dict[str, JSON], failed: bool) -> None:
-        trigger["consecutive_failure_count"] = trigger["consecutive_failure_count"] + 1 if failed else 0
-        if failed and trigger["consecutive_failure_count"] >= trigger.get("max_consecutive_failures", float("inf")):
+        trigger["consecutive_failure_count"] = (
+            trigger["consecutive_failure_count"] + 1 if failed else 0
+        )
+        if failed and trigger["consecutive_failure_count"] >= trigger.get(
+            "max_consecutive_failures", float("inf")
+        ):
             trigger["status"] = "error"
 
 

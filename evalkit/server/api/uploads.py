@@ -42,10 +42,14 @@ class Uploads:
     def start(self, call: Call, id: str, path: str) -> Reply:  # noqa: A002 - the path's own name
         """``PUT /upload/{version}/environments/{id}/files/{path}``."""
         if call.headers.get("x-goog-upload-command", "").strip() != "start":
-            raise refuse("'x-goog-upload-command' must be start; files are uploaded the resumable way.")
+            raise refuse(
+                "'x-goog-upload-command' must be start; files are uploaded the resumable way."
+            )
         size = call.headers.get("x-goog-upload-header-content-length", "")
         if not size.isascii() or not size.isdigit():
-            raise refuse("'x-goog-upload-header-content-length' must be the number of bytes that will be sent.")
+            raise refuse(
+                "'x-goog-upload-header-content-length' must be the number of bytes that will be sent."
+            )
         if int(size[:12]) > LARGEST:
             raise ApiFault(413, f"The file is larger than {LARGEST} bytes.")
         if _true(call, "extract"):
@@ -54,12 +58,18 @@ class Uploads:
         if not path:
             raise refuse("The file has no path.")
         if self._environments.holds(id, path) and not _true(call, "overwrite"):
-            raise refuse(f"'{path}': there is such a file already; send overwrite=true to replace it.", code="already_exists")
+            raise refuse(
+                f"'{path}': there is such a file already; send overwrite=true to replace it.",
+                code="already_exists",
+            )
         self._made += 1
         token = hmac.digest(self._key, b"upload %d" % self._made, "sha256")[:12].hex()
         self._sessions[token] = _Session(id, path, int(size))
         host = call.headers.get("host", "127.0.0.1")
-        headers = {"x-goog-upload-url": f"http://{host}/upload/sessions/{token}", "x-goog-upload-status": "active"}
+        headers = {
+            "x-goog-upload-url": f"http://{host}/upload/sessions/{token}",
+            "x-goog-upload-status": "active",
+        }
         return Reply(200, "{}", headers=headers)
 
     def more(self, call: Call, token: str) -> Reply:
@@ -79,7 +89,9 @@ class Uploads:
         if "finalize" not in words:
             return Reply(200, "{}", headers={"x-goog-upload-status": "active"})
         if len(session.data) < session.size:
-            raise refuse(f"{len(session.data)} of the {session.size} bytes that were announced were sent.")
+            raise refuse(
+                f"{len(session.data)} of the {session.size} bytes that were announced were sent."
+            )
         del self._sessions[token]
         file = self._environments.put(session.environment, session.path, bytes(session.data))
         return Reply(200, dumps(file), headers={"x-goog-upload-status": "final"})

@@ -17,7 +17,15 @@ from urllib.parse import urlsplit
 
 from evalkit._lib import clock
 from evalkit._lib.json import dumps
-from evalkit.server.api.deliveries import EVENT_OF, Delivery, data_of, delivery, not_loopback, request_secret, secret_of
+from evalkit.server.api.deliveries import (
+    EVENT_OF,
+    Delivery,
+    data_of,
+    delivery,
+    not_loopback,
+    request_secret,
+    secret_of,
+)
 from evalkit.server.api.shelf import Shelf
 from evalkit.server.calls import Call, Reply
 from evalkit.server.requests.bodies import choice, parse, read_object
@@ -29,7 +37,11 @@ EVENTS = (
     "video.generated",
 )  # fmt: skip
 _STATES = ("enabled", "disabled", "disabled_due_to_failed_deliveries")
-_FIELDS: dict[str, tuple[str, ...]] = {"uri": ("string",), "subscribed_events": ("array",), "name": ("string",)}
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "uri": ("string",),
+    "subscribed_events": ("array",),
+    "name": ("string",),
+}
 _OLD_SECRETS = timedelta(hours=24)
 _REVOCATIONS = ("revoke_previous_secrets_after_h24", "revoke_previous_secrets_immediately")
 
@@ -64,7 +76,10 @@ class Webhook:
             "create_time": self.created,
             "update_time": self.updated,
             "signing_secrets": [
-                {"truncated_secret": f"…{secret[-4:]}", **({"expire_time": f"{until:%Y-%m-%dT%H:%M:%SZ}"} if until else {})}
+                {
+                    "truncated_secret": f"…{secret[-4:]}",
+                    **({"expire_time": f"{until:%Y-%m-%dT%H:%M:%SZ}"} if until else {}),
+                }
                 for secret, until in self.live()
             ],
         }
@@ -88,7 +103,14 @@ class Webhooks:
         _check(body)
         self._made += 1
         now = clock.timestamp()
-        hook = Webhook(f"wh_{self._made:08x}", body["uri"], body["subscribed_events"], body.get("name"), now, now)
+        hook = Webhook(
+            f"wh_{self._made:08x}",
+            body["uri"],
+            body["subscribed_events"],
+            body.get("name"),
+            now,
+            now,
+        )
         hook.secrets = [(secret_of(self._key, f"{hook.id} 0"), None)]
         self._shelf.add(hook.id, hook)
         return Reply(200, dumps({**hook.shown(), "new_signing_secret": hook.secrets[0][0]}))
@@ -105,7 +127,9 @@ class Webhooks:
         """``PATCH /webhooks/{id}``: what is sent is changed, of that only what ``update_mask`` names where there is one."""
         hook = self._shelf.get(id)
         body = read_object(call.body, {**_FIELDS, "state": ("string",)})
-        mask = [name.strip() for name in call.query.get("update_mask", "").split(",") if name.strip()]
+        mask = [
+            name.strip() for name in call.query.get("update_mask", "").split(",") if name.strip()
+        ]
         for name in mask:
             choice("update_mask", name, (*_FIELDS, "state"))
         body = {name: value for name, value in body.items() if not mask or name in mask}
@@ -113,7 +137,10 @@ class Webhooks:
         if "state" in body:
             choice("state", body["state"], _STATES)
         hook.uri, hook.state = body.get("uri", hook.uri), body.get("state", hook.state)
-        hook.events, hook.name = body.get("subscribed_events", hook.events), body.get("name", hook.name)
+        hook.events, hook.name = (
+            body.get("subscribed_events", hook.events),
+            body.get("name", hook.name),
+        )
         hook.updated = clock.timestamp()
         return Reply(200, dumps(hook.shown()))
 
@@ -138,7 +165,11 @@ class Webhooks:
         choice("revocation_behavior", how, _REVOCATIONS)
         hook.rotations += 1
         end = clock.now() + _OLD_SECRETS
-        before = [(secret, min(until or end, end)) for secret, until in hook.live()] if how == _REVOCATIONS[0] else []
+        before = (
+            [(secret, min(until or end, end)) for secret, until in hook.live()]
+            if how == _REVOCATIONS[0]
+            else []
+        )
         secret = secret_of(self._key, f"{hook.id} {hook.rotations}")
         hook.secrets = [(secret, None), *before]
         hook.updated = clock.timestamp()
@@ -154,7 +185,9 @@ class Webhooks:
         for uri, secrets in self._listeners(status, config):
             self._tell(uri, EVENT_OF[status], data_of(interaction), secrets, metadata)
 
-    def _listeners(self, status: str, config: Mapping[str, JSON] | None) -> list[tuple[str, list[str]]]:
+    def _listeners(
+        self, status: str, config: Mapping[str, JSON] | None
+    ) -> list[tuple[str, list[str]]]:
         event = EVENT_OF.get(status)
         if event is None:
             return []
@@ -163,7 +196,9 @@ class Webhooks:
         hooks = [hook for hook in self._shelf if hook.state == "enabled" and event in hook.events]
         return [(hook.uri, [secret for secret, _ in hook.live()]) for hook in hooks]
 
-    def _tell(self, uri: str, event: str, data: JSON, secrets: Sequence[str], metadata: JSON = None) -> None:
+    def _tell(
+        self, uri: str, event: str, data: JSON, secrets: Sequence[str], metadata: JSON = None
+    ) -> None:
         self._sent += 1
         self.outbox.append(delivery(self._sent, uri, event, data, secrets, metadata))
 

@@ -61,8 +61,12 @@ def read(key: bytes, token: str, base: Sequence[RawStep], sent: Sequence[RawStep
     if sent and _padded(state_of([*base, *sent])) == asked:
         return Part(held[1], answered)
     if not sent:
-        raise wrong("belongs to another interaction than 'previous_interaction_id'; without one, send the input again")
-    raise wrong("belongs to another request; send it with the same input, or with the id of the answer it came with and no input")
+        raise wrong(
+            "belongs to another interaction than 'previous_interaction_id'; without one, send the input again"
+        )
+    raise wrong(
+        "belongs to another request; send it with the same input, or with the id of the answer it came with and no input"
+    )
 
 
 def wrong(why: str) -> ApiFault:

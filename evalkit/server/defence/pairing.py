@@ -27,8 +27,15 @@ def check_pairs(conversation: Sequence[RawStep], place: Callable[[int], str]) ->
         step = conversation[index]
         if step["type"] == "function_result":
             call_id = step.get("call_id")
-            why = f"answers the call '{call_id}', which" if call_id else "has no call_id, and a call waiting for it"
-            twice = call_id and any(other.get("type") == "function_call" and other.get("id") == call_id for other in conversation)
+            why = (
+                f"answers the call '{call_id}', which"
+                if call_id
+                else "has no call_id, and a call waiting for it"
+            )
+            twice = call_id and any(
+                other.get("type") == "function_call" and other.get("id") == call_id
+                for other in conversation
+            )
             raise refuse(
                 f"{place(index)}: this function_result answers the call '{call_id}' a second time."
                 if twice
@@ -39,12 +46,18 @@ def check_pairs(conversation: Sequence[RawStep], place: Callable[[int], str]) ->
         if step["type"] != "function_call":
             continue
         if result is None:
-            raise refuse(f"{place(call)}: the function_call '{step.get('id')}' ({step.get('name')}) has no function_result.")
+            raise refuse(
+                f"{place(call)}: the function_call '{step.get('id')}' ({step.get('name')}) has no function_result."
+            )
         if result < call:
-            raise refuse(f"{place(result)}: this function_result stands before its call '{step.get('id')}'.")
+            raise refuse(
+                f"{place(result)}: this function_result stands before its call '{step.get('id')}'."
+            )
 
 
-def check_new(base: Sequence[RawStep], sent: Sequence[RawStep], place: Callable[[int], str]) -> None:
+def check_new(
+    base: Sequence[RawStep], sent: Sequence[RawStep], place: Callable[[int], str]
+) -> None:
     """Raise ApiFault (400) for a step of the model that is sent although the stored conversation holds it.
 
     A question may be asked again in the same words, so the client's own steps are not judged here; a result that comes twice is
@@ -53,7 +66,14 @@ def check_new(base: Sequence[RawStep], sent: Sequence[RawStep], place: Callable[
     for offset, step in enumerate(sent):
         if step["type"] in CLIENT_STEPS:
             continue
-        known = next((index for index, other in enumerate(base) if other["type"] == step["type"] and same_step(other, step)), None)
+        known = next(
+            (
+                index
+                for index, other in enumerate(base)
+                if other["type"] == step["type"] and same_step(other, step)
+            ),
+            None,
+        )
         if known is not None:
             raise refuse(
                 f"{place(len(base) + offset)}: this {step['type']} is {place(known)} already. "

@@ -29,7 +29,9 @@ from evalkit.protocol.steps import CLIENT_STEPS, STEP_TYPES
 from evalkit.server.requests.faults import ApiFault, refuse
 
 RawStep = dict[str, Any]
-DEFAULT_KEY = b"evalkit serve: not a secret, it only tells this server's histories from altered ones"
+DEFAULT_KEY = (
+    b"evalkit serve: not a secret, it only tells this server's histories from altered ones"
+)
 _KIND = b"\x12"
 _CODE, _SEAL = 8, 16
 _LEAST, _SPREAD = 80, 120
@@ -44,15 +46,24 @@ class _Segment:
     client: list[int] = field(default_factory=list)
 
 
-def sign(key: bytes, conversation: Sequence[RawStep], answer: Sequence[RawStep], state: bytes = b"") -> list[RawStep]:
+def sign(
+    key: bytes, conversation: Sequence[RawStep], answer: Sequence[RawStep], state: bytes = b""
+) -> list[RawStep]:
     """Return the steps of an answer with a signature in every thought. ``answer`` must begin with a thought.
 
     ``state`` is that of the history before ``conversation``, where the conversation does not hold all of it.
     """
     whole = [*conversation, *answer]
     first = len(conversation)
-    signatures = {segment.thought: _seal(key, codes) for segment, codes in _sealed(key, whole, state) if segment.thought is not None}
-    return [{**step, "signature": signatures[first + index]} if step["type"] == "thought" else step for index, step in enumerate(answer)]
+    signatures = {
+        segment.thought: _seal(key, codes)
+        for segment, codes in _sealed(key, whole, state)
+        if segment.thought is not None
+    }
+    return [
+        {**step, "signature": signatures[first + index]} if step["type"] == "thought" else step
+        for index, step in enumerate(answer)
+    ]
 
 
 def state_of(steps: Sequence[RawStep], state: bytes = b"") -> bytes:
@@ -68,34 +79,58 @@ def verify(key: bytes, conversation: Sequence[RawStep], place: Callable[[int], s
         if segment.thought is None:
             for index in segment.model:
                 if conversation[index]["type"] in STEP_TYPES:
-                    raise _refused(place(index), conversation[index], "does not follow the signed thought it was answered with")
+                    raise _refused(
+                        place(index),
+                        conversation[index],
+                        "does not follow the signed thought it was answered with",
+                    )
             continue
         thought = conversation[segment.thought]
         signature = thought.get("signature")
         if not isinstance(signature, str) or not signature:
             raise _refused(place(segment.thought), thought, "has no signature")
-        if not hmac.compare_digest(signature.encode("utf-8", "surrogatepass"), _seal(key, codes).encode()):
+        if not hmac.compare_digest(
+            signature.encode("utf-8", "surrogatepass"), _seal(key, codes).encode()
+        ):
             raise _blame(key, conversation, segment, codes, place)
 
 
 def same_step(one: RawStep, other: RawStep) -> bool:
     """Say whether two steps are one, however they are spelled."""
-    return _text(one) == _text(other) and (one["type"] != "thought" or one.get("signature") == other.get("signature"))
+    return _text(one) == _text(other) and (
+        one["type"] != "thought" or one.get("signature") == other.get("signature")
+    )
 
 
-def _blame(key: bytes, conversation: Sequence[RawStep], segment: _Segment, codes: list[bytes], place: Callable[[int], str]) -> ApiFault:
+def _blame(
+    key: bytes,
+    conversation: Sequence[RawStep],
+    segment: _Segment,
+    codes: list[bytes],
+    place: Callable[[int], str],
+) -> ApiFault:
     """Say which part a broken seal parts from; ``codes`` are those of what was sent."""
     assert segment.thought is not None
     thought = conversation[segment.thought]
     sealed = _open(key, thought["signature"])
     if sealed is None:
-        return _refused(place(segment.thought), thought, "has a signature that this server did not make")
-    same = [index for index, step in enumerate(conversation) if step["type"] == "thought" and step.get("signature") == thought["signature"]]
-    if len(same) > 1:  # a signature seals all that stands before it, so no two thoughts have the same one
+        return _refused(
+            place(segment.thought), thought, "has a signature that this server did not make"
+        )
+    same = [
+        index
+        for index, step in enumerate(conversation)
+        if step["type"] == "thought" and step.get("signature") == thought["signature"]
+    ]
+    if (
+        len(same) > 1
+    ):  # a signature seals all that stands before it, so no two thoughts have the same one
         return _refused(place(same[1]), thought, f"has the signature of {place(same[0])}")
     if sealed[0] != codes[0]:
         return _refused(
-            place(segment.thought), thought, "was signed for another history: a step before it was altered, removed, added or moved"
+            place(segment.thought),
+            thought,
+            "was signed for another history: a step before it was altered, removed, added or moved",
         )
     if sealed[1] != codes[1]:
         return _refused(place(segment.thought), thought, "is not as it was answered")
@@ -111,7 +146,11 @@ def _why(answered: Sequence[bytes], sent: Sequence[bytes], number: int) -> str:
     """Say what is wrong with the first step that differs, number ``number`` of the codes of what was answered and of what was sent."""
     code = sent[number]
     if code in answered[number + 1 :]:
-        return "is not in its place" if answered[number] in sent[number + 1 :] else "was answered behind a step that is missing"
+        return (
+            "is not in its place"
+            if answered[number] in sent[number + 1 :]
+            else "was answered behind a step that is missing"
+        )
     if code in answered[:number]:
         return "stands here a second time"
     if number >= len(answered) or answered[number] in sent[number + 1 :]:
@@ -120,15 +159,26 @@ def _why(answered: Sequence[bytes], sent: Sequence[bytes], number: int) -> str:
 
 
 def _refused(where: str, step: RawStep, why: str) -> ApiFault:
-    return refuse(f"{where}: this {step['type']} {why}. Send every step of a history exactly as it was received.")
+    return refuse(
+        f"{where}: this {step['type']} {why}. Send every step of a history exactly as it was received."
+    )
 
 
-def _sealed(key: bytes, steps: Sequence[RawStep], state: bytes = b"") -> Iterator[tuple[_Segment, list[bytes]]]:
+def _sealed(
+    key: bytes, steps: Sequence[RawStep], state: bytes = b""
+) -> Iterator[tuple[_Segment, list[bytes]]]:
     """Yield every segment with the codes of its parts: the history before it, its thought, its model steps."""
     for segment in _segments(steps):
         texts = _texts(steps, segment)
         model = texts[1 : 1 + len(segment.model)]
-        yield segment, [_code(key, b"history", state), _code(key, b"thought", texts[0]), *(_code(key, b"step", text) for text in model)]
+        yield (
+            segment,
+            [
+                _code(key, b"history", state),
+                _code(key, b"thought", texts[0]),
+                *(_code(key, b"step", text) for text in model),
+            ],
+        )
         state = _next_state(state, texts)
 
 
@@ -147,7 +197,9 @@ def _segments(steps: Sequence[RawStep]) -> Iterator[_Segment]:
     segment = _Segment(None)
     for index, step in enumerate(steps):
         kind = step["type"]
-        if kind == "thought" or (kind == "user_input" and (segment.thought is not None or segment.model)):
+        if kind == "thought" or (
+            kind == "user_input" and (segment.thought is not None or segment.model)
+        ):
             if index:
                 yield segment
             segment = _Segment(index if kind == "thought" else None)
@@ -160,7 +212,11 @@ def _segments(steps: Sequence[RawStep]) -> Iterator[_Segment]:
 
 
 def _text(step: RawStep) -> bytes:
-    bare = {name: value for name, value in step.items() if not (name == "signature" and (value == "" or step["type"] == "thought"))}
+    bare = {
+        name: value
+        for name, value in step.items()
+        if not (name == "signature" and (value == "" or step["type"] == "thought"))
+    }
     return canonical(_without_nulls(bare)).encode()
 
 
@@ -182,7 +238,9 @@ def _seal(key: bytes, codes: Sequence[bytes]) -> str:
     wanted = _LEAST + hmac.digest(key, held, "sha256")[0] * _SPREAD // 255
     filler = b"".join(hmac.digest(key, held + bytes([number]), "sha256") for number in range(8))
     held += filler[: max(0, wanted - len(held) - _SEAL)]
-    return base64.b64encode(held + hmac.digest(key, b"seal\0" + held + b"".join(codes[255:]), "sha256")[:_SEAL]).decode()
+    return base64.b64encode(
+        held + hmac.digest(key, b"seal\0" + held + b"".join(codes[255:]), "sha256")[:_SEAL]
+    ).decode()
 
 
 def _open(key: bytes, signature: str) -> list[bytes] | None:

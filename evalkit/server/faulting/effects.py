@@ -36,13 +36,18 @@ def on_events(change: Callable[[Values], Change]) -> Effect:
 def _changed(change: Change, reply: Reply) -> Reply:
     if reply.live is not None:
         return replace(reply, live=change_live(reply.live, change), headers=_without_length(reply))
-    before = list(reply.frames or ()), [*reply.gaps, *[0.0] * (len(reply.frames or ()) - len(reply.gaps))]
+    before = (
+        list(reply.frames or ()),
+        [*reply.gaps, *[0.0] * (len(reply.frames or ()) - len(reply.gaps))],
+    )
     after = change_frames(*before, change)
     return replace(reply, frames=after[0], gaps=after[1]) if after != before else reply
 
 
 def _without_length(reply: Reply) -> dict[str, str]:
-    return {name: value for name, value in reply.headers.items() if name.lower() != "content-length"}
+    return {
+        name: value for name, value in reply.headers.items() if name.lower() != "content-length"
+    }
 
 
 # --- what replaces an answer
@@ -70,10 +75,18 @@ def _fault(values: Values) -> ApiFault:
 
 def _html(fault: ApiFault) -> Reply:
     body = f"<!DOCTYPE html>\n<html><head><title>{fault.status}</title></head><body><h1>Error {fault.status}</h1></body></html>\n"
-    return replace(fault_reply(fault), body=body, headers={**fault.headers, "content-type": "text/html; charset=utf-8"})
+    return replace(
+        fault_reply(fault),
+        body=body,
+        headers={**fault.headers, "content-type": "text/html; charset=utf-8"},
+    )
 
 
-SHAPES: dict[str, Callable[[ApiFault], Reply]] = {"api": fault_reply, "gateway": fault_reply, "html": _html}
+SHAPES: dict[str, Callable[[ApiFault], Reply]] = {
+    "api": fault_reply,
+    "gateway": fault_reply,
+    "html": _html,
+}
 
 
 def broken_off(end: Literal["cut", "reset"]) -> Effect:
@@ -88,7 +101,12 @@ def broken_off(end: Literal["cut", "reset"]) -> Effect:
         if reply.live is not None:
             return replace(reply, live=change_whole(reply.live, _half), end=end)
         body = _bytes(reply.body)
-        return replace(reply, body=_half(body), headers={**_without_length(reply), "content-length": str(len(body))}, end=end)
+        return replace(
+            reply,
+            body=_half(body),
+            headers={**_without_length(reply), "content-length": str(len(body))},
+            end=end,
+        )
 
     return ends
 
@@ -147,21 +165,27 @@ def _closing_with(after: int, text: str) -> Change:
 
 def bare_line(values: Values) -> Change:
     """End a stream with a line of JSON that is no field of an event."""
-    return _closing_with(values["after"], dumps(_fault({**values, "retry_after": None}).body()) + "\n")
+    return _closing_with(
+        values["after"], dumps(_fault({**values, "retry_after": None}).body()) + "\n"
+    )
 
 
 def broken_event(values: Values) -> Change:
     """Send half the data of one event."""
 
     def broken(frame: str) -> str:
-        return _DATA.sub(lambda found: found[1] + (found[2][: len(found[2]) // 2] or "{"), frame, count=1)
+        return _DATA.sub(
+            lambda found: found[1] + (found[2][: len(found[2]) // 2] or "{"), frame, count=1
+        )
 
     return lambda number, frame: (Piece(broken(frame) if number == values["event"] else frame),)
 
 
 def twice(values: Values) -> Change:
     """Send one event twice."""
-    return lambda number, frame: (Piece(frame), Piece(frame)) if number == values["event"] else (Piece(frame),)
+    return lambda number, frame: (
+        (Piece(frame), Piece(frame)) if number == values["event"] else (Piece(frame),)
+    )
 
 
 def left_out(values: Values) -> Change:
@@ -177,7 +201,9 @@ def before_each(values: Values) -> Change:
 def before_first_token(values: Values) -> Change:
     """Wait before the first delta."""
     waiting = [values["seconds"]]
-    return lambda number, frame: (Piece(frame, waiting.pop() if waiting and _DELTA.search(frame) else 0.0),)
+    return lambda number, frame: (
+        Piece(frame, waiting.pop() if waiting and _DELTA.search(frame) else 0.0),
+    )
 
 
 def paced(values: Values) -> Change:
@@ -186,7 +212,9 @@ def paced(values: Values) -> Change:
     def words(frame: str) -> int:
         return max(1, sum(len(text.split()) for text in _TEXTS.findall(frame)))
 
-    return lambda number, frame: (Piece(frame, words(frame) / values["rate"] if _DELTA.search(frame) else 0.0),)
+    return lambda number, frame: (
+        Piece(frame, words(frame) / values["rate"] if _DELTA.search(frame) else 0.0),
+    )
 
 
 _DATA = re.compile(r"(^data: ?)([^\r\n]*)", re.MULTILINE)

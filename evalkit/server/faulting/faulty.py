@@ -46,7 +46,9 @@ class Dice:
     def strikes(self, plan: Plan, who: bytes) -> Fault | None:
         """Decide for one plan and one request it could strike."""
         self._seen[plan.place] = seen = self._seen[plan.place] + 1
-        random = Random(blake2b(b"%d %s %s" % (self._seed, plan.place.encode(), who), digest_size=16).digest())  # noqa: S311
+        random = Random(
+            blake2b(b"%d %s %s" % (self._seed, plan.place.encode(), who), digest_size=16).digest()
+        )  # noqa: S311
         drawn = random.random() < plan.probability
         late = plan.first is not None and seen > plan.first
         often = plan.times is not None and self._struck[plan.place] >= plan.times
@@ -74,7 +76,11 @@ class Throw:
     def onto(self, reply: Reply) -> Reply:
         """Return the reply with the faults that strike it."""
         for plan in self._plans:
-            if not plan.instead and applies(KINDS[plan.kind], reply) and (fault := self._dice.strikes(plan, self._who)):
+            if (
+                not plan.instead
+                and applies(KINDS[plan.kind], reply)
+                and (fault := self._dice.strikes(plan, self._who))
+            ):
                 reply = apply(fault, reply)
         return reply
 
@@ -112,5 +118,10 @@ class Faulty:
 
 
 def _digest(call: Call) -> bytes:
-    query = "&".join(f"{name}={value}" for name, value in sorted(call.query.items()) if name != "key")
-    return blake2b(b"\0".join((call.method.encode(), call.path.encode(), query.encode(), call.body)), digest_size=16).digest()
+    query = "&".join(
+        f"{name}={value}" for name, value in sorted(call.query.items()) if name != "key"
+    )
+    return blake2b(
+        b"\0".join((call.method.encode(), call.path.encode(), query.encode(), call.body)),
+        digest_size=16,
+    ).digest()

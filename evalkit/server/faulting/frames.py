@@ -69,7 +69,9 @@ def is_event(frame: str) -> bool:
     return frame.startswith("data") or "\ndata" in frame or "\rdata" in frame
 
 
-def change_frames(frames: Sequence[str], gaps: Sequence[float], change: Change) -> tuple[list[str], list[float]]:
+def change_frames(
+    frames: Sequence[str], gaps: Sequence[float], change: Change
+) -> tuple[list[str], list[float]]:
     """Return a stream's frames and gaps as a change leaves them."""
     events = Events(change)
     texts: list[str] = []
@@ -120,11 +122,15 @@ def change_whole(live: AsyncIterator[bytes], change: Callable[[bytes], bytes]) -
     return Changed(live, _changed_whole(live, change))
 
 
-async def _changed_whole(live: AsyncIterator[bytes], change: Callable[[bytes], bytes]) -> AsyncGenerator[bytes, None]:
+async def _changed_whole(
+    live: AsyncIterator[bytes], change: Callable[[bytes], bytes]
+) -> AsyncGenerator[bytes, None]:
     yield change(b"".join([part async for part in live]))
 
 
-async def _changed_frames(live: AsyncIterator[bytes], events: Events) -> AsyncGenerator[bytes, None]:
+async def _changed_frames(
+    live: AsyncIterator[bytes], events: Events
+) -> AsyncGenerator[bytes, None]:
     frames = Frames()
     async for frame in _frames(live, frames):
         for text, wait, last in events.take(frame.decode("utf-8", "surrogateescape")):

@@ -93,7 +93,14 @@ KINDS: dict[str, Kind] = {
         stream=does.error,
         instead=lambda values: values["after"] is None,
     ),
-    "delay": Kind("seconds before anything is sent", "delay=2", _SECONDS, plain=does.later, stream=does.later, refusals=True),
+    "delay": Kind(
+        "seconds before anything is sent",
+        "delay=2",
+        _SECONDS,
+        plain=does.later,
+        stream=does.later,
+        refusals=True,
+    ),
     "first_token": Kind(
         "seconds before the first piece of an answer; a stream's first events come at once",
         "first_token=1.5",
@@ -108,7 +115,12 @@ KINDS: dict[str, Kind] = {
         plain=does.at_speed,
         stream=on_events(does.paced),
     ),
-    "event_delay": Kind("seconds before each event of a stream", "event_delay=0.1", _SECONDS, stream=on_events(does.before_each)),
+    "event_delay": Kind(
+        "seconds before each event of a stream",
+        "event_delay=0.1",
+        _SECONDS,
+        stream=on_events(does.before_each),
+    ),
     "cut": Kind(
         "the connection is closed without the answer's end, behind `after` events or half a plain body; `cut=0`: before any byte",
         "cut=3",
@@ -138,8 +150,12 @@ KINDS: dict[str, Kind] = {
         plain=does.half_json,
         stream=on_events(does.broken_event),
     ),
-    "duplicate": Kind("one event of a stream comes twice", "duplicate=6", _EVENT, stream=on_events(does.twice)),
-    "missing": Kind("one event of a stream does not come", "missing=6", _EVENT, stream=on_events(does.left_out)),
+    "duplicate": Kind(
+        "one event of a stream comes twice", "duplicate=6", _EVENT, stream=on_events(does.twice)
+    ),
+    "missing": Kind(
+        "one event of a stream does not come", "missing=6", _EVENT, stream=on_events(does.left_out)
+    ),
     "error_line": Kind(
         'a bare line {"error": …} behind `after` events, then the end, as the service was seen to refuse in mid-stream',
         "error_line=5",

@@ -62,7 +62,13 @@ class Plan:
 
     def fault(self, random: Random) -> Fault:
         """Return the fault, its ranges drawn."""
-        return Fault(self.kind, {name: value.draw(random) if isinstance(value, Range) else value for name, value in self.values.items()})
+        return Fault(
+            self.kind,
+            {
+                name: value.draw(random) if isinstance(value, Range) else value
+                for name, value in self.values.items()
+            },
+        )
 
 
 class BadFault(Exception):
@@ -104,24 +110,36 @@ def plan_of(data: Any, place: str) -> Plan:
     if not named:
         raise BadFault(f"which fault? There are {', '.join(KINDS)}")
     if len(named) > 1 and named[0] in KINDS:
-        raise BadFault(f"one fault at a time, and {named[1]!r} says nothing about when{did_you_mean(str(named[1]), WHEN)}", named[1])
+        raise BadFault(
+            f"one fault at a time, and {named[1]!r} says nothing about when{did_you_mean(str(named[1]), WHEN)}",
+            named[1],
+        )
     kind, value = named[0], data[named[0]]
     if kind in KINDS and not isinstance(value, dict):
-        value = {} if value is None or value is True else {next(iter(KINDS[kind].fields)): _scalar(value)}
+        value = (
+            {}
+            if value is None or value is True
+            else {next(iter(KINDS[kind].fields)): _scalar(value)}
+        )
     return _plan(kind, value, {key: data[key] for key in data if key in WHEN}, place)
 
 
 def _plan(kind: Any, fields: Any, when: Mapping[str, Any], place: str) -> Plan:
     if kind not in KINDS:
         hint = did_you_mean(str(kind), KINDS)
-        raise BadFault(f"unknown fault {kind!r}{hint}; there are {', '.join(KINDS)}. Example: {KINDS['error'].example}@0.1", kind)
+        raise BadFault(
+            f"unknown fault {kind!r}{hint}; there are {', '.join(KINDS)}. Example: {KINDS['error'].example}@0.1",
+            kind,
+        )
     known = KINDS[kind].fields
     example = f"Example: {KINDS[kind].example}"
     values: dict[str, Value | Range] = {}
     for name, value in fields.items():
         if name not in known:
             raise BadFault(
-                f"{kind} has no field {name!r}{did_you_mean(str(name), known)}; it has {', '.join(known)}. {example}", kind, name
+                f"{kind} has no field {name!r}{did_you_mean(str(name), known)}; it has {', '.join(known)}. {example}",
+                kind,
+                name,
             )
         values[name] = _value(f"{kind}: {name}", known[name], value, example, (kind, name))
     for name, field in known.items():
@@ -132,8 +150,16 @@ def _plan(kind: Any, fields: Any, when: Mapping[str, Any], place: str) -> Plan:
     settled: dict[str, Any] = {}
     for name, value in when.items():
         if name not in WHEN:
-            raise BadFault(f"{name!r} says nothing about when{did_you_mean(name, WHEN)}; there are {', '.join(WHEN)}. {example}@every=5")
-        settled[name] = _value(name, WHEN[name], value, f"{example}@{'0.1' if name == 'probability' else f'{name}=5'}", (name,))
+            raise BadFault(
+                f"{name!r} says nothing about when{did_you_mean(name, WHEN)}; there are {', '.join(WHEN)}. {example}@every=5"
+            )
+        settled[name] = _value(
+            name,
+            WHEN[name],
+            value,
+            f"{example}@{'0.1' if name == 'probability' else f'{name}=5'}",
+            (name,),
+        )
         if isinstance(settled[name], Range):
             raise BadFault(f"{name} must be one number, got {value}", name)
     return Plan(kind, values, place, **settled)
@@ -158,22 +184,45 @@ def _scalar(value: Any) -> Any:
     return text
 
 
-def _value(name: str, field: Field, value: Any, example: str, path: tuple[str, ...]) -> Value | Range:
-    value = _scalar(value) if field.type != "text" else value if isinstance(value, str) else str(value)
+def _value(
+    name: str, field: Field, value: Any, example: str, path: tuple[str, ...]
+) -> Value | Range:
+    value = (
+        _scalar(value) if field.type != "text" else value if isinstance(value, str) else str(value)
+    )
     if field.type == "text":
         if field.choices and value not in field.choices:
-            raise BadFault(f"{name} must be one of {', '.join(field.choices)}, got {value!r}{did_you_mean(value, field.choices)}", *path)
+            raise BadFault(
+                f"{name} must be one of {', '.join(field.choices)}, got {value!r}{did_you_mean(value, field.choices)}",
+                *path,
+            )
         return str(value)
     numbers = list(value) if isinstance(value, Range) else [value]
     for number in numbers:
-        fits = isinstance(number, (int, float)) and not isinstance(number, bool) and (field.type == "number" or number == int(number))
+        fits = (
+            isinstance(number, (int, float))
+            and not isinstance(number, bool)
+            and (field.type == "number" or number == int(number))
+        )
         if not fits or not field.least <= number <= field.most:
-            bounds = f" from {field.least} to {field.most}" if field.most != float("inf") else f" not below {field.least}"
+            bounds = (
+                f" from {field.least} to {field.most}"
+                if field.most != float("inf")
+                else f" not below {field.least}"
+            )
             raise BadFault(
-                f"{name} must be a {'whole ' if field.type == 'whole' else ''}number{bounds}, got {show(number, 40)}. {example}", *path
+                f"{name} must be a {'whole ' if field.type == 'whole' else ''}number{bounds}, got {show(number, 40)}. {example}",
+                *path,
             )
     if isinstance(value, Range):
         if value.least > value.most:
-            raise BadFault(f"{name} must be a range from the lower to the higher, got {value.least}..{value.most}", *path)
-        return Range(int(value.least), int(value.most)) if field.type == "whole" else Range(float(value.least), float(value.most))
+            raise BadFault(
+                f"{name} must be a range from the lower to the higher, got {value.least}..{value.most}",
+                *path,
+            )
+        return (
+            Range(int(value.least), int(value.most))
+            if field.type == "whole"
+            else Range(float(value.least), float(value.most))
+        )
     return int(value) if field.type == "whole" else float(value)

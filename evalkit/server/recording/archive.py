@@ -55,7 +55,9 @@ class _Conversation:
 class Archive:
     """Keeps conversations, named by numbers, in cassettes below a folder. ``metadata`` stands in each of them."""
 
-    def __init__(self, folder: Path, metadata: Mapping[str, JSON], *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, folder: Path, metadata: Mapping[str, JSON], *, clock: Callable[[], float] = monotonic
+    ) -> None:
         self.folder = folder / FOLDER
         self._metadata = dict(metadata)
         self._clock = clock
@@ -75,13 +77,17 @@ class Archive:
                 lines.append(f"left alone: {error}")
                 continue
             try:
-                count = len(recorder.recordings) - (len(recorder.old.recordings) if recorder.old else 0)
+                count = len(recorder.recordings) - (
+                    len(recorder.old.recordings) if recorder.old else 0
+                )
                 recorder.forget(superseded)
                 recorder.finish(held=True)
             finally:
                 recorder.close()
             if count:
-                lines.append(f"recovered {plural(count, 'exchange')} of an interrupted recording into {shown(cassette)}")
+                lines.append(
+                    f"recovered {plural(count, 'exchange')} of an interrupted recording into {shown(cassette)}"
+                )
         return lines
 
     def keep(
@@ -116,7 +122,11 @@ class Archive:
             if conversation.path is None:
                 return []
             recorder = self._taken_up(number, conversation.path)
-            found = [one for request, one in zip(conversation.requests, recorder.recordings, strict=False) if request < requests]
+            found = [
+                one
+                for request, one in zip(conversation.requests, recorder.recordings, strict=False)
+                if request < requests
+            ]
             self._put_back(number, recorder)
             return found
 
@@ -124,10 +134,16 @@ class Archive:
         """Make the cassettes of conversations that nothing was added to for so many seconds; return what could not be, a line each."""
         now = self._clock()
         with self._lock:
-            chosen = [(number, one) for number, one in self._conversations.items() if not one.folded and now - one.touched >= idle]
+            chosen = [
+                (number, one)
+                for number, one in self._conversations.items()
+                if not one.folded and now - one.touched >= idle
+            ]
         if not chosen:
             return []
-        with ThreadPoolExecutor(_FOLDING) as pool:  # most of the time goes into waiting for the disk
+        with ThreadPoolExecutor(
+            _FOLDING
+        ) as pool:  # most of the time goes into waiting for the disk
             return [problem for problem in pool.map(self._folded, chosen) if problem]
 
     def close(self) -> list[str]:
@@ -152,7 +168,11 @@ class Archive:
     ) -> None:
         conversation.secrets.update(secrets)
         redactor = _redactor(frozenset(conversation.secrets))
-        recorder = self._started(conversation, redactor, [*before, recording]) if conversation.path is None else None
+        recorder = (
+            self._started(conversation, redactor, [*before, recording])
+            if conversation.path is None
+            else None
+        )
         first = recorder is not None
         if recorder is None:
             assert conversation.path is not None
@@ -161,7 +181,13 @@ class Archive:
             recorder.redactor = redactor
             if first:
                 shared = {"shared": len(before)} if before else {}
-                recorder.remember(**{name: value for name, value in {**about, **shared}.items() if value is not None})
+                recorder.remember(
+                    **{
+                        name: value
+                        for name, value in {**about, **shared}.items()
+                        if value is not None
+                    }
+                )
             for number_before, one in enumerate(before if first else ()):
                 recorder.append(one)
                 conversation.requests.append(number_before)
@@ -189,7 +215,9 @@ class Archive:
         try:
             recorder.redactor = _redactor(frozenset(conversation.secrets))
             gone = set(recorder.forget(superseded))
-            conversation.requests = [one for at, one in enumerate(conversation.requests) if at not in gone]
+            conversation.requests = [
+                one for at, one in enumerate(conversation.requests) if at not in gone
+            ]
             recorder.finish(held=True)
             conversation.folded = True
         finally:
@@ -199,7 +227,9 @@ class Archive:
         with self._lock:
             return self._conversations.setdefault(number, _Conversation())
 
-    def _started(self, conversation: _Conversation, redactor: Redactor, recordings: Sequence[Recording]) -> Recorder:
+    def _started(
+        self, conversation: _Conversation, redactor: Redactor, recordings: Sequence[Recording]
+    ) -> Recorder:
         """Claim the next free name for a conversation: nothing that is there is written over."""
         name = name_of(recorded(redactor.recording(recordings[0])[0]))
         with self._lock:
@@ -213,7 +243,9 @@ class Archive:
         return recorder
 
     def _recorder(self, path: Path) -> Recorder:
-        return Recorder(path, "new_episodes", metadata=self._metadata, redactor=Redactor(), goes_on=True)
+        return Recorder(
+            path, "new_episodes", metadata=self._metadata, redactor=Redactor(), goes_on=True
+        )
 
     def _taken_up(self, number: int, path: Path) -> Recorder:
         with self._lock:
@@ -223,7 +255,9 @@ class Archive:
     def _put_back(self, number: int, recorder: Recorder) -> None:
         with self._lock:
             self._open[number] = recorder
-            if len(self._open) > _OPEN:  # closed under the lock: until then, nobody else could open it again
+            if (
+                len(self._open) > _OPEN
+            ):  # closed under the lock: until then, nobody else could open it again
                 self._open.popitem(last=False)[1].close()
 
 

@@ -37,9 +37,18 @@ class Hearing:
         self._began = began
         self._chunks: list[bytes] = []
         self._event_ms: list[float] = []
-        self._parser = SseParser() if 200 <= status < 300 and headers.get("content-type", "").startswith("text/event-stream") else None
+        self._parser = (
+            SseParser()
+            if 200 <= status < 300
+            and headers.get("content-type", "").startswith("text/event-stream")
+            else None
+        )
         coding = headers.get("content-encoding", "").lower()
-        self._opener = zlib.decompressobj(zlib.MAX_WBITS | 32) if coding in ("gzip", "x-gzip", "deflate") else None
+        self._opener = (
+            zlib.decompressobj(zlib.MAX_WBITS | 32)
+            if coding in ("gzip", "x-gzip", "deflate")
+            else None
+        )
 
     @property
     def streamed(self) -> bool:
@@ -52,7 +61,9 @@ class Hearing:
         if self._parser is None:
             return
         try:
-            self._heard(self._parser.feed(self._opener.decompress(chunk) if self._opener else chunk), now)
+            self._heard(
+                self._parser.feed(self._opener.decompress(chunk) if self._opener else chunk), now
+            )
         except zlib.error:
             self._parser = SseParser()
 
@@ -64,8 +75,12 @@ class Hearing:
     def response(self, now: float, broken: str | None = None) -> Response:
         """Return the answer as far as it came."""
         body: str | bytes = b"".join(self._chunks)
-        with suppress(ValueError):  # a coding that was not asked for, and cannot be read: kept as it is
-            body = bodies.opened(body, {"content-encoding": [self.headers.get("content-encoding", "")]})
+        with suppress(
+            ValueError
+        ):  # a coding that was not asked for, and cannot be read: kept as it is
+            body = bodies.opened(
+                body, {"content-encoding": [self.headers.get("content-encoding", "")]}
+            )
         elapsed = round((now - self._began) * 1000, 1)
         text = body if isinstance(body, str) else to_text(body)
         return Response(self.status, self.headers, text, elapsed, tuple(self._event_ms), broken)
@@ -91,7 +106,12 @@ def request_of(call: Call, uri: str) -> Request:
             body = loads(call.body)
         except (ValueError, RecursionError):
             body = to_text(call.body)
-    return Request(call.method, "/" + path.partition("/")[2], body, tuple(parse_qsl(query, keep_blank_values=True)))
+    return Request(
+        call.method,
+        "/" + path.partition("/")[2],
+        body,
+        tuple(parse_qsl(query, keep_blank_values=True)),
+    )
 
 
 def heard(call: Call, uri: str, response: Response) -> Recording:
@@ -99,7 +119,11 @@ def heard(call: Call, uri: str, response: Response) -> Recording:
     recording = recording_of(Request(call.method, call.path), uri, response)
     kind = call.headers.get("content-type")
     body = call.body
-    return replace(recording, request_body=_text(body), request_headers={"content-type": [kind]} if kind and body else {})
+    return replace(
+        recording,
+        request_body=_text(body),
+        request_headers={"content-type": [kind]} if kind and body else {},
+    )
 
 
 def _text(body: bytes) -> str | bytes:

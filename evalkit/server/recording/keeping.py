@@ -45,7 +45,9 @@ class Keeper:
         self._threads = Threads()
         self._requests: Counter[int] = Counter()
         self._begun: set[int] = set()
-        self._writers = [ThreadPoolExecutor(1, thread_name_prefix="evalkit record") for _ in range(_WRITERS)]
+        self._writers = [
+            ThreadPoolExecutor(1, thread_name_prefix="evalkit record") for _ in range(_WRITERS)
+        ]
         counts.update(recorded_exchanges=0, record_errors=0)
 
     def opened(self, call: Call) -> Exchange:
@@ -72,7 +74,9 @@ class Keeper:
             self._threads.named(exchange.thread, hearing.named)
         if not exchange.answered and (hearing.ended or broken is not None):
             exchange.answered = True
-            self._threads.answered(exchange.thread, exchange.request, hearing.response(self.clock(), broken))
+            self._threads.answered(
+                exchange.thread, exchange.request, hearing.response(self.clock(), broken)
+            )
 
     async def record(self, exchange: Exchange, hearing: Hearing, broken: str | None) -> None:
         """Put an exchange on the disk; one that cannot be is told, and no more."""
@@ -94,7 +98,9 @@ class Keeper:
 
     async def close(self) -> None:
         """Make every cassette."""
-        self._tell(await asyncio.get_running_loop().run_in_executor(self._writers[0], self._archive.close))
+        self._tell(
+            await asyncio.get_running_loop().run_in_executor(self._writers[0], self._archive.close)
+        )
         for writer in self._writers:
             writer.shutdown()
 
@@ -116,7 +122,14 @@ class Keeper:
         secrets = {*secrets_of(exchange.call), *self._upstream.secrets}
         await loop.run_in_executor(
             self._writer(exchange.thread),
-            lambda: archive.keep(exchange.thread, exchange.number, recording, secrets=secrets, about=about, before=before),
+            lambda: archive.keep(
+                exchange.thread,
+                exchange.number,
+                recording,
+                secrets=secrets,
+                about=about,
+                before=before,
+            ),
         )
 
     def _writer(self, thread: int) -> ThreadPoolExecutor:

@@ -35,11 +35,17 @@ def numbered(name: str, number: int) -> str:
 def superseded(attempt: Recording, later: Recording) -> bool:
     """Say whether a later recording is the same request asked again, because the service could not answer it for the time being."""
     temporary = attempt.status in _TEMPORARY or attempt.status >= 500
-    return temporary and (attempt.method, attempt.uri, attempt.request_body) == (later.method, later.uri, later.request_body)
+    return temporary and (attempt.method, attempt.uri, attempt.request_body) == (
+        later.method,
+        later.uri,
+        later.request_body,
+    )
 
 
 def _slug(asked: Asked) -> str:
-    words = _WORD.findall(_said(asked.body).lower()) or _WORD.findall(asked.path.lower().split("/v1_")[0])
+    words = _WORD.findall(_said(asked.body).lower()) or _WORD.findall(
+        asked.path.lower().split("/v1_")[0]
+    )
     slug = "-".join(words[:_WORDS])[:_LONGEST].strip("-")
     return slug or "conversation"
 

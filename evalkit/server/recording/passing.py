@@ -66,7 +66,11 @@ class Passing:
         self._left = True
         while not self._chunks.empty():
             self._chunks.get_nowait()
-        if self._begun and self.task is not None and (self._listener is None or not self._listener.ended):
+        if (
+            self._begun
+            and self.task is not None
+            and (self._listener is None or not self._listener.ended)
+        ):
             self.task.cancel()
 
     async def read(self) -> None:

@@ -51,7 +51,9 @@ class Proxy:
         self._upstream = upstream
         self._log = log
         self._idle = idle
-        self._keeper = Keeper(archive, upstream, self.counts, log, clock) if archive is not None else None
+        self._keeper = (
+            Keeper(archive, upstream, self.counts, log, clock) if archive is not None else None
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._closed = False
@@ -70,7 +72,12 @@ class Proxy:
             if exchange is None or exchange.hears(answer).streamed:
                 passing = Passing(answer, exchange)
                 passing.task = self._task(passing.read())
-                return Reply(answer.status, live=passing, headers=_with_length(answer, headers), by=_by(exchange))
+                return Reply(
+                    answer.status,
+                    live=passing,
+                    headers=_with_length(answer, headers),
+                    by=_by(exchange),
+                )
             body = await self._whole(answer, exchange)
         except BaseException as error:
             if keeper is not None and exchange is not None:
@@ -118,7 +125,11 @@ class Proxy:
 
 
 def open_proxy(
-    base_url: str, folder: Path | None, *, key_env: str | None = None, log: Callable[[str], object] = lambda line: None
+    base_url: str,
+    folder: Path | None,
+    *,
+    key_env: str | None = None,
+    log: Callable[[str], object] = lambda line: None,
 ) -> Proxy:
     """Return a proxy to ``base_url`` that records into ``folder`` (None: into nothing) and sends the key of an environment variable.
 
@@ -128,20 +139,28 @@ def open_proxy(
     if key_env is not None:
         key = os.environ.get(key_env, "").strip()
         if not key:
-            raise UsageError(f"--upstream-key-env {key_env}: the environment has no such variable, or it is empty")
+            raise UsageError(
+                f"--upstream-key-env {key_env}: the environment has no such variable, or it is empty"
+            )
     upstream = Upstream(base_url, key)
     archive = None
     if folder is not None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"--record {shown(folder)}: cannot record here: {error.strerror or error}") from error
+            raise UsageError(
+                f"--record {shown(folder)}: cannot record here: {error.strerror or error}"
+            ) from error
         archive = Archive(folder, {})
     return Proxy(upstream, archive, log=log)
 
 
 def _by(exchange: Exchange | None) -> str:
-    return "passed on" if exchange is None else f"conversation {exchange.thread + 1}, request {exchange.number + 1}"
+    return (
+        "passed on"
+        if exchange is None
+        else f"conversation {exchange.thread + 1}, request {exchange.number + 1}"
+    )
 
 
 def _with_length(answer: Answer, headers: dict[str, str]) -> dict[str, str]:

@@ -65,7 +65,9 @@ class Answer:
 class Upstream:
     """Sends calls to ``base_url``, whose path prefix is kept. ``key`` is sent instead of the client's. Raises UsageError for either."""
 
-    def __init__(self, base_url: str, key: str | None = None, *, silence: float = SILENCE_SECONDS) -> None:
+    def __init__(
+        self, base_url: str, key: str | None = None, *, silence: float = SILENCE_SECONDS
+    ) -> None:
         self._address = address(base_url)
         self._key = check_key(key)
         self._silence = silence
@@ -85,7 +87,11 @@ class Upstream:
         """Return the URI a call is sent to."""
         path, _, query = target_of(call).partition("?")
         if self._key:
-            pairs = [pair for pair in query.split("&") if unquote_plus(pair.partition("=")[0]).lower() not in KEY_PARAMETERS]
+            pairs = [
+                pair
+                for pair in query.split("&")
+                if unquote_plus(pair.partition("=")[0]).lower() not in KEY_PARAMETERS
+            ]
             query = "&".join(pairs)
         return self._address.base + path + (f"?{query}" if query else "")
 
@@ -96,21 +102,34 @@ class Upstream:
         from evalkit.transports.border import mapped
 
         if self._client is None:
-            limits = httpx.Limits(max_connections=None, max_keepalive_connections=KEPT, keepalive_expiry=KEEP_SECONDS)
+            limits = httpx.Limits(
+                max_connections=None, max_keepalive_connections=KEPT, keepalive_expiry=KEEP_SECONDS
+            )
             self._client = httpx.AsyncClient(
-                timeout=httpx.Timeout(self._silence, connect=CONNECT_SECONDS, pool=None), limits=limits, follow_redirects=False
+                timeout=httpx.Timeout(self._silence, connect=CONNECT_SECONDS, pool=None),
+                limits=limits,
+                follow_redirects=False,
             )
             self._client.headers.clear()
-        headers = {name: value for name, value in end_to_end(call.headers).items() if name not in _NOT_SENT}
+        headers = {
+            name: value for name, value in end_to_end(call.headers).items() if name not in _NOT_SENT
+        }
         headers["accept-encoding"] = "identity"
         if self._key:
             headers.pop("authorization", None)
             headers["x-goog-api-key"] = self._key
         with mapped(self._address.host):
             response = await self._sent(self._client, call, headers)
-        return Answer(response.status_code, _joined(response.headers.multi_items()), response, self._address.host)
+        return Answer(
+            response.status_code,
+            _joined(response.headers.multi_items()),
+            response,
+            self._address.host,
+        )
 
-    async def _sent(self, client: httpx.AsyncClient, call: Call, headers: dict[str, str]) -> httpx.Response:
+    async def _sent(
+        self, client: httpx.AsyncClient, call: Call, headers: dict[str, str]
+    ) -> httpx.Response:
         import httpx
 
         while True:
@@ -121,7 +140,11 @@ class Upstream:
                 fresh = fresh or event.startswith("connection.connect")
 
             request = client.build_request(
-                call.method, self.uri(call), content=call.body or None, headers=headers, extensions={"trace": trace}
+                call.method,
+                self.uri(call),
+                content=call.body or None,
+                headers=headers,
+                extensions={"trace": trace},
             )
             try:
                 return await client.send(request, stream=True)

@@ -42,7 +42,12 @@ class Cassettes:
     """
 
     def __init__(
-        self, folder: Path, *, timing: Timing = "instant", again: bool = False, log: Callable[[str], object] = lambda line: None
+        self,
+        folder: Path,
+        *,
+        timing: Timing = "instant",
+        again: bool = False,
+        log: Callable[[str], object] = lambda line: None,
     ) -> None:
         self._paths = {shown(path): path for path in _files(folder)}
         tapes = [_tape(name, path) for name, path in self._paths.items()]
@@ -53,22 +58,34 @@ class Cassettes:
         self._closed = False
         self.counts: Counter[str] = Counter(cassette_misses=0)
         count = sum(len(tape.recordings) for tape in tapes)
-        self.title = f"{plural(count, 'recording')} of {plural(len(tapes), 'cassette')} in {shown(folder)}"
+        self.title = (
+            f"{plural(count, 'recording')} of {plural(len(tapes), 'cassette')} in {shown(folder)}"
+        )
 
     async def answer(self, call: Call) -> Reply:
         """Answer from a recording; a miss is a 404 whose message is its report."""
         redactor = _redactor(tuple(secrets_of(call)))
         text = redactor.text(to_text(call.body))[0] if redactor.active else call.body
-        query = parse_qsl(call.target.partition("?")[2], keep_blank_values=True) if call.target else call.query.items()
+        query = (
+            parse_qsl(call.target.partition("?")[2], keep_blank_values=True)
+            if call.target
+            else call.query.items()
+        )
         request = asked(call.method, call.path, tuple(query), body_of(text))
         found = self._library.take(request)
         if found is None:
             self.counts["cassette_misses"] += 1
-            report = self._library.miss(request, self._hint, lambda tape, number: store.line_of(self._paths[tape.name], number))
+            report = self._library.miss(
+                request,
+                self._hint,
+                lambda tape, number: store.line_of(self._paths[tape.name], number),
+            )
             report = redactor.text(report)[0]
             return replace(fault_reply(ApiFault(404, report, code="not_recorded")), by=report)
         by = f"{found.tape.name} recording {found.number + 1} of {len(found.tape.recordings)}"
-        return reply_of(found.recording, server=found.tape.server, timed=self._recorded_timing, by=by)
+        return reply_of(
+            found.recording, server=found.tape.server, timed=self._recorded_timing, by=by
+        )
 
     async def close(self) -> None:
         """Tell what was not played."""
@@ -80,7 +97,9 @@ class Cassettes:
 
 def reply_of(recording: Recording, *, server: str = "", timed: bool = False, by: str = "") -> Reply:
     """Return the reply that a recording is: whole, or cut where it broke; ``timed`` with the recorded delays, else at once."""
-    headers = passed_on({name.lower(): ", ".join(values) for name, values in recording.response_headers.items()})
+    headers = passed_on(
+        {name.lower(): ", ".join(values) for name, values in recording.response_headers.items()}
+    )
     headers = {**({"server": server} if server else {}), **headers}
     end: Literal["whole", "cut"] = "whole" if recording.broken is None else "cut"
     body = recording.body
@@ -101,7 +120,11 @@ def _gaps(frames: list[str], event_ms: tuple[float, ...]) -> list[float]:
     last = 0.0
     for frame in frames:
         parser = SseParser()
-        timed = [one for one in parser.feed(frame.encode("utf-8", "surrogateescape")) + parser.close() if one.data and one.data != DONE]
+        timed = [
+            one
+            for one in parser.feed(frame.encode("utf-8", "surrogateescape")) + parser.close()
+            if one.data and one.data != DONE
+        ]
         at = next(times, last) if timed else last
         gaps.append(max(at - last, 0.0) / 1000)
         last = max(at, last)
@@ -122,7 +145,12 @@ def _tape(name: str, path: Path) -> Tape:
     if cassette is None:
         raise UsageError(f"{name}: there is no such cassette any more")
     server, shared = cassette.metadata.get("server"), cassette.metadata.get("shared")
-    return Tape(name, cassette.recordings, server if isinstance(server, str) else "", shared if isinstance(shared, int) else 0)
+    return Tape(
+        name,
+        cassette.recordings,
+        server if isinstance(server, str) else "",
+        shared if isinstance(shared, int) else 0,
+    )
 
 
 def _files(folder: Path) -> list[Path]:
@@ -145,5 +173,9 @@ def _in_order(path: Path) -> tuple[str, ...]:
 def _below(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
         inner = path.relative_to(folder).parts
-        if path.suffix in (".yaml", ".yml") and path.is_file() and not any(part.startswith((".", "_")) for part in inner):
+        if (
+            path.suffix in (".yaml", ".yml")
+            and path.is_file()
+            and not any(part.startswith((".", "_")) for part in inner)
+        ):
             yield path

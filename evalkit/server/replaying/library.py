@@ -36,7 +36,9 @@ Key = bytes
 
 _VERSION = re.compile(r"^.*?/v[0-9]+(?:(?:alpha|beta)[0-9]*)?(?=/)")
 _NO_MATTER = frozenset((("stream", "false"), ("alt", "sse")))
-_DATA = frozenset(("arguments", "result", "parameters", "schema", "response_format", "user_metadata", "labels"))
+_DATA = frozenset(
+    ("arguments", "result", "parameters", "schema", "response_format", "user_metadata", "labels")
+)
 _CONTENT = frozenset(CONTENT_TYPES)
 _ONCE = "each recording answers once; start the server again, or with --replay-again"
 
@@ -101,7 +103,10 @@ class Library:
             for number, key in enumerate(tape.keys):
                 self._known.setdefault(key, []).append(Found(tape, number))
         # What begins a conversation goes before what would begin one in the middle.
-        self._waiting = {key: deque(sorted(found, key=lambda one: one.number > 0)) for key, found in self._known.items()}
+        self._waiting = {
+            key: deque(sorted(found, key=lambda one: one.number > 0))
+            for key, found in self._known.items()
+        }
         self._due: dict[Key, deque[Found]] = {}
         self._pool: Player | None = None
 
@@ -125,13 +130,20 @@ class Library:
             self._due.setdefault(tape.keys[tape.cursor], deque()).append(Found(tape, tape.cursor))
         return found
 
-    def miss(self, asked: Asked, hint: str, line_of: Callable[[Tape, int], int | None] = lambda tape, number: None) -> str:
+    def miss(
+        self,
+        asked: Asked,
+        hint: str,
+        line_of: Callable[[Tape, int], int | None] = lambda tape, number: None,
+    ) -> str:
         """Return the report of a request that nothing answers. ``line_of`` gives the line of a tape's recording in its file.
 
         Of recordings that are equally near, one of a tape under way is shown: what is missing most likely belongs there.
         """
         if self._pool is None:
-            self._pool = _player([recording for tape in self.tapes for recording in tape.recordings])
+            self._pool = _player(
+                [recording for tape in self.tapes for recording in tape.recordings]
+            )
         started = [any(tape.played) and not all(tape.played) for tape in self.tapes]
         order = sorted(range(len(self.tapes)), key=lambda at: not started[at])
         firsts = list(accumulate((len(tape.recordings) for tape in self.tapes), initial=0))
@@ -143,21 +155,40 @@ class Library:
             tape, player = Tape("(empty)", ()), Player(())
         else:
             at = bisect_right(firsts, numbers[found]) - 1
-            tape, player = self.tapes[at], Player(self._pool.recordings[firsts[at] : firsts[at + 1]])
+            tape, player = (
+                self.tapes[at],
+                Player(self._pool.recordings[firsts[at] : firsts[at + 1]]),
+            )
         player.played[:] = tape.played
-        place = Place("evalkit serve", tape.name, hint, note=_ONCE if asked.key in self._known else "")
-        return report(player, place, asked.method, asked.path, asked.query, asked.body, lambda number: line_of(tape, number))
+        place = Place(
+            "evalkit serve", tape.name, hint, note=_ONCE if asked.key in self._known else ""
+        )
+        return report(
+            player,
+            place,
+            asked.method,
+            asked.path,
+            asked.query,
+            asked.body,
+            lambda number: line_of(tape, number),
+        )
 
     def unplayed(self) -> list[str]:
         """Describe what was not played, a line for each tape that was; those that nothing was asked of are counted only."""
         lines = []
         untouched = 0
         for tape in self.tapes:
-            left = [number for number, played in enumerate(tape.ever) if not played and number >= tape.shared]
+            left = [
+                number
+                for number, played in enumerate(tape.ever)
+                if not played and number >= tape.shared
+            ]
             if left and not any(tape.ever):
                 untouched += 1
             elif left:
-                lines.append(f"{tape.name}: not played: {', '.join(describe(tape.recordings[number], number) for number in left)}")
+                lines.append(
+                    f"{tape.name}: not played: {', '.join(describe(tape.recordings[number], number) for number in left)}"
+                )
         if untouched:
             lines.append(f"{untouched} of {len(self.tapes)} cassettes: nothing was asked of them")
         return lines
@@ -179,8 +210,12 @@ class Library:
 def asked(method: str, path: str, query: Query, body: JSON) -> Asked:
     """Return a request as it is compared; ``body`` is a JSON value, None for none."""
     path, query = route(path, query)
-    path = "/" + unquote(_VERSION.sub("", path)).lstrip("/")  # without a version, one SDK sends //interactions
-    return Asked(method, path, tuple(pair for pair in query if pair not in _NO_MATTER), _plain(body))
+    path = "/" + unquote(_VERSION.sub("", path)).lstrip(
+        "/"
+    )  # without a version, one SDK sends //interactions
+    return Asked(
+        method, path, tuple(pair for pair in query if pair not in _NO_MATTER), _plain(body)
+    )
 
 
 def recorded(recording: Recording) -> Asked:
@@ -201,7 +236,11 @@ def plain(body: JSON) -> JSON:
         return body.decode("latin-1")
     if not isinstance(body, dict):
         return body
-    body = {name: value if name in _DATA else _without_nulls(value) for name, value in body.items() if value is not None}
+    body = {
+        name: value if name in _DATA else _without_nulls(value)
+        for name, value in body.items()
+        if value is not None
+    }
     if "input" in body:
         body["input"] = _steps(body["input"])
     return body
@@ -216,20 +255,29 @@ def _steps(value: JSON) -> JSON:
     kinds = [item.get("type", "text") for item in items]
     if items and all(isinstance(kind, str) and kind in _CONTENT for kind in kinds):
         return [_message(items)]
-    return [_message(item.get("content"), item) if item.get("type") == "user_input" else item for item in items]
+    return [
+        _message(item.get("content"), item) if item.get("type") == "user_input" else item
+        for item in items
+    ]
 
 
 def _message(content: JSON, step: dict[str, JSON] | None = None) -> JSON:
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
     if isinstance(content, list):
-        content = [{"type": "text", **block} if isinstance(block, dict) else block for block in content]
+        content = [
+            {"type": "text", **block} if isinstance(block, dict) else block for block in content
+        ]
     return {**(step or {}), "type": "user_input", "content": content}
 
 
 def _without_nulls(value: JSON) -> JSON:
     if isinstance(value, dict):
-        return {name: item if name in _DATA else _without_nulls(item) for name, item in value.items() if item is not None}
+        return {
+            name: item if name in _DATA else _without_nulls(item)
+            for name, item in value.items()
+            if item is not None
+        }
     if isinstance(value, list):
         return [_without_nulls(item) for item in value]
     return value

@@ -38,7 +38,9 @@ def parse(raw: bytes) -> dict[str, JSON]:
     except RecursionError:
         raise refuse("The body is nested too deep.") from None
     except json.JSONDecodeError as error:
-        raise refuse(f"The body is not JSON: {error.msg} at line {error.lineno} column {error.colno}.") from None
+        raise refuse(
+            f"The body is not JSON: {error.msg} at line {error.lineno} column {error.colno}."
+        ) from None
     except ValueError as error:
         raise refuse(f"The body is not JSON: {error}.") from None
     if not isinstance(body, dict):
@@ -46,7 +48,9 @@ def parse(raw: bytes) -> dict[str, JSON]:
     return body
 
 
-def check_fields(held: Mapping[str, JSON], fields: Fields, prefix: str, defend: Defend = refused) -> dict[str, JSON]:
+def check_fields(
+    held: Mapping[str, JSON], fields: Fields, prefix: str, defend: Defend = refused
+) -> dict[str, JSON]:
     """Return the known fields of an object; ``prefix`` is the object's path with a dot. Raises ApiFault (400)."""
     known = {}
     for name, value in held.items():
@@ -54,7 +58,9 @@ def check_fields(held: Mapping[str, JSON], fields: Fields, prefix: str, defend: 
             defend(unknown_parameter(prefix + name, did_you_mean(name, fields)))
             continue
         if value is not None and json_kind(value) not in fields[name]:
-            raise refuse(f"'{prefix}{name}' must be of type {' or '.join(fields[name])}, got {json_kind(value)}.")
+            raise refuse(
+                f"'{prefix}{name}' must be of type {' or '.join(fields[name])}, got {json_kind(value)}."
+            )
         known[name] = value
     return known
 
@@ -69,7 +75,9 @@ def check_strings(value: list[JSON], where: str) -> None:
 def choice(path: str, value: JSON, known: tuple[str, ...]) -> None:
     """Refuse a value that is none of an enumeration's."""
     if value not in known:
-        raise refuse(f"Unsupported value for '{path}': {json.dumps(value)}. Supported: {', '.join(known)}.")
+        raise refuse(
+            f"Unsupported value for '{path}': {json.dumps(value)}. Supported: {', '.join(known)}."
+        )
 
 
 def _no_constant(name: str) -> None:

@@ -136,22 +136,32 @@ def _check_target(body: dict[str, JSON], known: Known, defend: Defend) -> None:
         raise ApiFault(404, f"Model '{model}' was not found.", code="model_not_found")
     agents = (*AGENTS, *known.agents, *known.made)
     if "agent" in body and body["agent"] not in agents:
-        raise ApiFault(404, f"Agent '{body['agent']}' was not found{did_you_mean(body['agent'], agents)}.")
+        raise ApiFault(
+            404, f"Agent '{body['agent']}' was not found{did_you_mean(body['agent'], agents)}."
+        )
 
 
 def _check_combinations(body: dict[str, JSON], known: Known, defend: Defend) -> None:
     for name in _MODEL_ONLY if "agent" in body else _AGENT_ONLY:
         if name in body:
-            defend(refuse(f"'{name}' cannot be used with '{'agent' if 'agent' in body else 'model'}'."))
+            defend(
+                refuse(f"'{name}' cannot be used with '{'agent' if 'agent' in body else 'model'}'.")
+            )
             del body[name]
     if body.get("background") and body.get("store") is False:
         defend(refuse("'background' needs 'store': a run that is not kept cannot be polled."))
         del body["background"]
-    if base_agent(str(body.get("agent", "")), known).startswith("deep-research") and not body.get("background"):
+    if base_agent(str(body.get("agent", "")), known).startswith("deep-research") and not body.get(
+        "background"
+    ):
         defend(refuse(f"Agent '{body['agent']}' needs 'background': true."))
     if "webhook_config" in body:
         check_webhooks(body["webhook_config"], defend)
         if not body.get("background"):
-            defend(refuse("'webhook_config' needs 'background': true; an answer in the foreground tells its end itself."))
+            defend(
+                refuse(
+                    "'webhook_config' needs 'background': true; an answer in the foreground tells its end itself."
+                )
+            )
     if "input" not in body and "continuation_token" not in body:
         raise refuse("'input' is required.")

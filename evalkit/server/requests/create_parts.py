@@ -42,7 +42,10 @@ _SOURCE_TYPES = ("gcs", "inline", "repository", "skill_registry")
 def check_generation(config: Mapping[str, JSON], defend: Defend) -> dict[str, JSON]:
     """Return ``generation_config`` without nulls and unknown fields."""
     config = check_fields(
-        {name: value for name, value in config.items() if value is not None}, _GENERATION_FIELDS, "generation_config.", defend
+        {name: value for name, value in config.items() if value is not None},
+        _GENERATION_FIELDS,
+        "generation_config.",
+        defend,
     )
     for name, known in _GENERATION_ENUMS.items():
         if isinstance(config.get(name), str):
@@ -60,7 +63,9 @@ def check_tools(tools: list[JSON]) -> None:
         if not isinstance(tool, dict):
             raise refuse(f"'{where}' must be an object, got {json_kind(tool)}.")
         if tool.get("type") not in _TOOL_TYPES:
-            raise refuse(f"Unsupported value for 'type' at '{where}': {json.dumps(tool.get('type'))}. Supported: {', '.join(_TOOL_TYPES)}.")
+            raise refuse(
+                f"Unsupported value for 'type' at '{where}': {json.dumps(tool.get('type'))}. Supported: {', '.join(_TOOL_TYPES)}."
+            )
         if tool["type"] != "function":
             continue
         name = tool.get("name")
@@ -115,7 +120,9 @@ def check_labels(labels: Mapping[str, JSON]) -> None:
 
 def check_webhooks(config: Mapping[str, JSON], defend: Defend) -> None:
     """Refuse a ``webhook_config`` with other fields than ``uris`` and ``user_metadata``."""
-    check_fields(config, {"uris": ("array",), "user_metadata": ("object",)}, "webhook_config.", defend)
+    check_fields(
+        config, {"uris": ("array",), "user_metadata": ("object",)}, "webhook_config.", defend
+    )
     check_strings(config.get("uris") or [], "webhook_config.uris")
 
 

@@ -62,7 +62,10 @@ class ApiFault(Exception):
         gateway: bool = False,
         field: str = "",
     ) -> None:
-        usual_code, usual_message = STATUSES.get(status, ("api_error" if status >= 500 else "invalid_request", "The request was refused."))
+        usual_code, usual_message = STATUSES.get(
+            status,
+            ("api_error" if status >= 500 else "invalid_request", "The request was refused."),
+        )
         self.status = status
         self.code = code or usual_code
         self.message = message or usual_message
@@ -75,10 +78,25 @@ class ApiFault(Exception):
         """Return the error body, in the shape this fault has."""
         if not self.gateway:
             return {"error": {"code": self.code, "message": self.message}}
-        name = _RPC_CODES.get(self.code) or _RPC_STATUSES.get(self.status) or ("INTERNAL" if self.status >= 500 else "INVALID_ARGUMENT")
+        name = (
+            _RPC_CODES.get(self.code)
+            or _RPC_STATUSES.get(self.status)
+            or ("INTERNAL" if self.status >= 500 else "INVALID_ARGUMENT")
+        )
         violation = {"field": self.field, "description": self.message}
-        details = [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]}] if self.field else []
-        return {"error": {"code": self.status, "message": self.message, "status": name, "details": details}}
+        details = (
+            [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]}]
+            if self.field
+            else []
+        )
+        return {
+            "error": {
+                "code": self.status,
+                "message": self.message,
+                "status": name,
+                "details": details,
+            }
+        }
 
 
 Defend = Callable[[ApiFault], None]
@@ -97,4 +115,10 @@ def refuse(message: str, *, code: str = "") -> ApiFault:
 
 def unknown_parameter(path: str, hint: str = "") -> ApiFault:
     """Return the refusal of a field the API does not know, by its path in the body; its body is the gateway's."""
-    return ApiFault(400, f"Unknown parameter '{path}'{hint}.", code="parameter_unknown", gateway=True, field=path)
+    return ApiFault(
+        400,
+        f"Unknown parameter '{path}'{hint}.",
+        code="parameter_unknown",
+        gateway=True,
+        field=path,
+    )

@@ -37,10 +37,17 @@ def steps_of_input(value: JSON) -> list[RawStep]:
         raise refuse("'input' is empty.")
     kinds = {_shape(item, where(index)) for index, item in enumerate(value)}
     if kinds == {"content"}:
-        return [{"type": "user_input", "content": [_content(item, where(index)) for index, item in enumerate(value)]}]
+        return [
+            {
+                "type": "user_input",
+                "content": [_content(item, where(index)) for index, item in enumerate(value)],
+            }
+        ]
     if kinds == {"step"}:
         return [_step(item, where(index)) for index, item in enumerate(value)]
-    raise refuse("'input' mixes steps and contents; put the contents into a step of type user_input.")
+    raise refuse(
+        "'input' mixes steps and contents; put the contents into a step of type user_input."
+    )
 
 
 def last_messages(steps: Sequence[RawStep]) -> list[RawStep]:
@@ -55,7 +62,9 @@ def _shape(item: JSON, where: str) -> str:
     if not isinstance(item, Mapping):
         raise refuse(f"'{where}' must be an object, got {_a(item)}.")
     if "role" in item or "parts" in item:
-        raise refuse(f'\'{where}\' uses the old schema of role and parts; send {{"type": "user_input", "content": […]}}.')
+        raise refuse(
+            f'\'{where}\' uses the old schema of role and parts; send {{"type": "user_input", "content": […]}}.'
+        )
     kind = item.get("type")
     if kind is None and isinstance(item.get("text"), str):
         return "content"
@@ -123,8 +132,16 @@ _NEEDS: dict[str, dict[str, Callable[[RawStep, str, str], None]]] = {
     "user_input": {"content": _blocks},
     "thought": {"signature": _of("string", "null"), "summary": _of("array", "null")},
     "model_output": {"content": _of("array", "string", "null")},
-    "function_call": {"id": _of("string", "null"), "name": _of("string"), "arguments": _of("object")},
-    "function_result": {"call_id": _of("string", "null"), "result": _of("string", "object", "array"), "is_error": _of("boolean", "null")},
+    "function_call": {
+        "id": _of("string", "null"),
+        "name": _of("string"),
+        "arguments": _of("object"),
+    },
+    "function_result": {
+        "call_id": _of("string", "null"),
+        "result": _of("string", "object", "array"),
+        "is_error": _of("boolean", "null"),
+    },
 }
 
 

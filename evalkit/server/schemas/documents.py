@@ -41,7 +41,9 @@ def check_schema(schema: JSON) -> None:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         where = "/".join(map(str, error.absolute_path))
-        raise Unsatisfiable(f"not a JSON Schema{f' at {where}' if where else ''}: {error.message}") from error
+        raise Unsatisfiable(
+            f"not a JSON Schema{f' at {where}' if where else ''}: {error.message}"
+        ) from error
 
 
 def document(schema: JSON, hint: JSON = MISSING) -> JSON:
@@ -68,7 +70,9 @@ class _Maker:
     def __init__(self, root: JSON) -> None:
         self.root = root
         # An empty registry, or a remote $ref would be fetched from the network.
-        self.validator = Draft202012Validator(root, registry=Registry(), format_checker=Draft202012Validator.FORMAT_CHECKER)
+        self.validator = Draft202012Validator(
+            root, registry=Registry(), format_checker=Draft202012Validator.FORMAT_CHECKER
+        )
         self._left = _MAX_PARTS
 
     def make(self, schema: JSON, hint: JSON, name: str, refs: tuple[str, ...], nth: int) -> JSON:
@@ -84,13 +88,21 @@ class _Maker:
             return hint
         if "$ref" in schema:
             target, refs = self._follow(schema["$ref"], refs)
-            return self.make(merged({key: value for key, value in schema.items() if key != "$ref"}, target), hint, name, refs, nth)
+            return self.make(
+                merged({key: value for key, value in schema.items() if key != "$ref"}, target),
+                hint,
+                name,
+                refs,
+                nth,
+            )
         if "allOf" in schema:
             joined = {key: value for key, value in schema.items() if key != "allOf"}
             for part in schema["allOf"]:
                 while isinstance(part, Mapping) and "$ref" in part:
                     target, refs = self._follow(part["$ref"], refs)
-                    part = merged({key: value for key, value in part.items() if key != "$ref"}, target)
+                    part = merged(
+                        {key: value for key, value in part.items() if key != "$ref"}, target
+                    )
                 joined = merged(joined, part)
             return self.make(joined, hint, name, refs, nth)
         for keyword in ("oneOf", "anyOf"):
@@ -109,7 +121,9 @@ class _Maker:
             raise Unsatisfiable(f"{reference!r} repeats without an end")
         return target, (*refs, reference)
 
-    def _choose(self, schema: JSON, keyword: str, hint: JSON, name: str, refs: tuple[str, ...], nth: int) -> JSON:
+    def _choose(
+        self, schema: JSON, keyword: str, hint: JSON, name: str, refs: tuple[str, ...], nth: int
+    ) -> JSON:
         rest = {key: value for key, value in schema.items() if key != keyword}
         reason = f"{name!r}: no branch of {keyword} can be met"
         for branch in schema[keyword]:
@@ -152,12 +166,22 @@ class _Maker:
     def _types(schema: JSON, hint: JSON) -> list[str]:
         given = schema.get("type")
         if given is None:
-            given = next((kind for keyword, kind in _TYPE_OF_KEYWORD.items() if keyword in schema), None)
-            given = given or ("object" if isinstance(hint, dict) else "array" if isinstance(hint, list) else "string")
+            given = next(
+                (kind for keyword, kind in _TYPE_OF_KEYWORD.items() if keyword in schema), None
+            )
+            given = given or (
+                "object"
+                if isinstance(hint, dict)
+                else "array"
+                if isinstance(hint, list)
+                else "string"
+            )
         kinds = list(given) if isinstance(given, list) else [given]
         return sorted(kinds, key=lambda kind: kind == "null")
 
-    def _of_type(self, kind: str, schema: JSON, hint: JSON, name: str, refs: tuple[str, ...], nth: int) -> JSON:
+    def _of_type(
+        self, kind: str, schema: JSON, hint: JSON, name: str, refs: tuple[str, ...], nth: int
+    ) -> JSON:
         if kind == "object":
             return self._object(schema, hint, refs)
         if kind == "array":
@@ -178,10 +202,15 @@ class _Maker:
         most = schema.get("maxProperties", _MAX_SIZE)
         made: dict[str, JSON] = {}
         for key, part in properties.items():
-            if key not in required and len(required) + sum(other not in required for other in made) >= most:
+            if (
+                key not in required
+                and len(required) + sum(other not in required for other in made) >= most
+            ):
                 continue
             try:
-                made[key] = self.make(part, wishes.get(key, MISSING), key.replace("_", " "), refs, 0)
+                made[key] = self.make(
+                    part, wishes.get(key, MISSING), key.replace("_", " "), refs, 0
+                )
             except Unsatisfiable:
                 if key in required:
                     raise
@@ -201,14 +230,23 @@ class _Maker:
         most = int(schema.get("maxItems", _MAX_SIZE))
         if least > _MAX_SIZE:
             raise Unsatisfiable(f"{name!r}: a list of {least} items is not made")
-        size = min(max(least, len(wishes), len(first), 1 if items is not True or not first else 0), most)
+        size = min(
+            max(least, len(wishes), len(first), 1 if items is not True or not first else 0), most
+        )
         made: list[JSON] = []
         for index in range(size):
             part = first[index] if index < len(first) else items
             wish = wishes[index] if index < len(wishes) else MISSING
             try:
                 made.append(
-                    self._item(part, wish, name, refs, 0 if index < len(first) else index, made if schema.get("uniqueItems") else ())
+                    self._item(
+                        part,
+                        wish,
+                        name,
+                        refs,
+                        0 if index < len(first) else index,
+                        made if schema.get("uniqueItems") else (),
+                    )
                 )
             except Unsatisfiable:
                 if index < least:
@@ -216,7 +254,9 @@ class _Maker:
                 break
         return made
 
-    def _item(self, schema: JSON, hint: JSON, name: str, refs: tuple[str, ...], start: int, taken: Any) -> JSON:
+    def _item(
+        self, schema: JSON, hint: JSON, name: str, refs: tuple[str, ...], start: int, taken: Any
+    ) -> JSON:
         for nth in range(start, start + len(taken) + 2):
             value = self.make(schema, hint if nth == start else MISSING, name, refs, nth)
             if not any(equal(value, other) for other in taken):

@@ -14,7 +14,18 @@ from evalkit._lib.text import show
 
 JSON = Any
 _ANNOTATIONS = frozenset(
-    {"$defs", "definitions", "$schema", "$id", "$comment", "title", "description", "examples", "default", "deprecated"}
+    {
+        "$defs",
+        "definitions",
+        "$schema",
+        "$id",
+        "$comment",
+        "title",
+        "description",
+        "examples",
+        "default",
+        "deprecated",
+    }
 )
 
 
@@ -58,7 +69,11 @@ def _common_values(left: JSON, right: JSON) -> JSON:
 def _common_types(left: JSON, right: JSON) -> JSON:
     ours, theirs = ([kinds] if isinstance(kinds, str) else kinds for kinds in (left, right))
     common = [kind for kind in ours if kind in theirs or (kind == "integer" and "number" in theirs)]
-    common += [kind for kind in theirs if kind == "integer" and "number" in ours and "integer" not in common]
+    common += [
+        kind
+        for kind in theirs
+        if kind == "integer" and "number" in ours and "integer" not in common
+    ]
     if not common:
         raise Unsatisfiable(f"types that exclude each other: {show(left)} and {show(right)}")
     return common

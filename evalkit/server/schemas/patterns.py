@@ -13,9 +13,15 @@ from collections.abc import Callable
 
 _MOST = 4096
 _LONGEST = 100_000
-_CLASSES: dict[str, str] = {"d": string.digits, "w": string.ascii_lowercase + string.digits + "_", "s": " "}
+_CLASSES: dict[str, str] = {
+    "d": string.digits,
+    "w": string.ascii_lowercase + string.digits + "_",
+    "s": " ",
+}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v", "0": "\0"}
-_PRINTABLE = string.ascii_lowercase + string.digits + string.ascii_uppercase + " " + string.punctuation
+_PRINTABLE = (
+    string.ascii_lowercase + string.digits + string.ascii_uppercase + " " + string.punctuation
+)
 _BRACES = re.compile(r"\{(\d+)(?:(,)(\d*))?\}")
 
 Node = Callable[[int], str]
@@ -151,7 +157,13 @@ class _Reader:
         """Return the characters an escape stands for, the likeliest first."""
         if char.lower() in _CLASSES:
             held = _CLASSES[char.lower()]
-            return held if char.islower() else "".join(other for other in _PRINTABLE if not re.match(rf"\{char.lower()}", other))
+            return (
+                held
+                if char.islower()
+                else "".join(
+                    other for other in _PRINTABLE if not re.match(rf"\{char.lower()}", other)
+                )
+            )
         if char in "xu":
             size = 2 if char == "x" else 4
             digits = self._text[self._at : self._at + size]
@@ -173,14 +185,22 @@ class _Reader:
         while (char := self._take()) != "]" or first:
             first = False
             part = self._escaped(self._take()) if char == "\\" else char
-            if self._peek() == "-" and self._text[self._at + 1 : self._at + 2] not in ("]", "") and len(part) == 1:
+            if (
+                self._peek() == "-"
+                and self._text[self._at + 1 : self._at + 2] not in ("]", "")
+                and len(part) == 1
+            ):
                 self._at += 1
                 end = self._take()
                 end = self._escaped(self._take()) if end == "\\" else end
                 part = "".join(map(chr, range(ord(part), min(ord(end[0]), ord(part) + 512) + 1)))
             held.append(part)
         chars = "".join(held)
-        found = next((other for other in _PRINTABLE if other not in chars), "") if negated else chars[:1]
+        found = (
+            next((other for other in _PRINTABLE if other not in chars), "")
+            if negated
+            else chars[:1]
+        )
         if not found:
             raise NotMade(f"an empty class: {self._text!r}")
         return found

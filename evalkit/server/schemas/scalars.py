@@ -23,7 +23,10 @@ _FORMATS = {
 def number(schema: JSON, kind: str, name: str, nth: int) -> JSON:
     """Return the ``nth`` number a schema allows, from 0; one of the first again where there are not so many. Raises Unsatisfiable."""
     low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
-    above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
+    above, below = (
+        schema.get("exclusiveMinimum", -math.inf),
+        schema.get("exclusiveMaximum", math.inf),
+    )
     step = schema.get("multipleOf", 1 if kind == "integer" else 0)
     if kind == "integer" and step != int(step):
         step = step.as_integer_ratio()[0]  # the smallest whole multiple of a binary fraction

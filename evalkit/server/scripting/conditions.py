@@ -48,7 +48,11 @@ def _matches(notes: Notes, value: JSON, path: Path) -> TextTest:
 
     def test(text: str) -> Groups | None:
         found = pattern.search(text) if pattern else None
-        return {name: group.strip() for name, group in found.groupdict(default="").items()} if found else None
+        return (
+            {name: group.strip() for name, group in found.groupdict(default="").items()}
+            if found
+            else None
+        )
 
     return test
 
@@ -86,12 +90,16 @@ def _text(notes: Notes, value: JSON, path: Path) -> Condition:
 
 def _earlier(notes: Notes, value: JSON, path: Path) -> Condition:
     test = text_test(notes, value, path)
-    return lambda ask, context: any(_found(test(text), context, "earlier") for text in reversed(ask.earlier))
+    return lambda ask, context: any(
+        _found(test(text), context, "earlier") for text in reversed(ask.earlier)
+    )
 
 
 def _anywhere(notes: Notes, value: JSON, path: Path) -> Condition:
     test = text_test(notes, value, path)
-    return lambda ask, context: any(_found(test(text), context, "earlier") for text in reversed(ask.texts))
+    return lambda ask, context: any(
+        _found(test(text), context, "earlier") for text in reversed(ask.texts)
+    )
 
 
 def _found(groups: Groups | None, context: dict[str, JSON], name: str) -> bool:
@@ -104,7 +112,10 @@ def _found(groups: Groups | None, context: dict[str, JSON], name: str) -> bool:
 def _turn(notes: Notes, value: JSON, path: Path) -> Condition:
     if isinstance(value, dict):
         bounds = notes.mapping(value, path, ("min", "max"), "bound")
-        low, high = (notes.number(bounds.get(key, usual), (*path, key), whole=True) for key, usual in (("min", 0), ("max", 1e9)))
+        low, high = (
+            notes.number(bounds.get(key, usual), (*path, key), whole=True)
+            for key, usual in (("min", 0), ("max", 1e9))
+        )
     else:
         low = high = notes.number(value, path, whole=True)
     return lambda ask, context: low <= ask.turn <= high
@@ -128,7 +139,9 @@ def _attached(notes: Notes, value: JSON, path: Path) -> Condition:
     if isinstance(value, bool):
         return lambda ask, context: bool(ask.attached) is value
     wanted = notes.texts(value, path)
-    return lambda ask, context: all(kind in {block["type"] for block in ask.attached} for kind in wanted)
+    return lambda ask, context: all(
+        kind in {block["type"] for block in ask.attached} for kind in wanted
+    )
 
 
 def _flag(name: str, usual: bool) -> Callable[[Notes, JSON, Path], Condition]:
@@ -166,7 +179,9 @@ def _fields(notes: Notes, value: JSON, path: Path) -> Callable[[JSON], bool]:
     """Read tests by dotted path: ``{generation_config.thinking_level: high, tools.0.type: google_search}``."""
     if not notes.of(value, path, "object"):
         return lambda held: False
-    tests = [(key.split("."), _value_test(notes, item, (*path, key))) for key, item in value.items()]
+    tests = [
+        (key.split("."), _value_test(notes, item, (*path, key))) for key, item in value.items()
+    ]
     return lambda held: all(test(_dig(held, parts)) for parts, test in tests)
 
 
@@ -214,14 +229,21 @@ def _result_value(notes: Notes, value: JSON, path: Path) -> ResultTest:
     return lambda result: test(result.value)
 
 
-_RESULT_TESTS = {"name": _result_name, "text": _result_text, "is_error": _result_error, "value": _result_value}
+_RESULT_TESTS = {
+    "name": _result_name,
+    "text": _result_text,
+    "is_error": _result_error,
+    "value": _result_value,
+}
 
 
 def _results(notes: Notes, value: JSON, path: Path) -> Condition:
     if isinstance(value, bool):
         return lambda ask, context: bool(ask.results) is value
     tests = list(by_key(notes, value, path, _RESULT_TESTS, "result test").values())
-    return lambda ask, context: bool(ask.results) and all(test(result) for result in ask.results for test in tests)
+    return lambda ask, context: (
+        bool(ask.results) and all(test(result) for result in ask.results for test in tests)
+    )
 
 
 def _not(notes: Notes, value: JSON, path: Path) -> Condition:

@@ -36,7 +36,9 @@ class Notes:
         try:
             return yaml.load(self._text)
         except yaml.YamlError as error:
-            raise ScriptError(str(self._problem(error.line, error.column, error.message))) from error
+            raise ScriptError(
+                str(self._problem(error.line, error.column, error.message))
+            ) from error
 
     def add(self, path: Path, message: str, *, key: bool = False) -> None:
         """Note a problem of the value at ``path``, or with ``key`` of the key that leads to it."""
@@ -50,8 +52,18 @@ class Notes:
         for path, message, key in self._found:
             place = self._place(path)
             at_key = key and place.key_line
-            problems.append(self._problem(place.key_line if at_key else place.line, place.key_column if at_key else place.column, message))
-        raise ScriptError("\n".join(map(str, sorted(problems, key=lambda problem: (problem.line, problem.column)))))
+            problems.append(
+                self._problem(
+                    place.key_line if at_key else place.line,
+                    place.key_column if at_key else place.column,
+                    message,
+                )
+            )
+        raise ScriptError(
+            "\n".join(
+                map(str, sorted(problems, key=lambda problem: (problem.line, problem.column)))
+            )
+        )
 
     def line(self, path: Path) -> int:
         """Return the line a value starts on."""
@@ -66,7 +78,9 @@ class Notes:
 
     def _problem(self, line: int, column: int, message: str) -> Problem:
         lines = self._text.splitlines()
-        return Problem(self._name, line, column, message, lines[line - 1] if 0 < line <= len(lines) else "")
+        return Problem(
+            self._name, line, column, message, lines[line - 1] if 0 < line <= len(lines) else ""
+        )
 
     # Readers of one value. Each returns None (or what is empty) where it noted a problem.
 
@@ -74,7 +88,10 @@ class Notes:
         """Say whether a value has one of the JSON types, noting it where it has not."""
         if json_kind(value) in kinds:
             return True
-        self.add(path, f"must be {' or '.join(kinds)}, got {'nothing' if value is None else f'{json_kind(value)} {show(value, 40)}'}")
+        self.add(
+            path,
+            f"must be {' or '.join(kinds)}, got {'nothing' if value is None else f'{json_kind(value)} {show(value, 40)}'}",
+        )
         return False
 
     def mapping(self, value: JSON, path: Path, keys: Iterable[str], what: str) -> dict[str, JSON]:
@@ -84,7 +101,11 @@ class Notes:
         known = list(keys)
         for key in value:
             if key not in known:
-                self.add((*path, key), f"unknown {what} {key!r}{did_you_mean(key, known)}; there are {', '.join(known)}", key=True)
+                self.add(
+                    (*path, key),
+                    f"unknown {what} {key!r}{did_you_mean(key, known)}; there are {', '.join(known)}",
+                    key=True,
+                )
         return {key: item for key, item in value.items() if key in known}
 
     def texts(self, value: JSON, path: Path) -> list[str]:
@@ -99,7 +120,9 @@ class Notes:
         if not self.of(value, path, "number"):
             return 0
         if value < 0 or (whole and value != int(value)):
-            self.add(path, f"must be {'a whole number ' if whole else ''}not below 0, got {show(value)}")
+            self.add(
+                path, f"must be {'a whole number ' if whole else ''}not below 0, got {show(value)}"
+            )
             return 0
         return float(value)
 
@@ -122,6 +145,15 @@ class Notes:
             return None
 
 
-def by_key(notes: Notes, value: JSON, path: Path, table: Mapping[str, Callable[[Notes, JSON, Path], T]], what: str) -> dict[str, T]:
+def by_key(
+    notes: Notes,
+    value: JSON,
+    path: Path,
+    table: Mapping[str, Callable[[Notes, JSON, Path], T]],
+    what: str,
+) -> dict[str, T]:
     """Read every entry of a mapping with the reader the table has for its key."""
-    return {key: table[key](notes, item, (*path, key)) for key, item in notes.mapping(value, path, table, what).items()}
+    return {
+        key: table[key](notes, item, (*path, key))
+        for key, item in notes.mapping(value, path, table, what).items()
+    }

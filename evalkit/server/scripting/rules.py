@@ -50,10 +50,16 @@ def read_rule(notes: Notes, value: JSON, path: Path, file: str) -> Rule:
     notes.of(plain, (*path, "plain"), "boolean")
     return Rule(
         name=str(name),
-        where=f"rule {name!r} ({file}:{notes.line(path)})" if name else f"rule at {file}:{notes.line(path)}",
+        where=f"rule {name!r} ({file}:{notes.line(path)})"
+        if name
+        else f"rule at {file}:{notes.line(path)}",
         when=condition(notes, data.get("when", {}), (*path, "when")),
-        fills=tuple(_FILLS[key](notes, item, (*path, key)) for key, item in data.items() if key in _FILLS),
-        times=int(notes.number(data["times"], (*path, "times"), whole=True)) if "times" in data else None,
+        fills=tuple(
+            _FILLS[key](notes, item, (*path, key)) for key, item in data.items() if key in _FILLS
+        ),
+        times=int(notes.number(data["times"], (*path, "times"), whole=True))
+        if "times" in data
+        else None,
         plain=plain is True,
         judges=isinstance(when := data.get("when"), dict) and when.get("judge") is True,
     )
@@ -119,26 +125,51 @@ def _number(name: str, *, whole: bool = False) -> Callable[[Notes, JSON, Path], 
 def _error(notes: Notes, value: JSON, path: Path) -> Fill:
     """``error: 503``, or a mapping; ``after`` sends it inside the stream, after so many events, ``shape: gateway`` in the gateway's body."""
     data = (
-        notes.mapping(value, path, ("status", "code", "message", "retry_after", "after", "shape"), "field of an error")
+        notes.mapping(
+            value,
+            path,
+            ("status", "code", "message", "retry_after", "after", "shape"),
+            "field of an error",
+        )
         if isinstance(value, dict)
         else {"status": value}
     )
-    status = int(notes.number(data.get("status", 0), (*path, "status") if isinstance(value, dict) else path, whole=True))
+    status = int(
+        notes.number(
+            data.get("status", 0),
+            (*path, "status") if isinstance(value, dict) else path,
+            whole=True,
+        )
+    )
     if not 400 <= status <= 599:
         notes.add((*path, "status"), f"an error needs a status from 400 to 599, got {status}")
     for key in ("code", "message"):
         notes.of(data.get(key, ""), (*path, key), "string")
     headers = (
-        {"retry-after": str(int(notes.number(data["retry_after"], (*path, "retry_after"), whole=True)))} if "retry_after" in data else {}
+        {
+            "retry-after": str(
+                int(notes.number(data["retry_after"], (*path, "retry_after"), whole=True))
+            )
+        }
+        if "retry_after" in data
+        else {}
     )
-    after = int(notes.number(data["after"], (*path, "after"), whole=True)) if "after" in data else None
+    after = (
+        int(notes.number(data["after"], (*path, "after"), whole=True)) if "after" in data else None
+    )
     message = notes.template(data.get("message", ""), (*path, "message"))
     shape = data.get("shape", "api")
     if shape not in ("api", "gateway"):
         notes.add((*path, "shape"), f"unknown shape {show(shape)}; there are api, gateway")
 
     def fill(ask: Ask, context: dict[str, JSON], answer: Answer) -> None:
-        answer.fault = ApiFault(status, str(message(context)), code=data.get("code", ""), headers=headers, gateway=shape == "gateway")
+        answer.fault = ApiFault(
+            status,
+            str(message(context)),
+            code=data.get("code", ""),
+            headers=headers,
+            gateway=shape == "gateway",
+        )
         answer.fault_after = after
 
     return fill

@@ -37,7 +37,19 @@ from evalkit.server.scripting.templates import TemplateProblem
 
 JSON = Any
 
-CONTEXT = ("text", "texts", "turn", "match", "earlier", "result", "results", "request", "model", "agent", "attached")
+CONTEXT = (
+    "text",
+    "texts",
+    "turn",
+    "match",
+    "earlier",
+    "result",
+    "results",
+    "request",
+    "model",
+    "agent",
+    "attached",
+)
 """The names templates may use, beside the script's ``vars`` (and ``item`` beside ``each``)."""
 
 _KEYS = ("script", "description", "vars", "models", "agents", "signatures", "faults", "rules")
@@ -59,7 +71,11 @@ class Found:
                 fill(ask, self.context, answer)
         except (TemplateProblem, ValueError, TypeError, KeyError) as error:
             why = str(error).replace("\n", " ")
-            raise ApiFault(400, f"The script's {self.rule.where} cannot answer this: {why}", code="failed_precondition") from error
+            raise ApiFault(
+                400,
+                f"The script's {self.rule.where} cannot answer this: {why}",
+                code="failed_precondition",
+            ) from error
         return answer
 
 

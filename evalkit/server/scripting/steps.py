@@ -11,7 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from evalkit.server.answers.ask import Ask
-from evalkit.server.answers.steps import citation, fitted_call, fitted_document, output, picture, ran, searched, text_block
+from evalkit.server.answers.steps import (
+    citation,
+    fitted_call,
+    fitted_document,
+    output,
+    picture,
+    ran,
+    searched,
+    text_block,
+)
 from evalkit.server.scripting.reading import Notes, Path
 
 JSON = Any
@@ -22,7 +31,10 @@ Steps = Callable[[Ask, dict[str, JSON]], list[RawStep]]
 
 def _text(ask: Ask, value: JSON) -> list[RawStep]:
     text = str(value["text"])
-    notes = [citation(text, str(cite.get("words") or text), str(cite["url"]), str(cite.get("title", ""))) for cite in value.get("cite", [])]
+    notes = [
+        citation(text, str(cite.get("words") or text), str(cite["url"]), str(cite.get("title", "")))
+        for cite in value.get("cite", [])
+    ]
     return [output(text_block(text, notes))]
 
 
@@ -37,12 +49,21 @@ def _search(ask: Ask, value: JSON) -> list[RawStep]:
 
 def _code(ask: Ask, value: JSON) -> list[RawStep]:
     return ran(
-        str(value["code"]), str(value.get("result", "")), str(value.get("language", "python")), is_error=value.get("is_error") is True
+        str(value["code"]),
+        str(value.get("result", "")),
+        str(value.get("language", "python")),
+        is_error=value.get("is_error") is True,
     )
 
 
 def _picture(ask: Ask, value: JSON) -> list[RawStep]:
-    return [output(picture(str(value["about"]), int(value.get("width", 320)), int(value.get("height", 180))))]
+    return [
+        output(
+            picture(
+                str(value["about"]), int(value.get("width", 320)), int(value.get("height", 180))
+            )
+        )
+    ]
 
 
 def _thought(ask: Ask, value: JSON) -> list[RawStep]:
@@ -52,8 +73,21 @@ def _thought(ask: Ask, value: JSON) -> list[RawStep]:
 _SPELLINGS: dict[str, tuple[Build, str, dict[str, tuple[str, ...]]]] = {
     "call": (_call, "name", {"name": ("string",), "arguments": ("object", "string")}),
     "search": (_search, "queries", {"queries": ("array", "string"), "suggestions": ("string",)}),
-    "code": (_code, "code", {"code": ("string",), "result": ("string",), "language": ("string",), "is_error": ("boolean", "string")}),
-    "picture": (_picture, "about", {"about": ("string",), "width": ("number", "string"), "height": ("number", "string")}),
+    "code": (
+        _code,
+        "code",
+        {
+            "code": ("string",),
+            "result": ("string",),
+            "language": ("string",),
+            "is_error": ("boolean", "string"),
+        },
+    ),
+    "picture": (
+        _picture,
+        "about",
+        {"about": ("string",), "width": ("number", "string"), "height": ("number", "string")},
+    ),
     "thought": (_thought, "summary", {"summary": ("string",)}),
 }
 """Spelling: what builds it, the field a bare value fills (it is required), the fields and their types."""
@@ -105,7 +139,9 @@ def _spelled(notes: Notes, value: Mapping[str, JSON], path: Path, more: tuple[st
             notes.add(path, f"a step needs one of {', '.join(_WORDS)}")
         return lambda ask, context: []
     word = words[0]
-    notes.mapping(dict(value), path, (word, *(("cite",) if word == "text" else ())), f"key beside {word!r}:")
+    notes.mapping(
+        dict(value), path, (word, *(("cite",) if word == "text" else ())), f"key beside {word!r}:"
+    )
     if word == "json":
         render = notes.template(value["json"], (*path, "json"), more)
         return lambda ask, context: [fitted_document(ask, render(context))]
@@ -114,7 +150,9 @@ def _spelled(notes: Notes, value: Mapping[str, JSON], path: Path, more: tuple[st
         cites = value.get("cite", [])
         if notes.of(cites, (*path, "cite"), "array"):
             for index, cite in enumerate(cites):
-                if "url" not in notes.mapping(cite, (*path, "cite", index), _CITE_FIELDS, "field of a citation"):
+                if "url" not in notes.mapping(
+                    cite, (*path, "cite", index), _CITE_FIELDS, "field of a citation"
+                ):
                     notes.add((*path, "cite", index), "a citation needs a url")
         render = notes.template({"text": value["text"], "cite": cites}, path, more)
         return lambda ask, context: _text(ask, render(context))

@@ -56,7 +56,10 @@ def _compile_text(text: str, names: frozenset[str], path: tuple[str | int, ...])
     unknown = template.names - names - FUNCTIONS.keys()
     if unknown:
         name = min(unknown)
-        raise TemplateProblem(f"undefined variable {name!r}{did_you_mean(name, names)}; there are {', '.join(sorted(names))}", path)
+        raise TemplateProblem(
+            f"undefined variable {name!r}{did_you_mean(name, names)}; there are {', '.join(sorted(names))}",
+            path,
+        )
 
     def render(context: Mapping[str, JSON]) -> JSON:
         try:

@@ -36,5 +36,7 @@ for _name in evalkit.plugins.CHECKS:
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, guide_url: str, monkeypatch: pytest.MonkeyPatch) -> TapedProject:
+def project(
+    pytester: pytest.Pytester, guide_url: str, monkeypatch: pytest.MonkeyPatch
+) -> TapedProject:
     return TapedProject(pytester, guide_url, monkeypatch)

@@ -36,14 +36,18 @@ def test_hello(evalkit_tape):
 class TapedProject:
     """A user's project."""
 
-    def __init__(self, pytester: pytest.Pytester, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, pytester: pytest.Pytester, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         self.pytester = pytester
         self.root = pytester.path
         self.url = url
         pytester.makeini("[pytest]\n")
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         monkeypatch.setenv("PYTEST_PLUGINS", "evalkit.pytest_plugin")
-        if pytest.version_tuple < (9,):  # which warns of plugins that are loaded once more in this process
+        if pytest.version_tuple < (
+            9,
+        ):  # which warns of plugins that are loaded once more in this process
             monkeypatch.setenv("PYTEST_ADDOPTS", "-W 'ignore:Module already imported'")
         # In replay nothing listens here.
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:9")

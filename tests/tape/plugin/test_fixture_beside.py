@@ -12,7 +12,11 @@ from tests.tape.plugin.taped_project import HELLO, TapedProject
 def test_hosts_that_are_ignored_pass(project: TapedProject) -> None:
     project.pytester.makeini("[pytest]\nevalkit_ignore_hosts = loopback\n")
     project.write(
-        "test_app.py", HELLO.replace('    evalkit_tape.expect(text="Hello")\n', "    assert evalkit_tape.conversations() == []\n")
+        "test_app.py",
+        HELLO.replace(
+            '    evalkit_tape.expect(text="Hello")\n',
+            "    assert evalkit_tape.conversations() == []\n",
+        ),
     )
     project.run("--evalkit-base-url", project.url).assert_outcomes(passed=1)
     assert not (project.root / "cassettes").exists()
@@ -37,17 +41,32 @@ def test_suites_and_tapes_in_one_session(project: TapedProject) -> None:
         """,
     )
     project.write(
-        "taped_application.py", (project.root / "taped_application.py").read_text() + "\ndef answer(message, context):\n    ask(message)\n"
+        "taped_application.py",
+        (project.root / "taped_application.py").read_text()
+        + "\ndef answer(message, context):\n    ask(message)\n",
     )
     project.record().assert_outcomes(passed=3)
-    assert [name for name in project.cassettes() if name.endswith(".yaml")] == ["s/a.yaml", "s/b.yaml", "test_app/test_hello.yaml"]
+    assert [name for name in project.cassettes() if name.endswith(".yaml")] == [
+        "s/a.yaml",
+        "s/b.yaml",
+        "test_app/test_hello.yaml",
+    ]
     result = project.run("--evalkit-strict")
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["2 variants: 2 passed, 0 failed*", "0 recordings left unplayed, 0 cassettes used by no variant"])
+    result.stdout.fnmatch_lines(
+        [
+            "2 variants: 2 passed, 0 failed*",
+            "0 recordings left unplayed, 0 cassettes used by no variant",
+        ]
+    )
 
 
 def test_workers_tape_too(project: TapedProject) -> None:
-    project.write("test_app.py", HELLO + HELLO.replace("test_hello", "test_again").replace("ask(", "ask(").split("import ask")[1])
+    project.write(
+        "test_app.py",
+        HELLO
+        + HELLO.replace("test_hello", "test_again").replace("ask(", "ask(").split("import ask")[1],
+    )
     project.record().assert_outcomes(passed=2)
     done = project.pytester.runpytest_subprocess("-p", "xdist", "-n", "2", "-p", "no:cacheprovider")
     done.assert_outcomes(passed=2)
@@ -83,6 +102,8 @@ def test_a_session_that_never_tapes_imports_nothing(tmp_path: Path) -> None:
         "import sys, pytest; pytest.main(['--co', '-q', '-p', 'no:cacheprovider', '--fixtures']);"
         "print([name for name in sys.modules if name.split('.')[0] == 'vcr' or name.startswith('evalkit.session')])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
     assert "evalkit_tape" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"

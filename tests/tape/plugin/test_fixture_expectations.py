@@ -8,7 +8,9 @@ from tests.tape.plugin.taped_project import HELLO, TapedProject
 
 
 def test_the_explanation_is_that_of_a_suite(project: TapedProject) -> None:
-    project.write("test_app.py", HELLO.replace('text="Hello"', 'text="Bonjour", steps="model_output"'))
+    project.write(
+        "test_app.py", HELLO.replace('text="Hello"', 'text="Bonjour", steps="model_output"')
+    )
     result = project.record()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
@@ -27,10 +29,18 @@ def test_a_wrong_check_is_told_with_the_nearest_one(project: TapedProject) -> No
     project.write("test_app.py", HELLO.replace('text="Hello"', 'txt="Hello"'))
     result = project.record()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E*UsageError: expect: unknown check 'txt' (did you mean 'text'?)"])
+    result.stdout.fnmatch_lines(
+        ["E*UsageError: expect: unknown check 'txt' (did you mean 'text'?)"]
+    )
 
 
 def test_the_cassette_is_a_property_of_the_test(project: TapedProject) -> None:
     project.record("--junitxml", "out.xml").assert_outcomes(passed=1)
-    found = {one.get("name"): one.get("value") for one in ElementTree.parse(project.root / "out.xml").iter("property")}
-    assert found == {"evalkit_cassette": "cassettes/test_app/test_hello.yaml", "evalkit_conversations": "1"}
+    found = {
+        one.get("name"): one.get("value")
+        for one in ElementTree.parse(project.root / "out.xml").iter("property")
+    }
+    assert found == {
+        "evalkit_cassette": "cassettes/test_app/test_hello.yaml",
+        "evalkit_conversations": "1",
+    }

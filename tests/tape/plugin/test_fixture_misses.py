@@ -12,7 +12,11 @@ from taped_application import ask, careless
 def test_hello(evalkit_tape):
     {body}
 """
-REPORT = ["*does not hold request 1, POST /v1beta/interactions", "*cause: user text changed*", '*asked     "Hello again"']
+REPORT = [
+    "*does not hold request 1, POST /v1beta/interactions",
+    "*cause: user text changed*",
+    '*asked     "Hello again"',
+]
 
 
 @pytest.mark.parametrize(
@@ -25,7 +29,9 @@ REPORT = ["*does not hold request 1, POST /v1beta/interactions", "*cause: user t
     ],
     ids=["swallowed", "swallowed, then an assertion", "raised", "swallowed, then a crash"],
 )
-def test_the_test_fails_and_names_the_miss(project: TapedProject, body: str, more: list[str]) -> None:
+def test_the_test_fails_and_names_the_miss(
+    project: TapedProject, body: str, more: list[str]
+) -> None:
     project.record().assert_outcomes(passed=1)
     project.write("test_app.py", CARELESS.format(body=body))
     result = project.run()
@@ -56,7 +62,9 @@ def test_a_miss_in_a_teardown_is_an_error(project: TapedProject) -> None:
     result.stdout.fnmatch_lines(["*does not hold request 1, POST /v1beta/interactions"])
 
 
-def test_no_key_is_shown_with_the_locals(project: TapedProject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_is_shown_with_the_locals(
+    project: TapedProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "planted-key-1a2b3c4d")
     project.write(
         "test_app.py",
@@ -70,6 +78,8 @@ def test_no_key_is_shown_with_the_locals(project: TapedProject, monkeypatch: pyt
 
 def test_an_expected_failure_stays_one(project: TapedProject) -> None:
     project.write(
-        "test_app.py", "import pytest\n" + CARELESS.format(body="careless('x')").replace("def test", "@pytest.mark.xfail\ndef test")
+        "test_app.py",
+        "import pytest\n"
+        + CARELESS.format(body="careless('x')").replace("def test", "@pytest.mark.xfail\ndef test"),
     )
     project.run().assert_outcomes(xfailed=1)

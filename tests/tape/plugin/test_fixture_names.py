@@ -35,9 +35,14 @@ def test_tests_that_would_share_a_cassette_are_refused(project: TapedProject) ->
     (project.root / "test_app.py").unlink()
     for folder in ("one", "two"):
         project.write(f"{folder}/__init__.py", "")
-        project.write(f"{folder}/test_app.py", "from taped_application import ask\n\ndef test_hello(evalkit_tape):\n    ask('Hello')\n")
+        project.write(
+            f"{folder}/test_app.py",
+            "from taped_application import ask\n\ndef test_hello(evalkit_tape):\n    ask('Hello')\n",
+        )
     result = project.record()
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(
-        ["*two/test_app.py::test_hello and one/test_app.py::test_hello would share the cassette test_app/test_hello.yaml*"]
+        [
+            "*two/test_app.py::test_hello and one/test_app.py::test_hello would share the cassette test_app/test_hello.yaml*"
+        ]
     )

@@ -32,12 +32,14 @@ def test_all_keeps_the_old_cassette_where_the_test_broke(project: TapedProject) 
     project.record().assert_outcomes(passed=1)
     before = (project.root / "cassettes/test_app/test_hello.yaml").read_text()
     project.write(
-        "test_app.py", "from taped_application import ask\n\ndef test_hello(evalkit_tape):\n    ask('Goodbye')\n    raise OSError\n"
+        "test_app.py",
+        "from taped_application import ask\n\ndef test_hello(evalkit_tape):\n    ask('Goodbye')\n    raise OSError\n",
     )
     project.record(mode="all").assert_outcomes(failed=1)
     assert (project.root / "cassettes/test_app/test_hello.yaml").read_text() == before
     project.write(
-        "test_app.py", "from taped_application import ask\n\ndef test_hello(evalkit_tape):\n    ask('Goodbye')\n    assert False\n"
+        "test_app.py",
+        "from taped_application import ask\n\ndef test_hello(evalkit_tape):\n    ask('Goodbye')\n    assert False\n",
     )
     project.record(mode="all").assert_outcomes(failed=1)
     assert "Goodbye" in (project.root / "cassettes/test_app/test_hello.yaml").read_text()

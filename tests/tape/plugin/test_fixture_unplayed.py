@@ -23,7 +23,9 @@ def shortened(project: TapedProject) -> TapedProject:
 def test_they_are_told(project: TapedProject) -> None:
     result = shortened(project).run("-W", "default", "-W", "ignore:Module already imported")
     result.assert_outcomes(passed=1, warnings=1)
-    result.stdout.fnmatch_lines(["*1 recording left unplayed: recording 2: POST /v1beta/interactions*"])
+    result.stdout.fnmatch_lines(
+        ["*1 recording left unplayed: recording 2: POST /v1beta/interactions*"]
+    )
 
 
 def test_strict_makes_them_an_error(project: TapedProject) -> None:

@@ -11,7 +11,11 @@ send, previous = "What is the temperature in London?", None
 while send:
     calls, arguments, text = {}, {}, ""
     for event in client.interactions.create(
-        model="gemini-3.5-flash", input=send, tools=[tool], previous_interaction_id=previous, stream=True
+        model="gemini-3.5-flash",
+        input=send,
+        tools=[tool],
+        previous_interaction_id=previous,
+        stream=True,
     ):
         if event.event_type == "interaction.created":
             previous = event.interaction.id
@@ -26,5 +30,7 @@ while send:
     send = []
     for index, call in calls.items():
         result = {**json.loads(arguments[index]), "temperature": "22", "unit": "celsius"}
-        send.append({"type": "function_result", "name": call.name, "call_id": call.id, "result": result})
+        send.append(
+            {"type": "function_result", "name": call.name, "call_id": call.id, "result": result}
+        )
 print(text)

@@ -8,7 +8,11 @@ def said(text):
 
 
 history = []
-for text in ("I have 3 dogs in my house.", "They are called Ada, Grace and Linus.", "How many paws are in my house?"):
+for text in (
+    "I have 3 dogs in my house.",
+    "They are called Ada, Grace and Linus.",
+    "How many paws are in my house?",
+):
     history.append(said(text))
     answer = client.interactions.create(model="gemini-3.5-flash", store=False, input=history)
     history += [step.model_dump() for step in answer.steps]

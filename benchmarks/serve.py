@@ -90,9 +90,9 @@ def server(folder: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
 def ask(url: str, body: dict[str, object]) -> bytes:
     """Return an answer's body, once the server is there. Raises RuntimeError when it is not."""
     end = time.monotonic() + 20
-    request = urllib.request.Request(
+    request = urllib.request.Request(  # noqa: S310 - loopback
         f"{url}/v1beta/interactions", json.dumps(body).encode(), {"x-goog-api-key": "any"}
-    )  # noqa: S310 - loopback
+    )
     while True:
         try:
             with urllib.request.urlopen(request) as response:  # noqa: S310

@@ -266,10 +266,10 @@ def _git(key: str, near: Path) -> str:
     program = shutil.which("git")
     if program is None:
         return ""
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - no shell
         [program, "-C", str(near), "config", "--get", key],
         capture_output=True,
         text=True,
         check=False,
-    )  # noqa: S603 - no shell
+    )
     return done.stdout.strip()

@@ -26,8 +26,11 @@ def asked(**fields: JSON) -> dict[str, JSON]:
 
 
 def said(
-    *steps: JSON, id: str | None = "v1_a", status: str = "completed", **fields: JSON
-) -> dict[str, JSON]:  # noqa: A002
+    *steps: JSON,
+    id: str | None = "v1_a",  # noqa: A002
+    status: str = "completed",
+    **fields: JSON,
+) -> dict[str, JSON]:
     """An answer; without steps, a model's greeting."""
     given = list(steps) or [text("Hello")]
     return {

@@ -46,9 +46,9 @@ class Dice:
     def strikes(self, plan: Plan, who: bytes) -> Fault | None:
         """Decide for one plan and one request it could strike."""
         self._seen[plan.place] = seen = self._seen[plan.place] + 1
-        random = Random(
+        random = Random(  # noqa: S311
             blake2b(b"%d %s %s" % (self._seed, plan.place.encode(), who), digest_size=16).digest()
-        )  # noqa: S311
+        )
         drawn = random.random() < plan.probability
         late = plan.first is not None and seen > plan.first
         often = plan.times is not None and self._struck[plan.place] >= plan.times

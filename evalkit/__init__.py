@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit._lib.version import VERSION
 
 if TYPE_CHECKING:
-    from evalkit.checks.base import Check, View
+    from evalkit.checks.core.base import Check, View
     from evalkit.errors import EvalkitError, ExpectationFailed
     from evalkit.plugins import check
     from evalkit.tapes import tape
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Check": "evalkit.checks.base",
+    "Check": "evalkit.checks.core.base",
     "EvalkitError": "evalkit.errors",
     "ExpectationFailed": "evalkit.errors",
     "Finding": "evalkit.verdict",
@@ -45,7 +45,7 @@ _HOMES = {
     "Transcript": "evalkit.transcript",
     "Turn": "evalkit.transcript",
     "Verdict": "evalkit.verdict",
-    "View": "evalkit.checks.base",
+    "View": "evalkit.checks.core.base",
     "Where": "evalkit.verdict",
     "check": "evalkit.plugins",
     "tape": "evalkit.tapes",

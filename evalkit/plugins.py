@@ -16,7 +16,7 @@ from evalkit._lib.json import dumps
 from evalkit._lib.registry import Registry
 
 if TYPE_CHECKING:
-    from evalkit.checks.base import Check
+    from evalkit.checks.core.base import Check
     from evalkit.suite.catalog import Path
 
 JSON = Any
@@ -55,8 +55,8 @@ def check(thing: Any) -> Any:
 
 
 def _register(thing: Any, name: str | None) -> Any:
-    from evalkit.checks.base import Check
-    from evalkit.checks.functions import check_from
+    from evalkit.checks.core.base import Check
+    from evalkit.checks.core.functions import check_from
 
     if isinstance(thing, type):
         if not issubclass(thing, Check):
@@ -97,7 +97,7 @@ class Catalog:
 
     def build(self, name: str, argument: JSON, *, bare: bool) -> Check:
         """Return the check of ``name: argument``, or of ``name`` alone. Raises suite.BadArguments."""
-        from evalkit.checks.arguments import BadOptions, make
+        from evalkit.checks.core.arguments import BadOptions, make
 
         try:
             key = (name, bare, dumps(argument))
@@ -116,19 +116,19 @@ class Catalog:
 
     def keep(self, check: object) -> JSON | None:
         """Return a check as JSON, to be kept between sessions; None for a class that is not evalkit's own."""
-        from evalkit.checks.keeping import keep
+        from evalkit.checks.core.keeping import keep
 
         return keep(check)  # type: ignore[arg-type]
 
     def restore(self, kept: JSON) -> Check | None:
         """Return the check of which ``keep`` gave the JSON; None where another evalkit did."""
-        from evalkit.checks.keeping import restore
+        from evalkit.checks.core.keeping import restore
 
         return restore(kept)
 
     def schema(self, name: str) -> dict[str, JSON]:
         """Return the JSON Schema (2020-12) of what may stand after ``name:``."""
-        from evalkit.checks.arguments import argument_schema
+        from evalkit.checks.core.arguments import argument_schema
 
         return argument_schema(self._kind(name))
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from evalkit.checks.base import Check, View
-from evalkit.checks.declaring import option
-from evalkit.checks.options import number
-from evalkit.checks.showing import table
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.declaring import option
+from evalkit.checks.core.formatting import table
+from evalkit.checks.core.options import number
 from evalkit.checks.usage import final_answers, total_usage
 from evalkit.verdict import Finding, Where
 

@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar
 
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import show
-from evalkit.checks.base import Check, Spelled, View
-from evalkit.checks.declaring import Limited, option
-from evalkit.checks.options import Regex, Words, one_or_many
-from evalkit.checks.showing import table
+from evalkit.checks.core.base import Check, Spelled, View
+from evalkit.checks.core.declaring import Limited, option
+from evalkit.checks.core.formatting import table
+from evalkit.checks.core.options import Regex, Words, one_or_many
 from evalkit.transcript import JSON, ApiError, Turn
 from evalkit.verdict import Finding, Where
 

@@ -11,12 +11,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from evalkit._lib.json import MISSING, loads, pointer
 from evalkit._lib.text import did_you_mean, show
-from evalkit.checks.base import Check, Spelled, View
-from evalkit.checks.declaring import After, complaint, option
-from evalkit.checks.json_document import read_output
-from evalkit.checks.options import Target
-from evalkit.checks.schemas import problems, violations
-from evalkit.checks.showing import against, keep
+from evalkit.checks.core.base import Check, Spelled, View
+from evalkit.checks.core.declaring import After, complaint, option
+from evalkit.checks.core.formatting import against, keep
+from evalkit.checks.core.json_output import read_output
+from evalkit.checks.core.options import Target
+from evalkit.checks.core.schema_validation import problems, violations
 from evalkit.errors import Misconfigured
 from evalkit.transcript import JSON
 from evalkit.verdict import Finding, Where

@@ -7,9 +7,9 @@ from inspect import iscoroutine
 from typing import Any, ClassVar
 
 from evalkit._lib.text import shorten
-from evalkit.checks.base import Check, View
-from evalkit.checks.declaring import option
-from evalkit.checks.options import Target
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.declaring import option
+from evalkit.checks.core.options import Target
 from evalkit.errors import Misconfigured
 from evalkit.verdict import Finding, Severity, Where
 

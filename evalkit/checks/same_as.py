@@ -7,13 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from evalkit._lib.json import MISSING, differences, equal
 from evalkit._lib.text import show
-from evalkit.checks.automaton import Automaton, align
-from evalkit.checks.base import Check, View
-from evalkit.checks.calls import call_name
-from evalkit.checks.declaring import Limited, option
-from evalkit.checks.json_document import parse
-from evalkit.checks.options import Words, one_or_many
-from evalkit.checks.showing import against, keep, parting, table
+from evalkit.checks.core.automaton import Automaton, align
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.declaring import Limited, option
+from evalkit.checks.core.formatting import against, keep, parting, table
+from evalkit.checks.core.json_output import parse
+from evalkit.checks.core.options import Words, one_or_many
+from evalkit.checks.tool_calls.calls import call_name
 from evalkit.protocol.steps import RESULT_OF
 from evalkit.transcript import JSON, Turn
 from evalkit.verdict import Finding, Where

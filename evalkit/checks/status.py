@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from evalkit._lib.text import show
-from evalkit.checks.base import Check, View
-from evalkit.checks.declaring import After, Limited, option
-from evalkit.checks.options import one_or_many, open_words
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.declaring import After, Limited, option
+from evalkit.checks.core.options import one_or_many, open_words
 from evalkit.protocol.steps import STATUSES
 from evalkit.verdict import Finding, Where
 

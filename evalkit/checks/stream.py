@@ -12,10 +12,10 @@ from urllib.parse import unquote
 
 from evalkit._lib.json import MISSING, differences
 from evalkit._lib.text import show
-from evalkit.checks.base import Check, View
-from evalkit.checks.declaring import option
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.declaring import option
+from evalkit.checks.core.formatting import against, keep
 from evalkit.checks.latency import first_tokens
-from evalkit.checks.showing import against, keep
 from evalkit.protocol.reading import is_running, steps_of, strip_user_input
 from evalkit.protocol.stream_states import COMPLETED, ERROR
 from evalkit.transcript import JSON, Exchange

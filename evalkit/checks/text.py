@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import show
-from evalkit.checks.base import Check, View
-from evalkit.checks.declaring import option
-from evalkit.checks.options import Regex, Words
-from evalkit.checks.showing import keep, parting
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.declaring import option
+from evalkit.checks.core.formatting import keep, parting
+from evalkit.checks.core.options import Regex, Words
 from evalkit.verdict import Finding, Where
 
 _RULES = (

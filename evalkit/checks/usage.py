@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar
 
 from evalkit._lib.text import nearest, plural, show
-from evalkit.checks.base import Check, View
-from evalkit.checks.declaring import After, Limited, complaint, option
-from evalkit.checks.options import Limits, number, plain
-from evalkit.checks.showing import table
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.declaring import After, Limited, complaint, option
+from evalkit.checks.core.formatting import table
+from evalkit.checks.core.options import Limits, number, plain
 from evalkit.protocol.reading import is_running
 from evalkit.transcript import JSON, Exchange
 from evalkit.verdict import Finding, Severity, Where

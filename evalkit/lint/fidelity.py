@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from evalkit._lib.text import show
-from evalkit.checks.base import View
-from evalkit.checks.history import History
+from evalkit.checks.core.base import View
+from evalkit.checks.history.check import History
 from evalkit.lint.findings import Found
 from evalkit.lint.rejoining import begins_in_the_middle
 from evalkit.lint.tape import Tape

@@ -17,7 +17,7 @@ from evalkit._lib.files import shown
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import plural
 from evalkit.cassette.journal import SUFFIX, peek
-from evalkit.checks.showing import keep
+from evalkit.checks.core.formatting import keep
 from evalkit.errors import CassetteError
 from evalkit.lint.age import age
 from evalkit.lint.calls import calls

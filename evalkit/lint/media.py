@@ -12,7 +12,7 @@ from typing import Any
 from evalkit._lib.json import pointer
 from evalkit._lib.text import show
 from evalkit.cassette.media import PREFIX
-from evalkit.checks.media_files import decode, examine
+from evalkit.checks.media.files import decode, examine
 from evalkit.lint.findings import Found
 from evalkit.lint.tape import Tape
 from evalkit.protocol.reading import steps_of

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import show
-from evalkit.checks.base import View
+from evalkit.checks.core.base import View
 from evalkit.checks.stream import Stream
 from evalkit.lint.fidelity import found_of
 from evalkit.lint.findings import Found

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evalkit._lib.files import shown
-from evalkit.checks.snapshot_files import DEFAULT_NAMES, FOLDER, KINDS, path_of
+from evalkit.checks.snapshot.files import DEFAULT_NAMES, FOLDER, KINDS, path_of
 from evalkit.errors import SuiteErrors
 from evalkit.lint.findings import Found
 from evalkit.lint.tape import Tape

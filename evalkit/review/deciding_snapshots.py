@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from evalkit._lib.files import inside, write_atomic
 from evalkit._lib.json import MISSING, differences
 from evalkit._lib.text import quoted, visible
-from evalkit.checks.snapshot_files import FOLDER, parse, render, same_text
+from evalkit.checks.snapshot.files import FOLDER, parse, render, same_text
 from evalkit.errors import UsageError
 from evalkit.review.queue import Item
 

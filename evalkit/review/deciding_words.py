@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import MISSING
-from evalkit.checks.snapshot_files import render
+from evalkit.checks.snapshot.files import render
 from evalkit.compare.alignment import content, text_of
 from evalkit.review.queue import Item
 

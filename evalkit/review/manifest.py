@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from evalkit._lib.files import sha256, shown
 from evalkit.cassette.media import FOLDER, PREFIX
-from evalkit.checks.snapshot_files import FOLDER as SNAPSHOTS
+from evalkit.checks.snapshot.files import FOLDER as SNAPSHOTS
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.suite.cases import CaseFault, read_text

@@ -20,8 +20,8 @@ from evalkit._lib.files import sha256
 from evalkit._lib.json import MISSING, canonical
 from evalkit._lib.quickjson import loads
 from evalkit._lib.text import shorten, visible
-from evalkit.checks.snapshot_files import Kind as Form
-from evalkit.checks.snapshot_files import render
+from evalkit.checks.snapshot.files import Kind as Form
+from evalkit.checks.snapshot.files import render
 from evalkit.verdict import Where
 
 JSON = Any

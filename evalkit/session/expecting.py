@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from evalkit._lib.text import visible
-from evalkit.checks.base import Check, View
-from evalkit.checks.defaults import defaults, unexpected_error
-from evalkit.checks.running import run_check
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.defaults import defaults, unexpected_error
+from evalkit.checks.core.runner import run_check
 from evalkit.errors import ExpectationFailed, UsageError
 from evalkit.session.explaining import explain
 from evalkit.session.judging import CONVERSATION

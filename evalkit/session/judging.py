@@ -21,10 +21,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
 from evalkit._lib.text import show
-from evalkit.checks.base import Approved, View
-from evalkit.checks.defaults import STANDING, defaults, unexpected_error
-from evalkit.checks.running import run_check
-from evalkit.checks.snapshot_files import path_of
+from evalkit.checks.core.base import Approved, View
+from evalkit.checks.core.defaults import STANDING, defaults, unexpected_error
+from evalkit.checks.core.runner import run_check
+from evalkit.checks.snapshot.files import path_of
 from evalkit.conversation import context
 from evalkit.errors import (
     CassetteMiss,
@@ -42,7 +42,7 @@ from evalkit.transcript import Request, Response, Step, Transcript, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 
 if TYPE_CHECKING:
-    from evalkit.checks.snapshot_files import Kind
+    from evalkit.checks.snapshot.files import Kind
     from evalkit.suite import Expectation, Variant
 
 CONVERSATION = "conversation"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit._lib.files import shown
 from evalkit._lib.text import plural, shorten
-from evalkit.checks.base import View
+from evalkit.checks.core.base import View
 from evalkit.conversation.taped import is_interaction
 from evalkit.conversation.threads import threads_of
 from evalkit.errors import EvalkitError, ExpectationFailed, UsageError

@@ -20,9 +20,9 @@ from evalkit._lib.json import MISSING, dumps
 from evalkit._lib.quickjson import loads
 from evalkit._lib.text import show as value
 from evalkit._lib.yaml import load
-from evalkit.checks.base import Approved, View
-from evalkit.checks.keeping import keep, restore
-from evalkit.checks.running import run_check
+from evalkit.checks.core.base import Approved, View
+from evalkit.checks.core.keeping import keep, restore
+from evalkit.checks.core.runner import run_check
 from evalkit.plugins import Catalog
 from evalkit.transcript import Response
 from evalkit.verdict import CheckResult, Severity

@@ -8,7 +8,7 @@ from itertools import permutations, product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.checks.assignment import assign
+from evalkit.checks.core.matching import assign
 
 RULES = settings(max_examples=100, deadline=None)
 

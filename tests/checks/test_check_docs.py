@@ -7,8 +7,8 @@ import re
 import pytest
 
 from evalkit._lib.yaml import load
-from evalkit.checks.base import View
-from evalkit.checks.declaring import spellings
+from evalkit.checks.core.base import View
+from evalkit.checks.core.declaring import spellings
 from evalkit.plugins import CHECKS
 from evalkit.verdict import Verdict
 from tests.checks.building import transcript

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from evalkit._lib.json import dumps
 from evalkit._lib.quickjson import loads
 from evalkit._lib.yaml import load
-from evalkit.checks import keeping
-from evalkit.checks.base import Check, View
-from evalkit.checks.declaring import Options
+from evalkit.checks.core import keeping
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.declaring import Options
 from evalkit.plugins import Catalog
 from evalkit.suite import BadArguments
 from evalkit.verdict import Finding
@@ -116,7 +116,7 @@ def test_a_class_of_a_users_is_not_kept() -> None:
     "value",
     [
         "text",
-        {"": "evalkit.checks.options:Bounds", "min": 1.0},
+        {"": "evalkit.checks.core.options:Bounds", "min": 1.0},
         {"": "evalkit.checks.text:Nothing"},
         {"": "evalkit.checks.text:re"},
         {"": "evalkit.checks.text:View"},

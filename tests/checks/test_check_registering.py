@@ -13,9 +13,9 @@ import pytest
 import evalkit
 from evalkit import plugins
 from evalkit._lib.registry import Registry
-from evalkit.checks.base import Check, View
-from evalkit.checks.keeping import keep
-from evalkit.checks.running import run_check
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.keeping import keep
+from evalkit.checks.core.runner import run_check
 from evalkit.checks.text import Text
 from evalkit.plugins import Catalog
 from evalkit.suite import BadArguments

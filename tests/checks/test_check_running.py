@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import pydantic
 import pytest
 
-from evalkit.checks.base import Check, View
-from evalkit.checks.defaults import defaults, unexpected_error
-from evalkit.checks.running import run_check
-from evalkit.checks.showing import keep, parting, table
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.defaults import defaults, unexpected_error
+from evalkit.checks.core.formatting import keep, parting, table
+from evalkit.checks.core.runner import run_check
 from evalkit.errors import TargetError
 from evalkit.plugins import Catalog
 from evalkit.transcript import Transcript

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from evalkit.checks.base import View
+from evalkit.checks.core.base import View
 from evalkit.verdict import CheckResult, Verdict
 from tests.checks.building import transcript
 from tests.checks.examples import check_entry

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.checks.base import View
-from evalkit.checks.history import History, Level
+from evalkit.checks.core.base import View
+from evalkit.checks.history.check import History, Level
 from evalkit.protocol.assemble import assemble
 from evalkit.verdict import Finding
 from tests.checks.building import transcript

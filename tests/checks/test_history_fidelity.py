@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import resolve
-from evalkit.checks.base import View
-from evalkit.checks.history import History, Level
+from evalkit.checks.core.base import View
+from evalkit.checks.history.check import History, Level
 from evalkit.verdict import Finding
 from tests.checks.building import transcript
 

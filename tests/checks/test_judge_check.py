@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from evalkit.checks.base import View
-from evalkit.checks.judge_asking import fenced
+from evalkit.checks.core.base import View
+from evalkit.checks.judge.request import fenced
 from evalkit.conversation.asides import is_aside, is_judging
 from evalkit.errors import CassetteMiss, Disconnected
 from evalkit.plugins import Catalog

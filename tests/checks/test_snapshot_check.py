@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.checks.base import Approved, View
-from evalkit.checks.snapshot_files import (
+from evalkit.checks.core.base import Approved, View
+from evalkit.checks.snapshot.files import (
     DEFAULT_NAMES,
     KINDS,
     parse,

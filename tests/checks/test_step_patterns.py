@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.checks.automaton import Automaton, align
-from evalkit.checks.patterns import PatternError, compile_pattern
+from evalkit.checks.core.automaton import Automaton, align
+from evalkit.checks.steps.patterns import PatternError, compile_pattern
 
 LETTERS = {"thought": "t", "function_call": "c", "function_result": "r", "model_output": "m"}
 RULES = settings(max_examples=100, deadline=None)

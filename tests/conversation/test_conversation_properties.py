@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import dumps, equal, loads
-from evalkit.checks.base import View
-from evalkit.checks.history import History
+from evalkit.checks.core.base import View
+from evalkit.checks.history.check import History
 from evalkit.conversation import (
     CallTool,
     Effect,

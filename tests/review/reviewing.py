@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit._lib.json import MISSING
-from evalkit.checks.snapshot_files import Kind, path_of
+from evalkit.checks.snapshot.files import Kind, path_of
 from evalkit.results import Run
 from evalkit.review.deciding_desk import Desk, Person
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where

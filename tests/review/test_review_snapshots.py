@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evalkit._lib.json import MISSING
-from evalkit.checks.snapshot_files import Kind, render
+from evalkit.checks.snapshot.files import Kind, render
 from evalkit.errors import UsageError
 from evalkit.review.decisions import Book
 from tests.review.reviewing import ADA, desk, fails, file_of, passes, project, snapshot

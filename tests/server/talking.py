@@ -13,8 +13,8 @@ import httpx
 from evalkit._lib.json import canonical, loads
 from evalkit.cassette import store
 from evalkit.cassette.recording import Recording
-from evalkit.checks.base import View
-from evalkit.checks.history import History
+from evalkit.checks.core.base import View
+from evalkit.checks.history.check import History
 from evalkit.conversation.answers import read_answer
 from evalkit.conversation.taped import transcript_of
 from evalkit.transcript import Exchange, Request, Response

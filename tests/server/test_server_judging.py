@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.checks.base import View
-from evalkit.checks.judge import Judge
+from evalkit.checks.core.base import View
+from evalkit.checks.judge.check import Judge
 from evalkit.server.answers.ask import Ask
 from evalkit.server.answers.judging import judgement
 from evalkit.server.scripting.default_script import load_script

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from evalkit.cassette.store import load as load_cassette
-from evalkit.checks.snapshot_files import render
+from evalkit.checks.snapshot.files import render
 from evalkit.conversation.asides import is_aside
 from evalkit.conversation.taped import request_of, transcript_of
 from evalkit.lint import lint

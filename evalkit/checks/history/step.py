@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from evalkit._lib.json import MISSING, canonical, differences, equal
 from evalkit._lib.text import shorten, show
-from evalkit.checks.history_input import Item, RawStep
-from evalkit.checks.showing import against, keep, parting, table
+from evalkit.checks.core.formatting import against, keep, parting, table
+from evalkit.checks.history.input import Item, RawStep
 from evalkit.protocol.reading import kind_of
 from evalkit.protocol.steps import CLIENT_STEPS, OPTIONAL_FIELDS, REQUIRED_FIELDS
 from evalkit.transcript import JSON

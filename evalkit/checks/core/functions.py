@@ -7,8 +7,8 @@ from inspect import Parameter, signature
 from types import new_class
 from typing import Any, ClassVar, get_type_hints
 
-from evalkit.checks.base import Check, View
-from evalkit.checks.declaring import option, spellings
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.declaring import option, spellings
 from evalkit.checks.python_target import findings_of
 from evalkit.verdict import Finding
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from typing import Literal
 
-from evalkit.checks.history_diff import deviations
-from evalkit.checks.history_input import items_of, readable
-from evalkit.checks.history_step import Deviation, Wanted, key_of
+from evalkit.checks.history.diff import deviations
+from evalkit.checks.history.input import items_of, readable
+from evalkit.checks.history.step import Deviation, Wanted, key_of
 from evalkit.protocol.reading import RawStep, steps_of
 from evalkit.transcript import JSON, Exchange
 from evalkit.verdict import Finding, Where

@@ -17,8 +17,8 @@ from pydantic_core import PydanticCustomError
 
 from evalkit._lib.json import dumps
 from evalkit._lib.text import did_you_mean, show
-from evalkit.checks.base import Check
-from evalkit.checks.declaring import Options, spellings
+from evalkit.checks.core.base import Check
+from evalkit.checks.core.declaring import Options, spellings
 from evalkit.transcript import JSON
 
 Path = tuple[str | int, ...]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 from evalkit._lib.text import nearest, show
-from evalkit.checks.declaring import After, Before, Limited, Options, complaint, option
+from evalkit.checks.core.declaring import After, Before, Limited, Options, complaint, option
 
 
 def one_or_many(one: type, what: str, schema: Any = None) -> Before:

@@ -12,11 +12,11 @@ from typing import Annotated, ClassVar
 
 from evalkit._lib.json import MISSING, equal
 from evalkit._lib.text import shorten
-from evalkit.checks.base import Approved, Check, View
-from evalkit.checks.declaring import After, Limited, complaint, option
-from evalkit.checks.json_document import read_output
-from evalkit.checks.showing import parting
-from evalkit.checks.snapshot_files import DEFAULT_NAMES, Kind, parse, render, same_text, without
+from evalkit.checks.core.base import Approved, Check, View
+from evalkit.checks.core.declaring import After, Limited, complaint, option
+from evalkit.checks.core.formatting import parting
+from evalkit.checks.core.json_output import read_output
+from evalkit.checks.snapshot.files import DEFAULT_NAMES, Kind, parse, render, same_text, without
 from evalkit.errors import Misconfigured
 from evalkit.transcript import JSON
 from evalkit.verdict import Finding, Where

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from evalkit._lib.json import MISSING, equal
 from evalkit._lib.text import shorten, show
-from evalkit.checks.declaring import Before, Options, complaint, option
+from evalkit.checks.core.declaring import Before, Options, complaint, option
 from evalkit.transcript import JSON, Step
 from evalkit.verdict import Where
 
@@ -31,7 +31,7 @@ def covers(whole: JSON, part: JSON) -> bool:
 
 
 def _valid(schema: JSON, value: JSON) -> bool:
-    from evalkit.checks.schemas import validator
+    from evalkit.checks.core.schema_validation import validator
 
     return bool(validator(schema).is_valid(value))
 
@@ -77,7 +77,7 @@ class Call(Options):
         if self.optional and self.min:
             raise complaint("an optional call cannot have a 'min'", "optional")
         if self.match == "schema":
-            from evalkit.checks.schemas import problems
+            from evalkit.checks.core.schema_validation import problems
 
             found = problems(self.arguments)
             if found:

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from urllib.parse import unquote
 
 from evalkit._lib.json import equal
-from evalkit.checks.base import Check, View
-from evalkit.checks.declaring import option
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.declaring import option
 from evalkit.protocol.reading import RawStep, steps_of, strip_user_input
 from evalkit.transcript import JSON, Exchange
 
 if TYPE_CHECKING:
-    from evalkit.checks.history_findings import Earlier
+    from evalkit.checks.history.findings import Earlier
     from evalkit.verdict import Finding
 
 
@@ -73,7 +73,7 @@ class History(Check):
                 if kept is not None and not stateful and (only is None or exchange.turn == only):
                     received = () if hop else kept.received
                     if not _faithful(kept.sent, received, body.get("input"), bool(hop)):
-                        from evalkit.checks.history_findings import (
+                        from evalkit.checks.history.findings import (
                             Earlier,
                             findings,
                         )  # what only explains is seldom needed

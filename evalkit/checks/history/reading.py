@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from evalkit._lib.json import equal
-from evalkit.checks.history_align import Pairs, gaps
-from evalkit.checks.history_input import Item, RawStep
-from evalkit.checks.history_step import Wanted, call_key, key_of, likeness
+from evalkit.checks.history.align import Pairs, gaps
+from evalkit.checks.history.input import Item, RawStep
+from evalkit.checks.history.step import Wanted, call_key, key_of, likeness
 from evalkit.protocol.reading import kind_of, pair_calls
 from evalkit.protocol.steps import CLIENT_STEPS
 

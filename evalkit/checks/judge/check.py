@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from evalkit._lib.text import plural, shorten, show
-from evalkit.checks.base import Check, View
-from evalkit.checks.declaring import Limited, complaint, option
-from evalkit.checks.json_document import parse
-from evalkit.checks.judge_asking import request_of, schema_of, task_of
-from evalkit.checks.options import number, plain
-from evalkit.checks.showing import table
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.declaring import Limited, complaint, option
+from evalkit.checks.core.formatting import table
+from evalkit.checks.core.json_output import parse
+from evalkit.checks.core.options import number, plain
+from evalkit.checks.judge.request import request_of, schema_of, task_of
 from evalkit.conversation.answers import read_answer
 from evalkit.errors import CheckCrashed, Misconfigured
 from evalkit.protocol.reading import output_text
@@ -196,7 +196,7 @@ class Judge(Check):
         return self._read(value, text)
 
     def _read(self, value: JSON, text: str) -> Opinion:
-        from evalkit.checks.schemas import (
+        from evalkit.checks.core.schema_validation import (
             violations,
         )  # jsonschema is loaded where a judge has spoken, and nowhere else
 

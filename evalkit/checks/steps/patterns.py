@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 
 from evalkit._lib.text import did_you_mean
-from evalkit.checks.automaton import ANY, Automaton, Part
+from evalkit.checks.core.automaton import ANY, Automaton, Part
 from evalkit.protocol.steps import STEP_TYPES
 
 _TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z0-9_]+)|(?P<sign>[.()|?*+])|(?P<bad>\S))")

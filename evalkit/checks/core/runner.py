@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from evalkit._lib.text import shorten
-from evalkit.checks.base import Check, View
+from evalkit.checks.core.base import Check, View
 from evalkit.errors import EvalkitError
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 

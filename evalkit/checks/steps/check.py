@@ -20,13 +20,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from evalkit._lib.json import MISSING, equal
 from evalkit._lib.text import plural, shorten, show
-from evalkit.checks.assignment import assign
-from evalkit.checks.automaton import ANY, Automaton, Row, align
-from evalkit.checks.base import Check, View
-from evalkit.checks.declaring import Before, complaint, option
-from evalkit.checks.options import Words
-from evalkit.checks.patterns import PatternError, check_type, compile_pattern
-from evalkit.checks.showing import table
+from evalkit.checks.core.automaton import ANY, Automaton, Row, align
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.declaring import Before, complaint, option
+from evalkit.checks.core.formatting import table
+from evalkit.checks.core.matching import assign
+from evalkit.checks.core.options import Words
+from evalkit.checks.steps.patterns import PatternError, check_type, compile_pattern
 from evalkit.protocol.steps import STEP_TYPES
 from evalkit.transcript import JSON, Step, Turn
 from evalkit.verdict import Finding, Where

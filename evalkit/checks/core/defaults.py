@@ -9,7 +9,7 @@ from collections.abc import Container
 from functools import cache
 
 from evalkit._lib.text import show
-from evalkit.checks.base import Check
+from evalkit.checks.core.base import Check
 from evalkit.transcript import Transcript, Turn
 from evalkit.verdict import Finding, Where
 
@@ -45,7 +45,7 @@ def unexpected_error(turn: Turn) -> Finding:
 
 @cache
 def _history() -> Check:
-    from evalkit.checks.history import History
+    from evalkit.checks.history.check import History
 
     return History()
 

@@ -30,11 +30,11 @@ from itertools import product
 
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import plural, show
-from evalkit.checks.history_align import anchor, disorder, stayed
-from evalkit.checks.history_input import Item
-from evalkit.checks.history_reading import Case, Reading
-from evalkit.checks.history_step import Deviation, Wanted, call_key, changed, describe
-from evalkit.checks.showing import keep, table
+from evalkit.checks.core.formatting import keep, table
+from evalkit.checks.history.align import anchor, disorder, stayed
+from evalkit.checks.history.input import Item
+from evalkit.checks.history.reading import Case, Reading
+from evalkit.checks.history.step import Deviation, Wanted, call_key, changed, describe
 
 _SHOWN = 12
 _AROUND = 3

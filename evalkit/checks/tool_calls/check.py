@@ -12,12 +12,12 @@ from typing import Any, ClassVar, Literal
 
 from evalkit._lib.json import MISSING, differences
 from evalkit._lib.text import did_you_mean, shorten, show
-from evalkit.checks.assignment import assign
-from evalkit.checks.automaton import Automaton, Part, align
-from evalkit.checks.base import Check, View
-from evalkit.checks.calls import MOST_COPIES, Call, Calls, Made, call_name
-from evalkit.checks.declaring import option
-from evalkit.checks.showing import keep, table
+from evalkit.checks.core.automaton import Automaton, Part, align
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.declaring import option
+from evalkit.checks.core.formatting import keep, table
+from evalkit.checks.core.matching import assign
+from evalkit.checks.tool_calls.calls import MOST_COPIES, Call, Calls, Made, call_name
 from evalkit.protocol.reading import pair_calls
 from evalkit.protocol.steps import RESULT_OF
 from evalkit.transcript import JSON, Turn
@@ -209,7 +209,7 @@ _Told = tuple[str, str, Where, Any, Any]
 
 def _other_arguments(call: Call, made: Made) -> _Told:
     if call.how == "schema":
-        from evalkit.checks.schemas import violations
+        from evalkit.checks.core.schema_validation import violations
 
         found = next(violations(call.arguments, made.arguments))
         why = f"{found.pointer or 'the whole'} {found.message}"

@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Literal
 
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import show
-from evalkit.checks.base import Check, View
-from evalkit.checks.declaring import option
-from evalkit.checks.media_files import Facts, decode, examine, same_type
-from evalkit.checks.options import Amount, Words, number
-from evalkit.checks.showing import table
+from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.declaring import option
+from evalkit.checks.core.formatting import table
+from evalkit.checks.core.options import Amount, Words, number
+from evalkit.checks.media.files import Facts, decode, examine, same_type
 from evalkit.protocol.reading import contents
 from evalkit.transcript import JSON
 from evalkit.verdict import Finding, Where

@@ -1,0 +1,1 @@
+"""What all checks share: their base class, arguments, runner, matching and formatting."""

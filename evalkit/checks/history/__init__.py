@@ -1,0 +1,1 @@
+"""The check ``history``: stateless requests must re-send the whole history."""

@@ -1,0 +1,1 @@
+"""The check ``judge`` and the request that it sends."""

@@ -1,0 +1,1 @@
+"""The check ``media`` and the reader of media files."""

@@ -1,0 +1,1 @@
+"""The check ``snapshot`` and the layout of its approved files."""

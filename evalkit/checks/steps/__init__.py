@@ -1,0 +1,1 @@
+"""The check ``steps`` and its pattern language."""

@@ -1,0 +1,1 @@
+"""The check ``tool_calls``."""

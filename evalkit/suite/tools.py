@@ -105,8 +105,8 @@ def read_tool(name: str, entry: ToolEntry) -> Tool:
     declaration = {
         "type": "function",
         "name": name,
-        **{key: entry[key] for key in _DECLARED if key in entry},
-    }  # type: ignore[literal-required]
+        **{key: entry[key] for key in _DECLARED if key in entry},  # type: ignore[literal-required]
+    }
     answers = [
         Answer(one["result"], one.get("when"), one.get("is_error", False))
         for one in entry.get("results", ())

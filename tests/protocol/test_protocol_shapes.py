@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -43,8 +44,8 @@ def test_every_kind_is_known_and_every_required_field_declared(name: str, shape:
     ],
 )
 def test_steps_contents_and_annotations_have_the_fields_of_their_tables(
-    name: str, declared: dict, models: dict
-) -> None:  # type: ignore[type-arg]
+    name: str, declared: dict[str, Any], models: dict[str, Any]
+) -> None:
     shapes = FAMILIES[name].shapes
     assert set(shapes) == set(declared) == set(models)
     for kind, fields in declared.items():

@@ -33,7 +33,9 @@ INTERACTION = {
     "usage": {"total_output_tokens": 3, "total_thought_tokens": 1},
 }
 FRAMES = sse_text(events_of(INTERACTION))
-PLAIN = Reply(200, json.dumps(INTERACTION))
+INTERACTION_TEXT = json.dumps(INTERACTION)
+HALF_BODY = INTERACTION_TEXT[: len(INTERACTION_TEXT) // 2].encode()
+PLAIN = Reply(200, INTERACTION_TEXT)
 STREAM = Reply(200, frames=FRAMES)
 DELTAS = [index for index, frame in enumerate(FRAMES) if '"step.delta"' in frame]
 
@@ -89,17 +91,17 @@ def test_what_is_the_same_plain_and_streamed(
             {
                 "end": "cut",
                 "headers": {"content-length": str(len(PLAIN.body))},
-                "body": PLAIN.body[: len(PLAIN.body) // 2].encode(),
+                "body": HALF_BODY,
             },
-        ),  # type: ignore[union-attr]
+        ),
         (
             "reset=3",
-            {"end": "reset", "status": 200, "body": PLAIN.body[: len(PLAIN.body) // 2].encode()},
-        ),  # type: ignore[union-attr]
+            {"end": "reset", "status": 200, "body": HALF_BODY},
+        ),
         (
             "malformed",
-            {"end": "whole", "headers": {}, "body": PLAIN.body[: len(PLAIN.body) // 2].encode()},
-        ),  # type: ignore[union-attr]
+            {"end": "whole", "headers": {}, "body": HALF_BODY},
+        ),
         ("error=500,after=3", {"status": 500}),
     ],
 )

@@ -69,8 +69,8 @@ def hold(tmp_path: Path, url: str) -> Hold:
         variants = expand(load(path, root=tmp_path, checks=Catalog()))
         base = url if live or mode != "none" else NOWHERE
         runner = Runner(
-            Settings(tmp_path, tmp_path / "cassettes", mode, live, base, secrets=secrets)
-        )  # type: ignore[arg-type]
+            Settings(tmp_path, tmp_path / "cassettes", mode, live, base, secrets=secrets)  # type: ignore[arg-type]
+        )
         runner.introduce(variants)
         found = {}
         for variant in variants:

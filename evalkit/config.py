@@ -29,7 +29,7 @@ from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.compare.gates import DEFAULT, Gate
 from evalkit.compare.prices import Prices
 from evalkit.errors import Problem, SuiteErrors, UsageError
-from evalkit.review.policy import Policy
+from evalkit.signoff.policy import Policy
 from evalkit.suite.catalog import Path as Path_
 from evalkit.suite.source import Source
 from evalkit.suite.wording import BOUNDS, EXPECTED

@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from evalkit._lib.version import VERSION
 from evalkit.errors import UsageError
 from evalkit.results import Run
-from evalkit.review.problems import Problem
-from evalkit.review.statement import Signoff
+from evalkit.signoff.in_toto import Signoff
+from evalkit.signoff.problems import Problem
 
 PAGE, DATA = "index.html", "data"
 

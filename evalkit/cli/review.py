@@ -15,8 +15,8 @@ import click
 from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from evalkit.review.deciding import Choice
-    from evalkit.review.deciding_desk import Desk, Look, Person, Wanted
+    from evalkit.review.session import Desk, Look, Person, Wanted
+    from evalkit.review.state import Choice
 
 _EPILOG = """\b
 Examples:
@@ -90,8 +90,8 @@ def review(
     """
     from evalkit.cli.main import EXIT_FAILED, EXIT_PASS
     from evalkit.results import Run
-    from evalkit.review.deciding_desk import Desk
-    from evalkit.review.manifest import find_root
+    from evalkit.results.project_root import find_project_root
+    from evalkit.review.session import Desk
 
     by_options = bool(accept or reject or keep)
     if web and (as_list or as_json or by_options):
@@ -103,7 +103,7 @@ def review(
     opened = Run(run)
     desk = Desk(
         opened,
-        lambda: root or find_root(opened.directory, opened.manifest),
+        lambda: root or find_project_root(opened.directory, opened.manifest),
         baseline=Run(baseline) if baseline is not None else None,
         earlier=Run(carry_from) if carry_from is not None else None,
     )
@@ -141,7 +141,7 @@ def _print(look: Look, whole: bool) -> None:
 
 def _json(run: Path, look: Look) -> dict[str, object]:
     from evalkit.cli.review_view import rows
-    from evalkit.review.deciding import to_json
+    from evalkit.review.state import to_json
 
     return {
         "schema_version": 1,
@@ -164,7 +164,7 @@ def _decide(
     quiet: bool,
 ) -> None:
     from evalkit._lib.text import plural
-    from evalkit.review.deciding import seal
+    from evalkit.review.state import seal
 
     look = desk.look()
     wanted = [_wanted(look, "accept", word) for word in dict.fromkeys(accept)]
@@ -194,7 +194,7 @@ def _decide(
 
 
 def _wanted(look: Look, choice: Choice, word: str) -> Wanted:
-    from evalkit.review.deciding_desk import Wanted
+    from evalkit.review.session import Wanted
 
     keys = _keys(look, word)
     groups = {one.item.group for one in look.standings if one.item.key in keys}
@@ -233,7 +233,7 @@ def _keys(look: Look, word: str) -> list[str]:
 
 def _serve(desk: Desk, who: Person) -> None:
     from evalkit.reports.review_page import ReviewPages
-    from evalkit.review.deciding_web import Door, create_app
+    from evalkit.review.web import Door, create_app
     from evalkit.server.run import LOOPBACK, serve
 
     door = Door()
@@ -252,7 +252,7 @@ def _serve(desk: Desk, who: Person) -> None:
 
 
 def _person(name: str | None, email: str | None, near: Path) -> Person:
-    from evalkit.review.deciding_desk import Person
+    from evalkit.review.session import Person
 
     found = Person(name or _git("user.name", near), email or _git("user.email", near))
     if not found.name.strip():

@@ -24,8 +24,8 @@ from evalkit.cli.review_view import (
     show_item,
 )
 from evalkit.errors import IntegrityError, UsageError
-from evalkit.review.deciding import Choice, Standing, companions, in_turn, seal
-from evalkit.review.deciding_desk import Desk, Look, Person, Stale
+from evalkit.review.session import Desk, Look, Person, Stale
+from evalkit.review.state import Choice, Standing, companions, in_turn, seal
 
 _CHOICES: dict[str, Choice] = {"a": "accept", "r": "reject", "s": "skip"}
 

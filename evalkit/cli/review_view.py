@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 from evalkit._lib.text import plural, shorten, visible
-from evalkit.review.deciding import Decision, Standing, State, companions, in_turn
-from evalkit.review.deciding_desk import Look
-from evalkit.review.deciding_words import Line, conversation, difference
+from evalkit.review.item_text import Line, conversation, difference
 from evalkit.review.queue import Item
+from evalkit.review.session import Look
+from evalkit.review.state import Decision, Standing, State, companions, in_turn
 
 LINES, LETTERS = 30, 1_200
 """Lines of a difference, and letters of a line, that are printed at first; ``v`` prints more."""

@@ -55,7 +55,7 @@ def schema(what: str, output: Path | None) -> None:
     """
     from evalkit._lib.files import write_atomic
 
-    room = "evalkit.review" if what == "signoff" else "evalkit.results"
+    room = "evalkit.signoff" if what == "signoff" else "evalkit.results"
     text = (
         suite_schema()
         if what == "suite"

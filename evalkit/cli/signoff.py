@@ -110,10 +110,11 @@ def signoff(
     from evalkit.config import find_config, load_config
     from evalkit.errors import IntegrityError, UsageError
     from evalkit.results import Run
-    from evalkit.review import git
-    from evalkit.review.manifest import Places, find_root, name_from, well_formed
-    from evalkit.review.signing import open_key
-    from evalkit.review.signoff import Asked, deviation, sign
+    from evalkit.results.project_root import find_project_root
+    from evalkit.signoff import git
+    from evalkit.signoff.digest_manifest import Places, name_from, well_formed
+    from evalkit.signoff.signatures import open_key
+    from evalkit.signoff.signing import Asked, deviation, sign
 
     if bool(gate_name) != bool(baseline):
         raise UsageError("--gate NAME and --baseline RUN go together: a gate compares two runs")
@@ -123,7 +124,7 @@ def signoff(
         raise IntegrityError(
             f"{run / 'manifest.json'} is not as evalkit writes it; run the suites again, then sign"
         )
-    top = root or find_root(run, opened.manifest)
+    top = root or find_project_root(run, opened.manifest)
     sources = [str(suite["path"]) for suite in opened.manifest.get("suites", [])]
     asked = Asked(
         name,

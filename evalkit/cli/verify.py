@@ -10,8 +10,8 @@ import click
 
 if TYPE_CHECKING:
     from evalkit.config import Config
-    from evalkit.review.signers import AllowedSigners
-    from evalkit.review.verification import Trust
+    from evalkit.signoff.allowed_signers import AllowedSigners
+    from evalkit.signoff.verification import Trust
 
 _EPILOG = """\b
 Examples:
@@ -63,8 +63,8 @@ def verify(
     from evalkit.cli import verify_view
     from evalkit.config import find_config
     from evalkit.errors import UsageError
-    from evalkit.review.problems import sorted_problems
-    from evalkit.review.verification import verify as verify_run
+    from evalkit.signoff.problems import sorted_problems
+    from evalkit.signoff.verification import verify as verify_run
 
     if allowed_signers is not None and ref is not None:
         raise UsageError(
@@ -93,7 +93,7 @@ def _trust_of_files(path: Path | None, allowed: Path | None) -> Trust:
     from evalkit._lib.files import shown
     from evalkit.config import load_config
     from evalkit.errors import UsageError
-    from evalkit.review.signers import parse
+    from evalkit.signoff.allowed_signers import parse
 
     config = load_config(path)
     if allowed is None:
@@ -110,9 +110,9 @@ def _trust_of_files(path: Path | None, allowed: Path | None) -> Trust:
 def _trust_of_ref(run: Path, path: Path | None, ref: str) -> Trust:
     from evalkit.config import NAME, parse_config
     from evalkit.errors import UsageError
-    from evalkit.review import git
-    from evalkit.review.records import FOLDER
-    from evalkit.review.signers import parse
+    from evalkit.signoff import git
+    from evalkit.signoff.allowed_signers import parse
+    from evalkit.signoff.records import FOLDER
 
     name = path.name if path is not None else NAME
     folder = path.parent if path is not None else Path.cwd()
@@ -145,7 +145,7 @@ def _named(config: Config, path: Path | None) -> Path:
 
 def _trust(config: Config, signers: AllowedSigners) -> Trust:
     from evalkit.compare.gates import DEFAULT
-    from evalkit.review.verification import Trust
+    from evalkit.signoff.verification import Trust
 
     return Trust(signers, config.signoff, {"default": DEFAULT, **config.gates})
 
@@ -154,14 +154,16 @@ def _with_authors(trust: Trust, run: Path, root: Path | None) -> Trust:
     """Ask git who changed what was tested, where the policy wants to know."""
     from evalkit.errors import UsageError
     from evalkit.results import Run
-    from evalkit.review import git
-    from evalkit.review.manifest import find_root
+    from evalkit.results.project_root import find_project_root
+    from evalkit.signoff import git
 
     if not trust.policy.author_is_not_approver:
         return trust
     try:
         manifest = Run(run).manifest
         sources = [str(suite["path"]) for suite in manifest.get("suites", [])]
-        return trust._replace(authors=git.authors_of(root or find_root(run, manifest), sources))
+        return trust._replace(
+            authors=git.authors_of(root or find_project_root(run, manifest), sources)
+        )
     except (UsageError, KeyError, TypeError, AttributeError):
         return trust  # a run that is damaged is told so by verification itself

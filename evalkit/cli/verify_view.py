@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from evalkit._lib.text import plural, visible
-from evalkit.review.statement import Signoff
-from evalkit.review.verification import Outcome, Trust
+from evalkit.signoff.in_toto import Signoff
+from evalkit.signoff.verification import Outcome, Trust
 
 _WIDTH = 80
 _MOST = 50

@@ -114,7 +114,7 @@ def write(run: Run, signoffs: Sequence[Mapping[str, Any]] | None = None) -> Iter
 def _signoffs(run: Run) -> Sequence[Mapping[str, Any]]:
     if not (run.directory / "signoffs").is_dir():
         return ()
-    from evalkit.review.printing import (
+    from evalkit.signoff.printing import (
         printed,
     )  # here, because few runs are signed, and every run is reported
 

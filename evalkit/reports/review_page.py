@@ -15,10 +15,10 @@ from evalkit._lib.json import MISSING
 from evalkit.compare.alignment import Segment, segments
 from evalkit.reports.dressing import environment, resource
 from evalkit.reports.words import clipped
-from evalkit.review.deciding import Standing, companions, in_turn, seal
-from evalkit.review.deciding_desk import Look
-from evalkit.review.deciding_words import Line, Said, conversation, difference, spelled
+from evalkit.review.item_text import Line, Said, conversation, difference, spelled
 from evalkit.review.queue import Item
+from evalkit.review.session import Look
+from evalkit.review.state import Standing, companions, in_turn, seal
 
 LINES = 400
 """Lines of a difference on the page; the rest is counted."""
@@ -37,7 +37,7 @@ class Shown(NamedTuple):
 
 
 class ReviewPages:
-    """Draws the pages of one review (``evalkit.review.deciding_web.Pages``). ``line`` returns the result line of an item."""
+    """Draws the pages of one review (``evalkit.review.web.Pages``). ``line`` returns the result line of an item."""
 
     def __init__(self, run: str, who: str, line: Callable[[Item], dict[str, Any]]) -> None:
         self._run = run

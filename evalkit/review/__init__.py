@@ -1,1 +1,1 @@
-"""Review: what people decide about a run, bound to digests, signed, and verified offline."""
+"""People's decisions about failures, regressions and snapshots of a run."""

@@ -25,7 +25,7 @@ from evalkit._lib import yaml
 from evalkit._lib.files import shown, try_lock, write_atomic
 from evalkit._lib.text import shorten, show, visible
 from evalkit.errors import IntegrityError, UsageError
-from evalkit.review.deciding import Decision
+from evalkit.review.state import Decision
 
 NAME = "decisions.yaml"
 VERSION = 1

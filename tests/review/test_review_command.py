@@ -12,7 +12,7 @@ from evalkit.cli.main import main
 from evalkit.review.decisions import Book
 from evalkit.verdict import Finding, Where
 from tests.reports.sample_cases import hostile_line
-from tests.review.reviewing import errs, fails, file_of, passes, project, snapshot
+from tests.review.runs_to_review import errs, fails, file_of, passes, project, snapshot
 
 RUN = "reports/latest"
 WHO = ("--name", "Ada", "--email", "ada@example.org")

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from evalkit._lib import yaml
 from evalkit._lib.files import sha256
 from evalkit.errors import IntegrityError, UsageError
-from evalkit.review.deciding import CHOICES, Decision, State, companions, in_turn, seal, standings
-from evalkit.review.deciding_desk import Desk, Refused, Stale
 from evalkit.review.decisions import HEAD, Book, parse, render
+from evalkit.review.session import Desk, Refused, Stale
+from evalkit.review.state import CHOICES, Decision, State, companions, in_turn, seal, standings
 from evalkit.verdict import Finding, Where
-from tests.review.reviewing import ADA, BOB, desk, errs, fails, passes, project, snapshot
+from tests.review.runs_to_review import ADA, BOB, desk, errs, fails, passes, project, snapshot
 from tests.review.test_review_queue import queue
 
 DIGEST = "ab" * 32

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from evalkit.server.run import serving
 from tests.reports.browsing import SKIP, VIEW, Tab, chromium
 from tests.reports.sample_cases import errored_line, failed_line, hostile_line
-from tests.review.reviewing import BOB, desk, fails, file_of, passes, project, snapshot
+from tests.review.runs_to_review import BOB, desk, fails, file_of, passes, project, snapshot
 from tests.review.test_review_web import Site, review_of
 
 pytestmark = pytest.mark.browser

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import MISSING
-from evalkit.review.deciding_words import Line, conversation, difference
+from evalkit.review.item_text import Line, conversation, difference
 from evalkit.review.queue import NAMED, Altered, Item, NoResult, Queue, build, read
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 from tests.reports.sample import line
 from tests.reports.sample_cases import every_line, failed_line, hostile_line
-from tests.review.reviewing import errs, fails, file_of, passes, snapshot
+from tests.review.runs_to_review import errs, fails, file_of, passes, snapshot
 
 
 def queue(*lines: str, regressed: tuple[str, ...] = ()) -> Queue:

@@ -12,7 +12,7 @@ from evalkit._lib.json import MISSING
 from evalkit.checks.snapshot.files import Kind, render
 from evalkit.errors import UsageError
 from evalkit.review.decisions import Book
-from tests.review.reviewing import ADA, desk, fails, file_of, passes, project, snapshot
+from tests.review.runs_to_review import ADA, desk, fails, file_of, passes, project, snapshot
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,13 @@ import httpx
 import pytest
 
 from evalkit.reports.review_page import ReviewPages
-from evalkit.review.deciding_desk import Desk
-from evalkit.review.deciding_web import MAX_BODY, Door, create_app
 from evalkit.review.decisions import Book
+from evalkit.review.session import Desk
+from evalkit.review.web import MAX_BODY, Door, create_app
 from evalkit.server.run import serving
 from evalkit.verdict import Finding, Where
 from tests.reports.sample_cases import errored_line, hostile_line
-from tests.review.reviewing import ADA, BOB, desk, fails, file_of, passes, project, snapshot
+from tests.review.runs_to_review import ADA, BOB, desk, fails, file_of, passes, project, snapshot
 
 
 class Site(NamedTuple):

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from evalkit._lib.text import shorten
 from evalkit.errors import UsageError
-from evalkit.review.signers import NAMESPACE
+from evalkit.signoff.allowed_signers import NAMESPACE
 
 PROGRAM = "ssh-keygen"
 

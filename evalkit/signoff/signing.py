@@ -22,14 +22,11 @@ from evalkit.compare.gates import Gate
 from evalkit.compare.prices import Prices
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
-from evalkit.review import manifest, tallies
-from evalkit.review.envelope import EnvelopeFault, payload_of
-from evalkit.review.gating import judge_gate
-from evalkit.review.manifest import Places
-from evalkit.review.policy import Policy, needs_reason, too_long
-from evalkit.review.records import RecordFile, append, decision_in, listed, name_of
-from evalkit.review.signing import Signer
-from evalkit.review.statement import (
+from evalkit.signoff import digest_manifest, result_digests
+from evalkit.signoff.digest_manifest import Places
+from evalkit.signoff.dsse import EnvelopeFault, payload_of
+from evalkit.signoff.gating import judge_gate
+from evalkit.signoff.in_toto import (
     SIGNOFF,
     TEST_RESULT,
     TIME,
@@ -42,6 +39,9 @@ from evalkit.review.statement import (
     signoff,
     statement,
 )
+from evalkit.signoff.policy import Policy, needs_reason, too_long
+from evalkit.signoff.records import RecordFile, append, decision_in, listed, name_of
+from evalkit.signoff.signatures import Signer
 
 _TOOLS = (
     "pytest",
@@ -111,11 +111,11 @@ def sign(
     signed = _unchanged(earlier, places)
     subjects = (
         signed
-        | manifest.covered(run, places, baseline)
-        | {f"{places.signed_run}/{manifest.TOOLS}": sha256(tools)}
+        | digest_manifest.covered(run, places, baseline)
+        | {f"{places.signed_run}/{digest_manifest.TOOLS}": sha256(tools)}
     )
     gate = _gate(run, places, asked)
-    counts = tallies.counts(lines, run.manifest)
+    counts = result_digests.counts(lines, run.manifest)
     _check_reason(asked, gate, counts)
     if earlier and now.strftime(TIME) < earlier[-1].time:
         raise UsageError(
@@ -153,8 +153,8 @@ def sign(
         *([] if held else [result]),
     ]
     envelopes = [signer(payload) for payload in payloads]
-    _write(run.directory / manifest.TOOLS, tools)
-    _write(run.directory / manifest.NAME, manifest.render(subjects))
+    _write(run.directory / digest_manifest.TOOLS, tools)
+    _write(run.directory / digest_manifest.NAME, digest_manifest.render(subjects))
     path = append(run.directory, number, envelopes)
     return record._replace(
         path=path.relative_to(run.directory).as_posix(), keyid=envelopes[0].keyid
@@ -201,7 +201,7 @@ def _check_fields(asked: Asked, policy: Policy, today: date) -> None:
         )
 
 
-def _whole(run: Run) -> list[tallies.Line]:
+def _whole(run: Run) -> list[result_digests.Line]:
     head, path = run.manifest, run.directory / "results.jsonl"
     if head.get("complete") is not True:
         raise IntegrityError(
@@ -211,11 +211,11 @@ def _whole(run: Run) -> list[tallies.Line]:
         raise IntegrityError(
             f"{run.directory} has no results.jsonl; run the suites again, then sign"
         )
-    lines = tallies.read(path.read_bytes())
+    lines = result_digests.read(path.read_bytes())
     wrong = [
-        *tallies.faults(lines, str(path)),
-        *tallies.miscounts(
-            tallies.counts(lines, head), head.get("totals", {}), "manifest.json", ""
+        *result_digests.faults(lines, str(path)),
+        *result_digests.miscounts(
+            result_digests.counts(lines, head), head.get("totals", {}), "manifest.json", ""
         ),
     ]
     if wrong:
@@ -261,7 +261,7 @@ def _gate(run: Run, places: Places, asked: Asked) -> GateRecord | None:
     name, definition = asked.gate
     found = judge_gate(run.directory, asked.baseline, name, definition, asked.prices)
     rules = {rule.rule: rule.verdict for rule in found.rules}
-    baseline = manifest.name_from(places.root, asked.baseline)
+    baseline = digest_manifest.name_from(places.root, asked.baseline)
     return GateRecord(name, found.verdict, found.reason, rules, definition, asked.prices, baseline)
 
 
@@ -286,7 +286,7 @@ def _check_reason(asked: Asked, gate: GateRecord | None, counts: Mapping[str, in
 def _tools(run: Path) -> bytes:
     """Return the versions of the tools the first record was signed with, or those of now."""
     try:
-        return (run / manifest.TOOLS).read_bytes()
+        return (run / digest_manifest.TOOLS).read_bytes()
     except FileNotFoundError:
         own = {
             "evalkit": VERSION,
@@ -296,7 +296,7 @@ def _tools(run: Path) -> bytes:
         return (json.dumps({**own, **_versions(_TOOLS)}, indent=2) + "\n").encode()
     except OSError as error:
         raise UsageError(
-            f"{run / manifest.TOOLS} cannot be read: {error.strerror or error}"
+            f"{run / digest_manifest.TOOLS} cannot be read: {error.strerror or error}"
         ) from error
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.review.signing_kit import Project, make_key, make_pem
+from tests.signoff.signing_project import Project, make_key, make_pem
 
 
 @dataclass(frozen=True)

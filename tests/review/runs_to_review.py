@@ -9,7 +9,7 @@ from typing import Any
 from evalkit._lib.json import MISSING
 from evalkit.checks.snapshot.files import Kind, path_of
 from evalkit.results import Run
-from evalkit.review.deciding_desk import Desk, Person
+from evalkit.review.session import Desk, Person
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 from tests.reports.sample import line, make_run, weather
 

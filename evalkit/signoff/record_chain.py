@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from evalkit._lib.files import sha256
-from evalkit.review.opening import Opened
-from evalkit.review.problems import Problem, differs
-from evalkit.review.records import FOLDER, RecordFile, name_of
+from evalkit.signoff.problems import Problem, differs
+from evalkit.signoff.record_check import Opened
+from evalkit.signoff.records import FOLDER, RecordFile, name_of
 
 
 def problems(

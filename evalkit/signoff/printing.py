@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalkit.results import Run
-from evalkit.review.records import read
+from evalkit.signoff.records import read
 
 
 def printed(run: Run) -> list[dict[str, str]]:

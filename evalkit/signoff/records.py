@@ -16,9 +16,9 @@ from typing import NamedTuple
 from evalkit._lib.files import write_new
 from evalkit.errors import UsageError
 from evalkit.results import Run
-from evalkit.review.envelope import Envelope, EnvelopeFault, parse, render
-from evalkit.review.manifest import OF_A_RUN, digest_of
-from evalkit.review.statement import Link, Signoff, StatementFault, read_signoff
+from evalkit.signoff.digest_manifest import OF_A_RUN, digest_of
+from evalkit.signoff.dsse import Envelope, EnvelopeFault, parse, render
+from evalkit.signoff.in_toto import Link, Signoff, StatementFault, read_signoff
 
 FOLDER = "signoffs"
 _NAME = re.compile(r"([0-9]{4,})\.intoto\.jsonl")

@@ -19,8 +19,10 @@ from evalkit.compare.loading import Chosen, compare
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.results.journal import NAME as RESULTS
-from evalkit.review import deciding_snapshots
-from evalkit.review.deciding import (
+from evalkit.review import snapshots
+from evalkit.review.decisions import Book
+from evalkit.review.queue import Altered, Item, NoResult, Queue, build, read
+from evalkit.review.state import (
     Choice,
     Decision,
     Standing,
@@ -31,8 +33,6 @@ from evalkit.review.deciding import (
     standings,
     summary,
 )
-from evalkit.review.decisions import Book
-from evalkit.review.queue import Altered, Item, NoResult, Queue, build, read
 
 JSON = Any
 
@@ -161,7 +161,7 @@ class Desk:
     ) -> list[Decision]:
         """Take several decisions with one comment, all of them or none; return their entries, in order.
 
-        ``seen`` is the :func:`evalkit.review.deciding.seal` of what was looked at, items in the same order. Raises Stale, Refused; UsageError
+        ``seen`` is the :func:`evalkit.review.state.seal` of what was looked at, items in the same order. Raises Stale, Refused; UsageError
         where a snapshot must not be written; IntegrityError. Nothing is written then.
         """
         with self._guard, self._book.writing():
@@ -228,8 +228,8 @@ class Desk:
             for entry in entries
             if entry.choice == "accept" and entry.standing.item.form is not None
         ]
-        approvals = deciding_snapshots.plan(accepted, self._root()) if accepted else []
-        deciding_snapshots.write(approvals)
+        approvals = snapshots.plan(accepted, self._root()) if accepted else []
+        snapshots.write(approvals)
         wrote = {
             approval.item.key: visible(approval.item.file)
             for approval in approvals

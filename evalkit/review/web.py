@@ -28,8 +28,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from evalkit.errors import Misconfigured
-from evalkit.review.deciding import CHOICES, Standing, companions, in_turn
-from evalkit.review.deciding_desk import Desk, Look, Person, Stale
+from evalkit.review.session import Desk, Look, Person, Stale
+from evalkit.review.state import CHOICES, Standing, companions, in_turn
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

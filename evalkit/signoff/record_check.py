@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from evalkit._lib.files import sha256
-from evalkit.review.envelope import EnvelopeFault
-from evalkit.review.problems import Problem
-from evalkit.review.records import RecordFile
-from evalkit.review.signers import AllowedSigners
-from evalkit.review.signing import judge, may_sign
-from evalkit.review.statement import (
+from evalkit.signoff.allowed_signers import AllowedSigners
+from evalkit.signoff.dsse import EnvelopeFault
+from evalkit.signoff.in_toto import (
     TEST_RESULT,
     Signoff,
     StatementFault,
     read_signoff,
     read_statement,
 )
+from evalkit.signoff.problems import Problem
+from evalkit.signoff.records import RecordFile
+from evalkit.signoff.signatures import judge, may_sign
 
 
 class Opened(NamedTuple):

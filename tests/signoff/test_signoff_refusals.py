@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.review.conftest import Keys
-from tests.review.signing_kit import Project, evalkit, result, sign, verify
+from tests.signoff.conftest import Keys
+from tests.signoff.signing_project import Project, evalkit, result, sign, verify
 
 POLICY = "  roles: [qa, lead]\n  deviation_days: 30\n"
 
@@ -179,7 +179,7 @@ CHANGED: dict[str, tuple[Callable[[Project], object], str]] = {
         "manifest.json says 3 scored, counting the results gives 1",
     ),
     "suite changed": (lambda project: project.write("suites/s.yaml", b"suite: s\n"), "suites/s.yaml changed since the run: expected sha256:"),
-    "suite gone": (lambda project: (project.root / "suites/s.yaml").rename(project.root / "suites/t.yaml"), "are not found above it or here"),
+    "suite gone": (lambda project: (project.root / "suites/s.yaml").rename(project.root / "suites/t.yaml"), "are neither above it nor above the"),
     "case file changed": (lambda project: project.write("suites/data.csv", b"id\n"), "suites/data.csv changed since the run"),
     "cassette changed": (lambda project: project.write("cassettes/s/one.yaml", b"\n"), "cassettes/s/one.yaml changed since the run"),
     "cassette gone": (lambda project: (project.root / "cassettes/s/one.yaml").unlink(), "cassettes/s/one.yaml is gone, and the run used it"),

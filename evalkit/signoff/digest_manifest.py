@@ -16,7 +16,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evalkit._lib.files import sha256, shown
 from evalkit.cassette.media import FOLDER, PREFIX
@@ -112,22 +112,6 @@ def well_formed(head: object) -> bool:
         )
         and all("suite" in suite for suite in suites)
     )
-
-
-def find_root(run: Path, manifest: Mapping[str, Any], signed_run: str | None = None) -> Path:
-    """Return the project's root of a run: from where its name and its suites are found, looking up from the run and from here."""
-    above = [*run.absolute().parents, Path.cwd(), *Path.cwd().parents]
-    if signed_run is not None:
-        for folder in above:
-            if Path(os.path.normpath(folder / signed_run)) == run.absolute():
-                return folder
-    suites = [str(suite["path"]) for suite in manifest.get("suites", [])]
-    best = max(above, key=lambda folder: sum((folder / suite).is_file() for suite in suites))
-    if suites and not any((best / suite).is_file() for suite in suites):
-        raise UsageError(
-            f"the suites of {shown(run)} ({suites[0]}, …) are not found above it or here; name the project with --root"
-        )
-    return best if suites else Path.cwd()
 
 
 def covered(run: Run, places: Places, baseline: Run | None = None) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from evalkit._lib.files import sha256
 from evalkit._lib.text import plural
 from evalkit.results.line import digests
-from evalkit.review.problems import Problem, differs
+from evalkit.signoff.problems import Problem, differs
 
 _ID = re.compile(rb'"id":"((?:[^"\\]|\\.)*)"')
 _VERDICTS = ("passed", "failed", "errored", "skipped")

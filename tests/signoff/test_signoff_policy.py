@@ -11,10 +11,10 @@ import pytest
 from evalkit.compare.gates import DEFAULT, Gate
 from evalkit.config import Config, load_config
 from evalkit.errors import Misconfigured
-from evalkit.review.policy import Policy, Situation, judge
-from evalkit.review.statement import Deviation, GateRecord, Link, Signoff
-from tests.review.conftest import Keys
-from tests.review.signing_kit import Project, codes, result, sign, verify
+from evalkit.signoff.in_toto import Deviation, GateRecord, Link, Signoff
+from evalkit.signoff.policy import Policy, Situation, judge
+from tests.signoff.conftest import Keys
+from tests.signoff.signing_project import Project, codes, result, sign, verify
 
 TODAY = date(2026, 11, 22)
 COUNTS = {

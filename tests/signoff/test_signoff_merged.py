@@ -13,8 +13,8 @@ from evalkit.cli.main import main
 from evalkit.server import serving
 from tests.plugin import conftest as _kept  # noqa: F401 - what it imports, runs inside this process need not import again
 from tests.plugin.project import WEATHER, Project
-from tests.review.conftest import Keys
-from tests.review.signing_kit import NAMESPACE
+from tests.signoff.conftest import Keys
+from tests.signoff.signing_project import NAMESPACE
 
 WHOLE, MERGED = "reports/whole", "reports/merged"
 MORE = """\

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from evalkit.review import envelope, sshsig
-from evalkit.review.signing import open_key
-from tests.review.conftest import Keys
-from tests.review.signing_kit import (
+from evalkit.signoff import dsse, ssh_signature
+from evalkit.signoff.signatures import open_key
+from tests.signoff.conftest import Keys
+from tests.signoff.signing_project import (
     NAMESPACE,
     Project,
     codes,
@@ -134,10 +134,10 @@ def test_a_signature_made_for_something_else(project: Project, keys: Keys) -> No
     sign(keys["ed25519"])
     (path,) = project.records()
     lines = path.read_bytes().splitlines(keepends=True)
-    held = envelope.parse(lines[0])
+    held = dsse.parse(lines[0])
     command = ["ssh-keygen", "-Y", "sign", "-f", str(keys["ed25519"]), "-n", "git"]
     forged = subprocess.run(command, input=held.signed, capture_output=True, check=True).stdout
-    path.write_bytes(envelope.render(held._replace(signature=forged)) + lines[1])
+    path.write_bytes(dsse.render(held._replace(signature=forged)) + lines[1])
     code, found = verify()
     assert (code, codes(found)[0]) == (3, "signature_invalid")
 
@@ -154,7 +154,7 @@ def test_something_else_that_was_signed(project: Project, keys: Keys) -> None:
             "not as its schema says",
         ),
     ):
-        path.write_bytes(envelope.render(open_key(keys["ed25519"])(payload)))
+        path.write_bytes(dsse.render(open_key(keys["ed25519"])(payload)))
         code, found = verify()
         assert (code, codes(found)[0]) == (3, "payload_invalid")
         assert message in found["problems"][0]["message"]
@@ -165,16 +165,14 @@ def test_a_decision_that_is_not_about_the_results(project: Project, keys: Keys) 
     sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main")
     (path,) = project.records()
     lines = path.read_bytes().splitlines(keepends=True)
-    payloads = [json.loads(envelope.parse(line).payload) for line in lines]
+    payloads = [json.loads(dsse.parse(line).payload) for line in lines]
     for value in payloads:
         value["subject"] = [one for one in value["subject"] if "cassettes" in one["name"]]
     payloads[0]["predicate"]["testResult"]["digest"]["sha256"] = sha256(
-        envelope.payload_of(payloads[1])
+        dsse.payload_of(payloads[1])
     )
     signer = open_key(keys["ed25519"])
-    path.write_bytes(
-        b"".join(envelope.render(signer(envelope.payload_of(value))) for value in payloads)
-    )
+    path.write_bytes(b"".join(dsse.render(signer(dsse.payload_of(value))) for value in payloads))
     code, found = verify()
     assert code == 3
     about = [
@@ -192,7 +190,9 @@ def test_the_payload_is_not_looked_into_before_the_key_is_known(
     project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign(keys["other"])
-    monkeypatch.setattr("evalkit.review.opening.read_signoff", lambda *_: pytest.fail("parsed"))
+    monkeypatch.setattr(
+        "evalkit.signoff.record_check.read_signoff", lambda *_: pytest.fail("parsed")
+    )
     assert codes(verify()[1])[0] == "unknown_signer"
 
 
@@ -350,7 +350,7 @@ def test_securesystemslib_accepts_our_envelopes(project: Project, keys: Keys) ->
 
     sign(keys["pem"], email="pem@example.com")
     sign(keys["ecdsa"], email="bob@example.com")
-    raw = sshsig.ed25519_raw(base64.b64decode(keys.public["pem"].split()[1]))
+    raw = ssh_signature.ed25519_raw(base64.b64decode(keys.public["pem"].split()[1]))
     assert raw is not None
     lines = [
         json.loads(line) for path in project.records() for line in path.read_bytes().splitlines()

@@ -66,7 +66,7 @@ class Signoff(NamedTuple):
     ``path`` is the record's file in the run directory, ``keyid`` the fingerprint of the key, ``run`` the run directory's name from the
     project's root, ``counts`` the results with their denominators. ``previous`` is the whole file of the record before (None: the first),
     ``result`` the payload of the test-result. ``subjects`` are the digests of everything decided about. ``problem`` is empty but where a
-    reader of unverified records (:func:`evalkit.review.records.read`) found something wrong.
+    reader of unverified records (:func:`evalkit.signoff.records.read`) found something wrong.
     """
 
     path: str
@@ -249,5 +249,7 @@ def _validate(value: JSON, name: str) -> None:
 def _validator(name: str) -> Any:
     import jsonschema
 
-    text = (files("evalkit.review") / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8")
+    text = (files("evalkit.signoff") / "schemas" / f"{name}.schema.json").read_text(
+        encoding="utf-8"
+    )
     return jsonschema.Draft202012Validator(json.loads(text))

@@ -17,8 +17,8 @@ from evalkit.reports import embed, html, rows
 from evalkit.server import serving
 from tests.plugin import conftest as _kept  # noqa: F401 - what it imports, runs inside this process need not import again
 from tests.plugin.project import WEATHER, Project
-from tests.review.conftest import Keys
-from tests.review.signing_kit import NAMESPACE
+from tests.signoff.conftest import Keys
+from tests.signoff.signing_project import NAMESPACE
 
 RUN = "reports/candidate"
 WHO = ["--name", "Ada <Lovelace>", "--email", "ada@example.com"]

@@ -19,14 +19,15 @@ from typing import Any, NamedTuple
 from evalkit._lib.files import sha256
 from evalkit.compare.gates import Gate
 from evalkit.errors import UsageError
-from evalkit.review import chain, manifest, policy, tallies
-from evalkit.review.gating import judge_gate
-from evalkit.review.manifest import Places
-from evalkit.review.opening import Opened, open_record
-from evalkit.review.problems import Problem, differs, sorted_problems
-from evalkit.review.records import FOLDER, listed
-from evalkit.review.signers import AllowedSigners
-from evalkit.review.statement import RESULTS, Signoff, outcome
+from evalkit.results.project_root import find_project_root
+from evalkit.signoff import digest_manifest, policy, record_chain, result_digests
+from evalkit.signoff.allowed_signers import AllowedSigners
+from evalkit.signoff.digest_manifest import Places
+from evalkit.signoff.gating import judge_gate
+from evalkit.signoff.in_toto import RESULTS, Signoff, outcome
+from evalkit.signoff.problems import Problem, differs, sorted_problems
+from evalkit.signoff.record_check import Opened, open_record
+from evalkit.signoff.records import FOLDER, listed
 
 
 class Trust(NamedTuple):
@@ -73,12 +74,12 @@ def verify(run: Path, trust: Trust, *, now: datetime, root: Path | None = None) 
         problems += wrong
         if record is not None:
             opened.append(record)
-    problems += chain.problems(files, opened, trust.kept)
+    problems += record_chain.problems(files, opened, trust.kept)
     records = [record.decision for record in opened]
     if records:
         signed_run = records[-1].run
         head = _manifest(run, records[-1].subjects.get(f"{signed_run}/manifest.json"))
-        places = Places(root or manifest.find_root(run, head, signed_run), run, signed_run)
+        places = Places(root or find_project_root(run, head, signed_run), run, signed_run)
         problems += _data(places, opened, head)
     problems += policy.judge(
         trust.policy, policy.Situation(records, trust.gates, trust.authors, now.date())
@@ -93,7 +94,7 @@ def _manifest(run: Path, digest: str | None) -> dict[str, Any]:
         value = json.loads(data) if digest in (None, sha256(data)) else {}
     except (OSError, ValueError, RecursionError):
         return {}
-    return value if manifest.well_formed(value) else {}
+    return value if digest_manifest.well_formed(value) else {}
 
 
 def _data(places: Places, opened: list[Opened], head: Mapping[str, Any]) -> Iterator[Problem]:
@@ -119,7 +120,7 @@ def _data(places: Places, opened: list[Opened], head: Mapping[str, Any]) -> Iter
     yield from _manifest_file(places, signed)
     results = f"{places.signed_run}/results.jsonl"
     path = places.path(results)
-    lines = tallies.read(path.read_bytes()) if path.is_file() else []
+    lines = result_digests.read(path.read_bytes()) if path.is_file() else []
     yield from _results(lines, opened, results, results in changed)
     yield from _totals(lines, opened, head, results)
     for record in opened:
@@ -128,10 +129,12 @@ def _data(places: Places, opened: list[Opened], head: Mapping[str, Any]) -> Iter
 
 def _unsigned(decision: Signoff, head: Mapping[str, Any]) -> Iterator[Problem]:
     """A signature binds only what it names: a decision about a run is about its results and suites, and by a gate about the baseline's."""
-    needed = [f"{decision.run}/{name}" for name in (*manifest.OF_A_BASELINE, manifest.TOOLS)]
+    needed = [
+        f"{decision.run}/{name}" for name in (*digest_manifest.OF_A_BASELINE, digest_manifest.TOOLS)
+    ]
     needed += [str(suite["path"]) for suite in head.get("suites", [])]
     if decision.gate is not None:
-        needed += [f"{decision.gate.baseline}/{name}" for name in manifest.OF_A_BASELINE]
+        needed += [f"{decision.gate.baseline}/{name}" for name in digest_manifest.OF_A_BASELINE]
     for name in needed:
         if name not in decision.subjects:
             yield Problem(
@@ -143,8 +146,8 @@ def _unsigned(decision: Signoff, head: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _manifest_file(places: Places, signed: Mapping[str, str]) -> Iterator[Problem]:
-    name = f"{places.signed_run}/{manifest.NAME}"
-    path = places.run / manifest.NAME
+    name = f"{places.signed_run}/{digest_manifest.NAME}"
+    path = places.run / digest_manifest.NAME
     if not path.is_file():
         yield Problem(
             "manifest_differs",
@@ -154,8 +157,8 @@ def _manifest_file(places: Places, signed: Mapping[str, str]) -> Iterator[Proble
         )
         return
     try:
-        stated = manifest.parse(path.read_bytes())
-    except manifest.ManifestFault as fault:
+        stated = digest_manifest.parse(path.read_bytes())
+    except digest_manifest.ManifestFault as fault:
         yield Problem("manifest_differs", name, "", f"{name}: {fault}")
         return
     for file in sorted(stated.keys() | signed.keys()):
@@ -168,15 +171,15 @@ def _manifest_file(places: Places, signed: Mapping[str, str]) -> Iterator[Proble
 
 
 def _results(
-    lines: list[tallies.Line], opened: list[Opened], path: str, changed: bool
+    lines: list[result_digests.Line], opened: list[Opened], path: str, changed: bool
 ) -> Iterator[Problem]:
-    yield from tallies.faults(lines, path)
+    yield from result_digests.faults(lines, path)
     for record in opened:
         if record.result is None:
             continue
         listed_ = [(one["id"], one["digest"]["sha256"]) for one in record.result[RESULTS]]
         if changed:
-            yield from tallies.changes(lines, listed_, path)
+            yield from result_digests.changes(lines, listed_, path)
             continue
         suites = {one["name"]: one["digest"]["sha256"] for one in record.result["configuration"]}
         again = outcome(
@@ -192,14 +195,14 @@ def _results(
 
 
 def _totals(
-    lines: list[tallies.Line], opened: list[Opened], head: Mapping[str, Any], path: str
+    lines: list[result_digests.Line], opened: list[Opened], head: Mapping[str, Any], path: str
 ) -> Iterator[Problem]:
-    counted = tallies.counts(lines, head)
+    counted = result_digests.counts(lines, head)
     if not head:
         del counted["collected"], counted["deselected"]  # which only the manifest knows
-    yield from tallies.miscounts(counted, head.get("totals", {}), "manifest.json", path)
+    yield from result_digests.miscounts(counted, head.get("totals", {}), "manifest.json", path)
     for record in opened:
-        yield from tallies.miscounts(counted, record.decision.counts, record.file.path, path)
+        yield from result_digests.miscounts(counted, record.decision.counts, record.file.path, path)
 
 
 def _gate(places: Places, decision: Signoff, changed: set[str]) -> Iterator[Problem]:

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.review import manifest, signers, sshsig, statement, tallies
-from evalkit.review.envelope import Envelope, EnvelopeFault, pae, parse, payload_of, render
-from evalkit.review.problems import INTEGRITY, POLICY
-from tests.review.conftest import Keys
-from tests.review.signing_kit import NAMESPACE, Project, result, sign
+from evalkit.signoff import allowed_signers, digest_manifest, in_toto, result_digests, ssh_signature
+from evalkit.signoff.dsse import Envelope, EnvelopeFault, pae, parse, payload_of, render
+from evalkit.signoff.problems import INTEGRITY, POLICY
+from tests.signoff.conftest import Keys
+from tests.signoff.signing_project import NAMESPACE, Project, result, sign
 
 JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -108,9 +108,9 @@ def test_what_is_no_envelope(line: bytes) -> None:
 def test_armour_has_one_spelling(keys: Keys, kind: str) -> None:
     command = ["ssh-keygen", "-Y", "sign", "-f", str(keys[kind]), "-n", NAMESPACE]
     armoured = subprocess.run(command, input=b"hello", capture_output=True, check=True).stdout
-    found = sshsig.read(armoured)
+    found = ssh_signature.read(armoured)
     assert found == (base64.b64decode(keys.public[kind].split()[1]), NAMESPACE)
-    assert sshsig.key_type(found.key).split("-")[0] in ("ssh", "ecdsa")
+    assert ssh_signature.key_type(found.key).split("-")[0] in ("ssh", "ecdsa")
     for other in (
         armoured[:-1],
         armoured + b"\n",
@@ -119,16 +119,16 @@ def test_armour_has_one_spelling(keys: Keys, kind: str) -> None:
         b"x" + armoured,
         b"",
     ):
-        with pytest.raises(sshsig.SshSigFault):
-            sshsig.read(other)
+        with pytest.raises(ssh_signature.SshSigFault):
+            ssh_signature.read(other)
     blob = base64.b64decode(b"".join(armoured.split(b"\n")[1:-2]))
     for cut in range(0, len(blob), 7):
         text = (
             b"-----BEGIN SSH SIGNATURE-----\n%b\n-----END SSH SIGNATURE-----\n"
             % base64.b64encode(blob[:cut])
         )
-        with pytest.raises(sshsig.SshSigFault):
-            sshsig.read(text)
+        with pytest.raises(ssh_signature.SshSigFault):
+            ssh_signature.read(text)
 
 
 @settings(max_examples=100)
@@ -143,24 +143,24 @@ def test_armour_has_one_spelling(keys: Keys, kind: str) -> None:
     )
 )
 def test_a_manifest_has_one_spelling(digests: dict[str, str]) -> None:
-    data = manifest.render(digests)
-    assert manifest.parse(data) == digests
+    data = digest_manifest.render(digests)
+    assert digest_manifest.parse(data) == digests
     for wrong in (data + b"\n", data[:-1], data.replace(b"ab" * 32, b"AB" * 32)):
         if wrong != data:
-            with pytest.raises(manifest.ManifestFault):
-                manifest.parse(wrong)
+            with pytest.raises(digest_manifest.ManifestFault):
+                digest_manifest.parse(wrong)
 
 
 def test_a_manifest_is_what_sha256sum_prints(project: Project) -> None:
     names = ["suites/s.yaml", "odd name", "line\nbreak", "back\\slash"]
     for name in names:
         project.write(name, name.encode())
-    places = manifest.Places(project.root, project.run, "reports/latest")
+    places = digest_manifest.Places(project.root, project.run, "reports/latest")
     digests = {name: digest for name in names if (digest := places.digest(name))}
     printed = subprocess.run(
         ["sha256sum", *sorted(names)], cwd=project.root, capture_output=True, check=True
     ).stdout
-    assert manifest.render(digests) == printed
+    assert digest_manifest.render(digests) == printed
 
 
 @pytest.mark.parametrize(
@@ -175,25 +175,25 @@ def test_a_manifest_is_what_sha256sum_prints(project: Project) -> None:
 def test_allowed_signers(
     line: str, principals: tuple[str, ...], namespaces: tuple[str, ...] | None, authority: bool
 ) -> None:
-    key = sshsig.ed25519_wire(bytes(32))
+    key = ssh_signature.ed25519_wire(bytes(32))
     text = line.format(key=f"ssh-ed25519 {base64.b64encode(key).decode()}")
-    (entry,) = signers.parse(f"# a comment\n\n{text}\n", "name").entries
+    (entry,) = allowed_signers.parse(f"# a comment\n\n{text}\n", "name").entries
     assert (entry.principals, entry.key, entry.namespaces, entry.authority) == (
         principals,
         key,
         namespaces,
         authority,
     )
-    assert sshsig.ed25519_raw(key) == bytes(32)
+    assert ssh_signature.ed25519_raw(key) == bytes(32)
 
 
 def test_lines_know_their_digest() -> None:
-    lines = tallies.read(result("one") + result("two", "failed"))
+    lines = result_digests.read(result("one") + result("two", "failed"))
     assert [(line.id, line.verdict, line.fault) for line in lines] == [
         ("s::one", "passed", ""),
         ("s::two", "failed", ""),
     ]
-    assert tallies.read(result("one")[:-1])[0].fault == "it does not end"
+    assert result_digests.read(result("one")[:-1])[0].fault == "it does not end"
 
 
 @settings(max_examples=50)
@@ -202,7 +202,7 @@ def test_a_line_that_changed_says_so(data: st.DataObject) -> None:
     row = result("one")
     at = data.draw(st.integers(0, len(row) - 2))
     other = data.draw(st.integers(32, 126).filter(lambda code: code != row[at]))
-    lines = tallies.read(row[:at] + bytes([other]) + row[at + 1 :])
+    lines = result_digests.read(row[:at] + bytes([other]) + row[at + 1 :])
     assert [bool(line.fault) for line in lines] == [True]
 
 
@@ -214,7 +214,7 @@ def test_the_statements_are_as_their_schemas_say(project: Project, keys: Keys) -
     )
     for value, name in ((decision, "signoff"), (outcome, "test-result")):
         schema = json.loads(
-            (files("evalkit.review") / "schemas" / f"{name}.schema.json").read_text()
+            (files("evalkit.signoff") / "schemas" / f"{name}.schema.json").read_text()
         )
         jsonschema.Draft202012Validator.check_schema(schema)
         jsonschema.Draft202012Validator(schema).validate(value)
@@ -236,6 +236,6 @@ def test_the_statements_are_as_their_schemas_say(project: Project, keys: Keys) -
 def test_every_code_is_one_of_the_two_kinds() -> None:
     assert not INTEGRITY.keys() & POLICY.keys()
     assert (
-        tuple(decision for decision in statement.DECISIONS if decision.startswith("approved"))
-        == statement.APPROVALS
+        tuple(decision for decision in in_toto.DECISIONS if decision.startswith("approved"))
+        == in_toto.APPROVALS
     )

@@ -22,8 +22,8 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit.compare.gates import Gate
-from evalkit.review.problems import Problem
-from evalkit.review.statement import APPROVALS, Signoff
+from evalkit.signoff.in_toto import APPROVALS, Signoff
+from evalkit.signoff.problems import Problem
 
 
 class Policy(BaseModel):

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evalkit.errors import UsageError
-from evalkit.review import keygen, sshsig
-from evalkit.review.envelope import PAYLOAD_TYPE, Envelope, pae, parse
-from evalkit.review.problems import Problem
-from evalkit.review.signers import NAMESPACE, AllowedSigners
+from evalkit.signoff import ssh_keygen, ssh_signature
+from evalkit.signoff.allowed_signers import NAMESPACE, AllowedSigners
+from evalkit.signoff.dsse import PAYLOAD_TYPE, Envelope, pae, parse
+from evalkit.signoff.problems import Problem
 
 _PEM = b"-----BEGIN PRIVATE KEY-----"
 _EXTRA = "install the extra: pip install 'pytest-evalkit[sign]'"
@@ -48,14 +48,14 @@ def open_key(path: Path) -> Signer:
 
 def _by_ssh(path: Path, payload: bytes) -> Envelope:
     signed = pae(PAYLOAD_TYPE, payload)
-    signature = keygen.sign(path, signed)
+    signature = ssh_keygen.sign(path, signed)
     try:
-        key = sshsig.read(signature).key
-    except sshsig.SshSigFault as error:
+        key = ssh_signature.read(signature).key
+    except ssh_signature.SshSigFault as error:
         raise UsageError(
-            f"{keygen.PROGRAM} made a signature that is not understood: {error}"
+            f"{ssh_keygen.PROGRAM} made a signature that is not understood: {error}"
         ) from error
-    return Envelope(payload, sshsig.fingerprint(key), signature)
+    return Envelope(payload, ssh_signature.fingerprint(key), signature)
 
 
 def _pem_signer(path: Path) -> Signer:
@@ -74,7 +74,9 @@ def _pem_signer(path: Path) -> Signer:
         raise UsageError(
             f"{path} is a PEM key of another kind; of PEM keys only Ed25519 signs here, of SSH keys any"
         )
-    keyid = sshsig.fingerprint(sshsig.ed25519_wire(private.public_key().public_bytes_raw()))
+    keyid = ssh_signature.fingerprint(
+        ssh_signature.ed25519_wire(private.public_key().public_bytes_raw())
+    )
     return lambda payload: Envelope(payload, keyid, private.sign(pae(PAYLOAD_TYPE, payload)))
 
 
@@ -93,8 +95,8 @@ def judge(line: bytes, allowed: AllowedSigners, name: str) -> tuple[Envelope, Si
             "",
             f"{name}: expected a key of the allowed signers ({known}), found {envelope.keyid[:80]}",
         )
-    if envelope.keyid != sshsig.fingerprint(key):
-        found = f"expected {sshsig.fingerprint(key)}, found {envelope.keyid[:80]}"
+    if envelope.keyid != ssh_signature.fingerprint(key):
+        found = f"expected {ssh_signature.fingerprint(key)}, found {envelope.keyid[:80]}"
         return Problem(
             "signature_invalid",
             name,
@@ -104,7 +106,7 @@ def judge(line: bytes, allowed: AllowedSigners, name: str) -> tuple[Envelope, Si
     if not _good(envelope, key):
         message = f"{name}: expected a signature of this payload for {NAMESPACE!r}, found one that is not (payload, signature or purpose differ)"
         return Problem("signature_invalid", name, "", message)
-    if sshsig.is_armoured(envelope.signature) and not _known(envelope, key, allowed):
+    if ssh_signature.is_armoured(envelope.signature) and not _known(envelope, key, allowed):
         message = f"{name}: expected a key of the allowed signers ({allowed.name}), found {envelope.keyid}"
         return Problem("unknown_signer", name, "", message)
     return envelope, Signature(key, envelope.keyid)
@@ -114,34 +116,34 @@ def may_sign(
     envelope: Envelope, signature: Signature, allowed: AllowedSigners, email: str, when: datetime
 ) -> bool:
     """Say whether the allowed signers let an address sign with this key at a time."""
-    if sshsig.is_armoured(envelope.signature):
-        return keygen.allows(envelope.signature, envelope.signed, allowed.text, email, when)
+    if ssh_signature.is_armoured(envelope.signature):
+        return ssh_keygen.allows(envelope.signature, envelope.signed, allowed.text, email, when)
     return any(entry.allows(email, when) for entry in allowed.of(signature.key))
 
 
 def _key(envelope: Envelope, allowed: AllowedSigners) -> bytes | None:
     """Return the public key of a signature: the one it names, or for a plain one the allowed signer's that its keyid means."""
-    if sshsig.is_armoured(envelope.signature):
-        return sshsig.read(envelope.signature).key
+    if ssh_signature.is_armoured(envelope.signature):
+        return ssh_signature.read(envelope.signature).key
     if len(envelope.signature) != 64:
         raise ValueError(
             f"its signature has {len(envelope.signature)} bytes and is neither an SSH signature nor an Ed25519 one (64 bytes)"
         )
-    plain = (entry.key for entry in allowed.entries if sshsig.ed25519_raw(entry.key))
-    return next((key for key in plain if sshsig.fingerprint(key) == envelope.keyid), None)
+    plain = (entry.key for entry in allowed.entries if ssh_signature.ed25519_raw(entry.key))
+    return next((key for key in plain if ssh_signature.fingerprint(key) == envelope.keyid), None)
 
 
 def _known(envelope: Envelope, key: bytes, allowed: AllowedSigners) -> bool:
     if allowed.of(key):
         return True
-    certified = "-cert-v01@" in sshsig.key_type(key) and allowed.has_authorities
-    return certified and bool(keygen.principals(envelope.signature, allowed.text))
+    certified = "-cert-v01@" in ssh_signature.key_type(key) and allowed.has_authorities
+    return certified and bool(ssh_keygen.principals(envelope.signature, allowed.text))
 
 
 def _good(envelope: Envelope, key: bytes) -> bool:
-    if sshsig.is_armoured(envelope.signature):
-        return keygen.is_good(envelope.signature, envelope.signed)
-    raw = sshsig.ed25519_raw(key)
+    if ssh_signature.is_armoured(envelope.signature):
+        return ssh_keygen.is_good(envelope.signature, envelope.signed)
+    raw = ssh_signature.ed25519_raw(key)
     assert raw is not None
     try:
         from cryptography.exceptions import InvalidSignature

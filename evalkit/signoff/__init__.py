@@ -1,0 +1,1 @@
+"""Signed decisions about a run, and their verification."""

@@ -1,8 +1,8 @@
-"""The HTTP shell: an application that turns requests into calls, sends replies, and counts both. All behaviour is the back end's.
+"""The HTTP application: turns requests into calls and sends replies. All API behavior is the back end's.
 
-One catch-all route, because paths and methods the API does not have are answered by the back end too, in the API's shape. Two paths are the
-shell's own, ``/healthz`` and ``/metrics``; they need no key and are not counted. HEAD is a GET whose body is not sent, OPTIONS tells what a
-path allows. Handlers run in one event loop.
+One catch-all route, because the back end also responds to paths and methods that the API does not
+have, in the API's shape. Only ``/healthz`` is handled here; it needs no key. HEAD is a GET whose
+body is not sent, OPTIONS lists the methods a path allows. Handlers run in one event loop.
 """
 
 from __future__ import annotations
@@ -22,10 +22,8 @@ from evalkit._lib.json import dumps
 from evalkit._lib.version import VERSION
 from evalkit.server.calls import Backend, Call, Reply, fault_reply
 from evalkit.server.defence.signatures import DEFAULT_KEY
-from evalkit.server.faulting.effects import is_stream
 from evalkit.server.faulting.faulty import Faulty
 from evalkit.server.faulting.plans import Plan
-from evalkit.server.metrics import CONTENT_TYPE, Metrics
 from evalkit.server.requests.faults import ApiFault
 from evalkit.server.scripted import Scripted
 from evalkit.server.scripting.script import Script
@@ -75,18 +73,12 @@ class _Shell:
         self._backend = backend
         self._max_body = max_body
         self._log = log
-        self._metrics = Metrics(lambda: getattr(backend, "counts", {}))
-        self._began = monotonic()
-        self._own: Mapping[str, Callable[[], Reply]] = {
-            "/healthz": self._health,
-            "/metrics": self._measures,
-        }
+        self._started = monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = scope.get("extensions", {}).get(EXTENSION)
-        own = self._own.get(scope["path"])
-        if own is not None:
-            await Sending(_own_reply(own, scope["method"]), send, connection).run()
+        if scope["path"] == "/healthz":
+            await Sending(self._health(scope["method"]), send, connection).run()
             return
         if connection is None:
             with suppress(_Gone):
@@ -106,31 +98,9 @@ class _Shell:
             connection.task = None
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, connection: Any) -> None:
-        began, method, path, metrics = monotonic(), scope["method"], scope["path"], self._metrics
-        metrics.begun()
-        sending, reply, stream, whole = None, None, False, False
-        try:
-            reply = await self._reply(scope, receive)
-            for kind in reply.faults:
-                metrics.faulty(kind)
-            stream = is_stream(reply)
-            if stream:
-                metrics.streaming()
-            self._log(f"{method} {path} {reply.status or 'none'}{_by(reply)}")
-            sending = Sending(reply, send, connection, metrics.events_sent)
-            await sending.run()
-            whole = True
-        finally:
-            first = sending.first_byte if sending else None
-            metrics.ended(
-                path,
-                method,
-                reply.status if reply else 0,
-                stream=stream,
-                duration=monotonic() - began,
-                first_byte=None if first is None else first - began,
-                gone=not whole,
-            )
+        reply = await self._reply(scope, receive)
+        self._log(f"{scope['method']} {scope['path']} {reply.status or 'none'}{_by(reply)}")
+        await Sending(reply, send, connection).run()
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         method = scope["method"]
@@ -163,36 +133,19 @@ class _Shell:
             )
         return reply
 
-    def _health(self) -> Reply:
-        uptime = round(monotonic() - self._began, 3)
-        return Reply(
-            200,
-            dumps(
-                {
-                    "status": "ok",
-                    "serves": self._backend.title,
-                    "version": VERSION,
-                    "uptime_seconds": uptime,
-                }
-            ),
-        )
-
-    def _measures(self) -> Reply:
-        return Reply(200, self._metrics.text(), headers={"content-type": CONTENT_TYPE})
-
-
-def _own_reply(own: Callable[[], Reply], method: str) -> Reply:
-    if method in ("GET", "HEAD"):
-        return own()
-    if method == "OPTIONS":
-        return Reply(204, headers={"allow": "GET, HEAD, OPTIONS"})
-    return fault_reply(
-        ApiFault(
-            405,
-            f"{method} is not allowed here; allowed: GET, HEAD.",
-            headers={"allow": "GET, HEAD"},
-        )
-    )
+    def _health(self, method: str) -> Reply:
+        if method == "OPTIONS":
+            return Reply(204, headers={"allow": "GET, HEAD, OPTIONS"})
+        if method not in ("GET", "HEAD"):
+            message = f"{method} is not allowed here; allowed: GET, HEAD."
+            return fault_reply(ApiFault(405, message, headers={"allow": "GET, HEAD"}))
+        health = {
+            "status": "ok",
+            "serves": self._backend.title,
+            "version": VERSION,
+            "uptime_seconds": round(monotonic() - self._started, 3),
+        }
+        return Reply(200, dumps(health))
 
 
 def _by(reply: Reply) -> str:

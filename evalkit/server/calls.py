@@ -58,11 +58,7 @@ class Cut(Exception):
 
 
 class Backend(Protocol):
-    """What answers calls. Every header of an answer is the back end's, the ``server`` header too.
-
-    One that has something to count keeps it in an attribute ``counts``, a ``collections.Counter`` from names (``upstream_errors``) to
-    numbers that only grow; ``/metrics`` shows them.
-    """
+    """Answers calls. It sets every header of its replies, ``server`` included."""
 
     @property
     def title(self) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
-from time import monotonic
 from typing import Any, Protocol
 
 from evalkit.server.calls import Cut, End, Reply
@@ -34,20 +33,12 @@ class Breakable(Protocol):
 
 
 class Sending:
-    """One reply on its way. ``first_byte`` is when the first byte of its body went out, by the monotonic clock, None before that."""
+    """Sends one reply."""
 
-    def __init__(
-        self,
-        reply: Reply,
-        send: Send,
-        connection: Breakable | None,
-        events_sent: Callable[[int], object] = lambda number: None,
-    ) -> None:
-        self.first_byte: float | None = None
+    def __init__(self, reply: Reply, send: Send, connection: Breakable | None) -> None:
         self._reply = reply
         self._send = send
         self._connection = connection
-        self._events_sent = events_sent
 
     async def run(self) -> None:
         """Send all of it, and let go of what it comes from, even when it is stopped."""
@@ -81,8 +72,6 @@ class Sending:
             await self._part(reply.body, more=reply.end != "whole")
 
     async def _part(self, body: str | bytes, *, more: bool) -> None:
-        if self.first_byte is None and body:
-            self.first_byte = monotonic()
         await self._send(
             {
                 "type": "http.response.body",
@@ -112,13 +101,11 @@ class Sending:
     async def _together(self, frames: list[str]) -> None:
         if frames:
             await self._part("".join(frames), more=True)
-            self._events_sent(len(frames))
 
     async def _live(self, live: AsyncIterator[bytes]) -> None:
         async for part in live:
             if part:
                 await self._part(part, more=True)
-                self._events_sent(part.count(b"\ndata:") + part.startswith(b"data:"))
         if self._reply.end == "whole":
             await self._part(b"", more=False)
 

@@ -11,7 +11,7 @@ request. Where several such faults strike, the first one does; all others are pu
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from random import Random
 
@@ -97,11 +97,6 @@ class Faulty:
     def title(self) -> str:
         """What is behind the faults."""
         return self._backend.title
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """What is counted behind the faults."""
-        return getattr(self._backend, "counts", {})
 
     async def answer(self, call: Call) -> Reply:
         """Answer as the back end does, but for the faults."""

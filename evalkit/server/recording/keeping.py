@@ -27,20 +27,18 @@ _WRITERS = 4
 
 
 class Keeper:
-    """Follows the conversations that pass a proxy and keeps them in an archive. ``counts`` and ``log`` are the proxy's."""
+    """Follows the conversations that pass a proxy and keeps them in an archive. ``log`` is the proxy's."""
 
     def __init__(
         self,
         archive: Archive,
         upstream: Upstream,
-        counts: Counter[str],
         log: Callable[[str], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
         self._archive = archive
         self._upstream = upstream
-        self._counts = counts
         self._log = log
         self._threads = Threads()
         self._requests: Counter[int] = Counter()
@@ -48,7 +46,6 @@ class Keeper:
         self._writers = [
             ThreadPoolExecutor(1, thread_name_prefix="evalkit record") for _ in range(_WRITERS)
         ]
-        counts.update(recorded_exchanges=0, record_errors=0)
 
     def opened(self, call: Call) -> Exchange:
         """Take a call that is about to be sent."""
@@ -84,10 +81,7 @@ class Keeper:
         try:
             await self._keep(exchange, recording, hearing)
         except EvalkitError as error:
-            self._counts["record_errors"] += 1
             self._log(f"not recorded: {error}")
-        else:
-            self._counts["recorded_exchanges"] += 1
 
     async def fold_idle(self, idle: float) -> None:
         """Make cassettes of conversations that were idle for so many seconds, until cancelled."""

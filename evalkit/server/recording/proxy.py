@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -46,14 +45,11 @@ class Proxy:
         idle: float = IDLE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.counts: Counter[str] = Counter(upstream_errors=0)
         self.title = upstream.base + (f", recorded into {shown(archive.folder)}" if archive else "")
         self._upstream = upstream
         self._log = log
         self._idle = idle
-        self._keeper = (
-            Keeper(archive, upstream, self.counts, log, clock) if archive is not None else None
-        )
+        self._keeper = Keeper(archive, upstream, log, clock) if archive is not None else None
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._closed = False
@@ -84,7 +80,6 @@ class Proxy:
                 keeper.unanswered(exchange)
             if not isinstance(error, TransportError):
                 raise
-            self.counts["upstream_errors"] += 1
             self._log(f"upstream {error}")
             return fault_reply(refusal(error))
         # A client that leaves now does not undo what was answered: this goes on without it.

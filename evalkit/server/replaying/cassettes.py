@@ -7,7 +7,6 @@ answers is ``library``'s business; here files are read and recordings become rep
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -56,7 +55,6 @@ class Cassettes:
         self._log = log
         self._hint = _HINT.format(folder=shown(folder))
         self._closed = False
-        self.counts: Counter[str] = Counter(cassette_misses=0)
         count = sum(len(tape.recordings) for tape in tapes)
         self.title = (
             f"{plural(count, 'recording')} of {plural(len(tapes), 'cassette')} in {shown(folder)}"
@@ -74,7 +72,6 @@ class Cassettes:
         request = asked(call.method, call.path, tuple(query), body_of(text))
         found = self._library.take(request)
         if found is None:
-            self.counts["cassette_misses"] += 1
             report = self._library.miss(
                 request,
                 self._hint,

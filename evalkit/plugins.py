@@ -12,14 +12,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit._lib.registry import Registry
 
 if TYPE_CHECKING:
     from evalkit.checks.core.base import Check
     from evalkit.suite.catalog import Path
 
-JSON = Any
 Thing = TypeVar("Thing", bound=Callable[..., Any])
 
 CHECKS: Registry[type[Check]] = Registry("check", "evalkit.checks")

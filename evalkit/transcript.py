@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from evalkit._lib.json import loads
+from evalkit._lib.json import JSON, loads
 
-JSON = Any
 Source = Literal["replayed", "recorded", "live"]
 Outcome = Literal["held", "api_error", "not_held", "not_reached"]
 

@@ -10,6 +10,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+# A JSON value. The type is Any because what the service sends may have any shape, and a recursive
+# union would need a cast at every access.
+JSON = Any
+
 type_names = {
     dict: "object",
     list: "array",

@@ -10,14 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from evalkit._lib.json import MISSING, equal
+from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.text import shorten, show
 from evalkit.cassette.matching import Player, Query, route_of
 from evalkit.cassette.recording import Recording
 
-JSON = Any
 _VERSION = re.compile(r"/(v[0-9]+(?:(?:alpha|beta)[0-9]*)?)(?=/)")
 
 

@@ -16,15 +16,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
 from urllib.parse import parse_qsl
 
-from evalkit._lib.json import canonical
+from evalkit._lib.json import JSON, canonical
 from evalkit._lib.quickjson import indented, loads
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import KEY_PARAMETERS
 
-JSON = Any
 Query = tuple[tuple[str, str], ...]
 Route = tuple[str, Query]
 

@@ -9,15 +9,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
-from evalkit._lib.json import differences, dumps, equal
+from evalkit._lib.json import JSON, differences, dumps, equal
 from evalkit._lib.text import shorten, show, visible
 from evalkit.cassette.causes import Miss, cause, common
 from evalkit.cassette.matching import Player, Query, body_of, route, route_of
 from evalkit.cassette.recording import Recording
 
-JSON = Any
 _WORD = re.compile(r"\w+")
 _SHOWN = 4
 _COUNTED = 100

@@ -12,7 +12,6 @@ from evalkit._lib.text import show
 from evalkit.cassette.recording import Cassette, Headers, Recording
 from evalkit.errors import CassetteError
 
-JSON = Any
 Path = tuple[str | int, ...]
 _VERSION = 1
 _WAYS_OUT = "put it right, restore it from version control, or delete it and record again; nothing was changed"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-JSON = Any
+from evalkit._lib.json import JSON
+
 Headers = dict[str, list[str]]
 
 MEDIA_FOLDER = "_media"

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from evalkit._lib.clock import timestamp
 from evalkit._lib.files import sha256, shown, write_atomic
+from evalkit._lib.json import JSON
 from evalkit.cassette.format import VERSION, render
 from evalkit.cassette.journal import Entry, Journal, entry_line, metadata_line, path_of, peek
 from evalkit.cassette.loading import line_of, load, media_folder
@@ -24,8 +24,6 @@ from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteError, UsageError
 
 __all__ = ["Recorder", "interrupted", "line_of", "load", "media_folder"]
-
-JSON = Any
 
 
 def interrupted(path: Path) -> int:

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from evalkit._lib.json import MISSING
+from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import plural, show
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.declaring import After, Before, Limited, complaint, option
 from evalkit.checks.core.formatting import keep, table
 from evalkit.checks.core.options import Bounds, Words
 from evalkit.protocol.reading import cited, pair_calls, text_blocks
-from evalkit.transcript import JSON, Step, Turn
+from evalkit.transcript import Step, Turn
 from evalkit.verdict import Finding, Where
 
 SEARCHES = frozenset(

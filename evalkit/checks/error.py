@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
-from evalkit._lib.json import MISSING
+from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, Spelled, View
 from evalkit.checks.core.declaring import Limited, option
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.options import Regex, Words, one_or_many
-from evalkit.transcript import JSON, ApiError, Turn
+from evalkit.transcript import ApiError, Turn
 from evalkit.verdict import Finding, Where
 
 _HttpStatus = Annotated[int, Limited(ge=100, le=599)]

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
-from evalkit._lib.json import MISSING, equal, kind
+from evalkit._lib.json import JSON, MISSING, equal, kind
 from evalkit._lib.text import did_you_mean, show
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.declaring import After, Before, Options, complaint, option, spellings
 from evalkit.checks.core.formatting import against, keep, parting
 from evalkit.checks.core.json_output import read_output
 from evalkit.checks.core.options import Amount, Regex, number, plain
-from evalkit.transcript import JSON
 from evalkit.verdict import Finding, Where
 
 _SIZED = (str, list, dict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from evalkit._lib.json import MISSING, loads, pointer
+from evalkit._lib.json import JSON, MISSING, loads, pointer
 from evalkit._lib.text import did_you_mean, show
 from evalkit.checks.core.base import Check, Spelled, View
 from evalkit.checks.core.declaring import After, complaint, option
@@ -18,7 +18,6 @@ from evalkit.checks.core.json_output import read_output
 from evalkit.checks.core.options import Target
 from evalkit.checks.core.schema_validation import problems, violations
 from evalkit.errors import Misconfigured
-from evalkit.transcript import JSON
 from evalkit.verdict import Finding, Where
 
 SENT = "response_format"

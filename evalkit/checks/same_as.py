@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
-from evalkit._lib.json import MISSING, differences, equal
+from evalkit._lib.json import JSON, MISSING, differences, equal
 from evalkit._lib.text import show
 from evalkit.checks.core.automaton import Automaton, align
 from evalkit.checks.core.base import Check, View
@@ -15,7 +15,7 @@ from evalkit.checks.core.json_output import parse
 from evalkit.checks.core.options import Words, one_or_many
 from evalkit.checks.tool_calls.calls import call_name
 from evalkit.protocol.steps import RESULT_OF
-from evalkit.transcript import JSON, Turn
+from evalkit.transcript import Turn
 from evalkit.verdict import Finding, Where
 
 Aspect = Literal["steps", "tool_calls", "json", "text"]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 from urllib.parse import unquote
 
-from evalkit._lib.json import MISSING, differences
+from evalkit._lib.json import JSON, MISSING, differences
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.declaring import option
@@ -18,7 +18,7 @@ from evalkit.checks.core.formatting import against, keep
 from evalkit.checks.latency import first_tokens
 from evalkit.protocol.reading import is_running, steps_of, strip_user_input
 from evalkit.protocol.stream_states import COMPLETED, ERROR
-from evalkit.transcript import JSON, Exchange
+from evalkit.transcript import Exchange
 from evalkit.verdict import Finding, Where
 
 _ENDED = frozenset({"completed_missing", "empty_stream", "error_event"})

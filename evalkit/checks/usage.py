@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar
 
+from evalkit._lib.json import JSON
 from evalkit._lib.text import nearest, plural, show
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.declaring import After, Limited, complaint, option
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.options import Limits, number, plain
 from evalkit.protocol.reading import is_running
-from evalkit.transcript import JSON, Exchange
+from evalkit.transcript import Exchange
 from evalkit.verdict import Finding, Severity, Where
 
 FIELDS = (

@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from evalkit._lib.json import equal
+from evalkit._lib.json import JSON, equal
 from evalkit.protocol.reading import contents
 
-JSON = Any
 RawStep = Mapping[str, JSON]
 Kind = Literal["same", "changed", "lost", "gained"]
 

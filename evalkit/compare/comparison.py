@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit.compare.evidence import (
     Counts,
     Evidence,
@@ -26,7 +26,6 @@ from evalkit.compare.pairing import Change, Pair, Pairing, by_check, by_code, pa
 from evalkit.compare.proportions import CONFIDENCE, Interval, wilson
 from evalkit.compare.rows import Row
 
-JSON = Any
 SCHEMA_VERSION = 1
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from evalkit._lib.json import JSON
 from evalkit._lib.text import shorten
 from evalkit.compare.pairing import Pairing
 
-JSON = Any
 _SHOWN = 60
 _NOT_TOLD = frozenset({"model", "agent"})
 _VERSIONS = ("evalkit", "python", "pytest")

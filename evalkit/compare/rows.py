@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evalkit._lib.files import sha256
-from evalkit._lib.json import canonical
+from evalkit._lib.json import JSON, canonical
 from evalkit.verdict import Verdict, worst
 
-JSON = Any
 Key = tuple[str, str, tuple[str, ...], int]
 """What two results are paired by: suite, scenario, parts of the variant's name, trial."""
 

@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalkit._lib.json import kind
+from evalkit._lib.json import JSON, kind
 from evalkit._lib.quickjson import loads
 from evalkit._lib.text import plural, shorten
 from evalkit.protocol.errors import ApiErrorData, error_of, read_error
-from evalkit.transcript import JSON, ApiError, Exchange, Response
+from evalkit.transcript import ApiError, Exchange, Response
 
 
 def read_answer(exchange: Exchange, response: Response) -> None:

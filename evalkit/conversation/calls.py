@@ -25,12 +25,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from evalkit._lib.json import equal, kind
+from evalkit._lib.json import JSON, equal, kind
 from evalkit.conversation.effects import ToolAnswer
 from evalkit.errors import ToolCrashed
 from evalkit.protocol.reading import pair_calls
 from evalkit.protocol.steps import CONTENT_TYPES
-from evalkit.transcript import JSON
 
 WAITING: dict[str | None, bool] = {"requires_action": True, "completed": False, None: False}
 """Statuses under which calls are answered; True: the service surely waits for one."""

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, NamedTuple, TypeAlias
 
-from evalkit.transcript import JSON, Request, Transcript, Turn
+from evalkit._lib.json import JSON
+from evalkit.transcript import Request, Transcript, Turn
 
 
 class Send(NamedTuple):

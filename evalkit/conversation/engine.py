@@ -22,6 +22,7 @@ from collections.abc import Generator
 from typing import Any
 from urllib.parse import quote
 
+from evalkit._lib.json import JSON
 from evalkit.conversation.answers import read_answer
 from evalkit.conversation.calls import Calls, arguments_of, call_id, refusal, result_step
 from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Pause, Send
@@ -30,7 +31,7 @@ from evalkit.conversation.plan import Plan, TurnSource, context
 from evalkit.errors import EvalkitError
 from evalkit.protocol.reading import output_text, strip_user_input
 from evalkit.protocol.steps import RUNNING
-from evalkit.transcript import JSON, ApiError, Exchange, Request, Step, Transcript, Turn
+from evalkit.transcript import ApiError, Exchange, Request, Step, Transcript, Turn
 
 _FIRST = ("model", "agent")
 _NOT_FIELDS = frozenset({*_FIRST, "input", "previous_interaction_id", "continuation_token"})

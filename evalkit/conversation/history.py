@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from evalkit.transcript import JSON
+from evalkit._lib.json import JSON
 
 Part = dict[str, JSON]
 """The part of a request body that history decides: ``input`` and what stands before it."""

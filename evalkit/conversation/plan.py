@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
-from evalkit._lib.json import MISSING, loads
+from evalkit._lib.json import JSON, MISSING, loads
 from evalkit._lib.text import shorten
 from evalkit.errors import Failed
-from evalkit.transcript import JSON, Turn
+from evalkit.transcript import Turn
 
 History = Literal["stateful", "stateless"]
 

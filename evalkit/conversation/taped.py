@@ -23,10 +23,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from evalkit._lib.json import loads
+from evalkit._lib.json import JSON, loads
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.conversation.answers import read_answer
 from evalkit.conversation.asides import is_aside
@@ -41,7 +40,6 @@ from evalkit.protocol.reading import (
 )
 from evalkit.transcript import Exchange, Request, Response, Source, Step, Transcript, Turn
 
-JSON = Any
 _ROUTE = re.compile(r"(?:.*/)?interactions(?:/(?P<id>[^/]+))?(?P<cancel>/cancel)?/?")
 _NOT_SETTINGS = frozenset(
     ("input", "previous_interaction_id", "continuation_token", "store", "stream", "background")

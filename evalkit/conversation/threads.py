@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from evalkit._lib.json import JSON
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.answers import read_answer
 from evalkit.conversation.places import Node, Places
@@ -43,7 +44,7 @@ from evalkit.conversation.trails import (
     trails,
 )
 from evalkit.protocol.reading import steps_of, strip_user_input
-from evalkit.transcript import JSON, Exchange, Request, Response
+from evalkit.transcript import Exchange, Request, Response
 
 _INTERACTION = re.compile(r"(?:^|/)interactions(?:/([^/:]+)(?:[/:][^/]*)?)?/?$")
 _COLLECTION = re.compile(r"^(?:.*?/v[0-9]\w*(?=/))?/?([^/:]*)")

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from evalkit._lib.json import canonical
+from evalkit._lib.json import JSON, canonical
 from evalkit.protocol.reading import contents
 from evalkit.protocol.steps import CLIENT_STEPS, CONTENT_TYPES
 
-JSON = Any
 RawStep = dict[str, JSON]
 
 _CONTENT = frozenset(CONTENT_TYPES)

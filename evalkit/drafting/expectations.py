@@ -7,14 +7,11 @@ step sequences, for where a model thinks is its own affair.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from evalkit._lib.json import loads
+from evalkit._lib.json import JSON, loads
 from evalkit.compare.alignment import citations
 from evalkit.protocol.reading import steps_of
 from evalkit.transcript import Turn
-
-JSON = Any
 
 
 def expectations(turn: Turn, fields: Mapping[str, JSON]) -> list[JSON]:

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit._lib.text import plural
 from evalkit.drafting.expectations import expectations
 from evalkit.drafting.stubs import Tools, merge, tools_of
@@ -21,7 +21,6 @@ from evalkit.suite.attachments import KINDS, MIME_TYPES
 from evalkit.suite.models import ScenarioKeys
 from evalkit.transcript import Transcript, Turn
 
-JSON = Any
 TAG = "drafted"
 """The tag of every drafted scenario: ``pytest -m drafted``."""
 

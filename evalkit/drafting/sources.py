@@ -12,15 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evalkit._lib.files import shown
-from evalkit._lib.json import dumps, kind, loads
+from evalkit._lib.json import JSON, dumps, kind, loads
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.store import load
 from evalkit.errors import CassetteError, UsageError
 
-JSON = Any
 _PATH = "https://generativelanguage.googleapis.com/v1beta/interactions"
 NAMES: dict[str, tuple[str, ...]] = {
     "request": ("request", "req"),

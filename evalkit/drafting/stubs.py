@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from evalkit._lib.json import equal, loads
+from evalkit._lib.json import JSON, equal, loads
 from evalkit._lib.text import show
 from evalkit.protocol.reading import pair_calls
 from evalkit.suite.models import FUNCTION
 from evalkit.transcript import Transcript
 
-JSON = Any
 _DECLARED = ("description", "short_description", "parameters", "defer_loading")
 
 

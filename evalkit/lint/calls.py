@@ -7,8 +7,9 @@ whose history the service keeps, the first request, the end, and the calls of to
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from evalkit._lib.json import JSON
 from evalkit._lib.text import show
 from evalkit.lint.findings import Found
 from evalkit.lint.tape import Tape
@@ -16,7 +17,6 @@ from evalkit.protocol.reading import pair_calls, steps_of
 from evalkit.protocol.steps import SERVER_CALLS
 from evalkit.transcript import Exchange
 
-JSON = Any
 RawStep = dict[str, JSON]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from evalkit._lib.json import MISSING
+from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import show
 from evalkit.lint.findings import Found
 from evalkit.lint.tape import Tape
@@ -16,7 +16,7 @@ from evalkit.lint.walking import Notes, Walk, fits
 from evalkit.protocol.reading import steps_of
 from evalkit.protocol.shapes import SHAPES
 from evalkit.protocol.steps import STATUSES
-from evalkit.transcript import JSON, Exchange
+from evalkit.transcript import Exchange
 
 _WITH_STEPS = frozenset(("completed", "requires_action", "incomplete"))
 _CONTENT_TYPES = ("application/json", "text/event-stream")

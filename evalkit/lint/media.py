@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from evalkit._lib.json import pointer
+from evalkit._lib.json import JSON, pointer
 from evalkit._lib.text import show
 from evalkit.cassette.media import PREFIX
 from evalkit.checks.media.files import decode, examine
@@ -18,7 +18,6 @@ from evalkit.lint.tape import Tape
 from evalkit.protocol.reading import steps_of
 from evalkit.protocol.steps import MEDIA_TYPES
 
-JSON = Any
 _MOST = 12  # how deep a content block can stand below input or steps, with room
 
 

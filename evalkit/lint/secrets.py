@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import plural
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import KEY_PARAMETERS
@@ -21,8 +21,6 @@ from evalkit.cassette.scalars import to_text
 from evalkit.lint.findings import Found
 from evalkit.lint.tape import Tape
 from evalkit.transcript import Exchange
-
-JSON = Any
 
 
 class Form(NamedTuple):

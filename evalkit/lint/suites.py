@@ -11,9 +11,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evalkit._lib.files import shown
+from evalkit._lib.json import JSON
 from evalkit.checks.snapshot.files import DEFAULT_NAMES, FOLDER, KINDS, path_of
 from evalkit.errors import SuiteErrors
 from evalkit.lint.findings import Found
@@ -21,7 +22,6 @@ from evalkit.lint.tape import Tape
 from evalkit.results import Run
 from evalkit.suite import Suite, Variant, expand, load
 
-JSON = Any
 _TRIAL = re.compile(r"\.trial[0-9]+(?=\.yaml\Z)")
 _RECORDING = re.compile(r"recording ([0-9]+): (.*)", re.DOTALL)
 _WORDS = re.compile(r"[A-Za-z_]\w*")

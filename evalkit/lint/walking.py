@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit._lib.json import MISSING, kind, pointer
+from evalkit._lib.json import JSON, MISSING, kind, pointer
 from evalkit._lib.text import plural, show
 from evalkit.lint.findings import Found
 from evalkit.protocol.shapes import FAMILIES, SDK_MADE, SHAPES, Shape
 from evalkit.protocol.steps import CONTENT_TYPES
-from evalkit.transcript import JSON
 
 _NEW_TYPE = {
     "step": "new_step_type",

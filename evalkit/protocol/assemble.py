@@ -13,9 +13,9 @@ can add steps, but change no other field. An empty ``id`` (an answer that is not
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from evalkit._lib.json import equal
+from evalkit._lib.json import JSON, equal
 from evalkit._lib.json import kind as json_kind
 from evalkit._lib.text import shorten
 from evalkit.protocol.draft import Draft
@@ -39,8 +39,6 @@ from evalkit.protocol.stream_states import (
 )
 
 __all__ = ["Assembled", "Assembler", "StreamProblem", "assemble"]
-
-JSON = Any
 
 
 class Assembled(NamedTuple):

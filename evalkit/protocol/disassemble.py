@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit.protocol.folding import continues_audio
 from evalkit.protocol.sse import DONE
 from evalkit.protocol.steps import CALL_OF, MEDIA_TYPES, RESULT_OF
 from evalkit.protocol.stream_states import COMPLETED, CREATED, DELTA, START, STATUS, STOP
 
-JSON = Any
 Deltas = list[dict[str, JSON]]
 Split = Callable[[dict[str, JSON], int], Deltas]
 

@@ -10,14 +10,11 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Any
 
+from evalkit._lib.json import JSON, loads
 from evalkit._lib.json import kind as json_kind
-from evalkit._lib.json import loads
 from evalkit._lib.text import shorten
 from evalkit.protocol.steps import CALL_OF, RESULT_OF
-
-JSON = Any
 
 _UNSIGNED = frozenset({*CALL_OF, *RESULT_OF})
 

@@ -12,12 +12,10 @@ Nothing here decides whether to retry, raises, or shortens for a terminal: that 
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from evalkit._lib.json import loads
+from evalkit._lib.json import JSON, loads
 from evalkit._lib.text import shorten
-
-JSON = Any
 
 _TITLE = r"(?is)<(title|h1)[^>]*>(.*?)</\1\s*>"
 _TAGS = r"(?is)<(style|script)\b.*?</\1\s*>|<[^>]*>"

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit.protocol.draft import Draft
 from evalkit.protocol.steps import CALL_OF, RESULT_OF
 
-JSON = Any
 Fold = Callable[[Draft, dict[str, JSON]], str | None]
 
 

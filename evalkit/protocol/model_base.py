@@ -13,11 +13,11 @@ objects are the raw ones. Views are frozen. No view is needed on the hot path: s
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, PrivateAttr, ValidationError
 
-JSON = Any
+from evalkit._lib.json import JSON
 
 
 class Typed(BaseModel):

@@ -10,7 +10,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import PlainValidator
 
-from evalkit.protocol.model_base import JSON, Count, Items, Object, Text, Typed, an_array
+from evalkit._lib.json import JSON
+from evalkit.protocol.model_base import Count, Items, Object, Text, Typed, an_array
 
 T = TypeVar("T", bound=Typed)
 

@@ -10,17 +10,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import PlainValidator
 
-from evalkit.protocol.model_base import (
-    JSON,
-    Count,
-    Flag,
-    Items,
-    Object,
-    OneError,
-    Text,
-    Typed,
-    an_object,
-)
+from evalkit._lib.json import JSON
+from evalkit.protocol.model_base import Count, Flag, Items, Object, OneError, Text, Typed, an_object
 from evalkit.protocol.model_content import OneContent
 from evalkit.protocol.model_steps import OneStep
 from evalkit.protocol.models import OneInteraction, OneUsage

@@ -11,7 +11,8 @@ from typing import Annotated
 
 from pydantic import PlainValidator
 
-from evalkit.protocol.model_base import JSON, Flag, Items, Object, OneError, Text, Typed, an_array
+from evalkit._lib.json import JSON
+from evalkit.protocol.model_base import Flag, Items, Object, OneError, Text, Typed, an_array
 from evalkit.protocol.model_content import Contents, choose
 
 

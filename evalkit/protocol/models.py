@@ -10,8 +10,8 @@ from typing import Annotated
 
 from pydantic import PlainValidator
 
+from evalkit._lib.json import JSON
 from evalkit.protocol.model_base import (
-    JSON,
     Count,
     ErrorInfo,
     Errors,

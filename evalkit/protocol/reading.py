@@ -8,11 +8,11 @@ expected?) is the checks' business.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from evalkit._lib.json import JSON
 from evalkit.protocol.steps import CALL_OF, CLIENT_STEPS, RESULT_OF, RUNNING
 
-JSON = Any
 RawStep = dict[str, JSON]
 
 

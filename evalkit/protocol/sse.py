@@ -19,9 +19,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from evalkit._lib.json import loads
-
-JSON = Any
+from evalkit._lib.json import JSON, loads
 
 DONE = "[DONE]"
 

@@ -10,9 +10,9 @@ part of what users rely on. ``Problems`` collects them. Folding deltas into step
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-JSON = Any
+from evalkit._lib.json import JSON
 
 
 class Move(NamedTuple):

@@ -7,11 +7,10 @@ that names nothing, or a place that is not there, stands in full in the list: no
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from evalkit._lib.json import JSON
 from evalkit.reports.words import clipped, place, pretty
-
-JSON = Any
 
 
 class Finding(NamedTuple):

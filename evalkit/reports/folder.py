@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evalkit._lib.files import sha256, write_atomic
+from evalkit._lib.json import JSON
 from evalkit._lib.version import VERSION
 from evalkit.reports.embed import Packs
 from evalkit.reports.media import MediaBook
 
-JSON = dict[str, Any]
 Key = TypeVar("Key")
 
 FILE = 4 << 20

@@ -9,12 +9,10 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit.reports.words import count, found
-
-JSON = Any
 
 
 class Tally:

@@ -10,13 +10,11 @@ import base64
 import zlib
 from collections.abc import Mapping
 from operator import itemgetter
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit._lib.quickjson import dumps
 from evalkit.reports.variants import Row
 from evalkit.reports.words import Found
-
-JSON = Any
 
 LEVEL = 3
 _TOGETHER = 64

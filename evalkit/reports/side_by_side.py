@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from evalkit._lib.json import MISSING, differences, loads
+from evalkit._lib.json import JSON, MISSING, differences, loads
 from evalkit.compare.alignment import Row, Segment, align, citations, content, segments, text_of
 from evalkit.reports.steps import LABELS
 from evalkit.reports.words import clipped, pretty
 
-JSON = Any
 DIFFERENCES = 40
 """Differences of one JSON value that are listed; the rest is counted."""
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from evalkit._lib.json import JSON
 from evalkit.protocol.reading import pair_calls
 from evalkit.protocol.steps import CITATIONS, MEDIA_TYPES
 from evalkit.reports.cites import SEARCHES, Citation, Segment, mark, safe_link, sources
 from evalkit.reports.media import Media, MediaBook
 from evalkit.reports.words import TEXT_LIMIT, clip, fingerprint, pretty, reindent
-
-JSON = Any
 
 LABELS: dict[str, tuple[str, str]] = {
     "user_input": ("user", "User"),

@@ -6,9 +6,9 @@ What a step shows is ``steps``'s business, where a finding stands is ``findings`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import shorten
 from evalkit.protocol.reading import output_text, steps_of
 from evalkit.reports.media import MediaBook
@@ -18,7 +18,6 @@ from evalkit.reports.words import Found, count, duration, headline
 if TYPE_CHECKING:
     from evalkit.reports.findings import Finding
 
-JSON = Any
 
 TOKENS = {
     "total_tokens": "total",

@@ -17,11 +17,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from posixpath import normpath
 from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, visible
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results.manifest import SCHEMA_VERSION, Totals
 
-JSON = Any
 _TEXT, _MAYBE = (str,), (str, type(None))
 _OF_ITSELF: Mapping[str, tuple[type, ...]] = {
     "evalkit": _TEXT, "python": _TEXT, "pytest": _TEXT, "platform": _TEXT, "started": _TEXT, "ended": _MAYBE, "complete": (bool,),

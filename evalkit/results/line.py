@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from evalkit._lib.files import sha256
-from evalkit.transcript import JSON, Transcript
+from evalkit._lib.json import JSON
+from evalkit.transcript import Transcript
 from evalkit.verdict import CheckResult, Severity, Verdict
 
 SCHEMA_VERSION = 1

@@ -9,14 +9,13 @@ import json
 from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from evalkit._lib.json import MISSING
+from evalkit._lib.json import JSON, MISSING
 from evalkit.checks.snapshot.files import render
 from evalkit.compare.alignment import content, text_of
 from evalkit.review.queue import Item
 
-JSON = Any
 CONTEXT = 2
 """Lines shown before and after a difference."""
 ALIGNED = 2_000

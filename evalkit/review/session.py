@@ -10,10 +10,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evalkit._lib.clock import timestamp
 from evalkit._lib.files import shown
+from evalkit._lib.json import JSON
 from evalkit._lib.text import visible
 from evalkit.compare.loading import Chosen, compare
 from evalkit.errors import IntegrityError, UsageError
@@ -33,8 +34,6 @@ from evalkit.review.state import (
     standings,
     summary,
 )
-
-JSON = Any
 
 
 class Person(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evalkit._lib.files import inside, write_atomic
 from evalkit._lib.json import MISSING, differences
@@ -16,8 +16,6 @@ from evalkit._lib.text import quoted, visible
 from evalkit.checks.snapshot.files import FOLDER, parse, render, same_text
 from evalkit.errors import UsageError
 from evalkit.review.queue import Item
-
-JSON = Any
 
 
 class Approval(NamedTuple):

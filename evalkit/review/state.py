@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from evalkit._lib.files import sha256
-from evalkit._lib.json import MISSING, canonical
+from evalkit._lib.json import JSON, MISSING, canonical
 from evalkit.review.queue import Item, Queue
 
-JSON = Any
 Choice = Literal["accept", "reject", "skip"]
 CHOICES: tuple[Choice, ...] = ("accept", "reject", "skip")
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

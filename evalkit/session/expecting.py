@@ -13,8 +13,9 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
+from evalkit._lib.json import JSON
 from evalkit._lib.text import visible
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.defaults import defaults, unexpected_error
@@ -27,7 +28,6 @@ from evalkit.suite.entries import BadEntry, build, read_entry
 from evalkit.transcript import Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where, worst
 
-JSON = Any
 Entry = str | Mapping[str, JSON]
 
 

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit._lib.files import shown
+from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten
 from evalkit.checks.core.base import View
 from evalkit.conversation.taped import is_interaction
@@ -33,8 +34,6 @@ from evalkit.verdict import CheckResult
 
 if TYPE_CHECKING:
     from evalkit.suite import CheckCatalog
-
-JSON = Any
 
 
 class UnplayedWarning(UserWarning):

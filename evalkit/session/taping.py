@@ -14,9 +14,10 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from evalkit._lib.json import JSON
 from evalkit.cassette import store
 from evalkit.cassette.bodies import opened
 from evalkit.cassette.matching import Player, body_of, route_of
@@ -30,7 +31,6 @@ from evalkit.transcript import Request, Response, Source, Transcript
 from evalkit.transports.replay import Misses, unplayed
 from evalkit.transports.wire import recording_of
 
-JSON = Any
 _KEY_HEADERS = ("x-goog-api-key", "authorization", "proxy-authorization", "api-key", "x-api-key")
 _TOKENS = re.compile(
     "access_token|refresh_token|id_token|client_secret|assertion"

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from evalkit._lib.json import JSON
 from evalkit.conversation import context
 from evalkit.conversation.history import blocks
 from evalkit.conversation.taped import TapeReader, response_of
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from evalkit.session.judging import Judge
     from evalkit.suite import Variant
 
-JSON = Any
 Message = str | list[dict[str, JSON]]
 
 

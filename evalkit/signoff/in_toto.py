@@ -14,10 +14,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+from evalkit._lib.json import JSON
 from evalkit.compare.gates import Gate
 from evalkit.compare.prices import Prices
 
-JSON = Any
 STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 SIGNOFF = "urn:evalkit:signoff:v1"

@@ -10,13 +10,12 @@ from __future__ import annotations
 import base64
 import re
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import urlsplit
 
+from evalkit._lib.json import JSON
 from evalkit._lib.text import show
 from evalkit.suite.files import FileFault, ProjectFiles
 
-JSON = Any
 KINDS = ("image", "audio", "video", "document")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 

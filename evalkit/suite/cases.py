@@ -15,14 +15,13 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, show
 from evalkit.errors import Problem
 from evalkit.suite.source import PLAIN_BREAKS, Source
 from evalkit.suite.templates import RUNTIME_NAMES
-
-JSON = Any
 
 
 class Row(NamedTuple):

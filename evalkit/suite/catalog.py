@@ -7,9 +7,10 @@ house (plugin, command line) passes the real catalog in; a test passes a small o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-JSON = Any
+from evalkit._lib.json import JSON
+
 Path = tuple[str | int, ...]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from evalkit._lib.json import JSON
 from evalkit._lib.places import Lines
 from evalkit.suite.cases import DataRow, Rows
 from evalkit.suite.kept import Checks
@@ -14,8 +15,6 @@ from evalkit.suite.prepared import Expectation, Workshop
 from evalkit.suite.problems import Problems
 from evalkit.suite.salvage import Broken
 from evalkit.suite.tools import Tool
-
-JSON = Any
 
 
 class Settings(NamedTuple):

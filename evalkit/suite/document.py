@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 from pydantic import ValidationError
 
+from evalkit._lib.json import JSON
 from evalkit._lib.places import Lines
 from evalkit._lib.text import plural
 from evalkit._lib.yaml import YamlError, load_lines
@@ -21,8 +22,6 @@ from evalkit.suite.models import SUITE_FILE, SuiteFile
 from evalkit.suite.problems import Problems
 from evalkit.suite.salvage import Broken, salvage, strip
 from evalkit.suite.source import Source
-
-JSON = Any
 
 
 class Parsed(NamedTuple):

@@ -8,15 +8,14 @@ built when its variables are known, which for case variables is still at load.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from evalkit._lib.json import MISSING, kind
+from evalkit._lib.json import JSON, MISSING, kind
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.suite.catalog import BadArguments, CheckCatalog, Path
 from evalkit.suite.source import On
 from evalkit.suite.templates import holds_template, render
 
-JSON = Any
 Severity = Literal["error", "warn"]
 _BESIDE = ("not", "severity")
 
@@ -66,7 +65,9 @@ def read_entry(entry: JSON, names: Mapping[str, None]) -> Entry:
     severity = entry.get("severity", "error")
     if severity not in ("error", "warn"):
         raise BadEntry(Fault(("severity",), f"severity is 'error' or 'warn', not {show(severity)}"))
-    held, path, negate = entry, (), False  # type: tuple[Any, Path, bool]
+    held: JSON = entry
+    path: Path = ()
+    negate = False
     if "not" in entry:
         held, path, negate = entry["not"], ("not",), True
         beside = next((key for key in entry if key not in _BESIDE), None)

@@ -7,8 +7,8 @@ speaks of earlier turns. Files that an argument names are looked for as soon as 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit._lib.quickjson import dumps
 from evalkit.suite.cases import Rows
 from evalkit.suite.catalog import Path
@@ -18,8 +18,6 @@ from evalkit.suite.files import FileFault
 from evalkit.suite.prepared import Expectation, Late
 from evalkit.suite.templates import TemplateFault, render
 from evalkit.suite.verify import Moment, in_case, verify
-
-JSON = Any
 
 
 def read_expectations(

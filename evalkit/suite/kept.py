@@ -12,17 +12,16 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evalkit._lib import compiled
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit._lib.places import Lines
 from evalkit._lib.quickjson import loads
 from evalkit._lib.version import VERSION
 from evalkit.suite.catalog import CheckCatalog
 from evalkit.suite.entries import Entry, build
 
-JSON = Any
 _KIND = "evalkit"
 _DECIDING = (
     "_lib/yaml.py",

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from evalkit._lib.collector import collector_paused
+from evalkit._lib.json import JSON
 from evalkit._lib.text import quoted
 from evalkit.errors import SuiteErrors
 from evalkit.suite import catalog, kept
@@ -28,8 +29,6 @@ from evalkit.suite.tools import read_tool, refusals
 
 if TYPE_CHECKING:
     from evalkit.suite.models import SuiteFile
-
-JSON = Any
 
 
 def load(path: Path, *, root: Path, checks: catalog.CheckCatalog) -> Suite:

@@ -11,7 +11,7 @@ it is inherited.
 """
 
 from functools import cache
-from typing import Annotated, Any, Literal, Required, TypeVar
+from typing import Annotated, Literal, Required, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -27,9 +27,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, PydanticKnownError, SchemaValidator
 from typing_extensions import TypedDict
 
+from evalkit._lib.json import JSON
 from evalkit.suite.templates import RUNTIME_NAMES
 
-JSON = Any
 T = TypeVar("T")
 
 ID = r"^[a-z0-9_-]+$"

@@ -10,17 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evalkit._lib.files import sha256
+from evalkit._lib.json import JSON
 from evalkit.errors import Problem, SuiteErrors
 from evalkit.suite import catalog
 from evalkit.suite.cases import Row
 from evalkit.suite.files import FileFault
 from evalkit.suite.prepared import Expectation, Workshop
 from evalkit.suite.tools import Tool
-
-JSON = Any
 
 
 class Turn(NamedTuple):

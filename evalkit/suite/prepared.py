@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit.errors import SuiteErrors
 from evalkit.suite.attachments import Attachments
 from evalkit.suite.catalog import CheckCatalog, Path
@@ -18,8 +18,6 @@ from evalkit.suite.files import FileFault, ProjectFiles
 from evalkit.suite.problems import whereabouts
 from evalkit.suite.source import Source
 from evalkit.suite.templates import TemplateFault, render
-
-JSON = Any
 
 
 class Workshop(NamedTuple):

@@ -6,13 +6,12 @@ twice (defaults are looked at once for every scenario) is told once.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from evalkit._lib.json import JSON
 from evalkit.errors import Problem, SuiteErrors
 from evalkit.suite.catalog import Path
 from evalkit.suite.source import On, Source
-
-JSON = Any
 
 
 class Wrong(NamedTuple):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
+from evalkit._lib.json import JSON
 from evalkit.suite.attachments import KINDS
 from evalkit.suite.cases import Row, Rows
 from evalkit.suite.catalog import Path
@@ -29,7 +30,6 @@ from evalkit.suite.verify import Moment, in_case, verify
 if TYPE_CHECKING:
     from evalkit.suite.models import ScenarioEntry, ScenarioKeys, TurnEntry
 
-JSON = Any
 _FIELDS = (
     "agent_config", "environment", "system_instruction", "tools", "generation_config", "response_format", "response_modalities",
     "response_mime_type", "labels", "safety_settings", "cached_content", "webhook_config",

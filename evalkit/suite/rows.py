@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit.suite.cases import CaseFault, DataRow, Row, Rows, read_file, row_label
 from evalkit.suite.catalog import Path
 from evalkit.suite.context import Reading
 from evalkit.suite.files import FileFault
 from evalkit.suite.rules import Origin
 from evalkit.suite.templates import find_templates
-
-JSON = Any
 
 
 def read_rows(reading: Reading, keys: Mapping[str, JSON], origin: Origin) -> Rows:

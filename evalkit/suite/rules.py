@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from evalkit._lib.json import equal
+from evalkit._lib.json import JSON, equal
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.suite.catalog import Path
 from evalkit.suite.names import AXES
@@ -20,7 +20,6 @@ from evalkit.suite.templates import is_template
 if TYPE_CHECKING:
     from evalkit.suite.models import ScenarioKeys
 
-JSON = Any
 Origin = Callable[[str], Path]
 """Tells the path of a key: the scenario's own, or that of the defaults."""
 

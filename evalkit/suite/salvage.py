@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from evalkit._lib.json import JSON
 from evalkit.suite.catalog import Path
 
 if TYPE_CHECKING:
     from evalkit.suite.models import SuiteFile
 
-JSON = Any
 _STAND_INS: dict[str, JSON] = {"suite": "unnamed", "id": "unnamed", "result": ""}
 _ENTRIES: dict[str, JSON] = {
     "turns": {}, "scenarios": {"id": "unnamed"}, "tools": {"type": "-"}, "user": {"type": "-"}, "attach": {"document": "https://-"},

@@ -9,13 +9,12 @@ Wherever templates are rendered, a text that holds one is accepted too, whatever
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit.suite.catalog import BadArguments, CheckCatalog
 from evalkit.suite.models import SUITE_FILE
 from evalkit.suite.rules import MANAGED, ONLY_AGENTS, ONLY_MODELS
 
-JSON = Any
 Schema = dict[str, JSON]
 _TEMPLATE: Schema = {"$ref": "#/$defs/Template"}
 _BELOW = ("properties", "patternProperties", "$defs", "dependentSchemas")

@@ -19,7 +19,7 @@ from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, Va
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from evalkit._lib.json import MISSING
+from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import did_you_mean
 from evalkit.errors import EvalkitError
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from jinja2 import nodes
     from jinja2.sandbox import SandboxedEnvironment
 
-JSON = Any
 RUNTIME_NAMES = ("previous", "turns", "arguments")
 """Names that evalkit gives to templates; no variable may take them."""
 

@@ -8,9 +8,9 @@ to the model, as a real tool would; they break nothing. Importing and calling th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from evalkit._lib.json import equal
+from evalkit._lib.json import JSON, equal
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.suite.catalog import Path
 from evalkit.suite.problems import Wrong
@@ -19,7 +19,6 @@ from evalkit.suite.templates import TemplateFault, holds_template, render
 if TYPE_CHECKING:
     from evalkit.suite.models import ToolEntry
 
-JSON = Any
 _ANSWERS = ("result", "results", "python")
 _DECLARED = ("description", "short_description", "parameters", "defer_loading")
 

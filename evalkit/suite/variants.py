@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit.errors import UsageError
 from evalkit.suite.names import cassette_path, file_word, part, variant_name
 from evalkit.suite.plan import Axis, Scenario, Suite
@@ -19,7 +19,6 @@ from evalkit.suite.prepared import Expectation, TurnPlan, as_text
 from evalkit.suite.templates import TemplateFault, render
 from evalkit.suite.tools import Tool
 
-JSON = Any
 Combinations = Iterable[tuple[Mapping[str, JSON], tuple[str, ...]]]
 _TEXT_FIELDS = ("system_instruction", "response_mime_type", "cached_content")
 

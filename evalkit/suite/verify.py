@@ -7,15 +7,15 @@ and that the turn it speaks of is an earlier one. A template with ``if`` or ``de
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean
 from evalkit.suite.cases import Row, Rows
 from evalkit.suite.catalog import Path
 from evalkit.suite.context import Reading
 from evalkit.suite.templates import Template, TemplateFault, find_templates, template
 
-JSON = Any
 _WHERE = {
     "previous": "it is known in a turn's 'user' and in 'expect' only",
     "turns": "it is known in a turn's 'user' and in 'expect' only",

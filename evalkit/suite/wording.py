@@ -9,15 +9,13 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from evalkit._lib.json import kind
+from evalkit._lib.json import JSON, kind
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.suite import models
 from evalkit.suite.catalog import Path
 from evalkit.suite.problems import Wrong
 from evalkit.suite.salvage import strip
 from evalkit.suite.source import Source
-
-JSON = Any
 
 EXPECTED = {
     "string_type": "text",

@@ -9,10 +9,11 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from evalkit._lib.json import JSON
 from evalkit.conversation import Plan, ToolAnswer, converse, drive
 from evalkit.testing.service import BEHAVIOURS, FakeService
 from evalkit.testing.strategies import Draw, contents, json_values
-from evalkit.transcript import JSON, Transcript
+from evalkit.transcript import Transcript
 
 
 @dataclass(frozen=True)

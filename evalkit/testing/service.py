@@ -16,10 +16,10 @@ from urllib.parse import unquote
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit.protocol.disassemble import events_of, sse_text
 from evalkit.testing.strategies import Draw, json_objects, steps
-from evalkit.transcript import JSON, Request, Response
+from evalkit.transcript import Request, Response
 
 T = TypeVar("T")
 

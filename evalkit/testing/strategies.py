@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from evalkit._lib.json import JSON
 from evalkit.protocol.disassemble import events_of, sse_text
 from evalkit.protocol.steps import (
     ANNOTATION_FIELDS,
@@ -24,7 +25,6 @@ from evalkit.protocol.steps import (
     Fields,
 )
 
-JSON = Any
 Object = dict[str, JSON]
 T = TypeVar("T")
 

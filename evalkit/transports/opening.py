@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit._lib.json import JSON
 from evalkit.cassette.loading import load
 from evalkit.cassette.modes import DECISIONS, RecordMode, check_mode
 from evalkit.cassette.recording import Cassette
@@ -17,7 +18,6 @@ from evalkit.transports.replay import Misses, ReplayTransport
 if TYPE_CHECKING:
     from evalkit.transports.record import Endpoint
 
-JSON = Any
 
 _NOTHING_SECRET = Redactor()
 

@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.threads import Threads, threads_of
 from evalkit.protocol.disassemble import events_of, sse_text
 from evalkit.transcript import Request, Response
 
-JSON = Any
 PATH = "/v1beta/interactions"
 
 

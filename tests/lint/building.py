@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit.cassette.format import Cassette, Recording, render
 from evalkit.lint import LintFinding, Options, lint
 from evalkit.protocol.disassemble import sse_text
 
-JSON = Any
 MODEL = "gemini-3.5-flash"
 URI = "https://generativelanguage.googleapis.com/v1beta/interactions"
 KEY = "AIza" + "Sy0123456789abcdefghijklmnopqrstuvw"

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalkit._lib.json import JSON
 from evalkit.cassette.format import Cassette, Recording, render
 from evalkit.lint import RULES, LintFinding, Options, lint
 from evalkit.testing.strategies import interactions, json_values
@@ -35,7 +36,6 @@ from tests.lint.building import (
     user,
 )
 
-JSON = Any
 _SEARCH = [
     {"type": "google_search_call", "id": "s1", "arguments": {"queries": ["x"]}},
     {"type": "google_search_result", "call_id": "s1", "result": [{"search_suggestions": "<b>"}]},

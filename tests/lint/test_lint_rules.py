@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from evalkit._lib.json import JSON
 from evalkit.cassette.format import Recording
 from evalkit.cassette.journal import SUFFIX, Entry, Journal, entry_line
 from evalkit.cassette.media import Media
@@ -40,7 +41,6 @@ from tests.lint.building import (
     write,
 )
 
-JSON = Any
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 METADATA = {"format": 1, "recorded": "2026-11-20T00:00:00Z", "api_revision": "2026-05-20"}
 SUITE = "suite: weather\nscenarios:\n  - id: london\n    model: gemini-3.5-flash\n    turns:\n      - user: Hi\n"

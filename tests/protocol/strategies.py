@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
 
 from hypothesis import strategies as st
 
+from evalkit._lib.json import JSON
 from evalkit.protocol.folding import DELTAS
 from evalkit.protocol.steps import ANNOTATION_FIELDS, CONTENT_FIELDS, STATUSES, STEP_FIELDS, Fields
 from evalkit.protocol.stream_states import EVENT_TYPES
 
-JSON = Any
 Object = dict[str, JSON]
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field
-from typing import Any
 
-JSON = Any
+from evalkit._lib.json import JSON
 
 
 def created(id_: str = "v1_one", **more: JSON) -> dict[str, JSON]:

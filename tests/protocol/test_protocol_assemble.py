@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit._lib.json import equal
+from evalkit._lib.json import JSON, equal
 from evalkit.protocol.assemble import Assembled, StreamProblem, assemble
 from evalkit.protocol.reading import output_text, steps_of, text_blocks
 from evalkit.protocol.sse import SseParser, events_of_frames, read_events
@@ -32,8 +31,6 @@ from tests.protocol.streams import (
     start,
     stop,
 )
-
-JSON = Any
 
 
 def assemble_text(text: str) -> Assembled:

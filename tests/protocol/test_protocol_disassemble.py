@@ -1,21 +1,18 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit._lib.json import equal
+from evalkit._lib.json import JSON, equal
 from evalkit.protocol.assemble import assemble
 from evalkit.protocol.disassemble import SPLITS, events_of, sse_text
 from evalkit.protocol.sse import SseParser, events_of_frames, frames, split_frames
 from evalkit.protocol.steps import STEP_TYPES
 from tests.protocol import strategies
 from tests.protocol.streams import MEDIA_STEPS, PLAIN_STEPS, SEARCH_STEPS, base64_of
-
-JSON = Any
 
 
 def round_trip(

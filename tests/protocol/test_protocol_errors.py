@@ -1,16 +1,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalkit._lib.json import JSON
 from evalkit.protocol.errors import ApiErrorData, error_of, read_error, run_errors
 from tests.protocol import strategies
-
-JSON = Any
 
 BODIES: list[tuple[str, int, JSON, str, str]] = [
     (

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
 
+from evalkit._lib.json import JSON
 from evalkit.protocol.model_base import Count, Typed
 from evalkit.protocol.model_events import (
     EVENT_MODELS,
@@ -51,8 +52,6 @@ from tests.protocol.streams import (
     refused,
     start,
 )
-
-JSON = Any
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalkit._lib.json import JSON
 from evalkit.protocol.reading import (
     SPAN_PROBLEMS,
     Cited,
@@ -24,8 +25,6 @@ from evalkit.protocol.reading import (
 )
 from tests.protocol import strategies
 from tests.protocol.streams import ANNOTATIONS, SEARCH_STEPS
-
-JSON = Any
 
 
 def out(*blocks: JSON) -> dict[str, JSON]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from evalkit._lib.json import JSON
 from evalkit.protocol.assemble import assemble
 from evalkit.protocol.disassemble import events_of, sse_text
 from evalkit.protocol.model_base import Typed
@@ -16,8 +16,6 @@ from evalkit.protocol.models import Interaction, UnknownStep
 from evalkit.protocol.reading import output_text
 from evalkit.protocol.sse import read_events
 from evalkit.protocol.steps import OPTIONAL_FIELDS, REQUIRED_FIELDS
-
-JSON = Any
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "real"
 PLAIN = sorted(FOLDER.glob("*.json"))

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit.protocol.reading import output_text
 from evalkit.protocol.steps import CLIENT_STEPS
 from evalkit.results import Run
@@ -19,7 +20,6 @@ from evalkit.results.line import Identity, result_line
 from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn
 from evalkit.verdict import CheckResult, Verdict
 
-JSON = Any
 SIGNATURE = base64.b64encode(b"a thought that only its maker can read" * 3).decode()
 
 

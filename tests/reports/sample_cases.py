@@ -7,10 +7,10 @@ import io
 import random
 import wave
 
+from evalkit._lib.json import JSON
 from evalkit.transcript import ApiError, Exchange, Request, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 from tests.reports.sample import (
-    JSON,
     answer,
     call,
     cites,

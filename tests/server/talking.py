@@ -6,11 +6,10 @@ import asyncio
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import httpx
 
-from evalkit._lib.json import canonical, loads
+from evalkit._lib.json import JSON, canonical, loads
 from evalkit.cassette import store
 from evalkit.cassette.recording import Recording
 from evalkit.checks.core.base import View
@@ -19,7 +18,6 @@ from evalkit.conversation.answers import read_answer
 from evalkit.conversation.taped import transcript_of
 from evalkit.transcript import Exchange, Request, Response
 
-JSON = Any
 PATH = "/v1beta/interactions"
 KEY = {"x-goog-api-key": "a-key-nobody-may-see"}
 TOOL = {

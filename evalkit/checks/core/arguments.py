@@ -15,11 +15,10 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticCustomError
 
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import did_you_mean, show
 from evalkit.checks.core.base import Check
 from evalkit.checks.core.declaring import Options, spellings
-from evalkit.transcript import JSON
 
 Path = tuple[str | int, ...]
 Problem = tuple[Path, str]

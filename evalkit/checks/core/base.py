@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
+from evalkit._lib.json import JSON
 from evalkit.checks.core.declaring import Options, complaint, spellings
-from evalkit.transcript import JSON, Exchange, Request, Response, Step, Transcript, Turn
+from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn
 from evalkit.verdict import Finding
 
 

@@ -15,11 +15,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from evalkit._lib.json import MISSING
+from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.version import VERSION
 from evalkit.checks.core.base import Check
 from evalkit.checks.core.declaring import Options
-from evalkit.transcript import JSON
 
 _ROOM = "evalkit.checks."
 _CLASS = (

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evalkit._lib.json import MISSING, dumps, pointer
+from evalkit._lib.json import JSON, MISSING, dumps, pointer
 from evalkit._lib.text import did_you_mean, show
 from evalkit.errors import Misconfigured
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
-JSON = Any
 _SHOWN = 100
 _NOTES = 8
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")

@@ -19,11 +19,11 @@ from operator import is_
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from urllib.parse import unquote
 
-from evalkit._lib.json import equal
+from evalkit._lib.json import JSON, equal
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.declaring import option
 from evalkit.protocol.reading import RawStep, steps_of, strip_user_input
-from evalkit.transcript import JSON, Exchange
+from evalkit.transcript import Exchange
 
 if TYPE_CHECKING:
     from evalkit.checks.history.findings import Earlier

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from typing import Literal
 
+from evalkit._lib.json import JSON
 from evalkit.checks.history.diff import deviations
 from evalkit.checks.history.input import items_of, readable
 from evalkit.checks.history.step import Deviation, Wanted, key_of
 from evalkit.protocol.reading import RawStep, steps_of
-from evalkit.transcript import JSON, Exchange
+from evalkit.transcript import Exchange
 from evalkit.verdict import Finding, Where
 
 

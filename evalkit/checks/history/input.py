@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from evalkit._lib.json import pointer
+from evalkit._lib.json import JSON, pointer
 from evalkit.protocol.reading import kind_of
 from evalkit.protocol.steps import CONTENT_TYPES
-from evalkit.transcript import JSON
 
 RawStep = dict[str, Any]
 _CONTENT = frozenset(CONTENT_TYPES)

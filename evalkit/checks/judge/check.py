@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, NamedTuple
 
+from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten, show
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.declaring import Limited, complaint, option
@@ -19,7 +20,7 @@ from evalkit.checks.judge.request import request_of, schema_of, task_of
 from evalkit.conversation.answers import read_answer
 from evalkit.errors import CheckCrashed, Misconfigured
 from evalkit.protocol.reading import output_text
-from evalkit.transcript import JSON, Exchange, Request
+from evalkit.transcript import Exchange, Request
 from evalkit.verdict import Finding, Severity, Where
 
 _UNIT = (0.0, 1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
-from evalkit._lib.json import MISSING
+from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.declaring import option
@@ -13,7 +13,6 @@ from evalkit.checks.core.formatting import table
 from evalkit.checks.core.options import Amount, Words, number
 from evalkit.checks.media.files import Facts, decode, examine, same_type
 from evalkit.protocol.reading import contents
-from evalkit.transcript import JSON
 from evalkit.verdict import Finding, Where
 
 _KINDS = ("image", "audio", "video")

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar
 
-from evalkit._lib.json import MISSING, equal
+from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.text import shorten
 from evalkit.checks.core.base import Approved, Check, View
 from evalkit.checks.core.declaring import After, Limited, complaint, option
@@ -18,7 +18,6 @@ from evalkit.checks.core.formatting import parting
 from evalkit.checks.core.json_output import read_output
 from evalkit.checks.snapshot.files import DEFAULT_NAMES, Kind, parse, render, same_text, without
 from evalkit.errors import Misconfigured
-from evalkit.transcript import JSON
 from evalkit.verdict import Finding, Where
 
 _SHOWN = 24

@@ -12,12 +12,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from evalkit._lib.json import MISSING, loads
+from evalkit._lib.json import JSON, MISSING, loads
 from evalkit.suite.names import file_word
 
-JSON = Any
 Kind = Literal["text", "json", "steps"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FOLDER = "_snapshots"

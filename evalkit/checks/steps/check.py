@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from evalkit._lib.json import MISSING, equal
+from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.text import plural, shorten, show
 from evalkit.checks.core.automaton import ANY, Automaton, Row, align
 from evalkit.checks.core.base import Check, View
@@ -28,7 +28,7 @@ from evalkit.checks.core.matching import assign
 from evalkit.checks.core.options import Words
 from evalkit.checks.steps.patterns import PatternError, check_type, compile_pattern
 from evalkit.protocol.steps import STEP_TYPES
-from evalkit.transcript import JSON, Step, Turn
+from evalkit.transcript import Step, Turn
 from evalkit.verdict import Finding, Where
 
 Match = Literal["exact", "in_order", "any_order", "subset", "superset"]

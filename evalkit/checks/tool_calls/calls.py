@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
-from evalkit._lib.json import MISSING, equal
+from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.text import shorten, show
 from evalkit.checks.core.declaring import Before, Options, complaint, option
-from evalkit.transcript import JSON, Step
+from evalkit.transcript import Step
 from evalkit.verdict import Where
 
 ArgumentMatch = Literal["exact", "subset", "superset", "schema", "ignore"]

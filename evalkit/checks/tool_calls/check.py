@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
-from evalkit._lib.json import MISSING, differences
+from evalkit._lib.json import JSON, MISSING, differences
 from evalkit._lib.text import did_you_mean, shorten, show
 from evalkit.checks.core.automaton import Automaton, Part, align
 from evalkit.checks.core.base import Check, View
@@ -20,7 +20,7 @@ from evalkit.checks.core.matching import assign
 from evalkit.checks.tool_calls.calls import MOST_COPIES, Call, Calls, Made, call_name
 from evalkit.protocol.reading import pair_calls
 from evalkit.protocol.steps import RESULT_OF
-from evalkit.transcript import JSON, Turn
+from evalkit.transcript import Turn
 from evalkit.verdict import Finding, Where
 
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit.protocol.steps import CALL_OF, REQUIRED_FIELDS, RESULT_OF
 from evalkit.server.faulting.plans import Plan
 from evalkit.server.requests.faults import ApiFault
 
-JSON = Any
 RawStep = dict[str, JSON]
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _LISTS = frozenset({"google_search_result", "url_context_result", "google_maps_result"})

@@ -10,14 +10,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit.protocol.reading import contents, pair_calls
 from evalkit.protocol.steps import MEDIA_TYPES
 from evalkit.server.defence.continuation import Part
 from evalkit.server.requests.create import declared_functions
 
-JSON = Any
 RawStep = dict[str, JSON]
 
 

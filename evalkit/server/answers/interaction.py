@@ -8,16 +8,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any
 
 from evalkit._lib import clock
+from evalkit._lib.json import JSON
 from evalkit.protocol.reading import contents
 from evalkit.server.answers.answer import Answer, complete, status_of
 from evalkit.server.answers.ask import Ask
 from evalkit.server.answers.words import first_tokens, tokens, usage
 from evalkit.server.defence.signatures import sign
 
-JSON = Any
 RawStep = dict[str, JSON]
 _ECHOED = ("model", "agent", "previous_interaction_id", "labels")
 

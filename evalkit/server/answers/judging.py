@@ -10,16 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
-from evalkit._lib.json import loads
+from evalkit._lib.json import JSON, loads
 from evalkit.conversation.asides import is_judging
 from evalkit.server.answers.answer import Answer
 from evalkit.server.answers.ask import Ask
 from evalkit.server.answers.steps import output, text_block
 from evalkit.server.requests.create import answer_schema
 
-JSON = Any
 _QUOTED = re.compile(r'"([^"\n]+)"')
 
 

@@ -10,9 +10,8 @@ import base64
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from evalkit._lib.json import MISSING
+from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import plural, shorten, show
 from evalkit.server.answers.answer import Answer
 from evalkit.server.answers.ask import Ask, Result
@@ -32,7 +31,6 @@ from evalkit.server.answers.words import names, numbers, tokens
 from evalkit.server.requests.create import answer_formats, answer_schema
 from evalkit.server.schemas.documents import Unsatisfiable, document
 
-JSON = Any
 _URL = re.compile(r"https?://[^\s<>\"')]+")
 _TRAILING = ".,;:!?"
 

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit.server.answers.ask import Ask
 from evalkit.server.answers.pictures import skyline
 from evalkit.server.requests.create import answer_schema
 from evalkit.server.requests.faults import refuse
 from evalkit.server.schemas.documents import Unsatisfiable, document
 
-JSON = Any
 RawStep = dict[str, JSON]
 SUGGESTIONS = (
     "<style>.chip{border:1px solid #8886;border-radius:1em;padding:.25em .75em;font:14px sans-serif}</style>"

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit.protocol.reading import contents
 from evalkit.protocol.steps import MEDIA_TYPES
 
-JSON = Any
 _WORD = re.compile(r"[㐀-鿿぀-ヿ가-힯]|[^\s㐀-鿿぀-ヿ가-힯]+")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])")
 _NAME = re.compile(

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from evalkit._lib.files import sha256
-from evalkit._lib.json import canonical, dumps
+from evalkit._lib.json import JSON, canonical, dumps
 from evalkit._lib.text import did_you_mean
 from evalkit.server.api.shelf import Shelf
 from evalkit.server.calls import Call, Reply
@@ -20,7 +19,6 @@ from evalkit.server.requests.create import AGENTS
 from evalkit.server.requests.create_parts import check_environment, check_tools
 from evalkit.server.requests.faults import ApiFault, refuse
 
-JSON = Any
 _FIELDS: dict[str, tuple[str, ...]] = {
     "id": ("string",), "base_agent": ("string",), "base_environment": ("string", "object"), "system_instruction": ("string",),
     "tools": ("array",), "agent_config": ("object",), "description": ("string",),

@@ -18,13 +18,11 @@ import hmac
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from evalkit._lib import clock
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 
-JSON = Any
 EVENT_OF = {
     "completed": "interaction.completed",
     "incomplete": "interaction.completed",

@@ -13,17 +13,15 @@ import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from evalkit._lib import clock
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit.server.api.shelf import Shelf, page_of
 from evalkit.server.calls import Call, Reply
 from evalkit.server.requests.bodies import read_object
 from evalkit.server.requests.create_parts import check_place
 from evalkit.server.requests.faults import ApiFault, refuse
 
-JSON = Any
 LIFETIME = timedelta(days=7)
 _FIELDS: dict[str, tuple[str, ...]] = {
     "from_environment": ("string",),

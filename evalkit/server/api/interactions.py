@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit.protocol.disassemble import events_of, sse_text
 from evalkit.server.answers import plain
 from evalkit.server.answers.answer import Answer
@@ -32,7 +31,6 @@ from evalkit.server.requests.faults import ApiFault, Defend, refuse
 from evalkit.server.requests.inputs import last_messages, steps_of_input
 from evalkit.server.scripting.script import Script
 
-JSON = Any
 RawStep = dict[str, JSON]
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from evalkit._lib.json import JSON
 from evalkit.server.requests.faults import ApiFault, refuse
 
-JSON = Any
 T = TypeVar("T")
 USUAL_PAGE, LARGEST_PAGE = 50, 1000
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from evalkit._lib import clock
 from evalkit._lib.files import sha256
-from evalkit._lib.json import canonical
+from evalkit._lib.json import JSON, canonical
 from evalkit.server.requests.faults import ApiFault, Defend, refuse
 
-JSON = Any
 RawStep = dict[str, JSON]
 
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from evalkit._lib import clock
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit.server.api.interactions import Interactions
 from evalkit.server.api.shelf import Shelf
 from evalkit.server.calls import Call, Reply
 from evalkit.server.requests.bodies import choice, read_object
 from evalkit.server.requests.faults import ApiFault, refuse
 
-JSON = Any
 _NAMED: dict[str, tuple[str, ...]] = {"display_name": ("string",)}
 _FIELDS: dict[str, tuple[str, ...]] = {
     **_NAMED, "interaction": ("object",), "schedule": ("string",), "time_zone": ("string",), "environment_id": ("string",),

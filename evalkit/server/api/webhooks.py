@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 from evalkit._lib import clock
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit.server.api.deliveries import (
     EVENT_OF,
     Delivery,
@@ -31,7 +30,6 @@ from evalkit.server.calls import Call, Reply
 from evalkit.server.requests.bodies import choice, parse, read_object
 from evalkit.server.requests.faults import refuse
 
-JSON = Any
 EVENTS = (
     "batch.succeeded", "batch.expired", "batch.failed", "interaction.requires_action", "interaction.completed", "interaction.failed",
     "video.generated",

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from evalkit._lib.files import shown
+from evalkit._lib.json import JSON
 from evalkit._lib.text import plural
 from evalkit.cassette import journal
 from evalkit.cassette.recording import Recording
@@ -29,8 +29,6 @@ from evalkit.cassette.store import Recorder
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.server.recording.naming import name_of, numbered, superseded
 from evalkit.server.replaying.library import recorded
-
-JSON = Any
 
 FOLDER = "conversations"
 """Where the cassettes of a recording proxy lie below its folder; their media are beside it, in ``_media``."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 import zlib
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 from urllib.parse import parse_qsl
 
-from evalkit._lib.json import loads
+from evalkit._lib.json import JSON, loads
 from evalkit.cassette import bodies
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.scalars import to_text
@@ -20,8 +19,6 @@ from evalkit.protocol.sse import DONE, Frame, SseParser
 from evalkit.server.calls import Call
 from evalkit.transcript import Request, Response
 from evalkit.transports.wire import recording_of
-
-JSON = Any
 
 _ENDINGS = ("interaction.completed", "error")
 

@@ -8,14 +8,12 @@ written: a secret in a user's words must be redacted before it is part of a file
 from __future__ import annotations
 
 import re
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.trails import input_steps
 from evalkit.protocol.reading import contents
 from evalkit.server.replaying.library import Asked
-
-JSON = Any
 
 _WORDS, _LONGEST = 6, 48
 _WORD = re.compile(r"[a-z0-9]+")

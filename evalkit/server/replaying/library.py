@@ -22,16 +22,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
-from evalkit._lib.json import canonical, dumps
+from evalkit._lib.json import JSON, canonical, dumps
 from evalkit.cassette.matching import Player, Query, body_of, route, route_of
 from evalkit.cassette.misses import Place, describe, nearest, report
 from evalkit.cassette.recording import Recording
 from evalkit.protocol.steps import CONTENT_TYPES
 
-JSON = Any
 Key = bytes
 
 _VERSION = re.compile(r"^.*?/v[0-9]+(?:(?:alpha|beta)[0-9]*)?(?=/)")

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit._lib.json import kind as json_kind
 from evalkit._lib.text import did_you_mean
 from evalkit.server.requests.faults import Defend, refuse, refused, unknown_parameter
 
-JSON = Any
 Fields = Mapping[str, tuple[str, ...]]
 """The fields of an object, and the JSON types each may have."""
 

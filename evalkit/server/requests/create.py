@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean
 from evalkit.server.requests.bodies import choice, read_object
 from evalkit.server.requests.create_parts import (
@@ -24,8 +24,6 @@ from evalkit.server.requests.create_parts import (
     check_webhooks,
 )
 from evalkit.server.requests.faults import ApiFault, Defend, refuse, refused
-
-JSON = Any
 
 AGENTS = (
     "antigravity-preview-05-2026",

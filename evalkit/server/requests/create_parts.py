@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit._lib.json import kind as json_kind
 from evalkit.server.requests.bodies import check_fields, check_strings, choice
 from evalkit.server.requests.faults import Defend, refuse, refused
 from evalkit.server.schemas.documents import Unsatisfiable, check_schema
-
-JSON = Any
 
 _FUNCTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:\-]{0,127}\Z")
 _GENERATION_FIELDS: dict[str, tuple[str, ...]] = {

@@ -10,13 +10,12 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit._lib.json import kind as json_kind
 from evalkit.protocol.steps import CLIENT_STEPS, CONTENT_TYPES, MEDIA_TYPES
 from evalkit.server.requests.faults import refuse
 
-JSON = Any
 RawStep = dict[str, JSON]
 
 

@@ -18,13 +18,12 @@ from jsonschema.exceptions import SchemaError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from evalkit._lib.json import MISSING, equal, resolve
+from evalkit._lib.json import JSON, MISSING, equal, resolve
 from evalkit.server.schemas.merge import Unsatisfiable, merged
 from evalkit.server.schemas.scalars import number, string
 
 __all__ = ["Unsatisfiable", "check_schema", "document"]
 
-JSON = Any
 _MAX_DEPTH = 40
 _MAX_SIZE = 2_000
 _MAX_PARTS = 20_000

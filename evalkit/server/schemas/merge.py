@@ -7,12 +7,10 @@ validates the document against the schemas as they were.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from evalkit._lib.json import MISSING, equal
+from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.text import show
 
-JSON = Any
 _ANNOTATIONS = frozenset(
     {
         "$defs",

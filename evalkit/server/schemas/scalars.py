@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit.server.schemas.merge import Unsatisfiable
 from evalkit.server.schemas.patterns import NotMade, text_matching
 
-JSON = Any
 _LONGEST = 100_000
 _FORMATS = {
     "date": "2026-01-01", "date-time": "2026-01-01T12:00:00Z", "time": "12:00:00Z", "duration": "P1D",

@@ -7,14 +7,12 @@ add to the template context: named groups of ``text: {matches: …}`` become ``m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from evalkit._lib.json import MISSING, equal
+from evalkit._lib.json import JSON, MISSING, equal
 from evalkit.conversation.asides import is_judging
 from evalkit.server.answers.ask import Ask, Result
 from evalkit.server.scripting.reading import Notes, Path, by_key
 
-JSON = Any
 Groups = dict[str, str]
 TextTest = Callable[[str], Groups | None]
 Condition = Callable[[Ask, dict[str, JSON]], bool]

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from evalkit._lib import yaml
+from evalkit._lib.json import JSON
 from evalkit._lib.json import kind as json_kind
 from evalkit._lib.places import Position
 from evalkit._lib.text import did_you_mean, show
 from evalkit.errors import Problem, ScriptError
 from evalkit.server.scripting.templates import Render, TemplateProblem, compile_value
 
-JSON = Any
 Path = tuple[str | int, ...]
 T = TypeVar("T")
 

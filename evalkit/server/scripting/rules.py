@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit._lib.text import show
 from evalkit.protocol.steps import STATUSES
 from evalkit.server.answers.answer import Answer
@@ -17,7 +17,6 @@ from evalkit.server.scripting.reading import Notes, Path
 from evalkit.server.scripting.steps import Steps, read_reply, read_steps
 from evalkit.server.scripting.templates import Render
 
-JSON = Any
 Fill = Callable[[Ask, dict[str, JSON], Answer], None]
 
 

@@ -23,8 +23,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit.conversation.asides import is_judging
 from evalkit.server.answers.answer import Answer
 from evalkit.server.answers.ask import Ask
@@ -34,8 +34,6 @@ from evalkit.server.requests.faults import ApiFault
 from evalkit.server.scripting.reading import Notes
 from evalkit.server.scripting.rules import Rule, read_faults, read_rule
 from evalkit.server.scripting.templates import TemplateProblem
-
-JSON = Any
 
 CONTEXT = (
     "text",

@@ -8,8 +8,8 @@ answer is completed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit.server.answers.ask import Ask
 from evalkit.server.answers.steps import (
     citation,
@@ -23,7 +23,6 @@ from evalkit.server.answers.steps import (
 )
 from evalkit.server.scripting.reading import Notes, Path
 
-JSON = Any
 RawStep = dict[str, JSON]
 Build = Callable[[Ask, JSON], list[RawStep]]
 Steps = Callable[[Ask, dict[str, JSON]], list[RawStep]]

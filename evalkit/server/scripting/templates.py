@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean
 from evalkit.suite.templates import Template, TemplateFault, is_template
 
-JSON = Any
 Render = Callable[[Mapping[str, JSON]], JSON]
 _SEPARATORS = re.compile(r"\s*(?:,|;|&|\band\b|\bor\b)\s*", re.IGNORECASE)
 

@@ -67,8 +67,8 @@ def compare(
     from evalkit.compare.loading import Chosen
     from evalkit.compare.loading import compare as compare_runs
     from evalkit.config import find_config, load_config
-    from evalkit.reports import comment
-    from evalkit.reports.comparison import write
+    from evalkit.reports.ci import comment
+    from evalkit.reports.page.comparison_page import write
     from evalkit.results import Run
 
     if candidate is None and not (baseline_model and candidate_model):

@@ -59,7 +59,7 @@ def history(
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
         return
-    from evalkit.reports.history_page import write
+    from evalkit.reports.page.history_page import write
 
     page = out or reports / "history.html"
     try:

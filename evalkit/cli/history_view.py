@@ -8,7 +8,7 @@ from rich.text import Text
 from evalkit._lib.text import plural, visible
 from evalkit.cli.tables import grid
 from evalkit.compare.history import History, Line
-from evalkit.reports.history_page import SIGNS, number, rate, word
+from evalkit.reports.page.history_page import SIGNS, number, rate, word
 
 _STYLES = {
     "passed": "green",

@@ -37,7 +37,7 @@ def merge(runs: tuple[Path, ...], output: Path, allow_deselected: bool) -> None:
     """Merge run directories, each of a part of the suites, into one that every command takes like any other."""
     from evalkit._lib.text import plural
     from evalkit.plugins import reports_of
-    from evalkit.reports.reading import write_all
+    from evalkit.reports.line_reports import write_all
     from evalkit.results import Run
     from evalkit.results.merge import merge as merge_runs
     from evalkit.results.merge import place_for

@@ -23,7 +23,7 @@ PAGE, DATA = "index.html", "data"
 
 def remake(run: Run) -> bool:
     """Write the page of a run again, where it has one. Raises UsageError, OSError."""
-    from evalkit.reports.html import write
+    from evalkit.reports.page.run_page import write
 
     if not (run.directory / PAGE).is_file():
         return False
@@ -64,6 +64,6 @@ def problems(run: Path, newest: Signoff) -> Iterator[Problem]:
 
 
 def _same(there: bytes, made: bytes) -> bool:
-    from evalkit.reports.embed import inflated
+    from evalkit.reports.page.embedded_data import inflated
 
     return there == made or inflated(there) == inflated(made)

@@ -12,7 +12,7 @@ import click
 def report(run: Path) -> None:
     """Write the reports of RUN (a run directory, default reports/latest) again from its results.jsonl."""
     from evalkit.plugins import REPORTS
-    from evalkit.reports.reading import write_all
+    from evalkit.reports.line_reports import write_all
     from evalkit.results import Run
 
     for path in write_all(Run(run), [REPORTS.get(name) for name in REPORTS]):

@@ -232,7 +232,7 @@ def _keys(look: Look, word: str) -> list[str]:
 
 
 def _serve(desk: Desk, who: Person) -> None:
-    from evalkit.reports.review_page import ReviewPages
+    from evalkit.reports.page.review_pages import ReviewPages
     from evalkit.review.web import Door, create_app
     from evalkit.server.run import LOOPBACK, serve
 

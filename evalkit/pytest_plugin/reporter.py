@@ -193,7 +193,7 @@ class Reporter:
 
     def _write(self, state: State) -> None:
         from evalkit.plugins import reports_of
-        from evalkit.reports.reading import write_all
+        from evalkit.reports.line_reports import write_all
         from evalkit.results import Run
 
         assert state.journal is not None
@@ -218,7 +218,7 @@ class Reporter:
             run = Run(state.directory)
             write_all(run, reports_of(os.environ))
             if os.environ.get("GITHUB_ACTIONS") == "true":
-                from evalkit.reports import github
+                from evalkit.reports.ci import github
 
                 state.commands = github.error_commands(run)
                 github.append_summary(run, os.environ)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON, dumps
-from evalkit.reports.words import count, found
+from evalkit.reports.formatting import count, found
 
 
 class Tally:

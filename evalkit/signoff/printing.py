@@ -7,7 +7,7 @@ from evalkit.signoff.records import read
 
 
 def printed(run: Run) -> list[dict[str, str]]:
-    """Return the decisions about a run, oldest first, as ``evalkit.reports.html.write`` prints them. Nothing is verified here.
+    """Return the decisions about a run, oldest first, as ``evalkit.reports.page.run_page.write`` prints them. Nothing is verified here.
 
     ``void`` says why one holds no longer, empty where nothing is plainly wrong. Raises UsageError: a record cannot be read.
     """

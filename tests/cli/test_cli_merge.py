@@ -288,7 +288,7 @@ def full_disk(*_: Any, **__: Any) -> None:
 
 @pytest.mark.parametrize(
     "place",
-    ["os.fsync", "pathlib.Path.rename", "shutil.copy2", "evalkit.reports.reading.write_all"],
+    ["os.fsync", "pathlib.Path.rename", "shutil.copy2", "evalkit.reports.line_reports.write_all"],
 )
 def test_a_full_disk_leaves_what_was_there(shards: list[str], place: str) -> None:
     merge(shards[0], "--output", "out")
@@ -326,7 +326,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 
-import evalkit.reports.reading
+import evalkit.reports.line_reports
 from evalkit.cli import main
 from evalkit.results.joining import Results
 
@@ -346,7 +346,7 @@ def renaming(self, target):
 if moment == "among the results":
     Results.take = taking
 elif moment == "before the reports":
-    evalkit.reports.reading.write_all = die
+    evalkit.reports.line_reports.write_all = die
 else:
     Path.rename = renaming
 main()

@@ -13,8 +13,8 @@ import pytest
 import evalkit.plugins
 import evalkit.pytest_plugin.reporter
 import evalkit.pytest_plugin.state
-import evalkit.reports.html
-import evalkit.reports.junit
+import evalkit.reports.ci.junit
+import evalkit.reports.page.run_page
 import evalkit.transports.live
 import evalkit.transports.record
 from evalkit.server import serving

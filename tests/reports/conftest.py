@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.reports import html
+from evalkit.reports.page import run_page
 from tests.reports.browsing import VIEW, Open, Tab, chromium
 from tests.reports.sample import make_run, passing
 from tests.reports.sample_cases import every_line
@@ -51,14 +51,16 @@ def open_page(browser: Any, contexts: dict[str, Any]) -> Iterator[Open]:
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return html.write(make_run(tmp_path_factory.mktemp("everything"), every_line(long_line=30_000)))
+    return run_page.write(
+        make_run(tmp_path_factory.mktemp("everything"), every_line(long_line=30_000))
+    )
 
 
 @pytest.fixture(scope="module")
 def drawn_later(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a page on which no variant that passed is drawn whole."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(html, "SMALL", 0)
-        patch.setattr(html, "OTHERS", 0)
+        patch.setattr(run_page, "SMALL", 0)
+        patch.setattr(run_page, "OTHERS", 0)
         lines = [passing(index) for index in range(120)] + every_line(long_line=1000)
-        return html.write(make_run(tmp_path_factory.mktemp("later"), lines))
+        return run_page.write(make_run(tmp_path_factory.mktemp("later"), lines))

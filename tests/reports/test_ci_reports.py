@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from evalkit._lib.text import harmless
 from evalkit.compare.loading import Chosen, compare
 from evalkit.errors import UsageError
-from evalkit.reports import badge, comment, ctrf, github, markdown
-from evalkit.reports.neutral import annotation, code
+from evalkit.reports.ci import badge, comment, ctrf, github, markdown
+from evalkit.reports.ci.escaping import annotation, code
 from evalkit.results import Run
 from evalkit.verdict import CheckResult, Finding, Verdict
 from tests.reports.sample import line, make_run, passing

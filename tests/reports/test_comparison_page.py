@@ -13,9 +13,9 @@ from evalkit._lib.json import dumps, loads
 from evalkit.compare.gates import Gate
 from evalkit.compare.loading import Chosen, compare
 from evalkit.compare.proportions import Interval
-from evalkit.reports import comparison
-from evalkit.reports.charts import interval_chart
-from evalkit.reports.side_by_side import turns
+from evalkit.reports.page import comparison_page
+from evalkit.reports.page.charts import interval_chart
+from evalkit.reports.page.side_by_side import turns
 from evalkit.verdict import Verdict
 from tests.reports.page_reading import Page
 from tests.reports.sample import call, cites, line, make_run, passed, says, text, thought, turn
@@ -29,7 +29,7 @@ def page_of(folder: Path, old: Sequence[str], new: Sequence[str], gate: Gate = G
     found = compare(Chosen(runs[0]), Chosen(runs[1]), gate_name="release", gate=gate)
     out = folder / "out"
     out.mkdir()
-    return comparison.write(found, runs[0], runs[1], out)
+    return comparison_page.write(found, runs[0], runs[1], out)
 
 
 def one(
@@ -87,7 +87,7 @@ def test_nothing_differs(tmp_path: Path) -> None:
 def test_only_the_first_transcripts_of_a_group_are_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "SHOWN", 2)
+    monkeypatch.setattr(comparison_page, "SHOWN", 2)
     old = [one(f"s{number}", "yes") for number in range(4)]
     new = [one(f"s{number}", "no", Verdict.FAILED) for number in range(4)]
     page = Page(page_of(tmp_path, old, new))

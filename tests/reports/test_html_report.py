@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import UsageError
-from evalkit.reports import html
-from evalkit.reports.dressing import resource
+from evalkit.reports.page import run_page
+from evalkit.reports.page.templating import resource
 from evalkit.verdict import Verdict
 from tests.reports.page_reading import Page, source_hash
 from tests.reports.sample import line, make_run, passing, turn, weather
@@ -35,14 +35,14 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
         every_line(long_line=100_000),
         totals={"collected": 10, "orphans": 1},
     )
-    return Page(html.write(run))
+    return Page(run_page.write(run))
 
 
 def large(monkeypatch: pytest.MonkeyPatch, *, others: int, attention: int = 200) -> None:
     """Draw the page of any run as that of a large one, of which so many of each kind are drawn whole."""
-    monkeypatch.setattr(html, "SMALL", 0)
-    monkeypatch.setattr(html, "ATTENTION", attention)
-    monkeypatch.setattr(html, "OTHERS", others)
+    monkeypatch.setattr(run_page, "SMALL", 0)
+    monkeypatch.setattr(run_page, "ATTENTION", attention)
+    monkeypatch.setattr(run_page, "OTHERS", others)
 
 
 def rows(page: Page) -> list[str]:
@@ -50,7 +50,9 @@ def rows(page: Page) -> list[str]:
 
 
 def test_the_report_lies_in_the_run_directory(tmp_path: Path) -> None:
-    assert html.write(make_run(tmp_path / "run", [passing(1)])) == tmp_path / "run" / "index.html"
+    assert (
+        run_page.write(make_run(tmp_path / "run", [passing(1)])) == tmp_path / "run" / "index.html"
+    )
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "index.html",
         "manifest.json",
@@ -68,7 +70,7 @@ def test_failures_come_first_in_the_page_and_in_a_suite(tmp_path: Path) -> None:
         line("worse", suite="wild", verdict=Verdict.ERRORED),
         line("a", suite="calm"),
     ]
-    page = Page(html.write(make_run(tmp_path, lines)))
+    page = Page(run_page.write(make_run(tmp_path, lines)))
     assert [one.text.split()[0] for one in page.all("h2")] == ["wild", "broken", "calm", "Keys"]
     assert [name.partition("[")[0] for name in rows(page)] == [
         "bad",
@@ -235,7 +237,7 @@ def test_a_variant_that_waits_for_the_script_has_its_row_as_data_and_its_result(
 ) -> None:
     large(monkeypatch, others=2)
     page = Page(
-        html.write(
+        run_page.write(
             make_run(
                 tmp_path,
                 [
@@ -293,7 +295,7 @@ def test_a_row_has_what_filters_ask_about(page: Page) -> None:
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 130])
 def test_every_row_is_in_the_page_once_and_in_order(tmp_path: Path, count: int) -> None:
-    page = Page(html.write(make_run(tmp_path, [passing(index) for index in range(count)])))
+    page = Page(run_page.write(make_run(tmp_path, [passing(index) for index in range(count)])))
     assert [row[0] for row in page.rows()] == [f"city{index}[stateless]" for index in range(count)]
 
 
@@ -301,7 +303,7 @@ def test_every_row_is_in_the_page_once_and_in_order(tmp_path: Path, count: int) 
 def test_a_run_of_at_most_a_hundred_variants_is_drawn_whole(
     tmp_path: Path, count: int, drawn: int
 ) -> None:
-    page = Page(html.write(make_run(tmp_path, [passing(index) for index in range(count)])))
+    page = Page(run_page.write(make_run(tmp_path, [passing(index) for index in range(count)])))
     assert len(page.all("section", "turn")) == 2 * len(page.all("details", "variant")) == 2 * drawn
     assert [one.text.partition(":")[0] for one in page.all("p", "rest")] == (
         [f"{count - drawn} more"] if count > drawn else []
@@ -312,7 +314,7 @@ def test_of_a_large_run_the_first_of_each_kind_are_drawn_whole(tmp_path: Path) -
     failed = [line(f"f{number}", verdict=Verdict.FAILED) for number in range(30)]
     passed = [passing(number) for number in range(60)]
     skipped = [line(f"s{number}", verdict=Verdict.SKIPPED) for number in range(25)]
-    page = Page(html.write(make_run(tmp_path, [*skipped, *passed, *failed])))
+    page = Page(run_page.write(make_run(tmp_path, [*skipped, *passed, *failed])))
     verdicts = [one.attributes["class"].split()[1] for one in page.all("details", "variant")]
     assert verdicts == ["failed"] * 30 + ["passed"] * 20 + ["skipped"] * 20
 
@@ -324,7 +326,7 @@ def test_only_the_first_failures_are_drawn_without_the_script(
     lines = [line(f"f{number}", verdict=Verdict.FAILED) for number in range(5)] + [
         line("e", verdict=Verdict.ERRORED)
     ]
-    page = Page(html.write(make_run(tmp_path, lines)))
+    page = Page(run_page.write(make_run(tmp_path, lines)))
     assert [name.partition("[")[0] for name in rows(page)] == ["f0", "f1", "e"]
     assert len(page.rows()) == 6
 
@@ -344,7 +346,7 @@ def test_decisions_stand_above_the_list_and_are_text(tmp_path: Path) -> None:
         "comment": "no",
     }
     page = Page(
-        html.write(
+        run_page.write(
             make_run(tmp_path, [passing(1)]),
             [{**decision, "time": "2026-11-22T13:00:00Z", "more": 1}, rejected],
         )
@@ -360,7 +362,7 @@ def test_decisions_stand_above_the_list_and_are_text(tmp_path: Path) -> None:
 
 def test_paper_tells_the_digest_of_the_results_and_the_page(tmp_path: Path) -> None:
     run = make_run(tmp_path, [passing(1)])
-    page = Page(html.write(run))
+    page = Page(run_page.write(run))
     digest = hashlib.sha256((tmp_path / "results.jsonl").read_bytes()).hexdigest()
     assert f'@bottom-left {{ content: "results.jsonl sha256 {digest}"; }}' in page.source
     assert digest in page.all("footer")[0].text
@@ -372,7 +374,7 @@ def test_media_of_a_waiting_variant_stands_in_a_block_of_its_own(
     large(monkeypatch, others=0)
     image = {"type": "image", "data": png(), "mime_type": "image/png"}
     page = Page(
-        html.write(
+        run_page.write(
             make_run(tmp_path, [line(name, [turn(1, [image], [])]) for name in ("one", "two")])
         )
     )
@@ -385,7 +387,7 @@ def test_media_of_a_waiting_variant_stands_in_a_block_of_its_own(
 
 def test_ids_that_look_alike_get_anchors_of_their_own(tmp_path: Path) -> None:
     page = Page(
-        html.write(
+        run_page.write(
             make_run(
                 tmp_path,
                 [line("a", parts=["b c"]), line("a", parts=["b/c"]), line("a", parts=["b c"])],
@@ -401,8 +403,8 @@ def test_ids_that_look_alike_get_anchors_of_their_own(tmp_path: Path) -> None:
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     run = make_run(tmp_path, every_line(long_line=1000))
-    first = html.write(run).read_bytes()
-    assert html.write(run).read_bytes() == first
+    first = run_page.write(run).read_bytes()
+    assert run_page.write(run).read_bytes() == first
 
 
 @pytest.mark.parametrize(
@@ -412,10 +414,10 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_line_that_cannot_be_read_is_named_and_the_old_page_stays(
     tmp_path: Path, bad: str, number: int
 ) -> None:
-    html.write(make_run(tmp_path, [passing(1)]))
+    run_page.write(make_run(tmp_path, [passing(1)]))
     old = (tmp_path / "index.html").read_bytes()
     with pytest.raises(UsageError, match=rf"results\.jsonl:{number} cannot be read: "):
-        html.write(make_run(tmp_path, [passing(1), bad]))
+        run_page.write(make_run(tmp_path, [passing(1), bad]))
     assert (tmp_path / "index.html").read_bytes() == old
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "index.html",
@@ -425,7 +427,7 @@ def test_a_line_that_cannot_be_read_is_named_and_the_old_page_stays(
 
 
 def test_a_run_without_results_is_a_page_that_says_so(tmp_path: Path) -> None:
-    page = Page(html.write(make_run(tmp_path, [], complete=False, totals={"collected": 3})))
+    page = Page(run_page.write(make_run(tmp_path, [], complete=False, totals={"collected": 3})))
     assert page.all("h1")[0].text == "Not finished 0 of 3 have a result; of 0 scored none failed"
     assert "No variant has a result." in page.all("main")[0].text
 
@@ -434,13 +436,13 @@ def test_a_result_too_deep_for_python_is_left_to_the_browser(tmp_path: Path) -> 
     deep = json.loads(line("deep", [weather()], verdict=Verdict.FAILED))
     deep["turns"][0]["steps"][1]["step"]["arguments"] = "DEEP"
     text = json.dumps(deep, separators=(",", ":")).replace('"DEEP"', "[" * 200_000 + "]" * 200_000)
-    page = Page(html.write(make_run(tmp_path, [text])))
+    page = Page(run_page.write(make_run(tmp_path, [text])))
     assert len(page.all("div", "later")) == 1
     assert len(page.rows()) == 1
 
 
 def test_the_page_of_many_passing_variants_stays_small(tmp_path: Path) -> None:
     lines = [passing(index) for index in range(400)]
-    whole = html.write(make_run(tmp_path, lines[:200])).stat().st_size
-    more = html.write(make_run(tmp_path, lines)).stat().st_size
+    whole = run_page.write(make_run(tmp_path, lines[:200])).stat().st_size
+    more = run_page.write(make_run(tmp_path, lines)).stat().st_size
     assert (more - whole) / 200 < 2_000

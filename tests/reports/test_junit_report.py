@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import UsageError
-from evalkit.reports import junit
+from evalkit.reports.ci import junit
 from evalkit.verdict import Verdict
 from tests.reports.sample import line, make_run, passing
 from tests.reports.sample_cases import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.reports.cites import mark, safe_link
+from evalkit.reports.page.citations import mark, safe_link
 from tests.reports.sample import cites
 
 TEXT = "Þrír hundar – drei Hunde 🐕 three dogs."

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.compare.proportions import wilson
-from evalkit.reports import html
-from evalkit.reports.figures import BINS, figures
 from evalkit.reports.overview import Tally
+from evalkit.reports.page import run_page
+from evalkit.reports.page.figures import BINS, figures
 from evalkit.verdict import Verdict
 from tests.reports.page_reading import Page
 from tests.reports.sample import line, make_run, passing
@@ -86,7 +86,7 @@ def test_the_page_tells_what_it_draws(tmp_path: Path) -> None:
     lines = [passing(index) for index in range(4)] + [
         line("bad", verdict=Verdict.FAILED, tags=["smoke", "<b>"])
     ]
-    page = Page(html.write(make_run(tmp_path, lines)))
+    page = Page(run_page.write(make_run(tmp_path, lines)))
     tables = page.all("table", "rates")
     assert "weather4 of 580.0 %37.6 to 96.4 %" in tables[0].text
     assert "<b>0 of 10.0 %0.0 to 79.3 % smoke4 of 5" in tables[1].text
@@ -100,7 +100,7 @@ def test_the_page_tells_what_it_draws(tmp_path: Path) -> None:
 
 def test_a_run_without_numbers_has_no_figures(tmp_path: Path) -> None:
     page = Page(
-        html.write(
+        run_page.write(
             make_run(tmp_path, [json.dumps(json.loads(line("later", verdict=Verdict.SKIPPED)))])
         )
     )

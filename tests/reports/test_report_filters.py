@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evalkit.compare.loading import Chosen, compare
-from evalkit.reports import comparison, folder, html
+from evalkit.reports.page import comparison_page, run_page, split_output
 from evalkit.verdict import CheckResult, Finding, Verdict
 from tests.reports.browsing import SKIP, Open, Tab
 from tests.reports.sample import line, make_run, passing, turn, weather
@@ -85,7 +85,7 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in (1, 2)
     ]
     lines += [failing("c", "text", "too_long", "the text is too long"), passing(1)]
-    return html.write(make_run(tmp_path_factory.mktemp("groups"), lines))
+    return run_page.write(make_run(tmp_path_factory.mktemp("groups"), lines))
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ def test_a_list_of_thousands_holds_few_elements_and_reaches_its_end(
     tmp_path: Path, open_page: Open
 ) -> None:
     lines = [line(f"n{number:04}", suite="many") for number in range(3000)]
-    tab = open_page(html.write(make_run(tmp_path, lines)))
+    tab = open_page(run_page.write(make_run(tmp_path, lines)))
     assert tab.page.locator(".variant").count() < 300
     tab.page.keyboard.press("End")
     tab.page.wait_for_function("() => document.getElementById('v.many-n2999-stateless') !== null")
@@ -262,15 +262,15 @@ def test_a_list_of_thousands_holds_few_elements_and_reaches_its_end(
 def test_a_large_report_is_a_folder_and_reads_its_data_from_files(
     tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(html, "LARGE", 1000)
-    monkeypatch.setattr(html, "SMALL", 0)
-    monkeypatch.setattr(html, "OTHERS", 0)
-    monkeypatch.setattr(folder, "FILE", 1000)
+    monkeypatch.setattr(run_page, "LARGE", 1000)
+    monkeypatch.setattr(run_page, "SMALL", 0)
+    monkeypatch.setattr(run_page, "OTHERS", 0)
+    monkeypatch.setattr(split_output, "FILE", 1000)
     run = make_run(tmp_path, [passing(index) for index in range(90)])
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "0123456789ab-7.js").write_text("stale")
     (tmp_path / "data" / "mine.js").write_text("not ours")
-    path = html.write(run)
+    path = run_page.write(run)
     names = sorted(one.name for one in (tmp_path / "data").iterdir())
     assert len(names) == 3
     assert "0123456789ab-7.js" not in names
@@ -280,7 +280,7 @@ def test_a_large_report_is_a_folder_and_reads_its_data_from_files(
     assert "city 77 is warm enough" in tab.variant("v.weather-city77-stateless").inner_text()
     assert sum(url.endswith(".js") for url in tab.asked) == 1
     assert tab.said == []
-    assert html.write(run).read_bytes() == path.read_bytes()
+    assert run_page.write(run).read_bytes() == path.read_bytes()
     sink = "trustedTypes.createPolicy('evalkit-data', { createScriptURL: text => text })"
     assert (
         tab.page.evaluate(
@@ -297,14 +297,14 @@ def test_a_large_report_is_a_folder_and_reads_its_data_from_files(
 def test_media_of_a_large_report_lies_in_its_folder(
     tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(html, "LARGE", 100_000)
-    monkeypatch.setattr(html, "SMALL", 0)
-    monkeypatch.setattr(html, "OTHERS", 1)
-    monkeypatch.setattr(folder, "FILE", 8_000)
+    monkeypatch.setattr(run_page, "LARGE", 100_000)
+    monkeypatch.setattr(run_page, "SMALL", 0)
+    monkeypatch.setattr(run_page, "OTHERS", 1)
+    monkeypatch.setattr(split_output, "FILE", 8_000)
     images = [
         {"type": "image", "data": png(48, seed), "mime_type": "image/png"} for seed in range(20)
     ]
-    path = html.write(
+    path = run_page.write(
         make_run(
             tmp_path,
             [line(f"n{seed}", [turn(1, [image], [])]) for seed, image in enumerate(images)],
@@ -360,11 +360,11 @@ def test_axe_finds_no_violation_in_groups_and_in_a_comparison(
         tmp_path / "old", [passing(1), hostile_line(Verdict.PASSED, 100), errored_line()]
     )
     new = make_run(tmp_path / "new", [passing(1), hostile_line(Verdict.FAILED, 100), failed_line()])
-    tab = open_page(comparison.write(compare(Chosen(old), Chosen(new)), old, new, tmp_path))
+    tab = open_page(comparison_page.write(compare(Chosen(old), Chosen(new)), old, new, tmp_path))
     tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
     assert violations(tab) == []
 
 
 def test_every_line_of_the_corpus_has_a_row(tmp_path: Path, open_page: Open) -> None:
-    tab = open_page(html.write(make_run(tmp_path, every_line(long_line=100))))
+    tab = open_page(run_page.write(make_run(tmp_path, every_line(long_line=100))))
     assert sorted(tab.shown()) == sorted(ALL)

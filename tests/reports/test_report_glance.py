@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import dumps
-from evalkit.reports.glance import glance
+from evalkit.reports.line_head import glance
 from tests.reports.sample_cases import every_line
 
 NAMES = st.sampled_from(["turns", "settings", "id", '"turns":', "digest"])

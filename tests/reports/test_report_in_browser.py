@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evalkit.compare.loading import Chosen, compare
-from evalkit.reports import comparison, html
+from evalkit.reports.page import comparison_page, run_page
 from evalkit.verdict import Verdict
 from tests.reports.browsing import SKIP, Open
 from tests.reports.sample import make_run, passing, says
@@ -52,7 +52,7 @@ DRAW_AGAIN = """variant => {
 @pytest.fixture(scope="module")
 def five_million(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a page whose hostile variant says a line of 5 MB."""
-    return html.write(make_run(tmp_path_factory.mktemp("five_million"), every_line()))
+    return run_page.write(make_run(tmp_path_factory.mktemp("five_million"), every_line()))
 
 
 def test_the_hostile_corpus_executes_nothing_and_nothing_is_fetched(
@@ -80,9 +80,9 @@ def test_the_hostile_corpus_executes_nothing_and_nothing_is_fetched(
 def test_the_hostile_corpus_executes_nothing_when_the_script_draws_it(
     tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(html, "SMALL", 0)
-    monkeypatch.setattr(html, "OTHERS", 0)
-    tab = open_page(html.write(make_run(tmp_path, [hostile_line(Verdict.PASSED)])))
+    monkeypatch.setattr(run_page, "SMALL", 0)
+    monkeypatch.setattr(run_page, "OTHERS", 0)
+    tab = open_page(run_page.write(make_run(tmp_path, [hostile_line(Verdict.PASSED)])))
     tab.page.locator(".variant > summary").click()
     tab.page.wait_for_selector(".variant .turn")
     tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
@@ -274,7 +274,7 @@ def test_numbers_keep_their_spelling_in_a_raw_exchange(tmp_path: Path, open_page
     text = failed_line().replace(
         '"elapsed_ms":412.5', '"elapsed_ms":1.0,"seed":12345678901234567890'
     )
-    tab = open_page(html.write(make_run(tmp_path, [text])), f"#{PARIS}.x1")
+    tab = open_page(run_page.write(make_run(tmp_path, [text])), f"#{PARIS}.x1")
     tab.variant(f"{PARIS}.x1").locator("summary").click()
     raw = tab.variant(f"{PARIS}.x1").locator(".raw").nth(1)
     raw.wait_for()
@@ -343,7 +343,7 @@ def test_the_script_draws_what_judges_answered_as_the_template_does(
     result["asides"] = [
         {"number": number, "request": {}, **answer} for number, answer in enumerate(answers, 1)
     ]
-    tab = open_page(html.write(make_run(tmp_path, [json.dumps(result)])))
+    tab = open_page(run_page.write(make_run(tmp_path, [json.dumps(result)])))
     variant = tab.variant("v.weather-city1-stateless")
     by_template = variant.evaluate(SAME_LOOK).splitlines()
     variant.evaluate(DRAW_AGAIN)
@@ -392,7 +392,7 @@ def test_without_javascript_everything_is_there(everything: Path, open_page: Ope
 def test_without_javascript_every_variant_of_a_small_run_is_there(
     tmp_path: Path, open_page: Open
 ) -> None:
-    path = html.write(make_run(tmp_path, [passing(index) for index in range(68)]))
+    path = run_page.write(make_run(tmp_path, [passing(index) for index in range(68)]))
     tab = open_page(path, java_script_enabled=False)
     assert tab.shown() == [f"city{index}" for index in range(68)]
     last = tab.variant("v.weather-city67-stateless")
@@ -484,7 +484,7 @@ def test_paper_shows_failures_in_full(everything: Path, open_page: Open) -> None
 
 
 def test_paper_gets_rows_that_were_not_looked_at(tmp_path: Path, open_page: Open) -> None:
-    tab = open_page(html.write(make_run(tmp_path, [passing(index) for index in range(300)])))
+    tab = open_page(run_page.write(make_run(tmp_path, [passing(index) for index in range(300)])))
     assert tab.page.locator(".variant").count() < 300
     tab.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert tab.page.locator(".variant").count() == 300
@@ -508,7 +508,9 @@ def test_a_comparison_of_hostile_transcripts_runs_nothing_and_fetches_nothing(
         make_run(tmp_path / name, [hostile_line(verdict, 50_000)])
         for name, verdict in (("old", Verdict.PASSED), ("new", Verdict.FAILED))
     ]
-    page = comparison.write(compare(Chosen(runs[0]), Chosen(runs[1])), runs[0], runs[1], tmp_path)
+    page = comparison_page.write(
+        compare(Chosen(runs[0]), Chosen(runs[1])), runs[0], runs[1], tmp_path
+    )
     tab = open_page(page)
     tab.page.locator("details.variant > summary").click()
     assert tab.page.locator(".turn").first.is_visible()
@@ -520,7 +522,9 @@ def test_a_comparison_of_hostile_transcripts_runs_nothing_and_fetches_nothing(
 @pytest.mark.parametrize("width", [320, 1280])
 def test_a_comparison_fits_the_window(tmp_path: Path, open_page: Open, width: int) -> None:
     runs = [make_run(tmp_path / name, [passing(1), failed_line()]) for name in ("old", "new")]
-    page = comparison.write(compare(Chosen(runs[0]), Chosen(runs[1])), runs[0], runs[1], tmp_path)
+    page = comparison_page.write(
+        compare(Chosen(runs[0]), Chosen(runs[1])), runs[0], runs[1], tmp_path
+    )
     tab = open_page(page, viewport={"width": width, "height": 700})
     assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert tab.page.locator("h1").text_content().startswith("Pass")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from evalkit.reports.html import write
+from evalkit.reports.page.run_page import write
 from evalkit.results.line import metrics
 from evalkit.transcript import ApiError, Exchange, Request, Response, Transcript
 from tests.reports.sample import make_run, passing, says

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from evalkit.reports import media as media_module
-from evalkit.reports.media import LONG, NAME, SAFE, MediaBook
+from evalkit.reports.page import media as media_module
+from evalkit.reports.page.media import LONG, NAME, SAFE, MediaBook
 from tests.reports.sample_cases import png
 
 

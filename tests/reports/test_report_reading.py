@@ -9,14 +9,22 @@ from typing import Any
 import pytest
 
 from evalkit.errors import UsageError
-from evalkit.reports import badge, ctrf, html, junit, markdown, spool
-from evalkit.reports.reading import write_all
-from evalkit.reports.spool import Piece, Spool
+from evalkit.reports import text_spool
+from evalkit.reports.ci import badge, ctrf, junit, markdown
+from evalkit.reports.line_reports import write_all
+from evalkit.reports.page import run_page
+from evalkit.reports.text_spool import Piece, Spool
 from evalkit.results import Run
 from tests.reports.sample import make_run, passing
 from tests.reports.sample_cases import every_line
 
-ALL: list[Callable[..., Path]] = [badge.write, ctrf.write, html.write, junit.write, markdown.write]
+ALL: list[Callable[..., Path]] = [
+    badge.write,
+    ctrf.write,
+    run_page.write,
+    junit.write,
+    markdown.write,
+]
 NAMES = ["badge.json", "ctrf.json", "index.html", "junit.xml", "summary.md"]
 
 
@@ -77,7 +85,7 @@ def test_a_report_says_what_it_is() -> None:
 
 
 def test_neighbours_in_a_spool_are_one_piece_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "JOINED", 4)
+    monkeypatch.setattr(text_spool, "JOINED", 4)
     with Spool() as held:
         one: list[Piece] = []
         other: list[Piece] = []

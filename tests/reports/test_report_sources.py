@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.reports import html
-from evalkit.reports.embed import check_inline, inline_json
+from evalkit.reports.page import run_page
+from evalkit.reports.page.embedded_data import check_inline, inline_json
 
-SCRIPTS = [f"js/{name}.js" for name in html.SCRIPTS]
+SCRIPTS = [f"js/{name}.js" for name in run_page.SCRIPTS]
 TEMPLATES = [
     "templates/page.html",
     "templates/variant.html",
@@ -32,7 +32,7 @@ FORBIDDEN_IN_SCRIPTS = re.compile(
 
 
 def source(name: str) -> str:
-    return files("evalkit.reports").joinpath(name).read_text(encoding="utf-8")
+    return files("evalkit.reports.page").joinpath(name).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -57,7 +57,7 @@ def test_the_rule_for_scripts_finds_what_it_forbids(line: str) -> None:
 
 
 def test_every_script_of_the_folder_is_in_the_page() -> None:
-    shipped = {entry.name for entry in files("evalkit.reports").joinpath("js").iterdir()}
+    shipped = {entry.name for entry in files("evalkit.reports.page").joinpath("js").iterdir()}
     assert shipped == {Path(name).name for name in SCRIPTS}
 
 

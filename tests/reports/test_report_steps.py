@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from evalkit.protocol.steps import STEP_TYPES
-from evalkit.reports.media import MediaBook
-from evalkit.reports.steps import LABELS, Card, cards, contents
+from evalkit.reports.page.media import MediaBook
+from evalkit.reports.page.steps import LABELS, Card, cards, contents
 from tests.reports.sample import answer, call, says, text, thought
 from tests.reports.sample_cases import euro, every_step
 

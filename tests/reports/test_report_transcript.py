@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.reports import html
+from evalkit.reports.page import run_page
 from evalkit.verdict import CheckResult, Finding, Verdict, Where
 from tests.reports.browsing import SKIP, Open, Tab
 from tests.reports.sample import line, make_run, says, turn
@@ -77,7 +77,7 @@ def test_output_is_a_tree_with_what_the_schema_forbids_at_its_node(
         ),
     )
     check = CheckResult("json_schema", Verdict.FAILED, findings, 1)
-    path = html.write(
+    path = run_page.write(
         make_run(
             tmp_path,
             [
@@ -118,7 +118,7 @@ def test_output_is_a_tree_with_what_the_schema_forbids_at_its_node(
 
 
 def test_a_faithful_history_says_so(tmp_path: Path, open_page: Open) -> None:
-    tab = open_page(html.write(make_run(tmp_path, [failed_line()])), f"#{PARIS}")
+    tab = open_page(run_page.write(make_run(tmp_path, [failed_line()])), f"#{PARIS}")
     second = opened(tab, f"{PARIS}.x2")
     assert (
         second.locator(".resent > summary").inner_text()
@@ -164,7 +164,7 @@ def reword(exchanges: list[Any]) -> None:
 def test_an_altered_history_shows_both_sides(
     tmp_path: Path, open_page: Open, change: Any, told: str, sides: list[str]
 ) -> None:
-    tab = open_page(html.write(make_run(tmp_path, [altered(change)])), f"#{PARIS}")
+    tab = open_page(run_page.write(make_run(tmp_path, [altered(change)])), f"#{PARIS}")
     second = opened(tab, f"{PARIS}.x2")
     assert second.locator(".resent.wrong[open] > summary").inner_text() == told
     shown = [
@@ -190,7 +190,7 @@ def test_a_stream_is_a_strip(tmp_path: Path, open_page: Open) -> None:
             "event_ms": [200, 400, 1000, 1990],
         }
 
-    tab = open_page(html.write(make_run(tmp_path, [altered(stream)])), f"#{PARIS}")
+    tab = open_page(run_page.write(make_run(tmp_path, [altered(stream)])), f"#{PARIS}")
     strip = opened(tab, f"{PARIS}.x1").locator(".strip")
     assert (
         strip.inner_text()
@@ -217,7 +217,7 @@ def test_a_request_is_copied_as_curl_with_the_key_as_a_variable(
 
     line_ = altered(attack)
     tab = open_page(
-        html.write(make_run(tmp_path, [line_])),
+        run_page.write(make_run(tmp_path, [line_])),
         f"#{PARIS}",
         permissions=["clipboard-read", "clipboard-write"],
     )
@@ -250,7 +250,7 @@ def test_a_request_is_copied_as_curl_with_the_key_as_a_variable(
 def test_without_the_clipboard_a_request_is_copied_all_the_same(
     tmp_path: Path, open_page: Open
 ) -> None:
-    tab = open_page(html.write(make_run(tmp_path, [failed_line()])), f"#{PARIS}")
+    tab = open_page(run_page.write(make_run(tmp_path, [failed_line()])), f"#{PARIS}")
     tab.page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     tab.page.evaluate(
         "document.addEventListener('copy', () => { window.heard = getSelection().toString() || document.activeElement.value; })"
@@ -283,7 +283,7 @@ def test_hostile_exchanges_and_trees_run_nothing(tmp_path: Path, open_page: Open
     again["number"] = 2
     again["request"]["body"]["input"] = [{"type": HOSTILE, HOSTILE: HOSTILE}, HOSTILE, None]
     only["exchanges"].append(again)
-    tab = open_page(html.write(make_run(tmp_path, [json.dumps(value)])))
+    tab = open_page(run_page.write(make_run(tmp_path, [json.dumps(value)])))
     tab.page.locator(".variant > summary").click()
     tab.page.locator(".tree").wait_for()
     tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")

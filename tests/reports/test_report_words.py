@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.reports.words import (
+from evalkit.reports.formatting import (
     LINE,
     clip,
     clipped,

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from evalkit.reports.review_page import ReviewPages
+from evalkit.reports.page.review_pages import ReviewPages
 from evalkit.review.decisions import Book
 from evalkit.review.session import Desk
 from evalkit.review.web import MAX_BODY, Door, create_app

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from evalkit.cli.main import main
-from evalkit.reports import embed, html, rows
+from evalkit.reports.page import embedded_data, rows, run_page
 from evalkit.server import serving
 from tests.plugin import conftest as _kept  # noqa: F401 - what it imports, runs inside this process need not import again
 from tests.plugin.project import WEATHER, Project
@@ -140,7 +140,7 @@ def test_the_page_may_be_deflated_by_another_zlib(
     user: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch, large: bool
 ) -> None:
     if large:
-        monkeypatch.setattr(html, "LARGE", 0)
+        monkeypatch.setattr(run_page, "LARGE", 0)
     user.record("--evalkit-report", RUN).assert_outcomes(passed=4)
     assert sign(keys).exit_code == 0
     files = [
@@ -150,7 +150,7 @@ def test_the_page_may_be_deflated_by_another_zlib(
     ]
     before = {path: path.read_bytes() for path in files}
     with monkeypatch.context() as patch:
-        for room in (embed, rows):
+        for room in (embedded_data, rows):
             patch.setattr(room, "LEVEL", 0)
         evalkit("report", RUN)
     assert all(path.read_bytes() != data for path, data in before.items())

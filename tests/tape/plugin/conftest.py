@@ -21,8 +21,8 @@ import evalkit.plugins
 import evalkit.pytest_plugin.reporter
 import evalkit.pytest_plugin.state
 import evalkit.pytest_plugin.taping
-import evalkit.reports.html
-import evalkit.reports.junit
+import evalkit.reports.ci.junit
+import evalkit.reports.page.run_page
 import evalkit.session.targeting
 import evalkit.session.vcrpatch
 import evalkit.tapes

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from evalkit._lib.json import JSON
 from evalkit.protocol.reading import pair_calls
 from evalkit.protocol.steps import CITATIONS, MEDIA_TYPES
-from evalkit.reports.cites import SEARCHES, Citation, Segment, mark, safe_link, sources
-from evalkit.reports.media import Media, MediaBook
-from evalkit.reports.words import TEXT_LIMIT, clip, fingerprint, pretty, reindent
+from evalkit.reports.formatting import TEXT_LIMIT, clip, fingerprint, pretty, reindent
+from evalkit.reports.page.citations import SEARCHES, Citation, Segment, mark, safe_link, sources
+from evalkit.reports.page.media import Media, MediaBook
 
 LABELS: dict[str, tuple[str, str]] = {
     "user_input": ("user", "User"),
@@ -211,7 +211,7 @@ def contents(
 ) -> list[Block]:
     """Return content blocks (protocol section 5) to show; a string counts as one text, anything else that is no list as JSON.
 
-    ``via`` says which steps citations come from (:func:`evalkit.reports.cites.sources`).
+    ``via`` says which steps citations come from (:func:`evalkit.reports.page.citations.sources`).
     """
     if isinstance(content, str):
         return _text(content, (), 1)

@@ -12,7 +12,7 @@ from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol
 
-from evalkit.reports.glance import glance, refuse
+from evalkit.reports.line_head import glance, refuse
 from evalkit.reports.overview import Tally
 from evalkit.results import Run
 

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 from evalkit._lib.files import atomic_writer
 from evalkit._lib.json import dumps
 from evalkit._lib.text import visible
+from evalkit.reports.formatting import HEADLINE, found, headline
+from evalkit.reports.line_reports import LineReport, Maker
 from evalkit.reports.overview import Tally
-from evalkit.reports.reading import LineReport, Maker
-from evalkit.reports.words import HEADLINE, found, headline
 from evalkit.results import Run
 
 STATUSES = {"passed": "passed", "failed": "failed", "errored": "failed", "skipped": "skipped"}

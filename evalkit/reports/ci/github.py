@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from evalkit.reports.glance import glance
-from evalkit.reports.neutral import annotation
+from evalkit.reports.ci.escaping import annotation
+from evalkit.reports.line_head import glance
 from evalkit.results import Run
 
 MOST = 9

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from evalkit._lib.files import sha256, write_atomic
 from evalkit._lib.json import JSON
 from evalkit._lib.version import VERSION
-from evalkit.reports.embed import Packs
-from evalkit.reports.media import MediaBook
+from evalkit.reports.page.embedded_data import Packs
+from evalkit.reports.page.media import MediaBook
 
 Key = TypeVar("Key")
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from evalkit._lib.files import write_atomic
 from evalkit._lib.text import plural
-from evalkit.reports.neutral import code
+from evalkit.reports.ci.escaping import code
+from evalkit.reports.formatting import found, headline
+from evalkit.reports.line_reports import LineReport, Maker
 from evalkit.reports.overview import Tally, overview
-from evalkit.reports.reading import LineReport, Maker
-from evalkit.reports.variants import warned
-from evalkit.reports.words import found, headline
+from evalkit.reports.page.variants import warned
 from evalkit.results import Run
 
 LIMIT = 900_000

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from evalkit._lib.json import JSON, MISSING, differences, loads
 from evalkit.compare.alignment import Row, Segment, align, citations, content, segments, text_of
-from evalkit.reports.steps import LABELS
-from evalkit.reports.words import clipped, pretty
+from evalkit.reports.formatting import clipped, pretty
+from evalkit.reports.page.steps import LABELS
 
 DIFFERENCES = 40
 """Differences of one JSON value that are listed; the rest is counted."""

@@ -18,10 +18,10 @@ from typing import Any
 from evalkit._lib.files import atomic_writer
 from evalkit._lib.quickjson import loads
 from evalkit._lib.text import show, visible
+from evalkit.reports.formatting import clipped, found, headline, place
+from evalkit.reports.line_reports import LineReport, Maker
 from evalkit.reports.overview import Tally
-from evalkit.reports.reading import LineReport, Maker
-from evalkit.reports.spool import Piece, Spool
-from evalkit.reports.words import clipped, found, headline, place
+from evalkit.reports.text_spool import Piece, Spool
 from evalkit.results import Run
 
 OUTCOMES = {"failed": "failure", "errored": "error", "skipped": "skipped"}

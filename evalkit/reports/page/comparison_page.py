@@ -18,10 +18,10 @@ from evalkit.compare.comparison import Comparison
 from evalkit.compare.evidence import by_tag, metric_differences
 from evalkit.compare.pairing import Change, Pair, by_check, by_code
 from evalkit.compare.rows import Row
-from evalkit.reports.charts import interval_chart
-from evalkit.reports.dressing import environment, resource
-from evalkit.reports.embed import policy
-from evalkit.reports.side_by_side import TurnView, turns
+from evalkit.reports.page.charts import interval_chart
+from evalkit.reports.page.embedded_data import policy
+from evalkit.reports.page.side_by_side import TurnView, turns
+from evalkit.reports.page.templating import environment, resource
 from evalkit.results import Run
 
 SHOWN = 200

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from evalkit._lib.files import atomic_writer
 from evalkit.compare.history import History, Line, Point
-from evalkit.reports.dressing import environment, resource
-from evalkit.reports.embed import policy
+from evalkit.reports.page.embedded_data import policy
+from evalkit.reports.page.templating import environment, resource
 
 SIGNS = {"passed": "✓", "mixed": "±", "failed": "✗", "errored": "E", "absent": "·"}
 """What one run says of a scenario: all scored results passed, some, none, nothing was scored, the run does not have it."""

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from evalkit._lib.files import sha256
-from evalkit.reports.spool import Piece, Spool
-from evalkit.reports.words import size
+from evalkit.reports.formatting import size
+from evalkit.reports.text_spool import Piece, Spool
 
 SAFE: dict[str, str] = {
     "image/png": "image",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON
-from evalkit.reports.words import clipped, place, pretty
+from evalkit.reports.formatting import clipped, place, pretty
 
 
 class Finding(NamedTuple):

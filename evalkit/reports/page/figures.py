@@ -11,8 +11,8 @@ from math import ceil, floor, log10
 from typing import NamedTuple
 
 from evalkit.compare.proportions import wilson
+from evalkit.reports.formatting import duration
 from evalkit.reports.overview import Tally
-from evalkit.reports.words import duration
 
 SHOWN = 40
 """Rows of a table of rates; the rest is counted."""

@@ -23,18 +23,18 @@ from typing import Any, NamedTuple
 
 from evalkit._lib.files import atomic_writer
 from evalkit._lib.quickjson import loads
-from evalkit.reports.cites import SEARCHES
-from evalkit.reports.dressing import environment, resource
-from evalkit.reports.embed import Packs, inline_json, policy
-from evalkit.reports.figures import figures
-from evalkit.reports.media import LONG, NAME, SAFE, MediaBook
+from evalkit.reports.formatting import LINE, TEXT_LIMIT, found
+from evalkit.reports.line_reports import LineReport, Maker
 from evalkit.reports.overview import Tally, overview
-from evalkit.reports.reading import LineReport, Maker
-from evalkit.reports.rows import Rows
-from evalkit.reports.spool import Piece, Spool
-from evalkit.reports.steps import LABELS, LISTED, TOLD
-from evalkit.reports.variants import JUDGED, OUTCOMES, TOKENS, body, row, warned
-from evalkit.reports.words import LINE, TEXT_LIMIT, found
+from evalkit.reports.page.citations import SEARCHES
+from evalkit.reports.page.embedded_data import Packs, inline_json, policy
+from evalkit.reports.page.figures import figures
+from evalkit.reports.page.media import LONG, NAME, SAFE, MediaBook
+from evalkit.reports.page.rows import Rows
+from evalkit.reports.page.steps import LABELS, LISTED, TOLD
+from evalkit.reports.page.templating import environment, resource
+from evalkit.reports.page.variants import JUDGED, OUTCOMES, TOKENS, body, row, warned
+from evalkit.reports.text_spool import Piece, Spool
 from evalkit.results import Run
 
 LARGE = 20 << 20
@@ -189,14 +189,14 @@ class _Page:
         large = self._packs.size + self._book.size > LARGE
         files: list[dict[str, Any]] = []
         if large:
-            from evalkit.reports.folder import write_data  # here, because few runs are
+            from evalkit.reports.page.split_output import write_data  # here, because few runs are
 
             files = write_data(self._run.directory, self._packs, self._book, digest)
         with atomic_writer(path) as file:
             for piece in self._stream(suites, files, digest):
                 file.write(piece.encode())
         if (self._run.directory / "data").is_dir():
-            from evalkit.reports.folder import drop_stale
+            from evalkit.reports.page.split_output import drop_stale
 
             drop_stale(self._run.directory, files)
         return path

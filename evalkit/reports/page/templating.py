@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit._lib.text import visible
-from evalkit.reports.embed import check_inline
+from evalkit.reports.page.embedded_data import check_inline
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -23,10 +23,8 @@ def environment() -> Environment:
     """Return the one template environment: everything printed is escaped, and hostile characters in it are made visible."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from evalkit.reports.compiled import CompiledTemplates
-
-    made = Environment(
-        loader=PackageLoader("evalkit.reports"),
+    return Environment(
+        loader=PackageLoader("evalkit.reports.page"),
         autoescape=True,
         finalize=_shown,
         undefined=StrictUndefined,
@@ -34,8 +32,6 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.bytecode_cache = CompiledTemplates(made)
-    return made
 
 
 def _shown(value: Any) -> Any:

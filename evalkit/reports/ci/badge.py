@@ -9,8 +9,8 @@ from typing import Any
 
 from evalkit._lib.files import write_atomic
 from evalkit._lib.json import dumps
+from evalkit.reports.line_reports import LineReport, Maker
 from evalkit.reports.overview import Tally, overview
-from evalkit.reports.reading import LineReport, Maker
 from evalkit.results import Run
 
 COLOURS = {"passed": "brightgreen", "failed": "red", "errored": "orange", "skipped": "lightgrey"}

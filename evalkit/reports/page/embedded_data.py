@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 
 from evalkit._lib.json import JSON, dumps
-from evalkit.reports.spool import Piece, Spool
+from evalkit.reports.text_spool import Piece, Spool
 
 PACK = 256 << 10
 """Characters of result lines after which a pack is closed: inflated in a blink, and long enough to hold what repeats itself."""

@@ -12,7 +12,7 @@ from evalkit._lib.files import write_atomic
 from evalkit.compare.comparison import Comparison
 from evalkit.compare.evidence import metric_differences
 from evalkit.compare.pairing import Pair
-from evalkit.reports.neutral import code
+from evalkit.reports.ci.escaping import code
 
 MARKER = "<!-- evalkit:comparison -->"
 """The first line of every comment, and never another one."""

@@ -13,8 +13,8 @@ from operator import itemgetter
 
 from evalkit._lib.json import JSON
 from evalkit._lib.quickjson import dumps
-from evalkit.reports.variants import Row
-from evalkit.reports.words import Found
+from evalkit.reports.formatting import Found
+from evalkit.reports.page.variants import Row
 
 LEVEL = 3
 _TOGETHER = 64

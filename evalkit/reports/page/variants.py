@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import shorten
 from evalkit.protocol.reading import output_text, steps_of
-from evalkit.reports.media import MediaBook
-from evalkit.reports.steps import Card, cards, user_card
-from evalkit.reports.words import Found, count, duration, headline
+from evalkit.reports.formatting import Found, count, duration, headline
+from evalkit.reports.page.media import MediaBook
+from evalkit.reports.page.steps import Card, cards, user_card
 
 if TYPE_CHECKING:
-    from evalkit.reports.findings import Finding
+    from evalkit.reports.page.findings import Finding
 
 
 TOKENS = {
@@ -142,7 +142,9 @@ def body(result: Mapping[str, JSON], anchor: str, number: int, book: MediaBook) 
     findings: list[Finding] = []
     beside: dict[str, list[Finding]] = {}
     if any(check["findings"] for check in result["checks"]):
-        from evalkit.reports.findings import find  # here, because most runs have nothing to find
+        from evalkit.reports.page.findings import (
+            find,  # here, because most runs have nothing to find
+        )
 
         findings, beside = find(result["checks"], result["turns"], anchor)
     lines = [_check(check, f"{anchor}.k{place}") for place, check in enumerate(result["checks"], 1)]

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from evalkit._lib.json import MISSING
 from evalkit.compare.alignment import Segment, segments
-from evalkit.reports.dressing import environment, resource
-from evalkit.reports.words import clipped
+from evalkit.reports.formatting import clipped
+from evalkit.reports.page.templating import environment, resource
 from evalkit.review.item_text import Line, Said, conversation, difference, spelled
 from evalkit.review.queue import Item
 from evalkit.review.session import Look

@@ -48,7 +48,13 @@ FILTER = """async asked => {
   }
   return Math.max(...times);
 }"""
-MAKE = "import sys; from pathlib import Path; from evalkit.reports.page.run_page import write; from evalkit.results import Run; write(Run(Path(sys.argv[1])))"
+MAKE = """
+import sys
+from pathlib import Path
+from evalkit.reports.page.run_page import write
+from evalkit.results import Run
+write(Run(Path(sys.argv[1])))
+"""
 
 
 def variant(index: int) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def turns(number: int) -> list[dict[str, Any]]:
         "response": {"status": 200},
     }
     one = {
-        "outcome": "held",
+        "outcome": "completed",
         "status": "completed",
         "text": "word " * 40,
         "user": [{"type": "text", "text": f"question {number}"}],

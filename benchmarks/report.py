@@ -136,7 +136,7 @@ def variant(index: int) -> dict[str, Any]:
             for step in own
         ]
 
-    held = {"outcome": "held", "status": "completed"}
+    held = {"outcome": "completed", "status": "completed"}
     turns = [
         {
             "number": 1,

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from evalkit._lib.json import JSON, loads
 
 Source = Literal["replayed", "recorded", "live"]
-Outcome = Literal["held", "api_error", "not_held", "not_reached"]
+Outcome = Literal["completed", "api_error", "incomplete", "not_run"]
 
 
 class Request(NamedTuple):
@@ -153,8 +153,8 @@ class Turn:
 
     ``user`` are the content blocks sent. ``steps`` is the timeline without the user's message: what the model produced, in order, each
     ``function_result`` the client sent standing right after its call. ``status`` is the last interaction's status (``completed``,
-    ``requires_action`` …), None where there was none. ``outcome``: ``held``; ``api_error`` (``error`` tells); ``not_held`` (transport, miss,
-    tool rounds used up, tool crashed: ``reason`` tells); ``not_reached`` (an earlier turn was not held).
+    ``requires_action`` …), None where there was none. ``outcome``: ``completed``; ``api_error`` (``error`` tells); ``incomplete`` (transport, miss,
+    tool rounds used up, tool crashed: ``reason`` tells); ``not_run`` (an earlier turn was not held).
     """
 
     number: int
@@ -162,7 +162,7 @@ class Turn:
     exchanges: list[Exchange] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     status: str | None = None
-    outcome: Outcome = "held"
+    outcome: Outcome = "completed"
     error: ApiError | None = None
     reason: str | None = None
     text: str = ""
@@ -202,13 +202,13 @@ class Transcript:
     """A whole conversation. ``settings`` are the variant's: ``history``, ``stream``, ``background`` and the fields sent with every request.
 
     ``crash`` is the exception of a conversation that broke off (CassetteMiss, TransportError, ToolCrashed); the turn it broke tells it too.
-    ``asides`` are the exchanges in which checks asked about the conversation; they are no part of it.
+    ``judge_exchanges`` are the exchanges in which checks asked about the conversation; they are no part of it.
     """
 
     settings: dict[str, JSON] = field(default_factory=dict)
     turns: list[Turn] = field(default_factory=list)
     crash: Exception | None = None
-    asides: list[Exchange] = field(default_factory=list)
+    judge_exchanges: list[Exchange] = field(default_factory=list)
 
     @property
     def exchanges(self) -> Iterator[Exchange]:

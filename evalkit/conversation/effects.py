@@ -43,7 +43,7 @@ class CallTool(NamedTuple):
 class EndTurn(NamedTuple):
     """A turn that was begun is over, whatever became of it; the answer says whether to go on.
 
-    A turn that was not held ends the conversation in any case. Turns that are not reached have no such effect.
+    A turn that did not complete ends the conversation in any case. Turns that are not run have no such effect.
     """
 
     turn: Turn

@@ -9,8 +9,8 @@ What may end a turn before that, and with it the conversation:
 | what | outcome | ``transcript.crash`` |
 |---|---|---|
 | an API error, as an answer or as an event in a stream | ``api_error`` | – |
-| an answer that cannot be used, a broken stream, no id to go on from, tool rounds, polls or hops used up | ``not_held`` | – |
-| an EvalkitError thrown in by the driver or raised by a turn's content (miss, transport, tool, template) | ``not_held`` | the exception |
+| an answer that cannot be used, a broken stream, no id to go on from, tool rounds, polls or hops used up | ``incomplete`` | – |
+| an EvalkitError thrown in by the driver or raised by a turn's content (miss, transport, tool, template) | ``incomplete`` | the exception |
 
 Steps that had come by then stay in the timeline. Everything is bounded: tool rounds, hops and polls by the plan. No IO, no clock, no
 templates, no judgement here.
@@ -85,7 +85,7 @@ class _Engine:
         stop: str | None = None
         for number, source in enumerate(self.plan.turns, 1):
             if stop is not None:
-                turns.append(Turn(number, [], outcome="not_reached", reason=stop))
+                turns.append(Turn(number, [], outcome="not_run", reason=stop))
                 continue
             turn = Turn(number, [])
             turns.append(turn)
@@ -94,9 +94,9 @@ class _Engine:
             except _Refused as refused:
                 turn.outcome, turn.error = "api_error", refused.error
             except NotHeld as reason:
-                turn.outcome, turn.reason = "not_held", str(reason)
+                turn.outcome, turn.reason = "incomplete", str(reason)
             except EvalkitError as error:
-                turn.outcome, turn.reason, self.transcript.crash = "not_held", str(error), error
+                turn.outcome, turn.reason, self.transcript.crash = "incomplete", str(error), error
                 if turn.exchanges and turn.exchanges[-1].response is None:
                     turn.exchanges[-1].failure = turn.reason
             turn.text = output_text([step.raw for step in turn.steps[self.answer_start :]])
@@ -106,8 +106,8 @@ class _Engine:
             except EvalkitError as error:
                 self.transcript.crash = self.transcript.crash or error
                 go_on = False
-            if turn.outcome != "held":
-                stop = f"turn {number} was not held"
+            if turn.outcome != "completed":
+                stop = f"turn {number} did not complete"
             elif not go_on:
                 stop = f"stopped after turn {number}"
         return self.transcript

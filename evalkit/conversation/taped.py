@@ -326,11 +326,11 @@ def _resume(exchange: Exchange, before: list[JSON]) -> None:
 
 
 def _judge(turn: Turn, exchange: Exchange) -> None:
-    turn.outcome, turn.error, turn.reason = "held", None, None
+    turn.outcome, turn.error, turn.reason = "completed", None, None
     if exchange.error is not None:
         turn.outcome, turn.error = "api_error", exchange.error
     elif exchange.failure is not None:
-        turn.outcome, turn.reason = "not_held", exchange.failure
+        turn.outcome, turn.reason = "incomplete", exchange.failure
 
 
 def _repeats(turn: Turn, request: Request) -> bool:

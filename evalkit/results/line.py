@@ -74,8 +74,8 @@ def result_line(
         "settings": transcript.settings if transcript is not None else {},
         "turns": [turn.to_json() for turn in turns],
     }
-    if transcript is not None and transcript.asides:
-        value["asides"] = [exchange.to_json() for exchange in transcript.asides]
+    if transcript is not None and transcript.judge_exchanges:
+        value["judge_exchanges"] = [exchange.to_json() for exchange in transcript.judge_exchanges]
     text = clean(dumps(value))
     return f'{text[:-1]},"digest":"{sha256(text)}"}}'
 
@@ -167,11 +167,11 @@ def metrics(transcript: Transcript | None) -> dict[str, Any]:
     }
     if times:
         out["elapsed_ms"] = round(sum(times), 3)
-    if transcript.asides:
+    if transcript.judge_exchanges:
         apart: dict[str, int] = {}
-        for exchange in transcript.asides:
+        for exchange in transcript.judge_exchanges:
             _add(apart, (exchange.interaction or {}).get("usage"))
-        out["judge"] = {"tokens": apart, "exchanges": len(transcript.asides)}
+        out["judge"] = {"tokens": apart, "exchanges": len(transcript.judge_exchanges)}
     return out
 
 

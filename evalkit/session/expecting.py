@@ -140,7 +140,7 @@ def _broken(turns: Iterable[Turn], wanted: Sequence[Wanted]) -> Iterator[CheckRe
     for turn in turns:
         if turn.outcome == "api_error":
             yield CheckResult(CONVERSATION, Verdict.FAILED, (unexpected_error(turn),), turn.number)
-        elif turn.outcome == "not_held":
+        elif turn.outcome == "incomplete":
             first, _, rest = (turn.reason or "no usable answer came").partition("\n")
             where = Where(
                 turn=turn.number, exchange=turn.exchanges[-1].number if turn.exchanges else None

@@ -1,4 +1,4 @@
-"""Judging a transcript: which checks run over what, and what a turn that was not held means for them.
+"""Judging a transcript: which checks run over what, and what a turn that did not complete means for them.
 
 | the turn                              | its checks | besides                                                         |
 |---------------------------------------|------------|-----------------------------------------------------------------|
@@ -129,7 +129,7 @@ class Judge:
             view = self._view(transcript, turn)
             return self._run_all(expect, view)
         skipped = [self._skipped(item, turn.number) for item in expect]
-        if turn.outcome == "not_reached":
+        if turn.outcome == "not_run":
             return skipped
         verdict, finding = _outcome_finding(transcript, turn)
         return [CheckResult(CONVERSATION, verdict, (finding,), turn.number), *skipped]
@@ -163,7 +163,7 @@ class Judge:
             for index, item in enumerate(expect):
                 if asks(item, _earlier(view)):
                     self._asked[number, index] = self._run(item, view)
-        transcript.asides = self._asker.exchanges
+        transcript.judge_exchanges = self._asker.exchanges
         return self._asker.in_order
 
     def in_order(self, turn: Turn) -> bool:
@@ -171,7 +171,7 @@ class Judge:
         if turn.outcome == "api_error":
             expect = (*self._variant.expect, *self._variant.turn_expect(turn.number))
             return any(item.name == "error" and not item.negate for item in expect)
-        return turn.outcome == "held"
+        return turn.outcome == "completed"
 
     def _run_all(self, expect: Sequence[Expectation], view: View) -> list[CheckResult]:
         if self._asked:
@@ -263,8 +263,8 @@ def _outcome_finding(transcript: Transcript, turn: Turn) -> tuple[Verdict, Findi
         )
     where = Where(turn=turn.number, exchange=turn.exchanges[-1].number if turn.exchanges else None)
     fault = next((fault for fault in _FAULTS if isinstance(transcript.crash, fault[0])), None)
-    code, verdict = (fault[1], fault[2]) if fault is not None else ("not_held", Verdict.ERRORED)
-    first, _, rest = (turn.reason or "the turn could not be held").partition("\n")
+    code, verdict = (fault[1], fault[2]) if fault is not None else ("incomplete", Verdict.ERRORED)
+    first, _, rest = (turn.reason or "the turn did not complete").partition("\n")
     return verdict, Finding(code, first, where, detail=rest)
 
 

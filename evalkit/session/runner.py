@@ -154,8 +154,7 @@ class Runner:
             transport.finish(
                 judged
                 and all(
-                    judge.in_order(turn) or turn.outcome == "not_reached"
-                    for turn in transcript.turns
+                    judge.in_order(turn) or turn.outcome == "not_run" for turn in transcript.turns
                 )
             )
         finally:

@@ -101,7 +101,7 @@ def hold_target(
                 transcript = _Turns(variant, settings, key, call, taping).hold(end_turn)
                 judged = judge.ask(transcript)
             held = judged and all(
-                judge.in_order(turn) or turn.outcome == "not_reached" for turn in transcript.turns
+                judge.in_order(turn) or turn.outcome == "not_run" for turn in transcript.turns
             )
         finally:
             judge.close()
@@ -145,7 +145,7 @@ class _Turns:
         stop: str | None = None
         for number, source in enumerate(self._variant.turns, 1):
             if stop is not None:
-                transcript.turns.append(Turn(number, [], outcome="not_reached", reason=stop))
+                transcript.turns.append(Turn(number, [], outcome="not_run", reason=stop))
                 continue
             turn = reader.begin([])
             try:
@@ -153,10 +153,10 @@ class _Turns:
                 turn.user = blocks(message)
                 self._hold(turn, message, transcript, reader)
             except EvalkitError as error:
-                turn.outcome, turn.reason, transcript.crash = "not_held", str(error), error
+                turn.outcome, turn.reason, transcript.crash = "incomplete", str(error), error
             go_on = end_turn(turn)
-            if turn.outcome != "held":
-                stop = f"turn {number} was not held"
+            if turn.outcome != "completed":
+                stop = f"turn {number} did not complete"
             elif not go_on:
                 stop = f"stopped after turn {number}"
         transcript.settings = {
@@ -168,7 +168,7 @@ class _Turns:
     def _hold(
         self, turn: Turn, message: Message, transcript: Transcript, reader: TapeReader
     ) -> None:
-        """Call the function, read what it did, and say what a fault of it means. Raises EvalkitError for a turn that was not held."""
+        """Call the function, read what it did, and say what a fault of it means. Raises EvalkitError for a turn that did not complete."""
         taping, first = self._taping, len(self._taping.taped)
         told = TargetContext(
             turn.number,

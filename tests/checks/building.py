@@ -30,7 +30,7 @@ def transcript(source: Any) -> Transcript:
         turn = Turn(
             place,
             item.get("user", ""),
-            outcome=item.get("outcome", "held"),
+            outcome=item.get("outcome", "completed"),
             reason=item.get("reason"),
         )
         out.turns.append(turn)

@@ -63,7 +63,7 @@ STATUS: list[tuple[Any, Any, list[str]]] = [
     ({"status": "completed"}, {"status": "failed"}, ["status_differs"]),
     (
         {"status": "completed"},
-        {"exchanges": [], "outcome": "not_held", "reason": "no network"},
+        {"exchanges": [], "outcome": "incomplete", "reason": "no network"},
         ["status_absent"],
     ),
     ({"not": {"status": "completed"}}, {"status": "failed"}, []),
@@ -697,7 +697,7 @@ def test_stream_points_into_the_first_difference() -> None:
         ("error", {"status": "completed"}, ["error_absent"]),
         (
             "error",
-            {"exchanges": [], "outcome": "not_held", "reason": "no network"},
+            {"exchanges": [], "outcome": "incomplete", "reason": "no network"},
             ["error_absent"],
         ),
         (

@@ -47,7 +47,7 @@ def line(
         "metrics": metrics,
         "turns": [
             {
-                "outcome": "held",
+                "outcome": "completed",
                 "status": "completed",
                 "text": text,
                 "user": [{"type": "text", "text": "?"}],

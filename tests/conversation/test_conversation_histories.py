@@ -39,8 +39,8 @@ def test_stateful_turns_carry_only_what_is_new() -> None:
         {"model": MODEL, "previous_interaction_id": "v1_a", "input": "How many paws?"},
     ]
     assert [(turn.outcome, turn.status, turn.text) for turn in transcript.turns] == [
-        ("held", "completed", "Two."),
-        ("held", "completed", "Eight."),
+        ("completed", "completed", "Two."),
+        ("completed", "completed", "Eight."),
     ]
     assert [request.path for request in world.requests] == ["/v1beta/interactions"] * 2
     assert world.ended == [1, 2]
@@ -186,15 +186,15 @@ def test_tool_rounds_used_up_is_told() -> None:
     asking = [says(call(call_id=f"c{number}"), status="requires_action") for number in range(9)]
     transcript = World(asking, {"weather": "x"}).hold(plan("Weather?", "More", max_tool_rounds=3))
     first, second = transcript.turns
-    assert (first.outcome, len(first.exchanges)) == ("not_held", 4)
+    assert (first.outcome, len(first.exchanges)) == ("incomplete", 4)
     assert (
         first.reason
         == "the model still calls functions after 3 rounds of results (max_tool_rounds: 3)"
     )
     assert first.steps[-1].type == "function_call"
     assert (second.outcome, second.reason, second.user) == (
-        "not_reached",
-        "turn 1 was not held",
+        "not_run",
+        "turn 1 did not complete",
         [],
     )
     assert transcript.crash is None
@@ -204,7 +204,7 @@ def test_an_undeclared_function_is_told_to_the_model_and_the_conversation_goes_o
     world = World([says(call("fly"), status="requires_action"), says(text("sorry"))])
     transcript = world.hold(plan("Fly!"))
     assert world.bodies[1]["input"] == [result("unknown function 'fly'", name="fly", is_error=True)]
-    assert transcript.turns[0].outcome == "held"
+    assert transcript.turns[0].outcome == "completed"
 
 
 CONTENT = [
@@ -479,7 +479,7 @@ def test_the_same_token_twice_ends_the_turn() -> None:
     world = World([answer(HOPS[0])] * 5)
     (turn,) = world.hold(plan("Go")).turns
     assert (turn.outcome, turn.reason, len(turn.exchanges)) == (
-        "not_held",
+        "incomplete",
         "the answer asks to be continued with a token that was used already",
         2,
     )
@@ -489,7 +489,7 @@ def test_tokens_without_end_are_not_followed_for_ever() -> None:
     world = World([answer({**HOPS[0], "continuation_token": f"t{number}"}) for number in range(9)])
     (turn,) = world.hold(plan("Go", max_hops=4)).turns
     assert (turn.outcome, turn.reason, len(turn.exchanges)) == (
-        "not_held",
+        "incomplete",
         "the answer still asks to be continued after 4 hops",
         5,
     )
@@ -499,7 +499,11 @@ def test_tokens_without_end_are_not_followed_for_ever() -> None:
 def test_agents_and_background_runs_are_not_continued(options: dict[str, Any]) -> None:
     world = World([answer(HOPS[0])])
     (turn,) = world.hold(plan("Go", **options)).turns
-    assert (turn.outcome, turn.status, len(turn.exchanges)) == ("held", "requires_continuation", 1)
+    assert (turn.outcome, turn.status, len(turn.exchanges)) == (
+        "completed",
+        "requires_continuation",
+        1,
+    )
 
 
 def test_a_request_field_goes_out_as_it_stands() -> None:
@@ -537,13 +541,13 @@ def test_a_request_field_goes_out_as_it_stands() -> None:
 def test_without_an_id_a_stateful_conversation_ends_where_it_would_need_one() -> None:
     world = World([says(text("ok"), id=None)])
     first, second, third = world.hold(plan("one", "two", "three")).turns
-    assert first.outcome == "held"
+    assert first.outcome == "completed"
     assert (second.outcome, second.reason) == (
-        "not_held",
+        "incomplete",
         "the last answer has no id, so a stateful conversation cannot go on from it",
     )
     assert (second.user, second.exchanges) == ([{"type": "text", "text": "two"}], [])
-    assert third.outcome == "not_reached"
+    assert third.outcome == "not_run"
 
 
 @pytest.mark.parametrize(("version", "path"), [("v1", "/v1/interactions"), ("", "/interactions")])

@@ -69,7 +69,7 @@ def test_api_errors_are_outcomes(response: Response, code: str, message: str, hi
     world = World([says(text("hi")), response])
     transcript = world.hold(plan("one", "two", "three", history=history, stream=response.is_stream))
     one, two, three = transcript.turns
-    assert (one.outcome, two.outcome, three.outcome) == ("held", "api_error", "not_reached")
+    assert (one.outcome, two.outcome, three.outcome) == ("completed", "api_error", "not_run")
     assert two.error is not None
     assert (two.error.status, two.error.code, two.error.message) == (response.status, code, message)
     assert two.exchanges[0].error == two.error
@@ -115,24 +115,24 @@ def test_answers_that_cannot_be_used(response: Response, reason: str, history: s
     )
     one, two = transcript.turns
     assert (one.outcome, one.reason, one.exchanges[0].failure or reason) == (
-        "not_held",
+        "incomplete",
         reason,
         reason,
     )
-    assert two.outcome == "not_reached"
+    assert two.outcome == "not_run"
     assert transcript.crash is None
 
 
 def test_a_body_nested_beyond_reading_is_an_answer_that_cannot_be_used() -> None:
     (turn,) = World([answer("[" * 200_000)]).hold(plan("one")).turns
-    assert turn.outcome == "not_held"
+    assert turn.outcome == "incomplete"
     assert "not JSON" in str(turn.reason)
 
 
 def test_what_came_before_a_break_is_kept() -> None:
     (turn,) = World([stream(*STREAMED[:5], done=False)]).hold(plan("one", stream=True)).turns
     assert [step.type for step in turn.steps] == ["thought", "model_output"]
-    assert (turn.outcome, turn.text, turn.status) == ("not_held", "Eight.", "in_progress")
+    assert (turn.outcome, turn.text, turn.status) == ("incomplete", "Eight.", "in_progress")
     assert "completed_missing" in {problem["code"] for problem in turn.exchanges[0].problems}
 
 
@@ -157,8 +157,8 @@ def test_every_status_is_plain_and_the_conversation_goes_on(
         plan("one", "two", history=history)
     )
     assert [(turn.outcome, turn.status) for turn in transcript.turns] == [
-        ("held", status),
-        ("held", "completed"),
+        ("completed", status),
+        ("completed", "completed"),
     ]
 
 
@@ -186,7 +186,7 @@ def test_an_answer_of_the_other_kind_is_read_and_noted(
     asked: bool, response: Response, code: str
 ) -> None:
     (turn,) = World([response]).hold(plan("one", stream=asked)).turns
-    assert turn.outcome == "held"
+    assert turn.outcome == "completed"
     assert [(problem["code"], problem["event"]) for problem in turn.exchanges[0].problems] == [
         (code, 0)
     ]
@@ -194,7 +194,11 @@ def test_an_answer_of_the_other_kind_is_read_and_noted(
 
 @pytest.mark.parametrize(
     ("body", "outcome"),
-    [(stream(*STREAMED).text, "held"), (says(text("ok")).text, "held"), ("<html>", "not_held")],
+    [
+        (stream(*STREAMED).text, "completed"),
+        (says(text("ok")).text, "completed"),
+        ("<html>", "incomplete"),
+    ],
 )
 def test_without_a_content_type_the_body_tells(body: str, outcome: str) -> None:
     (turn,) = World([Response(200, {}, body)]).hold(plan("one", stream=True)).turns
@@ -213,7 +217,7 @@ def test_data_that_is_not_json_is_a_problem_of_the_stream_and_no_more() -> None:
     response = stream(*STREAMED)
     response.text = "data: {nonsense\n\n" + response.text
     (turn,) = World([response]).hold(plan("one", stream=True)).turns
-    assert turn.outcome == "held"
+    assert turn.outcome == "completed"
     assert [(problem["code"], problem["event"]) for problem in turn.exchanges[0].problems] == [
         ("event_not_json", 1)
     ]
@@ -225,14 +229,14 @@ def test_a_failed_run_that_says_why_is_an_interaction() -> None:
         .hold(plan("one"))
         .turns
     )
-    assert (turn.outcome, turn.status, turn.error) == ("held", "failed", None)
+    assert (turn.outcome, turn.status, turn.error) == ("completed", "failed", None)
 
 
 def test_a_break_after_the_last_event_is_no_break() -> None:
     (turn,) = (
         World([stream(*STREAMED, done=False, broken="reset")]).hold(plan("one", stream=True)).turns
     )
-    assert turn.outcome == "held"
+    assert turn.outcome == "completed"
 
 
 def running(status: str = "in_progress", **fields: Any) -> Response:
@@ -266,7 +270,7 @@ def test_background_polls_until_the_run_has_ended(status: str) -> None:
         ("GET", "/v1beta/interactions/v1_one", ())
     ] * 3
     assert world.pauses == [3.5, 3.5]
-    assert (turn.outcome, turn.status, turn.text) == ("held", status, "done")
+    assert (turn.outcome, turn.status, turn.text) == ("completed", status, "done")
     assert [(step.type, step.exchange) for step in turn.steps] == [("model_output", 4)]
 
 
@@ -299,7 +303,7 @@ def test_a_run_in_the_background_may_call_functions() -> None:
 def test_a_run_that_never_ends_is_left() -> None:
     (turn,) = World([running()] * 9).hold(plan("Go", background=True, max_polls=4)).turns
     assert (turn.outcome, turn.reason, len(turn.exchanges)) == (
-        "not_held",
+        "incomplete",
         "the run had not ended after 4 polls",
         5,
     )
@@ -307,7 +311,7 @@ def test_a_run_that_never_ends_is_left() -> None:
 
 def test_a_run_nobody_asked_to_be_in_the_background_is_polled_too() -> None:
     (turn,) = World([running(), says(text("ok"))]).hold(plan("Go")).turns
-    assert (turn.outcome, turn.text) == ("held", "ok")
+    assert (turn.outcome, turn.text) == ("completed", "ok")
 
 
 def test_an_id_cannot_lead_a_poll_astray() -> None:
@@ -326,7 +330,7 @@ def test_a_broken_stream_does_not_end_a_run_in_the_background(cut: int) -> None:
     )
     (turn,) = world.hold(plan("Go", background=True, stream=True)).turns
     assert world.requests[1].path.endswith("/v1_s")
-    assert (turn.outcome, turn.text) == ("held", "Eight.")
+    assert (turn.outcome, turn.text) == ("completed", "Eight.")
     assert [step.exchange for step in turn.steps] == [2, 2]
     assert turn.exchanges[0].failure
 
@@ -334,7 +338,7 @@ def test_a_broken_stream_does_not_end_a_run_in_the_background(cut: int) -> None:
 def test_a_whole_stream_in_the_background_needs_no_poll() -> None:
     world = World([stream(*STREAMED)])
     (turn,) = world.hold(plan("Go", background=True, stream=True)).turns
-    assert (turn.outcome, len(world.requests)) == ("held", 1)
+    assert (turn.outcome, len(world.requests)) == ("completed", 1)
 
 
 def test_an_error_while_polling_is_an_api_error() -> None:
@@ -352,9 +356,9 @@ def test_an_exception_at_a_request_breaks_the_conversation_off(error: EvalkitErr
     world = World([says(text("hi")), error])
     transcript = world.hold(plan("one", "two", "three"))
     assert [(turn.outcome, turn.reason) for turn in transcript.turns] == [
-        ("held", None),
-        ("not_held", str(error)),
-        ("not_reached", "turn 2 was not held"),
+        ("completed", None),
+        ("incomplete", str(error)),
+        ("not_run", "turn 2 did not complete"),
     ]
     assert transcript.crash is error
     assert transcript.turns[1].exchanges[0].failure == str(error)
@@ -389,7 +393,7 @@ def test_an_exception_at_a_pause_breaks_the_conversation_off() -> None:
     conversation.send(running())
     ended = conversation.throw(TimedOut("no time left"))
     assert isinstance(ended, EndTurn)
-    assert (ended.turn.outcome, ended.turn.reason) == ("not_held", "no time left")
+    assert (ended.turn.outcome, ended.turn.reason) == ("incomplete", "no time left")
     with pytest.raises(StopIteration) as end:
         conversation.send(True)
     assert isinstance(end.value.value.crash, TimedOut)
@@ -416,7 +420,7 @@ def test_a_message_that_cannot_be_made_is_not_sent(
     world = World([says(text("hi"))])
     transcript = world.hold(plan("one", content))
     turn = transcript.turns[1]
-    assert (turn.outcome, turn.reason, turn.exchanges) == ("not_held", told, [])
+    assert (turn.outcome, turn.reason, turn.exchanges) == ("incomplete", told, [])
     assert isinstance(transcript.crash, error)
 
 
@@ -424,9 +428,9 @@ def test_a_turns_end_may_stop_the_conversation() -> None:
     world = World([says(text("hi"))] * 3, go_on=lambda turn: turn.number < 2)
     transcript = world.hold(plan("one", "two", "three"))
     assert [(turn.outcome, turn.reason) for turn in transcript.turns] == [
-        ("held", None),
-        ("held", None),
-        ("not_reached", "stopped after turn 2"),
+        ("completed", None),
+        ("completed", None),
+        ("not_run", "stopped after turn 2"),
     ]
 
 
@@ -435,7 +439,7 @@ def test_an_exception_at_a_turns_end_stops_the_conversation_and_leaves_the_turn_
         raise ToolCrashed("a check's tool")
 
     transcript = World([says(text("hi"))], go_on=crash).hold(plan("one", "two"))
-    assert [turn.outcome for turn in transcript.turns] == ["held", "not_reached"]
+    assert [turn.outcome for turn in transcript.turns] == ["completed", "not_run"]
     assert isinstance(transcript.crash, ToolCrashed)
 
 

@@ -155,7 +155,7 @@ def check_timeline(transcript: Transcript, log: list[Answer]) -> None:
     exchanges = {exchange.number: exchange for exchange in transcript.exchanges}
     for turn in transcript.turns:
         truth = [next(answers) for exchange in turn.exchanges if exchange.request.method == "POST"]
-        if turn.outcome == "held":
+        if turn.outcome == "completed":
             made = [
                 step
                 for answer in truth
@@ -166,7 +166,11 @@ def check_timeline(transcript: Transcript, log: list[Answer]) -> None:
             assert all(answer.delivered for answer in truth)
         calls = [call for answer in truth for call in answer.waiting]
         results = [step.raw for step in turn.steps if step.origin == "client"]
-        assert len(results) == len(calls) if turn.outcome == "held" else len(results) <= len(calls)
+        assert (
+            len(results) == len(calls)
+            if turn.outcome == "completed"
+            else len(results) <= len(calls)
+        )
         for call, sent in zip(calls, results, strict=False):
             check_result(call, sent)
         for earlier, entry in zip([None, *turn.steps], turn.steps, strict=False):
@@ -186,13 +190,13 @@ def check_timeline(transcript: Transcript, log: list[Answer]) -> None:
 def check_outcomes(transcript: Transcript) -> None:
     outcomes = [turn.outcome for turn in transcript.turns]
     ended = next(
-        (place for place, outcome in enumerate(outcomes) if outcome != "held"), len(outcomes)
+        (place for place, outcome in enumerate(outcomes) if outcome != "completed"), len(outcomes)
     )
-    assert set(outcomes[ended + 1 :]) <= {"not_reached"}
-    assert "not_reached" not in outcomes[: ended + 1]
+    assert set(outcomes[ended + 1 :]) <= {"not_run"}
+    assert "not_run" not in outcomes[: ended + 1]
     for turn in transcript.turns:
         assert (turn.error is not None) == (turn.outcome == "api_error")
-        assert (turn.reason is not None) == (turn.outcome in ("not_held", "not_reached"))
+        assert (turn.reason is not None) == (turn.outcome in ("incomplete", "not_run"))
 
 
 @many
@@ -221,9 +225,9 @@ def test_with_a_well_behaved_service_only_the_plans_own_limits_stop_a_turn(
     transcript = hold(plan, service, data.draw)
     for turn in transcript.turns:
         if plan.background and plan.history == "stateless":
-            assert turn.outcome in ("api_error", "not_reached")
+            assert turn.outcome in ("api_error", "not_run")
         else:
-            assert turn.outcome in ("held", "not_reached") or any(
+            assert turn.outcome in ("completed", "not_run") or any(
                 word in str(turn.reason) for word in ("max_tool_rounds", "used already", "hops")
             )
     (check_history if plan.history == "stateless" else check_chain)(plan, transcript, service.log)
@@ -269,7 +273,7 @@ def test_it_ends_and_lets_no_error_of_ours_escape(plan: Plan, data: st.DataObjec
         raise AssertionError("the conversation did not end")
     assert transcript.crash is thrown
     assert isinstance(transcript.crash, EvalkitError | None)
-    assert ended == [turn.number for turn in transcript.turns if turn.outcome != "not_reached"]
+    assert ended == [turn.number for turn in transcript.turns if turn.outcome != "not_run"]
 
 
 anything = st.sampled_from(([], {}, [1], {"a": 1}, 3, None, True, "")) | json_values()

@@ -198,7 +198,7 @@ def test_a_run_in_the_background_is_what_it_ended_as() -> None:
         (turn.status, turn.text, turn.outcome, len(turn.exchanges)),
         {step.exchange for step in turn.steps},
     ] == [
-        ("completed", "done", "held", 4),
+        ("completed", "done", "completed", 4),
         {3},
     ]
     assert transcript.settings["background"] is True
@@ -260,7 +260,7 @@ def test_a_stream_that_was_resumed_is_one(cut: int) -> None:
         sse("POST", API, body, EVENTS[:cut], broken="cut"), sse("GET", resumed, None, EVENTS[cut:])
     )
     (turn,) = transcript.turns
-    assert (turn.text, turn.status, turn.outcome) == ("Hello world", "completed", "held")
+    assert (turn.text, turn.status, turn.outcome) == ("Hello world", "completed", "completed")
     assert shape(transcript) == [["model_output"]]
     assert turn.exchanges[1].problems == []
     assert transcript.settings["stream"] is True
@@ -276,7 +276,7 @@ def test_a_stream_that_broke_off_is_a_turn_not_held() -> None:
             broken="the connection broke off",
         )
     ).turns
-    assert turn.outcome == "not_held"
+    assert turn.outcome == "incomplete"
     assert "broke off" in (turn.reason or "")
 
 
@@ -316,7 +316,12 @@ def test_a_stateless_hop_repeats_results_and_adds_none() -> None:
 def test_a_request_that_is_tried_again_is_the_same_turn() -> None:
     transcript = read(refused("go", 503), refused("go", 503), post("go", [said("done")], "1"))
     (turn,) = transcript.turns
-    assert (turn.outcome, turn.error, turn.text, len(turn.exchanges)) == ("held", None, "done", 3)
+    assert (turn.outcome, turn.error, turn.text, len(turn.exchanges)) == (
+        "completed",
+        None,
+        "done",
+        3,
+    )
 
 
 def test_results_that_are_tried_again_are_there_once() -> None:
@@ -333,7 +338,7 @@ def test_an_error_at_the_end_is_the_turns() -> None:
     transcript = read(
         post("go", [said("done")], "1"), refused("more", 400, previous_interaction_id="1")
     )
-    assert [turn.outcome for turn in transcript.turns] == ["held", "api_error"]
+    assert [turn.outcome for turn in transcript.turns] == ["completed", "api_error"]
     assert transcript.turns[1].error is not None
 
 
@@ -346,7 +351,7 @@ def test_cancel_and_delete() -> None:
     (turn,) = transcript.turns
     assert (turn.status, turn.outcome, len(turn.exchanges), turn.steps) == (
         "cancelled",
-        "held",
+        "completed",
         3,
         [],
     )

@@ -51,7 +51,9 @@ def test_a_judged_suite_replays_without_any_socket(
     )
     replayed = project.results()["judged::words"]
     assert replayed["checks"] == recorded["checks"]
-    assert [exchange["response"]["source"] for exchange in replayed["asides"]] == ["replayed"] * 3
+    assert [exchange["response"]["source"] for exchange in replayed["judge_exchanges"]] == [
+        "replayed"
+    ] * 3
     assert project.manifest()["totals"]["tokens"] == replayed["metrics"]["tokens"]["total_tokens"]
 
 

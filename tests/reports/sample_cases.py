@@ -439,7 +439,7 @@ def errored_line() -> str:
         failure="no recording for this request",
     )
     refused.exchanges.append(unanswered)
-    never = Turn(2, [text("Are you there?")], outcome="not_reached", reason="turn 1 was not held")
+    never = Turn(2, [text("Are you there?")], outcome="not_run", reason="turn 1 did not complete")
     crash = CheckResult(
         "python",
         Verdict.ERRORED,

@@ -162,7 +162,7 @@ def test_an_error_is_no_failure(tmp_path: Path) -> None:
     assert (
         "API error: HTTP 429 rate_limit_exceeded: Too many requests.\n     Try again in 5 s." in out
     )
-    assert "turn 2 (not reached)" in out
+    assert "turn 2 (not run)" in out
 
 
 def test_an_errored_variant_without_findings_says_its_message(tmp_path: Path) -> None:
@@ -172,9 +172,9 @@ def test_an_errored_variant_without_findings_says_its_message(tmp_path: Path) ->
     error = one.find("error")
     assert error is not None
     assert (error.get("type"), error.text, one.findtext("system-out")) == (
-        "not_held",
+        "incomplete",
         "no recording",
-        "no turn was held",
+        "no turn was run",
     )
 
 

@@ -340,7 +340,7 @@ def test_the_script_draws_what_judges_answered_as_the_template_does(
         },
         {"failure": "no answer"},
     ]
-    result["asides"] = [
+    result["judge_exchanges"] = [
         {"number": number, "request": {}, **answer} for number, answer in enumerate(answers, 1)
     ]
     tab = open_page(run_page.write(make_run(tmp_path, [json.dumps(result)])))

@@ -33,7 +33,7 @@ def test_the_page_tells_what_judges_answered(tmp_path: Path) -> None:
         error=ApiError(429, "quota", "too many"),
     )
     talk = Transcript(
-        asides=[
+        judge_exchanges=[
             aside(1, '{"reason": "<script>alert(1)</script> \u202eevil", "score": 1}'),
             aside(2, "x" * 5000),
             refused,
@@ -41,7 +41,7 @@ def test_the_page_tells_what_judges_answered(tmp_path: Path) -> None:
     )
     result = json.loads(passing(1))
     result["metrics"]["judge"] = metrics(talk)["judge"]
-    result["asides"] = [exchange.to_json() for exchange in talk.asides]
+    result["judge_exchanges"] = [exchange.to_json() for exchange in talk.judge_exchanges]
     page = write(make_run(tmp_path, [json.dumps(result), passing(2)])).read_text()
     assert page.count("<summary>What judges answered") == 1
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &lt;U+202E&gt;evil" in page

@@ -144,7 +144,7 @@ def check_history(folder: Path) -> None:
         cassette = store.load(path)
         assert cassette is not None
         transcript = transcript_of(cassette)
-        assert [turn.outcome for turn in transcript.turns] == ["held"] * len(transcript.turns), (
-            path.name
-        )
+        assert [turn.outcome for turn in transcript.turns] == ["completed"] * len(
+            transcript.turns
+        ), path.name
         assert list(History(level="exact").run(View(transcript))) == [], path.name

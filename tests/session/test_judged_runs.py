@@ -127,9 +127,11 @@ def test_a_judge_is_recorded_and_replayed_with_the_server_gone(hold: Hold, tmp_p
         assert finding(result)["got"]["agreement"] == 1
         assert result["unplayed"] == []
         assert result["checks"] == recorded[name]["checks"]
-        assert {exchange["response"]["source"] for exchange in result["asides"]} == {"replayed"}
-        assert [exchange["number"] for exchange in result["asides"]] == [1, 2, 3, 4]
-        assert result["asides"][3]["request"]["body"]["model"] == "gemini-3.1-pro-preview"
+        assert {exchange["response"]["source"] for exchange in result["judge_exchanges"]} == {
+            "replayed"
+        }
+        assert [exchange["number"] for exchange in result["judge_exchanges"]] == [1, 2, 3, 4]
+        assert result["judge_exchanges"][3]["request"]["body"]["model"] == "gemini-3.1-pro-preview"
 
 
 def test_what_a_judge_costs_is_counted_apart(hold: Hold) -> None:
@@ -141,7 +143,8 @@ def test_what_a_judge_costs_is_counted_apart(hold: Hold) -> None:
         for exchange in turn["exchanges"]
     )
     asides = sum(
-        exchange["response"]["body"]["usage"]["total_tokens"] for exchange in result["asides"]
+        exchange["response"]["body"]["usage"]["total_tokens"]
+        for exchange in result["judge_exchanges"]
     )
     assert (metrics["exchanges"], metrics["tokens"]["total_tokens"]) == (2, talk)
     assert (metrics["judge"]["exchanges"], metrics["judge"]["tokens"]["total_tokens"]) == (
@@ -152,7 +155,7 @@ def test_what_a_judge_costs_is_counted_apart(hold: Hold) -> None:
     plain = one(
         hold("scenarios: [{id: b, turns: [{user: hello, expect: [status: completed]}]}]", "once")
     )
-    assert "asides" not in plain
+    assert "judge_exchanges" not in plain
     assert "judge" not in plain["metrics"]
 
 
@@ -217,7 +220,7 @@ def test_a_refused_judge_leaves_the_recording_to_go_on_from(hold: Hold, tmp_path
     )
     again = one(hold(suite, "once"))
     assert told(again) == [("judge", "passed", 1), ("judge", "passed", 1)]
-    sources = [exchange["response"]["source"] for exchange in again["asides"]]
+    sources = [exchange["response"]["source"] for exchange in again["judge_exchanges"]]
     assert sources == ["replayed", "recorded"], "what was answered is not asked again"
     assert one(hold(suite))["verdict"] == "passed"
 
@@ -234,7 +237,7 @@ def test_a_turn_that_was_not_held_is_not_judged(
         ("judge", "skipped", 1),
         ("judge", "skipped", None),
     ]
-    assert "asides" not in result
+    assert "judge_exchanges" not in result
 
 
 def test_a_judge_may_end_the_conversation(hold: Hold) -> None:
@@ -249,7 +252,7 @@ def test_a_judge_may_end_the_conversation(hold: Hold) -> None:
             ("judge", "skipped", 2),
             ("judge", "skipped", None),
         ]
-        assert len(result["asides"]) == 1
+        assert len(result["judge_exchanges"]) == 1
     passing = suite.replace("farewell", "hello")
     for mode in ("all", "none"):
         result = one(hold(passing, mode))
@@ -275,7 +278,7 @@ scenarios:
         assert [told(result)[:3] for result in results.values()] == [
             [("judge", "passed", 1), ("same_as", "passed", 1), ("same_as", "passed", 1)]
         ] * 2
-        assert [len(result["asides"]) for result in results.values()] == [1, 1]
+        assert [len(result["judge_exchanges"]) for result in results.values()] == [1, 1]
         assert [result["unplayed"] for result in results.values()] == [[], []]
 
 
@@ -303,7 +306,7 @@ def test_the_answer_cannot_write_its_own_judgement(hold: Hold) -> None:
         )
     )
     assert told(result) == [("judge", "failed", 1)]
-    (block,) = result["asides"][0]["request"]["body"]["input"][1:]
+    (block,) = result["judge_exchanges"][0]["request"]["body"]["input"][1:]
     assert len(block["text"].split("\n")) == 4
 
 
@@ -327,13 +330,13 @@ def test_a_live_session_asks_too(hold: Hold) -> None:
         hold("scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kind.}]}]}]", live=True)
     )
     assert told(result) == [("judge", "passed", 1)]
-    assert [exchange["response"]["source"] for exchange in result["asides"]] == ["live"]
+    assert [exchange["response"]["source"] for exchange in result["judge_exchanges"]] == ["live"]
 
 
 def test_trials_are_judged_one_by_one(hold: Hold, tmp_path: Path) -> None:
     suite = "scenarios: [{id: a, repeat: 2, turns: [{user: hello, expect: [{judge: Be kind.}, snapshot]}]}]"
     results = hold(suite, "once")
-    assert [len(result["asides"]) for result in results.values()] == [1, 1]
+    assert [len(result["judge_exchanges"]) for result in results.values()] == [1, 1]
     files = {finding(result, "snapshot")["where"]["file"] for result in results.values()}
     assert files == {"suites/_snapshots/s/a.turn1.text.txt"}, (
         "the trial is no part of a snapshot's name"

@@ -107,7 +107,7 @@ def test_an_unexpected_api_error_is_the_models_fault_or_the_services(
         ("text", "skipped", 2),
     ]
     assert result["checks"][0]["findings"][0]["code"] == "api_error"
-    assert [turn["outcome"] for turn in result["turns"]] == ["api_error", "not_reached"]
+    assert [turn["outcome"] for turn in result["turns"]] == ["api_error", "not_run"]
 
 
 def test_an_expected_api_error_passes(run: Run) -> None:
@@ -132,7 +132,7 @@ def test_a_failed_turn_does_not_stop_the_conversation(run: Run) -> None:
     assert verdicts(result) == [("text", "failed", 1), ("text", "passed", 2)]
     stopped = one(run(f"scenarios: [{{id: a, stop_on_failure: true, turns: {turns}}}]"))
     assert verdicts(stopped) == [("text", "failed", 1), ("text", "skipped", 2)]
-    assert stopped["turns"][1]["outcome"] == "not_reached"
+    assert stopped["turns"][1]["outcome"] == "not_run"
 
 
 def test_severity_and_not(run: Run) -> None:

@@ -49,7 +49,7 @@ def test_what_a_cassette_tells_is_what_was_held(variant: Variant) -> None:
         "a judge's question is a conversation of its own"
     )
     taped = transcript_of(cassette)
-    held = [turn for turn in line["turns"] if turn["outcome"] != "not_reached"]
+    held = [turn for turn in line["turns"] if turn["outcome"] != "not_run"]
     assert [essence(turn.to_json()) for turn in taped.turns] == [essence(turn) for turn in held]
     assert {word: taped.settings[word] for word in ("history", "stream", "background")} == {
         word: variant.settings[word] for word in ("history", "stream", "background")

@@ -209,9 +209,9 @@ def test_a_target_is_judged_by_a_model_over_its_own_tape(
             ("judge", "passed" if function == "asynchronous" else "failed"),
             ("judge", "passed"),
         ]
-        assert [exchange["response"]["source"] for exchange in result["asides"]] == [source] * (
-            3 if function == "asynchronous" else 4
-        )
+        assert [exchange["response"]["source"] for exchange in result["judge_exchanges"]] == [
+            source
+        ] * (3 if function == "asynchronous" else 4)
         assert [len(turn["exchanges"]) for turn in result["turns"]] == [1, 1], (
             "what is asked about a turn is no part of it"
         )
@@ -286,7 +286,7 @@ def test_what_a_fault_of_a_target_means(
     assert message in finding["message"]
     assert "suites/s.yaml:3" in result["message"]
     if result["turns"]:
-        assert [turn["outcome"] for turn in result["turns"]][1] == "not_reached"
+        assert [turn["outcome"] for turn in result["turns"]][1] == "not_run"
     assert not (tmp_path / "cassettes/s/a.yaml").exists()
 
 
@@ -318,7 +318,7 @@ def test_a_failed_turn_stops_where_that_is_asked(run: Run) -> None:
     )
     with serving() as url:
         result = run(text, url=url, mode="once")
-    assert [turn["outcome"] for turn in result["turns"]] == ["held", "not_reached"]
+    assert [turn["outcome"] for turn in result["turns"]] == ["completed", "not_run"]
 
 
 def test_a_model_may_be_named_and_need_not(run: Run) -> None:

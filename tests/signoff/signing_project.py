@@ -47,7 +47,7 @@ def result(
         "checks": [{"name": "text", "verdict": verdict, "findings": findings}],
         "metrics": {"tokens": {"total_tokens": 10}},
         "turns": [
-            {"outcome": "held", "status": "completed", "text": text, "user": [], "steps": []}
+            {"outcome": "completed", "status": "completed", "text": text, "user": [], "steps": []}
         ],
     }
     text_ = json.dumps(value, separators=(",", ":"))

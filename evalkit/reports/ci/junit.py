@@ -180,7 +180,7 @@ def _outcome(element: str, head: Mapping[str, Any]) -> str:
     if element == "skipped":
         return f'<skipped message="{message}"/>\n'
     findings = [(check, finding) for check, finding in all_found if finding["severity"] == "error"]
-    code = findings[0][1]["code"] if findings else "not_held"
+    code = findings[0][1]["code"] if findings else "incomplete"
     text = "\n".join(_finding(check, finding) for check, finding in findings) or head["message"]
     return f'<{element} type="{_attribute(code)}" message="{message}">{_text(text)}</{element}>\n'
 
@@ -200,7 +200,8 @@ def _finding(check: Mapping[str, Any], finding: Mapping[str, Any]) -> str:
 def _transcript(result: Mapping[str, Any]) -> str:
     lines = []
     for turn in result["turns"]:
-        state = ", ".join(filter(None, (turn["outcome"].replace("_", " "), turn["status"])))
+        words = (turn["outcome"].replace("_", " "), turn["status"])
+        state = ", ".join(dict.fromkeys(filter(None, words)))
         lines.append(f"turn {turn['number']} ({state})")
         lines += [
             f"  user: {_cut(block.get('text', block.get('type')) if isinstance(block, dict) else block)}"
@@ -216,7 +217,7 @@ def _transcript(result: Mapping[str, Any]) -> str:
             )
         if "reason" in turn:
             lines.append(f"  {_cut(turn['reason'])}")
-    return "\n".join(lines) or "no turn was held"
+    return "\n".join(lines) or "no turn was run"
 
 
 def _gist(step: Mapping[str, Any]) -> Any:

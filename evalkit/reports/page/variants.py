@@ -29,10 +29,10 @@ TOKENS = {
 }
 JUDGED = 1000
 OUTCOMES = {
-    "held": "",
+    "completed": "",
     "api_error": "API error",
-    "not_held": "not held",
-    "not_reached": "not reached",
+    "incomplete": "incomplete",
+    "not_run": "not run",
 }
 
 
@@ -159,7 +159,7 @@ def body(result: Mapping[str, JSON], anchor: str, number: int, book: MediaBook) 
             for turn in result["turns"]
         ],
         result["unplayed"],
-        [_judged(exchange) for exchange in result.get("asides", ())],
+        [_judged(exchange) for exchange in result.get("judge_exchanges", ())],
     )
 
 

@@ -153,7 +153,7 @@ function bodyParts(result, anchor, number) {
   const unplayed = result.unplayed.length
     ? make("section", { class: "unplayed" }, make("h4", null, "Recordings not played"), make("ul", { class: "items" }, result.unplayed.map((item) => make("li", null, item))))
     : null;
-  const answers = (result.asides || []).map((exchange) => make("li", null, judged(exchange)));
+  const answers = (result.judge_exchanges || []).map((exchange) => make("li", null, judged(exchange)));
   const asides = answers.length ? make("details", { class: "checks" }, make("summary", null, "What judges answered"), make("ul", { class: "items" }, answers)) : null;
   return [facts(result, anchor, number), foundList(findings), result.turns.map((turn) => turnElement(turn, anchor, number, beside)), unplayed, asides, checkList(result.checks, anchor)];
 }

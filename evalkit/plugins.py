@@ -113,18 +113,6 @@ class Catalog:
                 _refuse(error.problems)
         return held
 
-    def keep(self, check: object) -> JSON | None:
-        """Return a check as JSON, to be kept between sessions; None for a class that is not evalkit's own."""
-        from evalkit.checks.core.keeping import keep
-
-        return keep(check)  # type: ignore[arg-type]
-
-    def restore(self, kept: JSON) -> Check | None:
-        """Return the check of which ``keep`` gave the JSON; None where another evalkit did."""
-        from evalkit.checks.core.keeping import restore
-
-        return restore(kept)
-
     def schema(self, name: str) -> dict[str, JSON]:
         """Return the JSON Schema (2020-12) of what may stand after ``name:``."""
         from evalkit.checks.core.arguments import argument_schema

@@ -61,7 +61,10 @@ def compare(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Compare run directories BASELINE and CANDIDATE: pairs, statistics, one verdict."""
+    """Compare two runs and decide whether the gate passes.
+
+    BASELINE and CANDIDATE are run directories.
+    """
     from evalkit._lib.files import write_atomic
     from evalkit.cli.main import VERDICT_CODES
     from evalkit.compare.loading import Chosen

@@ -41,7 +41,10 @@ Examples:
 def history(
     reports: Path, last: int, everything: bool, config: Path | None, out: Path | None, as_json: bool
 ) -> None:
-    """Show pass rates, flips, tokens and cost over the run directories below REPORTS (default reports)."""
+    """Show pass rates, flips, tokens and cost over many runs.
+
+    REPORTS is the directory that contains the run directories (default reports).
+    """
     from evalkit.compare.history import history as history_of
     from evalkit.config import find_config, load_config
     from evalkit.results.index import Index

@@ -47,7 +47,10 @@ _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 def import_(
     paths: tuple[Path, ...], name: str | None, out: Path, cassettes: Path, no_cassettes: bool
 ) -> None:
-    """Turn cassettes, tapes and JSONL logs of API traffic (PATHS) into a suite whose expectations are drafts."""
+    """Draft suites from recorded API conversations.
+
+    PATHS are cassettes, tapes and JSONL logs of API traffic.
+    """
     from evalkit.drafting.conversations import conversations
     from evalkit.drafting.scenarios import suites
     from evalkit.drafting.sources import read_source

@@ -33,7 +33,11 @@ Next:
 @click.argument("folder", type=click.Path(path_type=Path), default=".")
 @click.option("--no-ci", is_flag=True, help="Write no workflow files.")
 def init(folder: Path, no_ci: bool) -> None:
-    """Write a first suite with its cassettes, evalkit.yaml, and workflows for GitHub and GitLab into FOLDER (default: here)."""
+    """Set up a first suite, gates and CI workflows.
+
+    FOLDER (default: the current one) gets a suite with its cassettes, evalkit.yaml, and workflows
+    for GitHub and GitLab. Existing files are not changed.
+    """
     home = files("evalkit.cli") / "starter"
     wanted = {
         name: source for name, source in FILES.items() if not (no_ci and name.startswith("."))

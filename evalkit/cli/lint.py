@@ -76,7 +76,9 @@ def lint(
     run: Path | None,
     rules: bool,
 ) -> None:
-    """Judge cassettes: PATHs are files, or folders to look through.
+    """Find mistakes, risks and secrets in cassettes.
+
+    PATHs are files, or folders to scan.
 
     Whoever recorded them (evalkit, vcrpy, pytest-recording, a tape, a proxy): are histories re-sent as received, streams valid, answers
     as the API has them, calls answered, secrets left out, media whole? What nothing here knows yet is told as new.

@@ -1,8 +1,14 @@
-"""The ``evalkit`` command group. Each command's module is imported only when the command is called, so ``evalkit --help`` is quick."""
+"""The ``evalkit`` command group.
+
+The table below holds each command's module and help line. A command's module is imported when the
+command is called, so that ``evalkit --help`` is fast and every command can import what it needs at
+its top.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
+from typing import NamedTuple
 
 import click
 
@@ -10,43 +16,68 @@ from evalkit._lib.text import did_you_mean
 from evalkit._lib.version import VERSION
 from evalkit.errors import IntegrityError, Misconfigured
 
-_COMMANDS = {
-    "compare": "evalkit.cli.compare:compare",
-    "history": "evalkit.cli.history:history",
-    "import": "evalkit.cli.import_:import_",
-    "init": "evalkit.cli.init:init",
-    "lint": "evalkit.cli.lint:lint",
-    "merge": "evalkit.cli.merge:merge",
-    "report": "evalkit.cli.report:report",
-    "review": "evalkit.cli.review:review",
-    "schema": "evalkit.cli.schema:schema",
-    "serve": "evalkit.cli.serve:serve",
-    "signoff": "evalkit.cli.signoff:signoff",
-    "verify": "evalkit.cli.verify:verify",
-}
-# Exit codes of design section 5.
 EXIT_PASS, EXIT_FAILED, EXIT_USAGE, EXIT_INTEGRITY, EXIT_INCONCLUSIVE = range(5)
 VERDICT_CODES = {"pass": EXIT_PASS, "fail": EXIT_FAILED, "inconclusive": EXIT_INCONCLUSIVE}
 
 
-class _Lazy(click.Group):
+class CommandEntry(NamedTuple):
+    """Where a command is defined (``module:attribute``) and its line in the list of commands."""
+
+    location: str
+    help: str
+
+
+COMMANDS = {
+    "compare": CommandEntry(
+        "evalkit.cli.compare:compare", "Compare two runs and decide whether the gate passes."
+    ),
+    "history": CommandEntry(
+        "evalkit.cli.history:history", "Show pass rates, flips, tokens and cost over many runs."
+    ),
+    "import": CommandEntry(
+        "evalkit.cli.import_:import_", "Draft suites from recorded API conversations."
+    ),
+    "init": CommandEntry("evalkit.cli.init:init", "Set up a first suite, gates and CI workflows."),
+    "lint": CommandEntry("evalkit.cli.lint:lint", "Find mistakes, risks and secrets in cassettes."),
+    "merge": CommandEntry("evalkit.cli.merge:merge", "Merge partial runs into one run directory."),
+    "report": CommandEntry("evalkit.cli.report:report", "Write the reports of a run again."),
+    "review": CommandEntry(
+        "evalkit.cli.review:review", "Decide what a run leaves open for people."
+    ),
+    "schema": CommandEntry("evalkit.cli.schema:schema", "Print the JSON Schema of a file format."),
+    "serve": CommandEntry("evalkit.cli.serve:serve", "Serve the Interactions API on this machine."),
+    "signoff": CommandEntry("evalkit.cli.signoff:signoff", "Sign your decision about a run."),
+    "verify": CommandEntry(
+        "evalkit.cli.verify:verify", "Verify the signatures, files and policy of a run."
+    ),
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a command only when it is called, not to list it."""
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
+        return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        home = _COMMANDS.get(cmd_name)
-        if home is None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
             return None
-        module, _, name = home.partition(":")
+        module, _, name = entry.location.partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name].help) for name in self.list_commands(ctx)])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            names = ", ".join(sorted(COMMANDS))
             ctx.fail(
-                f"no command {args[0]!r}{did_you_mean(args[0], _COMMANDS)}; there are: {', '.join(sorted(_COMMANDS))}"
+                f"unknown command {args[0]!r}{did_you_mean(args[0], COMMANDS)}; valid: {names}"
             )
         return super().resolve_command(ctx, args)
 
@@ -59,7 +90,8 @@ class _Lazy(click.Group):
 
 
 @click.group(
-    cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(VERSION, prog_name="evalkit")
 def main() -> None:

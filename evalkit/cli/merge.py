@@ -34,7 +34,10 @@ together; 3 a result is not what was written.
     help="Complete even where every RUN deselected some variants, by -m 'not slow', say.",
 )
 def merge(runs: tuple[Path, ...], output: Path, allow_deselected: bool) -> None:
-    """Merge run directories, each of a part of the suites, into one that every command takes like any other."""
+    """Merge partial runs into one run directory.
+
+    Each run directory holds the results of a part of the suites.
+    """
     from evalkit._lib.text import plural
     from evalkit.plugins import reports_of
     from evalkit.reports.line_reports import write_all

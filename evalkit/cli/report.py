@@ -10,7 +10,10 @@ import click
 @click.command(epilog="Example:  evalkit report reports/latest")
 @click.argument("run", type=click.Path(path_type=Path), default="reports/latest")
 def report(run: Path) -> None:
-    """Write the reports of RUN (a run directory, default reports/latest) again from its results.jsonl."""
+    """Write the reports of a run again.
+
+    RUN is a run directory (default reports/latest); its results.jsonl is read.
+    """
     from evalkit.plugins import REPORTS
     from evalkit.reports.line_reports import write_all
     from evalkit.results import Run

@@ -85,8 +85,10 @@ def review(
     email: str | None,
     root: Path | None,
 ) -> None:
-    """Decide what RUN (a run directory, default reports/latest) leaves to people: accept, reject or skip each failure, regression and new or
-    changed snapshot. Decisions are kept in RUN/decisions.yaml, bound to the results they were made on.
+    """Decide what a run leaves open for people.
+
+    Accept, reject or skip each failure, regression and new or changed snapshot of RUN (a run
+    directory, default reports/latest). Decisions are stored in RUN/decisions.yaml, bound to the results they were made on.
     """
     from evalkit.cli.main import EXIT_FAILED, EXIT_PASS
     from evalkit.results import Run

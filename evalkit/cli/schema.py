@@ -48,7 +48,10 @@ def _laid_out(value: Any, indent: str) -> str:
     help="Write to this file instead of the terminal.",
 )
 def schema(what: str, output: Path | None) -> None:
-    """Print the JSON Schema (2020-12) of suite files, or of result lines, manifests, decisions of a review, signed decisions.
+    """Print the JSON Schema of a file format.
+
+    The schema (2020-12) of suite files, or of result lines, manifests, review decisions or signed
+    decisions.
 
     Editors with a YAML language server use the first through a suite's first line:
     # yaml-language-server: $schema=../evalkit.schema.json

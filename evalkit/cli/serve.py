@@ -139,7 +139,9 @@ def serve(
     seed: int,
     quiet: bool,
 ) -> None:
-    """Serve a local Interactions API: from a script (deterministic answers, real state, verified histories), from cassettes, or from an
+    """Serve the Interactions API on this machine.
+
+    Responses come from a script (deterministic answers, real state, verified histories), from cassettes, or from an
     upstream whose answers are recorded. No key is needed but any.
     """
     from evalkit.server.app import create_app

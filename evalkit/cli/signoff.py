@@ -104,7 +104,10 @@ def signoff(
     root: Path | None,
     config: Path | None,
 ) -> None:
-    """Sign your decision about RUN: bound to its suites, cassettes and results, appended to its records."""
+    """Sign your decision about a run.
+
+    The signature is bound to the suites, cassettes and results of RUN and appended to its records.
+    """
     from evalkit._lib.clock import now
     from evalkit._lib.text import visible
     from evalkit.config import find_config, load_config

@@ -58,7 +58,10 @@ def verify(
     config: Path | None,
     as_json: bool,
 ) -> None:
-    """Verify RUN: signatures, records, every file that was signed, the gate, the policy of evalkit.yaml."""
+    """Verify the signatures, files and policy of a run.
+
+    RUN's signatures, its records, every signed file, the gate, and the policy of evalkit.yaml.
+    """
     from evalkit._lib.clock import now
     from evalkit.cli import verify_view
     from evalkit.config import find_config

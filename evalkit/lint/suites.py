@@ -185,12 +185,6 @@ class _AnyCheck:
     def build(self, name: str, argument: JSON, *, bare: bool) -> object:
         return (name, bare)
 
-    def keep(self, check: object) -> None:
-        return None
-
-    def restore(self, kept: JSON) -> None:
-        return None
-
     def schema(self, name: str) -> dict[str, JSON]:
         return {}
 

@@ -35,12 +35,6 @@ class CheckCatalog(Protocol):
     def build(self, name: str, argument: JSON, *, bare: bool) -> object:
         """Return the check object of ``name: argument``, or of ``name`` alone (``bare``, argument None). Raises BadArguments."""
 
-    def keep(self, check: object) -> JSON | None:
-        """Return a check that ``build`` gave as JSON, to be kept between sessions; None for one that is to be built in each."""
-
-    def restore(self, kept: JSON) -> object | None:
-        """Return the check of which ``keep`` gave the JSON; None where it must be built again."""
-
     def schema(self, name: str) -> dict[str, JSON]:
         """Return the JSON Schema (2020-12) of what may stand after ``name:``; its ``$ref`` point into its own ``$defs``."""
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from evalkit._lib.json import JSON
 from evalkit._lib.places import Lines
 from evalkit.suite.cases import DataRow, Rows
-from evalkit.suite.kept import Checks
 from evalkit.suite.plan import Axis
 from evalkit.suite.prepared import Expectation, Workshop
 from evalkit.suite.problems import Problems
@@ -35,7 +34,7 @@ class Settings(NamedTuple):
 class Reading:
     """One suite file being read.
 
-    ``raw`` is the document as loaded, ``broken`` what the models refused of it, ``checks`` the names there are, ``made`` the checks themselves.
+    ``raw`` is the document as loaded, ``broken`` what the models refused of it, ``checks`` the names of all checks.
     The rest are caches: what scenarios have in common is worked out once, and held once to the end of a session.
     """
 
@@ -45,7 +44,6 @@ class Reading:
     broken: Broken
     workshop: Workshop
     checks: Mapping[str, None]
-    made: Checks
     vars: Mapping[str, JSON] = field(default_factory=dict)
     tools: Mapping[str, Tool] = field(default_factory=dict)
     case_files: dict[str, list[DataRow]] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from evalkit._lib.quickjson import dumps
 from evalkit.suite.cases import Rows
 from evalkit.suite.catalog import Path
 from evalkit.suite.context import Reading
-from evalkit.suite.entries import BadEntry, Entry, read_entry
+from evalkit.suite.entries import BadEntry, Entry, build, read_entry
 from evalkit.suite.files import FileFault
 from evalkit.suite.prepared import Expectation, Late
 from evalkit.suite.templates import TemplateFault, render
@@ -112,7 +112,7 @@ def _spelling(item: JSON, checks: Mapping[str, None]) -> tuple[str, str | bytes]
 def _build(reading: Reading, entry: Entry, argument: JSON, path: Path, index: str | int) -> object:
     """Build a check, and look for the files its argument names."""
     workshop = reading.workshop
-    built = reading.made.build(entry, argument, workshop.checks)
+    built = build(entry, argument, workshop.checks)
     if not entry.bare:
         for inside, name in workshop.checks.files(entry.name, argument):
             try:

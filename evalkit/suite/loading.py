@@ -1,28 +1,24 @@
-"""Loading a suite file: its text, its document, then each scenario; every problem of the file in one SuiteErrors, none of them a traceback.
-
-The document of a text that was found sound before is kept (``kept``); any other is parsed and held against the models (``document``).
-"""
+"""Loading a suite file: its text, its document, then each scenario; every problem of the file in one SuiteErrors, none of them a traceback."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from evalkit._lib.collector import collector_paused
 from evalkit._lib.json import JSON
 from evalkit._lib.text import quoted
 from evalkit.errors import SuiteErrors
-from evalkit.suite import catalog, kept
+from evalkit.suite import catalog
 from evalkit.suite.attachments import Attachments
 from evalkit.suite.cases import CaseFault, read_text
 from evalkit.suite.context import Reading
+from evalkit.suite.document import parse
 from evalkit.suite.files import ProjectFiles, label
 from evalkit.suite.plan import Scenario, Suite
 from evalkit.suite.prepared import Workshop
 from evalkit.suite.problems import Problems
 from evalkit.suite.reading import read_scenario
-from evalkit.suite.salvage import Broken
 from evalkit.suite.source import Source
 from evalkit.suite.templates import find_templates
 from evalkit.suite.tools import read_tool, refusals
@@ -37,40 +33,19 @@ def load(path: Path, *, root: Path, checks: catalog.CheckCatalog) -> Suite:
     Raises SuiteErrors: every problem of the file, and of the data files it names, located, in order.
     """
     name = label(path, root)
-    with collector_paused():
-        return _load(path, name, root, checks)
-
-
-def _load(path: Path, name: str, root: Path, checks: catalog.CheckCatalog) -> Suite:
     try:
         source = Source(name, read_text(path, name))
     except CaseFault as fault:
         raise SuiteErrors(fault.problems) from fault
-    found = kept.fetch(path, source.text)
-    if found is not None:
-        raw, lines, held = found
-        file = cast("SuiteFile", raw)
-        broken, problems = Broken(), Problems(source, raw)
-    else:
-        from evalkit.suite.document import (
-            parse,
-        )  # brings the YAML parser and the models with it, which nothing else here needs
-
-        raw, lines, file, broken, problems = parse(source)
-        held = {}
+    raw, lines, file, broken, problems = parse(source)
     files = ProjectFiles(path, root)
     workshop = Workshop(source, files, Attachments(files), checks)
-    reading = Reading(
-        raw, lines, problems, broken, workshop, dict.fromkeys(checks.names()), kept.Checks(held)
-    )
+    reading = Reading(raw, lines, problems, broken, workshop, dict.fromkeys(checks.names()))
     _read_head(reading, file)
     scenarios = _read_scenarios(reading, file)
     if lines.nulls:
         _refuse_empty(raw, source, problems)
     problems.raise_any()
-    if found is None or reading.made.new:
-        kept.keep(path, source.text, kept.Document(raw, lines, reading.made.now))
-    source.put_away()
     return Suite(
         file["suite"],
         path,

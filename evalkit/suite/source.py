@@ -8,7 +8,6 @@ a YAML alias), the nearest value around it answers.
 from __future__ import annotations
 
 import re
-import zlib
 from functools import cached_property
 from typing import Literal
 
@@ -27,23 +26,8 @@ class Source:
 
     def __init__(self, name: str, text: str, breaks: str = YAML_BREAKS) -> None:
         self.name = name
-        self._text: str | bytes = text
+        self.text = text
         self._breaks = breaks
-
-    @property
-    def text(self) -> str:
-        """The whole text."""
-        held = self._text
-        return (
-            held
-            if isinstance(held, str)
-            else zlib.decompress(held).decode("utf-8", "surrogatepass")
-        )
-
-    def put_away(self) -> None:
-        """Keep the text deflated from now on: a suite's is kept to the end of the session, for a problem that only shows in mid-conversation."""
-        if isinstance(self._text, str):
-            self._text = zlib.compress(self._text.encode("utf-8", "surrogatepass"), 1)
 
     @cached_property
     def lines(self) -> list[str]:

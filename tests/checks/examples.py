@@ -14,14 +14,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
-
-from evalkit._lib.json import MISSING, dumps
-from evalkit._lib.quickjson import loads
+from evalkit._lib.json import MISSING
 from evalkit._lib.text import show as value
 from evalkit._lib.yaml import load
 from evalkit.checks.core.base import Approved, View
-from evalkit.checks.core.keeping import keep, restore
 from evalkit.checks.core.runner import run_check
 from evalkit.plugins import Catalog
 from evalkit.transcript import Response
@@ -77,8 +73,8 @@ def examples(page: Path) -> Iterator[Example]:
             )
 
 
-def run(example: Example, *, kept: bool = False) -> list[CheckResult]:
-    """Run an example's checks, with ``kept`` as they are in a session that finds them kept."""
+def run(example: Example) -> list[CheckResult]:
+    """Run an example's checks."""
     made = transcript(example.transcript)
     sibling = transcript(example.sibling) if example.sibling is not None else None
     namespace: dict[str, Any] = {}
@@ -95,7 +91,7 @@ def run(example: Example, *, kept: bool = False) -> list[CheckResult]:
         ),
         ask=lambda request: judged(example.judge),
     )
-    return [check_entry(entry, view, kept=kept) for entry in example.entries]
+    return [check_entry(entry, view) for entry in example.entries]
 
 
 def judged(text: str) -> Response:
@@ -107,7 +103,7 @@ def judged(text: str) -> Response:
     return Response(200, {"content-type": "application/json"}, json.dumps(answer))
 
 
-def check_entry(entry: Any, view: View, *, kept: bool = False) -> CheckResult:
+def check_entry(entry: Any, view: View) -> CheckResult:
     """Run one ``expect`` entry over a view."""
     options: Mapping[str, Any] = entry if isinstance(entry, dict) else {}
     held = options.get("not", entry)
@@ -115,8 +111,6 @@ def check_entry(entry: Any, view: View, *, kept: bool = False) -> CheckResult:
     check = _CATALOG.build(
         name, None if isinstance(held, str) else held[name], bare=isinstance(held, str)
     )
-    if kept:
-        check = restore(loads(dumps(keep(check)))) or pytest.fail(f"{name} is not kept")
     severity = Severity(options.get("severity", "error"))
     turn = view.turn.number if view.turn is not None else None
     return run_check(

@@ -18,10 +18,9 @@ BUILT_IN = [name for name in CHECKS if (CHECKS.get(name).__module__).startswith(
 EXAMPLES = [example for page in sorted(DOCS.glob("*.md")) for example in examples(page)]
 
 
-@pytest.mark.parametrize("kept", [False, True], ids=["built", "kept"])
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example.page}:{example.line}")
-def test_an_example_does_what_its_page_says(example: Example, kept: bool) -> None:
-    results = run(example, kept=kept)
+def test_an_example_does_what_its_page_says(example: Example) -> None:
+    results = run(example)
     printed = "".join(show(result) for result in results if result.findings)
     if example.output is None:
         assert [result.verdict for result in results] == [Verdict.PASSED] * len(results), printed

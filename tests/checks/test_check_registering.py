@@ -14,7 +14,6 @@ import evalkit
 from evalkit import plugins
 from evalkit._lib.registry import Registry
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.keeping import keep
 from evalkit.checks.core.runner import run_check
 from evalkit.checks.text import Text
 from evalkit.plugins import Catalog
@@ -193,7 +192,6 @@ def test_a_built_in_check_may_be_extended(registry: Registry[type[Check]]) -> No
     assert judge(registry, "short", {"contains": "b"}, text="abcdefg") == [
         "the text has 7 characters, at most 5 are allowed"
     ]
-    assert keep(Catalog(registry).build("short", "ab", bare=False)) is None
 
 
 def test_a_class_whose_types_cannot_be_read_is_told(registry: Registry[type[Check]]) -> None:

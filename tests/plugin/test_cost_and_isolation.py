@@ -86,33 +86,6 @@ def test_replay_imports_neither_http_nor_recorder(recorded: Project) -> None:
     assert "5 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_a_second_replay_imports_nothing_that_only_reading_a_suite_needs(recorded: Project) -> None:
-    (recorded.root / "test_after.py").write_text(
-        "import sys\n\ndef test_after():\n    print('needed:', [name for name in ('yaml', 'pydantic', 'pydantic_core') if name in sys.modules])\n"
-    )
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "evalkit.pytest_plugin",
-        "-q",
-        "-s",
-        "suites",
-        "test_after.py",
-    ]
-    said = []
-    for _ in range(2):
-        done = subprocess.run(
-            command, cwd=recorded.root, env=BARE, capture_output=True, text=True, check=False
-        )
-        assert "5 passed" in done.stdout, done.stdout + done.stderr
-        said += [
-            line.partition("needed: ")[2] for line in done.stdout.splitlines() if "needed: " in line
-        ]
-    assert said[1] == "[]"
-
-
 def test_replay_opens_no_socket(recorded: Project) -> None:
     recorded.pytester.makeconftest(
         """

@@ -109,14 +109,6 @@ class FakeCatalog:
                 ]
             ) from error
 
-    def keep(self, check: Any) -> Any:
-        return [type(check).__name__, check.model_dump(mode="json", exclude_unset=True)]
-
-    def restore(self, kept: Any) -> FakeCheck:
-        name, options = kept
-        made: FakeCheck = globals()[name].model_validate(options)
-        return made
-
     def schema(self, name: str) -> dict[str, Any]:
         check = self.checks[name]
         whole = check.model_json_schema()

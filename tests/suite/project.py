@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import SuiteErrors
-from evalkit.suite import Suite, Variant, expand, load
+from evalkit.suite import CheckCatalog, Suite, Variant, expand, load
 from tests.suite.fake_catalog import FakeCatalog
 
 
@@ -19,7 +19,8 @@ class Project:
         self.root = root
         self.suites = root / "suites"
         self.suites.mkdir(parents=True)
-        self.catalog = FakeCatalog()
+        self.fake_catalog = FakeCatalog()
+        self.catalog: CheckCatalog = self.fake_catalog
 
     def write(self, name: str, content: str | bytes) -> Path:
         path = self.root / name

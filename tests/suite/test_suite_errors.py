@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from evalkit.plugins import Catalog
+from evalkit.suite import CheckCatalog
+from tests.suite.fake_catalog import FakeCatalog
 from tests.suite.project import Project
 
 MISTAKES = Path(__file__).parent / "mistakes"
@@ -170,3 +173,17 @@ def test_a_mistake_in_the_defaults_is_told_once_however_many_scenarios_there_are
         "2:46 defaults: undefined variable 'nope'",
         "2:75 defaults: undefined variable 'nope'",
     ]
+
+
+@pytest.mark.parametrize(
+    "argument", ["!!binary aGk=", "{contains: [!!binary aGk=]}", ".inf", f"{'[' * 90}{']' * 90}"]
+)
+@pytest.mark.parametrize("catalog", [FakeCatalog(), Catalog()], ids=["fake", "real"])
+def test_an_argument_that_is_not_json_is_located(
+    project: Project, argument: str, catalog: CheckCatalog
+) -> None:
+    entries = f"      - text: {argument}\n      - not: {{text: {argument}}}\n"
+    project.catalog = catalog
+    message = str(project.refused(SCENARIO + "    turns: [{user: hi}]\n    expect:\n" + entries))
+    assert "weather.yaml:7:" in message
+    assert "weather.yaml:8:" in message

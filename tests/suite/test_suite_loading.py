@@ -327,7 +327,7 @@ def test_equal_checks_are_built_once(project: Project) -> None:
         for n in range(50)
     )
     suite_ = project.load(f"suite: s\ndefaults: {{model: m}}\nscenarios:\n{scenarios}")
-    assert project.catalog.built == 2
+    assert project.fake_catalog.built == 2
     assert len(suite_.scenarios) == 50
 
 

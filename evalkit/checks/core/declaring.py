@@ -1,6 +1,6 @@
 """How options are declared: frozen dataclasses, which pydantic reads when a suite is, and only then.
 
-A suite found sound is not held against them again (``suite.kept``), so a session that only replays does not import pydantic at all. Hence
+pydantic is imported when the first check is built. Hence
 what pydantic is told stands here in forms of our own, which become pydantic's where it asks for them. A check of a user's may speak
 pydantic's own language in its body (``Field``, ``field_validator``, ``model_validator``) and is then pydantic's dataclass.
 """

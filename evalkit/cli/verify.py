@@ -19,7 +19,7 @@ Examples:
   evalkit verify reports/latest --signers-from origin/main --json
 
 \b
-Exit codes: 0 verified, 1 the policy is not satisfied, 2 usage, 3 something is not what was signed.
+Exit codes: 0 verified, 1 the policy is not satisfied, 2 usage, 3 a file is not what was signed.
 """
 
 

@@ -212,7 +212,7 @@ def _script(
     seed: int,
     log: Callable[[str], object],
 ) -> Backend:
-    from evalkit.server.defence.signatures import DEFAULT_KEY
+    from evalkit.server.history_integrity import DEFAULT_KEY
     from evalkit.server.scripted import Scripted
     from evalkit.server.scripting.default_script import DEFAULT_SCRIPT, load_script
 

@@ -21,10 +21,10 @@ from starlette.routing import Route
 from evalkit._lib.json import dumps
 from evalkit._lib.version import VERSION
 from evalkit.server.calls import Backend, Call, Reply, fault_reply
-from evalkit.server.defence.signatures import DEFAULT_KEY
 from evalkit.server.faulting.faulty import Faulty
 from evalkit.server.faulting.plans import Plan
-from evalkit.server.requests.faults import ApiFault
+from evalkit.server.history_integrity import DEFAULT_KEY
+from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.server.scripted import Scripted
 from evalkit.server.scripting.script import Script
 from evalkit.server.sending import EXTENSION, Receive, Scope, Send, Sending
@@ -120,13 +120,13 @@ class _Shell:
                 target=_target(scope, raw_query),
             )
             reply = await self._backend.answer(call)
-        except ApiFault as fault:
+        except ErrorResponse as fault:
             reply = fault_reply(fault)
         except _Gone:
             raise
         except Exception:  # noqa: BLE001 - whatever breaks here, the client gets the API's shape
             traceback.print_exc()
-            reply = fault_reply(ApiFault(500))
+            reply = fault_reply(ErrorResponse(500))
         if method == "OPTIONS" and reply.status == 405 and "allow" in reply.headers:
             return Reply(
                 204, headers={"allow": f"{reply.headers['allow']}, OPTIONS"}, by="what is allowed"
@@ -138,7 +138,7 @@ class _Shell:
             return Reply(204, headers={"allow": "GET, HEAD, OPTIONS"})
         if method not in ("GET", "HEAD"):
             message = f"{method} is not allowed here; allowed: GET, HEAD."
-            return fault_reply(ApiFault(405, message, headers={"allow": "GET, HEAD"}))
+            return fault_reply(ErrorResponse(405, message, headers={"allow": "GET, HEAD"}))
         health = {
             "status": "ok",
             "serves": self._backend.title,
@@ -176,7 +176,7 @@ async def _body(headers: Mapping[str, str], receive: Receive, limit: int) -> byt
             parts.append(part)
             more = message.get("more_body", False)
     if size > limit:
-        raise ApiFault(
+        raise ErrorResponse(
             413, f"The request body is larger than {limit} bytes.", headers={"connection": "close"}
         )
     return b"".join(parts)

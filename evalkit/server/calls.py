@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from evalkit._lib.json import dumps
-from evalkit.server.requests.faults import ApiFault
+from evalkit.server.requests.error_response import ErrorResponse
 
 End = Literal["whole", "cut", "reset"]
 """How an answer ends: as HTTP wants it, with the connection closed before that, or with the connection reset."""
@@ -66,7 +66,7 @@ class Backend(Protocol):
         ...
 
     async def answer(self, call: Call) -> Reply:
-        """Answer one call. Raises ApiFault for what is refused; never anything else for what a client sends."""
+        """Answer one call. Raises ErrorResponse for what is refused; never anything else for what a client sends."""
         ...
 
     async def close(self) -> None:
@@ -74,7 +74,7 @@ class Backend(Protocol):
         ...
 
 
-def fault_reply(fault: ApiFault, delay: float = 0.0) -> Reply:
+def fault_reply(fault: ErrorResponse, delay: float = 0.0) -> Reply:
     """Return the reply a refusal is sent as."""
     return Reply(
         fault.status, dumps(fault.body()), headers=fault.headers, delay=delay, by=str(fault.code)

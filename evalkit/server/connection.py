@@ -15,7 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from evalkit._lib.json import dumps
 from evalkit.server.calls import End
-from evalkit.server.requests.faults import refuse
+from evalkit.server.requests.error_response import bad_request
 from evalkit.server.sending import EXTENSION
 
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -62,7 +62,7 @@ class Connection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP in the API's shape."""
-        body = dumps(refuse(msg).body()).encode()
+        body = dumps(bad_request(msg).body()).encode()
         length = str(len(body))
         head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json; charset=utf-8\r\nconnection: close\r\ncontent-length: "
         self.transport.write(f"{head}{length}\r\n\r\n".encode() + body)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from evalkit.server.api.deliveries import Delivery
+from evalkit.server.api.deliveries import WebhookDelivery
 
 WAITS = (0.05, 0.5, 2.0)
 """Seconds before each try. The first wait lets the answer that started the run reach its client before the end of the run does."""
@@ -24,7 +24,7 @@ class Courier:
         self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def send(self, deliveries: Sequence[Delivery], after: float = 0.0) -> None:
+    def send(self, deliveries: Sequence[WebhookDelivery], after: float = 0.0) -> None:
         """Deliver in the background, ``after`` so many seconds more."""
         for delivery in deliveries:
             if delivery.refusal:
@@ -41,7 +41,7 @@ class Courier:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _deliver(self, delivery: Delivery, after: float) -> None:
+    async def _deliver(self, delivery: WebhookDelivery, after: float) -> None:
         import httpx  # a server without webhooks never needs it
 
         await asyncio.sleep(after)

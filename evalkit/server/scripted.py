@@ -12,8 +12,8 @@ from evalkit._lib.version import VERSION
 from evalkit.server.api.service import Service
 from evalkit.server.calls import Call, Reply
 from evalkit.server.courier import Courier
-from evalkit.server.defence.signatures import DEFAULT_KEY
 from evalkit.server.faulting.faulty import Dice
+from evalkit.server.history_integrity import DEFAULT_KEY
 from evalkit.server.scripting.script import Script
 
 

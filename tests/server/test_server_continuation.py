@@ -131,11 +131,11 @@ def test_a_token_is_good_for_its_own_answer_only(
 
 
 def test_a_token_of_another_key_is_none(teller: Any) -> None:
-    from evalkit.server.defence import continuation
-    from evalkit.server.defence.continuation import Part
+    from evalkit.server import continuation_tokens
+    from evalkit.server.continuation_tokens import AnswerPart
 
     question = [{"type": "user_input", "content": [{"type": "text", "text": ASKED}]}]
-    token = continuation.issue(b"another", Part(), question, [])
+    token = continuation_tokens.issue_token(b"another", AnswerPart(), question, [])
     body = teller.create(ASKED, store=False, continuation_token=token)
     assert message(body) == "'continuation_token' was not issued by this server."
 

@@ -9,20 +9,20 @@ import pytest
 
 from evalkit.server.requests.create import (
     AGENTS,
-    Known,
+    KnownNames,
     answer_formats,
     answer_schema,
     declared_functions,
     read_create,
 )
-from evalkit.server.requests.faults import ApiFault
+from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.server.requests.inputs import last_messages, steps_of_input
 
 MODEL = {"model": "gemini-3.5-flash", "input": "Hello"}
 PICTURE = {"type": "image", "data": base64.b64encode(b"x").decode(), "mime_type": "image/png"}
 
 
-def read(body: dict[str, Any], known: Known = Known()) -> dict[str, Any]:  # noqa: B008 - frozen
+def read(body: dict[str, Any], known: KnownNames = KnownNames()) -> dict[str, Any]:  # noqa: B008 - frozen
     from evalkit._lib.json import dumps
 
     return read_create(dumps(body).encode(), known)
@@ -214,7 +214,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
     ids=[row[0] for row in REFUSED],
 )
 def test_request_is_refused(body: dict[str, Any], status: int, code: str, message: str) -> None:
-    with pytest.raises(ApiFault) as caught:
+    with pytest.raises(ErrorResponse) as caught:
         read(body)
     assert (caught.value.status, caught.value.code, caught.value.message) == (status, code, message)
 
@@ -236,8 +236,8 @@ def test_request_is_refused(body: dict[str, Any], status: int, code: str, messag
     ids=["empty", "trailing comma", "list", "NaN", "too large", "not UTF-8", "deep"],
 )
 def test_body_that_is_no_json_is_refused(raw: bytes, message: str) -> None:
-    with pytest.raises(ApiFault) as caught:
-        read_create(raw, Known())
+    with pytest.raises(ErrorResponse) as caught:
+        read_create(raw, KnownNames())
     assert caught.value.status == 400
     got = caught.value.message
     assert got == message or (
@@ -258,7 +258,7 @@ def test_unknown_models_of_the_family_are_served() -> None:
 
 
 def test_names_a_script_adds_are_known() -> None:
-    known = Known(models=("mine",), agents=("my-agent",))
+    known = KnownNames(models=("mine",), agents=("my-agent",))
     assert read({**MODEL, "model": "mine"}, known)
     assert read({"agent": "my-agent", "input": "x"}, known)
 
@@ -384,7 +384,7 @@ def test_every_shape_of_input_is_a_list_of_steps(given: Any, steps: list[Any]) -
     ],
 )
 def test_input_that_cannot_be_read_names_its_place(given: Any, message: str) -> None:
-    with pytest.raises(ApiFault) as caught:
+    with pytest.raises(ErrorResponse) as caught:
         steps_of_input(given)
     assert (caught.value.status, caught.value.message) == (400, message)
 

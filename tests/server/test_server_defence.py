@@ -14,7 +14,7 @@ from evalkit.protocol.reading import output_text
 from evalkit.server import load_script
 from evalkit.server.api.service import Service
 from evalkit.server.calls import Call
-from evalkit.server.defence.signatures import DEFAULT_KEY
+from evalkit.server.history_integrity import DEFAULT_KEY
 
 Steps = list[dict[str, Any]]
 Alter = Callable[[Steps], Steps]

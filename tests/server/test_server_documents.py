@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
-from evalkit.server.schemas.documents import Unsatisfiable, document
+from evalkit.server.schema_documents import NoDocument, sample_document
 
 NODE = {
     "$defs": {
@@ -141,7 +141,7 @@ MADE: list[tuple[str, Any, Any]] = [
     ("schema", "made"), [row[1:] for row in MADE], ids=[row[0] for row in MADE]
 )
 def test_document_made_without_a_hint(schema: Any, made: Any) -> None:
-    assert document(schema) == made
+    assert sample_document(schema) == made
 
 
 @pytest.mark.parametrize(
@@ -183,15 +183,15 @@ def test_document_made_without_a_hint(schema: Any, made: Any) -> None:
     ],
 )
 def test_schema_without_a_document_says_why(schema: Any, reason: str) -> None:
-    with pytest.raises(Unsatisfiable, match=reason) as caught:
-        document(schema)
+    with pytest.raises(NoDocument, match=reason) as caught:
+        sample_document(schema)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("hint", ["a", {"a": "b"}])
 def test_a_hint_never_leads_to_the_network(hint: Any) -> None:
-    with pytest.raises(Unsatisfiable, match="does not resolve"):
-        document({"$ref": "https://example.com/remote.json"}, hint)
+    with pytest.raises(NoDocument, match="does not resolve"):
+        sample_document({"$ref": "https://example.com/remote.json"}, hint)
 
 
 def test_every_valid_part_of_a_hint_is_taken() -> None:
@@ -206,12 +206,12 @@ def test_every_valid_part_of_a_hint_is_taken() -> None:
         "additionalProperties": False,
     }
     hint = {"name": "Ada", "age": 3, "tags": ["a", 1, "b"], "more": True}
-    assert document(schema, hint) == {"name": "Ada", "age": 18, "tags": ["a", "tags 2", "b"]}
+    assert sample_document(schema, hint) == {"name": "Ada", "age": 18, "tags": ["a", "tags 2", "b"]}
 
 
 def test_a_valid_hint_is_the_document() -> None:
     hint = {"b": 1, "a": [None, "é"]}
-    assert document({"type": "object"}, hint) is hint
+    assert sample_document({"type": "object"}, hint) is hint
 
 
 class Address(BaseModel):
@@ -228,7 +228,7 @@ class Person(BaseModel):
 
 
 def test_a_pydantic_model_reads_what_its_schema_gave() -> None:
-    person = Person.model_validate(document(Person.model_json_schema()))
+    person = Person.model_validate(sample_document(Person.model_json_schema()))
     assert len(person.addresses) == 2
     assert person.boss is not None
 
@@ -321,5 +321,7 @@ def _nest(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[st
 )
 def test_every_document_is_valid(schema: dict[str, Any], hint: dict[str, Any]) -> None:
     validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
-    validator.validate(document(schema))
-    validator.validate(document(schema, {"a": 1, "b": "text", **{str(key): None for key in hint}}))
+    validator.validate(sample_document(schema))
+    validator.validate(
+        sample_document(schema, {"a": 1, "b": "text", **{str(key): None for key in hint}})
+    )

@@ -15,8 +15,8 @@ from evalkit.server import Script
 from evalkit.server.api.service import Service
 from evalkit.server.calls import Call
 from evalkit.server.defence.pairing import check_pairs
-from evalkit.server.defence.signatures import DEFAULT_KEY, sign, verify
-from evalkit.server.requests.faults import ApiFault
+from evalkit.server.history_integrity import DEFAULT_KEY, sign_answer, verify_signatures
+from evalkit.server.requests.error_response import ErrorResponse
 
 Steps = list[dict[str, Any]]
 
@@ -136,7 +136,7 @@ def conversation(turns: list[int], tail: bool) -> Steps:
             for number in range(calls)
         ]
         if made:
-            steps += sign(DEFAULT_KEY, steps, [{"type": "thought"}, *made])
+            steps += sign_answer(DEFAULT_KEY, steps, [{"type": "thought"}, *made])
             steps += [
                 {
                     "type": "function_result",
@@ -145,7 +145,7 @@ def conversation(turns: list[int], tail: bool) -> Steps:
                 }
                 for call in made
             ]
-        steps += sign(
+        steps += sign_answer(
             DEFAULT_KEY,
             steps,
             [
@@ -162,7 +162,7 @@ def conversation(turns: list[int], tail: bool) -> Steps:
 
 def check(steps: Steps) -> None:
     check_pairs(steps, "input[{}]".format)
-    verify(DEFAULT_KEY, steps, "input[{}]".format)
+    verify_signatures(DEFAULT_KEY, steps, "input[{}]".format)
 
 
 def without_result_places(steps: Steps) -> Any:
@@ -205,6 +205,6 @@ def test_no_altered_history_passes(turns: list[int], tail: bool, data: st.DataOb
         altered[at] = copy.deepcopy(true[other])
     assume(without_result_places(altered) != without_result_places(true))
     assume(any(step["type"] not in ("user_input",) for step in altered))
-    with pytest.raises(ApiFault, match=r"input\[\d+\]") as caught:
+    with pytest.raises(ErrorResponse, match=r"input\[\d+\]") as caught:
         check(altered)
     assert caught.value.status == 400

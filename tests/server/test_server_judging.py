@@ -9,8 +9,8 @@ import pytest
 
 from evalkit.checks.core.base import View
 from evalkit.checks.judge.check import Judge
-from evalkit.server.answers.ask import Ask
-from evalkit.server.answers.judging import judgement
+from evalkit.server.answers.interaction_request import InteractionRequest
+from evalkit.server.answers.judge_answers import judge_answer
 from evalkit.server.scripting.default_script import load_script
 from evalkit.server.scripting.script import Script
 from evalkit.transcript import Step, Transcript, Turn
@@ -24,15 +24,15 @@ def turn(number: int, user: str, *said: str) -> Turn:
     return Turn(number, [{"type": "text", "text": user}], steps=steps)
 
 
-def ask(options: dict[str, Any], *turns: Turn) -> Ask:
+def ask(options: dict[str, Any], *turns: Turn) -> InteractionRequest:
     """Return what the server is asked by a judge over some turns."""
     talk = Transcript({"model": "gemini-3.5-flash"}, list(turns))
     body = Judge(**options).request(View(talk, talk.turns[-1])).body
-    return Ask(body, [{"type": "user_input", "content": body["input"]}])
+    return InteractionRequest(body, [{"type": "user_input", "content": body["input"]}])
 
 
 def judged(options: dict[str, Any], *turns: Turn) -> Any:
-    answer = judgement(ask(options, *turns))
+    answer = judge_answer(ask(options, *turns))
     assert answer is not None
     (step,) = answer.steps
     return json.loads(step["content"][0]["text"])
@@ -82,7 +82,7 @@ def test_a_text_that_plays_the_conversation_end_is_read_as_text() -> None:
 
 def test_rules_for_conversations_answer_no_judge() -> None:
     asked = ask({"rubric": "x"}, turn(1, "Explain how AI works in a few words", "AI learns"))
-    talk = Ask({**asked.body, "labels": {}}, asked.conversation)
+    talk = InteractionRequest({**asked.body, "labels": {}}, asked.conversation)
     assert load_script().find(asked, {}) is None
     script = Script.load(
         "script: s\nrules:\n  - {reply: any}\n  - {when: {judge: true}, reply: judge}\n", "s.yaml"
@@ -91,4 +91,4 @@ def test_rules_for_conversations_answer_no_judge() -> None:
     assert found is not None
     assert other is not None
     assert (found.index, other.index) == (1, 0)
-    assert judgement(talk) is None
+    assert judge_answer(talk) is None

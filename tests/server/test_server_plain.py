@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.protocol.reading import cited, output_text
-from evalkit.server.answers import plain
-from evalkit.server.answers.ask import Ask
-from evalkit.server.requests.faults import ApiFault
+from evalkit.server.answers import default_answers
+from evalkit.server.answers.interaction_request import InteractionRequest
+from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.server.requests.inputs import steps_of_input
 
 
-def ask(said: Any, **fields: Any) -> Ask:
+def ask(said: Any, **fields: Any) -> InteractionRequest:
     target = {} if "agent" in fields else {"model": "gemini-3.5-flash"}
-    return Ask(
+    return InteractionRequest(
         {**target, **fields}, steps_of_input(said), "ab" * 32, fields.pop("environment_id", None)
     )
 
@@ -29,12 +29,12 @@ def function(name: str, description: str = "", **properties: Any) -> dict[str, A
     return {"type": "function", "name": name, "description": description, "parameters": parameters}
 
 
-def types(asked: Ask) -> list[str]:
-    return [step["type"] for step in plain.answer(asked).steps]
+def types(asked: InteractionRequest) -> list[str]:
+    return [step["type"] for step in default_answers.default_answer(asked).steps]
 
 
-def only(asked: Ask) -> dict[str, Any]:
-    (step,) = plain.answer(asked).steps
+def only(asked: InteractionRequest) -> dict[str, Any]:
+    (step,) = default_answers.default_answer(asked).steps
     return step
 
 
@@ -127,9 +127,9 @@ def test_tool_choice_is_followed(choice: Any, called: str | None) -> None:
 def test_a_function_nobody_can_call_is_refused_with_the_reason() -> None:
     tool = function("f", x={"type": "string", "minLength": 3, "maxLength": 1})
     with pytest.raises(
-        ApiFault, match="no arguments for the function 'f' were found: 'x': no text"
+        ErrorResponse, match="no arguments for the function 'f' were found: 'x': no text"
     ):
-        plain.answer(ask("a", tools=[tool]))
+        default_answers.default_answer(ask("a", tools=[tool]))
 
 
 def with_result(result: Any, **fields: Any) -> list[Any]:
@@ -202,7 +202,7 @@ def test_json_without_a_schema_is_some_document() -> None:
 
 
 def test_a_searched_answer_is_cited_whole_and_searched_behind_its_text() -> None:
-    steps = plain.answer(
+    steps = default_answers.default_answer(
         ask("Who wrote Faust – “Zueignung”?", tools=[{"type": "google_search"}])
     ).steps
     assert [step["type"] for step in steps] == [
@@ -222,7 +222,7 @@ def test_a_searched_answer_is_cited_whole_and_searched_behind_its_text() -> None
 
 
 def test_pages_named_in_the_question_are_read() -> None:
-    steps = plain.answer(
+    steps = default_answers.default_answer(
         ask("Read https://example.com/a and http://example.org.", tools=[{"type": "url_context"}])
     ).steps
     assert steps[0]["arguments"] == {"urls": ["https://example.com/a", "http://example.org"]}
@@ -252,7 +252,7 @@ def test_pages_named_in_the_question_are_read() -> None:
         ),
     ],
 )
-def test_steps_by_what_is_asked(asked: Ask, expected: list[str]) -> None:
+def test_steps_by_what_is_asked(asked: InteractionRequest, expected: list[str]) -> None:
     assert types(asked) == expected
 
 
@@ -282,9 +282,11 @@ def test_media_that_came_are_named() -> None:
 
 
 def test_an_agent_names_its_environment() -> None:
-    asked = Ask({"agent": "antigravity-preview-05-2026"}, steps_of_input("a b"), "00", "env_1")
+    asked = InteractionRequest(
+        {"agent": "antigravity-preview-05-2026"}, steps_of_input("a b"), "00", "env_1"
+    )
     assert (
-        output_text(plain.answer(asked).steps)
+        output_text(default_answers.default_answer(asked).steps)
         == "Done. The task has 2 words. I worked in the environment env_1."
     )
 
@@ -307,6 +309,6 @@ def test_an_agent_names_its_environment() -> None:
     ),
 )
 def test_anything_gets_an_answer_that_is_the_same_each_time(text: str, tools: list[Any]) -> None:
-    first, second = (plain.answer(ask(text, tools=tools)).steps for _ in range(2))
+    first, second = (default_answers.default_answer(ask(text, tools=tools)).steps for _ in range(2))
     assert first == second
     assert first

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from evalkit.protocol.reading import output_text
-from evalkit.server.api.shelf import LARGEST_PAGE, Shelf
-from evalkit.server.requests.faults import ApiFault
+from evalkit.server.api.collection import LARGEST_PAGE, ResourceCollection
+from evalkit.server.requests.error_response import ErrorResponse
 
 BASE = "antigravity-preview-05-2026"
 HOOK = "http://127.0.0.1:9/hook"
@@ -22,14 +22,14 @@ def message(body: Any) -> str:
 # --- lists
 
 
-def shelf(count: int) -> Shelf[int]:
-    held: Shelf[int] = Shelf("thing")
+def shelf(count: int) -> ResourceCollection[int]:
+    held: ResourceCollection[int] = ResourceCollection("thing")
     for number in range(count):
         held.add(f"t{number}", number)
     return held
 
 
-def pages(held: Shelf[int], size: str) -> list[list[int]]:
+def pages(held: ResourceCollection[int], size: str) -> list[list[int]]:
     shown, query = [], {"page_size": size}
     while True:
         page = held.page("things", query, lambda item: item)
@@ -75,7 +75,7 @@ def test_a_page_token_holds_where_resources_come_and_go() -> None:
     ],
 )
 def test_a_page_that_is_none(query: dict[str, str], said: str) -> None:
-    with pytest.raises(ApiFault) as caught:
+    with pytest.raises(ErrorResponse) as caught:
         shelf(1).page("things", query, lambda item: item)
     assert (caught.value.status, caught.value.message) == (400, said)
 

@@ -11,7 +11,7 @@ import pytest
 
 from evalkit.errors import ScriptError
 from evalkit.server import DEFAULT_SCRIPT, load_script
-from evalkit.server.answers.ask import Ask
+from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.requests.inputs import steps_of_input
 from evalkit.server.scripting.script import Script
 
@@ -47,11 +47,13 @@ def called(result: Any, **fields: Any) -> list[dict[str, Any]]:
     ]
 
 
-def ask(said: Any, **fields: Any) -> Ask:
-    return Ask({"model": "gemini-3.5-flash", **fields}, steps_of_input(said), "ab" * 32)
+def ask(said: Any, **fields: Any) -> InteractionRequest:
+    return InteractionRequest(
+        {"model": "gemini-3.5-flash", **fields}, steps_of_input(said), "ab" * 32
+    )
 
 
-HOLDS: list[tuple[str, str, Ask, bool]] = [
+HOLDS: list[tuple[str, str, InteractionRequest, bool]] = [
     ("text: whole, case and space aside", "{text: what IS it?}", ask(" What is\n it? "), True),
     ("text: not a part", "{text: What is}", ask("What is it?"), False),
     ("text: equals one of", "{text: {equals: [a, b]}}", ask("B"), True),
@@ -103,7 +105,12 @@ HOLDS: list[tuple[str, str, Ask, bool]] = [
     ),
     ("model", "{model: {contains: flash}}", ask("a"), True),
     ("agent", "{agent: true}", ask("a"), False),
-    ("agent: named", "{agent: helper}", Ask({"agent": "helper"}, steps_of_input("a")), True),
+    (
+        "agent: named",
+        "{agent: helper}",
+        InteractionRequest({"agent": "helper"}, steps_of_input("a")),
+        True,
+    ),
     ("stream", "{stream: true}", ask("a", stream=True), True),
     ("stream: by default not", "{stream: false}", ask("a"), True),
     ("store: by default", "{store: true}", ask("a"), True),
@@ -168,12 +175,12 @@ HOLDS: list[tuple[str, str, Ask, bool]] = [
 @pytest.mark.parametrize(
     ("when", "asked", "holds"), [row[1:] for row in HOLDS], ids=[row[0] for row in HOLDS]
 )
-def test_condition(when: str, asked: Ask, holds: bool) -> None:
+def test_condition(when: str, asked: InteractionRequest, holds: bool) -> None:
     script = Script.load(f"script: t\nrules:\n  - when: {when}\n    reply: yes", "t.yaml")
     assert (script.find(asked, {}) is not None) is holds
 
 
-def answer(rule: str, asked: Ask) -> Any:
+def answer(rule: str, asked: InteractionRequest) -> Any:
     found = Script.load(f"script: t\nvars: {{unit: C}}\nrules:\n  - {rule}", "t.yaml").find(
         asked, {}
     )
@@ -216,7 +223,7 @@ def text_of(made: Any) -> str:
         ("reply: '{{ text }}'", ask("{{ 7 * 7 }}"), "{{ 7 * 7 }}"),
     ],
 )
-def test_reply_is_rendered(rule: str, asked: Ask, text: str) -> None:
+def test_reply_is_rendered(rule: str, asked: InteractionRequest, text: str) -> None:
     assert text_of(answer(rule, asked)) == text
 
 

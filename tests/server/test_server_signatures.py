@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.server.defence.signatures import DEFAULT_KEY, sign, state_of, verify
-from evalkit.server.requests.faults import ApiFault
+from evalkit.server.history_integrity import DEFAULT_KEY, sign_answer, state_of, verify_signatures
+from evalkit.server.requests.error_response import ErrorResponse
 
 Steps = list[dict[str, Any]]
 
@@ -36,19 +36,19 @@ def result(id_: str, value: str) -> dict[str, Any]:
 def conversation() -> Steps:
     """Two turns: a question with two parallel calls, answered; then another question, answered. Indexes are in the tests."""
     steps = [user("one")]  # 0
-    steps += sign(
+    steps += sign_answer(
         DEFAULT_KEY, steps, [{"type": "thought"}, call("a", city="London"), call("b", city="Paris")]
     )  # 1 2 3
     steps += [result("a", "20"), result("b", "22")]  # 4 5
-    steps += sign(DEFAULT_KEY, steps, [{"type": "thought"}, said("20 and 22")])  # 6 7
+    steps += sign_answer(DEFAULT_KEY, steps, [{"type": "thought"}, said("20 and 22")])  # 6 7
     steps += [user("two")]  # 8
-    steps += sign(DEFAULT_KEY, steps, [{"type": "thought"}, said("done")])  # 9 10
+    steps += sign_answer(DEFAULT_KEY, steps, [{"type": "thought"}, said("done")])  # 9 10
     steps += [user("three")]  # 11
     return steps
 
 
 def check(steps: Steps, key: bytes = DEFAULT_KEY) -> None:
-    verify(key, steps, "input[{}]".format)
+    verify_signatures(key, steps, "input[{}]".format)
 
 
 def test_a_history_as_it_was_received_is_true() -> None:
@@ -59,7 +59,7 @@ def test_a_history_as_it_was_received_is_true() -> None:
 def test_every_beginning_of_a_history_is_true_where_no_answer_is_cut(length: int) -> None:
     steps = conversation()[:length]
     if length in (2, 3, 7, 10):  # the last answer is not whole
-        with pytest.raises(ApiFault, match="followed by a step that is missing"):
+        with pytest.raises(ErrorResponse, match="followed by a step that is missing"):
             check(steps)
     else:
         check(steps)
@@ -144,7 +144,7 @@ def insert(index: int, step: dict[str, Any]) -> Callable[[Steps], Steps]:
 def test_an_altered_history_names_the_step(
     alter: Callable[[Steps], Steps], place: str, why: str
 ) -> None:
-    with pytest.raises(ApiFault) as caught:
+    with pytest.raises(ErrorResponse) as caught:
         check(alter(conversation()))
     assert caught.value.status == 400
     assert caught.value.code == "invalid_request"
@@ -154,7 +154,7 @@ def test_an_altered_history_names_the_step(
 
 
 def test_a_thought_left_out_with_its_answer_is_seen_by_the_next_one() -> None:
-    with pytest.raises(ApiFault, match="another history"):
+    with pytest.raises(ErrorResponse, match="another history"):
         check(drop(6, 7)(conversation()))
 
 
@@ -165,32 +165,34 @@ def test_a_thought_that_stands_twice_is_seen(at: int) -> None:
     steps = conversation()
     altered = insert(at, steps[6])(steps)
     with pytest.raises(
-        ApiFault, match=rf"input\[{at}\]: this thought has the signature of input\[6\]"
+        ErrorResponse, match=rf"input\[{at}\]: this thought has the signature of input\[6\]"
     ):
         check(altered)
 
 
 def test_an_answer_that_goes_on_is_signed_upon_the_state_behind_the_first_part() -> None:
     whole = [user("one")]
-    first = sign(DEFAULT_KEY, whole, [{"type": "thought"}, said("a")])
-    second = sign(
+    first = sign_answer(DEFAULT_KEY, whole, [{"type": "thought"}, said("a")])
+    second = sign_answer(
         DEFAULT_KEY, [], [{"type": "thought"}, said("b")], state_of(first, state_of(whole))
     )
     check([*whole, *first, *second, user("two")])
     assert state_of([*first, *second], state_of(whole)) == state_of([*whole, *first, *second])
-    with pytest.raises(ApiFault, match=r"input\[1\].*another history"):
+    with pytest.raises(ErrorResponse, match=r"input\[1\].*another history"):
         check([*whole, *second])
 
 
 def test_a_signature_of_another_key_is_refused() -> None:
-    with pytest.raises(ApiFault, match="did not make"):
+    with pytest.raises(ErrorResponse, match="did not make"):
         check(conversation(), key=b"another")
 
 
 def test_a_known_signature_in_another_place_is_refused() -> None:
     steps = conversation()
     steps[9]["signature"] = steps[6]["signature"]
-    with pytest.raises(ApiFault, match=r"input\[9\]: this thought has the signature of input\[6\]"):
+    with pytest.raises(
+        ErrorResponse, match=r"input\[9\]: this thought has the signature of input\[6\]"
+    ):
         check(steps)
 
 
@@ -203,12 +205,12 @@ def test_signatures_are_as_long_as_real_ones_and_the_same_each_time() -> None:
 
 def test_an_answer_of_very_many_steps_is_held_too() -> None:
     steps = [user("go")]
-    steps += sign(
+    steps += sign_answer(
         DEFAULT_KEY, steps, [{"type": "thought"}, *(said(str(number)) for number in range(400))]
     )
     check(steps)
     steps[380] = said("altered")
-    with pytest.raises(ApiFault):
+    with pytest.raises(ErrorResponse):
         check(steps)
 
 
@@ -248,9 +250,11 @@ def test_spelling_is_no_difference_and_any_value_is(
     arguments: dict[str, Any], data: st.DataObject
 ) -> None:
     steps: Steps = [user("é")]
-    steps += sign(DEFAULT_KEY, steps, [{"type": "thought"}, {**call("a"), "arguments": arguments}])
+    steps += sign_answer(
+        DEFAULT_KEY, steps, [{"type": "thought"}, {**call("a"), "arguments": arguments}]
+    )
     check([respelled(step, lambda: data.draw(st.booleans())) for step in copy.deepcopy(steps)])
     altered = copy.deepcopy(steps)
     altered[2]["arguments"]["new"] = 1 if arguments.get("new") != 1 else 2
-    with pytest.raises(ApiFault, match=r"input\[2\]"):
+    with pytest.raises(ErrorResponse, match=r"input\[2\]"):
         check(altered)

@@ -18,9 +18,9 @@ import httpx
 import pytest
 
 from evalkit.server import courier, create_app, load_script, serving
-from evalkit.server.api.deliveries import Delivery, not_loopback, request_secret
+from evalkit.server.api.deliveries import WebhookDelivery, not_loopback, request_secret
 from evalkit.server.courier import Courier
-from evalkit.server.defence.signatures import DEFAULT_KEY
+from evalkit.server.history_integrity import DEFAULT_KEY
 from evalkit.server.recording.proxy import open_proxy
 from evalkit.server.scripted import Scripted
 
@@ -48,7 +48,7 @@ def told(client: Any) -> list[Any]:
     return [json.loads(delivery.body) for delivery in client.service.deliveries()]
 
 
-def good(delivery: Delivery, secret: str) -> bool:
+def good(delivery: WebhookDelivery, secret: str) -> bool:
     """Verify a delivery as a receiver does, by the public scheme: HMAC over id, time and body, one signature for each good secret."""
     signed = (
         f"{delivery.headers['webhook-id']}.{delivery.headers['webhook-timestamp']}.{delivery.body}"
@@ -324,7 +324,7 @@ def test_a_webhook_is_told_over_http(receiver: Receiver) -> None:
         headers, body = receiver.got.get(timeout=10)
         assert json.loads(body)["data"] == {"id": started["id"]}
         assert headers["content-type"] == "application/json"
-        assert good(Delivery(receiver.url, "", body, headers), secret)
+        assert good(WebhookDelivery(receiver.url, "", body, headers), secret)
         assert (
             http.get(f"/interactions/{json.loads(body)['data']['id']}").json()["status"]
             == "completed"
@@ -342,7 +342,7 @@ def deliver(url: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     async def run() -> None:
         sender = Courier(lines.append)
-        sender.send([Delivery(url, "ping", "{}", {"webhook-id": "1"})])
+        sender.send([WebhookDelivery(url, "ping", "{}", {"webhook-id": "1"})])
         await asyncio.gather(*sender._tasks)
         await sender.close()
 
@@ -372,7 +372,7 @@ def test_a_delivery_is_given_up(receiver: Receiver, monkeypatch: pytest.MonkeyPa
 def test_closing_gives_up_what_waits(receiver: Receiver) -> None:
     async def run() -> None:
         sender = Courier(lambda line: None)
-        sender.send([Delivery(receiver.url, "ping", "{}", {})], after=3600)
+        sender.send([WebhookDelivery(receiver.url, "ping", "{}", {})], after=3600)
         await sender.close()
         await sender.close()
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from evalkit.server.answers.pictures import SIZES, skyline, tone
-from evalkit.server.answers.words import names, numbers, tokens, usage
+from evalkit.server.answers.sample_media import SIZES, skyline, tone
+from evalkit.server.answers.text_analysis import names, numbers, tokens, usage
 
 
 @pytest.mark.parametrize(

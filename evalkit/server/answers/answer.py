@@ -14,7 +14,7 @@ from hashlib import sha256
 from evalkit._lib.json import JSON
 from evalkit.protocol.steps import CALL_OF, REQUIRED_FIELDS, RESULT_OF
 from evalkit.server.faulting.plans import Plan
-from evalkit.server.requests.faults import ApiFault
+from evalkit.server.requests.error_response import ErrorResponse
 
 RawStep = dict[str, JSON]
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -23,7 +23,7 @@ _LISTS = frozenset({"google_search_result", "url_context_result", "google_maps_r
 
 
 @dataclass(slots=True)
-class Answer:
+class InteractionDraft:
     """An answer before it is an Interaction.
 
     ``status`` None follows from the steps. ``polls``: how many GETs of a background run find it in progress. ``delay`` and
@@ -40,7 +40,7 @@ class Answer:
     polls: int = 1
     delay: float = 0.0
     event_delay: float = 0.0
-    fault: ApiFault | None = None
+    fault: ErrorResponse | None = None
     fault_after: int | None = None
     cut_after: int | None = None
     faults: tuple[Plan, ...] = ()

@@ -12,16 +12,18 @@ from hashlib import sha256
 from evalkit._lib import clock
 from evalkit._lib.json import JSON
 from evalkit.protocol.reading import contents
-from evalkit.server.answers.answer import Answer, complete, status_of
-from evalkit.server.answers.ask import Ask
-from evalkit.server.answers.words import first_tokens, tokens, usage
-from evalkit.server.defence.signatures import sign
+from evalkit.server.answers.answer import InteractionDraft, complete, status_of
+from evalkit.server.answers.interaction_request import InteractionRequest
+from evalkit.server.answers.text_analysis import first_tokens, tokens, usage
+from evalkit.server.history_integrity import sign_answer
 
 RawStep = dict[str, JSON]
 _ECHOED = ("model", "agent", "previous_interaction_id", "labels")
 
 
-def interaction(ask: Ask, answer: Answer, key: bytes | None) -> dict[str, JSON]:
+def build_interaction(
+    ask: InteractionRequest, answer: InteractionDraft, key: bytes | None
+) -> dict[str, JSON]:
     """Return the finished Interaction. Without ``key`` no thought is put in front and nothing is signed.
 
     ``store: false`` gives no ``id`` (protocol section 11). A text longer than ``max_output_tokens`` words is cut: ``incomplete``.
@@ -32,7 +34,7 @@ def interaction(ask: Ask, answer: Answer, key: bytes | None) -> dict[str, JSON]:
         body.get("generation_config", {}).get("max_output_tokens"),
     )
     if key is not None:
-        steps = sign(key, () if ask.part.state else ask.conversation, steps, ask.part.state)
+        steps = sign_answer(key, () if ask.part.state else ask.conversation, steps, ask.part.state)
     now = clock.timestamp()
     made: dict[str, JSON] = {"id": _id(ask.seed)} if body.get("store", True) else {}
     made |= {

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical, dumps
 from evalkit._lib.text import did_you_mean
-from evalkit.server.api.shelf import Shelf
+from evalkit.server.api.collection import ResourceCollection
 from evalkit.server.calls import Call, Reply
 from evalkit.server.requests.bodies import read_object
 from evalkit.server.requests.create import AGENTS
 from evalkit.server.requests.create_parts import check_environment, check_tools
-from evalkit.server.requests.faults import ApiFault, refuse
+from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 _FIELDS: dict[str, tuple[str, ...]] = {
     "id": ("string",), "base_agent": ("string",), "base_environment": ("string", "object"), "system_instruction": ("string",),
@@ -32,7 +32,7 @@ class Agents:
 
     def __init__(self, bases: tuple[str, ...] = ()) -> None:
         self._bases = (*AGENTS, *bases)
-        self._shelf: Shelf[dict[str, JSON]] = Shelf("agent")
+        self._shelf: ResourceCollection[dict[str, JSON]] = ResourceCollection("agent")
         self.held: dict[str, Mapping[str, JSON]] = {}
 
     def create(self, call: Call) -> Reply:
@@ -40,22 +40,24 @@ class Agents:
         body = read_object(call.body, _FIELDS)
         base = body.setdefault("base_agent", AGENTS[0]) or AGENTS[0]
         if base not in self._bases:
-            raise refuse(
+            raise bad_request(
                 f"'base_agent': '{base}' is no agent that can be extended{did_you_mean(base, self._bases)}."
             )
         tools = body.get("tools", [])
         check_tools(tools)
         for index, tool in enumerate(tools):
             if tool["type"] not in _TOOLS:
-                raise refuse(
+                raise bad_request(
                     f"'tools[{index}].type': an agent has no {tool['type']}; there are {', '.join(_TOOLS)}."
                 )
         check_environment(body.get("base_environment"), "base_environment")
         id_ = body.get("id") or f"agent-{sha256(canonical(body))[:12]}"
         if not _ID.match(id_):
-            raise refuse("'id' must be letters, digits, '-', '_' and '.', at most 128 of them.")
+            raise bad_request(
+                "'id' must be letters, digits, '-', '_' and '.', at most 128 of them."
+            )
         if id_ in self._shelf or id_ in self._bases:
-            raise refuse(
+            raise bad_request(
                 f"'id': there is an agent '{id_}' already.", code="already_exists"
             )  # 409 would be tried again by the SDKs
         self.held[id_] = self._shelf.add(
@@ -79,7 +81,7 @@ class Agents:
     def delete(self, call: Call, id: str) -> Reply:  # noqa: A002
         """``DELETE /agents/{id}``; what it answered before stays."""
         if id in self._bases:
-            raise ApiFault(403, f"Agent '{id}' is not yours to delete.")
+            raise ErrorResponse(403, f"Agent '{id}' is not yours to delete.")
         self._shelf.delete(id)
         del self.held[id]
         return Reply(200, "{}")

@@ -34,7 +34,7 @@ EVENT_OF = {
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class WebhookDelivery:
     """One POST to make. With a ``refusal`` it is not made; that says why."""
 
     uri: str
@@ -46,7 +46,7 @@ class Delivery:
 
 def delivery(
     number: int, uri: str, event: str, data: JSON, secrets: Sequence[str], metadata: JSON = None
-) -> Delivery:
+) -> WebhookDelivery:
     """Return the delivery of an event, the server's ``number``-th."""
     envelope = {"type": event, "version": "v1", "timestamp": clock.timestamp(), "data": data}
     body = dumps({**envelope, **({"user_metadata": metadata} if metadata is not None else {})})
@@ -58,7 +58,7 @@ def delivery(
         "webhook-timestamp": at,
         "webhook-signature": signatures,
     }
-    return Delivery(uri, event, body, headers, not_loopback(uri))
+    return WebhookDelivery(uri, event, body, headers, not_loopback(uri))
 
 
 def data_of(interaction: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -16,11 +16,11 @@ from datetime import datetime, timedelta
 
 from evalkit._lib import clock
 from evalkit._lib.json import JSON, dumps
-from evalkit.server.api.shelf import Shelf, page_of
+from evalkit.server.api.collection import ResourceCollection, page_of
 from evalkit.server.calls import Call, Reply
 from evalkit.server.requests.bodies import read_object
 from evalkit.server.requests.create_parts import check_place
-from evalkit.server.requests.faults import ApiFault, refuse
+from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 LIFETIME = timedelta(days=7)
 _FIELDS: dict[str, tuple[str, ...]] = {
@@ -67,7 +67,7 @@ class Environments:
     """``/environments``, and what a create request's ``environment`` stands for."""
 
     def __init__(self) -> None:
-        self._shelf: Shelf[Environment] = Shelf("environment")
+        self._shelf: ResourceCollection[Environment] = ResourceCollection("environment")
         self._made = 0
 
     def create(self, call: Call) -> Reply:
@@ -77,7 +77,7 @@ class Environments:
         files: Mapping[str, bytes] = {}
         if "from_environment" in body:
             if body.get("sources"):
-                raise refuse("'from_environment' and 'sources' cannot be used together.")
+                raise bad_request("'from_environment' and 'sources' cannot be used together.")
             copied = self._usable(
                 body["from_environment"].removeprefix("environments/"), "'from_environment': "
             )
@@ -112,7 +112,7 @@ class Environments:
         prefix = f"{path}/" if path else ""
         below = [name.removeprefix(prefix) for name in held.files if name.startswith(prefix)]
         if (path and not below) or call.query.get("alt") == "media":
-            raise ApiFault(404, f"File '{path}' was not found in environment '{id}'.")
+            raise ErrorResponse(404, f"File '{path}' was not found in environment '{id}'.")
         names = (
             below
             if call.query.get("recursive", "").lower() in ("true", "1")
@@ -133,7 +133,7 @@ class Environments:
     def of(self, given: JSON, seed: str) -> str | None:
         """Return the id of the environment a request works in: a fresh one, or one that exists; None where none is asked for.
 
-        Raises ApiFault: 404 where it is unknown, 400 where it has expired.
+        Raises ErrorResponse: 404 where it is unknown, 400 where it has expired.
         """
         if given is None:
             return None
@@ -156,11 +156,11 @@ class Environments:
         return held.id
 
     def holds(self, id_: str, path: str) -> bool:
-        """Say whether an environment has a file. Raises ApiFault (404) for an environment that is not there."""
+        """Say whether an environment has a file. Raises ErrorResponse (404) for an environment that is not there."""
         return path in self._shelf.get(id_).files
 
     def put(self, id_: str, path: str, data: bytes) -> dict[str, JSON]:
-        """Write a file and return its entry. Raises ApiFault (404) for an environment that is not there."""
+        """Write a file and return its entry. Raises ErrorResponse (404) for an environment that is not there."""
         held = self._shelf.get(id_)
         path = path.strip("/")
         held.files[path] = data
@@ -180,7 +180,9 @@ class Environments:
     def _usable(self, id_: str, where: str) -> Environment:
         held = self._shelf.get(id_, where)
         if held.expired:
-            raise refuse(f"{where}environment '{id_}' has expired.", code="failed_precondition")
+            raise bad_request(
+                f"{where}environment '{id_}' has expired.", code="failed_precondition"
+            )
         return held
 
 
@@ -197,7 +199,7 @@ def _files_of(sources: list[JSON]) -> dict[str, bytes]:
         try:
             files[path] = base64.b64decode(content, validate=True)
         except (ValueError, binascii.Error):
-            raise refuse(f"'sources[{index}].content' is not base64.") from None
+            raise bad_request(f"'sources[{index}].content' is not base64.") from None
     return files
 
 

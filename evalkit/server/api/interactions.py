@@ -1,6 +1,6 @@
 """Interactions: create, get, cancel, delete (protocol sections 1.1, 2, 8). Sans-IO: replies tell their delays, nothing sleeps or sends.
 
-Whatever a request gets wrong is an ApiFault. Breaches of the protocol (a history that is not as it was sent, calls without results,
+Whatever a request gets wrong is an ErrorResponse. Breaches of the protocol (a history that is not as it was sent, calls without results,
 combinations the API refuses) go to ``defend``, which a lenient server lets pass; what cannot be understood is refused by any.
 """
 
@@ -12,22 +12,22 @@ from dataclasses import replace
 
 from evalkit._lib.json import JSON, dumps
 from evalkit.protocol.disassemble import events_of, sse_text
-from evalkit.server.answers import plain
-from evalkit.server.answers.answer import Answer
-from evalkit.server.answers.ask import Ask
-from evalkit.server.answers.interaction import interaction
+from evalkit.server import continuation_tokens
+from evalkit.server.answers import default_answers
+from evalkit.server.answers.answer import InteractionDraft
+from evalkit.server.answers.interaction import build_interaction
+from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.api.agents import Agents
 from evalkit.server.api.environments import Environments
-from evalkit.server.api.store import Store, Stored
+from evalkit.server.api.interaction_store import InteractionStore, StoredInteraction
 from evalkit.server.api.webhooks import Webhooks
 from evalkit.server.calls import Call, Reply, fault_reply
-from evalkit.server.defence import continuation
-from evalkit.server.defence.continuation import Part
+from evalkit.server.continuation_tokens import AnswerPart
 from evalkit.server.defence.pairing import check_new, check_pairs
-from evalkit.server.defence.signatures import verify
 from evalkit.server.faulting.faulty import Dice
-from evalkit.server.requests.create import Known, read_create
-from evalkit.server.requests.faults import ApiFault, Defend, refuse
+from evalkit.server.history_integrity import verify_signatures
+from evalkit.server.requests.create import KnownNames, read_create
+from evalkit.server.requests.error_response import ErrorResponse, OnViolation, bad_request
 from evalkit.server.requests.inputs import last_messages, steps_of_input
 from evalkit.server.scripting.script import Script
 
@@ -44,7 +44,7 @@ class Interactions:
         agents: Agents,
         environments: Environments,
         webhooks: Webhooks,
-        defend: Defend,
+        defend: OnViolation,
         dice: Dice,
     ) -> None:
         self._script = script
@@ -53,8 +53,8 @@ class Interactions:
         self._webhooks = webhooks
         self._defend = defend
         self._dice = dice
-        self._known = Known(script.known.models, script.known.agents, agents.held)
-        self._store = Store()
+        self._known = KnownNames(script.known.models, script.known.agents, agents.held)
+        self._store = InteractionStore()
 
     def create(self, call: Call) -> Reply:
         """``POST /interactions``."""
@@ -64,7 +64,7 @@ class Interactions:
         base, sent, part = self._heard(body)
         conversation = (*base, *sent)
         seed = self._store.seed(body)
-        ask = Ask(
+        ask = InteractionRequest(
             body,
             conversation,
             seed,
@@ -83,13 +83,13 @@ class Interactions:
                 self._environments.put(
                     ask.environment_id, path, str(text).encode(errors="surrogatepass")
                 )
-        final = interaction(ask, answer, self._key if self._script.signatures else None)
+        final = build_interaction(ask, answer, self._key if self._script.signatures else None)
         if final["status"] == "requires_continuation":
-            final["continuation_token"] = continuation.issue(
+            final["continuation_token"] = continuation_tokens.issue_token(
                 self._key, part, conversation, final["steps"]
             )
         hooks = body.get("webhook_config")
-        stored = Stored(
+        stored = StoredInteraction(
             final,
             last_messages(sent),
             sent,
@@ -115,7 +115,7 @@ class Interactions:
         if _flag(call, "stream") or call.query.get("alt") == "sse":
             stored.finish()
             self._tell(stored)
-            return _stream(stored.final, Answer(), after=call.query.get("last_event_id"))
+            return _stream(stored.final, InteractionDraft(), after=call.query.get("last_event_id"))
         shown = dict(stored.shown())
         stored.poll()
         self._tell(stored)
@@ -137,25 +137,27 @@ class Interactions:
         return Reply(200, "{}")
 
     def check(self, body: dict[str, JSON], where: str) -> None:
-        """Refuse what is no create request of an agent, to be sent later; ``where`` is its path. Raises ApiFault."""
+        """Refuse what is no create request of an agent, to be sent later; ``where`` is its path. Raises ErrorResponse."""
         try:
             if "agent" not in read_create(dumps(body).encode(), self._known):
-                raise refuse("'agent' is required.")
-        except ApiFault as fault:
-            raise ApiFault(fault.status, f"'{where}': {fault.message}", code=fault.code) from fault
+                raise bad_request("'agent' is required.")
+        except ErrorResponse as fault:
+            raise ErrorResponse(
+                fault.status, f"'{where}': {fault.message}", code=fault.code
+            ) from fault
 
     def run(self, body: dict[str, JSON]) -> dict[str, JSON]:
-        """Answer a create request of this server's own to its end, and return the interaction. Raises ApiFault where it is refused."""
+        """Answer a create request of this server's own to its end, and return the interaction. Raises ErrorResponse where it is refused."""
         reply = self.create(Call("POST", "/interactions", body=dumps(body).encode()))
         answered = json.loads(reply.body)
         if reply.status != 200:
-            raise ApiFault(reply.status, answered["error"]["message"])
+            raise ErrorResponse(reply.status, answered["error"]["message"])
         stored = self._store.get(answered["id"])
         stored.finish()
         self._tell(stored)
         return stored.final
 
-    def _heard(self, body: dict[str, JSON]) -> tuple[Sequence[RawStep], list[RawStep], Part]:
+    def _heard(self, body: dict[str, JSON]) -> tuple[Sequence[RawStep], list[RawStep], AnswerPart]:
         """Return the conversation that is continued, the steps that are sent, and which part of an answer is asked for."""
         previous = body.get("previous_interaction_id")
         held = self._store.previous(previous, self._defend) if previous is not None else None
@@ -169,35 +171,37 @@ class Interactions:
                 else f"step {index + 1} of the stored conversation"
             )
 
-        part = Part()
+        part = AnswerPart()
         if "continuation_token" in body:
             part = (
                 self._judged(
-                    lambda: continuation.read(self._key, body["continuation_token"], base, sent)
+                    lambda: continuation_tokens.read_token(
+                        self._key, body["continuation_token"], base, sent
+                    )
                 )
                 or part
             )
         self._judged(lambda: check_new(base, sent, place))
         self._judged(lambda: check_pairs((*base, *sent), place))
         if self._script.signatures:
-            self._judged(lambda: verify(self._key, (*base, *sent), place))
+            self._judged(lambda: verify_signatures(self._key, (*base, *sent), place))
         return base, sent, part
 
-    def _judged(self, check: Callable[[], Part | None]) -> Part | None:
+    def _judged(self, check: Callable[[], AnswerPart | None]) -> AnswerPart | None:
         try:
             return check()
-        except ApiFault as fault:
+        except ErrorResponse as fault:
             self._defend(fault)
             return None
 
-    def _answer(self, ask: Ask) -> tuple[Answer, str]:
+    def _answer(self, ask: InteractionRequest) -> tuple[InteractionDraft, str]:
         found = self._script.find(ask, self._store.used)
         if found is None:
-            return plain.answer(ask), "plain answer"
+            return default_answers.default_answer(ask), "plain answer"
         self._store.used[found.index] += 1
-        return found.answer(ask, plain.answer), found.rule.where
+        return found.answer(ask, default_answers.default_answer), found.rule.where
 
-    def _tell(self, stored: Stored) -> None:
+    def _tell(self, stored: StoredInteraction) -> None:
         """Tell the webhooks of a run in the background that has just ended."""
         if stored.untold and not stored.running:
             stored.untold = False
@@ -207,11 +211,11 @@ class Interactions:
 def _flag(call: Call, name: str) -> bool:
     value = call.query.get(name, "false").lower()
     if value not in ("true", "false", "1", "0", ""):
-        raise refuse(f"'{name}' must be true or false, got '{value}'.")
+        raise bad_request(f"'{name}' must be true or false, got '{value}'.")
     return value in ("true", "1")
 
 
-def _stream(final: dict[str, JSON], answer: Answer, after: str | None = None) -> Reply:
+def _stream(final: dict[str, JSON], answer: InteractionDraft, after: str | None = None) -> Reply:
     events = events_of(final)
     done = True
     if answer.fault is not None:
@@ -221,7 +225,7 @@ def _stream(final: dict[str, JSON], answer: Answer, after: str | None = None) ->
     if after is not None:
         known = [event.get("event_id") for event in events]
         if after not in known:
-            raise refuse(f"'last_event_id': there is no event '{after}' in this stream.")
+            raise bad_request(f"'last_event_id': there is no event '{after}' in this stream.")
         events = events[known.index(after) + 1 :]
     return Reply(
         200, frames=sse_text(events, done=done), delay=answer.delay, event_delay=answer.event_delay

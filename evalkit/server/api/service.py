@@ -1,7 +1,7 @@
 """The local API without HTTP: a call comes in as values, a reply goes out as values (protocol section 1).
 
 Sans-IO: it opens nothing and sleeps never (a reply tells its delays, ``deliveries`` what webhooks are to be told), so the same service
-answers over a socket, in a test, or in a loop. The routes are a table; every refusal is an ApiFault and leaves as an error body. One Service
+answers over a socket, in a test, or in a loop. The routes are a table; every refusal is an ErrorResponse and leaves as an error body. One Service
 is one server's memory; it is not for several threads at once.
 """
 
@@ -12,16 +12,16 @@ import re
 from collections.abc import Callable
 
 from evalkit.server.api.agents import Agents
-from evalkit.server.api.deliveries import Delivery
+from evalkit.server.api.deliveries import WebhookDelivery
 from evalkit.server.api.environments import Environments
 from evalkit.server.api.interactions import Interactions
 from evalkit.server.api.triggers import Triggers
 from evalkit.server.api.uploads import Uploads
 from evalkit.server.api.webhooks import Webhooks
 from evalkit.server.calls import Call, Reply, fault_reply
-from evalkit.server.defence.signatures import DEFAULT_KEY
 from evalkit.server.faulting.faulty import Dice
-from evalkit.server.requests.faults import ApiFault, refuse, refused
+from evalkit.server.history_integrity import DEFAULT_KEY
+from evalkit.server.requests.error_response import ErrorResponse, bad_request, raise_violation
 from evalkit.server.scripting.script import Script
 
 
@@ -54,7 +54,7 @@ class Service:
             self.agents,
             self.environments,
             self.webhooks,
-            self._let_pass if lenient else refused,
+            self._let_pass if lenient else raise_violation,
             Dice(seed),
         )
         self.triggers = Triggers(self.interactions)
@@ -65,24 +65,24 @@ class Service:
             methods, names = _route(call.path)
             operation = methods.get(call.method)
             if operation is None:
-                raise ApiFault(
+                raise ErrorResponse(
                     405,
                     f"{call.method} is not allowed here; allowed: {', '.join(methods)}.",
                     headers={"allow": ", ".join(methods)},
                 )
             self._check_key(call)
             return operation(self)(call, **names)
-        except ApiFault as fault:
+        except ErrorResponse as fault:
             return fault_reply(fault)
         except RecursionError:
-            return fault_reply(refuse("The body is nested too deep."))
+            return fault_reply(bad_request("The body is nested too deep."))
 
-    def deliveries(self) -> list[Delivery]:
+    def deliveries(self) -> list[WebhookDelivery]:
         """Return what webhooks are to be told since the last time this was asked."""
         made, self.webhooks.outbox = self.webhooks.outbox, []
         return made
 
-    def _let_pass(self, fault: ApiFault) -> None:
+    def _let_pass(self, fault: ErrorResponse) -> None:
         self._warn(f"let pass: {fault.message}")
 
     def _check_key(self, call: Call) -> None:
@@ -93,11 +93,11 @@ class Service:
             if key
         ]
         if not given:
-            raise ApiFault(401)
+            raise ErrorResponse(401)
         if self._api_key is not None and not any(
             hmac.compare_digest(key.encode(), self._api_key.encode()) for key in given
         ):
-            raise ApiFault(401, "The API key is not the one this server was started with.")
+            raise ErrorResponse(401, "The API key is not the one this server was started with.")
 
 
 Operation = Callable[[Service], Callable[..., Reply]]
@@ -208,7 +208,7 @@ def _route(path: str) -> tuple[dict[str, Operation], dict[str, str]]:
     for pattern, methods in _ROUTES:
         if found := pattern.match(path):
             return methods, found.groupdict(default="")
-    raise ApiFault(
+    raise ErrorResponse(
         404,
         f"There is nothing at {path}; this server has interactions, agents, environments, triggers and webhooks under /v1beta.",
     )

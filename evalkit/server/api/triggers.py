@@ -11,11 +11,11 @@ from collections.abc import Mapping
 
 from evalkit._lib import clock
 from evalkit._lib.json import JSON, dumps
+from evalkit.server.api.collection import ResourceCollection
 from evalkit.server.api.interactions import Interactions
-from evalkit.server.api.shelf import Shelf
 from evalkit.server.calls import Call, Reply
 from evalkit.server.requests.bodies import choice, read_object
-from evalkit.server.requests.faults import ApiFault, refuse
+from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 _NAMED: dict[str, tuple[str, ...]] = {"display_name": ("string",)}
 _FIELDS: dict[str, tuple[str, ...]] = {
@@ -30,8 +30,8 @@ class Triggers:
 
     def __init__(self, interactions: Interactions) -> None:
         self._interactions = interactions
-        self._shelf: Shelf[dict[str, JSON]] = Shelf("trigger")
-        self._executions: dict[str, Shelf[dict[str, JSON]]] = {}
+        self._shelf: ResourceCollection[dict[str, JSON]] = ResourceCollection("trigger")
+        self._executions: dict[str, ResourceCollection[dict[str, JSON]]] = {}
         self._made = 0
 
     def create(self, call: Call) -> Reply:
@@ -39,16 +39,16 @@ class Triggers:
         body = read_object(call.body, _FIELDS)
         for name in ("schedule", "time_zone", "interaction"):
             if name not in body:
-                raise refuse(f"'{name}' is required.")
+                raise bad_request(f"'{name}' is required.")
         if not _CRON.match(body["schedule"].strip()):
-            raise refuse(
+            raise bad_request(
                 f"'schedule' must be the five fields of a cron schedule, got '{body['schedule']}'."
             )
         self._interactions.check(_run_of(body), "interaction")
         self._made += 1
         now, id_ = clock.timestamp(), f"trigger_{self._made:08x}"
         counts = {"consecutive_failure_count": 0, "create_time": now, "update_time": now}
-        self._executions[id_] = Shelf("execution")
+        self._executions[id_] = ResourceCollection("execution")
         return Reply(
             200, dumps(self._shelf.add(id_, {"id": id_, **body, "status": "active", **counts}))
         )
@@ -101,7 +101,7 @@ class Triggers:
             )
             trigger["previous_interaction_id"] = made["id"]
             why = (made.get("error") or {}).get("message", "")
-        except ApiFault as fault:
+        except ErrorResponse as fault:
             execution["status"], why = "failed", fault.message
         except (ValueError, KeyError, TypeError):  # a fault of the script's garbled the answer
             execution["status"], why = "failed", "the answer was garbled"

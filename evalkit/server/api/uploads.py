@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from evalkit._lib.json import dumps
 from evalkit.server.api.environments import Environments
 from evalkit.server.calls import Call, Reply
-from evalkit.server.requests.faults import ApiFault, refuse
+from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 LARGEST = 64 * 1024 * 1024
 """Bytes an uploaded file may have."""
@@ -42,23 +42,23 @@ class Uploads:
     def start(self, call: Call, id: str, path: str) -> Reply:  # noqa: A002 - the path's own name
         """``PUT /upload/{version}/environments/{id}/files/{path}``."""
         if call.headers.get("x-goog-upload-command", "").strip() != "start":
-            raise refuse(
+            raise bad_request(
                 "'x-goog-upload-command' must be start; files are uploaded the resumable way."
             )
         size = call.headers.get("x-goog-upload-header-content-length", "")
         if not size.isascii() or not size.isdigit():
-            raise refuse(
+            raise bad_request(
                 "'x-goog-upload-header-content-length' must be the number of bytes that will be sent."
             )
         if int(size[:12]) > LARGEST:
-            raise ApiFault(413, f"The file is larger than {LARGEST} bytes.")
+            raise ErrorResponse(413, f"The file is larger than {LARGEST} bytes.")
         if _true(call, "extract"):
-            raise ApiFault(501, "Archives are not unpacked here; upload the files.")
+            raise ErrorResponse(501, "Archives are not unpacked here; upload the files.")
         path = path.strip("/")
         if not path:
-            raise refuse("The file has no path.")
+            raise bad_request("The file has no path.")
         if self._environments.holds(id, path) and not _true(call, "overwrite"):
-            raise refuse(
+            raise bad_request(
                 f"'{path}': there is such a file already; send overwrite=true to replace it.",
                 code="already_exists",
             )
@@ -76,20 +76,22 @@ class Uploads:
         """``POST /upload/sessions/{token}``: one piece of the file."""
         session = self._sessions.get(token)
         if session is None:
-            raise ApiFault(404, "There is no such upload, or it is done.")
+            raise ErrorResponse(404, "There is no such upload, or it is done.")
         words = {word.strip() for word in call.headers.get("x-goog-upload-command", "").split(",")}
         if not words <= {"upload", "finalize"} or not words:
-            raise refuse("'x-goog-upload-command' must be upload, or upload, finalize.")
+            raise bad_request("'x-goog-upload-command' must be upload, or upload, finalize.")
         offset = call.headers.get("x-goog-upload-offset", "0")
         if offset != str(len(session.data)):
-            raise refuse(f"'x-goog-upload-offset' must be {len(session.data)}, got '{offset}'.")
+            raise bad_request(
+                f"'x-goog-upload-offset' must be {len(session.data)}, got '{offset}'."
+            )
         if len(session.data) + len(call.body) > session.size:
-            raise refuse(f"More is sent than the {session.size} bytes that were announced.")
+            raise bad_request(f"More is sent than the {session.size} bytes that were announced.")
         session.data += call.body
         if "finalize" not in words:
             return Reply(200, "{}", headers={"x-goog-upload-status": "active"})
         if len(session.data) < session.size:
-            raise refuse(
+            raise bad_request(
                 f"{len(session.data)} of the {session.size} bytes that were announced were sent."
             )
         del self._sessions[token]

@@ -16,19 +16,19 @@ from urllib.parse import urlsplit
 
 from evalkit._lib import clock
 from evalkit._lib.json import JSON, dumps
+from evalkit.server.api.collection import ResourceCollection
 from evalkit.server.api.deliveries import (
     EVENT_OF,
-    Delivery,
+    WebhookDelivery,
     data_of,
     delivery,
     not_loopback,
     request_secret,
     secret_of,
 )
-from evalkit.server.api.shelf import Shelf
 from evalkit.server.calls import Call, Reply
 from evalkit.server.requests.bodies import choice, parse, read_object
-from evalkit.server.requests.faults import refuse
+from evalkit.server.requests.error_response import bad_request
 
 EVENTS = (
     "batch.succeeded", "batch.expired", "batch.failed", "interaction.requires_action", "interaction.completed", "interaction.failed",
@@ -88,16 +88,16 @@ class Webhooks:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._shelf: Shelf[Webhook] = Shelf("webhook")
+        self._shelf: ResourceCollection[Webhook] = ResourceCollection("webhook")
         self._made = self._sent = 0
-        self.outbox: list[Delivery] = []
+        self.outbox: list[WebhookDelivery] = []
 
     def create(self, call: Call) -> Reply:
         """``POST /webhooks``; the only answer that shows the secret."""
         body = read_object(call.body, _FIELDS)
         for name in ("uri", "subscribed_events"):
             if name not in body:
-                raise refuse(f"'{name}' is required.")
+                raise bad_request(f"'{name}' is required.")
         _check(body)
         self._made += 1
         now = clock.timestamp()
@@ -151,7 +151,7 @@ class Webhooks:
         """``POST /webhooks/{id}:ping``: send it an event of type ``ping``, whatever it is subscribed to. 400 where it is not on loopback."""
         hook = self._shelf.get(id)
         if why := not_loopback(hook.uri):
-            raise refuse(f"Webhook '{id}' gets no ping: {why}.", code="failed_precondition")
+            raise bad_request(f"Webhook '{id}' gets no ping: {why}.", code="failed_precondition")
         self._tell(hook.uri, "ping", {"id": hook.id}, [secret for secret, _ in hook.live()])
         return Reply(200, "{}")
 
@@ -204,12 +204,12 @@ class Webhooks:
 def _check(body: Mapping[str, JSON]) -> None:
     uri = body.get("uri")
     if uri is not None and not _is_url(uri):
-        raise refuse(f"'uri' must be an http or https address, got '{uri}'.")
+        raise bad_request(f"'uri' must be an http or https address, got '{uri}'.")
     events = body.get("subscribed_events")
     if events is None:
         return
     if not events:
-        raise refuse("'subscribed_events' is empty.")
+        raise bad_request("'subscribed_events' is empty.")
     for index, event in enumerate(events):
         choice(f"subscribed_events[{index}]", event, EVENTS)
 

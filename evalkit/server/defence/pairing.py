@@ -11,14 +11,14 @@ from typing import Any
 
 from evalkit.protocol.reading import pair_calls
 from evalkit.protocol.steps import CLIENT_STEPS
-from evalkit.server.defence.signatures import same_step
-from evalkit.server.requests.faults import refuse
+from evalkit.server.history_integrity import is_same_step
+from evalkit.server.requests.error_response import bad_request
 
 RawStep = dict[str, Any]
 
 
 def check_pairs(conversation: Sequence[RawStep], place: Callable[[int], str]) -> None:
-    """Raise ApiFault (400) for a ``function_result`` without its call and for a ``function_call`` without its result.
+    """Raise ErrorResponse (400) for a ``function_result`` without its call and for a ``function_call`` without its result.
 
     ``place`` names a step by its index in ``conversation``. Steps of server tools are the server's own business and not judged.
     """
@@ -36,7 +36,7 @@ def check_pairs(conversation: Sequence[RawStep], place: Callable[[int], str]) ->
                 other.get("type") == "function_call" and other.get("id") == call_id
                 for other in conversation
             )
-            raise refuse(
+            raise bad_request(
                 f"{place(index)}: this function_result answers the call '{call_id}' a second time."
                 if twice
                 else f"{place(index)}: this function_result {why} is not in the conversation."
@@ -46,11 +46,11 @@ def check_pairs(conversation: Sequence[RawStep], place: Callable[[int], str]) ->
         if step["type"] != "function_call":
             continue
         if result is None:
-            raise refuse(
+            raise bad_request(
                 f"{place(call)}: the function_call '{step.get('id')}' ({step.get('name')}) has no function_result."
             )
         if result < call:
-            raise refuse(
+            raise bad_request(
                 f"{place(result)}: this function_result stands before its call '{step.get('id')}'."
             )
 
@@ -58,7 +58,7 @@ def check_pairs(conversation: Sequence[RawStep], place: Callable[[int], str]) ->
 def check_new(
     base: Sequence[RawStep], sent: Sequence[RawStep], place: Callable[[int], str]
 ) -> None:
-    """Raise ApiFault (400) for a step of the model that is sent although the stored conversation holds it.
+    """Raise ErrorResponse (400) for a step of the model that is sent although the stored conversation holds it.
 
     A question may be asked again in the same words, so the client's own steps are not judged here; a result that comes twice is
     ``check_pairs``'s.
@@ -70,12 +70,12 @@ def check_new(
             (
                 index
                 for index, other in enumerate(base)
-                if other["type"] == step["type"] and same_step(other, step)
+                if other["type"] == step["type"] and is_same_step(other, step)
             ),
             None,
         )
         if known is not None:
-            raise refuse(
+            raise bad_request(
                 f"{place(len(base) + offset)}: this {step['type']} is {place(known)} already. "
                 "With 'previous_interaction_id' send only what is new; to send a history, leave the id out."
             )

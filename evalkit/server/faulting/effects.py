@@ -14,7 +14,7 @@ from typing import Any, Literal
 from evalkit._lib.json import dumps, loads
 from evalkit.server.calls import Reply, fault_reply
 from evalkit.server.faulting.frames import Change, Piece, change_frames, change_live, change_whole
-from evalkit.server.requests.faults import ApiFault
+from evalkit.server.requests.error_response import ErrorResponse
 
 Values = Mapping[str, Any]
 Effect = Callable[[Values, Reply], Reply]
@@ -62,9 +62,9 @@ def error(values: Values, reply: Reply) -> Reply:
     return replace(SHAPES[values["shape"]](fault), delay=reply.delay, faults=reply.faults)
 
 
-def _fault(values: Values) -> ApiFault:
+def _fault(values: Values) -> ErrorResponse:
     after = values.get("retry_after")
-    return ApiFault(
+    return ErrorResponse(
         values["status"],
         values["message"] or "",
         code=values["code"] or "",
@@ -73,7 +73,7 @@ def _fault(values: Values) -> ApiFault:
     )
 
 
-def _html(fault: ApiFault) -> Reply:
+def _html(fault: ErrorResponse) -> Reply:
     body = f"<!DOCTYPE html>\n<html><head><title>{fault.status}</title></head><body><h1>Error {fault.status}</h1></body></html>\n"
     return replace(
         fault_reply(fault),
@@ -82,7 +82,7 @@ def _html(fault: ApiFault) -> Reply:
     )
 
 
-SHAPES: dict[str, Callable[[ApiFault], Reply]] = {
+SHAPES: dict[str, Callable[[ErrorResponse], Reply]] = {
     "api": fault_reply,
     "gateway": fault_reply,
     "html": _html,

@@ -17,7 +17,7 @@ from evalkit.cassette.redaction import KEY_PARAMETERS
 from evalkit.errors import ConnectFailed, TimedOut, TransportError
 from evalkit.server.calls import Call
 from evalkit.server.headers import end_to_end
-from evalkit.server.requests.faults import ApiFault
+from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.transports.address import address, check_key
 
 if TYPE_CHECKING:
@@ -166,10 +166,10 @@ def target_of(call: Call) -> str:
     return quote(call.path) + (f"?{urlencode(call.query)}" if call.query else "")
 
 
-def refusal(error: TransportError) -> ApiFault:
+def refusal(error: TransportError) -> ErrorResponse:
     """Return what a client gets where no answer came: 502, or 504 where time ran out. Official SDKs ask again after either."""
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
-    return ApiFault(status, f"upstream {error}", code="upstream_failed")
+    return ErrorResponse(status, f"upstream {error}", code="upstream_failed")
 
 
 def _joined(items: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from evalkit.protocol.sse import DONE, SseParser
 from evalkit.server.calls import Call, Reply, fault_reply
 from evalkit.server.headers import passed_on, secrets_of
 from evalkit.server.replaying.library import Library, Tape, asked
-from evalkit.server.requests.faults import ApiFault
+from evalkit.server.requests.error_response import ErrorResponse
 
 Timing = Literal["instant", "recorded"]
 
@@ -78,7 +78,7 @@ class Cassettes:
                 lambda tape, number: store.line_of(self._paths[tape.name], number),
             )
             report = redactor.text(report)[0]
-            return replace(fault_reply(ApiFault(404, report, code="not_recorded")), by=report)
+            return replace(fault_reply(ErrorResponse(404, report, code="not_recorded")), by=report)
         by = f"{found.tape.name} recording {found.number + 1} of {len(found.tape.recordings)}"
         return reply_of(
             found.recording, server=found.tape.server, timed=self._recorded_timing, by=by

@@ -23,7 +23,12 @@ from evalkit.server.requests.create_parts import (
     check_tools,
     check_webhooks,
 )
-from evalkit.server.requests.faults import ApiFault, Defend, refuse, refused
+from evalkit.server.requests.error_response import (
+    ErrorResponse,
+    OnViolation,
+    bad_request,
+    raise_violation,
+)
 
 AGENTS = (
     "antigravity-preview-05-2026",
@@ -57,7 +62,7 @@ _INHERITED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownNames:
     """The names a request may call, beside every ``gemini-…`` model and the agents of the guide: what a script adds.
 
     ``made`` are the agents that clients made, by id, as the resource has them.
@@ -68,8 +73,10 @@ class Known:
     made: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
 
 
-def read_create(raw: bytes, known: Known, defend: Defend = refused) -> dict[str, JSON]:
-    """Return the body of a create request: an object without top-level nulls, its fields checked. Raises ApiFault (400, 404).
+def read_create(
+    raw: bytes, known: KnownNames, defend: OnViolation = raise_violation
+) -> dict[str, JSON]:
+    """Return the body of a create request: an object without top-level nulls, its fields checked. Raises ErrorResponse (400, 404).
 
     A known agent named in ``model`` is moved to ``agent``, as the background guide passes it (protocol section 10, row 22). An agent that a
     client made gives the request what it does not say itself: system instruction, tools, configuration, environment.
@@ -90,7 +97,7 @@ def read_create(raw: bytes, known: Known, defend: Defend = refused) -> dict[str,
     return {**{name: made[source] for name, source in _INHERITED.items() if source in made}, **body}
 
 
-def base_agent(name: str, known: Known) -> str:
+def base_agent(name: str, known: KnownNames) -> str:
     """Return the agent that runs under a name: a made agent's base, any other agent itself."""
     return str(known.made[name]["base_agent"]) if name in known.made else name
 
@@ -123,43 +130,45 @@ def _as_format(entry: dict[str, JSON]) -> dict[str, JSON]:
     return {"type": "text", "mime_type": "application/json", "schema": entry}
 
 
-def _check_target(body: dict[str, JSON], known: Known, defend: Defend) -> None:
+def _check_target(body: dict[str, JSON], known: KnownNames, defend: OnViolation) -> None:
     if "model" not in body and "agent" not in body:
-        raise refuse("One of 'model' and 'agent' is required.")
+        raise bad_request("One of 'model' and 'agent' is required.")
     if "model" in body and "agent" in body:
-        defend(refuse("'model' and 'agent' cannot be used together."))
+        defend(bad_request("'model' and 'agent' cannot be used together."))
         del body["model"]
     model = body.get("model")
     if model is not None and not _MODEL.match(model) and model not in known.models:
-        raise ApiFault(404, f"Model '{model}' was not found.", code="model_not_found")
+        raise ErrorResponse(404, f"Model '{model}' was not found.", code="model_not_found")
     agents = (*AGENTS, *known.agents, *known.made)
     if "agent" in body and body["agent"] not in agents:
-        raise ApiFault(
+        raise ErrorResponse(
             404, f"Agent '{body['agent']}' was not found{did_you_mean(body['agent'], agents)}."
         )
 
 
-def _check_combinations(body: dict[str, JSON], known: Known, defend: Defend) -> None:
+def _check_combinations(body: dict[str, JSON], known: KnownNames, defend: OnViolation) -> None:
     for name in _MODEL_ONLY if "agent" in body else _AGENT_ONLY:
         if name in body:
             defend(
-                refuse(f"'{name}' cannot be used with '{'agent' if 'agent' in body else 'model'}'.")
+                bad_request(
+                    f"'{name}' cannot be used with '{'agent' if 'agent' in body else 'model'}'."
+                )
             )
             del body[name]
     if body.get("background") and body.get("store") is False:
-        defend(refuse("'background' needs 'store': a run that is not kept cannot be polled."))
+        defend(bad_request("'background' needs 'store': a run that is not kept cannot be polled."))
         del body["background"]
     if base_agent(str(body.get("agent", "")), known).startswith("deep-research") and not body.get(
         "background"
     ):
-        defend(refuse(f"Agent '{body['agent']}' needs 'background': true."))
+        defend(bad_request(f"Agent '{body['agent']}' needs 'background': true."))
     if "webhook_config" in body:
         check_webhooks(body["webhook_config"], defend)
         if not body.get("background"):
             defend(
-                refuse(
+                bad_request(
                     "'webhook_config' needs 'background': true; an answer in the foreground tells its end itself."
                 )
             )
     if "input" not in body and "continuation_token" not in body:
-        raise refuse("'input' is required.")
+        raise bad_request("'input' is required.")

@@ -1,6 +1,6 @@
 """What the parts of a request may hold (protocol sections 2.2 to 2.5), as tables: generation config, tools, formats, environments. Pure.
 
-Every refusal is an ApiFault (400) that names the place: ``tools[1].name``. Agents hold tools and environments too, and have them checked here.
+Every refusal is an ErrorResponse (400) that names the place: ``tools[1].name``. Agents hold tools and environments too, and have them checked here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from evalkit._lib.json import JSON
 from evalkit._lib.json import kind as json_kind
 from evalkit.server.requests.bodies import check_fields, check_strings, choice
-from evalkit.server.requests.faults import Defend, refuse, refused
-from evalkit.server.schemas.documents import Unsatisfiable, check_schema
+from evalkit.server.requests.error_response import OnViolation, bad_request, raise_violation
+from evalkit.server.schema_documents import NoDocument, check_schema
 
 _FUNCTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:\-]{0,127}\Z")
 _GENERATION_FIELDS: dict[str, tuple[str, ...]] = {
@@ -37,7 +37,7 @@ _ENVIRONMENT_FIELDS: dict[str, tuple[str, ...]] = {
 _SOURCE_TYPES = ("gcs", "inline", "repository", "skill_registry")
 
 
-def check_generation(config: Mapping[str, JSON], defend: Defend) -> dict[str, JSON]:
+def check_generation(config: Mapping[str, JSON], defend: OnViolation) -> dict[str, JSON]:
     """Return ``generation_config`` without nulls and unknown fields."""
     config = check_fields(
         {name: value for name, value in config.items() if value is not None},
@@ -49,7 +49,7 @@ def check_generation(config: Mapping[str, JSON], defend: Defend) -> dict[str, JS
         if isinstance(config.get(name), str):
             choice(f"generation_config.{name}", config[name], known)
     if config.get("max_output_tokens", 1) < 1:
-        raise refuse("'generation_config.max_output_tokens' must be at least 1.")
+        raise bad_request("'generation_config.max_output_tokens' must be at least 1.")
     return config
 
 
@@ -59,18 +59,18 @@ def check_tools(tools: list[JSON]) -> None:
     for index, tool in enumerate(tools):
         where = f"tools[{index}]"
         if not isinstance(tool, dict):
-            raise refuse(f"'{where}' must be an object, got {json_kind(tool)}.")
+            raise bad_request(f"'{where}' must be an object, got {json_kind(tool)}.")
         if tool.get("type") not in _TOOL_TYPES:
-            raise refuse(
+            raise bad_request(
                 f"Unsupported value for 'type' at '{where}': {json.dumps(tool.get('type'))}. Supported: {', '.join(_TOOL_TYPES)}."
             )
         if tool["type"] != "function":
             continue
         name = tool.get("name")
         if not isinstance(name, str) or not _FUNCTION_NAME.match(name):
-            raise refuse(f"'{where}.name' must be a function's name, got {json.dumps(name)}.")
+            raise bad_request(f"'{where}.name' must be a function's name, got {json.dumps(name)}.")
         if name in names:
-            raise refuse(f"'{where}.name': the function '{name}' is declared twice.")
+            raise bad_request(f"'{where}.name': the function '{name}' is declared twice.")
         names.add(name)
         _check_schema(tool.get("parameters"), f"{where}.parameters")
 
@@ -81,14 +81,14 @@ def check_formats(given: JSON) -> None:
     for index, entry in enumerate(entries):
         where = f"response_format[{index}]" if isinstance(given, list) else "response_format"
         if not isinstance(entry, dict):
-            raise refuse(f"'{where}' must be an object, got {json_kind(entry)}.")
+            raise bad_request(f"'{where}' must be an object, got {json_kind(entry)}.")
         if entry.get("type") in ("text", "image", "audio", "video"):
             _check_schema(entry.get("schema"), f"{where}.schema")
         else:
             _check_schema(entry, where)
 
 
-def check_environment(given: JSON, where: str, defend: Defend = refused) -> None:
+def check_environment(given: JSON, where: str, defend: OnViolation = raise_violation) -> None:
     """Refuse an ``environment`` whose object has other fields or types than it may have; whether its id exists is not judged here."""
     if isinstance(given, dict):
         check_fields(given, _ENVIRONMENT_FIELDS, f"{where}.", defend)
@@ -102,7 +102,7 @@ def check_place(held: Mapping[str, JSON], prefix: str) -> None:
     for index, source in enumerate(held.get("sources") or []):
         where = f"{prefix}sources[{index}]"
         if not isinstance(source, dict):
-            raise refuse(f"'{where}' must be an object, got {json_kind(source)}.")
+            raise bad_request(f"'{where}' must be an object, got {json_kind(source)}.")
         choice(f"{where}.type", source.get("type"), _SOURCE_TYPES)
     network = held.get("network")
     if isinstance(network, str):
@@ -113,10 +113,10 @@ def check_labels(labels: Mapping[str, JSON]) -> None:
     """Refuse labels that are no short strings."""
     for name, value in labels.items():
         if not isinstance(value, str) or len(value) > 63:
-            raise refuse(f"'labels.{name}' must be a string of at most 63 characters.")
+            raise bad_request(f"'labels.{name}' must be a string of at most 63 characters.")
 
 
-def check_webhooks(config: Mapping[str, JSON], defend: Defend) -> None:
+def check_webhooks(config: Mapping[str, JSON], defend: OnViolation) -> None:
     """Refuse a ``webhook_config`` with other fields than ``uris`` and ``user_metadata``."""
     check_fields(
         config, {"uris": ("array",), "user_metadata": ("object",)}, "webhook_config.", defend
@@ -128,8 +128,8 @@ def _check_schema(schema: JSON, where: str) -> None:
     if schema is None:
         return
     if not isinstance(schema, dict):
-        raise refuse(f"'{where}' must be a JSON Schema, got {json_kind(schema)}.")
+        raise bad_request(f"'{where}' must be a JSON Schema, got {json_kind(schema)}.")
     try:
         check_schema(schema)
-    except Unsatisfiable as error:
-        raise refuse(f"'{where}': {error}.") from error
+    except NoDocument as error:
+        raise bad_request(f"'{where}': {error}.") from error

@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from evalkit._lib.json import JSON
 from evalkit._lib.json import kind as json_kind
 from evalkit.protocol.steps import CLIENT_STEPS, CONTENT_TYPES, MEDIA_TYPES
-from evalkit.server.requests.faults import refuse
+from evalkit.server.requests.error_response import bad_request
 
 RawStep = dict[str, JSON]
 
 
 def steps_of_input(value: JSON) -> list[RawStep]:
-    """Return the steps an ``input`` stands for. Raises ApiFault (400) naming the place, e.g. ``input[2].content[0].data``."""
+    """Return the steps an ``input`` stands for. Raises ErrorResponse (400) naming the place, e.g. ``input[2].content[0].data``."""
     if isinstance(value, str):
         return [{"type": "user_input", "content": [{"type": "text", "text": value}]}]
     single = isinstance(value, Mapping)
@@ -31,9 +31,9 @@ def steps_of_input(value: JSON) -> list[RawStep]:
         return "input" if single else f"input[{index}]"
 
     if not isinstance(value, list):
-        raise refuse(f"'input' must be a string, an object or a list, got {_a(value)}.")
+        raise bad_request(f"'input' must be a string, an object or a list, got {_a(value)}.")
     if not value:
-        raise refuse("'input' is empty.")
+        raise bad_request("'input' is empty.")
     kinds = {_shape(item, where(index)) for index, item in enumerate(value)}
     if kinds == {"content"}:
         return [
@@ -44,7 +44,7 @@ def steps_of_input(value: JSON) -> list[RawStep]:
         ]
     if kinds == {"step"}:
         return [_step(item, where(index)) for index, item in enumerate(value)]
-    raise refuse(
+    raise bad_request(
         "'input' mixes steps and contents; put the contents into a step of type user_input."
     )
 
@@ -59,16 +59,16 @@ def last_messages(steps: Sequence[RawStep]) -> list[RawStep]:
 
 def _shape(item: JSON, where: str) -> str:
     if not isinstance(item, Mapping):
-        raise refuse(f"'{where}' must be an object, got {_a(item)}.")
+        raise bad_request(f"'{where}' must be an object, got {_a(item)}.")
     if "role" in item or "parts" in item:
-        raise refuse(
+        raise bad_request(
             f'\'{where}\' uses the old schema of role and parts; send {{"type": "user_input", "content": […]}}.'
         )
     kind = item.get("type")
     if kind is None and isinstance(item.get("text"), str):
         return "content"
     if not isinstance(kind, str) or not kind:
-        raise refuse(f"'type' at '{where}' is missing.")
+        raise bad_request(f"'type' at '{where}' is missing.")
     return "content" if kind in CONTENT_TYPES else "step"
 
 
@@ -77,15 +77,15 @@ def _content(item: JSON, where: str) -> dict[str, JSON]:
     if isinstance(item, str):
         return {"type": "text", "text": item}
     if not isinstance(item, Mapping):
-        raise refuse(f"'{where}' must be an object, got {_a(item)}.")
+        raise bad_request(f"'{where}' must be an object, got {_a(item)}.")
     block = dict(item)
     if block.get("type") is None and isinstance(block.get("text"), str):
         block["type"] = "text"
     kind = block.get("type")
     if not isinstance(kind, str) or not kind:
-        raise refuse(f"'type' at '{where}' is missing.")
+        raise bad_request(f"'type' at '{where}' is missing.")
     if kind == "text" and not isinstance(block.get("text"), str):
-        raise refuse(f"'{where}.text' must be a string, got {_a(block.get('text'))}.")
+        raise bad_request(f"'{where}.text' must be a string, got {_a(block.get('text'))}.")
     if kind in MEDIA_TYPES:
         _check_media(block, where)
     return block
@@ -94,12 +94,12 @@ def _content(item: JSON, where: str) -> dict[str, JSON]:
 def _check_media(block: Mapping[str, JSON], where: str) -> None:
     data, uri = block.get("data"), block.get("uri")
     if data is None and uri is None:
-        raise refuse(f"'{where}' needs data or uri.")
+        raise bad_request(f"'{where}' needs data or uri.")
     if data is not None:
         try:
             base64.b64decode(data, validate=True)
         except (TypeError, ValueError, binascii.Error):
-            raise refuse(f"'{where}.data' is not base64.") from None
+            raise bad_request(f"'{where}.data' is not base64.") from None
 
 
 def _step(item: Mapping[str, JSON], where: str) -> RawStep:
@@ -114,7 +114,7 @@ def _blocks(step: RawStep, name: str, where: str) -> None:
     if isinstance(content, str | Mapping):
         content = [content]
     if not isinstance(content, list):
-        raise refuse(f"'{where}' must be a list of contents or a string, got {_a(content)}.")
+        raise bad_request(f"'{where}' must be a list of contents or a string, got {_a(content)}.")
     step[name] = [_content(block, f"{where}[{index}]") for index, block in enumerate(content)]
 
 
@@ -122,7 +122,7 @@ def _of(*kinds: str) -> Callable[[RawStep, str, str], None]:
     def need(step: RawStep, name: str, where: str) -> None:
         if json_kind(step.get(name)) not in kinds:
             wanted = " or ".join("nothing" if kind == "null" else _an(kind) for kind in kinds)
-            raise refuse(f"'{where}' must be {wanted}, got {_a(step.get(name))}.")
+            raise bad_request(f"'{where}' must be {wanted}, got {_a(step.get(name))}.")
 
     return need
 

@@ -27,7 +27,7 @@ _ANNOTATIONS = frozenset(
 )
 
 
-class Unsatisfiable(ValueError):
+class NoDocument(ValueError):
     """No document was found; the message says where and why, in one line."""
 
 
@@ -73,7 +73,7 @@ def _common_types(left: JSON, right: JSON) -> JSON:
         if kind == "integer" and "number" in ours and "integer" not in common
     ]
     if not common:
-        raise Unsatisfiable(f"types that exclude each other: {show(left)} and {show(right)}")
+        raise NoDocument(f"types that exclude each other: {show(left)} and {show(right)}")
     return common
 
 

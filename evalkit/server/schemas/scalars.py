@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from evalkit._lib.json import JSON
-from evalkit.server.schemas.merge import Unsatisfiable
+from evalkit.server.schemas.merge import NoDocument
 from evalkit.server.schemas.patterns import NotMade, text_matching
 
 _LONGEST = 100_000
@@ -33,7 +33,7 @@ def number(schema: JSON, kind: str, name: str, nth: int) -> JSON:
     for value in candidates(max(low, above), min(high, below), step, nth):
         if math.isfinite(value) and low <= value <= high and above < value < below:
             return int(value) if value == int(value) else value
-    raise Unsatisfiable(f"{name!r}: no number between the bounds")
+    raise NoDocument(f"{name!r}: no number between the bounds")
 
 
 def _multiples(floor: float, ceiling: float, step: float, nth: int) -> Iterator[float]:
@@ -52,12 +52,12 @@ def string(schema: JSON, name: str, nth: int) -> str:
     """Return the ``nth`` text a schema allows: of its format or pattern, else ``name``. Raises Unsatisfiable."""
     least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", _LONGEST))
     if least > min(most, _LONGEST):
-        raise Unsatisfiable(f"{name!r}: no text has at least {least} characters and at most {most}")
+        raise NoDocument(f"{name!r}: no text has at least {least} characters and at most {most}")
     if "pattern" in schema:
         try:
             return text_matching(schema["pattern"], at_least=least)
         except NotMade as error:
-            raise Unsatisfiable(f"{name!r}: {error}") from error
+            raise NoDocument(f"{name!r}: {error}") from error
     if schema.get("format") in _FORMATS:
         return _FORMATS[schema["format"]]
     text = name if nth == 0 else f"{name} {nth + 1}"

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 
 from evalkit._lib.json import JSON, MISSING, equal
 from evalkit.conversation.asides import is_judging
-from evalkit.server.answers.ask import Ask, Result
-from evalkit.server.scripting.reading import Notes, Path, by_key
+from evalkit.server.answers.interaction_request import FunctionCallResult, InteractionRequest
+from evalkit.server.scripting.script_reader import Path, ScriptReader, by_key
 
 Groups = dict[str, str]
 TextTest = Callable[[str], Groups | None]
-Condition = Callable[[Ask, dict[str, JSON]], bool]
+Condition = Callable[[InteractionRequest, dict[str, JSON]], bool]
 
 
 def flat(text: str) -> str:
@@ -26,22 +26,22 @@ def flat(text: str) -> str:
 # --- texts: a bare string is the whole text; a mapping holds several tests, all of which must hold.
 
 
-def _equals(notes: Notes, value: JSON, path: Path) -> TextTest:
+def _equals(notes: ScriptReader, value: JSON, path: Path) -> TextTest:
     wanted = {flat(item) for item in notes.texts(value, path)}
     return lambda text: {} if flat(text) in wanted else None
 
 
-def _contains(notes: Notes, value: JSON, path: Path) -> TextTest:
+def _contains(notes: ScriptReader, value: JSON, path: Path) -> TextTest:
     wanted = [flat(item) for item in notes.texts(value, path)]
     return lambda text: {} if all(item in flat(text) for item in wanted) else None
 
 
-def _any_of(notes: Notes, value: JSON, path: Path) -> TextTest:
+def _any_of(notes: ScriptReader, value: JSON, path: Path) -> TextTest:
     wanted = [flat(item) for item in notes.texts(value, path)]
     return lambda text: {} if any(item in flat(text) for item in wanted) else None
 
 
-def _matches(notes: Notes, value: JSON, path: Path) -> TextTest:
+def _matches(notes: ScriptReader, value: JSON, path: Path) -> TextTest:
     pattern = notes.regex(value, path)
 
     def test(text: str) -> Groups | None:
@@ -58,7 +58,7 @@ def _matches(notes: Notes, value: JSON, path: Path) -> TextTest:
 _TEXT_TESTS = {"equals": _equals, "contains": _contains, "any_of": _any_of, "matches": _matches}
 
 
-def text_test(notes: Notes, value: JSON, path: Path) -> TextTest:
+def text_test(notes: ScriptReader, value: JSON, path: Path) -> TextTest:
     """Read a test of a text: a string, or a mapping of ``equals``, ``contains``, ``any_of``, ``matches``."""
     if isinstance(value, str):
         return _equals(notes, value, path)
@@ -81,19 +81,19 @@ def text_test(notes: Notes, value: JSON, path: Path) -> TextTest:
 # --- conditions
 
 
-def _text(notes: Notes, value: JSON, path: Path) -> Condition:
+def _text(notes: ScriptReader, value: JSON, path: Path) -> Condition:
     test = text_test(notes, value, path)
     return lambda ask, context: _found(test(ask.text), context, "match")
 
 
-def _earlier(notes: Notes, value: JSON, path: Path) -> Condition:
+def _earlier(notes: ScriptReader, value: JSON, path: Path) -> Condition:
     test = text_test(notes, value, path)
     return lambda ask, context: any(
         _found(test(text), context, "earlier") for text in reversed(ask.earlier)
     )
 
 
-def _anywhere(notes: Notes, value: JSON, path: Path) -> Condition:
+def _anywhere(notes: ScriptReader, value: JSON, path: Path) -> Condition:
     test = text_test(notes, value, path)
     return lambda ask, context: any(
         _found(test(text), context, "earlier") for text in reversed(ask.texts)
@@ -107,7 +107,7 @@ def _found(groups: Groups | None, context: dict[str, JSON], name: str) -> bool:
     return True
 
 
-def _turn(notes: Notes, value: JSON, path: Path) -> Condition:
+def _turn(notes: ScriptReader, value: JSON, path: Path) -> Condition:
     if isinstance(value, dict):
         bounds = notes.mapping(value, path, ("min", "max"), "bound")
         low, high = (
@@ -119,21 +119,21 @@ def _turn(notes: Notes, value: JSON, path: Path) -> Condition:
     return lambda ask, context: low <= ask.turn <= high
 
 
-def _continued(notes: Notes, value: JSON, path: Path) -> Condition:
+def _continued(notes: ScriptReader, value: JSON, path: Path) -> Condition:
     if isinstance(value, bool):
         return lambda ask, context: bool(ask.part.number) is value
     part = notes.number(value, path, whole=True)
     return lambda ask, context: ask.part.number == part
 
 
-def _tools(notes: Notes, value: JSON, path: Path) -> Condition:
+def _tools(notes: ScriptReader, value: JSON, path: Path) -> Condition:
     if isinstance(value, bool):
         return lambda ask, context: bool(ask.tools) is value
     wanted = notes.texts(value, path)
     return lambda ask, context: all(name in ask.tools for name in wanted)
 
 
-def _attached(notes: Notes, value: JSON, path: Path) -> Condition:
+def _attached(notes: ScriptReader, value: JSON, path: Path) -> Condition:
     if isinstance(value, bool):
         return lambda ask, context: bool(ask.attached) is value
     wanted = notes.texts(value, path)
@@ -142,16 +142,18 @@ def _attached(notes: Notes, value: JSON, path: Path) -> Condition:
     )
 
 
-def _flag(name: str, usual: bool) -> Callable[[Notes, JSON, Path], Condition]:
-    def read(notes: Notes, value: JSON, path: Path) -> Condition:
+def _flag(name: str, usual: bool) -> Callable[[ScriptReader, JSON, Path], Condition]:
+    def read(notes: ScriptReader, value: JSON, path: Path) -> Condition:
         notes.of(value, path, "boolean")
         return lambda ask, context: ask.body.get(name, usual) is value
 
     return read
 
 
-def _name(of: Callable[[Ask], str]) -> Callable[[Notes, JSON, Path], Condition]:
-    def read(notes: Notes, value: JSON, path: Path) -> Condition:
+def _name(
+    of: Callable[[InteractionRequest], str],
+) -> Callable[[ScriptReader, JSON, Path], Condition]:
+    def read(notes: ScriptReader, value: JSON, path: Path) -> Condition:
         if isinstance(value, bool):
             return lambda ask, context: bool(of(ask)) is value
         test = text_test(notes, value, path)
@@ -160,7 +162,7 @@ def _name(of: Callable[[Ask], str]) -> Callable[[Notes, JSON, Path], Condition]:
     return read
 
 
-def _value_test(notes: Notes, value: JSON, path: Path) -> Callable[[JSON], bool]:
+def _value_test(notes: ScriptReader, value: JSON, path: Path) -> Callable[[JSON], bool]:
     """Read a test of a JSON value: a mapping of text tests and ``present``, or the value itself."""
     if not isinstance(value, dict):
         return lambda held: equal(held, value)
@@ -173,7 +175,7 @@ def _value_test(notes: Notes, value: JSON, path: Path) -> Callable[[JSON], bool]
     return lambda held: isinstance(held, str) and test(held) is not None
 
 
-def _fields(notes: Notes, value: JSON, path: Path) -> Callable[[JSON], bool]:
+def _fields(notes: ScriptReader, value: JSON, path: Path) -> Callable[[JSON], bool]:
     """Read tests by dotted path: ``{generation_config.thinking_level: high, tools.0.type: google_search}``."""
     if not notes.of(value, path, "object"):
         return lambda held: False
@@ -194,35 +196,35 @@ def _dig(value: JSON, parts: list[str]) -> JSON:
     return value
 
 
-def _request(notes: Notes, value: JSON, path: Path) -> Condition:
+def _request(notes: ScriptReader, value: JSON, path: Path) -> Condition:
     test = _fields(notes, value, path)
     return lambda ask, context: test(ask.body)
 
 
-def _judge(notes: Notes, value: JSON, path: Path) -> Condition:
+def _judge(notes: ScriptReader, value: JSON, path: Path) -> Condition:
     notes.of(value, path, "boolean")
     return lambda ask, context: is_judging(ask.body) is value
 
 
-ResultTest = Callable[[Result], bool]
+ResultTest = Callable[[FunctionCallResult], bool]
 
 
-def _result_name(notes: Notes, value: JSON, path: Path) -> ResultTest:
+def _result_name(notes: ScriptReader, value: JSON, path: Path) -> ResultTest:
     test = text_test(notes, value, path)
     return lambda result: test(result.name) is not None
 
 
-def _result_text(notes: Notes, value: JSON, path: Path) -> ResultTest:
+def _result_text(notes: ScriptReader, value: JSON, path: Path) -> ResultTest:
     test = text_test(notes, value, path)
     return lambda result: test(result.text) is not None
 
 
-def _result_error(notes: Notes, value: JSON, path: Path) -> ResultTest:
+def _result_error(notes: ScriptReader, value: JSON, path: Path) -> ResultTest:
     notes.of(value, path, "boolean")
     return lambda result: result.is_error is value
 
 
-def _result_value(notes: Notes, value: JSON, path: Path) -> ResultTest:
+def _result_value(notes: ScriptReader, value: JSON, path: Path) -> ResultTest:
     test = _fields(notes, value, path)
     return lambda result: test(result.value)
 
@@ -235,7 +237,7 @@ _RESULT_TESTS = {
 }
 
 
-def _results(notes: Notes, value: JSON, path: Path) -> Condition:
+def _results(notes: ScriptReader, value: JSON, path: Path) -> Condition:
     if isinstance(value, bool):
         return lambda ask, context: bool(ask.results) is value
     tests = list(by_key(notes, value, path, _RESULT_TESTS, "result test").values())
@@ -244,12 +246,12 @@ def _results(notes: Notes, value: JSON, path: Path) -> Condition:
     )
 
 
-def _not(notes: Notes, value: JSON, path: Path) -> Condition:
+def _not(notes: ScriptReader, value: JSON, path: Path) -> Condition:
     inner = condition(notes, value, path)
     return lambda ask, context: not inner(ask, dict(context))
 
 
-_CONDITIONS: dict[str, Callable[[Notes, JSON, Path], Condition]] = {
+_CONDITIONS: dict[str, Callable[[ScriptReader, JSON, Path], Condition]] = {
     "text": _text,
     "earlier": _earlier,
     "anywhere": _anywhere,
@@ -269,7 +271,7 @@ _CONDITIONS: dict[str, Callable[[Notes, JSON, Path], Condition]] = {
 }
 
 
-def condition(notes: Notes, value: JSON, path: Path) -> Condition:
+def condition(notes: ScriptReader, value: JSON, path: Path) -> Condition:
     """Read a ``when:``; every key in it must hold."""
     tests = list(by_key(notes, value, path, _CONDITIONS, "condition").values())
     return lambda ask, context: all(test(ask, context) for test in tests)

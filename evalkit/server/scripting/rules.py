@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from evalkit._lib.json import JSON
 from evalkit._lib.text import show
 from evalkit.protocol.steps import STATUSES
-from evalkit.server.answers.answer import Answer
-from evalkit.server.answers.ask import Ask
+from evalkit.server.answers.answer import InteractionDraft
+from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.faulting.plans import WHEN, BadFault, Plan, plan_of
-from evalkit.server.requests.faults import ApiFault
+from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.server.scripting.conditions import Condition, condition
-from evalkit.server.scripting.reading import Notes, Path
+from evalkit.server.scripting.script_reader import Path, ScriptReader
 from evalkit.server.scripting.steps import Steps, read_reply, read_steps
 from evalkit.server.scripting.templates import Render
 
-Fill = Callable[[Ask, dict[str, JSON], Answer], None]
+Fill = Callable[[InteractionRequest, dict[str, JSON], InteractionDraft], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ScriptRule:
     """One rule. ``plain`` asks for the plain answer, with this rule's status, delay and so on around it.
 
     ``judges`` lets it answer a judge's question, which holds a whole conversation and would meet conditions meant for that.
@@ -36,7 +36,7 @@ class Rule:
     judges: bool = False
 
 
-def read_rule(notes: Notes, value: JSON, path: Path, file: str) -> Rule:
+def read_rule(notes: ScriptReader, value: JSON, path: Path, file: str) -> ScriptRule:
     """Read one entry of ``rules:``; ``file`` is the script's name, for messages."""
     data = notes.mapping(value, path, _RULE_KEYS, "key of a rule")
     name = data.get("name", "")
@@ -47,7 +47,7 @@ def read_rule(notes: Notes, value: JSON, path: Path, file: str) -> Rule:
         notes.add((*path, "steps"), "'reply' and 'steps' exclude each other", key=True)
     plain = data.get("plain", False)
     notes.of(plain, (*path, "plain"), "boolean")
-    return Rule(
+    return ScriptRule(
         name=str(name),
         where=f"rule {name!r} ({file}:{notes.line(path)})"
         if name
@@ -64,11 +64,15 @@ def read_rule(notes: Notes, value: JSON, path: Path, file: str) -> Rule:
     )
 
 
-def _steps(read: Callable[[Notes, JSON, Path], Steps]) -> Callable[[Notes, JSON, Path], Fill]:
-    def fill_with(notes: Notes, value: JSON, path: Path) -> Fill:
+def _steps(
+    read: Callable[[ScriptReader, JSON, Path], Steps],
+) -> Callable[[ScriptReader, JSON, Path], Fill]:
+    def fill_with(notes: ScriptReader, value: JSON, path: Path) -> Fill:
         build = read(notes, value, path)
 
-        def fill(ask: Ask, context: dict[str, JSON], answer: Answer) -> None:
+        def fill(
+            ask: InteractionRequest, context: dict[str, JSON], answer: InteractionDraft
+        ) -> None:
             answer.steps = build(ask, context)
 
         return fill
@@ -76,32 +80,32 @@ def _steps(read: Callable[[Notes, JSON, Path], Steps]) -> Callable[[Notes, JSON,
     return fill_with
 
 
-def _status(notes: Notes, value: JSON, path: Path) -> Fill:
+def _status(notes: ScriptReader, value: JSON, path: Path) -> Fill:
     if notes.of(value, path, "string") and value not in STATUSES:
         notes.add(path, f"unknown status {value!r}; there are {', '.join(STATUSES)}")
 
-    def fill(ask: Ask, context: dict[str, JSON], answer: Answer) -> None:
+    def fill(ask: InteractionRequest, context: dict[str, JSON], answer: InteractionDraft) -> None:
         answer.status = value
 
     return fill
 
 
-def _errors(notes: Notes, value: JSON, path: Path) -> Fill:
+def _errors(notes: ScriptReader, value: JSON, path: Path) -> Fill:
     if notes.of(value, path, "array"):
         for index, item in enumerate(value):
             notes.mapping(item, (*path, index), ("code", "message"), "field of an error")
     return _rendered("errors", notes.template(value, path))
 
 
-def _object(name: str) -> Callable[[Notes, JSON, Path], Fill]:
-    def read(notes: Notes, value: JSON, path: Path) -> Fill:
+def _object(name: str) -> Callable[[ScriptReader, JSON, Path], Fill]:
+    def read(notes: ScriptReader, value: JSON, path: Path) -> Fill:
         notes.of(value, path, "object")
         return _rendered(name, notes.template(value, path))
 
     return read
 
 
-def _files(notes: Notes, value: JSON, path: Path) -> Fill:
+def _files(notes: ScriptReader, value: JSON, path: Path) -> Fill:
     """``files``: texts by path, written into the environment the answer works in."""
     if notes.of(value, path, "object"):
         for key, item in value.items():
@@ -113,15 +117,15 @@ def _rendered(name: str, render: Render) -> Fill:
     return lambda ask, context, answer: setattr(answer, name, render(context))
 
 
-def _number(name: str, *, whole: bool = False) -> Callable[[Notes, JSON, Path], Fill]:
-    def read(notes: Notes, value: JSON, path: Path) -> Fill:
+def _number(name: str, *, whole: bool = False) -> Callable[[ScriptReader, JSON, Path], Fill]:
+    def read(notes: ScriptReader, value: JSON, path: Path) -> Fill:
         number = notes.number(value, path, whole=whole)
         return lambda ask, context, answer: setattr(answer, name, int(number) if whole else number)
 
     return read
 
 
-def _error(notes: Notes, value: JSON, path: Path) -> Fill:
+def _error(notes: ScriptReader, value: JSON, path: Path) -> Fill:
     """``error: 503``, or a mapping; ``after`` sends it inside the stream, after so many events, ``shape: gateway`` in the gateway's body."""
     data = (
         notes.mapping(
@@ -161,8 +165,8 @@ def _error(notes: Notes, value: JSON, path: Path) -> Fill:
     if shape not in ("api", "gateway"):
         notes.add((*path, "shape"), f"unknown shape {show(shape)}; there are api, gateway")
 
-    def fill(ask: Ask, context: dict[str, JSON], answer: Answer) -> None:
-        answer.fault = ApiFault(
+    def fill(ask: InteractionRequest, context: dict[str, JSON], answer: InteractionDraft) -> None:
+        answer.fault = ErrorResponse(
             status,
             str(message(context)),
             code=data.get("code", ""),
@@ -174,7 +178,7 @@ def _error(notes: Notes, value: JSON, path: Path) -> Fill:
     return fill
 
 
-def read_faults(notes: Notes, value: JSON, path: Path) -> tuple[Plan, ...]:
+def read_faults(notes: ScriptReader, value: JSON, path: Path) -> tuple[Plan, ...]:
     """Read a list of ``faults:``, or a single one; each is a mapping (``{cut: 3, every: 5}``) or the command line's text."""
     listed = value if isinstance(value, list) else [value]
     plans = []
@@ -188,12 +192,12 @@ def read_faults(notes: Notes, value: JSON, path: Path) -> tuple[Plan, ...]:
     return tuple(plans)
 
 
-def _faults(notes: Notes, value: JSON, path: Path) -> Fill:
+def _faults(notes: ScriptReader, value: JSON, path: Path) -> Fill:
     plans = read_faults(notes, value, path)
     return lambda ask, context, answer: setattr(answer, "faults", plans)
 
 
-_FILLS: dict[str, Callable[[Notes, JSON, Path], Fill]] = {
+_FILLS: dict[str, Callable[[ScriptReader, JSON, Path], Fill]] = {
     "reply": _steps(read_reply),
     "steps": _steps(read_steps),
     "status": _status,

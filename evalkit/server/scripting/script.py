@@ -26,14 +26,14 @@ from dataclasses import dataclass, field
 
 from evalkit._lib.json import JSON
 from evalkit.conversation.asides import is_judging
-from evalkit.server.answers.answer import Answer
-from evalkit.server.answers.ask import Ask
+from evalkit.server.answers.answer import InteractionDraft
+from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.faulting.plans import Plan
-from evalkit.server.requests.create import Known
-from evalkit.server.requests.faults import ApiFault
-from evalkit.server.scripting.reading import Notes
-from evalkit.server.scripting.rules import Rule, read_faults, read_rule
-from evalkit.server.scripting.templates import TemplateProblem
+from evalkit.server.requests.create import KnownNames
+from evalkit.server.requests.error_response import ErrorResponse
+from evalkit.server.scripting.rules import ScriptRule, read_faults, read_rule
+from evalkit.server.scripting.script_reader import ScriptReader
+from evalkit.server.scripting.templates import ScriptTemplateError
 
 CONTEXT = (
     "text",
@@ -54,22 +54,24 @@ _KEYS = ("script", "description", "vars", "models", "agents", "signatures", "fau
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class MatchedRule:
     """The rule that answers, and what its conditions found for its templates."""
 
     index: int
-    rule: Rule
+    rule: ScriptRule
     context: dict[str, JSON]
 
-    def answer(self, ask: Ask, plain: Callable[[Ask], Answer]) -> Answer:
+    def answer(
+        self, ask: InteractionRequest, plain: Callable[[InteractionRequest], InteractionDraft]
+    ) -> InteractionDraft:
         """Return the rule's answer; a template that fails on this request's values is a fault naming the rule."""
-        answer = plain(ask) if self.rule.plain else Answer()
+        answer = plain(ask) if self.rule.plain else InteractionDraft()
         try:
             for fill in self.rule.fills:
                 fill(ask, self.context, answer)
-        except (TemplateProblem, ValueError, TypeError, KeyError) as error:
+        except (ScriptTemplateError, ValueError, TypeError, KeyError) as error:
             why = str(error).replace("\n", " ")
-            raise ApiFault(
+            raise ErrorResponse(
                 400,
                 f"The script's {self.rule.where} cannot answer this: {why}",
                 code="failed_precondition",
@@ -83,18 +85,18 @@ class Script:
 
     name: str
     title: str
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[ScriptRule, ...] = ()
     vars: Mapping[str, JSON] = field(default_factory=dict)
-    known: Known = Known()  # noqa: RUF009 - frozen
+    known: KnownNames = KnownNames()  # noqa: RUF009 - frozen
     signatures: bool = True
     faults: tuple[Plan, ...] = ()
 
     @classmethod
     def load(cls, text: str, name: str) -> Script:
         """Read a script from YAML text. Raises ScriptError with every problem, located in ``name``."""
-        return _read(cls, Notes(text, name), name)
+        return _read(cls, ScriptReader(text, name), name)
 
-    def find(self, ask: Ask, used: Mapping[int, int]) -> Found | None:
+    def find(self, ask: InteractionRequest, used: Mapping[int, int]) -> MatchedRule | None:
         """Return the first rule that holds; ``used`` counts how often each rule (by index) has answered before."""
         judging = is_judging(ask.body)
         for index, rule in enumerate(self.rules):
@@ -104,10 +106,10 @@ class Script:
                 continue
             context = self._context(ask)
             if rule.when(ask, context):
-                return Found(index, rule, context)
+                return MatchedRule(index, rule, context)
         return None
 
-    def _context(self, ask: Ask) -> dict[str, JSON]:
+    def _context(self, ask: InteractionRequest) -> dict[str, JSON]:
         results = [
             {
                 "name": item.name,
@@ -135,7 +137,7 @@ class Script:
         }
 
 
-def _read(cls: type[Script], notes: Notes, name: str) -> Script:
+def _read(cls: type[Script], notes: ScriptReader, name: str) -> Script:
     data = notes.mapping(notes.load(), (), _KEYS, "key")
     title = data.get("script", "")
     if "script" not in data:
@@ -160,4 +162,4 @@ def _read(cls: type[Script], notes: Notes, name: str) -> Script:
     models, agents = (tuple(notes.texts(data.get(key, []), (key,))) for key in ("models", "agents"))
     faults = read_faults(notes, data["faults"], ("faults",)) if "faults" in data else ()
     notes.raise_any()
-    return cls(name, title, tuple(rules), values, Known(models, agents), signatures, faults)
+    return cls(name, title, tuple(rules), values, KnownNames(models, agents), signatures, faults)

@@ -10,44 +10,46 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from evalkit._lib.json import JSON
-from evalkit.server.answers.ask import Ask
-from evalkit.server.answers.steps import (
-    citation,
+from evalkit.server.answers.interaction_request import InteractionRequest
+from evalkit.server.answers.step_builders import (
+    code_execution_steps,
     fitted_call,
     fitted_document,
-    output,
-    picture,
-    ran,
-    searched,
+    image_block,
+    model_output,
+    search_steps,
     text_block,
+    url_citation,
 )
-from evalkit.server.scripting.reading import Notes, Path
+from evalkit.server.scripting.script_reader import Path, ScriptReader
 
 RawStep = dict[str, JSON]
-Build = Callable[[Ask, JSON], list[RawStep]]
-Steps = Callable[[Ask, dict[str, JSON]], list[RawStep]]
+Build = Callable[[InteractionRequest, JSON], list[RawStep]]
+Steps = Callable[[InteractionRequest, dict[str, JSON]], list[RawStep]]
 
 
-def _text(ask: Ask, value: JSON) -> list[RawStep]:
+def _text(ask: InteractionRequest, value: JSON) -> list[RawStep]:
     text = str(value["text"])
     notes = [
-        citation(text, str(cite.get("words") or text), str(cite["url"]), str(cite.get("title", "")))
+        url_citation(
+            text, str(cite.get("words") or text), str(cite["url"]), str(cite.get("title", ""))
+        )
         for cite in value.get("cite", [])
     ]
-    return [output(text_block(text, notes))]
+    return [model_output(text_block(text, notes))]
 
 
-def _call(ask: Ask, value: JSON) -> list[RawStep]:
+def _call(ask: InteractionRequest, value: JSON) -> list[RawStep]:
     return [fitted_call(ask, str(value["name"]), value.get("arguments", {}))]
 
 
-def _search(ask: Ask, value: JSON) -> list[RawStep]:
+def _search(ask: InteractionRequest, value: JSON) -> list[RawStep]:
     queries = value["queries"] if isinstance(value["queries"], list) else [value["queries"]]
-    return searched([str(query) for query in queries], value.get("suggestions"))
+    return search_steps([str(query) for query in queries], value.get("suggestions"))
 
 
-def _code(ask: Ask, value: JSON) -> list[RawStep]:
-    return ran(
+def _code(ask: InteractionRequest, value: JSON) -> list[RawStep]:
+    return code_execution_steps(
         str(value["code"]),
         str(value.get("result", "")),
         str(value.get("language", "python")),
@@ -55,17 +57,17 @@ def _code(ask: Ask, value: JSON) -> list[RawStep]:
     )
 
 
-def _picture(ask: Ask, value: JSON) -> list[RawStep]:
+def _picture(ask: InteractionRequest, value: JSON) -> list[RawStep]:
     return [
-        output(
-            picture(
+        model_output(
+            image_block(
                 str(value["about"]), int(value.get("width", 320)), int(value.get("height", 180))
             )
         )
     ]
 
 
-def _thought(ask: Ask, value: JSON) -> list[RawStep]:
+def _thought(ask: InteractionRequest, value: JSON) -> list[RawStep]:
     return [{"type": "thought", "summary": [text_block(str(value["summary"]))]}]
 
 
@@ -95,7 +97,7 @@ _CITE_FIELDS = ("url", "title", "words")
 _WORDS = ("text", "json", *_SPELLINGS, "type")
 
 
-def read_steps(notes: Notes, value: JSON, path: Path) -> Steps:
+def read_steps(notes: ScriptReader, value: JSON, path: Path) -> Steps:
     """Read a list of steps."""
     if not notes.of(value, path, "array"):
         return lambda ask, context: []
@@ -103,14 +105,14 @@ def read_steps(notes: Notes, value: JSON, path: Path) -> Steps:
     return lambda ask, context: [step for entry in entries for step in entry(ask, context)]
 
 
-def read_reply(notes: Notes, value: JSON, path: Path) -> Steps:
+def read_reply(notes: ScriptReader, value: JSON, path: Path) -> Steps:
     """Read ``reply:``, the short form of one text step."""
     notes.of(value, path, "string")
     render = notes.template(value, path)
-    return lambda ask, context: [output(text_block(str(render(context))))]
+    return lambda ask, context: [model_output(text_block(str(render(context))))]
 
 
-def _entry(notes: Notes, value: JSON, path: Path) -> Steps:
+def _entry(notes: ScriptReader, value: JSON, path: Path) -> Steps:
     if not notes.of(value, path, "object"):
         return lambda ask, context: []
     more = ("item",) if "each" in value else ()
@@ -120,13 +122,15 @@ def _entry(notes: Notes, value: JSON, path: Path) -> Steps:
     if each is None:
         return build
 
-    def repeated(ask: Ask, context: dict[str, JSON]) -> list[RawStep]:
+    def repeated(ask: InteractionRequest, context: dict[str, JSON]) -> list[RawStep]:
         return [step for item in each(context) for step in build(ask, {**context, "item": item})]
 
     return repeated
 
 
-def _spelled(notes: Notes, value: Mapping[str, JSON], path: Path, more: tuple[str, ...]) -> Steps:
+def _spelled(
+    notes: ScriptReader, value: Mapping[str, JSON], path: Path, more: tuple[str, ...]
+) -> Steps:
     if "type" in value:
         notes.of(value["type"], (*path, "type"), "string")
         raw = notes.template(dict(value), path, more)

@@ -17,7 +17,7 @@ Render = Callable[[Mapping[str, JSON]], JSON]
 _SEPARATORS = re.compile(r"\s*(?:,|;|&|\band\b|\bor\b)\s*", re.IGNORECASE)
 
 
-class TemplateProblem(ValueError):
+class ScriptTemplateError(ValueError):
     """A template that cannot be read or rendered, in one line. ``path`` leads to it inside the value it stands in."""
 
     def __init__(self, message: str, path: tuple[str | int, ...] = ()) -> None:
@@ -51,11 +51,11 @@ def _compile_text(text: str, names: frozenset[str], path: tuple[str | int, ...])
     try:
         template = Template(text)
     except TemplateFault as error:
-        raise TemplateProblem(f"not a template: {error.message}", path) from error
+        raise ScriptTemplateError(f"not a template: {error.message}", path) from error
     unknown = template.names - names - FUNCTIONS.keys()
     if unknown:
         name = min(unknown)
-        raise TemplateProblem(
+        raise ScriptTemplateError(
             f"undefined variable {name!r}{did_you_mean(name, names)}; there are {', '.join(sorted(names))}",
             path,
         )
@@ -64,6 +64,6 @@ def _compile_text(text: str, names: frozenset[str], path: tuple[str | int, ...])
         try:
             return template.render({**FUNCTIONS, **context})
         except TemplateFault as error:
-            raise TemplateProblem(f"{text!r}: {error.message}", path) from error
+            raise ScriptTemplateError(f"{text!r}: {error.message}", path) from error
 
     return render

@@ -9,11 +9,11 @@ import base64
 import json
 
 from evalkit._lib.json import JSON
-from evalkit.server.answers.ask import Ask
-from evalkit.server.answers.pictures import skyline
+from evalkit.server.answers.interaction_request import InteractionRequest
+from evalkit.server.answers.sample_media import skyline
 from evalkit.server.requests.create import answer_schema
-from evalkit.server.requests.faults import refuse
-from evalkit.server.schemas.documents import Unsatisfiable, document
+from evalkit.server.requests.error_response import bad_request
+from evalkit.server.schema_documents import NoDocument, sample_document
 
 RawStep = dict[str, JSON]
 SUGGESTIONS = (
@@ -22,7 +22,7 @@ SUGGESTIONS = (
 )
 
 
-def output(*blocks: dict[str, JSON]) -> RawStep:
+def model_output(*blocks: dict[str, JSON]) -> RawStep:
     """Return a ``model_output`` step of content blocks."""
     return {"type": "model_output", "content": list(blocks)}
 
@@ -32,7 +32,7 @@ def text_block(text: str, annotations: list[dict[str, JSON]] | None = None) -> d
     return {"type": "text", "text": text, **({"annotations": annotations} if annotations else {})}
 
 
-def citation(text: str, words: str, url: str, title: str) -> dict[str, JSON]:
+def url_citation(text: str, words: str, url: str, title: str) -> dict[str, JSON]:
     """Return a ``url_citation`` over the first occurrence of ``words`` in ``text``: UTF-8 byte offsets, end exclusive."""
     start = text.find(words)
     if start < 0:
@@ -47,7 +47,7 @@ def citation(text: str, words: str, url: str, title: str) -> dict[str, JSON]:
     }
 
 
-def searched(queries: list[str], suggestions: str | None = None, **more: JSON) -> list[RawStep]:
+def search_steps(queries: list[str], suggestions: str | None = None, **more: JSON) -> list[RawStep]:
     """Return a search call and its result; ``more`` are fields of the call. Without ``suggestions`` there is a plain HTML part."""
     html = (
         suggestions
@@ -60,7 +60,7 @@ def searched(queries: list[str], suggestions: str | None = None, **more: JSON) -
     ]
 
 
-def ran(
+def code_execution_steps(
     code: str, result: str, language: str = "python", *, is_error: bool = False
 ) -> list[RawStep]:
     """Return a code execution and its result."""
@@ -71,7 +71,7 @@ def ran(
     ]
 
 
-def picture(about: str, width: int = 320, height: int = 180) -> dict[str, JSON]:
+def image_block(about: str, width: int = 320, height: int = 180) -> dict[str, JSON]:
     """Return an image content with a real PNG in it."""
     return {
         "type": "image",
@@ -80,15 +80,17 @@ def picture(about: str, width: int = 320, height: int = 180) -> dict[str, JSON]:
     }
 
 
-def fitted_call(ask: Ask, name: str, arguments: JSON) -> RawStep:
+def fitted_call(ask: InteractionRequest, name: str, arguments: JSON) -> RawStep:
     """Return a function call whose arguments meet the declared parameters, as near to ``arguments`` as it goes."""
     declared = next((tool for tool in ask.functions if tool["name"] == name), None)
     schema = (declared or {}).get("parameters")
     if schema is not None:
         try:
-            arguments = document(schema, arguments)
-        except Unsatisfiable as error:
-            raise refuse(f"no arguments for the function '{name}' were found: {error}") from error
+            arguments = sample_document(schema, arguments)
+        except NoDocument as error:
+            raise bad_request(
+                f"no arguments for the function '{name}' were found: {error}"
+            ) from error
     return {
         "type": "function_call",
         "name": name,
@@ -96,14 +98,14 @@ def fitted_call(ask: Ask, name: str, arguments: JSON) -> RawStep:
     }
 
 
-def fitted_document(ask: Ask, wish: JSON) -> RawStep:
+def fitted_document(ask: InteractionRequest, wish: JSON) -> RawStep:
     """Return a text output that is one JSON document: ``wish``, made to meet the schema where the request asks for one."""
     schema = answer_schema(ask.body)
     try:
-        value = wish if schema is None else document(schema, wish)
-    except Unsatisfiable as error:
-        raise refuse(f"no answer for 'response_format.schema' was found: {error}") from error
-    return output(text_block(json.dumps(value, indent=2, ensure_ascii=False)))
+        value = wish if schema is None else sample_document(schema, wish)
+    except NoDocument as error:
+        raise bad_request(f"no answer for 'response_format.schema' was found: {error}") from error
+    return model_output(text_block(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def _escaped(text: str) -> str:

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.server.defence.signatures import state_of
-from evalkit.server.requests.faults import ApiFault, refuse
+from evalkit.server.history_integrity import state_of
+from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 RawStep = dict[str, Any]
 _KIND = b"\x13"
@@ -26,14 +26,16 @@ _SIZE = 2 + 2 * _STATE + _SEAL
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class AnswerPart:
     """Which part of an answer is asked for, counted from 0. ``state`` is that of what stands before it and is not sent again."""
 
     number: int = 0
     state: bytes = b""
 
 
-def issue(key: bytes, part: Part, asked: Sequence[RawStep], answered: Sequence[RawStep]) -> str:
+def issue_token(
+    key: bytes, part: AnswerPart, asked: Sequence[RawStep], answered: Sequence[RawStep]
+) -> str:
     """Return the token for the part after ``part``, whose question and answer are given."""
     held = _KIND + bytes([min(part.number + 1, 255)])
     if part.state:  # the question was sent again, and the parts before this one were not
@@ -43,8 +45,10 @@ def issue(key: bytes, part: Part, asked: Sequence[RawStep], answered: Sequence[R
     return base64.urlsafe_b64encode(held + _seal(key, held)).decode()
 
 
-def read(key: bytes, token: str, base: Sequence[RawStep], sent: Sequence[RawStep]) -> Part:
-    """Return the part a token asks for. Raises ApiFault (400) for one that is not of this server, or not of this conversation.
+def read_token(
+    key: bytes, token: str, base: Sequence[RawStep], sent: Sequence[RawStep]
+) -> AnswerPart:
+    """Return the part a token asks for. Raises ErrorResponse (400) for one that is not of this server, or not of this conversation.
 
     ``base`` is the conversation kept under ``previous_interaction_id``, ``sent`` the steps of the request's input.
     """
@@ -54,24 +58,24 @@ def read(key: bytes, token: str, base: Sequence[RawStep], sent: Sequence[RawStep
         data = b""
     held, seal = data[:-_SEAL], data[-_SEAL:]
     if len(data) != _SIZE or not hmac.compare_digest(seal, _seal(key, held)):
-        raise wrong("was not issued by this server")
+        raise invalid_token("was not issued by this server")
     asked, answered = held[2 : 2 + _STATE], held[2 + _STATE :]
     if not sent and base and state_of(base) == answered:
-        return Part(held[1])
+        return AnswerPart(held[1])
     if sent and _padded(state_of([*base, *sent])) == asked:
-        return Part(held[1], answered)
+        return AnswerPart(held[1], answered)
     if not sent:
-        raise wrong(
+        raise invalid_token(
             "belongs to another interaction than 'previous_interaction_id'; without one, send the input again"
         )
-    raise wrong(
+    raise invalid_token(
         "belongs to another request; send it with the same input, or with the id of the answer it came with and no input"
     )
 
 
-def wrong(why: str) -> ApiFault:
+def invalid_token(why: str) -> ErrorResponse:
     """Return the refusal of a token."""
-    return refuse(f"'continuation_token' {why}.")
+    return bad_request(f"'continuation_token' {why}.")
 
 
 def _padded(state: bytes) -> bytes:

@@ -26,7 +26,7 @@ from typing import Any
 
 from evalkit._lib.json import canonical
 from evalkit.protocol.steps import CLIENT_STEPS, STEP_TYPES
-from evalkit.server.requests.faults import ApiFault, refuse
+from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 RawStep = dict[str, Any]
 DEFAULT_KEY = (
@@ -46,7 +46,7 @@ class _Segment:
     client: list[int] = field(default_factory=list)
 
 
-def sign(
+def sign_answer(
     key: bytes, conversation: Sequence[RawStep], answer: Sequence[RawStep], state: bytes = b""
 ) -> list[RawStep]:
     """Return the steps of an answer with a signature in every thought. ``answer`` must begin with a thought.
@@ -73,8 +73,10 @@ def state_of(steps: Sequence[RawStep], state: bytes = b"") -> bytes:
     return state
 
 
-def verify(key: bytes, conversation: Sequence[RawStep], place: Callable[[int], str]) -> None:
-    """Raise ApiFault (400) naming the first step that is not as this server answered it. ``place`` names a step by its index."""
+def verify_signatures(
+    key: bytes, conversation: Sequence[RawStep], place: Callable[[int], str]
+) -> None:
+    """Raise ErrorResponse (400) naming the first step that is not as this server answered it. ``place`` names a step by its index."""
     for segment, codes in _sealed(key, conversation):
         if segment.thought is None:
             for index in segment.model:
@@ -95,7 +97,7 @@ def verify(key: bytes, conversation: Sequence[RawStep], place: Callable[[int], s
             raise _blame(key, conversation, segment, codes, place)
 
 
-def same_step(one: RawStep, other: RawStep) -> bool:
+def is_same_step(one: RawStep, other: RawStep) -> bool:
     """Say whether two steps are one, however they are spelled."""
     return _text(one) == _text(other) and (
         one["type"] != "thought" or one.get("signature") == other.get("signature")
@@ -108,7 +110,7 @@ def _blame(
     segment: _Segment,
     codes: list[bytes],
     place: Callable[[int], str],
-) -> ApiFault:
+) -> ErrorResponse:
     """Say which part a broken seal parts from; ``codes`` are those of what was sent."""
     assert segment.thought is not None
     thought = conversation[segment.thought]
@@ -158,8 +160,8 @@ def _why(answered: Sequence[bytes], sent: Sequence[bytes], number: int) -> str:
     return "is not as it was answered"
 
 
-def _refused(where: str, step: RawStep, why: str) -> ApiFault:
-    return refuse(
+def _refused(where: str, step: RawStep, why: str) -> ErrorResponse:
+    return bad_request(
         f"{where}: this {step['type']} {why}. Send every step of a history exactly as it was received."
     )
 

@@ -13,15 +13,15 @@ from collections.abc import Mapping
 
 from evalkit._lib.json import JSON, loads
 from evalkit.conversation.asides import is_judging
-from evalkit.server.answers.answer import Answer
-from evalkit.server.answers.ask import Ask
-from evalkit.server.answers.steps import output, text_block
+from evalkit.server.answers.answer import InteractionDraft
+from evalkit.server.answers.interaction_request import InteractionRequest
+from evalkit.server.answers.step_builders import model_output, text_block
 from evalkit.server.requests.create import answer_schema
 
 _QUOTED = re.compile(r'"([^"\n]+)"')
 
 
-def judgement(ask: Ask) -> Answer | None:
+def judge_answer(ask: InteractionRequest) -> InteractionDraft | None:
     """Return the judgement a judge's request asks for; None for any other request, and for a schema that is no judge's."""
     schema = answer_schema(ask.body)
     if not is_judging(ask.body) or not isinstance(schema, dict):
@@ -36,7 +36,9 @@ def judgement(ask: Ask) -> Answer | None:
             name: _one(part.get("properties") or {}, _words_of(name, task), said)
             for name, part in properties.items()
         }
-    return Answer([output(text_block(json.dumps(made, indent=2, ensure_ascii=False)))])
+    return InteractionDraft(
+        [model_output(text_block(json.dumps(made, indent=2, ensure_ascii=False)))]
+    )
 
 
 def _one(properties: Mapping[str, JSON], words: str, said: str) -> dict[str, JSON]:

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from evalkit._lib.json import JSON
-from evalkit.server.requests.faults import ApiFault, refuse
+from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 T = TypeVar("T")
 USUAL_PAGE, LARGEST_PAGE = 50, 1000
 
 
-class Shelf(Generic[T]):
+class ResourceCollection(Generic[T]):
     """Resources of one kind. ``noun`` names one of them, for messages."""
 
     def __init__(self, noun: str) -> None:
@@ -38,15 +38,15 @@ class Shelf(Generic[T]):
         return item
 
     def get(self, id_: str, where: str = "") -> T:
-        """Return a resource; ``where`` is put before the message. Raises ApiFault (404)."""
+        """Return a resource; ``where`` is put before the message. Raises ErrorResponse (404)."""
         held = self._held.get(id_)
         if held is None:
             noun = self._noun if where else self._noun.capitalize()
-            raise ApiFault(404, f"{where}{noun} '{id_}' was not found.")
+            raise ErrorResponse(404, f"{where}{noun} '{id_}' was not found.")
         return held[1]
 
     def delete(self, id_: str) -> None:
-        """Forget a resource. Raises ApiFault (404)."""
+        """Forget a resource. Raises ErrorResponse (404)."""
         self.get(id_)
         del self._held[id_]
 
@@ -62,7 +62,7 @@ def page_of(
 ) -> dict[str, JSON]:
     """Return one page of items with rising numbers: ``{<plural>: […]}``, with ``next_page_token`` where more follow.
 
-    Raises ApiFault (400) for a ``page_size`` or ``page_token`` of the query that is none.
+    Raises ErrorResponse (400) for a ``page_size`` or ``page_token`` of the query that is none.
     """
     size, after = _size(query.get("page_size", "")), _after(query.get("page_token", ""))
     behind = [(number, item) for number, item in items if number > after]
@@ -78,7 +78,9 @@ def _size(given: str) -> int:
     if given in ("", "0"):
         return USUAL_PAGE
     if not given.isascii() or not given.isdigit():
-        raise refuse(f"'page_size' must be a whole number from 1 to {LARGEST_PAGE}, got '{given}'.")
+        raise bad_request(
+            f"'page_size' must be a whole number from 1 to {LARGEST_PAGE}, got '{given}'."
+        )
     return min(int(given[:9]), LARGEST_PAGE)
 
 
@@ -93,4 +95,4 @@ def _after(given: str) -> int:
             return int(number)
     except (ValueError, binascii.Error):
         pass
-    raise refuse(f"'page_token': '{given}' is no token of this list.")
+    raise bad_request(f"'page_token': '{given}' is no token of this list.")

@@ -15,13 +15,13 @@ from evalkit._lib.json import kind as json_kind
 from evalkit._lib.places import Position
 from evalkit._lib.text import did_you_mean, show
 from evalkit.errors import Problem, ScriptError
-from evalkit.server.scripting.templates import Render, TemplateProblem, compile_value
+from evalkit.server.scripting.templates import Render, ScriptTemplateError, compile_value
 
 Path = tuple[str | int, ...]
 T = TypeVar("T")
 
 
-class Notes:
+class ScriptReader:
     """The problems of one script file, and the names its templates may use."""
 
     def __init__(self, text: str, name: str) -> None:
@@ -130,7 +130,7 @@ class Notes:
         """Return what renders a value; a template that cannot be read is noted."""
         try:
             return compile_value(value, self.names | frozenset(more))
-        except TemplateProblem as error:
+        except ScriptTemplateError as error:
             self.add((*path, *error.path), str(error))
             return lambda context: None
 
@@ -146,10 +146,10 @@ class Notes:
 
 
 def by_key(
-    notes: Notes,
+    notes: ScriptReader,
     value: JSON,
     path: Path,
-    table: Mapping[str, Callable[[Notes, JSON, Path], T]],
+    table: Mapping[str, Callable[[ScriptReader, JSON, Path], T]],
     what: str,
 ) -> dict[str, T]:
     """Read every entry of a mapping with the reader the table has for its key."""

@@ -14,14 +14,14 @@ from functools import cached_property
 from evalkit._lib.json import JSON
 from evalkit.protocol.reading import contents, pair_calls
 from evalkit.protocol.steps import MEDIA_TYPES
-from evalkit.server.defence.continuation import Part
+from evalkit.server.continuation_tokens import AnswerPart
 from evalkit.server.requests.create import declared_functions
 
 RawStep = dict[str, JSON]
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class FunctionCallResult:
     """A function's result as the client sent it: ``text`` of it, and ``value`` (the text parsed where it is JSON, else the text)."""
 
     name: str
@@ -33,7 +33,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Ask:
+class InteractionRequest:
     """One question to answer. ``seed`` is a hex digest that differs for every create; whatever looks random is made from it.
 
     ``part`` says which part of an answer is asked for, where one takes several requests.
@@ -44,7 +44,7 @@ class Ask:
     seed: str = ""
     environment_id: str | None = None
     vars: Mapping[str, JSON] = field(default_factory=dict)
-    part: Part = Part()  # noqa: RUF009 - frozen
+    part: AnswerPart = AnswerPart()  # noqa: RUF009 - frozen
 
     @cached_property
     def texts(self) -> list[str]:
@@ -83,7 +83,7 @@ class Ask:
         )
 
     @cached_property
-    def results(self) -> list[Result]:
+    def results(self) -> list[FunctionCallResult]:
         """The new function results, in the order of their calls."""
         start = len(self.conversation)
         while start and self.conversation[start - 1]["type"] not in ("user_input", "thought"):
@@ -136,7 +136,7 @@ def _text_of(step: RawStep) -> str:
     )
 
 
-def _result(call: RawStep, step: RawStep) -> Result:
+def _result(call: RawStep, step: RawStep) -> FunctionCallResult:
     given = step.get("result")
     if isinstance(given, list):
         text = "\n".join(
@@ -150,7 +150,7 @@ def _result(call: RawStep, step: RawStep) -> Result:
     else:
         text, value = json.dumps(given, ensure_ascii=False), given
     arguments = call.get("arguments")
-    return Result(
+    return FunctionCallResult(
         name=str(step.get("name") or call.get("name") or ""),
         call_id=str(call.get("id") or ""),
         arguments=arguments if isinstance(arguments, dict) else {},

@@ -3,7 +3,7 @@
 The API's own body is ``{"error": {"code": "invalid_request", "message": …}}``. What stands before the API, and refuses names it does not
 know and whatever a script says so of, answers ``{"error": {"code": 400, "message": …, "status": "INVALID_ARGUMENT", "details": […]}}``.
 
-A fault is an answer, not a failure of the server: whatever refuses a request raises ApiFault, and the service turns it into a reply.
+A fault is an answer, not a failure of the server: whatever refuses a request raises ErrorResponse, and the service turns it into a reply.
 It never leaves this room, so it is no member of the tree in ``evalkit.errors``.
 """
 
@@ -49,7 +49,7 @@ _RPC_STATUSES: dict[int, str] = {
 _RPC_CODES = {"failed_precondition": "FAILED_PRECONDITION", "already_exists": "ALREADY_EXISTS"}
 
 
-class ApiFault(Exception):
+class ErrorResponse(Exception):
     """A refusal, with what the client gets. ``code`` and ``message`` default by status; ``gateway`` asks for the gateway's body."""
 
     def __init__(
@@ -99,23 +99,23 @@ class ApiFault(Exception):
         }
 
 
-Defend = Callable[[ApiFault], None]
+OnViolation = Callable[[ErrorResponse], None]
 """What is done about a breach of the protocol: refused by raising it, or, by a lenient server, logged and let pass."""
 
 
-def refused(fault: ApiFault) -> None:
+def raise_violation(fault: ErrorResponse) -> None:
     """Refuse: raise the fault."""
     raise fault
 
 
-def refuse(message: str, *, code: str = "") -> ApiFault:
+def bad_request(message: str, *, code: str = "") -> ErrorResponse:
     """Return the usual refusal: 400 ``invalid_request``."""
-    return ApiFault(400, message, code=code)
+    return ErrorResponse(400, message, code=code)
 
 
-def unknown_parameter(path: str, hint: str = "") -> ApiFault:
+def unknown_parameter(path: str, hint: str = "") -> ErrorResponse:
     """Return the refusal of a field the API does not know, by its path in the body; its body is the gateway's."""
-    return ApiFault(
+    return ErrorResponse(
         400,
         f"Unknown parameter '{path}'{hint}.",
         code="parameter_unknown",

@@ -19,10 +19,10 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from evalkit._lib.json import JSON, MISSING, equal, resolve
-from evalkit.server.schemas.merge import Unsatisfiable, merged
+from evalkit.server.schemas.merge import NoDocument, merged
 from evalkit.server.schemas.scalars import number, string
 
-__all__ = ["Unsatisfiable", "check_schema", "document"]
+__all__ = ["NoDocument", "check_schema", "sample_document"]
 
 _MAX_DEPTH = 40
 _MAX_SIZE = 2_000
@@ -40,12 +40,12 @@ def check_schema(schema: JSON) -> None:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         where = "/".join(map(str, error.absolute_path))
-        raise Unsatisfiable(
+        raise NoDocument(
             f"not a JSON Schema{f' at {where}' if where else ''}: {error.message}"
         ) from error
 
 
-def document(schema: JSON, hint: JSON = MISSING) -> JSON:
+def sample_document(schema: JSON, hint: JSON = MISSING) -> JSON:
     """Return a document valid against ``schema``, as near to ``hint`` as it goes. Raises Unsatisfiable."""
     check_schema(schema)
     try:
@@ -53,11 +53,11 @@ def document(schema: JSON, hint: JSON = MISSING) -> JSON:
         made = maker.make(schema, hint, "value", (), 0)
         problem = next(maker.validator.iter_errors(made), None)
     except (Unresolvable, RecursionError) as error:
-        raise Unsatisfiable(f"a $ref that does not resolve: {error}") from error
+        raise NoDocument(f"a $ref that does not resolve: {error}") from error
     except _TooLarge as error:
-        raise Unsatisfiable(str(error)) from error
+        raise NoDocument(str(error)) from error
     if problem is not None:
-        raise Unsatisfiable(f"no document was found: {problem.message}")
+        raise NoDocument(f"no document was found: {problem.message}")
     return made
 
 
@@ -82,7 +82,7 @@ class _Maker:
         if schema is True:
             return name if hint is MISSING else hint
         if schema is False:
-            raise Unsatisfiable(f"{name!r}: the schema is false, nothing is valid")
+            raise NoDocument(f"{name!r}: the schema is false, nothing is valid")
         if hint is not MISSING and self._valid(hint, schema):
             return hint
         if "$ref" in schema:
@@ -115,9 +115,9 @@ class _Maker:
     def _follow(self, reference: str, refs: tuple[str, ...]) -> tuple[JSON, tuple[str, ...]]:
         target = resolve(self.root, reference[1:]) if reference.startswith("#") else MISSING
         if target is MISSING:
-            raise Unsatisfiable(f"a $ref that does not resolve here: {reference!r}")
+            raise NoDocument(f"a $ref that does not resolve here: {reference!r}")
         if refs.count(reference) > 1 or len(refs) > _MAX_DEPTH:
-            raise Unsatisfiable(f"{reference!r} repeats without an end")
+            raise NoDocument(f"{reference!r} repeats without an end")
         return target, (*refs, reference)
 
     def _choose(
@@ -128,26 +128,26 @@ class _Maker:
         for branch in schema[keyword]:
             try:
                 made = self.make(merged(rest, branch), hint, name, refs, nth)
-            except Unsatisfiable as error:
+            except NoDocument as error:
                 reason = str(error)
                 continue
             if self._valid(made, schema):
                 return made
-        raise Unsatisfiable(reason)
+        raise NoDocument(reason)
 
     def _plain(self, schema: JSON, hint: JSON, name: str, refs: tuple[str, ...], nth: int) -> JSON:
         for candidate in self._offered(schema, nth):
             if self._valid(candidate, schema):
                 return candidate
         if "enum" in schema or "const" in schema:
-            raise Unsatisfiable(f"{name!r}: no value of enum or const meets the other keywords")
+            raise NoDocument(f"{name!r}: no value of enum or const meets the other keywords")
         reason = f"{name!r}: no type can be met"
         for kind in self._types(schema, hint):
             try:
                 return self._of_type(kind, schema, hint, name, refs, nth)
-            except Unsatisfiable as error:
+            except NoDocument as error:
                 reason = str(error)
-        raise Unsatisfiable(reason)
+        raise NoDocument(reason)
 
     @staticmethod
     def _offered(schema: JSON, nth: int) -> Iterator[JSON]:
@@ -210,13 +210,13 @@ class _Maker:
                 made[key] = self.make(
                     part, wishes.get(key, MISSING), key.replace("_", " "), refs, 0
                 )
-            except Unsatisfiable:
+            except NoDocument:
                 if key in required:
                     raise
         if extra is not False:
             least = int(schema.get("minProperties", 0))
             if least > _MAX_SIZE:
-                raise Unsatisfiable(f"an object of {least} properties is not made")
+                raise NoDocument(f"an object of {least} properties is not made")
             for number in range(1, least - len(made) + 1):
                 made[f"key{number}"] = self.make(extra, MISSING, f"key {number}", refs, 0)
         return made
@@ -228,7 +228,7 @@ class _Maker:
         least = int(schema.get("minItems", 0))
         most = int(schema.get("maxItems", _MAX_SIZE))
         if least > _MAX_SIZE:
-            raise Unsatisfiable(f"{name!r}: a list of {least} items is not made")
+            raise NoDocument(f"{name!r}: a list of {least} items is not made")
         size = min(
             max(least, len(wishes), len(first), 1 if items is not True or not first else 0), most
         )
@@ -247,7 +247,7 @@ class _Maker:
                         made if schema.get("uniqueItems") else (),
                     )
                 )
-            except Unsatisfiable:
+            except NoDocument:
                 if index < least:
                     raise
                 break
@@ -260,4 +260,4 @@ class _Maker:
             value = self.make(schema, hint if nth == start else MISSING, name, refs, nth)
             if not any(equal(value, other) for other in taken):
                 return value
-        raise Unsatisfiable(f"{name!r}: no further item that differs from the others")
+        raise NoDocument(f"{name!r}: no further item that differs from the others")

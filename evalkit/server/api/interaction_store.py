@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from evalkit._lib import clock
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical
-from evalkit.server.requests.faults import ApiFault, Defend, refuse
+from evalkit.server.requests.error_response import ErrorResponse, OnViolation, bad_request
 
 RawStep = dict[str, JSON]
 
 
 @dataclass(slots=True)
-class Stored:
+class StoredInteraction:
     """One kept interaction.
 
     ``final`` is what it becomes, ``asked`` the ``user_input`` steps a GET shows first, ``sent`` this request's input as steps,
@@ -89,12 +89,12 @@ class Stored:
 
 
 @dataclass(slots=True)
-class Store:
+class InteractionStore:
     """Everything a server keeps. ``used`` counts rules of the script by index."""
 
     used: Counter[int] = field(default_factory=Counter)
     _seen: Counter[str] = field(default_factory=Counter)
-    _held: dict[str, Stored] = field(default_factory=dict)
+    _held: dict[str, StoredInteraction] = field(default_factory=dict)
 
     def seed(self, body: Mapping[str, JSON]) -> str:
         """Return the hex digest an answer's ids are made from: of the request, and of how often this server has seen it.
@@ -105,28 +105,30 @@ class Store:
         self._seen[request] += 1
         return sha256(f"{request} {self._seen[request]}")
 
-    def add(self, stored: Stored) -> None:
+    def add(self, stored: StoredInteraction) -> None:
         """Keep an interaction."""
         self._held[stored.final["id"]] = stored
 
-    def get(self, id_: str) -> Stored:
-        """Return a kept interaction. Raises ApiFault (404)."""
+    def get(self, id_: str) -> StoredInteraction:
+        """Return a kept interaction. Raises ErrorResponse (404)."""
         held = self._held.get(id_)
         if held is None:
-            raise ApiFault(404, f"Interaction '{id_}' was not found.")
+            raise ErrorResponse(404, f"Interaction '{id_}' was not found.")
         return held
 
-    def previous(self, id_: str, defend: Defend) -> Stored:
-        """Return the interaction a request continues. Raises ApiFault: 404 for an unknown id.
+    def previous(self, id_: str, defend: OnViolation) -> StoredInteraction:
+        """Return the interaction a request continues. Raises ErrorResponse: 404 for an unknown id.
 
         One that still runs is a breach for ``defend`` to judge; let pass, it is continued from what it will be.
         """
         held = self._held.get(id_)
         if held is None:
-            raise ApiFault(404, f"'previous_interaction_id': interaction '{id_}' was not found.")
+            raise ErrorResponse(
+                404, f"'previous_interaction_id': interaction '{id_}' was not found."
+            )
         if held.running:
             defend(
-                refuse(
+                bad_request(
                     f"'previous_interaction_id': interaction '{id_}' is still in_progress.",
                     code="failed_precondition",
                 )
@@ -134,6 +136,6 @@ class Store:
         return held
 
     def delete(self, id_: str) -> None:
-        """Forget an interaction; what continues it keeps its own conversation. Raises ApiFault (404)."""
+        """Forget an interaction; what continues it keeps its own conversation. Raises ErrorResponse (404)."""
         self.get(id_)
         del self._held[id_]

@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 NODE_PACKAGES := tests/guide/js/node_modules
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo demo-compare test check node-packages record bench schema screenshots clean
+.PHONY: demo demo-compare test check docs node-packages record bench schema screenshots clean
 
 demo: $(VENV)/.installed  ## replay the shipped suites offline and write reports/demo/index.html
 	$(BIN)/python -m pytest suites --evalkit-report reports/demo
@@ -25,6 +25,10 @@ check: $(VENV)/.developer  ## lint, types, layers, schema, cassettes
 	$(BIN)/lint-imports
 	$(BIN)/evalkit schema | cmp - evalkit.schema.json
 	$(BIN)/evalkit lint cassettes --fail-on warn
+
+docs: $(VENV)/.installed  ## build the documentation site into site/, links and anchors checked
+	$(BIN)/python -m pip install --quiet --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 node-packages: $(NODE_PACKAGES)/.installed  ## the JavaScript SDK, for the tests of the local server
 

@@ -15,8 +15,9 @@ from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.text import shorten, show
 from evalkit.cassette.matching import Player, Query, route_of
 from evalkit.cassette.recording import Recording
+from evalkit.protocol.wire_facts import API_VERSION_PATTERN
 
-_VERSION = re.compile(r"/(v[0-9]+(?:(?:alpha|beta)[0-9]*)?)(?=/)")
+_VERSION = re.compile(rf"/({API_VERSION_PATTERN})(?=/)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,12 @@ from urllib.parse import parse_qsl
 from evalkit._lib.json import JSON, canonical
 from evalkit._lib.quickjson import indented, loads
 from evalkit.cassette.recording import Recording
-from evalkit.cassette.redaction import KEY_PARAMETERS
+from evalkit.protocol.wire_facts import API_VERSION_PATTERN, KEY_PARAMETERS
 
 Query = tuple[tuple[str, str], ...]
 Route = tuple[str, Query]
 
-_BEFORE_VERSION = re.compile(r".*(?=/v[0-9]+(?:(?:alpha|beta)[0-9]*)?/)")
+_BEFORE_VERSION = re.compile(rf".*(?=/{API_VERSION_PATTERN}/)")
 
 
 @lru_cache(maxsize=256)

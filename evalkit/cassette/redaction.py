@@ -21,27 +21,15 @@ from urllib.parse import unquote
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.cassette.scalars import to_bytes, to_text
 from evalkit.errors import SecretLeak, UsageError
+from evalkit.protocol.wire_facts import KEY_PARAMETERS, SIGNING_SECRET_PREFIX
 
 TOKEN = "REDACTED"  # noqa: S105 - what stands in a secret's place
 SHORTEST = 8
 REQUEST_HEADERS = frozenset(("content-type",))
 RESPONSE_HEADERS = frozenset(("content-type", "retry-after", "retry-after-ms"))
-KEY_PARAMETERS = frozenset(
-    (
-        "key",
-        "api_key",
-        "api-key",
-        "apikey",
-        "access_token",
-        "auth_token",
-        "token",
-        "x-goog-api-key",
-        "x-goog-signature",
-    )
-)
 
 # Patterns as text, compiled by re when first used: a session that only replays uses none of them.
-_SIGNING = r"whsec_(?:[A-Za-z0-9+=_-]|\\?/){8,}"
+_SIGNING = SIGNING_SECRET_PREFIX + r"(?:[A-Za-z0-9+=_-]|\\?/){8,}"
 """Signing secrets of webhooks, which the API answers with and nobody could name beforehand (standardwebhooks.com)."""
 
 _PARAMETER = r"([?&])([^=&#]+)=([^&#]*)"
@@ -123,7 +111,7 @@ class Redactor:
                 return to_bytes(clean(to_text(body)))
             joined, found = self._cut_up(body)
             count += found
-            if "whsec_" in joined:
+            if SIGNING_SECRET_PREFIX in joined:
                 joined, found = re.subn(_SIGNING, TOKEN, joined)
                 count += found
             return self._still_json(body, clean(joined))

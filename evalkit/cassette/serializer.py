@@ -20,19 +20,8 @@ from evalkit.cassette.media import FOLDER, Media
 from evalkit.cassette.recording import Cassette, Headers, Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.scalars import to_bytes
+from evalkit.protocol.wire_facts import API_KEY_VARIABLES, COOKIE_HEADERS, CREDENTIAL_HEADERS
 
-_KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-_CREDENTIALS = frozenset(
-    (
-        "authorization",
-        "proxy-authorization",
-        "cookie",
-        "set-cookie",
-        "x-goog-api-key",
-        "api-key",
-        "x-api-key",
-    )
-)
 _STANDARD = frozenset(("status", "headers", "body", "evalkit"))
 
 
@@ -84,7 +73,7 @@ class VcrSerializer:
         secrets = (
             self._secrets
             if self._secrets is not None
-            else [value for name in _KEY_VARIABLES if (value := os.environ.get(name))]
+            else [value for name in API_KEY_VARIABLES if (value := os.environ.get(name))]
         )
         redactor = Redactor(secrets)
         media = Media(self._media, redactor.guard)
@@ -156,7 +145,7 @@ def _without_credentials(headers: Headers, redactor: Redactor) -> Headers:
     return {
         name: [redactor.text(value)[0] for value in values]
         for name, values in headers.items()
-        if name.lower() not in _CREDENTIALS
+        if name.lower() not in CREDENTIAL_HEADERS | COOKIE_HEADERS
     }
 
 

@@ -31,6 +31,7 @@ from evalkit.conversation.plan import Plan, TurnSource, context
 from evalkit.errors import EvalkitError
 from evalkit.protocol.reading import output_text, strip_user_input
 from evalkit.protocol.steps import RUNNING
+from evalkit.protocol.wire_facts import interactions_path
 from evalkit.transcript import ApiError, Exchange, Request, Step, Transcript, Turn
 
 _FIRST = ("model", "agent")
@@ -64,7 +65,7 @@ class _Engine:
                 **plan.settings,
             }
         )
-        self.path = f"/{plan.api_version}/interactions" if plan.api_version else "/interactions"
+        self.path = interactions_path(plan.api_version)
         self.keeper: Keeper = KEEPERS[plan.history](fields)
         self.calls = Calls()
         self.head: Part = {key: fields[key] for key in _FIRST if key in fields}

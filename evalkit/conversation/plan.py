@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from evalkit._lib.json import JSON, MISSING, loads
 from evalkit._lib.text import shorten
 from evalkit.errors import Failed
+from evalkit.protocol.wire_facts import DEFAULT_API_VERSION
 from evalkit.transcript import Turn
 
 History = Literal["stateful", "stateless"]
@@ -49,7 +50,7 @@ class Plan(NamedTuple):
     background: bool = False
     max_tool_rounds: int = 8
     poll_seconds: float = 5.0
-    api_version: str = "v1beta"
+    api_version: str = DEFAULT_API_VERSION
     settings: Mapping[str, JSON] = MappingProxyType({})
     max_polls: int = 17_280
     max_hops: int = 64

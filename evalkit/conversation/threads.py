@@ -44,11 +44,11 @@ from evalkit.conversation.trails import (
     trails,
 )
 from evalkit.protocol.reading import steps_of, strip_user_input
+from evalkit.protocol.wire_facts import API_VERSION_PATTERN, is_retryable
 from evalkit.transcript import Exchange, Request, Response
 
 _INTERACTION = re.compile(r"(?:^|/)interactions(?:/([^/:]+)(?:[/:][^/]*)?)?/?$")
-_COLLECTION = re.compile(r"^(?:.*?/v[0-9]\w*(?=/))?/?([^/:]*)")
-_TEMPORARY = frozenset((408, 409, 429))
+_COLLECTION = re.compile(rf"^(?:.*?/{API_VERSION_PATTERN}(?=/))?/?([^/:]*)")
 _HISTORY = frozenset(("input", "previous_interaction_id", "continuation_token"))
 _COMMON = 16  # a mark that this many conversations bear tells nothing
 
@@ -141,7 +141,7 @@ class Threads:
             self._failed(
                 thread,
                 asked,
-                again=response.status in _TEMPORARY or not 400 <= response.status < 500,
+                again=is_retryable(response.status) or response.status < 400,
             )
 
     def unanswered(self, thread: int, request: Request) -> None:

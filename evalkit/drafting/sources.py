@@ -19,8 +19,9 @@ from evalkit._lib.json import JSON, dumps, kind, loads
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.store import load
 from evalkit.errors import CassetteError, UsageError
+from evalkit.protocol.wire_facts import API_BASE_URL, DEFAULT_API_VERSION, interactions_path
 
-_PATH = "https://generativelanguage.googleapis.com/v1beta/interactions"
+_URL = API_BASE_URL + interactions_path(DEFAULT_API_VERSION)
 NAMES: dict[str, tuple[str, ...]] = {
     "request": ("request", "req"),
     "response": ("response", "resp", "res"),
@@ -90,7 +91,7 @@ def _recording(value: JSON, place: str) -> Recording:
     answer = _part(response, "body", "")
     return Recording(
         method=str(_part(request, "method", "POST")),
-        uri=str(_part(request, "url", _PATH)),
+        uri=str(_part(request, "url", _URL)),
         request_body=None if body is None else body if isinstance(body, str) else dumps(body),
         status=status,
         response_headers={

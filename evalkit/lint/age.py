@@ -14,7 +14,7 @@ from evalkit.cassette.format import VERSION
 from evalkit.lint.findings import Found
 from evalkit.lint.options import Options
 from evalkit.lint.tape import Tape
-from evalkit.protocol.shapes import API_REVISION
+from evalkit.protocol.wire_facts import API_REVISION
 
 _YEAR = 365.0
 

@@ -16,10 +16,10 @@ from urllib.parse import unquote
 from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import plural
 from evalkit.cassette.recording import Recording
-from evalkit.cassette.redaction import KEY_PARAMETERS
 from evalkit.cassette.scalars import to_text
 from evalkit.lint.findings import Found
 from evalkit.lint.tape import Tape
+from evalkit.protocol.wire_facts import COOKIE_HEADERS, CREDENTIAL_HEADERS, KEY_PARAMETERS
 from evalkit.transcript import Exchange
 
 
@@ -97,17 +97,6 @@ FORMS: tuple[Form, ...] = (
     ),
 )
 
-_CREDENTIALS = frozenset(
-    (
-        "authorization",
-        "proxy-authorization",
-        "x-goog-api-key",
-        "api-key",
-        "x-api-key",
-        "x-goog-iam-authorization-token",
-    )
-)
-_COOKIES = frozenset(("cookie", "set-cookie"))
 _ACCOUNTS = frozenset(("x-goog-user-project",))
 _SCHEME = re.compile(r"(?:bearer|basic|token|digest|negotiate)\s+", re.IGNORECASE)
 _EMAIL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
@@ -220,11 +209,11 @@ def _in_uri(uri: str) -> Iterator[_Seen]:
 def _in_header(name: str, value: str, part: str) -> Iterator[_Seen]:
     lower = name.lower()
     where = f"{part} header {lower}"
-    if lower in _CREDENTIALS:
+    if lower in CREDENTIAL_HEADERS:
         bare = _SCHEME.sub("", value.strip(), count=1)
         if _is_secret(bare):
             yield _Seen("secret_header", "a credential", where, bare)
-    elif lower in _COOKIES:
+    elif lower in COOKIE_HEADERS:
         bare = value.partition(";")[0].strip()
         if _is_secret(bare.partition("=")[2] or bare):
             yield _Seen("cookie", "a cookie", where, bare)

@@ -223,9 +223,6 @@ FAMILIES: dict[str, Family] = {
 }  # fmt: skip
 """Objects that are told apart by their type. What a delta holds is judged where it is folded, so most kinds of its fields are ``any``."""
 
-API_REVISION = "2026-05-20"
-"""The revision of the API that these tables describe (protocol section 1.2)."""
-
 SDK_MADE: frozenset[str] = frozenset(
     {
         "output_text",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl
 
-from evalkit.cassette.redaction import KEY_PARAMETERS
+from evalkit.protocol.wire_facts import CREDENTIAL_HEADERS, KEY_PARAMETERS
 from evalkit.server.calls import Call
 
 # RFC 9110, section 7.6.1: these belong to one connection. The length goes with the body, the date is put on by the server that sends.
@@ -14,7 +14,6 @@ _CONNECTION = frozenset(
      "upgrade")
 )  # fmt: skip
 _OWN = {"content-length", "date"}
-_KEY_HEADERS = ("x-goog-api-key", "authorization", "x-goog-iam-authorization-token")
 _SHORTEST_PART = 8
 
 
@@ -35,7 +34,7 @@ def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
 
 def secrets_of(call: Call) -> Iterator[str]:
     """Yield what of a call must never be written: its keys, in headers and in the query."""
-    for name in _KEY_HEADERS:
+    for name in CREDENTIAL_HEADERS:
         value = call.headers.get(name, "")
         for part in {value, value.rpartition(" ")[2]}:
             if len(part) >= _SHORTEST_PART:

@@ -36,6 +36,7 @@ from evalkit.errors import (
     TimedOut,
     ToolCrashed,
 )
+from evalkit.protocol.wire_facts import is_infrastructure_fault
 from evalkit.session.asking import Asker, asks, may_ask
 from evalkit.session.targets import resolve
 from evalkit.transcript import Request, Response, Step, Transcript, Turn
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
 CONVERSATION = "conversation"
 _SEVERITIES = {"error": Severity.ERROR, "warn": Severity.WARN}
-_ERRORED_STATUSES = frozenset({401, 402, 403, 408, 429, 499})
 _FAULTS: tuple[tuple[type[Exception], str, Verdict], ...] = (
     (CassetteMiss, "cassette_miss", Verdict.ERRORED),
     (TimedOut, "timed_out", Verdict.ERRORED),
@@ -258,7 +258,7 @@ def _outcome_finding(transcript: Transcript, turn: Turn) -> tuple[Verdict, Findi
     if turn.outcome == "api_error" and turn.error is not None:
         status = turn.error.status
         return (
-            Verdict.ERRORED if status in _ERRORED_STATUSES or status >= 500 else Verdict.FAILED,
+            Verdict.ERRORED if is_infrastructure_fault(status) else Verdict.FAILED,
             unexpected_error(turn),
         )
     where = Where(turn=turn.number, exchange=turn.exchanges[-1].number if turn.exchanges else None)

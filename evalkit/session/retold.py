@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.taped import is_interaction, request_of, split_uri
 from evalkit.errors import TransportError
+from evalkit.protocol.wire_facts import API_HOST
 from evalkit.transcript import Request, Response
 from evalkit.transports.wire import response_of
 
@@ -35,9 +36,7 @@ class Retold:
             if after is None or not _refused(recording, after)
         )
         first = split_uri(kept[0].uri if kept else "")
-        self._base = (
-            f"{first.scheme or 'https'}://{first.netloc or 'generativelanguage.googleapis.com'}"
-        )
+        self._base = f"{first.scheme or 'https'}://{first.netloc or API_HOST}"
 
     def uri(self, request: Request) -> str:
         """Return the URI a request would have gone to."""

@@ -16,6 +16,7 @@ from evalkit._lib.version import VERSION
 from evalkit.cassette.loading import load as load_cassette
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageError
+from evalkit.protocol.wire_facts import API_REVISION
 from evalkit.results import Identity, result_line, tally
 from evalkit.results.line import metrics
 from evalkit.session.explaining import explain
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from evalkit.suite import Variant
     from evalkit.transports import LiveTransport, Transport
     from evalkit.transports.record import Endpoint
-
-_API_REVISION = "2026-05-20"
 
 
 class Outcome(NamedTuple):
@@ -200,7 +199,7 @@ class Runner:
             "recorded": timestamp(),
             "endpoint": self.settings.base_url,
             "model": variant.fields.get("model") or variant.fields.get("agent"),
-            "api_revision": _API_REVISION,
+            "api_revision": API_REVISION,
             "suite": variant.suite.name,
             "scenario": variant.name,
             "suite_digest": f"sha256:{variant.suite.digest}",

@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 
 from evalkit.cassette.modes import RecordMode
 from evalkit.errors import UsageError
+from evalkit.protocol.wire_facts import API_BASE_URL, API_HOST, API_KEY_VARIABLES
 
-PUBLIC_ENDPOINT = "https://generativelanguage.googleapis.com"
-_KEY_NAMES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 NO_KEY_NEEDED = "no-key-is-needed"
 """What an application sends as its key where nobody looks at it."""
@@ -31,7 +30,7 @@ class Settings:
     cassettes: Path
     mode: RecordMode = "none"
     live: bool = False
-    base_url: str = PUBLIC_ENDPOINT
+    base_url: str = API_BASE_URL
     key: str | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     patterns: tuple[str, ...] = ()
@@ -53,7 +52,7 @@ class Settings:
         ``patterns`` are regular expressions of further texts to redact.
         """
         keys = secrets_of(environment)
-        chosen = base_url or environment.get("GOOGLE_GEMINI_BASE_URL") or PUBLIC_ENDPOINT
+        chosen = base_url or environment.get("GOOGLE_GEMINI_BASE_URL") or API_BASE_URL
         return cls(
             root, cassettes, mode, live, chosen, keys[0] if keys else None, keys, tuple(patterns)
         )
@@ -71,7 +70,7 @@ class Settings:
     @property
     def public(self) -> bool:
         """Whether the endpoint is the public one."""
-        return urlsplit(self.base_url).hostname == urlsplit(PUBLIC_ENDPOINT).hostname
+        return urlsplit(self.base_url).hostname == API_HOST
 
     def live_key(self) -> str:
         """Return the key to send. Raises UsageError where the public endpoint is asked for without one."""
@@ -89,7 +88,7 @@ class Settings:
 
 def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the keys found in an environment, the one to send first."""
-    return tuple(environment[name] for name in _KEY_NAMES if environment.get(name))
+    return tuple(environment[name] for name in API_KEY_VARIABLES if environment.get(name))
 
 
 @contextmanager

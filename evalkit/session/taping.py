@@ -23,18 +23,16 @@ from evalkit.cassette.bodies import opened
 from evalkit.cassette.matching import Player, body_of, route_of
 from evalkit.cassette.modes import DECISIONS, RecordMode, check_mode
 from evalkit.cassette.recording import Cassette, Headers, Recording
-from evalkit.cassette.redaction import KEY_PARAMETERS, SHORTEST, Redactor
+from evalkit.cassette.redaction import SHORTEST, Redactor
 from evalkit.cassette.scalars import to_text
 from evalkit.conversation.taped import TapeReader, is_interaction
 from evalkit.errors import CassetteMiss, EvalkitError, UsageError
+from evalkit.protocol.wire_facts import CREDENTIAL_HEADERS, KEY_PARAMETERS, SECRET_FIELDS
 from evalkit.transcript import Request, Response, Source, Transcript
 from evalkit.transports.replay import Misses, unplayed
 from evalkit.transports.wire import recording_of
 
-_KEY_HEADERS = ("x-goog-api-key", "authorization", "proxy-authorization", "api-key", "x-api-key")
-_TOKENS = re.compile(
-    "access_token|refresh_token|id_token|client_secret|assertion"
-)  # RFC 6749, RFC 7523
+_TOKENS = re.compile("|".join(SECRET_FIELDS))
 _IN_JSON = re.compile(rf'"(?:{_TOKENS.pattern})"\s*:\s*"([^"\\]+)"')
 
 
@@ -258,7 +256,7 @@ class Taping:
 def _secrets_of(asked: Asked, answer: str) -> Iterator[str]:
     """Yield what a request and its answer tell of keys: in headers and query, and the tokens of an authorization server."""
     for name, value in asked.headers.items():
-        if name.lower() in _KEY_HEADERS:
+        if name.lower() in CREDENTIAL_HEADERS:
             yield value.rpartition(" ")[2]
     for name, value in parse_qsl(urlsplit(asked.uri).query):
         if unquote(name).lower() in KEY_PARAMETERS:

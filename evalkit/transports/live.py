@@ -20,6 +20,7 @@ from evalkit._lib.text import plural
 from evalkit.cassette.scalars import to_text
 from evalkit.errors import ConnectFailed, Disconnected, TimedOut, TransportError
 from evalkit.protocol.sse import DONE, Frame, SseParser
+from evalkit.protocol.wire_facts import API_KEY_HEADER, API_REVISION, is_retryable
 from evalkit.transcript import Request, Response
 from evalkit.transports import retrying
 from evalkit.transports.address import address, check_key
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     import httpx
 
-API_REVISION = "2026-05-20"
 REQUEST_TIMEOUT = 300.0
 CONNECT_TIMEOUT = 10.0
 
@@ -135,9 +135,7 @@ class LiveTransport:
         )
 
     def _wait(self, attempt: int, response: Response | None, ends: float) -> float | None:
-        if attempt >= self._retries or (
-            response is not None and not retrying.is_temporary(response.status)
-        ):
+        if attempt >= self._retries or (response is not None and not is_retryable(response.status)):
             return None
         wait = retrying.pause(
             attempt, response.headers if response is not None else {}, self._random, self._now
@@ -222,7 +220,7 @@ class LiveTransport:
 
     def _sign(self, request: httpx.Request) -> httpx.Request:
         if self._key:
-            request.headers["x-goog-api-key"] = self._key
+            request.headers[API_KEY_HEADER] = self._key
         return request
 
 

@@ -13,12 +13,6 @@ from collections.abc import Callable, Mapping
 RETRIES = 4
 LONGEST_WAIT = 60.0
 _FIRST, _CAP, _JITTER = 0.5, 8.0, 0.25
-_STATUSES = frozenset((408, 409, 429))
-
-
-def is_temporary(status: int) -> bool:
-    """Say whether an HTTP status may be another when asked again."""
-    return status in _STATUSES or 500 <= status <= 599
 
 
 def pause(

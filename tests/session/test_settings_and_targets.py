@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import TargetError, ToolCrashed, UsageError
-from evalkit.session.settings import PUBLIC_ENDPOINT, Settings, rerecord_command
+from evalkit.protocol.wire_facts import API_BASE_URL
+from evalkit.session.settings import Settings, rerecord_command
 from evalkit.session.targets import call_tool, resolve
 
 
@@ -20,7 +21,7 @@ def settings(url: str | None = None, **environment: str) -> Settings:
 @pytest.mark.parametrize(
     ("flag", "environment", "base_url"),
     [
-        (None, {}, PUBLIC_ENDPOINT),
+        (None, {}, API_BASE_URL),
         (None, {"GOOGLE_GEMINI_BASE_URL": "http://proxy:1"}, "http://proxy:1"),
         ("http://flag:2", {"GOOGLE_GEMINI_BASE_URL": "http://proxy:1"}, "http://flag:2"),
     ],

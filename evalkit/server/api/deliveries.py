@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from evalkit._lib import clock
 from evalkit._lib.json import JSON, dumps
+from evalkit.protocol.wire_facts import SIGNING_SECRET_PREFIX
 
 EVENT_OF = {
     "completed": "interaction.completed",
@@ -77,7 +78,7 @@ def data_of(interaction: Mapping[str, JSON]) -> dict[str, JSON]:
 
 def sign(secret: str, id_: str, at: str, body: str) -> str:
     """Return one signature of a delivery by the Standard Webhooks scheme."""
-    key = base64.b64decode(secret.removeprefix("whsec_"))
+    key = base64.b64decode(secret.removeprefix(SIGNING_SECRET_PREFIX))
     return (
         "v1," + base64.b64encode(hmac.digest(key, f"{id_}.{at}.{body}".encode(), "sha256")).decode()
     )
@@ -86,7 +87,7 @@ def sign(secret: str, id_: str, at: str, body: str) -> str:
 def secret_of(key: bytes, what: str) -> str:
     """Return the signing secret of something, which follows from the server's key."""
     return (
-        "whsec_"
+        SIGNING_SECRET_PREFIX
         + base64.b64encode(
             hmac.digest(key, f"webhook secret {what}".encode(), "sha256")[:24]
         ).decode()

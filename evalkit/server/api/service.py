@@ -11,6 +11,7 @@ import hmac
 import re
 from collections.abc import Callable
 
+from evalkit.protocol.wire_facts import API_KEY_HEADER, API_KEY_PARAMETER, API_VERSION_PATTERN
 from evalkit.server.api.agents import Agents
 from evalkit.server.api.deliveries import WebhookDelivery
 from evalkit.server.api.environments import Environments
@@ -89,7 +90,7 @@ class Service:
         bearer = call.headers.get("authorization", "").removeprefix("Bearer ").strip()
         given = [
             key
-            for key in (call.headers.get("x-goog-api-key"), call.query.get("key"), bearer)
+            for key in (call.headers.get(API_KEY_HEADER), call.query.get(API_KEY_PARAMETER), bearer)
             if key
         ]
         if not given:
@@ -102,7 +103,7 @@ class Service:
 
 Operation = Callable[[Service], Callable[..., Reply]]
 
-_NUMBER = "/v1(?:beta|alpha)?"
+_NUMBER = f"/{API_VERSION_PATTERN}"
 _VERSION = f"(?:(?:(?!{_NUMBER}/)/[^/]+)*{_NUMBER})?/?"
 """An API version with what a base URL may have before it (``http://host/prefix``), or nothing; one SDK then sends ``//interactions``."""
 _ID = r"(?P<id>[^/:]+)"

@@ -13,11 +13,11 @@ from evalkit._lib.json import JSON
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.trails import input_steps
 from evalkit.protocol.reading import contents
+from evalkit.protocol.wire_facts import is_retryable
 from evalkit.server.replaying.library import Asked
 
 _WORDS, _LONGEST = 6, 48
 _WORD = re.compile(r"[a-z0-9]+")
-_TEMPORARY = frozenset((408, 409, 429))
 
 
 def name_of(asked: Asked) -> str:
@@ -32,8 +32,7 @@ def numbered(name: str, number: int) -> str:
 
 def superseded(attempt: Recording, later: Recording) -> bool:
     """Say whether a later recording is the same request asked again, because the service could not answer it for the time being."""
-    temporary = attempt.status in _TEMPORARY or attempt.status >= 500
-    return temporary and (attempt.method, attempt.uri, attempt.request_body) == (
+    return is_retryable(attempt.status) and (attempt.method, attempt.uri, attempt.request_body) == (
         later.method,
         later.uri,
         later.request_body,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus, urlencode
 
-from evalkit.cassette.redaction import KEY_PARAMETERS
 from evalkit.errors import ConnectFailed, TimedOut, TransportError
+from evalkit.protocol.wire_facts import API_KEY_HEADER, KEY_PARAMETERS
 from evalkit.server.calls import Call
 from evalkit.server.headers import end_to_end
 from evalkit.server.requests.error_response import ErrorResponse
@@ -117,7 +117,7 @@ class Upstream:
         headers["accept-encoding"] = "identity"
         if self._key:
             headers.pop("authorization", None)
-            headers["x-goog-api-key"] = self._key
+            headers[API_KEY_HEADER] = self._key
         with mapped(self._address.host):
             response = await self._sent(self._client, call, headers)
         return Answer(

@@ -30,10 +30,11 @@ from evalkit.cassette.matching import Player, Query, body_of, route, route_of
 from evalkit.cassette.misses import Place, describe, nearest, report
 from evalkit.cassette.recording import Recording
 from evalkit.protocol.steps import CONTENT_TYPES
+from evalkit.protocol.wire_facts import API_VERSION_PATTERN
 
 Key = bytes
 
-_VERSION = re.compile(r"^.*?/v[0-9]+(?:(?:alpha|beta)[0-9]*)?(?=/)")
+_VERSION = re.compile(rf"^.*?/{API_VERSION_PATTERN}(?=/)")
 _NO_MATTER = frozenset((("stream", "false"), ("alt", "sse")))
 _DATA = frozenset(
     ("arguments", "result", "parameters", "schema", "response_format", "user_metadata", "labels")

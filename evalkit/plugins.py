@@ -96,7 +96,7 @@ class Catalog:
 
     def build(self, name: str, argument: JSON, *, bare: bool) -> Check:
         """Return the check of ``name: argument``, or of ``name`` alone. Raises suite.BadArguments."""
-        from evalkit.checks.core.arguments import BadOptions, make
+        from evalkit.checks.core.arguments import BadOptions, build_check
 
         try:
             key = (name, bare, dumps(argument))
@@ -108,7 +108,7 @@ class Catalog:
                 # Arguments made from earlier answers never come again: forgetting costs little, keeping all of them does not end.
                 self._made.clear()
             try:
-                held = self._made[key] = make(self._kind(name), argument, bare=bare)
+                held = self._made[key] = build_check(self._kind(name), argument, bare=bare)
             except BadOptions as error:
                 _refuse(error.problems)
         return held

@@ -1,21 +1,25 @@
-"""Verdicts and findings: what a check says, and what follows from it. Values only.
+"""Findings, verdicts and check results: what a check reports, and what follows from it.
 
-A check yields Findings. No finding: it passed. Findings of severity ``error``: it failed. Findings of severity ``warn`` alone: it
-passed and says something. A check that raised is ``errored``: never a low score, never in an average (design section 2).
+| a check | its verdict |
+|---|---|
+| yields no finding | ``passed`` |
+| yields a finding of severity ``error`` | ``failed`` |
+| yields findings of severity ``warn`` only | ``passed``, with warnings |
+| raises | ``errored``: it says nothing about the model and is never part of an average |
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from evalkit._lib.json import MISSING
 
 
 class Verdict(StrEnum):
-    """What became of a check or a variant."""
+    """The outcome of a check or of a variant."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -24,31 +28,31 @@ class Verdict(StrEnum):
 
 
 class Severity(StrEnum):
-    """How much a finding matters: ``error`` fails its check, ``warn`` is told and counted only."""
+    """How much a finding matters: ``error`` fails its check, ``warn`` is only reported and counted."""
 
     ERROR = "error"
     WARN = "warn"
 
 
-_GRAVEST_FIRST = (Verdict.ERRORED, Verdict.FAILED, Verdict.PASSED, Verdict.SKIPPED)
+_WORST_FIRST = (Verdict.ERRORED, Verdict.FAILED, Verdict.PASSED, Verdict.SKIPPED)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return the gravest verdict: errored over failed over passed over skipped; of none, ``passed``."""
-    found = list(verdicts)
-    for verdict in _GRAVEST_FIRST:
-        if verdict in found:
-            return verdict
-    return Verdict.PASSED
+    """Return the worst verdict: errored, failed, passed, skipped; ``passed`` for none at all."""
+    return min(verdicts, key=_WORST_FIRST.index, default=Verdict.PASSED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """The place a finding speaks of. Numbers count from 1, as people read them; ``pointer`` is a JSON Pointer (RFC 6901).
+    """The location a finding is about. Numbers count from 1.
 
-    ``exchange`` counts over the whole conversation, ``step`` over the turn's timeline (``Turn.steps``). ``part`` says what the pointer
-    points into: ``request`` or ``response`` body of the exchange, ``output`` (the parsed output text) or ``step``. ``file`` is a file of the
-    project that the finding is about, from the project's root; ``kind`` says what it holds: of a snapshot ``text``, ``json`` or ``steps``.
+    * ``exchange`` counts over the whole conversation, ``step`` over the turn's timeline
+      (``Turn.steps``).
+    * ``pointer`` is a JSON Pointer (RFC 6901). ``part`` names the document it points into: the
+      ``request`` or ``response`` body of the exchange, the ``output`` (the parsed output text) or
+      the ``step``.
+    * ``file`` is a file of the project, relative to its root. ``kind`` is the kind of a snapshot
+      file: ``text``, ``json`` or ``steps``.
     """
 
     turn: int | None = None
@@ -61,56 +65,45 @@ class Where:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that are set."""
-        named = (
-            ("turn", self.turn),
-            ("exchange", self.exchange),
-            ("step", self.step),
-            ("pointer", self.pointer),
-            ("part", self.part),
-            ("file", self.file),
-            ("kind", self.kind),
-        )
-        return {key: value for key, value in named if value is not None}
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
     def __str__(self) -> str:
-        words = [
-            f"{name} {number}"
-            for name, number in (
-                ("turn", self.turn),
-                ("exchange", self.exchange),
-                ("step", self.step),
-            )
-            if number is not None
-        ]
+        numbers = {"turn": self.turn, "exchange": self.exchange, "step": self.step}
+        parts = [f"{name} {number}" for name, number in numbers.items() if number is not None]
         if self.pointer is not None:
-            words.append(f"{self.part or 'at'} {self.pointer or '(whole)'}")
+            parts.append(f"{self.part or 'at'} {self.pointer or '(whole)'}")
         if self.file is not None:
-            words.append(self.file)
-        return ", ".join(words)
+            parts.append(self.file)
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing a check has to say.
+    """One thing that a check reports.
 
-    ``code`` is stable and made for machines (``step_missing``); ``message`` is one line for people; ``detail`` is what a good test failure
-    shows below it (an aligned table, a list), lines without trailing spaces. ``expected``/``got`` are JSON values or ``MISSING``.
+    ``code`` is stable and meant for programs (``step_missing``), ``message`` is one line for
+    people, ``detail`` is what a test failure shows below it, such as an aligned table.
+    ``expected`` and ``got`` are JSON values, or ``MISSING`` where there is none.
     """
 
     code: str
     message: str
     where: Where = Where()
+    _: KW_ONLY
     expected: Any = MISSING
     got: Any = MISSING
     severity: Severity = Severity.ERROR
     detail: str = ""
 
-    def soften(self) -> Finding:
-        """Return the same finding as a warning."""
+    def as_warning(self) -> Finding:
+        """Return the same finding with the severity ``warn``."""
         return replace(self, severity=Severity.WARN)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the finding as it stands in a result line; absent ``expected``/``got`` are left out, never null."""
+        """Return the finding as result lines contain it.
+
+        An absent ``expected`` or ``got`` is left out, since null is a value.
+        """
         out: dict[str, Any] = {
             "code": self.code,
             "severity": str(self.severity),
@@ -126,24 +119,26 @@ class Finding:
         return out
 
 
-class CheckResult(NamedTuple):
-    """What one check said of one turn (``turn`` from 1) or of the whole conversation (``turn`` is None).
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The outcome of one check of one turn, or of the whole conversation (``turn`` is None).
 
-    ``declared`` is ``file:line`` of the check in the suite, empty for checks that are on by default.
+    ``declared`` is ``file:line`` of the check in the suite, ``""`` for a default check.
     """
 
     name: str
     verdict: Verdict
     findings: tuple[Finding, ...] = ()
+    _: KW_ONLY
     turn: int | None = None
     declared: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the check result as it stands in a result line."""
+        """Return the check result as result lines contain it."""
         out: dict[str, Any] = {
             "name": self.name,
             "verdict": str(self.verdict),
-            "findings": [finding.to_json() for finding in self.findings] if self.findings else [],
+            "findings": [finding.to_json() for finding in self.findings],
         }
         if self.turn is not None:
             out["turn"] = self.turn

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from pydantic import AfterValidator, BeforeValidator, Field
+
 from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import plural, show
-from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.declaring import After, Before, Limited, complaint, option
+from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import keep, table
 from evalkit.checks.core.options import Bounds, Words
 from evalkit.protocol.reading import cited, pair_calls, text_blocks
@@ -41,8 +42,8 @@ _SHOWN = 12
 class Share(Bounds):
     """Limits of a share between 0 and 1, both inclusive."""
 
-    min: float | None = option(default=None, ge=0, le=1, description="Smallest share allowed.")
-    max: float | None = option(default=None, ge=0, le=1, description="Largest share allowed.")
+    min: float | None = Field(None, ge=0, le=1, description="Smallest share allowed.")
+    max: float | None = Field(None, ge=0, le=1, description="Largest share allowed.")
 
 
 def _at_least(value: Any) -> Any:
@@ -51,20 +52,23 @@ def _at_least(value: Any) -> Any:
     )
 
 
-Coverage = Annotated[Share, Before(_at_least, Annotated[float, Limited(ge=0, le=1)] | Share)]
+Coverage = Annotated[
+    Share,
+    BeforeValidator(_at_least, json_schema_input_type=Annotated[float, Field(ge=0, le=1)] | Share),
+]
 
 
 def _bare_domains(domains: list[str]) -> list[str]:
     for place, domain in enumerate(domains):
         if not _DOMAIN.fullmatch(domain.lower()) and domain != "localhost":
-            raise complaint(
-                f"{show(domain)} is no domain; write it like 'example.org', without scheme and path",
+            raise option_error(
+                f"{show(domain)} is not a domain; write it like 'example.org', without scheme and path",
                 place,
             )
     return domains
 
 
-Domains = Annotated[Words, After(_bare_domains)]
+Domains = Annotated[Words, AfterValidator(_bare_domains)]
 
 
 class Citation(NamedTuple):
@@ -110,31 +114,29 @@ class Citations(Check):
     name: ClassVar[str] = "citations"
     shorthand: ClassVar[str | None] = "min"
 
-    min: int | None = option(default=None, ge=0, description="Fewest citations; 1 where absent.")
-    max: int | None = option(default=None, ge=0, description="Most citations.")
-    domains: Domains | None = option(
-        default=None, description="Every cited link must be of one of these domains or a subdomain."
+    min: int | None = Field(None, ge=0, description="Fewest citations; 1 where absent.")
+    max: int | None = Field(None, ge=0, description="Most citations.")
+    domains: Domains | None = Field(
+        None, description="Every cited link must be of one of these domains or a subdomain."
     )
-    deny_domains: Domains | None = option(
-        default=None, description="No citation may be of one of these domains or a subdomain."
+    deny_domains: Domains | None = Field(
+        None, description="No citation may be of one of these domains or a subdomain."
     )
-    schemes: Words | None = option(
-        default=None, description="URL schemes allowed in links, e.g. https."
-    )
-    titles: Words | None = option(
-        default=None,
+    schemes: Words | None = Field(None, description="URL schemes allowed in links, e.g. https.")
+    titles: Words | None = Field(
+        None,
         description="Each of these must occur in some citation's title, whatever its case.",
     )
-    coverage: Coverage | None = option(
-        default=None,
+    coverage: Coverage | None = Field(
+        None,
         description="Share of the text's bytes that must be cited: a number (at least) or min/max.",
     )
-    spans: Literal["valid"] | None = option(
-        default=None,
+    spans: Literal["valid"] | None = Field(
+        None,
         description="valid: every span lies in its text, on character boundaries, and is not empty.",
     )
-    searched: bool | None = option(
-        default=None,
+    searched: bool | None = Field(
+        None,
         description="true: a search and its result stand in the turn; false: no search does.",
     )
 
@@ -151,7 +153,7 @@ class Citations(Check):
                     "title_missing",
                     f"no citation is titled {show(title)}",
                     _whole(view),
-                    title,
+                    expected=title,
                     detail=_listed(found),
                 )
         if self.coverage is not None:
@@ -168,7 +170,12 @@ class Citations(Check):
             few = "too few sources are" if found else "no source is"
             message = f"expected at least {plural(least, 'citation')}, got {len(found)}: {why} {few} cited"
             yield Finding(
-                code, message, _whole(view), {"min": least}, len(found), detail=_listed(found)
+                code,
+                message,
+                _whole(view),
+                expected={"min": least},
+                got=len(found),
+                detail=_listed(found),
             )
         if self.max is not None and len(found) > self.max:
             message = f"expected at most {plural(self.max, 'citation')}, got {len(found)}"
@@ -176,8 +183,8 @@ class Citations(Check):
                 "too_many_citations",
                 message,
                 _whole(view),
-                {"max": self.max},
-                len(found),
+                expected={"max": self.max},
+                got=len(found),
                 detail=_listed(found),
             )
 
@@ -197,8 +204,8 @@ class Citations(Check):
                 "searched",
                 f"something was searched ({step.type}), which must not be",
                 where,
-                MISSING,
-                step.raw.get("arguments"),
+                expected=MISSING,
+                got=step.raw.get("arguments"),
             )
         elif searches and not any(answered for _, _, answered in searches):
             where, step, _ = searches[0]
@@ -222,8 +229,8 @@ class Citations(Check):
                     "span_invalid",
                     f"{span.problem}: {offsets} {about}",
                     where,
-                    MISSING,
-                    got,
+                    expected=MISSING,
+                    got=got,
                     detail=detail,
                 )
         sites = _sites(citation)
@@ -234,7 +241,12 @@ class Citations(Check):
         ):
             message = f"the citation {about} is of {' or '.join(sites.own) or show(citation.url)}, not of {' or '.join(self.domains)}"
             yield Finding(
-                "domain_unexpected", message, where, self.domains, citation.url, detail=detail
+                "domain_unexpected",
+                message,
+                where,
+                expected=self.domains,
+                got=citation.url,
+                detail=detail,
             )
         denied = [
             domain
@@ -246,14 +258,19 @@ class Citations(Check):
                 "domain_denied",
                 f"the citation {about} is of {denied[0]}, which is denied",
                 where,
-                MISSING,
-                citation.url,
+                expected=MISSING,
+                got=citation.url,
                 detail=detail,
             )
         if self.schemes is not None and citation.url and _scheme(citation.url) not in self.schemes:
             message = f"the citation {about} has the scheme {show(_scheme(citation.url))}, not {' or '.join(self.schemes)}"
             yield Finding(
-                "scheme_unexpected", message, where, self.schemes, citation.url, detail=detail
+                "scheme_unexpected",
+                message,
+                where,
+                expected=self.schemes,
+                got=citation.url,
+                detail=detail,
             )
 
 
@@ -305,7 +322,13 @@ def _citations(turns: Sequence[Turn]) -> Iterator[Citation]:
                     yield Citation(
                         annotation,
                         block.text,
-                        Where(turn.number, step.exchange, block.step + 1, pointer, "step"),
+                        Where(
+                            turn=turn.number,
+                            exchange=step.exchange,
+                            step=block.step + 1,
+                            pointer=pointer,
+                            part="step",
+                        ),
                     )
 
 
@@ -318,7 +341,11 @@ def _searches(view: View) -> list[tuple[Where, Step, bool]]:
                 step = turn.steps[call]
                 if step.type in SEARCHES:
                     found.append(
-                        (Where(turn.number, step.exchange, call + 1), step, result is not None)
+                        (
+                            Where(turn=turn.number, exchange=step.exchange, step=call + 1),
+                            step,
+                            result is not None,
+                        )
                     )
     return found
 
@@ -343,7 +370,7 @@ def _covered(limits: Share, view: View, found: Sequence[Citation]) -> Iterator[F
                 at = max(at, end)
             gaps.append(data[at:])
     share = done / total if total else 0.0
-    if not limits.hold(share):
+    if not limits.contains(share):
         uncited = [
             ["uncited", show(gap.decode("utf-8", "replace").strip(), 100)]
             for gap in gaps
@@ -356,8 +383,8 @@ def _covered(limits: Share, view: View, found: Sequence[Citation]) -> Iterator[F
             "coverage",
             message,
             _whole(view),
-            limits.to_json(),
-            round(share, 4),
+            expected=limits.to_json(),
+            got=round(share, 4),
             detail=table(uncited) or _listed(found),
         )
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+from pydantic import Field
+
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.declaring import option
 from evalkit.checks.core.formatting import table
-from evalkit.checks.core.options import number
+from evalkit.checks.core.options import format_number
 from evalkit.checks.usage import final_answers, total_usage
 from evalkit.verdict import Finding, Where
 
@@ -26,13 +27,13 @@ class Cost(Check):
 
     name: ClassVar[str] = "cost"
 
-    max: float = option(ge=0, description="Highest cost allowed, in the currency of the prices.")
-    input_per_million: float = option(ge=0, description="Price of a million input tokens.")
-    output_per_million: float = option(
+    max: float = Field(ge=0, description="Highest cost allowed, in the currency of the prices.")
+    input_per_million: float = Field(ge=0, description="Price of a million input tokens.")
+    output_per_million: float = Field(
         ge=0, description="Price of a million output and thought tokens."
     )
-    cached_per_million: float | None = option(
-        default=None,
+    cached_per_million: float | None = Field(
+        None,
         ge=0,
         description="Price of a million cached input tokens; the input price where absent.",
     )
@@ -54,7 +55,7 @@ class Cost(Check):
                 "usage_absent",
                 "no answer reports its input and output tokens, so the cost cannot be known",
                 where,
-                {"max": self.max},
+                expected={"max": self.max},
             )
             return
         cached_price = (
@@ -69,15 +70,20 @@ class Cost(Check):
         if cost > self.max:
             rows = [["", "tokens", "per million", "cost"]]
             rows += [
-                [name, number(tokens), number(price), f"{tokens * price / _MILLION:.6f}"]
+                [
+                    name,
+                    format_number(tokens),
+                    format_number(price),
+                    f"{tokens * price / _MILLION:.6f}",
+                ]
                 for name, tokens, price in parts
             ]
-            message = f"the tokens cost {cost:.6f}, at most {number(self.max)} is allowed"
+            message = f"the tokens cost {cost:.6f}, at most {format_number(self.max)} is allowed"
             yield Finding(
                 "cost_exceeded",
                 message,
                 where,
-                {"max": self.max},
-                round(cost, 9),
+                expected={"max": self.max},
+                got=round(cost, 9),
                 detail=table(rows),
             )

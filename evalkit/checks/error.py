@@ -6,18 +6,19 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
+from pydantic import Field
+
 from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import show
-from evalkit.checks.core.base import Check, Spelled, View
-from evalkit.checks.core.declaring import Limited, option
+from evalkit.checks.core.base import Check, ParsedArgument, View
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.options import Regex, Words, one_or_many
 from evalkit.transcript import ApiError, Turn
 from evalkit.verdict import Finding, Where
 
-_HttpStatus = Annotated[int, Limited(ge=100, le=599)]
+_HttpStatus = Annotated[int, Field(ge=100, le=599)]
 Statuses = Annotated[
-    list[_HttpStatus], one_or_many(int, "an HTTP status", _HttpStatus), Limited(min_length=1)
+    list[_HttpStatus], one_or_many(int, "an HTTP status", _HttpStatus), Field(min_length=1)
 ]
 
 
@@ -31,26 +32,26 @@ class Error(Check):
 
     name: ClassVar[str] = "error"
     shorthand: ClassVar[str | None] = "code"
-    also: ClassVar[tuple[dict[str, JSON], ...]] = (
+    extra_forms: ClassVar[tuple[dict[str, JSON], ...]] = (
         {"type": "integer", "minimum": 100, "maximum": 599},
     )
 
-    status: Statuses | None = option(
-        default=None, description="The HTTP status, or several any of which will do."
+    status: Statuses | None = Field(
+        None, description="The HTTP status, or several any of which will do."
     )
-    code: Words | None = option(
-        default=None, description="The API's error code, or several any of which will do."
+    code: Words | None = Field(
+        None, description="The API's error code, or several any of which will do."
     )
-    message: Regex | None = option(
-        default=None, description="A regular expression to be found in the message."
+    message: Regex | None = Field(
+        None, description="A regular expression to be found in the message."
     )
 
     @classmethod
-    def spell(cls, argument: JSON) -> Spelled:
+    def parse_argument(cls, argument: JSON) -> ParsedArgument:
         """Take a bare number for the status, bare text for the code."""
         if type(argument) is int:
-            return Spelled({"status": argument}, "status")
-        return super().spell(argument)
+            return ParsedArgument({"status": argument}, "status")
+        return super().parse_argument(argument)
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield what the nearest error lacks, or that none came."""
@@ -66,7 +67,10 @@ class Error(Check):
             )
             where = Where(turn=view.turn.number if view.turn is not None else None)
             yield Finding(
-                "error_absent", f"expected an API error, got {how}", where, self._expected()
+                "error_absent",
+                f"expected an API error, got {how}",
+                where,
+                expected=self._expected(),
             )
             return
         best = min(errors, key=lambda pair: len(self._wrong(pair[1])))
@@ -83,9 +87,9 @@ class Error(Check):
             yield Finding(
                 "error_differs",
                 message,
-                Where(best[0].number, last),
-                self._expected(),
-                error,
+                Where(turn=best[0].number, exchange=last),
+                expected=self._expected(),
+                got=error,
                 detail=table(rows),
             )
 

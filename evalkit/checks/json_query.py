@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from evalkit._lib.json import JSON, MISSING, equal, kind
 from evalkit._lib.text import did_you_mean, show
-from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.declaring import After, Before, Options, complaint, option, spellings
+from evalkit.checks.core.base import Check, Options, View, option_error
 from evalkit.checks.core.formatting import against, keep, parting
 from evalkit.checks.core.json_output import read_output
-from evalkit.checks.core.options import Amount, Regex, number, plain
+from evalkit.checks.core.options import Amount, Regex, format_number, plain
 from evalkit.verdict import Finding, Where
 
 _SIZED = (str, list, dict)
@@ -22,27 +23,29 @@ _SIZED = (str, list, dict)
 class Wanted(Options):
     """What one expression's result must be; every rule given must hold."""
 
-    equals: Any = option(
+    equals: Any = Field(
         default_factory=lambda: MISSING,
         description="The JSON value it must equal; null also stands for absent.",
     )
-    matches: Regex | None = option(
-        default=None, description="A regular expression to be found in the string."
+    matches: Regex | None = Field(
+        None, description="A regular expression to be found in the string."
     )
-    min: float | None = option(default=None, description="Smallest number allowed.")
-    max: float | None = option(default=None, description="Largest number allowed.")
-    length: Amount | None = option(
-        default=None,
+    min: float | None = Field(None, description="Smallest number allowed.")
+    max: float | None = Field(None, description="Largest number allowed.")
+    length: Amount | None = Field(
+        None,
         description="Characters of a string, items of an array, keys of an object: a number or min/max.",
     )
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
         if self.equals is MISSING and all(
             rule is None for rule in (self.matches, self.min, self.max, self.length)
         ):
-            raise complaint(
+            raise option_error(
                 "asks nothing; give a value, or one of equals, matches, min, max, length"
             )
+        return self
 
     def judge(self, value: JSON) -> Iterator[tuple[str, JSON]]:
         """Yield ``(what is wrong, what was expected)`` for each rule that does not hold."""
@@ -64,12 +67,12 @@ class Wanted(Options):
                 )
             elif self.min is not None and value < self.min:
                 yield (
-                    f"must be at least {number(self.min)}, got {show(value)}",
+                    f"must be at least {format_number(self.min)}, got {show(value)}",
                     {"min": plain(self.min)},
                 )
             elif self.max is not None and value > self.max:
                 yield (
-                    f"must be at most {number(self.max)}, got {show(value)}",
+                    f"must be at most {format_number(self.max)}, got {show(value)}",
                     {"max": plain(self.max)},
                 )
         if self.length is not None:
@@ -78,7 +81,7 @@ class Wanted(Options):
                     f"must have a length, got {kind(value)} {show(value)}",
                     {"length": self.length.to_json()},
                 )
-            elif not self.length.hold(len(value)):
+            elif not self.length.contains(len(value)):
                 yield (
                     f"must have length {self.length}, got {len(value)}: {show(value)}",
                     {"length": self.length.to_json()},
@@ -90,16 +93,19 @@ def _rule(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return {"equals": value}
     for key in value:
-        if key not in (words := spellings(Wanted)):
+        if key not in (words := Wanted.yaml_names()):
             hint = did_you_mean(str(key), words)
-            raise complaint(
+            raise option_error(
                 f"unknown rule {key!r}{hint}; valid: {', '.join(words)} (to compare with an object write equals: {{…}})",
                 key,
             )
     return value
 
 
-Rule = Annotated[Wanted, Before(_rule, str | float | bool | None | list[Any] | Wanted)]
+Rule = Annotated[
+    Wanted,
+    BeforeValidator(_rule, json_schema_input_type=str | float | bool | None | list[Any] | Wanted),
+]
 
 
 def _all_compile(expressions: dict[str, Wanted]) -> dict[str, Wanted]:
@@ -118,7 +124,7 @@ class JsonQuery(Check):
     name: ClassVar[str] = "json"
     rest: ClassVar[str | None] = "expressions"
 
-    expressions: Annotated[dict[str, Rule], After(_all_compile)] = option(
+    expressions: Annotated[dict[str, Rule], AfterValidator(_all_compile)] = Field(
         default_factory=dict, description="JMESPath expressions, each with a value or rules."
     )
 
@@ -144,7 +150,12 @@ class JsonQuery(Check):
                 texts = isinstance(expected, str) and isinstance(found, str)
                 detail = parting(expected, found) if texts else against(expected, keep(found))
                 yield Finding(
-                    "query_differs", f"{text} {wrong}", where, expected, keep(found), detail=detail
+                    "query_differs",
+                    f"{text} {wrong}",
+                    where,
+                    expected=expected,
+                    got=keep(found),
+                    detail=detail,
                 )
 
 
@@ -162,9 +173,9 @@ def _compile(text: str) -> Any:
             if token
             else "it ends too early"
         )
-        raise complaint(f"{show(text)} is no JMESPath expression: {wrong}", text) from None
+        raise option_error(f"{show(text)} is no JMESPath expression: {wrong}", text) from None
     except (JMESPathError, RecursionError) as error:
-        raise complaint(
+        raise option_error(
             f"{show(text)} is no JMESPath expression: {str(error).splitlines()[0]}", text
         ) from None
     _check_functions(compiled.parsed, text)
@@ -177,7 +188,7 @@ def _check_functions(node: Mapping[str, Any], text: str) -> None:
 
     known = Functions.FUNCTION_TABLE
     if node.get("type") == "function_expression" and node["value"] not in known:
-        raise complaint(
+        raise option_error(
             f"{show(text)} calls {node['value']}(), which JMESPath has not{did_you_mean(node['value'], known)}",
             text,
         )

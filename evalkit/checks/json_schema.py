@@ -7,12 +7,13 @@ understands. How a schema is validated is ``schemas``'s business; how text becom
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
 
 from evalkit._lib.json import JSON, MISSING, loads, pointer
 from evalkit._lib.text import did_you_mean, show
-from evalkit.checks.core.base import Check, Spelled, View
-from evalkit.checks.core.declaring import After, complaint, option
+from evalkit.checks.core.base import Check, ParsedArgument, View, option_error
 from evalkit.checks.core.formatting import against, keep
 from evalkit.checks.core.json_output import read_output
 from evalkit.checks.core.options import Target
@@ -37,7 +38,7 @@ def _usable(schema: JSON) -> JSON:
     found = problems(schema) if schema is not None else []
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise complaint(found[0].message + more, *found[0].path)
+        raise option_error(found[0].message + more, *found[0].path)
     return schema
 
 
@@ -51,7 +52,7 @@ class JsonSchema(Check):
     name: ClassVar[str] = "json_schema"
     shorthand: ClassVar[str | None] = "use"
     file_options: ClassVar[tuple[str, ...]] = ("file",)
-    also: ClassVar[tuple[dict[str, JSON], ...]] = (
+    extra_forms: ClassVar[tuple[dict[str, JSON], ...]] = (
         {
             "description": "A JSON Schema.",
             "type": "object",
@@ -60,23 +61,21 @@ class JsonSchema(Check):
         },
     )
 
-    use: Literal["response_format"] | None = option(
-        default=None, description="Take the schema that was sent with the request."
+    use: Literal["response_format"] | None = Field(
+        None, description="Take the schema that was sent with the request."
     )
-    schema_: Annotated[Any, After(_usable)] = option(
-        default=None,
+    schema_: Annotated[Any, AfterValidator(_usable)] = Field(
+        None,
         alias="schema",
         description="A JSON Schema (Draft 2020-12 unless $schema names another).",
     )
-    file: str | None = option(
-        default=None, min_length=1, description="A JSON file with the schema."
-    )
-    python: Target | None = option(
-        default=None, description="A pydantic model, dataclass or TypedDict: package.module:Name."
+    file: str | None = Field(None, min_length=1, description="A JSON file with the schema.")
+    python: Target | None = Field(
+        None, description="A pydantic model, dataclass or TypedDict: package.module:Name."
     )
 
     @classmethod
-    def spell(cls, argument: JSON) -> Spelled:
+    def parse_argument(cls, argument: JSON) -> ParsedArgument:
         """Take a mapping that speaks JSON Schema for the schema itself."""
         if (
             isinstance(argument, Mapping)
@@ -85,18 +84,19 @@ class JsonSchema(Check):
         ):
             for key in argument:
                 if key not in _KEYWORDS and not str(key).startswith(("$", "x-")):
-                    raise complaint(
+                    raise option_error(
                         f"unknown option or keyword {key!r}{did_you_mean(key, [*_OPTIONS, *_KEYWORDS])}",
                         key,
                     )
-            return Spelled({"schema": argument}, "schema")
+            return ParsedArgument({"schema": argument}, "schema")
         if isinstance(argument, str) and argument != SENT:
-            raise complaint(
+            raise option_error(
                 f"must be {SENT!r}, a schema, or one of {{file: …}}, {{python: …}}, got {show(argument)}"
             )
-        return super().spell(argument)
+        return super().parse_argument(argument)
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
         given = [
             word
             for word, value in zip(
@@ -105,7 +105,8 @@ class JsonSchema(Check):
             if value is not None
         ]
         if len(given) > 1:
-            raise complaint(f"takes one of {', '.join(_OPTIONS)}, got {' and '.join(given)}")
+            raise option_error(f"takes one of {', '.join(_OPTIONS)}, got {' and '.join(given)}")
+        return self
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield every violation. Raises Misconfigured, TargetError or LookupError where there is no usable schema."""
@@ -131,8 +132,8 @@ class JsonSchema(Check):
                 "schema_violation",
                 message,
                 where,
-                keep(found.expected),
-                keep(found.got),
+                expected=keep(found.expected),
+                got=keep(found.got),
                 detail=detail,
             )
         if sound and model is not None and turn is not None:

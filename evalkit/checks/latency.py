@@ -6,12 +6,13 @@ What is judged was measured where the conversation was live; a replay says *reco
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.declaring import complaint, option
+from pydantic import Field, model_validator
+
+from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import table
-from evalkit.checks.core.options import number
+from evalkit.checks.core.options import format_number
 from evalkit.transcript import Exchange
 from evalkit.verdict import Finding, Severity, Where
 
@@ -28,18 +29,20 @@ class Latency(Check):
     name: ClassVar[str] = "latency"
     shorthand: ClassVar[str | None] = "max_ms"
 
-    max_ms: float | None = option(
-        default=None, ge=0, description="Most milliseconds allowed for all exchanges together."
+    max_ms: float | None = Field(
+        None, ge=0, description="Most milliseconds allowed for all exchanges together."
     )
-    first_token_ms: float | None = option(
-        default=None,
+    first_token_ms: float | None = Field(
+        None,
         ge=0,
         description="Most milliseconds until the first part of the answer streamed in, per exchange.",
     )
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
         if self.max_ms is None and self.first_token_ms is None:
-            raise complaint("needs 'max_ms' or 'first_token_ms'")
+            raise option_error("needs 'max_ms' or 'first_token_ms'")
+        return self
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield each budget that is broken, and a warning for times nobody measured."""
@@ -64,16 +67,16 @@ class Latency(Check):
         total = sum(time for _, time in times)
         if total > limit:
             rows = [
-                [f"exchange {item.number}", f"{number(round(time, 1))} ms", source(item)]
+                [f"exchange {item.number}", f"{format_number(round(time, 1))} ms", source(item)]
                 for item, time in times
             ]
-            message = f"{_sources(exchanges)} {number(round(total, 1))} ms, at most {number(limit)} ms are allowed"
+            message = f"{_sources(exchanges)} {format_number(round(total, 1))} ms, at most {format_number(limit)} ms are allowed"
             yield Finding(
                 "latency_exceeded",
                 message,
                 where,
-                {"max_ms": limit},
-                round(total, 3),
+                expected={"max_ms": limit},
+                got=round(total, 3),
                 detail=table(rows),
             )
 
@@ -83,7 +86,7 @@ def first_tokens(exchanges: Sequence[Exchange], limit: float) -> Iterator[Findin
     for exchange in exchanges:
         if exchange.events is None:
             continue
-        where = Where(exchange.turn, exchange.number)
+        where = Where(turn=exchange.turn, exchange=exchange.number)
         time = first_token_ms(exchange)
         if time is None:
             yield Finding(
@@ -93,9 +96,13 @@ def first_tokens(exchanges: Sequence[Exchange], limit: float) -> Iterator[Findin
                 severity=Severity.WARN,
             )
         elif time > limit:
-            message = f"{source(exchange)} {number(round(time, 1))} ms to the first token, at most {number(limit)} ms are allowed"
+            message = f"{source(exchange)} {format_number(round(time, 1))} ms to the first token, at most {format_number(limit)} ms are allowed"
             yield Finding(
-                "first_token_late", message, where, {"first_token_ms": limit}, round(time, 3)
+                "first_token_late",
+                message,
+                where,
+                expected={"first_token_ms": limit},
+                got=round(time, 3),
             )
 
 

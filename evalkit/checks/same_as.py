@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
+from pydantic import Field
+
 from evalkit._lib.json import JSON, MISSING, differences, equal
 from evalkit._lib.text import show
 from evalkit.checks.core.automaton import Automaton, align
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.declaring import Limited, option
 from evalkit.checks.core.formatting import against, keep, parting, table
 from evalkit.checks.core.json_output import parse
 from evalkit.checks.core.options import Words, one_or_many
@@ -19,11 +20,11 @@ from evalkit.transcript import Turn
 from evalkit.verdict import Finding, Where
 
 Aspect = Literal["steps", "tool_calls", "json", "text"]
-_COMPARED = ("steps", "tool_calls", "json")
+_COMPARED: list[Aspect] = ["steps", "tool_calls", "json"]
 Aspects = Annotated[
     list[Aspect],
     one_or_many(str, "one of steps, tool_calls, json, text", Aspect),
-    Limited(min_length=1),
+    Field(min_length=1),
 ]
 
 
@@ -37,16 +38,16 @@ class SameAs(Check):
     name: ClassVar[str] = "same_as"
     rest: ClassVar[str | None] = "settings"
 
-    settings: Annotated[dict[str, Any], Limited(min_length=1)] = option(
+    settings: Annotated[dict[str, Any], Field(min_length=1)] = Field(
         description="Settings of the other variant: {history: stateful}."
     )
-    on: Aspects = option(
-        default_factory=lambda: list(_COMPARED),
+    on: Aspects = Field(
+        default=_COMPARED,
         description="What must agree: steps, tool_calls, json, text.",
         json_schema_extra={"default": list(_COMPARED)},
     )
-    ignore: Words | None = option(
-        default=None, description="Step types that are left out when steps are compared."
+    ignore: Words | None = Field(
+        None, description="Step types that are left out when steps are compared."
     )
 
     def run(self, view: View) -> Iterator[Finding]:
@@ -63,25 +64,30 @@ class SameAs(Check):
                 yield Finding(
                     "turn_missing",
                     f"turn {turn.number} is not in the variant {show(self.settings)}",
-                    Where(turn.number),
+                    Where(turn=turn.number),
                 )
         if view.turn is None:
             for number in sorted(theirs.keys() - mine):
                 yield Finding(
                     "turn_missing",
                     f"turn {number} is only in the variant {show(self.settings)}",
-                    Where(number),
+                    Where(turn=number),
                 )
 
     def _compare(self, turn: Turn, other: Turn) -> Iterator[Finding]:
         name = show(self.settings)
-        where = Where(turn.number)
+        where = Where(turn=turn.number)
         if "steps" in self.on:
             mine, theirs = self._types(turn), self._types(other)
             if mine != theirs:
                 message = f"the steps of turn {turn.number} are not those of {name}"
                 yield Finding(
-                    "steps_differ", message, where, theirs, mine, detail=_aligned(theirs, mine)
+                    "steps_differ",
+                    message,
+                    where,
+                    expected=theirs,
+                    got=mine,
+                    detail=_aligned(theirs, mine),
                 )
         if "tool_calls" in self.on:
             mine_calls, their_calls = _calls(turn), _calls(other)
@@ -91,8 +97,8 @@ class SameAs(Check):
                     "tool_calls_differ",
                     message,
                     where,
-                    their_calls,
-                    mine_calls,
+                    expected=their_calls,
+                    got=mine_calls,
                     detail=_first(their_calls, mine_calls),
                 )
         if "json" in self.on:
@@ -103,8 +109,8 @@ class SameAs(Check):
                     "json_differs",
                     message,
                     where,
-                    keep(expected),
-                    keep(got),
+                    expected=keep(expected),
+                    got=keep(got),
                     detail=_first(expected, got),
                 )
         if "text" in self.on and turn.text != other.text:
@@ -113,8 +119,8 @@ class SameAs(Check):
                 "text_differs",
                 message,
                 where,
-                keep(other.text),
-                keep(turn.text),
+                expected=keep(other.text),
+                got=keep(turn.text),
                 detail=parting(other.text, turn.text),
             )
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
+from pydantic import AfterValidator, Field
+
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.declaring import After, Limited, option
 from evalkit.checks.core.options import one_or_many, open_words
 from evalkit.protocol.steps import STATUSES
 from evalkit.verdict import Finding, Where
 
-StatusWord = Annotated[str, After(open_words(STATUSES, "status"))]
+StatusWord = Annotated[str, AfterValidator(open_words(STATUSES, "status"))]
 
 
 class Status(Check):
@@ -27,8 +28,8 @@ class Status(Check):
     one_of: Annotated[
         list[StatusWord],
         one_or_many(str, "a status", Literal[STATUSES] | str),
-        Limited(min_length=1),
-    ] = option(description="The status, or several any of which will do.")
+        Field(min_length=1),
+    ] = Field(description="The status, or several any of which will do.")
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield a finding when the status is another one."""
@@ -45,7 +46,7 @@ class Status(Check):
                 "status_absent",
                 f"expected status {wanted}, but there is no answer with a status{reason}",
                 where,
-                expected,
+                expected=expected,
             )
             return
         last = next(
@@ -59,7 +60,7 @@ class Status(Check):
         yield Finding(
             "status_differs",
             f"expected status {wanted}, got {show(status)}",
-            Where(turn.number, last),
-            expected,
-            status,
+            Where(turn=turn.number, exchange=last),
+            expected=expected,
+            got=status,
         )

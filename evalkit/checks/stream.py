@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 from urllib.parse import unquote
 
+from pydantic import Field
+
 from evalkit._lib.json import JSON, MISSING, differences
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.declaring import option
 from evalkit.checks.core.formatting import against, keep
 from evalkit.checks.latency import first_tokens
 from evalkit.protocol.reading import is_running, steps_of, strip_user_input
@@ -34,8 +35,8 @@ class Stream(Check):
 
     name: ClassVar[str] = "stream"
 
-    first_token_ms: float | None = option(
-        default=None,
+    first_token_ms: float | None = Field(
+        None,
         ge=0,
         description="Most milliseconds until the first part of the answer; live only.",
     )
@@ -115,7 +116,7 @@ def _type(event: JSON) -> JSON:
 
 
 def _where(exchange: Exchange) -> Where:
-    return Where(exchange.turn, exchange.number, part="response", pointer="")
+    return Where(turn=exchange.turn, exchange=exchange.number, part="response", pointer="")
 
 
 def _against_stored(exchange: Exchange, exchanges: Sequence[Exchange]) -> Iterator[Finding]:
@@ -142,12 +143,19 @@ def _against_stored(exchange: Exchange, exchanges: Sequence[Exchange]) -> Iterat
                 # A step starts with an empty signature when streamed and without any when not (protocol section 11).
                 continue
             message = f"the streamed interaction is not the one stored (exchange {other.number}): {pointer} differs"
-            where = Where(exchange.turn, exchange.number, pointer=pointer, part="response")
+            where = Where(
+                turn=exchange.turn, exchange=exchange.number, pointer=pointer, part="response"
+            )
             detail = against(
                 MISSING if expected is MISSING else keep(expected),
                 MISSING if got is MISSING else keep(got),
             )
             yield Finding(
-                "stored_differs", message, where, keep(expected), keep(got), detail=detail
+                "stored_differs",
+                message,
+                where,
+                expected=keep(expected),
+                got=keep(got),
+                detail=detail,
             )
             return

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar
 
+from pydantic import Field
+
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.declaring import option
 from evalkit.checks.core.formatting import keep, parting
 from evalkit.checks.core.options import Regex, Words
 from evalkit.verdict import Finding, Where
@@ -39,36 +40,30 @@ class Text(Check):
     name: ClassVar[str] = "text"
     shorthand: ClassVar[str | None] = "contains"
 
-    contains: Words | None = option(
-        default=None, description="A string, or several, all of which must occur."
+    contains: Words | None = Field(
+        None, description="A string, or several, all of which must occur."
     )
-    not_contains: Words | None = option(
-        default=None, description="A string, or several, none of which may occur."
+    not_contains: Words | None = Field(
+        None, description="A string, or several, none of which may occur."
     )
-    any_of: Words | None = option(
-        default=None, description="Strings of which at least one must occur."
+    any_of: Words | None = Field(None, description="Strings of which at least one must occur.")
+    all_of: Words | None = Field(None, description="Strings that must all occur.")
+    equals: str | None = Field(None, description="The whole text.")
+    matches: Regex | None = Field(None, description="A regular expression to be found in the text.")
+    starts_with: str | None = Field(None, description="How the text begins.")
+    ends_with: str | None = Field(None, description="How the text ends.")
+    max_chars: int | None = Field(None, ge=0, description="Most characters allowed.")
+    min_chars: int | None = Field(None, ge=0, description="Fewest characters allowed.")
+    similar_to: str | None = Field(
+        None, description="A text that it must resemble, by difflib's ratio."
     )
-    all_of: Words | None = option(default=None, description="Strings that must all occur.")
-    equals: str | None = option(default=None, description="The whole text.")
-    matches: Regex | None = option(
-        default=None, description="A regular expression to be found in the text."
-    )
-    starts_with: str | None = option(default=None, description="How the text begins.")
-    ends_with: str | None = option(default=None, description="How the text ends.")
-    max_chars: int | None = option(default=None, ge=0, description="Most characters allowed.")
-    min_chars: int | None = option(default=None, ge=0, description="Fewest characters allowed.")
-    similar_to: str | None = option(
-        default=None, description="A text that it must resemble, by difflib's ratio."
-    )
-    min_ratio: float = option(
-        default=0.8,
+    min_ratio: float = Field(
+        0.8,
         ge=0,
         le=1,
         description="How alike similar_to must be: 0 is nothing in common, 1 is equal.",
     )
-    ignore_case: bool = option(
-        default=False, description="Compare without regard to upper and lower case."
-    )
+    ignore_case: bool = Field(False, description="Compare without regard to upper and lower case.")
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield each rule that does not hold."""
@@ -81,8 +76,8 @@ class Text(Check):
                 code,
                 message,
                 where,
-                expected,
-                keep(text),
+                expected=expected,
+                got=keep(text),
                 detail=detail or f"text  {show(text, 300)}",
             )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar
 
+from pydantic import AfterValidator, Field
+
 from evalkit._lib.json import JSON
 from evalkit._lib.text import nearest, plural, show
-from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.declaring import After, Limited, complaint, option
+from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import table
-from evalkit.checks.core.options import Limits, number, plain
+from evalkit.checks.core.options import Limits, format_number, plain
 from evalkit.protocol.reading import is_running
 from evalkit.transcript import Exchange
 from evalkit.verdict import Finding, Severity, Where
@@ -29,12 +30,12 @@ FIELDS = (
 def _known(budgets: dict[str, Limits]) -> dict[str, Limits]:
     for word in budgets:
         if word not in FIELDS and (meant := nearest(word, FIELDS)):
-            raise complaint(
+            raise option_error(
                 f"unknown usage field {word!r} (did you mean {meant!r}?); valid: {', '.join(FIELDS)}",
                 word,
             )
         if word.endswith("_by_modality"):
-            raise complaint(
+            raise option_error(
                 f"{word} is a list by modality, not a number; budgets take {', '.join(FIELDS)}",
                 word,
             )
@@ -51,7 +52,7 @@ class Usage(Check):
     name: ClassVar[str] = "usage"
     rest: ClassVar[str | None] = "budgets"
 
-    budgets: Annotated[dict[str, Limits], Limited(min_length=1), After(_known)] = option(
+    budgets: Annotated[dict[str, Limits], Field(min_length=1), AfterValidator(_known)] = Field(
         description="Budgets by usage field: {total_tokens: {max: 600}}."
     )
 
@@ -60,7 +61,7 @@ class Usage(Check):
         answers = final_answers(view.exchanges)
         for word, bounds in self.budgets.items():
             total, told = total_usage(answers, word)
-            if told and told == len(answers) and bounds.hold(total):
+            if told and told == len(answers) and bounds.contains(total):
                 continue
             where = Where(turn=view.turn.number if view.turn is not None else None)
             if not told:
@@ -68,20 +69,20 @@ class Usage(Check):
                     "usage_absent",
                     f"no answer reports {word}, so its budget cannot be known",
                     where,
-                    bounds.to_json(),
+                    expected=bounds.to_json(),
                 )
                 continue
             if told < len(answers):
                 message = f"{word} is reported by {told} of {plural(len(answers), 'answer')}, so its sum is a lower bound"
                 yield Finding("usage_partial", message, where, severity=Severity.WARN)
-            if not bounds.hold(total):
-                message = f"{word} is {number(total)}, {bounds} allowed"
+            if not bounds.contains(total):
+                message = f"{word} is {format_number(total)}, {bounds} allowed"
                 yield Finding(
                     "usage_exceeded",
                     message,
                     where,
-                    bounds.to_json(),
-                    plain(total),
+                    expected=bounds.to_json(),
+                    got=plain(total),
                     detail=_listed(answers, word),
                 )
 

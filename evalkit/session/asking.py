@@ -48,7 +48,7 @@ def may_ask(variant: Variant) -> bool:
     scenario, row = variant.scenario, variant.row
     for expect in (scenario.expect[row], *[turn.expect[row] for turn in scenario.turns]):
         for item in expect:
-            if item.late is not None or getattr(item.built, "asks", False):
+            if item.late is not None or getattr(item.built, "sends_requests", False):
                 return True
     return False
 
@@ -56,8 +56,8 @@ def may_ask(variant: Variant) -> bool:
 def asks(item: Expectation, earlier: Sequence[Turn]) -> bool:
     """Say whether a check asks, ``earlier`` being the turns its argument may speak of."""
     if item.late is None:
-        return getattr(item.built, "asks", False)
+        return getattr(item.built, "sends_requests", False)
     try:
-        return getattr(item.check(context(earlier)), "asks", False)
+        return getattr(item.check(context(earlier)), "sends_requests", False)
     except SuiteErrors:
         return False  # told when the check is run

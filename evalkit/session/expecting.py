@@ -139,7 +139,9 @@ def _broken(turns: Iterable[Turn], wanted: Sequence[Wanted]) -> Iterator[CheckRe
         return
     for turn in turns:
         if turn.outcome == "api_error":
-            yield CheckResult(CONVERSATION, Verdict.FAILED, (unexpected_error(turn),), turn.number)
+            yield CheckResult(
+                CONVERSATION, Verdict.FAILED, (unexpected_error(turn),), turn=turn.number
+            )
         elif turn.outcome == "incomplete":
             first, _, rest = (turn.reason or "no usable answer came").partition("\n")
             where = Where(
@@ -149,5 +151,5 @@ def _broken(turns: Iterable[Turn], wanted: Sequence[Wanted]) -> Iterator[CheckRe
                 CONVERSATION,
                 Verdict.FAILED,
                 (Finding("answer_unusable", first, where, detail=rest),),
-                turn.number,
+                turn=turn.number,
             )

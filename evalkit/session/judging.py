@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Approved, View
-from evalkit.checks.core.defaults import STANDING, defaults, unexpected_error
+from evalkit.checks.core.defaults import DEFAULT_CHECKS, defaults, unexpected_error
 from evalkit.checks.core.runner import run_check
 from evalkit.checks.snapshot.files import path_of
 from evalkit.conversation import context
@@ -104,7 +104,7 @@ class Judge:
         if all(map(self.in_order, transcript.turns)):
             results += self._run_all(expect, view)
         else:
-            told = STANDING if taped is not None else ()
+            told = DEFAULT_CHECKS if taped is not None else ()
             results += [
                 self._run(item, view) if item.name in told else self._skipped(item, None)
                 for item in expect
@@ -132,7 +132,7 @@ class Judge:
         if turn.outcome == "not_run":
             return skipped
         verdict, finding = _outcome_finding(transcript, turn)
-        return [CheckResult(CONVERSATION, verdict, (finding,), turn.number), *skipped]
+        return [CheckResult(CONVERSATION, verdict, (finding,), turn=turn.number), *skipped]
 
     def open(self, send: Callable[[Request], Response]) -> None:
         """Let checks ask over an open transport, if one of them may."""
@@ -144,7 +144,7 @@ class Judge:
         self._asker = None
 
     def ask(self, transcript: Transcript) -> bool:
-        """Run the checks that ask (``Check.asks``), turn by turn, then the conversation's, and keep what they say until it is their turn.
+        """Run the checks that ask (``Check.sends_requests``), turn by turn, then the conversation's, and keep what they say until it is their turn.
 
         The others wait: a ``same_as`` must not hold another variant while this one's transport is open. Return whether every answer that was
         got is worth keeping.
@@ -196,7 +196,7 @@ class Judge:
                 Where(turn=number),
                 detail=str(error),
             )
-            return CheckResult(name, Verdict.ERRORED, (finding,), number, declared)
+            return CheckResult(name, Verdict.ERRORED, (finding,), turn=number, declared=declared)
         return run_check(
             check,
             view,
@@ -208,19 +208,28 @@ class Judge:
         )
 
     def _skipped(self, item: Expectation, turn: int | None) -> CheckResult:
-        return CheckResult(item.name, Verdict.SKIPPED, (), turn, f"{self._label}:{item.line}")
+        return CheckResult(
+            item.name, Verdict.SKIPPED, (), turn=turn, declared=f"{self._label}:{item.line}"
+        )
 
     def _view(self, transcript: Transcript, turn: Turn | None) -> View:
         if self._asker is None:
-            return View(transcript, turn, self._resolve, self._read, self._sibling, self._approved)
+            return View(
+                transcript,
+                turn,
+                resolve=self._resolve,
+                read=self._read,
+                sibling=self._sibling,
+                approved=self._approved,
+            )
         return View(
             transcript,
             turn,
-            self._resolve,
-            self._read,
-            self._sibling,
-            self._approved,
-            self._asker.ask,
+            resolve=self._resolve,
+            read=self._read,
+            sibling=self._sibling,
+            approved=self._approved,
+            ask=self._asker.ask,
         )
 
     def _resolve(self, target: str) -> Any:

@@ -189,7 +189,9 @@ class Tape:
     ) -> list[CheckResult]:
         """Run checks over a conversation of this tape."""
         __tracebackhide__ = True
-        view = View(transcript, turn, lambda target: resolve(target, self._root), self._file)
+        view = View(
+            transcript, turn, resolve=lambda target: resolve(target, self._root), read=self._file
+        )
         return judge(view, wanted_of(entries, checks, self._catalog), label, shown(self.path))
 
     def _file(self, name: str) -> str:

@@ -83,7 +83,7 @@ def run(example: Example) -> list[CheckResult]:
     view = View(
         made,
         turn,
-        lambda target: namespace[target.partition(":")[2]],
+        resolve=lambda target: namespace[target.partition(":")[2]],
         sibling=lambda _: sibling,
         approved=lambda number, name, kind: Approved(
             f"suites/_snapshots/example/{name}.{'json' if kind == 'json' else 'txt'}",

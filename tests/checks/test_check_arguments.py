@@ -92,7 +92,7 @@ BAD: list[tuple[str, Any, tuple[str | int, ...], str, bool]] = [
         "status",
         "complete",
         (),
-        "'complete' is no status (did you mean 'completed'?); valid: queued, in_progress",
+        "'complete' is not a status (did you mean 'completed'?); valid: queued, in_progress",
         False,
     ),
     ("status", [], (), "must not be empty", False),
@@ -257,7 +257,7 @@ BAD: list[tuple[str, Any, tuple[str | int, ...], str, bool]] = [
         "citations",
         {"domains": "https://uefa.com/x"},
         ("domains",),
-        "is no domain; write it like 'example.org'",
+        "is not a domain; write it like 'example.org'",
         False,
     ),
     ("citations", {"coverage": 50}, ("coverage",), "must be at most 1, got 50", True),
@@ -355,7 +355,6 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
             "tool_calls", [{"nam": "x"}, {"name": 3}, {"name": "a", "min": -1}], bare=False
         )
     assert [path for path, _ in raised.value.problems] == [
-        (0,),
         (0, "nam"),
         (1, "name"),
         (2, "min"),

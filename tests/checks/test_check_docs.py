@@ -8,7 +8,6 @@ import pytest
 
 from evalkit._lib.yaml import load
 from evalkit.checks.core.base import View
-from evalkit.checks.core.declaring import spellings
 from evalkit.plugins import CHECKS
 from evalkit.verdict import Verdict
 from tests.checks.building import transcript
@@ -33,7 +32,7 @@ def test_an_example_does_what_its_page_says(example: Example) -> None:
 def test_a_page_tells_every_option_and_the_empty_case(name: str) -> None:
     text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     kind = CHECKS.get(name)
-    options = [word for word in spellings(kind) if word != kind.rest]
+    options = [word for word in kind.yaml_names() if word != kind.rest]
     missing = [word for word in options if not re.search(rf"^\| .*`{word}`", text, re.M)]
     assert missing == []
     assert "**The empty case.**" in text

@@ -261,9 +261,11 @@ def test_several_options_are_looked_at_once_they_are_sound(
     least: int = {field}
     most: int = 9
 
-    def __post_init__(self):
+    @pydantic.model_validator(mode="after")
+    def _ordered(self):
         if self.least > self.most:
             raise ValueError("least is above most")
+        return self
 
     def run(self, view):
         return []

@@ -314,11 +314,11 @@ async def later(transcript: Any, turn: Any) -> None: ...
     ("function", "verdict", "message"),
     [
         (refuse, FAILED, "it does not hold"),
-        (lambda transcript, turn: 3, ERRORED, "a:b returned 3, which is no finding"),
-        (lambda transcript, turn: [3], ERRORED, "a:b returned 3, which is no finding"),
+        (lambda transcript, turn: 3, ERRORED, "a:b returned 3, which is not a finding"),
+        (lambda transcript, turn: [3], ERRORED, "a:b returned 3, which is not a finding"),
         (lambda transcript: None, ERRORED, "the check python crashed: TypeError"),
         (later, ERRORED, "a:b is asynchronous; a check must be a plain function"),
-        ("a string", ERRORED, "a:b is no function but str"),
+        ("a string", ERRORED, "a:b is not a function but str"),
     ],
 )
 def test_what_a_function_may_do_wrong(function: Any, verdict: Verdict, message: str) -> None:

@@ -201,7 +201,7 @@ def passed(
     name: str, turn_number: int | None = None, declared: str = "suites/weather.yaml:14"
 ) -> CheckResult:
     """Return a check that passed."""
-    return CheckResult(name, Verdict.PASSED, (), turn_number, declared)
+    return CheckResult(name, Verdict.PASSED, (), turn=turn_number, declared=declared)
 
 
 def weather(

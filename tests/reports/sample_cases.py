@@ -335,13 +335,13 @@ def hostile_line(
     finding = Finding(
         HOSTILE,
         HOSTILE,
-        Where(1, step=4, pointer="/" + HOSTILE),
+        Where(turn=1, step=4, pointer="/" + HOSTILE),
         expected=HOSTILE,
         got={HOSTILE: HOSTILE},
         detail=HOSTILE,
     )
     findings = (finding,) if verdict is not Verdict.PASSED else ()
-    check = CheckResult("text", verdict, findings, 1, "suites/weather.yaml:9")
+    check = CheckResult("text", verdict, findings, turn=1, declared="suites/weather.yaml:9")
     return line(
         scenario,
         [hostile_turn(long_line)],
@@ -356,17 +356,19 @@ def hostile_line(
 
 def failed_line() -> str:
     """Return a failed result with findings beside a step, an exchange, a turn, and one without a place."""
-    where = Where(1, exchange=2, step=2, pointer="/arguments/location", part="step")
+    where = Where(turn=1, exchange=2, step=2, pointer="/arguments/location", part="step")
     finding = Finding(
         "arguments_differ",
         "get_current_temperature: location is 'London', not 'Paris'",
         where,
-        "Paris",
-        "London",
+        expected="Paris",
+        got="London",
         detail="  London\n- Paris",
     )
     checks = [
-        CheckResult("tool_calls", Verdict.FAILED, (finding,), 1, "suites/weather.yaml:17"),
+        CheckResult(
+            "tool_calls", Verdict.FAILED, (finding,), turn=1, declared="suites/weather.yaml:17"
+        ),
         CheckResult(
             "history",
             Verdict.FAILED,
@@ -375,24 +377,24 @@ def failed_line() -> str:
                     "signature_altered",
                     "the signature of step 2 was altered",
                     Where(exchange=2, pointer="/input/1/signature", part="request"),
-                    "CiRl",
-                    "CiRm",
+                    expected="CiRl",
+                    got="CiRm",
                 ),
             ),
         ),
         CheckResult(
             "text",
             Verdict.FAILED,
-            (Finding("not_contained", "the text does not contain '23'", Where(1)),),
-            1,
-            "suites/weather.yaml:18",
+            (Finding("not_contained", "the text does not contain '23'", Where(turn=1)),),
+            turn=1,
+            declared="suites/weather.yaml:18",
         ),
         CheckResult(
             "usage",
             Verdict.FAILED,
             (Finding("over_budget", "788 tokens, at most 600", expected={"max": 600}, got=788),),
-            None,
-            "suites/weather.yaml:20",
+            turn=None,
+            declared="suites/weather.yaml:20",
         ),
         passed("status", 1),
     ]
@@ -443,9 +445,9 @@ def errored_line() -> str:
     crash = CheckResult(
         "python",
         Verdict.ERRORED,
-        (Finding("check_crashed", "ZeroDivisionError: division by zero", Where(2)),),
-        2,
-        "suites/errors.yaml:9",
+        (Finding("check_crashed", "ZeroDivisionError: division by zero", Where(turn=2)),),
+        turn=2,
+        declared="suites/errors.yaml:9",
     )
     return line(
         "limited",
@@ -463,13 +465,13 @@ def warned_line() -> str:
     soft = Finding(
         "too_slow_to_say",
         "the text is longer than 30 characters",
-        Where(1, step=5),
+        Where(turn=1, step=5),
         severity=Severity.WARN,
     )
     return line(
         "wordy",
         [weather()],
-        [CheckResult("text", Verdict.PASSED, (soft,), 1), passed("status", 1)],
+        [CheckResult("text", Verdict.PASSED, (soft,), turn=1), passed("status", 1)],
         title="Says too much",
         tags=("smoke",),
     )

@@ -33,7 +33,11 @@ NASTY = "hi @octocat #12 ![x](http://e.vil/x.png) <img src=x> [a](javascript:x) 
 
 def failing(number: int, code_: str = "text_missing", message: str = "no such text") -> str:
     check = CheckResult(
-        "text", Verdict.FAILED, (Finding(code_, message),), 1, f"suites/weather.yaml:{number}"
+        "text",
+        Verdict.FAILED,
+        (Finding(code_, message),),
+        turn=1,
+        declared=f"suites/weather.yaml:{number}",
     )
     return line(f"f{number}", [], [check], verdict=Verdict.FAILED, message="m")
 

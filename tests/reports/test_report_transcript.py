@@ -61,22 +61,22 @@ def test_output_is_a_tree_with_what_the_schema_forbids_at_its_node(
         Finding(
             "schema_violation",
             "/minutes: 65.0 is above 60",
-            Where(1, pointer="/minutes", part="output"),
-            60,
-            65.0,
+            Where(turn=1, pointer="/minutes", part="output"),
+            expected=60,
+            got=65.0,
         ),
         Finding(
             "schema_violation",
             "/steps/1/a~1b: null is no string",
-            Where(1, pointer="/steps/1/a~1b", part="output"),
+            Where(turn=1, pointer="/steps/1/a~1b", part="output"),
         ),
         Finding(
             "schema_violation",
             "the document: 'author' is missing",
-            Where(1, pointer="/author", part="output"),
+            Where(turn=1, pointer="/author", part="output"),
         ),
     )
-    check = CheckResult("json_schema", Verdict.FAILED, findings, 1)
+    check = CheckResult("json_schema", Verdict.FAILED, findings, turn=1)
     path = run_page.write(
         make_run(
             tmp_path,

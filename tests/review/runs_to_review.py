@@ -20,18 +20,18 @@ SUITE = "suites/weather.yaml"
 
 def passes(scenario: str = "london") -> str:
     """Return a result that passed."""
-    return line(scenario, [weather()], [CheckResult("text", Verdict.PASSED, (), 1)])
+    return line(scenario, [weather()], [CheckResult("text", Verdict.PASSED, (), turn=1)])
 
 
 def fails(scenario: str = "london", *findings: Finding, check: str = "text") -> str:
     """Return a result that failed a check, by default with one finding."""
     found = findings or (
-        Finding("not_contained", "the text does not contain '23'", Where(1), expected="23"),
+        Finding("not_contained", "the text does not contain '23'", Where(turn=1), expected="23"),
     )
     return line(
         scenario,
         [weather()],
-        [CheckResult(check, Verdict.FAILED, found, 1)],
+        [CheckResult(check, Verdict.FAILED, found, turn=1)],
         verdict=Verdict.FAILED,
         message=found[0].message,
     )
@@ -41,7 +41,7 @@ def errs(scenario: str = "rome", message: str = "no answer came") -> str:
     """Return a result that errored."""
     return line(
         scenario,
-        checks=[CheckResult("text", Verdict.ERRORED, (), 1)],
+        checks=[CheckResult("text", Verdict.ERRORED, (), turn=1)],
         verdict=Verdict.ERRORED,
         message=message,
     )
@@ -64,10 +64,12 @@ def snapshot(
 ) -> str:
     """Return a result with a snapshot that is new, or differs from what is expected."""
     code = "snapshot_new" if expected is MISSING else "snapshot_differs"
-    where = Where(1, file=file or file_of(scenario, kind), kind=kind)
-    finding = Finding(code, "it is not what was approved", where, expected, got, severity)
+    where = Where(turn=1, file=file or file_of(scenario, kind), kind=kind)
+    finding = Finding(
+        code, "it is not what was approved", where, expected=expected, got=got, severity=severity
+    )
     verdict = Verdict.FAILED if severity is Severity.ERROR else Verdict.PASSED
-    checks = [CheckResult("snapshot", verdict, (finding,), 1)]
+    checks = [CheckResult("snapshot", verdict, (finding,), turn=1)]
     return line(
         scenario, [weather()], checks, verdict=verdict, message=finding.message, trial=trial
     )

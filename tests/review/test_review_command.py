@@ -157,7 +157,9 @@ def test_hostile_text_is_visible_and_nothing_is_wider_than_the_terminal(here: Pa
 def test_void_decisions_are_shown_and_asked_again(here: Path) -> None:
     project(here, [fails("a"), fails("b"), fails("z")])
     review(typed="g\na\n")
-    changed = Finding("not_contained", "the text does not contain '24'", Where(1), expected="24")
+    changed = Finding(
+        "not_contained", "the text does not contain '24'", Where(turn=1), expected="24"
+    )
     project(here, [fails("a"), fails("b", changed)])
     found = review("--list")
     assert found.exit_code == 1

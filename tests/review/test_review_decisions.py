@@ -263,7 +263,9 @@ def test_a_run_made_again_voids_what_changed_and_keeps_what_did_not(tmp_path: Pa
             fails("a"),
             fails(
                 "b",
-                Finding("not_contained", "the text does not contain '24'", Where(1), expected="24"),
+                Finding(
+                    "not_contained", "the text does not contain '24'", Where(turn=1), expected="24"
+                ),
             ),
         ],
     )
@@ -360,7 +362,8 @@ def test_earlier_decisions_are_offered_and_count_only_when_they_are_kept(tmp_pat
     old.decide(keys[2:], "skip", ADA)
     earlier = old.run
     changed = fails(
-        "b", Finding("not_contained", "the text does not contain '24'", Where(1), expected="24")
+        "b",
+        Finding("not_contained", "the text does not contain '24'", Where(turn=1), expected="24"),
     )
     run = project(tmp_path, [fails("a"), changed, fails("c")], "next")
     made = Desk(run, lambda: tmp_path, earlier=earlier)

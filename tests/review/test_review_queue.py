@@ -69,7 +69,10 @@ def test_a_finding_is_an_item_with_a_name_of_its_own() -> None:
             ),
             [],
         ),
-        (fails("x", Finding("snapshot_new", "a check of somebody's own", Where(1))), ["failure"]),
+        (
+            fails("x", Finding("snapshot_new", "a check of somebody's own", Where(turn=1))),
+            ["failure"],
+        ),
     ],
 )
 def test_what_is_decided(text: str, kinds: list[str]) -> None:
@@ -85,7 +88,7 @@ def test_errors_are_listed_and_not_decided() -> None:
 
 
 def test_the_same_check_twice_in_one_place_is_two_items() -> None:
-    finding = Finding("not_contained", "no", Where(1))
+    finding = Finding("not_contained", "no", Where(turn=1))
     first, second = queue(fails("x", finding, finding)).items
     assert (first.place, second.place) == ("turn 1", "turn 1 (2)")
     assert first.key != second.key
@@ -114,8 +117,8 @@ _SAME, _OTHER = True, False
     [
         (Finding("c", "788 tokens, at most 600"), Finding("c", "1,024 tokens, at most 600"), _SAME),
         (
-            Finding("c", "788 tokens", Where(1, step=2)),
-            Finding("c", "788 tokens", Where(3, step=4)),
+            Finding("c", "788 tokens", Where(turn=1, step=2)),
+            Finding("c", "788 tokens", Where(turn=3, step=4)),
             _SAME,
         ),
         (Finding("c", "x", Where(pointer="/a/0")), Finding("c", "x", Where(pointer="/a/7")), _SAME),
@@ -304,7 +307,7 @@ def test_long_names_are_cut_and_still_told_apart() -> None:
         fails(
             "x",
             *(
-                Finding("c", "m", Where(1, pointer="/" + "k" * 1000 + end + "k" * 1000))
+                Finding("c", "m", Where(turn=1, pointer="/" + "k" * 1000 + end + "k" * 1000))
                 for end in "ab"
             ),
         )

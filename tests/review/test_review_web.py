@@ -289,7 +289,10 @@ def test_a_run_made_again_is_asked_again(site: Site, tmp_path: Path) -> None:
                 fails(
                     "a",
                     Finding(
-                        "not_contained", "the text does not contain '23'", Where(1), expected="24"
+                        "not_contained",
+                        "the text does not contain '23'",
+                        Where(turn=1),
+                        expected="24",
                     ),
                 )
             ],

@@ -1,122 +1,81 @@
-"""From what follows ``name:`` in a suite to a check object, and from a check class to the JSON Schema of what may follow.
+"""From what follows ``name:`` in a suite to a check, and from a check class to a JSON Schema.
 
-The one border at which pydantic's errors become sentences: a path inside the argument and what is wrong there, with the nearest valid word.
-Arguments are JSON values and are taken strictly: ``"3"`` is no number and ``1`` is not true, so that the schema editors use and the
-loader agree. An option with nothing after its colon is a mistake, never a default.
+This module turns pydantic's errors into messages for the suite's author, each with a path inside
+the argument. Arguments are JSON values and are validated strictly: ``"3"`` is not a number and
+``1`` is not true, so that the loader agrees with the schema that editors use.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, get_type_hints
+from collections.abc import Mapping
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticCustomError
 
 from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import did_you_mean, show
-from evalkit.checks.core.base import Check
-from evalkit.checks.core.declaring import Options, spellings
+from evalkit.checks.core.base import Check, ParsedArgument
 
 Path = tuple[str | int, ...]
-Problem = tuple[Path, str]
-_ADAPTERS: dict[type[Check], TypeAdapter[Check]] = {}
-_QUOTED = re.compile(r"'([^']*)'")
+ArgumentProblem = tuple[Path, str]
 
 
 class BadOptions(ValueError):
-    """An argument that a check refuses: ``(path inside the argument, what is wrong)``, all at once."""
+    """An argument that a check refuses: ``(path inside the argument, message)`` of each problem."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[ArgumentProblem]) -> None:
         super().__init__("; ".join(message for _, message in problems))
         self.problems = problems
 
 
-def make(kind: type[Check], argument: JSON, *, bare: bool) -> Check:
-    """Build a check of ``name: argument``, or of ``name`` alone. Raises BadOptions."""
-    into: str | None = None
-    options: Mapping[str, JSON] = {}
+def build_check(kind: type[Check], argument: JSON, *, bare: bool) -> Check:
+    """Build the check of ``name: argument``, or of ``name`` alone. Raises BadOptions."""
+    parsed = ParsedArgument({}, None)
     try:
         if not bare:
-            options, into = kind.spell(argument)
-        text = dumps(options)
+            parsed = kind.parse_argument(argument)
+        text = dumps(parsed.options)
     except PydanticCustomError as error:
         context = error.context or {}
         raise BadOptions([(tuple(context.get("path", ())), error.message())]) from None
     except (TypeError, ValueError, RecursionError) as error:
         raise BadOptions([((), f"not a JSON value: {error}")]) from None
+    _complete(kind)
     try:
-        check = _adapter(kind).validate_json(text, strict=True)
+        return kind.model_validate_json(text, strict=True)
     except ValidationError as error:
-        found = [_problem(kind, dict(item), bare) for item in error.errors(include_url=False)]
-        raise BadOptions(
-            list(dict.fromkeys(_placed(problem, argument, into) for problem in found))
-        ) from None
-    empty = [_placed((path, "empty value"), argument, into) for path in _empty(check, options, ())]
-    if empty:
-        raise BadOptions(empty)
-    return check
+        problems = [_problem(dict(item), bare) for item in error.errors(include_url=False)]
+        located = [(_located(path, argument, parsed.into), text) for path, text in problems]
+        raise BadOptions(list(dict.fromkeys(located))) from None
 
 
-def _adapter(kind: type[Check]) -> TypeAdapter[Check]:
-    """Return what pydantic makes of a check's class. Raises BadOptions where its types are none that pydantic knows."""
-    held = _ADAPTERS.get(kind)
-    if held is not None:
-        return held
+def _complete(kind: type[Check]) -> None:
+    """Resolve the annotations of a check class. Raises BadOptions where that fails."""
     try:
-        adapter = TypeAdapter(kind)
-        adapter.rebuild()  # where a type was not found it says so now, not at the first argument
-        return _ADAPTERS.setdefault(kind, adapter)
+        kind.model_rebuild()
     except (PydanticUserError, NameError) as error:
-        first = str(error).partition("\n")[0]
-        raise BadOptions(
-            [
-                (
-                    (),
-                    f"the check's class {kind.__module__}.{kind.__qualname__} cannot be read: {first}",
-                )
-            ]
-        ) from None
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        reason = str(error).partition("\n")[0]
+        raise BadOptions([((), f"the check's class {name} cannot be read: {reason}")]) from None
 
 
-def _placed(problem: Problem, argument: JSON, into: str | None) -> Problem:
-    """Turn a path in the options into one in the argument as it was written, as far as it leads there."""
-    path, message = problem
+def _located(path: Path, argument: JSON, into: str | None) -> Path:
+    """Turn a path in the options into one in the argument as written, as far as it leads there."""
     if into is not None and path[:1] == (into,):
         path = path[1:]
-    value, kept = argument, 0
-    for part in path:
-        held = (
-            part in value
-            if isinstance(value, Mapping)
-            else isinstance(value, list) and isinstance(part, int) and part < len(value)
-        )
-        if not held:
-            break
-        value, kept = value[part], kept + 1
-    return path[:kept], message
-
-
-def _empty(made: Any, written: Any, path: Path) -> Iterator[Path]:
-    """Find options that are written as null where null means nothing: everywhere but in data."""
-    if isinstance(made, Options) and isinstance(written, Mapping):
-        types = get_type_hints(type(made))
-        for word, attribute in spellings(type(made)).items():
-            key = word if word in written else attribute
-            if key in written:
-                value = getattr(made, attribute)
-                if value is not None:
-                    yield from _empty(value, written[key], (*path, word))
-                elif types[attribute] is not Any:
-                    yield (*path, word)
-    elif isinstance(made, Mapping) and isinstance(written, Mapping):
-        for word, value in made.items():
-            yield from _empty(value, written.get(word), (*path, word))
-    elif isinstance(made, list) and isinstance(written, list):
-        for index, (value, one) in enumerate(zip(made, written, strict=False)):
-            yield from _empty(value, one, (*path, index))
+    value = argument
+    for depth, part in enumerate(path):
+        # A string has items too, but no path leads into it.
+        if isinstance(value, str):
+            return path[:depth]
+        try:
+            value = value[part]
+        except (LookupError, TypeError):
+            return path[:depth]
+    return path
 
 
 _EXPECTED = {
@@ -127,118 +86,80 @@ _EXPECTED = {
     "bool_type": "true or false",
     "list_type": "a list",
     "dict_type": "a mapping",
-    "dataclass_type": "a mapping",
+    "model_type": "a mapping",
 }
-_LIMITS: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "greater_than_equal": lambda context: f"must be at least {context['ge']:g}",
-    "greater_than": lambda context: f"must be above {context['gt']:g}",
-    "less_than_equal": lambda context: f"must be at most {context['le']:g}",
-    "less_than": lambda context: f"must be below {context['lt']:g}",
+_LIMITS = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "above"),
+    "less_than_equal": ("le", "at most"),
+    "less_than": ("lt", "below"),
 }
 
 
-def _problem(kind: type[Check], error: Mapping[str, Any], bare: bool) -> Problem:
+def _problem(error: Mapping[str, Any], bare: bool) -> ArgumentProblem:
+    """Return the path and the message of one of pydantic's errors."""
     path: Path = tuple(error["loc"])
-    what, given, context = error["type"], error["input"], error.get("ctx") or {}
-    if what == "complaint":
+    kind, got, context = error["type"], error["input"], error.get("ctx") or {}
+    if kind == "option_error":
         return (*path, *context["path"]), context["message"]
-    if what in ("value_error", "assertion_error"):
+    if kind in ("value_error", "assertion_error"):
         return path, str(context["error"])
-    if what == "missing":
+    if kind == "missing":
         return path[:-1], f"needs {'an argument' if bare else repr(path[-1])}"
-    if what == "unexpected_keyword_argument":
-        words = _words(kind, path[:-1])
-        return (
-            path,
-            f"unknown option {path[-1]!r}{did_you_mean(str(path[-1]), words)}; valid: {', '.join(words)}",
-        )
-    if what == "literal_error":
-        words = _QUOTED.findall(context["expected"])
-        near = did_you_mean(given, words) if isinstance(given, str) else ""
-        return (
-            path,
-            f"must be {'one of ' if len(words) > 1 else ''}{', '.join(words)}, got {show(given)}{near}",
-        )
-    if given is None:
+    if kind == "literal_error":
+        valid = re.findall(r"'([^']*)'", context["expected"])
+        one_of = "one of " if len(valid) > 1 else ""
+        hint = did_you_mean(got, valid) if isinstance(got, str) else ""
+        return path, f"must be {one_of}{', '.join(valid)}, got {show(got)}{hint}"
+    if got is None:
         return path, "empty value"
-    if what in _EXPECTED:
-        quote = what == "string_type" and isinstance(given, int | float)
-        return (
-            path,
-            f"must be {_EXPECTED[what]}, got {show(given)}{f'; write it in quotes: {dumps(show(given))}' if quote else ''}",
-        )
-    if what in _LIMITS:
-        return path, f"{_LIMITS[what](context)}, got {show(given)}"
-    if what in ("too_short", "string_too_short") and context.get("min_length") == 1:
+    if kind in _EXPECTED:
+        hint = quotes_hint(got) if kind == "string_type" else ""
+        return path, f"must be {_EXPECTED[kind]}, got {show(got)}{hint}"
+    if kind in _LIMITS:
+        key, limit = _LIMITS[kind]
+        return path, f"must be {limit} {context[key]:g}, got {show(got)}"
+    if kind in ("too_short", "string_too_short") and context.get("min_length") == 1:
         return path, "must not be empty"
-    return path, error["msg"].replace("Input should", "must").replace(
-        "must be a valid", "must be a"
-    )
+    message = error["msg"].replace("Input should", "must")
+    return path, message.replace("must be a valid", "must be a")
 
 
-def _words(kind: type[Check], path: Path) -> list[str]:
-    """Return the options that may stand at a path."""
-    whole = _adapter(kind).json_schema()
-    schemas = [whole]
-    for part in path:
-        schemas = [below for schema in schemas for below in _below(whole, schema, part)]
-    words = {word: None for schema in schemas for word in schema.get("properties", {})}
-    return [word for word in words if word != kind.rest]
-
-
-def _below(
-    whole: Mapping[str, Any], schema: Mapping[str, Any], part: str | int
-) -> Iterator[dict[str, Any]]:
-    below = (
-        schema.get("items")
-        if isinstance(part, int)
-        else schema.get("properties", {}).get(part, schema.get("additionalProperties"))
-    )
-    open_ends = [below]
-    while open_ends:
-        item = open_ends.pop()
-        if isinstance(item, dict):
-            if "$ref" in item:
-                open_ends.append(whole["$defs"][item["$ref"].rpartition("/")[2]])
-            elif "anyOf" in item:
-                open_ends += item["anyOf"]
-            else:
-                yield item
+def quotes_hint(value: JSON) -> str:
+    """Return the hint for a number or boolean where text is expected, else ``""``."""
+    return f"; write it in quotes: {dumps(show(value))}" if isinstance(value, int | float) else ""
 
 
 def argument_schema(kind: type[Check]) -> dict[str, JSON]:
-    """Return the JSON Schema (2020-12) of what may stand after ``name:``; references point into its own ``$defs``."""
-    whole = _tidy(_adapter(kind).json_schema())
+    """Return the JSON Schema (2020-12) of what may follow ``name:``, with ``$defs`` of its own."""
+    _complete(kind)
+    whole = _tidy(kind.model_json_schema())
     properties: dict[str, Any] = whole.get("properties", {})
+    required = whole.get("required", [])
     options: dict[str, JSON] = {
         "type": "object",
         "properties": properties,
         "additionalProperties": False,
     }
-    if "required" in whole:
-        options["required"] = whole["required"]
     if kind.rest is not None:
         free = properties.pop(kind.rest)
         options["additionalProperties"] = free.get("additionalProperties", True)
-        options.pop("required", None)
-        if needed := [word for word in whole.get("required", ()) if word != kind.rest]:
-            options["required"] = needed
+        required = [name for name in required if name != kind.rest]
         if "minProperties" in free:
-            # At least one key that is no option of its own.
+            # At least one key that is not an option.
             options["not"] = {"propertyNames": {"enum": list(properties)}}
-    forms = [*kind.also, options]
+    if required:
+        options["required"] = required
+    forms = [*kind.extra_forms, options]
     if kind.shorthand is not None:
-        # It stands alone and among the options, and is spelled out once.
+        # The same schema is used for the bare argument and among the options.
         form = whole.setdefault("$defs", {})[kind.shorthand] = properties[kind.shorthand]
-        told = {"description": form["description"]} if "description" in form else {}
-        properties[kind.shorthand] = {"$ref": f"#/$defs/{kind.shorthand}", **told}
-        forms.insert(len(kind.also), {"$ref": f"#/$defs/{kind.shorthand}"})
-    out: dict[str, JSON] = {
-        "description": (kind.__doc__ or kind.name)
-        .strip()
-        .partition("\n\n")[0]
-        .replace("\n    ", " ")
-    }
+        reference = {"$ref": f"#/$defs/{kind.shorthand}"}
+        description = {"description": form["description"]} if "description" in form else {}
+        properties[kind.shorthand] = reference | description
+        forms.insert(len(kind.extra_forms), reference)
+    summary = (kind.__doc__ or kind.name).strip().partition("\n\n")[0].replace("\n    ", " ")
+    out: dict[str, JSON] = {"description": summary}
     out |= {"anyOf": forms} if len(forms) > 1 else forms[0]
     if "$defs" in whole:
         out["$defs"] = whole["$defs"]
@@ -246,7 +167,7 @@ def argument_schema(kind: type[Check]) -> dict[str, JSON]:
 
 
 def _tidy(schema: Any) -> Any:
-    """Leave out titles, which say nothing, and the null of options that are merely absent."""
+    """Remove titles, and the null of options that may only be absent."""
     if isinstance(schema, list):
         return [_tidy(item) for item in schema]
     if not isinstance(schema, dict):
@@ -258,8 +179,9 @@ def _tidy(schema: Any) -> Any:
     }
     if "default" in clean and clean["default"] is None:
         del clean["default"]
-        if "anyOf" not in clean:
-            return clean
-        forms = [form for form in clean.pop("anyOf") if form != {"type": "null"}]
-        return {**(forms[0] if len(forms) == 1 else {"anyOf": forms}), **clean}
+        forms = [form for form in clean.pop("anyOf", ()) if form != {"type": "null"}]
+        if len(forms) == 1:
+            return forms[0] | clean
+        if forms:
+            return {"anyOf": forms} | clean
     return clean

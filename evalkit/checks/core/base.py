@@ -1,76 +1,79 @@
-"""What a check is: a small class whose fields are its YAML arguments, with one method.
+"""The base class of all checks, and the view of a conversation that a check receives.
 
-A check is pure: it reads a View and yields Findings. It opens no file, imports no user code by itself (the View's ports do that),
-keeps nothing between calls, and never decides a verdict. It must say in its docstring what the empty case means.
+A check is pure: it reads a ``View`` and yields findings. It opens no file and imports no code of
+the project itself (the view does both), stores nothing between calls and decides no verdict. The
+docstring of a check class says what the empty case means.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
 from evalkit._lib.json import JSON
-from evalkit.checks.core.declaring import Options, complaint, spellings
+from evalkit._lib.text import did_you_mean
 from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn
-from evalkit.verdict import Finding
+from evalkit.verdict import Finding, Where
 
 
-def _no_port(name: str) -> Callable[..., Any]:
-    def refuse(*_: Any) -> Any:
-        raise LookupError(f"this check needs {name}, which is not available here")
-
-    return refuse
-
-
-_NO_TARGETS, _NO_FILES, _NO_VARIANTS = (
-    _no_port("a python target"),
-    _no_port("a file"),
-    _no_port("another variant"),
-)
-_NO_SERVICE, _NO_SNAPSHOTS = _no_port("a model to ask"), _no_port("a suite's folder of snapshots")
+def _unavailable(*_: Any) -> Any:
+    raise LookupError(
+        "this check needs more than the conversation (a file, a python target, another variant"
+        " or a model), which is not available here"
+    )
 
 
 class Approved(NamedTuple):
-    """An approved snapshot: its file's path from the project root, and its text, None where nothing is approved yet."""
+    """An approved snapshot: its path from the project root, and its text (None: not approved)."""
 
     path: str
     text: str | None
 
 
-class View(NamedTuple):
-    """What a check sees: one turn, or with ``turn`` None the whole conversation.
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a check receives: one turn, or with ``turn`` None the whole conversation.
 
-    Ports: ``resolve`` imports a ``package.module:name`` target (raises TargetError), ``read`` returns the text of a file of the suite
-    (paths were checked when the suite was loaded), ``sibling`` returns the transcript of another variant of the same scenario by its
-    settings, e.g. ``{"history": "stateful"}``, or None where that is this very variant (raises LookupError where there is none or it has
-    no recording), ``approved`` finds a snapshot by turn (None: the conversation), name and kind (raises Misconfigured for a file that
-    cannot be read), ``ask`` sends a request of the check's own over the variant's transport, so that it is recorded and replayed like any
-    other (raises CassetteMiss, TransportError; only for a check that declares ``asks``).
+    The functions reach outside of the conversation:
+
+    * ``resolve`` imports a ``package.module:name`` target. Raises TargetError.
+    * ``read`` returns the text of a file of the suite.
+    * ``sibling`` returns the transcript of another variant of the same scenario by its settings,
+      such as ``{"history": "stateful"}``, or None where that is this variant. Raises LookupError
+      for a variant that does not exist or has no recording.
+    * ``approved`` finds a snapshot by turn number (None: the conversation), name and kind. Raises
+      Misconfigured for a file that cannot be read.
+    * ``ask`` sends a request over the variant's transport, so that it is recorded and replayed
+      like any other. Only for checks with ``sends_requests``. Raises CassetteMiss,
+      TransportError.
     """
 
     transcript: Transcript
     turn: Turn | None = None
-    resolve: Callable[[str], Any] = _NO_TARGETS
-    read: Callable[[str], str] = _NO_FILES
-    sibling: Callable[[Mapping[str, JSON]], Transcript | None] = _NO_VARIANTS
-    approved: Callable[[int | None, str, str], Approved] = _NO_SNAPSHOTS
-    ask: Callable[[Request], Response] = _NO_SERVICE
+    _: KW_ONLY
+    resolve: Callable[[str], Any] = _unavailable
+    read: Callable[[str], str] = _unavailable
+    sibling: Callable[[Mapping[str, JSON]], Transcript | None] = _unavailable
+    approved: Callable[[int | None, str, str], Approved] = _unavailable
+    ask: Callable[[Request], Response] = _unavailable
 
     @property
     def turns(self) -> list[Turn]:
-        """The turns in view: the one, or all of them."""
+        """The turn in view, or all turns."""
         return [self.turn] if self.turn is not None else self.transcript.turns
 
     @property
     def last(self) -> Turn | None:
-        """The turn that final-state checks (``text``, ``json``, ``status``) read: the one in view, else the last; None with no turn."""
-        if self.turn is not None:
-            return self.turn
-        return self.transcript.turns[-1] if self.transcript.turns else None
+        """The last turn in view, which ``text``, ``json`` and ``status`` read; None without turns."""
+        return self.turns[-1] if self.turns else None
 
     @property
     def steps(self) -> list[Step]:
-        """The timeline in view, user messages left out."""
+        """The steps in view, without the user's messages."""
         return [step for turn in self.turns for step in turn.steps]
 
     @property
@@ -78,56 +81,109 @@ class View(NamedTuple):
         """The exchanges in view."""
         return [exchange for turn in self.turns for exchange in turn.exchanges]
 
+    @property
+    def where(self) -> Where:
+        """The location of findings about the whole view."""
+        return Where(turn=self.turn.number if self.turn is not None else None)
 
-class Spelled(NamedTuple):
-    """What follows ``name:`` as options. ``into`` is the option that took a bare argument, or the free keys of a mapping."""
+
+def option_error(message: str, *path: str | int) -> PydanticCustomError:
+    """Return the error that a validator raises for a bad argument.
+
+    ``path`` leads from the validated value to the culprit.
+    """
+    return PydanticCustomError("option_error", "{message}", {"message": message, "path": path})
+
+
+class Options(BaseModel):
+    """Base of the models that are written in YAML. Unknown options and empty values are refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
+    )
+
+    @classmethod
+    def yaml_names(cls) -> dict[str, str]:
+        """Return the attribute of each option by the option's name in YAML."""
+        return {field.alias or name: name for name, field in cls.model_fields.items()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, value: Any) -> Any:
+        valid = cls.yaml_names()
+        known = {*valid, *cls.model_fields} if cls.model_config["validate_by_name"] else {*valid}
+        for key in value if isinstance(value, dict) else ():
+            if key not in known:
+                hint = did_you_mean(str(key), valid)
+                raise option_error(f"unknown option {key!r}{hint}; valid: {', '.join(valid)}", key)
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_null(cls, value: Any, info: ValidationInfo) -> Any:
+        # An option with nothing after its colon is a mistake, unless it may be any JSON value.
+        if value is None and cls.model_fields[str(info.field_name)].annotation is not Any:
+            raise option_error("empty value")
+        return value
+
+
+class ParsedArgument(NamedTuple):
+    """The options that an argument spells.
+
+    ``into`` is the option that a bare argument, or the free keys of a mapping, went into.
+    """
 
     options: Mapping[str, JSON]
     into: str | None
 
 
 class Check(Options):
-    """Base of every check. Fields are the YAML options, each subclass a frozen dataclass of them; unknown options are refused.
+    """Base of every check: a frozen pydantic model whose fields are the options in YAML.
 
-    ``name`` is the word in YAML. ``shorthand`` names the field that ``name: argument`` fills (None: the check takes no bare argument);
-    when every field has a default, the bare ``name`` works too. ``rest`` names the field that takes those keys of a mapping which are no
-    options, for checks whose mapping speaks in the user's words (``json: {age: 3}``). ``file_options`` names the options that hold a
-    file's path, ``also`` gives JSON Schemas of further arguments that ``spell`` takes. ``asks`` says that it sends requests (``View.ask``):
-    it is run while the variant's transport is open. ``examples`` in ``docs/checks/<name>.md`` are run by the tests.
+    * ``name`` is the word in YAML.
+    * ``shorthand`` is the field that ``name: argument`` fills, None where the check takes options
+      only. Where every field has a default, the bare ``name`` works too.
+    * ``rest`` is the field that takes the keys of a mapping that are not options, for checks whose
+      keys are the user's (``json: {age: 3}``).
+    * ``file_options`` are the options that hold a file's path.
+    * ``extra_forms`` are JSON Schemas of further arguments that ``parse_argument`` accepts.
+    * ``sends_requests`` says that the check uses ``View.ask`` and has to run while the variant's
+      transport is open.
+
+    The examples in ``docs/checks/<name>.md`` are run by the tests.
     """
 
     name: ClassVar[str]
     shorthand: ClassVar[str | None] = None
     rest: ClassVar[str | None] = None
     file_options: ClassVar[tuple[str, ...]] = ()
-    also: ClassVar[tuple[dict[str, JSON], ...]] = ()
-    asks: ClassVar[bool] = False
+    extra_forms: ClassVar[tuple[dict[str, JSON], ...]] = ()
+    sends_requests: ClassVar[bool] = False
 
     @classmethod
-    def spell(cls, argument: JSON) -> Spelled:
-        """Turn what follows ``name:`` into options. Raises ``complaint`` where the check takes no such argument."""
-        if isinstance(argument, Mapping):
-            if cls.rest is None:
-                return Spelled(argument, None)
-            own = set(spellings(cls)) - {cls.rest}
-            options = {key: value for key, value in argument.items() if key in own}
-            options[cls.rest] = {key: value for key, value in argument.items() if key not in own}
-            return Spelled(options, cls.rest)
-        if cls.shorthand is None:
-            raise complaint("takes its options as a mapping")
-        return Spelled({cls.shorthand: argument}, cls.shorthand)
+    def parse_argument(cls, argument: JSON) -> ParsedArgument:
+        """Turn what follows ``name:`` into options. Raises ``option_error``."""
+        if not isinstance(argument, Mapping):
+            if cls.shorthand is None:
+                raise option_error("takes its options as a mapping")
+            return ParsedArgument({cls.shorthand: argument}, cls.shorthand)
+        if cls.rest is None:
+            return ParsedArgument(argument, None)
+        known = set(cls.yaml_names()) - {cls.rest}
+        options = {key: value for key, value in argument.items() if key in known}
+        options[cls.rest] = {key: value for key, value in argument.items() if key not in known}
+        return ParsedArgument(options, cls.rest)
 
     @classmethod
     def named_files(cls, argument: JSON) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return the files an argument names, each with its path in the argument."""
-        if not isinstance(argument, Mapping):
-            return []
+        """Return the files that an argument names, each with its path in the argument."""
+        options = argument if isinstance(argument, Mapping) else {}
         return [
-            ((word,), name)
-            for word in cls.file_options
-            if isinstance(name := argument.get(word), str)
+            ((option,), options[option])
+            for option in cls.file_options
+            if isinstance(options.get(option), str)
         ]
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Yield what is wrong. Raising means the check crashed: the variant is errored, not failed."""
+        """Yield what is wrong. An exception makes the variant errored, not failed."""
         raise NotImplementedError

@@ -13,7 +13,7 @@ from evalkit.checks.core.base import Check
 from evalkit.transcript import Transcript, Turn
 from evalkit.verdict import Finding, Where
 
-STANDING = ("history", "stream")
+DEFAULT_CHECKS = ("history", "stream")
 """The names of the checks that are on by default somewhere."""
 
 

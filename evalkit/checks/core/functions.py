@@ -1,77 +1,114 @@
-"""A check from a plain function: its first argument is the View, its further arguments are the check's options in YAML."""
+"""Checks from plain functions, and findings from what such functions return."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from inspect import Parameter, signature
-from types import new_class
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from inspect import Parameter, iscoroutine, signature
 from typing import Any, ClassVar, get_type_hints
 
+from pydantic import ConfigDict, Field, create_model
+
+from evalkit._lib.text import shorten
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.declaring import option, spellings
-from evalkit.checks.python_target import findings_of
-from evalkit.verdict import Finding
+from evalkit.errors import Misconfigured
+from evalkit.verdict import Finding, Severity, Where
 
 
 class FunctionCheck(Check):
-    """Base of the checks made here."""
+    """Base of the check classes that ``check_from`` creates."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    model_config = ConfigDict(validate_by_name=False)
     function: ClassVar[Callable[..., Any]]
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Call the function with the view and the options; it answers as a ``python`` check's function does."""
-        options = {
-            word: getattr(self, attribute) for word, attribute in spellings(type(self)).items()
-        }
+        """Call the function with the view and the options."""
+        options = {name: getattr(self, field) for name, field in self.yaml_names().items()}
         yield from findings_of(lambda: type(self).function(view, **options), self.name)
 
 
 def check_from(function: Callable[..., Any], name: str) -> type[Check]:
     """Return a check class that calls ``function(view, **options)``.
 
-    Options are the arguments after the first, typed by their annotations, required where they have no default; ``name: argument`` fills the
-    first. Raises TypeError when the function takes no view, or options that cannot be named in YAML.
+    The arguments after the first are the options, typed by their annotations, required where they
+    have no default. ``name: argument`` fills the first option. Raises TypeError for a function
+    without a view, or with options that cannot be named in YAML.
     """
     try:
         hints = get_type_hints(function, include_extras=True)
     except (NameError, TypeError):
-        # An annotation that only exists while type checking: the option takes anything.
+        # An annotation that exists for type checkers only: the option takes any value.
         hints = {}
-    view, *options = signature(function).parameters.values() or (None,)
-    if view is None or view.kind not in (
-        Parameter.POSITIONAL_ONLY,
-        Parameter.POSITIONAL_OR_KEYWORD,
-    ):
+    parameters = list(signature(function).parameters.values())
+    positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    if not parameters or parameters[0].kind not in positional:
         raise TypeError(
             f"the check {name!r} must be a function of a view: def {function.__name__}(view)"
         )
-    if any(
-        option.kind not in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
-        for option in options
-    ):
-        raise TypeError(f"the check {name!r} must name its options, without * and **")
-    # Fields are not called as the options are, which may be called name or run, as something of a check's class is.
-    fields = {f"option_{one.name}": one for one in options}
-    body: dict[str, Any] = {word: _option(one) for word, one in fields.items()}
-    body |= {
-        "name": name,
-        "function": staticmethod(function),
-        "shorthand": options[0].name if options else None,
-        "__annotations__": {word: hints.get(one.name, Any) for word, one in fields.items()},
-        "__doc__": function.__doc__ or f"The check {name}.",
-        "__module__": function.__module__,
-        "__qualname__": function.__qualname__,
-    }
-    made: type[Check] = new_class(
-        function.__name__, (FunctionCheck,), exec_body=lambda held: held.update(body)
+    fields: dict[str, Any] = {}
+    for option in parameters[1:]:
+        if option.kind not in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY):
+            raise TypeError(f"the check {name!r} must name its options, without * and **")
+        default = ... if option.default is Parameter.empty else option.default
+        # A field is not named like its option, which may be called "name" or "run".
+        fields[f"option_{option.name}"] = (
+            hints.get(option.name, Any),
+            Field(default, alias=option.name),
+        )
+    check: type[FunctionCheck] = create_model(
+        function.__name__,
+        __base__=FunctionCheck,
+        __module__=function.__module__,
+        __doc__=function.__doc__ or f"The check {name}.",
+        **fields,
     )
-    return made
+    check.__qualname__ = function.__qualname__
+    check.name = name
+    check.function = staticmethod(function)
+    check.shorthand = parameters[1].name if len(parameters) > 1 else None
+    return check
 
 
-def _option(one: Parameter) -> Any:
-    return (
-        option(alias=one.name)
-        if one.default is Parameter.empty
-        else option(alias=one.name, default=one.default)
+def findings_of(call: Callable[[], Any], name: str) -> Iterator[Finding]:
+    """Call a user's function and yield what it returns as findings.
+
+    Raises Misconfigured for a result that is not a finding.
+    """
+    try:
+        result = call()
+        if iscoroutine(result):
+            result.close()
+            raise Misconfigured(f"{name} is asynchronous; a check must be a plain function")
+        if result is None or result is True:
+            return
+        if result is False:
+            yield Finding("assertion", f"{name} returned False")
+            return
+        single = isinstance(result, Finding | str | Mapping) or not isinstance(result, Iterable)
+        for item in [result] if single else result:
+            yield _finding(item, name)
+    except AssertionError as error:
+        first, _, rest = str(error).partition("\n")
+        message = shorten(first, 300) or f"an assertion in {name} failed"
+        yield Finding("assertion", message, detail=rest)
+
+
+def _finding(item: Any, name: str) -> Finding:
+    if isinstance(item, Finding):
+        return item
+    if isinstance(item, str):
+        first, _, rest = item.partition("\n")
+        return Finding("python", first, detail=rest)
+    if isinstance(item, Mapping) and isinstance(item.get("message"), str):
+        where = item.get("where")
+        return Finding(
+            str(item.get("code", "python")),
+            item["message"],
+            Where(**where) if isinstance(where, Mapping) else Where(),
+            severity=Severity.WARN if item.get("severity") == "warn" else Severity.ERROR,
+            detail=str(item.get("detail", "")),
+            **{key: item[key] for key in ("expected", "got") if key in item},
+        )
+    raise Misconfigured(
+        f"{name} returned {shorten(repr(item))}, which is not a finding"
+        " (a Finding, a string, or a mapping with a message)"
     )

@@ -1,81 +1,80 @@
-"""Kinds of argument that several checks take: one or many words, a pattern, bounds, a word of an open list.
+"""Types of options that several checks share: text or list of texts, regular expression, bounds.
 
-Each is a pydantic type, so that a bad argument is refused where the suite is loaded, and so that the JSON Schema for editors says the same.
-Messages are finished sentences about the value; where it stands is the caller's to say.
+Each is a pydantic type, so a bad argument is refused where the suite is loaded, and the JSON
+Schema for editors says the same.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from evalkit._lib.text import nearest, show
-from evalkit.checks.core.declaring import After, Before, Limited, Options, complaint, option
+from evalkit.checks.core.arguments import quotes_hint
+from evalkit.checks.core.base import Options, option_error
 
 
-def one_or_many(one: type, what: str, schema: Any = None) -> Before:
-    """Return a validator that lets a single ``one`` stand for a list of it.
+def one_or_many(one: type, name: str, schema: Any = None) -> BeforeValidator:
+    """Return a validator that accepts a single ``one`` where a list of them is expected.
 
-    ``what`` names it in messages, ``schema`` types it for editors.
+    ``name`` is for messages, ``schema`` is the type of an item for editors.
     """
     item: Any = schema if schema is not None else one
 
-    def listed(value: Any) -> Any:
+    def as_list(value: Any) -> Any:
         if type(value) is one:
             return [value]
         if not isinstance(value, list):
-            hint = (
-                f"; write it in quotes: {json.dumps(show(value))}"
-                if one is str and isinstance(value, int | float)
-                else ""
-            )
-            raise complaint(f"must be {what} or a list of them, got {show(value)}{hint}")
+            hint = quotes_hint(value) if one is str else ""
+            raise option_error(f"must be {name} or a list of them, got {show(value)}{hint}")
         return value
 
-    return Before(listed, item | list[item])
+    return BeforeValidator(as_list, json_schema_input_type=item | list[item])
+
+
+Words = Annotated[
+    list[Annotated[str, Field(min_length=1)]], one_or_many(str, "text"), Field(min_length=1)
+]
+"""A string, or a list of at least one string."""
 
 
 def _regex(text: str) -> str:
     try:
         re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
-        raise complaint(f"{show(text)} is not a regular expression: {error}") from None
+        raise option_error(f"{show(text)} is not a regular expression: {error}") from None
     return text
 
 
-Words = Annotated[
-    list[Annotated[str, Limited(min_length=1)]], one_or_many(str, "text"), Limited(min_length=1)
-]
-"""A string, or a list of strings with at least one."""
-
-Regex = Annotated[str, After(_regex)]
-"""A regular expression of Python's ``re``; it is searched for, so anchor it where that matters."""
+Regex = Annotated[str, AfterValidator(_regex)]
+"""A regular expression of Python's ``re``. It is searched for, not matched as a whole."""
 
 
 def _target(text: str) -> str:
     module, colon, name = text.partition(":")
     if not colon or not all(part.isidentifier() for part in [*module.split("."), *name.split(".")]):
-        raise complaint(f"must be package.module:name, got {show(text)}")
+        raise option_error(f"must be package.module:name, got {show(text)}")
     return text
 
 
-Target = Annotated[str, After(_target)]
-"""A Python object by module and name; it is imported when the check runs, by a port of the View."""
+Target = Annotated[str, AfterValidator(_target)]
+"""A Python object by module and name. The view imports it when the check runs."""
 
 
-def open_words(valid: Iterable[str], what: str) -> Callable[[str], str]:
-    """Return a validator for words of a list that is open at the service's end.
+def open_words(valid: Iterable[str], name: str) -> Callable[[str], str]:
+    """Return a validator for words of a list that the service may extend.
 
-    A word of the list passes, and so does one unlike any of them; a near miss is a typing error.
+    A word of the list is accepted, and so is an entirely different one; a near miss is a typo.
     """
     known = tuple(valid)
 
     def validate(word: str) -> str:
         if word not in known and (meant := nearest(word, known)):
-            raise complaint(
-                f"{word!r} is no {what} (did you mean {meant!r}?); valid: {', '.join(known)}"
+            raise option_error(
+                f"{word!r} is not a {name} (did you mean {meant!r}?); valid: {', '.join(known)}"
             )
         return word
 
@@ -83,72 +82,70 @@ def open_words(valid: Iterable[str], what: str) -> Callable[[str], str]:
 
 
 class Bounds(Options):
-    """Limits of a number, both inclusive; at least one must be given."""
+    """Limits of a number, both inclusive; at least one is required."""
 
-    min: float | None = option(default=None, description="Smallest value allowed.")
-    max: float | None = option(default=None, description="Largest value allowed.")
+    min: float | None = Field(None, description="Smallest value allowed.")
+    max: float | None = Field(None, description="Largest value allowed.")
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _refuse_empty_range(self) -> Self:
         if self.min is None and self.max is None:
-            raise complaint("needs 'min' or 'max'")
+            raise option_error("needs 'min' or 'max'")
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise complaint(f"min {number(self.min)} is above max {number(self.max)}")
+            raise option_error(
+                f"min {format_number(self.min)} is above max {format_number(self.max)}"
+            )
+        return self
 
-    def hold(self, value: float) -> bool:
-        """Say whether the value lies within."""
+    def contains(self, value: float) -> bool:
+        """Return whether the value is within the limits."""
         return (self.min is None or value >= self.min) and (self.max is None or value <= self.max)
 
     def __str__(self) -> str:
-        if self.min == self.max and self.min is not None:
-            return number(self.min)
-        parts = [f"at least {number(self.min)}"] if self.min is not None else []
+        if self.min is not None and self.min == self.max:
+            return format_number(self.min)
+        limits = (("at least", self.min), ("at most", self.max))
         return " and ".join(
-            [*parts, f"at most {number(self.max)}"] if self.max is not None else parts
+            f"{word} {format_number(limit)}" for word, limit in limits if limit is not None
         )
 
     def to_json(self) -> dict[str, float]:
-        """Return the limits that are set, as a finding's ``expected``."""
-        return {
-            word: plain(value)
-            for word, value in (("min", self.min), ("max", self.max))
-            if value is not None
-        }
+        """Return the limits that are set, for a finding's ``expected``."""
+        limits = {"min": self.min, "max": self.max}
+        return {name: plain(limit) for name, limit in limits.items() if limit is not None}
 
 
-def _exactly(value: Any) -> Any:
+def _exact_or_mapping(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return {"min": value, "max": value}
-    return _mapping(value, "a number or {min: …, max: …}")
-
-
-def _limits(value: Any) -> Any:
-    return _mapping(
-        value,
-        f"{{max: {show(value)}}}"
-        if isinstance(value, int | float)
-        else "a mapping with min or max",
-    )
-
-
-def _mapping(value: Any, what: str) -> Any:
     if not isinstance(value, dict):
-        raise complaint(f"must be {what}, got {show(value)}")
+        raise option_error(f"must be a number or {{min: …, max: …}}, got {show(value)}")
     return value
 
 
-Amount = Annotated[Bounds, Before(_exactly, float | Bounds)]
-"""A number, meaning exactly that many, or bounds."""
+def _mapping(value: Any) -> Any:
+    if not isinstance(value, dict):
+        is_number = isinstance(value, int | float)
+        form = f"{{max: {show(value)}}}" if is_number else "a mapping with min or max"
+        raise option_error(f"must be {form}, got {show(value)}")
+    return value
 
-Limits = Annotated[Bounds, Before(_limits, Bounds)]
-"""Bounds, spelt out: a bare number could mean the least or the most."""
+
+Amount = Annotated[
+    Bounds, BeforeValidator(_exact_or_mapping, json_schema_input_type=float | Bounds)
+]
+"""A number, which means exactly that many, or bounds."""
+
+Limits = Annotated[Bounds, BeforeValidator(_mapping)]
+"""Bounds as a mapping: a bare number could mean the least or the most."""
 
 
-def number(value: float) -> str:
-    """Show a number: thousands apart, no ``.0``."""
+def format_number(value: float) -> str:
+    """Format a number with thousands separators and without ``.0``."""
     exact = plain(value)
     return f"{exact:,}" if isinstance(exact, int) else f"{exact:,.10g}"
 
 
 def plain(value: float) -> float:
-    """Return an integral float as the integer it is."""
+    """Return an integral float as an integer."""
     return int(value) if float(value).is_integer() else value

@@ -43,9 +43,11 @@ def run_check(
         if findings and not all(isinstance(item, Finding) for item in findings):
             raise TypeError(f"it gave {shorten(repr(findings[0]))} where a Finding must stand")
     except Exception as error:  # noqa: BLE001 - whatever a check raises is the check's fault, not the model's
-        return CheckResult(name, Verdict.ERRORED, (_crash(name, error, turn),), turn, declared)
+        return CheckResult(
+            name, Verdict.ERRORED, (_crash(name, error, turn),), turn=turn, declared=declared
+        )
     if not findings and not negate:
-        return CheckResult(name, _PASSED, (), turn, declared)
+        return CheckResult(name, _PASSED, (), turn=turn, declared=declared)
     failed = any(finding.severity is Severity.ERROR for finding in findings)
     if negate:
         findings = (
@@ -55,11 +57,15 @@ def run_check(
         )
         failed = not failed
     if severity is Severity.WARN:
-        findings, failed = [finding.soften() for finding in findings], False
+        findings, failed = [finding.as_warning() for finding in findings], False
     if turn is not None:
         findings = [_placed(finding, turn) for finding in findings]
     return CheckResult(
-        name, Verdict.FAILED if failed else Verdict.PASSED, tuple(findings), turn, declared
+        name,
+        Verdict.FAILED if failed else Verdict.PASSED,
+        tuple(findings),
+        turn=turn,
+        declared=declared,
     )
 
 

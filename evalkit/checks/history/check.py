@@ -19,9 +19,10 @@ from operator import is_
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from urllib.parse import unquote
 
+from pydantic import Field
+
 from evalkit._lib.json import JSON, equal
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.declaring import option
 from evalkit.protocol.reading import RawStep, steps_of, strip_user_input
 from evalkit.transcript import Exchange
 
@@ -51,8 +52,8 @@ class History(Check):
     name: ClassVar[str] = "history"
     shorthand: ClassVar[str | None] = "level"
 
-    level: Level = option(
-        default="exact",
+    level: Level = Field(
+        "exact",
         description="equivalent forgives nulls added or dropped where a field may be absent, as official SDKs do.",
     )
 

@@ -69,8 +69,17 @@ def findings(
 
 
 def _finding(found: Deviation, exchange: Exchange) -> Finding:
-    where = Where(exchange.turn, exchange.number, pointer=found.pointer, part="request")
-    return Finding(found.code, found.message, where, found.expected, found.got, detail=found.detail)
+    where = Where(
+        turn=exchange.turn, exchange=exchange.number, pointer=found.pointer, part="request"
+    )
+    return Finding(
+        found.code,
+        found.message,
+        where,
+        expected=found.expected,
+        got=found.got,
+        detail=found.detail,
+    )
 
 
 def _input(exchange: Exchange) -> JSON:

@@ -7,15 +7,16 @@ the document does not meet its schema, makes the check *errored*: a judge that d
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
+
+from pydantic import Field, model_validator
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten, show
-from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.declaring import Limited, complaint, option
+from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.json_output import parse
-from evalkit.checks.core.options import number, plain
+from evalkit.checks.core.options import format_number, plain
 from evalkit.checks.judge.request import request_of, schema_of, task_of
 from evalkit.conversation.answers import read_answer
 from evalkit.errors import CheckCrashed, Misconfigured
@@ -28,7 +29,7 @@ _DEFAULT_MIN = 0.7
 _NEARLY = 1e-9
 _REASON = 300
 
-Words = Annotated[str, Limited(min_length=1)]
+Words = Annotated[str, Field(min_length=1)]
 
 
 class Opinion(NamedTuple):
@@ -57,48 +58,51 @@ class Judge(Check):
 
     name: ClassVar[str] = "judge"
     shorthand: ClassVar[str | None] = "rubric"
-    asks: ClassVar[bool] = True
+    sends_requests: ClassVar[bool] = True
 
-    rubric: Words = option(description="What a good answer is, in plain words.")
-    criteria: Annotated[dict[Words, Words], Limited(min_length=1)] | None = option(
-        default=None,
+    rubric: Words = Field(description="What a good answer is, in plain words.")
+    criteria: Annotated[dict[Words, Words], Field(min_length=1)] | None = Field(
+        None,
         description="Parts to score one by one, each with its own words; the score is their mean.",
     )
-    model: Words | None = option(
-        default=None, description="The model that judges; else the variant's own."
+    model: Words | None = Field(None, description="The model that judges; else the variant's own.")
+    min: float | None = Field(
+        None, description="The lowest score that passes; 0.7 where scores go from 0 to 1."
     )
-    min: float | None = option(
-        default=None, description="The lowest score that passes; 0.7 where scores go from 0 to 1."
+    scale: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="The lowest and the highest score, [0, 1] where nothing is said."
     )
-    scale: Annotated[list[float], Limited(min_length=2, max_length=2)] | None = option(
-        default=None, description="The lowest and the highest score, [0, 1] where nothing is said."
-    )
-    levels: Annotated[dict[Words, float], Limited(min_length=2)] | None = option(
-        default=None,
+    levels: Annotated[dict[Words, float], Field(min_length=2)] | None = Field(
+        None,
         description="Words to choose from instead of numbers, each with its score: {good: 1, poor: 0}.",
     )
-    samples: int = option(
-        default=1, ge=1, le=100, description="How often the judge is asked; the mean counts."
+    samples: int = Field(
+        1, ge=1, le=100, description="How often the judge is asked; the mean counts."
     )
-    generation_config: dict[str, Any] | None = option(
-        default=None, description="Sent to the judge as the API names it."
+    generation_config: dict[str, Any] | None = Field(
+        None, description="Sent to the judge as the API names it."
     )
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
         if self.levels is not None and self.scale is not None:
-            raise complaint("'scale' and 'levels' exclude each other", "scale")
+            raise option_error("'scale' and 'levels' exclude each other", "scale")
         low, high = self._range
         if low >= high:
-            raise complaint(
-                f"the lowest score must be below the highest, got {number(low)} and {number(high)}",
+            raise option_error(
+                f"the lowest score must be below the highest, got {format_number(low)} and {format_number(high)}",
                 "levels" if self.levels else "scale",
             )
         if self.min is None and (low, high) != _UNIT:
-            raise complaint(f"needs 'min', since scores go from {number(low)} to {number(high)}")
-        if self.min is not None and not low <= self.min <= high:
-            raise complaint(
-                f"must lie between {number(low)} and {number(high)}, got {number(self.min)}", "min"
+            raise option_error(
+                f"needs 'min', since scores go from {format_number(low)} to {format_number(high)}"
             )
+        if self.min is not None and not low <= self.min <= high:
+            raise option_error(
+                f"must lie between {format_number(low)} and {format_number(high)}, got {format_number(self.min)}",
+                "min",
+            )
+        return self
 
     @property
     def _range(self) -> tuple[float, float]:
@@ -132,19 +136,25 @@ class Judge(Check):
             [row for count, opinion in enumerate(opinions, 1) for row in self._rows(count, opinion)]
         )
         spread = (
-            f" on average, from {number(min(scores))} to {number(max(scores))}"
+            f" on average, from {format_number(min(scores))} to {format_number(max(scores))}"
             if min(scores) < max(scores)
             else ""
         )
         if passed:
-            message = f"the judge is of two minds: {passing} of {plural(len(scores), 'sample')} reach {number(self._wanted)}"
+            message = f"the judge is of two minds: {passing} of {plural(len(scores), 'sample')} reach {format_number(self._wanted)}"
             yield Finding(
-                "judge_split", message, where, expected, got, severity=Severity.WARN, detail=detail
+                "judge_split",
+                message,
+                where,
+                expected=expected,
+                got=got,
+                severity=Severity.WARN,
+                detail=detail,
             )
             return
         share = f" ({agreeing} of {plural(len(scores), 'sample')} below)" if len(scores) > 1 else ""
-        message = f"the judge gives {number(_rounded(mean))}{spread}, at least {number(self._wanted)} is wanted{share}"
-        yield Finding("judge_below", message, where, expected, got, detail=detail)
+        message = f"the judge gives {format_number(_rounded(mean))}{spread}, at least {format_number(self._wanted)} is wanted{share}"
+        yield Finding("judge_below", message, where, expected=expected, got=got, detail=detail)
 
     def request(self, view: View) -> Request:
         """Return what the judge is asked. Raises Misconfigured where no model is named."""
@@ -228,7 +238,12 @@ class Judge(Check):
     def _rows(self, count: int, opinion: Opinion) -> Iterator[list[str]]:
         for name, (score, reason) in opinion.parts.items():
             sample = [f"sample {count}"] if self.samples > 1 else []
-            yield [*sample, *([name] if name else []), number(score), shorten(reason, _REASON)]
+            yield [
+                *sample,
+                *([name] if name else []),
+                format_number(score),
+                shorten(reason, _REASON),
+            ]
 
 
 def _rounded(value: float) -> float:

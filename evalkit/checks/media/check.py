@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
+
 from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.declaring import option
 from evalkit.checks.core.formatting import table
-from evalkit.checks.core.options import Amount, Words, number
+from evalkit.checks.core.options import Amount, Words, format_number
 from evalkit.checks.media.files import Facts, decode, examine, same_type
 from evalkit.protocol.reading import contents
 from evalkit.verdict import Finding, Where
@@ -28,22 +29,22 @@ class Media(Check):
     name: ClassVar[str] = "media"
     shorthand: ClassVar[str | None] = "type"
 
-    type: Literal["image", "audio", "video"] | None = option(
-        default=None, description="Only this kind of media."
+    type: Literal["image", "audio", "video"] | None = Field(
+        None, description="Only this kind of media."
     )
-    count: Amount | None = option(
-        default=None,
+    count: Amount | None = Field(
+        None,
         description="How many there must be: a number or min/max; at least one where absent.",
     )
-    mime_type: Words | None = option(
-        default=None, description="The mime type, or several any of which will do."
+    mime_type: Words | None = Field(
+        None, description="The mime type, or several any of which will do."
     )
-    min_bytes: int | None = option(default=None, ge=0, description="Fewest bytes of each.")
-    width: Amount | None = option(
-        default=None, description="Width in pixels of each image: a number or min/max."
+    min_bytes: int | None = Field(None, ge=0, description="Fewest bytes of each.")
+    width: Amount | None = Field(
+        None, description="Width in pixels of each image: a number or min/max."
     )
-    height: Amount | None = option(
-        default=None, description="Height in pixels of each image: a number or min/max."
+    height: Amount | None = Field(
+        None, description="Height in pixels of each image: a number or min/max."
     )
 
     def run(self, view: View) -> Iterator[Finding]:
@@ -51,7 +52,7 @@ class Media(Check):
         kinds = (self.type,) if self.type is not None else _KINDS
         found = list(_media(view, kinds))
         what = self.type or "media"
-        wrong = not found if self.count is None else not self.count.hold(len(found))
+        wrong = not found if self.count is None else not self.count.contains(len(found))
         if wrong:
             expected = self.count.to_json() if self.count is not None else {"min": 1}
             wanted = str(self.count) if self.count is not None else "at least 1"
@@ -61,13 +62,13 @@ class Media(Check):
                 code,
                 f"expected {wanted} {what}, got {len(found)}",
                 Where(),
-                expected,
-                len(found),
+                expected=expected,
+                got=len(found),
                 detail=table(rows),
             )
         for block, where in found:
             for code, message, expected_value, got in self._judge(block):
-                yield Finding(code, message, where, expected_value, got)
+                yield Finding(code, message, where, expected=expected_value, got=got)
 
     def _judge(self, block: dict[str, JSON]) -> Iterator[tuple[str, str, Any, Any]]:
         kind, declared = block["type"], block.get("mime_type")
@@ -134,7 +135,7 @@ class Media(Check):
         if self.min_bytes is not None and len(raw) < self.min_bytes:
             yield (
                 "media_too_small",
-                f"the {kind} has {number(len(raw))} bytes, at least {number(self.min_bytes)} are needed",
+                f"the {kind} has {format_number(len(raw))} bytes, at least {format_number(self.min_bytes)} are needed",
                 self.min_bytes,
                 len(raw),
             )
@@ -154,7 +155,7 @@ class Media(Check):
                     wanted.to_json(),
                     MISSING,
                 )
-            elif not wanted.hold(got):
+            elif not wanted.contains(got):
                 yield (
                     "media_size_differs",
                     f"the {kind} has {word} {got}, {wanted} is expected",
@@ -172,5 +173,11 @@ def _media(view: View, kinds: tuple[str, ...]) -> Iterator[tuple[dict[str, JSON]
                 if isinstance(block, dict) and block.get("type") in kinds:
                     yield (
                         block,
-                        Where(turn.number, step.exchange, place, f"/content/{index}", "step"),
+                        Where(
+                            turn=turn.number,
+                            exchange=step.exchange,
+                            step=place,
+                            pointer=f"/content/{index}",
+                            part="step",
+                        ),
                     )

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
+
+from pydantic import AfterValidator, Field, model_validator
 
 from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.text import shorten
-from evalkit.checks.core.base import Approved, Check, View
-from evalkit.checks.core.declaring import After, Limited, complaint, option
+from evalkit.checks.core.base import Approved, Check, View, option_error
 from evalkit.checks.core.formatting import parting
 from evalkit.checks.core.json_output import read_output
 from evalkit.checks.snapshot.files import DEFAULT_NAMES, Kind, parse, render, same_text, without
@@ -27,12 +28,12 @@ _WIDTH = 160
 
 def _pointer(text: str) -> str:
     if not text.startswith("/"):
-        raise complaint(f"must be a JSON Pointer such as /items/0/id, got {json.dumps(text)}")
+        raise option_error(f"must be a JSON Pointer such as /items/0/id, got {json.dumps(text)}")
     return text
 
 
-Pointer = Annotated[str, After(_pointer)]
-Name = Annotated[str, Limited(pattern=r"^[a-z0-9_-]+$")]
+Pointer = Annotated[str, AfterValidator(_pointer)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
 
 
 class Snapshot(Check):
@@ -45,23 +46,25 @@ class Snapshot(Check):
     name: ClassVar[str] = "snapshot"
     shorthand: ClassVar[str | None] = "of"
 
-    of: Kind = option(
-        default="text",
+    of: Kind = Field(
+        "text",
         description="What is kept: text (the output text), json (the output parsed) or steps (the step types).",
     )
-    called: Name | None = option(
-        default=None, alias="name", description="The snapshot's own name, for several of one turn."
+    called: Name | None = Field(
+        None, alias="name", description="The snapshot's own name, for several of one turn."
     )
-    ignore: list[Pointer] = option(
+    ignore: list[Pointer] = Field(
         default_factory=list,
         description="JSON Pointers of what may differ, * for every item or key; only with json.",
     )
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
         if self.ignore and self.of != "json":
-            raise complaint(
+            raise option_error(
                 f"'ignore' needs of: json, a snapshot of {self.of} has no JSON Pointers", "ignore"
             )
+        return self
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield that nothing is approved, or what differs. Raises Misconfigured for an approved file that cannot be read."""
@@ -86,7 +89,9 @@ class Snapshot(Check):
         if not self._agrees(held.text, expected, got):
             message = f"the {_WORDS[self.of]} not what was approved; if the new one is right, `evalkit review` approves it"
             detail = _difference(render(self.of, expected), render(self.of, got))
-            yield Finding("snapshot_differs", message, where, expected, got, detail=detail)
+            yield Finding(
+                "snapshot_differs", message, where, expected=expected, got=got, detail=detail
+            )
 
     def _value(self, view: View) -> tuple[JSON, Finding | None]:
         if self.of == "steps":

@@ -16,13 +16,14 @@ A string is a regular pattern (see ``patterns``); a list names steps one by one 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
 
 from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.text import plural, shorten, show
 from evalkit.checks.core.automaton import ANY, Automaton, Row, align
-from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.declaring import Before, complaint, option
+from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.matching import assign
 from evalkit.checks.core.options import Words
@@ -33,7 +34,7 @@ from evalkit.verdict import Finding, Where
 
 Match = Literal["exact", "in_order", "any_order", "subset", "superset"]
 _ORDERED = ("exact", "in_order")
-_ENTRY_SCHEMA = {
+_ENTRY_SCHEMA: Any = {
     "anyOf": [
         {"enum": [kind for kind in STEP_TYPES if kind != "user_input"]},
         {"type": "object", "properties": {"type": {"type": "string"}}, "required": ["type"]},
@@ -55,7 +56,7 @@ def _sequence(value: Any) -> Any:
     elif isinstance(value, list):
         return [_entry(item, place) for place, item in enumerate(value)]
     else:
-        raise complaint(f"must be a pattern or a list of steps, got {show(value)}")
+        raise option_error(f"must be a pattern or a list of steps, got {show(value)}")
     return value
 
 
@@ -63,14 +64,14 @@ def _pattern(text: str) -> None:
     try:
         compile_pattern(text)
     except PatternError as error:
-        raise complaint(str(error)) from None
+        raise option_error(str(error)) from None
 
 
 def _entry(item: Any, place: int) -> dict[str, JSON]:
     try:
         if isinstance(item, str):
             if not item.replace("_", "").isalnum():
-                raise complaint(
+                raise option_error(
                     f"a list names one step type an entry, got {show(item)}; write a pattern as one string, not in a list",
                     place,
                 )
@@ -84,13 +85,13 @@ def _entry(item: Any, place: int) -> dict[str, JSON]:
             if isinstance(fields, dict):
                 return {**fields, "type": kind}
     except PatternError as error:
-        raise complaint(str(error).removesuffix(" (column 1 of the pattern)"), place) from None
-    raise complaint(
+        raise option_error(str(error).removesuffix(" (column 1 of the pattern)"), place) from None
+    raise option_error(
         f"must be a step type or {{step type: {{field: value}}}}, got {show(item)}", place
     )
 
 
-StepList = Annotated[Any, Before(_sequence, Any)]
+StepList = Annotated[Any, BeforeValidator(_sequence)]
 
 
 class Steps(Check):
@@ -103,27 +104,25 @@ class Steps(Check):
     name: ClassVar[str] = "steps"
     shorthand: ClassVar[str | None] = "steps"
 
-    steps: StepList = option(
+    steps: StepList = Field(
         description="A pattern over step types, or a list of steps: a type, or {type: {field: value}}.",
         json_schema_extra={
             "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": _ENTRY_SCHEMA}]
         },
     )
-    match: Match = option(
-        default="exact", description="How a list is compared; a pattern is always exact."
-    )
-    ignore: Words | None = option(
-        default=None, description="Step types that are left out before comparing."
-    )
+    match: Match = Field("exact", description="How a list is compared; a pattern is always exact.")
+    ignore: Words | None = Field(None, description="Step types that are left out before comparing.")
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
         if isinstance(self.steps, str):
             if self.match != "exact":
-                raise complaint(
+                raise option_error(
                     "a pattern is always exact; write the steps as a list to use another match",
                     "match",
                 )
             compile_pattern(self.steps)
+        return self
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield one finding when the sequences part."""
@@ -219,17 +218,17 @@ class Steps(Check):
             else []
         )
         where = (
-            Where(left[0][0].number, left[0][2].exchange, left[0][1])
+            Where(turn=left[0][0].number, exchange=left[0][2].exchange, step=left[0][1])
             if left
-            else Where(found[0][0].number if found else None)
+            else Where(turn=found[0][0].number if found else None)
         )
         expected = list(map(_label, self.steps))
         yield Finding(
             "steps_differ",
             "; ".join(said),
             where,
-            expected,
-            [step.type for _, _, step in found],
+            expected=expected,
+            got=[step.type for _, _, step in found],
             detail=table(rows),
         )
 
@@ -264,8 +263,8 @@ def _parted(
             "steps_differ",
             f"the {plural(len(got), 'step')} do not match; too many to align",
             Where(),
-            expected,
-            got,
+            expected=expected,
+            got=got,
         )
     first = next(place for place, row in enumerate(rows) if row.cost)
     row = rows[first]
@@ -273,13 +272,13 @@ def _parted(
     where = Where(turn=found[-1][0].number) if found else Where()
     if at is not None:
         turn, number, step = found[at]
-        where = Where(turn.number, step.exchange, number)
+        where = Where(turn=turn.number, exchange=step.exchange, step=number)
     return Finding(
         "steps_differ",
         _message(automaton, rows, row, at, found),
         where,
-        expected,
-        got,
+        expected=expected,
+        got=got,
         detail=_aligned(automaton, rows, found, steps),
     )
 

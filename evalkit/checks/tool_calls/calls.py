@@ -7,11 +7,14 @@ name. Which expected call stands for which that came is ``tool_calls``'s busines
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import BeforeValidator, Field, model_validator
 
 from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.text import shorten, show
-from evalkit.checks.core.declaring import Before, Options, complaint, option
+from evalkit.checks.core.base import Options, option_error
+from evalkit.checks.core.schema_validation import problems, validator
 from evalkit.transcript import Step
 from evalkit.verdict import Where
 
@@ -31,8 +34,6 @@ def covers(whole: JSON, part: JSON) -> bool:
 
 
 def _valid(schema: JSON, value: JSON) -> bool:
-    from evalkit.checks.core.schema_validation import validator
-
     return bool(validator(schema).is_valid(value))
 
 
@@ -49,39 +50,39 @@ _FITS: dict[str, Callable[[JSON, JSON], bool]] = {
 class Call(Options):
     """One expected call."""
 
-    name: str = option(
+    name: str = Field(
         min_length=1,
         description="Name of the function or tool: get_weather, google_search, code_execution…",
     )
-    arguments: Any = option(
+    arguments: Any = Field(
         default_factory=lambda: MISSING,
         description="The arguments, or with match: schema their JSON Schema; absent: any.",
     )
-    match: ArgumentMatch | None = option(
-        default=None, description="How arguments compare; exact where they are given."
+    match: ArgumentMatch | None = Field(
+        None, description="How arguments compare; exact where they are given."
     )
-    optional: bool = option(default=False, description="The call need not be made.")
-    min: int | None = option(
-        default=None,
+    optional: bool = Field(False, description="The call need not be made.")
+    min: int | None = Field(
+        None,
         ge=0,
         le=MOST_COPIES,
         description="Fewest such calls; alone it sets no upper limit.",
     )
-    max: int | None = option(default=None, ge=0, le=MOST_COPIES, description="Most such calls.")
+    max: int | None = Field(None, ge=0, le=MOST_COPIES, description="Most such calls.")
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
         if self.arguments is MISSING and self.match not in (None, "ignore"):
-            raise complaint(f"match: {self.match} needs 'arguments'", "match")
+            raise option_error(f"match: {self.match} needs 'arguments'", "match")
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise complaint(f"min {self.min} is above max {self.max}", "min")
+            raise option_error(f"min {self.min} is above max {self.max}", "min")
         if self.optional and self.min:
-            raise complaint("an optional call cannot have a 'min'", "optional")
+            raise option_error("an optional call cannot have a 'min'", "optional")
         if self.match == "schema":
-            from evalkit.checks.core.schema_validation import problems
-
             found = problems(self.arguments)
             if found:
-                raise complaint(found[0].message, "arguments", *found[0].path)
+                raise option_error(found[0].message, "arguments", *found[0].path)
+        return self
 
     @property
     def limits(self) -> tuple[int, int | None]:
@@ -114,22 +115,24 @@ def _named(value: Any) -> Any:
     if isinstance(value, str):
         return {"name": value}
     if not isinstance(value, dict):
-        raise complaint(f"must be a name or {{name: …, arguments: …}}, got {show(value)}")
+        raise option_error(f"must be a name or {{name: …, arguments: …}}, got {show(value)}")
     return value
 
 
-CallEntry = Annotated[Call, Before(_named, str | Call)]
+CallEntry = Annotated[Call, BeforeValidator(_named, json_schema_input_type=str | Call)]
 
 
 def _one_call(value: Any) -> Any:
     if isinstance(value, str):
         return [value]
     if not isinstance(value, list):
-        raise complaint(f"must be a list of calls, got {show(value)}")
+        raise option_error(f"must be a list of calls, got {show(value)}")
     return value
 
 
-Calls = Annotated[list[CallEntry], Before(_one_call, str | list[CallEntry])]
+Calls = Annotated[
+    list[CallEntry], BeforeValidator(_one_call, json_schema_input_type=str | list[CallEntry])
+]
 
 
 class Made(NamedTuple):
@@ -144,7 +147,7 @@ class Made(NamedTuple):
     @property
     def where(self) -> Where:
         """Where it stands."""
-        return Where(self.turn, self.step.exchange, self.number)
+        return Where(turn=self.turn, exchange=self.step.exchange, step=self.number)
 
     def __str__(self) -> str:
         return f"{shorten(self.name)} {show(self.arguments, 60)}"

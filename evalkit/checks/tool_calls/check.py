@@ -8,13 +8,15 @@ when arguments fit, is ``calls``'s business.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Literal
+from dataclasses import replace
+from typing import ClassVar, Literal
 
-from evalkit._lib.json import JSON, MISSING, differences
+from pydantic import Field
+
+from evalkit._lib.json import JSON, differences
 from evalkit._lib.text import did_you_mean, shorten, show
 from evalkit.checks.core.automaton import Automaton, Part, align
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.declaring import option
 from evalkit.checks.core.formatting import keep, table
 from evalkit.checks.core.matching import assign
 from evalkit.checks.tool_calls.calls import MOST_COPIES, Call, Calls, Made, call_name
@@ -34,13 +36,13 @@ class ToolCalls(Check):
     name: ClassVar[str] = "tool_calls"
     shorthand: ClassVar[str | None] = "calls"
 
-    calls: Calls | None = option(
-        default=None, description="The expected calls: names, or {name: …, arguments: …}."
+    calls: Calls | None = Field(
+        None, description="The expected calls: names, or {name: …, arguments: …}."
     )
-    order: Literal["in_order", "any_order"] = option(
-        default="any_order", description="Whether the calls must come in the order written."
+    order: Literal["in_order", "any_order"] = Field(
+        "any_order", description="Whether the calls must come in the order written."
     )
-    allow_extra: bool = option(default=False, description="Let other calls be made besides.")
+    allow_extra: bool = Field(False, description="Let other calls be made besides.")
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield each call that is missing, not expected, out of order, with other arguments, unanswered or undeclared."""
@@ -120,9 +122,9 @@ class ToolCalls(Check):
             findings.append(_unexpected(calls, made[item]))
             rows.append(["-", str(made[item]), "unexpected"])
         detail = table([["expected", "got"], *rows])
-        for number, (code, message, where, expected, got) in enumerate(findings):
+        for number, finding in enumerate(findings):
             # One table shows all of them.
-            yield Finding(code, message, where, expected, got, detail="" if number else detail)
+            yield finding if number else replace(finding, detail=detail)
 
     def _in_order(
         self, calls: Sequence[Call], made: Sequence[Made], view: View
@@ -183,14 +185,14 @@ class ToolCalls(Check):
                 "calls_out_of_order",
                 message,
                 first.where,
-                list(map(str, calls)),
-                list(map(str, made)),
+                expected=list(map(str, calls)),
+                got=list(map(str, made)),
                 detail=detail,
             )
             return
         for row in rows:
             if row.cost and row.step is None:
-                yield Finding(*_missing(entries[row.position or 0], made, view), detail=detail)
+                yield replace(_missing(entries[row.position or 0], made, view), detail=detail)
                 detail = ""
             elif row.cost and row.step is not None:
                 call = entries[row.position] if row.position is not None else None
@@ -200,14 +202,11 @@ class ToolCalls(Check):
                     if call is not None and same
                     else _unexpected(calls, made[row.step])
                 )
-                yield Finding(*told, detail=detail)
+                yield replace(told, detail=detail)
                 detail = ""
 
 
-_Told = tuple[str, str, Where, Any, Any]
-
-
-def _other_arguments(call: Call, made: Made) -> _Told:
+def _other_arguments(call: Call, made: Made) -> Finding:
     if call.how == "schema":
         from evalkit.checks.core.schema_validation import violations
 
@@ -219,16 +218,16 @@ def _other_arguments(call: Call, made: Made) -> _Told:
             for at, want, got in differences(call.arguments, made.arguments)
         ]
         why = "; ".join(parts[:3]) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")
-    return (
+    return Finding(
         "arguments_differ",
         f"{shorten(made.name)} was called with other arguments: {why}",
         made.where,
-        call.arguments,
-        keep(made.arguments),
+        expected=call.arguments,
+        got=keep(made.arguments),
     )
 
 
-def _missing(call: Call, made: Sequence[Made], view: View) -> _Told:
+def _missing(call: Call, made: Sequence[Made], view: View) -> Finding:
     names = list(dict.fromkeys(item.name for item in made))
     got = (
         f"the calls made are {', '.join(show(name) for name in names)}"
@@ -238,28 +237,27 @@ def _missing(call: Call, made: Sequence[Made], view: View) -> _Told:
     where = (
         made[-1].where if made else Where(turn=view.turn.number if view.turn is not None else None)
     )
-    return (
+    return Finding(
         "call_missing",
         f"expected a call of {call}, but {got}",
         Where(turn=where.turn),
-        str(call),
-        names,
+        expected=str(call),
+        got=names,
     )
 
 
-def _unexpected(calls: Sequence[Call], made: Made) -> _Told:
+def _unexpected(calls: Sequence[Call], made: Made) -> Finding:
     same = [call for call in calls if call.name == made.name]
     why = (
         "once more than expected"
         if any(call.fits(made.name, made.arguments) for call in same)
         else "which is not expected"
     )
-    return (
+    return Finding(
         "call_unexpected",
         f"{made} was called, {why}",
         made.where,
-        MISSING,
-        {"name": made.name, "arguments": keep(made.arguments)},
+        got={"name": made.name, "arguments": keep(made.arguments)},
     )
 
 
@@ -296,11 +294,19 @@ def _pairs(turn: Turn) -> Iterator[Finding]:
         if result is None:
             step = turn.steps[call]
             message = f"no result for {shorten(call_name(step.raw))} {show(step.raw.get('arguments'), 60)} ({show(step.raw.get('id'))})"
-            yield Finding("call_unanswered", message, Where(turn.number, step.exchange, call + 1))
+            yield Finding(
+                "call_unanswered",
+                message,
+                Where(turn=turn.number, exchange=step.exchange, step=call + 1),
+            )
     for orphan in pairing.orphans:
         step = turn.steps[orphan]
         message = f"a {shorten(step.type)} answers no call: call_id {show(step.raw.get('call_id'))}"
-        yield Finding("result_unpaired", message, Where(turn.number, step.exchange, orphan + 1))
+        yield Finding(
+            "result_unpaired",
+            message,
+            Where(turn=turn.number, exchange=step.exchange, step=orphan + 1),
+        )
 
 
 def _undeclared(view: View, made: Sequence[Made]) -> Iterator[Finding]:
@@ -330,7 +336,9 @@ def _undeclared(view: View, made: Sequence[Made]) -> Iterator[Finding]:
                 shorten(", ".join(sorted(declared)), 200),
             )
             message = f"the model called {show(item.name)}, which is not declared{hint}; declared: {names or 'nothing'}"
-            yield Finding("undeclared_tool", message, item.where, sorted(declared), item.name)
+            yield Finding(
+                "undeclared_tool", message, item.where, expected=sorted(declared), got=item.name
+            )
 
 
 def _names(tools: JSON) -> Iterator[str]:

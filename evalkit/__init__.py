@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from evalkit.checks.core.base import Check, View
     from evalkit.errors import EvalkitError, ExpectationFailed
     from evalkit.plugins import check
-    from evalkit.tapes import tape
+    from evalkit.taping import tape
     from evalkit.transcript import Transcript, Turn
     from evalkit.verdict import Finding, Severity, Verdict, Where
 
@@ -48,7 +48,7 @@ _HOMES = {
     "View": "evalkit.checks.core.base",
     "Where": "evalkit.verdict",
     "check": "evalkit.plugins",
-    "tape": "evalkit.tapes",
+    "tape": "evalkit.taping",
 }
 
 

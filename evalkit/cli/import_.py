@@ -94,10 +94,10 @@ def import_(
 
 def _retell(paths: list[Path], recordings: dict[str, list[Recording]], cassettes: Path) -> None:
     """Hold every drafted scenario over what was answered then, so that it replays; say what does not pass."""
-    from evalkit.conversation.taped import split_uri
+    from evalkit.conversation.reconstruct import split_uri
     from evalkit.plugins import Catalog
     from evalkit.session import Runner, Settings
-    from evalkit.session.retold import Retold
+    from evalkit.session.recorded_endpoint import RecordedEndpoint
     from evalkit.suite import expand, load
     from evalkit.verdict import Verdict
 
@@ -108,7 +108,7 @@ def _retell(paths: list[Path], recordings: dict[str, list[Recording]], cassettes
     endpoint = f"{first.scheme}://{first.netloc}" if first.netloc else None
     runner = Runner(
         Settings.of(root, cassettes, "once", endpoint, os.environ),
-        lambda variant: Retold(recordings[variant.scenario.id]),
+        endpoint=lambda variant: RecordedEndpoint(recordings[variant.scenario.id]),
     )
     for path in paths:
         for variant in expand(load(path.absolute(), root=root, checks=Catalog())):

@@ -8,7 +8,7 @@ from evalkit.conversation.effects import (
     EndTurn,
     Pause,
     Send,
-    ToolAnswer,
+    ToolResult,
 )
 from evalkit.conversation.engine import converse
 from evalkit.conversation.plan import Plan, TurnSource, TurnView, context
@@ -21,7 +21,7 @@ __all__ = [
     "Pause",
     "Plan",
     "Send",
-    "ToolAnswer",
+    "ToolResult",
     "TurnSource",
     "TurnView",
     "context",

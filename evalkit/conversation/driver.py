@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Send, ToolAnswer
+from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Send, ToolResult
 from evalkit.errors import EvalkitError
 from evalkit.transcript import Request, Response, Transcript, Turn
 
@@ -17,7 +17,7 @@ from evalkit.transcript import Request, Response, Transcript, Turn
 def drive(
     conversation: Conversation,
     send: Callable[[Request], Response],
-    call_tool: Callable[[CallTool], ToolAnswer],
+    call_tool: Callable[[CallTool], ToolResult],
     pause: Callable[[float], None],
     end_turn: Callable[[Turn], bool],
 ) -> Transcript:

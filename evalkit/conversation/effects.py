@@ -49,7 +49,7 @@ class EndTurn(NamedTuple):
     turn: Turn
 
 
-class ToolAnswer(NamedTuple):
+class ToolResult(NamedTuple):
     """What a function gave. ``declared`` is False where no function of that name was declared: the model is told so."""
 
     result: JSON

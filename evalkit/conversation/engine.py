@@ -23,11 +23,11 @@ from typing import Any
 from urllib.parse import quote
 
 from evalkit._lib.json import JSON
-from evalkit.conversation.answers import read_answer
-from evalkit.conversation.calls import Calls, arguments_of, call_id, refusal, result_step
 from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Pause, Send
+from evalkit.conversation.function_calls import Calls, arguments_of, call_id, refusal, result_step
 from evalkit.conversation.history import KEEPERS, Keeper, NotHeld, Part, blocks, continued
 from evalkit.conversation.plan import Plan, TurnSource, context
+from evalkit.conversation.response_reader import read_response
 from evalkit.errors import EvalkitError
 from evalkit.protocol.reading import output_text, strip_user_input
 from evalkit.protocol.steps import RUNNING
@@ -162,7 +162,7 @@ class _Engine:
             exchange = self.begin(
                 turn, Request("POST", self.path, {**self.head, **part, **self.tail})
             )
-            read_answer(exchange, (yield Send(exchange.request)))
+            read_response(exchange, (yield Send(exchange.request)))
             interaction = exchange.interaction
             identity = _text_of(interaction, "id") or ""
             if identity and self.running(exchange):
@@ -211,7 +211,7 @@ class _Engine:
                 yield Pause(self.plan.poll_seconds)
             polls += 1
             exchange = self.begin(turn, Request("GET", f"{self.path}/{quote(identity, safe='')}"))
-            read_answer(exchange, (yield Send(exchange.request)))
+            read_response(exchange, (yield Send(exchange.request)))
         return exchange
 
     def running(self, exchange: Exchange) -> bool:

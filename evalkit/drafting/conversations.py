@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from evalkit.cassette.recording import Cassette, Recording
-from evalkit.conversation.taped import is_interaction, transcript_of
-from evalkit.conversation.threads import threads_of
+from evalkit.conversation.demultiplex import split_conversations
+from evalkit.conversation.reconstruct import is_interaction, transcript_of
 from evalkit.drafting.scenarios import Draft, draft, first_text, names
 from evalkit.drafting.sources import Source
 
@@ -25,7 +25,7 @@ def conversations(sources: Sequence[Source]) -> Iterator[Conversation]:
     found = []
     for source in sources:
         traffic = [recording for recording in source.recordings if is_interaction(recording)]
-        for number, thread in enumerate(threads_of(traffic), 1):
+        for number, thread in enumerate(split_conversations(traffic), 1):
             recordings = [traffic[index] for index in thread]
             transcript = transcript_of(Cassette(recordings))
             if transcript.turns:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from evalkit.conversation.trails import START, RawStep, input_steps, is_client
+from evalkit.conversation.history_digest import START, RawStep, input_steps, is_client
 from evalkit.protocol.reading import steps_of
 from evalkit.transcript import Exchange
 

@@ -14,9 +14,9 @@ from evalkit._lib.files import shown
 from evalkit.cassette.format import parse
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.cassette.store import load
-from evalkit.conversation.answers import read_answer
-from evalkit.conversation.taped import TapeReader, request_of, response_of
-from evalkit.conversation.threads import threads_of
+from evalkit.conversation.demultiplex import split_conversations
+from evalkit.conversation.reconstruct import TranscriptBuilder, request_of, response_of
+from evalkit.conversation.response_reader import read_response
 from evalkit.errors import CassetteError
 from evalkit.lint.rejoining import rejoined
 from evalkit.transcript import Exchange
@@ -48,12 +48,12 @@ class Tape:
     @cached_property
     def exchanges(self) -> list[Exchange]:
         """Every recording as an exchange, whatever it is about."""
-        reader, found = TapeReader(), []
+        reader, found = TranscriptBuilder(), []
         for number, recording in enumerate(self.recordings, 1):
             exchange = reader.add(recording)
             if exchange is None:  # no part of a conversation: other traffic, or a judge's
                 exchange = Exchange(number, 0, request_of(recording))
-                read_answer(exchange, response_of(recording))
+                read_response(exchange, response_of(recording))
             exchange.number = number
             found.append(exchange)
         return found
@@ -73,7 +73,7 @@ class Tape:
             return [self.api] if about else []
         found = [
             [number + 1 for number in thread if number + 1 in about]
-            for thread in threads_of(self.recordings)
+            for thread in split_conversations(self.recordings)
         ]
         return rejoined(
             [[self.exchanges[number - 1] for number in thread] for thread in found if thread]

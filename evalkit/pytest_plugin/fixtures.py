@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from evalkit.session.tapes import Tape
+    from evalkit.taping.tapes import Tape
 
 
 @pytest.fixture
 def evalkit_tape(request: pytest.FixtureRequest) -> Iterator[Tape]:
     """Tape what the application under test says over HTTP, with the session's options: ``cassettes/<module>/<test>.yaml``."""
-    from evalkit.pytest_plugin.taping import taped
+    from evalkit.pytest_plugin.tape_fixture import taped
 
     yield from taped(request.node)

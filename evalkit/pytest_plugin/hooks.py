@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from evalkit.pytest_plugin.collecting import SuiteFile
-from evalkit.pytest_plugin.controller import Awaiting
-from evalkit.pytest_plugin.opening import give_back, state_of
+from evalkit.pytest_plugin.collection import SuiteFile
 from evalkit.pytest_plugin.options import is_worker, suite_folders
+from evalkit.pytest_plugin.session_setup import give_back, state_of
+from evalkit.pytest_plugin.xdist import Awaiting
 
 
 def pytest_configure(config: pytest.Config) -> None:

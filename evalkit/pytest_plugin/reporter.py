@@ -19,7 +19,7 @@ import pytest
 
 from evalkit._lib.clock import timestamp
 from evalkit.errors import Misconfigured
-from evalkit.pytest_plugin.collecting import OUTCOME, SuiteFile, VariantItem
+from evalkit.pytest_plugin.collection import OUTCOME, SuiteFile, VariantItem
 from evalkit.pytest_plugin.options import RESULT, WORKER_OUTPUT, is_worker
 from evalkit.pytest_plugin.summary import summary
 from evalkit.results import Journal
@@ -149,9 +149,9 @@ class Reporter:
             except Misconfigured as error:
                 raise pytest.UsageError(str(error)) from error
         if state.concurrency > 1:
-            from evalkit.session.ahead import Ahead
+            from evalkit.session.prefetch import Prefetcher
 
-            state.ahead = Ahead(
+            state.ahead = Prefetcher(
                 state.runner,
                 [item.variant for item in items if item.variant.id not in state.kept],
                 state.concurrency,
@@ -165,7 +165,7 @@ class Reporter:
             raise pytest.UsageError(
                 "--evalkit-resume and -n exclude each other: go on in one process"
             )
-        from evalkit.pytest_plugin.resuming import kept_results
+        from evalkit.pytest_plugin.resume import kept_results
 
         try:
             found = kept_results(self._state.directory, self._state.manifest.suites)
@@ -202,7 +202,7 @@ class Reporter:
         if (
             state.uncounted
         ):  # the session ended before their turn came; they are results all the same
-            from evalkit.pytest_plugin.resuming import outcome_of
+            from evalkit.pytest_plugin.resume import outcome_of
 
             for line in state.uncounted:
                 totals.add(outcome_of(line).tally)

@@ -15,11 +15,12 @@ from evalkit.plugins import Catalog
 from evalkit.pytest_plugin.options import folder_of
 from evalkit.results import Journal, Manifest
 from evalkit.results.manifest import file_digest
-from evalkit.session import Outcome, Runner, Settings
+from evalkit.session import Runner, Settings, VariantOutcome
 from evalkit.suite import Variant, expand, load
+from evalkit.taping.target_runner import run_target
 
 if TYPE_CHECKING:
-    from evalkit.session.ahead import Ahead
+    from evalkit.session.prefetch import Prefetcher
 
 _REPORTED_OPTIONS = ("record", "live", "cassettes", "base_url", "model", "repeat", "strict")
 
@@ -42,7 +43,7 @@ class State:
     unwritten: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     concurrency: int = 1
-    ahead: Ahead | None = None
+    ahead: Prefetcher | None = None
     kept: dict[str, str] = field(default_factory=dict)
     uncounted: set[str] = field(default_factory=set)
     _marks: dict[str, pytest.MarkDecorator] = field(default_factory=dict)
@@ -50,7 +51,7 @@ class State:
 
     def __post_init__(self) -> None:
         """Make the runner."""
-        self.runner = Runner(self.settings)
+        self.runner = Runner(self.settings, run_target=run_target)
 
     @classmethod
     def of(cls, config: pytest.Config, environment: Mapping[str, str]) -> State:
@@ -81,10 +82,10 @@ class State:
             concurrency=option("concurrency"),
         )
 
-    def run(self, variant: Variant) -> Outcome:
+    def run(self, variant: Variant) -> VariantOutcome:
         """Return a variant's outcome: one that was kept, one that was begun early, or one made now."""
         if self.kept and (line := self.kept.get(variant.id)) is not None:
-            from evalkit.pytest_plugin.resuming import outcome_of
+            from evalkit.pytest_plugin.resume import outcome_of
 
             return outcome_of(line)
         return self.ahead.run(variant) if self.ahead is not None else self.runner.run(variant)

@@ -1,6 +1,6 @@
 """Sessions: hold variants over a transport, judge what happened, make result lines."""
 
-from evalkit.session.runner import Outcome, Runner
+from evalkit.session.runner import Runner, VariantOutcome
 from evalkit.session.settings import Settings
 
-__all__ = ["Outcome", "Runner", "Settings"]
+__all__ = ["Runner", "Settings", "VariantOutcome"]

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.conversation import CallTool, Plan, ToolAnswer, converse, drive
+from evalkit.conversation import CallTool, Plan, ToolResult, converse, drive
 from evalkit.errors import TimedOut
-from evalkit.session.targets import call_tool
+from evalkit.session.python_targets import call_tool
 from evalkit.transcript import Request, Response, Transcript, Turn
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ def hold(
             )
         time.sleep(seconds)
 
-    def call(effect: CallTool) -> ToolAnswer:
+    def call(effect: CallTool) -> ToolResult:
         tool = variant.tools.get(effect.name)
         if tool is None:
-            return ToolAnswer(
+            return ToolResult(
                 {"error": f"unknown function {effect.name!r}"}, is_error=True, declared=False
             )
         outcome = tool.answer(
@@ -72,7 +72,7 @@ def hold(
             variant.variables,
             lambda target, arguments: call_tool(target, arguments, root),
         )
-        return ToolAnswer(outcome.result, outcome.is_error)
+        return ToolResult(outcome.result, outcome.is_error)
 
     return drive(converse(plan_of(variant, poll_seconds)), send, call, pause, end_turn)
 

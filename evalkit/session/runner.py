@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from evalkit._lib.clock import timestamp
 from evalkit._lib.text import show, visible
@@ -19,22 +19,23 @@ from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageErro
 from evalkit.protocol.wire_facts import API_REVISION
 from evalkit.results import Identity, result_line, tally
 from evalkit.results.line import metrics
-from evalkit.session.explaining import explain
+from evalkit.session.evaluation import CONVERSATION, Evaluator
+from evalkit.session.failure_text import failure_text
 from evalkit.session.holding import hold, never_stop
-from evalkit.session.judging import CONVERSATION, Judge
 from evalkit.session.settings import Settings, rerecord_command
 from evalkit.transcript import Transcript, Turn
 from evalkit.transports import open_transport
 from evalkit.verdict import CheckResult, Finding, Verdict, worst
 
 if TYPE_CHECKING:
-    from evalkit.session.taping import TapePlan
     from evalkit.suite import Variant
     from evalkit.transports import LiveTransport, Transport
     from evalkit.transports.record import Endpoint
 
+RunTarget: TypeAlias = "Callable[[Variant, Settings, Mapping[str, Any], Callable[[Turn], bool], Evaluator], tuple[Transcript, list[str]]]"
 
-class Outcome(NamedTuple):
+
+class VariantOutcome(NamedTuple):
     """What became of a variant: its verdict, the failure text for people, the result line, and the numbers for the totals.
 
     ``cassette`` is the cassette's path below the folder of cassettes, None in a live session.
@@ -50,7 +51,7 @@ class Outcome(NamedTuple):
 class _Held(NamedTuple):
     transcript: Transcript
     unplayed: list[str]
-    judge: Judge
+    judge: Evaluator
 
 
 class Runner:
@@ -60,10 +61,15 @@ class Runner:
     """
 
     def __init__(
-        self, settings: Settings, endpoint: Callable[[Variant], Endpoint] | None = None
+        self,
+        settings: Settings,
+        *,
+        endpoint: Callable[[Variant], Endpoint] | None = None,
+        run_target: RunTarget | None = None,
     ) -> None:
         self.settings = settings
         self._endpoint = endpoint
+        self._run_target = run_target
         self._redactor = Redactor(settings.secrets, settings.patterns)
         self._poll_seconds = settings.poll_seconds
         self._reached = True
@@ -92,7 +98,7 @@ class Runner:
             and (variant.suite.path, variant.scenario.id) not in self._families
         )
 
-    def run(self, variant: Variant) -> Outcome:
+    def run(self, variant: Variant) -> VariantOutcome:
         """Hold and judge one variant. Raises UsageError where a live answer is needed and cannot be had; faults of a variant are outcomes."""
         try:
             transcript, unplayed, judge = self._hold_once(variant)
@@ -105,11 +111,13 @@ class Runner:
         )
         return self._outcome(variant, judge.conversation(transcript, taped), transcript, unplayed)
 
-    def _judge(self, variant: Variant) -> Judge:
-        return Judge(variant, self.settings.root, lambda selector: self._sibling(variant, selector))
+    def _judge(self, variant: Variant) -> Evaluator:
+        return Evaluator(
+            variant, self.settings.root, lambda selector: self._sibling(variant, selector)
+        )
 
     def _taped(self, variant: Variant, held: Transcript) -> Transcript | None:
-        from evalkit.conversation.taped import (
+        from evalkit.conversation.reconstruct import (
             transcript_of,
         )  # here, because it takes a miss to need it
 
@@ -120,7 +128,7 @@ class Runner:
         taped.settings = held.settings
         return taped
 
-    def not_run(self, variant: Variant, verdict: Verdict, reason: str) -> Outcome:
+    def not_run(self, variant: Variant, verdict: Verdict, reason: str) -> VariantOutcome:
         """Return the outcome of a variant that pytest skipped, or that broke before it was held."""
         check = CheckResult(CONVERSATION, verdict, (Finding("not_run", reason),))
         return self._outcome(variant, [check], None, ())
@@ -139,9 +147,9 @@ class Runner:
         settings, judge = self.settings, self._judge(variant)
         go_on = _until_failure(variant, judge) if variant.stop_on_failure else never_stop
         if variant.target is not None:
-            from evalkit.session.targeting import hold_target  # vcrpy is needed by targets only
-
-            return _Held(*hold_target(variant, self._plan(variant), settings, go_on, judge), judge)
+            assert self._run_target is not None, "this runner runs no targets"
+            metadata = self._metadata(variant)
+            return _Held(*self._run_target(variant, settings, metadata, go_on, judge), judge)
         transport = self._live(variant) if settings.live else self._transport(variant)
         judge.open(transport.send)
         try:
@@ -174,23 +182,6 @@ class Runner:
             secrets=settings.secrets,
             label=variant.id,
             patterns=settings.patterns,
-        )
-
-    def _plan(self, variant: Variant) -> TapePlan:
-        from evalkit.session.taping import (
-            TapePlan,
-        )  # here, because few suites have an application hold their turns
-
-        settings = self.settings
-        return TapePlan(
-            self.cassette(variant),
-            settings.mode,
-            label=variant.id,
-            hint=rerecord_command(variant.suite.label, variant.name),
-            live=settings.live,
-            secrets=settings.secrets,
-            patterns=settings.patterns,
-            metadata=self._metadata(variant) if settings.mode != "none" else {},
         )
 
     def _metadata(self, variant: Variant) -> dict[str, Any]:
@@ -247,7 +238,7 @@ class Runner:
         checks: list[CheckResult],
         transcript: Transcript | None,
         unplayed: Sequence[str],
-    ) -> Outcome:
+    ) -> VariantOutcome:
         verdict = worst([check.verdict for check in checks])
         if verdict is Verdict.SKIPPED and len(checks) > 1:
             verdict = Verdict.PASSED
@@ -259,20 +250,20 @@ class Runner:
         message = ""
         if verdict not in (Verdict.PASSED, Verdict.SKIPPED):
             message = self._clean(
-                explain(variant.id, f"{variant.suite.label}:{variant.line}", checks)
+                failure_text(variant.id, f"{variant.suite.label}:{variant.line}", checks)
             )
         sums = metrics(transcript)
         line = result_line(who, verdict, message, checks, transcript, unplayed, self._clean, sums)
         told = tally(verdict, checks, transcript, unplayed, sums)
         told["warned"] = [self._clean(visible(text)) for text in told["warned"]]
-        return Outcome(verdict, message, line, told, cassette)
+        return VariantOutcome(verdict, message, line, told, cassette)
 
     def _clean(self, text: str) -> str:
         """Take secrets out of what is about to be written or shown: a model may say back what it was told."""
         return self._redactor.text(text)[0] if self._redactor.active else text
 
 
-def _until_failure(variant: Variant, judge: Judge) -> Callable[[Turn], bool]:
+def _until_failure(variant: Variant, judge: Evaluator) -> Callable[[Turn], bool]:
     seen = Transcript(dict(variant.settings))
 
     def end_turn(turn: Turn) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from evalkit._lib.json import JSON
-from evalkit.conversation import Plan, ToolAnswer, converse, drive
+from evalkit.conversation import Plan, ToolResult, converse, drive
 from evalkit.testing.service import BEHAVIOURS, FakeService
 from evalkit.testing.strategies import Draw, contents, json_values
 from evalkit.transcript import Transcript
@@ -66,14 +66,14 @@ def plans(draw: DrawFn, *, min_turns: int = 1, max_turns: int = 3) -> Plan:
     )
 
 
-def tool_answers() -> SearchStrategy[ToolAnswer]:
+def tool_answers() -> SearchStrategy[ToolResult]:
     """Answers of functions: any JSON, text, content blocks, errors; at times of a function nobody declared."""
     results = (
         json_values()
         | st.text(max_size=12)
         | st.lists(contents(unknown=False), min_size=1, max_size=2)
     )
-    return st.builds(ToolAnswer, results, st.booleans(), st.sampled_from((True, True, True, False)))
+    return st.builds(ToolResult, results, st.booleans(), st.sampled_from((True, True, True, False)))
 
 
 def hold(plan: Plan, service: FakeService, draw: Draw) -> Transcript:

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from evalkit.checks.core.base import View
 from evalkit.checks.judge.request import fenced
-from evalkit.conversation.asides import is_aside, is_judging
+from evalkit.conversation.judge_requests import is_judge_body, is_judge_request
 from evalkit.errors import CassetteMiss, Disconnected
 from evalkit.plugins import Catalog
 from evalkit.suite import BadArguments
@@ -189,7 +189,7 @@ def test_the_request_is_a_judges_and_keeps_nothing_at_the_service() -> None:
     run({"judge": {"rubric": "Be kind.", "generation_config": {"temperature": 0}}}, bench)
     (request,) = bench.asked
     assert (request.method, request.path) == ("POST", "/v1beta/interactions")
-    assert is_aside(request)
+    assert is_judge_request(request)
     body = request.body
     assert (body["model"], body["store"], body["generation_config"]) == (
         "gemini-3.5-flash",
@@ -378,5 +378,5 @@ def test_options_that_make_no_sense_are_refused(options: Any, path: Any, message
     ],
 )
 def test_a_judges_request_is_told_by_its_label(body: Any, yes: bool) -> None:
-    assert is_judging(body) is yes
-    assert is_aside(Request("GET", "/v1beta/interactions/x", body)) is False
+    assert is_judge_body(body) is yes
+    assert is_judge_request(Request("GET", "/v1beta/interactions/x", body)) is False

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalkit._lib.json import dumps
-from evalkit.conversation import CallTool, Plan, ToolAnswer, converse, drive
+from evalkit.conversation import CallTool, Plan, ToolResult, converse, drive
 from evalkit.errors import CassetteMiss
 from evalkit.transcript import Request, Response, Transcript, Turn
 
@@ -54,16 +54,16 @@ class World:
             raise line
         return line
 
-    def call_tool(self, call: CallTool) -> ToolAnswer:
+    def call_tool(self, call: CallTool) -> ToolResult:
         name, arguments = call.name, call.arguments
         self.called.append((name, arguments, call.call_id))
         if name not in self.tools:
-            return ToolAnswer(None, declared=False)
+            return ToolResult(None, declared=False)
         result = self.tools[name]
         result = result(**arguments) if callable(result) else result
         if isinstance(result, Exception):
             raise result
-        return result if isinstance(result, ToolAnswer) else ToolAnswer(result)
+        return result if isinstance(result, ToolResult) else ToolResult(result)
 
     def end_turn(self, turn: Turn) -> bool:
         self.ended.append(turn.number)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.conversation import ToolAnswer
+from evalkit.conversation import ToolResult
 from tests.conversation.scripted import (
     MODEL,
     World,
@@ -230,7 +230,7 @@ CONTENT = [
 )
 def test_wire_form_of_results(given: Any, wire: Any) -> None:
     world = World(
-        [says(call(), status="requires_action"), says(text("ok"))], {"weather": ToolAnswer(given)}
+        [says(call(), status="requires_action"), says(text("ok"))], {"weather": ToolResult(given)}
     )
     world.hold(plan("Weather?"))
     (sent,) = world.bodies[1]["input"]
@@ -241,7 +241,7 @@ def test_wire_form_of_results(given: Any, wire: Any) -> None:
 def test_a_tools_own_error_is_marked() -> None:
     world = World(
         [says(call(), status="requires_action"), says(text("ok"))],
-        {"weather": ToolAnswer({"why": "no"}, is_error=True)},
+        {"weather": ToolResult({"why": "no"}, is_error=True)},
     )
     world.hold(plan("Weather?"))
     assert world.bodies[1]["input"] == [result('{"why": "no"}', is_error=True)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.conversation import EndTurn, Send, ToolAnswer, converse
+from evalkit.conversation import EndTurn, Send, ToolResult, converse
 from evalkit.errors import CassetteMiss, EvalkitError, Failed, SuiteErrors, TimedOut, ToolCrashed
 from evalkit.transcript import Response
 from tests.conversation.scripted import (
@@ -373,7 +373,7 @@ def test_an_exception_at_a_request_breaks_the_conversation_off(error: EvalkitErr
             {"when": object()},
             "tool 'weather' gave a result that is not JSON: Object of type object is not JSON serializable",
         ),
-        (ToolAnswer(float("nan")), "tool 'weather' gave a result that is not JSON"),
+        (ToolResult(float("nan")), "tool 'weather' gave a result that is not JSON"),
     ],
 )
 def test_a_tool_that_crashed_breaks_the_conversation_off(tool: Any, told: str) -> None:

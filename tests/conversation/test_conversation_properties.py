@@ -23,7 +23,7 @@ from evalkit.conversation import (
     Pause,
     Plan,
     Send,
-    ToolAnswer,
+    ToolResult,
     converse,
     drive,
 )
@@ -261,7 +261,7 @@ def test_it_ends_and_lets_no_error_of_ours_escape(plan: Plan, data: st.DataObjec
         elif isinstance(effect, Send):
             given_in = service(effect.request)
         elif isinstance(effect, CallTool):
-            given_in = ToolAnswer({"t": 1})
+            given_in = ToolResult({"t": 1})
         elif isinstance(effect, EndTurn):
             given_in = True
         else:
@@ -308,7 +308,7 @@ def test_no_json_whatsoever_makes_it_raise(
         send=lambda request: Response(
             200, {"content-type": "application/json"}, dumps(next(answers))
         ),
-        call_tool=lambda call: ToolAnswer(data.draw(anything)),
+        call_tool=lambda call: ToolResult(data.draw(anything)),
         pause=lambda seconds: None,
         end_turn=lambda turn: True,
     )

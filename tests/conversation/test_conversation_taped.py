@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from evalkit.cassette import Cassette, Recording
-from evalkit.conversation.taped import TapeReader, is_interaction, transcript_of
-from evalkit.conversation.threads import threads_of
+from evalkit.conversation.demultiplex import split_conversations
+from evalkit.conversation.reconstruct import TranscriptBuilder, is_interaction, transcript_of
 from evalkit.transcript import Transcript
 
 API = "https://host/v1beta/interactions"
@@ -400,7 +400,7 @@ def test_settings_are_those_of_the_first_request() -> None:
 
 
 def test_whoever_knows_the_turns_says_where_they_begin() -> None:
-    reader = TapeReader()
+    reader = TranscriptBuilder()
     reader.begin([{"type": "text", "text": "a"}])
     reader.add(post("what the application made of it", [said("x")], "1"), begins=False)
     reader.add(post("and asked besides", [said("y")], "2"), begins=False)
@@ -417,7 +417,7 @@ def test_a_client_that_leaves_thoughts_out_is_still_in_its_conversation() -> Non
         post([user("Hello there"), said("Hi."), user("And now?")], [said("Now.")], store=False),
         post([user("Something else"), said("Hi."), user("And now?")], [said("Now.")], store=False),
     ]
-    assert threads_of(talks) == [[0, 2], [1, 3], [4]]
+    assert split_conversations(talks) == [[0, 2], [1, 3], [4]]
 
 
 @pytest.mark.parametrize(

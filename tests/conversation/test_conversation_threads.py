@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON, dumps
 from evalkit.cassette.recording import Recording
-from evalkit.conversation.threads import Threads, threads_of
+from evalkit.conversation.demultiplex import Demultiplexer, split_conversations
 from evalkit.protocol.disassemble import events_of, sse_text
 from evalkit.transcript import Request, Response
 
@@ -45,7 +45,7 @@ class Tape:
     """Feeds exchanges to Threads, and checks that a whole tape read at once comes apart the same."""
 
     def __init__(self) -> None:
-        self.threads = Threads()
+        self.threads = Demultiplexer()
         self.recordings: list[Recording] = []
         self.numbers: list[int] = []
 
@@ -71,7 +71,7 @@ class Tape:
         return thread
 
     def conversations(self) -> list[list[int]]:
-        return threads_of(self.recordings)
+        return split_conversations(self.recordings)
 
 
 HI = [{"type": "thought", "signature": "s1"}, said("Hi")]
@@ -90,7 +90,7 @@ def test_ids_tell_stateful_conversations_apart() -> None:
 
 
 def test_requests_in_flight_take_different_places() -> None:
-    threads = Threads()
+    threads = Demultiplexer()
     requests = [create([user("Hello")], store=False) for _ in range(3)]
     numbers = [threads.opened(request) for request in requests]
     for number, request in zip(numbers, requests, strict=True):
@@ -160,7 +160,7 @@ def test_of_equal_conversations_one_that_was_refused_goes_last() -> None:
 
 
 def test_a_request_without_an_answer_is_expected_again() -> None:
-    threads = Threads()
+    threads = Demultiplexer()
     first = create("Hello")
     threads.unanswered(threads.opened(first), first)
     assert threads.opened(create("Hello")) == 0
@@ -559,7 +559,7 @@ PATHS = st.sampled_from(
 def test_whatever_is_sent_and_answered_belongs_somewhere(
     exchanges: list[tuple[str, str, JSON, JSON, int]],
 ) -> None:
-    threads = Threads()
+    threads = Demultiplexer()
     for method, path, body, got, status in exchanges:
         request = Request(method, path, body)
         thread = threads.opened(request)

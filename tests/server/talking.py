@@ -14,8 +14,8 @@ from evalkit.cassette import store
 from evalkit.cassette.recording import Recording
 from evalkit.checks.core.base import View
 from evalkit.checks.history.check import History
-from evalkit.conversation.answers import read_answer
-from evalkit.conversation.taped import transcript_of
+from evalkit.conversation.reconstruct import transcript_of
+from evalkit.conversation.response_reader import read_response
 from evalkit.transcript import Exchange, Request, Response
 
 PATH = "/v1beta/interactions"
@@ -80,7 +80,7 @@ class Talk:
             assert answer.status_code == 200, await answer.aread()
             chunks = [chunk async for chunk in answer.aiter_text()]
             exchange = Exchange(1, 1, Request("POST", PATH, body))
-            read_answer(exchange, Response(200, dict(answer.headers), "".join(chunks)))
+            read_response(exchange, Response(200, dict(answer.headers), "".join(chunks)))
         assert exchange.interaction is not None, exchange
         assert exchange.failure is None
         return exchange.interaction

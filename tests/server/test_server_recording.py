@@ -20,8 +20,8 @@ import pytest
 from evalkit._lib.json import canonical
 from evalkit.cassette import store
 from evalkit.cassette.recording import Recording
-from evalkit.conversation.asides import is_aside
-from evalkit.conversation.taped import request_of
+from evalkit.conversation.judge_requests import is_judge_request
+from evalkit.conversation.reconstruct import request_of
 from evalkit.server import Script, create_app, serving
 from evalkit.server.recording.proxy import open_proxy
 from evalkit.server.replaying.cassettes import Cassettes
@@ -104,7 +104,7 @@ def test_a_proxy_in_front_of_a_proxy_in_front_of_a_script_and_the_suites_themsel
 
 
 def _is_judges(recording: Recording) -> bool:
-    return is_aside(request_of(recording))
+    return is_judge_request(request_of(recording))
 
 
 SCRIPT = """

@@ -12,8 +12,8 @@ import pytest
 
 from evalkit.cassette.store import load as load_cassette
 from evalkit.checks.snapshot.files import render
-from evalkit.conversation.asides import is_aside
-from evalkit.conversation.taped import request_of, transcript_of
+from evalkit.conversation.judge_requests import is_judge_request
+from evalkit.conversation.reconstruct import request_of, transcript_of
 from evalkit.lint import lint
 from evalkit.plugins import Catalog
 from evalkit.server import create_app, load_script, serving
@@ -164,7 +164,7 @@ def test_a_judge_is_no_turn_of_the_recorded_conversation(hold: Hold, tmp_path: P
     for path in sorted((tmp_path / "cassettes" / "s").iterdir()):
         cassette = load_cassette(path)
         assert cassette is not None
-        assert [is_aside(request_of(recording)) for recording in cassette.recordings] == [
+        assert [is_judge_request(request_of(recording)) for recording in cassette.recordings] == [
             False,
             False,
             True,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evalkit.plugins import Catalog
-from evalkit.session.judging import Judge
+from evalkit.session.evaluation import Evaluator
 from evalkit.suite import expand, load
 from evalkit.transcript import Step, Transcript, Turn
 from evalkit.verdict import Verdict
@@ -40,7 +40,7 @@ def test_who_names_an_undeclared_call(
     path.write_text(SUITE.format(turn=turn, whole=whole))
     (variant,) = expand(load(path, root=tmp_path, checks=Catalog()))
     step = Step({"type": "function_call", "name": name, "arguments": {}, "id": "c"}, "model", 1)
-    results = Judge(variant, tmp_path, lambda selector: None).conversation(
+    results = Evaluator(variant, tmp_path, lambda selector: None).conversation(
         Transcript(turns=[Turn(1, [], steps=[step])])
     )
     found = [result for result in results if result.name == "conversation"]

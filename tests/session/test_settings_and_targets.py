@@ -10,8 +10,8 @@ import pytest
 
 from evalkit.errors import TargetError, ToolCrashed, UsageError
 from evalkit.protocol.wire_facts import API_BASE_URL
+from evalkit.session.python_targets import call_tool, resolve
 from evalkit.session.settings import Settings, rerecord_command
-from evalkit.session.targets import call_tool, resolve
 
 
 def settings(url: str | None = None, **environment: str) -> Settings:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from evalkit.cassette.store import load as load_cassette
-from evalkit.conversation.asides import is_aside
-from evalkit.conversation.taped import request_of, transcript_of
-from evalkit.conversation.threads import threads_of
+from evalkit.conversation.demultiplex import split_conversations
+from evalkit.conversation.judge_requests import is_judge_request
+from evalkit.conversation.reconstruct import request_of, transcript_of
 from evalkit.plugins import Catalog
 from evalkit.session import Runner, Settings
 from evalkit.suite import Variant, expand, load
@@ -42,10 +42,10 @@ def test_what_a_cassette_tells_is_what_was_held(variant: Variant) -> None:
     asides = [
         number
         for number, recording in enumerate(cassette.recordings)
-        if is_aside(request_of(recording))
+        if is_judge_request(request_of(recording))
     ]
     talk = [number for number in range(len(cassette.recordings)) if number not in asides]
-    assert threads_of(cassette.recordings) == [talk, *([number] for number in asides)], (
+    assert split_conversations(cassette.recordings) == [talk, *([number] for number in asides)], (
         "a judge's question is a conversation of its own"
     )
     taped = transcript_of(cassette)

@@ -15,6 +15,7 @@ from evalkit.plugins import Catalog
 from evalkit.server import serving
 from evalkit.session import Runner, Settings
 from evalkit.suite import expand, load
+from evalkit.taping.target_runner import run_target
 
 APPLICATION = """
 import asyncio, json
@@ -115,7 +116,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             "suite: s\nscenarios:\n  - id: a\n" + textwrap.indent(textwrap.dedent(scenario), "    ")
         )
         (variant,) = expand(load(path, root=tmp_path, checks=Catalog()))
-        runner = Runner(Settings(tmp_path, tmp_path / "cassettes", mode, live, url))  # type: ignore[arg-type]
+        runner = Runner(
+            Settings(tmp_path, tmp_path / "cassettes", mode, live, url),  # type: ignore[arg-type]
+            run_target=run_target,
+        )
         outcome = runner.run(variant)
         line: dict[str, Any] = json.loads(outcome.line)
         return {**line, "message": outcome.message}

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from evalkit.server import Script, create_app, serving
-from evalkit.session.tapes import Tape
+from evalkit.taping.tapes import Tape
 
 MODEL = "gemini-3.5-flash"
 DOGS, PAWS = "I have 2 dogs in my house.", "How many paws are in my house?"

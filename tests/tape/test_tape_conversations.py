@@ -13,8 +13,8 @@ from google import genai
 
 from evalkit import ExpectationFailed
 from evalkit.errors import UsageError
-from evalkit.session.tapes import Tape
-from evalkit.tapes import ExpectationWarning
+from evalkit.taping import ExpectationWarning
+from evalkit.taping.tapes import Tape
 from tests.tape.http_clients import KEY
 from tests.tape.tape_support import DOGS, MODEL, PAWS, TOOL, MakeTape
 

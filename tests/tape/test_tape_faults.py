@@ -22,8 +22,8 @@ from evalkit import ExpectationFailed
 from evalkit.cassette import parse
 from evalkit.cassette.journal import path_of, peek
 from evalkit.errors import CassetteError, CassetteMiss, SecretLeak, UsageError
-from evalkit.session.tapes import Tape
-from evalkit.tapes import UnplayedWarning
+from evalkit.taping import UnplayedWarning
+from evalkit.taping.tapes import Tape
 from tests.tape.tape_support import DOGS, PAWS, MakeTape, create, serving_rules
 
 API = "/v1beta/interactions"

@@ -11,7 +11,7 @@ from vcr import stubs
 from vcr.cassette import Cassette
 from vcr.stubs import aiohttp_stubs, httpx_stubs
 
-from evalkit.session import vcrpatch
+from evalkit.taping import vcr_patch
 
 PUBLIC = (
     "load",
@@ -27,11 +27,11 @@ PUBLIC = (
 @pytest.mark.parametrize("name", PUBLIC)
 def test_what_is_overridden_is_public_and_there(name: str) -> None:
     assert hasattr(Cassette, name)
-    assert name in vars(vcrpatch._TapeCassette)
+    assert name in vars(vcr_patch._TapeCassette)
 
 
 def test_nothing_private_is_overridden_or_used() -> None:
-    own = {name for name in vars(vcrpatch._TapeCassette) if not name.startswith("__")}
+    own = {name for name in vars(vcr_patch._TapeCassette) if not name.startswith("__")}
     private = {name for name in own if name.startswith("_")} - {"_passes", "_abc_impl"}
     assert private == set()
     assert not hasattr(Cassette, "_passes")

@@ -18,7 +18,7 @@ from evalkit.checks.core.formatting import table
 from evalkit.checks.core.json_output import parse
 from evalkit.checks.core.options import format_number, plain
 from evalkit.checks.judge.request import request_of, schema_of, task_of
-from evalkit.conversation.answers import read_answer
+from evalkit.conversation.response_reader import read_response
 from evalkit.errors import CheckCrashed, Misconfigured
 from evalkit.protocol.reading import output_text
 from evalkit.transcript import Exchange, Request
@@ -185,7 +185,7 @@ class Judge(Check):
     def opinion(self, request: Request, view: View) -> Opinion:
         """Ask once. Raises CheckCrashed for an answer that is no judgement."""
         exchange = Exchange(0, 0, request)
-        read_answer(exchange, view.ask(request))
+        read_response(exchange, view.ask(request))
         if exchange.error is not None:
             error = exchange.error
             raise CheckCrashed(

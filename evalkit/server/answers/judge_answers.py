@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 
 from evalkit._lib.json import JSON, loads
-from evalkit.conversation.asides import is_judging
+from evalkit.conversation.judge_requests import is_judge_body
 from evalkit.server.answers.answer import InteractionDraft
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.answers.step_builders import model_output, text_block
@@ -24,7 +24,7 @@ _QUOTED = re.compile(r'"([^"\n]+)"')
 def judge_answer(ask: InteractionRequest) -> InteractionDraft | None:
     """Return the judgement a judge's request asks for; None for any other request, and for a schema that is no judge's."""
     schema = answer_schema(ask.body)
-    if not is_judging(ask.body) or not isinstance(schema, dict):
+    if not is_judge_body(ask.body) or not isinstance(schema, dict):
         return None
     task, _, fenced = ask.text.partition("\n----- conversation ")
     said = _said(fenced)

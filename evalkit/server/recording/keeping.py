@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from evalkit.cassette.recording import Recording
-from evalkit.conversation.threads import Threads
+from evalkit.conversation.demultiplex import Demultiplexer
 from evalkit.errors import EvalkitError
 from evalkit.server.calls import Call
 from evalkit.server.headers import secrets_of
@@ -40,7 +40,7 @@ class Keeper:
         self._archive = archive
         self._upstream = upstream
         self._log = log
-        self._threads = Threads()
+        self._threads = Demultiplexer()
         self._requests: Counter[int] = Counter()
         self._begun: set[int] = set()
         self._writers = [

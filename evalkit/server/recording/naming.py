@@ -11,7 +11,7 @@ import re
 
 from evalkit._lib.json import JSON
 from evalkit.cassette.recording import Recording
-from evalkit.conversation.trails import input_steps
+from evalkit.conversation.history_digest import input_steps
 from evalkit.protocol.reading import contents
 from evalkit.protocol.wire_facts import is_retryable
 from evalkit.server.replaying.library import Asked

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from evalkit._lib.json import JSON, MISSING, equal
-from evalkit.conversation.asides import is_judging
+from evalkit.conversation.judge_requests import is_judge_body
 from evalkit.server.answers.interaction_request import FunctionCallResult, InteractionRequest
 from evalkit.server.scripting.script_reader import Path, ScriptReader, by_key
 
@@ -203,7 +203,7 @@ def _request(notes: ScriptReader, value: JSON, path: Path) -> Condition:
 
 def _judge(notes: ScriptReader, value: JSON, path: Path) -> Condition:
     notes.of(value, path, "boolean")
-    return lambda ask, context: is_judging(ask.body) is value
+    return lambda ask, context: is_judge_body(ask.body) is value
 
 
 ResultTest = Callable[[FunctionCallResult], bool]

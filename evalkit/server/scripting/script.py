@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from evalkit._lib.json import JSON
-from evalkit.conversation.asides import is_judging
+from evalkit.conversation.judge_requests import is_judge_body
 from evalkit.server.answers.answer import InteractionDraft
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.faulting.plans import Plan
@@ -98,7 +98,7 @@ class Script:
 
     def find(self, ask: InteractionRequest, used: Mapping[int, int]) -> MatchedRule | None:
         """Return the first rule that holds; ``used`` counts how often each rule (by index) has answered before."""
-        judging = is_judging(ask.body)
+        judging = is_judge_body(ask.body)
         for index, rule in enumerate(self.rules):
             if judging and not rule.judges:
                 continue

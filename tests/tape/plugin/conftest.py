@@ -20,12 +20,12 @@ import vcr.stubs.urllib3_stubs  # noqa: F401
 import evalkit.plugins
 import evalkit.pytest_plugin.reporter
 import evalkit.pytest_plugin.state
-import evalkit.pytest_plugin.taping
+import evalkit.pytest_plugin.tape_fixture
 import evalkit.reports.ci.junit
 import evalkit.reports.page.run_page
-import evalkit.session.targeting
-import evalkit.session.vcrpatch
-import evalkit.tapes
+import evalkit.taping
+import evalkit.taping.target_runner
+import evalkit.taping.vcr_patch
 import evalkit.transports.live
 import evalkit.transports.record
 from tests.tape.plugin.taped_project import TapedProject

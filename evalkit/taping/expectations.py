@@ -21,8 +21,8 @@ from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.defaults import defaults, unexpected_error
 from evalkit.checks.core.runner import run_check
 from evalkit.errors import ExpectationFailed, UsageError
-from evalkit.session.explaining import explain
-from evalkit.session.judging import CONVERSATION
+from evalkit.session.evaluation import CONVERSATION
+from evalkit.session.failure_text import failure_text
 from evalkit.suite import CheckCatalog
 from evalkit.suite.entries import BadEntry, build, read_entry
 from evalkit.transcript import Turn
@@ -102,7 +102,7 @@ def judge(view: View, wanted: Sequence[Wanted], label: str, place: str) -> list[
                 )
             )
     if worst(result.verdict for result in results) is not Verdict.PASSED:
-        raise ExpectationFailed(explain(label, place, results))
+        raise ExpectationFailed(failure_text(label, place, results))
     for result in results:
         for finding in result.findings:
             warnings.warn(

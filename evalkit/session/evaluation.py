@@ -37,8 +37,8 @@ from evalkit.errors import (
     ToolCrashed,
 )
 from evalkit.protocol.wire_facts import is_infrastructure_fault
-from evalkit.session.asking import Asker, asks, may_ask
-from evalkit.session.targets import resolve
+from evalkit.session.check_requests import Asker, asks, may_ask
+from evalkit.session.python_targets import resolve
 from evalkit.transcript import Request, Response, Step, Transcript, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 
@@ -63,7 +63,7 @@ _Called = tuple[Turn, int, Step]
 """A function call of the model: the turn, the step's number in it from 1, the step."""
 
 
-class Judge:
+class Evaluator:
     """Judges one variant. Turns may be judged as they end (``stop_on_failure``); each is judged once.
 
     Checks can ask between :meth:`open` and :meth:`close`, while the variant's transport is open, and not later.

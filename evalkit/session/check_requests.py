@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from evalkit.conversation import context
-from evalkit.conversation.answers import read_answer
+from evalkit.conversation.response_reader import read_response
 from evalkit.errors import EvalkitError, SuiteErrors
 from evalkit.transcript import Exchange, Request, Response, Turn
 
@@ -37,7 +37,7 @@ class Asker:
         except EvalkitError as error:
             exchange.failure, self.in_order = str(error), False
             raise
-        read_answer(exchange, response)
+        read_response(exchange, response)
         # A refusal or half an answer would be replayed for ever, where the next recording run can have a whole one.
         self.in_order = self.in_order and exchange.error is None and exchange.failure is None
         return response

@@ -26,7 +26,7 @@ from evalkit.protocol.errors import ApiErrorData, error_of, read_error
 from evalkit.transcript import ApiError, Exchange, Response
 
 
-def read_answer(exchange: Exchange, response: Response) -> None:
+def read_response(exchange: Exchange, response: Response) -> None:
     """Fill ``exchange`` from its response."""
     exchange.response = response
     if not 200 <= response.status < 300:

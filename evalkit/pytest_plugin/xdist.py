@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.pytest_plugin.opening import state_of
 from evalkit.pytest_plugin.options import RESULT, WORKER_OUTPUT
+from evalkit.pytest_plugin.session_setup import state_of
 
 
 class Awaiting:

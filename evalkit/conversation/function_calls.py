@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalkit._lib.json import JSON, equal, kind
-from evalkit.conversation.effects import ToolAnswer
+from evalkit.conversation.effects import ToolResult
 from evalkit.errors import ToolCrashed
 from evalkit.protocol.reading import pair_calls
 from evalkit.protocol.steps import CONTENT_TYPES
@@ -94,14 +94,14 @@ def arguments_of(call: dict[str, JSON]) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def refusal(call: dict[str, JSON]) -> ToolAnswer:
+def refusal(call: dict[str, JSON]) -> ToolResult:
     """Return the error a model gets for arguments that are not an object."""
-    return ToolAnswer(
+    return ToolResult(
         f"the arguments are not an object but {kind(call.get('arguments'))}", is_error=True
     )
 
 
-def result_step(call: dict[str, JSON], answer: ToolAnswer) -> dict[str, JSON]:
+def result_step(call: dict[str, JSON], answer: ToolResult) -> dict[str, JSON]:
     """Return the ``function_result`` for a call, in the guide's form and key order (section 9).
 
     A string goes out as one text block, a list of content blocks as it stands, anything else as one text block of its JSON. ``call_id`` is

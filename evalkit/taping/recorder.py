@@ -25,7 +25,7 @@ from evalkit.cassette.modes import DECISIONS, RecordMode, check_mode
 from evalkit.cassette.recording import Cassette, Headers, Recording
 from evalkit.cassette.redaction import SHORTEST, Redactor
 from evalkit.cassette.scalars import to_text
-from evalkit.conversation.taped import TapeReader, is_interaction
+from evalkit.conversation.reconstruct import TranscriptBuilder, is_interaction
 from evalkit.errors import CassetteMiss, EvalkitError, UsageError
 from evalkit.protocol.wire_facts import CREDENTIAL_HEADERS, KEY_PARAMETERS, SECRET_FIELDS
 from evalkit.transcript import Request, Response, Source, Transcript
@@ -54,7 +54,7 @@ class TapePlan:
     metadata: Mapping[str, JSON] = field(default_factory=dict)
 
 
-class Asked(NamedTuple):
+class TapeRequest(NamedTuple):
     """A request as a client makes it. ``body`` is text, or bytes that are no UTF-8; None where there is none."""
 
     method: str
@@ -71,22 +71,22 @@ class Asked(NamedTuple):
         return body_of(self.body)
 
 
-class Taped(NamedTuple):
+class TapedRecording(NamedTuple):
     """One recording of a tape, redacted, and whether it was played or recorded just now."""
 
     recording: Recording
     source: Source
 
 
-def transcript_of(taped: Iterable[Taped]) -> Transcript:
+def transcript_of(taped: Iterable[TapedRecording]) -> Transcript:
     """Return the one conversation of some recordings."""
-    reader = TapeReader()
+    reader = TranscriptBuilder()
     for one in taped:
         reader.add(one.recording, source=one.source)
     return reader.transcript
 
 
-class Taping:
+class TapeSession:
     """One tape while it runs. ``taped`` is what was played and recorded so far, in order.
 
     Raises UsageError (unknown mode, someone else is recording), CassetteError (a cassette that cannot be read, in every mode).
@@ -94,7 +94,7 @@ class Taping:
 
     def __init__(self, plan: TapePlan) -> None:
         self.plan = plan
-        self.taped: list[Taped] = []
+        self.taped: list[TapedRecording] = []
         self.faults: list[EvalkitError] = []
         self.unplayed: list[str] = []
         self._lock = threading.RLock()
@@ -133,7 +133,7 @@ class Taping:
         """Whether a request that the cassette does not hold goes to the endpoint."""
         return self.plan.live or self._recorder is not None
 
-    def take(self, asked: Asked) -> Recording | None:
+    def take(self, asked: TapeRequest) -> Recording | None:
         """Return the recording that answers a request, and count it as played; None if there is none."""
         with self._lock:
             self._stop()
@@ -145,10 +145,10 @@ class Taping:
             if self._recorder is not None:
                 self._recorder.played(number)
             recording = self._player.recordings[number]
-            self.taped.append(Taped(recording, "replayed"))
+            self.taped.append(TapedRecording(recording, "replayed"))
             return recording
 
-    def miss(self, asked: Asked) -> NoReturn:
+    def miss(self, asked: TapeRequest) -> NoReturn:
         """Raise CassetteMiss for a request that is not in the cassette."""
         with self._lock:
             plan = self.plan
@@ -163,7 +163,7 @@ class Taping:
             )
 
     def keep(
-        self, asked: Asked, status: int, headers: Headers, body: bytes, elapsed_ms: float
+        self, asked: TapeRequest, status: int, headers: Headers, body: bytes, elapsed_ms: float
     ) -> None:
         """Keep what the endpoint answered, on the disk before the application sees it.
 
@@ -179,7 +179,7 @@ class Taping:
                     self._describe(asked, recording)
                     self._recorder.append(recording)
                 self.taped.append(
-                    Taped(
+                    TapedRecording(
                         self._redactor.recording(recording)[0],
                         "live" if self.plan.live else "recorded",
                     )
@@ -200,7 +200,7 @@ class Taping:
                 self.unplayed = [line for line, number in left if number < self._kept]
 
     def _recording(
-        self, asked: Asked, status: int, headers: Headers, body: bytes, elapsed_ms: float
+        self, asked: TapeRequest, status: int, headers: Headers, body: bytes, elapsed_ms: float
     ) -> Recording:
         try:
             whole = opened(body, headers)
@@ -223,7 +223,7 @@ class Taping:
             return replace(recording, request_body=asked.body or "", request_headers=kinds)
         return recording_of(Request(asked.method, asked.uri, sent), asked.uri, response)
 
-    def _describe(self, asked: Asked, recording: Recording) -> None:
+    def _describe(self, asked: TapeRequest, recording: Recording) -> None:
         assert self._recorder is not None
         if server := recording.response_headers.get("server"):
             self._recorder.describe(server=server[0])
@@ -253,7 +253,7 @@ class Taping:
         return error
 
 
-def _secrets_of(asked: Asked, answer: str) -> Iterator[str]:
+def _secrets_of(asked: TapeRequest, answer: str) -> Iterator[str]:
     """Yield what a request and its answer tell of keys: in headers and query, and the tokens of an authorization server."""
     for name, value in asked.headers.items():
         if name.lower() in CREDENTIAL_HEADERS:

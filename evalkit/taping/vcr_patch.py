@@ -29,7 +29,7 @@ from evalkit.cassette.bodies import request_text
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.serializer import vcr_response
 from evalkit.errors import UsageError
-from evalkit.session.taping import Asked, Taping
+from evalkit.taping.recorder import TapeRequest, TapeSession
 
 LOOPBACK = "loopback"
 _LOOPBACK_HOSTS = ("localhost", "::1")
@@ -52,7 +52,7 @@ def only_one(label: str) -> Iterator[None]:
 
 
 @contextmanager
-def patched(taping: Taping, ignored: Sequence[str]) -> Iterator[None]:
+def patched(taping: TapeSession, ignored: Sequence[str]) -> Iterator[None]:
     """Route the traffic of every HTTP library through a tape while the block runs, but for the hosts ``ignored`` (``loopback``: this machine).
 
     Only inside :func:`only_one`.
@@ -70,7 +70,7 @@ def patched(taping: Taping, ignored: Sequence[str]) -> Iterator[None]:
 
 
 class _TapeCassette(Cassette):  # type: ignore[misc]
-    def __init__(self, path: str, taping: Taping, ignored: Sequence[str]) -> None:
+    def __init__(self, path: str, taping: TapeSession, ignored: Sequence[str]) -> None:
         super().__init__(path=path, record_mode=RecordMode.NONE)
         self._taping = taping
         self._ignored = ignored
@@ -136,9 +136,9 @@ class _TapeCassette(Cassette):  # type: ignore[misc]
         )
 
 
-def _asked(request: Any) -> Asked:
+def _asked(request: Any) -> TapeRequest:
     headers = {_text(name): _text(value) for name, value in request.headers.items()}
-    return Asked(str(request.method), str(request.uri), _body(request.body), headers)
+    return TapeRequest(str(request.method), str(request.uri), _body(request.body), headers)
 
 
 def _text(value: Any) -> str:

@@ -11,7 +11,7 @@ from evalkit.verdict import CheckResult, Finding, Verdict
 _TOLD = 20
 
 
-def explain(identity: str, location: str, checks: Iterable[CheckResult]) -> str:
+def failure_text(identity: str, location: str, checks: Iterable[CheckResult]) -> str:
     """Return the failure text: the variant and its place, then each finding with its check, place, detail, expected and got."""
     blocks = [f"{identity}  ({location})"]
     for check in checks:

@@ -11,6 +11,7 @@ The cassette is written when the block ends well, or in an assertion: what is he
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -21,14 +22,17 @@ from typing import TYPE_CHECKING
 from evalkit._lib.files import shown
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten
+from evalkit.cassette.modes import RecordMode, check_mode
 from evalkit.checks.core.base import View
-from evalkit.conversation.taped import is_interaction
-from evalkit.conversation.threads import threads_of
+from evalkit.conversation.demultiplex import split_conversations
+from evalkit.conversation.reconstruct import is_interaction
 from evalkit.errors import EvalkitError, ExpectationFailed, UsageError
+from evalkit.plugins import Catalog
 from evalkit.protocol.reading import output_text
-from evalkit.session.expecting import Entry, judge, outside, wanted_of
-from evalkit.session.taping import TapePlan, Taping, transcript_of
-from evalkit.session.targets import resolve
+from evalkit.session.python_targets import resolve
+from evalkit.session.settings import secrets_of
+from evalkit.taping.expectations import Entry, judge, outside, wanted_of
+from evalkit.taping.recorder import TapePlan, TapeSession, transcript_of
 from evalkit.transcript import Exchange, Step, Transcript, Turn
 from evalkit.verdict import CheckResult
 
@@ -62,7 +66,7 @@ class Tape:
         self._root = root
         self._ignore = tuple(ignore)
         self._strict = strict
-        self._taping: Taping | None = None
+        self._taping: TapeSession | None = None
         self._stack = ExitStack()
         self._read: tuple[int, list[TapedConversation]] = (-1, [])
 
@@ -91,7 +95,7 @@ class Tape:
             talk = [one for one in taped if is_interaction(one.recording)]
             found = [
                 transcript_of([talk[number] for number in numbers])
-                for numbers in threads_of([one.recording for one in talk])
+                for numbers in split_conversations([one.recording for one in talk])
             ]
             self._read = (
                 len(taped),
@@ -122,7 +126,7 @@ class Tape:
         return self.conversation().expect(*entries, **checks)
 
     def __enter__(self) -> Tape:
-        from evalkit.session.vcrpatch import (
+        from evalkit.taping.vcr_patch import (
             only_one,
             patched,
         )  # vcrpy is imported by who tapes, and by nobody else
@@ -131,7 +135,7 @@ class Tape:
             raise UsageError(f"{shown(self.path)}: a tape runs once; make another one")
         with ExitStack() as stack:
             stack.enter_context(only_one(self._plan.label))
-            self._taping = Taping(self._plan)
+            self._taping = TapeSession(self._plan)
             stack.enter_context(patched(self._taping, self._ignore))
             self._stack = stack.pop_all()
         return self
@@ -298,3 +302,42 @@ class TapedConversation:
         __tracebackhide__ = True
         label = f"conversation {self.number}{f', turn {turn.number}' if turn is not None else ''}: {self.summary}"
         return self._tape.judged(self.transcript, turn, label, entries, checks)
+
+
+def tape(
+    path_or_name: str | os.PathLike[str],
+    *,
+    mode: RecordMode = "none",
+    cassettes: str | os.PathLike[str] = "cassettes",
+    secrets: Sequence[str] = (),
+    redact: Sequence[str] = (),
+    ignore_hosts: Sequence[str] = (),
+    strict: bool = False,
+) -> Tape:
+    """Return a tape of what the block says over HTTP: ``with`` or ``async with``.
+
+    A path ends in ``.yaml``; anything else is a name below ``cassettes``: ``folder/name``, or a name that lies in the folder ``tapes``. The mode is
+    as everywhere: ``none`` answers from the cassette and opens no socket, ``once`` records where there is none, ``new_episodes`` records what is
+    missing, ``all`` records again. Keys in the environment and in the requests are redacted, ``secrets`` and the patterns ``redact`` too. Requests to
+    ``ignore_hosts`` pass untaped (``loopback`` is this machine). ``strict`` makes unplayed recordings an error. Raises UsageError for a mode that
+    there is not, or a name of another form.
+    """
+    name = os.fspath(path_or_name)
+    path = Path(name) if name.endswith((".yaml", ".yml")) else Path(cassettes) / _file(name)
+    plan = TapePlan(
+        path.absolute(),
+        check_mode(mode),
+        label=f"tape {name}",
+        hint=f"evalkit.tape({name!r}, mode='all')",
+        secrets=(*secrets_of(os.environ), *secrets),
+        patterns=tuple(redact),
+    )
+    return Tape(plan, Catalog(), root=Path.cwd(), ignore=ignore_hosts, strict=strict)
+
+
+def _file(name: str) -> str:
+    # Media lie two above a cassette, in the folder of cassettes: so there is one folder between.
+    folder, _, last = name.rpartition("/")
+    if not last or "/" in folder or {folder, last} & {".", ".."}:
+        raise UsageError(f"tape {name!r}: a name is 'name' or 'folder/name'; a path ends in .yaml")
+    return f"{folder or 'tapes'}/{last}.yaml"

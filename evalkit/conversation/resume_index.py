@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evalkit.conversation.trails import Trail
+from evalkit.conversation.history_digest import Trail
 
 
 @dataclass(slots=True, eq=False)

@@ -29,10 +29,7 @@ from urllib.parse import unquote
 
 from evalkit._lib.json import JSON
 from evalkit.cassette.recording import Recording
-from evalkit.conversation.answers import read_answer
-from evalkit.conversation.places import Node, Places
-from evalkit.conversation.taped import request_of, response_of
-from evalkit.conversation.trails import (
+from evalkit.conversation.history_digest import (
     START,
     RawStep,
     Trail,
@@ -43,6 +40,9 @@ from evalkit.conversation.trails import (
     said,
     trails,
 )
+from evalkit.conversation.reconstruct import request_of, response_of
+from evalkit.conversation.response_reader import read_response
+from evalkit.conversation.resume_index import Node, Places
 from evalkit.protocol.reading import steps_of, strip_user_input
 from evalkit.protocol.wire_facts import API_VERSION_PATTERN, is_retryable
 from evalkit.transcript import Exchange, Request, Response
@@ -73,7 +73,7 @@ class _Thread:
     first: bytes = b""
 
 
-class Threads:
+class Demultiplexer:
     """The conversations of one stream of traffic, numbered from 0 as they start.
 
     Feed each request to :meth:`opened` when it is sent and to :meth:`answered` when its answer is whole, or to :meth:`unanswered`.
@@ -129,7 +129,7 @@ class Threads:
         """Learn from an answer: its id, its steps, whether the conversation can go on from it."""
         asked = self._take(thread, request)
         exchange = Exchange(0, 0, request)
-        read_answer(exchange, response)
+        read_response(exchange, response)
         got = exchange.interaction
         usable = got is not None and exchange.error is None and exchange.failure is None
         if got is not None:
@@ -338,9 +338,9 @@ class Threads:
             )
 
 
-def threads_of(recordings: Sequence[Recording]) -> list[list[int]]:
+def split_conversations(recordings: Sequence[Recording]) -> list[list[int]]:
     """Return the recording numbers (from 0) of each conversation of a tape, in order of first request. A fork's begin with those before it."""
-    threads = Threads()
+    threads = Demultiplexer()
     found: list[list[int]] = []
     for number, recording in enumerate(recordings):
         request = request_of(recording)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from evalkit.session.runner import Outcome, Runner
+from evalkit.session.runner import Runner, VariantOutcome
 
 if TYPE_CHECKING:
     from evalkit.suite import Variant
@@ -22,17 +22,17 @@ WINDOW = 4
 """Outcomes kept ready for each thread: a slow conversation does not hold up those behind it, and memory stays bounded."""
 
 
-class Ahead:
+class Prefetcher:
     """Runs variants in the order given, at most ``concurrency`` at once; ``run`` waits for one."""
 
     def __init__(self, runner: Runner, variants: Sequence[Variant], concurrency: int) -> None:
         self._runner = runner
         self._left = [variant for variant in reversed(variants) if runner.may_run_aside(variant)]
-        self._begun: dict[int, Future[Outcome]] = {}
+        self._begun: dict[int, Future[VariantOutcome]] = {}
         self._window = WINDOW * concurrency
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="evalkit")
 
-    def run(self, variant: Variant) -> Outcome:
+    def run(self, variant: Variant) -> VariantOutcome:
         """Return a variant's outcome. Raises what :meth:`Runner.run` raises. A variant that was not announced is run here and now."""
         self._begin()
         begun = self._begun.pop(id(variant), None)

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import pluggy
 
     from evalkit.pytest_plugin.state import State
-    from evalkit.session import Outcome
+    from evalkit.session import VariantOutcome
     from evalkit.suite import Variant
 
-OUTCOME: pytest.StashKey[Outcome] = pytest.StashKey()
+OUTCOME: pytest.StashKey[VariantOutcome] = pytest.StashKey()
 
 
 class SuiteFile(pytest.File):

@@ -11,14 +11,14 @@ from collections import deque
 from collections.abc import Sequence
 
 from evalkit.cassette.recording import Recording
-from evalkit.conversation.taped import is_interaction, request_of, split_uri
+from evalkit.conversation.reconstruct import is_interaction, request_of, split_uri
 from evalkit.errors import TransportError
 from evalkit.protocol.wire_facts import API_HOST
 from evalkit.transcript import Request, Response
 from evalkit.transports.wire import response_of
 
 
-class Retold:
+class RecordedEndpoint:
     """Answers requests by the recordings of one conversation (``transports.record.Endpoint``)."""
 
     secrets: tuple[str, ...] = ()

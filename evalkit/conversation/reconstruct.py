@@ -27,8 +27,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from evalkit._lib.json import JSON, loads
 from evalkit.cassette.recording import Cassette, Recording
-from evalkit.conversation.answers import read_answer
-from evalkit.conversation.asides import is_aside
+from evalkit.conversation.judge_requests import is_judge_request
+from evalkit.conversation.response_reader import read_response
 from evalkit.protocol.assemble import assemble
 from evalkit.protocol.reading import (
     contents,
@@ -53,7 +53,7 @@ def transcript_of(cassette: Cassette) -> Transcript:
     ``settings`` are the fields of the first request; the history counts as stateless when every create request says ``store: false``, and as
     streamed or in the background when any was.
     """
-    reader = TapeReader()
+    reader = TranscriptBuilder()
     for recording in cassette.recordings:
         reader.add(recording)
     return reader.transcript
@@ -132,7 +132,7 @@ class _Answer:
         ]
 
 
-class TapeReader:
+class TranscriptBuilder:
     """Makes a transcript of recordings, one after the other. ``transcript`` is whole after each."""
 
     def __init__(self) -> None:
@@ -164,7 +164,7 @@ class TapeReader:
         if route is None:
             return None
         request = request_of(recording)
-        if is_aside(request):
+        if is_judge_request(request):
             return None
         creates = request.method == "POST" and route["id"] is None
         turns = self.transcript.turns
@@ -172,7 +172,7 @@ class TapeReader:
         turn = self._turn(request, creates, begins and not again)
         self._exchanges += 1
         exchange = Exchange(self._exchanges, turn.number, request)
-        read_answer(exchange, response_of(recording, source))
+        read_response(exchange, response_of(recording, source))
         turn.exchanges.append(exchange)
         if request.method == "DELETE":
             exchange.interaction = None

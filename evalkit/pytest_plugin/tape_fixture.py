@@ -23,9 +23,9 @@ from evalkit.plugins import Catalog
 from evalkit.pytest_plugin.options import folder_of
 from evalkit.session import Settings
 from evalkit.session.settings import application_environment
-from evalkit.session.tapes import Tape
-from evalkit.session.taping import TapePlan
 from evalkit.suite.names import file_word
+from evalkit.taping.recorder import TapePlan
+from evalkit.taping.tapes import Tape
 
 _TAPE: pytest.StashKey[Tape] = pytest.StashKey()
 _RAISED: pytest.StashKey[BaseException | None] = pytest.StashKey()

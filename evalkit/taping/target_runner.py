@@ -15,17 +15,22 @@ from typing import TYPE_CHECKING, Any
 from evalkit._lib.json import JSON
 from evalkit.conversation import context
 from evalkit.conversation.history import blocks
-from evalkit.conversation.taped import TapeReader, response_of
+from evalkit.conversation.reconstruct import TranscriptBuilder, response_of
 from evalkit.errors import EvalkitError, TargetError, ToolCrashed
-from evalkit.session.settings import NO_KEY_NEEDED, Settings, application_environment
-from evalkit.session.taping import TapePlan, Taping
-from evalkit.session.targets import resolve
+from evalkit.session.python_targets import resolve
+from evalkit.session.settings import (
+    NO_KEY_NEEDED,
+    Settings,
+    application_environment,
+    rerecord_command,
+)
+from evalkit.taping.recorder import TapePlan, TapeSession
 from evalkit.transcript import Request, Response, Transcript, Turn
 
 if TYPE_CHECKING:
     import asyncio
 
-    from evalkit.session.judging import Judge
+    from evalkit.session.evaluation import Evaluator
     from evalkit.suite import Variant
 
 Message = str | list[dict[str, JSON]]
@@ -69,26 +74,36 @@ class TargetContext:
         return self.settings.get("stream") is True
 
 
-def hold_target(
+def run_target(
     variant: Variant,
-    plan: TapePlan,
     settings: Settings,
+    metadata: Mapping[str, JSON],
     end_turn: Callable[[Turn], bool],
-    judge: Judge,
+    judge: Evaluator,
 ) -> tuple[Transcript, list[str]]:
     """Let the function hold every turn; return what happened and which recordings were not played. Checks ask over the same tape.
 
     Raises UsageError where a key is needed and there is none, or another tape runs; TargetError, CassetteError. Faults while a turn is held end up
     in the transcript.
     """
-    from evalkit.session.vcrpatch import only_one, patched
+    from evalkit.taping.vcr_patch import only_one, patched
 
     assert variant.target is not None
     function = resolve(variant.target, settings.root)
     if not callable(function):
         raise TargetError(f"target {variant.target!r} is not callable")
+    plan = TapePlan(
+        settings.cassettes / variant.cassette,
+        settings.mode,
+        label=variant.id,
+        hint=rerecord_command(variant.suite.label, variant.name),
+        live=settings.live,
+        secrets=settings.secrets,
+        patterns=settings.patterns,
+        metadata=metadata,
+    )
     with only_one(plan.label):
-        taping = Taping(plan)
+        taping = TapeSession(plan)
         held = False
         try:
             key = settings.live_key() if taping.records else settings.key or NO_KEY_NEEDED
@@ -109,7 +124,7 @@ def hold_target(
         return transcript, taping.unplayed
 
 
-def _asking(settings: Settings, key: str, taping: Taping) -> Callable[[Request], Response]:
+def _asking(settings: Settings, key: str, taping: TapeSession) -> Callable[[Request], Response]:
     """Return what asks on behalf of checks: a client whose traffic is taped like the application's."""
 
     def ask(request: Request) -> Response:
@@ -130,7 +145,7 @@ def _asking(settings: Settings, key: str, taping: Taping) -> Callable[[Request],
 
 class _Turns:
     def __init__(
-        self, variant: Variant, settings: Settings, key: str, call: _Caller, taping: Taping
+        self, variant: Variant, settings: Settings, key: str, call: _Caller, taping: TapeSession
     ) -> None:
         self._variant = variant
         self._settings = settings
@@ -140,7 +155,7 @@ class _Turns:
         self._state: dict[str, Any] = {}
 
     def hold(self, end_turn: Callable[[Turn], bool]) -> Transcript:
-        reader = TapeReader()
+        reader = TranscriptBuilder()
         transcript = reader.transcript
         stop: str | None = None
         for number, source in enumerate(self._variant.turns, 1):
@@ -166,7 +181,7 @@ class _Turns:
         return transcript
 
     def _hold(
-        self, turn: Turn, message: Message, transcript: Transcript, reader: TapeReader
+        self, turn: Turn, message: Message, transcript: Transcript, reader: TranscriptBuilder
     ) -> None:
         """Call the function, read what it did, and say what a fault of it means. Raises EvalkitError for a turn that did not complete."""
         taping, first = self._taping, len(self._taping.taped)

@@ -15,12 +15,12 @@ JUDGE_LABELS = {"evalkit": "judge", "version": "1"}
 """The labels of a judge's request. ``version`` goes up when what is asked of a judge changes its meaning."""
 
 
-def is_judging(body: Any) -> bool:
+def is_judge_body(body: Any) -> bool:
     """Say whether a request body is a judge's."""
     labels = body.get("labels") if isinstance(body, Mapping) else None
     return isinstance(labels, Mapping) and labels.get("evalkit") == JUDGE_LABELS["evalkit"]
 
 
-def is_aside(request: Request) -> bool:
+def is_judge_request(request: Request) -> bool:
     """Say whether a request is no part of the conversation it was recorded with."""
-    return request.method == "POST" and is_judging(request.body)
+    return request.method == "POST" and is_judge_body(request.body)

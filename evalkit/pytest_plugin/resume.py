@@ -14,7 +14,7 @@ from typing import Any
 from evalkit.errors import UsageError
 from evalkit.results import Run, tally_of
 from evalkit.results.journal import NAME
-from evalkit.session import Outcome
+from evalkit.session import VariantOutcome
 from evalkit.verdict import Verdict
 
 _KEPT = ("passed", "failed")
@@ -49,9 +49,9 @@ def kept_results(directory: Path, suites: Mapping[str, Mapping[str, Any]]) -> di
     return found
 
 
-def outcome_of(line: str) -> Outcome:
+def outcome_of(line: str) -> VariantOutcome:
     """Return the outcome that a kept line tells."""
     result = json.loads(line)
-    return Outcome(
+    return VariantOutcome(
         Verdict(result["verdict"]), result["message"], line, tally_of(result), result["cassette"]
     )

@@ -1,0 +1,15 @@
+"""Record and replay an application's own HTTP traffic, and check its conversations."""
+
+from evalkit.taping.expectations import ExpectationWarning
+from evalkit.taping.tapes import Tape, TapedConversation, TapedTurn, UnplayedWarning, tape
+from evalkit.taping.target_runner import TargetContext
+
+__all__ = [
+    "ExpectationWarning",
+    "Tape",
+    "TapedConversation",
+    "TapedTurn",
+    "TargetContext",
+    "UnplayedWarning",
+    "tape",
+]

@@ -7,7 +7,7 @@ An effect carries values only; nothing here may hold a transport, a clock or a t
 |---|---|
 | ``Send`` | the ``Response`` |
 | ``Pause`` | nothing (``None``) |
-| ``CallTool`` | a ``ToolAnswer`` |
+| ``CallTool`` | a ``ToolResult`` |
 | ``EndTurn`` | whether to go on with the next turn |
 """
 
@@ -33,7 +33,7 @@ class Pause(NamedTuple):
 
 
 class CallTool(NamedTuple):
-    """Run a function the model called; the answer is a ``ToolAnswer``. ``call_id`` is None where the call had no id."""
+    """Run a function the model called; the answer is a ``ToolResult``. ``call_id`` is None where the call had no id."""
 
     name: str
     arguments: dict[str, JSON]

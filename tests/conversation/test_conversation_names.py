@@ -17,7 +17,7 @@ def test_public_names() -> None:
         "Pause",
         "Plan",
         "Send",
-        "ToolAnswer",
+        "ToolResult",
         "TurnSource",
         "TurnView",
         "context",

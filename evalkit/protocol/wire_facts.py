@@ -10,12 +10,13 @@ from __future__ import annotations
 # Addresses and versions (sections 1.1 to 1.3).
 API_HOST = "generativelanguage.googleapis.com"
 API_BASE_URL = f"https://{API_HOST}"
+API_VERSIONS = ("v1", "v1beta", "v1alpha")
 DEFAULT_API_VERSION = "v1beta"
 API_REVISION = "2026-05-20"
 """Value of the ``Api-Revision`` header that this code describes; the service ignores it."""
 
 API_VERSION_PATTERN = r"v[0-9]+(?:(?:alpha|beta)[0-9]*)?"
-"""Regular expression of a version as a path segment: ``v1``, ``v1beta``, ``v1alpha``, ``v2beta3``."""
+"""Regular expression of a version as a path segment, future ones included: ``v1beta``, ``v2``."""
 
 # Keys (section 1.2).
 API_KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")

@@ -11,7 +11,7 @@ import hmac
 import re
 from collections.abc import Callable
 
-from evalkit.protocol.wire_facts import API_KEY_HEADER, API_KEY_PARAMETER, API_VERSION_PATTERN
+from evalkit.protocol.wire_facts import API_KEY_HEADER, API_KEY_PARAMETER, API_VERSIONS
 from evalkit.server.api.agents import Agents
 from evalkit.server.api.deliveries import WebhookDelivery
 from evalkit.server.api.environments import Environments
@@ -103,7 +103,7 @@ class Service:
 
 Operation = Callable[[Service], Callable[..., Reply]]
 
-_NUMBER = f"/{API_VERSION_PATTERN}"
+_NUMBER = f"/(?:{'|'.join(API_VERSIONS)})"
 _VERSION = f"(?:(?:(?!{_NUMBER}/)/[^/]+)*{_NUMBER})?/?"
 """An API version with what a base URL may have before it (``http://host/prefix``), or nothing; one SDK then sends ``//interactions``."""
 _ID = r"(?P<id>[^/:]+)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -32,13 +31,8 @@ class SuiteFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """Load the suite and yield one item per variant."""
-        from evalkit._lib.collector import collector_paused
-
         state = self._opening(self.config)
-        with collector_paused():
-            variants = state.load(self.path)
-            gc.freeze()
-        for variant in variants:
+        for variant in state.load(self.path):
             # Given as text, the id is read by pytest's own rules (brackets are parameters), as those of --lf and the command line are.
             yield VariantItem.from_parent(
                 self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from evalkit.pytest_plugin.collection import SuiteFile
 from evalkit.pytest_plugin.options import is_worker, suite_folders
-from evalkit.pytest_plugin.session_setup import give_back, state_of
+from evalkit.pytest_plugin.session_setup import state_of
 from evalkit.pytest_plugin.xdist import Awaiting
 
 
@@ -22,8 +21,6 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     if config.getoption("dist", "no") != "no" and not is_worker(config):
         config.pluginmanager.register(Awaiting(config), "evalkit-awaiting")
-    # The first to be added is the last to be called, when pytest too has had the garbage collector look for what the session left.
-    config.add_cleanup(partial(give_back, config))
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -9,7 +9,6 @@ given more attributes than its siblings costs it half a KiB (Python lets the ins
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -122,7 +121,6 @@ class Reporter:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Refuse to start recording without a key; look for cassettes no variant uses."""
-        gc.freeze()
         state = self._state
         state.orphans = state.find_orphans()
         state.used.clear()  # a text for each variant, and not needed again

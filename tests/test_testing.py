@@ -16,17 +16,17 @@ from evalkit.protocol.assemble import assemble
 from evalkit.protocol.sse import read_events
 from evalkit.protocol.steps import REQUIRED_FIELDS, STEP_TYPES
 from evalkit.testing import (
-    BEHAVIOURS,
+    BEHAVIORS,
     FakeService,
-    Stream,
+    GeneratedStream,
     broken_streams,
-    hold,
     plans,
+    run_conversation,
     steps,
     streams,
     transcripts,
 )
-from evalkit.testing.conversations import Said
+from evalkit.testing.conversations import FixedTurn
 from evalkit.testing.service import ENDS
 from evalkit.transcript import Request, Step, Transcript
 
@@ -36,17 +36,17 @@ FIELDS = {"model": "gemini-3.5-flash", "tools": [{"type": "function", "name": "l
 
 def test_public_names() -> None:
     assert sorted(evalkit.testing.__all__) == [
-        "Answer",
-        "BEHAVIOURS",
+        "BEHAVIORS",
         "FakeService",
-        "Stream",
+        "GeneratedStream",
+        "ServiceLogEntry",
         "broken_streams",
         "contents",
-        "hold",
         "interactions",
         "json_objects",
         "json_values",
         "plans",
+        "run_conversation",
         "steps",
         "streams",
         "text_annotations",
@@ -77,7 +77,7 @@ def test_unknown_steps_and_nulls_are_generated() -> None:
 
 @few
 @given(streams())
-def test_streams_tell_their_interaction(stream: Stream) -> None:
+def test_streams_tell_their_interaction(stream: GeneratedStream) -> None:
     assembled = assemble(read_events(stream.text).events)
     assert assembled.complete
     assert assembled.interaction is not None
@@ -166,17 +166,17 @@ SHOWS: dict[str, tuple[tuple[str, ...], Callable[[Transcript], bool]]] = {
     ),
     "missing_ids": (ALONE, lambda seen: "has no id" in reasons(seen)),
 }
-"""For each behaviour, which others it needs, and what shows it in a conversation of two streamed turns with a function."""
+"""For each behavior, which others it needs, and what shows it in a conversation of two streamed turns with a function."""
 
 
-def test_every_behaviour_is_shown_below() -> None:
-    assert SHOWS.keys() == BEHAVIOURS.keys()
+def test_every_behavior_is_shown_below() -> None:
+    assert SHOWS.keys() == BEHAVIORS.keys()
 
 
-@pytest.mark.parametrize("behaviour", BEHAVIOURS)
-def test_the_service_does_what_its_behaviours_say_and_only_then(behaviour: str) -> None:
-    needs, shown = SHOWS[behaviour]
-    plan = Plan(fields=FIELDS, turns=[Said("one"), Said("two")], stream=True, max_hops=3)
+@pytest.mark.parametrize("behavior", BEHAVIORS)
+def test_the_service_does_what_its_behaviors_say_and_only_then(behavior: str) -> None:
+    needs, shown = SHOWS[behavior]
+    plan = Plan(fields=FIELDS, turns=[FixedTurn("one"), FixedTurn("two")], stream=True, max_hops=3)
     seen = {True: 0, False: 0}
 
     @settings(
@@ -188,8 +188,10 @@ def test_the_service_does_what_its_behaviours_say_and_only_then(behaviour: str) 
     )
     @given(st.data(), st.booleans())
     def look(data: st.DataObject, with_it: bool) -> None:
-        behaviours = [*needs, behaviour] if with_it else needs
-        seen[with_it] += shown(hold(plan, FakeService(data.draw, behaviours, rarity=2), data.draw))
+        behaviors = [*needs, behavior] if with_it else needs
+        seen[with_it] += shown(
+            run_conversation(plan, FakeService(data.draw, behaviors, rarity=2), data.draw)
+        )
 
     look()
     assert seen[True]
@@ -256,6 +258,6 @@ def test_holding_works_inside_a_test_of_ones_own() -> None:
     @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        assert hold(data.draw(plans()), FakeService(data.draw, []), data.draw).turns
+        assert run_conversation(data.draw(plans()), FakeService(data.draw, []), data.draw).turns
 
     check()

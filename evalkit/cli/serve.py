@@ -13,8 +13,8 @@ from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
     from evalkit.server.calls import Backend
-    from evalkit.server.faulting.plans import Plan
-    from evalkit.server.replaying.cassettes import Timing
+    from evalkit.server.fault_injection.plans import FaultPlan
+    from evalkit.server.replay.backend import Timing
 
 _EXAMPLE = """\b
 Example:
@@ -170,13 +170,13 @@ def serve(
     plans = _plans(faults)
     log: Callable[[str], object] = (lambda line: None) if quiet else _say
     if cassettes is not None:
-        from evalkit.server.replaying.cassettes import Cassettes
+        from evalkit.server.replay.backend import CassetteBackend
 
-        backend: Backend = Cassettes(
+        backend: Backend = CassetteBackend(
             cassettes, timing=timing or "instant", again=replay_again, log=_say
         )
     elif upstream is not None:
-        from evalkit.server.recording.proxy import open_proxy
+        from evalkit.server.proxy.backend import open_proxy
 
         backend = open_proxy(upstream, record, key_env=upstream_key_env, log=_say)
     else:
@@ -190,16 +190,16 @@ def serve(
     run(create_app(backend, log=log, faults=plans, seed=seed), host, port, ready=ready)
 
 
-def _plans(spelled: tuple[str, ...]) -> list[Plan]:
+def _plans(spelled: tuple[str, ...]) -> list[FaultPlan]:
     if not spelled:
         return []
-    from evalkit.server.faulting.plans import BadFault, parse_plan
+    from evalkit.server.fault_injection.plans import FaultPlanError, parse_plan
 
     plans = []
     for number, text in enumerate(spelled, 1):
         try:
             plans.append(parse_plan(text, f"--fault {number}"))
-        except BadFault as error:
+        except FaultPlanError as error:
             raise UsageError(f"--fault {text!r}: {error}") from error
     return plans
 
@@ -213,13 +213,13 @@ def _script(
     log: Callable[[str], object],
 ) -> Backend:
     from evalkit.server.history_integrity import DEFAULT_KEY
-    from evalkit.server.scripted import Scripted
+    from evalkit.server.script_backend import ScriptBackend
     from evalkit.server.scripting.default_script import DEFAULT_SCRIPT, load_script
 
     if api_key == "":
         raise UsageError("--api-key is empty; leave it out where any key will do")
     key = signing_key.encode() if signing_key else DEFAULT_KEY
-    return Scripted(
+    return ScriptBackend(
         load_script(path or DEFAULT_SCRIPT),
         key=key,
         api_key=api_key,

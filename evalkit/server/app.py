@@ -21,13 +21,13 @@ from starlette.routing import Route
 from evalkit._lib.json import dumps
 from evalkit._lib.version import VERSION
 from evalkit.server.calls import Backend, Call, Reply, fault_reply
-from evalkit.server.faulting.faulty import Faulty
-from evalkit.server.faulting.plans import Plan
+from evalkit.server.fault_injection.injector import FaultInjector
+from evalkit.server.fault_injection.plans import FaultPlan
 from evalkit.server.history_integrity import DEFAULT_KEY
+from evalkit.server.reply_sender import EXTENSION, Receive, Scope, Send, Sending
 from evalkit.server.requests.error_response import ErrorResponse
-from evalkit.server.scripted import Scripted
+from evalkit.server.script_backend import ScriptBackend
 from evalkit.server.scripting.script import Script
-from evalkit.server.sending import EXTENSION, Receive, Scope, Send, Sending
 
 MAX_BODY = 32 * 1024 * 1024
 """Largest request body in bytes, unless the caller says otherwise."""
@@ -39,7 +39,7 @@ def create_app(
     key: bytes = DEFAULT_KEY,
     max_body: int = MAX_BODY,
     log: Callable[[str], object] = lambda line: None,
-    faults: Sequence[Plan] = (),
+    faults: Sequence[FaultPlan] = (),
     seed: int = 0,
 ) -> Starlette:
     """Return the application that serves a back end, or a script with a memory of its own, whose thoughts ``key`` signs.
@@ -48,9 +48,11 @@ def create_app(
     befall the back end's answers as ``seed`` decides.
     """
     served: Backend = (
-        Scripted(backend, key=key, log=log, seed=seed) if isinstance(backend, Script) else backend
+        ScriptBackend(backend, key=key, log=log, seed=seed)
+        if isinstance(backend, Script)
+        else backend
     )
-    shell = _Shell(Faulty(served, faults, seed) if faults else served, max_body, log)
+    shell = _Shell(FaultInjector(served, faults, seed) if faults else served, max_body, log)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -119,7 +121,7 @@ class _Shell:
                 body=await _body(headers, receive, self._max_body),
                 target=_target(scope, raw_query),
             )
-            reply = await self._backend.answer(call)
+            reply = await self._backend.handle(call)
         except ErrorResponse as fault:
             reply = fault_reply(fault)
         except _Gone:

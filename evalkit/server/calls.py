@@ -53,7 +53,7 @@ class Reply:
     faults: tuple[str, ...] = ()
 
 
-class Cut(Exception):
+class StreamCut(Exception):
     """Raised by a ``live`` stream where it broke off: the connection is closed as it is for an ``End`` of ``cut``. Never leaves this room."""
 
 
@@ -65,7 +65,7 @@ class Backend(Protocol):
         """What is served, for people: ``the script 'guide'``."""
         ...
 
-    async def answer(self, call: Call) -> Reply:
+    async def handle(self, call: Call) -> Reply:
         """Answer one call. Raises ErrorResponse for what is refused; never anything else for what a client sends."""
         ...
 

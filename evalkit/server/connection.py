@@ -15,8 +15,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from evalkit._lib.json import dumps
 from evalkit.server.calls import End
+from evalkit.server.reply_sender import EXTENSION
 from evalkit.server.requests.error_response import bad_request
-from evalkit.server.sending import EXTENSION
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 _DRAIN_STEP = 0.001

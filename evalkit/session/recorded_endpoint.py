@@ -15,7 +15,7 @@ from evalkit.conversation.reconstruct import is_interaction, request_of, split_u
 from evalkit.errors import TransportError
 from evalkit.protocol.wire_facts import API_HOST
 from evalkit.transcript import Request, Response
-from evalkit.transports.wire import response_of
+from evalkit.transports.conversion import response_of
 
 
 class RecordedEndpoint:

@@ -198,7 +198,7 @@ class Runner:
 
     def _live(self, variant: Variant) -> LiveTransport:
         from evalkit.transports import LiveTransport
-        from evalkit.transports.retrying import RETRIES
+        from evalkit.transports.retry import RETRIES
 
         # An endpoint that the variant before could not reach, tried often, is asked once: hundreds of variants need not wait for it each.
         retries = RETRIES if self._reached else 0

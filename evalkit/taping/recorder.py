@@ -29,8 +29,8 @@ from evalkit.conversation.reconstruct import TranscriptBuilder, is_interaction
 from evalkit.errors import CassetteMiss, EvalkitError, UsageError
 from evalkit.protocol.wire_facts import CREDENTIAL_HEADERS, KEY_PARAMETERS, SECRET_FIELDS
 from evalkit.transcript import Request, Response, Source, Transcript
-from evalkit.transports.replay import Misses, unplayed
-from evalkit.transports.wire import recording_of
+from evalkit.transports.conversion import recording_of
+from evalkit.transports.replay import MissReporter, unplayed
 
 _TOKENS = re.compile("|".join(SECRET_FIELDS))
 _IN_JSON = re.compile(rf'"(?:{_TOKENS.pattern})"\s*:\s*"([^"\\]+)"')
@@ -153,7 +153,7 @@ class TapeSession:
         with self._lock:
             plan = self.plan
             path, query = route_of(asked.uri)
-            misses = Misses(plan.path, plan.label, plan.hint, self._redactor)
+            misses = MissReporter(plan.path, plan.label, plan.hint, self._redactor)
             raise self._fault(
                 misses.of(
                     self._player,

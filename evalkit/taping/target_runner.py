@@ -130,7 +130,7 @@ def _asking(settings: Settings, key: str, taping: TapeSession) -> Callable[[Requ
     def ask(request: Request) -> Response:
         # Few targets are judged by a model.
         from evalkit.transports.live import LiveTransport
-        from evalkit.transports.retrying import RETRIES
+        from evalkit.transports.retry import RETRIES
 
         transport = LiveTransport(settings.base_url, key, retries=RETRIES if taping.records else 0)
         try:

@@ -9,10 +9,10 @@ Needs Hypothesis, which evalkit itself does not install::
     def test_my_check_never_crashes(transcript): ...
 """
 
-from evalkit.testing.conversations import hold, plans, tool_answers, transcripts
-from evalkit.testing.service import BEHAVIOURS, Answer, FakeService
+from evalkit.testing.conversations import plans, run_conversation, tool_answers, transcripts
+from evalkit.testing.service import BEHAVIORS, FakeService, ServiceLogEntry
 from evalkit.testing.strategies import (
-    Stream,
+    GeneratedStream,
     broken_streams,
     contents,
     interactions,
@@ -24,17 +24,17 @@ from evalkit.testing.strategies import (
 )
 
 __all__ = [
-    "BEHAVIOURS",
-    "Answer",
+    "BEHAVIORS",
     "FakeService",
-    "Stream",
+    "GeneratedStream",
+    "ServiceLogEntry",
     "broken_streams",
     "contents",
-    "hold",
     "interactions",
     "json_objects",
     "json_values",
     "plans",
+    "run_conversation",
     "steps",
     "streams",
     "text_annotations",

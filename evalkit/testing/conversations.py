@@ -11,13 +11,13 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from evalkit._lib.json import JSON
 from evalkit.conversation import Plan, ToolResult, converse, drive
-from evalkit.testing.service import BEHAVIOURS, FakeService
+from evalkit.testing.service import BEHAVIORS, FakeService
 from evalkit.testing.strategies import Draw, contents, json_values
 from evalkit.transcript import Transcript
 
 
 @dataclass(frozen=True)
-class Said:
+class FixedTurn:
     """A turn that says one thing."""
 
     what: str | list[dict[str, JSON]]
@@ -52,7 +52,9 @@ def plans(draw: DrawFn, *, min_turns: int = 1, max_turns: int = 3) -> Plan:
     )
     blocks = st.lists(contents(unknown=False), min_size=1, max_size=2)
     turns = draw(
-        st.lists((st.text(max_size=12) | blocks).map(Said), min_size=min_turns, max_size=max_turns)
+        st.lists(
+            (st.text(max_size=12) | blocks).map(FixedTurn), min_size=min_turns, max_size=max_turns
+        )
     )
     return Plan(
         fields={**fields, **draw(extra)},
@@ -76,7 +78,7 @@ def tool_answers() -> SearchStrategy[ToolResult]:
     return st.builds(ToolResult, results, st.booleans(), st.sampled_from((True, True, True, False)))
 
 
-def hold(plan: Plan, service: FakeService, draw: Draw) -> Transcript:
+def run_conversation(plan: Plan, service: FakeService, draw: Draw) -> Transcript:
     """Hold a plan with a service, tools answering at random."""
     return drive(
         converse(plan),
@@ -94,10 +96,12 @@ _TOOL_ANSWERS = tool_answers()
 def transcripts(
     draw: DrawFn,
     plans: SearchStrategy[Plan] | None = None,
-    behaviours: Collection[str] = tuple(BEHAVIOURS),
+    behaviors: Collection[str] = tuple(BEHAVIORS),
 ) -> Transcript:
     """Transcripts of conversations held with a :class:`FakeService`: whatever a check or a report may meet."""
-    return hold(draw(_PLANS if plans is None else plans), FakeService(draw, behaviours), draw)
+    return run_conversation(
+        draw(_PLANS if plans is None else plans), FakeService(draw, behaviors), draw
+    )
 
 
 _PLANS = plans()

@@ -23,7 +23,7 @@ from evalkit.transcript import Request, Response
 
 T = TypeVar("T")
 
-BEHAVIOURS: dict[str, str] = {
+BEHAVIORS: dict[str, str] = {
     "calls": "functions are called, several at a time",
     "undeclared_calls": "functions that were not declared are called too",
     "completed_calls": "a completed answer holds new calls",
@@ -70,7 +70,7 @@ REFUSALS: tuple[tuple[int, str, str], ...] = (
 
 
 @dataclass
-class Answer:
+class ServiceLogEntry:
     """What the service answered to one POST: None where it refused.
 
     ``waiting`` are the calls it waits for, ``delivered`` says whether the client could read the answer whole, at once or by a later GET.
@@ -84,7 +84,7 @@ class Answer:
 
 @dataclass
 class _Run:
-    answer: Answer
+    answer: ServiceLogEntry
     polls: int
     stored: dict[str, JSON]
 
@@ -92,16 +92,16 @@ class _Run:
 class FakeService:
     """The API as a function: ``service(request) -> Response``.
 
-    ``draw`` is Hypothesis' (``data.draw``, or the argument of a composite strategy); ``behaviours`` are words of ``BEHAVIOURS``, each shown
+    ``draw`` is Hypothesis' (``data.draw``, or the argument of a composite strategy); ``behaviors`` are words of ``BEHAVIORS``, each shown
     about one time in ``rarity`` where it could be.
     """
 
     def __init__(
-        self, draw: Draw, behaviours: Collection[str] = tuple(BEHAVIOURS), rarity: int = 20
+        self, draw: Draw, behaviors: Collection[str] = tuple(BEHAVIORS), rarity: int = 20
     ) -> None:
-        self.log: list[Answer] = []
+        self.log: list[ServiceLogEntry] = []
         self._draw = draw
-        self._behaviours = frozenset(behaviours)
+        self._behaviors = frozenset(behaviors)
         self._chance = st.sampled_from((False,) * (rarity - 1) + (True,))
         self._runs: dict[str, _Run] = {}
         self._answered: list[dict[str, JSON]] = []
@@ -114,7 +114,7 @@ class FakeService:
         if not head.startswith("/v") or self._sometimes("api_errors"):
             status, kind, text = self._one_of(REFUSALS)
             if request.method == "POST":
-                self.log.append(Answer(request))
+                self.log.append(ServiceLogEntry(request))
             return Response(status, {"content-type": kind}, text)
         if request.method == "POST" and not tail:
             return self._create(request)
@@ -122,7 +122,7 @@ class FakeService:
 
     def _create(self, request: Request) -> Response:
         body = request.body
-        answer = Answer(request)
+        answer = ServiceLogEntry(request)
         self.log.append(answer)
         problem = self._problem(body)
         if problem is not None:
@@ -165,7 +165,7 @@ class FakeService:
             return 404, "not_found", f"Interaction {previous} not found."
         return None
 
-    def _interaction(self, body: dict[str, JSON], answer: Answer) -> dict[str, JSON]:
+    def _interaction(self, body: dict[str, JSON], answer: ServiceLogEntry) -> dict[str, JSON]:
         self._take_results(body)
         made = self._draw(st.lists(_NOISE_STEPS, max_size=2))
         status = self._status(body)
@@ -207,13 +207,9 @@ class FakeService:
     def _status(self, body: dict[str, JSON]) -> str:
         likely = ["completed"]
         functions = any(tool.get("type") == "function" for tool in body.get("tools") or ())
-        if functions and "calls" in self._behaviours:
+        if functions and "calls" in self._behaviors:
             likely += ["requires_action"] * 2
-        if (
-            "continuation" in self._behaviours
-            and "agent" not in body
-            and not body.get("background")
-        ):
+        if "continuation" in self._behaviors and "agent" not in body and not body.get("background"):
             likely.append("requires_continuation")
         if self._sometimes("statuses"):
             likely = list(ENDS)
@@ -254,7 +250,7 @@ class FakeService:
             if self._number(0, 3) == 3:
                 made.append(self._draw(_NOISE_STEPS))
 
-    def _deliver(self, answer: Answer, interaction: dict[str, JSON]) -> Response:
+    def _deliver(self, answer: ServiceLogEntry, interaction: dict[str, JSON]) -> Response:
         streamed = bool(answer.request.body.get("stream"))
         if self._sometimes("wrong_kind"):
             if not streamed:
@@ -309,8 +305,8 @@ class FakeService:
             broken="peer closed",
         )
 
-    def _sometimes(self, behaviour: str) -> bool:
-        return behaviour in self._behaviours and self._draw(self._chance)
+    def _sometimes(self, behavior: str) -> bool:
+        return behavior in self._behaviors and self._draw(self._chance)
 
     def _number(self, low: int, high: int) -> int:
         return self._draw(st.integers(low, high))

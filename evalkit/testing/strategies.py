@@ -172,7 +172,7 @@ def interactions(steps: SearchStrategy[Object] | None = None) -> SearchStrategy[
 _any_steps = steps()
 
 
-class Stream(NamedTuple):
+class GeneratedStream(NamedTuple):
     """A stream's text, and the Interaction that it tells."""
 
     text: str
@@ -180,13 +180,13 @@ class Stream(NamedTuple):
 
 
 @st.composite
-def streams(draw: DrawFn, interactions: SearchStrategy[Object] | None = None) -> Stream:
+def streams(draw: DrawFn, interactions: SearchStrategy[Object] | None = None) -> GeneratedStream:
     """Whole streams, text cut into pieces of any size, with or without event ids and ``[DONE]``."""
     interaction = draw(_any_interactions if interactions is None else interactions)
     events = events_of(
         interaction, event_ids=draw(st.booleans()), words_per_delta=draw(st.integers(1, 4))
     )
-    return Stream("".join(sse_text(events, done=draw(st.booleans()))), interaction)
+    return GeneratedStream("".join(sse_text(events, done=draw(st.booleans()))), interaction)
 
 
 @st.composite

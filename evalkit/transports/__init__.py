@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.cassette.modes import RECORD_MODES, RecordMode
 from evalkit.transports.base import Transport
-from evalkit.transports.opening import open_transport
+from evalkit.transports.factory import open_transport
 
 if TYPE_CHECKING:
     from evalkit.transports.live import LiveTransport

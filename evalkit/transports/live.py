@@ -22,9 +22,9 @@ from evalkit.errors import ConnectFailed, Disconnected, TimedOut, TransportError
 from evalkit.protocol.sse import DONE, Frame, SseParser
 from evalkit.protocol.wire_facts import API_KEY_HEADER, API_REVISION, is_retryable
 from evalkit.transcript import Request, Response
-from evalkit.transports import retrying
+from evalkit.transports import retry
 from evalkit.transports.address import address, check_key
-from evalkit.transports.wire import body_text
+from evalkit.transports.conversion import body_text
 
 if TYPE_CHECKING:
     import ssl
@@ -52,7 +52,7 @@ class LiveTransport:
         base_url: str,
         key: str | None,
         timeout: float | None = None,
-        retries: int = retrying.RETRIES,
+        retries: int = retry.RETRIES,
         on_event: Callable[[str], None] | None = None,
         *,
         request_timeout: float | None = REQUEST_TIMEOUT,
@@ -137,7 +137,7 @@ class LiveTransport:
     def _wait(self, attempt: int, response: Response | None, ends: float) -> float | None:
         if attempt >= self._retries or (response is not None and not is_retryable(response.status)):
             return None
-        wait = retrying.pause(
+        wait = retry.pause(
             attempt, response.headers if response is not None else {}, self._random, self._now
         )
         return wait if wait is not None and self._clock() + wait < ends else None
@@ -145,7 +145,7 @@ class LiveTransport:
     def _once(self, request: Request, ends: float) -> Response:
         import httpx
 
-        from evalkit.transports.border import mapped
+        from evalkit.transports.httpx_errors import mapped
 
         text = body_text(request)
         headers = {
@@ -201,7 +201,7 @@ class LiveTransport:
         response.event_ms = tuple(arrivals)
 
     def _chunks(self, answer: httpx.Response, ends: float) -> Iterator[bytes]:
-        from evalkit.transports.border import mapped
+        from evalkit.transports.httpx_errors import mapped
 
         with mapped(self._address.host):
             for chunk in answer.iter_bytes():

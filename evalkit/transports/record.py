@@ -12,8 +12,8 @@ from typing import Protocol
 from evalkit.cassette.matching import Player
 from evalkit.cassette.store import Recorder
 from evalkit.transcript import Request, Response
+from evalkit.transports.conversion import recording_of, response_of
 from evalkit.transports.replay import unplayed
-from evalkit.transports.wire import recording_of, response_of
 
 
 class Endpoint(Protocol):

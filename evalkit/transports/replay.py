@@ -11,10 +11,10 @@ from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteMiss
 from evalkit.transcript import Request, Response
-from evalkit.transports.wire import response_of
+from evalkit.transports.conversion import response_of
 
 
-class Misses:
+class MissReporter:
     """Makes the miss reports of one scenario."""
 
     def __init__(self, path: Path, label: str, hint: str, redactor: Redactor) -> None:
@@ -56,7 +56,7 @@ class ReplayTransport:
         self,
         recordings: list[Recording] | None,
         redactor: Redactor,
-        misses_of: Callable[[], Misses],
+        misses_of: Callable[[], MissReporter],
     ) -> None:
         self.unplayed: list[str] = []
         self._missing = recordings is None

@@ -29,23 +29,30 @@ from evalkit.conversation import (
 )
 from evalkit.errors import CassetteMiss, EvalkitError, ToolCrashed
 from evalkit.protocol.steps import STATUSES
-from evalkit.testing import BEHAVIOURS, Answer, FakeService, hold, json_values, plans
+from evalkit.testing import (
+    BEHAVIORS,
+    FakeService,
+    ServiceLogEntry,
+    json_values,
+    plans,
+    run_conversation,
+)
 from evalkit.transcript import Exchange, Response, Transcript
 
 many = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 KIND = [
     name
-    for name in BEHAVIOURS
+    for name in BEHAVIORS
     if name
     not in ("api_errors", "broken", "stream_errors", "wrong_kind", "statuses", "missing_ids")
 ]
 
 
 def services(data: st.DataObject) -> FakeService:
-    """A service with a few of the behaviours, each often: all of them at once would end every conversation at its first request."""
-    behaviours = data.draw(st.sets(st.sampled_from(list(BEHAVIOURS)), max_size=4))
+    """A service with a few of the behaviors, each often: all of them at once would end every conversation at its first request."""
+    behaviors = data.draw(st.sets(st.sampled_from(list(BEHAVIORS)), max_size=4))
     likely = data.draw(st.sampled_from(("calls", "missing_ids", "continuation")))
-    return FakeService(data.draw, ["calls", likely, *behaviours], rarity=4)
+    return FakeService(data.draw, ["calls", likely, *behaviors], rarity=4)
 
 
 def posts(transcript: Transcript) -> list[Exchange]:
@@ -66,7 +73,7 @@ def message(plan: Plan, turn: int) -> list[dict[str, Any]]:
     return [{"type": "text", "text": said}] if isinstance(said, str) else said
 
 
-def check_history(plan: Plan, transcript: Transcript, log: list[Answer]) -> None:
+def check_history(plan: Plan, transcript: Transcript, log: list[ServiceLogEntry]) -> None:
     """Every stateless request is the earlier one, every step of its answer with the results after the calls that wait, and what is new."""
     history: list[Any] = []
     steps: list[dict[str, Any]] = []
@@ -102,9 +109,9 @@ def check_with_the_history_check(transcript: Transcript) -> None:
     assert {finding.code for finding in History().run(View(transcript))} <= {"call_unanswered"}
 
 
-def check_chain(plan: Plan, transcript: Transcript, log: list[Answer]) -> None:
+def check_chain(plan: Plan, transcript: Transcript, log: list[ServiceLogEntry]) -> None:
     """Every stateful request names the interaction before it and carries only results or a message."""
-    before: Answer | None = None
+    before: ServiceLogEntry | None = None
     turn = 0
     for exchange, answer in zip(posts(transcript), log, strict=True):
         body = exchange.request.body
@@ -149,7 +156,7 @@ def check_fields(plan: Plan, transcript: Transcript) -> None:
             environment = exchange.interaction.get("environment_id", environment)
 
 
-def check_timeline(transcript: Transcript, log: list[Answer]) -> None:
+def check_timeline(transcript: Transcript, log: list[ServiceLogEntry]) -> None:
     """A turn's timeline is what the service made in it, each result after its call, and every entry came with the exchange it names."""
     answers = iter(log)
     exchanges = {exchange.number: exchange for exchange in transcript.exchanges}
@@ -203,7 +210,7 @@ def check_outcomes(transcript: Transcript) -> None:
 @given(plans(min_turns=2), st.data())
 def test_whatever_the_service_does_the_history_is_exact(plan: Plan, data: st.DataObject) -> None:
     service = services(data)
-    transcript = hold(plan, service, data.draw)
+    transcript = run_conversation(plan, service, data.draw)
     (check_history if plan.history == "stateless" else check_chain)(plan, transcript, service.log)
     check_with_the_history_check(transcript)
     check_fields(plan, transcript)
@@ -222,7 +229,7 @@ def test_with_a_well_behaved_service_only_the_plans_own_limits_stop_a_turn(
     plan: Plan, data: st.DataObject
 ) -> None:
     service = FakeService(data.draw, KIND, rarity=4)
-    transcript = hold(plan, service, data.draw)
+    transcript = run_conversation(plan, service, data.draw)
     for turn in transcript.turns:
         if plan.background and plan.history == "stateless":
             assert turn.outcome in ("api_error", "not_run")

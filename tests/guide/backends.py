@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evalkit.server import create_app, serving
-from evalkit.server.recording.proxy import open_proxy
-from evalkit.server.replaying.cassettes import Cassettes
+from evalkit.server.proxy.backend import open_proxy
+from evalkit.server.replay.backend import CassetteBackend
 
 SCRIPT, PROXY, CASSETTES = "script", "proxy", "cassettes"
 BACKENDS = (SCRIPT, PROXY, CASSETTES)
@@ -34,6 +34,6 @@ def proxy(upstream: str, folder: Path) -> Iterator[str]:
 def cassettes(folder: Path) -> Iterator[str]:
     """Serve a folder of cassettes. Fails for a recording that was not played."""
     said: list[str] = []
-    with serving(create_app(Cassettes(folder, log=said.append))) as url:
+    with serving(create_app(CassetteBackend(folder, log=said.append))) as url:
         yield url
     assert said == []

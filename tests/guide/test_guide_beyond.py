@@ -12,7 +12,7 @@ import pytest
 
 from evalkit.server import Script, create_app, serving
 from evalkit.server.calls import Call, Reply
-from evalkit.server.scripted import Scripted
+from evalkit.server.script_backend import ScriptBackend
 from evalkit.server.scripting.default_script import DEFAULT_SCRIPT
 from tests.guide.conftest import need
 from tests.guide.running import HERE, KEY, SUFFIXES, Outcome, Program, Runner
@@ -39,11 +39,11 @@ class Listening:
     def __init__(self) -> None:
         text = DEFAULT_SCRIPT.read_text(encoding="utf-8").replace("rules:\n", f"rules:\n{RULES}", 1)
         self.calls: list[Call] = []
-        self._script = Scripted(Script.load(text, "guide.yaml"), api_key=KEY)
+        self._script = ScriptBackend(Script.load(text, "guide.yaml"), api_key=KEY)
 
-    async def answer(self, call: Call) -> Reply:
+    async def handle(self, call: Call) -> Reply:
         self.calls.append(call)
-        return await self._script.answer(call)
+        return await self._script.handle(call)
 
     async def close(self) -> None:
         await self._script.close()

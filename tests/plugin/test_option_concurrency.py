@@ -9,7 +9,7 @@ import pytest
 
 from evalkit.server import create_app, load_script, serving
 from evalkit.server.calls import Call, Reply
-from evalkit.server.scripted import Scripted
+from evalkit.server.script_backend import ScriptBackend
 from tests.plugin.project import Project
 
 SCENARIOS = "".join(
@@ -18,7 +18,7 @@ SCENARIOS = "".join(
 SUITE = f"suite: many\ndefaults: {{model: gemini-3.5-flash}}\nscenarios:\n{SCENARIOS}"
 
 
-class Gathering(Scripted):
+class Gathering(ScriptBackend):
     """A back end that answers only when so many requests wait at once, and tells the most it saw."""
 
     def __init__(self, together: int) -> None:
@@ -26,7 +26,7 @@ class Gathering(Scripted):
         self.together, self.most, self._waiting = together, 0, 0
         self._all: list[object] = []
 
-    async def answer(self, call: Call) -> Reply:
+    async def handle(self, call: Call) -> Reply:
         """Wait for the others, a while at most."""
         import asyncio
 
@@ -37,7 +37,7 @@ class Gathering(Scripted):
                 if self.most >= self.together:
                     break
                 await asyncio.sleep(0.005)
-            return await super().answer(call)
+            return await super().handle(call)
         finally:
             self._waiting -= 1
 

@@ -11,9 +11,9 @@ from evalkit.cassette import store
 from evalkit.cassette.journal import path_of
 from evalkit.cassette.recording import Recording
 from evalkit.errors import UsageError
-from evalkit.server.recording.archive import Archive
-from evalkit.server.recording.naming import name_of, numbered, superseded
-from evalkit.server.replaying.library import recorded
+from evalkit.server.proxy.archive import ConversationArchive
+from evalkit.server.proxy.naming import name_of, numbered, superseded
+from evalkit.server.replay.library import normalize_recording
 from tests.cassette.samples import recording
 from tests.server.talking import cassettes
 
@@ -31,7 +31,7 @@ class Clock:
 
 
 def name(body: Any, **fields: Any) -> str:
-    return name_of(recorded(recording(body, **fields)))
+    return name_of(normalize_recording(recording(body, **fields)))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def kept(folder: Path) -> dict[str, list[str]]:
 
 def test_only_idle_conversations_become_cassettes_and_they_can_go_on(tmp_path: Path) -> None:
     clock = Clock()
-    archive = Archive(tmp_path, {}, clock=clock)
+    archive = ConversationArchive(tmp_path, {}, clock=clock)
     archive.keep(0, 0, recording(HELLO))
     clock.now = 50
     archive.keep(1, 0, recording({**HELLO, "input": "Hi"}), about={"model": "m"})
@@ -109,7 +109,7 @@ def test_only_idle_conversations_become_cassettes_and_they_can_go_on(tmp_path: P
 
 
 def test_what_a_killed_process_left_becomes_cassettes_errors_and_all(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, {"endpoint": "https://e"})
+    archive = ConversationArchive(tmp_path, {"endpoint": "https://e"})
     archive.keep(0, 0, recording(HELLO, status=503), about={"model": "m", "server": None})
     archive.keep(0, 1, recording(HELLO))
     archive.keep(0, 2, recording({**HELLO, "input": "Bad"}, status=400))
@@ -121,7 +121,7 @@ def test_what_a_killed_process_left_becomes_cassettes_errors_and_all(tmp_path: P
         store_path = path.with_name(path.name.removesuffix(".journal"))
         store_path.unlink()
         path.write_bytes(data[:-3] if b'"Hi' in data else data)
-    lines = Archive(tmp_path, {"endpoint": "https://f"}).recover()
+    lines = ConversationArchive(tmp_path, {"endpoint": "https://f"}).recover()
     assert [line.partition(" of ")[0] for line in lines] == ["recovered 3 exchanges"]
     [(found, recordings)] = cassettes(tmp_path).items()
     assert [one.status for one in recordings] == [200, 400]
@@ -134,7 +134,7 @@ def test_what_a_killed_process_left_becomes_cassettes_errors_and_all(tmp_path: P
 def test_a_journal_that_became_its_cassette_just_before_the_end_adds_nothing(
     tmp_path: Path,
 ) -> None:
-    archive = Archive(tmp_path, {})
+    archive = ConversationArchive(tmp_path, {})
     archive.keep(0, 0, recording(HELLO))
     [journal] = tmp_path.rglob("*.journal")
     real = Path.unlink
@@ -153,15 +153,15 @@ def test_a_journal_that_became_its_cassette_just_before_the_end_adds_nothing(
         Path.unlink = before  # type: ignore[method-assign]
     assert len(removed[-1]) > len(data)
     journal.write_bytes(removed[-1])
-    assert Archive(tmp_path, {}).recover() == []
+    assert ConversationArchive(tmp_path, {}).recover() == []
     assert [len(recordings) for recordings in kept(tmp_path).values()] == [1]
     assert not journal.exists()
 
 
 def test_a_conversation_that_another_process_records_is_left_alone(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, {})
+    archive = ConversationArchive(tmp_path, {})
     archive.keep(0, 0, recording(HELLO))
-    [line] = Archive(tmp_path, {}).recover()
+    [line] = ConversationArchive(tmp_path, {}).recover()
     assert line.startswith("left alone: ")
     assert "recording this cassette now" in line
     archive.close()
@@ -171,7 +171,7 @@ def test_a_conversation_that_another_process_records_is_left_alone(tmp_path: Pat
 def test_where_nothing_more_can_be_written_what_came_before_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive = Archive(tmp_path, {})
+    archive = ConversationArchive(tmp_path, {})
     archive.keep(0, 0, recording(HELLO))
 
     def full(*_: object) -> None:
@@ -192,7 +192,7 @@ def test_where_nothing_more_can_be_written_what_came_before_is_kept(
 def test_a_cassette_that_cannot_be_made_leaves_its_journal_and_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive = Archive(tmp_path, {})
+    archive = ConversationArchive(tmp_path, {})
     archive.keep(0, 0, recording(HELLO))
 
     def full(*_: object) -> None:
@@ -202,12 +202,12 @@ def test_a_cassette_that_cannot_be_made_leaves_its_journal_and_is_told(
         broken.setattr("evalkit.cassette.store.write_atomic", full)
         [problem] = archive.close()
     assert "every exchange is safe in" in problem
-    [line] = Archive(tmp_path, {}).recover()
+    [line] = ConversationArchive(tmp_path, {}).recover()
     assert line.startswith("recovered 1 exchange")
 
 
 def test_a_fork_s_cassette_begins_with_what_it_shares(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, {})
+    archive = ConversationArchive(tmp_path, {})
     for number in range(3):
         archive.keep(0, number, recording({**HELLO, "input": f"{number}"}))
     before = archive.recordings(0, 2)
@@ -222,7 +222,7 @@ def test_a_fork_s_cassette_begins_with_what_it_shares(tmp_path: Path) -> None:
 
 
 def test_secrets_of_one_request_are_kept_out_of_all_that_follow(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, {})
+    archive = ConversationArchive(tmp_path, {})
     archive.keep(
         0, 0, recording({**HELLO, "input": "my-secret-key says hello"}), secrets=["my-secret-key"]
     )
@@ -234,7 +234,7 @@ def test_secrets_of_one_request_are_kept_out_of_all_that_follow(tmp_path: Path) 
 
 
 def test_journals_are_let_go_of_and_taken_up_again(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, {})
+    archive = ConversationArchive(tmp_path, {})
     for turn in range(3):
         for number in range(60):
             archive.keep(number, turn, recording({**HELLO, "input": f"{number} {turn}"}))
@@ -244,7 +244,7 @@ def test_journals_are_let_go_of_and_taken_up_again(tmp_path: Path) -> None:
 
 
 def test_recordings_are_values(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, {})
+    archive = ConversationArchive(tmp_path, {})
     one = Recording("GET", "https://h/v1/agents")
     archive.keep(0, 0, one)
     archive.close()

@@ -23,8 +23,8 @@ import pytest
 from evalkit.errors import UsageError
 from evalkit.protocol.sse import read_events
 from evalkit.server import Script, create_app, load_script, serving
-from evalkit.server.calls import Call, Cut, Reply
-from evalkit.server.faulting.plans import parse_plan
+from evalkit.server.calls import Call, Reply, StreamCut
+from evalkit.server.fault_injection.plans import parse_plan
 from evalkit.server.run import allow_connections
 
 HELLO = {"model": "gemini-3.5-flash", "input": "Hello"}
@@ -141,12 +141,12 @@ def test_a_live_stream_that_breaks_off_is_cut(capfd: pytest.CaptureFixture[str])
     class Breaking:
         title = "breaking"
 
-        async def answer(self, call: Call) -> Reply:
+        async def handle(self, call: Call) -> Reply:
             return Reply(200, live=self.parts(), headers={"content-type": "text/event-stream"})
 
         async def parts(self) -> AsyncIterator[bytes]:
             yield b"data: {}\n\n"
-            raise Cut("upstream broke off")
+            raise StreamCut("upstream broke off")
 
         async def close(self) -> None:
             return None
@@ -279,7 +279,7 @@ class Waiting:
     def __init__(self) -> None:
         self.left = threading.Event()
 
-    async def answer(self, call: Call) -> Reply:
+    async def handle(self, call: Call) -> Reply:
         return Reply(200, live=self.parts(), headers={"content-type": "text/event-stream"})
 
     async def parts(self) -> AsyncIterator[bytes]:
@@ -309,7 +309,7 @@ def test_a_client_that_leaves_stops_the_work(capfd: pytest.CaptureFixture[str]) 
 class Late(Waiting):
     """A back end whose response is due in a minute."""
 
-    async def answer(self, call: Call) -> Reply:
+    async def handle(self, call: Call) -> Reply:
         return Reply(200, live=LiveBody(self.left), delay=60)
 
 

@@ -19,15 +19,22 @@ from evalkit.cassette.recording import Cassette, Recording
 from evalkit.errors import CassetteError, UsageError
 from evalkit.server import create_app, serving
 from evalkit.server.calls import Call, Reply
-from evalkit.server.replaying.cassettes import Cassettes, reply_of
-from evalkit.server.replaying.library import Asked, Library, Tape, asked, plain, recorded
+from evalkit.server.replay.backend import CassetteBackend, reply_of
+from evalkit.server.replay.library import (
+    CassetteLibrary,
+    NormalizedRequest,
+    PlayedCassette,
+    normalize_body,
+    normalize_recording,
+    normalize_request,
+)
 from tests.cassette.samples import JSON_OBJECTS, recording, said, user
 
 PATH = "/v1beta/interactions"
 FOUND = 200
 
 
-def tape(name: str, *texts: str, server: str = "") -> Tape:
+def tape(name: str, *texts: str, server: str = "") -> PlayedCassette:
     """A stateful conversation: each request but the first names the one before it."""
     recordings = [
         recording(
@@ -40,16 +47,16 @@ def tape(name: str, *texts: str, server: str = "") -> Tape:
         )
         for number, text in enumerate(texts)
     ]
-    return Tape(f"{name}.yaml", recordings, server)
+    return PlayedCassette(f"{name}.yaml", recordings, server)
 
 
 def ask(
     body: Any, method: str = "POST", path: str = PATH, query: tuple[tuple[str, str], ...] = ()
-) -> Asked:
-    return asked(method, path, query, body)
+) -> NormalizedRequest:
+    return normalize_request(method, path, query, body)
 
 
-def took(library: Library, body: Any) -> str | None:
+def took(library: CassetteLibrary, body: Any) -> str | None:
     found = library.take(ask(body))
     return None if found is None else f"{found.tape.name}:{found.number}"
 
@@ -151,7 +158,10 @@ def test_what_says_something_else_is_another_request(name: str) -> None:
 def test_versions_keys_and_defaults_in_the_address_make_no_difference(
     uri: str, path: str, query: tuple[tuple[str, str], ...]
 ) -> None:
-    assert recorded(Recording("GET", uri)).key == asked("GET", path, query, None).key
+    assert (
+        normalize_recording(Recording("GET", uri)).key
+        == normalize_request("GET", path, query, None).key
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,16 +172,16 @@ def test_another_address_is_another_request(path: str) -> None:
     bare, _, query = path.partition("?")
     pairs = (("stream", "true"),) if query else ()
     assert (
-        recorded(Recording("GET", "https://h/v1/interactions/a")).key
-        != asked("GET", bare, pairs, None).key
+        normalize_recording(Recording("GET", "https://h/v1/interactions/a")).key
+        != normalize_request("GET", bare, pairs, None).key
     )
 
 
 @settings(max_examples=30, deadline=None)
 @given(JSON_OBJECTS, st.none() | st.text() | st.lists(JSON_OBJECTS))
 def test_any_body_has_a_form_and_one_only(body: dict[str, Any], value: Any) -> None:
-    once = plain({**body, "input": value})
-    assert plain(once) == once
+    once = normalize_body({**body, "input": value})
+    assert normalize_body(once) == once
     assert ask({**body, "input": value}).key == ask(once).key
 
 
@@ -179,7 +189,9 @@ def test_any_body_has_a_form_and_one_only(body: dict[str, Any], value: Any) -> N
 
 
 def test_identical_first_requests_are_each_played_once_and_go_on_where_they_began() -> None:
-    library = Library([tape("a", "Hello", "More"), tape("b", "Hello", "More"), tape("c", "Hello")])
+    library = CassetteLibrary(
+        [tape("a", "Hello", "More"), tape("b", "Hello", "More"), tape("c", "Hello")]
+    )
     assert [took(library, HELLO) for _ in range(4)] == ["a.yaml:0", "b.yaml:0", "c.yaml:0", None]
     more = {"model": "m", "input": "More"}
     assert took(library, {**more, "previous_interaction_id": "b1"}) == "b.yaml:1"
@@ -187,7 +199,7 @@ def test_identical_first_requests_are_each_played_once_and_go_on_where_they_bega
     assert library.unplayed() == []
 
 
-def stateless(name: str, *texts: str) -> Tape:
+def stateless(name: str, *texts: str) -> PlayedCassette:
     """A conversation whose answers are the same as everybody's, so that nothing but its place tells its requests from others'."""
     history: list[Any] = []
     recordings = []
@@ -199,11 +211,11 @@ def stateless(name: str, *texts: str) -> Tape:
             )
         )
         history.append(said("Yes"))
-    return Tape(f"{name}.yaml", recordings)
+    return PlayedCassette(f"{name}.yaml", recordings)
 
 
 def test_of_equal_requests_the_cassette_under_way_goes_first() -> None:
-    library = Library(
+    library = CassetteLibrary(
         [
             stateless("a", "Hi", "One"),
             stateless("b", "Hi", "Two", "Three"),
@@ -222,11 +234,11 @@ def test_of_equal_requests_the_cassette_under_way_goes_first() -> None:
 
 
 def test_what_was_played_is_played_again_only_when_asked_for() -> None:
-    def tapes() -> list[Tape]:
+    def tapes() -> list[PlayedCassette]:
         return [tape("a", "Hello", "More"), tape("b", "Hello", "Other")]
 
     more = {"model": "m", "input": "More", "previous_interaction_id": "a1"}
-    strict, again = Library(tapes()), Library(tapes(), again=True)
+    strict, again = CassetteLibrary(tapes()), CassetteLibrary(tapes(), again=True)
     for _ in range(2):
         for library in (strict, again):
             assert took(library, HELLO) is not None
@@ -248,7 +260,9 @@ def test_what_was_played_is_played_again_only_when_asked_for() -> None:
 
 def test_a_thousand_cassettes_cost_what_one_does() -> None:
     def calls(count: int) -> float:
-        library = Library([tape(f"t{number}-", "Hello", "More", "Most") for number in range(count)])
+        library = CassetteLibrary(
+            [tape(f"t{number}-", "Hello", "More", "Most") for number in range(count)]
+        )
         bodies = [HELLO] * count
         bodies += [
             {"model": "m", "input": text, "previous_interaction_id": f"t{number}-{at}"}
@@ -274,7 +288,7 @@ def test_a_thousand_cassettes_cost_what_one_does() -> None:
 
 
 def test_a_miss_names_the_nearest_recording_and_shows_what_parts_them() -> None:
-    library = Library([tape("a", "Hello", "More"), tape("b", "How warm is it in Rome?")])
+    library = CassetteLibrary([tape("a", "Hello", "More"), tape("b", "How warm is it in Rome?")])
     report = library.miss(
         ask({"model": "m", "input": "How warm is it in Paris?"}),
         "the command",
@@ -293,7 +307,7 @@ def test_a_miss_names_the_nearest_recording_and_shows_what_parts_them() -> None:
 
 
 def test_of_what_is_equally_near_the_conversation_under_way_is_shown() -> None:
-    library = Library([tape("a", "Hello", "More"), tape("b", "Hi", "More")])
+    library = CassetteLibrary([tape("a", "Hello", "More"), tape("b", "Hi", "More")])
     assert took(library, {"model": "m", "input": "Hi"}) == "b.yaml:0"
     assert "nearest: recording 2 of 2" in (
         report := library.miss(
@@ -330,7 +344,7 @@ def test_a_recording_is_served_with_its_status_body_and_server(tmp_path: Path) -
     )
     write(tmp_path, "a.yaml", recording(HELLO, {"id": "v1_a", "n": 1}), refused, server="theirs/1")
     log: list[str] = []
-    with serving(create_app(Cassettes(tmp_path, log=log.append))) as url:
+    with serving(create_app(CassetteBackend(tmp_path, log=log.append))) as url:
         fine = httpx.post(f"{url}/v1/interactions?key=any", json=HELLO)
         no = httpx.post(f"{url}{PATH}", json={**HELLO, "input": "No"})
     assert (fine.status_code, fine.json(), fine.headers["server"]) == (
@@ -351,7 +365,7 @@ def test_a_miss_is_404_in_the_shape_of_the_api_and_in_the_log(tmp_path: Path) ->
     key = "a-key-nobody-may-see"
     requests: list[str] = []
     log: list[str] = []
-    with serving(create_app(Cassettes(tmp_path, log=log.append), log=requests.append)) as url:
+    with serving(create_app(CassetteBackend(tmp_path, log=log.append), log=requests.append)) as url:
         httpx.post(url + PATH, json=HELLO)
         answer = httpx.post(
             url + PATH, json={**HELLO, "model": f"m2 {key}"}, headers={"x-goog-api-key": key}
@@ -369,7 +383,7 @@ def test_a_miss_is_404_in_the_shape_of_the_api_and_in_the_log(tmp_path: Path) ->
 
 def test_a_redacted_recording_answers_the_client_whose_key_was_redacted(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", recording({**HELLO, "input": "My key is REDACTED"}))
-    with serving(create_app(Cassettes(tmp_path))) as url:
+    with serving(create_app(CassetteBackend(tmp_path))) as url:
         body = {**HELLO, "input": "My key is a-key-nobody-may-see"}
         assert (
             httpx.post(
@@ -381,7 +395,7 @@ def test_a_redacted_recording_answers_the_client_whose_key_was_redacted(tmp_path
 
 def test_a_stream_is_served_event_by_event_to_the_byte(tmp_path: Path) -> None:
     path = write(tmp_path, "a.yaml", stream(request_body=json.dumps({**HELLO, "stream": True})))
-    with serving(create_app(Cassettes(path))) as url:
+    with serving(create_app(CassetteBackend(path))) as url:
         answer = httpx.post(url + PATH, json={**HELLO, "stream": True})
     assert answer.text == EVENTS
     assert answer.headers["content-type"] == "text/event-stream"
@@ -425,13 +439,13 @@ def test_bytes_that_are_no_text_are_served_as_they_are(tmp_path: Path) -> None:
             response_headers={"content-type": ["image/png"]},
         ),
     )
-    with serving(create_app(Cassettes(tmp_path))) as url:
+    with serving(create_app(CassetteBackend(tmp_path))) as url:
         assert httpx.get(url + "/v1/files/a").content == b"\xff\x00"
 
 
-def answered(served: Cassettes, call: Call) -> Reply:
+def answered(served: CassetteBackend, call: Call) -> Reply:
     """Ask without a loop: replaying waits for nothing."""
-    coroutine = served.answer(call)
+    coroutine = served.handle(call)
     with pytest.raises(StopIteration) as ended:
         coroutine.send(None)
     reply = ended.value.value
@@ -446,7 +460,7 @@ def test_no_connection_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         raise AssertionError("a socket was opened")
 
     monkeypatch.setattr(socket, "socket", refuse)
-    served = Cassettes(tmp_path)
+    served = CassetteBackend(tmp_path)
     assert [
         answered(served, Call("POST", PATH, body=json.dumps(HELLO).encode())).status
         for _ in range(2)
@@ -455,7 +469,7 @@ def test_no_connection_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_whatever_a_client_sends_is_answered(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", recording(HELLO))
-    served = Cassettes(tmp_path)
+    served = CassetteBackend(tmp_path)
     for body in (
         b"",
         b"{",
@@ -479,7 +493,7 @@ def test_a_cassette_that_cannot_be_read_is_an_error_with_file_and_line_at_the_st
     path = write(tmp_path, "a.yaml", recording(HELLO))
     path.write_text(path.read_text()[:-20], encoding="utf-8")
     with pytest.raises(CassetteError, match=r"a\.yaml:\d+"):
-        Cassettes(tmp_path)
+        CassetteBackend(tmp_path)
 
 
 @pytest.mark.parametrize("what", ["missing", "empty"])
@@ -489,7 +503,7 @@ def test_no_cassettes_at_all_is_one_line(tmp_path: Path, what: str) -> None:
         (folder / "_media").mkdir(parents=True)
         (folder / "_media" / "x.yaml").write_text("not a cassette")
     with pytest.raises(UsageError, match=r"--cassettes .*: there is no"):
-        Cassettes(folder)
+        CassetteBackend(folder)
 
 
 def test_numbered_cassettes_are_played_in_their_order(tmp_path: Path) -> None:
@@ -499,7 +513,7 @@ def test_numbered_cassettes_are_played_in_their_order(tmp_path: Path) -> None:
             f"a-1f{f'.{number}' if number > 1 else ''}.yaml",
             recording(HELLO, {"id": f"v1_{number}"}),
         )
-    with serving(create_app(Cassettes(tmp_path))) as url:
+    with serving(create_app(CassetteBackend(tmp_path))) as url:
         assert [httpx.post(url + PATH, json=HELLO).json()["id"] for _ in range(3)] == [
             "v1_1",
             "v1_2",
@@ -509,7 +523,7 @@ def test_numbered_cassettes_are_played_in_their_order(tmp_path: Path) -> None:
 
 def test_the_cassettes_that_ship_answer_what_they_hold() -> None:
     folder = Path(__file__).parents[2] / "cassettes"
-    served = Cassettes(folder)
+    served = CassetteBackend(folder)
     for path in sorted(folder.rglob("*.yaml")):
         cassette = store.load(path)
         assert cassette is not None

@@ -26,7 +26,7 @@ class Endless:
     def __init__(self) -> None:
         self.closed = 0
 
-    async def answer(self, call: Call) -> Reply:
+    async def handle(self, call: Call) -> Reply:
         return Reply(200, live=self._ticks(), headers={"content-type": "text/event-stream"})
 
     async def close(self) -> None:

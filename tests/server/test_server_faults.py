@@ -16,10 +16,16 @@ from evalkit.errors import ScriptError
 from evalkit.protocol.disassemble import events_of, sse_text
 from evalkit.protocol.sse import read_events, split_frames
 from evalkit.server.calls import Call, Reply
-from evalkit.server.faulting.faulty import Dice, Faulty
-from evalkit.server.faulting.frames import Frames
-from evalkit.server.faulting.kinds import KINDS, Fault, apply
-from evalkit.server.faulting.plans import BadFault, Plan, Range, parse_plan, plan_of
+from evalkit.server.fault_injection.injector import FaultInjector, FaultSelector
+from evalkit.server.fault_injection.kinds import KINDS, InjectedFault, apply_fault
+from evalkit.server.fault_injection.plans import (
+    FaultPlan,
+    FaultPlanError,
+    NumberRange,
+    parse_plan,
+    plan_from_yaml,
+)
+from evalkit.server.fault_injection.stream_changes import FrameSplitter
 from evalkit.server.scripting.script import Script
 
 STEPS = [
@@ -42,7 +48,7 @@ DELTAS = [index for index, frame in enumerate(FRAMES) if '"step.delta"' in frame
 
 def made(text: str, reply: Reply) -> Reply:
     """What a fault, as the command line spells it, makes of a reply."""
-    throw = Dice().throw([parse_plan(text, "a")], Call("POST", "/v1/interactions"))
+    throw = FaultSelector().throw([parse_plan(text, "a")], Call("POST", "/v1/interactions"))
     return throw.onto(throw.instead() or reply)
 
 
@@ -120,8 +126,8 @@ def test_a_plain_answer_is_left_alone_by_what_befalls_streams(spelled: str) -> N
 @pytest.mark.parametrize("kind", [name for name in KINDS if name != "delay"])
 def test_a_refusal_is_left_alone(kind: str) -> None:
     refusal = Reply(404, "{}")
-    plan = plan_of({kind: 1 if kind not in ("error", "cut", "reset") else {"after": 1}}, "a")
-    assert Dice().throw([plan], Call("GET", "/x")).onto(refusal) is refusal
+    plan = plan_from_yaml({kind: 1 if kind not in ("error", "cut", "reset") else {"after": 1}}, "a")
+    assert FaultSelector().throw([plan], Call("GET", "/x")).onto(refusal) is refusal
 
 
 @pytest.mark.parametrize(
@@ -190,14 +196,14 @@ def test_several_faults_strike_one_answer_and_one_comes_instead() -> None:
     plans = [
         parse_plan(text, text) for text in ("delay=1", "cut=3", "duplicate=2", "event_delay=1")
     ]
-    found = Dice().throw(plans, Call("POST", "/")).onto(STREAM)
+    found = FaultSelector().throw(plans, Call("POST", "/")).onto(STREAM)
     assert (found.delay, found.end, sent(found)) == (
         1,
         "cut",
         [FRAMES[0], FRAMES[1], FRAMES[1], FRAMES[2]],
     )
     assert found.faults == ("delay", "cut", "duplicate", "event_delay")
-    throw = Dice().throw(
+    throw = FaultSelector().throw(
         [parse_plan("delay=1", "a"), parse_plan("error=503", "b"), parse_plan("reset", "c")],
         Call("POST", "/"),
     )
@@ -216,7 +222,7 @@ class Endless:
         self.closed = False
         self._pieces = pieces
 
-    async def answer(self, call: Call) -> Reply:
+    async def handle(self, call: Call) -> Reply:
         self.calls += 1
         return Reply(
             200, live=self, headers={"content-type": "text/event-stream", "content-length": "999"}
@@ -238,7 +244,7 @@ class Endless:
 
 
 async def _read(backend: Endless, *spelled: str) -> tuple[str, Reply]:
-    reply = await Faulty(backend, [parse_plan(text, text) for text in spelled]).answer(
+    reply = await FaultInjector(backend, [parse_plan(text, text) for text in spelled]).handle(
         Call("POST", "/v1/interactions")
     )
     text = b"".join([part async for part in reply.live]) if reply.live is not None else b""
@@ -275,7 +281,7 @@ def test_a_live_stream_is_changed_as_a_whole_one_is(spelled: str, size: int) -> 
 def test_an_event_of_a_live_stream_passes_before_the_next_one_comes() -> None:
     async def first() -> bytes:
         backend = Endless([FRAMES[0].encode(), b"event: half"])
-        reply = await Faulty(backend, [parse_plan("cut=3", "a")]).answer(Call("POST", "/"))
+        reply = await FaultInjector(backend, [parse_plan("cut=3", "a")]).handle(Call("POST", "/"))
         assert reply.live is not None
         part = await anext(aiter(reply.live))
         assert backend._pieces == [b"event: half"]
@@ -304,10 +310,10 @@ def test_a_live_answer_that_is_replaced_is_let_go_of() -> None:
 @settings(max_examples=50, deadline=None)
 def test_frames_cut_anywhere_are_the_bytes(frames: list[str], size: int) -> None:
     raw = "".join(frames).encode()
-    cutter = Frames()
+    cutter = FrameSplitter()
     found = [frame for at in range(0, len(raw), size) for frame in cutter.feed(raw[at : at + size])]
     assert b"".join(found) + cutter.rest() == raw
-    whole = Frames()
+    whole = FrameSplitter()
     if "\r" not in raw.decode():
         assert [*whole.feed(raw), *filter(None, [whole.rest()])] == [
             piece.encode() for piece in split_frames(raw.decode())
@@ -326,10 +332,10 @@ def call(number: int) -> Call:
 def test_the_same_requests_meet_the_same_faults_in_whatever_order(
     seed: int, chance: float, asked: list[int], order: Any
 ) -> None:
-    plan = Plan("delay", {"seconds": Range(1.0, 2.0)}, "a", probability=chance)
+    plan = FaultPlan("delay", {"seconds": NumberRange(1.0, 2.0)}, "a", probability=chance)
 
     def delays(numbers: list[int]) -> dict[int, list[float]]:
-        dice, found = Dice(seed), dict[int, list[float]]()
+        dice, found = FaultSelector(seed), dict[int, list[float]]()
         for number in numbers:
             found.setdefault(number, []).append(dice.throw([plan], call(number)).onto(PLAIN).delay)
         return found
@@ -343,7 +349,7 @@ def test_chance_is_as_often_as_it_says_and_another_seed_strikes_others() -> None
     plan = parse_plan("delay=1@0.25", "a")
 
     def hits(seed: int) -> list[int]:
-        dice = Dice(seed)
+        dice = FaultSelector(seed)
         return [
             number for number in range(2_000) if dice.throw([plan], call(number)).onto(PLAIN).delay
         ]
@@ -354,10 +360,10 @@ def test_chance_is_as_often_as_it_says_and_another_seed_strikes_others() -> None
 
 def test_a_repeated_request_draws_again_and_a_key_in_the_query_is_nothing_to_chance() -> None:
     plan = parse_plan("delay=1@0.5", "a")
-    dice = Dice(3)
+    dice = FaultSelector(3)
     again = [dice.throw([plan], call(1)).onto(PLAIN).delay for _ in range(50)]
     assert set(again) == {0, 1}
-    other = Dice(3)
+    other = FaultSelector(3)
     keyed = Call("POST", "/v1/interactions", {"key": "secret"}, body=call(1).body)
     assert [other.throw([plan], keyed).onto(PLAIN).delay for _ in range(50)] == again
 
@@ -375,7 +381,7 @@ def test_a_repeated_request_draws_again_and_a_key_in_the_query_is_nothing_to_cha
     ],
 )
 def test_faults_by_number(when: str, expected: list[int]) -> None:
-    dice, plan = Dice(), parse_plan(f"duplicate=1{when}", "a")
+    dice, plan = FaultSelector(), parse_plan(f"duplicate=1{when}", "a")
     found = []
     for number in range(1, 11):
         dice.throw([plan], call(number)).onto(
@@ -407,7 +413,7 @@ def test_faults_by_number(when: str, expected: list[int]) -> None:
     ],
 )
 def test_two_spellings_of_one_plan(text: str, data: object) -> None:
-    assert parse_plan(text, "a") == plan_of(data, "a")
+    assert parse_plan(text, "a") == plan_from_yaml(data, "a")
 
 
 @pytest.mark.parametrize(
@@ -447,7 +453,7 @@ def test_two_spellings_of_one_plan(text: str, data: object) -> None:
     ],
 )
 def test_a_bad_spelling_says_what_and_shows_how(text: str, message: str) -> None:
-    with pytest.raises(BadFault) as caught:
+    with pytest.raises(FaultPlanError) as caught:
         parse_plan(text, "a")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -461,7 +467,7 @@ def test_a_bad_spelling_says_what_and_shows_how(text: str, message: str) -> None
 def test_any_spelling_is_read_or_refused(text: str) -> None:
     try:
         plan = parse_plan(text, "a")
-    except BadFault:
+    except FaultPlanError:
         return
     assert plan.kind in KINDS
 
@@ -477,8 +483,8 @@ def test_any_spelling_is_read_or_refused(text: str) -> None:
 @settings(max_examples=60, deadline=None)
 def test_any_mapping_is_read_or_refused(data: object) -> None:
     try:
-        plan = plan_of(data, "a")
-    except BadFault:
+        plan = plan_from_yaml(data, "a")
+    except FaultPlanError:
         return
     assert plan.kind in KINDS
 
@@ -491,7 +497,7 @@ def test_every_kind_s_example_reads_and_every_kind_is_documented() -> None:
         assert f"\n| `{name}" in docs
         for field in list(kind.fields)[1:]:
             assert f"`{field}`" in docs or f"`{field}=" in docs
-        assert isinstance(apply(Fault(name, plan.values), STREAM), Reply)  # type: ignore[arg-type]
+        assert isinstance(apply_fault(InjectedFault(name, plan.values), STREAM), Reply)  # type: ignore[arg-type]
 
 
 # --- in scripts

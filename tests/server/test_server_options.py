@@ -13,7 +13,7 @@ from evalkit.errors import UsageError
 from evalkit.server import Script, create_app, load_script, serving
 from evalkit.server.api.service import Service
 from evalkit.server.calls import Call
-from evalkit.server.scripted import Scripted
+from evalkit.server.script_backend import ScriptBackend
 
 RIGHT = "the right key, é"
 
@@ -54,7 +54,7 @@ def test_a_wrong_key_is_told_from_none(shipped: Script) -> None:
 
 def test_a_lenient_server_says_what_it_let_pass() -> None:
     lines: list[str] = []
-    app = create_app(Scripted(load_script(), lenient=True, log=lines.append))
+    app = create_app(ScriptBackend(load_script(), lenient=True, log=lines.append))
     body = {
         "model": "gemini-3.5-flash",
         "input": [

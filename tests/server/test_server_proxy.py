@@ -17,10 +17,10 @@ from evalkit._lib.json import canonical
 from evalkit.cassette import store
 from evalkit.errors import CassetteError, UsageError
 from evalkit.server import create_app, serving
-from evalkit.server.recording.archive import Archive
-from evalkit.server.recording.proxy import Proxy, open_proxy
-from evalkit.server.recording.upstream import Upstream
-from evalkit.server.replaying.cassettes import Cassettes
+from evalkit.server.proxy.archive import ConversationArchive
+from evalkit.server.proxy.backend import ProxyBackend, open_proxy
+from evalkit.server.proxy.upstream import Upstream
+from evalkit.server.replay.backend import CassetteBackend
 from tests.server.talking import Talk, bodies, cassettes, check_history, hold
 from tests.transports import loopback
 from tests.transports.loopback import Reply, Service, reply, stream
@@ -331,8 +331,8 @@ def test_what_is_there_is_never_written_over(url: str, tmp_path: Path) -> None:
 
 
 def test_a_conversation_that_was_idle_goes_on_in_its_cassette(url: str, tmp_path: Path) -> None:
-    archive = Archive(tmp_path, {})
-    with serving(create_app(Proxy(Upstream(url), archive))) as front:
+    archive = ConversationArchive(tmp_path, {})
+    with serving(create_app(ProxyBackend(Upstream(url), archive))) as front:
         first = httpx.post(
             front + PATH,
             json={"model": "gemini-3.5-flash", "input": "Hello"},
@@ -352,7 +352,7 @@ def test_a_conversation_that_was_idle_goes_on_in_its_cassette(url: str, tmp_path
     check_history(tmp_path)
 
 
-class Watched(Archive):
+class Watched(ConversationArchive):
     """An archive that says when a cassette was made."""
 
     def __init__(self, folder: Path) -> None:
@@ -370,7 +370,7 @@ def test_an_idle_conversation_becomes_a_cassette_while_the_proxy_runs(
     url: str, tmp_path: Path
 ) -> None:
     archive = Watched(tmp_path)
-    with serving(create_app(Proxy(Upstream(url), archive, idle=0.02))) as front:
+    with serving(create_app(ProxyBackend(Upstream(url), archive, idle=0.02))) as front:
         hold(front, Talk(["Hello"]))
         assert archive.made.wait(20)
         assert list(tmp_path.rglob("*.journal")) == []
@@ -392,7 +392,7 @@ def test_a_fork_begins_with_what_it_shares_and_plays_alone(url: str, tmp_path: P
     assert cassette is not None
     assert cassette.metadata["shared"] == 1
     log: list[str] = []
-    with serving(create_app(Cassettes(forked, log=log.append))) as replay:
+    with serving(create_app(CassetteBackend(forked, log=log.append))) as replay:
         again = httpx.post(replay + PATH, json={**base, "input": "Hello"}, headers=key).json()
         two = httpx.post(
             replay + PATH,

@@ -23,8 +23,8 @@ from evalkit.cassette.recording import Recording
 from evalkit.conversation.judge_requests import is_judge_request
 from evalkit.conversation.reconstruct import request_of
 from evalkit.server import Script, create_app, serving
-from evalkit.server.recording.proxy import open_proxy
-from evalkit.server.replaying.cassettes import Cassettes
+from evalkit.server.proxy.backend import open_proxy
+from evalkit.server.replay.backend import CassetteBackend
 from tests.server.talking import (
     KEY,
     Talk,
@@ -157,7 +157,7 @@ def again(talk: Talk) -> Talk:
 
 def replay(cassettes_: Path, *talks_: Talk) -> None:
     log: list[str] = []
-    with serving(create_app(Cassettes(cassettes_, log=log.append))) as front:
+    with serving(create_app(CassetteBackend(cassettes_, log=log.append))) as front:
         hold(front, *talks_)
     assert log == []
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from evalkit.server import Script, create_app, serving
-from evalkit.server.scripted import Scripted
+from evalkit.server.script_backend import ScriptBackend
 
 genai = pytest.importorskip("google.genai")
 
@@ -48,7 +48,9 @@ def sdk(url: str) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def story() -> Iterator[Any]:
     """A client of a server whose answers come in parts, and which knows one key only."""
-    with serving(create_app(Scripted(Script.load(STORY, "story.yaml"), api_key="right"))) as url:
+    with serving(
+        create_app(ScriptBackend(Script.load(STORY, "story.yaml"), api_key="right"))
+    ) as url:
         client = client_of(url, "right")
         yield client
         client.close()

@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 import pytest
 
-from evalkit.server import courier, create_app, load_script, serving
+from evalkit.server import create_app, load_script, serving, webhook_sender
 from evalkit.server.api.deliveries import WebhookDelivery, not_loopback, request_secret
-from evalkit.server.courier import Courier
 from evalkit.server.history_integrity import DEFAULT_KEY
-from evalkit.server.recording.proxy import open_proxy
-from evalkit.server.scripted import Scripted
+from evalkit.server.proxy.backend import open_proxy
+from evalkit.server.script_backend import ScriptBackend
+from evalkit.server.webhook_sender import WebhookSender
 
 HOOK = "http://127.0.0.1:9/hook"
 ALL = ["interaction.completed", "interaction.failed", "interaction.requires_action"]
@@ -308,7 +308,7 @@ def receiver() -> Iterator[Receiver]:
 
 def test_a_webhook_is_told_over_http(receiver: Receiver) -> None:
     lines: queue.Queue[str] = queue.Queue()
-    app = create_app(Scripted(load_script(), log=lines.put))
+    app = create_app(ScriptBackend(load_script(), log=lines.put))
     with (
         serving(app) as url,
         httpx.Client(base_url=f"{url}/v1beta", headers={"x-goog-api-key": "k"}) as http,
@@ -336,12 +336,12 @@ def test_a_webhook_is_told_over_http(receiver: Receiver) -> None:
 
 
 def deliver(url: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(courier, "WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(webhook_sender, "WAITS", (0.0, 0.0, 0.0))
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     lines: list[str] = []
 
     async def run() -> None:
-        sender = Courier(lines.append)
+        sender = WebhookSender(lines.append)
         sender.send([WebhookDelivery(url, "ping", "{}", {"webhook-id": "1"})])
         await asyncio.gather(*sender._tasks)
         await sender.close()
@@ -371,7 +371,7 @@ def test_a_delivery_is_given_up(receiver: Receiver, monkeypatch: pytest.MonkeyPa
 
 def test_closing_gives_up_what_waits(receiver: Receiver) -> None:
     async def run() -> None:
-        sender = Courier(lambda line: None)
+        sender = WebhookSender(lambda line: None)
         sender.send([WebhookDelivery(receiver.url, "ping", "{}", {})], after=3600)
         await sender.close()
         await sender.close()

@@ -14,7 +14,7 @@ from evalkit.server import create_app, load_script, serving
 from evalkit.session import Runner, Settings
 from evalkit.suite import expand, load
 from evalkit.transports.live import LiveTransport
-from evalkit.transports.retrying import RETRIES
+from evalkit.transports.retry import RETRIES
 
 SCRIPT = """\
 script: outcomes

@@ -16,7 +16,7 @@ import pytest
 from evalkit.errors import ConnectFailed, Disconnected, TimedOut, TransportError, UsageError
 from evalkit.transcript import Request
 from evalkit.transports import LiveTransport
-from evalkit.transports.border import translated
+from evalkit.transports.httpx_errors import translated
 from tests.transports.loopback import Reply, Service, reply, stream
 
 KEY = "planted-secret-key"

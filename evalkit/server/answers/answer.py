@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from evalkit._lib.json import JSON
 from evalkit.protocol.steps import CALL_OF, REQUIRED_FIELDS, RESULT_OF
-from evalkit.server.faulting.plans import Plan
+from evalkit.server.fault_injection.plans import FaultPlan
 from evalkit.server.requests.error_response import ErrorResponse
 
 RawStep = dict[str, JSON]
@@ -43,7 +43,7 @@ class InteractionDraft:
     fault: ErrorResponse | None = None
     fault_after: int | None = None
     cut_after: int | None = None
-    faults: tuple[Plan, ...] = ()
+    faults: tuple[FaultPlan, ...] = ()
 
 
 def ids(seed: str) -> Iterator[str]:

@@ -24,7 +24,7 @@ from evalkit.server.api.webhooks import Webhooks
 from evalkit.server.calls import Call, Reply, fault_reply
 from evalkit.server.continuation_tokens import AnswerPart
 from evalkit.server.defence.pairing import check_new, check_pairs
-from evalkit.server.faulting.faulty import Dice
+from evalkit.server.fault_injection.injector import FaultSelector
 from evalkit.server.history_integrity import verify_signatures
 from evalkit.server.requests.create import KnownNames, read_create
 from evalkit.server.requests.error_response import ErrorResponse, OnViolation, bad_request
@@ -45,7 +45,7 @@ class Interactions:
         environments: Environments,
         webhooks: Webhooks,
         defend: OnViolation,
-        dice: Dice,
+        dice: FaultSelector,
     ) -> None:
         self._script = script
         self._key = key

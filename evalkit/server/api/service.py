@@ -20,7 +20,7 @@ from evalkit.server.api.triggers import Triggers
 from evalkit.server.api.uploads import Uploads
 from evalkit.server.api.webhooks import Webhooks
 from evalkit.server.calls import Call, Reply, fault_reply
-from evalkit.server.faulting.faulty import Dice
+from evalkit.server.fault_injection.injector import FaultSelector
 from evalkit.server.history_integrity import DEFAULT_KEY
 from evalkit.server.requests.error_response import ErrorResponse, bad_request, raise_violation
 from evalkit.server.scripting.script import Script
@@ -56,7 +56,7 @@ class Service:
             self.environments,
             self.webhooks,
             self._let_pass if lenient else raise_violation,
-            Dice(seed),
+            FaultSelector(seed),
         )
         self.triggers = Triggers(self.interactions)
 

@@ -10,7 +10,7 @@ from evalkit._lib.text import show
 from evalkit.protocol.steps import STATUSES
 from evalkit.server.answers.answer import InteractionDraft
 from evalkit.server.answers.interaction_request import InteractionRequest
-from evalkit.server.faulting.plans import WHEN, BadFault, Plan, plan_of
+from evalkit.server.fault_injection.plans import WHEN, FaultPlan, FaultPlanError, plan_from_yaml
 from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.server.scripting.conditions import Condition, condition
 from evalkit.server.scripting.script_reader import Path, ScriptReader
@@ -178,15 +178,15 @@ def _error(notes: ScriptReader, value: JSON, path: Path) -> Fill:
     return fill
 
 
-def read_faults(notes: ScriptReader, value: JSON, path: Path) -> tuple[Plan, ...]:
+def read_faults(notes: ScriptReader, value: JSON, path: Path) -> tuple[FaultPlan, ...]:
     """Read a list of ``faults:``, or a single one; each is a mapping (``{cut: 3, every: 5}``) or the command line's text."""
     listed = value if isinstance(value, list) else [value]
     plans = []
     for index, item in enumerate(listed):
         place = (*path, index) if isinstance(value, list) else path
         try:
-            plans.append(plan_of(item, ".".join(map(str, (*path, index)))))
-        except BadFault as error:
+            plans.append(plan_from_yaml(item, ".".join(map(str, (*path, index)))))
+        except FaultPlanError as error:
             at = error.path if isinstance(item, dict) else ()
             notes.add((*place, *at), str(error), key=len(at) == 1 and at[0] not in WHEN)
     return tuple(plans)

@@ -28,7 +28,7 @@ from evalkit._lib.json import JSON
 from evalkit.conversation.judge_requests import is_judge_body
 from evalkit.server.answers.answer import InteractionDraft
 from evalkit.server.answers.interaction_request import InteractionRequest
-from evalkit.server.faulting.plans import Plan
+from evalkit.server.fault_injection.plans import FaultPlan
 from evalkit.server.requests.create import KnownNames
 from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.server.scripting.rules import ScriptRule, read_faults, read_rule
@@ -89,7 +89,7 @@ class Script:
     vars: Mapping[str, JSON] = field(default_factory=dict)
     known: KnownNames = KnownNames()  # noqa: RUF009 - frozen
     signatures: bool = True
-    faults: tuple[Plan, ...] = ()
+    faults: tuple[FaultPlan, ...] = ()
 
     @classmethod
     def load(cls, text: str, name: str) -> Script:

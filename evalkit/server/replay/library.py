@@ -43,7 +43,7 @@ _CONTENT = frozenset(CONTENT_TYPES)
 _ONCE = "each recording answers once; start the server again, or with --replay-again"
 
 
-class Asked(NamedTuple):
+class NormalizedRequest(NamedTuple):
     """A request as it is compared."""
 
     method: str
@@ -63,7 +63,7 @@ class Asked(NamedTuple):
 
 
 @dataclass(slots=True)
-class Tape:
+class PlayedCassette:
     """A cassette that is played: its name for messages, its recordings, and how far it is. ``shared`` recordings begin another tape too."""
 
     name: str
@@ -76,14 +76,14 @@ class Tape:
     cursor: int = 0
 
     def __post_init__(self) -> None:
-        self.keys = [recorded(recording).key for recording in self.recordings]
+        self.keys = [normalize_recording(recording).key for recording in self.recordings]
         self.played, self.ever = bytearray(len(self.recordings)), bytearray(len(self.recordings))
 
 
-class Found(NamedTuple):
+class ReplayMatch(NamedTuple):
     """A recording that answers: the tape, and its number there from 0."""
 
-    tape: Tape
+    tape: PlayedCassette
     number: int
 
     @property
@@ -92,25 +92,25 @@ class Found(NamedTuple):
         return self.tape.recordings[self.number]
 
 
-class Library:
+class CassetteLibrary:
     """Plays many tapes. With ``again``, recordings that were all played answer once more, from the first."""
 
-    def __init__(self, tapes: Sequence[Tape], *, again: bool = False) -> None:
+    def __init__(self, tapes: Sequence[PlayedCassette], *, again: bool = False) -> None:
         self.tapes = list(tapes)
         self._again = again
-        self._known: dict[Key, list[Found]] = {}
+        self._known: dict[Key, list[ReplayMatch]] = {}
         for tape in self.tapes:
             for number, key in enumerate(tape.keys):
-                self._known.setdefault(key, []).append(Found(tape, number))
+                self._known.setdefault(key, []).append(ReplayMatch(tape, number))
         # What begins a conversation goes before what would begin one in the middle.
         self._waiting = {
             key: deque(sorted(found, key=lambda one: one.number > 0))
             for key, found in self._known.items()
         }
-        self._due: dict[Key, deque[Found]] = {}
+        self._due: dict[Key, deque[ReplayMatch]] = {}
         self._pool: Player | None = None
 
-    def take(self, asked: Asked) -> Found | None:
+    def take(self, asked: NormalizedRequest) -> ReplayMatch | None:
         """Return the recording that answers a request, and count it as played; None where there is none left."""
         key = asked.key
         found = self._next(key)
@@ -127,14 +127,16 @@ class Library:
         tape.played[number] = tape.ever[number] = 1
         tape.cursor = number + 1
         if tape.cursor < len(tape.keys):
-            self._due.setdefault(tape.keys[tape.cursor], deque()).append(Found(tape, tape.cursor))
+            self._due.setdefault(tape.keys[tape.cursor], deque()).append(
+                ReplayMatch(tape, tape.cursor)
+            )
         return found
 
     def miss(
         self,
-        asked: Asked,
+        asked: NormalizedRequest,
         hint: str,
-        line_of: Callable[[Tape, int], int | None] = lambda tape, number: None,
+        line_of: Callable[[PlayedCassette, int], int | None] = lambda tape, number: None,
     ) -> str:
         """Return the report of a request that nothing answers. ``line_of`` gives the line of a tape's recording in its file.
 
@@ -152,7 +154,7 @@ class Library:
         pool.played[:] = b"".join(self.tapes[at].played for at in order)
         found = nearest(pool, *asked)
         if found is None:
-            tape, player = Tape("(empty)", ()), Player(())
+            tape, player = PlayedCassette("(empty)", ()), Player(())
         else:
             at = bisect_right(firsts, numbers[found]) - 1
             tape, player = (
@@ -193,7 +195,7 @@ class Library:
             lines.append(f"{untouched} of {len(self.tapes)} cassettes: nothing was asked of them")
         return lines
 
-    def _next(self, key: Key) -> Found | None:
+    def _next(self, key: Key) -> ReplayMatch | None:
         due = self._due.get(key)
         while due:
             one = due.popleft()
@@ -207,30 +209,32 @@ class Library:
         return None
 
 
-def asked(method: str, path: str, query: Query, body: JSON) -> Asked:
+def normalize_request(method: str, path: str, query: Query, body: JSON) -> NormalizedRequest:
     """Return a request as it is compared; ``body`` is a JSON value, None for none."""
     path, query = route(path, query)
     path = "/" + unquote(_VERSION.sub("", path)).lstrip(
         "/"
     )  # without a version, one SDK sends //interactions
-    return Asked(
+    return NormalizedRequest(
         method, path, tuple(pair for pair in query if pair not in _NO_MATTER), _plain(body)
     )
 
 
-def recorded(recording: Recording) -> Asked:
+def normalize_recording(recording: Recording) -> NormalizedRequest:
     """Return a recorded request as it is compared."""
-    return asked(recording.method, *route_of(recording.uri), body_of(recording.request_body))
+    return normalize_request(
+        recording.method, *route_of(recording.uri), body_of(recording.request_body)
+    )
 
 
 def _plain(body: JSON) -> JSON:
     try:
-        return plain(body)
+        return normalize_body(body)
     except RecursionError:  # nested hundreds of levels deep: then every difference counts
         return body
 
 
-def plain(body: JSON) -> JSON:
+def normalize_body(body: JSON) -> JSON:
     """Return a request body without what makes no difference; bytes that are no text as a text."""
     if isinstance(body, bytes):
         return body.decode("latin-1")
@@ -287,7 +291,7 @@ def _player(recordings: Sequence[Recording]) -> Player:
     """Return a player of the recordings as they are compared, so that a report shows only what counts."""
     same = []
     for recording in recordings:
-        method, path, query, body = recorded(recording)
+        method, path, query, body = normalize_recording(recording)
         uri = path + ("?" + "&".join(f"{name}={value}" for name, value in query) if query else "")
         text = body if isinstance(body, str | bytes) else "" if body is None else dumps(body)
         same.append(replace(recording, method=method, uri=uri, request_body=text))

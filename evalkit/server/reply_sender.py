@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Protocol
 
-from evalkit.server.calls import Cut, End, Reply
-from evalkit.server.faulting.frames import close
+from evalkit.server.calls import End, Reply, StreamCut
+from evalkit.server.fault_injection.stream_changes import close
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -56,7 +56,7 @@ class Sending:
                 )
                 try:
                     await self._body(reply)
-                except Cut:
+                except StreamCut:
                     end = "cut"
             if end != "whole" and self._connection is not None:
                 await self._connection.break_off(end)

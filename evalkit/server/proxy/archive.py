@@ -27,8 +27,8 @@ from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.store import Recorder
 from evalkit.errors import EvalkitError, UsageError
-from evalkit.server.recording.naming import name_of, numbered, superseded
-from evalkit.server.replaying.library import recorded
+from evalkit.server.proxy.naming import name_of, numbered, superseded
+from evalkit.server.replay.library import normalize_recording
 
 FOLDER = "conversations"
 """Where the cassettes of a recording proxy lie below its folder; their media are beside it, in ``_media``."""
@@ -50,7 +50,7 @@ class _Conversation:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Archive:
+class ConversationArchive:
     """Keeps conversations, named by numbers, in cassettes below a folder. ``metadata`` stands in each of them."""
 
     def __init__(
@@ -229,7 +229,7 @@ class Archive:
         self, conversation: _Conversation, redactor: Redactor, recordings: Sequence[Recording]
     ) -> Recorder:
         """Claim the next free name for a conversation: nothing that is there is written over."""
-        name = name_of(recorded(redactor.recording(recordings[0])[0]))
+        name = name_of(normalize_recording(redactor.recording(recordings[0])[0]))
         with self._lock:
             while True:
                 count = self._numbers[name] = self._numbers.get(name, 0) + 1

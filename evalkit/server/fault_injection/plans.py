@@ -19,18 +19,18 @@ from random import Random
 from typing import Any, NamedTuple
 
 from evalkit._lib.text import did_you_mean, show
-from evalkit.server.faulting.kinds import KINDS, Fault, Field, Value
+from evalkit.server.fault_injection.kinds import KINDS, FaultField, InjectedFault, Value
 
-WHEN: dict[str, Field] = {
-    "probability": Field("number", 1, most=1),
-    "every": Field("whole", 1, least=1),
-    "first": Field("whole", least=0),
-    "times": Field("whole", least=0),
+WHEN: dict[str, FaultField] = {
+    "probability": FaultField("number", 1, most=1),
+    "every": FaultField("whole", 1, least=1),
+    "first": FaultField("whole", least=0),
+    "times": FaultField("whole", least=0),
 }
 """When a fault strikes; all must hold. ``first``: among the first N answers it could strike; ``times``: at most N times."""
 
 
-class Range(NamedTuple):
+class NumberRange(NamedTuple):
     """A number to be drawn between two, both included; whole where both are."""
 
     least: float
@@ -44,11 +44,11 @@ class Range(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FaultPlan:
     """A kind of fault, its values (settled, or ranges), and when it strikes. ``place`` tells it from others in one server."""
 
     kind: str
-    values: Mapping[str, Value | Range]
+    values: Mapping[str, Value | NumberRange]
     place: str
     probability: float = 1.0
     every: int = 1
@@ -60,18 +60,18 @@ class Plan:
         """Say whether the fault needs no answer to be made."""
         return KINDS[self.kind].instead(self.values)
 
-    def fault(self, random: Random) -> Fault:
+    def fault(self, random: Random) -> InjectedFault:
         """Return the fault, its ranges drawn."""
-        return Fault(
+        return InjectedFault(
             self.kind,
             {
-                name: value.draw(random) if isinstance(value, Range) else value
+                name: value.draw(random) if isinstance(value, NumberRange) else value
                 for name, value in self.values.items()
             },
         )
 
 
-class BadFault(Exception):
+class FaultPlanError(Exception):
     """A plan that cannot be read. ``path`` leads to what is wrong in a script's mapping."""
 
     def __init__(self, message: str, *path: str | int) -> None:
@@ -79,7 +79,7 @@ class BadFault(Exception):
         super().__init__(message)
 
 
-def parse_plan(text: str, place: str) -> Plan:
+def parse_plan(text: str, place: str) -> FaultPlan:
     """Read the command line's spelling: ``KIND[=VALUE][,FIELD=VALUE…][@PROBABILITY or @every=N or @first=N …]``. Raises BadFault."""
     what, _, when = text.partition("@")
     name, *rest = (part.strip() for part in what.split(","))
@@ -91,7 +91,7 @@ def parse_plan(text: str, place: str) -> Plan:
     for part in rest:
         key, given, value = part.partition("=")
         if not given:
-            raise BadFault(f"{part!r} is not FIELD=VALUE")
+            raise FaultPlanError(f"{part!r} is not FIELD=VALUE")
         fields[key.strip()] = _scalar(value)
     conditions: dict[str, Any] = {}
     for part in when.split(",") if "@" in text else ():
@@ -100,17 +100,17 @@ def parse_plan(text: str, place: str) -> Plan:
     return _plan(kind, fields, conditions, place)
 
 
-def plan_of(data: Any, place: str) -> Plan:
+def plan_from_yaml(data: Any, place: str) -> FaultPlan:
     """Read a script's spelling: a mapping with one kind's key, or the command line's in a string. Raises BadFault."""
     if isinstance(data, str):
         return parse_plan(data, place)
     if not isinstance(data, dict):
-        raise BadFault(f"must be a mapping like {{cut: 3, every: 5}}, got {show(data, 40)}")
+        raise FaultPlanError(f"must be a mapping like {{cut: 3, every: 5}}, got {show(data, 40)}")
     named = [key for key in data if key not in WHEN]
     if not named:
-        raise BadFault(f"which fault? There are {', '.join(KINDS)}")
+        raise FaultPlanError(f"which fault? There are {', '.join(KINDS)}")
     if len(named) > 1 and named[0] in KINDS:
-        raise BadFault(
+        raise FaultPlanError(
             f"one fault at a time, and {named[1]!r} says nothing about when{did_you_mean(str(named[1]), WHEN)}",
             named[1],
         )
@@ -124,19 +124,19 @@ def plan_of(data: Any, place: str) -> Plan:
     return _plan(kind, value, {key: data[key] for key in data if key in WHEN}, place)
 
 
-def _plan(kind: Any, fields: Any, when: Mapping[str, Any], place: str) -> Plan:
+def _plan(kind: Any, fields: Any, when: Mapping[str, Any], place: str) -> FaultPlan:
     if kind not in KINDS:
         hint = did_you_mean(str(kind), KINDS)
-        raise BadFault(
+        raise FaultPlanError(
             f"unknown fault {kind!r}{hint}; there are {', '.join(KINDS)}. Example: {KINDS['error'].example}@0.1",
             kind,
         )
     known = KINDS[kind].fields
     example = f"Example: {KINDS[kind].example}"
-    values: dict[str, Value | Range] = {}
+    values: dict[str, Value | NumberRange] = {}
     for name, value in fields.items():
         if name not in known:
-            raise BadFault(
+            raise FaultPlanError(
                 f"{kind} has no field {name!r}{did_you_mean(str(name), known)}; it has {', '.join(known)}. {example}",
                 kind,
                 name,
@@ -145,12 +145,12 @@ def _plan(kind: Any, fields: Any, when: Mapping[str, Any], place: str) -> Plan:
     for name, field in known.items():
         if name not in values:
             if field.required:
-                raise BadFault(f"{kind} needs {name}. {example}", kind)
+                raise FaultPlanError(f"{kind} needs {name}. {example}", kind)
             values[name] = field.default
     settled: dict[str, Any] = {}
     for name, value in when.items():
         if name not in WHEN:
-            raise BadFault(
+            raise FaultPlanError(
                 f"{name!r} says nothing about when{did_you_mean(name, WHEN)}; there are {', '.join(WHEN)}. {example}@every=5"
             )
         settled[name] = _value(
@@ -160,9 +160,9 @@ def _plan(kind: Any, fields: Any, when: Mapping[str, Any], place: str) -> Plan:
             f"{example}@{'0.1' if name == 'probability' else f'{name}=5'}",
             (name,),
         )
-        if isinstance(settled[name], Range):
-            raise BadFault(f"{name} must be one number, got {value}", name)
-    return Plan(kind, values, place, **settled)
+        if isinstance(settled[name], NumberRange):
+            raise FaultPlanError(f"{name} must be one number, got {value}", name)
+    return FaultPlan(kind, values, place, **settled)
 
 
 _NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+")
@@ -180,24 +180,24 @@ def _scalar(value: Any) -> Any:
         return float(percent[1]) / 100
     least, dots, most = text.partition("..")
     if dots and _NUMBER.fullmatch(least) and _NUMBER.fullmatch(most):
-        return Range(_scalar(least), _scalar(most))
+        return NumberRange(_scalar(least), _scalar(most))
     return text
 
 
 def _value(
-    name: str, field: Field, value: Any, example: str, path: tuple[str, ...]
-) -> Value | Range:
+    name: str, field: FaultField, value: Any, example: str, path: tuple[str, ...]
+) -> Value | NumberRange:
     value = (
         _scalar(value) if field.type != "text" else value if isinstance(value, str) else str(value)
     )
     if field.type == "text":
         if field.choices and value not in field.choices:
-            raise BadFault(
+            raise FaultPlanError(
                 f"{name} must be one of {', '.join(field.choices)}, got {value!r}{did_you_mean(value, field.choices)}",
                 *path,
             )
         return str(value)
-    numbers = list(value) if isinstance(value, Range) else [value]
+    numbers = list(value) if isinstance(value, NumberRange) else [value]
     for number in numbers:
         fits = (
             isinstance(number, (int, float))
@@ -210,19 +210,19 @@ def _value(
                 if field.most != float("inf")
                 else f" not below {field.least}"
             )
-            raise BadFault(
+            raise FaultPlanError(
                 f"{name} must be a {'whole ' if field.type == 'whole' else ''}number{bounds}, got {show(number, 40)}. {example}",
                 *path,
             )
-    if isinstance(value, Range):
+    if isinstance(value, NumberRange):
         if value.least > value.most:
-            raise BadFault(
+            raise FaultPlanError(
                 f"{name} must be a range from the lower to the higher, got {value.least}..{value.most}",
                 *path,
             )
         return (
-            Range(int(value.least), int(value.most))
+            NumberRange(int(value.least), int(value.most))
             if field.type == "whole"
-            else Range(float(value.least), float(value.most))
+            else NumberRange(float(value.least), float(value.most))
         )
     return int(value) if field.type == "whole" else float(value)

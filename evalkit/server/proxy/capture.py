@@ -18,12 +18,12 @@ from evalkit.cassette.scalars import to_text
 from evalkit.protocol.sse import DONE, Frame, SseParser
 from evalkit.server.calls import Call
 from evalkit.transcript import Request, Response
-from evalkit.transports.wire import recording_of
+from evalkit.transports.conversion import recording_of
 
 _ENDINGS = ("interaction.completed", "error")
 
 
-class Hearing:
+class ResponseCapture:
     """Hears one answer out. ``began`` is the clock's time when the request was sent; times are in seconds."""
 
     def __init__(self, status: int, headers: dict[str, str], began: float) -> None:

@@ -25,7 +25,7 @@ from evalkit.errors import UsageError
 from evalkit.protocol.sse import DONE, SseParser
 from evalkit.server.calls import Call, Reply, fault_reply
 from evalkit.server.headers import passed_on, secrets_of
-from evalkit.server.replaying.library import Library, Tape, asked
+from evalkit.server.replay.library import CassetteLibrary, PlayedCassette, normalize_request
 from evalkit.server.requests.error_response import ErrorResponse
 
 Timing = Literal["instant", "recorded"]
@@ -34,7 +34,7 @@ _FRAME = re.compile(r".*?(?:\r\n\r\n|\n\n|\r\r)|.+\Z", re.DOTALL)
 _HINT = "evalkit serve --upstream URL --record {folder}   (and run the client against it)"
 
 
-class Cassettes:
+class CassetteBackend:
     """Serves the cassettes of a folder and all below it, or one file. ``log`` gets what is to be told at the end.
 
     Raises UsageError where there is no cassette, CassetteError (``file:line``) for one that cannot be read.
@@ -50,7 +50,7 @@ class Cassettes:
     ) -> None:
         self._paths = {shown(path): path for path in _files(folder)}
         tapes = [_tape(name, path) for name, path in self._paths.items()]
-        self._library = Library(tapes, again=again)
+        self._library = CassetteLibrary(tapes, again=again)
         self._recorded_timing = timing == "recorded"
         self._log = log
         self._hint = _HINT.format(folder=shown(folder))
@@ -60,7 +60,7 @@ class Cassettes:
             f"{plural(count, 'recording')} of {plural(len(tapes), 'cassette')} in {shown(folder)}"
         )
 
-    async def answer(self, call: Call) -> Reply:
+    async def handle(self, call: Call) -> Reply:
         """Answer from a recording; a miss is a 404 whose message is its report."""
         redactor = _redactor(tuple(secrets_of(call)))
         text = redactor.text(to_text(call.body))[0] if redactor.active else call.body
@@ -69,7 +69,7 @@ class Cassettes:
             if call.target
             else call.query.items()
         )
-        request = asked(call.method, call.path, tuple(query), body_of(text))
+        request = normalize_request(call.method, call.path, tuple(query), body_of(text))
         found = self._library.take(request)
         if found is None:
             report = self._library.miss(
@@ -137,12 +137,12 @@ def _redactor(secrets: tuple[str, ...]) -> Redactor:
     return Redactor(secrets)
 
 
-def _tape(name: str, path: Path) -> Tape:
+def _tape(name: str, path: Path) -> PlayedCassette:
     cassette = store.load(path)
     if cassette is None:
         raise UsageError(f"{name}: there is no such cassette any more")
     server, shared = cassette.metadata.get("server"), cassette.metadata.get("shared")
-    return Tape(
+    return PlayedCassette(
         name,
         cassette.recordings,
         server if isinstance(server, str) else "",

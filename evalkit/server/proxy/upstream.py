@@ -38,7 +38,7 @@ _STATUS = ((ConnectFailed, 502), (TimedOut, 504), (TransportError, 502))
 
 
 @dataclass(slots=True)
-class Answer:
+class UpstreamResponse:
     """An answer whose body is still to come: status, headers (lower case), and the body's bytes as they arrive, unchanged.
 
     ``chunks`` raises TransportError where it breaks off. ``close`` lets go of the connection.
@@ -51,7 +51,7 @@ class Answer:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body."""
-        from evalkit.transports.border import mapped
+        from evalkit.transports.httpx_errors import mapped
 
         with mapped(self.host):
             async for chunk in self.response.aiter_raw():
@@ -95,11 +95,11 @@ class Upstream:
             query = "&".join(pairs)
         return self._address.base + path + (f"?{query}" if query else "")
 
-    async def send(self, call: Call) -> Answer:
+    async def send(self, call: Call) -> UpstreamResponse:
         """Ask the upstream. Raises TransportError where no answer comes."""
         import httpx
 
-        from evalkit.transports.border import mapped
+        from evalkit.transports.httpx_errors import mapped
 
         if self._client is None:
             limits = httpx.Limits(
@@ -120,7 +120,7 @@ class Upstream:
             headers[API_KEY_HEADER] = self._key
         with mapped(self._address.host):
             response = await self._sent(self._client, call, headers)
-        return Answer(
+        return UpstreamResponse(
             response.status_code,
             _joined(response.headers.multi_items()),
             response,

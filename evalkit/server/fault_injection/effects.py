@@ -13,7 +13,13 @@ from typing import Any, Literal
 
 from evalkit._lib.json import dumps, loads
 from evalkit.server.calls import Reply, fault_reply
-from evalkit.server.faulting.frames import Change, Piece, change_frames, change_live, change_whole
+from evalkit.server.fault_injection.stream_changes import (
+    Change,
+    ChangedFrame,
+    change_frames,
+    change_live,
+    change_whole,
+)
 from evalkit.server.requests.error_response import ErrorResponse
 
 Values = Mapping[str, Any]
@@ -149,16 +155,20 @@ def _half(body: bytes) -> bytes:
 
 def up_to(last: int) -> Change:
     """End a stream behind so many events."""
-    return lambda number, frame: (Piece(frame, last=number >= last),)
+    return lambda number, frame: (ChangedFrame(frame, last=number >= last),)
 
 
 def _closing_with(after: int, text: str) -> Change:
     """End the stream behind so many events with something of its own."""
 
-    def change(number: int, frame: str) -> tuple[Piece, ...]:
+    def change(number: int, frame: str) -> tuple[ChangedFrame, ...]:
         if after == 0:
-            return (Piece(text, last=True),)
-        return (Piece(frame), Piece(text, last=True)) if number == after else (Piece(frame),)
+            return (ChangedFrame(text, last=True),)
+        return (
+            (ChangedFrame(frame), ChangedFrame(text, last=True))
+            if number == after
+            else (ChangedFrame(frame),)
+        )
 
     return change
 
@@ -178,31 +188,35 @@ def broken_event(values: Values) -> Change:
             lambda found: found[1] + (found[2][: len(found[2]) // 2] or "{"), frame, count=1
         )
 
-    return lambda number, frame: (Piece(broken(frame) if number == values["event"] else frame),)
+    return lambda number, frame: (
+        ChangedFrame(broken(frame) if number == values["event"] else frame),
+    )
 
 
 def twice(values: Values) -> Change:
     """Send one event twice."""
     return lambda number, frame: (
-        (Piece(frame), Piece(frame)) if number == values["event"] else (Piece(frame),)
+        (ChangedFrame(frame), ChangedFrame(frame))
+        if number == values["event"]
+        else (ChangedFrame(frame),)
     )
 
 
 def left_out(values: Values) -> Change:
     """Leave one event out."""
-    return lambda number, frame: () if number == values["event"] else (Piece(frame),)
+    return lambda number, frame: () if number == values["event"] else (ChangedFrame(frame),)
 
 
 def before_each(values: Values) -> Change:
     """Wait before each event."""
-    return lambda number, frame: (Piece(frame, values["seconds"]),)
+    return lambda number, frame: (ChangedFrame(frame, values["seconds"]),)
 
 
 def before_first_token(values: Values) -> Change:
     """Wait before the first delta."""
     waiting = [values["seconds"]]
     return lambda number, frame: (
-        Piece(frame, waiting.pop() if waiting and _DELTA.search(frame) else 0.0),
+        ChangedFrame(frame, waiting.pop() if waiting and _DELTA.search(frame) else 0.0),
     )
 
 
@@ -213,7 +227,7 @@ def paced(values: Values) -> Change:
         return max(1, sum(len(text.split()) for text in _TEXTS.findall(frame)))
 
     return lambda number, frame: (
-        Piece(frame, words(frame) / values["rate"] if _DELTA.search(frame) else 0.0),
+        ChangedFrame(frame, words(frame) / values["rate"] if _DELTA.search(frame) else 0.0),
     )
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
 
 
-class Piece(NamedTuple):
+class ChangedFrame(NamedTuple):
     """What goes out: ``wait`` seconds, then ``text``; ``last`` ends the stream behind it."""
 
     text: str
@@ -22,11 +22,11 @@ class Piece(NamedTuple):
     last: bool = False
 
 
-Change = Callable[[int, str], Sequence[Piece]]
+Change = Callable[[int, str], Sequence[ChangedFrame]]
 """Takes the number of an event in its stream, from 1, and its frame's text."""
 
 
-class Frames:
+class FrameSplitter:
     """Cuts bytes behind every blank line. ``feed`` returns the frames that are whole, ``rest`` what is left; joined, they are the bytes."""
 
     def __init__(self) -> None:
@@ -56,10 +56,10 @@ class Events:
         self._change = change
         self._number = 0
 
-    def take(self, frame: str) -> Sequence[Piece]:
+    def take(self, frame: str) -> Sequence[ChangedFrame]:
         """Return what goes out for a frame."""
         if not is_event(frame):
-            return (Piece(frame),)
+            return (ChangedFrame(frame),)
         self._number += 1
         return self._change(self._number, frame)
 
@@ -131,7 +131,7 @@ async def _changed_whole(
 async def _changed_frames(
     live: AsyncIterator[bytes], events: Events
 ) -> AsyncGenerator[bytes, None]:
-    frames = Frames()
+    frames = FrameSplitter()
     async for frame in _frames(live, frames):
         for text, wait, last in events.take(frame.decode("utf-8", "surrogateescape")):
             if wait:
@@ -141,7 +141,7 @@ async def _changed_frames(
                 return
 
 
-async def _frames(live: AsyncIterator[bytes], frames: Frames) -> AsyncIterator[bytes]:
+async def _frames(live: AsyncIterator[bytes], frames: FrameSplitter) -> AsyncIterator[bytes]:
     async for data in live:
         for frame in frames.feed(data):
             yield frame

@@ -16,15 +16,15 @@ from hashlib import blake2b
 from random import Random
 
 from evalkit.server.calls import Backend, Call, Reply
-from evalkit.server.faulting.frames import close
-from evalkit.server.faulting.kinds import KINDS, Fault, applies, apply
-from evalkit.server.faulting.plans import Plan
+from evalkit.server.fault_injection.kinds import KINDS, InjectedFault, apply_fault, is_applicable
+from evalkit.server.fault_injection.plans import FaultPlan
+from evalkit.server.fault_injection.stream_changes import close
 
 _REMEMBERED = 100_000
 """How many different requests are counted; of more, the oldest is forgotten and counts as new."""
 
 
-class Dice:
+class FaultSelector:
     """Decides for one server. ``seed`` decides how."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -33,17 +33,17 @@ class Dice:
         self._seen: Counter[str] = Counter()
         self._struck: Counter[str] = Counter()
 
-    def throw(self, plans: Sequence[Plan], call: Call) -> Throw:
+    def throw(self, plans: Sequence[FaultPlan], call: Call) -> RequestFaults:
         """Return what decides for one request."""
         if not plans:
-            return Throw(self, (), b"")
+            return RequestFaults(self, (), b"")
         who = _digest(call)
         number = self._asked[who] = self._asked.pop(who, 0) + 1
         if len(self._asked) > _REMEMBERED:
             self._asked.popitem(last=False)
-        return Throw(self, plans, who + number.to_bytes(8))
+        return RequestFaults(self, plans, who + number.to_bytes(8))
 
-    def strikes(self, plan: Plan, who: bytes) -> Fault | None:
+    def strikes(self, plan: FaultPlan, who: bytes) -> InjectedFault | None:
         """Decide for one plan and one request it could strike."""
         self._seen[plan.place] = seen = self._seen[plan.place] + 1
         random = Random(  # noqa: S311
@@ -58,10 +58,10 @@ class Dice:
         return plan.fault(random)
 
 
-class Throw:
+class RequestFaults:
     """The faults of one request: first those instead of an answer, then those put into it."""
 
-    def __init__(self, dice: Dice, plans: Sequence[Plan], who: bytes) -> None:
+    def __init__(self, dice: FaultSelector, plans: Sequence[FaultPlan], who: bytes) -> None:
         self._dice = dice
         self._plans = plans
         self._who = who
@@ -70,7 +70,7 @@ class Throw:
         """Return the reply that comes instead of an answer, if one does."""
         for plan in self._plans:
             if plan.instead and (fault := self._dice.strikes(plan, self._who)) is not None:
-                return apply(fault, Reply(200))
+                return apply_fault(fault, Reply(200))
         return None
 
     def onto(self, reply: Reply) -> Reply:
@@ -78,30 +78,30 @@ class Throw:
         for plan in self._plans:
             if (
                 not plan.instead
-                and applies(KINDS[plan.kind], reply)
+                and is_applicable(KINDS[plan.kind], reply)
                 and (fault := self._dice.strikes(plan, self._who))
             ):
-                reply = apply(fault, reply)
+                reply = apply_fault(fault, reply)
         return reply
 
 
-class Faulty:
+class FaultInjector:
     """A back end with faults in front of it."""
 
-    def __init__(self, backend: Backend, plans: Sequence[Plan], seed: int = 0) -> None:
+    def __init__(self, backend: Backend, plans: Sequence[FaultPlan], seed: int = 0) -> None:
         self._backend = backend
         self._plans = tuple(plans)
-        self._dice = Dice(seed)
+        self._dice = FaultSelector(seed)
 
     @property
     def title(self) -> str:
         """What is behind the faults."""
         return self._backend.title
 
-    async def answer(self, call: Call) -> Reply:
+    async def handle(self, call: Call) -> Reply:
         """Answer as the back end does, but for the faults."""
         throw = self._dice.throw(self._plans, call)
-        made = throw.instead() or await self._backend.answer(call)
+        made = throw.instead() or await self._backend.handle(call)
         reply = throw.onto(made)
         if made.live is not None and reply.live is None:
             await close(made.live)

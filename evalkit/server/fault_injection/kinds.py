@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from evalkit.server.calls import Reply
-from evalkit.server.faulting import effects as does
-from evalkit.server.faulting.effects import Effect, Values, is_stream, on_events
+from evalkit.server.fault_injection import effects as does
+from evalkit.server.fault_injection.effects import Effect, Values, is_stream, on_events
 
 Value = str | int | float | None
 USUAL_PLACE = 7
@@ -21,7 +21,7 @@ USUAL_PLACE = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class InjectedFault:
     """A fault whose values are settled: every field of its kind is there."""
 
     kind: str
@@ -29,7 +29,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class FaultField:
     """What a kind takes: a whole number, a number, or a text, one of ``choices`` where there are some. ``least`` and ``most`` bound numbers."""
 
     type: Literal["whole", "number", "text"]
@@ -41,7 +41,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FaultKind:
     """A kind of fault. A bare value (``cut=3``) is its first field's.
 
     ``plain`` is what it does to a plain answer, ``stream`` to a stream; None leaves that alone. ``instead`` says for which values no answer
@@ -50,14 +50,14 @@ class Kind:
 
     says: str
     example: str
-    fields: Mapping[str, Field]
+    fields: Mapping[str, FaultField]
     plain: Effect | None = None
     stream: Effect | None = None
     instead: Callable[[Values], bool] = lambda values: False
     refusals: bool = False
 
 
-def apply(fault: Fault, reply: Reply) -> Reply:
+def apply_fault(fault: InjectedFault, reply: Reply) -> Reply:
     """Return what a fault makes of a reply: another reply, or the same object where the fault has nothing to say to it."""
     kind = KINDS[fault.kind]
     effect = kind.stream if is_stream(reply) else kind.plain
@@ -65,35 +65,35 @@ def apply(fault: Fault, reply: Reply) -> Reply:
     return replace(changed, faults=(*reply.faults, fault.kind)) if changed is not reply else reply
 
 
-def applies(kind: Kind, reply: Reply) -> bool:
+def is_applicable(kind: FaultKind, reply: Reply) -> bool:
     """Say whether a kind has anything to say to a reply; refusals, and replies of no byte at all, are left alone by most."""
     if not 200 <= reply.status < 400 and not kind.refusals:
         return False
     return (kind.stream if is_stream(reply) else kind.plain) is not None
 
 
-_SECONDS = {"seconds": Field("number", required=True)}
-_EVENT = {"event": Field("whole", USUAL_PLACE, least=1)}
-_STATUS = Field("whole", 503, least=400, most=599)
-_MESSAGE = {"code": Field("text", ""), "message": Field("text", "")}
+_SECONDS = {"seconds": FaultField("number", required=True)}
+_EVENT = {"event": FaultField("whole", USUAL_PLACE, least=1)}
+_STATUS = FaultField("whole", 503, least=400, most=599)
+_MESSAGE = {"code": FaultField("text", ""), "message": FaultField("text", "")}
 _CUT, _RESET = does.broken_off("cut"), does.broken_off("reset")
 
-KINDS: dict[str, Kind] = {
-    "error": Kind(
+KINDS: dict[str, FaultKind] = {
+    "error": FaultKind(
         "an HTTP error instead of the answer; `after`: an error event in its stream",
         "error=503,retry_after=1",
         {
             "status": _STATUS,
-            "retry_after": Field("whole"),
+            "retry_after": FaultField("whole"),
             **_MESSAGE,
-            "shape": Field("text", "api", choices=tuple(does.SHAPES)),
-            "after": Field("whole"),
+            "shape": FaultField("text", "api", choices=tuple(does.SHAPES)),
+            "after": FaultField("whole"),
         },
         plain=does.error,
         stream=does.error,
         instead=lambda values: values["after"] is None,
     ),
-    "delay": Kind(
+    "delay": FaultKind(
         "seconds before anything is sent",
         "delay=2",
         _SECONDS,
@@ -101,65 +101,65 @@ KINDS: dict[str, Kind] = {
         stream=does.later,
         refusals=True,
     ),
-    "first_token": Kind(
+    "first_token": FaultKind(
         "seconds before the first piece of an answer; a stream's first events come at once",
         "first_token=1.5",
         _SECONDS,
         plain=does.later,
         stream=on_events(does.before_first_token),
     ),
-    "tokens_per_second": Kind(
+    "tokens_per_second": FaultKind(
         "the pace of a stream's deltas (a token is a word); a plain answer comes as late as its tokens take",
         "tokens_per_second=20",
-        {"rate": Field("number", least=0.001, required=True)},
+        {"rate": FaultField("number", least=0.001, required=True)},
         plain=does.at_speed,
         stream=on_events(does.paced),
     ),
-    "event_delay": Kind(
+    "event_delay": FaultKind(
         "seconds before each event of a stream",
         "event_delay=0.1",
         _SECONDS,
         stream=on_events(does.before_each),
     ),
-    "cut": Kind(
+    "cut": FaultKind(
         "the connection is closed without the answer's end, behind `after` events or half a plain body; `cut=0`: before any byte",
         "cut=3",
-        {"after": Field("whole", USUAL_PLACE)},
+        {"after": FaultField("whole", USUAL_PLACE)},
         plain=_CUT,
         stream=_CUT,
         instead=lambda values: values["after"] == 0,
     ),
-    "reset": Kind(
+    "reset": FaultKind(
         "the connection is reset (TCP RST), before any byte or as `cut` is",
         "reset=3",
-        {"after": Field("whole", 0)},
+        {"after": FaultField("whole", 0)},
         plain=_RESET,
         stream=_RESET,
         instead=lambda values: values["after"] == 0,
     ),
-    "truncate": Kind(
+    "truncate": FaultKind(
         "a stream ends behind `after` events: HTTP's end is there, the API's is not",
         "truncate=5",
-        {"after": Field("whole", USUAL_PLACE, least=1)},
+        {"after": FaultField("whole", USUAL_PLACE, least=1)},
         stream=on_events(lambda values: does.up_to(values["after"])),
     ),
-    "malformed": Kind(
+    "malformed": FaultKind(
         "JSON that stops half way: a plain body, or the data of one event",
         "malformed=4",
         _EVENT,
         plain=does.half_json,
         stream=on_events(does.broken_event),
     ),
-    "duplicate": Kind(
+    "duplicate": FaultKind(
         "one event of a stream comes twice", "duplicate=6", _EVENT, stream=on_events(does.twice)
     ),
-    "missing": Kind(
+    "missing": FaultKind(
         "one event of a stream does not come", "missing=6", _EVENT, stream=on_events(does.left_out)
     ),
-    "error_line": Kind(
+    "error_line": FaultKind(
         'a bare line {"error": …} behind `after` events, then the end, as the service was seen to refuse in mid-stream',
         "error_line=5",
-        {"after": Field("whole", USUAL_PLACE), "status": _STATUS, **_MESSAGE},
+        {"after": FaultField("whole", USUAL_PLACE), "status": _STATUS, **_MESSAGE},
         stream=on_events(does.bare_line),
     ),
 }

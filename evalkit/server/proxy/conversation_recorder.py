@@ -18,20 +18,20 @@ from evalkit.conversation.demultiplex import Demultiplexer
 from evalkit.errors import EvalkitError
 from evalkit.server.calls import Call
 from evalkit.server.headers import secrets_of
-from evalkit.server.recording.archive import Archive
-from evalkit.server.recording.hearing import Hearing, heard, request_of
-from evalkit.server.recording.upstream import Answer, Upstream
+from evalkit.server.proxy.archive import ConversationArchive
+from evalkit.server.proxy.capture import ResponseCapture, heard, request_of
+from evalkit.server.proxy.upstream import Upstream, UpstreamResponse
 from evalkit.transcript import Request
 
 _WRITERS = 4
 
 
-class Keeper:
+class ConversationRecorder:
     """Follows the conversations that pass a proxy and keeps them in an archive. ``log`` is the proxy's."""
 
     def __init__(
         self,
-        archive: Archive,
+        archive: ConversationArchive,
         upstream: Upstream,
         log: Callable[[str], object],
         clock: Callable[[], float] = time.monotonic,
@@ -47,7 +47,7 @@ class Keeper:
             ThreadPoolExecutor(1, thread_name_prefix="evalkit record") for _ in range(_WRITERS)
         ]
 
-    def opened(self, call: Call) -> Exchange:
+    def opened(self, call: Call) -> ProxiedExchange:
         """Take a call that is about to be sent."""
         uri = self._upstream.uri(call)
         request = request_of(call, uri)
@@ -57,15 +57,17 @@ class Keeper:
             self._requests[thread] = fork[1]
         number = self._requests[thread]
         self._requests[thread] += 1
-        return Exchange(self, call, uri, request, thread, number, self.clock())
+        return ProxiedExchange(self, call, uri, request, thread, number, self.clock())
 
-    def unanswered(self, exchange: Exchange) -> None:
+    def unanswered(self, exchange: ProxiedExchange) -> None:
         """Note that no answer came."""
         if not exchange.answered:
             exchange.answered = True
             self._threads.unanswered(exchange.thread, exchange.request)
 
-    def learn(self, exchange: Exchange, hearing: Hearing, broken: str | None = None) -> None:
+    def learn(
+        self, exchange: ProxiedExchange, hearing: ResponseCapture, broken: str | None = None
+    ) -> None:
         """Learn what an answer says, once it has said it."""
         if hearing.named:
             self._threads.named(exchange.thread, hearing.named)
@@ -75,7 +77,9 @@ class Keeper:
                 exchange.thread, exchange.request, hearing.response(self.clock(), broken)
             )
 
-    async def record(self, exchange: Exchange, hearing: Hearing, broken: str | None) -> None:
+    async def record(
+        self, exchange: ProxiedExchange, hearing: ResponseCapture, broken: str | None
+    ) -> None:
         """Put an exchange on the disk; one that cannot be is told, and no more."""
         recording = heard(exchange.call, exchange.uri, hearing.response(self.clock(), broken))
         try:
@@ -98,7 +102,9 @@ class Keeper:
         for writer in self._writers:
             writer.shutdown()
 
-    async def _keep(self, exchange: Exchange, recording: Recording, hearing: Hearing) -> None:
+    async def _keep(
+        self, exchange: ProxiedExchange, recording: Recording, hearing: ResponseCapture
+    ) -> None:
         archive = self._archive
         loop = asyncio.get_running_loop()
         body = exchange.request.body if isinstance(exchange.request.body, dict) else {}
@@ -135,10 +141,10 @@ class Keeper:
 
 
 @dataclass(slots=True)
-class Exchange:
+class ProxiedExchange:
     """A call under way, whose it is, and how many requests its conversation had before it. It listens to its answer."""
 
-    keeper: Keeper
+    keeper: ConversationRecorder
     call: Call
     uri: str
     request: Request
@@ -146,11 +152,11 @@ class Exchange:
     number: int
     began: float
     answered: bool = False
-    hearing: Hearing = field(init=False)
+    hearing: ResponseCapture = field(init=False)
 
-    def hears(self, answer: Answer) -> Hearing:
+    def hears(self, answer: UpstreamResponse) -> ResponseCapture:
         """Return what hears the answer out."""
-        self.hearing = Hearing(answer.status, answer.headers, self.began)
+        self.hearing = ResponseCapture(answer.status, answer.headers, self.began)
         return self.hearing
 
     @property

@@ -11,13 +11,13 @@ from dataclasses import replace
 from evalkit._lib.version import VERSION
 from evalkit.server.api.service import Service
 from evalkit.server.calls import Call, Reply
-from evalkit.server.courier import Courier
-from evalkit.server.faulting.faulty import Dice
+from evalkit.server.fault_injection.injector import FaultSelector
 from evalkit.server.history_integrity import DEFAULT_KEY
 from evalkit.server.scripting.script import Script
+from evalkit.server.webhook_sender import WebhookSender
 
 
-class Scripted:
+class ScriptBackend:
     """Serves a script. Who records from here has it in the cassette's metadata, and no such recording passes for the real service's.
 
     ``key``, ``api_key`` and ``lenient`` are the service's; ``log`` gets a line for each breach that was let pass and for each delivery;
@@ -43,12 +43,12 @@ class Scripted:
             warn=lambda line: log(f"warning: {line}"),
             seed=seed,
         )
-        self._dice = Dice(seed)
+        self._dice = FaultSelector(seed)
         self._faults = script.faults
-        self._courier = Courier(log)
+        self._courier = WebhookSender(log)
         self._signed = {"server": f"evalkit-serve/{VERSION} (script {script.name})"}
 
-    async def answer(self, call: Call) -> Reply:
+    async def handle(self, call: Call) -> Reply:
         """Answer by the script, or plainly."""
         throw = self._dice.throw(self._faults, call)
         reply = throw.onto(throw.instead() or self._service.handle(call))

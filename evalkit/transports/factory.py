@@ -13,7 +13,7 @@ from evalkit.cassette.recording import Cassette
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import UsageError
 from evalkit.transports.base import Transport
-from evalkit.transports.replay import Misses, ReplayTransport
+from evalkit.transports.replay import MissReporter, ReplayTransport
 
 if TYPE_CHECKING:
     from evalkit.transports.record import Endpoint
@@ -44,7 +44,7 @@ def open_transport(
     mode). A missing cassette is a CassetteMiss of the first request.
     """
     redactor = Redactor(secrets, patterns) if secrets or patterns else _NOTHING_SECRET
-    misses = lambda: Misses(Path(path), label, hint(), redactor)  # noqa: E731 - made only when there is a miss
+    misses = lambda: MissReporter(Path(path), label, hint(), redactor)  # noqa: E731 - made only when there is a miss
     # A journal is no matter to a run that only plays, so it is looked for only by one that records, under its lock.
     if mode == "none":
         return ReplayTransport(_recordings(load(path, media)), redactor, misses)

@@ -20,10 +20,10 @@ from evalkit._lib.files import shown
 from evalkit.errors import TransportError, UsageError
 from evalkit.server.calls import Call, Reply, fault_reply
 from evalkit.server.headers import passed_on
-from evalkit.server.recording.archive import Archive
-from evalkit.server.recording.keeping import Exchange, Keeper
-from evalkit.server.recording.passing import Passing
-from evalkit.server.recording.upstream import Answer, Upstream, refusal
+from evalkit.server.proxy.archive import ConversationArchive
+from evalkit.server.proxy.conversation_recorder import ConversationRecorder, ProxiedExchange
+from evalkit.server.proxy.stream_tee import StreamTee
+from evalkit.server.proxy.upstream import Upstream, UpstreamResponse, refusal
 
 IDLE_SECONDS = 60.0
 """A conversation without traffic for so long becomes a cassette; it may go on later."""
@@ -31,7 +31,7 @@ IDLE_SECONDS = 60.0
 _DRAIN_SECONDS = 5.0
 
 
-class Proxy:
+class ProxyBackend:
     """Passes calls on to an upstream; with an archive, records them. ``log`` gets what people must know. Raises CassetteError for a damaged
     journal that an earlier process left.
     """
@@ -39,7 +39,7 @@ class Proxy:
     def __init__(
         self,
         upstream: Upstream,
-        archive: Archive | None = None,
+        archive: ConversationArchive | None = None,
         *,
         log: Callable[[str], object] = lambda line: None,
         idle: float = IDLE_SECONDS,
@@ -49,14 +49,16 @@ class Proxy:
         self._upstream = upstream
         self._log = log
         self._idle = idle
-        self._keeper = Keeper(archive, upstream, log, clock) if archive is not None else None
+        self._keeper = (
+            ConversationRecorder(archive, upstream, log, clock) if archive is not None else None
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._closed = False
         for line in archive.recover() if archive is not None else ():
             log(line)
 
-    async def answer(self, call: Call) -> Reply:
+    async def handle(self, call: Call) -> Reply:
         """Pass a call on; its answer is passed back as it arrives."""
         keeper = self._keeper
         if keeper is not None and self._watch is None:
@@ -66,7 +68,7 @@ class Proxy:
             answer = await self._upstream.send(call)
             headers = passed_on(answer.headers)
             if exchange is None or exchange.hears(answer).streamed:
-                passing = Passing(answer, exchange)
+                passing = StreamTee(answer, exchange)
                 passing.task = self._task(passing.read())
                 return Reply(
                     answer.status,
@@ -102,7 +104,7 @@ class Proxy:
         if self._keeper is not None:
             await self._keeper.close()
 
-    async def _whole(self, answer: Answer, exchange: Exchange) -> bytes:
+    async def _whole(self, answer: UpstreamResponse, exchange: ProxiedExchange) -> bytes:
         parts = []
         try:
             async for chunk in answer.chunks():
@@ -125,7 +127,7 @@ def open_proxy(
     *,
     key_env: str | None = None,
     log: Callable[[str], object] = lambda line: None,
-) -> Proxy:
+) -> ProxyBackend:
     """Return a proxy to ``base_url`` that records into ``folder`` (None: into nothing) and sends the key of an environment variable.
 
     Raises UsageError (URL, key, folder), CassetteError for a damaged journal.
@@ -146,11 +148,11 @@ def open_proxy(
             raise UsageError(
                 f"--record {shown(folder)}: cannot record here: {error.strerror or error}"
             ) from error
-        archive = Archive(folder, {})
-    return Proxy(upstream, archive, log=log)
+        archive = ConversationArchive(folder, {})
+    return ProxyBackend(upstream, archive, log=log)
 
 
-def _by(exchange: Exchange | None) -> str:
+def _by(exchange: ProxiedExchange | None) -> str:
     return (
         "passed on"
         if exchange is None
@@ -158,6 +160,6 @@ def _by(exchange: Exchange | None) -> str:
     )
 
 
-def _with_length(answer: Answer, headers: dict[str, str]) -> dict[str, str]:
+def _with_length(answer: UpstreamResponse, headers: dict[str, str]) -> dict[str, str]:
     length = answer.headers.get("content-length")
     return headers if length is None else {**headers, "content-length": length}

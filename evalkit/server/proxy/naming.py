@@ -14,13 +14,13 @@ from evalkit.cassette.recording import Recording
 from evalkit.conversation.history_digest import input_steps
 from evalkit.protocol.reading import contents
 from evalkit.protocol.wire_facts import is_retryable
-from evalkit.server.replaying.library import Asked
+from evalkit.server.replay.library import NormalizedRequest
 
 _WORDS, _LONGEST = 6, 48
 _WORD = re.compile(r"[a-z0-9]+")
 
 
-def name_of(asked: Asked) -> str:
+def name_of(asked: NormalizedRequest) -> str:
     """Return the name of the conversation that a request begins, without suffix: ``what-is-the-temperature-in-london-3f2a9c01``."""
     return f"{_slug(asked)}-{asked.key.hex()[:8]}"
 
@@ -39,7 +39,7 @@ def superseded(attempt: Recording, later: Recording) -> bool:
     )
 
 
-def _slug(asked: Asked) -> str:
+def _slug(asked: NormalizedRequest) -> str:
     words = _WORD.findall(_said(asked.body).lower()) or _WORD.findall(
         asked.path.lower().split("/v1_")[0]
     )

@@ -17,7 +17,7 @@ WAITS = (0.05, 0.5, 2.0)
 _TIMEOUT = 10.0
 
 
-class Courier:
+class WebhookSender:
     """Delivers while its loop runs. ``log`` gets a line for each delivery: made, failed for good, or refused."""
 
     def __init__(self, log: Callable[[str], object]) -> None:

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from evalkit.errors import TransportError
-from evalkit.server.calls import Cut
-from evalkit.server.recording.upstream import Answer
+from evalkit.server.calls import StreamCut
+from evalkit.server.proxy.upstream import UpstreamResponse
 
 _AHEAD = 64
 _STALLED_SECONDS = 120.0  # a client that takes nothing for so long has left without a word
@@ -35,12 +35,12 @@ class Listener(Protocol):
         ...
 
 
-class Passing:
+class StreamTee:
     """The iterator of what arrives; raises Cut where the upstream broke off. No generator: those do not hear of a client that leaves before
     the first chunk. :meth:`read` must run as ``task``.
     """
 
-    def __init__(self, answer: Answer, listener: Listener | None) -> None:
+    def __init__(self, answer: UpstreamResponse, listener: Listener | None) -> None:
         self.task: asyncio.Task[None] | None = None
         self._answer = answer
         self._listener = listener
@@ -56,7 +56,7 @@ class Passing:
         if isinstance(chunk, bytes):
             return chunk
         self._leave()
-        raise StopAsyncIteration if chunk is None else Cut(chunk)
+        raise StopAsyncIteration if chunk is None else StreamCut(chunk)
 
     async def aclose(self) -> None:
         """Leave: the client wants no more."""

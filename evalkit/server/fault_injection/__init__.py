@@ -1,0 +1,1 @@
+"""Fault injection: which requests get which faults, and what each fault does to a reply."""

@@ -1,1 +1,0 @@
-"""The cassettes back end: recorded answers over HTTP, for any client."""

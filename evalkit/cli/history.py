@@ -47,10 +47,10 @@ def history(
     """
     from evalkit.compare.history import history as history_of
     from evalkit.config import find_config, load_config
-    from evalkit.results.index import Index
+    from evalkit.results.index import RunIndex
 
     prices = load_config(config or find_config(Path.cwd())).prices
-    with Index(reports) as index:
+    with RunIndex(reports) as index:
         index.refresh()
         runs = index.runs()[-last:]
         names = {run.name for run in runs}

@@ -42,14 +42,12 @@ def merge(runs: tuple[Path, ...], output: Path, allow_deselected: bool) -> None:
     from evalkit.plugins import reports_of
     from evalkit.reports.line_reports import write_all
     from evalkit.results import Run
-    from evalkit.results.merge import merge as merge_runs
-    from evalkit.results.merge import place_for
-    from evalkit.results.told import told
+    from evalkit.results.merge import merge_runs, output_directory
 
-    with place_for(output, runs, "--output") as folder:
-        merged = merge_runs(runs, folder, deselected=allow_deselected)
+    with output_directory(output, runs, "--output") as folder:
+        merged = merge_runs(runs, folder, allow_deselected=allow_deselected)
         write_all(Run(folder), reports_of(os.environ))
     for gap in merged.gaps:
         click.echo(f"evalkit: not complete: {gap}", err=True)
-    click.echo(f"{plural(merged.runs, 'run')}, {told(merged.totals)}")
+    click.echo(f"{plural(merged.runs, 'run')}, {merged.totals.summary}")
     click.echo(f"report: {output / 'index.html'}")

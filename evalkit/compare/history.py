@@ -11,7 +11,7 @@ from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 from evalkit.compare.prices import Prices, cost_of
-from evalkit.results.index import ResultEntry, RunEntry
+from evalkit.results.index import IndexedResult, IndexedRun
 
 
 class Point(NamedTuple):
@@ -48,7 +48,7 @@ class Line(NamedTuple):
 class History(NamedTuple):
     """Runs, oldest first; everything together, then each scenario, those that flip most first."""
 
-    runs: list[RunEntry]
+    runs: list[IndexedRun]
     total: Line
     lines: list[Line]
 
@@ -62,13 +62,13 @@ class History(NamedTuple):
 
 
 def history(
-    runs: Iterable[RunEntry],
-    results: Iterable[ResultEntry],
+    runs: Iterable[IndexedRun],
+    results: Iterable[IndexedResult],
     prices: Mapping[str, Prices] | None = None,
 ) -> History:
     """Return the history of runs. ``results`` come in the order of the index: by scenario, identity and time."""
     order = list(runs)
-    everything: list[ResultEntry] = []
+    everything: list[IndexedResult] = []
     lines = []
     for family, group in groupby(results, key=lambda result: result.family):
         held = list(group)
@@ -81,9 +81,9 @@ def history(
 
 
 def _points(
-    runs: Iterable[RunEntry], results: Iterable[ResultEntry], prices: Mapping[str, Prices]
+    runs: Iterable[IndexedRun], results: Iterable[IndexedResult], prices: Mapping[str, Prices]
 ) -> list[Point | None]:
-    by_run: dict[str, list[ResultEntry]] = {}
+    by_run: dict[str, list[IndexedResult]] = {}
     for result in results:
         by_run.setdefault(result.run, []).append(result)
     return [
@@ -91,7 +91,7 @@ def _points(
     ]
 
 
-def _point(run: str, results: list[ResultEntry], prices: Mapping[str, Prices]) -> Point:
+def _point(run: str, results: list[IndexedResult], prices: Mapping[str, Prices]) -> Point:
     passed, failed, errored = (
         sum(result.verdict == verdict for result in results)
         for verdict in ("passed", "failed", "errored")
@@ -116,7 +116,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _flips(results: Iterable[ResultEntry]) -> int:
+def _flips(results: Iterable[IndexedResult]) -> int:
     flips = 0
     for _, group in groupby(results, key=lambda result: result.id):
         verdicts = [result.verdict for result in group if result.verdict in ("passed", "failed")]

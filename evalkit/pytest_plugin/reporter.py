@@ -23,7 +23,7 @@ from evalkit.pytest_plugin.options import RESULT, WORKER_OUTPUT, is_worker
 from evalkit.pytest_plugin.summary import summary
 from evalkit.results import Journal
 from evalkit.results.manifest import file_digest
-from evalkit.results.place import DERIVED, check_place
+from evalkit.results.run_directory import DERIVED, check_output
 from evalkit.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Reporter:
 
     def _open(self) -> Journal:
         folder = self._state.directory
-        check_place(folder, "--evalkit-report")
+        check_output(folder, "--evalkit-report")
         for name in DERIVED:
             (folder / name).unlink(missing_ok=True)
         journal = Journal(folder, self._state.kept.values())

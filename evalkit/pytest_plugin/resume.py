@@ -13,7 +13,7 @@ from typing import Any
 
 from evalkit.errors import UsageError
 from evalkit.results import Run, tally_of
-from evalkit.results.journal import NAME
+from evalkit.results.journal import RESULTS
 from evalkit.session import VariantOutcome
 from evalkit.verdict import Verdict
 
@@ -25,7 +25,7 @@ def kept_results(directory: Path, suites: Mapping[str, Mapping[str, Any]]) -> di
 
     Raises UsageError: a suite changed since, a line that cannot be read.
     """
-    if not (directory / NAME).exists():
+    if not (directory / RESULTS).exists():
         return {}
     run = Run(directory)
     before = {one.get("path"): one.get("digest") for one in run.manifest.get("suites", ())}
@@ -44,7 +44,7 @@ def kept_results(directory: Path, suites: Mapping[str, Mapping[str, Any]]) -> di
                 found[result["id"]] = line
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
-                f"cannot go on with {directory / NAME}:{number}: {error}; run without --evalkit-resume"
+                f"cannot go on with {directory / RESULTS}:{number}: {error}; run without --evalkit-resume"
             ) from error
     return found
 

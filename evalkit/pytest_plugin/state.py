@@ -95,15 +95,13 @@ class State:
         suite = load(path, root=self.settings.root, checks=self._catalog)
         variants = expand(suite, models=self.models, repeat=self.repeat)
         self.runner.introduce(variants)
-        files = [{"path": name, "digest": file_digest(path)} for name, path in suite.used]
-        noted = {
+        self.manifest.suites[suite.label] = {
             "suite": suite.name,
             "path": suite.label,
             "digest": f"sha256:{suite.digest}",
             "collected": len(variants),
-            "files": files,
+            "files": [{"path": name, "digest": file_digest(path)} for name, path in suite.used],
         }
-        self.manifest.suites[suite.label] = noted
         self.manifest.totals.collected += len(variants)
         self.used.update(variant.cassette for variant in variants)
         return variants

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from evalkit._lib.text import plural
-from evalkit.results.told import told
 
 if TYPE_CHECKING:
     from evalkit.pytest_plugin.state import State
@@ -25,7 +24,7 @@ class Line(NamedTuple):
 def summary(state: State, start: Path) -> Iterator[Line]:
     """Yield the lines; paths are shown from ``start``, where the user stands."""
     totals = state.manifest.totals
-    yield Line(told(totals))
+    yield Line(totals.summary)
     yield Line(
         f"{totals.scored} scored by {plural(totals.checks, 'check')}, {plural(totals.warnings, 'warning')}, {totals.tokens:,} tokens"
     )

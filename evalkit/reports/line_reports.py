@@ -12,9 +12,11 @@ from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol
 
-from evalkit.reports.line_head import glance, refuse
+from evalkit.errors import UsageError
 from evalkit.reports.overview import Tally
 from evalkit.results import Run
+from evalkit.results.records import ResultHead
+from evalkit.results.result_line import parse_head
 
 More = ParamSpec("More")
 
@@ -22,7 +24,7 @@ More = ParamSpec("More")
 class Maker(Protocol):
     """A report in the making."""
 
-    def take(self, head: dict[str, Any], line: str, number: int) -> None:
+    def take(self, head: ResultHead, line: str, number: int) -> None:
         """Take in a result: its head (it is not to be changed), the whole line, the line's number."""
 
     def finish(self, suites: Mapping[str, Tally]) -> Path:
@@ -69,7 +71,7 @@ def _read(run: Run, makers: Iterable[Maker]) -> dict[str, Tally]:
     suites: dict[str, Tally] = {}
     for number, line in enumerate(run.lines(), 1):
         try:
-            head = glance(line)
+            head = parse_head(line)
             suite = head["suite"]
             if suite not in suites:
                 suites[suite] = Tally()
@@ -77,5 +79,7 @@ def _read(run: Run, makers: Iterable[Maker]) -> dict[str, Tally]:
             for take in takers:
                 take(head, line, number)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise refuse(run.directory, number, error) from error
+            raise UsageError(
+                f"{run.directory / 'results.jsonl'}:{number} cannot be read: {error}"
+            ) from error
     return suites

@@ -1,8 +1,18 @@
-"""Results: one line per variant, a journal of lines, a run directory."""
+"""Results: one line per variant, the journal of lines, the run directory, merged runs."""
 
 from evalkit.results.journal import Journal
-from evalkit.results.line import Identity, result_line, tally, tally_of
 from evalkit.results.manifest import Manifest, Totals
-from evalkit.results.run import Run
+from evalkit.results.result_line import Identity, Tally, result_line, tally, tally_of
+from evalkit.results.run_directory import Run
 
-__all__ = ["Identity", "Journal", "Manifest", "Run", "Totals", "result_line", "tally", "tally_of"]
+__all__ = [
+    "Identity",
+    "Journal",
+    "Manifest",
+    "Run",
+    "Tally",
+    "Totals",
+    "result_line",
+    "tally",
+    "tally_of",
+]

@@ -1,8 +1,9 @@
-"""An index over many run directories: who passed when, with how many tokens. A SQLite file that holds nothing of its own.
+"""An index over many run directories, in a SQLite file: verdicts, tokens and times of all results.
 
-Everything in it is read from ``manifest.json`` and ``results.jsonl`` of the runs, so it may be deleted at any time: it is made again when it
-is missing, damaged or of another version, and of each run what changed since (by size and time of its results) is read again. A folder that
-is no run, or a run that cannot be read, is told and left out; it spoils nothing.
+Everything in it is read from ``manifest.json`` and ``results.jsonl`` of the runs, so it may be
+deleted at any time: it is rebuilt when it is missing, damaged or of another version. Runs that
+changed, by size and time of their files, are read again. A folder that is not a run, or cannot be
+read, is listed in ``skipped``.
 """
 
 from __future__ import annotations
@@ -10,26 +11,34 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evalkit.errors import EvalkitError, UsageError
-from evalkit.results.journal import NAME
-from evalkit.results.run import Run
+from evalkit.results.journal import RESULTS
+from evalkit.results.records import ResultHead
+from evalkit.results.run_directory import MANIFEST, Run
 
 VERSION = 1
 FILE = ".history.sqlite"
 _TABLES = """
 create table run (name text primary key, stamp text, started text, evalkit text, complete integer);
-create table result (run text, id text, family text, model text, verdict text, tokens text, elapsed_ms real);
+create table result (
+    run text, id text, family text, model text, verdict text, tokens text, elapsed_ms real
+);
 create index result_run on result (run);
 create index result_id on result (family, id);
 """
+_RESULTS = """
+select result.run, id, family, model, verdict, tokens, elapsed_ms
+from result join run on run.name = result.run
+order by family, id, started, run.name
+"""
 
 
-class RunEntry(NamedTuple):
-    """One indexed run: its folder's name below the folder of runs, when it started, whether it ended."""
+class IndexedRun(NamedTuple):
+    """A run: its folder's name below the folder of runs, its start, whether it is complete."""
 
     name: str
     started: str
@@ -37,8 +46,9 @@ class RunEntry(NamedTuple):
     complete: bool
 
 
-class ResultEntry(NamedTuple):
-    """One indexed result. ``tokens`` by the API's field names; ``elapsed_ms`` None where no time was recorded."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexedResult:
+    """A result. ``tokens`` by the API's field names; ``elapsed_ms`` is None without a time."""
 
     run: str
     id: str
@@ -49,158 +59,138 @@ class ResultEntry(NamedTuple):
     elapsed_ms: float | None
 
 
-class Index:
-    """The index of the runs below one folder. Use it as a context manager; it is written in one transaction per refresh."""
+class RunIndex:
+    """The index of the runs below one folder; a context manager."""
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise UsageError(f"there is no folder of runs at {folder}")
+            raise UsageError(f"{folder} is not a folder of runs")
         self.folder = folder
         self.skipped: list[str] = []
-        self._file = folder / FILE
-        self._database = self._open()
+        self._database = _open(folder / FILE)
 
-    def __enter__(self) -> Index:
+    def __enter__(self) -> RunIndex:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._database.close()
 
     def refresh(self) -> None:
-        """Read what is new or changed, forget what is gone. ``skipped`` then says which folders were left out, and why."""
-        folders = (
-            path.parent
-            for path in sorted(self.folder.rglob(NAME))
-            if (path.parent / "manifest.json").is_file()
-        )
-        found = {
-            name: path
-            for path in folders
-            if not _hidden(name := path.relative_to(self.folder).as_posix())
-        }
+        """Read new and changed runs, drop runs that no longer exist; sets ``skipped``."""
+        runs = dict(self._runs_on_disk())
         known = dict(self._database.execute("select name, stamp from run"))
         self.skipped = []
+        # One transaction: another process sees the index before or after, never half of it.
         with self._database:
-            for name in known.keys() - found.keys():
-                self._forget(name)
-            for name, path in found.items():
+            for name in known.keys() - runs.keys():
+                self._drop(name)
+            for name, path in runs.items():
                 stamp = _stamp(path)
                 if known.get(name) != stamp:
-                    self._forget(name)
+                    self._drop(name)
                     self._read(name, path, stamp)
 
-    def runs(self) -> list[RunEntry]:
+    def runs(self) -> list[IndexedRun]:
         """Return the runs, oldest first."""
         rows = self._database.execute(
             "select name, started, evalkit, complete from run order by started, name"
         )
         return [
-            RunEntry(name, started, version, bool(complete))
+            IndexedRun(name, started, version, bool(complete))
             for name, started, version, complete in rows
         ]
 
-    def results(self) -> Iterator[ResultEntry]:
-        """Yield every result, oldest run first within a scenario; scenarios and ids in order."""
-        query = """
-            select result.run, id, family, model, verdict, tokens, elapsed_ms from result join run on run.name = result.run
-            order by family, id, started, run.name
-        """
-        for run, id_, family, model, verdict, tokens, elapsed in self._database.execute(query):
-            yield ResultEntry(run, id_, family, model, verdict, json.loads(tokens), elapsed)
+    def results(self) -> Iterator[IndexedResult]:
+        """Yield every result, ordered by scenario, id and time of the run."""
+        for run, id_, family, model, verdict, tokens, elapsed in self._database.execute(_RESULTS):
+            yield IndexedResult(
+                run=run,
+                id=id_,
+                family=family,
+                model=model,
+                verdict=verdict,
+                tokens=json.loads(tokens),
+                elapsed_ms=elapsed,
+            )
+
+    def _runs_on_disk(self) -> Iterator[tuple[str, Path]]:
+        """Yield runs outside hidden folders: those are unfinished (``evalkit merge``)."""
+        for path in sorted(self.folder.rglob(RESULTS)):
+            name = path.parent.relative_to(self.folder)
+            if (path.parent / MANIFEST).is_file() and not any(
+                part.startswith(".") for part in name.parts
+            ):
+                yield name.as_posix(), path.parent
 
     def _read(self, name: str, path: Path, stamp: str) -> None:
         self._database.execute("savepoint reading")
         try:
             run = Run(path)
-            head = (
-                name,
-                stamp,
-                str(run.manifest.get("started") or ""),
-                str(run.manifest.get("evalkit") or ""),
-            )
+            started, evalkit = (str(run.manifest.get(key) or "") for key in ("started", "evalkit"))
+            complete = run.manifest.get("complete") is not False
             self._database.execute(
-                "insert into run values (?, ?, ?, ?, ?)",
-                (*head, run.manifest.get("complete") is not False),
+                "insert into run values (?, ?, ?, ?, ?)", (name, stamp, started, evalkit, complete)
             )
             self._database.executemany(
                 "insert into result values (?, ?, ?, ?, ?, ?, ?)",
-                (_row(name, line) for line in run.results()),
+                (_row(name, result) for result in run.results()),
             )
         except (EvalkitError, KeyError, TypeError, ValueError, AttributeError) as error:
             self._database.execute("rollback to reading")
-            self.skipped.append(
-                f"{path}: {error if isinstance(error, EvalkitError) else f'not a run of evalkit ({error!r})'}"
+            reason = (
+                error if isinstance(error, EvalkitError) else f"not a run of evalkit ({error!r})"
             )
+            self.skipped.append(f"{path}: {reason}")
         self._database.execute("release reading")
 
-    def _forget(self, name: str) -> None:
+    def _drop(self, name: str) -> None:
         self._database.execute("delete from result where run = ?", (name,))
         self._database.execute("delete from run where name = ?", (name,))
 
-    def _open(self) -> sqlite3.Connection:
-        try:
-            database = self._connect()
-        except sqlite3.DatabaseError as first:
-            if isinstance(first, sqlite3.OperationalError) and "unable to open" in str(first):
-                return self._elsewhere()
-            self._file.unlink(
-                missing_ok=True
-            )  # damaged, or not ours: everything in it can be read again
-            database = self._connect()
-        return database
 
-    def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._file)
-        try:
-            (version,) = database.execute("pragma user_version").fetchone()
-            if version != VERSION:
-                self._make(database)
-            database.execute("select count(*) from result").fetchone()
-        except sqlite3.DatabaseError:
-            database.close()
-            raise
-        return database
-
-    def _elsewhere(self) -> sqlite3.Connection:
-        """Keep the index in memory where the folder cannot be written to: slower, but the same answers."""
-        database = sqlite3.connect(":memory:")
-        self._make(database)
-        return database
-
-    def _make(self, database: sqlite3.Connection) -> None:
-        for (table,) in database.execute(
-            "select name from sqlite_master where type = 'table'"
-        ).fetchall():
-            database.execute(f'drop table "{table}"')
-        database.executescript(_TABLES)
-        database.execute(f"pragma user_version = {VERSION}")
-        database.commit()
+def _open(file: Path) -> sqlite3.Connection:
+    try:
+        return _connect(file)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and "unable to open" in str(error):
+            # The folder is not writable: an index in memory is slower, but gives the same results.
+            return _connect(":memory:")
+    # Damaged, or not an index: everything in it can be read again.
+    file.unlink(missing_ok=True)
+    return _connect(file)
 
 
-def _hidden(name: str) -> bool:
-    """Whether a run lies in a hidden folder: one that is not whole yet, or was cut short while it was made (``evalkit merge``)."""
-    return any(part.startswith(".") for part in name.split("/") if part != ".")
+def _connect(file: Path | str) -> sqlite3.Connection:
+    database = sqlite3.connect(file)
+    try:
+        (version,) = database.execute("pragma user_version").fetchone()
+        if version != VERSION:
+            tables = "select name from sqlite_master where type = 'table'"
+            for (table,) in database.execute(tables).fetchall():
+                database.execute(f'drop table "{table}"')
+            database.executescript(_TABLES)
+            database.execute(f"pragma user_version = {VERSION}")
+            database.commit()
+        database.execute("select count(*) from result").fetchone()
+    except sqlite3.DatabaseError:
+        database.close()
+        raise
+    return database
 
 
-def _stamp(path: Path) -> str:
-    stamps = []
-    for file in (path / "manifest.json", path / NAME):
-        with suppress(FileNotFoundError):
-            status = file.stat()
-            stamps.append(f"{status.st_size}:{status.st_mtime_ns}")
-    return " ".join(stamps)
+def _stamp(directory: Path) -> str:
+    status = [(directory / name).stat() for name in (MANIFEST, RESULTS)]
+    return " ".join(f"{one.st_size}:{one.st_mtime_ns}" for one in status)
 
 
-def _row(run: str, line: Mapping[str, Any]) -> tuple[Any, ...]:
-    variant, metrics = line["variant"], line["metrics"]
-    model = str(variant.get("model") or variant.get("agent") or "")
-    tokens = json.dumps(metrics.get("tokens", {}))
+def _row(run: str, result: ResultHead) -> tuple[object, ...]:
+    variant, metrics = result["variant"], result["metrics"]
     return (
         run,
-        line["id"],
-        f"{line['suite']}::{line['scenario']}",
-        model,
-        line["verdict"],
-        tokens,
+        result["id"],
+        f"{result['suite']}::{result['scenario']}",
+        str(variant.get("model") or variant.get("agent") or ""),
+        result["verdict"],
+        json.dumps(metrics.get("tokens", {})),
         metrics.get("elapsed_ms"),
     )

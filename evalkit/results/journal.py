@@ -1,7 +1,8 @@
-"""The journal of a run: ``results.jsonl``, one line appended as each variant ends. Everything else is made from it.
+"""The journal of a run: ``results.jsonl``, one line appended as each variant ends.
 
-A line is handed to the operating system before the next variant starts, so a killed run keeps every result it had. A last line without its
-newline is what a kill in the middle of a write leaves: readers drop it.
+A line is written to the operating system before the next variant starts, so a killed run keeps
+every result. A last line without its newline is what a kill in the middle of a write leaves;
+readers drop it.
 """
 
 from __future__ import annotations
@@ -13,51 +14,54 @@ from pathlib import Path
 from evalkit._lib.files import write_atomic
 from evalkit.errors import UsageError
 
-NAME = "results.jsonl"
+RESULTS = "results.jsonl"
 _BUFFER = 256 << 10
 
 
 class Journal:
-    """Appends result lines to ``directory/results.jsonl``; starts the file anew, with the lines kept of a run that goes on.
+    """Appends result lines to ``results.jsonl`` of a run directory.
 
-    Raises UsageError where it cannot be written.
+    The file starts empty, or with the ``stored`` lines of a run that is resumed. Raises UsageError
+    where it cannot be written.
     """
 
-    def __init__(self, directory: Path, kept: Iterable[str] = ()) -> None:
-        self.path = directory / NAME
+    def __init__(self, directory: Path, stored: Iterable[str] = ()) -> None:
+        self.path = directory / RESULTS
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            if lines := list(kept):
-                # Whole or not at all: what is kept must not be lost between emptying the file and filling it.
-                write_atomic(self.path, "".join(f"{line}\n" for line in lines))
+            lines = "".join(f"{line}\n" for line in stored)
+            if lines:
+                # Atomically: stored lines must not be lost between emptying the file and filling
+                # it.
+                write_atomic(self.path, lines)
             self._file = self.path.open("ab" if lines else "wb", buffering=0)
         except OSError as error:
             raise UsageError(
-                f"cannot write results to {self.path}: {error.strerror or error}; choose another place with --evalkit-report"
+                f"{self.path}: results cannot be written: {error.strerror or error}; "
+                "choose another directory with --evalkit-report"
             ) from error
 
     def append(self, line: str) -> None:
-        """Append one result line (ASCII JSON, no newline). Raises UsageError when the disk is full."""
+        """Append one result line without a newline. Raises UsageError when the disk is full."""
         data = line.encode("ascii") + b"\n"
         try:
             while data:
                 data = data[self._file.write(data) :]
         except OSError as error:
             raise UsageError(
-                f"cannot write results to {self.path}: {error.strerror or error}"
+                f"{self.path}: results cannot be written: {error.strerror or error}"
             ) from error
 
     def close(self) -> None:
-        """Make everything durable and close."""
+        """Flush the file to the disk and close it."""
         os.fsync(self._file.fileno())
         self._file.close()
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yield the whole lines of a journal, without newlines; a torn last line is left out. Raises UnicodeDecodeError where one is not ASCII."""
-    with path.open(
-        "rb", buffering=_BUFFER
-    ) as file:  # lines of some KB, decoded one by one: half the time of a text file's
+    """Yield the complete lines of a journal without newlines. Raises UnicodeDecodeError."""
+    # Decoding line by line takes half the time of a text file with lines of several KB.
+    with path.open("rb", buffering=_BUFFER) as file:
         for line in file:
             if line.endswith(b"\n"):
                 yield line[:-1].decode("ascii")

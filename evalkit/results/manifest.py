@@ -1,6 +1,7 @@
-"""The manifest of a run: what was run, with what, over which files, and how it ended in numbers.
+"""The manifest of a run: what was run, with which options and files, and the totals.
 
-Written when the run starts (``complete: false``) and again when it ends, so that a killed run is seen as such.
+Written when the run starts (``complete: false``) and again when it ends, so that a killed run is
+seen as such.
 """
 
 from __future__ import annotations
@@ -8,42 +9,47 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
-from json.encoder import encode_basestring
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import cast
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.files import atomic_writer, read_whole, sha256
+from evalkit._lib.files import read_whole, sha256, write_atomic
+from evalkit._lib.json import JSON
+from evalkit._lib.text import plural
 from evalkit._lib.version import VERSION, version_of
 from evalkit.errors import UsageError
+from evalkit.results.records import ManifestRecord, SuiteRecord, TotalsRecord
+from evalkit.results.result_line import SCHEMA_VERSION, Tally
+from evalkit.results.run_directory import MANIFEST
 
-SCHEMA_VERSION = 1
-_NO_CASSETTES = '\n  "cassettes": []'  # where the list goes; no other text of the document can stand on a line of its own so
-_CASSETTE = '%s\n    {\n      "path": %s,\n      "digest": %s\n    }'
+_ENVIRONMENT = ("CI", "GITHUB_SHA", "GITHUB_REF", "CI_COMMIT_SHA")
 
 
+@dataclass(slots=True)
 class Totals:
-    """Counts with honest denominators: ``collected`` variants, of them ``scored`` (passed or failed), the rest errored, skipped or not run."""
+    """Counts of a run, in the order of ``manifest.json``.
 
-    def __init__(self, collected: int = 0) -> None:
-        # In the order of manifest.json.
-        self.collected = collected
-        self.deselected = 0
-        self.scored = 0
-        self.passed = 0
-        self.failed = 0
-        self.errored = 0
-        self.skipped = 0
-        self.warnings = 0
-        self.checks = 0
-        self.unplayed = 0
-        self.orphans = 0
-        self.tokens = 0
+    ``collected`` variants, of them ``scored`` (passed or failed), the rest errored, skipped,
+    deselected or not run.
+    """
 
-    def add(self, tally: Mapping[str, Any]) -> None:
-        """Count one result by its tally (:func:`evalkit.results.line.tally`)."""
+    collected: int = 0
+    deselected: int = 0
+    scored: int = 0
+    passed: int = 0
+    failed: int = 0
+    errored: int = 0
+    skipped: int = 0
+    warnings: int = 0
+    checks: int = 0
+    unplayed: int = 0
+    orphans: int = 0
+    tokens: int = 0
+
+    def add(self, tally: Tally) -> None:
+        """Count one result."""
         verdict = tally["verdict"]
         setattr(self, verdict, getattr(self, verdict) + 1)
         self.scored += verdict in ("passed", "failed")
@@ -57,42 +63,40 @@ class Totals:
         """Variants that have a result."""
         return self.scored + self.errored + self.skipped
 
+    @property
+    def summary(self) -> str:
+        """One line for the terminal: collected variants and their verdicts."""
+        not_run = self.collected - self.run - self.deselected
+        parts = [
+            f"{getattr(self, name)} {name}" for name in ("passed", "failed", "errored", "skipped")
+        ]
+        if self.deselected:
+            parts.append(f"{self.deselected} deselected")
+        if not_run > 0:
+            parts.append(f"{not_run} not run")
+        return f"{plural(self.collected, 'variant')}: {', '.join(parts)}"
+
+    def to_json(self) -> TotalsRecord:
+        """Return the totals as they are in ``manifest.json``."""
+        return cast("TotalsRecord", asdict(self))
+
 
 class Manifest:
-    """Everything in ``manifest.json``; ``suites`` and ``cassettes`` are ``{"path", "digest"}`` by path; a suite has its
-    name too, how many variants were ``collected`` from it, and the ``files`` it uses.
-    """
+    """Everything in ``manifest.json``; ``suites`` by path, ``cassettes`` are digests by path."""
 
     def __init__(
-        self, options: dict[str, Any], cassettes: Mapping[str, str | None] = MappingProxyType({})
+        self, options: dict[str, JSON], cassettes: Mapping[str, str | None] | None = None
     ) -> None:
         self.options = options
         self.totals = Totals()
-        self.suites: dict[str, dict[str, Any]] = {}
-        self.cassettes = dict(cassettes)
+        self.suites: dict[str, SuiteRecord] = {}
+        self.cassettes = dict(cassettes or {})
         self.started = timestamp()
         self.ended: str | None = None
         self.complete = False
 
-    def pieces(self) -> Iterator[str]:
-        """Yield the text of ``manifest.json``, JSON indented by two, cassettes one by one: there may be many, when a session holds most."""
-        before, listed, after = json.dumps(
-            self._document(), indent=2, ensure_ascii=False
-        ).partition(_NO_CASSETTES)
-        yield before
-        yield listed.removesuffix("]")
-        comma = ""
-        for path in sorted(self.cassettes):
-            digest = self.cassettes[path]  # hexadecimal, so spelled as it is
-            yield _CASSETTE % (
-                comma,
-                encode_basestring(path),
-                f'"{digest}"' if digest is not None else "null",
-            )
-            comma = ","
-        yield f"\n  ]{after}\n" if comma else f"]{after}\n"
-
-    def _document(self) -> dict[str, Any]:
+    def to_json(self) -> ManifestRecord:
+        """Return the manifest as it is in ``manifest.json``."""
         return {
             "schema_version": SCHEMA_VERSION,
             "evalkit": VERSION,
@@ -103,29 +107,30 @@ class Manifest:
             "ended": self.ended,
             "complete": self.complete,
             "options": self.options,
-            "environment": {
-                name: os.environ[name]
-                for name in ("CI", "GITHUB_SHA", "GITHUB_REF", "CI_COMMIT_SHA")
-                if name in os.environ
-            },
+            "environment": {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             "suites": [self.suites[path] for path in sorted(self.suites)],
-            "cassettes": [],
-            "totals": vars(self.totals),
+            "cassettes": [
+                {"path": path, "digest": digest} for path, digest in sorted(self.cassettes.items())
+            ],
+            "totals": self.totals.to_json(),
         }
 
     def write(self, directory: Path) -> None:
-        """Write ``manifest.json`` whole or not at all. Raises UsageError where it cannot be written."""
-        path = directory / "manifest.json"
+        """Write ``manifest.json`` atomically. Raises UsageError where it cannot be written."""
+        path = directory / MANIFEST
         try:
-            with atomic_writer(path) as file:
-                for piece in self.pieces():
-                    file.write(piece.encode("utf-8", "surrogatepass"))
+            write_manifest(path, self.to_json())
         except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+            raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def write_manifest(path: Path, manifest: ManifestRecord) -> None:
+    """Write a manifest as indented JSON, atomically. Raises OSError."""
+    write_atomic(path, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
 
 
 def file_digest(path: str | Path) -> str | None:
-    """Return ``sha256:…`` of a file, or None where it is not there."""
+    """Return ``sha256:…`` of a file, or None if it does not exist."""
     try:
         return f"sha256:{sha256(read_whole(path))}"
     except FileNotFoundError:

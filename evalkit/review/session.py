@@ -19,7 +19,7 @@ from evalkit._lib.text import visible
 from evalkit.compare.loading import Chosen, compare
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
-from evalkit.results.journal import NAME as RESULTS
+from evalkit.results.journal import RESULTS
 from evalkit.review import snapshots
 from evalkit.review.decisions import Book
 from evalkit.review.queue import Altered, Item, NoResult, Queue, build, read

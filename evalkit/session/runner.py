@@ -17,8 +17,8 @@ from evalkit.cassette.loading import load as load_cassette
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageError
 from evalkit.protocol.wire_facts import API_REVISION
-from evalkit.results import Identity, result_line, tally
-from evalkit.results.line import metrics
+from evalkit.results import Identity, Tally, result_line, tally
+from evalkit.results.result_line import metrics
 from evalkit.session.evaluation import CONVERSATION, Evaluator
 from evalkit.session.failure_text import failure_text
 from evalkit.session.holding import hold, never_stop
@@ -44,7 +44,7 @@ class VariantOutcome(NamedTuple):
     verdict: Verdict
     message: str
     line: str
-    tally: dict[str, Any]
+    tally: Tally
     cassette: str | None = None
 
 
@@ -243,20 +243,38 @@ class Runner:
         if verdict is Verdict.SKIPPED and len(checks) > 1:
             verdict = Verdict.PASSED
         cassette = None if self.settings.live else variant.cassette
-        who = Identity(
-            variant.id, variant.suite.name, variant.scenario.id, variant.title, variant.settings, variant.parts, variant.trial, variant.tags,
-            variant.suite.label, variant.line, cassette,
-        )  # fmt: skip
+        identity = Identity(
+            id=variant.id,
+            suite=variant.suite.name,
+            scenario=variant.scenario.id,
+            title=variant.title,
+            variant=variant.settings,
+            parts=variant.parts,
+            trial=variant.trial,
+            tags=variant.tags,
+            path=variant.suite.label,
+            line=variant.line,
+            cassette=cassette,
+        )
         message = ""
         if verdict not in (Verdict.PASSED, Verdict.SKIPPED):
             message = self._clean(
                 failure_text(variant.id, f"{variant.suite.label}:{variant.line}", checks)
             )
         sums = metrics(transcript)
-        line = result_line(who, verdict, message, checks, transcript, unplayed, self._clean, sums)
-        told = tally(verdict, checks, transcript, unplayed, sums)
-        told["warned"] = [self._clean(visible(text)) for text in told["warned"]]
-        return VariantOutcome(verdict, message, line, told, cassette)
+        line = result_line(
+            identity,
+            verdict,
+            message,
+            checks,
+            transcript,
+            unplayed=unplayed,
+            clean=self._clean,
+            sums=sums,
+        )
+        counts = tally(verdict, checks, sums, unplayed)
+        counts["warned"] = [self._clean(visible(text)) for text in counts["warned"]]
+        return VariantOutcome(verdict, message, line, counts, cassette)
 
     def _clean(self, text: str) -> str:
         """Take secrets out of what is about to be written or shown: a model may say back what it was told."""

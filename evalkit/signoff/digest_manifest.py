@@ -23,6 +23,7 @@ from evalkit.cassette.media import FOLDER, PREFIX
 from evalkit.checks.snapshot.files import FOLDER as SNAPSHOTS
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
+from evalkit.results.records import FileRecord
 from evalkit.suite.cases import CaseFault, read_text
 
 NAME = "manifest.sha256"
@@ -141,8 +142,8 @@ def _sources(run: Run, places: Places) -> Iterator[tuple[str, str]]:
         if digest != suite["digest"]:
             raise _changed(name, suite["digest"], digest)
         snapshots = (places.root / name).parent / SNAPSHOTS
-        for file, found in _inside(snapshots, [f"{glob.escape(suite['suite'])}/**/*"]):
-            yield name_from(places.root, snapshots / file), found
+        for snapshot, found in _inside(snapshots, [f"{glob.escape(suite['suite'])}/**/*"]):
+            yield name_from(places.root, snapshots / snapshot), found
     folder = cassette_folder(run, places.root)
     media: set[str] = set()
     for cassette in run.manifest.get("cassettes", []):
@@ -177,13 +178,13 @@ def _as_run(path: Path, name: str, expected: str | None) -> str:
     return digest
 
 
-def _suite_digest(path: Path, name: str, used: Iterable[Mapping[str, str]]) -> str:
+def _suite_digest(path: Path, name: str, used: Iterable[FileRecord]) -> str:
     """Return what a run notes of a suite (:attr:`evalkit.suite.Suite.digest`)."""
     try:
         own = sha256(read_text(path, name))
     except CaseFault as error:
         raise IntegrityError(str(error)) from error
-    files = [f"{file['path']} {file['digest'].removeprefix('sha256:')}" for file in used]
+    files = [f"{file['path']} {(file['digest'] or '').removeprefix('sha256:')}" for file in used]
     return sha256("\n".join([own, *files])) if files else own
 
 

@@ -1,6 +1,6 @@
 """The lines of ``results.jsonl`` as evidence: counted again, and held against what was signed, result by result. Pure.
 
-A line's digest is the SHA-256 of the line without its ``digest`` member (:mod:`evalkit.results.line`), so a changed line can be named
+A line's digest is the SHA-256 of the line without its ``digest`` member (:mod:`evalkit.results.result_line`), so a changed line can be named
 even where nothing was signed; what was signed names the lines that are gone, new, moved or written anew with a fitting digest.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from evalkit._lib.files import sha256
 from evalkit._lib.text import plural
-from evalkit.results.line import digests
+from evalkit.results.result_line import line_digests
 from evalkit.signoff.problems import Problem, differs
 
 _ID = re.compile(rb'"id":"((?:[^"\\]|\\.)*)"')
@@ -39,7 +39,7 @@ def read(data: bytes) -> list[Line]:
 
 
 def _line(number: int, row: bytes) -> Line:
-    found = digests(row)
+    found = line_digests(row)
     if found is None:
         return _broken(number, row, "it does not end with its digest")
     stated, digest = found

@@ -79,7 +79,7 @@ def test_json(here: Path) -> None:
 
 
 def test_no_runs(here: Path) -> None:
-    assert call().output == "evalkit: there is no folder of runs at reports\n"
+    assert call().output == "evalkit: reports is not a folder of runs\n"
     assert call().exit_code == 2
     (here / "reports").mkdir()
     assert call().output.startswith("No run yet: pytest suites --evalkit-report reports/")

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from evalkit.cli.main import main
 from evalkit.results import Totals
 from tests.results.shards import line, write
-from tests.results.test_results_joining import SCHEMA
+from tests.results.test_merge import SCHEMA
 
 A, B, C = line("a"), line("b", "failed"), line("c")
 
@@ -136,7 +136,7 @@ def test_a_run_that_was_killed_is_merged_and_told(shards: list[str]) -> None:
         collected=5,
         ended=None,
         complete=False,
-        totals=vars(Totals(5)),
+        totals=Totals(5).to_json(),
     )
     with (killed / "results.jsonl").open("a") as file:
         file.write(C[:50])
@@ -205,14 +205,14 @@ def test_an_empty_folder_and_one_that_is_not_there_yet_are_places(shards: list[s
     ("arguments", "message"),
     [
         (["shards/1", "none"], "none is not a run directory: it has no manifest.json"),
-        (["shards"], "shards is not a run directory, but holds some: did you mean shards/1?"),
-        (["shards/1", "--output", "shards/../shards/1"], "shards/../shards/1 is one of the runs to be merged; name another folder with --output"),
-        (["shards/1", "--output", "shards"], "shards and shards/1, which is to be merged, lie in each other; name another folder with --output"),
-        (["shards/1", "--output", "full"], "full holds files and is no run directory; name another one with --output"),
-        (["shards/1", "--output", "full/file"], "full/file is a file; name a folder with --output"),
-        (["shards/1", "--output", "full/file/x"], "cannot write full/file/x: File exists; choose another place with --output"),
-        (["shards/1", "--output", "signed"], "signed is signed off: a new run would void its records; name another one with --output"),
-        (["shards/1", "other"], "1 variant with two different results:\n  s::a: shards/1 and other\nmerge one"),
+        (["shards"], "shards is not a run directory, but contains some; did you mean shards/1?"),
+        (["shards/1", "--output", "shards/../shards/1"], "shards/../shards/1 is one of the runs to merge; name another folder with --output"),
+        (["shards/1", "--output", "shards"], "shards and shards/1, which is to be merged, contain each other; name another folder with --output"),
+        (["shards/1", "--output", "full"], "full contains files and is not a run directory; name another one with --output"),
+        (["shards/1", "--output", "full/file"], "full/file is a file; name a directory with --output"),
+        (["shards/1", "--output", "full/file/x"], "full/file/x cannot be written: File exists; choose another folder with --output"),
+        (["shards/1", "--output", "signed"], "signed is signed off, and a new run would void its records; name another one with --output"),
+        (["shards/1", "other"], "1 variant with two different results:\n  s::a: shards/1 and other\nmerge only one"),
         (["shards/1", "newer"], "1 file not the same in all runs:\n  suites/s.yaml: shards/1 and newer\nrun every shard from the same state"),
     ],
 )  # fmt: skip
@@ -249,17 +249,17 @@ UNSEALED = A.rpartition(',"digest"')[0] + "}"
     [
         (A.replace("passed", "failed"), 3, "shards/1/results.jsonl:2 s::a was changed since it was written: expected digest "),
         (UNSEALED, 3, "shards/1/results.jsonl:2 s::a was changed since it was written: it does not end with its digest; fetch"),
-        ("[]", 3, "shards/1/results.jsonl:2 the result was changed"),
+        ("[]", 2, "shards/1/results.jsonl:2 is not JSON: a result is a JSON object; fetch"),
         ("", 2, "shards/1/results.jsonl:2 is not JSON"),
         (A[:-9], 2, "shards/1/results.jsonl:2 is not JSON"),
         ("[" * 100_000, 2, "shards/1/results.jsonl:2 is not JSON"),
-        ("é", 2, "shards/1/results.jsonl is not as evalkit wrote it: it holds byte 0xC3"),
-        (line("a", schema_version=2), 2, "shards/1/results.jsonl:2 is no result as this evalkit writes it: its schema_version is 2, not 1; run"),
+        ("é", 2, "shards/1/results.jsonl was not written by evalkit: it contains byte 0xC3"),
+        (line("a", schema_version=2), 2, "shards/1/results.jsonl:2 is not a valid result: schema_version is 2 (expected 1); run"),
         (line("a").replace('"tags":[],', ""), 3, "shards/1/results.jsonl:2 s::a was changed"),
-        (line("a", without="tags"), 2, "shards/1/results.jsonl:2 is no result as this evalkit writes it: it has no 'tags'; run its suites again"),
-        (line("a", checks=None), 2, "shards/1/results.jsonl:2 is no result as this evalkit writes it: "),
-        (line("a", metrics={"tokens": {"total_tokens": "x"}}), 2, "shards/1/results.jsonl:2 is no result as this evalkit writes it: "),
-        (B, 3, "shards/1: manifest.json says 1 passed, counting the results gives 0; fetch"),
+        (line("a", without="tags"), 2, "shards/1/results.jsonl:2 is not a valid result: 'tags' is missing; run its suites again"),
+        (line("a", checks=None), 2, "shards/1/results.jsonl:2 is not a valid result: "),
+        (line("a", metrics={"tokens": {"total_tokens": "x"}}), 2, "shards/1/results.jsonl:2 is not a valid result: "),
+        (B, 3, "shards/1: manifest.json states 1 passed, the results have 0; fetch"),
     ],
 )  # fmt: skip
 def test_damaged_results(shards: list[str], text: str, code: int, message: str) -> None:
@@ -298,7 +298,7 @@ def test_a_full_disk_leaves_what_was_there(shards: list[str], place: str) -> Non
         broken.setattr(place, full_disk)
         assert (
             refused(*shards, "--output", "out")
-            == "cannot write out: No space left on device; choose another place with --output"
+            == "out cannot be written: No space left on device; choose another folder with --output"
         )
     assert {name: Path("out", name).read_bytes() for name in names("out")} == before
     assert names() == ["out", "shards"]
@@ -317,7 +317,7 @@ def test_the_run_that_was_there_comes_back_where_the_new_one_cannot_take_its_pla
 
     before = Path("out/results.jsonl").read_bytes()
     monkeypatch.setattr(Path, "rename", rename)
-    assert refused(*shards, "--output", "out").startswith("cannot write out")
+    assert refused(*shards, "--output", "out").startswith("out cannot be written")
     assert Path("out/results.jsonl").read_bytes() == before
     assert names() == ["out", "shards"]
 
@@ -328,12 +328,12 @@ from pathlib import Path
 
 import evalkit.reports.line_reports
 from evalkit.cli import main
-from evalkit.results.joining import Results
+from evalkit.results.merge import MergedResults
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-taken, take, rename, moment = 0, Results.take, Path.rename, sys.argv.pop(1)
+taken, take, rename, moment = 0, MergedResults.add, Path.rename, sys.argv.pop(1)
 
 def taking(self, *rest):
     global taken
@@ -344,7 +344,7 @@ def renaming(self, target):
     return die() if self.name == "out" else rename(self, target)
 
 if moment == "among the results":
-    Results.take = taking
+    MergedResults.add = taking
 elif moment == "before the reports":
     evalkit.reports.line_reports.write_all = die
 else:

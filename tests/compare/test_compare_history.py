@@ -8,19 +8,27 @@ import pytest
 
 from evalkit.compare.history import History, history
 from evalkit.compare.prices import Prices
-from evalkit.results.index import ResultEntry, RunEntry
+from evalkit.results.index import IndexedResult, IndexedRun
 
 RUNS = [
-    RunEntry(name, str(number), "0.1.0", True) for number, name in enumerate(("r1", "r2", "r3"))
+    IndexedRun(name, str(number), "0.1.0", True) for number, name in enumerate(("r1", "r2", "r3"))
 ]
 
 
-def entry(run: str, id_: str, verdict: str = "passed", tokens: int = 10) -> ResultEntry:
+def entry(run: str, id_: str, verdict: str = "passed", tokens: int = 10) -> IndexedResult:
     counts = {"total_tokens": tokens, "total_input_tokens": tokens, "total_output_tokens": 0}
-    return ResultEntry(run, id_, id_.partition("[")[0], "m", verdict, counts, None)
+    return IndexedResult(
+        run=run,
+        id=id_,
+        family=id_.partition("[")[0],
+        model="m",
+        verdict=verdict,
+        tokens=counts,
+        elapsed_ms=None,
+    )
 
 
-def made(*entries: ResultEntry, prices: dict[str, Prices] | None = None) -> History:
+def made(*entries: IndexedResult, prices: dict[str, Prices] | None = None) -> History:
     return history(RUNS, sorted(entries, key=lambda one: (one.family, one.id, one.run)), prices)
 
 

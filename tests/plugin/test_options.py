@@ -43,7 +43,7 @@ class TestReport:
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(
             [
-                "*latest is signed off: a new run would void its records; name another one with --evalkit-report"
+                "*latest is signed off, and a new run would void its records; name another one with --evalkit-report"
             ]
         )
         assert {
@@ -55,7 +55,7 @@ class TestReport:
         (recorded.root / "src" / "index.html").write_text("mine")
         result = recorded.run("suites", "--evalkit-report", "src")
         assert result.ret != pytest.ExitCode.OK
-        assert "is no run directory" in result.stdout.str() + result.stderr.str()
+        assert "is not a run directory" in result.stdout.str() + result.stderr.str()
         assert "INTERNALERROR" not in result.stdout.str()
         assert (recorded.root / "src" / "index.html").read_text() == "mine"
         assert len(list((recorded.root / "src").iterdir())) == 1
@@ -63,7 +63,7 @@ class TestReport:
     @pytest.mark.parametrize(
         ("blocks", "told"),
         [
-            (4, "cannot write results to *results.jsonl"),
+            (4, "*results.jsonl: results cannot be written"),
             (24, "reports are not all written: *evalkit report"),
         ],
     )

@@ -16,7 +16,7 @@ from evalkit._lib.json import JSON
 from evalkit.protocol.reading import output_text
 from evalkit.protocol.steps import CLIENT_STEPS
 from evalkit.results import Run
-from evalkit.results.line import Identity, result_line
+from evalkit.results.result_line import Identity, result_line
 from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn
 from evalkit.verdict import CheckResult, Verdict
 
@@ -194,7 +194,7 @@ def line(
     transcript = (
         Transcript({"history": "stateless", "model": "gemini-3.5-flash"}, held) if held else None
     )
-    return result_line(who, verdict, message, checks, transcript, unplayed)
+    return result_line(who, verdict, message, checks, transcript, unplayed=unplayed)
 
 
 def passed(

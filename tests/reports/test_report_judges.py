@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from evalkit.reports.page.run_page import write
-from evalkit.results.line import metrics
+from evalkit.results.result_line import metrics
 from evalkit.transcript import ApiError, Exchange, Request, Response, Transcript
 from tests.reports.sample import make_run, passing, says
 

@@ -1,4 +1,4 @@
-"""Runs of parts of suites, as small as their readers allow: result lines with digests, manifests as a session writes them."""
+"""Minimal runs of parts of suites: result lines with digests, manifests as a session writes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENDED = "2026-01-01T10:00:09Z"
 def line(
     name: str, verdict: str = "passed", *, suite: str = "s", without: str = "", **more: Any
 ) -> str:
-    """Return a result line with its digest, without a newline; ``without`` is a member it lacks."""
+    """Return a result line with its digest; ``without`` names a member to leave out."""
     value = {
         "schema_version": 1,
         "id": f"{suite}::{name}",
@@ -52,7 +52,10 @@ def manifest(
     suites: Sequence[str] = ("s",),
     **more: Any,
 ) -> dict[str, Any]:
-    """Return what a session that ended writes; ``collected`` are each suite's variants, of which those without a line were deselected."""
+    """Return the manifest of a session that ended.
+
+    ``collected`` counts the variants of each suite; those without a line were deselected.
+    """
     totals = Totals()
     for one in lines:
         totals.add(tally_of(json.loads(one)))
@@ -81,7 +84,7 @@ def manifest(
             for name in suites
         ],
         "cassettes": [],
-        "totals": dict(vars(totals)),
+        "totals": totals.to_json(),
         **more,
     }
 

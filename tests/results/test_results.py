@@ -1,25 +1,35 @@
-"""Result lines, the journal, totals, the manifest: deterministic, crash-proof, described by the schemas that ship."""
+"""Result lines, journal, totals, manifest: deterministic, crash-safe, valid by their schemas."""
 
 from __future__ import annotations
 
 import json
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import jsonschema
 import pytest
 
 from evalkit._lib.files import sha256
 from evalkit.errors import UsageError
-from evalkit.results import Identity, Journal, Manifest, Run, Totals, result_line, tally
+from evalkit.results import Identity, Journal, Manifest, Run, Totals, records, result_line, tally
+from evalkit.results.result_line import metrics, tally_of
 from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 
-WHO = Identity(
-    "weather::london[stateless]", "weather", "london", "One call", {"history": "stateless"}, ("stateless",), 1, ("smoke",),
-    "suites/weather.yaml", 12, "weather/london.stateless.yaml",
-)  # fmt: skip
+IDENTITY = Identity(
+    id="weather::london[stateless]",
+    suite="weather",
+    scenario="london",
+    title="One call",
+    variant={"history": "stateless"},
+    parts=("stateless",),
+    trial=1,
+    tags=("smoke",),
+    path="suites/weather.yaml",
+    line=12,
+    cassette="weather/london.stateless.yaml",
+)
 
 
 def schema(name: str) -> Any:
@@ -42,30 +52,15 @@ def conversation(text: str = "22 \u202e\ud800") -> Transcript:
         elapsed_ms=12.5,
         source="replayed",
     )
-    exchange = Exchange(
-        1,
-        1,
-        Request("POST", "/v1beta/interactions", {"model": "m", "input": text}),
-        response,
-        interaction,
-    )
+    request = Request("POST", "/v1beta/interactions", {"model": "m", "input": text})
+    exchange = Exchange(1, 1, request, response, interaction)
     failed = Exchange(
         2, 1, Request("POST", "/v1beta/interactions", {}), None, failure="no recording"
     )
     steps = [Step(step, "model", 1) for step in interaction["steps"]]  # type: ignore[arg-type]
-    return Transcript(
-        {"history": "stateless"},
-        [
-            Turn(
-                1,
-                [{"type": "text", "text": text}],
-                [exchange, failed],
-                steps,
-                "completed",
-                text=text,
-            )
-        ],
-    )
+    user = [{"type": "text", "text": text}]
+    turn = Turn(1, user, [exchange, failed], steps, "completed", text=text)
+    return Transcript({"history": "stateless"}, [turn])
 
 
 CHECKS = (
@@ -91,11 +86,16 @@ CHECKS = (
 
 def line() -> str:
     return result_line(
-        WHO, Verdict.FAILED, "why", CHECKS, conversation(), ["POST /v1beta/interactions"]
+        IDENTITY,
+        Verdict.FAILED,
+        "why",
+        CHECKS,
+        conversation(),
+        unplayed=["POST /v1beta/interactions"],
     )
 
 
-def test_a_line_is_ascii_and_carries_the_digest_of_the_rest() -> None:
+def test_line_is_ascii_and_ends_with_the_digest_of_the_rest() -> None:
     text = line()
     assert text.isascii()
     assert "\n" not in text
@@ -105,7 +105,7 @@ def test_a_line_is_ascii_and_carries_the_digest_of_the_rest() -> None:
     assert text == line()
 
 
-def test_a_line_is_what_the_schema_says() -> None:
+def test_line_is_valid_by_its_schema() -> None:
     value = json.loads(line())
     jsonschema.validate(value, schema("result"))
     assert value["metrics"] == {
@@ -127,22 +127,45 @@ def test_a_line_is_what_the_schema_says() -> None:
     assert "expected" not in value["checks"][1]["findings"][0]
 
 
-def test_a_variant_that_was_never_held_has_a_line_too() -> None:
-    value = json.loads(result_line(WHO, Verdict.SKIPPED, "", (), None))
+def test_variant_that_did_not_run_has_a_line() -> None:
+    value = json.loads(result_line(IDENTITY, Verdict.SKIPPED, "", (), None))
     jsonschema.validate(value, schema("result"))
     assert value["turns"] == []
 
 
-def test_the_journal_keeps_every_whole_line(tmp_path: Path) -> None:
+RECORDS = {
+    "result": {
+        "": records.ResultLine,
+        "check": records.CheckRecord,
+        "finding": records.FindingRecord,
+        "turn": records.TurnRecord,
+        "exchange": records.ExchangeRecord,
+        "step": records.StepRecord,
+        "api_error": records.ApiErrorRecord,
+    },
+    "manifest": {"": records.ManifestRecord, "origin": records.MergedRun},
+}
+
+
+@pytest.mark.parametrize("name", ["result", "manifest"])
+def test_typed_records_have_the_members_of_the_schema(name: str) -> None:
+    document = schema(name)
+    for definition, record in RECORDS[name].items():
+        part = document["$defs"][definition] if definition else document
+        assert set(get_type_hints(record)) == set(part["properties"]), definition
+
+
+def test_journal_keeps_every_complete_line(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "run")
     journal.append('{"a":1}')
-    # No close: what a killed process leaves, with a write that the kill cut in two.
+    # What a killed process leaves: not closed, the last write cut in two.
     with journal.path.open("ab") as file:
         file.write(b'{"torn')
     (tmp_path / "run" / "manifest.json").write_text("{}")
     run = Run(tmp_path / "run")
     assert list(run.lines()) == ['{"a":1}']
-    assert list(run.results()) == [{"a": 1}]
+    results: list[Any] = list(run.results())
+    assert results == [{"a": 1}]
     journal.append("{}")
     journal.close()
 
@@ -152,10 +175,11 @@ def test_the_journal_keeps_every_whole_line(tmp_path: Path) -> None:
     [
         (None, "", "is not a run directory: it has no manifest.json"),
         ("manifest.json", "{", "manifest.json cannot be read"),
+        ("manifest.json", "[" * 100_000, "manifest.json cannot be read"),
         ("manifest.json", "{}", "has no results.jsonl"),
     ],
 )
-def test_a_folder_that_is_no_run_says_so(
+def test_folder_that_is_not_a_run_is_refused(
     tmp_path: Path, name: str | None, content: str, message: str
 ) -> None:
     if name:
@@ -164,94 +188,80 @@ def test_a_folder_that_is_no_run_says_so(
         list(Run(tmp_path).lines())
 
 
-def test_a_line_that_is_not_ascii_is_no_traceback(tmp_path: Path) -> None:
+def test_line_that_is_not_ascii_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     (tmp_path / "results.jsonl").write_bytes(b"{}\n{\xba}\n")
-    with pytest.raises(
-        UsageError, match=r"results\.jsonl is not as evalkit wrote it: it holds byte 0xBA"
-    ):
+    with pytest.raises(UsageError, match=r"results\.jsonl was not written by .*byte 0xBA"):
         list(Run(tmp_path).lines())
 
 
 @pytest.mark.parametrize("torn", [b'{"b"', b"{\xba", b"\r"])
-def test_a_torn_last_line_is_left_out_whatever_is_in_it(tmp_path: Path, torn: bytes) -> None:
+def test_incomplete_last_line_is_dropped_whatever_it_contains(tmp_path: Path, torn: bytes) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     (tmp_path / "results.jsonl").write_bytes(b'{"a":1}\n\n' + torn)
     assert list(Run(tmp_path).lines()) == ['{"a":1}', ""]
 
 
-def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
+def test_line_that_is_not_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     (tmp_path / "results.jsonl").write_text("{}\n{oops}\n")
     with pytest.raises(UsageError, match=r"results\.jsonl:2 is not JSON"):
         list(Run(tmp_path).results())
 
 
-def test_results_that_cannot_be_written_are_a_users_problem(tmp_path: Path) -> None:
+def test_unwritable_results_are_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="choose another place with --evalkit-report"):
+    with pytest.raises(UsageError, match="choose another directory with --evalkit-report"):
         Journal(tmp_path / "file" / "run")
 
 
-def test_totals_have_honest_denominators() -> None:
-    totals = Totals(collected=4)
-    totals.add(tally(Verdict.FAILED, CHECKS, conversation(), ["x"]))
-    totals.add(tally(Verdict.ERRORED, (), None))
-    totals.add(tally(Verdict.SKIPPED, (), None))
-    assert (totals.scored, totals.failed, totals.errored, totals.skipped, totals.run) == (
-        1,
-        1,
-        1,
-        1,
-        3,
-    )
+def test_totals_count_scored_and_unscored_results() -> None:
+    totals = Totals(collected=5)
+    totals.add(tally(Verdict.FAILED, CHECKS, metrics(conversation()), ["x"]))
+    totals.add(tally(Verdict.ERRORED, (), {}))
+    totals.add(tally(Verdict.SKIPPED, (), {}))
+    counts = (totals.scored, totals.failed, totals.errored, totals.skipped, totals.run)
+    assert counts == (1, 1, 1, 1, 3)
     assert (totals.checks, totals.warnings, totals.unplayed, totals.tokens) == (2, 1, 1, 9)
+    totals.deselected = 1
+    assert totals.summary == (
+        "5 variants: 0 passed, 1 failed, 1 errored, 1 skipped, 1 deselected, 1 not run"
+    )
 
 
-def test_the_manifest_is_what_the_schema_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tally_of_a_parsed_line_is_that_of_its_values() -> None:
+    expected = tally(Verdict.FAILED, CHECKS, metrics(conversation()), ["x"])
+    assert tally_of(json.loads(line())) == expected
+
+
+def test_manifest_is_valid_by_its_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     manifest = Manifest({"record": "none"})
     manifest.suites["suites/weather.yaml"] = {
         "suite": "weather",
         "path": "suites/weather.yaml",
         "digest": "sha256:" + "0" * 64,
+        "collected": 1,
     }
     manifest.cassettes["weather/london.yaml"] = None
     manifest.write(tmp_path)
     value = json.loads((tmp_path / "manifest.json").read_text())
     jsonschema.validate(value, schema("manifest"))
-    assert (value["started"], value["ended"], value["complete"]) == (
-        "2023-11-14T22:13:20Z",
-        None,
-        False,
-    )
+    times = (value["started"], value["ended"], value["complete"])
+    assert times == ("2023-11-14T22:13:20Z", None, False)
 
 
-@pytest.mark.parametrize(
-    "cassettes",
-    [
-        {},
-        {"b/é.yaml": None},
-        {"b/2.yaml": "sha256:0", 'a/"1".yaml': None, "b/\ud800.yaml": "sha256:1"},
-    ],
-)
-def test_the_manifest_is_spelled_as_json_indents_it(
-    tmp_path: Path, cassettes: dict[str, str | None]
-) -> None:
-    manifest = Manifest({"record": '\n  "cassettes": []'}, cassettes=cassettes)
-    manifest.write(tmp_path)
+def test_manifest_with_undecodable_path_is_written(tmp_path: Path) -> None:
+    cassettes = {"b/é.yaml": "sha256:0", "b/\ud800.yaml": "sha256:1"}
+    Manifest({}, cassettes=cassettes).write(tmp_path)
     text = (tmp_path / "manifest.json").read_bytes().decode("utf-8", "surrogatepass")
-    value = json.loads(text)
-    assert text == json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    assert value["cassettes"] == [
+    assert json.loads(text)["cassettes"] == [
         {"path": path, "digest": digest} for path, digest in sorted(cassettes.items())
     ]
 
 
 @pytest.mark.parametrize(
-    ("data", "longer"),
+    ("data", "is_longer"),
     [
         (b"", False),
         (b"{}\n{}\n", False),
@@ -260,11 +270,11 @@ def test_the_manifest_is_spelled_as_json_indents_it(
         (b"\xff\n", False),
     ],
 )
-def test_whether_a_run_is_longer_is_told_by_its_whole_lines(
-    tmp_path: Path, data: bytes, longer: bool
+def test_length_of_a_run_counts_complete_lines(
+    tmp_path: Path, data: bytes, is_longer: bool
 ) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     run = Run(tmp_path)
-    assert not run.longer_than(2)
+    assert not run.is_longer_than(2)
     (tmp_path / "results.jsonl").write_bytes(data)
-    assert run.longer_than(2) is longer
+    assert run.is_longer_than(2) is is_longer

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from evalkit._lib.files import write_atomic
 from evalkit._lib.json import dumps
 from evalkit.reports.line_reports import LineReport, Maker
 from evalkit.reports.overview import Tally, overview
 from evalkit.results import Run
+from evalkit.results.records import ResultHead
 
 COLOURS = {"passed": "brightgreen", "failed": "red", "errored": "orange", "skipped": "lightgrey"}
 """Colour by the style of a run's verdict."""
@@ -28,7 +28,7 @@ class _Badge:
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def take(self, head: dict[str, Any], line: str, number: int) -> None:
+    def take(self, head: ResultHead, line: str, number: int) -> None:
         """The counts are all it shows."""
 
     def finish(self, suites: Mapping[str, Tally]) -> Path:

@@ -20,6 +20,7 @@ from evalkit.reports.formatting import HEADLINE, found, headline
 from evalkit.reports.line_reports import LineReport, Maker
 from evalkit.reports.overview import Tally
 from evalkit.results import Run
+from evalkit.results.records import ResultHead
 
 STATUSES = {"passed": "passed", "failed": "failed", "errored": "failed", "skipped": "skipped"}
 """Verdict to CTRF's status."""
@@ -44,7 +45,7 @@ class _Ctrf:
             b'{"reportFormat":"CTRF","specVersion":"0.0.0","generatedBy":"evalkit","results":{"tests":['
         )
 
-    def take(self, head: dict[str, Any], line: str, number: int) -> None:
+    def take(self, head: ResultHead, line: str, number: int) -> None:
         test = dumps(_test(head))
         self._file.write((",\n" if self._counts else "\n").encode() + test.encode())
         self._counts[STATUSES[head["verdict"]]] += 1

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.reports.ci.escaping import annotation
-from evalkit.reports.line_head import glance
 from evalkit.results import Run
+from evalkit.results.result_line import parse_head
 
 MOST = 9
 """Annotations of one run; GitHub shows ten of a kind for a step, and other steps may have some."""
@@ -19,7 +19,9 @@ MOST = 9
 
 def error_commands(run: Run) -> list[str]:
     """Return workflow commands for what failed or errored, each at the line its check was declared in; the last counts the others."""
-    found = [head for head in map(glance, run.lines()) if head["verdict"] in ("failed", "errored")]
+    found = [
+        head for head in map(parse_head, run.lines()) if head["verdict"] in ("failed", "errored")
+    ]
     shown = found if len(found) <= MOST else found[: MOST - 1]
     lines = [_annotation(head) for head in shown]
     if len(found) > len(shown):

@@ -23,6 +23,7 @@ from evalkit.reports.line_reports import LineReport, Maker
 from evalkit.reports.overview import Tally
 from evalkit.reports.text_spool import Piece, Spool
 from evalkit.results import Run
+from evalkit.results.records import ResultHead
 
 OUTCOMES = {"failed": "failure", "errored": "error", "skipped": "skipped"}
 """Verdict to the element that tells it; a passed case has none."""
@@ -65,12 +66,12 @@ class _JUnit:
         self._waiting: list[str] = []  # cases of the last suite, and their size
         self._size = 0
         self._digests = {
-            one["path"]: one["digest"]
+            one["path"]: digest
             for one in run.manifest.get("cassettes", ())
-            if one.get("digest")
+            if (digest := one["digest"])
         }
 
-    def take(self, head: dict[str, Any], line: str, number: int) -> None:
+    def take(self, head: ResultHead, line: str, number: int) -> None:
         suite = self._suites.get(head["suite"])
         if suite is None:
             suite = self._suites[head["suite"]] = _Suite()

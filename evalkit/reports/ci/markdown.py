@@ -19,6 +19,7 @@ from evalkit.reports.line_reports import LineReport, Maker
 from evalkit.reports.overview import Tally, overview
 from evalkit.reports.page.variants import warned
 from evalkit.results import Run
+from evalkit.results.records import ResultHead
 
 LIMIT = 900_000
 """Bytes of the file."""
@@ -59,7 +60,7 @@ class _Summary:
         self._run = run
         self._rows = {kind: _Rows() for kind in _ORDER}
 
-    def take(self, head: dict[str, Any], line: str, number: int) -> None:
+    def take(self, head: ResultHead, line: str, number: int) -> None:
         verdict = head["verdict"]
         findings = found(head)
         kind = "warned" if verdict == "passed" and warned(findings) else verdict

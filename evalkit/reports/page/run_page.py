@@ -36,6 +36,7 @@ from evalkit.reports.page.templating import environment, resource
 from evalkit.reports.page.variants import JUDGED, OUTCOMES, TOKENS, body, row, warned
 from evalkit.reports.text_spool import Piece, Spool
 from evalkit.results import Run
+from evalkit.results.records import ResultHead
 
 LARGE = 20 << 20
 """Characters of packs and media above which a report is a folder."""
@@ -123,7 +124,7 @@ def _signoffs(run: Run) -> Sequence[Mapping[str, Any]]:
 
 def _drawn_whole(run: Run) -> dict[str, int]:
     """Return how many variants of each kind are drawn whole: told by the lines there are, for a manifest may not know how many came about."""
-    attention, others = (ATTENTION, OTHERS) if run.longer_than(SMALL) else (SMALL, SMALL)
+    attention, others = (ATTENTION, OTHERS) if run.is_longer_than(SMALL) else (SMALL, SMALL)
     return {
         "failed": attention,
         "errored": attention,
@@ -155,7 +156,7 @@ class _Page:
             "variant"
         ]
 
-    def take(self, head: dict[str, Any], line: str, number: int) -> None:
+    def take(self, head: ResultHead, line: str, number: int) -> None:
         """Keep a result, and draw it where it is one of the first of its kind."""
         verdict = head["verdict"]
         anchor = self._anchor(head["id"])

@@ -1,4 +1,4 @@
-"""The index of runs: what it reads, what it forgets, and that nothing is lost with it."""
+"""The index of runs: what it reads, what it drops, and that it can always be rebuilt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evalkit.errors import UsageError
-from evalkit.results.index import FILE, Index
+from evalkit.results.index import FILE, RunIndex
 from tests.compare.lines import line
 
 
@@ -24,7 +24,7 @@ def run(folder: Path, *lines: dict[str, Any], **manifest: Any) -> Path:
 
 
 def names(folder: Path) -> tuple[list[str], list[tuple[str, str, str]], list[str]]:
-    with Index(folder) as index:
+    with RunIndex(folder) as index:
         index.refresh()
         return (
             [one.name for one in index.runs()],
@@ -33,7 +33,7 @@ def names(folder: Path) -> tuple[list[str], list[tuple[str, str, str]], list[str
         )
 
 
-def test_runs_in_order_of_time_results_by_identity(tmp_path: Path) -> None:
+def test_runs_are_ordered_by_time_and_results_by_id(tmp_path: Path) -> None:
     run(tmp_path / "late", line("b"), line("a", "failed"), started="2026-02-01T00:00:00Z")
     run(tmp_path / "deep" / "early", line("a"), started="2026-01-01T00:00:00Z", complete=False)
     runs, results, skipped = names(tmp_path)
@@ -44,12 +44,12 @@ def test_runs_in_order_of_time_results_by_identity(tmp_path: Path) -> None:
         ("late", "s::b", "passed"),
     ]
     assert skipped == []
-    with Index(tmp_path) as index:
+    with RunIndex(tmp_path) as index:
         assert [entry.complete for entry in index.runs()] == [False, True]
         assert next(index.results()).tokens == {"total_tokens": 100}
 
 
-def test_what_changed_is_read_again_and_what_is_gone_forgotten(tmp_path: Path) -> None:
+def test_changed_runs_are_read_again_and_deleted_ones_dropped(tmp_path: Path) -> None:
     first, second = (
         run(tmp_path / "a", line("x"), started="1"),
         run(tmp_path / "b", line("x"), started="2"),
@@ -63,41 +63,39 @@ def test_what_changed_is_read_again_and_what_is_gone_forgotten(tmp_path: Path) -
     )
 
 
-def test_a_hidden_folder_holds_no_run_to_be_read(tmp_path: Path) -> None:
+def test_runs_in_hidden_folders_are_ignored(tmp_path: Path) -> None:
     run(tmp_path / ".reports" / "a", line("x"))
     run(tmp_path / ".reports" / ".b.0123.tmp" / "b", line("x"))
     assert names(tmp_path / ".reports")[0] == ["a"]
 
 
-def test_what_did_not_change_is_not_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unchanged_runs_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tmp_path / "a", line("x"))
     names(tmp_path)
     monkeypatch.setattr("evalkit.results.index.Run", None)
     assert names(tmp_path)[0] == ["a"]
 
 
-@pytest.mark.parametrize("spoil", ["garbage", "other version", "other tables", "empty", "missing"])
-def test_a_spoilt_index_is_made_again(tmp_path: Path, spoil: str) -> None:
+@pytest.mark.parametrize("damage", ["garbage", "other version", "other tables", "empty", "missing"])
+def test_damaged_index_is_rebuilt(tmp_path: Path, damage: str) -> None:
     run(tmp_path / "a", line("x"))
     expected = names(tmp_path)
     file = tmp_path / FILE
-    if spoil in ("garbage", "empty"):
-        file.write_bytes(b"not a database" * 99 if spoil == "garbage" else b"")
-    elif spoil == "missing":
+    if damage in ("garbage", "empty"):
+        file.write_bytes(b"not a database" * 99 if damage == "garbage" else b"")
+    elif damage == "missing":
         file.unlink()
     else:
         database = sqlite3.connect(file)
         database.execute(
-            "pragma user_version = 99" if spoil == "other version" else "drop table result"
+            "pragma user_version = 99" if damage == "other version" else "drop table result"
         )
         database.commit()
         database.close()
     assert names(tmp_path) == expected
 
 
-def test_what_is_no_run_is_told_and_left_out(tmp_path: Path) -> None:
+def test_folder_that_is_not_a_run_is_skipped_with_a_reason(tmp_path: Path) -> None:
     run(tmp_path / "good", line("x"))
     run(tmp_path / "other", {"not": "ours"})
     run(tmp_path / "torn").joinpath("manifest.json").write_text("{")
@@ -109,18 +107,18 @@ def test_what_is_no_run_is_told_and_left_out(tmp_path: Path) -> None:
     assert "torn/manifest.json cannot be read" in skipped[1]
 
 
-def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
+def test_incomplete_last_line_is_dropped(tmp_path: Path) -> None:
     with (run(tmp_path / "a", line("x")) / "results.jsonl").open("a") as file:
         file.write('{"id": "half')
     assert names(tmp_path)[1] == [("a", "s::x", "passed")]
 
 
-def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+def test_index_is_in_memory_where_the_folder_is_not_writable(tmp_path: Path) -> None:
     run(tmp_path / "a", line("x"))
-    (tmp_path / FILE).mkdir()  # root may write anywhere, so the index's place is taken instead
+    (tmp_path / FILE).mkdir()  # root may write anywhere, so the file's name is taken
     assert names(tmp_path)[0] == ["a"]
 
 
-def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no folder of runs at"):
-        Index(tmp_path / "none")
+def test_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a folder of runs"):
+        RunIndex(tmp_path / "none")

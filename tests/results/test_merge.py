@@ -1,4 +1,4 @@
-"""Manifests and results joined: what counts once, what is refused, what the joined manifest says where the runs differ."""
+"""Merged manifests and results: what is counted once, what is refused, where the runs differ."""
 
 from __future__ import annotations
 
@@ -14,37 +14,44 @@ from hypothesis import strategies as st
 
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Totals, tally_of
-from evalkit.results.joining import Results, Shard, check_sources, document, total
-from evalkit.results.line import digests
-from tests.results.shards import line, manifest
+from evalkit.results.merge import (
+    MergedResults,
+    Shard,
+    check_sources,
+    complete_totals,
+    merged_manifest,
+)
+from evalkit.results.result_line import line_digests
+from tests.results.shards import ENDED, line, manifest
 
 SCHEMA = json.loads((files("evalkit.results") / "schemas" / "manifest.schema.json").read_text())
 OTHER = "sha256:" + "1" * 64
 
 
 def shard(name: str, lines: Sequence[str] = (), **more: Any) -> Shard:
-    return Shard(name, manifest(lines, **more))
+    return Shard(name, manifest(lines, **more))  # type: ignore[arg-type]
 
 
-def take(results: Results, of: Shard, *lines: str) -> list[str]:
-    """Return those of the lines that are to be written."""
-    of.digest = of.digest or OTHER
-    kept = []
+def add(results: MergedResults, to: Shard, *lines: str) -> list[str]:
+    """Add results of a shard and return the lines that are to be written."""
+    to.digest = to.digest or OTHER
+    new = []
     for text in lines:
-        stated = digests(text.encode())
-        assert stated is not None
+        digests = line_digests(text.encode())
+        assert digests is not None
         value = json.loads(text)
-        if results.take(of, value["id"], stated[0], tally_of(value)):
-            kept.append(text)
-    return kept
+        if results.add(to, value["id"], digests[0], tally_of(value)):
+            new.append(text)
+    return new
 
 
-def joined(*parts: tuple[Shard, Sequence[str]]) -> dict[str, Any]:
-    results = Results()
-    for of, lines in parts:
-        take(results, of, *lines)
-    shards = [of for of, _ in parts]
-    return document(shards, total(shards, results.totals), complete=True)
+def merged(*parts: tuple[Shard, Sequence[str]]) -> dict[str, Any]:
+    results = MergedResults()
+    for one, lines in parts:
+        add(results, one, *lines)
+    shards = [one for one, _ in parts]
+    totals = complete_totals(shards, results.totals)
+    return dict(merged_manifest(shards, totals, complete=True))
 
 
 def counts(value: dict[str, Any]) -> dict[str, int]:
@@ -59,78 +66,78 @@ def counts(value: dict[str, Any]) -> dict[str, int]:
 A, B, C, D = (line(name) for name in "abcd")
 
 
-def test_shards_that_deselect_collect_the_same_variants_once() -> None:
-    value = joined((shard("1", [A, B], collected=3), [A, B]), (shard("2", [C], collected=3), [C]))
+def test_variants_deselected_by_shards_are_collected_once() -> None:
+    value = merged((shard("1", [A, B], collected=3), [A, B]), (shard("2", [C], collected=3), [C]))
     assert counts(value) == {"collected": 3, "passed": 3}
     assert value["suites"][0]["collected"] == 3
 
 
-def test_shards_of_other_suites_add_up() -> None:
+def test_shards_of_different_suites_add_up() -> None:
     other = line("a", "failed", suite="t")
-    value = joined((shard("1", [A]), [A]), (shard("2", [other], suites=["t"]), [other]))
+    value = merged((shard("1", [A]), [A]), (shard("2", [other], suites=["t"]), [other]))
     assert counts(value) == {"collected": 2, "passed": 1, "failed": 1}
     assert [suite["path"] for suite in value["suites"]] == ["suites/s.yaml", "suites/t.yaml"]
 
 
-def test_shards_that_share_some_suites_count_those_once() -> None:
+def test_suites_shared_by_shards_are_counted_once() -> None:
     other = line("a", suite="t")
-    value = joined(
+    value = merged(
         (shard("1", [A, other], collected=2, suites=["s", "t"]), [A, other]),
         (shard("2", [B], collected=2), [B]),
     )
     assert counts(value) == {"collected": 4, "deselected": 1, "passed": 3}
 
 
-def test_shards_of_other_models_add_up() -> None:
+def test_shards_of_different_models_add_up() -> None:
     options = [{"model": models, "repeat": None} for models in (["x", "y"], ["z", "w"], ["w", "z"])]
     lines = [[line(f"a[{model}]")] for model in "xzw"]
     parts = [
         (shard(str(number), one, collected=2, options=options[number]), one)
         for number, one in enumerate(lines)
     ]
-    value = joined(*parts)
+    value = merged(*parts)
     assert counts(value) == {"collected": 4, "deselected": 1, "passed": 3}
     assert value["options"]["model"] == ["x", "y", "z", "w"]
 
 
-def test_what_every_shard_deselected_is_deselected_and_what_a_shard_owes_is_not() -> None:
+def test_variants_missing_in_a_shard_are_not_deselected() -> None:
     killed = shard("2", [], collected=5, ended=None, complete=False)
-    killed.manifest["totals"].update(deselected=3)
-    value = joined((shard("1", [A], collected=5), [A]), (killed, [B]))
+    killed.manifest["totals"]["deselected"] = 3
+    value = merged((shard("1", [A], collected=5), [A]), (killed, [B]))
     assert counts(value) == {"collected": 5, "deselected": 2, "passed": 2}
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("counts_by_run", "expected"),
     [
-        ([("s", 2, "x"), ("s", 2, "x")], 2),
-        ([("s", 2, "x"), ("s", 1, "x")], 1),
-        ([("s", 2, "x"), ("t", 3, "x")], 5),
-        ([("s", 2, "x"), ("s", 0, None)], 2),
+        ([("s", 2, ENDED), ("s", 2, ENDED)], 2),
+        ([("s", 2, ENDED), ("s", 1, ENDED)], 1),
+        ([("s", 2, ENDED), ("t", 3, ENDED)], 5),
+        ([("s", 2, ENDED), ("s", 0, None)], 2),
     ],
 )
-def test_orphans_are_those_no_run_has_a_use_for(
-    told: list[tuple[str, int, str | None]], expected: int
+def test_orphans_are_files_that_no_run_uses(
+    counts_by_run: list[tuple[str, int, str | None]], expected: int
 ) -> None:
     shards = []
-    for suite, count, ended in told:
+    for suite, count, ended in counts_by_run:
         shards.append(shard("x", suites=[suite], ended=ended))
         shards[-1].manifest["totals"]["orphans"] = count
-    assert total(shards, Totals()).orphans == expected
+    assert complete_totals(shards, Totals()).orphans == expected
 
 
-def test_an_equal_result_is_kept_once() -> None:
-    results, one, two = Results(), shard("1"), shard("2")
-    assert take(results, one, A, B) == [A, B]
-    assert take(results, two, B, C) == [C]
+def test_equal_results_are_written_once() -> None:
+    results, one, two = MergedResults(), shard("1"), shard("2")
+    assert add(results, one, A, B) == [A, B]
+    assert add(results, two, B, C) == [C]
     results.check()
     assert (results.totals.passed, one.counted.passed, two.counted.passed) == (3, 2, 2)
 
 
-def test_two_different_results_are_told_all_at_once() -> None:
-    results = Results()
-    take(results, shard("one"), *(line(f"n{number}") for number in range(30)))
-    take(
+def test_different_results_are_listed_together() -> None:
+    results = MergedResults()
+    add(results, shard("one"), *(line(f"n{number}") for number in range(30)))
+    add(
         results,
         shard("two"),
         *(line(f"n{number}", "failed") for number in range(29)),
@@ -144,13 +151,13 @@ def test_two_different_results_are_told_all_at_once() -> None:
     assert lines[:2] == ["30 variants with two different results:", "  s::n0: one and two"]
     assert lines[-2:] == [
         "  … and 21 more",
-        "merge one of the two runs only; runs of two models are for 'evalkit compare'",
+        "merge only one of the two runs; compare runs of two models with 'evalkit compare'",
     ]
 
 
-def test_a_result_twice_in_one_run_is_told_so() -> None:
-    results = Results()
-    take(results, shard("two"), line("x\u202e"), line("x\u202e", "failed"))
+def test_result_twice_in_one_run_is_reported() -> None:
+    results = MergedResults()
+    add(results, shard("two"), line("x\u202e"), line("x\u202e", "failed"))
     with pytest.raises(
         UsageError, match=r"1 variant with two different results:\n  s::x<U\+202E>: twice in two\n"
     ):
@@ -174,7 +181,7 @@ def test_a_result_twice_in_one_run_is_told_so() -> None:
         (lambda value: value["options"].update(cassettes="old/"), "two: old"),
     ],
 )
-def test_shards_of_different_states_are_refused(change: Any, named: str) -> None:
+def test_shards_of_different_sources_are_refused(change: Any, named: str) -> None:
     one, two = shard("one"), shard("two")
     for part in (one, two):
         part.manifest["suites"][0]["files"] = [
@@ -188,7 +195,7 @@ def test_shards_of_different_states_are_refused(change: Any, named: str) -> None
     assert f"  {named}\n" in str(raised.value)
 
 
-def test_where_the_runs_differ_every_value_is_told() -> None:
+def test_every_value_is_listed_where_the_runs_differ() -> None:
     one = shard(
         "one", started="2026-01-01T10:00:03Z", environment={"CI": "true", "GITHUB_SHA": "a"}
     )
@@ -196,7 +203,7 @@ def test_where_the_runs_differ_every_value_is_told() -> None:
     three = shard("three", ended=None, complete=False)
     two.manifest["options"].update(record="once", repeat=2)
     del three.manifest["options"]["repeat"]
-    value = joined((one, [A]), (two, [B]), (three, [C]))
+    value = merged((one, [A]), (two, [B]), (three, [C]))
     assert value["python"] == "3.12.1, 3.13.0"
     assert value["evalkit"] == "0.1.0"
     assert value["environment"] == {"CI": "true, unset", "GITHUB_SHA": "a, unset"}
@@ -209,9 +216,9 @@ def test_where_the_runs_differ_every_value_is_told() -> None:
     assert (value["started"], value["ended"]) == ("2026-01-01T10:00:00Z", "2026-01-01T11:00:00Z")
     assert [origin["python"] for origin in value["merged"]] == ["3.12.1", "3.13.0", "3.12.1"]
     assert [origin["path"] for origin in value["merged"]] == ["one", "two", "three"]
-    again = Shard("first", value)
+    again = Shard("first", value)  # type: ignore[arg-type]
     again.digest = OTHER
-    twice = document([again, two], Totals(), complete=False)
+    twice = merged_manifest([again, two], Totals(), complete=False)
     assert (twice["python"], twice["options"]["record"], twice["environment"]["GITHUB_SHA"]) == (
         "3.12.1, 3.13.0",
         ["none", "once"],
@@ -221,43 +228,43 @@ def test_where_the_runs_differ_every_value_is_told() -> None:
         jsonschema.validate(one_of, SCHEMA)
 
 
-def test_a_run_that_did_not_end_has_no_end() -> None:
-    assert joined((shard("1", ended=None), [A]))["ended"] is None
+def test_run_that_did_not_end_has_no_end_time() -> None:
+    assert merged((shard("1", ended=None), [A]))["ended"] is None
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("change", "reason"),
     [
-        (lambda value: value.pop("schema_version"), "it has no 'schema_version'"),
-        (lambda value: value.update(schema_version=2), "its schema_version is 2, not 1"),
-        (lambda value: value.update(started=None), "'started' is None"),
-        (lambda value: value.update(suites=None), "object is not iterable"),
-        (lambda value: value["suites"][0].pop("collected"), "it has no 'collected'"),
-        (lambda value: value.update(cassettes=[1]), "not subscriptable"),
-        (lambda value: value["totals"].update(passed="1"), "'passed' is '1'"),
-        (lambda value: value.update(environment={"CI": 1}), "'CI' is 1"),
+        (lambda value: value.pop("schema_version"), "$: 'schema_version' is a required property"),
+        (lambda value: value.update(schema_version=2), "$.schema_version: 1 was expected"),
+        (lambda value: value.update(started=None), "$.started: None is not of type 'string'"),
+        (lambda value: value.update(suites=None), "$.suites: None is not of type 'array'"),
+        (lambda value: value["suites"][0].pop("collected"), "'collected' is a required property"),
+        (lambda value: value.update(cassettes=[1]), "$.cassettes[0]: 1 is not of type 'object'"),
+        (lambda value: value["totals"].update(passed="1"), "$.totals.passed: '1' is not of type"),
+        (lambda value: value.update(environment={"CI": 1}), "$.environment.CI: 1 is not of type"),
     ],
 )
-def test_a_manifest_that_is_none_is_refused(change: Any, why: str) -> None:
-    value = manifest([])
+def test_invalid_manifest_is_refused(change: Any, reason: str) -> None:
+    value: Any = manifest([])
     change(value)
     with pytest.raises(UsageError) as raised:
         Shard("one", value)
-    told = str(raised.value)
-    assert told.startswith("one/manifest.json is not as this evalkit writes it: ")
-    assert why in told
+    message = str(raised.value)
+    assert message.startswith("one/manifest.json is not valid for this evalkit: ")
+    assert reason in message
 
 
-def test_a_run_that_counted_other_results_is_not_what_it_was() -> None:
+def test_run_that_counted_other_results_is_an_integrity_error() -> None:
     lost = shard("one", [A, B])
-    take(Results(), lost, A)
+    add(MergedResults(), lost, A)
     with pytest.raises(
-        IntegrityError, match=r"one: manifest\.json says 2 passed, counting the results gives 1"
+        IntegrityError, match=r"one: manifest\.json states 2 passed, the results have 1"
     ):
-        lost.check_count()
+        lost.check_counts()
     killed = shard("one", [], ended=None)
-    take(Results(), killed, A)
-    killed.check_count()
+    add(MergedResults(), killed, A)
+    killed.check_counts()
 
 
 @given(
@@ -270,17 +277,17 @@ def test_a_run_that_counted_other_results_is_not_what_it_was() -> None:
         )
     )
 )
-def test_totals_are_those_of_one_run_whatever_the_cut(
+def test_merged_totals_are_those_of_one_run(
     drawn: tuple[list[str], list[set[int]]],
 ) -> None:
-    """However the variants of a suite are chosen for shards, shards that overlap too, the joined run counts each once."""
+    """However variants are distributed over shards, overlapping ones too, each counts once."""
     verdicts, cuts = drawn
     lines = [line(f"n{number}", verdict) for number, verdict in enumerate(verdicts)]
     parts = []
     for number, cut in enumerate(cuts):
         chosen = [lines[index] for index in sorted(cut)]
         parts.append((shard(str(number), chosen, collected=len(lines)), chosen))
-    value = joined(*parts)
+    value = merged(*parts)
     alone = manifest([lines[index] for index in sorted(set().union(*cuts))], collected=len(lines))
     assert value["totals"] == alone["totals"]
     assert value["suites"] == alone["suites"]

@@ -1,4 +1,4 @@
-"""The head of a line is the line's own head, wherever its members stand and whatever its strings say."""
+"""The head of a result line: its own members, in whatever order, whatever its strings contain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import dumps
-from evalkit.reports.line_head import glance
+from evalkit.results.result_line import parse_head
 from tests.reports.sample_cases import every_line
 
 NAMES = st.sampled_from(["turns", "settings", "id", '"turns":', "digest"])
@@ -22,25 +22,23 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("line", every_line(long_line=100))
-def test_a_head_is_the_result_without_its_settings_and_turns(line: str) -> None:
+def test_head_is_the_result_without_settings_and_turns(line: str) -> None:
     whole = json.loads(line)
-    assert glance(line) == {
+    assert parse_head(line) == {
         name: value for name, value in whole.items() if name not in ("settings", "turns", "digest")
     }
 
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=5).map(dict))
 @settings(max_examples=100, deadline=None)
-def test_whatever_the_order_of_members_no_value_is_taken_for_another(
-    result: dict[str, Any],
-) -> None:
-    head = glance(dumps(result))
+def test_head_has_the_values_of_the_line_in_any_order_of_members(result: dict[str, Any]) -> None:
+    head: Any = parse_head(dumps(result))
     assert all(result[name] == value for name, value in head.items())
     if result.keys().isdisjoint(("settings", "turns")):
         assert head == result
 
 
 @pytest.mark.parametrize("line", ["", "{", "null", "[]", '{"id":1,"turns":[', "not json"])
-def test_what_is_no_result_is_refused(line: str) -> None:
+def test_invalid_line_is_refused(line: str) -> None:
     with pytest.raises(ValueError):
-        glance(line)
+        parse_head(line)

@@ -1,0 +1,211 @@
+"""One result line: what a report, a comparison or an auditor needs of one variant, as one JSON
+object.
+
+The same suite, cassette and evalkit give the same bytes: no clock is read, times are those of the
+recording. ``digest`` is the SHA-256 of the line without its ``digest`` member. The transcript, nine
+tenths of a line, comes last, so that most readers can parse the head alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict, cast
+
+from evalkit._lib.files import sha256
+from evalkit._lib.json import JSON
+from evalkit._lib.quickjson import dumps, loads
+from evalkit.results.records import MetricsRecord, ResultHead, ResultLine, VerdictName
+from evalkit.transcript import Exchange, Transcript
+from evalkit.verdict import CheckResult, Severity, Verdict
+
+SCHEMA_VERSION = 1
+_DIGEST, _HEX = b',"digest":"', b"0123456789abcdef"
+_TRANSCRIPT = (',"settings":', ',"turns":')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The variant that a result is about; the fields are members of the result line, in its order."""
+
+    id: str
+    suite: str
+    scenario: str
+    title: str
+    variant: Mapping[str, JSON]
+    parts: Sequence[str]
+    trial: int
+    tags: Sequence[str]
+    path: str
+    line: int
+    cassette: str | None
+
+
+class Tally(TypedDict):
+    """What totals need of one result; ``warned`` is its first warning, if any."""
+
+    verdict: VerdictName
+    checks: int
+    warnings: int
+    warned: list[str]
+    unplayed: int
+    tokens: int
+
+
+def result_line(
+    identity: Identity,
+    verdict: Verdict,
+    message: str,
+    checks: Sequence[CheckResult],
+    transcript: Transcript | None,
+    *,
+    unplayed: Sequence[str] = (),
+    clean: Callable[[str], str] = str,
+    sums: MetricsRecord | None = None,
+) -> str:
+    """Return the result as one line of ASCII JSON without a newline, its digest last.
+
+    ``clean`` removes secrets from the text. ``sums`` are the transcript's :func:`metrics`, if the
+    caller has them.
+    """
+    value = {
+        "schema_version": SCHEMA_VERSION,
+        "id": identity.id,
+        "suite": identity.suite,
+        "scenario": identity.scenario,
+        "title": identity.title,
+        "variant": dict(identity.variant),
+        "parts": list(identity.parts),
+        "trial": identity.trial,
+        "tags": list(identity.tags),
+        "path": identity.path,
+        "line": identity.line,
+        "verdict": str(verdict),
+        "message": message,
+        "checks": [check.to_json() for check in checks],
+        "metrics": sums if sums is not None else metrics(transcript),
+        "unplayed": list(unplayed),
+        "cassette": identity.cassette,
+        "settings": transcript.settings if transcript is not None else {},
+        "turns": [turn.to_json() for turn in transcript.turns] if transcript is not None else [],
+    }
+    if transcript is not None and transcript.judge_exchanges:
+        value["judge_exchanges"] = [exchange.to_json() for exchange in transcript.judge_exchanges]
+    text = clean(dumps(value))
+    return f'{text[:-1]},"digest":"{sha256(text)}"}}'
+
+
+def parse_result(line: str) -> ResultLine:
+    """Parse a whole result line. Raises ValueError, and RecursionError for deep nesting."""
+    value = loads(line)
+    if not isinstance(value, dict):
+        raise ValueError("a result is a JSON object")
+    return cast("ResultLine", value)
+
+
+def parse_head(line: str) -> ResultHead:
+    """Parse a result line without its settings and transcript. Raises ValueError.
+
+    The line is cut before ``settings`` or ``turns`` and closed by one brace. That the rest parses
+    proves that the cut was at the top level: inside a string the quotes would be escaped, inside a
+    nested object one brace would not be enough. Any other line is parsed whole, so the order of
+    members only affects speed.
+    """
+    for name in _TRANSCRIPT:
+        at = line.find(name)
+        if at > 0 and line.endswith("}"):
+            try:
+                return parse_result(line[:at] + "}")
+            except ValueError:
+                continue
+    return parse_result(line)
+
+
+def line_digests(line: bytes) -> tuple[str, str] | None:
+    """Return a line's digest as stated and as computed; None if the line does not end with one."""
+    rest, found, tail = line.rpartition(_DIGEST)
+    if not found or len(tail) != 66 or not tail.endswith(b'"}') or tail[:64].strip(_HEX):
+        return None
+    return tail[:64].decode(), sha256(rest + b"}")
+
+
+def tally(
+    verdict: Verdict,
+    checks: Sequence[CheckResult],
+    sums: MetricsRecord,
+    unplayed: Sequence[str] = (),
+) -> Tally:
+    """Return what totals need of a result; ``sums`` are the transcript's :func:`metrics`."""
+    warnings = [
+        f"{check.name}: {finding.message}"
+        for check in checks
+        for finding in check.findings
+        if finding.severity is Severity.WARN
+    ]
+    return _tally(str(verdict), len(checks), warnings, len(unplayed), sums)
+
+
+def tally_of(result: ResultHead) -> Tally:
+    """Return the :func:`tally` of a parsed result.
+
+    Raises KeyError, TypeError, AttributeError or ValueError if it is not a valid result.
+    """
+    warnings = [
+        f"{check['name']}: {finding['message']}"
+        for check in result["checks"]
+        for finding in check["findings"]
+        if finding["severity"] == "warn"
+    ]
+    checks, unplayed = len(result["checks"]), len(result["unplayed"])
+    return _tally(str(Verdict(result["verdict"])), checks, warnings, unplayed, result["metrics"])
+
+
+def _tally(
+    verdict: str, checks: int, warnings: Sequence[str], unplayed: int, sums: MetricsRecord
+) -> Tally:
+    return {
+        "verdict": cast("VerdictName", verdict),
+        "checks": checks,
+        "warnings": len(warnings),
+        "warned": list(warnings[:1]),
+        "unplayed": unplayed,
+        "tokens": sums.get("tokens", {}).get("total_tokens", 0),
+    }
+
+
+def metrics(transcript: Transcript | None) -> MetricsRecord:
+    """Sum up a conversation: tokens, milliseconds, exchanges, tool calls, source of responses.
+
+    Tokens have the API's field names. ``elapsed_ms`` is absent where no exchange has a time.
+    Exchanges with judges are summed up separately as ``judge``, absent where there are none.
+    Without a transcript the sums are empty.
+    """
+    if transcript is None:
+        return {}
+    exchanges = list(transcript.exchanges)
+    responses = [one.response for one in exchanges if one.response is not None]
+    sources = {response.source for response in responses}
+    times = [response.elapsed_ms for response in responses if response.elapsed_ms is not None]
+    sums: MetricsRecord = {
+        "tokens": _tokens(exchanges),
+        "exchanges": len(exchanges),
+        "tool_calls": sum(
+            step.type.endswith("_call") for turn in transcript.turns for step in turn.steps
+        ),
+        "source": sources.pop() if len(sources) == 1 else "mixed" if sources else None,
+    }
+    if times:
+        sums["elapsed_ms"] = round(sum(times), 3)
+    if judges := transcript.judge_exchanges:
+        sums["judge"] = {"tokens": _tokens(judges), "exchanges": len(judges)}
+    return sums
+
+
+def _tokens(exchanges: Sequence[Exchange]) -> dict[str, int]:
+    tokens: dict[str, int] = {}
+    for exchange in exchanges:
+        usage = (exchange.interaction or {}).get("usage")
+        for key, count in usage.items() if isinstance(usage, dict) else ():
+            if isinstance(count, int) and key.startswith("total_"):
+                tokens[key] = tokens.get(key, 0) + count
+    return tokens

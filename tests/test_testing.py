@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import evalkit.testing
 from evalkit._lib.json import equal, loads
 from evalkit.conversation import Plan
-from evalkit.protocol.assemble import assemble
 from evalkit.protocol.sse import read_events
-from evalkit.protocol.steps import REQUIRED_FIELDS, STEP_TYPES
+from evalkit.protocol.step_types import REQUIRED_FIELDS, STEP_TYPES
+from evalkit.protocol.stream_assembler import assemble
 from evalkit.testing import (
     BEHAVIORS,
     FakeService,

@@ -27,7 +27,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from evalkit._lib.places import Lines, Position
+from evalkit._lib.source_positions import Lines, Position
 
 # A wheel of PyYAML has libyaml in it; a source build may lack it, and then the same events come from Python, slower.
 _PARSER: Any = yaml.cyaml.CParser if yaml.__with_libyaml__ else yaml.SafeLoader  # type: ignore[attr-defined]

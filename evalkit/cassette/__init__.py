@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evalkit.cassette.format import Cassette, Recording, parse, render
-    from evalkit.cassette.modes import RECORD_MODES, RecordMode
+    from evalkit.cassette.record_modes import RECORD_MODES, RecordMode
     from evalkit.cassette.serializer import for_pytest_recording, vcr_serializer
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
 
 _HOMES = {
     "format": ("Cassette", "Recording", "parse", "render"),
-    "modes": ("RECORD_MODES", "RecordMode"),
+    "record_modes": ("RECORD_MODES", "RecordMode"),
     "serializer": ("for_pytest_recording", "vcr_serializer"),
 }
 

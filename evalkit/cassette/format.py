@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evalkit.cassette import quick, scalars
+from evalkit.cassette import fast_reader, yaml_scalars
 from evalkit.cassette.bodies import indented
 from evalkit.cassette.recording import Cassette, Headers, Recording
 
@@ -46,12 +46,12 @@ def parse(text: str, name: str) -> Cassette:
 
     Raises CassetteError, which starts with ``name:line``: not YAML, cut off, of another version, a key missing or of a wrong type.
     """
-    found = quick.read(text.encode("utf-8", "surrogatepass"))
+    found = fast_reader.read(text.encode("utf-8", "surrogatepass"))
     if found is not None:
         return found
-    from evalkit.cassette import reader  # rare, and it brings the YAML parser with it
+    from evalkit.cassette import yaml_reader
 
-    return reader.read(text, name)
+    return yaml_reader.read(text, name)
 
 
 def render(cassette: Cassette) -> str:
@@ -60,7 +60,7 @@ def render(cassette: Cassette) -> str:
     if cassette.metadata:
         out.append("metadata:\n")
         out += [
-            f"  {scalars.short(key)}: {scalars.flow(value)}\n"
+            f"  {yaml_scalars.short(key)}: {yaml_scalars.flow(value)}\n"
             for key, value in cassette.metadata.items()
         ]
     out.append("interactions:\n" if cassette.recordings else "interactions: []\n")
@@ -73,24 +73,24 @@ def render(cassette: Cassette) -> str:
 def _render(recording: Recording, write: Callable[[str], None]) -> None:
     body = recording.request_body
     write(
-        f"- request:\n    method: {scalars.short(recording.method)}\n    uri: {scalars.uri(recording.uri)}\n    body:"
+        f"- request:\n    method: {yaml_scalars.short(recording.method)}\n    uri: {yaml_scalars.uri(recording.uri)}\n    body:"
     )
-    write(" null\n" if body is None else scalars.block(_reviewable(body), 6))
+    write(" null\n" if body is None else yaml_scalars.block(_reviewable(body), 6))
     write(_headers(recording.request_headers))
     write(
-        f"  response:\n    status: {{code: {recording.status}, message: {scalars.short(recording.reason)}}}\n"
+        f"  response:\n    status: {{code: {recording.status}, message: {yaml_scalars.short(recording.reason)}}}\n"
     )
     write(_headers(recording.response_headers))
-    write(f"    body:\n      string:{scalars.block(_reviewable(recording.body), 8)}")
+    write(f"    body:\n      string:{yaml_scalars.block(_reviewable(recording.body), 8)}")
     for key, value in recording.extra.items():
-        write(f"    {scalars.short(key)}: {scalars.flow(value)}\n")
+        write(f"    {yaml_scalars.short(key)}: {yaml_scalars.flow(value)}\n")
     known = []
     if recording.elapsed_ms is not None:
         known.append(f"elapsed_ms: {_number(recording.elapsed_ms)}")
     if recording.event_ms:
         known.append(f"event_ms: [{', '.join(map(_number, recording.event_ms))}]")
     if recording.broken is not None:
-        known.append(f"broken: {scalars.quoted(recording.broken)}")
+        known.append(f"broken: {yaml_scalars.quoted(recording.broken)}")
     write(f"    evalkit: {{{', '.join(known)}}}\n")
 
 
@@ -105,7 +105,7 @@ def _headers(headers: Headers) -> str:
     if not headers:
         return "    headers: {}\n"
     lines = (
-        f"      {scalars.short(name)}: [{', '.join(map(scalars.short, values))}]\n"
+        f"      {yaml_scalars.short(name)}: [{', '.join(map(yaml_scalars.short, values))}]\n"
         for name, values in headers.items()
     )
     return "    headers:\n" + "".join(lines)

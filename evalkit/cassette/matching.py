@@ -18,8 +18,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import parse_qsl
 
+from evalkit._lib.fast_json import indented, loads
 from evalkit._lib.json import JSON, canonical
-from evalkit._lib.quickjson import indented, loads
 from evalkit.cassette.recording import Recording
 from evalkit.protocol.wire_facts import API_VERSION_PATTERN, KEY_PARAMETERS
 

@@ -19,7 +19,7 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 from evalkit.cassette.recording import Headers, Recording
-from evalkit.cassette.scalars import to_bytes, to_text
+from evalkit.cassette.yaml_scalars import to_bytes, to_text
 from evalkit.errors import SecretLeak, UsageError
 from evalkit.protocol.wire_facts import KEY_PARAMETERS, SIGNING_SECRET_PREFIX
 

@@ -19,7 +19,7 @@ from evalkit.cassette.format import VERSION, parse, render
 from evalkit.cassette.media import FOLDER, Media
 from evalkit.cassette.recording import Cassette, Headers, Recording
 from evalkit.cassette.redaction import Redactor
-from evalkit.cassette.scalars import to_bytes
+from evalkit.cassette.yaml_scalars import to_bytes
 from evalkit.protocol.wire_facts import API_KEY_VARIABLES, COOKIE_HEADERS, CREDENTIAL_HEADERS
 
 _STANDARD = frozenset(("status", "headers", "body", "evalkit"))

@@ -19,7 +19,7 @@ from evalkit._lib.text import plural, show
 from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import keep, table
 from evalkit.checks.core.options import Bounds, Words
-from evalkit.protocol.reading import cited, pair_calls, text_blocks
+from evalkit.protocol.step_reader import cited, pair_calls, text_blocks
 from evalkit.transcript import Step, Turn
 from evalkit.verdict import Finding, Where
 

@@ -15,7 +15,7 @@ from evalkit.checks.core.formatting import against, keep, parting, table
 from evalkit.checks.core.json_output import parse
 from evalkit.checks.core.options import Words, one_or_many
 from evalkit.checks.tool_calls.calls import call_name
-from evalkit.protocol.steps import RESULT_OF
+from evalkit.protocol.step_types import RESULT_OF
 from evalkit.transcript import Turn
 from evalkit.verdict import Finding, Where
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.options import one_or_many, open_words
-from evalkit.protocol.steps import STATUSES
+from evalkit.protocol.step_types import STATUSES
 from evalkit.verdict import Finding, Where
 
 StatusWord = Annotated[str, AfterValidator(open_words(STATUSES, "status"))]

@@ -1,6 +1,6 @@
 """``stream``: what was streamed kept the order, assembled, and is what was stored.
 
-The order is judged where the stream is read (``protocol.stream_states``); its problems stand in ``Exchange.problems`` and become findings
+The order is judged where the stream is read (``protocol.stream_order``); its problems stand in ``Exchange.problems`` and become findings
 here under the same codes. Added here is what needs more than one exchange or a clock.
 """
 
@@ -17,8 +17,8 @@ from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import against, keep
 from evalkit.checks.latency import first_tokens
-from evalkit.protocol.reading import is_running, steps_of, strip_user_input
-from evalkit.protocol.stream_states import COMPLETED, ERROR
+from evalkit.protocol.step_reader import is_running, steps_of, strip_user_input
+from evalkit.protocol.stream_order import COMPLETED, ERROR
 from evalkit.transcript import Exchange
 from evalkit.verdict import Finding, Where
 

@@ -12,7 +12,7 @@ from evalkit._lib.text import nearest, plural, show
 from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.options import Limits, format_number, plain
-from evalkit.protocol.reading import is_running
+from evalkit.protocol.step_reader import is_running
 from evalkit.transcript import Exchange
 from evalkit.verdict import Finding, Severity, Where
 

@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
 
 from evalkit._lib.json import JSON, equal
-from evalkit.protocol.reading import contents
+from evalkit.protocol.step_reader import contents
 
 RawStep = Mapping[str, JSON]
 Kind = Literal["same", "changed", "lost", "gained"]

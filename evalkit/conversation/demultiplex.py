@@ -43,7 +43,7 @@ from evalkit.conversation.history_digest import (
 from evalkit.conversation.reconstruct import request_of, response_of
 from evalkit.conversation.response_reader import read_response
 from evalkit.conversation.resume_index import Node, Places
-from evalkit.protocol.reading import steps_of, strip_user_input
+from evalkit.protocol.step_reader import steps_of, strip_user_input
 from evalkit.protocol.wire_facts import API_VERSION_PATTERN, is_retryable
 from evalkit.transcript import Exchange, Request, Response
 

@@ -29,8 +29,8 @@ from evalkit.conversation.history import KEEPERS, Keeper, NotHeld, Part, blocks,
 from evalkit.conversation.plan import Plan, TurnSource, context
 from evalkit.conversation.response_reader import read_response
 from evalkit.errors import EvalkitError
-from evalkit.protocol.reading import output_text, strip_user_input
-from evalkit.protocol.steps import RUNNING
+from evalkit.protocol.step_reader import output_text, strip_user_input
+from evalkit.protocol.step_types import RUNNING
 from evalkit.protocol.wire_facts import interactions_path
 from evalkit.transcript import ApiError, Exchange, Request, Step, Transcript, Turn
 

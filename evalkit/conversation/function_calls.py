@@ -28,8 +28,8 @@ from typing import Any
 from evalkit._lib.json import JSON, equal, kind
 from evalkit.conversation.effects import ToolResult
 from evalkit.errors import ToolCrashed
-from evalkit.protocol.reading import pair_calls
-from evalkit.protocol.steps import CONTENT_TYPES
+from evalkit.protocol.step_reader import pair_calls
+from evalkit.protocol.step_types import CONTENT_TYPES
 
 WAITING: dict[str | None, bool] = {"requires_action": True, "completed": False, None: False}
 """Statuses under which calls are answered; True: the service surely waits for one."""

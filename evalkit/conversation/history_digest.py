@@ -16,8 +16,8 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON, canonical
-from evalkit.protocol.reading import contents
-from evalkit.protocol.steps import CLIENT_STEPS, CONTENT_TYPES
+from evalkit.protocol.step_reader import contents
+from evalkit.protocol.step_types import CLIENT_STEPS, CONTENT_TYPES
 
 RawStep = dict[str, JSON]
 

@@ -29,8 +29,7 @@ from evalkit._lib.json import JSON, loads
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.conversation.judge_requests import is_judge_request
 from evalkit.conversation.response_reader import read_response
-from evalkit.protocol.assemble import assemble
-from evalkit.protocol.reading import (
+from evalkit.protocol.step_reader import (
     contents,
     is_running,
     kind_of,
@@ -38,6 +37,7 @@ from evalkit.protocol.reading import (
     steps_of,
     strip_user_input,
 )
+from evalkit.protocol.stream_assembler import assemble
 from evalkit.transcript import Exchange, Request, Response, Source, Step, Transcript, Turn
 
 _ROUTE = re.compile(r"(?:.*/)?interactions(?:/(?P<id>[^/]+))?(?P<cancel>/cancel)?/?")

@@ -19,10 +19,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from evalkit._lib.fast_json import loads
 from evalkit._lib.json import JSON, kind
-from evalkit._lib.quickjson import loads
 from evalkit._lib.text import plural, shorten
-from evalkit.protocol.errors import ApiErrorData, error_of, read_error
+from evalkit.protocol.api_errors import ApiErrorData, error_of, read_error
 from evalkit.transcript import ApiError, Exchange, Response
 
 
@@ -65,8 +65,8 @@ def _read_json(exchange: Exchange, response: Response) -> None:
 
 def _read_stream(exchange: Exchange, response: Response) -> None:
     # Here, because most sessions ask for no stream.
-    from evalkit.protocol.assemble import assemble
     from evalkit.protocol.sse import read_events
+    from evalkit.protocol.stream_assembler import assemble
 
     if not exchange.request.streamed:
         _note(exchange, "streamed_unasked", "JSON was asked for, a stream came")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from evalkit._lib.json import JSON, loads
 from evalkit.compare.alignment import citations
-from evalkit.protocol.reading import steps_of
+from evalkit.protocol.step_reader import steps_of
 from evalkit.transcript import Turn
 
 

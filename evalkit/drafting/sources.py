@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from evalkit._lib.files import shown
 from evalkit._lib.json import JSON, dumps, kind, loads
+from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.recording import Recording
-from evalkit.cassette.store import load
 from evalkit.errors import CassetteError, UsageError
 from evalkit.protocol.wire_facts import API_BASE_URL, DEFAULT_API_VERSION, interactions_path
 
@@ -44,7 +44,7 @@ def read_source(path: Path) -> Source:
     """Read a cassette, or a log where the name ends with ``.jsonl`` or ``.ndjson``. Raises UsageError and CassetteError, located."""
     if path.suffix in (".jsonl", ".ndjson"):
         return Source(shown(path), list(_log(path)))
-    cassette = load(path)
+    cassette = load_cassette(path)
     if cassette is None:
         raise UsageError(f"{shown(path)}: no such file")
     return Source(shown(path), cassette.recordings)

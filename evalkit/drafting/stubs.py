@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from evalkit._lib.json import JSON, equal, loads
 from evalkit._lib.text import show
-from evalkit.protocol.reading import pair_calls
+from evalkit.protocol.step_reader import pair_calls
 from evalkit.suite.models import FUNCTION
 from evalkit.transcript import Transcript
 

@@ -13,8 +13,8 @@ from evalkit._lib.json import JSON
 from evalkit._lib.text import show
 from evalkit.lint.findings import Found
 from evalkit.lint.tape import Tape
-from evalkit.protocol.reading import pair_calls, steps_of
-from evalkit.protocol.steps import SERVER_CALLS
+from evalkit.protocol.step_reader import pair_calls, steps_of
+from evalkit.protocol.step_types import SERVER_CALLS
 from evalkit.transcript import Exchange
 
 RawStep = dict[str, JSON]

@@ -1,4 +1,4 @@
-"""Topics ``protocol`` and ``new``: what answers and requests hold, against the tables of ``protocol.shapes``.
+"""Topics ``protocol`` and ``new``: what answers and requests hold, against the tables of ``protocol.field_types``.
 
 Streams are read as they were assembled, for a step is whole only then; their events add what only events have. Answers that refuse
 (HTTP 400 and above) are read as errors, and their requests not at all: what was wrong there, the service has said.
@@ -13,9 +13,9 @@ from evalkit._lib.text import show
 from evalkit.lint.findings import Found
 from evalkit.lint.tape import Tape
 from evalkit.lint.walking import Notes, Walk, fits
-from evalkit.protocol.reading import steps_of
-from evalkit.protocol.shapes import SHAPES
-from evalkit.protocol.steps import STATUSES
+from evalkit.protocol.field_types import SHAPES
+from evalkit.protocol.step_reader import steps_of
+from evalkit.protocol.step_types import STATUSES
 from evalkit.transcript import Exchange
 
 _WITH_STEPS = frozenset(("completed", "requires_action", "incomplete"))

@@ -15,8 +15,8 @@ from evalkit.cassette.media import PREFIX
 from evalkit.checks.media.files import decode, examine
 from evalkit.lint.findings import Found
 from evalkit.lint.tape import Tape
-from evalkit.protocol.reading import steps_of
-from evalkit.protocol.steps import MEDIA_TYPES
+from evalkit.protocol.step_reader import steps_of
+from evalkit.protocol.step_types import MEDIA_TYPES
 
 _MOST = 12  # how deep a content block can stand below input or steps, with room
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from evalkit.conversation.history_digest import START, RawStep, input_steps, is_client
-from evalkit.protocol.reading import steps_of
+from evalkit.protocol.step_reader import steps_of
 from evalkit.transcript import Exchange
 
 _COMMON = 16  # what this many answers said tells no conversation from another

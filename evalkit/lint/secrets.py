@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import plural
 from evalkit.cassette.recording import Recording
-from evalkit.cassette.scalars import to_text
+from evalkit.cassette.yaml_scalars import to_text
 from evalkit.lint.findings import Found
 from evalkit.lint.tape import Tape
 from evalkit.protocol.wire_facts import COOKIE_HEADERS, CREDENTIAL_HEADERS, KEY_PARAMETERS

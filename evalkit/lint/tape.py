@@ -12,8 +12,8 @@ from pathlib import Path
 
 from evalkit._lib.files import shown
 from evalkit.cassette.format import parse
+from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.recording import Cassette, Recording
-from evalkit.cassette.store import load
 from evalkit.conversation.demultiplex import split_conversations
 from evalkit.conversation.reconstruct import TranscriptBuilder, request_of, response_of
 from evalkit.conversation.response_reader import read_response
@@ -35,7 +35,9 @@ class Tape:
         if path.suffix == ".json":
             cassette: Cassette | None = _from_json(path, self.name)
         else:
-            cassette = load(path, lost=lambda number, error: self.lost.append((number, str(error))))
+            cassette = load_cassette(
+                path, lost=lambda number, error: self.lost.append((number, str(error)))
+            )
         if cassette is None:
             raise CassetteError(f"{self.name}:1 is no longer there")
         self.cassette = cassette

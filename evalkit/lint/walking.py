@@ -1,4 +1,4 @@
-"""A walk over JSON by the tables of ``protocol.shapes``, which notes what is new, missing or of another type.
+"""A walk over JSON by the tables of ``protocol.field_types``, which notes what is new, missing or of another type.
 
 Each distinct note is kept once, where it stands first, and counted: a field the API began to send last week is one line, not a thousand. What
 a type is not known of is not walked into. Null counts as absent. Which document is walked as what is ``conformance``'s business.
@@ -13,8 +13,8 @@ from typing import Any
 from evalkit._lib.json import JSON, MISSING, kind, pointer
 from evalkit._lib.text import plural, show
 from evalkit.lint.findings import Found
-from evalkit.protocol.shapes import FAMILIES, SDK_MADE, SHAPES, Shape
-from evalkit.protocol.steps import CONTENT_TYPES
+from evalkit.protocol.field_types import FAMILIES, SDK_MADE, SHAPES, Shape
+from evalkit.protocol.step_types import CONTENT_TYPES
 
 _NEW_TYPE = {
     "step": "new_step_type",
@@ -248,7 +248,7 @@ _CHECKS: dict[str, Callable[[JSON], bool]] = {
 
 
 def fits(wanted: str, value: JSON) -> bool:
-    """Say whether a value is of one kind of ``protocol.shapes``, by its JSON type alone."""
+    """Say whether a value is of one kind of ``protocol.field_types``, by its JSON type alone."""
     check = _CHECKS.get(wanted)
     if check is not None:
         return check(value)

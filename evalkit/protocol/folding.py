@@ -11,8 +11,8 @@ import binascii
 from collections.abc import Callable
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.draft import Draft
-from evalkit.protocol.steps import CALL_OF, RESULT_OF
+from evalkit.protocol.step_draft import Draft
+from evalkit.protocol.step_types import CALL_OF, RESULT_OF
 
 Fold = Callable[[Draft, dict[str, JSON]], str | None]
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict, cast
 
+from evalkit._lib.fast_json import dumps, loads
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON
-from evalkit._lib.quickjson import dumps, loads
 from evalkit.results.records import MetricsRecord, ResultHead, ResultLine, VerdictName
 from evalkit.transcript import Exchange, Transcript
 from evalkit.verdict import CheckResult, Severity, Verdict

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalkit._lib.json import canonical
-from evalkit.protocol.steps import CLIENT_STEPS, STEP_TYPES
+from evalkit.protocol.step_types import CLIENT_STEPS, STEP_TYPES
 from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 RawStep = dict[str, Any]

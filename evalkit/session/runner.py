@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from evalkit._lib.clock import timestamp
 from evalkit._lib.text import show, visible
 from evalkit._lib.version import VERSION
-from evalkit.cassette.loading import load as load_cassette
+from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageError
 from evalkit.protocol.wire_facts import API_REVISION

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 from pydantic import ValidationError
 
 from evalkit._lib.json import JSON
-from evalkit._lib.places import Lines
+from evalkit._lib.source_positions import Lines
 from evalkit._lib.text import plural
 from evalkit._lib.yaml import YamlError, load_lines
 from evalkit.errors import SuiteErrors

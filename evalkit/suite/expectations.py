@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from evalkit._lib.fast_json import dumps
 from evalkit._lib.json import JSON
-from evalkit._lib.quickjson import dumps
 from evalkit.suite.cases import Rows
 from evalkit.suite.catalog import Path
 from evalkit.suite.context import Reading

@@ -18,13 +18,14 @@ from typing import NamedTuple, NoReturn
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from evalkit._lib.json import JSON
-from evalkit.cassette import store
 from evalkit.cassette.bodies import opened
+from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.matching import Player, body_of, route_of
-from evalkit.cassette.modes import DECISIONS, RecordMode, check_mode
+from evalkit.cassette.record_modes import DECISIONS, RecordMode, check_mode
+from evalkit.cassette.recorder import Recorder
 from evalkit.cassette.recording import Cassette, Headers, Recording
 from evalkit.cassette.redaction import SHORTEST, Redactor
-from evalkit.cassette.scalars import to_text
+from evalkit.cassette.yaml_scalars import to_text
 from evalkit.conversation.reconstruct import TranscriptBuilder, is_interaction
 from evalkit.errors import CassetteMiss, EvalkitError, UsageError
 from evalkit.protocol.wire_facts import CREDENTIAL_HEADERS, KEY_PARAMETERS, SECRET_FIELDS
@@ -99,7 +100,7 @@ class TapeSession:
         self.unplayed: list[str] = []
         self._lock = threading.RLock()
         self._redactor = Redactor(plan.secrets, plan.patterns)
-        self._recorder: store.Recorder | None = None
+        self._recorder: Recorder | None = None
         self._missing = False
         self._described = False
         self._kept = 0
@@ -113,7 +114,7 @@ class TapeSession:
         if plan.mode != "none" and (
             DECISIONS[plan.mode, True, False].records or not plan.path.exists()
         ):
-            recorder = store.Recorder(
+            recorder = Recorder(
                 plan.path, plan.mode, metadata=plan.metadata, redactor=self._redactor
             )
             if recorder.decision.records:
@@ -123,7 +124,7 @@ class TapeSession:
                 )
                 return recorder.playable
             recorder.close()
-        cassette: Cassette | None = store.load(plan.path)
+        cassette: Cassette | None = load_cassette(plan.path)
         self._missing = cassette is None
         self._kept = len(cassette.recordings) if cassette else 0
         return cassette.recordings if cassette else []

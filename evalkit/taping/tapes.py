@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING
 from evalkit._lib.files import shown
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten
-from evalkit.cassette.modes import RecordMode, check_mode
+from evalkit.cassette.record_modes import RecordMode, check_mode
 from evalkit.checks.core.base import View
 from evalkit.conversation.demultiplex import split_conversations
 from evalkit.conversation.reconstruct import is_interaction
 from evalkit.errors import EvalkitError, ExpectationFailed, UsageError
 from evalkit.plugins import Catalog
-from evalkit.protocol.reading import output_text
+from evalkit.protocol.step_reader import output_text
 from evalkit.session.python_targets import resolve
 from evalkit.session.settings import secrets_of
 from evalkit.taping.expectations import Entry, judge, outside, wanted_of

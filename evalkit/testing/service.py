@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from evalkit._lib.json import JSON, dumps
-from evalkit.protocol.disassemble import events_of, sse_text
+from evalkit.protocol.stream_writer import events_of, sse_text
 from evalkit.testing.strategies import Draw, json_objects, steps
 from evalkit.transcript import Request, Response
 

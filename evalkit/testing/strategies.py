@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.disassemble import events_of, sse_text
-from evalkit.protocol.steps import (
+from evalkit.protocol.step_types import (
     ANNOTATION_FIELDS,
     CONTENT_FIELDS,
     STATUSES,
@@ -24,6 +23,7 @@ from evalkit.protocol.steps import (
     STEP_TYPES,
     Fields,
 )
+from evalkit.protocol.stream_writer import events_of, sse_text
 
 Object = dict[str, JSON]
 T = TypeVar("T")

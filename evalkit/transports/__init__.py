@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evalkit.cassette.modes import RECORD_MODES, RecordMode
+from evalkit.cassette.record_modes import RECORD_MODES, RecordMode
 from evalkit.transports.base import Transport
 from evalkit.transports.factory import open_transport
 

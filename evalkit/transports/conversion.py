@@ -6,7 +6,7 @@ A response's text is its bytes as UTF-8, what is none kept as lone surrogates (P
 from __future__ import annotations
 
 from evalkit.cassette.recording import Recording
-from evalkit.cassette.scalars import to_bytes, to_text
+from evalkit.cassette.yaml_scalars import to_bytes, to_text
 from evalkit.transcript import Request, Response, Source
 
 

@@ -1,4 +1,4 @@
-"""Choosing the transport of a scenario: by the record mode, and by what lies on the disk (the table is ``cassette.modes``)."""
+"""Choosing the transport of a scenario: by the record mode, and by what lies on the disk (the table is ``cassette.record_modes``)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit._lib.json import JSON
-from evalkit.cassette.loading import load
-from evalkit.cassette.modes import DECISIONS, RecordMode, check_mode
+from evalkit.cassette.loader import load_cassette
+from evalkit.cassette.record_modes import DECISIONS, RecordMode, check_mode
 from evalkit.cassette.recording import Cassette
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import UsageError
@@ -47,14 +47,17 @@ def open_transport(
     misses = lambda: MissReporter(Path(path), label, hint(), redactor)  # noqa: E731 - made only when there is a miss
     # A journal is no matter to a run that only plays, so it is looked for only by one that records, under its lock.
     if mode == "none":
-        return ReplayTransport(_recordings(load(path, media)), redactor, misses)
+        return ReplayTransport(_recordings(load_cassette(path, media)), redactor, misses)
     check_mode(mode)
-    if not DECISIONS[mode, True, False].records and (cassette := load(path, media)) is not None:
+    if (
+        not DECISIONS[mode, True, False].records
+        and (cassette := load_cassette(path, media)) is not None
+    ):
         return ReplayTransport(cassette.recordings, redactor, misses)
     if live is None:
         raise UsageError(f"{label}: record mode {mode!r} needs an endpoint to record from")
 
-    from evalkit.cassette.store import Recorder
+    from evalkit.cassette.recorder import Recorder
     from evalkit.transports.record import RecordTransport
 
     recorder = Recorder(Path(path), mode, metadata=metadata, redactor=redactor, media=media)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from evalkit.cassette.matching import Player
-from evalkit.cassette.store import Recorder
+from evalkit.cassette.recorder import Recorder
 from evalkit.transcript import Request, Response
 from evalkit.transports.conversion import recording_of, response_of
 from evalkit.transports.replay import unplayed

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evalkit._lib.files import shown
+from evalkit.cassette.loader import line_of
 from evalkit.cassette.matching import Player
+from evalkit.cassette.recorder import count_interrupted
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteMiss
@@ -25,26 +27,23 @@ class MissReporter:
 
     def of(self, player: Player, request: Request, *, missing: bool) -> CassetteMiss:
         """Return the exception for a request that ``player`` cannot answer; ``missing`` where there is no cassette file."""
-        from evalkit.cassette import (
-            misses,
-            store,
-        )  # here, because a session without a miss need not load what explains one
+        from evalkit.cassette import miss_report
 
-        left = store.interrupted(self._path) if missing else 0
+        left = count_interrupted(self._path) if missing else 0
         note = (
             f"an interrupted recording is beside it, with {left} finished exchanges; recording goes on from there"
             if left
             else ""
         )
-        place = misses.Place(self._label, shown(self._path), self._hint, missing, note)
-        text = misses.report(
+        place = miss_report.Place(self._label, shown(self._path), self._hint, missing, note)
+        text = miss_report.report(
             player,
             place,
             request.method,
             request.path,
             request.query,
             request.body,
-            lambda number: store.line_of(self._path, number),
+            lambda number: line_of(self._path, number),
         )
         return CassetteMiss(self._redactor.text(text)[0])
 
@@ -84,9 +83,9 @@ def unplayed(player: Player) -> list[str]:
     left = player.unplayed()
     if not left:
         return []
-    from evalkit.cassette import misses
+    from evalkit.cassette import miss_report
 
-    return [misses.describe(player.recordings[number], number) for number in left]
+    return [miss_report.describe(player.recordings[number], number) for number in left]
 
 
 def _redact(redactor: Redactor) -> Callable[[str], str] | None:

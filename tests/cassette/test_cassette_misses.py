@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evalkit.cassette.matching import Player
-from evalkit.cassette.misses import Place, report
+from evalkit.cassette.miss_report import Place, report
 from evalkit.cassette.recording import Recording
 from tests.cassette.samples import (
     CALL,

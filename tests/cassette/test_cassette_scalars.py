@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.yaml import load
-from evalkit.cassette import scalars
+from evalkit.cassette import yaml_scalars
 from tests.cassette.samples import JSONS, TEXTS
 
 
@@ -24,7 +24,7 @@ def test_a_block_loads_to_the_identical_text(text: str | bytes, indent: int) -> 
     nested = "  " * (indent // 2 - 1)
     source = (
         "".join(f"{'  ' * depth}in:\n" for depth in range(indent // 2 - 1))
-        + f"{nested}key:{scalars.block(text, indent)}{nested}next: 1\n"
+        + f"{nested}key:{yaml_scalars.block(text, indent)}{nested}next: 1\n"
     )
     value = load(source)
     assert yaml.load(source, yaml.CSafeLoader) == value
@@ -36,9 +36,9 @@ def test_a_block_loads_to_the_identical_text(text: str | bytes, indent: int) -> 
 @settings(max_examples=100, deadline=None)
 @given(TEXTS)
 def test_short_and_quoted_texts_load_to_themselves_also_in_flow(text: str) -> None:
-    assert loaded(f"key: {scalars.short(text)}\n") == text
-    assert loaded(f"key: {scalars.quoted(text)}\n") == text
-    assert loaded(f"key: [{scalars.short(text)}, {{a: {scalars.short(text)}}}]\n") == [
+    assert loaded(f"key: {yaml_scalars.short(text)}\n") == text
+    assert loaded(f"key: {yaml_scalars.quoted(text)}\n") == text
+    assert loaded(f"key: [{yaml_scalars.short(text)}, {{a: {yaml_scalars.short(text)}}}]\n") == [
         text,
         {"a": text},
     ]
@@ -47,7 +47,7 @@ def test_short_and_quoted_texts_load_to_themselves_also_in_flow(text: str) -> No
 @settings(max_examples=100, deadline=None)
 @given(JSONS)
 def test_a_flow_value_loads_to_itself(value: object) -> None:
-    assert load(f"key: {scalars.flow(value)}\n") == {"key": value}
+    assert load(f"key: {yaml_scalars.flow(value)}\n") == {"key": value}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_flow_value_loads_to_itself(value: object) -> None:
     ],
 )
 def test_what_is_written(text: str | bytes, written: str) -> None:
-    assert scalars.block(text, 2) == " " + written
+    assert yaml_scalars.block(text, 2) == " " + written
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def test_what_is_written(text: str | bytes, written: str) -> None:
     ],
 )
 def test_words_that_some_yaml_reads_otherwise_are_quoted(word: str) -> None:
-    assert scalars.short(word) == f'"{word}"'
+    assert yaml_scalars.short(word) == f'"{word}"'
 
 
 @given(st.binary(max_size=30))
 def test_bytes_come_back_from_the_text_they_were_read_as(data: bytes) -> None:
-    assert scalars.to_bytes(scalars.to_text(data)) == data
+    assert yaml_scalars.to_bytes(yaml_scalars.to_text(data)) == data

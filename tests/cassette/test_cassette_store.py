@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from evalkit.cassette import store
+from evalkit.cassette import recorder
 from evalkit.cassette.format import parse, render
 from evalkit.cassette.journal import Journal, path_of, peek
 from evalkit.cassette.journal import parse as parse_journal
-from evalkit.cassette.modes import DECISIONS, RECORD_MODES, RecordMode, check_mode
+from evalkit.cassette.loader import line_of, load_cassette
+from evalkit.cassette.record_modes import DECISIONS, RECORD_MODES, RecordMode, check_mode
+from evalkit.cassette.recorder import Recorder, count_interrupted
 from evalkit.cassette.recording import Cassette
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteError, SecretLeak, UsageError
@@ -28,8 +30,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "cassettes" / "weather" / "london.yaml"
 
 
-def recorder(path: Path, mode: RecordMode = "once", **metadata: Any) -> store.Recorder:
-    return store.Recorder(path, mode, metadata=metadata, redactor=Redactor([KEY]))
+def open_recorder(path: Path, mode: RecordMode = "once", **metadata: Any) -> Recorder:
+    return Recorder(path, mode, metadata=metadata, redactor=Redactor([KEY]))
 
 
 def put(path: Path, *bodies: Any, **fields: Any) -> bytes:
@@ -41,13 +43,13 @@ def put(path: Path, *bodies: Any, **fields: Any) -> bytes:
 
 
 def bodies(path: Path) -> list[Any]:
-    cassette = store.load(path)
+    cassette = load_cassette(path)
     assert cassette is not None
     return [json.loads(item.request_body or "null") for item in cassette.recordings]
 
 
 def record(path: Path, *asked: Any, mode: RecordMode = "once", held: bool | None = True) -> None:
-    with_journal = recorder(path, mode)
+    with_journal = open_recorder(path, mode)
     try:
         for body in asked:
             with_journal.append(recording(body))
@@ -137,7 +139,7 @@ def test_a_scenario_that_was_held_becomes_a_cassette(path: Path) -> None:
 
 def test_metadata(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
-    run = recorder(path, model="gemini-3.5-flash", agent=None, suite_digest="sha256:ab")
+    run = open_recorder(path, model="gemini-3.5-flash", agent=None, suite_digest="sha256:ab")
     run.append(recording({"a": KEY}))
     run.finish(True)
     run.close()
@@ -170,14 +172,14 @@ def test_recording_again_swaps_only_what_was_held_to_its_end(path: Path) -> None
     assert not path_of(path).exists()
     record(path, FIRST, mode="all", held=None)  # killed: neither held nor not
     assert path.read_bytes() == old
-    assert store.interrupted(path) == 1
+    assert count_interrupted(path) == 1
     record(path, THIRD, mode="all")
     assert bodies(path) == [THIRD]
 
 
 def test_new_episodes_keeps_the_old_ones_first(path: Path) -> None:
     put(path, FIRST, SECOND)
-    run = recorder(path, "new_episodes")
+    run = open_recorder(path, "new_episodes")
     assert [json.loads(item.request_body or "") for item in run.playable] == [FIRST, SECOND]
     run.played(1)
     run.append(recording({"a": KEY}))
@@ -216,7 +218,7 @@ def test_a_scenario_without_exchanges_makes_no_cassette(path: Path) -> None:
 def test_the_next_run_goes_on_from_a_journal(path: Path) -> None:
     record(path, FIRST, SECOND, held=None)
     assert not path.exists()
-    run = recorder(path)
+    run = open_recorder(path)
     assert [json.loads(item.request_body or "") for item in run.playable] == [FIRST, SECOND]
     run.played(0)
     run.played(1)
@@ -229,7 +231,7 @@ def test_the_next_run_goes_on_from_a_journal(path: Path) -> None:
 
 def test_what_a_journal_held_and_nobody_asked_for_is_not_kept(path: Path) -> None:
     record(path, FIRST, SECOND, held=None)
-    run = recorder(path)
+    run = open_recorder(path)
     run.played(1)
     run.finish(True)
     run.close()
@@ -237,15 +239,15 @@ def test_what_a_journal_held_and_nobody_asked_for_is_not_kept(path: Path) -> Non
 
 
 def test_errors_in_a_journal_are_asked_again(path: Path) -> None:
-    run = recorder(path)
+    run = open_recorder(path)
     run.append(recording(FIRST))
     run.append(recording(SECOND, status=429))
     run.append(recording(THIRD, broken="lost"))
     run.close()
-    run = recorder(path)
+    run = open_recorder(path)
     assert [json.loads(item.request_body or "") for item in run.playable] == [FIRST]
     run.close()
-    assert store.interrupted(path) == 3
+    assert count_interrupted(path) == 3
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
@@ -278,9 +280,9 @@ def test_damage_before_the_end_is_an_error_and_changes_nothing(path: Path) -> No
     with pytest.raises(
         CassetteError, match=r"london\.yaml\.journal:2 the journal is damaged here; delete it"
     ):
-        recorder(path)
+        open_recorder(path)
     assert journal.read_bytes() == damaged
-    assert store.interrupted(path) == 0
+    assert count_interrupted(path) == 0
 
 
 def test_a_journal_of_another_version_is_an_error(path: Path) -> None:
@@ -293,13 +295,13 @@ def test_a_journal_of_another_version_is_an_error(path: Path) -> None:
 
     path_of(path).write_bytes(b'{"crc":"%08x",' % zlib.crc32(rest[:-1]) + rest)
     with pytest.raises(CassetteError, match=":1 not a journal of version 1"):
-        recorder(path)
+        open_recorder(path)
 
 
 def test_killed_between_the_rename_and_the_end_of_the_journal(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = recorder(path)
+    run = open_recorder(path)
     run.append(recording(FIRST))
     monkeypatch.setattr(run._journal, "remove", lambda: None)
     run.finish(True)
@@ -307,7 +309,7 @@ def test_killed_between_the_rename_and_the_end_of_the_journal(
     assert path.exists()
     assert path_of(path).exists()
     # A leftover: recording everything again must not play it.
-    run = recorder(path, "all")
+    run = open_recorder(path, "all")
     assert run.playable == []
     run.close()
     assert not path_of(path).exists()
@@ -318,7 +320,7 @@ def test_killed_between_the_note_of_folding_and_the_rename(path: Path) -> None:
     journal = Journal.open(path_of(path))
     journal.mark_folded("0" * 64)
     journal.close()
-    run = recorder(path)
+    run = open_recorder(path)
     assert len(run.playable) == 1
     run.played(0)
     run.finish(True)
@@ -339,39 +341,39 @@ def test_a_cassette_that_cannot_be_read_is_never_written_over(
     path.parent.mkdir(parents=True)
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(CassetteError, match=r"london\.yaml:[12] "):
-        recorder(path, mode)
+        open_recorder(path, mode)
     assert path.read_bytes() == text.encode("latin-1")
     assert not path_of(path).exists()
 
 
 def test_a_second_recording_of_the_same_cassette_is_refused(path: Path) -> None:
-    first = recorder(path)
+    first = open_recorder(path)
     with pytest.raises(
         UsageError,
         match=r"london\.yaml\.journal: another recording of this process is recording this cassette now",
     ):
-        recorder(path)
+        open_recorder(path)
     first.append(recording(FIRST))
     first.close()
-    assert store.interrupted(path) == 1
-    recorder(path).close()
+    assert count_interrupted(path) == 1
+    open_recorder(path).close()
 
 
 def test_closing_twice_does_not_touch_the_journal_of_the_next_recording(path: Path) -> None:
-    first = recorder(path)
+    first = open_recorder(path)
     first.close()
-    second = recorder(path)
+    second = open_recorder(path)
     first.close()
     assert path_of(path).exists()
     with pytest.raises(UsageError, match="is recording this cassette now"):
-        recorder(path)
+        open_recorder(path)
     second.close()
 
 
 def test_a_cassette_that_another_process_made_meanwhile_is_played(path: Path) -> None:
     # Both saw no cassette; the other one was first to get the lock, and is done.
     record(path, FIRST)
-    late = recorder(path)
+    late = open_recorder(path)
     assert not late.decision.records
     assert late.old is not None
     late.finish(True)
@@ -383,12 +385,12 @@ def test_a_folder_that_cannot_be_written(path: Path) -> None:
     path.parent.parent.mkdir(parents=True)
     path.parent.write_text("a file where the folder should be")
     with pytest.raises(UsageError, match=r"london\.yaml\.journal: cannot record here: "):
-        recorder(path)
+        open_recorder(path)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_a_short_message_and_what_was_complete_stays(path: Path) -> None:
-    run = recorder(path)
+    run = open_recorder(path)
     run.append(recording(FIRST))
     full = os.open("/dev/full", os.O_WRONLY)
     kept, run._journal._handle = run._journal._handle, full
@@ -409,8 +411,8 @@ def test_a_cassette_that_cannot_be_written_leaves_the_journal(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store, "write_atomic", full)
-    run = recorder(path)
+    monkeypatch.setattr(recorder, "write_atomic", full)
+    run = open_recorder(path)
     run.append(recording(FIRST))
     with pytest.raises(
         UsageError, match=r"No space left on device; every exchange is safe in .*journal"
@@ -419,7 +421,7 @@ def test_a_cassette_that_cannot_be_written_leaves_the_journal(
     run.close()
     assert not path.exists()
     monkeypatch.undo()
-    run = recorder(path)
+    run = open_recorder(path)
     run.played(0)
     run.finish(True)
     run.close()
@@ -434,7 +436,7 @@ def all_text(folder: Path) -> bytes:
 
 
 def test_no_file_holds_the_secret_while_recording_and_afterwards(path: Path) -> None:
-    run = recorder(path)
+    run = open_recorder(path)
     item = recording(
         {"a": KEY},
         {"b": base64.b64encode(f"x{KEY}".encode()).decode()},
@@ -458,14 +460,14 @@ def test_no_file_holds_the_secret_while_recording_and_afterwards(path: Path) -> 
 def test_a_secret_that_nothing_redacts_stops_the_recording_and_nothing_is_written(
     path: Path,
 ) -> None:
-    run = recorder(path, endpoint=f"https://h/{KEY}")
+    run = open_recorder(path, endpoint=f"https://h/{KEY}")
     run.append(recording(FIRST))
     with pytest.raises(SecretLeak, match="nothing was written"):
         run.finish(True)
     run.close()
     assert not path.exists()
     assert KEY.encode() not in all_text(path.parent)
-    run = recorder(path)
+    run = open_recorder(path)
     with pytest.raises(SecretLeak):
         run.append(recording(SECOND, method=KEY))
     run.close()
@@ -479,7 +481,7 @@ def test_media_are_moved_out_in_journal_and_cassette_and_come_back(path: Path) -
     body = {"data": base64.b64encode(bytes(40_000)).decode()}
     record(path, body, held=None)
     assert path_of(path).stat().st_size < 2_000
-    run = recorder(path)
+    run = open_recorder(path)
     run.played(0)
     run.append(recording({"again": body["data"]}))
     run.finish(True)
@@ -502,35 +504,35 @@ def test_lost_media_are_an_error_of_the_cassette_with_its_line(path: Path) -> No
         CassetteError,
         match=rf"london\.yaml:{line} recording 2: media file .*_media/[0-9a-f]{{64}}\.bin is missing",
     ):
-        store.load(path)
+        load_cassette(path)
 
 
 def test_a_cassette_that_is_no_utf8_is_named_by_its_line(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"version: 1\n# \xff\n")
     with pytest.raises(CassetteError, match=r"london\.yaml:2 not UTF-8"):
-        store.load(path)
+        load_cassette(path)
 
 
 def test_a_folder_in_place_of_a_cassette_is_not_a_missing_one(path: Path) -> None:
     path.mkdir(parents=True)
     with pytest.raises(CassetteError, match=r"london\.yaml:1 cannot be read: Is a directory"):
-        store.load(path)
+        load_cassette(path)
 
 
 def test_lines_of_recordings(path: Path) -> None:
     put(path, FIRST, SECOND)
     lines = path.read_text().split("\n")
-    assert [lines[(store.line_of(path, number) or 0) - 1] for number in (0, 1)] == [
+    assert [lines[(line_of(path, number) or 0) - 1] for number in (0, 1)] == [
         "- request:",
         "- request:",
     ]
-    assert store.line_of(path, 2) is None
-    assert store.line_of(path.with_name("missing"), 0) is None
+    assert line_of(path, 2) is None
+    assert line_of(path.with_name("missing"), 0) is None
 
 
 def test_a_missing_cassette_is_none(path: Path) -> None:
-    assert store.load(path) is None
+    assert load_cassette(path) is None
 
 
 def test_conversations_come_back_whole(path: Path) -> None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.protocol.assemble import assemble
-from evalkit.protocol.reading import output_text, strip_user_input
+from evalkit.protocol.step_reader import output_text, strip_user_input
+from evalkit.protocol.stream_assembler import assemble
 from evalkit.transcript import ApiError, Exchange, Request, Response, Step, Transcript, Turn
 
 _TURN = ("user", "outcome", "reason")

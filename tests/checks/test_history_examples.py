@@ -11,7 +11,7 @@ import pytest
 
 from evalkit.checks.core.base import View
 from evalkit.checks.history.check import History, Level
-from evalkit.protocol.assemble import assemble
+from evalkit.protocol.stream_assembler import assemble
 from evalkit.verdict import Finding
 from tests.checks.building import transcript
 

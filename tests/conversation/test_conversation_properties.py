@@ -28,7 +28,7 @@ from evalkit.conversation import (
     drive,
 )
 from evalkit.errors import CassetteMiss, EvalkitError, ToolCrashed
-from evalkit.protocol.steps import STATUSES
+from evalkit.protocol.step_types import STATUSES
 from evalkit.testing import (
     BEHAVIORS,
     FakeService,

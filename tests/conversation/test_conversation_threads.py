@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from evalkit._lib.json import JSON, dumps
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.demultiplex import Demultiplexer, split_conversations
-from evalkit.protocol.disassemble import events_of, sse_text
+from evalkit.protocol.stream_writer import events_of, sse_text
 from evalkit.transcript import Request, Response
 
 PATH = "/v1beta/interactions"

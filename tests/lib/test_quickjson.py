@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalkit._lib import fast_json
 from evalkit._lib import json as plain
-from evalkit._lib import quickjson
 
 VALUES = st.recursive(
     st.none()
@@ -42,7 +42,7 @@ def outcome(read: Callable[[str], Any], text: str) -> str:
 
 @pytest.mark.parametrize("text", ODD)
 def test_odd_text_is_read_or_refused_as_the_standard_library_does(text: str) -> None:
-    assert outcome(quickjson.loads, text) == outcome(json.loads, text)
+    assert outcome(fast_json.loads, text) == outcome(json.loads, text)
 
 
 @given(VALUES, st.booleans(), st.data())
@@ -58,13 +58,13 @@ def test_text_is_read_as_the_standard_library_does_whole_or_damaged(
         + text[at + 1 :]
     )
     for given_text in (text, damaged):
-        assert outcome(quickjson.loads, given_text) == outcome(json.loads, given_text)
+        assert outcome(fast_json.loads, given_text) == outcome(json.loads, given_text)
 
 
 @given(VALUES)
 @settings(max_examples=100, deadline=None)
 def test_written_text_is_ascii_and_reads_as_the_value(value: Any) -> None:
-    text = quickjson.dumps(value)
+    text = fast_json.dumps(value)
     assert text.isascii()
     assert "\n" not in text
     assert repr(json.loads(text)) == repr(json.loads(plain.dumps(value)))
@@ -75,23 +75,23 @@ def test_written_text_is_ascii_and_reads_as_the_value(value: Any) -> None:
     [float("nan"), [1, float("inf")], {"a": None, "b": -float("inf")}, 2**70, {"a": [-(2**64)]}],
 )
 def test_numbers_that_few_writers_have_a_word_for_stay_what_they_are(value: Any) -> None:
-    indented = quickjson.indented(value)
+    indented = fast_json.indented(value)
     assert indented is not None
-    for text in (quickjson.dumps(value), indented):
+    for text in (fast_json.dumps(value), indented):
         assert repr(json.loads(text)) == repr(value)
 
 
 @given(VALUES)
 @settings(max_examples=100, deadline=None)
 def test_indented_text_reads_as_the_value(value: Any) -> None:
-    text = quickjson.indented(value)
+    text = fast_json.indented(value)
     assert text is not None
     assert repr(json.loads(text)) == repr(json.loads(plain.dumps(value)))
 
 
 def test_indented_text_is_that_of_a_cassette() -> None:
     value = {"a": [1, {"b": "é"}], "c": {}, "d": [], "e": "ключ"}
-    assert quickjson.indented(value) == json.dumps(value, indent=2, ensure_ascii=False)
+    assert fast_json.indented(value) == json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def nested(depth: int) -> list[Any]:
@@ -106,7 +106,7 @@ def nested(depth: int) -> list[Any]:
     "value", ["é", "\ud83d", "a\u2028b", {"ключ": ["é", "\ud83d"]}, nested(400)]
 )
 def test_letters_beyond_ascii_are_written_as_by_the_standard_library(value: Any) -> None:
-    assert quickjson.dumps(value) == plain.dumps(value)
+    assert fast_json.dumps(value) == plain.dumps(value)
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,9 @@ def test_what_is_no_json_raises_as_the_standard_library_does(
     with pytest.raises(error):
         plain.dumps(value)
     with pytest.raises(error):
-        quickjson.dumps(value)
+        fast_json.dumps(value)
 
 
 @pytest.mark.parametrize("value", ["\ud83d", {"a": object()}, nested(100_000)])
 def test_what_none_can_write_is_not_indented(value: Any) -> None:
-    assert quickjson.indented(value) is None
+    assert fast_json.indented(value) is None

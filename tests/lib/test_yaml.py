@@ -9,7 +9,7 @@ import yaml as pyyaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit._lib.places import Position
+from evalkit._lib.source_positions import Position
 from evalkit._lib.yaml import YamlError, load, load_lines, locate, scalar
 
 VALUES: list[tuple[str, Any]] = [

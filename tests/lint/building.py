@@ -13,7 +13,7 @@ from typing import Any
 from evalkit._lib.json import JSON
 from evalkit.cassette.format import Cassette, Recording, render
 from evalkit.lint import LintFinding, Options, lint
-from evalkit.protocol.disassemble import sse_text
+from evalkit.protocol.stream_writer import sse_text
 
 MODEL = "gemini-3.5-flash"
 URI = "https://generativelanguage.googleapis.com/v1beta/interactions"

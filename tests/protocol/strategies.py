@@ -9,8 +9,14 @@ from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON
 from evalkit.protocol.folding import DELTAS
-from evalkit.protocol.steps import ANNOTATION_FIELDS, CONTENT_FIELDS, STATUSES, STEP_FIELDS, Fields
-from evalkit.protocol.stream_states import EVENT_TYPES
+from evalkit.protocol.step_types import (
+    ANNOTATION_FIELDS,
+    CONTENT_FIELDS,
+    STATUSES,
+    STEP_FIELDS,
+    Fields,
+)
+from evalkit.protocol.stream_order import EVENT_TYPES
 
 Object = dict[str, JSON]
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON, equal
-from evalkit.protocol.assemble import Assembled, StreamProblem, assemble
-from evalkit.protocol.reading import output_text, steps_of, text_blocks
 from evalkit.protocol.sse import SseParser, events_of_frames, read_events
-from evalkit.protocol.stream_states import PROBLEMS, STEP, STEP_END, STREAM, STREAM_END
+from evalkit.protocol.step_reader import output_text, steps_of, text_blocks
+from evalkit.protocol.stream_assembler import Assembled, StreamProblem, assemble
+from evalkit.protocol.stream_order import PROBLEMS, STEP, STEP_END, STREAM, STREAM_END
 from tests.protocol import strategies
 from tests.protocol.streams import (
     ANNOTATIONS,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.errors import ApiErrorData, error_of, read_error, run_errors
+from evalkit.protocol.api_errors import ApiErrorData, error_of, read_error, run_errors
 from tests.protocol import strategies
 
 BODIES: list[tuple[str, int, JSON, str, str]] = [

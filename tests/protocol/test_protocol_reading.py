@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.reading import (
+from evalkit.protocol.step_reader import (
     SPAN_PROBLEMS,
     Cited,
     Pair,

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.assemble import assemble
-from evalkit.protocol.disassemble import events_of, sse_text
-from evalkit.protocol.reading import output_text
-from evalkit.protocol.shapes import FAMILIES, SHAPES
+from evalkit.protocol.field_types import FAMILIES, SHAPES
 from evalkit.protocol.sse import read_events
-from evalkit.protocol.steps import OPTIONAL_FIELDS, REQUIRED_FIELDS
+from evalkit.protocol.step_reader import output_text
+from evalkit.protocol.step_types import OPTIONAL_FIELDS, REQUIRED_FIELDS
+from evalkit.protocol.stream_assembler import assemble
+from evalkit.protocol.stream_writer import events_of, sse_text
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "real"
 PLAIN = sorted(FOLDER.glob("*.json"))

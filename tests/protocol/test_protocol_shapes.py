@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from evalkit.protocol.field_types import FAMILIES, SHAPES, Shape
 from evalkit.protocol.folding import DELTAS
-from evalkit.protocol.shapes import FAMILIES, SHAPES, Shape
-from evalkit.protocol.steps import ANNOTATION_FIELDS, CONTENT_FIELDS, STEP_FIELDS
+from evalkit.protocol.step_types import ANNOTATION_FIELDS, CONTENT_FIELDS, STEP_FIELDS
 
 PLAIN = {"string", "number", "boolean", "object", "array", "count", "any", "input"}
 

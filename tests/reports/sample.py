@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.reading import output_text
-from evalkit.protocol.steps import CLIENT_STEPS
+from evalkit.protocol.step_reader import output_text
+from evalkit.protocol.step_types import CLIENT_STEPS
 from evalkit.results import Run
 from evalkit.results.result_line import Identity, result_line
 from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.protocol.steps import STEP_TYPES
+from evalkit.protocol.step_types import STEP_TYPES
 from evalkit.reports.page.media import MediaBook
 from evalkit.reports.page.steps import LABELS, Card, cards, contents
 from tests.reports.sample import answer, call, says, text, thought

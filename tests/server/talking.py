@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from evalkit._lib.json import JSON, canonical, loads
-from evalkit.cassette import store
+from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.recording import Recording
 from evalkit.checks.core.base import View
 from evalkit.checks.history.check import History
@@ -108,7 +108,7 @@ def cassettes(folder: Path) -> dict[str, list[Recording]]:
     """Return the recordings of a folder's cassettes, by file name; of two that share one, the second has its folder before it."""
     found = {}
     for path in sorted(folder.rglob("*.yaml")):
-        cassette = store.load(path)
+        cassette = load_cassette(path)
         assert cassette is not None
         found[path.name if path.name not in found else f"{path.parent.name}/{path.name}"] = (
             cassette.recordings
@@ -141,7 +141,7 @@ def without_times(recordings: list[Recording]) -> list[Recording]:
 def check_history(folder: Path) -> None:
     """Check that every cassette, read alone, is a whole and faithful conversation."""
     for path in sorted(folder.rglob("*.yaml")):
-        cassette = store.load(path)
+        cassette = load_cassette(path)
         assert cassette is not None
         transcript = transcript_of(cassette)
         assert [turn.outcome for turn in transcript.turns] == ["completed"] * len(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.cassette import store
 from evalkit.cassette.journal import path_of
+from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.recording import Recording
 from evalkit.errors import UsageError
 from evalkit.server.proxy.archive import ConversationArchive
@@ -125,7 +125,7 @@ def test_what_a_killed_process_left_becomes_cassettes_errors_and_all(tmp_path: P
     assert [line.partition(" of ")[0] for line in lines] == ["recovered 3 exchanges"]
     [(found, recordings)] = cassettes(tmp_path).items()
     assert [one.status for one in recordings] == [200, 400]
-    cassette = store.load(tmp_path / "conversations" / found)
+    cassette = load_cassette(tmp_path / "conversations" / found)
     assert cassette is not None
     assert cassette.metadata["model"] == "m"
     assert list(tmp_path.rglob("*.journal")) == []
@@ -199,7 +199,7 @@ def test_a_cassette_that_cannot_be_made_leaves_its_journal_and_is_told(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("evalkit.cassette.store.write_atomic", full)
+        broken.setattr("evalkit.cassette.recorder.write_atomic", full)
         [problem] = archive.close()
     assert "every exchange is safe in" in problem
     [line] = ConversationArchive(tmp_path, {}).recover()

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.cassette import store
 from evalkit.cassette.format import render
+from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.errors import CassetteError, UsageError
 from evalkit.server import create_app, serving
@@ -525,7 +525,7 @@ def test_the_cassettes_that_ship_answer_what_they_hold() -> None:
     folder = Path(__file__).parents[2] / "cassettes"
     served = CassetteBackend(folder)
     for path in sorted(folder.rglob("*.yaml")):
-        cassette = store.load(path)
+        cassette = load_cassette(path)
         assert cassette is not None
         for one in cassette.recordings:
             target = "/" + one.uri.partition("://")[2].partition("/")[2]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.protocol.reading import output_text
 from evalkit.protocol.sse import read_events
+from evalkit.protocol.step_reader import output_text
 
 SCRIPT = """script: t
 rules:

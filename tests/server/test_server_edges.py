@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import dumps
-from evalkit.protocol.reading import output_text
+from evalkit.protocol.step_reader import output_text
 from evalkit.server import Script
 from evalkit.server.api.service import Service
 from evalkit.server.calls import Call

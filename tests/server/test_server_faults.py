@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import ScriptError
-from evalkit.protocol.disassemble import events_of, sse_text
 from evalkit.protocol.sse import read_events, split_frames
+from evalkit.protocol.stream_writer import events_of, sse_text
 from evalkit.server.calls import Call, Reply
 from evalkit.server.fault_injection.injector import FaultInjector, FaultSelector
 from evalkit.server.fault_injection.kinds import KINDS, InjectedFault, apply_fault

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.protocol.reading import cited, output_text
+from evalkit.protocol.step_reader import cited, output_text
 from evalkit.server.answers import default_answers
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.requests.error_response import ErrorResponse

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from evalkit._lib.json import canonical
-from evalkit.cassette import store
+from evalkit.cassette.loader import load_cassette
 from evalkit.errors import CassetteError, UsageError
 from evalkit.server import create_app, serving
 from evalkit.server.proxy.archive import ConversationArchive
@@ -304,7 +304,7 @@ def test_each_conversation_has_its_cassette_and_a_name_of_its_first_words(
         [canonical(body) for body in talk.sent] for talk in talks
     )
     check_history(tmp_path)
-    cassette = store.load(next(tmp_path.rglob("how-is*.yaml")))
+    cassette = load_cassette(next(tmp_path.rglob("how-is*.yaml")))
     assert cassette is not None
     known = {
         name: cassette.metadata[name] for name in ("endpoint", "model", "source", "redactions")
@@ -388,7 +388,7 @@ def test_a_fork_begins_with_what_it_shares_and_plays_alone(url: str, tmp_path: P
                 headers=key,
             )
     forked = next(tmp_path.rglob("*.2.yaml"))
-    cassette = store.load(forked)
+    cassette = load_cassette(forked)
     assert cassette is not None
     assert cassette.metadata["shared"] == 1
     log: list[str] = []

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from evalkit._lib.json import canonical
-from evalkit.cassette import store
+from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.judge_requests import is_judge_request
 from evalkit.conversation.reconstruct import request_of
@@ -268,7 +268,7 @@ def test_a_killed_proxy_loses_only_what_was_in_flight_and_the_next_start_recover
     assert [len(recordings) for _, recordings in sorted(found.items())] == [1, 2, 1]
     assert list(tmp_path.rglob("*.journal")) == []
     for path in tmp_path.rglob("*.yaml"):
-        cassette = store.load(path)
+        cassette = load_cassette(path)
         assert cassette is not None
         assert (cassette.metadata["model"], cassette.metadata["server"].split()[-1]) == (
             "m",

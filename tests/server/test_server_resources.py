@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.protocol.reading import output_text
+from evalkit.protocol.step_reader import output_text
 from evalkit.server.api.collection import LARGEST_PAGE, ResourceCollection
 from evalkit.server.requests.error_response import ErrorResponse
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evalkit._lib.json import dumps
-from evalkit.protocol.reading import output_text
+from evalkit.protocol.step_reader import output_text
 from evalkit.server import load_script
 from evalkit.server.api.service import Service
 from evalkit.server.calls import Call

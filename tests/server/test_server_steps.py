@@ -9,9 +9,15 @@ from typing import Any
 
 import pytest
 
-from evalkit.protocol.assemble import assemble
 from evalkit.protocol.sse import read_events
-from evalkit.protocol.steps import CALL_OF, CONTENT_TYPES, REQUIRED_FIELDS, RESULT_OF, STEP_TYPES
+from evalkit.protocol.step_types import (
+    CALL_OF,
+    CONTENT_TYPES,
+    REQUIRED_FIELDS,
+    RESULT_OF,
+    STEP_TYPES,
+)
+from evalkit.protocol.stream_assembler import assemble
 
 DATA = base64.b64encode(b"data").decode()
 CITED = [

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from evalkit.protocol.assemble import assemble
-from evalkit.protocol.reading import output_text, strip_user_input
 from evalkit.protocol.sse import read_events
+from evalkit.protocol.step_reader import output_text, strip_user_input
+from evalkit.protocol.stream_assembler import assemble
 
 WEATHER = {
     "type": "function",

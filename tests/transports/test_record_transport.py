@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.cassette import store
 from evalkit.cassette.journal import path_of, peek
+from evalkit.cassette.loader import load_cassette
 from evalkit.errors import CassetteError, CassetteMiss, ConnectFailed, SecretLeak, UsageError
 from evalkit.transcript import Request
 from evalkit.transports import LiveTransport, Transport, open_transport
@@ -143,7 +143,7 @@ def test_only_the_last_of_several_attempts_is_recorded(service: Service, cassett
         open_transport(mode="once", path=cassette, live=live, metadata={}, hint=str, label="x"),
         ask(1),
     )
-    loaded = store.load(cassette)
+    loaded = load_cassette(cassette)
     assert loaded is not None
     assert [item.status for item in loaded.recordings] == [200]
 
@@ -365,7 +365,7 @@ def test_a_planted_secret_is_in_no_file(service: Service, cassette: Path) -> Non
         if line.startswith("data: {")
     ]
     assert "".join(texts) == "key: REDACTED REDACTED"
-    loaded = store.load(cassette)
+    loaded = load_cassette(cassette)
     assert loaded is not None
     assert loaded.metadata["redactions"] >= 10
 

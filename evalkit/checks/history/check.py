@@ -23,7 +23,7 @@ from pydantic import Field
 
 from evalkit._lib.json import JSON, equal
 from evalkit.checks.core.base import Check, View
-from evalkit.protocol.reading import RawStep, steps_of, strip_user_input
+from evalkit.protocol.step_reader import RawStep, steps_of, strip_user_input
 from evalkit.transcript import Exchange
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from evalkit._lib.json import JSON
 from evalkit.checks.history.diff import deviations
 from evalkit.checks.history.input import items_of, readable
 from evalkit.checks.history.step import Deviation, Wanted, key_of
-from evalkit.protocol.reading import RawStep, steps_of
+from evalkit.protocol.step_reader import RawStep, steps_of
 from evalkit.transcript import Exchange
 from evalkit.verdict import Finding, Where
 

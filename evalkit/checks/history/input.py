@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import JSON, pointer
-from evalkit.protocol.reading import kind_of
-from evalkit.protocol.steps import CONTENT_TYPES
+from evalkit.protocol.step_reader import kind_of
+from evalkit.protocol.step_types import CONTENT_TYPES
 
 RawStep = dict[str, Any]
 _CONTENT = frozenset(CONTENT_TYPES)

@@ -15,8 +15,8 @@ from evalkit._lib.json import equal
 from evalkit.checks.history.align import Pairs, gaps
 from evalkit.checks.history.input import Item, RawStep
 from evalkit.checks.history.step import Wanted, call_key, key_of, likeness
-from evalkit.protocol.reading import kind_of, pair_calls
-from evalkit.protocol.steps import CLIENT_STEPS
+from evalkit.protocol.step_reader import kind_of, pair_calls
+from evalkit.protocol.step_types import CLIENT_STEPS
 
 
 class Case:

@@ -12,8 +12,8 @@ from evalkit._lib.json import JSON, MISSING, canonical, differences, equal
 from evalkit._lib.text import shorten, show
 from evalkit.checks.core.formatting import against, keep, parting, table
 from evalkit.checks.history.input import Item, RawStep
-from evalkit.protocol.reading import kind_of
-from evalkit.protocol.steps import CLIENT_STEPS, OPTIONAL_FIELDS, REQUIRED_FIELDS
+from evalkit.protocol.step_reader import kind_of
+from evalkit.protocol.step_types import CLIENT_STEPS, OPTIONAL_FIELDS, REQUIRED_FIELDS
 
 _IDENTITY = ("id", "call_id", "signature", "content", "arguments", "result", "name")
 _SHOWN = 12

@@ -20,7 +20,7 @@ from evalkit.checks.core.options import format_number, plain
 from evalkit.checks.judge.request import request_of, schema_of, task_of
 from evalkit.conversation.response_reader import read_response
 from evalkit.errors import CheckCrashed, Misconfigured
-from evalkit.protocol.reading import output_text
+from evalkit.protocol.step_reader import output_text
 from evalkit.transcript import Exchange, Request
 from evalkit.verdict import Finding, Severity, Where
 

@@ -19,7 +19,7 @@ from itertools import count
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural
 from evalkit.conversation.judge_requests import JUDGE_LABELS
-from evalkit.protocol.reading import contents
+from evalkit.protocol.step_reader import contents
 from evalkit.protocol.wire_facts import DEFAULT_API_VERSION, interactions_path
 from evalkit.transcript import Request, Step, Turn
 

@@ -13,7 +13,7 @@ from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.options import Amount, Words, format_number
 from evalkit.checks.media.files import Facts, decode, examine, same_type
-from evalkit.protocol.reading import contents
+from evalkit.protocol.step_reader import contents
 from evalkit.verdict import Finding, Where
 
 _KINDS = ("image", "audio", "video")

@@ -28,7 +28,7 @@ from evalkit.checks.core.formatting import table
 from evalkit.checks.core.matching import assign
 from evalkit.checks.core.options import Words
 from evalkit.checks.steps.patterns import PatternError, check_type, compile_pattern
-from evalkit.protocol.steps import STEP_TYPES
+from evalkit.protocol.step_types import STEP_TYPES
 from evalkit.transcript import Step, Turn
 from evalkit.verdict import Finding, Where
 

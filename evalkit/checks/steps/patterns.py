@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from evalkit._lib.text import did_you_mean
 from evalkit.checks.core.automaton import ANY, Automaton, Part
-from evalkit.protocol.steps import STEP_TYPES
+from evalkit.protocol.step_types import STEP_TYPES
 
 _TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z0-9_]+)|(?P<sign>[.()|?*+])|(?P<bad>\S))")
 _REPEATS = {"?": (True, False), "*": (True, True), "+": (False, True)}

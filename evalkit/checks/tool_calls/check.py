@@ -20,8 +20,8 @@ from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import keep, table
 from evalkit.checks.core.matching import assign
 from evalkit.checks.tool_calls.calls import MOST_COPIES, Call, Calls, Made, call_name
-from evalkit.protocol.reading import pair_calls
-from evalkit.protocol.steps import RESULT_OF
+from evalkit.protocol.step_reader import pair_calls
+from evalkit.protocol.step_types import RESULT_OF
 from evalkit.transcript import Turn
 from evalkit.verdict import Finding, Where
 

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from evalkit._lib.fast_json import loads
 from evalkit._lib.files import atomic_writer
-from evalkit._lib.quickjson import loads
 from evalkit._lib.text import show, visible
 from evalkit.reports.formatting import clipped, found, headline, place
 from evalkit.reports.line_reports import LineReport, Maker

@@ -1,6 +1,6 @@
 """A text with its citations marked in place.
 
-Offsets count UTF-8 bytes, the end is exclusive (protocol section 5); ``protocol.reading.cited`` decides whether a span is right, here it is
+Offsets count UTF-8 bytes, the end is exclusive (protocol section 5); ``protocol.step_reader.cited`` decides whether a span is right, here it is
 only turned into places between characters. Several citations may share a span or overlap: the text is cut at every start and end, a piece
 is marked when any citation covers it, and each number stands where its span ends. A wrong span is listed with what is wrong, never marked.
 """
@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from evalkit._lib.text import shorten
-from evalkit.protocol.reading import cited
-from evalkit.protocol.steps import CITATIONS
+from evalkit.protocol.step_reader import cited
+from evalkit.protocol.step_types import CITATIONS
 
 _LINK = r"(?i)https?://[^\s\x00-\x20\x7f]+"
 _WORDS = 240

@@ -11,8 +11,8 @@ import zlib
 from collections.abc import Mapping
 from operator import itemgetter
 
+from evalkit._lib.fast_json import dumps
 from evalkit._lib.json import JSON
-from evalkit._lib.quickjson import dumps
 from evalkit.reports.formatting import Found
 from evalkit.reports.page.variants import Row
 

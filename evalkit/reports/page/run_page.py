@@ -21,8 +21,8 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from evalkit._lib.fast_json import loads
 from evalkit._lib.files import atomic_writer
-from evalkit._lib.quickjson import loads
 from evalkit.reports.formatting import LINE, TEXT_LIMIT, found
 from evalkit.reports.line_reports import LineReport, Maker
 from evalkit.reports.overview import Tally, overview

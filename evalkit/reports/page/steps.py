@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.reading import pair_calls
-from evalkit.protocol.steps import CITATIONS, MEDIA_TYPES
+from evalkit.protocol.step_reader import pair_calls
+from evalkit.protocol.step_types import CITATIONS, MEDIA_TYPES
 from evalkit.reports.formatting import TEXT_LIMIT, clip, fingerprint, pretty, reindent
 from evalkit.reports.page.citations import SEARCHES, Citation, Segment, mark, safe_link, sources
 from evalkit.reports.page.media import Media, MediaBook

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import shorten
-from evalkit.protocol.reading import output_text, steps_of
+from evalkit.protocol.step_reader import output_text, steps_of
 from evalkit.reports.formatting import Found, count, duration, headline
 from evalkit.reports.page.media import MediaBook
 from evalkit.reports.page.steps import Card, cards, user_card

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.steps import CALL_OF, REQUIRED_FIELDS, RESULT_OF
+from evalkit.protocol.step_types import CALL_OF, REQUIRED_FIELDS, RESULT_OF
 from evalkit.server.fault_injection.plans import FaultPlan
 from evalkit.server.requests.error_response import ErrorResponse
 

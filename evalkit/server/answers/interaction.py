@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from evalkit._lib import clock
 from evalkit._lib.json import JSON
-from evalkit.protocol.reading import contents
+from evalkit.protocol.step_reader import contents
 from evalkit.server.answers.answer import InteractionDraft, complete, status_of
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.answers.text_analysis import first_tokens, tokens, usage

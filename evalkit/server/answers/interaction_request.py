@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.reading import contents, pair_calls
-from evalkit.protocol.steps import MEDIA_TYPES
+from evalkit.protocol.step_reader import contents, pair_calls
+from evalkit.protocol.step_types import MEDIA_TYPES
 from evalkit.server.continuation_tokens import AnswerPart
 from evalkit.server.requests.create import declared_functions
 

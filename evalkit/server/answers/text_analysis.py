@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from evalkit._lib.json import JSON, dumps
-from evalkit.protocol.reading import contents
-from evalkit.protocol.steps import MEDIA_TYPES
+from evalkit.protocol.step_reader import contents
+from evalkit.protocol.step_types import MEDIA_TYPES
 
 _WORD = re.compile(r"[㐀-鿿぀-ヿ가-힯]|[^\s㐀-鿿぀-ヿ가-힯]+")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from evalkit._lib.json import JSON, dumps
-from evalkit.protocol.disassemble import events_of, sse_text
+from evalkit.protocol.stream_writer import events_of, sse_text
 from evalkit.server import continuation_tokens
 from evalkit.server.answers import default_answers
 from evalkit.server.answers.answer import InteractionDraft

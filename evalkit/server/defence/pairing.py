@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from evalkit.protocol.reading import pair_calls
-from evalkit.protocol.steps import CLIENT_STEPS
+from evalkit.protocol.step_reader import pair_calls
+from evalkit.protocol.step_types import CLIENT_STEPS
 from evalkit.server.history_integrity import is_same_step
 from evalkit.server.requests.error_response import bad_request
 

@@ -1,6 +1,6 @@
 """The cassettes of many conversations at once: each has its own, each finished exchange is on the disk at once. Blocking IO, no event loop.
 
-A conversation's journal takes each exchange, flushed and synced, as ``cassette.store`` does it for suites. A conversation can go on at any
+A conversation's journal takes each exchange, flushed and synced, as ``cassette.recorder`` does it for suites. A conversation can go on at any
 time, so its cassette is made when it was idle for a while, and made anew, with what was added, when it went on; at the latest when the
 archive closes. A process that was killed leaves journals; :meth:`Archive.recover` makes cassettes of them.
 
@@ -23,9 +23,9 @@ from evalkit._lib.files import shown
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural
 from evalkit.cassette import journal
+from evalkit.cassette.recorder import Recorder
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
-from evalkit.cassette.store import Recorder
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.server.proxy.naming import name_of, numbered, superseded
 from evalkit.server.replay.library import normalize_recording

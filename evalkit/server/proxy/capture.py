@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from evalkit._lib.json import JSON, loads
 from evalkit.cassette import bodies
 from evalkit.cassette.recording import Recording
-from evalkit.cassette.scalars import to_text
+from evalkit.cassette.yaml_scalars import to_text
 from evalkit.protocol.sse import DONE, Frame, SseParser
 from evalkit.server.calls import Call
 from evalkit.transcript import Request, Response

@@ -12,7 +12,7 @@ import re
 from evalkit._lib.json import JSON
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.history_digest import input_steps
-from evalkit.protocol.reading import contents
+from evalkit.protocol.step_reader import contents
 from evalkit.protocol.wire_facts import is_retryable
 from evalkit.server.replay.library import NormalizedRequest
 

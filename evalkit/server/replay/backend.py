@@ -16,11 +16,11 @@ from urllib.parse import parse_qsl
 
 from evalkit._lib.files import shown
 from evalkit._lib.text import plural
-from evalkit.cassette import store
+from evalkit.cassette.loader import line_of, load_cassette
 from evalkit.cassette.matching import body_of
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
-from evalkit.cassette.scalars import to_text
+from evalkit.cassette.yaml_scalars import to_text
 from evalkit.errors import UsageError
 from evalkit.protocol.sse import DONE, SseParser
 from evalkit.server.calls import Call, Reply, fault_reply
@@ -75,7 +75,7 @@ class CassetteBackend:
             report = self._library.miss(
                 request,
                 self._hint,
-                lambda tape, number: store.line_of(self._paths[tape.name], number),
+                lambda tape, number: line_of(self._paths[tape.name], number),
             )
             report = redactor.text(report)[0]
             return replace(fault_reply(ErrorResponse(404, report, code="not_recorded")), by=report)
@@ -138,7 +138,7 @@ def _redactor(secrets: tuple[str, ...]) -> Redactor:
 
 
 def _tape(name: str, path: Path) -> PlayedCassette:
-    cassette = store.load(path)
+    cassette = load_cassette(path)
     if cassette is None:
         raise UsageError(f"{name}: there is no such cassette any more")
     server, shared = cassette.metadata.get("server"), cassette.metadata.get("shared")

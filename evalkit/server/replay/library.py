@@ -27,9 +27,9 @@ from urllib.parse import unquote
 
 from evalkit._lib.json import JSON, canonical, dumps
 from evalkit.cassette.matching import Player, Query, body_of, route, route_of
-from evalkit.cassette.misses import Place, describe, nearest, report
+from evalkit.cassette.miss_report import Place, describe, nearest, report
 from evalkit.cassette.recording import Recording
-from evalkit.protocol.steps import CONTENT_TYPES
+from evalkit.protocol.step_types import CONTENT_TYPES
 from evalkit.protocol.wire_facts import API_VERSION_PATTERN
 
 Key = bytes

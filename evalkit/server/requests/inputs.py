@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from evalkit._lib.json import JSON
 from evalkit._lib.json import kind as json_kind
-from evalkit.protocol.steps import CLIENT_STEPS, CONTENT_TYPES, MEDIA_TYPES
+from evalkit.protocol.step_types import CLIENT_STEPS, CONTENT_TYPES, MEDIA_TYPES
 from evalkit.server.requests.error_response import bad_request
 
 RawStep = dict[str, JSON]

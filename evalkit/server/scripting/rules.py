@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import show
-from evalkit.protocol.steps import STATUSES
+from evalkit.protocol.step_types import STATUSES
 from evalkit.server.answers.answer import InteractionDraft
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.fault_injection.plans import WHEN, FaultPlan, FaultPlanError, plan_from_yaml

@@ -12,7 +12,7 @@ from typing import TypeVar
 from evalkit._lib import yaml
 from evalkit._lib.json import JSON
 from evalkit._lib.json import kind as json_kind
-from evalkit._lib.places import Position
+from evalkit._lib.source_positions import Position
 from evalkit._lib.text import did_you_mean, show
 from evalkit.errors import Problem, ScriptError
 from evalkit.server.scripting.templates import Render, ScriptTemplateError, compile_value

@@ -22,7 +22,7 @@ function offset(value, absent) {
   return typeof value === "string" && /^\d{1,19}$/u.test(value) ? Number(value) : null;
 }
 
-// protocol.reading.cited, with the place of the words in the text: {words, problem, begin, end}, the ends in UTF-16 units.
+// protocol.step_reader.cited, with the place of the words in the text: {words, problem, begin, end}, the ends in UTF-16 units.
 function cited(text, bytes, start, end) {
   const [first, last] = [offset(start, 0), offset(end, null)];
   if (first === null || last === null) return { words: "", problem: "start_index or end_index is no whole number" };
@@ -177,7 +177,7 @@ function stepBlocks(kind, step, anchor, via) {
   ];
 }
 
-// protocol.reading.pair_calls: call index to result index, by id, else by order.
+// protocol.step_reader.pair_calls: call index to result index, by id, else by order.
 function pairCalls(steps) {
   const key = (value) => (["string", "number", "boolean"].includes(typeof value) && value !== "" ? value : null);
   const known = (step) => (typeof step.type === "string" && step.type in tables.labels ? step.type : "");

@@ -55,7 +55,7 @@ const tokenWords = (tokens) => Object.entries(tokens || {}).filter(([, n]) => n)
 
 const judges = (sums) => (sums ? `${count(sums.exchanges, "exchange")}, ${tokenWords(sums.tokens) || "no"} tokens, in no other sum` : "");
 
-// protocol.reading.output_text: the last text, from the end backwards.
+// protocol.step_reader.output_text: the last text, from the end backwards.
 function outputText(steps) {
   const found = [];
   let collecting = false;

@@ -18,11 +18,11 @@ from typing import NamedTuple
 from evalkit._lib.json import JSON, equal
 from evalkit._lib.json import kind as json_kind
 from evalkit._lib.text import shorten
-from evalkit.protocol.draft import Draft
-from evalkit.protocol.errors import error_of
+from evalkit.protocol.api_errors import error_of
 from evalkit.protocol.folding import fold
-from evalkit.protocol.steps import RUNNING
-from evalkit.protocol.stream_states import (
+from evalkit.protocol.step_draft import Draft
+from evalkit.protocol.step_types import RUNNING
+from evalkit.protocol.stream_order import (
     COMPLETED,
     CREATED,
     DELTA,

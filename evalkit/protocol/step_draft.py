@@ -14,7 +14,7 @@ import re
 from evalkit._lib.json import JSON, loads
 from evalkit._lib.json import kind as json_kind
 from evalkit._lib.text import shorten
-from evalkit.protocol.steps import CALL_OF, RESULT_OF
+from evalkit.protocol.step_types import CALL_OF, RESULT_OF
 
 _UNSIGNED = frozenset({*CALL_OF, *RESULT_OF})
 

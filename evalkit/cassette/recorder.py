@@ -16,17 +16,15 @@ from evalkit._lib.files import sha256, shown, write_atomic
 from evalkit._lib.json import JSON
 from evalkit.cassette.format import VERSION, render
 from evalkit.cassette.journal import Entry, Journal, entry_line, metadata_line, path_of, peek
-from evalkit.cassette.loading import line_of, load, media_folder
+from evalkit.cassette.loader import load_cassette, media_folder
 from evalkit.cassette.media import Media
-from evalkit.cassette.modes import DECISIONS, Decision, RecordMode
+from evalkit.cassette.record_modes import DECISIONS, Decision, RecordMode
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteError, UsageError
 
-__all__ = ["Recorder", "interrupted", "line_of", "load", "media_folder"]
 
-
-def interrupted(path: Path) -> int:
+def count_interrupted(path: Path) -> int:
     """Return how many exchanges an interrupted recording left in the journal of a cassette."""
     try:
         return len(peek(path_of(path)).entries)
@@ -60,7 +58,7 @@ class Recorder:
         self._media_folder = media or media_folder(path)
         self._journal = Journal.open(path_of(path))
         try:
-            old = load(path, self._media_folder)
+            old = load_cassette(path, self._media_folder)
             entries = self._entries(old, errors=goes_on)
         except BaseException:
             self._release(keep=bool(self._journal.content.entries))

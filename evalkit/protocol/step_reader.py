@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.steps import CALL_OF, CLIENT_STEPS, RESULT_OF, RUNNING
+from evalkit.protocol.step_types import CALL_OF, CLIENT_STEPS, RESULT_OF, RUNNING
 
 RawStep = dict[str, JSON]
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from evalkit._lib.json import JSON, dumps
 from evalkit.protocol.folding import continues_audio
 from evalkit.protocol.sse import DONE
-from evalkit.protocol.steps import CALL_OF, MEDIA_TYPES, RESULT_OF
-from evalkit.protocol.stream_states import COMPLETED, CREATED, DELTA, START, STATUS, STOP
+from evalkit.protocol.step_types import CALL_OF, MEDIA_TYPES, RESULT_OF
+from evalkit.protocol.stream_order import COMPLETED, CREATED, DELTA, START, STATUS, STOP
 
 Deltas = list[dict[str, JSON]]
 Split = Callable[[dict[str, JSON], int], Deltas]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evalkit._lib.files import read_whole, shown
-from evalkit.cassette import quick
+from evalkit.cassette import fast_reader
 from evalkit.cassette.recording import MEDIA_FOLDER, MEDIA_PREFIX, Cassette
 from evalkit.errors import CassetteError
 
@@ -19,7 +19,7 @@ def media_folder(cassette: Path) -> Path:
     return cassette.parent.parent / MEDIA_FOLDER
 
 
-def load(
+def load_cassette(
     path: Path | str,
     media: Path | None = None,
     *,
@@ -27,7 +27,7 @@ def load(
 ) -> Cassette | None:
     """Read a cassette, media in place and bodies uncompressed; None if there is no such file.
 
-    Raises CassetteError (``file:line``): unreadable, not UTF-8, anything :func:`evalkit.cassette.reader.read` refuses, media missing or
+    Raises CassetteError (``file:line``): unreadable, not UTF-8, anything :func:`evalkit.cassette.yaml_reader.read` refuses, media missing or
     altered. With ``lost``, it is told of missing and altered media instead, with the recording's number (from 0), which stays as it is.
     """
     try:
@@ -38,9 +38,9 @@ def load(
         raise CassetteError(
             f"{shown(Path(path))}:1 cannot be read: {error.strerror or error}"
         ) from error
-    cassette = quick.read(data)
+    cassette = fast_reader.read(data)
     if cassette is None:
-        from evalkit.cassette import reader
+        from evalkit.cassette import yaml_reader
 
         try:
             text = data.decode()
@@ -48,7 +48,7 @@ def load(
             raise CassetteError(
                 f"{shown(Path(path))}:{_line_at(data, error.start)} not UTF-8: {error.reason}"
             ) from None
-        cassette = reader.read(text, shown(Path(path)))
+        cassette = yaml_reader.read(text, shown(Path(path)))
         _open_bodies(cassette, Path(path))
     if MEDIA_PREFIX.encode() in data:
         _bring_media_back(cassette, media or media_folder(Path(path)), Path(path), lost)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from evalkit.protocol.steps import (
+from evalkit.protocol.step_types import (
     ANNOTATION_FIELDS,
     CALL_OF,
     CONTENT_FIELDS,
@@ -22,7 +22,7 @@ from evalkit.protocol.steps import (
     STEP_FIELDS,
     Fields,
 )
-from evalkit.protocol.stream_states import COMPLETED, CREATED, DELTA, ERROR, START, STATUS, STOP
+from evalkit.protocol.stream_order import COMPLETED, CREATED, DELTA, ERROR, START, STATUS, STOP
 
 
 class Shape(NamedTuple):

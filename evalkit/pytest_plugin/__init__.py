@@ -1,11 +1,11 @@
-"""The pytest plugin: options, collection of suites, items, the run directory, the terminal summary.
+"""The pytest plugin: options, collection of suites, the tape fixture, results and summary.
 
-pytest loads this package in every session of the environment it is installed in, so it imports only pytest and the standard library; a room
-of evalkit is imported, and the hooks that see every test are registered, when the first suite is collected (design section 8, first budget).
+pytest loads this package in every session of its environment, so what is imported here must
+stay cheap; ``hooks`` says how.
 """
 
-from evalkit.pytest_plugin.fixtures import evalkit_tape
 from evalkit.pytest_plugin.hooks import (
+    evalkit_tape,
     pytest_collect_file,
     pytest_configure,
     pytest_recording_configure,

@@ -1,43 +1,94 @@
-"""The hooks that every pytest session calls: small, and free of evalkit's rooms until a suite is met."""
+"""The hooks and the fixture that pytest calls in every session.
+
+A session without suites must not pay for evalkit, so this module and ``options`` import only
+pytest and the standard library. The functions here import the other modules of the package when
+the first suite, tape or worker result needs them. Those modules import freely at their top.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from evalkit.pytest_plugin.collection import SuiteFile
-from evalkit.pytest_plugin.options import is_worker, suite_folders
-from evalkit.pytest_plugin.session_setup import state_of
-from evalkit.pytest_plugin.xdist import Awaiting
+from evalkit.pytest_plugin.options import RESULT, WORKER_OUTPUT, is_worker, suite_folders
+
+if TYPE_CHECKING:
+    from evalkit.taping import Tape
+
+
+@pytest.fixture
+def evalkit_tape(request: pytest.FixtureRequest) -> Iterator[Tape]:
+    """Record or replay the HTTP traffic of a test: ``cassettes/<module>/<test>.yaml``."""
+    # Start-up cost: most sessions use no tape.
+    from evalkit.pytest_plugin.tape_fixture import run_tape
+
+    yield from run_tape(request.node)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse options that exclude each other; on the controller of pytest-xdist, which collects nothing itself, get ready for results."""
+    """Refuse options that exclude each other; with pytest-xdist, listen for results of workers."""
     if config.getoption("evalkit_live") and config.getoption("evalkit_record") != "none":
         raise pytest.UsageError(
-            "--evalkit-live keeps no cassettes, so it cannot be combined with --evalkit-record"
+            "--evalkit-live writes no cassettes, so it cannot be combined with --evalkit-record"
         )
     if config.getoption("dist", "no") != "no" and not is_worker(config):
-        config.pluginmanager.register(Awaiting(config), "evalkit-awaiting")
+        config.pluginmanager.register(WorkerListener(config), "evalkit-worker-listener")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect a suite: a YAML file under a folder of the ini option ``evalkit_suites``, or named ``*.eval.yaml``. Others are left alone."""
+    """Collect a suite: a YAML file in a folder of ``evalkit_suites``, or named ``*.eval.yaml``."""
     name = file_path.name
     if not name.endswith((".yaml", ".yml")):
         return None
-    if name.endswith((".eval.yaml", ".eval.yml")) or any(
+    if not name.endswith((".eval.yaml", ".eval.yml")) and not any(
         file_path.is_relative_to(folder) for folder in suite_folders(parent.config)
     ):
-        return SuiteFile.from_parent(parent, path=file_path, opening=state_of)
-    return None
+        return None
+    # Start-up cost: only a session with suites imports evalkit.
+    from evalkit.pytest_plugin.collection import SuiteFile
+    from evalkit.pytest_plugin.reporter import session_state
+
+    return SuiteFile.from_parent(parent, path=file_path, get_state=session_state)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_recording_configure(config: pytest.Config, vcr: Any) -> None:
-    """Let pytest-recording, where it is installed, read cassettes that have metadata: its own reader takes them for damaged."""
+    """Teach pytest-recording to read cassettes with metadata, which it calls damaged."""
+    # Start-up cost: only sessions with pytest-recording call this.
     from evalkit.cassette import for_pytest_recording
 
     for_pytest_recording(vcr)
+
+
+class WorkerListener:
+    """Start evalkit on the controller of pytest-xdist, which collects no suites itself."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Register the reporter when the first result arrives from a worker."""
+        if hasattr(report, RESULT) and not self._config.pluginmanager.has_plugin(
+            "evalkit-reporter"
+        ):
+            # Start-up cost: only a session with suites imports evalkit.
+            from evalkit.pytest_plugin.reporter import session_state
+
+            session_state(self._config)
+            # pytest does not pass the current report to a plugin that is registered only now.
+            reporter: Any = self._config.pluginmanager.get_plugin("evalkit-reporter")
+            reporter.pytest_runtest_logreport(report)
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Merge what a worker collected."""
+        output = getattr(node, "workeroutput", {}).get(WORKER_OUTPUT)
+        if output is not None:
+            # Start-up cost: only a session with suites imports evalkit.
+            from evalkit.pytest_plugin.reporter import session_state
+
+            session_state(self._config).merge_worker_output(output)

@@ -1,4 +1,4 @@
-"""Command-line and ini options of the plugin, and what is asked of a configuration. Nothing of evalkit is imported here."""
+"""Command-line and ini options. Like ``hooks``, loaded in every session: no evalkit imports."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from pathlib import Path
 import pytest
 
 WORKER_OUTPUT = "evalkit"
-"""The name under which a worker of pytest-xdist tells its controller what it knows."""
+"""The key of a pytest-xdist worker's output for its controller."""
 RESULT = "evalkit_result"
-"""The attribute of pytest's report on which a variant's result rides."""
+"""The attribute of pytest's report that carries a variant's result."""
 DEFAULTS = {"cassettes": "cassettes", "report": "reports/latest"}
-MODES = ("none", "once", "new_episodes", "all")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of design section 5."""
+    """Add evalkit's options."""
     group = parser.getgroup("evalkit", "evalkit: suites of conversations with models")
     group.addoption(
-        "--evalkit-record", choices=MODES, default="none", help="none (default): replay only, no socket; once: record what has no cassette; "
-        "new_episodes: replay what is there, record the rest; all: record again",
-    )  # fmt: skip
+        "--evalkit-record",
+        choices=("none", "once", "new_episodes", "all"),
+        default="none",
+        help="none (default): replay only, no socket; once: record variants without a cassette; "
+        "new_episodes: replay what is recorded, record the rest; all: record again",
+    )
     group.addoption(
         "--evalkit-live",
         action="store_true",
@@ -58,12 +60,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         type=_positive,
         default=1,
-        help="conversations held at once while recording or live (default: 1)",
+        help="conversations to run at once while recording or live (default: 1)",
     )
     group.addoption(
         "--evalkit-resume",
         action="store_true",
-        help="go on with the run directory's results: what passed or failed there is not run again",
+        help="resume the run in the run directory: do not run again what passed or failed there",
     )
     group.addoption(
         "--evalkit-strict",
@@ -75,13 +77,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini(
         "evalkit_ignore_hosts",
-        "hosts that tapes let pass; loopback: this machine",
+        "hosts whose requests tapes ignore; loopback: this machine",
         type="args",
         default=[],
     )
     parser.addini(
         "evalkit_redact",
-        "regular expressions of texts that must never be written, one a line",
+        "regular expressions of texts that must never be written, one per line",
         type="linelist",
         default=[],
     )
@@ -99,11 +101,15 @@ def suite_folders(config: pytest.Config) -> list[Path]:
 
 
 def folder_of(config: pytest.Config, name: str) -> Path:
-    """Return the folder of an option of ``DEFAULTS``: one the user names is meant from where they stand, a default lies in the project."""
-    named: str = config.getoption(f"evalkit_{name}")
-    return (config.rootpath if named == DEFAULTS[name] else config.invocation_params.dir) / named
+    """Return the absolute folder of an option in ``DEFAULTS``.
+
+    A folder on the command line is relative to the working directory, a default to the project.
+    """
+    folder: str = config.getoption(f"evalkit_{name}")
+    base = config.rootpath if folder == DEFAULTS[name] else config.invocation_params.dir
+    return base / folder
 
 
 def is_worker(config: pytest.Config) -> bool:
-    """Whether this process is a worker of pytest-xdist: it runs items, the controller writes."""
+    """Return whether this process is a pytest-xdist worker, which runs items but writes nothing."""
     return hasattr(config, "workerinput")

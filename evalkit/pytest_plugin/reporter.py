@@ -1,145 +1,76 @@
-"""From outcomes to the run directory and the terminal.
+"""Results of a session: journal, manifest, reports and the terminal summary.
 
-One stream of results, one writer: a result rides on pytest's own test report, in one process or from a worker of pytest-xdist, and is
-journalled by the process that the user started. Registered with the first suite; other sessions never see it.
-
-It rides in a single attribute, which then keeps the verdict only: pytest holds every report to the end of the session, and an object that is
-given more attributes than its siblings costs it half a KiB (Python lets the instances of a class share their keys, with room for one more).
+One stream of results, one writer: a result travels on pytest's own test report, in one process or
+from a worker of pytest-xdist, and the process that the user started appends it to the journal.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from evalkit._lib.clock import timestamp
+from evalkit._lib.text import plural
 from evalkit.errors import Misconfigured
-from evalkit.pytest_plugin.collection import OUTCOME, SuiteFile, VariantItem
+from evalkit.plugins import reports_of
+from evalkit.pytest_plugin.collection import OUTCOME, VariantItem
 from evalkit.pytest_plugin.options import RESULT, WORKER_OUTPUT, is_worker
-from evalkit.pytest_plugin.summary import summary
-from evalkit.results import Journal
+from evalkit.pytest_plugin.resume import stored_outcome, stored_results
+from evalkit.pytest_plugin.state import SessionState
+from evalkit.reports.ci import github
+from evalkit.reports.line_reports import write_all
+from evalkit.results import Journal, Run
 from evalkit.results.manifest import file_digest
 from evalkit.results.run_directory import DERIVED, check_output
+from evalkit.session.prefetch import Prefetcher
 from evalkit.verdict import Verdict
 
-if TYPE_CHECKING:
-    from evalkit.pytest_plugin.state import State
+_STATE: pytest.StashKey[SessionState] = pytest.StashKey()
+_LISTED = 5
 
-_NO_RESULT: dict[str, Any] = {"verdict": None}
-_JOURNALLED = {str(verdict): {"verdict": str(verdict)} for verdict in Verdict}
+
+def session_state(config: pytest.Config) -> SessionState:
+    """Return the session's state; the first call creates it and registers the reporter.
+
+    Raises UsageError for options that cannot be used.
+    """
+    state = config.stash.get(_STATE, None)
+    if state is None:
+        state = config.stash[_STATE] = SessionState(config, os.environ)
+        config.pluginmanager.register(Reporter(config, state), "evalkit-reporter")
+    return state
 
 
 class Reporter:
     """The hooks of a session that has suites."""
 
-    def __init__(self, config: pytest.Config, state: State) -> None:
+    def __init__(self, config: pytest.Config, state: SessionState) -> None:
         self._config = config
         self._state = state
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Put a variant's outcome on the report that ends it: the call, or a setup that skipped or broke it."""
-        report = yield
-        if not isinstance(item, VariantItem):
-            return report
-        item.share_keywords(report)
-        if call.when == "call" or (call.when == "setup" and not report.passed):
-            outcome = item.stash.get(OUTCOME, None)
-            if outcome is None:
-                verdict = Verdict.SKIPPED if report.skipped else Verdict.ERRORED
-                outcome = self._state.runner.not_run(item.variant, verdict, _reason(call))
-            else:
-                del item.stash[OUTCOME]
-            # pytest carries further attributes of a report from a worker to the controller, as long as they are plain values.
-            told = {
-                "verdict": str(outcome.verdict),
-                "line": outcome.line,
-                "tally": outcome.tally,
-                "cassette": outcome.cassette,
-            }
-            setattr(report, RESULT, told)
-        return report
-
-    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Show an errored variant as an error: it tells nothing about the model."""
-        if (
-            report.failed
-            and report.when == "call"
-            and getattr(report, RESULT, _NO_RESULT)["verdict"] == "errored"
-        ):
-            return "error", "E", "ERROR"
-        return None
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Journal a result, unless this process is a worker."""
-        told = getattr(report, RESULT, _NO_RESULT)
-        if "line" in told and not is_worker(self._config):
-            try:
-                self._take(report.nodeid, told)
-            except Misconfigured as error:  # no place to write to: nothing is gained by going on
-                raise pytest.UsageError(str(error)) from error
-            setattr(report, RESULT, _JOURNALLED[told["verdict"]])
-
-    def _take(self, nodeid: str, told: dict[str, Any]) -> None:
-        state = self._state
-        if state.journal is None:
-            state.journal = self._open()
-        if (
-            told["line"] in state.uncounted
-        ):  # kept of an earlier session, so it stands in the journal already
-            state.uncounted.discard(told["line"])
-        else:
-            state.journal.append(told["line"])
-        tally = told["tally"]
-        state.manifest.totals.add(tally)
-        if told["cassette"] is not None:
-            state.manifest.cassettes[told["cassette"]] = None
-        if tally["unplayed"]:
-            state.unplayed.append(nodeid)
-        state.warned += [f"{nodeid}: {text}" for text in tally["warned"]]
-
-    def _open(self) -> Journal:
-        folder = self._state.directory
-        check_output(folder, "--evalkit-report")
-        for name in DERIVED:
-            (folder / name).unlink(missing_ok=True)
-        journal = Journal(folder, self._state.kept.values())
-        self._state.manifest.write(folder)
-        return journal
-
-    def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        """Count what -k and -m left out."""
-        self._state.manifest.totals.deselected += sum(
-            isinstance(item, VariantItem) for item in items
-        )
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Count the variants that -k and -m removed."""
+        variants = sum(isinstance(item, VariantItem) for item in items)
+        self._state.manifest.totals.deselected += variants
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Refuse to start recording without a key; look for cassettes no variant uses."""
+        """Find unused cassettes, load results to resume, refuse to record without a key."""
         state = self._state
-        state.orphans = state.find_orphans()
-        state.used.clear()  # a text for each variant, and not needed again
-        items = [item for item in session.items if isinstance(item, VariantItem)]
-        for suite in {item.parent for item in items}:
-            assert isinstance(suite, SuiteFile)
-            suite.hooks = suite.ihook
-        self._go_on(session, items)
-        if (
-            session.config.option.collectonly
-            or is_worker(session.config)
-            or not items
-            or not state.settings.may_record
-        ):
+        state.find_unused_cassettes()
+        if session.config.option.collectonly:
             return
-        mode = state.settings.mode
+        items = [item for item in session.items if isinstance(item, VariantItem)]
+        if session.config.getoption("evalkit_resume"):
+            self._load_results(items)
+        if is_worker(session.config) or not items or not state.settings.may_record:
+            return
         if (
             state.settings.live
-            or mode in ("all", "new_episodes")
+            or state.settings.mode in ("all", "new_episodes")
             or any(not state.runner.cassette(item.variant).exists() for item in items)
         ):
             try:
@@ -147,100 +78,186 @@ class Reporter:
             except Misconfigured as error:
                 raise pytest.UsageError(str(error)) from error
         if state.concurrency > 1:
-            from evalkit.session.prefetch import Prefetcher
+            variants = [item.variant for item in items if item.variant.id not in state.resumed]
+            state.prefetcher = Prefetcher(state.runner, variants, state.concurrency)
 
-            state.ahead = Prefetcher(
-                state.runner,
-                [item.variant for item in items if item.variant.id not in state.kept],
-                state.concurrency,
-            )
-
-    def _go_on(self, session: pytest.Session, items: list[VariantItem]) -> None:
-        """With ``--evalkit-resume``, keep what the run directory holds of the variants that are to run."""
-        if not session.config.getoption("evalkit_resume") or session.config.option.collectonly:
-            return
-        if is_worker(session.config) or session.config.getoption("numprocesses", None):
+    def _load_results(self, items: Sequence[VariantItem]) -> None:
+        if is_worker(self._config) or self._config.getoption("numprocesses", None):
             raise pytest.UsageError(
-                "--evalkit-resume and -n exclude each other: go on in one process"
+                "--evalkit-resume and -n exclude each other; resume in one process"
             )
-        from evalkit.pytest_plugin.resume import kept_results
-
+        state = self._state
         try:
-            found = kept_results(self._state.directory, self._state.manifest.suites)
+            lines = stored_results(state.directory, state.manifest.suites)
         except Misconfigured as error:
             raise pytest.UsageError(str(error)) from error
-        wanted = {item.variant.id for item in items}
-        self._state.kept = {id_: line for id_, line in found.items() if id_ in wanted}
-        self._state.uncounted = set(self._state.kept.values())
+        selected = {item.variant.id for item in items}
+        state.resumed = {id_: line for id_, line in lines.items() if id_ in selected}
+        state.uncounted = set(state.resumed.values())
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Attach a variant's outcome to its last report: the call, or a setup that did not pass."""
+        report = yield
+        if isinstance(item, VariantItem) and (
+            call.when == "call" or (call.when == "setup" and not report.passed)
+        ):
+            outcome = item.stash.get(OUTCOME, None)
+            if outcome is None:
+                verdict = Verdict.SKIPPED if report.skipped else Verdict.ERRORED
+                outcome = self._state.runner.not_run(item.variant, verdict, _reason(call))
+            else:
+                del item.stash[OUTCOME]
+            # pytest carries extra attributes with plain values from a worker to the controller.
+            result = {
+                "verdict": str(outcome.verdict),
+                "line": outcome.line,
+                "tally": outcome.tally,
+                "cassette": outcome.cassette,
+            }
+            setattr(report, RESULT, result)
+        return report
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Show an errored variant as an error, because it says nothing about the model."""
+        result = getattr(report, RESULT, None)
+        if result and result["verdict"] == "errored" and report.failed and report.when == "call":
+            return "error", "E", "ERROR"
+        return None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Append a result to the journal, unless this process is a worker."""
+        result = getattr(report, RESULT, None)
+        if result is None or is_worker(self._config):
+            return
+        try:
+            self._add(report.nodeid, result)
+        except Misconfigured as error:
+            # Without a place for results the session is useless, so end it.
+            raise pytest.UsageError(str(error)) from error
+        # pytest keeps all reports until the session ends; results are too large for that.
+        setattr(report, RESULT, {"verdict": result["verdict"]})
+
+    def _add(self, nodeid: str, result: dict[str, Any]) -> None:
+        state, line, tally = self._state, result["line"], result["tally"]
+        if state.journal is None:
+            state.journal = self._open_journal()
+        if line in state.uncounted:
+            # A resumed result: the journal started with it.
+            state.uncounted.discard(line)
+        else:
+            state.journal.append(line)
+        state.manifest.totals.add(tally)
+        if result["cassette"] is not None:
+            state.manifest.cassettes[result["cassette"]] = None
+        if tally["unplayed"]:
+            state.unplayed.append(nodeid)
+        state.warnings += [f"{nodeid}: {text}" for text in tally["warned"]]
+
+    def _open_journal(self) -> Journal:
+        directory = self._state.directory
+        check_output(directory, "--evalkit-report")
+        for name in DERIVED:
+            (directory / name).unlink(missing_ok=True)
+        journal = Journal(directory, self._state.resumed.values())
+        self._state.manifest.write(directory)
+        return journal
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Close the journal, complete the manifest, write the reports; with ``--evalkit-strict`` fail on what was left over."""
+        """Complete the manifest and write the reports; ``--evalkit-strict`` fails on leftovers."""
         state = self._state
         if is_worker(self._config):
-            self._config.workeroutput[WORKER_OUTPUT] = state.to_worker_output()  # type: ignore[attr-defined]
+            self._config.workeroutput[WORKER_OUTPUT] = state.worker_output()  # type: ignore[attr-defined]
             return
-        if state.ahead is not None:
-            state.ahead.close()
+        if state.prefetcher is not None:
+            state.prefetcher.close()
         if state.journal is not None:
-            self._write(state)
-        if (
-            state.unwritten or (state.strict and (state.unplayed or state.orphans))
-        ) and session.exitstatus == pytest.ExitCode.OK:
+            state.journal.close()
+            self._complete_manifest()
+            self._write_reports()
+        failed = state.report_errors or (
+            state.strict and (state.unplayed or state.unused_cassettes)
+        )
+        if failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _write(self, state: State) -> None:
-        from evalkit.plugins import reports_of
-        from evalkit.reports.line_reports import write_all
-        from evalkit.results import Run
+    def _complete_manifest(self) -> None:
+        state = self._state
+        manifest, totals = state.manifest, state.manifest.totals
+        # Resumed results count even if the session ended before their turn.
+        for line in state.uncounted:
+            totals.add(stored_outcome(line).tally)
+        totals.orphans = len(state.unused_cassettes)
+        for name in manifest.cassettes:
+            manifest.cassettes[name] = file_digest(state.settings.cassettes / name)
+        manifest.ended = timestamp()
+        manifest.complete = totals.run + totals.deselected >= totals.collected
 
-        assert state.journal is not None
-        state.journal.close()
-        totals = state.manifest.totals
-        if (
-            state.uncounted
-        ):  # the session ended before their turn came; they are results all the same
-            from evalkit.pytest_plugin.resume import outcome_of
-
-            for line in state.uncounted:
-                totals.add(outcome_of(line).tally)
-        totals.orphans = len(state.orphans)
-        for name in state.manifest.cassettes:
-            state.manifest.cassettes[name] = file_digest(f"{state.settings.cassettes}/{name}")
-        state.manifest.ended, state.manifest.complete = (
-            timestamp(),
-            totals.run + totals.deselected >= totals.collected,
-        )
+    def _write_reports(self) -> None:
+        state = self._state
         try:
             state.manifest.write(state.directory)
             run = Run(state.directory)
             write_all(run, reports_of(os.environ))
             if os.environ.get("GITHUB_ACTIONS") == "true":
-                from evalkit.reports.ci import github
-
-                state.commands = github.error_commands(run)
+                state.ci_commands = github.error_commands(run)
                 github.append_summary(run, os.environ)
-        except (
-            OSError,
-            Misconfigured,
-        ) as error:  # the results are safe, and reports can be made from them again
-            state.unwritten.append(
-                f"reports are not all written: {error}; once that is mended: evalkit report {state.directory}"
+        except (OSError, Misconfigured) as error:
+            # The results are safe, and reports can be written from them again.
+            state.report_errors.append(
+                f"cannot write all reports: {error}; then run: evalkit report {state.directory}"
             )
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Say what was run, with denominators, what was left over, and where the report is."""
+        """Print what was run with denominators, what is unused, and where the report is."""
         state = self._state
         if state.journal is None or is_worker(self._config):
             return
         terminalreporter.section("evalkit", sep="=")
-        for line in summary(state, Path(self._config.invocation_params.dir)):
-            terminalreporter.write_line(line.text, red=line.alarming)
-        for command in state.commands:
+        for text in _summary(state):
+            terminalreporter.write_line(text)
+        if state.strict and (state.unplayed or state.unused_cassettes):
+            terminalreporter.write_line(
+                "failed by --evalkit-strict: the recordings and cassettes above are not used",
+                red=True,
+            )
+        for text in state.report_errors:
+            terminalreporter.write_line(text, red=True)
+        page = state.directory / "index.html"
+        start = Path(self._config.invocation_params.dir)
+        shown = page.relative_to(start) if page.is_relative_to(start) else page
+        terminalreporter.write_line(f"report: {shown}")
+        for command in state.ci_commands:
             terminalreporter.write_line(command)
 
 
-def _reason(call: pytest.CallInfo[None]) -> str:
-    return (
-        str(call.excinfo.value) or call.excinfo.typename if call.excinfo is not None else "not run"
+def _summary(state: SessionState) -> Iterator[str]:
+    totals = state.manifest.totals
+    yield totals.summary
+    yield (
+        f"{totals.scored} scored by {plural(totals.checks, 'check')}, "
+        f"{plural(totals.warnings, 'warning')}, {totals.tokens:,} tokens"
     )
+    yield from _first("", state.warnings)
+    yield (
+        f"{plural(totals.unplayed, 'recording')} left unplayed, "
+        f"{plural(len(state.unused_cassettes), 'cassette')} used by no variant"
+    )
+    yield from _first("unplayed in ", state.unplayed)
+    yield from _first("unused ", state.unused_cassettes)
+
+
+def _first(label: str, names: Sequence[str]) -> Iterator[str]:
+    for name in names[:_LISTED]:
+        yield f"  {label}{name}"
+    if len(names) > _LISTED:
+        yield f"  … and {len(names) - _LISTED} more"
+
+
+def _reason(call: pytest.CallInfo[None]) -> str:
+    if call.excinfo is None:
+        return "not run"
+    return str(call.excinfo.value) or call.excinfo.typename

@@ -1,7 +1,8 @@
-"""``--evalkit-resume``: what a run that was cut short had found out is kept, and only the rest is run.
+"""``--evalkit-resume``: reuse the results of an interrupted run and run only the rest.
 
-Results that passed or failed are kept as they stand; errors and skips, which say nothing of the model, are run again. A result counts only for the
-suite it was made from: if a suite changed since, nothing of the run can be gone on with, and that is said.
+Only results that passed or failed are reused; errors and skips, which say nothing about the
+model, are run again. A result is valid for the suite that it was recorded with: after a change of
+a suite the run cannot be resumed.
 """
 
 from __future__ import annotations
@@ -17,40 +18,40 @@ from evalkit.results.journal import RESULTS
 from evalkit.session import VariantOutcome
 from evalkit.verdict import Verdict
 
-_KEPT = ("passed", "failed")
 
+def stored_results(directory: Path, suites: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the reusable result lines of a run directory by variant id; none without a run.
 
-def kept_results(directory: Path, suites: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return the result lines of a run directory to go on from, by id; none where there is no run. ``suites`` are those collected, by path.
-
-    Raises UsageError: a suite changed since, a line that cannot be read.
+    ``suites`` are the collected suites by path. Raises UsageError for a changed suite and for a
+    line that cannot be read.
     """
     if not (directory / RESULTS).exists():
         return {}
     run = Run(directory)
-    before = {one.get("path"): one.get("digest") for one in run.manifest.get("suites", ())}
+    digests = {suite.get("path"): suite.get("digest") for suite in run.manifest.get("suites", ())}
     changed = [
-        path for path, one in suites.items() if before.get(path) not in (None, one["digest"])
+        path for path, suite in suites.items() if digests.get(path) not in (None, suite["digest"])
     ]
     if changed:
         raise UsageError(
-            f"cannot go on with {directory}: {', '.join(sorted(changed))} changed since; run without --evalkit-resume"
+            f"cannot resume {directory}: {', '.join(sorted(changed))} changed since; "
+            "run without --evalkit-resume"
         )
-    found = {}
+    lines = {}
     for number, line in enumerate(run.lines(), 1):
         try:
             result = json.loads(line)
-            if result["verdict"] in _KEPT:
-                found[result["id"]] = line
+            if result["verdict"] in ("passed", "failed"):
+                lines[result["id"]] = line
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
-                f"cannot go on with {directory / RESULTS}:{number}: {error}; run without --evalkit-resume"
+                f"cannot resume {directory / RESULTS}:{number}: {error}; run without --evalkit-resume"
             ) from error
-    return found
+    return lines
 
 
-def outcome_of(line: str) -> VariantOutcome:
-    """Return the outcome that a kept line tells."""
+def stored_outcome(line: str) -> VariantOutcome:
+    """Return the outcome that a stored result line records."""
     result = json.loads(line)
     return VariantOutcome(
         Verdict(result["verdict"]), result["message"], line, tally_of(result), result["cassette"]

@@ -1,7 +1,8 @@
-"""``evalkit_tape``: one tape for one test, with the session's options. Imported with the first test that asks for it.
+"""``evalkit_tape``: one tape per test, with the session's options.
 
-The tape runs from the fixture's setup to its teardown, so that other fixtures that use it are taped too. When the test function has ended, its
-faults are told: a miss that the application or its SDK swallowed fails the test all the same. The cassette is written at teardown.
+The tape runs from the fixture's setup to its teardown, so it also records other fixtures that use
+it. The cassette is written at teardown. After the test function a recorded fault fails the test,
+even if the application or its SDK swallowed the exception.
 """
 
 from __future__ import annotations
@@ -20,109 +21,81 @@ from evalkit._lib.files import shown
 from evalkit._lib.text import shorten
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.plugins import Catalog
-from evalkit.pytest_plugin.options import folder_of
+from evalkit.pytest_plugin.state import read_settings
 from evalkit.session import Settings
 from evalkit.session.settings import application_environment
 from evalkit.suite.names import file_word
+from evalkit.taping import Tape
 from evalkit.taping.recorder import TapePlan
-from evalkit.taping.tapes import Tape
 
 _TAPE: pytest.StashKey[Tape] = pytest.StashKey()
-_RAISED: pytest.StashKey[BaseException | None] = pytest.StashKey()
-_TOLD: pytest.StashKey[int] = pytest.StashKey()
-_NAMES: pytest.StashKey[dict[str, str]] = pytest.StashKey()
+_TEST_ERROR: pytest.StashKey[BaseException | None] = pytest.StashKey()
+_REPORTED_FAULTS: pytest.StashKey[int] = pytest.StashKey()
+_CASSETTE_OWNERS: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 
 
-def taped(item: pytest.Item) -> Iterator[Tape]:
+def run_tape(item: pytest.Item) -> Iterator[Tape]:
     """Yield the running tape of a test."""
-    config = item.config
-    if not config.pluginmanager.has_plugin("evalkit-tapes"):
-        config.pluginmanager.register(Faults(), "evalkit-tapes")
-    settings = _settings(config)
-    with _shortly():
-        tape = _tape(item, settings)
+    plugins = item.config.pluginmanager
+    if not plugins.has_plugin("evalkit-tape-faults"):
+        plugins.register(TapeFaults(), "evalkit-tape-faults")
+    settings = read_settings(item.config, os.environ)
+    with _message_only():
+        tape = _create_tape(item, settings)
     with application_environment(settings, os.environ):
-        with _shortly():
+        with _message_only():
             tape.__enter__()
         item.stash[_TAPE] = tape
         try:
             yield tape
         finally:
             del item.stash[_TAPE]
-            unheld = RuntimeError("the test did not run")
-            with _shortly():
-                tape.end(item.stash.get(_RAISED, unheld), told=item.stash.get(_TOLD, 0))
+            error = item.stash.get(_TEST_ERROR, RuntimeError("the test did not run"))
+            with _message_only():
+                tape.end(error, reported=item.stash.get(_REPORTED_FAULTS, 0))
             item.user_properties.append(("evalkit_cassette", shown(tape.path)))
             item.user_properties.append(("evalkit_conversations", len(tape.conversations())))
 
 
+class TapeFaults:
+    """Fails tests whose tape had a fault; registered with the first test that tapes."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        """Raise the first fault of the tape, whatever the application did with it."""
+        error: BaseException | None = None
+        try:
+            yield
+        except BaseException as raised:  # noqa: BLE001 - raised again below, or part of the message
+            error = raised
+        tape = item.stash.get(_TAPE, None)
+        if tape is not None:
+            item.stash[_TEST_ERROR] = error
+            if tape.faults and (error is None or isinstance(error, Exception)):
+                item.stash[_REPORTED_FAULTS] = len(tape.faults)
+                message = str(tape.faults[0])
+                if error is not None and error not in tape.faults:
+                    name, text = type(error).__name__, shorten(str(error), 200)
+                    message += f"\n  the test ended with {name}: {text}"
+                pytest.fail(message, pytrace=False)
+        if error is not None:
+            raise error
+
+
 @contextmanager
-def _shortly() -> Iterator[None]:
-    """Show what is evalkit's to say as its message alone."""
+def _message_only() -> Iterator[None]:
+    """Report an error of evalkit as its message, without a traceback."""
     try:
         yield
     except EvalkitError as error:
         pytest.fail(str(error), pytrace=False)
 
 
-def cassette_name(item: pytest.Item) -> str:
-    """Return ``<module>/<test>.yaml``: classes and parameters joined by dots, what a file name cannot hold replaced, told apart by a digest."""
-    _, _, inner = item.nodeid.partition("::")
-    name, bracket, parameters = inner.partition("[")
-    words = [*name.split("::"), *([parameters.removesuffix("]")] if bracket else [])]
-    plain = ".".join(words)
-    safe = ".".join(map(file_word, words))
-    digest = (
-        ""
-        if safe == plain
-        else f"-{blake2b(plain.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()}"
-    )
-    return f"{file_word(re.sub(r'[.]py$', '', item.path.name))}/{safe}{digest}.yaml"
-
-
-class Faults:
-    """Registered with the first test that tapes."""
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
-        """Fail a test whose tape could not answer, whatever the application made of that."""
-        error: BaseException | None = None
-        try:
-            yield
-        except BaseException as raised:  # noqa: BLE001 - it is raised again below, or told beside the fault
-            error = raised
-        tape = item.stash.get(_TAPE, None)
-        if tape is not None:
-            item.stash[_RAISED] = error
-            if tape.faults and (error is None or isinstance(error, Exception)):
-                item.stash[_TOLD] = len(tape.faults)
-                lines = [str(tape.faults[0])]
-                if error is not None and error not in tape.faults:
-                    lines.append(
-                        f"  the test ended with {type(error).__name__}: {shorten(str(error), 200)}"
-                    )
-                pytest.fail("\n".join(lines), pytrace=False)
-        if error is not None:
-            raise error
-
-
-def _settings(config: pytest.Config) -> Settings:
-    return Settings.of(
-        config.rootpath,
-        folder_of(config, "cassettes"),
-        config.getoption("evalkit_record"),
-        config.getoption("evalkit_base_url"),
-        os.environ,
-        live=config.getoption("evalkit_live"),
-        patterns=config.getini("evalkit_redact"),
-    )
-
-
-def _tape(item: pytest.Item, settings: Settings) -> Tape:
+def _create_tape(item: pytest.Item, settings: Settings) -> Tape:
     config = item.config
     plan = TapePlan(
-        settings.cassettes / _claimed(item, cassette_name(item)),
-        settings.mode,
+        path=settings.cassettes / _cassette_of(item),
+        mode=settings.mode,
         label=item.nodeid,
         hint=f"pytest {shlex.quote(item.nodeid)} --evalkit-record all",
         live=settings.live,
@@ -130,21 +103,39 @@ def _tape(item: pytest.Item, settings: Settings) -> Tape:
         patterns=settings.patterns,
         metadata={"test": item.nodeid},
     )
-    ignored = config.getini("evalkit_ignore_hosts")
     return Tape(
         plan,
         Catalog(),
         root=config.rootpath,
-        ignore=ignored,
+        ignore=config.getini("evalkit_ignore_hosts"),
         strict=config.getoption("evalkit_strict"),
     )
 
 
-def _claimed(item: pytest.Item, name: str) -> Path:
-    names = item.config.stash.setdefault(_NAMES, {})
-    owner = names.setdefault(name.casefold(), item.nodeid)
+def _cassette_of(item: pytest.Item) -> Path:
+    name = cassette_name(item)
+    owners = item.config.stash.setdefault(_CASSETTE_OWNERS, {})
+    # Some file systems ignore case.
+    owner = owners.setdefault(name.casefold(), item.nodeid)
     if owner != item.nodeid:
         raise UsageError(
-            f"{item.nodeid} and {owner} would share the cassette {name}: give one of them another name, or use evalkit.tape(…)"
+            f"{item.nodeid} and {owner} would share the cassette {name}: "
+            "give one of them another name, or use evalkit.tape(…)"
         )
     return Path(name)
+
+
+def cassette_name(item: pytest.Item) -> str:
+    """Return ``<module>/<test>.yaml``, with a digest if the test's name cannot be a file name.
+
+    Classes and parameters are joined by dots.
+    """
+    name, bracket, parameters = item.nodeid.partition("::")[2].partition("[")
+    words = name.split("::")
+    if bracket:
+        words.append(parameters.removesuffix("]"))
+    plain = ".".join(words)
+    safe = ".".join(map(file_word, words))
+    if safe != plain:
+        safe += f"-{blake2b(plain.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()}"
+    return f"{file_word(re.sub(r'[.]py$', '', item.path.name))}/{safe}.yaml"

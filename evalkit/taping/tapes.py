@@ -159,8 +159,8 @@ class Tape:
     ) -> None:
         self.end(error)
 
-    def end(self, error: BaseException | None, told: int = 0) -> None:
-        """End the tape; ``error`` is what the block raised, if anything. The first ``told`` of the faults were told elsewhere.
+    def end(self, error: BaseException | None, reported: int = 0) -> None:
+        """End the tape; ``error`` is what the block raised, if anything. The first ``reported`` of the faults were reported elsewhere.
 
         Raises the first fault, unless ``error`` is it; UsageError or SecretLeak where the cassette cannot be written; with ``strict``
         ExpectationFailed for recordings that were not played.
@@ -171,8 +171,8 @@ class Tape:
         self._taping.finish(held)
         faults = self._taping.faults
         if error is None or isinstance(error, Exception):
-            if faults[told:] and error not in faults:
-                raise faults[told] from error
+            if faults[reported:] and error not in faults:
+                raise faults[reported] from error
             if error is None and not faults and self.unplayed:
                 self._left()
 

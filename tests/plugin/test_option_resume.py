@@ -82,7 +82,7 @@ def test_a_suite_that_changed_cannot_be_gone_on_with(cut: Project) -> None:
     result = cut.run("suites", "--evalkit-resume")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["*cannot go on with *latest: suites/some.yaml changed since; run without --evalkit-resume"]
+        ["*cannot resume *latest: suites/some.yaml changed since; run without --evalkit-resume"]
     )
     assert (cut.root / "reports/latest/results.jsonl").read_text() == before
 

@@ -64,7 +64,7 @@ class TestReport:
         ("blocks", "told"),
         [
             (4, "*results.jsonl: results cannot be written"),
-            (24, "reports are not all written: *evalkit report"),
+            (24, "cannot write all reports: *evalkit report"),
         ],
     )
     def test_a_disk_that_fills_up_is_told_in_a_line_and_loses_no_whole_result(
@@ -217,7 +217,7 @@ class TestLive:
     def test_not_together_with_record(self, project: Project) -> None:
         result = project.run("suites", "--evalkit-live", "--evalkit-record", "all")
         assert result.ret == pytest.ExitCode.USAGE_ERROR
-        result.stderr.fnmatch_lines(["*--evalkit-live keeps no cassettes*"])
+        result.stderr.fnmatch_lines(["*--evalkit-live writes no cassettes*"])
 
 
 class TestRedact:

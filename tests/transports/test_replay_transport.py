@@ -171,26 +171,3 @@ def test_replay_opens_no_socket_and_imports_nothing_that_could(cassette: Path) -
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
-
-
-ONLY_WHAT_REPLAY_NEEDS = """
-import sys
-from pathlib import Path
-from evalkit.transcript import Request
-from evalkit.transports import open_transport
-
-transport = open_transport(mode="none", path=Path(sys.argv[1]), live=None, metadata={}, hint=str, label="x")
-assert transport.send(Request("POST", sys.argv[2], {"a": 1})).status == 200
-transport.close()
-SPARED = ("bodies", "format", "journal", "media", "misses", "reader", "serializer", "store")
-print([name for name in SPARED if f"evalkit.cassette.{name}" in sys.modules])
-"""
-
-
-def test_a_replay_that_goes_as_recorded_loads_nothing_that_records(cassette: Path) -> None:
-    put(cassette, recording({"a": 1}))
-    done = subprocess.run(
-        [sys.executable, "-c", "import sys; sys.path[:0] = " + repr(sys.path) + ONLY_WHAT_REPLAY_NEEDS, str(cassette), PATH],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (done.stdout.strip(), done.stderr) == ("[]", "")

@@ -24,7 +24,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evalkit._lib import yaml
-from evalkit._lib.files import shown
+from evalkit._lib.files import display_path
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.compare.gates import DEFAULT, Gate
 from evalkit.compare.prices import Prices
@@ -77,9 +77,9 @@ def load_config(path: Path | None) -> Config:
     if path is None:
         return Config()
     try:
-        return parse_config(path.read_bytes(), shown(path))
+        return parse_config(path.read_bytes(), display_path(path))
     except OSError as error:
-        raise UsageError(f"{shown(path)} cannot be read: {error}") from error
+        raise UsageError(f"{display_path(path)} cannot be read: {error}") from error
 
 
 def parse_config(data: bytes, name: str) -> Config:

@@ -31,7 +31,7 @@ def dumps(value: Any) -> str:
     return (
         data.decode("ascii")
         if data.isascii()
-        else _BEYOND_ASCII.sub(lambda found: json.escape(found.group()), data.decode())
+        else _BEYOND_ASCII.sub(lambda found: json.escape_unicode(found.group()), data.decode())
     )
 
 

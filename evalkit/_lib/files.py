@@ -113,7 +113,7 @@ def try_lock(handle: int) -> bool:
     return True
 
 
-def shown(path: Path) -> str:
+def display_path(path: Path) -> str:
     """Return a path as messages show it: from the current folder where it lies inside."""
     try:
         return str(path.absolute().relative_to(Path.cwd()))
@@ -121,7 +121,7 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def inside(root: Path, path: Path) -> bool:
+def is_inside(root: Path, path: Path) -> bool:
     """Say whether ``path``, links followed, lies under ``root``."""
     return path.resolve().is_relative_to(root.resolve())
 

@@ -12,7 +12,7 @@ from evalkit._lib.files import sync_folder
 
 
 @contextmanager
-def whole_folder(path: Path, keep: Callable[[str], bool]) -> Iterator[Path]:
+def atomic_folder(path: Path, keep: Callable[[str], bool]) -> Iterator[Path]:
     """Yield an empty folder of the same name as ``path``, which takes its place when the block ends without an exception; else nothing changes.
 
     Of the folder that was there, the entries are copied over whose names ``keep`` wants and the new one has not. Both folders are made and

@@ -41,7 +41,7 @@ def dumps(value: Any) -> str:
     return _compact(value)
 
 
-def escape(text: str) -> str:
+def escape_unicode(text: str) -> str:
     """Return characters as a JSON string spells them in ASCII: each UTF-16 unit as an escape of four hexadecimal digits (RFC 8259, section 7)."""
     units = text.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
@@ -96,7 +96,7 @@ def pointer(*parts: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def resolve(document: Any, path: str) -> Any:
+def resolve_pointer(document: Any, path: str) -> Any:
     """Return the value a JSON Pointer names, or ``MISSING``."""
     value = document
     for part in path.split("/")[1:]:
@@ -135,6 +135,6 @@ def differences(expected: Any, got: Any, at: str = "") -> Iterator[tuple[str, An
         yield at, expected, got
 
 
-def kind(value: Any) -> str:
+def json_type(value: Any) -> str:
     """Name the JSON type of a value: object, array, string, number, boolean or null."""
     return type_names.get(type(value), type(value).__name__)

@@ -14,7 +14,7 @@ class Position(NamedTuple):
     key_column: int = 0
 
 
-class Lines:
+class ListLines:
     """The lines of list items, counted from 1, of one loaded document.
 
     ``nulls``: a plain null, or an empty value, is in it somewhere; ``beyond_json``: a number that is infinite or none, or binary data.

@@ -42,7 +42,7 @@ def visible(text: str) -> str:
     return re.sub(_SUSPECT, lambda found: f"<U+{ord(found.group()):04X}>", text)
 
 
-def harmless(text: str) -> str:
+def escape_log_commands(text: str) -> str:
     """Return text for a log in which no line is an order to GitHub's runner: it obeys ``::`` at a line's beginning and ``##[`` anywhere."""
     return (
         re.sub(_COMMAND, r"\1: :", text).replace("##[", "# #[")

@@ -27,7 +27,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from evalkit._lib.source_positions import Lines, Position
+from evalkit._lib.source_positions import ListLines, Position
 
 # A wheel of PyYAML has libyaml in it; a source build may lack it, and then the same events come from Python, slower.
 _PARSER: Any = yaml.cyaml.CParser if yaml.__with_libyaml__ else yaml.SafeLoader  # type: ignore[attr-defined]
@@ -66,7 +66,7 @@ class YamlError(ValueError):
         self.started = started
 
 
-def scalar(text: str) -> Any:
+def resolve_scalar(text: str) -> Any:
     """Resolve a plain scalar by the core schema."""
     if not text:
         return None
@@ -93,11 +93,11 @@ def load(text: str) -> Any:
     return _Fold(text, None).value
 
 
-def load_lines(text: str, resolve: Callable[[str], Any] = scalar) -> tuple[Any, Lines]:
+def load_lines(text: str, resolve: Callable[[str], Any] = resolve_scalar) -> tuple[Any, ListLines]:
     """Parse as :func:`load` does, and tell on which line each list item starts. ``resolve`` reads the plain scalars."""
     lines: dict[int, list[int]] = {}
     fold = _Fold(text, None, lines, resolve)
-    return fold.value, Lines(fold.value, lines, fold.nulls, fold.beyond_json)
+    return fold.value, ListLines(fold.value, lines, fold.nulls, fold.beyond_json)
 
 
 def locate(text: str) -> dict[tuple[str | int, ...], Position]:
@@ -114,10 +114,10 @@ def _tagged(event: Any) -> Any:
             return event.value
         if name == "binary":
             return base64.b64decode(event.value)
-        if name == "null" or (name == "bool" and isinstance(scalar(event.value), bool)):
-            return scalar(event.value)
+        if name == "null" or (name == "bool" and isinstance(resolve_scalar(event.value), bool)):
+            return resolve_scalar(event.value)
         if name in ("int", "float"):
-            return (int if name == "int" else float)(scalar(event.value))
+            return (int if name == "int" else float)(resolve_scalar(event.value))
     except (TypeError, ValueError) as error:
         raise _refuse(event, f"not a value of type !!{name}: {event.value!r}") from error
     raise _refuse(event, f"the tag {event.tag!r} is not allowed")
@@ -149,7 +149,7 @@ class _Fold:
         text: str,
         positions: dict[tuple[str | int, ...], Position] | None,
         lines: dict[int, list[int]] | None = None,
-        resolve: Callable[[str], Any] = scalar,
+        resolve: Callable[[str], Any] = resolve_scalar,
     ) -> None:
         self._resolve = resolve
         self._positions = positions

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evalkit._lib.json import escape
+from evalkit._lib.json import escape_unicode
 
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]|[^\s{}\[\],:"]+')
 # Control, formatting and private characters, surrogates, line separators: what shows as nothing, reorders text or is no text at all.
@@ -26,10 +26,12 @@ _CODINGS = ("gzip", "x-gzip", "deflate", "br", "identity", "")
 def request_text(body: Any) -> str:
     """Return the JSON text in which a body is sent and recorded: compact, readable letters as they are, everything doubtful escaped."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return text if text.isascii() else _DOUBTFUL.sub(lambda found: escape(found.group()), text)
+    return (
+        text if text.isascii() else _DOUBTFUL.sub(lambda found: escape_unicode(found.group()), text)
+    )
 
 
-def indented(text: str) -> str:
+def indent_json(text: str) -> str:
     """Return a JSON object or array with one member a line, two spaces deep, no line feed at the end; any other text as it is."""
     if text.lstrip(" \t\r\n")[:1] not in ("{", "["):
         return text
@@ -62,7 +64,7 @@ def indented(text: str) -> str:
     return "".join(out)
 
 
-def opened(body: str | bytes, headers: Mapping[str, Sequence[str]]) -> str | bytes:
+def decompress_body(body: str | bytes, headers: Mapping[str, Sequence[str]]) -> str | bytes:
     """Undo the content codings that the headers name (RFC 9110, section 8.4); a body already opened is returned as it is.
 
     Raises ValueError for a coding that cannot be undone here.

@@ -21,7 +21,7 @@ _VERSION = re.compile(rf"/({API_VERSION_PATTERN})(?=/)")
 
 
 @dataclass(frozen=True, slots=True)
-class Miss:
+class UnmatchedRequest:
     """A request, the player that cannot answer it, and the nearest recording with its body as JSON (None in an empty cassette)."""
 
     method: str
@@ -39,26 +39,26 @@ class Miss:
         return route_of(self.recording.uri)[0] if self.recording else ""
 
 
-def cause(miss: Miss) -> str:
+def find_cause(miss: UnmatchedRequest) -> str:
     """Return the cause of a miss."""
     return next(found for rule in _RULES if (found := rule(miss)))
 
 
-def _no_cassette(miss: Miss) -> str | None:
+def _no_cassette(miss: UnmatchedRequest) -> str | None:
     return "there is no such cassette yet" if miss.missing else None
 
 
-def _empty(miss: Miss) -> str | None:
+def _empty(miss: UnmatchedRequest) -> str | None:
     return "no recording at all: the cassette is empty" if miss.recording is None else None
 
 
-def _played(miss: Miss) -> str | None:
+def _played(miss: UnmatchedRequest) -> str | None:
     if not miss.player.knows(miss.method, miss.path, miss.query, miss.body):
         return None
     return "already played: this very request is sent more often than it was recorded"
 
 
-def _version(miss: Miss) -> str | None:
+def _version(miss: UnmatchedRequest) -> str | None:
     was, now = _VERSION.match(miss.was_path), _VERSION.match(miss.path)
     if miss.was_path == miss.path or _VERSION.sub("", miss.was_path, count=1) != _VERSION.sub(
         "", miss.path, count=1
@@ -67,7 +67,7 @@ def _version(miss: Miss) -> str | None:
     return f"API version changed: {was[1] if was else 'none'} recorded, {now[1] if now else 'none'} asked for"
 
 
-def _path(miss: Miss) -> str | None:
+def _path(miss: UnmatchedRequest) -> str | None:
     return (
         None
         if miss.was_path == miss.path
@@ -75,14 +75,14 @@ def _path(miss: Miss) -> str | None:
     )
 
 
-def _method(miss: Miss) -> str | None:
+def _method(miss: UnmatchedRequest) -> str | None:
     was = miss.recording.method if miss.recording else ""
     return (
         None if was == miss.method else f"method changed: {was} recorded, {miss.method} asked for"
     )
 
 
-def _query(miss: Miss) -> str | None:
+def _query(miss: UnmatchedRequest) -> str | None:
     was = route_of(miss.recording.uri)[1] if miss.recording else ()
     return (
         None
@@ -91,7 +91,7 @@ def _query(miss: Miss) -> str | None:
     )
 
 
-def _body(miss: Miss) -> str | None:
+def _body(miss: UnmatchedRequest) -> str | None:
     was, now = miss.was, miss.body
     if was is None or now is None:
         return f"{'no body' if was is None else 'a body'} recorded, {'none' if now is None else 'a body'} sent"
@@ -117,11 +117,11 @@ def _same(was: Mapping[str, JSON], now: Mapping[str, JSON], field: str) -> bool:
     return field in was and field in now and equal(was[field], now[field])
 
 
-def _unknown(miss: Miss) -> str | None:
+def _unknown(miss: UnmatchedRequest) -> str | None:
     return "the request differs"
 
 
-_RULES: tuple[Callable[[Miss], str | None], ...] = (
+_RULES: tuple[Callable[[UnmatchedRequest], str | None], ...] = (
     _no_cassette,
     _empty,
     _played,

@@ -54,7 +54,7 @@ _SPECIAL = frozenset(("Y", "N", "yes", "no", "on", "off", "true", "false", "null
 _Pairs = tuple[tuple[str, str], ...]
 
 
-def read(data: bytes) -> Cassette | None:
+def read_rendered(data: bytes) -> Cassette | None:
     """Return the cassette, or None where only the YAML reader may decide."""
     if not data.endswith(_END) or not _is_ordinary(data):
         return None

@@ -33,7 +33,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from evalkit.cassette import fast_reader, yaml_scalars
-from evalkit.cassette.bodies import indented
+from evalkit.cassette.bodies import indent_json
 from evalkit.cassette.recording import Cassette, Headers, Recording
 
 __all__ = ["VERSION", "Cassette", "Recording", "parse", "render"]
@@ -46,12 +46,12 @@ def parse(text: str, name: str) -> Cassette:
 
     Raises CassetteError, which starts with ``name:line``: not YAML, cut off, of another version, a key missing or of a wrong type.
     """
-    found = fast_reader.read(text.encode("utf-8", "surrogatepass"))
+    found = fast_reader.read_rendered(text.encode("utf-8", "surrogatepass"))
     if found is not None:
         return found
     from evalkit.cassette import yaml_reader
 
-    return yaml_reader.read(text, name)
+    return yaml_reader.read_yaml(text, name)
 
 
 def render(cassette: Cassette) -> str:
@@ -97,7 +97,7 @@ def _render(recording: Recording, write: Callable[[str], None]) -> None:
 def _reviewable(body: str | bytes) -> str | bytes:
     if not isinstance(body, str):
         return body
-    text = indented(body)
+    text = indent_json(body)
     return text + "\n" if text != body and text[:1] in "{[" else text
 
 

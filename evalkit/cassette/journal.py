@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from evalkit._lib.files import shown, sync_folder, try_lock
+from evalkit._lib.files import display_path, sync_folder, try_lock
 from evalkit._lib.json import dumps, loads
 from evalkit.cassette.recording import Recording
 from evalkit.errors import CassetteError, UsageError
@@ -29,7 +29,7 @@ _CHECK = len('{"crc":"00000000",')
 
 
 @dataclass(slots=True)
-class Entry:
+class JournalEntry:
     """One recording of a journal, and how many secrets were replaced in it."""
 
     recording: Recording
@@ -37,36 +37,38 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Content:
+class JournalContent:
     """What a journal's bytes hold: its entries, what its cassette's metadata are to say, the digest it was folded into if it was, where the
     last whole line ends, who writes it.
     """
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[JournalEntry] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
     folded: str | None = None
     end: int = 0
     pid: int | None = None
 
 
-def path_of(cassette: Path) -> Path:
+def journal_path(cassette: Path) -> Path:
     """Return where the journal of a cassette lies."""
     return cassette.with_name(cassette.name + SUFFIX)
 
 
-def peek(path: Path) -> Content:
+def read_journal(path: Path) -> JournalContent:
     """Read a journal without locking it; one that is not there is empty. Raises CassetteError."""
     try:
-        return parse(path.read_bytes(), shown(path))
+        return parse_journal(path.read_bytes(), display_path(path))
     except FileNotFoundError:
-        return Content()
+        return JournalContent()
     except OSError as error:
-        raise CassetteError(f"{shown(path)}:1 cannot be read: {error.strerror or error}") from error
+        raise CassetteError(
+            f"{display_path(path)}:1 cannot be read: {error.strerror or error}"
+        ) from error
 
 
-def parse(data: bytes, name: str) -> Content:
+def parse_journal(data: bytes, name: str) -> JournalContent:
     """Read a journal's bytes; a torn last line is dropped. Raises CassetteError for damage before it, and for another version."""
-    content = Content()
+    content = JournalContent()
     lines = data.split(b"\n")
     for number, line in enumerate(lines[:-1], 1):
         value = _checked(line)
@@ -81,7 +83,7 @@ def parse(data: bytes, name: str) -> Content:
             content.pid = value["journal"].get("pid")
         elif "recording" in value:
             content.entries.append(
-                Entry(_from_json(value["recording"]), value.get("redactions", 0))
+                JournalEntry(_from_json(value["recording"]), value.get("redactions", 0))
             )
             content.folded = None  # folding failed, and recording went on
         elif "metadata" in value:
@@ -92,17 +94,17 @@ def parse(data: bytes, name: str) -> Content:
     return content
 
 
-class Journal:
+class CassetteJournal:
     """An open, locked journal. ``content`` is what it held when it was opened."""
 
-    def __init__(self, path: Path, handle: int, content: Content) -> None:
+    def __init__(self, path: Path, handle: int, content: JournalContent) -> None:
         self.path = path
         self.content = content
         self._handle = handle
         self._end = content.end
 
     @classmethod
-    def open(cls, path: Path) -> Journal:
+    def open(cls, path: Path) -> CassetteJournal:
         """Open or create a journal. Raises UsageError where it cannot be written or another process writes it, CassetteError if damaged."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +112,7 @@ class Journal:
         except OSError as error:
             _cannot(path, error)
         try:
-            content = parse(_read(handle), shown(path))
+            content = parse_journal(_read(handle), display_path(path))
             journal = cls(path, handle, content)
             os.ftruncate(handle, content.end)
             if not content.end:
@@ -148,7 +150,7 @@ class Journal:
             self._write({"journal": {"version": _VERSION, "pid": os.getpid()}})
         except OSError as error:
             _cannot(self.path, error)
-        self.content = Content()
+        self.content = JournalContent()
 
     def remove(self) -> None:
         """Delete the file, while it is still locked: once let go of, a file of this name may be another process's."""
@@ -178,7 +180,7 @@ class Journal:
         self._end += len(data)
 
 
-def entry_line(entry: Entry) -> str:
+def entry_line(entry: JournalEntry) -> str:
     """Return the line of a journal that holds an entry."""
     return _line({"recording": _to_json(entry.recording), "redactions": entry.redactions})
 
@@ -233,7 +235,7 @@ def _locked(path: Path) -> int:
         )
         if not try_lock(handle):
             os.close(handle)
-            pid = peek(path).pid
+            pid = read_journal(path).pid
             who = (
                 f"process {pid}"
                 if pid and pid != os.getpid()
@@ -242,7 +244,7 @@ def _locked(path: Path) -> int:
                 else "another process"
             )
             raise UsageError(
-                f"{shown(path)}: {who} is recording this cassette now; wait for it, or end it"
+                f"{display_path(path)}: {who} is recording this cassette now; wait for it, or end it"
             )
         # Whoever held the lock before may have deleted the file: then the lock is on a file that nobody else will ever see.
         try:
@@ -263,5 +265,5 @@ def _read(handle: int) -> bytes:
 
 def _cannot(path: Path, error: OSError, rest: str = "") -> NoReturn:
     raise UsageError(
-        f"{shown(path)}: cannot record here: {error.strerror or error}{rest}"
+        f"{display_path(path)}: cannot record here: {error.strerror or error}{rest}"
     ) from error

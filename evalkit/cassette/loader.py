@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from evalkit._lib.files import read_whole, shown
+from evalkit._lib.files import display_path, read_whole
 from evalkit.cassette import fast_reader
 from evalkit.cassette.recording import MEDIA_FOLDER, MEDIA_PREFIX, Cassette
 from evalkit.errors import CassetteError
@@ -36,9 +36,9 @@ def load_cassette(
         return None
     except OSError as error:
         raise CassetteError(
-            f"{shown(Path(path))}:1 cannot be read: {error.strerror or error}"
+            f"{display_path(Path(path))}:1 cannot be read: {error.strerror or error}"
         ) from error
-    cassette = fast_reader.read(data)
+    cassette = fast_reader.read_rendered(data)
     if cassette is None:
         from evalkit.cassette import yaml_reader
 
@@ -46,9 +46,9 @@ def load_cassette(
             text = data.decode()
         except UnicodeDecodeError as error:
             raise CassetteError(
-                f"{shown(Path(path))}:{_line_at(data, error.start)} not UTF-8: {error.reason}"
+                f"{display_path(Path(path))}:{_line_at(data, error.start)} not UTF-8: {error.reason}"
             ) from None
-        cassette = yaml_reader.read(text, shown(Path(path)))
+        cassette = yaml_reader.read_yaml(text, display_path(Path(path)))
         _open_bodies(cassette, Path(path))
     if MEDIA_PREFIX.encode() in data:
         _bring_media_back(cassette, media or media_folder(Path(path)), Path(path), lost)
@@ -76,10 +76,10 @@ def _open_bodies(cassette: Cassette, path: Path) -> None:
         if not any(name.lower() == "content-encoding" for name in recording.response_headers):
             continue
         try:
-            recording.body = bodies.opened(recording.body, recording.response_headers)
+            recording.body = bodies.decompress_body(recording.body, recording.response_headers)
         except ValueError as error:
             raise CassetteError(
-                f"{shown(path)}:{line_of(path, number) or 1} recording {number + 1}: {error}"
+                f"{display_path(path)}:{line_of(path, number) or 1} recording {number + 1}: {error}"
             ) from None
         dropped = ("content-encoding", "content-length", "transfer-encoding")
         recording.response_headers = {
@@ -92,9 +92,9 @@ def _open_bodies(cassette: Cassette, path: Path) -> None:
 def _bring_media_back(
     cassette: Cassette, folder: Path, path: Path, lost: Callable[[int, CassetteError], None] | None
 ) -> None:
-    from evalkit.cassette.media import Media
+    from evalkit.cassette.media import MediaFolder
 
-    media = Media(folder)
+    media = MediaFolder(folder)
     for number, recording in enumerate(cassette.recordings):
         try:
             cassette.recordings[number] = media.bring_back(recording)
@@ -103,5 +103,5 @@ def _bring_media_back(
                 lost(number, error)
                 continue
             raise CassetteError(
-                f"{shown(path)}:{line_of(path, number) or 1} recording {number + 1}: {error}"
+                f"{display_path(path)}:{line_of(path, number) or 1} recording {number + 1}: {error}"
             ) from None

@@ -30,7 +30,7 @@ _BEFORE_VERSION = re.compile(rf".*(?=/{API_VERSION_PATTERN}/)")
 
 
 @lru_cache(maxsize=256)
-def route(path: str, query: Query = ()) -> Route:
+def normalize_route(path: str, query: Query = ()) -> Route:
     """Return what counts of a path and a query: the path from the API version on, the query sorted and without keys."""
     found = _BEFORE_VERSION.match(path)
     if found:
@@ -45,10 +45,10 @@ def route_of(uri: str) -> Route:
     """Return the route of a recorded URI."""
     start = uri.find("/", uri.find("://") + 3) if "://" in uri else 0
     path, _, query = (uri[start:] if start >= 0 else "/").partition("#")[0].partition("?")
-    return route(path or "/", tuple(parse_qsl(query, keep_blank_values=True)))
+    return normalize_route(path or "/", tuple(parse_qsl(query, keep_blank_values=True)))
 
 
-def body_of(text: str | bytes | None) -> JSON:
+def body_value(text: str | bytes | None) -> JSON:
     """Return a recorded body as a JSON value; None where there is none; the text itself where it is not JSON."""
     if not text:
         return None
@@ -72,7 +72,7 @@ class Player:
 
     def take(self, method: str, path: str, query: Query, body: JSON) -> int | None:
         """Return the number (from 0) of the recording that answers a request, and count it as played; None if there is none left."""
-        wanted, number, played = route(path, query), self._next, self.played
+        wanted, number, played = normalize_route(path, query), self._next, self.played
         if number == len(played) or not _equals(self.recordings[number], method, wanted, body):
             found = self._same(method, wanted, body)
             while found and played[found[0]]:
@@ -87,7 +87,7 @@ class Player:
 
     def knows(self, method: str, path: str, query: Query, body: JSON) -> bool:
         """Say whether the very request was recorded, played or not."""
-        return self._same(method, route(path, query), body) is not None
+        return self._same(method, normalize_route(path, query), body) is not None
 
     def unplayed(self) -> list[int]:
         """Return the numbers of the recordings that were not played."""
@@ -100,7 +100,7 @@ class Player:
             self._index = {}
             for number, recording in enumerate(self.recordings):
                 key = self._key(
-                    recording.method, route_of(recording.uri), body_of(recording.request_body)
+                    recording.method, route_of(recording.uri), body_value(recording.request_body)
                 )
                 self._index.setdefault(key, deque()).append(number)
         return self._index.get(self._key(method, wanted, body))
@@ -124,7 +124,7 @@ class Player:
         )  # here, because a replay that goes as recorded need not load it
 
         try:
-            return body_of(self._redact(request_text(body)))
+            return body_value(self._redact(request_text(body)))
         except RecursionError:
             return body
 

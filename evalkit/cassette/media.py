@@ -47,7 +47,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
 )
 
 
-class Media:
+class MediaFolder:
     """The media of a folder of cassettes. ``guard`` sees the bytes before they are written, with the file's name."""
 
     def __init__(

@@ -12,8 +12,8 @@ from itertools import islice
 
 from evalkit._lib.json import JSON, differences, dumps, equal
 from evalkit._lib.text import shorten, show, visible
-from evalkit.cassette.causes import Miss, cause, common
-from evalkit.cassette.matching import Player, Query, body_of, route, route_of
+from evalkit.cassette.causes import UnmatchedRequest, common, find_cause
+from evalkit.cassette.matching import Player, Query, body_value, normalize_route, route_of
 from evalkit.cassette.recording import Recording
 
 _WORD = re.compile(r"\w+")
@@ -22,7 +22,7 @@ _COUNTED = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MissContext:
     """What a report says of its place: who asks (``label``), the cassette's name, the command that records again, and what else to know.
 
     ``missing`` is set where there is no cassette file; ``note`` is a further line, e.g. of a journal found beside it.
@@ -35,9 +35,9 @@ class Place:
     note: str = ""
 
 
-def report(
+def format_miss_report(
     player: Player,
-    place: Place,
+    place: MissContext,
     method: str,
     path: str,
     query: Query,
@@ -45,7 +45,7 @@ def report(
     line_of: Callable[[int], int | None],
 ) -> str:
     """Return the message of a CassetteMiss, at most 25 lines. ``line_of`` gives the line of a recording (from 0) in the file, if known."""
-    path, query = route(path, query)
+    path, query = normalize_route(path, query)
     lines = [
         f"{place.label}: the cassette {place.name} does not hold request {player.played.count(1) + 1}, {method} {shorten(path, 100)}",
         *_explained(player, place, method, path, query, body, line_of),
@@ -59,7 +59,7 @@ def report(
 
 def _explained(
     player: Player,
-    place: Place,
+    place: MissContext,
     method: str,
     path: str,
     query: Query,
@@ -67,11 +67,11 @@ def _explained(
     line_of: Callable[[int], int | None],
 ) -> list[str]:
     try:
-        number = nearest(player, method, path, query, body)
+        number = nearest_recording(player, method, path, query, body)
         recording = None if number is None else player.recordings[number]
-        was = body_of(recording.request_body) if recording else None
+        was = body_value(recording.request_body) if recording else None
         lines = [
-            f"  cause: {cause(Miss(method, path, query, body, player, place.missing, recording, was))}"
+            f"  cause: {find_cause(UnmatchedRequest(method, path, query, body, player, place.missing, recording, was))}"
         ]
         if number is not None:
             line = line_of(number)
@@ -85,7 +85,9 @@ def _explained(
     return lines
 
 
-def nearest(player: Player, method: str, path: str, query: Query, body: JSON) -> int | None:
+def nearest_recording(
+    player: Player, method: str, path: str, query: Query, body: JSON
+) -> int | None:
     """Return the number of the recording most like a request: route first, then fields and steps of the body, then its words, then one that
     is still to be played.
     """
@@ -93,7 +95,7 @@ def nearest(player: Player, method: str, path: str, query: Query, body: JSON) ->
     words = _words(body)
     for number, recording in enumerate(player.recordings):
         recorded = route_of(recording.uri)
-        was = body_of(recording.request_body)
+        was = body_value(recording.request_body)
         same = recorded[0] == path, recording.method == method and recorded[1] == query
         score = *same, _likeness(was, body), _overlap(words, was), not player.played[number]
         if best is None or score > best[0]:
@@ -158,7 +160,7 @@ def _contrast(old: JSON, new: JSON) -> tuple[str, str]:
     return (f"…{shown[0]}", f"…{shown[1]}") if start else (shown[0], shown[1])
 
 
-def describe(recording: Recording, number: int) -> str:
+def describe_recording(recording: Recording, number: int) -> str:
     """Return one line that names a recording (``number`` from 0), for lists of what was not played."""
     path, _ = route_of(recording.uri)
     return f"recording {number + 1}: {recording.method} {visible(path)}"

@@ -18,7 +18,7 @@ RecordMode = Literal["none", "once", "new_episodes", "all"]
 RECORD_MODES: tuple[RecordMode, ...] = get_args(RecordMode)
 
 
-class Decision(NamedTuple):
+class RecordDecision(NamedTuple):
     """What to do. ``plays``: the parts whose recordings answer requests, in this order. ``records``: whether a request that they do not
     answer goes to the endpoint. ``keeps``: whether the old cassette's recordings stay beside the new ones. ``drops``: whether the journal
     is dropped when the scenario was not held (it is kept otherwise, and the next run goes on from it).
@@ -30,27 +30,29 @@ class Decision(NamedTuple):
     drops: bool = False
 
 
-_REPLAY = Decision(plays=("cassette",))
-_NOTHING = Decision()
+_REPLAY = RecordDecision(plays=("cassette",))
+_NOTHING = RecordDecision()
 
 # (mode, cassette present, journal present)
-DECISIONS: dict[tuple[RecordMode, bool, bool], Decision] = {
+DECISIONS: dict[tuple[RecordMode, bool, bool], RecordDecision] = {
     ("none", True, False): _REPLAY,
     ("none", True, True): _REPLAY,
     ("none", False, False): _NOTHING,
     ("none", False, True): _NOTHING,
     ("once", True, False): _REPLAY,
     ("once", True, True): _REPLAY,
-    ("once", False, False): Decision(records=True),
-    ("once", False, True): Decision(plays=("journal",), records=True),
-    ("new_episodes", True, False): Decision(plays=("cassette",), records=True, keeps=True),
-    ("new_episodes", True, True): Decision(plays=("cassette", "journal"), records=True, keeps=True),
-    ("new_episodes", False, False): Decision(records=True),
-    ("new_episodes", False, True): Decision(plays=("journal",), records=True),
-    ("all", True, False): Decision(records=True, drops=True),
-    ("all", True, True): Decision(plays=("journal",), records=True, drops=True),
-    ("all", False, False): Decision(records=True, drops=True),
-    ("all", False, True): Decision(plays=("journal",), records=True, drops=True),
+    ("once", False, False): RecordDecision(records=True),
+    ("once", False, True): RecordDecision(plays=("journal",), records=True),
+    ("new_episodes", True, False): RecordDecision(plays=("cassette",), records=True, keeps=True),
+    ("new_episodes", True, True): RecordDecision(
+        plays=("cassette", "journal"), records=True, keeps=True
+    ),
+    ("new_episodes", False, False): RecordDecision(records=True),
+    ("new_episodes", False, True): RecordDecision(plays=("journal",), records=True),
+    ("all", True, False): RecordDecision(records=True, drops=True),
+    ("all", True, True): RecordDecision(plays=("journal",), records=True, drops=True),
+    ("all", False, False): RecordDecision(records=True, drops=True),
+    ("all", False, True): RecordDecision(plays=("journal",), records=True, drops=True),
 }
 
 

@@ -12,13 +12,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.files import sha256, shown, write_atomic
+from evalkit._lib.files import display_path, sha256, write_atomic
 from evalkit._lib.json import JSON
 from evalkit.cassette.format import VERSION, render
-from evalkit.cassette.journal import Entry, Journal, entry_line, metadata_line, path_of, peek
+from evalkit.cassette.journal import (
+    CassetteJournal,
+    JournalEntry,
+    entry_line,
+    journal_path,
+    metadata_line,
+    read_journal,
+)
 from evalkit.cassette.loader import load_cassette, media_folder
-from evalkit.cassette.media import Media
-from evalkit.cassette.record_modes import DECISIONS, Decision, RecordMode
+from evalkit.cassette.media import MediaFolder
+from evalkit.cassette.record_modes import DECISIONS, RecordDecision, RecordMode
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteError, UsageError
@@ -27,12 +34,12 @@ from evalkit.errors import CassetteError, UsageError
 def count_interrupted(path: Path) -> int:
     """Return how many exchanges an interrupted recording left in the journal of a cassette."""
     try:
-        return len(peek(path_of(path)).entries)
+        return len(read_journal(journal_path(path)).entries)
     except CassetteError:
         return 0
 
 
-class Recorder:
+class CassetteRecorder:
     """One cassette while it is being recorded. It holds the lock on the cassette's journal until :meth:`close`.
 
     ``playable`` are the recordings that answer requests before the endpoint is asked: the old cassette's and the journal's, by the
@@ -56,14 +63,14 @@ class Recorder:
         self._metadata = dict(metadata)
         self.redactor = redactor
         self._media_folder = media or media_folder(path)
-        self._journal = Journal.open(path_of(path))
+        self._journal = CassetteJournal.open(journal_path(path))
         try:
             old = load_cassette(path, self._media_folder)
             entries = self._entries(old, errors=goes_on)
         except BaseException:
             self._release(keep=bool(self._journal.content.entries))
             raise
-        self.decision: Decision = DECISIONS[mode, old is not None, bool(entries)]
+        self.decision: RecordDecision = DECISIONS[mode, old is not None, bool(entries)]
         self.old = old
         if not self.decision.records:  # another process has recorded it since this one looked
             self._release(keep=bool(entries))
@@ -74,7 +81,7 @@ class Recorder:
         self.playable = [recording for part in self.decision.plays for recording in parts[part]]
         self._from_journal = entries if "journal" in self.decision.plays else []
         self._entries_held = bool(entries)
-        self._used: list[Entry] = []
+        self._used: list[JournalEntry] = []
         if goes_on:
             self.playable, self._from_journal, self._used = [], [], list(entries)
             self._metadata.update(self._journal.content.metadata)
@@ -92,7 +99,7 @@ class Recorder:
     def remember(self, **known: JSON) -> None:
         """Like :meth:`describe`, and in the journal too: who goes on from it knows. Raises SecretLeak or UsageError."""
         line = metadata_line(known)
-        self.redactor.guard(line, shown(self._journal.path))
+        self.redactor.guard(line, display_path(self._journal.path))
         self._journal.append(line)
         self.describe(**known)
 
@@ -119,13 +126,13 @@ class Recorder:
         Raises SecretLeak, having written nothing, if a known secret is still in it; UsageError if it cannot be written.
         """
         clean, count = self.redactor.recording(recording)
-        stored = Media(self._media_folder, self.redactor.guard).move_out(clean)
-        line = entry_line(Entry(stored, count))
-        self.redactor.guard(line, shown(self._journal.path))
+        stored = MediaFolder(self._media_folder, self.redactor.guard).move_out(clean)
+        line = entry_line(JournalEntry(stored, count))
+        self.redactor.guard(line, display_path(self._journal.path))
         self._guard_bytes([clean])
         self._journal.append(line)
         self._entries_held = True
-        self._used.append(Entry(clean, count))
+        self._used.append(JournalEntry(clean, count))
 
     def finish(self, held: bool) -> None:
         """Fold what was recorded into the cassette if the scenario was held to its end; otherwise keep the journal, or drop it (``all``).
@@ -150,7 +157,7 @@ class Recorder:
             else []
         )
         entries = [*kept, *((entry.recording, entry.redactions) for entry in self._used)]
-        media = Media(self._media_folder, self.redactor.guard)
+        media = MediaFolder(self._media_folder, self.redactor.guard)
         self._guard_bytes([recording for recording, _ in kept])
         before = self.old.metadata if self.old and self.decision.keeps else {}
         count = sum(redactions for _, redactions in entries) + int(before.get("redactions", 0))
@@ -158,14 +165,14 @@ class Recorder:
             [media.move_out(recording) for recording, _ in entries], self._described(before, count)
         )
         text = render(cassette)
-        self.redactor.guard(text, shown(self._path))
+        self.redactor.guard(text, display_path(self._path))
         self._journal.mark_folded(sha256(text))
         try:
             write_atomic(self._path, text)
         except OSError as error:
             raise UsageError(
-                f"{shown(self._path)}: cannot be written: {error.strerror or error}; every exchange is safe in "
-                f"{shown(self._journal.path)}, and the next recording run goes on from it"
+                f"{display_path(self._path)}: cannot be written: {error.strerror or error}; every exchange is safe in "
+                f"{display_path(self._journal.path)}, and the next recording run goes on from it"
             ) from error
 
     def _described(self, before: Mapping[str, JSON], redactions: int) -> dict[str, JSON]:
@@ -180,9 +187,9 @@ class Recorder:
         for recording in recordings:
             for body in (recording.request_body, recording.body):
                 if isinstance(body, bytes):
-                    self.redactor.guard(body, shown(self._path))
+                    self.redactor.guard(body, display_path(self._path))
 
-    def _entries(self, old: Cassette | None, *, errors: bool) -> list[Entry]:
+    def _entries(self, old: Cassette | None, *, errors: bool) -> list[JournalEntry]:
         content = self._journal.content
         if (
             content.folded is not None
@@ -191,9 +198,9 @@ class Recorder:
         ):
             self._journal.clear()
             return []
-        media = Media(self._media_folder)
+        media = MediaFolder(self._media_folder)
         return [
-            Entry(media.bring_back(entry.recording), entry.redactions)
+            JournalEntry(media.bring_back(entry.recording), entry.redactions)
             for entry in content.entries
             if errors or (entry.recording.status < 400 and entry.recording.broken is None)
         ]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.cassette.format import VERSION, parse, render
-from evalkit.cassette.media import FOLDER, Media
+from evalkit.cassette.media import FOLDER, MediaFolder
 from evalkit.cassette.recording import Cassette, Headers, Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.yaml_scalars import to_bytes
@@ -76,7 +76,7 @@ class VcrSerializer:
             else [value for name in API_KEY_VARIABLES if (value := os.environ.get(name))]
         )
         redactor = Redactor(secrets)
-        media = Media(self._media, redactor.guard)
+        media = MediaFolder(self._media, redactor.guard)
         recordings = [
             media.move_out(_redacted(_recording(item), redactor))
             for item in cassette_dict["interactions"]
@@ -88,7 +88,7 @@ class VcrSerializer:
     def deserialize(self, cassette_string: str) -> dict[str, Any]:
         """Return the cassette as vcrpy wants it. Raises CassetteError."""
         cassette = parse(cassette_string, "cassette")
-        media = Media(self._media)
+        media = MediaFolder(self._media)
         found: dict[str, Any] = {
             "interactions": [
                 _item(media.bring_back(recording)) for recording in cassette.recordings

@@ -21,7 +21,7 @@ _RESPONSE_KEYS = frozenset(
 _NAMES = {dict: "a mapping", list: "a list", str: "a text", int: "a whole number"}
 
 
-def read(text: str, name: str) -> Cassette:
+def read_yaml(text: str, name: str) -> Cassette:
     """Read a cassette through YAML. Raises CassetteError."""
     return _Reader(text, name).cassette()
 
@@ -31,7 +31,7 @@ def plain(text: str) -> Any:
 
     vcrpy writes by YAML 1.1, where ``1e5`` and ``0o17`` are texts and stand unquoted.
     """
-    value = yaml.scalar(text)
+    value = yaml.resolve_scalar(text)
     if (type(value) is float and "." not in text) or (
         type(value) is int and not text.lstrip("+-").isdigit()
     ):

@@ -19,7 +19,7 @@ from evalkit._lib.text import plural, show
 from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import keep, table
 from evalkit.checks.core.options import Bounds, Words
-from evalkit.protocol.step_reader import cited, pair_calls, text_blocks
+from evalkit.protocol.step_reader import cited_text, pair_calls, text_blocks
 from evalkit.transcript import Step, Turn
 from evalkit.verdict import Finding, Where
 
@@ -82,7 +82,7 @@ class Citation(NamedTuple):
     def words(self) -> str:
         """The words it cites, shortened."""
         return show(
-            cited(self.text, self.raw.get("start_index"), self.raw.get("end_index")).text, 60
+            cited_text(self.text, self.raw.get("start_index"), self.raw.get("end_index")).text, 60
         )
 
     @property
@@ -220,7 +220,7 @@ class Citations(Check):
         about = f"at {citation.words}"
         detail = _listed([citation])
         if self.spans is not None:
-            span = cited(citation.text, raw.get("start_index"), raw.get("end_index"))
+            span = cited_text(citation.text, raw.get("start_index"), raw.get("end_index"))
             if not span.ok:
                 got = {"start_index": raw.get("start_index"), "end_index": raw.get("end_index")}
                 size = len(citation.text.encode("utf-8", "surrogatepass"))

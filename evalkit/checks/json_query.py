@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from evalkit._lib.json import JSON, MISSING, equal, kind
+from evalkit._lib.json import JSON, MISSING, equal, json_type
 from evalkit._lib.text import did_you_mean, show
 from evalkit.checks.core.base import Check, Options, View, option_error
 from evalkit.checks.core.formatting import against, keep, parting
@@ -58,7 +58,7 @@ class Wanted(Options):
         if self.min is not None or self.max is not None:
             if not isinstance(value, int | float) or isinstance(value, bool):
                 yield (
-                    f"must be a number, got {kind(value)} {show(value)}",
+                    f"must be a number, got {json_type(value)} {show(value)}",
                     {
                         word: plain(limit)
                         for word, limit in (("min", self.min), ("max", self.max))
@@ -78,7 +78,7 @@ class Wanted(Options):
         if self.length is not None:
             if not isinstance(value, _SIZED):
                 yield (
-                    f"must have a length, got {kind(value)} {show(value)}",
+                    f"must have a length, got {json_type(value)} {show(value)}",
                     {"length": self.length.to_json()},
                 )
             elif not self.length.contains(len(value)):

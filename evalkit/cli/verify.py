@@ -93,7 +93,7 @@ def verify(
 
 
 def _trust_of_files(path: Path | None, allowed: Path | None) -> Trust:
-    from evalkit._lib.files import shown
+    from evalkit._lib.files import display_path
     from evalkit.config import load_config
     from evalkit.errors import UsageError
     from evalkit.signoff.allowed_signers import parse
@@ -102,10 +102,10 @@ def _trust_of_files(path: Path | None, allowed: Path | None) -> Trust:
     if allowed is None:
         allowed = _named(config, path)
     try:
-        signers = parse(allowed.read_text("utf-8"), shown(allowed))
+        signers = parse(allowed.read_text("utf-8"), display_path(allowed))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"the allowed signers {shown(allowed)} cannot be read: {getattr(error, 'strerror', None) or error}"
+            f"the allowed signers {display_path(allowed)} cannot be read: {getattr(error, 'strerror', None) or error}"
         ) from error
     return _trust(config, signers)
 

@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
 
 from evalkit._lib.json import JSON, equal
-from evalkit.protocol.step_reader import contents
+from evalkit.protocol.step_reader import content_blocks
 
 RawStep = Mapping[str, JSON]
 Kind = Literal["same", "changed", "lost", "gained"]
@@ -94,7 +94,7 @@ def _merged(left: Sequence[str], right: Sequence[str]) -> Iterator[Segment]:
 
 def text_of(step: RawStep | None) -> str:
     """Return the text of a step's content blocks, one after the other; ``""`` where there is none."""
-    blocks = contents(dict(step)) if step is not None else []
+    blocks = content_blocks(dict(step)) if step is not None else []
     return "\n".join(
         block["text"]
         for block in blocks
@@ -113,7 +113,7 @@ def citations(steps: Sequence[RawStep]) -> list[Cited]:
     """Return what the texts of steps cite, each once, in order."""
     found: dict[Cited, None] = {}
     for step in steps:
-        for block in contents(dict(step)):
+        for block in content_blocks(dict(step)):
             annotations = block.get("annotations") if isinstance(block, dict) else None
             for note in annotations if isinstance(annotations, list) else ():
                 if isinstance(note, dict) and str(note.get("type", "")).endswith("_citation"):

@@ -25,7 +25,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from evalkit._lib.json import JSON, equal, kind
+from evalkit._lib.json import JSON, equal, json_type
 from evalkit.conversation.effects import ToolResult
 from evalkit.errors import ToolCrashed
 from evalkit.protocol.step_reader import pair_calls
@@ -97,7 +97,7 @@ def arguments_of(call: dict[str, JSON]) -> dict[str, Any] | None:
 def refusal(call: dict[str, JSON]) -> ToolResult:
     """Return the error a model gets for arguments that are not an object."""
     return ToolResult(
-        f"the arguments are not an object but {kind(call.get('arguments'))}", is_error=True
+        f"the arguments are not an object but {json_type(call.get('arguments'))}", is_error=True
     )
 
 

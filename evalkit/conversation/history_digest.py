@@ -16,7 +16,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON, canonical
-from evalkit.protocol.step_reader import contents
+from evalkit.protocol.step_reader import content_blocks
 from evalkit.protocol.step_types import CLIENT_STEPS, CONTENT_TYPES
 
 RawStep = dict[str, JSON]
@@ -112,7 +112,7 @@ def request_key(*parts: JSON) -> bytes:
 
 def _digest(before: bytes, step: RawStep) -> bytes:
     if step.get("type") == "user_input":
-        blocks = contents(step)
+        blocks = content_blocks(step)
         step = {
             **step,
             "content": [

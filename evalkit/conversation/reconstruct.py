@@ -30,12 +30,12 @@ from evalkit.cassette.recording import Cassette, Recording
 from evalkit.conversation.judge_requests import is_judge_request
 from evalkit.conversation.response_reader import read_response
 from evalkit.protocol.step_reader import (
-    contents,
+    content_blocks,
     is_running,
-    kind_of,
     output_text,
     steps_of,
     strip_user_input,
+    type_of,
 )
 from evalkit.protocol.stream_assembler import assemble
 from evalkit.transcript import Exchange, Request, Response, Source, Step, Transcript, Turn
@@ -361,10 +361,10 @@ def _message(request: Request) -> list[JSON] | None:
         return None
     last = given[-1]
     if last.get("type") == "user_input":
-        return contents(last)
-    return given if kind_of(last) in _CONTENT else None
+        return content_blocks(last)
+    return given if type_of(last) in _CONTENT else None
 
 
 def _first_message(interaction: dict[str, JSON]) -> list[JSON]:
     first = next(iter(steps_of(interaction)), {})
-    return contents(first) if first.get("type") == "user_input" else []
+    return content_blocks(first) if first.get("type") == "user_input" else []

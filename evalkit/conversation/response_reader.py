@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 from evalkit._lib.fast_json import loads
-from evalkit._lib.json import JSON, kind
+from evalkit._lib.json import JSON, json_type
 from evalkit._lib.text import plural, shorten
 from evalkit.protocol.api_errors import ApiErrorData, error_of, read_error
 from evalkit.transcript import ApiError, Exchange, Response
@@ -88,15 +88,18 @@ def _read_stream(exchange: Exchange, response: Response) -> None:
 def _take(exchange: Exchange, body: JSON) -> None:
     """Take a JSON value for an Interaction, unless its steps could not be read or re-sent."""
     if not isinstance(body, dict):
-        exchange.failure = f"the answer is not an Interaction but JSON {kind(body)}: {shorten(exchange.response.text if exchange.response else '')}"
+        text = exchange.response.text if exchange.response else ""
+        exchange.failure = (
+            f"the answer is not an Interaction but JSON {json_type(body)}: {shorten(text)}"
+        )
         return
     steps = body.get("steps")
     if steps is not None and not isinstance(steps, list):
-        exchange.failure = f"the answer's steps are not a list but {kind(steps)}"
+        exchange.failure = f"the answer's steps are not a list but {json_type(steps)}"
         return
     for number, step in enumerate(steps or (), 1):
         if not isinstance(step, dict):
-            exchange.failure = f"step {number} of the answer is not an object but {kind(step)}"
+            exchange.failure = f"step {number} of the answer is not an object but {json_type(step)}"
             return
     exchange.interaction = body
 

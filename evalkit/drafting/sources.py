@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit._lib.files import shown
-from evalkit._lib.json import JSON, dumps, kind, loads
+from evalkit._lib.files import display_path
+from evalkit._lib.json import JSON, dumps, json_type, loads
 from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.recording import Recording
 from evalkit.errors import CassetteError, UsageError
@@ -43,28 +43,30 @@ class Source(NamedTuple):
 def read_source(path: Path) -> Source:
     """Read a cassette, or a log where the name ends with ``.jsonl`` or ``.ndjson``. Raises UsageError and CassetteError, located."""
     if path.suffix in (".jsonl", ".ndjson"):
-        return Source(shown(path), list(_log(path)))
+        return Source(display_path(path), list(_log(path)))
     cassette = load_cassette(path)
     if cassette is None:
-        raise UsageError(f"{shown(path)}: no such file")
-    return Source(shown(path), cassette.recordings)
+        raise UsageError(f"{display_path(path)}: no such file")
+    return Source(display_path(path), cassette.recordings)
 
 
 def _log(path: Path) -> Iterator[Recording]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{shown(path)} cannot be read: {error}") from error
+        raise UsageError(f"{display_path(path)} cannot be read: {error}") from error
     for number, text in enumerate(lines, 1):
         if not text.strip():
             continue
         try:
             value = loads(text)
         except (ValueError, RecursionError) as error:
-            raise CassetteError(f"{shown(path)}:{number} is not JSON: {error}") from error
+            raise CassetteError(f"{display_path(path)}:{number} is not JSON: {error}") from error
         if not isinstance(value, Mapping):
-            raise CassetteError(f"{shown(path)}:{number} holds {kind(value)}, not an exchange")
-        yield from _exchanges(value, f"{shown(path)}:{number}")
+            raise CassetteError(
+                f"{display_path(path)}:{number} holds {json_type(value)}, not an exchange"
+            )
+        yield from _exchanges(value, f"{display_path(path)}:{number}")
 
 
 def _exchanges(value: Mapping[str, JSON], place: str) -> Iterator[Recording]:
@@ -87,7 +89,7 @@ def _recording(value: JSON, place: str) -> Recording:
         raise CassetteError(f'{place} is no exchange: it has no "request"')
     status = _part(response, "status", 200)
     if isinstance(status, bool) or not isinstance(status, int):
-        raise CassetteError(f"{place}: the status is {kind(status)}, not a number")
+        raise CassetteError(f"{place}: the status is {json_type(status)}, not a number")
     answer = _part(response, "body", "")
     return Recording(
         method=str(_part(request, "method", "POST")),

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml as pyyaml
 
-from evalkit._lib.files import shown, write_atomic
-from evalkit._lib.yaml import scalar
+from evalkit._lib.files import display_path, write_atomic
+from evalkit._lib.yaml import resolve_scalar
 from evalkit.drafting.scenarios import DraftedSuite
 from evalkit.errors import UsageError
 
@@ -31,7 +31,7 @@ def _text(dumper: _Dumper, text: str) -> pyyaml.ScalarNode:
     style = (
         "|" if "\n" in text and not any(line.endswith(" ") for line in text.split("\n")) else None
     )
-    if style is None and not isinstance(scalar(text), str):
+    if style is None and not isinstance(resolve_scalar(text), str):
         style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
@@ -59,7 +59,7 @@ def write(suites: list[DraftedSuite], folder: Path, schema: str) -> list[Path]:
     for path in paths:
         if path.exists():
             raise UsageError(
-                f"{shown(path)} is there already; choose another name with --suite, or another folder with --out"
+                f"{display_path(path)} is there already; choose another name with --suite, or another folder with --out"
             )
     try:
         for suite, path in zip(suites, paths, strict=True):
@@ -72,5 +72,7 @@ def write(suites: list[DraftedSuite], folder: Path, schema: str) -> list[Path]:
                     )  # named by its content: what is there is the same
             write_atomic(path, render(suite, schema))
     except OSError as error:
-        raise UsageError(f"cannot write into {shown(folder)}: {error.strerror or error}") from error
+        raise UsageError(
+            f"cannot write into {display_path(folder)}: {error.strerror or error}"
+        ) from error
     return paths

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evalkit._lib.files import shown
+from evalkit._lib.files import display_path
 from evalkit.cassette.journal import SUFFIX
 from evalkit.cassette.media import FOLDER
 from evalkit.errors import UsageError
@@ -46,7 +46,7 @@ def find(paths: Sequence[Path]) -> Files:
             found.folders.append(path)
             _enter(path, found)
         elif not path.exists():
-            raise UsageError(f"{shown(path)}: no such file or folder")
+            raise UsageError(f"{display_path(path)}: no such file or folder")
         elif path.name.endswith(SUFFIX):
             found.journals.append(path)
         elif path.suffix in (".yaml", ".yml") and _kind(path) == "suite":

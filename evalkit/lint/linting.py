@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evalkit._lib.files import shown
+from evalkit._lib.files import display_path
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import plural
-from evalkit.cassette.journal import SUFFIX, peek
+from evalkit.cassette.journal import SUFFIX, read_journal
 from evalkit.checks.core.formatting import keep
 from evalkit.errors import CassetteError
 from evalkit.lint.age import age
@@ -89,7 +89,7 @@ def lint(paths: Sequence[Path], options: Options | None = None) -> Outcome:
     for path in files.cassettes:
         judge.cassette(path, wanted, left)
     for path in files.journals:
-        judge.tell(shown(path), _journal(path))
+        judge.tell(display_path(path), _journal(path))
     if wanted is not None:
         for name, found in missing(files.cassettes, files.folders, wanted):
             judge.tell(name, [found])
@@ -97,7 +97,7 @@ def lint(paths: Sequence[Path], options: Options | None = None) -> Outcome:
             judge.tell(name, [found])
     if options.wants("media_orphan"):
         for path in _unreferenced(files):
-            judge.tell(shown(path), [Found("media_orphan", "no cassette here needs it")])
+            judge.tell(display_path(path), [Found("media_orphan", "no cassette here needs it")])
     outcome.findings.sort(key=lambda finding: (finding.file, finding.exchange or 0))
     return outcome
 
@@ -121,7 +121,7 @@ class _Judge:
         try:
             tape = Tape(path)
         except CassetteError as error:
-            self.tell(shown(path), [_unreadable(str(error))])
+            self.tell(display_path(path), [_unreadable(str(error))])
             return
         self._outcome.exchanges += len(tape.recordings)
         found = [_lost(number, message) for number, message in tape.lost]
@@ -211,7 +211,7 @@ def _lost(number: int, message: str) -> Found:
 
 def _journal(path: Path) -> Iterator[Found]:
     try:
-        content = peek(path)
+        content = read_journal(path)
     except CassetteError as error:
         placed = _PLACE.match(str(error))
         yield Found(

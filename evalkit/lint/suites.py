@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit._lib.files import shown
+from evalkit._lib.files import display_path
 from evalkit._lib.json import JSON
 from evalkit.checks.snapshot.files import DEFAULT_NAMES, FOLDER, KINDS, path_of
 from evalkit.errors import SuiteErrors
@@ -51,7 +51,7 @@ def wanted_by(paths: Iterable[Path], root: Path) -> tuple[Wanted, list[tuple[str
             first = error.problems[0]
             problems.append(
                 (
-                    shown(path),
+                    display_path(path),
                     Found(
                         "suite_unreadable", f"it cannot be loaded: {first.message}", line=first.line
                     ),
@@ -61,7 +61,7 @@ def wanted_by(paths: Iterable[Path], root: Path) -> tuple[Wanted, list[tuple[str
         names.add(suite.name)
         wanted = snapshots[path.absolute().parent / FOLDER / suite.name]
         for variant in expand(suite):
-            cassettes[variant.cassette] = f"{variant.id} ({shown(path)}:{variant.line})"
+            cassettes[variant.cassette] = f"{variant.id} ({display_path(path)}:{variant.line})"
             wanted.update(_snapshots(variant))
     return Wanted(cassettes, frozenset(names), snapshots), problems
 
@@ -93,7 +93,7 @@ def orphaned_snapshots(wanted: Wanted) -> Iterator[tuple[str, Found]]:
         for path in held:
             if path.name not in names and not path.name.startswith("."):
                 yield (
-                    shown(path),
+                    display_path(path),
                     Found(
                         "snapshot_orphan",
                         f"no check of the suite {folder.name!r} wants it: delete it, or restore the check",
@@ -140,7 +140,7 @@ def missing(
                 and not path.exists()
             ):
                 yield (
-                    shown(path),
+                    display_path(path),
                     Found("cassette_missing", f"there is no such cassette; {variant} plays it"),
                 )
 

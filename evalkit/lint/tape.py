@@ -10,7 +10,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 
-from evalkit._lib.files import shown
+from evalkit._lib.files import display_path
 from evalkit.cassette.format import parse
 from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.recording import Cassette, Recording
@@ -30,7 +30,7 @@ class Tape:
     def __init__(self, path: Path) -> None:
         """Read the file. Raises CassetteError where it is no whole cassette, or is not there."""
         self.path = path
-        self.name = shown(path)
+        self.name = display_path(path)
         self.lost: list[tuple[int, str]] = []
         if path.suffix == ".json":
             cassette: Cassette | None = _from_json(path, self.name)

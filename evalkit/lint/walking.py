@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit._lib.json import JSON, MISSING, kind, pointer
+from evalkit._lib.json import JSON, MISSING, json_type, pointer
 from evalkit._lib.text import plural, show
 from evalkit.lint.findings import Found
 from evalkit.protocol.field_types import FAMILIES, SDK_MADE, SHAPES, Shape
@@ -96,7 +96,7 @@ class Walk:
                 self._inside(option, value, owner, at)
                 return
         code = "request_wrong_type" if self._asked else "wrong_type"
-        expected, got = _named(wanted), kind(value)
+        expected, got = _named(wanted), json_type(value)
         self._notes.add(
             code,
             f"{owner} {got}",

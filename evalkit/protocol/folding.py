@@ -11,13 +11,13 @@ import binascii
 from collections.abc import Callable
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.step_draft import Draft
+from evalkit.protocol.step_draft import StepDraft
 from evalkit.protocol.step_types import CALL_OF, RESULT_OF
 
-Fold = Callable[[Draft, dict[str, JSON]], str | None]
+Fold = Callable[[StepDraft, dict[str, JSON]], str | None]
 
 
-def fold(draft: Draft, delta: dict[str, JSON]) -> tuple[str, str] | None:
+def fold(draft: StepDraft, delta: dict[str, JSON]) -> tuple[str, str] | None:
     """Fold one delta into its step; return a problem code and its detail where it does not fit.
 
     A delta without type is read by its field, as the service's own examples ask. An unknown type is folded like a typed call or result
@@ -37,7 +37,7 @@ def fold(draft: Draft, delta: dict[str, JSON]) -> tuple[str, str] | None:
     return None if complaint is None else ("delta_does_not_fit", complaint)
 
 
-def _text(draft: Draft, delta: dict[str, JSON]) -> str | None:
+def _text(draft: StepDraft, delta: dict[str, JSON]) -> str | None:
     text = delta.get("text")
     if draft.text and type(text) is str and len(delta) == 2 and "type" in delta:
         draft.text.append(text)
@@ -62,7 +62,7 @@ def _text(draft: Draft, delta: dict[str, JSON]) -> str | None:
     return None
 
 
-def _annotations(draft: Draft, delta: dict[str, JSON]) -> str | None:
+def _annotations(draft: StepDraft, delta: dict[str, JSON]) -> str | None:
     if complaint := _needs(draft, "text_annotation_delta", _SPOKEN):
         return complaint
     content = draft.content()
@@ -85,7 +85,7 @@ def _annotate(block: dict[str, JSON], annotations: JSON) -> str | None:
     return None
 
 
-def _media(draft: Draft, delta: dict[str, JSON]) -> str | None:
+def _media(draft: StepDraft, delta: dict[str, JSON]) -> str | None:
     if complaint := _needs(draft, str(delta.get("type")), _SPOKEN):
         return complaint
     draft.settle()
@@ -93,7 +93,7 @@ def _media(draft: Draft, delta: dict[str, JSON]) -> str | None:
     return None
 
 
-def _audio(draft: Draft, delta: dict[str, JSON]) -> str | None:
+def _audio(draft: StepDraft, delta: dict[str, JSON]) -> str | None:
     if complaint := _needs(draft, "audio", _SPOKEN):
         return complaint
     content = draft.content()
@@ -132,7 +132,7 @@ def _is_base64(value: JSON) -> bool:
     return True
 
 
-def _summary(draft: Draft, delta: dict[str, JSON]) -> str | None:
+def _summary(draft: StepDraft, delta: dict[str, JSON]) -> str | None:
     if complaint := _needs(draft, "thought_summary", _THOUGHTFUL):
         return complaint
     content = delta.get("content")
@@ -145,7 +145,7 @@ def _summary(draft: Draft, delta: dict[str, JSON]) -> str | None:
     return None
 
 
-def _signature(draft: Draft, delta: dict[str, JSON]) -> str | None:
+def _signature(draft: StepDraft, delta: dict[str, JSON]) -> str | None:
     signature = delta.get("signature")
     if type(signature) is not str:
         return "thought_signature without a signature"
@@ -153,13 +153,13 @@ def _signature(draft: Draft, delta: dict[str, JSON]) -> str | None:
     return None
 
 
-def _sign(draft: Draft, signature: JSON) -> None:
+def _sign(draft: StepDraft, signature: JSON) -> None:
     draft.explicit = True
     if signature or not draft.step.get("signature"):
         draft.step["signature"] = signature
 
 
-def _arguments(draft: Draft, delta: dict[str, JSON]) -> str | None:
+def _arguments(draft: StepDraft, delta: dict[str, JSON]) -> str | None:
     if draft.kind in _NO_CALLS:
         return f"arguments_delta in a {draft.kind} step"
     arguments = delta.get("arguments")
@@ -174,14 +174,14 @@ def _arguments(draft: Draft, delta: dict[str, JSON]) -> str | None:
     return None
 
 
-def _typed(draft: Draft, delta: dict[str, JSON]) -> str | None:
+def _typed(draft: StepDraft, delta: dict[str, JSON]) -> str | None:
     if delta["type"] != draft.kind:
         return f"{delta['type']} in a {draft.kind or 'typeless'} step"
     _merge(draft, delta)
     return None
 
 
-def _merge(draft: Draft, delta: dict[str, JSON]) -> None:
+def _merge(draft: StepDraft, delta: dict[str, JSON]) -> None:
     draft.settle()
     step = draft.step
     for key, value in delta.items():
@@ -195,7 +195,7 @@ def _merge(draft: Draft, delta: dict[str, JSON]) -> None:
             step[key] = value
 
 
-def _needs(draft: Draft, delta: str, allowed: frozenset[str]) -> str | None:
+def _needs(draft: StepDraft, delta: str, allowed: frozenset[str]) -> str | None:
     if draft.kind in allowed or draft.kind not in _KNOWN:
         return None
     return f"{delta} in a {draft.kind} step"

@@ -12,14 +12,14 @@ import binascii
 import re
 
 from evalkit._lib.json import JSON, loads
-from evalkit._lib.json import kind as json_kind
+from evalkit._lib.json import json_type as json_kind
 from evalkit._lib.text import shorten
 from evalkit.protocol.step_types import CALL_OF, RESULT_OF
 
 _UNSIGNED = frozenset({*CALL_OF, *RESULT_OF})
 
 
-class Draft:
+class StepDraft:
     """One step of a stream while it comes in: the step of ``step.start`` (copied), and what deltas add to it.
 
     ``kind`` is the step's type (``""`` where it has none), ``state`` the step machine's, ``seen`` the number of the last event that

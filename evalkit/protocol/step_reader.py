@@ -16,7 +16,7 @@ from evalkit.protocol.step_types import CALL_OF, CLIENT_STEPS, RESULT_OF, RUNNIN
 RawStep = dict[str, JSON]
 
 
-def contents(step: RawStep) -> list[JSON]:
+def content_blocks(step: RawStep) -> list[JSON]:
     """Return a step's content blocks; a string counts as one text block (protocol section 10, row 4), nothing as none."""
     content = step.get("content")
     if isinstance(content, list):
@@ -35,7 +35,7 @@ def steps_of(interaction: Mapping[str, JSON]) -> list[RawStep]:
     return steps
 
 
-def kind_of(step: Mapping[str, JSON]) -> str:
+def type_of(step: Mapping[str, JSON]) -> str:
     """Return a step's or a content's type, ``""`` where it has none or one that is no string: safe to look up in any table."""
     kind = step.get("type")
     return kind if isinstance(kind, str) else ""
@@ -58,7 +58,7 @@ def output_text(steps: Sequence[RawStep]) -> str:
     for step in reversed(steps):
         kind = step.get("type")
         if kind == "model_output":
-            for block in reversed(contents(step)):
+            for block in reversed(content_blocks(step)):
                 if isinstance(block, dict) and block.get("type") == "text":
                     collecting = True
                     text = block.get("text")
@@ -84,7 +84,7 @@ def output_media(steps: Sequence[RawStep], kind: str) -> list[dict[str, JSON]]:
             case "model_output":
                 found += [
                     block
-                    for block in contents(step)
+                    for block in content_blocks(step)
                     if isinstance(block, dict) and block.get("type") == kind
                 ]
     return found
@@ -104,7 +104,7 @@ def text_blocks(steps: Sequence[RawStep]) -> Iterator[TextBlock]:
     for index, step in enumerate(steps):
         if step.get("type") != "model_output":
             continue
-        for place, block in enumerate(contents(step)):
+        for place, block in enumerate(content_blocks(step)):
             if (
                 isinstance(block, dict)
                 and block.get("type") == "text"
@@ -215,7 +215,7 @@ SPAN_PROBLEMS: dict[str, str] = {
 }
 
 
-def cited(text: str, start: JSON, end: JSON) -> Cited:
+def cited_text(text: str, start: JSON, end: JSON) -> Cited:
     """Return the words between two offsets: UTF-8 bytes, end exclusive (protocol section 5).
 
     Reads what it can of a wrong span: offsets are clamped to the text; a cut inside a character falls back to code-point offsets. An absent

@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON, equal
-from evalkit._lib.json import kind as json_kind
+from evalkit._lib.json import json_type as json_kind
 from evalkit._lib.text import shorten
 from evalkit.protocol.api_errors import error_of
 from evalkit.protocol.folding import fold
-from evalkit.protocol.step_draft import Draft
+from evalkit.protocol.step_draft import StepDraft
 from evalkit.protocol.step_types import RUNNING
 from evalkit.protocol.stream_order import (
     COMPLETED,
@@ -34,8 +34,8 @@ from evalkit.protocol.stream_order import (
     STOP,
     STREAM,
     STREAM_END,
-    Problems,
     StreamProblem,
+    StreamProblems,
 )
 
 __all__ = ["Assembled", "Assembler", "StreamProblem", "assemble"]
@@ -78,9 +78,9 @@ class Assembler:
     def __init__(self) -> None:
         self._state = "new"
         self._interaction: dict[str, JSON] | None = None
-        self._drafts: dict[int, Draft] = {}
+        self._drafts: dict[int, StepDraft] = {}
         self._last = 0
-        self._problems = Problems()
+        self._problems = StreamProblems()
         self.complain = self._problems.add
         self._error: dict[str, JSON] | None = None
         self._announced: str | None = None
@@ -239,7 +239,7 @@ class Assembler:
             step = {}
         elif type(step.get("type")) is not str:
             self.complain("field_missing", number, event=START, detail="step.type")
-        drafts[index] = Draft(step, number)
+        drafts[index] = StepDraft(step, number)
 
     def _delta(self, event: dict[str, JSON], number: int) -> None:
         index = self._index(event, number, self._last)
@@ -260,7 +260,9 @@ class Assembler:
             self._usage = event["usage"]
         self._move(self._drafts.get(index), STOP, index, number)
 
-    def _move(self, draft: Draft | None, kind: str, index: int, number: int) -> Draft | None:
+    def _move(
+        self, draft: StepDraft | None, kind: str, index: int, number: int
+    ) -> StepDraft | None:
         state, problem = STEP[draft.state if draft is not None else "absent"][kind]
         if draft is not None:
             draft.state = state

@@ -146,7 +146,7 @@ class StreamProblem(NamedTuple):
         return {"code": self.code, "message": self.message, "event": self.event}
 
 
-class Problems:
+class StreamProblems:
     """The problems found in one stream, each once for a step: what is wrong in a hundred deltas of a step is wrong once."""
 
     def __init__(self) -> None:

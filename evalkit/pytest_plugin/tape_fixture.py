@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit._lib.files import shown
+from evalkit._lib.files import display_path
 from evalkit._lib.text import shorten
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.plugins import Catalog
@@ -53,7 +53,7 @@ def run_tape(item: pytest.Item) -> Iterator[Tape]:
             error = item.stash.get(_TEST_ERROR, RuntimeError("the test did not run"))
             with _message_only():
                 tape.end(error, reported=item.stash.get(_REPORTED_FAULTS, 0))
-            item.user_properties.append(("evalkit_cassette", shown(tape.path)))
+            item.user_properties.append(("evalkit_cassette", display_path(tape.path)))
             item.user_properties.append(("evalkit_conversations", len(tape.conversations())))
 
 

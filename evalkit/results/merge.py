@@ -26,7 +26,7 @@ from posixpath import normpath
 from typing import Any, NamedTuple, cast
 
 from evalkit._lib.files import atomic_writer
-from evalkit._lib.folders import whole_folder
+from evalkit._lib.folders import atomic_folder
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten, visible
 from evalkit.errors import IntegrityError, UsageError
@@ -141,7 +141,7 @@ def output_directory(output: Path, runs: Sequence[Path], option: str) -> Iterato
             )
     check_output(output, option)
     try:
-        with whole_folder(target, keep=lambda name: name not in _REWRITTEN) as folder:
+        with atomic_folder(target, keep=lambda name: name not in _REWRITTEN) as folder:
             yield folder
     except OSError as error:
         raise UsageError(

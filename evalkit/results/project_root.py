@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evalkit._lib.files import shown
+from evalkit._lib.files import display_path
 from evalkit.errors import UsageError
 
 
@@ -31,7 +31,7 @@ def find_project_root(
     best = max(folders, key=lambda folder: sum((folder / suite).is_file() for suite in suites))
     if not any((best / suite).is_file() for suite in suites):
         raise UsageError(
-            f"the suites of {shown(run)} ({suites[0]}, …) are neither above it nor above the "
+            f"the suites of {display_path(run)} ({suites[0]}, …) are neither above it nor above the "
             "working directory; name the project with --root"
         )
     return best

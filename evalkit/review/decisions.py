@@ -22,7 +22,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from evalkit._lib import yaml
-from evalkit._lib.files import shown, try_lock, write_atomic
+from evalkit._lib.files import display_path, try_lock, write_atomic
 from evalkit._lib.text import shorten, show, visible
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.review.state import Decision
@@ -103,21 +103,21 @@ class Book:
 
     def read(self) -> list[Decision]:
         """Return all entries, oldest first; none where there is no file. Raises IntegrityError, UsageError."""
-        return parse(self._text(), shown(self.path))
+        return parse(self._text(), display_path(self.path))
 
     def append(self, decisions: Sequence[Decision]) -> None:
         """Put entries behind those that are there. Call it inside :meth:`writing`. Raises IntegrityError, UsageError."""
         before = self._text()
-        known = parse(before, shown(self.path))
+        known = parse(before, display_path(self.path))
         after = before + ("" if before.endswith("\n") else "\n") + "".join(map(render, decisions))
         # What people wrote by hand may be YAML and still take no entry of ours: then it stays as it is.
-        if len(parse(after, shown(self.path))) != len(known) + len(decisions):
-            raise _corrupt(shown(self.path), 1, "it cannot be appended to")
+        if len(parse(after, display_path(self.path))) != len(known) + len(decisions):
+            raise _corrupt(display_path(self.path), 1, "it cannot be appended to")
         try:
             write_atomic(self.path, after)
         except OSError as error:
             raise UsageError(
-                f"cannot write {shown(self.path)}: {error.strerror or error}"
+                f"cannot write {display_path(self.path)}: {error.strerror or error}"
             ) from error
 
     @contextmanager
@@ -127,14 +127,14 @@ class Book:
             handle = self._lock.open("ab")
         except OSError as error:
             raise UsageError(
-                f"cannot write beside {shown(self.path)}: {error.strerror or error}"
+                f"cannot write beside {display_path(self.path)}: {error.strerror or error}"
             ) from error
         with handle:
             end = time.monotonic() + _WAIT_SECONDS
             while not try_lock(handle.fileno()):
                 if time.monotonic() > end:
                     raise UsageError(
-                        f"{shown(self.path)} is being written by another `evalkit review`; try again"
+                        f"{display_path(self.path)} is being written by another `evalkit review`; try again"
                     )
                 time.sleep(_TICK)
             yield
@@ -145,8 +145,10 @@ class Book:
         except FileNotFoundError:
             return HEAD
         except UnicodeDecodeError as error:
-            raise _corrupt(shown(self.path), 1, f"it is not UTF-8 ({error.reason})") from error
+            raise _corrupt(
+                display_path(self.path), 1, f"it is not UTF-8 ({error.reason})"
+            ) from error
         except OSError as error:
             raise UsageError(
-                f"{shown(self.path)} cannot be read: {error.strerror or error}"
+                f"{display_path(self.path)} cannot be read: {error.strerror or error}"
             ) from error

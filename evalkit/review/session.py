@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.files import shown
+from evalkit._lib.files import display_path
 from evalkit._lib.json import JSON
 from evalkit._lib.text import visible
 from evalkit.compare.loading import Chosen, compare
@@ -135,7 +135,7 @@ class Desk:
             decisions = self._book.read()
             if foreign(self._queue, decisions):
                 raise IntegrityError(
-                    f"{shown(self._book.path)} decides nothing of this run: none of its {len(decisions)} decisions is about a result "
+                    f"{display_path(self._book.path)} decides nothing of this run: none of its {len(decisions)} decisions is about a result "
                     "that is here; move it away, or name its run with --carry-from"
                 )
             found = standings(self._queue, decisions, self._earlier)
@@ -256,11 +256,11 @@ class Desk:
             )
         except NoResult as error:
             raise UsageError(
-                f"{shown(self.run.directory / RESULTS)}:{error.number} is no result: {error}"
+                f"{display_path(self.run.directory / RESULTS)}:{error.number} is no result: {error}"
             ) from error
         except UnicodeDecodeError as error:
             raise UsageError(
-                f"{shown(self.run.directory / RESULTS)} is not ASCII: {error.reason}"
+                f"{display_path(self.run.directory / RESULTS)} is not ASCII: {error.reason}"
             ) from error
         self._stamp = stamp
 
@@ -269,11 +269,13 @@ class Desk:
         try:
             status = path.stat()
         except OSError as error:
-            raise UsageError(f"{shown(path)} cannot be read: {error.strerror or error}") from error
+            raise UsageError(
+                f"{display_path(path)} cannot be read: {error.strerror or error}"
+            ) from error
         return status.st_size, status.st_mtime_ns, status.st_ino
 
     def _read(self, number: int, line: str) -> tuple[dict[str, JSON], str]:
-        path = shown(self.run.directory / RESULTS)
+        path = display_path(self.run.directory / RESULTS)
         try:
             return read(line)
         except Altered as error:

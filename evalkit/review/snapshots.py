@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from evalkit._lib.files import inside, write_atomic
+from evalkit._lib.files import is_inside, write_atomic
 from evalkit._lib.json import MISSING, differences
 from evalkit._lib.text import quoted, visible
 from evalkit.checks.snapshot.files import FOLDER, parse, render, same_text
@@ -76,7 +76,7 @@ def _place(item: Item, root: Path) -> Path:
         not own
         or name.suffix not in (".txt", ".json")
         or "\0" in item.file
-        or not inside(root, path)
+        or not is_inside(root, path)
     ):
         raise UsageError(
             f"{quoted(item.file)} is no snapshot of {quoted(item.suite)}; nothing was approved"

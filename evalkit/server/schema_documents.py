@@ -18,7 +18,7 @@ from jsonschema.exceptions import SchemaError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from evalkit._lib.json import JSON, MISSING, equal, resolve
+from evalkit._lib.json import JSON, MISSING, equal, resolve_pointer
 from evalkit.server.schemas.merge import NoDocument, merged
 from evalkit.server.schemas.scalars import number, string
 
@@ -113,7 +113,7 @@ class _Maker:
         return next(self.validator.evolve(schema=schema).iter_errors(value), None) is None
 
     def _follow(self, reference: str, refs: tuple[str, ...]) -> tuple[JSON, tuple[str, ...]]:
-        target = resolve(self.root, reference[1:]) if reference.startswith("#") else MISSING
+        target = resolve_pointer(self.root, reference[1:]) if reference.startswith("#") else MISSING
         if target is MISSING:
             raise NoDocument(f"a $ref that does not resolve here: {reference!r}")
         if refs.count(reference) > 1 or len(refs) > _MAX_DEPTH:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from evalkit._lib.json import MISSING
-from evalkit._lib.text import harmless, show, visible
+from evalkit._lib.text import escape_log_commands, show, visible
 from evalkit.verdict import CheckResult, Finding, Verdict
 
 _TOLD = 20
@@ -17,7 +17,7 @@ def failure_text(identity: str, location: str, checks: Iterable[CheckResult]) ->
     for check in checks:
         if check.verdict in (Verdict.FAILED, Verdict.ERRORED):
             blocks += _check(check)
-    return harmless("\n".join(blocks))
+    return escape_log_commands("\n".join(blocks))
 
 
 def _check(check: CheckResult) -> Iterator[str]:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from evalkit._lib.files import inside
+from evalkit._lib.files import is_inside
 from evalkit._lib.text import did_you_mean
 from evalkit.errors import EvalkitError, TargetError, ToolCrashed
 
@@ -85,7 +85,7 @@ def _check_home(target: str, module_name: str, root: Path) -> None:
             f"python target {target!r}: no module {module_name!r} under {root} or among the installed packages"
         )
     place = Path(spec.origin)
-    if not (inside(root, place) or _installed(top, place)):
+    if not (is_inside(root, place) or _installed(top, place)):
         raise TargetError(
             f"python target {target!r}: {place} lies outside the project ({root}) and is no installed package"
         )
@@ -93,7 +93,7 @@ def _check_home(target: str, module_name: str, root: Path) -> None:
 
 def _installed(top: str, place: Path) -> bool:
     paths = sysconfig.get_paths()
-    if any(inside(Path(paths[key]), place) for key in ("purelib", "platlib")):
+    if any(is_inside(Path(paths[key]), place) for key in ("purelib", "platlib")):
         return True
     from importlib.metadata import packages_distributions
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit._lib.files import sha256, shown
+from evalkit._lib.files import display_path, sha256
 from evalkit.cassette.media import FOLDER, PREFIX
 from evalkit.checks.snapshot.files import FOLDER as SNAPSHOTS
 from evalkit.errors import IntegrityError, UsageError
@@ -74,7 +74,7 @@ def digest_of(path: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        raise UsageError(f"{shown(path)} cannot be read: {error}") from error
+        raise UsageError(f"{display_path(path)} cannot be read: {error}") from error
 
 
 def name_from(root: Path, path: Path) -> str:
@@ -149,13 +149,16 @@ def _sources(run: Run, places: Places) -> Iterator[tuple[str, str]]:
     for cassette in run.manifest.get("cassettes", []):
         if cassette["digest"] is not None:
             path = folder / cassette["path"]
-            yield name_from(places.root, path), _as_run(path, shown(path), cassette["digest"])
+            yield (
+                name_from(places.root, path),
+                _as_run(path, display_path(path), cassette["digest"]),
+            )
             media |= {name.decode() for name in _MEDIA.findall(path.read_bytes())}
     for name in sorted(media):
         path = folder / FOLDER / name
         yield (
             name_from(places.root, path),
-            _as_run(path, shown(path), f"sha256:{name.partition('.')[0]}"),
+            _as_run(path, display_path(path), f"sha256:{name.partition('.')[0]}"),
         )
 
 

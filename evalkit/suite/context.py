@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON
-from evalkit._lib.source_positions import Lines
+from evalkit._lib.source_positions import ListLines
 from evalkit.suite.cases import DataRow, Rows
 from evalkit.suite.plan import Axis
 from evalkit.suite.prepared import Expectation, Workshop
@@ -39,7 +39,7 @@ class Reading:
     """
 
     raw: Mapping[str, JSON]
-    lines: Lines
+    lines: ListLines
     problems: Problems
     broken: Broken
     workshop: Workshop

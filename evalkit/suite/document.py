@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 from pydantic import ValidationError
 
 from evalkit._lib.json import JSON
-from evalkit._lib.source_positions import Lines
+from evalkit._lib.source_positions import ListLines
 from evalkit._lib.text import plural
 from evalkit._lib.yaml import YamlError, load_lines
 from evalkit.errors import SuiteErrors
@@ -28,7 +28,7 @@ class Parsed(NamedTuple):
     """A document as loaded and as the models take it, which is the same where nothing is broken; the problems found so far."""
 
     raw: dict[str, JSON]
-    lines: Lines
+    lines: ListLines
     file: SuiteFile
     broken: Broken
     problems: Problems

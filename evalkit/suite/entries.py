@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from evalkit._lib.json import JSON, MISSING, kind
+from evalkit._lib.json import JSON, MISSING, json_type
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.suite.catalog import BadArguments, CheckCatalog, Path
 from evalkit.suite.source import On
@@ -200,5 +200,5 @@ def _a(value: JSON) -> str:
     return (
         "an empty value"
         if value is None
-        else f"{'an' if kind(value)[0] in 'aeiou' else 'a'} {kind(value)}"
+        else f"{'an' if json_type(value)[0] in 'aeiou' else 'a'} {json_type(value)}"
     )

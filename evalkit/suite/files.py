@@ -10,7 +10,7 @@ import os
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from evalkit._lib.files import inside
+from evalkit._lib.files import is_inside
 from evalkit._lib.text import nearest, quoted
 
 
@@ -81,7 +81,7 @@ class ProjectFiles:
         outside = 0
         for place in self._places:
             path = Path(os.path.normpath(place / name))
-            if not inside(self._root, path):
+            if not is_inside(self._root, path):
                 outside += len(self._places) if os.path.lexists(path) else 1
             elif path.is_file():
                 return path
@@ -99,7 +99,7 @@ class ProjectFiles:
             for place in self._places
         )
         folder = (self._folder / name).parent
-        if inside(self._root, folder) and folder.is_dir():
+        if is_inside(self._root, folder) and folder.is_dir():
             near = nearest(
                 Path(name).name, sorted(entry.name for entry in folder.iterdir() if entry.is_file())
             )

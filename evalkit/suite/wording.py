@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from evalkit._lib.json import JSON, kind
+from evalkit._lib.json import JSON, json_type
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit.suite import models
 from evalkit.suite.catalog import Path
@@ -216,7 +216,7 @@ def _what(given: JSON) -> str:
         return f"a {'list' if isinstance(given, list) else 'mapping'}" + (
             "" if given else " that is empty"
         )
-    return f"a {kind(given)} ({show(given, 40)})" if given is not None else "an empty value"
+    return f"a {json_type(given)} ({show(given, 40)})" if given is not None else "an empty value"
 
 
 def _number(value: Any) -> str:

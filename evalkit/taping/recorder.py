@@ -18,11 +18,11 @@ from typing import NamedTuple, NoReturn
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from evalkit._lib.json import JSON
-from evalkit.cassette.bodies import opened
+from evalkit.cassette.bodies import decompress_body
 from evalkit.cassette.loader import load_cassette
-from evalkit.cassette.matching import Player, body_of, route_of
+from evalkit.cassette.matching import Player, body_value, route_of
 from evalkit.cassette.record_modes import DECISIONS, RecordMode, check_mode
-from evalkit.cassette.recorder import Recorder
+from evalkit.cassette.recorder import CassetteRecorder
 from evalkit.cassette.recording import Cassette, Headers, Recording
 from evalkit.cassette.redaction import SHORTEST, Redactor
 from evalkit.cassette.yaml_scalars import to_text
@@ -69,7 +69,7 @@ class TapeRequest(NamedTuple):
     @property
     def json(self) -> JSON:
         """The body as a JSON value, itself where it is none, None where there is none."""
-        return body_of(self.body)
+        return body_value(self.body)
 
 
 class TapedRecording(NamedTuple):
@@ -100,7 +100,7 @@ class TapeSession:
         self.unplayed: list[str] = []
         self._lock = threading.RLock()
         self._redactor = Redactor(plan.secrets, plan.patterns)
-        self._recorder: Recorder | None = None
+        self._recorder: CassetteRecorder | None = None
         self._missing = False
         self._described = False
         self._kept = 0
@@ -114,7 +114,7 @@ class TapeSession:
         if plan.mode != "none" and (
             DECISIONS[plan.mode, True, False].records or not plan.path.exists()
         ):
-            recorder = Recorder(
+            recorder = CassetteRecorder(
                 plan.path, plan.mode, metadata=plan.metadata, redactor=self._redactor
             )
             if recorder.decision.records:
@@ -204,7 +204,7 @@ class TapeSession:
         self, asked: TapeRequest, status: int, headers: Headers, body: bytes, elapsed_ms: float
     ) -> Recording:
         try:
-            whole = opened(body, headers)
+            whole = decompress_body(body, headers)
         except ValueError as error:
             raise UsageError(
                 f"{self.plan.label}: {asked.method} {urlsplit(asked.uri).path}: {error}"

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from evalkit._lib.files import shown
+from evalkit._lib.files import display_path
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten
 from evalkit.cassette.record_modes import RecordMode, check_mode
@@ -71,7 +71,7 @@ class Tape:
         self._read: tuple[int, list[TapedConversation]] = (-1, [])
 
     def __repr__(self) -> str:
-        return f"Tape({shown(self._plan.path)!r}, mode={self._plan.mode!r})"
+        return f"Tape({display_path(self._plan.path)!r}, mode={self._plan.mode!r})"
 
     @property
     def path(self) -> Path:
@@ -113,7 +113,7 @@ class Tape:
             return found[0]
         if number is not None and 1 <= number <= len(found):
             return found[number - 1]
-        what = f"{shown(self.path)}: the tape holds {plural(len(found), 'conversation') if found else 'no conversation'}"
+        what = f"{display_path(self.path)}: the tape holds {plural(len(found), 'conversation') if found else 'no conversation'}"
         asked = "" if number is not None or not found else "; name one, as in tape.conversation(1)"
         asked = f", there is no number {number}" if number is not None else asked
         raise ExpectationFailed(
@@ -132,7 +132,7 @@ class Tape:
         )  # vcrpy is imported by who tapes, and by nobody else
 
         if self._taping is not None:
-            raise UsageError(f"{shown(self.path)}: a tape runs once; make another one")
+            raise UsageError(f"{display_path(self.path)}: a tape runs once; make another one")
         with ExitStack() as stack:
             stack.enter_context(only_one(self._plan.label))
             self._taping = TapeSession(self._plan)
@@ -178,7 +178,7 @@ class Tape:
 
     def _left(self) -> None:
         left = self.unplayed
-        text = f"{shown(self.path)}: {plural(len(left), 'recording')} left unplayed: {'; '.join(left[:5])}{' …' * (len(left) > 5)}"
+        text = f"{display_path(self.path)}: {plural(len(left), 'recording')} left unplayed: {'; '.join(left[:5])}{' …' * (len(left) > 5)}"
         if self._strict:
             raise ExpectationFailed(text)
         warnings.warn(text, UnplayedWarning, stacklevel=outside())
@@ -196,13 +196,15 @@ class Tape:
         view = View(
             transcript, turn, resolve=lambda target: resolve(target, self._root), read=self._file
         )
-        return judge(view, wanted_of(entries, checks, self._catalog), label, shown(self.path))
+        return judge(
+            view, wanted_of(entries, checks, self._catalog), label, display_path(self.path)
+        )
 
     def _file(self, name: str) -> str:
-        from evalkit._lib.files import inside
+        from evalkit._lib.files import is_inside
 
         path = self._root / name
-        if not inside(self._root, path):
+        if not is_inside(self._root, path):
             raise LookupError(f"{name} lies outside the project")
         try:
             return path.read_text(encoding="utf-8")

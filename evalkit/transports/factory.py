@@ -57,10 +57,10 @@ def open_transport(
     if live is None:
         raise UsageError(f"{label}: record mode {mode!r} needs an endpoint to record from")
 
-    from evalkit.cassette.recorder import Recorder
+    from evalkit.cassette.recorder import CassetteRecorder
     from evalkit.transports.record import RecordTransport
 
-    recorder = Recorder(Path(path), mode, metadata=metadata, redactor=redactor, media=media)
+    recorder = CassetteRecorder(Path(path), mode, metadata=metadata, redactor=redactor, media=media)
     if not recorder.decision.records:
         recorder.close()
         return ReplayTransport(_recordings(recorder.old), redactor, misses)

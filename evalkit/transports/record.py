@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from evalkit.cassette.matching import Player
-from evalkit.cassette.recorder import Recorder
+from evalkit.cassette.recorder import CassetteRecorder
 from evalkit.transcript import Request, Response
 from evalkit.transports.conversion import recording_of, response_of
 from evalkit.transports.replay import unplayed
@@ -40,7 +40,7 @@ class Endpoint(Protocol):
 class RecordTransport:
     """Records one cassette. ``live`` is called when the first answer is needed that nothing holds; what it returns is closed at the end."""
 
-    def __init__(self, recorder: Recorder, live: Callable[[], Endpoint]) -> None:
+    def __init__(self, recorder: CassetteRecorder, live: Callable[[], Endpoint]) -> None:
         self.unplayed: list[str] = []
         self._recorder = recorder
         self._live = live

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from evalkit._lib.files import shown
+from evalkit._lib.files import display_path
 from evalkit.cassette.loader import line_of
 from evalkit.cassette.matching import Player
 from evalkit.cassette.recorder import count_interrupted
@@ -35,8 +35,10 @@ class MissReporter:
             if left
             else ""
         )
-        place = miss_report.Place(self._label, shown(self._path), self._hint, missing, note)
-        text = miss_report.report(
+        place = miss_report.MissContext(
+            self._label, display_path(self._path), self._hint, missing, note
+        )
+        text = miss_report.format_miss_report(
             player,
             place,
             request.method,
@@ -85,7 +87,7 @@ def unplayed(player: Player) -> list[str]:
         return []
     from evalkit.cassette import miss_report
 
-    return [miss_report.describe(player.recordings[number], number) for number in left]
+    return [miss_report.describe_recording(player.recordings[number], number) for number in left]
 
 
 def _redact(redactor: Redactor) -> Callable[[str], str] | None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.cassette.bodies import indented, opened, request_text
+from evalkit.cassette.bodies import decompress_body, indent_json, request_text
 from tests.cassette.samples import JSONS
 
 
@@ -40,16 +40,16 @@ def tokens(text: str) -> Any:
     ],
 )  # fmt: skip
 def test_indenting_keeps_every_token(text: str, expected: str) -> None:
-    assert indented(text) == expected
-    assert tokens(indented(text)) == tokens(text)
+    assert indent_json(text) == expected
+    assert tokens(indent_json(text)) == tokens(text)
 
 
 @settings(max_examples=100, deadline=None)
 @given(JSONS, st.booleans(), st.sampled_from([None, 0, 1, 5]))
 def test_indenting_any_json(value: object, ascii_only: bool, indent: int | None) -> None:
     text = json.dumps([value], ensure_ascii=ascii_only, indent=indent)
-    assert tokens(indented(text)) == tokens(text)
-    assert indented(indented(text)) == indented(text)
+    assert tokens(indent_json(text)) == tokens(text)
+    assert indent_json(indent_json(text)) == indent_json(text)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_indenting_any_json(value: object, ascii_only: bool, indent: int | None)
     ],
 )
 def test_other_text_stays_as_it_is(text: str) -> None:
-    assert indented(text) == text
+    assert indent_json(text) == text
 
 
 @settings(max_examples=100, deadline=None)
@@ -92,9 +92,9 @@ RAW = b'{"id": "v1_a"}'
     ids=["gzip", "zlib", "raw deflate", "opened already", "identity", "two codings"],
 )  # fmt: skip
 def test_compressed_bodies_open(coding: str, body: bytes) -> None:
-    assert opened(body, {"Content-Encoding": [coding]}) == RAW
+    assert decompress_body(body, {"Content-Encoding": [coding]}) == RAW
 
 
 def test_an_unknown_coding_is_refused() -> None:
     with pytest.raises(ValueError, match="compressed with 'zstd'"):
-        opened(b"x", {"content-encoding": ["zstd"]})
+        decompress_body(b"x", {"content-encoding": ["zstd"]})

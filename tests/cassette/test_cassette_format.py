@@ -80,8 +80,8 @@ def test_the_layout_is_the_documented_one() -> None:
 
 
 def test_the_quick_reader_reads_the_layout() -> None:
-    found = fast_reader.read(LAYOUT.encode())
-    assert found == yaml_reader.read(LAYOUT, "c.yaml")
+    found = fast_reader.read_rendered(LAYOUT.encode())
+    assert found == yaml_reader.read_yaml(LAYOUT, "c.yaml")
     assert found is not None
     assert comparable(found) == comparable(sample())
     assert found.metadata == {"evalkit": "0.1.0", "redactions": 2}
@@ -89,7 +89,7 @@ def test_the_quick_reader_reads_the_layout() -> None:
 
 def test_a_conversation_takes_the_quick_way() -> None:
     assert (
-        fast_reader.read(render(Cassette(conversation(), {"suite": "weather"})).encode())
+        fast_reader.read_rendered(render(Cassette(conversation(), {"suite": "weather"})).encode())
         is not None
     )
 
@@ -108,8 +108,8 @@ def test_any_cassette_comes_back(cassette: Cassette) -> None:
 @given(CASSETTES)
 def test_what_the_quick_reader_returns_is_what_yaml_says(cassette: Cassette) -> None:
     text = render(cassette)
-    found = fast_reader.read(text.encode())
-    assert found is None or found == yaml_reader.read(text, "c.yaml")
+    found = fast_reader.read_rendered(text.encode())
+    assert found is None or found == yaml_reader.read_yaml(text, "c.yaml")
     assert yaml.load(text, yaml.CSafeLoader)["version"] == 1
 
 
@@ -128,9 +128,9 @@ def test_on_damaged_files_the_quick_reader_agrees_or_steps_back(data: st.DataObj
         place = data.draw(st.integers(0, len(text)))
         cut = data.draw(st.sampled_from([0, 0, 1, 2, 7, 40]))
         text = text[:place] + data.draw(PIECES | st.just("")) + text[place + cut :]
-    found = fast_reader.read(text.encode())
+    found = fast_reader.read_rendered(text.encode())
     if found is not None:
-        assert found == yaml_reader.read(text, "c.yaml")
+        assert found == yaml_reader.read_yaml(text, "c.yaml")
 
 
 @pytest.mark.parametrize(
@@ -170,11 +170,11 @@ def test_the_lines_of_a_block_are_read_as_yaml_reads_them(
             line.replace("        ", pad, 1) for line in lines.splitlines(keepends=True)
         )
         text = f"{LAYOUT[:start]}|{chomp}\n{block}{LAYOUT[end:]}"
-        found = fast_reader.read(text.encode())
+        found = fast_reader.read_rendered(text.encode())
         if quickly:
             assert found is not None
         if found is not None:
-            assert found == yaml_reader.read(text, "c.yaml")
+            assert found == yaml_reader.read_yaml(text, "c.yaml")
 
 
 @pytest.mark.parametrize(
@@ -196,9 +196,9 @@ def test_bars_and_empty_bodies_are_no_hindrance(request_body: str | None, body: 
         [*conversation(), odd, empty, odd, *conversation()],
     ):
         text = render(Cassette(recordings))
-        found = fast_reader.read(text.encode())
+        found = fast_reader.read_rendered(text.encode())
         assert found is not None
-        assert found == yaml_reader.read(text, "c.yaml")
+        assert found == yaml_reader.read_yaml(text, "c.yaml")
 
 
 @pytest.mark.parametrize(
@@ -223,21 +223,21 @@ def test_bars_and_empty_bodies_are_no_hindrance(request_body: str | None, body: 
 )
 def test_metadata_is_read_as_yaml_reads_it(lines: str, quickly: bool) -> None:
     text = lines + LAYOUT[LAYOUT.index("interactions:") :]
-    found = fast_reader.read(text.encode())
+    found = fast_reader.read_rendered(text.encode())
     assert (found is not None) == quickly
     if found is not None:
-        assert found == yaml_reader.read(text, "c.yaml")
+        assert found == yaml_reader.read_yaml(text, "c.yaml")
 
 
 def test_recordings_with_the_same_headers_do_not_share_them() -> None:
     text = render(Cassette(conversation())).encode()
-    first, again = fast_reader.read(text), fast_reader.read(text)
+    first, again = fast_reader.read_rendered(text), fast_reader.read_rendered(text)
     assert first is not None
     assert again is not None
     first.recordings[0].request_headers["content-type"].append("x")
     first.recordings[0].response_headers.clear()
     assert first.recordings[1:] == again.recordings[1:]
-    assert again == yaml_reader.read(text.decode(), "c.yaml")
+    assert again == yaml_reader.read_yaml(text.decode(), "c.yaml")
 
 
 def test_any_number_of_headers_is_read() -> None:
@@ -248,7 +248,7 @@ def test_any_number_of_headers_is_read() -> None:
 
 @pytest.mark.parametrize("data", [b"\xff", b"\xed\xa0\x80", b"\xe9t\xe9"])
 def test_what_is_not_utf8_is_left_to_the_long_way(data: bytes) -> None:
-    assert fast_reader.read(LAYOUT.encode().replace(b"gemini", data)) is None
+    assert fast_reader.read_rendered(LAYOUT.encode().replace(b"gemini", data)) is None
 
 
 def test_a_file_cut_anywhere_is_refused_and_never_read_in_part() -> None:

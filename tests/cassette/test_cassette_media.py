@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evalkit._lib.files import sha256
-from evalkit.cassette.media import PREFIX, THRESHOLD, Media
+from evalkit.cassette.media import PREFIX, THRESHOLD, MediaFolder
 from evalkit.cassette.recording import Recording
 from evalkit.errors import CassetteError, SecretLeak, UsageError
 
@@ -22,8 +22,8 @@ def answer(body: str) -> Recording:
 
 
 def there_and_back(folder: Path, body: str) -> tuple[str, list[str]]:
-    moved = Media(folder).move_out(answer(body))
-    assert Media(folder).bring_back(moved) == answer(body)
+    moved = MediaFolder(folder).move_out(answer(body))
+    assert MediaFolder(folder).bring_back(moved) == answer(body)
     assert isinstance(moved.body, str)
     return moved.body, sorted(path.name for path in folder.glob("*"))
 
@@ -113,44 +113,44 @@ def test_text_that_looks_like_a_placeholder_reads_no_file(tmp_path: Path, text: 
 
 def test_bytes_and_missing_bodies_pass(tmp_path: Path) -> None:
     item = Recording("GET", "http://h/", None, body=b"\xff")
-    assert Media(tmp_path).move_out(item) is item
-    assert Media(tmp_path).bring_back(item) is item
+    assert MediaFolder(tmp_path).move_out(item) is item
+    assert MediaFolder(tmp_path).bring_back(item) is item
 
 
 @pytest.mark.parametrize("path", ["../../etc/passwd", "sha256:zz.png", f"sha256:{'0' * 64}.p/g"])
 def test_a_placeholder_names_nothing_outside_the_folder(tmp_path: Path, path: str) -> None:
     item = answer(f'{{"a": "{PREFIX}{path}"}}')
-    assert Media(tmp_path).bring_back(item) is not None
-    assert Media(tmp_path).bring_back(item).body == item.body
+    assert MediaFolder(tmp_path).bring_back(item) is not None
+    assert MediaFolder(tmp_path).bring_back(item).body == item.body
 
 
 def test_a_missing_or_altered_file_is_named(tmp_path: Path) -> None:
-    moved = Media(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
+    moved = MediaFolder(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
     file = next(tmp_path.glob("*.png"))
     file.write_bytes(PNG[:-1] + b"x")
     with pytest.raises(CassetteError, match=f"{file.name} was altered"):
-        Media(tmp_path).bring_back(moved)
+        MediaFolder(tmp_path).bring_back(moved)
     file.unlink()
     with pytest.raises(CassetteError, match=f"{file.name} is missing"):
-        Media(tmp_path).bring_back(moved)
+        MediaFolder(tmp_path).bring_back(moved)
     file.mkdir()
     with pytest.raises(CassetteError, match=f"{file.name} cannot be read"):
-        Media(tmp_path).bring_back(moved)
+        MediaFolder(tmp_path).bring_back(moved)
 
 
 def test_recording_again_heals_a_damaged_file(tmp_path: Path) -> None:
-    Media(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
+    MediaFolder(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
     file = next(tmp_path.glob("*.png"))
     file.write_bytes(b"damaged")
-    Media(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
+    MediaFolder(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
     assert file.read_bytes() == PNG
 
 
 def test_a_file_that_is_right_is_not_written_again(tmp_path: Path) -> None:
-    Media(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
+    MediaFolder(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
     file = next(tmp_path.glob("*.png"))
     before = file.stat()
-    Media(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
+    MediaFolder(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
     assert file.stat() == before
 
 
@@ -160,11 +160,11 @@ def test_the_guard_sees_the_bytes_first(tmp_path: Path) -> None:
         raise SecretLeak(where)
 
     with pytest.raises(SecretLeak, match=r"\.png$"):
-        Media(tmp_path / "m", guard).move_out(answer(f'{{"a": "{TEXT}"}}'))
+        MediaFolder(tmp_path / "m", guard).move_out(answer(f'{{"a": "{TEXT}"}}'))
     assert not (tmp_path / "m").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_a_short_message(tmp_path: Path) -> None:
     (tmp_path / "m").write_text("a file, not a folder")
     with pytest.raises(UsageError, match="media cannot be written"):
-        Media(tmp_path / "m").move_out(answer(f'{{"a": "{TEXT}"}}'))
+        MediaFolder(tmp_path / "m").move_out(answer(f'{{"a": "{TEXT}"}}'))

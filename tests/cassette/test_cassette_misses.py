@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evalkit.cassette.matching import Player
-from evalkit.cassette.miss_report import Place, report
+from evalkit.cassette.miss_report import MissContext, format_miss_report
 from evalkit.cassette.recording import Recording
 from tests.cassette.samples import (
     CALL,
@@ -27,7 +27,7 @@ from tests.cassette.samples import (
     user,
 )
 
-PLACE = Place(
+PLACE = MissContext(
     "weather::london",
     "cassettes/weather/london.yaml",
     "pytest suites/weather.yaml::london --evalkit-record all",
@@ -35,11 +35,13 @@ PLACE = Place(
 
 
 def missed(
-    body: Any, recordings: list[Recording] | None = None, *, place: Place = PLACE, path: str = PATH, method: str = "POST",
+    body: Any, recordings: list[Recording] | None = None, *, place: MissContext = PLACE, path: str = PATH, method: str = "POST",
     query: tuple[tuple[str, str], ...] = (),
 ) -> str:  # fmt: skip
     player = Player(conversation() if recordings is None else recordings)
-    return report(player, place, method, path, query, body, lambda number: 10 * (number + 1))
+    return format_miss_report(
+        player, place, method, path, query, body, lambda number: 10 * (number + 1)
+    )
 
 
 def changed(base: Any, change: Callable[[Any], object]) -> Any:
@@ -124,7 +126,7 @@ def test_causes_outside_the_body() -> None:
 def test_played_already() -> None:
     player = Player(conversation())
     player.take("POST", PATH, (), FIRST)
-    text = report(player, PLACE, "POST", PATH, (), FIRST, lambda number: None)
+    text = format_miss_report(player, PLACE, "POST", PATH, (), FIRST, lambda number: None)
     assert (
         "cause: already played: this very request is sent more often than it was recorded" in text
     )
@@ -133,7 +135,7 @@ def test_played_already() -> None:
 
 
 def test_no_cassette_and_an_empty_one() -> None:
-    place = Place(
+    place = MissContext(
         PLACE.label,
         PLACE.name,
         PLACE.hint,
@@ -189,7 +191,7 @@ def test_a_report_is_short_and_harmless_whatever_changed() -> None:
 def test_an_unplayed_recording_is_nearer_than_a_played_one() -> None:
     player = Player([recording(FIRST), recording(FIRST)])
     player.take("POST", PATH, (), FIRST)
-    assert "nearest: recording 2 of 2, " in report(
+    assert "nearest: recording 2 of 2, " in format_miss_report(
         player, PLACE, "POST", PATH, (), {**FIRST, "model": "m"}, lambda number: 5
     )
 

@@ -12,11 +12,11 @@ import pytest
 
 from evalkit.cassette import recorder
 from evalkit.cassette.format import parse, render
-from evalkit.cassette.journal import Journal, path_of, peek
-from evalkit.cassette.journal import parse as parse_journal
+from evalkit.cassette.journal import CassetteJournal, journal_path, read_journal
+from evalkit.cassette.journal import parse_journal as parse_journal
 from evalkit.cassette.loader import line_of, load_cassette
 from evalkit.cassette.record_modes import DECISIONS, RECORD_MODES, RecordMode, check_mode
-from evalkit.cassette.recorder import Recorder, count_interrupted
+from evalkit.cassette.recorder import CassetteRecorder, count_interrupted
 from evalkit.cassette.recording import Cassette
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteError, SecretLeak, UsageError
@@ -30,8 +30,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "cassettes" / "weather" / "london.yaml"
 
 
-def open_recorder(path: Path, mode: RecordMode = "once", **metadata: Any) -> Recorder:
-    return Recorder(path, mode, metadata=metadata, redactor=Redactor([KEY]))
+def open_recorder(path: Path, mode: RecordMode = "once", **metadata: Any) -> CassetteRecorder:
+    return CassetteRecorder(path, mode, metadata=metadata, redactor=Redactor([KEY]))
 
 
 def put(path: Path, *bodies: Any, **fields: Any) -> bytes:
@@ -162,14 +162,14 @@ def test_metadata(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_scenario_that_was_not_held_leaves_no_cassette(path: Path, mode: RecordMode) -> None:
     record(path, FIRST, mode=mode, held=False)
     assert not path.exists()
-    assert path_of(path).exists() == (mode != "all")
+    assert journal_path(path).exists() == (mode != "all")
 
 
 def test_recording_again_swaps_only_what_was_held_to_its_end(path: Path) -> None:
     old = put(path, FIRST, SECOND)
     record(path, FIRST, mode="all", held=False)
     assert path.read_bytes() == old
-    assert not path_of(path).exists()
+    assert not journal_path(path).exists()
     record(path, FIRST, mode="all", held=None)  # killed: neither held nor not
     assert path.read_bytes() == old
     assert count_interrupted(path) == 1
@@ -194,7 +194,7 @@ def test_new_episodes_with_nothing_new_writes_nothing(path: Path) -> None:
     before = path.stat().st_mtime_ns
     record(path, mode="new_episodes")
     assert (path.read_bytes(), path.stat().st_mtime_ns) == (old, before)
-    assert not path_of(path).exists()
+    assert not journal_path(path).exists()
 
 
 def test_new_episodes_cleans_what_another_tool_wrote(path: Path) -> None:
@@ -226,7 +226,7 @@ def test_the_next_run_goes_on_from_a_journal(path: Path) -> None:
     run.finish(True)
     run.close()
     assert bodies(path) == [FIRST, SECOND, THIRD]
-    assert not path_of(path).exists()
+    assert not journal_path(path).exists()
 
 
 def test_what_a_journal_held_and_nobody_asked_for_is_not_kept(path: Path) -> None:
@@ -253,18 +253,18 @@ def test_errors_in_a_journal_are_asked_again(path: Path) -> None:
 @pytest.mark.parametrize("cut", range(1, 60, 7))
 def test_a_torn_last_line_is_dropped(path: Path, cut: int) -> None:
     record(path, FIRST, SECOND, held=None)
-    journal = path_of(path)
+    journal = journal_path(path)
     whole = journal.read_bytes()
     journal.write_bytes(whole[:-cut])
-    assert [entry.recording for entry in peek(journal).entries] == [recording(FIRST)]
+    assert [entry.recording for entry in read_journal(journal).entries] == [recording(FIRST)]
     record(path, THIRD, held=None)
-    assert len(peek(journal).entries) == 2
+    assert len(read_journal(journal).entries) == 2
     assert journal.read_bytes().startswith(whole[: whole.rindex(b'{"crc"')])
 
 
 def test_a_journal_cut_anywhere_holds_the_whole_exchanges_before_the_cut(path: Path) -> None:
     record(path, FIRST, SECOND, held=None)
-    data = path_of(path).read_bytes()
+    data = journal_path(path).read_bytes()
     ends = [index + 1 for index, byte in enumerate(data) if byte == 0x0A]
     for cut in range(len(data) + 1):
         found = parse_journal(data[:cut], "j")
@@ -274,7 +274,7 @@ def test_a_journal_cut_anywhere_holds_the_whole_exchanges_before_the_cut(path: P
 
 def test_damage_before_the_end_is_an_error_and_changes_nothing(path: Path) -> None:
     record(path, FIRST, SECOND, held=None)
-    journal = path_of(path)
+    journal = journal_path(path)
     damaged = journal.read_bytes().replace(b"London", b"Lemdem", 1)
     journal.write_bytes(damaged)
     with pytest.raises(
@@ -287,13 +287,13 @@ def test_damage_before_the_end_is_an_error_and_changes_nothing(path: Path) -> No
 
 def test_a_journal_of_another_version_is_an_error(path: Path) -> None:
     path.parent.mkdir(parents=True)
-    journal = Journal.open(path_of(path))
+    journal = CassetteJournal.open(journal_path(path))
     journal.close()
-    data = path_of(path).read_bytes()
+    data = journal_path(path).read_bytes()
     rest = data[data.index(b",") + 1 :].replace(b'"version":1', b'"version":2')
     import zlib
 
-    path_of(path).write_bytes(b'{"crc":"%08x",' % zlib.crc32(rest[:-1]) + rest)
+    journal_path(path).write_bytes(b'{"crc":"%08x",' % zlib.crc32(rest[:-1]) + rest)
     with pytest.raises(CassetteError, match=":1 not a journal of version 1"):
         open_recorder(path)
 
@@ -307,17 +307,17 @@ def test_killed_between_the_rename_and_the_end_of_the_journal(
     run.finish(True)
     run.close()
     assert path.exists()
-    assert path_of(path).exists()
+    assert journal_path(path).exists()
     # A leftover: recording everything again must not play it.
     run = open_recorder(path, "all")
     assert run.playable == []
     run.close()
-    assert not path_of(path).exists()
+    assert not journal_path(path).exists()
 
 
 def test_killed_between_the_note_of_folding_and_the_rename(path: Path) -> None:
     record(path, FIRST, held=None)
-    journal = Journal.open(path_of(path))
+    journal = CassetteJournal.open(journal_path(path))
     journal.mark_folded("0" * 64)
     journal.close()
     run = open_recorder(path)
@@ -343,7 +343,7 @@ def test_a_cassette_that_cannot_be_read_is_never_written_over(
     with pytest.raises(CassetteError, match=r"london\.yaml:[12] "):
         open_recorder(path, mode)
     assert path.read_bytes() == text.encode("latin-1")
-    assert not path_of(path).exists()
+    assert not journal_path(path).exists()
 
 
 def test_a_second_recording_of_the_same_cassette_is_refused(path: Path) -> None:
@@ -364,7 +364,7 @@ def test_closing_twice_does_not_touch_the_journal_of_the_next_recording(path: Pa
     first.close()
     second = open_recorder(path)
     first.close()
-    assert path_of(path).exists()
+    assert journal_path(path).exists()
     with pytest.raises(UsageError, match="is recording this cassette now"):
         open_recorder(path)
     second.close()
@@ -402,7 +402,9 @@ def test_a_full_disk_is_a_short_message_and_what_was_complete_stays(path: Path) 
     run._journal._handle = kept
     os.close(full)
     run.close()
-    assert [entry.recording for entry in peek(path_of(path)).entries] == [recording(FIRST)]
+    assert [entry.recording for entry in read_journal(journal_path(path)).entries] == [
+        recording(FIRST)
+    ]
 
 
 def test_a_cassette_that_cannot_be_written_leaves_the_journal(
@@ -471,7 +473,7 @@ def test_a_secret_that_nothing_redacts_stops_the_recording_and_nothing_is_writte
     with pytest.raises(SecretLeak):
         run.append(recording(SECOND, method=KEY))
     run.close()
-    assert len(peek(path_of(path)).entries) == 1
+    assert len(read_journal(journal_path(path)).entries) == 1
 
 
 # --- media and reading ---
@@ -480,7 +482,7 @@ def test_a_secret_that_nothing_redacts_stops_the_recording_and_nothing_is_writte
 def test_media_are_moved_out_in_journal_and_cassette_and_come_back(path: Path) -> None:
     body = {"data": base64.b64encode(bytes(40_000)).decode()}
     record(path, body, held=None)
-    assert path_of(path).stat().st_size < 2_000
+    assert journal_path(path).stat().st_size < 2_000
     run = open_recorder(path)
     run.played(0)
     run.append(recording({"again": body["data"]}))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evalkit._lib.json import resolve
+from evalkit._lib.json import resolve_pointer
 from evalkit.checks.core.base import View
 from evalkit.checks.history.check import History, Level
 from evalkit.verdict import Finding
@@ -279,7 +279,7 @@ def test_a_changed_string_is_told_at_its_pointer(case: Any, data: st.DataObject)
     path = data.draw(st.sampled_from(paths or [""]))
     if not path:
         return
-    holder = resolve(sent[place], path.rpartition("/")[0])
+    holder = resolve_pointer(sent[place], path.rpartition("/")[0])
     key: Any = path.rpartition("/")[2]
     key = int(key) if isinstance(holder, list) else key
     holder[key] += "!"

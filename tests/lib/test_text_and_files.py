@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.files import inside, read_whole, write_atomic
+from evalkit._lib.files import is_inside, read_whole, write_atomic
 from evalkit._lib.json import MISSING
 from evalkit._lib.registry import Registry
 from evalkit._lib.text import did_you_mean, plural, shorten, show, visible
@@ -82,9 +82,9 @@ def test_inside_follows_links(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     (root / "link").symlink_to(tmp_path)
-    assert inside(root, root / "a" / ".." / "b")
-    assert not inside(root, root / ".." / "b")
-    assert not inside(root, root / "link" / "b")
+    assert is_inside(root, root / "a" / ".." / "b")
+    assert not is_inside(root, root / ".." / "b")
+    assert not is_inside(root, root / "link" / "b")
 
 
 def test_registry_names_the_nearest_word_and_refuses_twins() -> None:

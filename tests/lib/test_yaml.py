@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit._lib.source_positions import Position
-from evalkit._lib.yaml import YamlError, load, load_lines, locate, scalar
+from evalkit._lib.yaml import YamlError, load, load_lines, locate, resolve_scalar
 
 VALUES: list[tuple[str, Any]] = [
     ("", None),
@@ -77,7 +77,7 @@ def test_locate_gives_keys_and_values() -> None:
 
 # Text that YAML 1.1 takes for text and 1.2 for a number, such as 0E0, is where the two part on purpose.
 TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"])).filter(
-    lambda text: isinstance(scalar(text or "x"), str)
+    lambda text: isinstance(resolve_scalar(text or "x"), str)
 )
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | TEXT,

@@ -13,8 +13,8 @@ import pytest
 
 from evalkit._lib.json import JSON
 from evalkit.cassette.format import Recording
-from evalkit.cassette.journal import SUFFIX, Entry, Journal, entry_line
-from evalkit.cassette.media import Media
+from evalkit.cassette.journal import SUFFIX, CassetteJournal, JournalEntry, entry_line
+from evalkit.cassette.media import MediaFolder
 from evalkit.lint import RULES
 from tests.lint.building import (
     COMPLETED,
@@ -304,15 +304,15 @@ def _text(name: str, content: str) -> Builder:
 
 
 def _journal(folder: Path) -> dict[str, Any]:
-    journal = Journal.open(folder / f"c.yaml{SUFFIX}")
-    journal.append(entry_line(Entry(recording(asked(), said()))))
+    journal = CassetteJournal.open(folder / f"c.yaml{SUFFIX}")
+    journal.append(entry_line(JournalEntry(recording(asked(), said()))))
     journal.close()
     return {}
 
 
 def _with_media(folder: Path) -> Path:
     data = png(30_000) if len(png(30_000)) > 40_000 else _noise()
-    moved = Media(folder / "_media").move_out(recording(asked(), said(picture(data))))
+    moved = MediaFolder(folder / "_media").move_out(recording(asked(), said(picture(data))))
     write(folder / "app" / "c.yaml", moved)
     (file,) = (folder / "_media").iterdir()
     return file

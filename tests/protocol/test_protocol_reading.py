@@ -13,8 +13,8 @@ from evalkit.protocol.step_reader import (
     Pair,
     Pairing,
     TextBlock,
-    cited,
-    contents,
+    cited_text,
+    content_blocks,
     function_calls,
     output_media,
     output_text,
@@ -109,9 +109,11 @@ def test_output_media_is_what_came_after_the_last_user_input() -> None:
 
 
 def test_contents_tolerates_every_shape() -> None:
-    assert contents({"content": [1]}) == [1]
-    assert contents({"content": "a"}) == [{"type": "text", "text": "a"}]
-    assert [contents(step) for step in ({}, {"content": None}, {"content": {"type": "text"}})] == [
+    assert content_blocks({"content": [1]}) == [1]
+    assert content_blocks({"content": "a"}) == [{"type": "text", "text": "a"}]
+    assert [
+        content_blocks(step) for step in ({}, {"content": None}, {"content": {"type": "text"}})
+    ] == [
         [],
         [],
         [],
@@ -269,7 +271,7 @@ SPANS: list[tuple[str, JSON, JSON, str, str]] = [
     ("start", "end", "text", "code"), [row[1:] for row in SPANS], ids=[row[0] for row in SPANS]
 )
 def test_spans_are_utf8_bytes(start: JSON, end: JSON, text: str, code: str) -> None:
-    found = cited(CAFE, start, end)
+    found = cited_text(CAFE, start, end)
     assert found == Cited(text, not code, SPAN_PROBLEMS.get(code, ""), code)
 
 
@@ -280,7 +282,7 @@ def test_every_span_problem_is_shown() -> None:
 @given(strategies.texts, strategies.values, strategies.values)
 @settings(max_examples=100, deadline=None)
 def test_any_span_is_read(text: str, start: JSON, end: JSON) -> None:
-    assert cited(text, start, end).text in (
+    assert cited_text(text, start, end).text in (
         "",
         *(text[a:b] for a in range(len(text)) for b in range(a, len(text) + 1)),
     )
@@ -292,5 +294,5 @@ def test_a_span_of_whole_characters_is_the_characters(text: str, data: st.DataOb
     first = data.draw(st.integers(0, len(text)))
     last = data.draw(st.integers(first, len(text)))
     start, end = (len(text[:at].encode("utf-8", "surrogatepass")) for at in (first, last))
-    found = cited(text, start, end)
+    found = cited_text(text, start, end)
     assert (found.text, found.code) == (text[first:last], "" if first < last else "empty")

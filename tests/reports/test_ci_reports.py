@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit._lib.text import harmless
+from evalkit._lib.text import escape_log_commands
 from evalkit.compare.loading import Chosen, compare
 from evalkit.errors import UsageError
 from evalkit.reports.ci import badge, comment, ctrf, github, markdown
@@ -80,7 +80,7 @@ def test_what_was_said_can_still_be_read() -> None:
 
 @given(st.text(st.sampled_from(":# [\n a"), max_size=30))
 def test_no_line_of_a_log_is_an_order(text: str) -> None:
-    shown = harmless(text)
+    shown = escape_log_commands(text)
     assert not re.search(r"^\s*::", shown, re.MULTILINE)
     assert "##[" not in shown
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.cassette.journal import path_of
+from evalkit.cassette.journal import journal_path
 from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.recording import Recording
 from evalkit.errors import UsageError
@@ -240,7 +240,7 @@ def test_journals_are_let_go_of_and_taken_up_again(tmp_path: Path) -> None:
             archive.keep(number, turn, recording({**HELLO, "input": f"{number} {turn}"}))
     archive.close()
     assert [len(requests) for requests in kept(tmp_path).values()] == [3] * 60
-    assert not path_of(next(tmp_path.rglob("*.yaml"))).exists()
+    assert not journal_path(next(tmp_path.rglob("*.yaml"))).exists()
 
 
 def test_recordings_are_values(tmp_path: Path) -> None:

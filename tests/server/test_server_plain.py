@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.protocol.step_reader import cited, output_text
+from evalkit.protocol.step_reader import cited_text, output_text
 from evalkit.server.answers import default_answers
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.requests.error_response import ErrorResponse
@@ -212,7 +212,7 @@ def test_a_searched_answer_is_cited_whole_and_searched_behind_its_text() -> None
     ]
     (block,) = steps[0]["content"]
     spans = [
-        cited(block["text"], note["start_index"], note["end_index"])
+        cited_text(block["text"], note["start_index"], note["end_index"])
         for note in block["annotations"]
     ]
     assert all(span.ok for span in spans)

@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from evalkit._lib import yaml
-from evalkit._lib.json import resolve
+from evalkit._lib.json import resolve_pointer
 from evalkit.errors import SuiteErrors
 from evalkit.suite import models
 from evalkit.suite.schema import json_schema
@@ -124,9 +124,9 @@ def test_every_key_of_the_language_is_described() -> None:
         for name, definition in {"suite": SCHEMA, **SCHEMA["$defs"]}.items()
         if not name.startswith("check.") and name not in ("Check", "Expectation")
         for key, held in definition.get("properties", {}).items()
-        if not (resolve(SCHEMA, held["$ref"].removeprefix("#")) if "$ref" in held else held).get(
-            "description"
-        )
+        if not (
+            resolve_pointer(SCHEMA, held["$ref"].removeprefix("#")) if "$ref" in held else held
+        ).get("description")
     ]
     assert bare == []
 
@@ -137,7 +137,9 @@ def test_the_schema_is_valid_and_stands_on_its_own() -> None:
     assert not any("$id" in node for node in schemas(SCHEMA))
     references = {node["$ref"] for node in schemas(SCHEMA) if isinstance(node.get("$ref"), str)}
     assert [
-        reference for reference in references if not resolve(SCHEMA, reference.removeprefix("#"))
+        reference
+        for reference in references
+        if not resolve_pointer(SCHEMA, reference.removeprefix("#"))
     ] == []
 
 

@@ -20,7 +20,7 @@ import pytest
 import evalkit
 from evalkit import ExpectationFailed
 from evalkit.cassette import parse
-from evalkit.cassette.journal import path_of, peek
+from evalkit.cassette.journal import journal_path, read_journal
 from evalkit.errors import CassetteError, CassetteMiss, SecretLeak, UsageError
 from evalkit.taping import UnplayedWarning
 from evalkit.taping.tapes import Tape
@@ -118,7 +118,7 @@ def test_a_broken_cassette_is_an_error_and_stays_as_it_is(
     with pytest.raises(CassetteError, match=place), make_tape(mode):
         pytest.fail("the block must not run")
     assert cassette.read_bytes() == damage
-    assert not path_of(cassette).exists()
+    assert not journal_path(cassette).exists()
     with make_tape(
         "none", "app/other", ignore_hosts=["loopback"]
     ):  # nothing stayed patched, and no tape runs any more
@@ -158,10 +158,10 @@ def test_a_tape_that_is_kept_out_leaves_a_journal_alone(
     with pytest.raises(RuntimeError), make_tape("once"):
         post(guide_url, create("Hello"))
         raise RuntimeError("the application broke")
-    before = path_of(cassette).read_bytes()
+    before = journal_path(cassette).read_bytes()
     with make_tape("once", "app/other"), pytest.raises(UsageError), make_tape("all"):
         pytest.fail("the block must not run")
-    assert path_of(cassette).read_bytes() == before
+    assert journal_path(cassette).read_bytes() == before
 
 
 def test_a_tape_runs_once(make_tape: MakeTape) -> None:
@@ -333,7 +333,7 @@ def test_all_records_again_only_when_the_block_ended_well(
         post(hello, create("Something else"))
         raise RuntimeError("the application broke")
     assert cassette.read_bytes() == before
-    assert not path_of(cassette).exists()
+    assert not journal_path(cassette).exists()
     with pytest.raises(AssertionError), make_tape("all"):
         post(hello, create("Something else"))
         raise AssertionError("what was said is wrong, and replay must show it")
@@ -364,7 +364,7 @@ def test_a_broken_off_recording_goes_on(
         first = post(guide_url, create(DOGS)).json()
         raise RuntimeError("the application broke")
     assert not cassette.exists()
-    assert len(peek(path_of(cassette)).entries) == 1
+    assert len(read_journal(journal_path(cassette)).entries) == 1
     with make_tape("once"):
         again = post(guide_url, create(DOGS)).json()
         assert again == first
@@ -446,6 +446,6 @@ def test_killed_while_taping_what_was_finished_is_kept(
     assert not cassette.exists()
     kept = [
         json.loads(entry.recording.request_body or "")["input"]
-        for entry in peek(path_of(cassette)).entries
+        for entry in read_journal(journal_path(cassette)).entries
     ]
     assert kept[:finished] == [f"Say {number}" for number in range(5)]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.cassette.journal import path_of, peek
+from evalkit.cassette.journal import journal_path, read_journal
 from evalkit.cassette.loader import load_cassette
 from evalkit.errors import CassetteError, CassetteMiss, ConnectFailed, SecretLeak, UsageError
 from evalkit.transcript import Request
@@ -286,9 +286,10 @@ def test_killed_while_recording(service: Service, cassette: Path, mode: str) -> 
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         never.set()
-    journal = path_of(cassette)
+    journal = journal_path(cassette)
     assert [
-        json.loads(entry.recording.request_body or "")["input"] for entry in peek(journal).entries
+        json.loads(entry.recording.request_body or "")["input"]
+        for entry in read_journal(journal).entries
     ] == [f"question {n}" for n in (1, 2, 3)]
     assert not cassette.exists()
     before = len(service.requests)

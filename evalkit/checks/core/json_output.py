@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any, NamedTuple, NoReturn
 
-from evalkit._lib.json import MISSING, kind
+from evalkit._lib.json import MISSING, json_type
 from evalkit._lib.text import show
 from evalkit.transcript import Turn
 from evalkit.verdict import Finding, Where
@@ -92,7 +92,10 @@ def _diagnose(text: str, error: json.JSONDecodeError) -> Document:
             line, column = _place(text, found.start())
             before = show(text[: found.start()].strip(), 60)
             return Document(
-                MISSING, f"the JSON {kind(value)} stands behind other text: {before}", line, column
+                MISSING,
+                f"the JSON {json_type(value)} stands behind other text: {before}",
+                line,
+                column,
             )
     cut = "; the text may be cut off" if error.pos >= len(text.rstrip()) - 1 else ""
     return Document(MISSING, f"not JSON: {error.msg}{cut}", error.lineno, error.colno)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import JSON, pointer
-from evalkit.protocol.step_reader import kind_of
+from evalkit.protocol.step_reader import type_of
 from evalkit.protocol.step_types import CONTENT_TYPES
 
 RawStep = dict[str, Any]
@@ -98,7 +98,7 @@ def _item(step: RawStep, at: str) -> Item:
 
 
 def _is_content(value: RawStep) -> bool:
-    return kind_of(value) in _CONTENT or ("type" not in value and "text" in value)
+    return type_of(value) in _CONTENT or ("type" not in value and "text" in value)
 
 
 def _typed(block: RawStep) -> RawStep:

@@ -15,7 +15,7 @@ from evalkit._lib.json import equal
 from evalkit.checks.history.align import Pairs, gaps
 from evalkit.checks.history.input import Item, RawStep
 from evalkit.checks.history.step import Wanted, call_key, key_of, likeness
-from evalkit.protocol.step_reader import kind_of, pair_calls
+from evalkit.protocol.step_reader import pair_calls, type_of
 from evalkit.protocol.step_types import CLIENT_STEPS
 
 
@@ -87,7 +87,7 @@ class Reading:
         return (
             item >= self._tail
             and not self.case.closed
-            and kind_of(self.case.items[item].step) in CLIENT_STEPS
+            and type_of(self.case.items[item].step) in CLIENT_STEPS
         )
 
     def _spare(self, item: int) -> bool:

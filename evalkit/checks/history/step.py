@@ -12,7 +12,7 @@ from evalkit._lib.json import JSON, MISSING, canonical, differences, equal
 from evalkit._lib.text import shorten, show
 from evalkit.checks.core.formatting import against, keep, parting, table
 from evalkit.checks.history.input import Item, RawStep
-from evalkit.protocol.step_reader import kind_of
+from evalkit.protocol.step_reader import type_of
 from evalkit.protocol.step_types import CLIENT_STEPS, OPTIONAL_FIELDS, REQUIRED_FIELDS
 
 _IDENTITY = ("id", "call_id", "signature", "content", "arguments", "result", "name")
@@ -29,7 +29,7 @@ class Wanted(NamedTuple):
     @property
     def client(self) -> bool:
         """Whether the client made it."""
-        return kind_of(self.step) in CLIENT_STEPS
+        return type_of(self.step) in CLIENT_STEPS
 
 
 class Deviation(NamedTuple):
@@ -101,7 +101,7 @@ def changed(want: Wanted, item: Item, name: str, streamed: bool) -> Iterator[Dev
 
 def _is_data(path: str, step: RawStep) -> bool:
     """Whether a path leads into what the model or a tool wrote, where a null is a value like any other (protocol section 9)."""
-    known = kind_of(step) in OPTIONAL_FIELDS
+    known = type_of(step) in OPTIONAL_FIELDS
     return (
         not known
         or path.startswith("/arguments/")

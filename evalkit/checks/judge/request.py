@@ -19,7 +19,7 @@ from itertools import count
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural
 from evalkit.conversation.judge_requests import JUDGE_LABELS
-from evalkit.protocol.step_reader import contents
+from evalkit.protocol.step_reader import content_blocks
 from evalkit.protocol.wire_facts import DEFAULT_API_VERSION, interactions_path
 from evalkit.transcript import Request, Step, Turn
 
@@ -137,7 +137,7 @@ def _told(turns: Sequence[Turn]) -> Iterator[dict[str, JSON]]:
 def _entry(step: Step) -> dict[str, JSON]:
     raw = step.raw
     if step.type == "model_output":
-        return {"model": _said(contents(raw))}
+        return {"model": _said(content_blocks(raw))}
     if step.type == "function_call":
         return {"call": raw.get("name"), "arguments": _lean(raw.get("arguments"))}
     if step.type == "function_result":

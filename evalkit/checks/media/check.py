@@ -13,7 +13,7 @@ from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.options import Amount, Words, format_number
 from evalkit.checks.media.files import Facts, decode, examine, same_type
-from evalkit.protocol.step_reader import contents
+from evalkit.protocol.step_reader import content_blocks
 from evalkit.verdict import Finding, Where
 
 _KINDS = ("image", "audio", "video")
@@ -169,7 +169,7 @@ def _media(view: View, kinds: tuple[str, ...]) -> Iterator[tuple[dict[str, JSON]
         for place, step in enumerate(turn.steps, 1):
             if step.type != "model_output":
                 continue
-            for index, block in enumerate(contents(step.raw)):
+            for index, block in enumerate(content_blocks(step.raw)):
                 if isinstance(block, dict) and block.get("type") in kinds:
                     yield (
                         block,

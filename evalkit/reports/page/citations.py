@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from evalkit._lib.text import shorten
-from evalkit.protocol.step_reader import cited
+from evalkit.protocol.step_reader import cited_text
 from evalkit.protocol.step_types import CITATIONS
 
 _LINK = r"(?i)https?://[^\s\x00-\x20\x7f]+"
@@ -87,7 +87,7 @@ def mark(
         if not isinstance(annotation, dict) or annotation.get("type") not in CITATIONS:
             continue
         start, end = annotation.get("start_index"), annotation.get("end_index")
-        found = cited(text, start, end)
+        found = cited_text(text, start, end)
         number = first + len(citations)
         problem = found.problem
         if found.ok:

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from evalkit._lib import clock
 from evalkit._lib.json import JSON
-from evalkit.protocol.step_reader import contents
+from evalkit.protocol.step_reader import content_blocks
 from evalkit.server.answers.answer import InteractionDraft, complete, status_of
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.answers.text_analysis import first_tokens, tokens, usage
@@ -73,7 +73,7 @@ def _limited(steps: Sequence[RawStep], limit: JSON) -> tuple[list[RawStep], bool
         out.append(step)
         if left is None or step["type"] != "model_output":
             continue
-        for index, block in enumerate(contents(step)):
+        for index, block in enumerate(content_blocks(step)):
             text = (
                 block.get("text")
                 if isinstance(block, dict) and block.get("type") == "text"
@@ -82,7 +82,7 @@ def _limited(steps: Sequence[RawStep], limit: JSON) -> tuple[list[RawStep], bool
             count = tokens(text) if isinstance(text, str) else 0
             if isinstance(text, str) and count > left:
                 kept = [{"type": "text", "text": first_tokens(text, left)}] if left else []
-                out[-1] = {**step, "content": [*contents(step)[:index], *kept]}
+                out[-1] = {**step, "content": [*content_blocks(step)[:index], *kept]}
                 return out, True
             left -= count
     return out, False

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.step_reader import contents, pair_calls
+from evalkit.protocol.step_reader import content_blocks, pair_calls
 from evalkit.protocol.step_types import MEDIA_TYPES
 from evalkit.server.continuation_tokens import AnswerPart
 from evalkit.server.requests.create import declared_functions
@@ -75,7 +75,7 @@ class InteractionRequest:
         return (
             [
                 block
-                for block in contents(last)
+                for block in content_blocks(last)
                 if isinstance(block, dict) and block.get("type") in MEDIA_TYPES
             ]
             if last
@@ -131,7 +131,7 @@ class InteractionRequest:
 def _text_of(step: RawStep) -> str:
     return "\n".join(
         block["text"]
-        for block in contents(step)
+        for block in content_blocks(step)
         if isinstance(block, dict) and block.get("type") == "text"
     )
 

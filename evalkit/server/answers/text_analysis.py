@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from evalkit._lib.json import JSON, dumps
-from evalkit.protocol.step_reader import contents
+from evalkit.protocol.step_reader import content_blocks
 from evalkit.protocol.step_types import MEDIA_TYPES
 
 _WORD = re.compile(r"[㐀-鿿぀-ヿ가-힯]|[^\s㐀-鿿぀-ヿ가-힯]+")
@@ -72,7 +72,7 @@ def usage(
 
 
 def _count(step: Mapping[str, JSON], counts: dict[str, int]) -> None:
-    for block in contents(dict(step)):
+    for block in content_blocks(dict(step)):
         kind = block.get("type") if isinstance(block, dict) else None
         if kind == "text":
             counts["text"] = counts.get("text", 0) + tokens(str(block.get("text", "")))

@@ -19,11 +19,11 @@ from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 
-from evalkit._lib.files import shown
+from evalkit._lib.files import display_path
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural
 from evalkit.cassette import journal
-from evalkit.cassette.recorder import Recorder
+from evalkit.cassette.recorder import CassetteRecorder
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import EvalkitError, UsageError
@@ -61,7 +61,7 @@ class ConversationArchive:
         self._clock = clock
         self._lock = threading.Lock()
         self._conversations: dict[int, _Conversation] = {}
-        self._open: OrderedDict[int, Recorder] = OrderedDict()
+        self._open: OrderedDict[int, CassetteRecorder] = OrderedDict()
         self._numbers: dict[str, int] = {}
 
     def recover(self) -> list[str]:
@@ -84,7 +84,7 @@ class ConversationArchive:
                 recorder.close()
             if count:
                 lines.append(
-                    f"recovered {plural(count, 'exchange')} of an interrupted recording into {shown(cassette)}"
+                    f"recovered {plural(count, 'exchange')} of an interrupted recording into {display_path(cassette)}"
                 )
         return lines
 
@@ -227,30 +227,30 @@ class ConversationArchive:
 
     def _started(
         self, conversation: _Conversation, redactor: Redactor, recordings: Sequence[Recording]
-    ) -> Recorder:
+    ) -> CassetteRecorder:
         """Claim the next free name for a conversation: nothing that is there is written over."""
         name = name_of(normalize_recording(redactor.recording(recordings[0])[0]))
         with self._lock:
             while True:
                 count = self._numbers[name] = self._numbers.get(name, 0) + 1
                 path = self.folder / f"{numbered(name, count)}.yaml"
-                if not path.exists() and not journal.path_of(path).exists():
+                if not path.exists() and not journal.journal_path(path).exists():
                     break
         recorder = self._recorder(path)
         conversation.path = path
         return recorder
 
-    def _recorder(self, path: Path) -> Recorder:
-        return Recorder(
+    def _recorder(self, path: Path) -> CassetteRecorder:
+        return CassetteRecorder(
             path, "new_episodes", metadata=self._metadata, redactor=Redactor(), goes_on=True
         )
 
-    def _taken_up(self, number: int, path: Path) -> Recorder:
+    def _taken_up(self, number: int, path: Path) -> CassetteRecorder:
         with self._lock:
             recorder = self._open.pop(number, None)
         return recorder or self._recorder(path)
 
-    def _put_back(self, number: int, recorder: Recorder) -> None:
+    def _put_back(self, number: int, recorder: CassetteRecorder) -> None:
         with self._lock:
             self._open[number] = recorder
             if (

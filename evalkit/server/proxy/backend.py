@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from evalkit._lib.files import shown
+from evalkit._lib.files import display_path
 from evalkit.errors import TransportError, UsageError
 from evalkit.server.calls import Call, Reply, fault_reply
 from evalkit.server.headers import passed_on
@@ -45,7 +45,9 @@ class ProxyBackend:
         idle: float = IDLE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.title = upstream.base + (f", recorded into {shown(archive.folder)}" if archive else "")
+        self.title = upstream.base + (
+            f", recorded into {display_path(archive.folder)}" if archive else ""
+        )
         self._upstream = upstream
         self._log = log
         self._idle = idle
@@ -146,7 +148,7 @@ def open_proxy(
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(
-                f"--record {shown(folder)}: cannot record here: {error.strerror or error}"
+                f"--record {display_path(folder)}: cannot record here: {error.strerror or error}"
             ) from error
         archive = ConversationArchive(folder, {})
     return ProxyBackend(upstream, archive, log=log)

@@ -75,7 +75,7 @@ class ResponseCapture:
         with suppress(
             ValueError
         ):  # a coding that was not asked for, and cannot be read: kept as it is
-            body = bodies.opened(
+            body = bodies.decompress_body(
                 body, {"content-encoding": [self.headers.get("content-encoding", "")]}
             )
         elapsed = round((now - self._began) * 1000, 1)

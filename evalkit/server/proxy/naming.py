@@ -12,7 +12,7 @@ import re
 from evalkit._lib.json import JSON
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.history_digest import input_steps
-from evalkit.protocol.step_reader import contents
+from evalkit.protocol.step_reader import content_blocks
 from evalkit.protocol.wire_facts import is_retryable
 from evalkit.server.replay.library import NormalizedRequest
 
@@ -51,7 +51,7 @@ def _said(body: JSON) -> str:
     if not isinstance(body, dict):
         return ""
     for step in input_steps(body.get("input")):
-        texts = [block.get("text") for block in contents(step) if isinstance(block, dict)]
+        texts = [block.get("text") for block in content_blocks(step) if isinstance(block, dict)]
         if said := " ".join(text for text in texts if isinstance(text, str)):
             return said
     return ""

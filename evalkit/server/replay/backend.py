@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl
 
-from evalkit._lib.files import shown
+from evalkit._lib.files import display_path
 from evalkit._lib.text import plural
 from evalkit.cassette.loader import line_of, load_cassette
-from evalkit.cassette.matching import body_of
+from evalkit.cassette.matching import body_value
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.yaml_scalars import to_text
@@ -48,17 +48,15 @@ class CassetteBackend:
         again: bool = False,
         log: Callable[[str], object] = lambda line: None,
     ) -> None:
-        self._paths = {shown(path): path for path in _files(folder)}
+        self._paths = {display_path(path): path for path in _files(folder)}
         tapes = [_tape(name, path) for name, path in self._paths.items()]
         self._library = CassetteLibrary(tapes, again=again)
         self._recorded_timing = timing == "recorded"
         self._log = log
-        self._hint = _HINT.format(folder=shown(folder))
+        self._hint = _HINT.format(folder=display_path(folder))
         self._closed = False
         count = sum(len(tape.recordings) for tape in tapes)
-        self.title = (
-            f"{plural(count, 'recording')} of {plural(len(tapes), 'cassette')} in {shown(folder)}"
-        )
+        self.title = f"{plural(count, 'recording')} of {plural(len(tapes), 'cassette')} in {display_path(folder)}"
 
     async def handle(self, call: Call) -> Reply:
         """Answer from a recording; a miss is a 404 whose message is its report."""
@@ -69,7 +67,7 @@ class CassetteBackend:
             if call.target
             else call.query.items()
         )
-        request = normalize_request(call.method, call.path, tuple(query), body_of(text))
+        request = normalize_request(call.method, call.path, tuple(query), body_value(text))
         found = self._library.take(request)
         if found is None:
             report = self._library.miss(
@@ -154,10 +152,10 @@ def _files(folder: Path) -> list[Path]:
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
-        raise UsageError(f"--cassettes {shown(folder)}: there is no such folder or file")
+        raise UsageError(f"--cassettes {display_path(folder)}: there is no such folder or file")
     found = sorted(_below(folder), key=_in_order)
     if not found:
-        raise UsageError(f"--cassettes {shown(folder)}: there is no cassette (*.yaml) in it")
+        raise UsageError(f"--cassettes {display_path(folder)}: there is no cassette (*.yaml) in it")
     return found
 
 

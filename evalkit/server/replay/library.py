@@ -26,8 +26,13 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from evalkit._lib.json import JSON, canonical, dumps
-from evalkit.cassette.matching import Player, Query, body_of, route, route_of
-from evalkit.cassette.miss_report import Place, describe, nearest, report
+from evalkit.cassette.matching import Player, Query, body_value, normalize_route, route_of
+from evalkit.cassette.miss_report import (
+    MissContext,
+    describe_recording,
+    format_miss_report,
+    nearest_recording,
+)
 from evalkit.cassette.recording import Recording
 from evalkit.protocol.step_types import CONTENT_TYPES
 from evalkit.protocol.wire_facts import API_VERSION_PATTERN
@@ -152,7 +157,7 @@ class CassetteLibrary:
         numbers = [number for at in order for number in range(firsts[at], firsts[at + 1])]
         pool = Player([self._pool.recordings[number] for number in numbers])
         pool.played[:] = b"".join(self.tapes[at].played for at in order)
-        found = nearest(pool, *asked)
+        found = nearest_recording(pool, *asked)
         if found is None:
             tape, player = PlayedCassette("(empty)", ()), Player(())
         else:
@@ -162,10 +167,10 @@ class CassetteLibrary:
                 Player(self._pool.recordings[firsts[at] : firsts[at + 1]]),
             )
         player.played[:] = tape.played
-        place = Place(
+        place = MissContext(
             "evalkit serve", tape.name, hint, note=_ONCE if asked.key in self._known else ""
         )
-        return report(
+        return format_miss_report(
             player,
             place,
             asked.method,
@@ -189,7 +194,7 @@ class CassetteLibrary:
                 untouched += 1
             elif left:
                 lines.append(
-                    f"{tape.name}: not played: {', '.join(describe(tape.recordings[number], number) for number in left)}"
+                    f"{tape.name}: not played: {', '.join(describe_recording(tape.recordings[number], number) for number in left)}"
                 )
         if untouched:
             lines.append(f"{untouched} of {len(self.tapes)} cassettes: nothing was asked of them")
@@ -211,7 +216,7 @@ class CassetteLibrary:
 
 def normalize_request(method: str, path: str, query: Query, body: JSON) -> NormalizedRequest:
     """Return a request as it is compared; ``body`` is a JSON value, None for none."""
-    path, query = route(path, query)
+    path, query = normalize_route(path, query)
     path = "/" + unquote(_VERSION.sub("", path)).lstrip(
         "/"
     )  # without a version, one SDK sends //interactions
@@ -223,7 +228,7 @@ def normalize_request(method: str, path: str, query: Query, body: JSON) -> Norma
 def normalize_recording(recording: Recording) -> NormalizedRequest:
     """Return a recorded request as it is compared."""
     return normalize_request(
-        recording.method, *route_of(recording.uri), body_of(recording.request_body)
+        recording.method, *route_of(recording.uri), body_value(recording.request_body)
     )
 
 

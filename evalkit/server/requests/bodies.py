@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 
 from evalkit._lib.json import JSON
-from evalkit._lib.json import kind as json_kind
+from evalkit._lib.json import json_type as json_kind
 from evalkit._lib.text import did_you_mean
 from evalkit.server.requests.error_response import (
     OnViolation,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from evalkit._lib.json import JSON
-from evalkit._lib.json import kind as json_kind
+from evalkit._lib.json import json_type as json_kind
 from evalkit.server.requests.bodies import check_fields, check_strings, choice
 from evalkit.server.requests.error_response import OnViolation, bad_request, raise_violation
 from evalkit.server.schema_documents import NoDocument, check_schema

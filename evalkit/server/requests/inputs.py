@@ -12,7 +12,7 @@ import binascii
 from collections.abc import Callable, Mapping, Sequence
 
 from evalkit._lib.json import JSON
-from evalkit._lib.json import kind as json_kind
+from evalkit._lib.json import json_type as json_kind
 from evalkit.protocol.step_types import CLIENT_STEPS, CONTENT_TYPES, MEDIA_TYPES
 from evalkit.server.requests.error_response import bad_request
 

@@ -206,9 +206,9 @@ def main() -> None:
     options = parser.parse_args()
     if shutil.which("hey") is None:
         raise SystemExit(HEY)
-    from evalkit.server.run import allow_connections
+    from evalkit.server.run import raise_file_limit
 
-    allow_connections()
+    raise_file_limit()
     urls = {
         "bare starlette": f"http://127.0.0.1:{options.port}",
         "evalkit serve": f"http://127.0.0.1:{options.port + 1}",

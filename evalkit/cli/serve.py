@@ -145,7 +145,7 @@ def serve(
     upstream whose answers are recorded. No key is needed but any.
     """
     from evalkit.server.app import create_app
-    from evalkit.server.run import allow_connections
+    from evalkit.server.run import raise_file_limit
     from evalkit.server.run import serve as run
 
     given = {
@@ -185,7 +185,7 @@ def serve(
     def ready(url: str) -> None:
         _say(_READY.replace("<title>", backend.title).replace("<url>", url))
 
-    if few := allow_connections():
+    if few := raise_file_limit():
         click.echo(few, err=True)
     run(create_app(backend, log=log, faults=plans, seed=seed), host, port, ready=ready)
 

@@ -1,4 +1,4 @@
-"""The HTTP application: turns requests into calls and sends replies. All API behavior is the back end's.
+"""The HTTP application: turns requests into calls and sends the replies of a back end.
 
 One catch-all route, because the back end also responds to paths and methods that the API does not
 have, in the API's shape. Only ``/healthz`` is handled here; it needs no key. HEAD is a GET whose
@@ -10,27 +10,27 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from evalkit._lib.json import dumps
 from evalkit._lib.version import VERSION
-from evalkit.server.calls import Backend, Call, Reply, fault_reply
+from evalkit.server.calls import Backend, Call, Reply, error_reply
 from evalkit.server.fault_injection.injector import FaultInjector
 from evalkit.server.fault_injection.plans import FaultPlan
 from evalkit.server.history_integrity import DEFAULT_KEY
-from evalkit.server.reply_sender import EXTENSION, Receive, Scope, Send, Sending
+from evalkit.server.reply_sender import EXTENSION, ClientConnection, send_reply
 from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.server.script_backend import ScriptBackend
 from evalkit.server.scripting.script import Script
 
 MAX_BODY = 32 * 1024 * 1024
-"""Largest request body in bytes, unless the caller says otherwise."""
+"""Default limit of a request body, in bytes."""
 
 
 def create_app(
@@ -42,17 +42,14 @@ def create_app(
     faults: Sequence[FaultPlan] = (),
     seed: int = 0,
 ) -> Starlette:
-    """Return the application that serves a back end, or a script with a memory of its own, whose thoughts ``key`` signs.
+    """Return the application that serves a back end, or a script whose thoughts ``key`` signs.
 
-    ``log`` gets a line for each request: method, path (without its query, which may hold a key), status, and what answered. ``faults``
-    befall the back end's answers as ``seed`` decides.
+    ``log`` gets a line for each request: method, path (without the query, which may hold a key),
+    status, and what produced the reply. ``faults`` are injected into replies as ``seed`` decides.
     """
-    served: Backend = (
-        ScriptBackend(backend, key=key, log=log, seed=seed)
-        if isinstance(backend, Script)
-        else backend
-    )
-    shell = _Shell(FaultInjector(served, faults, seed) if faults else served, max_body, log)
+    if isinstance(backend, Script):
+        backend = ScriptBackend(backend, key=key, log=log, seed=seed)
+    served = FaultInjector(backend, faults, seed) if faults else backend
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -61,15 +58,16 @@ def create_app(
         finally:
             await served.close()
 
-    return Starlette(routes=[Route("/{path:path}", shell)], lifespan=lifespan)
+    routes = [Route("/{path:path}", _Application(served, max_body, log))]
+    return Starlette(routes=routes, lifespan=lifespan)
 
 
-class _Gone(Exception):
-    """The client left before its request was whole."""
+class _ClientGone(Exception):
+    """The client left before its request was complete."""
 
 
-class _Shell:
-    """Answers one request after the other, many at a time."""
+class _Application:
+    """An ASGI application that handles many requests at a time."""
 
     def __init__(self, backend: Backend, max_body: int, log: Callable[[str], object]) -> None:
         self._backend = backend
@@ -78,69 +76,67 @@ class _Shell:
         self._started = monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        connection = scope.get("extensions", {}).get(EXTENSION)
-        if scope["path"] == "/healthz":
-            await Sending(self._health(scope["method"]), send, connection).run()
-            return
-        if connection is None:
-            with suppress(_Gone):
-                await self._answer(scope, receive, send, None)
-            return
-        task = connection.task = asyncio.current_task()
+        connection: ClientConnection | None = scope.get("extensions", {}).get(EXTENSION)
+        task = asyncio.current_task()
+        if connection is not None:
+            connection.task = task
         try:
-            await self._answer(scope, receive, send, connection)
-        except _Gone:
+            await send_reply(await self._reply(scope, receive), send, connection)
+        except _ClientGone:
             return
         except asyncio.CancelledError:
-            if not connection.lost:
+            if connection is None or not connection.lost:
                 raise
+            # The connection cancelled this task because the client left; that is a normal end.
             if task is not None:
-                task.uncancel()  # the client has left: that is an end like others
+                task.uncancel()
         finally:
-            connection.task = None
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, connection: Any) -> None:
-        reply = await self._reply(scope, receive)
-        self._log(f"{scope['method']} {scope['path']} {reply.status or 'none'}{_by(reply)}")
-        await Sending(reply, send, connection).run()
+            if connection is not None:
+                connection.task = None
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
-        method = scope["method"]
+        method, path = scope["method"], scope["path"]
+        if path == "/healthz":
+            return self._health(method)
+        try:
+            reply = await self._backend.handle(await self._call(scope, receive))
+        except ErrorResponse as error:
+            reply = error_reply(error)
+        except _ClientGone:
+            raise
+        except Exception:  # noqa: BLE001 - even then the client gets an error in the API's shape
+            traceback.print_exc()
+            reply = error_reply(ErrorResponse(500))
+        if method == "OPTIONS" and reply.status == 405 and "allow" in reply.headers:
+            allow = f"{reply.headers['allow']}, OPTIONS"
+            reply = Reply(204, headers={"allow": allow}, by="allowed methods")
+        faults = f"fault {', '.join(reply.faults)}" if reply.faults else ""
+        notes = "".join(f"  {note}" for note in (reply.by, faults) if note)
+        self._log(f"{method} {path} {reply.status or 'none'}{notes}")
+        return reply
+
+    async def _call(self, scope: Scope, receive: Receive) -> Call:
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
-        raw_query = scope.get("query_string") or b""
-        try:
-            call = Call(
-                method="GET" if method == "HEAD" else method,
-                path=scope["path"],
-                query=dict(parse_qsl(raw_query.decode("latin-1"), keep_blank_values=True))
-                if raw_query
-                else {},
-                headers=headers,
-                body=await _body(headers, receive, self._max_body),
-                target=_target(scope, raw_query),
-            )
-            reply = await self._backend.handle(call)
-        except ErrorResponse as fault:
-            reply = fault_reply(fault)
-        except _Gone:
-            raise
-        except Exception:  # noqa: BLE001 - whatever breaks here, the client gets the API's shape
-            traceback.print_exc()
-            reply = fault_reply(ErrorResponse(500))
-        if method == "OPTIONS" and reply.status == 405 and "allow" in reply.headers:
-            return Reply(
-                204, headers={"allow": f"{reply.headers['allow']}, OPTIONS"}, by="what is allowed"
-            )
-        return reply
+        raw_path = scope.get("raw_path") or b""
+        query = scope.get("query_string", b"").decode("latin-1")
+        path = raw_path.partition(b"?")[0].decode("latin-1")
+        return Call(
+            method="GET" if scope["method"] == "HEAD" else scope["method"],
+            path=scope["path"],
+            query=dict(parse_qsl(query, keep_blank_values=True)),
+            headers=headers,
+            body=await _read_body(headers, receive, self._max_body),
+            target=f"{path}?{query}" if query else path,
+        )
 
     def _health(self, method: str) -> Reply:
         if method == "OPTIONS":
             return Reply(204, headers={"allow": "GET, HEAD, OPTIONS"})
         if method not in ("GET", "HEAD"):
             message = f"{method} is not allowed here; allowed: GET, HEAD."
-            return fault_reply(ErrorResponse(405, message, headers={"allow": "GET, HEAD"}))
+            return error_reply(ErrorResponse(405, message, headers={"allow": "GET, HEAD"}))
         health = {
             "status": "ok",
             "serves": self._backend.title,
@@ -150,35 +146,19 @@ class _Shell:
         return Reply(200, dumps(health))
 
 
-def _by(reply: Reply) -> str:
-    struck = f"fault {', '.join(reply.faults)}" if reply.faults else ""
-    return "".join(f"  {part}" for part in (reply.by, struck) if part)
-
-
-def _target(scope: Scope, query: bytes) -> str:
-    raw = scope.get("raw_path") or b""
-    target: bytes = raw.partition(b"?")[0] + (b"?" + query if query else b"")
-    return target.decode("latin-1")
-
-
-async def _body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
-    declared = headers.get("content-length", "0")
-    size = int(declared) if declared.isdigit() else 0
-    parts: list[bytes] = []
-    if size <= limit:
-        size, more = 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _Gone
-            part = message.get("body", b"")
-            size += len(part)
-            if size > limit:
-                break
-            parts.append(part)
-            more = message.get("more_body", False)
-    if size > limit:
-        raise ErrorResponse(
-            413, f"The request body is larger than {limit} bytes.", headers={"connection": "close"}
-        )
-    return b"".join(parts)
+async def _read_body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
+    declared = headers.get("content-length", "")
+    is_too_large = declared.isdigit() and int(declared) > limit
+    body = bytearray()
+    more = True
+    while more and not is_too_large:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _ClientGone
+        body += message.get("body", b"")
+        is_too_large = len(body) > limit
+        more = message.get("more_body", False)
+    if is_too_large:
+        text = f"The request body is larger than {limit} bytes."
+        raise ErrorResponse(413, text, headers={"connection": "close"})
+    return bytes(body)

@@ -1,134 +1,104 @@
-"""Sending a reply as it tells: late, in pieces, or broken off. The one place of the server that waits on purpose.
+"""Sends a reply over ASGI: delayed, in pieces, or broken off, as the reply says.
 
-Frames that wait for nothing go out together, so a stream without delays costs no more than a plain answer.
+Frames without a delay are sent together, so a stream without delays costs no more than a plain
+reply.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Sequence
+from itertools import chain, repeat
+from typing import Protocol
 
-from evalkit.server.calls import End, Reply, StreamCut
+from starlette.types import Send
+
+from evalkit.server.calls import ConnectionEnd, Reply, StreamCut
 from evalkit.server.fault_injection.stream_changes import close
 
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
 EXTENSION = "evalkit.connection"
-"""Where a request's scope has the connection, among its extensions."""
+"""Key of the client's connection among the extensions of an ASGI scope."""
 
-_TOGETHER = 64 * 1024
+_MAX_CHUNK = 64 * 1024
 _NO_BODY = frozenset({204, 304})
 
 
-class Breakable(Protocol):
-    """A connection that can be ended before HTTP would."""
+class ClientConnection(Protocol):
+    """A connection that can be ended in the middle of a response.
 
-    async def break_off(self, end: End) -> None:
-        """End it."""
+    ``task`` handles its current request and is cancelled when the client leaves; then ``lost`` is
+    True.
+    """
+
+    task: asyncio.Task[None] | None
+    lost: bool
+
+    async def break_off(self, end: ConnectionEnd) -> None:
+        """End the connection after what was sent so far."""
         ...
 
 
-class Sending:
-    """Sends one reply."""
+async def send_reply(reply: Reply, send: Send, connection: ClientConnection | None) -> None:
+    """Send a reply, and close its live body even if sending is cancelled."""
+    end = reply.end
+    try:
+        if reply.delay:
+            await asyncio.sleep(reply.delay)
+        if reply.status:
+            start = {"type": "http.response.start", "status": reply.status}
+            await send({**start, "headers": _headers(reply)})
+            try:
+                await _send_body(reply, send)
+            except StreamCut:
+                end = "cut"
+        if end != "whole" and connection is not None:
+            await connection.break_off(end)
+    finally:
+        await close(reply.live)
 
-    def __init__(self, reply: Reply, send: Send, connection: Breakable | None) -> None:
-        self._reply = reply
-        self._send = send
-        self._connection = connection
 
-    async def run(self) -> None:
-        """Send all of it, and let go of what it comes from, even when it is stopped."""
-        reply, end = self._reply, self._reply.end
-        try:
-            if reply.delay:
-                await asyncio.sleep(reply.delay)
-            if reply.status:
-                await self._send(
-                    {
-                        "type": "http.response.start",
-                        "status": reply.status,
-                        "headers": _headers(reply),
-                    }
-                )
-                try:
-                    await self._body(reply)
-                except StreamCut:
-                    end = "cut"
-            if end != "whole" and self._connection is not None:
-                await self._connection.break_off(end)
-        finally:
-            await close(reply.live)
+async def _send_body(reply: Reply, send: Send) -> None:
+    is_whole = reply.end == "whole"
+    last = {"type": "http.response.body", "body": b"", "more_body": not is_whole}
+    if reply.frames is not None:
+        chunks = _frame_chunks(reply, reply.frames)
+    elif reply.live is not None:
+        chunks = reply.live
+    else:
+        await send({**last, "body": _body_bytes(reply)})
+        return
+    async for chunk in chunks:
+        if chunk:
+            await send({**last, "body": chunk, "more_body": True})
+    if is_whole:
+        await send(last)
 
-    async def _body(self, reply: Reply) -> None:
-        if reply.frames is not None:
-            await self._frames(reply.frames)
-        elif reply.live is not None:
-            await self._live(reply.live)
-        else:
-            await self._part(reply.body, more=reply.end != "whole")
 
-    async def _part(self, body: str | bytes, *, more: bool) -> None:
-        await self._send(
-            {
-                "type": "http.response.body",
-                "body": body.encode() if isinstance(body, str) else body,
-                "more_body": more,
-            }
-        )
-
-    async def _frames(self, frames: Sequence[str]) -> None:
-        reply = self._reply
-        together: list[str] = []
-        size = 0
-        gaps, delay = reply.gaps, reply.event_delay
-        for index, frame in enumerate(frames):
-            wait = delay + (gaps[index] if index < len(gaps) else 0.0)
-            if wait or size > _TOGETHER:
-                await self._together(together)
-                together, size = [], 0
-                if wait:
-                    await asyncio.sleep(wait)
-            together.append(frame)
-            size += len(frame)
-        await self._together(together)
-        if reply.end == "whole":
-            await self._part(b"", more=False)
-
-    async def _together(self, frames: list[str]) -> None:
-        if frames:
-            await self._part("".join(frames), more=True)
-
-    async def _live(self, live: AsyncIterator[bytes]) -> None:
-        async for part in live:
-            if part:
-                await self._part(part, more=True)
-        if self._reply.end == "whole":
-            await self._part(b"", more=False)
+async def _frame_chunks(reply: Reply, frames: Sequence[str]) -> AsyncIterator[bytes]:
+    pending: list[str] = []
+    size = 0
+    for frame, gap in zip(frames, chain(reply.gaps, repeat(0.0)), strict=False):
+        wait = reply.event_delay + gap
+        if wait or size > _MAX_CHUNK:
+            yield "".join(pending).encode()
+            pending, size = [], 0
+            await asyncio.sleep(wait)
+        pending.append(frame)
+        size += len(frame)
+    yield "".join(pending).encode()
 
 
 def _headers(reply: Reply) -> list[tuple[bytes, bytes]]:
-    headers = [
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in reply.headers.items()
-    ]
-    names = {name for name, _ in headers}
-
-    def usual(name: bytes, value: bytes) -> None:
-        if name not in names:
-            headers.append((name, value))
-
+    headers: dict[str, str] = {}
     if reply.frames is not None:
-        usual(b"cache-control", b"no-cache")
-        usual(b"content-type", b"text/event-stream; charset=utf-8")
+        headers["cache-control"] = "no-cache"
+        headers["content-type"] = "text/event-stream; charset=utf-8"
     elif reply.live is None and reply.status not in _NO_BODY:
-        body = reply.body
-        usual(
-            b"content-length",
-            str(len(body.encode()) if isinstance(body, str) else len(body)).encode(),
-        )
-        usual(b"content-type", b"application/json; charset=utf-8")
-    return headers
+        headers["content-length"] = str(len(_body_bytes(reply)))
+        headers["content-type"] = "application/json; charset=utf-8"
+    headers.update((name.lower(), value) for name, value in reply.headers.items())
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def _body_bytes(reply: Reply) -> bytes:
+    return reply.body.encode() if isinstance(reply.body, str) else reply.body

@@ -1,4 +1,9 @@
-"""Running an application: in the foreground for people, in a thread for tests and recordings. uvicorn's names stay in here."""
+"""Runs the application under uvicorn: in the foreground, or in a thread for tests and recordings.
+
+ASGI has no message for a connection that breaks, so uvicorn's protocol puts itself into the scope
+of each request, under ``EXTENSION``. Other servers lack this extension: there, a reply that breaks
+off is left unfinished, and the server ends it in its own way.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import asyncio
 import errno
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -16,32 +22,38 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from evalkit._lib.json import dumps
 from evalkit.errors import Crashed, UsageError
 from evalkit.server.app import create_app
-from evalkit.server.connection import Connection
+from evalkit.server.calls import ConnectionEnd
+from evalkit.server.reply_sender import EXTENSION
+from evalkit.server.requests.error_response import bad_request
 from evalkit.server.scripting.default_script import load_script
 
 LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 2.0
-"""How long open answers may go on after the signal to stop."""
+"""How long open responses may continue after the signal to stop."""
 
 _START_SECONDS, _STOP_SECONDS = 30, 10
 _CUT_SECONDS = 2.0
 _TICK = 0.01
-_TELL_AGAIN_SECONDS = 10.0
-_KEEP_ALIVE_SECONDS = (
-    75  # longer than clients keep idle connections, so that none meets a closed one
-)
+_DRAIN_TICK = 0.001
+_WARNING_INTERVAL = 10.0
+# Longer than clients keep idle connections, so that no client meets a closed one.
+_KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 4096
-_AT_ONCE = (
-    64  # accepted in one turn of the loop; where files are short, asyncio tries as often in vain
-)
-_FILES, _FEW_FILES = 65_536, 4_096
-_WHY = {
-    errno.EADDRINUSE: "the port is in use; take another one with --port, or --port 0 for any free one",
-    errno.EACCES: "this port may not be used; ports below 1024 belong to the system",
-    errno.EADDRNOTAVAIL: "this machine has no such address",
+# Connections accepted in one turn of the loop. When the process is out of file descriptors, asyncio
+# fails and retries as often.
+_ACCEPTED_AT_ONCE = 64
+_MAX_FILES, _FEW_FILES = 65_536, 4_096
+_NO_LINGER = struct.pack("ii", 1, 0)
+_LISTEN_ERRORS = {
+    errno.EADDRINUSE: "the port is in use; choose another one with --port, or any free one with "
+    "--port 0",
+    errno.EACCES: "permission denied; ports below 1024 belong to the system",
+    errno.EADDRNOTAVAIL: "this machine does not have this address",
 }
 
 
@@ -53,9 +65,10 @@ def serve(
     ready: Callable[[str], None] = lambda url: None,
     grace: float = GRACE_SECONDS,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. ``port`` 0 picks a free one; ``ready`` gets the base URL once it listens. Raises UsageError.
+    """Serve until SIGINT or SIGTERM. Raises UsageError.
 
-    What is being answered then has ``grace`` seconds to end; streams that are still open are cut.
+    ``port`` 0 picks a free one; ``ready`` gets the base URL when the server listens. After the
+    signal, open responses have ``grace`` seconds to end; then they are cut.
     """
     with _listen(host, port) as listener:
         url = _url(host, listener.getsockname()[1])
@@ -64,9 +77,10 @@ def serve(
 
 @contextmanager
 def serving(app: Starlette | None = None, *, port: int = 0) -> Iterator[str]:
-    """Serve in a thread, on loopback only; the value is the base URL. Ends with the block, open streams are cut.
+    """Serve in a thread, on loopback only, until the block ends; the value is the base URL.
 
-    Without ``app`` it serves the script that ships; port 0 is any free one. Raises UsageError for a port that cannot be had.
+    Without ``app`` it serves the built-in script; port 0 is any free one. Open streams are cut at
+    the end. Raises UsageError for a port that cannot be used.
     """
     app = app or create_app(load_script())
     with _listen(LOOPBACK, port) as listener:
@@ -85,116 +99,169 @@ def serving(app: Starlette | None = None, *, port: int = 0) -> Iterator[str]:
             thread.join(_STOP_SECONDS)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn that says when it listens and logs nothing but its own errors: its access log would show keys given as ``?key=``.
+class _Connection(H11Protocol):
+    """A client's connection: cancels ``task`` when the client leaves, and can be broken off."""
 
-    A signal ends it in order: no new connection, open answers have ``grace`` seconds to end and are cut then, the back end is closed; the
-    process lives on. A second signal ends the grace.
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.task: asyncio.Task[None] | None = None
+        self.lost = False
+        application = self.app
+
+        async def with_connection(scope: Any, receive: Any, send: Any) -> None:
+            scope["extensions"] = {EXTENSION: self}
+            await application(scope, receive, send)
+
+        self.app = with_connection
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.lost = True
+        if self.task is not None:
+            self.task.cancel()
+
+    async def break_off(self, end: ConnectionEnd) -> None:
+        """Close the connection after what was sent, or reset it; return when it is gone."""
+        self.task = None
+        if end == "reset":
+            while self.transport.get_write_buffer_size() and not self.lost:
+                await asyncio.sleep(_DRAIN_TICK)
+            underlying: socket.socket | None = self.transport.get_extra_info("socket")
+            if underlying is not None:
+                # With a linger time of 0, a socket closes with RST instead of FIN (socket(7)).
+                underlying.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self.transport.abort()
+        else:
+            self.transport.close()
+        while not self.lost:
+            await asyncio.sleep(_DRAIN_TICK)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse invalid HTTP with an error in the API's shape."""
+        body = dumps(bad_request(msg).body()).encode()
+        head = (
+            "HTTP/1.1 400 Bad Request\r\n"
+            "content-type: application/json; charset=utf-8\r\n"
+            "connection: close\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that reports when it listens, logs only its own errors, and stops gracefully.
+
+    There is no access log, because it would show keys in ``?key=``. After a signal it accepts no
+    new connection, gives open responses ``grace`` seconds, cuts them, and closes the back end. A
+    second signal ends the grace time.
     """
 
     def __init__(self, app: Starlette, on_ready: Callable[[], None], *, grace: float) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=Connection,
+                http=_Connection,
                 ws="none",
                 log_level="error",
                 access_log=False,
                 server_header=False,
                 lifespan="on",
-                backlog=_AT_ONCE,
+                backlog=_ACCEPTED_AT_ONCE,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             )
         )
         self._on_ready = on_ready
-        self._problems = _LoopProblems()
         self._grace = grace
+        self._is_closing = False
+        self._last_warning = -_WARNING_INTERVAL
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        asyncio.get_running_loop().set_exception_handler(self._problems)
+        asyncio.get_running_loop().set_exception_handler(self._on_loop_error)
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(_BACKLOG)
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._problems.closing = True
+        self._is_closing = True
         for server in self.servers:
             server.close()
         for listener in sockets or ():
             listener.close()
-        await asyncio.sleep(_TICK)  # connections that are just being accepted come to be known
+        # Connections that are being accepted right now need a turn to become known.
+        await asyncio.sleep(_TICK)
         state = self.server_state
         for connection in list(state.connections):
             connection.shutdown()
-        await self._until(lambda: not state.tasks or self.force_exit, self._grace)
+        await self._wait_until(lambda: not state.tasks or self.force_exit, self._grace)
         for connection in list(state.connections):
             connection.transport.abort()
-        await self._until(lambda: not state.tasks and not state.connections, _CUT_SECONDS)
+        await self._wait_until(lambda: not state.tasks and not state.connections, _CUT_SECONDS)
         await self.lifespan.shutdown()
 
-    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
+    async def _wait_until(self, condition: Callable[[], bool], seconds: float) -> None:
         end = time.monotonic() + seconds
         while not condition() and time.monotonic() < end:
             await asyncio.sleep(_TICK)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop at SIGINT and SIGTERM; unlike uvicorn's own, without raising them again once all is closed."""
+        """Stop at SIGINT and SIGTERM, without raising them again at the end as uvicorn does."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {
+        previous = {
             number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)
         }
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit
         self.should_exit = True
 
-
-class _LoopProblems:
-    """What the event loop complains of. Of too few files it does so thousands of times a second, and tries again: one line is enough."""
-
-    def __init__(self) -> None:
-        self._told = -_TELL_AGAIN_SECONDS
-        self.closing = False
-
-    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if self.closing and isinstance(error, (ValueError, OSError)):
-            return  # it tried again on a listener that is closed by now
+        if self._is_closing and isinstance(error, (ValueError, OSError)):
+            return  # asyncio retried a listener that is closed by now
         if not (isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)):
             loop.default_exception_handler(context)
-        elif time.monotonic() > self._told + _TELL_AGAIN_SECONDS:
-            self._told = time.monotonic()
-            line = f"evalkit serve: no file is left for another connection; `ulimit -n {_FILES}` before starting allows more"
+        elif time.monotonic() > self._last_warning + _WARNING_INTERVAL:
+            # Without file descriptors the loop fails thousands of times a second.
+            self._last_warning = time.monotonic()
+            line = (
+                "evalkit serve: too many open files for another connection; "
+                f"run `ulimit -n {_MAX_FILES}` before starting"
+            )
             print(line, file=sys.stderr)  # noqa: T201
 
 
-def allow_connections(wanted: int = _FILES) -> str:
-    """Let this process open as many files as it may, up to ``wanted``; return a line for people where that is few, else nothing."""
+def raise_file_limit(limit: int = _MAX_FILES) -> str:
+    """Raise this process's limit of open files; return a warning if it stays low, else ""."""
     try:
-        import resource
-    except ImportError:  # not a Unix
+        import resource  # Unix only
+    except ImportError:
         return ""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     infinite = resource.RLIM_INFINITY
-    if soft == infinite or soft >= wanted:
+    if soft == infinite or soft >= limit:
         return ""
-    allowed = wanted if hard == infinite else min(wanted, hard)
+    allowed = limit if hard == infinite else min(limit, hard)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     except (ValueError, OSError):
         allowed = soft
     if allowed >= _FEW_FILES:
         return ""
-    return f"only {allowed} files may be open here, so about {max(allowed - 50, 0)} connections at once; `ulimit -n {wanted}` allows more"
+    connections = max(allowed - 50, 0)
+    return (
+        f"only {allowed} open files are allowed, about {connections} connections at once; "
+        f"run `ulimit -n {limit}` for more"
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -211,13 +278,15 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except (OSError, OverflowError) as error:
         listener.close()
-        why = (
-            _WHY.get(error.errno or 0, error.strerror) if isinstance(error, OSError) else str(error)
-        )
-        raise UsageError(f"cannot serve on {host}:{port}: {why}") from error
+        reason = str(error)
+        if isinstance(error, OSError):
+            reason = _LISTEN_ERRORS.get(error.errno or 0) or str(error.strerror)
+        raise UsageError(f"cannot serve on {host}:{port}: {reason}") from error
     return listener
 
 
 def _url(host: str, port: int) -> str:
-    name = {"0.0.0.0": LOOPBACK, "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - named, not bound
-    return f"http://{name}:{port}"
+    host = f"[{host}]" if ":" in host else host
+    # A server on all interfaces is reached through the loopback address.
+    host = {"0.0.0.0": LOOPBACK, "[::]": "[::1]"}.get(host, host)  # noqa: S104 - not bound here
+    return f"http://{host}:{port}"

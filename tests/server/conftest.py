@@ -26,7 +26,9 @@ class Client:
         raw = (
             body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         )
-        self.last = self.service.handle(Call(method, path, query, {"x-goog-api-key": "any"}, raw))
+        self.last = self.service.handle(
+            Call(method, path, query=query, headers={"x-goog-api-key": "any"}, body=raw)
+        )
         return json.loads(self.last.body) if self.last.frames is None else list(self.last.frames)
 
     def create(self, said: Any = "Hello", **fields: Any) -> Any:

@@ -25,7 +25,7 @@ from evalkit.protocol.sse import read_events
 from evalkit.server import Script, create_app, load_script, serving
 from evalkit.server.calls import Call, Reply, StreamCut
 from evalkit.server.fault_injection.plans import parse_plan
-from evalkit.server.run import allow_connections
+from evalkit.server.run import raise_file_limit
 
 HELLO = {"model": "gemini-3.5-flash", "input": "Hello"}
 KEY = {"x-goog-api-key": "any"}
@@ -407,19 +407,19 @@ def test_a_bad_fault_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_few_files_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_low_limit_of_open_files_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     resource = pytest.importorskip("resource")
     limits = [(256, 512)]
     monkeypatch.setattr(resource, "getrlimit", lambda which: limits[-1])
     monkeypatch.setattr(resource, "setrlimit", lambda which, values: limits.append(values))
-    message = allow_connections()
+    message = raise_file_limit()
     assert limits[-1] == (512, 512)
     assert (
         message
-        == "only 512 files may be open here, so about 462 connections at once; `ulimit -n 65536` allows more"
+        == "only 512 open files are allowed, about 462 connections at once; run `ulimit -n 65536` for more"
     )
     limits[:] = [(1024, 100_000)]
-    assert allow_connections() == ""
+    assert raise_file_limit() == ""
     assert limits[-1] == (65_536, 100_000)
 
 
@@ -437,7 +437,7 @@ def test_a_server_out_of_files_says_so_once_and_goes_on(tmp_path: Path) -> None:
         server.send_signal(signal.SIGTERM)
         assert server.wait(10) == 0
         assert (line, server.stderr.read()) == (
-            "evalkit serve: no file is left for another connection; `ulimit -n 65536` before starting allows more\n",
+            "evalkit serve: too many open files for another connection; run `ulimit -n 65536` before starting\n",
             "",
         )
 

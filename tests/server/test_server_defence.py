@@ -44,7 +44,12 @@ def fresh(
     """The answer of a server that was started for this request."""
     service = Service(load_script(), key=key, lenient=lenient, warn=warn)
     reply = service.handle(
-        Call("POST", "/v1beta/interactions", {}, {"x-goog-api-key": "k"}, dumps(body).encode())
+        Call(
+            "POST",
+            "/v1beta/interactions",
+            headers={"x-goog-api-key": "k"},
+            body=dumps(body).encode(),
+        )
     )
     return {"http": reply.status, **json.loads(reply.body)}
 

@@ -72,7 +72,7 @@ def test_a_query_that_is_no_boolean_is_refused(client: Any) -> None:
 def test_any_key_will_do_but_none_will_not(
     shipped: Script, headers: dict[str, str], query: dict[str, str], status: int
 ) -> None:
-    reply = Service(shipped).handle(Call("GET", "/v1/interactions/x", query, headers))
+    reply = Service(shipped).handle(Call("GET", "/v1/interactions/x", query=query, headers=headers))
     assert reply.status == status
 
 
@@ -247,7 +247,7 @@ _OPTIONAL = (
 )
 def test_whatever_is_sent_is_answered_or_refused(shipped: Script, body: dict[str, Any]) -> None:
     reply = Service(shipped).handle(
-        Call("POST", "/v1/interactions", {}, {"x-goog-api-key": "k"}, dumps(body).encode())
+        Call("POST", "/v1/interactions", headers={"x-goog-api-key": "k"}, body=dumps(body).encode())
     )
     assert reply.status in (200, 400, 404)
     if reply.frames is None:

@@ -88,7 +88,7 @@ def test_an_environment_has_the_files_of_its_sources(client: Any) -> None:
 
 
 def _call(path: str, **query: str) -> Any:
-    return Call("GET", path, query, {"x-goog-api-key": "k"})
+    return Call("GET", path, query=query, headers={"x-goog-api-key": "k"})
 
 
 def test_an_answer_leaves_its_files_in_its_environment(
@@ -130,7 +130,13 @@ def upload(client: Any, method: str, path: str, body: bytes = b"", **headers: st
     }
     path, _, query = path.partition("?")
     client.last = client.service.handle(
-        Call(method, path, dict(pair.split("=") for pair in query.split("&") if pair), named, body)
+        Call(
+            method,
+            path,
+            query=dict(pair.split("=") for pair in query.split("&") if pair),
+            headers=named,
+            body=body,
+        )
     )
     return json.loads(client.last.body)
 

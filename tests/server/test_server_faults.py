@@ -17,7 +17,7 @@ from evalkit.protocol.sse import read_events, split_frames
 from evalkit.protocol.stream_writer import events_of, sse_text
 from evalkit.server.calls import Call, Reply
 from evalkit.server.fault_injection.injector import FaultInjector, FaultSelector
-from evalkit.server.fault_injection.kinds import KINDS, InjectedFault, apply_fault
+from evalkit.server.fault_injection.kinds import KINDS, apply_fault
 from evalkit.server.fault_injection.plans import (
     FaultPlan,
     FaultPlanError,
@@ -48,8 +48,8 @@ DELTAS = [index for index, frame in enumerate(FRAMES) if '"step.delta"' in frame
 
 def made(text: str, reply: Reply) -> Reply:
     """What a fault, as the command line spells it, makes of a reply."""
-    throw = FaultSelector().throw([parse_plan(text, "a")], Call("POST", "/v1/interactions"))
-    return throw.onto(throw.instead() or reply)
+    faults = FaultSelector().for_call([parse_plan(text, "a")], Call("POST", "/v1/interactions"))
+    return faults.apply(faults.replacement() or reply)
 
 
 def sent(reply: Reply) -> list[str]:
@@ -127,7 +127,7 @@ def test_a_plain_answer_is_left_alone_by_what_befalls_streams(spelled: str) -> N
 def test_a_refusal_is_left_alone(kind: str) -> None:
     refusal = Reply(404, "{}")
     plan = plan_from_yaml({kind: 1 if kind not in ("error", "cut", "reset") else {"after": 1}}, "a")
-    assert FaultSelector().throw([plan], Call("GET", "/x")).onto(refusal) is refusal
+    assert FaultSelector().for_call([plan], Call("GET", "/x")).apply(refusal) is refusal
 
 
 @pytest.mark.parametrize(
@@ -192,24 +192,24 @@ def test_a_stream_s_pace_is_told_not_kept(spelled: str, gaps: list[float]) -> No
     assert found.delay == 0
 
 
-def test_several_faults_strike_one_answer_and_one_comes_instead() -> None:
+def test_several_faults_strike_one_answer_and_one_comes_replacement() -> None:
     plans = [
         parse_plan(text, text) for text in ("delay=1", "cut=3", "duplicate=2", "event_delay=1")
     ]
-    found = FaultSelector().throw(plans, Call("POST", "/")).onto(STREAM)
+    found = FaultSelector().for_call(plans, Call("POST", "/")).apply(STREAM)
     assert (found.delay, found.end, sent(found)) == (
         1,
         "cut",
         [FRAMES[0], FRAMES[1], FRAMES[1], FRAMES[2]],
     )
     assert found.faults == ("delay", "cut", "duplicate", "event_delay")
-    throw = FaultSelector().throw(
+    faults = FaultSelector().for_call(
         [parse_plan("delay=1", "a"), parse_plan("error=503", "b"), parse_plan("reset", "c")],
         Call("POST", "/"),
     )
-    instead = throw.instead()
-    assert instead is not None
-    assert (throw.onto(instead).status, throw.onto(instead).delay) == (503, 1)
+    replacement = faults.replacement()
+    assert replacement is not None
+    assert (faults.apply(replacement).status, faults.apply(replacement).delay) == (503, 1)
 
 
 class Endless:
@@ -291,7 +291,7 @@ def test_an_event_of_a_live_stream_passes_before_the_next_one_comes() -> None:
 
 
 @pytest.mark.parametrize("spelled", ["error=503", "reset", "cut=0"])
-def test_what_comes_instead_asks_nobody(spelled: str) -> None:
+def test_what_comes_replacement_asks_nobody(spelled: str) -> None:
     backend = Endless([])
     asyncio.run(_read(backend, spelled))
     assert backend.calls == 0
@@ -332,12 +332,19 @@ def call(number: int) -> Call:
 def test_the_same_requests_meet_the_same_faults_in_whatever_order(
     seed: int, chance: float, asked: list[int], order: Any
 ) -> None:
-    plan = FaultPlan("delay", {"seconds": NumberRange(1.0, 2.0)}, "a", probability=chance)
+    plan = FaultPlan(
+        kind="delay",
+        values={"seconds": NumberRange(1.0, 2.0)},
+        origin="a",
+        probability=chance,
+    )
 
     def delays(numbers: list[int]) -> dict[int, list[float]]:
-        dice, found = FaultSelector(seed), dict[int, list[float]]()
+        selector, found = FaultSelector(seed), dict[int, list[float]]()
         for number in numbers:
-            found.setdefault(number, []).append(dice.throw([plan], call(number)).onto(PLAIN).delay)
+            found.setdefault(number, []).append(
+                selector.for_call([plan], call(number)).apply(PLAIN).delay
+            )
         return found
 
     shuffled = list(asked)
@@ -349,9 +356,11 @@ def test_chance_is_as_often_as_it_says_and_another_seed_strikes_others() -> None
     plan = parse_plan("delay=1@0.25", "a")
 
     def hits(seed: int) -> list[int]:
-        dice = FaultSelector(seed)
+        selector = FaultSelector(seed)
         return [
-            number for number in range(2_000) if dice.throw([plan], call(number)).onto(PLAIN).delay
+            number
+            for number in range(2_000)
+            if selector.for_call([plan], call(number)).apply(PLAIN).delay
         ]
 
     assert 400 < len(hits(1)) < 600
@@ -360,12 +369,12 @@ def test_chance_is_as_often_as_it_says_and_another_seed_strikes_others() -> None
 
 def test_a_repeated_request_draws_again_and_a_key_in_the_query_is_nothing_to_chance() -> None:
     plan = parse_plan("delay=1@0.5", "a")
-    dice = FaultSelector(3)
-    again = [dice.throw([plan], call(1)).onto(PLAIN).delay for _ in range(50)]
+    selector = FaultSelector(3)
+    again = [selector.for_call([plan], call(1)).apply(PLAIN).delay for _ in range(50)]
     assert set(again) == {0, 1}
     other = FaultSelector(3)
-    keyed = Call("POST", "/v1/interactions", {"key": "secret"}, body=call(1).body)
-    assert [other.throw([plan], keyed).onto(PLAIN).delay for _ in range(50)] == again
+    keyed = Call("POST", "/v1/interactions", query={"key": "secret"}, body=call(1).body)
+    assert [other.for_call([plan], keyed).apply(PLAIN).delay for _ in range(50)] == again
 
 
 @pytest.mark.parametrize(
@@ -381,13 +390,13 @@ def test_a_repeated_request_draws_again_and_a_key_in_the_query_is_nothing_to_cha
     ],
 )
 def test_faults_by_number(when: str, expected: list[int]) -> None:
-    dice, plan = FaultSelector(), parse_plan(f"duplicate=1{when}", "a")
+    selector, plan = FaultSelector(), parse_plan(f"duplicate=1{when}", "a")
     found = []
     for number in range(1, 11):
-        dice.throw([plan], call(number)).onto(
+        selector.for_call([plan], call(number)).apply(
             PLAIN
         )  # a plain answer is none this fault could strike
-        if dice.throw([plan], call(number)).onto(STREAM).faults:
+        if selector.for_call([plan], call(number)).apply(STREAM).faults:
             found.append(number)
     assert found == expected
 
@@ -419,13 +428,13 @@ def test_two_spellings_of_one_plan(text: str, data: object) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("eror=503", "unknown fault 'eror' (did you mean 'error'?); there are error, delay, "),
+        ("eror=503", "unknown fault 'eror' (did you mean 'error'?); valid: error, delay, "),
         ("eror=503", "Example: error=503,retry_after=1@0.1"),
         ("cut=x", 'cut: after must be a whole number not below 0, got "x". Example: cut=3'),
         ("cut=1.5", "cut: after must be a whole number"),
         (
             "cut=3,aftr=2",
-            "cut has no field 'aftr' (did you mean 'after'?); it has after. Example: cut=3",
+            "cut does not have the field 'aftr' (did you mean 'after'?); valid: after. Example: cut=3",
         ),
         ("cut=3,2", "'2' is not FIELD=VALUE"),
         (
@@ -437,11 +446,11 @@ def test_two_spellings_of_one_plan(text: str, data: object) -> None:
             "error: shape must be one of api, gateway, html, got 'gatway' (did you mean 'gateway'?)",
         ),
         ("delay", "delay needs seconds. Example: delay=2"),
-        ("delay=5..1", "delay: seconds must be a range from the lower to the higher, got 5..1"),
+        ("delay=5..1", "delay: seconds must be a range from low to high, got 5..1"),
         ("delay=nan", 'delay: seconds must be a number not below 0, got "nan"'),
         (
             "cut=3@evry=2",
-            "'evry' says nothing about when (did you mean 'every'?); there are probability, every, first, times",
+            "unknown condition 'evry' (did you mean 'every'?); valid: probability, every, first, times",
         ),
         ("cut=3@2", "probability must be a number from 0 to 1, got 2. Example: cut=3@0.1"),
         (
@@ -497,7 +506,7 @@ def test_every_kind_s_example_reads_and_every_kind_is_documented() -> None:
         assert f"\n| `{name}" in docs
         for field in list(kind.fields)[1:]:
             assert f"`{field}`" in docs or f"`{field}=" in docs
-        assert isinstance(apply_fault(InjectedFault(name, plan.values), STREAM), Reply)  # type: ignore[arg-type]
+        assert isinstance(apply_fault(name, plan.values, STREAM), Reply)
 
 
 # --- in scripts
@@ -510,9 +519,13 @@ def test_every_kind_s_example_reads_and_every_kind_is_documented() -> None:
         (
             "[{cut: 3, evry: 2}]",
             "3:22",
-            "one fault at a time, and 'evry' says nothing about when (did you mean 'every'?)",
+            "only one fault at a time; unknown condition 'evry' (did you mean 'every'?)",
         ),
-        ("[{error: {stats: 3}}]", "3:", "error has no field 'stats' (did you mean 'status'?)"),
+        (
+            "[{error: {stats: 3}}]",
+            "3:",
+            "error does not have the field 'stats' (did you mean 'status'?)",
+        ),
         ("['cut=x']", "3:13", "cut: after must be a whole number"),
         ("[3]", "3:13", "must be a mapping like {cut: 3, every: 5}, got 3"),
     ],

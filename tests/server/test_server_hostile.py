@@ -75,9 +75,8 @@ def test_a_resource_is_made_or_refused(shipped: Script, kind: str, data: st.Data
             Call(
                 method,
                 f"/v1beta/{path}",
-                {},
-                {"x-goog-api-key": "k"},
-                dumps(sent).encode() if sent is not None else b"",
+                headers={"x-goog-api-key": "k"},
+                body=dumps(sent).encode() if sent is not None else b"",
             )
         )
         return reply.status, json.loads(reply.body)

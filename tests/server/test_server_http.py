@@ -200,7 +200,7 @@ def test_a_port_in_use_is_one_line() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(
             UsageError,
-            match=rf"cannot serve on 127\.0\.0\.1:{port}: the port is in use; take another one",
+            match=rf"cannot serve on 127\.0\.0\.1:{port}: the port is in use; choose another one",
         ) as caught:
             serve(create_app(load_script()), "127.0.0.1", port)
     assert "\n" not in str(caught.value)

@@ -37,7 +37,7 @@ RIGHT = "the right key, é"
 def test_only_the_servers_own_key_will_do(
     shipped: Script, path: str, headers: dict[str, str], query: dict[str, str], status: int
 ) -> None:
-    reply = Service(shipped, api_key=RIGHT).handle(Call("GET", path, query, headers))
+    reply = Service(shipped, api_key=RIGHT).handle(Call("GET", path, query=query, headers=headers))
     assert reply.status == status
     assert RIGHT not in str(reply.body)
 
@@ -45,7 +45,7 @@ def test_only_the_servers_own_key_will_do(
 def test_a_wrong_key_is_told_from_none(shipped: Script) -> None:
     service = Service(shipped, api_key=RIGHT)
     said = [
-        str(service.handle(Call("GET", "/v1/agents", {}, {"x-goog-api-key": key})).body)
+        str(service.handle(Call("GET", "/v1/agents", headers={"x-goog-api-key": key})).body)
         for key in ("", "wrong")
     ]
     assert "No API key." in said[0]

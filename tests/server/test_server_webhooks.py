@@ -17,12 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
-from evalkit.server import create_app, load_script, serving, webhook_sender
+from evalkit.server import create_app, load_script, serving
 from evalkit.server.api.deliveries import WebhookDelivery, not_loopback, request_secret
 from evalkit.server.history_integrity import DEFAULT_KEY
 from evalkit.server.proxy.backend import open_proxy
-from evalkit.server.script_backend import ScriptBackend
-from evalkit.server.webhook_sender import WebhookSender
+from evalkit.server.script_backend import ScriptBackend, WebhookSender
 
 HOOK = "http://127.0.0.1:9/hook"
 ALL = ["interaction.completed", "interaction.failed", "interaction.requires_action"]
@@ -336,12 +335,11 @@ def test_a_webhook_is_told_over_http(receiver: Receiver) -> None:
 
 
 def deliver(url: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(webhook_sender, "WAITS", (0.0, 0.0, 0.0))
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     lines: list[str] = []
 
     async def run() -> None:
-        sender = WebhookSender(lines.append)
+        sender = WebhookSender(lines.append, waits=(0.0, 0.0, 0.0))
         sender.send([WebhookDelivery(url, "ping", "{}", {"webhook-id": "1"})])
         await asyncio.gather(*sender._tasks)
         await sender.close()

@@ -21,7 +21,7 @@ from evalkit.server.api.agents import Agents
 from evalkit.server.api.environments import Environments
 from evalkit.server.api.interaction_store import InteractionStore, StoredInteraction
 from evalkit.server.api.webhooks import Webhooks
-from evalkit.server.calls import Call, Reply, fault_reply
+from evalkit.server.calls import Call, Reply, error_reply
 from evalkit.server.continuation_tokens import AnswerPart
 from evalkit.server.defence.pairing import check_new, check_pairs
 from evalkit.server.fault_injection.injector import FaultSelector
@@ -45,14 +45,14 @@ class Interactions:
         environments: Environments,
         webhooks: Webhooks,
         defend: OnViolation,
-        dice: FaultSelector,
+        selector: FaultSelector,
     ) -> None:
         self._script = script
         self._key = key
         self._environments = environments
         self._webhooks = webhooks
         self._defend = defend
-        self._dice = dice
+        self._selector = selector
         self._known = KnownNames(script.known.models, script.known.agents, agents.held)
         self._store = InteractionStore()
 
@@ -74,9 +74,9 @@ class Interactions:
         )
         answer, by = self._answer(ask)
         if answer.fault is not None and (answer.fault_after is None or not body.get("stream")):
-            return fault_reply(answer.fault, answer.delay)
-        throw = self._dice.throw(answer.faults, call)
-        if (failure := throw.instead()) is not None:
+            return error_reply(answer.fault, answer.delay)
+        faults = self._selector.for_call(answer.faults, call)
+        if (failure := faults.replacement()) is not None:
             return replace(failure, delay=failure.delay + answer.delay, by=by)
         if ask.environment_id is not None:
             for path, text in answer.files.items():
@@ -106,8 +106,8 @@ class Interactions:
             stored.finish()
         self._tell(stored)
         if body.get("stream"):
-            return throw.onto(replace(_stream(final, answer), by=by))
-        return throw.onto(Reply(200, dumps(shown), delay=answer.delay, by=by))
+            return faults.apply(replace(_stream(final, answer), by=by))
+        return faults.apply(Reply(200, dumps(shown), delay=answer.delay, by=by))
 
     def get(self, call: Call, id: str) -> Reply:  # noqa: A002 - the path's own name
         """``GET /interactions/{id}``; a stream of a running interaction waits for its end, so it ends it."""

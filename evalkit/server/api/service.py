@@ -19,7 +19,7 @@ from evalkit.server.api.interactions import Interactions
 from evalkit.server.api.triggers import Triggers
 from evalkit.server.api.uploads import Uploads
 from evalkit.server.api.webhooks import Webhooks
-from evalkit.server.calls import Call, Reply, fault_reply
+from evalkit.server.calls import Call, Reply, error_reply
 from evalkit.server.fault_injection.injector import FaultSelector
 from evalkit.server.history_integrity import DEFAULT_KEY
 from evalkit.server.requests.error_response import ErrorResponse, bad_request, raise_violation
@@ -74,9 +74,9 @@ class Service:
             self._check_key(call)
             return operation(self)(call, **names)
         except ErrorResponse as fault:
-            return fault_reply(fault)
+            return error_reply(fault)
         except RecursionError:
-            return fault_reply(bad_request("The body is nested too deep."))
+            return error_reply(bad_request("The body is nested too deep."))
 
     def deliveries(self) -> list[WebhookDelivery]:
         """Return what webhooks are to be told since the last time this was asked."""

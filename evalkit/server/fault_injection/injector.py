@@ -1,11 +1,13 @@
-"""Faults on demand around any back end: which requests they befall is drawn here, what they do is ``fault_kinds``'.
+"""Injects faults in front of any back end, and decides which requests they strike.
 
-Drawing depends on the seed, the plan, and what is asked (and how often the same was asked before), not on the clock nor on the order of
-different requests: the same requests meet the same faults, however many clients send them at once. ``every``, ``first`` and ``times`` count
-answers as they come.
+The decision depends on the seed, the plan, the request, and how often the same request was received
+before; not on the clock, nor on the order of different requests. So the same requests get the same
+faults, however many clients send them at once. ``every``, ``first`` and ``times`` count replies in
+the order of their requests.
 
-A fault that needs no answer comes *instead* of one: the back end is not asked, so a cassette loses no recording and an upstream sees no
-request. Where several such faults strike, the first one does; all others are put into the reply one after the other.
+A fault that needs no reply *replaces* it: the back end is not called, so a cassette loses no
+recording and an upstream receives no request. If several such faults strike, the first one counts;
+all others are applied to the reply one after the other.
 """
 
 from __future__ import annotations
@@ -15,73 +17,76 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from random import Random
 
+from evalkit.protocol.wire_facts import API_KEY_PARAMETER
 from evalkit.server.calls import Backend, Call, Reply
-from evalkit.server.fault_injection.kinds import KINDS, InjectedFault, apply_fault, is_applicable
+from evalkit.server.fault_injection.kinds import KINDS, Values, apply_fault, is_applicable
 from evalkit.server.fault_injection.plans import FaultPlan
 from evalkit.server.fault_injection.stream_changes import close
 
-_REMEMBERED = 100_000
-"""How many different requests are counted; of more, the oldest is forgotten and counts as new."""
+_MAX_REQUESTS = 100_000
+"""How many different requests are counted; beyond that, the oldest counts as new again."""
 
 
 class FaultSelector:
-    """Decides for one server. ``seed`` decides how."""
+    """Decides for one server which faults strike which requests."""
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
-        self._asked: OrderedDict[bytes, int] = OrderedDict()
-        self._seen: Counter[str] = Counter()
-        self._struck: Counter[str] = Counter()
+        self._requests: OrderedDict[bytes, int] = OrderedDict()
+        self._chances: Counter[str] = Counter()
+        self._strikes: Counter[str] = Counter()
 
-    def throw(self, plans: Sequence[FaultPlan], call: Call) -> RequestFaults:
-        """Return what decides for one request."""
+    def for_call(self, plans: Sequence[FaultPlan], call: Call) -> RequestFaults:
+        """Return the faults of one request."""
         if not plans:
             return RequestFaults(self, (), b"")
-        who = _digest(call)
-        number = self._asked[who] = self._asked.pop(who, 0) + 1
-        if len(self._asked) > _REMEMBERED:
-            self._asked.popitem(last=False)
-        return RequestFaults(self, plans, who + number.to_bytes(8))
+        digest = _digest(call)
+        number = self._requests[digest] = self._requests.pop(digest, 0) + 1
+        if len(self._requests) > _MAX_REQUESTS:
+            self._requests.popitem(last=False)
+        return RequestFaults(self, plans, digest + number.to_bytes(8))
 
-    def strikes(self, plan: FaultPlan, who: bytes) -> InjectedFault | None:
-        """Decide for one plan and one request it could strike."""
-        self._seen[plan.place] = seen = self._seen[plan.place] + 1
-        random = Random(  # noqa: S311
-            blake2b(b"%d %s %s" % (self._seed, plan.place.encode(), who), digest_size=16).digest()
+    def draw(self, plan: FaultPlan, request: bytes) -> Values | None:
+        """Return the fault's values if it strikes this request, else None."""
+        self._chances[plan.origin] = chance = self._chances[plan.origin] + 1
+        seed = b"%d %s %s" % (self._seed, plan.origin.encode(), request)
+        random = Random(blake2b(seed, digest_size=16).digest())  # noqa: S311 - not for secrets
+        strikes = (
+            random.random() < plan.probability
+            and (plan.first is None or chance <= plan.first)
+            and (plan.times is None or self._strikes[plan.origin] < plan.times)
+            and chance % plan.every == 0
         )
-        drawn = random.random() < plan.probability
-        late = plan.first is not None and seen > plan.first
-        often = plan.times is not None and self._struck[plan.place] >= plan.times
-        if not drawn or late or often or seen % plan.every:
+        if not strikes:
             return None
-        self._struck[plan.place] += 1
-        return plan.fault(random)
+        self._strikes[plan.origin] += 1
+        return plan.draw_values(random)
 
 
 class RequestFaults:
-    """The faults of one request: first those instead of an answer, then those put into it."""
+    """The faults of one request: call ``replacement`` first, then ``apply`` on the reply."""
 
-    def __init__(self, dice: FaultSelector, plans: Sequence[FaultPlan], who: bytes) -> None:
-        self._dice = dice
+    def __init__(self, selector: FaultSelector, plans: Sequence[FaultPlan], request: bytes) -> None:
+        self._selector = selector
         self._plans = plans
-        self._who = who
+        self._request = request
 
-    def instead(self) -> Reply | None:
-        """Return the reply that comes instead of an answer, if one does."""
+    def replacement(self) -> Reply | None:
+        """Return the reply of a fault that makes the back end's reply unnecessary, if any."""
         for plan in self._plans:
-            if plan.instead and (fault := self._dice.strikes(plan, self._who)) is not None:
-                return apply_fault(fault, Reply(200))
+            if plan.replaces_reply:
+                values = self._selector.draw(plan, self._request)
+                if values is not None:
+                    return apply_fault(plan.kind, values, Reply(200))
         return None
 
-    def onto(self, reply: Reply) -> Reply:
-        """Return the reply with the faults that strike it."""
+    def apply(self, reply: Reply) -> Reply:
+        """Return the reply with the other faults applied."""
         for plan in self._plans:
-            if (
-                not plan.instead
-                and is_applicable(KINDS[plan.kind], reply)
-                and (fault := self._dice.strikes(plan, self._who))
-            ):
-                reply = apply_fault(fault, reply)
+            if not plan.replaces_reply and is_applicable(KINDS[plan.kind], reply):
+                values = self._selector.draw(plan, self._request)
+                if values is not None:
+                    reply = apply_fault(plan.kind, values, reply)
         return reply
 
 
@@ -89,22 +94,18 @@ class FaultInjector:
     """A back end with faults in front of it."""
 
     def __init__(self, backend: Backend, plans: Sequence[FaultPlan], seed: int = 0) -> None:
+        self.title = backend.title
         self._backend = backend
         self._plans = tuple(plans)
-        self._dice = FaultSelector(seed)
-
-    @property
-    def title(self) -> str:
-        """What is behind the faults."""
-        return self._backend.title
+        self._selector = FaultSelector(seed)
 
     async def handle(self, call: Call) -> Reply:
-        """Answer as the back end does, but for the faults."""
-        throw = self._dice.throw(self._plans, call)
-        made = throw.instead() or await self._backend.handle(call)
-        reply = throw.onto(made)
-        if made.live is not None and reply.live is None:
-            await close(made.live)
+        """Reply as the back end does, with the faults that strike this call."""
+        faults = self._selector.for_call(self._plans, call)
+        original = faults.replacement() or await self._backend.handle(call)
+        reply = faults.apply(original)
+        if original.live is not None and reply.live is None:
+            await close(original.live)
         return reply
 
     async def close(self) -> None:
@@ -113,10 +114,8 @@ class FaultInjector:
 
 
 def _digest(call: Call) -> bytes:
-    query = "&".join(
-        f"{name}={value}" for name, value in sorted(call.query.items()) if name != "key"
-    )
-    return blake2b(
-        b"\0".join((call.method.encode(), call.path.encode(), query.encode(), call.body)),
-        digest_size=16,
-    ).digest()
+    # The key must not change which requests are struck.
+    query = sorted(item for item in call.query.items() if item[0] != API_KEY_PARAMETER)
+    parts = (call.method, call.path, "&".join(f"{name}={value}" for name, value in query))
+    text = "\0".join(parts).encode() + b"\0" + call.body
+    return blake2b(text, digest_size=16).digest()

@@ -1,166 +1,350 @@
-"""Faults: what goes wrong on the way to a client, as values. ``apply(fault, reply)`` gives the reply that a fault makes of another.
+"""The kinds of faults: their fields, and what each does to a plain reply and to a stream.
 
-KINDS is the whole vocabulary, for scripts, for ``--fault`` and for the documentation: what a kind is called, what it takes, what it does to a
-plain answer and to a stream. Nothing here draws, waits or counts: a Fault's values are settled (``faulting`` draws them), waiting is told to
-whoever sends the reply.
+``KINDS`` is the whole vocabulary of ``--fault`` and ``faults:``. Effects change a reply into
+another one and never wait: how long to wait is part of the reply. Positions in a stream count its events
+from 1 (docs/protocol.md section 6); a position beyond the end of the stream changes nothing.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, Literal
 
-from evalkit.server.calls import Reply
-from evalkit.server.fault_injection import effects as does
-from evalkit.server.fault_injection.effects import Effect, Values, is_stream, on_events
+from evalkit._lib.json import dumps, loads
+from evalkit.server.calls import Reply, error_reply
+from evalkit.server.fault_injection.stream_changes import (
+    Change,
+    ChangedFrame,
+    change_frames,
+    change_live_body,
+    change_live_frames,
+)
+from evalkit.server.requests.error_response import ErrorResponse
 
 Value = str | int | float | None
-USUAL_PLACE = 7
-"""Where a stream breaks when nobody says: behind the first word of a usual answer (created, status, a thought's three, start, delta)."""
+Values = Mapping[str, Any]
+Effect = Callable[[Values, Reply], Reply]
 
+_DEFAULT_EVENT = 7
+"""The default position in a stream: the first word of a typical answer.
 
-@dataclass(frozen=True, slots=True)
-class InjectedFault:
-    """A fault whose values are settled: every field of its kind is there."""
+It follows the events created, status, three of a thought, and step start.
+"""
 
-    kind: str
-    values: Mapping[str, Value]
+_DATA = re.compile(r"(^data: ?)([^\r\n]*)", re.MULTILINE)
+_DELTA = re.compile(r'"event_type"\s*:\s*"step\.delta"')
+_TEXTS = re.compile(r'"text"\s*:\s*"((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True, slots=True)
 class FaultField:
-    """What a kind takes: a whole number, a number, or a text, one of ``choices`` where there are some. ``least`` and ``most`` bound numbers."""
+    """A field of a fault: a number between ``least`` and ``most``, or a text."""
 
     type: Literal["whole", "number", "text"]
     default: Value = None
+    _: KW_ONLY
     least: float = 0
     most: float = float("inf")
     choices: tuple[str, ...] = ()
     required: bool = False
 
+    def accepts(self, value: object) -> bool:
+        """Return whether a value is a valid number for this field."""
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return False
+        is_whole = value % 1 == 0
+        return self.least <= value <= self.most and (is_whole or self.type == "number")
+
+    @property
+    def expected(self) -> str:
+        """What numbers are valid, for messages."""
+        kind = "a whole number" if self.type == "whole" else "a number"
+        if self.most == float("inf"):
+            return f"{kind} not below {self.least}"
+        return f"{kind} from {self.least} to {self.most}"
+
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """A kind of fault. A bare value (``cut=3``) is its first field's.
+    """A kind of fault. A value without a name (``cut=3``) belongs to the first field.
 
-    ``plain`` is what it does to a plain answer, ``stream`` to a stream; None leaves that alone. ``instead`` says for which values no answer
-    is needed, so that none is made; ``refusals`` that it befalls refusals too.
+    ``plain`` is the effect on a plain reply, ``stream`` that on a stream; None leaves it unchanged.
+    ``replaces_reply`` returns for which values the back end's reply is not needed.
     """
 
-    says: str
     example: str
     fields: Mapping[str, FaultField]
+    _: KW_ONLY
     plain: Effect | None = None
     stream: Effect | None = None
-    instead: Callable[[Values], bool] = lambda values: False
-    refusals: bool = False
+    replaces_reply: Callable[[Values], bool] = lambda values: False
+    applies_to_errors: bool = False
 
 
-def apply_fault(fault: InjectedFault, reply: Reply) -> Reply:
-    """Return what a fault makes of a reply: another reply, or the same object where the fault has nothing to say to it."""
-    kind = KINDS[fault.kind]
-    effect = kind.stream if is_stream(reply) else kind.plain
-    changed = effect(fault.values, reply) if effect else reply
-    return replace(changed, faults=(*reply.faults, fault.kind)) if changed is not reply else reply
+def apply_fault(kind: str, values: Values, reply: Reply) -> Reply:
+    """Return the reply with a fault; the same object if the fault changes nothing."""
+    effect = KINDS[kind].stream if _is_stream(reply) else KINDS[kind].plain
+    changed = effect(values, reply) if effect else reply
+    return replace(changed, faults=(*reply.faults, kind)) if changed is not reply else reply
 
 
 def is_applicable(kind: FaultKind, reply: Reply) -> bool:
-    """Say whether a kind has anything to say to a reply; refusals, and replies of no byte at all, are left alone by most."""
-    if not 200 <= reply.status < 400 and not kind.refusals:
+    """Return whether a kind has an effect on a reply; most have none on errors."""
+    if not 200 <= reply.status < 400 and not kind.applies_to_errors:
         return False
-    return (kind.stream if is_stream(reply) else kind.plain) is not None
+    return (kind.stream if _is_stream(reply) else kind.plain) is not None
+
+
+def _is_stream(reply: Reply) -> bool:
+    if reply.frames is not None:
+        return True
+    types = [value for name, value in reply.headers.items() if name.lower() == "content-type"]
+    return reply.live is not None and any(value.startswith("text/event-stream") for value in types)
+
+
+def _on_events(change: Callable[[Values], Change]) -> Effect:
+    return lambda values, reply: _change_events(change(values), reply)
+
+
+def _change_events(change: Change, reply: Reply) -> Reply:
+    if reply.live is not None:
+        live = change_live_frames(reply.live, change)
+        return replace(reply, live=live, headers=_without_length(reply))
+    frames = list(reply.frames or ())
+    gaps = [*reply.gaps, *[0.0] * (len(frames) - len(reply.gaps))]
+    changed_frames, changed_gaps = change_frames(frames, gaps, change)
+    if (changed_frames, changed_gaps) == (frames, gaps):
+        return reply
+    return replace(reply, frames=changed_frames, gaps=changed_gaps)
+
+
+def _without_length(reply: Reply) -> dict[str, str]:
+    return {
+        name: value for name, value in reply.headers.items() if name.lower() != "content-length"
+    }
+
+
+# --- Effects that replace a reply or end its connection
+
+
+def _error(values: Values, reply: Reply) -> Reply:
+    error = _error_response(values)
+    if values["after"] is not None and _is_stream(reply) and reply.status < 400:
+        event = {"event_type": "error", **error.body()}
+        frame = f"event: error\ndata: {dumps(event)}\n\n"
+        return _change_events(_end_with(values["after"], frame), reply)
+    return replace(_SHAPES[values["shape"]](error), delay=reply.delay, faults=reply.faults)
+
+
+def _error_response(values: Values) -> ErrorResponse:
+    retry_after = values.get("retry_after")
+    return ErrorResponse(
+        values["status"],
+        values["message"] or "",
+        code=values["code"] or "",
+        headers={} if retry_after is None else {"retry-after": str(retry_after)},
+        gateway=values.get("shape") == "gateway",
+    )
+
+
+def _html_error(error: ErrorResponse) -> Reply:
+    body = (
+        f"<!DOCTYPE html>\n<html><head><title>{error.status}</title></head>"
+        f"<body><h1>Error {error.status}</h1></body></html>\n"
+    )
+    headers = {**error.headers, "content-type": "text/html; charset=utf-8"}
+    return replace(error_reply(error), body=body, headers=headers)
+
+
+_SHAPES: dict[str, Callable[[ErrorResponse], Reply]] = {
+    "api": error_reply,
+    "gateway": error_reply,
+    "html": _html_error,
+}
+
+
+def _break_off(end: Literal["cut", "reset"]) -> Effect:
+    def effect(values: Values, reply: Reply) -> Reply:
+        after = values["after"]
+        if not after:
+            return Reply(0, end=end, delay=reply.delay, by=end, faults=reply.faults)
+        if _is_stream(reply):
+            return replace(_change_events(_end_after(after), reply), end=end)
+        if reply.live is not None:
+            return replace(reply, live=change_live_body(reply.live, _first_half), end=end)
+        body = _body_bytes(reply)
+        headers = {**_without_length(reply), "content-length": str(len(body))}
+        return replace(reply, body=_first_half(body), headers=headers, end=end)
+
+    return effect
+
+
+# --- Effects on plain replies
+
+
+def _delay(values: Values, reply: Reply) -> Reply:
+    return replace(reply, delay=reply.delay + values["seconds"])
+
+
+def _delay_by_tokens(values: Values, reply: Reply) -> Reply:
+    try:
+        usage = loads(reply.body)["usage"]
+        tokens = usage.get("total_output_tokens", 0) + usage.get("total_thought_tokens", 0)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return reply
+    return replace(reply, delay=reply.delay + tokens / values["rate"]) if tokens else reply
+
+
+def _halve_body(values: Values, reply: Reply) -> Reply:
+    headers = _without_length(reply)
+    if reply.live is not None:
+        return replace(reply, live=change_live_body(reply.live, _first_half), headers=headers)
+    return replace(reply, body=_first_half(_body_bytes(reply)), headers=headers)
+
+
+def _body_bytes(reply: Reply) -> bytes:
+    body = reply.body
+    return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+
+
+def _first_half(body: bytes) -> bytes:
+    return body[: len(body) // 2] or b"{"
+
+
+# --- Effects on streams
+
+
+def _end_after(last: int) -> Change:
+    return lambda number, frame: (ChangedFrame(frame, is_last=number >= last),)
+
+
+def _end_with(after: int, text: str) -> Change:
+    end = ChangedFrame(text, is_last=True)
+
+    def change(number: int, frame: str) -> tuple[ChangedFrame, ...]:
+        if after == 0:
+            return (end,)
+        return (ChangedFrame(frame), end) if number == after else (ChangedFrame(frame),)
+
+    return change
+
+
+def _end_with_bare_error(values: Values) -> Change:
+    error = _error_response({**values, "retry_after": None})
+    return _end_with(values["after"], dumps(error.body()) + "\n")
+
+
+def _halve_event(values: Values) -> Change:
+    def halve(data: re.Match[str]) -> str:
+        return data[1] + (data[2][: len(data[2]) // 2] or "{")
+
+    return lambda number, frame: (
+        ChangedFrame(_DATA.sub(halve, frame, count=1) if number == values["event"] else frame),
+    )
+
+
+def _duplicate(values: Values) -> Change:
+    return lambda number, frame: (ChangedFrame(frame),) * (2 if number == values["event"] else 1)
+
+
+def _omit(values: Values) -> Change:
+    return lambda number, frame: () if number == values["event"] else (ChangedFrame(frame),)
+
+
+def _delay_each(values: Values) -> Change:
+    return lambda number, frame: (ChangedFrame(frame, values["seconds"]),)
+
+
+def _delay_first_delta(values: Values) -> Change:
+    waits = [values["seconds"]]
+    return lambda number, frame: (
+        ChangedFrame(frame, waits.pop() if waits and _DELTA.search(frame) else 0.0),
+    )
+
+
+def _pace_deltas(values: Values) -> Change:
+    def change(number: int, frame: str) -> tuple[ChangedFrame, ...]:
+        if not _DELTA.search(frame):
+            return (ChangedFrame(frame),)
+        # A word counts as a token, as in the usage that the script back end reports.
+        words = sum(len(text.split()) for text in _TEXTS.findall(frame))
+        return (ChangedFrame(frame, max(1, words) / values["rate"]),)
+
+    return change
 
 
 _SECONDS = {"seconds": FaultField("number", required=True)}
-_EVENT = {"event": FaultField("whole", USUAL_PLACE, least=1)}
+_EVENT = {"event": FaultField("whole", _DEFAULT_EVENT, least=1)}
 _STATUS = FaultField("whole", 503, least=400, most=599)
 _MESSAGE = {"code": FaultField("text", ""), "message": FaultField("text", "")}
-_CUT, _RESET = does.broken_off("cut"), does.broken_off("reset")
 
 KINDS: dict[str, FaultKind] = {
+    # An HTTP error instead of the reply; with `after`, an error event in a stream.
     "error": FaultKind(
-        "an HTTP error instead of the answer; `after`: an error event in its stream",
         "error=503,retry_after=1",
         {
             "status": _STATUS,
             "retry_after": FaultField("whole"),
             **_MESSAGE,
-            "shape": FaultField("text", "api", choices=tuple(does.SHAPES)),
+            "shape": FaultField("text", "api", choices=tuple(_SHAPES)),
             "after": FaultField("whole"),
         },
-        plain=does.error,
-        stream=does.error,
-        instead=lambda values: values["after"] is None,
+        plain=_error,
+        stream=_error,
+        replaces_reply=lambda values: values["after"] is None,
     ),
-    "delay": FaultKind(
-        "seconds before anything is sent",
-        "delay=2",
-        _SECONDS,
-        plain=does.later,
-        stream=does.later,
-        refusals=True,
-    ),
+    # Seconds before anything is sent.
+    "delay": FaultKind("delay=2", _SECONDS, plain=_delay, stream=_delay, applies_to_errors=True),
+    # Seconds before the first delta; earlier events of a stream are sent at once.
     "first_token": FaultKind(
-        "seconds before the first piece of an answer; a stream's first events come at once",
-        "first_token=1.5",
-        _SECONDS,
-        plain=does.later,
-        stream=on_events(does.before_first_token),
+        "first_token=1.5", _SECONDS, plain=_delay, stream=_on_events(_delay_first_delta)
     ),
+    # The pace of a stream's deltas; a plain reply is delayed by the time its tokens take.
     "tokens_per_second": FaultKind(
-        "the pace of a stream's deltas (a token is a word); a plain answer comes as late as its tokens take",
         "tokens_per_second=20",
         {"rate": FaultField("number", least=0.001, required=True)},
-        plain=does.at_speed,
-        stream=on_events(does.paced),
+        plain=_delay_by_tokens,
+        stream=_on_events(_pace_deltas),
     ),
-    "event_delay": FaultKind(
-        "seconds before each event of a stream",
-        "event_delay=0.1",
-        _SECONDS,
-        stream=on_events(does.before_each),
-    ),
+    # Seconds before each event of a stream.
+    "event_delay": FaultKind("event_delay=0.1", _SECONDS, stream=_on_events(_delay_each)),
+    # The connection is closed early: after `after` events, or half of a plain body; 0: at once.
     "cut": FaultKind(
-        "the connection is closed without the answer's end, behind `after` events or half a plain body; `cut=0`: before any byte",
         "cut=3",
-        {"after": FaultField("whole", USUAL_PLACE)},
-        plain=_CUT,
-        stream=_CUT,
-        instead=lambda values: values["after"] == 0,
+        {"after": FaultField("whole", _DEFAULT_EVENT)},
+        plain=_break_off("cut"),
+        stream=_break_off("cut"),
+        replaces_reply=lambda values: values["after"] == 0,
     ),
+    # The connection is reset (TCP RST), at once or as with `cut`.
     "reset": FaultKind(
-        "the connection is reset (TCP RST), before any byte or as `cut` is",
         "reset=3",
         {"after": FaultField("whole", 0)},
-        plain=_RESET,
-        stream=_RESET,
-        instead=lambda values: values["after"] == 0,
+        plain=_break_off("reset"),
+        stream=_break_off("reset"),
+        replaces_reply=lambda values: values["after"] == 0,
     ),
+    # A stream ends early: complete for HTTP, incomplete for the API.
     "truncate": FaultKind(
-        "a stream ends behind `after` events: HTTP's end is there, the API's is not",
         "truncate=5",
-        {"after": FaultField("whole", USUAL_PLACE, least=1)},
-        stream=on_events(lambda values: does.up_to(values["after"])),
+        {"after": FaultField("whole", _DEFAULT_EVENT, least=1)},
+        stream=_on_events(lambda values: _end_after(values["after"])),
     ),
+    # JSON that stops half way: a plain body, or the data of one event.
     "malformed": FaultKind(
-        "JSON that stops half way: a plain body, or the data of one event",
-        "malformed=4",
-        _EVENT,
-        plain=does.half_json,
-        stream=on_events(does.broken_event),
+        "malformed=4", _EVENT, plain=_halve_body, stream=_on_events(_halve_event)
     ),
-    "duplicate": FaultKind(
-        "one event of a stream comes twice", "duplicate=6", _EVENT, stream=on_events(does.twice)
-    ),
-    "missing": FaultKind(
-        "one event of a stream does not come", "missing=6", _EVENT, stream=on_events(does.left_out)
-    ),
+    # One event is sent twice.
+    "duplicate": FaultKind("duplicate=6", _EVENT, stream=_on_events(_duplicate)),
+    # One event is not sent.
+    "missing": FaultKind("missing=6", _EVENT, stream=_on_events(_omit)),
+    # The stream ends with a bare line {"error": …}, as the service was seen to do.
     "error_line": FaultKind(
-        'a bare line {"error": …} behind `after` events, then the end, as the service was seen to refuse in mid-stream',
         "error_line=5",
-        {"after": FaultField("whole", USUAL_PLACE), "status": _STATUS, **_MESSAGE},
-        stream=on_events(does.bare_line),
+        {"after": FaultField("whole", _DEFAULT_EVENT), "status": _STATUS, **_MESSAGE},
+        stream=_on_events(_end_with_bare_error),
     ),
 }
-"""Every kind of fault, by the name it has in scripts and in ``--fault``."""
+"""Every kind of fault, by its name in scripts and in ``--fault``."""

@@ -1,13 +1,13 @@
-"""Plans: which fault befalls which requests, and their two spellings, one for the command line and one for scripts. Pure.
+"""Fault plans: which fault strikes which requests, and how command line and scripts spell it.
 
     error=503,retry_after=1@0.1           a tenth of the requests
-    cut=3@every=5                         every fifth answer is cut behind three events
-    delay=0.1..0.5                        each request waits, for a time between
+    cut=3@every=5                         every fifth stream is cut after three events
+    delay=0.1..0.5                        each request waits for a random time
     - {cut: 3, every: 5}                  in a script
     - {error: {status: 503, retry_after: 1}, probability: 0.1}
     - "cut=3@every=5"                     the command line's spelling, in a script
 
-A number may be a range, ``least..most``, from which each time one is drawn.
+A number may be a range, ``least..most``; then a number is drawn each time.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, NamedTuple
 
+from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean, show
-from evalkit.server.fault_injection.kinds import KINDS, FaultField, InjectedFault, Value
+from evalkit.server.fault_injection.kinds import KINDS, FaultField, Value, Values
 
 WHEN: dict[str, FaultField] = {
     "probability": FaultField("number", 1, most=1),
@@ -27,150 +28,183 @@ WHEN: dict[str, FaultField] = {
     "first": FaultField("whole", least=0),
     "times": FaultField("whole", least=0),
 }
-"""When a fault strikes; all must hold. ``first``: among the first N answers it could strike; ``times``: at most N times."""
+"""Conditions of a plan; all must be true.
+
+``first``: only among the first N replies the fault applies to; ``times``: at most N times.
+"""
 
 
 class NumberRange(NamedTuple):
-    """A number to be drawn between two, both included; whole where both are."""
+    """A range of numbers, both ends included; of whole numbers if both ends are."""
 
     least: float
     most: float
 
     def draw(self, random: Random) -> float:
-        """Return one of its numbers."""
+        """Return a random number of the range."""
         if isinstance(self.least, int) and isinstance(self.most, int):
             return random.randint(self.least, self.most)
         return random.uniform(self.least, self.most)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaultPlan:
-    """A kind of fault, its values (settled, or ranges), and when it strikes. ``place`` tells it from others in one server."""
+    """A kind of fault, its values or ranges, and when it strikes.
+
+    ``origin`` is unique within one server; replies are counted by it.
+    """
 
     kind: str
     values: Mapping[str, Value | NumberRange]
-    place: str
+    origin: str
     probability: float = 1.0
     every: int = 1
     first: int | None = None
     times: int | None = None
 
     @property
-    def instead(self) -> bool:
-        """Say whether the fault needs no answer to be made."""
-        return KINDS[self.kind].instead(self.values)
+    def replaces_reply(self) -> bool:
+        """Whether the fault takes the place of the reply."""
+        return KINDS[self.kind].replaces_reply(self.values)
 
-    def fault(self, random: Random) -> InjectedFault:
-        """Return the fault, its ranges drawn."""
-        return InjectedFault(
-            self.kind,
-            {
-                name: value.draw(random) if isinstance(value, NumberRange) else value
-                for name, value in self.values.items()
-            },
-        )
+    def draw_values(self, random: Random) -> Values:
+        """Return the values, with a number drawn from each range."""
+        return {
+            name: value.draw(random) if isinstance(value, NumberRange) else value
+            for name, value in self.values.items()
+        }
 
 
 class FaultPlanError(Exception):
-    """A plan that cannot be read. ``path`` leads to what is wrong in a script's mapping."""
+    """An invalid plan. ``path`` leads to the mistake in a script's mapping."""
 
     def __init__(self, message: str, *path: str | int) -> None:
         self.path = path
         super().__init__(message)
 
 
-def parse_plan(text: str, place: str) -> FaultPlan:
-    """Read the command line's spelling: ``KIND[=VALUE][,FIELD=VALUE…][@PROBABILITY or @every=N or @first=N …]``. Raises BadFault."""
-    what, _, when = text.partition("@")
-    name, *rest = (part.strip() for part in what.split(","))
-    kind, given, bare = name.partition("=")
+def parse_plan(text: str, origin: str) -> FaultPlan:
+    """Parse ``KIND[=VALUE][,FIELD=VALUE…][@PROBABILITY or @every=N…]``. Raises FaultPlanError."""
+    fault, at, when = text.partition("@")
+    head, *rest = (part.strip() for part in fault.split(","))
+    kind, equals, value = head.partition("=")
     kind = kind.strip()
-    fields: dict[str, Any] = {}
-    if kind in KINDS and given:
-        fields[next(iter(KINDS[kind].fields))] = _scalar(bare)
+    fields: dict[str, JSON] = {}
+    if kind in KINDS and equals:
+        fields[_first_field(kind)] = value
     for part in rest:
-        key, given, value = part.partition("=")
-        if not given:
+        name, equals, value = part.partition("=")
+        if not equals:
             raise FaultPlanError(f"{part!r} is not FIELD=VALUE")
-        fields[key.strip()] = _scalar(value)
-    conditions: dict[str, Any] = {}
-    for part in when.split(",") if "@" in text else ():
-        key, given, value = part.partition("=")
-        conditions[key.strip() if given else "probability"] = _scalar(value if given else part)
-    return _plan(kind, fields, conditions, place)
+        fields[name.strip()] = value
+    conditions: dict[str, JSON] = {}
+    for part in when.split(",") if at else ():
+        name, equals, value = part.partition("=")
+        if equals:
+            conditions[name.strip()] = value
+        else:
+            conditions["probability"] = part
+    return _build_plan(kind, fields, conditions, origin)
 
 
-def plan_from_yaml(data: Any, place: str) -> FaultPlan:
-    """Read a script's spelling: a mapping with one kind's key, or the command line's in a string. Raises BadFault."""
+def plan_from_yaml(data: JSON, origin: str) -> FaultPlan:
+    """Read a script's spelling: a mapping, or the command line's text. Raises FaultPlanError."""
     if isinstance(data, str):
-        return parse_plan(data, place)
+        return parse_plan(data, origin)
     if not isinstance(data, dict):
         raise FaultPlanError(f"must be a mapping like {{cut: 3, every: 5}}, got {show(data, 40)}")
-    named = [key for key in data if key not in WHEN]
-    if not named:
-        raise FaultPlanError(f"which fault? There are {', '.join(KINDS)}")
-    if len(named) > 1 and named[0] in KINDS:
-        raise FaultPlanError(
-            f"one fault at a time, and {named[1]!r} says nothing about when{did_you_mean(str(named[1]), WHEN)}",
-            named[1],
-        )
-    kind, value = named[0], data[named[0]]
-    if kind in KINDS and not isinstance(value, dict):
-        value = (
-            {}
-            if value is None or value is True
-            else {next(iter(KINDS[kind].fields)): _scalar(value)}
-        )
-    return _plan(kind, value, {key: data[key] for key in data if key in WHEN}, place)
+    kinds = [key for key in data if key not in WHEN]
+    if not kinds:
+        raise FaultPlanError(f"must name a fault; valid: {', '.join(KINDS)}")
+    kind = kinds[0]
+    if len(kinds) > 1 and kind in KINDS:
+        problem = _unknown_condition(kinds[1])
+        raise FaultPlanError(f"only one fault at a time; {problem}", kinds[1])
+    fields = data[kind]
+    if kind in KINDS and not isinstance(fields, dict):
+        fields = {} if fields is None or fields is True else {_first_field(kind): fields}
+    conditions = {key: value for key, value in data.items() if key in WHEN}
+    return _build_plan(kind, fields, conditions, origin)
 
 
-def _plan(kind: Any, fields: Any, when: Mapping[str, Any], place: str) -> FaultPlan:
+def _build_plan(
+    kind: str, fields: Mapping[str, JSON], conditions: Mapping[str, JSON], origin: str
+) -> FaultPlan:
     if kind not in KINDS:
-        hint = did_you_mean(str(kind), KINDS)
         raise FaultPlanError(
-            f"unknown fault {kind!r}{hint}; there are {', '.join(KINDS)}. Example: {KINDS['error'].example}@0.1",
+            f"unknown fault {kind!r}{did_you_mean(str(kind), KINDS)}; valid: {', '.join(KINDS)}. "
+            f"Example: {KINDS['error'].example}@0.1",
             kind,
         )
     known = KINDS[kind].fields
     example = f"Example: {KINDS[kind].example}"
-    values: dict[str, Value | NumberRange] = {}
-    for name, value in fields.items():
+    for name in fields:
         if name not in known:
             raise FaultPlanError(
-                f"{kind} has no field {name!r}{did_you_mean(str(name), known)}; it has {', '.join(known)}. {example}",
+                f"{kind} does not have the field {name!r}{did_you_mean(str(name), known)}; "
+                f"valid: {', '.join(known)}. {example}",
                 kind,
                 name,
             )
-        values[name] = _value(f"{kind}: {name}", known[name], value, example, (kind, name))
+    values: dict[str, Value | NumberRange] = {}
     for name, field in known.items():
-        if name not in values:
-            if field.required:
-                raise FaultPlanError(f"{kind} needs {name}. {example}", kind)
+        if name in fields:
+            path = (kind, name)
+            values[name] = _read_value(f"{kind}: {name}", field, fields[name], example, path)
+        elif field.required:
+            raise FaultPlanError(f"{kind} needs {name}. {example}", kind)
+        else:
             values[name] = field.default
-    settled: dict[str, Any] = {}
-    for name, value in when.items():
+    settings: dict[str, Any] = {}
+    for name, value in conditions.items():
         if name not in WHEN:
-            raise FaultPlanError(
-                f"{name!r} says nothing about when{did_you_mean(name, WHEN)}; there are {', '.join(WHEN)}. {example}@every=5"
-            )
-        settled[name] = _value(
-            name,
-            WHEN[name],
-            value,
-            f"{example}@{'0.1' if name == 'probability' else f'{name}=5'}",
-            (name,),
-        )
-        if isinstance(settled[name], NumberRange):
+            raise FaultPlanError(f"{_unknown_condition(name)}. {example}@every=5")
+        when = "0.1" if name == "probability" else f"{name}=5"
+        settings[name] = _read_value(name, WHEN[name], value, f"{example}@{when}", (name,))
+        if isinstance(settings[name], NumberRange):
             raise FaultPlanError(f"{name} must be one number, got {value}", name)
-    return FaultPlan(kind, values, place, **settled)
+    return FaultPlan(kind=kind, values=values, origin=origin, **settings)
+
+
+def _first_field(kind: str) -> str:
+    return next(iter(KINDS[kind].fields))
+
+
+def _unknown_condition(name: str) -> str:
+    hint = did_you_mean(str(name), WHEN)
+    return f"unknown condition {name!r}{hint}; valid: {', '.join(WHEN)}"
+
+
+def _read_value(
+    name: str, field: FaultField, value: JSON, example: str, path: tuple[str, ...]
+) -> Value | NumberRange:
+    if field.type == "text":
+        text = str(value)
+        if field.choices and text not in field.choices:
+            hint = did_you_mean(text, field.choices)
+            valid = ", ".join(field.choices)
+            raise FaultPlanError(f"{name} must be one of {valid}, got {text!r}{hint}", *path)
+        return text
+    value = _parse_number(value)
+    for number in value if isinstance(value, NumberRange) else (value,):
+        if not field.accepts(number):
+            expected = f"{name} must be {field.expected}, got {show(number, 40)}"
+            raise FaultPlanError(f"{expected}. {example}", *path)
+    convert = int if field.type == "whole" else float
+    if not isinstance(value, NumberRange):
+        return convert(value)
+    if value.least > value.most:
+        got = f"{value.least}..{value.most}"
+        raise FaultPlanError(f"{name} must be a range from low to high, got {got}", *path)
+    return NumberRange(convert(value.least), convert(value.most))
 
 
 _NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
 
 
-def _scalar(value: Any) -> Any:
-    """Return a text as the number or the range it spells."""
+def _parse_number(value: Any) -> Any:
+    """Return the number or the range that a text spells, and anything else unchanged."""
     if not isinstance(value, str):
         return value
     text = value.strip()
@@ -180,49 +214,5 @@ def _scalar(value: Any) -> Any:
         return float(percent[1]) / 100
     least, dots, most = text.partition("..")
     if dots and _NUMBER.fullmatch(least) and _NUMBER.fullmatch(most):
-        return NumberRange(_scalar(least), _scalar(most))
+        return NumberRange(_parse_number(least), _parse_number(most))
     return text
-
-
-def _value(
-    name: str, field: FaultField, value: Any, example: str, path: tuple[str, ...]
-) -> Value | NumberRange:
-    value = (
-        _scalar(value) if field.type != "text" else value if isinstance(value, str) else str(value)
-    )
-    if field.type == "text":
-        if field.choices and value not in field.choices:
-            raise FaultPlanError(
-                f"{name} must be one of {', '.join(field.choices)}, got {value!r}{did_you_mean(value, field.choices)}",
-                *path,
-            )
-        return str(value)
-    numbers = list(value) if isinstance(value, NumberRange) else [value]
-    for number in numbers:
-        fits = (
-            isinstance(number, (int, float))
-            and not isinstance(number, bool)
-            and (field.type == "number" or number == int(number))
-        )
-        if not fits or not field.least <= number <= field.most:
-            bounds = (
-                f" from {field.least} to {field.most}"
-                if field.most != float("inf")
-                else f" not below {field.least}"
-            )
-            raise FaultPlanError(
-                f"{name} must be a {'whole ' if field.type == 'whole' else ''}number{bounds}, got {show(number, 40)}. {example}",
-                *path,
-            )
-    if isinstance(value, NumberRange):
-        if value.least > value.most:
-            raise FaultPlanError(
-                f"{name} must be a range from the lower to the higher, got {value.least}..{value.most}",
-                *path,
-            )
-        return (
-            NumberRange(int(value.least), int(value.most))
-            if field.type == "whole"
-            else NumberRange(float(value.least), float(value.most))
-        )
-    return int(value) if field.type == "whole" else float(value)

@@ -18,8 +18,8 @@ from typing import Any
 
 from evalkit._lib.files import display_path
 from evalkit.errors import TransportError, UsageError
-from evalkit.server.calls import Call, Reply, fault_reply
-from evalkit.server.headers import passed_on
+from evalkit.server.calls import Call, Reply, error_reply
+from evalkit.server.headers import forwarded_response_headers
 from evalkit.server.proxy.archive import ConversationArchive
 from evalkit.server.proxy.conversation_recorder import ConversationRecorder, ProxiedExchange
 from evalkit.server.proxy.stream_tee import StreamTee
@@ -68,7 +68,7 @@ class ProxyBackend:
         exchange = keeper.opened(call) if keeper is not None else None
         try:
             answer = await self._upstream.send(call)
-            headers = passed_on(answer.headers)
+            headers = forwarded_response_headers(answer.headers)
             if exchange is None or exchange.hears(answer).streamed:
                 passing = StreamTee(answer, exchange)
                 passing.task = self._task(passing.read())
@@ -85,7 +85,7 @@ class ProxyBackend:
             if not isinstance(error, TransportError):
                 raise
             self._log(f"upstream {error}")
-            return fault_reply(refusal(error))
+            return error_reply(refusal(error))
         # A client that leaves now does not undo what was answered: this goes on without it.
         await asyncio.shield(self._task(exchange.done()))
         return Reply(answer.status, body, headers=headers, by=_by(exchange))

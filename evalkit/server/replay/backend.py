@@ -23,8 +23,8 @@ from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.yaml_scalars import to_text
 from evalkit.errors import UsageError
 from evalkit.protocol.sse import DONE, SseParser
-from evalkit.server.calls import Call, Reply, fault_reply
-from evalkit.server.headers import passed_on, secrets_of
+from evalkit.server.calls import Call, Reply, error_reply
+from evalkit.server.headers import forwarded_response_headers, secrets_of
 from evalkit.server.replay.library import CassetteLibrary, PlayedCassette, normalize_request
 from evalkit.server.requests.error_response import ErrorResponse
 
@@ -76,7 +76,7 @@ class CassetteBackend:
                 lambda tape, number: line_of(self._paths[tape.name], number),
             )
             report = redactor.text(report)[0]
-            return replace(fault_reply(ErrorResponse(404, report, code="not_recorded")), by=report)
+            return replace(error_reply(ErrorResponse(404, report, code="not_recorded")), by=report)
         by = f"{found.tape.name} recording {found.number + 1} of {len(found.tape.recordings)}"
         return reply_of(
             found.recording, server=found.tape.server, timed=self._recorded_timing, by=by
@@ -92,7 +92,7 @@ class CassetteBackend:
 
 def reply_of(recording: Recording, *, server: str = "", timed: bool = False, by: str = "") -> Reply:
     """Return the reply that a recording is: whole, or cut where it broke; ``timed`` with the recorded delays, else at once."""
-    headers = passed_on(
+    headers = forwarded_response_headers(
         {name.lower(): ", ".join(values) for name, values in recording.response_headers.items()}
     )
     headers = {**({"server": server} if server else {}), **headers}

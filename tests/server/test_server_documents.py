@@ -1,4 +1,4 @@
-"""Documents made for JSON Schemas, with jsonschema itself as the judge."""
+"""Sample documents for JSON Schemas, validated with jsonschema."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
-from evalkit.server.schema_documents import NoDocument, sample_document
+from evalkit.server.schema_documents import NoDocument, sample_document, text_matching
 
 NODE = {
     "$defs": {
@@ -22,7 +22,7 @@ NODE = {
     }
 }
 
-MADE: list[tuple[str, Any, Any]] = [
+SAMPLES: list[tuple[str, Any, Any]] = [
     ("anything", True, "value"),
     ("no keyword", {}, "value"),
     ("const", {"const": {"a": [1]}}, {"a": [1]}),
@@ -68,7 +68,7 @@ MADE: list[tuple[str, Any, Any]] = [
             "required": ["c"],
             "maxProperties": 2,
         },
-        {"a": "a", "c": "c"},
+        {"c": "c"},
     ),
     ("list", {"type": "array", "items": {"type": "integer"}}, [1]),
     (
@@ -84,7 +84,7 @@ MADE: list[tuple[str, Any, Any]] = [
     (
         "tuple",
         {"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer"}], "items": False},
-        ["value", 1],
+        ["value", 2],
     ),
     ("empty list", {"type": "array", "maxItems": 0}, []),
     ("anyOf", {"anyOf": [{"type": "integer", "minimum": 5, "maximum": 1}, {"type": "null"}]}, None),
@@ -138,10 +138,10 @@ MADE: list[tuple[str, Any, Any]] = [
 
 
 @pytest.mark.parametrize(
-    ("schema", "made"), [row[1:] for row in MADE], ids=[row[0] for row in MADE]
+    ("schema", "document"), [row[1:] for row in SAMPLES], ids=[row[0] for row in SAMPLES]
 )
-def test_document_made_without_a_hint(schema: Any, made: Any) -> None:
-    assert sample_document(schema) == made
+def test_document_without_a_preferred_value(schema: Any, document: Any) -> None:
+    assert sample_document(schema) == document
 
 
 @pytest.mark.parametrize(
@@ -155,29 +155,30 @@ def test_document_made_without_a_hint(schema: Any, made: Any) -> None:
         ),
         ({"type": "integer", "minimum": 5, "maximum": 4}, "no number between the bounds"),
         ({"type": "string", "minLength": 3, "maxLength": 2}, "no text"),
-        ({"type": "string", "pattern": "(?=a)b"}, "look-around"),
+        ({"type": "string", "pattern": "(?=a)b"}, "no text was found for the pattern"),
         ({"$ref": "#/$defs/missing"}, "does not resolve"),
         ({"$ref": "https://example.com/remote.json"}, "does not resolve"),
         (
             {"type": "object", "required": ["next"], "properties": {"next": {"$ref": "#"}}},
             "repeats without an end",
         ),
-        ({"allOf": [{"type": "string"}, {"type": "integer"}]}, "exclude each other"),
+        ({"allOf": [{"type": "string"}, {"type": "integer"}]}, "no document was found"),
         ({"enum": ["a"], "type": "integer"}, "enum"),
         ({"type": "array", "minItems": 2, "uniqueItems": True, "items": {"const": 1}}, "differs"),
         ({"not": {}}, "no document was found"),
         ({"patternProperties": {"(": True}}, "not a JSON Schema at patternProperties"),
-        ({"type": "array", "minItems": 3_000}, "list of 3000 items"),
-        ({"type": "object", "minProperties": 3_000}, "object of 3000 properties"),
-        ({"type": "string", "pattern": "(a{4000}){4000}"}, "longer than"),
+        ({"type": "array", "minItems": 6_000}, "more than 5000 values"),
+        ({"type": "object", "minProperties": 6_000}, "more than 5000 values"),
+        ({"type": "string", "pattern": "(a{4000}){40000}"}, "longer than"),
         ({"type": "string", "minLength": 1e9}, "no text"),
+        ({"type": "string", "pattern": "^(a)\\1(?!b)$"}, "no text was found for the pattern"),
         (
             {
                 "type": "array",
                 "minItems": 1_000,
                 "items": {"type": "array", "minItems": 1_000, "items": {"type": "integer"}},
             },
-            "more than 20000 parts",
+            "more than 5000 values",
         ),
         ({"anyOf": [False, {"type": "integer", "maximum": 1, "minimum": 2}]}, "bounds"),
     ],
@@ -188,13 +189,42 @@ def test_schema_without_a_document_says_why(schema: Any, reason: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("hint", ["a", {"a": "b"}])
-def test_a_hint_never_leads_to_the_network(hint: Any) -> None:
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("", ""),
+        ("abc", "abc"),
+        (r"^[A-Z]{3}-\d{4}$", "AAA-0000"),
+        (r"^\d{3}-\d{2}-\d{4}$", "000-00-0000"),
+        ("^(red|green)$", "red"),
+        ("^(?:a|b){2}c+$", "aac"),
+        (r"^\+?[0-9]{2,}$", "00"),
+        ("^x*$", ""),
+        (r"^\w+@\w+\.(com|org)$", "a@a.com"),
+        ("^[^a-z]$", "0"),
+        (r"^\x41\u0042\.$", "AB."),
+        (r"^\D\S\W$", "aa "),
+        ("^(?P<year>2[0-9]{3})$", "2000"),
+        ("^((a|b)-)+é$", "a-é"),
+        ("^a+?b$", "ab"),
+    ],
+)
+def test_text_for_a_pattern_is_short(pattern: str, text: str) -> None:
+    assert text_matching(pattern) == text
+
+
+def test_text_for_a_pattern_grows_to_the_minimum_length() -> None:
+    assert text_matching("^[a-c]+$", 5) == "aaaaa"
+    assert sample_document({"pattern": "^[a-c]+$", "minLength": 3, "maxLength": 3}) == "aaa"
+
+
+@pytest.mark.parametrize("preferred", ["a", {"a": "b"}])
+def test_a_preferred_value_never_fetches_a_remote_reference(preferred: Any) -> None:
     with pytest.raises(NoDocument, match="does not resolve"):
-        sample_document({"$ref": "https://example.com/remote.json"}, hint)
+        sample_document({"$ref": "https://example.com/remote.json"}, preferred)
 
 
-def test_every_valid_part_of_a_hint_is_taken() -> None:
+def test_every_valid_part_of_the_preferred_value_is_used() -> None:
     schema = {
         "type": "object",
         "properties": {
@@ -205,13 +235,17 @@ def test_every_valid_part_of_a_hint_is_taken() -> None:
         "required": ["name", "age"],
         "additionalProperties": False,
     }
-    hint = {"name": "Ada", "age": 3, "tags": ["a", 1, "b"], "more": True}
-    assert sample_document(schema, hint) == {"name": "Ada", "age": 18, "tags": ["a", "tags 2", "b"]}
+    preferred = {"name": "Ada", "age": 3, "tags": ["a", 1, "b"], "more": True}
+    assert sample_document(schema, preferred) == {
+        "name": "Ada",
+        "age": 18,
+        "tags": ["a", "tags 2", "b"],
+    }
 
 
-def test_a_valid_hint_is_the_document() -> None:
-    hint = {"b": 1, "a": [None, "é"]}
-    assert sample_document({"type": "object"}, hint) is hint
+def test_a_valid_preferred_value_is_the_document() -> None:
+    preferred = {"b": 1, "a": [None, "é"]}
+    assert sample_document({"type": "object"}, preferred) is preferred
 
 
 class Address(BaseModel):
@@ -227,7 +261,7 @@ class Person(BaseModel):
     boss: Person | None = None
 
 
-def test_a_pydantic_model_reads_what_its_schema_gave() -> None:
+def test_a_pydantic_model_accepts_the_document_for_its_schema() -> None:
     person = Person.model_validate(sample_document(Person.model_json_schema()))
     assert len(person.addresses) == 2
     assert person.boss is not None
@@ -280,10 +314,10 @@ def _nest(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[st
     properties = st.dictionaries(st.sampled_from(["a", "b", "c_d"]), inner, max_size=3)
     return st.one_of(
         st.builds(
-            lambda held, closed: {
+            lambda properties, closed: {
                 "type": "object",
-                "properties": held,
-                "required": list(held)[:1],
+                "properties": properties,
+                "required": list(properties)[:1],
                 "additionalProperties": not closed,
             },
             properties,
@@ -319,9 +353,9 @@ def _nest(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[st
     | _nest(_nest(_scalars)).filter(lambda schema: "$defs" not in str(list(schema.values()))),
     st.from_type(dict),
 )
-def test_every_document_is_valid(schema: dict[str, Any], hint: dict[str, Any]) -> None:
+def test_every_document_is_valid(schema: dict[str, Any], preferred: dict[str, Any]) -> None:
     validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
     validator.validate(sample_document(schema))
     validator.validate(
-        sample_document(schema, {"a": 1, "b": "text", **{str(key): None for key in hint}})
+        sample_document(schema, {"a": 1, "b": "text", **{str(key): None for key in preferred}})
     )

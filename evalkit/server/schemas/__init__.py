@@ -1,1 +1,0 @@
-"""Valid documents and texts for a JSON Schema, made without chance. Pure."""

@@ -1,10 +1,12 @@
-"""Continuation tokens (protocol section 8.3): what carries an answer over several requests, with no state kept. Pure.
+"""Continuation tokens: one answer over several requests, without stored state. Pure.
 
-An answer that ends in ``requires_continuation`` has a token. Who wants the rest sends the request again with the token: stored
-interactions by ``previous_interaction_id`` and no input, others with the input they sent at first. The token holds which part comes next
-and two states of the history (see ``signatures``), behind the question and behind the answer so far, under a seal of the server's key:
+An answer that ends in ``requires_continuation`` has a token (docs/protocol.md section 8.3). To get the
+rest, a client sends the request again with the token: for stored interactions with
+``previous_interaction_id`` and no input, for others with the original input. The token contains the
+number of the next part and two states of the history (see ``history_integrity``), sealed with the
+server's key:
 
-    kind | number of the next part | state behind the question | state behind the answer | 16 bytes over all that stands before
+    kind | number of the next part | state after the question | state after the answer | 16 bytes over all of it
 """
 
 from __future__ import annotations
@@ -21,66 +23,70 @@ from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 RawStep = dict[str, Any]
 _KIND = b"\x13"
-_STATE, _SEAL = 32, 16
-_SIZE = 2 + 2 * _STATE + _SEAL
+_STATE_SIZE, _SEAL_SIZE = 32, 16
+_TOKEN_SIZE = 2 + 2 * _STATE_SIZE + _SEAL_SIZE
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerPart:
-    """Which part of an answer is asked for, counted from 0. ``state`` is that of what stands before it and is not sent again."""
+    """The requested part of an answer, counted from 0.
+
+    ``state`` is that of the history before it, if the request does not send this history again.
+    """
 
     number: int = 0
     state: bytes = b""
 
 
 def issue_token(
-    key: bytes, part: AnswerPart, asked: Sequence[RawStep], answered: Sequence[RawStep]
+    key: bytes, part: AnswerPart, question: Sequence[RawStep], answer: Sequence[RawStep]
 ) -> str:
-    """Return the token for the part after ``part``, whose question and answer are given."""
-    held = _KIND + bytes([min(part.number + 1, 255)])
-    if part.state:  # the question was sent again, and the parts before this one were not
-        held += _padded(state_of(asked)) + state_of(answered, part.state)
-    else:
-        held += _padded(state_of(asked)) + _padded(state_of([*asked, *answered]))
-    return base64.urlsafe_b64encode(held + _seal(key, held)).decode()
+    """Return the token for the part after ``part``."""
+    content = _KIND + bytes([min(part.number + 1, 255)]) + _padded(state_of(question))
+    # With a state, the question was sent again and the parts before this one were not.
+    after = state_of(answer, part.state) if part.state else state_of([*question, *answer])
+    content += _padded(after)
+    return base64.urlsafe_b64encode(content + _seal(key, content)).decode()
 
 
 def read_token(
-    key: bytes, token: str, base: Sequence[RawStep], sent: Sequence[RawStep]
+    key: bytes, token: str, stored: Sequence[RawStep], sent: Sequence[RawStep]
 ) -> AnswerPart:
-    """Return the part a token asks for. Raises ErrorResponse (400) for one that is not of this server, or not of this conversation.
+    """Return the part that a token requests.
 
-    ``base`` is the conversation kept under ``previous_interaction_id``, ``sent`` the steps of the request's input.
+    ``stored`` is the conversation of ``previous_interaction_id``, ``sent`` the steps of the
+    request's input. Raises ErrorResponse (400) for a token of another server or conversation.
     """
     try:
         data = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):
         data = b""
-    held, seal = data[:-_SEAL], data[-_SEAL:]
-    if len(data) != _SIZE or not hmac.compare_digest(seal, _seal(key, held)):
-        raise invalid_token("was not issued by this server")
-    asked, answered = held[2 : 2 + _STATE], held[2 + _STATE :]
-    if not sent and base and state_of(base) == answered:
-        return AnswerPart(held[1])
-    if sent and _padded(state_of([*base, *sent])) == asked:
-        return AnswerPart(held[1], answered)
+    content, seal = data[:-_SEAL_SIZE], data[-_SEAL_SIZE:]
+    if len(data) != _TOKEN_SIZE or not hmac.compare_digest(seal, _seal(key, content)):
+        raise _invalid("was not issued by this server")
+    number, question, answer = content[1], content[2:-_STATE_SIZE], content[-_STATE_SIZE:]
+    if not sent and stored and state_of(stored) == answer:
+        return AnswerPart(number)
+    if sent and _padded(state_of([*stored, *sent])) == question:
+        return AnswerPart(number, answer)
     if not sent:
-        raise invalid_token(
-            "belongs to another interaction than 'previous_interaction_id'; without one, send the input again"
+        raise _invalid(
+            "belongs to another interaction than 'previous_interaction_id'; "
+            "without an id, send the input again"
         )
-    raise invalid_token(
-        "belongs to another request; send it with the same input, or with the id of the answer it came with and no input"
+    raise _invalid(
+        "belongs to another request; send it with the same input, "
+        "or with the id of its interaction and no input"
     )
 
 
-def invalid_token(why: str) -> ErrorResponse:
-    """Return the refusal of a token."""
-    return bad_request(f"'continuation_token' {why}.")
+def _invalid(problem: str) -> ErrorResponse:
+    return bad_request(f"'continuation_token' {problem}.")
 
 
 def _padded(state: bytes) -> bytes:
-    return state or bytes(_STATE)
+    return state or bytes(_STATE_SIZE)
 
 
-def _seal(key: bytes, held: bytes) -> bytes:
-    return hmac.digest(key, b"continuation\0" + held, "sha256")[:_SEAL]
+def _seal(key: bytes, content: bytes) -> bytes:
+    return hmac.digest(key, b"continuation\0" + content, "sha256")[:_SEAL_SIZE]

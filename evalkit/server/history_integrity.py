@@ -1,17 +1,23 @@
-"""Thought signatures that hold a conversation together, with no state kept: the server can tell its own history from any other.
+"""Detect histories that were altered, and calls without results. Pure; the key is an argument.
 
-Every answer begins with a ``thought``. Its signature is a keyed seal (HMAC-SHA256, RFC 2104) over three things: the conversation before
-it, the thought itself, and each model step after it up to the next thought. Who re-sends a history re-sends the seals in it; the server
-computes them anew and compares. Because the seal holds a short code for each part, a refusal can name the step that was altered:
+Every answer begins with a ``thought``. Its signature is a keyed seal (HMAC-SHA256, RFC 2104) over the
+conversation before it, the thought itself, and each model step after it up to the next thought. A
+client that sends a history back sends the seals with it; the server computes them again and compares,
+without any stored state. The seal contains a short code for each part, so that an error can name the
+altered step:
 
-    kind | number of parts | 8 bytes for each part: history, thought, step, step … | filler | 16 bytes over all that stands before
+    kind | number of parts | 8 bytes for each part: history, thought, step, step … | filler | 16 bytes over all of it
 
-What two spellings of a step may differ in without being two steps (protocol section 9): key order, number spelling, nulls, which official
-SDKs add and drop, and an empty signature, which calls have in a stream only (section 11). The client's steps (``user_input``,
-``function_result``) are sealed as history by the next thought; results may stand behind their calls or behind the last one. Pure: no clock,
-no chance; the key is given.
+Two spellings of a step are the same step if they differ only in key order, number spelling, nulls
+(official SDKs add and drop them, docs/protocol.md section 9), or an empty signature, which calls have
+only in a stream (section 11). The client's steps (``user_input``, ``function_result``) are sealed as
+history by the next thought.
 
-A *state* is the hash of a history up to a place. An answer that goes on where another stopped is signed upon the state behind that one.
+A *state* is the hash of a history up to some step. An answer that continues another one is signed on
+top of the state after that one.
+
+``describe(index)`` names a step as the client can find it: ``input[3]`` if this request sent it,
+``step 2 of the stored conversation`` otherwise.
 """
 
 from __future__ import annotations
@@ -25,21 +31,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalkit._lib.json import canonical
+from evalkit.protocol.step_reader import pair_calls
 from evalkit.protocol.step_types import CLIENT_STEPS, STEP_TYPES
 from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 RawStep = dict[str, Any]
+Describe = Callable[[int], str]
 DEFAULT_KEY = (
     b"evalkit serve: not a secret, it only tells this server's histories from altered ones"
 )
 _KIND = b"\x12"
-_CODE, _SEAL = 8, 16
-_LEAST, _SPREAD = 80, 120
+_CODE_SIZE, _SEAL_SIZE = 8, 16
+_MIN_SIZE, _SIZE_RANGE = 80, 120
 
 
 @dataclass(slots=True)
 class _Segment:
-    """What one thought speaks for. Indexes count from 0 over the conversation; ``thought`` is None before the first one."""
+    """A thought and the steps up to the next one, as indexes into the conversation.
+
+    ``thought`` is None before the first thought.
+    """
 
     thought: int | None
     model: list[int] = field(default_factory=list)
@@ -49,144 +60,196 @@ class _Segment:
 def sign_answer(
     key: bytes, conversation: Sequence[RawStep], answer: Sequence[RawStep], state: bytes = b""
 ) -> list[RawStep]:
-    """Return the steps of an answer with a signature in every thought. ``answer`` must begin with a thought.
+    """Return the steps of an answer with a signature in every thought.
 
-    ``state`` is that of the history before ``conversation``, where the conversation does not hold all of it.
+    ``answer`` must begin with a thought. ``state`` is that of the history before ``conversation``,
+    if the conversation does not contain all of it.
     """
-    whole = [*conversation, *answer]
-    first = len(conversation)
     signatures = {
         segment.thought: _seal(key, codes)
-        for segment, codes in _sealed(key, whole, state)
-        if segment.thought is not None
+        for segment, codes in _segment_codes(key, [*conversation, *answer], state)
     }
     return [
-        {**step, "signature": signatures[first + index]} if step["type"] == "thought" else step
-        for index, step in enumerate(answer)
+        {**step, "signature": signatures[index]} if step["type"] == "thought" else step
+        for index, step in enumerate(answer, len(conversation))
     ]
 
 
 def state_of(steps: Sequence[RawStep], state: bytes = b"") -> bytes:
-    """Return the state behind steps that follow a history of state ``state``: 32 bytes, or ``state`` where there are no steps."""
+    """Return the state after steps that follow a history of state ``state``.
+
+    The state has 32 bytes; without steps it is ``state``.
+    """
     for segment in _segments(steps):
-        state = _next_state(state, _texts(steps, segment))
+        state = _next_state(state, _segment_texts(steps, segment))
     return state
 
 
-def verify_signatures(
-    key: bytes, conversation: Sequence[RawStep], place: Callable[[int], str]
-) -> None:
-    """Raise ErrorResponse (400) naming the first step that is not as this server answered it. ``place`` names a step by its index."""
-    for segment, codes in _sealed(key, conversation):
+def verify_signatures(key: bytes, conversation: Sequence[RawStep], describe: Describe) -> None:
+    """Raise ErrorResponse (400) naming the first step that differs from what this server sent."""
+    for segment, codes in _segment_codes(key, conversation):
         if segment.thought is None:
             for index in segment.model:
-                if conversation[index]["type"] in STEP_TYPES:
-                    raise _refused(
-                        place(index),
-                        conversation[index],
-                        "does not follow the signed thought it was answered with",
-                    )
+                step = conversation[index]
+                if step["type"] in STEP_TYPES:
+                    raise _altered(describe(index), step, "does not follow its signed thought")
             continue
         thought = conversation[segment.thought]
         signature = thought.get("signature")
         if not isinstance(signature, str) or not signature:
-            raise _refused(place(segment.thought), thought, "has no signature")
-        if not hmac.compare_digest(
-            signature.encode("utf-8", "surrogatepass"), _seal(key, codes).encode()
+            raise _altered(describe(segment.thought), thought, "has no signature")
+        sent = signature.encode("utf-8", "surrogatepass")
+        if not hmac.compare_digest(sent, _seal(key, codes).encode()):
+            index, problem = _find_alteration(key, conversation, segment, codes, describe)
+            raise _altered(describe(index), conversation[index], problem)
+
+
+def check_pairs(conversation: Sequence[RawStep], describe: Describe) -> None:
+    """Raise ErrorResponse (400) for a ``function_result`` without its call, and the reverse.
+
+    Steps of server tools are not checked; only the server creates them.
+    """
+    pairing = pair_calls(conversation)
+    for index in pairing.orphans:
+        step = conversation[index]
+        if step["type"] != "function_result":
+            continue
+        call_id = step.get("call_id")
+        if not call_id:
+            problem = "has no call_id, and no call waits for it"
+        elif any(
+            other.get("type") == "function_call" and other.get("id") == call_id
+            for other in conversation
         ):
-            raise _blame(key, conversation, segment, codes, place)
+            problem = f"answers the call '{call_id}' a second time"
+        else:
+            problem = f"answers the call '{call_id}', which is not in the conversation"
+        raise bad_request(f"{describe(index)}: this function_result {problem}.")
+    for call, result in pairing.pairs:
+        step = conversation[call]
+        if step["type"] != "function_call":
+            continue
+        if result is None:
+            raise bad_request(
+                f"{describe(call)}: the function_call '{step.get('id')}' ({step.get('name')}) "
+                "has no function_result."
+            )
+        if result < call:
+            raise bad_request(
+                f"{describe(result)}: this function_result precedes its call '{step.get('id')}'."
+            )
 
 
-def is_same_step(one: RawStep, other: RawStep) -> bool:
-    """Say whether two steps are one, however they are spelled."""
-    return _text(one) == _text(other) and (
+def check_not_repeated(
+    stored: Sequence[RawStep], sent: Sequence[RawStep], describe: Describe
+) -> None:
+    """Raise ErrorResponse (400) for a model step that is sent although it is stored already.
+
+    The client's own steps are not checked: a user may ask the same question twice, and
+    ``check_pairs`` finds a repeated result.
+    """
+    for index, step in enumerate(sent, len(stored)):
+        if step["type"] in CLIENT_STEPS:
+            continue
+        for known, other in enumerate(stored):
+            if _is_same_step(other, step):
+                raise bad_request(
+                    f"{describe(index)}: this {step['type']} is already {describe(known)}. "
+                    "With 'previous_interaction_id' send only what is new; "
+                    "to send a history, leave the id out."
+                )
+
+
+def _is_same_step(one: RawStep, other: RawStep) -> bool:
+    return _canonical_text(one) == _canonical_text(other) and (
         one["type"] != "thought" or one.get("signature") == other.get("signature")
     )
 
 
-def _blame(
+def _find_alteration(
     key: bytes,
     conversation: Sequence[RawStep],
     segment: _Segment,
     codes: list[bytes],
-    place: Callable[[int], str],
-) -> ErrorResponse:
-    """Say which part a broken seal parts from; ``codes`` are those of what was sent."""
+    describe: Describe,
+) -> tuple[int, str]:
+    """Return the index of the step that breaks a seal, and what is wrong with it.
+
+    ``codes`` are those of the steps that were sent.
+    """
     assert segment.thought is not None
-    thought = conversation[segment.thought]
-    sealed = _open(key, thought["signature"])
+    signature = conversation[segment.thought]["signature"]
+    sealed = _open_seal(key, signature)
     if sealed is None:
-        return _refused(
-            place(segment.thought), thought, "has a signature that this server did not make"
-        )
+        return segment.thought, "has a signature that this server did not create"
+    # A signature covers the whole history before it, so it cannot be valid in two positions.
     same = [
         index
         for index, step in enumerate(conversation)
-        if step["type"] == "thought" and step.get("signature") == thought["signature"]
+        if step["type"] == "thought" and step.get("signature") == signature
     ]
-    if (
-        len(same) > 1
-    ):  # a signature seals all that stands before it, so no two thoughts have the same one
-        return _refused(place(same[1]), thought, f"has the signature of {place(same[0])}")
+    if len(same) > 1:
+        return same[1], f"has the signature of {describe(same[0])}"
     if sealed[0] != codes[0]:
-        return _refused(
-            place(segment.thought),
-            thought,
-            "was signed for another history: a step before it was altered, removed, added or moved",
+        return segment.thought, (
+            "was signed for another history: a step before it was altered, removed, added or moved"
         )
     if sealed[1] != codes[1]:
-        return _refused(place(segment.thought), thought, "is not as it was answered")
-    answered, sent = sealed[2:], codes[2:]
+        return segment.thought, "is not as this server sent it"
+    original, sent = sealed[2:], codes[2:]
     for number, index in enumerate(segment.model):
-        if number >= len(answered) or answered[number] != sent[number]:
-            return _refused(place(index), conversation[index], _why(answered, sent, number))
+        if number >= len(original) or original[number] != sent[number]:
+            return index, _difference(original, sent, number)
     last = segment.model[-1] if segment.model else segment.thought
-    return _refused(place(last), conversation[last], "was followed by a step that is missing")
+    return last, "was followed by a step that is missing"
 
 
-def _why(answered: Sequence[bytes], sent: Sequence[bytes], number: int) -> str:
-    """Say what is wrong with the first step that differs, number ``number`` of the codes of what was answered and of what was sent."""
+def _difference(original: Sequence[bytes], sent: Sequence[bytes], number: int) -> str:
+    """Describe the first step that differs, by the codes of the original and the sent steps."""
     code = sent[number]
-    if code in answered[number + 1 :]:
-        return (
-            "is not in its place"
-            if answered[number] in sent[number + 1 :]
-            else "was answered behind a step that is missing"
-        )
-    if code in answered[:number]:
-        return "stands here a second time"
-    if number >= len(answered) or answered[number] in sent[number + 1 :]:
-        return "was not answered by this server"
-    return "is not as it was answered"
+    expected = original[number] if number < len(original) else None
+    if code in original[number + 1 :]:
+        if expected in sent[number + 1 :]:
+            return "is out of order"
+        return "was sent by this server after a step that is missing"
+    if code in original[:number]:
+        return "is repeated"
+    if expected is None or expected in sent[number + 1 :]:
+        return "was not sent by this server"
+    return "is not as this server sent it"
 
 
-def _refused(where: str, step: RawStep, why: str) -> ErrorResponse:
+def _altered(position: str, step: RawStep, problem: str) -> ErrorResponse:
     return bad_request(
-        f"{where}: this {step['type']} {why}. Send every step of a history exactly as it was received."
+        f"{position}: this {step['type']} {problem}. "
+        "Send every step of a history exactly as it was received."
     )
 
 
-def _sealed(
+def _segment_codes(
     key: bytes, steps: Sequence[RawStep], state: bytes = b""
 ) -> Iterator[tuple[_Segment, list[bytes]]]:
-    """Yield every segment with the codes of its parts: the history before it, its thought, its model steps."""
+    """Yield every segment with its codes: the history before it, its thought, its model steps."""
     for segment in _segments(steps):
-        texts = _texts(steps, segment)
-        model = texts[1 : 1 + len(segment.model)]
+        thought, *others = _segment_texts(steps, segment)
+        model = others[: len(segment.model)]
         yield (
             segment,
             [
                 _code(key, b"history", state),
-                _code(key, b"thought", texts[0]),
+                _code(key, b"thought", thought),
                 *(_code(key, b"step", text) for text in model),
             ],
         )
-        state = _next_state(state, texts)
+        state = _next_state(state, [thought, *others])
 
 
-def _texts(steps: Sequence[RawStep], segment: _Segment) -> list[bytes]:
-    head = _text(steps[segment.thought]) if segment.thought is not None else b""
-    return [head, *(_text(steps[index]) for index in (*segment.model, *segment.client))]
+def _segment_texts(steps: Sequence[RawStep], segment: _Segment) -> list[bytes]:
+    thought = _canonical_text(steps[segment.thought]) if segment.thought is not None else b""
+    return [
+        thought,
+        *(_canonical_text(steps[index]) for index in (*segment.model, *segment.client)),
+    ]
 
 
 def _next_state(state: bytes, texts: Sequence[bytes]) -> bytes:
@@ -196,12 +259,12 @@ def _next_state(state: bytes, texts: Sequence[bytes]) -> bytes:
 
 
 def _segments(steps: Sequence[RawStep]) -> Iterator[_Segment]:
+    """Split a conversation at its thoughts, and at a question that no thought follows yet."""
     segment = _Segment(None)
     for index, step in enumerate(steps):
         kind = step["type"]
-        if kind == "thought" or (
-            kind == "user_input" and (segment.thought is not None or segment.model)
-        ):
+        has_answer = segment.thought is not None or segment.model
+        if kind == "thought" or (kind == "user_input" and has_answer):
             if index:
                 yield segment
             segment = _Segment(index if kind == "thought" else None)
@@ -213,47 +276,51 @@ def _segments(steps: Sequence[RawStep]) -> Iterator[_Segment]:
         yield segment
 
 
-def _text(step: RawStep) -> bytes:
-    bare = {
-        name: value
-        for name, value in step.items()
-        if not (name == "signature" and (value == "" or step["type"] == "thought"))
-    }
-    return canonical(_without_nulls(bare)).encode()
+def _canonical_text(step: RawStep) -> bytes:
+    """Return one text for all spellings of a step; a thought's signature is not part of it."""
+    step = dict(step)
+    if step["type"] == "thought" or step.get("signature") == "":
+        step.pop("signature", None)
+    return canonical(_without_nulls(step)).encode()
 
 
 def _without_nulls(value: Any) -> Any:
-    if type(value) is dict:
+    if isinstance(value, dict):
         return {name: _without_nulls(item) for name, item in value.items() if item is not None}
-    if type(value) is list:
+    if isinstance(value, list):
         return [_without_nulls(item) for item in value]
     return value
 
 
 def _code(key: bytes, part: bytes, data: bytes) -> bytes:
-    return hmac.digest(key, part + b"\0" + data, "sha256")[:_CODE]
+    return hmac.digest(key, part + b"\0" + data, "sha256")[:_CODE_SIZE]
 
 
 def _seal(key: bytes, codes: Sequence[bytes]) -> str:
-    """Return the signature over the parts: 80 to 200 bytes for a usual answer, more where it has many steps; base64."""
-    held = _KIND + bytes([min(len(codes), 255)]) + b"".join(codes[:255])
-    wanted = _LEAST + hmac.digest(key, held, "sha256")[0] * _SPREAD // 255
-    filler = b"".join(hmac.digest(key, held + bytes([number]), "sha256") for number in range(8))
-    held += filler[: max(0, wanted - len(held) - _SEAL)]
-    return base64.b64encode(
-        held + hmac.digest(key, b"seal\0" + held + b"".join(codes[255:]), "sha256")[:_SEAL]
-    ).decode()
+    """Return the signature over the parts, in base64.
+
+    Usual answers have 80 to 200 bytes, as the service's signatures do; long answers have more.
+    """
+    content = _KIND + bytes([min(len(codes), 255)]) + b"".join(codes[:255])
+    size = _MIN_SIZE + hmac.digest(key, content, "sha256")[0] * _SIZE_RANGE // 255
+    filler = b"".join(hmac.digest(key, content + bytes([number]), "sha256") for number in range(8))
+    content += filler[: max(0, size - len(content) - _SEAL_SIZE)]
+    # The number of parts has one byte. Further codes are sealed, but not readable.
+    digest = hmac.digest(key, b"seal\0" + content + b"".join(codes[255:]), "sha256")
+    return base64.b64encode(content + digest[:_SEAL_SIZE]).decode()
 
 
-def _open(key: bytes, signature: str) -> list[bytes] | None:
-    """Return the codes a signature of this key holds; None where it is not of this key or not whole."""
+def _open_seal(key: bytes, signature: str) -> list[bytes] | None:
+    """Return the codes in a signature; None if it is not from this key or not intact."""
     try:
         data = base64.b64decode(signature, validate=True)
     except (ValueError, binascii.Error):
         return None
-    held, seal = data[:-_SEAL], data[-_SEAL:]
-    if len(data) < _LEAST or held[:1] != _KIND or held[1] == 255:
+    content, digest = data[:-_SEAL_SIZE], data[-_SEAL_SIZE:]
+    if len(data) < _MIN_SIZE or content[:1] != _KIND or content[1] == 255:
         return None
-    if not hmac.compare_digest(seal, hmac.digest(key, b"seal\0" + held, "sha256")[:_SEAL]):
+    expected = hmac.digest(key, b"seal\0" + content, "sha256")[:_SEAL_SIZE]
+    if not hmac.compare_digest(digest, expected):
         return None
-    return [held[2 + number * _CODE : 2 + (number + 1) * _CODE] for number in range(held[1])]
+    starts = range(2, 2 + content[1] * _CODE_SIZE, _CODE_SIZE)
+    return [content[start : start + _CODE_SIZE] for start in starts]

@@ -155,7 +155,9 @@ class _Generator:
         parts = list(schema.get("allOf", []))
         if "$ref" in schema:
             reference = schema["$ref"]
-            target = resolve_pointer(self._root, reference[1:]) if reference.startswith("#") else MISSING
+            target = (
+                resolve_pointer(self._root, reference[1:]) if reference.startswith("#") else MISSING
+            )
             if target is MISSING:
                 raise NoDocument(f"a $ref that does not resolve: {reference!r}")
             if references.count(reference) > 1 or len(references) > _MAX_REFERENCES:

@@ -70,7 +70,7 @@ def test_an_answer_is_continued_to_its_end(
     assert scripted(SCRIPT).create(after, store=False)["status"] == "completed"
     altered = [*after[:4], {**after[4], "content": []}, *after[5:]]
     assert message(scripted(SCRIPT).create(altered, store=False)).startswith(
-        "input[4]: this model_output is not as it was answered."
+        "input[4]: this model_output is not as this server sent it."
     )
     assert "another history" in message(
         scripted(SCRIPT).create([*after[:1], *after[3:]], store=False)
@@ -108,11 +108,11 @@ def test_a_get_of_a_later_part_shows_no_question(teller: Any) -> None:
         ({"continuation_token": "é"}, "was not issued by this server"),
         (
             {"previous_interaction_id": None},
-            "belongs to another interaction than 'previous_interaction_id'; without one, send the input again",
+            "belongs to another interaction than 'previous_interaction_id'; without an id, send the input again",
         ),
         (
             {"input": "Another question"},
-            "belongs to another request; send it with the same input, or with the id of the answer it came with",
+            "belongs to another request; send it with the same input, or with the id of its interaction",
         ),
         (
             {"previous_interaction_id": "OTHER"},

@@ -14,8 +14,12 @@ from evalkit._lib.json import dumps
 from evalkit.server import Script
 from evalkit.server.api.service import Service
 from evalkit.server.calls import Call
-from evalkit.server.defence.pairing import check_pairs
-from evalkit.server.history_integrity import DEFAULT_KEY, sign_answer, verify_signatures
+from evalkit.server.history_integrity import (
+    DEFAULT_KEY,
+    check_pairs,
+    sign_answer,
+    verify_signatures,
+)
 from evalkit.server.requests.error_response import ErrorResponse
 
 Steps = list[dict[str, Any]]

@@ -140,7 +140,7 @@ def test_stateless_conversation_that_was_tampered_with(sdk: Any) -> None:
         }
     )
     with pytest.raises(
-        BadRequestError, match=r"input\[2\]: this model_output is not as it was answered"
+        BadRequestError, match=r"input\[2\]: this model_output is not as this server sent it"
     ):
         sdk.interactions.create(model=MODEL, store=False, input=history)
 

@@ -306,7 +306,7 @@ def test_a_result_before_its_call_is_refused(client: Any) -> None:
     history += client.create(history, tools=[WEATHER], store=False)["steps"]
     result = {"type": "function_result", "call_id": history[2]["id"], "result": "x"}
     body = client.create([history[0], result, *history[1:]], store=False)
-    assert message(body).startswith("input[1]: this function_result stands before its call")
+    assert message(body).startswith("input[1]: this function_result precedes its call")
 
 
 def test_a_result_without_call_id_answers_the_call_that_waits(client: Any) -> None:

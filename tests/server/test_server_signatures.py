@@ -105,14 +105,14 @@ def insert(index: int, step: dict[str, Any]) -> Callable[[Steps], Steps]:
         (
             change(7, content=[{"type": "text", "text": "20 and 23"}]),
             "input[7]",
-            "is not as it was answered",
+            "is not as this server sent it",
         ),
-        (change(7, extra=1), "input[7]", "is not as it was answered"),
-        (change(3, arguments={"city": "Rome"}), "input[3]", "is not as it was answered"),
+        (change(7, extra=1), "input[7]", "is not as this server sent it"),
+        (change(3, arguments={"city": "Rome"}), "input[3]", "is not as this server sent it"),
         (
             change(6, summary=[{"type": "text", "text": "mine"}]),
             "input[6]",
-            "is not as it was answered",
+            "is not as this server sent it",
         ),
         (change(0, content=[{"type": "text", "text": "another"}]), "input[1]", "another history"),
         (change(4, result="30"), "input[6]", "another history"),
@@ -120,24 +120,24 @@ def insert(index: int, step: dict[str, Any]) -> Callable[[Steps], Steps]:
         (drop(0, 1, 2, 3, 4, 5, 6, 7), "input[1]", "another history"),
         (drop(7), "input[6]", "followed by a step that is missing"),
         (drop(3, 5), "input[2]", "followed by a step that is missing"),
-        (drop(2, 4), "input[2]", "was answered behind a step that is missing"),
-        (swap(2, 3), "input[2]", "is not in its place"),
-        (insert(2, call("c")), "input[2]", "was not answered by this server"),
-        (insert(8, said("20 and 22")), "input[8]", "stands here a second time"),
+        (drop(2, 4), "input[2]", "was sent by this server after a step that is missing"),
+        (swap(2, 3), "input[2]", "is out of order"),
+        (insert(2, call("c")), "input[2]", "was not sent by this server"),
+        (insert(8, said("20 and 22")), "input[8]", "is repeated"),
         (swap(1, 6), "input[1]", "another history"),
-        (drop(6), "input[6]", "was not answered by this server"),
-        (drop(1), "input[1]", "does not follow the signed thought"),
-        (insert(8, said("and more")), "input[8]", "was not answered by this server"),
-        (insert(9, said("mine")), "input[9]", "does not follow the signed thought"),
-        (insert(0, said("mine")), "input[0]", "does not follow the signed thought"),
+        (drop(6), "input[6]", "was not sent by this server"),
+        (drop(1), "input[1]", "does not follow its signed thought"),
+        (insert(8, said("and more")), "input[8]", "was not sent by this server"),
+        (insert(9, said("mine")), "input[9]", "does not follow its signed thought"),
+        (insert(0, said("mine")), "input[0]", "does not follow its signed thought"),
         (change(9, signature=""), "input[9]", "has no signature"),
         (change(9, signature=None), "input[9]", "has no signature"),
-        (change(9, signature="not base64!"), "input[9]", "did not make"),
-        (change(9, signature="\ud800"), "input[9]", "did not make"),
+        (change(9, signature="not base64!"), "input[9]", "did not create"),
+        (change(9, signature="\ud800"), "input[9]", "did not create"),
         (
             change(9, signature=base64.b64encode(b"\x12" + b"x" * 100).decode()),
             "input[9]",
-            "did not make",
+            "did not create",
         ),
     ],
 )
@@ -183,7 +183,7 @@ def test_an_answer_that_goes_on_is_signed_upon_the_state_behind_the_first_part()
 
 
 def test_a_signature_of_another_key_is_refused() -> None:
-    with pytest.raises(ErrorResponse, match="did not make"):
+    with pytest.raises(ErrorResponse, match="did not create"):
         check(conversation(), key=b"another")
 
 

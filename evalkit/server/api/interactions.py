@@ -23,9 +23,8 @@ from evalkit.server.api.interaction_store import InteractionStore, StoredInterac
 from evalkit.server.api.webhooks import Webhooks
 from evalkit.server.calls import Call, Reply, error_reply
 from evalkit.server.continuation_tokens import AnswerPart
-from evalkit.server.defence.pairing import check_new, check_pairs
 from evalkit.server.fault_injection.injector import FaultSelector
-from evalkit.server.history_integrity import verify_signatures
+from evalkit.server.history_integrity import check_not_repeated, check_pairs, verify_signatures
 from evalkit.server.requests.create import KnownNames, read_create
 from evalkit.server.requests.error_response import ErrorResponse, OnViolation, bad_request
 from evalkit.server.requests.inputs import last_messages, steps_of_input
@@ -181,7 +180,7 @@ class Interactions:
                 )
                 or part
             )
-        self._judged(lambda: check_new(base, sent, place))
+        self._judged(lambda: check_not_repeated(base, sent, place))
         self._judged(lambda: check_pairs((*base, *sent), place))
         if self._script.signatures:
             self._judged(lambda: verify_signatures(self._key, (*base, *sent), place))

@@ -134,27 +134,27 @@ ATTACKS: list[tuple[str, Alter, str]] = [
     (
         "answer altered",
         put(7, content=[{"type": "text", "text": "no"}]),
-        "input[7]: this model_output is not as it was answered.",
+        "input[7]: this model_output is not as this server sent it.",
     ),
     (
         "field added to an answer",
         put(7, x=1),
-        "input[7]: this model_output is not as it was answered.",
+        "input[7]: this model_output is not as this server sent it.",
     ),
     (
         "arguments altered",
         put(2, arguments={"location": "Rome"}),
-        "input[2]: this function_call is not as it was answered.",
+        "input[2]: this function_call is not as this server sent it.",
     ),
     (
         "name altered",
         put(2, name="other"),
-        "input[2]: this function_call is not as it was answered.",
+        "input[2]: this function_call is not as this server sent it.",
     ),
     (
         "thought altered",
         put(6, summary=[{"type": "text", "text": "x"}]),
-        "input[6]: this thought is not as it was answered.",
+        "input[6]: this thought is not as this server sent it.",
     ),
     (
         "question altered",
@@ -168,7 +168,7 @@ ATTACKS: list[tuple[str, Alter, str]] = [
     (
         "call and result dropped",
         drop(2, 4),
-        "input[2]: this function_call was answered behind a step that is missing.",
+        "input[2]: this function_call was sent by this server after a step that is missing.",
     ),
     (
         "last call and result dropped",
@@ -178,31 +178,31 @@ ATTACKS: list[tuple[str, Alter, str]] = [
     (
         "thought dropped",
         drop(1),
-        "input[1]: this function_call does not follow the signed thought it was answered with.",
+        "input[1]: this function_call does not follow its signed thought.",
     ),
     (
         "thought behind results dropped",
         drop(6),
-        "input[6]: this model_output was not answered by this server.",
+        "input[6]: this model_output was not sent by this server.",
     ),
     (
         "calls exchanged",
         order(0, 1, 3, 2, 4, 5, 6, 7, 8),
-        "input[2]: this function_call is not in its place.",
+        "input[2]: this function_call is out of order.",
     ),
     ("results exchanged", order(0, 1, 2, 3, 5, 4, 6, 7, 8), f"input[6]: this thought {ANOTHER}"),
     (
         "thought behind its calls",
         order(0, 2, 3, 1, 4, 5, 6, 7, 8),
-        "input[1]: this function_call does not follow the signed thought it was answered with.",
+        "input[1]: this function_call does not follow its signed thought.",
     ),
     (
         "answer before its thought",
         order(0, 1, 2, 3, 4, 5, 7, 6, 8),
-        "input[6]: this model_output was not answered by this server.",
+        "input[6]: this model_output was not sent by this server.",
     ),
     ("question put later", order(1, 2, 3, 4, 5, 6, 7, 0, 8), f"input[0]: this thought {ANOTHER}"),
-    ("answer twice", again(8, 7), "input[8]: this model_output stands here a second time."),
+    ("answer twice", again(8, 7), "input[8]: this model_output is repeated."),
     ("thought twice", again(7, 6), "input[7]: this thought has the signature of input[6]."),
     (
         "answer of a turn twice",
@@ -212,38 +212,38 @@ ATTACKS: list[tuple[str, Alter, str]] = [
     (
         "answer invented",
         insert(8, SAID),
-        "input[8]: this model_output was not answered by this server.",
+        "input[8]: this model_output was not sent by this server.",
     ),
     (
         "answer put before all",
         insert(0, SAID),
-        "input[0]: this model_output does not follow the signed thought it was answered with.",
+        "input[0]: this model_output does not follow its signed thought.",
     ),
     (
         "answer invented for a new question",
         lambda steps: [*steps, SAID, user("x")],
-        "input[9]: this model_output does not follow the signed thought it was answered with.",
+        "input[9]: this model_output does not follow its signed thought.",
     ),
     (
         "call and result invented",
         lambda steps: [*steps[:4], INVENTED, *steps[4:6], FOR_INVENTED, *steps[6:]],
-        "input[4]: this function_call was not answered by this server.",
+        "input[4]: this function_call was not sent by this server.",
     ),
     (
         "tool of the server invented",
         insert(7, {"type": "google_search_call", "id": "s", "arguments": {}}),
-        "input[7]: this google_search_call was not answered by this server.",
+        "input[7]: this google_search_call was not sent by this server.",
     ),
     ("question invented", insert(6, user("x")), "input[7]: this thought " + ANOTHER),
     (
         "signature altered",
         put(6, signature="AAAA" * 40),
-        "input[6]: this thought has a signature that this server did not make.",
+        "input[6]: this thought has a signature that this server did not create.",
     ),
     (
         "signature no base64",
         put(6, signature="?"),
-        "input[6]: this thought has a signature that this server did not make.",
+        "input[6]: this thought has a signature that this server did not create.",
     ),
     ("signature emptied", put(6, signature=""), "input[6]: this thought has no signature."),
     ("signature null", put(6, signature=None), "input[6]: this thought has no signature."),
@@ -251,7 +251,7 @@ ATTACKS: list[tuple[str, Alter, str]] = [
     (
         "signature of another server",
         signed_elsewhere,
-        "input[6]: this thought has a signature that this server did not make.",
+        "input[6]: this thought has a signature that this server did not create.",
     ),
     ("signature borrowed", borrowed, "input[6]: this thought has the signature of input[1]."),
 ]
@@ -293,7 +293,7 @@ PAIRS: list[tuple[str, Alter, str]] = [
     (
         "result before its call",
         order(0, 4, 1, 2, 3, 5, 6, 7, 8),
-        "input[1]: this function_result stands before its call '{a}'.",
+        "input[1]: this function_result precedes its call '{a}'.",
     ),
     (
         "call without result",
@@ -308,7 +308,7 @@ PAIRS: list[tuple[str, Alter, str]] = [
     (
         "a third result without an id",
         insert(6, {"type": "function_result", "result": "x"}),
-        "input[6]: this function_result has no call_id, and a call waiting for it is not in the conversation.",
+        "input[6]: this function_result has no call_id, and no call waits for it.",
     ),
 ]
 
@@ -471,12 +471,12 @@ def test_a_stored_history_sent_again_beside_its_id_is_refused(client: Any) -> No
         [*shown, user("How many paws are in my house?")], previous_interaction_id=first["id"]
     )
     assert message(body) == (
-        "input[1]: this thought is step 2 of the stored conversation already. "
+        "input[1]: this thought is already step 2 of the stored conversation. "
         "With 'previous_interaction_id' send only what is new; to send a history, leave the id out."
     )
     body = client.create([shown[2], user("And?")], previous_interaction_id=first["id"])
     assert message(body).startswith(
-        "input[0]: this model_output is step 3 of the stored conversation already."
+        "input[0]: this model_output is already step 3 of the stored conversation."
     )
 
 
@@ -485,7 +485,7 @@ def test_a_call_sent_again_with_its_result_is_refused(client: Any) -> None:
     call = first["steps"][1]
     body = client.create([call, result(call)], tools=TOOLS, previous_interaction_id=first["id"])
     assert message(body).startswith(
-        "input[0]: this function_call is step 3 of the stored conversation already."
+        "input[0]: this function_call is already step 3 of the stored conversation."
     )
 
 
@@ -497,7 +497,7 @@ def test_a_question_may_be_asked_again(client: Any) -> None:
 def test_a_step_invented_beside_an_id_is_refused(client: Any) -> None:
     first = client.create("Hello")
     body = client.create([SAID, user("x")], previous_interaction_id=first["id"])
-    assert message(body) == "input[0]: this model_output was not answered by this server." + EXACTLY
+    assert message(body) == "input[0]: this model_output was not sent by this server." + EXACTLY
 
 
 def test_a_running_interaction_is_not_continued_but_by_a_lenient_server(

@@ -21,7 +21,7 @@ from jsonschema.exceptions import SchemaError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from evalkit._lib.json import JSON, MISSING, equal, resolve_pointer
+from evalkit._lib.json import JSON, MISSING, equal, json_type, resolve_pointer
 
 _MAX_VALUES = 5_000
 _MAX_REFERENCES = 40
@@ -197,16 +197,17 @@ class _Generator:
                 for branch in schema[keyword]:
                     yield partial(self._branch, rest, branch, preferred, name, references, index)
                 return
-        for kind in _types(schema, preferred):
-            yield {
-                "object": partial(self._object, schema, preferred, references),
-                "array": partial(self._array, schema, preferred, name, references),
-                "integer": partial(self._number, schema, name, index, integer=True),
-                "number": partial(self._number, schema, name, index),
-                "string": partial(_text, schema, name, index),
-                "boolean": partial(_same, index % 2 == 0),
-                "null": partial(_same, None),
-            }[kind]
+        by_type: dict[str, Callable[[], JSON]] = {
+            "object": partial(self._object, schema, preferred, references),
+            "array": partial(self._array, schema, preferred, name, references),
+            "integer": partial(self._number, schema, name, index, integer=True),
+            "number": partial(self._number, schema, name, index),
+            "string": partial(_text, schema, name, index),
+            "boolean": partial(_same, index % 2 == 0),
+            "null": partial(_same, None),
+        }
+        for json_type_name in _types(schema, preferred):
+            yield by_type[json_type_name]
 
     def _branch(
         self,
@@ -333,7 +334,7 @@ def _types(schema: Mapping[str, JSON], preferred: JSON) -> list[str]:
     if types is None:
         types = next((_TYPE_OF_KEYWORD[key] for key in _TYPE_OF_KEYWORD if key in schema), None)
     if types is None:
-        types = {dict: "object", list: "array"}.get(type(preferred), "string")
+        types = "string" if preferred is MISSING else json_type(preferred)
     return [types]
 
 

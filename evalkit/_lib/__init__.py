@@ -1,1 +1,1 @@
-"""Helpers that know no word of the domain: JSON, YAML, files, text, clock, registry."""
+"""Helpers without domain words: JSON, YAML, files, text, clock, registry."""

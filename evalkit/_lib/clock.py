@@ -1,4 +1,4 @@
-"""The only place that reads the clock for what is written into files."""
+"""The time that is written into files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """Return the current UTC time, or the one ``SOURCE_DATE_EPOCH`` fixes (reproducible-builds.org)."""
-    fixed = os.environ.get("SOURCE_DATE_EPOCH")
-    return (
-        datetime.fromtimestamp(int(fixed), UTC) if fixed and fixed.isdigit() else datetime.now(UTC)
-    )
+    """Return the current UTC time, or that of ``SOURCE_DATE_EPOCH`` (reproducible-builds.org)."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)
 
 
 def timestamp() -> str:

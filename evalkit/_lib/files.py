@@ -1,110 +1,107 @@
-"""Files that are never half written, and paths that never leave their root."""
+"""Atomic writes of files and folders, file locks, and paths in messages.
+
+A reader never sees a half-written file: content goes into a temporary file or folder beside the
+target, is synced, and is renamed. All functions raise OSError unless they say otherwise.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-_BINARY = getattr(os, "O_BINARY", 0)
-_AT_ONCE = 1 << 16
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 
-def read_whole(path: Path | str) -> bytes:
-    """Return a file's bytes: of a small file in less time than a file object takes. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY | _BINARY)
-    try:
-        data = os.read(handle, _AT_ONCE)
-        if not (more := os.read(handle, _AT_ONCE)):
-            return data
-        pieces = [data]
-        while more:
-            pieces.append(more)
-            more = os.read(handle, _AT_ONCE)
-        return b"".join(pieces)
-    finally:
-        os.close(handle)
-
-
-def write_atomic(path: Path, data: str | bytes, *, durable: bool = True) -> None:
-    """Write a whole file or nothing: temporary file beside it, fsync, rename, fsync of the folder. Raises OSError.
-
-    With ``durable`` false nothing waits for the disk: for what can be made again, whose reader notices when a power failure left half of it.
-    """
-    with atomic_writer(path, durable=durable) as file:
-        file.write(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data)
+def write_atomic(path: Path, data: str | bytes) -> None:
+    """Write a whole file or nothing, and wait until it is on the disk."""
+    with atomic_writer(path) as file:
+        file.write(_to_bytes(data))
 
 
 @contextmanager
-def atomic_writer(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """Like :func:`write_atomic` for what is written piece by piece: the file appears, whole, when the block ends without an exception."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
-    # Opened by hand, not by tempfile: the system then gives the file the mode any new file of this user has.
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
+def atomic_writer(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that becomes ``path`` when the block ends without an exception."""
+    with _temporary_file(path) as (file, temporary):
+        yield file
+        _sync(file)
         if path.exists():
             temporary.chmod(path.stat().st_mode & 0o777)
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if durable:
-        sync_folder(path.parent)
-
-
-def write_new(path: Path, data: bytes) -> None:
-    """Write a whole file that is not there yet, or nothing; nobody ever sees half of it. Raises FileExistsError, OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # Unlike a rename, a link never takes the place of what is there.
-        os.link(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` durable, where the system can."""
+def write_new(path: Path, data: bytes) -> None:
+    """Write a whole file that does not exist yet, or nothing. Raises FileExistsError."""
+    with _temporary_file(path) as (file, temporary):
+        file.write(data)
+        _sync(file)
+        # Unlike a rename, a link never replaces an existing file.
+        os.link(temporary, path)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def atomic_folder(path: Path, keep: Callable[[str], bool]) -> Iterator[Path]:
+    """Yield an empty folder that replaces ``path`` when the block ends without an exception.
+
+    Entries of the existing folder are copied into the new one if ``keep`` accepts their names and
+    the new folder has no entry of that name. A killed process leaves at most a hidden folder
+    beside ``path``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary_path(path)
+    new, old = temporary / path.name, temporary / ".before"
     try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
+        new.mkdir(parents=True)
+        yield new
+        if path.exists():
+            for entry in path.iterdir():
+                if keep(entry.name) and not (new / entry.name).exists():
+                    _copy(entry, new / entry.name)
+            # Python has no call that swaps two folders: between the two renames ``path`` is
+            # missing, but it is never half complete.
+            path.rename(old)
+            try:
+                new.rename(path)
+            except OSError:
+                old.rename(path)
+                raise
+        else:
+            new.rename(path)
+        sync_folder(path.parent)
     finally:
-        os.close(handle)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` durable where the system supports it. Never raises."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def try_lock(handle: int) -> bool:
-    """Lock an open file for this process alone, without waiting; False where it is locked. The system lets go when the file is closed.
+    """Lock an open file for this process without waiting; return False if another one locked it.
 
-    Where the file system knows no locks, nothing is locked and the answer is True.
+    The system releases the lock when the file is closed. On a file system without locks this
+    returns True and locks nothing.
     """
     try:
         if sys.platform == "win32":
-            import msvcrt
-
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         else:
-            import fcntl
-
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return False
@@ -114,7 +111,7 @@ def try_lock(handle: int) -> bool:
 
 
 def display_path(path: Path) -> str:
-    """Return a path as messages show it: from the current folder where it lies inside."""
+    """Return a path for messages: relative to the current folder if it is inside it."""
     try:
         return str(path.absolute().relative_to(Path.cwd()))
     except (ValueError, OSError):
@@ -122,12 +119,42 @@ def display_path(path: Path) -> str:
 
 
 def is_inside(root: Path, path: Path) -> bool:
-    """Say whether ``path``, links followed, lies under ``root``."""
+    """Return whether ``path``, with links followed, is under ``root``."""
     return path.resolve().is_relative_to(root.resolve())
 
 
 def sha256(data: str | bytes) -> str:
-    """Return the hex SHA-256 of bytes, or of text as UTF-8."""
-    return hashlib.sha256(
-        data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    ).hexdigest()
+    """Return the hexadecimal SHA-256 of bytes, or of text as UTF-8."""
+    return hashlib.sha256(_to_bytes(data)).hexdigest()
+
+
+def _to_bytes(data: str | bytes) -> bytes:
+    return data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+
+
+def _temporary_path(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
+
+
+@contextmanager
+def _temporary_file(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary_path(path)
+    try:
+        # The tempfile module would make the file private; this one gets the user's usual mode.
+        with temporary.open("xb") as file:
+            yield file, temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir() and not source.is_symlink():
+        shutil.copytree(source, target, symlinks=True)
+    else:
+        shutil.copy2(source, target, follow_symlinks=False)

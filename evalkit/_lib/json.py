@@ -1,7 +1,8 @@
 """JSON as values: equality, canonical text, pointers, differences.
 
-JSON equality here is that of RFC 8259 values: object key order is no difference, number spelling is none (``1`` is ``1.0``
-is ``1e0``), but ``true`` is not ``1``. Python's ``==`` gets the first two right and the last one wrong.
+Two JSON values are equal if RFC 8259 gives them the same meaning: key order does not count, nor
+does the spelling of a number (``1`` equals ``1.0`` and ``1e0``), but ``true`` does not equal ``1``.
+Python's ``==`` differs in the last point.
 """
 
 from __future__ import annotations
@@ -14,7 +15,19 @@ from typing import Any
 # union would need a cast at every access.
 JSON = Any
 
-type_names = {
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "(absent)"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+MISSING: Any = _Missing()
+"""An absent value, where ``None`` would mean JSON null."""
+
+_TYPE_NAMES = {
     dict: "object",
     list: "array",
     str: "string",
@@ -24,61 +37,48 @@ type_names = {
     type(None): "null",
 }
 
-MISSING: Any = type(
-    "Missing", (), {"__repr__": lambda self: "(absent)", "__bool__": lambda self: False}
-)()
-"""Stands for a value that is not there, where ``None`` would mean JSON null."""
 
-_OBJECTS = (dict, Mapping)  # dict first: asking the abstract class takes much longer
+def dumps(value: JSON, *, sort_keys: bool = False) -> str:
+    """Return compact JSON text.
 
-# json.dumps makes an encoder for every call that has arguments of its own; these are made once.
-_compact = json.JSONEncoder(separators=(",", ":")).encode
-_sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+    The text is ASCII, so that lone surrogates and U+2028 survive any file and any transport.
+    """
+    return json.dumps(value, separators=(",", ":"), sort_keys=sort_keys)
 
 
-def dumps(value: Any) -> str:
-    """Return compact JSON text, ASCII only, so that lone surrogates and U+2028 survive any file and any transport."""
-    return _compact(value)
-
-
-def escape_unicode(text: str) -> str:
-    """Return characters as a JSON string spells them in ASCII: each UTF-16 unit as an escape of four hexadecimal digits (RFC 8259, section 7)."""
-    units = text.encode("utf-16-be", "surrogatepass").hex()
-    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
-
-
-def loads(text: str | bytes) -> Any:
+def loads(text: str | bytes) -> JSON:
     """Parse JSON text. Raises ValueError."""
     return json.loads(text)
 
 
-def canonical(value: Any) -> str:
-    """Return one text for all spellings of a JSON value: sorted keys, integral floats as integers."""
-    return _sorted(_plain_numbers(value))
+def escape_unicode(text: str) -> str:
+    r"""Return every character as JSON's ASCII escape, ``\uXXXX`` per UTF-16 unit (RFC 8259, 7)."""
+    units = text.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
 
 
-def _plain_numbers(value: Any) -> Any:
-    kind = type(value)
-    if kind is dict:
-        return {key: _plain_numbers(item) for key, item in value.items()}
-    if kind is list:
-        return [_plain_numbers(item) for item in value]
-    if kind is float and value.is_integer():
-        return int(value)
-    return value
+def canonical(value: JSON) -> str:
+    """Return the same text for equal values: sorted keys, integral floats as integers."""
+    return dumps(_with_plain_numbers(value), sort_keys=True)
 
 
-def equal(left: Any, right: Any) -> bool:
-    """Say whether two JSON values are equal (key order and number spelling aside, booleans are not numbers)."""
+def _with_plain_numbers(value: JSON) -> JSON:
+    if isinstance(value, dict):
+        return {key: _with_plain_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_plain_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def equal(left: JSON, right: JSON) -> bool:
+    """Return whether two JSON values are equal."""
     if left is right:
         return True
-    if type(left) is type(right) and type(left) is str:
-        return bool(left == right)
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
-    if isinstance(left, _OBJECTS):
+    if isinstance(left, Mapping):
         return (
-            isinstance(right, _OBJECTS)
+            isinstance(right, Mapping)
             and left.keys() == right.keys()
             and all(equal(left[key], right[key]) for key in left)
         )
@@ -92,12 +92,12 @@ def equal(left: Any, right: Any) -> bool:
 
 
 def pointer(*parts: str | int) -> str:
-    """Join parts into a JSON Pointer (RFC 6901); no parts give the whole document, ``""``."""
+    """Return a JSON Pointer (RFC 6901); without parts it is ``""``, the whole document."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def resolve_pointer(document: Any, path: str) -> Any:
-    """Return the value a JSON Pointer names, or ``MISSING``."""
+def resolve_pointer(document: JSON, path: str) -> JSON:
+    """Return the value that a JSON Pointer names, or ``MISSING``."""
     value = document
     for part in path.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
@@ -115,10 +115,10 @@ def resolve_pointer(document: Any, path: str) -> Any:
     return value
 
 
-def differences(expected: Any, got: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield ``(pointer, expected, got)`` for every place where two JSON values part, in document order.
+def differences(expected: JSON, got: JSON, at: str = "") -> Iterator[tuple[str, JSON, JSON]]:
+    """Yield ``(pointer, expected, got)`` wherever two JSON values differ, in document order.
 
-    A key or item that one side lacks is reported with ``MISSING`` on that side.
+    A key or item that one side lacks is ``MISSING`` on that side.
     """
     if isinstance(expected, Mapping) and isinstance(got, Mapping):
         for key in expected:
@@ -135,6 +135,6 @@ def differences(expected: Any, got: Any, at: str = "") -> Iterator[tuple[str, An
         yield at, expected, got
 
 
-def json_type(value: Any) -> str:
-    """Name the JSON type of a value: object, array, string, number, boolean or null."""
-    return type_names.get(type(value), type(value).__name__)
+def json_type(value: JSON) -> str:
+    """Return the JSON type of a value: object, array, string, number, boolean or null."""
+    return _TYPE_NAMES.get(type(value), type(value).__name__)

@@ -1,4 +1,7 @@
-"""A registry of named things: built-in and foreign ones come in by the same road, an entry point group."""
+"""A registry of named objects that are found through an entry point group.
+
+Built-in objects and those of other packages register in the same way.
+"""
 
 from __future__ import annotations
 
@@ -13,51 +16,53 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Names to things; an entry point is imported only when its name is asked for.
-
-    Raises KeyError with the nearest valid word, ValueError when a name is taken.
-    """
+    """Objects by name; an entry point is imported only when its name is looked up."""
 
     def __init__(self, kind: str, group: str) -> None:
         self.kind = kind
         self._group = group
         self._loaded: dict[str, T] = {}
-        self._points: dict[str, EntryPoint] | None = None
 
-    def _entry_points(self) -> dict[str, EntryPoint]:
-        if self._points is None:
-            self._points = {point.name: point for point in _installed().select(group=self._group)}
-        return self._points
-
-    def add(self, name: str, thing: T) -> None:
-        """Register ``thing``; another one under the same name is an error, unless the same definition was read again."""
-        held = self._loaded.get(name)
-        if name in self._entry_points() or (held is not None and _place(held) != _place(thing)):
+    def add(self, name: str, item: T) -> None:
+        """Register an object. Raises ValueError if the name belongs to another definition."""
+        existing = self._loaded.get(name)
+        if name in self._points() or (
+            existing is not None and _definition(existing) != _definition(item)
+        ):
             raise ValueError(f"a {self.kind} named {name!r} is registered already")
-        self._loaded[name] = thing
+        self._loaded[name] = item
 
     def get(self, name: str) -> T:
-        """Return the thing, importing it if need be."""
+        """Return an object, imported if necessary. Raises KeyError with the nearest valid name."""
         if name not in self._loaded:
-            point = self._entry_points().get(name)
+            point = self._points().get(name)
             if point is None:
                 raise KeyError(f"unknown {self.kind} {name!r}{did_you_mean(name, self)}")
             self._loaded[name] = point.load()
         return self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._loaded, *self._entry_points()}))
+        return iter(sorted({*self._loaded, *self._points()}))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._loaded or name in self._entry_points()
+        return name in self._loaded or name in self._points()
+
+    def _points(self) -> dict[str, EntryPoint]:
+        return _points_of(self._group)
 
 
 @cache
+def _points_of(group: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in _installed().select(group=group)}
+
+
+# Reads the metadata of every installed distribution: once for all registries.
+@cache
 def _installed() -> Any:
-    return entry_points()  # reads the metadata of everything installed: once for all registries
+    return entry_points()
 
 
-def _place(thing: object) -> object:
-    """Return where a thing was defined, or the thing itself where it does not tell."""
-    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
-    return (module, name) if module and name else thing
+def _definition(item: object) -> object:
+    # A module that is imported again, as pytest does with conftest.py, defines equal objects.
+    module, name = getattr(item, "__module__", None), getattr(item, "__qualname__", None)
+    return (module, name) if module and name else item

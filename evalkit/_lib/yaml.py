@@ -1,11 +1,12 @@
-"""YAML 1.2 core schema, read from libyaml's events: fast, safe by construction, with positions when they are needed.
+"""YAML 1.2 (core schema) as values, with source positions.
 
-PyYAML's own loaders follow YAML 1.1 (``no`` is false, ``1:30`` is 90) and build nodes and then objects in Python. Here the events
-that libyaml's C parser gives are folded straight into values: half the time, the core schema of YAML 1.2.2 (chapter 10.3),
-duplicate keys refused (chapter 3.2.1.3), no tag but the core ones and ``!!binary``, so no file can make an object or run code.
+PyYAML's own loaders follow YAML 1.1, where ``no`` is false and ``1:30`` is 90. Here the events of
+libyaml's C parser become values directly, by the core schema of YAML 1.2.2 (chapter 10.3), in half
+the time. Duplicate keys are errors (chapter 3.2.1.3). Only core tags and ``!!binary`` are allowed,
+so no file can create an object or run code.
 
-``load`` gives values only, ``load_lines`` also the lines on which list items start, at next to no cost. ``locate`` parses again and gives
-the position of every key and value: called when an error must be shown.
+:func:`load` returns values, :func:`load_lines` also the lines of list items, at almost no cost.
+:func:`locate` parses again and returns the position of every key and value, for error messages.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
-from math import isfinite
+from dataclasses import dataclass
 from sys import intern
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from yaml.events import (
@@ -25,29 +26,59 @@ from yaml.events import (
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
+    StreamEndEvent,
 )
 
-from evalkit._lib.source_positions import ListLines, Position
-
-# A wheel of PyYAML has libyaml in it; a source build may lack it, and then the same events come from Python, slower.
+# PyYAML's wheels contain libyaml. A source build may lack it; the pure Python parser yields the
+# same events, slower.
 _PARSER: Any = yaml.cyaml.CParser if yaml.__with_libyaml__ else yaml.SafeLoader  # type: ignore[attr-defined]
 _INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 _CONSTANTS: dict[str, Any] = {
-    "": None, "~": None, "null": None, "Null": None, "NULL": None,
-    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
-    ".inf": float("inf"), ".Inf": float("inf"), ".INF": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), "-.Inf": float("-inf"),
-    ".nan": float("nan"), ".NaN": float("nan"), ".NAN": float("nan"),
-}  # fmt: skip
-_MAY_BE_SPECIAL = frozenset("0123456789+-.~nNtTfF")
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf"), float("inf")),
+    **dict.fromkeys(("-.inf", "-.Inf"), float("-inf")),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+}
+# Every scalar that is not text starts with one of these characters.
+_FIRST_CHARACTERS = frozenset("0123456789+-.~nNtTfF")
+_CORE_TAG = "tag:yaml.org,2002:"
 _MAX_DEPTH = 200
 _MAX_NODES_FROM_ALIASES = 100_000
 
+ValuePath = tuple[str | int, ...]
+"""Keys and list indexes from the root to a value, e.g. ``("scenarios", 0, "id")``."""
+
+
+class Position(NamedTuple):
+    """Where a value is in the text, and where its key is (0 if it has none); counted from 1."""
+
+    line: int
+    column: int
+    key_line: int = 0
+    key_column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListLines:
+    """The lines of list items of one loaded document, counted from 1."""
+
+    # The document keeps its lists alive, so that no id is used twice.
+    document: Any
+    lines_by_id: dict[int, list[int]]
+
+    def of(self, items: list[Any]) -> list[int]:
+        """Return the line of each item of a list object of the document; [] for any other list."""
+        return self.lines_by_id.get(id(items), [])
+
 
 class YamlError(ValueError):
-    """Text that is not YAML, or YAML that is refused; ``line`` and ``column`` count from 1.
+    """Text that is not valid YAML or uses a feature that is not allowed; counted from 1.
 
-    ``context`` is libyaml's word on what it was reading (``while parsing a flow sequence``), ``started`` where that began.
+    ``context`` is libyaml's description of what it was reading (``while parsing a flow sequence``),
+    ``started`` the line and column where that began.
     """
 
     def __init__(
@@ -67,235 +98,200 @@ class YamlError(ValueError):
 
 
 def resolve_scalar(text: str) -> Any:
-    """Resolve a plain scalar by the core schema."""
-    if not text:
-        return None
-    if text[0] not in _MAY_BE_SPECIAL:
+    """Return the value of a plain scalar by the core schema."""
+    if text and text[0] not in _FIRST_CHARACTERS:
         return text
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _INT.match(text):
-        return (
-            int(text, 8)
-            if text.startswith("0o")
-            else int(text, 16)
-            if text.startswith("0x")
-            else int(text)
-        )
+        # Not always base 0: it refuses leading zeros, and in YAML 1.2 "017" is 17.
+        return int(text, 0 if text.startswith(("0o", "0x")) else 10)
     return float(text) if _FLOAT.match(text) else text
 
 
 def load(text: str) -> Any:
-    """Parse one YAML document into dicts, lists, strings, numbers, booleans, None and bytes (``!!binary``).
+    """Parse one YAML document into dicts, lists, scalars and bytes (``!!binary``).
 
-    An empty document is None. Raises YamlError: not YAML, a duplicate key, an unknown tag or alias, a second document.
+    An empty document is None. Raises YamlError: invalid YAML, a duplicate key, an unknown tag or
+    alias, a second document.
     """
-    return _Fold(text, None).value
+    return load_lines(text)[0]
 
 
 def load_lines(text: str, resolve: Callable[[str], Any] = resolve_scalar) -> tuple[Any, ListLines]:
-    """Parse as :func:`load` does, and tell on which line each list item starts. ``resolve`` reads the plain scalars."""
-    lines: dict[int, list[int]] = {}
-    fold = _Fold(text, None, lines, resolve)
-    return fold.value, ListLines(fold.value, lines, fold.nulls, fold.beyond_json)
+    """Parse as :func:`load` does; also return the lines of list items.
+
+    ``resolve`` returns the value of a plain scalar.
+    """
+    reader = _DocumentReader(resolve)
+    value = reader.read(text)
+    return value, ListLines(value, reader.item_lines)
 
 
-def locate(text: str) -> dict[tuple[str | int, ...], Position]:
-    """Return the position of every value by its path, e.g. ``("scenarios", 0, "id")``. Raises YamlError as :func:`load` does."""
-    positions: dict[tuple[str | int, ...], Position] = {}
-    _Fold(text, positions)
+def locate(text: str) -> dict[ValuePath, Position]:
+    """Return the position of every value by its path. Raises YamlError as :func:`load` does."""
+    positions: dict[ValuePath, Position] = {}
+    _DocumentReader(resolve_scalar, positions).read(text)
     return positions
 
 
-def _tagged(event: Any) -> Any:
-    name = event.tag.removeprefix("tag:yaml.org,2002:")
+class _DocumentReader:
+    """Turns the events of one document into a value; fills ``positions`` if given."""
+
+    def __init__(
+        self, resolve: Callable[[str], Any], positions: dict[ValuePath, Position] | None = None
+    ) -> None:
+        self.item_lines: dict[int, list[int]] = {}
+        self._resolve = resolve
+        self._positions = positions
+        self._anchors: dict[str, Any] = {}
+        self._nodes_from_aliases = 0
+        self._next_event: Callable[[], Any]
+
+    def read(self, text: str) -> Any:
+        try:
+            self._next_event = _PARSER(text).get_event
+            return self._document()
+        except yaml.MarkedYAMLError as error:
+            line, column = _start(error.problem_mark or error.context_mark) or (1, 1)
+            message = error.problem or error.context or "not YAML"
+            started = _start(error.context_mark)
+            raise YamlError(message, line, column, error.context or "", started) from error
+        except yaml.reader.ReaderError as error:
+            character = error.character
+            code = character if isinstance(character, int) else ord(character[:1] or "?")
+            message = f"a character that YAML does not allow: U+{code:04X}"
+            raise YamlError(message, *_position_of(text, error.position)) from error
+        except UnicodeEncodeError as error:
+            message = "a lone surrogate, which YAML does not allow"
+            raise YamlError(message, *_position_of(text, error.start)) from error
+
+    def _document(self) -> Any:
+        self._next_event()  # stream start
+        if isinstance(self._next_event(), StreamEndEvent):
+            return None
+        value = self._node(self._next_event(), (), 0)
+        self._next_event()  # document end
+        event = self._next_event()
+        if not isinstance(event, StreamEndEvent):
+            raise _error_at(event, "a second document; a file has one")
+        return value
+
+    def _node(self, event: Any, path: ValuePath, depth: int) -> Any:
+        if self._positions is not None:
+            line, column = event.start_mark.line + 1, event.start_mark.column + 1
+            self._positions[path] = self._positions.get(path, Position(0, 0))._replace(
+                line=line, column=column
+            )
+        kind = type(event)
+        if kind is AliasEvent:
+            return self._alias(event)
+        value: Any
+        if kind is ScalarEvent:
+            value = self._scalar(event)
+        else:
+            name, value = ("map", {}) if kind is MappingStartEvent else ("seq", [])
+            if event.tag not in (None, "!", _CORE_TAG + name):
+                raise _error_at(event, f"the tag {event.tag!r} is not allowed")
+            if depth > _MAX_DEPTH:
+                raise _error_at(event, f"nested more than {_MAX_DEPTH} deep")
+            if kind is MappingStartEvent:
+                self._fill_mapping(value, path, depth + 1)
+            else:
+                assert kind is SequenceStartEvent
+                self._fill_list(value, path, depth + 1)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value
+        return value
+
+    def _scalar(self, event: Any) -> Any:
+        if event.tag is not None:
+            return _tagged_scalar(event)
+        if not event.implicit[0]:
+            return event.value
+        try:
+            return self._resolve(event.value)
+        except ValueError as error:
+            # Python limits integers in text to 4,300 digits.
+            raise _error_at(event, "a number with too many digits") from error
+
+    def _fill_list(self, value: list[Any], path: ValuePath, depth: int) -> None:
+        lines = self.item_lines[id(value)] = []
+        while type(event := self._next_event()) is not SequenceEndEvent:
+            lines.append(event.start_mark.line + 1)
+            # Paths cost time, and only positions need them.
+            item_path = path if self._positions is None else (*path, len(value))
+            value.append(self._node(event, item_path, depth))
+
+    def _fill_mapping(self, value: dict[Any, Any], path: ValuePath, depth: int) -> None:
+        while type(event := self._next_event()) is not MappingEndEvent:
+            key = self._key(event)
+            if key in value:
+                raise _error_at(event, f"duplicate key {key!r}")
+            item_path = path
+            if self._positions is not None:
+                item_path = (*path, key)
+                mark = event.start_mark
+                self._positions[item_path] = Position(0, 0, mark.line + 1, mark.column + 1)
+            # The key takes its place before the value is read, so that messages keep the order.
+            value[key] = None
+            value[key] = self._node(self._next_event(), item_path, depth)
+
+    def _key(self, event: Any) -> str:
+        key: Any = None
+        if type(event) is ScalarEvent:
+            # A plain key is text, whatever it looks like.
+            key = _tagged_scalar(event) if event.tag else event.value
+            if not isinstance(key, str):
+                key = event.value
+        elif type(event) is AliasEvent:
+            key = self._alias(event)
+        if not isinstance(key, str):
+            raise _error_at(event, "a key that is not a plain word")
+        # The same few keys occur in every scenario and recording.
+        return intern(key)
+
+    def _alias(self, event: Any) -> Any:
+        if event.anchor not in self._anchors:
+            raise _error_at(event, f"unknown alias {event.anchor!r}")
+        value = self._anchors[event.anchor]
+        self._nodes_from_aliases += _count_nodes(value)
+        if self._nodes_from_aliases > _MAX_NODES_FROM_ALIASES:
+            raise _error_at(event, "too many aliases")
+        return value
+
+
+def _tagged_scalar(event: Any) -> Any:
+    name = event.tag.removeprefix(_CORE_TAG)
     try:
         if name in ("str", "!"):
             return event.value
         if name == "binary":
             return base64.b64decode(event.value)
-        if name == "null" or (name == "bool" and isinstance(resolve_scalar(event.value), bool)):
-            return resolve_scalar(event.value)
+        value = resolve_scalar(event.value)
+        if name == "null" or (name == "bool" and isinstance(value, bool)):
+            return value
         if name in ("int", "float"):
-            return (int if name == "int" else float)(resolve_scalar(event.value))
+            return (int if name == "int" else float)(value)
     except (TypeError, ValueError) as error:
-        raise _refuse(event, f"not a value of type !!{name}: {event.value!r}") from error
-    raise _refuse(event, f"the tag {event.tag!r} is not allowed")
+        raise _error_at(event, f"not a value of type !!{name}: {event.value!r}") from error
+    raise _error_at(event, f"the tag {event.tag!r} is not allowed")
 
 
-def _is_beyond_json(value: Any) -> bool:
-    return isinstance(value, bytes) or (isinstance(value, float) and not isfinite(value))
-
-
-def _check_tag(event: Any, name: str) -> None:
-    if event.tag not in ("!", f"tag:yaml.org,2002:{name}"):
-        raise _refuse(event, f"the tag {event.tag!r} is not allowed")
-
-
-def _refuse(event: Any, message: str) -> YamlError:
+def _error_at(event: Any, message: str) -> YamlError:
     return YamlError(message, event.start_mark.line + 1, event.start_mark.column + 1)
 
 
-def _place(text: str, index: int) -> tuple[int, int]:
+def _start(mark: Any) -> tuple[int, int] | None:
+    return (mark.line + 1, mark.column + 1) if mark else None
+
+
+def _position_of(text: str, index: int) -> tuple[int, int]:
     before = text[:index]
     return before.count("\n") + 1, index - before.rfind("\n")
 
 
-class _Fold:
-    """Folds the events of one document into a value; with ``positions`` it notes where everything stands."""
-
-    def __init__(
-        self,
-        text: str,
-        positions: dict[tuple[str | int, ...], Position] | None,
-        lines: dict[int, list[int]] | None = None,
-        resolve: Callable[[str], Any] = resolve_scalar,
-    ) -> None:
-        self._resolve = resolve
-        self._positions = positions
-        self._lines = lines
-        self._anchors: dict[str, Any] = {}
-        self._aliased = 0
-        self.nulls = False
-        self.beyond_json = False
-        try:
-            self._parser = _PARSER(text)
-            self.value = self._document()
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            began = error.context_mark
-            started = (began.line + 1, began.column + 1) if began else None
-            raise YamlError(
-                error.problem or error.context or "not YAML",
-                line,
-                column,
-                error.context or "",
-                started,
-            ) from error
-        except yaml.reader.ReaderError as error:
-            code = (
-                error.character
-                if isinstance(error.character, int)
-                else ord(error.character[:1] or "?")
-            )
-            raise YamlError(
-                f"a character that YAML does not allow: U+{code:04X}", *_place(text, error.position)
-            ) from error
-        except UnicodeEncodeError as error:
-            raise YamlError(
-                "a lone surrogate, which YAML does not allow", *_place(text, error.start)
-            ) from error
-
-    def _document(self) -> Any:
-        get = self._parser.get_event
-        get()  # stream start
-        event = get()
-        if type(event).__name__ == "StreamEndEvent":
-            return None
-        value = self._node(get(), (), 0)
-        get()  # document end
-        event = get()
-        if type(event).__name__ != "StreamEndEvent":
-            raise _refuse(event, "a second document; one file holds one")
-        return value
-
-    def _node(self, event: Any, path: tuple[str | int, ...], depth: int) -> Any:
-        kind = type(event)
-        if self._positions is not None:
-            self._note(event, path)
-        if kind is ScalarEvent:
-            value: Any = event.value
-            if event.tag is not None:
-                value = _tagged(event)
-                self.beyond_json = self.beyond_json or _is_beyond_json(value)
-            elif event.implicit[0]:
-                try:
-                    value = self._resolve(value)
-                    if value is None:
-                        self.nulls = True
-                    elif type(value) is float:
-                        self.beyond_json = self.beyond_json or _is_beyond_json(value)
-                except ValueError as error:  # Python reads no integer of more than 4,300 digits
-                    raise _refuse(event, "a number with too many digits") from error
-        elif kind is MappingStartEvent:
-            value = {}
-            if event.tag is not None:
-                _check_tag(event, "map")
-            if depth > _MAX_DEPTH:
-                raise _refuse(event, f"nested more than {_MAX_DEPTH} deep")
-            self._mapping(value, path, depth + 1)
-        elif kind is SequenceStartEvent:
-            value = []
-            if event.tag is not None:
-                _check_tag(event, "seq")
-            if depth > _MAX_DEPTH:
-                raise _refuse(event, f"nested more than {_MAX_DEPTH} deep")
-            get = self._parser.get_event
-            lines: list[int] | None = None
-            if self._lines is not None:
-                lines = self._lines[id(value)] = []
-            while type(item := get()) is not SequenceEndEvent:
-                if lines is not None:
-                    lines.append(item.start_mark.line + 1)
-                value.append(
-                    self._node(
-                        item,
-                        (*path, len(value)) if self._positions is not None else path,
-                        depth + 1,
-                    )
-                )
-        else:
-            return self._alias(event)
-        if event.anchor is not None:
-            self._anchors[event.anchor] = value
-        return value
-
-    def _mapping(self, value: dict[Any, Any], path: tuple[str | int, ...], depth: int) -> None:
-        get = self._parser.get_event
-        while type(event := get()) is not MappingEndEvent:
-            key: Any = None
-            if type(event) is ScalarEvent:
-                key = (
-                    _tagged(event) if event.tag else event.value
-                )  # a plain key is a word, whatever it looks like
-            elif type(event) is AliasEvent:
-                key = self._alias(event)
-            if not isinstance(key, str):
-                if type(event) is not ScalarEvent:
-                    raise _refuse(event, "a key that is not a plain word")
-                key = event.value
-            key = intern(key)  # the same few words in every scenario and recording
-            if key in value:
-                raise _refuse(event, f"duplicate key {key!r}")
-            below = path
-            if self._positions is not None:
-                below = (*path, key)
-                mark = event.start_mark
-                self._positions[below] = Position(0, 0, mark.line + 1, mark.column + 1)
-            value[key] = None
-            value[key] = self._node(get(), below, depth)
-
-    def _note(self, event: Any, path: tuple[str | int, ...]) -> None:
-        assert self._positions is not None
-        mark = event.start_mark
-        held = self._positions.get(path)
-        key_line, key_column = (held.key_line, held.key_column) if held else (0, 0)
-        self._positions[path] = Position(mark.line + 1, mark.column + 1, key_line, key_column)
-
-    def _alias(self, event: Any) -> Any:
-        if event.anchor not in self._anchors:
-            raise _refuse(event, f"unknown alias {event.anchor!r}")
-        value = self._anchors[event.anchor]
-        self._aliased += _count(value)
-        if self._aliased > _MAX_NODES_FROM_ALIASES:
-            raise _refuse(event, "too many aliases")
-        return value
-
-
-def _count(value: Any) -> int:
+def _count_nodes(value: Any) -> int:
     if isinstance(value, dict):
-        return 1 + sum(_count(item) for item in value.values())
-    if isinstance(value, list):
-        return 1 + sum(_count(item) for item in value)
-    return 1
+        return 1 + sum(map(_count_nodes, value.values()))
+    return 1 + sum(map(_count_nodes, value)) if isinstance(value, list) else 1

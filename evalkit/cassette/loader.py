@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from evalkit._lib.files import display_path, read_whole
+from evalkit._lib.files import display_path
 from evalkit.cassette import fast_reader
 from evalkit.cassette.recording import MEDIA_FOLDER, MEDIA_PREFIX, Cassette
 from evalkit.errors import CassetteError
@@ -31,7 +31,7 @@ def load_cassette(
     altered. With ``lost``, it is told of missing and altered media instead, with the recording's number (from 0), which stays as it is.
     """
     try:
-        data = read_whole(path)
+        data = Path(path).read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -11,14 +11,15 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.files import read_whole, sha256, write_atomic
+from evalkit._lib.files import sha256, write_atomic
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural
-from evalkit._lib.version import VERSION, version_of
+from evalkit._lib.version import VERSION
 from evalkit.errors import UsageError
 from evalkit.results.records import ManifestRecord, SuiteRecord, TotalsRecord
 from evalkit.results.result_line import SCHEMA_VERSION, Tally
@@ -101,7 +102,7 @@ class Manifest:
             "schema_version": SCHEMA_VERSION,
             "evalkit": VERSION,
             "python": platform.python_version(),
-            "pytest": version_of("pytest"),
+            "pytest": version("pytest"),
             "platform": f"{platform.system()} {platform.machine()}",
             "started": self.started,
             "ended": self.ended,
@@ -132,6 +133,6 @@ def write_manifest(path: Path, manifest: ManifestRecord) -> None:
 def file_digest(path: str | Path) -> str | None:
     """Return ``sha256:…`` of a file, or None if it does not exist."""
     try:
-        return f"sha256:{sha256(read_whole(path))}"
+        return f"sha256:{sha256(Path(path).read_bytes())}"
     except FileNotFoundError:
         return None

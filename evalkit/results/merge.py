@@ -25,8 +25,7 @@ from pathlib import Path
 from posixpath import normpath
 from typing import Any, NamedTuple, cast
 
-from evalkit._lib.files import atomic_writer
-from evalkit._lib.folders import atomic_folder
+from evalkit._lib.files import atomic_folder, atomic_writer
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten, visible
 from evalkit.errors import IntegrityError, UsageError

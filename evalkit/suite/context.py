@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON
-from evalkit._lib.source_positions import ListLines
+from evalkit._lib.yaml import ListLines
 from evalkit.suite.cases import DataRow, Rows
 from evalkit.suite.plan import Axis
 from evalkit.suite.prepared import Expectation, Workshop

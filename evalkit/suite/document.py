@@ -13,9 +13,8 @@ from typing import Any, NamedTuple, cast
 from pydantic import ValidationError
 
 from evalkit._lib.json import JSON
-from evalkit._lib.source_positions import ListLines
 from evalkit._lib.text import plural
-from evalkit._lib.yaml import YamlError, load_lines
+from evalkit._lib.yaml import ListLines, YamlError, load_lines
 from evalkit.errors import SuiteErrors
 from evalkit.suite.catalog import Path
 from evalkit.suite.models import SUITE_FILE, SuiteFile
@@ -45,8 +44,7 @@ def parse(source: Source) -> Parsed:
     if not isinstance(raw, dict):
         raise SuiteErrors([source.problem(*source.place(()), _no_suite(raw))])
     problems = Problems(source, raw)
-    if lines.beyond_json:
-        _refuse_non_json(raw, problems)
+    _refuse_non_json(raw, problems)
     file, broken = _validate(raw, source, problems)
     if file is None:
         problems.raise_any()

@@ -43,8 +43,7 @@ def load(path: Path, *, root: Path, checks: catalog.CheckCatalog) -> Suite:
     reading = Reading(raw, lines, problems, broken, workshop, dict.fromkeys(checks.names()))
     _read_head(reading, file)
     scenarios = _read_scenarios(reading, file)
-    if lines.nulls:
-        _refuse_empty(raw, source, problems)
+    _refuse_empty(raw, source, problems)
     problems.raise_any()
     return Suite(
         file["suite"],

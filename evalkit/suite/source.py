@@ -11,7 +11,7 @@ import re
 from functools import cached_property
 from typing import Literal
 
-from evalkit._lib.source_positions import Position
+from evalkit._lib.yaml import Position
 from evalkit.errors import Problem
 from evalkit.suite.catalog import Path
 

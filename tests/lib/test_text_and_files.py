@@ -1,4 +1,4 @@
-"""Text made safe for people; files written whole or not at all; the registry; the clock."""
+"""Text for people, atomic file writes, the registry and the clock."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.files import is_inside, read_whole, write_atomic
+from evalkit._lib.files import atomic_folder, is_inside, write_atomic, write_new
 from evalkit._lib.json import MISSING
 from evalkit._lib.registry import Registry
 from evalkit._lib.text import did_you_mean, plural, shorten, show, visible
 
 
-def test_visible_names_what_cannot_be_seen() -> None:
+def test_visible_replaces_invisible_characters_by_their_code_points() -> None:
     assert (
         visible("a\u202eb\x1b[31m\x00\u200b\ud800")
         == "a<U+202E>b<U+001B>[31m<U+0000><U+200B><U+D800>"
@@ -30,7 +30,7 @@ def test_shorten_keeps_both_ends() -> None:
     assert show({"b": None}) == '{"b": null}'
 
 
-def test_small_words() -> None:
+def test_suggestions_and_plurals() -> None:
     assert did_you_mean("step", ["steps", "status"]) == " (did you mean 'steps'?)"
     assert did_you_mean("zebra", ["steps"]) == ""
     assert (plural(1, "variant"), plural(2, "variant"), plural(0, "reply", "replies")) == (
@@ -38,20 +38,6 @@ def test_small_words() -> None:
         "2 variants",
         "0 replies",
     )
-
-
-@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 300_000])
-def test_a_file_is_read_whole(size: int, tmp_path: Path) -> None:
-    data = (b"0123456789\r\n\x1a" * size)[:size]
-    (tmp_path / "file").write_bytes(data)
-    assert read_whole(tmp_path / "file") == read_whole(str(tmp_path / "file")) == data
-
-
-def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        read_whole(tmp_path / "missing")
-    with pytest.raises(OSError, match="directory"):
-        read_whole(tmp_path)
 
 
 def test_a_failed_write_leaves_the_old_file(
@@ -78,7 +64,7 @@ def test_a_rewrite_keeps_the_file_mode(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
-def test_inside_follows_links(tmp_path: Path) -> None:
+def test_is_inside_follows_links(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     (root / "link").symlink_to(tmp_path)
@@ -87,7 +73,7 @@ def test_inside_follows_links(tmp_path: Path) -> None:
     assert not is_inside(root, root / "link" / "b")
 
 
-def test_registry_names_the_nearest_word_and_refuses_twins() -> None:
+def test_registry_suggests_the_nearest_name_and_refuses_a_second_definition() -> None:
     registry: Registry[int] = Registry("check", "evalkit.no-such-group")
     registry.add("steps", 1)
     registry.add("steps", 1)
@@ -103,16 +89,36 @@ def test_the_clock_can_be_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert timestamp() == "1970-01-01T00:00:00Z"
 
 
-def test_what_need_not_be_durable_does_not_wait_for_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     monkeypatch.setattr("os.fsync", synced.append)
-    write_atomic(tmp_path / "made", "again", durable=False)
-    assert synced == []
-    write_atomic(tmp_path / "kept", "for good")
-    assert len(synced) == 2  # the file, and the folder it was renamed in
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        "made": "again",
-        "kept": "for good",
-    }
+    write_atomic(tmp_path / "file", "text")
+    assert len(synced) == 2  # the file, and the folder in which it was renamed
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_new_file_never_replaces_an_existing_one(tmp_path: Path) -> None:
+    write_new(tmp_path / "deep" / "file", b"first")
+    with pytest.raises(FileExistsError):
+        write_new(tmp_path / "deep" / "file", b"second")
+    assert [path.read_bytes() for path in (tmp_path / "deep").iterdir()] == [b"first"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    target = tmp_path / "run"
+    target.mkdir()
+    (target / "old").write_text("old")
+    (target / "notes").mkdir()
+    (target / "notes" / "note").write_text("kept")
+    with (
+        pytest.raises(RuntimeError),  # noqa: PT012
+        atomic_folder(target, keep=lambda name: True) as folder,
+    ):
+        (folder / "new").write_text("new")
+        raise RuntimeError
+    assert sorted(path.name for path in target.iterdir()) == ["notes", "old"]
+    with atomic_folder(target, keep=lambda name: name != "old") as folder:
+        (folder / "new").write_text("new")
+    assert sorted(path.name for path in target.iterdir()) == ["new", "notes"]
+    assert (target / "notes" / "note").read_text() == "kept"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

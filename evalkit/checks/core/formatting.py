@@ -7,10 +7,11 @@ Everything here makes text for people, on the failing path only. Lines have no t
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from evalkit._lib.text import char_name, show, visible
+from evalkit._lib.text import show, visible
 
 _KEEP = 2000
 _CONTEXT = 40
@@ -76,7 +77,8 @@ def _char(text: str, at: int) -> str:
     char = text[at]
     if char.isascii() and char.isprintable():
         return f"'{char}'"
-    name, code = char_name(char), f"U+{ord(char):04X}"
+    code = f"U+{ord(char):04X}"
+    name = unicodedata.name(char, code)
     return code if name == code else f"{code} {name}"
 
 

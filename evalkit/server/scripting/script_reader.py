@@ -12,8 +12,8 @@ from typing import TypeVar
 from evalkit._lib import yaml
 from evalkit._lib.json import JSON
 from evalkit._lib.json import json_type as json_kind
-from evalkit._lib.source_positions import Position
 from evalkit._lib.text import did_you_mean, show
+from evalkit._lib.yaml import Position
 from evalkit.errors import Problem, ScriptError
 from evalkit.server.scripting.templates import Render, ScriptTemplateError, compile_value
 

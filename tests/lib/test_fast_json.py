@@ -1,4 +1,4 @@
-"""The quick JSON reader and writer, held against the standard library's."""
+"""The fast JSON reader and writer agree with the standard library."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
-ODD = [
+UNUSUAL = [
     '"\\ud83d"', '"\ud83d"', '"\\ude00\\ud83d"', '"\\ud83d\\ude00"', "NaN", "-Infinity", "-NaN", "1e400", "-0", "-0.0", "01", "1.", ".5", "+1",
     "1_0", '{"a":1,"a":2}', '{"a":1,}', "[1,]", "[1]x", "", "  ", " 1 ", "\ufeff1", "\u00a01", "'a'", '"\t"', '"\\x"', '"a', "tRue", "1\x00",
     "9007199254740993", "12345678901234567890123", "123456789012345678901234567890.5", "5e-324", "1" * 5000,
@@ -33,21 +33,21 @@ ODD = [
 
 
 def outcome(read: Callable[[str], Any], text: str) -> str:
-    """Return what a reader makes of a text, every type and spelling showing, or the exception."""
+    """Return the repr of the value that a reader returns for a text, or the exception."""
     try:
         return repr(read(text))
     except (ValueError, RecursionError) as error:
         return f"{type(error).__name__}: {error}"
 
 
-@pytest.mark.parametrize("text", ODD)
-def test_odd_text_is_read_or_refused_as_the_standard_library_does(text: str) -> None:
+@pytest.mark.parametrize("text", UNUSUAL)
+def test_unusual_text_is_read_or_refused_as_by_the_standard_library(text: str) -> None:
     assert outcome(fast_json.loads, text) == outcome(json.loads, text)
 
 
 @given(VALUES, st.booleans(), st.data())
 @settings(max_examples=100, deadline=None)
-def test_text_is_read_as_the_standard_library_does_whole_or_damaged(
+def test_valid_and_damaged_text_is_read_as_by_the_standard_library(
     value: Any, ascii_only: bool, data: st.DataObject
 ) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only)
@@ -57,8 +57,8 @@ def test_text_is_read_as_the_standard_library_does_whole_or_damaged(
         + data.draw(st.sampled_from(["", '"', ",", "}", "1", "\\", "\n"]))
         + text[at + 1 :]
     )
-    for given_text in (text, damaged):
-        assert outcome(fast_json.loads, given_text) == outcome(json.loads, given_text)
+    for candidate in (text, damaged):
+        assert outcome(fast_json.loads, candidate) == outcome(json.loads, candidate)
 
 
 @given(VALUES)
@@ -74,7 +74,7 @@ def test_written_text_is_ascii_and_reads_as_the_value(value: Any) -> None:
     "value",
     [float("nan"), [1, float("inf")], {"a": None, "b": -float("inf")}, 2**70, {"a": [-(2**64)]}],
 )
-def test_numbers_that_few_writers_have_a_word_for_stay_what_they_are(value: Any) -> None:
+def test_numbers_beyond_json_and_64_bits_are_preserved(value: Any) -> None:
     indented = fast_json.indented(value)
     assert indented is not None
     for text in (fast_json.dumps(value), indented):
@@ -89,7 +89,7 @@ def test_indented_text_reads_as_the_value(value: Any) -> None:
     assert repr(json.loads(text)) == repr(json.loads(plain.dumps(value)))
 
 
-def test_indented_text_is_that_of_a_cassette() -> None:
+def test_indented_text_is_that_of_json_dumps() -> None:
     value = {"a": [1, {"b": "é"}], "c": {}, "d": [], "e": "ключ"}
     assert fast_json.indented(value) == json.dumps(value, indent=2, ensure_ascii=False)
 
@@ -105,14 +105,14 @@ def nested(depth: int) -> list[Any]:
 @pytest.mark.parametrize(
     "value", ["é", "\ud83d", "a\u2028b", {"ключ": ["é", "\ud83d"]}, nested(400)]
 )
-def test_letters_beyond_ascii_are_written_as_by_the_standard_library(value: Any) -> None:
+def test_characters_beyond_ascii_are_escaped_as_by_the_standard_library(value: Any) -> None:
     assert fast_json.dumps(value) == plain.dumps(value)
 
 
 @pytest.mark.parametrize(
     ("value", "error"), [(nested(100_000), RecursionError), ({"a": object()}, TypeError)]
 )
-def test_what_is_no_json_raises_as_the_standard_library_does(
+def test_values_that_are_not_json_raise_as_in_the_standard_library(
     value: Any, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -122,5 +122,5 @@ def test_what_is_no_json_raises_as_the_standard_library_does(
 
 
 @pytest.mark.parametrize("value", ["\ud83d", {"a": object()}, nested(100_000)])
-def test_what_none_can_write_is_not_indented(value: Any) -> None:
+def test_indented_returns_none_for_values_that_cannot_be_written(value: Any) -> None:
     assert fast_json.indented(value) is None

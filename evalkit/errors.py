@@ -1,73 +1,79 @@
-"""The exception tree of evalkit. Three kinds of fault, never mixed:
+"""Exceptions. There are three kinds of fault, and no exception belongs to two of them:
 
 EvalkitError
-├── Misconfigured          the user's file, flag, key or environment; message is short, located, actionable; no traceback
-│   ├── UsageError         a flag, option or environment variable
-│   ├── SuiteErrors        every problem of one suite file, all at once (list of Problem)
-│   ├── TargetError        a ``python: package.module:function`` that does not resolve
-│   ├── ScriptError        a server script that cannot be used
-│   ├── CassetteError      a cassette that cannot be read: file and line; never treated as missing, never overwritten
-│   ├── CassetteMiss       a request that the cassette does not hold
-│   ├── SecretLeak         a known secret would have been written; nothing was
-│   └── IntegrityError     a file is not what it was when it was run or signed; nothing was written
-├── Failed                 the model's fault: a check found something (verdict ``failed``)
-│   └── ExpectationFailed  a tape's conversation is not as it was expected; also an AssertionError
-└── Crashed                ours or the network's fault (verdict ``errored``)
-    ├── TransportError     no usable HTTP answer came
+├── Misconfigured          a fault of the user's file, flag, key or environment: a short message
+│   │                      with a location, no traceback
+│   ├── UsageError         a flag, option, path or environment variable
+│   ├── SuiteErrors        all problems of one suite file (list of Problem)
+│   ├── TargetError        a ``python: package.module:function`` that cannot be resolved
+│   ├── ScriptError        an invalid server script
+│   ├── CassetteError      an unreadable cassette; it is never treated as missing or overwritten
+│   ├── CassetteMiss       a request without a matching recording
+│   ├── SecretLeak         a known secret was about to be written; nothing was written
+│   └── IntegrityError     a file changed since it was written or signed
+├── Failed                 a fault of the model (verdict ``failed``)
+│   └── ExpectationFailed  a taped conversation does not meet its expectations; an AssertionError
+└── Crashed                a fault of evalkit or the network (verdict ``errored``)
+    ├── TransportError     no usable HTTP response
     │   ├── ConnectFailed
     │   ├── TimedOut
-    │   └── Disconnected   the answer broke off
-    ├── CheckCrashed       a check raised: never a low score
-    └── ToolCrashed        a suite's python tool raised
+    │   └── Disconnected   the response broke off
+    ├── CheckCrashed       a check raised an exception
+    └── ToolCrashed        a suite's Python tool raised an exception
 
-Foreign errors (httpx, yaml, jinja2, jsonschema) are mapped to these at one border each and never leak.
+Exceptions of other libraries (httpx, yaml, jinja2, jsonschema) are converted to these in one module
+each, and never reach a caller.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
+
+_SOURCE_WIDTH = 110
+_MAX_LINES = 12
 
 
 class EvalkitError(Exception):
-    """Root of everything evalkit raises on purpose."""
+    """Base class of all exceptions that evalkit raises on purpose."""
 
 
 class Misconfigured(EvalkitError):
-    """The user's file, flag, key or environment is wrong; ``str()`` is the whole message to show."""
+    """The user's file, flag, key or environment is wrong; ``str()`` is the whole message."""
 
 
 class UsageError(Misconfigured):
-    """A flag, option or environment variable cannot be used."""
+    """A flag, option, path or environment variable cannot be used."""
 
 
-class Problem(NamedTuple):
-    """One located problem in a user's file.
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem of a user's file, with its location.
 
-    ``line`` and ``column`` count from 1. ``source`` is the offending source line, shown with a caret under ``column``.
+    ``line`` and ``column`` count from 1. ``source`` is the text of that line; it is shown with a
+    caret under ``column``.
     """
 
     path: str
     line: int
     column: int
     message: str
-    source: str = ""
-    hints: tuple[str, ...] = ()
+    source: str = field(default="", kw_only=True)
+    hints: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __str__(self) -> str:
         lines = [f"{self.path}:{self.line}:{self.column} {self.message}"]
         if self.source.strip():
             text = self.source.rstrip("\n").replace("\t", " ")
-            start = max(0, self.column - 60) if len(text) > 110 else 0
-            lines += [
-                f"    {text[start : start + 110]}",
-                "    " + " " * (self.column - 1 - start) + "^",
-            ]
+            # Of a long line, show the part around the column.
+            start = max(0, self.column - 60) if len(text) > _SOURCE_WIDTH else 0
+            lines.append(f"    {text[start : start + _SOURCE_WIDTH]}")
+            lines.append("    " + " " * (self.column - 1 - start) + "^")
         lines += [f"    {hint}" for hint in self.hints]
-        return "\n".join(lines[:12])
+        return "\n".join(lines[:_MAX_LINES])
 
 
 class SuiteErrors(Misconfigured):
-    """Every problem found in one suite file, in file order."""
+    """All problems of one suite file, in file order."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = sorted(problems, key=lambda p: (p.path, p.line, p.column))
@@ -75,30 +81,30 @@ class SuiteErrors(Misconfigured):
 
 
 class TargetError(Misconfigured):
-    """A ``python:`` target does not name something importable under the project or an installed package."""
+    """A ``python:`` target names nothing importable in the project or an installed package."""
 
 
 class ScriptError(Misconfigured):
-    """A server script cannot be read or does not make sense."""
+    """A server script cannot be read or is invalid."""
 
 
 class CassetteError(Misconfigured):
-    """A cassette cannot be parsed, is truncated, or is of an unknown version.
+    """A cassette cannot be parsed, is truncated, or has an unknown version.
 
-    The message starts with ``file:line``. Such a file is never treated as missing and never overwritten.
+    The message starts with ``file:line``.
     """
 
 
 class CassetteMiss(Misconfigured):
-    """A request is not in the cassette; the message is the whole miss report."""
+    """No recording matches a request; the message is the whole miss report."""
 
 
 class SecretLeak(Misconfigured):
-    """A known secret would have been written to disk; recording stopped and wrote nothing."""
+    """A known secret was about to be written; recording stopped and nothing was written."""
 
 
 class IntegrityError(Misconfigured):
-    """A file is not what it was when it was run or signed; the message names it. Nothing was written."""
+    """A file changed since it was written or signed; the message names it."""
 
 
 class Failed(EvalkitError):
@@ -106,32 +112,32 @@ class Failed(EvalkitError):
 
 
 class ExpectationFailed(Failed, AssertionError):
-    """What an application said through a tape is not what was expected; the message holds every finding."""
+    """A taped conversation does not meet its expectations; the message has every finding."""
 
 
 class Crashed(EvalkitError):
-    """evalkit, a check, a tool or the network broke; says nothing about the model."""
+    """evalkit, a check, a tool or the network failed; this says nothing about the model."""
 
 
 class TransportError(Crashed):
-    """No usable HTTP answer came, after all retries."""
+    """No usable HTTP response arrived, after all retries."""
 
 
 class ConnectFailed(TransportError):
-    """The connection could not be made."""
+    """The connection could not be established."""
 
 
 class TimedOut(TransportError):
-    """The scenario's or the request's time ran out."""
+    """The time limit of the scenario or the request was exceeded."""
 
 
 class Disconnected(TransportError):
-    """The answer broke off before its end."""
+    """The response broke off before its end."""
 
 
 class CheckCrashed(Crashed):
-    """A check raised an exception of its own."""
+    """A check raised an exception."""
 
 
 class ToolCrashed(Crashed):
-    """A suite's python tool raised an exception of its own."""
+    """A suite's Python tool raised an exception."""

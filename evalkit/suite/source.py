@@ -72,7 +72,7 @@ class Source:
 
     def problem(self, line: int, column: int, message: str, hints: tuple[str, ...] = ()) -> Problem:
         """Make a problem of this file, its source line included."""
-        return Problem(self.name, line, column, message, self.line(line), hints)
+        return Problem(self.name, line, column, message, source=self.line(line), hints=hints)
 
     def _stands(self, line: int, column: int) -> bool:
         """Say whether a value has text of its own; libyaml gives an empty one the place right after its colon."""

@@ -110,8 +110,8 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     (target / "old").write_text("old")
     (target / "notes").mkdir()
     (target / "notes" / "note").write_text("kept")
-    with (
-        pytest.raises(RuntimeError),  # noqa: PT012
+    with (  # noqa: PT012
+        pytest.raises(RuntimeError),
         atomic_folder(target, keep=lambda name: True) as folder,
     ):
         (folder / "new").write_text("new")

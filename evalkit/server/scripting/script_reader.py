@@ -78,9 +78,8 @@ class ScriptReader:
 
     def _problem(self, line: int, column: int, message: str) -> Problem:
         lines = self._text.splitlines()
-        return Problem(
-            self._name, line, column, message, lines[line - 1] if 0 < line <= len(lines) else ""
-        )
+        source = lines[line - 1] if 0 < line <= len(lines) else ""
+        return Problem(self._name, line, column, message, source=source)
 
     # Readers of one value. Each returns None (or what is empty) where it noted a problem.
 

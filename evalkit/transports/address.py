@@ -22,7 +22,7 @@ class Address:
         return self.base + request.path + query
 
 
-def address(base_url: str) -> Address:
+def parse_base_url(base_url: str) -> Address:
     """Check a base URL; a prefix in its path is kept. Raises UsageError that says what is wrong with it."""
     text = base_url.strip()
     if not text:

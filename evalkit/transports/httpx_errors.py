@@ -34,15 +34,15 @@ _KINDS: tuple[tuple[type[Exception], type[EvalkitError], str], ...] = (
 
 
 @contextmanager
-def mapped(where: str) -> Iterator[None]:
+def mapped_errors(where: str) -> Iterator[None]:
     """Raise evalkit's exception for one of httpx's; ``where`` is the host as messages show it."""
     try:
         yield
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-        raise translated(error, where) from None
+        raise to_evalkit_error(error, where) from None
 
 
-def translated(error: Exception, where: str) -> EvalkitError:
+def to_evalkit_error(error: Exception, where: str) -> EvalkitError:
     """Return evalkit's exception for one of httpx's."""
     kind, words = next(
         (kind, words) for foreign, kind, words in _KINDS if isinstance(error, foreign)

@@ -23,7 +23,7 @@ from evalkit.protocol.sse import DONE, Frame, SseParser
 from evalkit.protocol.wire_facts import API_KEY_HEADER, API_REVISION, is_retryable
 from evalkit.transcript import Request, Response
 from evalkit.transports import retry
-from evalkit.transports.address import address, check_key
+from evalkit.transports.address import check_key, parse_base_url
 from evalkit.transports.conversion import body_text
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class LiveTransport:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.unplayed: list[str] = []
-        self._address = address(base_url)
+        self._address = parse_base_url(base_url)
         self._key = check_key(key)
         self._timeout = timeout
         self._request_timeout = request_timeout
@@ -145,7 +145,7 @@ class LiveTransport:
     def _once(self, request: Request, ends: float) -> Response:
         import httpx
 
-        from evalkit.transports.httpx_errors import mapped
+        from evalkit.transports.httpx_errors import mapped_errors
 
         text = body_text(request)
         headers = {
@@ -158,7 +158,7 @@ class LiveTransport:
         left = max(ends - began, 0.001) if ends != float("inf") else None
         limits = httpx.Timeout(left, connect=min(CONNECT_TIMEOUT, left or CONNECT_TIMEOUT))
         with (
-            mapped(self._address.host),
+            mapped_errors(self._address.host),
             self._client().stream(
                 request.method,
                 self.uri(request),
@@ -201,9 +201,9 @@ class LiveTransport:
         response.event_ms = tuple(arrivals)
 
     def _chunks(self, answer: httpx.Response, ends: float) -> Iterator[bytes]:
-        from evalkit.transports.httpx_errors import mapped
+        from evalkit.transports.httpx_errors import mapped_errors
 
-        with mapped(self._address.host):
+        with mapped_errors(self._address.host):
             for chunk in answer.iter_bytes():
                 yield chunk
                 if self._clock() >= ends:

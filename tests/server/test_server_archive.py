@@ -11,8 +11,12 @@ from evalkit.cassette.journal import journal_path
 from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.recording import Recording
 from evalkit.errors import UsageError
-from evalkit.server.proxy.archive import ConversationArchive
-from evalkit.server.proxy.naming import name_of, numbered, superseded
+from evalkit.server.proxy.archive import (
+    ConversationArchive,
+    conversation_name,
+    is_superseded,
+    numbered_name,
+)
 from evalkit.server.replay.library import normalize_recording
 from tests.cassette.samples import recording
 from tests.server.talking import cassettes
@@ -31,7 +35,7 @@ class Clock:
 
 
 def name(body: Any, **fields: Any) -> str:
-    return name_of(normalize_recording(recording(body, **fields)))
+    return conversation_name(normalize_recording(recording(body, **fields)))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,7 @@ def test_the_name_follows_from_what_the_request_says_and_from_nothing_else() -> 
     assert name({"input": "Hello", "model": "m", "store": None}) == same
     assert name(HELLO, path="/v1/interactions") == same
     assert name({**HELLO, "stream": True}) != same
-    assert [numbered("a", number) for number in (1, 2, 11)] == ["a", "a.2", "a.11"]
+    assert [numbered_name("a", number) for number in (1, 2, 11)] == ["a", "a.2", "a.11"]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +85,7 @@ def test_an_attempt_that_was_repeated_is_superseded(
     attempt = recording(HELLO, status=status)
     again = recording(HELLO)
     again.uri = later.get("uri", again.uri)
-    assert superseded(attempt, again) is is_
+    assert is_superseded(attempt, again) is is_
 
 
 def kept(folder: Path) -> dict[str, list[str]]:
@@ -94,14 +98,14 @@ def kept(folder: Path) -> dict[str, list[str]]:
 def test_only_idle_conversations_become_cassettes_and_they_can_go_on(tmp_path: Path) -> None:
     clock = Clock()
     archive = ConversationArchive(tmp_path, {}, clock=clock)
-    archive.keep(0, 0, recording(HELLO))
+    archive.append(0, 0, recording(HELLO))
     clock.now = 50
-    archive.keep(1, 0, recording({**HELLO, "input": "Hi"}), about={"model": "m"})
+    archive.append(1, 0, recording({**HELLO, "input": "Hi"}), metadata={"model": "m"})
     clock.now = 61
-    assert archive.fold(60) == []
+    assert archive.write_idle(60) == []
     [first] = kept(tmp_path)
     assert first.startswith("hello-")
-    archive.keep(0, 1, recording({**HELLO, "input": "More"}))
+    archive.append(0, 1, recording({**HELLO, "input": "More"}))
     assert len(kept(tmp_path)[first]) == 1
     assert archive.close() == []
     assert [len(recordings) for recordings in kept(tmp_path).values()] == [2, 1]
@@ -110,10 +114,10 @@ def test_only_idle_conversations_become_cassettes_and_they_can_go_on(tmp_path: P
 
 def test_what_a_killed_process_left_becomes_cassettes_errors_and_all(tmp_path: Path) -> None:
     archive = ConversationArchive(tmp_path, {"endpoint": "https://e"})
-    archive.keep(0, 0, recording(HELLO, status=503), about={"model": "m", "server": None})
-    archive.keep(0, 1, recording(HELLO))
-    archive.keep(0, 2, recording({**HELLO, "input": "Bad"}, status=400))
-    archive.keep(1, 0, recording({**HELLO, "input": "Hi"}))
+    archive.append(0, 0, recording(HELLO, status=503), metadata={"model": "m", "server": None})
+    archive.append(0, 1, recording(HELLO))
+    archive.append(0, 2, recording({**HELLO, "input": "Bad"}, status=400))
+    archive.append(1, 0, recording({**HELLO, "input": "Hi"}))
     left = {path: path.read_bytes() for path in tmp_path.rglob("*.journal")}
     assert len(left) == 2
     archive.close()
@@ -135,7 +139,7 @@ def test_a_journal_that_became_its_cassette_just_before_the_end_adds_nothing(
     tmp_path: Path,
 ) -> None:
     archive = ConversationArchive(tmp_path, {})
-    archive.keep(0, 0, recording(HELLO))
+    archive.append(0, 0, recording(HELLO))
     [journal] = tmp_path.rglob("*.journal")
     real = Path.unlink
     data = journal.read_bytes()
@@ -160,7 +164,7 @@ def test_a_journal_that_became_its_cassette_just_before_the_end_adds_nothing(
 
 def test_a_conversation_that_another_process_records_is_left_alone(tmp_path: Path) -> None:
     archive = ConversationArchive(tmp_path, {})
-    archive.keep(0, 0, recording(HELLO))
+    archive.append(0, 0, recording(HELLO))
     [line] = ConversationArchive(tmp_path, {}).recover()
     assert line.startswith("left alone: ")
     assert "recording this cassette now" in line
@@ -172,7 +176,7 @@ def test_where_nothing_more_can_be_written_what_came_before_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = ConversationArchive(tmp_path, {})
-    archive.keep(0, 0, recording(HELLO))
+    archive.append(0, 0, recording(HELLO))
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -180,8 +184,8 @@ def test_where_nothing_more_can_be_written_what_came_before_is_kept(
     with monkeypatch.context() as broken:
         broken.setattr("evalkit.cassette.journal.os.fsync", full)
         with pytest.raises(UsageError, match="No space left on device"):
-            archive.keep(0, 1, recording({**HELLO, "input": "More"}))
-    archive.keep(
+            archive.append(0, 1, recording({**HELLO, "input": "More"}))
+    archive.append(
         0, 2, recording({**HELLO, "input": "Even more"})
     )  # a conversation with a hole would be a false one
     assert archive.close() == []
@@ -193,7 +197,7 @@ def test_a_cassette_that_cannot_be_made_leaves_its_journal_and_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = ConversationArchive(tmp_path, {})
-    archive.keep(0, 0, recording(HELLO))
+    archive.append(0, 0, recording(HELLO))
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -209,9 +213,9 @@ def test_a_cassette_that_cannot_be_made_leaves_its_journal_and_is_told(
 def test_a_fork_s_cassette_begins_with_what_it_shares(tmp_path: Path) -> None:
     archive = ConversationArchive(tmp_path, {})
     for number in range(3):
-        archive.keep(0, number, recording({**HELLO, "input": f"{number}"}))
+        archive.append(0, number, recording({**HELLO, "input": f"{number}"}))
     before = archive.recordings(0, 2)
-    archive.keep(1, 2, recording({**HELLO, "input": "other"}), before=before)
+    archive.append(1, 2, recording({**HELLO, "input": "other"}), shared=before)
     assert [one.request_body for one in archive.recordings(1, 3)][:2] == [
         one.request_body for one in before
     ]
@@ -223,10 +227,10 @@ def test_a_fork_s_cassette_begins_with_what_it_shares(tmp_path: Path) -> None:
 
 def test_secrets_of_one_request_are_kept_out_of_all_that_follow(tmp_path: Path) -> None:
     archive = ConversationArchive(tmp_path, {})
-    archive.keep(
+    archive.append(
         0, 0, recording({**HELLO, "input": "my-secret-key says hello"}), secrets=["my-secret-key"]
     )
-    archive.keep(0, 1, recording(HELLO, {"said": "my-secret-key"}))
+    archive.append(0, 1, recording(HELLO, {"said": "my-secret-key"}))
     archive.close()
     for path in tmp_path.rglob("*"):
         assert "secret" not in path.name
@@ -237,7 +241,7 @@ def test_journals_are_let_go_of_and_taken_up_again(tmp_path: Path) -> None:
     archive = ConversationArchive(tmp_path, {})
     for turn in range(3):
         for number in range(60):
-            archive.keep(number, turn, recording({**HELLO, "input": f"{number} {turn}"}))
+            archive.append(number, turn, recording({**HELLO, "input": f"{number} {turn}"}))
     archive.close()
     assert [len(requests) for requests in kept(tmp_path).values()] == [3] * 60
     assert not journal_path(next(tmp_path.rglob("*.yaml"))).exists()
@@ -246,6 +250,6 @@ def test_journals_are_let_go_of_and_taken_up_again(tmp_path: Path) -> None:
 def test_recordings_are_values(tmp_path: Path) -> None:
     archive = ConversationArchive(tmp_path, {})
     one = Recording("GET", "https://h/v1/agents")
-    archive.keep(0, 0, one)
+    archive.append(0, 0, one)
     archive.close()
     assert [name.rpartition("-")[0] for name in kept(tmp_path)] == ["agents"]

@@ -338,7 +338,7 @@ def test_a_conversation_that_was_idle_goes_on_in_its_cassette(url: str, tmp_path
             json={"model": "gemini-3.5-flash", "input": "Hello"},
             headers={"x-goog-api-key": "k"},
         ).json()
-        assert archive.fold() == []
+        assert archive.write_idle() == []
         assert [len(recordings) for recordings in cassettes(tmp_path).values()] == [1]
         assert list(tmp_path.rglob("*.journal")) == []
         more = {
@@ -353,16 +353,16 @@ def test_a_conversation_that_was_idle_goes_on_in_its_cassette(url: str, tmp_path
 
 
 class Watched(ConversationArchive):
-    """An archive that says when a cassette was made."""
+    """An archive that reports when a cassette was written."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, {})
-        self.made = threading.Event()
+        self.written = threading.Event()
 
-    def fold(self, idle: float = 0.0) -> list[str]:
-        problems = super().fold(idle)
+    def write_idle(self, seconds: float = 0.0) -> list[str]:
+        problems = super().write_idle(seconds)
         if cassettes(self.folder):
-            self.made.set()
+            self.written.set()
         return problems
 
 
@@ -372,7 +372,7 @@ def test_an_idle_conversation_becomes_a_cassette_while_the_proxy_runs(
     archive = Watched(tmp_path)
     with serving(create_app(ProxyBackend(Upstream(url), archive, idle=0.02))) as front:
         hold(front, Talk(["Hello"]))
-        assert archive.made.wait(20)
+        assert archive.written.wait(20)
         assert list(tmp_path.rglob("*.journal")) == []
 
 
@@ -438,7 +438,8 @@ def test_an_upstream_that_is_no_base_url_is_one_line(bad: str) -> None:
 def test_a_key_variable_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     with pytest.raises(
-        UsageError, match="--upstream-key-env NO_SUCH_KEY: the environment has no such variable"
+        UsageError,
+        match="--upstream-key-env NO_SUCH_KEY: the environment variable is not set or empty",
     ):
         open_proxy("http://127.0.0.1:1", None, key_env="NO_SUCH_KEY")
 

@@ -16,7 +16,7 @@ import pytest
 from evalkit.errors import ConnectFailed, Disconnected, TimedOut, TransportError, UsageError
 from evalkit.transcript import Request
 from evalkit.transports import LiveTransport
-from evalkit.transports.httpx_errors import translated
+from evalkit.transports.httpx_errors import to_evalkit_error
 from tests.transports.loopback import Reply, Service, reply, stream
 
 KEY = "planted-secret-key"
@@ -294,7 +294,7 @@ def test_an_answer_that_cannot_be_decompressed(service: Service, live: Make) -> 
 def test_every_exception_of_httpx_becomes_one_of_ours(
     foreign: Exception, ours: type[Exception]
 ) -> None:
-    found = translated(foreign, "h")
+    found = to_evalkit_error(foreign, "h")
     assert type(found) is ours
     assert str(found).startswith("h: ")
 

@@ -1,10 +1,11 @@
-"""The upstream back end: a proxy that records. Answers pass through as they arrive; each conversation becomes a cassette of its own.
+"""The upstream back end: a proxy that records each conversation into its own cassette.
 
-Nothing waits for the disk but an answer's end: a plain answer is on the disk before the client has it, a stream before its end is passed on.
-Whose conversation an exchange is, is ``conversation.threads``' business; how cassettes come to the disk, ``archive``'s.
+Responses are forwarded as they arrive. Only the end of a response waits for the disk: a plain one is
+on the disk before the client has it, a stream before its end is forwarded.
 
-A client that leaves a stream: where the last event had passed, the rest is still read, and the recording is whole; else the upstream is let go
-of, and the stream is recorded as broken. An upstream that cannot be reached is 502 or 504, and leaves nothing in a cassette.
+When a client leaves a stream after its last event, the rest is still read, and the recording is
+complete; earlier, the upstream's connection is closed, and the stream is recorded as broken. If the
+upstream cannot be reached, the client gets 502 or 504, and nothing is recorded.
 """
 
 from __future__ import annotations
@@ -23,17 +24,18 @@ from evalkit.server.headers import forwarded_response_headers
 from evalkit.server.proxy.archive import ConversationArchive
 from evalkit.server.proxy.conversation_recorder import ConversationRecorder, ProxiedExchange
 from evalkit.server.proxy.stream_tee import StreamTee
-from evalkit.server.proxy.upstream import Upstream, UpstreamResponse, refusal
+from evalkit.server.proxy.upstream import Upstream, UpstreamResponse, error_response
 
 IDLE_SECONDS = 60.0
-"""A conversation without traffic for so long becomes a cassette; it may go on later."""
+"""A conversation without traffic for so long is written to its cassette; it may continue later."""
 
 _DRAIN_SECONDS = 5.0
 
 
 class ProxyBackend:
-    """Passes calls on to an upstream; with an archive, records them. ``log`` gets what people must know. Raises CassetteError for a damaged
-    journal that an earlier process left.
+    """Forwards calls to an upstream; with an archive, records them. ``log`` gets failures.
+
+    Raises CassetteError for a damaged journal of an earlier process.
     """
 
     def __init__(
@@ -45,78 +47,70 @@ class ProxyBackend:
         idle: float = IDLE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.title = upstream.base + (
-            f", recorded into {display_path(archive.folder)}" if archive else ""
-        )
+        self.title = upstream.base
         self._upstream = upstream
         self._log = log
         self._idle = idle
-        self._keeper = (
-            ConversationRecorder(archive, upstream, log, clock) if archive is not None else None
-        )
+        self._recorder: ConversationRecorder | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._watch: asyncio.Task[None] | None = None
-        self._closed = False
-        for line in archive.recover() if archive is not None else ():
-            log(line)
+        self._idle_task: asyncio.Task[None] | None = None
+        self._is_closed = False
+        if archive is not None:
+            self.title += f", recorded into {display_path(archive.folder)}"
+            self._recorder = ConversationRecorder(archive, upstream, log, clock)
+            for line in archive.recover():
+                log(line)
 
     async def handle(self, call: Call) -> Reply:
-        """Pass a call on; its answer is passed back as it arrives."""
-        keeper = self._keeper
-        if keeper is not None and self._watch is None:
-            self._watch = asyncio.create_task(keeper.fold_idle(self._idle))
-        exchange = keeper.opened(call) if keeper is not None else None
+        """Forward a call; the response is forwarded as it arrives."""
+        exchange = None
+        if self._recorder is not None:
+            if self._idle_task is None:
+                self._idle_task = asyncio.create_task(self._recorder.write_idle(self._idle))
+            exchange = self._recorder.open(call)
         try:
-            answer = await self._upstream.send(call)
-            headers = forwarded_response_headers(answer.headers)
-            if exchange is None or exchange.hears(answer).streamed:
-                passing = StreamTee(answer, exchange)
-                passing.task = self._task(passing.read())
-                return Reply(
-                    answer.status,
-                    live=passing,
-                    headers=_with_length(answer, headers),
-                    by=_by(exchange),
-                )
-            body = await self._whole(answer, exchange)
+            response = await self._upstream.send(call)
+            headers = forwarded_response_headers(response.headers)
+            if exchange is None or exchange.start_capture(response).is_stream:
+                return self._stream(response, exchange, headers)
+            body = await _read_body(response, exchange)
         except BaseException as error:
-            if keeper is not None and exchange is not None:
-                keeper.unanswered(exchange)
+            if exchange is not None:
+                exchange.recorder.note_failure(exchange)
             if not isinstance(error, TransportError):
                 raise
             self._log(f"upstream {error}")
-            return error_reply(refusal(error))
-        # A client that leaves now does not undo what was answered: this goes on without it.
-        await asyncio.shield(self._task(exchange.done()))
-        return Reply(answer.status, body, headers=headers, by=_by(exchange))
+            return error_reply(error_response(error))
+        # Shielded: a client that leaves now must not prevent the recording.
+        await asyncio.shield(self._start_task(exchange.finish()))
+        return Reply(response.status, body, headers=headers, by=_describe(exchange))
 
     async def close(self) -> None:
-        """End what is under way, make cassettes of all conversations, let go of the upstream."""
-        if self._closed:
+        """Finish open requests, write all cassettes, and close the upstream's connections."""
+        if self._is_closed:
             return
-        self._closed = True
-        if self._watch is not None:
-            self._watch.cancel()
+        self._is_closed = True
+        if self._idle_task is not None:
+            self._idle_task.cancel()
         if self._tasks:
-            _, left = await asyncio.wait(self._tasks, timeout=_DRAIN_SECONDS)
-            for task in left:
+            _, pending = await asyncio.wait(self._tasks, timeout=_DRAIN_SECONDS)
+            for task in pending:
                 task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            await asyncio.gather(*pending, return_exceptions=True)
         await self._upstream.close()
-        if self._keeper is not None:
-            await self._keeper.close()
+        if self._recorder is not None:
+            await self._recorder.close()
 
-    async def _whole(self, answer: UpstreamResponse, exchange: ProxiedExchange) -> bytes:
-        parts = []
-        try:
-            async for chunk in answer.chunks():
-                exchange.hear(chunk)
-                parts.append(chunk)
-        finally:
-            await answer.close()
-        return b"".join(parts)
+    def _stream(
+        self, response: UpstreamResponse, exchange: ProxiedExchange | None, headers: dict[str, str]
+    ) -> Reply:
+        tee = StreamTee(response, exchange)
+        tee.task = self._start_task(tee.read())
+        if length := response.headers.get("content-length"):
+            headers["content-length"] = length
+        return Reply(response.status, live=tee, headers=headers, by=_describe(exchange))
 
-    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -130,16 +124,17 @@ def open_proxy(
     key_env: str | None = None,
     log: Callable[[str], object] = lambda line: None,
 ) -> ProxyBackend:
-    """Return a proxy to ``base_url`` that records into ``folder`` (None: into nothing) and sends the key of an environment variable.
+    """Return a proxy to ``base_url`` that records into ``folder``, if given.
 
-    Raises UsageError (URL, key, folder), CassetteError for a damaged journal.
+    ``key_env`` is the environment variable of the key to send. Raises UsageError (URL, key, folder)
+    or CassetteError (damaged journal).
     """
     key = None
     if key_env is not None:
         key = os.environ.get(key_env, "").strip()
         if not key:
             raise UsageError(
-                f"--upstream-key-env {key_env}: the environment has no such variable, or it is empty"
+                f"--upstream-key-env {key_env}: the environment variable is not set or empty"
             )
     upstream = Upstream(base_url, key)
     archive = None
@@ -147,21 +142,26 @@ def open_proxy(
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
+            reason = error.strerror or error
             raise UsageError(
-                f"--record {display_path(folder)}: cannot record here: {error.strerror or error}"
+                f"--record {display_path(folder)}: cannot record here: {reason}"
             ) from error
         archive = ConversationArchive(folder, {})
     return ProxyBackend(upstream, archive, log=log)
 
 
-def _by(exchange: ProxiedExchange | None) -> str:
-    return (
-        "passed on"
-        if exchange is None
-        else f"conversation {exchange.thread + 1}, request {exchange.number + 1}"
-    )
+async def _read_body(response: UpstreamResponse, exchange: ProxiedExchange) -> bytes:
+    chunks = []
+    try:
+        async for chunk in response.chunks():
+            exchange.feed(chunk)
+            chunks.append(chunk)
+    finally:
+        await response.close()
+    return b"".join(chunks)
 
 
-def _with_length(answer: UpstreamResponse, headers: dict[str, str]) -> dict[str, str]:
-    length = answer.headers.get("content-length")
-    return headers if length is None else {**headers, "content-length": length}
+def _describe(exchange: ProxiedExchange | None) -> str:
+    if exchange is None:
+        return "forwarded"
+    return f"conversation {exchange.conversation + 1}, request {exchange.number + 1}"

@@ -1,7 +1,7 @@
-"""What passes by on its way to a client, read as it passes: events and their arrival, and when the conversation can go on. No IO.
+"""Captures a response while it is forwarded: its events, their times, and its recording. No IO.
 
-A client may act on the last event of an answer before the answer has ended, so what an answer says is learnt when that event has been seen,
-not when the connection is done.
+A client may act on the last event of a stream before the connection ends. So the response counts as
+ended when that event has been seen, not when the connection is done.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from evalkit._lib.json import JSON, loads
-from evalkit.cassette import bodies
+from evalkit.cassette.bodies import decompress_body
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.yaml_scalars import to_text
 from evalkit.protocol.sse import DONE, Frame, SseParser
@@ -20,82 +20,100 @@ from evalkit.server.calls import Call
 from evalkit.transcript import Request, Response
 from evalkit.transports.conversion import recording_of
 
-_ENDINGS = ("interaction.completed", "error")
+_LAST_EVENTS = ("interaction.completed", "error")
 
 
 class ResponseCapture:
-    """Hears one answer out. ``began`` is the clock's time when the request was sent; times are in seconds."""
+    """Captures one response. ``started`` is when its request was sent; times are in seconds.
 
-    def __init__(self, status: int, headers: dict[str, str], began: float) -> None:
-        self.status = status
+    ``has_ended`` is whether its last event has arrived, ``interaction_id`` the id that its events
+    mention: None before the first event, empty if there is none.
+    """
+
+    def __init__(self, status: int, headers: dict[str, str], started: float) -> None:
         self.headers = headers
-        self.ended = False
-        self.named: str | None = None
-        self._began = began
+        self.has_ended = False
+        self.interaction_id: str | None = None
+        self._status = status
+        self._started = started
         self._chunks: list[bytes] = []
         self._event_ms: list[float] = []
-        self._parser = (
-            SseParser()
-            if 200 <= status < 300
-            and headers.get("content-type", "").startswith("text/event-stream")
-            else None
-        )
+        content_type = headers.get("content-type", "")
+        is_stream = 200 <= status < 300 and content_type.startswith("text/event-stream")
+        self._parser = SseParser() if is_stream else None
         coding = headers.get("content-encoding", "").lower()
-        self._opener = (
-            zlib.decompressobj(zlib.MAX_WBITS | 32)
-            if coding in ("gzip", "x-gzip", "deflate")
-            else None
-        )
+        is_compressed = coding in ("gzip", "x-gzip", "deflate")
+        self._decompressor = zlib.decompressobj(zlib.MAX_WBITS | 32) if is_compressed else None
 
     @property
-    def streamed(self) -> bool:
-        """Whether the answer is a stream of events."""
+    def is_stream(self) -> bool:
+        """Whether the response is a stream of events."""
         return self._parser is not None
 
-    def take(self, chunk: bytes, now: float) -> None:
-        """Take bytes of the body. Afterwards ``named`` is the id that a stream has told, ``ended`` whether its last event came."""
+    def feed(self, chunk: bytes, now: float) -> None:
+        """Take the next bytes of the body."""
         self._chunks.append(chunk)
         if self._parser is None:
             return
         try:
-            self._heard(
-                self._parser.feed(self._opener.decompress(chunk) if self._opener else chunk), now
-            )
+            data = self._decompressor.decompress(chunk) if self._decompressor else chunk
         except zlib.error:
             self._parser = SseParser()
+        else:
+            self._read_frames(self._parser.feed(data), now)
 
-    def finish(self, now: float) -> None:
+    def close(self, now: float) -> None:
         """Take the end of the body."""
         if self._parser is not None:
-            self._heard(self._parser.close(), now)
+            self._read_frames(self._parser.close(), now)
+        self.has_ended = True
 
     def response(self, now: float, broken: str | None = None) -> Response:
-        """Return the answer as far as it came."""
+        """Return the response as far as it arrived."""
         body: str | bytes = b"".join(self._chunks)
-        with suppress(
-            ValueError
-        ):  # a coding that was not asked for, and cannot be read: kept as it is
-            body = bodies.decompress_body(
-                body, {"content-encoding": [self.headers.get("content-encoding", "")]}
-            )
-        elapsed = round((now - self._began) * 1000, 1)
-        text = body if isinstance(body, str) else to_text(body)
-        return Response(self.status, self.headers, text, elapsed, tuple(self._event_ms), broken)
+        coding = self.headers.get("content-encoding", "")
+        # A body in an unknown coding is stored as it is.
+        with suppress(ValueError):
+            body = decompress_body(body, {"content-encoding": [coding]})
+        return Response(
+            self._status,
+            self.headers,
+            body if isinstance(body, str) else to_text(body),
+            elapsed_ms=self._milliseconds(now),
+            event_ms=tuple(self._event_ms),
+            broken=broken,
+        )
 
-    def _heard(self, frames: list[Frame], now: float) -> None:
+    def _read_frames(self, frames: list[Frame], now: float) -> None:
         for frame in frames:
             if frame.data == DONE:
-                self.ended = True
+                self.has_ended = True
             elif frame.data:
-                self._event_ms.append(round((now - self._began) * 1000, 1))
-                if self.named is None or any(word in frame.data for word in _ENDINGS):
-                    kind, name = _told(frame.data)
-                    self.named = name if self.named is None else self.named
-                    self.ended = self.ended or kind in _ENDINGS
+                self._event_ms.append(self._milliseconds(now))
+                # Most events are deltas, which need no parsing.
+                if self.interaction_id is None or any(kind in frame.data for kind in _LAST_EVENTS):
+                    self._read_event(frame.data)
+
+    def _read_event(self, data: str) -> None:
+        event: JSON = None
+        with suppress(ValueError, RecursionError):
+            event = loads(data)
+        if not isinstance(event, dict):
+            event = {}
+        if self.interaction_id is None:
+            interaction = event.get("interaction")
+            name = interaction.get("id") if isinstance(interaction, dict) else None
+            self.interaction_id = name if isinstance(name, str) else ""
+        is_bare_error = "event_type" not in event and "error" in event
+        if is_bare_error or event.get("event_type") in _LAST_EVENTS:
+            self.has_ended = True
+
+    def _milliseconds(self, now: float) -> float:
+        return round((now - self._started) * 1000, 1)
 
 
 def request_of(call: Call, uri: str) -> Request:
-    """Return a call as a request of a conversation; a body that is no JSON is its text."""
+    """Return a call as a conversation's request; a body that is not JSON becomes a string."""
     path, _, query = uri.partition("://")[2].partition("?")
     body: JSON = None
     if call.body:
@@ -103,42 +121,18 @@ def request_of(call: Call, uri: str) -> Request:
             body = loads(call.body)
         except (ValueError, RecursionError):
             body = to_text(call.body)
-    return Request(
-        call.method,
-        "/" + path.partition("/")[2],
-        body,
-        tuple(parse_qsl(query, keep_blank_values=True)),
-    )
+    pairs = tuple(parse_qsl(query, keep_blank_values=True))
+    return Request(call.method, "/" + path.partition("/")[2], body, pairs)
 
 
-def heard(call: Call, uri: str, response: Response) -> Recording:
-    """Return the recording of an exchange: the request's body and content type as they were sent, before redaction."""
-    recording = recording_of(Request(call.method, call.path), uri, response)
-    kind = call.headers.get("content-type")
-    body = call.body
+def recording_of_call(call: Call, uri: str, response: Response) -> Recording:
+    """Return the recording of an exchange, before redaction, with the request as it was sent."""
+    content_type = call.headers.get("content-type")
+    body: str | bytes = call.body
+    with suppress(UnicodeDecodeError):
+        body = call.body.decode()
     return replace(
-        recording,
-        request_body=_text(body),
-        request_headers={"content-type": [kind]} if kind and body else {},
+        recording_of(Request(call.method, call.path), uri, response),
+        request_body=body,
+        request_headers={"content-type": [content_type]} if content_type and body else {},
     )
-
-
-def _text(body: bytes) -> str | bytes:
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return body
-
-
-def _told(data: str) -> tuple[JSON, str]:
-    """Return what an event is, and the id it names."""
-    try:
-        event = loads(data)
-    except (ValueError, RecursionError):
-        return None, ""
-    if not isinstance(event, dict):
-        return None, ""
-    interaction = event.get("interaction")
-    name = interaction.get("id") if isinstance(interaction, dict) else None
-    kind = "error" if "event_type" not in event and "error" in event else event.get("event_type")
-    return kind, name if isinstance(name, str) else ""

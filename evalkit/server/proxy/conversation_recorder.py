@@ -1,7 +1,8 @@
-"""What a recording proxy knows of its conversations, and how their exchanges come to the disk: off the event loop, in order.
+"""Assigns the proxy's exchanges to conversations and records them, off the event loop.
 
-Whose conversation an exchange is, is ``conversation.threads``' business; what lies on the disk is ``archive``'s. In between: a few writers, each
-a thread of its own, so that the exchanges of one conversation are written one after the other and no stream waits for a disk.
+``conversation.demultiplex`` decides which conversation an exchange belongs to; ``archive`` writes
+the cassettes. A few writer threads are in between: the exchanges of one conversation are written one
+after the other, and no stream waits for a disk.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.demultiplex import Demultiplexer
@@ -19,7 +20,7 @@ from evalkit.errors import EvalkitError
 from evalkit.server.calls import Call
 from evalkit.server.headers import secrets_of
 from evalkit.server.proxy.archive import ConversationArchive
-from evalkit.server.proxy.capture import ResponseCapture, heard, request_of
+from evalkit.server.proxy.capture import ResponseCapture, recording_of_call, request_of
 from evalkit.server.proxy.upstream import Upstream, UpstreamResponse
 from evalkit.transcript import Request
 
@@ -27,7 +28,7 @@ _WRITERS = 4
 
 
 class ConversationRecorder:
-    """Follows the conversations that pass a proxy and keeps them in an archive. ``log`` is the proxy's."""
+    """Records the conversations of a proxy in an archive; ``log`` gets a line for each failure."""
 
     def __init__(
         self,
@@ -40,138 +41,149 @@ class ConversationRecorder:
         self._archive = archive
         self._upstream = upstream
         self._log = log
-        self._threads = Demultiplexer()
-        self._requests: Counter[int] = Counter()
-        self._begun: set[int] = set()
+        self._demultiplexer = Demultiplexer()
+        self._request_counts: Counter[int] = Counter()
+        self._started: set[int] = set()
         self._writers = [
             ThreadPoolExecutor(1, thread_name_prefix="evalkit record") for _ in range(_WRITERS)
         ]
 
-    def opened(self, call: Call) -> ProxiedExchange:
-        """Take a call that is about to be sent."""
+    def open(self, call: Call) -> ProxiedExchange:
+        """Start the exchange of a call that is about to be forwarded."""
         uri = self._upstream.uri(call)
         request = request_of(call, uri)
-        known = len(self._threads)
-        thread = self._threads.opened(request)
-        if thread == known and (fork := self._threads.fork_of(thread)):
-            self._requests[thread] = fork[1]
-        number = self._requests[thread]
-        self._requests[thread] += 1
-        return ProxiedExchange(self, call, uri, request, thread, number, self.clock())
+        known = len(self._demultiplexer)
+        conversation = self._demultiplexer.opened(request)
+        if conversation == known and (fork := self._demultiplexer.fork_of(conversation)):
+            self._request_counts[conversation] = fork[1]
+        number = self._request_counts[conversation]
+        self._request_counts[conversation] += 1
+        return ProxiedExchange(
+            recorder=self,
+            call=call,
+            uri=uri,
+            request=request,
+            conversation=conversation,
+            number=number,
+            started=self.clock(),
+        )
 
-    def unanswered(self, exchange: ProxiedExchange) -> None:
-        """Note that no answer came."""
-        if not exchange.answered:
-            exchange.answered = True
-            self._threads.unanswered(exchange.thread, exchange.request)
+    def note_failure(self, exchange: ProxiedExchange) -> None:
+        """Note that an exchange has no response."""
+        if not exchange.is_answered:
+            exchange.is_answered = True
+            self._demultiplexer.unanswered(exchange.conversation, exchange.request)
 
-    def learn(
-        self, exchange: ProxiedExchange, hearing: ResponseCapture, broken: str | None = None
-    ) -> None:
-        """Learn what an answer says, once it has said it."""
-        if hearing.named:
-            self._threads.named(exchange.thread, hearing.named)
-        if not exchange.answered and (hearing.ended or broken is not None):
-            exchange.answered = True
-            self._threads.answered(
-                exchange.thread, exchange.request, hearing.response(self.clock(), broken)
-            )
+    def note_progress(self, exchange: ProxiedExchange, broken: str | None = None) -> None:
+        """Note what has arrived of an exchange's response."""
+        capture = exchange.capture
+        assert capture is not None
+        if capture.interaction_id:
+            self._demultiplexer.named(exchange.conversation, capture.interaction_id)
+        if not exchange.is_answered and (capture.has_ended or broken is not None):
+            exchange.is_answered = True
+            response = capture.response(self.clock(), broken)
+            self._demultiplexer.answered(exchange.conversation, exchange.request, response)
 
-    async def record(
-        self, exchange: ProxiedExchange, hearing: ResponseCapture, broken: str | None
-    ) -> None:
-        """Put an exchange on the disk; one that cannot be is told, and no more."""
-        recording = heard(exchange.call, exchange.uri, hearing.response(self.clock(), broken))
+    async def record(self, exchange: ProxiedExchange, broken: str | None) -> None:
+        """Write an exchange to the disk; a failure is logged only."""
         try:
-            await self._keep(exchange, recording, hearing)
+            await self._append(exchange, broken)
         except EvalkitError as error:
             self._log(f"not recorded: {error}")
 
-    async def fold_idle(self, idle: float) -> None:
-        """Make cassettes of conversations that were idle for so many seconds, until cancelled."""
+    async def write_idle(self, seconds: float) -> None:
+        """Write the cassettes of conversations that are idle for so long, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(idle / 2)
-            self._tell(await loop.run_in_executor(self._writers[0], self._archive.fold, idle))
+            await asyncio.sleep(seconds / 2)
+            self._log_problems(
+                await loop.run_in_executor(self._writers[0], self._archive.write_idle, seconds)
+            )
 
     async def close(self) -> None:
-        """Make every cassette."""
-        self._tell(
-            await asyncio.get_running_loop().run_in_executor(self._writers[0], self._archive.close)
-        )
+        """Write every cassette."""
+        loop = asyncio.get_running_loop()
+        self._log_problems(await loop.run_in_executor(self._writers[0], self._archive.close))
         for writer in self._writers:
             writer.shutdown()
 
-    async def _keep(
-        self, exchange: ProxiedExchange, recording: Recording, hearing: ResponseCapture
-    ) -> None:
-        archive = self._archive
+    async def _append(self, exchange: ProxiedExchange, broken: str | None) -> None:
+        capture, conversation = exchange.capture, exchange.conversation
+        assert capture is not None
+        response = capture.response(self.clock(), broken)
+        recording = recording_of_call(exchange.call, exchange.uri, response)
         loop = asyncio.get_running_loop()
         body = exchange.request.body if isinstance(exchange.request.body, dict) else {}
-        about = {
+        metadata = {
             "endpoint": self._upstream.base,
             "model": body.get("model") or body.get("agent"),
             "api_revision": exchange.call.headers.get("api-revision"),
             "source": "evalkit serve --upstream",
-            "server": hearing.headers.get("server"),
+            "server": capture.headers.get("server"),
         }
-        before: Sequence[Recording] = ()
-        if exchange.thread not in self._begun and (fork := self._threads.fork_of(exchange.thread)):
-            before = await loop.run_in_executor(self._writer(fork[0]), archive.recordings, *fork)
-        self._begun.add(exchange.thread)
+        shared: Sequence[Recording] = ()
+        if conversation not in self._started and (
+            fork := self._demultiplexer.fork_of(conversation)
+        ):
+            shared = await loop.run_in_executor(
+                self._writer(fork[0]), self._archive.recordings, *fork
+            )
+        self._started.add(conversation)
         secrets = {*secrets_of(exchange.call), *self._upstream.secrets}
         await loop.run_in_executor(
-            self._writer(exchange.thread),
-            lambda: archive.keep(
-                exchange.thread,
+            self._writer(conversation),
+            lambda: self._archive.append(
+                conversation,
                 exchange.number,
                 recording,
                 secrets=secrets,
-                about=about,
-                before=before,
+                metadata=metadata,
+                shared=shared,
             ),
         )
 
-    def _writer(self, thread: int) -> ThreadPoolExecutor:
-        return self._writers[thread % _WRITERS]
+    def _writer(self, conversation: int) -> ThreadPoolExecutor:
+        return self._writers[conversation % _WRITERS]
 
-    def _tell(self, problems: Sequence[str]) -> None:
+    def _log_problems(self, problems: Sequence[str]) -> None:
         for line in problems:
             self._log(f"not recorded: {line}")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ProxiedExchange:
-    """A call under way, whose it is, and how many requests its conversation had before it. It listens to its answer."""
+    """A call in progress: its conversation, and how many requests that had before."""
 
-    keeper: ConversationRecorder
+    recorder: ConversationRecorder
     call: Call
     uri: str
     request: Request
-    thread: int
+    conversation: int
     number: int
-    began: float
-    answered: bool = False
-    hearing: ResponseCapture = field(init=False)
+    started: float
+    is_answered: bool = False
+    capture: ResponseCapture | None = None
 
-    def hears(self, answer: UpstreamResponse) -> ResponseCapture:
-        """Return what hears the answer out."""
-        self.hearing = ResponseCapture(answer.status, answer.headers, self.began)
-        return self.hearing
+    def start_capture(self, response: UpstreamResponse) -> ResponseCapture:
+        """Return the capture of the response that now arrives."""
+        self.capture = ResponseCapture(response.status, response.headers, self.started)
+        return self.capture
 
     @property
-    def ended(self) -> bool:
-        """Whether the answer's last event has passed."""
-        return self.hearing.ended
+    def has_ended(self) -> bool:
+        """Whether the response's last event has arrived."""
+        return self.capture is not None and self.capture.has_ended
 
-    def hear(self, chunk: bytes) -> None:
-        """Hear bytes of the answer, and learn what they say."""
-        self.hearing.take(chunk, self.keeper.clock())
-        self.keeper.learn(self, self.hearing)
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the response, before the client gets them."""
+        assert self.capture is not None
+        self.capture.feed(chunk, self.recorder.clock())
+        self.recorder.note_progress(self)
 
-    async def done(self, broken: str | None = None) -> None:
-        """Hear the end of the answer, and put it on the disk."""
-        self.hearing.finish(self.keeper.clock())
-        self.hearing.ended = True
-        self.keeper.learn(self, self.hearing, broken)
-        await self.keeper.record(self, self.hearing, broken)
+    async def finish(self, broken: str | None = None) -> None:
+        """Take the end of the response and record it; ``broken`` is why it is incomplete."""
+        assert self.capture is not None
+        self.capture.close(self.recorder.clock())
+        self.recorder.note_progress(self, broken)
+        await self.recorder.record(self, broken)

@@ -1,100 +1,85 @@
-"""A stream on its way through the proxy: read to its end by a task of its own, whether or not the client stays. asyncio, no files.
+"""Reads an upstream's stream in its own task, for the recording and for the client.
 
-The task reads, learns and records; the client reads along, at most so many chunks behind.
+The task records the stream whether or not the client stays; the client lags at most a bounded
+number of chunks behind.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Protocol
 
 from evalkit.errors import TransportError
 from evalkit.server.calls import StreamCut
+from evalkit.server.proxy.conversation_recorder import ProxiedExchange
 from evalkit.server.proxy.upstream import UpstreamResponse
 
-_AHEAD = 64
-_STALLED_SECONDS = 120.0  # a client that takes nothing for so long has left without a word
+_MAX_LAG = 64
+_STALLED_SECONDS = 120.0  # a client that reads nothing for so long counts as gone
 _CLIENT_LEFT = "the client left"
 
 
-class Listener(Protocol):
-    """What hears a stream that passes."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether the stream's last event has passed: then its rest is worth reading though the client has left."""
-        ...
-
-    def hear(self, chunk: bytes) -> None:
-        """Hear bytes, before the client gets them."""
-        ...
-
-    async def done(self, broken: str | None) -> None:
-        """Hear that there is no more; ``broken`` says why, None where it is whole. The client gets the end after this."""
-        ...
-
-
 class StreamTee:
-    """The iterator of what arrives; raises Cut where the upstream broke off. No generator: those do not hear of a client that leaves before
-    the first chunk. :meth:`read` must run as ``task``.
+    """The client's side of a stream; raises StreamCut where the upstream broke off.
+
+    :meth:`read` must run as ``task``. This is not a generator, because a generator is not notified
+    of a client that leaves before the first chunk.
     """
 
-    def __init__(self, answer: UpstreamResponse, listener: Listener | None) -> None:
+    def __init__(self, response: UpstreamResponse, exchange: ProxiedExchange | None) -> None:
         self.task: asyncio.Task[None] | None = None
-        self._answer = answer
-        self._listener = listener
-        self._chunks: asyncio.Queue[bytes | str | None] = asyncio.Queue(_AHEAD)
-        self._left = False
-        self._begun = False  # a task that is cancelled before it has begun never runs, and would close nothing
+        self._response = response
+        self._exchange = exchange
+        self._chunks: asyncio.Queue[bytes | str | None] = asyncio.Queue(_MAX_LAG)
+        self._client_left = False
+        # A task that is cancelled before it has begun never runs, so it would close nothing.
+        self._has_begun = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        chunk = None if self._left else await self._chunks.get()
+        chunk = None if self._client_left else await self._chunks.get()
         if isinstance(chunk, bytes):
             return chunk
         self._leave()
         raise StopAsyncIteration if chunk is None else StreamCut(chunk)
 
     async def aclose(self) -> None:
-        """Leave: the client wants no more."""
+        """Note that the client wants no more."""
         self._leave()
 
-    def _leave(self) -> None:
-        self._left = True
-        while not self._chunks.empty():
-            self._chunks.get_nowait()
-        if (
-            self._begun
-            and self.task is not None
-            and (self._listener is None or not self._listener.ended)
-        ):
-            self.task.cancel()
-
     async def read(self) -> None:
-        """Read the stream to its end, hand it on, and have it recorded."""
-        self._begun = True
+        """Read the stream to its end, forward it, and record it."""
+        self._has_begun = True
         broken: str | None = None
         try:
-            if self._left:
+            if self._client_left:
                 raise asyncio.CancelledError
-            async for chunk in self._answer.chunks():
-                if self._listener is not None:
-                    self._listener.hear(chunk)
-                await self._pass(chunk)
+            async for chunk in self._response.chunks():
+                if self._exchange is not None:
+                    self._exchange.feed(chunk)
+                await self._forward(chunk)
         except TransportError as error:
             broken = str(error)
         except asyncio.CancelledError:
             broken = _CLIENT_LEFT
-        await self._answer.close()
-        if self._listener is not None:
-            await self._listener.done(broken)
-        await self._pass(broken)
+        await self._response.close()
+        if self._exchange is not None:
+            await self._exchange.finish(broken)
+        await self._forward(broken)
 
-    async def _pass(self, chunk: bytes | str | None) -> None:
-        if self._left:
+    def _leave(self) -> None:
+        self._client_left = True
+        while not self._chunks.empty():
+            self._chunks.get_nowait()
+        # After the last event the rest is still read, so that the recording is complete.
+        has_ended = self._exchange is not None and self._exchange.has_ended
+        if self._has_begun and self.task is not None and not has_ended:
+            self.task.cancel()
+
+    async def _forward(self, chunk: bytes | str | None) -> None:
+        if self._client_left:
             return
         try:
             await asyncio.wait_for(self._chunks.put(chunk), _STALLED_SECONDS)

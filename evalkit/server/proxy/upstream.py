@@ -1,48 +1,40 @@
-"""The service behind a proxy: calls go out as they came in, answers come back as they are. httpx's names stay in here.
+"""The client of the service behind the proxy: forwards calls, and yields responses unchanged.
 
-What is changed on the way: headers that belong to one connection; the host; ``accept-encoding``, so that answers come as they are to be read
-and recorded; the key, where another one is configured. TLS certificates are verified, redirects are not followed. Nothing is asked twice,
-repeating is the client's business; but for a kept connection that turns out to be closed when the next request goes out on it, which says
-nothing about the service (RFC 9112, section 9.3.1).
+Changed on the way are: headers that belong to one connection; the host; ``accept-encoding``, so that
+responses can be read and recorded; the key, if another one is configured. TLS certificates are
+verified, redirects are not followed. Retries are up to the client, with one exception: a pooled
+connection that turns out to be closed when a request is sent says nothing about the service (RFC
+9112, section 9.3.1).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus, urlencode
 
-from evalkit.errors import ConnectFailed, TimedOut, TransportError
+import httpx
+
+from evalkit.errors import TimedOut, TransportError
 from evalkit.protocol.wire_facts import API_KEY_HEADER, KEY_PARAMETERS
 from evalkit.server.calls import Call
 from evalkit.server.headers import end_to_end
 from evalkit.server.requests.error_response import ErrorResponse
-from evalkit.transports.address import address, check_key
-
-if TYPE_CHECKING:
-    import httpx
+from evalkit.transports.address import check_key, parse_base_url
+from evalkit.transports.httpx_errors import mapped_errors
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
-"""How long an upstream may send nothing at all before it counts as gone."""
+"""How long an upstream may send nothing before it counts as gone."""
 
-KEEP_SECONDS = 2.0
-"""How long an idle connection is kept: less than servers do."""
-
-KEPT = 16
-"""How many of them: httpcore's pool looks at all connections for each idle one, whenever a request starts or ends."""
-
-_NOT_SENT = ("host", "content-length", "accept-encoding", "expect")
-_STATUS = ((ConnectFailed, 502), (TimedOut, 504), (TransportError, 502))
+_KEEP_ALIVE_SECONDS = 2.0  # less than servers keep idle connections
+_MAX_IDLE = 16  # few, because httpcore scans all connections for each request
+_NOT_FORWARDED = ("host", "content-length", "accept-encoding", "expect")
 
 
 @dataclass(slots=True)
 class UpstreamResponse:
-    """An answer whose body is still to come: status, headers (lower case), and the body's bytes as they arrive, unchanged.
-
-    ``chunks`` raises TransportError where it breaks off. ``close`` lets go of the connection.
-    """
+    """A response whose body still arrives; header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -50,25 +42,26 @@ class UpstreamResponse:
     host: str
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body."""
-        from evalkit.transports.httpx_errors import mapped
-
-        with mapped(self.host):
+        """Yield the body's bytes as they arrive. Raises TransportError where they break off."""
+        with mapped_errors(self.host):
             async for chunk in self.response.aiter_raw():
                 yield chunk
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the response."""
         await self.response.aclose()
 
 
 class Upstream:
-    """Sends calls to ``base_url``, whose path prefix is kept. ``key`` is sent instead of the client's. Raises UsageError for either."""
+    """Forwards calls to ``base_url``, with ``key`` in place of the client's, if given.
+
+    Raises UsageError for an invalid URL or key.
+    """
 
     def __init__(
         self, base_url: str, key: str | None = None, *, silence: float = SILENCE_SECONDS
     ) -> None:
-        self._address = address(base_url)
+        self._address = parse_base_url(base_url)
         self._key = check_key(key)
         self._silence = silence
         self._client: httpx.AsyncClient | None = None
@@ -84,60 +77,61 @@ class Upstream:
         return (self._key,) if self._key else ()
 
     def uri(self, call: Call) -> str:
-        """Return the URI a call is sent to."""
-        path, _, query = target_of(call).partition("?")
+        """Return the URI a call is forwarded to."""
+        target = call.target
+        if not target:
+            target = quote(call.path) + (f"?{urlencode(call.query)}" if call.query else "")
+        path, _, query = target.partition("?")
         if self._key:
-            pairs = [
-                pair
-                for pair in query.split("&")
-                if unquote_plus(pair.partition("=")[0]).lower() not in KEY_PARAMETERS
-            ]
-            query = "&".join(pairs)
+            query = "&".join(pair for pair in query.split("&") if not _is_key_parameter(pair))
         return self._address.base + path + (f"?{query}" if query else "")
 
     async def send(self, call: Call) -> UpstreamResponse:
-        """Ask the upstream. Raises TransportError where no answer comes."""
-        import httpx
-
-        from evalkit.transports.httpx_errors import mapped
-
+        """Forward a call. Raises TransportError if there is no response."""
         if self._client is None:
-            limits = httpx.Limits(
-                max_connections=None, max_keepalive_connections=KEPT, keepalive_expiry=KEEP_SECONDS
-            )
-            self._client = httpx.AsyncClient(
-                timeout=httpx.Timeout(self._silence, connect=CONNECT_SECONDS, pool=None),
-                limits=limits,
-                follow_redirects=False,
-            )
-            self._client.headers.clear()
+            self._client = self._new_client()
         headers = {
-            name: value for name, value in end_to_end(call.headers).items() if name not in _NOT_SENT
+            name: value
+            for name, value in end_to_end(call.headers).items()
+            if name not in _NOT_FORWARDED
         }
         headers["accept-encoding"] = "identity"
         if self._key:
             headers.pop("authorization", None)
             headers[API_KEY_HEADER] = self._key
-        with mapped(self._address.host):
-            response = await self._sent(self._client, call, headers)
-        return UpstreamResponse(
-            response.status_code,
-            _joined(response.headers.multi_items()),
-            response,
-            self._address.host,
-        )
+        host = self._address.host
+        with mapped_errors(host):
+            response = await self._send(self._client, call, headers)
+        return UpstreamResponse(response.status_code, dict(response.headers), response, host)
 
-    async def _sent(
+    async def close(self) -> None:
+        """Close the connections; may be called twice."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    def _new_client(self) -> httpx.AsyncClient:
+        limits = httpx.Limits(
+            max_connections=None,
+            max_keepalive_connections=_MAX_IDLE,
+            keepalive_expiry=_KEEP_ALIVE_SECONDS,
+        )
+        client = httpx.AsyncClient(
+            timeout=httpx.Timeout(self._silence, connect=CONNECT_SECONDS, pool=None),
+            limits=limits,
+            follow_redirects=False,
+        )
+        client.headers.clear()
+        return client
+
+    async def _send(
         self, client: httpx.AsyncClient, call: Call, headers: dict[str, str]
     ) -> httpx.Response:
-        import httpx
-
         while True:
-            fresh = False
+            events: list[str] = []
 
-            async def trace(event: str, _: object) -> None:
-                nonlocal fresh
-                fresh = fresh or event.startswith("connection.connect")
+            async def trace(event: str, _: object, events: list[str] = events) -> None:
+                events.append(event)
 
             request = client.build_request(
                 call.method,
@@ -149,32 +143,15 @@ class Upstream:
             try:
                 return await client.send(request, stream=True)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                if fresh:
-                    raise
-
-    async def close(self) -> None:
-        """Close the connections; twice is no error."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+                if any(event.startswith("connection.connect") for event in events):
+                    raise  # not a pooled connection
 
 
-def target_of(call: Call) -> str:
-    """Return path and query of a call, percent-encoded."""
-    if call.target:
-        return call.target
-    return quote(call.path) + (f"?{urlencode(call.query)}" if call.query else "")
-
-
-def refusal(error: TransportError) -> ErrorResponse:
-    """Return what a client gets where no answer came: 502, or 504 where time ran out. Official SDKs ask again after either."""
-    status = next(status for kind, status in _STATUS if isinstance(error, kind))
+def error_response(error: TransportError) -> ErrorResponse:
+    """Return the error for a client: 504 if time ran out, else 502. The official SDKs retry both."""
+    status = 504 if isinstance(error, TimedOut) else 502
     return ErrorResponse(status, f"upstream {error}", code="upstream_failed")
 
 
-def _joined(items: Sequence[tuple[str, str]]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in items:
-        name = name.lower()
-        found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
+def _is_key_parameter(pair: str) -> bool:
+    return unquote_plus(pair.partition("=")[0]).lower() in KEY_PARAMETERS

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import plural, show
 from evalkit.checks.core.base import Check, View, option_error
-from evalkit.checks.core.formatting import keep, table
+from evalkit.checks.core.formatting import excerpt, table
 from evalkit.checks.core.options import Bounds, Words
 from evalkit.protocol.step_reader import cited_text, pair_calls, text_blocks
 from evalkit.transcript import Step, Turn
@@ -414,7 +414,11 @@ def _whole(view: View) -> Where:
 def _listed(found: Sequence[Citation]) -> str:
     rows = [["cites", "title", "url"]]
     rows += [
-        [item.words, show(keep(item.title), 40), show(item.url or item.raw.get("document_uri"), 60)]
+        [
+            item.words,
+            show(excerpt(item.title), 40),
+            show(item.url or item.raw.get("document_uri"), 60),
+        ]
         for item in found[:_SHOWN]
     ]
     more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []

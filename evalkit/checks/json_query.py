@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from evalkit._lib.json import JSON, MISSING, equal, json_type
 from evalkit._lib.text import did_you_mean, show
 from evalkit.checks.core.base import Check, Options, View, option_error
-from evalkit.checks.core.formatting import against, keep, parting
+from evalkit.checks.core.formatting import against, excerpt, first_difference
 from evalkit.checks.core.json_output import read_output
 from evalkit.checks.core.options import Amount, Regex, format_number, plain
 from evalkit.verdict import Finding, Where
@@ -143,18 +143,22 @@ class JsonQuery(Check):
                     "query_failed",
                     f"{text}: {failure}",
                     where,
-                    detail=f"output  {show(keep(value), 300)}",
+                    detail=f"output  {show(excerpt(value), 300)}",
                 )
                 continue
             for wrong, expected in wanted.judge(found):
                 texts = isinstance(expected, str) and isinstance(found, str)
-                detail = parting(expected, found) if texts else against(expected, keep(found))
+                detail = (
+                    first_difference(expected, found)
+                    if texts
+                    else against(expected, excerpt(found))
+                )
                 yield Finding(
                     "query_differs",
                     f"{text} {wrong}",
                     where,
                     expected=expected,
-                    got=keep(found),
+                    got=excerpt(found),
                     detail=detail,
                 )
 

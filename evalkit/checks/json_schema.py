@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from evalkit._lib.json import JSON, MISSING, loads, pointer
 from evalkit._lib.text import did_you_mean, show
 from evalkit.checks.core.base import Check, ParsedArgument, View, option_error
-from evalkit.checks.core.formatting import against, keep
+from evalkit.checks.core.formatting import against, excerpt
 from evalkit.checks.core.json_output import read_output
 from evalkit.checks.core.options import Target
 from evalkit.checks.core.schema_validation import problems, violations
@@ -123,7 +123,7 @@ class JsonSchema(Check):
             sound = False
             where = Where(turn=number, pointer=found.pointer, part="output")
             detail = (
-                "\n".join([against(found.expected, keep(found.got)), *found.notes])
+                "\n".join([against(found.expected, excerpt(found.got)), *found.notes])
                 if found.expected is not MISSING
                 else ""
             )
@@ -132,8 +132,8 @@ class JsonSchema(Check):
                 "schema_violation",
                 message,
                 where,
-                expected=keep(found.expected),
-                got=keep(found.got),
+                expected=excerpt(found.expected),
+                got=excerpt(found.got),
                 detail=detail,
             )
         if sound and model is not None and turn is not None:
@@ -191,5 +191,5 @@ def _model_findings(model: Any, text: str, turn: int | None) -> Iterator[Finding
                 "model_violation",
                 f"{at or 'the document'}: {item['msg']}",
                 where,
-                got=keep(item["input"]),
+                got=excerpt(item["input"]),
             )

@@ -11,7 +11,7 @@ from evalkit._lib.json import JSON, MISSING, differences, equal
 from evalkit._lib.text import show
 from evalkit.checks.core.automaton import Automaton, align
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.formatting import against, keep, parting, table
+from evalkit.checks.core.formatting import against, excerpt, first_difference, table
 from evalkit.checks.core.json_output import parse
 from evalkit.checks.core.options import Words, one_or_many
 from evalkit.checks.tool_calls.calls import call_name
@@ -109,8 +109,8 @@ class SameAs(Check):
                     "json_differs",
                     message,
                     where,
-                    expected=keep(expected),
-                    got=keep(got),
+                    expected=excerpt(expected),
+                    got=excerpt(got),
                     detail=_first(expected, got),
                 )
         if "text" in self.on and turn.text != other.text:
@@ -119,9 +119,9 @@ class SameAs(Check):
                 "text_differs",
                 message,
                 where,
-                expected=keep(other.text),
-                got=keep(turn.text),
-                detail=parting(other.text, turn.text),
+                expected=excerpt(other.text),
+                got=excerpt(turn.text),
+                detail=first_difference(other.text, turn.text),
             )
 
     def _types(self, turn: Turn) -> list[str]:
@@ -139,7 +139,7 @@ def _calls(turn: Turn) -> list[dict[str, JSON]]:
 
 def _first(expected: JSON, got: JSON) -> str:
     if expected is MISSING or got is MISSING:
-        return against(keep(expected), keep(got))
+        return against(excerpt(expected), excerpt(got))
     pointer, left, right = next(differences(expected, got))
     return f"first difference at {pointer or '(whole)'}\n{against(left, right)}"
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from evalkit._lib.json import JSON, MISSING, differences
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.formatting import against, keep
+from evalkit.checks.core.formatting import against, excerpt
 from evalkit.checks.latency import first_tokens
 from evalkit.protocol.step_reader import is_running, steps_of, strip_user_input
 from evalkit.protocol.stream_order import COMPLETED, ERROR
@@ -147,15 +147,15 @@ def _against_stored(exchange: Exchange, exchanges: Sequence[Exchange]) -> Iterat
                 turn=exchange.turn, exchange=exchange.number, pointer=pointer, part="response"
             )
             detail = against(
-                MISSING if expected is MISSING else keep(expected),
-                MISSING if got is MISSING else keep(got),
+                MISSING if expected is MISSING else excerpt(expected),
+                MISSING if got is MISSING else excerpt(got),
             )
             yield Finding(
                 "stored_differs",
                 message,
                 where,
-                expected=keep(expected),
-                got=keep(got),
+                expected=excerpt(expected),
+                got=excerpt(got),
                 detail=detail,
             )
             return

@@ -11,7 +11,7 @@ from pydantic import Field
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.formatting import keep, parting
+from evalkit.checks.core.formatting import excerpt, first_difference
 from evalkit.checks.core.options import Regex, Words
 from evalkit.verdict import Finding, Where
 
@@ -77,7 +77,7 @@ class Text(Check):
                 message,
                 where,
                 expected=expected,
-                got=keep(text),
+                got=excerpt(text),
                 detail=detail or f"text  {show(text, 300)}",
             )
 
@@ -106,7 +106,7 @@ class Text(Check):
                 "text_differs",
                 "the text is not the expected one",
                 self.equals,
-                parting(fold(self.equals), text),
+                first_difference(fold(self.equals), text),
             )
         if self.matches is not None and not re.search(
             self.matches, as_came, re.IGNORECASE if self.ignore_case else 0
@@ -118,7 +118,7 @@ class Text(Check):
                 "text_start",
                 f"the text does not start with {show(self.starts_with)}",
                 self.starts_with,
-                parting(wanted, text[: len(wanted)]),
+                first_difference(wanted, text[: len(wanted)]),
             )
         if self.ends_with is not None and not text.endswith(fold(self.ends_with)):
             got = show(text[-max(len(self.ends_with), 40) :])
@@ -147,7 +147,7 @@ class Text(Check):
             ratio = _ratio(wanted, text, self.min_ratio)
             if ratio < self.min_ratio:
                 message = f"the text is {ratio:.2f} alike, at least {self.min_ratio:.2f} is needed"
-                yield "text_unlike", message, self.similar_to, parting(wanted, text)
+                yield "text_unlike", message, self.similar_to, first_difference(wanted, text)
         if not as_came.strip() and all(getattr(self, rule) is None for rule in _RULES):
             yield "text_absent", "there is no output text", MISSING, ""
 

@@ -17,7 +17,7 @@ from evalkit._lib.files import display_path
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import plural
 from evalkit.cassette.journal import SUFFIX, read_journal
-from evalkit.checks.core.formatting import keep
+from evalkit.checks.core.formatting import excerpt
 from evalkit.errors import CassetteError
 from evalkit.lint.age import age
 from evalkit.lint.calls import calls
@@ -178,7 +178,7 @@ def _quotable(value: Any) -> Any:
     if value is MISSING:
         return value
     try:
-        return keep(masked(_as_json(value)))
+        return excerpt(masked(_as_json(value)))
     except RecursionError:
         return "(nested too deep to be shown)"
 

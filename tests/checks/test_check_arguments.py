@@ -436,7 +436,6 @@ def test_heavy_libraries_wait_until_they_are_needed() -> None:
         "jsonschema",
         "referencing",
         "jmespath",
-        "difflib",
         "httpx",
         "jinja2",
         "pytest",

@@ -12,7 +12,7 @@ import pytest
 
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.defaults import defaults, unexpected_error
-from evalkit.checks.core.formatting import keep, parting, table
+from evalkit.checks.core.formatting import excerpt, first_difference, table
 from evalkit.checks.core.runner import run_check
 from evalkit.errors import TargetError
 from evalkit.plugins import Catalog
@@ -532,11 +532,11 @@ def test_tables_align() -> None:
     ],
 )
 def test_texts_part(expected: str, got: str, last: str) -> None:
-    assert parting(expected, got).splitlines()[-1] == last
+    assert first_difference(expected, got).splitlines()[-1] == last
 
 
 def test_long_texts_are_shown_around_the_place() -> None:
-    lines = parting("x" * 500 + "a" + "y" * 500, "x" * 500 + "b" + "y" * 500).splitlines()
+    lines = first_difference("x" * 500 + "a" + "y" * 500, "x" * 500 + "b" + "y" * 500).splitlines()
     assert all(len(line) < 120 for line in lines)
     assert lines[0].startswith('expected  …"xxx')
     assert lines[0].endswith("…")
@@ -545,7 +545,7 @@ def test_long_texts_are_shown_around_the_place() -> None:
 
 def test_kept_values_are_short() -> None:
     value: dict[str, Any] = {"data": "A" * 5000, "list": ["short", {"deep": "B" * 5000}], "n": 1}
-    kept = keep(value)
+    kept = excerpt(value)
     assert kept["list"][0] == "short"
     assert kept["data"].endswith("… (5,000 characters)")
     assert len(json.dumps(kept)) < 3000

@@ -483,7 +483,8 @@ def test_an_empty_signature_of_a_stream_may_stay_or_go() -> None:
 def test_a_finding_says_what_to_look_for() -> None:
     (finding,) = findings(sent([U1], T1, M1), sent([U1, {**T1, "signature": "EvEFCu4f"}, M1, U2]))
     assert (
-        finding.message == 'the signature of thought "EvEFCu4F" (answer of exchange 1) was altered'
+        finding.message
+        == 'the signature of thought "EvEFCu4F" (response of exchange 1) was altered'
     )
     assert finding.detail.splitlines() == [
         'expected  "EvEFCu4F"',

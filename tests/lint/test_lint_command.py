@@ -68,7 +68,7 @@ def test_findings_stand_under_their_file_and_exchange(project: Path) -> None:
     assert code == 1
     assert output == (
         "tapes/app.yaml:50 exchange 2\n"
-        '  error signature_altered: the signature of thought "EvEFCu4FAQw" (answer of\n'
+        '  error signature_altered: the signature of thought "EvEFCu4FAQw" (response of\n'
         "    exchange 1) was altered\n"
         "    at request /input/1/signature\n"
         '    expected  "EvEFCu4FAQw"\n'

@@ -36,7 +36,7 @@ def against(expected: Any, got: Any, limit: int = 200) -> str:
     return table([["expected", show(expected, limit)], ["got", show(got, limit)]])
 
 
-def parting(expected: str, got: str) -> str:
+def first_difference(expected: str, got: str) -> str:
     """Return two texts around the first character in which they differ, one above the other, and that character's name in both."""
     at = next(
         (
@@ -82,12 +82,12 @@ def _char(text: str, at: int) -> str:
     return code if name == code else f"{code} {name}"
 
 
-def keep(value: Any) -> Any:
+def excerpt(value: Any) -> Any:
     """Return a value as a finding may hold it: a copy in which long strings (media, pages) are cut and their length is said."""
     if isinstance(value, str):
         return (
             value if len(value) <= _KEEP else f"{value[: _KEEP // 2]}… ({len(value):,} characters)"
         )
     if isinstance(value, dict):
-        return {key: keep(item) for key, item in value.items()}
-    return [keep(item) for item in value] if isinstance(value, list) else value
+        return {key: excerpt(item) for key, item in value.items()}
+    return [excerpt(item) for item in value] if isinstance(value, list) else value

@@ -1,43 +1,44 @@
-"""``history``: stateless fidelity. Every step must come back to the service exactly as it was received (guide section 4, protocol section
-9).
+"""``history``: each request of a stateless conversation re-sends the whole history.
 
-For each request and the answered one before it, the later ``input`` must be: the earlier ``input``, then every step of the earlier answer
-as received and in order, then what the client adds. The client's ``function_result``s may stand right after their calls, as the guide's
-loop puts them, or after the last step. Compared are JSON values: key order and number spelling are no differences, every string counts
-whole.
+The ``input`` of a request must be (docs/protocol.md section 9): the ``input`` of the last request
+that was answered, then every step of its response as received and in order, then what the client
+adds. The client's ``function_result`` steps may come right after their calls or after the last
+step of the response. JSON values are compared: key order and the spelling of numbers do not count.
 
-What passes is decided here, by identity and equality alone, because nearly every request passes; what is wrong is told by
-``history_findings``. It reads exchanges only, so it judges anybody's traffic. Requests that name a ``previous_interaction_id`` leave the
-history to the service: nothing of it is re-sent and nothing can be judged. Answers that failed are no part of a history; a run in the
-background is what it ended as; the hops of a continued call are one answer, and each hop must repeat the input.
+The check reads exchanges only, so it can evaluate any application's traffic:
+
+* A request with ``previous_interaction_id`` leaves the history to the service.
+* A failed response is not part of the history.
+* A background run is what it ended as.
+* The hops of a continued call are one response, and each hop must repeat the input.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from operator import is_
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from functools import partial
+from itertools import pairwise
+from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import unquote
 
 from pydantic import Field
 
-from evalkit._lib.json import JSON, equal
+from evalkit._lib.json import JSON, canonical, equal
 from evalkit.checks.core.base import Check, View
+from evalkit.checks.history.findings import HistoryComparison
+from evalkit.checks.history.input import comparable, items_of
+from evalkit.checks.history.matching import HistoryStep
 from evalkit.protocol.step_reader import RawStep, steps_of, strip_user_input
 from evalkit.transcript import Exchange
-
-if TYPE_CHECKING:
-    from evalkit.checks.history.findings import Earlier
-    from evalkit.verdict import Finding
-
+from evalkit.verdict import Finding
 
 Level = Literal["exact", "equivalent"]
 
 
-class Kept(NamedTuple):
-    """The history after an answered request: what was sent, what was received, and from which exchange."""
+class Sent(NamedTuple):
+    """The last answered request: its input, the steps of its response, and its exchange."""
 
-    sent: JSON
+    input: JSON
     received: list[RawStep]
     exchange: Exchange
 
@@ -45,8 +46,9 @@ class Kept(NamedTuple):
 class History(Check):
     """Each request of a stateless conversation re-sends the whole history, exactly as it was received.
 
-    On by default in every stateless variant. The empty case: a conversation of one exchange, or one whose history the service keeps, has
-    nothing to re-send and passes. A request that re-sends nothing of an earlier exchange is one ``history_truncated``.
+    On by default in every stateless variant. The empty case: a conversation of one exchange, or
+    one whose history the service stores, has nothing to re-send and passes. A request that
+    re-sends nothing of an earlier exchange is one ``history_truncated``.
     """
 
     name: ClassVar[str] = "history"
@@ -54,125 +56,126 @@ class History(Check):
 
     level: Level = Field(
         "exact",
-        description="equivalent forgives nulls added or dropped where a field may be absent, as official SDKs do.",
+        description="equivalent allows nulls to be added or dropped where a field may be absent,"
+        " as the official SDKs do.",
     )
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Yield each deviation, with the exchange and the pointer into its request."""
-        only = view.turn.number if view.turn is not None else None
-        kept: Kept | None = None
-        earlier: Earlier | None = None
+        """Yield each difference, with the exchange and the pointer into its request."""
         exchanges = [exchange for turn in view.transcript.turns for exchange in turn.exchanges]
-        for place, exchange in enumerate(exchanges):
-            request = exchange.request
-            body = request.body
-            if type(body) is not dict or request.method != "POST":
-                kept = _polled(kept, exchange)
-            else:
-                stateful = body.get("previous_interaction_id")
-                hop = body.get("continuation_token")
-                if kept is not None and not stateful and (only is None or exchange.turn == only):
-                    received = () if hop else kept.received
-                    if not _faithful(kept.sent, received, body.get("input"), bool(hop)):
-                        from evalkit.checks.history.findings import (
-                            Earlier,
-                            findings,
-                        )  # what only explains is seldom needed
-
-                        earlier = earlier or Earlier()
-                        earlier.read(exchanges[earlier.count : place])
-                        yield from findings(
-                            (kept.sent, received, kept.exchange.number),
-                            exchange,
-                            bool(hop),
-                            earlier,
-                            self.level,
-                        )
-                kept = _after(kept, exchange, bool(hop), bool(stateful))
+        earlier = _EarlierSteps(exchanges)
+        last: Sent | None = None
+        for position, exchange in enumerate(exchanges):
+            body = exchange.request.body
+            if not isinstance(body, dict) or exchange.request.method != "POST":
+                last = _after_poll(last, exchange)
+                continue
+            is_in_view = view.turn is None or exchange.turn == view.turn.number
+            if last is not None and is_in_view and not body.get("previous_interaction_id"):
+                is_hop = bool(body.get("continuation_token"))
+                received = [] if is_hop else last.received
+                if not _is_exact(last.input, received, body.get("input"), is_hop):
+                    comparison = partial(
+                        HistoryComparison,
+                        _history(last, received),
+                        exchange,
+                        known=earlier.keys_before(position),
+                        is_hop=is_hop,
+                        is_strict=self.level == "exact",
+                        was_streamed=any(each.events is not None for each in exchanges[:position]),
+                    )
+                    readings = [comparison(last_is_new=value).findings() for value in (True, False)]
+                    yield from min(readings, key=len)
+            last = _after_create(last, exchange)
 
 
-def _after(kept: Kept | None, exchange: Exchange, hop: bool, stateful: bool) -> Kept | None:
-    """Return the history after an exchange: unchanged where it was not answered, gone where the service keeps it."""
-    if stateful:
+def _history(last: Sent, received: Sequence[RawStep]) -> list[HistoryStep]:
+    number = last.exchange.number
+    steps = [
+        HistoryStep(item.step, False, f"input of exchange {number}")
+        for item in items_of(last.input)
+    ]
+    source = f"response of exchange {number}"
+    return steps + [HistoryStep(comparable(step), True, source) for step in received]
+
+
+class _EarlierSteps:
+    """The keys of all steps that were sent or received; each exchange is read once."""
+
+    def __init__(self, exchanges: Sequence[Exchange]) -> None:
+        self._exchanges = exchanges
+        self._keys: set[str] = set()
+        self._count = 0
+
+    def keys_before(self, position: int) -> set[str]:
+        for exchange in self._exchanges[self._count : position]:
+            body = exchange.request.body
+            sent = items_of(body.get("input")) if isinstance(body, dict) else []
+            received = steps_of(exchange.interaction) if exchange.interaction is not None else []
+            steps = [*(item.step for item in sent), *map(comparable, received)]
+            self._keys.update(map(canonical, steps))
+        self._count = max(self._count, position)
+        return self._keys
+
+
+def _after_create(last: Sent | None, exchange: Exchange) -> Sent | None:
+    """Return the last answered request after a create request; None where the service has it."""
+    body = exchange.request.body
+    if body.get("previous_interaction_id"):
         return None
     interaction = exchange.interaction
     if interaction is None or exchange.error is not None or exchange.failure is not None:
-        return kept
+        return last
     received = steps_of(interaction)
-    if hop and kept is not None:
-        return Kept(kept.sent, [*kept.received, *strip_user_input(received)], exchange)
-    return Kept(exchange.request.body.get("input"), received, exchange)
+    if body.get("continuation_token") and last is not None:
+        return Sent(last.input, [*last.received, *strip_user_input(received)], exchange)
+    return Sent(body.get("input"), received, exchange)
 
 
-def _polled(kept: Kept | None, exchange: Exchange) -> Kept | None:
-    """Take the steps of a run that was read until it ended (protocol section 8.1)."""
+def _after_poll(last: Sent | None, exchange: Exchange) -> Sent | None:
+    """Take the steps of a background run that was read (docs/protocol.md section 8.1)."""
     interaction = exchange.interaction
-    if (
-        kept is None
-        or interaction is None
-        or exchange.error is not None
-        or kept.exchange.interaction is None
-    ):
-        return kept
-    identity = kept.exchange.interaction.get("id")
-    if (
-        not identity
-        or unquote(exchange.request.path.rpartition("/")[2]) != identity
-        or kept.received
-    ):
-        return kept
-    return Kept(kept.sent, strip_user_input(steps_of(interaction)), kept.exchange)
+    if last is None or last.received or interaction is None or exchange.error is not None:
+        return last
+    identity = (last.exchange.interaction or {}).get("id")
+    if not identity or unquote(exchange.request.path.rpartition("/")[2]) != identity:
+        return last
+    return Sent(last.input, strip_user_input(steps_of(interaction)), last.exchange)
+
+
+def _is_exact(sent: JSON, received: Sequence[RawStep], value: JSON, is_hop: bool) -> bool:
+    """Return whether an input certainly is as expected, without looking for differences.
+
+    Nearly every request is. Comparing it in full would take much longer.
+    """
+    if is_hop:
+        return _same(sent, value)
+    if not isinstance(value, list) or not isinstance(sent, list):
+        return False
+    added = value[len(sent) :]
+    rest = [item for item in added if not _is_step(item, "function_result")]
+    if not (_same(sent, value[: len(sent)]) and _same(received, rest[: len(received)])):
+        return False
+    if not all(_is_step(item, "user_input") for item in rest[len(received) :]):
+        return False
+    # A result must be right after a call or another result, or after the whole response.
+    remaining = len(received)
+    for previous, item in pairwise([None, *added]):
+        if not _is_step(item, "function_result"):
+            remaining -= 1
+        elif remaining > 0 and not _is_step(previous, "function_call", "function_result"):
+            return False
+    ids = [step.get("id") for step in received if step.get("type") == "function_call"]
+    call_ids = [item.get("call_id") for item in added if _is_step(item, "function_result")]
+    if not all(isinstance(key, str) and key for key in (*ids, *call_ids)):
+        return False
+    return len(ids) == len(call_ids) == len(set(ids)) and set(ids) == set(call_ids)
 
 
 def _same(left: Any, right: Any) -> bool:
-    # == takes true for 1; equal text of equal values rules that out at the speed of C, and equal() decides the rest.
-    return left is right or (left == right and (repr(left) == repr(right) or equal(left, right)))
+    # Equal text of equal values is much faster than equal(), which knows that true is not 1.
+    return left == right and (repr(left) == repr(right) or equal(left, right))
 
 
-def _faithful(sent: JSON, received: Sequence[RawStep], value: JSON, closed: bool) -> bool:
-    """Say whether a later input surely is as it must be. False may also mean that it takes a closer look."""
-    if closed:
-        return _same(sent, value)
-    if type(value) is not list or type(sent) is not list:
-        return False
-    at = len(sent)
-    # A client that keeps its history in memory sends the very objects it received.
-    if len(value) < at or not (all(map(is_, sent, value)) or _same(sent, value[:at])):
-        return False
-    calls: list[RawStep] = []
-    results: list[RawStep] = []
-    after_call = False
-    for step in received:
-        while at < len(value) and value[at] is not step and not _same(step, value[at]):
-            if not after_call or not _is_step(value[at], "function_result"):
-                return False
-            results.append(value[at])
-            at += 1
-        if at >= len(value):
-            return False
-        at += 1
-        after_call = step.get("type") == "function_call"
-        if after_call:
-            calls.append(step)
-    for step in value[at:]:
-        if _is_step(step, "function_result"):
-            results.append(step)
-        elif not _is_step(step, "user_input"):
-            return False
-    return not (calls or results) or _paired(calls, results)
-
-
-def _is_step(item: JSON, kind: str) -> bool:
-    return type(item) is dict and item.get("type") == kind
-
-
-def _paired(calls: Sequence[RawStep], results: Sequence[RawStep]) -> bool:
-    """Say whether each call surely has one result, by ids that are all there and all different."""
-    if len(calls) != len(results):
-        return False
-    ids = [call.get("id") for call in calls]
-    found = [result.get("call_id") for result in results]
-    for key in (*ids, *found):
-        if not key or not isinstance(key, str):
-            return False
-    return len(set(ids)) == len(ids) and set(ids) == set(found)
+def _is_step(item: JSON, *types: str) -> bool:
+    return isinstance(item, dict) and item.get("type") in types

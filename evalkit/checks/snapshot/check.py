@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.text import shorten
 from evalkit.checks.core.base import Approved, Check, View, option_error
-from evalkit.checks.core.formatting import parting
+from evalkit.checks.core.formatting import first_difference
 from evalkit.checks.core.json_output import read_output
 from evalkit.checks.snapshot.files import DEFAULT_NAMES, Kind, parse, render, same_text, without
 from evalkit.errors import Misconfigured
@@ -127,7 +127,7 @@ _WORDS = {"text": "text is", "json": "JSON is", "steps": "step types are"}
 def _difference(expected: str, got: str) -> str:
     """Return the first differences of two files, line by line; of two single lines the place where they part."""
     if expected.count("\n") == got.count("\n") == 1:
-        return parting(expected[:-1], got[:-1])
+        return first_difference(expected[:-1], got[:-1])
     from difflib import SequenceMatcher
 
     old, new = expected.splitlines(), got.splitlines()

@@ -17,7 +17,7 @@ from evalkit._lib.json import JSON, differences
 from evalkit._lib.text import did_you_mean, shorten, show
 from evalkit.checks.core.automaton import Automaton, Part, align
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.formatting import keep, table
+from evalkit.checks.core.formatting import excerpt, table
 from evalkit.checks.core.matching import assign
 from evalkit.checks.tool_calls.calls import MOST_COPIES, Call, Calls, Made, call_name
 from evalkit.protocol.step_reader import pair_calls
@@ -223,7 +223,7 @@ def _other_arguments(call: Call, made: Made) -> Finding:
         f"{shorten(made.name)} was called with other arguments: {why}",
         made.where,
         expected=call.arguments,
-        got=keep(made.arguments),
+        got=excerpt(made.arguments),
     )
 
 
@@ -257,7 +257,7 @@ def _unexpected(calls: Sequence[Call], made: Made) -> Finding:
         "call_unexpected",
         f"{made} was called, {why}",
         made.where,
-        got={"name": made.name, "arguments": keep(made.arguments)},
+        got={"name": made.name, "arguments": excerpt(made.arguments)},
     )
 
 

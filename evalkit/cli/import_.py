@@ -107,7 +107,7 @@ def _retell(paths: list[Path], recordings: dict[str, list[Recording]], cassettes
     )  # what was asked then, not what would be asked now
     endpoint = f"{first.scheme}://{first.netloc}" if first.netloc else None
     runner = Runner(
-        Settings.of(root, cassettes, "once", endpoint, os.environ),
+        Settings.read(root, cassettes, "once", base_url=endpoint, environment=os.environ),
         endpoint=lambda variant: RecordedEndpoint(recordings[variant.scenario.id]),
     )
     for path in paths:

@@ -85,7 +85,9 @@ def _record(root: Path) -> None:
     from evalkit.verdict import Verdict
 
     with serving() as url:
-        runner = Runner(Settings.of(root, root / "cassettes", "once", url, {}))
+        runner = Runner(
+            Settings.read(root, root / "cassettes", "once", base_url=url, environment={})
+        )
         for variant in expand(load(root / "suites/hello.yaml", root=root, checks=Catalog())):
             outcome = runner.run(variant)
             if outcome.verdict is not Verdict.PASSED:

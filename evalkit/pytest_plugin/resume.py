@@ -54,5 +54,9 @@ def stored_outcome(line: str) -> VariantOutcome:
     """Return the outcome that a stored result line records."""
     result = json.loads(line)
     return VariantOutcome(
-        Verdict(result["verdict"]), result["message"], line, tally_of(result), result["cassette"]
+        verdict=Verdict(result["verdict"]),
+        message=result["message"],
+        line=line,
+        tally=tally_of(result),
+        cassette=result["cassette"],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,22 +17,29 @@ from evalkit.results.manifest import file_digest
 from evalkit.session import Runner, Settings, VariantOutcome
 from evalkit.session.prefetch import Prefetcher
 from evalkit.suite import Variant, expand, load
-from evalkit.taping.target_runner import run_target
+from evalkit.transcript import Transcript
 
 _REPORTED_OPTIONS = ("record", "live", "cassettes", "base_url", "model", "repeat", "strict")
 
 
 def read_settings(config: pytest.Config, environment: Mapping[str, str]) -> Settings:
     """Read the settings of a session from its options and the environment."""
-    return Settings.of(
+    return Settings.read(
         config.rootpath,
         folder_of(config, "cassettes"),
         config.getoption("evalkit_record"),
-        config.getoption("evalkit_base_url"),
-        environment,
+        base_url=config.getoption("evalkit_base_url"),
+        environment=environment,
         live=config.getoption("evalkit_live"),
         patterns=config.getini("evalkit_redact"),
     )
+
+
+def _run_target(*args: Any, **kwargs: Any) -> tuple[Transcript, list[str]]:
+    # Slow third-party library: only suites with a target need vcrpy.
+    from evalkit.taping.target_runner import run_target
+
+    return run_target(*args, **kwargs)
 
 
 class SessionState:
@@ -44,7 +52,7 @@ class SessionState:
 
     def __init__(self, config: pytest.Config, environment: Mapping[str, str]) -> None:
         self.settings = read_settings(config, environment)
-        self.runner = Runner(self.settings, run_target=run_target)
+        self.runner = Runner(self.settings, run_target=_run_target)
         self.directory = folder_of(config, "report")
         self.manifest = Manifest(
             {name: config.getoption(f"evalkit_{name}") for name in _REPORTED_OPTIONS}

@@ -26,7 +26,7 @@ from evalkit.session import Settings
 from evalkit.session.settings import application_environment
 from evalkit.suite.names import file_word
 from evalkit.taping import Tape
-from evalkit.taping.recorder import TapePlan
+from evalkit.taping.tape_session import TapePlan
 
 _TAPE: pytest.StashKey[Tape] = pytest.StashKey()
 _TEST_ERROR: pytest.StashKey[BaseException | None] = pytest.StashKey()

@@ -1,4 +1,4 @@
-"""Sessions: hold variants over a transport, judge what happened, make result lines."""
+"""Run the variants of suites over a transport, evaluate them, render their result lines."""
 
 from evalkit.session.runner import Runner, VariantOutcome
 from evalkit.session.settings import Settings

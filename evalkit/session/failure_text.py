@@ -1,4 +1,4 @@
-"""What a variant that did not pass says: one block per check that has something to say, in the order of the conversation."""
+"""Render the text that a failed variant or expectation shows."""
 
 from __future__ import annotations
 
@@ -8,33 +8,32 @@ from evalkit._lib.json import MISSING
 from evalkit._lib.text import escape_log_commands, show, visible
 from evalkit.verdict import CheckResult, Finding, Verdict
 
-_TOLD = 20
+_FINDINGS_PER_CHECK = 20
 
 
-def failure_text(identity: str, location: str, checks: Iterable[CheckResult]) -> str:
-    """Return the failure text: the variant and its place, then each finding with its check, place, detail, expected and got."""
-    blocks = [f"{identity}  ({location})"]
-    for check in checks:
-        if check.verdict in (Verdict.FAILED, Verdict.ERRORED):
-            blocks += _check(check)
+def failure_text(title: str, location: str, results: Iterable[CheckResult]) -> str:
+    """Return the title with its location, then one block for each finding of a failed check."""
+    blocks = [f"{title}  ({location})"]
+    for result in results:
+        if result.verdict in (Verdict.FAILED, Verdict.ERRORED):
+            for finding in result.findings[:_FINDINGS_PER_CHECK]:
+                blocks += _finding(result, finding)
+            more = len(result.findings) - _FINDINGS_PER_CHECK
+            if more > 0:
+                blocks.append(f"    … and {more} more findings of {result.name}")
     return escape_log_commands("\n".join(blocks))
 
 
-def _check(check: CheckResult) -> Iterator[str]:
-    for finding in check.findings[:_TOLD]:
-        yield ""
-        yield _head(check, finding)
-        if finding.detail:
-            yield "\n".join(f"    {line}".rstrip() for line in visible(finding.detail).split("\n"))
-        else:
-            for word, value in (("expected", finding.expected), ("got", finding.got)):
-                if value is not MISSING:
-                    yield f"    {word:<8}  {show(value, 200)}"
-    if len(check.findings) > _TOLD:
-        yield f"    … and {len(check.findings) - _TOLD} more findings of {check.name}"
-
-
-def _head(check: CheckResult, finding: Finding) -> str:
-    place = str(finding.where) or (f"turn {check.turn}" if check.turn else "conversation")
-    declared = f"  ({check.declared})" if check.declared else ""
-    return f"{check.name}: {visible(finding.message)}\n    {finding.code} at {place}{declared}"
+def _finding(result: CheckResult, finding: Finding) -> Iterator[str]:
+    place = str(finding.where) or (f"turn {result.turn}" if result.turn else "conversation")
+    declared = f"  ({result.declared})" if result.declared else ""
+    yield ""
+    yield f"{result.name}: {visible(finding.message)}"
+    yield f"    {finding.code} at {place}{declared}"
+    if finding.detail:
+        for line in visible(finding.detail).split("\n"):
+            yield f"    {line}".rstrip()
+        return
+    for label, value in (("expected", finding.expected), ("got", finding.got)):
+        if value is not MISSING:
+            yield f"    {label:<8}  {show(value, 200)}"

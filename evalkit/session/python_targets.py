@@ -1,7 +1,8 @@
-"""``python: package.module:name`` targets: imported from the project or an installed package, from nowhere else.
+"""Import ``python: package.module:name`` targets, from the project or an installed package only.
 
-YAML cannot run code except here (design section 9), so a target that leads to the standard library (``os:system``) or to a file outside the
-project and outside site-packages is refused before it is imported.
+A suite is data: these targets are the only place where YAML can run code. A target in the standard
+library (``os:system``), or in a file outside both the project and site-packages, is refused before
+it is imported.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import importlib.util
 import inspect
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +24,32 @@ from evalkit.errors import EvalkitError, TargetError, ToolCrashed
 
 
 def resolve(target: str, root: Path) -> Any:
-    """Import what ``package.module:name`` names; ``name`` may have dots. Raises TargetError, which says what is wrong and what would do."""
+    """Import what ``package.module:name`` names; ``name`` may contain dots. Raises TargetError."""
     module_name, colon, attribute = target.partition(":")
     if not colon or not module_name or not attribute:
         raise TargetError(f"python target {target!r} is not of the form package.module:name")
     with _importable(root):
-        _check_home(target, module_name, root)
+        _check_origin(target, module_name, root)
         try:
             value: Any = importlib.import_module(module_name)
         except Exception as error:
             raise TargetError(
-                f"python target {target!r}: importing {module_name} failed: {type(error).__name__}: {error}"
+                f"python target {target!r}: importing {module_name} failed: "
+                f"{type(error).__name__}: {error}"
             ) from error
-    for part in attribute.split("."):
-        if not hasattr(value, part):
-            raise TargetError(
-                f"python target {target!r}: {module_name} has no {part!r}{did_you_mean(part, dir(value))}"
-            )
-        value = getattr(value, part)
+    for name in attribute.split("."):
+        if not hasattr(value, name):
+            hint = did_you_mean(name, dir(value))
+            raise TargetError(f"python target {target!r}: {module_name} has no {name!r}{hint}")
+        value = getattr(value, name)
     return value
 
 
 def call_tool(target: str, arguments: dict[str, Any], root: Path) -> Any:
-    """Call a suite's python tool with a function call's arguments; a coroutine is run to its end. Raises ToolCrashed, TargetError."""
+    """Call a suite's python tool with the arguments of a function call; await a coroutine.
+
+    Raises ToolCrashed, TargetError.
+    """
     function = resolve(target, root)
     if not callable(function):
         raise TargetError(f"python target {target!r} is not callable")
@@ -52,62 +57,65 @@ def call_tool(target: str, arguments: dict[str, Any], root: Path) -> Any:
         value = function(**arguments)
         if not inspect.isawaitable(value):
             return value
-        import asyncio  # few tools are coroutines, and this takes longer than a whole variant
+        # Slow: importing asyncio takes longer than a whole replayed variant, and few tools need it.
+        import asyncio
 
-        return asyncio.run(_awaited(value))
+        return asyncio.run(awaited(value))
     except EvalkitError:
         raise
     except Exception as error:
-        raise ToolCrashed(
-            f"the python tool {target} raised {type(error).__name__}: {error}"
-        ) from error
+        name = type(error).__name__
+        raise ToolCrashed(f"the python tool {target} raised {name}: {error}") from error
 
 
-async def _awaited(value: Any) -> Any:
+async def awaited(value: Awaitable[Any]) -> Any:
+    """Turn any awaitable into a coroutine, which ``asyncio`` insists on."""
     return await value
 
 
-def _check_home(target: str, module_name: str, root: Path) -> None:
+def _check_origin(target: str, module_name: str, root: Path) -> None:
     top = module_name.partition(".")[0]
     if top in sys.stdlib_module_names:
         raise TargetError(
-            f"python target {target!r}: {top} is the standard library; a target lies in the project or an installed package"
+            f"python target {target!r}: {top} is in the standard library; "
+            "a target must be in the project or an installed package"
         )
     try:
         spec = importlib.util.find_spec(top)
         if spec is not None and spec.origin is None:
-            # A folder without __init__.py may lie in several places at once and holds no code: what counts is the module inside.
+            # A namespace package may be in several folders and holds no code; its module counts.
             spec = importlib.util.find_spec(module_name)
     except (ImportError, ValueError) as error:
         raise TargetError(f"python target {target!r}: {error}") from error
     if spec is None or spec.origin is None:
         raise TargetError(
-            f"python target {target!r}: no module {module_name!r} under {root} or among the installed packages"
+            f"python target {target!r}: no module {module_name!r} in {root} "
+            "or among the installed packages"
         )
-    place = Path(spec.origin)
-    if not (is_inside(root, place) or _installed(top, place)):
+    origin = Path(spec.origin)
+    if not is_inside(root, origin) and not _is_installed(top, origin):
         raise TargetError(
-            f"python target {target!r}: {place} lies outside the project ({root}) and is no installed package"
+            f"python target {target!r}: {origin} is outside the project ({root}) "
+            "and not an installed package"
         )
 
 
-def _installed(top: str, place: Path) -> bool:
+def _is_installed(top: str, origin: Path) -> bool:
     paths = sysconfig.get_paths()
-    if any(is_inside(Path(paths[key]), place) for key in ("purelib", "platlib")):
+    if any(is_inside(Path(paths[key]), origin) for key in ("purelib", "platlib")):
         return True
-    from importlib.metadata import packages_distributions
-
+    # An editable installation is outside site-packages.
     return top in packages_distributions()
 
 
 @contextmanager
 def _importable(root: Path) -> Iterator[None]:
-    added = str(root)
-    fresh = added not in sys.path
-    if fresh:
-        sys.path.insert(0, added)
+    path = str(root)
+    if path in sys.path:
+        yield
+        return
+    sys.path.insert(0, path)
     try:
         yield
     finally:
-        if fresh:
-            sys.path.remove(added)
+        sys.path.remove(path)

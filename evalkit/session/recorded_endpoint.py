@@ -1,8 +1,7 @@
-"""A recorded conversation as an endpoint: what was answered then is answered again, in order, whatever words the request has now.
+"""Use a recorded conversation as an endpoint: its responses, in order, for any request text.
 
-So a conversation that another client recorded can be held by the engine and recorded in its own way: the answers are the very ones received,
-the requests those that replay will ask with. A request of another kind than the next one recorded, or one beyond the end, is a TransportError:
-the conversation takes another path than it took.
+So the engine can repeat a conversation that another client recorded, and record it in its own way:
+the responses are those received then, the requests those that replay will send.
 """
 
 from __future__ import annotations
@@ -13,53 +12,57 @@ from collections.abc import Sequence
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.reconstruct import is_interaction, request_of, split_uri
 from evalkit.errors import TransportError
-from evalkit.protocol.wire_facts import API_HOST
+from evalkit.protocol.wire_facts import API_BASE_URL
 from evalkit.transcript import Request, Response
 from evalkit.transports.conversion import response_of
 
 
 class RecordedEndpoint:
-    """Answers requests by the recordings of one conversation (``transports.record.Endpoint``)."""
+    """Responds with the recordings of one conversation (``transports.record.Endpoint``)."""
 
     secrets: tuple[str, ...] = ()
 
     def __init__(self, recordings: Sequence[Recording]) -> None:
-        kept = [
+        recordings = [
             recording
             for recording in recordings
             if is_interaction(recording) and recording.method in ("POST", "GET")
         ]
-        # A request that was made again because it had been refused for a while is the one that counts.
-        self._left = deque(
+        # Of a request that was repeated after an error, only the last attempt counts.
+        self._recordings = deque(
             recording
-            for recording, after in zip(kept, [*kept[1:], None], strict=True)
-            if after is None or not _refused(recording, after)
+            for recording, following in zip(recordings, [*recordings[1:], None], strict=True)
+            if following is None or not _was_repeated(recording, following)
         )
-        first = split_uri(kept[0].uri if kept else "")
-        self._base = f"{first.scheme or 'https'}://{first.netloc or API_HOST}"
+        first = split_uri(recordings[0].uri if recordings else "")
+        self._base = f"{first.scheme}://{first.netloc}" if first.netloc else API_BASE_URL
 
     def uri(self, request: Request) -> str:
-        """Return the URI a request would have gone to."""
+        """Return the URI of a request at the original endpoint."""
         query = "&".join(f"{name}={value}" for name, value in request.query)
         return f"{self._base}{request.path}" + (f"?{query}" if query else "")
 
     def send(self, request: Request) -> Response:
-        """Return the next answer. Raises TransportError."""
-        if not self._left:
+        """Return the next response.
+
+        Raises TransportError where the conversation takes another course than the recorded one.
+        """
+        if not self._recordings:
             raise TransportError("the recorded conversation ends here")
-        if self._left[0].method != request.method:
+        method = self._recordings[0].method
+        if method != request.method:
             raise TransportError(
-                f"the recorded conversation goes on with {self._left[0].method}, not with {request.method}"
+                f"the recorded conversation continues with {method}, not with {request.method}"
             )
-        return response_of(self._left.popleft(), "recorded")
+        return response_of(self._recordings.popleft(), "recorded")
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing; there is no connection."""
 
 
-def _refused(recording: Recording, after: Recording) -> bool:
+def _was_repeated(recording: Recording, following: Recording) -> bool:
     return (
         recording.status >= 400
-        and recording.method == after.method
-        and request_of(recording) == request_of(after)
+        and recording.method == following.method
+        and request_of(recording) == request_of(following)
     )

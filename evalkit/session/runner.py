@@ -1,29 +1,34 @@
-"""Running variants: open the transport, hold the conversation, judge it, make the result line.
+"""Run variants: converse over a transport, evaluate the transcript, render the result line.
 
-One Runner serves a session. It keeps no transcript longer than it must: a result leaves as text. Only the variants of a scenario that compares them
-(``same_as``) are kept, until the next scenario starts: so that none is held, or recorded, twice. Nothing here knows pytest.
+One Runner serves a session. It drops a transcript as soon as its result line is rendered. Only
+the variants of a scenario that compares them (``same_as``) are cached, until the next scenario
+starts, so that none runs, or is recorded, twice. Nothing here depends on pytest.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from evalkit._lib.clock import timestamp
 from evalkit._lib.text import show, visible
 from evalkit._lib.version import VERSION
 from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.redaction import Redactor
-from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageError
+from evalkit.conversation import CallTool, Plan, ToolResult, converse, drive
+from evalkit.conversation.reconstruct import transcript_of
+from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, TimedOut, UsageError
 from evalkit.protocol.wire_facts import API_REVISION
 from evalkit.results import Identity, Tally, result_line, tally
 from evalkit.results.result_line import metrics
 from evalkit.session.evaluation import CONVERSATION, Evaluator
 from evalkit.session.failure_text import failure_text
-from evalkit.session.holding import hold, never_stop
+from evalkit.session.python_targets import call_tool
 from evalkit.session.settings import Settings, rerecord_command
-from evalkit.transcript import Transcript, Turn
+from evalkit.transcript import Request, Response, Transcript, Turn
 from evalkit.transports import open_transport
 from evalkit.verdict import CheckResult, Finding, Verdict, worst
 
@@ -32,32 +37,50 @@ if TYPE_CHECKING:
     from evalkit.transports import LiveTransport, Transport
     from evalkit.transports.record import Endpoint
 
-RunTarget: TypeAlias = "Callable[[Variant, Settings, Mapping[str, Any], Callable[[Turn], bool], Evaluator], tuple[Transcript, list[str]]]"
+EndTurn = Callable[[Turn], bool]
+"""Called after each turn; returns whether the conversation continues."""
 
 
-class VariantOutcome(NamedTuple):
-    """What became of a variant: its verdict, the failure text for people, the result line, and the numbers for the totals.
+class RunTarget(Protocol):
+    """Lets a variant's ``target`` run the conversation; see ``evalkit.taping.target_runner``."""
 
-    ``cassette`` is the cassette's path below the folder of cassettes, None in a live session.
+    def __call__(
+        self,
+        variant: Variant,
+        settings: Settings,
+        *,
+        metadata: Mapping[str, Any],
+        end_turn: EndTurn,
+        evaluator: Evaluator,
+    ) -> tuple[Transcript, list[str]]:
+        """Return the transcript and descriptions of the unplayed recordings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantOutcome:
+    """The outcome of a variant: verdict, failure text, result line, numbers for the totals.
+
+    ``cassette`` is the cassette's path in the folder of cassettes, None in a live session.
     """
 
     verdict: Verdict
     message: str
     line: str
     tally: Tally
-    cassette: str | None = None
+    cassette: str | None
 
 
-class _Held(NamedTuple):
+class _Conversation(NamedTuple):
     transcript: Transcript
-    unplayed: list[str]
-    judge: Evaluator
+    unplayed: Sequence[str]
+    evaluator: Evaluator
 
 
 class Runner:
-    """Runs the variants of a session by its settings; ``endpoint`` makes what is recorded from, where it is not the network.
+    """Runs the variants of a session.
 
-    Raises UsageError for settings that cannot be used.
+    ``endpoint`` returns what a variant is recorded from, by default the network. ``run_target``
+    is needed for variants with a ``target``. Raises UsageError for settings that cannot be used.
     """
 
     def __init__(
@@ -68,123 +91,127 @@ class Runner:
         run_target: RunTarget | None = None,
     ) -> None:
         self.settings = settings
-        self._endpoint = endpoint
+        self._endpoint = endpoint or self._live_transport
         self._run_target = run_target
         self._redactor = Redactor(settings.secrets, settings.patterns)
-        self._poll_seconds = settings.poll_seconds
-        self._reached = True
-        self._cassettes = str(settings.cassettes)
-        self._clean("")  # a pattern that is none is the user's to know before anything is held
+        # Compiles the patterns, so that an invalid one is reported before anything runs.
+        self._redactor.text("")
+        self._reachable = True
         self._families: dict[tuple[Path, str], list[Variant]] = {}
-        self._kept_of: tuple[Path, str] | None = None
-        self._kept: dict[str, _Held] = {}
+        self._cached_family: tuple[Path, str] | None = None
+        self._cache: dict[str, _Conversation] = {}
 
     def introduce(self, variants: Sequence[Variant]) -> None:
-        """Make variants known to each other, so that ``same_as`` can find a sibling that is not selected in this session."""
+        """Register variants, so that ``same_as`` finds siblings that the session deselects."""
         for variant in variants:
-            if _compares(variant):
-                self._families.setdefault((variant.suite.path, variant.scenario.id), []).append(
-                    variant
-                )
+            if _compares_siblings(variant):
+                self._families.setdefault(_family(variant), []).append(variant)
 
     def cassette(self, variant: Variant) -> Path:
-        """Return where a variant's cassette lies."""
+        """Return the path of a variant's cassette."""
         return self.settings.cassettes / variant.cassette
 
-    def may_run_aside(self, variant: Variant) -> bool:
-        """Say whether a variant may run while others do: it has no siblings to be compared with, and patches no HTTP library."""
-        return (
-            variant.target is None
-            and (variant.suite.path, variant.scenario.id) not in self._families
-        )
+    def may_run_concurrently(self, variant: Variant) -> bool:
+        """Return whether a variant may run in a thread beside others.
+
+        It must not share cached siblings, nor patch HTTP libraries for its target.
+        """
+        return variant.target is None and _family(variant) not in self._families
 
     def run(self, variant: Variant) -> VariantOutcome:
-        """Hold and judge one variant. Raises UsageError where a live answer is needed and cannot be had; faults of a variant are outcomes."""
+        """Run and evaluate one variant; its faults are part of the outcome.
+
+        Raises UsageError where the network is needed and cannot be used.
+        """
         try:
-            transcript, unplayed, judge = self._hold_once(variant)
+            transcript, unplayed, evaluator = self._conversation(variant)
         except UsageError:
             raise
         except Misconfigured as error:
-            return self._outcome(variant, [_broken(error)], None, ())
-        taped = (
-            self._taped(variant, transcript) if isinstance(transcript.crash, CassetteMiss) else None
-        )
-        return self._outcome(variant, judge.conversation(transcript, taped), transcript, unplayed)
-
-    def _judge(self, variant: Variant) -> Evaluator:
-        return Evaluator(
-            variant, self.settings.root, lambda selector: self._sibling(variant, selector)
-        )
-
-    def _taped(self, variant: Variant, held: Transcript) -> Transcript | None:
-        from evalkit.conversation.reconstruct import (
-            transcript_of,
-        )  # here, because it takes a miss to need it
-
-        cassette = load_cassette(self.cassette(variant))
-        if cassette is None:
-            return None
-        taped = transcript_of(cassette)
-        taped.settings = held.settings
-        return taped
+            first, _, rest = str(error).partition("\n")
+            finding = Finding("misconfigured", first, detail=rest)
+            return self._outcome(variant, [_errored(finding)], None, ())
+        reconstructed = None
+        if isinstance(transcript.crash, CassetteMiss):
+            cassette = load_cassette(self.cassette(variant))
+            if cassette is not None:
+                reconstructed = transcript_of(cassette)
+                reconstructed.settings = transcript.settings
+        results = evaluator.evaluate(transcript, reconstructed)
+        return self._outcome(variant, results, transcript, unplayed)
 
     def not_run(self, variant: Variant, verdict: Verdict, reason: str) -> VariantOutcome:
-        """Return the outcome of a variant that pytest skipped, or that broke before it was held."""
+        """Return the outcome of a variant that pytest skipped, or whose setup failed."""
         check = CheckResult(CONVERSATION, verdict, (Finding("not_run", reason),))
         return self._outcome(variant, [check], None, ())
 
-    def _hold_once(self, variant: Variant) -> _Held:
-        family = (variant.suite.path, variant.scenario.id)
-        if not self._families or family not in self._families:
-            return self._hold(variant)
-        if family != self._kept_of:
-            self._kept_of, self._kept = family, {}
-        if variant.id not in self._kept:
-            self._kept[variant.id] = self._hold(variant)
-        return self._kept[variant.id]
+    def _conversation(self, variant: Variant) -> _Conversation:
+        family = _family(variant)
+        if family not in self._families:
+            return self._converse(variant)
+        if family != self._cached_family:
+            self._cached_family, self._cache = family, {}
+        if variant.id not in self._cache:
+            self._cache[variant.id] = self._converse(variant)
+        return self._cache[variant.id]
 
-    def _hold(self, variant: Variant) -> _Held:
-        settings, judge = self.settings, self._judge(variant)
-        go_on = _until_failure(variant, judge) if variant.stop_on_failure else never_stop
+    def _converse(self, variant: Variant) -> _Conversation:
+        settings = self.settings
+        evaluator = Evaluator(
+            variant, settings.root, lambda selector: self._sibling(variant, selector)
+        )
+        end_turn = _stop_on_failure(variant, evaluator) if variant.stop_on_failure else _continue
         if variant.target is not None:
-            assert self._run_target is not None, "this runner runs no targets"
-            metadata = self._metadata(variant)
-            return _Held(*self._run_target(variant, settings, metadata, go_on, judge), judge)
-        transport = self._live(variant) if settings.live else self._transport(variant)
-        judge.open(transport.send)
-        try:
-            transcript = hold(variant, transport, settings.root, self._poll_seconds, go_on)
-            if settings.may_record:
-                self._reached = not isinstance(transcript.crash, ConnectFailed)
-            judged = judge.ask(transcript)
-            # An answer nobody expected (a quota used up, say) is no reason to give up a good recording.
-            transport.finish(
-                judged
-                and all(
-                    judge.in_order(turn) or turn.outcome == "not_run" for turn in transcript.turns
-                )
+            assert self._run_target is not None, "this runner cannot run targets"
+            transcript, unplayed = self._run_target(
+                variant,
+                settings,
+                metadata=self._metadata(variant),
+                end_turn=end_turn,
+                evaluator=evaluator,
             )
+            return _Conversation(transcript, unplayed, evaluator)
+        transport = self._live_transport(variant) if settings.live else self._transport(variant)
+        try:
+            with evaluator.requests_over(transport.send):
+                transcript = _drive(variant, transport, settings, end_turn)
+                if settings.may_record:
+                    self._reachable = not isinstance(transcript.crash, ConnectFailed)
+                transport.finish(evaluator.run_requesting_checks(transcript))
         finally:
-            judge.close()
             transport.close()
-        return _Held(transcript, list(transport.unplayed), judge)
+        return _Conversation(transcript, list(transport.unplayed), evaluator)
 
     def _transport(self, variant: Variant) -> Transport:
         settings = self.settings
         return open_transport(
             mode=settings.mode,
-            path=f"{self._cassettes}/{variant.cassette}",
-            live=lambda: (
-                self._endpoint(variant) if self._endpoint is not None else self._live(variant)
-            ),
-            metadata=self._metadata(variant) if settings.mode != "none" else {},
+            path=self.cassette(variant),
+            live=lambda: self._endpoint(variant),
+            metadata=self._metadata(variant),
             hint=lambda: rerecord_command(variant.suite.label, variant.name),
             secrets=settings.secrets,
             label=variant.id,
             patterns=settings.patterns,
         )
 
+    def _live_transport(self, variant: Variant) -> LiveTransport:
+        # Slow third-party library: replay needs no httpx.
+        from evalkit.transports import LiveTransport
+        from evalkit.transports.retry import RETRIES
+
+        # After one variant has tried in vain to reach the endpoint, the others do not retry:
+        # hundreds of them must not wait for it each.
+        return LiveTransport(
+            self.settings.base_url,
+            self.settings.live_key(),
+            timeout=variant.timeout,
+            retries=RETRIES if self._reachable else 0,
+        )
+
     def _metadata(self, variant: Variant) -> dict[str, Any]:
+        if self.settings.mode == "none":
+            return {}
         return {
             "evalkit": VERSION,
             "recorded": timestamp(),
@@ -196,40 +223,22 @@ class Runner:
             "suite_digest": f"sha256:{variant.suite.digest}",
         }
 
-    def _live(self, variant: Variant) -> LiveTransport:
-        from evalkit.transports import LiveTransport
-        from evalkit.transports.retry import RETRIES
-
-        # An endpoint that the variant before could not reach, tried often, is asked once: hundreds of variants need not wait for it each.
-        retries = RETRIES if self._reached else 0
-        return LiveTransport(
-            self.settings.base_url,
-            self.settings.live_key(),
-            timeout=variant.timeout,
-            retries=retries,
-        )
-
     def _sibling(self, variant: Variant, selector: Mapping[str, Any]) -> Transcript | None:
-        wanted = {**variant.settings, **selector}
-        family = self._families.get((variant.suite.path, variant.scenario.id), [])
-        found = next(
-            (
-                other
-                for other in family
-                if other.settings == wanted and other.trial == variant.trial
-            ),
-            None,
-        )
-        if found is None:
-            known = ", ".join(other.name for other in family)
+        settings = {**variant.settings, **selector}
+        family = self._families.get(_family(variant), [])
+        for other in family:
+            if other.settings == settings and other.trial == variant.trial:
+                break
+        else:
+            valid = ", ".join(other.name for other in family)
             raise LookupError(
-                f"no variant of this scenario has {show(dict(selector))}; there are: {known}"
+                f"no variant of this scenario has {show(dict(selector))}; valid: {valid}"
             )
-        if found.id == variant.id:
+        if other.id == variant.id:
             return None
-        transcript = self._hold_once(found).transcript
+        transcript = self._conversation(other).transcript
         if isinstance(transcript.crash, CassetteMiss):
-            raise LookupError(f"{found.name} cannot be replayed: {transcript.crash}")
+            raise LookupError(f"{other.name} cannot be replayed: {transcript.crash}")
         return transcript
 
     def _outcome(
@@ -258,9 +267,8 @@ class Runner:
         )
         message = ""
         if verdict not in (Verdict.PASSED, Verdict.SKIPPED):
-            message = self._clean(
-                failure_text(variant.id, f"{variant.suite.label}:{variant.line}", checks)
-            )
+            location = f"{variant.suite.label}:{variant.line}"
+            message = self._redact(failure_text(variant.id, location, checks))
         sums = metrics(transcript)
         line = result_line(
             identity,
@@ -269,35 +277,92 @@ class Runner:
             checks,
             transcript,
             unplayed=unplayed,
-            clean=self._clean,
+            clean=self._redact,
             sums=sums,
         )
         counts = tally(verdict, checks, sums, unplayed)
-        counts["warned"] = [self._clean(visible(text)) for text in counts["warned"]]
-        return VariantOutcome(verdict, message, line, counts, cassette)
+        counts["warned"] = [self._redact(visible(text)) for text in counts["warned"]]
+        return VariantOutcome(
+            verdict=verdict, message=message, line=line, tally=counts, cassette=cassette
+        )
 
-    def _clean(self, text: str) -> str:
-        """Take secrets out of what is about to be written or shown: a model may say back what it was told."""
+    def _redact(self, text: str) -> str:
+        # A model may repeat a secret that it received.
         return self._redactor.text(text)[0] if self._redactor.active else text
 
 
-def _until_failure(variant: Variant, judge: Evaluator) -> Callable[[Turn], bool]:
-    seen = Transcript(dict(variant.settings))
+def _drive(
+    variant: Variant, transport: Transport, settings: Settings, end_turn: EndTurn
+) -> Transcript:
+    """Run the conversation over a transport; faults are part of the transcript."""
+    deadline = time.monotonic() + variant.timeout if variant.timeout else None
+    replayed = True
+
+    def send(request: Request) -> Response:
+        nonlocal replayed
+        response = transport.send(request)
+        replayed = response.source == "replayed"
+        return response
+
+    def pause(seconds: float) -> None:
+        if replayed:
+            return
+        if deadline is not None and time.monotonic() + seconds > deadline:
+            raise TimedOut(
+                f"the background run was still in progress after the scenario's timeout of "
+                f"{variant.timeout:g} s"
+            )
+        time.sleep(seconds)
+
+    def call(effect: CallTool) -> ToolResult:
+        tool = variant.tools.get(effect.name)
+        if tool is None:
+            error = {"error": f"unknown function {effect.name!r}"}
+            return ToolResult(error, is_error=True, declared=False)
+        answer = tool.answer(
+            effect.arguments,
+            variant.variables,
+            lambda target, arguments: call_tool(target, arguments, settings.root),
+        )
+        return ToolResult(answer.result, answer.is_error)
+
+    plan = Plan(
+        fields=variant.fields,
+        turns=variant.turns,
+        history=variant.settings["history"],
+        stream=variant.settings["stream"],
+        background=variant.settings["background"],
+        max_tool_rounds=variant.max_tool_rounds,
+        poll_seconds=settings.poll_seconds,
+        settings=variant.settings,
+    )
+    return drive(converse(plan), send, call, pause, end_turn)
+
+
+def _continue(_: Turn) -> bool:
+    return True
+
+
+def _stop_on_failure(variant: Variant, evaluator: Evaluator) -> EndTurn:
+    transcript = Transcript(dict(variant.settings))
 
     def end_turn(turn: Turn) -> bool:
-        seen.turns.append(turn)
-        return worst(result.verdict for result in judge.turn(seen, turn)) is Verdict.PASSED
+        transcript.turns.append(turn)
+        results = evaluator.evaluate_turn(transcript, turn)
+        return worst(result.verdict for result in results) is Verdict.PASSED
 
     return end_turn
 
 
-def _compares(variant: Variant) -> bool:
-    turns = (turn.expect[variant.row] for turn in variant.scenario.turns)
+def _family(variant: Variant) -> tuple[Path, str]:
+    """Return what the variants of one scenario have in common."""
+    return variant.suite.path, variant.scenario.id
+
+
+def _compares_siblings(variant: Variant) -> bool:
+    turns = [turn.expect[variant.row] for turn in variant.scenario.turns]
     return any(item.name == "same_as" for expect in (variant.expect, *turns) for item in expect)
 
 
-def _broken(error: Misconfigured) -> CheckResult:
-    first, _, rest = str(error).partition("\n")
-    return CheckResult(
-        CONVERSATION, Verdict.ERRORED, (Finding("misconfigured", first, detail=rest),)
-    )
+def _errored(finding: Finding) -> CheckResult:
+    return CheckResult(CONVERSATION, Verdict.ERRORED, (finding,))

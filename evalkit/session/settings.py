@@ -1,4 +1,4 @@
-"""What a session was asked to do: flags and environment, read once, values only."""
+"""The settings of a session: options and environment, read once; values only."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from evalkit.cassette.record_modes import RecordMode
 from evalkit.errors import UsageError
 from evalkit.protocol.wire_facts import API_BASE_URL, API_HOST, API_KEY_VARIABLES
 
+UNUSED_KEY = "no-key-is-needed"
+"""What an application sends as its key where nobody reads it."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-NO_KEY_NEEDED = "no-key-is-needed"
-"""What an application sends as its key where nobody looks at it."""
-_NO_KEY = (
-    "no API key: set GEMINI_API_KEY (or GOOGLE_API_KEY) to reach the public endpoint, "
-    "or name another one, such as a local `evalkit serve`, with --evalkit-base-url"
-)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of a session. ``root`` is the project's root; ``cassettes`` an absolute folder; ``key`` never shows in a repr."""
+    """The settings of a session.
+
+    ``root`` is the project's root, ``cassettes`` an absolute folder. ``patterns`` are regular
+    expressions of further texts to redact.
+    """
 
     root: Path
     cassettes: Path
@@ -36,25 +36,28 @@ class Settings:
     patterns: tuple[str, ...] = ()
 
     @classmethod
-    def of(
+    def read(
         cls,
         root: Path,
         cassettes: Path,
         mode: RecordMode,
+        *,
         base_url: str | None,
         environment: Mapping[str, str],
-        *,
         live: bool = False,
         patterns: Sequence[str] = (),
     ) -> Settings:
-        """Read the flags and the environment. Every key found in the environment counts as a secret, used or not.
-
-        ``patterns`` are regular expressions of further texts to redact.
-        """
-        keys = secrets_of(environment)
-        chosen = base_url or environment.get("GOOGLE_GEMINI_BASE_URL") or API_BASE_URL
+        """Combine options and environment. All keys of the environment are secrets, used or not."""
+        keys = keys_of(environment)
         return cls(
-            root, cassettes, mode, live, chosen, keys[0] if keys else None, keys, tuple(patterns)
+            root=root,
+            cassettes=cassettes,
+            mode=mode,
+            live=live,
+            base_url=base_url or environment.get("GOOGLE_GEMINI_BASE_URL") or API_BASE_URL,
+            key=keys[0] if keys else None,
+            secrets=keys,
+            patterns=tuple(patterns),
         )
 
     @property
@@ -63,31 +66,32 @@ class Settings:
         return self.live or self.mode != "none"
 
     @property
-    def local(self) -> bool:
-        """Whether the endpoint is on this machine."""
-        return (urlsplit(self.base_url).hostname or "") in _LOOPBACK
-
-    @property
-    def public(self) -> bool:
+    def is_public(self) -> bool:
         """Whether the endpoint is the public one."""
         return urlsplit(self.base_url).hostname == API_HOST
 
     def live_key(self) -> str:
-        """Return the key to send. Raises UsageError where the public endpoint is asked for without one."""
+        """Return the key to send. Raises UsageError if the public endpoint needs one."""
         if self.key:
             return self.key
-        if self.public:
-            raise UsageError(_NO_KEY)
+        if self.is_public:
+            raise UsageError(
+                "no API key: set GEMINI_API_KEY (or GOOGLE_API_KEY) to reach the public endpoint, "
+                "or name another one, such as a local `evalkit serve`, with --evalkit-base-url"
+            )
         return "no-key"
 
     @property
     def poll_seconds(self) -> float:
-        """Pause between polls of a background run: the guide's five seconds, hardly any on this machine."""
-        return 0.05 if self.local else 5.0
+        """Pause between polls of a background run: five seconds as in the API's guide.
+
+        An endpoint on this machine is polled without a real pause.
+        """
+        return 0.05 if urlsplit(self.base_url).hostname in _LOOPBACK else 5.0
 
 
-def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the keys found in an environment, the one to send first."""
+def keys_of(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the API keys of an environment; the first is the one to send."""
     return tuple(environment[name] for name in API_KEY_VARIABLES if environment.get(name))
 
 
@@ -95,16 +99,16 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
 def application_environment(
     settings: Settings, environment: MutableMapping[str, str]
 ) -> Iterator[None]:
-    """Let an application find the session's endpoint, and some key where none is needed, while the block runs.
+    """Set the session's endpoint and a key for an application while the block runs.
 
-    ``GOOGLE_GEMINI_BASE_URL`` names the endpoint unless that is the public one; ``GEMINI_API_KEY`` is set where no key is and none is sent to the
-    public endpoint: in replay, and to any other.
+    ``GOOGLE_GEMINI_BASE_URL`` is set unless the endpoint is the public one, ``GEMINI_API_KEY``
+    where there is no key and none is needed: in replay, and for any other endpoint.
     """
-    given = {} if settings.public else {"GOOGLE_GEMINI_BASE_URL": settings.base_url}
-    if not settings.key and not (settings.public and settings.may_record):
-        given["GEMINI_API_KEY"] = NO_KEY_NEEDED
-    before = {name: environment.get(name) for name in given}
-    environment.update(given)
+    values = {} if settings.is_public else {"GOOGLE_GEMINI_BASE_URL": settings.base_url}
+    if not settings.key and not (settings.is_public and settings.may_record):
+        values["GEMINI_API_KEY"] = UNUSED_KEY
+    before = {name: environment.get(name) for name in values}
+    environment.update(values)
     try:
         yield
     finally:
@@ -116,5 +120,5 @@ def application_environment(
 
 
 def rerecord_command(path: str, name: str) -> str:
-    """Return the command that re-records one variant, ready for a shell."""
+    """Return the shell command that records one variant again."""
     return f"pytest {shlex.quote(f'{path}::{name}')} --evalkit-record all"

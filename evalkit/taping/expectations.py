@@ -1,11 +1,11 @@
-"""``expect``: checks over what an application said, in the words of the suite language.
+"""``expect``: run checks over a taped conversation, written as in a suite.
 
     conversation.expect(steps="function_call function_result model_output", history="exact")
     conversation.expect("history", {"text": "!", "severity": "warn"}, not_={"text": "goodbye"})
 
-Each keyword is a check's name with the argument it has in YAML; each positional argument is an entry of ``expect`` as YAML has it: a bare name,
-or a mapping with ``not`` and ``severity``. ``not_`` takes such an entry, or a list of them. With nothing at all the checks run that are on by
-default: ``history`` where the client keeps it, ``stream`` where an answer was streamed.
+A keyword is a check's name with its argument as in YAML; ``not_`` takes an entry to negate, or a
+list of them. A positional argument is an entry of ``expect`` as in YAML: a bare name, or a mapping
+that may contain ``not`` and ``severity``. Without arguments the checks run that are on by default.
 """
 
 from __future__ import annotations
@@ -28,93 +28,77 @@ from evalkit.suite.entries import BadEntry, build, read_entry
 from evalkit.transcript import Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where, worst
 
-Entry = str | Mapping[str, JSON]
+CheckEntry = str | Mapping[str, JSON]
 
 
 class ExpectationWarning(UserWarning):
-    """A check of ``severity: warn`` found something."""
+    """A check of ``severity: warn`` reports a finding."""
 
 
-class Wanted(NamedTuple):
-    """A check that is to run."""
+class TapeCheck(NamedTuple):
+    """A check to run over a taped conversation."""
 
     check: Check
     name: str
-    negate: bool
-    severity: Severity
+    negate: bool = False
+    severity: Severity = Severity.ERROR
 
 
-def wanted_of(
-    entries: Sequence[Entry], checks: Mapping[str, JSON], catalog: CheckCatalog
-) -> list[Wanted]:
-    """Return the checks that ``expect`` was given. Raises UsageError: everything that is wrong with names and arguments, at once."""
+def read_checks(
+    entries: Sequence[CheckEntry], keywords: Mapping[str, JSON], catalog: CheckCatalog
+) -> list[TapeCheck]:
+    """Return the checks of the arguments of ``expect``.
+
+    Raises UsageError that lists all wrong names and arguments at once.
+    """
     names = dict.fromkeys(catalog.names())
-    wanted, wrong = [], []
-    for item in _spelled(entries, checks):
+    checks, problems = [], []
+    for item in _as_entries(entries, keywords):
         try:
             entry = read_entry(item, names)
             check = cast("Check", build(entry, entry.argument, catalog))
-            severity = Severity.WARN if entry.severity == "warn" else Severity.ERROR
-            wanted.append(Wanted(check, entry.name, entry.negate, severity))
-        except BadEntry as bad:
-            wrong += [
-                line
-                for fault in bad.faults
-                for line in (fault.message, *(f"  {hint}" for hint in fault.hints))
-            ]
-    if wrong:
-        raise UsageError("expect: " + "\n".join(wrong))
-    return wanted
+            checks.append(TapeCheck(check, entry.name, entry.negate, Severity(entry.severity)))
+        except BadEntry as error:
+            for fault in error.faults:
+                problems += [fault.message, *(f"  {hint}" for hint in fault.hints)]
+    if problems:
+        raise UsageError("expect: " + "\n".join(problems))
+    return checks
 
 
-def judge(view: View, wanted: Sequence[Wanted], label: str, place: str) -> list[CheckResult]:
-    """Run checks over a view and return what they said; with none, those that are on by default.
+def run_checks(
+    view: View, checks: Sequence[TapeCheck], title: str, location: str
+) -> list[CheckResult]:
+    """Run checks over a view, or the default checks if there are none, and return their results.
 
-    Raises ExpectationFailed, whose message holds every finding. What a check of severity ``warn`` found is an ExpectationWarning.
+    Raises ExpectationFailed with every finding. Findings of a check of severity ``warn`` become
+    ExpectationWarnings.
     """
     __tracebackhide__ = True
-    number = view.turn.number if view.turn is not None else None
-    results = list(_broken(view.turns, wanted))
-    if wanted:
-        for check, name, negate, severity in wanted:
-            results.append(
-                run_check(
-                    check,
-                    view,
-                    name=name,
-                    negate=negate,
-                    severity=severity,
-                    turn=number,
-                    declared="",
-                )
+    results = list(_unexpected_outcomes(view.turns, checks))
+    for item in checks or [TapeCheck(c, c.name) for c in defaults(view.transcript, ())]:
+        results.append(
+            run_check(
+                item.check,
+                view,
+                name=item.name,
+                negate=item.negate,
+                severity=item.severity,
+                turn=view.turn.number if view.turn is not None else None,
+                declared="",
             )
-    else:
-        for check in defaults(view.transcript, ()):
-            results.append(
-                run_check(
-                    check,
-                    view,
-                    name=check.name,
-                    negate=False,
-                    severity=Severity.ERROR,
-                    turn=number,
-                    declared="",
-                )
-            )
+        )
     if worst(result.verdict for result in results) is not Verdict.PASSED:
-        raise ExpectationFailed(failure_text(label, place, results))
+        raise ExpectationFailed(failure_text(title, location, results))
     for result in results:
         for finding in result.findings:
-            warnings.warn(
-                f"{label}: {result.name}: {visible(finding.message)}",
-                ExpectationWarning,
-                stacklevel=outside(),
-            )
+            message = f"{title}: {result.name}: {visible(finding.message)}"
+            warnings.warn(message, ExpectationWarning, stacklevel=user_stacklevel())
     return results
 
 
-def outside() -> int:
-    """Return the ``stacklevel`` at which a warning given by the caller speaks of the user's own line."""
+def user_stacklevel() -> int:
+    """Return the ``stacklevel`` of a warning that the caller gives about the user's own line."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith(
         "evalkit."
@@ -123,9 +107,9 @@ def outside() -> int:
     return level
 
 
-def _spelled(entries: Iterable[Entry], checks: Mapping[str, JSON]) -> Iterator[JSON]:
+def _as_entries(entries: Iterable[CheckEntry], keywords: Mapping[str, JSON]) -> Iterator[JSON]:
     yield from entries
-    for name, argument in checks.items():
+    for name, argument in keywords.items():
         if name == "not_":
             for item in argument if isinstance(argument, list | tuple) else [argument]:
                 yield {"not": item}
@@ -133,23 +117,20 @@ def _spelled(entries: Iterable[Entry], checks: Mapping[str, JSON]) -> Iterator[J
             yield {name: argument}
 
 
-def _broken(turns: Iterable[Turn], wanted: Sequence[Wanted]) -> Iterator[CheckResult]:
-    """Say which turns ended in an error that no ``error`` check expects, as a suite would."""
-    if any(item.name == "error" and not item.negate for item in wanted):
+def _unexpected_outcomes(
+    turns: Iterable[Turn], checks: Sequence[TapeCheck]
+) -> Iterator[CheckResult]:
+    """Report turns that ended in an error which no ``error`` check expects, as a suite does."""
+    if any(item.name == "error" and not item.negate for item in checks):
         return
     for turn in turns:
         if turn.outcome == "api_error":
-            yield CheckResult(
-                CONVERSATION, Verdict.FAILED, (unexpected_error(turn),), turn=turn.number
-            )
+            finding = unexpected_error(turn)
         elif turn.outcome == "incomplete":
-            first, _, rest = (turn.reason or "no usable answer came").partition("\n")
-            where = Where(
-                turn=turn.number, exchange=turn.exchanges[-1].number if turn.exchanges else None
-            )
-            yield CheckResult(
-                CONVERSATION,
-                Verdict.FAILED,
-                (Finding("answer_unusable", first, where, detail=rest),),
-                turn=turn.number,
-            )
+            first, _, rest = (turn.reason or "no usable response arrived").partition("\n")
+            number = turn.exchanges[-1].number if turn.exchanges else None
+            where = Where(turn=turn.number, exchange=number)
+            finding = Finding("answer_unusable", first, where, detail=rest)
+        else:
+            continue
+        yield CheckResult(CONVERSATION, Verdict.FAILED, (finding,), turn=turn.number)

@@ -1,15 +1,16 @@
-"""The border to vcrpy: its patching of HTTP libraries, and nothing else of it. Imported only when a tape starts to run.
+"""Intercept an application's HTTP traffic with vcrpy. Nothing else of vcrpy is used.
 
-vcrpy patches httpx, httpx2, requests, urllib3, aiohttp, http.client and others while a cassette of its is in use. What it does with a request it
-asks its cassette; so a cassette class of our own (``vcr.cassette.Cassette.use`` makes a context of any subclass) puts the questions to a
-``Taping``. Overridden are public methods only: ``load``, ``append``, ``can_play_response_for``, ``play_response``, ``filter_request``,
-``find_requests_with_most_matches``, ``write_protected``. vcrpy's own file is never read or written.
+vcrpy patches httpx, httpx2, requests, urllib3, aiohttp, http.client and others while one of its
+cassettes is in use, and asks the cassette what to do with each request. The cassette class below
+passes these calls to a ``TapeSession`` (``Cassette.use`` works for any subclass). It overrides
+public methods only; vcrpy's own files are never read or written.
 
-vcrpy asks in this order: ``can_play_response_for``, then ``play_response``, or ``write_protected`` and ``filter_request`` before it gives up, or
-after the real answer ``append``. Each with the same request object, which is how a question is known again: a recording is taken when it is first
-asked for, so that two threads never take the same one.
+vcrpy calls ``can_play_response_for`` first, then ``play_response``; or ``write_protected`` and
+``filter_request`` before a failure; or ``append`` after a real response. It passes the same
+request object each time. The first call takes the recording, so that two threads never take the
+same one; the later calls look the request object up.
 
-vcrpy's patches are global to the process, and two of them at once would mix: only one tape runs at a time.
+The patches are global to the process and two would mix, so only one tape runs at a time.
 """
 
 from __future__ import annotations
@@ -29,53 +30,59 @@ from evalkit.cassette.bodies import request_text
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.serializer import vcr_response
 from evalkit.errors import UsageError
-from evalkit.taping.recorder import TapeRequest, TapeSession
+from evalkit.taping.tape_session import TapeRequest, TapeSession
 
 LOOPBACK = "loopback"
+"""In a list of ignored hosts: this machine."""
 _LOOPBACK_HOSTS = ("localhost", "::1")
-_ONE = threading.Lock()
-_running: list[str] = []
+_lock = threading.Lock()
+_running_label = [""]
 
 
 @contextmanager
-def only_one(label: str) -> Iterator[None]:
-    """Keep other tapes of this process out while the block runs. Raises UsageError where one runs."""
-    if not _ONE.acquire(blocking=False):
+def only_tape(label: str) -> Iterator[None]:
+    """Keep other tapes of this process out while the block runs.
+
+    Raises UsageError if one runs already.
+    """
+    if not _lock.acquire(blocking=False):
         raise UsageError(
-            f"{label}: another tape is running in this process ({_running[0]}), and vcrpy patches the whole process; end it first"
+            f"{label}: another tape is running in this process ({_running_label[0]}), and vcrpy "
+            "patches the whole process; end it first"
         )
     try:
-        _running[:] = [label]
+        _running_label[0] = label
         yield
     finally:
-        _ONE.release()
+        _lock.release()
 
 
 @contextmanager
-def patched(taping: TapeSession, ignored: Sequence[str]) -> Iterator[None]:
-    """Route the traffic of every HTTP library through a tape while the block runs, but for the hosts ``ignored`` (``loopback``: this machine).
+def patched_http(session: TapeSession, ignored_hosts: Sequence[str]) -> Iterator[None]:
+    """Route the traffic of every HTTP library through a tape while the block runs.
 
-    Only inside :func:`only_one`.
+    Call it only inside :func:`only_tape`.
     """
     logger = logging.getLogger("vcr")
     level = logger.level
-    logger.setLevel(
-        logging.WARNING
-    )  # below, vcrpy logs the URI of each request, and a key may stand in it
+    # Below this level vcrpy logs the URI of each request, which may contain a key.
+    logger.setLevel(logging.WARNING)
     try:
-        with _TapeCassette.use(path=str(taping.plan.path), taping=taping, ignored=tuple(ignored)):
+        with _TapeCassette.use(
+            path=str(session.plan.path), session=session, ignored_hosts=tuple(ignored_hosts)
+        ):
             yield
     finally:
         logger.setLevel(level)
 
 
 class _TapeCassette(Cassette):  # type: ignore[misc]
-    def __init__(self, path: str, taping: TapeSession, ignored: Sequence[str]) -> None:
+    def __init__(self, path: str, session: TapeSession, ignored_hosts: Sequence[str]) -> None:
         super().__init__(path=path, record_mode=RecordMode.NONE)
-        self._taping = taping
-        self._ignored = ignored
-        self._found: WeakKeyDictionary[Any, Recording | None] = WeakKeyDictionary()
-        self._began: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        self._session = session
+        self._ignored_hosts = ignored_hosts
+        self._recordings: WeakKeyDictionary[Any, Recording | None] = WeakKeyDictionary()
+        self._start_times: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
 
     @classmethod
     def load(cls, **kwargs: Any) -> _TapeCassette:
@@ -83,27 +90,27 @@ class _TapeCassette(Cassette):  # type: ignore[misc]
 
     @property
     def write_protected(self) -> bool:
-        return not self._taping.records
+        return not self._session.records
 
     def can_play_response_for(self, request: Any) -> bool:
-        if self._passes(request):
+        if self._is_ignored(request):
             return False
-        if request not in self._found:
-            self._found[request] = self._taping.take(_asked(request))
-            self._began[request] = time.monotonic()
-        return self._found[request] is not None
+        if request not in self._recordings:
+            self._recordings[request] = self._session.play(_tape_request(request))
+            self._start_times[request] = time.monotonic()
+        return self._recordings[request] is not None
 
     def play_response(self, request: Any) -> dict[str, Any]:
-        recording = self._found.get(request)
+        recording = self._recordings.get(request)
         if recording is None:
-            self._taping.miss(_asked(request))
+            self._session.miss(_tape_request(request))
         return vcr_response(recording)
 
     def filter_request(self, request: Any) -> Any:
-        if self._passes(request):
+        if self._is_ignored(request):
             return None
         if self.write_protected:
-            self._taping.miss(_asked(request))
+            self._session.miss(_tape_request(request))
         return request
 
     def find_requests_with_most_matches(
@@ -112,31 +119,29 @@ class _TapeCassette(Cassette):  # type: ignore[misc]
         return [(request, [], [])]
 
     def append(self, request: Any, response: Mapping[str, Any]) -> None:
-        if self._passes(request):
+        if self._is_ignored(request):
             return
         now = time.monotonic()
-        elapsed = (now - self._began.get(request, now)) * 1000
-        status, body = response["status"]["code"], response["body"].get("string") or b""
+        body = response["body"].get("string") or b""
         headers = {
             str(name): [str(value) for value in ([values] if isinstance(values, str) else values)]
             for name, values in response["headers"].items()
         }
-        self._taping.keep(
-            _asked(request),
-            status,
-            headers,
-            body.encode() if isinstance(body, str) else bytes(body),
-            elapsed,
+        self._session.record(
+            _tape_request(request),
+            status=response["status"]["code"],
+            headers=headers,
+            body=body.encode() if isinstance(body, str) else bytes(body),
+            elapsed_ms=(now - self._start_times.get(request, now)) * 1000,
         )
 
-    def _passes(self, request: Any) -> bool:
+    def _is_ignored(self, request: Any) -> bool:
         host = request.host or ""
-        return host in self._ignored or (
-            LOOPBACK in self._ignored and (host in _LOOPBACK_HOSTS or host.startswith("127."))
-        )
+        is_loopback = host in _LOOPBACK_HOSTS or host.startswith("127.")
+        return host in self._ignored_hosts or (is_loopback and LOOPBACK in self._ignored_hosts)
 
 
-def _asked(request: Any) -> TapeRequest:
+def _tape_request(request: Any) -> TapeRequest:
     headers = {_text(name): _text(value) for name, value in request.headers.items()}
     return TapeRequest(str(request.method), str(request.uri), _body(request.body), headers)
 
@@ -146,23 +151,20 @@ def _text(value: Any) -> str:
 
 
 def _body(body: Any) -> str | bytes | None:
-    if body is None or isinstance(body, str):
-        return body or None
-    if isinstance(body, dict | list):  # aiohttp hands over what it was given as ``json``
+    if isinstance(body, dict | list):
+        # aiohttp passes its ``json`` argument on.
         return request_text(body)
     if hasattr(body, "read"):
         body = body.read()
+    if body is None or isinstance(body, str):
+        return body or None
     try:
-        data = (
-            body.encode()
-            if isinstance(body, str)
-            else bytes(body)
-            if isinstance(body, bytes | bytearray | memoryview)
-            else b"".join(body)
-        )
+        is_buffer = isinstance(body, bytes | bytearray | memoryview)
+        data = bytes(body) if is_buffer else b"".join(body)
     except TypeError:
         raise UsageError(
-            f"a request body of type {type(body).__name__} cannot be taped; send text, bytes or JSON"
+            f"a tape cannot record a request body of type {type(body).__name__}; "
+            "send text, bytes or JSON"
         ) from None
     try:
         return data.decode() or None

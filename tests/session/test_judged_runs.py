@@ -69,7 +69,14 @@ def hold(tmp_path: Path, url: str) -> Hold:
         variants = expand(load(path, root=tmp_path, checks=Catalog()))
         base = url if live or mode != "none" else NOWHERE
         runner = Runner(
-            Settings(tmp_path, tmp_path / "cassettes", mode, live, base, secrets=secrets)  # type: ignore[arg-type]
+            Settings(
+                root=tmp_path,
+                cassettes=tmp_path / "cassettes",
+                mode=mode,  # type: ignore[arg-type]
+                live=live,
+                base_url=base,
+                secrets=secrets,
+            )
         )
         runner.introduce(variants)
         found = {}

@@ -40,7 +40,7 @@ def test_who_names_an_undeclared_call(
     path.write_text(SUITE.format(turn=turn, whole=whole))
     (variant,) = expand(load(path, root=tmp_path, checks=Catalog()))
     step = Step({"type": "function_call", "name": name, "arguments": {}, "id": "c"}, "model", 1)
-    results = Evaluator(variant, tmp_path, lambda selector: None).conversation(
+    results = Evaluator(variant, tmp_path, lambda selector: None).evaluate(
         Transcript(turns=[Turn(1, [], steps=[step])])
     )
     found = [result for result in results if result.name == "conversation"]

@@ -64,7 +64,15 @@ def run(tmp_path: Path, url: str) -> Run:
         path.write_text(f"suite: s\ndefaults: {{model: gemini-3.5-flash}}\n{scenarios}")
         suite = load(path, root=tmp_path, checks=Catalog())
         variants = expand(suite)
-        runner = Runner(Settings(tmp_path, tmp_path / "cassettes", mode, live, base_url))  # type: ignore[arg-type]
+        runner = Runner(
+            Settings(
+                root=tmp_path,
+                cassettes=tmp_path / "cassettes",
+                mode=mode,  # type: ignore[arg-type]
+                live=live,
+                base_url=base_url,
+            )
+        )
         runner.introduce(variants)
         lines = [json.loads(runner.run(variant).line) for variant in variants]
         return {line["id"]: line for line in lines}

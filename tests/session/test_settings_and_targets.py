@@ -15,7 +15,9 @@ from evalkit.session.settings import Settings, rerecord_command
 
 
 def settings(url: str | None = None, **environment: str) -> Settings:
-    return Settings.of(Path("/p"), Path("/p/cassettes"), "once", url, environment)
+    return Settings.read(
+        Path("/p"), Path("/p/cassettes"), "once", base_url=url, environment=environment
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,11 +81,11 @@ def test_targets_of_the_project_and_of_packages(project: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("os:system", "os is the standard library"),
-        ("subprocess:run", "subprocess is the standard library"),
+        ("os:system", "os is in the standard library"),
+        ("subprocess:run", "subprocess is in the standard library"),
         ("no_colon", "not of the form package.module:name"),
         ("project_tools:plane", "no 'plane' (did you mean 'plain'?)"),
-        ("no_such_module_anywhere:x", "no module 'no_such_module_anywhere' under"),
+        ("no_such_module_anywhere:x", "no module 'no_such_module_anywhere' in"),
         ("broken_module_of_test:x", "importing broken_module_of_test failed: ZeroDivisionError"),
     ],
 )
@@ -100,7 +102,7 @@ def test_a_module_outside_the_project_is_refused(
     (tmp_path / "elsewhere" / "stray_module_of_test.py").write_text("x = 1\n")
     (tmp_path / "project").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
-    with pytest.raises(TargetError, match="lies outside the project"):
+    with pytest.raises(TargetError, match="is outside the project"):
         resolve("stray_module_of_test:x", tmp_path / "project")
 
 
@@ -114,7 +116,7 @@ def test_a_folder_that_lies_in_two_places_is_taken_from_the_project(
     monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
     try:
         assert resolve("twofold_folder_of_test.mod:x", tmp_path / "project") == 2
-        with pytest.raises(TargetError, match="lies outside the project"):
+        with pytest.raises(TargetError, match="is outside the project"):
             resolve("twofold_folder_of_test.stray:x", tmp_path / "project")
         with pytest.raises(TargetError, match=r"no module 'twofold_folder_of_test\.gone'"):
             resolve("twofold_folder_of_test.gone:x", tmp_path / "project")

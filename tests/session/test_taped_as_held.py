@@ -36,7 +36,7 @@ def essence(turn: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.id)
 def test_what_a_cassette_tells_is_what_was_held(variant: Variant) -> None:
     cassettes = ROOT / "cassettes"
-    line = json.loads(Runner(Settings(ROOT, cassettes)).run(variant).line)
+    line = json.loads(Runner(Settings(root=ROOT, cassettes=cassettes)).run(variant).line)
     cassette = load_cassette(cassettes / variant.cassette)
     assert cassette is not None
     asides = [

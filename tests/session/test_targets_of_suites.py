@@ -117,7 +117,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         )
         (variant,) = expand(load(path, root=tmp_path, checks=Catalog()))
         runner = Runner(
-            Settings(tmp_path, tmp_path / "cassettes", mode, live, url),  # type: ignore[arg-type]
+            Settings(
+                root=tmp_path,
+                cassettes=tmp_path / "cassettes",
+                mode=mode,  # type: ignore[arg-type]
+                live=live,
+                base_url=url,
+            ),
             run_target=run_target,
         )
         outcome = runner.run(variant)

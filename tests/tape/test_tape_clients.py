@@ -165,7 +165,9 @@ def test_a_cassette_is_the_same_as_that_of_a_suite(
     (tmp_path / "suites/s.yaml").write_text(SUITE)
     suite = load(tmp_path / "suites/s.yaml", root=tmp_path, checks=Catalog())
     with serving() as url:
-        settings = Settings(tmp_path, tmp_path / "cassettes", "once", base_url=url)
+        settings = Settings(
+            root=tmp_path, cassettes=tmp_path / "cassettes", mode="once", base_url=url
+        )
         (variant,) = expand(suite)
         assert Runner(settings).run(variant).message == ""
         of_suite = essence(tmp_path / "cassettes/s/a.yaml", url)

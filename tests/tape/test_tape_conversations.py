@@ -193,7 +193,7 @@ def test_a_check_may_name_files_and_functions_of_the_project(
     (tmp_path / "schema.json").write_text('{"type": "object"}')
     with pytest.raises(ExpectationFailed, match="json_schema"):
         dogs.expect(json_schema={"file": "schema.json"})
-    with pytest.raises(ExpectationFailed, match="lies outside the project"):
+    with pytest.raises(ExpectationFailed, match="is outside the project"):
         dogs.expect(json_schema={"file": "../schema.json"})
 
 

@@ -1,0 +1,267 @@
+"""Replay or record the requests of a tape, one at a time.
+
+This module depends on no HTTP library and patches nothing; ``vcr_patch`` does, and calls it. The
+parts that suites use do the work: ``Player`` matches, ``CassetteRecorder`` writes journal and
+cassette, ``Redactor`` removes keys. So cassettes of tapes and of suites are alike. Clients may
+call from several threads.
+
+``faults`` stores what is raised into the application: an application or SDK may swallow it, and
+the test must fail nevertheless.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from evalkit._lib.json import JSON
+from evalkit.cassette.bodies import decompress_body
+from evalkit.cassette.loader import load_cassette
+from evalkit.cassette.matching import Player, body_value, route_of
+from evalkit.cassette.record_modes import DECISIONS, RecordMode, check_mode
+from evalkit.cassette.recorder import CassetteRecorder
+from evalkit.cassette.recording import Headers, Recording
+from evalkit.cassette.redaction import SHORTEST, Redactor
+from evalkit.cassette.yaml_scalars import to_text
+from evalkit.conversation.reconstruct import is_interaction
+from evalkit.errors import CassetteMiss, EvalkitError, UsageError
+from evalkit.protocol.wire_facts import CREDENTIAL_HEADERS, KEY_PARAMETERS, SECRET_FIELDS
+from evalkit.transcript import Request, Response, Source
+from evalkit.transports.conversion import recording_of
+from evalkit.transports.replay import MissReporter, unplayed
+
+_TOKENS = re.compile("|".join(SECRET_FIELDS))
+_TOKENS_IN_JSON = re.compile(rf'"(?:{_TOKENS.pattern})"\s*:\s*"([^"\\]+)"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TapePlan:
+    """What a tape reads and writes.
+
+    ``label`` names the tape in messages, ``hint`` is the command that records it again. With
+    ``live`` every request goes to the endpoint, without any cassette. ``secrets`` and
+    ``patterns`` are redacted, like the keys in requests. ``metadata`` is for the cassette.
+    """
+
+    path: Path
+    mode: RecordMode = "none"
+    label: str = ""
+    hint: str = ""
+    live: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    patterns: tuple[str, ...] = ()
+    metadata: Mapping[str, JSON] = field(default_factory=dict)
+
+
+class TapeRequest(NamedTuple):
+    """A request of a client. ``body`` is text, or bytes that are not UTF-8; None without a body."""
+
+    method: str
+    uri: str
+    body: str | bytes | None
+    headers: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        # Tracebacks may show locals, and the rest of a request may contain a key.
+        return f"TapeRequest({self.method} {self.path})"
+
+    @property
+    def path(self) -> str:
+        """The path of the URI."""
+        return urlsplit(self.uri).path
+
+    @property
+    def json(self) -> JSON:
+        """The body as a JSON value; the body itself if it is not JSON; None without a body."""
+        return body_value(self.body)
+
+
+class TapedRecording(NamedTuple):
+    """A redacted recording of a tape, and whether it was replayed, recorded or live."""
+
+    recording: Recording
+    source: Source
+
+
+class TapeSession:
+    """One tape while it runs. ``recordings`` are those replayed and recorded so far, in order.
+
+    Raises UsageError (unknown mode, another process records the cassette) and CassetteError (a
+    cassette that cannot be read, in every mode).
+    """
+
+    def __init__(self, plan: TapePlan) -> None:
+        self.plan = plan
+        self.recordings: list[TapedRecording] = []
+        self.faults: list[EvalkitError] = []
+        self.unplayed: list[str] = []
+        self._lock = threading.RLock()
+        self._redactor = Redactor(plan.secrets, plan.patterns)
+        self._recorder: CassetteRecorder | None = None
+        self._is_missing = False
+        self._is_described = False
+        self._from_cassette = 0
+        self._player = Player(self._open(), lambda text: self._redactor.text(text)[0])
+
+    def _open(self) -> list[Recording]:
+        plan = self.plan
+        if plan.live:
+            return []
+        check_mode(plan.mode)
+        if DECISIONS[plan.mode, True, False].records or (
+            plan.mode != "none" and not plan.path.exists()
+        ):
+            recorder = CassetteRecorder(
+                plan.path, plan.mode, metadata=plan.metadata, redactor=self._redactor
+            )
+            if recorder.decision.records:
+                self._recorder = recorder
+                if recorder.old is not None and recorder.decision.keeps:
+                    self._from_cassette = len(recorder.old.recordings)
+                return recorder.playable
+            recorder.close()
+        cassette = load_cassette(plan.path)
+        if cassette is None:
+            self._is_missing = True
+            return []
+        self._from_cassette = len(cassette.recordings)
+        return cassette.recordings
+
+    @property
+    def records(self) -> bool:
+        """Whether a request that is not in the cassette goes to the endpoint."""
+        return self.plan.live or self._recorder is not None
+
+    def play(self, request: TapeRequest) -> Recording | None:
+        """Return the next recording for a request and count it as played; None without one.
+
+        After a recording could not be written, raises the error again.
+        """
+        with self._lock:
+            for fault in self.faults:
+                if not isinstance(fault, CassetteMiss):
+                    raise fault
+            self._add_secrets(_secrets_in(request, ""))
+            path, query = route_of(request.uri)
+            number = self._player.take(request.method, path, query, request.json)
+            if number is None:
+                return None
+            if self._recorder is not None:
+                self._recorder.played(number)
+            recording = self._player.recordings[number]
+            self.recordings.append(TapedRecording(recording, "replayed"))
+            return recording
+
+    def miss(self, request: TapeRequest) -> NoReturn:
+        """Raise CassetteMiss for a request that is not in the cassette."""
+        with self._lock:
+            plan = self.plan
+            path, query = route_of(request.uri)
+            error = MissReporter(plan.path, plan.label, plan.hint, self._redactor).of(
+                self._player,
+                Request(request.method, path, request.json, query),
+                missing=self._is_missing,
+            )
+            self.faults.append(error)
+            raise error
+
+    def record(
+        self, request: TapeRequest, status: int, headers: Headers, body: bytes, elapsed_ms: float
+    ) -> None:
+        """Write a response to disk, before the application receives it.
+
+        Raises SecretLeak, and UsageError where it cannot be written; the tape is unusable then.
+        """
+        with self._lock:
+            try:
+                recording = self._recording(request, status, headers, body, elapsed_ms)
+                text = recording.body if isinstance(recording.body, str) else ""
+                self._add_secrets(_secrets_in(request, text))
+                if self._recorder is not None:
+                    self._describe(self._recorder, request, recording)
+                    self._recorder.append(recording)
+            except EvalkitError as error:
+                self.faults.append(error)
+                raise
+            clean, _ = self._redactor.recording(recording)
+            self.recordings.append(TapedRecording(clean, "live" if self.plan.live else "recorded"))
+
+    def finish(self, complete: bool) -> None:
+        """Write the cassette if everything went well, and release it in any case.
+
+        Raises UsageError or SecretLeak.
+        """
+        with self._lock:
+            try:
+                if self._recorder is not None:
+                    self._recorder.finish(complete and not self.faults)
+            finally:
+                if self._recorder is not None:
+                    self._recorder.close()
+                lines = zip(unplayed(self._player), self._player.unplayed(), strict=True)
+                self.unplayed = [line for line, number in lines if number < self._from_cassette]
+
+    def _recording(
+        self, request: TapeRequest, status: int, headers: Headers, body: bytes, elapsed_ms: float
+    ) -> Recording:
+        try:
+            whole = decompress_body(body, headers)
+        except ValueError as error:
+            raise UsageError(
+                f"{self.plan.label}: {request.method} {request.path}: {error}"
+            ) from None
+        response = Response(
+            status,
+            {name.lower(): ", ".join(values) for name, values in headers.items()},
+            whole if isinstance(whole, str) else to_text(whole),
+            round(elapsed_ms, 1),
+        )
+        value = request.json
+        if value is not request.body and not isinstance(value, bytes):
+            return recording_of(Request(request.method, request.uri, value), request.uri, response)
+        content_type = {
+            name.lower(): [text]
+            for name, text in request.headers.items()
+            if name.lower() == "content-type"
+        }
+        recording = recording_of(Request(request.method, request.uri), request.uri, response)
+        return replace(recording, request_body=request.body or "", request_headers=content_type)
+
+    def _describe(
+        self, recorder: CassetteRecorder, request: TapeRequest, recording: Recording
+    ) -> None:
+        if server := recording.response_headers.get("server"):
+            recorder.describe(server=server[0])
+        if not self._is_described and is_interaction(recording):
+            uri, body = urlsplit(request.uri), request.json
+            model = (body.get("model") or body.get("agent")) if isinstance(body, dict) else None
+            recorder.describe(
+                endpoint=f"{uri.scheme}://{uri.netloc.rpartition('@')[2]}",
+                model=model if isinstance(model, str) else None,
+            )
+            self._is_described = True
+
+    def _add_secrets(self, secrets: Iterable[str]) -> None:
+        long_enough = [secret for secret in secrets if len(secret.strip()) >= SHORTEST]
+        self._redactor = self._redactor.knowing(long_enough)
+        if self._recorder is not None:
+            self._recorder.redactor = self._redactor
+
+
+def _secrets_in(request: TapeRequest, response: str) -> Iterator[str]:
+    """Yield keys in headers and query, and the tokens of an authorization server in bodies."""
+    for name, value in request.headers.items():
+        if name.lower() in CREDENTIAL_HEADERS:
+            yield value.rpartition(" ")[2]
+    for name, value in parse_qsl(urlsplit(request.uri).query):
+        if unquote(name).lower() in KEY_PARAMETERS:
+            yield value
+    for text in (request.body, response):
+        if isinstance(text, str) and _TOKENS.search(text):
+            yield from _TOKENS_IN_JSON.findall(text)
+            yield from (value for name, value in parse_qsl(text) if _TOKENS.fullmatch(name))

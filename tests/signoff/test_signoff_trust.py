@@ -375,4 +375,4 @@ def test_securesystemslib_accepts_our_envelopes(project: Project, keys: Keys) ->
 def test_help_says_where_trust_comes_from() -> None:
     done = evalkit("verify", "--help")
     assert "--signers-from REF" in done.output
-    assert "3 something is not what was signed" in done.output
+    assert "3 a file is not what was signed" in done.output

@@ -21,10 +21,10 @@ from typing import NamedTuple
 from evalkit._lib.files import display_path, sha256
 from evalkit.cassette.media import FOLDER, PREFIX
 from evalkit.checks.snapshot.files import FOLDER as SNAPSHOTS
-from evalkit.errors import IntegrityError, UsageError
+from evalkit.errors import IntegrityError, SuiteErrors, UsageError
 from evalkit.results import Run
 from evalkit.results.records import FileRecord
-from evalkit.suite.cases import CaseFault, read_text
+from evalkit.suite.loading.cases import read_text
 
 NAME = "manifest.sha256"
 TOOLS = "tool-versions.json"
@@ -185,7 +185,7 @@ def _suite_digest(path: Path, name: str, used: Iterable[FileRecord]) -> str:
     """Return what a run notes of a suite (:attr:`evalkit.suite.Suite.digest`)."""
     try:
         own = sha256(read_text(path, name))
-    except CaseFault as error:
+    except SuiteErrors as error:
         raise IntegrityError(str(error)) from error
     files = [f"{file['path']} {(file['digest'] or '').removeprefix('sha256:')}" for file in used]
     return sha256("\n".join([own, *files])) if files else own

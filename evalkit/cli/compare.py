@@ -1,14 +1,43 @@
-"""``evalkit compare``: a baseline run against a candidate run, judged by a gate."""
+"""``evalkit compare``: compare a baseline run with a candidate run under a gate.
+
+The terminal shows verdict and reason first, then figures, then what changed, most serious first. It
+needs 80 columns. Model output is printed as plain text with invisible characters made visible, never
+as markup.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
+from evalkit._lib.files import write_atomic
+from evalkit._lib.text import plural, shorten, visible
+from evalkit.cli.main import VERDICT_CODES
+from evalkit.cli.tables import grid
+from evalkit.compare.comparison import ComparedRun, Comparison
+from evalkit.compare.evidence import metric_differences
+from evalkit.compare.loading import RunSelection
+from evalkit.compare.loading import compare as compare_runs
+from evalkit.compare.pairing import Pair, by_check
+from evalkit.compare.rows import VariantKey
+from evalkit.config import find_config, load_config
 from evalkit.errors import UsageError
+from evalkit.reports.ci import comment
+from evalkit.reports.page import comparison_page
+from evalkit.results import Run
 
+MAX_LISTED = 20
+"""Entries of a list that are printed; the rest is counted, and is in comparison.json."""
+
+_STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+_UNITS = {"tokens": "tokens", "cost": "cost", "elapsed_ms": "recorded ms"}
 _EPILOG = """\b
 Examples:
   evalkit compare reports/main reports/latest --gate release
@@ -18,6 +47,9 @@ Examples:
 Exit codes: 0 pass, 1 fail, 2 usage, 4 inconclusive.
 """
 
+ListEntry = tuple[str, Iterable[str]]
+"""A line of a list, and the lines below it."""
+
 
 @click.command(epilog=_EPILOG)
 @click.argument("baseline", type=click.Path(path_type=Path))
@@ -26,15 +58,15 @@ Exit codes: 0 pass, 1 fail, 2 usage, 4 inconclusive.
     "--gate",
     "gate_name",
     metavar="NAME",
-    help="Gate of evalkit.yaml; without one, 'default', or nothing may regress.",
+    help="Gate of evalkit.yaml; default: its gate 'default', or that nothing regresses.",
 )
 @click.option(
-    "--baseline-model", metavar="MODEL", help="Compare only what this model of BASELINE answered."
+    "--baseline-model", metavar="MODEL", help="Compare only the results of this model of BASELINE."
 )
 @click.option(
     "--candidate-model",
     metavar="MODEL",
-    help="Compare only what this model of CANDIDATE (default: BASELINE) answered.",
+    help="Compare only the results of this model of CANDIDATE (default: BASELINE).",
 )
 @click.option(
     "--config",
@@ -65,49 +97,193 @@ def compare(
 
     BASELINE and CANDIDATE are run directories.
     """
-    from evalkit._lib.files import write_atomic
-    from evalkit.cli.main import VERDICT_CODES
-    from evalkit.compare.loading import Chosen
-    from evalkit.compare.loading import compare as compare_runs
-    from evalkit.config import find_config, load_config
-    from evalkit.reports.ci import comment
-    from evalkit.reports.page.comparison_page import write
-    from evalkit.results import Run
-
     if candidate is None and not (baseline_model and candidate_model):
         raise UsageError(
-            "give a CANDIDATE run, or --baseline-model and --candidate-model to compare two models of one run"
+            "CANDIDATE is missing; to compare two models of one run, give --baseline-model and "
+            "--candidate-model"
         )
-    loaded = load_config(config or find_config(Path.cwd()))
-    name, gate = loaded.gate(gate_name)
-    first = Run(baseline)
-    second = Run(candidate) if candidate is not None else first
-    found = compare_runs(
-        Chosen(first, baseline_model),
-        Chosen(second, candidate_model),
+    settings = load_config(config or find_config(Path.cwd()))
+    name, gate = settings.gate(gate_name)
+    baseline_run = Run(baseline)
+    candidate_run = Run(candidate) if candidate is not None else baseline_run
+    comparison = compare_runs(
+        RunSelection(baseline_run, baseline_model),
+        RunSelection(candidate_run, candidate_model),
         gate_name=name,
         gate=gate,
-        prices=loaded.prices,
+        prices=settings.prices,
     )
-    value = found.to_json()
-    folder = out or second.directory / "comparison"
+    text = json.dumps(comparison.to_json(), indent=2)
+    folder = out or candidate_run.directory / "comparison"
     path = folder / "comparison.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, json.dumps(value, indent=2) + "\n")
-        page = write(found, first, second, folder)
-        comment.write(found, folder)
+        write_atomic(path, text + "\n")
+        page = comparison_page.write(comparison, baseline_run, candidate_run, folder)
+        comment.write(comparison, folder)
     except OSError as error:
         raise UsageError(
-            f"cannot write {path}: {error.strerror or error}; choose another place with --out"
+            f"{path}: cannot be written ({error.strerror or error}); choose another folder with "
+            "--out"
         ) from error
     if as_json:
-        click.echo(json.dumps(value, indent=2))
+        click.echo(text)
     else:
-        from rich.console import Console
-
-        from evalkit.cli.comparison_view import show
-
-        show(found, Console(highlight=False))
+        _print_comparison(comparison, Console(highlight=False))
         click.echo(f"written: {path}\n         {page}")
-    context.exit(VERDICT_CODES[found.verdict.verdict])
+    context.exit(VERDICT_CODES[comparison.verdict.verdict])
+
+
+def _print_comparison(comparison: Comparison, console: Console) -> None:
+    verdict, pairing = comparison.verdict, comparison.pairing
+    head = (verdict.verdict.upper(), _STYLES[verdict.verdict])
+    console.print(Text.assemble(head, f"  gate {verdict.gate}: ", verdict.reason))
+    for warning in comparison.warnings:
+        console.print(Text.assemble(("warning", "yellow"), f"  {visible(warning)}"))
+    console.print()
+    _print_runs(comparison, console)
+    _print_pair_table(comparison, console)
+    trials = Counter(pair.candidate.variant for pair in pairing.pairs)
+    for title, pairs in (
+        ("Regressions", comparison.changed("regressed")),
+        ("Improvements", comparison.changed("improved")),
+        ("Same verdict, different answer", comparison.changed("changed")),
+        ("Errored or skipped in one of the runs", comparison.changed("unscored")),
+    ):
+        _print_pairs(console, title, pairs, trials)
+    for title, rows in (("Added", pairing.added), ("Removed", pairing.removed)):
+        lines = [f"{row.id}  ({row.location}) {row.verdict}" for row in rows]
+        _print_lines(console, title, lines)
+    _print_checks(comparison, console)
+    _print_metrics(comparison, console)
+    _print_lines(console, "Differences besides the model", comparison.configuration)
+
+
+def _print_runs(comparison: Comparison, console: Console) -> None:
+    runs = (("baseline", comparison.baseline), ("candidate", comparison.candidate))
+    table = grid("", "results", "passed", "failed", "errored", "skipped", "pass rate")
+    for role, run in runs:
+        counts = run.counts
+        numbers = (counts.results, counts.passed, counts.failed, counts.errored, counts.skipped)
+        table.add_row(role, *map(str, numbers), _pass_rate(run))
+    console.print(table)
+    for role, run in runs:
+        line = f"  {role:<9} {visible(run.name)}  {', '.join(map(visible, run.models))}"
+        console.print(Text(line, "dim"), soft_wrap=True)
+    console.print()
+
+
+def _pass_rate(run: ComparedRun) -> str:
+    counts = run.counts
+    if not counts.scored:
+        return "nothing scored"
+    return f"{counts.passed / counts.scored:.1%} of {counts.scored} scored"
+
+
+def _print_pair_table(comparison: Comparison, console: Console) -> None:
+    evidence = comparison.evidence
+    pairs = evidence.table
+    table = grid("", "candidate passed", "candidate failed")
+    regressed = Text(str(pairs.regressed), "red" if pairs.regressed else "")
+    improved = Text(str(pairs.improved), "green" if pairs.improved else "")
+    table.add_row("baseline passed", str(pairs.both_passed), regressed)
+    table.add_row("baseline failed", improved, str(pairs.both_failed))
+    console.print(table)
+    if pairs.pairs:
+        low, high = evidence.interval
+        console.print(
+            f"  Difference {_points(pairs.difference)} points, between {_points(low)} and "
+            f"{_points(high)} ({evidence.confidence:.0%}, {plural(evidence.scenarios, 'scenario')})."
+        )
+    for sentence in (comparison.significance, comparison.sensitivity, comparison.flakiness):
+        if sentence:
+            console.print(Padding(Text(visible(sentence)), (0, 0, 0, 2)))
+    console.print()
+
+
+def _points(share: float) -> str:
+    """Return a difference of shares in percentage points: ``+2.5``, ``-0.3``, ``0.0``."""
+    text = f"{share * 100:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
+
+
+def _print_pairs(
+    console: Console, title: str, pairs: Sequence[Pair], trials: Mapping[VariantKey, int]
+) -> None:
+    """Print pairs; the trials of a variant are one entry with their number."""
+    variants: dict[VariantKey, list[Pair]] = {}
+    for pair in pairs:
+        variants.setdefault(pair.candidate.variant, []).append(pair)
+    count = f"{len(pairs):,}"
+    if len(variants) < len(pairs):
+        count += f" pairs of {plural(len(variants), 'variant')}"
+    entries = [_variant_entry(group, trials[variant]) for variant, group in variants.items()]
+    _print_list(console, title, count, entries)
+
+
+def _variant_entry(pairs: Sequence[Pair], trials: int) -> ListEntry:
+    row = pairs[0].candidate
+    name = row.id
+    if trials > 1:
+        name = f"{row.id.partition('#')[0]}  {len(pairs)} of {trials} trials"
+    details = dict.fromkeys(detail for pair in pairs for detail in _details(pair))
+    return f"{name}  ({row.location})", details
+
+
+def _details(pair: Pair) -> Iterator[str]:
+    old, new = pair
+    if pair.change == "unscored":
+        yield f"{old.verdict} → {new.verdict}"
+        return
+    yield from (f"{check}: {code}" for check, code in sorted(new.codes - old.codes))
+    yield from (f"no longer {check}: {code}" for check, code in sorted(old.codes - new.codes))
+
+
+def _print_lines(console: Console, title: str, lines: Sequence[str]) -> None:
+    _print_list(console, title, f"{len(lines):,}", [(line, ()) for line in lines])
+
+
+def _print_list(console: Console, title: str, count: str, entries: Sequence[ListEntry]) -> None:
+    if not entries:
+        return
+    console.print(Text(f"{title} ({count})", "bold"))
+    for head, details in entries[:MAX_LISTED]:
+        console.print(Text(f"  {visible(head)}"), soft_wrap=True)
+        for detail in details:
+            console.print(Text(f"      {shorten(detail, 200)}", "dim"), soft_wrap=True)
+    if len(entries) > MAX_LISTED:
+        more = len(entries) - MAX_LISTED
+        console.print(Text(f"  … and {more:,} more, in comparison.json", "dim"))
+    console.print()
+
+
+def _print_checks(comparison: Comparison, console: Console) -> None:
+    flips = by_check(comparison.pairing.scored)
+    if flips:
+        table = grid("check", "regressed", "improved", "failed in both")
+        for name, counts in flips.items():
+            table.add_row(visible(name), *map(str, counts))
+        console.print(table)
+        console.print()
+
+
+def _print_metrics(comparison: Comparison, console: Console) -> None:
+    differences = metric_differences(comparison.pairing.scored)
+    if not differences:
+        return
+    between = f"{comparison.evidence.confidence:.0%} between"
+    table = grid("mean of", "pairs", "baseline", "candidate", "difference", between)
+    for name, metric in differences.items():
+        interval = "-"
+        if metric.interval is not None:
+            interval = f"{metric.interval.low:+,.4g} and {metric.interval.high:+,.4g}"
+        table.add_row(
+            _UNITS[name],
+            str(metric.pairs),
+            f"{metric.baseline:,.4g}",
+            f"{metric.candidate:,.4g}",
+            f"{metric.difference:+,.4g}",
+            interval,
+        )
+    console.print(table)
+    console.print()

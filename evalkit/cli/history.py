@@ -1,4 +1,7 @@
-"""``evalkit history``: scenarios over many runs, in the terminal or as JSON."""
+"""``evalkit history``: scenarios over many runs, on a page, in the terminal or as JSON.
+
+The terminal shows one row per run, then the scenarios that flip or fail, with one sign per run.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,24 @@ import json
 from pathlib import Path
 
 import click
+from rich.console import Console
+from rich.text import Text
 
+from evalkit._lib.text import plural, visible
+from evalkit.cli.tables import grid
+from evalkit.compare.history import RunHistory, ScenarioHistory, build_history
+from evalkit.config import find_config, load_config
 from evalkit.errors import UsageError
+from evalkit.reports.page.history_page import SIGNS, number, rate, word, write
+from evalkit.results.index import RunIndex
 
+_STYLES = {
+    "passed": "green",
+    "mixed": "yellow",
+    "failed": "red",
+    "errored": "magenta",
+    "absent": "dim",
+}
 _EPILOG = """\b
 Examples:
   pytest suites --evalkit-report reports/2026-11-22
@@ -23,13 +41,13 @@ Examples:
     type=click.IntRange(1),
     default=20,
     show_default=True,
-    help="How many runs to look at, counted from the newest.",
+    help="How many runs to read, counted from the newest.",
 )
 @click.option(
     "--all",
     "everything",
     is_flag=True,
-    help="List steady scenarios too, not only those that flip or fail.",
+    help="List all scenarios, not only those that flip or fail.",
 )
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Prices; default: the nearest evalkit.yaml."
@@ -45,35 +63,78 @@ def history(
 
     REPORTS is the directory that contains the run directories (default reports).
     """
-    from evalkit.compare.history import history as history_of
-    from evalkit.config import find_config, load_config
-    from evalkit.results.index import RunIndex
-
     prices = load_config(config or find_config(Path.cwd())).prices
     with RunIndex(reports) as index:
         index.refresh()
         runs = index.runs()[-last:]
         names = {run.name for run in runs}
-        found = history_of(
-            runs, (result for result in index.results() if result.run in names), prices
-        )
+        results = (result for result in index.results() if result.run in names)
+        run_history = build_history(runs, results, prices)
     for line in index.skipped:
         click.echo(f"evalkit: left out {line}", err=True)
     if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
+        click.echo(json.dumps(run_history.to_json(), indent=2))
         return
-    from evalkit.reports.page.history_page import write
-
     page = out or reports / "history.html"
     try:
-        write(found, page)
+        write(run_history, page)
     except OSError as error:
         raise UsageError(
-            f"cannot write {page}: {error.strerror or error}; choose another place with --out"
+            f"{page}: cannot be written ({error.strerror or error}); choose another file with --out"
         ) from error
-    from rich.console import Console
-
-    from evalkit.cli.history_view import show
-
-    show(found, Console(highlight=False), everything)
+    _print_history(run_history, Console(highlight=False), everything)
     click.echo(f"written: {page}")
+
+
+def _print_history(run_history: RunHistory, console: Console, everything: bool) -> None:
+    if not run_history.runs:
+        console.print(
+            "There is no run yet; make one: pytest suites --evalkit-report reports/<name>"
+        )
+        return
+    _print_runs(run_history, console)
+    listed = [
+        scenario
+        for scenario in run_history.scenarios
+        if everything or scenario.flips or not _always_passed(scenario)
+    ]
+    for scenario in listed:
+        signs = ((SIGNS[word(point)], _STYLES[word(point)]) for point in scenario.points)
+        name = f"  {visible(scenario.scenario)}"
+        text = Text.assemble("  ", *signs, name, (_scenario_figures(scenario), "dim"))
+        console.print(text, soft_wrap=True)
+    if listed:
+        console.print()
+        legend = "  ".join(f"{sign} {name}" for name, sign in SIGNS.items())
+        console.print(Text(f"  {legend}", "dim"))
+    rest = len(run_history.scenarios) - len(listed)
+    if rest:
+        line = f"  {plural(rest, 'scenario')} passed in every run (--all lists them)."
+        console.print(Text(line, "dim"))
+
+
+def _print_runs(run_history: RunHistory, console: Console) -> None:
+    table = grid("run", "started", "results", "errored", "pass rate", "tokens", "cost")
+    for run, point in zip(run_history.runs, run_history.total.points, strict=True):
+        if point is not None:
+            table.add_row(
+                visible(run.name) + ("" if run.complete else " (did not end)"),
+                run.started[:16].replace("T", " "),
+                str(point.results),
+                str(point.errored),
+                rate(point),
+                number(point.tokens),
+                number(point.cost),
+            )
+    console.print(table)
+    console.print()
+
+
+def _always_passed(scenario: ScenarioHistory) -> bool:
+    return all(point is None or word(point) == "passed" for point in scenario.points)
+
+
+def _scenario_figures(scenario: ScenarioHistory) -> str:
+    last = scenario.last
+    tokens = f", {last.tokens:,.0f} tokens" if last is not None and last.tokens is not None else ""
+    return f"  {plural(scenario.flips, 'flip')}{tokens}"

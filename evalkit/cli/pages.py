@@ -16,7 +16,7 @@ from evalkit._lib.version import VERSION
 from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.signoff.in_toto import Signoff
-from evalkit.signoff.problems import Problem
+from evalkit.signoff.problems import VerificationProblem
 
 PAGE, DATA = "index.html", "data"
 
@@ -31,7 +31,7 @@ def remake(run: Run) -> bool:
     return True
 
 
-def problems(run: Path, newest: Signoff) -> Iterator[Problem]:
+def problems(run: Path, newest: Signoff) -> Iterator[VerificationProblem]:
     """Yield the files of a page that are not what is made of the data now; nothing where another evalkit or Python signed last."""
     same = (
         newest.tool.get("evalkit") == VERSION
@@ -60,7 +60,7 @@ def problems(run: Path, newest: Signoff) -> Iterator[Problem]:
             there = run / name
             if not there.is_file() or not _same(there.read_bytes(), (copy / name).read_bytes()):
                 message = f"{name}: expected what evalkit makes of the data, found something else; 'evalkit report {run}' makes it again"
-                yield Problem("report_differs", f"{newest.run}/{name}", "", message)
+                yield VerificationProblem("report_differs", f"{newest.run}/{name}", "", message)
 
 
 def _same(there: bytes, made: bytes) -> bool:

@@ -1,4 +1,7 @@
-"""``evalkit review``: decide what a run leaves to people: failures, regressions, snapshots. In the terminal, by options, or on a local page."""
+"""``evalkit review``: decide about failures, regressions and snapshots of a run.
+
+Decisions are made in the terminal, by options, or on a local web page.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,21 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
 
+from evalkit._lib.text import did_you_mean, plural, quoted
+from evalkit.cli.main import EXIT_FAILED, EXIT_PASS
+from evalkit.cli.review_terminal import ReviewDialog, format_summary, print_list
 from evalkit.errors import UsageError
-
-if TYPE_CHECKING:
-    from evalkit.review.session import Desk, Look, Person, Wanted
-    from evalkit.review.state import Choice
+from evalkit.results import Run
+from evalkit.results.project_root import find_project_root
+from evalkit.review.decisions import Choice, Decision
+from evalkit.review.session import DecisionRequest, Reviewer, ReviewSession, ReviewState
+from evalkit.review.state import undecided, view_digest
 
 _EPILOG = """\b
 Examples:
@@ -26,11 +34,11 @@ Examples:
   evalkit review reports/latest --accept 3f2a91bc04d7 --comment "the new wording is right"
 
 \b
-An ID is an item's or a group's as --list prints them, or its beginning; or a result's id.
-Exit codes: 0 all decided and nothing rejected, 1 something is left or rejected, 2 usage,
+ID is the id of an item or a group as --list prints it, its beginning, or a result's id.
+Exit codes: 0 all decided and nothing rejected, 1 an item is undecided or rejected, 2 usage,
 3 results or decisions.yaml are not what evalkit wrote.
 """
-_SHORTEST = 4
+_MIN_PREFIX = 4
 
 
 @click.command(epilog=_EPILOG)
@@ -43,12 +51,12 @@ _SHORTEST = 4
 @click.option(
     "--carry-from",
     type=click.Path(path_type=Path),
-    help="Run whose decisions are offered where the result is the very same.",
+    help="Earlier run whose decisions are offered for identical results.",
 )
 @click.option(
     "--web", is_flag=True, help="Decide on a page in the browser, served to this computer only."
 )
-@click.option("--list", "as_list", is_flag=True, help="Print everything and decide nothing.")
+@click.option("--list", "as_list", is_flag=True, help="Print all items without asking.")
 @click.option("--accept", metavar="ID", multiple=True, help="Accept an item or a group.")
 @click.option("--reject", metavar="ID", multiple=True, help="Reject an item or a group.")
 @click.option(
@@ -60,13 +68,13 @@ _SHORTEST = 4
     default="",
     help="Comment of --accept and --reject; needed to accept a regression.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option("--name", help="Who decides; default: git's user.name.")
-@click.option("--email", help="Their address; default: git's user.email.")
+@click.option("--json", "as_json", is_flag=True, help="Print all items as JSON.")
+@click.option("--name", help="Name of the reviewer; default: git's user.name.")
+@click.option("--email", help="Email address of the reviewer; default: git's user.email.")
 @click.option(
     "--root",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The project's root, where snapshots are written.",
+    help="Project root, where snapshots are written; default: where the run's suites are.",
 )
 @click.pass_context
 def review(
@@ -88,188 +96,170 @@ def review(
     """Decide what a run leaves open for people.
 
     Accept, reject or skip each failure, regression and new or changed snapshot of RUN (a run
-    directory, default reports/latest). Decisions are stored in RUN/decisions.yaml, bound to the results they were made on.
+    directory, default reports/latest). Decisions are stored in RUN/decisions.yaml, bound to the
+    results they were made on.
     """
-    from evalkit.cli.main import EXIT_FAILED, EXIT_PASS
-    from evalkit.results import Run
-    from evalkit.results.project_root import find_project_root
-    from evalkit.review.session import Desk
-
     by_options = bool(accept or reject or keep)
     if web and (as_list or as_json or by_options):
-        raise UsageError("--web cannot be given with --list, --json, --accept, --reject or --keep")
+        raise UsageError("--web cannot be used with --list, --json, --accept, --reject or --keep")
     if comment and not (accept or reject):
         raise UsageError("--comment needs --accept or --reject")
     if keep and carry_from is None:
         raise UsageError("--keep needs --carry-from")
-    opened = Run(run)
-    desk = Desk(
-        opened,
-        lambda: root or find_project_root(opened.directory, opened.manifest),
+    run_ = Run(run)
+    session = ReviewSession(
+        run_,
+        lambda: root or find_project_root(run_.directory, run_.manifest),
         baseline=Run(baseline) if baseline is not None else None,
         earlier=Run(carry_from) if carry_from is not None else None,
     )
+    console = Console(highlight=False)
     if by_options:
-        _decide(desk, _person(name, email, run), accept, reject, keep, comment, quiet=as_json)
+        decisions = _decide(session, _reviewer(name, email, run), accept, reject, keep, comment)
+        if not as_json:
+            _print_decisions(decisions)
     elif web:
-        _serve(desk, _person(name, email, run))
-    elif not as_list and not as_json and desk.look().summary.left:
-        from rich.console import Console
-
-        from evalkit.cli.review_steps import Stepper
-
-        Stepper(desk, _person(name, email, run), Console(highlight=False)).run()
-    look = desk.look()
-    if opened.manifest.get("complete") is False:
-        click.echo(
-            "evalkit: the run did not end; what it did not reach is not asked about", err=True
-        )
+        _serve(session, _reviewer(name, email, run))
+    elif not as_list and not as_json and session.state().summary.undecided:
+        ReviewDialog(session, _reviewer(name, email, run), console).run()
+    state = session.state()
+    if run_.manifest.get("complete") is False:
+        click.echo("evalkit: the run did not end; results are missing from this review", err=True)
     if as_json:
-        click.echo(json.dumps(_json(run, look), indent=2))
+        click.echo(json.dumps(_to_json(run, state), indent=2))
     else:
-        _print(look, as_list)
-    context.exit(EXIT_FAILED if look.summary.left or look.summary.rejected else EXIT_PASS)
+        if as_list:
+            print_list(state, console)
+        click.echo(format_summary(state))
+    is_open = state.summary.undecided or state.summary.rejected
+    context.exit(EXIT_FAILED if is_open else EXIT_PASS)
 
 
-def _print(look: Look, whole: bool) -> None:
-    from rich.console import Console
-
-    from evalkit.cli.review_view import show_list, told
-
-    if whole:
-        show_list(look, Console(highlight=False))
-    click.echo(told(look))
-
-
-def _json(run: Path, look: Look) -> dict[str, object]:
-    from evalkit.cli.review_view import rows
-    from evalkit.review.state import to_json
-
+def _to_json(run: Path, state: ReviewState) -> dict[str, object]:
+    decided = [status for status in state.statuses if not status.is_undecided]
     return {
         "schema_version": 1,
         "run": str(run),
-        "summary": {**look.summary._asdict(), "left": look.summary.left},
-        "items": [to_json(one) for one in rows(look)],
-        "errors": [error._asdict() for error in look.queue.errors],
-        "gone": [decision.model_dump(exclude_defaults=True) for decision in look.gone],
+        "summary": {**asdict(state.summary), "undecided": state.summary.undecided},
+        "items": [status.to_json() for status in [*undecided(state.statuses), *decided]],
+        "errors": [error._asdict() for error in state.queue.errors],
+        "obsolete": [decision.model_dump(exclude_defaults=True) for decision in state.obsolete],
     }
 
 
 def _decide(
-    desk: Desk,
-    who: Person,
+    session: ReviewSession,
+    reviewer: Reviewer,
     accept: Sequence[str],
     reject: Sequence[str],
     keep: bool,
     comment: str,
-    *,
-    quiet: bool,
-) -> None:
-    from evalkit._lib.text import plural
-    from evalkit.review.state import seal
-
-    look = desk.look()
-    wanted = [_wanted(look, "accept", word) for word in dict.fromkeys(accept)]
-    wanted += [_wanted(look, "reject", word) for word in dict.fromkeys(reject)]
-    keys = [key for one in wanted for key in one.keys]
-    if twice := next((key for key, count in Counter(keys).items() if count > 1), None):
-        raise UsageError(f"{twice} is asked for twice; nothing was written")
-    known = {one.item.key: one for one in look.standings}
-    decisions = (
-        desk.decide_all(wanted, who, comment, seen=seal(known[key] for key in keys))
-        if wanted
-        else []
-    )
-    if keep:
-        offered = [
-            one for one in look.standings if one.offer is not None and one.item.key not in keys
-        ]
-        decisions += (
-            desk.keep([one.item.key for one in offered], who, seen=seal(offered)) if offered else []
-        )
-    if not quiet:
-        for word, count in Counter(decision.decision for decision in decisions).items():
-            click.echo(f"{word}: {plural(count, 'item')}")
-        for decision in decisions:
-            if decision.wrote:
-                click.echo(f"  wrote {decision.wrote}")
+) -> list[Decision]:
+    state = session.state()
+    requests = [_request(state, "accept", id_) for id_ in dict.fromkeys(accept)]
+    requests += [_request(state, "reject", id_) for id_ in dict.fromkeys(reject)]
+    keys = [key for request in requests for key in request.keys]
+    for key, count in Counter(keys).items():
+        if count > 1:
+            raise UsageError(f"{key} is named twice; nothing was written")
+    by_key = {status.item.key: status for status in state.statuses}
+    decisions = []
+    if requests:
+        seen = view_digest(by_key[key] for key in keys)
+        decisions += session.decide(requests, reviewer, comment, seen=seen)
+    offered = [
+        status
+        for status in state.statuses
+        if keep and status.offer is not None and status.item.key not in keys
+    ]
+    if offered:
+        offered_keys = [status.item.key for status in offered]
+        decisions += session.keep_earlier(offered_keys, reviewer, seen=view_digest(offered))
+    return decisions
 
 
-def _wanted(look: Look, choice: Choice, word: str) -> Wanted:
-    from evalkit.review.session import Wanted
+def _print_decisions(decisions: Sequence[Decision]) -> None:
+    for choice, count in Counter(decision.decision for decision in decisions).items():
+        click.echo(f"{choice}: {plural(count, 'item')}")
+    for decision in decisions:
+        if decision.written_file:
+            click.echo(f"  wrote {decision.written_file}")
 
-    keys = _keys(look, word)
-    groups = {one.item.group for one in look.standings if one.item.key in keys}
-    return Wanted(choice, keys, groups.pop() if len(keys) > 1 and len(groups) == 1 else "")
+
+def _request(state: ReviewState, choice: Choice, id_: str) -> DecisionRequest:
+    keys = _item_keys(state, id_)
+    groups = {status.item.group for status in state.statuses if status.item.key in keys}
+    is_group = len(keys) > 1 and len(groups) == 1
+    return DecisionRequest(choice, keys, groups.pop() if is_group else "")
 
 
-def _keys(look: Look, word: str) -> list[str]:
-    """Return the items that a word names: an item, what is left of a group, what is left of a result."""
-    from evalkit._lib.text import did_you_mean, quoted
-
-    items = [one.item for one in look.standings]
-    names = {item.key: [item.key] for item in items}
-    for name in ("group", "result", "id"):
-        for one in look.standings:
-            named = names.setdefault(getattr(one.item, name), [])
-            if one.left or name == "id":
-                named.append(one.item.key)
-    found = {name for name in names if name == word} or {
-        name for name in names if len(word) >= _SHORTEST and name.startswith(word)
-    }
-    if len(found) > 1:
+def _item_keys(state: ReviewState, id_: str) -> list[str]:
+    """Return the items of an id: an item, or the undecided items of a group or a result."""
+    keys = {status.item.key: [status.item.key] for status in state.statuses}
+    for status in state.statuses:
+        item = status.item
+        for name in (item.group, item.result):
+            members = keys.setdefault(name, [])
+            if status.is_undecided:
+                members.append(item.key)
+        keys.setdefault(item.id, []).append(item.key)
+    names = [name for name in keys if name == id_]
+    if not names and len(id_) >= _MIN_PREFIX:
+        names = sorted(name for name in keys if name.startswith(id_))
+    if len(names) > 1:
         raise UsageError(
-            f"{quoted(word)} begins several ids: {', '.join(sorted(found)[:5])}; nothing was written"
+            f"{quoted(id_)} is the beginning of several ids: {', '.join(names[:5])}; nothing was "
+            "written"
         )
-    if not found:
+    if not names:
         raise UsageError(
-            f"no item, group or result {quoted(word)}{did_you_mean(word, names)}; --list prints them; nothing was written"
+            f"no item, group or result {quoted(id_)}{did_you_mean(id_, keys)}; --list prints them; "
+            "nothing was written"
         )
-    keys = names[found.pop()]
-    if not keys:
+    if not keys[names[0]]:
         raise UsageError(
-            f"nothing of {quoted(word)} is left to decide; name an item to decide it again; nothing was written"
+            f"{quoted(id_)} has no undecided item; name an item to decide it again; nothing was "
+            "written"
         )
-    return keys
+    return keys[names[0]]
 
 
-def _serve(desk: Desk, who: Person) -> None:
+def _serve(session: ReviewSession, reviewer: Reviewer) -> None:
+    # Starlette and uvicorn are slow to import, and only --web needs them.
     from evalkit.reports.page.review_pages import ReviewPages
-    from evalkit.review.web import Door, create_app
+    from evalkit.review.web import SessionSecrets, create_app
     from evalkit.server.run import LOOPBACK, serve
 
-    door = Door()
+    session_secrets = SessionSecrets()
+    pages = ReviewPages(session.run.directory.name, str(reviewer), session.result)
 
-    def ready(url: str) -> None:
+    def print_url(base: str) -> None:
         click.echo(
-            f"review at {door.address(url)}\nOnly this computer can open it, once it knows this address. Ctrl-C ends."
+            f"review at {session_secrets.url(base)}\nOnly this computer can open it, with this URL. "
+            "Ctrl-C ends."
         )
 
-    serve(
-        create_app(desk, who, ReviewPages(desk.run.directory.name, str(who), desk.line), door),
-        LOOPBACK,
-        0,
-        ready=ready,
+    serve(create_app(session, reviewer, pages, session_secrets), LOOPBACK, 0, ready=print_url)
+
+
+def _reviewer(name: str | None, email: str | None, directory: Path) -> Reviewer:
+    reviewer = Reviewer(
+        name or _git_config("user.name", directory), email or _git_config("user.email", directory)
     )
-
-
-def _person(name: str | None, email: str | None, near: Path) -> Person:
-    from evalkit.review.session import Person
-
-    found = Person(name or _git("user.name", near), email or _git("user.email", near))
-    if not found.name.strip():
+    if not reviewer.name.strip():
         raise UsageError(
-            "who decides? give --name and --email, or set git's user.name and user.email"
+            "the reviewer is not known; give --name and --email, or set git's user.name and "
+            "user.email"
         )
-    return found
+    return reviewer
 
 
-def _git(key: str, near: Path) -> str:
+def _git_config(key: str, directory: Path) -> str:
     program = shutil.which("git")
     if program is None:
         return ""
     done = subprocess.run(  # noqa: S603 - no shell
-        [program, "-C", str(near), "config", "--get", key],
+        [program, "-C", str(directory), "config", "--get", key],
         capture_output=True,
         text=True,
         check=False,

@@ -85,7 +85,7 @@ Exit codes: 0 signed, 2 usage, 3 the run is not whole or changed since it was ru
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="Policy, gates and prices; default: the nearest evalkit.yaml.",
+    help="SignoffPolicy, gates and prices; default: the nearest evalkit.yaml.",
 )
 def signoff(
     run: Path,
@@ -115,21 +115,21 @@ def signoff(
     from evalkit.results import Run
     from evalkit.results.project_root import find_project_root
     from evalkit.signoff import git
-    from evalkit.signoff.digest_manifest import Places, name_from, well_formed
+    from evalkit.signoff.digest_manifest import SignedPaths, is_valid_run_manifest, relative_name
     from evalkit.signoff.signatures import open_key
-    from evalkit.signoff.signing import Asked, deviation, sign
+    from evalkit.signoff.signing import SignoffRequest, deviation, sign
 
     if bool(gate_name) != bool(baseline):
         raise UsageError("--gate NAME and --baseline RUN go together: a gate compares two runs")
     loaded = load_config(config or find_config(Path.cwd()))
     opened = Run(run)
-    if not well_formed(opened.manifest):
+    if not is_valid_run_manifest(opened.manifest):
         raise IntegrityError(
             f"{run / 'manifest.json'} is not as evalkit writes it; run the suites again, then sign"
         )
     top = root or find_project_root(run, opened.manifest)
     sources = [str(suite["path"]) for suite in opened.manifest.get("suites", [])]
-    asked = Asked(
+    asked = SignoffRequest(
         name,
         email,
         role,
@@ -144,7 +144,12 @@ def signoff(
         git.authors_of(top, sources) | frozenset(authors),
     )
     record = sign(
-        opened, Places(top, run, name_from(top, run)), asked, loaded.signoff, open_key(key), now()
+        opened,
+        SignedPaths(top, run, relative_name(top, run)),
+        asked,
+        loaded.signoff,
+        open_key(key),
+        now(),
     )
     click.echo(visible(f"signed: {run / record.path}"))
     click.echo(

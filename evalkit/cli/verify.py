@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from evalkit.config import Config
     from evalkit.signoff.allowed_signers import AllowedSigners
-    from evalkit.signoff.verification import Trust
+    from evalkit.signoff.verification import TrustSettings
 
 _EPILOG = """\b
 Examples:
@@ -45,7 +45,7 @@ Exit codes: 0 verified, 1 the policy is not satisfied, 2 usage, 3 a file is not 
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="Policy and gates; default: the nearest evalkit.yaml.",
+    help="SignoffPolicy and gates; default: the nearest evalkit.yaml.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 @click.pass_context
@@ -63,7 +63,7 @@ def verify(
     RUN's signatures, its records, every signed file, the gate, and the policy of evalkit.yaml.
     """
     from evalkit._lib.clock import now
-    from evalkit.cli import verify_view
+    from evalkit.cli.verify_view import lines, to_json
     from evalkit.config import find_config
     from evalkit.errors import UsageError
     from evalkit.signoff.problems import sorted_problems
@@ -85,14 +85,14 @@ def verify(
             problems=sorted_problems([*found.problems, *pages.problems(run, found.records[-1])])
         )
     if as_json:
-        click.echo(json.dumps(verify_view.to_json(found, trust), indent=2))
+        click.echo(json.dumps(to_json(found, trust), indent=2))
     else:
-        for line in verify_view.lines(run, found, trust):
+        for line in lines(run, found, trust):
             click.echo(line)
     context.exit(found.exit_code)
 
 
-def _trust_of_files(path: Path | None, allowed: Path | None) -> Trust:
+def _trust_of_files(path: Path | None, allowed: Path | None) -> TrustSettings:
     from evalkit._lib.files import display_path
     from evalkit.config import load_config
     from evalkit.errors import UsageError
@@ -110,7 +110,7 @@ def _trust_of_files(path: Path | None, allowed: Path | None) -> Trust:
     return _trust(config, signers)
 
 
-def _trust_of_ref(run: Path, path: Path | None, ref: str) -> Trust:
+def _trust_of_ref(run: Path, path: Path | None, ref: str) -> TrustSettings:
     from evalkit.config import NAME, parse_config
     from evalkit.errors import UsageError
     from evalkit.signoff import git
@@ -146,14 +146,14 @@ def _named(config: Config, path: Path | None) -> Path:
     return path.parent / config.signoff.allowed_signers
 
 
-def _trust(config: Config, signers: AllowedSigners) -> Trust:
+def _trust(config: Config, signers: AllowedSigners) -> TrustSettings:
     from evalkit.compare.gates import DEFAULT
-    from evalkit.signoff.verification import Trust
+    from evalkit.signoff.verification import TrustSettings
 
-    return Trust(signers, config.signoff, {"default": DEFAULT, **config.gates})
+    return TrustSettings(signers, config.signoff, {"default": DEFAULT, **config.gates})
 
 
-def _with_authors(trust: Trust, run: Path, root: Path | None) -> Trust:
+def _with_authors(trust: TrustSettings, run: Path, root: Path | None) -> TrustSettings:
     """Ask git who changed what was tested, where the policy wants to know."""
     from evalkit.errors import UsageError
     from evalkit.results import Run

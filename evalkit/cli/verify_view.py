@@ -9,13 +9,13 @@ from typing import Any
 
 from evalkit._lib.text import plural, visible
 from evalkit.signoff.in_toto import Signoff
-from evalkit.signoff.verification import Outcome, Trust
+from evalkit.signoff.verification import TrustSettings, VerificationResult
 
 _WIDTH = 80
 _MOST = 50
 
 
-def lines(run: Path, found: Outcome, trust: Trust) -> Iterator[str]:
+def lines(run: Path, found: VerificationResult, trust: TrustSettings) -> Iterator[str]:
     """Yield the lines to print, none wider than 80 columns unless a name is."""
     yield from _folded(_verdict(run, found, trust), "")
     for problem in found.problems[:_MOST]:
@@ -28,7 +28,7 @@ def lines(run: Path, found: Outcome, trust: Trust) -> Iterator[str]:
         yield from _record(record)
 
 
-def _verdict(run: Path, found: Outcome, trust: Trust) -> str:
+def _verdict(run: Path, found: VerificationResult, trust: TrustSettings) -> str:
     broken = sum(problem.integrity for problem in found.problems)
     missed = len(found.problems) - broken
     if broken:
@@ -72,7 +72,7 @@ def _folded(text: str, indent: str) -> list[str]:
     )
 
 
-def to_json(found: Outcome, trust: Trust) -> dict[str, Any]:
+def to_json(found: VerificationResult, trust: TrustSettings) -> dict[str, Any]:
     """Return what ``--json`` prints."""
     return {
         "ok": not found.problems,

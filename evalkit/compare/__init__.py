@@ -1,1 +1,1 @@
-"""Comparing two runs: pairing by identity, statistics that hold, gates. Pure: values in, values out."""
+"""Compare two runs: pairing by identity, statistics, gates. Pure functions of values."""

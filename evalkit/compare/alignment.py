@@ -1,8 +1,8 @@
-"""Two transcripts side by side: steps aligned by what they are, texts by words, JSON by pointer, citations by what they cite. Pure.
+"""Align two transcripts: steps by type and name, texts by words, citations by source. Pure.
 
-Alignment says where two conversations part, not which is right. Steps are the same step when type and name are; ids, signatures and times,
-which differ between any two recordings, are left out of what is compared. Very long texts are aligned by lines instead of words: the
-matcher's work grows with the square of the pieces.
+An alignment shows where two conversations diverge, not which one is right. Ids, signatures and
+times differ between any two recordings and are not compared. Very long texts are aligned by lines
+instead of words, because the matcher's work grows with the square of the number of segments.
 """
 
 from __future__ import annotations
@@ -16,84 +16,66 @@ from evalkit._lib.json import JSON, equal
 from evalkit.protocol.step_reader import content_blocks
 
 RawStep = Mapping[str, JSON]
-Kind = Literal["same", "changed", "lost", "gained"]
 
-PIECES = 2_000
-"""Words of a text up to which it is aligned word by word; above, line by line; and lines above this not at all."""
+MAX_SEGMENTS = 2_000
+"""Words up to which a text is aligned word by word; then lines; longer texts are not aligned."""
 
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _LINES = re.compile(r".*\n|.+")
-_RECORDING = frozenset({"id", "call_id", "signature"})
+_RECORDING_FIELDS = frozenset({"id", "call_id", "signature"})
+_TARGET_FIELDS = ("url", "document_uri", "place_id")
+_TITLE_FIELDS = ("title", "file_name", "name")
 
 
-class Row(NamedTuple):
+class StepRow(NamedTuple):
     """One row of two transcripts: a step of each, or of one only."""
 
-    kind: Kind
+    kind: Literal["same", "changed", "lost", "gained"]
     old: RawStep | None
     new: RawStep | None
 
 
-class Segment(NamedTuple):
-    """A piece of two texts: in both, or in one of them."""
+class TextSegment(NamedTuple):
+    """A part of two texts: of both, or of one of them."""
 
     kind: Literal["same", "lost", "gained"]
     text: str
 
 
-def align(old: Sequence[RawStep], new: Sequence[RawStep]) -> list[Row]:
+class CitedSource(NamedTuple):
+    """A cited source, wherever it is cited in the text."""
+
+    title: str
+    target: str
+
+
+def align_steps(old: Sequence[RawStep], new: Sequence[RawStep]) -> list[StepRow]:
     """Return the steps of two turns in rows, in the order of both."""
-    rows: list[Row] = []
-    matcher = SequenceMatcher(
-        None, [_name(step) for step in old], [_name(step) for step in new], autojunk=False
-    )
-    for kind, first, last, start, end in matcher.get_opcodes():
+    rows: list[StepRow] = []
+    old_names, new_names = ([_name(step) for step in steps] for steps in (old, new))
+    matcher = SequenceMatcher(None, old_names, new_names, autojunk=False)
+    for kind, old_start, old_end, new_start, new_end in matcher.get_opcodes():
         if kind == "equal":
-            for before, after in zip(old[first:last], new[start:end], strict=True):
-                rows.append(
-                    Row(
-                        "same" if equal(content(before), content(after)) else "changed",
-                        before,
-                        after,
-                    )
-                )
+            for before, after in zip(old[old_start:old_end], new[new_start:new_end], strict=True):
+                same = equal(step_content(before), step_content(after))
+                rows.append(StepRow("same" if same else "changed", before, after))
         else:
-            rows += [Row("lost", step, None) for step in old[first:last]]
-            rows += [Row("gained", None, step) for step in new[start:end]]
+            rows += [StepRow("lost", step, None) for step in old[old_start:old_end]]
+            rows += [StepRow("gained", None, step) for step in new[new_start:new_end]]
     return rows
 
 
-def content(step: RawStep) -> dict[str, JSON]:
-    """Return what a step says: without the ids and signatures that every recording has of its own."""
-    return {name: value for name, value in step.items() if name not in _RECORDING}
+def _name(step: RawStep) -> tuple[str, str]:
+    return str(step.get("type")), str(step.get("name", ""))
 
 
-def segments(old: str, new: str) -> list[Segment]:
-    """Return two texts as one row of pieces: those of ``old`` are *same* and *lost*, those of ``new`` *same* and *gained*."""
-    if old == new:
-        return [Segment("same", old)] if old else []
-    for pattern in (_WORDS, _LINES):
-        left, right = pattern.findall(old), pattern.findall(new)
-        if max(len(left), len(right)) <= PIECES:
-            return list(_merged(left, right))
-    return [Segment("lost", old), Segment("gained", new)]
+def step_content(step: RawStep) -> dict[str, JSON]:
+    """Return a step without the ids and signatures that differ in every recording."""
+    return {name: value for name, value in step.items() if name not in _RECORDING_FIELDS}
 
 
-def _merged(left: Sequence[str], right: Sequence[str]) -> Iterator[Segment]:
-    for kind, first, last, start, end in SequenceMatcher(
-        None, left, right, autojunk=False
-    ).get_opcodes():
-        if kind == "equal":
-            yield Segment("same", "".join(left[first:last]))
-            continue
-        if first < last:
-            yield Segment("lost", "".join(left[first:last]))
-        if start < end:
-            yield Segment("gained", "".join(right[start:end]))
-
-
-def text_of(step: RawStep | None) -> str:
-    """Return the text of a step's content blocks, one after the other; ``""`` where there is none."""
+def step_text(step: RawStep | None) -> str:
+    """Return the text of a step's content blocks, joined by newlines."""
     blocks = content_blocks(dict(step)) if step is not None else []
     return "\n".join(
         block["text"]
@@ -102,40 +84,41 @@ def text_of(step: RawStep | None) -> str:
     )
 
 
-class Cited(NamedTuple):
-    """A citation by what it cites, wherever it stands in the text."""
+def text_segments(old: str, new: str) -> list[TextSegment]:
+    """Return two texts as one sequence: ``old`` is *same* and *lost*, ``new`` *same* and *gained*."""
+    if old == new:
+        return [TextSegment("same", old)] if old else []
+    for pattern in (_WORDS, _LINES):
+        old_parts, new_parts = pattern.findall(old), pattern.findall(new)
+        if max(len(old_parts), len(new_parts)) <= MAX_SEGMENTS:
+            return list(_aligned(old_parts, new_parts))
+    return [TextSegment("lost", old), TextSegment("gained", new)]
 
-    title: str
-    target: str
+
+def _aligned(old: Sequence[str], new: Sequence[str]) -> Iterator[TextSegment]:
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    for kind, old_start, old_end, new_start, new_end in matcher.get_opcodes():
+        if kind == "equal":
+            yield TextSegment("same", "".join(old[old_start:old_end]))
+            continue
+        if old_start < old_end:
+            yield TextSegment("lost", "".join(old[old_start:old_end]))
+        if new_start < new_end:
+            yield TextSegment("gained", "".join(new[new_start:new_end]))
 
 
-def citations(steps: Sequence[RawStep]) -> list[Cited]:
-    """Return what the texts of steps cite, each once, in order."""
-    found: dict[Cited, None] = {}
+def cited_sources(steps: Sequence[RawStep]) -> list[CitedSource]:
+    """Return the sources that the texts of steps cite, each once, in order."""
+    sources: dict[CitedSource, None] = {}
     for step in steps:
         for block in content_blocks(dict(step)):
             annotations = block.get("annotations") if isinstance(block, dict) else None
             for note in annotations if isinstance(annotations, list) else ():
                 if isinstance(note, dict) and str(note.get("type", "")).endswith("_citation"):
-                    target = next(
-                        (
-                            note[key]
-                            for key in ("url", "document_uri", "place_id")
-                            if isinstance(note.get(key), str)
-                        ),
-                        "",
-                    )
-                    title = next(
-                        (
-                            note[key]
-                            for key in ("title", "file_name", "name")
-                            if isinstance(note.get(key), str)
-                        ),
-                        "",
-                    )
-                    found[Cited(title, target)] = None
-    return list(found)
+                    title, target = _first(note, _TITLE_FIELDS), _first(note, _TARGET_FIELDS)
+                    sources[CitedSource(title, target)] = None
+    return list(sources)
 
 
-def _name(step: RawStep) -> tuple[str, str]:
-    return str(step.get("type")), str(step.get("name", ""))
+def _first(note: Mapping[str, JSON], fields: Sequence[str]) -> str:
+    return next((note[field] for field in fields if isinstance(note.get(field), str)), "")

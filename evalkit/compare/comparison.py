@@ -1,178 +1,181 @@
-"""The Comparison: a baseline run against a candidate run, paired by identity, with one verdict. Pure; what is printed anywhere is in here.
+"""A Comparison: a baseline run and a candidate run, paired by identity, with one verdict. Pure.
 
-It holds the rows, the pairs in their groups, the evidence and the gate's verdict; ``to_json`` is ``comparison.json``. Words for people
-(significance, flakiness) are made here once, so that terminal, HTML and CI say the same.
+It holds the rows, the pairs, the evidence and the gate's verdict. ``to_json`` is
+``comparison.json``. The sentences for people (significance, sensitivity, flakiness) are built here,
+so that terminal, HTML and CI say the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
 
 from evalkit._lib.json import JSON
-from evalkit.compare.evidence import (
-    Counts,
-    Evidence,
-    Trials,
-    by_tag,
-    count,
-    evidence,
-    metric_differences,
-    trials,
-)
-from evalkit.compare.gates import DEFAULT, Basis, Gate, GateVerdict, judge
-from evalkit.compare.pairing import Change, Pair, Pairing, by_check, by_code, pair
+from evalkit.compare.evidence import Evidence, by_tag, evidence, metric_differences
+from evalkit.compare.gates import DEFAULT, Gate, GateInput, GateVerdict, evaluate_gate
+from evalkit.compare.pairing import Pair, PairChange, Pairing, by_check, by_code, pair_runs
 from evalkit.compare.proportions import CONFIDENCE, Interval, wilson
-from evalkit.compare.rows import Row
+from evalkit.compare.rows import ResultRow, VerdictCounts, count_verdicts
+from evalkit.compare.trials import TrialStatistics, trial_statistics
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Side:
-    """One run of a comparison: its rows, and how it is called (``name``, a directory or a model)."""
+class ComparedRun:
+    """One run of a comparison: its name (directory, and model if one is selected) and its rows."""
 
     name: str
-    rows: Sequence[Row]
+    rows: Sequence[ResultRow]
 
     @cached_property
     def models(self) -> list[str]:
-        """The models and agents it asked, sorted."""
+        """The models and agents of its results, sorted."""
         return sorted({row.model for row in self.rows if row.model})
 
     @cached_property
-    def counts(self) -> Counts:
-        """Its denominators."""
-        return count(self.rows)
+    def counts(self) -> VerdictCounts:
+        """Its results by verdict."""
+        return count_verdicts(self.rows)
 
     @cached_property
-    def trials(self) -> Trials:
-        """What its trials tell."""
-        return trials(self.rows)
+    def trials(self) -> TrialStatistics:
+        """The statistics over its trials."""
+        return trial_statistics(self.rows)
 
     def to_json(self) -> dict[str, JSON]:
-        """Return the side as it stands in ``comparison.json``."""
-        held, counts = self.trials, self.counts
-        share = counts.passed / counts.scored if counts.scored else None
+        """Return the run as it appears in ``comparison.json``."""
+        counts, trials = self.counts, self.trials
         return {
             "name": self.name,
             "models": self.models,
-            **counts._asdict(),
-            "pass_rate": share,
+            **asdict(counts),
+            "pass_rate": counts.passed / counts.scored if counts.scored else None,
             "pass_rate_interval": list(wilson(counts.passed, counts.scored)),
             "trials": {
-                "variants": held.variants,
-                "most": held.most,
-                "repeated": held.repeated,
-                "flaky": held.flaky if held.most > 1 else None,
-                "pass_at": {str(k): share for k, share in held.pass_at.items()},
-                "pass_hat": {str(k): share for k, share in held.pass_hat.items()},
+                "variants": trials.variants,
+                "most": trials.most,
+                "repeated": trials.repeated,
+                "flaky": trials.flaky if trials.most > 1 else None,
+                "pass_at": {str(k): share for k, share in trials.pass_at.items()},
+                "pass_hat": {str(k): share for k, share in trials.pass_hat.items()},
             },
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """A baseline run against a candidate run.
 
-    ``configuration`` says what changed around the model, one line each; ``warnings`` what a reader must know before trusting a figure.
+    ``configuration`` lists what else differs between the runs, ``warnings`` what a reader must know
+    before trusting a figure.
     """
 
-    baseline: Side
-    candidate: Side
+    baseline: ComparedRun
+    candidate: ComparedRun
     gate_name: str = "default"
     gate: Gate = DEFAULT
     configuration: Sequence[str] = ()
-    warnings: Sequence[str] = field(default=())
+    warnings: Sequence[str] = ()
 
     @cached_property
     def pairing(self) -> Pairing:
         """The runs side by side."""
-        return pair(self.baseline.rows, self.candidate.rows)
+        return pair_runs(self.baseline.rows, self.candidate.rows)
 
     @cached_property
     def evidence(self) -> Evidence:
-        """What the scored pairs tell, at the gate's confidence."""
-        return self._evidence_at(
-            self.gate.non_inferiority.confidence if self.gate.non_inferiority else CONFIDENCE
-        )
-
-    @cached_property
-    def _evidence_at(self) -> Callable[[float], Evidence]:
-        scored = self.pairing.scored
-        return lru_cache(maxsize=None)(lambda confidence: evidence(scored, confidence))
+        """What the scored pairs show, at the gate's confidence."""
+        bound = self.gate.non_inferiority
+        return evidence(self.pairing.scored, bound.confidence if bound else CONFIDENCE)
 
     @cached_property
     def verdict(self) -> GateVerdict:
-        """The gate's verdict over everything here."""
-        tagged: dict[str, list[Row]] = {}
+        """The gate's verdict."""
+        tagged: dict[str, list[ResultRow]] = {}
         for row in self.candidate.rows:
             for tag in dict.fromkeys(row.tags):
                 tagged.setdefault(tag, []).append(row)
-        basis = Basis(
-            self.pairing,
-            self.candidate.counts,
-            self._evidence_at,
-            metric_differences(self.pairing.scored),
-            self.candidate.trials,
-            {tag: count(rows) for tag, rows in tagged.items()},
+        facts = GateInput(
+            evidence=self.evidence,
+            candidate=self.candidate.counts,
+            trials=self.candidate.trials,
+            metrics=metric_differences(self.pairing.scored),
+            tags={tag: count_verdicts(rows) for tag, rows in tagged.items()},
         )
-        return judge(self.gate_name, self.gate, basis)
+        return evaluate_gate(self.gate_name, self.gate, facts)
 
-    def changed(self, change: Change) -> list[Pair]:
+    def changed(self, change: PairChange) -> list[Pair]:
         """Return the pairs of one change, in the candidate's order."""
-        return [one for one in self.pairing.pairs if one.change == change]
+        return [pair for pair in self.pairing.pairs if pair.change == change]
 
     @property
     def significance(self) -> str:
-        """Say in a sentence what McNemar's test says, or that it could not have said anything."""
-        found = self.evidence
-        table = found.table
+        """Return a sentence on what McNemar's test says, or that it could not say anything."""
+        table = self.evidence.table
         if not table.pairs:
             return "No pair was scored in both runs."
         if not table.differing:
-            return f"No pair differs ({_of(table.pairs)})."
-        split = f"{table.regressed} regressed, {table.improved} improved, of {_of(table.pairs)}: p = {table.mcnemar_p:.4g}"
-        if found.out_of_reach:
-            few = (
-                "only 1 pair differs"
-                if table.differing == 1
-                else f"only {table.differing} pairs differ"
+            return f"No pair differs ({_pairs(table.pairs)})."
+        split = (
+            f"{table.regressed} regressed, {table.improved} improved, of {_pairs(table.pairs)}: "
+            f"p = {table.mcnemar_p:.4g}"
+        )
+        if self.evidence.is_out_of_reach:
+            verb = "pair differs" if table.differing == 1 else "pairs differ"
+            return (
+                f"{split}. Significance was out of reach: only {table.differing} {verb}, and fewer "
+                "than six can never give p < 0.05."
             )
-            return f"{split}. Significance was out of reach: {few}, and fewer than six can never give p < 0.05."
-        if not found.significant:
+        if not self.evidence.is_significant:
             return f"{split}, not significant."
-        return f"{split}, significant: the candidate is {'better' if table.difference > 0 else 'worse'}."
+        direction = "better" if table.difference > 0 else "worse"
+        return f"{split}, significant: the candidate is {direction}."
 
     @property
     def sensitivity(self) -> str:
-        """Say in a sentence which drop so many pairs could have seen."""
-        found = self.evidence
-        if not found.table.pairs:
+        """Return a sentence on the drop that so many pairs can show."""
+        table, drop = self.evidence.table, self.evidence.detectable
+        if not table.pairs:
             return ""
-        seen = f"With {_of(found.table.pairs)} of which {found.discordance:.0%} {'differ' if found.table.differing else 'may differ'}"
-        if found.detectable is None:
-            return f"{seen}, no drop at all would be found with 80 % power: add scenarios."
-        return f"{seen}, a drop of {found.detectable:.1%} would be found with 80 % power; a smaller one may be missed."
+        verb = "differ" if table.differing else "may differ"
+        basis = f"With {_pairs(table.pairs)} of which {self.evidence.discordance:.0%} {verb}"
+        if drop is None:
+            return f"{basis}, no drop at all would be found with 80 % power: add scenarios."
+        return (
+            f"{basis}, a drop of {drop:.1%} would be found with 80 % power; a smaller one may be "
+            "missed."
+        )
 
     @property
     def flakiness(self) -> str:
-        """Say in a sentence what is known about flakiness."""
-        sides = [(side.name, side.trials) for side in (self.baseline, self.candidate)]
-        if all(held.most < 2 for _, held in sides):
-            return "One trial per variant: nothing is known about flakiness. Record more with --evalkit-repeat."
-        told = [
-            f"{name}: {len(held.flaky)} of {held.repeated} variants with several trials disagree with themselves"
-            if held.repeated
-            else f"{name}: one trial per variant, nothing is known"
-            for name, held in sides
-        ]
-        return "; ".join(told) + "."
+        """Return a sentence on what is known about flakiness."""
+        sides = (self.baseline, self.candidate)
+        if all(side.trials.most < 2 for side in sides):
+            return (
+                "One trial per variant: nothing is known about flakiness. Record more with "
+                "--evalkit-repeat."
+            )
+        parts = []
+        for side in sides:
+            trials = side.trials
+            if trials.repeated:
+                parts.append(
+                    f"{side.name}: trials disagree in {len(trials.flaky)} of {trials.repeated} "
+                    "variants with several trials"
+                )
+            else:
+                parts.append(f"{side.name}: one trial per variant, nothing is known")
+        return "; ".join(parts) + "."
 
     def to_json(self) -> dict[str, JSON]:
-        """Return ``comparison.json``: shares from 0 to 1, differences candidate minus baseline, intervals as ``[low, high]``."""
-        found, paired, verdict = self.evidence, self.pairing, self.verdict
+        """Return ``comparison.json``: shares from 0 to 1, differences candidate minus baseline.
+
+        Intervals are ``[low, high]``.
+        """
+        found, pairing, verdict = self.evidence, self.pairing, self.verdict
+        table, scored = found.table, pairing.scored
         return {
             "schema_version": SCHEMA_VERSION,
             "verdict": verdict.verdict,
@@ -180,88 +183,92 @@ class Comparison:
             "gate": {"name": verdict.gate, "rules": [rule._asdict() for rule in verdict.rules]},
             "baseline": self.baseline.to_json(),
             "candidate": self.candidate.to_json(),
-            "pairs": found.table._asdict(),
+            "pairs": table._asdict(),
             "counts": {
-                "paired": len(paired.pairs),
-                "scored": found.table.pairs,
-                "families": found.families,
-                "unscored": len(paired.pairs) - found.table.pairs,
-                "added": len(paired.added),
-                "removed": len(paired.removed),
-                "unmatched_trials": len(paired.unmatched),
-                "repeated": paired.repeated,
+                "paired": len(pairing.pairs),
+                "scored": table.pairs,
+                "scenarios": found.scenarios,
+                "unscored": len(pairing.pairs) - table.pairs,
+                "added": len(pairing.added),
+                "removed": len(pairing.removed),
+                "unmatched_trials": len(pairing.unmatched),
+                "repeated": pairing.repeated,
             },
-            "mcnemar_p": found.table.mcnemar_p,
-            "difference": found.table.difference,
+            "mcnemar_p": table.mcnemar_p,
+            "difference": table.difference,
             "confidence": found.confidence,
             "interval": list(found.interval),
             "intervals": {
                 "score": list(found.score),
-                "cluster_robust": _listed(found.robust),
-                "bootstrap": _listed(found.bootstrap),
+                "cluster_robust": _interval(found.robust),
+                "bootstrap": _interval(found.bootstrap),
             },
             "discordance": found.discordance,
             "detectable": found.detectable,
             "significance": self.significance,
             "sensitivity": self.sensitivity,
             "flakiness": self.flakiness,
-            "regressions": [_pair(one) for one in self.changed("regressed")],
-            "improvements": [_pair(one) for one in self.changed("improved")],
-            "changed": [_pair(one) for one in self.changed("changed")],
-            "errors": [_pair(one) for one in self.changed("unscored")],
-            "added": [_row(row) for row in paired.added],
-            "removed": [_row(row) for row in paired.removed],
-            "by_check": {name: flips._asdict() for name, flips in by_check(paired.scored).items()},
-            "by_code": {name: flips._asdict() for name, flips in by_code(paired.scored).items()},
+            "regressions": [_pair(pair) for pair in self.changed("regressed")],
+            "improvements": [_pair(pair) for pair in self.changed("improved")],
+            "changed": [_pair(pair) for pair in self.changed("changed")],
+            "errors": [_pair(pair) for pair in self.changed("unscored")],
+            "added": [_row(row) for row in pairing.added],
+            "removed": [_row(row) for row in pairing.removed],
+            "by_check": {name: flips._asdict() for name, flips in by_check(scored).items()},
+            "by_code": {name: flips._asdict() for name, flips in by_code(scored).items()},
             "by_tag": {
                 tag: {
-                    "pairs": one.table._asdict(),
-                    "difference": one.table.difference,
-                    "interval": list(one.interval),
-                    "p": one.p,
-                    "p_holm": one.p_holm,
+                    "pairs": result.table._asdict(),
+                    "difference": result.table.difference,
+                    "interval": list(result.interval),
+                    "p": result.p,
+                    "p_holm": result.p_holm,
                 }
-                for tag, one in by_tag(paired.scored).items()
+                for tag, result in by_tag(scored).items()
             },
             "metrics": {
-                name: {**one._asdict(), "interval": _listed(one.interval), "ratio": one.ratio}
-                for name, one in metric_differences(paired.scored).items()
+                name: {
+                    **asdict(metric),
+                    "interval": _interval(metric.interval),
+                    "ratio": metric.ratio,
+                }
+                for name, metric in metric_differences(scored).items()
             },
             "configuration": list(self.configuration),
             "warnings": list(self.warnings),
         }
 
 
-def _of(pairs: int) -> str:
-    return f"{pairs:,} pair{'' if pairs == 1 else 's'}"
+def _pairs(count: int) -> str:
+    return f"{count:,} pair{'' if count == 1 else 's'}"
 
 
-def _listed(interval: Interval | None) -> list[float] | None:
+def _interval(interval: Interval | None) -> list[float] | None:
     return None if interval is None else list(interval)
 
 
-def _row(row: Row) -> dict[str, JSON]:
+def _row(row: ResultRow) -> dict[str, JSON]:
     return {
         "id": row.id,
         "verdict": str(row.verdict),
         "model": row.model,
-        "place": row.place,
+        "location": row.location,
         "message": row.message,
     }
 
 
-def _pair(one: Pair) -> dict[str, JSON]:
-    old, new = one
+def _pair(pair: Pair) -> dict[str, JSON]:
+    old, new = pair
     return {
         "id": new.id,
         "baseline_id": old.id,
         "verdicts": [str(old.verdict), str(new.verdict)],
-        "place": new.place,
+        "location": new.location,
         "message": new.message or old.message,
-        "findings_gained": _named(new.codes - old.codes),
-        "findings_lost": _named(old.codes - new.codes),
+        "findings_gained": _codes(new.codes - old.codes),
+        "findings_lost": _codes(old.codes - new.codes),
     }
 
 
-def _named(codes: Iterable[tuple[str, str]]) -> list[str]:
+def _codes(codes: Iterable[tuple[str, str]]) -> list[str]:
     return [f"{check}: {code}" for check, code in sorted(codes)]

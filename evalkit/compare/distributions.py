@@ -1,44 +1,32 @@
-"""The distributions that the statistics here need and the standard library lacks. Pure; tested against scipy to 1e-9.
+"""The distributions that the statistics need and the standard library lacks. Pure.
 
-Binomial tails are summed in exact integers, so they are right for any size. Student's t comes from the regularised incomplete beta function
-by its continued fraction (DLMF 8.17.22, evaluated by Lentz's method); quantiles by bisection, which cannot diverge.
+Tested against scipy to 1e-9. Binomial tails are summed in exact integers, so they are right for any
+size. Student's t uses the regularized incomplete beta function by its continued fraction (DLMF
+8.17.22, evaluated by Lentz's method). Quantiles use bisection, which cannot diverge.
 """
 
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from statistics import NormalDist
 
-_MOST_ASKED = {
-    0.975: 1.9599639845400536
-}  # at 95 % confidence, which every report states; `statistics` takes long to load
 _TINY = 1e-300
 _TERMS = 10_000
 _HALVINGS = 200
+_NORMAL = NormalDist()
 
 
 def normal_quantile(probability: float) -> float:
-    """Return the standard normal quantile. Raises ValueError outside the open interval from 0 to 1."""
-    if (known := _MOST_ASKED.get(probability)) is not None:
-        return known
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf(probability)
-
-
-def normal_cdf(value: float) -> float:
-    """Return the standard normal probability of at most ``value``."""
-    from statistics import NormalDist
-
-    return NormalDist().cdf(value)
+    """Return the standard normal quantile. Raises ValueError outside the open interval (0, 1)."""
+    return _NORMAL.inv_cdf(probability)
 
 
 def sign_test(one: int, other: int) -> float:
-    """Return the two-sided exact binomial p of a split of ``one + other`` fair coins; 1 where there are none.
+    """Return the two-sided exact binomial p of splitting ``one + other`` fair coins; 1 for none.
 
-    The fair coin is symmetric, so doubling the smaller tail is the exact two-sided test (McNemar 1947; Edwards' correction is not needed).
+    A fair coin is symmetric, so doubling the smaller tail is the exact two-sided test (McNemar 1947).
     """
-    from fractions import Fraction
-
     count = one + other
     tail = term = 1
     for index in range(1, min(one, other) + 1):
@@ -48,10 +36,11 @@ def sign_test(one: int, other: int) -> float:
 
 
 def incomplete_beta(a: float, b: float, x: float) -> float:
-    """Return the regularised incomplete beta function I_x(a, b), for positive ``a`` and ``b`` and x from 0 to 1."""
+    """Return the regularized incomplete beta function I_x(a, b): a and b positive, x in [0, 1]."""
     if x <= 0 or x >= 1:
         return 0.0 if x <= 0 else 1.0
-    if x > (a + 1) / (a + b + 2):  # the fraction converges fast on the other side only
+    # The fraction converges fast on one side only.
+    if x > (a + 1) / (a + b + 2):
         return 1 - incomplete_beta(b, a, 1 - x)
     front = math.exp(
         math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
@@ -60,28 +49,29 @@ def incomplete_beta(a: float, b: float, x: float) -> float:
 
 
 def _beta_fraction(a: float, b: float, x: float) -> float:
-    c, d = 1.0, 1 / _away(1 - (a + b) * x / (a + 1))
+    c, d = 1.0, 1 / _nonzero(1 - (a + b) * x / (a + 1))
     value = d
     for m in range(1, _TERMS):
         even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
         odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
         for term in (even, odd):
-            d = 1 / _away(1 + term * d)
-            c = _away(1 + term / c)
+            d = 1 / _nonzero(1 + term * d)
+            c = _nonzero(1 + term / c)
             value *= c * d
         if abs(c * d - 1) < 1e-16:
             break
     return value
 
 
-def _away(value: float) -> float:
+def _nonzero(value: float) -> float:
     return value if abs(value) > _TINY else _TINY
 
 
 def t_cdf(value: float, freedom: float) -> float:
-    """Return Student's probability of at most ``value`` with ``freedom`` (positive) degrees of freedom."""
+    """Return Student's probability of at most ``value`` with ``freedom`` degrees of freedom."""
     square = value * value
-    if square < freedom:  # from the middle, where a tail would be lost in rounding
+    if square < freedom:
+        # Computed from the middle: a tail would be lost in rounding.
         half = incomplete_beta(0.5, freedom / 2, square / (freedom + square)) / 2
         return 0.5 - half if value < 0 else 0.5 + half
     tail = incomplete_beta(freedom / 2, 0.5, freedom / (freedom + square)) / 2
@@ -89,7 +79,10 @@ def t_cdf(value: float, freedom: float) -> float:
 
 
 def t_quantile(probability: float, freedom: float) -> float:
-    """Return Student's quantile. Raises ValueError outside the open interval from 0 to 1, or without a degree of freedom."""
+    """Return Student's quantile.
+
+    Raises ValueError outside the open interval (0, 1) or without a degree of freedom.
+    """
     if not 0 < probability < 1 or freedom <= 0:
         raise ValueError(f"no quantile at {probability} with {freedom} degrees of freedom")
     if probability < 0.5:

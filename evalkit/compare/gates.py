@@ -1,4 +1,4 @@
-"""Gates: what a comparison must hold to be let through, declared by name in ``evalkit.yaml``; and the one verdict that follows. Pure.
+"""Gates: the rules a comparison must satisfy, declared in ``evalkit.yaml``, and their verdict. Pure.
 
     gates:
       release:
@@ -9,44 +9,47 @@
         tokens: {max_increase: 0.1}
         required_tags: [smoke]
 
-Each key is a rule, and says *pass*, *fail*, or *inconclusive* where the runs are too small or too broken to tell. A gate fails if a rule
-fails, else it is inconclusive if a rule is, else it passes. Terminal, exit code, JSON, HTML and CI print this one verdict.
-Without a gate the rules of ``DEFAULT`` hold: nothing may regress, nothing may end in an error.
+Each key is a rule. It gives *pass*, *fail*, or *inconclusive* if the runs are too small or have too
+many errors to tell. A gate fails if a rule fails; otherwise it is inconclusive if a rule is;
+otherwise it passes. Terminal, exit code, JSON, HTML and CI show this one verdict. Without a gate,
+``DEFAULT`` applies: nothing may regress, nothing may error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from evalkit.compare.evidence import Counts, Evidence, MetricDifference, Trials
-from evalkit.compare.pairing import Pairing
+from evalkit.compare.evidence import Evidence, MetricDifference
 from evalkit.compare.proportions import wilson
+from evalkit.compare.rows import VerdictCounts
+from evalkit.compare.trials import TrialStatistics
 
-Judgement = Literal["pass", "fail", "inconclusive"]
+GateOutcome = Literal["pass", "fail", "inconclusive"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Confidence = Annotated[float, Field(gt=0.5, lt=1)]
 
 
-class _Model(BaseModel):
+class _GateModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class NonInferiority(_Model):
-    """The candidate may be worse by less than ``margin``: the interval's lower end must lie above ``-margin``."""
+class NonInferiorityBound(_GateModel):
+    """The candidate may be worse by less than ``margin``: the interval's low end is above -margin."""
 
     margin: float = Field(
         gt=0,
         lt=1,
-        description="Largest drop of the pass rate that is acceptable, as a share: 0.05 is five points.",
+        description="Largest acceptable drop of the pass rate, as a share: 0.05 is five points.",
     )
     confidence: Confidence = Field(0.95, description="Confidence of the two-sided interval.")
 
 
-class PassRate(_Model):
-    """The candidate's pass rate, and how sure one must be of it."""
+class PassRateBound(_GateModel):
+    """The candidate's least pass rate, and the certainty of it."""
 
     rate: Share = Field(description="Least share of scored results that pass.")
     lower_bound: Share | None = Field(
@@ -55,14 +58,14 @@ class PassRate(_Model):
     confidence: Confidence = Field(0.95, description="Confidence of the interval.")
 
 
-class AllOf(_Model):
-    """Several trials in a row: a bound on pass^k."""
+class PassHatBound(_GateModel):
+    """A bound on pass^k, the chance that several trials in a row pass."""
 
     k: int = Field(ge=1, description="Number of trials that must all pass.")
     min: Share = Field(description="Least mean over the variants.")
 
 
-class Budget(_Model):
+class MetricBudget(_GateModel):
     """A bound on the mean of a measured value, over pairs where both runs have it."""
 
     max_mean: float | None = Field(None, ge=0, description="Highest mean of the candidate.")
@@ -72,8 +75,8 @@ class Budget(_Model):
     )
 
 
-class Gate(_Model):
-    """One gate: every rule that is given must hold."""
+class Gate(_GateModel):
+    """One gate: every rule that is set must be satisfied."""
 
     description: str = ""
     max_regressions: int | None = Field(
@@ -84,65 +87,63 @@ class Gate(_Model):
     max_errors: int | None = Field(
         0,
         ge=0,
-        description="Most results of the candidate that may be errored before nothing can be said.",
+        description="Most errored results of the candidate; with more, the gate is inconclusive.",
     )
-    non_inferiority: NonInferiority | None = None
-    min_pass_rate: Share | PassRate | None = None
-    pass_hat: AllOf | None = None
-    tokens: Budget | None = None
-    cost: Budget | None = None
+    non_inferiority: NonInferiorityBound | None = None
+    min_pass_rate: Share | PassRateBound | None = None
+    pass_hat: PassHatBound | None = None
+    tokens: MetricBudget | None = None
+    cost: MetricBudget | None = None
     required_tags: list[str] = Field(
-        default=[], description="Tags that scenarios must carry, all of whose results must pass."
+        default=[],
+        description="Tags that must exist in the candidate and whose results must all pass.",
     )
 
 
 DEFAULT = Gate(description="nothing regressed, nothing errored", max_regressions=0)
-"""What holds where no gate is named."""
+"""The gate that applies if none is named."""
 
 
 class RuleVerdict(NamedTuple):
-    """What one rule says, in a sentence that gives the figure and the bound."""
+    """The outcome of one rule, and a sentence with the figure and the bound."""
 
     rule: str
-    verdict: Judgement
+    verdict: GateOutcome
     message: str
 
 
 class GateVerdict(NamedTuple):
-    """The one verdict of a comparison; ``reason`` is what the rules that decided it say."""
+    """The verdict of a comparison; ``reason`` has the messages of the rules that decided it."""
 
     gate: str
-    verdict: Judgement
+    verdict: GateOutcome
     reason: str
     rules: tuple[RuleVerdict, ...]
 
 
-class Basis(NamedTuple):
-    """What gates look at."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateInput:
+    """The figures of a comparison that gates use; ``evidence`` has the gate's confidence."""
 
-    pairing: Pairing
-    candidate: Counts
-    evidence_at: Callable[[float], Evidence]
+    evidence: Evidence
+    candidate: VerdictCounts
+    trials: TrialStatistics
     metrics: dict[str, MetricDifference]
-    trials: Trials
-    tags: dict[str, Counts]
+    tags: dict[str, VerdictCounts]
 
 
-def judge(name: str, gate: Gate, basis: Basis) -> GateVerdict:
+def evaluate_gate(name: str, gate: Gate, facts: GateInput) -> GateVerdict:
     """Return the verdict of a gate over a comparison."""
-    rules = tuple(verdict for rule in RULES for verdict in rule(gate, basis))
-    order: tuple[Judgement, ...] = ("fail", "inconclusive", "pass")
-    verdict: Judgement = next(
-        (kind for kind in order if any(rule.verdict == kind for rule in rules)), "inconclusive"
-    )
-    told = [rule.message for rule in rules if rule.verdict == verdict]
-    return GateVerdict(
-        name, verdict, "; ".join(told) or "no rule of this gate says anything", rules
-    )
+    rules = tuple(verdict for rule in _RULES for verdict in rule(gate, facts))
+    outcomes = {rule.verdict for rule in rules}
+    order: tuple[GateOutcome, ...] = ("fail", "inconclusive", "pass")
+    verdict: GateOutcome = next((one for one in order if one in outcomes), "inconclusive")
+    messages = [rule.message for rule in rules if rule.verdict == verdict]
+    return GateVerdict(name, verdict, "; ".join(messages) or "the gate has no rule", rules)
 
 
-def _paired(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
-    if not basis.pairing.scored:
+def _pairs(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
+    if not facts.evidence.table.pairs:
         yield RuleVerdict(
             "pairs",
             "inconclusive",
@@ -150,141 +151,141 @@ def _paired(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
         )
 
 
-def _errors(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
-    if gate.max_errors is None:
+def _max_errors(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
+    if gate.max_errors is not None:
+        counts = facts.candidate
+        outcome = _outcome(counts.errored <= gate.max_errors, "inconclusive")
+        message = f"{counts.errored} of {counts.results} results errored, {_most(gate.max_errors)}"
+        yield RuleVerdict("max_errors", outcome, message)
+
+
+def _max_regressions(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
+    if gate.max_regressions is not None:
+        table = facts.evidence.table
+        outcome = _outcome(table.regressed <= gate.max_regressions)
+        message = (
+            f"{table.regressed} of {table.pairs} pairs regressed, {_most(gate.max_regressions)}"
+        )
+        yield RuleVerdict("max_regressions", outcome, message)
+
+
+def _most(bound: int) -> str:
+    return f"at most {bound} may" if bound else "none may"
+
+
+def _non_inferiority(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
+    bound = gate.non_inferiority
+    if bound is None:
         return
-    count, of = basis.candidate.errored, basis.candidate.results
-    bound = "none may" if gate.max_errors == 0 else f"at most {gate.max_errors} may"
-    yield RuleVerdict(
-        "max_errors",
-        _is(count <= gate.max_errors, "inconclusive"),
-        f"{count} of {of} results errored, {bound}",
+    low, high = facts.evidence.interval
+    outcome: GateOutcome = "inconclusive"
+    conclusion = "neither shown non-inferior nor inferior"
+    if low > -bound.margin:
+        outcome, conclusion = "pass", "non-inferior"
+    elif high < -bound.margin:
+        outcome, conclusion = "fail", "inferior"
+    message = (
+        f"{conclusion}: the difference lies between {low:+.1%} and {high:+.1%} "
+        f"({bound.confidence:.0%}), the margin is {bound.margin:.1%}"
     )
+    yield RuleVerdict("non_inferiority", outcome, message)
 
 
-def _regressions(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
-    if gate.max_regressions is None:
+def _min_pass_rate(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
+    bound = gate.min_pass_rate
+    if bound is None:
         return
-    table = basis.evidence_at(0.95).table
-    bound = "none may" if gate.max_regressions == 0 else f"at most {gate.max_regressions} may"
-    yield RuleVerdict(
-        "max_regressions",
-        _is(table.regressed <= gate.max_regressions),
-        f"{table.regressed} of {table.pairs} pairs regressed, {bound}",
-    )
-
-
-def _non_inferiority(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
-    rule = gate.non_inferiority
-    if rule is None:
-        return
-    low, high = basis.evidence_at(rule.confidence).interval
-    verdict: Judgement = (
-        "pass" if low > -rule.margin else "fail" if high < -rule.margin else "inconclusive"
-    )
-    word = {
-        "pass": "non-inferior",
-        "fail": "inferior",
-        "inconclusive": "neither shown non-inferior nor inferior",
-    }[verdict]
-    message = f"{word}: the difference lies between {low:+.1%} and {high:+.1%} ({rule.confidence:.0%}), the margin is {rule.margin:.1%}"
-    yield RuleVerdict("non_inferiority", verdict, message)
-
-
-def _pass_rate(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
-    rule = (
-        PassRate(rate=gate.min_pass_rate)
-        if isinstance(gate.min_pass_rate, float | int)
-        else gate.min_pass_rate
-    )
-    if rule is None:
-        return
-    passed, scored = basis.candidate.passed, basis.candidate.scored
+    if not isinstance(bound, PassRateBound):
+        bound = PassRateBound(rate=bound)
+    passed, scored = facts.candidate.passed, facts.candidate.scored
     if not scored:
-        yield RuleVerdict(
-            "min_pass_rate", "inconclusive", "no result was scored, so there is no pass rate"
-        )
+        message = "no result was scored, so there is no pass rate"
+        yield RuleVerdict("min_pass_rate", "inconclusive", message)
         return
-    share = passed / scored
-    yield RuleVerdict(
-        "min_pass_rate",
-        _is(share >= rule.rate),
-        f"{passed} of {scored} scored results passed ({share:.1%}), at least {rule.rate:.1%} must",
+    rate = passed / scored
+    message = (
+        f"{passed} of {scored} scored results passed ({rate:.1%}), at least {bound.rate:.1%} must"
     )
-    if rule.lower_bound is not None:
-        low = wilson(passed, scored, rule.confidence).low
-        message = f"the pass rate is at least {low:.1%} ({rule.confidence:.0%}), {rule.lower_bound:.1%} must be shown"
-        yield RuleVerdict(
-            "min_pass_rate.lower_bound", _is(low >= rule.lower_bound, "inconclusive"), message
+    yield RuleVerdict("min_pass_rate", _outcome(rate >= bound.rate), message)
+    if bound.lower_bound is not None:
+        low = wilson(passed, scored, bound.confidence).low
+        message = (
+            f"the pass rate is at least {low:.1%} ({bound.confidence:.0%}), "
+            f"{bound.lower_bound:.1%} must be shown"
         )
+        outcome = _outcome(low >= bound.lower_bound, "inconclusive")
+        yield RuleVerdict("min_pass_rate.lower_bound", outcome, message)
 
 
-def _pass_hat(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
-    rule = gate.pass_hat
-    if rule is None:
+def _pass_hat(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
+    bound = gate.pass_hat
+    if bound is None:
         return
-    found = basis.trials.pass_hat.get(rule.k)
-    if found is None:
-        message = f"no variant has {rule.k} scored trials, so pass^{rule.k} is not known; record more with --evalkit-repeat {rule.k}"
+    share = facts.trials.pass_hat.get(bound.k)
+    if share is None:
+        message = (
+            f"no variant has {bound.k} scored trials, so pass^{bound.k} is not known; record more "
+            f"with --evalkit-repeat {bound.k}"
+        )
         yield RuleVerdict("pass_hat", "inconclusive", message)
     else:
-        yield RuleVerdict(
-            "pass_hat",
-            _is(found >= rule.min),
-            f"pass^{rule.k} is {found:.1%}, at least {rule.min:.1%} must be",
-        )
+        message = f"pass^{bound.k} is {share:.1%}, it must be at least {bound.min:.1%}"
+        yield RuleVerdict("pass_hat", _outcome(share >= bound.min), message)
 
 
-def _budgets(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
+def _budgets(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
     for name, budget in (("tokens", gate.tokens), ("cost", gate.cost)):
         if budget is None:
             continue
-        found = basis.metrics.get(name)
-        if found is None:
+        metric = facts.metrics.get(name)
+        if metric is None:
             yield RuleVerdict(name, "inconclusive", f"no pair has {name} on both sides")
             continue
         if budget.max_mean is not None:
-            message = f"the mean of {name} is {found.candidate:.6g}, at most {budget.max_mean:.6g} is allowed"
-            yield RuleVerdict(f"{name}.max_mean", _is(found.candidate <= budget.max_mean), message)
+            message = (
+                f"the mean of {name} is {metric.candidate:.6g}, at most {budget.max_mean:.6g} is "
+                "allowed"
+            )
+            outcome = _outcome(metric.candidate <= budget.max_mean)
+            yield RuleVerdict(f"{name}.max_mean", outcome, message)
         if budget.max_increase is not None:
-            # Compared as a product: a baseline of nothing has no ratio, and anything above it is growth without bound.
-            allowed = found.baseline * (1 + budget.max_increase)
-            message = f"the mean of {name} went from {found.baseline:.6g} to {found.candidate:.6g}, at most {allowed:.6g} is allowed"
-            yield RuleVerdict(f"{name}.max_increase", _is(found.candidate <= allowed), message)
+            # A product, not a ratio: a baseline of 0 has no ratio, and any increase is too much.
+            allowed = metric.baseline * (1 + budget.max_increase)
+            message = (
+                f"the mean of {name} went from {metric.baseline:.6g} to {metric.candidate:.6g}, at "
+                f"most {allowed:.6g} is allowed"
+            )
+            outcome = _outcome(metric.candidate <= allowed)
+            yield RuleVerdict(f"{name}.max_increase", outcome, message)
 
 
-def _required_tags(gate: Gate, basis: Basis) -> Iterator[RuleVerdict]:
+def _required_tags(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
     for tag in gate.required_tags:
-        count = basis.tags.get(tag)
-        if count is None:
-            yield RuleVerdict(
-                f"required_tags.{tag}", "fail", f"no result of the candidate is tagged {tag!r}"
-            )
-        else:
-            message = f"{count.passed} of {count.results} results tagged {tag!r} passed, all must"
-            # An error tells nothing of the model, so it alone does not fail the gate.
-            verdict: Judgement = (
-                "fail"
-                if count.failed
-                else "pass"
-                if count.passed == count.results
-                else "inconclusive"
-            )
-            yield RuleVerdict(f"required_tags.{tag}", verdict, message)
+        counts = facts.tags.get(tag)
+        if counts is None:
+            message = f"no result of the candidate is tagged {tag!r}"
+            yield RuleVerdict(f"required_tags.{tag}", "fail", message)
+            continue
+        # An error says nothing about the model, so it alone does not fail the gate.
+        outcome: GateOutcome = "fail" if counts.failed else "inconclusive"
+        if counts.passed == counts.results:
+            outcome = "pass"
+        message = f"{counts.passed} of {counts.results} results tagged {tag!r} passed, all must"
+        yield RuleVerdict(f"required_tags.{tag}", outcome, message)
 
 
-def _is(holds: bool, otherwise: Judgement = "fail") -> Judgement:
-    return "pass" if holds else otherwise
+def _outcome(satisfied: bool, otherwise: GateOutcome = "fail") -> GateOutcome:
+    return "pass" if satisfied else otherwise
 
 
-RULES: tuple[Callable[[Gate, Basis], Iterator[RuleVerdict]], ...] = (
-    _paired,
-    _regressions,
+# In the order in which they are reported.
+_RULES = (
+    _pairs,
+    _max_regressions,
     _non_inferiority,
-    _pass_rate,
+    _min_pass_rate,
     _pass_hat,
     _budgets,
     _required_tags,
-    _errors,
+    _max_errors,
 )
-"""The rules, in the order they are told."""

@@ -1,21 +1,28 @@
-"""Scenarios over time: pass rate, flips, tokens and cost of each, run by run. Pure; what it is made from is ``results.index``.
+"""Scenarios over many runs: pass rate, flips, tokens and cost of each, run by run. Pure.
 
-A flip is a result whose verdict is not the one the same identity had in the run before that scored it; errors and skips tell nothing of the
-model, so they neither flip nor count in a rate, and are counted by themselves.
+A flip is a result whose verdict differs from that of the same identity in the previous run that
+scored it. Errors and skips say nothing about the model: they neither flip nor count in a rate, and
+errors are counted separately.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import groupby, pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from evalkit._lib.json import JSON
 from evalkit.compare.prices import Prices, cost_of
 from evalkit.results.index import IndexedResult, IndexedRun
 
 
-class Point(NamedTuple):
-    """What one run says of a scenario, or of everything (means over the results that know the value; None where none does)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryPoint:
+    """One scenario (or all of them) in one run.
+
+    ``tokens``, ``cost`` and ``elapsed_ms`` are means over the results that have the value, or None.
+    """
 
     run: str
     results: int
@@ -28,61 +35,89 @@ class Point(NamedTuple):
 
     @property
     def rate(self) -> float | None:
-        """The pass rate; None where nothing was scored."""
+        """The pass rate; None if nothing was scored."""
         return self.passed / self.scored if self.scored else None
 
 
-class Line(NamedTuple):
-    """One scenario over time (or all of them: an empty ``family``). ``points`` has None for runs that do not have it."""
+class ScenarioHistory(NamedTuple):
+    """One scenario over many runs, or all of them (an empty ``scenario``).
 
-    family: str
-    points: list[Point | None]
+    ``points`` has None for runs without the scenario.
+    """
+
+    scenario: str
+    points: list[HistoryPoint | None]
     flips: int
 
     @property
-    def last(self) -> Point | None:
-        """What the latest run that has it says."""
+    def last(self) -> HistoryPoint | None:
+        """The point of the latest run that has the scenario."""
         return next((point for point in reversed(self.points) if point is not None), None)
 
+    @property
+    def last_rate(self) -> float | None:
+        """The latest pass rate."""
+        rates = (point.rate for point in reversed(self.points) if point is not None)
+        return next((rate for rate in rates if rate is not None), None)
 
-class History(NamedTuple):
-    """Runs, oldest first; everything together, then each scenario, those that flip most first."""
+    def to_json(self) -> dict[str, JSON]:
+        """Return flips and points."""
+        points = [
+            None if point is None else {**asdict(point), "rate": point.rate}
+            for point in self.points
+        ]
+        return {"flips": self.flips, "points": points}
+
+
+class RunHistory(NamedTuple):
+    """Runs, oldest first; all scenarios together; then each scenario, most flips first."""
 
     runs: list[IndexedRun]
-    total: Line
-    lines: list[Line]
+    total: ScenarioHistory
+    scenarios: list[ScenarioHistory]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JSON]:
         """Return the history as ``evalkit history --json`` prints it."""
         return {
             "runs": [run._asdict() for run in self.runs],
-            "total": _line(self.total),
-            "scenarios": [{"scenario": line.family, **_line(line)} for line in self.lines],
+            "total": self.total.to_json(),
+            "scenarios": [
+                {"scenario": entry.scenario, **entry.to_json()} for entry in self.scenarios
+            ],
         }
 
 
-def history(
-    runs: Iterable[IndexedRun],
+def build_history(
+    runs: Sequence[IndexedRun],
     results: Iterable[IndexedResult],
     prices: Mapping[str, Prices] | None = None,
-) -> History:
-    """Return the history of runs. ``results`` come in the order of the index: by scenario, identity and time."""
-    order = list(runs)
+) -> RunHistory:
+    """Return the history of runs.
+
+    ``results`` are in the order of the index: by scenario, identity and time.
+    """
     everything: list[IndexedResult] = []
-    lines = []
-    for family, group in groupby(results, key=lambda result: result.family):
-        held = list(group)
-        everything += held
-        lines.append(Line(family, _points(order, held, prices or {}), _flips(held)))
-    total = Line("", _points(order, everything, prices or {}), sum(line.flips for line in lines))
-    return History(
-        order, total, sorted(lines, key=lambda line: (-line.flips, _rate(line), line.family))
-    )
+    scenarios = []
+    for scenario, group in groupby(results, key=lambda result: result.family):
+        entries = list(group)
+        everything += entries
+        points = _points(runs, entries, prices or {})
+        scenarios.append(ScenarioHistory(scenario, points, _flips(entries)))
+    flips = sum(scenario.flips for scenario in scenarios)
+    total = ScenarioHistory("", _points(runs, everything, prices or {}), flips)
+    scenarios.sort(key=_sort_key)
+    return RunHistory(list(runs), total, scenarios)
+
+
+def _sort_key(scenario: ScenarioHistory) -> tuple[int, float, str]:
+    rate = scenario.last_rate
+    # Scenarios that were never scored come last.
+    return -scenario.flips, 2.0 if rate is None else rate, scenario.scenario
 
 
 def _points(
     runs: Iterable[IndexedRun], results: Iterable[IndexedResult], prices: Mapping[str, Prices]
-) -> list[Point | None]:
+) -> list[HistoryPoint | None]:
     by_run: dict[str, list[IndexedResult]] = {}
     for result in results:
         by_run.setdefault(result.run, []).append(result)
@@ -91,23 +126,20 @@ def _points(
     ]
 
 
-def _point(run: str, results: list[IndexedResult], prices: Mapping[str, Prices]) -> Point:
-    passed, failed, errored = (
-        sum(result.verdict == verdict for result in results)
-        for verdict in ("passed", "failed", "errored")
-    )
+def _point(run: str, results: list[IndexedResult], prices: Mapping[str, Prices]) -> HistoryPoint:
+    verdicts = [result.verdict for result in results]
     costs = [
         cost_of(result.tokens, prices[result.model]) for result in results if result.model in prices
     ]
-    return Point(
-        run,
-        len(results),
-        passed + failed,
-        passed,
-        errored,
-        _mean([result.tokens.get("total_tokens") for result in results]),
-        _mean(costs),
-        _mean([result.elapsed_ms for result in results]),
+    return HistoryPoint(
+        run=run,
+        results=len(results),
+        scored=verdicts.count("passed") + verdicts.count("failed"),
+        passed=verdicts.count("passed"),
+        errored=verdicts.count("errored"),
+        tokens=_mean(result.tokens.get("total_tokens") for result in results),
+        cost=_mean(costs),
+        elapsed_ms=_mean(result.elapsed_ms for result in results),
     )
 
 
@@ -122,18 +154,3 @@ def _flips(results: Iterable[IndexedResult]) -> int:
         verdicts = [result.verdict for result in group if result.verdict in ("passed", "failed")]
         flips += sum(before != after for before, after in pairwise(verdicts))
     return flips
-
-
-def _rate(line: Line) -> float:
-    rates = [point.rate for point in line.points if point is not None and point.rate is not None]
-    return rates[-1] if rates else 2.0
-
-
-def _line(line: Line) -> dict[str, Any]:
-    return {
-        "flips": line.flips,
-        "points": [
-            None if point is None else {**point._asdict(), "rate": point.rate}
-            for point in line.points
-        ],
-    }

@@ -1,27 +1,28 @@
-"""Pairing two runs by identity: a scenario put in, taken out or moved shifts no other pair. Pure.
+"""Pair the results of two runs by identity, so that an added scenario shifts no other pair. Pure.
 
-A pair is one variant and trial that both runs have. What only one of them has is *added* or *removed* when its whole variant is; when the
-runs only differ in their number of trials, the surplus is *unmatched* and counts as neither. Of results that stand twice in a run (a run
-that was repeated in place) the last one counts, and how many did is told.
+A pair is one variant and trial that both runs have. A result that only one run has is *added* or
+*removed* if its whole variant is. If the runs differ in their number of trials, the surplus is
+*unmatched* and counts as neither. If a result appears twice in a run, the last one counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from evalkit.compare.proportions import Table
-from evalkit.compare.rows import Key, Row
+from evalkit.compare.proportions import PairTable
+from evalkit.compare.rows import ResultRow
 from evalkit.verdict import Verdict
 
-Change = Literal["regressed", "improved", "changed", "same", "unscored"]
+PairChange = Literal["regressed", "improved", "changed", "same", "unscored"]
 
 
 class Pair(NamedTuple):
     """The same variant and trial in both runs."""
 
-    baseline: Row
-    candidate: Row
+    baseline: ResultRow
+    candidate: ResultRow
 
     @property
     def scored(self) -> bool:
@@ -29,18 +30,18 @@ class Pair(NamedTuple):
         return self.baseline.scored and self.candidate.scored
 
     @property
-    def change(self) -> Change:
-        """What became of it: ``changed`` is another answer with the same verdict, ``unscored`` an error or a skip on a side."""
+    def change(self) -> PairChange:
+        """The outcome: ``changed`` is another answer with the same verdict.
+
+        ``unscored`` means that a side errored or was skipped.
+        """
+        old, new = self
         if not self.scored:
             return "unscored"
-        if self.baseline.passed != self.candidate.passed:
-            return "regressed" if self.baseline.passed else "improved"
-        return (
-            "same"
-            if (self.baseline.said, self.baseline.codes)
-            == (self.candidate.said, self.candidate.codes)
-            else "changed"
-        )
+        if old.passed != new.passed:
+            return "regressed" if old.passed else "improved"
+        same = old.answer_digest == new.answer_digest and old.codes == new.codes
+        return "same" if same else "changed"
 
     @property
     def difference(self) -> int:
@@ -48,13 +49,17 @@ class Pair(NamedTuple):
         return self.candidate.passed - self.baseline.passed
 
 
-class Pairing(NamedTuple):
-    """Two runs side by side, in the order of the candidate (what was removed: of the baseline)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairing:
+    """Two runs side by side, in the order of the candidate (``removed``: of the baseline).
+
+    ``repeated`` counts the results that appear twice in a run.
+    """
 
     pairs: list[Pair]
-    added: list[Row]
-    removed: list[Row]
-    unmatched: list[Row]
+    added: list[ResultRow]
+    removed: list[ResultRow]
+    unmatched: list[ResultRow]
     repeated: int
 
     @property
@@ -63,48 +68,37 @@ class Pairing(NamedTuple):
         return [pair for pair in self.pairs if pair.scored]
 
 
-def pair(baseline: Iterable[Row], candidate: Iterable[Row]) -> Pairing:
-    """Pair two runs. Takes time and memory in proportion to their rows."""
-    old, twice_old = _by_key(baseline)
-    new, twice_new = _by_key(candidate)
-    old_variants, new_variants = (
-        {row.variant for row in old.values()},
-        {row.variant for row in new.values()},
-    )
-    added = [row for key, row in new.items() if key not in old]
-    removed = [row for key, row in old.items() if key not in new]
+def pair_runs(baseline: Sequence[ResultRow], candidate: Sequence[ResultRow]) -> Pairing:
+    """Pair two runs in time and memory proportional to their rows."""
+    old, new = ({row.key: row for row in rows} for rows in (baseline, candidate))
+    old_variants, new_variants = ({row.variant for row in rows.values()} for rows in (old, new))
+    only_new = [row for key, row in new.items() if key not in old]
+    only_old = [row for key, row in old.items() if key not in new]
     return Pairing(
-        [Pair(old[key], row) for key, row in new.items() if key in old],
-        [row for row in added if row.variant not in old_variants],
-        [row for row in removed if row.variant not in new_variants],
-        [row for row in added if row.variant in old_variants]
-        + [row for row in removed if row.variant in new_variants],
-        twice_old + twice_new,
+        pairs=[Pair(old[key], row) for key, row in new.items() if key in old],
+        added=[row for row in only_new if row.variant not in old_variants],
+        removed=[row for row in only_old if row.variant not in new_variants],
+        unmatched=[row for row in only_new if row.variant in old_variants]
+        + [row for row in only_old if row.variant in new_variants],
+        repeated=len(baseline) - len(old) + len(candidate) - len(new),
     )
 
 
-def _by_key(rows: Iterable[Row]) -> tuple[dict[Key, Row], int]:
-    found: dict[Key, Row] = {}
-    count = 0
-    for row in rows:
-        found[row.key] = row
-        count += 1
-    return found, count - len(found)
-
-
-def table(pairs: Iterable[Pair]) -> Table:
+def pair_table(pairs: Iterable[Pair]) -> PairTable:
     """Return the two-by-two table of scored pairs."""
-    both = neither = lost = gained = 0
-    for one in pairs:
-        if one.baseline.passed:
-            both, lost = both + one.candidate.passed, lost + (not one.candidate.passed)
-        else:
-            gained, neither = gained + one.candidate.passed, neither + (not one.candidate.passed)
-    return Table(both, neither, lost, gained)
+    counts = {(old, new): 0 for old in (True, False) for new in (True, False)}
+    for pair in pairs:
+        counts[pair.baseline.passed, pair.candidate.passed] += 1
+    return PairTable(
+        both_passed=counts[True, True],
+        both_failed=counts[False, False],
+        regressed=counts[True, False],
+        improved=counts[False, True],
+    )
 
 
 class Flips(NamedTuple):
-    """How often something went wrong in one run only, and in both."""
+    """How often something failed in one run only, and in both."""
 
     regressed: int
     improved: int
@@ -112,37 +106,37 @@ class Flips(NamedTuple):
 
 
 def by_check(pairs: Iterable[Pair]) -> dict[str, Flips]:
-    """Count flips of each check over scored pairs in which both sides judged it; checks that failed nowhere are left out.
+    """Count the flips of each check over scored pairs in which both sides scored it.
 
-    A variant whose verdict stays failed can hide a check that broke and another that was mended: here both are seen.
+    Checks that never failed are left out. A variant that stays failed can hide a check that broke
+    and another one that was fixed; here both are visible.
     """
-    counts: dict[str, list[int]] = {}
-    for one in pairs:
-        for name, old in one.baseline.checks.items():
-            new = one.candidate.checks.get(name)
-            if old in _JUDGED and new in _JUDGED:
-                _count(counts, name, old is Verdict.FAILED, new is Verdict.FAILED)
-    return {name: Flips(*counts[name]) for name in sorted(counts)}
+    scored = (Verdict.PASSED, Verdict.FAILED)
+    failures = (
+        (name, old is Verdict.FAILED, pair.candidate.checks[name] is Verdict.FAILED)
+        for pair in pairs
+        for name, old in pair.baseline.checks.items()
+        if old in scored and pair.candidate.checks.get(name) in scored
+    )
+    return _count_flips(failures)
 
 
 def by_code(pairs: Iterable[Pair]) -> dict[str, Flips]:
-    """Count flips of each ``check: finding code`` over scored pairs."""
+    """Count the flips of each ``check: finding code`` over scored pairs."""
+    failures = (
+        (f"{check}: {code}", (check, code) in old.codes, (check, code) in new.codes)
+        for old, new in pairs
+        for check, code in old.codes | new.codes
+    )
+    return _count_flips(failures)
+
+
+def _count_flips(failures: Iterable[tuple[str, bool, bool]]) -> dict[str, Flips]:
+    """Count names with whether they failed in the baseline and in the candidate."""
     counts: dict[str, list[int]] = {}
-    for one in pairs:
-        for check, code in one.baseline.codes | one.candidate.codes:
-            _count(
-                counts,
-                f"{check}: {code}",
-                (check, code) in one.baseline.codes,
-                (check, code) in one.candidate.codes,
-            )
+    for name, failed_before, fails_now in failures:
+        if failed_before or fails_now:
+            regressed, improved = not failed_before, not fails_now
+            row = counts.setdefault(name, [0, 0, 0])
+            row[0 if regressed else 1 if improved else 2] += 1
     return {name: Flips(*counts[name]) for name in sorted(counts)}
-
-
-_JUDGED = (Verdict.PASSED, Verdict.FAILED)
-
-
-def _count(counts: dict[str, list[int]], name: str, failed_before: bool, fails_now: bool) -> None:
-    if failed_before or fails_now:
-        place = 2 if failed_before and fails_now else 1 if failed_before else 0
-        counts.setdefault(name, [0, 0, 0])[place] += 1

@@ -1,8 +1,8 @@
-"""Pass rates and their differences: Wilson's interval, the paired two-by-two table, McNemar's exact test, paired intervals, power. Pure.
+"""Pass rates and their differences: Wilson's interval, McNemar's test, paired intervals, power. Pure.
 
-A pair is one variant and trial of both runs, each of them passed or failed. Only pairs that differ tell which run is better
-(McNemar 1947); the others tell how sure one can be of the size of the difference. Figures are shares from 0 to 1; a difference is
-candidate minus baseline, so a drop is negative.
+A pair is one variant and trial of both runs, each passed or failed. Only pairs that differ show
+which run is better (McNemar 1947); the others determine how precisely the difference is known.
+Figures are shares from 0 to 1. A difference is candidate minus baseline, so a drop is negative.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from evalkit.compare.distributions import normal_quantile, sign_test
 
 CONFIDENCE = 0.95
-"""The confidence of intervals unless a gate declares another."""
+"""The confidence of intervals unless a gate sets another."""
 
 
 class Interval(NamedTuple):
@@ -23,8 +23,11 @@ class Interval(NamedTuple):
     high: float
 
 
-class Table(NamedTuple):
-    """The paired two-by-two table of two runs. ``regressed``: passed in the baseline only; ``improved``: in the candidate only."""
+class PairTable(NamedTuple):
+    """The paired two-by-two table of two runs.
+
+    ``regressed`` pairs passed in the baseline only, ``improved`` ones in the candidate only.
+    """
 
     both_passed: int
     both_failed: int
@@ -43,40 +46,42 @@ class Table(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """Candidate's pass rate minus baseline's; 0 where there is no pair."""
+        """The candidate's pass rate minus the baseline's; 0 without pairs."""
         return (self.improved - self.regressed) / self.pairs if self.pairs else 0.0
 
     @property
     def mcnemar_p(self) -> float:
-        """The exact two-sided p that the runs are equally good; 1 where no pair differs."""
+        """The exact two-sided p of the runs being equally good; 1 if no pair differs."""
         return sign_test(self.regressed, self.improved)
 
     @property
-    def best_p(self) -> float:
-        """The smallest p that this many differing pairs could have given: five to none is 0.0625, out of reach of 0.05."""
+    def smallest_p(self) -> float:
+        """The smallest p that this many differing pairs can give: 5 to 0 gives 0.0625, above 0.05."""
         return sign_test(0, self.differing)
 
 
 def wilson(passed: int, count: int, confidence: float = CONFIDENCE) -> Interval:
-    """Return Wilson's score interval of a pass rate (Wilson 1927), never outside 0 to 1; all of it where nothing was counted."""
+    """Return Wilson's score interval of a pass rate (Wilson 1927); 0 to 1 if nothing was counted."""
     if not count:
         return Interval(0.0, 1.0)
     z = _z(confidence)
     share, weight = passed / count, z * z / count
-    centre = (share + weight / 2) / (1 + weight)
+    center = (share + weight / 2) / (1 + weight)
     half = z / (1 + weight) * math.sqrt(share * (1 - share) / count + weight / count / 4)
-    # At the ends the formula gives them but for rounding.
+    # At the ends the formula gives exactly 0 and 1, apart from rounding.
     return Interval(
-        0.0 if passed == 0 else max(0.0, centre - half),
-        1.0 if passed == count else min(1.0, centre + half),
+        0.0 if passed == 0 else max(0.0, center - half),
+        1.0 if passed == count else min(1.0, center + half),
     )
 
 
-def paired_interval(table: Table, confidence: float = CONFIDENCE) -> Interval:
-    """Return Tango's score interval of a paired difference (Tango 1998, Statistics in Medicine 17:891); -1 to 1 without pairs.
+def paired_interval(table: PairTable, confidence: float = CONFIDENCE) -> Interval:
+    """Return Tango's score interval of a paired difference; -1 to 1 without pairs.
 
-    It holds its confidence for few pairs and for tables with empty cells, where the usual (Wald) interval does not. Its ends are the
-    differences that a score test at this level just does not reject, found by bisection: the score is monotonic in the difference.
+    Tango 1998, Statistics in Medicine 17:891. Its confidence is right for few pairs and for tables
+    with empty cells, unlike that of the usual (Wald) interval. Its ends are the differences that a
+    score test at this level just does not reject. They are found by bisection, because the score is
+    monotonic in the difference.
     """
     if not table.pairs:
         return Interval(-1.0, 1.0)
@@ -86,50 +91,52 @@ def paired_interval(table: Table, confidence: float = CONFIDENCE) -> Interval:
     return Interval(low, high)
 
 
-def _solve(table: Table, wanted: float, low: float, high: float) -> float:
+def _solve(table: PairTable, target: float, low: float, high: float) -> float:
     for _ in range(100):
         middle = (low + high) / 2
-        low, high = (middle, high) if _score(table, middle) > wanted else (low, middle)
+        low, high = (middle, high) if _score(table, middle) > target else (low, middle)
     return (low + high) / 2
 
 
-def _score(table: Table, difference: float) -> float:
-    """Tango's score of a hypothetical difference; falls as the difference grows."""
+def _score(table: PairTable, difference: float) -> float:
+    """Return Tango's score of a hypothetical difference; it decreases with the difference."""
     count, gained, lost = table.pairs, table.improved, table.regressed
-    # The share of lost pairs that is likeliest under the hypothesis solves 2n x² + b x + c = 0 (Tango's equation 8).
+    # The most likely share of lost pairs under the hypothesis solves 2n x² + b x + c = 0 (Tango's
+    # equation 8).
     b = -gained - lost + (2 * count - gained + lost) * difference
     c = -lost * difference * (1 - difference)
     share = (math.sqrt(max(0.0, b * b - 8 * count * c)) - b) / (4 * count)
     variance = count * (2 * share + difference * (1 - difference))
     distance = gained - lost - count * difference
     if variance <= 0:
-        return math.inf if distance > 0 else -math.inf if distance < 0 else 0.0
+        return math.copysign(math.inf, distance) if distance else 0.0
     return distance / math.sqrt(variance)
 
 
-def detectable(
+def detectable_drop(
     pairs: int, discordance: float, *, power: float = 0.8, confidence: float = CONFIDENCE
 ) -> float | None:
-    """Return the smallest drop that a two-sided McNemar test of so many pairs finds with this power; None where no drop can be.
+    """Return the smallest drop that a two-sided McNemar test finds with this power, or None.
 
-    ``discordance`` is the share of pairs that differ. Connor's formula (1987, Biometrics 43:207) solved for the difference: 311 pairs with
-    a tenth of them differing find a drop of 0.05. A drop cannot be larger than the discordance it is part of.
+    ``discordance`` is the share of pairs that differ; a drop cannot be larger. This is Connor's
+    formula (1987, Biometrics 43:207) solved for the difference: 311 pairs of which a tenth differ
+    show a drop of 0.05.
     """
     if pairs <= 0 or discordance <= 0:
         return None
     z_level, z_power = _z(confidence), normal_quantile(power)
     low, high = 0.0, min(discordance, 1.0)
 
-    def seen(drop: float) -> bool:
+    def is_detected(drop: float) -> bool:
         return drop * math.sqrt(pairs) >= z_level * math.sqrt(discordance) + z_power * math.sqrt(
             max(0.0, discordance - drop * drop)
         )
 
-    if not seen(high):
+    if not is_detected(high):
         return None
     for _ in range(100):
         middle = (low + high) / 2
-        low, high = (low, middle) if seen(middle) else (middle, high)
+        low, high = (low, middle) if is_detected(middle) else (middle, high)
     return high
 
 

@@ -1,33 +1,39 @@
-"""A result line in short: what a comparison needs of one variant and trial, in about a kilobyte. Pure; a line is a mapping as it was parsed.
+"""A result as a row: what a comparison needs of one variant and trial, in about a kilobyte. Pure.
 
-What was said is kept as a digest of everything that does not differ between two recordings of the same answer: status, text, step types,
-calls with their arguments. Ids, signatures and times are left out of it.
+The answer is stored as a digest of everything that does not differ between two recordings of the
+same answer: status, text, step types, calls with their arguments. Ids, signatures and times are not
+part of it.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical
 from evalkit.verdict import Verdict, worst
 
-Key = tuple[str, str, tuple[str, ...], int]
-"""What two results are paired by: suite, scenario, parts of the variant's name, trial."""
+VariantKey = tuple[str, str, tuple[str, ...]]
+"""Suite, scenario, parts of the variant's name."""
+ResultKey = tuple[str, str, tuple[str, ...], int]
+"""The identity by which results are paired: the variant's key and the trial."""
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRow:
     """One result.
 
-    ``checks`` is the gravest verdict of each check over all turns, ``codes`` the codes of the findings that failed it, ``message`` why it
-    did not pass. ``tokens``, ``elapsed_ms`` and ``cost`` are None where they are not known. ``asked`` is what the request held, each part as
-    canonical JSON: the settings sent with every turn, and ``prompts``, the user's messages. ``place`` is ``file:line`` of the scenario.
+    ``checks`` has the worst verdict of each check over all turns, ``codes`` the codes of the
+    findings that failed it, ``message`` the reason for not passing. ``tokens``, ``elapsed_ms`` and
+    ``cost`` are None if unknown. ``request_parts`` are the settings sent with every turn and the
+    user's messages (``prompts``), each as canonical JSON. ``location`` is ``file:line`` of the
+    scenario.
     """
 
     id: str
-    key: Key
+    key: ResultKey
     model: str
     tags: tuple[str, ...]
     verdict: Verdict
@@ -37,13 +43,13 @@ class Row(NamedTuple):
     tokens: int | None
     elapsed_ms: float | None
     cost: float | None
-    said: str
-    asked: Mapping[str, str]
-    place: str
+    answer_digest: str
+    request_parts: Mapping[str, str]
+    location: str
 
     @property
     def scored(self) -> bool:
-        """Whether it tells how good the model is: passed or failed."""
+        """Whether it is evidence about the model: passed or failed."""
         return self.verdict in (Verdict.PASSED, Verdict.FAILED)
 
     @property
@@ -52,23 +58,22 @@ class Row(NamedTuple):
         return self.verdict is Verdict.PASSED
 
     @property
-    def family(self) -> str:
-        """The scenario it is a variant of: ``suite::scenario``. Variants and trials of one share its fate."""
+    def scenario(self) -> str:
+        """The scenario as ``suite::scenario``. Its variants and trials are one cluster."""
         return f"{self.key[0]}::{self.key[1]}"
 
     @property
-    def variant(self) -> tuple[str, str, tuple[str, ...]]:
-        """The variant all trials of which belong together."""
+    def variant(self) -> VariantKey:
+        """The variant that all trials share."""
         return self.key[:3]
 
 
-def row_of(line: Mapping[str, JSON]) -> Row:
-    """Return a result line in short.
+def result_row(line: Mapping[str, JSON]) -> ResultRow:
+    """Return a result line as a row.
 
-    Raises KeyError, TypeError, ValueError or AttributeError for what is no result line.
+    Raises KeyError, TypeError, ValueError or AttributeError if it is not a result line.
     """
     settings, metrics = line["variant"], line["metrics"]
-    model = str(settings.get("model") or settings.get("agent") or "")
     verdicts: dict[str, Verdict] = {}
     codes = set()
     for check in line["checks"]:
@@ -79,59 +84,84 @@ def row_of(line: Mapping[str, JSON]) -> Row:
             for finding in check["findings"]
             if finding["severity"] == "error"
         }
-    return Row(
-        line["id"],
-        (line["suite"], line["scenario"], tuple(map(str, line["parts"])), line["trial"]),
-        model,
-        tuple(line["tags"]),
-        Verdict(line["verdict"]),
-        verdicts,
-        frozenset(codes),
-        line["message"],
-        metrics.get("tokens", {}).get("total_tokens"),
-        metrics.get("elapsed_ms"),
-        metrics.get("cost"),
-        _said(line["turns"]),
-        _asked(line),
-        f"{line['path']}:{line['line']}",
+    return ResultRow(
+        id=line["id"],
+        key=(line["suite"], line["scenario"], tuple(map(str, line["parts"])), line["trial"]),
+        model=str(settings.get("model") or settings.get("agent") or ""),
+        tags=tuple(line["tags"]),
+        verdict=Verdict(line["verdict"]),
+        checks=verdicts,
+        codes=frozenset(codes),
+        message=line["message"],
+        tokens=metrics.get("tokens", {}).get("total_tokens"),
+        elapsed_ms=metrics.get("elapsed_ms"),
+        cost=metrics.get("cost"),
+        answer_digest=_answer_digest(line["turns"]),
+        request_parts=_request_parts(line),
+        location=f"{line['path']}:{line['line']}",
     )
 
 
-def without_model(row: Row) -> Row:
-    """Return the row with the model's part left out of what it is paired by: where the model is what differs."""
+def without_model(row: ResultRow) -> ResultRow:
+    """Return the row with the model removed from its key, for comparing different models."""
     suite, scenario, parts, trial = row.key
     if row.model not in parts:
         return row
-    at = parts.index(row.model)
-    return row._replace(key=(suite, scenario, (*parts[:at], *parts[at + 1 :]), trial))
+    index = parts.index(row.model)
+    return replace(row, key=(suite, scenario, (*parts[:index], *parts[index + 1 :]), trial))
 
 
-def _asked(line: Mapping[str, JSON]) -> dict[str, str]:
-    # Most results ask the same: kept once, ten thousand of them are no more than one.
+def _request_parts(line: Mapping[str, JSON]) -> dict[str, str]:
     prompts = [turn.get("user") for turn in line["turns"]]
+    # Interned, because most results of a run have the same settings.
     return {
         sys.intern(key): sys.intern(canonical(value))
         for key, value in {**line.get("settings", {}), "prompts": prompts}.items()
     }
 
 
-def _said(turns: Iterable[Mapping[str, JSON]]) -> str:
-    told = [
+def _answer_digest(turns: Iterable[Mapping[str, JSON]]) -> str:
+    answers = [
         [
             turn["outcome"],
             turn["status"],
             turn["text"],
-            [_in_short(step["step"]) for step in turn["steps"] if step["origin"] == "model"],
+            [_step_summary(step["step"]) for step in turn["steps"] if step["origin"] == "model"],
         ]
         for turn in turns
     ]
-    return sha256(canonical(told))[:16]
+    return sha256(canonical(answers))[:16]
 
 
-def _in_short(step: Mapping[str, JSON]) -> JSON:
+def _step_summary(step: Mapping[str, JSON]) -> JSON:
     kind = step.get("type")
-    return (
-        [kind, step.get("name"), step.get("arguments")]
-        if isinstance(kind, str) and kind.endswith("_call")
-        else kind
+    if isinstance(kind, str) and kind.endswith("_call"):
+        return [kind, step.get("name"), step.get("arguments")]
+    return kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictCounts:
+    """The denominators of a run: all results, and how many of them have each verdict."""
+
+    results: int
+    scored: int
+    passed: int
+    failed: int
+    errored: int
+    skipped: int
+
+
+def count_verdicts(rows: Iterable[ResultRow]) -> VerdictCounts:
+    """Count a run's results by verdict."""
+    counts = dict.fromkeys(Verdict, 0)
+    for row in rows:
+        counts[row.verdict] += 1
+    return VerdictCounts(
+        results=sum(counts.values()),
+        scored=counts[Verdict.PASSED] + counts[Verdict.FAILED],
+        passed=counts[Verdict.PASSED],
+        failed=counts[Verdict.FAILED],
+        errored=counts[Verdict.ERRORED],
+        skipped=counts[Verdict.SKIPPED],
     )

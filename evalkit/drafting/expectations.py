@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from evalkit._lib.json import JSON, loads
-from evalkit.compare.alignment import citations
+from evalkit.compare.alignment import cited_sources
 from evalkit.protocol.step_reader import steps_of
 from evalkit.transcript import Turn
 
@@ -37,7 +37,7 @@ def _drafts(turn: Turn, fields: Mapping[str, JSON]) -> Iterator[JSON]:
         yield {"tool_calls": calls}
     if _has_schema(fields.get("response_format")) and _is_json(turn.text):
         yield {"json_schema": "response_format"}
-    if citations(steps_of({"steps": steps})):
+    if cited_sources(steps_of({"steps": steps})):
         yield {"citations": {"min": 1, "spans": "valid"}}
 
 

@@ -1,4 +1,4 @@
-"""``decisions.yaml`` of a run directory: who decided what, when and why. Made for diffs: one key a line, appended to, never rewritten.
+"""Decisions about review items, and ``decisions.yaml``, the file that stores them.
 
     evalkit_decisions: 1
     decisions:
@@ -6,9 +6,11 @@
         result: "weather::london[stateless]"
         …
 
-A new entry is put behind the text that is there, which stays byte for byte; the whole is written aside and renamed, under a lock, so two
-writers lose nothing and nobody ever reads half of it. Texts are JSON strings with hostile characters made visible, which any YAML reads.
-A file that is not this is an integrity error, told with its line, and is never written to.
+The file is made for diffs: one key per line, and entries are only appended. Appending keeps the
+existing text byte for byte. The new text is written to a temporary file and renamed, under a lock,
+so concurrent writers lose nothing and no reader sees half a file. Texts are JSON strings, which any
+YAML parser reads, with invisible characters made visible. A file of any other shape is an integrity
+error with its line, and is never written to.
 """
 
 from __future__ import annotations
@@ -18,125 +20,148 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from evalkit._lib import yaml
 from evalkit._lib.files import display_path, try_lock, write_atomic
-from evalkit._lib.text import shorten, show, visible
+from evalkit._lib.text import shorten, visible
 from evalkit.errors import IntegrityError, UsageError
-from evalkit.review.state import Decision
 
 NAME = "decisions.yaml"
 VERSION = 1
 HEAD = f"""\
-# What people decided about this run. `evalkit review` appends to it; of several decisions on an item the last counts.
+# Decisions about this run. `evalkit review` appends to it; the last decision on an item counts.
 evalkit_decisions: {VERSION}
 decisions:
 """
-_LOCK = f".{NAME}.lock"
-_WAIT_SECONDS, _TICK = 10.0, 0.02
+LOCK_SECONDS = 10.0
+"""How long a writer waits for another one."""
+_LOCK_POLL_SECONDS = 0.02
+
+Choice = Literal["accept", "reject", "skip"]
+CHOICES: tuple[Choice, ...] = ("accept", "reject", "skip")
+
+
+class Decision(BaseModel):
+    """One entry of ``decisions.yaml``. The fields, in this order, are its keys; empty ones are omitted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    item: str = Field(min_length=1, description="Short for result, check, code and location.")
+    result: str = Field(description="The result's id.")
+    check: str
+    code: str
+    location: str
+    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="Digest of the result line that was decided on."
+    )
+    decision: Choice
+    comment: str = ""
+    regression: bool = Field(
+        False, description="Whether it was known to have passed in a baseline."
+    )
+    group: str = Field("", description="The group, if one decision was made for a whole group.")
+    written_file: str = Field(
+        "", description="The approved snapshot file, as a path from the project root."
+    )
+    kept_from: str = Field(
+        "", description="Author and time of the earlier decision that this one repeats."
+    )
+    by: str = Field(min_length=1, description="Name and email address.")
+    at: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 
 
 def render(decision: Decision) -> str:
     """Return one entry as text."""
     values = decision.model_dump(exclude_defaults=True)
-    lines = [f"{name}: {_spelled(value)}" for name, value in values.items()]
+    lines = [
+        f"{key}: {json.dumps(visible(value) if isinstance(value, str) else value, ensure_ascii=False)}"
+        for key, value in values.items()
+    ]
     return "  - " + "\n    ".join(lines) + "\n"
 
 
-def _spelled(value: object) -> str:
-    return (
-        json.dumps(visible(value), ensure_ascii=False)
-        if isinstance(value, str)
-        else json.dumps(value)
-    )
-
-
 def parse(text: str, name: str) -> list[Decision]:
-    """Read a file's text. Raises IntegrityError with ``name`` and the line where it is not what :func:`render` writes."""
+    """Read the text of a decision file called ``name``.
+
+    Raises IntegrityError with the line that :func:`render` would not write.
+    """
     try:
         value, lines = yaml.load_lines(text)
     except yaml.YamlError as error:
-        raise _corrupt(name, error.line, error.message) from error
-    if not isinstance(value, dict) or "evalkit_decisions" not in value:
-        raise _corrupt(name, 1, "it has no 'evalkit_decisions'")
-    if value["evalkit_decisions"] != VERSION:
-        raise _corrupt(
-            name,
-            1,
-            f"its version is {show(value['evalkit_decisions'], 20)}, this evalkit knows {VERSION}",
-        )
-    if extra := [key for key in value if key not in ("evalkit_decisions", "decisions")]:
-        raise _corrupt(name, 1, f"unknown key {show(extra[0], 40)}")
+        raise _invalid_file(name, error.line, error.message) from error
+    if not isinstance(value, dict) or value.get("evalkit_decisions") != VERSION:
+        raise _invalid_file(name, 1, f"'evalkit_decisions' must be {VERSION}")
+    for key in value:
+        if key not in ("evalkit_decisions", "decisions"):
+            raise _invalid_file(name, 1, f"unknown key {shorten(str(key), 40)!r}")
     entries = value.get("decisions")
     if entries is None:
         return []
     if not isinstance(entries, list):
-        raise _corrupt(name, 1, "'decisions' is not a list")
-    places = lines.of(entries)
-    found = []
-    for number, entry in enumerate(entries):
+        raise _invalid_file(name, 1, "'decisions' is not a list")
+    decisions = []
+    for line, entry in zip(lines.of(entries), entries, strict=True):
         try:
-            found.append(Decision.model_validate(entry))
+            decisions.append(Decision.model_validate(entry))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            where = shorten(".".join(map(str, first["loc"])), 60)
-            raise _corrupt(
-                name, places[number], f"{where or 'the entry'}: {first['msg']}"
-            ) from error
-    return found
+            key = shorten(".".join(map(str, first["loc"])), 60) or "the entry"
+            raise _invalid_file(name, line, f"{key}: {first['msg']}") from error
+    return decisions
 
 
-def _corrupt(name: str, line: int, why: str) -> IntegrityError:
+def _invalid_file(name: str, line: int, reason: str) -> IntegrityError:
     return IntegrityError(
-        f"{name}:{line} is not what `evalkit review` wrote: {why}; nothing was written"
+        f"{name}:{line}: not a file that `evalkit review` wrote ({reason}); nothing was written"
     )
 
 
-class Book:
-    """The decisions of one run directory, on disk."""
+class DecisionFile:
+    """The decision file of one run directory."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / NAME
-        self._lock = directory / _LOCK
+        self._lock_path = directory / f".{NAME}.lock"
 
     def read(self) -> list[Decision]:
-        """Return all entries, oldest first; none where there is no file. Raises IntegrityError, UsageError."""
+        """Return all entries, oldest first; none if there is no file.
+
+        Raises IntegrityError for an invalid file, UsageError for an unreadable one.
+        """
         return parse(self._text(), display_path(self.path))
 
     def append(self, decisions: Sequence[Decision]) -> None:
-        """Put entries behind those that are there. Call it inside :meth:`writing`. Raises IntegrityError, UsageError."""
-        before = self._text()
-        known = parse(before, display_path(self.path))
+        """Append entries. Call it inside :meth:`locked`. Raises IntegrityError, UsageError."""
+        before, name = self._text(), display_path(self.path)
+        existing = parse(before, name)
         after = before + ("" if before.endswith("\n") else "\n") + "".join(map(render, decisions))
-        # What people wrote by hand may be YAML and still take no entry of ours: then it stays as it is.
-        if len(parse(after, display_path(self.path))) != len(known) + len(decisions):
-            raise _corrupt(display_path(self.path), 1, "it cannot be appended to")
+        # Text edited by hand may be valid YAML in a style that cannot be appended to.
+        if len(parse(after, name)) != len(existing) + len(decisions):
+            raise _invalid_file(name, 1, "entries cannot be appended to it")
         try:
             write_atomic(self.path, after)
         except OSError as error:
-            raise UsageError(
-                f"cannot write {display_path(self.path)}: {error.strerror or error}"
-            ) from error
+            raise UsageError(f"{name}: cannot be written ({error.strerror or error})") from error
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the lock: nobody else appends within the block. Raises UsageError where it cannot be had."""
+    def locked(self) -> Iterator[None]:
+        """Lock out other writers for the block. Raises UsageError if the lock is not available."""
+        name = display_path(self.path)
         try:
-            handle = self._lock.open("ab")
+            handle = self._lock_path.open("ab")
         except OSError as error:
-            raise UsageError(
-                f"cannot write beside {display_path(self.path)}: {error.strerror or error}"
-            ) from error
+            raise UsageError(f"{name}: cannot be locked ({error.strerror or error})") from error
         with handle:
-            end = time.monotonic() + _WAIT_SECONDS
+            deadline = time.monotonic() + LOCK_SECONDS
             while not try_lock(handle.fileno()):
-                if time.monotonic() > end:
+                if time.monotonic() > deadline:
                     raise UsageError(
-                        f"{display_path(self.path)} is being written by another `evalkit review`; try again"
+                        f"{name}: another `evalkit review` is writing to it; try again"
                     )
-                time.sleep(_TICK)
+                time.sleep(_LOCK_POLL_SECONDS)
             yield
 
     def _text(self) -> str:
@@ -145,10 +170,8 @@ class Book:
         except FileNotFoundError:
             return HEAD
         except UnicodeDecodeError as error:
-            raise _corrupt(
-                display_path(self.path), 1, f"it is not UTF-8 ({error.reason})"
-            ) from error
+            raise _invalid_file(display_path(self.path), 1, f"not UTF-8: {error.reason}") from error
         except OSError as error:
             raise UsageError(
-                f"{display_path(self.path)} cannot be read: {error.strerror or error}"
+                f"{display_path(self.path)}: cannot be read ({error.strerror or error})"
             ) from error

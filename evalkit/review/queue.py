@@ -1,11 +1,13 @@
-"""What is to be decided in a run: failures, regressions, new and changed snapshots, each an item, identical ones a group. Pure.
+"""The queue of a review: failures, regressions, new and changed snapshots, in groups. Pure.
 
-An item is one finding that failed its check, or one snapshot that is not approved. Errored results are listed and not decided: they say
-nothing about the model. An item is known by its result, check, code and place, so it keeps its name from run to run; ``digest`` is that of
-the result line it was made from, computed here and compared with the one the line carries, so that no changed line passes for the old one.
+An item is one finding that failed its check, or one snapshot that is not approved. Errored results
+are listed and not decided: they say nothing about the model. An item is identified by its result,
+check, code and location, so its key is the same in every run. ``digest`` is that of its result line,
+computed here and compared with the one in the line, so that no altered line is accepted.
 
-Identical differences are those of one check and code whose message, numbers aside, and whose difference, places aside, are the same: the
-lines that went and came of a changed snapshot, the value of a new one, what was expected elsewhere. Who decides one may decide all.
+Items with an identical difference form a group, which one decision can settle. They share check and
+code, the message apart from numbers, and the difference apart from positions: the removed and added
+lines of a changed snapshot, the value of a new one, the expected value of another finding.
 """
 
 from __future__ import annotations
@@ -24,46 +26,47 @@ from evalkit.checks.snapshot.files import Kind as Form
 from evalkit.checks.snapshot.files import render
 from evalkit.verdict import Where
 
-Kind = Literal["failure", "new snapshot", "changed snapshot"]
+ItemKind = Literal["failure", "new snapshot", "changed snapshot"]
 
-_SNAPSHOTS: Mapping[str, Kind] = {
+MAX_NAME = 300
+"""Characters of a check, code or location that are kept: a model may choose a key of any length."""
+
+_SNAPSHOT_KINDS: Mapping[str, ItemKind] = {
     "snapshot_new": "new snapshot",
     "snapshot_differs": "changed snapshot",
 }
-_SEAL = re.compile(r',"digest":"([0-9a-f]{64})"\}$')
+_DIGEST = re.compile(r',"digest":"([0-9a-f]{64})"\}$')
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_KEY = 12
-NAMED = 300
-"""Characters of a check, code or place that are kept: a model may have chosen a key of a thousand. The item's key is made from all of them."""
-_NO_CHECK, _NO_CODE = "variant", "failed"
+_KEY_LENGTH = 12
 
 
-class NoResult(ValueError):
-    """A line, numbered from 1, is JSON and no result line."""
+class InvalidResultLine(ValueError):
+    """A line, numbered from 1, is JSON but not a result."""
 
     def __init__(self, number: int, error: Exception) -> None:
         super().__init__(repr(error))
         self.number = number
 
 
-class Altered(ValueError):
-    """A result line is not the one that was written: its digest is not that of its text."""
+class AlteredResultLine(ValueError):
+    """The digest in a result line is not that of its text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One thing to decide.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewItem:
+    """One finding to decide about.
 
-    ``result``, ``check``, ``code`` and ``place`` name it, ``key`` is short for them; hostile characters in them are visible already.
-    ``expected`` and ``got`` are JSON values or ``MISSING``. ``file`` and ``form`` are set for a snapshot. ``number`` counts lines from 1.
+    ``key`` is short for ``result``, ``check``, ``code`` and ``location``, in which invisible
+    characters have been made visible. ``expected`` and ``got`` are JSON values or ``MISSING``.
+    ``file`` and ``form`` are set for a snapshot. ``line_number`` counts from 1.
     """
 
     key: str
     result: str
     check: str
     code: str
-    place: str
-    kind: Kind
+    location: str
+    kind: ItemKind
     digest: str
     group: str
     regressed: bool
@@ -75,169 +78,183 @@ class Item:
     form: Form | None
     suite: str
     declared: str
-    number: int
+    line_number: int
 
     @property
     def id(self) -> str:
-        """The item's whole name."""
-        return _name(self.result, self.check, self.code, self.place)
+        """The item's full name."""
+        return _item_id(self.result, self.check, self.code, self.location)
 
     @property
-    def kind_in_words(self) -> str:
-        """The kind for people; that of a regression says so."""
-        return (
-            self.kind
-            if not self.regressed
-            else "regression"
-            if self.kind == "failure"
-            else f"regression, {self.kind}"
-        )
+    def label(self) -> str:
+        """The kind as text for people, regressions marked."""
+        if not self.regressed:
+            return self.kind
+        return "regression" if self.kind == "failure" else f"regression, {self.kind}"
 
 
-class Errored(NamedTuple):
-    """A result that tells nothing: its variant errored."""
+class ErroredResult(NamedTuple):
+    """A result whose variant errored."""
 
     result: str
-    place: str
+    location: str
     message: str
 
 
-@dataclass(frozen=True)
-class Queue:
-    """Everything to decide, in the run's order, groups together; and what cannot be decided."""
+class ReviewQueue(NamedTuple):
+    """Everything to decide, in the run's order with groups together, and what cannot be decided."""
 
-    items: tuple[Item, ...]
-    errors: tuple[Errored, ...]
+    items: tuple[ReviewItem, ...]
+    errors: tuple[ErroredResult, ...]
     results: frozenset[str]
 
-    def group(self, name: str) -> list[Item]:
-        """Return the items of a group."""
-        return [item for item in self.items if item.group == name]
 
+def read_result(line: str) -> tuple[dict[str, JSON], str]:
+    """Return a result line parsed, and its digest.
 
-def read(line: str) -> tuple[dict[str, JSON], str]:
-    """Return a result line parsed, and its digest. Raises Altered, ValueError for what is no JSON."""
-    found = _SEAL.search(line)
-    if found is None:
-        raise Altered("it has no digest at its end")
-    digest = sha256(line[: found.start()] + "}")
-    if digest != found.group(1):
-        raise Altered(f"its digest says {found.group(1)[:16]}…, its text gives {digest[:16]}…")
+    Raises AlteredResultLine if the digest does not match, ValueError if the line is not JSON.
+    """
+    match = _DIGEST.search(line)
+    if match is None:
+        raise AlteredResultLine("it does not end with a digest")
+    digest = sha256(line[: match.start()] + "}")
+    if digest != match[1]:
+        raise AlteredResultLine(f"its digest is {match[1][:16]}…, its text has {digest[:16]}…")
     return loads(line), digest
 
 
-def build(
+def build_queue(
     lines: Iterable[tuple[int, Mapping[str, JSON], str]], regressed: Collection[str] = ()
-) -> Queue:
-    """Return the queue of numbered, parsed result lines with their digests; ``regressed`` are ids that passed in the baseline.
+) -> ReviewQueue:
+    """Return the queue of numbered and parsed result lines with their digests.
 
-    Of a result that stands twice the last counts. Raises NoResult.
+    ``regressed`` are the ids of results that passed in the baseline. If a result appears twice, the
+    last one counts. Raises InvalidResultLine.
     """
-    results: dict[str, list[Item] | Errored] = {}
+    results: dict[str, list[ReviewItem] | ErroredResult] = {}
     for number, line, digest in lines:
         try:
-            results.pop(line["id"], None)
+            id_ = line["id"]
+            # Removed first, so that the last occurrence sets the order.
+            results.pop(id_, None)
             if line["verdict"] == "errored":
-                results[line["id"]] = Errored(
-                    visible(line["id"]), f"{line['path']}:{line['line']}", line["message"]
-                )
+                location = f"{line['path']}:{line['line']}"
+                results[id_] = ErroredResult(visible(id_), location, line["message"])
             else:
-                results[line["id"]] = list(_items(number, line, digest, line["id"] in regressed))
+                results[id_] = list(_items(number, line, digest, id_ in regressed))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise NoResult(number, error) from error
-    items = [item for found in results.values() if isinstance(found, list) for item in found]
+            raise InvalidResultLine(number, error) from error
+    items = [item for entry in results.values() if isinstance(entry, list) for item in entry]
     order: dict[str, int] = {}
     for item in items:
         order.setdefault(item.group, len(order))
     items.sort(key=lambda item: (not item.regressed, order[item.group]))
-    errors = tuple(found for found in results.values() if isinstance(found, Errored))
-    return Queue(tuple(items), errors, frozenset(map(visible, results)))
+    errors = tuple(entry for entry in results.values() if isinstance(entry, ErroredResult))
+    return ReviewQueue(tuple(items), errors, frozenset(map(visible, results)))
 
 
-def _items(number: int, line: Mapping[str, JSON], digest: str, regressed: bool) -> Iterator[Item]:
-    names: Counter[str] = Counter()
-    for check, finding in _findings(line):
+def _items(
+    number: int, line: Mapping[str, JSON], digest: str, regressed: bool
+) -> Iterator[ReviewItem]:
+    ids: Counter[str] = Counter()
+    result = visible(line["id"])
+    for check, finding in _open_findings(line):
         where = finding.get("where", {})
-        turn = where.get("turn", check.get("turn"))
-        place = (
-            visible(
-                str(Where(**{name: where[name] for name in where if name != "turn"}, turn=turn))
-            )
-            or "conversation"
+        name, code, location = (
+            visible(check["name"]),
+            visible(finding["code"]),
+            _location(check, where),
         )
-        result, name, code = (
-            visible(text) for text in (line["id"], check["name"], finding["code"])
-        )
-        names[place_of := _name(result, name, code, place)] += 1
-        if names[place_of] > 1:  # the same check twice in one place
-            place = f"{place} ({names[place_of]})"
-        kind = _SNAPSHOTS.get(code, "failure") if _is_snapshot(where) else "failure"
+        id_ = _item_id(result, name, code, location)
+        ids[id_] += 1
+        if ids[id_] > 1:
+            # The same check reports the same code twice at one location.
+            location = f"{location} ({ids[id_]})"
+            id_ = _item_id(result, name, code, location)
+        kind = _SNAPSHOT_KINDS.get(code, "failure") if _is_snapshot(where) else "failure"
         form = cast("Form", where["kind"]) if kind != "failure" else None
         expected, got = finding.get("expected", MISSING), finding.get("got", MISSING)
-        shape = _shape(kind, form, finding["message"], place, expected, got)
-        yield Item(
-            sha256(_name(result, name, code, place))[:_KEY],
-            result,
-            shorten(name, NAMED),
-            shorten(code, NAMED),
-            shorten(place, NAMED),
-            kind,
-            digest,
-            "g" + sha256(canonical([name, code, regressed, shape]))[: _KEY - 1],
-            regressed,
-            finding["message"],
-            expected,
-            got,
-            finding.get("detail", ""),
-            where["file"] if form is not None else "",
-            form,
-            line["path"],
-            check.get("declared", "") or f"{line['path']}:{line['line']}",
-            number,
+        difference = _group_difference(kind, form, finding["message"], location, expected, got)
+        group = sha256(canonical([name, code, regressed, difference]))
+        yield ReviewItem(
+            key=sha256(id_)[:_KEY_LENGTH],
+            result=result,
+            check=shorten(name, MAX_NAME),
+            code=shorten(code, MAX_NAME),
+            location=shorten(location, MAX_NAME),
+            kind=kind,
+            digest=digest,
+            group="g" + group[: _KEY_LENGTH - 1],
+            regressed=regressed,
+            message=finding["message"],
+            expected=expected,
+            got=got,
+            detail=finding.get("detail", ""),
+            file=where["file"] if form is not None else "",
+            form=form,
+            suite=line["path"],
+            declared=check.get("declared", "") or f"{line['path']}:{line['line']}",
+            line_number=number,
         )
 
 
-def _findings(line: Mapping[str, JSON]) -> Iterator[tuple[Mapping[str, JSON], Mapping[str, JSON]]]:
+def _open_findings(
+    line: Mapping[str, JSON],
+) -> Iterator[tuple[Mapping[str, JSON], Mapping[str, JSON]]]:
+    """Yield checks with the findings to decide about."""
     failed = line["verdict"] == "failed"
-    told = False
+    has_error = False
     for check in line["checks"]:
         for finding in check["findings"]:
-            graver = failed and finding["severity"] == "error"
-            told = told or graver
-            # A snapshot that only warns is new or changed all the same.
-            if graver or (
-                finding["code"] in _SNAPSHOTS
+            is_error = failed and finding["severity"] == "error"
+            has_error = has_error or is_error
+            # A snapshot that is only a warning still needs approval.
+            is_unapproved_snapshot = (
+                finding["code"] in _SNAPSHOT_KINDS
                 and _is_snapshot(finding.get("where", {}))
                 and line["verdict"] != "skipped"
-            ):
+            )
+            if is_error or is_unapproved_snapshot:
                 yield check, finding
-    if failed and not told:
-        yield {"name": _NO_CHECK}, {"code": _NO_CODE, "message": line["message"]}
+    if failed and not has_error:
+        yield {"name": "variant"}, {"code": "failed", "message": line["message"]}
+
+
+def _location(check: Mapping[str, JSON], where: Mapping[str, JSON]) -> str:
+    parts = {name: value for name, value in where.items() if name != "turn"}
+    turn = where.get("turn", check.get("turn"))
+    return visible(str(Where(**parts, turn=turn))) or "conversation"
 
 
 def _is_snapshot(where: Mapping[str, JSON]) -> bool:
     return isinstance(where.get("file"), str) and where.get("kind") in get_args(Form)
 
 
-def _name(result: str, check: str, code: str, place: str) -> str:
-    return f"{result} {check}: {code} at {place}"
+def _item_id(result: str, check: str, code: str, location: str) -> str:
+    return f"{result} {check}: {code} at {location}"
 
 
-def _shape(
-    kind: Kind, form: Form | None, message: str, place: str, expected: JSON, got: JSON
+def _group_difference(
+    kind: ItemKind, form: Form | None, message: str, location: str, expected: JSON, got: JSON
 ) -> JSON:
+    """Return what two items of one group have in common."""
     if kind == "failure" or form is None or got is MISSING:
-        pointer = _NUMBER.sub("#", re.sub(r"(turn|exchange|step) \d+(, )?", "", place))
+        pointer = re.sub(r"(turn|exchange|step) \d+(, )?", "", location)
         return [
             _NUMBER.sub("#", " ".join(message.split())),
-            pointer,
+            _NUMBER.sub("#", pointer),
             None if expected is MISSING else [expected],
         ]
     new = render(form, got).split("\n")
     if kind == "new snapshot" or expected is MISSING:
         return [form, new]
     old = render(form, expected).split("\n")
-    gone, come = Counter(old) - Counter(new), Counter(new) - Counter(old)
-    if not gone and not come:  # the same lines in another order
+    removed, added = Counter(old) - Counter(new), Counter(new) - Counter(old)
+    if not removed and not added:
+        # The same lines in another order.
         return [form, old, new]
-    return [form, [text for text in old if text in gone], [text for text in new if text in come]]
+    return [
+        form,
+        [text for text in old if text in removed],
+        [text for text in new if text in added],
+    ]

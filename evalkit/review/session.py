@@ -1,8 +1,10 @@
-"""A run on the desk: its queue, its decisions, and the one way to add to them. Terminal and web page are shells around this.
+"""A run under review: its queue, its decisions, and the one way to add decisions.
 
-Nothing is decided that was not seen: the run's results are those the queue was made from, the items are as they were shown (``seal``),
-and a decision is checked and written under the lock of the decisions' file. Approved snapshots are written first: a decision that says so
-is never there without its file, and a file without its decision is found again and accepted without being written.
+The terminal and the web page are thin layers over this module. Nothing is decided that was not
+seen: the run's results are those the queue was built from, the items are as they were shown
+(``view_digest``), and a decision is checked and written under the lock of the decision file.
+Approved snapshots are written first. So a decision that names a file never exists without it; a
+file whose decision was not written is recognized the next time and accepted as it is.
 """
 
 from __future__ import annotations
@@ -16,28 +18,33 @@ from evalkit._lib.clock import timestamp
 from evalkit._lib.files import display_path
 from evalkit._lib.json import JSON
 from evalkit._lib.text import visible
-from evalkit.compare.loading import Chosen, compare
+from evalkit.compare.loading import RunSelection, compare
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.results.journal import RESULTS
-from evalkit.review import snapshots
-from evalkit.review.decisions import Book
-from evalkit.review.queue import Altered, Item, NoResult, Queue, build, read
+from evalkit.review.decisions import Choice, Decision, DecisionFile
+from evalkit.review.queue import (
+    AlteredResultLine,
+    InvalidResultLine,
+    ReviewItem,
+    ReviewQueue,
+    build_queue,
+    read_result,
+)
+from evalkit.review.snapshots import plan_writes, write_snapshots
 from evalkit.review.state import (
-    Choice,
-    Decision,
-    Standing,
-    Summary,
-    foreign,
-    gone,
-    seal,
-    standings,
-    summary,
+    ItemStatus,
+    ReviewSummary,
+    belongs_to_other_run,
+    item_statuses,
+    obsolete_decisions,
+    summarize,
+    view_digest,
 )
 
 
-class Person(NamedTuple):
-    """Who decides."""
+class Reviewer(NamedTuple):
+    """The person who decides."""
 
     name: str
     email: str
@@ -46,68 +53,40 @@ class Person(NamedTuple):
         return visible(f"{self.name} <{self.email}>" if self.email else self.name)
 
 
-class Refused(UsageError):
-    """A decision cannot be taken as it was given; the message says what to do."""
+class DecisionRefused(UsageError):
+    """A decision is not acceptable; the message says what to do."""
 
 
-class Stale(Refused):
-    """What was decided on is not what is there now: somebody else decided, or the run is another one."""
+class StaleView(DecisionRefused):
+    """The items have changed since they were shown: a new decision, or new results."""
 
 
-class Wanted(NamedTuple):
-    """One decision on some items; ``group`` where it is for a group as a whole."""
+class DecisionRequest(NamedTuple):
+    """One choice for some items; ``group`` is set if it is for a whole group."""
 
     choice: Choice
     keys: Sequence[str]
     group: str = ""
 
 
-class Look(NamedTuple):
-    """The desk at one moment."""
+class ReviewState(NamedTuple):
+    """A review at one moment."""
 
-    queue: Queue
-    standings: list[Standing]
-    gone: list[Decision]
-    summary: Summary
+    queue: ReviewQueue
+    statuses: list[ItemStatus]
+    obsolete: list[Decision]
+    summary: ReviewSummary
 
-    def find(self, key: str) -> Standing | None:
-        """Return an item's standing by its key."""
-        return next((one for one in self.standings if one.item.key == key), None)
-
-
-class _Entry(NamedTuple):
-    standing: Standing
-    choice: Choice
-    comment: str
-    kept: str = ""
-    group: str = ""
-
-    def decision(self, who: Person, now: str, wrote: str) -> Decision:
-        item = self.standing.item
-        return Decision(
-            item=item.key,
-            result=item.result,
-            check=item.check,
-            code=item.code,
-            place=item.place,
-            digest=item.digest,
-            decision=self.choice,
-            comment=visible(
-                "\n".join(self.comment.strip().splitlines())
-            ),  # a browser's form ends lines with CR LF
-            regression=item.regressed,
-            group=self.group,
-            wrote=wrote,
-            kept=self.kept,
-            by=str(who),
-            at=now,
-        )
+    def find(self, key: str) -> ItemStatus | None:
+        """Return the status of the item with this key."""
+        return next((status for status in self.statuses if status.item.key == key), None)
 
 
-class Desk:
-    """A run under review. Safe to use from several threads, and beside other processes.
+class ReviewSession:
+    """A run under review. Safe to use from several threads and beside other processes.
 
-    ``baseline`` says what regressed, ``earlier`` is a run whose decisions are offered. Raises UsageError, IntegrityError.
+    ``root`` returns the project root when a snapshot is written. ``baseline`` determines what
+    regressed; decisions of ``earlier`` are offered. Raises UsageError, IntegrityError.
     """
 
     def __init__(
@@ -121,172 +100,193 @@ class Desk:
         self.run = run
         self._root = root
         self._baseline = baseline
-        self._book = Book(run.directory)
-        self._earlier = Book(earlier.directory).read() if earlier is not None else []
-        self._guard = threading.RLock()
-        self._stamp: tuple[int, int, int] | None = None
-        self._queue = Queue((), (), frozenset())
-        self.look()
+        self._file = DecisionFile(run.directory)
+        self._earlier = DecisionFile(earlier.directory).read() if earlier is not None else []
+        self._results_path = run.directory / RESULTS
+        self._lock = threading.RLock()
+        self._results_stamp: tuple[int, int, int] | None = None
+        self._queue = ReviewQueue((), (), frozenset())
+        self.state()
 
-    def look(self) -> Look:
-        """Return where everything stands now. Raises IntegrityError: results or decisions are not what evalkit wrote."""
-        with self._guard:
-            self._refresh()
-            decisions = self._book.read()
-            if foreign(self._queue, decisions):
+    def state(self) -> ReviewState:
+        """Return the current state.
+
+        Raises IntegrityError if results or decisions are not what evalkit wrote.
+        """
+        with self._lock:
+            self._reload_changed_results()
+            decisions = self._file.read()
+            if belongs_to_other_run(self._queue, decisions):
                 raise IntegrityError(
-                    f"{display_path(self._book.path)} decides nothing of this run: none of its {len(decisions)} decisions is about a result "
-                    "that is here; move it away, or name its run with --carry-from"
+                    f"{display_path(self._file.path)}: none of its {len(decisions)} decisions is about "
+                    "this run; move it away, or name its run with --carry-from"
                 )
-            found = standings(self._queue, decisions, self._earlier)
-            lost = gone(self._queue, decisions)
-            return Look(self._queue, found, lost, summary(self._queue, found, lost))
+            statuses = item_statuses(self._queue, decisions, self._earlier)
+            obsolete = obsolete_decisions(self._queue, decisions)
+            summary = summarize(self._queue, statuses, obsolete)
+            return ReviewState(self._queue, statuses, obsolete, summary)
 
     def decide(
         self,
-        keys: Sequence[str],
-        choice: Choice,
-        who: Person,
+        requests: Sequence[DecisionRequest],
+        reviewer: Reviewer,
         comment: str = "",
         *,
         seen: str | None = None,
-        group: str = "",
     ) -> list[Decision]:
-        """Take one decision on items and write it down; return its entries. Raises as :meth:`decide_all`."""
-        return self.decide_all([Wanted(choice, keys, group)], who, comment, seen=seen)
+        """Write decisions with one comment, all of them or none; return their entries in order.
 
-    def decide_all(
-        self, wanted: Sequence[Wanted], who: Person, comment: str = "", *, seen: str | None = None
-    ) -> list[Decision]:
-        """Take several decisions with one comment, all of them or none; return their entries, in order.
-
-        ``seen`` is the :func:`evalkit.review.state.seal` of what was looked at, items in the same order. Raises Stale, Refused; UsageError
-        where a snapshot must not be written; IntegrityError. Nothing is written then.
+        ``seen`` is the :func:`evalkit.review.state.view_digest` of the items as they were display_path, in
+        the same order. Raises StaleView, DecisionRefused, IntegrityError, and UsageError if a
+        snapshot must not be written. Nothing is written then.
         """
-        with self._guard, self._book.writing():
-            chosen = iter(self._chosen([key for one in wanted for key in one.keys], seen))
-            entries = [
-                _Entry(next(chosen), one.choice, comment, group=one.group)
-                for one in wanted
-                for _ in one.keys
+        with self._lock, self._file.locked():
+            keys = [key for request in requests for key in request.keys]
+            choices = [request for request in requests for _ in request.keys]
+            decided = [
+                (
+                    status.item,
+                    _decision(status.item, request.choice, reviewer, comment, group=request.group),
+                )
+                for status, request in zip(self._select(keys, seen), choices, strict=True)
             ]
             if not comment.strip() and any(
-                entry.choice == "accept" and entry.standing.item.regressed for entry in entries
+                decision.regression and decision.decision == "accept" for _, decision in decided
             ):
-                raise Refused(
-                    "a regression is accepted with a comment that says why; nothing was written"
+                raise DecisionRefused(
+                    "accepting a regression needs a comment that says why; nothing was written"
                 )
-            return self._write(entries, who)
+            return self._write(decided)
 
-    def keep(self, keys: Sequence[str], who: Person, *, seen: str | None = None) -> list[Decision]:
-        """Keep the earlier decisions that are offered for items, as decisions of ``who``. Raises as :meth:`decide`."""
-        with self._guard, self._book.writing():
-            entries = []
-            for one in self._chosen(keys, seen):
-                if one.offer is None:
-                    raise Refused(
-                        f"no earlier decision is offered for {one.item.key}; nothing was written"
+    def keep_earlier(
+        self, keys: Sequence[str], reviewer: Reviewer, *, seen: str | None = None
+    ) -> list[Decision]:
+        """Repeat the earlier decisions offered for items, as decisions of ``reviewer``.
+
+        Raises as :meth:`decide`.
+        """
+        with self._lock, self._file.locked():
+            decided = []
+            for status in self._select(keys, seen):
+                offer = status.offer
+                if offer is None:
+                    raise DecisionRefused(
+                        f"{status.item.key}: there is no earlier decision to keep; nothing was "
+                        "written"
                     )
-                entries.append(
-                    _Entry(
-                        one,
-                        one.offer.decision,
-                        one.offer.comment,
-                        kept=f"{one.offer.by}, {one.offer.at}",
-                    )
+                decision = _decision(
+                    status.item,
+                    offer.decision,
+                    reviewer,
+                    offer.comment,
+                    kept_from=f"{offer.by}, {offer.at}",
                 )
-            return self._write(entries, who)
+                decided.append((status.item, decision))
+            return self._write(decided)
 
-    def line(self, item: Item) -> dict[str, JSON]:
-        """Return the result line an item was made from, parsed. Raises Stale where it is no longer there."""
+    def result(self, item: ReviewItem) -> dict[str, JSON]:
+        """Return the result an item was built from. Raises StaleView if it has changed."""
         for number, line in enumerate(self.run.lines(), 1):
-            if number == item.number:
-                parsed, digest = self._read(number, line)
+            if number == item.line_number:
+                result, digest = self._read_result(number, line)
                 if digest == item.digest:
-                    return parsed
-        raise Stale("the run's results have changed; look again")
+                    return result
+        raise StaleView("the run's results have changed; reload the item")
 
-    def _chosen(self, keys: Sequence[str], seen: str | None) -> list[Standing]:
-        before = self._stamp
-        look = self.look()
-        known = {one.item.key: one for one in look.standings}
-        chosen = [known[key] for key in keys if key in known]
-        if before != self._stamp or len(chosen) != len(keys):
-            raise Stale(
-                "the run's results have changed since they were shown; nothing was written, look again"
+    def _select(self, keys: Sequence[str], seen: str | None) -> list[ItemStatus]:
+        stamp = self._results_stamp
+        by_key = {status.item.key: status for status in self.state().statuses}
+        selected = [by_key[key] for key in keys if key in by_key]
+        if stamp != self._results_stamp or len(selected) != len(keys):
+            raise StaleView(
+                "the run's results have changed since they were shown; nothing was written; "
+                "reload the item"
             )
-        if seen is not None and seal(chosen) != seen:
-            raise Stale(
-                "this was decided by somebody else meanwhile; nothing was written, look again"
+        if seen is not None and view_digest(selected) != seen:
+            raise StaleView(
+                "somebody else has decided about this item; nothing was written; reload the item"
             )
-        return chosen
+        return selected
 
-    def _write(self, entries: Sequence[_Entry], who: Person) -> list[Decision]:
+    def _write(self, decided: Sequence[tuple[ReviewItem, Decision]]) -> list[Decision]:
         accepted = [
-            entry.standing.item
-            for entry in entries
-            if entry.choice == "accept" and entry.standing.item.form is not None
+            item
+            for item, decision in decided
+            if decision.decision == "accept" and item.form is not None
         ]
-        approvals = snapshots.plan(accepted, self._root()) if accepted else []
-        snapshots.write(approvals)
-        wrote = {
-            approval.item.key: visible(approval.item.file)
-            for approval in approvals
-            if approval.text is not None
-        }
-        now = timestamp()
+        writes = plan_writes(accepted, self._root()) if accepted else []
+        write_snapshots(writes)
+        files = {write.item.key: write.item.file for write in writes if write.text is not None}
         decisions = [
-            entry.decision(who, now, wrote.get(entry.standing.item.key, "")) for entry in entries
+            decision.model_copy(update={"written_file": visible(files.get(item.key, ""))})
+            for item, decision in decided
         ]
-        self._book.append(decisions)
+        self._file.append(decisions)
         return decisions
 
-    def _refresh(self) -> None:
-        stamp = self._now()
-        if stamp == self._stamp:
-            return
-        regressed = _regressed(self._baseline, self.run) if self._baseline is not None else set()
-        try:
-            self._queue = build(
-                (
-                    (number, *self._read(number, line))
-                    for number, line in enumerate(self.run.lines(), 1)
-                ),
-                regressed,
-            )
-        except NoResult as error:
-            raise UsageError(
-                f"{display_path(self.run.directory / RESULTS)}:{error.number} is no result: {error}"
-            ) from error
-        except UnicodeDecodeError as error:
-            raise UsageError(
-                f"{display_path(self.run.directory / RESULTS)} is not ASCII: {error.reason}"
-            ) from error
-        self._stamp = stamp
-
-    def _now(self) -> tuple[int, int, int]:
-        path = self.run.directory / RESULTS
+    def _reload_changed_results(self) -> None:
+        path = self._results_path
         try:
             status = path.stat()
         except OSError as error:
             raise UsageError(
-                f"{display_path(path)} cannot be read: {error.strerror or error}"
+                f"{display_path(path)}: cannot be read ({error.strerror or error})"
             ) from error
-        return status.st_size, status.st_mtime_ns, status.st_ino
-
-    def _read(self, number: int, line: str) -> tuple[dict[str, JSON], str]:
-        path = display_path(self.run.directory / RESULTS)
+        stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+        if stamp == self._results_stamp:
+            return
+        lines = (
+            (number, *self._read_result(number, line))
+            for number, line in enumerate(self.run.lines(), 1)
+        )
         try:
-            return read(line)
-        except Altered as error:
+            self._queue = build_queue(lines, self._regressed())
+        except InvalidResultLine as error:
+            raise UsageError(
+                f"{display_path(path)}:{error.number}: not a result ({error})"
+            ) from error
+        self._results_stamp = stamp
+
+    def _regressed(self) -> set[str]:
+        if self._baseline is None:
+            return set()
+        comparison = compare(RunSelection(self._baseline), RunSelection(self.run))
+        return {pair.candidate.id for pair in comparison.changed("regressed")}
+
+    def _read_result(self, number: int, line: str) -> tuple[dict[str, JSON], str]:
+        place = f"{display_path(self._results_path)}:{number}"
+        try:
+            return read_result(line)
+        except AlteredResultLine as error:
             raise IntegrityError(
-                f"{path}:{number} is not the result that was written: {error}; run the suites again"
+                f"{place}: changed since it was written ({error}); run the suites again"
             ) from error
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"{path}:{number} is not JSON: {error}") from error
+            raise UsageError(f"{place}: not JSON ({error})") from error
 
 
-def _regressed(baseline: Run, run: Run) -> set[str]:
-    return {
-        pair.candidate.id for pair in compare(Chosen(baseline), Chosen(run)).changed("regressed")
-    }
+def _decision(
+    item: ReviewItem,
+    choice: Choice,
+    reviewer: Reviewer,
+    comment: str,
+    *,
+    group: str = "",
+    kept_from: str = "",
+) -> Decision:
+    return Decision(
+        item=item.key,
+        result=item.result,
+        check=item.check,
+        code=item.code,
+        location=item.location,
+        digest=item.digest,
+        decision=choice,
+        # A browser's form ends lines with CR LF.
+        comment=visible("\n".join(comment.strip().splitlines())),
+        regression=item.regressed,
+        group=group,
+        kept_from=kept_from,
+        by=str(reviewer),
+        at=timestamp(),
+    )

@@ -1,56 +1,26 @@
-"""Decisions about items, and where each item stands by them. Pure.
+"""The state of each review item under the decisions made so far. Pure.
 
-A decision is bound to the digest of the result it was made on. Of several on one item the last counts; when the item's result is another
-one by now, it is void: shown, offered again, never carried along in silence. A decision of an earlier run on the very same result may be
-offered; it counts when somebody keeps it, as a decision of their own.
+A decision is bound to the digest of the result line it was made on. The last decision on an item
+counts. If the item's result has changed since, the decision is void: the item is shown with it and
+must be decided again. A decision of an earlier run on the identical result may be offered; it
+counts when somebody keeps it, as a decision of theirs.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal, NamedTuple
-
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, MISSING, canonical
-from evalkit.review.queue import Item, Queue
-
-Choice = Literal["accept", "reject", "skip"]
-CHOICES: tuple[Choice, ...] = ("accept", "reject", "skip")
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+from evalkit.review.decisions import Choice, Decision
+from evalkit.review.queue import ReviewItem, ReviewQueue
 
 
-class Decision(BaseModel):
-    """One entry of ``decisions.yaml``; the fields, in this order, are its keys. Empty ones are left out."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    item: str = Field(min_length=1, description="Short for result, check, code and place.")
-    result: str = Field(description="The result's id.")
-    check: str
-    code: str
-    place: str
-    digest: Digest = Field(description="Digest of the result line that was decided on.")
-    decision: Choice
-    comment: str = ""
-    regression: bool = Field(
-        False, description="Whether it was known to have passed in a baseline."
-    )
-    group: str = Field(
-        "", description="The group it was decided with, where one decision was for several."
-    )
-    wrote: str = Field(
-        "", description="The snapshot file that was approved, from the project's root."
-    )
-    kept: str = Field("", description="Whose earlier decision was kept: who, and when.")
-    by: str = Field(min_length=1, description="Name and e-mail address.")
-    at: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
-
-
-class State(StrEnum):
-    """Where an item stands."""
+class ItemState(StrEnum):
+    """The state of an item."""
 
     OPEN = "open"
     VOID = "void"
@@ -59,37 +29,69 @@ class State(StrEnum):
     REJECTED = "rejected"
 
 
-LEFT = frozenset({State.OPEN, State.VOID, State.SKIPPED})
-"""States in which an item is still to be decided."""
-
-_STATES: Mapping[Choice, State] = {
-    "accept": State.ACCEPTED,
-    "reject": State.REJECTED,
-    "skip": State.SKIPPED,
+_UNDECIDED = frozenset({ItemState.OPEN, ItemState.VOID, ItemState.SKIPPED})
+_STATES: Mapping[Choice, ItemState] = {
+    "accept": ItemState.ACCEPTED,
+    "reject": ItemState.REJECTED,
+    "skip": ItemState.SKIPPED,
 }
 
 
-class Standing(NamedTuple):
-    """An item and what was decided about it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemStatus:
+    """An item with its decisions.
 
-    ``decision`` is the last one, ``why`` why it is void, ``seen`` how many there are, ``offer`` an earlier run's decision on the same result.
+    ``decision`` is the last of ``decision_count``, ``void_reason`` says why it is void. ``offer`` is
+    an earlier run's decision on the same result, if the item is undecided.
     """
 
-    item: Item
-    state: State
+    item: ReviewItem
+    state: ItemState
     decision: Decision | None
-    why: str
-    seen: int
+    void_reason: str
+    decision_count: int
     offer: Decision | None
 
     @property
-    def left(self) -> bool:
-        """Whether it is still to be decided."""
-        return self.state in LEFT
+    def is_undecided(self) -> bool:
+        """Whether somebody still has to decide about the item."""
+        return self.state in _UNDECIDED
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the item as ``evalkit review --json`` prints it."""
+        item = self.item
+        out: dict[str, JSON] = {
+            "item": item.key,
+            "group": item.group,
+            "state": str(self.state),
+            "kind": item.kind,
+            "regressed": item.regressed,
+            "result": item.result,
+            "check": item.check,
+            "code": item.code,
+            "location": item.location,
+            "digest": item.digest,
+            "message": item.message,
+            "declared": item.declared,
+        }
+        optional = {
+            "expected": item.expected,
+            "got": item.got,
+            "file": item.file or MISSING,
+            "decision": _dump(self.decision),
+            "void": self.void_reason or MISSING,
+            "offer": _dump(self.offer),
+        }
+        return out | {key: value for key, value in optional.items() if value is not MISSING}
 
 
-class Summary(NamedTuple):
-    """A review in numbers; ``gone`` counts decisions about results that are no longer in the run."""
+def _dump(decision: Decision | None) -> JSON:
+    return MISSING if decision is None else decision.model_dump(exclude_defaults=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewSummary:
+    """The counts of a review. ``obsolete`` counts decisions about findings no longer in the run."""
 
     items: int
     groups: int
@@ -99,121 +101,107 @@ class Summary(NamedTuple):
     accepted: int
     rejected: int
     errored: int
-    gone: int
+    obsolete: int
 
     @property
-    def left(self) -> int:
-        """How many items are still to be decided."""
+    def undecided(self) -> int:
+        """How many items somebody still has to decide about."""
         return self.open + self.void + self.skipped
 
 
-def standings(
-    queue: Queue, decisions: Sequence[Decision], earlier: Iterable[Decision] = ()
-) -> list[Standing]:
-    """Return every item with its state, in the queue's order; ``earlier`` are decisions of another run that may be offered."""
-    last = {one.item: one for one in decisions}
-    seen: dict[str, int] = {}
-    for one in decisions:
-        seen[one.item] = seen.get(one.item, 0) + 1
-    before = {one.item: one for one in earlier}
-    found = []
-    for item in queue.items:
-        decision = last.get(item.key)
-        why = _void(item, decision) if decision is not None else ""
-        state = (
-            State.OPEN if decision is None else State.VOID if why else _STATES[decision.decision]
-        )
-        offer = before.get(item.key)
-        offered = (
-            offer
-            if offer is not None
-            and state in LEFT
-            and offer.decision != "skip"
-            and not _void(item, offer)
-            else None
-        )
-        found.append(Standing(item, state, decision, why, seen.get(item.key, 0), offered))
-    return found
+def item_statuses(
+    queue: ReviewQueue, decisions: Sequence[Decision], earlier: Iterable[Decision] = ()
+) -> list[ItemStatus]:
+    """Return the status of every item, in the queue's order.
 
-
-def _void(item: Item, decision: Decision) -> str:
-    if decision.digest != item.digest:
-        return "the result is another one since it was decided"
-    if item.regressed and decision.decision == "accept" and not decision.comment.strip():
-        return "it is a regression, and was accepted without a comment"
-    return ""
-
-
-def gone(queue: Queue, decisions: Iterable[Decision]) -> list[Decision]:
-    """Return the last decisions about what is no longer in the run: its result is not, or no longer says this."""
-    keys = {item.key for item in queue.items}
-    return list({one.item: one for one in decisions if one.item not in keys}.values())
-
-
-def foreign(queue: Queue, decisions: Sequence[Decision]) -> bool:
-    """Say whether decisions are those of another run: there are some, and none is about a result of this one."""
-    return bool(decisions) and not any(one.result in queue.results for one in decisions)
-
-
-def summary(queue: Queue, found: Sequence[Standing], lost: Sequence[Decision]) -> Summary:
-    """Count."""
-    states = [one.state for one in found]
-    counts = {str(state): states.count(state) for state in State}
-    return Summary(
-        len(found),
-        len({item.group for item in queue.items}),
-        **counts,
-        errored=len(queue.errors),
-        gone=len(lost),
-    )
-
-
-def in_turn(found: Iterable[Standing]) -> list[Standing]:
-    """Return what is left to decide, in the order it is asked: what was skipped comes last."""
-    left = [one for one in found if one.left]
-    return sorted(left, key=lambda one: one.state is State.SKIPPED)
-
-
-def companions(found: Iterable[Standing], item: Item) -> list[Standing]:
-    """Return what one decision for the item's group decides: the item, and what is left of the group."""
+    ``earlier`` are decisions of another run that may be offered.
+    """
+    last = {decision.item: decision for decision in decisions}
+    counts = Counter(decision.item for decision in decisions)
+    offers = {decision.item: decision for decision in earlier}
     return [
-        one
-        for one in found
-        if one.item.key == item.key or (one.item.group == item.group and one.left)
+        _status(item, last.get(item.key), counts[item.key], offers.get(item.key))
+        for item in queue.items
     ]
 
 
-def seal(found: Iterable[Standing]) -> str:
-    """Return a digest of what somebody saw of items, so that a decision on anything else can be refused."""
-    return sha256(canonical([[one.item.key, one.item.digest, one.seen] for one in found]))
+def _status(
+    item: ReviewItem, decision: Decision | None, count: int, offer: Decision | None
+) -> ItemStatus:
+    void_reason = _void_reason(item, decision) if decision is not None else ""
+    if decision is None:
+        state = ItemState.OPEN
+    elif void_reason:
+        state = ItemState.VOID
+    else:
+        state = _STATES[decision.decision]
+    if offer is not None and (
+        state not in _UNDECIDED or offer.decision == "skip" or _void_reason(item, offer)
+    ):
+        offer = None
+    return ItemStatus(
+        item=item,
+        state=state,
+        decision=decision,
+        void_reason=void_reason,
+        decision_count=count,
+        offer=offer,
+    )
 
 
-def to_json(one: Standing) -> dict[str, JSON]:
-    """Return a standing as ``evalkit review --json`` prints it."""
-    item = one.item
-    out: dict[str, JSON] = {
-        "item": item.key,
-        "group": item.group,
-        "state": str(one.state),
-        "kind": item.kind,
-        "regressed": item.regressed,
-        "result": item.result,
-        "check": item.check,
-        "code": item.code,
-        "place": item.place,
-        "digest": item.digest,
-        "message": item.message,
-        "declared": item.declared,
-    }
-    for name, value in (("expected", item.expected), ("got", item.got)):
-        if value is not MISSING:
-            out[name] = value
-    if item.file:
-        out["file"] = item.file
-    if one.decision is not None:
-        out["decision"] = one.decision.model_dump(exclude_defaults=True)
-    if one.why:
-        out["void"] = one.why
-    if one.offer is not None:
-        out["offer"] = one.offer.model_dump(exclude_defaults=True)
-    return out
+def _void_reason(item: ReviewItem, decision: Decision) -> str:
+    if decision.digest != item.digest:
+        return "the result has changed since the decision"
+    if item.regressed and decision.decision == "accept" and not decision.comment.strip():
+        return "it is a regression that was accepted without a comment"
+    return ""
+
+
+def obsolete_decisions(queue: ReviewQueue, decisions: Iterable[Decision]) -> list[Decision]:
+    """Return the last decision on each item that is no longer in the run."""
+    keys = {item.key for item in queue.items}
+    last = {decision.item: decision for decision in decisions if decision.item not in keys}
+    return list(last.values())
+
+
+def belongs_to_other_run(queue: ReviewQueue, decisions: Sequence[Decision]) -> bool:
+    """Return whether there are decisions, and none is about a result of this run."""
+    return bool(decisions) and not any(decision.result in queue.results for decision in decisions)
+
+
+def summarize(
+    queue: ReviewQueue, statuses: Sequence[ItemStatus], obsolete: Sequence[Decision]
+) -> ReviewSummary:
+    """Count items by state."""
+    counts = Counter(status.state for status in statuses)
+    return ReviewSummary(
+        items=len(statuses),
+        groups=len({item.group for item in queue.items}),
+        **{str(state): counts[state] for state in ItemState},
+        errored=len(queue.errors),
+        obsolete=len(obsolete),
+    )
+
+
+def undecided(statuses: Iterable[ItemStatus]) -> list[ItemStatus]:
+    """Return the undecided items in the order to ask about them: skipped ones last."""
+    remaining = [status for status in statuses if status.is_undecided]
+    return sorted(remaining, key=lambda status: status.state is ItemState.SKIPPED)
+
+
+def group_members(statuses: Iterable[ItemStatus], item: ReviewItem) -> list[ItemStatus]:
+    """Return what a decision for the item's group covers: the item and the group's undecided items."""
+    return [
+        status
+        for status in statuses
+        if status.item.key == item.key or (status.item.group == item.group and status.is_undecided)
+    ]
+
+
+def view_digest(statuses: Iterable[ItemStatus]) -> str:
+    """Return a digest of what somebody saw of items, to refuse a decision on anything else."""
+    return sha256(
+        canonical(
+            [[status.item.key, status.item.digest, status.decision_count] for status in statuses]
+        )
+    )

@@ -66,7 +66,7 @@ class AllowedSigners(NamedTuple):
 
     @property
     def has_authorities(self) -> bool:
-        """Whether certificates may be valid, whose keys are not listed."""
+        """Whether certificates may be valid, whose keys are not list_records."""
         return any(entry.authority for entry in self.entries)
 
 

@@ -21,35 +21,35 @@ from typing import NamedTuple
 from evalkit._lib.files import display_path, sha256
 from evalkit.cassette.media import FOLDER, PREFIX
 from evalkit.checks.snapshot.files import FOLDER as SNAPSHOTS
-from evalkit.errors import IntegrityError, SuiteErrors, UsageError
+from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.results.records import FileRecord
-from evalkit.suite.loading.cases import read_text
+from evalkit.suite.cases import CaseFault, read_text
 
 NAME = "manifest.sha256"
-TOOLS = "tool-versions.json"
-OF_A_RUN = (
+TOOL_VERSIONS = "tool-versions.json"
+RUN_FILES = (
     "manifest.json",
     "results.jsonl",
     "decisions.yaml",
-    TOOLS,
+    TOOL_VERSIONS,
     "comparison/comparison.json",
     "comparison/comment.md",
     "media/**/*",
 )
 """What of a run directory is covered, as patterns; a file that is not there is not."""
-OF_A_BASELINE = ("manifest.json", "results.jsonl")
+BASELINE_FILES = ("manifest.json", "results.jsonl")
 
 _LINE = re.compile(rb"(\\?)([0-9a-f]{64})  ([^\0\r\n]+)")
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 _MEDIA = re.compile(rf"{PREFIX}sha256:([0-9a-f]{{64}}\.[a-z0-9]{{1,8}})\"".encode())
 
 
-class ManifestFault(ValueError):
+class DigestManifestError(ValueError):
     """Bytes are no manifest as evalkit writes it."""
 
 
-class Places(NamedTuple):
+class SignedPaths(NamedTuple):
     """Where names lead: ``root`` the project's root, ``run`` the run directory, ``signed_run`` the name it was signed under."""
 
     root: Path
@@ -63,10 +63,10 @@ class Places(NamedTuple):
 
     def digest(self, name: str) -> str | None:
         """Return the hex SHA-256 of the file a name means, None where there is none. Raises UsageError: it cannot be read."""
-        return digest_of(self.path(name))
+        return file_digest(self.path(name))
 
 
-def digest_of(path: Path) -> str | None:
+def file_digest(path: Path) -> str | None:
     """Return the hex SHA-256 of a file, None where there is none. Raises UsageError: it cannot be read."""
     try:
         with path.open("rb") as file:
@@ -77,7 +77,7 @@ def digest_of(path: Path) -> str | None:
         raise UsageError(f"{display_path(path)} cannot be read: {error}") from error
 
 
-def name_from(root: Path, path: Path) -> str:
+def relative_name(root: Path, path: Path) -> str:
     """Return the name of a file or folder from the root, with ``/``; it may begin with ``..``."""
     try:
         return Path(os.path.relpath(path.absolute(), root.absolute())).as_posix()
@@ -85,7 +85,7 @@ def name_from(root: Path, path: Path) -> str:
         return path.absolute().as_posix()
 
 
-def well_formed(head: object) -> bool:
+def is_valid_run_manifest(head: object) -> bool:
     """Say whether a run's ``manifest.json`` names suites, cassettes and totals as evalkit writes them."""
     if not isinstance(head, dict):
         return False
@@ -94,14 +94,19 @@ def well_formed(head: object) -> bool:
         head.get("cassettes", []),
         head.get("totals", {}),
     )
-    listed = (
+    list_records = (
         [*suites, *cassettes]
         if isinstance(suites, list) and isinstance(cassettes, list)
         else [None]
     )
     named = [
-        *listed,
-        *(file for suite in listed if isinstance(suite, dict) for file in suite.get("files", [])),
+        *list_records,
+        *(
+            file
+            for suite in list_records
+            if isinstance(suite, dict)
+            for file in suite.get("files", [])
+        ),
     ]
     return (
         isinstance(head.get("options", {}), dict)
@@ -115,24 +120,24 @@ def well_formed(head: object) -> bool:
     )
 
 
-def covered(run: Run, places: Places, baseline: Run | None = None) -> dict[str, str]:
+def covered(run: Run, places: SignedPaths, baseline: Run | None = None) -> dict[str, str]:
     """Return the digest of everything a decision about a run is bound to, by name.
 
     Raises IntegrityError: a suite, a file it uses or a cassette is gone, or is not what the run used. UsageError: a file cannot be read.
     """
     found = dict(_sources(run, places))
     found |= {
-        f"{places.signed_run}/{name}": digest for name, digest in _inside(run.directory, OF_A_RUN)
+        f"{places.signed_run}/{name}": digest for name, digest in _inside(run.directory, RUN_FILES)
     }
     if baseline is not None:
-        top = name_from(places.root, baseline.directory)
+        top = relative_name(places.root, baseline.directory)
         found |= {
-            f"{top}/{name}": digest for name, digest in _inside(baseline.directory, OF_A_BASELINE)
+            f"{top}/{name}": digest for name, digest in _inside(baseline.directory, BASELINE_FILES)
         }
     return dict(sorted(found.items()))
 
 
-def _sources(run: Run, places: Places) -> Iterator[tuple[str, str]]:
+def _sources(run: Run, places: SignedPaths) -> Iterator[tuple[str, str]]:
     for suite in run.manifest.get("suites", []):
         name, used = suite["path"], suite.get("files", [])
         yield name, _as_run(places.root / name, name, None)
@@ -143,21 +148,21 @@ def _sources(run: Run, places: Places) -> Iterator[tuple[str, str]]:
             raise _changed(name, suite["digest"], digest)
         snapshots = (places.root / name).parent / SNAPSHOTS
         for snapshot, found in _inside(snapshots, [f"{glob.escape(suite['suite'])}/**/*"]):
-            yield name_from(places.root, snapshots / snapshot), found
+            yield relative_name(places.root, snapshots / snapshot), found
     folder = cassette_folder(run, places.root)
     media: set[str] = set()
     for cassette in run.manifest.get("cassettes", []):
         if cassette["digest"] is not None:
             path = folder / cassette["path"]
             yield (
-                name_from(places.root, path),
+                relative_name(places.root, path),
                 _as_run(path, display_path(path), cassette["digest"]),
             )
             media |= {name.decode() for name in _MEDIA.findall(path.read_bytes())}
     for name in sorted(media):
         path = folder / FOLDER / name
         yield (
-            name_from(places.root, path),
+            relative_name(places.root, path),
             _as_run(path, display_path(path), f"sha256:{name.partition('.')[0]}"),
         )
 
@@ -171,7 +176,7 @@ def cassette_folder(run: Run, root: Path) -> Path:
 
 
 def _as_run(path: Path, name: str, expected: str | None) -> str:
-    digest = digest_of(path)
+    digest = file_digest(path)
     if digest is None:
         raise IntegrityError(
             f"{name} is gone, and the run used it; run the suites again, then sign"
@@ -185,7 +190,7 @@ def _suite_digest(path: Path, name: str, used: Iterable[FileRecord]) -> str:
     """Return what a run notes of a suite (:attr:`evalkit.suite.Suite.digest`)."""
     try:
         own = sha256(read_text(path, name))
-    except SuiteErrors as error:
+    except CaseFault as error:
         raise IntegrityError(str(error)) from error
     files = [f"{file['path']} {(file['digest'] or '').removeprefix('sha256:')}" for file in used]
     return sha256("\n".join([own, *files])) if files else own
@@ -199,7 +204,7 @@ def _changed(name: str, expected: str, found: str) -> IntegrityError:
 def _inside(folder: Path, patterns: Iterable[str]) -> Iterator[tuple[str, str]]:
     for pattern in patterns:
         for path in sorted(folder.glob(pattern)):
-            digest = digest_of(path)
+            digest = file_digest(path)
             if digest is not None:
                 yield path.relative_to(folder).as_posix(), digest
 
@@ -216,16 +221,16 @@ def _line(name: str, digest: str) -> bytes:
 
 
 def parse(data: bytes) -> dict[str, str]:
-    """Read a manifest. Raises ManifestFault: it is not one as :func:`render` writes it."""
+    """Read a manifest. Raises DigestManifestError: it is not one as :func:`render` writes it."""
     digests: dict[str, str] = {}
     for number, line in enumerate(data.split(b"\n")[:-1], 1):
         found = _LINE.fullmatch(line)
         if found is None:
-            raise ManifestFault(f"line {number} is not 'digest  name'")
+            raise DigestManifestError(f"line {number} is not 'digest  name'")
         name = found[3].decode("utf-8", "surrogateescape")
         digests[_unescaped(name) if found[1] else name] = found[2].decode()
     if render(digests) != data:
-        raise ManifestFault(
+        raise DigestManifestError(
             "it is not spelled as evalkit spells it: sorted, each name once, each line ended"
         )
     return digests

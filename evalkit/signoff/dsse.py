@@ -19,7 +19,7 @@ from evalkit._lib.json import canonical
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
-class EnvelopeFault(ValueError):
+class EnvelopeError(ValueError):
     """Bytes are no envelope in the one spelling."""
 
 
@@ -43,7 +43,7 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def payload_of(value: Any) -> bytes:
+def encode_payload(value: Any) -> bytes:
     """Return a JSON value as the bytes to sign: keys sorted, no spaces, ASCII. Equal values give equal bytes."""
     return canonical(value).encode("ascii")
 
@@ -57,26 +57,26 @@ def render(envelope: Envelope) -> bytes:
             {"keyid": envelope.keyid, "sig": base64.b64encode(envelope.signature).decode()}
         ],
     }
-    return payload_of(value) + b"\n"
+    return encode_payload(value) + b"\n"
 
 
 def parse(line: bytes) -> Envelope:
-    """Read an envelope; the payload is decoded and not looked into. Raises EnvelopeFault saying what is wrong."""
+    """Read an envelope; the payload is decoded and not looked into. Raises EnvelopeError saying what is wrong."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise EnvelopeFault(f"it is not JSON: {error}") from error
+        raise EnvelopeError(f"it is not JSON: {error}") from error
     try:
         payload, kind, (signature,) = value["payload"], value["payloadType"], value["signatures"]
         envelope = Envelope(
             _bytes(payload), str(signature["keyid"]), _bytes(signature["sig"]), str(kind)
         )
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
-        raise EnvelopeFault(f"it is no DSSE envelope with one signature: {error!r}") from error
+        raise EnvelopeError(f"it is no DSSE envelope with one signature: {error!r}") from error
     if kind != PAYLOAD_TYPE:
-        raise EnvelopeFault(f"its payload type is {str(kind)[:80]!r}, expected {PAYLOAD_TYPE!r}")
+        raise EnvelopeError(f"its payload type is {str(kind)[:80]!r}, expected {PAYLOAD_TYPE!r}")
     if render(envelope) != line:
-        raise EnvelopeFault(
+        raise EnvelopeError(
             "it is not spelled as evalkit spells it: writing it again gives other bytes"
         )
     return envelope

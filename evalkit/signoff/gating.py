@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from evalkit.compare.gates import Gate, GateVerdict
-from evalkit.compare.loading import Chosen, compare
+from evalkit.compare.loading import RunSelection, compare
 from evalkit.compare.prices import Prices
 from evalkit.results import Run
 
@@ -16,5 +16,9 @@ def judge_gate(
 ) -> GateVerdict:
     """Return a gate's verdict over all results of both runs. Raises UsageError: one is no run, or has a line that is no result."""
     return compare(
-        Chosen(Run(baseline)), Chosen(Run(run)), gate_name=name, gate=gate, prices=prices
+        RunSelection(Run(baseline)),
+        RunSelection(Run(run)),
+        gate_name=name,
+        gate=gate,
+        prices=prices,
     ).verdict

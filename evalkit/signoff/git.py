@@ -1,6 +1,6 @@
 """What git knows that the change under review cannot rewrite: files of a named ref, and who changed what last. One border to ``git``.
 
-Trust must not come from the change that is judged: the allowed signers, the policy and the records already there are read from a ref such as
+TrustSettings must not come from the change that is judged: the allowed signers, the policy and the records already there are read from a ref such as
 ``origin/main``. Nothing is fetched; git's own settings decide what a ref is.
 """
 

@@ -29,7 +29,7 @@ MEANINGS = ("review", "approval", "responsibility")
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
-class StatementFault(ValueError):
+class StatementError(ValueError):
     """A payload is no statement of the kind that was expected."""
 
 
@@ -53,7 +53,7 @@ class GateRecord(NamedTuple):
     baseline: str
 
 
-class Link(NamedTuple):
+class RecordLink(NamedTuple):
     """Another record, by its file's name and the SHA-256 of what is meant of it."""
 
     name: str
@@ -72,8 +72,8 @@ class Signoff(NamedTuple):
     path: str
     keyid: str
     number: int
-    previous: Link | None
-    result: Link
+    previous: RecordLink | None
+    result: RecordLink
     name: str
     email: str
     role: str
@@ -162,17 +162,17 @@ def signoff(record: Signoff) -> dict[str, JSON]:
 
 
 def read_statement(payload: bytes, kind: str) -> tuple[dict[str, JSON], dict[str, str]]:
-    """Return predicate and subjects of a statement. Raises StatementFault saying where it is none."""
+    """Return predicate and subjects of a statement. Raises StatementError saying where it is none."""
     try:
         value = json.loads(payload)
     except (ValueError, RecursionError) as error:
-        raise StatementFault(f"the payload is not JSON: {error}") from error
+        raise StatementError(f"the payload is not JSON: {error}") from error
     if (
         not isinstance(value, dict)
         or value.get("_type") != STATEMENT
         or value.get("predicateType") != kind
     ):
-        raise StatementFault(f"the payload is no in-toto Statement of {kind}")
+        raise StatementError(f"the payload is no in-toto Statement of {kind}")
     _validate(value, "signoff" if kind == SIGNOFF else "test-result")
     return value["predicate"], {
         subject["name"]: subject["digest"]["sha256"] for subject in value["subject"]
@@ -180,7 +180,7 @@ def read_statement(payload: bytes, kind: str) -> tuple[dict[str, JSON], dict[str
 
 
 def read_signoff(payload: bytes, path: str, keyid: str) -> Signoff:
-    """Return the decision in a payload. Raises StatementFault."""
+    """Return the decision in a payload. Raises StatementError."""
     value, subjects = read_statement(payload, SIGNOFF)
     signer, scope, previous = value["signer"], value["scope"], value["previous"]
     try:
@@ -188,8 +188,8 @@ def read_signoff(payload: bytes, path: str, keyid: str) -> Signoff:
             path,
             keyid,
             value["number"],
-            Link(previous["name"], previous["digest"]["sha256"]) if previous else None,
-            Link(value["testResult"]["name"], value["testResult"]["digest"]["sha256"]),
+            RecordLink(previous["name"], previous["digest"]["sha256"]) if previous else None,
+            RecordLink(value["testResult"]["name"], value["testResult"]["digest"]["sha256"]),
             signer["name"],
             signer["email"],
             signer["role"],
@@ -211,7 +211,7 @@ def read_signoff(payload: bytes, path: str, keyid: str) -> Signoff:
             [datetime.fromisoformat(deviation.until) for deviation in record.deviations],
         )
     except ValueError as error:
-        raise StatementFault(f"the payload holds {error}") from error
+        raise StatementError(f"the payload holds {error}") from error
     return record
 
 
@@ -231,7 +231,7 @@ def _descriptors(digests: Mapping[str, str]) -> list[dict[str, JSON]]:
     return [{"name": name, "digest": {"sha256": digests[name]}} for name in sorted(digests)]
 
 
-def _link(link: Link) -> dict[str, JSON]:
+def _link(link: RecordLink) -> dict[str, JSON]:
     return {"name": link.name, "digest": {"sha256": link.digest}}
 
 
@@ -240,7 +240,7 @@ def _validate(value: JSON, name: str) -> None:
 
     error = jsonschema.exceptions.best_match(_validator(name).iter_errors(value))
     if error is not None:
-        raise StatementFault(
+        raise StatementError(
             f"the payload is not as its schema says, at {error.json_path}: {error.message[:200]}"
         )
 

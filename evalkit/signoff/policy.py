@@ -23,10 +23,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit.compare.gates import Gate
 from evalkit.signoff.in_toto import APPROVALS, Signoff
-from evalkit.signoff.problems import Problem
+from evalkit.signoff.problems import VerificationProblem
 
 
-class Policy(BaseModel):
+class SignoffPolicy(BaseModel):
     """What ``signoff:`` in ``evalkit.yaml`` holds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,7 +55,7 @@ class Policy(BaseModel):
         return list(dict.fromkeys([*self.roles, *self.required])) if self.roles else []
 
 
-class Situation(NamedTuple):
+class PolicyFacts(NamedTuple):
     """What is judged: records that are what they were, oldest first; the gates of the trusted configuration; authors; the day."""
 
     records: Sequence[Signoff]
@@ -64,12 +64,12 @@ class Situation(NamedTuple):
     today: date
 
 
-def judge(policy: Policy, situation: Situation) -> list[Problem]:
+def judge(policy: SignoffPolicy, situation: PolicyFacts) -> list[VerificationProblem]:
     """Return what the policy misses; nothing where it is satisfied."""
     return [problem for rule in _RULES for problem in rule(policy, situation)]
 
 
-def _newest(situation: Situation) -> list[Signoff]:
+def _newest(situation: PolicyFacts) -> list[Signoff]:
     """Return each person's newest decision. A person is an address, and a key: one key never counts as two people."""
     newest: dict[str, Signoff] = {}
     for record in situation.records:
@@ -78,21 +78,21 @@ def _newest(situation: Situation) -> list[Signoff]:
     return list(newest.values())
 
 
-def _approving(situation: Situation) -> list[Signoff]:
+def _approving(situation: PolicyFacts) -> list[Signoff]:
     return [record for record in _newest(situation) if record.decision in APPROVALS]
 
 
-def _signers(policy: Policy, situation: Situation) -> Iterator[Problem]:
+def _signers(policy: SignoffPolicy, situation: PolicyFacts) -> Iterator[VerificationProblem]:
     approving = len(_approving(situation))
     if not situation.records:
-        yield Problem(
+        yield VerificationProblem(
             "not_signed",
             "",
             "",
             f"expected {policy.signers} to approve, found no record that holds",
         )
     elif approving < policy.signers:
-        yield Problem(
+        yield VerificationProblem(
             "too_few_signers",
             "",
             "",
@@ -100,11 +100,11 @@ def _signers(policy: Policy, situation: Situation) -> Iterator[Problem]:
         )
 
 
-def _roles(policy: Policy, situation: Situation) -> Iterator[Problem]:
+def _roles(policy: SignoffPolicy, situation: PolicyFacts) -> Iterator[VerificationProblem]:
     approving = [record.role for record in _approving(situation)]
     for role, least in policy.required.items():
         if approving.count(role) < least:
-            yield Problem(
+            yield VerificationProblem(
                 "role_missing",
                 "",
                 "",
@@ -113,13 +113,13 @@ def _roles(policy: Policy, situation: Situation) -> Iterator[Problem]:
     for record in situation.records:
         if policy.known_roles and record.role not in policy.known_roles:
             message = f"expected a role of the policy ({', '.join(policy.known_roles)}), found {record.role!r}"
-            yield Problem("role_unknown", record.path, "", message)
+            yield VerificationProblem("role_unknown", record.path, "", message)
 
 
-def _rejections(policy: Policy, situation: Situation) -> Iterator[Problem]:
+def _rejections(policy: SignoffPolicy, situation: PolicyFacts) -> Iterator[VerificationProblem]:
     for record in _newest(situation):
         if record.decision == "rejected":
-            yield Problem(
+            yield VerificationProblem(
                 "rejected",
                 record.path,
                 "",
@@ -127,26 +127,26 @@ def _rejections(policy: Policy, situation: Situation) -> Iterator[Problem]:
             )
 
 
-def _deviations(policy: Policy, situation: Situation) -> Iterator[Problem]:
+def _deviations(policy: SignoffPolicy, situation: PolicyFacts) -> Iterator[VerificationProblem]:
     for record in _newest(situation):
         for deviation in record.deviations:
             until = date.fromisoformat(deviation.until)
             if until < situation.today:
                 message = f"expected {deviation.what!r} to be mended by {until}, found today is {situation.today}"
-                yield Problem("deviation_expired", record.path, "", message)
+                yield VerificationProblem("deviation_expired", record.path, "", message)
             if too_long(policy, record.when.date(), until):
                 message = f"expected a deviation of at most {policy.deviation_days} days, found {deviation.what!r} until {until}"
-                yield Problem("deviation_too_long", record.path, "", message)
+                yield VerificationProblem("deviation_too_long", record.path, "", message)
 
 
-def too_long(policy: Policy, signed: date, until: date) -> bool:
+def too_long(policy: SignoffPolicy, signed: date, until: date) -> bool:
     """Say whether the policy allows no deviation for so long."""
     return policy.deviation_days is not None and until > signed + timedelta(
         days=policy.deviation_days
     )
 
 
-def _authors(policy: Policy, situation: Situation) -> Iterator[Problem]:
+def _authors(policy: SignoffPolicy, situation: PolicyFacts) -> Iterator[VerificationProblem]:
     if not policy.author_is_not_approver:
         return
     approving = _approving(situation)
@@ -156,24 +156,24 @@ def _authors(policy: Policy, situation: Situation) -> Iterator[Problem]:
     }
     if approving and not authors:
         message = "expected to know who changed the suites and cassettes last, found no git history and no --author"
-        yield Problem("author_unknown", "", "", message)
+        yield VerificationProblem("author_unknown", "", "", message)
     for record in approving:
         if record.email.casefold() in authors:
             message = f"expected somebody else to approve, found {record.email}, who changed what was tested"
-            yield Problem("author_approved", record.path, "", message)
+            yield VerificationProblem("author_approved", record.path, "", message)
 
 
-def _gates(policy: Policy, situation: Situation) -> Iterator[Problem]:
+def _gates(policy: SignoffPolicy, situation: PolicyFacts) -> Iterator[VerificationProblem]:
     for record in _approving(situation):
         gate = record.gate
         if policy.gate and (gate is None or gate.name != policy.gate):
             found = repr(gate.name) if gate else "no gate"
-            yield Problem(
+            yield VerificationProblem(
                 "gate_missing", record.path, "", f"expected gate {policy.gate!r}, found {found}"
             )
         if gate is not None and situation.gates.get(gate.name) != gate.definition:
             message = f"expected gate {gate.name!r} as the configuration has it, found that another definition was signed"
-            yield Problem("gate_redefined", record.path, "", message)
+            yield VerificationProblem("gate_redefined", record.path, "", message)
         if (
             needs_reason(record.decision, gate.verdict if gate else None, record.counts)
             and not record.override
@@ -184,7 +184,7 @@ def _gates(policy: Policy, situation: Situation) -> Iterator[Problem]:
                 else f"{record.counts['passed']} of {record.counts['results']} passed"
             )
             message = f"expected everything approved to have passed, or a reason to override that, found {found}"
-            yield Problem("gate_not_passed", record.path, "", message)
+            yield VerificationProblem("gate_not_passed", record.path, "", message)
 
 
 def needs_reason(decision: str, verdict: str | None, counts: Mapping[str, int]) -> bool:

@@ -1,6 +1,6 @@
 """What verification may find, by code: each is a matter of integrity (exit 3) or of policy (exit 1). Pure.
 
-Integrity: something is not what was signed, or not signed by whom it says. Policy: everything is what it was, but it is not enough.
+Integrity: something is not what was signed, or not signed by whom it says. SignoffPolicy: everything is what it was, but it is not enough.
 A message says what was expected and what was found; ``path`` names the file, ``id`` the scenario's variant where there is one.
 """
 
@@ -47,7 +47,7 @@ POLICY = {
 }
 
 
-class Problem(NamedTuple):
+class VerificationProblem(NamedTuple):
     """One thing that is wrong; ``path`` and ``id`` are empty where nothing of the kind is meant."""
 
     code: str
@@ -65,12 +65,12 @@ class Problem(NamedTuple):
         return self._asdict()
 
 
-def sorted_problems(problems: Iterable[Problem]) -> list[Problem]:
+def sorted_problems(problems: Iterable[VerificationProblem]) -> list[VerificationProblem]:
     """Return problems once each, integrity first, else in the order they were found."""
     return sorted(dict.fromkeys(problems), key=lambda problem: not problem.integrity)
 
 
-def differs(what: str, expected: str | None, found: str | None) -> str:
+def describe_difference(what: str, expected: str | None, found: str | None) -> str:
     """Say what was expected and found; digests are cut to what a person can compare."""
     return f"{what}: expected {_short(expected)}, found {_short(found)}"
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from evalkit._lib.files import sha256
-from evalkit.signoff.problems import Problem, differs
-from evalkit.signoff.record_check import Opened
-from evalkit.signoff.records import FOLDER, RecordFile, name_of
+from evalkit.signoff.problems import VerificationProblem, describe_difference
+from evalkit.signoff.record_check import VerifiedRecord
+from evalkit.signoff.records import FOLDER, RecordFile, record_name
 
 
 def problems(
-    files: Sequence[RecordFile], opened: Sequence[Opened], kept: Mapping[str, bytes]
-) -> Iterator[Problem]:
+    files: Sequence[RecordFile], opened: Sequence[VerifiedRecord], kept: Mapping[str, bytes]
+) -> Iterator[VerificationProblem]:
     """Yield where the chain is broken. ``kept`` are the records of a git ref, by file name."""
     there = {file.name: file for file in files}
     yield from _gaps(files)
     yield from _kept(there, kept)
-    before: Opened | None = None
+    before: VerifiedRecord | None = None
     for record in opened:
         yield from _order(record, before)
         yield from _previous(record, there)
@@ -29,36 +29,40 @@ def problems(
         before = record
 
 
-def _gaps(files: Sequence[RecordFile]) -> Iterator[Problem]:
+def _gaps(files: Sequence[RecordFile]) -> Iterator[VerificationProblem]:
     numbers = {file.number for file in files}
     for number in range(1, max(numbers, default=0)):
         if number not in numbers:
-            path = f"{FOLDER}/{name_of(number)}"
-            yield Problem(
+            path = f"{FOLDER}/{record_name(number)}"
+            yield VerificationProblem(
                 "record_missing", path, "", f"expected {path}, found later records and not this one"
             )
 
 
-def _kept(there: Mapping[str, RecordFile], kept: Mapping[str, bytes]) -> Iterator[Problem]:
+def _kept(
+    there: Mapping[str, RecordFile], kept: Mapping[str, bytes]
+) -> Iterator[VerificationProblem]:
     for name, data in sorted(kept.items()):
         path = f"{FOLDER}/{name}"
         if name not in there:
-            yield Problem(
+            yield VerificationProblem(
                 "record_missing", path, "", f"expected {path}, which the git ref has, found none"
             )
         elif there[name].data != data:
-            yield Problem(
+            yield VerificationProblem(
                 "record_changed",
                 path,
                 "",
-                differs(f"{path}, against the git ref", sha256(data), sha256(there[name].data)),
+                describe_difference(
+                    f"{path}, against the git ref", sha256(data), sha256(there[name].data)
+                ),
             )
 
 
-def _order(record: Opened, before: Opened | None) -> Iterator[Problem]:
+def _order(record: VerifiedRecord, before: VerifiedRecord | None) -> Iterator[VerificationProblem]:
     path, number = record.file.path, record.decision.number
     if number != record.file.number:
-        yield Problem(
+        yield VerificationProblem(
             "record_order",
             path,
             "",
@@ -66,14 +70,16 @@ def _order(record: Opened, before: Opened | None) -> Iterator[Problem]:
         )
     elif before is not None and record.decision.time < before.decision.time:
         message = f"{path}: expected a time from {before.decision.time} on, that of {before.file.name}, found {record.decision.time}"
-        yield Problem("record_order", path, "", message)
+        yield VerificationProblem("record_order", path, "", message)
 
 
-def _previous(record: Opened, there: Mapping[str, RecordFile]) -> Iterator[Problem]:
+def _previous(
+    record: VerifiedRecord, there: Mapping[str, RecordFile]
+) -> Iterator[VerificationProblem]:
     path, number, link = record.file.path, record.decision.number, record.decision.previous
-    expected = name_of(number - 1) if number > 1 else None
+    expected = record_name(number - 1) if number > 1 else None
     if (link.name if link else None) != expected:
-        yield Problem(
+        yield VerificationProblem(
             "record_order",
             path,
             "",
@@ -81,7 +87,7 @@ def _previous(record: Opened, there: Mapping[str, RecordFile]) -> Iterator[Probl
         )
     elif link is not None and link.name not in there:
         missing = f"{FOLDER}/{link.name}"
-        yield Problem(
+        yield VerificationProblem(
             "record_missing",
             missing,
             "",
@@ -90,22 +96,22 @@ def _previous(record: Opened, there: Mapping[str, RecordFile]) -> Iterator[Probl
     elif link is not None and sha256(there[link.name].data) != link.digest:
         changed = f"{FOLDER}/{link.name}"
         found = sha256(there[link.name].data)
-        yield Problem(
+        yield VerificationProblem(
             "record_changed",
             changed,
             "",
-            differs(f"{changed}, as {record.file.name} names it", link.digest, found),
+            describe_difference(f"{changed}, as {record.file.name} names it", link.digest, found),
         )
 
 
 def _result(
-    record: Opened, there: Mapping[str, RecordFile], opened: Sequence[Opened]
-) -> Iterator[Problem]:
+    record: VerifiedRecord, there: Mapping[str, RecordFile], opened: Sequence[VerifiedRecord]
+) -> Iterator[VerificationProblem]:
     link = record.decision.result
     holder = next((one for one in opened if one.file.name == link.name), None)
     if link.name not in there:
         path = f"{FOLDER}/{link.name}"
-        yield Problem(
+        yield VerificationProblem(
             "record_missing",
             path,
             "",
@@ -113,9 +119,9 @@ def _result(
         )
     elif holder is not None and holder.result_digest != link.digest:
         found = holder.result_digest or None
-        yield Problem(
+        yield VerificationProblem(
             "record_changed",
             holder.file.path,
             "",
-            differs(f"{holder.file.path}, its test-result", link.digest, found),
+            describe_difference(f"{holder.file.path}, its test-result", link.digest, found),
         )

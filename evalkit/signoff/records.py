@@ -16,9 +16,9 @@ from typing import NamedTuple
 from evalkit._lib.files import write_new
 from evalkit.errors import UsageError
 from evalkit.results import Run
-from evalkit.signoff.digest_manifest import OF_A_RUN, digest_of
-from evalkit.signoff.dsse import Envelope, EnvelopeFault, parse, render
-from evalkit.signoff.in_toto import Link, Signoff, StatementFault, read_signoff
+from evalkit.signoff.digest_manifest import RUN_FILES, file_digest
+from evalkit.signoff.dsse import Envelope, EnvelopeError, parse, render
+from evalkit.signoff.in_toto import RecordLink, Signoff, StatementError, read_signoff
 
 FOLDER = "signoffs"
 _NAME = re.compile(r"([0-9]{4,})\.intoto\.jsonl")
@@ -38,19 +38,19 @@ class RecordFile(NamedTuple):
 
     @property
     def lines(self) -> list[bytes]:
-        """The envelopes, unread. Raises EnvelopeFault: none, or more than two, or the last does not end."""
+        """The envelopes, unread. Raises EnvelopeError: none, or more than two, or the last does not end."""
         lines = self.data.splitlines(keepends=True)
         if not 1 <= len(lines) <= 2 or not self.data.endswith(b"\n"):
-            raise EnvelopeFault(f"expected one or two lines, each ended, found {len(lines)}")
+            raise EnvelopeError(f"expected one or two lines, each ended, found {len(lines)}")
         return lines
 
 
-def name_of(number: int) -> str:
+def record_name(number: int) -> str:
     """Return the file name of a record."""
     return f"{number:04}.intoto.jsonl"
 
 
-def listed(run: Path) -> tuple[list[RecordFile], list[str]]:
+def list_records(run: Path) -> tuple[list[RecordFile], list[str]]:
     """Return a run's records in order, and the names of what else lies there. Raises UsageError: one cannot be read.
 
     Hidden temporary files are what a kill leaves before a record is there; they are nothing.
@@ -58,7 +58,7 @@ def listed(run: Path) -> tuple[list[RecordFile], list[str]]:
     found, strangers = [], []
     for path in sorted((run / FOLDER).iterdir()) if (run / FOLDER).is_dir() else []:
         match = _NAME.fullmatch(path.name)
-        if match is not None and path.is_file() and name_of(int(match[1])) == path.name:
+        if match is not None and path.is_file() and record_name(int(match[1])) == path.name:
             try:
                 found.append(RecordFile(path.name, int(match[1]), path.read_bytes()))
             except OSError as error:
@@ -70,7 +70,7 @@ def listed(run: Path) -> tuple[list[RecordFile], list[str]]:
 
 def append(run: Path, number: int, envelopes: Sequence[Envelope]) -> Path:
     """Write a record, whole or not at all. Raises UsageError: there is one of that number by now, or the folder cannot be written."""
-    path = run / FOLDER / name_of(number)
+    path = run / FOLDER / record_name(number)
     try:
         write_new(path, b"".join(map(render, envelopes)))
     except FileExistsError as error:
@@ -82,8 +82,8 @@ def append(run: Path, number: int, envelopes: Sequence[Envelope]) -> Path:
     return path
 
 
-def decision_in(record: RecordFile) -> Signoff:
-    """Return the decision of a record as it stands there, nothing verified. Raises EnvelopeFault, StatementFault."""
+def read_record(record: RecordFile) -> Signoff:
+    """Return the decision of a record as it stands there, nothing verified. Raises EnvelopeError, StatementError."""
     envelope = parse(record.lines[0])
     return read_signoff(envelope.payload, record.path, envelope.keyid)
 
@@ -95,16 +95,16 @@ def read(run: Run) -> list[Signoff]:
     empty fields, its ``path`` and its ``problem``. Raises UsageError where the system cannot read a file.
     """
     found = []
-    for record in listed(run.directory)[0]:
+    for record in list_records(run.directory)[0]:
         try:
-            decision = decision_in(record)
-        except (EnvelopeFault, StatementFault) as error:
+            decision = read_record(record)
+        except (EnvelopeError, StatementError) as error:
             found.append(_unreadable(record, str(error)))
         else:
             changed = [
                 name
                 for name in _own(decision)
-                if digest_of(run.directory / name) != decision.subjects[f"{decision.run}/{name}"]
+                if file_digest(run.directory / name) != decision.subjects[f"{decision.run}/{name}"]
             ]
             problem = f"void: {', '.join(changed)} changed since" if changed else ""
             found.append(decision._replace(problem=problem))
@@ -112,7 +112,7 @@ def read(run: Run) -> list[Signoff]:
 
 
 def _own(decision: Signoff) -> list[str]:
-    return [name for name in OF_A_RUN if f"{decision.run}/{name}" in decision.subjects]
+    return [name for name in RUN_FILES if f"{decision.run}/{name}" in decision.subjects]
 
 
 def _unreadable(record: RecordFile, problem: str) -> Signoff:
@@ -121,7 +121,7 @@ def _unreadable(record: RecordFile, problem: str) -> Signoff:
         keyid="",
         number=record.number,
         previous=None,
-        result=Link("", ""),
+        result=RecordLink("", ""),
         name="",
         email="",
         role="",

@@ -1,6 +1,6 @@
 """The lines of ``results.jsonl`` as evidence: counted again, and held against what was signed, result by result. Pure.
 
-A line's digest is the SHA-256 of the line without its ``digest`` member (:mod:`evalkit.results.result_line`), so a changed line can be named
+A line's digest is the SHA-256 of the line without its ``digest`` member (:mod:`evalkit.results.line`), so a changed line can be named
 even where nothing was signed; what was signed names the lines that are gone, new, moved or written anew with a fitting digest.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from evalkit._lib.files import sha256
 from evalkit._lib.text import plural
 from evalkit.results.result_line import line_digests
-from evalkit.signoff.problems import Problem, differs
+from evalkit.signoff.problems import VerificationProblem, describe_difference
 
 _ID = re.compile(rb'"id":"((?:[^"\\]|\\.)*)"')
 _VERDICTS = ("passed", "failed", "errored", "skipped")
@@ -55,7 +55,11 @@ def _line(number: int, row: bytes) -> Line:
         return _broken(number, row, f"it is no result: {error!r}"[:120])
     if not isinstance(line.id, str) or line.verdict not in _VERDICTS:
         return _broken(number, row, "it is no result: its id or verdict is none")
-    return line if stated == digest else line._replace(fault=differs("its digest", digest, stated))
+    return (
+        line
+        if stated == digest
+        else line._replace(fault=describe_difference("its digest", digest, stated))
+    )
 
 
 def _broken(number: int, row: bytes, fault: str) -> Line:
@@ -80,11 +84,11 @@ def counts(lines: Sequence[Line], manifest: Mapping[str, Any]) -> dict[str, int]
 
 def miscounts(
     counted: Mapping[str, int], stated: Mapping[str, Any], who: str, path: str
-) -> Iterator[Problem]:
+) -> Iterator[VerificationProblem]:
     """Yield every number that somebody states and that counting does not give."""
     for name, count in counted.items():
         if name in stated and stated[name] != count:
-            yield Problem(
+            yield VerificationProblem(
                 "totals_differ",
                 path,
                 "",
@@ -92,11 +96,11 @@ def miscounts(
             )
 
 
-def faults(lines: Sequence[Line], path: str) -> Iterator[Problem]:
+def faults(lines: Sequence[Line], path: str) -> Iterator[VerificationProblem]:
     """Yield the lines that are not as they were written, told by themselves."""
     for line in lines:
         if line.fault:
-            yield Problem(
+            yield VerificationProblem(
                 "result_changed",
                 path,
                 line.id,
@@ -106,28 +110,28 @@ def faults(lines: Sequence[Line], path: str) -> Iterator[Problem]:
 
 def changes(
     lines: Sequence[Line], signed: Sequence[tuple[str, str]], path: str
-) -> Iterator[Problem]:
+) -> Iterator[VerificationProblem]:
     """Yield what became of the results that were signed, given as ``(id, digest)`` in the order of the file."""
     known = dict(signed)
     there = {line.id: line for line in lines}
     for id_, digest in known.items():
         line = there.get(id_)
         if line is None:
-            yield Problem(
+            yield VerificationProblem(
                 "result_missing", path, id_, f"{path}: expected the result of {id_}, found none"
             )
         elif line.digest != digest and not line.fault:
-            yield Problem(
+            yield VerificationProblem(
                 "result_changed",
                 path,
                 id_,
-                f"{path}:{line.number} {differs(id_, digest, line.digest)}",
+                f"{path}:{line.number} {describe_difference(id_, digest, line.digest)}",
             )
     seen = set()
     for line in lines:
         if line.id and (line.id not in known or line.id in seen):
             found = "found twice" if line.id in seen else "found, and not signed"
-            yield Problem(
+            yield VerificationProblem(
                 "result_added",
                 path,
                 line.id,
@@ -142,6 +146,6 @@ def changes(
             for at, both in enumerate(zip(wanted, order, strict=True), 1)
             if both[0] != both[1]
         )
-        yield Problem(
+        yield VerificationProblem(
             "results_reordered", path, found, f"{path}:{number} expected {expected}, found {found}"
         )

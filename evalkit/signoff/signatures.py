@@ -16,7 +16,7 @@ from evalkit.errors import UsageError
 from evalkit.signoff import ssh_keygen, ssh_signature
 from evalkit.signoff.allowed_signers import NAMESPACE, AllowedSigners
 from evalkit.signoff.dsse import PAYLOAD_TYPE, Envelope, pae, parse
-from evalkit.signoff.problems import Problem
+from evalkit.signoff.problems import VerificationProblem
 
 _PEM = b"-----BEGIN PRIVATE KEY-----"
 _EXTRA = "install the extra: pip install 'pytest-evalkit[sign]'"
@@ -51,7 +51,7 @@ def _by_ssh(path: Path, payload: bytes) -> Envelope:
     signature = ssh_keygen.sign(path, signed)
     try:
         key = ssh_signature.read(signature).key
-    except ssh_signature.SshSigFault as error:
+    except ssh_signature.SshSignatureError as error:
         raise UsageError(
             f"{ssh_keygen.PROGRAM} made a signature that is not understood: {error}"
         ) from error
@@ -80,16 +80,18 @@ def _pem_signer(path: Path) -> Signer:
     return lambda payload: Envelope(payload, keyid, private.sign(pae(PAYLOAD_TYPE, payload)))
 
 
-def judge(line: bytes, allowed: AllowedSigners, name: str) -> tuple[Envelope, Signature] | Problem:
+def judge(
+    line: bytes, allowed: AllowedSigners, name: str
+) -> tuple[Envelope, Signature] | VerificationProblem:
     """Return an envelope whose signature is good and whose key is known, or what is wrong. The payload is not looked into."""
     try:
         envelope = parse(line)
         key = _key(envelope, allowed)
     except ValueError as error:
-        return Problem("record_unreadable", name, "", f"{name}: {error}")
+        return VerificationProblem("record_unreadable", name, "", f"{name}: {error}")
     if key is None:
         known = f"{allowed.name} has {len(allowed.entries)} keys"
-        return Problem(
+        return VerificationProblem(
             "unknown_signer",
             name,
             "",
@@ -97,7 +99,7 @@ def judge(line: bytes, allowed: AllowedSigners, name: str) -> tuple[Envelope, Si
         )
     if envelope.keyid != ssh_signature.fingerprint(key):
         found = f"expected {ssh_signature.fingerprint(key)}, found {envelope.keyid[:80]}"
-        return Problem(
+        return VerificationProblem(
             "signature_invalid",
             name,
             "",
@@ -105,10 +107,10 @@ def judge(line: bytes, allowed: AllowedSigners, name: str) -> tuple[Envelope, Si
         )
     if not _good(envelope, key):
         message = f"{name}: expected a signature of this payload for {NAMESPACE!r}, found one that is not (payload, signature or purpose differ)"
-        return Problem("signature_invalid", name, "", message)
+        return VerificationProblem("signature_invalid", name, "", message)
     if ssh_signature.is_armoured(envelope.signature) and not _known(envelope, key, allowed):
         message = f"{name}: expected a key of the allowed signers ({allowed.name}), found {envelope.keyid}"
-        return Problem("unknown_signer", name, "", message)
+        return VerificationProblem("unknown_signer", name, "", message)
     return envelope, Signature(key, envelope.keyid)
 
 

@@ -23,8 +23,8 @@ from evalkit.compare.prices import Prices
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.signoff import digest_manifest, result_digests
-from evalkit.signoff.digest_manifest import Places
-from evalkit.signoff.dsse import EnvelopeFault, payload_of
+from evalkit.signoff.digest_manifest import SignedPaths
+from evalkit.signoff.dsse import EnvelopeError, encode_payload
 from evalkit.signoff.gating import judge_gate
 from evalkit.signoff.in_toto import (
     SIGNOFF,
@@ -32,15 +32,15 @@ from evalkit.signoff.in_toto import (
     TIME,
     Deviation,
     GateRecord,
-    Link,
+    RecordLink,
     Signoff,
-    StatementFault,
+    StatementError,
     outcome,
     signoff,
     statement,
 )
-from evalkit.signoff.policy import Policy, needs_reason, too_long
-from evalkit.signoff.records import RecordFile, append, decision_in, listed, name_of
+from evalkit.signoff.policy import SignoffPolicy, needs_reason, too_long
+from evalkit.signoff.records import RecordFile, append, list_records, read_record, record_name
 from evalkit.signoff.signatures import Signer
 
 _TOOLS = (
@@ -58,7 +58,7 @@ _TOOLS = (
 )
 
 
-class Asked(NamedTuple):
+class SignoffRequest(NamedTuple):
     """What a person wants signed. ``gate`` is its name and rules, with the baseline's run directory and the prices it is judged by."""
 
     name: str
@@ -90,7 +90,12 @@ def deviation(text: str) -> Deviation:
 
 
 def sign(
-    run: Run, places: Places, asked: Asked, policy: Policy, signer: Signer, now: datetime
+    run: Run,
+    places: SignedPaths,
+    asked: SignoffRequest,
+    policy: SignoffPolicy,
+    signer: Signer,
+    now: datetime,
 ) -> Signoff:
     """Append a record and return it.
 
@@ -99,7 +104,7 @@ def sign(
     """
     _check_fields(asked, policy, now.date())
     lines = _whole(run)
-    files, strangers = listed(run.directory)
+    files, strangers = list_records(run.directory)
     if strangers:
         raise IntegrityError(
             f"{run.directory}/signoffs holds {strangers[0]}, which is no record; move it away"
@@ -112,7 +117,7 @@ def sign(
     subjects = (
         signed
         | digest_manifest.covered(run, places, baseline)
-        | {f"{places.signed_run}/{digest_manifest.TOOLS}": sha256(tools)}
+        | {f"{places.signed_run}/{digest_manifest.TOOL_VERSIONS}": sha256(tools)}
     )
     gate = _gate(run, places, asked)
     counts = result_digests.counts(lines, run.manifest)
@@ -124,14 +129,14 @@ def sign(
     number = files[-1].number + 1 if files else 1
     suites = {suite["path"]: subjects[suite["path"]] for suite in run.manifest.get("suites", [])}
     rows = [(line.id, line.verdict, line.warned, line.digest) for line in lines]
-    result = payload_of(statement(TEST_RESULT, outcome(rows, suites), subjects))
+    result = encode_payload(statement(TEST_RESULT, outcome(rows, suites), subjects))
     held = next((one.result for one in earlier if one.result.digest == sha256(result)), None)
     record = Signoff(
         path="",
         keyid="",
         number=number,
-        previous=Link(files[-1].name, sha256(files[-1].data)) if files else None,
-        result=held or Link(name_of(number), sha256(result)),
+        previous=RecordLink(files[-1].name, sha256(files[-1].data)) if files else None,
+        result=held or RecordLink(record_name(number), sha256(result)),
         name=asked.name.strip(),
         email=asked.email.strip(),
         role=asked.role.strip(),
@@ -149,11 +154,11 @@ def sign(
         subjects=subjects,
     )
     payloads = [
-        payload_of(statement(SIGNOFF, signoff(record), subjects)),
+        encode_payload(statement(SIGNOFF, signoff(record), subjects)),
         *([] if held else [result]),
     ]
     envelopes = [signer(payload) for payload in payloads]
-    _write(run.directory / digest_manifest.TOOLS, tools)
+    _write(run.directory / digest_manifest.TOOL_VERSIONS, tools)
     _write(run.directory / digest_manifest.NAME, digest_manifest.render(subjects))
     path = append(run.directory, number, envelopes)
     return record._replace(
@@ -161,7 +166,7 @@ def sign(
     )
 
 
-def _check_fields(asked: Asked, policy: Policy, today: date) -> None:
+def _check_fields(asked: SignoffRequest, policy: SignoffPolicy, today: date) -> None:
     for field in ("name", "email", "role"):
         value = getattr(asked, field)
         if not value.strip():
@@ -225,14 +230,14 @@ def _whole(run: Run) -> list[result_digests.Line]:
 
 def _earlier(file: RecordFile) -> Signoff:
     try:
-        return decision_in(file)
-    except (EnvelopeFault, StatementFault) as fault:
+        return read_record(file)
+    except (EnvelopeError, StatementError) as fault:
         raise IntegrityError(
             f"{file.path} is damaged ({fault}); 'evalkit verify' tells more, and nothing is signed on top of it"
         ) from fault
 
 
-def _unchanged(earlier: Sequence[Signoff], places: Places) -> dict[str, str]:
+def _unchanged(earlier: Sequence[Signoff], places: SignedPaths) -> dict[str, str]:
     """Return what earlier records are about; nothing of it may have changed."""
     signed: dict[str, str] = {}
     for record in earlier:
@@ -255,17 +260,19 @@ def _unchanged(earlier: Sequence[Signoff], places: Places) -> dict[str, str]:
     return signed
 
 
-def _gate(run: Run, places: Places, asked: Asked) -> GateRecord | None:
+def _gate(run: Run, places: SignedPaths, asked: SignoffRequest) -> GateRecord | None:
     if asked.gate is None or asked.baseline is None:
         return None
     name, definition = asked.gate
     found = judge_gate(run.directory, asked.baseline, name, definition, asked.prices)
     rules = {rule.rule: rule.verdict for rule in found.rules}
-    baseline = digest_manifest.name_from(places.root, asked.baseline)
+    baseline = digest_manifest.relative_name(places.root, asked.baseline)
     return GateRecord(name, found.verdict, found.reason, rules, definition, asked.prices, baseline)
 
 
-def _check_reason(asked: Asked, gate: GateRecord | None, counts: Mapping[str, int]) -> None:
+def _check_reason(
+    asked: SignoffRequest, gate: GateRecord | None, counts: Mapping[str, int]
+) -> None:
     if needs_reason(asked.decision, gate.verdict if gate else None, counts):
         if asked.override.strip():
             return
@@ -286,7 +293,7 @@ def _check_reason(asked: Asked, gate: GateRecord | None, counts: Mapping[str, in
 def _tools(run: Path) -> bytes:
     """Return the versions of the tools the first record was signed with, or those of now."""
     try:
-        return (run / digest_manifest.TOOLS).read_bytes()
+        return (run / digest_manifest.TOOL_VERSIONS).read_bytes()
     except FileNotFoundError:
         own = {
             "evalkit": VERSION,
@@ -296,7 +303,7 @@ def _tools(run: Path) -> bytes:
         return (json.dumps({**own, **_versions(_TOOLS)}, indent=2) + "\n").encode()
     except OSError as error:
         raise UsageError(
-            f"{run / digest_manifest.TOOLS} cannot be read: {error.strerror or error}"
+            f"{run / digest_manifest.TOOL_VERSIONS} cannot be read: {error.strerror or error}"
         ) from error
 
 

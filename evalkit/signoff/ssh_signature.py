@@ -15,11 +15,11 @@ _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _MAGIC = b"SSHSIG"
 
 
-class SshSigFault(ValueError):
+class SshSignatureError(ValueError):
     """Text is no SSH signature in the spelling of ``ssh-keygen``."""
 
 
-class SshSig(NamedTuple):
+class SshSignature(NamedTuple):
     """What a signature says of itself: the public key in wire form, and the namespace."""
 
     key: bytes
@@ -31,28 +31,28 @@ def is_armoured(signature: bytes) -> bool:
     return signature.startswith(b"-----BEGIN")
 
 
-def read(armoured: bytes) -> SshSig:
-    """Read an armoured signature. Raises SshSigFault."""
+def read(armoured: bytes) -> SshSignature:
+    """Read an armoured signature. Raises SshSignatureError."""
     blob = _blob(armoured)
     try:
         if blob[:6] != _MAGIC or int.from_bytes(blob[6:10]) != 1:
-            raise SshSigFault("it is no SSH signature of version 1")
+            raise SshSignatureError("it is no SSH signature of version 1")
         key, rest = _string(blob[10:])
         namespace, rest = _string(rest)
         for _ in ("reserved", "hash algorithm", "signature"):
             _, rest = _string(rest)
         if rest:
-            raise SshSigFault("the SSH signature goes on after its end")
-        return SshSig(key, namespace.decode())
+            raise SshSignatureError("the SSH signature goes on after its end")
+        return SshSignature(key, namespace.decode())
     except UnicodeDecodeError as error:
-        raise SshSigFault("the namespace of the SSH signature is not text") from error
+        raise SshSignatureError("the namespace of the SSH signature is not text") from error
 
 
 def key_type(key: bytes) -> str:
     """Return the type of a public key in wire form, such as ``ssh-ed25519``; ``""`` where it has none."""
     try:
         return _string(key)[0].decode("ascii")
-    except (SshSigFault, UnicodeDecodeError):
+    except (SshSignatureError, UnicodeDecodeError):
         return ""
 
 
@@ -76,16 +76,16 @@ def _blob(armoured: bytes) -> bytes:
         lines = armoured.decode("ascii").split("\n")
         blob = base64.b64decode("".join(lines[1:-2]), validate=True)
     except (UnicodeDecodeError, binascii.Error) as error:
-        raise SshSigFault("it is not an armoured SSH signature") from error
+        raise SshSignatureError("it is not an armoured SSH signature") from error
     text, width = base64.b64encode(blob).decode(), max(len(lines[1]), 1) if len(lines) > 3 else 1
     folded = [text[at : at + width] for at in range(0, len(text), width)]
     if lines != [_BEGIN, *folded, _END, ""]:
-        raise SshSigFault("it is not armoured as ssh-keygen does it")
+        raise SshSignatureError("it is not armoured as ssh-keygen does it")
     return blob
 
 
 def _string(data: bytes) -> tuple[bytes, bytes]:
     length = int.from_bytes(data[:4])
     if len(data) < 4 + length:
-        raise SshSigFault("the SSH signature is cut short")
+        raise SshSignatureError("the SSH signature is cut short")
     return data[4 : 4 + length], data[4 + length :]

@@ -22,28 +22,28 @@ from evalkit.errors import UsageError
 from evalkit.results.project_root import find_project_root
 from evalkit.signoff import digest_manifest, policy, record_chain, result_digests
 from evalkit.signoff.allowed_signers import AllowedSigners
-from evalkit.signoff.digest_manifest import Places
+from evalkit.signoff.digest_manifest import SignedPaths
 from evalkit.signoff.gating import judge_gate
 from evalkit.signoff.in_toto import RESULTS, Signoff, outcome
-from evalkit.signoff.problems import Problem, differs, sorted_problems
-from evalkit.signoff.record_check import Opened, open_record
-from evalkit.signoff.records import FOLDER, listed
+from evalkit.signoff.problems import VerificationProblem, describe_difference, sorted_problems
+from evalkit.signoff.record_check import VerifiedRecord, verify_record
+from evalkit.signoff.records import FOLDER, list_records
 
 
-class Trust(NamedTuple):
+class TrustSettings(NamedTuple):
     """What is believed without proof: who may sign, the policy, its gates; the records a git ref has, and whom git calls author."""
 
     signers: AllowedSigners
-    policy: policy.Policy
+    policy: policy.SignoffPolicy
     gates: dict[str, Gate]
     kept: Mapping[str, bytes] = {}
     authors: frozenset[str] = frozenset()
 
 
-class Outcome(NamedTuple):
+class VerificationResult(NamedTuple):
     """What was found; ``records`` are those whose signature, key and person hold."""
 
-    problems: list[Problem]
+    problems: list[VerificationProblem]
     records: list[Signoff]
 
     @property
@@ -54,13 +54,15 @@ class Outcome(NamedTuple):
         )
 
 
-def verify(run: Path, trust: Trust, *, now: datetime, root: Path | None = None) -> Outcome:
+def verify(
+    run: Path, trust: TrustSettings, *, now: datetime, root: Path | None = None
+) -> VerificationResult:
     """Verify a run directory. Raises UsageError: it is none, or something cannot be read."""
-    files, strangers = listed(run)
+    files, strangers = list_records(run)
     if not files and not (run / "manifest.json").is_file():
         raise UsageError(f"{run} is not a run directory: it has no manifest.json and no {FOLDER}")
     problems = [
-        Problem(
+        VerificationProblem(
             "unexpected_file",
             f"{FOLDER}/{name}",
             "",
@@ -70,7 +72,7 @@ def verify(run: Path, trust: Trust, *, now: datetime, root: Path | None = None) 
     ]
     opened = []
     for file in files:
-        record, wrong = open_record(file, trust.signers)
+        record, wrong = verify_record(file, trust.signers)
         problems += wrong
         if record is not None:
             opened.append(record)
@@ -79,12 +81,12 @@ def verify(run: Path, trust: Trust, *, now: datetime, root: Path | None = None) 
     if records:
         signed_run = records[-1].run
         head = _manifest(run, records[-1].subjects.get(f"{signed_run}/manifest.json"))
-        places = Places(root or find_project_root(run, head, signed_run), run, signed_run)
+        places = SignedPaths(root or find_project_root(run, head, signed_run), run, signed_run)
         problems += _data(places, opened, head)
     problems += policy.judge(
-        trust.policy, policy.Situation(records, trust.gates, trust.authors, now.date())
+        trust.policy, policy.PolicyFacts(records, trust.gates, trust.authors, now.date())
     )
-    return Outcome(sorted_problems(problems), records)
+    return VerificationResult(sorted_problems(problems), records)
 
 
 def _manifest(run: Path, digest: str | None) -> dict[str, Any]:
@@ -94,16 +96,18 @@ def _manifest(run: Path, digest: str | None) -> dict[str, Any]:
         value = json.loads(data) if digest in (None, sha256(data)) else {}
     except (OSError, ValueError, RecursionError):
         return {}
-    return value if digest_manifest.well_formed(value) else {}
+    return value if digest_manifest.is_valid_run_manifest(value) else {}
 
 
-def _data(places: Places, opened: list[Opened], head: Mapping[str, Any]) -> Iterator[Problem]:
+def _data(
+    places: SignedPaths, opened: list[VerifiedRecord], head: Mapping[str, Any]
+) -> Iterator[VerificationProblem]:
     signed: dict[str, str] = {}
     for record in opened:
         for name, digest in record.decision.subjects.items():
             if signed.setdefault(name, digest) != digest:
-                message = f"{name}: {differs('as an earlier record has it', signed[name], digest)}"
-                yield Problem("file_changed", name, "", message)
+                message = f"{name}: {describe_difference('as an earlier record has it', signed[name], digest)}"
+                yield VerificationProblem("file_changed", name, "", message)
     for record in opened:
         yield from _unsigned(record.decision, head)
     changed = set()
@@ -111,11 +115,11 @@ def _data(places: Places, opened: list[Opened], head: Mapping[str, Any]) -> Iter
         found = places.digest(name)
         if found != digest:
             changed.add(name)
-            yield Problem(
+            yield VerificationProblem(
                 "file_missing" if found is None else "file_changed",
                 name,
                 "",
-                differs(name, digest, found),
+                describe_difference(name, digest, found),
             )
     yield from _manifest_file(places, signed)
     results = f"{places.signed_run}/results.jsonl"
@@ -127,17 +131,18 @@ def _data(places: Places, opened: list[Opened], head: Mapping[str, Any]) -> Iter
         yield from _gate(places, record.decision, changed)
 
 
-def _unsigned(decision: Signoff, head: Mapping[str, Any]) -> Iterator[Problem]:
+def _unsigned(decision: Signoff, head: Mapping[str, Any]) -> Iterator[VerificationProblem]:
     """A signature binds only what it names: a decision about a run is about its results and suites, and by a gate about the baseline's."""
     needed = [
-        f"{decision.run}/{name}" for name in (*digest_manifest.OF_A_BASELINE, digest_manifest.TOOLS)
+        f"{decision.run}/{name}"
+        for name in (*digest_manifest.BASELINE_FILES, digest_manifest.TOOL_VERSIONS)
     ]
     needed += [str(suite["path"]) for suite in head.get("suites", [])]
     if decision.gate is not None:
-        needed += [f"{decision.gate.baseline}/{name}" for name in digest_manifest.OF_A_BASELINE]
+        needed += [f"{decision.gate.baseline}/{name}" for name in digest_manifest.BASELINE_FILES]
     for name in needed:
         if name not in decision.subjects:
-            yield Problem(
+            yield VerificationProblem(
                 "file_unsigned",
                 decision.path,
                 "",
@@ -145,11 +150,11 @@ def _unsigned(decision: Signoff, head: Mapping[str, Any]) -> Iterator[Problem]:
             )
 
 
-def _manifest_file(places: Places, signed: Mapping[str, str]) -> Iterator[Problem]:
+def _manifest_file(places: SignedPaths, signed: Mapping[str, str]) -> Iterator[VerificationProblem]:
     name = f"{places.signed_run}/{digest_manifest.NAME}"
     path = places.run / digest_manifest.NAME
     if not path.is_file():
-        yield Problem(
+        yield VerificationProblem(
             "manifest_differs",
             name,
             "",
@@ -158,21 +163,24 @@ def _manifest_file(places: Places, signed: Mapping[str, str]) -> Iterator[Proble
         return
     try:
         stated = digest_manifest.parse(path.read_bytes())
-    except digest_manifest.ManifestFault as fault:
-        yield Problem("manifest_differs", name, "", f"{name}: {fault}")
+    except digest_manifest.DigestManifestError as fault:
+        yield VerificationProblem("manifest_differs", name, "", f"{name}: {fault}")
         return
     for file in sorted(stated.keys() | signed.keys()):
         # A line beyond what was signed is what a kill leaves between manifest and record: it has to be true.
         expected = signed.get(file) or places.digest(file)
         if stated.get(file) != expected or expected is None:
-            yield Problem(
-                "manifest_differs", name, "", f"{name}: {differs(file, expected, stated.get(file))}"
+            yield VerificationProblem(
+                "manifest_differs",
+                name,
+                "",
+                f"{name}: {describe_difference(file, expected, stated.get(file))}",
             )
 
 
 def _results(
-    lines: list[result_digests.Line], opened: list[Opened], path: str, changed: bool
-) -> Iterator[Problem]:
+    lines: list[result_digests.Line], opened: list[VerifiedRecord], path: str, changed: bool
+) -> Iterator[VerificationProblem]:
     yield from result_digests.faults(lines, path)
     for record in opened:
         if record.result is None:
@@ -186,7 +194,7 @@ def _results(
             [(line.id, line.verdict, line.warned, line.digest) for line in lines], suites
         )
         for field in sorted(key for key in again if again[key] != record.result.get(key)):
-            yield Problem(
+            yield VerificationProblem(
                 "totals_differ",
                 record.file.path,
                 "",
@@ -195,8 +203,11 @@ def _results(
 
 
 def _totals(
-    lines: list[result_digests.Line], opened: list[Opened], head: Mapping[str, Any], path: str
-) -> Iterator[Problem]:
+    lines: list[result_digests.Line],
+    opened: list[VerifiedRecord],
+    head: Mapping[str, Any],
+    path: str,
+) -> Iterator[VerificationProblem]:
     counted = result_digests.counts(lines, head)
     if not head:
         del counted["collected"], counted["deselected"]  # which only the manifest knows
@@ -205,7 +216,9 @@ def _totals(
         yield from result_digests.miscounts(counted, record.decision.counts, record.file.path, path)
 
 
-def _gate(places: Places, decision: Signoff, changed: set[str]) -> Iterator[Problem]:
+def _gate(
+    places: SignedPaths, decision: Signoff, changed: set[str]
+) -> Iterator[VerificationProblem]:
     gate = decision.gate
     if gate is None:
         return
@@ -215,7 +228,7 @@ def _gate(places: Places, decision: Signoff, changed: set[str]) -> Iterator[Prob
         )
     except (UsageError, RecursionError) as error:
         if not changed:  # else that is why, and was told
-            yield Problem(
+            yield VerificationProblem(
                 "gate_differs",
                 decision.path,
                 "",
@@ -225,4 +238,4 @@ def _gate(places: Places, decision: Signoff, changed: set[str]) -> Iterator[Prob
     again = {rule.rule: rule.verdict for rule in found.rules}
     if (found.verdict, again) != (gate.verdict, dict(gate.rules)):
         message = f"gate {gate.name!r}: expected {gate.verdict} ({gate.reason}), found {found.verdict} ({found.reason})"
-        yield Problem("gate_differs", decision.path, "", message)
+        yield VerificationProblem("gate_differs", decision.path, "", message)

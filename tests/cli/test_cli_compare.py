@@ -49,7 +49,7 @@ def test_verdict_first_then_worst_first() -> None:
         for title in (
             "Regressions (5)",
             "Improvements (1)",
-            "Errored or skipped on a side (1)",
+            "Errored or skipped in one of the runs (1)",
             "Added (1)",
             "Removed (1)",
         )
@@ -142,7 +142,7 @@ def test_two_models_of_one_run() -> None:
     wrong = compare("both", "--baseline-model", "m-1", "--candidate-model", "m-3")
     assert (wrong.exit_code, wrong.output) == (
         2,
-        "evalkit: both has no result of 'm-3' (did you mean 'm-2'?); there are: m-1, m-2\n",
+        "evalkit: both: no result of model 'm-3' (did you mean 'm-2'?); valid: m-1, m-2\n",
     )
 
 
@@ -176,13 +176,13 @@ def test_what_changed_is_told() -> None:
     [
         (
             ["run"],
-            "give a CANDIDATE run, or --baseline-model and --candidate-model to compare two models of one run",
+            "CANDIDATE is missing; to compare two models of one run, give --baseline-model and --candidate-model",
         ),
         (["run", "none"], "none is not a run directory: it has no manifest.json"),
         (["run", "run", "--config", "no.yaml"], "no.yaml cannot be read"),
         (
             ["run", "run", "--out", "file/x"],
-            "cannot write file/x/comparison.json: Not a directory; choose another place with --out",
+            "file/x/comparison.json: cannot be written (Not a directory); choose another folder with --out",
         ),
     ],
 )
@@ -196,13 +196,13 @@ def test_wrong_calls(here: Path, arguments: list[str], message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{}", "KeyError"), ("[]", "TypeError"), ("{", "is not JSON")]
+    ("text", "message"), [("{}", "KeyError"), ("[]", "is not JSON"), ("{", "is not JSON")]
 )
-def test_a_line_that_is_no_result(here: Path, text: str, message: str) -> None:
+def test_a_line_that_is_not_a_result(here: Path, text: str, message: str) -> None:
     run("run", [line("a")])
     with (here / "run/results.jsonl").open("a") as file:
         file.write(text + "\n")
     found = compare("run", "run")
     assert found.exit_code == 2
-    assert found.output.startswith("evalkit: run/results.jsonl:2 ")
+    assert found.output.startswith("evalkit: run/results.jsonl:2")
     assert message in found.output

@@ -82,7 +82,9 @@ def test_no_runs(here: Path) -> None:
     assert call().output == "evalkit: reports is not a folder of runs\n"
     assert call().exit_code == 2
     (here / "reports").mkdir()
-    assert call().output.startswith("No run yet: pytest suites --evalkit-report reports/")
+    assert call().output.startswith(
+        "There is no run yet; make one: pytest suites --evalkit-report reports/"
+    )
 
 
 def test_what_is_left_out_is_told() -> None:
@@ -119,5 +121,5 @@ def test_a_page_that_cannot_be_written(here: Path) -> None:
     found = call("--out", "none/page.html")
     assert (found.exit_code, found.output) == (
         2,
-        "evalkit: cannot write none/page.html: File exists; choose another place with --out\n",
+        "evalkit: none/page.html: cannot be written (File exists); choose another file with --out\n",
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from evalkit.compare.comparison import Comparison, Side
+from evalkit.compare.comparison import ComparedRun, Comparison
 from evalkit.compare.gates import DEFAULT, Gate
-from evalkit.compare.rows import Row, row_of, without_model
+from evalkit.compare.rows import ResultRow, result_row, without_model
 
 
 def line(
@@ -72,17 +72,22 @@ def _check(name: str, said: str) -> dict[str, Any]:
     }
 
 
-def rows(lines: Iterable[dict[str, Any]], *, drop_model: bool = False) -> list[Row]:
-    """Return lines in short."""
-    held = [row_of(one) for one in lines]
-    return [without_model(row) for row in held] if drop_model else held
+def rows(lines: Iterable[dict[str, Any]], *, drop_model: bool = False) -> list[ResultRow]:
+    """Return lines as rows."""
+    made = [result_row(one) for one in lines]
+    return [without_model(row) for row in made] if drop_model else made
 
 
 def comparison(
     baseline: Iterable[dict[str, Any]], candidate: Iterable[dict[str, Any]], gate: Gate = DEFAULT
 ) -> Comparison:
     """Compare lines."""
-    return Comparison(Side("old", rows(baseline)), Side("new", rows(candidate)), "test", gate)
+    return Comparison(
+        baseline=ComparedRun("old", rows(baseline)),
+        candidate=ComparedRun("new", rows(candidate)),
+        gate_name="test",
+        gate=gate,
+    )
 
 
 def split(

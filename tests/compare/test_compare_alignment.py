@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.compare.alignment import (
-    PIECES,
-    Cited,
-    Row,
-    Segment,
-    align,
-    citations,
-    content,
-    segments,
-    text_of,
+    MAX_SEGMENTS,
+    CitedSource,
+    StepRow,
+    TextSegment,
+    align_steps,
+    cited_sources,
+    step_content,
+    step_text,
+    text_segments,
 )
 
 texts = st.text(st.sampled_from("ab \n.é漢"), max_size=60)
@@ -32,7 +32,7 @@ steps = st.lists(
 
 @given(texts, texts)
 def test_both_texts_can_be_read_off_the_segments(old: str, new: str) -> None:
-    found = segments(old, new)
+    found = text_segments(old, new)
     assert "".join(one.text for one in found if one.kind != "gained") == old
     assert "".join(one.text for one in found if one.kind != "lost") == new
     assert all(one.text for one in found)
@@ -42,7 +42,7 @@ def test_both_texts_can_be_read_off_the_segments(old: str, new: str) -> None:
 def test_both_transcripts_can_be_read_off_the_rows(
     old: list[dict[str, Any]], new: list[dict[str, Any]]
 ) -> None:
-    rows = align(old, new)
+    rows = align_steps(old, new)
     assert [row.old for row in rows if row.old is not None] == old
     assert [row.new for row in rows if row.new is not None] == new
     assert all(
@@ -54,25 +54,25 @@ def test_both_transcripts_can_be_read_off_the_rows(
 @given(steps)
 def test_a_transcript_is_the_same_as_itself(old: list[dict[str, Any]]) -> None:
     again = [{**step, "id": "another", "signature": "other"} for step in old]
-    assert {row.kind for row in align(old, again)} <= {"same"}
+    assert {row.kind for row in align_steps(old, again)} <= {"same"}
 
 
 def test_words() -> None:
-    assert segments("It is 22 degrees.", "It is 23 degrees!") == [
-        Segment("same", "It is "),
-        Segment("lost", "22"),
-        Segment("gained", "23"),
-        Segment("same", " degrees"),
-        Segment("lost", "."),
-        Segment("gained", "!"),
+    assert text_segments("It is 22 degrees.", "It is 23 degrees!") == [
+        TextSegment("same", "It is "),
+        TextSegment("lost", "22"),
+        TextSegment("gained", "23"),
+        TextSegment("same", " degrees"),
+        TextSegment("lost", "."),
+        TextSegment("gained", "!"),
     ]
 
 
 def test_long_texts_are_aligned_by_lines_and_longer_ones_not_at_all() -> None:
-    old = "".join(f"line {number} of many words here\n" for number in range(PIECES // 2))
-    assert [one.kind for one in segments(old, old + "more\n")] == ["same", "gained"]
+    old = "".join(f"line {number} of many words here\n" for number in range(MAX_SEGMENTS // 2))
+    assert [one.kind for one in text_segments(old, old + "more\n")] == ["same", "gained"]
     old *= 3
-    assert [one.kind for one in segments(old, old + "more\n")] == ["lost", "gained"]
+    assert [one.kind for one in text_segments(old, old + "more\n")] == ["lost", "gained"]
 
 
 def test_another_call_is_another_step() -> None:
@@ -80,13 +80,16 @@ def test_another_call_is_another_step() -> None:
         {"type": "function_call", "name": "a", "arguments": {}},
         {"type": "function_call", "name": "b", "arguments": {}},
     )
-    assert align([call], [other]) == [Row("lost", call, None), Row("gained", None, other)]
+    assert align_steps([call], [other]) == [
+        StepRow("lost", call, None),
+        StepRow("gained", None, other),
+    ]
     changed = {**call, "arguments": {"x": 1}}
-    assert align([call], [changed]) == [Row("changed", call, changed)]
+    assert align_steps([call], [changed]) == [StepRow("changed", call, changed)]
 
 
 def test_content() -> None:
-    assert content(
+    assert step_content(
         {"type": "function_call", "id": "1", "signature": "s", "arguments": {"id": 2}}
     ) == {
         "type": "function_call",
@@ -119,12 +122,12 @@ def test_texts_and_citations() -> None:
             {"type": "text", "text": "two", "annotations": None},
         ],
     }
-    assert text_of(step) == "one\ntwo"
-    assert citations([step, step]) == [Cited("A", "https://a"), Cited("f.pdf", "")]
+    assert step_text(step) == "one\ntwo"
+    assert cited_sources([step, step]) == [CitedSource("A", "https://a"), CitedSource("f.pdf", "")]
 
 
 @pytest.mark.parametrize(
     "step", [None, {"type": "thought"}, {"type": "model_output", "content": [1, {"text": 2}]}]
 )
 def test_what_has_no_text(step: dict[str, Any] | None) -> None:
-    assert text_of(step) == ""
+    assert step_text(step) == ""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evalkit.compare.clusters import (
     bootstrap_interval,
-    families,
+    cluster_sums,
     mean,
     quantile,
     robust_interval,
@@ -39,7 +39,7 @@ def test_robust_interval(given_values: dict[str, list[float]]) -> None:
         for value in given_values[name]
     ]
     groups, observed = (np.array(column) for column in zip(*flat, strict=True))
-    clusters = families(given_values)
+    clusters = cluster_sums(given_values)
     assert mean(clusters) == near(float(observed.mean()))
     if len(observed) == 1 or np.ptp(observed) == 0:
         return
@@ -52,12 +52,12 @@ def test_robust_interval(given_values: dict[str, list[float]]) -> None:
 
 
 def test_too_few_clusters_say_nothing() -> None:
-    one = families({"a": [1, 0, 1]})
+    one = cluster_sums({"a": [1, 0, 1]})
     assert standard_error(one) is None
     assert robust_interval(one) is None
     assert bootstrap_interval(one, 1) is None
     assert mean([]) is None
-    assert families({"a": []}) == []
+    assert cluster_sums({"a": []}) == []
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=30), st.floats(0, 1))
@@ -67,7 +67,7 @@ def test_quantile(numbers: list[float], share: float) -> None:
 
 def test_bootstrap_is_seeded_and_near_the_robust_one() -> None:
     chance = random.Random(3)
-    clusters = families(
+    clusters = cluster_sums(
         {f"s{number}": [float(chance.random() < 0.7) for _ in range(4)] for number in range(80)}
     )
     found = bootstrap_interval(clusters, 1)
@@ -89,7 +89,7 @@ def test_coverage_with_families(interval: str) -> None:
         for number in range(40):
             share = chance.choice((0.1, 0.9))
             data[str(number)] = [float(chance.random() < share) for _ in range(5)]
-        clusters = families(data)
+        clusters = cluster_sums(data)
         found = (
             robust_interval(clusters)
             if interval == "robust"

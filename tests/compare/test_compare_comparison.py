@@ -54,7 +54,7 @@ def test_flakiness() -> None:
         "One trial per variant: nothing is known about flakiness."
     )
     assert comparison(one, twice).flakiness == (
-        "old: one trial per variant, nothing is known; new: 1 of 1 variants with several trials disagree with themselves."
+        "old: one trial per variant, nothing is known; new: trials disagree in 1 of 1 variants with several trials."
     )
 
 
@@ -96,13 +96,13 @@ def test_json() -> None:
         "id": "s::lost",
         "baseline_id": "s::lost",
         "verdicts": ["passed", "failed"],
-        "place": "suites/s.yaml:3",
+        "location": "suites/s.yaml:3",
         "message": "lost failed",
         "findings_gained": ["text: text_missing"],
         "findings_lost": [],
     }
     assert found["counts"] == {
-        "paired": 5, "scored": 4, "families": 4, "unscored": 1, "added": 1, "removed": 1, "unmatched_trials": 0, "repeated": 0,
+        "paired": 5, "scored": 4, "scenarios": 4, "unscored": 1, "added": 1, "removed": 1, "unmatched_trials": 0, "repeated": 0,
     }  # fmt: skip
     assert found["by_check"] == {"text": {"regressed": 1, "improved": 1, "both_failed": 0}}
     assert (found["mcnemar_p"], found["difference"]) == (1.0, 0.0)

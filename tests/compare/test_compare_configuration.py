@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evalkit.compare.configuration import request_changes, run_changes, warnings
-from evalkit.compare.pairing import pair
+from evalkit.compare.pairing import pair_runs
 from tests.compare.lines import line, rows
 
 OLD: dict[str, Any] = {
@@ -49,7 +49,7 @@ def test_what_was_sent_is_told_once_for_each_change() -> None:
         )
         for number in range(5)
     ]
-    assert [str(change) for change in request_changes(pair(rows(old), rows(new)))] == [
+    assert [str(change) for change in request_changes(pair_runs(rows(old), rows(new)))] == [
         'service_tier (5 pairs): absent → "flex"',
         'system_instruction (3 pairs): "Be brief." → "Be kind."',
     ]
@@ -61,7 +61,7 @@ def test_long_values_are_shown_where_they_part() -> None:
         rows([asking("a", system_instruction=start + end)])
         for end in ("Say please.", "Say nothing.")
     )
-    (change,) = request_changes(pair(old, new))
+    (change,) = request_changes(pair_runs(old, new))
     assert "please" in change.baseline
     assert "nothing" in change.candidate
     assert max(map(len, change[1:3])) <= 62
@@ -72,42 +72,43 @@ def test_prompts_count_as_asked() -> None:
     old["turns"][0]["user"], new["turns"][0]["user"] = (
         [{"type": "text", "text": text}] for text in ("Hi", "Hello")
     )
-    (change,) = request_changes(pair(rows([old]), rows([new])))
-    assert change.what == "prompts"
+    (change,) = request_changes(pair_runs(rows([old]), rows([new])))
+    assert change.setting == "prompts"
 
 
 def test_hostile_values_are_made_visible() -> None:
     old, new = rows([asking("a", system_instruction="\x1b[31m\u202e")]), rows([asking("a")])
-    (change,) = request_changes(pair(old, new))
+    (change,) = request_changes(pair_runs(old, new))
     assert str(change).isprintable()
 
 
 def test_what_manifests_say() -> None:
-    assert [str(change) for change in run_changes(OLD, NEW)] == [
+    assert [str(change) for change in list(run_changes(OLD, NEW))] == [
         "evalkit version: 0.1.0 → 0.2.0",
         "option record: none → once",
-        "suite gone: sha256:b → not there",
+        "suite gone: sha256:b → absent",
         "suite weather: sha256:aaaaaaaaaaaa → sha256:cccccccccccc",
     ]
-    assert run_changes(OLD, OLD) == []
+    assert list(run_changes(OLD, OLD)) == []
 
 
 def test_warnings() -> None:
-    found = pair(
+    found = pair_runs(
         rows([asking("a", seed=1), line("a", trial=2), asking("b", seed=1)]),
         rows([asking("a", seed=2), asking("b", seed=1), asking("b", seed=1)]),
     )
-    changes = [*request_changes(found), *run_changes(OLD, NEW)]
+    changes = [*request_changes(found), *list(run_changes(OLD, NEW))]
     assert warnings(found, changes, OLD, NEW) == [
-        "the candidate run did not end: its results are those it had",
-        "the suites differ (gone, weather): what flipped may be the suite's doing, not the model's",
-        "what was asked differs (seed): the comparison is of more than the model",
+        "the candidate run did not end: some results are missing",
+        "the suites differ (gone, weather): a changed verdict may be due to the suite, "
+        "not the model",
+        "the requests differ (seed): the comparison is of more than the model",
         "trials without a partner: 1, because the runs have different numbers of trials; they are in no pair",
-        "results that stand twice in a run: 1; the last of each counts",
+        "results that appear twice in a run: 1; the last of each counts",
     ]
-    assert warnings(pair(rows([line("a")]), rows([line("a")])), [], OLD, OLD) == []
+    assert warnings(pair_runs(rows([line("a")]), rows([line("a")])), [], OLD, OLD) == []
 
 
 @pytest.mark.parametrize("manifest", [{}, {"suites": None, "options": None}])
 def test_a_manifest_that_says_nothing(manifest: dict[str, Any]) -> None:
-    assert run_changes(manifest, manifest) == []
+    assert list(run_changes(manifest, manifest)) == []

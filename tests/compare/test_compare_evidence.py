@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from evalkit.compare.evidence import by_tag, count, evidence, metric_differences, trials
-from evalkit.compare.pairing import pair
-from evalkit.compare.proportions import Table, paired_interval
+from evalkit.compare.evidence import by_tag, evidence, metric_differences
+from evalkit.compare.pairing import pair_runs
+from evalkit.compare.proportions import PairTable, paired_interval
+from evalkit.compare.rows import count_verdicts
+from evalkit.compare.trials import trial_statistics
 from tests.compare.lines import line, rows, split
 
 
 def test_single_pairs_have_the_score_interval() -> None:
     old, new = split(40, 5, 4, 2)
-    found = evidence(pair(rows(old), rows(new)).scored)
+    found = evidence(pair_runs(rows(old), rows(new)).scored)
     assert found.table == (40, 5, 4, 2)
-    assert found.families == 51
+    assert found.scenarios == 51
     assert found.interval == found.score == paired_interval(found.table)
     assert found.discordance == 6 / 51
 
@@ -30,8 +34,8 @@ def test_families_widen_the_interval() -> None:
         for number in range(20)
         for trial in range(1, 6)
     ]
-    found = evidence(pair(rows(old), rows(new)).scored)
-    assert found.families == 20
+    found = evidence(pair_runs(rows(old), rows(new)).scored)
+    assert found.scenarios == 20
     assert found.robust is not None
     assert found.interval.low == found.robust.low < found.score.low
     assert found.interval.high == found.robust.high > found.score.high
@@ -41,7 +45,7 @@ def test_families_widen_the_interval() -> None:
 
 def test_without_a_difference_the_robust_interval_is_not_believed() -> None:
     old = [line(f"c{number}", trial=trial) for number in range(20) for trial in (1, 2)]
-    found = evidence(pair(rows(old), rows(old)).scored)
+    found = evidence(pair_runs(rows(old), rows(old)).scored)
     assert found.robust == (0, 0)
     assert found.interval == found.score
     assert found.interval.low < 0 < found.interval.high
@@ -50,11 +54,11 @@ def test_without_a_difference_the_robust_interval_is_not_believed() -> None:
 
 def test_no_pairs() -> None:
     found = evidence([])
-    assert found.table == Table(0, 0, 0, 0)
+    assert found.table == PairTable(0, 0, 0, 0)
     assert found.interval == (-1, 1)
     assert (found.detectable, found.robust, found.bootstrap) == (None, None, None)
-    assert not found.significant
-    assert found.out_of_reach
+    assert not found.is_significant
+    assert found.is_out_of_reach
 
 
 def test_metrics() -> None:
@@ -66,7 +70,7 @@ def test_metrics() -> None:
         line(f"c{number // 2}", trial=number % 2 + 1, tokens=110 + 3 * number, elapsed_ms=5)
         for number in range(8)
     ]
-    found = metric_differences(pair(rows(old), rows(new)).scored)
+    found = metric_differences(pair_runs(rows(old), rows(new)).scored)
     assert list(found) == ["tokens"]
     tokens = found["tokens"]
     differences = np.array([10 + 2 * number for number in range(8)])
@@ -96,7 +100,7 @@ def test_tags_are_a_family_of_tests() -> None:
         )
         for number in range(20)
     ]
-    found = by_tag(pair(rows(old), rows(new)).scored)
+    found = by_tag(pair_runs(rows(old), rows(new)).scored)
     assert list(found) == ["all", "easy", "hard"]
     assert found["hard"].p == found["all"].p == 2 / 256
     assert found["hard"].p_holm == found["all"].p_holm == 3 * 2 / 256
@@ -111,8 +115,8 @@ def test_trials_leave_errors_out_and_say_so() -> None:
             line("c"),
         ]
     )  # fmt: skip
-    found = trials(held)
+    found = trial_statistics(held)
     assert (found.variants, found.most, found.repeated, found.flaky) == (3, 3, 2, ["s::a"])
     assert found.pass_at == {1: pytest.approx((0.5 + 1 + 1) / 3), 2: 1.0, 3: 1.0}
     assert found.pass_hat == {1: pytest.approx((0.5 + 1 + 1) / 3), 2: 0.5, 3: 1.0}
-    assert count(held) == (7, 6, 5, 1, 1, 0)
+    assert astuple(count_verdicts(held)) == (7, 6, 5, 1, 1, 0)

@@ -91,7 +91,7 @@ def test_trials_and_growth() -> None:
     new = [line("a", trial=1, tokens=120), line("a", "failed", trial=2, tokens=101)]
     assert (
         comparison(old, new, gate(pass_hat={"k": 2, "min": 0.5})).verdict.reason
-        == "pass^2 is 0.0%, at least 50.0% must be"
+        == "pass^2 is 0.0%, it must be at least 50.0%"
     )
     found = comparison(old, new, gate(tokens={"max_increase": 0.1})).verdict
     assert (found.verdict, found.reason) == (

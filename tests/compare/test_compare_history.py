@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from evalkit.compare.history import History, history
+from evalkit.compare.history import RunHistory, build_history
 from evalkit.compare.prices import Prices
 from evalkit.results.index import IndexedResult, IndexedRun
 
@@ -28,8 +28,10 @@ def entry(run: str, id_: str, verdict: str = "passed", tokens: int = 10) -> Inde
     )
 
 
-def made(*entries: IndexedResult, prices: dict[str, Prices] | None = None) -> History:
-    return history(RUNS, sorted(entries, key=lambda one: (one.family, one.id, one.run)), prices)
+def made(*entries: IndexedResult, prices: dict[str, Prices] | None = None) -> RunHistory:
+    return build_history(
+        RUNS, sorted(entries, key=lambda one: (one.family, one.id, one.run)), prices
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ def test_flips(verdicts: Sequence[str], flips: int) -> None:
     found = made(
         *(entry(run.name, "s::a", verdict) for run, verdict in zip(RUNS, verdicts, strict=True))
     )
-    assert [line.flips for line in found.lines] == [flips]
+    assert [line.flips for line in found.scenarios] == [flips]
     assert found.total.flips == flips
 
 
@@ -57,7 +59,7 @@ def test_points_have_denominators() -> None:
         entry("r1", "s::a[z]", "errored", 40),
         entry("r3", "s::a[x]"),
     )
-    (line,) = found.lines
+    (line,) = found.scenarios
     first, second, third = line.points
     assert first is not None
     assert (first.results, first.scored, first.passed, first.errored, first.rate, first.tokens) == (
@@ -80,7 +82,12 @@ def test_those_that_flip_come_first_then_the_worst() -> None:
         entry("r1", "s::flips"), entry("r2", "s::flips", "failed"),
         entry("r1", "s::errs", "errored"),
     )  # fmt: skip
-    assert [line.family for line in found.lines] == ["s::flips", "s::bad", "s::steady", "s::errs"]
+    assert [line.scenario for line in found.scenarios] == [
+        "s::flips",
+        "s::bad",
+        "s::steady",
+        "s::errs",
+    ]
 
 
 def test_costs() -> None:
@@ -101,4 +108,4 @@ def test_json() -> None:
 
 
 def test_nothing() -> None:
-    assert history([], []).lines == []
+    assert build_history([], []).scenarios == []

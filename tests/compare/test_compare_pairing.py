@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.compare.pairing import Flips, Pair, by_check, by_code, pair, table
-from evalkit.compare.rows import row_of
+from evalkit.compare.pairing import Flips, Pair, by_check, by_code, pair_runs, pair_table
+from evalkit.compare.rows import result_row
 from tests.compare.lines import line, rows
 
 names = st.lists(st.sampled_from([f"c{number}" for number in range(30)]), unique=True)
@@ -24,9 +24,9 @@ def test_pairs_do_not_depend_on_order(
     old: list[str], new: list[str], chance: random.Random
 ) -> None:
     """Whatever is put in, taken out or moved: the same names pair, the others are added or removed."""
-    found = pair(rows(map(line, old)), rows(map(line, new)))
+    found = pair_runs(rows(map(line, old)), rows(map(line, new)))
     chance.shuffle(old)
-    again = pair(rows(map(line, old)), rows(map(line, new)))
+    again = pair_runs(rows(map(line, old)), rows(map(line, new)))
     assert ids(found.pairs) == ids(again.pairs) == [f"s::{name}" for name in new if name in old]
     assert {row.id for row in found.added} == {f"s::{name}" for name in set(new) - set(old)}
     assert {row.id for row in found.removed} == {f"s::{name}" for name in set(old) - set(new)}
@@ -36,8 +36,8 @@ def test_pairs_do_not_depend_on_order(
 
 def test_a_scenario_put_in_at_the_top_changes_no_pair() -> None:
     old = [line(f"c{number}", "failed" if number % 3 else "passed") for number in range(9)]
-    before = pair(rows(old), rows(old))
-    after = pair(rows(old), rows([line("new"), *old]))
+    before = pair_runs(rows(old), rows(old))
+    after = pair_runs(rows(old), rows([line("new"), *old]))
     assert before.pairs == after.pairs
     assert [row.id for row in after.added] == ["s::new"]
 
@@ -49,14 +49,14 @@ def test_surplus_trials_are_neither_added_nor_removed() -> None:
         line("new", trial=1),
         line("new", trial=2),
     ]
-    found = pair(rows(one), rows(three))
+    found = pair_runs(rows(one), rows(three))
     assert [row.id for row in found.unmatched] == ["s::a#2", "s::a#3", "s::b#2"]
     assert [row.id for row in found.added] == ["s::new", "s::new#2"]
     assert found.removed == []
 
 
 def test_the_last_of_repeated_results_counts() -> None:
-    found = pair(rows([line("a"), line("a", "failed")]), rows([line("a")]))
+    found = pair_runs(rows([line("a"), line("a", "failed")]), rows([line("a")]))
     assert found.repeated == 1
     assert [one.change for one in found.pairs] == ["improved"]
 
@@ -64,8 +64,8 @@ def test_the_last_of_repeated_results_counts() -> None:
 def test_models_pair_when_the_model_is_what_differs() -> None:
     old = [line("a", parts=["m-1", "plain"], model="m-1")]
     new = [line("a", parts=["m-2", "plain"], model="m-2")]
-    assert pair(rows(old), rows(new)).pairs == []
-    found = pair(rows(old, drop_model=True), rows(new, drop_model=True))
+    assert pair_runs(rows(old), rows(new)).pairs == []
+    found = pair_runs(rows(old, drop_model=True), rows(new, drop_model=True))
     assert [(one.baseline.model, one.candidate.model) for one in found.pairs] == [("m-1", "m-2")]
     assert found.pairs[0].candidate.key == ("s", "a", ("plain",), 1)
 
@@ -91,7 +91,7 @@ def test_models_pair_when_the_model_is_what_differs() -> None:
 def test_changes(
     before: dict[str, object], after: dict[str, object], change: str, difference: int
 ) -> None:
-    found = Pair(row_of(before), row_of(after))
+    found = Pair(result_row(before), result_row(after))
     assert found.change == change
     assert found.difference == difference
 
@@ -99,7 +99,8 @@ def test_changes(
 def test_signatures_ids_and_times_are_no_change() -> None:
     assert (
         Pair(
-            row_of(line("a", model="m1", elapsed_ms=3)), row_of(line("a", model="m2", elapsed_ms=9))
+            result_row(line("a", model="m1", elapsed_ms=3)),
+            result_row(line("a", model="m2", elapsed_ms=9)),
         ).change
         == "same"
     )
@@ -124,8 +125,8 @@ def test_table_and_flips() -> None:
             line("e", checks={"text": "passed"}),
         ]
     )
-    scored = pair(old, new).scored
-    assert table(scored) == (1, 2, 1, 0)
+    scored = pair_runs(old, new).scored
+    assert pair_table(scored) == (1, 2, 1, 0)
     assert by_check(scored) == {"steps": Flips(1, 0, 0), "text": Flips(1, 1, 1)}
     assert by_code(scored) == {
         "steps: parted": Flips(1, 0, 0),
@@ -140,10 +141,10 @@ def test_the_gravest_verdict_of_a_check_counts() -> None:
         {"name": "text", "verdict": "failed", "findings": [], "turn": 1},
         {"name": "text", "verdict": "passed", "findings": [], "turn": 2},
     ]
-    assert row_of(one).checks == {"text": "failed"}
+    assert result_row(one).checks == {"text": "failed"}
 
 
 def test_what_is_unknown_is_none() -> None:
-    row = row_of(line("a", tokens=None, elapsed_ms=None))
+    row = result_row(line("a", tokens=None, elapsed_ms=None))
     assert (row.tokens, row.elapsed_ms, row.cost) == (None, None, None)
-    assert (row.family, row.place) == ("s::a", "suites/s.yaml:3")
+    assert (row.scenario, row.location) == ("s::a", "suites/s.yaml:3")

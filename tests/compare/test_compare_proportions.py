@@ -12,10 +12,16 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from evalkit.compare.proportions import Interval, Table, detectable, paired_interval, wilson
+from evalkit.compare.proportions import (
+    Interval,
+    PairTable,
+    detectable_drop,
+    paired_interval,
+    wilson,
+)
 
 cells = st.integers(0, 300)
-tables = st.builds(Table, cells, cells, cells, cells)
+tables = st.builds(PairTable, cells, cells, cells, cells)
 confidences = st.floats(0.5, 0.999)
 
 
@@ -35,7 +41,7 @@ def test_wilson_of_nothing() -> None:
 
 
 @given(tables)
-def test_mcnemar(table: Table) -> None:
+def test_mcnemar(table: PairTable) -> None:
     oracle = mcnemar(
         [[table.both_passed, table.regressed], [table.improved, table.both_failed]], exact=True
     )
@@ -43,11 +49,11 @@ def test_mcnemar(table: Table) -> None:
 
 
 def test_five_to_none_is_out_of_reach() -> None:
-    assert Table(95, 0, 5, 0).mcnemar_p == Table(95, 0, 2, 3).best_p == 0.0625
-    assert Table(95, 0, 6, 0).mcnemar_p < 0.05
+    assert PairTable(95, 0, 5, 0).mcnemar_p == PairTable(95, 0, 2, 3).smallest_p == 0.0625
+    assert PairTable(95, 0, 6, 0).mcnemar_p < 0.05
 
 
-def score(table: Table, difference: float) -> float:
+def score(table: PairTable, difference: float) -> float:
     """Tango's score by its definition: the constrained maximum of the likelihood, found by search instead of by the closed form."""
     count, gained, lost = table.pairs, table.improved, table.regressed
 
@@ -69,9 +75,11 @@ def score(table: Table, difference: float) -> float:
     )
 
 
-@given(st.builds(Table, cells, cells, st.integers(1, 60), st.integers(1, 60)), st.floats(0.8, 0.99))
+@given(
+    st.builds(PairTable, cells, cells, st.integers(1, 60), st.integers(1, 60)), st.floats(0.8, 0.99)
+)
 def test_the_ends_are_the_differences_a_score_test_just_accepts(
-    table: Table, confidence: float
+    table: PairTable, confidence: float
 ) -> None:
     z = stats.norm.ppf(0.5 + confidence / 2)
     low, high = paired_interval(table, confidence)
@@ -81,7 +89,7 @@ def test_the_ends_are_the_differences_a_score_test_just_accepts(
 
 
 @given(tables, confidences)
-def test_interval_is_symmetric_and_inside(table: Table, confidence: float) -> None:
+def test_interval_is_symmetric_and_inside(table: PairTable, confidence: float) -> None:
     low, high = paired_interval(table, confidence)
     assert -1 <= low <= table.difference + 1e-12
     assert table.difference - 1e-12 <= high <= 1
@@ -94,13 +102,13 @@ def test_interval_is_symmetric_and_inside(table: Table, confidence: float) -> No
 @pytest.mark.parametrize(
     ("table", "low", "high"),
     [
-        (Table(0, 0, 0, 0), -1, 1),
-        (Table(0, 0, 0, 3), None, 1),
-        (Table(0, 0, 3, 0), -1, None),
-        (Table(50, 50, 0, 0), None, None),
+        (PairTable(0, 0, 0, 0), -1, 1),
+        (PairTable(0, 0, 0, 3), None, 1),
+        (PairTable(0, 0, 3, 0), -1, None),
+        (PairTable(50, 50, 0, 0), None, None),
     ],
 )
-def test_edges(table: Table, low: float | None, high: float | None) -> None:
+def test_edges(table: PairTable, low: float | None, high: float | None) -> None:
     found = paired_interval(table)
     assert low is None or found.low == low
     assert high is None or found.high == high
@@ -118,22 +126,22 @@ def test_coverage(gain: float, loss: float, pairs: int) -> None:
     covered = 0
     for _ in range(samples):
         kinds = chance.choices("gls", (gain, loss, 1 - gain - loss), k=pairs)
-        table = Table(kinds.count("s"), 0, kinds.count("l"), kinds.count("g"))
+        table = PairTable(kinds.count("s"), 0, kinds.count("l"), kinds.count("g"))
         low, high = paired_interval(table)
         covered += low <= gain - loss <= high
     assert covered / samples == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / samples) + 0.01)
 
 
 def test_detectable() -> None:
-    drop = detectable(311, 0.1)
+    drop = detectable_drop(311, 0.1)
     assert drop is not None
     assert f"{drop:.1%}" == "5.0%"
-    assert detectable(0, 0.1) is detectable(100, 0) is detectable(5, 0.1) is None
+    assert detectable_drop(0, 0.1) is detectable_drop(100, 0) is detectable_drop(5, 0.1) is None
 
 
 @given(st.integers(20, 5000), st.floats(0.01, 1))
 def test_detectable_is_what_connors_formula_asks_pairs_for(pairs: int, discordance: float) -> None:
-    drop = detectable(pairs, discordance)
+    drop = detectable_drop(pairs, discordance)
     assume(drop is not None and drop < discordance)
     assert drop is not None
     z, power = stats.norm.ppf(0.975), stats.norm.ppf(0.8)
@@ -144,11 +152,11 @@ def test_detectable_is_what_connors_formula_asks_pairs_for(pairs: int, discordan
 def test_power_by_simulation() -> None:
     """The drop said to be detectable is found by the exact test about as often as promised (the exact test is a little shy)."""
     chance, pairs, discordance = random.Random(7), 400, 0.12
-    drop = detectable(pairs, discordance)
+    drop = detectable_drop(pairs, discordance)
     assert drop is not None
     lost = (discordance + drop) / 2
     found = sum(
-        Table(0, 0, kinds.count("l"), kinds.count("g")).mcnemar_p < 0.05
+        PairTable(0, 0, kinds.count("l"), kinds.count("g")).mcnemar_p < 0.05
         for kinds in (
             chance.choices("gls", (discordance - lost, lost, 1 - discordance), k=pairs)
             for _ in range(600)

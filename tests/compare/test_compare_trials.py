@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from evalkit.compare.trials import flaky, holm, pass_at, pass_hat
+from evalkit.compare.evidence import holm
+from evalkit.compare.trials import pass_at, pass_hat, trial_statistics
+from tests.compare.lines import line, rows
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=8), st.integers(1, 8))
@@ -27,10 +29,17 @@ def test_pass_at_and_pass_hat_count_every_draw(verdicts: list[bool], k: int) -> 
     )
 
 
-def test_one_trial_says_nothing_of_flakiness() -> None:
-    assert flaky([]) is flaky([True]) is None
-    assert flaky([True, True]) is False
-    assert flaky([True, False, True]) is True
+def test_flaky_variants_are_those_whose_trials_disagree() -> None:
+    trials = {"one": ["passed"], "same": ["passed"] * 2, "flaky": ["passed", "failed", "passed"]}
+    found = trial_statistics(
+        rows(
+            line(name, verdict, trial=number)
+            for name, verdicts in trials.items()
+            for number, verdict in enumerate(verdicts, 1)
+        )
+    )
+    assert [name.partition("[")[0] for name in found.flaky] == ["s::flaky"]
+    assert (found.variants, found.most, found.repeated) == (3, 3, 2)
 
 
 @given(st.dictionaries(st.text(max_size=3), st.floats(0, 1), min_size=1, max_size=12))

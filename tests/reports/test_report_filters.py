@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.compare.loading import Chosen, compare
+from evalkit.compare.loading import RunSelection, compare
 from evalkit.reports.page import comparison_page, run_page, split_output
 from evalkit.verdict import CheckResult, Finding, Verdict
 from tests.reports.browsing import SKIP, Open, Tab
@@ -360,7 +360,9 @@ def test_axe_finds_no_violation_in_groups_and_in_a_comparison(
         tmp_path / "old", [passing(1), hostile_line(Verdict.PASSED, 100), errored_line()]
     )
     new = make_run(tmp_path / "new", [passing(1), hostile_line(Verdict.FAILED, 100), failed_line()])
-    tab = open_page(comparison_page.write(compare(Chosen(old), Chosen(new)), old, new, tmp_path))
+    tab = open_page(
+        comparison_page.write(compare(RunSelection(old), RunSelection(new)), old, new, tmp_path)
+    )
     tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
     assert violations(tab) == []
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.compare.loading import Chosen, compare
+from evalkit.compare.loading import RunSelection, compare
 from evalkit.reports.page import comparison_page, run_page
 from evalkit.verdict import Verdict
 from tests.reports.browsing import SKIP, Open
@@ -509,7 +509,7 @@ def test_a_comparison_of_hostile_transcripts_runs_nothing_and_fetches_nothing(
         for name, verdict in (("old", Verdict.PASSED), ("new", Verdict.FAILED))
     ]
     page = comparison_page.write(
-        compare(Chosen(runs[0]), Chosen(runs[1])), runs[0], runs[1], tmp_path
+        compare(RunSelection(runs[0]), RunSelection(runs[1])), runs[0], runs[1], tmp_path
     )
     tab = open_page(page)
     tab.page.locator("details.variant > summary").click()
@@ -523,7 +523,7 @@ def test_a_comparison_of_hostile_transcripts_runs_nothing_and_fetches_nothing(
 def test_a_comparison_fits_the_window(tmp_path: Path, open_page: Open, width: int) -> None:
     runs = [make_run(tmp_path / name, [passing(1), failed_line()]) for name in ("old", "new")]
     page = comparison_page.write(
-        compare(Chosen(runs[0]), Chosen(runs[1])), runs[0], runs[1], tmp_path
+        compare(RunSelection(runs[0]), RunSelection(runs[1])), runs[0], runs[1], tmp_path
     )
     tab = open_page(page, viewport={"width": width, "height": 700})
     assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -9,12 +9,13 @@ from typing import Any
 from evalkit._lib.json import MISSING
 from evalkit.checks.snapshot.files import Kind, path_of
 from evalkit.results import Run
-from evalkit.review.session import Desk, Person
+from evalkit.review.decisions import Choice, Decision
+from evalkit.review.session import DecisionRequest, Reviewer, ReviewSession
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 from tests.reports.sample import line, make_run, weather
 
-ADA = Person("Ada", "ada@example.org")
-BOB = Person("Bob", "bob@example.org")
+ADA = Reviewer("Ada", "ada@example.org")
+BOB = Reviewer("Bob", "bob@example.org")
 SUITE = "suites/weather.yaml"
 
 
@@ -82,6 +83,21 @@ def project(root: Path, lines: Sequence[str], name: str = "latest") -> Run:
     return make_run(root / "reports" / name, lines)
 
 
-def desk(root: Path, lines: Sequence[str], **more: Any) -> Desk:
-    """Return a desk over such a project."""
-    return Desk(project(root, lines), lambda: root, **more)
+def session(root: Path, lines: Sequence[str], **more: Any) -> ReviewSession:
+    """Return a session over such a project."""
+    return ReviewSession(project(root, lines), lambda: root, **more)
+
+
+def decide(
+    session: ReviewSession,
+    keys: Sequence[str],
+    choice: Choice,
+    reviewer: Reviewer,
+    comment: str = "",
+    *,
+    seen: str | None = None,
+    group: str = "",
+) -> list[Decision]:
+    """Make one decision about items."""
+    request = DecisionRequest(choice, keys, group)
+    return session.decide([request], reviewer, comment, seen=seen)

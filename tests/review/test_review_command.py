@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from evalkit.cli.main import main
-from evalkit.review.decisions import Book
+from evalkit.review.decisions import DecisionFile
 from evalkit.verdict import Finding, Where
 from tests.reports.sample_cases import hostile_line
 from tests.review.runs_to_review import errs, fails, file_of, passes, project, snapshot
@@ -36,7 +36,7 @@ def review(*arguments: str, typed: str = "", who: tuple[str, ...] = WHO) -> Resu
 def decided() -> list[tuple[str, str, str]]:
     return [
         (one.result.split("::")[1].split("[")[0], one.decision, one.comment)
-        for one in Book(Path(RUN)).read()
+        for one in DecisionFile(Path(RUN)).read()
     ]
 
 
@@ -53,10 +53,7 @@ def test_stepping_through_everything(here: Path) -> None:
     assert found.exit_code == 1
     assert decided() == [("a", "accept", ""), ("b", "reject", ""), ("c", "skip", "")]
     assert not (here / file_of("b")).exists()
-    assert (
-        "1 accepted, 1 rejected, 1 left of 3 items; 1 result errored and tells nothing."
-        in found.output
-    )
+    assert "1 accepted, 1 rejected, 1 undecided of 3 items; 1 result errored." in found.output
     assert "changed snapshot  weather::c[stateless]" in found.output
     assert "  - old\n  + neu\n" in found.output
     again = review(typed="a\n")
@@ -72,7 +69,7 @@ def test_nothing_left_and_nothing_rejected_is_a_pass(here: Path) -> None:
     found = review(who=())
     assert (found.exit_code, found.output) == (
         0,
-        "0 accepted, 0 rejected, 0 left of 0 items; 1 result errored and tells nothing.\n",
+        "0 accepted, 0 rejected, 0 undecided of 0 items; 1 result errored.\n",
     )
     project(here, [fails("a")])
     assert review(typed="a\n").exit_code == 0
@@ -99,7 +96,7 @@ def test_a_group_is_one_key_more(here: Path) -> None:
     ]
     assert "2 others with the identical difference" in found.output
     assert "accept: 3 items" in found.output
-    assert len({one.group for one in Book(Path(RUN)).read()[:3]}) == 1
+    assert len({one.group for one in DecisionFile(Path(RUN)).read()[:3]}) == 1
 
 
 def test_g_twice_is_this_one_only(here: Path) -> None:
@@ -114,7 +111,7 @@ def test_a_regression_asks_for_its_comment(here: Path) -> None:
     found = review("--baseline", "reports/main", typed="a\n\nq\n")
     assert decided() == []
     assert "regression  weather::a[stateless]" in found.output
-    assert "a regression is accepted with a comment that says why" in found.output
+    assert "accepting a regression needs a comment that says why" in found.output
     assert review("--baseline", "reports/main", typed="a\nthe test was wrong\n").exit_code == 0
     assert decided() == [("a", "accept", "the test was wrong")]
 
@@ -122,8 +119,8 @@ def test_a_regression_asks_for_its_comment(here: Path) -> None:
 def test_unknown_keys_are_told(here: Path) -> None:
     project(here, [fails("a")])
     found = review(typed="x\n\ng\nk\nr\n")
-    assert "'x' is no key here" in found.output
-    assert "'nothing' is no key here" in found.output
+    assert "unknown key 'x'" in found.output
+    assert "unknown key ''" in found.output
     assert decided() == [("a", "reject", "")]
 
 
@@ -166,11 +163,11 @@ def test_void_decisions_are_shown_and_asked_again(here: Path) -> None:
     assert "void  weather::b[stateless]" in found.output
     told = " ".join(found.output.split())
     assert (
-        "void: the result is another one since it was decided; it was accept by Ada <ada@example.org>,"
+        "void: the result has changed since the decision; it was accept by Ada <ada@example.org>,"
         in told
     )
-    assert "Void: no longer in the run (1)" in found.output
-    assert "1 left (1 void) of 2 items" in found.output
+    assert "Obsolete: no longer in the run (1)" in found.output
+    assert "1 undecided (1 void) of 2 items" in found.output
     stepping = review(typed="a\n")
     assert "void: the result is another one" in stepping.output
     assert stepping.exit_code == 0
@@ -206,7 +203,7 @@ def test_by_options(here: Path) -> None:
         ("d", "reject", "seen by all"),
     ]
     assert (here / file_of("c")).read_text() == "x\n"
-    assert [one.group for one in Book(Path(RUN)).read()] == [group, group, "", ""]
+    assert [one.group for one in DecisionFile(Path(RUN)).read()] == [group, group, "", ""]
     told = json.loads(review("--accept", keys[3], "--json").output)
     assert told["summary"]["accepted"] == 4
     assert told["items"][3]["decision"]["decision"] == "accept"
@@ -217,7 +214,11 @@ def test_json_says_everything(here: Path) -> None:
     project(here, [passes("a"), errs()], "main")
     project(here, [fails("a"), snapshot("b", {"x": 1}, kind="json"), errs()])
     found = json.loads(review("--json", "--baseline", "reports/main").output)
-    assert (found["summary"]["items"], found["summary"]["left"], found["summary"]["errored"]) == (
+    assert (
+        found["summary"]["items"],
+        found["summary"]["undecided"],
+        found["summary"]["errored"],
+    ) == (
         2,
         2,
         1,
@@ -245,9 +246,9 @@ def test_earlier_decisions_are_offered(here: Path) -> None:
     project(here, lines, "next")
     arguments = ["review", "reports/next", "--name", "Bob", "--carry-from", RUN]
     listed = CliRunner().invoke(main, [*arguments, "--list"])
-    assert listed.output.count("offered from an earlier run:") == 3
+    assert listed.output.count("offered by an earlier run") == 3
     stepped = CliRunner().invoke(main, arguments, input="k\nq\n")
-    assert "decided in an earlier run on the same result: accept by Ada" in " ".join(
+    assert "offered by an earlier run with the same result: accept by Ada" in " ".join(
         stepped.output.split()
     )
     kept = CliRunner().invoke(main, [*arguments, "--keep"])
@@ -255,8 +256,8 @@ def test_earlier_decisions_are_offered(here: Path) -> None:
     assert "accept: 1 item\nreject: 1 item\n  wrote" in kept.output
     assert (here / file_of("b")).read_text() == "x\n"
     assert not (here / file_of("c")).exists()
-    entries = Book(Path("reports/next")).read()
-    assert [(one.decision, one.comment, one.by, one.kept[:20]) for one in entries] == [
+    entries = DecisionFile(Path("reports/next")).read()
+    assert [(one.decision, one.comment, one.by, one.kept_from[:20]) for one in entries] == [
         ("accept", "known", "Bob", "Ada <ada@example.org"),
         ("accept", "", "Bob", "Ada <ada@example.org"),
         ("reject", "", "Bob", "Ada <ada@example.org"),
@@ -265,27 +266,29 @@ def test_earlier_decisions_are_offered(here: Path) -> None:
 
 def test_who_decides_is_git_s_user(here: Path) -> None:
     project(here, [fails("a")])
-    assert "who decides? give --name and --email" in review(typed="a\n", who=()).output
+    assert (
+        "the reviewer is not known; give --name and --email" in review(typed="a\n", who=()).output
+    )
     assert review(typed="a\n", who=()).exit_code == 2
     (here / "gitconfig").write_text("[user]\n\tname = Grace\n\temail = grace@example.org\n")
     review(typed="a\n", who=())
-    assert Book(Path(RUN)).read()[0].by == "Grace <grace@example.org>"
+    assert DecisionFile(Path(RUN)).read()[0].by == "Grace <grace@example.org>"
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
         (["--accept", "nothing"], 2, "no item, group or result 'nothing'"),
-        (["--accept", "weather::"], 2, "begins several ids"),
+        (["--accept", "weather::"], 2, "is the beginning of several ids"),
         (["--accept", "abc"], 2, "no item, group or result 'abc'"),
         (
             ["--accept", "weather::a[stateless]", "--reject", "weather::a[stateless]"],
             2,
-            "is asked for twice",
+            "is named twice",
         ),
         (["--comment", "x"], 2, "--comment needs --accept or --reject"),
         (["--keep"], 2, "--keep needs --carry-from"),
-        (["--web", "--list"], 2, "--web cannot be given with"),
+        (["--web", "--list"], 2, "--web cannot be used with"),
         (["--baseline", "nowhere"], 2, "nowhere is not a run directory"),
         (["--carry-from", "nowhere"], 2, "nowhere is not a run directory"),
     ],
@@ -304,7 +307,7 @@ def test_a_group_with_nothing_left_is_told(here: Path) -> None:
     review("--accept", group)
     found = review("--reject", group)
     assert (found.exit_code, len(decided())) == (2, 1)
-    assert "is left to decide" in found.output
+    assert "has no undecided item" in found.output
 
 
 def test_integrity_is_exit_three(here: Path) -> None:
@@ -313,7 +316,7 @@ def test_integrity_is_exit_three(here: Path) -> None:
     project(here, [fails("b")])
     found = review("--list")
     assert (found.exit_code, len(found.output.splitlines())) == (3, 1)
-    assert "decides nothing of this run" in found.output
+    assert "is about this run" in found.output
     (here / RUN / "decisions.yaml").write_text("evalkit_decisions: 1\ndecisions: [1")
     assert review("--list").exit_code == 3
     (here / RUN / "decisions.yaml").unlink()
@@ -321,7 +324,7 @@ def test_integrity_is_exit_three(here: Path) -> None:
     path.write_text(path.read_text().replace("'23'", "'42'"))
     found = review("--list")
     assert found.exit_code == 3
-    assert "results.jsonl:1 is not the result that was written" in found.output
+    assert "results.jsonl:1: changed since it was written" in found.output
 
 
 def test_a_snapshot_that_may_not_be_written_is_told_and_asked_again(here: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,27 @@ from hypothesis import strategies as st
 from evalkit._lib import yaml
 from evalkit._lib.files import sha256
 from evalkit.errors import IntegrityError, UsageError
-from evalkit.review.decisions import HEAD, Book, parse, render
-from evalkit.review.session import Desk, Refused, Stale
-from evalkit.review.state import CHOICES, Decision, State, companions, in_turn, seal, standings
+from evalkit.review.decisions import CHOICES, HEAD, Decision, DecisionFile, parse, render
+from evalkit.review.session import DecisionRefused, ReviewSession, StaleView
+from evalkit.review.state import (
+    ItemState,
+    group_members,
+    item_statuses,
+    undecided,
+    view_digest,
+)
 from evalkit.verdict import Finding, Where
-from tests.review.runs_to_review import ADA, BOB, desk, errs, fails, passes, project, snapshot
+from tests.review.runs_to_review import (
+    ADA,
+    BOB,
+    decide,
+    errs,
+    fails,
+    passes,
+    project,
+    session,
+    snapshot,
+)
 from tests.review.test_review_queue import queue
 
 DIGEST = "ab" * 32
@@ -29,7 +46,7 @@ ENTRY: dict[str, Any] = {
     "result": "weather::london[stateless]",
     "check": "text",
     "code": "not_contained",
-    "place": "turn 1",
+    "location": "turn 1",
     "digest": DIGEST,
     "decision": "accept",
     "by": "Ada <ada@example.org>",
@@ -50,7 +67,7 @@ def test_an_entry_reads_like_this() -> None:
         '    result: "weather::london[stateless]"\n'
         '    check: "text"\n'
         '    code: "not_contained"\n'
-        '    place: "turn 1"\n'
+        '    location: "turn 1"\n'
         f'    digest: "{DIGEST}"\n'
         '    decision: "accept"\n'
         '    comment: "the \\"new\\" wording\\nis right"\n'
@@ -116,15 +133,15 @@ _GOOD = HEAD + render(decision())
 def test_a_file_that_is_not_ours_is_an_integrity_error_and_stays(
     tmp_path: Path, text: str, told: str
 ) -> None:
-    made = desk(tmp_path, [fails()])
+    made = session(tmp_path, [fails()])
     path = made.run.directory / "decisions.yaml"
     path.write_text(text)
     with pytest.raises(IntegrityError) as caught:
-        made.look()
+        made.state()
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
     with pytest.raises(IntegrityError):
-        made.decide([queue(fails()).items[0].key], "accept", ADA)
+        decide(made, [queue(fails()).items[0].key], "accept", ADA)
     assert path.read_text() == text
 
 
@@ -132,20 +149,20 @@ def test_a_file_that_is_not_ours_is_an_integrity_error_and_stays(
     "before", [HEAD, _GOOD, _GOOD.replace("\n", "\r\n"), _GOOD + "# by hand", _GOOD[:-1]]
 )
 def test_what_is_there_stays_byte_for_byte(tmp_path: Path, before: str) -> None:
-    book = Book(tmp_path)
+    book = DecisionFile(tmp_path)
     book.path.write_bytes(before.encode())
     count = len(book.read())
-    with book.writing():
+    with book.locked():
         book.append([decision(comment="new")])
     assert book.path.read_bytes().startswith(before.encode())
     assert [one.comment for one in book.read()][count:] == ["new"]
 
 
 def test_a_file_that_takes_no_entry_stays(tmp_path: Path) -> None:
-    book = Book(tmp_path)
+    book = DecisionFile(tmp_path)
     book.path.write_text("evalkit_decisions: 1\ndecisions: []\n")
     assert book.read() == []
-    with book.writing(), pytest.raises(IntegrityError):
+    with book.locked(), pytest.raises(IntegrityError):
         book.append([decision()])
     assert book.path.read_text() == "evalkit_decisions: 1\ndecisions: []\n"
 
@@ -157,49 +174,53 @@ def test_the_last_decision_counts_and_a_changed_result_voids_it() -> None:
     def made(**changes: Any) -> Decision:
         return decision(**{"item": item.key, "digest": item.digest, **changes})
 
-    table: list[tuple[list[Decision], State]] = [
-        ([], State.OPEN),
-        ([made()], State.ACCEPTED),
-        ([made(), made(decision="reject")], State.REJECTED),
-        ([made(), made(decision="skip")], State.SKIPPED),
-        ([made(digest=DIGEST)], State.VOID),
-        ([made(), made(digest=DIGEST)], State.VOID),
-        ([made(digest=DIGEST, decision="reject"), made()], State.ACCEPTED),
-        ([made(item="another")], State.OPEN),
+    table: list[tuple[list[Decision], ItemState]] = [
+        ([], ItemState.OPEN),
+        ([made()], ItemState.ACCEPTED),
+        ([made(), made(decision="reject")], ItemState.REJECTED),
+        ([made(), made(decision="skip")], ItemState.SKIPPED),
+        ([made(digest=DIGEST)], ItemState.VOID),
+        ([made(), made(digest=DIGEST)], ItemState.VOID),
+        ([made(digest=DIGEST, decision="reject"), made()], ItemState.ACCEPTED),
+        ([made(item="another")], ItemState.OPEN),
     ]
     for decisions, state in table:
-        (one,) = standings(found, decisions)
-        assert (one.state, one.left) == (state, state not in (State.ACCEPTED, State.REJECTED))
-        assert bool(one.why) is (state is State.VOID)
+        (one,) = item_statuses(found, decisions)
+        assert (one.state, one.is_undecided) == (
+            state,
+            state not in (ItemState.ACCEPTED, ItemState.REJECTED),
+        )
+        assert bool(one.void_reason) is (state is ItemState.VOID)
 
 
 def test_an_acceptance_without_a_comment_is_void_once_it_is_known_as_a_regression() -> None:
     found = queue(fails(), regressed=("weather::london[stateless]",))
     (item,) = found.items
     bare = decision(item=item.key, digest=item.digest)
-    assert standings(found, [bare])[0].state is State.VOID
+    assert item_statuses(found, [bare])[0].state is ItemState.VOID
     assert (
-        standings(found, [bare.model_copy(update={"comment": "known"})])[0].state is State.ACCEPTED
+        item_statuses(found, [bare.model_copy(update={"comment": "known"})])[0].state
+        is ItemState.ACCEPTED
     )
     assert (
-        standings(found, [bare.model_copy(update={"decision": "reject"})])[0].state
-        is State.REJECTED
+        item_statuses(found, [bare.model_copy(update={"decision": "reject"})])[0].state
+        is ItemState.REJECTED
     )
-    assert standings(found, [], [bare])[0].offer is None
+    assert item_statuses(found, [], [bare])[0].offer is None
 
 
 def test_a_decision_is_written_and_counts(tmp_path: Path) -> None:
-    made = desk(tmp_path, [fails("a"), fails("b"), errs()])
-    keys = [one.item.key for one in made.look().standings]
-    (entry,) = made.decide(keys[:1], "accept", ADA, "  fine \x1b[31m ")
+    made = session(tmp_path, [fails("a"), fails("b"), errs()])
+    keys = [one.item.key for one in made.state().statuses]
+    (entry,) = decide(made, keys[:1], "accept", ADA, "  fine \x1b[31m ")
     assert (entry.comment, entry.by, entry.group, entry.regression) == (
         "fine <U+001B>[31m",
         "Ada <ada@example.org>",
         "",
         False,
     )
-    look = made.look()
-    assert look.summary._asdict() == {
+    state = made.state()
+    assert asdict(state.summary) == {
         "items": 2,
         "groups": 1,
         "open": 1,
@@ -208,55 +229,60 @@ def test_a_decision_is_written_and_counts(tmp_path: Path) -> None:
         "accepted": 1,
         "rejected": 0,
         "errored": 1,
-        "gone": 0,
+        "obsolete": 0,
     }
-    assert [one.item.key for one in in_turn(look.standings)] == keys[1:]
-    assert made.decide(keys[1:], "skip", ADA)
-    made.decide(keys[:1], "reject", BOB)
-    assert [one.state for one in made.look().standings] == [State.REJECTED, State.SKIPPED]
-    assert len(Book(made.run.directory).read()) == 3
+    assert [one.item.key for one in undecided(state.statuses)] == keys[1:]
+    assert decide(made, keys[1:], "skip", ADA)
+    decide(made, keys[:1], "reject", BOB)
+    assert [one.state for one in made.state().statuses] == [ItemState.REJECTED, ItemState.SKIPPED]
+    assert len(DecisionFile(made.run.directory).read()) == 3
 
 
 def test_a_group_is_decided_at_once_and_what_was_decided_before_stays(tmp_path: Path) -> None:
-    made = desk(tmp_path, [fails(name) for name in "abcd"])
-    keys = [one.item.key for one in made.look().standings]
-    made.decide(keys[:1], "reject", ADA)
-    look = made.look()
-    together = companions(look.standings, look.standings[1].item)
+    made = session(tmp_path, [fails(name) for name in "abcd"])
+    keys = [one.item.key for one in made.state().statuses]
+    decide(made, keys[:1], "reject", ADA)
+    state = made.state()
+    together = group_members(state.statuses, state.statuses[1].item)
     assert [one.item.key for one in together] == keys[1:]
-    entries = made.decide(
+    entries = decide(
+        made,
         [one.item.key for one in together],
         "accept",
         ADA,
-        seen=seal(together),
+        seen=view_digest(together),
         group=together[0].item.group,
     )
     assert {entry.group for entry in entries} == {together[0].item.group}
-    assert [one.state for one in made.look().standings] == [State.REJECTED, *[State.ACCEPTED] * 3]
+    assert [one.state for one in made.state().statuses] == [
+        ItemState.REJECTED,
+        *[ItemState.ACCEPTED] * 3,
+    ]
 
 
 def test_a_regression_is_accepted_only_with_a_comment(tmp_path: Path) -> None:
     baseline = project(tmp_path, [passes("a"), passes("b")], "main")
-    made = desk(tmp_path, [fails("a"), fails("b"), fails("c")], baseline=baseline)
-    look = made.look()
-    assert [one.item.regressed for one in look.standings] == [True, True, False]
-    keys = [one.item.key for one in look.standings]
-    with pytest.raises(Refused, match="with a comment"):
-        made.decide(keys, "accept", ADA, " \n")
-    assert made.look().summary.left == 3
-    made.decide(keys[:2], "accept", ADA, "the old text was wrong")
-    made.decide(keys[2:], "accept", ADA)
+    made = session(tmp_path, [fails("a"), fails("b"), fails("c")], baseline=baseline)
+    state = made.state()
+    assert [one.item.regressed for one in state.statuses] == [True, True, False]
+    keys = [one.item.key for one in state.statuses]
+    with pytest.raises(DecisionRefused, match="with a comment"):
+        decide(made, keys, "accept", ADA, " \n")
+    assert made.state().summary.undecided == 3
+    decide(made, keys[:2], "accept", ADA, "the old text was wrong")
+    decide(made, keys[2:], "accept", ADA)
     assert all(
-        entry.regression == (entry.item != keys[2]) for entry in Book(made.run.directory).read()
+        entry.regression == (entry.item != keys[2])
+        for entry in DecisionFile(made.run.directory).read()
     )
-    assert made.look().summary.left == 0
+    assert made.state().summary.undecided == 0
 
 
 def test_a_run_made_again_voids_what_changed_and_keeps_what_did_not(tmp_path: Path) -> None:
-    made = desk(tmp_path, [fails("a"), fails("b"), fails("c")])
-    keys = [one.item.key for one in made.look().standings]
-    made.decide(keys, "accept", ADA)
-    seen = seal(made.look().standings)
+    made = session(tmp_path, [fails("a"), fails("b"), fails("c")])
+    keys = [one.item.key for one in made.state().statuses]
+    decide(made, keys, "accept", ADA)
+    seen = view_digest(made.state().statuses)
     project(
         tmp_path,
         [
@@ -269,26 +295,26 @@ def test_a_run_made_again_voids_what_changed_and_keeps_what_did_not(tmp_path: Pa
             ),
         ],
     )
-    look = made.look()
-    assert [(one.item.result[9:10], one.state) for one in look.standings] == [
-        ("a", State.ACCEPTED),
-        ("b", State.VOID),
+    state = made.state()
+    assert [(one.item.result[9:10], one.state) for one in state.statuses] == [
+        ("a", ItemState.ACCEPTED),
+        ("b", ItemState.VOID),
     ]
-    assert [one.result for one in look.gone] == ["weather::c[stateless]"]
-    assert (look.summary.left, look.summary.gone) == (1, 1)
-    with pytest.raises(Stale):
-        made.decide(keys[:2], "accept", ADA, seen=seen)
-    with pytest.raises(Stale):
-        made.decide(keys, "accept", ADA)
+    assert [one.result for one in state.obsolete] == ["weather::c[stateless]"]
+    assert (state.summary.undecided, state.summary.obsolete) == (1, 1)
+    with pytest.raises(StaleView):
+        decide(made, keys[:2], "accept", ADA, seen=seen)
+    with pytest.raises(StaleView):
+        decide(made, keys, "accept", ADA)
 
 
 def test_results_that_change_between_looking_and_deciding_are_not_decided(tmp_path: Path) -> None:
-    made = desk(tmp_path, [fails("a")])
-    (one,) = made.look().standings
+    made = session(tmp_path, [fails("a")])
+    (one,) = made.state().statuses
     project(tmp_path, [fails("a"), passes("b")])
-    with pytest.raises(Stale, match="have changed"):
-        made.decide([one.item.key], "accept", ADA)
-    assert Book(made.run.directory).read() == []
+    with pytest.raises(StaleView, match="have changed"):
+        decide(made, [one.item.key], "accept", ADA)
+    assert DecisionFile(made.run.directory).read() == []
 
 
 def test_a_changed_line_is_an_integrity_error_with_its_number(tmp_path: Path) -> None:
@@ -296,7 +322,7 @@ def test_a_changed_line_is_an_integrity_error_with_its_number(tmp_path: Path) ->
     path = run.directory / "results.jsonl"
     path.write_text(path.read_text().replace("'23'", "'24'"))
     with pytest.raises(IntegrityError, match=r"results.jsonl:2 is not the result that was written"):
-        desk(tmp_path, path.read_text().splitlines())
+        session(tmp_path, path.read_text().splitlines())
 
 
 @pytest.mark.parametrize("line", ["{", "{}", '{"id":"x"}'])
@@ -305,103 +331,105 @@ def test_what_is_no_result_is_told_with_its_line(tmp_path: Path, line: str) -> N
     with pytest.raises(
         (UsageError, IntegrityError), match=r"results.jsonl:1 is (no|not) "
     ) as caught:
-        desk(tmp_path, [sealed])
+        session(tmp_path, [sealed])
     assert "\n" not in str(caught.value)
 
 
 def test_decisions_of_another_run_are_refused(tmp_path: Path) -> None:
-    made = desk(tmp_path, [fails("a")])
-    made.decide([made.look().standings[0].item.key], "accept", ADA)
+    made = session(tmp_path, [fails("a")])
+    decide(made, [made.state().statuses[0].item.key], "accept", ADA)
     project(tmp_path, [fails("b"), passes("c")])
     with pytest.raises(
         IntegrityError, match=r"decides nothing of this run: none of its 1 decisions"
     ):
-        made.look()
+        made.state()
     project(tmp_path, [fails("b"), passes("a")])
-    assert made.look().summary.gone == 1
+    assert made.state().summary.obsolete == 1
 
 
 def test_two_who_look_at_the_same_and_decide_differently(tmp_path: Path) -> None:
-    first, second = desk(tmp_path, [fails("a")]), desk(tmp_path, [fails("a")])
-    (one,) = first.look().standings
-    seen = seal([one])
-    first.decide([one.item.key], "accept", ADA, seen=seen)
-    with pytest.raises(Stale, match="by somebody else meanwhile"):
-        second.decide([one.item.key], "reject", BOB, seen=seen)
-    assert [entry.by for entry in Book(first.run.directory).read()] == ["Ada <ada@example.org>"]
-    second.decide([one.item.key], "reject", BOB, seen=seal(second.look().standings))
-    assert first.look().summary.rejected == 1
+    first, second = session(tmp_path, [fails("a")]), session(tmp_path, [fails("a")])
+    (one,) = first.state().statuses
+    seen = view_digest([one])
+    decide(first, [one.item.key], "accept", ADA, seen=seen)
+    with pytest.raises(StaleView, match="by somebody else meanwhile"):
+        decide(second, [one.item.key], "reject", BOB, seen=seen)
+    assert [entry.by for entry in DecisionFile(first.run.directory).read()] == [
+        "Ada <ada@example.org>"
+    ]
+    decide(second, [one.item.key], "reject", BOB, seen=view_digest(second.state().statuses))
+    assert first.state().summary.rejected == 1
 
 
 def test_many_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     names = [f"s{number}" for number in range(12)]
     run = project(tmp_path, [fails(name) for name in names])
-    desks = [Desk(run, lambda: tmp_path) for _ in range(4)]
-    keys = [one.item.key for one in desks[0].look().standings]
+    sessions = [ReviewSession(run, lambda: tmp_path) for _ in range(4)]
+    keys = [one.item.key for one in sessions[0].state().statuses]
     start = threading.Barrier(4)
 
     def write(number: int) -> None:
         start.wait()
         for key in keys[number::4]:
-            desks[number].decide([key], "accept", ADA)
+            decide(sessions[number], [key], "accept", ADA)
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(entry.item for entry in Book(run.directory).read()) == sorted(keys)
-    assert desks[0].look().summary.accepted == 12
+    assert sorted(entry.item for entry in DecisionFile(run.directory).read()) == sorted(keys)
+    assert sessions[0].state().summary.accepted == 12
 
 
 def test_earlier_decisions_are_offered_and_count_only_when_they_are_kept(tmp_path: Path) -> None:
-    old = desk(tmp_path, [fails("a"), fails("b"), fails("c")])
-    keys = [one.item.key for one in old.look().standings]
-    old.decide(keys[:1], "accept", ADA, "known since May")
-    old.decide(keys[1:2], "reject", ADA)
-    old.decide(keys[2:], "skip", ADA)
+    old = session(tmp_path, [fails("a"), fails("b"), fails("c")])
+    keys = [one.item.key for one in old.state().statuses]
+    decide(old, keys[:1], "accept", ADA, "known since May")
+    decide(old, keys[1:2], "reject", ADA)
+    decide(old, keys[2:], "skip", ADA)
     earlier = old.run
     changed = fails(
         "b",
         Finding("not_contained", "the text does not contain '24'", Where(turn=1), expected="24"),
     )
     run = project(tmp_path, [fails("a"), changed, fails("c")], "next")
-    made = Desk(run, lambda: tmp_path, earlier=earlier)
-    look = made.look()
-    assert [(one.state, one.offer is not None) for one in look.standings] == [
-        (State.OPEN, True),
-        (State.OPEN, False),
-        (State.OPEN, False),
+    made = ReviewSession(run, lambda: tmp_path, earlier=earlier)
+    state = made.state()
+    assert [(one.state, one.offer is not None) for one in state.statuses] == [
+        (ItemState.OPEN, True),
+        (ItemState.OPEN, False),
+        (ItemState.OPEN, False),
     ]
-    with pytest.raises(Refused, match="no earlier decision"):
-        made.keep(keys[1:2], BOB)
-    (entry,) = made.keep(keys[:1], BOB, seen=seal(look.standings[:1]))
+    with pytest.raises(DecisionRefused, match="no earlier decision"):
+        made.keep_earlier(keys[1:2], BOB)
+    (entry,) = made.keep_earlier(keys[:1], BOB, seen=view_digest(state.statuses[:1]))
     assert (entry.decision, entry.comment, entry.by) == (
         "accept",
         "known since May",
         "Bob <bob@example.org>",
     )
-    assert entry.kept.startswith("Ada <ada@example.org>, 20")
-    assert made.look().standings[0].offer is None
+    assert entry.kept_from.startswith("Ada <ada@example.org>, 20")
+    assert made.state().statuses[0].offer is None
 
 
 def test_a_folder_that_cannot_be_written_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = desk(tmp_path, [fails()])
+    made = session(tmp_path, [fails()])
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("evalkit.review.decisions.write_atomic", full)
     with pytest.raises(UsageError, match=r"cannot write .*decisions.yaml: No space left"):
-        made.decide([made.look().standings[0].item.key], "accept", ADA)
+        decide(made, [made.state().statuses[0].item.key], "accept", ADA)
 
 
 def test_a_snapshot_of_the_queue_is_one_line_of_the_run(tmp_path: Path) -> None:
-    made = desk(tmp_path, [passes("a"), snapshot("b", "hello")])
-    item = made.look().standings[0].item
-    assert made.line(item)["id"] == "weather::b[stateless]"
+    made = session(tmp_path, [passes("a"), snapshot("b", "hello")])
+    item = made.state().statuses[0].item
+    assert made.result(item)["id"] == "weather::b[stateless]"
     project(tmp_path, [passes("a"), passes("b")])
-    with pytest.raises(Stale):
-        made.line(item)
+    with pytest.raises(StaleView):
+        made.result(item)

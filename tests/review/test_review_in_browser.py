@@ -15,7 +15,16 @@ from starlette.routing import Route
 from evalkit.server.run import serving
 from tests.reports.browsing import SKIP, VIEW, Tab, chromium
 from tests.reports.sample_cases import errored_line, failed_line, hostile_line
-from tests.review.runs_to_review import BOB, desk, fails, file_of, passes, project, snapshot
+from tests.review.runs_to_review import (
+    BOB,
+    decide,
+    fails,
+    file_of,
+    passes,
+    project,
+    session,
+    snapshot,
+)
 from tests.review.test_review_web import Site, review_of
 
 pytestmark = pytest.mark.browser
@@ -44,7 +53,7 @@ def enter(browser: Any) -> Iterator[Enter]:
             context = browser.new_context(**{**VIEW, **options})
             stack.callback(context.close)
             tab = Tab.of(context)
-            tab.page.goto(site.door.address(site.url))
+            tab.page.goto(site.session_secrets.url(site.url))
             return tab
 
         yield open_
@@ -71,22 +80,23 @@ def lines(long_line: int = 1_000) -> list[str]:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     baseline = project(tmp_path, [passes("a"), passes("b")], "main")
-    with review_of(desk(tmp_path, lines(), baseline=baseline)) as made:
+    with review_of(session(tmp_path, lines(), baseline=baseline)) as made:
         yield made
 
 
 def test_the_hostile_corpus_executes_nothing_and_nothing_is_fetched(
     tmp_path: Path, enter: Enter
 ) -> None:
-    with review_of(desk(tmp_path, lines(long_line=5_000_000))) as site:
+    with review_of(session(tmp_path, lines(long_line=5_000_000))) as site:
         tab = enter(site)
-        site.desk.decide(
-            [site.desk.look().standings[0].item.key],
+        decide(
+            site.session,
+            [site.session.state().statuses[0].item.key],
             "reject",
             BOB,
             "<script>window.hacked=1</script>",
         )
-        for one in site.desk.look().standings:
+        for one in site.session.state().statuses:
             tab.page.goto(f"{site.url}/item/{one.item.key}")
             tab.page.evaluate(
                 "for (const box of document.querySelectorAll('details')) box.open = true"
@@ -156,13 +166,14 @@ def test_everything_is_decided_by_keyboard_alone_and_without_javascript(
     press("Tab")
     press("Enter")
     page.get_by_role("heading", name="weather::paris").wait_for()
-    for left in reversed(range(site.desk.look().summary.left)):
+    for left in reversed(range(site.session.state().summary.undecided)):
         access(
             page, "a" if "Changed snapshot weather::d" in page.locator("h1").inner_text() else "r"
         )
         page.locator(f"text={left} left").first.wait_for()
     assert (
-        page.locator("h1").inner_text() == f"0 left of {site.desk.look().summary.items} to decide"
+        page.locator("h1").inner_text()
+        == f"0 left of {site.session.state().summary.items} to decide"
     )
     assert [one for one in site.entries() if one[1] == "accept"] == [
         ("a", "accept"),
@@ -175,7 +186,7 @@ def test_everything_is_decided_by_keyboard_alone_and_without_javascript(
 
 def test_another_page_of_this_computer_decides_nothing(site: Site, enter: Enter) -> None:
     tab = enter(site)
-    one = site.desk.look().standings[0]
+    one = site.session.state().statuses[0]
     tab.page.goto(f"{site.url}/item/{one.item.key}")
     form = {
         name: tab.page.locator(f"[name={name}]").first.get_attribute("value")
@@ -219,9 +230,9 @@ def test_words_that_differ_are_marked(site: Site, enter: Enter) -> None:
 def test_it_fits_and_axe_finds_nothing(site: Site, enter: Enter, options: dict[str, Any]) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     tab = enter(site, **options)
-    site.desk.decide([site.desk.look().standings[3].item.key], "reject", BOB, "no")
+    decide(site.session, [site.session.state().statuses[3].item.key], "reject", BOB, "no")
     looked_at = {
-        one.item.result: one for one in site.desk.look().standings
+        one.item.result: one for one in site.session.state().statuses
     }  # one item of each result
     for one in (None, *looked_at.values()):
         tab.page.goto(f"{site.url}/item/{one.item.key}" if one is not None else site.url)
@@ -234,7 +245,7 @@ def test_it_fits_and_axe_finds_nothing(site: Site, enter: Enter, options: dict[s
 def test_two_tabs_are_told_of_each_other(site: Site, enter: Enter) -> None:
     first, second = enter(site), enter(site)
     one = next(
-        one for one in site.desk.look().standings if one.item.result.startswith("weather::d")
+        one for one in site.session.state().statuses if one.item.result.startswith("weather::d")
     )
     for tab in (first, second):
         tab.page.goto(f"{site.url}/item/{one.item.key}")

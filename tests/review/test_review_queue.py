@@ -10,26 +10,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import MISSING
-from evalkit.review.item_text import Line, conversation, difference
-from evalkit.review.queue import NAMED, Altered, Item, NoResult, Queue, build, read
+from evalkit.review.item_text import DiffLine, conversation_lines, diff_lines
+from evalkit.review.queue import (
+    MAX_NAME,
+    AlteredResultLine,
+    InvalidResultLine,
+    ReviewItem,
+    ReviewQueue,
+    build_queue,
+    read_result,
+)
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 from tests.reports.sample import line
 from tests.reports.sample_cases import every_line, failed_line, hostile_line
 from tests.review.runs_to_review import errs, fails, file_of, passes, snapshot
 
 
-def queue(*lines: str, regressed: tuple[str, ...] = ()) -> Queue:
-    return build(((number, *read(text)) for number, text in enumerate(lines, 1)), regressed)
+def queue(*lines: str, regressed: tuple[str, ...] = ()) -> ReviewQueue:
+    return build_queue(
+        ((number, *read_result(text)) for number, text in enumerate(lines, 1)), regressed
+    )
 
 
-def one(text: str, **more: Any) -> Item:
+def one(text: str, **more: Any) -> ReviewItem:
     (item,) = queue(text, **more).items
     return item
 
 
 def test_a_finding_is_an_item_with_a_name_of_its_own() -> None:
     items = queue(failed_line()).items
-    assert [(item.check, item.code, item.place) for item in items] == [
+    assert [(item.check, item.code, item.location) for item in items] == [
         ("tool_calls", "arguments_differ", "turn 1, exchange 2, step 2, step /arguments/location"),
         ("history", "signature_altered", "exchange 2, request /input/1/signature"),
         ("text", "not_contained", "turn 1"),
@@ -38,7 +48,7 @@ def test_a_finding_is_an_item_with_a_name_of_its_own() -> None:
     assert len({item.key for item in items}) == len({item.group for item in items}) == 4
     assert items[2].id == "weather::paris[stateless-streamed] text: not_contained at turn 1"
     assert {item.digest for item in items} == {json.loads(failed_line())["digest"]}
-    assert all(item.number == 1 and item.kind == "failure" for item in items)
+    assert all(item.line_number == 1 and item.kind == "failure" for item in items)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +91,7 @@ def test_what_is_decided(text: str, kinds: list[str]) -> None:
 
 def test_errors_are_listed_and_not_decided() -> None:
     found = queue(errs(message="it broke"), fails())
-    assert [(error.result, error.place, error.message) for error in found.errors] == [
+    assert [(error.result, error.location, error.message) for error in found.errors] == [
         ("weather::rome[stateless]", "suites/weather.yaml:12", "it broke")
     ]
     assert len(found.items) == 1
@@ -90,13 +100,13 @@ def test_errors_are_listed_and_not_decided() -> None:
 def test_the_same_check_twice_in_one_place_is_two_items() -> None:
     finding = Finding("not_contained", "no", Where(turn=1))
     first, second = queue(fails("x", finding, finding)).items
-    assert (first.place, second.place) == ("turn 1", "turn 1 (2)")
+    assert (first.location, second.location) == ("turn 1", "turn 1 (2)")
     assert first.key != second.key
 
 
 def test_of_a_result_that_stands_twice_the_last_counts() -> None:
     assert queue(fails(), passes()).items == ()
-    assert [item.number for item in queue(passes(), fails()).items] == [2]
+    assert [item.line_number for item in queue(passes(), fails()).items] == [2]
 
 
 def test_regressions_come_first_and_apart() -> None:
@@ -106,7 +116,7 @@ def test_regressions_come_first_and_apart() -> None:
         ("weather::a[stateless]", False),
     ]
     assert items[0].group != items[1].group
-    assert items[0].kind_in_words == "regression"
+    assert items[0].label == "regression"
 
 
 _SAME, _OTHER = True, False
@@ -175,42 +185,42 @@ def test_hostile_names_are_visible_in_what_names_an_item() -> None:
     item = one(hostile_line(long_line=10))
     assert item.id.isprintable()
     assert "<U+FFFE>" in item.code
-    assert max(map(len, (item.check, item.code, item.place))) <= NAMED
+    assert max(map(len, (item.check, item.code, item.location))) <= MAX_NAME
 
 
 def test_every_kind_of_result_can_be_told() -> None:
     texts = every_line(long_line=100)
     assert len(queue(*texts).items) == 5
     for text in texts:
-        assert all(said.turn >= 1 for said in conversation(json.loads(text)))
-    said = list(conversation(json.loads(failed_line())))
-    assert (said[0].who, said[0].text) == ("user", "What is the temperature in London?")
-    assert "function_call get_current_temperature" in [one.who for one in said]
+        assert all(said.turn >= 1 for said in conversation_lines(json.loads(text)))
+    said = list(conversation_lines(json.loads(failed_line())))
+    assert (said[0].speaker, said[0].text) == ("user", "What is the temperature in London?")
+    assert "function_call get_current_temperature" in [one.speaker for one in said]
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda text: text.replace("'23'", "'22'"), "its text gives"),
-        (lambda text: text[:-66] + '"}', "no digest"),
+        (lambda text: text.replace("'23'", "'22'"), "its text has"),
+        (lambda text: text[:-66] + '"}', "end with a digest"),
         (
             lambda text: text.replace('"digest":"', '"digest":"0', 1)[:-3] + '"}',
-            "its digest says 0",
+            "its digest is 0",
         ),
-        (lambda text: text + " ", "no digest"),
+        (lambda text: text + " ", "end with a digest"),
     ],
 )
 def test_an_altered_line_does_not_pass(change: Any, why: str) -> None:
-    with pytest.raises(Altered, match=why):
-        read(change(fails()))
+    with pytest.raises(AlteredResultLine, match=why):
+        read_result(change(fails()))
 
 
 def test_what_is_no_result_is_told_with_its_number() -> None:
-    with pytest.raises(NoResult) as caught:
-        build([(1, read(fails())[0], "x"), (2, {"id": "x"}, "x")])
+    with pytest.raises(InvalidResultLine) as caught:
+        build_queue([(1, read_result(fails())[0], "x"), (2, {"id": "x"}, "x")])
     assert caught.value.number == 2
-    with pytest.raises(NoResult):
-        build([(1, {**read(fails())[0], "checks": "text"}, "x")])
+    with pytest.raises(InvalidResultLine):
+        build_queue([(1, {**read_result(fails())[0], "checks": "text"}, "x")])
 
 
 @pytest.mark.parametrize(
@@ -245,8 +255,8 @@ def test_what_is_no_result_is_told_with_its_number() -> None:
         ),
     ],
 )
-def test_a_difference_is_told_line_by_line(item: Item, lines: list[tuple[str, str]]) -> None:
-    assert difference(item) == [Line(*pair) for pair in lines]
+def test_a_difference_is_told_line_by_line(item: ReviewItem, lines: list[tuple[str, str]]) -> None:
+    assert diff_lines(item) == [DiffLine(*pair) for pair in lines]
 
 
 _TEXT = st.text(max_size=12)
@@ -259,9 +269,9 @@ _FINDINGS = st.builds(
     Finding,
     _TEXT,
     _TEXT,
-    st.builds(Where, st.none() | st.integers(1, 3)),
-    _VALUES | st.just(MISSING),
-    _VALUES | st.just(MISSING),
+    st.builds(Where, turn=st.none() | st.integers(1, 3)),
+    expected=_VALUES | st.just(MISSING),
+    got=_VALUES | st.just(MISSING),
 )
 
 
@@ -288,14 +298,14 @@ def test_names_are_unique_groups_hold_together_and_nothing_depends_on_the_order(
     backwards = {item.key: (item.group, item.digest) for item in queue(*reversed(texts)).items}
     assert backwards == {item.key: (item.group, item.digest) for item in items}
     for item in items:
-        difference(item)
+        diff_lines(item)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from("abc"), max_size=3), st.lists(st.sampled_from("abc"), max_size=3))
 def test_a_difference_of_short_texts_holds_both(old: list[str], new: list[str]) -> None:
     item = one(snapshot("x", "\n".join(new), "\n".join(old)))
-    lines = difference(item)
+    lines = diff_lines(item)
     before = [line.text for line in lines if line.sign in "- "]
     after = [line.text for line in lines if line.sign in "+ "]
     assert (before, after) == ((old, new) if old != new else ([], []))
@@ -312,5 +322,5 @@ def test_long_names_are_cut_and_still_told_apart() -> None:
             ),
         )
     ).items
-    assert len(first.place) == NAMED
-    assert (first.place, first.key == second.key) == (second.place, False)
+    assert len(first.location) == MAX_NAME
+    assert (first.location, first.key == second.key) == (second.location, False)

@@ -18,21 +18,31 @@ import httpx
 import pytest
 
 from evalkit.reports.page.review_pages import ReviewPages
-from evalkit.review.decisions import Book
-from evalkit.review.session import Desk
-from evalkit.review.web import MAX_BODY, Door, create_app
+from evalkit.review.decisions import DecisionFile
+from evalkit.review.session import ReviewSession
+from evalkit.review.web import MAX_BODY, SessionSecrets, create_app
 from evalkit.server.run import serving
 from evalkit.verdict import Finding, Where
 from tests.reports.sample_cases import errored_line, hostile_line
-from tests.review.runs_to_review import ADA, BOB, desk, fails, file_of, passes, project, snapshot
+from tests.review.runs_to_review import (
+    ADA,
+    BOB,
+    decide,
+    fails,
+    file_of,
+    passes,
+    project,
+    session,
+    snapshot,
+)
 
 
 class Site(NamedTuple):
     """A review that is served."""
 
     url: str
-    door: Door
-    desk: Desk
+    session_secrets: SessionSecrets
+    session: ReviewSession
 
     @property
     def host(self) -> str:
@@ -42,29 +52,31 @@ class Site(NamedTuple):
     def client(self) -> Iterator[httpx.Client]:
         """Yield a client that came in by the printed address, as a browser does."""
         with httpx.Client(base_url=self.url, follow_redirects=True, trust_env=False) as client:
-            assert client.get(self.door.address(self.url)).status_code == 200
+            assert client.get(self.session_secrets.url(self.url)).status_code == 200
             yield client
 
     def entries(self) -> list[tuple[str, str]]:
         """Return what was decided by scenario."""
         return [
             (one.result.split("::")[1].split("[")[0], one.decision)
-            for one in Book(self.desk.run.directory).read()
+            for one in DecisionFile(self.session.run.directory).read()
         ]
 
 
 @contextmanager
-def review_of(made: Desk) -> Iterator[Site]:
-    """Serve a desk's review."""
-    door = Door()
-    with serving(create_app(made, ADA, ReviewPages("latest", str(ADA), made.line), door)) as url:
-        yield Site(url, door, made)
+def review_of(made: ReviewSession) -> Iterator[Site]:
+    """Serve a session's review."""
+    session_secrets = SessionSecrets()
+    with serving(
+        create_app(made, ADA, ReviewPages("latest", str(ADA), made.result), session_secrets)
+    ) as url:
+        yield Site(url, session_secrets, made)
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     with review_of(
-        desk(tmp_path, [fails("a"), fails("b"), snapshot("c", "new"), errored_line()])
+        session(tmp_path, [fails("a"), fails("b"), snapshot("c", "new"), errored_line()])
     ) as made:
         yield made
 
@@ -84,7 +96,7 @@ def send(client: httpx.Client, form: dict[str, str], **headers: str) -> httpx.Re
 
 
 def key_of(site: Site, index: int = 0) -> str:
-    return site.desk.look().standings[index].item.key
+    return site.session.state().statuses[index].item.key
 
 
 def item(site: Site, client: httpx.Client, index: int = 0) -> dict[str, str]:
@@ -93,17 +105,17 @@ def item(site: Site, client: httpx.Client, index: int = 0) -> dict[str, str]:
 
 def test_the_printed_address_lets_in_and_loses_its_token(site: Site) -> None:
     with httpx.Client(base_url=site.url, trust_env=False) as client:
-        answer = client.get(site.door.address(""))
+        answer = client.get(site.session_secrets.url(""))
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
         cookie = answer.headers["set-cookie"]
         port = site.url.rpartition(":")[2]
-        assert cookie.startswith(f"evalkit_review_{port}={site.door.cookie};")
+        assert cookie.startswith(f"evalkit_review_{port}={site.session_secrets.cookie};")
         assert {part.strip().lower() for part in cookie.split(";")[1:]} == {
             "httponly",
             "path=/",
             "samesite=strict",
         }
-        assert site.door.token not in cookie
+        assert site.session_secrets.token not in cookie
         page = client.get("/")
     assert page.status_code == 200
     assert "<span>3 left</span> of 3 to decide" in page.text
@@ -132,7 +144,14 @@ def test_without_the_token_nothing_is_told(site: Site, method: str) -> None:
 
 def test_a_wrong_cookie_is_none(site: Site) -> None:
     port = site.url.rpartition(":")[2]
-    for value in ("", "x", site.door.token, site.door.form, site.door.cookie[:-1], "é"):
+    for value in (
+        "",
+        "x",
+        site.session_secrets.token,
+        site.session_secrets.form,
+        site.session_secrets.cookie[:-1],
+        "é",
+    ):
         cookie = f"evalkit_review_{port}={value}".encode()
         assert (
             httpx.get(site.url + "/", headers={b"cookie": cookie}, trust_env=False).status_code
@@ -141,7 +160,7 @@ def test_a_wrong_cookie_is_none(site: Site) -> None:
     assert (
         httpx.get(
             site.url + "/",
-            headers={"cookie": f"evalkit_review_1={site.door.cookie}"},
+            headers={"cookie": f"evalkit_review_1={site.session_secrets.cookie}"},
             trust_env=False,
         ).status_code
         == 403
@@ -165,7 +184,7 @@ def test_another_name_that_leads_here_is_another_site(site: Site, host: str) -> 
     with site.client() as client:
         for answer in (
             client.get("/", headers={"host": host}),
-            client.get(f"/?token={site.door.token}", headers={"host": host}),
+            client.get(f"/?token={site.session_secrets.token}", headers={"host": host}),
         ):
             assert answer.status_code == 421
             assert "weather" not in answer.text
@@ -241,7 +260,7 @@ def test_deciding_one_after_the_other(site: Site, tmp_path: Path) -> None:
         assert page.url.path == "/"
         assert "<span>1 left</span> of 3 to decide" in page.text
     assert site.entries() == [("a", "accept"), ("b", "skip"), ("c", "accept")]
-    assert Book(site.desk.run.directory).read()[0].comment == "fine,\nas it is"
+    assert DecisionFile(site.session.run.directory).read()[0].comment == "fine,\nas it is"
     assert (tmp_path / file_of("c")).read_text() == "new\n"
 
 
@@ -259,7 +278,7 @@ def test_two_tabs_lose_nothing_and_overwrite_nothing(site: Site) -> None:
         assert send(first, {**here, "decision": "accept"}).status_code == 200
         late = send(second, {**there, "decision": "reject", "comment": "my <b>words</b>"})
         assert late.status_code == 409
-        assert "decided by somebody else meanwhile" in late.text
+        assert "somebody else has decided" in late.text
         assert "Decided: accept, by Ada" in late.text
         assert "my &lt;b&gt;words&lt;/b&gt;</textarea>" in late.text
         assert site.entries() == [("a", "accept")]
@@ -270,7 +289,7 @@ def test_two_tabs_lose_nothing_and_overwrite_nothing(site: Site) -> None:
 def test_a_group_that_somebody_decided_of_meanwhile_is_asked_again(site: Site) -> None:
     with site.client() as client:
         form = item(site, client)
-        site.desk.decide([key_of(site, 1)], "reject", BOB)
+        decide(site.session, [key_of(site, 1)], "reject", BOB)
         late = send(client, {**form, "decision": "accept", "scope": "group"})
         assert late.status_code == 409
         assert (
@@ -346,12 +365,12 @@ def test_other_bodies_and_methods_are_refused(site: Site) -> None:
 def test_a_regression_without_a_comment_is_asked_again(tmp_path: Path) -> None:
     baseline = project(tmp_path, [passes("a")], "main")
     with (
-        review_of(desk(tmp_path, [fails("a")], baseline=baseline)) as site,
+        review_of(session(tmp_path, [fails("a")], baseline=baseline)) as site,
         site.client() as client,
     ):
         answer = send(client, {**item(site, client), "decision": "accept", "comment": " "})
         assert answer.status_code == 422
-        assert 'role="alert" id="problem">a regression is accepted with a comment' in answer.text
+        assert 'role="alert" id="problem">accepting a regression needs a comment' in answer.text
         assert (
             send(
                 client, {**fields(answer.text), "decision": "accept", "comment": "known"}
@@ -362,24 +381,27 @@ def test_a_regression_without_a_comment_is_asked_again(tmp_path: Path) -> None:
 
 
 def test_earlier_decisions_are_kept_by_a_button(tmp_path: Path) -> None:
-    old = desk(tmp_path, [fails("a")])
-    old.decide([old.look().standings[0].item.key], "reject", BOB, "never")
+    old = session(tmp_path, [fails("a")])
+    decide(old, [old.state().statuses[0].item.key], "reject", BOB, "never")
     run = project(tmp_path, [fails("a")], "next")
-    with review_of(Desk(run, lambda: tmp_path, earlier=old.run)) as site, site.client() as client:
+    with (
+        review_of(ReviewSession(run, lambda: tmp_path, earlier=old.run)) as site,
+        site.client() as client,
+    ):
         assert "Decided in an earlier run on the same result: reject" in client.get("/").text
         assert "Keep the earlier decision" in client.get(f"/item/{key_of(site)}").text
         send(client, {**item(site, client), "decision": "keep"})
-    (entry,) = Book(run.directory).read()
+    (entry,) = DecisionFile(run.directory).read()
     assert (entry.decision, entry.comment, entry.by) == ("reject", "never", "Ada <ada@example.org>")
 
 
 def test_a_file_that_is_not_ours_is_told_on_the_page(site: Site) -> None:
     with site.client() as client:
         form = item(site, client)
-        Book(site.desk.run.directory).path.write_text("<script>")
+        DecisionFile(site.session.run.directory).path.write_text("<script>")
         for answer in (client.get("/"), send(client, {**form, "decision": "accept"})):
             assert answer.status_code == 409
-            assert "is not what `evalkit review` wrote" in answer.text
+            assert "not a file that `evalkit review` wrote" in answer.text
             assert "<script" not in answer.text
 
 
@@ -390,8 +412,8 @@ def test_hostile_text_is_escaped_everywhere(tmp_path: Path) -> None:
         snapshot("b", {hostile: hostile}, {hostile: 1}, "json"),
         snapshot("c", hostile, "x " + hostile),
     ]
-    with review_of(desk(tmp_path, lines)) as site, site.client() as client:
-        site.desk.decide([key_of(site)], "reject", ADA, hostile)
+    with review_of(session(tmp_path, lines)) as site, site.client() as client:
+        decide(site.session, [key_of(site)], "reject", ADA, hostile)
         pages = [
             client.get("/"),
             *(client.get(f"/item/{key_of(site, index)}") for index in range(3)),
@@ -432,7 +454,7 @@ def test_the_command_prints_an_address_and_ends_in_order(tmp_path: Path) -> None
             process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
     assert process.returncode == 1
-    assert "0 accepted, 0 rejected, 1 left of 1 item." in rest
+    assert "0 accepted, 0 rejected, 1 undecided of 1 item." in rest
 
 
 def _other_address() -> str:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.signoff import allowed_signers, digest_manifest, in_toto, result_digests, ssh_signature
-from evalkit.signoff.dsse import Envelope, EnvelopeFault, pae, parse, payload_of, render
+from evalkit.signoff.dsse import Envelope, EnvelopeError, encode_payload, pae, parse, render
 from evalkit.signoff.problems import INTEGRITY, POLICY
 from tests.signoff.conftest import Keys
 from tests.signoff.signing_project import NAMESPACE, Project, result, sign
@@ -67,8 +67,8 @@ def test_equal_values_are_the_same_bytes(value: Any, random: Any) -> None:
             return {key: shuffled(inner) for key, inner in pairs}
         return [shuffled(inner) for inner in item] if isinstance(item, list) else item
 
-    data = payload_of(value)
-    assert data == payload_of(shuffled(value)) == payload_of(json.loads(data))
+    data = encode_payload(value)
+    assert data == encode_payload(shuffled(value)) == encode_payload(json.loads(data))
     assert json.loads(data) == value
     assert data.isascii()
 
@@ -82,9 +82,9 @@ def test_an_envelope_has_one_spelling(
     assert parse(line) == Envelope(payload, keyid, signature)
     at = data.draw(st.integers(0, len(line) - 1))
     changed = line[:at] + bytes([line[at] ^ (1 << data.draw(st.integers(0, 7)))]) + line[at + 1 :]
-    with suppress(EnvelopeFault):
+    with suppress(EnvelopeError):
         assert parse(changed) != parse(line)
-    with pytest.raises(EnvelopeFault):
+    with pytest.raises(EnvelopeError):
         parse(line[:at])
 
 
@@ -100,7 +100,7 @@ def test_an_envelope_has_one_spelling(
     ],
 )
 def test_what_is_no_envelope(line: bytes) -> None:
-    with pytest.raises(EnvelopeFault):
+    with pytest.raises(EnvelopeError):
         parse(line)
 
 
@@ -119,7 +119,7 @@ def test_armour_has_one_spelling(keys: Keys, kind: str) -> None:
         b"x" + armoured,
         b"",
     ):
-        with pytest.raises(ssh_signature.SshSigFault):
+        with pytest.raises(ssh_signature.SshSignatureError):
             ssh_signature.read(other)
     blob = base64.b64decode(b"".join(armoured.split(b"\n")[1:-2]))
     for cut in range(0, len(blob), 7):
@@ -127,7 +127,7 @@ def test_armour_has_one_spelling(keys: Keys, kind: str) -> None:
             b"-----BEGIN SSH SIGNATURE-----\n%b\n-----END SSH SIGNATURE-----\n"
             % base64.b64encode(blob[:cut])
         )
-        with pytest.raises(ssh_signature.SshSigFault):
+        with pytest.raises(ssh_signature.SshSignatureError):
             ssh_signature.read(text)
 
 
@@ -147,7 +147,7 @@ def test_a_manifest_has_one_spelling(digests: dict[str, str]) -> None:
     assert digest_manifest.parse(data) == digests
     for wrong in (data + b"\n", data[:-1], data.replace(b"ab" * 32, b"AB" * 32)):
         if wrong != data:
-            with pytest.raises(digest_manifest.ManifestFault):
+            with pytest.raises(digest_manifest.DigestManifestError):
                 digest_manifest.parse(wrong)
 
 
@@ -155,7 +155,7 @@ def test_a_manifest_is_what_sha256sum_prints(project: Project) -> None:
     names = ["suites/s.yaml", "odd name", "line\nbreak", "back\\slash"]
     for name in names:
         project.write(name, name.encode())
-    places = digest_manifest.Places(project.root, project.run, "reports/latest")
+    places = digest_manifest.SignedPaths(project.root, project.run, "reports/latest")
     digests = {name: digest for name in names if (digest := places.digest(name))}
     printed = subprocess.run(
         ["sha256sum", *sorted(names)], cwd=project.root, capture_output=True, check=True

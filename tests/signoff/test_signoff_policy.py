@@ -11,8 +11,8 @@ import pytest
 from evalkit.compare.gates import DEFAULT, Gate
 from evalkit.config import Config, load_config
 from evalkit.errors import Misconfigured
-from evalkit.signoff.in_toto import Deviation, GateRecord, Link, Signoff
-from evalkit.signoff.policy import Policy, Situation, judge
+from evalkit.signoff.in_toto import Deviation, GateRecord, RecordLink, Signoff
+from evalkit.signoff.policy import PolicyFacts, SignoffPolicy, judge
 from tests.signoff.conftest import Keys
 from tests.signoff.signing_project import Project, codes, result, sign, verify
 
@@ -31,7 +31,7 @@ COUNTS = {
 
 def record(email: str = "ada@x", **fields: Any) -> Signoff:
     given: dict[str, Any] = {
-        "path": "signoffs/0001.intoto.jsonl", "keyid": email, "number": 1, "previous": None, "result": Link("", ""), "name": email,
+        "path": "signoffs/0001.intoto.jsonl", "keyid": email, "number": 1, "previous": None, "result": RecordLink("", ""), "name": email,
         "email": email, "role": "qa", "time": "2026-11-20T12:00:00Z", "meaning": "approval", "decision": "approved", "comment": "",
         "run": "reports/latest", "counts": COUNTS, "gate": None, "override": "", "deviations": (), "authors": (), "tool": {}, "subjects": {},
     }  # fmt: skip
@@ -90,18 +90,18 @@ CASES: dict[str, tuple[dict[str, Any], list[Signoff], list[str]]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_rules(name: str) -> None:
     policy, records, expected = CASES[name]
-    situation = Situation(
+    situation = PolicyFacts(
         records, {"release": DEFAULT, "default": DEFAULT}, frozenset({"author@x"}), TODAY
     )
-    found = judge(Policy(**policy), situation)
+    found = judge(SignoffPolicy(**policy), situation)
     assert [one.code for one in found] == expected
     assert all("expected" in one.message and "found" in one.message for one in found)
     assert not any(one.integrity for one in found)
 
 
 def test_an_author_nobody_knows() -> None:
-    situation = Situation([record()], {}, frozenset(), TODAY)
-    assert [one.code for one in judge(Policy(author_is_not_approver=True), situation)] == [
+    situation = PolicyFacts([record()], {}, frozenset(), TODAY)
+    assert [one.code for one in judge(SignoffPolicy(author_is_not_approver=True), situation)] == [
         "author_unknown"
     ]
 
@@ -177,5 +177,5 @@ def test_mistakes_are_located(
 
 
 def test_without_a_policy_one_approval_is_enough() -> None:
-    assert Config().signoff == Policy()
-    assert Policy().signers == 1
+    assert Config().signoff == SignoffPolicy()
+    assert SignoffPolicy().signers == 1

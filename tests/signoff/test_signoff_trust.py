@@ -169,10 +169,12 @@ def test_a_decision_that_is_not_about_the_results(project: Project, keys: Keys) 
     for value in payloads:
         value["subject"] = [one for one in value["subject"] if "cassettes" in one["name"]]
     payloads[0]["predicate"]["testResult"]["digest"]["sha256"] = sha256(
-        dsse.payload_of(payloads[1])
+        dsse.encode_payload(payloads[1])
     )
     signer = open_key(keys["ed25519"])
-    path.write_bytes(b"".join(dsse.render(signer(dsse.payload_of(value))) for value in payloads))
+    path.write_bytes(
+        b"".join(dsse.render(signer(dsse.encode_payload(value))) for value in payloads)
+    )
     code, found = verify()
     assert code == 3
     about = [

@@ -19,8 +19,8 @@ import pytest
 from evalkit.compare.gates import DEFAULT
 from evalkit.results import Run
 from evalkit.signoff import allowed_signers, records
-from evalkit.signoff.policy import Policy
-from evalkit.signoff.verification import Trust
+from evalkit.signoff.policy import SignoffPolicy
+from evalkit.signoff.verification import TrustSettings
 from evalkit.signoff.verification import verify as verify_run
 from tests.signoff.conftest import Keys
 from tests.signoff.signing_project import Project, codes, evalkit, result, sha256, sign, verify
@@ -177,9 +177,9 @@ def test_any_bit_of_any_file(project: Project, keys: Keys) -> None:
     sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main")
     sign(keys["ecdsa"], **BOB)
     assert sign(keys["pem"], name="Pem", email="pem@example.com").exit_code == 0
-    trust = Trust(
+    trust = TrustSettings(
         allowed_signers.parse((project.root / "allowed_signers").read_text(), "file"),
-        Policy(),
+        SignoffPolicy(),
         {"default": DEFAULT},
     )
     now = datetime.now(UTC)
@@ -433,7 +433,7 @@ def test_records_are_never_overwritten(
 ) -> None:
     sign(keys["ed25519"])
     before = project.records()[0].read_bytes()
-    monkeypatch.setattr("evalkit.signoff.signing.listed", lambda run: ([], []))
+    monkeypatch.setattr("evalkit.signoff.signing.list_records", lambda run: ([], []))
     done = sign(keys["ecdsa"], **BOB)
     assert done.exit_code == 2
     assert "was written meanwhile by somebody else" in done.output

@@ -16,8 +16,8 @@ from evalkit._lib.files import atomic_writer
 from evalkit._lib.json import loads
 from evalkit.compare.comparison import Comparison
 from evalkit.compare.evidence import by_tag, metric_differences
-from evalkit.compare.pairing import Change, Pair, by_check, by_code
-from evalkit.compare.rows import Row
+from evalkit.compare.pairing import Pair, PairChange, by_check, by_code
+from evalkit.compare.rows import ResultRow
 from evalkit.reports.page.charts import interval_chart
 from evalkit.reports.page.embedded_data import policy
 from evalkit.reports.page.side_by_side import TurnView, turns
@@ -27,7 +27,7 @@ from evalkit.results import Run
 SHOWN = 200
 """Pairs of a group whose transcripts are on the page; the others are listed by name."""
 
-_GROUPS: tuple[tuple[Change, str, str, bool], ...] = (
+_GROUPS: tuple[tuple[PairChange, str, str, bool], ...] = (
     ("regressed", "Regressions", "Passed in the baseline, failed in the candidate.", True),
     ("improved", "Improvements", "Failed in the baseline, passed in the candidate.", False),
     (
@@ -112,7 +112,7 @@ def write(comparison: Comparison, baseline: Run, candidate: Run, folder: Path) -
     return path
 
 
-def _alone(comparison: Comparison) -> tuple[tuple[str, Sequence[Row]], ...]:
+def _alone(comparison: Comparison) -> tuple[tuple[str, Sequence[ResultRow]], ...]:
     pairing = comparison.pairing
     return (
         ("Added", pairing.added),

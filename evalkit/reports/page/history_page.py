@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evalkit._lib.files import atomic_writer
-from evalkit.compare.history import History, Line, Point
+from evalkit.compare.history import HistoryPoint, RunHistory, ScenarioHistory
 from evalkit.reports.page.embedded_data import policy
 from evalkit.reports.page.templating import environment, resource
 
@@ -45,7 +45,7 @@ class Row(NamedTuple):
     cost: str
 
 
-def word(point: Point | None) -> str:
+def word(point: HistoryPoint | None) -> str:
     """Return the word for what one run says of a scenario, a key of ``SIGNS``."""
     if point is None:
         return "absent"
@@ -54,7 +54,7 @@ def word(point: Point | None) -> str:
     return "passed" if point.passed == point.scored else "mixed" if point.passed else "failed"
 
 
-def rate(point: Point) -> str:
+def rate(point: HistoryPoint) -> str:
     """Return a pass rate with its denominator."""
     return f"{point.rate:.1%} of {point.scored}" if point.rate is not None else "nothing scored"
 
@@ -64,7 +64,7 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
 
 
-def write(history: History, path: Path) -> Path:
+def write(history: RunHistory, path: Path) -> Path:
     """Write the page and return its path."""
     style = (
         resource("css/report.css") + resource("css/comparison.css") + resource("css/history.css")
@@ -81,7 +81,7 @@ def write(history: History, path: Path) -> Path:
             dots=dots,
             line=" ".join(f"{dot.x},{dot.y}" for dot in dots),
             width=f"{max(1, len(history.runs)) * _STEP:g}",
-            rows=[_row(line) for line in history.lines],
+            rows=[_row(line) for line in history.scenarios],
             signs=SIGNS,
             style=style,
             policy=policy("", style),
@@ -94,7 +94,7 @@ def write(history: History, path: Path) -> Path:
     return path
 
 
-def _known(history: History) -> list[tuple[object, Point]]:
+def _known(history: RunHistory) -> list[tuple[object, HistoryPoint]]:
     return [
         (run, point)
         for run, point in zip(history.runs, history.total.points, strict=True)
@@ -102,7 +102,7 @@ def _known(history: History) -> list[tuple[object, Point]]:
     ]
 
 
-def _dots(points: Sequence[Point | None]) -> list[Dot]:
+def _dots(points: Sequence[HistoryPoint | None]) -> list[Dot]:
     return [
         Dot(f"{(index + 0.5) * _STEP:g}", f"{_HEIGHT * (1 - point.rate):g}")
         for index, point in enumerate(points)
@@ -110,7 +110,7 @@ def _dots(points: Sequence[Point | None]) -> list[Dot]:
     ]
 
 
-def _row(line: Line) -> Row:
+def _row(line: ScenarioHistory) -> Row:
     last = line.last
     cells = [
         Cell(
@@ -121,7 +121,7 @@ def _row(line: Line) -> Row:
         for point in line.points
     ]
     return Row(
-        line.family,
+        line.scenario,
         cells,
         line.flips,
         number(last.tokens if last else None),

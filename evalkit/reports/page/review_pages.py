@@ -1,6 +1,6 @@
 """The pages of ``evalkit review --web``: a list of everything to decide, and one page for each item. Plain forms, no script.
 
-What is asked and what becomes of an answer is the desk's business; here it is only drawn. Whatever a model said goes through the report's
+What is asked and what becomes of an answer is the session's business; here it is only drawn. Whatever a model said goes through the report's
 template environment, which escapes it and makes hostile characters visible; long texts are cut and say so.
 """
 
@@ -12,13 +12,19 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import MISSING
-from evalkit.compare.alignment import Segment, segments
+from evalkit.compare.alignment import TextSegment, text_segments
 from evalkit.reports.formatting import clipped
 from evalkit.reports.page.templating import environment, resource
-from evalkit.review.item_text import Line, Said, conversation, difference, spelled
-from evalkit.review.queue import Item
-from evalkit.review.session import Look
-from evalkit.review.state import Standing, companions, in_turn, seal
+from evalkit.review.item_text import (
+    ConversationLine,
+    DiffLine,
+    conversation_lines,
+    diff_lines,
+    format_value,
+)
+from evalkit.review.queue import ReviewItem
+from evalkit.review.session import ReviewState
+from evalkit.review.state import ItemStatus, group_members, undecided, view_digest
 
 LINES = 400
 """Lines of a difference on the page; the rest is counted."""
@@ -31,15 +37,15 @@ LISTED = 2_000
 class Shown(NamedTuple):
     """The difference of an item: ``words`` where two short texts differ, else ``lines``; ``more`` lines are left out."""
 
-    words: list[Segment]
-    lines: list[Line]
+    words: list[TextSegment]
+    lines: list[DiffLine]
     more: int
 
 
 class ReviewPages:
-    """Draws the pages of one review (``evalkit.review.web.Pages``). ``line`` returns the result line of an item."""
+    """Draws the pages of one review (``evalkit.review.web.PageRenderer``). ``line`` returns the result line of an item."""
 
-    def __init__(self, run: str, who: str, line: Callable[[Item], dict[str, Any]]) -> None:
+    def __init__(self, run: str, who: str, line: Callable[[ReviewItem], dict[str, Any]]) -> None:
         self._run = run
         self._who = who
         self._line = line
@@ -49,28 +55,34 @@ class ReviewPages:
         """The one style of the pages."""
         return resource("css/report.css") + resource("css/review.css")
 
-    def overview(self, look: Look, form: str) -> str:
+    def overview(self, state: ReviewState, form: str) -> str:
         """Return the list: what is left first, groups together, then what was decided; then errors and decisions that lost their result."""
-        left = in_turn(look.standings)
+        left = undecided(state.statuses)
         return self._draw(
             "review.html",
-            look=look,
+            state=state,
             left=left[:LISTED],
             sizes=Counter(one.item.group for one in left),
-            decided=[one for one in look.standings if not one.left][:LISTED],
+            decided=[one for one in state.statuses if not one.is_undecided][:LISTED],
             limit=LISTED,
             next=left[0] if left else None,
         )
 
     def item(
-        self, look: Look, one: Standing, form: str, *, problem: str = "", comment: str = ""
+        self,
+        state: ReviewState,
+        one: ItemStatus,
+        form: str,
+        *,
+        problem: str = "",
+        comment: str = "",
     ) -> str:
         """Return the page that asks about an item."""
-        together = companions(look.standings, one.item)
+        together = group_members(state.statuses, one.item)
         said, more = self._conversation(one.item)
         return self._draw(
             "review_item.html",
-            look=look,
+            state=state,
             one=one,
             item=one.item,
             others=[other for other in together if other.item.key != one.item.key],
@@ -80,8 +92,8 @@ class ReviewPages:
             said=said,
             unsaid=more,
             form=form,
-            item_seen=seal([one]),
-            group_seen=seal(together),
+            item_seen=view_digest([one]),
+            group_seen=view_digest(together),
             problem=problem,
             comment=comment,
         )
@@ -90,8 +102,10 @@ class ReviewPages:
         """Return a page that says only what is wrong."""
         return self._draw("review_problem.html", problem=message)
 
-    def _conversation(self, item: Item) -> tuple[list[Said], int]:
-        said = [one._replace(text=clipped(one.text)) for one in conversation(self._line(item))]
+    def _conversation(self, item: ReviewItem) -> tuple[list[ConversationLine], int]:
+        said = [
+            one._replace(text=clipped(one.text)) for one in conversation_lines(self._line(item))
+        ]
         return said[:SAID], max(0, len(said) - SAID)
 
     def _draw(self, name: str, **values: Any) -> str:
@@ -102,12 +116,18 @@ class ReviewPages:
         )
 
 
-def _shown(item: Item) -> Shown:
+def _shown(item: ReviewItem) -> Shown:
     if item.form == "text" and item.expected is not MISSING and item.got is not MISSING:
         return Shown(
-            segments(clipped(spelled(item, item.expected)), clipped(spelled(item, item.got))), [], 0
+            text_segments(
+                clipped(format_value(item, item.expected)), clipped(format_value(item, item.got))
+            ),
+            [],
+            0,
         )
-    lines = difference(item)
+    lines = diff_lines(item)
     return Shown(
-        [], [Line(sign, clipped(text)) for sign, text in lines[:LINES]], max(0, len(lines) - LINES)
+        [],
+        [DiffLine(sign, clipped(text)) for sign, text in lines[:LINES]],
+        max(0, len(lines) - LINES),
     )

@@ -7,7 +7,15 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON, MISSING, differences, loads
-from evalkit.compare.alignment import Row, Segment, align, citations, content, segments, text_of
+from evalkit.compare.alignment import (
+    StepRow,
+    TextSegment,
+    align_steps,
+    cited_sources,
+    step_content,
+    step_text,
+    text_segments,
+)
 from evalkit.reports.formatting import clipped, pretty
 from evalkit.reports.page.steps import LABELS
 
@@ -29,8 +37,8 @@ class StepView(NamedTuple):
     kind: str
     label: str
     name: str
-    old: list[Segment]
-    new: list[Segment]
+    old: list[TextSegment]
+    new: list[TextSegment]
     differences: list[Difference]
     more: int
 
@@ -40,7 +48,7 @@ class TurnView(NamedTuple):
 
     number: int
     states: tuple[str, str]
-    user: list[Segment]
+    user: list[TextSegment]
     steps: list[StepView]
     lost: list[str]
     gained: list[str]
@@ -56,12 +64,12 @@ def _turn(
     number: int, before: Mapping[str, JSON] | None, after: Mapping[str, JSON] | None
 ) -> TurnView:
     left, right = _steps(before), _steps(after)
-    cited, cites = citations(left), citations(right)
+    cited, cites = cited_sources(left), cited_sources(right)
     return TurnView(
         number,
         (_state(before), _state(after)),
-        segments(clipped(_user(before)), clipped(_user(after))),
-        [_step(row) for row in align(left, right)],
+        text_segments(clipped(_user(before)), clipped(_user(after))),
+        [_step(row) for row in align_steps(left, right)],
         [_source(one) for one in cited if one not in cites],
         [_source(one) for one in cites if one not in cited],
     )
@@ -91,10 +99,10 @@ def _source(cited: tuple[str, str]) -> str:
     return "  ".join(filter(None, cited))
 
 
-def _step(row: Row) -> StepView:
+def _step(row: StepRow) -> StepView:
     step = row.new or row.old or {}
     kind = str(step.get("type"))
-    old, new = text_of(row.old), text_of(row.new)
+    old, new = step_text(row.old), step_text(row.new)
     found: list[Difference] = []
     if row.kind == "changed":
         documents = _document(old), _document(new)
@@ -103,7 +111,7 @@ def _step(row: Row) -> StepView:
             old = new = ""
         else:
             found = list(_differences(_rest(row.old), _rest(row.new)))
-    pieces = segments(clipped(old), clipped(new))
+    pieces = text_segments(clipped(old), clipped(new))
     if not old and not new and row.kind != "changed":
         pieces = _whole(step, row)
     return StepView(
@@ -117,11 +125,13 @@ def _step(row: Row) -> StepView:
     )
 
 
-def _whole(step: Mapping[str, JSON], row: Row) -> list[Segment]:
+def _whole(step: Mapping[str, JSON], row: StepRow) -> list[TextSegment]:
     """Return a step that has no text as JSON; a thought that is nothing but its signature has nothing to show."""
-    rest = {name: value for name, value in content(step).items() if name not in ("type", "name")}
+    rest = {
+        name: value for name, value in step_content(step).items() if name not in ("type", "name")
+    }
     kind = {"lost": "lost", "gained": "gained"}.get(row.kind, "same")
-    return [Segment(kind, clipped(pretty(rest)))] if rest else []  # type: ignore[arg-type]
+    return [TextSegment(kind, clipped(pretty(rest)))] if rest else []  # type: ignore[arg-type]
 
 
 def _document(text: str) -> JSON:
@@ -136,7 +146,7 @@ def _document(text: str) -> JSON:
 
 def _rest(step: Mapping[str, JSON] | None) -> JSON:
     """Return a step without its texts and their citations, which are shown in their own way."""
-    rest = content(step or {})
+    rest = step_content(step or {})
     if isinstance(rest.get("content"), list):
         rest["content"] = [_bare(block) for block in rest["content"]]
     elif isinstance(rest.get("content"), str):

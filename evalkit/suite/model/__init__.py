@@ -1,1 +1,0 @@
-"""What a suite means: its keys and rules, scenarios, variants, tools, templates and expectations."""

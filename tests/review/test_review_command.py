@@ -169,7 +169,7 @@ def test_void_decisions_are_shown_and_asked_again(here: Path) -> None:
     assert "Obsolete: no longer in the run (1)" in found.output
     assert "1 undecided (1 void) of 2 items" in found.output
     stepping = review(typed="a\n")
-    assert "void: the result is another one" in stepping.output
+    assert "void: the result has changed" in stepping.output
     assert stepping.exit_code == 0
 
 

@@ -1,4 +1,4 @@
-"""``evalkit.yaml``: the project's gates, prices and sign-off policy, read with located errors.
+"""The configuration file ``evalkit.yaml``: the project's gates, prices and sign-off policy.
 
 It is optional; nothing else of evalkit is configured here.
 
@@ -12,12 +12,13 @@ It is optional; nothing else of evalkit is configured here.
       allowed_signers: .evalkit/allowed_signers
       required: {qa: 1}
 
-It is looked for in the folder a command is called in and in those above it, so that a command works from anywhere in a project.
+The file is searched for in the directory a command is called in and in those above it, so that a
+command works anywhere in a project.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evalkit._lib import yaml
 from evalkit._lib.files import display_path
+from evalkit._lib.json import JSON
+from evalkit._lib.problems import PathProblem, ProblemList, SourceText
 from evalkit._lib.text import did_you_mean, quoted, show
+from evalkit._lib.yaml import ValuePath
 from evalkit.compare.gates import DEFAULT, Gate
 from evalkit.compare.prices import Prices
-from evalkit.errors import Problem, SuiteErrors, UsageError
+from evalkit.errors import SuiteErrors, UsageError
 from evalkit.signoff.policy import SignoffPolicy
-from evalkit.suite.catalog import Path as Path_
-from evalkit.suite.source import Source
-from evalkit.suite.wording import BOUNDS, EXPECTED
+from evalkit.suite.messages.pydantic_messages import BOUNDS, EXPECTED, bound
 
 NAME = "evalkit.yaml"
 
 
 class Config(BaseModel):
-    """What ``evalkit.yaml`` holds; without one, nothing."""
+    """The content of ``evalkit.yaml``; empty if there is no such file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,21 +51,22 @@ class Config(BaseModel):
     signoff: SignoffPolicy = Field(default=SignoffPolicy(), description="Who must sign a run off.")
 
     def gate(self, name: str | None) -> tuple[str, Gate]:
-        """Return a gate by name; without a name the one called ``default``, or nothing may regress. Raises UsageError."""
-        wanted = name or "default"
-        found = self.gates.get(wanted, DEFAULT if name is None else None)
-        if found is None:
-            there = (
-                f"there are: {', '.join(sorted(self.gates))}"
-                if self.gates
-                else f"{NAME} declares none"
-            )
-            raise UsageError(f"no gate {quoted(wanted)}{did_you_mean(wanted, self.gates)}; {there}")
-        return wanted, found
+        """Return a gate and its name; without a name, the gate ``default`` or the built-in one.
+
+        Raises UsageError: there is no gate of this name.
+        """
+        chosen = name or "default"
+        gate = self.gates.get(chosen, DEFAULT if name is None else None)
+        if gate is None:
+            names = ", ".join(sorted(self.gates))
+            valid = f"valid: {names}" if names else f"{NAME} declares none"
+            near = did_you_mean(chosen, self.gates)
+            raise UsageError(f"unknown gate {quoted(chosen)}{near}; {valid}")
+        return chosen, gate
 
 
 def find_config(start: Path) -> Path | None:
-    """Return the nearest ``evalkit.yaml`` in a folder or one above it, not beyond the repository the folder is in."""
+    """Return the nearest ``evalkit.yaml`` in a directory or above it, within its repository."""
     for folder in (start.absolute(), *start.absolute().parents):
         if (folder / NAME).is_file():
             return folder / NAME
@@ -73,7 +76,10 @@ def find_config(start: Path) -> Path | None:
 
 
 def load_config(path: Path | None) -> Config:
-    """Read a configuration; None gives an empty one. Raises SuiteErrors with every problem located, UsageError for an unreadable file."""
+    """Read a configuration file; None gives an empty configuration.
+
+    Raises SuiteErrors with every problem located, UsageError for an unreadable file.
+    """
     if path is None:
         return Config()
     try:
@@ -83,71 +89,63 @@ def load_config(path: Path | None) -> Config:
 
 
 def parse_config(data: bytes, name: str) -> Config:
-    """Read a configuration from bytes; ``name`` is what messages call it. Raises as :func:`load_config` does."""
+    """Parse a configuration; messages call it ``name``. Raises as :func:`load_config` does."""
     try:
         text = data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise UsageError(f"{name} cannot be read: {error}") from error
-    source = Source(name, text)
+    source = SourceText(name, text)
     try:
-        value = yaml.load(text)
+        document = yaml.load(text)
     except yaml.YamlError as error:
         raise SuiteErrors([source.problem(error.line, error.column, error.message)]) from error
-    if value is None:
-        return Config()
     try:
-        return Config.model_validate(value)
+        return Config.model_validate({} if document is None else document)
     except ValidationError as error:
-        raise SuiteErrors(
-            _problems(source, [dict(one) for one in error.errors(include_url=False)], value)
-        ) from error
+        problems = ProblemList(source, _describe_path)
+        problems.extend(_path_problems(document, error.errors(include_url=False)))
+        raise SuiteErrors(problems.in_file_order()) from error
 
 
-def _problems(source: Source, errors: Sequence[Mapping[str, Any]], value: Any) -> list[Problem]:
-    """Locate pydantic's errors. Of the branches of a union (a number or a mapping) only the one that led furthest into the file is told."""
-    placed = [(_path_in(value, error["loc"]), error) for error in errors]
-    told: dict[Path_, Problem] = {}
-    for path, error in placed:
-        deeper = any(
-            len(other) > len(path) and other[: len(path)] == path and error["type"] != "missing"
-            for other, _ in placed
+def _describe_path(path: ValuePath) -> str:
+    return ".".join(map(str, path[:2])) if len(path) > 2 else ""
+
+
+def _path_problems(document: JSON, errors: Iterable[Mapping[str, Any]]) -> Iterable[PathProblem]:
+    """Return pydantic's errors as problems of the file, one for each path.
+
+    A union (a number or a mapping) has errors for each of its types; only those of the type that led
+    deepest into the document are reported.
+    """
+    located = [(_document_path(document, error["loc"]), error) for error in errors]
+    problems: dict[ValuePath, PathProblem] = {}
+    for path, error in located:
+        is_shallow = any(
+            len(other) > len(path) and other[: len(path)] == path and deeper["type"] != "missing"
+            for other, deeper in located
         )
-        if not deeper:
-            told.setdefault(path, _problem(source, path, error))
-    return list(told.values())
+        if not is_shallow:
+            problems.setdefault(path, _path_problem(path, error))
+    return problems.values()
 
 
-def _problem(source: Source, path: Path_, error: Mapping[str, Any]) -> Problem:
-    unknown = error["type"] == "extra_forbidden"
+def _path_problem(path: ValuePath, error: Mapping[str, Any]) -> PathProblem:
+    code, value = error["type"], error["input"]
     name = quoted(str(path[-1])) if path else NAME
-    if unknown:
-        valid = _keys(path[:-1])
-        message = (
-            f"unknown key {name}{did_you_mean(str(path[-1]), valid)}; there are: {', '.join(valid)}"
-        )
-    elif error["type"] == "missing":
-        message = f"missing key {quoted(str(error['loc'][-1]))}"
-    else:
-        got, bounds = (
-            error["input"],
-            {
-                key: f"{limit:g}"
-                for key, limit in error.get("ctx", {}).items()
-                if isinstance(limit, int | float)
-            },
-        )
-        takes = (
-            BOUNDS[error["type"]].format(**bounds)
-            if error["type"] in BOUNDS
-            else _TAKES.get(error["type"], error["msg"])
-        )
-        message = f"{name} takes {takes}, not {'an empty value' if got is None else show(got, 40)}"
-    line, column = source.place(path, "key" if unknown else "value")
-    where = ".".join(map(str, path[:2])) if len(path) > 2 else ""
-    return source.problem(line, column, f"{where}: {message}" if where else message)
+    if code == "extra_forbidden":
+        valid = _valid_keys(path[:-1])
+        near = did_you_mean(str(path[-1]), valid)
+        return PathProblem(path, f"unknown key {name}{near}; valid: {', '.join(valid)}", "key")
+    if code == "missing":
+        return PathProblem(path, f"missing key {quoted(str(error['loc'][-1]))}")
+    expected = _EXPECTED.get(code, error["msg"])
+    if code in BOUNDS:
+        expected = bound(code, error["ctx"])
+    actual = "an empty value" if value is None else show(value, 40)
+    return PathProblem(path, f"{name} takes {expected}, not {actual}")
 
 
-_TAKES = {
+_EXPECTED = {
     **EXPECTED,
     "model_type": "a mapping",
     "float_parsing": "a number",
@@ -155,30 +153,32 @@ _TAKES = {
 }
 
 
-def _path_in(value: Any, loc: Path_) -> Path_:
-    """Return as much of pydantic's location as leads through the document: names of union members do not."""
+def _document_path(document: JSON, location: ValuePath) -> ValuePath:
+    """Return pydantic's location without the names of union members."""
     path: list[str | int] = []
-    for step in loc:
-        if (isinstance(value, dict) and step in value) or (
-            isinstance(value, list) and isinstance(step, int) and step < len(value)
-        ):
-            inner: Any = value
-            value = inner[step]
+    for step in location:
+        if isinstance(document, dict):
+            is_inside = step in document
+        else:
+            is_inside = isinstance(document, list) and isinstance(step, int)
+        if is_inside:
+            document = document[step]
             path.append(step)
     return tuple(path)
 
 
-def _keys(path: Path_) -> list[str]:
-    """Return the keys of the mapping that a path leads to: ``("gates", "release")`` leads to a Gate's."""
+def _valid_keys(path: ValuePath) -> list[str]:
+    """Return the keys of a mapping: ``("gates", "release")`` leads to those of a Gate."""
     model: type[BaseModel] = Config
     for step in path:
-        fields = model.model_fields
-        if step in fields:  # the name of a gate, or of a model that has a price, is no field
-            model = _model_in(fields[str(step)].annotation) or model
+        # The name of a gate, or of a model with a price, is not a field.
+        if step in model.model_fields:
+            model = _model_in(model.model_fields[str(step)].annotation) or model
     return list(model.model_fields)
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next(filter(None, map(_model_in, getattr(annotation, "__args__", ()))), None)
+    arguments = getattr(annotation, "__args__", ())
+    return next((model for item in arguments if (model := _model_in(item))), None)

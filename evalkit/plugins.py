@@ -1,137 +1,125 @@
-"""Checks and reports by name: the built-in ones, those of installed packages, those of a ``conftest.py``. All come by the same road.
+"""Checks and reports by name: built-in ones, those of installed packages, those of a conftest.py.
 
-A package registers a check with an entry point of the group ``evalkit.checks`` that names its class, a report likewise under
-``evalkit.reports``. In a ``conftest.py`` the decorator ``@evalkit.check`` does it, on a class or on a plain function. Entry points are
-imported when their name is first used, so a session pays for the checks its suites name. ``Catalog`` shows the checks to the suite
-language.
+A package registers a check with an entry point of the group ``evalkit.checks`` that names its class,
+a report with one of the group ``evalkit.reports``; the built-in ones are registered the same way. In
+a ``conftest.py`` the decorator ``@evalkit.check`` registers a class or a plain function. An entry
+point is imported when its name is first used, so a session pays only for the checks its suites name.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from functools import lru_cache
+from typing import Any, TypeVar, overload
 
+from evalkit._lib.fast_json import loads
 from evalkit._lib.json import JSON, dumps
 from evalkit._lib.registry import Registry
+from evalkit._lib.yaml import ValuePath
+from evalkit.checks.core.arguments import BadOptions, argument_schema, build_check
+from evalkit.checks.core.base import Check
+from evalkit.checks.core.functions import check_from
+from evalkit.suite import BadArguments
 
-if TYPE_CHECKING:
-    from evalkit.checks.core.base import Check
-    from evalkit.suite.catalog import Path
-
-Thing = TypeVar("Thing", bound=Callable[..., Any])
+Registered = TypeVar("Registered", bound=Callable[..., Any])
 
 CHECKS: Registry[type[Check]] = Registry("check", "evalkit.checks")
 REPORTS: Registry[Callable[..., Any]] = Registry("report", "evalkit.reports")
 
-_FOR_CI = ("badge", "ctrf")
-_MOST_HELD = 1000
+_CI_REPORTS = ("badge", "ctrf")
+_CACHED_CHECKS = 1000
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def reports_of(environment: Mapping[str, str]) -> list[Callable[..., Any]]:
-    """Return the reports that belong to a new run: all of them where ``CI`` is set, elsewhere without those that only CI's tools read."""
-    return [REPORTS.get(name) for name in REPORTS if name not in _FOR_CI or environment.get("CI")]
+    """Return the reports of a new run; those that only CI tools read need ``CI`` to be set."""
+    names = [name for name in REPORTS if name not in _CI_REPORTS or environment.get("CI")]
+    return [REPORTS.get(name) for name in names]
 
 
 @overload
-def check(thing: Thing) -> Thing: ...
+def check(definition: Registered) -> Registered: ...
 
 
 @overload
-def check(thing: str) -> Callable[[Thing], Thing]: ...
+def check(definition: str) -> Callable[[Registered], Registered]: ...
 
 
-def check(thing: Any) -> Any:
-    """Register a check: ``@evalkit.check`` on a Check class or on a ``function(view, …options)``, or ``@evalkit.check("name")``.
+def check(definition: Any) -> Any:
+    """Register a Check class or a ``function(view, …options)`` as a check.
 
-    Without a name, a class goes by its ``name`` or by its class name in lower case with ``_``, a function by its own. The class or
-    function is returned as it was. Raises TypeError for anything else, ValueError where the name is taken.
+    Used as ``@evalkit.check`` or ``@evalkit.check("name")``. Without a name, a class is registered
+    under its ``name`` or its class name in snake case, a function under its own. Returns the class or
+    function unchanged. Raises TypeError for anything else, ValueError if the name is taken.
     """
-    if isinstance(thing, str):
-        return lambda decorated: _register(decorated, thing)
-    return _register(thing, None)
+    if isinstance(definition, str):
+        return lambda decorated: _register(decorated, definition)
+    return _register(definition, None)
 
 
-def _register(thing: Any, name: str | None) -> Any:
-    from evalkit.checks.core.base import Check
-    from evalkit.checks.core.functions import check_from
-
-    if isinstance(thing, type):
-        if not issubclass(thing, Check):
-            raise TypeError(f"a check class must be an evalkit.Check, {thing.__name__} is not")
-        word = (
-            name
-            or getattr(thing, "name", None)
-            or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", thing.__name__).lower()
-        )
-        thing.name = word
-        made: type[Check] = thing
-    elif callable(thing):
-        word = name or thing.__name__
-        made = check_from(thing, word)
+def _register(definition: Any, name: str | None) -> Any:
+    if isinstance(definition, type):
+        if not issubclass(definition, Check):
+            message = f"a check class must be an evalkit.Check, {definition.__name__} is not"
+            raise TypeError(message)
+        snake_case = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", definition.__name__).lower()
+        name = name or getattr(definition, "name", None) or snake_case
+        definition.name = name
+        check_class: type[Check] = definition
+    elif callable(definition):
+        name = name or definition.__name__
+        check_class = check_from(definition, name)
     else:
-        raise TypeError(f"a check is a class or a function, not {type(thing).__name__}")
-    if not _NAME.fullmatch(word):
+        raise TypeError(f"a check is a class or a function, not {type(definition).__name__}")
+    if not _NAME.fullmatch(name):
         raise ValueError(
-            f"{word!r} cannot be a check's name: lower-case letters, digits and '_', a letter first"
+            f"{name!r} cannot be a check's name: lower-case letters, digits and '_', a letter first"
         )
-    CHECKS.add(word, made)
-    return thing
+    CHECKS.add(name, check_class)
+    return definition
 
 
 class Catalog:
-    """The registered checks, as the suite language asks for them (``suite.CheckCatalog``).
+    """The registered checks, for the suite language (``suite.CheckCatalog``).
 
-    Equal arguments give the very same check: checks are immutable, and suites say ``status: completed`` a thousand times.
+    Equal arguments give the same check object: checks are immutable, and suites repeat entries such
+    as ``status: completed`` in every scenario.
     """
 
     def __init__(self, registry: Registry[type[Check]] = CHECKS) -> None:
         self._registry = registry
-        self._made: dict[tuple[str, bool, str], Check] = {}
+        # Limited, because arguments rendered from earlier turns never occur again.
+        self._cached = lru_cache(maxsize=_CACHED_CHECKS)(self._build)
 
     def names(self) -> list[str]:
-        """Return every check's name, in order."""
+        """Return every check's name, sorted."""
         return list(self._registry)
 
     def build(self, name: str, argument: JSON, *, bare: bool) -> Check:
         """Return the check of ``name: argument``, or of ``name`` alone. Raises suite.BadArguments."""
-        from evalkit.checks.core.arguments import BadOptions, build_check
-
         try:
-            key = (name, bare, dumps(argument))
+            text = dumps(argument)
         except (TypeError, ValueError, RecursionError) as error:
-            _refuse([((), f"not a JSON value: {error}")])
-        held = self._made.get(key)
-        if held is None:
-            if len(self._made) >= _MOST_HELD:
-                # Arguments made from earlier answers never come again: forgetting costs little, keeping all of them does not end.
-                self._made.clear()
-            try:
-                held = self._made[key] = build_check(self._kind(name), argument, bare=bare)
-            except BadOptions as error:
-                _refuse(error.problems)
-        return held
+            raise BadArguments([((), f"not a JSON value: {error}")]) from None
+        return self._cached(name, text, bare)
 
     def schema(self, name: str) -> dict[str, JSON]:
-        """Return the JSON Schema (2020-12) of what may stand after ``name:``."""
-        from evalkit.checks.core.arguments import argument_schema
+        """Return the JSON Schema (2020-12) of the argument of a check."""
+        return argument_schema(self._class(name))
 
-        return argument_schema(self._kind(name))
+    def files(self, name: str, argument: JSON) -> list[tuple[ValuePath, str]]:
+        """Return the file names in an argument, each with its path inside the argument."""
+        return self._class(name).named_files(argument)
 
-    def files(self, name: str, argument: JSON) -> list[tuple[Path, str]]:
-        """Return the file names an argument speaks of, each with its path inside the argument."""
-        return self._kind(name).named_files(argument)
+    def _build(self, name: str, argument: str, bare: bool) -> Check:
+        try:
+            return build_check(self._class(name), loads(argument), bare=bare)
+        except BadOptions as error:
+            raise BadArguments(error.problems) from None
 
-    def _kind(self, name: str) -> type[Check]:
+    def _class(self, name: str) -> type[Check]:
         try:
             return self._registry.get(name)
         except KeyError as error:
-            _refuse([((), error.args[0])])
-
-
-def _refuse(problems: list[tuple[Path, str]]) -> NoReturn:
-    # Imported here: a conftest that registers a check must not pay for the suite language.
-    from evalkit.suite import BadArguments
-
-    raise BadArguments(problems) from None
+            raise BadArguments([((), error.args[0])]) from None

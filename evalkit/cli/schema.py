@@ -15,7 +15,7 @@ _WIDTH = 140
 def suite_schema() -> str:
     """Return the JSON Schema of suites as text, for editors."""
     from evalkit.plugins import Catalog
-    from evalkit.suite.schema import json_schema
+    from evalkit.suite.model.json_schema import json_schema
 
     return _laid_out(json_schema(Catalog()), "") + "\n"
 

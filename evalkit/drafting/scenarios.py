@@ -17,8 +17,8 @@ from evalkit._lib.json import JSON
 from evalkit._lib.text import plural
 from evalkit.drafting.expectations import expectations
 from evalkit.drafting.stubs import Tools, merge, tools_of
-from evalkit.suite.attachments import KINDS, MIME_TYPES
-from evalkit.suite.models import ScenarioKeys
+from evalkit.suite.model.attachments import KINDS, MIME_TYPES
+from evalkit.suite.model.language import ScenarioKeys
 from evalkit.transcript import Transcript, Turn
 
 TAG = "drafted"

@@ -84,7 +84,9 @@ class SessionState:
             "path": suite.label,
             "digest": f"sha256:{suite.digest}",
             "collected": len(variants),
-            "files": [{"path": name, "digest": file_digest(path)} for name, path in suite.used],
+            "files": [
+                {"path": name, "digest": file_digest(path)} for name, path in suite.used_files
+            ],
         }
         self.manifest.totals.collected += len(variants)
         self._used_cassettes.update(variant.cassette for variant in variants)

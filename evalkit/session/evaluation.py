@@ -318,10 +318,10 @@ def _call_results(variant: Variant, transcript: Transcript) -> Iterator[CheckRes
                     message = f"the model called {show(name)}, which the suite does not declare"
                     undeclared.append(Finding("undeclared_tool", message, where, got=name))
             elif (
-                tool.answers
-                and tool.answers[-1].when
+                tool.results
+                and tool.results[-1].when
                 and isinstance(arguments, dict)
-                and not tool.knows(arguments, variant.variables)
+                and not tool.has_result_for(arguments, variant.variables)
             ):
                 message = (
                     f"the model called {show(name)} with {show(arguments, 80)}, for which the "

@@ -319,7 +319,7 @@ def _drive(
         if tool is None:
             error = {"error": f"unknown function {effect.name!r}"}
             return ToolResult(error, is_error=True, declared=False)
-        answer = tool.answer(
+        answer = tool.run(
             effect.arguments,
             variant.variables,
             lambda target, arguments: call_tool(target, arguments, settings.root),

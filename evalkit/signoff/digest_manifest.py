@@ -21,10 +21,10 @@ from typing import NamedTuple
 from evalkit._lib.files import display_path, sha256
 from evalkit.cassette.media import FOLDER, PREFIX
 from evalkit.checks.snapshot.files import FOLDER as SNAPSHOTS
-from evalkit.errors import IntegrityError, UsageError
+from evalkit.errors import IntegrityError, SuiteErrors, UsageError
 from evalkit.results import Run
 from evalkit.results.records import FileRecord
-from evalkit.suite.cases import CaseFault, read_text
+from evalkit.suite.loading.cases import read_text
 
 NAME = "manifest.sha256"
 TOOL_VERSIONS = "tool-versions.json"
@@ -120,7 +120,7 @@ def is_valid_run_manifest(head: object) -> bool:
     )
 
 
-def covered(run: Run, places: SignedPaths, baseline: Run | None = None) -> dict[str, str]:
+def covered_digests(run: Run, places: SignedPaths, baseline: Run | None = None) -> dict[str, str]:
     """Return the digest of everything a decision about a run is bound to, by name.
 
     Raises IntegrityError: a suite, a file it uses or a cassette is gone, or is not what the run used. UsageError: a file cannot be read.
@@ -190,7 +190,7 @@ def _suite_digest(path: Path, name: str, used: Iterable[FileRecord]) -> str:
     """Return what a run notes of a suite (:attr:`evalkit.suite.Suite.digest`)."""
     try:
         own = sha256(read_text(path, name))
-    except CaseFault as error:
+    except SuiteErrors as error:
         raise IntegrityError(str(error)) from error
     files = [f"{file['path']} {(file['digest'] or '').removeprefix('sha256:')}" for file in used]
     return sha256("\n".join([own, *files])) if files else own

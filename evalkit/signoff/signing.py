@@ -116,7 +116,7 @@ def sign(
     signed = _unchanged(earlier, places)
     subjects = (
         signed
-        | digest_manifest.covered(run, places, baseline)
+        | digest_manifest.covered_digests(run, places, baseline)
         | {f"{places.signed_run}/{digest_manifest.TOOL_VERSIONS}": sha256(tools)}
     )
     gate = _gate(run, places, asked)

@@ -1,11 +1,14 @@
-"""The suite language: YAML files of scenarios, loaded into Suites and expanded into Variants (docs/suites.md is its reference)."""
+"""The suite language: YAML files of scenarios, loaded and expanded into variants (docs/suites.md).
 
-from evalkit.suite.catalog import BadArguments, CheckCatalog
-from evalkit.suite.loading import load
-from evalkit.suite.plan import Scenario, Suite
-from evalkit.suite.prepared import Expectation, TurnPlan
-from evalkit.suite.tools import Tool, ToolOutcome
-from evalkit.suite.variants import Variant, expand
+``model/`` holds what a suite means, ``loading/`` reads a file into it, ``messages/`` words mistakes.
+"""
+
+from evalkit.suite.loading.loader import load
+from evalkit.suite.model.check_catalog import BadArguments, CheckCatalog
+from evalkit.suite.model.deferred import Expectation, TurnPlan
+from evalkit.suite.model.suite import Scenario, Suite
+from evalkit.suite.model.tools import Tool, ToolOutcome
+from evalkit.suite.model.variants import Variant, expand
 
 __all__ = [
     "BadArguments",

@@ -24,7 +24,7 @@ from evalkit.errors import ExpectationFailed, UsageError
 from evalkit.session.evaluation import CONVERSATION
 from evalkit.session.failure_text import failure_text
 from evalkit.suite import CheckCatalog
-from evalkit.suite.entries import BadEntry, build, read_entry
+from evalkit.suite.model.expectation_parser import BadExpectation, build_check, parse_expectation
 from evalkit.transcript import Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where, worst
 
@@ -55,12 +55,12 @@ def read_checks(
     checks, problems = [], []
     for item in _as_entries(entries, keywords):
         try:
-            entry = read_entry(item, names)
-            check = cast("Check", build(entry, entry.argument, catalog))
+            entry = parse_expectation(item, names)
+            check = cast("Check", build_check(entry, entry.argument, catalog))
             checks.append(TapeCheck(check, entry.name, entry.negate, Severity(entry.severity)))
-        except BadEntry as error:
-            for fault in error.faults:
-                problems += [fault.message, *(f"  {hint}" for hint in fault.hints)]
+        except BadExpectation as error:
+            for problem in error.problems:
+                problems += [problem.message, *(f"  {hint}" for hint in problem.hints)]
     if problems:
         raise UsageError("expect: " + "\n".join(problems))
     return checks

@@ -58,10 +58,10 @@ def test_it_is_found_from_anywhere_in_the_project(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (Config(), "no gate 'relase'; evalkit.yaml declares none"),
+        (Config(), "unknown gate 'relase'; evalkit.yaml declares none"),
         (
             Config.model_validate({"gates": {"release": {}}}),
-            "no gate 'relase' (did you mean 'release'?); there are: release",
+            "unknown gate 'relase' (did you mean 'release'?); valid: release",
         ),
     ],
 )
@@ -74,7 +74,7 @@ def test_an_unknown_gate(config: Config, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "messages"),
     [
-        ("gate: {}", ["1:1 unknown key 'gate' (did you mean 'gates'?); there are: gates, prices"]),
+        ("gate: {}", ["1:1 unknown key 'gate' (did you mean 'gates'?); valid: gates, prices"]),
         ("- a", ["1:1 evalkit.yaml takes a mapping"]),
         ("gates: []", ["1:8 'gates' takes a mapping, not []"]),
         ("gates:\n  a:\n", ["2:3 'a' takes a mapping, not an empty value"]),

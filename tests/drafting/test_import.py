@@ -274,7 +274,7 @@ def test_another_path_is_told_not_invented(ask: Callable[..., dict[str, Any]], h
     ],
 )
 def test_nothing_said_is_read_as_a_template(text: str) -> None:
-    from evalkit.suite.templates import is_template, template
+    from evalkit.suite.model.templates import is_template, template
 
     written = literal({"x": [text]})["x"][0]
     assert (template(written).render({}) if is_template(written) else written) == text

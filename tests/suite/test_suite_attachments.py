@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evalkit.errors import SuiteErrors
-from evalkit.suite.attachments import KINDS, MIME_TYPES, media_type
+from evalkit.suite.model.attachments import KINDS, MIME_TYPES, media_type
 from tests.suite.project import Project
 
 
@@ -146,11 +146,11 @@ def test_a_file_that_went_away_is_told_where_it_is_named(media: Project) -> None
         ("{image: zzz.jpg}", "8:25 {}: no such file: 'zzz.jpg' in suites/ or the project root"),
         (
             "{image: ../../secret.png}",
-            "8:25 {}: '../../secret.png' lies outside the project (project)",
+            "8:25 {}: '../../secret.png' is outside the project (project)",
         ),
         (
             "{image: x/../../../secret.png}",
-            "8:25 {}: 'x/../../../secret.png' lies outside the project (project)",
+            "8:25 {}: 'x/../../../secret.png' is outside the project (project)",
         ),
         (
             "{image: /etc/hostname}",
@@ -169,7 +169,7 @@ def test_a_file_that_went_away_is_told_where_it_is_named(media: Project) -> None
             "8:25 {}: a file is named by its path, without 'file:'",
         ),
         ("{image: 'http://[x'}", None),
-        ("{document: ../suites}", "8:28 {}: '../suites' is a folder, not a file"),
+        ("{document: ../suites}", "8:28 {}: '../suites' is a directory, not a file"),
         (
             '{image: "a\\0b.png"}',
             "8:25 {}: no such file: 'a<U+0000>b.png' (a NUL character in its name)",
@@ -177,11 +177,11 @@ def test_a_file_that_went_away_is_told_where_it_is_named(media: Project) -> None
         ("{image: " + "x" * 5000 + ".png}", None),
         (
             "{audio: photo.jpg}",
-            "8:25 {}: 'photo.jpg' is no audio by its name; write 'image:', or give its 'mime_type'",
+            "8:25 {}: 'photo.jpg' is not an audio file by its name; write 'image:', or add its 'mime_type'",
         ),
         (
             "{image: data.bin}",
-            "8:25 {}: the type of 'data.bin' cannot be told from its name; give its 'mime_type'",
+            "8:25 {}: the type of 'data.bin' is not known from its name; add its 'mime_type'",
         ),
         (
             "{mime_type: image/png}",
@@ -189,7 +189,7 @@ def test_a_file_that_went_away_is_told_where_it_is_named(media: Project) -> None
         ),
         (
             "{image: photo.jpg, audio: media/sound.MP3}",
-            "8:25 {}: an attachment has 'image' and 'audio'; give each an entry of its own",
+            "8:25 {}: an attachment has 'image' and 'audio'; write a separate entry for each",
         ),
         ("{image: }", "8:18 {}: empty value: 'image' takes text"),
         ("{image: [photo.jpg]}", "8:25 {}: 'image' takes text, not a list"),
@@ -223,7 +223,7 @@ def test_a_link_cannot_lead_out_of_the_project(media: Project, tmp_path: Path) -
     (media.suites / "folder").symlink_to(tmp_path)
     for name in ("link.png", "folder/secret.png"):
         assert media.problems(suite(f"{{image: {name}}}")) == [
-            f"8:25 scenario 'a', turn 1: '{name}' lies outside the project (project)"
+            f"8:25 scenario 'a', turn 1: '{name}' is outside the project (project)"
         ]
 
 

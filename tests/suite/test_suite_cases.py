@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.suite.cases import row_label
+from evalkit.suite.loading.cases import row_label
 from tests.suite.project import Project
 
 SUITE = "suite: s\nvars: {unit: c}\nscenarios:\n  - id: a\n    model: m\n    cases: {file: FILE}\n    turns: [{user: hi}]\n"
@@ -84,14 +84,14 @@ FAULTS = [
     (
         "a.csv",
         "city,city\na,b\n",
-        ["suites/a.csv:1:1 the column 'city' stands twice in the header"],
+        ["suites/a.csv:1:1 the header has the column 'city' twice"],
     ),
     ("a.csv", "city,,x\na,b,c\n", ["suites/a.csv:1:1 column 2 has no name in the header"]),
     (
         "a.csv",
         "turns\nx\n",
         [
-            "suites/a.csv:1:1 the column 'turns' takes a name that evalkit gives to templates; rename it"
+            "suites/a.csv:1:1 the column 'turns' has a name that evalkit gives to templates; rename it"
         ],
     ),
     (
@@ -111,7 +111,7 @@ FAULTS = [
         "a.csv",
         "id,city\n,Paris\n",
         [
-            "6:19 scenario 'a': a.csv, line 2: a row's 'id' is one line of 1 to 200 printable characters, not \"\""
+            "6:19 scenario 'a': a.csv, line 2: a row's 'id' must be one line of 1 to 200 printable characters, not \"\""
         ],
     ),
     (
@@ -119,20 +119,20 @@ FAULTS = [
         '{"a": 1}\n{a: 2}\n[3]\n',
         [
             "suites/a.jsonl:2:2 not JSON: Expecting property name enclosed in double quotes",
-            "suites/a.jsonl:3:1 each line is one JSON object, not [3]",
+            "suites/a.jsonl:3:1 each line must be one JSON object, not [3]",
         ],
     ),
-    ("a.jsonl", '{"a": NaN}\n', ["suites/a.jsonl:1:1 not JSON: NaN is no JSON value"]),
+    ("a.jsonl", '{"a": NaN}\n', ["suites/a.jsonl:1:1 not JSON: NaN is not a JSON value"]),
     ("a.jsonl", '{"a": 1, "a": 2}\n', ["suites/a.jsonl:1:1 not JSON: duplicate key 'a'"]),
     (
         "a.jsonl",
         '{"previous": 1}\n',
         [
-            "suites/a.jsonl:1:1 the field 'previous' takes a name that evalkit gives to templates; rename it"
+            "suites/a.jsonl:1:1 the field 'previous' has a name that evalkit gives to templates; rename it"
         ],
     ),
     ("a.jsonl", '{"a": ' + "[" * 100_000, ["suites/a.jsonl:1:1 not JSON: "]),
-    ("a.txt", "x\n", ["suites/a.txt:1:1 cases are kept in .csv or .jsonl files, not .txt"]),
+    ("a.txt", "x\n", ["suites/a.txt:1:1 cases are read from .csv and .jsonl files, not .txt"]),
 ]
 
 
@@ -156,7 +156,7 @@ def test_a_data_file_that_is_not_there(project: Project) -> None:
         "6:19 scenario 'a': no such file: 'citys.csv' (did you mean 'cities.csv'?)"
     ]
     assert project.problems(SUITE.replace("FILE", "../../x.csv")) == [
-        "6:19 scenario 'a': '../../x.csv' lies outside the project (project)"
+        "6:19 scenario 'a': '../../x.csv' is outside the project (project)"
     ]
 
 

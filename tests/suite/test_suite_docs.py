@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from evalkit._lib import yaml
-from evalkit.suite import models
-from evalkit.suite.rules import MANAGED
+from evalkit.suite.model import language
+from evalkit.suite.model.key_rules import MANAGED_FIELDS
 from tests.suite.project import Project
 
 PAGE = (Path(__file__).parents[2] / "docs" / "suites.md").read_text(encoding="utf-8")
@@ -37,21 +37,21 @@ def test_the_page_has_examples() -> None:
         "TurnEntry",
         "AttachEntry",
         "ToolEntry",
-        "ResultEntry",
+        "ToolResultEntry",
         "CaseFile",
     ],
 )
 def test_every_key_is_on_the_page(name: str) -> None:
     keys = [
         key
-        for key in getattr(models, name).__annotations__
+        for key in getattr(language, name).__annotations__
         if f"`{key}`" not in PAGE and f"{{{key}:" not in PAGE
     ]
     assert keys == []
 
 
 def test_every_field_that_the_conversation_keeps_is_on_the_page() -> None:
-    assert [field for field in MANAGED if f"`{field}`" not in PAGE] == []
+    assert [field for field in MANAGED_FIELDS if f"`{field}`" not in PAGE] == []
 
 
 def test_the_variants_are_the_ones_told(project: Project) -> None:

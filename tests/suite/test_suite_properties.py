@@ -13,7 +13,7 @@ from evalkit._lib import yaml
 from evalkit._lib.json import dumps
 from evalkit.errors import Problem, SuiteErrors
 from evalkit.suite import expand, load
-from evalkit.suite.schema import json_schema
+from evalkit.suite.model.json_schema import json_schema
 from tests.suite.fake_catalog import FakeCatalog
 from tests.suite.test_suite_loading import WEATHER
 

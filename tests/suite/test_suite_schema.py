@@ -13,8 +13,8 @@ from jsonschema import Draft202012Validator
 from evalkit._lib import yaml
 from evalkit._lib.json import resolve_pointer
 from evalkit.errors import SuiteErrors
-from evalkit.suite import models
-from evalkit.suite.schema import json_schema
+from evalkit.suite.model import language
+from evalkit.suite.model.json_schema import json_schema
 from tests.suite.fake_catalog import FakeCatalog
 from tests.suite.project import Project
 from tests.suite.test_suite_errors import PLACES, mistakes
@@ -68,9 +68,9 @@ def test_what_loads_is_accepted(project: Project, text: str) -> None:
 
 # What no JSON Schema can say: what a file or a template holds, what must differ from something else, how a value is spelled.
 BEYOND = re.compile(
-    r"such file|outside the|absolute path|twice|taken by|duplicate|share the name|undefined|template|'previous'|turns\[|arguments'"
+    r"such file|outside the|absolute path|twice|taken by|duplicate|have the name|undefined|template|'previous'|turns\[|arguments'"
     r"|unknown tool|without quotes|nothing after|JSON value"
-    r"|regular expression|never given|no parameter|background run|exclude each other|row's 'id'"
+    r"|regular expression|never used|no parameter|background run|exclude each other|row's 'id'"
 )
 MISTAKES = [row for name in ("top", "scenario", "tools") for row in mistakes(name)]
 MISTAKES += [
@@ -99,13 +99,13 @@ def test_both_name_the_same_keys() -> None:
         "TurnEntry",
         "AttachEntry",
         "ToolEntry",
-        "ResultEntry",
+        "ToolResultEntry",
         "CaseFile",
     ):
         assert list(SCHEMA["$defs"][name]["properties"]) == list(
-            getattr(models, name).__annotations__
+            getattr(language, name).__annotations__
         )
-    assert list(SCHEMA["properties"]) == list(models.SuiteFile.__annotations__)
+    assert list(SCHEMA["properties"]) == list(language.SuiteFile.__annotations__)
 
 
 def schemas(node: Any) -> Iterator[dict[str, Any]]:

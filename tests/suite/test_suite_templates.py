@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import SuiteErrors
-from evalkit.suite.templates import TemplateFault, holds_template, is_template, render, template
+from evalkit.suite.model.templates import (
+    TemplateError,
+    contains_template,
+    is_template,
+    render,
+    template,
+)
 from tests.suite.fake_catalog import Text
 from tests.suite.project import Project
 
@@ -80,7 +86,7 @@ JSON_VALUES = st.recursive(
 
 @given(JSON_VALUES)
 def test_a_value_without_templates_renders_to_itself(value: Any) -> None:
-    if not holds_template(value):
+    if not contains_template(value):
         assert render(value, {}) == value
 
 
@@ -103,14 +109,14 @@ def test_a_path_of_plain_keys_gives_what_the_sandbox_gives(path: list[str], valu
     for source in (f"{{{{ {'.'.join(path)} }}}}", f"{{{{ {'.'.join(path)} if true }}}}"):
         try:
             outcomes.append(repr(template(source).render(dict.fromkeys(KEYS, value))))
-        except TemplateFault as fault:
+        except TemplateError as fault:
             outcomes.append(str(fault))
     assert outcomes[0] == outcomes[1]
 
 
 @given(st.text(alphabet="{}%#ab |.'\"()[]-+*~in0\n", max_size=30))
 def test_any_text_is_a_template_or_a_fault(text: str) -> None:
-    with suppress(TemplateFault):
+    with suppress(TemplateError):
         template(text).render({"a": 1, "b": [2]})
 
 
@@ -134,12 +140,12 @@ def test_any_text_is_a_template_or_a_fault(text: str) -> None:
         ("{{ city.foo }}", "the text has no attribute 'foo'"),
         ("{{ 1 / 0 }}", "ZeroDivisionError: division by zero"),
         ("{{ n + city }}", "TypeError: unsupported operand type(s) for +: 'int' and 'str'"),
-        ("{{ namespace() }}", "gives a Namespace, which is no JSON value"),
-        ("{{ [namespace] }}", "gives a type, which is no JSON value"),
+        ("{{ namespace() }}", "renders to a Namespace, which is not a JSON value"),
+        ("{{ [namespace] }}", "renders to a type, which is not a JSON value"),
     ],
 )
 def test_what_a_template_cannot_do_is_said_when_it_is_rendered(source: str, message: str) -> None:
-    with pytest.raises(TemplateFault) as caught:
+    with pytest.raises(TemplateError) as caught:
         render(source, VALUES)
     assert str(caught.value) == message
 
@@ -162,7 +168,7 @@ def test_what_a_template_cannot_do_is_said_when_it_is_rendered(source: str, mess
     ],
 )
 def test_a_template_that_cannot_be_read_is_found_at_once(source: str, message: str) -> None:
-    with pytest.raises(TemplateFault) as caught:
+    with pytest.raises(TemplateError) as caught:
         template(source)
     assert str(caught.value).startswith(message)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from evalkit._lib import yaml
 from evalkit.suite import Tool, ToolOutcome
-from evalkit.suite.tools import fits, read_tool
+from evalkit.suite.model.tools import fits, read_tool
 from tests.suite.project import Project
 
 
@@ -68,12 +68,12 @@ def tool(text: str) -> Tool:
         (
             "results: [{when: {on: true}, result: ok}]",
             {"on": 1},
-            ToolOutcome({"error": 'look has no answer for {"on": 1}'}, True),
+            ToolOutcome({"error": 'look has no result for {"on": 1}'}, True),
         ),
         (
             "results: [{when: {city: Rome}, result: hot}]",
             {"town": "Rome"},
-            ToolOutcome({"error": 'look has no answer for {"town": "Rome"}'}, True),
+            ToolOutcome({"error": 'look has no result for {"town": "Rome"}'}, True),
         ),
         (
             "result: '{{ arguments.city }}'",
@@ -92,7 +92,7 @@ def tool(text: str) -> Tool:
 def test_a_tool_answers_by_its_arguments(
     entry: str, arguments: dict[str, Any], outcome: ToolOutcome
 ) -> None:
-    assert tool(entry).answer(arguments, {"unit": "celsius"}, no_call) == outcome
+    assert tool(entry).run(arguments, {"unit": "celsius"}, no_call) == outcome
 
 
 def test_a_python_tool_is_called_by_the_caller() -> None:
@@ -102,7 +102,7 @@ def test_a_python_tool_is_called_by_the_caller() -> None:
         called.append((target, arguments))
         return {"sum": 3}
 
-    assert tool("python: my_tools.math:add").answer({"a": 1, "b": 2}, {}, call) == ToolOutcome(
+    assert tool("python: my_tools.math:add").run({"a": 1, "b": 2}, {}, call) == ToolOutcome(
         {"sum": 3}
     )
     assert called == [("my_tools.math:add", {"a": 1, "b": 2})]
@@ -124,7 +124,7 @@ def test_whatever_the_model_passes_a_tool_answers(arguments: dict[str, Any]) -> 
     held = tool(
         "results: [{when: {city: Rome}, result: '{{ arguments.city | upper }}'}, {when: {n: 1}, result: '{{ 1 / arguments.n }}'}]"
     )
-    assert isinstance(held.answer(arguments, {}, no_call), ToolOutcome)
+    assert isinstance(held.run(arguments, {}, no_call), ToolOutcome)
 
 
 @given(ARGUMENTS)

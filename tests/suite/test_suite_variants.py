@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import UsageError
-from evalkit.suite.names import cassette_path, file_word, variant_name
+from evalkit.suite.model.variant_names import cassette_file, file_word, variant_name
 from tests.suite.project import Project
 
 HEAD = "suite: weather\ndefaults: {model: m1}\nscenarios:\n"
@@ -150,17 +150,17 @@ def test_a_part_is_a_file_name_on_any_system(text: str) -> None:
 
 @given(st.lists(WORDS, max_size=3), st.integers(1, 30), st.integers(1, 30))
 def test_trials_never_share_a_cassette(parts: list[str], first: int, second: int) -> None:
-    paths = {cassette_path("s", "a", tuple(parts), trial) for trial in (first, second)}
+    paths = {cassette_file("a", tuple(parts), trial) for trial in (first, second)}
     assert len(paths) == len({first, second})
 
 
 @pytest.mark.parametrize("part", ["trial2", "a.trial2", "trial10"])
 def test_a_part_that_looks_like_a_trial_is_not_one(part: str) -> None:
     plain = [
-        cassette_path("s", "a", (part,), 1),
-        cassette_path("s", "a", (), 2),
-        cassette_path("s", "a", ("a",), 2),
-        cassette_path("s", "a", (), 10),
+        cassette_file("a", (part,), 1),
+        cassette_file("a", (), 2),
+        cassette_file("a", ("a",), 2),
+        cassette_file("a", (), 10),
     ]
     assert len(set(plain)) == len(plain)
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from evalkit._lib.json import JSON, MISSING, loads
-from evalkit.suite.names import file_word
+from evalkit.suite.model.variant_names import file_word
 
 Kind = Literal["text", "json", "steps"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean
-from evalkit.suite.templates import Template, TemplateFault, is_template
+from evalkit.suite.model.templates import Template, TemplateError, is_template
 
 Render = Callable[[Mapping[str, JSON]], JSON]
 _SEPARATORS = re.compile(r"\s*(?:,|;|&|\band\b|\bor\b)\s*", re.IGNORECASE)
@@ -50,7 +50,7 @@ def compile_value(value: JSON, names: Iterable[str], path: tuple[str | int, ...]
 def _compile_text(text: str, names: frozenset[str], path: tuple[str | int, ...]) -> Render:
     try:
         template = Template(text)
-    except TemplateFault as error:
+    except TemplateError as error:
         raise ScriptTemplateError(f"not a template: {error.message}", path) from error
     unknown = template.names - names - FUNCTIONS.keys()
     if unknown:
@@ -63,7 +63,7 @@ def _compile_text(text: str, names: frozenset[str], path: tuple[str | int, ...])
     def render(context: Mapping[str, JSON]) -> JSON:
         try:
             return template.render({**FUNCTIONS, **context})
-        except TemplateFault as error:
+        except TemplateError as error:
             raise ScriptTemplateError(f"{text!r}: {error.message}", path) from error
 
     return render

@@ -1,15 +1,16 @@
-"""The suite language itself: every key, its type, and what it means. Nothing else defines it.
+"""The suite language: every key, its type and its meaning, defined only here.
 
-These types are what a loaded file is validated against, and what the JSON Schema for editors is made from, so the two cannot part. They
-say what one file can get wrong in one place; rules that join several keys (``model`` or ``agent``, background runs need a stored
-conversation) stand in ``evalkit.suite.rules``, and what ``expect`` entries may hold is the checks' own business.
+A loaded file is validated against these types, and the JSON Schema for editors is built from them.
+They describe mistakes in one place of a file; rules that join several keys are in
+``evalkit.suite.model.key_rules``, and the checks validate the entries of ``expect``.
 
-Typed dicts rather than model classes: a key that is not written is not there, so ``defaults`` are merged by ``{**defaults, **scenario}``,
-and a thousand scenarios validate without filling in thirty defaults each. No key takes null: an empty value is a mistake. No files, no
-templates, no positions here. Annotations are no strings in this module: pydantic would evaluate each one again, and once more where
-it is inherited.
+The types are TypedDicts: a key that is not written is not there, so ``defaults`` are merged with
+``{**defaults, **scenario}``, and validation adds nothing and converts nothing. No key takes null: an
+empty value is a mistake. Files, templates and positions are not handled here.
 """
 
+# No 'from __future__ import annotations': pydantic would evaluate each annotation again, and once
+# more where it is inherited.
 from functools import cache
 from typing import Annotated, Literal, Required, TypeVar
 
@@ -28,7 +29,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError, SchemaValidat
 from typing_extensions import TypedDict
 
 from evalkit._lib.json import JSON
-from evalkit.suite.templates import RUNTIME_NAMES
+from evalkit.suite.model.templates import RUNTIME_NAMES
 
 T = TypeVar("T")
 
@@ -44,142 +45,145 @@ NOT_TAGS = ("and", "or", "not", "parametrize", "usefixtures", "filterwarnings", 
 
 _FORBID = ConfigDict(extra="forbid", strict=True)
 
-Text = Annotated[str, Field(min_length=1)]
-Object = dict[str, JSON]
 
-
-def _shape(value: object) -> str:
-    return "(list)" if isinstance(value, list) else "(one)"
-
-
-OneOrMany = Annotated[
-    Annotated[T, Tag("(one)")] | Annotated[list[T], Field(min_length=1), Tag("(list)")],
-    Discriminator(_shape),
-]
-"""One value, or a list of them: a list makes one variant per value."""
-
-
-def _typed(value: Object) -> Object:
+def _require_type(value: dict[str, JSON]) -> dict[str, JSON]:
     kind = value.get("type")
     if not isinstance(kind, str) or not kind:
         raise PydanticCustomError("needs_type", "missing key 'type'")
     return value
 
 
-def _not_null(value: JSON) -> JSON:
+def _require_value(value: JSON) -> JSON:
     if value is None:
         raise PydanticCustomError("empty", "empty value")
     return value
 
 
-def _tag(value: str) -> str:
+def _allowed_tag(value: str) -> str:
     if value in NOT_TAGS:
-        raise PydanticCustomError(
-            "tag", f"{value!r} cannot be a tag: pytest gives the word a meaning of its own"
-        )
+        message = f"{value!r} cannot be a tag: it has another meaning in pytest"
+        raise PydanticCustomError("tag", message)
     return value
 
 
-def _variable(value: str) -> str:
+def _allowed_variable(value: str) -> str:
     if value in RUNTIME_NAMES:
-        raise PydanticCustomError(
-            "variable", f"the name {value!r} is given to templates by evalkit; take another"
-        )
+        message = f"the name {value!r} is given to templates by evalkit; choose another"
+        raise PydanticCustomError("variable", message)
     return value
 
 
 @cache
-def _targets() -> SchemaValidator:
+def _target_validator() -> SchemaValidator:
     return SchemaValidator({"type": "str", "pattern": TARGET})
 
 
-def _target(value: str) -> str:
-    if not _targets().isinstance_python(value):
+def _valid_target(value: str) -> str:
+    if not _target_validator().isinstance_python(value):
         raise PydanticKnownError("string_pattern_mismatch", {"pattern": TARGET})
     return value
 
 
-Target = Annotated[
-    str, AfterValidator(_target), WithJsonSchema({"type": "string", "pattern": TARGET})
+def _one_or_list(value: object) -> str:
+    return "(list)" if isinstance(value, list) else "(one)"
+
+
+def _one_or_object(value: object) -> str:
+    return "(object)" if isinstance(value, dict) else "(one)"
+
+
+def _list_or_object(value: object) -> str:
+    return "(list)" if isinstance(value, list) else "(object)"
+
+
+Text = Annotated[str, Field(min_length=1)]
+Object = dict[str, JSON]
+
+OneOrMany = Annotated[
+    Annotated[T, Tag("(one)")] | Annotated[list[T], Field(min_length=1), Tag("(list)")],
+    Discriminator(_one_or_list),
 ]
-"""A Python function. The pattern takes 2 ms to compile (letters and digits of all scripts), so it waits for the first target."""
+"""One value, or a list of them: a list makes one variant per value."""
+
+Target = Annotated[
+    str, AfterValidator(_valid_target), WithJsonSchema({"type": "string", "pattern": TARGET})
+]
+"""A Python function. Its pattern is compiled at the first target: that takes 2 ms."""
 
 _TYPED_SCHEMA = {
     "type": "object",
     "properties": {"type": {"type": "string", "minLength": 1}},
     "required": ["type"],
 }
-Typed = Annotated[Object, AfterValidator(_typed), WithJsonSchema(_TYPED_SCHEMA)]
-"""An object of the API, kept verbatim, known by its ``type``."""
+TypedObject = Annotated[Object, AfterValidator(_require_type), WithJsonSchema(_TYPED_SCHEMA)]
+"""An object of the API with its ``type``, sent unchanged."""
 
-Value = Annotated[JSON, AfterValidator(_not_null), WithJsonSchema({"not": {"type": "null"}})]
+Value = Annotated[JSON, AfterValidator(_require_value), WithJsonSchema({"not": {"type": "null"}})]
 TagName = Annotated[
     str,
     StringConstraints(pattern=TAG),
-    AfterValidator(_tag),
+    AfterValidator(_allowed_tag),
     WithJsonSchema({"type": "string", "pattern": TAG, "not": {"enum": list(NOT_TAGS)}}),
 ]
 Variable = Annotated[
     str,
     StringConstraints(pattern=VARIABLE),
-    AfterValidator(_variable),
+    AfterValidator(_allowed_variable),
     WithJsonSchema({"type": "string", "pattern": VARIABLE, "not": {"enum": list(RUNTIME_NAMES)}}),
 ]
 Variables = dict[Variable, JSON]
 Expectations = list[JSON]
-"""Entries are read by ``evalkit.suite.entries``; ``evalkit.suite.schema`` says what each may be."""
+"""Parsed by ``expectation_parser``; ``json_schema`` says what each entry may be."""
+
+_RESULT_TEMPLATE = "any JSON value, templates are rendered ({{ arguments.x }})."
+AttachmentLocation = Annotated[
+    Text,
+    Field(
+        description="A path inside the project (read and base64-encoded) or a URL (sent as uri)."
+    ),
+]
 
 
 @with_config(_FORBID)
-class ResultEntry(TypedDict, total=False):
-    """One of a tool's answers; the first whose ``when`` fits is given."""
+class ToolResultEntry(TypedDict, total=False):
+    """One result of a tool; the first whose ``when`` fits the arguments is used."""
 
     when: Annotated[
         Object,
         Field(
-            description="Arguments this answer is for: each must be equal, objects may hold more. Without it, always."
+            description="Arguments this result is for: each must be equal, objects may have more "
+            "keys. Without it, all."
         ),
     ]
-    result: Required[
-        Annotated[
-            Value,
-            Field(
-                description="The answer: any JSON value, templates are rendered ({{ arguments.x }})."
-            ),
-        ]
-    ]
-    is_error: Annotated[bool, Field(description="Tell the model that the tool failed.")]
+    result: Required[Annotated[Value, Field(description=f"The result: {_RESULT_TEMPLATE}")]]
+    is_error: Annotated[bool, Field(description="Report to the model that the tool failed.")]
 
 
 @with_config(_FORBID)
 class ToolEntry(TypedDict, total=False):
-    """A function the model may call, and what it answers: ``result``, ``results``, ``python``, or ``results`` and else ``python``."""
+    """A function the model may call, and its ``result``, ``results``, ``python`` or the last two."""
 
-    description: Annotated[Text, Field(description="What the model reads about the function.")]
+    description: Annotated[Text, Field(description="The function's description for the model.")]
     parameters: Annotated[Object, Field(description="JSON Schema of the arguments.")]
     short_description: Annotated[Text, Field(description="Sent as the API names it.")]
     defer_loading: Annotated[bool, Field(description="Sent as the API names it.")]
-    result: Annotated[
-        Value,
-        Field(
-            description="The answer to every call: any JSON value, templates are rendered ({{ arguments.x }})."
-        ),
-    ]
+    result: Annotated[Value, Field(description=f"The result of every call: {_RESULT_TEMPLATE}")]
     results: Annotated[
-        list[ResultEntry],
-        Field(min_length=1, description="Answers by arguments; the first that fits is given."),
+        list[ToolResultEntry],
+        Field(min_length=1, description="Results by arguments; the first that fits is used."),
     ]
     python: Annotated[
         Target,
         Field(
-            description="package.module:function, called with the arguments as keywords; beside 'results' where none fits."
+            description="package.module:function, called with the arguments as keywords; "
+            "beside 'results' if none fits."
         ),
     ]
 
 
 @with_config(_FORBID)
 class TargetEntry(TypedDict):
-    """A function of the user's own application that holds the turns, instead of evalkit."""
+    """A function of the user's application that runs the turns, instead of evalkit."""
 
     python: Annotated[
         Target,
@@ -191,34 +195,14 @@ class TargetEntry(TypedDict):
 
 @with_config(_FORBID)
 class AttachEntry(TypedDict, total=False):
-    """A file or URL sent with the user's message, under exactly one of ``image``, ``audio``, ``video``, ``document``."""
+    """A file or URL sent with the user's message: one of ``image``, ``audio``, ``video``, ``document``."""
 
-    image: Annotated[
-        Text,
-        Field(
-            description="A path inside the project (read and base64-encoded) or a URL (sent as uri)."
-        ),
-    ]
-    audio: Annotated[
-        Text,
-        Field(
-            description="A path inside the project (read and base64-encoded) or a URL (sent as uri)."
-        ),
-    ]
-    video: Annotated[
-        Text,
-        Field(
-            description="A path inside the project (read and base64-encoded) or a URL (sent as uri)."
-        ),
-    ]
-    document: Annotated[
-        Text,
-        Field(
-            description="A path inside the project (read and base64-encoded) or a URL (sent as uri)."
-        ),
-    ]
+    image: AttachmentLocation
+    audio: AttachmentLocation
+    video: AttachmentLocation
+    document: AttachmentLocation
     mime_type: Annotated[
-        Text, Field(description="The media type; told from the file name's ending when left out.")
+        Text, Field(description="The media type; by default that of the file name's ending.")
     ]
     resolution: Annotated[
         Text, Field(description="Sent as the API names it (low, medium, high, ultra_high).")
@@ -232,14 +216,13 @@ class AttachEntry(TypedDict, total=False):
 
 @with_config(_FORBID)
 class TurnEntry(TypedDict, total=False):
-    """A user message and what is expected of everything until the model stops needing tools."""
+    """A user message and the expectations over everything until the model needs no more tools."""
 
     user: Annotated[
-        Annotated[Text, Tag("(one)")] | Annotated[list[Typed], Field(min_length=1), Tag("(list)")],
-        Discriminator(_shape),
-        Field(
-            description="The user's message: text, or a list of content blocks as the API takes them."
-        ),
+        Annotated[Text, Tag("(one)")]
+        | Annotated[list[TypedObject], Field(min_length=1), Tag("(list)")],
+        Discriminator(_one_or_list),
+        Field(description="The user's message: text, or a list of content blocks of the API."),
     ]
     attach: Annotated[
         OneOrMany[AttachEntry], Field(description="Files or URLs sent after the text.")
@@ -249,23 +232,24 @@ class TurnEntry(TypedDict, total=False):
 
 @with_config(_FORBID)
 class CaseFile(TypedDict):
-    """Cases kept in a file of their own."""
+    """Cases in a data file."""
 
     file: Annotated[
         Text,
         Field(
-            description="A .csv file with a header, or a .jsonl file with one object a line; its path stays inside the project."
+            description="A .csv file with a header, or a .jsonl file with one object a line; "
+            "inside the project."
         ),
     ]
 
 
 @with_config(_FORBID)
 class ScenarioKeys(TypedDict, total=False):
-    """Every key a scenario and ``defaults`` may have."""
+    """Every key that a scenario and ``defaults`` may have."""
 
     title: Annotated[Text, Field(description="One line for reports; templates are rendered.")]
     description: Annotated[
-        Text, Field(description="Why this scenario is here, for readers of the suite.")
+        Text, Field(description="The purpose of the scenario, for readers of the suite.")
     ]
     tags: Annotated[
         list[TagName],
@@ -278,7 +262,8 @@ class ScenarioKeys(TypedDict, total=False):
     agent: Annotated[
         OneOrMany[Text],
         Field(
-            description="The agent that is called, instead of a model; a list makes one variant per agent."
+            description="The agent that is called, instead of a model; "
+            "a list makes one variant per agent."
         ),
     ]
     agent_config: Annotated[
@@ -286,7 +271,7 @@ class ScenarioKeys(TypedDict, total=False):
     ]
     environment: Annotated[
         Annotated[Text, Tag("(one)")] | Annotated[Object, Tag("(object)")],
-        Discriminator(lambda value: "(object)" if isinstance(value, dict) else "(one)"),
+        Discriminator(_one_or_object),
         Field(
             description="The agent's sandbox: 'remote', the id of an existing one, or an object."
         ),
@@ -294,17 +279,19 @@ class ScenarioKeys(TypedDict, total=False):
     history: Annotated[
         OneOrMany[Literal["stateful", "stateless"]],
         Field(
-            description="Who keeps the conversation: the service (stateful, default) or the client (stateless). A list makes variants."
+            description="What stores the conversation: the service (stateful, default) or the "
+            "client (stateless). A list makes variants."
         ),
     ]
     stream: Annotated[
         OneOrMany[bool],
-        Field(description="Ask for server-sent events (default false). A list makes variants."),
+        Field(description="Request server-sent events (default false). A list makes variants."),
     ]
     background: Annotated[
         OneOrMany[bool],
         Field(
-            description="Run in the background and poll (default false). Not with history: stateless. A list makes variants."
+            description="Run in the background and poll (default false). "
+            "Not with history: stateless. A list makes variants."
         ),
     ]
     system_instruction: Annotated[Text, Field(description="Sent with every request.")]
@@ -314,8 +301,8 @@ class ScenarioKeys(TypedDict, total=False):
     response_format: Annotated[
         Annotated[Object, Tag("(one)")]
         | Annotated[list[Object], Field(min_length=1), Tag("(list)")],
-        Discriminator(_shape),
-        Field(description="The output's form as the API names it: an object or a list of them."),
+        Discriminator(_one_or_list),
+        Field(description="The output's format as the API names it: an object or a list of them."),
     ]
     response_modalities: Annotated[
         list[Text], Field(description="Sent as the API names it (deprecated there).")
@@ -334,31 +321,34 @@ class ScenarioKeys(TypedDict, total=False):
     ]
     webhook_config: Annotated[Object, Field(description="Sent as the API names it.")]
     request: Annotated[
-        Object, Field(description="Any further request field, verbatim; wins over the keys above.")
+        Object, Field(description="Any other request field, unchanged; overrides the keys above.")
     ]
     tools: Annotated[
         list[
             Annotated[
-                Annotated[Text, Tag("(one)")] | Annotated[Typed, Tag("(object)")],
-                Discriminator(lambda value: "(object)" if isinstance(value, dict) else "(one)"),
+                Annotated[Text, Tag("(one)")] | Annotated[TypedObject, Tag("(object)")],
+                Discriminator(_one_or_object),
             ]
         ],
         Field(
-            description="Names of tools the suite declares, and tools of the API verbatim ({type: google_search})."
+            description="Names of tools that the suite declares, and tools of the API, unchanged "
+            "({type: google_search})."
         ),
     ]
     cases: Annotated[
         Annotated[list[Variables], Field(min_length=1), Tag("(list)")]
         | Annotated[CaseFile, Tag("(object)")],
-        Discriminator(lambda value: "(list)" if isinstance(value, list) else "(object)"),
+        Discriminator(_list_or_object),
         Field(
-            description="One variant per row, its fields are variables, its id names it: a list of mappings, or {file: data.csv}."
+            description="One variant per row; its fields are variables, its id names it: a list of "
+            "mappings, or {file: data.csv}."
         ),
     ]
     target: Annotated[
         TargetEntry,
         Field(
-            description="The application under test: {python: package.module:function} holds each turn, its HTTP traffic is taped."
+            description="The application under test: {python: package.module:function} runs each "
+            "turn, its HTTP traffic is recorded."
         ),
     ]
     turns: Annotated[
@@ -368,14 +358,16 @@ class ScenarioKeys(TypedDict, total=False):
     expect: Annotated[
         Expectations,
         Field(
-            description="Checks over the whole conversation. A scenario's are added to those of defaults."
+            description="Checks over the whole conversation. "
+            "A scenario's are added to those of defaults."
         ),
     ]
     max_tool_rounds: Annotated[
         int,
         Field(
             ge=1,
-            description="How often a turn may answer function calls (default 8); reaching it is an error.",
+            description="How many rounds of function calls a turn may have (default 8); "
+            "reaching the limit is an error.",
         ),
     ]
     repeat: Annotated[
@@ -390,7 +382,7 @@ class ScenarioKeys(TypedDict, total=False):
 
 @with_config(_FORBID)
 class ScenarioEntry(ScenarioKeys, total=False):
-    """One conversation to hold: turns, tools, settings, expectations."""
+    """One conversation: turns, tools, settings, expectations."""
 
     id: Required[
         Annotated[
@@ -409,25 +401,29 @@ class SuiteFile(TypedDict, total=False):
         Annotated[
             str,
             StringConstraints(pattern=SUITE),
-            Field(description="The suite's name; names its results and its folder of cassettes."),
+            Field(
+                description="The suite's name; names its results and its directory of cassettes."
+            ),
         ]
     ]
-    description: Annotated[Text, Field(description="What the suite is about.")]
+    description: Annotated[Text, Field(description="The subject of the suite.")]
     defaults: Annotated[
         ScenarioKeys,
         Field(
-            description="Any scenario key but id; a scenario's own value wins, tags and expect add up."
+            description="Any scenario key except id; a scenario's own value wins, "
+            "tags and expect are added."
         ),
     ]
     vars: Annotated[
         Variables,
         Field(
-            description="Variables for templates ({{ name }}); a case's field of the same name wins."
+            description="Variables for templates ({{ name }}); "
+            "a case's field of the same name wins."
         ),
     ]
     tools: Annotated[
         dict[Annotated[str, StringConstraints(pattern=FUNCTION)], ToolEntry],
-        Field(description="Functions the scenarios may hand to the model, by name."),
+        Field(description="Functions that the scenarios may declare to the model, by name."),
     ]
     scenarios: Required[
         Annotated[

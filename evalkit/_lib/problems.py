@@ -1,0 +1,165 @@
+"""Problems in a user's YAML file, located by the path of the value they are about.
+
+``SourceText`` finds the line and column of a path; ``ProblemList`` collects the problems of a file
+and raises all of them at once. Positions need a second parse of the text, so they are computed when
+the first problem is added.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+from evalkit._lib.yaml import Position, ValuePath, YamlError, locate
+from evalkit.errors import Problem
+
+KeyOrValue = Literal["key", "value"]
+YAML_LINE_BREAKS = (
+    "\r\n|[\n\r\x85\u2028\u2029]"  # as libyaml counts lines (yaml_private.h, IS_BREAK)
+)
+PLAIN_LINE_BREAKS = "\r\n|[\n\r]"
+
+
+class PathProblem(NamedTuple):
+    """One problem and the path of its value; ``on`` says whether the key or the value is wrong."""
+
+    path: ValuePath
+    message: str
+    on: KeyOrValue = "value"
+    hints: tuple[str, ...] = ()
+
+
+class SourceText:
+    """The text of one file. ``name`` is how messages refer to the file."""
+
+    def __init__(self, name: str, text: str, line_breaks: str = YAML_LINE_BREAKS) -> None:
+        self.name = name
+        self.text = text
+        self._line_breaks = line_breaks
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines without their ends."""
+        return re.split(self._line_breaks, self.text)
+
+    @cached_property
+    def positions(self) -> dict[ValuePath, Position]:
+        """The position of every value; empty for a text that is not YAML."""
+        try:
+            return locate(self.text)
+        except YamlError:
+            return {}
+
+    def line(self, number: int) -> str:
+        """Return a line by its number from 1, ``""`` if the text has fewer lines."""
+        return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
+
+    def position(
+        self, path: ValuePath, on: KeyOrValue = "value", word: str = ""
+    ) -> tuple[int, int]:
+        """Return line and column of a value, of its key, or of the first ``word`` in the value.
+
+        A path that is not in the text (a missing value, a value behind a YAML alias) has the
+        position of the nearest value around it.
+        """
+        while path and path not in self.positions:
+            path, on = path[:-1], "value"
+        position = self.positions.get(path, Position(1, 1))
+        line, column = position.line, position.column
+        if position.key_line and (on == "key" or not self._has_text(line, column)):
+            return position.key_line, position.key_column
+        return self._find_word(word, line, column) if word else (line, column)
+
+    def token(self, path: ValuePath) -> str:
+        """Return a one-line value as it is spelled in the text, ``""`` if its position is unknown."""
+        position = self.positions.get(path)
+        if position is None:
+            return ""
+        match = re.match(r"[^\s,#\[\]{}]+", self.line(position.line)[position.column - 1 :])
+        return match.group() if match else ""
+
+    def problem(self, line: int, column: int, message: str, hints: tuple[str, ...] = ()) -> Problem:
+        """Build a problem of this file, with its source line."""
+        return Problem(self.name, line, column, message, source=self.line(line), hints=hints)
+
+    def _has_text(self, line: int, column: int) -> bool:
+        """Return whether a value is written out; libyaml puts an empty one right after its colon."""
+        return self.line(line)[column - 1 : column].strip(" \t,]}") != ""
+
+    def _find_word(self, word: str, line: int, column: int) -> tuple[int, int]:
+        """Find a whole word on the value's line, or on the deeper-indented lines of its block."""
+        first = self.line(line)
+        if first[column - 1 : column] == "*":  # an alias: the value is written somewhere else
+            return line, column
+        pattern = re.compile(rf"(?<![\w.]){re.escape(word)}(?!\w)")
+        match = pattern.search(first, column - 1)
+        if match:
+            return line, match.start() + 1
+        indent = len(first) - len(first.lstrip())
+        for number in range(line + 1, len(self.lines) + 1):
+            text = self.line(number)
+            if text.strip() and len(text) - len(text.lstrip()) <= indent:
+                break
+            match = pattern.search(text)
+            if match:
+                return number, match.start() + 1
+        return line, column
+
+
+class ProblemList:
+    """The problems of one file. A problem that is added twice is reported once.
+
+    ``describe`` names the part of the file that a path leads to; its text precedes the message.
+    """
+
+    def __init__(
+        self, source: SourceText, describe: Callable[[ValuePath], str] = lambda path: ""
+    ) -> None:
+        self.source = source
+        self._describe = describe
+        self._problems: dict[tuple[str, int, int, str], Problem] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._problems)
+
+    def add(
+        self,
+        path: ValuePath,
+        message: str,
+        *,
+        on: KeyOrValue = "value",
+        word: str = "",
+        hints: tuple[str, ...] = (),
+    ) -> None:
+        """Add a problem by its path; ``word`` narrows the position to a word in the value."""
+        line, column = self.source.position(path, on, word)
+        part = self._describe(path)
+        self.add_located(
+            self.source.problem(line, column, f"{part}: {message}" if part else message, hints)
+        )
+
+    def extend(self, problems: Iterable[PathProblem]) -> None:
+        """Add several problems by their paths."""
+        for problem in problems:
+            self.add(problem.path, problem.message, on=problem.on, hints=problem.hints)
+
+    def add_located(self, problem: Problem) -> None:
+        """Add a problem that is located already, in this file or another one."""
+        key = problem.path, problem.line, problem.column, problem.message
+        self._problems.setdefault(key, problem)
+
+    def has_problem_at(self, path: ValuePath) -> bool:
+        """Return whether a problem at the position of this value has been added."""
+        position = (self.source.name, *self.source.position(path))
+        return any(key[:3] == position for key in self._problems)
+
+    def in_file_order(self) -> list[Problem]:
+        """Return the problems, sorted by file, line and column."""
+        return [self._problems[key] for key in sorted(self._problems, key=lambda key: key[:3])]
+
+    def raise_any(self, error_type: Callable[[list[Problem]], Exception]) -> None:
+        """Raise ``error_type`` with all problems; return if there are none."""
+        if self._problems:
+            raise error_type(self.in_file_order())

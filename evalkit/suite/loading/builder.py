@@ -1,0 +1,235 @@
+"""Builds a Scenario from its entry: defaults merged, rules applied, cases, templates and checks read.
+
+The result is used only if the whole file had no problem, so every part is built as far as possible
+and nothing stops at the first mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evalkit._lib.json import JSON
+from evalkit._lib.yaml import ValuePath
+from evalkit.suite.loading.cases import CaseRows
+from evalkit.suite.loading.context import LoadContext
+from evalkit.suite.loading.expectations import build_expectations
+from evalkit.suite.loading.template_check import (
+    RenderMoment,
+    after_turns,
+    in_case,
+    verify_templates,
+)
+from evalkit.suite.model.attachments import KINDS
+from evalkit.suite.model.deferred import Expectation
+from evalkit.suite.model.key_rules import key_problems, merge_defaults, tool_name_problems
+from evalkit.suite.model.language import ScenarioEntry, ScenarioKeys, SuiteFile, TurnEntry
+from evalkit.suite.model.project_files import ProjectFileError
+from evalkit.suite.model.suite import Scenario, ScenarioTurn, SettingAxis
+from evalkit.suite.model.templates import TemplateError, contains_template, render
+from evalkit.suite.model.tools import Tool
+from evalkit.suite.model.variant_names import AXES, cassette_file, variant_name
+from evalkit.suite.model.variants import combinations
+
+_REQUEST_FIELDS = (
+    "agent_config",
+    "environment",
+    "system_instruction",
+    "tools",
+    "generation_config",
+    "response_format",
+    "response_modalities",
+    "response_mime_type",
+    "labels",
+    "safety_settings",
+    "cached_content",
+    "webhook_config",
+)
+_AXIS_DEFAULTS: dict[str, JSON] = {"history": "stateful", "stream": False, "background": False}
+_YAML_1_1_BOOLEANS = frozenset(
+    spelling
+    for word in ("yes", "no", "on", "off", "y", "n")
+    for spelling in (word, word.capitalize(), word.upper())
+)
+
+
+def build_scenario(context: LoadContext, index: int, suite_file: SuiteFile) -> Scenario:
+    """Return one scenario with the defaults merged in; problems are added to the context."""
+    own = suite_file["scenarios"][index]
+    defaults = suite_file.get("defaults", {})
+    path: ValuePath = ("scenarios", index)
+    keys = merge_defaults(defaults, own)
+
+    def key_path(key: str) -> ValuePath:
+        return (*path, key) if key in own or key not in defaults else ("defaults", key)
+
+    context.problems.extend(key_problems(keys, key_path, path))
+    rows = context.cases.read(keys.get("cases"), key_path("cases"))
+    axes = _axes(keys)
+    tools, declarations = _tools(context, keys.get("tools", []), key_path("tools"), rows)
+    fields = {key: keys[key] for key in _REQUEST_FIELDS if key in keys}
+    if "tools" in fields:
+        fields["tools"] = declarations
+    for key in (*_REQUEST_FIELDS, "request", "title"):
+        if key in keys and key != "tools":
+            verify_templates(context.problems, keys[key], key_path(key), rows)
+    turn_entries: list[TurnEntry] = keys.get("turns", [])
+    turn_lines = context.lines.of(turn_entries)
+    turns = [
+        _turn(
+            context, number, entry, turn_lines[number - 1], (*key_path("turns"), number - 1), rows
+        )
+        for number, entry in enumerate(turn_entries, start=1)
+    ]
+    _report_collisions(context, own["id"], axes, rows, path)
+    return Scenario(
+        id=own["id"],
+        title=keys.get("title", ""),
+        tags=tuple(dict.fromkeys([*defaults.get("tags", ()), *own.get("tags", ())])),
+        line=context.lines.of(suite_file["scenarios"])[index],
+        path=path,
+        axes=axes,
+        rows=rows.rows,
+        variables=rows.variables,
+        fields=fields,
+        request=keys.get("request", {}),
+        has_templates=contains_template([fields, keys.get("request"), keys.get("title")]),
+        tools=tools,
+        turns=turns,
+        expect=_expect(context, own, defaults, path, rows, len(turns)),
+        max_tool_rounds=keys.get("max_tool_rounds", 8),
+        repeat=keys.get("repeat", 1),
+        timeout=keys.get("timeout"),
+        stop_on_failure=keys.get("stop_on_failure", False),
+        target=keys["target"]["python"] if "target" in keys else None,
+    )
+
+
+def _axes(keys: Mapping[str, JSON]) -> tuple[SettingAxis, ...]:
+    settings = {**_AXIS_DEFAULTS, **keys}
+    return tuple(
+        SettingAxis(key, tuple(settings[key]), True)
+        if isinstance(settings[key], list)
+        else SettingAxis(key, (settings[key],), False)
+        for key in AXES
+        if key in settings
+    )
+
+
+def _tools(
+    context: LoadContext, entries: list[JSON], path: ValuePath, rows: CaseRows
+) -> tuple[dict[str, Tool], list[JSON]]:
+    """Return the suite's tools that a scenario uses, and the declarations of all tools it sends."""
+    context.problems.extend(tool_name_problems(entries, path, context.tools))
+    tools: dict[str, Tool] = {}
+    declarations: list[JSON] = []
+    for index, entry in enumerate(entries):
+        if isinstance(entry, dict):
+            verify_templates(context.problems, entry, (*path, index), rows)
+            declarations.append(entry)
+        elif entry in context.tools:
+            tool = tools[entry] = context.tools[entry]
+            declarations.append(tool.declaration)
+            if tool.has_templates:
+                _verify_tool(context, tool, rows)
+    return tools, declarations
+
+
+def _verify_tool(context: LoadContext, tool: Tool, rows: CaseRows) -> None:
+    if not rows.has_cases:
+        if tool.name in context.verified_tools:
+            return
+        context.verified_tools.add(tool.name)
+    path: ValuePath = ("tools", tool.name)
+    verify_templates(context.problems, tool.declaration, path, rows)
+    results = {key: value for key, value in tool.entry.items() if key in ("result", "results")}
+    moment = RenderMoment(frozenset(("arguments",)), parameters=tool.parameters)
+    verify_templates(context.problems, results, path, rows, moment)
+
+
+def _turn(
+    context: LoadContext, number: int, entry: TurnEntry, line: int, path: ValuePath, rows: CaseRows
+) -> ScenarioTurn:
+    user = entry.get("user")
+    moment = after_turns(number - 1)
+    verify_templates(context.problems, user, (*path, "user"), rows, moment)
+    token = context.problems.source.token
+    if isinstance(user, str) and user in _YAML_1_1_BOOLEANS and token((*path, "user")) == user:
+        context.problems.add(
+            (*path, "user"),
+            f"{user} without quotes: YAML 1.1 and many editors read it as a boolean; "
+            "did you mean the text?",
+            hints=(f'quote it: user: "{user}"',),
+        )
+    attach: JSON = entry.get("attach", [])
+    attachments = [attach] if isinstance(attach, dict) else attach
+    for index, attachment in enumerate(attachments):
+        attach_path = (*path, "attach") if isinstance(attach, dict) else (*path, "attach", index)
+        _verify_attachment(context, attachment, attach_path, rows)
+    return ScenarioTurn(
+        number=number,
+        line=line,
+        user=user,
+        attach=attachments,
+        has_templates=contains_template(user),
+        path=path,
+        expect=build_expectations(
+            context, entry.get("expect", []), (*path, "expect"), rows, moment
+        ),
+    )
+
+
+def _verify_attachment(
+    context: LoadContext, entry: dict[str, JSON], path: ValuePath, rows: CaseRows
+) -> None:
+    if not verify_templates(context.problems, entry, path, rows):
+        return
+    for row, variables in zip(rows.rows, rows.variables, strict=True):
+        try:
+            context.resources.attachments.verify(render(entry, variables))
+        except (ProjectFileError, TemplateError) as error:
+            kinds = [kind for kind in KINDS if kind in entry]
+            case = in_case(row) if contains_template(entry) else ""
+            context.problems.add((*path, *kinds[:1]), f"{error}{case}")
+            return
+
+
+def _expect(
+    context: LoadContext,
+    own: ScenarioEntry,
+    defaults: ScenarioKeys,
+    path: ValuePath,
+    rows: CaseRows,
+    turns: int,
+) -> Sequence[Sequence[Expectation]]:
+    """Return the expectations over the conversation, those of the defaults first."""
+    moment = after_turns(turns)
+    shared, special = (
+        build_expectations(context, keys.get("expect", []), (*base, "expect"), rows, moment)
+        for keys, base in ((defaults, ("defaults",)), (own, path))
+    )
+    return [[*above, *below] for above, below in zip(shared, special, strict=True)]
+
+
+def _report_collisions(
+    context: LoadContext,
+    scenario: str,
+    axes: Sequence[SettingAxis],
+    rows: CaseRows,
+    path: ValuePath,
+) -> None:
+    """Refuse variants whose cassettes would be one file, also where ``A`` and ``a`` are one."""
+    owners: dict[str, tuple[str, ...]] = {}
+    for _, parts in combinations(axes):
+        for row in rows.rows:
+            words = (*parts, row.label) if row.number else parts
+            cassette = cassette_file(scenario, words, 1).casefold()
+            for name in (variant_name(scenario, words, 1), cassette):
+                other = owners.setdefault(name, words)
+                if other != words:
+                    context.problems.add(
+                        (*path, "id"),
+                        f"two variants would have the name {name!r}: "
+                        f"{', '.join(other)} and {', '.join(words)}",
+                        hints=("give the cases ids that differ in more than case and punctuation",),
+                    )
+                    return

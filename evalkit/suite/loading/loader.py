@@ -1,0 +1,157 @@
+"""Loads a suite file: parses its text, validates its keys, then builds each scenario.
+
+Problems are reported layer by layer, all problems of one layer together: first text that is not
+YAML, then keys and values that the language does not allow, then everything that needs a valid file
+(names, templates, data files, expectations).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from evalkit._lib.json import JSON
+from evalkit._lib.problems import ProblemList, SourceText
+from evalkit._lib.text import plural, quoted
+from evalkit._lib.yaml import ValuePath, YamlError, load_lines
+from evalkit.errors import SuiteErrors
+from evalkit.suite.loading.builder import build_scenario
+from evalkit.suite.loading.cases import CaseReader, read_text
+from evalkit.suite.loading.context import LoadContext
+from evalkit.suite.messages.path_names import describe_path
+from evalkit.suite.messages.pydantic_messages import describe_error
+from evalkit.suite.messages.yaml_messages import yaml_problem
+from evalkit.suite.model.attachments import Attachments
+from evalkit.suite.model.check_catalog import CheckCatalog
+from evalkit.suite.model.deferred import SuiteResources
+from evalkit.suite.model.language import SUITE_FILE, SuiteFile
+from evalkit.suite.model.project_files import ProjectFiles, label
+from evalkit.suite.model.suite import Scenario, Suite
+from evalkit.suite.model.templates import find_templates
+from evalkit.suite.model.tools import entry_problems, read_tool
+
+
+def load(path: Path, *, root: Path, checks: CheckCatalog) -> Suite:
+    """Load one suite file; files that it names must be inside ``root``, the project's root.
+
+    Raises SuiteErrors with every problem of a layer, located, in file order.
+    """
+    name = label(path, root)
+    source = SourceText(name, read_text(path, name))
+    try:
+        document, lines = load_lines(source.text)
+    except YamlError as error:
+        raise SuiteErrors([yaml_problem(error, source)]) from error
+    problems = ProblemList(source, partial(describe_path, document))
+    suite_file = _validate(document, problems)
+    files = ProjectFiles(path, root)
+    suite_vars = suite_file.get("vars", {})
+    context = LoadContext(
+        lines=lines,
+        problems=problems,
+        resources=SuiteResources(
+            source=source, files=files, attachments=Attachments(files), checks=checks
+        ),
+        check_names=dict.fromkeys(checks.names()),
+        cases=CaseReader(files, problems, suite_vars),
+        vars=suite_vars,
+        tools={name: read_tool(name, entry) for name, entry in suite_file.get("tools", {}).items()},
+    )
+    for inside, _ in find_templates(context.vars):
+        problems.add(("vars", *inside), "vars are plain values: templates are not rendered here")
+    for tool in context.tools.values():
+        problems.extend(entry_problems(tool))
+    scenarios = _scenarios(context, suite_file)
+    _report_empty_values(document, problems)
+    problems.raise_any(SuiteErrors)
+    return Suite(
+        name=suite_file["suite"],
+        path=path,
+        vars=context.vars,
+        tools=context.tools,
+        scenarios=scenarios,
+        resources=context.resources,
+        used_files=files.used,
+    )
+
+
+def _validate(document: JSON, problems: ProblemList) -> SuiteFile:
+    """Return the document as a SuiteFile. Raises SuiteErrors with everything the language refuses.
+
+    Validation converts nothing and adds nothing, so the document itself is used from here on: its
+    lists are the ones whose lines are known.
+    """
+    if not isinstance(document, dict):
+        problems.add((), _not_a_suite(document))
+        problems.raise_any(SuiteErrors)
+    for path, what in _values_beyond_json(document, ()):
+        problems.add(
+            path, f"{what} is not a JSON value and cannot be sent; quote it if the text is meant"
+        )
+    try:
+        SUITE_FILE.validate_python(document)
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            problems.extend([describe_error(cast("dict[str, Any]", item), problems.source)])
+    problems.raise_any(SuiteErrors)
+    return cast("SuiteFile", document)
+
+
+def _not_a_suite(document: JSON) -> str:
+    if document is None:
+        return "empty file: a suite begins with 'suite: <name>' and has 'scenarios:'"
+    content = "a single value"
+    if isinstance(document, list):
+        content = f"a list of {plural(len(document), 'entry', 'entries')}"
+    return f"a suite is a mapping with 'suite:' and 'scenarios:', this file contains {content}"
+
+
+def _values_beyond_json(value: JSON, path: ValuePath) -> Iterator[tuple[ValuePath, str]]:
+    """Yield what YAML can write and JSON cannot: infinities, NaN and binary data."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _values_beyond_json(item, (*path, key))
+    elif isinstance(value, bytes):
+        yield path, "binary data"
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield path, "an infinite number" if math.isinf(value) else ".nan (not a number)"
+
+
+def _report_empty_values(document: JSON, problems: ProblemList) -> None:
+    """Refuse a key or a ``-`` with nothing after it, even where any JSON value is allowed."""
+    for path in _null_paths(document, ()):
+        if not problems.source.token(path) and not problems.has_problem_at(path):
+            what = (
+                f"{quoted(path[-1])} has a colon and nothing after it"
+                if isinstance(path[-1], str)
+                else "a '-' with nothing after it"
+            )
+            problems.add(path, f'empty value: {what}; write null or "" if that is meant')
+
+
+def _null_paths(value: JSON, path: ValuePath) -> Iterator[ValuePath]:
+    if value is None:
+        yield path
+    elif isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _null_paths(item, (*path, key))
+
+
+def _scenarios(context: LoadContext, suite_file: SuiteFile) -> list[Scenario]:
+    first_index: dict[str, int] = {}
+    scenarios = []
+    for index, entry in enumerate(suite_file["scenarios"]):
+        first = first_index.setdefault(entry["id"], index)
+        if first != index:
+            line, _ = context.problems.source.position(("scenarios", first, "id"), "key")
+            context.problems.add(
+                ("scenarios", index, "id"),
+                f"duplicate id {entry['id']!r}: the scenario in line {line} has it",
+            )
+        scenarios.append(build_scenario(context, index, suite_file))
+    return scenarios

@@ -1,0 +1,1 @@
+"""The wording of mistakes in a suite file."""

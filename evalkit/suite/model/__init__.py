@@ -1,0 +1,1 @@
+"""What a suite means: its keys and rules, scenarios, variants, tools, templates and expectations."""

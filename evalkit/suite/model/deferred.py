@@ -1,0 +1,145 @@
+"""The parts of a suite that are finished during the conversation: messages and checks.
+
+Most are ready when the suite is loaded. A template that reads earlier turns can only be rendered
+once they have run, and an attachment is read when its turn runs. What goes wrong then raises
+SuiteErrors with its position in the suite file, as a problem found at load does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+from evalkit._lib.json import JSON, dumps
+from evalkit._lib.problems import ProblemList, SourceText
+from evalkit._lib.yaml import ValuePath, load
+from evalkit.errors import SuiteErrors
+from evalkit.suite.messages.path_names import describe_path
+from evalkit.suite.model.attachments import Attachments
+from evalkit.suite.model.check_catalog import CheckCatalog
+from evalkit.suite.model.expectation_parser import BadExpectation, ExpectationEntry, build_check
+from evalkit.suite.model.project_files import ProjectFileError, ProjectFiles
+from evalkit.suite.model.templates import TemplateError, render
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteResources:
+    """What the parts of one suite need later: its text, its files, the catalog of checks."""
+
+    source: SourceText
+    files: ProjectFiles
+    attachments: Attachments
+    checks: CheckCatalog
+
+    def located(self, path: ValuePath, error: Exception) -> SuiteErrors:
+        """Return an error that occurred when the value at ``path`` was rendered, located."""
+        # Parsed again, since storing the document until the session ends would cost memory.
+        problems = ProblemList(self.source, partial(describe_path, load(self.source.text)))
+        if isinstance(error, BadExpectation):
+            problems.extend(
+                problem._replace(path=(*path, *problem.path)) for problem in error.problems
+            )
+        else:
+            problems.add(path, str(error), word=getattr(error, "word", ""))
+        return SuiteErrors(problems.in_file_order())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeferredCheck:
+    """What an expectation that reads earlier turns needs to be built during the conversation."""
+
+    entry: ExpectationEntry
+    path: ValuePath
+    resources: SuiteResources
+    variables: Mapping[str, JSON]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """One check that a turn, or the whole conversation, must pass.
+
+    With ``negate`` the check must not pass. A failure of severity ``warn`` is reported only.
+    ``argument`` has its templates rendered unless they read earlier turns; then ``deferred`` is set
+    and ``built`` is None.
+    """
+
+    name: str
+    negate: bool
+    severity: Literal["error", "warn"]
+    line: int
+    argument: JSON
+    built: object = None
+    deferred: DeferredCheck | None = None
+
+    def check(self, context: Mapping[str, Any]) -> object:
+        """Return the check object; ``context`` holds ``previous`` and ``turns``.
+
+        Raises SuiteErrors: the argument cannot be rendered, or the check refuses what it renders to.
+        """
+        if self.deferred is None:
+            return self.built
+        deferred = self.deferred
+        try:
+            argument = render(self.argument, {**deferred.variables, **context})
+            return build_check(deferred.entry, argument, deferred.resources.checks)
+        except (TemplateError, BadExpectation) as error:
+            raise deferred.resources.located(deferred.path, error) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnPlan:
+    """One turn to run. ``number`` counts from 1, ``line`` is where it starts in the suite."""
+
+    number: int
+    line: int
+    user: JSON
+    expect: Sequence[Expectation] = field(repr=False)
+    attach: Sequence[dict[str, JSON]] = field(repr=False)
+    has_templates: bool = field(repr=False)
+    variables: Mapping[str, JSON] = field(repr=False)
+    path: ValuePath = field(repr=False)
+    resources: SuiteResources = field(repr=False)
+
+    def content(self, context: Mapping[str, Any]) -> str | list[dict[str, JSON]]:
+        """Return the user's message: text, or content blocks with the attachments last.
+
+        ``context`` holds ``previous`` (the turn before, None in the first) and ``turns``, as objects
+        with ``.text`` and ``.json``. Raises SuiteErrors: a template cannot be rendered, a file
+        cannot be read.
+        """
+        names = {**self.variables, **context}
+        user = self.user
+        if self.has_templates:
+            try:
+                user = message_text(render(user, names))
+            except TemplateError as error:
+                raise self.resources.located((*self.path, "user"), error) from error
+        if not self.attach:
+            return user  # type: ignore[no-any-return]
+        blocks = [{"type": "text", "text": user}] if isinstance(user, str) else list(user or ())
+        for index, entry in enumerate(self.attach):
+            try:
+                blocks.append(self.resources.attachments.block(render(entry, names)))
+            except (TemplateError, ProjectFileError) as error:
+                raise self.resources.located((*self.path, "attach", index), error) from error
+        return blocks
+
+
+def as_text(value: JSON) -> str:
+    """Return a rendered value as text: a string as it is, anything else as JSON."""
+    return value if isinstance(value, str) else dumps(value)
+
+
+def message_text(value: JSON) -> JSON:
+    """Return a rendered user message: content blocks as they are, any other value as text.
+
+    Raises TemplateError: the message is empty.
+    """
+    if isinstance(value, list):
+        return value
+    text = as_text(value)
+    if value is None or not text:
+        raise TemplateError("the user's message is empty once its template is rendered")
+    return text

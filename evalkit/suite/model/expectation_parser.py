@@ -1,0 +1,173 @@
+"""Parses ``expect`` entries: a check's name and argument, ``not`` and ``severity``.
+
+An entry is written ``- name``, ``- name: argument`` or ``- name: {option: value}``. ``severity: warn``
+may be beside the check, ``not:`` around it. A check is built when its argument is known: at load, or
+during the conversation if its templates read earlier turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from evalkit._lib.json import JSON, MISSING, json_type
+from evalkit._lib.problems import KeyOrValue, PathProblem
+from evalkit._lib.text import did_you_mean, quoted, show
+from evalkit._lib.yaml import ValuePath
+from evalkit.suite.model.check_catalog import BadArguments, CheckCatalog
+from evalkit.suite.model.templates import contains_template
+
+_NOT_CHECKS = ("not", "severity")
+
+
+class BadExpectation(ValueError):
+    """An entry that is not an expectation; the paths of ``problems`` start at the entry."""
+
+    def __init__(self, *problems: PathProblem) -> None:
+        super().__init__("; ".join(problem.message for problem in problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectationEntry:
+    """One parsed entry. ``bare`` means that it has no argument."""
+
+    name: str
+    argument: JSON
+    bare: bool
+    negate: bool
+    severity: Literal["error", "warn"]
+    argument_path: ValuePath
+    has_templates: bool
+
+
+def parse_expectation(entry: JSON, check_names: Mapping[str, None]) -> ExpectationEntry:
+    """Parse one entry. Raises BadExpectation."""
+    check, path = entry, ()  # type: tuple[JSON, ValuePath]
+    severity: Literal["error", "warn"] = "error"
+    if isinstance(entry, dict):
+        severity = entry.get("severity", "error")
+        if severity not in ("error", "warn"):
+            message = f"severity must be 'error' or 'warn', not {show(severity)}"
+            raise BadExpectation(PathProblem(("severity",), message))
+        if "not" in entry:
+            check, path = _negated_check(entry), ("not",)
+    if isinstance(check, str):
+        name, argument, bare = check, None, True
+        _require_known(name, PathProblem(path, ""), check_names)
+    elif isinstance(check, dict):
+        name = _check_name(check, path, check_names)
+        argument, bare, path = check[name], False, (*path, name)
+    else:
+        expected = "'not' takes a check" if path else "a check is a name or 'name: argument'"
+        raise BadExpectation(PathProblem(path, f"{expected}, not {_with_article(check)}"))
+    return ExpectationEntry(
+        name=name,
+        argument=argument,
+        bare=bare,
+        negate=isinstance(entry, dict) and "not" in entry,
+        severity=severity,
+        argument_path=path,
+        has_templates=contains_template(argument),
+    )
+
+
+def _negated_check(entry: Mapping[str, JSON]) -> JSON:
+    """Return what is under ``not``. Raises BadExpectation: a key is at the wrong level."""
+    beside = next((key for key in entry if key not in _NOT_CHECKS), None)
+    if beside is not None:
+        message = f"{beside!r} is beside 'not'; write it under 'not', or start it with its own '- '"
+        raise BadExpectation(PathProblem((beside,), message, "key"))
+    check = entry["not"]
+    for key in check if isinstance(check, dict) else ():
+        if key in _NOT_CHECKS:
+            message = (
+                "'severity' belongs beside 'not', not under it"
+                if key == "severity"
+                else "'not' under 'not'; leave both out"
+            )
+            raise BadExpectation(PathProblem(("not", key), message, "key"))
+    return check
+
+
+def _check_name(check: Mapping[str, JSON], path: ValuePath, check_names: Mapping[str, None]) -> str:
+    """Return the one key that names a check. Raises BadExpectation."""
+    names = [key for key in check if key not in _NOT_CHECKS]
+    if not names:
+        raise BadExpectation(PathProblem(path, "no check in this entry"))
+    name = names[0]
+    _require_known(name, PathProblem((*path, name), "", "key"), check_names)
+    if len(names) == 1:
+        return name
+    second = names[1]
+    message = (
+        f"two checks in one entry, {name!r} and {second!r}; start each with its own '- '"
+        if second in check_names
+        else f"unknown key {second!r} beside the check {name!r}; its options belong under it"
+    )
+    raise BadExpectation(PathProblem((*path, second), message, "key"))
+
+
+def _require_known(name: str, where: PathProblem, check_names: Mapping[str, None]) -> None:
+    if name not in check_names:
+        message = f"unknown check {quoted(name)}{did_you_mean(name[:60], check_names)}"
+        hints = (f"checks: {', '.join(check_names)}",)
+        raise BadExpectation(where._replace(message=message, hints=hints))
+
+
+def build_check(entry: ExpectationEntry, argument: JSON, catalog: CheckCatalog) -> object:
+    """Build the check of an entry with its argument as rendered. Raises BadExpectation."""
+    if argument is None and not entry.bare:
+        message = f"empty value: {entry.name!r} has a colon and nothing after it"
+        hints: tuple[str, ...] = ()
+        if works_bare(entry.name, catalog):
+            hints = (f"write '- {entry.name}' without the colon, if it needs no argument",)
+        raise BadExpectation(PathProblem(entry.argument_path, message, "key", hints))
+    try:
+        return catalog.build(entry.name, argument, bare=entry.bare)
+    except BadArguments as error:
+        raise BadExpectation(*_argument_problems(error, entry, argument)) from error
+
+
+def works_bare(name: str, catalog: CheckCatalog) -> bool:
+    """Return whether a check can be built without an argument."""
+    try:
+        catalog.build(name, None, bare=True)
+    except BadArguments:
+        return False
+    return True
+
+
+def _argument_problems(
+    error: BadArguments, entry: ExpectationEntry, argument: JSON
+) -> Iterator[PathProblem]:
+    for path, message in error.problems:
+        on: KeyOrValue = "key" if message.startswith("unknown") and path else "value"
+        full_path = (*entry.argument_path, *path)
+        if on == "key" and path in (("severity",), ("not",)):
+            text = f"{path[-1]!r} belongs beside the check's name, not among its options"
+            yield PathProblem(full_path, text, on)
+            continue
+        value = _value_at(argument, path)
+        named = path[:-1] if on == "key" or (path and value is MISSING) else path
+        option = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in named)
+        text = "empty value" if path and value is None else message
+        text, _, valid = text.partition("; valid: ")
+        hints = (f"valid: {valid}",) if valid else ()
+        yield PathProblem(full_path, f"{entry.name}{option}: {text}", on, hints)
+
+
+def _value_at(argument: JSON, path: ValuePath) -> JSON:
+    for step in path:
+        try:
+            argument = argument[step]
+        except (LookupError, TypeError):
+            return MISSING
+    return argument
+
+
+def _with_article(value: JSON) -> str:
+    if value is None:
+        return "an empty value"
+    return f"{'an' if json_type(value)[0] in 'aeiou' else 'a'} {json_type(value)}"

@@ -1,0 +1,218 @@
+"""The JSON Schema of the suite language, for editors (2020-12; no ``$id``, every key described).
+
+It is built from the types that ``load`` validates with, and from each check's schema of its argument.
+It accepts what ``load`` accepts, as far as a JSON Schema can say it: it cannot know files, undefined
+variables, or names that must be unique.
+
+Where templates are rendered, a text that contains one is accepted too, whatever type is required
+there: what it renders to is validated later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from evalkit._lib.json import JSON
+from evalkit.suite.model.attachments import KINDS
+from evalkit.suite.model.check_catalog import CheckCatalog
+from evalkit.suite.model.expectation_parser import works_bare
+from evalkit.suite.model.key_rules import MANAGED_FIELDS, ONLY_AGENTS, ONLY_MODELS
+from evalkit.suite.model.language import SUITE_FILE
+
+Schema = dict[str, JSON]
+_TEMPLATE: Schema = {"$ref": "#/$defs/Template"}
+_CALLABLE = ["model", "agent", "target"]
+
+_MAPPINGS_OF_SCHEMAS = ("properties", "patternProperties", "$defs", "dependentSchemas")
+_LISTS_OF_SCHEMAS = ("anyOf", "oneOf", "allOf", "prefixItems")
+_VALUE_SCHEMAS = ("items", "additionalProperties", "then", "else")
+_CONDITION_SCHEMAS = ("contains", "if", "not")
+
+
+def json_schema(checks: CheckCatalog) -> Schema:
+    """Return the JSON Schema of a suite file, with the checks of a catalog."""
+    schema = _tidy(SUITE_FILE.json_schema())
+    definitions = schema["$defs"]
+    names = list(checks.names())
+    definitions |= {
+        "Template": {
+            "type": "string",
+            "pattern": r"\{\{|\{%",
+            "description": "A template: rendered before it is used.",
+        },
+        "CheckName": {
+            "enum": [name for name in names if works_bare(name, checks)],
+            "description": "A check that needs no argument.",
+        },
+        "Check": _check(names),
+        "Expectation": _expectation(names),
+    }
+    for name in names:
+        _add_argument(definitions, name, checks.schema(name))
+    for holder in ("ScenarioKeys", "ScenarioEntry", "TurnEntry"):
+        definitions[holder]["properties"]["expect"]["items"] = {"$ref": "#/$defs/Expectation"}
+    _add_rules(schema, definitions)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "evalkit suite",
+        **{key: value for key, value in schema.items() if key not in ("$defs", "title")},
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def _add_rules(schema: Schema, definitions: Schema) -> None:
+    """Add the rules that join several keys (``evalkit.suite.model.key_rules``)."""
+    for holder in ("ScenarioKeys", "ScenarioEntry"):
+        keys = definitions[holder]
+        no_model_keys = {"properties": dict.fromkeys(ONLY_MODELS, False)}
+        keys["not"] = {"required": ["model", "agent"]}
+        keys["allOf"] = [{"if": {"required": ["agent"]}, "then": no_model_keys}]
+        keys["properties"]["request"]["propertyNames"] = {"not": {"enum": list(MANAGED_FIELDS)}}
+    shared = definitions["ScenarioKeys"]["properties"]
+    definitions["ScenarioEntry"]["properties"] |= {
+        key: {"$ref": f"#/$defs/ScenarioKeys/properties/{key}"} for key in shared
+    }
+    definitions["TurnEntry"]["anyOf"] = _one_required("user", "attach")
+    definitions["AttachEntry"]["oneOf"] = _one_required(*KINDS)
+    definitions["ToolEntry"]["oneOf"] = _one_required("result", "results", "python")
+    agent_rule = {"if": {"required": list(ONLY_AGENTS)}, "then": {"required": ["agent"]}}
+    schema["allOf"] = [
+        _unless_in_defaults(["turns"], {"required": ["turns"]}),
+        _unless_in_defaults(_CALLABLE, {"anyOf": _one_required(*_CALLABLE)}),
+        _unless_in_defaults(["agent"], agent_rule),
+    ]
+
+
+def _one_required(*keys: str) -> list[Schema]:
+    return [{"required": [key]} for key in keys]
+
+
+def _unless_in_defaults(keys: list[str], rule: Schema) -> Schema:
+    """Return a rule for every scenario of a suite whose defaults have none of the keys."""
+    in_defaults = {
+        "properties": {"defaults": {"anyOf": _one_required(*keys)}},
+        "required": ["defaults"],
+    }
+    scenarios = {"properties": {"scenarios": {"items": rule}}}
+    return {"if": {"not": in_defaults}, "then": scenarios}
+
+
+def _check(names: list[str]) -> Schema:
+    return {
+        "type": "object",
+        "description": "One check by name, its argument after the colon.",
+        "properties": {name: {"$ref": f"#/$defs/check.{name}"} for name in names},
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
+
+
+def _expectation(names: list[str]) -> Schema:
+    severity = {
+        "enum": ["error", "warn"],
+        "description": "warn: a failure is reported, and fails nothing.",
+    }
+    negated = {
+        "anyOf": [{"$ref": "#/$defs/CheckName"}, {"$ref": "#/$defs/Check"}],
+        "description": "The check must not pass.",
+    }
+    properties = {
+        "severity": severity,
+        "not": negated,
+        **{name: {"$ref": f"#/$defs/check.{name}"} for name in names},
+    }
+    return {
+        "description": "A check: its name, 'name: argument', or 'name: {option: value}'.",
+        "if": {"type": "string"},
+        "then": {"$ref": "#/$defs/CheckName"},
+        "else": {
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": False,
+            "oneOf": _one_required("not", *names),
+        },
+    }
+
+
+def _add_argument(definitions: Schema, name: str, argument: Schema) -> None:
+    """Add the schema of a check's argument; its ``$defs`` move to the top, under the check's name."""
+
+    def move_reference(node: Schema) -> Schema:
+        reference = node.get("$ref", "")
+        if not reference.startswith("#/$defs/"):
+            return node
+        return {**node, "$ref": reference.replace("#/$defs/", f"#/$defs/check.{name}.", 1)}
+
+    schema = _map_schemas(argument, move_reference)
+    for inner, definition in schema.pop("$defs", {}).items():
+        definitions[f"check.{name}.{inner}"] = _or_template(definition)
+    definitions[f"check.{name}"] = _or_template(schema)
+
+
+def _or_template(schema: Schema) -> Schema:
+    """Accept a template for every value in a schema, but not in a condition."""
+    return _map_schemas(schema, _accept_template, _VALUE_SCHEMAS)  # type: ignore[no-any-return]
+
+
+def _accept_template(node: Schema) -> Schema:
+    if "$ref" in node or _accepts_any_text(node):
+        return node
+    annotations = {
+        key: value
+        for key, value in node.items()
+        if key in ("description", "default", "title", "$defs")
+    }
+    constraints = {key: value for key, value in node.items() if key not in annotations}
+    if not constraints:
+        return node
+    # Alternatives accept templates already: they are joined, so that Template is listed once.
+    alternatives: list[Schema] = []
+    for alternative in constraints["anyOf"] if list(constraints) == ["anyOf"] else [constraints]:
+        is_union = list(alternative) == ["anyOf"]
+        alternatives += alternative["anyOf"] if is_union else [alternative]
+    alternatives = [item for item in alternatives if item != _TEMPLATE]
+    if not any(map(_accepts_any_text, alternatives)):
+        alternatives.append(_TEMPLATE)
+    return {**annotations, "anyOf": alternatives}
+
+
+def _accepts_any_text(node: Schema) -> bool:
+    limits = ("enum", "const", "pattern", "format")
+    return node.get("type") == "string" and node.keys().isdisjoint(limits)
+
+
+def _map_schemas(
+    node: JSON,
+    change: Callable[[Schema], Schema],
+    single: tuple[str, ...] = (*_VALUE_SCHEMAS, *_CONDITION_SCHEMAS),
+) -> JSON:
+    """Apply ``change`` to a schema and every schema in it, innermost first."""
+    if not isinstance(node, dict):
+        return node
+    copy = dict(node)
+    for key, value in node.items():
+        if key in _MAPPINGS_OF_SCHEMAS and isinstance(value, dict):
+            copy[key] = {name: _map_schemas(item, change, single) for name, item in value.items()}
+        elif key in _LISTS_OF_SCHEMAS and isinstance(value, list):
+            copy[key] = [_map_schemas(item, change, single) for item in value]
+        elif key in single:
+            copy[key] = _map_schemas(value, change, single)
+    return change(copy)
+
+
+def _tidy(schema: JSON) -> JSON:
+    """Drop the titles pydantic derives from key names, and close mappings with patterned keys.
+
+    Some editors show the titles instead of the descriptions.
+    """
+
+    def tidied(node: Schema) -> Schema:
+        copy = {key: value for key, value in node.items() if key != "title"}
+        if "patternProperties" in copy:
+            copy["additionalProperties"] = False
+        if "description" in copy:
+            copy["description"] = copy["description"].replace("``", "'")
+        return copy
+
+    return _map_schemas(schema, tidied)

@@ -1,0 +1,149 @@
+"""Rules that join several keys of a scenario, and how ``defaults`` are merged under it.
+
+* A scenario's own value wins key by key; nothing is merged inside a value. ``tags`` and ``expect``
+  are added to those of the defaults.
+* ``model`` and ``agent`` exclude each other: a scenario that names one drops the other of the
+  defaults, and the keys that only the other accepts.
+* Requests that the API always refuses (docs/protocol.md sections 2 and 8) are refused at load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import cast
+
+from evalkit._lib.json import JSON, equal
+from evalkit._lib.problems import PathProblem
+from evalkit._lib.text import did_you_mean, quoted, show
+from evalkit._lib.yaml import ValuePath
+from evalkit.suite.model.language import ScenarioEntry, ScenarioKeys
+from evalkit.suite.model.templates import is_template
+from evalkit.suite.model.variant_names import AXES
+
+KeyPath = Callable[[str], ValuePath]
+"""Returns the path of a merged key: the scenario's own, or that of the defaults."""
+
+MANAGED_FIELDS = {
+    "input": "it is built from 'turns'",
+    "previous_interaction_id": "it follows from 'history'",
+    "store": "it follows from 'history'",
+    "stream": "write it as a key of the scenario",
+    "background": "write it as a key of the scenario",
+    "continuation_token": "the conversation manages it",
+}
+"""Request fields that belong to the conversation; ``request:`` cannot set them."""
+
+ONLY_MODELS = ("generation_config", "cached_content")
+ONLY_AGENTS = ("agent_config",)
+API_TOOLS = (
+    "google_search",
+    "code_execution",
+    "url_context",
+    "google_maps",
+    "file_search",
+    "mcp_server",
+    "computer_use",
+    "retrieval",
+    "tool_search",
+)
+
+
+def merge_defaults(defaults: ScenarioKeys, own: ScenarioEntry) -> dict[str, JSON]:
+    """Return a scenario's keys with the defaults under them; the caller adds tags and expect."""
+    dropped: tuple[str, ...] = ()
+    if "agent" in own and "model" not in own:
+        dropped = ("model", *ONLY_MODELS)
+    elif "model" in own and "agent" not in own:
+        dropped = ("agent", *ONLY_AGENTS)
+    merged = {
+        key: value for key, value in cast("dict[str, JSON]", defaults).items() if key not in dropped
+    }
+    return {**merged, **own}
+
+
+def key_problems(
+    keys: Mapping[str, JSON], key_path: KeyPath, scenario_path: ValuePath
+) -> Iterator[PathProblem]:
+    """Yield what is wrong among a merged scenario's keys: missing, excluded, contradictory."""
+    yield from _missing_keys(keys, key_path, scenario_path)
+    yield from _model_or_agent(keys, key_path)
+    for key in AXES:
+        if key in keys:
+            yield from _axis_problems(key, keys[key], key_path(key))
+    if True in _values(keys, "background") and "stateless" in _values(keys, "history"):
+        hints: tuple[str, ...] = ()
+        if isinstance(keys["background"], list) and isinstance(keys["history"], list):
+            hints = ("leave one value out of the two lists, or write two scenarios",)
+        yield PathProblem(
+            key_path("background"),
+            "a background run cannot be stateless: the API refuses 'background' with 'store: false'",
+            hints=hints,
+        )
+    for key in keys.get("request", ()):
+        if key in MANAGED_FIELDS:
+            message = f"'request' cannot set {key!r}: {MANAGED_FIELDS[key]}"
+            yield PathProblem((*key_path("request"), key), message, "key")
+
+
+def _missing_keys(
+    keys: Mapping[str, JSON], key_path: KeyPath, scenario_path: ValuePath
+) -> Iterator[PathProblem]:
+    # The function of a 'target' may choose its model.
+    if keys.keys().isdisjoint(("model", "agent", "target")):
+        message = "missing key 'model' (or 'agent'), here or in 'defaults'"
+        yield PathProblem(scenario_path, message)
+    if "turns" not in keys:
+        yield PathProblem(scenario_path, "missing key 'turns': a scenario needs at least one turn")
+    for number, turn in enumerate(keys.get("turns", ())):
+        if "user" not in turn and "attach" not in turn:
+            yield PathProblem(
+                (*key_path("turns"), number),
+                "missing key 'user': a turn has a message, or an attachment",
+            )
+
+
+def _model_or_agent(keys: Mapping[str, JSON], key_path: KeyPath) -> Iterator[PathProblem]:
+    if "agent" not in keys:
+        for key in ONLY_AGENTS:
+            if key in keys:
+                yield PathProblem(key_path(key), f"{key!r} is allowed with an agent only", "key")
+        return
+    if "model" in keys:
+        yield PathProblem(key_path("agent"), "'model' and 'agent' exclude each other", "key")
+    for key in ONLY_MODELS:
+        if key in keys:
+            message = f"{key!r} is allowed with a model, not with an agent"
+            yield PathProblem(key_path(key), message, "key")
+
+
+def _axis_problems(key: str, value: JSON, path: ValuePath) -> Iterator[PathProblem]:
+    values = value if isinstance(value, list) else [value]
+    for number, item in enumerate(values):
+        item_path = (*path, number) if isinstance(value, list) else path
+        if any(equal(item, other) for other in values[:number]):
+            yield PathProblem(item_path, f"{show(item)} is twice in {key!r}")
+        if is_template(item):
+            yield PathProblem(
+                item_path,
+                f"templates are not rendered in {key!r}: it is part of the variant's name",
+            )
+
+
+def tool_name_problems(
+    entries: list[JSON], path: ValuePath, declared: Mapping[str, object]
+) -> Iterator[PathProblem]:
+    """Yield what is wrong with a scenario's ``tools``: undeclared and repeated names."""
+    for number, entry in enumerate(entries):
+        if isinstance(entry, str) and entry not in declared:
+            hint = f"declared: {', '.join(declared) or 'none'}"
+            if entry in API_TOOLS:
+                hint = f"a tool of the API is written {{type: {entry}}}"
+            message = f"unknown tool {quoted(entry)}{did_you_mean(entry[:60], declared)}"
+            yield PathProblem((*path, number), message, hints=(hint,))
+        elif isinstance(entry, str) and entry in entries[:number]:
+            yield PathProblem((*path, number), f"the tool {entry!r} is listed twice")
+
+
+def _values(keys: Mapping[str, JSON], key: str) -> list[JSON]:
+    value = keys.get(key)
+    return value if isinstance(value, list) else [value]

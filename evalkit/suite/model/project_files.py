@@ -1,0 +1,103 @@
+"""Files that a suite names: in the suite file's directory or the project root, never outside it.
+
+A name is looked up in the suite file's directory, then in the project root. Links are followed
+before the root is compared, so a link cannot lead out of the project. Files are looked up when the
+suite is loaded and read when they are needed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from evalkit._lib.files import is_inside
+from evalkit._lib.text import nearest, quoted
+
+
+class ProjectFileError(ValueError):
+    """A file that a suite names cannot be used."""
+
+
+class ProjectFiles:
+    """Looks up the file names of one suite file."""
+
+    def __init__(self, suite_file: Path, root: Path) -> None:
+        self._root = root
+        self._directories = [suite_file.parent]
+        if suite_file.parent.resolve() != root.resolve():
+            self._directories.append(root)
+        self._results: dict[str, Path | ProjectFileError] = {}
+
+    def find(self, name: str) -> Path:
+        """Return the file that a name means.
+
+        Raises ProjectFileError: missing, a directory, an absolute path, outside the project.
+        """
+        if name not in self._results:
+            try:
+                self._results[name] = self._find(name)
+            except ProjectFileError as error:
+                self._results[name] = error
+            # A name that is too long or has a NUL character, links in a circle.
+            except (OSError, ValueError, RuntimeError) as error:
+                reason = getattr(error, "strerror", None) or error
+                if "\0" in name:
+                    reason = "a NUL character in its name"
+                message = f"no such file: {quoted(name, 100)} ({reason})"
+                self._results[name] = ProjectFileError(message)
+        result = self._results[name]
+        if isinstance(result, ProjectFileError):
+            raise result
+        return result
+
+    @property
+    def used(self) -> list[tuple[str, Path]]:
+        """Every file that was found, sorted by its path from the project root."""
+        paths = [path for path in self._results.values() if isinstance(path, Path)]
+        return sorted({(self.label(path), path) for path in paths})
+
+    def label(self, path: Path) -> str:
+        """Return a file's path from the project root, with ``/``, as messages show it."""
+        return label(path, self._root)
+
+    def _find(self, name: str) -> Path:
+        is_absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
+        if is_absolute or name.startswith("~"):
+            raise ProjectFileError(
+                f"{quoted(name, 100)} is an absolute path; "
+                "write it relative to the suite file or the project root"
+            )
+        candidates = [Path(os.path.normpath(folder / name)) for folder in self._directories]
+        outside = []
+        for path in candidates:
+            if not is_inside(self._root, path):
+                outside.append(path)
+            elif path.is_file():
+                return path
+            elif path.is_dir():
+                raise ProjectFileError(f"{quoted(name, 100)} is a directory, not a file")
+        if outside == candidates or any(map(os.path.lexists, outside)):
+            project = self._root.name or self._root
+            raise ProjectFileError(f"{quoted(name, 100)} is outside the project ({project})")
+        raise ProjectFileError(f"no such file: {quoted(name, 100)}{self._suggestion(name)}")
+
+    def _suggestion(self, name: str) -> str:
+        """Return the nearest file name in the directory that is meant, or where evalkit looked."""
+        folder = (self._directories[0] / name).parent
+        if is_inside(self._root, folder) and folder.is_dir():
+            names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
+            near = nearest(Path(name).name, names)
+            if near:
+                return f" (did you mean {str(PurePosixPath(name).with_name(near))!r}?)"
+        labels = [self.label(directory) for directory in self._directories]
+        return " in " + " or ".join(
+            "the project root" if text == "." else f"{text}/" for text in labels
+        )
+
+
+def label(path: Path, root: Path) -> str:
+    """Return a path from ``root`` with ``/``, or the whole path if it is elsewhere."""
+    try:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    except (ValueError, OSError, RuntimeError):
+        return path.as_posix()

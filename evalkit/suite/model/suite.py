@@ -1,0 +1,123 @@
+"""A loaded suite: Suite, Scenario and their parts, templates not rendered yet.
+
+``load`` builds these values, ``expand`` reads them. Variants of a scenario share everything that
+does not differ between them, so nothing here may be changed by a reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from evalkit._lib.files import sha256
+from evalkit._lib.json import JSON
+from evalkit._lib.yaml import ValuePath
+from evalkit.errors import Problem, SuiteErrors
+from evalkit.suite.model.deferred import Expectation, SuiteResources
+from evalkit.suite.model.project_files import ProjectFileError
+from evalkit.suite.model.tools import Tool
+
+
+class CaseRow(NamedTuple):
+    """One case. ``label`` is its part of the variant's name; ``number`` counts from 1.
+
+    A scenario without cases has one row with number 0.
+    """
+
+    number: int
+    label: str
+    fields: Mapping[str, JSON]
+
+
+class SettingAxis(NamedTuple):
+    """One setting. If the suite gives it as a list, each value is a part of a variant's name."""
+
+    name: str
+    values: tuple[JSON, ...]
+    is_list: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioTurn:
+    """One turn of a scenario. ``expect`` has one list of expectations for each case row."""
+
+    number: int
+    line: int
+    user: JSON
+    attach: Sequence[dict[str, JSON]]
+    has_templates: bool
+    path: ValuePath
+    expect: Sequence[Sequence[Expectation]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One conversation, defaults merged in.
+
+    ``fields`` are the request fields that do not vary. ``variables`` and ``expect`` have one entry
+    for each case row. ``target`` names the application's function that runs the turns, if any.
+    """
+
+    id: str
+    title: str
+    tags: tuple[str, ...]
+    line: int
+    path: ValuePath
+    axes: tuple[SettingAxis, ...]
+    rows: tuple[CaseRow, ...]
+    variables: tuple[Mapping[str, JSON], ...]
+    fields: Mapping[str, JSON]
+    request: Mapping[str, JSON]
+    has_templates: bool
+    tools: Mapping[str, Tool]
+    turns: Sequence[ScenarioTurn]
+    expect: Sequence[Sequence[Expectation]]
+    max_tool_rounds: int
+    repeat: int
+    timeout: float | None
+    stop_on_failure: bool
+    target: str | None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Suite:
+    """One loaded suite file. ``used_files`` are the files it names, by their path in the project."""
+
+    name: str
+    path: Path
+    vars: Mapping[str, JSON]
+    tools: Mapping[str, Tool]
+    scenarios: Sequence[Scenario]
+    resources: SuiteResources = field(repr=False)
+    used_files: Sequence[tuple[str, Path]] = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        """The file's path from the project root, as messages show it."""
+        return self.resources.source.name
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex SHA-256 of the file's text and of the name and content of every used file.
+
+        Raises SuiteErrors: a used file cannot be read.
+        """
+        own = sha256(self.resources.source.text)
+        if not self.used_files:
+            return own
+        try:
+            used = [f"{name} {sha256(path.read_bytes())}" for name, path in self.used_files]
+        except OSError as error:
+            message = f"a file of this suite cannot be read: {error}"
+            raise SuiteErrors([Problem(self.label, 1, 1, message)]) from error
+        return sha256("\n".join([own, *used]))
+
+    def file(self, name: str) -> Path:
+        """Return the file that a name means. Raises SuiteErrors: missing, outside the project."""
+        try:
+            return self.resources.files.find(name)
+        except ProjectFileError as error:
+            raise SuiteErrors([Problem(self.label, 1, 1, str(error))]) from error

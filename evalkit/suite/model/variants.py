@@ -1,0 +1,209 @@
+"""Variants: the combinations of a scenario's listed settings, cases and trials; each is one test.
+
+Templates are rendered and files are read only when a variant is asked for its fields or turns, so a
+session that selects one test in eight pays for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+from evalkit._lib.json import JSON
+from evalkit.errors import UsageError
+from evalkit.suite.model.deferred import Expectation, TurnPlan, as_text
+from evalkit.suite.model.suite import Scenario, SettingAxis, Suite
+from evalkit.suite.model.templates import TemplateError, render
+from evalkit.suite.model.tools import Tool
+from evalkit.suite.model.variant_names import cassette_file, file_word, part_label, variant_name
+
+_TEXT_FIELDS = ("system_instruction", "response_mime_type", "cached_content")
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Variant:
+    """One combination of a scenario's settings, a case and a trial: what one test runs.
+
+    ``settings`` are what ``same_as`` selects by: ``model`` or ``agent``, ``history``, ``stream``,
+    ``background``, ``service_tier`` if given, ``case`` if there are cases. ``parts`` label those that
+    the suite gives as a list. Everything else is computed on demand, since all variants stay in
+    memory until the session ends.
+    """
+
+    suite: Suite = field(repr=False)
+    scenario: Scenario = field(repr=False)
+    parts: tuple[str, ...]
+    settings: Mapping[str, JSON]
+    trial: int
+    row: int = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """``scenario[part-part]#trial``."""
+        return variant_name(self.scenario.id, self.parts, self.trial)
+
+    @property
+    def id(self) -> str:
+        """``suite::scenario[part-part]#trial``: the identity of its result."""
+        return f"{self.suite.name}::{self.name}"
+
+    @property
+    def cassette(self) -> str:
+        """The cassette's path in the directory of cassettes, with forward slashes."""
+        file = cassette_file(self.scenario.id, self.parts, self.trial)
+        return f"{self.suite.name}/{file}"
+
+    @property
+    def line(self) -> int:
+        """The line on which the scenario starts."""
+        return self.scenario.line
+
+    @property
+    def title(self) -> str:
+        """The scenario's title, rendered, or ``""``. Raises SuiteErrors."""
+        title = self.scenario.title
+        return as_text(self._render("title", title)) if title else ""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The scenario's tags, those of the defaults first."""
+        return self.scenario.tags
+
+    @property
+    def variables(self) -> Mapping[str, JSON]:
+        """The suite's ``vars``, overridden by the case's fields."""
+        return self.scenario.variables[self.row]
+
+    @property
+    def fields(self) -> dict[str, JSON]:
+        """The request fields of every turn, in wire form: model or agent first, ``request`` last.
+
+        Raises SuiteErrors: a template cannot be rendered.
+        """
+        names = ("model", "agent", "service_tier")
+        varying = {key: self.settings[key] for key in names if key in self.settings}
+        scenario = self.scenario
+        if not scenario.has_templates:
+            return {**varying, **scenario.fields, **scenario.request}
+        rendered = self._render("", scenario.fields)
+        for key in _TEXT_FIELDS:
+            if key in rendered:
+                rendered[key] = as_text(rendered[key])
+        if "labels" in rendered:
+            rendered["labels"] = {key: as_text(text) for key, text in rendered["labels"].items()}
+        return {**varying, **rendered, **self._render("request", scenario.request)}
+
+    @property
+    def turns(self) -> list[TurnPlan]:
+        """The turns to run, in order."""
+        return [
+            TurnPlan(
+                number=turn.number,
+                line=turn.line,
+                user=turn.user,
+                expect=turn.expect[self.row],
+                attach=turn.attach,
+                has_templates=turn.has_templates,
+                variables=self.variables,
+                path=turn.path,
+                resources=self.suite.resources,
+            )
+            for turn in self.scenario.turns
+        ]
+
+    @property
+    def expect(self) -> Sequence[Expectation]:
+        """The expectations over the whole conversation."""
+        return self.scenario.expect[self.row]
+
+    def turn_expect(self, number: int) -> Sequence[Expectation]:
+        """Return the expectations of a turn; ``number`` counts from 1."""
+        return self.scenario.turns[number - 1].expect[self.row]
+
+    @property
+    def max_tool_rounds(self) -> int:
+        """How many rounds of function calls a turn may have."""
+        return self.scenario.max_tool_rounds
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds for the whole scenario, live only; None without a limit."""
+        return self.scenario.timeout
+
+    @property
+    def stop_on_failure(self) -> bool:
+        """Whether a turn whose checks failed ends the conversation."""
+        return self.scenario.stop_on_failure
+
+    @property
+    def target(self) -> str | None:
+        """The application's function that runs the turns (``package.module:function``), if any."""
+        return self.scenario.target
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """The suite's tools that the scenario uses, by function name."""
+        return self.scenario.tools
+
+    def _render(self, key: str, value: JSON) -> JSON:
+        try:
+            return render(value, self.variables)
+        except TemplateError as error:
+            path = (*self.scenario.path, key) if key else self.scenario.path
+            raise self.suite.resources.located(path, error) from error
+
+
+def expand(suite: Suite, *, models: Sequence[str] = (), repeat: int | None = None) -> list[Variant]:
+    """Return every variant of a suite: scenarios in file order, settings, cases, trials last.
+
+    ``models`` replaces the model of every scenario that has one (not an agent). Several become a part
+    of the name; a single one does not, so that two runs with different models have the same
+    identities. ``repeat`` replaces the scenarios' own number of trials. Raises UsageError: two of
+    ``models`` would share cassettes.
+    """
+    names = tuple(dict.fromkeys(models))
+    if len({file_word(model).casefold() for model in names}) < len(names):
+        raise UsageError(
+            f"the models {', '.join(names)} would share cassettes: "
+            "name models that differ in more than case and punctuation"
+        )
+    return [
+        variant
+        for scenario in suite.scenarios
+        for variant in _variants(suite, scenario, names, repeat)
+    ]
+
+
+def combinations(
+    axes: Sequence[SettingAxis],
+) -> Iterator[tuple[dict[str, JSON], tuple[str, ...]]]:
+    """Yield the settings of each combination, and the parts of its name."""
+    for values in product(*(axis.values for axis in axes)):
+        chosen = list(zip(axes, values, strict=True))
+        settings = {axis.name: value for axis, value in chosen}
+        yield (
+            settings,
+            tuple(part_label(axis.name, value) for axis, value in chosen if axis.is_list),
+        )
+
+
+def _variants(
+    suite: Suite, scenario: Scenario, models: tuple[str, ...], repeat: int | None
+) -> Iterator[Variant]:
+    axes = scenario.axes
+    if models:
+        model_axis = SettingAxis("model", models, len(models) > 1)
+        axes = tuple(model_axis if axis.name == "model" else axis for axis in axes)
+    trials = range(1, (repeat or scenario.repeat) + 1)
+    for settings, parts in combinations(axes):
+        for index, row in enumerate(scenario.rows):
+            for trial in trials:
+                yield Variant(
+                    suite=suite,
+                    scenario=scenario,
+                    parts=(*parts, row.label) if row.number else parts,
+                    settings={**settings, "case": row.label} if row.number else settings,
+                    trial=trial,
+                    row=index,
+                )

@@ -1,23 +1,38 @@
-"""``evalkit lint``: what is wrong, risky or new in cassettes of any origin."""
+"""``evalkit lint``: what is wrong, risky or new in cassettes from any tool."""
 
 from __future__ import annotations
 
+import json
+import shlex
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from configparser import ConfigParser
+from configparser import Error as ConfigError
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from evalkit._lib.text import plural, show, visible
-
-if TYPE_CHECKING:
-    from evalkit.lint import LintFinding, Outcome
+from evalkit.cli.main import EXIT_FAILED, EXIT_INTEGRITY, EXIT_PASS
+from evalkit.errors import UsageError
+from evalkit.lint import RULES, LintFinding, LintOptions, LintOutcome
+from evalkit.lint import lint as lint_paths
+from evalkit.lint.file_search import find_eval_files
+from evalkit.lint.rules import SEVERITIES, TOPICS, select_codes
 
 _WIDTH = 80
-_COLOURS = {"error": "red", "warn": "yellow", "info": "cyan"}
-_EXAMPLE = """\b
+_COLORS = {"error": "red", "warn": "yellow", "info": "cyan"}
+_INI_FILES = (
+    ("pytest.ini", "pytest"),
+    ("pyproject.toml", None),
+    ("tox.ini", "pytest"),
+    ("setup.cfg", "tool:pytest"),
+)
+_EPILOG = """\b
 Examples:
   evalkit lint cassettes
   evalkit lint cassettes --ignore new,old --fail-on warn
@@ -25,47 +40,55 @@ Examples:
 """
 
 
-def _words(_: click.Context, __: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
-    return tuple(word.strip() for given in value for word in given.split(",") if word.strip())
+def _split_codes(_: click.Context, __: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(code.strip() for value in values for code in value.split(",") if code.strip())
 
 
-@click.command(epilog=_EXAMPLE)
+@click.command(epilog=_EPILOG)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATH…")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON array of findings, and nothing else."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print findings as one JSON array only.")
 @click.option(
     "--select",
     multiple=True,
-    callback=_words,
+    callback=_split_codes,
     metavar="CODE",
-    help="Only these rules or topics; commas, or several times.",
+    help="Only these rules or topics, separated by commas; repeatable.",
 )
 @click.option(
-    "--ignore", multiple=True, callback=_words, metavar="CODE", help="Not these rules or topics."
+    "--ignore",
+    multiple=True,
+    callback=_split_codes,
+    metavar="CODE",
+    help="Not these rules or topics.",
 )
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warn", "info"]),
     default="error",
     show_default=True,
-    help="Least severity that exits with 1.",
+    help="Lowest severity that exits with 1.",
 )
 @click.option(
     "--max-age", type=click.FloatRange(min=0), metavar="DAYS", help="Older recordings are 'stale'."
 )
 @click.option(
-    "--suites", type=click.Path(path_type=Path), multiple=True, metavar="DIR",
-    help="Suites that play the cassettes; without it, those pytest would find.",
-)  # fmt: skip
+    "--suites",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="DIR",
+    help="Suites that play the cassettes; default: those that pytest collects.",
+)
 @click.option(
     "--run",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="A run directory: tell the recordings it left unplayed.",
+    help="Run directory: report the recordings that it did not play.",
 )
 @click.option("--rules", is_flag=True, help="Print the table of rules and stop.")
+@click.pass_context
 def lint(
+    context: click.Context,
+    *,
     paths: tuple[Path, ...],
     as_json: bool,
     select: tuple[str, ...],
@@ -80,82 +103,67 @@ def lint(
 
     PATHs are files, or folders to scan.
 
-    Whoever recorded them (evalkit, vcrpy, pytest-recording, a tape, a proxy): are histories re-sent as received, streams valid, answers
-    as the API has them, calls answered, secrets left out, media whole? What nothing here knows yet is told as new.
+    Cassettes may be recorded by any tool: evalkit, vcrpy, pytest-recording, a proxy. The rules cover
+    histories that were not re-sent as received, invalid streams, deviations from the API, calls
+    without results, secrets and damaged media. What evalkit does not know is reported as new.
 
-    Exit codes: 0 nothing of that severity, 1 findings, 2 usage, 3 a file that is damaged.
+    Exit codes: 0 nothing of that severity, 1 findings, 2 usage, 3 a damaged file.
     """
-    from evalkit.cli.main import EXIT_FAILED, EXIT_INTEGRITY, EXIT_PASS
-    from evalkit.errors import UsageError
-    from evalkit.lint import Options
-    from evalkit.lint import lint as judge
-    from evalkit.lint.rules import SEVERITIES, chosen
-
     if rules:
-        click.echo("\n".join(_table()))
+        click.echo("\n".join(_rule_table()))
         return
     if not paths:
-        raise UsageError("name the cassettes to judge, e.g. evalkit lint cassettes")
+        raise UsageError("no PATH given; name the cassettes, e.g. evalkit lint cassettes")
     root = Path.cwd()
-    codes = chosen(select, ignore) if select or ignore else None
-    outcome = judge(paths, Options(codes, max_age, suites or _default_suites(root), root, run))
+    options = LintOptions(
+        codes=select_codes(select, ignore) if select or ignore else None,
+        max_age=max_age,
+        suites=suites or _collected_suites(root),
+        root=root,
+        run=run,
+    )
+    outcome = lint_paths(paths, options)
     if as_json:
-        import json
-
         click.echo(json.dumps([finding.to_json() for finding in outcome.findings], indent=1))
     else:
-        for line in _report(outcome):
-            click.echo(line)
-    grave = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
-    failed = any(finding.severity in grave for finding in outcome.findings)
-    click.get_current_context().exit(
-        EXIT_INTEGRITY if outcome.damaged else EXIT_FAILED if failed else EXIT_PASS
-    )
+        click.echo("\n".join(_report(outcome)))
+    counted = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
+    failed = any(finding.severity in counted for finding in outcome.findings)
+    context.exit(EXIT_INTEGRITY if outcome.damaged else EXIT_FAILED if failed else EXIT_PASS)
 
 
-def _default_suites(root: Path) -> tuple[Path, ...]:
-    """Return the suites as pytest would take them: the folders of the ini option that exist, and files of the name ``*.eval.yaml``."""
-    from evalkit.lint.files import eval_files
-
-    return (
-        *(path for name in _ini_suites(root) if (path := root / name).exists()),
-        *eval_files(root),
-    )
+def _collected_suites(root: Path) -> tuple[Path, ...]:
+    """Return the suites that pytest would collect: existing folders of the ini option, and
+    ``*.eval.yaml``.
+    """
+    folders = [root / name for name in _ini_suites(root)]
+    return (*(path for path in folders if path.exists()), *find_eval_files(root))
 
 
 def _ini_suites(root: Path) -> list[str]:
-    import shlex
-    import tomllib
-    from configparser import ConfigParser, Error
-
-    given: Any = None
-    for name, section in (
-        ("pytest.ini", "pytest"),
-        ("pyproject.toml", ""),
-        ("tox.ini", "pytest"),
-        ("setup.cfg", "tool:pytest"),
-    ):
+    for name, section in _INI_FILES:
         try:
-            text = (root / name).read_text("utf-8")
-            if section:
-                parser = ConfigParser(interpolation=None)
-                parser.read_string(text)
-                given = parser.get(section, "evalkit_suites", fallback=None)
-            else:
-                table = tomllib.loads(text)["tool"]["pytest"]
-                given = table.get("ini_options", table).get("evalkit_suites")
-        except (OSError, ValueError, LookupError, AttributeError, TypeError, Error):
-            continue
-        if given is not None:
-            break
-    if isinstance(given, list):
-        return [str(item) for item in given]
-    return shlex.split(given) if isinstance(given, str) else ["suites"]
+            value = _read_ini_option(root / name, section)
+        except (OSError, ValueError, LookupError, AttributeError, TypeError, ConfigError):
+            continue  # pytest itself reports an unreadable configuration
+        if isinstance(value, list):
+            return [str(item) for item in value]
+        if value is not None:
+            return shlex.split(str(value))
+    return ["suites"]
 
 
-def _table() -> Iterator[str]:
-    from evalkit.lint.rules import RULES, TOPICS
+def _read_ini_option(path: Path, section: str | None) -> Any:
+    text = path.read_text("utf-8")
+    if section is None:
+        table = tomllib.loads(text)["tool"]["pytest"]
+        return table.get("ini_options", table).get("evalkit_suites")
+    parser = ConfigParser(interpolation=None)
+    parser.read_string(text)
+    return parser.get(section, "evalkit_suites", fallback=None)
 
+
+def _rule_table() -> Iterator[str]:
     width = max(map(len, RULES))
     for topic, meaning in TOPICS.items():
         yield click.style(f"{topic}: {meaning}", bold=True)
@@ -164,71 +172,59 @@ def _table() -> Iterator[str]:
                 yield f"  {rule.code:<{width}}  {rule.severity:<5}  {rule.meaning}"
 
 
-def _report(outcome: Outcome) -> Iterator[str]:
+def _report(outcome: LintOutcome) -> Iterator[str]:
     """Yield the findings by file and exchange, then one line of totals."""
-    for (file, exchange), found in groupby(
-        outcome.findings, key=lambda finding: (finding.file, finding.exchange)
-    ):
-        held = list(found)
-        line = next((finding.where["line"] for finding in held if "line" in finding.where), None)
-        head = (
-            visible(file)
-            + (f":{line}" if line is not None else "")
-            + (f" exchange {exchange}" if exchange is not None else "")
+    groups = groupby(outcome.findings, key=lambda finding: (finding.file, finding.exchange))
+    for (file, exchange), group in groups:
+        findings = list(group)
+        line = next(
+            (finding.where["line"] for finding in findings if "line" in finding.where), None
         )
+        head = visible(file)
+        head += f":{line}" if line is not None else ""
+        head += f" exchange {exchange}" if exchange is not None else ""
         yield click.style(head, bold=True)
-        for finding in held:
-            yield from _lines(finding)
+        for finding in findings:
+            yield from _finding_lines(finding)
     if outcome.findings:
         yield ""
-    yield from _folded(_summary(outcome), "")
+    yield from _wrap(_summary(outcome), "")
 
 
-def _lines(finding: LintFinding) -> Iterator[str]:
-    label = click.style(finding.severity, fg=_COLOURS[finding.severity])
-    first, *rest = _folded(
-        f"{finding.severity} {finding.code}: {visible(finding.message)}", "  ", "    "
-    )
+def _finding_lines(finding: LintFinding) -> Iterator[str]:
+    label = click.style(finding.severity, fg=_COLORS[finding.severity])
+    text = f"{finding.severity} {finding.code}: {visible(finding.message)}"
+    first, *rest = _wrap(text, "  ", "    ")
     yield first.replace(finding.severity, label, 1)
     yield from rest
     where = finding.where
     if where.get("pointer"):
-        yield from _folded(f"at {where.get('part', '')} {visible(where['pointer'])}", "    ")
+        yield from _wrap(f"at {where.get('part', '')} {visible(where['pointer'])}", "    ")
     for name, value in (("expected", finding.expected), ("got", finding.got)):
         text = show(value, _WIDTH - 14)
         if text != "(absent)":
             yield f"    {name:<8}  {text}"
 
 
-def _folded(text: str, indent: str, below: str | None = None) -> list[str]:
-    below = indent if below is None else below
+def _wrap(text: str, indent: str, subsequent_indent: str | None = None) -> list[str]:
     return textwrap.wrap(
         text,
         _WIDTH,
         initial_indent=indent,
-        subsequent_indent=below,
+        subsequent_indent=indent if subsequent_indent is None else subsequent_indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
 
 
-def _summary(outcome: Outcome) -> str:
-    counted = _counts(finding.severity for finding in outcome.findings)
-    told = ", ".join(
-        plural(counted[severity], *words)
-        for severity, words in (("error", ("error",)), ("warn", ("warning",)), ("info", ("note",)))
-        if counted[severity]
+def _summary(outcome: LintOutcome) -> str:
+    counts = Counter(finding.severity for finding in outcome.findings)
+    names = {"error": "error", "warn": "warning", "info": "note"}
+    findings = ", ".join(
+        plural(counts[severity], names[severity]) for severity in SEVERITIES if counts[severity]
     )
-    judged = f"{plural(outcome.cassettes, 'cassette')}, {plural(outcome.exchanges, 'exchange')}: {told or 'nothing to say'}"
-    passed = (
-        f"; {plural(outcome.passed, 'YAML file')} passed over, being no cassette"
-        if outcome.passed
-        else ""
-    )
-    return judged + passed
-
-
-def _counts(severities: Iterable[str]) -> dict[str, int]:
-    from collections import Counter
-
-    return Counter(severities)
+    read = f"{plural(outcome.cassettes, 'cassette')}, {plural(outcome.exchanges, 'exchange')}"
+    skipped = ""
+    if outcome.skipped:
+        skipped = f"; {plural(outcome.skipped, 'YAML file')} skipped (not a cassette)"
+    return f"{read}: {findings or 'no findings'}{skipped}"

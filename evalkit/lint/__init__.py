@@ -1,8 +1,7 @@
-"""What is wrong, risky or new in cassettes of any origin: rules over files, recordings and the conversations in them."""
+"""Rules over cassettes from any tool: what is wrong, risky or new in files and conversations."""
 
 from evalkit.lint.findings import LintFinding
-from evalkit.lint.linting import Outcome, lint
-from evalkit.lint.options import Options
-from evalkit.lint.rules import RULES, Rule
+from evalkit.lint.linter import LintOutcome, lint
+from evalkit.lint.rules import RULES, LintOptions, LintRule
 
-__all__ = ["RULES", "LintFinding", "Options", "Outcome", "Rule", "lint"]
+__all__ = ["RULES", "LintFinding", "LintOptions", "LintOutcome", "LintRule", "lint"]

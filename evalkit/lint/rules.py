@@ -1,29 +1,36 @@
-"""The rules, as a table: code, topic, severity, meaning. What a code says is here; how it is found is its topic's module's business.
+"""The table of rules: code, topic, severity, meaning; and the options that select among them.
 
-Codes are stable: users select them and tools read them. The codes of the topics ``history`` and ``stream`` are those of the checks of these
-names, for it is these checks that find them. ``integrity`` marks what makes a file worthless: it ends the command with exit code 3.
+The module of a topic implements its rules. Codes are stable: users select them and tools read them.
+The codes of the topics ``history`` and ``stream`` are those of the checks with these names, which
+find them. ``integrity`` marks what makes a file unusable: it ends the command with exit code 3.
 
-Severities: ``error`` is wrong, ``warn`` is risky or wasteful, ``info`` is worth knowing. One rule has one severity, always.
+Severities: ``error`` is wrong, ``warn`` is risky or wasteful, ``info`` is worth knowing. One rule
+has one severity.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
 
+from evalkit._lib.clock import now
 from evalkit._lib.text import did_you_mean
 from evalkit.errors import UsageError
 
-Severity = Literal["error", "warn", "info"]
-SEVERITIES: tuple[Severity, ...] = ("error", "warn", "info")
+LintSeverity = Literal["error", "warn", "info"]
+SEVERITIES: tuple[LintSeverity, ...] = ("error", "warn", "info")
 
 
-class Rule(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LintRule:
     """One rule."""
 
     code: str
     topic: str
-    severity: Severity
+    severity: LintSeverity
     meaning: str
     integrity: bool = False
 
@@ -31,32 +38,37 @@ class Rule(NamedTuple):
 TOPICS: dict[str, str] = {
     "file": "the files themselves",
     "history": "stateless histories, re-sent as received (see checks/history.md)",
-    "stream": "streams of events (see checks/stream.md)",
-    "protocol": "answers and requests that are not as the API has them",
-    "new": "what nothing here knows yet: the API moved on, or it is a mistake",
+    "stream": "event streams (see checks/stream.md)",
+    "protocol": "responses and requests that differ from the API",
+    "new": "what evalkit does not know yet: the API has changed, or it is a mistake",
     "calls": "calls and their results over a conversation",
     "secrets": "credentials and accounts",
-    "media": "pictures, sound, films and documents in bodies",
-    "age": "when it was recorded, and from what",
-    "suites": "cassettes against the suites that play them",
+    "media": "images, audio, video and documents in bodies",
+    "age": "when a cassette was recorded, and from which revision",
+    "suites": "cassettes compared with the suites that play them",
 }
 
-_ROWS: tuple[tuple[str, str, Severity, str], ...] = (
+_ROWS: tuple[tuple[str, str, LintSeverity, str], ...] = (
     (
         "cassette_unreadable",
         "file",
         "error",
-        "not YAML, cut off, of another version, or no cassette",
+        "not YAML, truncated, of another version, or not a cassette",
     ),
-    ("journal_left", "file", "warn", "an interrupted recording left its journal"),
+    ("journal_left", "file", "warn", "an interrupted recording left its journal behind"),
     ("journal_damaged", "file", "error", "a journal that cannot be read"),
-    ("media_missing", "file", "error", "a media file the cassette needs is not there"),
-    ("media_altered", "file", "error", "a media file's content is not what its name says"),
-    ("media_orphan", "file", "warn", "a media file that no cassette needs"),
-    ("rule_crashed", "file", "error", "a rule failed on this file: please report it"),
+    ("media_missing", "file", "error", "a media file of the cassette is missing"),
+    (
+        "media_altered",
+        "file",
+        "error",
+        "the content of a media file does not match the digest in its name",
+    ),
+    ("media_orphan", "file", "warn", "no cassette uses a media file"),
+    ("rule_crashed", "file", "error", "a rule crashed on this file: please report it"),
     ("step_missing", "history", "error", "a step is not re-sent"),
     ("step_altered", "history", "error", "a step of the model was changed"),
-    ("step_reordered", "history", "error", "a step stands elsewhere"),
+    ("step_reordered", "history", "error", "a step is at another position"),
     ("step_duplicated", "history", "error", "a step is sent twice"),
     ("step_invented", "history", "error", "a step that was never received"),
     ("signature_altered", "history", "error", "a signature was changed, dropped or added"),
@@ -66,7 +78,7 @@ _ROWS: tuple[tuple[str, str, Severity, str], ...] = (
         "input_rewritten",
         "history",
         "error",
-        "a step of the client's own was changed after it had been sent",
+        "a step of the client was changed after it was first sent",
     ),
     (
         "history_truncated",
@@ -84,27 +96,32 @@ _ROWS: tuple[tuple[str, str, Severity, str], ...] = (
         "history_unknown",
         "history",
         "info",
-        "a history is re-sent of which nothing is in this cassette",
+        "a re-sent history has no part in this cassette",
     ),
     ("empty_stream", "stream", "error", "a stream without events"),
     ("created_missing", "stream", "error", "an event before interaction.created"),
-    ("created_twice", "stream", "error", "interaction.created came again"),
+    ("created_twice", "stream", "error", "a second interaction.created"),
     ("completed_missing", "stream", "error", "the stream ended without interaction.completed"),
-    ("completed_twice", "stream", "error", "interaction.completed came again"),
+    ("completed_twice", "stream", "error", "a second interaction.completed"),
     ("event_after_completed", "stream", "error", "an event after interaction.completed"),
-    ("error_event", "stream", "info", "the service broke off with an error event"),
+    ("error_event", "stream", "info", "the service ended the stream with an error event"),
     ("event_not_json", "stream", "error", "an event's data is not JSON"),
-    ("event_not_object", "stream", "error", "an event is no JSON object"),
+    ("event_not_object", "stream", "error", "an event is not a JSON object"),
     ("event_type_missing", "stream", "error", "an event has no event_type"),
-    ("field_missing", "stream", "error", "an event lacks a field it must have"),
-    ("id_changed", "stream", "error", "the interaction's id changed in mid-stream"),
+    ("field_missing", "stream", "error", "an event lacks a required field"),
+    ("id_changed", "stream", "error", "the interaction's id changed within the stream"),
     ("status_conflict", "stream", "error", "the statuses of one stream contradict each other"),
-    ("status_running", "stream", "error", "interaction.completed says that the run goes on"),
+    (
+        "status_running",
+        "stream",
+        "error",
+        "interaction.completed has the status of a running interaction",
+    ),
     (
         "steps_conflict",
         "stream",
         "error",
-        "interaction.completed carries other steps than were streamed",
+        "interaction.completed contains other steps than the stream",
     ),
     ("index_gap", "stream", "error", "a step's index leaves a gap"),
     ("start_twice", "stream", "error", "a step started twice"),
@@ -114,13 +131,18 @@ _ROWS: tuple[tuple[str, str, Severity, str], ...] = (
     ("stop_twice", "stream", "error", "a step stopped twice"),
     ("step_not_stopped", "stream", "error", "a step never stopped"),
     ("delta_type_missing", "stream", "error", "a delta has no type"),
-    ("delta_does_not_fit", "stream", "error", "a delta cannot be folded into its step"),
+    ("delta_does_not_fit", "stream", "error", "a delta does not fit its step"),
     ("arguments_not_json", "stream", "error", "streamed arguments are not JSON"),
-    ("arguments_not_object", "stream", "error", "streamed arguments are no JSON object"),
-    ("not_streamed", "stream", "error", "a stream was asked for, JSON came"),
-    ("streamed_unasked", "stream", "warn", "JSON was asked for, a stream came"),
-    ("stored_differs", "stream", "error", "the streamed interaction is not the one a GET returned"),
-    ("stream_broken", "stream", "warn", "the recording says that the answer broke off"),
+    ("arguments_not_object", "stream", "error", "streamed arguments are not a JSON object"),
+    ("not_streamed", "stream", "error", "a stream was requested, the response is JSON"),
+    ("streamed_unasked", "stream", "warn", "JSON was requested, the response is a stream"),
+    (
+        "stored_differs",
+        "stream",
+        "error",
+        "the streamed interaction differs from the one that a GET returned",
+    ),
+    ("stream_broken", "stream", "warn", "the recording is marked as a broken response"),
     (
         "last_frame_open",
         "stream",
@@ -131,46 +153,51 @@ _ROWS: tuple[tuple[str, str, Severity, str], ...] = (
         "answer_unreadable",
         "protocol",
         "error",
-        "an answer that is no Interaction: not JSON, or steps that are no list of objects",
+        "a response that is not an Interaction: not JSON, or steps that are not a list of objects",
     ),
     (
         "content_type_other",
         "protocol",
         "error",
-        "a good answer of neither JSON nor events: SDKs raise",
+        "a successful response that is neither JSON nor a stream: SDKs raise",
     ),
-    ("required_missing", "protocol", "error", "an answer lacks a field that must be there"),
-    ("wrong_type", "protocol", "error", "a field of an answer is of the wrong JSON type"),
-    ("type_missing", "protocol", "error", "a step, content or annotation of an answer has no type"),
+    ("required_missing", "protocol", "error", "a response lacks a required field"),
+    ("wrong_type", "protocol", "error", "a field of a response has the wrong JSON type"),
+    (
+        "type_missing",
+        "protocol",
+        "error",
+        "a step, content or annotation of a response has no type",
+    ),
     (
         "steps_missing",
         "protocol",
         "warn",
-        "an interaction that is completed, incomplete or waits for a result has no list of steps",
+        "an interaction that is completed, incomplete or requires action has no list of steps",
     ),
     (
         "request_incomplete",
         "protocol",
         "warn",
-        "a request lacks a field or a type that must be there",
+        "a request lacks a required field or a type",
     ),
-    ("request_wrong_type", "protocol", "warn", "a field of a request is of the wrong JSON type"),
+    ("request_wrong_type", "protocol", "warn", "a field of a request has the wrong JSON type"),
     ("new_step_type", "new", "info", "a step type"),
     ("new_content_type", "new", "info", "a content type"),
     ("new_annotation_type", "new", "info", "an annotation type"),
     ("new_event_type", "new", "info", "an event type"),
     ("new_delta_type", "new", "info", "a delta type"),
     ("new_tool_type", "new", "info", "a tool type in a request"),
-    ("new_field", "new", "info", "a field of something known"),
+    ("new_field", "new", "info", "a field of a known object"),
     ("new_request_field", "new", "info", "a field of a request"),
     ("new_status", "new", "info", "a status of an interaction"),
-    ("new_error_shape", "new", "info", "an error in neither of the API's two shapes"),
-    ("result_unpaired", "calls", "error", "a function_result that answers no call"),
+    ("new_error_shape", "new", "info", "an error in neither of the API's two forms"),
+    ("result_unpaired", "calls", "error", "a function_result without its call"),
     (
         "call_unanswered",
         "calls",
         "error",
-        "a function_call that the next request leaves without a result",
+        "a function_call without a result in the next request",
     ),
     (
         "call_open",
@@ -184,63 +211,88 @@ _ROWS: tuple[tuple[str, str, Severity, str], ...] = (
         "warn",
         "a server-side call without a result, or a result without a call",
     ),
-    ("secret_token", "secrets", "error", "an API key or token in a form that is known"),
-    ("secret_header", "secrets", "error", "a header that carries a credential"),
+    ("secret_token", "secrets", "error", "an API key or token in a known format"),
+    ("secret_header", "secrets", "error", "a header with a credential"),
     ("secret_in_url", "secrets", "error", "a key parameter, or a user and password, in a URL"),
     ("private_key", "secrets", "error", "a private key"),
     ("cookie", "secrets", "warn", "a cookie"),
     ("account_identifier", "secrets", "warn", "a project number or a service account"),
-    ("email_in_header", "secrets", "warn", "an e-mail address in a header"),
-    ("media_not_base64", "media", "error", "inline data that is not base64"),
-    ("media_damaged", "media", "error", "a media file that is cut off or does not decode"),
+    ("email_in_header", "secrets", "warn", "an email address in a header"),
+    ("media_not_base64", "media", "error", "inline data that is not Base64"),
+    ("media_damaged", "media", "error", "media that is truncated or does not decode"),
     (
         "media_type_differs",
         "media",
         "warn",
-        "the bytes are not of the type they are declared to be",
+        "the bytes are not of the declared type",
     ),
     ("stale", "age", "warn", "older than --max-age"),
     ("old", "age", "info", "older than a year, where no --max-age is given"),
-    ("format_other", "age", "warn", "written by a format version that this evalkit does not know"),
+    ("format_other", "age", "warn", "written in a format version that this evalkit does not know"),
     (
         "revision_other",
         "age",
         "info",
-        "recorded from another revision of the API than the one described here",
+        "recorded from another revision of the API than evalkit describes",
     ),
     ("cassette_orphan", "suites", "warn", "no variant of any suite plays this cassette"),
     ("cassette_missing", "suites", "warn", "a variant has no cassette"),
-    ("snapshot_orphan", "suites", "warn", "an approved snapshot that no check of its suite wants"),
-    ("recording_unplayed", "suites", "warn", "the run left a recording unplayed (--run)"),
+    ("snapshot_orphan", "suites", "warn", "no check of its suite uses an approved snapshot"),
+    ("recording_unplayed", "suites", "warn", "the run did not play a recording (--run)"),
     (
         "suite_unreadable",
         "suites",
         "warn",
-        "a suite that cannot be loaded: its cassettes cannot be judged",
+        "a suite cannot be loaded, so its cassettes cannot be checked",
     ),
 )
 _INTEGRITY = frozenset(("cassette_unreadable", "journal_damaged", "media_missing", "media_altered"))
 
-RULES: dict[str, Rule] = {row[0]: Rule(*row, integrity=row[0] in _INTEGRITY) for row in _ROWS}
+RULES: dict[str, LintRule] = {
+    row[0]: LintRule(*row, integrity=row[0] in _INTEGRITY) for row in _ROWS
+}
 """Every rule by its code, topics together."""
 
 
-def chosen(select: Sequence[str], ignore: Sequence[str]) -> frozenset[str]:
-    """Return the codes that count: all or the selected ones, without the ignored ones. Topics stand for their codes.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LintOptions:
+    """What to lint for.
 
-    What makes a file worthless counts unselected too, for no other rule could judge such a file. Raises UsageError for a word that is neither
-    code nor topic.
+    ``codes`` are the selected rules, None for all. ``max_age`` is in days. ``suites`` are suite
+    files or folders of them, ``root`` is the project's root, which no suite may leave. ``run`` is a
+    run directory, read for unplayed recordings. Ages are measured at ``now``.
     """
-    wanted = {*_codes(select), *_INTEGRITY} if select else set(RULES)
-    return frozenset(wanted - set(_codes(ignore)))
+
+    codes: frozenset[str] | None = None
+    max_age: float | None = None
+    suites: tuple[Path, ...] = ()
+    root: Path = field(default_factory=Path.cwd)
+    run: Path | None = None
+    now: datetime = field(default_factory=now)
+
+    def selects(self, *codes: str) -> bool:
+        """Return whether any of these rules is selected."""
+        return self.codes is None or any(code in self.codes for code in codes)
 
 
-def _codes(words: Sequence[str]) -> Iterable[str]:
+def select_codes(select: Sequence[str], ignore: Sequence[str]) -> frozenset[str]:
+    """Return the selected codes, or all, without the ignored ones; a topic means all of its codes.
+
+    Rules about unusable files are always selected, because no other rule can check such a file.
+    Raises UsageError for a word that is neither code nor topic.
+    """
+    selected = {*_expand_topics(select), *_INTEGRITY} if select else set(RULES)
+    return frozenset(selected - set(_expand_topics(ignore)))
+
+
+def _expand_topics(words: Sequence[str]) -> Iterable[str]:
     for word in words:
         if word in TOPICS:
             yield from (code for code, rule in RULES.items() if rule.topic == word)
         elif word in RULES:
             yield word
         else:
-            known = did_you_mean(word, (*RULES, *TOPICS))
-            raise UsageError(f"no rule or topic {word!r}{known}; `evalkit lint --rules` lists them")
+            hint = did_you_mean(word, (*RULES, *TOPICS))
+            raise UsageError(
+                f"unknown rule or topic {word!r}{hint}; `evalkit lint --rules` lists all"
+            )

@@ -1,4 +1,4 @@
-"""``evalkit lint`` as it is called: what it prints, how it exits, which files it takes; cassettes as vcrpy writes them."""
+"""The command ``evalkit lint``: output, exit codes, file search, cassettes written by vcrpy."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from click.testing import CliRunner
 from evalkit.cli import main
 from evalkit.lint import RULES
 from evalkit.lint.rules import TOPICS
-from tests.lint.building import (
+from tests.lint.cassettes import (
     KEY,
-    asked,
-    call,
-    codes,
-    judged,
+    create_request,
+    function_call,
+    interaction,
+    lint_codes,
+    lint_findings,
+    model_output,
     png,
     recording,
-    said,
-    text,
     thought,
-    user,
+    user_input,
     write,
 )
 
@@ -53,15 +53,24 @@ def test_the_project_s_own_cassettes_are_clean(monkeypatch: pytest.MonkeyPatch) 
     assert code == 0, output
 
 
-def test_findings_stand_under_their_file_and_exchange(project: Path) -> None:
+def test_findings_are_grouped_by_file_and_exchange(project: Path) -> None:
     write(
         project / "tapes" / "app.yaml",
         recording(
-            asked(store=False, input=[user()]), said(thought("EvEFCu4FAQw"), text("Nice!"), id=None)
+            create_request(store=False, input=[user_input()]),
+            interaction(thought("EvEFCu4FAQw"), model_output("Nice!"), id=None),
         ),
         recording(
-            asked(store=False, input=[user(), thought("EvEFCu4FAqw"), text("Nice!"), user("More")]),
-            said(id=None, mood="\u202efine"),
+            create_request(
+                store=False,
+                input=[
+                    user_input(),
+                    thought("EvEFCu4FAqw"),
+                    model_output("Nice!"),
+                    user_input("More"),
+                ],
+            ),
+            interaction(id=None, mood="\u202efine"),
         ),
     )
     code, output = run("tapes")
@@ -86,8 +95,8 @@ def test_lines_are_80_columns_wide_and_harmless(project: Path) -> None:
     write(
         project / "c.yaml",
         recording(
-            asked(**{hostile: hostile}),
-            said(call(name=hostile), status=hostile, **{hostile: hostile}),
+            create_request(**{hostile: hostile}),
+            interaction(function_call(name=hostile), status=hostile, **{hostile: hostile}),
         ),
     )
     _, output = run("c.yaml")
@@ -97,7 +106,7 @@ def test_lines_are_80_columns_wide_and_harmless(project: Path) -> None:
 
 
 def test_json_is_one_array_with_all_keys_and_nothing_else(project: Path) -> None:
-    write(project / "c.yaml", recording(asked(), said(mood="fine")))
+    write(project / "c.yaml", recording(create_request(), interaction(mood="fine")))
     code, output = run("c.yaml", "--json")
     assert code == 0
     assert json.loads(output) == [
@@ -115,9 +124,9 @@ def test_json_is_one_array_with_all_keys_and_nothing_else(project: Path) -> None
 
 
 def test_no_findings_are_an_empty_array_or_one_line(project: Path) -> None:
-    write(project / "c.yaml", recording(asked(), said()))
+    write(project / "c.yaml", recording(create_request(), interaction()))
     assert json.loads(run("c.yaml", "--json")[1]) == []
-    assert run("c.yaml") == (0, "1 cassette, 1 exchange: nothing to say\n")
+    assert run("c.yaml") == (0, "1 cassette, 1 exchange: no findings\n")
 
 
 @pytest.mark.parametrize(
@@ -132,12 +141,12 @@ def test_no_findings_are_an_empty_array_or_one_line(project: Path) -> None:
         (("--fail-on", "warn", "--select", "protocol"), 1),
     ],
 )
-def test_the_exit_code_follows_the_severity_asked_for(
+def test_the_exit_code_follows_fail_on(
     arguments: tuple[str, ...], expected: int, project: Path
 ) -> None:
     write(
         project / "c.yaml",
-        recording(asked(), {"id": "v1_a", "status": "completed", "mood": "fine"}),
+        recording(create_request(), {"id": "v1_a", "status": "completed", "mood": "fine"}),
     )
     assert run("c.yaml", *arguments)[0] == expected
 
@@ -146,18 +155,18 @@ def test_the_exit_code_follows_the_severity_asked_for(
     ("arguments", "message"),
     [
         (("nowhere.yaml",), "nowhere.yaml: no such file or folder"),
-        ((), "name the cassettes to judge, e.g. evalkit lint cassettes"),
+        ((), "no PATH given; name the cassettes, e.g. evalkit lint cassettes"),
         (
             (".", "--select", "steps_mising"),
-            "no rule or topic 'steps_mising' (did you mean 'steps_missing'?)",
+            "unknown rule or topic 'steps_mising' (did you mean 'steps_missing'?)",
         ),
-        ((".", "--ignore", "secret"), "no rule or topic 'secret' (did you mean 'secrets'?)"),
+        ((".", "--ignore", "secret"), "unknown rule or topic 'secret' (did you mean 'secrets'?)"),
         ((".", "--run", "nowhere"), "nowhere is not a run directory"),
         ((".", "--suites", "nowhere"), "nowhere: no such file or folder"),
         ((".", "--max-age", "-1"), "--max-age"),
     ],
 )
-def test_a_user_s_mistake_is_one_line_and_exit_code_2(
+def test_a_usage_mistake_is_one_line_and_exit_code_2(
     arguments: tuple[str, ...], message: str, project: Path
 ) -> None:
     code, output = run(*arguments)
@@ -166,10 +175,14 @@ def test_a_user_s_mistake_is_one_line_and_exit_code_2(
     assert "Traceback" not in output
 
 
-def test_a_damaged_cassette_is_told_with_its_line_and_exits_with_3(project: Path) -> None:
-    path = write(project / "c.yaml", recording(asked(), said()), recording(asked(), said()))
+def test_a_damaged_cassette_is_reported_with_its_line_and_exits_with_3(project: Path) -> None:
+    path = write(
+        project / "c.yaml",
+        recording(create_request(), interaction()),
+        recording(create_request(), interaction()),
+    )
     path.write_text(path.read_text("utf-8")[:-200], encoding="utf-8")
-    write(project / "good.yaml", recording(asked(), said(mood="fine")))
+    write(project / "good.yaml", recording(create_request(), interaction(mood="fine")))
     code, output = run(".")
     assert code == 3
     assert output.startswith("c.yaml:")
@@ -178,32 +191,37 @@ def test_a_damaged_cassette_is_told_with_its_line_and_exits_with_3(project: Path
     assert run(".", "--ignore", "cassette_unreadable")[0] == 0
 
 
-def test_of_a_folder_only_cassettes_count(project: Path) -> None:
-    write(project / "a" / "b" / "deep.yaml", recording(asked(), said(mood="fine")))
-    write(project / ".hidden" / "c.yaml", recording(asked(), said(mood="fine")))
+def test_only_cassettes_of_a_folder_are_checked(project: Path) -> None:
+    write(project / "a" / "b" / "deep.yaml", recording(create_request(), interaction(mood="fine")))
+    write(project / ".hidden" / "c.yaml", recording(create_request(), interaction(mood="fine")))
     (project / "a" / "config.yml").write_text("services: {}\n", encoding="utf-8")
     (project / "a" / "b" / "empty.yaml").write_text("", encoding="utf-8")
     (project / "a" / "empty.yaml").write_text("", encoding="utf-8")
-    findings = judged(project / "a", project / "a" / "b")
+    findings = lint_findings(project / "a", project / "a" / "b")
     assert [(Path(finding.file).name, finding.code) for finding in findings] == [
         ("deep.yaml", "new_field"),
         ("empty.yaml", "cassette_unreadable"),
     ]
     assert run("a")[1].endswith(
-        "2 cassettes, 1 exchange: 1 error, 1 note; 2 YAML files passed over, being no\ncassette\n"
+        "2 cassettes, 1 exchange: 1 error, 1 note; 2 YAML files skipped (not a cassette)\n"
     )
 
 
-def test_suites_are_found_beside_the_cassettes_or_by_the_ini_option(project: Path) -> None:
+def test_suites_are_found_by_default_folder_option_and_ini(project: Path) -> None:
     suite = (
         "suite: weather\nscenarios:\n  - id: london\n    model: gemini-3.5-flash\n    turns:\n      - user: Hi\n"
         "        expect: [my_own_check: {x: 1}]\n"
     )
     (project / "suites").mkdir()
     (project / "suites" / "w.yaml").write_text(suite, encoding="utf-8")
-    write(project / "cassettes" / "weather" / "london.yaml", recording(asked(), said()))
-    write(project / "cassettes" / "weather" / "paris.yaml", recording(asked(), said()))
-    write(project / "cassettes" / "tape" / "mine.yaml", recording(asked(), said()))
+    write(
+        project / "cassettes" / "weather" / "london.yaml",
+        recording(create_request(), interaction()),
+    )
+    write(
+        project / "cassettes" / "weather" / "paris.yaml", recording(create_request(), interaction())
+    )
+    write(project / "cassettes" / "tape" / "mine.yaml", recording(create_request(), interaction()))
     assert "cassettes/weather/paris.yaml\n  warn cassette_orphan" in run("cassettes")[1]
     assert "mine.yaml" not in run("cassettes")[1]
     (project / "suites").rename(project / "evals")
@@ -223,7 +241,7 @@ def test_suites_are_found_beside_the_cassettes_or_by_the_ini_option(project: Pat
     assert "orphan" in run("cassettes")[1]
 
 
-def test_a_damaged_cassette_is_told_though_other_rules_are_selected(project: Path) -> None:
+def test_a_damaged_cassette_is_reported_whatever_is_selected(project: Path) -> None:
     (project / "c.yaml").write_text("interactions: [\n", encoding="utf-8")
     code, output = run("c.yaml", "--select", "history")
     assert code == 3
@@ -234,10 +252,12 @@ def test_a_damaged_cassette_is_told_though_other_rules_are_selected(project: Pat
 def test_a_cassette_that_vcrpy_wrote_as_json(service: str, tmp_path: Path) -> None:
     path = tmp_path / "vcr.json"
     with vcr.use_cassette(str(path), serializer="json"):
-        httpx.post(f"{service}/v1/interactions", json=asked(input="fine 🙂"), trust_env=False)
-    assert codes(path) == ["cookie", "new_field"]
+        httpx.post(
+            f"{service}/v1/interactions", json=create_request(input="fine 🙂"), trust_env=False
+        )
+    assert lint_codes(path) == ["cookie", "new_field"]
     path.write_text(path.read_text("utf-8")[:-20], encoding="utf-8")
-    assert codes(path) == ["cassette_unreadable"]
+    assert lint_codes(path) == ["cassette_unreadable"]
 
 
 def test_the_table_of_rules_is_printed_and_documented() -> None:
@@ -261,14 +281,14 @@ def test_the_table_of_rules_is_printed_and_documented() -> None:
         assert f"  {rule.code} " in output
 
 
-def test_what_is_new_is_told_once_a_file_with_a_count(tmp_path: Path) -> None:
+def test_new_fields_are_reported_once_per_file_with_a_count(tmp_path: Path) -> None:
     path = write(
         tmp_path / "c.yaml",
-        *[recording(asked(), said(mood="fine")) for _ in range(5)],
-        recording(asked(), said(tempo=1)),
+        *[recording(create_request(), interaction(mood="fine")) for _ in range(5)],
+        recording(create_request(), interaction(tempo=1)),
     )
-    found = judged(path)
-    assert [(finding.exchange, finding.message) for finding in found] == [
+    findings = lint_findings(path)
+    assert [(finding.exchange, finding.message) for finding in findings] == [
         (1, 'the field "mood" of the interaction is new (5 times in this file)'),
         (6, 'the field "tempo" of the interaction is new'),
     ]
@@ -277,7 +297,9 @@ def test_what_is_new_is_told_once_a_file_with_a_count(tmp_path: Path) -> None:
 class _Service(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        answer = json.dumps(said(text("seen " + "x" * 200), thought(), mood=body["input"])).encode()
+        answer = json.dumps(
+            interaction(model_output("seen " + "x" * 200), thought(), mood=body["input"])
+        ).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("set-cookie", "NID=511abcdefghijklmnop; HttpOnly")
@@ -306,33 +328,36 @@ def test_a_cassette_that_vcrpy_recorded(service: str, tmp_path: Path) -> None:
         for words in ("fine", "bad"):
             httpx.post(
                 f"{service}/v1/interactions?key={KEY}",
-                json=asked(input=words),
+                json=create_request(input=words),
                 headers={"x-goog-api-key": KEY},
                 trust_env=False,
             )
-    found = judged(path)
-    assert [(finding.exchange, finding.code) for finding in found] == [
+    findings = lint_findings(path)
+    assert [(finding.exchange, finding.code) for finding in findings] == [
         (1, "secret_in_url"),
         (1, "secret_token"),
         (1, "secret_header"),
         (1, "cookie"),
         (1, "new_field"),
     ]
-    assert [finding.message for finding in found if finding.code == "secret_header"] == [
-        "a credential stands in the request header x-goog-api-key (2 recordings)"
+    assert [finding.message for finding in findings if finding.code == "secret_header"] == [
+        "a credential in the request header x-goog-api-key (2 recordings)"
     ]
     lines = path.read_text("utf-8").splitlines()
-    assert all(lines[finding.where["line"] - 1].startswith("- request:") for finding in found)
+    assert all(lines[finding.where["line"] - 1].startswith("- request:") for finding in findings)
 
 
-def test_media_that_is_sent_again_is_judged_once(tmp_path: Path) -> None:
+def test_media_that_is_sent_again_is_checked_once(tmp_path: Path) -> None:
     wrong = {
         "type": "user_input",
         "content": [{"type": "image", "data": png(), "mime_type": "image/jpeg"}],
     }
     path = write(
         tmp_path / "c.yaml",
-        recording(asked(store=False, input=[wrong]), said(id=None)),
-        recording(asked(store=False, input=[wrong, text("Hello"), user("More")]), said(id=None)),
+        recording(create_request(store=False, input=[wrong]), interaction(id=None)),
+        recording(
+            create_request(store=False, input=[wrong, model_output("Hello"), user_input("More")]),
+            interaction(id=None),
+        ),
     )
-    assert codes(path) == ["media_type_differs"]
+    assert lint_codes(path) == ["media_type_differs"]

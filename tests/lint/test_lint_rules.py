@@ -1,4 +1,4 @@
-"""Every rule of the table: one cassette, or folder, that makes it speak, and good ones about which none of them has anything to say."""
+"""Every rule of the table: a cassette or folder that it reports, and valid ones without findings."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from evalkit.cassette.format import Recording
 from evalkit.cassette.journal import SUFFIX, CassetteJournal, JournalEntry, entry_line
 from evalkit.cassette.media import MediaFolder
 from evalkit.lint import RULES
-from tests.lint.building import (
+from tests.lint.cassettes import (
     COMPLETED,
     CREATED,
     DELTA,
-    GOOD,
     KEY,
     START,
     STOP,
     URI,
-    asked,
-    call,
-    codes,
-    judged,
-    picture,
+    VALID_STREAM,
+    create_request,
+    function_call,
+    function_result,
+    image,
+    interaction,
+    lint_codes,
+    lint_findings,
+    model_output,
     png,
     recording,
-    result,
-    said,
-    streamed,
-    text,
+    stream_recording,
     thought,
-    user,
+    user_input,
     write,
 )
 
@@ -47,24 +47,29 @@ SUITE = "suite: weather\nscenarios:\n  - id: london\n    model: gemini-3.5-flash
 
 
 def stateless(
-    *later: JSON, first: tuple[JSON, ...] = (thought(), text("Nice!"))
+    *second_input: JSON, first: tuple[JSON, ...] = (thought(), model_output("Nice!"))
 ) -> list[Recording]:
-    """Two requests of a stateless conversation; ``later`` is the second one's input."""
+    """Return two exchanges of a stateless conversation."""
     return [
-        recording(asked(store=False, input=[user()]), said(*first, id=None)),
-        recording(asked(store=False, input=list(later)), said(id=None)),
+        recording(create_request(store=False, input=[user_input()]), interaction(*first, id=None)),
+        recording(create_request(store=False, input=list(second_input)), interaction(id=None)),
     ]
 
 
-def stateful(request: JSON, *answers: JSON) -> list[Recording]:
-    """A stateful conversation whose first answer calls a function."""
-    first = recording(asked(), said(thought(), call(), status="requires_action"))
-    return [first, *(recording(request, answer) for answer in answers or (said(id="v1_b"),))]
+def stateful(request: JSON, *responses: JSON) -> list[Recording]:
+    """Return a stateful conversation whose first response calls a function."""
+    first = recording(
+        create_request(), interaction(thought(), function_call(), status="requires_action")
+    )
+    return [
+        first,
+        *(recording(request, response) for response in responses or (interaction(id="v1_b"),)),
+    ]
 
 
-def searched(*steps: JSON) -> JSON:
-    """An answer with steps of a search before its text."""
-    return said(*steps, text("Found."))
+def search_interaction(*steps: JSON) -> JSON:
+    """Return an interaction with steps of a search before its text."""
+    return interaction(*steps, model_output("Found."))
 
 
 SEARCH_CALL = {"type": "google_search_call", "id": "s1", "arguments": {"queries": ["x"]}}
@@ -73,47 +78,66 @@ SEARCH_RESULT = {
     "call_id": "s1",
     "result": [{"search_suggestions": "<b>x</b>"}],
 }
-MOVED = {**METADATA, "api_revision": "2027-01-01"}
+OTHER_REVISION = {**METADATA, "api_revision": "2027-01-01"}
 
-BAD: dict[str, list[Recording]] = {
+INVALID_CASSETTES: dict[str, list[Recording]] = {
     # history
-    "step_missing": stateless(user(), text("Nice!"), user("More")),
-    "step_altered": stateless(user(), thought(), text("Nice?"), user("More")),
-    "step_reordered": stateless(user(), text("Nice!"), thought(), user("More")),
-    "step_duplicated": stateless(user(), thought(), text("Nice!"), text("Nice!"), user("More")),
-    "step_invented": stateless(user(), thought(), text("Nice!"), text("Never said"), user("More")),
-    "signature_altered": stateless(user(), thought("EvEf"), text("Nice!"), user("More")),
-    "null_added": stateless(user(), {**thought(), "summary": None}, text("Nice!"), user("More")),
+    "step_missing": stateless(user_input(), model_output("Nice!"), user_input("More")),
+    "step_altered": stateless(user_input(), thought(), model_output("Nice?"), user_input("More")),
+    "step_reordered": stateless(user_input(), model_output("Nice!"), thought(), user_input("More")),
+    "step_duplicated": stateless(
+        user_input(), thought(), model_output("Nice!"), model_output("Nice!"), user_input("More")
+    ),
+    "step_invented": stateless(
+        user_input(),
+        thought(),
+        model_output("Nice!"),
+        model_output("Never received"),
+        user_input("More"),
+    ),
+    "signature_altered": stateless(
+        user_input(), thought("EvEf"), model_output("Nice!"), user_input("More")
+    ),
+    "null_added": stateless(
+        user_input(), {**thought(), "summary": None}, model_output("Nice!"), user_input("More")
+    ),
     "null_dropped": stateless(
-        user(),
+        user_input(),
         thought(),
-        text("Nice!"),
-        user("More"),
-        first=({**thought(), "summary": None}, text("Nice!")),
+        model_output("Nice!"),
+        user_input("More"),
+        first=({**thought(), "summary": None}, model_output("Nice!")),
     ),
-    "input_rewritten": stateless(user("Ho"), thought(), text("Nice!"), user("More")),
+    "input_rewritten": stateless(
+        user_input("Ho"), thought(), model_output("Nice!"), user_input("More")
+    ),
     "history_truncated": stateless(
-        user(),
+        user_input(),
         thought(),
-        user("More"),
-        first=(thought(), text("Nice!"), {**text("And?")}, text("So.")),
+        user_input("More"),
+        first=(thought(), model_output("Nice!"), {**model_output("And?")}, model_output("So.")),
     ),
-    "previous_unknown": [recording(asked(previous_interaction_id="v1_elsewhere"), said())],
+    "previous_unknown": [
+        recording(create_request(previous_interaction_id="v1_elsewhere"), interaction())
+    ],
     "history_unknown": [
         recording(
-            asked(store=False, input=[user(), thought(), text("Nice!"), user("More")]),
-            said(id=None),
+            create_request(
+                store=False,
+                input=[user_input(), thought(), model_output("Nice!"), user_input("More")],
+            ),
+            interaction(id=None),
         )
     ],
     # stream
-    "empty_stream": [streamed("")],
-    "created_missing": [streamed(GOOD[1:])],
-    "created_twice": [streamed((CREATED, *GOOD))],
-    "completed_missing": [streamed(GOOD[:-1])],
-    "completed_twice": [streamed((*GOOD, COMPLETED))],
-    "event_after_completed": [streamed((*GOOD, STOP))],
+    "empty_stream": [stream_recording("")],
+    "created_missing": [stream_recording(VALID_STREAM[1:])],
+    "created_twice": [stream_recording((CREATED, *VALID_STREAM))],
+    "completed_missing": [stream_recording(VALID_STREAM[:-1])],
+    "completed_twice": [stream_recording((*VALID_STREAM, COMPLETED))],
+    "event_after_completed": [stream_recording((*VALID_STREAM, STOP))],
     "error_event": [
-        streamed(
+        stream_recording(
             (
                 CREATED,
                 START,
@@ -124,19 +148,24 @@ BAD: dict[str, list[Recording]] = {
             )
         )
     ],
-    "event_not_json": [streamed('event: x\ndata: {"event_type"\n\n')],
-    "event_not_object": [streamed("data: [1]\n\n")],
-    "event_type_missing": [streamed('data: {"index": 0}\n\n')],
+    "event_not_json": [stream_recording('event: x\ndata: {"event_type"\n\n')],
+    "event_not_object": [stream_recording("data: [1]\n\n")],
+    "event_type_missing": [stream_recording('data: {"index": 0}\n\n')],
     "field_missing": [
-        streamed((CREATED, {"event_type": "step.start", "index": 0}, STOP, COMPLETED))
+        stream_recording((CREATED, {"event_type": "step.start", "index": 0}, STOP, COMPLETED))
     ],
     "id_changed": [
-        streamed((*GOOD[:-1], {**COMPLETED, "interaction": {"id": "v1_b", "status": "completed"}}))
+        stream_recording(
+            (
+                *VALID_STREAM[:-1],
+                {**COMPLETED, "interaction": {"id": "v1_b", "status": "completed"}},
+            )
+        )
     ],
     "status_conflict": [
-        streamed(
+        stream_recording(
             (
-                *GOOD[:-1],
+                *VALID_STREAM[:-1],
                 {
                     "event_type": "interaction.status_update",
                     "interaction_id": "v1_a",
@@ -147,35 +176,44 @@ BAD: dict[str, list[Recording]] = {
         )
     ],
     "status_running": [
-        streamed(
-            (*GOOD[:-1], {**COMPLETED, "interaction": {"id": "v1_a", "status": "in_progress"}})
+        stream_recording(
+            (
+                *VALID_STREAM[:-1],
+                {**COMPLETED, "interaction": {"id": "v1_a", "status": "in_progress"}},
+            )
         )
     ],
     "steps_conflict": [
-        streamed(
+        stream_recording(
             (
-                *GOOD[:-1],
+                *VALID_STREAM[:-1],
                 {
                     **COMPLETED,
-                    "interaction": {"id": "v1_a", "status": "completed", "steps": [text("Other")]},
+                    "interaction": {
+                        "id": "v1_a",
+                        "status": "completed",
+                        "steps": [model_output("Other")],
+                    },
                 },
             )
         )
     ],
     "index_gap": [
-        streamed((CREATED, *({**event, "index": 3} for event in (START, DELTA, STOP)), COMPLETED))
+        stream_recording(
+            (CREATED, *({**event, "index": 3} for event in (START, DELTA, STOP)), COMPLETED)
+        )
     ],
-    "start_twice": [streamed((CREATED, START, *GOOD[1:]))],
-    "delta_before_start": [streamed((CREATED, DELTA, *GOOD[1:]))],
-    "delta_after_stop": [streamed((*GOOD[:-1], DELTA, COMPLETED))],
-    "stop_without_start": [streamed((CREATED, {**STOP, "index": 7}, *GOOD[1:]))],
-    "stop_twice": [streamed((*GOOD[:-1], STOP, COMPLETED))],
-    "step_not_stopped": [streamed((CREATED, START, DELTA, COMPLETED))],
+    "start_twice": [stream_recording((CREATED, START, *VALID_STREAM[1:]))],
+    "delta_before_start": [stream_recording((CREATED, DELTA, *VALID_STREAM[1:]))],
+    "delta_after_stop": [stream_recording((*VALID_STREAM[:-1], DELTA, COMPLETED))],
+    "stop_without_start": [stream_recording((CREATED, {**STOP, "index": 7}, *VALID_STREAM[1:]))],
+    "stop_twice": [stream_recording((*VALID_STREAM[:-1], STOP, COMPLETED))],
+    "step_not_stopped": [stream_recording((CREATED, START, DELTA, COMPLETED))],
     "delta_type_missing": [
-        streamed((CREATED, START, {**DELTA, "delta": {"foo": 1}}, STOP, COMPLETED))
+        stream_recording((CREATED, START, {**DELTA, "delta": {"foo": 1}}, STOP, COMPLETED))
     ],
     "delta_does_not_fit": [
-        streamed(
+        stream_recording(
             (
                 CREATED,
                 START,
@@ -186,10 +224,10 @@ BAD: dict[str, list[Recording]] = {
         )
     ],
     "arguments_not_json": [
-        streamed(
+        stream_recording(
             (
                 CREATED,
-                {**START, "step": call(arguments={})},
+                {**START, "step": function_call(arguments={})},
                 {**DELTA, "delta": {"type": "arguments_delta", "arguments": '{"a'}},
                 STOP,
                 {**COMPLETED, "interaction": {"id": "v1_a", "status": "requires_action"}},
@@ -197,75 +235,108 @@ BAD: dict[str, list[Recording]] = {
         )
     ],
     "arguments_not_object": [
-        streamed(
+        stream_recording(
             (
                 CREATED,
-                {**START, "step": call(arguments={})},
+                {**START, "step": function_call(arguments={})},
                 {**DELTA, "delta": {"type": "arguments_delta", "arguments": "[]"}},
                 STOP,
                 {**COMPLETED, "interaction": {"id": "v1_a", "status": "requires_action"}},
             )
         )
     ],
-    "not_streamed": [recording(asked(stream=True), said())],
-    "streamed_unasked": [streamed(GOOD, asked())],
+    "not_streamed": [recording(create_request(stream=True), interaction())],
+    "streamed_unasked": [stream_recording(VALID_STREAM, create_request())],
     "stored_differs": [
-        streamed(GOOD),
-        recording(None, said(user(), text("Other")), method="GET", uri=f"{URI}/v1_a"),
+        stream_recording(VALID_STREAM),
+        recording(
+            None, interaction(user_input(), model_output("Other")), method="GET", uri=f"{URI}/v1_a"
+        ),
     ],
-    "stream_broken": [streamed(GOOD[:2], broken="connection reset")],
-    "last_frame_open": [streamed("".join(f"data: {json.dumps(event)}\n\n" for event in GOOD)[:-1])],
+    "stream_broken": [stream_recording(VALID_STREAM[:2], broken="connection reset")],
+    "last_frame_open": [
+        stream_recording("".join(f"data: {json.dumps(event)}\n\n" for event in VALID_STREAM)[:-1])
+    ],
     # protocol
-    "answer_unreadable": [recording(asked(), "<html>sorry</html>")],
+    "answer_unreadable": [recording(create_request(), "<html>sorry</html>")],
     "content_type_other": [
-        recording(asked(), said(), response_headers={"content-type": ["text/html"]})
+        recording(create_request(), interaction(), response_headers={"content-type": ["text/html"]})
     ],
     "required_missing": [
         recording(
-            asked(),
-            said({"type": "function_call", "name": "f", "arguments": {}}, status="requires_action"),
+            create_request(),
+            interaction(
+                {"type": "function_call", "name": "f", "arguments": {}}, status="requires_action"
+            ),
         )
     ],
-    "wrong_type": [recording(asked(), said(call(arguments="{}"), status="requires_action"))],
-    "type_missing": [recording(asked(), said({"content": []}))],
-    "steps_missing": [recording(asked(), {"id": "v1_a", "status": "completed"})],
-    "request_incomplete": [recording(asked(input=[{"role": "user", "parts": []}]), said())],
-    "request_wrong_type": [recording(asked(store="no"), said())],
+    "wrong_type": [
+        recording(
+            create_request(), interaction(function_call(arguments="{}"), status="requires_action")
+        )
+    ],
+    "type_missing": [recording(create_request(), interaction({"content": []}))],
+    "steps_missing": [recording(create_request(), {"id": "v1_a", "status": "completed"})],
+    "request_incomplete": [
+        recording(create_request(input=[{"role": "user", "parts": []}]), interaction())
+    ],
+    "request_wrong_type": [recording(create_request(store="no"), interaction())],
     # new
-    "new_step_type": [recording(asked(), said({"type": "daydream", "of": "sheep"}))],
+    "new_step_type": [
+        recording(create_request(), interaction({"type": "daydream", "of": "sheep"}))
+    ],
     "new_content_type": [
-        recording(asked(), said({"type": "model_output", "content": [{"type": "hologram"}]}))
+        recording(
+            create_request(),
+            interaction({"type": "model_output", "content": [{"type": "hologram"}]}),
+        )
     ],
     "new_annotation_type": [
-        recording(asked(), said(text("Hi", annotations=[{"type": "gesture"}])))
+        recording(
+            create_request(), interaction(model_output("Hi", annotations=[{"type": "gesture"}]))
+        )
     ],
-    "new_event_type": [streamed((CREATED, {"event_type": "step.pause", "index": 0}, *GOOD[1:]))],
+    "new_event_type": [
+        stream_recording((CREATED, {"event_type": "step.pause", "index": 0}, *VALID_STREAM[1:]))
+    ],
     "new_delta_type": [
-        streamed((CREATED, START, {**DELTA, "delta": {"type": "smell"}}, STOP, COMPLETED))
+        stream_recording((CREATED, START, {**DELTA, "delta": {"type": "smell"}}, STOP, COMPLETED))
     ],
-    "new_tool_type": [recording(asked(tools=[{"type": "crystal_ball"}]), said())],
-    "new_field": [recording(asked(), said(mood="fine"))],
-    "new_request_field": [recording(asked(mood="fine"), said())],
-    "new_status": [recording(asked(), said(status="pondering"))],
-    "new_error_shape": [recording(asked(), {"oops": 1}, status=400)],
+    "new_tool_type": [recording(create_request(tools=[{"type": "crystal_ball"}]), interaction())],
+    "new_field": [recording(create_request(), interaction(mood="fine"))],
+    "new_request_field": [recording(create_request(mood="fine"), interaction())],
+    "new_status": [recording(create_request(), interaction(status="pondering"))],
+    "new_error_shape": [recording(create_request(), {"oops": 1}, status=400)],
     # calls
     "result_unpaired": stateful(
-        asked(previous_interaction_id="v1_a", input=[result(), result("c9")])
+        create_request(
+            previous_interaction_id="v1_a", input=[function_result(), function_result("c9")]
+        )
     ),
-    "call_unanswered": stateful(asked(previous_interaction_id="v1_a", input="Never mind")),
-    "call_open": [recording(asked(), said(call(), status="requires_action"))],
-    "server_call_unpaired": [recording(asked(), searched(SEARCH_CALL))],
-    # secrets
-    "secret_token": [recording(asked(input=f"my key is {KEY}"), said())],
-    "secret_header": [
-        recording(asked(), said(), request_headers={"x-goog-api-key": ["s3cr3t-value-123"]})
+    "call_unanswered": stateful(create_request(previous_interaction_id="v1_a", input="Never mind")),
+    "call_open": [
+        recording(create_request(), interaction(function_call(), status="requires_action"))
     ],
-    "secret_in_url": [recording(asked(), said(), uri=f"{URI}?key=s3cr3t-value-123")],
-    "private_key": [recording(asked(input="-----BEGIN RSA PRIVATE KEY-----\nMIIE"), said())],
+    "server_call_unpaired": [recording(create_request(), search_interaction(SEARCH_CALL))],
+    # secrets
+    "secret_token": [recording(create_request(input=f"my key is {KEY}"), interaction())],
+    "secret_header": [
+        recording(
+            create_request(),
+            interaction(),
+            request_headers={"x-goog-api-key": ["s3cr3t-value-123"]},
+        )
+    ],
+    "secret_in_url": [
+        recording(create_request(), interaction(), uri=f"{URI}?key=s3cr3t-value-123")
+    ],
+    "private_key": [
+        recording(create_request(input="-----BEGIN RSA PRIVATE KEY-----\nMIIE"), interaction())
+    ],
     "cookie": [
         recording(
-            asked(),
-            said(),
+            create_request(),
+            interaction(),
             response_headers={
                 "content-type": ["application/json"],
                 "set-cookie": ["NID=0123456789abc; Path=/"],
@@ -273,15 +344,21 @@ BAD: dict[str, list[Recording]] = {
         )
     ],
     "account_identifier": [
-        recording(asked(), said(), request_headers={"x-goog-user-project": ["123456789012"]})
+        recording(
+            create_request(),
+            interaction(),
+            request_headers={"x-goog-user-project": ["123456789012"]},
+        )
     ],
     "email_in_header": [
-        recording(asked(), said(), request_headers={"from": ["jane.doe@corp.example.org"]})
+        recording(
+            create_request(), interaction(), request_headers={"from": ["jane.doe@corp.example.org"]}
+        )
     ],
     # media
-    "media_not_base64": [recording(asked(), said(picture("a.b")))],
-    "media_damaged": [recording(asked(), said(picture(png()[:60])))],
-    "media_type_differs": [recording(asked(), said(picture(png(), "image/jpeg")))],
+    "media_not_base64": [recording(create_request(), interaction(image("a.b")))],
+    "media_damaged": [recording(create_request(), interaction(image(png()[:60])))],
+    "media_type_differs": [recording(create_request(), interaction(image(png(), "image/jpeg")))],
 }
 
 Builder = Callable[[Path], dict[str, Any]]
@@ -289,7 +366,11 @@ Builder = Callable[[Path], dict[str, Any]]
 
 def _metadata(**fields: JSON) -> Builder:
     def build(folder: Path) -> dict[str, Any]:
-        write(folder / "c.yaml", recording(asked(), said()), metadata={**METADATA, **fields})
+        write(
+            folder / "c.yaml",
+            recording(create_request(), interaction()),
+            metadata={**METADATA, **fields},
+        )
         return {}
 
     return build
@@ -305,14 +386,16 @@ def _text(name: str, content: str) -> Builder:
 
 def _journal(folder: Path) -> dict[str, Any]:
     journal = CassetteJournal.open(folder / f"c.yaml{SUFFIX}")
-    journal.append(entry_line(JournalEntry(recording(asked(), said()))))
+    journal.append(entry_line(JournalEntry(recording(create_request(), interaction()))))
     journal.close()
     return {}
 
 
 def _with_media(folder: Path) -> Path:
     data = png(30_000) if len(png(30_000)) > 40_000 else _noise()
-    moved = MediaFolder(folder / "_media").move_out(recording(asked(), said(picture(data))))
+    moved = MediaFolder(folder / "_media").move_out(
+        recording(create_request(), interaction(image(data)))
+    )
     write(folder / "app" / "c.yaml", moved)
     (file,) = (folder / "_media").iterdir()
     return file
@@ -345,7 +428,7 @@ def _suites(folder: Path, *names: str, suite: str = SUITE) -> dict[str, Any]:
     (folder / "suites").mkdir()
     (folder / "suites" / "weather.yaml").write_text(suite, encoding="utf-8")
     for name in names:
-        write(folder / "cassettes" / "weather" / name, recording(asked(), said()))
+        write(folder / "cassettes" / "weather" / name, recording(create_request(), interaction()))
     return {"suites": (folder / "suites",), "root": folder}
 
 
@@ -359,7 +442,9 @@ def _missing(folder: Path) -> dict[str, Any]:
 
 def _unplayed(folder: Path) -> dict[str, Any]:
     write(
-        folder / "weather" / "london.yaml", recording(asked(), said()), recording(asked(), said())
+        folder / "weather" / "london.yaml",
+        recording(create_request(), interaction()),
+        recording(create_request(), interaction()),
     )
     run = folder / "run"
     run.mkdir()
@@ -378,14 +463,14 @@ def _snapshots(folder: Path, *names: str) -> dict[str, Any]:
     options = _suites(
         folder, "london.yaml", suite=suite.replace("scenarios:", "vars: {row: made}\nscenarios:")
     )
-    kept = folder / "suites" / "_snapshots" / "weather"
-    kept.mkdir(parents=True)
+    directory = folder / "suites" / "_snapshots" / "weather"
+    directory.mkdir(parents=True)
     for name in ("london.turn1.text.txt", "london.turn1.made.json", "london.steps.txt", *names):
-        (kept / name).write_text("\n", encoding="utf-8")
+        (directory / name).write_text("\n", encoding="utf-8")
     return options
 
 
-FOLDERS: dict[str, Builder] = {
+INVALID_FOLDERS: dict[str, Builder] = {
     "cassette_unreadable": _text("c.yaml", "interactions:\n- request:\n    method: POST\n"),
     "journal_left": _journal,
     "journal_damaged": _text(f"c.yaml{SUFFIX}", "nonsense\nmore\n"),
@@ -405,38 +490,44 @@ FOLDERS: dict[str, Builder] = {
 
 
 def _crashing(folder: Path) -> dict[str, Any]:
-    depth = 600 if sys.version_info < (3, 12) else 3_000  # what the interpreter follows differs
+    depth = (
+        600 if sys.version_info < (3, 12) else 3_000
+    )  # the recursion limits of interpreters differ
     deep = '{"a":' * depth + "1" + "}" * depth
     write(
         folder / "c.yaml",
         recording(
-            asked(store=False, input=[user()]),
-            said({**call(), "arguments": json.loads(deep)}, id=None, status="requires_action"),
+            create_request(store=False, input=[user_input()]),
+            interaction(
+                {**function_call(), "arguments": json.loads(deep)},
+                id=None,
+                status="requires_action",
+            ),
         ),
         recording(
-            asked(
+            create_request(
                 store=False,
                 input=[
-                    user(),
-                    {**call(), "arguments": json.loads(deep.replace("1", "2"))},
-                    result(),
+                    user_input(),
+                    {**function_call(), "arguments": json.loads(deep.replace("1", "2"))},
+                    function_result(),
                 ],
             ),
-            said(id=None),
+            interaction(id=None),
         ),
     )
     return {}
 
 
-def test_every_rule_has_a_bad_example() -> None:
-    assert {*BAD, *FOLDERS, "rule_crashed"} == set(RULES)
+def test_every_rule_has_an_invalid_example() -> None:
+    assert {*INVALID_CASSETTES, *INVALID_FOLDERS, "rule_crashed"} == set(RULES)
 
 
-@pytest.mark.parametrize("code", BAD)
-def test_a_bad_cassette_is_told(code: str, tmp_path: Path) -> None:
-    path = write(tmp_path / "c.yaml", *BAD[code], metadata=METADATA)
-    findings = [finding for finding in judged(path, now=NOW) if finding.code == code]
-    assert findings, codes(path, now=NOW)
+@pytest.mark.parametrize("code", INVALID_CASSETTES)
+def test_an_invalid_cassette_is_reported(code: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "c.yaml", *INVALID_CASSETTES[code], metadata=METADATA)
+    findings = [finding for finding in lint_findings(path, now=NOW) if finding.code == code]
+    assert findings, lint_codes(path, now=NOW)
     assert all(
         finding.file == str(path) and finding.severity == RULES[code].severity
         for finding in findings
@@ -444,98 +535,111 @@ def test_a_bad_cassette_is_told(code: str, tmp_path: Path) -> None:
     assert all(finding.exchange is not None and finding.where["line"] > 1 for finding in findings)
 
 
-@pytest.mark.parametrize("code", FOLDERS)
-def test_a_bad_folder_is_told(code: str, tmp_path: Path) -> None:
-    options = FOLDERS[code](tmp_path)
-    assert code in codes(tmp_path, now=NOW, **options)
+@pytest.mark.parametrize("code", INVALID_FOLDERS)
+def test_an_invalid_folder_is_reported(code: str, tmp_path: Path) -> None:
+    options = INVALID_FOLDERS[code](tmp_path)
+    assert code in lint_codes(tmp_path, now=NOW, **options)
 
 
-def test_snapshots_that_checks_want_are_no_orphans(tmp_path: Path) -> None:
+def test_snapshots_that_checks_use_are_not_orphans(tmp_path: Path) -> None:
     options = _snapshots(tmp_path)
-    assert codes(tmp_path, now=NOW, **options) == []
+    assert lint_codes(tmp_path, now=NOW, **options) == []
     (tmp_path / "suites" / "_snapshots" / "weather" / "london.turn2.text.txt").write_text(
         "old\n", encoding="utf-8"
     )
-    (found,) = judged(tmp_path, now=NOW, **options)
-    assert (found.code, Path(found.file).name) == ("snapshot_orphan", "london.turn2.text.txt")
+    (finding,) = lint_findings(tmp_path, now=NOW, **options)
+    assert (finding.code, Path(finding.file).name) == ("snapshot_orphan", "london.turn2.text.txt")
 
 
 def test_exchanges_keep_the_numbers_of_their_recordings(tmp_path: Path) -> None:
-    """Traffic that is no part of a conversation, a judge's among it, moves no finding to another recording."""
+    """Traffic outside the conversation, also of a judge, does not shift findings."""
     judge = recording(
-        asked(input="Rubric: x", store=False, labels={"evalkit": "judge"}), said(id=None)
+        create_request(input="Rubric: x", store=False, labels={"evalkit": "judge"}),
+        interaction(id=None),
     )
     file = recording(None, {"files": []}, uri=URI.replace("interactions", "files"), method="GET")
-    path = write(tmp_path / "c.yaml", file, judge, *BAD["new_field"], metadata=METADATA)
-    numbers = {finding.exchange for finding in judged(path, now=NOW) if finding.code == "new_field"}
+    path = write(
+        tmp_path / "c.yaml", file, judge, *INVALID_CASSETTES["new_field"], metadata=METADATA
+    )
+    numbers = {
+        finding.exchange for finding in lint_findings(path, now=NOW) if finding.code == "new_field"
+    }
     alone = {
         finding.exchange
-        for finding in judged(
-            write(tmp_path / "d.yaml", *BAD["new_field"], metadata=METADATA), now=NOW
+        for finding in lint_findings(
+            write(tmp_path / "d.yaml", *INVALID_CASSETTES["new_field"], metadata=METADATA), now=NOW
         )
     }
     assert numbers == {(number or 0) + 2 for number in alone}
 
 
-def test_a_body_that_no_rule_can_follow_is_told_and_hides_nothing(tmp_path: Path) -> None:
+def test_a_body_that_crashes_a_rule_is_reported_and_hides_nothing(tmp_path: Path) -> None:
     _crashing(tmp_path)
-    write(tmp_path / "other.yaml", *BAD["new_field"])
-    found = codes(tmp_path)
-    assert "rule_crashed" in found
-    assert "new_field" in found
+    write(tmp_path / "other.yaml", *INVALID_CASSETTES["new_field"])
+    reported = lint_codes(tmp_path)
+    assert "rule_crashed" in reported
+    assert "new_field" in reported
 
 
-def good(folder: Path) -> dict[str, Any]:
-    """A folder with something for every topic, all of it as it should be."""
+def valid_folder(folder: Path) -> dict[str, Any]:
+    """Write a folder with something for every topic, all of it valid."""
     options = _suites(folder, "london.yaml")
     tapes = folder / "cassettes" / "tapes"
     write(
         tapes / "stateless.yaml",
         recording(
-            asked(store=False, input=[user()], tools=[{"type": "function", "name": "weather"}]),
-            said(thought(), call(), id=None, status="requires_action"),
+            create_request(
+                store=False, input=[user_input()], tools=[{"type": "function", "name": "weather"}]
+            ),
+            interaction(thought(), function_call(), id=None, status="requires_action"),
         ),
         recording(
-            asked(store=False, input=[user(), thought(), call(), result()]),
-            said(thought("Zz"), text("22"), id=None),
+            create_request(
+                store=False, input=[user_input(), thought(), function_call(), function_result()]
+            ),
+            interaction(thought("Zz"), model_output("22"), id=None),
         ),
         recording(
-            asked(
+            create_request(
                 store=False,
                 input=[
-                    user(),
+                    user_input(),
                     thought(),
-                    call(),
-                    result(),
+                    function_call(),
+                    function_result(),
                     thought("Zz"),
-                    text("22"),
-                    user("More"),
+                    model_output("22"),
+                    user_input("More"),
                 ],
             ),
-            said(id=None),
+            interaction(id=None),
         ),
         metadata=METADATA,
     )
     write(
         tapes / "stateful.yaml",
         *stateful(
-            asked(previous_interaction_id="v1_a", input=[result()]),
-            searched(thought(), SEARCH_CALL, SEARCH_RESULT),
+            create_request(previous_interaction_id="v1_a", input=[function_result()]),
+            search_interaction(thought(), SEARCH_CALL, SEARCH_RESULT),
         ),
-        streamed(GOOD),
-        recording(None, said(user(), text("Hello")), method="GET", uri=f"{URI}/v1_a"),
+        stream_recording(VALID_STREAM),
+        recording(
+            None, interaction(user_input(), model_output("Hello")), method="GET", uri=f"{URI}/v1_a"
+        ),
         recording(None, {}, method="DELETE", uri=f"{URI}/v1_a"),
         recording(
-            asked(model="x"), {"error": {"code": "model_not_found", "message": "No."}}, status=404
+            create_request(model="x"),
+            {"error": {"code": "model_not_found", "message": "No."}},
+            status=404,
         ),
         recording(
-            asked(),
+            create_request(),
             {"error": {"code": 400, "message": "No.", "status": "INVALID_ARGUMENT", "details": []}},
             status=400,
         ),
         recording(
-            asked(),
-            said(picture(png())),
+            create_request(),
+            interaction(image(png())),
             request_headers={"x-goog-api-key": ["REDACTED"], "cookie": [""]},
             uri=f"{URI}?key=REDACTED",
         ),
@@ -546,25 +650,25 @@ def good(folder: Path) -> dict[str, Any]:
     return {**options, "now": NOW, "max_age": 7.0}
 
 
-def test_nothing_is_said_of_good_cassettes(tmp_path: Path) -> None:
-    options = good(tmp_path)
+def test_valid_cassettes_have_no_findings(tmp_path: Path) -> None:
+    options = valid_folder(tmp_path)
     assert [
         finding.to_json()
-        for finding in judged(tmp_path, **options)
+        for finding in lint_findings(tmp_path, **options)
         if finding.code != "media_type_differs"
     ] == []
 
 
-NEAR: dict[str, list[Recording]] = {
+VALID_LOOKALIKES: dict[str, list[Recording]] = {
     "history_truncated, two conversations": [
-        recording(asked(store=False, input=[user()]), said(id=None)),
-        recording(asked(store=False, input=[user("Else")]), said(id=None)),
+        recording(create_request(store=False, input=[user_input()]), interaction(id=None)),
+        recording(create_request(store=False, input=[user_input("Else")]), interaction(id=None)),
     ],
     "new_field, a signature on a streamed call": [
-        streamed(
+        stream_recording(
             (
                 CREATED,
-                {**START, "step": {**call(), "signature": "", "arguments": {}}},
+                {**START, "step": {**function_call(), "signature": "", "arguments": {}}},
                 {**DELTA, "delta": {"type": "arguments_delta", "arguments": "{}"}},
                 STOP,
                 {
@@ -577,11 +681,14 @@ NEAR: dict[str, list[Recording]] = {
                 },
             )
         ),
-        recording(asked(previous_interaction_id="v1_a", input=[result()]), said(id="v1_b")),
+        recording(
+            create_request(previous_interaction_id="v1_a", input=[function_result()]),
+            interaction(id="v1_b"),
+        ),
     ],
-    "new_field, what SDKs compute": [recording(asked(), said(output_text="Hello"))],
+    "new_field, what SDKs compute": [recording(create_request(), interaction(output_text="Hello"))],
     "step_not_stopped, cut off by an error": [
-        streamed(
+        stream_recording(
             (
                 CREATED,
                 START,
@@ -592,75 +699,97 @@ NEAR: dict[str, list[Recording]] = {
             )
         )
     ],
-    "completed_missing, a broken recording": [streamed(GOOD[:2], broken="connection reset")],
-    "streamed_unasked, asked for in the query": [streamed(GOOD, asked(), uri=f"{URI}?alt=sse")],
+    "completed_missing, a broken recording": [
+        stream_recording(VALID_STREAM[:2], broken="connection reset")
+    ],
+    "streamed_unasked, asked for in the query": [
+        stream_recording(VALID_STREAM, create_request(), uri=f"{URI}?alt=sse")
+    ],
     "last_frame_open, DONE alone": [
-        streamed("".join(f"data: {json.dumps(event)}\n\n" for event in GOOD) + "data: [DONE]\n")
+        stream_recording(
+            "".join(f"data: {json.dumps(event)}\n\n" for event in VALID_STREAM) + "data: [DONE]\n"
+        )
     ],
     "call_unanswered, results in the wrong order": [
-        recording(asked(), said(call("a"), call("b"), status="requires_action")),
         recording(
-            asked(previous_interaction_id="v1_a", input=[result("b"), result("a")]), said(id="v1_b")
+            create_request(),
+            interaction(function_call("a"), function_call("b"), status="requires_action"),
+        ),
+        recording(
+            create_request(
+                previous_interaction_id="v1_a", input=[function_result("b"), function_result("a")]
+            ),
+            interaction(id="v1_b"),
         ),
     ],
     "call_open, a call repeated when all is done": stateful(
-        asked(previous_interaction_id="v1_a", input=[result()]), said(call(), text("22"), id="v1_b")
+        create_request(previous_interaction_id="v1_a", input=[function_result()]),
+        interaction(function_call(), model_output("22"), id="v1_b"),
     ),
     "result_unpaired, a call made elsewhere": [
-        recording(asked(previous_interaction_id="v1_x", input=[result()]), said())
+        recording(
+            create_request(previous_interaction_id="v1_x", input=[function_result()]), interaction()
+        )
     ],
     "steps_missing, a run that was cancelled": [
-        recording(asked(background=True), {"id": "v1_a", "status": "cancelled"})
+        recording(create_request(background=True), {"id": "v1_a", "status": "cancelled"})
     ],
     "steps_missing, a run in the background": [
-        recording(asked(background=True), {"id": "v1_a", "status": "in_progress"})
+        recording(create_request(background=True), {"id": "v1_a", "status": "in_progress"})
     ],
     "server_call_unpaired, paired by order": [
         recording(
-            asked(),
-            searched(
+            create_request(),
+            search_interaction(
                 {key: value for key, value in SEARCH_CALL.items() if key != "id"}, SEARCH_RESULT
             ),
         )
     ],
     "request_incomplete, text for content": [
-        recording(asked(input=[{"type": "user_input", "content": "Hi"}]), said())
+        recording(create_request(input=[{"type": "user_input", "content": "Hi"}]), interaction())
     ],
     "secret_token, a signature": [
-        recording(asked(), said(thought("CqwB" + KEY + "A" * 40), text("Hi")))
+        recording(
+            create_request(), interaction(thought("CqwB" + KEY + "A" * 40), model_output("Hi"))
+        )
     ],
     "secret_token, base64": [
-        recording(asked(), said(picture(png()), thought("x/AIza" + "b" * 35 + "/y")))
+        recording(create_request(), interaction(image(png()), thought("x/AIza" + "b" * 35 + "/y")))
     ],
     "secret_header, placeholders": [
         recording(
-            asked(),
-            said(),
+            create_request(),
+            interaction(),
             request_headers={"authorization": ["Bearer <token>"], "x-goog-api-key": ["anything"]},
         )
     ],
     "email_in_header, an address in a text": [
-        recording(asked(input="write to jane@corp.example.org"), said())
+        recording(create_request(input="write to jane@corp.example.org"), interaction())
     ],
     "media_type_differs, another name of the type": [
-        recording(asked(), said(picture(png(), "image/x-png")))
+        recording(create_request(), interaction(image(png(), "image/x-png")))
     ],
     "wrong_type, a number spelt as text": [
         recording(
-            asked(), said(text("Hi", annotations=[{"type": "url_citation", "end_index": "2"}]))
+            create_request(),
+            interaction(
+                model_output("Hi", annotations=[{"type": "url_citation", "end_index": "2"}])
+            ),
         )
     ],
 }
 
 
-@pytest.mark.parametrize("case", NEAR)
-def test_what_only_looks_like_it_is_not_told(case: str, tmp_path: Path) -> None:
-    path = write(tmp_path / "c.yaml", *NEAR[case], metadata=METADATA)
-    assert case.partition(",")[0] not in codes(path, now=NOW)
+@pytest.mark.parametrize("case", VALID_LOOKALIKES)
+def test_lookalikes_are_not_reported(case: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "c.yaml", *VALID_LOOKALIKES[case], metadata=METADATA)
+    assert case.partition(",")[0] not in lint_codes(path, now=NOW)
 
 
-def test_the_revision_a_request_asked_for_counts_where_no_metadata_tell(tmp_path: Path) -> None:
+def test_the_revision_of_a_request_header_counts_without_metadata(tmp_path: Path) -> None:
     for value, expected in (("2026-05-20", []), ("2026-05-07", ["revision_other"])):
         headers = {"content-type": ["application/json"], "Api-Revision": [value]}
-        path = write(tmp_path / "c.yaml", recording(asked(), said(), request_headers=headers))
-        assert codes(path) == expected
+        path = write(
+            tmp_path / "c.yaml", recording(create_request(), interaction(), request_headers=headers)
+        )
+        assert lint_codes(path) == expected

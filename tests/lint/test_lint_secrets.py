@@ -1,4 +1,4 @@
-"""Secrets: every known form is found wherever it stands, nothing random is taken for one, and no finding repeats one."""
+"""Secrets of every known format are found anywhere, random data is not, and no finding repeats one."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from hypothesis import strategies as st
 from evalkit.cassette.format import Cassette, Recording
 from evalkit.cli import main
 from evalkit.lint import RULES
-from evalkit.lint.secrets import FORMS, fingerprint, mask
-from tests.lint.building import (
+from evalkit.lint.secret_rules import FORMATS, fingerprint, mask
+from tests.lint.cassettes import (
     CREATED,
     DELTA,
     KEY,
     START,
     STOP,
     URI,
-    asked,
-    call,
-    codes,
-    judged,
+    create_request,
+    function_call,
+    interaction,
+    lint_codes,
+    lint_findings,
+    model_output,
     recording,
-    said,
-    streamed,
-    text,
-    user,
+    stream_recording,
+    user_input,
     write,
 )
 
@@ -55,32 +55,34 @@ KNOWN = [
 
 @pytest.mark.parametrize("secret", KNOWN, ids=lambda secret: secret[:6])
 @pytest.mark.parametrize("place", ["uri", "request", "answer", "header", "broken"])
-def test_a_known_form_is_found_anywhere(secret: str, place: str, tmp_path: Path) -> None:
-    made: dict[str, Recording] = {
-        "uri": recording(asked(), said(), uri=f"{URI}?note={secret}"),
-        "request": recording(asked(input=f"see {secret}."), said()),
-        "answer": recording(asked(), said(text(f'"{secret}"'))),
+def test_a_known_format_is_found_anywhere(secret: str, place: str, tmp_path: Path) -> None:
+    recordings: dict[str, Recording] = {
+        "uri": recording(create_request(), interaction(), uri=f"{URI}?note={secret}"),
+        "request": recording(create_request(input=f"see {secret}."), interaction()),
+        "answer": recording(create_request(), interaction(model_output(f'"{secret}"'))),
         "header": recording(
-            asked(),
-            said(),
+            create_request(),
+            interaction(),
             response_headers={"content-type": ["application/json"], "x-debug": [secret]},
         ),
-        "broken": recording(asked(), said(), broken=f"cut after {secret}"),
+        "broken": recording(create_request(), interaction(), broken=f"cut after {secret}"),
     }
-    found = [
+    findings = [
         finding
-        for finding in judged(write(tmp_path / "c.yaml", made[place]))
+        for finding in lint_findings(write(tmp_path / "c.yaml", recordings[place]))
         if RULES[finding.code].topic == "secrets"
     ]
-    assert len(found) >= 1
-    assert found[0].got == fingerprint(secret)
-    assert secret not in json.dumps([finding.to_json() for finding in found])
+    assert len(findings) >= 1
+    assert findings[0].got == fingerprint(secret)
+    assert secret not in json.dumps([finding.to_json() for finding in findings])
 
 
-def test_every_form_is_among_the_examples() -> None:
+def test_every_format_is_among_the_examples() -> None:
     examples = [*KNOWN, "https://x.example/v1/projects/123456789012/locations"]
     assert [
-        form.name for form in FORMS if not any(form.pattern.search(text) for text in examples)
+        known.description
+        for _, known in FORMATS
+        if not any(known.find.search(text) for text in examples)
     ] == []
 
 
@@ -93,21 +95,21 @@ def test_a_key_spread_over_the_events_of_a_stream_is_found(tmp_path: Path) -> No
         "event_type": "interaction.completed",
         "interaction": {"id": "v1_a", "status": "completed"},
     }
-    path = write(tmp_path / "c.yaml", streamed((CREATED, START, *deltas, STOP, completed)))
-    assert codes(path) == ["secret_token"]
+    path = write(tmp_path / "c.yaml", stream_recording((CREATED, START, *deltas, STOP, completed)))
+    assert lint_codes(path) == ["secret_token"]
 
 
 @given(st.binary(min_size=60, max_size=400))
 @settings(max_examples=60, deadline=None)
-def test_nothing_random_is_a_secret(data: bytes) -> None:
-    """Signatures and media in standard base64, which is one run of its alphabet."""
+def test_random_data_is_not_a_secret(data: bytes) -> None:
+    """Signatures and media are one run of the Base64 alphabet."""
     encoded = base64.b64encode(data).decode()
-    assert [form.name for form in FORMS if form.pattern.search(encoded)] == []
+    assert [known.description for _, known in FORMATS if known.find.search(encoded)] == []
 
 
 def test_a_key_inside_base64_is_not_one() -> None:
     inside = "q/AIza" + "b" * 35 + "+x=="
-    assert [form.name for form in FORMS if form.pattern.search(inside)] == []
+    assert [known.description for _, known in FORMATS if known.find.search(inside)] == []
     assert mask(inside) == "q/AIza… (39 characters)+x=="
 
 
@@ -116,16 +118,21 @@ def test_no_finding_of_any_rule_repeats_a_secret(as_json: bool, tmp_path: Path) 
     path = write(
         tmp_path / "c.yaml",
         recording(
-            asked(store=False, input=[user()], **{KEY: KEY}),
-            said({**call(), KEY: 1, "arguments": KEY}, id=None, status=KEY, **{f"x {KEY}": KEY}),
+            create_request(store=False, input=[user_input()], **{KEY: KEY}),
+            interaction(
+                {**function_call(), KEY: 1, "arguments": KEY},
+                id=None,
+                status=KEY,
+                **{f"x {KEY}": KEY},
+            ),
             uri=f"https://me:hunter2-hunter2@x.example/v1beta/interactions?key={KEY}",
             request_headers={"authorization": [f"Bearer {KEY}"], "cookie": [f"SID={KEY}"]},
         ),
         recording(
-            asked(store=False, input=[user(KEY)], previous_interaction_id=KEY),
+            create_request(store=False, input=[user_input(KEY)], previous_interaction_id=KEY),
             f"<html>{KEY}</html>",
         ),
-        recording(asked(), {"oops": KEY}, status=400, broken=KEY),
+        recording(create_request(), {"oops": KEY}, status=400, broken=KEY),
         metadata={"format": KEY, "recorded": "2020-01-01T00:00:00Z", "api_revision": KEY},
     )
     result = CliRunner().invoke(main, ["lint", str(path), *(["--json"] if as_json else [])])
@@ -137,11 +144,11 @@ def test_no_finding_of_any_rule_repeats_a_secret(as_json: bool, tmp_path: Path) 
     )
 
 
-def test_metadata_are_looked_through_too(tmp_path: Path) -> None:
+def test_metadata_are_searched_too(tmp_path: Path) -> None:
     path = write(
         tmp_path / "c.yaml",
-        recording(asked(), said()),
+        recording(create_request(), interaction()),
         metadata={"endpoint": f"http://x.example/?key={KEY}"},
     )
-    assert codes(path) == ["secret_token"]
+    assert lint_codes(path) == ["secret_token"]
     assert Cassette().metadata == {}

@@ -1,4 +1,4 @@
-"""Small cassettes for the tests of lint: good ones, and what makes one bad."""
+"""Small cassettes for the tests of lint: valid ones, and parts that make one invalid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from evalkit._lib.json import JSON
 from evalkit.cassette.format import Cassette, Recording, render
-from evalkit.lint import LintFinding, Options, lint
+from evalkit.lint import LintFinding, LintOptions, lint
 from evalkit.protocol.stream_writer import sse_text
 
 MODEL = "gemini-3.5-flash"
@@ -20,35 +20,35 @@ URI = "https://generativelanguage.googleapis.com/v1beta/interactions"
 KEY = "AIza" + "Sy0123456789abcdefghijklmnopqrstuvw"
 
 
-def asked(**fields: JSON) -> dict[str, JSON]:
+def create_request(**fields: JSON) -> dict[str, JSON]:
     """A create request."""
     return {"model": MODEL, "input": "Hi", **fields}
 
 
-def said(
+def interaction(
     *steps: JSON,
     id: str | None = "v1_a",  # noqa: A002
     status: str = "completed",
     **fields: JSON,
 ) -> dict[str, JSON]:
-    """An answer; without steps, a model's greeting."""
-    given = list(steps) or [text("Hello")]
+    """An interaction; without steps, a greeting of the model."""
+    all_steps = list(steps) or [model_output("Hello")]
     return {
         **({"id": id} if id else {}),
         "object": "interaction",
         "status": status,
         "model": MODEL,
-        "steps": given,
+        "steps": all_steps,
         **fields,
     }
 
 
-def text(words: str, **fields: JSON) -> dict[str, JSON]:
+def model_output(content: str, **fields: JSON) -> dict[str, JSON]:
     """A model's text."""
-    return {"type": "model_output", "content": [{"type": "text", "text": words, **fields}]}
+    return {"type": "model_output", "content": [{"type": "text", "text": content, **fields}]}
 
 
-def call(id: str | None = "c1", name: str = "weather", **fields: JSON) -> dict[str, JSON]:  # noqa: A002
+def function_call(id: str | None = "c1", name: str = "weather", **fields: JSON) -> dict[str, JSON]:  # noqa: A002
     """A function call."""
     return {
         "type": "function_call",
@@ -59,7 +59,7 @@ def call(id: str | None = "c1", name: str = "weather", **fields: JSON) -> dict[s
     }
 
 
-def result(call_id: str = "c1") -> dict[str, JSON]:
+def function_result(call_id: str = "c1") -> dict[str, JSON]:
     """A function's result."""
     return {"type": "function_result", "call_id": call_id, "name": "weather", "result": "22"}
 
@@ -69,22 +69,22 @@ def thought(signature: str = "EvEF") -> dict[str, JSON]:
     return {"type": "thought", "signature": signature}
 
 
-def user(words: str = "Hi") -> dict[str, JSON]:
+def user_input(content: str = "Hi") -> dict[str, JSON]:
     """A user's message."""
-    return {"type": "user_input", "content": [{"type": "text", "text": words}]}
+    return {"type": "user_input", "content": [{"type": "text", "text": content}]}
 
 
 def recording(
     request: JSON,
-    answer: JSON,
+    response: JSON,
     *,
     uri: str = URI,
     method: str = "POST",
     status: int = 200,
     **fields: Any,
 ) -> Recording:
-    """A recording whose bodies are JSON (None: no body; text as it is)."""
-    given: dict[str, Any] = {
+    """A recording whose bodies are JSON (None: no body; strings are used unchanged)."""
+    defaults: dict[str, Any] = {
         "request_headers": {"content-type": ["application/json"]},
         "response_headers": {"content-type": ["application/json"]},
         "elapsed_ms": 10.0,
@@ -96,16 +96,18 @@ def recording(
         request if request is None or isinstance(request, str) else json.dumps(request),
         status=status,
         reason="OK",
-        body=answer if isinstance(answer, str) else json.dumps(answer),
-        **given,
+        body=response if isinstance(response, str) else json.dumps(response),
+        **defaults,
     )
 
 
-def streamed(events: str | Iterable[JSON], request: JSON = None, **fields: Any) -> Recording:
+def stream_recording(
+    events: str | Iterable[JSON], request: JSON = None, **fields: Any
+) -> Recording:
     """A recording of a stream: events, or its text."""
     body = events if isinstance(events, str) else "".join(sse_text([*events]))
-    given = {"response_headers": {"content-type": ["text/event-stream"]}, **fields}
-    return recording(asked(stream=True) if request is None else request, body, **given)
+    defaults = {"response_headers": {"content-type": ["text/event-stream"]}, **fields}
+    return recording(create_request(stream=True) if request is None else request, body, **defaults)
 
 
 CREATED = {
@@ -119,11 +121,11 @@ COMPLETED = {
     "event_type": "interaction.completed",
     "interaction": {"id": "v1_a", "status": "completed"},
 }
-GOOD = (CREATED, START, DELTA, STOP, COMPLETED)
+VALID_STREAM = (CREATED, START, DELTA, STOP, COMPLETED)
 
 
 def png(width: int = 1) -> str:
-    """A picture, as base64."""
+    """An image, as Base64."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return (
@@ -140,8 +142,8 @@ def png(width: int = 1) -> str:
     return base64.b64encode(data).decode()
 
 
-def picture(data: str, mime_type: str = "image/png") -> dict[str, JSON]:
-    """A model's picture."""
+def image(data: str, mime_type: str = "image/png") -> dict[str, JSON]:
+    """An image of the model."""
     return {
         "type": "model_output",
         "content": [{"type": "image", "data": data, "mime_type": mime_type}],
@@ -155,11 +157,11 @@ def write(path: Path, *recordings: Recording, metadata: dict[str, JSON] | None =
     return path
 
 
-def judged(*paths: Path, **options: Any) -> list[LintFinding]:
-    """The findings of files and folders."""
-    return lint(list(paths), Options(**options)).findings
+def lint_findings(*paths: Path, **options: Any) -> list[LintFinding]:
+    """Return the findings of files and folders."""
+    return lint(list(paths), LintOptions(**options)).findings
 
 
-def codes(*paths: Path, **options: Any) -> list[str]:
-    """The codes found, in order."""
-    return [finding.code for finding in judged(*paths, **options)]
+def lint_codes(*paths: Path, **options: Any) -> list[str]:
+    """Return the codes of all findings, in order."""
+    return [finding.code for finding in lint_findings(*paths, **options)]

@@ -1,4 +1,4 @@
-"""Imported conversations: what is drafted, that it replays, that another path is told, and every file that cannot be imported."""
+"""Imported conversations: drafts that replay, reports of other paths, files that cannot be imported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from google import genai
 
 from evalkit._lib.yaml import load
 from evalkit.cli.main import main
-from evalkit.drafting.scenarios import literal, names
+from evalkit.importing.scenario_drafts import escape_templates, scenario_ids
 from evalkit.plugins import Catalog
 from evalkit.server import create_app, serving
 from evalkit.server.scripting.script import Script
@@ -60,7 +60,7 @@ def call(*arguments: str) -> Result:
 
 
 def pytest_in(folder: Path, *arguments: str) -> str:
-    """Run pytest as a user would, and return what it printed."""
+    """Run pytest as a user would, and return its output."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
@@ -68,7 +68,7 @@ def pytest_in(folder: Path, *arguments: str) -> str:
 
 
 class Log:
-    """Traffic of an application, logged as its own lines: requests through the official SDK against a real server."""
+    """A log that an application writes about its traffic."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -81,7 +81,7 @@ class Log:
 
 @pytest.fixture
 def ask(here: Path) -> Iterator[Callable[..., dict[str, Any]]]:
-    """Ask a real server through httpx, and log what was said; the answer is parsed."""
+    """Send requests to a real server through httpx, log them, return the parsed responses."""
     import httpx
 
     log = Log(here / "traffic.jsonl")
@@ -89,15 +89,17 @@ def ask(here: Path) -> Iterator[Callable[..., dict[str, Any]]]:
 
         def ask(**body: Any) -> dict[str, Any]:
             body = {"model": "gemini-3.5-flash", **body}
-            answer = client.post(
+            response = client.post(
                 f"{url}/v1/interactions", json=body, headers={"x-goog-api-key": "secret-key-1234"}
             )
-            told = {
-                "status": answer.status_code,
-                "body": answer.text if "event" in answer.headers["content-type"] else answer.json(),
+            logged = {
+                "status": response.status_code,
+                "body": response.text
+                if "event" in response.headers["content-type"]
+                else response.json(),
             }
-            log.exchange({"method": "POST", "url": f"{url}/v1/interactions", "body": body}, told)
-            return answer.json() if not body.get("stream") else {}
+            log.exchange({"method": "POST", "url": f"{url}/v1/interactions", "body": body}, logged)
+            return response.json() if not body.get("stream") else {}
 
         yield ask
 
@@ -133,11 +135,12 @@ def test_a_log_becomes_a_suite_that_replays(ask: Callable[..., dict[str, Any]], 
         labels={"a": "b"},
     )
     ask(input="fail")
-    found = call("traffic.jsonl", "--suite", "shop")
-    assert found.exit_code == 0, found.output
-    assert found.output.splitlines() == [
+    outcome = call("traffic.jsonl", "--suite", "shop")
+    assert outcome.exit_code == 0, outcome.output
+    assert outcome.output.splitlines() == [
         "suites/shop.yaml: 5 scenarios",
-        "The expectations are drafts: they say what was, not what is right. Read them, and keep what matters.",
+        "The expectations are drafts: they say what happened, not what is right. "
+        "Read them, and keep what matters.",
     ]
     value = load((here / "suites/shop.yaml").read_text())
     scenarios = {scenario["id"]: scenario for scenario in value["scenarios"]}
@@ -193,17 +196,17 @@ def test_the_official_sdk_taped_by_plain_vcrpy(here: Path) -> None:
     assert (here / "cassettes/tape/i-have-2-dogs-in-my-house.yaml").is_file()
 
 
-def test_conversations_whose_tools_disagree_are_suites_of_their_own(
+def test_conversations_with_conflicting_tools_become_separate_suites(
     ask: Callable[..., dict[str, Any]], here: Path
 ) -> None:
     order(ask, 1)
-    STATES[1], kept = {"state": "back"}, STATES[1]
+    STATES[1], original = {"state": "back"}, STATES[1]
     try:
         order(ask, 1)
     finally:
-        STATES[1] = kept
-    found = call("traffic.jsonl", "--suite", "shop", "--no-cassettes")
-    assert found.output.splitlines()[:2] == [
+        STATES[1] = original
+    outcome = call("traffic.jsonl", "--suite", "shop", "--no-cassettes")
+    assert outcome.output.splitlines()[:2] == [
         "suites/shop.yaml: 1 scenario",
         "suites/shop-2.yaml: 1 scenario",
     ]
@@ -227,13 +230,15 @@ def test_media_become_files(ask: Callable[..., dict[str, Any]], here: Path) -> N
     assert call("traffic.jsonl").exit_code == 0
     first, second = load((here / "suites/traffic.yaml").read_text())["scenarios"]
     assert first["turns"][0]["user"] == "{% raw %}look {{x}}{% endraw %}"
-    (attached,) = first["turns"][0]["attach"]
-    assert (here / "suites" / attached["image"]).read_bytes() == b"\x89PNG\r\n\x1a\n"
-    assert attached["image"].endswith(".png")
+    (attachment,) = first["turns"][0]["attach"]
+    assert (here / "suites" / attachment["image"]).read_bytes() == b"\x89PNG\r\n\x1a\n"
+    assert attachment["image"].endswith(".png")
     assert [block["type"] for block in second["turns"][0]["user"]] == ["image", "text"]
 
 
-def test_another_path_is_told_not_invented(ask: Callable[..., dict[str, Any]], here: Path) -> None:
+def test_a_call_that_no_stub_fits_is_reported(
+    ask: Callable[..., dict[str, Any]], here: Path
+) -> None:
     order(ask, 1)
     call("traffic.jsonl", "--suite", "shop", "--no-cassettes")
     path = here / "suites/shop.yaml"
@@ -243,13 +248,15 @@ def test_another_path_is_told_not_invented(ask: Callable[..., dict[str, Any]], h
         options = ["suites", "--evalkit-live", "--evalkit-base-url", url, "--evalkit-report", "run"]
         pytest_in(here, *options)
         (line,) = (here / "run/results.jsonl").read_text().splitlines()
-        told = [
+        findings = [
             finding
             for check in json.loads(line)["checks"]
             for finding in check["findings"]
             if finding["code"] == "call_without_answer"
         ]
-        assert [(one["severity"], one["got"]) for one in told] == [("warn", {"number": 7})]
+        assert [(finding["severity"], finding["got"]) for finding in findings] == [
+            ("warn", {"number": 7})
+        ]
         (here / "mine.py").write_text(
             "def find(number):\n    return {'state': f'asked for {number}'}\n"
         )
@@ -273,15 +280,15 @@ def test_another_path_is_told_not_invented(ask: Callable[..., dict[str, Any]], h
         "a\nb {{ 'q' }} \\ \u202e",
     ],
 )
-def test_nothing_said_is_read_as_a_template(text: str) -> None:
+def test_recorded_text_is_never_read_as_a_template(text: str) -> None:
     from evalkit.suite.model.templates import is_template, template
 
-    written = literal({"x": [text]})["x"][0]
+    written = escape_templates({"x": [text]})["x"][0]
     assert (template(written).render({}) if is_template(written) else written) == text
 
 
-def test_names() -> None:
-    assert list(names(["Hello, World!", "hello world", "", "漢字", "x" * 99])) == [
+def test_scenario_ids_are_unique_words() -> None:
+    assert list(scenario_ids(["Hello, World!", "hello world", "", "漢字", "x" * 99])) == [
         "hello-world",
         "hello-world-2",
         "conversation",
@@ -290,14 +297,12 @@ def test_names() -> None:
     ]
 
 
-def test_what_evalkit_logs_itself_can_be_imported(
-    ask: Callable[..., dict[str, Any]], here: Path
-) -> None:
+def test_results_of_a_run_can_be_imported(ask: Callable[..., dict[str, Any]], here: Path) -> None:
     order(ask, 1)
     call("traffic.jsonl", "--suite", "shop")
     pytest_in(here, "suites", "--evalkit-report", "run")
-    found = call("run/results.jsonl", "--suite", "again")
-    assert found.exit_code == 0
+    outcome = call("run/results.jsonl", "--suite", "again")
+    assert outcome.exit_code == 0
     (scenario,) = load_suite(here / "suites/again.yaml", root=here, checks=Catalog()).scenarios
     assert scenario.id == "order-1"
 
@@ -306,39 +311,40 @@ def test_what_evalkit_logs_itself_can_be_imported(
     ("name", "text", "message"),
     [
         ("a.jsonl", "{", "a.jsonl:1 is not JSON"),
-        ("a.jsonl", "\n[]\n", "a.jsonl:2 holds array, not an exchange"),
-        ("a.jsonl", "{}", 'a.jsonl:1 is no exchange: it has no "request"'),
-        ("a.jsonl", '{"request": 1, "response": {}}', "a.jsonl:1 is no exchange: it needs"),
+        ("a.jsonl", "\n[]\n", "a.jsonl:2 contains array, not an exchange"),
+        ("a.jsonl", "{}", 'a.jsonl:1 is not an exchange: it has no "request"'),
+        ("a.jsonl", '{"request": 1, "response": {}}', "a.jsonl:1 is not an exchange: expected"),
         (
             "a.jsonl",
             '{"request": {"body": {}}, "response": {"status": "ok"}}',
             "a.jsonl:1: the status is string, not a number",
         ),
-        ("a.jsonl", "", "no conversation in what was read"),
+        ("a.jsonl", "", "no conversation: the files contain no request"),
         ("a.yaml", "interactions: [\n", "a.yaml:"),
         ("a.txt", "hello", "a.txt:"),
     ],
 )
-def test_what_cannot_be_imported(here: Path, name: str, text: str, message: str) -> None:
+def test_unusable_files_are_reported(here: Path, name: str, text: str, message: str) -> None:
     (here / name).write_text(text)
-    found = call(name)
-    assert found.exit_code == 2
-    assert found.output.startswith("evalkit: ")
-    assert message in found.output
+    outcome = call(name)
+    assert outcome.exit_code == 2
+    assert outcome.output.startswith("evalkit: ")
+    assert message in outcome.output
     assert not (here / "suites").exists()
 
 
-def test_nothing_is_written_over(ask: Callable[..., dict[str, Any]], here: Path) -> None:
+def test_existing_files_are_not_overwritten(ask: Callable[..., dict[str, Any]], here: Path) -> None:
     ask(input="Hello")
     (here / "suites").mkdir()
     (here / "suites/traffic.yaml").write_text("mine")
-    found = call("traffic.jsonl")
-    assert (found.exit_code, (here / "suites/traffic.yaml").read_text()) == (2, "mine")
+    outcome = call("traffic.jsonl")
+    assert (outcome.exit_code, (here / "suites/traffic.yaml").read_text()) == (2, "mine")
     assert (
-        "suites/traffic.yaml is there already; choose another name with --suite, or another folder with --out"
-        in found.output
+        "suites/traffic.yaml: the file already exists; choose another name with --suite, "
+        "or another folder with --out" in outcome.output
     )
     assert call("traffic.jsonl", "--suite", "a b").output == (
-        "evalkit: --suite takes letters, digits, '-', '_' and '.', a letter or digit first, not 'a b'\n"
+        "evalkit: --suite: 'a b' is not a suite name "
+        "(letters, digits, '-', '_' and '.', a letter or digit first)\n"
     )
     assert "no such file" in call("none.yaml").output

@@ -1,0 +1,1 @@
+"""Turn recorded conversations into suites: user messages, tool results, settings, draft checks."""

@@ -1,0 +1,232 @@
+"""Recorded conversations as draft scenarios and suites. Media are returned as bytes.
+
+Conversations share a suite where their tools can be declared together. Where two of them declare a
+function differently, or received different results for the same arguments, the later one starts
+another suite. Recorded texts are written so that no template is read in them.
+
+Expectations are drafts: they say what happened, not what is right. Texts are not expected, because
+no two answers have the same words, and thoughts are ignored in step sequences.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from evalkit._lib.json import JSON, loads
+from evalkit.cassette.recording import Cassette, Recording
+from evalkit.compare.alignment import cited_sources
+from evalkit.conversation.demultiplex import split_conversations
+from evalkit.conversation.reconstruct import is_interaction, transcript_of
+from evalkit.importing.tool_stubs import ToolStubs, merge_functions, stub_tools
+from evalkit.importing.traffic_reader import Traffic
+from evalkit.protocol.step_reader import steps_of
+from evalkit.suite.model.attachments import KINDS, MIME_TYPES
+from evalkit.suite.model.language import ScenarioKeys
+from evalkit.transcript import Transcript, Turn
+
+TAG = "drafted"
+"""The tag of every drafted scenario: ``pytest -m drafted``."""
+
+_DERIVED_SETTINGS = frozenset({"history", "stream", "background", "tools"})
+_TEMPLATE = re.compile(r"{[{%#]")
+_WORD = re.compile(r"[a-z0-9]+")
+_LONGEST_ID = 40
+
+
+@dataclass(slots=True)
+class ScenarioDraft:
+    """One conversation as a scenario: its entry, tools, media by file name, recordings, origin."""
+
+    entry: dict[str, JSON]
+    tools: ToolStubs
+    source: str
+    recordings: list[Recording] = field(default_factory=list)
+    media: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class SuiteDraft:
+    """One suite: its name, tools and scenarios."""
+
+    name: str
+    origin: str
+    tools: dict[str, dict[str, JSON]] = field(default_factory=dict)
+    scenarios: list[ScenarioDraft] = field(default_factory=list)
+
+    def to_yaml_value(self) -> dict[str, JSON]:
+        """Return the suite as it is written."""
+        value: dict[str, JSON] = {
+            "suite": self.name,
+            "description": f"Drafted from {self.origin}. The expectations say what happened, "
+            "not what is right: keep what matters.",
+        }
+        if self.tools:
+            value["tools"] = escape_templates(self.tools)
+        value["scenarios"] = [scenario.entry for scenario in self.scenarios]
+        return value
+
+
+def draft_scenarios(sources: Sequence[Traffic]) -> list[ScenarioDraft]:
+    """Return every conversation of every file, in the order of first requests."""
+    conversations = []
+    for source in sources:
+        traffic = [recording for recording in source.recordings if is_interaction(recording)]
+        for number, thread in enumerate(split_conversations(traffic), 1):
+            recordings = [traffic[index] for index in thread]
+            transcript = transcript_of(Cassette(recordings))
+            if transcript.turns:
+                conversations.append((source.name, number, recordings, transcript))
+    ids = scenario_ids(_first_text(transcript) for *_, transcript in conversations)
+    drafts = []
+    for id_, (name, number, recordings, transcript) in zip(ids, conversations, strict=True):
+        draft = _draft_scenario(transcript, id_, name, number)
+        draft.recordings = recordings
+        drafts.append(draft)
+    return drafts
+
+
+def group_into_suites(drafts: Iterable[ScenarioDraft], name: str, origin: str) -> list[SuiteDraft]:
+    """Return drafts in as few suites as their tools allow: ``name``, ``name-2``, …"""
+    suites: list[SuiteDraft] = []
+    for draft in drafts:
+        suite = next((suite for suite in suites if draft.tools.is_compatible(suite.tools)), None)
+        if suite is None:
+            suite = SuiteDraft(name if not suites else f"{name}-{len(suites) + 1}", origin)
+            suites.append(suite)
+        merge_functions(suite.tools, draft.tools.functions)
+        suite.scenarios.append(draft)
+    return suites
+
+
+def scenario_ids(texts: Iterable[str]) -> Iterator[str]:
+    """Yield a unique id per first message: its first words, numbered where they repeat."""
+    counts: dict[str, int] = {}
+    for text in texts:
+        words = "-".join(_WORD.findall(text.lower()))[:_LONGEST_ID].strip("-") or "conversation"
+        counts[words] = number = counts.get(words, 0) + 1
+        yield words if number == 1 else f"{words}-{number}"
+
+
+def escape_templates(value: JSON) -> JSON:
+    """Return a value whose strings render as themselves, whatever they contain."""
+    if isinstance(value, str):
+        if not _TEMPLATE.search(value):
+            return value
+        # A text with the end of a raw block is printed as a string literal.
+        if "endraw" in value:
+            return "{{ " + repr(value) + " }}"
+        return "{% raw %}" + value + "{% endraw %}"
+    if isinstance(value, Mapping):
+        return {key: escape_templates(item) for key, item in value.items()}
+    return [escape_templates(item) for item in value] if isinstance(value, list) else value
+
+
+def _draft_scenario(transcript: Transcript, id_: str, source: str, number: int) -> ScenarioDraft:
+    settings = dict(transcript.settings)
+    tools = stub_tools(transcript, settings.get("tools"))
+    entry: dict[str, JSON] = {
+        "id": id_,
+        "description": f"From {source}, conversation {number}.",
+        "tags": [TAG],
+    }
+    request_fields: dict[str, JSON] = {}
+    for key, value in settings.items():
+        if key not in _DERIVED_SETTINGS and value is not None:
+            target = entry if key in ScenarioKeys.__annotations__ else request_fields
+            target[key] = escape_templates(value)
+    if settings.get("history") == "stateless":
+        entry["history"] = "stateless"
+    entry |= {key: True for key in ("stream", "background") if settings.get(key)}
+    if request_fields:
+        entry["request"] = request_fields
+    if tools.listed:
+        entry["tools"] = [
+            tool if isinstance(tool, str) else escape_templates(tool) for tool in tools.listed
+        ]
+    draft = ScenarioDraft(entry, tools, source)
+    entry["turns"] = [_draft_turn(turn, settings, draft) for turn in transcript.turns]
+    return draft
+
+
+def _draft_turn(turn: Turn, fields: Mapping[str, JSON], draft: ScenarioDraft) -> dict[str, JSON]:
+    entry = _draft_user_message(turn.user, draft)
+    if turn.error is not None:
+        entry["expect"] = [{"error": {"status": turn.error.status, "code": turn.error.code}}]
+    elif expectations := list(_draft_expectations(turn, fields)):
+        entry["expect"] = escape_templates(expectations)
+    return entry
+
+
+def _draft_expectations(turn: Turn, fields: Mapping[str, JSON]) -> Iterator[JSON]:
+    """Yield entries of ``expect``; ``fields`` were sent with every request."""
+    if turn.status is not None:
+        yield {"status": turn.status}
+    steps = [step.raw for step in turn.steps]
+    types = [str(step.get("type")) for step in steps if step.get("type") != "thought"]
+    if types:
+        yield {"steps": {"steps": types, "ignore": ["thought"]}}
+    calls = [
+        {"name": step["name"], "arguments": step.get("arguments") or {}}
+        for step in steps
+        if step.get("type") == "function_call" and isinstance(step.get("name"), str)
+    ]
+    if calls:
+        yield {"tool_calls": calls}
+    formats = fields.get("response_format")
+    formats = formats if isinstance(formats, list) else [formats]
+    if any(isinstance(item, Mapping) and "schema" in item for item in formats):
+        try:
+            loads(turn.text)
+            yield {"json_schema": "response_format"}
+        except (ValueError, RecursionError):
+            pass  # the answer was not JSON, so it cannot be expected to be
+    if cited_sources(steps_of({"steps": steps})):
+        yield {"citations": {"min": 1, "spans": "valid"}}
+
+
+def _draft_user_message(blocks: list[JSON], draft: ScenarioDraft) -> dict[str, JSON]:
+    """Return a text, a text with attachments, or the blocks as they were sent."""
+    if not blocks:
+        draft.tools.notes.append("a turn began without a message of the user")
+        return {"user": "…"}
+    text, *media = blocks
+    if isinstance(text, dict) and set(text) == {"type", "text"} and text["type"] == "text":
+        attachments = [_draft_attachment(block, draft) for block in media]
+        if None not in attachments:
+            user = {"user": escape_templates(text["text"])}
+            return {**user, "attach": attachments} if attachments else user
+    return {"user": escape_templates(blocks)}
+
+
+def _draft_attachment(block: JSON, draft: ScenarioDraft) -> dict[str, JSON] | None:
+    """Return media as an attachment and store its data; None where an attachment cannot say it."""
+    if not isinstance(block, dict) or block.get("type") not in KINDS:
+        return None
+    kind, mime = block["type"], block.get("mime_type")
+    if set(block) - {"type", "data", "uri", "mime_type"}:
+        return None
+    if mime is not None and not isinstance(mime, str):
+        return None
+    mime_type = {"mime_type": mime} if mime else {}
+    if isinstance(block.get("uri"), str) and "data" not in block:
+        return {kind: block["uri"], **mime_type}
+    try:
+        data = base64.b64decode(block["data"], validate=True)
+    except (KeyError, TypeError, ValueError, binascii.Error):
+        return None
+    suffix = next((suffix for suffix, known in MIME_TYPES[kind].items() if known == mime), "bin")
+    name = f"{sha256(data).hexdigest()[:16]}.{suffix}"
+    draft.media[name] = data
+    return {kind: f"_media/{name}", **mime_type}
+
+
+def _first_text(transcript: Transcript) -> str:
+    for block in transcript.turns[0].user:
+        if isinstance(block, dict) and isinstance(block.get("text"), str):
+            return str(block["text"])
+    return ""

@@ -1,0 +1,84 @@
+"""Topic ``history``: each conversation of a cassette, checked by ``history`` at level ``exact``.
+
+Nulls that official SDKs add and drop are warnings by the severity of their rules. Where the service
+stores the history there is nothing to compare; then ``previous_interaction_id`` should name an
+interaction of the cassette, or the conversation began elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from evalkit._lib.text import show
+from evalkit.checks.core.base import View
+from evalkit.checks.history.check import History
+from evalkit.lint.cassette_view import CassetteView
+from evalkit.lint.findings import RuleFinding
+from evalkit.lint.thread_merge import resends_model_steps
+from evalkit.transcript import Exchange, Transcript, Turn
+
+_EXACT = History(level="exact")
+
+
+def check_history(view: CassetteView) -> Iterator[RuleFinding]:
+    """Yield deviations of histories from what was received, and continued unknown interactions."""
+    reported: set[tuple[str, int | None, str | None]] = set()
+    first_numbers: set[int] = set()
+    checked: set[int] = set()
+    for thread in view.threads:
+        first = thread[0]
+        if first.number not in first_numbers and resends_model_steps(first):
+            yield RuleFinding(
+                "history_unknown",
+                "it re-sends a history that has no part in this cassette, so it cannot be checked",
+                exchange=first.number,
+                part="request",
+                pointer="/input",
+            )
+        first_numbers.add(first.number)
+        transcript = Transcript(turns=[Turn(1, [], _unchecked(thread, checked))])
+        checked.update(exchange.number for exchange in thread)
+        for finding in map(RuleFinding.of_check, _EXACT.run(View(transcript))):
+            key = (finding.code, finding.exchange, finding.pointer)
+            if key not in reported:  # forks share the beginning of a conversation
+                reported.add(key)
+                yield finding
+    yield from _check_previous_ids(view)
+
+
+def _unchecked(thread: list[Exchange], checked: set[int]) -> list[Exchange]:
+    """Return a conversation without what an earlier one has in common with it.
+
+    The last usable response in common stays, because the next request is compared with it. So a
+    thousand forks do not check their beginning a thousand times.
+    """
+    start = 0
+    for index, exchange in enumerate(thread):
+        if exchange.number not in checked:
+            break
+        body = exchange.request.body
+        creates = exchange.request.method == "POST" and isinstance(body, dict)
+        usable = exchange.error is None and exchange.failure is None
+        if creates and usable and exchange.interaction and not body.get("continuation_token"):
+            start = index
+    return thread[start:]
+
+
+def _check_previous_ids(view: CassetteView) -> Iterator[RuleFinding]:
+    ids = set()
+    for exchange in view.api_exchanges:
+        body = exchange.request.body
+        previous = body.get("previous_interaction_id") if isinstance(body, dict) else None
+        if isinstance(previous, str) and previous and previous not in ids:
+            yield RuleFinding(
+                "previous_unknown",
+                f"it continues {show(previous, 40)}, which is not in this cassette, "
+                "so its history cannot be checked",
+                exchange=exchange.number,
+                part="request",
+                pointer="/previous_interaction_id",
+                got=previous,
+            )
+        id_ = (exchange.interaction or {}).get("id")
+        if isinstance(id_, str):
+            ids.add(id_)

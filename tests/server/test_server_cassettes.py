@@ -20,10 +20,9 @@ from evalkit.errors import CassetteError, UsageError
 from evalkit.server import create_app, serving
 from evalkit.server.calls import Call, Reply
 from evalkit.server.replay.backend import CassetteBackend, reply_of
-from evalkit.server.replay.library import (
-    CassetteLibrary,
+from evalkit.server.replay.library import CassetteLibrary, PlayedCassette
+from evalkit.server.replay.normalization import (
     NormalizedRequest,
-    PlayedCassette,
     normalize_body,
     normalize_recording,
     normalize_request,
@@ -47,7 +46,7 @@ def tape(name: str, *texts: str, server: str = "") -> PlayedCassette:
         )
         for number, text in enumerate(texts)
     ]
-    return PlayedCassette(f"{name}.yaml", recordings, server)
+    return PlayedCassette(f"{name}.yaml", recordings, server=server)
 
 
 def ask(
@@ -58,7 +57,7 @@ def ask(
 
 def took(library: CassetteLibrary, body: Any) -> str | None:
     found = library.take(ask(body))
-    return None if found is None else f"{found.tape.name}:{found.number}"
+    return None if found is None else f"{found.cassette.name}:{found.number}"
 
 
 # What is the same
@@ -253,7 +252,7 @@ def test_what_was_played_is_played_again_only_when_asked_for() -> None:
         "a.yaml: not played: recording 2: POST /v1beta/interactions",
         "b.yaml: not played: recording 2: POST /v1beta/interactions",
     ]
-    report = strict.miss(ask(HELLO), "record it")
+    report = strict.miss_report(ask(HELLO), "record it")
     assert "cause: already played" in report
     assert "--replay-again" in report
 
@@ -289,7 +288,7 @@ def test_a_thousand_cassettes_cost_what_one_does() -> None:
 
 def test_a_miss_names_the_nearest_recording_and_shows_what_parts_them() -> None:
     library = CassetteLibrary([tape("a", "Hello", "More"), tape("b", "How warm is it in Rome?")])
-    report = library.miss(
+    report = library.miss_report(
         ask({"model": "m", "input": "How warm is it in Paris?"}),
         "the command",
         lambda tape, number: 7,
@@ -310,7 +309,7 @@ def test_of_what_is_equally_near_the_conversation_under_way_is_shown() -> None:
     library = CassetteLibrary([tape("a", "Hello", "More"), tape("b", "Hi", "More")])
     assert took(library, {"model": "m", "input": "Hi"}) == "b.yaml:0"
     assert "nearest: recording 2 of 2" in (
-        report := library.miss(
+        report := library.miss_report(
             ask({"model": "m", "input": "Less", "previous_interaction_id": "b1"}), ""
         )
     )

@@ -1,32 +1,20 @@
-"""Which recording of many cassettes answers a request. Pure.
+"""Chooses the recording that answers a request, among those of many cassettes. No IO.
 
-Two requests are the same when method, path, query and body are, as in ``cassette.matching``, but for what different clients spell differently
-without meaning anything by it, and what the API itself takes for the same (protocol sections 1.1, 2, 2.1, 9):
-
-* the API version, and whatever a gateway puts before it: one SDK says ``/v1``, the other ``/v1beta``;
-* null, where a field may be absent: at the top of the body, in steps and in their content; not in arguments, results and schemas, which
-  are data;
-* the shape of ``input``: a string, content, a list of content, one ``user_input`` step; and a ``user_input``'s content as a string;
-* ``stream=false`` and ``alt=sse`` in the query.
-
-Each recording answers once. Of several that fit, first the one whose turn it is in a cassette under way, then the first one of a cassette
-that nothing was asked of yet, then any, in the order of files. A request costs one look-up, however many cassettes there are.
+Each recording is played once. If several match, the order is: the next recording of a cassette in
+progress; the first recording of a cassette that was not started; any other. A request costs one
+lookup, however many cassettes there are.
 """
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import blake2b
-from itertools import accumulate
+from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple
-from urllib.parse import unquote
 
-from evalkit._lib.json import JSON, canonical, dumps
-from evalkit.cassette.matching import Player, Query, body_value, normalize_route, route_of
+from evalkit._lib.json import dumps
+from evalkit.cassette.matching import Player
 from evalkit.cassette.miss_report import (
     MissContext,
     describe_recording,
@@ -34,270 +22,160 @@ from evalkit.cassette.miss_report import (
     nearest_recording,
 )
 from evalkit.cassette.recording import Recording
-from evalkit.protocol.step_types import CONTENT_TYPES
-from evalkit.protocol.wire_facts import API_VERSION_PATTERN
+from evalkit.server.replay.normalization import NormalizedRequest, normalize_recording
 
-Key = bytes
-
-_VERSION = re.compile(rf"^.*?/{API_VERSION_PATTERN}(?=/)")
-_NO_MATTER = frozenset((("stream", "false"), ("alt", "sse")))
-_DATA = frozenset(
-    ("arguments", "result", "parameters", "schema", "response_format", "user_metadata", "labels")
-)
-_CONTENT = frozenset(CONTENT_TYPES)
-_ONCE = "each recording answers once; start the server again, or with --replay-again"
+_PLAYED_ONCE = "each recording is played once; restart the server, or use --replay-again"
 
 
-class NormalizedRequest(NamedTuple):
-    """A request as it is compared."""
+class PlayedCassette:
+    """A cassette and its progress; its first ``shared`` recordings are in another cassette too.
 
-    method: str
-    path: str
-    query: Query
-    body: JSON
+    ``played`` has a 1 for each recording that was played, ``ever_played`` also for those that may
+    be played again; ``position`` is the number of the next recording.
+    """
+
+    def __init__(
+        self, name: str, recordings: Sequence[Recording], *, server: str = "", shared: int = 0
+    ) -> None:
+        self.name = name
+        self.recordings = recordings
+        self.server = server
+        self.shared = shared
+        self.keys = [normalize_recording(recording).key for recording in recordings]
+        self.played = bytearray(len(recordings))
+        self.ever_played = bytearray(len(recordings))
+        self.position = 0
 
     @property
-    def key(self) -> Key:
-        """A digest that equal requests share."""
-        try:
-            text = canonical(self.body)
-        except RecursionError:  # nested hundreds of levels deep: then spelling counts
-            text = repr(self.body)
-        parts = "\n".join((self.method, self.path, repr(self.query), text))
-        return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    def is_in_progress(self) -> bool:
+        """Whether some of its recordings were played, but not all."""
+        return any(self.played) and not all(self.played)
 
-
-@dataclass(slots=True)
-class PlayedCassette:
-    """A cassette that is played: its name for messages, its recordings, and how far it is. ``shared`` recordings begin another tape too."""
-
-    name: str
-    recordings: Sequence[Recording]
-    server: str = ""
-    shared: int = 0
-    keys: list[Key] = field(default_factory=list)
-    played: bytearray = field(default_factory=bytearray)
-    ever: bytearray = field(default_factory=bytearray)
-    cursor: int = 0
-
-    def __post_init__(self) -> None:
-        self.keys = [normalize_recording(recording).key for recording in self.recordings]
-        self.played, self.ever = bytearray(len(self.recordings)), bytearray(len(self.recordings))
+    @cached_property
+    def normalized(self) -> list[Recording]:
+        """The recordings with normalized requests, so that miss reports show what is compared."""
+        return [_with_normalized_request(recording) for recording in self.recordings]
 
 
 class ReplayMatch(NamedTuple):
-    """A recording that answers: the tape, and its number there from 0."""
+    """A recording that answers a request: the cassette, and its number there from 0."""
 
-    tape: PlayedCassette
+    cassette: PlayedCassette
     number: int
 
     @property
     def recording(self) -> Recording:
         """The recording."""
-        return self.tape.recordings[self.number]
+        return self.cassette.recordings[self.number]
 
 
 class CassetteLibrary:
-    """Plays many tapes. With ``again``, recordings that were all played answer once more, from the first."""
+    """Plays many cassettes. With ``again``, recordings are played again from the first."""
 
-    def __init__(self, tapes: Sequence[PlayedCassette], *, again: bool = False) -> None:
-        self.tapes = list(tapes)
+    def __init__(self, cassettes: Sequence[PlayedCassette], *, again: bool = False) -> None:
+        self.cassettes = list(cassettes)
         self._again = again
-        self._known: dict[Key, list[ReplayMatch]] = {}
-        for tape in self.tapes:
-            for number, key in enumerate(tape.keys):
-                self._known.setdefault(key, []).append(ReplayMatch(tape, number))
-        # What begins a conversation goes before what would begin one in the middle.
-        self._waiting = {
-            key: deque(sorted(found, key=lambda one: one.number > 0))
-            for key, found in self._known.items()
+        self._matches: dict[bytes, list[ReplayMatch]] = {}
+        for cassette in self.cassettes:
+            for number, key in enumerate(cassette.keys):
+                self._matches.setdefault(key, []).append(ReplayMatch(cassette, number))
+        # A recording that starts a cassette goes before one in the middle of another.
+        self._unplayed = {
+            key: deque(sorted(matches, key=lambda match: match.number > 0))
+            for key, matches in self._matches.items()
         }
-        self._due: dict[Key, deque[ReplayMatch]] = {}
-        self._pool: Player | None = None
+        self._expected: dict[bytes, deque[ReplayMatch]] = {}
 
-    def take(self, asked: NormalizedRequest) -> ReplayMatch | None:
-        """Return the recording that answers a request, and count it as played; None where there is none left."""
-        key = asked.key
-        found = self._next(key)
-        if found is None and self._again and key in self._known:
-            for one in self._known[key]:
-                one.tape.played[one.number] = 0
-            self._waiting[key] = deque(self._known[key])
-            found = self._next(key)
-        if found is None:
+    def take(self, request: NormalizedRequest) -> ReplayMatch | None:
+        """Return the recording that answers a request, and mark it as played; None for a miss."""
+        key = request.key
+        match = self._next(key)
+        if match is None and self._again and key in self._matches:
+            for one in self._matches[key]:
+                one.cassette.played[one.number] = 0
+            self._unplayed[key] = deque(self._matches[key])
+            match = self._next(key)
+        if match is None:
             return None
-        tape, number = found
+        cassette, number = match
         if self._again and number == 0:
-            tape.played[:] = bytes(len(tape.played))
-        tape.played[number] = tape.ever[number] = 1
-        tape.cursor = number + 1
-        if tape.cursor < len(tape.keys):
-            self._due.setdefault(tape.keys[tape.cursor], deque()).append(
-                ReplayMatch(tape, tape.cursor)
-            )
-        return found
+            cassette.played[:] = bytes(len(cassette.played))
+        cassette.played[number] = cassette.ever_played[number] = 1
+        cassette.position = number + 1
+        if cassette.position < len(cassette.keys):
+            expected = self._expected.setdefault(cassette.keys[cassette.position], deque())
+            expected.append(ReplayMatch(cassette, cassette.position))
+        return match
 
-    def miss(
+    def miss_report(
         self,
-        asked: NormalizedRequest,
+        request: NormalizedRequest,
         hint: str,
-        line_of: Callable[[PlayedCassette, int], int | None] = lambda tape, number: None,
+        line_of: Callable[[PlayedCassette, int], int | None] = lambda cassette, number: None,
     ) -> str:
-        """Return the report of a request that nothing answers. ``line_of`` gives the line of a tape's recording in its file.
+        """Return the report for a request without a match.
 
-        Of recordings that are equally near, one of a tape under way is shown: what is missing most likely belongs there.
+        ``line_of`` returns the line of a cassette's recording in its file. Among recordings that
+        are equally near, one of a cassette in progress is shown: it is probably the one in which a
+        recording is missing.
         """
-        if self._pool is None:
-            self._pool = _player(
-                [recording for tape in self.tapes for recording in tape.recordings]
-            )
-        started = [any(tape.played) and not all(tape.played) for tape in self.tapes]
-        order = sorted(range(len(self.tapes)), key=lambda at: not started[at])
-        firsts = list(accumulate((len(tape.recordings) for tape in self.tapes), initial=0))
-        numbers = [number for at in order for number in range(firsts[at], firsts[at + 1])]
-        pool = Player([self._pool.recordings[number] for number in numbers])
-        pool.played[:] = b"".join(self.tapes[at].played for at in order)
-        found = nearest_recording(pool, *asked)
-        if found is None:
-            tape, player = PlayedCassette("(empty)", ()), Player(())
+        candidates = [
+            ReplayMatch(cassette, number)
+            for cassette in sorted(self.cassettes, key=lambda one: not one.is_in_progress)
+            for number in range(len(cassette.recordings))
+        ]
+        pool = Player([match.cassette.normalized[match.number] for match in candidates])
+        pool.played[:] = bytes(match.cassette.played[match.number] for match in candidates)
+        nearest = nearest_recording(pool, *request)
+        if nearest is None:
+            cassette = PlayedCassette("(empty)", ())
         else:
-            at = bisect_right(firsts, numbers[found]) - 1
-            tape, player = (
-                self.tapes[at],
-                Player(self._pool.recordings[firsts[at] : firsts[at + 1]]),
-            )
-        player.played[:] = tape.played
-        place = MissContext(
-            "evalkit serve", tape.name, hint, note=_ONCE if asked.key in self._known else ""
-        )
+            cassette = candidates[nearest].cassette
+        player = Player(cassette.normalized)
+        player.played[:] = cassette.played
+        note = _PLAYED_ONCE if request.key in self._matches else ""
         return format_miss_report(
             player,
-            place,
-            asked.method,
-            asked.path,
-            asked.query,
-            asked.body,
-            lambda number: line_of(tape, number),
+            MissContext("evalkit serve", cassette.name, hint, note=note),
+            *request,
+            lambda number: line_of(cassette, number),
         )
 
     def unplayed(self) -> list[str]:
-        """Describe what was not played, a line for each tape that was; those that nothing was asked of are counted only."""
+        """Describe what was not played: a line for each started cassette, and one for the rest."""
         lines = []
-        untouched = 0
-        for tape in self.tapes:
-            left = [
-                number
-                for number, played in enumerate(tape.ever)
-                if not played and number >= tape.shared
+        not_started = 0
+        for cassette in self.cassettes:
+            descriptions = [
+                describe_recording(cassette.recordings[number], number)
+                for number, played in enumerate(cassette.ever_played)
+                if not played and number >= cassette.shared
             ]
-            if left and not any(tape.ever):
-                untouched += 1
-            elif left:
-                lines.append(
-                    f"{tape.name}: not played: {', '.join(describe_recording(tape.recordings[number], number) for number in left)}"
-                )
-        if untouched:
-            lines.append(f"{untouched} of {len(self.tapes)} cassettes: nothing was asked of them")
+            if descriptions and not any(cassette.ever_played):
+                not_started += 1
+            elif descriptions:
+                lines.append(f"{cassette.name}: not played: {', '.join(descriptions)}")
+        if not_started:
+            lines.append(f"{not_started} of {len(self.cassettes)} cassettes were not used")
         return lines
 
-    def _next(self, key: Key) -> ReplayMatch | None:
-        due = self._due.get(key)
-        while due:
-            one = due.popleft()
-            if one.tape.cursor == one.number and not one.tape.played[one.number]:
-                return one
-        waiting = self._waiting.get(key)
-        while waiting:
-            one = waiting.popleft()
-            if not one.tape.played[one.number]:
-                return one
+    def _next(self, key: bytes) -> ReplayMatch | None:
+        expected = self._expected.get(key)
+        while expected:
+            match = expected.popleft()
+            is_next = match.cassette.position == match.number
+            if is_next and not match.cassette.played[match.number]:
+                return match
+        unplayed = self._unplayed.get(key)
+        while unplayed:
+            match = unplayed.popleft()
+            if not match.cassette.played[match.number]:
+                return match
         return None
 
 
-def normalize_request(method: str, path: str, query: Query, body: JSON) -> NormalizedRequest:
-    """Return a request as it is compared; ``body`` is a JSON value, None for none."""
-    path, query = normalize_route(path, query)
-    path = "/" + unquote(_VERSION.sub("", path)).lstrip(
-        "/"
-    )  # without a version, one SDK sends //interactions
-    return NormalizedRequest(
-        method, path, tuple(pair for pair in query if pair not in _NO_MATTER), _plain(body)
-    )
-
-
-def normalize_recording(recording: Recording) -> NormalizedRequest:
-    """Return a recorded request as it is compared."""
-    return normalize_request(
-        recording.method, *route_of(recording.uri), body_value(recording.request_body)
-    )
-
-
-def _plain(body: JSON) -> JSON:
-    try:
-        return normalize_body(body)
-    except RecursionError:  # nested hundreds of levels deep: then every difference counts
-        return body
-
-
-def normalize_body(body: JSON) -> JSON:
-    """Return a request body without what makes no difference; bytes that are no text as a text."""
-    if isinstance(body, bytes):
-        return body.decode("latin-1")
-    if not isinstance(body, dict):
-        return body
-    body = {
-        name: value if name in _DATA else _without_nulls(value)
-        for name, value in body.items()
-        if value is not None
-    }
-    if "input" in body:
-        body["input"] = _steps(body["input"])
-    return body
-
-
-def _steps(value: JSON) -> JSON:
-    if isinstance(value, str):
-        return [_message(value)]
-    items = [value] if isinstance(value, dict) else value
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        return value
-    kinds = [item.get("type", "text") for item in items]
-    if items and all(isinstance(kind, str) and kind in _CONTENT for kind in kinds):
-        return [_message(items)]
-    return [
-        _message(item.get("content"), item) if item.get("type") == "user_input" else item
-        for item in items
-    ]
-
-
-def _message(content: JSON, step: dict[str, JSON] | None = None) -> JSON:
-    if isinstance(content, str):
-        content = [{"type": "text", "text": content}]
-    if isinstance(content, list):
-        content = [
-            {"type": "text", **block} if isinstance(block, dict) else block for block in content
-        ]
-    return {**(step or {}), "type": "user_input", "content": content}
-
-
-def _without_nulls(value: JSON) -> JSON:
-    if isinstance(value, dict):
-        return {
-            name: item if name in _DATA else _without_nulls(item)
-            for name, item in value.items()
-            if item is not None
-        }
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value
-
-
-def _player(recordings: Sequence[Recording]) -> Player:
-    """Return a player of the recordings as they are compared, so that a report shows only what counts."""
-    same = []
-    for recording in recordings:
-        method, path, query, body = normalize_recording(recording)
-        uri = path + ("?" + "&".join(f"{name}={value}" for name, value in query) if query else "")
-        text = body if isinstance(body, str | bytes) else "" if body is None else dumps(body)
-        same.append(replace(recording, method=method, uri=uri, request_body=text))
-    return Player(same)
+def _with_normalized_request(recording: Recording) -> Recording:
+    method, path, query, body = normalize_recording(recording)
+    uri = path + ("?" + "&".join(f"{name}={value}" for name, value in query) if query else "")
+    text = "" if body is None else body if isinstance(body, str) else dumps(body)
+    return replace(recording, method=method, uri=uri, request_body=text)

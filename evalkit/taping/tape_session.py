@@ -162,7 +162,8 @@ class TapeSession:
         with self._lock:
             plan = self.plan
             path, query = route_of(request.uri)
-            error = MissReporter(plan.path, plan.label, plan.hint, self._redactor).of(
+            reporter = MissReporter(plan.path, plan.label, lambda: plan.hint, self._redactor)
+            error = reporter.miss(
                 self._player,
                 Request(request.method, path, request.json, query),
                 missing=self._is_missing,
@@ -203,8 +204,8 @@ class TapeSession:
             finally:
                 if self._recorder is not None:
                     self._recorder.close()
-                lines = zip(unplayed(self._player), self._player.unplayed(), strict=True)
-                self.unplayed = [line for line, number in lines if number < self._from_cassette]
+                lines = unplayed(self._player).items()
+                self.unplayed = [line for number, line in lines if number < self._from_cassette]
 
     def _recording(
         self, request: TapeRequest, status: int, headers: Headers, body: bytes, elapsed_ms: float

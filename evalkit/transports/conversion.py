@@ -1,44 +1,44 @@
-"""Between the words of a conversation (Request, Response) and those of a cassette (Recording). Pure.
+"""Conversion between requests and responses and the recordings of a cassette. No IO.
 
-A response's text is its bytes as UTF-8, what is none kept as lone surrogates (PEP 383): the same text live and in replay, and no byte lost.
+The text of a response is its bytes as UTF-8, with invalid bytes as lone surrogates (PEP 383): it is
+the same live and replayed, and no byte is lost.
 """
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
+from evalkit.cassette.bodies import request_text
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.yaml_scalars import to_bytes, to_text
 from evalkit.transcript import Request, Response, Source
 
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
 
 def body_text(request: Request) -> str | None:
-    """Return a request's body as it is sent, None where none is."""
-    from evalkit.cassette.bodies import request_text  # here, because replay sends nothing
-
+    """Return a request's body as it is sent, None if it does not have one."""
     return None if request.body is None else request_text(request.body)
-
-
-def _phrase(status: int) -> str:
-    from http import HTTPStatus  # here, because only what is recorded needs it
-
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
 
 
 def recording_of(request: Request, uri: str, response: Response) -> Recording:
     """Return the recording of an exchange, before redaction."""
     text = body_text(request)
+    try:
+        response.text.encode()
+        body: str | bytes = response.text
+    except UnicodeEncodeError:
+        body = to_bytes(response.text)
     return Recording(
         method=request.method,
         uri=uri,
-        request_body=text
-        or "",  # as vcrpy's stub of httpx has it: matched by body, its None would be another request
+        # vcrpy's stub of httpx writes "" for no body; with None its body matcher finds no match.
+        request_body=text or "",
         request_headers={} if text is None else {"content-type": ["application/json"]},
         status=response.status,
-        reason=_phrase(response.status),
+        reason=_PHRASES.get(response.status, ""),
         response_headers={name: [value] for name, value in response.headers.items()},
-        body=response.text if _is_text(response.text) else to_bytes(response.text),
+        body=body,
         elapsed_ms=response.elapsed_ms,
         event_ms=response.event_ms,
         broken=response.broken,
@@ -46,25 +46,16 @@ def recording_of(request: Request, uri: str, response: Response) -> Recording:
 
 
 def response_of(recording: Recording, source: Source) -> Response:
-    """Return the response that a recording holds."""
+    """Return the response of a recording."""
     body = recording.body
     return Response(
-        recording.status,
-        {
-            name.lower(): values[0] if len(values) == 1 else ", ".join(values)
-            for name, values in recording.response_headers.items()
+        status=recording.status,
+        headers={
+            name.lower(): ", ".join(values) for name, values in recording.response_headers.items()
         },
-        body if type(body) is str else to_text(body),
-        recording.elapsed_ms,
-        recording.event_ms,
-        recording.broken,
-        source,
+        text=body if isinstance(body, str) else to_text(body),
+        elapsed_ms=recording.elapsed_ms,
+        event_ms=recording.event_ms,
+        broken=recording.broken,
+        source=source,
     )
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -1,25 +1,47 @@
-"""Choosing the transport of a scenario: by the record mode, and by what lies on the disk (the table is ``cassette.record_modes``)."""
+"""The transport interface, and the choice of a variant's transport by its record mode.
+
+A transport serves one variant. Two of them share nothing, so variants that run in parallel threads
+cannot mix. Test doubles are transports, never patches. The record modes are a table in
+``cassette.record_modes``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
 from evalkit._lib.json import JSON
 from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.record_modes import DECISIONS, RecordMode, check_mode
-from evalkit.cassette.recording import Cassette
+from evalkit.cassette.recorder import CassetteRecorder
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import UsageError
-from evalkit.transports.base import Transport
+from evalkit.transcript import Request, Response
+from evalkit.transports.record import Endpoint, RecordTransport
 from evalkit.transports.replay import MissReporter, ReplayTransport
 
-if TYPE_CHECKING:
-    from evalkit.transports.record import Endpoint
 
+class Transport(Protocol):
+    """Sends requests, or replays them. After :meth:`close`, ``unplayed`` lists unused recordings."""
 
-_NOTHING_SECRET = Redactor()
+    unplayed: list[str]
+
+    def send(self, request: Request) -> Response:
+        """Return the response to a request; an HTTP error is a response.
+
+        Raises CassetteMiss (not recorded), TransportError (no usable response), UsageError (cannot
+        record, base URL) or SecretLeak.
+        """
+        ...
+
+    def finish(self, completed: bool) -> None:
+        """Note that the variant is over, and whether it ran to its end."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections; may be called twice."""
+        ...
 
 
 def open_transport(
@@ -34,38 +56,31 @@ def open_transport(
     patterns: Sequence[str] = (),
     media: Path | None = None,
 ) -> Transport:
-    """Return the transport that plays or records the cassette ``path``.
+    """Return the transport that replays or records the cassette ``path``.
 
-    ``live`` makes the endpoint, once, when an answer must be recorded; it is closed with the transport. ``hint`` gives the command
-    that records this scenario again, ``label`` is its name in messages. ``secrets`` and ``patterns`` are redacted from whatever is written and
-    compared. ``media`` is the folder of media files, by default ``_media`` two folders above the cassette.
+    ``live`` creates the endpoint when the first response must be recorded; the endpoint is closed
+    with the transport. ``hint`` returns the command that records this variant again, ``label`` is
+    its name in messages. ``secrets`` and ``patterns`` are redacted in everything that is written or
+    compared. ``media`` is the folder of media files, by default ``_media`` two folders above the
+    cassette.
 
-    Raises UsageError (unknown mode, cannot record here, someone else is recording), CassetteError (a cassette that cannot be read, in every
-    mode). A missing cassette is a CassetteMiss of the first request.
+    Raises UsageError (unknown mode, cannot record, another process records) or CassetteError (an
+    invalid cassette, in every mode). A missing cassette is a CassetteMiss of the first request.
     """
-    redactor = Redactor(secrets, patterns) if secrets or patterns else _NOTHING_SECRET
-    misses = lambda: MissReporter(Path(path), label, hint(), redactor)  # noqa: E731 - made only when there is a miss
-    # A journal is no matter to a run that only plays, so it is looked for only by one that records, under its lock.
-    if mode == "none":
-        return ReplayTransport(_recordings(load_cassette(path, media)), redactor, misses)
-    check_mode(mode)
-    if (
-        not DECISIONS[mode, True, False].records
-        and (cassette := load_cassette(path, media)) is not None
-    ):
-        return ReplayTransport(cassette.recordings, redactor, misses)
+    path = Path(path)
+    redactor = Redactor(secrets, patterns)
+    reporter = MissReporter(path, label, hint, redactor)
+    if mode != "none":
+        check_mode(mode)
+    if mode == "none" or not DECISIONS[mode, True, False].records:
+        # Only recording looks for a journal, under its lock.
+        cassette = load_cassette(path, media)
+        if cassette is not None or mode == "none":
+            return ReplayTransport(cassette, redactor, reporter)
     if live is None:
         raise UsageError(f"{label}: record mode {mode!r} needs an endpoint to record from")
-
-    from evalkit.cassette.recorder import CassetteRecorder
-    from evalkit.transports.record import RecordTransport
-
-    recorder = CassetteRecorder(Path(path), mode, metadata=metadata, redactor=redactor, media=media)
+    recorder = CassetteRecorder(path, mode, metadata=metadata, redactor=redactor, media=media)
     if not recorder.decision.records:
         recorder.close()
-        return ReplayTransport(_recordings(recorder.old), redactor, misses)
+        return ReplayTransport(recorder.old, redactor, reporter)
     return RecordTransport(recorder, live)
-
-
-def _recordings(cassette: Cassette | None) -> list[Any] | None:
-    return None if cassette is None else cassette.recordings

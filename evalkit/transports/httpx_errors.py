@@ -1,4 +1,4 @@
-"""The border to httpx: its exceptions become evalkit's here, and only here. Messages name host and cause, never headers or keys."""
+"""The only place where exceptions of httpx become evalkit's. Messages name host and cause, no keys."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from evalkit.errors import (
     UsageError,
 )
 
-# The first class that fits decides: subclasses stand before their bases.
-_KINDS: tuple[tuple[type[Exception], type[EvalkitError], str], ...] = (
-    (httpx.ConnectTimeout, ConnectFailed, "no connection within the time"),
-    (httpx.PoolTimeout, ConnectFailed, "no free connection within the time"),
+# The first class that matches decides: subclasses are before their bases.
+_ERRORS: tuple[tuple[type[Exception], type[EvalkitError], str], ...] = (
+    (httpx.ConnectTimeout, ConnectFailed, "cannot connect within the time limit"),
+    (httpx.PoolTimeout, ConnectFailed, "no connection became free within the time limit"),
     (httpx.ConnectError, ConnectFailed, "cannot connect"),
-    (httpx.ProxyError, ConnectFailed, "the proxy refused"),
-    (httpx.TimeoutException, TimedOut, "no answer within the time"),
-    (httpx.UnsupportedProtocol, UsageError, "the base URL cannot be used"),
-    (httpx.InvalidURL, UsageError, "the base URL cannot be used"),
-    (httpx.DecodingError, Disconnected, "the answer cannot be decompressed"),
+    (httpx.ProxyError, ConnectFailed, "the proxy refused the connection"),
+    (httpx.TimeoutException, TimedOut, "no response within the time limit"),
+    (httpx.UnsupportedProtocol, UsageError, "invalid base URL"),
+    (httpx.InvalidURL, UsageError, "invalid base URL"),
+    (httpx.DecodingError, Disconnected, "the response cannot be decompressed"),
     (httpx.TransportError, Disconnected, "the connection broke off"),
-    (httpx.StreamError, Disconnected, "the answer cannot be read"),
+    (httpx.StreamError, Disconnected, "the response cannot be read"),
     (httpx.HTTPError, TransportError, "the request failed"),
 )
 
 
 @contextmanager
-def mapped_errors(where: str) -> Iterator[None]:
-    """Raise evalkit's exception for one of httpx's; ``where`` is the host as messages show it."""
+def mapped_errors(host: str) -> Iterator[None]:
+    """Raise evalkit's exceptions in place of httpx's; ``host`` is its name in messages."""
     try:
         yield
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-        raise to_evalkit_error(error, where) from None
+        raise to_evalkit_error(error, host) from None
 
 
-def to_evalkit_error(error: Exception, where: str) -> EvalkitError:
+def to_evalkit_error(error: Exception, host: str) -> EvalkitError:
     """Return evalkit's exception for one of httpx's."""
-    kind, words = next(
-        (kind, words) for foreign, kind, words in _KINDS if isinstance(error, foreign)
+    kind, message = next(
+        (kind, message) for foreign, kind, message in _ERRORS if isinstance(error, foreign)
     )
     detail = shorten(str(error), 160)
-    return kind(f"{where}: {words}{f' ({detail})' if detail else ''}")
+    return kind(f"{host}: {message}{f' ({detail})' if detail else ''}")

@@ -1,20 +1,23 @@
-"""Live: requests go to the endpoint through httpx. What a chunk, a time-out and a retry are is decided here, when to retry in ``retrying``.
+"""The live transport: sends requests with httpx, retries them, and reads streams.
 
-A stream is read chunk by chunk: every event is handed to ``on_event`` when it has arrived, and its arrival is noted. Once a stream is
-open it is never asked for again: if it breaks, the response says so and keeps what came. A plain answer that breaks off is asked for
-again.
+A stream is read chunk by chunk: each event is passed to ``on_event`` and its time is noted when it
+arrives. Once a stream is open it is never retried: if it breaks, the response has what arrived and
+the reason. A plain response that breaks off is retried.
 
-The key travels in a header that is put on at the last moment, so that it is in no local variable, representation, message or log.
-TLS certificates are verified, redirects are not followed: the key goes to the configured host only.
+The key is set as a header at the last moment, so that it is not in any local variable, repr,
+message or log. TLS certificates are verified and redirects are not followed: the key is sent to the
+configured host only.
 """
 
 from __future__ import annotations
 
 import random as _random
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING
+
+import httpx
 
 from evalkit._lib.text import plural
 from evalkit.cassette.yaml_scalars import to_text
@@ -22,29 +25,24 @@ from evalkit.errors import ConnectFailed, Disconnected, TimedOut, TransportError
 from evalkit.protocol.sse import DONE, Frame, SseParser
 from evalkit.protocol.wire_facts import API_KEY_HEADER, API_REVISION, is_retryable
 from evalkit.transcript import Request, Response
-from evalkit.transports import retry
 from evalkit.transports.address import check_key, parse_base_url
 from evalkit.transports.conversion import body_text
-
-if TYPE_CHECKING:
-    import ssl
-
-    import httpx
+from evalkit.transports.httpx_errors import mapped_errors
+from evalkit.transports.retry import RETRIES, retry_wait
 
 REQUEST_TIMEOUT = 300.0
 CONNECT_TIMEOUT = 10.0
 
 
 class LiveTransport:
-    """Sends requests to ``base_url``.
+    """Sends requests to ``base_url``. Raises UsageError for an invalid base URL or key.
 
-    ``timeout`` is the time in seconds for everything this transport sends, from its first request on (a scenario's ``timeout``);
-    ``request_timeout`` the time for one request with its retries; None is no limit. ``retries`` is how often a request is repeated.
-    ``on_event`` is called with the data of each server-sent event as it arrives. ``client`` is an ``httpx.Client`` to share connections
-    with other transports; it is not closed here. ``clock``, ``sleep``, ``random`` and ``now`` are time.monotonic, time.sleep,
-    random.random and time.time unless a test says otherwise.
-
-    Raises UsageError for a base URL or a key that cannot be used.
+    ``timeout`` is the time limit in seconds for all requests of this transport together, from the
+    first on (a scenario's ``timeout``); ``request_timeout`` that for one request with its retries;
+    None means no limit. ``retries`` is how often a request is retried. ``on_event`` is called with
+    the data of each server-sent event as it arrives. ``client`` is an ``httpx.Client`` that shares
+    connections with other transports; it is not closed here. ``clock``, ``sleep``, ``random`` and
+    ``now`` are replaced by tests.
     """
 
     def __init__(
@@ -52,7 +50,7 @@ class LiveTransport:
         base_url: str,
         key: str | None,
         timeout: float | None = None,
-        retries: int = retry.RETRIES,
+        retries: int = RETRIES,
         on_event: Callable[[str], None] | None = None,
         *,
         request_timeout: float | None = REQUEST_TIMEOUT,
@@ -69,13 +67,13 @@ class LiveTransport:
         self._request_timeout = request_timeout
         self._retries = retries
         self._on_event = on_event or (lambda data: None)
-        self._shared = client
-        self._own: httpx.Client | None = None
+        self._shared_client = client
+        self._own_client: httpx.Client | None = None
         self._clock = clock
         self._sleep = sleep
         self._random = random
         self._now = now
-        self._ends: float | None = None
+        self._end: float | None = None
 
     def __repr__(self) -> str:
         return f"LiveTransport({self._address.base!r})"
@@ -90,17 +88,20 @@ class LiveTransport:
         return self._address.uri(request)
 
     def send(self, request: Request) -> Response:
-        """Ask the endpoint, repeatedly where that may help. Raises ConnectFailed, TimedOut or Disconnected; an HTTP error is an answer."""
-        ends = self._deadline()
+        """Send a request, with retries; an HTTP error is a response.
+
+        Raises ConnectFailed, TimedOut or Disconnected.
+        """
+        end = self._request_end()
         attempt = 0
         while True:
             response: Response | None = None
             failure: TransportError | None = None
             try:
-                response = self._once(request, ends)
+                response = self._send_once(request, end)
             except (ConnectFailed, Disconnected, TimedOut) as error:
                 failure = error
-            wait = self._wait(attempt, response, ends)
+            wait = self._retry_wait(attempt, response, end)
             if wait is None:
                 break
             attempt += 1
@@ -108,55 +109,52 @@ class LiveTransport:
         if response is not None:
             return response
         assert failure is not None
-        raise (
-            type(failure)(f"{failure}, tried {plural(attempt + 1, 'time')}") if attempt else failure
-        )
+        if attempt:
+            failure = type(failure)(f"{failure}, tried {plural(attempt + 1, 'time')}")
+        raise failure
 
-    def finish(self, held: bool) -> None:
-        """Nothing is recorded here."""
+    def finish(self, completed: bool) -> None:
+        """Do nothing; nothing is recorded."""
 
     def close(self) -> None:
-        """Close the connections this transport opened."""
-        if self._own is not None:
-            self._own.close()
-            self._own = None
+        """Close the connections of this transport; may be called twice."""
+        if self._own_client is not None:
+            self._own_client.close()
+            self._own_client = None
 
-    def _deadline(self) -> float:
+    def _request_end(self) -> float:
         start = self._clock()
-        if self._ends is None:
-            self._ends = float("inf") if self._timeout is None else start + self._timeout
-        if start >= self._ends:
+        if self._end is None:
+            self._end = float("inf") if self._timeout is None else start + self._timeout
+        if start >= self._end:
             raise TimedOut(
                 f"{self._address.host}: the {self._timeout:g} s for this scenario are used up"
             )
-        return min(
-            self._ends,
-            float("inf") if self._request_timeout is None else start + self._request_timeout,
+        return (
+            self._end
+            if self._request_timeout is None
+            else min(self._end, start + self._request_timeout)
         )
 
-    def _wait(self, attempt: int, response: Response | None, ends: float) -> float | None:
+    def _retry_wait(self, attempt: int, response: Response | None, end: float) -> float | None:
         if attempt >= self._retries or (response is not None and not is_retryable(response.status)):
             return None
-        wait = retry.pause(
-            attempt, response.headers if response is not None else {}, self._random, self._now
-        )
-        return wait if wait is not None and self._clock() + wait < ends else None
+        headers = response.headers if response is not None else {}
+        wait = retry_wait(attempt, headers, self._random, self._now)
+        return wait if wait is not None and self._clock() + wait < end else None
 
-    def _once(self, request: Request, ends: float) -> Response:
-        import httpx
-
-        from evalkit.transports.httpx_errors import mapped_errors
-
+    def _send_once(self, request: Request, end: float) -> Response:
         text = body_text(request)
         headers = {
             "accept": "text/event-stream" if request.streamed else "application/json",
             "api-revision": API_REVISION,
             "user-agent": "evalkit",
-            **({} if text is None else {"content-type": "application/json"}),
         }
-        began = self._clock()
-        left = max(ends - began, 0.001) if ends != float("inf") else None
-        limits = httpx.Timeout(left, connect=min(CONNECT_TIMEOUT, left or CONNECT_TIMEOUT))
+        if text is not None:
+            headers["content-type"] = "application/json"
+        start = self._clock()
+        seconds = max(end - start, 0.001) if end != float("inf") else None
+        connect_seconds = min(CONNECT_TIMEOUT, seconds or CONNECT_TIMEOUT)
         with (
             mapped_errors(self._address.host),
             self._client().stream(
@@ -164,69 +162,66 @@ class LiveTransport:
                 self.uri(request),
                 content=None if text is None else text.encode(),
                 headers=headers,
-                timeout=limits,
-                auth=self._sign,
+                timeout=httpx.Timeout(seconds, connect=connect_seconds),
+                auth=self._add_key,
                 follow_redirects=False,
-            ) as answer,
+            ) as received,
         ):
-            response = Response(answer.status_code, dict(answer.headers), "")
-            if answer.is_success and response.is_stream:
-                self._stream(answer, response, began, ends)
+            response = Response(received.status_code, dict(received.headers), "")
+            if received.is_success and response.is_stream:
+                self._read_stream(received, response, start, end)
             else:
-                response.text = to_text(b"".join(self._chunks(answer, ends)))
-            response.elapsed_ms = round((self._clock() - began) * 1000, 1)
+                response.text = to_text(b"".join(self._chunks(received, end)))
+            response.elapsed_ms = self._milliseconds_since(start)
             return response
 
-    def _stream(
-        self, answer: httpx.Response, response: Response, began: float, ends: float
+    def _read_stream(
+        self, received: httpx.Response, response: Response, start: float, end: float
     ) -> None:
         parser = SseParser()
-        arrivals: list[float] = []
+        times: list[float] = []
         chunks: list[bytes] = []
 
-        def arrived(frames: list[Frame]) -> None:
+        def note_events(frames: list[Frame]) -> None:
             for frame in frames:
                 if frame.data and frame.data != DONE:
-                    arrivals.append(round((self._clock() - began) * 1000, 1))
+                    times.append(self._milliseconds_since(start))
                     self._on_event(frame.data)
 
         try:
-            for chunk in self._chunks(answer, ends):
+            for chunk in self._chunks(received, end):
                 chunks.append(chunk)
-                arrived(parser.feed(chunk))
+                note_events(parser.feed(chunk))
         except TransportError as error:
             response.broken = str(error)
-        arrived(parser.close())
+        note_events(parser.close())
         response.text = to_text(b"".join(chunks))
-        response.event_ms = tuple(arrivals)
+        response.event_ms = tuple(times)
 
-    def _chunks(self, answer: httpx.Response, ends: float) -> Iterator[bytes]:
-        from evalkit.transports.httpx_errors import mapped_errors
-
-        with mapped_errors(self._address.host):
-            for chunk in answer.iter_bytes():
+    def _chunks(self, received: httpx.Response, end: float) -> Iterator[bytes]:
+        host = self._address.host
+        with mapped_errors(host):
+            for chunk in received.iter_bytes():
                 yield chunk
-                if self._clock() >= ends:
-                    raise TimedOut(f"{self._address.host}: the answer did not end within the time")
+                if self._clock() >= end:
+                    raise TimedOut(f"{host}: the response did not end within the time limit")
+
+    def _milliseconds_since(self, start: float) -> float:
+        return round((self._clock() - start) * 1000, 1)
 
     def _client(self) -> httpx.Client:
-        if self._shared is not None:
-            return self._shared
-        if self._own is None:
-            import httpx
+        if self._shared_client is not None:
+            return self._shared_client
+        if self._own_client is None:
+            self._own_client = httpx.Client(verify=_tls_context())
+        return self._own_client
 
-            self._own = httpx.Client(verify=_tls())
-        return self._own
-
-    def _sign(self, request: httpx.Request) -> httpx.Request:
+    def _add_key(self, request: httpx.Request) -> httpx.Request:
         if self._key:
             request.headers[API_KEY_HEADER] = self._key
         return request
 
 
-@cache
-def _tls() -> ssl.SSLContext:
-    """Return the one TLS context of the process: reading the machine's certificates takes longer than a local server's answer."""
-    import httpx
-
+@cache  # loading the machine's certificates takes longer than a local server's response
+def _tls_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()

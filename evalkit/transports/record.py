@@ -1,7 +1,8 @@
-"""Recording: what the cassette or the journal can answer is played, everything else goes to the endpoint and is kept.
+"""Recording: replays what cassette and journal can answer, sends the rest, and records it.
 
-An answer is on the disk before the conversation sees it, so a process killed later has not lost it. Final HTTP errors are recorded too:
-they are what happened. A transport error is not: there is no answer to keep.
+A response is on the disk before the conversation receives it, so a process that is killed later has
+not lost it. Final HTTP errors are recorded too, because they happened. Transport errors are not:
+they have no response.
 """
 
 from __future__ import annotations
@@ -9,19 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from evalkit.cassette.matching import Player
 from evalkit.cassette.recorder import CassetteRecorder
 from evalkit.transcript import Request, Response
 from evalkit.transports.conversion import recording_of, response_of
-from evalkit.transports.replay import unplayed
+from evalkit.transports.replay import new_player, unplayed
 
 
 class Endpoint(Protocol):
-    """What is recorded from: a live transport that tells where a request goes, and what must never be written."""
+    """What is recorded: a live transport, with the URIs and secrets of its requests."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The key, and whatever else of the endpoint is secret."""
+        """What must never be written: the key and other secrets."""
         ...
 
     def uri(self, request: Request) -> str:
@@ -29,31 +29,29 @@ class Endpoint(Protocol):
         ...
 
     def send(self, request: Request) -> Response:
-        """Ask the endpoint."""
+        """Send a request and return the response."""
         ...
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         ...
 
 
 class RecordTransport:
-    """Records one cassette. ``live`` is called when the first answer is needed that nothing holds; what it returns is closed at the end."""
+    """Records one cassette; ``live`` is called once, for the first request to send."""
 
     def __init__(self, recorder: CassetteRecorder, live: Callable[[], Endpoint]) -> None:
         self.unplayed: list[str] = []
         self._recorder = recorder
         self._live = live
         self._endpoint: Endpoint | None = None
-        redactor = recorder.redactor
-        self._player = Player(
-            recorder.playable, (lambda text: redactor.text(text)[0]) if redactor.active else None
-        )
-        # Of a journal, what is not played is not kept; so only the old cassette's recordings can be left unplayed.
-        self._kept = len(recorder.old.recordings) if recorder.old and recorder.decision.keeps else 0
+        self._player = new_player(recorder.playable, recorder.redactor)
+        # An unplayed exchange of a journal is dropped; it does not count as unplayed.
+        old = recorder.old if recorder.decision.keeps else None
+        self._old_count = len(old.recordings) if old else 0
 
     def send(self, request: Request) -> Response:
-        """Answer a request and keep the answer. Raises TransportError, UsageError or SecretLeak."""
+        """Return a response, recorded. Raises TransportError, UsageError or SecretLeak."""
         number = self._player.take(request.method, request.path, request.query, request.body)
         if number is not None:
             self._recorder.played(number)
@@ -68,17 +66,14 @@ class RecordTransport:
         self._recorder.append(recording_of(request, self._endpoint.uri(request), response))
         return response
 
-    def finish(self, held: bool) -> None:
-        """Make the cassette of what was recorded, if the scenario was held to its end. Raises UsageError or SecretLeak."""
-        self._recorder.finish(held)
+    def finish(self, completed: bool) -> None:
+        """Write the cassette if the variant ran to its end. Raises UsageError or SecretLeak."""
+        self._recorder.finish(completed)
 
     def close(self) -> None:
-        """Close the endpoint and let go of the cassette; without :meth:`finish` the journal stays."""
-        self.unplayed = [
-            line
-            for line, number in zip(unplayed(self._player), self._player.unplayed(), strict=True)
-            if number < self._kept
-        ]
+        """Close endpoint and cassette; without :meth:`finish` the journal stays."""
+        descriptions = unplayed(self._player).items()
+        self.unplayed = [text for number, text in descriptions if number < self._old_count]
         try:
             if self._endpoint is not None:
                 self._endpoint.close()

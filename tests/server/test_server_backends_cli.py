@@ -28,7 +28,7 @@ from evalkit.errors import UsageError
         ("--upstream-key-env K", "--upstream-key-env needs --upstream"),
         (
             "--upstream example.org",
-            "base URL 'example.org': no scheme; it begins with https:// or http://",
+            "base URL 'example.org': no scheme; it must start with https:// or http://",
         ),
         (
             "--cassettes no-such-folder",

@@ -1,7 +1,7 @@
-"""evalkit: suites of conversations with models, run by pytest, replayed from cassettes, judged by deterministic checks.
+"""evalkit: suites of conversations with models, run by pytest, replayed from cassettes.
 
-Importing this package costs nothing: every public name is loaded when it is first used, because the pytest plugin
-is imported in *every* session of the environment it is installed in (design: plugin cost budget).
+Every public name is loaded when it is first used: pytest imports this package in *every* session of
+the environment it is installed in, so importing it must cost next to nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
     "tape",
 ]
 
-_HOMES = {
+_MODULES = {
     "Check": "evalkit.checks.core.base",
     "EvalkitError": "evalkit.errors",
     "ExpectationFailed": "evalkit.errors",
@@ -53,7 +53,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
+    module = _MODULES.get(name)
+    if module is None:
         raise AttributeError(f"module 'evalkit' has no attribute {name!r}")
-    return getattr(import_module(home), name)
+    return getattr(import_module(module), name)

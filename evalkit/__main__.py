@@ -1,4 +1,4 @@
-"""``python -m evalkit``: the ``evalkit`` command, for where its script is not on the path."""
+"""``python -m evalkit``: the ``evalkit`` command."""
 
 from evalkit.cli import main
 

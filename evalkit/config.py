@@ -1,4 +1,4 @@
-"""The configuration file ``evalkit.yaml``: the project's gates, prices and sign-off policy.
+"""The file ``evalkit.yaml``: the project's gates, prices and sign-off policy.
 
 It is optional; nothing else of evalkit is configured here.
 
@@ -51,9 +51,10 @@ class Config(BaseModel):
     signoff: SignoffPolicy = Field(default=SignoffPolicy(), description="Who must sign a run off.")
 
     def gate(self, name: str | None) -> tuple[str, Gate]:
-        """Return a gate and its name; without a name, the gate ``default`` or the built-in one.
+        """Return a gate and its name.
 
-        Raises UsageError: there is no gate of this name.
+        Without a name this is the gate ``default``, or the built-in one. Raises UsageError: there
+        is no gate of this name.
         """
         chosen = name or "default"
         gate = self.gates.get(chosen, DEFAULT if name is None else None)
@@ -66,7 +67,7 @@ class Config(BaseModel):
 
 
 def find_config(start: Path) -> Path | None:
-    """Return the nearest ``evalkit.yaml`` in a directory or above it, within its repository."""
+    """Return the nearest ``evalkit.yaml`` from a directory upwards in its repository."""
     for folder in (start.absolute(), *start.absolute().parents):
         if (folder / NAME).is_file():
             return folder / NAME
@@ -89,7 +90,10 @@ def load_config(path: Path | None) -> Config:
 
 
 def parse_config(data: bytes, name: str) -> Config:
-    """Parse a configuration; messages call it ``name``. Raises as :func:`load_config` does."""
+    """Parse a configuration; messages call it ``name``.
+
+    Raises as :func:`load_config` does.
+    """
     try:
         text = data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -114,8 +118,8 @@ def _describe_path(path: ValuePath) -> str:
 def _path_problems(document: JSON, errors: Iterable[Mapping[str, Any]]) -> Iterable[PathProblem]:
     """Return pydantic's errors as problems of the file, one for each path.
 
-    A union (a number or a mapping) has errors for each of its types; only those of the type that led
-    deepest into the document are reported.
+    A union (a number or a mapping) has errors for each of its types; only those of the type that
+    led deepest into the document are reported.
     """
     located = [(_document_path(document, error["loc"]), error) for error in errors]
     problems: dict[ValuePath, PathProblem] = {}
@@ -168,7 +172,10 @@ def _document_path(document: JSON, location: ValuePath) -> ValuePath:
 
 
 def _valid_keys(path: ValuePath) -> list[str]:
-    """Return the keys of a mapping: ``("gates", "release")`` leads to those of a Gate."""
+    """Return the valid keys of the mapping at a path.
+
+    ``("gates", "release")`` leads to those of a Gate.
+    """
     model: type[BaseModel] = Config
     for step in path:
         # The name of a gate, or of a model with a price, is not a field.

@@ -1,9 +1,10 @@
-"""Checks and reports by name: built-in ones, those of installed packages, those of a conftest.py.
+"""Checks and reports by name.
 
-A package registers a check with an entry point of the group ``evalkit.checks`` that names its class,
-a report with one of the group ``evalkit.reports``; the built-in ones are registered the same way. In
-a ``conftest.py`` the decorator ``@evalkit.check`` registers a class or a plain function. An entry
-point is imported when its name is first used, so a session pays only for the checks its suites name.
+They are built in, or come from installed packages or a ``conftest.py``. A package registers a check
+with an entry point of the group ``evalkit.checks`` that names its class, a report with one of the
+group ``evalkit.reports``; the built-in ones are registered the same way. In a ``conftest.py`` the
+decorator ``@evalkit.check`` registers a class or a plain function. An entry point is imported when
+its name is first used, so a session pays only for the checks its suites name.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def reports_of(environment: Mapping[str, str]) -> list[Callable[..., Any]]:
-    """Return the reports of a new run; those that only CI tools read need ``CI`` to be set."""
+    """Return the reports of a new run.
+
+    Those that only CI tools read are written if ``CI`` is set.
+    """
     names = [name for name in REPORTS if name not in _CI_REPORTS or environment.get("CI")]
     return [REPORTS.get(name) for name in names]
 
@@ -50,8 +54,8 @@ def check(definition: Any) -> Any:
     """Register a Check class or a ``function(view, …options)`` as a check.
 
     Used as ``@evalkit.check`` or ``@evalkit.check("name")``. Without a name, a class is registered
-    under its ``name`` or its class name in snake case, a function under its own. Returns the class or
-    function unchanged. Raises TypeError for anything else, ValueError if the name is taken.
+    under its ``name`` or its class name in snake case, a function under its own. Returns the class
+    or function unchanged. Raises TypeError for anything else, ValueError if the name is taken.
     """
     if isinstance(definition, str):
         return lambda decorated: _register(decorated, definition)
@@ -97,7 +101,10 @@ class Catalog:
         return list(self._registry)
 
     def build(self, name: str, argument: JSON, *, bare: bool) -> Check:
-        """Return the check of ``name: argument``, or of ``name`` alone. Raises suite.BadArguments."""
+        """Return the check of ``name: argument``, or of ``name`` alone.
+
+        Raises suite.BadArguments.
+        """
         try:
             text = dumps(argument)
         except (TypeError, ValueError, RecursionError) as error:

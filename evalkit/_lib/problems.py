@@ -1,4 +1,4 @@
-"""Problems in a user's YAML file, located by the path of the value they are about.
+"""Problems in a user's YAML file, located by the path of a value.
 
 ``SourceText`` finds the line and column of a path; ``ProblemList`` collects the problems of a file
 and raises all of them at once. Positions need a second parse of the text, so they are computed when
@@ -23,7 +23,10 @@ PLAIN_LINE_BREAKS = "\r\n|[\n\r]"
 
 
 class PathProblem(NamedTuple):
-    """One problem and the path of its value; ``on`` says whether the key or the value is wrong."""
+    """One problem and the path of its value.
+
+    ``on`` says whether the key or the value is wrong.
+    """
 
     path: ValuePath
     message: str
@@ -59,7 +62,7 @@ class SourceText:
     def position(
         self, path: ValuePath, on: KeyOrValue = "value", word: str = ""
     ) -> tuple[int, int]:
-        """Return line and column of a value, of its key, or of the first ``word`` in the value.
+        """Return line and column of a value, its key, or the first ``word`` in it.
 
         A path that is not in the text (a missing value, a value behind a YAML alias) has the
         position of the nearest value around it.
@@ -73,7 +76,7 @@ class SourceText:
         return self._find_word(word, line, column) if word else (line, column)
 
     def token(self, path: ValuePath) -> str:
-        """Return a one-line value as it is spelled in the text, ``""`` if its position is unknown."""
+        """Return a one-line value as it is spelled, ``""`` if its position is unknown."""
         position = self.positions.get(path)
         if position is None:
             return ""
@@ -85,11 +88,14 @@ class SourceText:
         return Problem(self.name, line, column, message, source=self.line(line), hints=hints)
 
     def _has_text(self, line: int, column: int) -> bool:
-        """Return whether a value is written out; libyaml puts an empty one right after its colon."""
+        """Return whether a value is written out.
+
+        libyaml gives an empty value the position after its colon.
+        """
         return self.line(line)[column - 1 : column].strip(" \t,]}") != ""
 
     def _find_word(self, word: str, line: int, column: int) -> tuple[int, int]:
-        """Find a whole word on the value's line, or on the deeper-indented lines of its block."""
+        """Find a whole word on the value's line, or on the indented lines below it."""
         first = self.line(line)
         if first[column - 1 : column] == "*":  # an alias: the value is written somewhere else
             return line, column
@@ -133,7 +139,10 @@ class ProblemList:
         word: str = "",
         hints: tuple[str, ...] = (),
     ) -> None:
-        """Add a problem by its path; ``word`` narrows the position to a word in the value."""
+        """Add a problem by its path.
+
+        ``word`` narrows the position to a word in the value.
+        """
         line, column = self.source.position(path, on, word)
         part = self._describe(path)
         self.add_located(

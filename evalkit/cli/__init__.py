@@ -1,4 +1,4 @@
-"""The ``evalkit`` command: one module per command, loaded only when it is called."""
+"""The ``evalkit`` command, one module per command, imported when it is called."""
 
 from evalkit.cli.main import main
 

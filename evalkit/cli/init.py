@@ -1,4 +1,7 @@
-"""``evalkit init``: a first suite that passes at once, gates, and workflows for GitHub and GitLab. Nothing that is there is written over."""
+"""``evalkit init``: a first suite, gates, and workflows for GitHub and GitLab.
+
+Existing files are not changed.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,13 @@ from pathlib import Path
 import click
 
 from evalkit._lib.text import visible
+from evalkit.cli.schema import suite_schema
 from evalkit.errors import UsageError
+from evalkit.plugins import Catalog
+from evalkit.server import serving
+from evalkit.session import Runner, Settings
+from evalkit.suite import expand, load
+from evalkit.verdict import Verdict
 
 FILES = {
     "suites/hello.yaml": "hello.yaml",
@@ -17,11 +26,9 @@ FILES = {
     ".gitlab/evalkit.yml": "gitlab.yml",
     ".gitlab-ci.yml": "gitlab-ci.yml",
 }
-"""File of the project to the starter it is a copy of."""
+"""Each file of the project, and the file of ``evalkit/cli/starter`` that it is a copy of."""
 
-_ALIKE = {
-    ".gitlab-ci.yml": "; let it include .gitlab/evalkit.yml",
-}
+_ADVICE = {".gitlab-ci.yml": "; include .gitlab/evalkit.yml in it"}
 _NEXT = """\
 Next:
   pytest suites                                          # passes, offline
@@ -38,29 +45,29 @@ def init(folder: Path, no_ci: bool) -> None:
     FOLDER (default: the current one) gets a suite with its cassettes, evalkit.yaml, and workflows
     for GitHub and GitLab. Existing files are not changed.
     """
-    home = files("evalkit.cli") / "starter"
-    wanted = {
+    starter = files("evalkit.cli") / "starter"
+    sources = {
         name: source for name, source in FILES.items() if not (no_ci and name.startswith("."))
     }
     try:
         written = [
             name
-            for name, source in wanted.items()
-            if _write(folder / name, (home / source).read_text(encoding="utf-8"))
+            for name, source in sources.items()
+            if _write_new(folder / name, (starter / source).read_text(encoding="utf-8"))
         ]
-        _write_schema(folder / "evalkit.schema.json")
+        _write_new(folder / "evalkit.schema.json", suite_schema())
     except OSError as error:
         raise UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
-    for name in wanted:
-        told = "written" if name in written else f"there already, left as is{_ALIKE.get(name, '')}"
-        click.echo(f"{name:<29} {told}")
+    for name in sources:
+        status = "written" if name in written else f"exists, not changed{_ADVICE.get(name, '')}"
+        click.echo(f"{name:<29} {status}")
     if "suites/hello.yaml" in written:
         _record(folder.absolute())
     click.echo(_NEXT)
 
 
-def _write(path: Path, text: str) -> bool:
-    """Write a file that is not there yet, and say whether it was written."""
+def _write_new(path: Path, text: str) -> bool:
+    """Write a file unless it exists; return whether it was written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -70,28 +77,14 @@ def _write(path: Path, text: str) -> bool:
     return True
 
 
-def _write_schema(path: Path) -> None:
-    from evalkit.cli.schema import suite_schema
-
-    _write(path, suite_schema())
-
-
 def _record(root: Path) -> None:
-    """Record the first suite from the server that ships, so that it passes before there is a key."""
-    from evalkit.plugins import Catalog
-    from evalkit.server import serving
-    from evalkit.session import Runner, Settings
-    from evalkit.suite import expand, load
-    from evalkit.verdict import Verdict
-
+    """Record the first suite from evalkit's own server, so that it needs no key."""
     with serving() as url:
-        runner = Runner(
-            Settings.read(root, root / "cassettes", "once", base_url=url, environment={})
-        )
+        settings = Settings.read(root, root / "cassettes", "once", base_url=url, environment={})
+        runner = Runner(settings)
         for variant in expand(load(root / "suites/hello.yaml", root=root, checks=Catalog())):
             outcome = runner.run(variant)
             if outcome.verdict is not Verdict.PASSED:
-                raise UsageError(
-                    f"the first suite could not be recorded: {visible(outcome.message)}"
-                )
+                message = f"the first suite could not be recorded: {visible(outcome.message)}"
+                raise UsageError(message)
     click.echo(f"{'cassettes/hello/':<29} from evalkit's own server, not from a model")

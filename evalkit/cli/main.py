@@ -21,7 +21,7 @@ VERDICT_CODES = {"pass": EXIT_PASS, "fail": EXIT_FAILED, "inconclusive": EXIT_IN
 
 
 class CommandEntry(NamedTuple):
-    """Where a command is defined (``module:attribute``) and its line in the list of commands."""
+    """A command's location (``module:attribute``) and its help line."""
 
     location: str
     help: str

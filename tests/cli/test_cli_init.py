@@ -188,9 +188,9 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     found = init(str(tmp_path))
     assert found.exit_code == 0
     assert {name: (tmp_path / name).read_text() for name in mine} == mine
-    assert "evalkit.yaml                  there already, left as is\n" in found.output
+    assert "evalkit.yaml                  exists, not changed\n" in found.output
     assert (
-        ".gitlab-ci.yml                there already, left as is; let it include .gitlab/evalkit.yml\n"
+        ".gitlab-ci.yml                exists, not changed; include .gitlab/evalkit.yml in it\n"
         in found.output
     )
     assert not (tmp_path / "cassettes").exists()

@@ -1,1 +1,1 @@
-"""Reads a suite file into the values of ``evalkit.suite.model``, with every mistake located."""
+"""Reads a suite file into the values of ``evalkit.suite.model``."""

@@ -1,7 +1,8 @@
-"""Builds a Scenario from its entry: defaults merged, rules applied, cases, templates and checks read.
+"""Builds a Scenario from its entry in the suite file.
 
-The result is used only if the whole file had no problem, so every part is built as far as possible
-and nothing stops at the first mistake.
+It merges the defaults, applies the rules, reads cases and verifies templates and checks. The result
+is used only if the whole file had no problem, so every part is built as far as possible and nothing
+stops at the first mistake.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _YAML_1_1_BOOLEANS = frozenset(
 
 
 def build_scenario(context: LoadContext, index: int, suite_file: SuiteFile) -> Scenario:
-    """Return one scenario with the defaults merged in; problems are added to the context."""
+    """Return one scenario; problems are added to the context."""
     own = suite_file["scenarios"][index]
     defaults = suite_file.get("defaults", {})
     path: ValuePath = ("scenarios", index)
@@ -118,7 +119,7 @@ def _axes(keys: Mapping[str, JSON]) -> tuple[SettingAxis, ...]:
 def _tools(
     context: LoadContext, entries: list[JSON], path: ValuePath, rows: CaseRows
 ) -> tuple[dict[str, Tool], list[JSON]]:
-    """Return the suite's tools that a scenario uses, and the declarations of all tools it sends."""
+    """Return the suite's tools of a scenario, and the declarations it sends."""
     context.problems.extend(tool_name_problems(entries, path, context.tools))
     tools: dict[str, Tool] = {}
     declarations: list[JSON] = []
@@ -217,7 +218,10 @@ def _report_collisions(
     rows: CaseRows,
     path: ValuePath,
 ) -> None:
-    """Refuse variants whose cassettes would be one file, also where ``A`` and ``a`` are one."""
+    """Report variants whose cassettes would be one file.
+
+    Some file systems do not distinguish ``A`` from ``a``.
+    """
     owners: dict[str, tuple[str, ...]] = {}
     for _, parts in combinations(axes):
         for row in rows.rows:

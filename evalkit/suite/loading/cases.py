@@ -1,9 +1,10 @@
-"""The ``cases`` of a scenario: rows of variables, written in the suite or read from a data file.
+"""The ``cases`` of a scenario: rows of variables from the suite or a data file.
 
-Data files are CSV with a header (RFC 4180) or JSON ListLines, in UTF-8 with or without a byte order mark:
+Data files are CSV with a header (RFC 4180) or JSON Lines, in UTF-8 with or without a byte order
+mark:
 
 * Every field of a CSV row is text: ``22`` stays ``"22"``, ``{{ age | int }}`` makes it a number.
-  JSON ListLines keep their types.
+  JSON Lines keep their types.
 * Each CSV row has as many fields as the header; blank lines are skipped in both formats.
 * A row's ``id`` names its variant; a row without one is ``case1``, ``case2`` … by its number.
 
@@ -30,9 +31,9 @@ from evalkit.suite.model.templates import RUNTIME_NAMES, find_templates
 
 
 class CaseRows(NamedTuple):
-    """A scenario's rows and the variables of each; ``complete`` is False if a row was refused.
+    """A scenario's rows and the variables of each.
 
-    A scenario without cases has one row, number 0.
+    ``complete`` is False if a row was refused. A scenario without cases has one row, number 0.
     """
 
     rows: tuple[CaseRow, ...]
@@ -149,7 +150,7 @@ def read_text(path: Path, name: str) -> str:
 
 
 def read_data_file(path: Path, name: str) -> list[DataRow]:
-    """Return the rows of a ``.csv`` or ``.jsonl`` file, at least one. Raises SuiteErrors."""
+    """Return the rows of a ``.csv`` or ``.jsonl`` file. Raises SuiteErrors."""
     suffix = path.suffix.lower()
     reader = _READERS.get(suffix)
     if reader is None:
@@ -168,7 +169,10 @@ def read_data_file(path: Path, name: str) -> list[DataRow]:
 
 
 def row_label(fields: Mapping[str, JSON], number: int) -> str:
-    """Return a row's ``id``, or ``case<number>``. Raises ValueError: the ``id`` is not a name."""
+    """Return a row's ``id``, or ``case<number>``.
+
+    Raises ValueError: the ``id`` cannot be a name.
+    """
     if "id" not in fields:
         return f"case{number}"
     row_id = fields["id"]

@@ -15,7 +15,10 @@ from evalkit.suite.model.tools import Tool
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class LoadContext:
-    """One suite file being loaded. ``verified_tools`` are the tools whose templates were checked."""
+    """One suite file being loaded.
+
+    ``verified_tools`` are the tools whose templates have been verified.
+    """
 
     lines: ListLines
     problems: ProblemList

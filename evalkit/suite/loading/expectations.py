@@ -1,4 +1,4 @@
-"""Builds ``expect`` lists: every entry parsed, verified and built for every case row of a scenario.
+"""Builds the expectations of a turn or scenario for every case row.
 
 An entry without templates is built once, an entry whose templates read only variables once per row.
 An entry that reads earlier turns is built during the conversation. Files that an argument names are
@@ -57,7 +57,7 @@ def _build_entry(
     rows: CaseRows,
     moment: RenderMoment,
 ) -> list[Expectation]:
-    """Return one expectation for all rows, or one for each; none if the entry is refused."""
+    """Return one expectation for all rows or one for each; none for a refused entry."""
     try:
         entry = parse_expectation(item, context.check_names)
         if not entry.has_templates:

@@ -1,4 +1,4 @@
-"""Loads a suite file: parses its text, validates its keys, then builds each scenario.
+"""Loads a suite file: parses it, validates its keys, builds its scenarios.
 
 Problems are reported layer by layer, all problems of one layer together: first text that is not
 YAML, then keys and values that the language does not allow, then everything that needs a valid file
@@ -37,9 +37,10 @@ from evalkit.suite.model.tools import entry_problems, read_tool
 
 
 def load(path: Path, *, root: Path, checks: CheckCatalog) -> Suite:
-    """Load one suite file; files that it names must be inside ``root``, the project's root.
+    """Load one suite file.
 
-    Raises SuiteErrors with every problem of a layer, located, in file order.
+    The files that it names must be inside ``root``, the project's root. Raises SuiteErrors with
+    every problem of a layer, located, in file order.
     """
     name = label(path, root)
     source = SourceText(name, read_text(path, name))
@@ -81,10 +82,11 @@ def load(path: Path, *, root: Path, checks: CheckCatalog) -> Suite:
 
 
 def _validate(document: JSON, problems: ProblemList) -> SuiteFile:
-    """Return the document as a SuiteFile. Raises SuiteErrors with everything the language refuses.
+    """Return the document as a SuiteFile.
 
-    Validation converts nothing and adds nothing, so the document itself is used from here on: its
-    lists are the ones whose lines are known.
+    Raises SuiteErrors with everything that the language refuses. Validation converts nothing and
+    adds nothing, so the document itself is used from here on: its lists are the ones whose lines
+    are known.
     """
     if not isinstance(document, dict):
         problems.add((), _not_a_suite(document))
@@ -123,7 +125,7 @@ def _values_beyond_json(value: JSON, path: ValuePath) -> Iterator[tuple[ValuePat
 
 
 def _report_empty_values(document: JSON, problems: ProblemList) -> None:
-    """Refuse a key or a ``-`` with nothing after it, even where any JSON value is allowed."""
+    """Report a key or ``-`` without a value, even if any JSON value is allowed."""
     for path in _null_paths(document, ()):
         if not problems.source.token(path) and not problems.has_problem_at(path):
             what = (

@@ -1,8 +1,9 @@
-"""Verifies templates at load: first their names, then by rendering them with every row's variables.
+"""Verifies templates when a suite is loaded.
 
-A template that reads earlier turns (``previous``, ``turns``) or a call (``arguments``) cannot be
-rendered yet; its names are still verified, and that the turn it reads is an earlier one. A template
-with ``if`` or ``default`` may read values that are missing, so only its names are verified.
+First the names are verified, then each template is rendered with every row's variables. A template
+that reads earlier turns (``previous``, ``turns``) or a call (``arguments``) cannot be rendered yet;
+its names are still verified, and that the turn it reads is an earlier one. A template with ``if``
+or ``default`` may read values that are missing, so only its names are verified.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ _DICT_METHODS = ("items", "keys", "values", "get")
 
 
 class RenderMoment(NamedTuple):
-    """When a value is rendered: the names known then beside the variables, the turns run before.
+    """When a value is rendered.
 
+    ``names`` are known then beside the variables; ``turns_before`` counts the turns that have run.
     ``parameters`` are those that a tool declares, None if it accepts any.
     """
 
@@ -120,7 +122,7 @@ def _known_names(variables: Mapping[str, JSON], moment: RenderMoment) -> tuple[s
 
 
 def _untimely_reads(parsed: Template, moment: RenderMoment) -> Iterator[tuple[str, str]]:
-    """Yield what a template reads of turns that have not run, or of undeclared parameters."""
+    """Yield reads of turns that have not run and of undeclared parameters."""
     if parsed.conditional:
         return
     if "previous" in parsed.names & moment.names and moment.turns_before == 0:

@@ -7,7 +7,7 @@ from evalkit._lib.yaml import ValuePath
 
 
 def describe_path(document: JSON, path: ValuePath) -> str:
-    """Return ``scenario 'london', turn 1``, ``tool 'x'``, ``defaults``, or ``""`` at the top."""
+    """Return ``scenario 'london', turn 1``, ``tool 'x'``, ``defaults`` or ``""``."""
     if len(path) < 2:
         return ""
     top, second, *rest = path

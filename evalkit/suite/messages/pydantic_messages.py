@@ -1,4 +1,4 @@
-"""Words pydantic's errors as problems of a suite file: a path, a sentence and hints.
+"""Words pydantic's errors as problems of a suite file.
 
 The tables below say what a value must be in the words of YAML and of the suite language. A path
 leads through the document as it was loaded, so that it can be located.
@@ -103,7 +103,7 @@ _LEVELS: dict[str, tuple[str, type]] = {
 
 
 def describe_error(error: Mapping[str, Any], source: SourceText) -> PathProblem:
-    """Return one of pydantic's errors (``ValidationError.errors()``) as a problem of the file."""
+    """Return one item of ``ValidationError.errors()`` as a problem of the file."""
     path = _document_path(error["loc"])
     value, code, context = error["input"], error["type"], error.get("ctx", {})
     if code == "missing":

@@ -1,1 +1,1 @@
-"""What a suite means: its keys and rules, scenarios, variants, tools, templates and expectations."""
+"""What a suite means: keys, rules, scenarios, variants, tools, templates."""

@@ -1,9 +1,9 @@
-"""Attachments: a file or URL sent after the user's text, as a content block of the API.
+"""Attachments: files and URLs that are sent after the user's text.
 
-A file is read and base64-encoded once per suite, when its turn first runs; that it exists inside the
-project is verified at load. Media types come from a table of file endings, not from the system's,
-which differs between machines: the type is part of the request, and a request must be the same
-everywhere to match its recording (docs/protocol.md section 5).
+A file is read and base64-encoded once per suite, when its turn first runs; that it exists inside
+the project is verified at load. Media types come from a table of file endings, not from the
+system's, which differs between machines: the type is part of the request, and a request must be the
+same everywhere to match its recording (docs/protocol.md section 5).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Attachments:
 
 
 def kind_and_location(entry: dict[str, JSON]) -> tuple[str, str]:
-    """Return an entry's kind and its path or URL. Raises ProjectFileError unless it has one."""
+    """Return an entry's kind and its path or URL. Raises ProjectFileError."""
     kinds = [kind for kind in KINDS if kind in entry]
     if not kinds:
         raise ProjectFileError(f"an attachment needs one of {', '.join(map(repr, KINDS))}")

@@ -1,4 +1,4 @@
-"""The port through which the suite language uses checks: their names, arguments and schemas.
+"""The port through which the suite language uses checks.
 
 The suite package is below the checks package: it parses ``expect:`` entries and lets a CheckCatalog
 build each check. The plugin and the command line pass the real catalog, tests pass a small one.
@@ -14,10 +14,11 @@ from evalkit._lib.yaml import ValuePath
 
 
 class BadArguments(ValueError):
-    """A check refuses its argument; ``problems`` are ``(path inside the argument, message)``.
+    """A check refuses its argument.
 
-    A message that starts with ``unknown`` is about the key that ends its path, any other about the
-    value there. The text after ``; valid:`` in a message is display_path on a line of its own.
+    ``problems`` are pairs of a path inside the argument and a message. A message that starts with
+    ``unknown`` is about the key that ends its path, any other about the value there. The text after
+    ``; valid:`` in a message is display_path on a line of its own.
     """
 
     def __init__(self, problems: Sequence[tuple[ValuePath, str]]) -> None:
@@ -38,7 +39,10 @@ class CheckCatalog(Protocol):
         """
 
     def schema(self, name: str) -> dict[str, JSON]:
-        """Return the JSON Schema (2020-12) of a check's argument; its ``$ref`` stay inside it."""
+        """Return the JSON Schema (2020-12) of a check's argument.
+
+        Its ``$ref`` point into its own ``$defs``.
+        """
 
     def files(self, name: str, argument: JSON) -> list[tuple[ValuePath, str]]:
         """Return the file names in an argument, each with its path inside the argument."""

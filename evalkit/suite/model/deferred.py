@@ -1,4 +1,4 @@
-"""The parts of a suite that are finished during the conversation: messages and checks.
+"""Messages and checks that are finished during the conversation.
 
 Most are ready when the suite is loaded. A template that reads earlier turns can only be rendered
 once they have run, and an attachment is read when its turn runs. What goes wrong then raises
@@ -26,7 +26,7 @@ from evalkit.suite.model.templates import TemplateError, render
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteResources:
-    """What the parts of one suite need later: its text, its files, the catalog of checks."""
+    """What the parts of a suite need later: its text, its files, the checks."""
 
     source: SourceText
     files: ProjectFiles
@@ -48,7 +48,7 @@ class SuiteResources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeferredCheck:
-    """What an expectation that reads earlier turns needs to be built during the conversation."""
+    """What a check that reads earlier turns needs to be built later."""
 
     entry: ExpectationEntry
     path: ValuePath
@@ -76,7 +76,8 @@ class Expectation:
     def check(self, context: Mapping[str, Any]) -> object:
         """Return the check object; ``context`` holds ``previous`` and ``turns``.
 
-        Raises SuiteErrors: the argument cannot be rendered, or the check refuses what it renders to.
+        Raises SuiteErrors: the argument cannot be rendered, or the check refuses what it renders
+        to.
         """
         if self.deferred is None:
             return self.built
@@ -90,7 +91,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnPlan:
-    """One turn to run. ``number`` counts from 1, ``line`` is where it starts in the suite."""
+    """One turn to run; ``number`` counts from 1, ``line`` is its line in the suite."""
 
     number: int
     line: int
@@ -105,7 +106,8 @@ class TurnPlan:
     def content(self, context: Mapping[str, Any]) -> str | list[dict[str, JSON]]:
         """Return the user's message: text, or content blocks with the attachments last.
 
-        ``context`` holds ``previous`` (the turn before, None in the first) and ``turns``, as objects
+        ``context`` holds ``previous`` (the turn before, None in the first) and ``turns``, as
+        objects
         with ``.text`` and ``.json``. Raises SuiteErrors: a template cannot be rendered, a file
         cannot be read.
         """
@@ -133,7 +135,7 @@ def as_text(value: JSON) -> str:
 
 
 def message_text(value: JSON) -> JSON:
-    """Return a rendered user message: content blocks as they are, any other value as text.
+    """Return a rendered user message as content blocks or text.
 
     Raises TemplateError: the message is empty.
     """

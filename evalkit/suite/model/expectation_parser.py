@@ -1,8 +1,8 @@
-"""Parses ``expect`` entries: a check's name and argument, ``not`` and ``severity``.
+"""Parses ``expect`` entries: check, argument, ``not`` and ``severity``.
 
-An entry is written ``- name``, ``- name: argument`` or ``- name: {option: value}``. ``severity: warn``
-may be beside the check, ``not:`` around it. A check is built when its argument is known: at load, or
-during the conversation if its templates read earlier turns.
+An entry is written ``- name``, ``- name: argument`` or ``- name: {option: value}``. ``severity:
+warn`` may be beside the check, ``not:`` around it. A check is built when its argument is known: at
+load, or during the conversation if its templates read earlier turns.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _NOT_CHECKS = ("not", "severity")
 
 
 class BadExpectation(ValueError):
-    """An entry that is not an expectation; the paths of ``problems`` start at the entry."""
+    """An entry that is not an expectation.
+
+    The paths of ``problems`` start at the entry.
+    """
 
     def __init__(self, *problems: PathProblem) -> None:
         super().__init__("; ".join(problem.message for problem in problems))
@@ -74,7 +77,10 @@ def parse_expectation(entry: JSON, check_names: Mapping[str, None]) -> Expectati
 
 
 def _negated_check(entry: Mapping[str, JSON]) -> JSON:
-    """Return what is under ``not``. Raises BadExpectation: a key is at the wrong level."""
+    """Return the check under ``not``.
+
+    Raises BadExpectation: a key is at the wrong level.
+    """
     beside = next((key for key in entry if key not in _NOT_CHECKS), None)
     if beside is not None:
         message = f"{beside!r} is beside 'not'; write it under 'not', or start it with its own '- '"
@@ -117,7 +123,7 @@ def _require_known(name: str, where: PathProblem, check_names: Mapping[str, None
 
 
 def build_check(entry: ExpectationEntry, argument: JSON, catalog: CheckCatalog) -> object:
-    """Build the check of an entry with its argument as rendered. Raises BadExpectation."""
+    """Build an entry's check from its rendered argument. Raises BadExpectation."""
     if argument is None and not entry.bare:
         message = f"empty value: {entry.name!r} has a colon and nothing after it"
         hints: tuple[str, ...] = ()

@@ -1,8 +1,9 @@
-"""The JSON Schema of the suite language, for editors (2020-12; no ``$id``, every key described).
+"""The JSON Schema of the suite language, for editors.
 
-It is built from the types that ``load`` validates with, and from each check's schema of its argument.
-It accepts what ``load`` accepts, as far as a JSON Schema can say it: it cannot know files, undefined
-variables, or names that must be unique.
+It follows JSON Schema 2020-12, has no ``$id`` and describes every key. It is built from the types
+that ``load`` validates with, and from each check's schema of its argument. It accepts what ``load``
+accepts, as far as a JSON Schema can say it: it cannot know files, undefined variables, or names
+that must be unique.
 
 Where templates are rendered, a text that contains one is accepted too, whatever type is required
 there: what it renders to is validated later.
@@ -88,7 +89,7 @@ def _one_required(*keys: str) -> list[Schema]:
 
 
 def _unless_in_defaults(keys: list[str], rule: Schema) -> Schema:
-    """Return a rule for every scenario of a suite whose defaults have none of the keys."""
+    """Return a rule for the scenarios of a suite whose defaults lack the keys."""
     in_defaults = {
         "properties": {"defaults": {"anyOf": _one_required(*keys)}},
         "required": ["defaults"],
@@ -136,7 +137,10 @@ def _expectation(names: list[str]) -> Schema:
 
 
 def _add_argument(definitions: Schema, name: str, argument: Schema) -> None:
-    """Add the schema of a check's argument; its ``$defs`` move to the top, under the check's name."""
+    """Add the schema of a check's argument to the definitions.
+
+    Its ``$defs`` move to the top, under the check's name.
+    """
 
     def move_reference(node: Schema) -> Schema:
         reference = node.get("$ref", "")
@@ -202,7 +206,7 @@ def _map_schemas(
 
 
 def _tidy(schema: JSON) -> JSON:
-    """Drop the titles pydantic derives from key names, and close mappings with patterned keys.
+    """Drop titles that repeat key names, and close mappings with patterned keys.
 
     Some editors show the titles instead of the descriptions.
     """

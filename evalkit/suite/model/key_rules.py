@@ -1,4 +1,4 @@
-"""Rules that join several keys of a scenario, and how ``defaults`` are merged under it.
+"""Rules that join several keys of a scenario, and the merge of ``defaults``.
 
 * A scenario's own value wins key by key; nothing is merged inside a value. ``tags`` and ``expect``
   are added to those of the defaults.
@@ -49,7 +49,10 @@ API_TOOLS = (
 
 
 def merge_defaults(defaults: ScenarioKeys, own: ScenarioEntry) -> dict[str, JSON]:
-    """Return a scenario's keys with the defaults under them; the caller adds tags and expect."""
+    """Return a scenario's keys merged over the defaults.
+
+    The caller joins ``tags`` and ``expect``.
+    """
     dropped: tuple[str, ...] = ()
     if "agent" in own and "model" not in own:
         dropped = ("model", *ONLY_MODELS)
@@ -64,7 +67,7 @@ def merge_defaults(defaults: ScenarioKeys, own: ScenarioEntry) -> dict[str, JSON
 def key_problems(
     keys: Mapping[str, JSON], key_path: KeyPath, scenario_path: ValuePath
 ) -> Iterator[PathProblem]:
-    """Yield what is wrong among a merged scenario's keys: missing, excluded, contradictory."""
+    """Yield missing, excluded and contradictory keys of a merged scenario."""
     yield from _missing_keys(keys, key_path, scenario_path)
     yield from _model_or_agent(keys, key_path)
     for key in AXES:
@@ -76,7 +79,8 @@ def key_problems(
             hints = ("leave one value out of the two lists, or write two scenarios",)
         yield PathProblem(
             key_path("background"),
-            "a background run cannot be stateless: the API refuses 'background' with 'store: false'",
+            "a background run cannot be stateless: "
+            "the API refuses 'background' with 'store: false'",
             hints=hints,
         )
     for key in keys.get("request", ()):

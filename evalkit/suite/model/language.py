@@ -5,8 +5,8 @@ They describe mistakes in one place of a file; rules that join several keys are 
 ``evalkit.suite.model.key_rules``, and the checks validate the entries of ``expect``.
 
 The types are TypedDicts: a key that is not written is not there, so ``defaults`` are merged with
-``{**defaults, **scenario}``, and validation adds nothing and converts nothing. No key takes null: an
-empty value is a mistake. Files, templates and positions are not handled here.
+``{**defaults, **scenario}``, and validation adds nothing and converts nothing. No key takes null:
+an empty value is a mistake. Files, templates and positions are not handled here.
 """
 
 # No 'from __future__ import annotations': pydantic would evaluate each annotation again, and once
@@ -161,7 +161,7 @@ class ToolResultEntry(TypedDict, total=False):
 
 @with_config(_FORBID)
 class ToolEntry(TypedDict, total=False):
-    """A function the model may call, and its ``result``, ``results``, ``python`` or the last two."""
+    """A function the model may call, and its result, results or Python function."""
 
     description: Annotated[Text, Field(description="The function's description for the model.")]
     parameters: Annotated[Object, Field(description="JSON Schema of the arguments.")]
@@ -195,7 +195,7 @@ class TargetEntry(TypedDict):
 
 @with_config(_FORBID)
 class AttachEntry(TypedDict, total=False):
-    """A file or URL sent with the user's message: one of ``image``, ``audio``, ``video``, ``document``."""
+    """An image, audio, video or document that is sent with the user's message."""
 
     image: AttachmentLocation
     audio: AttachmentLocation
@@ -216,7 +216,7 @@ class AttachEntry(TypedDict, total=False):
 
 @with_config(_FORBID)
 class TurnEntry(TypedDict, total=False):
-    """A user message and the expectations over everything until the model needs no more tools."""
+    """A user message, and the checks over everything up to the final answer."""
 
     user: Annotated[
         Annotated[Text, Tag("(one)")]

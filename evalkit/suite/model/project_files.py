@@ -1,4 +1,4 @@
-"""Files that a suite names: in the suite file's directory or the project root, never outside it.
+"""Files that a suite names; they are never outside the project.
 
 A name is looked up in the suite file's directory, then in the project root. Links are followed
 before the root is compared, so a link cannot lead out of the project. Files are looked up when the
@@ -82,7 +82,7 @@ class ProjectFiles:
         raise ProjectFileError(f"no such file: {quoted(name, 100)}{self._suggestion(name)}")
 
     def _suggestion(self, name: str) -> str:
-        """Return the nearest file name in the directory that is meant, or where evalkit looked."""
+        """Return the nearest file name, or the directories that were searched."""
         folder = (self._directories[0] / name).parent
         if is_inside(self._root, folder) and folder.is_dir():
             names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())

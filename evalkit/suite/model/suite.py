@@ -22,7 +22,7 @@ from evalkit.suite.model.tools import Tool
 
 
 class CaseRow(NamedTuple):
-    """One case. ``label`` is its part of the variant's name; ``number`` counts from 1.
+    """One case; ``label`` is its part of a variant's name, ``number`` counts from 1.
 
     A scenario without cases has one row with number 0.
     """
@@ -33,7 +33,10 @@ class CaseRow(NamedTuple):
 
 
 class SettingAxis(NamedTuple):
-    """One setting. If the suite gives it as a list, each value is a part of a variant's name."""
+    """One setting of a scenario and its values.
+
+    If the suite gives it as a list, each value is a part of a variant's name.
+    """
 
     name: str
     values: tuple[JSON, ...]
@@ -42,7 +45,10 @@ class SettingAxis(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioTurn:
-    """One turn of a scenario. ``expect`` has one list of expectations for each case row."""
+    """One turn of a scenario.
+
+    ``expect`` has one list of expectations for each case row.
+    """
 
     number: int
     line: int
@@ -84,7 +90,10 @@ class Scenario:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Suite:
-    """One loaded suite file. ``used_files`` are the files it names, by their path in the project."""
+    """One loaded suite file.
+
+    ``used_files`` are the files it names, with their paths from the project root.
+    """
 
     name: str
     path: Path
@@ -116,7 +125,10 @@ class Suite:
         return sha256("\n".join([own, *used]))
 
     def file(self, name: str) -> Path:
-        """Return the file that a name means. Raises SuiteErrors: missing, outside the project."""
+        """Return the file that a name means.
+
+        Raises SuiteErrors: the file is missing, or outside the project.
+        """
         try:
             return self.resources.files.find(name)
         except ProjectFileError as error:

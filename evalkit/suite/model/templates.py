@@ -2,13 +2,13 @@
 
 * A text is a template if it contains ``{{`` or ``{%``. Rendered text is never rendered again, so
   model output that looks like a template stays text.
-* A text that is exactly one ``{{ expression }}`` renders to the expression's value (a number stays a
-  number); any other template renders to text.
+* A text that is exactly one ``{{ expression }}`` renders to the expression's value (a number stays
+  a number); any other template renders to text.
 * A template is parsed when the suite is loaded: wrong syntax, unknown filters and undefined names
-  are found there, not during a conversation. ``x | default(…)`` and ``x is defined`` may read names
-  that are missing.
-* The same variables render to the same text on every machine: random filters are removed, a template
-  cannot change values or include a file.
+  are found there, not during a conversation. ``x | default(…)`` and ``x is defined`` may read
+  names that are missing.
+* The same variables render to the same text on every machine: random filters are removed, a
+  template cannot change values or include a file.
 
 TemplateError says what is wrong and with which word; the caller knows the position.
 """
@@ -81,15 +81,19 @@ def render(value: JSON, variables: Mapping[str, Any]) -> JSON:
 
 @lru_cache(maxsize=8192)
 def template(source: str) -> Template:
-    """Parse a template once; it is compiled when it is first rendered. Raises TemplateError."""
+    """Parse a template, each source once. Raises TemplateError.
+
+    It is compiled when it is first rendered.
+    """
     return Template(source)
 
 
 class Template:
     """One parsed template.
 
-    ``names`` must be defined to render it, ``reads`` are all names it uses, ``fields`` the constants
-    it reads as ``name.field`` or ``name[field]``. A ``conditional`` template may skip parts of it.
+    ``names`` must be defined to render it, ``reads`` are all names it uses, ``fields`` the
+    constants it reads as ``name.field`` or ``name[field]``. A ``conditional`` template may skip
+    parts of it.
     """
 
     def __init__(self, source: str) -> None:

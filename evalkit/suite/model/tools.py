@@ -31,7 +31,7 @@ class ToolOutcome(NamedTuple):
 
 
 class DeclaredResult(NamedTuple):
-    """A result for arguments that contain everything in ``when``; None fits all arguments."""
+    """A result for arguments that contain ``when``; None fits all arguments."""
 
     result: JSON
     when: dict[str, JSON] | None = None
@@ -68,9 +68,10 @@ class Tool:
         variables: Mapping[str, JSON],
         call: Callable[[str, dict[str, JSON]], JSON],
     ) -> ToolOutcome:
-        """Return the outcome of a call; ``call(target, arguments)`` runs a Python function.
+        """Return the outcome of a call with these arguments.
 
-        Raises only what ``call`` raises.
+        ``call(target, arguments)`` runs the tool's Python function. Raises only what ``call``
+        raises.
         """
         try:
             match = self._first_match(arguments, variables)
@@ -155,7 +156,10 @@ def entry_problems(tool: Tool) -> Iterator[PathProblem]:
 
 
 def fits(expected: JSON, actual: JSON) -> bool:
-    """Return whether a value is as expected; objects may have more keys, outside lists."""
+    """Return whether a value is as expected.
+
+    Objects may have more keys than expected, except inside lists.
+    """
     if isinstance(expected, Mapping):
         return isinstance(actual, Mapping) and all(
             key in actual and fits(value, actual[key]) for key, value in expected.items()

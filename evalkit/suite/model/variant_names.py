@@ -1,9 +1,9 @@
 """Names of variants: their parts, their identity, their cassette files.
 
-An identity is ``suite::scenario[part-part]#trial``. Parts are the settings that the suite gives as a
-list, in a fixed order, then the case. Adding a scenario, a turn or a row with an ``id`` never renames
-another variant. A cassette's file name has the same parts, with characters replaced that a file
-system would refuse; two variants whose file names would be equal are refused at load.
+An identity is ``suite::scenario[part-part]#trial``. Parts are the settings that the suite gives as
+a list, in a fixed order, then the case. Adding a scenario, a turn or a row with an ``id`` never
+renames another variant. A cassette's file name has the same parts, with characters replaced that a
+file system would refuse; two variants whose file names would be equal are refused at load.
 """
 
 from __future__ import annotations
@@ -31,18 +31,24 @@ def part_label(axis: str, value: Any) -> str:
 
 
 def variant_name(scenario: str, parts: tuple[str, ...], trial: int) -> str:
-    """Return ``scenario[part-part]#trial``, without brackets or number where they say nothing."""
+    """Return ``scenario[part-part]#trial``.
+
+    The brackets need parts, the number a second trial.
+    """
     return scenario + (f"[{'-'.join(parts)}]" if parts else "") + (f"#{trial}" if trial > 1 else "")
 
 
 def cassette_file(scenario: str, parts: tuple[str, ...], trial: int) -> str:
-    """Return ``scenario.part.part.yaml``; later trials have ``.trial2`` before the ending."""
+    """Return ``scenario.part.part.yaml``, for later trials with ``.trial2``."""
     words = [scenario, *map(file_word, parts), *([f"trial{trial}"] if trial > 1 else [])]
     return ".".join(words) + ".yaml"
 
 
 def file_word(text: str) -> str:
-    """Return a part for use in a file name: letters, digits and ``_.+=@-``, cut to 80 bytes."""
+    """Return a part for use in a file name.
+
+    It has letters, digits and ``_.+=@-``, and at most 80 bytes.
+    """
     word = _UNSAFE.sub("-", unicodedata.normalize("NFC", text)).strip(".") or "-"
     word = _TRIAL_SUFFIX.sub(r"\1trial-\2", word)
     if len(word.encode()) > _MAX_BYTES:

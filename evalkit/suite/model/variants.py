@@ -1,4 +1,4 @@
-"""Variants: the combinations of a scenario's listed settings, cases and trials; each is one test.
+"""Variants: the combinations of a scenario's settings, cases and trials.
 
 Templates are rendered and files are read only when a variant is asked for its fields or turns, so a
 session that selects one test in eight pays for one.
@@ -23,12 +23,12 @@ _TEXT_FIELDS = ("system_instruction", "response_mime_type", "cached_content")
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Variant:
-    """One combination of a scenario's settings, a case and a trial: what one test runs.
+    """One combination of settings, a case and a trial: what one test runs.
 
     ``settings`` are what ``same_as`` selects by: ``model`` or ``agent``, ``history``, ``stream``,
-    ``background``, ``service_tier`` if given, ``case`` if there are cases. ``parts`` label those that
-    the suite gives as a list. Everything else is computed on demand, since all variants stay in
-    memory until the session ends.
+    ``background``, ``service_tier`` if given, ``case`` if there are cases. ``parts`` label those
+    that the suite gives as a list. Everything else is computed on demand, since all variants stay
+    in memory until the session ends.
     """
 
     suite: Suite = field(repr=False)
@@ -77,9 +77,10 @@ class Variant:
 
     @property
     def fields(self) -> dict[str, JSON]:
-        """The request fields of every turn, in wire form: model or agent first, ``request`` last.
+        """The request fields of every turn, in wire form.
 
-        Raises SuiteErrors: a template cannot be rendered.
+        The model or agent is first; ``request`` overrides the others. Raises SuiteErrors: a
+        template cannot be rendered.
         """
         names = ("model", "agent", "service_tier")
         varying = {key: self.settings[key] for key in names if key in self.settings}
@@ -138,7 +139,7 @@ class Variant:
 
     @property
     def target(self) -> str | None:
-        """The application's function that runs the turns (``package.module:function``), if any."""
+        """The application's ``package.module:function`` that runs the turns, if any."""
         return self.scenario.target
 
     @property
@@ -155,10 +156,10 @@ class Variant:
 
 
 def expand(suite: Suite, *, models: Sequence[str] = (), repeat: int | None = None) -> list[Variant]:
-    """Return every variant of a suite: scenarios in file order, settings, cases, trials last.
+    """Return every variant of a suite, scenarios in file order, trials last.
 
-    ``models`` replaces the model of every scenario that has one (not an agent). Several become a part
-    of the name; a single one does not, so that two runs with different models have the same
+    ``models`` replaces the model of every scenario that has one (not an agent). Several become a
+    part of the name; a single one does not, so that two runs with different models have the same
     identities. ``repeat`` replaces the scenarios' own number of trials. Raises UsageError: two of
     ``models`` would share cassettes.
     """

@@ -1,10 +1,10 @@
-"""One cassette of many recordings: the time to load and replay it must grow with its size, not with its square.
+"""Measure how the time to load and replay one cassette grows with its size: linear, not quadratic.
 
     python benchmarks/cassette_scale.py [sizes …]
 
-For each size: load and replay in recorded order, then in reversed order (where every request but one is found by the index), CPU seconds,
-and the growth against the smallest size (1.0 = linear). For comparison plain vcrpy, matching the same requests by body, at sizes it
-can bear.
+Each size is loaded and replayed in recorded order, then in reversed order, where the index finds
+every request but one: CPU seconds, and the growth from the smallest size (1.0 is linear). For
+comparison, plain vcrpy matches the same requests by body, at sizes that it can manage.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Two runs compared: at most 5 s and 300 MB for 10,000 pairs, and linear in their number (design section 8's way of measuring).
+"""Measure a comparison of two runs: at most 5 s and 300 MB for 10,000 pairs, and linear growth.
 
     python benchmarks/compare.py [sizes …]
 
-Each size: two run directories of so many results (two turns, three exchanges, about 6 KB each, three trials a scenario, one in ten
-flipped), compared by `evalkit compare` as a whole process. CPU seconds and peak memory of that process, and growth against the size before
-(1.0 = linear). The time of `evalkit --version` is what of it is starting Python.
+Each size: two run directories with that many results (two turns, three exchanges, about 6 KB each,
+three trials per scenario, one in ten flipped), compared by `evalkit compare` as a whole process: its
+CPU seconds and peak memory, and the growth from the previous size (1.0 is linear). The time of
+`evalkit --version` shows how much of it is the start of Python.
 """
 
 from __future__ import annotations
@@ -101,9 +102,9 @@ def main() -> None:
             cpu, wall, peak = measure("compare", *map(str, runs))
             work = cpu - started
             growth = f"  growth {work / before[1] / (size / before[0]):.2f}" if before else ""
-            kept = f"  budget {BUDGET_SECONDS:g} s, {BUDGET_MB} MB: {'kept' if wall <= BUDGET_SECONDS and peak <= BUDGET_MB else 'MISSED'}"
+            verdict = f"  budget {BUDGET_SECONDS:g} s, {BUDGET_MB} MB: {'met' if wall <= BUDGET_SECONDS and peak <= BUDGET_MB else 'MISSED'}"
             print(
-                f"{size:>7,} pairs: {cpu:.2f} s CPU, {wall:.2f} s, {peak:.0f} MB{growth}{kept if size == SIZE else ''}"
+                f"{size:>7,} pairs: {cpu:.2f} s CPU, {wall:.2f} s, {peak:.0f} MB{growth}{verdict if size == SIZE else ''}"
             )
             before = size, work
 

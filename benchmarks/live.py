@@ -1,9 +1,10 @@
-"""Live conversations held at once: at most 1.3 times requests x latency / concurrency (design section 8).
+"""Measure concurrent live conversations: at most 1.3 times requests x latency / concurrency.
 
     python benchmarks/live.py [conversations [concurrency]]
 
-A server in a process of its own answers every request half a second late; 500 conversations of three requests each are held live by one
-pytest session with `--evalkit-concurrency 64`. Wall time of the session, its start and its reports included, beside the ideal.
+A server in its own process answers every request after half a second. One pytest session with
+`--evalkit-concurrency 64` runs 500 conversations of three requests each. Printed is the wall time of
+the session, its start and its reports included, beside the ideal.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def main() -> int:
                 url,
             ]
             started = time.perf_counter()
-            held = subprocess.run(
+            session = subprocess.run(
                 [*command, "--evalkit-concurrency", str(concurrency)],
                 cwd=folder,
                 env={**os.environ, "GEMINI_API_KEY": "any"},
@@ -101,8 +102,8 @@ def main() -> int:
             taken = time.perf_counter() - started
         finally:
             server.terminate()
-    if f"{conversations} passed" not in held.stdout:
-        print(held.stdout[-2000:], held.stderr[-2000:])
+    if f"{conversations} passed" not in session.stdout:
+        print(session.stdout[-2000:], session.stderr[-2000:])
         return 1
     ideal = conversations * REQUESTS * LATENCY / concurrency
     ratio = taken / ideal
@@ -110,7 +111,7 @@ def main() -> int:
         f"{conversations} conversations x {REQUESTS} requests, {LATENCY} s each, {concurrency} at once"
     )
     print(
-        f"ideal {ideal:.1f} s, taken {taken:.1f} s: {ratio:.2f} (budget {BUDGET}: {'kept' if ratio <= BUDGET else 'MISSED'})"
+        f"ideal {ideal:.1f} s, taken {taken:.1f} s: {ratio:.2f} (budget {BUDGET}: {'met' if ratio <= BUDGET else 'MISSED'})"
     )
     return int(ratio > BUDGET)
 

@@ -1,10 +1,11 @@
-"""What `evalkit serve` costs, as ratios against a bare starlette application that returns the same bytes, in one run on one machine.
+"""Measure `evalkit serve` as ratios to a bare starlette application that returns the same bytes.
 
     python benchmarks/serve.py [--requests 4000] [--rounds 3] [--streams 2000]
 
-Requests per second and time to the first byte, plain and streamed, measured by `hey` (Debian: `apt-get install hey`; elsewhere:
-https://github.com/rakyll/hey). Servers are processes of their own and take turns; medians are printed. Then 2,000 streams that are open at once,
-each waiting between its events: all of them must come whole; the server's memory is the operating system's figure.
+Requests per second and time to the first byte, plain and streamed, measured by `hey` (Debian:
+`apt-get install hey`; elsewhere: https://github.com/rakyll/hey). The servers are processes of their
+own and take turns; medians are printed. Then 2,000 streams are open at once, each waiting between its
+events: all must arrive complete; the server's memory is the operating system's figure.
 """
 
 from __future__ import annotations
@@ -104,7 +105,10 @@ def ask(url: str, body: dict[str, object]) -> bytes:
 
 
 def load(url: str, body: dict[str, object], requests: int, clients: int) -> tuple[float, float]:
-    """Return requests per second and the median time to the first byte in milliseconds. Raises RuntimeError when an answer is no 200."""
+    """Return requests per second and the median time to the first byte in milliseconds.
+
+    Raises RuntimeError where a response is not a 200.
+    """
     command = [
         "hey",
         "-o",

@@ -1,6 +1,6 @@
-"""Record the shipped suites and examples again, over real HTTP, from the server that ships: ``make record``.
+"""Record the shipped suites and examples again from the local server: ``make record``.
 
-Works in any clone with no key and no network but loopback. What it writes says where it came from (cassette metadata).
+Real HTTP over loopback; needs no key and no other network. The cassettes' metadata name the server.
 """
 
 from __future__ import annotations
@@ -16,28 +16,17 @@ PORT = 8787
 
 
 def main() -> int:
-    """Serve the shipped script, run pytest over ``suites`` and ``examples`` in record mode, return the worse exit code."""
+    """Record ``suites`` and ``examples/agents``; return the worse exit code."""
     root = Path(__file__).resolve().parent.parent
     with serving(port=PORT) as url:
         return max(_record(root, url, folder) for folder in ("suites", "examples/agents"))
 
 
 def _record(root: Path, url: str, folder: str) -> int:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        folder,
-        "--evalkit-record",
-        "all",
-        "--evalkit-base-url",
-        url,
-    ]
-    report = ["--evalkit-report", "reports/record"]
+    command = [sys.executable, "-m", "pytest", folder, "--evalkit-record", "all"]
+    command += ["--evalkit-base-url", url, "--evalkit-report", "reports/record", *sys.argv[1:]]
     environment = {**os.environ, "GEMINI_API_KEY": "local-key-of-make-record"}
-    return subprocess.run(
-        [*command, *report, *sys.argv[1:]], cwd=root, env=environment, check=False
-    ).returncode
+    return subprocess.run(command, cwd=root, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

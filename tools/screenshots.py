@@ -1,14 +1,16 @@
-"""Take the screenshots of the reports for the docs: ``make screenshots`` (needs chromium).
+"""Take the screenshots of the documentation: ``make screenshots`` (needs chromium).
 
-Two runs are shown: ``reports/demo``, the shipped suites, and ``reports/revisions``, two revisions of a model of which some answers fail.
+``reports/demo`` is the run of the shipped suites; ``reports/revisions`` compares two revisions of a
+model, and some of its answers fail.
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from playwright.sync_api import sync_playwright
 
@@ -27,16 +29,17 @@ FLAGS = [
 ]
 CITED = "#v.search-euro_2024-plain"
 A4 = 794
-"""CSS pixels of a sheet's width."""
+"""The width of a sheet in CSS pixels."""
 
 
-class Shot(NamedTuple):
-    """One picture: a page, the window, what the address names, what is opened by CSS selector, and how it is looked at."""
+@dataclass(frozen=True)
+class Screenshot:
+    """One picture: a page, its address fragment, elements to click, the window and the media."""
 
     name: str
     page: Path
     fragment: str = ""
-    opened: tuple[str, ...] = ()
+    clicks: tuple[str, ...] = ()
     width: int = 1200
     height: int = 900
     scheme: str = "light"
@@ -44,30 +47,30 @@ class Shot(NamedTuple):
     scripts: bool = True
 
 
-SHOTS = (
-    Shot("report", DEMO),
-    Shot("figures", REVISIONS, opened=(".charts > summary",), height=1000),
-    Shot("failures", REVISIONS, "#?q=status:failed,errored&group=1", height=1000),
-    Shot("transcript", DEMO, CITED, height=1100),
-    Shot(
+SCREENSHOTS = (
+    Screenshot("report", DEMO),
+    Screenshot("figures", REVISIONS, clicks=(".charts > summary",), height=1000),
+    Screenshot("failures", REVISIONS, "#?q=status:failed,errored&group=1", height=1000),
+    Screenshot("transcript", DEMO, CITED, height=1100),
+    Screenshot(
         "exchange",
         DEMO,
         "#v.stateless-paws-streamed",
         ("[id='v.stateless-paws-streamed.x2'] > details > summary",),
         height=1100,
     ),
-    Shot("tree", DEMO, "#v.structured_output-banana_bread-stateless", height=1100),
-    Shot("keys", DEMO, opened=("#help",), height=700),
-    Shot("dark", DEMO, CITED, scheme="dark"),
-    Shot("phone", DEMO, CITED, width=320, height=800),
-    Shot("no-javascript", DEMO, scripts=False),
-    Shot("print", REVISIONS, width=A4, height=1123, media="print"),
-    Shot("comparison", COMPARISON, opened=(".variant > summary",), height=1300),
+    Screenshot("tree", DEMO, "#v.structured_output-banana_bread-stateless", height=1100),
+    Screenshot("keys", DEMO, clicks=("#help",), height=700),
+    Screenshot("dark", DEMO, CITED, scheme="dark"),
+    Screenshot("phone", DEMO, CITED, width=320, height=800),
+    Screenshot("no-javascript", DEMO, scripts=False),
+    Screenshot("print", REVISIONS, width=A4, height=1123, media="print"),
+    Screenshot("comparison", COMPARISON, clicks=(".variant > summary",), height=1300),
 )
 
 
-def take(browser: Any, shot: Shot, folder: Path) -> Path:
-    """Open a page as a shot wants it, and write its PNG."""
+def take(browser: Any, shot: Screenshot, folder: Path) -> Path:
+    """Open the page of a screenshot and write its PNG."""
     size = {"width": shot.width, "height": shot.height}
     context = browser.new_context(
         viewport=size, color_scheme=shot.scheme, java_script_enabled=shot.scripts
@@ -77,11 +80,11 @@ def take(browser: Any, shot: Shot, folder: Path) -> Path:
     page.goto(shot.page.as_uri() + shot.fragment)
     if shot.scripts and shot.page != COMPARISON:
         page.locator("html[data-ready]").wait_for(state="attached")
-    for selector in shot.opened:
+    for selector in shot.clicks:
         page.locator(selector).first.click()
     if shot.fragment.startswith("#v."):
         page.locator(f"[id='{shot.fragment[1:].split('?')[0]}']").evaluate(
-            "one => one.scrollIntoView({ block: 'start' })"
+            "element => element.scrollIntoView({ block: 'start' })"
         )
     page.wait_for_timeout(300)
     path = folder / f"{shot.name}.png"
@@ -91,7 +94,7 @@ def take(browser: Any, shot: Shot, folder: Path) -> Path:
 
 
 def main(folder: Path) -> int:
-    """Write one PNG per entry of ``SHOTS`` into ``folder``."""
+    """Write one PNG per screenshot into ``folder``."""
     executable = shutil.which("chromium")
     if executable is None:
         print("chromium is not installed", file=sys.stderr)
@@ -99,7 +102,7 @@ def main(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        for shot in SHOTS:
+        for shot in SCREENSHOTS:
             print(take(browser, shot, folder))
         browser.close()
     return 0

@@ -1,4 +1,4 @@
-"""An agent whose conversation the service keeps: each request names the interaction before it."""
+"""An agent whose history the service stores: each request names the previous interaction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MODEL = "gemini-3.5-flash"
 
 
 class StatefulAgent:
-    """Answers questions, using its tools; remembers what was said."""
+    """Answers questions, using its tools; remembers the conversation."""
 
     def __init__(self, client: genai.Client) -> None:
         self._client = client
@@ -19,13 +19,13 @@ class StatefulAgent:
 
     def ask(self, question: str) -> str:
         """Return the model's answer, once it needs no more tools."""
-        said: Any = question
+        message: Any = question
         while True:
             interaction = self._client.interactions.create(
-                model=MODEL, input=said, tools=[WEATHER], previous_interaction_id=self._last
+                model=MODEL, input=message, tools=[WEATHER], previous_interaction_id=self._last
             )
             self._last = interaction.id
             calls = [step for step in interaction.steps if step.type == "function_call"]
             if not calls:
                 return interaction.output_text
-            said = [answer(call.name, call.id, call.arguments) for call in calls]
+            message = [answer(call.name, call.id, call.arguments) for call in calls]

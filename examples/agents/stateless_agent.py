@@ -1,4 +1,4 @@
-"""An agent that keeps its conversation itself: nothing is stored, the whole history is sent each time, as the API's guide does it."""
+"""An agent that stores its history itself and re-sends all of it, as the API's guide does."""
 
 from __future__ import annotations
 

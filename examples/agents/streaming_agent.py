@@ -1,4 +1,4 @@
-"""An asynchronous agent that passes words on as they come, and calls its tools in between."""
+"""An asynchronous agent that yields text as it arrives and calls its tools in between."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class StreamingAgent:
 
     async def ask(self, question: str) -> AsyncIterator[str]:
         """Yield the pieces of the model's answer."""
-        said: Any = question
-        while said:
+        message: Any = question
+        while message:
             calls: dict[int, Any] = {}
             arguments: dict[int, str] = {}
             stream = await self._client.aio.interactions.create(
                 model=MODEL,
-                input=said,
+                input=message,
                 tools=[WEATHER],
                 previous_interaction_id=self._last,
                 stream=True,
@@ -44,7 +44,7 @@ class StreamingAgent:
                         arguments[event.index] = (
                             arguments.get(event.index, "") + event.delta.arguments
                         )
-            said = [
+            message = [
                 answer(call.name, call.id, json.loads(arguments.get(index) or "{}"))
                 for index, call in calls.items()
             ]

@@ -1,4 +1,4 @@
-"""The stateful agent, on tape: ``pytest examples/agents`` replays it, ``make record`` records it again."""
+"""Tests of the stateful agent: replayed by ``pytest examples/agents``, recorded by ``make record``."""
 
 from __future__ import annotations
 

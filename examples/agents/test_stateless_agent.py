@@ -15,7 +15,7 @@ def test_it_sends_its_history_faithfully(evalkit_tape, city):
         agent.ask("Thank you.")
 
     conversation = evalkit_tape.conversation()
-    # The SDK reorders keys, which is no difference, and drops nulls: ``equivalent`` would forgive those, here are none.
+    # The SDK reorders keys, which never matters, and drops nulls, which "equivalent" accepts.
     conversation.expect(history="exact")
     conversation.turn(1).expect(
         steps="thought* function_call function_result thought* model_output",

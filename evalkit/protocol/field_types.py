@@ -1,12 +1,13 @@
-"""What every object on the wire may hold: its fields, which of them must be there, and the JSON type of each. Tables, nothing else.
+"""The fields of every JSON object of the API: their names, JSON types, and which are required.
 
-Source: protocol sections 2 to 7, and section 11 for what the service really sends. Steps, contents and annotations take their fields from
-``steps``; here their types are added, and what stands around and inside them: the Interaction, usage, errors, events, deltas, requests. All
-lists of the protocol are open: a name that is not here is new, never wrong. Judging values by these tables is others' business.
+Source: docs/protocol.md sections 2 to 7, and section 11 for what the service really sends. The
+fields of steps, contents and annotations come from ``step_types``; their types are added here, and
+the objects around and inside them. All lists of the API are open: a name that is missing here is
+new, not wrong. ``lint`` checks recordings against these tables.
 
-A *kind* says what a value may be: a JSON type (``string``, ``number``, ``boolean``, ``object``, ``array``), ``count`` (a whole number, also
-spelled as a string, as int64 is), ``any``, the name of a shape or family below, any of these in brackets for a list of it, several joined
-by ``|``.
+A *kind* describes the values of a field: a JSON type (``string``, ``number``, ``boolean``,
+``object``, ``array``), ``count`` (an integer, which int64 spells as a string), ``any``, the name of
+a shape or family below, any of these in brackets for a list of it, or alternatives joined by ``|``.
 """
 
 from __future__ import annotations
@@ -26,14 +27,17 @@ from evalkit.protocol.stream_order import COMPLETED, CREATED, DELTA, ERROR, STAR
 
 
 class Shape(NamedTuple):
-    """The fields of one object: name to kind, the type's name aside, and which of them must be there."""
+    """The fields of one object, by name and without its type; values are kinds."""
 
     fields: Mapping[str, str]
     required: tuple[str, ...] = ()
 
 
 class Family(NamedTuple):
-    """Objects told apart by a field: ``noun`` names one for people, ``tag`` is the field, ``shapes`` are those known by its value."""
+    """Objects that a field (``tag``) distinguishes: the known shapes by the value of that field.
+
+    ``noun`` is the word for one of them in messages.
+    """
 
     noun: str
     shapes: Mapping[str, Shape]
@@ -41,13 +45,20 @@ class Family(NamedTuple):
 
 
 _FIELD_KINDS: dict[str, str] = {
-    "content": "[content]", "error": "error", "signature": "string", "summary": "[content]", "id": "string", "name": "string",
-    "arguments": "object", "call_id": "string", "result": "array", "is_error": "boolean", "search_type": "string|array",
-    "retrieval_type": "string|array", "server_name": "string", "text": "string", "annotations": "[annotation]", "data": "string",
-    "uri": "string", "mime_type": "string", "resolution": "string", "sample_rate": "count", "channels": "count", "processing": "any",
-    "url": "string", "title": "string", "start_index": "count", "end_index": "count", "document_uri": "string", "file_name": "string",
-    "source": "string", "page_number": "count", "media_id": "string", "custom_metadata": "object", "place_id": "string",
-    "review_snippets": "[review_snippet]", "speaker": "string", "style": "string", "start_offset": "any", "end_offset": "any",
+    "content": "[content]", "error": "error", "signature": "string", "summary": "[content]",
+    "id": "string", "name": "string",
+    "arguments": "object", "call_id": "string", "result": "array", "is_error": "boolean",
+    "search_type": "string|array",
+    "retrieval_type": "string|array", "server_name": "string", "text": "string",
+    "annotations": "[annotation]", "data": "string",
+    "uri": "string", "mime_type": "string", "resolution": "string", "sample_rate": "count",
+    "channels": "count", "processing": "any",
+    "url": "string", "title": "string", "start_index": "count", "end_index": "count",
+    "document_uri": "string", "file_name": "string",
+    "source": "string", "page_number": "count", "media_id": "string", "custom_metadata": "object",
+    "place_id": "string",
+    "review_snippets": "[review_snippet]", "speaker": "string", "style": "string",
+    "start_offset": "any", "end_offset": "any",
 }  # fmt: skip
 _SPECIAL_KINDS: dict[tuple[str, str], str] = {
     ("function_result", "result"): "string|object|[output]",
@@ -64,19 +75,19 @@ _SPECIAL_KINDS: dict[tuple[str, str], str] = {
     ("url_context_call", "arguments"): "url_arguments",
     ("tool_search_call", "arguments"): "name_arguments",
 }
-_BEYOND: dict[str, tuple[str, ...]] = {
+_UNDECLARED_FIELDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(STEP_FIELDS, ("signature",)),
     "file_search_result": ("signature", "result"),
     "text": ("signature",),
 }
-"""Fields that official models do not declare but that are known to arrive: signatures on any step (protocol section 4), and the result of a
-file search, which only its delta declares."""
+"""Fields that the SDK does not declare but the service sends: signatures on any step (section 4)
+and the result of a file search, which only its delta declares."""
 
 
 def _table(declared: Mapping[str, Fields]) -> dict[str, Shape]:
     table = {}
     for kind, fields in declared.items():
-        names = (*fields.required, *fields.optional, *_BEYOND.get(kind, ()))
+        names = (*fields.required, *fields.optional, *_UNDECLARED_FIELDS.get(kind, ()))
         table[kind] = Shape(
             {name: _SPECIAL_KINDS.get((kind, name), _FIELD_KINDS[name]) for name in names},
             fields.required,
@@ -89,30 +100,38 @@ _CONTENTS = _table(CONTENT_FIELDS)
 _MEDIA = {kind: shape for kind, shape in _CONTENTS.items() if kind != "text"}
 
 _INTERACTION: dict[str, str] = {
-    "id": "string", "object": "string", "status": "string", "model": "string", "agent": "string", "agent_config": "object",
-    "created": "string", "updated": "string", "steps": "[step]", "usage": "usage", "environment_id": "string", "errors": "[error]",
-    "error": "error", "continuation_token": "string", "previous_interaction_id": "string", "input": "any", "system_instruction": "string",
-    "tools": "array", "generation_config": "object", "response_format": "any", "environment": "any", "labels": "object",
-    "service_tier": "string", "webhook_config": "object", "safety_settings": "array", "cached_content": "string",
-    "response_modalities": "array", "response_mime_type": "string", "store": "boolean", "stream": "boolean", "background": "boolean",
+    "id": "string", "object": "string", "status": "string", "model": "string", "agent": "string",
+    "agent_config": "object",
+    "created": "string", "updated": "string", "steps": "[step]", "usage": "usage",
+    "environment_id": "string", "errors": "[error]",
+    "error": "error", "continuation_token": "string", "previous_interaction_id": "string",
+    "input": "any", "system_instruction": "string",
+    "tools": "array", "generation_config": "object", "response_format": "any",
+    "environment": "any", "labels": "object",
+    "service_tier": "string", "webhook_config": "object", "safety_settings": "array",
+    "cached_content": "string",
+    "response_modalities": "array", "response_mime_type": "string", "store": "boolean",
+    "stream": "boolean", "background": "boolean",
 }  # fmt: skip
 _EVENT = {"event_id": "string"}
 
 SHAPES: dict[str, Shape] = {
     "interaction": Shape(_INTERACTION, ("status",)),
-    "partial_interaction": Shape({name: kind for name, kind in _INTERACTION.items() if name != "steps"} | {"steps": "any"}),
+    "partial_interaction": Shape({**_INTERACTION, "steps": "any"}),
     "usage": Shape(
         {
             **dict.fromkeys(
                 (
-                    "total_tokens", "total_input_tokens", "total_output_tokens", "total_thought_tokens", "total_cached_tokens",
+                    "total_tokens", "total_input_tokens", "total_output_tokens",
+                    "total_thought_tokens", "total_cached_tokens",
                     "total_tool_use_tokens", "initial_input_tokens",
                 ),
                 "count",
             ),
             **dict.fromkeys(
                 (
-                    "input_tokens_by_modality", "output_tokens_by_modality", "cached_tokens_by_modality",
+                    "input_tokens_by_modality", "output_tokens_by_modality",
+                    "cached_tokens_by_modality",
                     "tool_use_tokens_by_modality",
                 ),
                 "[modality_tokens]",
@@ -122,12 +141,14 @@ SHAPES: dict[str, Shape] = {
     ),
     "modality_tokens": Shape({"modality": "string", "tokens": "count"}),
     "tool_count": Shape({"type": "string", "count": "count"}),
-    "error": Shape({"code": "string|number", "message": "string", "status": "string", "details": "any"}),
+    "error": Shape({"code": "string|number", "message": "string", "status": "string",
+    "details": "any"}),
     "review_snippet": Shape({"review_id": "string", "title": "string", "url": "string"}),
     "search_suggestion": Shape({"search_suggestions": "string"}),
     "fetched_page": Shape({"url": "string", "status": "string"}),
     "found_places": Shape({"places": "[place]", "widget_context_token": "string"}),
-    "place": Shape({"name": "string", "place_id": "string", "url": "string", "review_snippets": "[review_snippet]"}),
+    "place": Shape({"name": "string", "place_id": "string", "url": "string",
+    "review_snippets": "[review_snippet]"}),
     "code_arguments": Shape({"language": "string", "code": "string"}),
     "query_arguments": Shape({"queries": "[string]"}),
     "url_arguments": Shape({"urls": "[string]"}),
@@ -135,24 +156,32 @@ SHAPES: dict[str, Shape] = {
     "event_metadata": Shape({"total_usage": "usage"}),
     "create": Shape(
         {
-            "model": "string", "agent": "string", "agent_config": "object", "input": "input", "previous_interaction_id": "string",
-            "store": "boolean", "stream": "boolean", "background": "boolean", "system_instruction": "string", "tools": "[tool]",
-            "generation_config": "generation_config", "response_format": "object|array", "response_modalities": "array",
-            "response_mime_type": "string", "cached_content": "string", "environment": "string|object", "service_tier": "string",
-            "safety_settings": "array", "labels": "object", "webhook_config": "webhook_config", "continuation_token": "string",
+            "model": "string", "agent": "string", "agent_config": "object", "input": "input",
+            "previous_interaction_id": "string",
+            "store": "boolean", "stream": "boolean", "background": "boolean",
+            "system_instruction": "string", "tools": "[tool]",
+            "generation_config": "generation_config", "response_format": "object|array",
+            "response_modalities": "array",
+            "response_mime_type": "string", "cached_content": "string",
+            "environment": "string|object", "service_tier": "string",
+            "safety_settings": "array", "labels": "object", "webhook_config": "webhook_config",
+            "continuation_token": "string",
         }
     ),
     "generation_config": Shape(
         {
-            "max_output_tokens": "count", "seed": "count", "stop_sequences": "[string]", "thinking_level": "string",
-            "thinking_summaries": "string", "tool_choice": "string|object", "speech_config": "array|object",
-            "transcription_config": "object", "video_config": "object", "image_config": "object", "temperature": "number",
+            "max_output_tokens": "count", "seed": "count", "stop_sequences": "[string]",
+            "thinking_level": "string",
+            "thinking_summaries": "string", "tool_choice": "string|object",
+            "speech_config": "array|object",
+            "transcription_config": "object", "video_config": "object", "image_config": "object",
+            "temperature": "number",
             "top_p": "number",
         }
     ),
     "webhook_config": Shape({"uris": "[string]", "user_metadata": "object"}),
 }  # fmt: skip
-"""Objects that have one form, by name. ``partial_interaction`` is the one that events carry; its steps are read as those assembled."""
+"""Objects with a single shape, by name. Events carry a ``partial_interaction``."""
 
 _DELTAS: dict[str, Shape] = {
     "text": Shape({"text": "any", "annotations": "any"}),
@@ -171,17 +200,20 @@ _DELTAS: dict[str, Shape] = {
 FAMILIES: dict[str, Family] = {
     "step": Family("step", _STEPS),
     "content": Family("content", _CONTENTS),
-    "output": Family("content", {**_CONTENTS, "function": Shape(dict.fromkeys(("name", "description", "parameters"), "any"))}),
+    "output": Family("content", {**_CONTENTS, "function": Shape(dict.fromkeys(("name",
+    "description", "parameters"), "any"))}),
     "annotation": Family("annotation", _table(ANNOTATION_FIELDS)),
     "event": Family(
         "event",
         {
             CREATED: Shape({**_EVENT, "interaction": "partial_interaction"}),
             STATUS: Shape(
-                {**_EVENT, "interaction_id": "string", "status": "string", "continuation_token": "string", "usage": "usage"}
+                {**_EVENT, "interaction_id": "string", "status": "string",
+                "continuation_token": "string", "usage": "usage"}
             ),
             START: Shape({**_EVENT, "index": "any", "step": "any"}),
-            DELTA: Shape({**_EVENT, "index": "any", "delta": "delta", "metadata": "event_metadata"}),
+            DELTA: Shape({**_EVENT, "index": "any", "delta": "delta",
+            "metadata": "event_metadata"}),
             STOP: Shape({**_EVENT, "index": "any", "usage": "usage", "step_usage": "usage"}),
             COMPLETED: Shape({**_EVENT, "interaction": "partial_interaction"}),
             ERROR: Shape({**_EVENT, "error": "any"}),
@@ -194,7 +226,8 @@ FAMILIES: dict[str, Family] = {
         {
             "function": Shape(
                 {
-                    "name": "string", "description": "string", "parameters": "object", "short_description": "string",
+                    "name": "string", "description": "string", "parameters": "object",
+                    "short_description": "string",
                     "defer_loading": "boolean",
                 },
                 ("name",),
@@ -202,26 +235,35 @@ FAMILIES: dict[str, Family] = {
             "google_search": Shape({"search_types": "array"}),
             "code_execution": Shape({}),
             "url_context": Shape({}),
-            "google_maps": Shape({"latitude": "number", "longitude": "number", "enable_widget": "boolean"}),
-            "file_search": Shape({"file_search_store_names": "array", "metadata_filter": "any", "top_k": "count"}),
-            "mcp_server": Shape({"name": "string", "url": "string", "headers": "object", "allowed_tools": "array"}),
+            "google_maps": Shape({"latitude": "number", "longitude": "number",
+            "enable_widget": "boolean"}),
+            "file_search": Shape({"file_search_store_names": "array", "metadata_filter": "any",
+            "top_k": "count"}),
+            "mcp_server": Shape({"name": "string", "url": "string", "headers": "object",
+            "allowed_tools": "array"}),
             "computer_use": Shape(
                 {
-                    "environment": "string", "excluded_predefined_functions": "array", "disabled_safety_policies": "array",
+                    "environment": "string", "excluded_predefined_functions": "array",
+                    "disabled_safety_policies": "array",
                     "enable_prompt_injection_detection": "boolean",
                 }
             ),
             "retrieval": Shape(
                 {
-                    "retrieval_types": "array", "vertex_ai_search_config": "object", "rag_store_config": "object",
+                    "retrieval_types": "array", "vertex_ai_search_config": "object",
+                    "rag_store_config": "object",
                     "exa_ai_search_config": "object", "parallel_ai_search_config": "object",
                 }
             ),
-            "tool_search": Shape({"execution": "string", "name": "string", "description": "string", "parameters": "object"}),
+            "tool_search": Shape({"execution": "string", "name": "string",
+            "description": "string", "parameters": "object"}),
         },
     ),
 }  # fmt: skip
-"""Objects that are told apart by their type. What a delta holds is judged where it is folded, so most kinds of its fields are ``any``."""
+"""Objects that a field distinguishes, by name.
+
+The stream assembler checks the values of deltas, so the kinds of their fields are mostly ``any``.
+"""
 
 SDK_MADE: frozenset[str] = frozenset(
     {
@@ -233,4 +275,4 @@ SDK_MADE: frozenset[str] = frozenset(
         "sdkHttpResponse",
     }
 )
-"""Fields of an Interaction that SDKs compute: harmless where a server sends them, and never new (protocol section 3)."""
+"""Fields of an Interaction that SDKs compute; a server may send them too (section 3)."""

@@ -1,21 +1,22 @@
-"""Server-sent events: bytes in, frames out; text in, the service's events out. Sans-IO: nothing here waits, reads or writes.
+"""Server-sent events: bytes to frames, text to the service's events. Does no IO.
 
-The grammar is that of the HTML standard, section 9.2.6 (a stream is lines, ended by LF, CR or CRLF; ``field: value``; a blank line ends a
-frame; ``:`` starts a comment; a leading BOM is dropped), with the deviations protocol section 6 asks for:
+The grammar is that of the HTML standard, section 9.2.6: lines end with LF, CR or CRLF; a line is
+``field: value``; a blank line ends a frame; ``:`` starts a comment; a leading byte order mark is
+dropped. These deviations follow docs/protocol.md section 6:
 
-* a last frame without its blank line counts (one SDK reads it, one does not; a truncated stream must be seen as it is);
-* a bare line ``{"error": …}`` outside any field is a frame of its own: the service was seen to refuse like that in mid-stream. It may be
-  spread over several lines. Any other line that is no field is ignored, as the standard says;
-* ``event:`` and ``id:`` are kept on the frame and decide nothing: the service's events name themselves by ``event_type``;
-* bytes that are no UTF-8 are kept as lone surrogates (PEP 383), so that no input is lost and none raises.
+* A last frame without a blank line counts, so that a truncated stream shows what it has.
+* A bare line ``{"error": …}`` outside any field is a frame: the service was seen to break off like
+  that. It may span several lines. Other lines that are not fields are ignored, as in the standard.
+* ``event:`` and ``id:`` are stored in the frame and have no effect: the service names an event in
+  its ``event_type``.
+* Bytes that are not UTF-8 become lone surrogates (PEP 383), so no input is lost and none raises.
 
-What events mean, and whether they come in the right order, is ``assemble``'s business.
+The meaning and the order of events are the business of ``stream_assembler``.
 """
 
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -24,10 +25,11 @@ from evalkit._lib.json import JSON, loads
 DONE = "[DONE]"
 
 _MAX_BARE_LINES = 200
+_NOT_JSON: Any = object()
 
 
 class Frame(NamedTuple):
-    """One event as framed: its ``event:`` name and ``id:``, None where not given, and its ``data:`` lines joined by LF."""
+    """One frame: its ``event:`` and ``id:`` (None if missing) and its ``data:`` joined by LF."""
 
     event: str | None
     data: str
@@ -35,9 +37,10 @@ class Frame(NamedTuple):
 
 
 class EventList(NamedTuple):
-    """A stream's events in order, as raw JSON.
+    """The events of a stream in order, as raw JSON.
 
-    ``done`` says whether ``[DONE]`` was seen. ``garbage`` holds data that is not JSON, each with its number among all events, from 1.
+    ``done`` tells whether ``[DONE]`` arrived. ``garbage`` has the data that is not JSON, each with
+    its number among all events, from 1.
     """
 
     events: list[JSON]
@@ -46,25 +49,25 @@ class EventList(NamedTuple):
 
 
 class SseParser:
-    """Incremental parser: ``feed`` bytes cut anywhere, ``close`` at the end. Never raises; never looks at what ``data`` says."""
+    """Incremental parser of bytes that may be cut anywhere. Never raises."""
 
     def __init__(self) -> None:
         self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
-        self._lines = _Lines()
-        self._pending: list[str] = []
+        self._frames = _FrameBuilder()
+        self._unfinished_line: list[str] = []
         self._started = False
         self._after_cr = False
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take the next bytes and return the frames they complete."""
+        """Parse the next bytes; return the frames that they complete."""
         return self._take(self._decode(data))
 
     def close(self) -> list[Frame]:
-        """Take the end of the stream and return the frame it completes, if any."""
-        found = self._take(self._decode(b"", final=True))
-        last = "".join(self._pending)
-        self._pending = []
-        return found + self._lines.take([last, ""])
+        """End the stream; return the frames that the end completes."""
+        frames = self._take(self._decode(b"", final=True))
+        last_line = "".join(self._unfinished_line)
+        self._unfinished_line = []
+        return frames + self._frames.take([last_line, ""])
 
     def _take(self, text: str) -> list[Frame]:
         if not text:
@@ -72,23 +75,21 @@ class SseParser:
         if not self._started:
             self._started = True
             text = text.removeprefix("\ufeff")
+        # A CRLF may be cut in two.
         if self._after_cr:
             text = text.removeprefix("\n")
-            self._after_cr = False
-        if "\r" in text:
-            self._after_cr = text.endswith("\r")
-            text = text.replace("\r\n", "\n").replace("\r", "\n")
-        first, *rest = text.split("\n")
-        self._pending.append(first)
+        self._after_cr = text.endswith("\r")
+        first, *rest = _to_lf(text).split("\n")
+        self._unfinished_line.append(first)
         if not rest:
             return []
-        whole = ["".join(self._pending), *rest[:-1]]
-        self._pending = [rest[-1]]
-        return self._lines.take(whole)
+        lines = ["".join(self._unfinished_line), *rest[:-1]]
+        self._unfinished_line = [rest[-1]]
+        return self._frames.take(lines)
 
 
-class _Lines:
-    """Folds whole lines into frames; what is between two calls is the frame being read."""
+class _FrameBuilder:
+    """Collects whole lines into frames; its state is the unfinished frame."""
 
     def __init__(self) -> None:
         self._data: list[str] = []
@@ -97,110 +98,82 @@ class _Lines:
         self._bare: list[str] = []
 
     def take(self, lines: Iterable[str]) -> list[Frame]:
-        found: list[Frame] = []
-        data = self._data
+        frames: list[Frame] = []
         for line in lines:
-            if line.startswith("data:"):
-                data.append(line[6:] if line.startswith(" ", 5) else line[5:])
-            elif not line:
-                if data:
-                    found.append(
-                        Frame(self._event, data[0] if len(data) == 1 else "\n".join(data), self._id)
-                    )
-                    data.clear()
+            name, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if not line:
+                if self._data:
+                    frames.append(Frame(self._event, "\n".join(self._data), self._id))
+                self._data = []
                 self._event = self._id = None
-                self._bare.clear()
-            elif line.startswith("event:"):
-                self._event = line[7:] if line.startswith(" ", 6) else line[6:]
-            elif line.startswith("id:"):
-                self._id = line[4:] if line.startswith(" ", 3) else line[3:]
-            elif line == "data":
-                data.append("")
+                self._bare = []
+            elif name == "data":
+                self._data.append(value)
+            elif name == "event":
+                self._event = value
+            elif name == "id":
+                self._id = value
             elif line[0] == "{" or self._bare:
-                found += self._refusal(line)
-        return found
+                frames += self._bare_error(line)
+        return frames
 
-    def _refusal(self, line: str) -> list[Frame]:
-        bare = self._bare
-        if len(bare) == _MAX_BARE_LINES:
-            bare.clear()
-        bare.append(line)
+    def _bare_error(self, line: str) -> list[Frame]:
+        if len(self._bare) == _MAX_BARE_LINES:
+            self._bare = []
+        self._bare.append(line)
         if not line.rstrip().endswith("}"):
             return []
-        text = line
-        value = _json(line) if line[0] == "{" else _NOT_JSON
-        if value is _NOT_JSON and len(bare) > 1:
-            text = "\n".join(bare)
-            value = _json(text)
-        if value is _NOT_JSON:
-            return []
-        bare.clear()
-        return [Frame(None, text, None)] if isinstance(value, dict) and "error" in value else []
-
-
-_NOT_JSON: Any = object()
-
-
-def _json(text: str) -> JSON:
-    try:
-        return loads(text)
-    except (ValueError, RecursionError):
-        return _NOT_JSON
+        # A line of its own is tried first: the lines before it may be something else.
+        for text in (line, "\n".join(self._bare)):
+            value = _parse(text) if text.startswith("{") else _NOT_JSON
+            if value is not _NOT_JSON:
+                self._bare = []
+                is_error = isinstance(value, dict) and "error" in value
+                return [Frame(None, text, None)] if is_error else []
+        return []
 
 
 def frames(text: str) -> list[Frame]:
     """Return the frames of a whole body."""
-    text = text.removeprefix("\ufeff")
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    lines = text.split("\n")
-    lines.append("")
-    return _Lines().take(lines)
+    lines = _to_lf(text.removeprefix("\ufeff")).split("\n")
+    return _FrameBuilder().take([*lines, ""])
 
 
 def read_events(text: str) -> EventList:
-    """Return the events of a whole body; nothing after ``[DONE]`` is read.
+    """Return the events of a whole body, up to ``[DONE]``.
 
-    An object without ``event_type`` that has an ``error`` becomes an ``error`` event. Whatever else is JSON is kept as it is. Empty data is
-    no event.
+    An object without ``event_type`` and with an ``error`` becomes an ``error`` event. All other
+    JSON is returned unchanged. Empty data is not an event.
     """
     return events_of_frames(frames(text))
 
 
-def events_of_frames(found: Iterable[Frame]) -> EventList:
-    """Return the events that frames carry; see :func:`read_events`."""
+def events_of_frames(source: Iterable[Frame]) -> EventList:
+    """Return the events in frames, see :func:`read_events`."""
     events: list[JSON] = []
     garbage: list[tuple[int, str]] = []
-    for _, data, _ in found:
-        if data == DONE:
+    for frame in source:
+        if frame.data == DONE:
             return EventList(events, True, garbage)
-        if not data:
+        if not frame.data:
             continue
-        try:
-            value = loads(data)
-        except (ValueError, RecursionError):
-            garbage.append((len(events) + len(garbage) + 1, data))
+        value = _parse(frame.data)
+        if value is _NOT_JSON:
+            garbage.append((len(events) + len(garbage) + 1, frame.data))
             continue
-        if type(value) is dict and "event_type" not in value and "error" in value:
+        if isinstance(value, dict) and "event_type" not in value and "error" in value:
             value = {"event_type": "error", **value}
         events.append(value)
     return EventList(events, False, garbage)
 
 
-_END_OF_FRAME = re.compile(r"(?>\r\n|\r|\n){2,}")
+def _to_lf(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def split_frames(text: str) -> list[str]:
-    """Cut a body behind every blank line: each piece is one frame's raw text with its blank line(s). Joined, the pieces are the text.
-
-    A piece may be only a comment, and the last may lack its blank line; blank lines before the first frame belong to it.
-    """
-    pieces = []
-    start = 0
-    for end in _END_OF_FRAME.finditer(text):
-        if end.start() > start:
-            pieces.append(text[start : end.end()])
-            start = end.end()
-    if start < len(text):
-        pieces.append(text[start:])
-    return pieces
+def _parse(text: str) -> JSON:
+    try:
+        return loads(text)
+    except (ValueError, RecursionError):
+        return _NOT_JSON

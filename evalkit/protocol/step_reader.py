@@ -1,8 +1,7 @@
-"""Reading raw steps: the text, the media, the calls and their results, the words a citation cites.
+"""Functions over raw steps: text, media, calls with their results, and cited text.
 
-Plain functions over raw steps (JSON objects, as ``steps_of`` gives them), for the hot path: no models, no copies, nothing raised whatever
-the objects hold. What is not as the protocol says is passed over, never repaired. Judging (is this citation right? was that call
-expected?) is the checks' business.
+A raw step is a JSON object as the service sent it. Nothing here copies, changes or raises: a value
+that has not the documented shape is skipped.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ RawStep = dict[str, JSON]
 
 
 def content_blocks(step: RawStep) -> list[JSON]:
-    """Return a step's content blocks; a string counts as one text block (protocol section 10, row 4), nothing as none."""
+    """Return a step's content blocks; text is one block (docs/protocol.md section 10, row 4)."""
     content = step.get("content")
     if isinstance(content, list):
         return content
@@ -25,73 +24,48 @@ def content_blocks(step: RawStep) -> list[JSON]:
 
 
 def steps_of(interaction: Mapping[str, JSON]) -> list[RawStep]:
-    """Return an interaction's steps; none where it has none yet. Items that are no objects are left out."""
+    """Return an interaction's steps; items that are not objects are left out."""
     steps = interaction.get("steps")
-    if not isinstance(steps, list):
-        return []
-    for step in steps:
-        if type(step) is not dict:
-            return [step for step in steps if isinstance(step, dict)]
-    return steps
+    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
 
 
-def type_of(step: Mapping[str, JSON]) -> str:
-    """Return a step's or a content's type, ``""`` where it has none or one that is no string: safe to look up in any table."""
-    kind = step.get("type")
+def type_of(item: Mapping[str, JSON]) -> str:
+    """Return the type of a step, content or delta, ``""`` if it has none."""
+    kind = item.get("type")
     return kind if isinstance(kind, str) else ""
 
 
 def is_running(interaction: Mapping[str, JSON]) -> bool:
-    """Say whether an interaction is still under way. An unknown status, none, or one that is no string says it is not."""
+    """Return whether an interaction is still running; with an unknown status it is not."""
     status = interaction.get("status")
     return isinstance(status, str) and status in RUNNING
 
 
 def output_text(steps: Sequence[RawStep]) -> str:
-    """Return the answer's text as both SDKs compute it (protocol section 3); ``""`` where there is none.
+    """Return the text of the answer as both SDKs compute it (docs/protocol.md section 3).
 
-    From the end backwards: stop at ``user_input``, skip ``thought``, skip tool steps and other content until text is found, then stop at
-    the next of them.
+    Backwards from the end: stop at ``user_input`` and skip ``thought``; skip tool steps and other
+    content until text is found, then stop at the next of them.
     """
-    found: list[str] = []
-    collecting = False
+    texts: list[str] = []
+    text_seen = False
     for step in reversed(steps):
         kind = step.get("type")
         if kind == "model_output":
             for block in reversed(content_blocks(step)):
                 if isinstance(block, dict) and block.get("type") == "text":
-                    collecting = True
-                    text = block.get("text")
-                    if isinstance(text, str):
-                        found.append(text)
-                elif collecting:
-                    return "".join(reversed(found))
-        elif kind == "user_input" or (collecting and kind != "thought"):
+                    text_seen = True
+                    if isinstance(text := block.get("text"), str):
+                        texts.append(text)
+                elif text_seen:
+                    return "".join(reversed(texts))
+        elif kind == "user_input" or (text_seen and kind != "thought"):
             break
-    return found[0] if len(found) == 1 else "".join(reversed(found))
-
-
-def output_media(steps: Sequence[RawStep], kind: str) -> list[dict[str, JSON]]:
-    """Return the content blocks of type ``kind`` (image, audio, video, document) that the model put out, in order.
-
-    Only what stands after the last ``user_input`` counts; the SDKs' ``output_image`` is the last item.
-    """
-    found: list[dict[str, JSON]] = []
-    for step in steps:
-        match step.get("type"):
-            case "user_input":
-                found.clear()
-            case "model_output":
-                found += [
-                    block
-                    for block in content_blocks(step)
-                    if isinstance(block, dict) and block.get("type") == kind
-                ]
-    return found
+    return "".join(reversed(texts))
 
 
 class TextBlock(NamedTuple):
-    """A text content and where it stands: indexes from 0 into the steps and into the step's ``content``."""
+    """A text block and its position: indexes from 0 into the steps and the step's ``content``."""
 
     step: int
     content: int
@@ -100,113 +74,110 @@ class TextBlock(NamedTuple):
 
 
 def text_blocks(steps: Sequence[RawStep]) -> Iterator[TextBlock]:
-    """Yield every text block of every ``model_output``, with its annotations (those that are objects)."""
-    for index, step in enumerate(steps):
+    """Yield every text block of every ``model_output``, with its annotations."""
+    for step_index, step in enumerate(steps):
         if step.get("type") != "model_output":
             continue
-        for place, block in enumerate(content_blocks(step)):
-            if (
-                isinstance(block, dict)
-                and block.get("type") == "text"
-                and isinstance(text := block.get("text"), str)
-            ):
-                annotations = block.get("annotations")
-                kept = (
-                    [item for item in annotations if isinstance(item, dict)]
-                    if isinstance(annotations, list)
-                    else []
-                )
-                yield TextBlock(index, place, text, kept)
-
-
-def function_calls(steps: Sequence[RawStep]) -> list[RawStep]:
-    """Return the ``function_call`` steps, in order."""
-    return [step for step in steps if step.get("type") == "function_call"]
+        for index, block in enumerate(content_blocks(step)):
+            if not isinstance(block, dict) or block.get("type") != "text":
+                continue
+            text, annotations = block.get("text"), block.get("annotations")
+            if isinstance(text, str):
+                items = annotations if isinstance(annotations, list) else []
+                objects = [item for item in items if isinstance(item, dict)]
+                yield TextBlock(step_index, index, text, objects)
 
 
 def strip_user_input(steps: Sequence[RawStep]) -> list[RawStep]:
-    """Drop the client's own steps that a stored interaction's GET shows first, so that it compares with the POST's answer."""
+    """Drop the client's steps that a GET shows first, so that the rest compares with the POST."""
     for index, step in enumerate(steps):
-        kind = step.get("type")
-        if not isinstance(kind, str) or kind not in CLIENT_STEPS:
+        if type_of(step) not in CLIENT_STEPS:
             return list(steps[index:])
     return []
 
 
-class Pair(NamedTuple):
-    """A call and its result, as indexes from 0 into the steps; ``result_index`` None where the call has no result."""
+class CallPair(NamedTuple):
+    """Indexes from 0 of a call and its result; ``result_index`` is None without a result."""
 
     call_index: int
     result_index: int | None
 
 
-class Pairing(NamedTuple):
-    """Every call in order, paired or not, and the indexes of results that no call asked for."""
+class CallPairing(NamedTuple):
+    """Every call in order, and the indexes of results without a call."""
 
-    pairs: list[Pair]
+    pairs: list[CallPair]
     orphans: list[int]
 
 
-def pair_calls(steps: Sequence[RawStep]) -> Pairing:
-    """Pair calls with results, of every known call type: by id, else by order (protocol section 4; section 10, row 3).
+def pair_calls(steps: Sequence[RawStep]) -> CallPairing:
+    """Pair calls with results: by id, else by order (docs/protocol.md section 10, row 3).
 
-    By id: a result answers the first unanswered call of its type whose ``id`` is its ``call_id``. By order: where either has no id, a
-    result answers the first unanswered call of its type before it that lacks an id, or any such call when it lacks the ``call_id`` itself.
+    By id: a result belongs to the first call of its type without a result whose ``id`` is the
+    result's ``call_id``. By order: a result belongs to the first earlier call of its type without a
+    result, if the call has no ``id`` or the result no ``call_id``.
     """
+    # Index to type and id; for a result, the type of its call.
     calls: dict[int, tuple[str, str | int | None]] = {}
-    results: list[tuple[int, str, str | int | None]] = []
+    results: dict[int, tuple[str, str | int | None]] = {}
     for index, step in enumerate(steps):
-        kind = step.get("type")
-        if not isinstance(kind, str):
-            continue
+        kind = type_of(step)
         if kind in RESULT_OF:
-            calls[index] = (kind, _key(step.get("id")))
+            calls[index] = (kind, _valid_id(step.get("id")))
         elif kind in CALL_OF:
-            results.append((index, CALL_OF[kind], _key(step.get("call_id"))))
-    if not calls and not results:
-        return Pairing([], [])
+            results[index] = (CALL_OF[kind], _valid_id(step.get("call_id")))
 
-    answer: dict[int, int] = {}
-    left = []
-    by_id: dict[tuple[str, str | int], list[int]] = {}
+    open_calls_by_id: dict[tuple[str, str | int], list[int]] = {}
     for index, (kind, id_) in reversed(calls.items()):
         if id_ is not None:
-            by_id.setdefault((kind, id_), []).append(index)
-    for result in results:
-        index, kind, call_id = result
-        if call_id is not None and (waiting := by_id.get((kind, call_id))):
-            answer[waiting.pop()] = index
+            open_calls_by_id.setdefault((kind, id_), []).append(index)
+    result_of_call: dict[int, int] = {}
+    unpaired = []
+    for index, (kind, call_id) in results.items():
+        if call_id is not None and (open_calls := open_calls_by_id.get((kind, call_id))):
+            result_of_call[open_calls.pop()] = index
         else:
-            left.append(result)
+            unpaired.append(index)
 
     orphans = []
-    for index, kind, call_id in left:
+    for index in unpaired:
+        kind, call_id = results[index]
         for call, (call_kind, id_) in calls.items():
-            if call > index:
-                continue
-            if call_kind == kind and call not in answer and (id_ is None or call_id is None):
-                answer[call] = index
+            may_pair = call_kind == kind and (id_ is None or call_id is None)
+            if call < index and may_pair and call not in result_of_call:
+                result_of_call[call] = index
                 break
         else:
             orphans.append(index)
-    return Pairing([Pair(call, answer.get(call)) for call in calls], orphans)
+    return CallPairing([CallPair(call, result_of_call.get(call)) for call in calls], orphans)
 
 
-def _key(value: JSON) -> str | int | None:
+def _valid_id(value: JSON) -> str | int | None:
     return value if isinstance(value, str | int) and value != "" else None
 
 
-class Cited(NamedTuple):
-    """The words an annotation's span names. ``code`` is ``""`` or a key of ``SPAN_PROBLEMS``, ``problem`` its sentence."""
+class CitedText(NamedTuple):
+    """The text of an annotation's span.
+
+    ``code`` is a key of ``SPAN_PROBLEMS``, ``""`` for a correct span.
+    """
 
     text: str
-    ok: bool
-    problem: str = ""
     code: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the span is correct."""
+        return not self.code
+
+    @property
+    def problem(self) -> str:
+        """The message of ``code``."""
+        return SPAN_PROBLEMS.get(self.code, "")
 
 
 SPAN_PROBLEMS: dict[str, str] = {
-    "no_span": "start_index or end_index is no whole number",
+    "no_span": "start_index or end_index is not a whole number",
     "negative": "the span starts or ends before the text",
     "reversed": "the span ends before it starts",
     "empty": "the span is empty",
@@ -215,17 +186,16 @@ SPAN_PROBLEMS: dict[str, str] = {
 }
 
 
-def cited_text(text: str, start: JSON, end: JSON) -> Cited:
-    """Return the words between two offsets: UTF-8 bytes, end exclusive (protocol section 5).
+def cited_text(text: str, start: JSON, end: JSON) -> CitedText:
+    """Return the text between two UTF-8 byte offsets, end exclusive (docs/protocol.md section 5).
 
-    Reads what it can of a wrong span: offsets are clamped to the text; a cut inside a character falls back to code-point offsets. An absent
-    ``start`` is 0. Digits in a string count as a number.
+    Of an incorrect span as much as possible is read: offsets are clamped to the text; offsets
+    inside a character count code points instead. A missing ``start`` is 0, digits are a number.
     """
-    first, last = _offset(start, 0), _offset(end, None)
+    first, last = _offset(0 if start is None else start), _offset(end)
     if first is None or last is None:
-        return _span("", "no_span")
+        return CitedText("", "no_span")
     data = text.encode("utf-8", "surrogatepass")
-    size = len(data)
     code = ""
     if first < 0 or last < 0:
         code = "negative"
@@ -233,30 +203,22 @@ def cited_text(text: str, start: JSON, end: JSON) -> Cited:
         code = "reversed"
     elif last == first:
         code = "empty"
-    elif last > size:
+    elif last > len(data):
         code = "past_end"
-    low, high = max(0, min(first, size)), max(0, min(last, size))
+    low, high = (max(0, min(offset, len(data))) for offset in (first, last))
     try:
-        return _span(data[low:high].decode("utf-8", "surrogatepass"), code)
+        return CitedText(data[low:high].decode("utf-8", "surrogatepass"), code)
     except UnicodeDecodeError:
-        return _span(text[low:high], code or "inside_character")
+        return CitedText(text[low:high], code or "inside_character")
 
 
-def _span(text: str, code: str) -> Cited:
-    return Cited(text, not code, SPAN_PROBLEMS[code] if code else "", code)
-
-
-def _offset(value: JSON, default: int | None) -> int | None:
-    match value:
-        case None:
-            return default
-        case bool():
-            return None
-        case int():
-            return value
-        case float() if value.is_integer():
-            return int(value)
-        case str() if value.isascii() and value.isdigit() and len(value) < 20:
-            return int(value)
-        case _:
-            return None
+def _offset(value: JSON) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        return int(value)
+    return None

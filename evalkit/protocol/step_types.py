@@ -1,9 +1,9 @@
-"""The vocabulary of the wire as tables: step types, their fields and partners, contents, annotations, statuses.
+"""Types and fields of steps, contents and annotations, and the statuses of an interaction.
 
-Source: protocol sections 3, 4 and 5. Everything here is data; reading steps is ``reading``'s job, typed views are ``models``'s, folding a
-stream is ``assemble``'s. A type, field or status that these tables do not know is no error anywhere: the lists are open, what is unknown is
-kept as it came. *Required* and *optional* are what the official Python SDK declares; they matter where histories are compared, for that
-SDK drops an explicit null of an optional field and writes one for a required field that was left out (protocol section 9).
+Source: docs/protocol.md sections 3, 4 and 5. The lists are open: an unknown type, field or status is
+not an error anywhere and is preserved as received. *Required* and *optional* are what the official
+Python SDK declares. They matter where histories are compared: that SDK drops an explicit null of an
+optional field and adds a null for a missing required field (section 9).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Fields(NamedTuple):
-    """The declared fields of a step, content or annotation, ``type`` aside."""
+    """The declared fields of a step, content or annotation, without ``type``."""
 
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
@@ -77,14 +77,14 @@ ANNOTATION_FIELDS: dict[str, Fields] = {
 }
 
 STEP_TYPES: tuple[str, ...] = tuple(STEP_FIELDS)
-"""The 23 known step types, calls standing before their results."""
+"""The 23 known step types; calls come before their results."""
 
 CONTENT_TYPES: tuple[str, ...] = tuple(CONTENT_FIELDS)
 
 MEDIA_TYPES: frozenset[str] = frozenset(CONTENT_FIELDS) - {"text"}
 
 CITATIONS: frozenset[str] = frozenset({"url_citation", "file_citation", "place_citation"})
-"""The annotations that cite a source; the other two describe speech."""
+"""Annotations that cite a source; the other two describe speech."""
 
 REQUIRED_FIELDS: dict[str, frozenset[str]] = {
     kind: frozenset(fields.required)
@@ -97,20 +97,23 @@ OPTIONAL_FIELDS: dict[str, frozenset[str]] = {
     for table in (STEP_FIELDS, CONTENT_FIELDS, ANNOTATION_FIELDS)
     for kind, fields in table.items()
 }
-"""Optional fields by type: of steps, contents and annotations alike, for no two of them share a type's name."""
+"""Optional fields by type. Steps, contents and annotations share no type name."""
 
 RESULT_OF: dict[str, str] = {
     kind: kind.removesuffix("_call") + "_result" for kind in STEP_TYPES if kind.endswith("_call")
 }
-"""Call type to result type: the call's ``id`` is the result's ``call_id``."""
+"""Result type by call type; the ``id`` of the call is the ``call_id`` of the result."""
 
 CALL_OF: dict[str, str] = {result: call for call, result in RESULT_OF.items()}
 
 SERVER_CALLS: frozenset[str] = frozenset(RESULT_OF) - {"function_call"}
-"""Calls of tools that run at the service; their results come with the answer. (A ``tool_search_call`` may be the client's to run.)"""
+"""Calls of tools that the service runs; the response contains their results.
+
+A client may have to run a ``tool_search_call``.
+"""
 
 CLIENT_STEPS: frozenset[str] = frozenset({"user_input", "function_result"})
-"""Steps that the client makes; a stored interaction's GET shows them before the model's."""
+"""Steps that the client sends; a GET shows them before those of the model."""
 
 STATUSES: tuple[str, ...] = (
     "queued",
@@ -125,6 +128,4 @@ STATUSES: tuple[str, ...] = (
 )
 
 RUNNING: frozenset[str] = frozenset({"queued", "in_progress"})
-
-TERMINAL: frozenset[str] = frozenset(STATUSES) - RUNNING
-"""Statuses that end a poll loop. An unknown status ends it too, so ask ``status not in RUNNING``."""
+"""Statuses of a running interaction; every other status, known or not, ends a poll loop."""

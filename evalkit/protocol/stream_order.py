@@ -1,11 +1,11 @@
-"""The order a stream of events must keep, as two tables, and the name of everything that can be wrong with one.
+"""The order of events in a stream as tables, and the names of everything that can be wrong.
 
-Order (protocol section 6): ``created (status_update)* (start delta* stop)* completed``, an ``error`` anywhere. One machine watches the
-stream, one each step, keyed by ``index``: steps may overlap, for nothing published forbids it. An event type that the tables do not know
-moves nothing and is no problem: the list of event types is open.
+The order is ``created (status_update)* (start delta* stop)* completed``, with an ``error`` anywhere
+(docs/protocol.md section 6). One state machine follows the stream, and one each step by its
+``index``; steps may overlap. An unknown event type changes no state and is not a problem.
 
-What is wrong is named, never raised, and never stops the reading. The names in ``PROBLEMS`` are what the ``stream`` check reports; they are
-part of what users rely on. ``Problems`` collects them. Folding deltas into steps does not belong here: see ``folding``.
+A problem has a name, is never raised, and never stops reading. The names in ``PROBLEMS`` are the
+codes that the ``stream`` check reports; users rely on them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import NamedTuple
 from evalkit._lib.json import JSON
 
 
-class Move(NamedTuple):
-    """Where an event leads, and the problem it shows there (None: it is in its place)."""
+class Transition(NamedTuple):
+    """The state after an event, and the problem that the event shows (None if it is expected)."""
 
     state: str
     problem: str | None = None
@@ -30,44 +30,42 @@ STOP = "step.stop"
 COMPLETED = "interaction.completed"
 ERROR = "error"
 
-EVENT_TYPES: tuple[str, ...] = (CREATED, STATUS, START, DELTA, STOP, COMPLETED, ERROR)
-
-STREAM: dict[str, dict[str, Move]] = {
+STREAM: dict[str, dict[str, Transition]] = {
     "new": {
-        CREATED: Move("open"),
-        STATUS: Move("open", "created_missing"),
-        START: Move("open", "created_missing"),
-        DELTA: Move("open", "created_missing"),
-        STOP: Move("open", "created_missing"),
-        COMPLETED: Move("completed", "created_missing"),
-        ERROR: Move("refused", "error_event"),
+        CREATED: Transition("open"),
+        STATUS: Transition("open", "created_missing"),
+        START: Transition("open", "created_missing"),
+        DELTA: Transition("open", "created_missing"),
+        STOP: Transition("open", "created_missing"),
+        COMPLETED: Transition("completed", "created_missing"),
+        ERROR: Transition("failed", "error_event"),
     },
     "open": {
-        CREATED: Move("open", "created_twice"),
-        STATUS: Move("open"),
-        START: Move("open"),
-        DELTA: Move("open"),
-        STOP: Move("open"),
-        COMPLETED: Move("completed"),
-        ERROR: Move("refused", "error_event"),
+        CREATED: Transition("open", "created_twice"),
+        STATUS: Transition("open"),
+        START: Transition("open"),
+        DELTA: Transition("open"),
+        STOP: Transition("open"),
+        COMPLETED: Transition("completed"),
+        ERROR: Transition("failed", "error_event"),
     },
     "completed": {
-        CREATED: Move("completed", "event_after_completed"),
-        STATUS: Move("completed", "event_after_completed"),
-        START: Move("completed", "event_after_completed"),
-        DELTA: Move("completed", "event_after_completed"),
-        STOP: Move("completed", "event_after_completed"),
-        COMPLETED: Move("completed", "completed_twice"),
-        ERROR: Move("completed", "error_event"),
+        CREATED: Transition("completed", "event_after_completed"),
+        STATUS: Transition("completed", "event_after_completed"),
+        START: Transition("completed", "event_after_completed"),
+        DELTA: Transition("completed", "event_after_completed"),
+        STOP: Transition("completed", "event_after_completed"),
+        COMPLETED: Transition("completed", "completed_twice"),
+        ERROR: Transition("completed", "error_event"),
     },
-    "refused": {
-        CREATED: Move("refused"),
-        STATUS: Move("refused"),
-        START: Move("refused"),
-        DELTA: Move("refused"),
-        STOP: Move("refused"),
-        COMPLETED: Move("completed"),
-        ERROR: Move("refused", "error_event"),
+    "failed": {
+        CREATED: Transition("failed"),
+        STATUS: Transition("failed"),
+        START: Transition("failed"),
+        DELTA: Transition("failed"),
+        STOP: Transition("failed"),
+        COMPLETED: Transition("completed"),
+        ERROR: Transition("failed", "error_event"),
     },
 }
 
@@ -75,21 +73,25 @@ STREAM_END: dict[str, str | None] = {
     "new": "completed_missing",
     "open": "completed_missing",
     "completed": None,
-    "refused": None,
+    "failed": None,
 }
-"""What the end of the stream shows in each state. A refusal explains by itself why nothing was completed."""
+"""The problem that the end of the stream shows in each state. An error explains the early end."""
 
-STEP: dict[str, dict[str, Move]] = {
+STEP: dict[str, dict[str, Transition]] = {
     "absent": {
-        START: Move("open"),
-        DELTA: Move("absent", "delta_before_start"),
-        STOP: Move("absent", "stop_without_start"),
+        START: Transition("open"),
+        DELTA: Transition("absent", "delta_before_start"),
+        STOP: Transition("absent", "stop_without_start"),
     },
-    "open": {START: Move("open", "start_twice"), DELTA: Move("open"), STOP: Move("stopped")},
+    "open": {
+        START: Transition("open", "start_twice"),
+        DELTA: Transition("open"),
+        STOP: Transition("stopped"),
+    },
     "stopped": {
-        START: Move("stopped", "start_twice"),
-        DELTA: Move("stopped", "delta_after_stop"),
-        STOP: Move("stopped", "stop_twice"),
+        START: Transition("stopped", "start_twice"),
+        DELTA: Transition("stopped", "delta_after_stop"),
+        STOP: Transition("stopped", "stop_twice"),
     },
 }
 
@@ -97,24 +99,24 @@ STEP_END: dict[str, str | None] = {"open": "step_not_stopped", "stopped": None}
 
 PROBLEMS: dict[str, str] = {
     # the stream as a whole
-    "empty_stream": "the stream holds no event",
-    "created_missing": "{event} came before interaction.created",
-    "created_twice": "interaction.created came again",
+    "empty_stream": "the stream has no event",
+    "created_missing": "{event} arrived before interaction.created",
+    "created_twice": "interaction.created arrived again",
     "completed_missing": "the stream ended without interaction.completed",
-    "completed_twice": "interaction.completed came again",
-    "event_after_completed": "{event} came after interaction.completed",
+    "completed_twice": "interaction.completed arrived again",
+    "event_after_completed": "{event} arrived after interaction.completed",
     "error_event": "the service broke off: {detail}",
     # one event
     "event_not_json": "the event's data is not JSON: {detail}",
-    "event_not_object": "the event is no JSON object but {detail}",
+    "event_not_object": "the event is not a JSON object but {detail}",
     "event_type_missing": "the event has no event_type",
     "field_missing": "{event} has no {detail}",
-    # what the events say together
+    # several events
     "id_changed": "the interaction's id changed: {detail}",
     "status_conflict": "the statuses contradict each other: {detail}",
     "status_running": "interaction.completed says the interaction is still {detail}",
-    "steps_conflict": "interaction.completed carries steps that are not those streamed",
-    # the steps' order
+    "steps_conflict": "the steps of interaction.completed differ from the streamed steps",
+    # the order of steps
     "index_gap": "the step at index {index} started where index {detail} was next",
     "start_twice": "the step at index {index} started again",
     "delta_before_start": "the step at index {index} got a delta before its start",
@@ -122,19 +124,22 @@ PROBLEMS: dict[str, str] = {
     "stop_without_start": "the step at index {index} stopped without a start",
     "stop_twice": "the step at index {index} stopped again",
     "step_not_stopped": "the step at index {index} ({detail}) never stopped",
-    # the deltas
+    # deltas
     "delta_type_missing": "a delta of the step at index {index} has no type",
     "delta_does_not_fit": "a delta of the step at index {index} does not fit: {detail}",
     "arguments_not_json": "the arguments of the step at index {index} are not JSON: {detail}",
-    "arguments_not_object": "the arguments of the step at index {index} are no JSON object but {detail}",
+    "arguments_not_object": (
+        "the arguments of the step at index {index} are not a JSON object but {detail}"
+    ),
 }
-"""Every problem's code and message. ``{event}`` is the event's type, ``{index}`` the step's index, from 0."""
+"""Message by code. ``{event}`` is the event's type, ``{index}`` the step's index, from 0."""
 
 
 class StreamProblem(NamedTuple):
-    """One thing wrong in a stream: a code of ``PROBLEMS``, a sentence, and the number of the event that shows it.
+    """A problem in a stream: a code of ``PROBLEMS``, its message, and the number of its event.
 
-    Events count from 1; what only the end shows has the last event's number (0 in an empty stream).
+    Events count from 1. A problem that only the end shows has the number of the last event, 0 in an
+    empty stream.
     """
 
     code: str
@@ -142,28 +147,24 @@ class StreamProblem(NamedTuple):
     event: int
 
     def to_json(self) -> dict[str, JSON]:
-        """Return the problem as exchanges and result lines hold it."""
+        """Return the problem as exchanges and result lines store it."""
         return {"code": self.code, "message": self.message, "event": self.event}
 
 
 class StreamProblems:
-    """The problems found in one stream, each once for a step: what is wrong in a hundred deltas of a step is wrong once."""
+    """The problems of one stream; each code is reported once per step."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, object, str], StreamProblem] = {}
+        self._problems: dict[tuple[str, object, str], StreamProblem] = {}
 
     def add(
         self, code: str, number: int, *, index: int | None = None, event: str = "", detail: str = ""
     ) -> None:
-        """Note a problem at event ``number``; the rest fills the sentence."""
+        """Add a problem of event ``number``; the other arguments fill the message."""
         key = (code, event, detail) if index is None else (code, index, "")
-        if key not in self._found:
-            self._found[key] = StreamProblem(
-                code, PROBLEMS[code].format(event=event, index=index, detail=detail), number
-            )
+        message = PROBLEMS[code].format(event=event, index=index, detail=detail)
+        self._problems.setdefault(key, StreamProblem(code, message, number))
 
     def in_order(self) -> list[StreamProblem]:
         """Return the problems by the number of their event."""
-        return (
-            sorted(self._found.values(), key=lambda problem: problem.event) if self._found else []
-        )
+        return sorted(self._problems.values(), key=lambda problem: problem.event)

@@ -1,10 +1,10 @@
-"""The inverse of ``assemble``: the events a service would stream for an Interaction, and their text. For servers and for tests.
+"""The events that a service streams for an Interaction, and their text: the inverse of assembling.
 
-A table says, for each step type, which fields travel in ``step.start`` and which as deltas (protocol sections 6 and 11); types it does
-not know travel whole in ``step.start``, and so does any field whose value no delta could rebuild (two text blocks side by side, content
-of an unknown type). Hence, for all steps that are JSON objects: ``assemble(events_of(x)).interaction["steps"] == x["steps"]``.
-
-Times, connections and keep-alives are the server's business.
+For servers and tests. The table ``SPLITS`` says for each type of step which fields travel in
+``step.start`` and which in deltas (docs/protocol.md sections 6 and 11). Steps of other types travel
+whole in ``step.start``, and so does a field that no delta can restore (two adjacent text blocks,
+content of an unknown type). Hence, for all steps that are JSON objects:
+``assemble(events_of(x)).interaction["steps"] == x["steps"]``.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import re
 from collections.abc import Callable, Iterator
 
 from evalkit._lib.json import JSON, dumps
-from evalkit.protocol.folding import continues_audio
 from evalkit.protocol.sse import DONE
+from evalkit.protocol.step_draft import continues_audio
+from evalkit.protocol.step_reader import type_of
 from evalkit.protocol.step_types import CALL_OF, MEDIA_TYPES, RESULT_OF
 from evalkit.protocol.stream_order import COMPLETED, CREATED, DELTA, START, STATUS, STOP
 
@@ -22,22 +23,23 @@ Deltas = list[dict[str, JSON]]
 Split = Callable[[dict[str, JSON], int], Deltas]
 
 _WORD = re.compile(r"\S+\s*|\s+")
-_PARTIAL = ("id", "object", "model", "agent")
+_FIELDS_OF_CREATED = ("id", "object", "model", "agent")
+_FIELDS_WITH_OWN_DELTAS = frozenset({"type", "text", "annotations"})
 
 
 def events_of(
     interaction: dict[str, JSON], *, event_ids: bool = True, words_per_delta: int = 1
 ) -> list[dict[str, JSON]]:
-    """Return the raw events of an interaction that ended, in the order of protocol section 6.
+    """Return the raw events of a finished interaction, in the order of docs/protocol.md section 6.
 
-    ``event_ids`` numbers them ``"1"``, ``"2"`` …; text comes in pieces of ``words_per_delta`` words. An interaction without ``id``
-    streams the empty one, as the service does for answers it does not store. The interaction is not changed, but the events share its
-    values.
+    ``event_ids`` numbers them ``"1"``, ``"2"`` …; text is split after every ``words_per_delta``
+    words. An interaction without ``id`` gets the empty one, as the service sends for a response
+    that is not stored. The interaction is not changed, but the events share its values.
     """
     id_ = interaction.get("id", "")
     created = {
         "id": id_,
-        **{key: interaction[key] for key in _PARTIAL if key in interaction},
+        **{key: interaction[key] for key in _FIELDS_OF_CREATED if key in interaction},
         "status": "in_progress",
     }
     events: list[dict[str, JSON]] = [
@@ -56,22 +58,21 @@ def events_of(
 
 
 def sse_text(events: list[dict[str, JSON]], done: bool = True) -> list[str]:
-    """Return the frames of events as text, ``event: NAME``, ``data: JSON``, blank line, and the closing ``[DONE]``. ASCII only."""
-    frames = [f"event: {_name(event)}\ndata: {dumps(event)}\n\n" for event in events]
+    """Return the frames of events as ASCII text, and the closing ``[DONE]``."""
+    frames = [f"event: {_frame_name(event)}\ndata: {dumps(event)}\n\n" for event in events]
     if done:
         frames.append(f"event: done\ndata: {DONE}\n\n")
     return frames
 
 
-def _name(event: dict[str, JSON]) -> str:
+def _frame_name(event: dict[str, JSON]) -> str:
     name = event.get("event_type")
     return name if isinstance(name, str) and name.isascii() and name.isprintable() else "message"
 
 
 def _step_events(index: int, step: dict[str, JSON], words: int) -> Iterator[dict[str, JSON]]:
     start = dict(step)
-    kind = step.get("type")
-    split = SPLITS.get(kind) if isinstance(kind, str) else None
+    split = SPLITS.get(type_of(step))
     deltas = split(start, words) if split else []
     yield {"event_type": START, "index": index, "step": start}
     for delta in deltas:
@@ -81,7 +82,7 @@ def _step_events(index: int, step: dict[str, JSON], words: int) -> Iterator[dict
 
 def _split_output(start: dict[str, JSON], words: int) -> Deltas:
     content = start.get("content")
-    if not isinstance(content, list) or not _expressible(content):
+    if not isinstance(content, list) or not _can_be_split(content):
         return []
     del start["content"]
     deltas: Deltas = []
@@ -89,47 +90,39 @@ def _split_output(start: dict[str, JSON], words: int) -> Deltas:
         if block["type"] != "text":
             deltas.append(block)
             continue
-        pieces = _WORD.findall(block["text"])
-        texts = [
-            "".join(pieces[at : at + words]) for at in range(0, len(pieces), max(1, words))
-        ] or [""]
-        deltas += [{"type": "text", "text": text} for text in texts]
-        deltas[-len(texts)].update(
-            {key: value for key, value in block.items() if key not in _STREAMED_APART}
-        )
+        parts = _WORD.findall(block["text"]) or [""]
+        for at in range(0, len(parts), max(1, words)):
+            deltas.append({"type": "text", "text": "".join(parts[at : at + words])})
+        deltas[-1] |= {
+            key: value for key, value in block.items() if key not in _FIELDS_WITH_OWN_DELTAS
+        }
         if "annotations" in block:
             deltas.append({"type": "text_annotation_delta", "annotations": block["annotations"]})
     return deltas
 
 
-_STREAMED_APART = frozenset({"type", "text", "annotations"})
+def _can_be_split(content: list[JSON]) -> bool:
+    """Return whether deltas restore a content list.
 
-
-def _expressible(content: list[JSON]) -> bool:
-    """Say whether deltas rebuild a content list: not empty, known blocks only, and none that would run into the one before."""
+    That takes known blocks only, and none that would be joined to the block before it.
+    """
     before: dict[str, JSON] = {}
     for block in content:
         if not isinstance(block, dict):
             return False
-        if block.get("type") == "text":
+        kind = type_of(block)
+        if kind == "text":
             fits = (
                 isinstance(block.get("text"), str)
                 and isinstance(block.get("annotations", []), list)
                 and before.get("type") != "text"
             )
         else:
-            fits = _is_media(block) and not (
-                block["type"] == "audio" and continues_audio(before, block)
-            )
+            fits = kind in MEDIA_TYPES and not (kind == "audio" and continues_audio(before, block))
         if not fits:
             return False
         before = block
     return bool(content)
-
-
-def _is_media(block: dict[str, JSON]) -> bool:
-    kind = block.get("type")
-    return isinstance(kind, str) and kind in MEDIA_TYPES
 
 
 def _split_thought(start: dict[str, JSON], words: int) -> Deltas:
@@ -177,14 +170,12 @@ def _split_typed(start: dict[str, JSON], words: int) -> Deltas:
 SPLITS: dict[str, Split] = {
     "model_output": _split_output,
     "thought": _split_thought,
+    **dict.fromkeys((*RESULT_OF, *CALL_OF), _split_typed),
     "function_call": _split_function_call,
-    **dict.fromkeys(
-        [*(kind for kind in RESULT_OF if kind != "function_call"), *CALL_OF], _split_typed
-    ),
     "google_search_call": _split_search,
     "google_search_result": _split_search,
 }
-"""How each step type is streamed: takes from the copy of the step that ``step.start`` will carry what goes by deltas, and returns these.
+"""The split of each type of step: moves fields from the step of ``step.start`` into deltas.
 
-Function calls and searches start with an empty ``signature``, as the service's do.
+Function calls and searches start with an empty ``signature``, as those of the service do.
 """

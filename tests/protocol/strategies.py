@@ -1,4 +1,4 @@
-"""Hypothesis strategies for the wire: any JSON, contents, annotations, steps of every type and of none, interactions, broken streams."""
+"""Hypothesis strategies for JSON, contents, annotations, steps, interactions and events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.folding import DELTAS
+from evalkit.protocol.step_draft import DELTAS
 from evalkit.protocol.step_types import (
     ANNOTATION_FIELDS,
     CONTENT_FIELDS,
@@ -16,13 +16,13 @@ from evalkit.protocol.step_types import (
     STEP_FIELDS,
     Fields,
 )
-from evalkit.protocol.stream_order import EVENT_TYPES
+from evalkit.protocol.stream_order import STREAM
 
 Object = dict[str, JSON]
 
 
 def _as_json(text: str) -> str:
-    """Two lone surrogates that make a pair are one character once they have been JSON text."""
+    """Return text after a round trip through JSON, which joins surrogate pairs."""
     decoded: str = json.loads(json.dumps(text))
     return decoded
 
@@ -56,7 +56,7 @@ base64_texts = st.binary(min_size=1, max_size=9).map(lambda data: base64.b64enco
 def _typed(
     kind: str, fields: Fields, known: dict[str, st.SearchStrategy[JSON]]
 ) -> st.SearchStrategy[Object]:
-    """Objects of a type, mostly well-formed: required fields most of the time there, now and then a value of any type."""
+    """Return objects of a type, mostly well-formed; some lack fields or have any value."""
     optional = {
         name: known.get(name, texts) | values if name not in ("text", "id", "call_id") else texts
         for name in (*fields.required, *fields.optional)
@@ -158,7 +158,7 @@ events = st.one_of(
                 "usage": values,
             },
         ),
-        st.sampled_from([*EVENT_TYPES, "interaction.weighed"]) | values,
+        st.sampled_from([*STREAM["new"], "interaction.weighed"]) | values,
     ),
 )
-"""Events that may be anything at all, in no order."""
+"""Events of any shape."""

@@ -1,9 +1,13 @@
-"""Streams as a service might send them, each with the interaction a plain answer would have been. Texts and signatures are made up."""
+"""Streams of a service, each with the steps of the same response without a stream.
+
+Texts and signatures are invented.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass, field
 
 from evalkit._lib.json import JSON
@@ -42,7 +46,7 @@ def completed(id_: str = "v1_one", status: str = "completed", **fields: JSON) ->
     return {"interaction": whole, "event_type": "interaction.completed"}
 
 
-def refused(code: JSON = "gateway_timeout", message: str = "too slow") -> dict[str, JSON]:
+def failed(code: JSON = "gateway_timeout", message: str = "too slow") -> dict[str, JSON]:
     return {"event_type": "error", "error": {"code": code, "message": message}}
 
 
@@ -62,9 +66,14 @@ def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+def split_frames(text: str) -> list[str]:
+    """Split a body after every blank line."""
+    return re.findall(r"(?s).+?(?:\n\n+|\Z)", text)
+
+
 @dataclass
 class Stream:
-    """A body, the steps it amounts to, and whether it ends as it should."""
+    """A body, its steps, the codes of its problems, and whether it is complete."""
 
     name: str
     text: str
@@ -260,17 +269,17 @@ STREAMS = [
         PLAIN_STEPS,
     ),
     Stream("last blank line missing", body(WHOLE, done=False).rstrip("\n"), PLAIN_STEPS),
-    Stream("text after done", body(WHOLE) + "data: {\n\n" + frame(refused()), PLAIN_STEPS),
+    Stream("text after done", body(WHOLE) + "data: {\n\n" + frame(failed()), PLAIN_STEPS),
     Stream(
         "data over several lines",
         body(WHOLE).replace(', "event_type"', ',\ndata: "event_type"'),
         PLAIN_STEPS,
     ),
     Stream("search after the text, no id", body(SEARCH), SEARCH_STEPS),
-    Stream("function calls side by side", body(CALLS), CALL_STEPS),
+    Stream("overlapping function calls", body(CALLS), CALL_STEPS),
     Stream("media", body(MEDIA), MEDIA_STEPS),
-    Stream("types of the future", body(FUTURE), FUTURE_STEPS),
-    Stream("error event", body([*PLAIN, refused()]), PLAIN_STEPS, ["error_event"], complete=False),
+    Stream("unknown types", body(FUTURE), FUTURE_STEPS),
+    Stream("error event", body([*PLAIN, failed()]), PLAIN_STEPS, ["error_event"], complete=False),
     Stream(
         "bare error line",
         body(PLAIN, done=False)
@@ -288,6 +297,6 @@ STREAMS = [
         complete=False,
     ),
     Stream(
-        "broken off", body(PLAIN, done=False), PLAIN_STEPS, ["completed_missing"], complete=False
+        "no completed", body(PLAIN, done=False), PLAIN_STEPS, ["completed_missing"], complete=False
     ),
 ]

@@ -60,9 +60,9 @@ def test_spans_may_be_shared_nested_and_overlapping() -> None:
         (-2, 5, "the span starts or ends before the text"),
         (0, 999, "the span ends after the text"),
         (1, 5, "the span cuts a character in two"),
-        (0, None, "start_index or end_index is no whole number"),
-        (0, [], "start_index or end_index is no whole number"),
-        (True, 5, "start_index or end_index is no whole number"),
+        (0, None, "start_index or end_index is not a whole number"),
+        (0, [], "start_index or end_index is not a whole number"),
+        (True, 5, "start_index or end_index is not a whole number"),
     ],
 )
 def test_a_wrong_span_is_listed_with_its_fault_and_not_marked(

@@ -25,7 +25,7 @@ function offset(value, absent) {
 // protocol.step_reader.cited, with the place of the words in the text: {words, problem, begin, end}, the ends in UTF-16 units.
 function cited(text, bytes, start, end) {
   const [first, last] = [offset(start, 0), offset(end, null)];
-  if (first === null || last === null) return { words: "", problem: "start_index or end_index is no whole number" };
+  if (first === null || last === null) return { words: "", problem: "start_index or end_index is not a whole number" };
   let problem = "";
   if (first < 0 || last < 0) problem = "the span starts or ends before the text";
   else if (last < first) problem = "the span ends before it starts";

@@ -12,7 +12,6 @@ from evalkit.protocol.sse import (
     events_of_frames,
     frames,
     read_events,
-    split_frames,
 )
 from tests.protocol.streams import STREAMS, Stream
 
@@ -24,13 +23,13 @@ FRAMES = [
     ("all fields", "event: e\nid: 7\nretry: 9\ndata: a\n\n", [Frame("e", "a", "7")]),
     ("fields without space", "event:e\nid:7\ndata:a\n\n", [Frame("e", "a", "7")]),
     (
-        "fields do not outlive their frame",
+        "fields belong to one frame",
         "event: e\nid: 7\n\ndata: a\n\n",
         [Frame(None, "a", None)],
     ),
     ("several data lines", "data: a\ndata\ndata: b\n\n", [Frame(None, "a\n\nb", None)]),
     ("comment", ": data: x\ndata: a\n:\n\n", [Frame(None, "a", None)]),
-    ("no data, no frame", "event: e\n\n: ping\n\n", []),
+    ("no frame without data", "event: e\n\n: ping\n\n", []),
     ("empty data is a frame", "data:\n\n", [Frame(None, "", None)]),
     ("unknown fields", "data: a\nfoo: b\nbar\n\n", [Frame(None, "a", None)]),
     ("a word that starts like a field", "database: x\n\n", []),
@@ -45,9 +44,9 @@ FRAMES = [
     ("no last blank line", "data: a\n", [Frame(None, "a", None)]),
     ("no last line end", "data: a", [Frame(None, "a", None)]),
     ("BOM", "\ufeffdata: a\n\n", [Frame(None, "a", None)]),
-    ("a second BOM is no BOM", "\ufeff\ufeffdata: a\n\n", []),
+    ("a second BOM is text", "\ufeff\ufeffdata: a\n\n", []),
     (
-        "U+2028 ends no line",
+        "U+2028 does not end a line",
         "data: a\u2028b\x85c\x0bd\n\n",
         [Frame(None, "a\u2028b\x85c\x0bd", None)],
     ),
@@ -62,7 +61,7 @@ FRAMES = [
     ("bare object without error", '{"x": 1}\n\n', []),
     ("bare text", "oops\n\n", []),
     (
-        "bare error behind a line that never ends",
+        "bare error after an unfinished line",
         '{"x":\n{"error": 1}\n',
         [Frame(None, '{"error": 1}', None)],
     ),
@@ -73,7 +72,7 @@ FRAMES = [
 @pytest.mark.parametrize(
     ("text", "expected"), [row[1:] for row in FRAMES], ids=[row[0] for row in FRAMES]
 )
-def test_frames_whole_and_byte_by_byte(text: str, expected: list[Frame]) -> None:
+def test_frames_of_whole_text_and_of_single_bytes(text: str, expected: list[Frame]) -> None:
     assert frames(text) == expected
     data = text.encode()
     assert _fed([data]) == expected
@@ -82,11 +81,11 @@ def test_frames_whole_and_byte_by_byte(text: str, expected: list[Frame]) -> None
 
 def _fed(chunks: list[bytes]) -> list[Frame]:
     parser = SseParser()
-    return [found for chunk in chunks for found in parser.feed(chunk)] + parser.close()
+    return [frame for chunk in chunks for frame in parser.feed(chunk)] + parser.close()
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=str)
-def test_streams_byte_by_byte_give_the_frames_of_the_whole(stream: Stream) -> None:
+def test_streams_cut_anywhere_give_the_same_frames(stream: Stream) -> None:
     data = stream.text.encode()
     whole = frames(stream.text)
     assert _fed([data]) == whole
@@ -94,7 +93,7 @@ def test_streams_byte_by_byte_give_the_frames_of_the_whole(stream: Stream) -> No
     assert all(_fed([data[:cut], data[cut:]]) == whole for cut in range(len(data)))
 
 
-def test_a_frame_is_out_as_soon_as_its_blank_line_is_in() -> None:
+def test_a_blank_line_completes_a_frame_at_once() -> None:
     parser = SseParser()
     assert parser.feed(b"data: a\n") == []
     assert parser.feed(b"\n") == [Frame(None, "a", None)]
@@ -104,10 +103,10 @@ def test_a_frame_is_out_as_soon_as_its_blank_line_is_in() -> None:
     assert parser.close() == []
 
 
-def test_bytes_that_are_no_utf8_are_kept() -> None:
+def test_bytes_that_are_not_utf8_are_preserved() -> None:
     data = b"data: caf\xe9 \xe2\x82\n\n"
-    (found,) = _fed([data[at : at + 1] for at in range(len(data))])
-    assert found.data.encode("utf-8", "surrogateescape") == b"caf\xe9 \xe2\x82"
+    (frame,) = _fed([data[at : at + 1] for at in range(len(data))])
+    assert frame.data.encode("utf-8", "surrogateescape") == b"caf\xe9 \xe2\x82"
 
 
 sse_text = st.lists(
@@ -145,31 +144,13 @@ def test_any_chunking_gives_the_same_frames(text: str, data: st.DataObject) -> N
 
 @given(st.binary())
 @settings(max_examples=100, deadline=None)
-def test_any_bytes_are_read(data: bytes) -> None:
+def test_any_bytes_are_parsed(data: bytes) -> None:
     assert _fed([data]) == frames(data.decode("utf-8", "surrogateescape"))
-
-
-@given(sse_text)
-@settings(max_examples=100, deadline=None)
-def test_pieces_joined_are_the_text(text: str) -> None:
-    pieces = split_frames(text)
-    assert "".join(pieces) == text
-    assert all(pieces)
-    if "{" not in text and "\ufeff" not in text:
-        assert [found for piece in pieces for found in frames(piece)] == frames(text)
-
-
-@pytest.mark.parametrize("stream", STREAMS, ids=str)
-def test_streams_are_cut_behind_each_blank_line(stream: Stream) -> None:
-    pieces = split_frames(stream.text)
-    assert "".join(pieces) == stream.text
-    assert all(piece.endswith(("\n\n", "\r\r", "\r\n\r\n")) for piece in pieces[:-1])
-    assert all(len(frames(piece)) <= 1 for piece in pieces)
 
 
 EVENTS = [
     ("done ends", "data: 1\n\ndata: [DONE]\n\ndata: 2\n\n", [1], True, []),
-    ("done with other text is no done", "data: [DONE] \n\n", [], False, [(1, "[DONE] ")]),
+    ("done with other text does not end", "data: [DONE] \n\n", [], False, [(1, "[DONE] ")]),
     (
         "error gets its type",
         'data: {"error": {"code": "x"}}\n\n',
@@ -191,7 +172,7 @@ EVENTS = [
         False,
         [(2, "x"), (3, "{")],
     ),
-    ("empty data is no event", "data:\n\ndata: 1\n\n", [1], False, []),
+    ("empty data is not an event", "data:\n\ndata: 1\n\n", [1], False, []),
     (
         "bare error line",
         '{"error": {"code": 400}}',
@@ -207,20 +188,20 @@ EVENTS = [
     [row[1:] for row in EVENTS],
     ids=[row[0] for row in EVENTS],
 )
-def test_events(
+def test_events_are_read_up_to_done(
     text: str, events: list[object], done: bool, garbage: list[tuple[int, str]]
 ) -> None:
     assert read_events(text) == (events, done, garbage)
     assert events_of_frames(_fed([text.encode()])) == (events, done, garbage)
 
 
-def test_deep_nesting_is_garbage_and_no_crash() -> None:
+def test_deep_nesting_is_garbage_not_a_crash() -> None:
     text = "[" * 100_000
     assert read_events(f"data: {text}\n\n").garbage == [(1, text)]
     assert frames(text.replace("[", '{"a":') + "}") == []
 
 
-def test_a_flood_of_bare_lines_costs_no_more_than_its_length() -> None:
+def test_many_bare_lines_take_linear_time() -> None:
     assert frames("{x}\n" * 20_001 + json.dumps({"error": 1})) == [
         Frame(None, '{"error": 1}', None)
     ]

@@ -38,7 +38,6 @@ def test_function_calls_alone_are_the_clients_to_run() -> None:
     assert set(step_types.RESULT_OF) - step_types.SERVER_CALLS == {"function_call"}
 
 
-def test_running_and_terminal_statuses_are_all_statuses() -> None:
-    assert {*step_types.RUNNING, *step_types.TERMINAL} == set(step_types.STATUSES)
-    assert not step_types.RUNNING & step_types.TERMINAL
-    assert "requires_action" in step_types.TERMINAL
+def test_running_statuses_are_known() -> None:
+    assert set(step_types.STATUSES) >= step_types.RUNNING
+    assert "requires_action" not in step_types.RUNNING

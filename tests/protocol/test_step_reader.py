@@ -9,14 +9,12 @@ from hypothesis import strategies as st
 from evalkit._lib.json import JSON
 from evalkit.protocol.step_reader import (
     SPAN_PROBLEMS,
-    Cited,
-    Pair,
-    Pairing,
+    CallPair,
+    CallPairing,
+    CitedText,
     TextBlock,
     cited_text,
     content_blocks,
-    function_calls,
-    output_media,
     output_text,
     pair_calls,
     steps_of,
@@ -58,7 +56,7 @@ TEXTS: list[tuple[str, list[dict[str, JSON]], str]] = [
     ("empty text counts as text", [out("a"), CALL, out("")], ""),
     ("content as a string", [{"type": "model_output", "content": "a"}], "a"),
     ("no content", [out("a"), {"type": "model_output"}], "a"),
-    ("text that is none", [out("a"), CALL, out({"type": "text", "text": None})], ""),
+    ("text is null", [out("a"), CALL, out({"type": "text", "text": None})], ""),
     ("no type", [{}, out("a"), {}], "a"),
 ]
 
@@ -66,7 +64,7 @@ TEXTS: list[tuple[str, list[dict[str, JSON]], str]] = [
 @pytest.mark.parametrize(
     ("steps", "text"), [row[1:] for row in TEXTS], ids=[row[0] for row in TEXTS]
 )
-def test_output_text(steps: list[dict[str, JSON]], text: str) -> None:
+def test_output_text_is_read_backwards(steps: list[dict[str, JSON]], text: str) -> None:
     assert output_text(steps) == text
 
 
@@ -84,31 +82,12 @@ def sdk() -> Any:
     )
 )
 @settings(max_examples=100, deadline=None)
-def test_output_text_and_media_are_those_of_the_official_sdk(
-    sdk: Any, steps: list[dict[str, JSON]]
-) -> None:
+def test_output_text_is_that_of_the_official_sdk(sdk: Any, steps: list[dict[str, JSON]]) -> None:
     answer = sdk.Interaction.model_validate({"id": "a", "status": "completed", "steps": steps})
     assert output_text(steps) == answer.output_text
-    media = output_media(steps, "image")
-    assert bool(media) == (answer.output_image is not None)
 
 
-def test_output_media_is_what_came_after_the_last_user_input() -> None:
-    second = {"type": "image", "uri": "https://x.example/b"}
-    steps = [
-        out(IMAGE),
-        USER,
-        {"type": "thought", "summary": [IMAGE]},
-        out("a", IMAGE, "b"),
-        CALL,
-        out(second, {"type": "audio"}),
-    ]
-    assert output_media(steps, "image") == [IMAGE, second]
-    assert output_media(steps, "audio") == [{"type": "audio"}]
-    assert output_media(steps, "video") == []
-
-
-def test_contents_tolerates_every_shape() -> None:
+def test_content_blocks_accepts_any_value() -> None:
     assert content_blocks({"content": [1]}) == [1]
     assert content_blocks({"content": "a"}) == [{"type": "text", "text": "a"}]
     assert [
@@ -120,9 +99,9 @@ def test_contents_tolerates_every_shape() -> None:
     ]
 
 
-def test_steps_of_tolerates_every_shape() -> None:
+def test_steps_of_accepts_any_value() -> None:
     steps = [{"type": "thought"}]
-    assert steps_of({"steps": steps}) is steps
+    assert steps_of({"steps": steps}) == steps
     assert steps_of({"steps": [1, *steps, None]}) == steps
     assert [steps_of(interaction) for interaction in ({}, {"steps": None}, {"steps": "x"})] == [
         [],
@@ -131,7 +110,7 @@ def test_steps_of_tolerates_every_shape() -> None:
     ]
 
 
-def test_text_blocks_tell_where_they_stand() -> None:
+def test_text_blocks_have_their_position() -> None:
     steps: list[dict[str, JSON]] = [
         *SEARCH_STEPS,
         out(
@@ -148,13 +127,8 @@ def test_text_blocks_tell_where_they_stand() -> None:
     ]
 
 
-def test_function_calls_are_the_clients_alone() -> None:
-    calls = [{"type": "function_call", "id": "a"}, {"type": "function_call", "id": "b"}]
-    assert function_calls([CALL, calls[0], THOUGHT, calls[1]]) == calls
-
-
 @pytest.mark.parametrize(
-    ("steps", "kept"),
+    ("steps", "rest"),
     [
         ([], []),
         ([USER, THOUGHT], [THOUGHT]),
@@ -163,8 +137,8 @@ def test_function_calls_are_the_clients_alone() -> None:
         ([{"type": ["user_input"]}, USER], [{"type": ["user_input"]}, USER]),
     ],
 )
-def test_the_clients_steps_are_stripped_from_the_front(steps: list[JSON], kept: list[JSON]) -> None:
-    assert strip_user_input(steps) == kept
+def test_leading_client_steps_are_stripped(steps: list[JSON], rest: list[JSON]) -> None:
+    assert strip_user_input(steps) == rest
 
 
 def call(id_: JSON = ..., kind: str = "google_search") -> dict[str, JSON]:
@@ -178,10 +152,10 @@ def result(id_: JSON = ..., kind: str = "google_search") -> dict[str, JSON]:
 PAIRS: list[tuple[str, list[JSON], list[tuple[int, int | None]], list[int]]] = [
     ("none", [THOUGHT], [], []),
     ("one", [call("a"), result("a")], [(0, 1)], []),
-    ("unanswered", [call("a")], [(0, None)], []),
+    ("no result", [call("a")], [(0, None)], []),
     ("orphan", [result("a")], [], [0]),
-    ("another id", [call("a"), result("b")], [(0, None)], [1]),
-    ("another tool", [call("a"), result("a", "url_context")], [(0, None)], [1]),
+    ("different id", [call("a"), result("b")], [(0, None)], [1]),
+    ("different tool", [call("a"), result("a", "url_context")], [(0, None)], [1]),
     ("by id, not by order", [call("a"), call("b"), result("b"), result("a")], [(0, 3), (1, 2)], []),
     (
         "interleaved",
@@ -189,13 +163,13 @@ PAIRS: list[tuple[str, list[JSON], list[tuple[int, int | None]], list[int]]] = [
         [(0, 1), (3, 4)],
         [],
     ),
-    ("answered twice", [call("a"), result("a"), result("a")], [(0, 1)], [2]),
+    ("two results", [call("a"), result("a"), result("a")], [(0, 1)], [2]),
     ("one id twice", [call("a"), call("a"), result("a"), result("a")], [(0, 2), (1, 3)], []),
     ("no id on the call", [call(), result("search_001")], [(0, 1)], []),
     ("null and empty ids", [call(None), call(""), result("x"), result("y")], [(0, 2), (1, 3)], []),
     ("no id on the result", [call("a"), call("b"), result(), result()], [(0, 2), (1, 3)], []),
-    ("ids first, order then", [call("a"), call("b"), result(), result("a")], [(0, 3), (1, 2)], []),
-    ("by order only to what went before", [result(), call("a")], [(1, None)], [0]),
+    ("ids before order", [call("a"), call("b"), result(), result("a")], [(0, 3), (1, 2)], []),
+    ("by order only to an earlier call", [result(), call("a")], [(1, None)], [0]),
     (
         "by order within a tool",
         [call(kind="url_context"), call(), result(), result(kind="url_context")],
@@ -205,7 +179,7 @@ PAIRS: list[tuple[str, list[JSON], list[tuple[int, int | None]], list[int]]] = [
     ("an id may be before its call", [result("a"), call("a")], [(1, 0)], []),
     ("numbers as ids", [call(7), result(7)], [(0, 1)], []),
     (
-        "types of the future are not paired",
+        "unknown types are not paired",
         [call("a", "daydream"), result("a", "daydream")],
         [],
         [],
@@ -217,25 +191,24 @@ PAIRS: list[tuple[str, list[JSON], list[tuple[int, int | None]], list[int]]] = [
 @pytest.mark.parametrize(
     ("steps", "pairs", "orphans"), [row[1:] for row in PAIRS], ids=[row[0] for row in PAIRS]
 )
-def test_calls_are_paired(
+def test_calls_are_paired_with_results(
     steps: list[JSON], pairs: list[tuple[int, int | None]], orphans: list[int]
 ) -> None:
-    assert pair_calls(steps) == Pairing([Pair(*pair) for pair in pairs], orphans)
+    assert pair_calls(steps) == CallPairing([CallPair(*pair) for pair in pairs], orphans)
 
 
 @given(st.lists(strategies.steps, max_size=8))
 @settings(max_examples=60, deadline=None)
-def test_every_call_and_result_is_accounted_for_once(steps: list[dict[str, JSON]]) -> None:
+def test_every_call_and_result_appears_once(steps: list[dict[str, JSON]]) -> None:
     pairs, orphans = pair_calls(steps)
-    answered = [pair.result_index for pair in pairs if pair.result_index is not None]
+    paired = [pair.result_index for pair in pairs if pair.result_index is not None]
     assert [pair.call_index for pair in pairs] == [
         i for i, step in enumerate(steps) if _known(step, "_call")
     ]
-    assert sorted([*answered, *orphans]) == [
+    assert sorted([*paired, *orphans]) == [
         i for i, step in enumerate(steps) if _known(step, "_result")
     ]
     output_text(steps)
-    output_media(steps, "image")
     list(text_blocks(steps))
 
 
@@ -255,12 +228,12 @@ SPANS: list[tuple[str, JSON, JSON, str, str]] = [
     ("whole floats", 0.0, 3.0, "Caf", ""),
     ("no end", 0, None, "", "no_span"),
     ("a word", "x", 3, "", "no_span"),
-    ("a truth", True, 3, "", "no_span"),
+    ("a boolean", True, 3, "", "no_span"),
     ("half", 0, 2.5, "", "no_span"),
     ("negative", -1, 3, "Caf", "negative"),
     ("reversed", 3, 1, "", "reversed"),
     ("empty", 3, 3, "", "empty"),
-    ("one byte too far", 6, 12, "😀!", "past_end"),
+    ("one byte after the end", 6, 12, "😀!", "past_end"),
     ("far outside", 50, 60, "", "past_end"),
     ("cut at the end: read as code points", 0, 4, "Café", "inside_character"),
     ("cut at the start: read as code points", 4, 8, " 😀!", "inside_character"),
@@ -270,18 +243,20 @@ SPANS: list[tuple[str, JSON, JSON, str, str]] = [
 @pytest.mark.parametrize(
     ("start", "end", "text", "code"), [row[1:] for row in SPANS], ids=[row[0] for row in SPANS]
 )
-def test_spans_are_utf8_bytes(start: JSON, end: JSON, text: str, code: str) -> None:
-    found = cited_text(CAFE, start, end)
-    assert found == Cited(text, not code, SPAN_PROBLEMS.get(code, ""), code)
+def test_spans_count_utf8_bytes(start: JSON, end: JSON, text: str, code: str) -> None:
+    citation = cited_text(CAFE, start, end)
+    assert citation == CitedText(text, code)
+    assert citation.ok is (code == "")
+    assert citation.problem == SPAN_PROBLEMS.get(code, "")
 
 
-def test_every_span_problem_is_shown() -> None:
+def test_every_span_problem_is_tested() -> None:
     assert {row[4] for row in SPANS} == {"", *SPAN_PROBLEMS}
 
 
 @given(strategies.texts, strategies.values, strategies.values)
 @settings(max_examples=100, deadline=None)
-def test_any_span_is_read(text: str, start: JSON, end: JSON) -> None:
+def test_any_span_gives_a_part_of_the_text(text: str, start: JSON, end: JSON) -> None:
     assert cited_text(text, start, end).text in (
         "",
         *(text[a:b] for a in range(len(text)) for b in range(a, len(text) + 1)),
@@ -290,9 +265,9 @@ def test_any_span_is_read(text: str, start: JSON, end: JSON) -> None:
 
 @given(strategies.texts, st.data())
 @settings(max_examples=100, deadline=None)
-def test_a_span_of_whole_characters_is_the_characters(text: str, data: st.DataObject) -> None:
+def test_a_span_of_whole_characters_gives_these_characters(text: str, data: st.DataObject) -> None:
     first = data.draw(st.integers(0, len(text)))
     last = data.draw(st.integers(first, len(text)))
     start, end = (len(text[:at].encode("utf-8", "surrogatepass")) for at in (first, last))
-    found = cited_text(text, start, end)
-    assert (found.text, found.code) == (text[first:last], "" if first < last else "empty")
+    citation = cited_text(text, start, end)
+    assert (citation.text, citation.code) == (text[first:last], "" if first < last else "empty")

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON, equal
-from evalkit.protocol.sse import SseParser, events_of_frames, frames, split_frames
+from evalkit.protocol.sse import SseParser, events_of_frames, frames
 from evalkit.protocol.step_types import STEP_TYPES
 from evalkit.protocol.stream_assembler import assemble
 from evalkit.protocol.stream_writer import SPLITS, events_of, sse_text
 from tests.protocol import strategies
-from tests.protocol.streams import MEDIA_STEPS, PLAIN_STEPS, SEARCH_STEPS, base64_of
+from tests.protocol.streams import MEDIA_STEPS, PLAIN_STEPS, SEARCH_STEPS, base64_of, split_frames
 
 
 def round_trip(
@@ -21,10 +21,10 @@ def round_trip(
     """Stream an interaction as bytes, one byte at a time, and assemble it again."""
     data = "".join(sse_text(events_of(interaction, words_per_delta=words))).encode()
     parser = SseParser()
-    found = [
+    received = [
         frame for at in range(len(data)) for frame in parser.feed(data[at : at + 1])
     ] + parser.close()
-    events, done, garbage = events_of_frames(found)
+    events, done, garbage = events_of_frames(received)
     assert done
     assembled = assemble(events, garbage=garbage)
     return assembled.interaction, [problem.code for problem in assembled.problems]
@@ -33,7 +33,7 @@ def round_trip(
 @pytest.mark.parametrize("kind", [*STEP_TYPES, "unknown"])
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
-def test_steps_of_every_type_survive(kind: str, data: st.DataObject) -> None:
+def test_steps_of_every_type_survive_a_round_trip(kind: str, data: st.DataObject) -> None:
     source = strategies.unknown_steps if kind == "unknown" else strategies.steps_of_type(kind)
     step = data.draw(source)
     before = copy.deepcopy(step)
@@ -48,9 +48,9 @@ def test_steps_of_every_type_survive(kind: str, data: st.DataObject) -> None:
 
 @given(strategies.interactions)
 @settings(max_examples=80, deadline=None)
-def test_whole_interactions_survive(interaction: dict[str, JSON]) -> None:
-    found, codes = round_trip(interaction)
-    assert equal(found, interaction)
+def test_interactions_survive_a_round_trip(interaction: dict[str, JSON]) -> None:
+    assembled, codes = round_trip(interaction)
+    assert equal(assembled, interaction)
     assert set(codes) <= {"field_missing", "status_running"}
 
 
@@ -59,7 +59,7 @@ KNOWN: list[tuple[str, list[JSON]]] = [
     ("search", SEARCH_STEPS),
     ("media", MEDIA_STEPS),
     (
-        "two texts side by side",
+        "two adjacent texts",
         [
             {
                 "type": "model_output",
@@ -68,7 +68,7 @@ KNOWN: list[tuple[str, list[JSON]]] = [
         ],
     ),
     (
-        "sound that would run together",
+        "audio that would be joined",
         [
             {
                 "type": "model_output",
@@ -88,7 +88,7 @@ KNOWN: list[tuple[str, list[JSON]]] = [
         ],
     ),
     (
-        "content of the future",
+        "unknown content",
         [{"type": "model_output", "content": [{"type": "hologram", "text": "x"}]}],
     ),
     ("empty signatures", [{"type": kind, "signature": ""} for kind in STEP_TYPES]),
@@ -105,13 +105,13 @@ KNOWN: list[tuple[str, list[JSON]]] = [
 
 @pytest.mark.parametrize("steps", [row[1] for row in KNOWN], ids=[row[0] for row in KNOWN])
 @pytest.mark.parametrize("words", [1, 3])
-def test_steps_survive(steps: list[JSON], words: int) -> None:
+def test_unusual_steps_survive_a_round_trip(steps: list[JSON], words: int) -> None:
     interaction, codes = round_trip({"status": "completed", "steps": steps}, words)
     assert interaction == {"status": "completed", "steps": steps}
     assert codes == []
 
 
-def test_events_come_as_the_service_sends_them() -> None:
+def test_events_are_those_of_the_service() -> None:
     call = {"type": "function_call", "id": "c1", "name": "f", "arguments": {"a": 1}}
     interaction = {
         "status": "requires_action",
@@ -191,7 +191,7 @@ def test_searches_start_with_an_empty_signature_and_annotations_follow_the_text(
     ]
 
 
-def test_media_are_streamed_as_deltas_unless_sound_would_run_together() -> None:
+def test_media_are_deltas_unless_audio_would_be_joined() -> None:
     image, sound = ({"type": kind, "data": base64_of(b"a")} for kind in ("image", "audio"))
     for content, streamed in (([image, sound, image, image], True), ([image, sound, sound], False)):
         events = events_of({"steps": [{"type": "model_output", "content": content}]})
@@ -201,18 +201,18 @@ def test_media_are_streamed_as_deltas_unless_sound_would_run_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "pieces"),
+    ("words", "parts"),
     [(1, ["Two ", "dogs \n", "bark."]), (2, ["Two dogs \n", "bark."]), (9, ["Two dogs \nbark."])],
 )
-def test_text_comes_in_words(words: int, pieces: list[str]) -> None:
+def test_text_is_split_after_words(words: int, parts: list[str]) -> None:
     step = {"type": "model_output", "content": [{"type": "text", "text": "Two dogs \nbark."}]}
     events = events_of({"steps": [step]}, words_per_delta=words)
     assert [
         event["delta"]["text"] for event in events if event["event_type"] == "step.delta"
-    ] == pieces
+    ] == parts
 
 
-def test_event_ids_are_numbers_in_order_and_text_comes_word_by_word() -> None:
+def test_event_ids_are_numbers_in_order() -> None:
     events = events_of({"id": "a", "steps": PLAIN_STEPS})
     assert [event["event_id"] for event in events] == [
         str(number) for number in range(1, len(events) + 1)
@@ -235,20 +235,20 @@ def test_frames_are_one_event_each_and_end_with_done() -> None:
             ],
         }
     )
-    pieces = sse_text(events)
-    assert [frame.event for piece in pieces for frame in frames(piece)] == [
+    parts = sse_text(events)
+    assert [frame.event for part in parts for frame in frames(part)] == [
         event["event_type"] for event in events
     ] + ["done"]
-    assert split_frames("".join(pieces)) == pieces
-    assert "".join(pieces).isascii()
-    assert pieces[-1] == "event: done\ndata: [DONE]\n\n"
-    assert sse_text(events, done=False) == pieces[:-1]
+    assert split_frames("".join(parts)) == parts
+    assert "".join(parts).isascii()
+    assert parts[-1] == "event: done\ndata: [DONE]\n\n"
+    assert sse_text(events, done=False) == parts[:-1]
 
 
 def test_an_event_type_cannot_break_its_frame() -> None:
-    (piece,) = sse_text([{"event_type": "a\n\ndata: b"}], done=False)
-    assert [frame.event for frame in frames(piece)] == ["message"]
+    (part,) = sse_text([{"event_type": "a\n\ndata: b"}], done=False)
+    assert [frame.event for frame in frames(part)] == ["message"]
 
 
-def test_every_type_but_the_clients_is_split() -> None:
+def test_every_type_but_user_input_has_a_split() -> None:
     assert set(STEP_TYPES) - set(SPLITS) == {"user_input"}

@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 from evalkit._lib.json import JSON, equal
 from evalkit.protocol.sse import SseParser, events_of_frames, read_events
 from evalkit.protocol.step_reader import output_text, steps_of, text_blocks
-from evalkit.protocol.stream_assembler import Assembled, StreamProblem, assemble
-from evalkit.protocol.stream_order import PROBLEMS, STEP, STEP_END, STREAM, STREAM_END
+from evalkit.protocol.stream_assembler import AssembledStream, assemble
+from evalkit.protocol.stream_order import (
+    PROBLEMS,
+    STEP,
+    STEP_END,
+    STREAM,
+    STREAM_END,
+    StreamProblem,
+)
 from tests.protocol import strategies
 from tests.protocol.streams import (
     ANNOTATIONS,
@@ -26,46 +33,46 @@ from tests.protocol.streams import (
     completed,
     created,
     delta,
-    refused,
+    failed,
     running,
     start,
     stop,
 )
 
 
-def assemble_text(text: str) -> Assembled:
+def assemble_text(text: str) -> AssembledStream:
     events, _, garbage = read_events(text)
     return assemble(events, garbage=garbage)
 
 
-def codes(found: Assembled) -> list[str]:
-    return [problem.code for problem in found.problems]
+def codes(result: AssembledStream) -> list[str]:
+    return [problem.code for problem in result.problems]
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=str)
-def test_streams_give_the_steps_of_the_plain_answer(stream: Stream) -> None:
-    found = assemble_text(stream.text)
-    assert found.interaction is not None
-    assert found.interaction["steps"] == stream.steps
-    assert codes(found) == stream.codes
-    assert found.complete is stream.complete
+def test_streams_give_the_steps_of_the_plain_response(stream: Stream) -> None:
+    result = assemble_text(stream.text)
+    assert result.interaction is not None
+    assert result.interaction["steps"] == stream.steps
+    assert codes(result) == stream.codes
+    assert result.complete is stream.complete
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=str)
-def test_streams_truncated_at_every_byte_are_read_and_told_from_whole_ones(stream: Stream) -> None:
+def test_truncated_streams_are_read_and_are_not_complete(stream: Stream) -> None:
     data = stream.text.encode()
     completed_at = stream.text.find('"event_type": "interaction.completed"')
-    whole = False
+    is_complete = False
     for cut in range(len(data)):
         parser = SseParser()
         events, _, garbage = events_of_frames(parser.feed(data[:cut]) + parser.close())
-        found = assemble(events, garbage=garbage)
-        assert found.complete >= whole, "what is complete stays so"
-        whole = found.complete
-        assert whole or found.problems
-        assert not whole or 0 < completed_at < cut
-        assert _all_text(stream.steps).startswith(_all_text(steps_of(found.interaction or {})))
-    assert whole or not stream.complete or stream.text.endswith("}")
+        result = assemble(events, garbage=garbage)
+        assert result.complete >= is_complete, "a complete stream stays complete"
+        is_complete = result.complete
+        assert is_complete or result.problems
+        assert not is_complete or 0 < completed_at < cut
+        assert _all_text(stream.steps).startswith(_all_text(steps_of(result.interaction or {})))
+    assert is_complete or not stream.complete or stream.text.endswith("}")
 
 
 def _all_text(steps: list[JSON]) -> str:
@@ -73,10 +80,10 @@ def _all_text(steps: list[JSON]) -> str:
 
 
 def test_the_interaction_is_built_from_created_updates_and_completed() -> None:
-    found = assemble(
+    result = assemble(
         [created(), running(status="queued"), *THOUGHT, completed(updated="2026-01-02T03:04:05Z")]
     )
-    assert found.interaction == {
+    assert result.interaction == {
         "id": "v1_one",
         "status": "completed",
         "object": "interaction",
@@ -87,22 +94,22 @@ def test_the_interaction_is_built_from_created_updates_and_completed() -> None:
     }
 
 
-def test_an_answer_that_is_not_stored_has_no_id() -> None:
-    found = assemble(SEARCH)
-    assert found.interaction is not None
-    assert "id" not in found.interaction
-    assert found.problems == []
+def test_a_response_that_is_not_stored_has_no_id() -> None:
+    result = assemble(SEARCH)
+    assert result.interaction is not None
+    assert "id" not in result.interaction
+    assert result.problems == []
 
 
-def test_a_late_id_is_taken() -> None:
-    found = assemble([created(""), running("v1_late"), completed("")])
-    assert found.interaction is not None
-    assert found.interaction["id"] == "v1_late"
-    assert found.problems == []
+def test_an_id_may_arrive_late() -> None:
+    result = assemble([created(""), running("v1_late"), completed("")])
+    assert result.interaction is not None
+    assert result.interaction["id"] == "v1_late"
+    assert result.problems == []
 
 
-def test_what_is_known_of_a_broken_stream_is_kept() -> None:
-    found = assemble(
+def test_a_broken_stream_gives_what_arrived() -> None:
+    result = assemble(
         [
             *PLAIN[:-1],
             {
@@ -112,52 +119,52 @@ def test_what_is_known_of_a_broken_stream_is_kept() -> None:
             },
         ]
     )
-    assert found.interaction == {
+    assert result.interaction == {
         **created()["interaction"],
         "status": "incomplete",
         "usage": {"total_tokens": 3},
         "steps": PLAIN_STEPS,
     }
-    assert codes(found) == ["completed_missing", "step_not_stopped"]
-    assert not found.complete
+    assert codes(result) == ["completed_missing", "step_not_stopped"]
+    assert not result.complete
 
 
-def test_running_usage_stands_in_for_the_final_one() -> None:
-    found = assemble([created(), start(0, "thought"), stop(0, usage={"total_tokens": 7})])
-    assert found.interaction is not None
-    assert found.interaction["usage"] == {"total_tokens": 7}
+def test_running_usage_replaces_a_missing_final_one() -> None:
+    result = assemble([created(), start(0, "thought"), stop(0, usage={"total_tokens": 7})])
+    assert result.interaction is not None
+    assert result.interaction["usage"] == {"total_tokens": 7}
 
 
-def test_steps_come_in_order_of_their_index() -> None:
+def test_steps_are_in_the_order_of_their_index() -> None:
     events = [created(), start(1, "b"), start(0, "a"), stop(0), stop(1), completed()]
     assert [step["type"] for step in steps_of(assemble(events).interaction or {})] == ["a", "b"]
 
 
-def test_nothing_is_made_of_nothing() -> None:
+def test_streams_without_an_interaction_give_none() -> None:
     assert assemble([]) == (
         None,
-        [StreamProblem("empty_stream", "the stream holds no event", 0)],
+        [StreamProblem("empty_stream", "the stream has no event", 0)],
         None,
         False,
     )
-    assert assemble([refused("x", "y")]).interaction is None
+    assert assemble([failed("x", "y")]).interaction is None
 
 
-def test_the_error_is_kept_as_it_came() -> None:
-    found = assemble([created(), refused(400, "Bad\x1b[31m"), completed(status="failed")])
-    assert found.error == {"code": 400, "message": "Bad\x1b[31m"}
-    assert found.problems == [
+def test_the_error_is_returned_unchanged() -> None:
+    result = assemble([created(), failed(400, "Bad\x1b[31m"), completed(status="failed")])
+    assert result.error == {"code": 400, "message": "Bad\x1b[31m"}
+    assert result.problems == [
         StreamProblem("error_event", "the service broke off: 400: Bad<U+001B>[31m", 2)
     ]
-    assert found.complete
+    assert result.complete
 
 
 def step_of(*events: JSON) -> tuple[JSON, list[str]]:
     """Return the one step of a stream of a start and deltas, and the codes."""
-    found = assemble([created(), *events, stop(0), completed()])
-    assert found.interaction is not None
-    (step,) = found.interaction["steps"]
-    return step, codes(found)
+    result = assemble([created(), *events, stop(0), completed()])
+    assert result.interaction is not None
+    (step,) = result.interaction["steps"]
+    return step, codes(result)
 
 
 TEXT = {"type": "text", "text": "ab"}
@@ -174,7 +181,7 @@ FOLDS: list[tuple[str, list[JSON], JSON]] = [
         {"content": [{"type": "text", "text": ""}]},
     ),
     (
-        "text goes on from start",
+        "text continues start",
         [
             start(0, "model_output", content=[{"type": "text", "text": "a"}]),
             delta(0, "text", text="b"),
@@ -182,7 +189,7 @@ FOLDS: list[tuple[str, list[JSON], JSON]] = [
         {"content": [TEXT]},
     ),
     (
-        "text goes on from a string",
+        "text continues a string",
         [start(0, "model_output", content="a"), delta(0, "text", text="b")],
         {"content": [TEXT]},
     ),
@@ -192,7 +199,7 @@ FOLDS: list[tuple[str, list[JSON], JSON]] = [
         {"content": [{**TEXT, "x": 1}]},
     ),
     (
-        "text that goes on with more fields",
+        "text that continues with more fields",
         [
             start(0, "model_output"),
             delta(0, "text", text="a"),
@@ -202,7 +209,7 @@ FOLDS: list[tuple[str, list[JSON], JSON]] = [
         {"content": [{**TEXT, "x": 1}]},
     ),
     (
-        "text that goes on without type, with more fields",
+        "text that continues without type, with more fields",
         [
             start(0, "model_output"),
             delta(0, "text", text="a"),
@@ -243,7 +250,7 @@ FOLDS: list[tuple[str, list[JSON], JSON]] = [
         {"content": [{**TEXT, "annotations": ANNOTATIONS}]},
     ),
     (
-        "annotations before, behind and between text",
+        "annotations before, after and between text",
         [
             start(0, "model_output"),
             delta(0, "text_annotation_delta", annotations=[]),
@@ -254,7 +261,7 @@ FOLDS: list[tuple[str, list[JSON], JSON]] = [
         {"content": [{**TEXT, "annotations": ANNOTATIONS}]},
     ),
     (
-        "annotations go to the last text, behind an image too",
+        "annotations belong to the last text, after an image too",
         [
             start(0, "model_output"),
             delta(0, "text", text="ab"),
@@ -264,7 +271,7 @@ FOLDS: list[tuple[str, list[JSON], JSON]] = [
         {"content": [{**TEXT, "annotations": ANNOTATIONS}, {"type": "image", "data": "AA=="}]},
     ),
     (
-        "images do not run together",
+        "images are not joined",
         [start(0, "model_output"), delta(0, "image", data="AA=="), delta(0, "image", data="AA==")],
         {"content": [{"type": "image", "data": "AA=="}, {"type": "image", "data": "AA=="}]},
     ),
@@ -278,7 +285,7 @@ FOLDS: list[tuple[str, list[JSON], JSON]] = [
         {"content": [{"type": "audio", "data": base64_of(b"ab")}]},
     ),
     (
-        "audio that is no base64 is kept apart",
+        "audio that is not base64 is a separate block",
         [
             start(0, "model_output"),
             delta(0, "audio", data="?"),
@@ -287,7 +294,7 @@ FOLDS: list[tuple[str, list[JSON], JSON]] = [
         {"content": [{"type": "audio", "data": "?"}, {"type": "audio", "data": base64_of(b"b")}]},
     ),
     (
-        "audio by reference is kept apart",
+        "audio by reference is a separate block",
         [
             start(0, "model_output"),
             delta(0, "audio", data=base64_of(b"a")),
@@ -385,10 +392,10 @@ FOLDS: list[tuple[str, list[JSON], JSON]] = [
 @pytest.mark.parametrize(
     ("events", "expected"), [row[1:] for row in FOLDS], ids=[row[0] for row in FOLDS]
 )
-def test_folds(events: list[JSON], expected: JSON) -> None:
-    step, found = step_of(*events)
+def test_deltas_are_folded_into_their_step(events: list[JSON], expected: JSON) -> None:
+    step, result = step_of(*events)
     assert {key: value for key, value in step.items() if key != "type"} == expected
-    assert found == []
+    assert result == []
 
 
 MISFITS: list[tuple[str, list[JSON], str]] = [
@@ -399,7 +406,7 @@ MISFITS: list[tuple[str, list[JSON], str]] = [
     ),
     ("text in a thought", [start(0, "thought"), delta(0, "text", text="a")], "delta_does_not_fit"),
     (
-        "text that is none",
+        "text of a wrong type",
         [start(0, "model_output"), delta(0, "text", text=None)],
         "delta_does_not_fit",
     ),
@@ -419,7 +426,7 @@ MISFITS: list[tuple[str, list[JSON], str]] = [
         "delta_does_not_fit",
     ),
     (
-        "annotations that are none",
+        "annotations of a wrong type",
         [start(0, "model_output"), delta(0, "text_annotation_delta")],
         "delta_does_not_fit",
     ),
@@ -429,12 +436,12 @@ MISFITS: list[tuple[str, list[JSON], str]] = [
         "delta_does_not_fit",
     ),
     (
-        "summary that is none",
+        "summary of a wrong type",
         [start(0, "thought"), delta(0, "thought_summary", content="a")],
         "delta_does_not_fit",
     ),
     (
-        "signature that is none",
+        "signature of a wrong type",
         [start(0, "thought"), delta(0, "thought_signature", signature=3)],
         "delta_does_not_fit",
     ),
@@ -444,7 +451,7 @@ MISFITS: list[tuple[str, list[JSON], str]] = [
         "delta_does_not_fit",
     ),
     (
-        "arguments that are none",
+        "arguments of a wrong type",
         [start(0, "function_call"), delta(0, "arguments_delta")],
         "delta_does_not_fit",
     ),
@@ -491,10 +498,10 @@ def test_arguments_that_are_no_json_stay_the_text_they_came_as() -> None:
 
 
 def test_arguments_given_as_object_are_taken_and_named() -> None:
-    step, found = step_of(
+    step, result = step_of(
         start(0, "function_call", arguments={}), delta(0, "arguments_delta", arguments={"a": 1})
     )
-    assert (step["arguments"], found) == ({"a": 1}, ["delta_does_not_fit"])
+    assert (step["arguments"], result) == ({"a": 1}, ["delta_does_not_fit"])
 
 
 STEP_BODY = PLAIN[2:]
@@ -519,9 +526,9 @@ ORDER: list[tuple[str, list[JSON], list[tuple[str, int]]]] = [
         [created(), completed(), start(0, "x"), stop(0)],
         [("event_after_completed", 3), ("event_after_completed", 4)],
     ),
-    ("error", [created(), refused()], [("error_event", 2)]),
-    ("error at once", [refused()], [("error_event", 1)]),
-    ("error after completed", [*WHOLE, refused()], [("error_event", 11)]),
+    ("error", [created(), failed()], [("error_event", 2)]),
+    ("error at once", [failed()], [("error_event", 1)]),
+    ("error after completed", [*WHOLE, failed()], [("error_event", 11)]),
     (
         "no object",
         [created(), [1], "x", completed()],
@@ -600,7 +607,7 @@ ORDER: list[tuple[str, list[JSON], list[tuple[str, int]]]] = [
         [("start_twice", 4)],
     ),
     (
-        "deltas before start, named once a step",
+        "deltas before start, reported once per step",
         [
             created(),
             delta(0, "text", text="a"),
@@ -624,24 +631,24 @@ ORDER: list[tuple[str, list[JSON], list[tuple[str, int]]]] = [
     ),
     ("never stopped", [created(), start(0, "x"), completed()], [("step_not_stopped", 3)]),
     ("steps in completed that agree", [*PLAIN, completed(steps=PLAIN_STEPS)], []),
-    ("steps in completed that do not", [*PLAIN, completed(steps=[])], [("steps_conflict", 10)]),
+    ("steps in completed that differ", [*PLAIN, completed(steps=[])], [("steps_conflict", 10)]),
 ]
 
 
 @pytest.mark.parametrize(
     ("events", "expected"), [row[1:] for row in ORDER], ids=[row[0] for row in ORDER]
 )
-def test_what_is_wrong_in_a_stream_is_named_with_its_event(
+def test_problems_are_named_with_their_event(
     events: list[JSON], expected: list[tuple[str, int]]
 ) -> None:
     assert [(problem.code, problem.event) for problem in assemble(events).problems] == expected
 
 
-def test_a_step_is_wrong_once_for_each_code() -> None:
+def test_each_code_is_reported_once_per_step() -> None:
     misfits = [
         delta(index, kind, text="a", data="AA==") for kind in ("text", "image") for index in (0, 1)
     ]
-    found = assemble(
+    result = assemble(
         [
             created(),
             start(0, "thought"),
@@ -652,28 +659,28 @@ def test_a_step_is_wrong_once_for_each_code() -> None:
             completed(),
         ]
     )
-    assert [(problem.code, problem.event) for problem in found.problems] == [
+    assert [(problem.code, problem.event) for problem in result.problems] == [
         ("delta_does_not_fit", 4),
         ("delta_does_not_fit", 5),
     ]
-    assert "index 1 does not fit: text in a thought step" in found.problems[1].message
+    assert "index 1 does not fit: text in a thought step" in result.problems[1].message
 
 
-def test_events_of_different_kinds_are_wrong_apart() -> None:
-    found = assemble([created(), [], [], "x", completed()])
-    assert [(problem.message, problem.event) for problem in found.problems] == [
-        ("the event is no JSON object but array", 2),
-        ("the event is no JSON object but string", 4),
+def test_different_wrong_events_are_reported_separately() -> None:
+    result = assemble([created(), [], [], "x", completed()])
+    assert [(problem.message, problem.event) for problem in result.problems] == [
+        ("the event is not a JSON object but array", 2),
+        ("the event is not a JSON object but string", 4),
     ]
 
 
-def test_steps_that_only_completed_carries_are_taken() -> None:
-    found = assemble([created(), completed(steps=PLAIN_STEPS)])
-    assert found.interaction is not None
-    assert (found.interaction["steps"], found.problems) == (PLAIN_STEPS, [])
+def test_steps_may_arrive_in_completed_only() -> None:
+    result = assemble([created(), completed(steps=PLAIN_STEPS)])
+    assert result.interaction is not None
+    assert (result.interaction["steps"], result.problems) == (PLAIN_STEPS, [])
 
 
-def test_the_end_is_not_undone_by_what_follows() -> None:
+def test_events_after_completed_change_no_field() -> None:
     late = [
         created("v1_two", model="m-2"),
         running("v1_two"),
@@ -681,9 +688,9 @@ def test_the_end_is_not_undone_by_what_follows() -> None:
         start(0, "x"),
         stop(0),
     ]
-    found = assemble([created(), completed(), *late])
-    assert found.interaction == {**completed()["interaction"], "steps": [{"type": "x"}]}
-    assert codes(found) == [
+    result = assemble([created(), completed(), *late])
+    assert result.interaction == {**completed()["interaction"], "steps": [{"type": "x"}]}
+    assert codes(result) == [
         "event_after_completed",
         "event_after_completed",
         "completed_twice",
@@ -693,37 +700,37 @@ def test_the_end_is_not_undone_by_what_follows() -> None:
 
 
 def test_garbage_is_a_problem_and_counts_as_an_event() -> None:
-    found = assemble_text(
+    result = assemble_text(
         'data: {"event_type": "interaction.created", "interaction": {}}\n\ndata: {"x\n\ndata: 7\n\n'
     )
-    assert [(problem.code, problem.event) for problem in found.problems] == [
+    assert [(problem.code, problem.event) for problem in result.problems] == [
         ("event_not_json", 2),
         ("event_not_object", 3),
         ("completed_missing", 3),
     ]
-    assert found.problems[0].to_json() == {
+    assert result.problems[0].to_json() == {
         "code": "event_not_json",
         "message": "the event's data is not JSON: {\"x",
         "event": 2,
     }
 
 
-def test_every_problem_is_shown_by_some_test() -> None:
-    shown = (
+def test_every_problem_is_tested() -> None:
+    tested = (
         {code for *_, rows in ORDER for code, _ in rows}
         | {code for *_, code in MISFITS}
         | {"empty_stream", "event_not_json"}
     )
-    assert shown == set(PROBLEMS)
+    assert tested == set(PROBLEMS)
 
 
-def test_the_tables_name_known_states_and_problems() -> None:
+def test_the_tables_use_defined_states_and_problems() -> None:
     for table in (STREAM, STEP):
-        moves = [move for row in table.values() for move in row.values()]
-        assert {move.state for move in moves} <= set(table)
-        assert {move.problem for move in moves} - {None} <= set(PROBLEMS)
+        transitions = [item for row in table.values() for item in row.values()]
+        assert {item.state for item in transitions} <= set(table)
+        assert {item.problem for item in transitions} - {None} <= set(PROBLEMS)
         assert len({frozenset(row) for row in table.values()}) == 1, (
-            "every state answers every event"
+            "every state has a transition for every event"
         )
     assert set(STREAM_END) == set(STREAM)
     assert {"absent", *STEP_END} == set(STEP)
@@ -731,18 +738,19 @@ def test_the_tables_name_known_states_and_problems() -> None:
 
 @given(st.lists(strategies.events, max_size=8))
 @settings(max_examples=100, deadline=None)
-def test_anything_is_assembled_and_nothing_is_changed(events: list[JSON]) -> None:
+def test_any_events_are_assembled_and_not_changed(events: list[JSON]) -> None:
     before = copy.deepcopy(events)
-    found = assemble(events)
+    result = assemble(events)
     assert equal(events, before)
     assert all(
-        problem.code in PROBLEMS and 0 <= problem.event <= len(events) for problem in found.problems
+        problem.code in PROBLEMS and 0 <= problem.event <= len(events)
+        for problem in result.problems
     )
-    assert found.complete or found.problems
-    assert found.interaction is None or isinstance(found.interaction["steps"], list)
+    assert result.complete or result.problems
+    assert result.interaction is None or isinstance(result.interaction["steps"], list)
 
 
-def test_a_long_answer_costs_what_it_weighs() -> None:
-    pieces = [delta(0, "text", text="x" * 400) for _ in range(20_000)]
-    found = assemble([created(), start(0, "model_output"), *pieces, stop(0), completed()])
-    assert len(output_text(steps_of(found.interaction or {}))) == 8_000_000
+def test_a_long_answer_takes_linear_time() -> None:
+    deltas = [delta(0, "text", text="x" * 400) for _ in range(20_000)]
+    result = assemble([created(), start(0, "model_output"), *deltas, stop(0), completed()])
+    assert len(output_text(steps_of(result.interaction or {}))) == 8_000_000

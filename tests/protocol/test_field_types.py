@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evalkit.protocol.field_types import FAMILIES, SHAPES, Shape
-from evalkit.protocol.folding import DELTAS
+from evalkit.protocol.step_draft import DELTAS
 from evalkit.protocol.step_types import ANNOTATION_FIELDS, CONTENT_FIELDS, STEP_FIELDS
 
 PLAIN = {"string", "number", "boolean", "object", "array", "count", "any", "input"}

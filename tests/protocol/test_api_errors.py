@@ -7,26 +7,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.api_errors import ApiErrorData, error_of, read_error, run_errors
+from evalkit.protocol.api_errors import ApiErrorData, error_of, read_error
 from tests.protocol import strategies
 
 BODIES: list[tuple[str, int, JSON, str, str]] = [
     (
-        "the API's",
+        "API",
         400,
         {"error": {"code": "invalid_request", "message": "No."}},
         "invalid_request",
         "No.",
     ),
     (
-        "the gateway's",
+        "gateway",
         400,
         {"error": {"code": 400, "message": "No.", "status": "INVALID_ARGUMENT"}},
         "400",
         "No.",
     ),
     (
-        "the gateway's in a list",
+        "gateway, in a list",
         403,
         [{"error": {"code": 403, "message": "No.", "status": "X"}}],
         "403",
@@ -39,12 +39,18 @@ BODIES: list[tuple[str, int, JSON, str, str]] = [
         "INVALID_ARGUMENT",
         "No.",
     ),
-    ("only a message", 429, {"error": {"message": "No."}}, "429", "No."),
+    ("message only", 429, {"error": {"message": "No."}}, "429", "No."),
     ("no message", 404, {"error": {"code": "not_found"}}, "not_found", "HTTP 404 Not Found"),
     ("error as text", 500, {"error": "broken"}, "500", "broken"),
     ("error object alone", 400, {"code": "x", "message": "No."}, "x", "No."),
     ("null error", 503, {"error": None}, "503", "HTTP 503 Service Unavailable"),
-    ("odd fields", 400, {"error": {"code": True, "message": 7}}, "400", "HTTP 400 Bad Request"),
+    (
+        "fields of a wrong type",
+        400,
+        {"error": {"code": True, "message": 7}},
+        "400",
+        "HTTP 400 Bad Request",
+    ),
     ("other JSON", 418, 7, "418", "HTTP 418 I'm a Teapot"),
     ("empty list", 599, [], "599", "HTTP 599"),
 ]
@@ -55,7 +61,7 @@ BODIES: list[tuple[str, int, JSON, str, str]] = [
     [row[1:] for row in BODIES],
     ids=[row[0] for row in BODIES],
 )
-def test_json_bodies(status: int, body: JSON, code: str, message: str) -> None:
+def test_errors_in_json_bodies_are_read(status: int, body: JSON, code: str, message: str) -> None:
     assert read_error(status, json.dumps(body)) == ApiErrorData(status, code, message, body)
 
 
@@ -69,9 +75,9 @@ TEXTS = [
         "Error 502 & more",
     ),
     ("HTML with a heading", "<html><body><h1 class=a>Bad</h1><p>Go away", "Bad"),
-    ("HTML with neither", "<html><style>p{}</style><body><p>Go<br>away", "Go away"),
-    ("HTML with nothing", "<html></html>", "HTTP 502 Bad Gateway"),
-    ("cut JSON", '{"error": {"code": 4', '{"error": {"code": 4'),
+    ("HTML without title and heading", "<html><style>p{}</style><body><p>Go<br>away", "Go away"),
+    ("empty HTML", "<html></html>", "HTTP 502 Bad Gateway"),
+    ("truncated JSON", '{"error": {"code": 4', '{"error": {"code": 4'),
     ("hostile text", "a\x1b[31m\u202eb", "a<U+001B>[31m<U+202E>b"),
 ]
 
@@ -79,53 +85,22 @@ TEXTS = [
 @pytest.mark.parametrize(
     ("text", "message"), [row[1:] for row in TEXTS], ids=[row[0] for row in TEXTS]
 )
-def test_bodies_that_are_no_json(text: str, message: str) -> None:
+def test_the_message_of_a_body_that_is_not_json_is_its_text(text: str, message: str) -> None:
     assert read_error(502, text) == ApiErrorData(502, "502", message, None)
 
 
-def test_a_long_page_is_shortened() -> None:
+def test_a_long_body_is_shortened() -> None:
     assert len(read_error(502, "x" * 10_000).message) <= 200
-
-
-RUNS: list[tuple[str, JSON, list[tuple[str, str]]]] = [
-    ("none", {"status": "completed"}, []),
-    (
-        "errors",
-        {"errors": [{"code": "a", "message": "b"}, {"code": "c", "message": "d"}]},
-        [("a", "b"), ("c", "d")],
-    ),
-    ("error, as the guide reads it", {"error": {"code": 3, "message": "b"}}, [("3", "b")]),
-    (
-        "both, the same",
-        {"error": {"code": "a", "message": "b"}, "errors": [{"code": "a", "message": "b"}]},
-        [("a", "b")],
-    ),
-    (
-        "both, different",
-        {"error": {"code": "x", "message": "y"}, "errors": [{"code": "a", "message": "b"}]},
-        [("x", "y"), ("a", "b")],
-    ),
-    ("nothing in them", {"error": None, "errors": None}, []),
-    ("text", {"error": "boom", "errors": [None, "bang"]}, [("200", "boom"), ("200", "bang")]),
-]
-
-
-@pytest.mark.parametrize(
-    ("interaction", "expected"), [row[1:] for row in RUNS], ids=[row[0] for row in RUNS]
-)
-def test_errors_of_a_run(interaction: JSON, expected: list[tuple[str, str]]) -> None:
-    assert [(error.code, error.message) for error in run_errors(interaction)] == expected
 
 
 @given(st.integers(0, 999), strategies.values, st.text())
 @settings(max_examples=100, deadline=None)
-def test_anything_is_read(status: int, body: JSON, text: str) -> None:
-    for found in (
+def test_any_body_gives_a_code_and_a_message(status: int, body: JSON, text: str) -> None:
+    for error in (
         error_of(status, body),
         error_of(status, {"error": body}),
         read_error(status, text),
     ):
-        assert found.status == status
-        assert found.code
-        assert found.message
-    run_errors({"error": body, "errors": [body]})
+        assert error.status == status
+        assert error.code
+        assert error.message

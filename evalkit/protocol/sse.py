@@ -17,6 +17,7 @@ The meaning and the order of events are the business of ``stream_assembler``.
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -166,6 +167,26 @@ def events_of_frames(source: Iterable[Frame]) -> EventList:
             value = {"event_type": "error", **value}
         events.append(value)
     return EventList(events, False, garbage)
+
+
+_END_OF_FRAME = re.compile(r"(?>\r\n|\r|\n){2,}")
+
+
+def split_frames(text: str) -> list[str]:
+    """Split a body after every blank line; the joined parts are the body.
+
+    A part is the text of one frame, and may be only a comment. Blank lines before the first frame
+    belong to it. The last part may lack its blank line.
+    """
+    parts = []
+    start = 0
+    for end in _END_OF_FRAME.finditer(text):
+        if end.start() > start:
+            parts.append(text[start : end.end()])
+            start = end.end()
+    if start < len(text):
+        parts.append(text[start:])
+    return parts
 
 
 def _to_lf(text: str) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from dataclasses import dataclass, field
 
 from evalkit._lib.json import JSON
@@ -64,11 +63,6 @@ def body(events: list[JSON], done: bool = True, eol: str = "\n") -> str:
 
 def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode()
-
-
-def split_frames(text: str) -> list[str]:
-    """Split a body after every blank line."""
-    return re.findall(r"(?s).+?(?:\n\n+|\Z)", text)
 
 
 @dataclass

@@ -12,6 +12,7 @@ from evalkit.protocol.sse import (
     events_of_frames,
     frames,
     read_events,
+    split_frames,
 )
 from tests.protocol.streams import STREAMS, Stream
 
@@ -146,6 +147,24 @@ def test_any_chunking_gives_the_same_frames(text: str, data: st.DataObject) -> N
 @settings(max_examples=100, deadline=None)
 def test_any_bytes_are_parsed(data: bytes) -> None:
     assert _fed([data]) == frames(data.decode("utf-8", "surrogateescape"))
+
+
+@given(sse_text)
+@settings(max_examples=100, deadline=None)
+def test_split_frames_joined_are_the_text(text: str) -> None:
+    parts = split_frames(text)
+    assert "".join(parts) == text
+    assert all(parts)
+    if "{" not in text and "\ufeff" not in text:
+        assert [frame for part in parts for frame in frames(part)] == frames(text)
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=str)
+def test_streams_are_split_after_each_blank_line(stream: Stream) -> None:
+    parts = split_frames(stream.text)
+    assert "".join(parts) == stream.text
+    assert all(part.endswith(("\n\n", "\r\r", "\r\n\r\n")) for part in parts[:-1])
+    assert all(len(frames(part)) <= 1 for part in parts)
 
 
 EVENTS = [

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON, equal
-from evalkit.protocol.sse import SseParser, events_of_frames, frames
+from evalkit.protocol.sse import SseParser, events_of_frames, frames, split_frames
 from evalkit.protocol.step_types import STEP_TYPES
 from evalkit.protocol.stream_assembler import assemble
 from evalkit.protocol.stream_writer import SPLITS, events_of, sse_text
 from tests.protocol import strategies
-from tests.protocol.streams import MEDIA_STEPS, PLAIN_STEPS, SEARCH_STEPS, base64_of, split_frames
+from tests.protocol.streams import MEDIA_STEPS, PLAIN_STEPS, SEARCH_STEPS, base64_of
 
 
 def round_trip(

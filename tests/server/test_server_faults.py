@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import ScriptError
-from evalkit.protocol.sse import read_events
+from evalkit.protocol.sse import read_events, split_frames
 from evalkit.protocol.stream_writer import events_of, sse_text
 from evalkit.server.calls import Call, Reply
 from evalkit.server.fault_injection.injector import FaultInjector, FaultSelector
@@ -27,7 +27,6 @@ from evalkit.server.fault_injection.plans import (
 )
 from evalkit.server.fault_injection.stream_changes import FrameSplitter
 from evalkit.server.scripting.script import Script
-from tests.protocol.streams import split_frames
 
 STEPS = [
     {"type": "thought", "signature": "c2ln"},

@@ -1,172 +1,180 @@
-"""A position automaton over steps: does a sequence match, and if not, what is the cheapest way to make it match?
+"""Match a sequence with a pattern, and align the two where they do not match.
 
-Theory: a pattern becomes Glushkov's automaton (one state per word, no empty moves), run with the set of possible states as the bits of one
-integer, so matching is linear in the steps whatever the pattern (no backtracking), and transitions are remembered. Where a sequence does
-not match, ``align`` finds the cheapest edit that would make it match: Dijkstra over (step, state). What a position accepts may be given as
-bit masks, so that the same automaton serves entries with names and arguments. How patterns are written is ``patterns``'s business.
+A pattern is Glushkov's automaton: one state per word, no empty moves, run with the set of possible
+states. Matching is linear in the steps for every pattern (no backtracking). ``align`` finds the
+cheapest edit of a sequence that does not match: Dijkstra's algorithm over (step, position).
+
+Steps are given as the positions that each of them fits. So the automaton does not know what a step
+is, and serves step types as well as calls with arguments. ``steps.patterns`` parses patterns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-ANY = "."
+from evalkit.checks.core.formatting import table
+
 _MAX_CELLS = 250_000
-_MISSING, _EXTRA, _DIFFERENT = 2, 2, 3
-"""Prices of an edit: one different step is dearer than one missing and cheaper than one missing and one extra."""
+# A different step costs more than a missing one, and less than a missing and an unexpected one.
+_MISSING, _UNEXPECTED, _DIFFERENT = 2, 2, 3
 
 
-class Row(NamedTuple):
-    """One row of an alignment: a position of the automaton (from 1), a step (from 0), either None; ``cost`` 0 where they match."""
+class AlignedRow(NamedTuple):
+    """A position (from 1) beside a step (from 0), either may be None; ``cost`` 0 if they match."""
 
     position: int | None
     step: int | None
     cost: int
 
+    @property
+    def note(self) -> str:
+        """What is wrong in this row, ``""`` if nothing is."""
+        if not self.cost:
+            return ""
+        if self.step is None:
+            return "missing"
+        return "unexpected" if self.position is None else "different"
+
 
 class Part(NamedTuple):
-    """A piece of an automaton under construction: whether it may be empty, and the positions it begins and ends with, as bits."""
+    """A part of an automaton: whether it may be empty, its first and its last positions."""
 
-    empty: bool
-    first: int
-    last: int
+    may_be_empty: bool
+    first: frozenset[int]
+    last: frozenset[int]
+
+
+NOTHING = Part(True, frozenset(), frozenset())
 
 
 class Automaton:
-    """Positions 1..n with their labels; bit 0 is the start. ``follow[p]`` are the positions that may come after ``p``."""
+    """Positions from 1 with their labels; 0 is the start.
 
-    __slots__ = ("_steps", "_types", "accepting", "follow", "labels", "words")
+    ``following[p]`` are the positions that may come after ``p``.
+    """
 
     def __init__(self) -> None:
-        self.words: list[str] = [""]
-        self.labels: list[str] = [""]
-        self.follow: list[int] = [0]
-        self.accepting = 0
-        self._types: dict[str, int] = {}
-        self._steps: dict[tuple[int, str], int] = {}
+        self.labels = [""]
+        self.following: list[set[int]] = [set()]
+        self.accepting: frozenset[int] = frozenset()
 
-    def atom(self, word: str) -> Part:
+    @classmethod
+    def of_sequence(cls, words: Iterable[tuple[str, bool, bool]]) -> Automaton:
+        """Return the automaton of words in order: (label, is optional, may be repeated)."""
+        automaton, whole = cls(), NOTHING
+        for label, is_optional, is_repeated in words:
+            part = automaton.repeat(automaton.add(label), is_optional, is_repeated)
+            whole = automaton.join(whole, part)
+        return automaton.finish(whole)
+
+    def add(self, label: str) -> Part:
         """Add a position."""
-        self.words.append(word)
-        self.labels.append(word)
-        self.follow.append(0)
-        bit = 1 << (len(self.words) - 1)
-        return Part(False, bit, bit)
+        self.labels.append(label)
+        self.following.append(set())
+        position = frozenset({len(self.labels) - 1})
+        return Part(False, position, position)
 
-    def then(self, left: Part, right: Part) -> Part:
-        """Join two pieces in sequence."""
-        self._lead(left.last, right.first)
-        first = left.first | right.first if left.empty else left.first
-        last = left.last | right.last if right.empty else right.last
-        return Part(left.empty and right.empty, first, last)
+    def join(self, left: Part, right: Part) -> Part:
+        """Join two parts in sequence."""
+        self._connect(left.last, right.first)
+        first = left.first | right.first if left.may_be_empty else left.first
+        last = left.last | right.last if right.may_be_empty else right.last
+        return Part(left.may_be_empty and right.may_be_empty, first, last)
 
-    def repeat(self, part: Part, empty: bool, again: bool) -> Part:
-        """Let a piece be left out, or come again."""
-        if again:
-            self._lead(part.last, part.first)
-        return Part(part.empty or empty, part.first, part.last)
+    def repeat(self, part: Part, is_optional: bool, is_repeated: bool) -> Part:
+        """Let a part be left out, or be repeated."""
+        if is_repeated:
+            self._connect(part.last, part.first)
+        return part._replace(may_be_empty=part.may_be_empty or is_optional)
 
     def finish(self, part: Part) -> Automaton:
-        """Make ``part`` the whole."""
-        self.follow[0] = part.first
-        self.accepting = part.last | part.empty
+        """Make ``part`` the whole automaton."""
+        self.following[0] = set(part.first)
+        self.accepting = part.last | {0} if part.may_be_empty else part.last
         return self
 
-    def _lead(self, froms: int, to: int) -> None:
-        for position in bits(froms):
-            self.follow[position] |= to
+    def _connect(self, sources: Iterable[int], targets: Iterable[int]) -> None:
+        for position in sources:
+            self.following[position].update(targets)
 
-    def mask(self, kind: str) -> int:
-        """Return the positions whose word is this step type, or any."""
-        found = self._types.get(kind)
-        if found is None:
-            found = self._types[kind] = sum(
-                1 << place for place, word in enumerate(self.words) if place and word in (kind, ANY)
-            )
-        return found
+    def accepts(self, fits: Iterable[Collection[int]], *, allow_extra: bool = False) -> bool:
+        """Return whether steps match, ``fits`` being the positions that each of them fits."""
+        states = {0}
+        for positions in fits:
+            moved = {to for state in states for to in self.following[state] if to in positions}
+            states = moved | states if allow_extra else moved
+        return not states.isdisjoint(self.accepting)
 
-    def matches(self, types: Sequence[str]) -> bool:
-        """Say whether a whole sequence of step types matches."""
-        state, known = 1, self._steps
-        for kind in types:
-            after = known.get((state, kind))
-            if after is None:
-                after = known[state, kind] = self.move(state, self.mask(kind))
-            state = after
-            if not state:
-                return False
-        return bool(state & self.accepting)
+    def align(
+        self, fits: Sequence[Collection[int]], *, allow_extra: bool = False
+    ) -> list[AlignedRow] | None:
+        """Return the cheapest alignment of steps with the automaton, as rows in order.
 
-    def accepts(self, masks: Sequence[int]) -> bool:
-        """Say the same of steps given as the positions each could stand at."""
-        state = 1
-        for mask in masks:
-            state = self.move(state, mask)
-        return bool(state & self.accepting)
+        With ``allow_extra`` steps that fit nothing cost nothing, and no row is *different*. None
+        where the comparison would be too large to show.
+        """
+        if (len(fits) + 1) * len(self.labels) > _MAX_CELLS:
+            return None
+        start = goal = (0, 0)
+        costs = {start: 0}
+        origins: dict[tuple[int, int], tuple[tuple[int, int], AlignedRow]] = {}
+        # Of equally cheap alignments, the one that differs last reads best: steps count first.
+        queue = [(0, 0, 0)]
+        while queue:
+            cost, negative_step, position = heappop(queue)
+            node = (-negative_step, position)
+            if cost > costs[node]:
+                continue
+            if node[0] == len(fits) and position in self.accepting:
+                goal = node
+                break
+            for row in self._moves(node, fits, allow_extra):
+                step = node[0] + (row.step is not None)
+                target = (step, position if row.position is None else row.position)
+                total = cost + row.cost
+                if total < costs.get(target, total + 1):
+                    costs[target] = total
+                    origins[target] = (node, row)
+                    heappush(queue, (total, -step, target[1]))
+        rows = []
+        while goal != start:
+            goal, row = origins[goal]
+            rows.append(row)
+        return rows[::-1]
 
-    def move(self, state: int, mask: int) -> int:
-        """Return the states after one step that fits the positions in ``mask``."""
-        after = 0
-        for position in bits(state):
-            after |= self.follow[position]
-        return after & mask
+    def _moves(
+        self, node: tuple[int, int], fits: Sequence[Collection[int]], allow_extra: bool
+    ) -> list[AlignedRow]:
+        step, position = node
+        following = sorted(self.following[position])
+        rows = []
+        if step < len(fits):
+            for to in following:
+                if to in fits[step]:
+                    rows.append(AlignedRow(to, step, 0))
+                elif not allow_extra:
+                    rows.append(AlignedRow(to, step, _DIFFERENT))
+            rows.append(AlignedRow(None, step, 0 if allow_extra else _UNEXPECTED))
+        return rows + [AlignedRow(to, None, _MISSING) for to in following]
 
 
-def bits(mask: int) -> list[int]:
-    """Return the numbers of the bits that are set, in order."""
-    found = []
-    while mask:
-        low = mask & -mask
-        found.append(low.bit_length() - 1)
-        mask ^= low
-    return found
+def alignment_table(
+    rows: Sequence[AlignedRow],
+    expected: Sequence[str],
+    got: Sequence[str],
+    numbers: Sequence[str] = (),
+) -> str:
+    """Return rows as a table: the texts of the positions beside those of the steps.
 
-
-def align(automaton: Automaton, masks: Sequence[int], *, extra: int = _EXTRA) -> list[Row] | None:
-    """Return the cheapest alignment of steps (``masks``: the positions each fits) with the automaton, as rows in order.
-
-    ``extra`` is the price of a step that the automaton does not ask for: 0 where such steps are allowed, and then nothing counts as
-    *different*. None where the comparison would be too large to show.
+    ``numbers`` are the numbers of the steps, for a column before them.
     """
-    count = len(masks)
-    if (count + 1) * len(automaton.words) > _MAX_CELLS:
-        return None
-    start = (0, 0)
-    paid: dict[tuple[int, int], int] = {start: 0}
-    came: dict[tuple[int, int], tuple[tuple[int, int], Row]] = {}
-    # The step count goes first among equals: the alignment that parts latest reads best.
-    queue: list[tuple[int, int, int]] = [(0, 0, 0)]
-    goal = start
-    while queue:
-        cost, minus_step, position = heappop(queue)
-        step = -minus_step
-        node = (step, position)
-        if cost > paid[node]:
-            continue
-        if step == count and automaton.accepting >> position & 1:
-            goal = node
-            break
-        moves: list[tuple[int, int, Row]] = []
-        after = bits(automaton.follow[position])
-        if step < count:
-            mask = masks[step]
-            for to in after:
-                if mask >> to & 1:
-                    moves.append((step + 1, to, Row(to, step, 0)))
-                elif extra:
-                    moves.append((step + 1, to, Row(to, step, _DIFFERENT)))
-            moves.append((step + 1, position, Row(None, step, extra)))
-        moves += [(step, to, Row(to, None, _MISSING)) for to in after]
-        for next_step, to, row in moves:
-            price, key = cost + row.cost, (next_step, to)
-            if price < paid.get(key, price + 1):
-                paid[key] = price
-                came[key] = (node, row)
-                heappush(queue, (price, -next_step, to))
-    rows = []
-    while goal != start:
-        goal, row = came[goal]
-        rows.append(row)
-    return rows[::-1]
+    lines = [["expected", "got"]]
+    for row in rows:
+        left = "-" if row.position is None else expected[row.position]
+        lines.append([left, "-" if row.step is None else got[row.step], row.note])
+    if numbers:
+        column = ["" if row.step is None else numbers[row.step] for row in rows]
+        lines = [[number, *line] for number, line in zip(["", *column], lines, strict=True)]
+    return table(lines)

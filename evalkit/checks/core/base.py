@@ -34,6 +34,24 @@ class Approved(NamedTuple):
     text: str | None
 
 
+class NumberedStep(NamedTuple):
+    """A step, the number of its turn, and its own number in that turn."""
+
+    step: Step
+    turn: int
+    number: int
+
+    def where(self, pointer: str | None = None) -> Where:
+        """Return the step's location, or with a pointer one inside of it."""
+        return Where(
+            turn=self.turn,
+            exchange=self.step.exchange,
+            step=self.number,
+            pointer=pointer,
+            part="step" if pointer is not None else None,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What a check receives: one turn, or with ``turn`` None the whole conversation.
@@ -75,6 +93,15 @@ class View:
     def steps(self) -> list[Step]:
         """The steps in view, without the user's messages."""
         return [step for turn in self.turns for step in turn.steps]
+
+    @property
+    def numbered_steps(self) -> list[NumberedStep]:
+        """The steps in view with their numbers."""
+        return [
+            NumberedStep(step, turn.number, number)
+            for turn in self.turns
+            for number, step in enumerate(turn.steps, 1)
+        ]
 
     @property
     def exchanges(self) -> list[Exchange]:

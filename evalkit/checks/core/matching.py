@@ -1,28 +1,28 @@
-"""Who stands for whom: the best one-to-one assignment of what came to what was expected.
+"""Match received items with expected entries, one to one, in the best way.
 
-Expected entries accept some of the items that came, each entry between ``min`` and ``max`` of them. Taking the first fitting entry for each
-item (greedy) makes the verdict depend on the order in which entries are written: an entry that accepts much takes the item that another
-one needs. Here augmenting paths (Kuhn 1955; Hopcroft and Karp 1973) find an assignment that first fills as many required places as can be
-filled and then places as many items as can be placed. A place once filled stays filled while paths are augmented (Mendelsohn and Dulmage
-1958), so when any assignment satisfies everything, the one found does.
+Each entry accepts some of the items, between ``least`` and ``most`` of them. Taking the first
+entry that fits each item would make the verdict depend on the order of the entries: an entry that
+accepts much takes the item that another one needs. Here augmenting paths (Kuhn 1955; Hopcroft and
+Karp 1973) fill as many required places as possible, then assign as many items as possible. A place
+once filled stays filled while paths are augmented (Mendelsohn and Dulmage 1958), so if any
+assignment satisfies everything, the one found does.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
 
 class Assignment(NamedTuple):
-    """``entry_of[item]`` is the entry an item stands for, or None; ``lacking[entry]`` how many required items an entry still lacks."""
+    """The entry of each item, or None; and how many required items each entry still misses."""
 
     entry_of: list[int | None]
-    lacking: list[int]
+    missing: list[int]
 
     @property
-    def left(self) -> list[int]:
-        """The items that stand for nothing."""
+    def unassigned(self) -> list[int]:
+        """The items without an entry."""
         return [item for item, entry in enumerate(self.entry_of) if entry is None]
 
 
@@ -31,79 +31,61 @@ def assign(
 ) -> Assignment:
     """Assign ``count`` items to entries.
 
-    ``accepts[entry]`` are the items an entry takes, ``limits[entry]`` the least and greatest number of them (None: any number).
+    ``accepts[entry]`` are the items that an entry accepts, ``limits[entry]`` the least and the
+    greatest number of them (None: any number).
     """
     entry_of: list[int | None] = [None] * count
-    held: list[set[int]] = [set() for _ in accepts]
     for entry, (least, _) in enumerate(limits):
-        while len(held[entry]) < least and _fill(entry, accepts, entry_of, held):
+        while entry_of.count(entry) < least and _fill(entry, accepts, entry_of):
             pass
-    takers: list[list[int]] = [[] for _ in range(count)]
-    for entry, items in enumerate(accepts):
-        for item in items:
-            takers[item].append(entry)
     for item in range(count):
         if entry_of[item] is None:
-            _place(item, takers, limits, entry_of, held)
-    return Assignment(
-        entry_of, [max(0, least - len(held[entry])) for entry, (least, _) in enumerate(limits)]
-    )
+            _place(item, accepts, limits, entry_of)
+    missing = [max(0, least - entry_of.count(entry)) for entry, (least, _) in enumerate(limits)]
+    return Assignment(entry_of, missing)
 
 
-def _fill(
-    start: int, accepts: Sequence[Sequence[int]], entry_of: list[int | None], held: list[set[int]]
-) -> bool:
-    """Give ``start`` one more item: a free one, or one of another entry which then finds itself another."""
-    came: dict[int, tuple[int, int]] = {}
-    queue, seen = deque([start]), {start}
-    while queue:
-        entry = queue.popleft()
+def _fill(start: int, accepts: Sequence[Sequence[int]], entry_of: list[int | None]) -> bool:
+    """Give an entry one more item: a free one, or one of an entry that finds another instead."""
+    origins: dict[int, tuple[int, int]] = {}
+    queue = [start]
+    for entry in queue:
         for item in accepts[entry]:
-            holder = entry_of[item]
-            if holder is None:
-                while True:
+            owner = entry_of[item]
+            if owner is None:
+                entry_of[item] = entry
+                while entry != start:
+                    entry, item = origins[entry]
                     entry_of[item] = entry
-                    held[entry].add(item)
-                    if entry == start:
-                        return True
-                    # The item this entry gives away goes to the entry that asked for it.
-                    asker, given = came[entry]
-                    held[entry].discard(given)
-                    entry, item = asker, given
-            elif holder not in seen:
-                seen.add(holder)
-                came[holder] = (entry, item)
-                queue.append(holder)
+                return True
+            if owner != start and owner not in origins:
+                origins[owner] = (entry, item)
+                queue.append(owner)
     return False
 
 
 def _place(
     start: int,
-    takers: Sequence[Sequence[int]],
+    accepts: Sequence[Sequence[int]],
     limits: Sequence[tuple[int, int | None]],
     entry_of: list[int | None],
-    held: list[set[int]],
 ) -> None:
-    """Find a place for ``start``: in an entry with room, or in place of an item which then finds itself another entry."""
-    came: dict[int, tuple[int, int]] = {}
-    queue, seen = deque([start]), {start}
-    while queue:
-        item = queue.popleft()
-        for entry in takers[item]:
+    """Find an entry for an item: one with room, or the place of an item that finds another."""
+    origins: dict[int, tuple[int, int]] = {}
+    queue = [start]
+    full: set[int] = set()
+    for item in queue:
+        for entry in range(len(accepts)):
+            if item not in accepts[entry] or entry in full:
+                continue
             most = limits[entry][1]
-            if most is None or len(held[entry]) < most:
-                while True:
-                    old = entry_of[item]
-                    if old is not None:
-                        held[old].discard(item)
+            if most is None or entry_of.count(entry) < most:
+                entry_of[item] = entry
+                while item != start:
+                    item, entry = origins[item]
                     entry_of[item] = entry
-                    held[entry].add(item)
-                    if item == start:
-                        return
-                    # The item that moved out leaves its place to the one that pushed it.
-                    item, entry = came[item]
-            for other in held[entry]:
-                if other not in seen:
-                    seen.add(other)
-                    came[other] = (item, entry)
-                    queue.append(other)
+                return
+            full.add(entry)
+            for other in [index for index, owner in enumerate(entry_of) if owner == entry]:
+                origins[other] = (item, entry)
+                queue.append(other)

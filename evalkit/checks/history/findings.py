@@ -252,12 +252,17 @@ class HistoryComparison:
             place: index for index, place in matching.pairs.items() if index not in self._displaced
         }
         new = [place for place, index in in_place.items() if self._history[index].is_new]
+        duplicated = {matching.item_keys[item] for item in matching.unexplained}
         for result, call in matching.answers.items():
             place = matching.place(call)
             if place is None or call in self._displaced or result > max(new, default=-1):
                 continue
             # An item that was moved, invented or duplicated into the gap is a finding already.
-            between = [self._items[at].step for at in range(place + 1, result) if at in in_place]
+            between = [
+                self._items[at].step
+                for at in range(place + 1, result)
+                if at in in_place and matching.item_keys[at] not in duplicated
+            ]
             if result < place or any(
                 step.get("type") not in ("function_call", "function_result") for step in between
             ):

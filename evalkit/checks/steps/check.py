@@ -1,16 +1,16 @@
-"""``steps``: the sequence of step types of a turn, the client's function results included, the user's message left out.
+"""``steps``: the sequence of step types of a turn, without the user's message.
 
-A string is a regular pattern (see ``patterns``); a list names steps one by one and takes ``match``:
+A string is a pattern (see ``patterns``). A list names steps one by one and takes ``match``:
 
-| match | order | more steps | fewer steps |
+| match | order | more steps may come | steps may be missing |
 |---|---|---|---|
-| exact | kept | no | no |
-| in_order | kept | yes, anywhere | no |
+| exact | fixed | no | no |
+| in_order | fixed | yes, anywhere | no |
 | any_order | free | no | no |
 | superset | free | yes | no |
 | subset | free | no | yes |
 
-*superset* and *subset* are said of what came. A list without order is compared by the best one-to-one assignment, never greedily.
+A list without order is compared by the best one-to-one matching (``core.matching``).
 """
 
 from __future__ import annotations
@@ -22,25 +22,30 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.text import plural, shorten, show
-from evalkit.checks.core.automaton import ANY, Automaton, Row, align
-from evalkit.checks.core.base import Check, View, option_error
+from evalkit.checks.core.automaton import AlignedRow, Automaton, alignment_table
+from evalkit.checks.core.base import Check, NumberedStep, View, option_error
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.matching import assign
 from evalkit.checks.core.options import Words
-from evalkit.checks.steps.patterns import PatternError, check_type, compile_pattern
+from evalkit.checks.steps.patterns import (
+    ANY,
+    PatternError,
+    check_type,
+    compile_pattern,
+    positions_of,
+)
 from evalkit.protocol.step_types import STEP_TYPES
-from evalkit.transcript import Step, Turn
 from evalkit.verdict import Finding, Where
 
 Match = Literal["exact", "in_order", "any_order", "subset", "superset"]
-_ORDERED = ("exact", "in_order")
+_TURN_STEP_TYPES = [kind for kind in STEP_TYPES if kind != "user_input"]
 _ENTRY_SCHEMA: Any = {
     "anyOf": [
-        {"enum": [kind for kind in STEP_TYPES if kind != "user_input"]},
+        {"enum": _TURN_STEP_TYPES},
         {"type": "object", "properties": {"type": {"type": "string"}}, "required": ["type"]},
         {
             "type": "object",
-            "properties": {kind: {"type": "object"} for kind in STEP_TYPES if kind != "user_input"},
+            "properties": {kind: {"type": "object"} for kind in _TURN_STEP_TYPES},
             "minProperties": 1,
             "maxProperties": 1,
             "additionalProperties": False,
@@ -49,63 +54,57 @@ _ENTRY_SCHEMA: Any = {
 }
 
 
-def _sequence(value: Any) -> Any:
-    """Check a pattern, or bring every entry of a list into the form ``{type: …, field: …}``."""
-    if isinstance(value, str):
-        _pattern(value)
-    elif isinstance(value, list):
-        return [_entry(item, place) for place, item in enumerate(value)]
-    else:
+def _steps_option(value: Any) -> Any:
+    """Compile a pattern, or turn each entry of a list into the form ``{type: …, field: …}``."""
+    if isinstance(value, list):
+        return [_entry(item, index) for index, item in enumerate(value)]
+    if not isinstance(value, str):
         raise option_error(f"must be a pattern or a list of steps, got {show(value)}")
+    try:
+        compile_pattern(value)
+    except PatternError as error:
+        raise option_error(str(error)) from None
     return value
 
 
-def _pattern(text: str) -> None:
-    try:
-        compile_pattern(text)
-    except PatternError as error:
-        raise option_error(str(error)) from None
-
-
-def _entry(item: Any, place: int) -> dict[str, JSON]:
-    try:
-        if isinstance(item, str):
-            if not item.replace("_", "").isalnum():
-                raise option_error(
-                    f"a list names one step type an entry, got {show(item)}; write a pattern as one string, not in a list",
-                    place,
-                )
-            check_type(item, 1)
-            return {"type": item}
-        if isinstance(item, dict) and isinstance(item.get("type"), str) and item["type"]:
-            return item
-        if isinstance(item, dict) and len(item) == 1:
-            ((kind, fields),) = item.items()
+def _entry(item: Any, index: int) -> dict[str, JSON]:
+    entry = {item: {}} if isinstance(item, str) else item
+    if isinstance(item, str) and not item.replace("_", "").isalnum():
+        raise option_error(
+            f"a list names one step type per entry, got {show(item)}; write a pattern as one"
+            " string, not in a list",
+            index,
+        )
+    if isinstance(entry, dict) and isinstance(entry.get("type"), str) and entry["type"]:
+        return entry
+    if isinstance(entry, dict) and len(entry) == 1:
+        ((kind, fields),) = entry.items()
+        try:
             check_type(kind, 1)
-            if isinstance(fields, dict):
-                return {**fields, "type": kind}
-    except PatternError as error:
-        raise option_error(str(error).removesuffix(" (column 1 of the pattern)"), place) from None
+        except PatternError as error:
+            message = str(error).removesuffix(" (column 1 of the pattern)")
+            raise option_error(message, index) from None
+        if isinstance(fields, dict):
+            return {**fields, "type": kind}
     raise option_error(
-        f"must be a step type or {{step type: {{field: value}}}}, got {show(item)}", place
+        f"must be a step type or {{step type: {{field: value}}}}, got {show(item)}", index
     )
 
 
-StepList = Annotated[Any, BeforeValidator(_sequence)]
-
-
 class Steps(Check):
-    """The steps of the turn are the expected ones; over the conversation, the steps of all turns in a row.
+    """The steps of the turn, or of all turns in a row, are the expected ones.
 
-    The empty case: ``steps: []`` expects no step at all (with ``match: superset`` or ``in_order`` that is nothing asked, and it passes). An
-    empty pattern is refused. No steps against a pattern pass only where the pattern may be empty, like ``"thought*"``.
+    The empty case: ``steps: []`` expects no step (with ``match: superset`` or ``in_order`` it
+    expects nothing, and passes). An empty pattern is refused. A turn without steps matches only a
+    pattern that may be empty, such as ``"thought*"``.
     """
 
     name: ClassVar[str] = "steps"
     shorthand: ClassVar[str | None] = "steps"
 
-    steps: StepList = Field(
-        description="A pattern over step types, or a list of steps: a type, or {type: {field: value}}.",
+    steps: Annotated[Any, BeforeValidator(_steps_option)] = Field(
+        description="A pattern over step types, or a list of steps: a type, or"
+        " {type: {field: value}}.",
         json_schema_extra={
             "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": _ENTRY_SCHEMA}]
         },
@@ -114,121 +113,111 @@ class Steps(Check):
     ignore: Words | None = Field(None, description="Step types that are left out before comparing.")
 
     @model_validator(mode="after")
-    def _validate(self) -> Self:
-        if isinstance(self.steps, str):
-            if self.match != "exact":
-                raise option_error(
-                    "a pattern is always exact; write the steps as a list to use another match",
-                    "match",
-                )
-            compile_pattern(self.steps)
+    def _refuse_match_of_pattern(self) -> Self:
+        if isinstance(self.steps, str) and self.match != "exact":
+            raise option_error(
+                "a pattern is always exact; write the steps as a list to use another match",
+                "match",
+            )
         return self
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Yield one finding when the sequences part."""
-        # Remembered by its text; a private attribute of a model would take longer to read than the steps.
-        automaton = compile_pattern(self.steps) if isinstance(self.steps, str) else None
-        turn = view.turn
-        # The common case, without the bookkeeping of places that only a finding needs.
-        if (
-            automaton is not None
-            and self.ignore is None
-            and turn is not None
-            and automaton.matches([step.type for step in turn.steps])
-        ):
-            return
-        found = [
-            (each, number, step)
-            for each in view.turns
-            for number, step in enumerate(each.steps, 1)
-            if self.ignore is None or step.type not in self.ignore
-        ]
-        if automaton is not None:
-            if not automaton.matches([step.type for _, _, step in found]):
-                yield _parted(
-                    automaton,
-                    found,
-                    [automaton.mask(step.type) for _, _, step in found],
-                    self.steps,
-                    allowed=False,
-                )
-        elif self.match in _ORDERED:
-            yield from self._in_order(found)
+        """Yield one finding if the steps differ."""
+        ignored = self.ignore or ()
+        found = [each for each in view.numbered_steps if each.step.type not in ignored]
+        if self.match in ("exact", "in_order"):
+            yield from self._ordered(found)
         else:
-            yield from self._any_order(found)
+            yield from self._unordered(found)
 
-    def _in_order(self, found: list[tuple[Turn, int, Step]]) -> Iterator[Finding]:
-        allowed = self.match == "in_order"
-        automaton = Automaton()
-        part = None
-        for entry in self.steps:
-            atom = automaton.atom(_label(entry))
-            part = atom if part is None else automaton.then(part, atom)
-        if part is None:
-            automaton.accepting = 1
+    def _ordered(self, found: Sequence[NumberedStep]) -> Iterator[Finding]:
+        if isinstance(self.steps, str):
+            automaton = compile_pattern(self.steps)
+            fits = [positions_of(automaton, each.step.type) for each in found]
         else:
-            automaton.finish(part)
-        masks = [
-            sum(1 << place for place, entry in enumerate(self.steps, 1) if _fits(entry, step.raw))
-            for _, _, step in found
-        ]
-        if allowed:
-            place = 0
-            for mask in masks:
-                place += mask >> (place + 1) & 1
-            if place < len(self.steps):
-                yield _parted(automaton, found, masks, self.steps, allowed=True)
-        elif not automaton.accepts(masks):
-            yield _parted(automaton, found, masks, self.steps, allowed=False)
-
-    def _any_order(self, found: list[tuple[Turn, int, Step]]) -> Iterator[Finding]:
-        accepts = [
-            [index for index, (_, _, step) in enumerate(found) if _fits(entry, step.raw)]
-            for entry in self.steps
-        ]
-        limits: list[tuple[int, int | None]] = [(0 if self.match == "subset" else 1, 1)] * len(
-            self.steps
-        )
-        result = assign(accepts, limits, len(found))
-        lacking = [entry for entry, count in zip(self.steps, result.lacking, strict=True) if count]
-        left = [] if self.match == "superset" else [found[index] for index in result.left]
-        if not lacking and not left:
-            return
-        rows = [["", "expected", "got"]]
-        entry_to_item = {
-            entry: item for item, entry in enumerate(result.entry_of) if entry is not None
-        }
-        for place, entry in enumerate(self.steps):
-            if place in entry_to_item:
-                _, number, step = found[entry_to_item[place]]
-                rows.append([str(number), _label(entry), _label_of(step, entry)])
-            elif result.lacking[place]:
-                rows.append(["", _label(entry), "-", "missing"])
-        rows += [[str(number), "-", step.type, "unexpected"] for _, number, step in left]
-        said = (
-            [f"{plural(len(lacking), 'step')} missing ({', '.join(map(_label, lacking))})"]
-            if lacking
-            else []
-        )
-        said += (
-            [
-                f"{plural(len(left), 'step')} unexpected ({', '.join(step.type for _, _, step in left)})"
+            entries = list(enumerate(self.steps, 1))
+            automaton = Automaton.of_sequence((_label(entry), False, False) for _, entry in entries)
+            fits = [
+                {position for position, entry in entries if _fits(entry, each.step.raw)}
+                for each in found
             ]
-            if left
-            else []
-        )
-        where = (
-            Where(turn=left[0][0].number, exchange=left[0][2].exchange, step=left[0][1])
-            if left
-            else Where(turn=found[0][0].number if found else None)
-        )
-        expected = list(map(_label, self.steps))
+        allow_extra = self.match == "in_order"
+        if automaton.accepts(fits, allow_extra=allow_extra):
+            return
+        got = [each.step.type for each in found]
+        expected = self.steps if isinstance(self.steps, str) else list(map(_label, self.steps))
+        rows = automaton.align(fits, allow_extra=allow_extra)
+        if rows is None:
+            message = f"the {plural(len(got), 'step')} do not match; too many to align"
+            yield Finding("steps_differ", message, expected=expected, got=got)
+            return
+        at = next(index for index, row in enumerate(rows) if row.cost)
+        following = next((row.step for row in rows[at:] if row.step is not None), None)
+        where = Where(turn=found[-1].turn) if found else Where()
+        if following is not None:
+            where = found[following].where()
         yield Finding(
             "steps_differ",
-            "; ".join(said),
+            _message(automaton, rows[:at], rows[at], following, found),
             where,
             expected=expected,
-            got=[step.type for _, _, step in found],
+            got=got,
+            detail=self._aligned(automaton, rows, found),
+        )
+
+    def _aligned(
+        self, automaton: Automaton, rows: Sequence[AlignedRow], found: Sequence[NumberedStep]
+    ) -> str:
+        has_many_turns = len({each.turn for each in found}) > 1
+        numbers = [
+            f"{each.turn}.{each.number}" if has_many_turns else str(each.number) for each in found
+        ]
+        got = [each.step.type for each in found]
+        for row in rows:
+            if (
+                row.step is not None
+                and row.position is not None
+                and not isinstance(self.steps, str)
+            ):
+                got[row.step] = _label_of(found[row.step], self.steps[row.position - 1])
+        return alignment_table(rows, automaton.labels, got, numbers)
+
+    def _unordered(self, found: Sequence[NumberedStep]) -> Iterator[Finding]:
+        accepts = [
+            [index for index, each in enumerate(found) if _fits(entry, each.step.raw)]
+            for entry in self.steps
+        ]
+        least = 0 if self.match == "subset" else 1
+        result = assign(accepts, [(least, 1)] * len(self.steps), len(found))
+        missing = [entry for entry, count in zip(self.steps, result.missing, strict=True) if count]
+        extra = [] if self.match == "superset" else [found[index] for index in result.unassigned]
+        if not missing and not extra:
+            return
+        items = {entry: item for item, entry in enumerate(result.entry_of) if entry is not None}
+        rows = [["", "expected", "got"]]
+        for index, entry in enumerate(self.steps):
+            if index in items:
+                each = found[items[index]]
+                rows.append([str(each.number), _label(entry), _label_of(each, entry)])
+            elif result.missing[index]:
+                rows.append(["", _label(entry), "-", "missing"])
+        rows += [[str(each.number), "-", each.step.type, "unexpected"] for each in extra]
+        labels = {
+            "missing": list(map(_label, missing)),
+            "unexpected": [each.step.type for each in extra],
+        }
+        parts = [
+            f"{plural(len(names), 'step')} {what} ({', '.join(names)})"
+            for what, names in labels.items()
+            if names
+        ]
+        where = extra[0].where() if extra else Where(turn=found[0].turn if found else None)
+        yield Finding(
+            "steps_differ",
+            "; ".join(parts),
+            where,
+            expected=list(map(_label, self.steps)),
+            got=[each.step.type for each in found],
             detail=table(rows),
         )
 
@@ -242,102 +231,32 @@ def _label(entry: Mapping[str, JSON]) -> str:
     return f"{entry['type']} {show(fields, 60)}" if fields else str(entry["type"])
 
 
-def _label_of(step: Step, entry: Mapping[str, JSON]) -> str:
-    return _label({"type": step.type, **{key: step.raw.get(key) for key in entry if key != "type"}})
-
-
-def _parted(
-    automaton: Automaton,
-    found: Sequence[tuple[Turn, int, Step]],
-    masks: Sequence[int],
-    steps: Any,
-    *,
-    allowed: bool,
-) -> Finding:
-    """Make the finding for an ordered comparison: where the sequences part, and both of them aligned."""
-    got = [step.type for _, _, step in found]
-    expected = steps if isinstance(steps, str) else list(map(_label, steps))
-    rows = align(automaton, masks, **({"extra": 0} if allowed else {}))
-    if rows is None:
-        return Finding(
-            "steps_differ",
-            f"the {plural(len(got), 'step')} do not match; too many to align",
-            Where(),
-            expected=expected,
-            got=got,
-        )
-    first = next(place for place, row in enumerate(rows) if row.cost)
-    row = rows[first]
-    at = next((row.step for row in rows[first:] if row.step is not None), None)
-    where = Where(turn=found[-1][0].number) if found else Where()
-    if at is not None:
-        turn, number, step = found[at]
-        where = Where(turn=turn.number, exchange=step.exchange, step=number)
-    return Finding(
-        "steps_differ",
-        _message(automaton, rows, row, at, found),
-        where,
-        expected=expected,
-        got=got,
-        detail=_aligned(automaton, rows, found, steps),
-    )
+def _label_of(each: NumberedStep, entry: Mapping[str, JSON]) -> str:
+    fields = {key: each.step.raw.get(key) for key in entry}
+    return _label({**fields, "type": each.step.type})
 
 
 def _message(
     automaton: Automaton,
-    rows: Sequence[Row],
-    row: Row,
-    at: int | None,
-    found: Sequence[tuple[Turn, int, Step]],
+    rows_before: Sequence[AlignedRow],
+    row: AlignedRow,
+    following: int | None,
+    found: Sequence[NumberedStep],
 ) -> str:
+    """Describe the first row of an alignment that does not match."""
     if not found:
-        return f"expected {automaton.labels[row.position or 0]}, but there is no step at all"
-    where = (
-        "the steps end" if at is None else f"step {found[at][1]} is {shorten(found[at][2].type)}"
-    )
+        return f"expected {automaton.labels[row.position or 0]}, but there is no step"
+    where = "the steps end"
+    if following is not None:
+        each = found[following]
+        where = f"step {each.number} is {shorten(each.step.type)}"
     if row.position is None:
-        before = next(
-            (
-                found[other.step][2].type
-                for other in reversed(rows[: rows.index(row)])
-                if other.step is not None
-            ),
-            None,
-        )
-        return f"{where}, which is not expected {f'after {shorten(before)}' if before is not None else 'first'}"
-    wanted = _wanted(automaton, row.position)
-    if row.step is not None and wanted.startswith(f"{found[row.step][2].type} "):
-        return f"step {found[row.step][1]} is another {found[row.step][2].type}: expected {wanted}"
-    return f"expected {wanted}, but {where}"
-
-
-def _wanted(automaton: Automaton, position: int) -> str:
-    word = automaton.labels[position]
-    return "any step" if word == ANY else word.rstrip("?*+")
-
-
-def _aligned(
-    automaton: Automaton, rows: Sequence[Row], found: Sequence[tuple[Turn, int, Step]], steps: Any
-) -> str:
-    many = len({turn.number for turn, _, _ in found}) > 1
-    lines = [["", "expected", "got"]]
-    for row in rows:
-        number, got, note = "", "-", ""
-        if row.step is not None:
-            turn, place, step = found[row.step]
-            number = f"{turn.number}.{place}" if many else str(place)
-            entry = (
-                {} if row.position is None or isinstance(steps, str) else steps[row.position - 1]
-            )
-            got = _label_of(step, entry)
-        expected = automaton.labels[row.position] if row.position is not None else "-"
-        if row.cost:
-            note = (
-                "missing"
-                if row.step is None
-                else "unexpected"
-                if row.position is None
-                else "different"
-            )
-        lines.append([number, expected, got, note])
-    return table(lines)
+        before = [each.step for each in rows_before if each.step is not None]
+        after = f"after {shorten(found[before[-1]].step.type)}" if before else "first"
+        return f"{where}, which is not expected {after}"
+    label = automaton.labels[row.position]
+    expected = "any step" if label.startswith(ANY) else label.rstrip("?*+")
+    if row.step is not None and expected.startswith(f"{found[row.step].step.type} "):
+        each = found[row.step]
+        return f"step {each.number} is another {each.step.type}: expected {expected}"
+    return f"expected {expected}, but {where}"

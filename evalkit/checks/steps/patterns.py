@@ -1,8 +1,8 @@
-"""Regular patterns over step types: ``"thought* function_call function_result (thought | model_output)+"``.
+"""Parse patterns over step types: ``"thought* function_call (thought | model_output)+"``.
 
-Grammar: words are step types, ``.`` is any step; ``?`` ``*`` ``+`` follow a word or a parenthesis; ``|`` parts alternatives. A pattern
-speaks of the whole sequence, not of a part of it. A word that no step can have is refused where it stands; what a pattern matches is
-``automaton``'s business.
+Words are step types, ``.`` is any step. ``?`` ``*`` ``+`` follow a word or a parenthesis, ``|``
+separates alternatives. A pattern matches the whole sequence. A word that is not a step type is
+refused with its column.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ import re
 from functools import lru_cache
 
 from evalkit._lib.text import did_you_mean
-from evalkit.checks.core.automaton import ANY, Automaton, Part
+from evalkit.checks.core.automaton import Automaton, Part
 from evalkit.protocol.step_types import STEP_TYPES
 
-_TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z0-9_]+)|(?P<sign>[.()|?*+])|(?P<bad>\S))")
+ANY = "."
+_TOKEN = re.compile(
+    r"\s*(?:(?P<word>[A-Za-z0-9_]+|\.)|(?P<repeat>[?*+])|(?P<sign>[()|])|(?P<bad>\S))"
+)
 _REPEATS = {"?": (True, False), "*": (True, True), "+": (False, True)}
-_MAX_POSITIONS = 400
-_MAX_NESTING = 50
+_MAX_WORDS = 400
+_MAX_DEPTH = 50
 
 
 class PatternError(ValueError):
-    """A pattern that cannot be used; ``column`` counts from 1 inside the pattern."""
+    """A pattern that cannot be used; ``column`` counts from 1 in the pattern."""
 
     def __init__(self, message: str, column: int) -> None:
         super().__init__(f"{message} (column {column} of the pattern)")
@@ -30,8 +33,14 @@ class PatternError(ValueError):
 
 @lru_cache(maxsize=4096)
 def compile_pattern(pattern: str) -> Automaton:
-    """Return a pattern's automaton. Raises PatternError."""
+    """Return the automaton of a pattern. Raises PatternError."""
     return _Parser(pattern).parse()
+
+
+def positions_of(automaton: Automaton, step_type: str) -> set[int]:
+    """Return the positions of a pattern that a step of this type fits."""
+    words = [label.rstrip("?*+") for label in automaton.labels]
+    return {position for position, word in enumerate(words) if word in (step_type, ANY)}
 
 
 class _Parser:
@@ -47,11 +56,11 @@ class _Parser:
 
     def parse(self) -> Automaton:
         if len(self.tokens) == 1:
-            raise PatternError("the pattern is empty; to expect no step at all write []", 1)
+            raise PatternError("the pattern is empty; to expect no step write []", 1)
         whole = self.alternatives()
-        sign, column, _ = self.tokens[self.at]
-        if sign:
-            raise PatternError(f"{sign!r} closes no parenthesis", column)
+        text, column, _ = self.tokens[self.at]
+        if text:
+            raise PatternError(f"{text!r} does not close a parenthesis", column)
         return self.automaton.finish(whole)
 
     def alternatives(self) -> Part:
@@ -59,52 +68,48 @@ class _Parser:
         while self.tokens[self.at][0] == "|":
             self.at += 1
             other = self.sequence()
-            part = Part(part.empty or other.empty, part.first | other.first, part.last | other.last)
+            may_be_empty = part.may_be_empty or other.may_be_empty
+            part = Part(may_be_empty, part.first | other.first, part.last | other.last)
         return part
 
     def sequence(self) -> Part:
         part = self.item()
-        while (
-            (token := self.tokens[self.at])[2] == "word"
-            or token[0] in ("(", ANY)
-            or token[2] == "bad"
-            or token[0] in _REPEATS
-        ):
-            part = self.automaton.then(part, self.item())
+        while self.tokens[self.at][0] not in ("|", ")", ""):
+            part = self.automaton.join(part, self.item())
         return part
 
     def item(self) -> Part:
         text, column, kind = self.tokens[self.at]
-        if kind == "word" or text == ANY:
+        if kind == "word":
             part = self.word(text, column)
         elif text == "(":
             part = self.group(column)
         else:
+            got = "the pattern ends" if kind == "end" else f"got {text!r}"
             hint = "; write a space between step types" if text in (",", ";") else ""
-            what = "the pattern ends" if kind == "end" else f"got {text!r}"
-            raise PatternError(f"a step type or '(' must stand here, {what}{hint}", column)
-        sign, column, _ = self.tokens[self.at]
-        if sign in _REPEATS:
+            raise PatternError(f"expected a step type or '(', {got}{hint}", column)
+        repeat = self.tokens[self.at][0]
+        if repeat in _REPEATS:
             self.at += 1
-            if text != "(":
-                self.automaton.labels[-1] += sign
-            part = self.automaton.repeat(part, *_REPEATS[sign])
-            if self.tokens[self.at][0] in _REPEATS:
+            if kind == "word":
+                self.automaton.labels[-1] += repeat
+            part = self.automaton.repeat(part, *_REPEATS[repeat])
+            if self.tokens[self.at][2] == "repeat":
                 raise PatternError("two repeat signs in a row", self.tokens[self.at][1])
         return part
 
     def word(self, text: str, column: int) -> Part:
         if text != ANY:
             check_type(text, column)
-        if len(self.automaton.words) > _MAX_POSITIONS:
-            raise PatternError(f"more than {_MAX_POSITIONS} words in one pattern", column)
+        if len(self.automaton.labels) > _MAX_WORDS:
+            raise PatternError(f"more than {_MAX_WORDS} words in one pattern", column)
         self.at += 1
-        return self.automaton.atom(text)
+        return self.automaton.add(text)
 
     def group(self, column: int) -> Part:
         self.depth += 1
-        if self.depth > _MAX_NESTING:
-            raise PatternError(f"nested more than {_MAX_NESTING} deep", column)
+        if self.depth > _MAX_DEPTH:
+            raise PatternError(f"nested more than {_MAX_DEPTH} deep", column)
         self.at += 1
         part = self.alternatives()
         if self.tokens[self.at][0] != ")":
@@ -115,15 +120,14 @@ class _Parser:
 
 
 def check_type(word: str, column: int) -> None:
-    """Refuse a word that no step of a turn can have as its type. Raises PatternError."""
+    """Refuse a word that is not the type of a step in a turn. Raises PatternError."""
     if word == "user_input":
         raise PatternError(
-            "user_input is never among the steps of a turn: they begin after the user's message",
-            column,
+            "user_input is not a step of a turn: its steps begin after the user's message", column
         )
     if word not in STEP_TYPES:
         raise PatternError(
-            f"{word!r} is no step type{did_you_mean(word, STEP_TYPES)}; a type that is not among the {len(STEP_TYPES)} known ones"
-            f" goes into the list form, as {{type: {word}}}",
+            f"{word!r} is not a step type{did_you_mean(word, STEP_TYPES)}; write a type that is"
+            f" not among the {len(STEP_TYPES)} known ones in a list, as {{type: {word}}}",
             column,
         )

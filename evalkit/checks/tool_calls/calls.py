@@ -1,7 +1,7 @@
-"""One expected tool call, one that came, and when the one is the other.
+"""One expected tool call, one received call, and when the received one fits the expected one.
 
-Tools that run at the service count like functions: ``google_search_call`` is a call of ``google_search``, an MCP call goes by its tool's
-name. Which expected call stands for which that came is ``tool_calls``'s business.
+Tools that run at the service count like functions: ``google_search_call`` is a call of
+``google_search``, and an MCP call has the name of its tool.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.text import shorten, show
-from evalkit.checks.core.base import Options, option_error
+from evalkit.checks.core.base import NumberedStep, Options, View, option_error
 from evalkit.checks.core.schema_validation import problems, validator
-from evalkit.transcript import Step
+from evalkit.protocol.step_types import RESULT_OF
 from evalkit.verdict import Where
 
 ArgumentMatch = Literal["exact", "subset", "superset", "schema", "ignore"]
-MOST_COPIES = 100
+MAX_COUNT = 100
 
 
 def covers(whole: JSON, part: JSON) -> bool:
-    """Say whether ``whole`` has everything ``part`` has: every key of an object, at any depth; lists item by item."""
+    """Return whether ``whole`` has every key of ``part``, at any depth; lists item by item."""
     if isinstance(part, Mapping):
         return isinstance(whole, Mapping) and all(
             key in whole and covers(whole[key], value) for key, value in part.items()
@@ -33,21 +33,17 @@ def covers(whole: JSON, part: JSON) -> bool:
     return equal(whole, part)
 
 
-def _valid(schema: JSON, value: JSON) -> bool:
-    return bool(validator(schema).is_valid(value))
-
-
 _FITS: dict[str, Callable[[JSON, JSON], bool]] = {
     "exact": equal,
-    "superset": lambda wanted, got: covers(got, wanted),
+    "superset": lambda expected, got: covers(got, expected),
     "subset": covers,
-    "schema": _valid,
-    "ignore": lambda wanted, got: True,
+    "schema": lambda expected, got: bool(validator(expected).is_valid(got)),
+    "ignore": lambda expected, got: True,
 }
-"""How arguments are compared, by the word in the suite; *subset* and *superset* are said of what came."""
+"""How arguments are compared. The received ones are the subset or superset."""
 
 
-class Call(Options):
+class ExpectedCall(Options):
     """One expected call."""
 
     name: str = Field(
@@ -59,59 +55,54 @@ class Call(Options):
         description="The arguments, or with match: schema their JSON Schema; absent: any.",
     )
     match: ArgumentMatch | None = Field(
-        None, description="How arguments compare; exact where they are given."
+        None, description="How arguments are compared; exact where they are given."
     )
     optional: bool = Field(False, description="The call need not be made.")
     min: int | None = Field(
         None,
         ge=0,
-        le=MOST_COPIES,
+        le=MAX_COUNT,
         description="Fewest such calls; alone it sets no upper limit.",
     )
-    max: int | None = Field(None, ge=0, le=MOST_COPIES, description="Most such calls.")
+    max: int | None = Field(None, ge=0, le=MAX_COUNT, description="Most such calls.")
 
     @model_validator(mode="after")
-    def _validate(self) -> Self:
+    def _refuse_contradictions(self) -> Self:
         if self.arguments is MISSING and self.match not in (None, "ignore"):
             raise option_error(f"match: {self.match} needs 'arguments'", "match")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise option_error(f"min {self.min} is above max {self.max}", "min")
         if self.optional and self.min:
             raise option_error("an optional call cannot have a 'min'", "optional")
-        if self.match == "schema":
-            found = problems(self.arguments)
-            if found:
-                raise option_error(found[0].message, "arguments", *found[0].path)
+        for problem in problems(self.arguments) if self.match == "schema" else ():
+            raise option_error(problem.message, "arguments", *problem.path)
         return self
 
     @property
     def limits(self) -> tuple[int, int | None]:
-        """Least and greatest number of such calls; None: any number."""
+        """The least and the greatest number of such calls (None: any number)."""
         if self.min is not None:
             return self.min, self.max
         least = 0 if self.optional or self.max == 0 else 1
         return least, self.max if self.max is not None else 1
 
     @property
-    def admits_one(self) -> bool:
-        """Whether a single such call is as expected."""
-        return (self.min is None or self.min <= 1) and (self.max is None or self.max >= 1)
-
-    @property
-    def how(self) -> ArgumentMatch:
+    def argument_match(self) -> ArgumentMatch:
         """How the arguments are compared."""
         return self.match or ("ignore" if self.arguments is MISSING else "exact")
 
-    def fits(self, name: str, arguments: JSON) -> bool:
-        """Say whether a call is such a one."""
-        return name == self.name and _FITS[self.how](self.arguments, arguments)
+    def fits(self, call: ReceivedCall) -> bool:
+        """Return whether a received call is such a call."""
+        return call.name == self.name and _FITS[self.argument_match](self.arguments, call.arguments)
 
     def __str__(self) -> str:
-        how = "" if self.how in ("exact", "ignore") else f" ({self.how})"
-        return f"{self.name} {show(self.arguments, 60)}{how}" if self.how != "ignore" else self.name
+        match = self.argument_match
+        if match == "ignore":
+            return self.name
+        return f"{self.name} {show(self.arguments, 60)}{'' if match == 'exact' else f' ({match})'}"
 
 
-def _named(value: Any) -> Any:
+def _from_name(value: Any) -> Any:
     if isinstance(value, str):
         return {"name": value}
     if not isinstance(value, dict):
@@ -119,10 +110,7 @@ def _named(value: Any) -> Any:
     return value
 
 
-CallEntry = Annotated[Call, BeforeValidator(_named, json_schema_input_type=str | Call)]
-
-
-def _one_call(value: Any) -> Any:
+def _from_one_name(value: Any) -> Any:
     if isinstance(value, str):
         return [value]
     if not isinstance(value, list):
@@ -130,31 +118,39 @@ def _one_call(value: Any) -> Any:
     return value
 
 
-Calls = Annotated[
-    list[CallEntry], BeforeValidator(_one_call, json_schema_input_type=str | list[CallEntry])
+CallEntry = Annotated[
+    ExpectedCall, BeforeValidator(_from_name, json_schema_input_type=str | ExpectedCall)
+]
+ExpectedCalls = Annotated[
+    list[CallEntry],
+    BeforeValidator(_from_one_name, json_schema_input_type=str | list[CallEntry]),
 ]
 
 
-class Made(NamedTuple):
-    """A call that came: its name and arguments, the step, and which of which turn's steps it is, from 1."""
+class ReceivedCall(NamedTuple):
+    """A call that the model made."""
 
     name: str
     arguments: JSON
-    step: Step
-    turn: int
-    number: int
-
-    @property
-    def where(self) -> Where:
-        """Where it stands."""
-        return Where(turn=self.turn, exchange=self.step.exchange, step=self.number)
+    step_type: str
+    where: Where
 
     def __str__(self) -> str:
         return f"{shorten(self.name)} {show(self.arguments, 60)}"
 
 
+def received_calls(view: View) -> list[ReceivedCall]:
+    """Return all calls in view, in order."""
+    return [_received(each) for each in view.numbered_steps if each.step.type in RESULT_OF]
+
+
+def _received(each: NumberedStep) -> ReceivedCall:
+    raw = each.step.raw
+    return ReceivedCall(call_name(raw), raw.get("arguments"), each.step.type, each.where())
+
+
 def call_name(raw: Mapping[str, JSON]) -> str:
-    """Return the name a call goes by: its own for functions and MCP tools, else its type without ``_call``."""
+    """Return the name of a call: of its function or MCP tool, else its type without ``_call``."""
     name = raw.get("name")
     if isinstance(name, str) and name:
         return name

@@ -1,363 +1,352 @@
-"""Telling interleaved conversations apart, by what their requests and answers say. Pure, and fed as the traffic comes.
+"""Tell interleaved conversations apart by the content of requests and responses. Pure.
 
-Whose is a request? The first of these that says something:
+A request belongs to the conversation that the first of these rules finds:
 
-1. it repeats, word for word, a request of a conversation that got no usable answer (refused for a while, cut off): that one's;
-2. ``previous_interaction_id``, the id in the path of a GET, cancel or delete, a ``continuation_token``: the one that was given it;
-3. a history: the one whose requests and answers it repeats, the longest such, and then brings only steps that a client makes. Of several
-   that are the same so far, one whose requests said the same about all else (model, tools, store, …), and the oldest that nothing has
-   continued yet;
-4. an altered history (a step dropped, added, changed; its beginning cut off): the one that knows its latest thought signature or call id,
-   else the one that shares its longest beginning, of a user's message and a step of the model at least, else one that began with the same
-   message and was given one of its answers or calls (a client that leaves the thoughts out);
-5. none: it starts a conversation. Two that start with the same words are two.
+1. It repeats a request that got no usable response: the conversation of that one.
+2. It names an interaction (``previous_interaction_id``, or the id in the path of a GET, cancel or
+   DELETE) or a ``continuation_token``: the conversation that received it.
+3. It re-sends a history that ends with steps of a client: the conversation with the longest common
+   beginning that ended at a response. Of several, one whose requests were alike in all else
+   (model, tools, …), then one of which no request failed, then the oldest.
+4. Its history was altered (a step dropped, added, changed): the conversation with the latest
+   signature or call id in it; else the longest common beginning with a step of the model; else the
+   same first message and a common step of the model (for clients that drop thoughts).
+5. None: it starts a conversation. Two that start with the same words are two.
 
-An answer that was continued once and is continued once more, otherwise, is a *fork*: a conversation of its own, which holds what came before
-the fork too. Of other resources (agents, files, …) all requests of one collection are taken together.
+A response that is continued a second time starts a *fork*: a conversation that includes what came
+before. All requests of another collection (agents, files, …) are one conversation.
 
-Every history is read once, as a chain of digests (``trails``) that are looked up: a request costs what its own length does, however many
-conversations are under way. Two conversations whose answers are the same to the letter cannot be told apart, and need not be.
+Lookups use digests of histories, so a request costs as much as it is long, however many
+conversations there are. Of conversations that are equal so far, any may be found.
 """
 
 from __future__ import annotations
 
 import re
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from urllib.parse import unquote
 
 from evalkit._lib.json import JSON
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.history_digest import (
-    START,
-    RawStep,
-    Trail,
+    EMPTY,
+    HistoryDigest,
     input_steps,
-    is_client,
+    is_client_step,
     marks,
-    request_key,
-    said,
-    trails,
+    model_step_digests,
+    prefix_digests,
+    value_digest,
 )
 from evalkit.conversation.reconstruct import request_of, response_of
 from evalkit.conversation.response_reader import read_response
-from evalkit.conversation.resume_index import Node, Places
-from evalkit.protocol.step_reader import steps_of, strip_user_input
-from evalkit.protocol.wire_facts import API_VERSION_PATTERN, is_retryable
+from evalkit.protocol.step_reader import RawStep, steps_of, strip_user_input
 from evalkit.transcript import Exchange, Request, Response
 
 _INTERACTION = re.compile(r"(?:^|/)interactions(?:/([^/:]+)(?:[/:][^/]*)?)?/?$")
-_COLLECTION = re.compile(rf"^(?:.*?/{API_VERSION_PATTERN}(?=/))?/?([^/:]*)")
-_HISTORY = frozenset(("input", "previous_interaction_id", "continuation_token"))
-_COMMON = 16  # a mark that this many conversations bear tells nothing
+_COLLECTION = re.compile(r"^(?:.*?/v[0-9]\w*(?=/))?/?([^/:]*)")
+_TEMPORARY_ERRORS = frozenset((408, 409, 429))
+_HISTORY_FIELDS = frozenset(("input", "previous_interaction_id", "continuation_token"))
+_COMMON = 16
+"""Evidence that this many conversations share says nothing."""
 
 
-@dataclass(slots=True)
-class _Asked:
-    """A request that waits for its answer: the history it ends, and the places it went on from."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class ResumePoint:
+    """The end of a response, from which its conversation can continue.
 
+    ``depth`` counts the conversation's requests so far. ``before`` is the history of the request,
+    ``history`` includes the response. ``settings`` digests the rest of the request.
+    """
+
+    thread: int
+    depth: int
+    before: HistoryDigest
+    history: HistoryDigest
+    settings: bytes
+    is_open: bool = False
+    has_failed: bool = False
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class PendingRequest:
+    """A request without its response; ``thread`` is the number of its conversation."""
+
+    thread: int
     request: Request
     key: bytes
-    style: bytes
-    trail: Trail
-    left: list[Node]
+    history: HistoryDigest
+    closed: Sequence[ResumePoint] = ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Thread:
     requests: int = 0
-    asked: list[_Asked] = field(default_factory=list)
-    nodes: list[Node] = field(default_factory=list)
     fork: tuple[int, int] | None = None
-    first: bytes = b""
+    first_step: bytes = b""
+    open_points: list[ResumePoint] = field(default_factory=list)
 
 
 class Demultiplexer:
     """The conversations of one stream of traffic, numbered from 0 as they start.
 
-    Feed each request to :meth:`opened` when it is sent and to :meth:`answered` when its answer is whole, or to :meth:`unanswered`.
+    Pass each request to :meth:`open` when it is sent, and what that returns to :meth:`complete`
+    with the whole response, or to :meth:`fail`.
     """
 
     def __init__(self) -> None:
         self._threads: list[_Thread] = []
-        self._refused: dict[bytes, deque[tuple[int, int, Trail]]] = {}
-        self._sent: dict[tuple[bytes, bytes], int] = {}
+        self._failed: dict[bytes, list[tuple[PendingRequest, int]]] = {}
         self._collections: dict[str, int] = {}
         self._owners: dict[str, int] = {}
-        self._ids: dict[str, list[Node]] = {}
-        self._tokens: dict[str, Node] = {}
-        self._places = Places()
-        self._passed: dict[bytes, int] = {}
-        self._marks: dict[str, list[int]] = {}
-        self._said: dict[bytes, list[int]] = {}
+        self._by_id: dict[str, ResumePoint] = {}
+        self._by_token: dict[str, ResumePoint] = {}
+        self._open_points: dict[bytes, list[ResumePoint]] = {}
+        self._last_points: dict[tuple[bytes, bytes], ResumePoint] = {}
+        self._evidence: dict[Hashable, list[int]] = {}
 
     def __len__(self) -> int:
         return len(self._threads)
 
     def fork_of(self, thread: int) -> tuple[int, int] | None:
-        """Return the conversation a fork left and how many of its requests (a fork's own inherited ones too) come before; None for others."""
+        """Return the conversation that a fork left, and how many requests they share."""
         return self._threads[thread].fork
 
-    def opened(self, request: Request) -> int:
-        """Return the number of the conversation a request belongs to."""
-        body = request.body if isinstance(request.body, dict) else {}
-        found = _INTERACTION.search(request.path)
-        key = request_key(request.method, request.path, request.query, request.body)
-        if found is None:
-            return self._of_collection(request, key)
-        if found[1] or request.method != "POST":
-            return self._reading(request, key, unquote(found[1] or ""))
-        if (again := self._again(key)) is not None:
-            return self._asked(again[0], request, key, again[1])
-        if isinstance(token := body.get("continuation_token"), str) and token in self._tokens:
-            node = self._tokens[token]
-            return self._asked(node.thread, request, key, node.trail)
-        steps = input_steps(body.get("input"))
-        if isinstance(previous := body.get("previous_interaction_id"), str) and previous:
-            thread, base = self._after_id(previous)
-            chain = trails(steps, base)
+    def open(self, request: Request) -> PendingRequest:
+        """Find the conversation of a request."""
+        key = value_digest([request.method, request.path, request.query, request.body])
+        match = _INTERACTION.search(request.path)
+        history, closed = EMPTY, []
+        if match is None:
+            collection = _COLLECTION.match(request.path)
+            name = collection[1] if collection else request.path
+            thread = self._collections.setdefault(name, len(self._threads))
+        elif match[1] or request.method != "POST":
+            thread = self._owners.setdefault(unquote(match[1] or ""), len(self._threads))
         else:
-            chain = trails(steps)
-            thread = self._after_history(steps, chain, _style(request))
-            self._threads[thread].first = self._threads[thread].first or chain[:2][-1].steps
-        for trail in chain[1:]:
-            self._passed.setdefault(trail.steps, thread)
-        return self._asked(thread, request, key, chain[-1])
-
-    def answered(self, thread: int, request: Request, response: Response) -> None:
-        """Learn from an answer: its id, its steps, whether the conversation can go on from it."""
-        asked = self._take(thread, request)
-        exchange = Exchange(0, 0, request)
-        read_response(exchange, response)
-        got = exchange.interaction
-        usable = got is not None and exchange.error is None and exchange.failure is None
-        if got is not None:
-            if request.method == "POST" and _is_create(request.path):
-                self._went_on(thread, asked, got, strip_user_input(steps_of(got)))
-            elif _INTERACTION.search(request.path):
-                self._read(thread, got)
-        if not usable:
-            self._failed(
-                thread,
-                asked,
-                again=is_retryable(response.status) or response.status < 400,
-            )
-
-    def unanswered(self, thread: int, request: Request) -> None:
-        """Note that no answer came: the connection failed, or the client left."""
-        self._failed(thread, self._take(thread, request), again=True)
-
-    def named(self, thread: int, name: str) -> None:
-        """Learn the id of an interaction whose answer is still coming: it can be asked for, or cancelled, before that."""
-        self._owners.setdefault(name, thread)
-
-    # Whose is it?
-
-    def _again(self, key: bytes) -> tuple[int, Trail] | None:
-        waiting = self._refused.get(key, ())
-        while waiting:
-            thread, requests, trail = self._refused[key].popleft()
-            if self._threads[thread].requests == requests:
-                return thread, trail
-        self._refused.pop(key, None)
-        return None
-
-    def _of_collection(self, request: Request, key: bytes) -> int:
-        found = _COLLECTION.match(request.path)
-        name = found[1] if found else request.path
-        if name not in self._collections:
-            self._collections[name] = self._started()
-        return self._asked(self._collections[name], request, key, START)
-
-    def _started(self, fork: tuple[int, int] | None = None) -> int:
-        self._threads.append(_Thread(fork[1] if fork else 0, fork=fork))
-        return len(self._threads) - 1
-
-    def _continued(self, node: Node) -> int:
-        return node.thread if node.open else self._started((node.thread, node.depth))
-
-    def _reading(self, request: Request, key: bytes, name: str) -> int:
-        thread = self._owners.get(name)
-        if thread is None:
-            thread = self._owners[name] = self._started()
+            thread, history = self._find(request, key)
+            self._remember(thread, [("request", history[:2])])
+            closed = self._threads[thread].open_points.copy()
+        if thread == len(self._threads):
+            self._start()
+        for point in closed:
+            self._close(point)
         self._threads[thread].requests += 1
-        self._threads[thread].asked.append(_Asked(request, key, b"", START, []))
-        return thread
-
-    def _after_id(self, previous: str) -> tuple[int, Trail]:
-        nodes = self._ids.get(previous)
-        if not nodes:
-            return self._started(), START
-        # A service that was started anew may give an id twice: then the latest is meant.
-        node = next((node for node in reversed(nodes) if node.open), nodes[-1])
-        return self._continued(node), node.trail
-
-    def _after_history(self, steps: list[RawStep], chain: list[Trail], style: bytes) -> int:
-        node, at = self._places.longest(chain, style)
-        rest = steps[at:]
-        if all(map(is_client, rest)):
-            if node is None:
-                return (
-                    self._started() if not chain[-1].models else self._altered(steps, steps, chain)
-                )
-            if node.open:
-                return self._continued(node)
-            # Whoever brings what was brought before, and more behind it, has lost the answer in between; who brings other things forks.
-            lost = next(
-                (
-                    thread
-                    for trail in chain[-2:at:-1]
-                    if (thread := self._sent.get(trail[:2])) is not None
-                ),
-                None,
-            )
-            return self._continued(node) if lost is None else lost
-        return self._altered(rest if node else steps, steps, chain)
-
-    def _altered(self, rest: list[RawStep], steps: list[RawStep], chain: list[Trail]) -> int:
-        for part in (rest, steps):
-            if (thread := self._bearing(part)) is not None:
-                return thread
-        shared = next((trail for trail in reversed(chain) if trail.steps in self._passed), START)
-        if shared.users and shared.models:
-            return self._passed[shared.steps]
-        thread = self._told(steps, chain[:2][-1].steps)
-        return self._started() if thread is None else thread
-
-    def _bearing(self, steps: Sequence[RawStep]) -> int | None:
-        """Return the conversation that knows the latest telling mark."""
-        for mark in marks(steps):
-            threads = self._marks.get(mark, ())
-            if 0 < len(threads) < _COMMON:
-                return next(
-                    (
-                        thread
-                        for thread in threads
-                        if any(node.open for node in self._threads[thread].nodes)
-                    ),
-                    threads[-1],
-                )
-        return None
-
-    def _told(self, steps: Sequence[RawStep], first: bytes) -> int | None:
-        """Return a conversation that began as this history does and was given one of its steps, one still open before others."""
-        for key in said(steps):
-            threads = [
-                thread for thread in self._said.get(key, ()) if self._threads[thread].first == first
-            ]
-            if threads:
-                return next(
-                    (
-                        thread
-                        for thread in threads
-                        if any(node.open for node in self._threads[thread].nodes)
-                    ),
-                    threads[-1],
-                )
-        return None
-
-    def _asked(self, thread: int, request: Request, key: bytes, trail: Trail) -> int:
-        state = self._threads[thread]
-        state.requests += 1
-        self._sent[trail[:2]] = thread
-        left = [node for node in state.nodes if node.open]
-        for node in left:
-            node.open = False
-        state.nodes.clear()
-        state.asked.append(_Asked(request, key, _style(request), trail, left))
-        return thread
-
-    # What was answered?
-
-    def _take(self, thread: int, request: Request) -> _Asked:
-        asked = self._threads[thread].asked
-        at = next((at for at, one in enumerate(asked) if one.request is request), None)
-        return asked.pop(
-            at
-            if at is not None
-            else next(at for at, one in enumerate(asked) if one.request == request)
+        return PendingRequest(
+            thread=thread, request=request, key=key, history=history, closed=closed
         )
 
-    def _went_on(
-        self, thread: int, asked: _Asked, got: dict[str, JSON], steps: list[RawStep]
-    ) -> None:
-        trail = self._seen(thread, steps, asked.trail)
-        node = self._place(thread, trail, asked.trail, got.get("id"), asked.style)
-        if isinstance(token := got.get("continuation_token"), str) and token:
-            self._tokens[token] = node
+    def complete(self, pending: PendingRequest, response: Response) -> None:
+        """Learn from a response: its id, its steps, whether the conversation can continue."""
+        exchange = Exchange(0, 0, pending.request)
+        read_response(exchange, response)
+        interaction = exchange.interaction
+        match = _INTERACTION.search(pending.request.path)
+        if interaction is not None and match is not None:
+            if pending.request.method == "POST" and not match[1]:
+                steps = strip_user_input(steps_of(interaction))
+                history = self._learn(pending.thread, steps, pending.history)
+                point = self._add_point(pending, history, interaction.get("id"))
+                token = interaction.get("continuation_token")
+                if isinstance(token, str) and token:
+                    self._by_token[token] = point
+            else:
+                self._learn_stored(pending, interaction)
+        if interaction is None or exchange.error is not None or exchange.failure is not None:
+            temporary = response.status in _TEMPORARY_ERRORS or not 400 <= response.status < 500
+            self.fail(pending, may_repeat=temporary)
 
-    def _read(self, thread: int, got: dict[str, JSON]) -> None:
-        """Take the steps that a run in the background has come to, and those of an interaction that was never seen."""
-        name = got.get("id")
-        if not isinstance(name, str) or not name:
-            return
-        nodes = self._ids.get(name)
-        steps = steps_of(got)
-        if not nodes:
-            self._place(thread, self._seen(thread, steps, START), START, name, b"")
-            return
-        node = nodes[-1]
-        trail = self._seen(thread, strip_user_input(steps), node.before)
-        if trail != node.trail and node.open:
-            node.trail = trail
-            self._places.put(node)
+    def fail(self, pending: PendingRequest, *, may_repeat: bool = True) -> None:
+        """Note that a request got no usable response; its conversation can continue as before."""
+        for point in pending.closed:
+            point.has_failed = True
+            self._open(point)
+        if may_repeat:
+            count = self._threads[pending.thread].requests
+            self._failed.setdefault(pending.key, []).append((pending, count))
 
-    def _seen(self, thread: int, steps: list[RawStep], before: Trail) -> Trail:
-        chain = trails(steps, before)
-        for trail in chain[1:]:
-            self._passed[trail.steps] = thread
-        for mark in marks(steps):
-            threads = self._marks.setdefault(mark, [])
+    def learn_id(self, pending: PendingRequest, identity: str) -> None:
+        """Learn an interaction's id before its response ends: it can be read or cancelled then."""
+        self._owners.setdefault(identity, pending.thread)
+
+    # Finding a conversation
+
+    def _find(self, request: Request, key: bytes) -> tuple[int, HistoryDigest]:
+        failed = self._failed.get(key, [])
+        while failed:
+            pending, count = failed.pop(0)
+            # After another request the conversation has gone on without a repetition.
+            if self._threads[pending.thread].requests == count:
+                return pending.thread, pending.history
+        body = request.body if isinstance(request.body, dict) else {}
+        token, previous = body.get("continuation_token"), body.get("previous_interaction_id")
+        if isinstance(token, str) and token in self._by_token:
+            point = self._by_token[token]
+            return point.thread, point.history
+        steps = input_steps(body.get("input"))
+        if isinstance(previous, str) and previous:
+            known = self._by_id.get(previous)
+            prefixes = prefix_digests(steps, known.history if known else EMPTY)
+            thread = self._continue(known) if known else self._start()
+        else:
+            prefixes = prefix_digests(steps)
+            thread = self._find_by_history(steps, prefixes, _settings(request))
+            self._threads[thread].first_step = self._threads[thread].first_step or _first(prefixes)
+        self._remember(thread, (("prefix", prefix.steps) for prefix in prefixes[1:]))
+        return thread, prefixes[-1]
+
+    def _find_by_history(
+        self, steps: list[RawStep], prefixes: list[HistoryDigest], settings: bytes
+    ) -> int:
+        point, length = self._longest_match(prefixes, settings)
+        rest = steps[length:]
+        if all(map(is_client_step, rest)):
+            if point is None:
+                return self._start()
+            if point.is_open:
+                return point.thread
+            # Does it re-send a later request too, and only miss the response? Else it is a fork.
+            requests = (("request", prefix[:2]) for prefix in prefixes[-2:length:-1])
+            thread = self._recall(requests)
+            return self._continue(point) if thread is None else thread
+        thread = self._recall(
+            chain(
+                (("mark", mark) for mark in chain(marks(rest), marks(steps))),
+                (("prefix", item.steps) for item in reversed(prefixes) if item.has_model),
+                (("step", _first(prefixes), digest) for digest in model_step_digests(steps)),
+            )
+        )
+        return self._start() if thread is None else thread
+
+    def _longest_match(
+        self, prefixes: list[HistoryDigest], settings: bytes
+    ) -> tuple[ResumePoint | None, int]:
+        """Return the best resume point in a history, and the number of steps before it."""
+        results = {prefix.results for prefix in prefixes}
+        for length in range(len(prefixes) - 1, 0, -1):
+            steps = prefixes[length].steps
+            if steps == prefixes[length - 1].steps:
+                # The step is a function result.
+                continue
+            best, best_rank = None, 4
+            for point in self._open_points.get(steps, ()):
+                rank = 2 * (point.settings != settings) + point.has_failed
+                if point.history.results in results and rank < best_rank:
+                    best, best_rank = point, rank
+                    if rank == 0:
+                        break
+            closed = [
+                self._last_points[steps, r] for r in results if (steps, r) in self._last_points
+            ]
+            if best or closed:
+                return best or closed[0], length
+        return None, 0
+
+    def _start(self, fork: tuple[int, int] | None = None) -> int:
+        self._threads.append(_Thread(fork[1] if fork else 0, fork))
+        return len(self._threads) - 1
+
+    def _continue(self, point: ResumePoint) -> int:
+        return point.thread if point.is_open else self._start((point.thread, point.depth))
+
+    def _recall(self, keys: Iterable[Hashable]) -> int | None:
+        """Return the conversation of the first telling evidence, preferring open ones."""
+        for key in keys:
+            threads = self._evidence.get(key, [])
+            if 0 < len(threads) < _COMMON:
+                open_threads = [one for one in threads if self._threads[one].open_points]
+                return open_threads[0] if open_threads else threads[-1]
+        return None
+
+    # Learning from requests and responses
+
+    def _remember(self, thread: int, keys: Iterable[Hashable]) -> None:
+        for key in keys:
+            threads = self._evidence.setdefault(key, [])
             if thread not in threads and len(threads) < _COMMON:
                 threads.append(thread)
-        for key in said(steps):
-            told = self._said.setdefault(key, [])
-            if thread not in told and len(told) < _COMMON:
-                told.append(thread)
-        return chain[-1]
 
-    def _place(self, thread: int, trail: Trail, before: Trail, name: JSON, style: bytes) -> Node:
-        state = self._threads[thread]
-        node = Node(thread, state.requests, trail, before, style)
-        state.nodes.append(node)
-        self._places.put(node)
-        if isinstance(name, str) and name:
-            self._ids.setdefault(name, []).append(node)
-            self._owners[name] = thread
-        return node
+    def _learn(self, thread: int, steps: list[RawStep], before: HistoryDigest) -> HistoryDigest:
+        """Remember the steps of a response and return the history with them."""
+        prefixes = prefix_digests(steps, before)
+        first = self._threads[thread].first_step
+        self._remember(thread, (("prefix", prefix.steps) for prefix in prefixes[1:]))
+        self._remember(thread, (("mark", mark) for mark in marks(steps)))
+        self._remember(thread, (("step", first, digest) for digest in model_step_digests(steps)))
+        return prefixes[-1]
 
-    def _failed(self, thread: int, asked: _Asked, *, again: bool) -> None:
-        for node in asked.left:
-            node.open = node.tried = True
-            self._threads[thread].nodes.append(node)
-            self._places.put(node)
-        if again:
-            self._refused.setdefault(asked.key, deque()).append(
-                (thread, self._threads[thread].requests, asked.trail)
-            )
+    def _learn_stored(self, pending: PendingRequest, interaction: dict[str, JSON]) -> None:
+        """Learn the steps of a background run, or of an interaction that was never seen."""
+        identity = interaction.get("id")
+        if not isinstance(identity, str) or not identity:
+            return
+        steps, point = steps_of(interaction), self._by_id.get(identity)
+        if point is None:
+            self._add_point(pending, self._learn(pending.thread, steps, EMPTY), identity)
+            return
+        history = self._learn(pending.thread, strip_user_input(steps), point.before)
+        if history != point.history and point.is_open:
+            self._close(point)
+            point.history = history
+            self._open(point)
+
+    def _add_point(
+        self, pending: PendingRequest, history: HistoryDigest, identity: JSON
+    ) -> ResumePoint:
+        point = ResumePoint(
+            thread=pending.thread,
+            depth=self._threads[pending.thread].requests,
+            before=pending.history,
+            history=history,
+            settings=_settings(pending.request),
+        )
+        self._open(point)
+        if isinstance(identity, str) and identity:
+            self._by_id[identity] = point
+            self._owners[identity] = pending.thread
+        return point
+
+    def _open(self, point: ResumePoint) -> None:
+        if point.is_open:
+            return
+        point.is_open = True
+        self._threads[point.thread].open_points.append(point)
+        # Without a step of the model every new conversation would continue the last one.
+        if point.history.has_model:
+            self._open_points.setdefault(point.history.steps, []).append(point)
+            self._last_points[point.history[:2]] = point
+
+    def _close(self, point: ResumePoint) -> None:
+        point.is_open = False
+        self._threads[point.thread].open_points.remove(point)
+        if point.history.has_model:
+            self._open_points[point.history.steps].remove(point)
 
 
 def split_conversations(recordings: Sequence[Recording]) -> list[list[int]]:
-    """Return the recording numbers (from 0) of each conversation of a tape, in order of first request. A fork's begin with those before it."""
-    threads = Demultiplexer()
-    found: list[list[int]] = []
+    """Return the recording numbers (from 0) of each conversation, in order of first request.
+
+    Those of a fork begin with the ones before it.
+    """
+    demultiplexer = Demultiplexer()
+    conversations: list[list[int]] = []
     for number, recording in enumerate(recordings):
-        request = request_of(recording)
-        thread = threads.opened(request)
-        if thread == len(found):
-            fork = threads.fork_of(thread)
-            found.append(found[fork[0]][: fork[1]] if fork else [])
-        found[thread].append(number)
-        threads.answered(thread, request, response_of(recording))
-    return found
+        pending = demultiplexer.open(request_of(recording))
+        if pending.thread == len(conversations):
+            fork = demultiplexer.fork_of(pending.thread)
+            conversations.append(conversations[fork[0]][: fork[1]] if fork else [])
+        conversations[pending.thread].append(number)
+        demultiplexer.complete(pending, response_of(recording))
+    return conversations
 
 
-def _is_create(path: str) -> bool:
-    found = _INTERACTION.search(path)
-    return found is not None and not found[1]
-
-
-def _style(request: Request) -> bytes:
+def _settings(request: Request) -> bytes:
     body = request.body if isinstance(request.body, dict) else {}
-    return request_key({name: value for name, value in body.items() if name not in _HISTORY})
+    return value_digest({key: body[key] for key in body if key not in _HISTORY_FIELDS})
+
+
+def _first(prefixes: Sequence[HistoryDigest]) -> bytes:
+    """Return the digest of the first step; of nothing where there is none."""
+    return prefixes[:2][-1].steps

@@ -1,12 +1,12 @@
-"""Histories as digests: what two spellings of a conversation so far have in common, in a form that is cheap to compare. Pure.
+"""Digests of histories: cheap to compare, equal for all spellings of the same history. Pure.
 
-A *trail* is a running digest (BLAKE2b) over the steps of a history, so that equal trails mean equal histories, and every prefix of a history
-has a trail of its own for the cost of reading it once. What is no difference: the shape an ``input`` was sent in (a string, content, steps), key
-order, number spelling, and fields without a value (null, ``""``, ``[]``, ``{}``), which official SDKs add and drop and which a streamed answer
-has where a plain one has none (protocol sections 2.1, 9, 11). The client's function results have a digest apart from all other steps, because
-a client may put them behind their calls or behind the last one.
-
-What belongs to a history whoever altered the rest of it are its *marks*: signatures of thoughts, ids of calls.
+A history is re-sent with every request of a stateless conversation, so each prefix of it gets a
+running digest, for the cost of reading it once. These differences do not count: the shape of
+``input`` (a string, content, steps), the order of keys, the spelling of numbers, and fields without
+a value (null, ``""``, ``[]``, ``{}``), which official SDKs add and drop, and which a streamed
+response has where a plain one has none (docs/protocol.md sections 2.1, 9, 11). Function results
+have a digest apart from all other steps, because a client may put them behind their calls or
+behind the last one.
 """
 
 from __future__ import annotations
@@ -16,81 +16,61 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON, canonical
-from evalkit.protocol.step_reader import content_blocks
+from evalkit.protocol.step_reader import RawStep, content_blocks, type_of
 from evalkit.protocol.step_types import CLIENT_STEPS, CONTENT_TYPES
 
-RawStep = dict[str, JSON]
-
-_CONTENT = frozenset(CONTENT_TYPES)
-_RESULT = "function_result"
-_NOTHING: tuple[JSON, ...] = (None, "", [], {})
+_WITHOUT_VALUE: tuple[JSON, ...] = (None, "", [], {})
 
 
-class Trail(NamedTuple):
-    """The digest of a history: of its steps, of its function results, and how many steps of users and of models it has."""
+class HistoryDigest(NamedTuple):
+    """The digests of a history's steps and of its function results.
+
+    ``has_model`` says whether a model has contributed anything.
+    """
 
     steps: bytes = b""
     results: bytes = b""
-    users: int = 0
-    models: int = 0
-
-    def after(self, step: RawStep) -> Trail:
-        """Return the trail with one step more."""
-        kind = step.get("type")
-        if kind == _RESULT:
-            return self._replace(results=_digest(self.results, step))
-        user = kind == "user_input"
-        return Trail(
-            _digest(self.steps, step), self.results, self.users + user, self.models + (not user)
-        )
-
-    def through(self, steps: Iterable[RawStep]) -> Trail:
-        """Return the trail with further steps."""
-        trail = self
-        for step in steps:
-            trail = trail.after(step)
-        return trail
+    has_model: bool = False
 
 
-START = Trail()
+EMPTY = HistoryDigest()
 
 
-def trails(steps: Iterable[RawStep], start: Trail = START) -> list[Trail]:
-    """Return the trail before any of the steps, and that after each of them."""
-    found = [start]
+def prefix_digests(steps: Iterable[RawStep], start: HistoryDigest = EMPTY) -> list[HistoryDigest]:
+    """Return the digest before the first step, and that after each of them."""
+    digests = [start]
     for step in steps:
-        found.append(found[-1].after(step))
-    return found
+        before = digests[-1]
+        if type_of(step) == "function_result":
+            digest = before._replace(results=step_digest(step, before.results))
+        else:
+            has_model = before.has_model or not is_client_step(step)
+            digest = HistoryDigest(step_digest(step, before.steps), before.results, has_model)
+        digests.append(digest)
+    return digests
 
 
 def input_steps(value: JSON) -> list[RawStep]:
-    """Return an ``input`` of any shape as steps; what is no object is left out."""
+    """Return an ``input`` of any shape as steps; values that are not objects are left out."""
     if isinstance(value, str):
         return [{"type": "user_input", "content": [{"type": "text", "text": value}]}]
-    items = (
-        [item for item in value if isinstance(item, dict)]
-        if isinstance(value, list)
-        else [value]
-        if isinstance(value, dict)
-        else []
-    )
-    if items and all(_kind(item, "text") in _CONTENT for item in items):
+    items = [value] if isinstance(value, dict) else value if isinstance(value, list) else []
+    items = [item for item in items if isinstance(item, dict)]
+    if items and all(type_of({"type": "text", **item}) in CONTENT_TYPES for item in items):
         return [{"type": "user_input", "content": items}]
     return items
 
 
-def is_client(step: RawStep) -> bool:
-    """Say whether a client makes steps of this type."""
-    return _kind(step) in CLIENT_STEPS
-
-
-def _kind(step: RawStep, usual: str = "") -> str:
-    kind = step.get("type", usual)
-    return kind if isinstance(kind, str) else ""
+def is_client_step(step: RawStep) -> bool:
+    """Return whether clients create steps of this type."""
+    return type_of(step) in CLIENT_STEPS
 
 
 def marks(steps: Sequence[RawStep]) -> Iterator[str]:
-    """Yield the signatures and call ids of steps, the latest first."""
+    """Yield the signatures and call ids of steps, the latest first.
+
+    They identify a conversation even if the rest of a history was altered.
+    """
     for step in reversed(steps):
         for name in ("signature", "id", "call_id"):
             mark = step.get(name)
@@ -98,42 +78,45 @@ def marks(steps: Sequence[RawStep]) -> Iterator[str]:
                 yield mark
 
 
-def said(steps: Sequence[RawStep]) -> Iterator[bytes]:
-    """Yield a digest of each step a model made but its thoughts, the latest first: what is left of a history without its signatures."""
+def model_step_digests(steps: Sequence[RawStep]) -> Iterator[bytes]:
+    """Yield a digest of each step of the model except thoughts, the latest first.
+
+    They are what remains of a history without its signatures.
+    """
     for step in reversed(steps):
-        if not is_client(step) and _kind(step) != "thought":
-            yield _digest(b"", step)
+        if not is_client_step(step) and type_of(step) != "thought":
+            yield step_digest(step)
 
 
-def request_key(*parts: JSON) -> bytes:
-    """Return a digest that is the same for requests that say the same."""
-    return _hash(b"", list(parts))
+def value_digest(value: JSON) -> bytes:
+    """Return a digest that is equal for equal values in the sense of this module."""
+    return _digest(b"", value)
 
 
-def _digest(before: bytes, step: RawStep) -> bytes:
-    if step.get("type") == "user_input":
-        blocks = content_blocks(step)
-        step = {
-            **step,
-            "content": [
-                {"type": "text", **block} if isinstance(block, dict) else block for block in blocks
-            ],
-        }
-    return _hash(before, step)
+def step_digest(step: RawStep, before: bytes = b"") -> bytes:
+    """Return the digest of a step after a history with the digest ``before``."""
+    if type_of(step) == "user_input":
+        content = [
+            {"type": "text", **block} if isinstance(block, dict) else block
+            for block in content_blocks(step)
+        ]
+        step = {**step, "content": content}
+    return _digest(before, step)
 
 
-def _hash(before: bytes, value: JSON) -> bytes:
+def _digest(before: bytes, value: JSON) -> bytes:
     try:
-        text = canonical(_stripped(value))
-    except RecursionError:  # nested hundreds of levels deep: told apart by its beginning only
+        text = canonical(_with_values(value))
+    except RecursionError:
+        # Nested hundreds of levels deep: only what precedes it counts.
         text = str(type(value))
     return blake2b(before + text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _stripped(value: JSON) -> JSON:
-    if type(value) is dict:
-        kept = ((key, _stripped(item)) for key, item in value.items())
-        return {key: item for key, item in kept if item not in _NOTHING}
-    if type(value) is list:
-        return [_stripped(item) for item in value]
+def _with_values(value: JSON) -> JSON:
+    if isinstance(value, dict):
+        pairs = ((key, _with_values(item)) for key, item in value.items())
+        return {key: item for key, item in pairs if item not in _WITHOUT_VALUE}
+    if isinstance(value, list):
+        return [_with_values(item) for item in value]
     return value

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from evalkit.conversation.history_digest import START, RawStep, input_steps, is_client
+from evalkit.conversation.history_digest import input_steps, is_client_step, step_digest
+from evalkit.protocol.step_reader import RawStep
 from evalkit.protocol.step_reader import steps_of
 from evalkit.transcript import Exchange
 
@@ -85,8 +86,8 @@ def _resent_model_steps(exchange: Exchange) -> list[RawStep]:
         or body.get("previous_interaction_id")
     ):
         return []
-    return [step for step in input_steps(body.get("input")) if not is_client(step)]
+    return [step for step in input_steps(body.get("input")) if not is_client_step(step)]
 
 
 def _model_digests(steps: Sequence[RawStep]) -> Iterator[bytes]:
-    return (START.after(step).steps for step in steps if not is_client(step))
+    return (step_digest(step) for step in steps if not is_client_step(step))

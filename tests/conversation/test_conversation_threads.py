@@ -50,8 +50,9 @@ class Tape:
         self.numbers: list[int] = []
 
     def take(self, request: Request, response: Response) -> int:
-        thread = self.threads.opened(request)
-        self.threads.answered(thread, request, response)
+        pending = self.threads.open(request)
+        thread = pending.thread
+        self.threads.complete(pending, response)
         self.numbers.append(thread)
         query = (
             "?" + "&".join(f"{name}={value}" for name, value in request.query)
@@ -92,11 +93,12 @@ def test_ids_tell_stateful_conversations_apart() -> None:
 def test_requests_in_flight_take_different_places() -> None:
     threads = Demultiplexer()
     requests = [create([user("Hello")], store=False) for _ in range(3)]
-    numbers = [threads.opened(request) for request in requests]
-    for number, request in zip(numbers, requests, strict=True):
-        threads.answered(number, request, answer(HI))
+    pending = [threads.open(request) for request in requests]
+    numbers = [one.thread for one in pending]
+    for one in pending:
+        threads.complete(one, answer(HI))
     later = [create([user("Hello"), *HI, user(text)], store=False) for text in "abc"]
-    assert [threads.opened(request) for request in later] == numbers == [0, 1, 2]
+    assert [threads.open(request).thread for request in later] == numbers == [0, 1, 2]
 
 
 def test_a_second_continuation_is_a_fork_that_begins_with_what_is_shared() -> None:
@@ -162,9 +164,9 @@ def test_of_equal_conversations_one_that_was_refused_goes_last() -> None:
 def test_a_request_without_an_answer_is_expected_again() -> None:
     threads = Demultiplexer()
     first = create("Hello")
-    threads.unanswered(threads.opened(first), first)
-    assert threads.opened(create("Hello")) == 0
-    assert threads.opened(create("Hello")) == 1
+    threads.fail(threads.open(first))
+    assert threads.open(create("Hello")).thread == 0
+    assert threads.open(create("Hello")).thread == 1
 
 
 def test_a_run_in_the_background_is_followed_into_a_history() -> None:
@@ -562,6 +564,6 @@ def test_whatever_is_sent_and_answered_belongs_somewhere(
     threads = Demultiplexer()
     for method, path, body, got, status in exchanges:
         request = Request(method, path, body)
-        thread = threads.opened(request)
-        assert 0 <= thread < len(threads)
-        threads.answered(thread, request, Response(status, {}, dumps(got)))
+        pending = threads.open(request)
+        assert 0 <= pending.thread < len(threads)
+        threads.complete(pending, Response(status, {}, dumps(got)))

@@ -164,4 +164,4 @@ async def _read_body(response: UpstreamResponse, exchange: ProxiedExchange) -> b
 def _describe(exchange: ProxiedExchange | None) -> str:
     if exchange is None:
         return "forwarded"
-    return f"conversation {exchange.conversation + 1}, request {exchange.number + 1}"
+    return f"conversation {exchange.pending.thread + 1}, request {exchange.number + 1}"

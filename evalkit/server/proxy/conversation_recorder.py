@@ -15,14 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from evalkit.cassette.recording import Recording
-from evalkit.conversation.demultiplex import Demultiplexer
+from evalkit.conversation.demultiplex import Demultiplexer, PendingRequest
 from evalkit.errors import EvalkitError
 from evalkit.server.calls import Call
 from evalkit.server.headers import secrets_of
 from evalkit.server.proxy.archive import ConversationArchive
 from evalkit.server.proxy.capture import ResponseCapture, recording_of_call, request_of
 from evalkit.server.proxy.upstream import Upstream, UpstreamResponse
-from evalkit.transcript import Request
 
 _WRITERS = 4
 
@@ -53,7 +52,8 @@ class ConversationRecorder:
         uri = self._upstream.uri(call)
         request = request_of(call, uri)
         known = len(self._demultiplexer)
-        conversation = self._demultiplexer.opened(request)
+        pending = self._demultiplexer.open(request)
+        conversation = pending.thread
         if conversation == known and (fork := self._demultiplexer.fork_of(conversation)):
             self._request_counts[conversation] = fork[1]
         number = self._request_counts[conversation]
@@ -62,8 +62,7 @@ class ConversationRecorder:
             recorder=self,
             call=call,
             uri=uri,
-            request=request,
-            conversation=conversation,
+            pending=pending,
             number=number,
             started=self.clock(),
         )
@@ -72,18 +71,18 @@ class ConversationRecorder:
         """Note that an exchange has no response."""
         if not exchange.is_answered:
             exchange.is_answered = True
-            self._demultiplexer.unanswered(exchange.conversation, exchange.request)
+            self._demultiplexer.fail(exchange.pending)
 
     def note_progress(self, exchange: ProxiedExchange, broken: str | None = None) -> None:
         """Note what has arrived of an exchange's response."""
         capture = exchange.capture
         assert capture is not None
         if capture.interaction_id:
-            self._demultiplexer.named(exchange.conversation, capture.interaction_id)
+            self._demultiplexer.learn_id(exchange.pending, capture.interaction_id)
         if not exchange.is_answered and (capture.has_ended or broken is not None):
             exchange.is_answered = True
             response = capture.response(self.clock(), broken)
-            self._demultiplexer.answered(exchange.conversation, exchange.request, response)
+            self._demultiplexer.complete(exchange.pending, response)
 
     async def record(self, exchange: ProxiedExchange, broken: str | None) -> None:
         """Write an exchange to the disk; a failure is logged only."""
@@ -109,12 +108,14 @@ class ConversationRecorder:
             writer.shutdown()
 
     async def _append(self, exchange: ProxiedExchange, broken: str | None) -> None:
-        capture, conversation = exchange.capture, exchange.conversation
+        capture, conversation = exchange.capture, exchange.pending.thread
         assert capture is not None
         response = capture.response(self.clock(), broken)
         recording = recording_of_call(exchange.call, exchange.uri, response)
         loop = asyncio.get_running_loop()
-        body = exchange.request.body if isinstance(exchange.request.body, dict) else {}
+        body = (
+            exchange.pending.request.body if isinstance(exchange.pending.request.body, dict) else {}
+        )
         metadata = {
             "endpoint": self._upstream.base,
             "model": body.get("model") or body.get("agent"),
@@ -158,8 +159,7 @@ class ProxiedExchange:
     recorder: ConversationRecorder
     call: Call
     uri: str
-    request: Request
-    conversation: int
+    pending: PendingRequest
     number: int
     started: float
     is_answered: bool = False

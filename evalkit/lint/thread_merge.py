@@ -13,8 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from evalkit.conversation.history_digest import input_steps, is_client_step, step_digest
-from evalkit.protocol.step_reader import RawStep
-from evalkit.protocol.step_reader import steps_of
+from evalkit.protocol.step_reader import RawStep, steps_of
 from evalkit.transcript import Exchange
 
 _MOST_PLACES = 16  # a step that occurs more often does not identify a conversation

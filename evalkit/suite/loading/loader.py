@@ -49,7 +49,8 @@ def load(path: Path, *, root: Path, checks: CheckCatalog) -> Suite:
     except YamlError as error:
         raise SuiteErrors([yaml_problem(error, source)]) from error
     problems = ProblemList(source, partial(describe_path, document))
-    suite_file = _validate(document, problems)
+    unusual_values = list(_unusual_values(document, ()))
+    suite_file = _validate(document, unusual_values, problems)
     files = ProjectFiles(path, root)
     suite_vars = suite_file.get("vars", {})
     context = LoadContext(
@@ -68,7 +69,9 @@ def load(path: Path, *, root: Path, checks: CheckCatalog) -> Suite:
     for tool in context.tools.values():
         problems.extend(entry_problems(tool))
     scenarios = _scenarios(context, suite_file)
-    _report_empty_values(document, problems)
+    for value_path, value in unusual_values:
+        if value is None:
+            _report_empty_value(value_path, problems)
     problems.raise_any(SuiteErrors)
     return Suite(
         name=suite_file["suite"],
@@ -81,7 +84,9 @@ def load(path: Path, *, root: Path, checks: CheckCatalog) -> Suite:
     )
 
 
-def _validate(document: JSON, problems: ProblemList) -> SuiteFile:
+def _validate(
+    document: JSON, unusual_values: list[tuple[ValuePath, JSON]], problems: ProblemList
+) -> SuiteFile:
     """Return the document as a SuiteFile.
 
     Raises SuiteErrors with everything that the language refuses. Validation converts nothing and
@@ -91,10 +96,9 @@ def _validate(document: JSON, problems: ProblemList) -> SuiteFile:
     if not isinstance(document, dict):
         problems.add((), _not_a_suite(document))
         problems.raise_any(SuiteErrors)
-    for path, what in _values_beyond_json(document, ()):
-        problems.add(
-            path, f"{what} is not a JSON value and cannot be sent; quote it if the text is meant"
-        )
+    for path, value in unusual_values:
+        if value is not None:
+            problems.add(path, _not_json(value))
     try:
         SUITE_FILE.validate_python(document)
     except ValidationError as error:
@@ -113,35 +117,34 @@ def _not_a_suite(document: JSON) -> str:
     return f"a suite is a mapping with 'suite:' and 'scenarios:', this file contains {content}"
 
 
-def _values_beyond_json(value: JSON, path: ValuePath) -> Iterator[tuple[ValuePath, str]]:
-    """Yield what YAML can write and JSON cannot: infinities, NaN and binary data."""
+def _unusual_values(value: JSON, path: ValuePath) -> Iterator[tuple[ValuePath, JSON]]:
+    """Yield every null, and what YAML can write and JSON cannot: infinities, NaN, binary data."""
     if isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _values_beyond_json(item, (*path, key))
-    elif isinstance(value, bytes):
-        yield path, "binary data"
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield path, "an infinite number" if math.isinf(value) else ".nan (not a number)"
+            yield from _unusual_values(item, (*path, key))
+    elif (
+        value is None
+        or isinstance(value, bytes)
+        or (isinstance(value, float) and not math.isfinite(value))
+    ):
+        yield path, value
 
 
-def _report_empty_values(document: JSON, problems: ProblemList) -> None:
+def _not_json(value: bytes | float) -> str:
+    what = "binary data"
+    if isinstance(value, float):
+        what = "an infinite number" if math.isinf(value) else ".nan (not a number)"
+    return f"{what} is not a JSON value and cannot be sent; quote it if the text is meant"
+
+
+def _report_empty_value(path: ValuePath, problems: ProblemList) -> None:
     """Report a key or ``-`` without a value, even if any JSON value is allowed."""
-    for path in _null_paths(document, ()):
-        if not problems.source.token(path) and not problems.has_problem_at(path):
-            what = (
-                f"{quoted(path[-1])} has a colon and nothing after it"
-                if isinstance(path[-1], str)
-                else "a '-' with nothing after it"
-            )
-            problems.add(path, f'empty value: {what}; write null or "" if that is meant')
-
-
-def _null_paths(value: JSON, path: ValuePath) -> Iterator[ValuePath]:
-    if value is None:
-        yield path
-    elif isinstance(value, dict | list):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _null_paths(item, (*path, key))
+    if problems.source.token(path) or problems.has_problem_at(path):
+        return
+    what = "a '-' with nothing after it"
+    if isinstance(path[-1], str):
+        what = f"{quoted(path[-1])} has a colon and nothing after it"
+    problems.add(path, f'empty value: {what}; write null or "" if that is meant')
 
 
 def _scenarios(context: LoadContext, suite_file: SuiteFile) -> list[Scenario]:

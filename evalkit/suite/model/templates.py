@@ -54,11 +54,11 @@ def is_template(value: object) -> bool:
 
 def contains_template(value: JSON) -> bool:
     """Return whether a value is a template or contains one at any depth."""
+    if isinstance(value, str):
+        return is_template(value)
     if isinstance(value, dict):
         return any(map(contains_template, value.values()))
-    if isinstance(value, list):
-        return any(map(contains_template, value))
-    return is_template(value)
+    return isinstance(value, list) and any(map(contains_template, value))
 
 
 def find_templates(value: JSON, path: ValuePath = ()) -> Iterator[tuple[ValuePath, str]]:

@@ -1,4 +1,4 @@
-"""``evalkit init``: what it writes passes at once, offline; its workflows do what they say; nothing is written over."""
+"""``evalkit init``: the new project passes offline, its workflows work, no file is overwritten."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def init(*arguments: str) -> Result:
 
 
 def shell(script: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a workflow's step as its runner would: bash that stops at the first error."""
+    """Run a workflow's step as its runner does: in bash that stops at the first error."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     known = {
         "HOME": str(folder.parent),
@@ -46,7 +46,7 @@ def shell(script: str, folder: Path, **environment: str) -> subprocess.Completed
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a project that was started."""
+    """Return a project that ``evalkit init`` set up."""
     folder = tmp_path_factory.mktemp("started")
     found = init(str(folder))
     assert found.exit_code == 0, found.output
@@ -60,11 +60,12 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(started: Path, tmp_path: Path) -> Path:
-    """Return a repository with the started project on a branch, and a remote whose main branch has it too."""
+    """Return a repository with the project on a branch and on the main branch of a remote."""
     folder = tmp_path / "project"
     shutil.copytree(started, folder)
     made = shell(
-        f"git init -q -b main . && git add . && git commit -qm first && git clone -q --bare . {tmp_path}/remote && "
+        "git init -q -b main . && git add . && git commit -qm first && git clone -q --bare "
+        f". {tmp_path}/remote && "
         f"git remote add origin {tmp_path}/remote && git fetch -q && git checkout -qb change",
         folder,
     )
@@ -72,15 +73,15 @@ def project(started: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_it_passes_at_once_and_offline(project: Path) -> None:
-    held = shell("unshare -rn pytest suites 2>/dev/null || pytest suites", project)
-    assert held.returncode == 0, held.stdout + held.stderr
-    assert "3 variants: 3 passed" in held.stdout
-    assert "recordings left unplayed" in held.stdout
+def test_the_new_project_passes_offline(project: Path) -> None:
+    result = shell("unshare -rn pytest suites 2>/dev/null || pytest suites", project)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "3 variants: 3 passed" in result.stdout
+    assert "recordings left unplayed" in result.stdout
     assert not list(project.rglob("*.journal"))
 
 
-def test_its_gates_can_be_used(started: Path) -> None:
+def test_the_new_gates_are_valid(started: Path) -> None:
     config = load_config(started / "evalkit.yaml")
     assert config.gate(None)[1].max_regressions == 0
     assert config.gate("release")[1].non_inferiority is not None
@@ -103,8 +104,8 @@ def compare(project: Path) -> list[subprocess.CompletedProcess[str]]:
 
 def test_the_github_workflow_compares_with_the_base_branch(project: Path) -> None:
     results = compare(project)
-    assert [held.returncode for held in results] == [0, 0, 0], [
-        held.stdout + held.stderr for held in results
+    assert [result.returncode for result in results] == [0, 0, 0], [
+        result.stdout + result.stderr for result in results
     ]
     assert results[-1].stdout.startswith("PASS  gate default: 0 of 3 pairs regressed, none may")
     assert (
@@ -118,26 +119,28 @@ def test_a_regression_fails_the_workflow(project: Path) -> None:
     suite = project / "suites/hello.yaml"
     suite.write_text(suite.read_text().replace('contains: "8"', 'contains: "7"'))
     results = compare(project)
-    assert [held.returncode for held in results] == [1, 0, 1]
+    assert [result.returncode for result in results] == [1, 0, 1]
     assert results[-1].stdout.startswith("FAIL  gate default: 2 of 3 pairs regressed, none may")
 
 
-def test_a_base_branch_without_suites_is_no_error(project: Path) -> None:
+def test_a_base_branch_without_suites_is_accepted(project: Path) -> None:
     removed = shell(
-        "git checkout -q main && git rm -qr suites && git commit -qm gone && git push -q origin main && git checkout -q change",
+        "git checkout -q main && git rm -qr suites && git commit -qm gone && git push -q "
+        "origin main && git checkout -q change",
         project,
     )
     assert removed.returncode == 0, removed.stderr
-    assert [held.returncode for held in compare(project)] == [0, 0, 0]
+    assert [result.returncode for result in compare(project)] == [0, 0, 0]
     assert not (project / "reports/base").exists()
 
 
-def test_the_comment_is_found_again_by_its_marker(project: Path, tmp_path: Path) -> None:
+def test_the_comment_is_updated_by_its_marker(project: Path, tmp_path: Path) -> None:
     compare(project)
     fake = tmp_path / "bin" / "gh"
     fake.parent.mkdir()
     fake.write_text(
-        f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\ncase "$*" in *--jq*) cat {tmp_path}/found;; esac\n'
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n'
+        f'case "$*" in *--jq*) cat {tmp_path}/found;; esac\n'
     )
     fake.chmod(0o755)
     step = steps(project)["Comment"]
@@ -147,36 +150,37 @@ def test_the_comment_is_found_again_by_its_marker(project: Path, tmp_path: Path)
     ):
         (tmp_path / "found").write_text(found)
         (tmp_path / "asked").unlink(missing_ok=True)
-        path = f"{fake.parent}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        held = shell(
+        folders = [str(fake.parent), str(Path(sys.executable).parent), os.environ["PATH"]]
+        path = os.pathsep.join(folders)
+        result = shell(
             step["run"], project, PATH=path, GITHUB_REPOSITORY="o/r", NUMBER="7", GH_TOKEN="x"
         )
-        assert held.returncode == 0, held.stderr
+        assert result.returncode == 0, result.stderr
         asked = (tmp_path / "asked").read_text()
         assert 'startswith("<!-- evalkit:comparison -->")' in asked
         assert expected in asked
 
 
-def test_the_gitlab_job_does_the_same(project: Path) -> None:
+def test_the_gitlab_job_compares_with_the_target_branch(project: Path) -> None:
     job = yaml.safe_load((project / ".gitlab/evalkit.yml").read_text())["evalkit"]
     assert yaml.safe_load((project / ".gitlab-ci.yml").read_text()) == {
         "include": [{"local": ".gitlab/evalkit.yml"}]
     }
     script = "\n".join(line for line in job["script"] if "pip install" not in line)
-    held = shell(script, project, CI_MERGE_REQUEST_TARGET_BRANCH_NAME="main")
-    assert held.returncode == 0, held.stdout + held.stderr
-    assert "PASS  gate default" in held.stdout
+    result = shell(script, project, CI_MERGE_REQUEST_TARGET_BRANCH_NAME="main")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "PASS  gate default" in result.stdout
     assert (project / job["artifacts"]["reports"]["junit"]).is_file()
 
 
 def test_on_a_push_gitlab_only_replays(project: Path) -> None:
     job = yaml.safe_load((project / ".gitlab/evalkit.yml").read_text())["evalkit"]
-    held = shell("\n".join(line for line in job["script"] if "pip install" not in line), project)
-    assert held.returncode == 0
-    assert "gate" not in held.stdout
+    result = shell("\n".join(line for line in job["script"] if "pip install" not in line), project)
+    assert result.returncode == 0
+    assert "gate" not in result.stdout
 
 
-def test_nothing_is_written_over(tmp_path: Path) -> None:
+def test_existing_files_are_not_changed(tmp_path: Path) -> None:
     mine = {
         "evalkit.yaml": "# mine",
         "suites/hello.yaml": "# mine too",
@@ -198,7 +202,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert " written" not in again.output
 
 
-def test_without_workflows(tmp_path: Path) -> None:
+def test_no_ci_writes_no_workflows(tmp_path: Path) -> None:
     assert init(str(tmp_path), "--no-ci").exit_code == 0
     assert {path.name for path in tmp_path.iterdir()} == {
         "suites",
@@ -208,7 +212,7 @@ def test_without_workflows(tmp_path: Path) -> None:
     }
 
 
-def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     found = init(str(tmp_path / "file"))
     assert (found.exit_code, found.output.count("\n")) == (2, 1)

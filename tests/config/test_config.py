@@ -1,4 +1,4 @@
-"""``evalkit.yaml``: found, read, and every mistake in it located."""
+"""``evalkit.yaml``: finding it, reading it, and locating every mistake."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_reading(tmp_path: Path) -> None:
-    found = load_config(write(tmp_path, GOOD))
-    name, gate = found.gate("release")
+def test_a_valid_file_is_read(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, GOOD))
+    name, gate = config.gate("release")
     assert (name, gate.max_regressions, gate.max_errors) == ("release", 2, 0)
     assert gate.non_inferiority is not None
     assert gate.non_inferiority.confidence == 0.95
-    assert found.gate(None) == ("default", DEFAULT)
+    assert config.gate(None) == ("default", DEFAULT)
 
 
 def test_a_gate_called_default_is_the_default(tmp_path: Path) -> None:
-    found = load_config(write(tmp_path, "gates: {default: {max_regressions: 7}}"))
-    assert found.gate(None)[1].max_regressions == 7
+    config = load_config(write(tmp_path, "gates: {default: {max_regressions: 7}}"))
+    assert config.gate(None)[1].max_regressions == 7
 
 
-def test_it_is_found_from_anywhere_in_the_project(tmp_path: Path) -> None:
+def test_the_file_is_found_from_anywhere_in_the_project(tmp_path: Path) -> None:
     path = write(tmp_path, "")
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
@@ -65,7 +65,7 @@ def test_it_is_found_from_anywhere_in_the_project(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_an_unknown_gate(config: Config, message: str) -> None:
+def test_an_unknown_gate_is_refused(config: Config, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         config.gate("relase")
     assert str(caught.value) == message
@@ -105,14 +105,14 @@ def test_an_unknown_gate(config: Config, message: str) -> None:
 def test_mistakes_are_located(tmp_path: Path, text: str, messages: list[str]) -> None:
     with pytest.raises(Misconfigured) as caught:
         load_config(write(tmp_path, text))
-    told = str(caught.value)
+    message_text = str(caught.value)
     for message in messages:
-        assert f"evalkit.yaml:{message}" in told
-    assert told.count("evalkit.yaml:") == len(messages)
-    assert "^" in told
+        assert f"evalkit.yaml:{message}" in message_text
+    assert message_text.count("evalkit.yaml:") == len(messages)
+    assert "^" in message_text
 
 
-def test_an_unreadable_file(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "evalkit.yaml"
     path.write_bytes(b"\xff")
     with pytest.raises(UsageError, match=r"evalkit\.yaml cannot be read"):
@@ -144,12 +144,12 @@ def test_an_unreadable_file(tmp_path: Path) -> None:
         ({}, None),
     ],
 )
-def test_cost(tokens: dict[str, int], cost: float | None) -> None:
+def test_the_cost_of_tokens_is_computed(tokens: dict[str, int], cost: float | None) -> None:
     prices = Prices(input_per_million=0.5, output_per_million=2, cached_per_million=0.1)
     assert cost_of(tokens, prices) == (None if cost is None else pytest.approx(cost))
 
 
-def test_cached_tokens_without_a_price_cost_what_input_costs() -> None:
+def test_cached_tokens_without_a_price_cost_as_much_as_input() -> None:
     tokens = {
         "total_input_tokens": 2_000_000,
         "total_cached_tokens": 1_000_000,

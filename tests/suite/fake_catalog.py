@@ -1,4 +1,4 @@
-"""A small catalog of checks, real enough to be refused by: each check is a frozen pydantic model, as the built-in ones are."""
+"""A small catalog of checks that are frozen pydantic models, as the built-in ones are."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class ToolCalls(FakeCheck):
 
 
 class FakeCatalog:
-    """Implements CheckCatalog. ``built`` counts, so that a test can tell when checks are made."""
+    """Implements CheckCatalog. ``built`` counts the checks that were built."""
 
     checks: ClassVar[dict[str, type[FakeCheck]]] = {
         "history": History,
@@ -104,8 +104,8 @@ class FakeCatalog:
         except ValidationError as error:
             raise BadArguments(
                 [
-                    (_path(one["loc"], inside), _message(one, check))
-                    for one in error.errors(include_url=False)
+                    (_path(item["loc"], inside), _message(item, check))
+                    for item in error.errors(include_url=False)
                 ]
             ) from error
 

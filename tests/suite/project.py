@@ -1,4 +1,4 @@
-"""A project on disk to load suites in, as a user would have one."""
+"""A project on disk to load suites from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.suite.fake_catalog import FakeCatalog
 
 
 class Project:
-    """A project's folder with a ``suites`` folder in it; files are written as a user would, suites loaded from text."""
+    """A project directory with a ``suites`` directory; suites are loaded from text."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

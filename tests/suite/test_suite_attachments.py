@@ -1,4 +1,4 @@
-"""Attachments: what is read, how it is typed, and what stays outside."""
+"""Attachments: content blocks, media types, and files that are refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def content(
 
 
 def suite(attach: str, user: str = "user: look", cases: str = "[{n: 1}]") -> str:
-    return f"suite: s\nscenarios:\n  - id: a\n    model: m\n    cases: {cases}\n    turns:\n      - {user}\n        attach: {attach}\n"
+    return (
+        f"suite: s\nscenarios:\n  - id: a\n    model: m\n    cases: {cases}\n    turns:\n"
+        f"      - {user}\n        attach: {attach}\n"
+    )
 
 
 def encoded(data: bytes) -> str:
@@ -100,11 +103,11 @@ def test_an_attachment_becomes_a_content_block(media: Project, attach: str, bloc
     assert content(media, attach) == blocks
 
 
-def test_a_turn_may_attach_and_say_nothing(media: Project) -> None:
+def test_a_turn_may_have_only_attachments(media: Project) -> None:
     assert content(media, "{image: photo.jpg}", "expect: []") == [PHOTO]
 
 
-def test_attachments_stand_after_the_blocks_of_the_user(media: Project) -> None:
+def test_attachments_follow_the_users_content_blocks(media: Project) -> None:
     blocks = content(
         media, "{image: photo.jpg}", "user: [{type: text, text: a}, {type: image, uri: 'gs://b'}]"
     )
@@ -115,11 +118,12 @@ def test_a_path_may_come_from_the_cases(media: Project) -> None:
     assert content(media, "{image: '{{ name }}.jpg'}", cases="[{name: photo}]") == [LOOK, PHOTO]
     text = suite("{image: '{{ name }}.jpg'}", cases="[{name: photo}, {id: late, name: photos}]")
     assert media.problems(text) == [
-        "8:25 scenario 'a', turn 1: no such file: 'photos.jpg' (did you mean 'photo.jpg'?) (in case 'late')"
+        "8:25 scenario 'a', turn 1: no such file: 'photos.jpg' (did you mean 'photo.jpg'?) "
+        "(in case 'late')"
     ]
 
 
-def test_a_file_is_read_when_its_turn_is_held_and_once(media: Project) -> None:
+def test_a_file_is_read_once_when_its_turn_runs(media: Project) -> None:
     variants = media.expand(suite("{image: photo.jpg}", cases="[{n: 1}, {n: 2}]"))
     media.write("suites/photo.jpg", b"changed")
     first = variants[0].turns[0].content({})
@@ -129,12 +133,15 @@ def test_a_file_is_read_when_its_turn_is_held_and_once(media: Project) -> None:
     )
 
 
-def test_a_file_that_went_away_is_told_where_it_is_named(media: Project) -> None:
+def test_a_file_that_disappeared_is_reported_where_it_is_named(media: Project) -> None:
     (variant,) = media.expand(suite("{image: photo.jpg}"))
     (media.suites / "photo.jpg").unlink()
     with pytest.raises(
         SuiteErrors,
-        match=r"^suites/weather\.yaml:8:17 scenario 'a', turn 1: cannot read suites/photo\.jpg: No such file",
+        match=(
+            r"^suites/weather\.yaml:8:17 scenario 'a', turn 1: cannot read "
+            r"suites/photo\.jpg: No such file"
+        ),
     ):
         variant.turns[0].content({})
 
@@ -154,15 +161,18 @@ def test_a_file_that_went_away_is_told_where_it_is_named(media: Project) -> None
         ),
         (
             "{image: /etc/hostname}",
-            "8:25 {}: '/etc/hostname' is an absolute path; write it relative to the suite file or the project root",
+            "8:25 {}: '/etc/hostname' is an absolute path; write it relative to the suite "
+            "file or the project root",
         ),
         (
             "{image: 'C:\\x.png'}",
-            "8:25 {}: 'C:\\\\x.png' is an absolute path; write it relative to the suite file or the project root",
+            "8:25 {}: 'C:\\\\x.png' is an absolute path; write it relative to the suite file "
+            "or the project root",
         ),
         (
             "{image: ~/x.png}",
-            "8:25 {}: '~/x.png' is an absolute path; write it relative to the suite file or the project root",
+            "8:25 {}: '~/x.png' is an absolute path; write it relative to the suite file or "
+            "the project root",
         ),
         (
             "{image: 'file:///etc/hostname'}",
@@ -177,7 +187,8 @@ def test_a_file_that_went_away_is_told_where_it_is_named(media: Project) -> None
         ("{image: " + "x" * 5000 + ".png}", None),
         (
             "{audio: photo.jpg}",
-            "8:25 {}: 'photo.jpg' is not an audio file by its name; write 'image:', or add its 'mime_type'",
+            "8:25 {}: 'photo.jpg' is not an audio file by its name; write 'image:', or add "
+            "its 'mime_type'",
         ),
         (
             "{image: data.bin}",
@@ -195,11 +206,13 @@ def test_a_file_that_went_away_is_told_where_it_is_named(media: Project) -> None
         ("{image: [photo.jpg]}", "8:25 {}: 'image' takes text, not a list"),
         (
             "photo.jpg",
-            "8:17 {}: 'attach' takes a mapping such as {{image: photo.png}}, or a list of them, not the text 'photo.jpg'",
+            "8:17 {}: 'attach' takes a mapping such as {{image: photo.png}}, or a list of "
+            "them, not the text 'photo.jpg'",
         ),
         (
             "[photo.jpg]",
-            "8:18 {}: an entry of 'attach' takes a mapping such as {{image: photo.png}}, not the text 'photo.jpg'",
+            "8:18 {}: an entry of 'attach' takes a mapping such as {{image: photo.png}}, not "
+            "the text 'photo.jpg'",
         ),
         (
             "{image: photo.jpg, mimetype: x}",
@@ -207,13 +220,13 @@ def test_a_file_that_went_away_is_told_where_it_is_named(media: Project) -> None
         ),
     ],
 )
-def test_an_attachment_that_cannot_be_is_refused_at_load(
+def test_an_invalid_attachment_is_refused_at_load(
     media: Project, attach: str, expected: str | None
 ) -> None:
-    found = media.problems(suite(attach))
-    assert len(found) == 1
+    messages = media.problems(suite(attach))
+    assert len(messages) == 1
     if expected is not None:
-        assert found == [expected.format("scenario 'a', turn 1")]
+        assert messages == [expected.format("scenario 'a', turn 1")]
 
 
 def test_a_link_cannot_lead_out_of_the_project(media: Project, tmp_path: Path) -> None:
@@ -227,14 +240,14 @@ def test_a_link_cannot_lead_out_of_the_project(media: Project, tmp_path: Path) -
         ]
 
 
-def test_links_in_a_circle_are_no_file(media: Project) -> None:
+def test_circular_links_are_refused(media: Project) -> None:
     (media.suites / "a.png").symlink_to("b.png")
     (media.suites / "b.png").symlink_to("a.png")
-    (found,) = media.problems(suite("{image: a.png}"))
-    assert found.startswith("8:25 scenario 'a', turn 1: no such file: 'a.png'")
+    (messages,) = media.problems(suite("{image: a.png}"))
+    assert messages.startswith("8:25 scenario 'a', turn 1: no such file: 'a.png'")
 
 
-def test_the_table_of_types_names_each_ending_for_one_kind_and_in_lower_case() -> None:
+def test_each_file_ending_belongs_to_one_kind_and_is_lower_case() -> None:
     endings = [ending for kind in KINDS for ending in MIME_TYPES[kind]]
     assert len(endings) == len(set(endings))
     assert all(ending == ending.lower() for ending in endings)
@@ -245,6 +258,6 @@ def test_the_table_of_types_names_each_ending_for_one_kind_and_in_lower_case() -
     )
 
 
-def test_the_types_of_the_guide() -> None:
+def test_the_media_types_of_the_guide() -> None:
     assert media_type("image", "sample.jpg", {}) == "image/jpeg"
     assert media_type("audio", "https://example.org/sample.mp3", {}) == "audio/mp3"

@@ -1,4 +1,7 @@
-"""Nine suites as users break them, and all that they are told. ``broken/NAME.yaml`` is the file, ``broken/NAME.txt`` the whole message."""
+"""Nine suites with typical mistakes.
+
+``broken/NAME.yaml`` is the suite, ``broken/NAME.txt`` the whole message.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ def message(project: Project, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_broken_suite_is_told_in_full(project: Project, name: str) -> None:
+def test_every_problem_of_a_broken_suite_is_reported(project: Project, name: str) -> None:
     assert message(project, name) == (BROKEN / f"{name}.txt").read_text(encoding="utf-8")
 
 
@@ -45,12 +48,12 @@ def test_every_broken_file_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_caret_stands_under_the_column_that_is_named(project: Project, name: str) -> None:
+def test_the_caret_is_under_the_reported_column(project: Project, name: str) -> None:
     lines = (BROKEN / f"{name}.yaml").read_text(encoding="utf-8").split("\n")
     for problem in project.refused((BROKEN / f"{name}.yaml").read_bytes()).problems:
         if problem.path.endswith("weather.yaml"):
             assert problem.source == lines[problem.line - 1]
             assert 1 <= problem.column <= len(problem.source) + 1
-            shown, caret = str(problem).split("\n")[1:3]
+            line, caret = str(problem).split("\n")[1:3]
             assert caret.index("^") == 4 + problem.column - 1
-            assert shown[4:] == problem.source.replace("\t", " ")
+            assert line[4:] == problem.source.replace("\t", " ")

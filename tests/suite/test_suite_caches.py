@@ -29,7 +29,7 @@ def _bytecode_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def forge_cache(path: Path) -> Path:
-    """Plant a parsed suite as an earlier version of evalkit stored it: another message, no checks."""
+    """Plant a parsed suite with another message, as evalkit once stored it."""
     document = {
         "suite": "weather",
         "scenarios": [{"id": "forged", "model": "m", "turns": [{"user": "Say yes."}]}],

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from evalkit.suite.loading.cases import row_label
 from tests.suite.project import Project
 
-SUITE = "suite: s\nvars: {unit: c}\nscenarios:\n  - id: a\n    model: m\n    cases: {file: FILE}\n    turns: [{user: hi}]\n"
+SUITE = (
+    "suite: s\nvars: {unit: c}\nscenarios:\n  - id: a\n    model: m\n"
+    "    cases: {file: FILE}\n    turns: [{user: hi}]\n"
+)
 
 
 def rows(project: Project, name: str, content: str | bytes) -> list[tuple[str, Any]]:
@@ -91,7 +94,8 @@ FAULTS = [
         "a.csv",
         "turns\nx\n",
         [
-            "suites/a.csv:1:1 the column 'turns' has a name that evalkit gives to templates; rename it"
+            "suites/a.csv:1:1 the column 'turns' has a name that evalkit gives to templates; "
+            "rename it"
         ],
     ),
     (
@@ -111,7 +115,8 @@ FAULTS = [
         "a.csv",
         "id,city\n,Paris\n",
         [
-            "6:19 scenario 'a': a.csv, line 2: a row's 'id' must be one line of 1 to 200 printable characters, not \"\""
+            "6:19 scenario 'a': a.csv, line 2: a row's 'id' must be one line of 1 to 200 "
+            'printable characters, not ""'
         ],
     ),
     (
@@ -128,7 +133,8 @@ FAULTS = [
         "a.jsonl",
         '{"previous": 1}\n',
         [
-            "suites/a.jsonl:1:1 the field 'previous' has a name that evalkit gives to templates; rename it"
+            "suites/a.jsonl:1:1 the field 'previous' has a name that evalkit gives to "
+            "templates; rename it"
         ],
     ),
     ("a.jsonl", '{"a": ' + "[" * 100_000, ["suites/a.jsonl:1:1 not JSON: "]),
@@ -141,16 +147,16 @@ FAULTS = [
     FAULTS,
     ids=[f"{row[0]}-{number}" for number, row in enumerate(FAULTS)],
 )
-def test_a_mistake_in_a_data_file_is_shown_where_it_is(
+def test_a_mistake_in_a_data_file_is_located(
     project: Project, name: str, content: str | bytes, expected: list[str]
 ) -> None:
     project.write(f"suites/{name}", content)
-    found = project.problems(SUITE.replace("FILE", name))
-    assert len(found) == len(expected)
-    assert all(message.startswith(start) for message, start in zip(found, expected, strict=True))
+    messages = project.problems(SUITE.replace("FILE", name))
+    assert len(messages) == len(expected)
+    assert all(message.startswith(start) for message, start in zip(messages, expected, strict=True))
 
 
-def test_a_data_file_that_is_not_there(project: Project) -> None:
+def test_a_missing_data_file_is_reported(project: Project) -> None:
     project.write("suites/cities.csv", "city\nParis\n")
     assert project.problems(SUITE.replace("FILE", "citys.csv")) == [
         "6:19 scenario 'a': no such file: 'citys.csv' (did you mean 'cities.csv'?)"
@@ -162,7 +168,10 @@ def test_a_data_file_that_is_not_there(project: Project) -> None:
 
 def test_a_data_file_is_read_once_for_all_scenarios(project: Project) -> None:
     project.write("data/cities.csv", "city\nParis\nRome\n")
-    text = "suite: s\ndefaults: {model: m, cases: {file: data/cities.csv}, turns: [{user: 'In {{ city }}?'}]}\nscenarios: [{id: a}, {id: b}]\n"
+    text = (
+        "suite: s\ndefaults: {model: m, cases: {file: data/cities.csv}, turns: [{user: 'In "
+        "{{ city }}?'}]}\nscenarios: [{id: a}, {id: b}]\n"
+    )
     assert [variant.turns[0].content({}) for variant in project.expand(text)] == [
         "In Paris?",
         "In Rome?",
@@ -177,7 +186,7 @@ def test_a_data_file_is_read_once_for_all_scenarios(project: Project) -> None:
     | st.booleans()
     | st.lists(st.integers())
 )
-def test_a_label_is_one_printable_line_or_refused(value: Any) -> None:
+def test_a_label_must_be_one_printable_line(value: Any) -> None:
     try:
         label = row_label({"id": value}, 1)
     except ValueError:

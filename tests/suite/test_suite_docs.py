@@ -1,4 +1,4 @@
-"""docs/suites.md: its examples load, its messages are real, and it leaves no key out."""
+"""docs/suites.md: its examples load, its messages are current, and it has every key."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def test_every_key_is_on_the_page(name: str) -> None:
     assert keys == []
 
 
-def test_every_field_that_the_conversation_keeps_is_on_the_page() -> None:
+def test_every_managed_request_field_is_on_the_page() -> None:
     assert [field for field in MANAGED_FIELDS if f"`{field}`" not in PAGE] == []
 
 
-def test_the_variants_are_the_ones_told(project: Project) -> None:
+def test_the_variants_of_the_page_exist(project: Project) -> None:
     variants = project.expand(EXAMPLES[1])
     assert len(variants) == 8
     assert (variants[0].id, variants[-1].id) == (
@@ -67,12 +67,12 @@ def test_the_variants_are_the_ones_told(project: Project) -> None:
     )
 
 
-def test_the_message_shown_is_a_real_one(project: Project) -> None:
-    shown = re.findall(r"```text\n(.*?)\n```", PAGE, re.DOTALL)
+def test_the_example_message_is_current(project: Project) -> None:
+    examples = re.findall(r"```text\n(.*?)\n```", PAGE, re.DOTALL)
 
     head = "suite: weather\n\nscenarios:\n  - id: london\n    model: m\n"
     text = head + "    turns:\n      - user: hi\n        expect:\n          - step: completed\n"
-    assert shown == [str(project.refused(text))]
+    assert examples == [str(project.refused(text))]
 
 
 MESSAGES = [
@@ -87,12 +87,12 @@ MESSAGES = [
 
 
 @pytest.mark.parametrize("number", range(len(MESSAGES)), ids=[row[0] for row in MESSAGES])
-def test_the_messages_explained_are_real_ones(project: Project, number: int) -> None:
+def test_the_explained_messages_are_current(project: Project, number: int) -> None:
     explained = re.findall(
         r"^\| `(.*?)` \|", PAGE.split("| message | what to do |")[1], re.MULTILINE
     )
     assert len(explained) == len(MESSAGES)
-    found = project.problems(
+    messages = project.problems(
         "suite: s\nscenarios:\n  - id: a\n    model: m\n" + MESSAGES[number][1]
     )
-    assert explained[number] in found[0]
+    assert explained[number] in messages[0]

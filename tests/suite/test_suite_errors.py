@@ -1,4 +1,4 @@
-"""Suites that do not load: every mistake at its line and column, in words a user can act on, all of a file at once."""
+"""Suites that do not load: every mistake is located, those of a layer are reported together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ HEAD = "suite: weather\ndefaults: {model: m}\nvars: {unit: c}\nscenarios:\n  - i
 
 
 def mistakes(name: str) -> list[Any]:
-    """Read a table of mistakes: ``### title``, the text of a suite, ``=> line:column message`` for each problem, in file order."""
+    """Read a table of mistakes.
+
+    Each is ``### title``, a suite, and ``=> line:column message`` for each problem in file order.
+    """
     blocks = (MISTAKES / f"{name}.txt").read_text(encoding="utf-8").split("### ")[1:]
     rows = []
     for block in blocks:
@@ -35,7 +38,7 @@ def mistakes(name: str) -> list[Any]:
     ("text", "expected"),
     [row for name in ("syntax", "top", "scenario", "templates", "tools") for row in mistakes(name)],
 )
-def test_a_mistake_is_shown_where_it_is(project: Project, text: str, expected: list[str]) -> None:
+def test_a_mistake_is_located(project: Project, text: str, expected: list[str]) -> None:
     assert project.problems(text) == expected
 
 
@@ -52,10 +55,10 @@ PLACES = {
 
 @pytest.mark.parametrize(("entry", "expected"), mistakes("expect"))
 @pytest.mark.parametrize("place", PLACES)
-def test_a_mistake_in_an_expectation_is_shown_where_it_is(
+def test_a_mistake_in_an_expectation_is_located(
     project: Project, place: str, entry: str, expected: list[str]
 ) -> None:
-    """``{}`` in the table stands for the place: a turn, a scenario, the defaults."""
+    """``{}`` in the table is replaced by the location: a turn, a scenario, the defaults."""
     assert project.problems(PLACES[place].format(entry)) == [
         line.replace("{}", place, 1) for line in expected
     ]
@@ -83,25 +86,24 @@ BYTES = [
     BYTES,
     ids=["latin-1", "utf-16", "control", "surrogate", "long number", "deep", "long key"],
 )
-def test_bytes_that_are_no_suite_are_shown_where_they_are(
-    project: Project, text: bytes, expected: str | None
-) -> None:
-    (found,) = project.problems(text)
-    assert expected in (found, None)
-    assert len(found) < 200
+def test_invalid_bytes_are_located(project: Project, text: bytes, expected: str | None) -> None:
+    (message,) = project.problems(text)
+    assert expected in (message, None)
+    assert len(message) < 200
 
 
-def test_the_message_has_the_line_a_caret_and_a_hint(project: Project) -> None:
+def test_a_message_shows_the_source_line_a_caret_and_a_hint(project: Project) -> None:
     text = HEAD + "    turns:\n      - user: hi\n        expect:\n          - step: completed\n"
     assert str(project.refused(text)) == (
-        "suites/weather.yaml:9:13 scenario 'london', turn 1: unknown check 'step' (did you mean 'steps'?)\n"
+        "suites/weather.yaml:9:13 scenario 'london', turn 1: unknown check 'step' (did you "
+        "mean 'steps'?)\n"
         "              - step: completed\n"
         "                ^\n"
         "    checks: history, json_schema, status, steps, text, tool_calls, usage"
     )
 
 
-def test_a_word_from_elsewhere_is_sent_home(project: Project) -> None:
+def test_a_key_of_another_level_gets_a_hint(project: Project) -> None:
     text = "suite: s\nscenarios: [{id: a, model: m, turns: [{user: hi}]}]\nturns: []\n"
     assert (
         str(project.refused(text)).split("\n")[3]
@@ -109,7 +111,7 @@ def test_a_word_from_elsewhere_is_sent_home(project: Project) -> None:
     )
 
 
-def test_a_number_that_was_meant_as_text_is_quoted_as_it_was_spelled(project: Project) -> None:
+def test_the_quoting_hint_keeps_the_spelling_of_a_number(project: Project) -> None:
     hints = (
         project.refused(HEAD + "    turns:\n      - user: 1.10  # a version\n").problems[0].hints
     )
@@ -168,11 +170,14 @@ def test_no_problem_takes_more_than_twelve_lines(project: Project) -> None:
     assert "Traceback" not in str(broken)
 
 
-def test_a_mistake_in_the_defaults_is_told_once_however_many_scenarios_there_are(
+def test_a_mistake_in_the_defaults_is_reported_once(
     project: Project,
 ) -> None:
     scenarios = "".join(f"  - {{id: s{number}, turns: [{{user: hi}}]}}\n" for number in range(20))
-    text = f"suite: s\ndefaults: {{model: m, system_instruction: '{{{{ nope }}}}', expect: [text: '{{{{ nope }}}}']}}\nscenarios:\n{scenarios}"
+    text = (
+        "suite: s\ndefaults: {model: m, system_instruction: '{{ nope }}', expect: "
+        f"[text: '{{{{ nope }}}}']}}\nscenarios:\n{scenarios}"
+    )
     assert project.problems(text) == [
         "2:46 defaults: undefined variable 'nope'",
         "2:75 defaults: undefined variable 'nope'",

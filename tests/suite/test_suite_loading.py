@@ -1,4 +1,4 @@
-"""Suites that load: what each key becomes."""
+"""Suites that load: the effect of each key."""
 
 from __future__ import annotations
 
@@ -56,12 +56,14 @@ scenarios:
 """
 
 
-def one(project: Project, keys: str = "", head: str = "", turns: str = "[{user: hi}]") -> Variant:
+def load_one(
+    project: Project, keys: str = "", head: str = "", turns: str = "[{user: hi}]"
+) -> Variant:
     body = "".join(f"    {line}\n" for line in keys.splitlines())
     return project.expand(f"suite: s\n{head}scenarios:\n  - id: a\n    turns: {turns}\n{body}")[0]
 
 
-def test_the_example_of_the_design_loads(project: Project) -> None:
+def test_a_suite_with_many_features_loads(project: Project) -> None:
     stateful, stateless = project.expand(WEATHER)
     assert (stateful.id, stateless.id) == (
         "weather::london[stateful]",
@@ -106,8 +108,8 @@ def test_the_example_of_the_design_loads(project: Project) -> None:
     }
 
 
-def test_what_is_not_said_has_a_default(project: Project) -> None:
-    variant = one(project, "model: m")
+def test_omitted_keys_have_defaults(project: Project) -> None:
+    variant = load_one(project, "model: m")
     assert variant.settings == {
         "model": "m",
         "history": "stateful",
@@ -150,7 +152,7 @@ stream: true
 
 
 def test_request_fields_are_sent_as_the_api_names_them(project: Project) -> None:
-    variant = one(project, REQUEST_FIELDS)
+    variant = load_one(project, REQUEST_FIELDS)
     assert variant.fields == {
         "agent": "helper-1",
         "service_tier": "flex",
@@ -238,11 +240,14 @@ DEFAULTS = [
 def test_defaults_are_merged_under_a_scenario(
     project: Project, defaults: str, keys: str, holds: Any
 ) -> None:
-    assert holds(one(project, keys, head=f"defaults: {defaults}\n"))
+    assert holds(load_one(project, keys, head=f"defaults: {defaults}\n"))
 
 
-def test_turns_may_come_from_the_defaults(project: Project) -> None:
-    text = "suite: s\ndefaults:\n  turns:\n    - user: hi\n      expect: [history]\nscenarios:\n  - {id: a, model: m}\n  - {id: b, model: n}\n"
+def test_turns_can_be_in_the_defaults(project: Project) -> None:
+    text = (
+        "suite: s\ndefaults:\n  turns:\n    - user: hi\n      expect: [history]\nscenarios:\n"
+        "  - {id: a, model: m}\n  - {id: b, model: n}\n"
+    )
     variants = project.expand(text)
     assert [
         (turn.line, turn.content({}), turn.expect[0].line)
@@ -254,7 +259,8 @@ def test_turns_may_come_from_the_defaults(project: Project) -> None:
 def test_expectations_of_the_defaults_are_rendered_for_each_scenario(project: Project) -> None:
     text = (
         "suite: s\ndefaults: {model: m, expect: [{text: '{{ n }}!'}, history]}\nscenarios:\n"
-        "  - {id: a, cases: [{n: 1}, {n: 2}], turns: [{user: hi}]}\n  - {id: b, cases: [{n: 3}], turns: [{user: hi}]}\n"
+        "  - {id: a, cases: [{n: 1}, {n: 2}], turns: [{user: hi}]}\n"
+        "  - {id: b, cases: [{n: 3}], turns: [{user: hi}]}\n"
     )
     assert [variant.expect[0].check({}) for variant in project.expand(text)] == [
         Text(contains=f"{n}!") for n in (1, 2, 3)
@@ -285,13 +291,13 @@ def test_expectations_of_the_defaults_are_rendered_for_each_scenario(project: Pr
         ),
     ],
 )
-def test_spellings_of_a_file_that_are_no_difference(project: Project, text: str) -> None:
+def test_line_ends_and_byte_order_marks_make_no_difference(project: Project, text: str) -> None:
     suite_ = project.load(text)
     assert [scenario.id for scenario in suite_.scenarios] == ["a"]
 
 
 @pytest.mark.parametrize("word", ['"yes"', "'no'", "|\n          yes", "yes please", "!!str yes"])
-def test_yes_is_a_text_where_it_is_written_as_one(project: Project, word: str) -> None:
+def test_quoted_yes_is_text(project: Project, word: str) -> None:
     (variant,) = project.expand(
         f"suite: s\nscenarios:\n  - id: a\n    model: m\n    turns:\n      - user: {word}\n"
     )
@@ -300,7 +306,7 @@ def test_yes_is_a_text_where_it_is_written_as_one(project: Project, word: str) -
     assert content.split()[0] in ("yes", "no")
 
 
-def test_yaml_anchors_keep_lines_and_values(project: Project) -> None:
+def test_yaml_aliases_keep_lines_and_values(project: Project) -> None:
     text = (
         "suite: s\ndefaults: {model: m}\nscenarios:\n  - id: a\n    turns: &turns\n"
         "      - user: hi\n        expect: &checks\n          - history\n"
@@ -312,9 +318,7 @@ def test_yaml_anchors_keep_lines_and_values(project: Project) -> None:
     assert a.turns[0].line == 6
 
 
-def test_lines_are_known_without_locating(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_entries_know_their_lines(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(text: str) -> Any:
         raise AssertionError("a file without mistakes was parsed for positions")
 
@@ -333,20 +337,27 @@ def test_equal_entries_have_the_same_check_object(project: Project) -> None:
     assert first.turns[0].expect[0].built is second.turns[0].expect[0].built
 
 
-def test_an_entry_is_taken_for_another_only_where_both_say_the_same(project: Project) -> None:
+def test_different_entries_have_different_checks(project: Project) -> None:
     entries = (
-        "[status: completed, {not: {status: completed}}, {status: completed, severity: warn}, {not: history}, history,"
-        " usage: {total_tokens: {max: 1}}, usage: {total_tokens: {max: 2}}, usage: {total_tokens: {max: 1}}]"
+        "[status: completed, {not: {status: completed}}, {status: completed, severity: "
+        "warn}, {not: history}, history,"
+        " usage: {total_tokens: {max: 1}}, usage: {total_tokens: {max: 2}}, usage: "
+        "{total_tokens: {max: 1}}]"
     )
     (variant,) = project.expand(
-        f"suite: s\nscenarios: [{{id: a, model: m, turns: [{{user: hi, expect: {entries}}}], expect: {entries}}}]\n"
+        f"suite: s\nscenarios: [{{id: a, model: m, turns: [{{user: hi, expect: {entries}}}], "
+        f"expect: {entries}}}]\n"
     )
     for expect in (variant.turns[0].expect, variant.expect):
-        assert [(one.name, one.negate, one.severity) for one in expect[:5]] == [
-            ("status", False, "error"), ("status", True, "error"), ("status", False, "warn"), ("history", True, "error"), ("history", False, "error"),
-        ]  # fmt: skip
-        assert [vars(one.check({}))["total_tokens"].max for one in expect[5:]] == [1, 2, 1]
-        assert [one.argument for one in expect[4:7]] == [
+        assert [(item.name, item.negate, item.severity) for item in expect[:5]] == [
+            ("status", False, "error"),
+            ("status", True, "error"),
+            ("status", False, "warn"),
+            ("history", True, "error"),
+            ("history", False, "error"),
+        ]
+        assert [vars(item.check({}))["total_tokens"].max for item in expect[5:]] == [1, 2, 1]
+        assert [item.argument for item in expect[4:7]] == [
             None,
             {"total_tokens": {"max": 1}},
             {"total_tokens": {"max": 2}},
@@ -359,8 +370,8 @@ SHARING = (
     "tags: [slow]",
     "tools: []",
     "tools: [plain]",
-    "tools: [plain, told]",
-    "tools: [told, plain]",
+    "tools: [plain, templated]",
+    "tools: [templated, plain]",
     "tools: [plain, {type: google_search}]",
     "tools: [{type: google_search}]",
     "model: other",
@@ -369,65 +380,71 @@ SHARING = (
     "request: {user_id: '{{ where }}'}",
     "labels: {a: b}",
     "cases: [{where: Rome}]",
-    "cases: [{where: Rome}, {where: Bonn}]\n    tools: [told]",
+    "cases: [{where: Rome}, {where: Bonn}]\n    tools: [templated]",
 )
 
 
 @pytest.mark.parametrize(
     "defaults",
-    ["{model: m}", "{model: [m, n], system_instruction: 'In {{ where }}.', tools: [told]}"],
+    ["{model: m}", "{model: [m, n], system_instruction: 'In {{ where }}.', tools: [templated]}"],
 )
 @pytest.mark.parametrize("first", SHARING)
 @pytest.mark.parametrize("second", SHARING)
-def test_what_scenarios_share_is_what_each_has_alone(
+def test_scenarios_do_not_affect_each_other(
     project: Project, defaults: str, first: str, second: str
 ) -> None:
     head = (
         f"suite: s\nvars: {{where: London}}\ndefaults: {defaults}\n"
-        "tools:\n  plain: {result: 1}\n  told: {description: 'For {{ where }}.', result: '{{ where }}'}\nscenarios:\n"
+        "tools:\n  plain: {result: 1}\n"
+        "  templated: {description: 'For {{ where }}.', result: '{{ where }}'}\nscenarios:\n"
     )
-    one, two = (
+    first_text, second_text = (
         f"  - id: {name}\n    {keys}\n    turns: [{{user: hi}}]\n"
         for name, keys in (("one", first), ("two", second))
     )
-    together = project.load(head + one + two)
-    for index, text in enumerate((one, two)):
+    together = project.load(head + first_text + second_text)
+    for index, text in enumerate((first_text, second_text)):
         (alone,) = project.load(head + text).scenarios
-        held = together.scenarios[index]
-        anew = replace(held, line=alone.line, path=alone.path, tools=alone.tools, turns=alone.turns)
-        assert anew == alone
-        assert list(held.tools.values()) == list(alone.tools.values())
+        scenario = together.scenarios[index]
+        adjusted = replace(
+            scenario, line=alone.line, path=alone.path, tools=alone.tools, turns=alone.turns
+        )
+        assert adjusted == alone
+        assert list(scenario.tools.values()) == list(alone.tools.values())
 
 
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
         ("system_instruction: '{{ where }}'", "4:38 defaults: undefined variable 'where'"),
-        ("tools: [told]", "tool 'told': undefined variable 'where'"),
+        ("tools: [templated]", "tool 'templated': undefined variable 'where'"),
     ],
 )
-def test_a_name_that_only_the_cases_of_another_scenario_have_is_undefined(
+def test_a_variable_of_another_scenarios_cases_is_undefined(
     project: Project, keys: str, problem: str
 ) -> None:
-    found = project.problems(
-        f"suite: s\ntools: {{told: {{result: '{{{{ where }}}}'}}}}\ndefaults:\n  {{model: m, {keys}}}\nscenarios:\n"
-        "  - {id: one, cases: [{where: Rome}], turns: [{user: hi}]}\n  - {id: two, turns: [{user: hi}]}\n"
+    messages = project.problems(
+        "suite: s\ntools: {templated: {result: '{{ where }}'}}\ndefaults:\n"
+        f"  {{model: m, {keys}}}\nscenarios:\n"
+        "  - {id: one, cases: [{where: Rome}], turns: [{user: hi}]}\n"
+        "  - {id: two, turns: [{user: hi}]}\n"
     )
-    assert [problem in line for line in found] == [True], found
+    assert [problem in line for line in messages] == [True], messages
 
 
-def test_a_missing_file_is_told_wherever_it_is_named(project: Project) -> None:
+def test_a_missing_file_is_reported_everywhere_it_is_named(project: Project) -> None:
     expect = "expect: [json_schema: {file: gone.json}]"
-    found = project.problems(
-        f"suite: s\nscenarios:\n  - {{id: a, model: m, turns: [{{user: hi, {expect}}}]}}\n  - {{id: b, model: m, turns: [{{user: hi, {expect}}}]}}\n"
+    messages = project.problems(
+        f"suite: s\nscenarios:\n  - {{id: a, model: m, turns: [{{user: hi, {expect}}}]}}\n"
+        f"  - {{id: b, model: m, turns: [{{user: hi, {expect}}}]}}\n"
     )
     assert [
-        "scenario 'a', turn 1: no such file" in found[0],
-        "scenario 'b', turn 1: no such file" in found[1],
+        "scenario 'a', turn 1: no such file" in messages[0],
+        "scenario 'b', turn 1: no such file" in messages[1],
     ] == [True, True]
 
 
-def test_the_digest_is_of_the_file_and_of_all_it_uses(project: Project) -> None:
+def test_the_digest_covers_the_file_and_all_files_it_uses(project: Project) -> None:
     text = "suite: s\nscenarios: [{id: a, model: m, turns: [{user: hi}]}]\n"
     assert project.load(text).digest == sha256(text)
     project.write("suites/cities.csv", "city\nParis\n")
@@ -447,7 +464,7 @@ def test_the_digest_is_of_the_file_and_of_all_it_uses(project: Project) -> None:
     assert len(seen) == 4
 
 
-def test_the_digest_tells_of_a_file_that_is_gone(project: Project) -> None:
+def test_the_digest_reports_a_file_that_disappeared(project: Project) -> None:
     path = project.write("suites/photo.png", b"png")
     suite_ = project.load(
         "suite: s\nscenarios: [{id: a, model: m, turns: [{attach: {image: photo.png}}]}]\n"
@@ -459,7 +476,7 @@ def test_the_digest_tells_of_a_file_that_is_gone(project: Project) -> None:
         _ = suite_.digest
 
 
-def test_a_suite_finds_its_files(project: Project) -> None:
+def test_a_suite_resolves_file_names(project: Project) -> None:
     project.write("schemas/a.json", "{}")
     suite_ = project.load("suite: s\nscenarios: [{id: a, model: m, turns: [{user: hi}]}]\n")
     assert suite_.file("schemas/a.json") == project.root / "schemas/a.json"
@@ -468,7 +485,7 @@ def test_a_suite_finds_its_files(project: Project) -> None:
         suite_.file("../../a.json")
 
 
-def test_a_suite_outside_the_root_is_called_by_its_whole_path(
+def test_a_suite_outside_the_root_has_its_whole_path_as_label(
     project: Project, tmp_path: Path
 ) -> None:
     path = tmp_path / "elsewhere.yaml"
@@ -478,7 +495,7 @@ def test_a_suite_outside_the_root_is_called_by_its_whole_path(
     assert str(caught.value).startswith(f"{path.as_posix()}:1:1 ")
 
 
-def test_a_file_that_is_not_there(project: Project) -> None:
+def test_a_missing_suite_file_is_reported(project: Project) -> None:
     with pytest.raises(
         SuiteErrors, match=r"^suites/none\.yaml:1:1 cannot read the file: No such file"
     ):
@@ -501,15 +518,18 @@ def test_the_public_names() -> None:
     ]
 
 
-def test_importing_and_loading_without_templates_brings_in_nothing_heavy(project: Project) -> None:
+def test_loading_a_suite_imports_no_network_or_cli_library(project: Project) -> None:
     path = project.write(
         "suites/a.yaml",
         "suite: s\nscenarios: [{id: a, model: m, turns: [{user: hi, expect: [history]}]}]\n",
     )
     code = (
-        "import sys; from pathlib import Path; import evalkit.suite as s; from tests.suite.fake_catalog import FakeCatalog;"
-        f"loaded = s.load(Path({str(path)!r}), root=Path({str(project.root)!r}), checks=FakeCatalog()); s.expand(loaded)[0].fields;"
-        "print([name for name in ('httpx', 'jsonschema', 'click', 'rich', 'pytest') if name in sys.modules])"
+        "import sys; from pathlib import Path; import evalkit.suite as s; from "
+        "tests.suite.fake_catalog import FakeCatalog;"
+        f"loaded = s.load(Path({str(path)!r}), root=Path({str(project.root)!r}), "
+        "checks=FakeCatalog()); s.expand(loaded)[0].fields;"
+        "print([name for name in ('httpx', 'jsonschema', 'click', 'rich', 'pytest') if name "
+        "in sys.modules])"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],

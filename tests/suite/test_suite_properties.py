@@ -1,4 +1,4 @@
-"""Whatever a file holds, loading it gives a suite or SuiteErrors: located, short, and nothing else."""
+"""Loading any file gives a suite or SuiteErrors with short, located problems."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ FEW = settings(
 )
 
 
-def assert_shown(problems: list[Problem]) -> None:
+def assert_readable(problems: list[Problem]) -> None:
     assert problems
     for problem in problems:
         assert problem.path == "a.yaml"
@@ -61,7 +61,7 @@ def assert_shown(problems: list[Problem]) -> None:
 
 
 def outcome(text: str | bytes) -> list[str]:
-    """Load a suite from text; return what its variants are called, or say that it was refused as it should be."""
+    """Load a suite from text; return its variants' ids, or that it was properly refused."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.yaml"
         path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
@@ -69,7 +69,7 @@ def outcome(text: str | bytes) -> list[str]:
             suite = load(path, root=Path(folder), checks=FakeCatalog())
         except SuiteErrors as errors:
             problems = errors.problems
-            assert_shown(problems)
+            assert_readable(problems)
             return ["refused", *map(str, problems)]
         variants = expand(suite)
         names = [variant.id for variant in variants]
@@ -81,7 +81,7 @@ def outcome(text: str | bytes) -> list[str]:
         return names
 
 
-def test_the_rich_suite_is_one() -> None:
+def test_the_sample_suite_loads() -> None:
     assert len(outcome(RICH)) == 2 + 2 * 2 * 2 * 2 * 2
 
 
@@ -94,13 +94,13 @@ def test_the_rich_suite_is_one() -> None:
 @example("a: 1e999")
 @example("suite: s\nscenarios: [{id: a, turns: [{user: [[]]}]}]")
 @example("suite: s\nscenarios: [{id: a, expect: {a: b}, turns: [[]], cases: {}}]")
-def test_any_text_is_a_suite_or_refused(text: str) -> None:
+def test_any_text_loads_or_is_refused(text: str) -> None:
     assert outcome(text)
 
 
 @FEW
 @given(st.binary(max_size=60))
-def test_any_bytes_are_a_suite_or_refused(data: bytes) -> None:
+def test_any_bytes_load_or_are_refused(data: bytes) -> None:
     assert outcome(data)
 
 
@@ -110,9 +110,7 @@ def test_any_bytes_are_a_suite_or_refused(data: bytes) -> None:
     st.integers(0, 12),
     st.text(alphabet="-:{}[]'\"#&*!|> \t\nab1.%,?~", max_size=4),
 )
-def test_a_suite_that_was_edited_anywhere_is_a_suite_or_refused(
-    at: int, removed: int, inserted: str
-) -> None:
+def test_a_suite_edited_anywhere_loads_or_is_refused(at: int, removed: int, inserted: str) -> None:
     assert outcome(RICH[:at] + inserted + RICH[at + removed :])
 
 
@@ -168,19 +166,19 @@ PLACES = places(DOCUMENT)[1:]
 
 
 def put(document: Any, path: tuple[str | int, ...], value: Any) -> None:
-    """Put a value at a path, as far as an earlier change has left the path standing."""
-    held = document
+    """Put a value at a path, if an earlier change left the path in the document."""
+    parent = document
     try:
         for step in path[:-1]:
-            held = held[step]
-        held[path[-1]] = value
+            parent = parent[step]
+        parent[path[-1]] = value
     except (LookupError, TypeError):
         pass
 
 
 @FEW
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
-def test_a_suite_with_any_value_anywhere_is_a_suite_or_refused(
+def test_a_suite_with_any_value_anywhere_loads_or_is_refused(
     changes: list[tuple[tuple[str | int, ...], Any]],
 ) -> None:
     document = yaml.load(RICH)
@@ -191,17 +189,17 @@ def test_a_suite_with_any_value_anywhere_is_a_suite_or_refused(
 
 @FEW
 @given(st.sampled_from(PLACES))
-def test_a_suite_without_any_one_value_is_a_suite_or_refused(path: tuple[str | int, ...]) -> None:
+def test_a_suite_without_one_value_loads_or_is_refused(path: tuple[str | int, ...]) -> None:
     document = yaml.load(RICH)
-    held: Any = document
+    parent: Any = document
     for step in path[:-1]:
-        held = held[step]
-    del held[path[-1]]
+        parent = parent[step]
+    del parent[path[-1]]
     assert outcome(dumps(document))
 
 
 @settings(FEW, max_examples=20)
 @given(st.integers(0, len(RICH)), st.text(alphabet="-: ab\n", max_size=3))
-def test_loading_twice_says_the_same(at: int, inserted: str) -> None:
+def test_loading_twice_gives_the_same_result(at: int, inserted: str) -> None:
     text = RICH[:at] + inserted + RICH[at:]
     assert outcome(text) == outcome(text)

@@ -1,4 +1,4 @@
-"""The JSON Schema for editors: valid in itself, described throughout, and of one mind with ``load``."""
+"""The JSON Schema for editors: valid, fully described, and in agreement with ``load``."""
 
 from __future__ import annotations
 
@@ -38,37 +38,47 @@ GOOD = [
     WEATHER,
     minimal(REQUEST_FIELDS),
     minimal(
-        "model: [a, b]\nhistory: [stateful, stateless]\nstream: [true, false]\nbackground: false\nservice_tier: [flex]"
+        "model: [a, b]\nhistory: [stateful, stateless]\nstream: [true, false]\n"
+        "background: false\nservice_tier: [flex]"
     ),
     minimal(
-        "model: m\ncases: [{id: 1, city: Paris}]\ntools: [{type: google_search}]\nexpect: [history, status: completed]"
+        "model: m\ncases: [{id: 1, city: Paris}]\ntools: [{type: google_search}]\n"
+        "expect: [history, status: completed]"
     ),
     minimal(
-        "model: m\nexpect: [not: {text: a}, {not: history, severity: warn}, {text: {contains: a}, severity: error}]"
+        "model: m\nexpect: [not: {text: a}, {not: history, severity: warn}, {text: "
+        "{contains: a}, severity: error}]"
     ),
     minimal("model: m\ntitle: '{{ max }}'") + "vars: {max: 3}\n",
     minimal(
-        "model: m\nexpect: [text: {max_chars: '{{ n }}'}, status: '{{ s }}', usage: '{{ u }}']\ncases: [{n: 3, s: failed, u: {}}]"
+        "model: m\nexpect: [text: {max_chars: '{{ n }}'}, status: '{{ s }}', usage: '{{ u "
+        "}}']\ncases: [{n: 3, s: failed, u: {}}]"
     ),
     minimal(
-        "model: m\nexpect: [tool_calls: [{name: look, arguments: {city: '{{ city }}'}}], steps: [a, {b: {c: 1}}]]\ncases: [{city: x}]"
+        "model: m\nexpect: [tool_calls: [{name: look, arguments: {city: '{{ city }}'}}], "
+        "steps: [a, {b: {c: 1}}]]\ncases: [{city: x}]"
     ),
-    "suite: s\ndefaults: {agent: x, agent_config: {type: t}, turns: [{user: [{type: text, text: a}]}]}\n"
+    "suite: s\ndefaults: {agent: x, agent_config: {type: t}, turns: [{user: [{type: text, "
+    "text: a}]}]}\n"
     "scenarios: [{id: a}, {id: b, model: m}]\n",
-    "suite: s\ntools: {a: {results: [{when: {x: 1}, result: 2, is_error: true}, {result: 3}]}, b: {python: 'p.q:r'}}\n"
-    "scenarios: [{id: a, model: m, tools: [a, b], turns: [{attach: {image: 'https://example.org/a.png'}}]}]\n",
+    "suite: s\ntools: {a: {results: [{when: {x: 1}, result: 2, is_error: true}, {result: "
+    "3}]}, b: {python: 'p.q:r'}}\n"
+    "scenarios: [{id: a, model: m, tools: [a, b], turns: [{attach: {image: "
+    "'https://example.org/a.png'}}]}]\n",
 ]
 
 
 @pytest.mark.parametrize("text", GOOD, ids=range(len(GOOD)))
-def test_what_loads_is_accepted(project: Project, text: str) -> None:
+def test_the_schema_accepts_what_loads(project: Project, text: str) -> None:
     assert project.expand(text)
     assert [error.message for error in VALIDATOR.iter_errors(yaml.load(text))] == []
 
 
-# What no JSON Schema can say: what a file or a template holds, what must differ from something else, how a value is spelled.
+# A JSON Schema cannot know the content of a file or template, what must be unique, or how a value
+# is spelled.
 BEYOND = re.compile(
-    r"such file|outside the|absolute path|twice|taken by|duplicate|have the name|undefined|template|'previous'|turns\[|arguments'"
+    r"such file|outside the|absolute path|twice|taken by|duplicate|have the name|undefined"
+    r"|template|'previous'|turns\[|arguments'"
     r"|unknown tool|without quotes|nothing after|JSON value"
     r"|regular expression|never used|no parameter|background run|exclude each other|row's 'id'"
 )
@@ -83,7 +93,7 @@ MISTAKES += [
 @pytest.mark.parametrize(
     ("text", "expected"), [row for row in MISTAKES if not any(map(BEYOND.search, row.values[1]))]
 )
-def test_what_does_not_load_is_refused_where_a_schema_can_say_so(
+def test_the_schema_refuses_what_does_not_load_if_it_can(
     project: Project, text: str, expected: list[str]
 ) -> None:
     try:
@@ -92,7 +102,7 @@ def test_what_does_not_load_is_refused_where_a_schema_can_say_so(
         assert project.problems(text)
 
 
-def test_both_name_the_same_keys() -> None:
+def test_the_schema_has_the_keys_of_the_language() -> None:
     for name in (
         "ScenarioKeys",
         "ScenarioEntry",
@@ -123,15 +133,17 @@ def test_every_key_of_the_language_is_described() -> None:
         f"{name}.{key}"
         for name, definition in {"suite": SCHEMA, **SCHEMA["$defs"]}.items()
         if not name.startswith("check.") and name not in ("Check", "Expectation")
-        for key, held in definition.get("properties", {}).items()
+        for key, property_ in definition.get("properties", {}).items()
         if not (
-            resolve_pointer(SCHEMA, held["$ref"].removeprefix("#")) if "$ref" in held else held
+            resolve_pointer(SCHEMA, property_["$ref"].removeprefix("#"))
+            if "$ref" in property_
+            else property_
         ).get("description")
     ]
     assert bare == []
 
 
-def test_the_schema_is_valid_and_stands_on_its_own() -> None:
+def test_the_schema_is_valid_and_self_contained() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert not any("$id" in node for node in schemas(SCHEMA))
@@ -147,15 +159,15 @@ def test_the_schema_is_the_same_each_time() -> None:
     assert json_schema(FakeCatalog()) == SCHEMA
 
 
-def test_every_check_of_the_catalog_is_in_it() -> None:
+def test_the_schema_has_every_check_of_the_catalog() -> None:
     assert {
         name for name in SCHEMA["$defs"] if name.startswith("check.") and name.count(".") == 1
     } == {f"check.{name}" for name in FakeCatalog.checks}
     assert SCHEMA["$defs"]["CheckName"]["enum"] == ["history", "json_schema", "text", "usage"]
 
 
-def test_the_suites_that_ship_are_accepted_by_their_shape() -> None:
-    """Checks aside, which are the real catalog's: every shipped suite has the shape of the language."""
+def test_the_schema_accepts_the_shipped_suites() -> None:
+    """The suites use checks of the real catalog, so their expectations are not validated here."""
     shape = {**SCHEMA, "$defs": {**SCHEMA["$defs"], "Expectation": {}}}
     for path in sorted((Path(__file__).parents[2] / "suites").glob("**/*.yaml")):
         text = path.read_text(encoding="utf-8")
@@ -164,7 +176,7 @@ def test_the_suites_that_ship_are_accepted_by_their_shape() -> None:
         ] == [], path.name
 
 
-def test_a_refusal_of_load_is_what_the_tests_think_it_is(project: Project) -> None:
+def test_every_mistake_of_the_tables_is_refused_by_load(project: Project) -> None:
     with pytest.raises(SuiteErrors):
         project.load(minimal(""))
     assert not accepted(minimal(""))

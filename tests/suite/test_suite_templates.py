@@ -1,4 +1,4 @@
-"""Templates: what they give, when they are found wrong, what they cannot do."""
+"""Templates: their values, their errors, and what they cannot do."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ VALUES = {
         ("{# gone #}{{ city }}", "Paris"),
     ],
 )
-def test_one_expression_gives_its_value_anything_else_gives_text(source: str, value: Any) -> None:
+def test_one_expression_renders_to_its_value_all_else_to_text(source: str, value: Any) -> None:
     rendered = render(source, VALUES)
     assert rendered == value
     assert type(rendered) is type(value)
@@ -73,7 +73,7 @@ def test_one_expression_gives_its_value_anything_else_gives_text(source: str, va
 @pytest.mark.parametrize(
     "text", ["", "plain", "{n}", "{ {n} }", "}}", "{# kept #}", "100 %}", "\\{"]
 )
-def test_a_text_without_braces_is_left_alone(text: str) -> None:
+def test_a_text_without_braces_is_not_a_template(text: str) -> None:
     assert not is_template(text)
     assert render(text, {}) is text
 
@@ -104,7 +104,7 @@ OBJECTS = st.recursive(
 
 
 @given(st.lists(st.sampled_from([*KEYS, "b"]), min_size=1, max_size=4), OBJECTS)
-def test_a_path_of_plain_keys_gives_what_the_sandbox_gives(path: list[str], value: Any) -> None:
+def test_a_path_of_keys_renders_as_jinja_evaluates_it(path: list[str], value: Any) -> None:
     outcomes = []
     for source in (f"{{{{ {'.'.join(path)} }}}}", f"{{{{ {'.'.join(path)} if true }}}}"):
         try:
@@ -115,7 +115,7 @@ def test_a_path_of_plain_keys_gives_what_the_sandbox_gives(path: list[str], valu
 
 
 @given(st.text(alphabet="{}%#ab |.'\"()[]-+*~in0\n", max_size=30))
-def test_any_text_is_a_template_or_a_fault(text: str) -> None:
+def test_any_text_is_a_template_or_an_error(text: str) -> None:
     with suppress(TemplateError):
         template(text).render({"a": 1, "b": [2]})
 
@@ -132,7 +132,8 @@ def test_any_text_is_a_template_or_a_fault(text: str) -> None:
         ("{{ items.append(1) }}", "access to attribute 'append' of 'list' object is unsafe."),
         (
             "{{ range(10**9) }}",
-            "OverflowError: Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000).",
+            "OverflowError: Range too big. The sandbox blocks ranges larger than MAX_RANGE "
+            "(100000).",
         ),
         ("{{ missing }}", "'missing' is undefined"),
         ("{{ deep.b }}", "the object has no attribute 'b'"),
@@ -144,7 +145,7 @@ def test_any_text_is_a_template_or_a_fault(text: str) -> None:
         ("{{ [namespace] }}", "renders to a type, which is not a JSON value"),
     ],
 )
-def test_what_a_template_cannot_do_is_said_when_it_is_rendered(source: str, message: str) -> None:
+def test_a_forbidden_operation_is_reported_when_rendered(source: str, message: str) -> None:
     with pytest.raises(TemplateError) as caught:
         render(source, VALUES)
     assert str(caught.value) == message
@@ -167,14 +168,17 @@ def test_what_a_template_cannot_do_is_said_when_it_is_rendered(source: str, mess
         ("{{ " + "(" * 5000 + ")" * 5000 + " }}", "nested too deeply"),
     ],
 )
-def test_a_template_that_cannot_be_read_is_found_at_once(source: str, message: str) -> None:
+def test_an_invalid_template_is_refused_when_parsed(source: str, message: str) -> None:
     with pytest.raises(TemplateError) as caught:
         template(source)
     assert str(caught.value).startswith(message)
 
 
 def suite(turns: str, keys: str = "", head: str = "") -> str:
-    return f"suite: s\nvars: {{unit: c, n: 3}}\n{head}scenarios:\n  - id: a\n    model: m\n{keys}    turns:\n{turns}"
+    return (
+        f"suite: s\nvars: {{unit: c, n: 3}}\n{head}scenarios:\n  - id: a\n    model: m\n"
+        f"{keys}    turns:\n{turns}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -194,7 +198,7 @@ def suite(turns: str, keys: str = "", head: str = "") -> str:
         suite("      - user: hi\n", "    cases: [{unit: f}]\n"),
     ],
 )
-def test_names_that_are_known_or_guarded_are_left_alone(project: Project, text: str) -> None:
+def test_known_and_guarded_names_are_accepted(project: Project, text: str) -> None:
     assert project.expand(text)
 
 
@@ -202,19 +206,20 @@ def turn(text: str) -> Any:
     return SimpleNamespace(text=text, json={"answer": text})
 
 
-def test_a_turn_speaks_of_earlier_ones(project: Project) -> None:
+def test_a_turn_can_read_earlier_turns(project: Project) -> None:
     text = suite(
-        "      - user: one\n      - user: 'you said {{ previous.text }}, {{ turns[0].json.answer }}'\n"
+        "      - user: one\n      - user: 'you said {{ previous.text }}, {{ "
+        "turns[0].json.answer }}'\n"
         "        expect: [text: '{{ previous.text }}']\n"
     )
     (variant,) = project.expand(text)
-    held = [turn("{{ hi }}")]
-    context = {"previous": held[0], "turns": held}
+    earlier = [turn("{{ hi }}")]
+    context = {"previous": earlier[0], "turns": earlier}
     assert variant.turns[1].content(context) == "you said {{ hi }}, {{ hi }}"
     assert variant.turns[1].expect[0].check(context) == Text(contains="{{ hi }}")
 
 
-def test_what_goes_wrong_in_mid_conversation_is_shown_where_it_is(project: Project) -> None:
+def test_an_error_during_the_conversation_is_located(project: Project) -> None:
     text = suite(
         "      - user: one\n      - user: '{{ previous.json.city }}'\n"
         "        expect:\n          - text: {max_chars: '{{ previous.text }}'}\n"
@@ -230,7 +235,8 @@ def test_what_goes_wrong_in_mid_conversation_is_shown_where_it_is(project: Proje
     with pytest.raises(SuiteErrors) as caught:
         variant.turns[1].expect[0].check(context)
     assert str(caught.value).startswith(
-        "suites/weather.yaml:10:31 scenario 'a', turn 2: text.max_chars: Input should be a valid integer\n"
+        "suites/weather.yaml:10:31 scenario 'a', turn 2: text.max_chars: Input should be a "
+        "valid integer\n"
     )
 
 
@@ -244,14 +250,14 @@ def test_what_goes_wrong_in_mid_conversation_is_shown_where_it_is(project: Proje
         ("[{type: text, text: '{{ n }}'}]", "{n: hi}", [{"type": "text", "text": "hi"}]),
     ],
 )
-def test_a_users_message_is_text_or_blocks_whatever_it_renders_to(
+def test_a_rendered_message_is_text_or_content_blocks(
     project: Project, user: str, row: str, content: Any
 ) -> None:
     (variant,) = project.expand(suite(f"      - user: {user}\n", f"    cases: [{row}]\n"))
     assert variant.turns[0].content({}) == content
 
 
-def test_an_empty_message_is_refused_when_it_turns_out_to_be_one(project: Project) -> None:
+def test_a_message_that_renders_to_nothing_is_refused(project: Project) -> None:
     (variant,) = project.expand(suite("      - user: '{{ n }}'\n", "    cases: [{n: ''}]\n"))
     with pytest.raises(
         SuiteErrors,
@@ -260,8 +266,11 @@ def test_an_empty_message_is_refused_when_it_turns_out_to_be_one(project: Projec
         variant.turns[0].content({})
 
 
-def test_fields_that_are_text_stay_text(project: Project) -> None:
-    keys = "    system_instruction: '{{ n }}'\n    labels: {k: '{{ n }}'}\n    title: '{{ n }}'\n    generation_config: {seed: '{{ n }}'}\n"
+def test_text_fields_render_to_text(project: Project) -> None:
+    keys = (
+        "    system_instruction: '{{ n }}'\n    labels: {k: '{{ n }}'}\n"
+        "    title: '{{ n }}'\n    generation_config: {seed: '{{ n }}'}\n"
+    )
     (variant,) = project.expand(suite("      - user: hi\n", keys))
     assert variant.fields == {
         "model": "m",
@@ -272,7 +281,7 @@ def test_fields_that_are_text_stay_text(project: Project) -> None:
     assert variant.title == "3"
 
 
-def test_an_argument_that_a_row_makes_wrong_is_found_at_load(project: Project) -> None:
+def test_an_argument_that_one_row_makes_invalid_is_refused_at_load(project: Project) -> None:
     text = suite(
         "      - user: hi\n        expect: [text: {max_chars: '{{ most }}'}]\n",
         "    cases: [{id: a, most: 3}, {id: b, most: x}, {id: c, most: y}]\n",

@@ -1,4 +1,4 @@
-"""Tools of a suite: how they are declared, what they answer, what they say to arguments they do not know."""
+"""Tools of a suite: their declarations, results, and errors for unknown arguments."""
 
 from __future__ import annotations
 
@@ -89,13 +89,13 @@ def tool(text: str) -> Tool:
         ),
     ],
 )
-def test_a_tool_answers_by_its_arguments(
+def test_a_tool_returns_a_result_by_arguments(
     entry: str, arguments: dict[str, Any], outcome: ToolOutcome
 ) -> None:
     assert tool(entry).run(arguments, {"unit": "celsius"}, no_call) == outcome
 
 
-def test_a_python_tool_is_called_by_the_caller() -> None:
+def test_a_python_tool_is_run_by_the_caller() -> None:
     called: list[tuple[str, dict[str, Any]]] = []
 
     def call(target: str, arguments: dict[str, Any]) -> Any:
@@ -120,24 +120,27 @@ ARGUMENTS = st.dictionaries(
 
 
 @given(ARGUMENTS)
-def test_whatever_the_model_passes_a_tool_answers(arguments: dict[str, Any]) -> None:
-    held = tool(
-        "results: [{when: {city: Rome}, result: '{{ arguments.city | upper }}'}, {when: {n: 1}, result: '{{ 1 / arguments.n }}'}]"
+def test_a_tool_returns_a_result_for_any_arguments(arguments: dict[str, Any]) -> None:
+    declared = tool(
+        "results: [{when: {city: Rome}, result: '{{ arguments.city | upper }}'}, {when: {n: "
+        "1}, result: '{{ 1 / arguments.n }}'}]"
     )
-    assert isinstance(held.run(arguments, {}, no_call), ToolOutcome)
+    assert isinstance(declared.run(arguments, {}, no_call), ToolOutcome)
 
 
 @given(ARGUMENTS)
-def test_everything_fits_itself_and_the_empty_wish(arguments: dict[str, Any]) -> None:
+def test_every_value_fits_itself_and_an_empty_object(arguments: dict[str, Any]) -> None:
     assert fits(arguments, arguments)
     assert fits({}, arguments)
 
 
-def test_the_declaration_is_what_the_api_takes(project: Project) -> None:
+def test_the_declaration_has_the_wire_form(project: Project) -> None:
     text = (
         "suite: s\ntools:\n"
-        "  look: {description: Looks., short_description: L, defer_loading: true, parameters: {type: object}, result: 1}\n"
-        "  bare: {python: 'a.b:c'}\nscenarios: [{id: a, model: m, tools: [bare, {type: code_execution}, look], turns: [{user: hi}]}]\n"
+        "  look: {description: Looks., short_description: L, defer_loading: true, "
+        "parameters: {type: object}, result: 1}\n"
+        "  bare: {python: 'a.b:c'}\nscenarios: [{id: a, model: m, tools: [bare, {type: "
+        "code_execution}, look], turns: [{user: hi}]}]\n"
     )
     (variant,) = project.expand(text)
     assert variant.fields["tools"] == [
@@ -155,10 +158,11 @@ def test_the_declaration_is_what_the_api_takes(project: Project) -> None:
     assert list(variant.tools) == ["bare", "look"]
 
 
-def test_a_declaration_may_hold_variables(project: Project) -> None:
+def test_a_declaration_can_contain_variables(project: Project) -> None:
     text = (
         "suite: s\ntools: {look: {description: 'In {{ unit }}.', result: 1}}\n"
-        "scenarios: [{id: a, model: m, tools: [look], cases: [{unit: c}, {unit: f}], turns: [{user: hi}]}]\n"
+        "scenarios: [{id: a, model: m, tools: [look], cases: [{unit: c}, {unit: f}], turns: "
+        "[{user: hi}]}]\n"
     )
     assert [variant.fields["tools"][0]["description"] for variant in project.expand(text)] == [
         "In c.",
@@ -167,16 +171,21 @@ def test_a_declaration_may_hold_variables(project: Project) -> None:
 
 
 def test_a_bad_function_name_is_refused(project: Project) -> None:
-    text = "suite: s\ntools: {two words: {result: 1}}\nscenarios: [{id: a, model: m, turns: [{user: hi}]}]\n"
+    text = (
+        "suite: s\ntools: {two words: {result: 1}}\n"
+        "scenarios: [{id: a, model: m, turns: [{user: hi}]}]\n"
+    )
     assert project.problems(text) == [
-        "2:9 tool 'two words': the name 'two words' takes up to 64 letters, digits and '_', '.', ':', '-', a letter or '_' first"
+        "2:9 tool 'two words': the name 'two words' takes up to 64 letters, digits and '_', "
+        "'.', ':', '-', a letter or '_' first"
     ]
 
 
-def test_parameters_that_may_have_more_are_not_judged(project: Project) -> None:
+def test_undeclared_arguments_are_accepted_with_additional_properties(project: Project) -> None:
     text = (
         "suite: s\ntools:\n"
-        "  t: {parameters: {additionalProperties: true, properties: {a: {}}}, result: '{{ arguments.b }}{{ arguments.items() }}'}\n"
+        "  t: {parameters: {additionalProperties: true, properties: {a: {}}}, result: '{{ "
+        "arguments.b }}{{ arguments.items() }}'}\n"
         "scenarios: [{id: a, model: m, tools: [t], turns: [{user: hi}]}]\n"
     )
     assert project.expand(text)

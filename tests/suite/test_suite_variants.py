@@ -1,4 +1,4 @@
-"""Variants: which there are, what they are called, what they send."""
+"""Variants: their combinations, names and request fields."""
 
 from __future__ import annotations
 
@@ -62,8 +62,11 @@ def test_a_list_makes_a_variant_and_a_part_for_each_value(
     assert names(project, keys) == expected
 
 
-def test_parts_stand_in_one_order_however_the_keys_are_written(project: Project) -> None:
-    keys = "cases: [{id: c}]\nservice_tier: [flex]\nbackground: [false]\nstream: [true]\nhistory: [stateful]\nmodel: [m]"
+def test_parts_have_a_fixed_order(project: Project) -> None:
+    keys = (
+        "cases: [{id: c}]\nservice_tier: [flex]\nbackground: [false]\nstream: [true]\n"
+        "history: [stateful]\nmodel: [m]"
+    )
     assert names(project, keys) == ["london[m-stateful-streamed-foreground-flex-c]"]
 
 
@@ -77,7 +80,7 @@ def test_parts_stand_in_one_order_however_the_keys_are_written(project: Project)
         ("agent: helper", ["x", "y"], ["london"]),
     ],
 )
-def test_models_from_outside_replace_the_suites_own(
+def test_given_models_replace_those_of_the_suite(
     project: Project, keys: str, models: list[str], expected: list[str]
 ) -> None:
     assert names(project, keys, models=models) == expected
@@ -88,19 +91,19 @@ def test_models_that_would_share_cassettes_are_refused(project: Project) -> None
         names(project, "", models=["a/b", "A:b"])
 
 
-def test_a_model_from_outside_is_what_is_sent(project: Project) -> None:
+def test_a_given_model_is_sent(project: Project) -> None:
     (variant,) = project.expand(HEAD + "  - {id: a, turns: [{user: hi}]}\n", models=["other"])
     assert (variant.fields["model"], variant.settings["model"]) == ("other", "other")
 
 
-def test_repeat_from_outside_replaces_the_suites_own(project: Project) -> None:
+def test_a_given_repeat_replaces_that_of_the_suite(project: Project) -> None:
     assert names(project, "repeat: 5", repeat=2) == ["london", "london#2"]
 
 
-def test_a_variant_knows_its_identity_settings_and_cassette(project: Project) -> None:
-    text = (
-        HEAD
-        + "  - id: london\n    history: [stateful, stateless]\n    cases: [{id: big town}]\n    repeat: 2\n    turns: [{user: hi}]\n"
+def test_a_variant_has_identity_settings_and_cassette(project: Project) -> None:
+    text = HEAD + (
+        "  - id: london\n    history: [stateful, stateless]\n"
+        "    cases: [{id: big town}]\n    repeat: 2\n    turns: [{user: hi}]\n"
     )
     variant = project.expand(text)[3]
     assert variant.id == "weather::london[stateless-big town]#2"
@@ -116,18 +119,19 @@ def test_a_variant_knows_its_identity_settings_and_cassette(project: Project) ->
 
 
 def test_inserting_a_scenario_renames_nothing(project: Project) -> None:
-    one = "  - {id: a, history: [stateful, stateless], turns: [{user: hi}]}\n"
-    before = [variant.id for variant in project.expand(HEAD + one)]
+    scenario = "  - {id: a, history: [stateful, stateless], turns: [{user: hi}]}\n"
+    before = [variant.id for variant in project.expand(HEAD + scenario)]
     after = [
-        variant.id for variant in project.expand(HEAD + "  - {id: b, turns: [{user: hi}]}\n" + one)
+        variant.id
+        for variant in project.expand(HEAD + "  - {id: b, turns: [{user: hi}]}\n" + scenario)
     ]
     assert after[1:] == before
 
 
 def test_expanding_twice_gives_the_same(project: Project) -> None:
-    text = (
-        HEAD
-        + "  - {id: a, model: [x, y], stream: [true, false], cases: [{n: 1}, {n: 2}], repeat: 2, turns: [{user: '{{ n }}'}]}\n"
+    text = HEAD + (
+        "  - {id: a, model: [x, y], stream: [true, false], cases: [{n: 1}, {n: 2}], "
+        "repeat: 2, turns: [{user: '{{ n }}'}]}\n"
     )
     first, second = (
         [(v.id, v.cassette, v.settings, v.fields) for v in project.expand(text)] for _ in range(2)
@@ -140,7 +144,7 @@ WORDS = st.text(min_size=1, max_size=300)
 
 
 @given(WORDS)
-def test_a_part_is_a_file_name_on_any_system(text: str) -> None:
+def test_a_part_is_a_valid_file_name_on_any_system(text: str) -> None:
     word = file_word(text)
     assert word
     assert not set(word) & set('/\\:*?"<>| \n\t')
@@ -155,7 +159,7 @@ def test_trials_never_share_a_cassette(parts: list[str], first: int, second: int
 
 
 @pytest.mark.parametrize("part", ["trial2", "a.trial2", "trial10"])
-def test_a_part_that_looks_like_a_trial_is_not_one(part: str) -> None:
+def test_a_part_that_looks_like_a_trial_is_changed(part: str) -> None:
     plain = [
         cassette_file("a", (part,), 1),
         cassette_file("a", (), 2),
@@ -166,7 +170,7 @@ def test_a_part_that_looks_like_a_trial_is_not_one(part: str) -> None:
 
 
 @given(st.lists(st.sampled_from(["a", "b-c", "x.y"]), max_size=3), st.integers(1, 3))
-def test_a_name_has_brackets_for_parts_and_a_number_from_the_second_trial_on(
+def test_a_name_has_brackets_for_parts_and_a_number_for_later_trials(
     parts: list[str], trial: int
 ) -> None:
     name = variant_name("s", tuple(parts), trial)
@@ -175,12 +179,13 @@ def test_a_name_has_brackets_for_parts_and_a_number_from_the_second_trial_on(
 
 
 def test_every_combination_appears_once(project: Project) -> None:
-    found = names(
+    actual = names(
         project,
-        "model: [a, b]\nhistory: [stateful, stateless]\nstream: [true, false]\ncases: [{id: x}, {id: y}]",
+        "model: [a, b]\nhistory: [stateful, stateless]\nstream: [true, false]\n"
+        "cases: [{id: x}, {id: y}]",
     )
     expected = [
         "-".join(parts)
         for parts in product("ab", ("stateful", "stateless"), ("streamed", "plain"), "xy")
     ]
-    assert found == [f"london[{parts}]" for parts in expected]
+    assert actual == [f"london[{parts}]" for parts in expected]

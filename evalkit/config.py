@@ -56,14 +56,14 @@ class Config(BaseModel):
         Without a name this is the gate ``default``, or the built-in one. Raises UsageError: there
         is no gate of this name.
         """
-        chosen = name or "default"
-        gate = self.gates.get(chosen, DEFAULT if name is None else None)
+        gate_name = name or "default"
+        gate = self.gates.get(gate_name, DEFAULT if name is None else None)
         if gate is None:
             names = ", ".join(sorted(self.gates))
             valid = f"valid: {names}" if names else f"{NAME} declares none"
-            near = did_you_mean(chosen, self.gates)
-            raise UsageError(f"unknown gate {quoted(chosen)}{near}; {valid}")
-        return chosen, gate
+            near = did_you_mean(gate_name, self.gates)
+            raise UsageError(f"unknown gate {quoted(gate_name)}{near}; {valid}")
+        return gate_name, gate
 
 
 def find_config(start: Path) -> Path | None:

@@ -50,7 +50,7 @@ def init(folder: Path, no_ci: bool) -> None:
         name: source for name, source in FILES.items() if not (no_ci and name.startswith("."))
     }
     try:
-        written = [
+        new_files = [
             name
             for name, source in sources.items()
             if _write_new(folder / name, (starter / source).read_text(encoding="utf-8"))
@@ -59,9 +59,9 @@ def init(folder: Path, no_ci: bool) -> None:
     except OSError as error:
         raise UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
     for name in sources:
-        status = "written" if name in written else f"exists, not changed{_ADVICE.get(name, '')}"
+        status = "written" if name in new_files else f"exists, not changed{_ADVICE.get(name, '')}"
         click.echo(f"{name:<29} {status}")
-    if "suites/hello.yaml" in written:
+    if "suites/hello.yaml" in new_files:
         _record(folder.absolute())
     click.echo(_NEXT)
 

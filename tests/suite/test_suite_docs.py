@@ -31,7 +31,7 @@ def test_the_page_has_examples() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "SuiteFile",
+        "SuiteDocument",
         "ScenarioKeys",
         "ScenarioEntry",
         "TurnEntry",

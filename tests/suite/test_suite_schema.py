@@ -115,7 +115,7 @@ def test_the_schema_has_the_keys_of_the_language() -> None:
         assert list(SCHEMA["$defs"][name]["properties"]) == list(
             getattr(language, name).__annotations__
         )
-    assert list(SCHEMA["properties"]) == list(language.SuiteFile.__annotations__)
+    assert list(SCHEMA["properties"]) == list(language.SuiteDocument.__annotations__)
 
 
 def schemas(node: Any) -> Iterator[dict[str, Any]]:

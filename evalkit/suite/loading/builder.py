@@ -23,7 +23,7 @@ from evalkit.suite.loading.template_check import (
 from evalkit.suite.model.attachments import KINDS
 from evalkit.suite.model.deferred import Expectation
 from evalkit.suite.model.key_rules import key_problems, merge_defaults, tool_name_problems
-from evalkit.suite.model.language import ScenarioEntry, ScenarioKeys, SuiteFile, TurnEntry
+from evalkit.suite.model.language import ScenarioEntry, ScenarioKeys, SuiteDocument, TurnEntry
 from evalkit.suite.model.project_files import ProjectFileError
 from evalkit.suite.model.suite import Scenario, ScenarioTurn, SettingAxis
 from evalkit.suite.model.templates import TemplateError, contains_template, render
@@ -53,7 +53,7 @@ _YAML_1_1_BOOLEANS = frozenset(
 )
 
 
-def build_scenario(context: LoadContext, index: int, suite_file: SuiteFile) -> Scenario:
+def build_scenario(context: LoadContext, index: int, suite_file: SuiteDocument) -> Scenario:
     """Return one scenario; problems are added to the context."""
     own = suite_file["scenarios"][index]
     defaults = suite_file.get("defaults", {})

@@ -29,7 +29,7 @@ from evalkit.suite.messages.yaml_messages import yaml_problem
 from evalkit.suite.model.attachments import Attachments
 from evalkit.suite.model.check_catalog import CheckCatalog
 from evalkit.suite.model.deferred import SuiteResources
-from evalkit.suite.model.language import SUITE_FILE, SuiteFile
+from evalkit.suite.model.language import SUITE_FILE, SuiteDocument
 from evalkit.suite.model.project_files import ProjectFiles, label
 from evalkit.suite.model.suite import Scenario, Suite
 from evalkit.suite.model.templates import find_templates
@@ -86,8 +86,8 @@ def load(path: Path, *, root: Path, checks: CheckCatalog) -> Suite:
 
 def _validate(
     document: JSON, unusual_values: list[tuple[ValuePath, JSON]], problems: ProblemList
-) -> SuiteFile:
-    """Return the document as a SuiteFile.
+) -> SuiteDocument:
+    """Return the document as a SuiteDocument.
 
     Raises SuiteErrors with everything that the language refuses. Validation converts nothing and
     adds nothing, so the document itself is used from here on: its lists are the ones whose lines
@@ -105,7 +105,7 @@ def _validate(
         for item in error.errors(include_url=False):
             problems.extend([describe_error(cast("dict[str, Any]", item), problems.source)])
     problems.raise_any(SuiteErrors)
-    return cast("SuiteFile", document)
+    return cast("SuiteDocument", document)
 
 
 def _not_a_suite(document: JSON) -> str:
@@ -147,7 +147,7 @@ def _report_empty_value(path: ValuePath, problems: ProblemList) -> None:
     problems.add(path, f'empty value: {what}; write null or "" if that is meant')
 
 
-def _scenarios(context: LoadContext, suite_file: SuiteFile) -> list[Scenario]:
+def _scenarios(context: LoadContext, suite_file: SuiteDocument) -> list[Scenario]:
     first_index: dict[str, int] = {}
     scenarios = []
     for index, entry in enumerate(suite_file["scenarios"]):

@@ -89,7 +89,7 @@ _GENERATION_CONFIG_KEYS = (
 _FEW_KEYS = 10
 
 _LEVELS: dict[str, tuple[str, type]] = {
-    "suite": ("the suite", language.SuiteFile),
+    "suite": ("the suite", language.SuiteDocument),
     "defaults": ("defaults", language.ScenarioKeys),
     "scenario": ("a scenario", language.ScenarioEntry),
     "turn": ("a turn", language.TurnEntry),

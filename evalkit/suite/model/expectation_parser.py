@@ -1,8 +1,8 @@
 """Parses ``expect`` entries: check, argument, ``not`` and ``severity``.
 
-An entry is written ``- name``, ``- name: argument`` or ``- name: {option: value}``. ``severity:
-warn`` may be beside the check, ``not:`` around it. A check is built when its argument is known: at
-load, or during the conversation if its templates read earlier turns.
+An entry is ``- name``, ``- name: argument`` or ``- name: {option: value}``. ``severity`` may
+be beside the check, ``not`` around it. A check is built when its argument is known: at load, or
+during the conversation if its templates read earlier turns.
 """
 
 from __future__ import annotations

@@ -394,7 +394,7 @@ class ScenarioEntry(ScenarioKeys, total=False):
 
 
 @with_config(_FORBID)
-class SuiteFile(TypedDict, total=False):
+class SuiteDocument(TypedDict, total=False):
     """A suite of scenarios for evalkit."""
 
     suite: Required[
@@ -432,5 +432,5 @@ class SuiteFile(TypedDict, total=False):
     ]
 
 
-SUITE_FILE: TypeAdapter[SuiteFile] = TypeAdapter(SuiteFile)
+SUITE_FILE: TypeAdapter[SuiteDocument] = TypeAdapter(SuiteDocument)
 """Validates a whole loaded file. Raises pydantic.ValidationError."""

@@ -51,7 +51,6 @@ class Tool:
     python: str
     entry: ToolEntry
     has_templates: bool
-    has_declared_templates: bool
 
     @property
     def parameters(self) -> frozenset[str] | None:
@@ -122,7 +121,6 @@ def read_tool(name: str, entry: ToolEntry) -> Tool:
         python=entry.get("python", ""),
         entry=entry,
         has_templates=contains_template(keys),
-        has_declared_templates=contains_template(declaration),
     )
 
 

@@ -181,11 +181,11 @@ def combinations(
 ) -> Iterator[tuple[dict[str, JSON], tuple[str, ...]]]:
     """Yield the settings of each combination, and the parts of its name."""
     for values in product(*(axis.values for axis in axes)):
-        chosen = list(zip(axes, values, strict=True))
-        settings = {axis.name: value for axis, value in chosen}
+        pairs = list(zip(axes, values, strict=True))
+        settings = {axis.name: value for axis, value in pairs}
         yield (
             settings,
-            tuple(part_label(axis.name, value) for axis, value in chosen if axis.is_list),
+            tuple(part_label(axis.name, value) for axis, value in pairs if axis.is_list),
         )
 
 

@@ -1,8 +1,9 @@
-"""``citations``: sources cited in the text (protocol sections 5 and 11).
+"""``citations``: sources cited in the text (docs/protocol.md sections 5 and 11).
 
-Spans are UTF-8 byte offsets into their own text block, end exclusive. Search steps may stand before or after the text that cites them: real
-answers do both. Citation links are often long redirects of the grounding service while the site stands in ``title``, so rules about domains
-look at both: a title that is a bare domain names the site of a redirect link, and a denied domain is denied wherever it is named.
+Spans are UTF-8 byte offsets into their own text block, end exclusive. Search steps may come before
+or after the text that cites them. A link is often a long redirect of the grounding service, and
+the site is in ``title``. So rules about domains use both: a title that is a bare domain names the
+site of a redirect link, and a denied domain is denied wherever it appears.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -20,7 +21,6 @@ from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import excerpt, table
 from evalkit.checks.core.options import Bounds, Words
 from evalkit.protocol.step_reader import cited_text, pair_calls, text_blocks
-from evalkit.transcript import Step, Turn
 from evalkit.verdict import Finding, Where
 
 SEARCHES = frozenset(
@@ -35,8 +35,8 @@ SEARCHES = frozenset(
 """Calls whose results a citation may cite."""
 
 _DOMAIN = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)+[a-z][a-z0-9-]*[a-z0-9]\.?")
-_REDIRECT_HOSTS = ("vertexaisearch.cloud.google.com",)
-_SHOWN = 12
+_REDIRECT_HOST = "vertexaisearch.cloud.google.com"
+_ROWS = 12
 
 
 class Share(Bounds):
@@ -47,68 +47,79 @@ class Share(Bounds):
 
 
 def _at_least(value: Any) -> Any:
-    return (
-        {"min": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
-    )
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {"min": value} if is_number else value
 
 
+def _bare_domains(domains: list[str]) -> list[str]:
+    for index, domain in enumerate(domains):
+        if not _DOMAIN.fullmatch(domain.lower()) and domain != "localhost":
+            raise option_error(
+                f"{show(domain)} is not a domain; write it like 'example.org', without scheme and"
+                " path",
+                index,
+            )
+    return domains
+
+
+Domains = Annotated[Words, AfterValidator(_bare_domains)]
 Coverage = Annotated[
     Share,
     BeforeValidator(_at_least, json_schema_input_type=Annotated[float, Field(ge=0, le=1)] | Share),
 ]
 
 
-def _bare_domains(domains: list[str]) -> list[str]:
-    for place, domain in enumerate(domains):
-        if not _DOMAIN.fullmatch(domain.lower()) and domain != "localhost":
-            raise option_error(
-                f"{show(domain)} is not a domain; write it like 'example.org', without scheme and path",
-                place,
-            )
-    return domains
-
-
-Domains = Annotated[Words, AfterValidator(_bare_domains)]
-
-
 class Citation(NamedTuple):
-    """One citation: the annotation, the block's text, and where it stands."""
+    """One citation: the annotation, the text of its block, and its location."""
 
     raw: dict[str, JSON]
     text: str
     where: Where
 
     @property
-    def words(self) -> str:
-        """The words it cites, shortened."""
-        return show(
-            cited_text(self.text, self.raw.get("start_index"), self.raw.get("end_index")).text, 60
-        )
+    def cited(self) -> str:
+        """The cited text, shortened."""
+        start, end = self.raw.get("start_index"), self.raw.get("end_index")
+        return show(cited_text(self.text, start, end).text, 60)
 
     @property
     def url(self) -> str:
-        """Its link, ``""`` where it has none."""
+        """The link, ``""`` where there is none."""
         url = self.raw.get("url")
         return url if isinstance(url, str) else ""
 
     @property
     def title(self) -> str:
-        """Its title: of a page, a file or a place."""
-        return next(
-            (
-                value
-                for word in ("title", "file_name", "name")
-                if isinstance(value := self.raw.get(word), str)
-            ),
-            "",
-        )
+        """The title of the page, file or place, ``""`` where there is none."""
+        titles = (self.raw.get(key) for key in ("title", "file_name", "name"))
+        return next((title for title in titles if isinstance(title, str)), "")
+
+    @property
+    def parsed_url(self) -> SplitResult:
+        """The parts of the link, all empty where it is not a URL."""
+        try:
+            return urlsplit(self.url)
+        except ValueError:
+            return urlsplit("")
+
+    def hosts(self, *, of_site: bool) -> list[str]:
+        """Return the host of the cited site, or all hosts that the citation names."""
+        host = (self.parsed_url.hostname or "").rstrip(".")
+        title = self.title.strip().lower().rstrip(".")
+        named = [host, title if _DOMAIN.fullmatch(title) else ""]
+        # Any page can have the title "example.org"; only the title of a redirect names its site.
+        is_redirect = _is_of(host, _REDIRECT_HOST) or "redirect" in self.parsed_url.path.lower()
+        if of_site:
+            named = [named[1] or host] if is_redirect else [host]
+        return [name for name in named if name]
 
 
 class Citations(Check):
-    """The text cites sources: enough of them, of the right sites, at the right words, from a search that took place.
+    """The text cites enough sources, of the right sites, at the right words, after a search.
 
-    The empty case: without ``min`` at least one citation is expected, so bare ``citations`` fails where there is none, and says whether
-    nothing was searched or something was found and not cited. ``max: 0`` expects none. The coverage of no text is 0.
+    The empty case: without ``min`` at least one citation is expected. So bare ``citations`` fails
+    where there is none, and says whether nothing was searched or something was found and not
+    cited. ``max: 0`` expects none. The coverage of an empty text is 0.
     """
 
     name: ClassVar[str] = "citations"
@@ -125,7 +136,7 @@ class Citations(Check):
     schemes: Words | None = Field(None, description="URL schemes allowed in links, e.g. https.")
     titles: Words | None = Field(
         None,
-        description="Each of these must occur in some citation's title, whatever its case.",
+        description="Each of these must occur in the title of some citation, in any case.",
     )
     coverage: Coverage | None = Field(
         None,
@@ -133,293 +144,185 @@ class Citations(Check):
     )
     spans: Literal["valid"] | None = Field(
         None,
-        description="valid: every span lies in its text, on character boundaries, and is not empty.",
+        description="valid: every span is in its text, on character boundaries, and not empty.",
     )
     searched: bool | None = Field(
         None,
-        description="true: a search and its result stand in the turn; false: no search does.",
+        description="true: the turn has a search with a result; false: it has no search.",
     )
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Yield every rule that does not hold."""
-        found = list(_citations(view.turns))
-        yield from self._number(found, view)
+        """Yield every rule that is broken."""
+        citations = list(_citations(view))
+        yield from self._count(citations, view)
         yield from self._search(view)
-        for citation in found:
-            yield from self._one(citation)
+        for citation in citations:
+            yield from self._span(citation)
+            yield from self._site(citation)
         for title in self.titles or ():
-            if not any(title.casefold() in citation.title.casefold() for citation in found):
-                yield Finding(
-                    "title_missing",
-                    f"no citation is titled {show(title)}",
-                    _whole(view),
-                    expected=title,
-                    detail=_listed(found),
-                )
+            if not any(title.casefold() in citation.title.casefold() for citation in citations):
+                message = f"no citation has the title {show(title)}"
+                listing = _listing(citations)
+                yield Finding("title_missing", message, view.where, expected=title, detail=listing)
         if self.coverage is not None:
-            yield from _covered(self.coverage, view, found)
+            yield from _covered(self.coverage, view, citations)
 
-    def _number(self, found: Sequence[Citation], view: View) -> Iterator[Finding]:
-        least = self.min if self.min is not None else 0 if self.max == 0 else 1
-        if len(found) < least:
-            code, why = (
-                ("not_cited", "something was searched, but")
-                if _searches(view)
-                else ("not_searched", "nothing was searched, and")
-            )
-            few = "too few sources are" if found else "no source is"
-            message = f"expected at least {plural(least, 'citation')}, got {len(found)}: {why} {few} cited"
+    def _count(self, citations: Sequence[Citation], view: View) -> Iterator[Finding]:
+        count, listing = len(citations), _listing(citations)
+        least = self.min if self.min is not None else int(self.max != 0)
+        if count < least:
+            code, reason = "not_searched", "nothing was searched, and"
+            if _searches(view):
+                code, reason = "not_cited", "something was searched, but"
+            cited = "too few sources are" if citations else "no source is"
             yield Finding(
                 code,
-                message,
-                _whole(view),
+                f"expected at least {plural(least, 'citation')}, got {count}:"
+                f" {reason} {cited} cited",
+                view.where,
                 expected={"min": least},
-                got=len(found),
-                detail=_listed(found),
+                got=count,
+                detail=listing,
             )
-        if self.max is not None and len(found) > self.max:
-            message = f"expected at most {plural(self.max, 'citation')}, got {len(found)}"
+        if self.max is not None and count > self.max:
             yield Finding(
                 "too_many_citations",
-                message,
-                _whole(view),
+                f"expected at most {plural(self.max, 'citation')}, got {count}",
+                view.where,
                 expected={"max": self.max},
-                got=len(found),
-                detail=_listed(found),
+                got=count,
+                detail=listing,
             )
 
     def _search(self, view: View) -> Iterator[Finding]:
         if self.searched is None:
             return
         searches = _searches(view)
-        if self.searched and not searches:
+        if not searches:
+            if self.searched:
+                message = "nothing was searched: the steps contain no search call"
+                yield Finding("not_searched", message, view.where)
+            return
+        where, raw, _ = searches[0]
+        kind, arguments = raw.get("type"), raw.get("arguments")
+        if not self.searched:
+            message = f"something was searched ({kind}), but no search was expected"
+            yield Finding("searched", message, where, got=arguments)
+        elif not any(is_answered for _, _, is_answered in searches):
+            message = f"{kind} {show(arguments)} has no result"
+            yield Finding("search_unanswered", message, where)
+
+    def _span(self, citation: Citation) -> Iterator[Finding]:
+        start, end = citation.raw.get("start_index"), citation.raw.get("end_index")
+        span = cited_text(citation.text, start, end)
+        if self.spans is not None and not span.ok:
+            size = len(citation.text.encode("utf-8", "surrogatepass"))
             yield Finding(
-                "not_searched",
-                "nothing was searched: no search call stands in the steps",
-                _whole(view),
-            )
-        elif not self.searched and searches:
-            where, step = searches[0][0], searches[0][1]
-            yield Finding(
-                "searched",
-                f"something was searched ({step.type}), which must not be",
-                where,
-                expected=MISSING,
-                got=step.raw.get("arguments"),
-            )
-        elif searches and not any(answered for _, _, answered in searches):
-            where, step, _ = searches[0]
-            yield Finding(
-                "search_unanswered",
-                f"no result came for {step.type} {show(step.raw.get('arguments'))}",
-                where,
+                "span_invalid",
+                f"{span.problem}: bytes {show(start)} to {show(end)} of {size} at {citation.cited}",
+                citation.where,
+                got={"start_index": start, "end_index": end},
+                detail=_listing([citation]),
             )
 
-    def _one(self, citation: Citation) -> Iterator[Finding]:
-        raw, where = citation.raw, citation.where
-        about = f"at {citation.words}"
-        detail = _listed([citation])
-        if self.spans is not None:
-            span = cited_text(citation.text, raw.get("start_index"), raw.get("end_index"))
-            if not span.ok:
-                got = {"start_index": raw.get("start_index"), "end_index": raw.get("end_index")}
-                size = len(citation.text.encode("utf-8", "surrogatepass"))
-                offsets = f"bytes {show(got['start_index'])} to {show(got['end_index'])} of {size}"
-                yield Finding(
-                    "span_invalid",
-                    f"{span.problem}: {offsets} {about}",
-                    where,
-                    expected=MISSING,
-                    got=got,
-                    detail=detail,
-                )
-        sites = _sites(citation)
-        if (
-            self.domains is not None
-            and citation.url
-            and not any(_of(site, domain) for site in sites.own for domain in self.domains)
-        ):
-            message = f"the citation {about} is of {' or '.join(sites.own) or show(citation.url)}, not of {' or '.join(self.domains)}"
-            yield Finding(
-                "domain_unexpected",
-                message,
-                where,
-                expected=self.domains,
-                got=citation.url,
-                detail=detail,
-            )
-        denied = [
-            domain
-            for domain in self.deny_domains or ()
-            if any(_of(site, domain) for site in sites.named)
-        ]
+    def _site(self, citation: Citation) -> Iterator[Finding]:
+        url = citation.url
+        problems: list[tuple[str, str, Any]] = []
+        site = citation.hosts(of_site=True)
+        if url and self.domains and not _is_any_of(site, self.domains):
+            of = f"of {' or '.join(site) or show(url)}, not of {' or '.join(self.domains)}"
+            problems.append(("domain_unexpected", of, self.domains))
+        named = citation.hosts(of_site=False)
+        denied = [domain for domain in self.deny_domains or () if _is_any_of(named, [domain])]
         if denied:
-            yield Finding(
-                "domain_denied",
-                f"the citation {about} is of {denied[0]}, which is denied",
-                where,
-                expected=MISSING,
-                got=citation.url,
-                detail=detail,
-            )
-        if self.schemes is not None and citation.url and _scheme(citation.url) not in self.schemes:
-            message = f"the citation {about} has the scheme {show(_scheme(citation.url))}, not {' or '.join(self.schemes)}"
-            yield Finding(
-                "scheme_unexpected",
-                message,
-                where,
-                expected=self.schemes,
-                got=citation.url,
-                detail=detail,
-            )
+            problems.append(("domain_denied", f"of {denied[0]}, which is denied", MISSING))
+        scheme = citation.parsed_url.scheme
+        if url and self.schemes is not None and scheme not in self.schemes:
+            of = f"by the scheme {show(scheme)}, not {' or '.join(self.schemes)}"
+            problems.append(("scheme_unexpected", of, self.schemes))
+        for code, of, expected in problems:
+            message = f"the citation at {citation.cited} is {of}"
+            detail = _listing([citation])
+            yield Finding(code, message, citation.where, expected=expected, got=url, detail=detail)
 
 
-class Sites(NamedTuple):
-    """``own``: the hosts that are the citation's site; ``named``: every host it names at all."""
-
-    own: list[str]
-    named: list[str]
+def _is_of(host: str, domain: str) -> bool:
+    domain = domain.lower().rstrip(".")
+    return host == domain or host.endswith(f".{domain}")
 
 
-def _sites(citation: Citation) -> Sites:
-    host, path = _host(citation.url)
-    title = citation.title.strip().lower().rstrip(".")
-    titled = title if _DOMAIN.fullmatch(title) else ""
-    # Anybody can call a page "example.org"; only where the link is a redirect does the title stand for the site.
-    redirect = any(_of(host, known) for known in _REDIRECT_HOSTS) or "redirect" in path.lower()
-    own = [titled] if redirect and titled else [host] if host else []
-    return Sites(own, [name for name in (host, titled) if name])
+def _is_any_of(hosts: Sequence[str], domains: Sequence[str]) -> bool:
+    return any(_is_of(host, domain) for host in hosts for domain in domains)
 
 
-def _host(url: str) -> tuple[str, str]:
-    try:
-        parts = urlsplit(url)
-        return (parts.hostname or "").rstrip("."), parts.path
-    except ValueError:
-        return "", ""
-
-
-def _scheme(url: str) -> str:
-    try:
-        return urlsplit(url).scheme
-    except ValueError:
-        return ""
-
-
-def _of(host: str, domain: str) -> bool:
-    wanted = domain.lower().rstrip(".")
-    return host == wanted or host.endswith(f".{wanted}")
-
-
-def _citations(turns: Sequence[Turn]) -> Iterator[Citation]:
-    for turn in turns:
-        for block in text_blocks([step.raw for step in turn.steps]):
-            step = turn.steps[block.step]
-            for index, annotation in enumerate(block.annotations):
-                kind = annotation.get("type")
-                if isinstance(kind, str) and kind.endswith("_citation"):
-                    pointer = f"/content/{block.content}/annotations/{index}"
-                    yield Citation(
-                        annotation,
-                        block.text,
-                        Where(
-                            turn=turn.number,
-                            exchange=step.exchange,
-                            step=block.step + 1,
-                            pointer=pointer,
-                            part="step",
-                        ),
-                    )
-
-
-def _searches(view: View) -> list[tuple[Where, Step, bool]]:
-    """Return every search call in view, and whether its result came."""
-    found = []
-    for turn in view.turns:
-        if any(step.type in SEARCHES for step in turn.steps):
-            for call, result in pair_calls([step.raw for step in turn.steps]).pairs:
-                step = turn.steps[call]
-                if step.type in SEARCHES:
-                    found.append(
-                        (
-                            Where(turn=turn.number, exchange=step.exchange, step=call + 1),
-                            step,
-                            result is not None,
-                        )
-                    )
-    return found
-
-
-def _covered(limits: Share, view: View, found: Sequence[Citation]) -> Iterator[Finding]:
-    """Judge the share of the text's bytes that lie in some citation's span; overlaps count once."""
-    total = done = 0
-    gaps = []
-    for turn in view.turns:
-        for block in text_blocks([step.raw for step in turn.steps]):
-            data = block.text.encode("utf-8", "surrogatepass")
-            total += len(data)
-            at = 0
-            for start, end in sorted(
-                _span(annotation, len(data))
-                for annotation in block.annotations
-                if _is_citation(annotation)
-            ):
-                if start > at:
-                    gaps.append(data[at:start])
-                done += max(0, end - max(at, start))
-                at = max(at, end)
-            gaps.append(data[at:])
-    share = done / total if total else 0.0
-    if not limits.contains(share):
-        uncited = [
-            ["uncited", show(gap.decode("utf-8", "replace").strip(), 100)]
-            for gap in gaps
-            if gap.strip()
-        ][:_SHOWN]
-        message = (
-            f"{share:.0%} of the text is cited ({done} of {total} bytes), {limits} is expected"
-        )
-        yield Finding(
-            "coverage",
-            message,
-            _whole(view),
-            expected=limits.to_json(),
-            got=round(share, 4),
-            detail=table(uncited) or _listed(found),
-        )
+def _citations(view: View) -> Iterator[Citation]:
+    steps = view.numbered_steps
+    for block in text_blocks([each.step.raw for each in steps]):
+        for index, annotation in enumerate(block.annotations):
+            if _is_citation(annotation):
+                pointer = f"/content/{block.content}/annotations/{index}"
+                yield Citation(annotation, block.text, steps[block.step].where(pointer))
 
 
 def _is_citation(annotation: dict[str, JSON]) -> bool:
     return str(annotation.get("type", "")).endswith("_citation")
 
 
-def _span(annotation: dict[str, JSON], size: int) -> tuple[int, int]:
-    """Return a span clamped to its text; one without usable offsets is empty."""
-    start, end = annotation.get("start_index") or 0, annotation.get("end_index")
-    offsets: Any = [
-        int(value)
-        if isinstance(value, int | float) or (isinstance(value, str) and value.isdigit())
-        else -1
-        for value in (start, end)
-    ]
-    if offsets[0] < 0 or offsets[1] < offsets[0]:
+def _searches(view: View) -> list[tuple[Where, dict[str, JSON], bool]]:
+    """Return the location and the raw step of every search call, and whether it has a result."""
+    searches = []
+    for turn in view.turns:
+        for call, result in pair_calls([step.raw for step in turn.steps]).pairs:
+            step = turn.steps[call]
+            if step.type in SEARCHES:
+                where = Where(turn=turn.number, exchange=step.exchange, step=call + 1)
+                searches.append((where, step.raw, result is not None))
+    return searches
+
+
+def _covered(limits: Share, view: View, citations: Sequence[Citation]) -> Iterator[Finding]:
+    """Check the share of the text's bytes that are in the span of a citation; overlaps count once."""
+    total = cited = 0
+    gaps = []
+    for block in text_blocks([step.raw for step in view.steps]):
+        data = block.text.encode("utf-8", "surrogatepass")
+        total += len(data)
+        at = 0
+        spans = [_byte_span(each, len(data)) for each in block.annotations if _is_citation(each)]
+        for start, end in sorted(spans):
+            gaps.append(data[at : max(at, start)])
+            cited += max(0, end - max(at, start))
+            at = max(at, end)
+        gaps.append(data[at:])
+    share = cited / total if total else 0.0
+    if not limits.contains(share):
+        texts = [gap.decode("utf-8", "replace").strip() for gap in gaps]
+        rows = [["uncited", show(text, 100)] for text in texts if text][:_ROWS]
+        yield Finding(
+            "coverage",
+            f"{share:.0%} of the text is cited ({cited} of {total} bytes), expected {limits}",
+            view.where,
+            expected=limits.to_json(),
+            got=round(share, 4),
+            detail=table(rows) or _listing(citations),
+        )
+
+
+def _byte_span(annotation: dict[str, JSON], size: int) -> tuple[int, int]:
+    """Return a span clamped to its text, an empty one where its offsets are unusable."""
+    try:
+        start, end = int(annotation.get("start_index") or 0), int(annotation.get("end_index", -1))
+    except (TypeError, ValueError, OverflowError):
         return 0, 0
-    return min(offsets[0], size), min(offsets[1], size)
+    return (min(start, size), min(end, size)) if 0 <= start <= end else (0, 0)
 
 
-def _whole(view: View) -> Where:
-    return Where(turn=view.turn.number if view.turn is not None else None)
-
-
-def _listed(found: Sequence[Citation]) -> str:
+def _listing(citations: Sequence[Citation]) -> str:
+    if not citations:
+        return ""
     rows = [["cites", "title", "url"]]
-    rows += [
-        [
-            item.words,
-            show(excerpt(item.title), 40),
-            show(item.url or item.raw.get("document_uri"), 60),
-        ]
-        for item in found[:_SHOWN]
-    ]
-    more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
-    return "\n".join([table(rows), *more]) if found else ""
+    for citation in citations[:_ROWS]:
+        link = citation.url or citation.raw.get("document_uri")
+        rows.append([citation.cited, show(excerpt(citation.title), 40), show(link, 60)])
+    more = f"\nand {len(citations) - _ROWS} more" if len(citations) > _ROWS else ""
+    return table(rows) + more

@@ -1,6 +1,7 @@
-"""``cost``: what the tokens cost at prices that the suite gives. evalkit knows no price list: prices change, suites are reviewed.
+"""``cost``: what the tokens cost at the prices that the suite gives.
 
-Cached input is part of the input and billed at its own price; thoughts are billed as output, tokens of tool use as input.
+evalkit has no price list: prices change, suites are reviewed. Cached input is part of the input
+and has its own price. Thoughts are billed as output, tokens of tool use as input.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from pydantic import Field
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.options import format_number
-from evalkit.checks.usage import final_answers, total_usage
-from evalkit.verdict import Finding, Where
+from evalkit.checks.usage import counted_exchanges, total_usage
+from evalkit.verdict import Finding
 
 _MILLION = 1_000_000
 
@@ -22,7 +23,8 @@ _MILLION = 1_000_000
 class Cost(Check):
     """The tokens of the turn, or of the whole conversation, cost no more than allowed.
 
-    The empty case: where no answer reports input or output tokens the cost cannot be known, so the check fails.
+    The empty case: the check fails where no response reports input or output tokens, because the
+    cost is unknown.
     """
 
     name: ClassVar[str] = "cost"
@@ -39,50 +41,34 @@ class Cost(Check):
     )
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Yield a finding when the cost is above the limit or cannot be known."""
-        answers = final_answers(view.exchanges)
-        where = Where(turn=view.turn.number if view.turn is not None else None)
-        words = (
-            "total_input_tokens",
-            "total_cached_tokens",
-            "total_tool_use_tokens",
-            "total_output_tokens",
-            "total_thought_tokens",
-        )
-        read, cached, tools, written, thought = (total_usage(answers, word) for word in words)
-        if not read[1] or not written[1]:
-            yield Finding(
-                "usage_absent",
-                "no answer reports its input and output tokens, so the cost cannot be known",
-                where,
-                expected={"max": self.max},
-            )
+        """Yield a finding if the cost is above the limit or unknown."""
+        exchanges = counted_exchanges(view.exchanges)
+        kinds = ("input", "cached", "tool_use", "output", "thought")
+        totals = {kind: total_usage(exchanges, f"total_{kind}_tokens") for kind in kinds}
+        if not totals["input"][1] or not totals["output"][1]:
+            message = "no response reports its input and output tokens, so the cost is unknown"
+            yield Finding("usage_absent", message, view.where, expected={"max": self.max})
             return
-        cached_price = (
-            self.input_per_million if self.cached_per_million is None else self.cached_per_million
-        )
+        tokens = {kind: total for kind, (total, _) in totals.items()}
+        uncached = max(0, tokens["input"] - tokens["cached"])
+        cached_price = self.cached_per_million
+        if cached_price is None:
+            cached_price = self.input_per_million
         parts = (
-            ("input", max(0, read[0] - cached[0]) + tools[0], self.input_per_million),
-            ("cached", cached[0], cached_price),
-            ("output", written[0] + thought[0], self.output_per_million),
+            ("input", uncached + tokens["tool_use"], self.input_per_million),
+            ("cached", tokens["cached"], cached_price),
+            ("output", tokens["output"] + tokens["thought"], self.output_per_million),
         )
-        cost = sum(tokens * price for _, tokens, price in parts) / _MILLION
+        cost = sum(count * price for _, count, price in parts) / _MILLION
         if cost > self.max:
             rows = [["", "tokens", "per million", "cost"]]
-            rows += [
-                [
-                    name,
-                    format_number(tokens),
-                    format_number(price),
-                    f"{tokens * price / _MILLION:.6f}",
-                ]
-                for name, tokens, price in parts
-            ]
-            message = f"the tokens cost {cost:.6f}, at most {format_number(self.max)} is allowed"
+            for kind, count, price in parts:
+                amount = f"{count * price / _MILLION:.6f}"
+                rows.append([kind, format_number(count), format_number(price), amount])
             yield Finding(
                 "cost_exceeded",
-                message,
-                where,
+                f"the tokens cost {cost:.6f}, expected at most {format_number(self.max)}",
+                view.where,
                 expected={"max": self.max},
                 got=round(cost, 9),
                 detail=table(rows),

@@ -1,4 +1,7 @@
-"""``error``: an API error that the suite expects (protocol section 7). Without this check an API error fails the variant by itself."""
+"""``error``: an API error that the suite expects (docs/protocol.md section 7).
+
+Without this check an API error fails the variant.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,12 @@ Statuses = Annotated[
 
 
 class Error(Check):
-    """The API answered an error, with the given HTTP status, code and message; in the conversation, some turn ended in it.
+    """The API returned an error with the expected HTTP status, code and message.
 
-    A run that ended ``failed`` tells its errors in the interaction (protocol section 3, *errors*); they count too and have no HTTP status.
+    Over the conversation some turn ended in it. A run that ended ``failed`` lists its errors in the
+    interaction (docs/protocol.md section 3). They count too and have no HTTP status.
 
-    The empty case: bare ``error`` expects any error. Where no error came the check fails.
+    The empty case: bare ``error`` expects any error; without an error the check fails.
     """
 
     name: ClassVar[str] = "error"
@@ -37,10 +41,10 @@ class Error(Check):
     )
 
     status: Statuses | None = Field(
-        None, description="The HTTP status, or several any of which will do."
+        None, description="The HTTP status, or several any of which is accepted."
     )
     code: Words | None = Field(
-        None, description="The API's error code, or several any of which will do."
+        None, description="The API's error code, or several any of which is accepted."
     )
     message: Regex | None = Field(
         None, description="A regular expression to be found in the message."
@@ -48,68 +52,61 @@ class Error(Check):
 
     @classmethod
     def parse_argument(cls, argument: JSON) -> ParsedArgument:
-        """Take a bare number for the status, bare text for the code."""
+        """Read a bare number as the status, bare text as the code."""
         if type(argument) is int:
             return ParsedArgument({"status": argument}, "status")
         return super().parse_argument(argument)
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Yield what the nearest error lacks, or that none came."""
+        """Yield how the nearest error differs, or that there is none."""
         errors = [(turn, error) for turn in view.turns for error in _errors(turn)]
-        turn = view.last
         if not errors:
-            how = (
-                f"status {turn.status}"
-                if turn is not None and turn.status
-                else f"nothing: {show(turn.reason)}"
-                if turn is not None
-                else "no turn"
-            )
-            where = Where(turn=view.turn.number if view.turn is not None else None)
-            yield Finding(
-                "error_absent",
-                f"expected an API error, got {how}",
-                where,
-                expected=self._expected(),
-            )
+            message = f"expected an API error, got {_ending(view.last)}"
+            yield Finding("error_absent", message, view.where, expected=self._expected())
             return
-        best = min(errors, key=lambda pair: len(self._wrong(pair[1])))
-        wrong = self._wrong(best[1])
-        if wrong:
-            last = best[0].exchanges[-1].number if best[0].exchanges else None
-            error = best[1].to_json()
+        turn, error = min(errors, key=lambda pair: len(self._differences(pair[1])))
+        differences = self._differences(error)
+        if differences:
+            got, expected = error.to_json(), self._expected()
             rows = [["", "expected", "got"]]
-            rows += [
-                [word, show(self._expected().get(word, MISSING)), show(error[word])]
-                for word in ("status", "code", "message")
-            ]
-            message = "another API error: " + ", ".join(wrong)
+            for field in ("status", "code", "message"):
+                rows.append([field, show(expected.get(field, MISSING)), show(got[field])])
             yield Finding(
                 "error_differs",
-                message,
-                Where(turn=best[0].number, exchange=last),
-                expected=self._expected(),
-                got=error,
+                f"another API error: {', '.join(differences)}",
+                Where(
+                    turn=turn.number,
+                    exchange=turn.exchanges[-1].number if turn.exchanges else None,
+                ),
+                expected=expected,
+                got=got,
                 detail=table(rows),
             )
 
-    def _wrong(self, error: ApiError) -> list[str]:
-        wrong = []
+    def _differences(self, error: ApiError) -> list[str]:
+        differences = []
         if self.status is not None and error.status not in self.status:
-            wrong.append(f"status {error.status}, not {' or '.join(map(str, self.status))}")
+            expected = " or ".join(map(str, self.status))
+            differences.append(f"status {error.status}, not {expected}")
         if self.code is not None and error.code not in self.code:
-            wrong.append(f"code {show(error.code)}, not {' or '.join(self.code)}")
+            differences.append(f"code {show(error.code)}, not {' or '.join(self.code)}")
         if self.message is not None and not re.search(self.message, error.message):
-            wrong.append(f"a message that does not match {show(self.message)}")
-        return wrong
+            differences.append(f"a message that does not match {show(self.message)}")
+        return differences
 
     def _expected(self) -> dict[str, JSON]:
-        wanted = {"status": self.status, "code": self.code, "message": self.message}
+        options = {"status": self.status, "code": self.code, "message": self.message}
         return {
-            word: value[0] if isinstance(value, list) and len(value) == 1 else value
-            for word, value in wanted.items()
+            name: value[0] if isinstance(value, list) and len(value) == 1 else value
+            for name, value in options.items()
             if value is not None
         }
+
+
+def _ending(turn: Turn | None) -> str:
+    if turn is None:
+        return "no turn"
+    return f"status {turn.status}" if turn.status else f"nothing: {show(turn.reason)}"
 
 
 def _errors(turn: Turn) -> Iterator[ApiError]:
@@ -119,7 +116,7 @@ def _errors(turn: Turn) -> Iterator[ApiError]:
     interaction = turn.interaction
     if interaction is None or interaction.get("status") != "failed":
         return
-    listed = interaction.get("errors")
-    for item in [*(listed if isinstance(listed, list) else ()), interaction.get("error")]:
+    errors = interaction.get("errors")
+    for item in [*(errors if isinstance(errors, list) else ()), interaction.get("error")]:
         if isinstance(item, dict):
             yield ApiError(0, str(item.get("code", "")), str(item.get("message", "")), item)

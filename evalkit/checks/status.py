@@ -1,4 +1,4 @@
-"""``status``: how the turn ended, by the API's word (protocol section 3, *Statuses*)."""
+"""``status``: how the turn ended, in the API's words (docs/protocol.md section 3)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ StatusWord = Annotated[str, AfterValidator(open_words(STATUSES, "status"))]
 
 
 class Status(Check):
-    """The final status of the turn is the given one, or one of a list; over the conversation, that of the last turn.
+    """The final status of the turn is the expected one, or one of a list.
 
-    The empty case: a turn without any status (no answer came) has none of them, so the check fails. An empty list is refused.
+    Over the conversation it is that of the last turn. The empty case: the check fails for a turn
+    without a status (no response was received). An empty list is refused.
     """
 
     name: ClassVar[str] = "status"
@@ -29,38 +30,27 @@ class Status(Check):
         list[StatusWord],
         one_or_many(str, "a status", Literal[STATUSES] | str),
         Field(min_length=1),
-    ] = Field(description="The status, or several any of which will do.")
+    ] = Field(description="The status, or several any of which is accepted.")
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Yield a finding when the status is another one."""
+        """Yield a finding if the status is another one."""
         turn = view.last
         status = turn.status if turn is not None else None
         if status in self.one_of:
             return
-        wanted = " or ".join(self.one_of)
+        words = " or ".join(self.one_of)
         expected = self.one_of[0] if len(self.one_of) == 1 else self.one_of
         if turn is None or status is None:
             reason = f": {show(turn.reason)}" if turn is not None and turn.reason else ""
+            message = f"expected status {words}, but there is no response with a status{reason}"
             where = Where(turn=turn.number if turn else None)
-            yield Finding(
-                "status_absent",
-                f"expected status {wanted}, but there is no answer with a status{reason}",
-                where,
-                expected=expected,
-            )
+            yield Finding("status_absent", message, where, expected=expected)
             return
-        last = next(
-            (
-                exchange.number
-                for exchange in reversed(turn.exchanges)
-                if exchange.interaction is not None
-            ),
-            None,
-        )
+        numbers = [each.number for each in turn.exchanges if each.interaction is not None]
         yield Finding(
             "status_differs",
-            f"expected status {wanted}, got {show(status)}",
-            Where(turn=turn.number, exchange=last),
+            f"expected status {words}, got {show(status)}",
+            Where(turn=turn.number, exchange=numbers[-1] if numbers else None),
             expected=expected,
             got=status,
         )

@@ -1,10 +1,11 @@
-"""``text``: what the output text says. The text is the one both SDKs compute (protocol section 3), Unicode code points as they came."""
+"""``text``: what the output text is. It is the text that both SDKs compute (docs/protocol.md section 3)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import ClassVar
+from difflib import SequenceMatcher
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
@@ -15,26 +16,24 @@ from evalkit.checks.core.formatting import excerpt, first_difference
 from evalkit.checks.core.options import Regex, Words
 from evalkit.verdict import Finding, Where
 
-_RULES = (
-    "contains",
-    "not_contains",
-    "any_of",
-    "all_of",
-    "equals",
-    "matches",
-    "starts_with",
-    "ends_with",
-    "max_chars",
-    "min_chars",
-    "similar_to",
-)
+_NOT_RULES = {"min_ratio", "ignore_case"}
+
+
+class Mismatch(NamedTuple):
+    """One rule that is broken."""
+
+    code: str
+    message: str
+    expected: Any
+    detail: str = ""
 
 
 class Text(Check):
-    """The output text holds, equals, matches or resembles what is given; every rule given must hold.
+    """The output text contains, equals, matches or resembles what is given, by every given rule.
 
-    The empty case: no output text counts as the empty text, so ``not_contains`` and ``max_chars`` hold and the others do not. With no
-    rule at all (bare ``text``) there must be some text that is not blank.
+    The empty case: no output text counts as the empty text, so ``not_contains`` and ``max_chars``
+    pass and the others fail. Without any rule (bare ``text``) there must be a text that is not
+    blank.
     """
 
     name: ClassVar[str] = "text"
@@ -61,104 +60,89 @@ class Text(Check):
         0.8,
         ge=0,
         le=1,
-        description="How alike similar_to must be: 0 is nothing in common, 1 is equal.",
+        description="How similar to similar_to it must be: 0 is nothing in common, 1 is equal.",
     )
     ignore_case: bool = Field(False, description="Compare without regard to upper and lower case.")
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Yield each rule that does not hold."""
+        """Yield each rule that is broken."""
         turn = view.last
         text = turn.text if turn is not None else ""
-        wrong = self._wrong(text.casefold() if self.ignore_case else text, text)
-        for code, message, expected, detail in wrong:
-            where = Where(turn=turn.number if turn is not None else None, part="output")
-            yield Finding(
-                code,
-                message,
-                where,
-                expected=expected,
-                got=excerpt(text),
-                detail=detail or f"text  {show(text, 300)}",
-            )
+        where = Where(turn=turn.number if turn is not None else None, part="output")
+        for code, message, expected, detail in self._mismatches(text):
+            detail = detail or f"text  {show(text, 300)}"
+            yield Finding(code, message, where, expected=expected, got=excerpt(text), detail=detail)
 
-    def _wrong(self, text: str, as_came: str) -> Iterator[tuple[str, str, object, str]]:
+    def _mismatches(self, original: str) -> Iterator[Mismatch]:
         fold = str.casefold if self.ignore_case else str
+        text = fold(original)
         for word in (*(self.contains or ()), *(self.all_of or ())):
             if fold(word) not in text:
-                yield "text_missing", f"the text does not contain {show(word)}", word, ""
+                yield Mismatch("text_missing", f"the text does not contain {show(word)}", word)
         for word in self.not_contains or ():
             at = text.find(fold(word))
             if at >= 0:
-                start, end = max(0, at - 30), at + len(word) + 30
-                around = show(
-                    f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}", 120
-                )
-                yield (
-                    "text_forbidden",
-                    f"the text contains {show(word)}, which it must not",
-                    word,
-                    f"text  {around} at character {at + 1}",
-                )
+                message = f"the text contains {show(word)}, which it must not"
+                detail = f"text  {_around(text, at, len(word))} at character {at + 1}"
+                yield Mismatch("text_forbidden", message, word, detail)
         if self.any_of is not None and not any(fold(word) in text for word in self.any_of):
-            yield "text_missing", f"the text contains none of {show(self.any_of)}", self.any_of, ""
+            message = f"the text contains none of {show(self.any_of)}"
+            yield Mismatch("text_missing", message, self.any_of)
         if self.equals is not None and text != fold(self.equals):
-            yield (
-                "text_differs",
-                "the text is not the expected one",
-                self.equals,
-                first_difference(fold(self.equals), text),
-            )
-        if self.matches is not None and not re.search(
-            self.matches, as_came, re.IGNORECASE if self.ignore_case else 0
-        ):
-            yield "text_no_match", f"the text does not match {show(self.matches)}", self.matches, ""
-        if self.starts_with is not None and not text.startswith(fold(self.starts_with)):
-            wanted = fold(self.starts_with)
-            yield (
-                "text_start",
-                f"the text does not start with {show(self.starts_with)}",
-                self.starts_with,
-                first_difference(wanted, text[: len(wanted)]),
-            )
-        if self.ends_with is not None and not text.endswith(fold(self.ends_with)):
-            got = show(text[-max(len(self.ends_with), 40) :])
-            yield (
-                "text_end",
-                f"the text does not end with {show(self.ends_with)}",
-                self.ends_with,
-                f"expected  …{show(self.ends_with)}\ngot       …{got}",
-            )
-        if self.max_chars is not None and len(as_came) > self.max_chars:
-            yield (
-                "text_too_long",
-                f"the text has {len(as_came):,} characters, at most {self.max_chars:,} are allowed",
-                self.max_chars,
-                "",
-            )
-        if self.min_chars is not None and len(as_came) < self.min_chars:
-            yield (
-                "text_too_short",
-                f"the text has {len(as_came):,} characters, at least {self.min_chars:,} are needed",
-                self.min_chars,
-                "",
-            )
+            detail = first_difference(fold(self.equals), text)
+            yield Mismatch("text_differs", "the text is not the expected one", self.equals, detail)
+        flags = re.IGNORECASE if self.ignore_case else 0
+        if self.matches is not None and not re.search(self.matches, original, flags):
+            message = f"the text does not match {show(self.matches)}"
+            yield Mismatch("text_no_match", message, self.matches)
+        yield from self._wrong_ends(text, fold(self.starts_with or ""), fold(self.ends_with or ""))
+        count = len(original)
+        if self.max_chars is not None and count > self.max_chars:
+            message = f"the text has {count:,} characters, expected at most {self.max_chars:,}"
+            yield Mismatch("text_too_long", message, self.max_chars)
+        if self.min_chars is not None and count < self.min_chars:
+            message = f"the text has {count:,} characters, expected at least {self.min_chars:,}"
+            yield Mismatch("text_too_short", message, self.min_chars)
         if self.similar_to is not None:
-            wanted = fold(self.similar_to)
-            ratio = _ratio(wanted, text, self.min_ratio)
+            expected = fold(self.similar_to)
+            ratio = _ratio(expected, text, self.min_ratio)
             if ratio < self.min_ratio:
-                message = f"the text is {ratio:.2f} alike, at least {self.min_ratio:.2f} is needed"
-                yield "text_unlike", message, self.similar_to, first_difference(wanted, text)
-        if not as_came.strip() and all(getattr(self, rule) is None for rule in _RULES):
-            yield "text_absent", "there is no output text", MISSING, ""
+                message = f"the similarity is {ratio:.2f}, expected at least {self.min_ratio:.2f}"
+                detail = first_difference(expected, text)
+                yield Mismatch("text_unlike", message, self.similar_to, detail)
+        if not original.strip() and self._has_no_rule():
+            yield Mismatch("text_absent", "there is no output text", MISSING)
+
+    def _has_no_rule(self) -> bool:
+        rules = type(self).model_fields.keys() - _NOT_RULES
+        return all(getattr(self, rule) is None for rule in rules)
+
+    def _wrong_ends(self, text: str, start: str, end: str) -> Iterator[Mismatch]:
+        if not text.startswith(start):
+            message = f"the text does not start with {show(self.starts_with)}"
+            detail = first_difference(start, text[: len(start)])
+            yield Mismatch("text_start", message, self.starts_with, detail)
+        if not text.endswith(end):
+            message = f"the text does not end with {show(self.ends_with)}"
+            got = show(text[-max(len(end), 40) :])
+            detail = f"expected  …{show(self.ends_with)}\ngot       …{got}"
+            yield Mismatch("text_end", message, self.ends_with, detail)
 
 
-def _ratio(wanted: str, text: str, enough: float) -> float:
-    from difflib import SequenceMatcher
+def _around(text: str, at: int, length: int) -> str:
+    start, end = max(0, at - 30), at + length + 30
+    before, after = "…" if start else "", "…" if end < len(text) else ""
+    return show(f"{before}{text[start:end]}{after}", 120)
 
-    matcher = SequenceMatcher(None, wanted, text, autojunk=False)
-    # The quick ratios are upper bounds: a text of quite another length or alphabet is settled before the quadratic part.
-    for ratio in (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio):
-        found = ratio()
-        if found < enough:
+
+def _ratio(expected: str, text: str, enough: float) -> float:
+    matcher = SequenceMatcher(None, expected, text, autojunk=False)
+    # The quick ratios are upper bounds: they settle texts of quite another length or alphabet
+    # before the quadratic comparison.
+    ratios = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)
+    ratio = 1.0
+    for compute in ratios:
+        ratio = compute()
+        if ratio < enough:
             break
-    return found
+    return ratio

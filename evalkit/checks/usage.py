@@ -1,4 +1,4 @@
-"""``usage``: budgets of tokens by the API's field names (protocol section 3, *usage*)."""
+"""``usage``: token budgets by the API's field names (docs/protocol.md section 3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evalkit.checks.core.formatting import table
 from evalkit.checks.core.options import Limits, format_number, plain
 from evalkit.protocol.step_reader import is_running
 from evalkit.transcript import Exchange
-from evalkit.verdict import Finding, Severity, Where
+from evalkit.verdict import Finding, Severity
 
 FIELDS = (
     "total_tokens",
@@ -27,104 +27,87 @@ FIELDS = (
 )
 
 
-def _known(budgets: dict[str, Limits]) -> dict[str, Limits]:
-    for word in budgets:
-        if word not in FIELDS and (meant := nearest(word, FIELDS)):
+def _refuse_typos(budgets: dict[str, Limits]) -> dict[str, Limits]:
+    valid = ", ".join(FIELDS)
+    for field in budgets:
+        if field not in FIELDS and (meant := nearest(field, FIELDS)):
             raise option_error(
-                f"unknown usage field {word!r} (did you mean {meant!r}?); valid: {', '.join(FIELDS)}",
-                word,
+                f"unknown usage field {field!r} (did you mean {meant!r}?); valid: {valid}", field
             )
-        if word.endswith("_by_modality"):
+        if field.endswith("_by_modality"):
             raise option_error(
-                f"{word} is a list by modality, not a number; budgets take {', '.join(FIELDS)}",
-                word,
+                f"{field} is a list by modality, not a number; budgets take {valid}", field
             )
     return budgets
 
 
 class Usage(Check):
-    """Tokens stay within budgets: of the turn, or the sum over the conversation.
+    """Tokens are within budgets: those of the turn, or the sum over the conversation.
 
-    The empty case: a field that no answer reports keeps no budget, so the check fails. A field that some answers leave out is summed over
-    the others, with a warning. An empty mapping is refused.
+    The empty case: the check fails for a field that no response reports. A field that only some
+    responses report is summed over these, with a warning. An empty mapping is refused.
     """
 
     name: ClassVar[str] = "usage"
     rest: ClassVar[str | None] = "budgets"
 
-    budgets: Annotated[dict[str, Limits], Field(min_length=1), AfterValidator(_known)] = Field(
-        description="Budgets by usage field: {total_tokens: {max: 600}}."
+    budgets: Annotated[dict[str, Limits], Field(min_length=1), AfterValidator(_refuse_typos)] = (
+        Field(description="Budgets by usage field: {total_tokens: {max: 600}}.")
     )
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Yield each budget that is broken or cannot be known."""
-        answers = final_answers(view.exchanges)
-        for word, bounds in self.budgets.items():
-            total, told = total_usage(answers, word)
-            if told and told == len(answers) and bounds.contains(total):
+        """Yield each budget that is exceeded or unknown."""
+        exchanges = counted_exchanges(view.exchanges)
+        for field, bounds in self.budgets.items():
+            total, reporting = total_usage(exchanges, field)
+            if not reporting:
+                message = f"no response reports {field}, so its budget cannot be checked"
+                yield Finding("usage_absent", message, view.where, expected=bounds.to_json())
                 continue
-            where = Where(turn=view.turn.number if view.turn is not None else None)
-            if not told:
-                yield Finding(
-                    "usage_absent",
-                    f"no answer reports {word}, so its budget cannot be known",
-                    where,
-                    expected=bounds.to_json(),
+            if reporting < len(exchanges):
+                message = (
+                    f"{field} is reported by {reporting} of {plural(len(exchanges), 'response')},"
+                    " so its sum is a lower bound"
                 )
-                continue
-            if told < len(answers):
-                message = f"{word} is reported by {told} of {plural(len(answers), 'answer')}, so its sum is a lower bound"
-                yield Finding("usage_partial", message, where, severity=Severity.WARN)
+                yield Finding("usage_partial", message, view.where, severity=Severity.WARN)
             if not bounds.contains(total):
-                message = f"{word} is {format_number(total)}, {bounds} allowed"
+                rows = [
+                    [f"exchange {each.number}", show(_tokens(each, field))] for each in exchanges
+                ]
                 yield Finding(
                     "usage_exceeded",
-                    message,
-                    where,
+                    f"{field} is {format_number(total)}, expected {bounds}",
+                    view.where,
                     expected=bounds.to_json(),
                     got=plain(total),
-                    detail=_listed(answers, word),
+                    detail=table(rows) if len(rows) > 1 else "",
                 )
 
 
-def final_answers(exchanges: Sequence[Exchange]) -> list[Exchange]:
-    """Return the exchanges whose usage counts: each interaction once, as it was told last; runs that have not ended are left out.
+def counted_exchanges(exchanges: Sequence[Exchange]) -> list[Exchange]:
+    """Return the exchanges whose usage counts: for each interaction that ended, the last one.
 
-    A run that is polled, or a stream that is read again, shows the same interaction several times (protocol section 8.1).
+    A run that is polled, or a stream that is read again, returns the same interaction several
+    times (docs/protocol.md section 8.1).
     """
     by_id: dict[str, Exchange] = {}
     for exchange in exchanges:
         interaction = exchange.interaction
         if interaction is not None and not is_running(interaction):
-            identity = interaction.get("id")
-            by_id[identity if isinstance(identity, str) and identity else f"#{exchange.number}"] = (
-                exchange
-            )
+            by_id[str(interaction.get("id") or f"#{exchange.number}")] = exchange
     return list(by_id.values())
 
 
-def total_usage(answers: Sequence[Exchange], word: str) -> tuple[float, int]:
-    """Return the sum of one usage field, and how many answers tell it."""
-    total, told = 0, 0
-    for exchange in answers:
-        value = _tokens(exchange, word)
-        if value is not None:
-            total += value
-            told += 1
-    return total, told
+def total_usage(exchanges: Sequence[Exchange], field: str) -> tuple[float, int]:
+    """Return the sum of one usage field, and how many responses report it."""
+    counts = [_tokens(exchange, field) for exchange in exchanges]
+    reported = [count for count in counts if count is not None]
+    return sum(reported), len(reported)
 
 
-def _tokens(exchange: Exchange, word: str) -> int | None:
+def _tokens(exchange: Exchange, field: str) -> int | None:
     usage: JSON = exchange.interaction.get("usage") if exchange.interaction is not None else None
-    value = usage.get(word) if isinstance(usage, dict) else None
-    if type(value) is int:
-        return value
-    return int(value) if isinstance(value, float) and value.is_integer() else None
-
-
-def _listed(answers: Sequence[Exchange], word: str) -> str:
-    if len(answers) < 2:
-        return ""
-    return table(
-        [[f"exchange {exchange.number}", show(_tokens(exchange, word))] for exchange in answers]
-    )
+    value = usage.get(field) if isinstance(usage, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if float(value).is_integer() else None

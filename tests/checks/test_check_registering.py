@@ -190,7 +190,7 @@ def test_a_built_in_check_may_be_extended(registry: Registry[type[Check]]) -> No
 
     assert judge(registry, "short", "ab", text="abc") == []
     assert judge(registry, "short", {"contains": "b"}, text="abcdefg") == [
-        "the text has 7 characters, at most 5 are allowed"
+        "the text has 7 characters, expected at most 5"
     ]
 
 

@@ -276,12 +276,12 @@ JSON_TEXTS: list[tuple[str, list[str], str]] = [
     (
         '```json\n{"a": 1}\n```',
         ["not_json"],
-        "Markdown code fence, not a JSON document by itself (line 1, column 1)",
+        "Markdown code fence, expected only a JSON document (line 1, column 1)",
     ),
     (
         'Sure:\n{"a": 1}',
         ["not_json"],
-        'the JSON object stands behind other text: "Sure:" (line 2, column 1)',
+        'the JSON object comes after other text: "Sure:" (line 2, column 1)',
     ),
     (
         '{"a": 1} Anything else?',
@@ -290,7 +290,7 @@ JSON_TEXTS: list[tuple[str, list[str], str]] = [
     ),
     ('{"a": 1', ["not_json"], "the text may be cut off"),
     ("{'a': 1}", ["not_json"], "not JSON: Expecting property name"),
-    ('{"a": NaN}', ["not_json"], "NaN is no JSON value"),
+    ('{"a": NaN}', ["not_json"], "NaN is not a JSON value"),
     ("[" * 100_000, ["not_json"], "nested too deep"),
     ("9" * 5000, ["not_json"], "not JSON"),
 ]

@@ -1,6 +1,6 @@
-"""How findings look: aligned tables, the place where two texts part, values short enough to keep.
+"""Format findings for people: aligned tables, the first difference of two texts, excerpts.
 
-Everything here makes text for people, on the failing path only. Lines have no trailing spaces. What comes from a model passes through
+Used on the failing path only. Lines have no trailing spaces. Text of a model passes through
 ``visible``, so that no control or bidirectional character reaches a terminal.
 """
 
@@ -9,85 +9,72 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 from evalkit._lib.text import show, visible
 
-_KEEP = 2000
+_EXCERPT = 2000
 _CONTEXT = 40
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells as lines with aligned columns; hostile characters made visible."""
+    """Return rows of cells as lines with aligned columns, hostile characters made visible."""
     clean = [[visible(cell) for cell in row] for row in rows]
-    columns = max((len(row) for row in clean), default=0)
-    widths = [
-        max((len(row[column]) for row in clean if column < len(row)), default=0)
-        for column in range(columns)
-    ]
+    widths = [max(map(len, column)) for column in zip_longest(*clean, fillvalue="")]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
         for row in clean
     )
 
 
-def against(expected: Any, got: Any, limit: int = 200) -> str:
+def against(expected: Any, got: Any) -> str:
     """Return two lines, ``expected`` above ``got``."""
-    return table([["expected", show(expected, limit)], ["got", show(got, limit)]])
+    return table([["expected", show(expected, 200)], ["got", show(got, 200)]])
 
 
 def first_difference(expected: str, got: str) -> str:
-    """Return two texts around the first character in which they differ, one above the other, and that character's name in both."""
-    at = next(
-        (
-            place
-            for place, (left, right) in enumerate(zip(expected, got, strict=False))
-            if left != right
-        ),
-        min(len(expected), len(got)),
-    )
+    """Return two texts around the first character that differs, one above the other.
+
+    A third line points to the character and names it in both texts.
+    """
+    pairs = enumerate(zip_longest(expected, got))
+    at = next((index for index, (left, right) in pairs if left != right), len(got))
     start = max(0, at - _CONTEXT)
     lead = "…" if start else ""
-    before = _quoted(expected[start:at])
-    lines = [
-        f"{word:<8}  {lead}{_window(text, start, at)}"
-        for word, text in (("expected", expected), ("got", got))
-    ]
-    caret = " " * (10 + len(lead) + 1 + len(before)) + "^"
+    caret = " " * (10 + len(lead) + 1 + len(_escaped(expected[start:at]))) + "^"
+    names = f"expected {_char_name(expected, at)}, got {_char_name(got, at)}"
     return "\n".join(
         [
-            *lines,
-            f"{caret} character {at + 1}: expected {_char(expected, at)}, got {_char(got, at)}",
+            f"expected  {lead}{_window(expected, start, at)}",
+            f"got       {lead}{_window(got, start, at)}",
+            f"{caret} character {at + 1}: {names}",
         ]
     )
 
 
 def _window(text: str, start: int, at: int) -> str:
     end = at + _CONTEXT
-    return f'"{_quoted(text[start:end])}"{"…" if end < len(text) else ""}'
+    return f'"{_escaped(text[start:end])}"{"…" if end < len(text) else ""}'
 
 
-def _quoted(text: str) -> str:
+def _escaped(text: str) -> str:
     return visible(json.dumps(text, ensure_ascii=False)[1:-1])
 
 
-def _char(text: str, at: int) -> str:
+def _char_name(text: str, at: int) -> str:
     if at >= len(text):
         return "the end"
     char = text[at]
     if char.isascii() and char.isprintable():
         return f"'{char}'"
-    code = f"U+{ord(char):04X}"
-    name = unicodedata.name(char, code)
-    return code if name == code else f"{code} {name}"
+    return f"U+{ord(char):04X} {unicodedata.name(char, '')}".rstrip()
 
 
 def excerpt(value: Any) -> Any:
-    """Return a value as a finding may hold it: a copy in which long strings (media, pages) are cut and their length is said."""
-    if isinstance(value, str):
-        return (
-            value if len(value) <= _KEEP else f"{value[: _KEEP // 2]}… ({len(value):,} characters)"
-        )
+    """Return a copy of a value in which long strings (media, pages) are cut, with their length."""
+    if isinstance(value, str) and len(value) > _EXCERPT:
+        return f"{value[: _EXCERPT // 2]}… ({len(value):,} characters)"
     if isinstance(value, dict):
         return {key: excerpt(item) for key, item in value.items()}
     return [excerpt(item) for item in value] if isinstance(value, list) else value

@@ -1,7 +1,8 @@
-"""Reading the output text as one JSON document (RFC 8259), and saying what else it is when it is not.
+"""Read the output text as one JSON document (RFC 8259), or say what it is instead.
 
-Strict on purpose: a document in a Markdown fence or with a sentence around it would break the program that takes it, so it is a finding
-that tells where the document is. ``NaN`` and ``Infinity`` are Python's, not JSON's. Blank space around the document is allowed.
+The reader is strict: a document in a Markdown fence, or with a sentence around it, would break the
+program that receives it. The finding says where the document is. ``NaN`` and ``Infinity`` are
+Python's, not JSON's. Whitespace around the document is allowed.
 """
 
 from __future__ import annotations
@@ -15,91 +16,70 @@ from evalkit._lib.text import show
 from evalkit.transcript import Turn
 from evalkit.verdict import Finding, Where
 
-_FENCE = re.compile(r"\s*(?:```|~~~)")
+_FENCE = re.compile(r"\s*(```|~~~)")
 _START = re.compile(r"[\[{]")
-_LOOKS = 20
-"""How many places are tried as the start of a document inside other text."""
+_MAX_STARTS = 20
+"""How many positions are tried as the start of a document inside other text."""
 
 
 class Document(NamedTuple):
-    """A parsed value, or ``MISSING`` and the problem: one line, and the place as line and column from 1."""
+    """A parsed value, or ``MISSING`` and the problem, with its character offset if it has one."""
 
     value: Any
     problem: str = ""
-    line: int = 0
-    column: int = 0
+    offset: int | None = None
 
 
 def parse(text: str) -> Document:
     """Parse one JSON document; never raises."""
     try:
-        return Document(_decode(text))
+        return Document(_DECODER.decode(text))
     except json.JSONDecodeError as error:
         return _diagnose(text, error)
     except RecursionError:
-        return Document(MISSING, "the JSON is nested too deep to be read", 1, 1)
+        return Document(MISSING, "the JSON is nested too deep to be read", 0)
     except ValueError as error:
-        return Document(MISSING, f"not JSON: {error}", 1, 1)
+        return Document(MISSING, f"not JSON: {error}", 0)
 
 
 def read_output(turn: Turn | None) -> tuple[Any, Finding | None]:
     """Return the value of a turn's output text, or ``MISSING`` and a finding ``not_json``."""
     text = turn.text if turn is not None else ""
-    value, problem, line, column = parse(text)
+    value, problem, offset = parse(text)
     if not problem:
         return value, None
+    if offset is not None:
+        line, column = text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+        problem += f" (line {line}, column {column})"
     where = Where(turn=turn.number if turn is not None else None, part="output", pointer="")
-    place = f" (line {line}, column {column})" if line else ""
-    return MISSING, Finding(
-        "not_json", f"{problem}{place}", where, detail=f"output  {show(text, 300)}"
-    )
+    return MISSING, Finding("not_json", problem, where, detail=f"output  {show(text, 300)}")
 
 
-def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON value")
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not a JSON value")
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse).decode
-_raw_decode = json.JSONDecoder(parse_constant=_refuse).raw_decode
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _diagnose(text: str, error: json.JSONDecodeError) -> Document:
     if not text.strip():
         return Document(MISSING, "there is no output text, so no JSON document")
-    if _FENCE.match(text):
-        at = text.index("`") if "`" in text else text.index("~")
-        return Document(
-            MISSING,
-            "the output is in a Markdown code fence, not a JSON document by itself",
-            *_place(text, at),
-        )
+    fence = _FENCE.match(text)
+    if fence is not None:
+        problem = "the output is in a Markdown code fence, expected only a JSON document"
+        return Document(MISSING, problem, fence.start(1))
     if error.msg == "Extra data":
-        rest = text[error.pos :].strip()
-        return Document(
-            MISSING,
-            f"the JSON document is followed by other text: {show(rest, 60)}",
-            error.lineno,
-            error.colno,
-        )
-    for number, found in enumerate(_START.finditer(text)):
-        if number >= _LOOKS:
-            break
+        rest = show(text[error.pos :].strip(), 60)
+        return Document(MISSING, f"the JSON document is followed by other text: {rest}", error.pos)
+    for start, _ in zip(_START.finditer(text), range(_MAX_STARTS), strict=False):
+        before = text[: start.start()].strip()
         try:
-            value, _ = _raw_decode(text, found.start())
+            value, _ = _DECODER.raw_decode(text, start.start())
         except (ValueError, RecursionError):
             continue
-        if text[: found.start()].strip():
-            line, column = _place(text, found.start())
-            before = show(text[: found.start()].strip(), 60)
-            return Document(
-                MISSING,
-                f"the JSON {json_type(value)} stands behind other text: {before}",
-                line,
-                column,
-            )
+        if before:
+            problem = f"the JSON {json_type(value)} comes after other text: {show(before, 60)}"
+            return Document(MISSING, problem, start.start())
     cut = "; the text may be cut off" if error.pos >= len(text.rstrip()) - 1 else ""
-    return Document(MISSING, f"not JSON: {error.msg}{cut}", error.lineno, error.colno)
-
-
-def _place(text: str, at: int) -> tuple[int, int]:
-    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+    return Document(MISSING, f"not JSON: {error.msg}{cut}", error.pos)

@@ -1,32 +1,35 @@
-"""A conversation read from its recordings alone: what was said, whoever said it. Pure.
+"""Reconstruct a conversation from its recordings alone, whichever client sent the requests. Pure.
 
-The engine always re-sends history exactly, so a transcript that it made proves nothing about a cassette that was altered, or that another client
-recorded. Here the exchanges are taken as they stand, and the checks that read exchanges (``history``, ``stream``) judge them. What a request means:
+The engine re-sends history exactly, so its own transcript proves nothing about a cassette that was
+altered, or that another client recorded. Here the exchanges are used as recorded, for checks that
+read exchanges (``history``, ``stream``). What a request does to the transcript:
 
-| request | what it does to the transcript |
+| request | effect |
 |---|---|
 | POST that ends with a user's message | begins a turn |
-| the very POST again, after an error | goes on with the turn that was refused |
-| POST with function results | its results stand behind their calls, by ``call_id``, else by order |
-| POST with a ``continuation_token`` | goes on with the answer before (protocol section 8.3) |
-| GET of a run that had not ended | its steps take the place of what the run had shown so far (section 8.1) |
-| GET of an answer that was there already | an exchange, no steps: nothing new was said |
+| the same POST again, after an error | continues the turn whose request failed |
+| POST with function results | adds them after their calls, by ``call_id``, else by order |
+| POST with a ``continuation_token`` | continues the response before (docs/protocol.md section 8.3) |
+| GET of a background run | its steps replace those so far (docs/protocol.md section 8.1) |
+| GET of a completed interaction | an exchange without steps: nothing is new |
 | POST …/cancel | sets the status |
 | DELETE | an exchange, nothing else |
-| a judge's question (``asides``) | is no part of the conversation |
-| anything that is no interaction | is no part of a conversation |
+| a judge's request | ignored, because it is about the conversation |
+| anything but an interaction | ignored |
 
-An exchange is numbered by its place among the recordings that are part of it, from 1.
+Exchanges are numbered from 1, without the ignored recordings.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from evalkit._lib.json import JSON, loads
 from evalkit.cassette.recording import Cassette, Recording
+from evalkit.conversation.history_digest import input_steps
 from evalkit.conversation.judge_requests import is_judge_request
 from evalkit.conversation.response_reader import read_response
 from evalkit.protocol.step_reader import (
@@ -44,28 +47,23 @@ _ROUTE = re.compile(r"(?:.*/)?interactions(?:/(?P<id>[^/]+))?(?P<cancel>/cancel)
 _NOT_SETTINGS = frozenset(
     ("input", "previous_interaction_id", "continuation_token", "store", "stream", "background")
 )
-_CONTENT = frozenset(("text", "image", "audio", "video", "document"))
 
 
 def transcript_of(cassette: Cassette) -> Transcript:
-    """Return the one conversation of a cassette. Requests without JSON keep a None body.
-
-    ``settings`` are the fields of the first request; the history counts as stateless when every create request says ``store: false``, and as
-    streamed or in the background when any was.
-    """
-    reader = TranscriptBuilder()
+    """Return the one conversation of a cassette."""
+    builder = TranscriptBuilder()
     for recording in cassette.recordings:
-        reader.add(recording)
-    return reader.transcript
+        builder.add(recording)
+    return builder.transcript
 
 
 def is_interaction(recording: Recording) -> bool:
-    """Say whether a recording is traffic of the interactions resource, and not of another one or another host's."""
+    """Return whether a recording is a request to the interactions resource."""
     return _ROUTE.fullmatch(split_uri(recording.uri).path) is not None
 
 
 def split_uri(uri: str) -> SplitResult:
-    """Split a recorded URI; one that is none (``https://[x``) is all path, for files can hold anything."""
+    """Split a recorded URI; an invalid one (``https://[x``) is all path."""
     try:
         return urlsplit(uri)
     except ValueError:
@@ -73,75 +71,68 @@ def split_uri(uri: str) -> SplitResult:
 
 
 def request_of(recording: Recording) -> Request:
-    """Return a recorded request; a body that is no JSON is None."""
-    parts = split_uri(recording.uri)
-    return Request(
-        recording.method,
-        parts.path,
-        _json(recording.request_body),
-        tuple(parse_qsl(parts.query, keep_blank_values=True)),
-    )
+    """Return a recorded request; a body that is not JSON becomes None."""
+    uri, body = split_uri(recording.uri), recording.request_body
+    try:
+        value = loads(body) if body else None
+    except (ValueError, RecursionError):
+        value = None
+    query = tuple(parse_qsl(uri.query, keep_blank_values=True))
+    return Request(recording.method, uri.path, value, query)
 
 
 def response_of(recording: Recording, source: Source = "replayed") -> Response:
-    """Return a recorded answer."""
-    headers = {
-        name.lower(): values[0] for name, values in recording.response_headers.items() if values
-    }
-    text = (
-        recording.body
-        if isinstance(recording.body, str)
-        else recording.body.decode("utf-8", "surrogateescape")
-    )
+    """Return a recorded response."""
+    headers = recording.response_headers.items()
+    text = recording.body
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "surrogateescape")
     return Response(
-        recording.status,
-        headers,
-        text,
-        recording.elapsed_ms,
-        recording.event_ms,
-        recording.broken,
-        source,
+        status=recording.status,
+        headers={name.lower(): values[0] for name, values in headers if values},
+        text=text,
+        elapsed_ms=recording.elapsed_ms,
+        event_ms=recording.event_ms,
+        broken=recording.broken,
+        source=source,
     )
-
-
-def _json(body: str | bytes | None) -> JSON:
-    try:
-        return loads(body) if body else None
-    except (ValueError, RecursionError):
-        return None
 
 
 @dataclass(slots=True)
 class _Answer:
-    """The steps of one answer, and by their indexes the client's results that belong behind them.
+    """The steps of one response, and the client's results by the index of their call.
 
-    ``running``: it had not ended. ``hop``: it continues the answer before. ``events`` are those of a stream, which a later GET may resume.
+    ``is_hop`` says that it continues the response before. A later GET may resume ``events``.
     """
 
-    steps: list[Step]
-    results: dict[int, list[Step]] = field(default_factory=dict)
-    running: bool = False
-    hop: bool = False
+    steps: list[Step] = field(default_factory=list)
+    results: dict[int, Step] = field(default_factory=dict)
     events: list[JSON] = field(default_factory=list)
+    is_running: bool = True
+    is_hop: bool = False
 
     def timeline(self) -> list[Step]:
-        return [
-            one
-            for index, step in enumerate(self.steps)
-            for one in (step, *self.results.get(index, ()))
-        ]
+        steps = []
+        for index, step in enumerate(self.steps):
+            steps.append(step)
+            if index in self.results:
+                steps.append(self.results[index])
+        return steps
 
 
 class TranscriptBuilder:
-    """Makes a transcript of recordings, one after the other. ``transcript`` is whole after each."""
+    """Builds a transcript from recordings, one after the other; it is complete after each.
+
+    Its ``settings`` are the fields of the first request. The history is stateless if every create
+    request has ``store: false``. ``stream`` and ``background`` are true if any request has them.
+    """
 
     def __init__(self) -> None:
         self.transcript = Transcript({"history": "stateful", "stream": False, "background": False})
         self._answers: dict[int, list[_Answer]] = {}
-        self._known: dict[str, tuple[Turn, _Answer]] = {}
-        self._answered: dict[JSON, int] = {}
-        self._stored = False
-        self._created = False
+        self._by_id: dict[str, tuple[Turn, _Answer]] = {}
+        self._results_sent: Counter[str | None] = Counter()
+        self._stores: bool | None = None
         self._exchanges = 0
 
     def begin(self, user: list[JSON]) -> Turn:
@@ -154,22 +145,19 @@ class TranscriptBuilder:
     def add(
         self, recording: Recording, *, begins: bool = True, source: Source = "replayed"
     ) -> Exchange | None:
-        """Read one more recording; return its exchange, None where it is no part of the conversation.
+        """Read one more recording; return its exchange, None if it is ignored.
 
-        ``begins`` False: a user's message begins no turn, because whoever calls knows where turns begin.
-
-        ``source`` says where the answer came from, which decides whether its times were measured now.
+        With ``begins`` false a user's message begins no turn: the caller does that.
         """
         route = _ROUTE.fullmatch(split_uri(recording.uri).path)
-        if route is None:
-            return None
         request = request_of(recording)
-        if is_judge_request(request):
+        if route is None or is_judge_request(request):
             return None
         creates = request.method == "POST" and route["id"] is None
         turns = self.transcript.turns
-        again = bool(turns) and _repeats(turns[-1], request)
-        turn = self._turn(request, creates, begins and not again)
+        repeats = bool(turns) and _repeats(turns[-1], request)
+        message = _message(request) if creates and begins and not repeats else None
+        turn = self.begin(message or []) if message is not None or not turns else turns[-1]
         self._exchanges += 1
         exchange = Exchange(self._exchanges, turn.number, request)
         read_response(exchange, response_of(recording, source))
@@ -177,155 +165,126 @@ class TranscriptBuilder:
         if request.method == "DELETE":
             exchange.interaction = None
         elif creates:
-            self._create(turn, exchange, again)
+            self._create(turn, exchange, repeats)
         elif route["cancel"]:
-            self._status(exchange, unquote(route["id"]))
+            self._cancel(exchange, unquote(route["id"]))
         elif request.method == "GET" and route["id"]:
             self._get(turn, exchange, unquote(route["id"]))
         return exchange
 
-    def _turn(self, request: Request, creates: bool, begins: bool) -> Turn:
-        turns = self.transcript.turns
-        user = _message(request) if creates else None
-        if not turns or (begins and user is not None):
-            return self.begin(user or [])
-        return turns[-1]
-
-    def _create(self, turn: Turn, exchange: Exchange, again: bool) -> None:
+    def _create(self, turn: Turn, exchange: Exchange, repeats: bool) -> None:
         body = exchange.request.body if isinstance(exchange.request.body, dict) else {}
-        self._note(body)
-        hop = bool(body.get("continuation_token"))
-        if not hop and not again:
-            self._results(turn, exchange, body)
-        _judge(turn, exchange)
-        interaction = exchange.interaction
-        if interaction is None:
-            return
-        steps = [
-            Step(step, "model", exchange.number) for step in strip_user_input(steps_of(interaction))
-        ]
-        running = is_running(interaction) or exchange.failure is not None
-        answer = _Answer(steps, running=running, hop=hop, events=exchange.events or [])
-        self._answers[turn.number].append(answer)
-        if isinstance(identity := interaction.get("id"), str) and identity:
-            self._known[identity] = turn, answer
-        self._told(turn, interaction)
+        self._read_settings(body)
+        is_hop = bool(body.get("continuation_token"))
+        if not is_hop and not repeats:
+            self._add_results(turn, exchange.number, body)
+        _set_outcome(turn, exchange)
+        if exchange.interaction is not None:
+            answer = _Answer(events=exchange.events or [], is_hop=is_hop)
+            self._answers[turn.number].append(answer)
+            identity = _text(exchange.interaction, "id")
+            if identity:
+                self._by_id[identity] = turn, answer
+            self._update(turn, answer, exchange, exchange.interaction)
 
     def _get(self, turn: Turn, exchange: Exchange, identity: str) -> None:
-        mine, answer = self._known.get(identity, (turn, None))
-        if answer is None:
+        if identity not in self._by_id:
             if exchange.interaction is not None and not turn.user:
                 turn.user = _first_message(exchange.interaction)
-            answer = _Answer([], running=True)
-            self._answers[turn.number].append(answer)
-            self._known[identity] = turn, answer
-        elif not answer.running:
+            self._by_id[identity] = turn, _Answer()
+            self._answers[turn.number].append(self._by_id[identity][1])
+        turn, answer = self._by_id[identity]
+        if not answer.is_running:
             return
         if exchange.events is not None:
             if any(name == "last_event_id" and value for name, value in exchange.request.query):
                 _resume(exchange, answer.events)
             answer.events = [*answer.events, *exchange.events]
-        _judge(mine, exchange)
-        if (interaction := exchange.interaction) is not None:
-            steps = strip_user_input(steps_of(interaction))
-            answer.steps = [Step(step, "model", exchange.number) for step in steps] or answer.steps
-            answer.running = is_running(interaction) or exchange.failure is not None
-            self._told(mine, interaction)
+        _set_outcome(turn, exchange)
+        if exchange.interaction is not None:
+            self._update(turn, answer, exchange, exchange.interaction)
 
-    def _status(self, exchange: Exchange, identity: str) -> None:
-        if exchange.interaction is not None and identity in self._known:
-            turn, answer = self._known[identity]
-            answer.running = is_running(exchange.interaction)
-            self._told(turn, exchange.interaction)
+    def _cancel(self, exchange: Exchange, identity: str) -> None:
+        if exchange.interaction is not None and identity in self._by_id:
+            turn, answer = self._by_id[identity]
+            answer.is_running = is_running(exchange.interaction)
+            turn.status = _text(exchange.interaction, "status")
 
-    def _told(self, turn: Turn, interaction: dict[str, JSON]) -> None:
-        """Bring a turn up to date with its answers."""
+    def _update(
+        self, turn: Turn, answer: _Answer, exchange: Exchange, interaction: dict[str, JSON]
+    ) -> None:
+        steps = strip_user_input(steps_of(interaction))
+        if steps:
+            answer.steps = [Step(step, "model", exchange.number) for step in steps]
+        answer.is_running = is_running(interaction) or exchange.failure is not None
+        turn.status = _text(interaction, "status")
+        self._refresh(turn)
+
+    def _refresh(self, turn: Turn) -> None:
+        """Set the timeline and the text of a turn from its answers."""
         answers = self._answers[turn.number]
         turn.steps = [step for answer in answers for step in answer.timeline()]
-        status = interaction.get("status")
-        turn.status = status if isinstance(status, str) else None
-        first = next((at for at in range(len(answers) - 1, -1, -1) if not answers[at].hop), 0)
-        turn.text = output_text(
-            [
-                step.raw
-                for answer in answers[first:]
-                for step in answer.steps
-                if step.origin == "model"
-            ]
-        )
+        start = 0
+        for index, answer in enumerate(answers):
+            if not answer.is_hop:
+                start = index
+        steps = [step for answer in answers[start:] for step in answer.steps]
+        turn.text = output_text([step.raw for step in steps if step.origin == "model"])
 
-    def _note(self, body: dict[str, JSON]) -> None:
+    def _read_settings(self, body: dict[str, JSON]) -> None:
         settings = self.transcript.settings
-        if not self._created:
-            settings.update(
-                {
-                    key: value
-                    for key, value in body.items()
-                    if key not in _NOT_SETTINGS and key not in settings
-                }
-            )
-        self._created = True
-        self._stored = self._stored or body.get("store") is not False
-        settings["history"] = "stateful" if self._stored else "stateless"
-        for word in ("stream", "background"):
-            settings[word] = settings[word] or body.get(word) is True
+        if self._stores is None:
+            fields = {key: body[key] for key in body if key not in _NOT_SETTINGS}
+            settings.update({**fields, **settings})
+        self._stores = bool(self._stores) or body.get("store") is not False
+        settings["history"] = "stateful" if self._stores else "stateless"
+        for key in ("stream", "background"):
+            settings[key] = settings[key] or body.get(key) is True
 
-    def _results(self, turn: Turn, exchange: Exchange, body: dict[str, JSON]) -> None:
-        """Put the results that this request brings, and none did before it, behind their calls."""
-        sent = body.get("input")
-        results = (
-            [
-                step
-                for step in sent
-                if isinstance(step, dict) and step.get("type") == "function_result"
-            ]
-            if isinstance(sent, list)
-            else []
-        )
-        # A history that is sent whole begins with the results that were there before; one that the service keeps does not.
-        old = {} if body.get("previous_interaction_id") else dict(self._answered)
-        for result in results:
-            key = _key(result.get("call_id"))
-            if old.get(key, 0) > 0:
-                old[key] -= 1
-                continue
-            self._answered[key] = self._answered.get(key, 0) + 1
-            self._place(turn, Step(result, "client", exchange.number), key)
-        turn.steps = [step for answer in self._answers[turn.number] for step in answer.timeline()]
+    def _add_results(self, turn: Turn, number: int, body: dict[str, JSON]) -> None:
+        """Add the function results that no earlier request has sent."""
+        # A history that is re-sent includes the results of earlier requests.
+        sent = Counter() if body.get("previous_interaction_id") else self._results_sent.copy()
+        for step in input_steps(body.get("input")):
+            if type_of(step) == "function_result":
+                call = _text(step, "call_id") or None
+                if sent[call] > 0:
+                    sent[call] -= 1
+                else:
+                    self._results_sent[call] += 1
+                    self._place_result(turn, Step(step, "client", number), call)
+        self._refresh(turn)
 
-    def _place(self, turn: Turn, result: Step, key: JSON) -> None:
+    def _place_result(self, turn: Turn, result: Step, call: str | None) -> None:
         for owner in (turn, *reversed(self.transcript.turns[: turn.number - 1])):
             for answer in self._answers[owner.number]:
                 for index, step in enumerate(answer.steps):
-                    waits = (
+                    if (
                         step.origin == "model"
-                        and step.raw.get("type") == "function_call"
+                        and step.type == "function_call"
                         and index not in answer.results
-                    )
-                    if waits and (key is None or _key(step.raw.get("id")) in (key, None)):
-                        answer.results[index] = [result]
-                        owner.steps = [
-                            one for part in self._answers[owner.number] for one in part.timeline()
-                        ]
+                        and (call is None or (_text(step.raw, "id") or None) in (call, None))
+                    ):
+                        answer.results[index] = result
+                        self._refresh(owner)
                         return
-        self._answers[turn.number].append(_Answer([result], hop=True))
+        self._answers[turn.number].append(_Answer([result], is_hop=True))
 
 
 def _resume(exchange: Exchange, before: list[JSON]) -> None:
-    """Read a resumed stream together with the events that came before it broke off: alone it is no whole one (section 1.1)."""
-    events = exchange.events or []
-    whole = assemble([*before, *events])
-    exchange.interaction = whole.interaction
+    """Read a resumed stream together with the events before it broke off."""
+    assembled = assemble([*before, *(exchange.events or [])])
+    exchange.interaction = assembled.interaction
     exchange.problems = [
-        {**problem, "event": problem["event"] - len(before)}
-        for problem in (found.to_json() for found in whole.problems)
-        if problem["event"] > len(before)
+        {**problem.to_json(), "event": problem.event - len(before)}
+        for problem in assembled.problems
+        if problem.event > len(before)
     ]
-    if whole.complete:
+    if assembled.complete:
         exchange.failure = None
 
 
-def _judge(turn: Turn, exchange: Exchange) -> None:
+def _set_outcome(turn: Turn, exchange: Exchange) -> None:
     turn.outcome, turn.error, turn.reason = "completed", None, None
     if exchange.error is not None:
         turn.outcome, turn.error = "api_error", exchange.error
@@ -334,7 +293,7 @@ def _judge(turn: Turn, exchange: Exchange) -> None:
 
 
 def _repeats(turn: Turn, request: Request) -> bool:
-    """Say whether a request is the one before it once more, because that one got no answer that can be used."""
+    """Return whether a request repeats the turn's last one, which got no usable response."""
     last = turn.exchanges[-1] if turn.exchanges else None
     return (
         last is not None
@@ -343,28 +302,20 @@ def _repeats(turn: Turn, request: Request) -> bool:
     )
 
 
-def _key(identity: JSON) -> JSON:
-    return identity if isinstance(identity, str) and identity else None
+def _text(value: dict[str, JSON], key: str) -> str | None:
+    text = value.get(key)
+    return text if isinstance(text, str) else None
 
 
 def _message(request: Request) -> list[JSON] | None:
-    """Return the content of the user's message a request ends with, or None where it brings none."""
+    """Return the content of the user's message that ends a request, None without one."""
     body = request.body if isinstance(request.body, dict) else {}
-    given = body.get("input")
-    if body.get("continuation_token"):
+    steps = input_steps(body.get("input"))
+    if body.get("continuation_token") or not steps or type_of(steps[-1]) != "user_input":
         return None
-    if isinstance(given, str):
-        return [{"type": "text", "text": given}]
-    if isinstance(given, dict):
-        given = [given]
-    if not isinstance(given, list) or not given or not isinstance(given[-1], dict):
-        return None
-    last = given[-1]
-    if last.get("type") == "user_input":
-        return content_blocks(last)
-    return given if type_of(last) in _CONTENT else None
+    return content_blocks(steps[-1])
 
 
 def _first_message(interaction: dict[str, JSON]) -> list[JSON]:
     first = next(iter(steps_of(interaction)), {})
-    return content_blocks(first) if first.get("type") == "user_input" else []
+    return content_blocks(first) if type_of(first) == "user_input" else []

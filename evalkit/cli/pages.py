@@ -60,7 +60,7 @@ def problems(run: Path, newest: Signoff) -> Iterator[VerificationProblem]:
             there = run / name
             if not there.is_file() or not _same(there.read_bytes(), (copy / name).read_bytes()):
                 message = f"{name}: expected what evalkit makes of the data, found something else; 'evalkit report {run}' makes it again"
-                yield VerificationProblem("report_differs", f"{newest.run}/{name}", "", message)
+                yield VerificationProblem("report_differs", f"{newest.run}/{name}", message)
 
 
 def _same(there: bytes, made: bytes) -> bool:

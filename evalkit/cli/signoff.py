@@ -1,10 +1,23 @@
-"""``evalkit signoff``: a person's decision about a run, signed and appended to its records."""
+"""``evalkit signoff``: sign a decision about a run and append it to the run's records."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
+
+from evalkit._lib.clock import now
+from evalkit._lib.text import visible
+from evalkit.cli.pages import remake
+from evalkit.config import find_config, load_config
+from evalkit.errors import IntegrityError, UsageError
+from evalkit.results import Run
+from evalkit.results.project_root import find_project_root
+from evalkit.signoff import git
+from evalkit.signoff.digest_manifest import SignedPaths, is_valid_run_manifest, relative_name
+from evalkit.signoff.in_toto import DECISIONS, MEANINGS
+from evalkit.signoff.signatures import open_key
+from evalkit.signoff.signing import SignoffRequest, parse_deviation, sign
 
 _EPILOG = """\b
 Examples:
@@ -13,7 +26,7 @@ Examples:
     --gate release --baseline reports/main
 
 \b
-Exit codes: 0 signed, 2 usage, 3 the run is not whole or changed since it was run or signed.
+Exit codes: 0 signed, 2 usage, 3 the run is not complete, or changed since it was run or signed.
 """
 
 
@@ -23,39 +36,32 @@ Exit codes: 0 signed, 2 usage, 3 the run is not whole or changed since it was ru
     "--key",
     required=True,
     type=click.Path(path_type=Path),
-    help="SSH private key, .pub of one the agent holds, or Ed25519 PEM.",
+    help="SSH private key, .pub file of a key in the agent, or Ed25519 PEM key.",
 )
-@click.option("--name", required=True, help="Your name, as it is to be printed.")
+@click.option("--name", required=True, help="Your name, as it is printed.")
 @click.option(
     "--email",
     required=True,
     metavar="ADDRESS",
     help="Your address, as the allowed signers have it.",
 )
-@click.option("--role", required=True, help="The role you sign in, one of the policy's.")
+@click.option("--role", required=True, help="The role in which you sign, one of the policy's.")
+@click.option("--decision", required=True, type=click.Choice(DECISIONS), help="Your decision.")
 @click.option(
-    "--decision",
-    required=True,
-    type=click.Choice(["approved", "rejected", "approved-with-deviations"]),
+    "--meaning", required=True, type=click.Choice(MEANINGS), help="The meaning of your signature."
 )
-@click.option(
-    "--meaning",
-    required=True,
-    type=click.Choice(["review", "approval", "responsibility"]),
-    help="What your name stands for.",
-)
-@click.option("--comment", default="", metavar="TEXT", help="What you want to add.")
+@click.option("--comment", default="", metavar="TEXT", help="A comment on the decision.")
 @click.option(
     "--gate",
     "gate_name",
     metavar="NAME",
-    help="Gate of evalkit.yaml that is judged now, and again by 'evalkit verify'.",
+    help="Gate of evalkit.yaml that is evaluated now, and again by 'evalkit verify'.",
 )
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="Run directory the gate compares with.",
+    help="Run directory that the gate compares with.",
 )
 @click.option(
     "--override",
@@ -68,24 +74,24 @@ Exit codes: 0 signed, 2 usage, 3 the run is not whole or changed since it was ru
     "deviations",
     multiple=True,
     metavar='"WHAT; until YYYY-MM-DD; WHY"',
-    help="An exception you grant; repeat.",
+    help="An exception that you grant; may be repeated.",
 )
 @click.option(
     "--author",
     "authors",
     multiple=True,
     metavar="ADDRESS",
-    help="Who changed what was tested, besides whom git names; repeat.",
+    help="Author of the last change, in addition to git's; may be repeated.",
 )
 @click.option(
     "--root",
     type=click.Path(path_type=Path),
-    help="The project's root; default: where the run's suites are found.",
+    help="Project root; default: where the run's suites are found.",
 )
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="SignoffPolicy, gates and prices; default: the nearest evalkit.yaml.",
+    help="Policy, gates and prices; default: the nearest evalkit.yaml.",
 )
 def signoff(
     run: Path,
@@ -106,68 +112,45 @@ def signoff(
 ) -> None:
     """Sign your decision about a run.
 
-    The signature is bound to the suites, cassettes and results of RUN and appended to its records.
+    The decision is bound to the suites, cassettes and results of RUN (a run directory) and appended
+    to its records.
     """
-    from evalkit._lib.clock import now
-    from evalkit._lib.text import visible
-    from evalkit.config import find_config, load_config
-    from evalkit.errors import IntegrityError, UsageError
-    from evalkit.results import Run
-    from evalkit.results.project_root import find_project_root
-    from evalkit.signoff import git
-    from evalkit.signoff.digest_manifest import SignedPaths, is_valid_run_manifest, relative_name
-    from evalkit.signoff.signatures import open_key
-    from evalkit.signoff.signing import SignoffRequest, deviation, sign
-
     if bool(gate_name) != bool(baseline):
-        raise UsageError("--gate NAME and --baseline RUN go together: a gate compares two runs")
-    loaded = load_config(config or find_config(Path.cwd()))
-    opened = Run(run)
-    if not is_valid_run_manifest(opened.manifest):
+        raise UsageError("--gate NAME and --baseline RUN need each other")
+    settings = load_config(config or find_config(Path.cwd()))
+    run_ = Run(run)
+    if not is_valid_run_manifest(run_.manifest):
         raise IntegrityError(
-            f"{run / 'manifest.json'} is not as evalkit writes it; run the suites again, then sign"
+            f"{run / 'manifest.json'}: not as evalkit writes it; run the suites again, then sign"
         )
-    top = root or find_project_root(run, opened.manifest)
-    sources = [str(suite["path"]) for suite in opened.manifest.get("suites", [])]
-    asked = SignoffRequest(
-        name,
-        email,
-        role,
-        meaning,
-        decision,
-        comment,
-        override,
-        tuple(map(deviation, deviations)),
-        loaded.gate(None if gate_name == "default" else gate_name) if gate_name else None,
-        baseline,
-        loaded.prices if gate_name else {},
-        git.authors_of(top, sources) | frozenset(authors),
+    root = root or find_project_root(run, run_.manifest)
+    suites = [str(suite["path"]) for suite in run_.manifest.get("suites", [])]
+    request = SignoffRequest(
+        name=name,
+        email=email,
+        role=role,
+        meaning=meaning,
+        decision=decision,
+        comment=comment,
+        override=override,
+        deviations=tuple(map(parse_deviation, deviations)),
+        gate=settings.gate(None if gate_name == "default" else gate_name) if gate_name else None,
+        baseline=baseline,
+        prices=settings.prices if gate_name else {},
+        authors=git.authors_of(root, suites) | frozenset(authors),
     )
-    record = sign(
-        opened,
-        SignedPaths(top, run, relative_name(top, run)),
-        asked,
-        loaded.signoff,
-        open_key(key),
-        now(),
-    )
+    paths = SignedPaths(root, run, relative_name(root, run))
+    record = sign(run_, paths, request, settings.signoff, open_key(key), now())
     click.echo(visible(f"signed: {run / record.path}"))
-    click.echo(
-        visible(
-            f"  {record.who}, {record.role}: {record.decision} ({record.meaning}), {record.time}"
-        )
-    )
-    click.echo(
-        f"  {len(record.subjects)} files; {record.counts['passed']} of {record.counts['results']} results passed; key {record.keyid}"
-    )
-    from evalkit.cli.pages import remake
-
+    signed = f"{record.decision} ({record.meaning}), {record.time}"
+    click.echo(visible(f"  {record.signer}, {record.role}: {signed}"))
+    passed = f"{record.counts['passed']} of {record.counts['results']} results passed"
+    click.echo(f"  {len(record.subjects)} files; {passed}; key {record.keyid}")
     try:
-        remake(opened)
-    except (UsageError, OSError) as error:  # the record is safe, and the page can be made again
-        click.echo(
-            visible(f"evalkit: the page does not show it yet: {error}; then: evalkit report {run}"),
-            err=True,
-        )
+        remake(run_)
+    except (UsageError, OSError) as error:
+        # The record is written; only the page is not up to date.
+        message = f"evalkit: the page was not written ({error}); run: evalkit report {run}"
+        click.echo(visible(message), err=True)
     if record.gate is not None:
         click.echo(visible(f"  gate {record.gate.name}: {record.gate.verdict}"))

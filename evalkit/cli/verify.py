@@ -1,17 +1,34 @@
-"""``evalkit verify``: is a run still what was signed, by whom it says, and is that enough? Offline, writes nothing."""
+"""``evalkit verify``: verify a signed run offline, without writing anything.
+
+The verdict is printed first, then the problems, then the records. Text from files is printed with
+invisible characters made visible.
+"""
 
 from __future__ import annotations
 
 import json
+import textwrap
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from evalkit.config import Config
-    from evalkit.signoff.allowed_signers import AllowedSigners
-    from evalkit.signoff.verification import TrustSettings
+from evalkit._lib.clock import now
+from evalkit._lib.files import display_path
+from evalkit._lib.json import JSON
+from evalkit._lib.text import plural, visible
+from evalkit.cli import pages
+from evalkit.compare.gates import DEFAULT
+from evalkit.config import NAME, Config, find_config, load_config, parse_config
+from evalkit.errors import UsageError
+from evalkit.results import Run
+from evalkit.results.project_root import find_project_root
+from evalkit.signoff import allowed_signers, git, verification
+from evalkit.signoff.in_toto import Signoff
+from evalkit.signoff.problems import sorted_problems
+from evalkit.signoff.records import FOLDER
+from evalkit.signoff.verification import TrustSettings, VerificationResult
 
 _EPILOG = """\b
 Examples:
@@ -21,12 +38,15 @@ Examples:
 \b
 Exit codes: 0 verified, 1 the policy is not satisfied, 2 usage, 3 a file is not what was signed.
 """
+_WIDTH = 80
+_MAX_PROBLEMS = 50
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--allowed-signers",
+    "signers_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Who may sign with which key, in OpenSSH's format.",
@@ -40,19 +60,19 @@ Exit codes: 0 verified, 1 the policy is not satisfied, 2 usage, 3 a file is not 
 @click.option(
     "--root",
     type=click.Path(path_type=Path),
-    help="The project's root; default: where the signed files are found.",
+    help="Project root; default: where the signed files are found.",
 )
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="SignoffPolicy and gates; default: the nearest evalkit.yaml.",
+    help="Policy and gates; default: the nearest evalkit.yaml.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_context
 def verify(
     context: click.Context,
     run: Path,
-    allowed_signers: Path | None,
+    signers_file: Path | None,
     ref: str | None,
     root: Path | None,
     config: Path | None,
@@ -60,113 +80,175 @@ def verify(
 ) -> None:
     """Verify the signatures, files and policy of a run.
 
-    RUN's signatures, its records, every signed file, the gate, and the policy of evalkit.yaml.
+    Checks the signatures and records of RUN (a run directory), every signed file, the gate, and the
+    policy of evalkit.yaml.
     """
-    from evalkit._lib.clock import now
-    from evalkit.cli.verify_view import lines, to_json
-    from evalkit.config import find_config
-    from evalkit.errors import UsageError
-    from evalkit.signoff.problems import sorted_problems
-    from evalkit.signoff.verification import verify as verify_run
-
-    if allowed_signers is not None and ref is not None:
-        raise UsageError(
-            "--allowed-signers and --signers-from exclude each other: trust comes from one place"
-        )
+    if signers_file is not None and ref is not None:
+        raise UsageError("--allowed-signers and --signers-from cannot be used together")
     path = config or find_config(Path.cwd())
-    trust = (
-        _trust_of_ref(run, path, ref) if ref is not None else _trust_of_files(path, allowed_signers)
-    )
-    found = verify_run(run, _with_authors(trust, run, root), now=now(), root=root)
-    if found.records:
-        from evalkit.cli import pages
-
-        found = found._replace(
-            problems=sorted_problems([*found.problems, *pages.problems(run, found.records[-1])])
-        )
+    trust = _trust_ref(run, path, ref) if ref is not None else _trust_files(path, signers_file)
+    if trust.policy.author_is_not_approver:
+        trust = _add_authors(trust, run, root)
+    result = verification.verify(run, trust, now=now(), root=root)
+    if result.records:
+        problems = [*result.problems, *pages.problems(run, result.records[-1])]
+        result = result._replace(problems=sorted_problems(problems))
     if as_json:
-        click.echo(json.dumps(to_json(found, trust), indent=2))
+        click.echo(json.dumps(_to_json(result, trust), indent=2))
     else:
-        for line in lines(run, found, trust):
+        for line in _lines(run, result, trust):
             click.echo(line)
-    context.exit(found.exit_code)
+    context.exit(result.exit_code)
 
 
-def _trust_of_files(path: Path | None, allowed: Path | None) -> TrustSettings:
-    from evalkit._lib.files import display_path
-    from evalkit.config import load_config
-    from evalkit.errors import UsageError
-    from evalkit.signoff.allowed_signers import parse
-
+def _trust_files(path: Path | None, signers_file: Path | None) -> TrustSettings:
+    """Return the settings of a configuration file, with its signers or another file's."""
     config = load_config(path)
-    if allowed is None:
-        allowed = _named(config, path)
+    if signers_file is None:
+        if path is None or not config.signoff.allowed_signers:
+            raise UsageError(
+                "there are no allowed signers; give --allowed-signers FILE or --signers-from REF, "
+                "or name the file in evalkit.yaml: signoff: {allowed_signers: FILE}"
+            )
+        signers_file = path.parent / config.signoff.allowed_signers
+    name = display_path(signers_file)
     try:
-        signers = parse(allowed.read_text("utf-8"), display_path(allowed))
+        text = signers_file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"the allowed signers {display_path(allowed)} cannot be read: {getattr(error, 'strerror', None) or error}"
-        ) from error
-    return _trust(config, signers)
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{name}: the allowed signers cannot be read ({reason})") from error
+    return _settings(config, allowed_signers.parse(text, name))
 
 
-def _trust_of_ref(run: Path, path: Path | None, ref: str) -> TrustSettings:
-    from evalkit.config import NAME, parse_config
-    from evalkit.errors import UsageError
-    from evalkit.signoff import git
-    from evalkit.signoff.allowed_signers import parse
-    from evalkit.signoff.records import FOLDER
-
-    name = path.name if path is not None else NAME
-    folder = path.parent if path is not None else Path.cwd()
+def _trust_ref(run: Path, path: Path | None, ref: str) -> TrustSettings:
+    """Return the settings of a git ref, with its records of the run."""
+    folder, name = (path.parent, path.name) if path is not None else (Path.cwd(), NAME)
     text = git.file_at(folder, ref, name)
     if text is None:
         raise UsageError(
-            f"{ref} has no {name} in {folder}, so it names no allowed signers; commit one there first"
+            f"{ref}: has no {name} in {folder}, so it names no allowed signers; commit one there "
+            "first"
         )
     config = parse_config(text, f"{ref}:{name}")
     if not config.signoff.allowed_signers:
-        raise UsageError(f"{ref}:{name} names no 'signoff: {{allowed_signers: FILE}}'")
+        raise UsageError(f"{ref}:{name}: 'signoff: {{allowed_signers: FILE}}' is missing")
+    place = f"{ref}:{config.signoff.allowed_signers}"
     signers = git.file_at(folder, ref, config.signoff.allowed_signers)
-    where = f"{ref}:{config.signoff.allowed_signers}"
     if signers is None:
-        raise UsageError(f"the allowed signers {where} are not there")
-    trust = _trust(config, parse(signers.decode("utf-8", "replace"), where))
-    return trust._replace(kept=git.files_at(run, ref, FOLDER) if git.is_repository(run) else {})
+        raise UsageError(f"{place}: the file of allowed signers is missing")
+    settings = _settings(config, allowed_signers.parse(signers.decode("utf-8", "replace"), place))
+    records = git.files_at(run, ref, FOLDER) if git.is_repository(run) else {}
+    return replace(settings, ref_records=records)
 
 
-def _named(config: Config, path: Path | None) -> Path:
-    from evalkit.errors import UsageError
-
-    if path is None or not config.signoff.allowed_signers:
-        raise UsageError(
-            "whose signatures are to be believed? give --allowed-signers FILE or --signers-from REF, "
-            "or name the file in evalkit.yaml: signoff: {allowed_signers: FILE}"
-        )
-    return path.parent / config.signoff.allowed_signers
+def _settings(config: Config, signers: allowed_signers.AllowedSigners) -> TrustSettings:
+    gates = {"default": DEFAULT, **config.gates}
+    return TrustSettings(signers=signers, policy=config.signoff, gates=gates)
 
 
-def _trust(config: Config, signers: AllowedSigners) -> TrustSettings:
-    from evalkit.compare.gates import DEFAULT
-    from evalkit.signoff.verification import TrustSettings
-
-    return TrustSettings(signers, config.signoff, {"default": DEFAULT, **config.gates})
-
-
-def _with_authors(trust: TrustSettings, run: Path, root: Path | None) -> TrustSettings:
-    """Ask git who changed what was tested, where the policy wants to know."""
-    from evalkit.errors import UsageError
-    from evalkit.results import Run
-    from evalkit.results.project_root import find_project_root
-    from evalkit.signoff import git
-
-    if not trust.policy.author_is_not_approver:
-        return trust
+def _add_authors(trust: TrustSettings, run: Path, root: Path | None) -> TrustSettings:
+    """Add the authors of the last change to the run's suites, according to git."""
     try:
         manifest = Run(run).manifest
-        sources = [str(suite["path"]) for suite in manifest.get("suites", [])]
-        return trust._replace(
-            authors=git.authors_of(root or find_project_root(run, manifest), sources)
-        )
+        suites = [str(suite["path"]) for suite in manifest.get("suites", [])]
+        authors = git.authors_of(root or find_project_root(run, manifest), suites)
     except (UsageError, KeyError, TypeError, AttributeError):
-        return trust  # a run that is damaged is told so by verification itself
+        return trust  # Verification reports what is damaged.
+    return replace(trust, authors=authors)
+
+
+def _lines(run: Path, result: VerificationResult, trust: TrustSettings) -> Iterator[str]:
+    """Yield the lines to print, of at most 80 columns unless a name is longer."""
+    yield from _wrap(_verdict(run, result, trust), "")
+    for problem in result.problems[:_MAX_PROBLEMS]:
+        yield from _wrap(f"{problem.code}  {problem.message}", "  ")
+    if len(result.problems) > _MAX_PROBLEMS:
+        yield f"  … and {len(result.problems) - _MAX_PROBLEMS} more, with --json"
+    if result.records:
+        yield "Records"
+    for record in result.records:
+        yield from _record_lines(record)
+
+
+def _verdict(run: Path, result: VerificationResult, trust: TrustSettings) -> str:
+    integrity = sum(problem.is_integrity for problem in result.problems)
+    if integrity:
+        return f"CHANGED  {run}: {plural(integrity, 'integrity problem')}"
+    if result.problems:
+        count = plural(len(result.problems), "policy problem")
+        return f"NOT ENOUGH  {run}: everything is what was signed; {count}"
+    records = plural(len(result.records), "record")
+    files = plural(len({name for record in result.records for name in record.subjects}), "file")
+    return f"VERIFIED  {run}: {records}, {files} as signed; signers from {trust.signers.name}"
+
+
+def _record_lines(record: Signoff) -> Iterator[str]:
+    yield from _wrap(f"{record.number}  {record.signer}", "  ")
+    gate = f"gate {record.gate.name}: {record.gate.verdict}" if record.gate else "no gate"
+    details = [
+        f"{record.decision} ({record.meaning}) as {record.role}, {record.time}",
+        f"{record.counts['passed']} of {record.counts['results']} results passed; {gate}",
+    ]
+    if record.override:
+        details.append(f"override: {record.override}")
+    for deviation in record.deviations:
+        details.append(f"deviation until {deviation.until}: {deviation.what}; {deviation.why}")
+    if record.comment:
+        details.append(f"comment: {' '.join(record.comment.split())}")
+    details.append(f"key {record.keyid}")
+    for detail in details:
+        yield from _wrap(detail, "     ")
+
+
+def _wrap(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        visible(text),
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _to_json(result: VerificationResult, trust: TrustSettings) -> dict[str, JSON]:
+    policy = {
+        **trust.policy.model_dump(),
+        "signers_from": trust.signers.name,
+        "satisfied": not result.problems,
+    }
+    return {
+        "ok": not result.problems,
+        "problems": [problem.to_json() for problem in result.problems],
+        "records": [_record_json(record) for record in result.records],
+        "policy": policy,
+    }
+
+
+def _record_json(record: Signoff) -> dict[str, JSON]:
+    gate = record.gate
+    return {
+        "path": record.path,
+        "number": record.number,
+        "name": record.name,
+        "email": record.email,
+        "role": record.role,
+        "time": record.time,
+        "meaning": record.meaning,
+        "decision": record.decision,
+        "comment": record.comment,
+        "counts": dict(record.counts),
+        "gate": gate
+        and {
+            "name": gate.name,
+            "verdict": gate.verdict,
+            "reason": gate.reason,
+            "baseline": gate.baseline,
+        },
+        "override": record.override,
+        "deviations": [deviation._asdict() for deviation in record.deviations],
+        "authors": list(record.authors),
+        "tool": dict(record.tool),
+        "key": record.keyid,
+        "files": len(record.subjects),
+    }

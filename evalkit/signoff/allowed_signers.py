@@ -3,8 +3,9 @@
     ada@example.com namespaces="evalkit-signoff@v1" ssh-ed25519 AAAA… Ada's laptop
     *@qa.example.com cert-authority ssh-ed25519 AAAA…
 
-For SSH signatures ``ssh-keygen`` reads the file and decides; this reading is used for two things it cannot do: to tell before a payload is
-parsed whether a key is known at all, and to judge plain Ed25519 signatures. It follows the same rules: patterns with ``*``, ``?`` and ``!``,
+For SSH signatures ``ssh-keygen`` reads the file and decides. The file is parsed here for two things
+it cannot do: finding out before a payload is parsed whether a key is known at all, and checking
+plain Ed25519 signatures. The rules are the same: patterns with ``*``, ``?`` and ``!``,
 ``namespaces=``, ``valid-after=``, ``valid-before=``.
 """
 
@@ -14,6 +15,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -21,7 +23,7 @@ from typing import NamedTuple
 from evalkit.errors import UsageError
 
 NAMESPACE = "evalkit-signoff@v1"
-"""The purpose of a signature; one made for anything else (git, a file) is not a sign-off."""
+"""The purpose of a signature: one made for another purpose (git, a file) is not a sign-off."""
 _LINE = re.compile(
     r"""(?: "(?P<quoted>[^"]*)" | (?P<bare>[^\s"]+) ) \s+
     (?: (?P<options> (?!(?:ssh|ecdsa|sk)-) (?: "[^"]*" | [^\s"] )+ ) \s+ )?
@@ -32,20 +34,24 @@ _OPTION = re.compile(r'([a-zA-Z-]+)(?:="([^"]*)"|=([^,"]*))?(?:,|\Z)')
 _TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?(Z?)\Z")
 
 
-class Entry(NamedTuple):
-    """One line: who, with which key (wire form), for what (None: anything), from when to when; or whose certificates (``authority``)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowedKey:
+    """One line: who may sign with a key (wire format), for which purposes and in which period.
+
+    ``namespaces`` is None for any purpose. With ``is_authority``, the key signs certificates.
+    """
 
     principals: tuple[str, ...]
     key: bytes
     namespaces: tuple[str, ...] | None
     after: datetime | None
     before: datetime | None
-    authority: bool
+    is_authority: bool
 
     def allows(self, email: str, when: datetime) -> bool:
-        """Say whether an address may sign with this key, for evalkit, at a time."""
+        """Return whether an address may sign with this key, for evalkit, at a time."""
         return (
-            not self.authority
+            not self.is_authority
             and _matches(email, self.principals)
             and (self.namespaces is None or _matches(NAMESPACE, self.namespaces))
             and (self.after is None or when >= self.after)
@@ -54,80 +60,80 @@ class Entry(NamedTuple):
 
 
 class AllowedSigners(NamedTuple):
-    """A file of allowed signers: its text, where it came from, and its entries."""
+    """A file of allowed signers: its text, its name for messages, and its lines."""
 
     text: str
     name: str
-    entries: tuple[Entry, ...]
+    keys: tuple[AllowedKey, ...]
 
-    def of(self, key: bytes) -> list[Entry]:
-        """Return the entries of a key."""
-        return [entry for entry in self.entries if entry.key == key]
+    def matching(self, key: bytes) -> list[AllowedKey]:
+        """Return the lines of a key."""
+        return [entry for entry in self.keys if entry.key == key]
 
     @property
     def has_authorities(self) -> bool:
-        """Whether certificates may be valid, whose keys are not list_records."""
-        return any(entry.authority for entry in self.entries)
+        """Whether certificates may be valid whose keys are not listed."""
+        return any(entry.is_authority for entry in self.keys)
 
 
 def parse(text: str, name: str) -> AllowedSigners:
-    """Read a file of allowed signers. Raises UsageError naming the first line that is none."""
-    return AllowedSigners(text, name, tuple(_entries(text, name)))
+    """Read a file of allowed signers. Raises UsageError naming the first invalid line."""
+    return AllowedSigners(text, name, tuple(_parse_lines(text, name)))
 
 
-def _entries(text: str, name: str) -> Iterator[Entry]:
+def _parse_lines(text: str, name: str) -> Iterator[AllowedKey]:
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
             try:
-                yield _entry(stripped)
+                yield _parse_line(stripped)
             except ValueError as error:
                 raise UsageError(
-                    f"{name}:{number} is no allowed signer: {error}; a line is: ada@example.com ssh-ed25519 AAAA…"
+                    f"{name}:{number}: not an allowed signer ({error}); write a line such as: "
+                    "ada@example.com ssh-ed25519 AAAA…"
                 ) from error
 
 
-def _entry(line: str) -> Entry:
-    found = _LINE.match(line)
-    if found is None:
-        raise ValueError("it is not 'addresses [options] type key'")
+def _parse_line(line: str) -> AllowedKey:
+    match = _LINE.match(line)
+    if match is None:
+        raise ValueError("expected 'addresses [options] type key'")
     try:
-        key = base64.b64decode(found["key"], validate=True)
+        key = base64.b64decode(match["key"], validate=True)
     except binascii.Error as error:
         raise ValueError("the key is not base64") from error
     options = {
-        option.lower(): first or second
-        for option, first, second in _OPTION.findall(found["options"] or "")
+        option.lower(): quoted or bare
+        for option, quoted, bare in _OPTION.findall(match["options"] or "")
     }
-    names = options.get("namespaces")
-    return Entry(
-        tuple((found["quoted"] or found["bare"]).split(",")),
-        key,
-        None if names is None else tuple(names.split(",")),
-        _time(options.get("valid-after")),
-        _time(options.get("valid-before")),
-        "cert-authority" in options,
+    namespaces = options.get("namespaces")
+    return AllowedKey(
+        principals=tuple((match["quoted"] or match["bare"]).split(",")),
+        key=key,
+        namespaces=None if namespaces is None else tuple(namespaces.split(",")),
+        after=_parse_time(options.get("valid-after")),
+        before=_parse_time(options.get("valid-before")),
+        is_authority="cert-authority" in options,
     )
 
 
-def _time(text: str | None) -> datetime | None:
+def _parse_time(text: str | None) -> datetime | None:
     if text is None:
         return None
-    found = _TIME.match(text)
-    if found is None:
-        raise ValueError(f"{text!r} is no time: YYYYMMDD[Z] or YYYYMMDDHHMM[SS][Z]")
-    *numbers, zone = found.groups()
+    match = _TIME.match(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a time: YYYYMMDD[Z] or YYYYMMDDHHMM[SS][Z]")
+    *numbers, zone = match.groups()
     when = datetime(*(int(number or 0) for number in numbers))  # type: ignore[arg-type]
     return when.replace(tzinfo=UTC) if zone else when.astimezone()
 
 
 def _matches(text: str, patterns: tuple[str, ...]) -> bool:
-    """OpenSSH's pattern lists: a negated pattern that fits decides, else one that fits is needed."""
-    fits = False
+    """Match as OpenSSH's pattern lists do: a negated pattern that matches decides."""
+    matches = False
     for pattern in patterns:
-        negated = pattern.startswith("!")
         if fnmatchcase(text, pattern.removeprefix("!").replace("[", "[[]")):
-            if negated:
+            if pattern.startswith("!"):
                 return False
-            fits = True
-    return fits
+            matches = True
+    return matches

@@ -1,40 +1,40 @@
-"""DSSE envelopes, version 1, in one spelling (secure-systems-lab/dsse, protocol.md and envelope.md). Pure.
+"""DSSE envelopes, version 1 (secure-systems-lab/dsse, protocol.md and envelope.md). Pure.
 
-What is signed is not JSON but the pre-authentication encoding of type and payload, so that nothing has to be parsed before a signature is
-checked: ``PAE = "DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload``, lengths in bytes, in decimal.
+The signature covers the pre-authentication encoding of type and payload, so nothing is parsed before
+the signature is verified: ``PAE = "DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload``, with
+lengths in bytes, in decimal.
 
-DSSE lets readers accept many spellings of one envelope. A record is evidence, and every byte of it is to count: here an envelope is read
-only if writing it again gives the same bytes. So no byte can be changed without being seen, padding of base64 and spaces included.
+DSSE allows many spellings of one envelope. A record is evidence, so every byte of it counts: an
+envelope is accepted only if serializing it again gives the same bytes. No byte can be changed
+unnoticed, not even base64 padding or a space.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from evalkit._lib.json import canonical
+from evalkit._lib.json import JSON, canonical
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
 class EnvelopeError(ValueError):
-    """Bytes are no envelope in the one spelling."""
+    """The bytes are not an envelope as evalkit writes it."""
 
 
 class Envelope(NamedTuple):
-    """A payload and its one signature. ``keyid`` is a hint (the key's fingerprint); who signed is found out from the signature."""
+    """A payload with one signature. ``keyid``, the key's fingerprint, is only a hint."""
 
     payload: bytes
     keyid: str
     signature: bytes
-    payload_type: str = PAYLOAD_TYPE
 
     @property
-    def signed(self) -> bytes:
-        """The bytes the signature is of."""
-        return pae(self.payload_type, self.payload)
+    def signed_bytes(self) -> bytes:
+        """The bytes that the signature covers."""
+        return pae(PAYLOAD_TYPE, self.payload)
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
@@ -43,16 +43,16 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def encode_payload(value: Any) -> bytes:
-    """Return a JSON value as the bytes to sign: keys sorted, no spaces, ASCII. Equal values give equal bytes."""
+def encode_payload(value: JSON) -> bytes:
+    """Return a JSON value as bytes: sorted keys, no spaces, ASCII. Equal values give equal bytes."""
     return canonical(value).encode("ascii")
 
 
 def render(envelope: Envelope) -> bytes:
-    """Return an envelope as one line of JSON with its newline."""
+    """Return an envelope as one line of JSON."""
     value = {
         "payload": base64.b64encode(envelope.payload).decode(),
-        "payloadType": envelope.payload_type,
+        "payloadType": PAYLOAD_TYPE,
         "signatures": [
             {"keyid": envelope.keyid, "sig": base64.b64encode(envelope.signature).decode()}
         ],
@@ -61,28 +61,29 @@ def render(envelope: Envelope) -> bytes:
 
 
 def parse(line: bytes) -> Envelope:
-    """Read an envelope; the payload is decoded and not looked into. Raises EnvelopeError saying what is wrong."""
+    """Read an envelope; the payload is decoded but not parsed. Raises EnvelopeError."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise EnvelopeError(f"it is not JSON: {error}") from error
+        raise EnvelopeError(f"not JSON: {error}") from error
     try:
-        payload, kind, (signature,) = value["payload"], value["payloadType"], value["signatures"]
+        (signature,) = value["signatures"]
+        payload_type = value["payloadType"]
         envelope = Envelope(
-            _bytes(payload), str(signature["keyid"]), _bytes(signature["sig"]), str(kind)
+            _decode(value["payload"]), str(signature["keyid"]), _decode(signature["sig"])
         )
-    except (KeyError, TypeError, ValueError, binascii.Error) as error:
-        raise EnvelopeError(f"it is no DSSE envelope with one signature: {error!r}") from error
-    if kind != PAYLOAD_TYPE:
-        raise EnvelopeError(f"its payload type is {str(kind)[:80]!r}, expected {PAYLOAD_TYPE!r}")
-    if render(envelope) != line:
+    except (KeyError, TypeError, ValueError) as error:
+        raise EnvelopeError(f"not a DSSE envelope with one signature: {error!r}") from error
+    if payload_type != PAYLOAD_TYPE:
         raise EnvelopeError(
-            "it is not spelled as evalkit spells it: writing it again gives other bytes"
+            f"its payload type is {str(payload_type)[:80]!r} (expected {PAYLOAD_TYPE!r})"
         )
+    if render(envelope) != line:
+        raise EnvelopeError("not spelled as evalkit writes it: writing it again gives other bytes")
     return envelope
 
 
-def _bytes(text: Any) -> bytes:
+def _decode(text: JSON) -> bytes:
     if not isinstance(text, str):
-        raise TypeError(f"expected base64 text, found {type(text).__name__}")
+        raise TypeError(f"expected base64 text, got {type(text).__name__}")
     return base64.b64decode(text, validate=True)

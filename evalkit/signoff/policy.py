@@ -1,4 +1,4 @@
-"""The sign-off policy of ``evalkit.yaml``: who must have approved a run, and for how long exceptions last. Pure.
+"""The sign-off policy of ``evalkit.yaml``: required approvals, and how long exceptions last. Pure.
 
     signoff:
       allowed_signers: .evalkit/allowed_signers
@@ -9,8 +9,8 @@
       gate: release
       deviation_days: 90
 
-Of each person the newest decision counts, so a rejection is taken back by approving later, and nobody counts twice. Without a policy one
-approval is enough; what was signed must be whole either way.
+The newest decision of each person counts. So approving later withdraws a rejection, and nobody
+counts twice. Without a policy one approval is enough.
 """
 
 from __future__ import annotations
@@ -22,41 +22,48 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit.compare.gates import Gate
-from evalkit.signoff.in_toto import APPROVALS, Signoff
+from evalkit.signoff.in_toto import APPROVALS, GateRecord, Signoff
 from evalkit.signoff.problems import VerificationProblem
 
 
 class SignoffPolicy(BaseModel):
-    """What ``signoff:`` in ``evalkit.yaml`` holds."""
+    """The key ``signoff`` of ``evalkit.yaml``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     allowed_signers: str = Field(
-        "", description="File of allowed signers (OpenSSH's format), from the project's root."
+        "",
+        description="File of allowed signers (OpenSSH's format), as a path from the project root.",
     )
     roles: list[str] = Field(
-        default=[], description="Roles people may sign in; without any, every role is taken."
+        default=[], description="Roles in which people may sign; without any, all are accepted."
     )
     required: dict[str, Annotated[int, Field(ge=1)]] = Field(
-        default={}, description="How many people must approve in a role."
+        default={}, description="How many people must approve in each role."
     )
     signers: int = Field(1, ge=1, description="How many people must approve.")
     author_is_not_approver: bool = Field(
-        False, description="Who changed the suites or cassettes last may not approve."
+        False,
+        description="The author of the last change to suites or cassettes must not approve.",
     )
-    gate: str = Field("", description="Gate that every approval must have been given by.")
+    gate: str = Field("", description="Gate that every approval must have.")
     deviation_days: int | None = Field(
-        None, ge=1, description="Most days a deviation may last, from the day it was signed."
+        None, ge=1, description="Most days that a deviation may last, from the day of signing."
     )
 
     @property
-    def known_roles(self) -> list[str]:
-        """The roles people may sign in; empty where every role is taken."""
+    def valid_roles(self) -> list[str]:
+        """The roles in which people may sign; empty if all are accepted."""
         return list(dict.fromkeys([*self.roles, *self.required])) if self.roles else []
+
+    def allows_deviation(self, signed: date, until: date) -> bool:
+        """Return whether a deviation may last until a day."""
+        days = self.deviation_days
+        return days is None or until <= signed + timedelta(days=days)
 
 
 class PolicyFacts(NamedTuple):
-    """What is judged: records that are what they were, oldest first; the gates of the trusted configuration; authors; the day."""
+    """The verified records, oldest first; the configuration's gates; the authors; the day."""
 
     records: Sequence[Signoff]
     gates: dict[str, Gate]
@@ -64,134 +71,121 @@ class PolicyFacts(NamedTuple):
     today: date
 
 
-def judge(policy: SignoffPolicy, situation: PolicyFacts) -> list[VerificationProblem]:
-    """Return what the policy misses; nothing where it is satisfied."""
-    return [problem for rule in _RULES for problem in rule(policy, situation)]
+def check_policy(policy: SignoffPolicy, facts: PolicyFacts) -> list[VerificationProblem]:
+    """Return the requirements of the policy that are not met."""
+    return [problem for rule in _RULES for problem in rule(policy, facts)]
 
 
-def _newest(situation: PolicyFacts) -> list[Signoff]:
-    """Return each person's newest decision. A person is an address, and a key: one key never counts as two people."""
+def _newest(facts: PolicyFacts) -> list[Signoff]:
+    """Return each person's newest decision. One address is one person, and so is one key."""
     newest: dict[str, Signoff] = {}
-    for record in situation.records:
-        newest = {who: other for who, other in newest.items() if other.keyid != record.keyid}
+    for record in facts.records:
+        newest = {email: other for email, other in newest.items() if other.keyid != record.keyid}
         newest[record.email.casefold()] = record
     return list(newest.values())
 
 
-def _approving(situation: PolicyFacts) -> list[Signoff]:
-    return [record for record in _newest(situation) if record.decision in APPROVALS]
+def _approvals(facts: PolicyFacts) -> list[Signoff]:
+    return [record for record in _newest(facts) if record.decision in APPROVALS]
 
 
-def _signers(policy: SignoffPolicy, situation: PolicyFacts) -> Iterator[VerificationProblem]:
-    approving = len(_approving(situation))
-    if not situation.records:
-        yield VerificationProblem(
-            "not_signed",
-            "",
-            "",
-            f"expected {policy.signers} to approve, found no record that holds",
-        )
-    elif approving < policy.signers:
-        yield VerificationProblem(
-            "too_few_signers",
-            "",
-            "",
-            f"expected {policy.signers} people to approve, found {approving}",
-        )
+def _signers(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationProblem]:
+    count = len(_approvals(facts))
+    if not facts.records:
+        message = f"expected {policy.signers} to approve, found no valid record"
+        yield VerificationProblem("not_signed", "", message)
+    elif count < policy.signers:
+        message = f"expected {policy.signers} people to approve, found {count}"
+        yield VerificationProblem("too_few_signers", "", message)
 
 
-def _roles(policy: SignoffPolicy, situation: PolicyFacts) -> Iterator[VerificationProblem]:
-    approving = [record.role for record in _approving(situation)]
+def _roles(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationProblem]:
+    roles = [record.role for record in _approvals(facts)]
     for role, least in policy.required.items():
-        if approving.count(role) < least:
-            yield VerificationProblem(
-                "role_missing",
-                "",
-                "",
-                f"expected {least} to approve as {role!r}, found {approving.count(role)}",
-            )
-    for record in situation.records:
-        if policy.known_roles and record.role not in policy.known_roles:
-            message = f"expected a role of the policy ({', '.join(policy.known_roles)}), found {record.role!r}"
-            yield VerificationProblem("role_unknown", record.path, "", message)
+        if roles.count(role) < least:
+            message = f"expected {least} to approve as {role!r}, found {roles.count(role)}"
+            yield VerificationProblem("role_missing", "", message)
+    valid = policy.valid_roles
+    for record in facts.records:
+        if valid and record.role not in valid:
+            message = f"expected a role of the policy ({', '.join(valid)}), found {record.role!r}"
+            yield VerificationProblem("role_unknown", record.path, message)
 
 
-def _rejections(policy: SignoffPolicy, situation: PolicyFacts) -> Iterator[VerificationProblem]:
-    for record in _newest(situation):
+def _rejections(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationProblem]:
+    for record in _newest(facts):
         if record.decision == "rejected":
-            yield VerificationProblem(
-                "rejected",
-                record.path,
-                "",
-                f"expected no standing rejection, found that of {record.who}",
-            )
+            message = f"expected no rejection in force, found that of {record.signer}"
+            yield VerificationProblem("rejected", record.path, message)
 
 
-def _deviations(policy: SignoffPolicy, situation: PolicyFacts) -> Iterator[VerificationProblem]:
-    for record in _newest(situation):
+def _deviations(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationProblem]:
+    for record in _newest(facts):
         for deviation in record.deviations:
             until = date.fromisoformat(deviation.until)
-            if until < situation.today:
-                message = f"expected {deviation.what!r} to be mended by {until}, found today is {situation.today}"
-                yield VerificationProblem("deviation_expired", record.path, "", message)
-            if too_long(policy, record.when.date(), until):
-                message = f"expected a deviation of at most {policy.deviation_days} days, found {deviation.what!r} until {until}"
-                yield VerificationProblem("deviation_too_long", record.path, "", message)
+            if until < facts.today:
+                message = (
+                    f"expected {deviation.what!r} to be fixed by {until}, today is {facts.today}"
+                )
+                yield VerificationProblem("deviation_expired", record.path, message)
+            if not policy.allows_deviation(record.signed_at.date(), until):
+                message = (
+                    f"expected a deviation of at most {policy.deviation_days} days, found "
+                    f"{deviation.what!r} until {until}"
+                )
+                yield VerificationProblem("deviation_too_long", record.path, message)
 
 
-def too_long(policy: SignoffPolicy, signed: date, until: date) -> bool:
-    """Say whether the policy allows no deviation for so long."""
-    return policy.deviation_days is not None and until > signed + timedelta(
-        days=policy.deviation_days
-    )
-
-
-def _authors(policy: SignoffPolicy, situation: PolicyFacts) -> Iterator[VerificationProblem]:
+def _authors(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationProblem]:
     if not policy.author_is_not_approver:
         return
-    approving = _approving(situation)
-    authors = {
-        author.casefold()
-        for author in situation.authors.union(*(record.authors for record in approving))
-    }
-    if approving and not authors:
-        message = "expected to know who changed the suites and cassettes last, found no git history and no --author"
-        yield VerificationProblem("author_unknown", "", "", message)
-    for record in approving:
-        if record.email.casefold() in authors:
-            message = f"expected somebody else to approve, found {record.email}, who changed what was tested"
-            yield VerificationProblem("author_approved", record.path, "", message)
+    approvals = _approvals(facts)
+    authors = facts.authors.union(*(record.authors for record in approvals))
+    addresses = {author.casefold() for author in authors}
+    if approvals and not addresses:
+        message = (
+            "expected to know the author of the last change to suites and cassettes, found no git "
+            "history and no --author"
+        )
+        yield VerificationProblem("author_unknown", "", message)
+    for record in approvals:
+        if record.email.casefold() in addresses:
+            message = (
+                f"expected somebody else to approve, found {record.email}, the author of the last "
+                "change"
+            )
+            yield VerificationProblem("author_approved", record.path, message)
 
 
-def _gates(policy: SignoffPolicy, situation: PolicyFacts) -> Iterator[VerificationProblem]:
-    for record in _approving(situation):
-        gate = record.gate
+def _gates(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationProblem]:
+    for record in _approvals(facts):
+        gate, path = record.gate, record.path
         if policy.gate and (gate is None or gate.name != policy.gate):
-            found = repr(gate.name) if gate else "no gate"
-            yield VerificationProblem(
-                "gate_missing", record.path, "", f"expected gate {policy.gate!r}, found {found}"
+            actual = repr(gate.name) if gate else "no gate"
+            message = f"expected gate {policy.gate!r}, found {actual}"
+            yield VerificationProblem("gate_missing", path, message)
+        if gate is not None and facts.gates.get(gate.name) != gate.definition:
+            message = (
+                f"expected gate {gate.name!r} as in the configuration, found another definition"
             )
-        if gate is not None and situation.gates.get(gate.name) != gate.definition:
-            message = f"expected gate {gate.name!r} as the configuration has it, found that another definition was signed"
-            yield VerificationProblem("gate_redefined", record.path, "", message)
-        if (
-            needs_reason(record.decision, gate.verdict if gate else None, record.counts)
-            and not record.override
-        ):
-            found = (
-                f"gate {gate.name!r}: {gate.verdict}"
-                if gate
-                else f"{record.counts['passed']} of {record.counts['results']} passed"
-            )
-            message = f"expected everything approved to have passed, or a reason to override that, found {found}"
-            yield VerificationProblem("gate_not_passed", record.path, "", message)
+            yield VerificationProblem("gate_redefined", path, message)
+        if not record.override and needs_reason(record.decision, gate, record.counts):
+            actual = f"{record.counts['passed']} of {record.counts['results']} passed"
+            if gate:
+                actual = f"gate {gate.name!r}: {gate.verdict}"
+            message = f"expected a pass, or a reason to approve without one, found {actual}"
+            yield VerificationProblem("gate_not_passed", path, message)
 
 
-def needs_reason(decision: str, verdict: str | None, counts: Mapping[str, int]) -> bool:
-    """Say whether a decision must give a reason: it approves, and its gate (without one: every result) did not pass."""
-    passed = (
-        verdict == "pass" if verdict is not None else not (counts["failed"] or counts["errored"])
-    )
+def needs_reason(decision: str, gate: GateRecord | None, counts: Mapping[str, int]) -> bool:
+    """Return whether a decision must give a reason: an approval without a pass.
+
+    A pass is that of the gate; without a gate, that of every scored result.
+    """
+    if gate is not None:
+        passed = gate.verdict == "pass"
+    else:
+        passed = not (counts["failed"] or counts["errored"])
     return decision == "approved" and not passed
 
 

@@ -1,7 +1,7 @@
-"""What verification may find, by code: each is a matter of integrity (exit 3) or of policy (exit 1). Pure.
+"""The problems that verification reports: of integrity (exit code 3) or of policy (exit code 1).
 
-Integrity: something is not what was signed, or not signed by whom it says. SignoffPolicy: everything is what it was, but it is not enough.
-A message says what was expected and what was found; ``path`` names the file, ``id`` the scenario's variant where there is one.
+An integrity problem means that something is not what was signed, or not signed by the person it
+names. A policy problem means that everything is authentic, but not sufficient.
 """
 
 from __future__ import annotations
@@ -10,53 +10,56 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 INTEGRITY = {
-    "record_unreadable": "a record is no DSSE envelope in the one spelling evalkit writes",
-    "signature_invalid": "a signature is not of these bytes, of this purpose",
+    "record_unreadable": "a record is not a DSSE envelope as evalkit writes it",
+    "signature_invalid": "a signature is not valid for these bytes and this purpose",
     "unknown_signer": "a key is not among the allowed signers",
     "signer_mismatch": "a key is not allowed for the address in the record, or was not at that time",
-    "payload_invalid": "what was signed is no statement of evalkit",
-    "file_unsigned": "a record is not about a file it must be about",
-    "record_missing": "a record that another one or the git ref knows is gone",
-    "record_changed": "a record is not the one that the next one or the git ref knows",
-    "record_order": "a record does not stand where it was written",
-    "unexpected_file": "a file in signoffs/ is no record",
-    "manifest_differs": "manifest.sha256 does not say what was signed",
-    "file_changed": "a file is not the one that was signed",
-    "file_missing": "a file that was signed is gone",
-    "result_changed": "a line of results.jsonl is not the one that was signed",
-    "result_missing": "a line of results.jsonl that was signed is gone",
-    "result_added": "a line of results.jsonl was not there when it was signed",
-    "results_reordered": "the lines of results.jsonl are those that were signed, in another order",
-    "totals_differ": "counting the results gives other numbers",
-    "gate_differs": "judging the results by the signed gate gives another verdict",
-    "report_differs": "a page is not what evalkit makes of the data",
+    "payload_invalid": "the signed payload is not a statement of evalkit",
+    "file_unsigned": "a record does not name a file that it must name",
+    "record_missing": "a record that another record or the git ref names is missing",
+    "record_changed": "a record differs from what the next record or the git ref has",
+    "record_order": "a record is not in the position where it was written",
+    "unexpected_file": "a file in signoffs/ is not a record",
+    "manifest_differs": "manifest.sha256 differs from what was signed",
+    "file_changed": "a file differs from what was signed",
+    "file_missing": "a signed file is missing",
+    "result_changed": "a line of results.jsonl differs from what was signed",
+    "result_missing": "a signed line of results.jsonl is missing",
+    "result_added": "a line of results.jsonl was added after signing",
+    "results_reordered": "the lines of results.jsonl are in another order than when signed",
+    "totals_differ": "the counts of results differ from the stated ones",
+    "gate_differs": "the signed gate gives another verdict on the results",
+    "report_differs": "a page differs from what evalkit builds from the data",
 }
 POLICY = {
-    "not_signed": "nobody signed",
-    "too_few_signers": "fewer people approved than must",
-    "role_missing": "a role that must approve did not",
-    "role_unknown": "a record's role is none of the policy's",
+    "not_signed": "there is no valid record",
+    "too_few_signers": "fewer people approved than required",
+    "role_missing": "a required role did not approve",
+    "role_unknown": "a record's role is not one of the policy's",
     "rejected": "somebody's newest decision is a rejection",
-    "deviation_expired": "a deviation's last day has passed",
-    "deviation_too_long": "a deviation was granted for longer than the policy allows",
-    "author_approved": "who changed the suites or cassettes last approved them",
-    "author_unknown": "who changed the suites or cassettes last is not known",
-    "gate_missing": "a record approves without the gate the policy names",
-    "gate_redefined": "the gate that was signed is not the one the configuration has",
-    "gate_not_passed": "a record approves what its gate does not let through, without a reason",
+    "deviation_expired": "the last day of a deviation has passed",
+    "deviation_too_long": "a deviation lasts longer than the policy allows",
+    "author_approved": "the author of the last change to suites or cassettes approved",
+    "author_unknown": "the author of the last change to suites or cassettes is not known",
+    "gate_missing": "an approval does not have the gate that the policy requires",
+    "gate_redefined": "the signed gate is not the one in the configuration",
+    "gate_not_passed": "an approval without a reason, although its gate did not pass",
 }
 
 
 class VerificationProblem(NamedTuple):
-    """One thing that is wrong; ``path`` and ``id`` are empty where nothing of the kind is meant."""
+    """A problem with an expected and an actual value in its message.
+
+    ``path`` is the file and ``id`` the result it concerns, empty if there is none.
+    """
 
     code: str
     path: str
-    id: str
     message: str
+    id: str = ""
 
     @property
-    def integrity(self) -> bool:
+    def is_integrity(self) -> bool:
         """Whether something is not what was signed."""
         return self.code in INTEGRITY
 
@@ -66,16 +69,16 @@ class VerificationProblem(NamedTuple):
 
 
 def sorted_problems(problems: Iterable[VerificationProblem]) -> list[VerificationProblem]:
-    """Return problems once each, integrity first, else in the order they were found."""
-    return sorted(dict.fromkeys(problems), key=lambda problem: not problem.integrity)
+    """Return problems without duplicates, integrity first, otherwise in the order given."""
+    return sorted(dict.fromkeys(problems), key=lambda problem: not problem.is_integrity)
 
 
-def describe_difference(what: str, expected: str | None, found: str | None) -> str:
-    """Say what was expected and found; digests are cut to what a person can compare."""
-    return f"{what}: expected {_short(expected)}, found {_short(found)}"
+def describe_difference(name: str, expected: str | None, actual: str | None) -> str:
+    """Return a text about an expected and an actual value; digests are shortened."""
+    return f"{name}: expected {_shorten(expected)}, found {_shorten(actual)}"
 
 
-def _short(value: str | None) -> str:
+def _shorten(value: str | None) -> str:
     if value is None:
         return "nothing"
     return f"sha256 {value[:16]}…" if len(value) == 64 else value

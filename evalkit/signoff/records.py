@@ -1,9 +1,8 @@
-"""The records of a run: ``signoffs/0001.intoto.jsonl`` and so on, each written once, whole, and never again.
+"""The records of a run: ``signoffs/0001.intoto.jsonl`` and so on, each written once, as a whole.
 
-A record is an in-toto bundle: JSON lines, each a DSSE envelope. The first holds a person's decision; the second, where there is one, the
-run's test-result, signed by the same key. A run has one test-result for each state it was signed in, and later records point to it.
-
-:func:`read` is for showing records in a report: it takes them as they are. Whether they are true is for ``evalkit verify`` to say.
+A record is an in-toto bundle: JSON lines, each a DSSE envelope. The first is a person's decision;
+the second, if there is one, is the run's test-result, signed by the same key. A run has one
+test-result for each state in which it was signed; later records refer to it.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.signoff.digest_manifest import RUN_FILES, file_digest
 from evalkit.signoff.dsse import Envelope, EnvelopeError, parse, render
-from evalkit.signoff.in_toto import RecordLink, Signoff, StatementError, read_signoff
+from evalkit.signoff.in_toto import Signoff, StatementError, read_signoff
 
 FOLDER = "signoffs"
 _NAME = re.compile(r"([0-9]{4,})\.intoto\.jsonl")
 
 
 class RecordFile(NamedTuple):
-    """One file of ``signoffs/``: its name there, its number, its bytes."""
+    """A file of ``signoffs/``."""
 
     name: str
     number: int
@@ -33,15 +32,15 @@ class RecordFile(NamedTuple):
 
     @property
     def path(self) -> str:
-        """Its name from the run directory."""
+        """Its path from the run directory."""
         return f"{FOLDER}/{self.name}"
 
     @property
     def lines(self) -> list[bytes]:
-        """The envelopes, unread. Raises EnvelopeError: none, or more than two, or the last does not end."""
+        """The envelopes. Raises EnvelopeError unless there are one or two complete lines."""
         lines = self.data.splitlines(keepends=True)
         if not 1 <= len(lines) <= 2 or not self.data.endswith(b"\n"):
-            raise EnvelopeError(f"expected one or two lines, each ended, found {len(lines)}")
+            raise EnvelopeError(f"expected one or two complete lines, found {len(lines)}")
         return lines
 
 
@@ -51,91 +50,77 @@ def record_name(number: int) -> str:
 
 
 def list_records(run: Path) -> tuple[list[RecordFile], list[str]]:
-    """Return a run's records in order, and the names of what else lies there. Raises UsageError: one cannot be read.
+    """Return a run's records in order, and the names of other files in their folder.
 
-    Hidden temporary files are what a kill leaves before a record is there; they are nothing.
+    Hidden temporary files are ignored: a killed process leaves them. Raises UsageError if a record
+    cannot be read.
     """
-    found, strangers = [], []
+    records, others = [], []
     for path in sorted((run / FOLDER).iterdir()) if (run / FOLDER).is_dir() else []:
         match = _NAME.fullmatch(path.name)
         if match is not None and path.is_file() and record_name(int(match[1])) == path.name:
             try:
-                found.append(RecordFile(path.name, int(match[1]), path.read_bytes()))
+                records.append(RecordFile(path.name, int(match[1]), path.read_bytes()))
             except OSError as error:
-                raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
+                raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
         elif not (path.name.startswith(".") and path.name.endswith(".tmp")):
-            strangers.append(path.name)
-    return sorted(found, key=lambda record: record.number), strangers
+            others.append(path.name)
+    return sorted(records, key=lambda record: record.number), others
 
 
-def append(run: Path, number: int, envelopes: Sequence[Envelope]) -> Path:
-    """Write a record, whole or not at all. Raises UsageError: there is one of that number by now, or the folder cannot be written."""
+def append_record(run: Path, number: int, envelopes: Sequence[Envelope]) -> Path:
+    """Write a record, as a whole or not at all.
+
+    Raises UsageError if a record of that number exists, or the folder is not writable.
+    """
     path = run / FOLDER / record_name(number)
     try:
         write_new(path, b"".join(map(render, envelopes)))
     except FileExistsError as error:
         raise UsageError(
-            f"{path} was written meanwhile by somebody else; read it, then sign again"
+            f"{path}: somebody else has written this record; read it, then sign again"
         ) from error
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+        raise UsageError(f"{path}: cannot be written ({error.strerror or error})") from error
     return path
 
 
 def read_record(record: RecordFile) -> Signoff:
-    """Return the decision of a record as it stands there, nothing verified. Raises EnvelopeError, StatementError."""
+    """Return the decision of a record without verifying it. Raises EnvelopeError, StatementError."""
     envelope = parse(record.lines[0])
     return read_signoff(envelope.payload, record.path, envelope.keyid)
 
 
-def read(run: Run) -> list[Signoff]:
-    """Return the decisions about a run, oldest first, for showing them; ``problem`` says what is plainly wrong with one.
+def printable_signoffs(run: Run) -> list[dict[str, str]]:
+    """Return the decisions about a run, oldest first, for the run's page.
 
-    Nothing is verified here but that the run directory's own files are still those that were signed. A record that cannot be read has
-    empty fields, its ``path`` and its ``problem``. Raises UsageError where the system cannot read a file.
+    ``void`` is the reason why a decision is plainly not valid any more, else empty: it is not
+    readable, or a file of the run directory differs from what was signed. Nothing else is verified.
+    Raises UsageError if a file cannot be read.
     """
-    found = []
-    for record in list_records(run.directory)[0]:
+    entries = []
+    for file in list_records(run.directory)[0]:
         try:
-            decision = read_record(record)
+            record = read_record(file)
         except (EnvelopeError, StatementError) as error:
-            found.append(_unreadable(record, str(error)))
-        else:
-            changed = [
-                name
-                for name in _own(decision)
-                if file_digest(run.directory / name) != decision.subjects[f"{decision.run}/{name}"]
-            ]
-            problem = f"void: {', '.join(changed)} changed since" if changed else ""
-            found.append(decision._replace(problem=problem))
-    return found
-
-
-def _own(decision: Signoff) -> list[str]:
-    return [name for name in RUN_FILES if f"{decision.run}/{name}" in decision.subjects]
-
-
-def _unreadable(record: RecordFile, problem: str) -> Signoff:
-    return Signoff(
-        path=record.path,
-        keyid="",
-        number=record.number,
-        previous=None,
-        result=RecordLink("", ""),
-        name="",
-        email="",
-        role="",
-        time="",
-        meaning="",
-        decision="",
-        comment="",
-        run="",
-        counts={},
-        gate=None,
-        override="",
-        deviations=(),
-        authors=(),
-        tool={},
-        subjects={},
-        problem=f"not a record: {problem}",
-    )
+            entries.append({"name": file.path, "void": f"not a record: {error}"})
+            continue
+        changed = [
+            name
+            for name in RUN_FILES
+            if f"{record.run}/{name}" in record.subjects
+            and file_digest(run.directory / name) != record.subjects[f"{record.run}/{name}"]
+        ]
+        entries.append(
+            {
+                "name": record.name,
+                "email": record.email,
+                "role": record.role,
+                "decision": record.decision,
+                "meaning": record.meaning,
+                "time": record.time,
+                "comment": record.comment,
+                "void": f"void: {', '.join(changed)} changed since" if changed else "",
+            }
+        )
+    return entries

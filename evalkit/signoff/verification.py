@@ -1,241 +1,252 @@
-"""Verification: is everything still what was signed, by whom it says, and is that enough? Offline, and in this order.
+"""Verify a signed run offline: is everything what was signed, by the right people, and sufficient?
 
-1. Every record: the signature and the key first, then the payload, then whether the key is that person's at that time.
-2. The chain: numbers without gaps, each record naming the whole file of the one before; records a git ref still has.
-3. Every file a record names, hashed again; ``manifest.sha256``; the results counted again; the gate judged again.
-4. The policy, over the records that survived 1.
+1. Every record: signature and key first, then payload, then whether the key was that person's then.
+2. The chain: numbers without gaps, each record naming the file of the previous one, and the records
+   that a git ref has.
+3. Every signed file is hashed again; ``manifest.sha256`` is compared; results are counted again; the
+   gate is evaluated again.
+4. The policy, over the records that passed step 1.
 
-A problem never hides another: all are told. Nothing is written.
+All problems are reported; nothing is written.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evalkit._lib.files import sha256
+from evalkit._lib.json import JSON
 from evalkit.compare.gates import Gate
+from evalkit.compare.loading import RunSelection, compare
 from evalkit.errors import UsageError
+from evalkit.results import Run
 from evalkit.results.project_root import find_project_root
-from evalkit.signoff import digest_manifest, policy, record_chain, result_digests
+from evalkit.signoff import digest_manifest
 from evalkit.signoff.allowed_signers import AllowedSigners
-from evalkit.signoff.digest_manifest import SignedPaths
-from evalkit.signoff.gating import judge_gate
-from evalkit.signoff.in_toto import RESULTS, Signoff, outcome
+from evalkit.signoff.digest_manifest import (
+    BASELINE_FILES,
+    TOOL_VERSIONS,
+    DigestManifestError,
+    SignedPaths,
+    is_valid_run_manifest,
+)
+from evalkit.signoff.in_toto import RESULTS, Signoff, result_predicate
+from evalkit.signoff.policy import PolicyFacts, SignoffPolicy, check_policy
 from evalkit.signoff.problems import VerificationProblem, describe_difference, sorted_problems
-from evalkit.signoff.record_check import VerifiedRecord, verify_record
+from evalkit.signoff.record_verification import VerifiedRecord, chain_problems, verify_record
 from evalkit.signoff.records import FOLDER, list_records
+from evalkit.signoff.result_evidence import (
+    ResultEvidence,
+    change_problems,
+    count_problems,
+    count_results,
+    damage_problems,
+    read_results,
+)
 
 
-class TrustSettings(NamedTuple):
-    """What is believed without proof: who may sign, the policy, its gates; the records a git ref has, and whom git calls author."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustSettings:
+    """What is trusted: allowed signers, policy and gates.
+
+    ``ref_records`` are the records of a git ref; ``authors`` made the last change according to git.
+    """
 
     signers: AllowedSigners
-    policy: policy.SignoffPolicy
+    policy: SignoffPolicy
     gates: dict[str, Gate]
-    kept: Mapping[str, bytes] = {}
+    ref_records: Mapping[str, bytes] = field(default_factory=dict)
     authors: frozenset[str] = frozenset()
 
 
 class VerificationResult(NamedTuple):
-    """What was found; ``records`` are those whose signature, key and person hold."""
+    """The problems, and the records whose signature, key and person are valid."""
 
     problems: list[VerificationProblem]
     records: list[Signoff]
 
     @property
     def exit_code(self) -> int:
-        """0: all is well; 1: the policy is not satisfied; 3: something is not what was signed."""
-        return (
-            3 if any(problem.integrity for problem in self.problems) else 1 if self.problems else 0
-        )
+        """0: no problem; 1: the policy is not satisfied; 3: something is not what was signed."""
+        if any(problem.is_integrity for problem in self.problems):
+            return 3
+        return 1 if self.problems else 0
 
 
 def verify(
     run: Path, trust: TrustSettings, *, now: datetime, root: Path | None = None
 ) -> VerificationResult:
-    """Verify a run directory. Raises UsageError: it is none, or something cannot be read."""
-    files, strangers = list_records(run)
+    """Verify a run directory. Raises UsageError if it is not one, or a file cannot be read."""
+    files, others = list_records(run)
     if not files and not (run / "manifest.json").is_file():
-        raise UsageError(f"{run} is not a run directory: it has no manifest.json and no {FOLDER}")
-    problems = [
-        VerificationProblem(
-            "unexpected_file",
-            f"{FOLDER}/{name}",
-            "",
-            f"expected only records in {FOLDER}, found {name}",
-        )
-        for name in strangers
-    ]
-    opened = []
+        raise UsageError(f"{run}: not a run directory, it has no manifest.json and no {FOLDER}")
+    problems = []
+    for name in others:
+        message = f"expected only records in {FOLDER}, found {name}"
+        problems.append(VerificationProblem("unexpected_file", f"{FOLDER}/{name}", message))
+    records = []
     for file in files:
-        record, wrong = verify_record(file, trust.signers)
-        problems += wrong
+        record, record_problems = verify_record(file, trust.signers)
+        problems += record_problems
         if record is not None:
-            opened.append(record)
-    problems += record_chain.problems(files, opened, trust.kept)
-    records = [record.decision for record in opened]
-    if records:
-        signed_run = records[-1].run
-        head = _manifest(run, records[-1].subjects.get(f"{signed_run}/manifest.json"))
-        places = SignedPaths(root or find_project_root(run, head, signed_run), run, signed_run)
-        problems += _data(places, opened, head)
-    problems += policy.judge(
-        trust.policy, policy.PolicyFacts(records, trust.gates, trust.authors, now.date())
-    )
-    return VerificationResult(sorted_problems(problems), records)
+            records.append(record)
+    problems += chain_problems(files, records, trust.ref_records)
+    decisions = [record.decision for record in records]
+    if decisions:
+        problems += _data_problems(run, root, records)
+    facts = PolicyFacts(decisions, trust.gates, trust.authors, now.date())
+    problems += check_policy(trust.policy, facts)
+    return VerificationResult(sorted_problems(problems), decisions)
 
 
-def _manifest(run: Path, digest: str | None) -> dict[str, Any]:
-    """Return the run's manifest, empty where it is not the one that was signed: that is told by its digest."""
+def _data_problems(
+    run: Path, root: Path | None, records: list[VerifiedRecord]
+) -> Iterator[VerificationProblem]:
+    newest = records[-1].decision
+    manifest = _signed_manifest(run, newest.subjects.get(f"{newest.run}/manifest.json"))
+    root = root or find_project_root(run, manifest, newest.run)
+    paths = SignedPaths(root, run, newest.run)
+    subjects: dict[str, str] = {}
+    for record in records:
+        yield from _unsigned_files(record.decision, manifest)
+        for name, digest in record.decision.subjects.items():
+            if subjects.setdefault(name, digest) != digest:
+                earlier = describe_difference("as an earlier record has it", subjects[name], digest)
+                yield VerificationProblem("file_changed", name, f"{name}: {earlier}")
+    changed = set()
+    for name, digest in subjects.items():
+        actual = paths.digest(name)
+        if actual != digest:
+            changed.add(name)
+            code = "file_missing" if actual is None else "file_changed"
+            yield VerificationProblem(code, name, describe_difference(name, digest, actual))
+    yield from _manifest_problems(paths, subjects)
+    results_name = f"{newest.run}/results.jsonl"
+    path = paths.path(results_name)
+    results = read_results(path.read_bytes()) if path.is_file() else []
+    yield from _result_problems(results, records, results_name, results_name in changed)
+    yield from _total_problems(results, records, manifest, results_name)
+    for record in records:
+        yield from _gate_problems(paths, record.decision, has_changes=bool(changed))
+
+
+def _signed_manifest(run: Path, digest: str | None) -> dict[str, JSON]:
+    """Return the run's manifest; empty if it is not the signed one, whose digest is a problem."""
     try:
         data = (run / "manifest.json").read_bytes()
         value = json.loads(data) if digest in (None, sha256(data)) else {}
     except (OSError, ValueError, RecursionError):
         return {}
-    return value if digest_manifest.is_valid_run_manifest(value) else {}
+    return value if is_valid_run_manifest(value) else {}
 
 
-def _data(
-    places: SignedPaths, opened: list[VerifiedRecord], head: Mapping[str, Any]
+def _unsigned_files(
+    decision: Signoff, manifest: Mapping[str, JSON]
 ) -> Iterator[VerificationProblem]:
-    signed: dict[str, str] = {}
-    for record in opened:
-        for name, digest in record.decision.subjects.items():
-            if signed.setdefault(name, digest) != digest:
-                message = f"{name}: {describe_difference('as an earlier record has it', signed[name], digest)}"
-                yield VerificationProblem("file_changed", name, "", message)
-    for record in opened:
-        yield from _unsigned(record.decision, head)
-    changed = set()
-    for name, digest in signed.items():
-        found = places.digest(name)
-        if found != digest:
-            changed.add(name)
-            yield VerificationProblem(
-                "file_missing" if found is None else "file_changed",
-                name,
-                "",
-                describe_difference(name, digest, found),
-            )
-    yield from _manifest_file(places, signed)
-    results = f"{places.signed_run}/results.jsonl"
-    path = places.path(results)
-    lines = result_digests.read(path.read_bytes()) if path.is_file() else []
-    yield from _results(lines, opened, results, results in changed)
-    yield from _totals(lines, opened, head, results)
-    for record in opened:
-        yield from _gate(places, record.decision, changed)
+    """Yield the files that a record must name and does not.
 
-
-def _unsigned(decision: Signoff, head: Mapping[str, Any]) -> Iterator[VerificationProblem]:
-    """A signature binds only what it names: a decision about a run is about its results and suites, and by a gate about the baseline's."""
-    needed = [
-        f"{decision.run}/{name}"
-        for name in (*digest_manifest.BASELINE_FILES, digest_manifest.TOOL_VERSIONS)
-    ]
-    needed += [str(suite["path"]) for suite in head.get("suites", [])]
+    A signature covers only what the record names. A decision must name the run's results and
+    suites, and with a gate also the baseline's results.
+    """
+    names = [f"{decision.run}/{name}" for name in (*BASELINE_FILES, TOOL_VERSIONS)]
+    names += [str(suite["path"]) for suite in manifest.get("suites", [])]
     if decision.gate is not None:
-        needed += [f"{decision.gate.baseline}/{name}" for name in digest_manifest.BASELINE_FILES]
-    for name in needed:
+        names += [f"{decision.gate.baseline}/{name}" for name in BASELINE_FILES]
+    for name in names:
         if name not in decision.subjects:
-            yield VerificationProblem(
-                "file_unsigned",
-                decision.path,
-                "",
-                f"{decision.path}: expected it to be about {name}, found that it is not",
-            )
+            message = f"{decision.path}: expected it to name {name}, found that it does not"
+            yield VerificationProblem("file_unsigned", decision.path, message)
 
 
-def _manifest_file(places: SignedPaths, signed: Mapping[str, str]) -> Iterator[VerificationProblem]:
-    name = f"{places.signed_run}/{digest_manifest.NAME}"
-    path = places.run / digest_manifest.NAME
+def _manifest_problems(
+    paths: SignedPaths, subjects: Mapping[str, str]
+) -> Iterator[VerificationProblem]:
+    name = f"{paths.signed_run}/{digest_manifest.NAME}"
+    path = paths.run / digest_manifest.NAME
     if not path.is_file():
-        yield VerificationProblem(
-            "manifest_differs",
-            name,
-            "",
-            f"{name}: expected the digests of {len(signed)} files, found no such file",
-        )
+        message = f"{name}: expected the digests of {len(subjects)} files, found no such file"
+        yield VerificationProblem("manifest_differs", name, message)
         return
     try:
         stated = digest_manifest.parse(path.read_bytes())
-    except digest_manifest.DigestManifestError as fault:
-        yield VerificationProblem("manifest_differs", name, "", f"{name}: {fault}")
+    except DigestManifestError as error:
+        yield VerificationProblem("manifest_differs", name, f"{name}: {error}")
         return
-    for file in sorted(stated.keys() | signed.keys()):
-        # A line beyond what was signed is what a kill leaves between manifest and record: it has to be true.
-        expected = signed.get(file) or places.digest(file)
+    for file in sorted(stated.keys() | subjects.keys()):
+        # A process killed before it wrote its record leaves more lines than were signed. They must
+        # be true.
+        expected = subjects.get(file) or paths.digest(file)
         if stated.get(file) != expected or expected is None:
-            yield VerificationProblem(
-                "manifest_differs",
-                name,
-                "",
-                f"{name}: {describe_difference(file, expected, stated.get(file))}",
-            )
+            difference = describe_difference(file, expected, stated.get(file))
+            yield VerificationProblem("manifest_differs", name, f"{name}: {difference}")
 
 
-def _results(
-    lines: list[result_digests.Line], opened: list[VerifiedRecord], path: str, changed: bool
+def _result_problems(
+    results: list[ResultEvidence], records: list[VerifiedRecord], name: str, changed: bool
 ) -> Iterator[VerificationProblem]:
-    yield from result_digests.faults(lines, path)
-    for record in opened:
-        if record.result is None:
+    yield from damage_problems(results, name)
+    for record in records:
+        predicate, path = record.result, record.file.path
+        if predicate is None:
             continue
-        listed_ = [(one["id"], one["digest"]["sha256"]) for one in record.result[RESULTS]]
         if changed:
-            yield from result_digests.changes(lines, listed_, path)
+            signed = {entry["id"]: entry["digest"]["sha256"] for entry in predicate[RESULTS]}
+            yield from change_problems(results, signed, name)
             continue
-        suites = {one["name"]: one["digest"]["sha256"] for one in record.result["configuration"]}
-        again = outcome(
-            [(line.id, line.verdict, line.warned, line.digest) for line in lines], suites
-        )
-        for field in sorted(key for key in again if again[key] != record.result.get(key)):
-            yield VerificationProblem(
-                "totals_differ",
-                record.file.path,
-                "",
-                f"{record.file.path}: {field} is not what the results give",
-            )
+        suites = {file["name"]: file["digest"]["sha256"] for file in predicate["configuration"]}
+        expected = result_predicate(results, suites)
+        for key in sorted(expected):
+            if expected[key] != predicate.get(key):
+                message = f"{path}: {key} does not match the results"
+                yield VerificationProblem("totals_differ", path, message)
 
 
-def _totals(
-    lines: list[result_digests.Line],
-    opened: list[VerifiedRecord],
-    head: Mapping[str, Any],
-    path: str,
+def _total_problems(
+    results: list[ResultEvidence],
+    records: list[VerifiedRecord],
+    manifest: Mapping[str, JSON],
+    name: str,
 ) -> Iterator[VerificationProblem]:
-    counted = result_digests.counts(lines, head)
-    if not head:
-        del counted["collected"], counted["deselected"]  # which only the manifest knows
-    yield from result_digests.miscounts(counted, head.get("totals", {}), "manifest.json", path)
-    for record in opened:
-        yield from result_digests.miscounts(counted, record.decision.counts, record.file.path, path)
+    totals = manifest.get("totals", {})
+    counts = count_results(results, totals)
+    if not manifest:
+        # Only the manifest has the counts of collection.
+        del counts["collected"], counts["deselected"]
+    yield from count_problems(counts, totals, "manifest.json", name)
+    for record in records:
+        path = record.file.path
+        yield from count_problems(counts, record.decision.counts, path, path)
 
 
-def _gate(
-    places: SignedPaths, decision: Signoff, changed: set[str]
+def _gate_problems(
+    paths: SignedPaths, decision: Signoff, *, has_changes: bool
 ) -> Iterator[VerificationProblem]:
     gate = decision.gate
     if gate is None:
         return
     try:
-        found = judge_gate(
-            places.run, places.root / gate.baseline, gate.name, gate.definition, gate.prices
-        )
+        verdict = compare(
+            RunSelection(Run(paths.root / gate.baseline)),
+            RunSelection(Run(paths.run)),
+            gate_name=gate.name,
+            gate=gate.definition,
+            prices=gate.prices,
+        ).verdict
     except (UsageError, RecursionError) as error:
-        if not changed:  # else that is why, and was told
-            yield VerificationProblem(
-                "gate_differs",
-                decision.path,
-                "",
-                f"gate {gate.name!r} cannot be judged again: {error}",
-            )
+        # Changed files explain the error, and are reported.
+        if not has_changes:
+            message = f"gate {gate.name!r} cannot be evaluated again: {error}"
+            yield VerificationProblem("gate_differs", decision.path, message)
         return
-    again = {rule.rule: rule.verdict for rule in found.rules}
-    if (found.verdict, again) != (gate.verdict, dict(gate.rules)):
-        message = f"gate {gate.name!r}: expected {gate.verdict} ({gate.reason}), found {found.verdict} ({found.reason})"
-        yield VerificationProblem("gate_differs", decision.path, "", message)
+    rules = {rule.rule: rule.verdict for rule in verdict.rules}
+    if (verdict.verdict, rules) != (gate.verdict, dict(gate.rules)):
+        message = (
+            f"gate {gate.name!r}: expected {gate.verdict} ({gate.reason}), found {verdict.verdict} "
+            f"({verdict.reason})"
+        )
+        yield VerificationProblem("gate_differs", decision.path, message)

@@ -84,7 +84,7 @@ _DECISIONS = st.builds(
     result=_SHOWABLE,
     check=_SHOWABLE,
     code=_SHOWABLE,
-    place=_SHOWABLE,
+    location=_SHOWABLE,
     digest=st.just(DIGEST),
     decision=st.sampled_from(CHOICES),
     comment=_SHOWABLE | st.just("no: null # - [x] ---\n..."),
@@ -111,17 +111,17 @@ _GOOD = HEAD + render(decision())
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "decisions.yaml:1 "),
-        ("[]", "decisions.yaml:1 "),
-        ("\x00", "decisions.yaml:1 "),
-        ("evalkit_decisions: 2\ndecisions:\n", "its version is 2"),
-        ("evalkit_decisions: 1\nmore: 1\n", 'unknown key "more"'),
+        ("", "decisions.yaml:1: "),
+        ("[]", "decisions.yaml:1: "),
+        ("\x00", "decisions.yaml:1: "),
+        ("evalkit_decisions: 2\ndecisions:\n", "'evalkit_decisions' must be 1"),
+        ("evalkit_decisions: 1\nmore: 1\n", "unknown key 'more'"),
         ("evalkit_decisions: 1\ndecisions: x\n", "not a list"),
         (_GOOD + render(decision())[:40], "decisions.yaml:1"),
         (_GOOD + "  - item: 1\n", "decisions.yaml:13"),
         (
             _GOOD.replace(DIGEST, "zz"),
-            "decisions.yaml:4 is not what `evalkit review` wrote: digest",
+            "decisions.yaml:4: not a file that `evalkit review` wrote (digest",
         ),
         (_GOOD.replace('"accept"', '"approve"'), "decision: "),
         (_GOOD + "    sure: yes\n", "sure: "),
@@ -266,7 +266,7 @@ def test_a_regression_is_accepted_only_with_a_comment(tmp_path: Path) -> None:
     state = made.state()
     assert [one.item.regressed for one in state.statuses] == [True, True, False]
     keys = [one.item.key for one in state.statuses]
-    with pytest.raises(DecisionRefused, match="with a comment"):
+    with pytest.raises(DecisionRefused, match="needs a comment"):
         decide(made, keys, "accept", ADA, " \n")
     assert made.state().summary.undecided == 3
     decide(made, keys[:2], "accept", ADA, "the old text was wrong")
@@ -321,7 +321,7 @@ def test_a_changed_line_is_an_integrity_error_with_its_number(tmp_path: Path) ->
     run = project(tmp_path, [passes("a"), fails("b")])
     path = run.directory / "results.jsonl"
     path.write_text(path.read_text().replace("'23'", "'24'"))
-    with pytest.raises(IntegrityError, match=r"results.jsonl:2 is not the result that was written"):
+    with pytest.raises(IntegrityError, match=r"results.jsonl:2: changed since it was written"):
         session(tmp_path, path.read_text().splitlines())
 
 
@@ -329,7 +329,7 @@ def test_a_changed_line_is_an_integrity_error_with_its_number(tmp_path: Path) ->
 def test_what_is_no_result_is_told_with_its_line(tmp_path: Path, line: str) -> None:
     sealed = f'{line[:-1]},"digest":"{sha256(line)}"}}' if "id" in line else line
     with pytest.raises(
-        (UsageError, IntegrityError), match=r"results.jsonl:1 is (no|not) "
+        (UsageError, IntegrityError), match=r"results.jsonl:1: (not|changed) "
     ) as caught:
         session(tmp_path, [sealed])
     assert "\n" not in str(caught.value)
@@ -339,9 +339,7 @@ def test_decisions_of_another_run_are_refused(tmp_path: Path) -> None:
     made = session(tmp_path, [fails("a")])
     decide(made, [made.state().statuses[0].item.key], "accept", ADA)
     project(tmp_path, [fails("b"), passes("c")])
-    with pytest.raises(
-        IntegrityError, match=r"decides nothing of this run: none of its 1 decisions"
-    ):
+    with pytest.raises(IntegrityError, match=r"none of its 1 decisions is about this run"):
         made.state()
     project(tmp_path, [fails("b"), passes("a")])
     assert made.state().summary.obsolete == 1
@@ -352,7 +350,7 @@ def test_two_who_look_at_the_same_and_decide_differently(tmp_path: Path) -> None
     (one,) = first.state().statuses
     seen = view_digest([one])
     decide(first, [one.item.key], "accept", ADA, seen=seen)
-    with pytest.raises(StaleView, match="by somebody else meanwhile"):
+    with pytest.raises(StaleView, match="somebody else has decided"):
         decide(second, [one.item.key], "reject", BOB, seen=seen)
     assert [entry.by for entry in DecisionFile(first.run.directory).read()] == [
         "Ada <ada@example.org>"
@@ -422,7 +420,7 @@ def test_a_folder_that_cannot_be_written_is_told(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("evalkit.review.decisions.write_atomic", full)
-    with pytest.raises(UsageError, match=r"cannot write .*decisions.yaml: No space left"):
+    with pytest.raises(UsageError, match=r"decisions.yaml: cannot be written .No space left"):
         decide(made, [made.state().statuses[0].item.key], "accept", ADA)
 
 

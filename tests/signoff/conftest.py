@@ -27,7 +27,7 @@ class Keys:
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     if shutil.which("ssh-keygen") is None:
         if os.environ.get("CI"):
-            pytest.fail("ssh-keygen is not there: install openssh-client")
+            pytest.fail("ssh-keygen is missing; install openssh-client")
         pytest.skip("ssh-keygen is not there")
     folder = tmp_path_factory.mktemp("keys")
     public = {kind: make_key(folder / kind, kind) for kind in ("ed25519", "ecdsa")}

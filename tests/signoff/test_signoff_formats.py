@@ -1,4 +1,4 @@
-"""The formats, as values: DSSE's encoding and envelope, canonical payloads, OpenSSH's armour, allowed signers, the manifest, the schemas."""
+"""The formats, as values: DSSE's encoding and envelope, canonical payloads, OpenSSH's armor, allowed signers, the manifest, the schemas."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.signoff import allowed_signers, digest_manifest, in_toto, result_digests, ssh_signature
+from evalkit.signoff import allowed_signers, digest_manifest, in_toto, ssh_keygen
 from evalkit.signoff.dsse import Envelope, EnvelopeError, encode_payload, pae, parse, render
 from evalkit.signoff.problems import INTEGRITY, POLICY
+from evalkit.signoff.result_evidence import read_results
 from tests.signoff.conftest import Keys
 from tests.signoff.signing_project import NAMESPACE, Project, result, sign
 
@@ -105,30 +106,30 @@ def test_what_is_no_envelope(line: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
-def test_armour_has_one_spelling(keys: Keys, kind: str) -> None:
+def test_armor_has_one_spelling(keys: Keys, kind: str) -> None:
     command = ["ssh-keygen", "-Y", "sign", "-f", str(keys[kind]), "-n", NAMESPACE]
-    armoured = subprocess.run(command, input=b"hello", capture_output=True, check=True).stdout
-    found = ssh_signature.read(armoured)
+    armored = subprocess.run(command, input=b"hello", capture_output=True, check=True).stdout
+    found = ssh_keygen.parse_signature(armored)
     assert found == (base64.b64decode(keys.public[kind].split()[1]), NAMESPACE)
-    assert ssh_signature.key_type(found.key).split("-")[0] in ("ssh", "ecdsa")
+    assert ssh_keygen.key_type(found.key).split("-")[0] in ("ssh", "ecdsa")
     for other in (
-        armoured[:-1],
-        armoured + b"\n",
-        armoured.replace(b"\n", b"\r\n"),
-        armoured.replace(b"\n", b" \n", 2),
-        b"x" + armoured,
+        armored[:-1],
+        armored + b"\n",
+        armored.replace(b"\n", b"\r\n"),
+        armored.replace(b"\n", b" \n", 2),
+        b"x" + armored,
         b"",
     ):
-        with pytest.raises(ssh_signature.SshSignatureError):
-            ssh_signature.read(other)
-    blob = base64.b64decode(b"".join(armoured.split(b"\n")[1:-2]))
+        with pytest.raises(ssh_keygen.SshSignatureError):
+            ssh_keygen.parse_signature(other)
+    blob = base64.b64decode(b"".join(armored.split(b"\n")[1:-2]))
     for cut in range(0, len(blob), 7):
         text = (
             b"-----BEGIN SSH SIGNATURE-----\n%b\n-----END SSH SIGNATURE-----\n"
             % base64.b64encode(blob[:cut])
         )
-        with pytest.raises(ssh_signature.SshSignatureError):
-            ssh_signature.read(text)
+        with pytest.raises(ssh_keygen.SshSignatureError):
+            ssh_keygen.parse_signature(text)
 
 
 @settings(max_examples=100)
@@ -175,25 +176,25 @@ def test_a_manifest_is_what_sha256sum_prints(project: Project) -> None:
 def test_allowed_signers(
     line: str, principals: tuple[str, ...], namespaces: tuple[str, ...] | None, authority: bool
 ) -> None:
-    key = ssh_signature.ed25519_wire(bytes(32))
+    key = ssh_keygen.ed25519_wire(bytes(32))
     text = line.format(key=f"ssh-ed25519 {base64.b64encode(key).decode()}")
-    (entry,) = allowed_signers.parse(f"# a comment\n\n{text}\n", "name").entries
-    assert (entry.principals, entry.key, entry.namespaces, entry.authority) == (
+    (entry,) = allowed_signers.parse(f"# a comment\n\n{text}\n", "name").keys
+    assert (entry.principals, entry.key, entry.namespaces, entry.is_authority) == (
         principals,
         key,
         namespaces,
         authority,
     )
-    assert ssh_signature.ed25519_raw(key) == bytes(32)
+    assert ssh_keygen.ed25519_raw(key) == bytes(32)
 
 
 def test_lines_know_their_digest() -> None:
-    lines = result_digests.read(result("one") + result("two", "failed"))
-    assert [(line.id, line.verdict, line.fault) for line in lines] == [
+    lines = read_results(result("one") + result("two", "failed"))
+    assert [(line.id, line.verdict, line.damage) for line in lines] == [
         ("s::one", "passed", ""),
         ("s::two", "failed", ""),
     ]
-    assert result_digests.read(result("one")[:-1])[0].fault == "it does not end"
+    assert read_results(result("one")[:-1])[0].damage == "the line is not complete"
 
 
 @settings(max_examples=50)
@@ -202,8 +203,8 @@ def test_a_line_that_changed_says_so(data: st.DataObject) -> None:
     row = result("one")
     at = data.draw(st.integers(0, len(row) - 2))
     other = data.draw(st.integers(32, 126).filter(lambda code: code != row[at]))
-    lines = result_digests.read(row[:at] + bytes([other]) + row[at + 1 :])
-    assert [bool(line.fault) for line in lines] == [True]
+    lines = read_results(row[:at] + bytes([other]) + row[at + 1 :])
+    assert [bool(line.damage) for line in lines] == [True]
 
 
 def test_the_statements_are_as_their_schemas_say(project: Project, keys: Keys) -> None:

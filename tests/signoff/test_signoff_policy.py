@@ -12,7 +12,7 @@ from evalkit.compare.gates import DEFAULT, Gate
 from evalkit.config import Config, load_config
 from evalkit.errors import Misconfigured
 from evalkit.signoff.in_toto import Deviation, GateRecord, RecordLink, Signoff
-from evalkit.signoff.policy import PolicyFacts, SignoffPolicy, judge
+from evalkit.signoff.policy import PolicyFacts, SignoffPolicy, check_policy
 from tests.signoff.conftest import Keys
 from tests.signoff.signing_project import Project, codes, result, sign, verify
 
@@ -39,7 +39,15 @@ def record(email: str = "ada@x", **fields: Any) -> Signoff:
 
 
 def gate(verdict: str = "pass", name: str = "release", definition: Gate = DEFAULT) -> GateRecord:
-    return GateRecord(name, verdict, "because", {}, definition, {}, "reports/main")
+    return GateRecord(
+        name=name,
+        verdict=verdict,
+        reason="because",
+        rules={},
+        definition=definition,
+        prices={},
+        baseline="reports/main",
+    )
 
 
 def until(day: str) -> dict[str, Any]:
@@ -90,20 +98,20 @@ CASES: dict[str, tuple[dict[str, Any], list[Signoff], list[str]]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_rules(name: str) -> None:
     policy, records, expected = CASES[name]
-    situation = PolicyFacts(
+    facts = PolicyFacts(
         records, {"release": DEFAULT, "default": DEFAULT}, frozenset({"author@x"}), TODAY
     )
-    found = judge(SignoffPolicy(**policy), situation)
+    found = check_policy(SignoffPolicy(**policy), facts)
     assert [one.code for one in found] == expected
-    assert all("expected" in one.message and "found" in one.message for one in found)
-    assert not any(one.integrity for one in found)
+    assert all("expected" in one.message for one in found)
+    assert not any(one.is_integrity for one in found)
 
 
 def test_an_author_nobody_knows() -> None:
-    situation = PolicyFacts([record()], {}, frozenset(), TODAY)
-    assert [one.code for one in judge(SignoffPolicy(author_is_not_approver=True), situation)] == [
-        "author_unknown"
-    ]
+    facts = PolicyFacts([record()], {}, frozenset(), TODAY)
+    assert [
+        one.code for one in check_policy(SignoffPolicy(author_is_not_approver=True), facts)
+    ] == ["author_unknown"]
 
 
 def test_a_policy_over_real_records(
@@ -141,7 +149,7 @@ def test_a_gate_made_weaker_in_the_configuration(project: Project, keys: Keys) -
     )
     more = ["--gate", "release", "--baseline", "reports/main"]
     assert sign(keys["ed25519"]).output.startswith(
-        "evalkit: the policy wants approvals by gate 'release'"
+        "evalkit: the policy requires gate 'release' for approvals"
     )
     assert sign(keys["ed25519"], *more).exit_code == 0
     assert verify()[0] == 0
@@ -155,7 +163,7 @@ def test_a_gate_made_weaker_in_the_configuration(project: Project, keys: Keys) -
     [
         (
             "signoff: {signer: 2}",
-            "evalkit.yaml:1:11 unknown key 'signer' (did you mean 'signers'?); there are: allowed_signers, roles, ",
+            "evalkit.yaml:1:11 unknown key 'signer' (did you mean 'signers'?); valid: allowed_signers, roles, ",
         ),
         ("signoff: {signers: 0}", "signoff: 'signers' takes"),
         (

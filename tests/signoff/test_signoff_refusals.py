@@ -20,14 +20,14 @@ FIELDS: list[tuple[dict[str, str], list[str], str]] = [
     (
         {"name": "Ada\nLovelace"},
         [],
-        "--name 'Ada Lovelace' holds a line break or a control character",
+        "--name 'Ada Lovelace' contains a line break or a control character",
     ),
     ({"email": ""}, [], "--email is empty; a record needs it"),
-    ({"email": "*@example.com"}, [], "--email '*@example.com' is no address"),
+    ({"email": "*@example.com"}, [], "--email '*@example.com' is not an address"),
     (
         {"role": "qaa"},
         [],
-        "--role 'qaa' is none of the policy's (did you mean 'qa'?); there are: qa, lead",
+        "--role 'qaa' is not a role of the policy (did you mean 'qa'?); valid: qa, lead",
     ),
     (
         {"decision": "approved-with-deviations"},
@@ -42,31 +42,31 @@ FIELDS: list[tuple[dict[str, str], list[str], str]] = [
     (
         {"decision": "approved-with-deviations"},
         ["--deviation", "slow; 2999-01-01; y"],
-        "is not 'what; until YYYY-MM-DD; why'",
+        "expected 'what; until YYYY-MM-DD; why'",
     ),
     (
         {"decision": "approved-with-deviations"},
         ["--deviation", "slow; until soon; y"],
-        "'soon' is no day; write until YYYY-MM-DD",
+        "'soon' is not a day (YYYY-MM-DD)",
     ),
     (
         {"decision": "approved-with-deviations"},
         ["--deviation", "slow; until 2001-01-01; y"],
-        "ends on 2001-01-01, and today is",
+        "ends on 2001-01-01, but today is",
     ),
     (
         {"decision": "approved-with-deviations"},
         ["--deviation", "slow; until 2999-01-01; y"],
         "the policy allows 30 days",
     ),
-    ({}, ["--gate", "default"], "--gate NAME and --baseline RUN go together"),
-    ({}, ["--gate", "releese", "--baseline", "reports/main"], "no gate 'releese'"),
+    ({}, ["--gate", "default"], "--gate NAME and --baseline RUN need each other"),
+    ({}, ["--gate", "releese", "--baseline", "reports/main"], "unknown gate 'releese'"),
     (
         {},
         ["--gate", "default", "--baseline", "reports/nowhere"],
         "reports/nowhere is not a run directory",
     ),
-    ({"override": "because"}, [], "--override has nothing to override"),
+    ({"override": "because"}, [], "--override is not needed"),
 ]
 
 
@@ -132,11 +132,11 @@ def elliptic(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (no_key, "nowhere cannot be read: No such file or directory"),
-        (not_a_key, "text cannot sign: "),
-        (encrypted, "is an encrypted PEM key, which cannot sign here; use an SSH key"),
-        (half_a_pem, "it is no PEM private key that is whole"),
-        (elliptic, "is a PEM key of another kind; of PEM keys only Ed25519 signs here"),
+        (no_key, "nowhere: the key cannot be read (No such file or directory)"),
+        (not_a_key, "text: cannot sign ("),
+        (encrypted, "an encrypted PEM key cannot sign here; use an SSH key"),
+        (half_a_pem, "the PEM private key cannot be read"),
+        (elliptic, "a PEM key must be an Ed25519 key"),
     ],
 )
 def test_a_key_that_cannot_sign(
@@ -155,7 +155,7 @@ def test_no_ssh_keygen(project: Project, keys: Keys, monkeypatch: pytest.MonkeyP
     done = sign(keys["ed25519"])
     assert (done.exit_code, done.output) == (
         2,
-        "evalkit: ssh-keygen is not there: install OpenSSH 8.9 or newer (openssh-client)\n",
+        "evalkit: ssh-keygen is missing; install OpenSSH 8.9 or newer (openssh-client)\n",
     )
 
 
@@ -165,11 +165,11 @@ def manifest(project: Project, **changes: Any) -> None:
 
 
 CHANGED: dict[str, tuple[Callable[[Project], object], str]] = {
-    "no suites": (lambda project: manifest(project, suites=[{}]), "manifest.json is not as evalkit writes it"),
-    "no list": (lambda project: manifest(project, suites=1), "manifest.json is not as evalkit writes it"),
-    "no counts": (lambda project: manifest(project, totals={"passed": "3"}), "manifest.json is not as evalkit writes it"),
-    "not complete": (lambda project: manifest(project, complete=False), "reports/latest is not complete"),
-    "no results": (lambda project: (project.run / "results.jsonl").unlink(), "reports/latest has no results.jsonl"),
+    "no suites": (lambda project: manifest(project, suites=[{}]), "manifest.json: not as evalkit writes it"),
+    "no list": (lambda project: manifest(project, suites=1), "manifest.json: not as evalkit writes it"),
+    "no counts": (lambda project: manifest(project, totals={"passed": "3"}), "manifest.json: not as evalkit writes it"),
+    "not complete": (lambda project: manifest(project, complete=False), "reports/latest: not complete"),
+    "no results": (lambda project: (project.run / "results.jsonl").unlink(), "reports/latest/results.jsonl: missing"),
     "a line changed": (
         lambda project: (project.run / "results.jsonl").write_bytes(b"".join([result("one").replace(b"hello", b"hallo"), result("two")])),
         "results.jsonl:1 s::one was changed: its digest: expected sha256 ",
@@ -178,18 +178,18 @@ CHANGED: dict[str, tuple[Callable[[Project], object], str]] = {
         lambda project: (project.run / "results.jsonl").write_bytes(result("one")),
         "manifest.json says 3 scored, counting the results gives 1",
     ),
-    "suite changed": (lambda project: project.write("suites/s.yaml", b"suite: s\n"), "suites/s.yaml changed since the run: expected sha256:"),
+    "suite changed": (lambda project: project.write("suites/s.yaml", b"suite: s\n"), "suites/s.yaml: changed since the run (expected sha256:"),
     "suite gone": (lambda project: (project.root / "suites/s.yaml").rename(project.root / "suites/t.yaml"), "are neither above it nor above the"),
-    "case file changed": (lambda project: project.write("suites/data.csv", b"id\n"), "suites/data.csv changed since the run"),
-    "cassette changed": (lambda project: project.write("cassettes/s/one.yaml", b"\n"), "cassettes/s/one.yaml changed since the run"),
-    "cassette gone": (lambda project: (project.root / "cassettes/s/one.yaml").unlink(), "cassettes/s/one.yaml is gone, and the run used it"),
+    "case file changed": (lambda project: project.write("suites/data.csv", b"id\n"), "suites/data.csv: changed since the run"),
+    "cassette changed": (lambda project: project.write("cassettes/s/one.yaml", b"\n"), "cassettes/s/one.yaml: changed since the run"),
+    "cassette gone": (lambda project: (project.root / "cassettes/s/one.yaml").unlink(), "cassettes/s/one.yaml: missing, but the run used it"),
     "media changed": (
         lambda project: next((project.root / "cassettes/_media").iterdir()).write_bytes(b"x"),
-        ".png changed since the run: expected sha256:",
+        ".png: changed since the run (expected sha256:",
     ),
     "a stranger among the records": (
         lambda project: project.write("reports/latest/signoffs/x", b""),
-        "signoffs holds x, which is no record; move it away",
+        "signoffs: contains x, which is not a record; move it away",
     ),
 }  # fmt: skip
 
@@ -235,7 +235,7 @@ def test_a_clock_that_goes_back(
     done = sign(keys["ecdsa"], email="bob@example.com")
     assert done.exit_code == 2
     assert (
-        "the clock says 2001-09-09T01:46:40Z, and signoffs/0001.intoto.jsonl was signed at "
+        "the clock says 2001-09-09T01:46:40Z, but signoffs/0001.intoto.jsonl was signed at "
         in done.output
     )
 
@@ -253,7 +253,7 @@ def test_approving_what_failed_needs_a_reason(project: Project, keys: Keys, gate
     )
     assert (
         done.output
-        == f"evalkit: {what}; to approve all the same give --override REASON, or decide approved-with-deviations\n"
+        == f"evalkit: {what}; to approve nevertheless give --override REASON, or decide approved-with-deviations\n"
     )
     assert sign(keys["ed25519"], *more, override="known, and mended in 1.2").exit_code == 0
     code, found = verify()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.signoff import dsse, ssh_signature
+from evalkit.signoff import dsse, ssh_keygen
 from evalkit.signoff.signatures import open_key
 from tests.signoff.conftest import Keys
 from tests.signoff.signing_project import (
@@ -136,7 +136,9 @@ def test_a_signature_made_for_something_else(project: Project, keys: Keys) -> No
     lines = path.read_bytes().splitlines(keepends=True)
     held = dsse.parse(lines[0])
     command = ["ssh-keygen", "-Y", "sign", "-f", str(keys["ed25519"]), "-n", "git"]
-    forged = subprocess.run(command, input=held.signed, capture_output=True, check=True).stdout
+    forged = subprocess.run(
+        command, input=held.signed_bytes, capture_output=True, check=True
+    ).stdout
     path.write_bytes(dsse.render(held._replace(signature=forged)) + lines[1])
     code, found = verify()
     assert (code, codes(found)[0]) == (3, "signature_invalid")
@@ -146,12 +148,12 @@ def test_something_else_that_was_signed(project: Project, keys: Keys) -> None:
     sign(keys["ed25519"])
     (path,) = project.records()
     for payload, message in (
-        (b"{}", "no in-toto Statement of urn:evalkit:signoff:v1"),
+        (b"{}", "not an in-toto Statement of urn:evalkit:signoff:v1"),
         (b"\xff", "the payload is not JSON"),
-        (path.read_bytes().splitlines(keepends=True)[1], "no in-toto Statement"),
+        (path.read_bytes().splitlines(keepends=True)[1], "not an in-toto Statement"),
         (
             b'{"_type":"https://in-toto.io/Statement/v1","predicateType":"urn:evalkit:signoff:v1"}',
-            "not as its schema says",
+            "does not fit its schema",
         ),
     ):
         path.write_bytes(dsse.render(open_key(keys["ed25519"])(payload)))
@@ -178,7 +180,7 @@ def test_a_decision_that_is_not_about_the_results(project: Project, keys: Keys) 
     code, found = verify()
     assert code == 3
     about = [
-        one["message"].split("about ")[1].split(",")[0]
+        one["message"].split("expected it to name ")[1].split(",")[0]
         for one in found["problems"]
         if one["code"] == "file_unsigned"
     ]
@@ -193,7 +195,7 @@ def test_the_payload_is_not_looked_into_before_the_key_is_known(
 ) -> None:
     sign(keys["other"])
     monkeypatch.setattr(
-        "evalkit.signoff.record_check.read_signoff", lambda *_: pytest.fail("parsed")
+        "evalkit.signoff.record_verification.read_signoff", lambda *_: pytest.fail("parsed")
     )
     assert codes(verify()[1])[0] == "unknown_signer"
 
@@ -203,15 +205,15 @@ def test_the_payload_is_not_looked_into_before_the_key_is_known(
     [
         (
             "ada@example.com\n",
-            "allowed_signers:1 is no allowed signer: it is not 'addresses [options] type key'",
+            "allowed_signers:1: not an allowed signer (expected 'addresses [options] type key'",
         ),
         (
             "\nada@example.com ssh-ed25519 A\n",
-            "allowed_signers:2 is no allowed signer: the key is not base64",
+            "allowed_signers:2: not an allowed signer (the key is not base64",
         ),
         (
             "ada@example.com valid-after=soon {key}\n",
-            "allowed_signers:1 is no allowed signer: 'soon' is no time",
+            "allowed_signers:1: not an allowed signer ('soon' is not a time",
         ),
     ],
 )
@@ -231,12 +233,12 @@ def test_whose_signatures_are_to_be_believed(project: Project, keys: Keys) -> No
     code, found = verify()
     assert code == 2
     assert found["usage"].startswith(
-        "evalkit: whose signatures are to be believed? give --allowed-signers FILE"
+        "evalkit: there are no allowed signers; give --allowed-signers FILE"
     )
     assert verify("--allowed-signers", "allowed_signers")[0] == 0
-    assert "cannot be read: No such file" in verify("--allowed-signers", "nowhere")[1]["usage"]
+    assert "cannot be read (No such file" in verify("--allowed-signers", "nowhere")[1]["usage"]
     assert (
-        "exclude each other"
+        "cannot be used together"
         in verify("--allowed-signers", "x", "--signers-from", "main")[1]["usage"]
     )
 
@@ -280,7 +282,7 @@ def test_trust_comes_from_the_ref(repository: Project, keys: Keys) -> None:
     repository.write("evalkit.yaml", b"signoff: {allowed_signers: allowed_signers, signers: 1}\n")
     code, found = verify("--signers-from", "nowhere")
     assert code == 2
-    assert "git knows no ref 'nowhere' in " in found["usage"]
+    assert "git has no ref 'nowhere'" in found["usage"]
     assert verify("--signers-from", "--output=x")[0] == 2
 
 
@@ -352,7 +354,7 @@ def test_securesystemslib_accepts_our_envelopes(project: Project, keys: Keys) ->
 
     sign(keys["pem"], email="pem@example.com")
     sign(keys["ecdsa"], email="bob@example.com")
-    raw = ssh_signature.ed25519_raw(base64.b64decode(keys.public["pem"].split()[1]))
+    raw = ssh_keygen.ed25519_raw(base64.b64decode(keys.public["pem"].split()[1]))
     assert raw is not None
     lines = [
         json.loads(line) for path in project.records() for line in path.read_bytes().splitlines()

@@ -115,11 +115,11 @@ def write(run: Run, signoffs: Sequence[Mapping[str, Any]] | None = None) -> Iter
 def _signoffs(run: Run) -> Sequence[Mapping[str, Any]]:
     if not (run.directory / "signoffs").is_dir():
         return ()
-    from evalkit.signoff.printing import (
-        printed,
+    from evalkit.signoff.records import (
+        printable_signoffs,
     )  # here, because few runs are signed, and every run is reported
 
-    return printed(run)
+    return printable_signoffs(run)
 
 
 def _drawn_whole(run: Run) -> dict[str, int]:

@@ -50,7 +50,7 @@ def test_public_names() -> None:
         "steps",
         "streams",
         "text_annotations",
-        "tool_answers",
+        "tool_results",
         "transcripts",
     ]
     assert all(getattr(evalkit.testing, name) for name in evalkit.testing.__all__)
@@ -180,7 +180,7 @@ def test_the_service_does_what_its_behaviors_say_and_only_then(behavior: str) ->
     seen = {True: 0, False: 0}
 
     @settings(
-        max_examples=150,
+        max_examples=60,
         deadline=None,
         derandomize=True,
         database=None,

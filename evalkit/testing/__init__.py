@@ -1,6 +1,6 @@
-"""For tests of checks, reports and clients: Hypothesis strategies for everything on the wire, and a fake service in memory.
+"""Tools for tests of checks, reports and clients: Hypothesis strategies and a fake service.
 
-Needs Hypothesis, which evalkit itself does not install::
+They need Hypothesis, which evalkit itself does not install::
 
     from hypothesis import given
     from evalkit.testing import transcripts
@@ -9,7 +9,7 @@ Needs Hypothesis, which evalkit itself does not install::
     def test_my_check_never_crashes(transcript): ...
 """
 
-from evalkit.testing.conversations import plans, run_conversation, tool_answers, transcripts
+from evalkit.testing.conversations import plans, run_conversation, tool_results, transcripts
 from evalkit.testing.service import BEHAVIORS, FakeService, ServiceLogEntry
 from evalkit.testing.strategies import (
     GeneratedStream,
@@ -38,6 +38,6 @@ __all__ = [
     "steps",
     "streams",
     "text_annotations",
-    "tool_answers",
+    "tool_results",
     "transcripts",
 ]

@@ -1,4 +1,4 @@
-"""Strategies for whole conversations: plans, tool answers, and the transcripts that come of holding a plan with a fake service."""
+"""Strategies for whole conversations: plans, tool results, and transcripts with a fake service."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from evalkit.transcript import Transcript
 
 @dataclass(frozen=True)
 class FixedTurn:
-    """A turn that says one thing."""
+    """A turn with fixed content."""
 
-    what: str | list[dict[str, JSON]]
+    message: str | list[dict[str, JSON]]
 
     def content(self, context: Mapping[str, Any]) -> str | list[dict[str, JSON]]:
-        """Return it."""
-        return self.what
+        """Return the content."""
+        return self.message
 
 
 _TOOLS: list[dict[str, JSON]] = [
@@ -36,7 +36,7 @@ _TOOLS: list[dict[str, JSON]] = [
 
 @st.composite
 def plans(draw: DrawFn, *, min_turns: int = 1, max_turns: int = 3) -> Plan:
-    """Plans of every kind: both histories, plain, streamed, in the background, models and agents, with and without tools."""
+    """Plans with all combinations of settings that the engine knows, with and without tools."""
     fields: dict[str, JSON] = draw(
         st.just({"model": "gemini-3.5-flash"})
         | st.just({"agent": "antigravity-preview-05-2026", "environment": "remote"})
@@ -68,8 +68,8 @@ def plans(draw: DrawFn, *, min_turns: int = 1, max_turns: int = 3) -> Plan:
     )
 
 
-def tool_answers() -> SearchStrategy[ToolResult]:
-    """Answers of functions: any JSON, text, content blocks, errors; at times of a function nobody declared."""
+def tool_results() -> SearchStrategy[ToolResult]:
+    """Results of functions: JSON, text, content blocks, errors; some of undeclared functions."""
     results = (
         json_values()
         | st.text(max_size=12)
@@ -79,17 +79,17 @@ def tool_answers() -> SearchStrategy[ToolResult]:
 
 
 def run_conversation(plan: Plan, service: FakeService, draw: Draw) -> Transcript:
-    """Hold a plan with a service, tools answering at random."""
+    """Run a plan's conversation with a service and random tool results."""
     return drive(
         converse(plan),
         send=service,
-        call_tool=lambda call: draw(_TOOL_ANSWERS),
+        call_tool=lambda call: draw(_TOOL_RESULTS),
         pause=lambda seconds: None,
         end_turn=lambda turn: True,
     )
 
 
-_TOOL_ANSWERS = tool_answers()
+_TOOL_RESULTS = tool_results()
 
 
 @st.composite
@@ -98,10 +98,9 @@ def transcripts(
     plans: SearchStrategy[Plan] | None = None,
     behaviors: Collection[str] = tuple(BEHAVIORS),
 ) -> Transcript:
-    """Transcripts of conversations held with a :class:`FakeService`: whatever a check or a report may meet."""
-    return run_conversation(
-        draw(_PLANS if plans is None else plans), FakeService(draw, behaviors), draw
-    )
+    """Transcripts of conversations with a :class:`FakeService`."""
+    plan = draw(_PLANS if plans is None else plans)
+    return run_conversation(plan, FakeService(draw, behaviors), draw)
 
 
 _PLANS = plans()

@@ -1,9 +1,10 @@
-"""A fake of the Interactions API in memory: a function from Request to Response, answering at random within the protocol.
+"""A fake of the Interactions API in memory: a function from Request to Response.
 
-No socket, no clock, no thread: every choice is drawn from Hypothesis, so a failing conversation shrinks to the least the service had to do.
-``FakeService.log`` keeps what the service really answered, as plain values from before they went on the wire; whoever read them back from
-a stream or a poll can be held against it. It takes a request as the service does (protocol section 2) and does not verify histories: that
-is what the log is for.
+It responds at random within the protocol, without socket, clock or thread. Each choice is drawn
+from Hypothesis, so a failing conversation shrinks to the simplest one. ``FakeService.log`` has what
+the service really did, as plain values from before they were serialized, for comparison with what a
+client read from streams and polls. It validates requests like the service (docs/protocol.md section
+2), but not histories: the log is there for checking those.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ from evalkit.transcript import Request, Response
 T = TypeVar("T")
 
 BEHAVIORS: dict[str, str] = {
-    "calls": "functions are called, several at a time",
-    "undeclared_calls": "functions that were not declared are called too",
-    "completed_calls": "a completed answer holds new calls",
-    "idle_calls": "a run that failed or ran out leaves calls behind that nobody waits for",
-    "echoes": "an answer repeats a call that was answered",
-    "statuses": "runs end as failed, incomplete, cancelled, budget_exceeded, or in a way nobody knows",
-    "continuation": "answers stop at the decode limit and ask to be continued",
-    "endless_continuation": "the same continuation token comes again",
-    "api_errors": "requests are refused, in every shape of error there is",
-    "broken": "bodies and streams break off",
-    "stream_errors": "a stream ends in an error event",
-    "wrong_kind": "a stream is answered with JSON, or JSON with a page of HTML",
-    "missing_ids": "calls and stored answers lack their id",
+    "calls": "calls functions, several at a time",
+    "undeclared_calls": "calls functions that were not declared",
+    "completed_calls": "calls functions in a completed interaction",
+    "idle_calls": "leaves calls without a result in a run that failed or ran out",
+    "echoes": "repeats a call that already has a result",
+    "statuses": "ends runs as failed, incomplete, cancelled, budget_exceeded, or unknown",
+    "continuation": "stops at the decode limit and asks to be continued",
+    "endless_continuation": "sends the same continuation token again",
+    "api_errors": "refuses requests, in every form of error",
+    "broken": "breaks off bodies and streams",
+    "stream_errors": "ends a stream with an error event",
+    "wrong_kind": "sends JSON in place of a stream, or HTML in place of JSON",
+    "missing_ids": "omits the ids of calls and of stored interactions",
 }
-"""What a service may do beside plain answers; each can be left out."""
+"""What a service does besides plain responses; each can be left out."""
 
 NOISE = (
     "thought",
@@ -52,48 +53,50 @@ NOISE = (
 )
 ENDS = ("failed", "incomplete", "cancelled", "budget_exceeded", "x_paused")
 JSON_TYPE, SSE_TYPE, HTML_TYPE = "application/json; charset=UTF-8", "text/event-stream", "text/html"
-REFUSALS: tuple[tuple[int, str, str], ...] = (
+ERRORS: tuple[tuple[int, str, str], ...] = (
     (
         400,
         JSON_TYPE,
-        '{"error": {"code": "invalid_request", "message": "Request contains an invalid argument."}}',
+        '{"error": {"code": "invalid_request", '
+        '"message": "Request contains an invalid argument."}}',
     ),
     (
         400,
         JSON_TYPE,
-        '{"error": {"code": 400, "message": "Invalid JSON payload.", "status": "INVALID_ARGUMENT"}}',
+        '{"error": {"code": 400, "message": "Invalid JSON payload.", '
+        '"status": "INVALID_ARGUMENT"}}',
     ),
     (429, JSON_TYPE, '{"error": {"code": "rate_limit_exceeded", "message": "Slow down."}}'),
     (503, HTML_TYPE, "<html><head><title>Service Unavailable</title></head></html>"),
     (500, JSON_TYPE, ""),
 )
+_STREAM_ERROR = (
+    "event: error\n"
+    'data: {"event_type": "error", "error": {"code": "gateway_timeout", "message": "late"}}\n\n'
+)
 
 
 @dataclass
 class ServiceLogEntry:
-    """What the service answered to one POST: None where it refused.
+    """What the service did for one POST; ``interaction`` is None after an error.
 
-    ``waiting`` are the calls it waits for, ``delivered`` says whether the client could read the answer whole, at once or by a later GET.
+    ``waiting`` are the calls whose results it needs; ``delivered`` is whether the client could read
+    the complete interaction, at once or by a later GET; ``polls`` is how often a GET will find it
+    still running.
     """
 
     request: Request
     interaction: dict[str, JSON] | None = None
     waiting: list[dict[str, JSON]] = field(default_factory=list)
     delivered: bool = False
-
-
-@dataclass
-class _Run:
-    answer: ServiceLogEntry
-    polls: int
-    stored: dict[str, JSON]
+    polls: int = 0
 
 
 class FakeService:
     """The API as a function: ``service(request) -> Response``.
 
-    ``draw`` is Hypothesis' (``data.draw``, or the argument of a composite strategy); ``behaviors`` are words of ``BEHAVIORS``, each shown
-    about one time in ``rarity`` where it could be.
+    ``draw`` is Hypothesis's (``data.draw``, or the argument of a composite strategy). ``behaviors``
+    are keys of ``BEHAVIORS``; each occurs about once in ``rarity`` occasions.
     """
 
     def __init__(
@@ -103,207 +106,185 @@ class FakeService:
         self._draw = draw
         self._behaviors = frozenset(behaviors)
         self._chance = st.sampled_from((False,) * (rarity - 1) + (True,))
-        self._runs: dict[str, _Run] = {}
-        self._answered: list[dict[str, JSON]] = []
-        self._open: list[dict[str, JSON]] = []
+        self._stored: dict[str, ServiceLogEntry] = {}
+        self._finished_calls: list[dict[str, JSON]] = []
+        self._open_calls: list[dict[str, JSON]] = []
         self._count = 0
 
     def __call__(self, request: Request) -> Response:
-        """Answer one request."""
-        head, _, tail = request.path.partition("/interactions")
-        if not head.startswith("/v") or self._sometimes("api_errors"):
-            status, kind, text = self._one_of(REFUSALS)
+        """Respond to one request."""
+        version, _, rest = request.path.partition("/interactions")
+        if not version.startswith("/v") or self._sometimes("api_errors"):
+            status, content_type, text = self._one_of(ERRORS)
             if request.method == "POST":
                 self.log.append(ServiceLogEntry(request))
-            return Response(status, {"content-type": kind}, text)
-        if request.method == "POST" and not tail:
+            return Response(status, {"content-type": content_type}, text)
+        if request.method == "POST" and not rest:
             return self._create(request)
-        return self._get(unquote(tail[1:]))
+        return self._get(unquote(rest[1:]))
 
     def _create(self, request: Request) -> Response:
         body = request.body
-        answer = ServiceLogEntry(request)
-        self.log.append(answer)
-        problem = self._problem(body)
-        if problem is not None:
-            return _refuse(*problem)
-        interaction = answer.interaction = self._interaction(body, answer)
-        id_ = interaction.get("id")
-        if body.get("background") and id_:
-            self._runs[id_] = _Run(
-                answer,
-                self._number(0, 4),
-                {**interaction, "steps": [*_input_steps(body), *interaction["steps"]]},
-            )
-            if not body.get("stream"):
-                return self._running(interaction)
-        elif id_:
-            self._runs[id_] = _Run(answer, 0, interaction)
-        return self._deliver(answer, interaction)
+        entry = ServiceLogEntry(request)
+        self.log.append(entry)
+        error = self._validate(body)
+        if error is not None:
+            return error
+        interaction = entry.interaction = self._interaction(body, entry)
+        if interaction.get("id"):
+            self._stored[interaction["id"]] = entry
+            if body.get("background"):
+                entry.polls = self._number(0, 4)
+                if not body.get("stream"):
+                    return self._running(interaction)
+        return self._deliver(entry, interaction)
 
     def _get(self, id_: str) -> Response:
-        run = self._runs.get(id_)
-        if run is None:
-            return _refuse(404, "not_found", f"Interaction {id_} not found.")
-        if run.polls:
-            run.polls -= 1
-            return self._running(run.stored)
+        entry = self._stored.get(id_)
+        if entry is None or entry.interaction is None:
+            return _error(404, f"Interaction {id_} not found.")
+        if entry.polls:
+            entry.polls -= 1
+            return self._running(entry.interaction)
+        stored = entry.interaction
+        if entry.request.body.get("background"):
+            stored = {**stored, "steps": [*_input_steps(entry.request.body), *stored["steps"]]}
         if self._sometimes("broken"):
-            return self._broken_json(dumps(run.stored))
-        run.answer.delivered = True
-        return _json(run.stored)
+            return self._broken_json(stored)
+        entry.delivered = True
+        return _json_response(stored)
 
-    def _problem(self, body: dict[str, JSON]) -> tuple[int, str, str] | None:
+    def _validate(self, body: dict[str, JSON]) -> Response | None:
         previous = body.get("previous_interaction_id")
+        needs_store = body.get("background") or previous is not None
+        has_input = "input" in body or "continuation_token" in body
         if ("model" in body) == ("agent" in body):
-            return 400, "invalid_request", "Exactly one of 'model' and 'agent' is required."
-        if body.get("store") is False and (body.get("background") or previous is not None):
-            return 400, "invalid_request", "'store' is required here."
-        if "input" not in body and "continuation_token" not in body:
-            return 400, "invalid_request", "'input' is required."
-        if previous is not None and previous not in self._runs:
-            return 404, "not_found", f"Interaction {previous} not found."
+            return _error(400, "Exactly one of 'model' and 'agent' is required.")
+        if body.get("store") is False and needs_store:
+            return _error(400, "'store' is required here.")
+        if not has_input:
+            return _error(400, "'input' is required.")
+        if previous is not None and previous not in self._stored:
+            return _error(404, f"Interaction {previous} not found.")
         return None
 
-    def _interaction(self, body: dict[str, JSON], answer: ServiceLogEntry) -> dict[str, JSON]:
+    def _interaction(self, body: dict[str, JSON], entry: ServiceLogEntry) -> dict[str, JSON]:
         self._take_results(body)
         made = self._draw(st.lists(_NOISE_STEPS, max_size=2))
         status = self._status(body)
         if status == "requires_action" or (
             status == "completed" and self._sometimes("completed_calls")
         ):
-            answer.waiting = [self._call(body, status) for _ in range(self._number(1, 3))]
-            self._open = answer.waiting
-            self._mix(made, answer.waiting)
+            entry.waiting = [self._call(body, status) for _ in range(self._number(1, 3))]
+            self._open_calls = entry.waiting
+            self._add_calls(made, entry.waiting)
         elif status in ENDS and self._sometimes("idle_calls"):
-            self._mix(made, [self._call(body, status)])
-        if (
-            self._answered
-            and status in ("completed", "requires_action")
-            and self._sometimes("echoes")
-        ):
-            made.insert(0, self._one_of(self._answered))
+            self._add_calls(made, [self._call(body, status)])
+        may_echo = self._finished_calls and status in ("completed", "requires_action")
+        if may_echo and self._sometimes("echoes"):
+            made.insert(0, self._one_of(self._finished_calls))
         interaction: dict[str, JSON] = {
             "status": status,
             "steps": made,
             "object": "interaction",
             "usage": {"total_tokens": self._number(0, 99)},
+            **{key: body[key] for key in ("model", "agent") if key in body},
         }
-        interaction.update({key: body[key] for key in ("model", "agent") if key in body})
         if status == "requires_continuation":
-            interaction["continuation_token"] = (
-                "again" if self._sometimes("endless_continuation") else self._new("token")
-            )
+            is_endless = self._sometimes("endless_continuation")
+            interaction["continuation_token"] = "again" if is_endless else self._new_id("token")
         if "environment" in body:
-            known = str(body["environment"])
-            interaction["environment_id"] = known if known.startswith("env_") else self._new("env")
-        if body.get("store") is not False:
-            if not self._sometimes("missing_ids"):
-                interaction["id"] = self._new("v1")
-        elif self._sometimes("missing_ids"):
-            interaction["id"] = ""
+            environment = str(body["environment"])
+            is_known = environment.startswith("env_")
+            interaction["environment_id"] = environment if is_known else self._new_id("env")
+        has_id = body.get("store") is not False
+        if self._sometimes("missing_ids"):
+            # Without storage an empty id may be present; with storage the id may be missing.
+            interaction.update({} if has_id else {"id": ""})
+        elif has_id:
+            interaction["id"] = self._new_id("v1")
         return interaction
 
     def _status(self, body: dict[str, JSON]) -> str:
-        likely = ["completed"]
-        functions = any(tool.get("type") == "function" for tool in body.get("tools") or ())
-        if functions and "calls" in self._behaviors:
-            likely += ["requires_action"] * 2
-        if "continuation" in self._behaviors and "agent" not in body and not body.get("background"):
-            likely.append("requires_continuation")
+        statuses = ["completed"]
+        has_functions = any(tool.get("type") == "function" for tool in body.get("tools") or ())
+        if has_functions and "calls" in self._behaviors:
+            statuses += ["requires_action"] * 2
+        may_continue = "agent" not in body and not body.get("background")
+        if may_continue and "continuation" in self._behaviors:
+            statuses.append("requires_continuation")
         if self._sometimes("statuses"):
-            likely = list(ENDS)
-        return self._one_of(likely)
+            statuses = list(ENDS)
+        return self._one_of(statuses)
 
     def _call(self, body: dict[str, JSON], status: str) -> dict[str, JSON]:
         names = [tool["name"] for tool in body.get("tools") or () if tool.get("type") == "function"]
-        name = (
-            "undeclared"
-            if not names or self._sometimes("undeclared_calls")
-            else self._one_of(names)
-        )
+        if not names or self._sometimes("undeclared_calls"):
+            names = ["undeclared"]
         call = {
             "type": "function_call",
-            "id": self._new("call"),
-            "name": name,
+            "id": self._new_id("call"),
+            "name": self._one_of(names),
             "arguments": self._draw(json_objects()),
         }
-        # Without an id a new call cannot be told from an old one, unless the status says that one waits.
+        # A client can tell a new call without an id from an old one only by this status.
         if status == "requires_action" and self._sometimes("missing_ids"):
             del call["id"]
         return call
 
     def _take_results(self, body: dict[str, JSON]) -> None:
-        given = body.get("input")
-        results = (
-            [step for step in given if step.get("type") == "function_result"]
-            if isinstance(given, list)
-            else []
-        )
-        if results:
-            self._answered += [call for call in self._open if "id" in call]
-            self._open = []
+        value = body.get("input")
+        if isinstance(value, list) and any(step.get("type") == "function_result" for step in value):
+            self._finished_calls += [call for call in self._open_calls if "id" in call]
+            self._open_calls = []
 
-    def _mix(self, made: list[dict[str, JSON]], calls: list[dict[str, JSON]]) -> None:
+    def _add_calls(self, made: list[dict[str, JSON]], calls: list[dict[str, JSON]]) -> None:
         for call in calls:
             made.append(call)
             if self._number(0, 3) == 3:
                 made.append(self._draw(_NOISE_STEPS))
 
-    def _deliver(self, answer: ServiceLogEntry, interaction: dict[str, JSON]) -> Response:
-        streamed = bool(answer.request.body.get("stream"))
-        if self._sometimes("wrong_kind"):
-            if not streamed:
-                return Response(
-                    200, {"content-type": HTML_TYPE}, "<html>Sign in to this network</html>"
-                )
-            streamed = False
-        broken = self._sometimes("broken")
-        if not streamed:
-            if broken:
-                return self._broken_json(dumps(interaction))
-            answer.delivered = True
-            return _json(interaction)
-        frames = sse_text(
-            events_of(interaction, event_ids=False, words_per_delta=2), done=self._number(0, 1) == 0
-        )
-        whole = next(
-            number
-            for number, frame in enumerate(frames)
-            if frame.startswith("event: interaction.completed")
-        )
-        if broken:
-            cut = self._number(0, whole)
+    def _deliver(self, entry: ServiceLogEntry, interaction: dict[str, JSON]) -> Response:
+        is_stream = bool(entry.request.body.get("stream"))
+        is_wrong_kind = self._sometimes("wrong_kind")
+        if is_wrong_kind and not is_stream:
+            text = "<html>Sign in to this network</html>"
+            return Response(200, {"content-type": HTML_TYPE}, text)
+        is_broken = self._sometimes("broken")
+        if is_stream and not is_wrong_kind:
+            return self._stream(entry, interaction, is_broken)
+        entry.delivered = not is_broken
+        return self._broken_json(interaction) if is_broken else _json_response(interaction)
+
+    def _stream(
+        self, entry: ServiceLogEntry, interaction: dict[str, JSON], is_broken: bool
+    ) -> Response:
+        events = events_of(interaction, event_ids=False, words_per_delta=2)
+        frames = sse_text(events, done=self._number(0, 1) == 0)
+        response = Response(200, {"content-type": SSE_TYPE}, "".join(frames))
+        # Up to here an interaction is incomplete.
+        end = [frame.startswith("event: interaction.completed") for frame in frames].index(True)
+        if is_broken:
+            cut = self._number(0, end)
             rest = frames[cut][: self._number(0, len(frames[cut]) // 2)]
-            return Response(
-                200,
-                {"content-type": SSE_TYPE},
-                "".join(frames[:cut]) + rest,
-                broken=self._one_of((None, "peer closed")),
-            )
-        if self._sometimes("stream_errors"):
-            error = 'event: error\ndata: {"event_type": "error", "error": {"code": "gateway_timeout", "message": "late"}}\n\n'
-            return Response(
-                200, {"content-type": SSE_TYPE}, "".join(frames[: self._number(0, whole)]) + error
-            )
-        answer.delivered = True
-        return Response(200, {"content-type": SSE_TYPE}, "".join(frames))
+            response.text = "".join(frames[:cut]) + rest
+            response.broken = self._one_of((None, "peer closed"))
+        elif self._sometimes("stream_errors"):
+            response.text = "".join(frames[: self._number(0, end)]) + _STREAM_ERROR
+        else:
+            entry.delivered = True
+        return response
 
     def _running(self, interaction: dict[str, JSON]) -> Response:
-        shown = {
-            key: interaction[key]
-            for key in ("id", "object", "model", "agent", "environment_id")
-            if key in interaction
-        }
-        return _json({**shown, "status": self._one_of(("in_progress", "queued"))})
+        keys = ("id", "object", "model", "agent", "environment_id")
+        visible = {key: interaction[key] for key in keys if key in interaction}
+        return _json_response({**visible, "status": self._one_of(("in_progress", "queued"))})
 
-    def _broken_json(self, text: str) -> Response:
-        return Response(
-            200,
-            {"content-type": JSON_TYPE},
-            text[: self._number(0, len(text) - 1)],
-            broken="peer closed",
-        )
+    def _broken_json(self, value: JSON) -> Response:
+        response = _json_response(value)
+        response.text = response.text[: self._number(0, len(response.text) - 1)]
+        response.broken = "peer closed"
+        return response
 
     def _sometimes(self, behavior: str) -> bool:
         return behavior in self._behaviors and self._draw(self._chance)
@@ -314,29 +295,28 @@ class FakeService:
     def _one_of(self, values: Collection[T]) -> T:
         return self._draw(st.sampled_from(list(values)))
 
-    def _new(self, kind: str) -> str:
+    def _new_id(self, prefix: str) -> str:
         self._count += 1
-        return f"{kind}_{self._count}"
+        return f"{prefix}_{self._count}"
 
 
 _NOISE_STEPS: SearchStrategy[dict[str, Any]] = steps(NOISE)
 
 
-def _json(body: JSON) -> Response:
-    return Response(200, {"content-type": JSON_TYPE}, dumps(body))
+def _json_response(body: JSON, status: int = 200) -> Response:
+    return Response(status, {"content-type": JSON_TYPE}, dumps(body))
 
 
-def _refuse(status: int, code: str, message: str) -> Response:
-    return Response(
-        status, {"content-type": JSON_TYPE}, dumps({"error": {"code": code, "message": message}})
-    )
+def _error(status: int, message: str) -> Response:
+    code = "not_found" if status == 404 else "invalid_request"
+    return _json_response({"error": {"code": code, "message": message}}, status)
 
 
 def _input_steps(body: dict[str, JSON]) -> list[dict[str, JSON]]:
-    """The client's steps as a stored interaction shows them before the model's (protocol section 1.1)."""
-    given = body.get("input", [])
-    if isinstance(given, str):
-        return [{"type": "user_input", "content": [{"type": "text", "text": given}]}]
-    if any(item.get("type") in ("user_input", "function_result") for item in given):
-        return list(given)
-    return [{"type": "user_input", "content": given}]
+    """Return the client's steps, which a stored interaction has before the model's."""
+    value = body.get("input", [])
+    if isinstance(value, str):
+        return [{"type": "user_input", "content": [{"type": "text", "text": value}]}]
+    if any(item.get("type") in ("user_input", "function_result") for item in value):
+        return list(value)
+    return [{"type": "user_input", "content": value}]

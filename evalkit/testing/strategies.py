@@ -1,8 +1,8 @@
-"""Hypothesis strategies for what travels on the wire: steps of all 23 types and unknown ones, contents, annotations, interactions, streams.
+"""Hypothesis strategies for the API's JSON: steps, contents, annotations, interactions, streams.
 
-Which fields a step has comes from the protocol's own table, so a new type is generated as soon as the table knows it. Optional fields
-come, are null, or stay away; unknown fields come along: everything the protocol allows (protocol sections 3 to 6, 11). Nothing here answers
-requests.
+The fields of each type are read from the tables in ``protocol.step_types``, so a new type there is
+generated at once. Optional fields are present, null or absent; unknown types and fields are
+generated too (docs/protocol.md sections 3 to 6 and 11).
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ T = TypeVar("T")
 
 
 class Draw(Protocol):
-    """How a value is drawn: ``data.draw``, or what a composite strategy is given."""
+    """Hypothesis's draw function: ``data.draw``, or the argument of a composite strategy."""
 
     def __call__(self, strategy: SearchStrategy[T], label: object = ...) -> T:
-        """Return a value of the strategy."""
+        """Draw a value."""
         ...
 
 
@@ -45,7 +45,7 @@ _OFFSETS = st.integers(0, 40)
 
 
 def json_values(max_leaves: int = 4) -> SearchStrategy[JSON]:
-    """JSON values of any kind, small."""
+    """Small JSON values of any type."""
     leaves = (
         st.none()
         | st.booleans()
@@ -61,13 +61,13 @@ def json_values(max_leaves: int = 4) -> SearchStrategy[JSON]:
 
 
 def json_objects() -> SearchStrategy[Object]:
-    """JSON objects, as arguments and results are."""
+    """JSON objects like arguments and results."""
     return st.dictionaries(
         st.sampled_from(("location", "query", "n", "ü")), json_values(), max_size=2
     )
 
 
-_VALUE: dict[str, SearchStrategy[JSON]] = {
+_VALUES: dict[str, SearchStrategy[JSON]] = {
     **dict.fromkeys(("id", "call_id", "place_id", "media_id"), _IDS),
     **dict.fromkeys(("name", "server_name"), _NAMES),
     **dict.fromkeys(("start_index", "end_index", "page_number"), _OFFSETS),
@@ -83,27 +83,22 @@ _VALUE: dict[str, SearchStrategy[JSON]] = {
     "arguments": json_objects(),
     "error": st.fixed_dictionaries({"code": st.integers(1, 16), "message": _WORDS}),
 }
-"""Values by field name; a field that is not listed may hold any JSON value."""
+"""Strategies by field name; all other fields have any JSON value."""
 
 
 def _object(
     kind: str, fields: Fields, special: dict[str, SearchStrategy[JSON]]
 ) -> SearchStrategy[Object]:
-    def value(name: str) -> SearchStrategy[JSON]:
-        return (
-            special[name] if name in special else _VALUE[name] if name in _VALUE else json_values()
-        )
-
-    required = {"type": st.just(kind), **{name: value(name) for name in fields.required}}
-    optional = {
-        **{name: st.none() | value(name) for name in fields.optional},
-        "x_unknown": json_values(),
-    }
+    values = {**_VALUES, **special}
+    required = {name: values.get(name, json_values()) for name in fields.required}
+    optional = {name: st.none() | values.get(name, json_values()) for name in fields.optional}
+    required["type"] = st.just(kind)
+    optional["x_unknown"] = json_values()
     return st.fixed_dictionaries(required, optional=optional)
 
 
 def text_annotations() -> SearchStrategy[Object]:
-    """Annotations of every known type, and an unknown one."""
+    """Annotations of all known types and an unknown one."""
     return st.one_of(
         [_object(kind, fields, {}) for kind, fields in ANNOTATION_FIELDS.items()]
         + [_object("x_mark", Fields(), {})]
@@ -113,7 +108,7 @@ def text_annotations() -> SearchStrategy[Object]:
 def contents(
     types: Sequence[str] = tuple(CONTENT_FIELDS), *, unknown: bool = True
 ) -> SearchStrategy[Object]:
-    """Content blocks of the given types, and one of a type nobody knows."""
+    """Content blocks of the given types and of an unknown one."""
     special = {"annotations": st.lists(text_annotations(), max_size=2)}
     known = [_object(kind, CONTENT_FIELDS[kind], special) for kind in types]
     return st.one_of(known + ([_object("x_hologram", Fields(("data",)), {})] if unknown else []))
@@ -138,18 +133,17 @@ _UNKNOWN_STEP = _object("x_dream", Fields(("id",)), {})
 
 
 def steps(types: Sequence[str] = STEP_TYPES, *, unknown: bool = True) -> SearchStrategy[Object]:
-    """Steps of the given types, and of one nobody knows."""
+    """Steps of the given types and of an unknown one."""
     return st.one_of([_STEPS[kind] for kind in types] + ([_UNKNOWN_STEP] if unknown else []))
 
 
 def interactions(steps: SearchStrategy[Object] | None = None) -> SearchStrategy[Object]:
-    """Interactions as a plain POST answers them, with any status; ``steps`` says of which steps."""
-    made = _any_steps if steps is None else steps
+    """Interactions as in the response to a plain POST, with any status and the given steps."""
     tokens = st.integers(0, 5000)
     return st.fixed_dictionaries(
         {
             "status": st.sampled_from(STATUSES) | st.just("x_paused"),
-            "steps": st.lists(made, max_size=4),
+            "steps": st.lists(_ANY_STEPS if steps is None else steps, max_size=4),
         },
         optional={
             "id": _IDS.map("v1_{}".format),
@@ -169,11 +163,11 @@ def interactions(steps: SearchStrategy[Object] | None = None) -> SearchStrategy[
     )
 
 
-_any_steps = steps()
+_ANY_STEPS = steps()
 
 
 class GeneratedStream(NamedTuple):
-    """A stream's text, and the Interaction that it tells."""
+    """The text of a stream, and the interaction that its events describe."""
 
     text: str
     interaction: Object
@@ -181,8 +175,8 @@ class GeneratedStream(NamedTuple):
 
 @st.composite
 def streams(draw: DrawFn, interactions: SearchStrategy[Object] | None = None) -> GeneratedStream:
-    """Whole streams, text cut into pieces of any size, with or without event ids and ``[DONE]``."""
-    interaction = draw(_any_interactions if interactions is None else interactions)
+    """Complete streams with deltas of any size, with or without event ids and ``[DONE]``."""
+    interaction = draw(_ANY_INTERACTIONS if interactions is None else interactions)
     events = events_of(
         interaction, event_ids=draw(st.booleans()), words_per_delta=draw(st.integers(1, 4))
     )
@@ -191,22 +185,23 @@ def streams(draw: DrawFn, interactions: SearchStrategy[Object] | None = None) ->
 
 @st.composite
 def broken_streams(draw: DrawFn) -> str:
-    """Streams with something wrong: an event lost, doubled or moved, an error thrown in, the text cut anywhere."""
-    frames = sse_text(events_of(draw(_any_interactions)))
-    place, other = draw(st.integers(0, len(frames) - 1)), draw(st.integers(0, len(frames) - 1))
-    match draw(st.sampled_from(("lost", "doubled", "moved", "error", "cut"))):
+    """Broken streams: an event lost, duplicated or moved, an error, or the text cut anywhere."""
+    frames = sse_text(events_of(draw(_ANY_INTERACTIONS)))
+    positions = st.integers(0, len(frames) - 1)
+    position, other = draw(positions), draw(positions)
+    match draw(st.sampled_from(("lost", "duplicated", "moved", "error", "cut"))):
         case "lost":
-            del frames[place]
-        case "doubled":
-            frames.insert(other, frames[place])
+            del frames[position]
+        case "duplicated":
+            frames.insert(other, frames[position])
         case "moved":
-            frames.insert(other, frames.pop(place))
+            frames.insert(other, frames.pop(position))
         case "error":
-            frames[place:] = ['{"error": {"code": "gateway_timeout", "message": "late"}}\n\n']
+            frames[position:] = ['{"error": {"code": "gateway_timeout", "message": "late"}}\n\n']
         case _:
             text = "".join(frames)
             return text[: draw(st.integers(0, len(text) - 1))]
     return "".join(frames)
 
 
-_any_interactions = interactions()
+_ANY_INTERACTIONS = interactions()

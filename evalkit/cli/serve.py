@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from evalkit.errors import UsageError
-
-if TYPE_CHECKING:
-    from evalkit.server.calls import Backend
-    from evalkit.server.fault_injection.plans import FaultPlan
-    from evalkit.server.replay.backend import Timing
+from evalkit.server.app import create_app
+from evalkit.server.calls import Backend
+from evalkit.server.fault_injection.plans import FaultPlan, FaultPlanError, parse_plan
+from evalkit.server.history_integrity import DEFAULT_KEY
+from evalkit.server.proxy.backend import open_proxy
+from evalkit.server.replay.backend import CassetteBackend, Timing
+from evalkit.server.run import raise_file_limit
+from evalkit.server.run import serve as run_server
+from evalkit.server.script_backend import ScriptBackend
+from evalkit.server.scripting.default_script import DEFAULT_SCRIPT, load_script
 
 _EXAMPLE = """\b
 Example:
@@ -22,7 +26,7 @@ Example:
   export GOOGLE_GEMINI_BASE_URL=http://127.0.0.1:8787 GEMINI_API_KEY=anything
   python my_app.py                                 # the official SDKs, unchanged
   pytest suites --evalkit-record all               # record suites from it
-  evalkit serve --cassettes cassettes              # replay recorded answers to any client
+  evalkit serve --cassettes cassettes              # replay recorded responses to any client
   evalkit serve --upstream https://generativelanguage.googleapis.com --record tapes
   evalkit serve --fault error=503,retry_after=1@0.1 --fault cut=3@every=5
 """
@@ -32,26 +36,16 @@ evalkit serves <title> at <url>   (Ctrl-C ends)
   any SDK : GOOGLE_GEMINI_BASE_URL=<url> GEMINI_API_KEY=anything
   Python  : genai.Client(api_key="anything", http_options={"base_url": "<url>"})
   JS      : new GoogleGenAI({apiKey: "anything", httpOptions: {baseUrl: "<url>"}})
-  curl    : curl <url>/v1beta/interactions -H 'x-goog-api-key: anything' -d '{"model": "gemini-3.5-flash", "input": "Hello"}'"""
+  curl    : curl <url>/v1beta/interactions -H 'x-goog-api-key: anything' \
+-d '{"model": "gemini-3.5-flash", "input": "Hello"}'"""
 
-
-_EXCLUDE = (
-    ("--script", "--cassettes"),
-    ("--script", "--upstream"),
-    ("--signing-key", "--cassettes"),
-    ("--signing-key", "--upstream"),
-    ("--api-key", "--cassettes"),
-    ("--api-key", "--upstream"),
-    ("--lenient", "--cassettes"),
-    ("--lenient", "--upstream"),
-    ("--cassettes", "--upstream"),
-)
-_NEED = (
-    ("--timing", "--cassettes"),
-    ("--replay-again", "--cassettes"),
-    ("--record", "--upstream"),
-    ("--upstream-key-env", "--upstream"),
-)
+_SCRIPT_OPTIONS = ("--script", "--signing-key", "--api-key", "--lenient")
+_NEEDED = {
+    "--timing": "--cassettes",
+    "--replay-again": "--cassettes",
+    "--record": "--upstream",
+    "--upstream-key-env": "--upstream",
+}
 
 
 @click.command(epilog=_EXAMPLE)
@@ -66,23 +60,23 @@ _NEED = (
 @click.option(
     "--script",
     type=click.Path(path_type=Path),
-    help="YAML script of answers; without one, the guide's prompts are answered as the guide shows.",
+    help="YAML script of responses; by default, the API guide's prompts get the guide's answers.",
 )
 @click.option(
     "--signing-key",
     default=None,
-    help="Text to sign thoughts with, where histories of two servers must not mix.",
+    help="Text to sign thoughts with, so that histories of two servers do not mix.",
 )
 @click.option(
     "--api-key",
     metavar="KEY",
     default=None,
-    help="Answer to this key only; without it, any key will do.",
+    help="Accept this key only; by default, any key is valid.",
 )
 @click.option(
     "--lenient",
     is_flag=True,
-    help="Log what the API would refuse (altered histories, unpaired calls, …) and let it pass.",
+    help="Log what the API would refuse (altered histories, unpaired calls, …) and accept it.",
 )
 @click.option(
     "--cassettes",
@@ -93,33 +87,33 @@ _NEED = (
     "--timing",
     type=click.Choice(["instant", "recorded"]),
     default=None,
-    help="With --cassettes: answer at once (the default), or with the recorded delays.",
+    help="With --cassettes: respond at once (the default), or with the recorded delays.",
 )
 @click.option(
     "--replay-again",
     is_flag=True,
-    help="With --cassettes: recordings that were all played answer once more.",
+    help="With --cassettes: play recordings again when all that match were played.",
 )
-@click.option("--upstream", metavar="URL", help="Pass requests on to this API.")
+@click.option("--upstream", metavar="URL", help="Forward requests to this API.")
 @click.option(
     "--record",
     type=click.Path(path_type=Path),
-    help="With --upstream: record each conversation into a cassette of this folder.",
+    help="With --upstream: record each conversation into a cassette in this folder.",
 )
 @click.option(
     "--upstream-key-env",
     metavar="NAME",
-    help="With --upstream: send the key of this environment variable, not the client's.",
+    help="With --upstream: send the key in this environment variable, not the client's.",
 )
 @click.option(
     "--fault",
     "faults",
     metavar="FAULT",
     multiple=True,
-    help="What goes wrong: KIND[=VALUE][,FIELD=VALUE][@WHEN], e.g. error=503,retry_after=1@0.1.",
+    help="Inject a fault: KIND[=VALUE][,FIELD=VALUE][@WHEN], e.g. error=503,retry_after=1@0.1.",
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Decides which requests faults befall."
+    "--seed", type=int, default=0, show_default=True, help="Decides which requests get faults."
 )
 @click.option("--quiet", is_flag=True, help="Do not print a line for each request.")
 def serve(
@@ -141,95 +135,67 @@ def serve(
 ) -> None:
     """Serve the Interactions API on this machine.
 
-    Responses come from a script (deterministic answers, real state, verified histories), from cassettes, or from an
-    upstream whose answers are recorded. No key is needed but any.
+    Responses come from a script (deterministic, with real state and verified histories), from
+    cassettes, or from an upstream and are recorded. Any API key is accepted.
     """
-    from evalkit.server.app import create_app
-    from evalkit.server.run import raise_file_limit
-    from evalkit.server.run import serve as run
-
-    given = {
-        "--script": script,
-        "--signing-key": signing_key,
-        "--api-key": api_key,
-        "--lenient": lenient,
-        "--cassettes": cassettes,
-        "--timing": timing,
-        "--replay-again": replay_again,
-        "--upstream": upstream,
-        "--record": record,
-        "--upstream-key-env": upstream_key_env,
-    }
-    for option, other in _EXCLUDE:
-        if given[option] and given[other]:
-            raise UsageError(f"{option} and {other} cannot be given together")
-    for option, other in _NEED:
-        if given[option] and not given[other]:
-            raise UsageError(f"{option} needs {other}")
-
-    plans = _plans(faults)
-    log: Callable[[str], object] = (lambda line: None) if quiet else _say
+    _check_options(
+        {
+            "--script": script,
+            "--signing-key": signing_key,
+            "--api-key": api_key,
+            "--lenient": lenient,
+            "--cassettes": cassettes,
+            "--timing": timing,
+            "--replay-again": replay_again,
+            "--upstream": upstream,
+            "--record": record,
+            "--upstream-key-env": upstream_key_env,
+        }
+    )
+    plans = [_parse_fault(number, text) for number, text in enumerate(faults, 1)]
     if cassettes is not None:
-        from evalkit.server.replay.backend import CassetteBackend
-
         backend: Backend = CassetteBackend(
-            cassettes, timing=timing or "instant", again=replay_again, log=_say
+            cassettes, timing=timing or "instant", again=replay_again, log=_echo
         )
     elif upstream is not None:
-        from evalkit.server.proxy.backend import open_proxy
-
-        backend = open_proxy(upstream, record, key_env=upstream_key_env, log=_say)
+        backend = open_proxy(upstream, record, key_env=upstream_key_env, log=_echo)
     else:
-        backend = _script(script, signing_key, api_key, lenient, seed, _say)
-
-    def ready(url: str) -> None:
-        _say(_READY.replace("<title>", backend.title).replace("<url>", url))
-
-    if few := raise_file_limit():
-        click.echo(few, err=True)
-    run(create_app(backend, log=log, faults=plans, seed=seed), host, port, ready=ready)
-
-
-def _plans(spelled: tuple[str, ...]) -> list[FaultPlan]:
-    if not spelled:
-        return []
-    from evalkit.server.fault_injection.plans import FaultPlanError, parse_plan
-
-    plans = []
-    for number, text in enumerate(spelled, 1):
-        try:
-            plans.append(parse_plan(text, f"--fault {number}"))
-        except FaultPlanError as error:
-            raise UsageError(f"--fault {text!r}: {error}") from error
-    return plans
+        if api_key == "":
+            raise UsageError("--api-key is empty; omit it to accept any key")
+        backend = ScriptBackend(
+            load_script(script or DEFAULT_SCRIPT),
+            key=signing_key.encode() if signing_key else DEFAULT_KEY,
+            api_key=api_key,
+            lenient=lenient,
+            log=_echo,
+            seed=seed,
+        )
+    log: Callable[[str], object] = (lambda line: None) if quiet else _echo
+    app = create_app(backend, log=log, faults=plans, seed=seed)
+    if warning := raise_file_limit():
+        click.echo(warning, err=True)
+    ready = _READY.replace("<title>", backend.title)
+    run_server(app, host, port, ready=lambda url: _echo(ready.replace("<url>", url)))
 
 
-def _script(
-    path: Path | None,
-    signing_key: str | None,
-    api_key: str | None,
-    lenient: bool,
-    seed: int,
-    log: Callable[[str], object],
-) -> Backend:
-    from evalkit.server.history_integrity import DEFAULT_KEY
-    from evalkit.server.script_backend import ScriptBackend
-    from evalkit.server.scripting.default_script import DEFAULT_SCRIPT, load_script
-
-    if api_key == "":
-        raise UsageError("--api-key is empty; leave it out where any key will do")
-    key = signing_key.encode() if signing_key else DEFAULT_KEY
-    return ScriptBackend(
-        load_script(path or DEFAULT_SCRIPT),
-        key=key,
-        api_key=api_key,
-        lenient=lenient,
-        log=log,
-        seed=seed,
-    )
+def _check_options(values: Mapping[str, object]) -> None:
+    exclusive = [(one, other) for one in _SCRIPT_OPTIONS for other in ("--cassettes", "--upstream")]
+    for option, other in [*exclusive, ("--cassettes", "--upstream")]:
+        if values[option] and values[other]:
+            raise UsageError(f"{option} and {other} cannot be given together")
+    for option, other in _NEEDED.items():
+        if values[option] and not values[other]:
+            raise UsageError(f"{option} needs {other}")
 
 
-def _say(line: str) -> None:
-    """Print a line, if somebody still reads: `evalkit serve | head` must not end answers."""
+def _parse_fault(number: int, text: str) -> FaultPlan:
+    try:
+        return parse_plan(text, f"--fault {number}")
+    except FaultPlanError as error:
+        raise UsageError(f"--fault {text!r}: {error}") from error
+
+
+def _echo(line: str) -> None:
+    # In `evalkit serve | head` nobody reads the output any more; that must not end responses.
     with suppress(BrokenPipeError):
         click.echo(line)

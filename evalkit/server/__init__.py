@@ -1,4 +1,4 @@
-"""A local Interactions API: scripts in YAML say what it answers, plain deterministic answers fill in, the protocol is kept."""
+"""A local server of the Interactions API: scripted, replayed, or forwarded and recorded."""
 
 from evalkit.server.app import create_app
 from evalkit.server.run import serve, serving

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import httpx
+
 from evalkit._lib.version import VERSION
 from evalkit.server.api.deliveries import WebhookDelivery
 from evalkit.server.api.service import Service
@@ -100,9 +102,6 @@ class WebhookSender:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _deliver(self, delivery: WebhookDelivery, after: float) -> None:
-        # A slow library that a server without webhooks does not need.
-        import httpx
-
         await asyncio.sleep(after)
         failure = ""
         async with httpx.AsyncClient(

@@ -23,7 +23,7 @@ from evalkit.transports.replay import MissReporter, ReplayTransport
 
 
 class Transport(Protocol):
-    """Sends requests, or replays them. After :meth:`close`, ``unplayed`` lists unused recordings."""
+    """Sends or replays requests. After :meth:`close`, ``unplayed`` lists unused recordings."""
 
     unplayed: list[str]
 

@@ -1,4 +1,4 @@
-"""The only place where exceptions of httpx become evalkit's. Messages name host and cause, no keys."""
+"""The only place where httpx's exceptions become evalkit's. Messages name host and cause only."""
 
 from __future__ import annotations
 

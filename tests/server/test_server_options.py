@@ -84,7 +84,7 @@ def test_a_lenient_server_says_what_it_let_pass() -> None:
             ["--lenient", "--upstream", "http://127.0.0.1:9"],
             "--lenient and --upstream cannot be given together",
         ),
-        (["--api-key", ""], "--api-key is empty; leave it out where any key will do"),
+        (["--api-key", ""], "--api-key is empty; omit it to accept any key"),
     ],
 )
 def test_options_that_do_not_go(

@@ -1,8 +1,8 @@
 """The kinds of faults: their fields, and what each does to a plain reply and to a stream.
 
 ``KINDS`` is the whole vocabulary of ``--fault`` and ``faults:``. Effects change a reply into
-another one and never wait: how long to wait is part of the reply. Positions in a stream count its events
-from 1 (docs/protocol.md section 6); a position beyond the end of the stream changes nothing.
+another one and never wait: how long to wait is part of the reply. Positions in a stream count its
+events from 1 (docs/protocol.md section 6); a position beyond the end of the stream changes nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The upstream back end: a proxy that records each conversation into its own cassette.
 
-Responses are forwarded as they arrive. Only the end of a response waits for the disk: a plain one is
-on the disk before the client has it, a stream before its end is forwarded.
+Responses are forwarded as they arrive. Only the end of a response waits for the disk: a plain one
+is on the disk before the client has it, a stream before its end is forwarded.
 
 When a client leaves a stream after its last event, the rest is still read, and the recording is
 complete; earlier, the upstream's connection is closed, and the stream is recorded as broken. If the

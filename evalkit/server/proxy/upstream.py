@@ -1,7 +1,7 @@
 """The client of the service behind the proxy: forwards calls, and yields responses unchanged.
 
-Changed on the way are: headers that belong to one connection; the host; ``accept-encoding``, so that
-responses can be read and recorded; the key, if another one is configured. TLS certificates are
+Changed on the way are: headers that belong to one connection; the host; ``accept-encoding``, so
+that responses can be read and recorded; the key, if another one is configured. TLS certificates are
 verified, redirects are not followed. Retries are up to the client, with one exception: a pooled
 connection that turns out to be closed when a request is sent says nothing about the service (RFC
 9112, section 9.3.1).
@@ -148,7 +148,7 @@ class Upstream:
 
 
 def error_response(error: TransportError) -> ErrorResponse:
-    """Return the error for a client: 504 if time ran out, else 502. The official SDKs retry both."""
+    """Return the client's error: 504 if time ran out, else 502. The official SDKs retry both."""
     status = 504 if isinstance(error, TimedOut) else 502
     return ErrorResponse(status, f"upstream {error}", code="upstream_failed")
 

@@ -1,22 +1,17 @@
-"""The cassettes of many conversations, recorded at the same time. Blocking IO, no event loop.
+"""The cassettes of many conversations that are recorded at the same time. Blocking IO.
 
 Each conversation has its own cassette and its own journal, as a recorded variant has; a finished
 exchange is flushed to the journal at once. A conversation can continue at any time, so its cassette
 is written when it was idle for a while, and again when something was added, at the latest when the
 archive closes. A killed process leaves journals; :meth:`ConversationArchive.recover` turns them
-into cassettes.
-
-Few journals are open at a time, however many conversations there are. The calls for one
-conversation must be sequential; those for different conversations may come from different threads.
+into cassettes. Few journals are open at a time, however many conversations there are.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -35,25 +30,23 @@ from evalkit.protocol.wire_facts import is_retryable
 from evalkit.server.replay.normalization import NormalizedRequest, normalize_recording
 
 FOLDER = "conversations"
-"""The folder of the cassettes below the proxy's folder; their media are beside it, in ``_media``."""
+"""Folder of the cassettes, below the proxy's folder; their media are beside it, in ``_media``."""
 
 _MAX_OPEN = 48
-_MAX_WRITERS = 8
 _NAME_WORDS, _NAME_LENGTH = 6, 48
 _WORD = re.compile(r"[a-z0-9]+")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Conversation:
     """``requests`` has the number of the request that each recording belongs to."""
 
-    path: Path | None = None
-    redactor: Redactor = field(default_factory=Redactor)
+    path: Path
+    redactor: Redactor
     requests: list[int] = field(default_factory=list)
     last_change: float = 0.0
     is_written: bool = True
     is_broken: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class ConversationArchive:
@@ -65,10 +58,9 @@ class ConversationArchive:
         self.folder = folder / FOLDER
         self._metadata = dict(metadata)
         self._clock = clock
-        self._lock = threading.Lock()
         self._conversations: dict[int, _Conversation] = {}
         self._open: OrderedDict[int, CassetteRecorder] = OrderedDict()
-        self._name_counts: dict[str, int] = {}
+        self._name_counts: Counter[str] = Counter()
 
     def recover(self) -> list[str]:
         """Write cassettes from the journals of a killed process; return a line about each.
@@ -79,7 +71,7 @@ class ConversationArchive:
         for path in sorted(self.folder.glob(f"*.yaml{journal.SUFFIX}")):
             cassette = path.with_name(path.name.removesuffix(journal.SUFFIX))
             try:
-                recorder = self._recorder(cassette)
+                recorder = self._open_cassette(cassette)
             except UsageError as error:
                 lines.append(f"left alone: {error}")
                 continue
@@ -115,47 +107,38 @@ class ConversationArchive:
         or UsageError; then later exchanges of this conversation are ignored, because a conversation
         with a gap would be wrong.
         """
-        conversation = self._conversation(number)
-        with conversation.lock:
-            if conversation.is_broken:
-                return
+        conversation = self._conversations.get(number)
+        if conversation is None:
+            conversation = self._create(number, [*shared, recording], secrets)
+            new = {**(metadata or {}), "shared": len(shared) or None}
+            recordings = [*enumerate(shared), (request, recording)]
+        else:
             conversation.redactor = conversation.redactor.knowing(secrets)
-            recordings = {request: recording}
-            try:
-                if conversation.path is None:
-                    recordings = {**dict(enumerate(shared)), request: recording}
-                    recorder = self._create(conversation, next(iter(recordings.values())))
-                    known = {**(metadata or {}), "shared": len(shared) or None}
-                else:
-                    recorder = self._take(number, conversation.path)
-                    known = {}
-                try:
-                    recorder.redactor = conversation.redactor
-                    if known:
-                        known = {key: value for key, value in known.items() if value is not None}
-                        recorder.remember(**known)
-                    for request_number, one in recordings.items():
-                        recorder.append(one)
-                        conversation.requests.append(request_number)
-                finally:
-                    conversation.is_written = False
-                    conversation.last_change = self._clock()
-                    self._put_back(number, recorder)
-            except EvalkitError:
-                conversation.is_broken = True
-                raise
+            new, recordings = {}, [(request, recording)]
+        if conversation.is_broken:
+            return
+        try:
+            recorder = self._recorder(number)
+            conversation.is_written = False
+            if new:
+                recorder.remember(**{key: value for key, value in new.items() if value is not None})
+            for request_number, one in recordings:
+                recorder.append(one)
+                conversation.requests.append(request_number)
+        except EvalkitError:
+            conversation.is_broken = True
+            raise
+        finally:
+            conversation.last_change = self._clock()
 
     def recordings(self, number: int, requests: int) -> list[Recording]:
         """Return the recordings of a conversation's first ``requests`` requests."""
-        conversation = self._conversation(number)
-        with conversation.lock:
-            if conversation.path is None:
-                return []
-            recorder = self._take(number, conversation.path)
-            pairs = zip(conversation.requests, recorder.recordings, strict=False)
-            recordings = [recording for request, recording in pairs if request < requests]
-            self._put_back(number, recorder)
-            return recordings
+        if number not in self._conversations:
+            return []
+        pairs = zip(
+            self._conversations[number].requests, self._recorder(number).recordings, strict=False
+        )
+        return [recording for request, recording in pairs if request < requests]
 
     def write_idle(self, seconds: float = 0.0) -> list[str]:
         """Write the cassettes of conversations without changes for so many seconds.
@@ -163,86 +146,66 @@ class ConversationArchive:
         Returns a line about each cassette that cannot be written.
         """
         now = self._clock()
-        with self._lock:
-            idle = [
-                (number, conversation)
-                for number, conversation in self._conversations.items()
-                if not conversation.is_written and now - conversation.last_change >= seconds
-            ]
-        if not idle:
-            return []
-        # Several threads, because most of the time is spent waiting for the disk.
-        with ThreadPoolExecutor(_MAX_WRITERS) as pool:
-            return [
-                problem for problem in pool.map(lambda item: self._write(*item), idle) if problem
-            ]
+        problems = []
+        for number, conversation in self._conversations.items():
+            if not conversation.is_written and now - conversation.last_change >= seconds:
+                try:
+                    self._write(number, conversation)
+                except EvalkitError as error:
+                    problems.append(str(error))
+        return problems
 
     def close(self) -> list[str]:
         """Write every cassette and close all files; return a line about each failure."""
         problems = self.write_idle()
-        with self._lock:
-            recorders = list(self._open.values())
-            self._open.clear()
-        for recorder in recorders:
-            recorder.close()
+        while self._open:
+            self._open.popitem()[1].close()
         return problems
 
-    def _write(self, number: int, conversation: _Conversation) -> str:
-        with conversation.lock:
-            if conversation.path is None:
-                conversation.is_written = True
-                return ""
-            try:
-                recorder = self._take(number, conversation.path)
-                try:
-                    recorder.redactor = conversation.redactor
-                    superseded = set(recorder.forget(is_superseded))
-                    conversation.requests = [
-                        request
-                        for position, request in enumerate(conversation.requests)
-                        if position not in superseded
-                    ]
-                    recorder.finish(held=True)
-                    conversation.is_written = True
-                finally:
-                    recorder.close()
-            except EvalkitError as error:
-                return str(error)
-        return ""
+    def _write(self, number: int, conversation: _Conversation) -> None:
+        recorder = self._recorder(number)
+        try:
+            superseded = set(recorder.forget(is_superseded))
+            conversation.requests = [
+                request
+                for position, request in enumerate(conversation.requests)
+                if position not in superseded
+            ]
+            recorder.finish(held=True)
+            conversation.is_written = True
+        finally:
+            del self._open[number]
+            recorder.close()
 
-    def _conversation(self, number: int) -> _Conversation:
-        with self._lock:
-            return self._conversations.setdefault(number, _Conversation())
+    def _create(
+        self, number: int, recordings: Sequence[Recording], secrets: Iterable[str]
+    ) -> _Conversation:
+        """Create a conversation under the next unused name, so that no file is overwritten."""
+        redactor = Redactor(secrets)
+        name = conversation_name(normalize_recording(redactor.recording(recordings[0])[0]))
+        while True:
+            self._name_counts[name] += 1
+            path = self.folder / f"{numbered_name(name, self._name_counts[name])}.yaml"
+            if not path.exists() and not journal.journal_path(path).exists():
+                break
+        conversation = _Conversation(path=path, redactor=redactor)
+        self._conversations[number] = conversation
+        return conversation
 
-    def _create(self, conversation: _Conversation, first: Recording) -> CassetteRecorder:
-        """Create the cassette under the next unused name, so that no file is overwritten."""
-        name = conversation_name(normalize_recording(conversation.redactor.recording(first)[0]))
-        with self._lock:
-            while True:
-                count = self._name_counts[name] = self._name_counts.get(name, 0) + 1
-                path = self.folder / f"{numbered_name(name, count)}.yaml"
-                if not path.exists() and not journal.journal_path(path).exists():
-                    break
-        recorder = self._recorder(path)
-        conversation.path = path
+    def _recorder(self, number: int) -> CassetteRecorder:
+        """Return a conversation's recorder; the one unused for longest is closed."""
+        conversation = self._conversations[number]
+        recorder = self._open.pop(number, None) or self._open_cassette(conversation.path)
+        recorder.redactor = conversation.redactor
+        self._open[number] = recorder
+        if len(self._open) > _MAX_OPEN:
+            self._open.popitem(last=False)[1].close()
         return recorder
 
-    def _recorder(self, path: Path) -> CassetteRecorder:
+    def _open_cassette(self, path: Path) -> CassetteRecorder:
         return CassetteRecorder(
             path, "new_episodes", metadata=self._metadata, redactor=Redactor(), goes_on=True
         )
-
-    def _take(self, number: int, path: Path) -> CassetteRecorder:
-        with self._lock:
-            recorder = self._open.pop(number, None)
-        return recorder or self._recorder(path)
-
-    def _put_back(self, number: int, recorder: CassetteRecorder) -> None:
-        with self._lock:
-            self._open[number] = recorder
-            if len(self._open) > _MAX_OPEN:
-                # Closed under the lock, so that no other thread opens the same journal before.
-                self._open.popitem(last=False)[1].close()
 
 
 def conversation_name(request: NormalizedRequest) -> str:

@@ -1,8 +1,8 @@
 """Assigns the proxy's exchanges to conversations and records them, off the event loop.
 
 ``conversation.demultiplex`` decides which conversation an exchange belongs to; ``archive`` writes
-the cassettes. A few writer threads are in between: the exchanges of one conversation are written one
-after the other, and no stream waits for a disk.
+the cassettes. Between them is one writer thread, so that exchanges are written one after the other
+and no stream waits for a disk.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
-from evalkit.cassette.recording import Recording
 from evalkit.conversation.demultiplex import Demultiplexer, PendingRequest
 from evalkit.errors import EvalkitError
 from evalkit.server.calls import Call
@@ -23,7 +23,7 @@ from evalkit.server.proxy.archive import ConversationArchive
 from evalkit.server.proxy.capture import ResponseCapture, recording_of_call, request_of
 from evalkit.server.proxy.upstream import Upstream, UpstreamResponse
 
-_WRITERS = 4
+T = TypeVar("T")
 
 
 class ConversationRecorder:
@@ -43,9 +43,7 @@ class ConversationRecorder:
         self._demultiplexer = Demultiplexer()
         self._request_counts: Counter[int] = Counter()
         self._started: set[int] = set()
-        self._writers = [
-            ThreadPoolExecutor(1, thread_name_prefix="evalkit record") for _ in range(_WRITERS)
-        ]
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="evalkit record")
 
     def open(self, call: Call) -> ProxiedExchange:
         """Start the exchange of a call that is about to be forwarded."""
@@ -93,26 +91,22 @@ class ConversationRecorder:
 
     async def write_idle(self, seconds: float) -> None:
         """Write the cassettes of conversations that are idle for so long, until cancelled."""
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(seconds / 2)
-            self._log_problems(
-                await loop.run_in_executor(self._writers[0], self._archive.write_idle, seconds)
-            )
+            for line in await self._in_writer(lambda: self._archive.write_idle(seconds)):
+                self._log(f"not recorded: {line}")
 
     async def close(self) -> None:
         """Write every cassette."""
-        loop = asyncio.get_running_loop()
-        self._log_problems(await loop.run_in_executor(self._writers[0], self._archive.close))
-        for writer in self._writers:
-            writer.shutdown()
+        for line in await self._in_writer(self._archive.close):
+            self._log(f"not recorded: {line}")
+        self._writer.shutdown()
 
     async def _append(self, exchange: ProxiedExchange, broken: str | None) -> None:
         capture, conversation = exchange.capture, exchange.pending.thread
         assert capture is not None
         response = capture.response(self.clock(), broken)
         recording = recording_of_call(exchange.call, exchange.uri, response)
-        loop = asyncio.get_running_loop()
         body = (
             exchange.pending.request.body if isinstance(exchange.pending.request.body, dict) else {}
         )
@@ -123,33 +117,26 @@ class ConversationRecorder:
             "source": "evalkit serve --upstream",
             "server": capture.headers.get("server"),
         }
-        shared: Sequence[Recording] = ()
-        if conversation not in self._started and (
-            fork := self._demultiplexer.fork_of(conversation)
-        ):
-            shared = await loop.run_in_executor(
-                self._writer(fork[0]), self._archive.recordings, *fork
-            )
-        self._started.add(conversation)
         secrets = {*secrets_of(exchange.call), *self._upstream.secrets}
-        await loop.run_in_executor(
-            self._writer(conversation),
-            lambda: self._archive.append(
+        fork = None
+        if conversation not in self._started:
+            self._started.add(conversation)
+            fork = self._demultiplexer.fork_of(conversation)
+
+        def append() -> None:
+            self._archive.append(
                 conversation,
                 exchange.number,
                 recording,
                 secrets=secrets,
                 metadata=metadata,
-                shared=shared,
-            ),
-        )
+                shared=self._archive.recordings(*fork) if fork else (),
+            )
 
-    def _writer(self, conversation: int) -> ThreadPoolExecutor:
-        return self._writers[conversation % _WRITERS]
+        await self._in_writer(append)
 
-    def _log_problems(self, problems: Sequence[str]) -> None:
-        for line in problems:
-            self._log(f"not recorded: {line}")
+    async def _in_writer(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
 
 
 @dataclass(slots=True, kw_only=True)

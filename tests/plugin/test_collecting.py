@@ -78,19 +78,17 @@ def test_report_line_is_the_scenarios(project: Project) -> None:
 
 
 def test_every_problem_of_a_suite_is_shown_once_and_without_a_traceback(project: Project) -> None:
-    text = WEATHER.replace("- status: completed", "- statos: completed").replace(
-        "tags: [smoke]", "tagz: [smoke]"
-    )
+    text = WEATHER.replace("title:", "titel:").replace("tags: [smoke]", "tagz: [smoke]")
     project.suite("weather", text)
     result = project.run("suites")
     result.assert_outcomes(errors=1)
     output = result.stdout.str()
-    for word in ("tagz", "statos"):
+    for word in ("titel", "tagz"):
         line = next(number for number, source in enumerate(text.splitlines(), 1) if word in source)
         column = text.splitlines()[line - 1].index(word) + 1
         assert f"suites/weather.yaml:{line}:{column} " in output
     assert "did you mean 'tags'" in output
-    assert "did you mean 'status'" in output
+    assert "did you mean 'title'" in output
     assert "Traceback" not in output
     assert ".py:" not in output
 

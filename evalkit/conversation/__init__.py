@@ -1,6 +1,5 @@
 """The sans-IO conversation engine: a plan in, effects out, a transcript at the end."""
 
-from evalkit.conversation.driver import drive
 from evalkit.conversation.effects import (
     CallTool,
     Conversation,
@@ -9,6 +8,7 @@ from evalkit.conversation.effects import (
     Pause,
     Send,
     ToolResult,
+    drive,
 )
 from evalkit.conversation.engine import converse
 from evalkit.conversation.plan import Plan, TurnSource, TurnView, context

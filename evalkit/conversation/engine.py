@@ -1,19 +1,21 @@
-"""The conversation engine: a generator that holds a plan's turns and returns the transcript. Sans-IO, like h11 for HTTP.
+"""The conversation engine: a generator that runs a plan's turns and returns the transcript.
 
-A turn is a user message and everything until the model stops needing tools. One lap of a turn is one *answer*: a POST, its continuation
-hops (protocol section 8.3) and its polls (section 8.1). After each answer the calls that wait are run and their results go out with the
-next lap; without any, the turn is held, whatever the answer's status.
+It is sans-IO, like h11 for HTTP: no network, clock, templates or checks here.
 
-What may end a turn before that, and with it the conversation:
+A turn is a user message and everything until the model needs no more tools. It consists of rounds:
+a POST, its continuations (docs/protocol.md section 8.3) and its polls (section 8.1). After each
+round the waiting calls are run, and their results are the input of the next round. Without waiting
+calls the turn is completed, whatever the status of the response.
 
-| what | outcome | ``transcript.crash`` |
+Otherwise a turn, and with it the conversation, ends as follows:
+
+| cause | outcome | ``transcript.crash`` |
 |---|---|---|
-| an API error, as an answer or as an event in a stream | ``api_error`` | – |
-| an answer that cannot be used, a broken stream, no id to go on from, tool rounds, polls or hops used up | ``incomplete`` | – |
-| an EvalkitError thrown in by the driver or raised by a turn's content (miss, transport, tool, template) | ``incomplete`` | the exception |
+| an API error, as a response or as an event of a stream | ``api_error`` | – |
+| an unusable response, a broken stream, a missing id, a limit of the plan | ``incomplete`` | – |
+| an EvalkitError of the driver or the turn's content | ``incomplete`` | the exception |
 
-Steps that had come by then stay in the timeline. Everything is bounded: tool rounds, hops and polls by the plan. No IO, no clock, no
-templates, no judgement here.
+The timeline contains the steps received until then.
 """
 
 from __future__ import annotations
@@ -24,31 +26,30 @@ from urllib.parse import quote
 
 from evalkit._lib.json import JSON
 from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Pause, Send
-from evalkit.conversation.function_calls import Calls, arguments_of, call_id, refusal, result_step
-from evalkit.conversation.history import KEEPERS, Keeper, NotHeld, Part, blocks, continued
+from evalkit.conversation.function_calls import (
+    AnsweredCalls,
+    arguments_of,
+    bad_arguments,
+    call_id,
+    result_step,
+)
+from evalkit.conversation.history import HISTORIES, RequestPart, TurnEnded, blocks, continued
 from evalkit.conversation.plan import Plan, TurnSource, context
 from evalkit.conversation.response_reader import read_response
 from evalkit.errors import EvalkitError
-from evalkit.protocol.step_reader import output_text, strip_user_input
-from evalkit.protocol.step_types import RUNNING
+from evalkit.protocol.step_reader import is_running, output_text, strip_user_input
 from evalkit.protocol.wire_facts import interactions_path
-from evalkit.transcript import ApiError, Exchange, Request, Step, Transcript, Turn
+from evalkit.transcript import Exchange, Request, Step, Transcript, Turn
 
-_FIRST = ("model", "agent")
-_NOT_FIELDS = frozenset({*_FIRST, "input", "previous_interaction_id", "continuation_token"})
-# ``store`` is part of what a stateless history decides; else it is a field like any other.
-_OWNED = {"stateful": _NOT_FIELDS, "stateless": _NOT_FIELDS | {"store"}}
-
-
-class _Refused(Exception):
-    """The API answered an error."""
-
-    def __init__(self, error: ApiError) -> None:
-        self.error = error
+_FIRST_FIELDS = ("model", "agent")
+_ENGINE_FIELDS = {*_FIRST_FIELDS, "input", "previous_interaction_id", "continuation_token"}
 
 
 def converse(plan: Plan) -> Conversation:
-    """Hold the conversation: yield effects, receive their results, return the Transcript. Never raises an EvalkitError."""
+    """Run the conversation: yield effects, receive their results, return the transcript.
+
+    Never raises an EvalkitError.
+    """
     return _Engine(plan).run()
 
 
@@ -56,27 +57,20 @@ class _Engine:
     def __init__(self, plan: Plan) -> None:
         fields = plan.fields
         self.plan = plan
-        self.transcript = Transcript(
-            {
-                **fields,
-                "history": plan.history,
-                "stream": plan.stream,
-                "background": plan.background,
-                **plan.settings,
-            }
-        )
+        modes = {"history": plan.history, "stream": plan.stream, "background": plan.background}
+        self.transcript = Transcript({**fields, **modes, **plan.settings})
         self.path = interactions_path(plan.api_version)
-        self.keeper: Keeper = KEEPERS[plan.history](fields)
-        self.calls = Calls()
-        self.head: Part = {key: fields[key] for key in _FIRST if key in fields}
-        owned = _OWNED[plan.history]
-        self.tail: Part = {key: value for key, value in fields.items() if key not in owned}
-        if plan.stream:
-            self.tail.setdefault("stream", True)
-        if plan.background:
-            self.tail.setdefault("background", True)
-        self.background = bool(self.tail.get("background"))
-        # Neither SDK continues runs in the background or agents by itself (protocol section 8.3).
+        self.history = HISTORIES[plan.history](fields)
+        self.calls = AnsweredCalls()
+        self.first_fields = {key: fields[key] for key in _FIRST_FIELDS if key in fields}
+        # A stateless history sets ``store`` itself; else it is a field like any other.
+        owned = _ENGINE_FIELDS | ({"store"} if plan.history == "stateless" else set())
+        self.last_fields = {key: value for key, value in fields.items() if key not in owned}
+        for key in ("stream", "background"):
+            if modes[key]:
+                self.last_fields.setdefault(key, True)
+        self.background = bool(self.last_fields.get("background"))
+        # The SDKs continue neither background runs nor agents (docs/protocol.md section 8.3).
         self.continues = not self.background and "agent" not in fields
         self.exchanges = 0
         self.answer_start = 0
@@ -91,154 +85,145 @@ class _Engine:
             turn = Turn(number, [])
             turns.append(turn)
             try:
-                yield from self.hold(turn, source)
-            except _Refused as refused:
-                turn.outcome, turn.error = "api_error", refused.error
-            except NotHeld as reason:
-                turn.outcome, turn.reason = "incomplete", str(reason)
+                yield from self.run_turn(turn, source)
+            except TurnEnded as end:
+                turn.outcome = "incomplete" if end.error is None else "api_error"
+                turn.error, turn.reason = end.error, end.reason
             except EvalkitError as error:
                 turn.outcome, turn.reason, self.transcript.crash = "incomplete", str(error), error
                 if turn.exchanges and turn.exchanges[-1].response is None:
                     turn.exchanges[-1].failure = turn.reason
             turn.text = output_text([step.raw for step in turn.steps[self.answer_start :]])
-            go_on = True
             try:
-                go_on = yield EndTurn(turn)
+                proceed = yield EndTurn(turn)
             except EvalkitError as error:
                 self.transcript.crash = self.transcript.crash or error
-                go_on = False
+                proceed = False
             if turn.outcome != "completed":
                 stop = f"turn {number} did not complete"
-            elif not go_on:
+            elif not proceed:
                 stop = f"stopped after turn {number}"
         return self.transcript
 
-    def hold(self, turn: Turn, source: TurnSource) -> Generator[Effect, Any, None]:
-        """Hold one turn; raises _Refused, NotHeld or an EvalkitError where that cannot be done."""
+    def run_turn(self, turn: Turn, source: TurnSource) -> Generator[Effect, Any, None]:
+        """Run one turn. Raises TurnEnded or an EvalkitError if it cannot be completed."""
         content = source.content(context(self.transcript.turns[:-1]))
         turn.user = blocks(content)
-        part = self.keeper.ask(content)
+        part = self.history.message(content)
         rounds = 0
         while True:
             start = len(turn.steps)
-            received, identity = yield from self.answer(turn, part)
-            raws = [step.raw for step in received]
-            waiting = self.calls.waiting(raws, turn.status)
+            received, identity = yield from self.run_round(turn, part)
+            waiting = self.calls.waiting([step.raw for step in received], turn.status)
             if not waiting:
-                self.keeper.keep(identity, raws)
+                self.history.add(identity, [step.raw for step in received])
                 return
-            if rounds >= self.plan.max_tool_rounds:
-                limit = self.plan.max_tool_rounds
-                raise NotHeld(
-                    f"the model still calls functions after {limit} rounds of results (max_tool_rounds: {limit})"
+            limit = self.plan.max_tool_rounds
+            if rounds >= limit:
+                raise TurnEnded(
+                    f"the model still calls functions after {limit} rounds of results "
+                    f"(max_tool_rounds: {limit})"
                 )
             rounds += 1
-            results: dict[int, dict[str, JSON]] = {}
+            results = []
             for index in waiting:
-                results[index] = yield from self.call(raws[index])
-            for index in reversed(waiting):
-                received.insert(index + 1, Step(results[index], "client", self.exchanges + 1))
-            self.keeper.keep(identity, [step.raw for step in received])
-            part = self.keeper.reply(list(results.values()))
+                results.append((yield from self.call(received[index].raw)))
+            for index, result in reversed(list(zip(waiting, results, strict=True))):
+                received.insert(index + 1, Step(result, "client", self.exchanges + 1))
+            self.history.add(identity, [step.raw for step in received])
+            part = self.history.results(results)
             turn.steps[start:] = _timeline(received)
 
     def call(self, call: dict[str, JSON]) -> Generator[Effect, Any, dict[str, JSON]]:
         """Run one function and return its result step."""
-        arguments = arguments_of(call)
+        arguments, name = arguments_of(call), call.get("name")
         if arguments is None:
-            answer = refusal(call)
+            result = bad_arguments(call)
         else:
-            name = call.get("name")
-            answer = yield CallTool(name if isinstance(name, str) else "", arguments, call_id(call))
-        self.calls.answered(call)
-        return result_step(call, answer)
+            result = yield CallTool(name if isinstance(name, str) else "", arguments, call_id(call))
+        self.calls.add(call)
+        return result_step(call, result)
 
-    def answer(self, turn: Turn, part: Part) -> Generator[Effect, Any, tuple[list[Step], str]]:
-        """Get one answer: POST, continue while it asks for it, poll while it runs. Return its steps, hops merged, and the last id."""
+    def run_round(
+        self, turn: Turn, part: RequestPart
+    ) -> Generator[Effect, Any, tuple[list[Step], str]]:
+        """Send a POST, continue and poll the response; return all its steps and the last id."""
         start = len(turn.steps)
         received: list[Step] = []
         tokens: set[str] = set()
         while True:
-            exchange = self.begin(
-                turn, Request("POST", self.path, {**self.head, **part, **self.tail})
-            )
-            read_response(exchange, (yield Send(exchange.request)))
+            body = {**self.first_fields, **part, **self.last_fields}
+            exchange = yield from self.send(turn, Request("POST", self.path, body))
+            identity = _text(exchange, "id") or ""
+            if identity and self.runs_on(exchange):
+                exchange = yield from self.poll(turn, exchange, identity)
             interaction = exchange.interaction
-            identity = _text_of(interaction, "id") or ""
-            if identity and self.running(exchange):
-                exchange = yield from self.settle(turn, exchange, identity)
-                interaction = exchange.interaction
             if interaction is not None:
-                later = bool(tokens) or exchange.request.method == "GET"
-                steps = interaction.get("steps") or ()
-                # Only an answer to this very POST holds new steps alone: a stored one is led by the client's own (section 1.1).
-                fresh = strip_user_input(steps) if later else steps
-                number = exchange.number
-                received += [Step(step, "model", number) for step in fresh]
+                steps = interaction.get("steps") or []
+                if tokens or exchange.request.method == "GET":
+                    # Here the steps of the client come first (docs/protocol.md section 1.1).
+                    steps = strip_user_input(steps)
+                received += [Step(step, "model", exchange.number) for step in steps]
                 self.answer_start = start
                 turn.steps[start:] = _timeline(received)
-                turn.status = _text_of(interaction, "status")
-                if "environment" in self.tail:
-                    self.note_environment(interaction)
+                turn.status = _text(exchange, "status")
+                environment = _text(exchange, "environment_id")
+                if environment and "environment" in self.last_fields:
+                    # Another ``remote`` would open a new sandbox without the files of this turn
+                    # (docs/protocol.md section 2.5).
+                    self.last_fields["environment"] = environment
             if exchange.error is not None:
-                raise _Refused(exchange.error)
+                raise TurnEnded(error=exchange.error)
             if interaction is None or exchange.failure is not None:
-                raise NotHeld(exchange.failure or "no Interaction came")
-            if turn.status in RUNNING:
-                raise NotHeld(f"the answer is still {turn.status} and has no id to poll")
-            if (
-                turn.status != "requires_continuation"
-                or not self.continues
-                or not (token := _text_of(interaction, "continuation_token"))
-            ):
+                raise TurnEnded(exchange.failure or "no Interaction was received")
+            if is_running(interaction):
+                raise TurnEnded(f"the response is still {turn.status} and has no id to poll")
+            token = _text(exchange, "continuation_token")
+            if turn.status != "requires_continuation" or not self.continues or not token:
                 return received, identity
             if token in tokens:
-                raise NotHeld("the answer asks to be continued with a token that was used already")
+                raise TurnEnded("the response asks to be continued with a token used before")
             if len(tokens) >= self.plan.max_hops:
-                raise NotHeld(f"the answer still asks to be continued after {len(tokens)} hops")
+                raise TurnEnded(f"the response still asks to be continued after {len(tokens)} hops")
             tokens.add(token)
-            part = continued(part, self.tail.get("store"), identity, token)
+            part = continued(part, self.last_fields.get("store"), identity, token)
 
-    def settle(
+    def poll(
         self, turn: Turn, exchange: Exchange, identity: str
     ) -> Generator[Effect, Any, Exchange]:
-        """Poll until the run has ended, as the guide's loop does (section 11): at once, then with a pause between. Return its end."""
-        polls = 0
-        while self.running(exchange):
-            if polls >= self.plan.max_polls:
-                raise NotHeld(f"the run had not ended after {polls} polls")
+        """Poll until a run has ended, first without a pause; return the last exchange."""
+        path = f"{self.path}/{quote(identity, safe='')}"
+        for polls in range(self.plan.max_polls):
             if polls:
                 yield Pause(self.plan.poll_seconds)
-            polls += 1
-            exchange = self.begin(turn, Request("GET", f"{self.path}/{quote(identity, safe='')}"))
-            read_response(exchange, (yield Send(exchange.request)))
-        return exchange
+            exchange = yield from self.send(turn, Request("GET", path))
+            if not self.runs_on(exchange):
+                return exchange
+        raise TurnEnded(f"the run had not ended after {self.plan.max_polls} polls")
 
-    def running(self, exchange: Exchange) -> bool:
-        """Whether the run behind an answer goes on. A stream that broke off does not stop one in the background (section 8.1)."""
+    def runs_on(self, exchange: Exchange) -> bool:
+        """Return whether the run behind a response continues.
+
+        A broken stream does not stop a background run (docs/protocol.md section 8.1).
+        """
         if exchange.interaction is None or exchange.error is not None:
             return False
         if exchange.failure is not None:
             return self.background
-        return _text_of(exchange.interaction, "status") in RUNNING
+        return is_running(exchange.interaction)
 
-    def begin(self, turn: Turn, request: Request) -> Exchange:
-        """Note a request that is about to be sent; where it cannot be, its exchange stays without a response."""
+    def send(self, turn: Turn, request: Request) -> Generator[Effect, Any, Exchange]:
+        """Send a request; if that fails, its exchange stays without a response."""
         self.exchanges += 1
         exchange = Exchange(self.exchanges, turn.number, request)
         turn.exchanges.append(exchange)
+        read_response(exchange, (yield Send(request)))
         return exchange
 
-    def note_environment(self, interaction: dict[str, JSON]) -> None:
-        """Stay in the sandbox that was opened: a second ``remote`` would be a fresh one, without the first turn's files (section 2.5)."""
-        environment = _text_of(interaction, "environment_id")
-        if environment:
-            self.tail["environment"] = environment
 
-
-def _text_of(interaction: dict[str, JSON] | None, field: str) -> str | None:
-    found = interaction.get(field) if interaction else None
-    return found if isinstance(found, str) else None
+def _text(exchange: Exchange, field: str) -> str | None:
+    value = exchange.interaction.get(field) if exchange.interaction else None
+    return value if isinstance(value, str) else None
 
 
 def _timeline(received: list[Step]) -> list[Step]:

@@ -1,22 +1,21 @@
-"""Function calls: which ones wait for the client, and what a result looks like on the wire.
+"""Function calls: which of them the client answers, and their results in wire form. No tool runs here.
 
-Which calls wait, by the status of the answer they came in (``WAITING``):
+Whether calls are answered depends on the status of their response (``MUST_ANSWER``):
 
-| status | calls that are answered |
+| status | calls to answer |
 |---|---|
-| ``requires_action`` | every one not answered before; where all were, all of them: the service says that it waits |
-| ``completed``, or none at all | every one not answered before |
-| any other | none: nothing waits in a run that failed, was cancelled or ran out |
+| ``requires_action`` | those not answered before; if there are none, all: the service waits |
+| ``completed``, or none at all | those not answered before |
+| any other | none: the run failed, was cancelled or ended early |
 
-The service asks with ``requires_action``; a new call in a ``completed`` answer is answered because the guide's own loop looks at the
-calls and not at the status. A call that was answered is an echo there (the last sample of guide section 9 repeats one) and is never run
-again.
+``requires_action`` is the API's way to wait for results. A new call in a ``completed`` response is
+answered because the loop of the API's guide ignores the status. A call there that was answered
+before is an echo (a sample in section "Function calling" of the guide has one) and not run again.
 
-*Answered before* is told by the id together with the name and the arguments, over the whole conversation: ids are unique with the real
-service, and a service that counts them anew in each answer is still understood. A call without an id cannot be told from a new one while
-the status is ``requires_action``, so it is answered then. A call whose result came along with it (a run read by GET) waits for nobody.
-
-No tool is run here.
+A call was answered before if its id, name and arguments equal those of an answered call of the
+conversation: ids are unique with the real service, but a service that counts them anew in each
+response works too. A call without an id looks like a new one under ``requires_action``. A call whose
+result is in the same response (a run read by GET) needs no answer.
 """
 
 from __future__ import annotations
@@ -28,85 +27,74 @@ from typing import Any
 from evalkit._lib.json import JSON, equal, json_type
 from evalkit.conversation.effects import ToolResult
 from evalkit.errors import ToolCrashed
-from evalkit.protocol.step_reader import pair_calls
+from evalkit.protocol.step_reader import pair_calls, type_of
 from evalkit.protocol.step_types import CONTENT_TYPES
 
-WAITING: dict[str | None, bool] = {"requires_action": True, "completed": False, None: False}
-"""Statuses under which calls are answered; True: the service surely waits for one."""
+MUST_ANSWER: dict[str | None, bool] = {"requires_action": True, "completed": False, None: False}
+"""The statuses under which calls are answered, and whether the service surely waits for one."""
 
-_CONTENT_TYPES = frozenset({*CONTENT_TYPES, "function"})
-# Compact enough for a model and legible in a cassette; NaN is refused because no JSON reader would take it.
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_RESULT_CONTENT_TYPES = frozenset({*CONTENT_TYPES, "function"})
 
 
-class Calls:
+class AnsweredCalls:
     """The function calls of one conversation that were answered."""
-
-    __slots__ = ("_answered",)
 
     def __init__(self) -> None:
         self._answered: dict[str | None, list[dict[str, JSON]]] = {}
 
     def waiting(self, steps: Sequence[dict[str, JSON]], status: str | None) -> list[int]:
         """Return the indexes of the calls to answer now, in order."""
-        if status not in WAITING:
+        calls = [at for at, step in enumerate(steps) if step.get("type") == "function_call"]
+        if not calls or status not in MUST_ANSWER:
             return []
-        kinds = [step.get("type") for step in steps]
-        if "function_call" not in kinds:
-            return []
-        calls = [index for index, kind in enumerate(kinds) if kind == "function_call"]
-        if "function_result" in kinds:
-            paired = {
-                pair.call_index for pair in pair_calls(steps).pairs if pair.result_index is not None
-            }
-            calls = [index for index in calls if index not in paired]
-        certain = WAITING[status]
-        fresh = [index for index in calls if not self._known(steps[index], certain)]
-        return calls if certain and not fresh else fresh
+        answered_here = {
+            pair.call_index for pair in pair_calls(steps).pairs if pair.result_index is not None
+        }
+        calls = [index for index in calls if index not in answered_here]
+        new = [index for index in calls if not self._was_answered(steps[index], status)]
+        return calls if MUST_ANSWER[status] and not new else new
 
-    def answered(self, call: dict[str, JSON]) -> None:
-        """Remember a call as answered."""
+    def add(self, call: dict[str, JSON]) -> None:
+        """Add an answered call."""
         self._answered.setdefault(call_id(call), []).append(call)
 
-    def _known(self, call: dict[str, JSON], certain: bool) -> bool:
+    def _was_answered(self, call: dict[str, JSON], status: str | None) -> bool:
         key = call_id(call)
-        if key is None and certain:
+        if key is None and MUST_ANSWER[status]:
             return False
-        earlier = self._answered.get(key, ())
         return any(
-            equal(call.get("name"), old.get("name"))
-            and equal(call.get("arguments"), old.get("arguments"))
-            for old in earlier
+            equal(call.get("name"), earlier.get("name"))
+            and equal(call.get("arguments"), earlier.get("arguments"))
+            for earlier in self._answered.get(key, ())
         )
 
 
 def call_id(call: dict[str, JSON]) -> str | None:
-    """Return a call's id, None where it has none to go by."""
-    found = call.get("id")
-    return found if isinstance(found, str) and found else None
+    """Return a call's id, None if it is missing, empty or not a string."""
+    identity = call.get("id")
+    return identity if isinstance(identity, str) and identity else None
 
 
 def arguments_of(call: dict[str, JSON]) -> dict[str, Any] | None:
-    """Return a call's arguments, absent ones as ``{}``; None where they are not an object and the function cannot be called."""
-    found = call.get("arguments")
-    if found is None:
+    """Return a call's arguments, ``{}`` if there are none, None if they are not an object."""
+    arguments = call.get("arguments")
+    if arguments is None:
         return {}
-    return found if isinstance(found, dict) else None
+    return arguments if isinstance(arguments, dict) else None
 
 
-def refusal(call: dict[str, JSON]) -> ToolResult:
-    """Return the error a model gets for arguments that are not an object."""
-    return ToolResult(
-        f"the arguments are not an object but {json_type(call.get('arguments'))}", is_error=True
-    )
+def bad_arguments(call: dict[str, JSON]) -> ToolResult:
+    """Return the error for a call whose arguments are not an object."""
+    kind = json_type(call.get("arguments"))
+    return ToolResult(f"the arguments are not an object but {kind}", is_error=True)
 
 
-def result_step(call: dict[str, JSON], answer: ToolResult) -> dict[str, JSON]:
-    """Return the ``function_result`` for a call, in the guide's form and key order (section 9).
+def result_step(call: dict[str, JSON], result: ToolResult) -> dict[str, JSON]:
+    """Return the ``function_result`` for a call, with the keys in the order of the API's guide.
 
-    A string goes out as one text block, a list of content blocks as it stands, anything else as one text block of its JSON. ``call_id`` is
-    left out where the call has no id: such calls are paired by order (protocol section 10, row 3), and a null names no call. Raises
-    ToolCrashed where the result is no JSON value.
+    A string becomes one text block, a list of content blocks stays as it is, anything else becomes
+    one text block with its JSON. A call without an id gets no ``call_id``: such calls are paired by
+    order (docs/protocol.md section 10, row 3). Raises ToolCrashed for a result that is not JSON.
     """
     name = call.get("name")
     step: dict[str, JSON] = {"type": "function_result"}
@@ -114,26 +102,27 @@ def result_step(call: dict[str, JSON], answer: ToolResult) -> dict[str, JSON]:
         step["name"] = name
     if call.get("id") is not None:
         step["call_id"] = call["id"]
-    if answer.declared:
-        step["result"] = _content(name, answer.result)
+    if result.declared:
+        step["result"] = _content(name, result.result)
     else:
         step["result"] = [{"type": "text", "text": f"unknown function {name!r}"}]
-    if answer.is_error or not answer.declared:
+    if result.is_error or not result.declared:
         step["is_error"] = True
     return step
 
 
 def _content(name: JSON, result: JSON) -> list[dict[str, JSON]]:
-    if isinstance(result, str):
-        return [{"type": "text", "text": result}]
     if isinstance(result, list) and result and all(map(_is_content, result)):
         return result
+    if isinstance(result, str):
+        return [{"type": "text", "text": result}]
     try:
-        return [{"type": "text", "text": _encode(result)}]
+        # Readable in a cassette; NaN is refused because JSON readers do.
+        text = json.dumps(result, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ToolCrashed(f"tool {name!r} gave a result that is not JSON: {error}") from None
+        raise ToolCrashed(f"tool {name!r} returned a result that is not JSON: {error}") from None
+    return [{"type": "text", "text": text}]
 
 
 def _is_content(item: JSON) -> bool:
-    kind = item.get("type") if isinstance(item, dict) else None
-    return isinstance(kind, str) and kind in _CONTENT_TYPES
+    return isinstance(item, dict) and type_of(item) in _RESULT_CONTENT_TYPES

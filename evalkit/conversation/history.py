@@ -1,104 +1,90 @@
-"""The two ways of keeping history: what goes into a request as ``input``, and what ties it to what was said before.
+"""The two history modes: what a request has as ``input``, and how it refers to what came before.
 
-*Stateful*: the service keeps the conversation; a request names the last interaction by ``previous_interaction_id`` and carries only what is
-new (guide section 4). *Stateless*: ``store: false``, and the client re-sends everything (guide section 4, protocol section 9): the earlier
-input, then every received step exactly as received (the very objects, so nothing can be added, dropped or re-spelled), each
-``function_result`` right after its call, then what is new. It relies on no id: real answers have none then (protocol section 11).
-
-Nothing here sends, reads answers or runs tools.
+*Stateful*: the service stores the conversation; a request names the last interaction by
+``previous_interaction_id`` and contains only what is new. *Stateless*: ``store: false``, and the
+client re-sends everything (docs/protocol.md section 9): the earlier input, then every received
+step exactly as received (the same objects, so nothing can change), each ``function_result`` right
+after its call, then what is new. It relies on no id, because real responses have none then
+(docs/protocol.md section 11).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from evalkit._lib.json import JSON
+from evalkit.transcript import ApiError
 
-Part = dict[str, JSON]
-"""The part of a request body that history decides: ``input`` and what stands before it."""
-
-
-class NotHeld(Exception):
-    """The turn cannot go on for what the service answered; the message is the reason. Never leaves this room."""
+RequestPart = dict[str, JSON]
+"""The fields of a request body that the history decides, ``input`` among them."""
 
 
-class Keeper(Protocol):
-    """Keeps the history of one conversation."""
+class TurnEnded(Exception):
+    """The turn cannot continue: an API error, or for the given reason. Internal to the engine."""
 
-    def ask(self, content: str | list[dict[str, Any]]) -> Part:
-        """Return the part that carries the user's message."""
-        ...
-
-    def keep(self, interaction_id: str, steps: list[dict[str, JSON]]) -> None:
-        """Remember an answer: its id (``""`` where it had none), its steps with the client's results already in place."""
-        ...
-
-    def reply(self, results: list[dict[str, JSON]]) -> Part:
-        """Return the part that carries function results; :meth:`keep` has had them too."""
-        ...
+    def __init__(self, reason: str | None = None, error: ApiError | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.error = error
 
 
-class Stateful:
-    """The service keeps the history."""
+class StatefulHistory:
+    """The service stores the history."""
 
     def __init__(self, fields: Mapping[str, JSON]) -> None:
-        self._previous: JSON = fields.get("previous_interaction_id")
-        self._lost = False
+        self._previous: JSON = fields.get("previous_interaction_id") or None
 
-    def ask(self, content: str | list[dict[str, Any]]) -> Part:
-        """Return the message as the guide sends it: a string stays one, content blocks are the input (guide sections 2 and 5)."""
+    def message(self, content: str | list[dict[str, Any]]) -> RequestPart:
+        """Return the part with a user's message; a string stays one, as in the API's guide."""
         return self._part(content)
 
-    def keep(self, interaction_id: str, steps: list[dict[str, JSON]]) -> None:
-        """Remember the id; the steps are the service's to keep."""
-        self._previous = interaction_id
-        self._lost = not interaction_id
-
-    def reply(self, results: list[dict[str, JSON]]) -> Part:
-        """Return the results alone (guide section 9)."""
+    def results(self, results: list[dict[str, JSON]]) -> RequestPart:
+        """Return the part with function results, which :meth:`add` has received too."""
         return self._part(results)
 
-    def _part(self, content: JSON) -> Part:
-        if self._lost:
-            raise NotHeld(
-                "the last answer has no id, so a stateful conversation cannot go on from it"
+    def add(self, interaction_id: str, steps: list[dict[str, JSON]]) -> None:
+        """Add a response: its id (``""`` without one), its steps with the client's results."""
+        self._previous = interaction_id
+
+    def _part(self, content: JSON) -> RequestPart:
+        if self._previous is None:
+            return {"input": content}
+        if not self._previous:
+            raise TurnEnded(
+                "the last response has no id, so a stateful conversation cannot continue from it"
             )
-        return (
-            {"input": content}
-            if self._previous is None
-            else {"previous_interaction_id": self._previous, "input": content}
-        )
+        return {"previous_interaction_id": self._previous, "input": content}
 
 
-class Stateless:
-    """The client keeps the history."""
+class StatelessHistory:
+    """The client stores the history."""
 
     def __init__(self, fields: Mapping[str, JSON]) -> None:
         self._store: JSON = fields.get("store", False)
         self._steps: list[dict[str, JSON]] = []
 
-    def ask(self, content: str | list[dict[str, Any]]) -> Part:
+    def message(self, content: str | list[dict[str, Any]]) -> RequestPart:
         """Return the history and the message as a ``user_input`` step."""
         self._steps.append({"type": "user_input", "content": blocks(content)})
         return self._part()
 
-    def keep(self, interaction_id: str, steps: list[dict[str, JSON]]) -> None:
+    def results(self, results: list[dict[str, JSON]]) -> RequestPart:
+        """Return the history, which includes the results right after their calls."""
+        return self._part()
+
+    def add(self, interaction_id: str, steps: list[dict[str, JSON]]) -> None:
         """Append the steps to the history."""
         self._steps += steps
 
-    def reply(self, results: list[dict[str, JSON]]) -> Part:
-        """Return the history, which holds the results right after their calls."""
-        return self._part()
-
-    def _part(self) -> Part:
-        # A copy: the transcript holds earlier requests, which must not grow with the history.
+    def _part(self) -> RequestPart:
+        # A copy, because the transcript's earlier requests must not grow with the history.
         return {"store": self._store, "input": self._steps.copy()}
 
 
-KEEPERS: dict[str, type[Stateful] | type[Stateless]] = {
-    "stateful": Stateful,
-    "stateless": Stateless,
+HISTORIES: dict[str, type[StatefulHistory] | type[StatelessHistory]] = {
+    "stateful": StatefulHistory,
+    "stateless": StatelessHistory,
 }
 
 
@@ -107,13 +93,14 @@ def blocks(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-def continued(part: Part, store: JSON, interaction_id: str, token: str) -> Part:
-    """Return the part of the next hop of a call that hit its decode limit (protocol section 8.3).
+def continued(part: RequestPart, store: JSON, interaction_id: str, token: str) -> RequestPart:
+    """Return the part that continues a response at its length limit (docs/protocol.md section 8.3).
 
-    With ``store: false`` the input goes out again; else ``previous_interaction_id`` names the hop that issued the token, with no input.
+    With ``store: false`` the input is sent again; else ``previous_interaction_id`` names the
+    response that has the token, without any input.
     """
     if part.get("store", store) is False:
         return {**part, "continuation_token": token}
     if not interaction_id:
-        raise NotHeld("the answer asks to be continued and has no id to continue from")
+        raise TurnEnded("the response asks to be continued and has no id to continue from")
     return {"previous_interaction_id": interaction_id, "continuation_token": token}

@@ -1,7 +1,8 @@
-"""Asides: requests evalkit makes *about* a conversation, recorded beside it and no part of it. Pure.
+"""Requests of ``judge`` checks: recorded beside a conversation, but about it. Pure.
 
-A ``judge`` check asks a model what it thinks of a conversation. The exchange lies in the same cassette, so it must be told from the turns by
-itself: its request carries the label below (protocol section 2, ``labels``), which the service keeps and otherwise ignores.
+The exchange of a judge is in the same cassette as the conversation, so it must be recognizable
+without the suite. Its request has the labels below (docs/protocol.md section 2, ``labels``), which
+the service stores and otherwise ignores.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from typing import Any
 from evalkit.transcript import Request
 
 JUDGE_LABELS = {"evalkit": "judge", "version": "1"}
-"""The labels of a judge's request. ``version`` goes up when what is asked of a judge changes its meaning."""
+"""The labels of a judge's request. A change of the request's meaning increases ``version``."""
 
 
 def is_judge_body(body: Any) -> bool:
-    """Say whether a request body is a judge's."""
+    """Return whether a request body is that of a judge."""
     labels = body.get("labels") if isinstance(body, Mapping) else None
     return isinstance(labels, Mapping) and labels.get("evalkit") == JUDGE_LABELS["evalkit"]
 
 
 def is_judge_request(request: Request) -> bool:
-    """Say whether a request is no part of the conversation it was recorded with."""
+    """Return whether a request is about the conversation that it was recorded with."""
     return request.method == "POST" and is_judge_body(request.body)

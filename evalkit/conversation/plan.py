@@ -1,14 +1,13 @@
-"""What a conversation is to be: the fields sent with every request, the turns, the two ways of keeping history.
+"""What a conversation is planned to be: request fields, turns, history mode, limits. Values only.
 
-Values only. Where a plan comes from (a suite, a test) is not known here; a turn's content is asked for when its time comes, because it may
-quote earlier turns.
+A turn's content is computed when the turn begins, because it may quote earlier turns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from evalkit._lib.json import JSON, MISSING, loads
 from evalkit._lib.text import shorten
@@ -16,48 +15,51 @@ from evalkit.errors import Failed
 from evalkit.protocol.wire_facts import DEFAULT_API_VERSION
 from evalkit.transcript import Turn
 
-History = Literal["stateful", "stateless"]
+HistoryMode = Literal["stateful", "stateless"]
 
 
 class TurnSource(Protocol):
-    """Where a turn's message comes from."""
+    """The source of a turn's message."""
 
     def content(self, context: Mapping[str, Any], /) -> str | list[dict[str, Any]]:
         """Return the user's message: text, or content blocks.
 
-        ``context`` is that of :func:`context` over the earlier turns. May raise any EvalkitError: the turn is then not held.
+        ``context`` is that of :func:`context` for the earlier turns. An EvalkitError makes the
+        turn incomplete.
         """
         ...
 
 
-class Plan(NamedTuple):
-    """One conversation to hold.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One conversation.
 
-    ``fields`` are the request fields in wire form (``model`` or ``agent``, ``tools``, ``system_instruction`` …): all of them go with every
-    POST, because the API inherits nothing but the conversation (protocol section 2). A ``store``, ``stream`` or ``background`` among them
-    goes out as it stands; ``previous_interaction_id`` chains the first turn of a stateful conversation to a stored one; ``input`` and
-    ``continuation_token`` are the engine's and are ignored.
+    ``fields`` are request fields in wire form (``model`` or ``agent``, ``tools``, …). All of them
+    are in every POST, because the API inherits nothing but the conversation (docs/protocol.md
+    section 2). ``store``, ``stream`` and ``background`` among them are sent unchanged;
+    ``previous_interaction_id`` makes the first turn continue a stored interaction; ``input`` and
+    ``continuation_token`` are ignored, because the engine sets them.
 
-    ``max_tool_rounds`` counts rounds of function results within a turn. ``poll_seconds`` stands between two polls, ``max_polls`` ends a run
-    that never ends (the default is a day at five seconds), ``max_hops`` a turn that is continued for ever. ``settings`` are copied into the
-    transcript, beside ``fields`` and the three words ``history``, ``stream`` and ``background``.
+    ``max_tool_rounds`` limits the rounds of function results in a turn, ``max_polls`` the polls of
+    a background run (by default a day at five seconds), ``max_hops`` the continuations of a
+    response. ``settings`` are added to those of the transcript.
     """
 
     fields: Mapping[str, JSON]
     turns: Sequence[TurnSource]
-    history: History = "stateful"
+    history: HistoryMode = "stateful"
     stream: bool = False
     background: bool = False
     max_tool_rounds: int = 8
     poll_seconds: float = 5.0
     api_version: str = DEFAULT_API_VERSION
-    settings: Mapping[str, JSON] = MappingProxyType({})
+    settings: Mapping[str, JSON] = field(default_factory=dict)
     max_polls: int = 17_280
     max_hops: int = 64
 
 
 class TurnView:
-    """An earlier turn as a later turn's template sees it: ``text``, and ``json``, the text parsed."""
+    """An earlier turn as templates see it: ``text``, and ``json``, the text parsed."""
 
     __slots__ = ("_json", "_turn")
 
@@ -72,18 +74,19 @@ class TurnView:
 
     @property
     def json(self) -> JSON:
-        """The turn's output text as a JSON value. Raises Failed where it is not JSON."""
+        """The turn's output text as a JSON value. Raises Failed if it is not JSON."""
         if self._json is MISSING:
             try:
                 self._json = loads(self.text)
             except (ValueError, RecursionError) as error:
+                text = shorten(self.text)
                 raise Failed(
-                    f"the text of turn {self._turn.number} is not JSON ({error}): {shorten(self.text)}"
+                    f"the text of turn {self._turn.number} is not JSON ({error}): {text}"
                 ) from None
         return self._json
 
 
 def context(turns: Sequence[Turn]) -> dict[str, Any]:
-    """Return what a template sees of some turns: ``previous``, the last one (None where there is none), and ``turns``, all of them."""
+    """Return what templates see of turns: ``turns``, and ``previous``, the last or None."""
     views = [TurnView(turn) for turn in turns]
     return {"previous": views[-1] if views else None, "turns": views}

@@ -480,7 +480,7 @@ def test_the_same_token_twice_ends_the_turn() -> None:
     (turn,) = world.hold(plan("Go")).turns
     assert (turn.outcome, turn.reason, len(turn.exchanges)) == (
         "incomplete",
-        "the answer asks to be continued with a token that was used already",
+        "the response asks to be continued with a token used before",
         2,
     )
 
@@ -490,7 +490,7 @@ def test_tokens_without_end_are_not_followed_for_ever() -> None:
     (turn,) = world.hold(plan("Go", max_hops=4)).turns
     assert (turn.outcome, turn.reason, len(turn.exchanges)) == (
         "incomplete",
-        "the answer still asks to be continued after 4 hops",
+        "the response still asks to be continued after 4 hops",
         5,
     )
 
@@ -544,7 +544,7 @@ def test_without_an_id_a_stateful_conversation_ends_where_it_would_need_one() ->
     assert first.outcome == "completed"
     assert (second.outcome, second.reason) == (
         "incomplete",
-        "the last answer has no id, so a stateful conversation cannot go on from it",
+        "the last response has no id, so a stateful conversation cannot continue from it",
     )
     assert (second.user, second.exchanges) == ([{"type": "text", "text": "two"}], [])
     assert third.outcome == "not_run"

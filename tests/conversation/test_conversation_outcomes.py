@@ -85,14 +85,14 @@ def test_api_errors_are_outcomes(response: Response, code: str, message: str, hi
             "HTTP 200 with a body that is not JSON (text/html; Expecting value: line 1 column 1 (char 0)): <html>Hello</html>",
         ),
         (answer(" "), "HTTP 200 with an empty body"),
-        (answer('{"id": "v1', broken="connection reset"), "the answer broke off: connection reset"),
-        (answer([1]), "the answer is not an Interaction but JSON array: [1]"),
-        (answer("null"), "the answer is not an Interaction but JSON null: null"),
+        (answer('{"id": "v1', broken="connection reset"), "the response broke off: connection reset"),
+        (answer([1]), "the response is not an Interaction but JSON array: [1]"),
+        (answer("null"), "the response is not an Interaction but JSON null: null"),
         (
             answer({"status": "completed", "steps": "none"}),
-            "the answer's steps are not a list but string",
+            "the response's steps are not a list but string",
         ),
-        (says(text("a"), None), "step 2 of the answer is not an object but null"),  # type: ignore[arg-type]
+        (says(text("a"), None), "step 2 of the response is not an object but null"),  # type: ignore[arg-type]
         (
             stream(*STREAMED[:4], done=False),
             "the stream broke off after 4 events: it ended without interaction.completed",
@@ -104,7 +104,7 @@ def test_api_errors_are_outcomes(response: Response, code: str, message: str, hi
         (stream(), "the stream broke off after 0 events: it ended without interaction.completed"),
         (
             says(status="in_progress", id=None),
-            "the answer is still in_progress and has no id to poll",
+            "the response is still in_progress and has no id to poll",
         ),
     ],
 )
@@ -371,9 +371,9 @@ def test_an_exception_at_a_request_breaks_the_conversation_off(error: EvalkitErr
         (ToolCrashed("weather raised ZeroDivisionError"), "weather raised ZeroDivisionError"),
         (
             {"when": object()},
-            "tool 'weather' gave a result that is not JSON: Object of type object is not JSON serializable",
+            "tool 'weather' returned a result that is not JSON: Object of type object is not JSON serializable",
         ),
-        (ToolResult(float("nan")), "tool 'weather' gave a result that is not JSON"),
+        (ToolResult(float("nan")), "tool 'weather' returned a result that is not JSON"),
     ],
 )
 def test_a_tool_that_crashed_breaks_the_conversation_off(tool: Any, told: str) -> None:

@@ -7,6 +7,7 @@ answered.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
@@ -311,7 +312,7 @@ def test_no_json_whatsoever_makes_it_raise(
     fields = {**plan.fields, "environment": "remote"}
     answers = cycle(bodies)
     transcript = drive(
-        converse(plan._replace(fields=fields)),
+        converse(replace(plan, fields=fields)),
         send=lambda request: Response(
             200, {"content-type": "application/json"}, dumps(next(answers))
         ),

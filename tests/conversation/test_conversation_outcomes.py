@@ -85,7 +85,10 @@ def test_api_errors_are_outcomes(response: Response, code: str, message: str, hi
             "HTTP 200 with a body that is not JSON (text/html; Expecting value: line 1 column 1 (char 0)): <html>Hello</html>",
         ),
         (answer(" "), "HTTP 200 with an empty body"),
-        (answer('{"id": "v1', broken="connection reset"), "the response broke off: connection reset"),
+        (
+            answer('{"id": "v1', broken="connection reset"),
+            "the response broke off: connection reset",
+        ),
         (answer([1]), "the response is not an Interaction but JSON array: [1]"),
         (answer("null"), "the response is not an Interaction but JSON null: null"),
         (

@@ -1,4 +1,4 @@
-"""``json``: JMESPath expressions (jmespath.org) over the parsed output, each with what its result must be."""
+"""``json``: JMESPath expressions (jmespath.org) over the parsed output, each with rules."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ from evalkit.checks.core.json_output import read_output
 from evalkit.checks.core.options import Amount, Regex, format_number, plain
 from evalkit.verdict import Finding, Where
 
-_SIZED = (str, list, dict)
 
-
-class Wanted(Options):
-    """What one expression's result must be; every rule given must hold."""
+class QueryRules(Options):
+    """What the result of one expression must be, by every given rule."""
 
     equals: Any = Field(
         default_factory=lambda: MISSING,
@@ -34,177 +32,157 @@ class Wanted(Options):
     max: float | None = Field(None, description="Largest number allowed.")
     length: Amount | None = Field(
         None,
-        description="Characters of a string, items of an array, keys of an object: a number or min/max.",
+        description="Characters of a string, items of an array, keys of an object:"
+        " a number or min/max.",
     )
 
     @model_validator(mode="after")
-    def _validate(self) -> Self:
-        if self.equals is MISSING and all(
-            rule is None for rule in (self.matches, self.min, self.max, self.length)
-        ):
+    def _refuse_no_rule(self) -> Self:
+        rules = (self.matches, self.min, self.max, self.length)
+        if self.equals is MISSING and rules == (None, None, None, None):
             raise option_error(
-                "asks nothing; give a value, or one of equals, matches, min, max, length"
+                "has no rule; give a value, or one of equals, matches, min, max, length"
             )
         return self
 
-    def judge(self, value: JSON) -> Iterator[tuple[str, JSON]]:
-        """Yield ``(what is wrong, what was expected)`` for each rule that does not hold."""
+    def problems(self, value: JSON) -> Iterator[tuple[str, JSON]]:
+        """Yield ``(what is wrong, what was expected)`` for each rule that is broken."""
+        got = f", got {show(value)}"
         if self.equals is not MISSING and not equal(self.equals, value):
-            yield f"must equal {show(self.equals)}, got {show(value)}", self.equals
-        if self.matches is not None and not (
-            isinstance(value, str) and re.search(self.matches, value)
-        ):
-            yield f"must match {show(self.matches)}, got {show(value)}", {"matches": self.matches}
-        if self.min is not None or self.max is not None:
-            if not isinstance(value, int | float) or isinstance(value, bool):
-                yield (
-                    f"must be a number, got {json_type(value)} {show(value)}",
-                    {
-                        word: plain(limit)
-                        for word, limit in (("min", self.min), ("max", self.max))
-                        if limit is not None
-                    },
-                )
-            elif self.min is not None and value < self.min:
-                yield (
-                    f"must be at least {format_number(self.min)}, got {show(value)}",
-                    {"min": plain(self.min)},
-                )
-            elif self.max is not None and value > self.max:
-                yield (
-                    f"must be at most {format_number(self.max)}, got {show(value)}",
-                    {"max": plain(self.max)},
-                )
+            yield f"must equal {show(self.equals)}{got}", self.equals
+        text = value if isinstance(value, str) else None
+        if self.matches is not None and (text is None or not re.search(self.matches, text)):
+            yield f"must match {show(self.matches)}{got}", {"matches": self.matches}
+        limits = {"min": self.min, "max": self.max}
+        numbers = {name: plain(limit) for name, limit in limits.items() if limit is not None}
+        if numbers and (isinstance(value, bool) or not isinstance(value, int | float)):
+            yield f"must be a number, got {json_type(value)} {show(value)}", numbers
+        elif self.min is not None and value < self.min:
+            yield f"must be at least {format_number(self.min)}{got}", {"min": numbers["min"]}
+        elif self.max is not None and value > self.max:
+            yield f"must be at most {format_number(self.max)}{got}", {"max": numbers["max"]}
         if self.length is not None:
-            if not isinstance(value, _SIZED):
-                yield (
-                    f"must have a length, got {json_type(value)} {show(value)}",
-                    {"length": self.length.to_json()},
-                )
+            expected = {"length": self.length.to_json()}
+            if not isinstance(value, str | list | dict):
+                yield f"must have a length, got {json_type(value)} {show(value)}", expected
             elif not self.length.contains(len(value)):
-                yield (
-                    f"must have length {self.length}, got {len(value)}: {show(value)}",
-                    {"length": self.length.to_json()},
-                )
+                yield f"must have length {self.length}, got {len(value)}: {show(value)}", expected
 
 
-def _rule(value: Any) -> Any:
-    """Let a bare value mean ``equals``; a mapping must speak in rules, so that a misspelt rule is never taken for an expected object."""
+def _equals_or_rules(value: Any) -> Any:
+    """Read a bare value as ``equals``. A mapping must contain rules, so that typos are refused."""
     if not isinstance(value, Mapping):
         return {"equals": value}
+    valid = QueryRules.yaml_names()
     for key in value:
-        if key not in (words := Wanted.yaml_names()):
-            hint = did_you_mean(str(key), words)
+        if key not in valid:
             raise option_error(
-                f"unknown rule {key!r}{hint}; valid: {', '.join(words)} (to compare with an object write equals: {{…}})",
+                f"unknown rule {key!r}{did_you_mean(str(key), valid)}; valid: {', '.join(valid)}"
+                " (to compare with an object write equals: {…})",
                 key,
             )
     return value
 
 
-Rule = Annotated[
-    Wanted,
-    BeforeValidator(_rule, json_schema_input_type=str | float | bool | None | list[Any] | Wanted),
+Rules = Annotated[
+    QueryRules,
+    BeforeValidator(
+        _equals_or_rules,
+        json_schema_input_type=str | float | bool | None | list[Any] | QueryRules,
+    ),
 ]
 
 
-def _all_compile(expressions: dict[str, Wanted]) -> dict[str, Wanted]:
+def _compile_all(expressions: dict[str, QueryRules]) -> dict[str, QueryRules]:
     for text in expressions:
         _compile(text)
     return expressions
 
 
 class JsonQuery(Check):
-    """The output is one JSON document, and what each JMESPath expression finds in it is as it must be.
+    """The output is one JSON document, and the result of each JMESPath expression is as expected.
 
-    The empty case: with no expression (bare ``json`` or ``json: {}``) the output only has to be one JSON document. An expression that finds
-    nothing gives null, as JMESPath defines: ``equals: null`` passes then and every other rule fails.
+    The empty case: without an expression (bare ``json`` or ``json: {}``) the output only has to be
+    one JSON document. An expression that finds nothing results in null, as JMESPath defines:
+    ``equals: null`` passes then and every other rule fails.
     """
 
     name: ClassVar[str] = "json"
     rest: ClassVar[str | None] = "expressions"
 
-    expressions: Annotated[dict[str, Rule], AfterValidator(_all_compile)] = Field(
-        default_factory=dict, description="JMESPath expressions, each with a value or rules."
+    expressions: Annotated[dict[str, Rules], AfterValidator(_compile_all)] = Field(
+        {}, description="JMESPath expressions, each with a value or rules."
     )
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Yield each rule that does not hold."""
+        """Yield each rule that is broken."""
         turn = view.last
         value, problem = read_output(turn)
         if problem is not None:
             yield problem
             return
         where = Where(turn=turn.number if turn is not None else None, part="output", pointer="")
-        for text, wanted in self.expressions.items():
-            found, failure = _search(_compile(text), value)
+        for text, rules in self.expressions.items():
+            result, failure = _search(text, value)
             if failure:
-                yield Finding(
-                    "query_failed",
-                    f"{text}: {failure}",
-                    where,
-                    detail=f"output  {show(excerpt(value), 300)}",
-                )
+                detail = f"output  {show(excerpt(value), 300)}"
+                yield Finding("query_failed", f"{text}: {failure}", where, detail=detail)
                 continue
-            for wrong, expected in wanted.judge(found):
-                texts = isinstance(expected, str) and isinstance(found, str)
-                detail = (
-                    first_difference(expected, found)
-                    if texts
-                    else against(expected, excerpt(found))
-                )
+            got = excerpt(result)
+            for message, expected in rules.problems(result):
+                detail = against(expected, got)
+                if isinstance(expected, str) and isinstance(result, str):
+                    detail = first_difference(expected, result)
                 yield Finding(
                     "query_differs",
-                    f"{text} {wrong}",
+                    f"{text} {message}",
                     where,
                     expected=expected,
-                    got=excerpt(found),
+                    got=got,
                     detail=detail,
                 )
 
 
 @lru_cache(maxsize=1000)
 def _compile(text: str) -> Any:
+    # jmespath is needed only where a suite has an expression.
     import jmespath
     from jmespath.exceptions import JMESPathError, ParseError
+    from jmespath.functions import Functions
 
     try:
         compiled = jmespath.compile(text)
-    except ParseError as error:
-        token = getattr(error, "token_value", None)
-        wrong = (
-            f"{show(token)} does not fit at column {error.lex_position + 1}"
-            if token
-            else "it ends too early"
-        )
-        raise option_error(f"{show(text)} is no JMESPath expression: {wrong}", text) from None
     except (JMESPathError, RecursionError) as error:
-        raise option_error(
-            f"{show(text)} is no JMESPath expression: {str(error).splitlines()[0]}", text
-        ) from None
-    _check_functions(compiled.parsed, text)
+        reason = str(error).splitlines()[0]
+        if isinstance(error, ParseError):
+            token = getattr(error, "token_value", None)
+            reason = f"{show(token)} does not fit at column {error.lex_position + 1}"
+            reason = reason if token else "it ends too early"
+        message = f"{show(text)} is not a JMESPath expression: {reason}"
+        raise option_error(message, text) from None
+    # JMESPath itself would notice an unknown function only when it evaluates the expression.
+    known = Functions.FUNCTION_TABLE
+    for name in _functions(compiled.parsed):
+        if name not in known:
+            hint = did_you_mean(name, known)
+            message = f"{show(text)} calls {name}(), which JMESPath does not have{hint}"
+            raise option_error(message, text)
     return compiled
 
 
-def _check_functions(node: Mapping[str, Any], text: str) -> None:
-    """Refuse a function that does not exist here, where JMESPath itself would only notice on the first answer."""
-    from jmespath.functions import Functions
-
-    known = Functions.FUNCTION_TABLE
-    if node.get("type") == "function_expression" and node["value"] not in known:
-        raise option_error(
-            f"{show(text)} calls {node['value']}(), which JMESPath has not{did_you_mean(node['value'], known)}",
-            text,
-        )
+def _functions(node: Mapping[str, Any]) -> Iterator[str]:
+    if node.get("type") == "function_expression":
+        yield node["value"]
     for child in node.get("children", ()):
         if isinstance(child, dict):
-            _check_functions(child, text)
+            yield from _functions(child)
 
 
-def _search(compiled: Any, value: JSON) -> tuple[JSON, str]:
+def _search(text: str, value: JSON) -> tuple[JSON, str]:
+    # jmespath is needed only where a suite has an expression.
     from jmespath.exceptions import JMESPathError
 
     try:
-        return compiled.search(value), ""
+        return _compile(text).search(value), ""
     except JMESPathError as error:
         return MISSING, str(error).splitlines()[0]

@@ -151,7 +151,7 @@ def test_a_damaged_snapshot_is_an_error_at_its_line() -> None:
     result, _ = held_against('{\n  "a": 1,\n  b\n}', {"snapshot": "json"}, ORDER)
     assert result.verdict is Verdict.ERRORED
     assert result.findings[0].message.startswith(
-        "suites/_snapshots/s/a.output:3 is no JSON document: "
+        "suites/_snapshots/s/a.output:3 is not a JSON document: "
     )
 
 

@@ -6,45 +6,48 @@ names. A policy problem means that everything is authentic, but not sufficient.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
 
-INTEGRITY = {
-    "record_unreadable": "a record is not a DSSE envelope as evalkit writes it",
-    "signature_invalid": "a signature is not valid for these bytes and this purpose",
-    "unknown_signer": "a key is not among the allowed signers",
-    "signer_mismatch": "a key is not allowed for the address in the record, or was not at that time",
-    "payload_invalid": "the signed payload is not a statement of evalkit",
-    "file_unsigned": "a record does not name a file that it must name",
-    "record_missing": "a record that another record or the git ref names is missing",
-    "record_changed": "a record differs from what the next record or the git ref has",
-    "record_order": "a record is not in the position where it was written",
-    "unexpected_file": "a file in signoffs/ is not a record",
-    "manifest_differs": "manifest.sha256 differs from what was signed",
-    "file_changed": "a file differs from what was signed",
-    "file_missing": "a signed file is missing",
-    "result_changed": "a line of results.jsonl differs from what was signed",
-    "result_missing": "a signed line of results.jsonl is missing",
-    "result_added": "a line of results.jsonl was added after signing",
-    "results_reordered": "the lines of results.jsonl are in another order than when signed",
-    "totals_differ": "the counts of results differ from the stated ones",
-    "gate_differs": "the signed gate gives another verdict on the results",
-    "report_differs": "a page differs from what evalkit builds from the data",
+CODES: Mapping[Literal["integrity", "policy"], Mapping[str, str]] = {
+    "integrity": {
+        "record_unreadable": "a record is not a DSSE envelope as evalkit writes it",
+        "signature_invalid": "a signature is not valid for these bytes and this purpose",
+        "unknown_signer": "a key is not among the allowed signers",
+        "signer_mismatch": "a key is not allowed for the address in the record, or was not at that time",
+        "payload_invalid": "the signed payload is not a statement of evalkit",
+        "file_unsigned": "a record does not name a file that it must name",
+        "record_missing": "a record that another record or the git ref names is missing",
+        "record_changed": "a record differs from what the next record or the git ref has",
+        "record_order": "a record is not in the position where it was written",
+        "unexpected_file": "a file in signoffs/ is not a record",
+        "manifest_differs": "manifest.sha256 differs from what was signed",
+        "file_changed": "a file differs from what was signed",
+        "file_missing": "a signed file is missing",
+        "result_changed": "a line of results.jsonl differs from what was signed",
+        "result_missing": "a signed line of results.jsonl is missing",
+        "result_added": "a line of results.jsonl was added after signing",
+        "results_reordered": "the lines of results.jsonl are in another order than when signed",
+        "totals_differ": "the counts of results differ from the stated ones",
+        "gate_differs": "the signed gate gives another verdict on the results",
+        "report_differs": "a page differs from what evalkit builds from the data",
+    },
+    "policy": {
+        "not_signed": "there is no valid record",
+        "too_few_signers": "fewer people approved than required",
+        "role_missing": "a required role did not approve",
+        "role_unknown": "a record's role is not one of the policy's",
+        "rejected": "somebody's newest decision is a rejection",
+        "deviation_expired": "the last day of a deviation has passed",
+        "deviation_too_long": "a deviation lasts longer than the policy allows",
+        "author_approved": "the author of the last change to suites or cassettes approved",
+        "author_unknown": "the author of the last change to suites or cassettes is not known",
+        "gate_missing": "an approval does not have the gate that the policy requires",
+        "gate_redefined": "the signed gate is not the one in the configuration",
+        "gate_not_passed": "an approval without a reason, although its gate did not pass",
+    },
 }
-POLICY = {
-    "not_signed": "there is no valid record",
-    "too_few_signers": "fewer people approved than required",
-    "role_missing": "a required role did not approve",
-    "role_unknown": "a record's role is not one of the policy's",
-    "rejected": "somebody's newest decision is a rejection",
-    "deviation_expired": "the last day of a deviation has passed",
-    "deviation_too_long": "a deviation lasts longer than the policy allows",
-    "author_approved": "the author of the last change to suites or cassettes approved",
-    "author_unknown": "the author of the last change to suites or cassettes is not known",
-    "gate_missing": "an approval does not have the gate that the policy requires",
-    "gate_redefined": "the signed gate is not the one in the configuration",
-    "gate_not_passed": "an approval without a reason, although its gate did not pass",
-}
+"""The codes of problems and their meaning."""
 
 
 class VerificationProblem(NamedTuple):
@@ -61,7 +64,7 @@ class VerificationProblem(NamedTuple):
     @property
     def is_integrity(self) -> bool:
         """Whether something is not what was signed."""
-        return self.code in INTEGRITY
+        return self.code in CODES["integrity"]
 
     def to_json(self) -> dict[str, str]:
         """Return it as ``evalkit verify --json`` prints it."""

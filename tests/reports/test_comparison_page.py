@@ -63,7 +63,7 @@ def test_verdict_first_then_groups_worst_first(tmp_path: Path) -> None:
         "Figures",
         "Regressions 1",
         "Improvements 1",
-        "Same verdict, another answer 1",
+        "Same verdict, different answer 1",
         "Added 1",
         "Removed 1",
     ]

@@ -158,7 +158,7 @@ def test_everything_is_decided_by_keyboard_alone_and_without_javascript(
     page.wait_for_url("**/item/*")
     assert page.locator("h1").inner_text() == "Regression weather::a[stateless]"
     access(page, "a")
-    assert "a regression is accepted with a comment" in page.locator("[role=alert]").inner_text()
+    assert "accepting a regression needs a comment" in page.locator("[role=alert]").inner_text()
     access(page, "c")
     page.keyboard.type("the old test was wrong")
     press("Tab")
@@ -253,7 +253,7 @@ def test_two_tabs_are_told_of_each_other(site: Site, enter: Enter) -> None:
     first.page.wait_for_url("**/item/*")
     second.page.get_by_label("Comment").fill("but I like it")
     second.page.get_by_role("button", name="Skip").click()
-    assert "decided by somebody else meanwhile" in second.page.locator("[role=alert]").inner_text()
+    assert "somebody else has decided" in second.page.locator("[role=alert]").inner_text()
     assert second.page.get_by_label("Comment").input_value() == "but I like it"
     second.page.get_by_role("button", name="Reject").click()
     second.page.wait_for_url("**/item/*")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from evalkit.signoff import allowed_signers, digest_manifest, in_toto, ssh_keygen
 from evalkit.signoff.dsse import Envelope, EnvelopeError, encode_payload, pae, parse, render
-from evalkit.signoff.problems import INTEGRITY, POLICY
+from evalkit.signoff.problems import CODES
 from evalkit.signoff.result_evidence import read_results
 from tests.signoff.conftest import Keys
 from tests.signoff.signing_project import NAMESPACE, Project, result, sign
@@ -235,7 +235,7 @@ def test_the_statements_are_as_their_schemas_say(project: Project, keys: Keys) -
 
 
 def test_every_code_is_one_of_the_two_kinds() -> None:
-    assert not INTEGRITY.keys() & POLICY.keys()
+    assert not CODES["integrity"].keys() & CODES["policy"].keys()
     assert (
         tuple(decision for decision in in_toto.DECISIONS if decision.startswith("approved"))
         == in_toto.APPROVALS

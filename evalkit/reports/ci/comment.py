@@ -45,7 +45,7 @@ def _document(comparison: Comparison) -> Iterator[str]:
         yield f"* mean {name.replace('_', ' ')}: {one.baseline:,.4g} → {one.candidate:,.4g}\n"
     yield from _group("Regressions", comparison.changed("regressed"))
     yield from _group("Improvements", comparison.changed("improved"))
-    yield from _group("Errored or skipped on a side", comparison.changed("unscored"))
+    yield from _group("Errored or skipped in one of the runs", comparison.changed("unscored"))
     alone = [
         f"{len(rows):,} {word}"
         for word, rows in (

@@ -32,13 +32,13 @@ _GROUPS: tuple[tuple[PairChange, str, str, bool], ...] = (
     ("improved", "Improvements", "Failed in the baseline, passed in the candidate.", False),
     (
         "changed",
-        "Same verdict, another answer",
+        "Same verdict, different answer",
         "What was said differs, or what failed does; the verdict does not.",
         False,
     ),
     (
         "unscored",
-        "Errored or skipped on a side",
+        "Errored or skipped in one of the runs",
         "No evidence about the model: in no rate and in no average.",
         False,
     ),

@@ -18,7 +18,7 @@ from evalkit.server.replay.backend import CassetteBackend, Timing
 from evalkit.server.run import raise_file_limit
 from evalkit.server.run import serve as run_server
 from evalkit.server.script_backend import ScriptBackend
-from evalkit.server.scripting.default_script import DEFAULT_SCRIPT, load_script
+from evalkit.server.scripting.script import DEFAULT_SCRIPT, load_script
 
 _EXAMPLE = """\b
 Example:

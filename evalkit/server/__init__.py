@@ -2,7 +2,6 @@
 
 from evalkit.server.app import create_app
 from evalkit.server.run import serve, serving
-from evalkit.server.scripting.default_script import DEFAULT_SCRIPT, load_script
-from evalkit.server.scripting.script import Script
+from evalkit.server.scripting.script import DEFAULT_SCRIPT, Script, load_script
 
 __all__ = ["DEFAULT_SCRIPT", "Script", "create_app", "load_script", "serve", "serving"]

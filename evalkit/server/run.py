@@ -30,7 +30,7 @@ from evalkit.server.app import create_app
 from evalkit.server.calls import ConnectionEnd
 from evalkit.server.reply_sender import EXTENSION
 from evalkit.server.requests.error_response import bad_request
-from evalkit.server.scripting.default_script import load_script
+from evalkit.server.scripting.script import load_script
 
 LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 2.0

@@ -13,7 +13,7 @@ import pytest
 from evalkit.server import Script, create_app, serving
 from evalkit.server.calls import Call, Reply
 from evalkit.server.script_backend import ScriptBackend
-from evalkit.server.scripting.default_script import DEFAULT_SCRIPT
+from evalkit.server.scripting.script import DEFAULT_SCRIPT
 from tests.guide.conftest import need
 from tests.guide.running import HERE, KEY, SUFFIXES, Outcome, Program, Runner
 from tests.guide.snippets import Language

@@ -10,10 +10,10 @@ import pytest
 from evalkit.server.requests.create import (
     AGENTS,
     KnownNames,
-    answer_formats,
-    answer_schema,
     declared_functions,
     read_create,
+    response_formats,
+    response_schema,
 )
 from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.server.requests.inputs import last_messages, steps_of_input
@@ -104,7 +104,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         {**MODEL, "background": True, "store": False},
         400,
         "invalid_request",
-        "'background' needs 'store': a run that is not kept cannot be polled.",
+        "'background' needs 'store': a run that is not stored cannot be polled.",
     ),
     (
         "generation_config for an agent",
@@ -147,7 +147,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         {**MODEL, "tools": [{"type": "function"}]},
         400,
         "invalid_request",
-        "'tools[0].name' must be a function's name, got null.",
+        "'tools[0].name' must be a function name, got null.",
     ),
     (
         "function declared twice",
@@ -228,10 +228,10 @@ def test_request_is_refused(body: dict[str, Any], status: int, code: str, messag
             "The body is not JSON: Illegal trailing comma before end of object at line 1 column 14.",
         ),
         (b"[]", "The body must be a JSON object."),
-        (b'{"a": NaN}', "The body is not JSON: NaN is no JSON value."),
+        (b'{"a": NaN}', "The body is not JSON: NaN is not a JSON value."),
         (b'{"a": 1e999}', "The body is not JSON: 1e999 is too large a number."),
         (b'{"a": "\xff"}', "The body is not UTF-8 at byte 7."),
-        (b'{"a": ' + b"[" * 100_000, "The body is nested too deep."),
+        (b'{"a": ' + b"[" * 100_000, "The body is nested too deeply."),
     ],
     ids=["empty", "trailing comma", "list", "NaN", "too large", "not UTF-8", "deep"],
 )
@@ -294,8 +294,8 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 )
 def test_schema_of_the_answer(fields: dict[str, Any], schema: Any) -> None:
     body = read({**MODEL, **fields})
-    assert answer_schema(body) == schema
-    assert len(answer_formats(body, "image")) == ("image" in str(fields))
+    assert response_schema(body) == schema
+    assert len(response_formats(body, "image")) == ("image" in str(fields))
 
 
 def test_declared_functions_are_the_function_tools() -> None:
@@ -343,7 +343,7 @@ def test_every_shape_of_input_is_a_list_of_steps(given: Any, steps: list[Any]) -
     ("given", "message"),
     [
         (3, "'input' must be a string, an object or a list, got a number."),
-        ([], "'input' is empty."),
+        ([], "'input' must not be empty."),
         (["a"], "'input[0]' must be an object, got a string."),
         (
             [STEP, TEXT],
@@ -356,7 +356,7 @@ def test_every_shape_of_input_is_a_list_of_steps(given: Any, steps: list[Any]) -
         ),
         (
             [{"type": "user_input"}],
-            "'input[0].content' must be a list of contents or a string, got nothing.",
+            "'input[0].content' must be an object or an array or a string, got nothing.",
         ),
         (
             [{"type": "user_input", "content": [3]}],

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.server.api.uploads import LARGEST
+from evalkit.server.api.uploads import MAX_FILE_SIZE
 from evalkit.server.calls import Call
 
 BASE = "antigravity-preview-05-2026"
@@ -157,7 +157,7 @@ def test_an_upload_comes_in_pieces(client: Any) -> None:
     for body, offset, command, said in (
         (b"lo", "0", "upload, finalize", "'x-goog-upload-offset' must be 3, got '0'."),
         (b"lo", "3", "query", "'x-goog-upload-command' must be upload, or upload, finalize."),
-        (b"loo", "3", "upload", "More is sent than the 5 bytes that were announced."),
+        (b"loo", "3", "upload", "The file is larger than the announced 5 bytes."),
     ):
         assert (
             message(upload(client, "POST", address, body, command=command, offset=offset)) == said
@@ -167,7 +167,7 @@ def test_an_upload_comes_in_pieces(client: Any) -> None:
     assert (file["path"], file["size_bytes"]) == ("a/b.txt", "5")
     assert (
         message(upload(client, "POST", address, command="upload", offset="0"))
-        == "There is no such upload, or it is done."
+        == "The upload does not exist, or is finished."
     )
 
 
@@ -178,32 +178,37 @@ def test_an_upload_comes_in_pieces(client: Any) -> None:
             "a",
             {},
             400,
-            "'x-goog-upload-command' must be start; files are uploaded the resumable way.",
+            "'x-goog-upload-command' must be start; uploads are resumable.",
         ),
         (
             "a",
             {"command": "start"},
             400,
-            "'x-goog-upload-header-content-length' must be the number of bytes that will be sent.",
+            "'x-goog-upload-header-content-length' must be the number of bytes to upload.",
         ),
         (
             "a",
             {"command": "start", "header_content_length": "9" * 20},
             413,
-            f"The file is larger than {LARGEST} bytes.",
+            f"The file is larger than {MAX_FILE_SIZE} bytes.",
         ),
         (
             "a?extract=true",
             {"command": "start", "header_content_length": "1"},
             501,
-            "Archives are not unpacked here; upload the files.",
+            "Archives are not extracted; upload the files.",
         ),
-        ("//", {"command": "start", "header_content_length": "1"}, 400, "The file has no path."),
+        (
+            "//",
+            {"command": "start", "header_content_length": "1"},
+            400,
+            "The path of the file is missing.",
+        ),
         (
             "main.py",
             {"command": "start", "header_content_length": "1"},
             400,
-            "'main.py': there is such a file already; send overwrite=true to replace it.",
+            "'main.py': the file already exists; send overwrite=true to replace it.",
         ),
     ],
 )
@@ -236,7 +241,7 @@ def test_a_half_upload_is_not_there(client: Any) -> None:
     )
     address = client.last.headers["x-goog-upload-url"].removeprefix("http://127.0.0.1")
     body = upload(client, "POST", address, b"hel", command="upload, finalize", offset="0")
-    assert message(body) == "3 of the 5 bytes that were announced were sent."
+    assert message(body) == "Only 3 of the announced 5 bytes were sent."
     assert client("GET", f"/v1beta/environments/{id_}")["file_count"] == "0"
     client("DELETE", f"/v1beta/environments/{id_}")
     assert (

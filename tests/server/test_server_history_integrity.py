@@ -271,7 +271,7 @@ def test_a_lenient_server_logs_it_and_answers(history: Steps, alter: Alter) -> N
     answer = ask(alter(copy.deepcopy(history)), lenient=True, warn=warnings.append)
     assert answer["http"] == 200
     assert len(warnings) == 1
-    assert warnings[0].startswith("let pass: input[")
+    assert warnings[0].startswith("tolerated: input[")
 
 
 PAIRS: list[tuple[str, Alter, str]] = [
@@ -373,7 +373,7 @@ REQUESTS: list[tuple[str, dict[str, Any], str]] = [
     (
         "background that is not kept",
         {"background": True, "store": False},
-        "'background' needs 'store': a run that is not kept cannot be polled.",
+        "'background' needs 'store': a run that is not stored cannot be polled.",
     ),
     ("model and agent", {"agent": AGENT}, "'model' and 'agent' cannot be used together."),
     (
@@ -399,7 +399,7 @@ REQUESTS: list[tuple[str, dict[str, Any], str]] = [
     (
         "webhook in the foreground",
         {"webhook_config": {"uris": ["http://127.0.0.1:1"]}},
-        "'webhook_config' needs 'background': true; an answer in the foreground tells its end itself.",
+        "'webhook_config' needs 'background': true; a run in the foreground sends no notifications.",
     ),
     ("unknown field", {"modle": "x"}, "Unknown parameter 'modle' (did you mean 'model'?)."),
     (
@@ -437,7 +437,7 @@ def test_a_request_the_api_refuses(fields: dict[str, Any], said: str) -> None:
 def test_a_lenient_server_answers_it(fields: dict[str, Any], said: str) -> None:
     warnings: list[str] = []
     answer = fresh({"model": MODEL, "input": "Hello", **fields}, lenient=True, warn=warnings.append)
-    assert (answer["http"], warnings) == (200, [f"let pass: {said}"])
+    assert (answer["http"], warnings) == (200, [f"tolerated: {said}"])
     assert answer["status"] == "completed"
 
 
@@ -510,4 +510,4 @@ def test_a_running_interaction_is_not_continued_but_by_a_lenient_server(
     )
     started = lenient.create("Hello", background=True)
     assert lenient.create("b", previous_interaction_id=started["id"])["status"] == "completed"
-    assert lenient.warnings == ["let pass: " + said.format(started["id"])]
+    assert lenient.warnings == ["tolerated: " + said.format(started["id"])]

@@ -73,7 +73,7 @@ HELLO = {"model": "gemini-3.5-flash", "input": "Hello"}
         (
             {"method": "GET", "url": "/favicon.ico"},
             404,
-            b'{"error":{"code":"not_found","message":"There is nothing at /favicon.ico; this server has interactions, agents,'
+            b'{"error":{"code":"not_found","message":"/favicon.ico was not found; this server has interactions, agents,'
             b' environments, triggers and webhooks under /v1beta."}}',
         ),
         (
@@ -169,7 +169,7 @@ def test_requests_are_logged_without_their_key() -> None:
         r"POST /v1/interactions 200  rule 'Euro 2024 from memory' \(guide.yaml:\d+\)", lines[0]
     )
     assert lines[1:] == [
-        "POST /v1/interactions 200  plain answer",
+        "POST /v1/interactions 200  default answer",
         "GET /v1/interactions/x 404  not_found",
     ]
 
@@ -179,7 +179,7 @@ def test_a_server_s_own_fault_is_in_the_api_s_shape(capsys: pytest.CaptureFixtur
         def find(self, *_: object) -> None:
             raise RuntimeError("a bug")
 
-    with serving(create_app(Broken("t", "t"))) as url:
+    with serving(create_app(Broken(name="t", title="t"))) as url:
         response = httpx.post(f"{url}/v1/interactions", json=HELLO, headers=KEY)
     assert (response.status_code, response.json()["error"]["code"]) == (500, "api_error")
     assert "a bug" not in response.text

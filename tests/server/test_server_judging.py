@@ -11,8 +11,7 @@ from evalkit.checks.core.base import View
 from evalkit.checks.judge.check import Judge
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.answers.judge_answers import judge_answer
-from evalkit.server.scripting.default_script import load_script
-from evalkit.server.scripting.script import Script
+from evalkit.server.scripting.script import Script, load_script
 from evalkit.transcript import Step, Transcript, Turn
 
 
@@ -28,7 +27,9 @@ def ask(options: dict[str, Any], *turns: Turn) -> InteractionRequest:
     """Return what the server is asked by a judge over some turns."""
     talk = Transcript({"model": "gemini-3.5-flash"}, list(turns))
     body = Judge(**options).request(View(talk, talk.turns[-1])).body
-    return InteractionRequest(body, [{"type": "user_input", "content": body["input"]}])
+    return InteractionRequest(
+        body=body, conversation=[{"type": "user_input", "content": body["input"]}]
+    )
 
 
 def judged(options: dict[str, Any], *turns: Turn) -> Any:
@@ -82,7 +83,7 @@ def test_a_text_that_plays_the_conversation_end_is_read_as_text() -> None:
 
 def test_rules_for_conversations_answer_no_judge() -> None:
     asked = ask({"rubric": "x"}, turn(1, "Explain how AI works in a few words", "AI learns"))
-    talk = InteractionRequest({**asked.body, "labels": {}}, asked.conversation)
+    talk = InteractionRequest(body={**asked.body, "labels": {}}, conversation=asked.conversation)
     assert load_script().find(asked, {}) is None
     script = Script.load(
         "script: s\nrules:\n  - {reply: any}\n  - {when: {judge: true}, reply: judge}\n", "s.yaml"

@@ -68,7 +68,7 @@ def test_a_lenient_server_says_what_it_let_pass() -> None:
         )
     assert response.status_code == 200
     assert lines == [
-        "warning: let pass: input[0]: this model_output does not follow its signed thought."
+        "warning: tolerated: input[0]: this model_output does not follow its signed thought."
         " Send every step of a history exactly as it was received."
     ]
 

@@ -20,7 +20,10 @@ from evalkit.server.requests.inputs import steps_of_input
 def ask(said: Any, **fields: Any) -> InteractionRequest:
     target = {} if "agent" in fields else {"model": "gemini-3.5-flash"}
     return InteractionRequest(
-        {**target, **fields}, steps_of_input(said), "ab" * 32, fields.pop("environment_id", None)
+        body={**target, **fields},
+        conversation=steps_of_input(said),
+        seed="ab" * 32,
+        environment_id=fields.pop("environment_id", None),
     )
 
 
@@ -41,7 +44,7 @@ def only(asked: InteractionRequest) -> dict[str, Any]:
 def test_talk_repeats_what_was_said() -> None:
     assert (
         output_text([only(ask("Good morning"))])
-        == "You said: “Good morning”. This is a plain answer from evalkit serve."
+        == "You said: “Good morning”. This is a default answer from evalkit serve."
     )
 
 
@@ -150,10 +153,10 @@ def with_result(result: Any, **fields: Any) -> list[Any]:
 @pytest.mark.parametrize(
     ("result", "fields", "text"),
     [
-        ({"t": 3, "sky": "grey"}, {}, "get_weather says: t 3, sky grey."),
-        ([{"type": "text", "text": '{"t": 3}'}], {}, "get_weather says: t 3."),
-        ("rain", {}, "get_weather says: rain."),
-        ("", {}, "get_weather says: nothing."),
+        ({"t": 3, "sky": "grey"}, {}, "get_weather returned: t 3, sky grey."),
+        ([{"type": "text", "text": '{"t": 3}'}], {}, "get_weather returned: t 3."),
+        ("rain", {}, "get_weather returned: rain."),
+        ("", {}, "get_weather returned: nothing."),
         (
             [{"type": "text", "text": "no such city"}],
             {"is_error": True},
@@ -283,7 +286,10 @@ def test_media_that_came_are_named() -> None:
 
 def test_an_agent_names_its_environment() -> None:
     asked = InteractionRequest(
-        {"agent": "antigravity-preview-05-2026"}, steps_of_input("a b"), "00", "env_1"
+        body={"agent": "antigravity-preview-05-2026"},
+        conversation=steps_of_input("a b"),
+        seed="00",
+        environment_id="env_1",
     )
     assert (
         output_text(default_answers.default_answer(asked).steps)

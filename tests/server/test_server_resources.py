@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from evalkit.protocol.step_reader import output_text
-from evalkit.server.api.collection import LARGEST_PAGE, ResourceCollection
+from evalkit.server.api.collection import MAX_PAGE_SIZE, ResourceCollection
+from evalkit.server.calls import Call
 from evalkit.server.requests.error_response import ErrorResponse
 
 BASE = "antigravity-preview-05-2026"
@@ -22,25 +24,29 @@ def message(body: Any) -> str:
 # --- lists
 
 
-def shelf(count: int) -> ResourceCollection[int]:
-    held: ResourceCollection[int] = ResourceCollection("thing")
+def things(count: int) -> ResourceCollection[int]:
+    collection: ResourceCollection[int] = ResourceCollection("thing", "things")
     for number in range(count):
-        held.add(f"t{number}", number)
-    return held
+        collection.add(f"t{number}", number)
+    return collection
 
 
-def pages(held: ResourceCollection[int], size: str) -> list[list[int]]:
-    shown, query = [], {"page_size": size}
+def page(collection: ResourceCollection[int], **query: str) -> Any:
+    return json.loads(collection.list_page(Call("GET", "/things", query=query)).body)
+
+
+def pages(collection: ResourceCollection[int], size: str) -> list[list[int]]:
+    items, query = [], {"page_size": size}
     while True:
-        page = held.page("things", query, lambda item: item)
-        shown.append(page["things"])
-        if "next_page_token" not in page:
-            return shown
-        query["page_token"] = page["next_page_token"]
+        body = page(collection, **query)
+        items.append(body["things"])
+        if "next_page_token" not in body:
+            return items
+        query["page_token"] = body["next_page_token"]
 
 
 @pytest.mark.parametrize(
-    ("count", "size", "wanted"),
+    ("count", "size", "expected"),
     [
         (0, "2", [[]]),
         (2, "2", [[0, 1]]),
@@ -48,36 +54,39 @@ def pages(held: ResourceCollection[int], size: str) -> list[list[int]]:
         (3, "1", [[0], [1], [2]]),
         (51, "", [list(range(50)), [50]]),
         (51, "0", [list(range(50)), [50]]),
-        (1001, "9" * 30, [list(range(LARGEST_PAGE)), [1000]]),
+        (1001, "9" * 30, [list(range(MAX_PAGE_SIZE)), [1000]]),
     ],
 )
-def test_pages(count: int, size: str, wanted: list[list[int]]) -> None:
-    assert pages(shelf(count), size) == wanted
+def test_pages(count: int, size: str, expected: list[list[int]]) -> None:
+    assert pages(things(count), size) == expected
 
 
-def test_a_page_token_holds_where_resources_come_and_go() -> None:
-    held = shelf(4)
-    token = held.page("things", {"page_size": "2"}, lambda item: item)["next_page_token"]
-    held.delete("t0")
-    held.delete("t1")
-    held.add("new", 9)
-    assert held.page("things", {"page_token": token}, lambda item: item) == {"things": [2, 3, 9]}
+def test_a_page_token_is_valid_after_resources_were_added_and_deleted() -> None:
+    collection = things(4)
+    token = page(collection, page_size="2")["next_page_token"]
+    for resource_id in ("t0", "t1"):
+        collection.delete(Call("DELETE", f"/things/{resource_id}"), resource_id)
+    collection.add("new", 9)
+    assert page(collection, page_token=token) == {"things": [2, 3, 9]}
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "message"),
     [
         ({"page_size": "-1"}, "'page_size' must be a whole number from 1 to 1000, got '-1'."),
         ({"page_size": "many"}, "'page_size' must be a whole number from 1 to 1000, got 'many'."),
-        ({"page_token": "x"}, "'page_token': 'x' is no token of this list."),
-        ({"page_token": "YWZ0ZXIgeA=="}, "'page_token': 'YWZ0ZXIgeA==' is no token of this list."),
-        ({"page_token": "é"}, "'page_token': 'é' is no token of this list."),
+        ({"page_token": "x"}, "'page_token': 'x' is not a token of this list."),
+        (
+            {"page_token": "YWZ0ZXIgeA=="},
+            "'page_token': 'YWZ0ZXIgeA==' is not a token of this list.",
+        ),
+        ({"page_token": "é"}, "'page_token': 'é' is not a token of this list."),
     ],
 )
-def test_a_page_that_is_none(query: dict[str, str], said: str) -> None:
+def test_an_invalid_page_is_refused(query: dict[str, str], message: str) -> None:
     with pytest.raises(ErrorResponse) as caught:
-        shelf(1).page("things", query, lambda item: item)
-    assert (caught.value.status, caught.value.message) == (400, said)
+        page(things(1), **query)
+    assert (caught.value.status, caught.value.message) == (400, message)
 
 
 @pytest.mark.parametrize("kind", ["agents", "environments", "webhooks"])
@@ -120,7 +129,7 @@ def test_what_is_not_there_says_what_is(client: Any, kind: str) -> None:
     said = message(client("GET", f"/v1beta/{kind}"))
     assert (
         said
-        == f"There is nothing at /v1beta/{kind}; this server has interactions, agents, environments, triggers and webhooks under /v1beta."
+        == f"/v1beta/{kind} was not found; this server has interactions, agents, environments, triggers and webhooks under /v1beta."
     )
 
 
@@ -131,26 +140,26 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         "POST",
         "agents",
         {"id": "a/b"},
-        "'id' must be letters, digits, '-', '_' and '.', at most 128 of them.",
+        "'id' must be 1 to 128 letters, digits, '-', '_' and '.'.",
     ),
-    ("POST", "agents", {"id": BASE}, f"'id': there is an agent '{BASE}' already."),
+    ("POST", "agents", {"id": BASE}, f"'id': agent '{BASE}' already exists."),
     (
         "POST",
         "agents",
         {"base_agent": BASE[:-1]},
-        f"'base_agent': '{BASE[:-1]}' is no agent that can be extended (did you mean '{BASE}'?).",
+        f"'base_agent': '{BASE[:-1]}' is not an agent to extend (did you mean '{BASE}'?).",
     ),
     (
         "POST",
         "agents",
         {"tools": [{"type": "google_maps"}]},
-        "'tools[0].type': an agent has no google_maps; there are code_execution, function, google_search, mcp_server, url_context.",
+        "'tools[0].type': google_maps is not a tool of agents; valid: code_execution, function, google_search, mcp_server, url_context.",
     ),
     (
         "POST",
         "agents",
         {"tools": [{"type": "function"}]},
-        "'tools[0].name' must be a function's name, got null.",
+        "'tools[0].name' must be a function name, got null.",
     ),
     (
         "POST",
@@ -202,7 +211,12 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         {"uri": "http://[x", "subscribed_events": DONE},
         "'uri' must be an http or https address, got 'http://[x'.",
     ),
-    ("POST", "webhooks", {"uri": HOOK, "subscribed_events": []}, "'subscribed_events' is empty."),
+    (
+        "POST",
+        "webhooks",
+        {"uri": HOOK, "subscribed_events": []},
+        "'subscribed_events' must not be empty.",
+    ),
     (
         "POST",
         "webhooks",

@@ -91,7 +91,7 @@ def test_a_stream_goes_on_behind_the_last_event_seen(client: Any) -> None:
     body = client.get(id_, stream="true", last_event_id="nope")
     assert (client.last.status, message(body)) == (
         400,
-        "'last_event_id': there is no event 'nope' in this stream.",
+        "'last_event_id': event 'nope' is not in this stream.",
     )
 
 

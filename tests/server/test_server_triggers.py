@@ -90,7 +90,7 @@ def test_a_trigger_works_in_its_environment_and_in_the_background(client: Any) -
 
 @pytest.mark.parametrize(
     ("said", "why"),
-    [("refuse", "Not today."), ("fail", "It broke."), ("garble", "the answer was garbled")],
+    [("refuse", "Not today."), ("fail", "It broke."), ("garble", "the response was not readable")],
 )
 def test_failures_in_a_row_are_counted(scripted: Callable[[str], Any], said: str, why: str) -> None:
     client = scripted(RULES)

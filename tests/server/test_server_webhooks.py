@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from evalkit.server import create_app, load_script, serving
-from evalkit.server.api.deliveries import WebhookDelivery, not_loopback, request_secret
+from evalkit.server.api.deliveries import WebhookDelivery, refusal_of, request_secret
 from evalkit.server.history_integrity import DEFAULT_KEY
 from evalkit.server.proxy.backend import open_proxy
 from evalkit.server.script_backend import ScriptBackend, WebhookSender
@@ -103,7 +103,7 @@ def test_a_run_nobody_on_this_machine_hears_of_goes_on_by_polls(client: Any) -> 
     (delivery,) = client.service.deliveries()
     assert (
         delivery.refusal
-        == "https://example.com/hook is not on this machine, and only loopback addresses are told"
+        == "https://example.com/hook is not on this machine, and only loopback addresses are notified"
     )
     assert client.get(started["id"])["status"] == "completed"
     assert told(client) == []
@@ -200,7 +200,7 @@ def test_a_ping_is_sent_whatever_is_subscribed(client: Any) -> None:
     far = hook(client, "https://example.com/hook")
     said = message(client("POST", f"/v1beta/webhooks/{far['id']}:ping"))
     assert said.endswith(
-        "https://example.com/hook is not on this machine, and only loopback addresses are told."
+        "https://example.com/hook is not on this machine, and only loopback addresses are notified."
     )
 
 
@@ -261,7 +261,7 @@ def test_a_rotation_that_is_none(client: Any) -> None:
     ],
 )
 def test_only_this_machine_is_told(uri: str, near: bool) -> None:
-    assert (not_loopback(uri) == "") is near
+    assert (refusal_of(uri) == "") is near
 
 
 # --- real deliveries
@@ -323,7 +323,7 @@ def test_a_webhook_is_told_over_http(receiver: Receiver) -> None:
         headers, body = receiver.got.get(timeout=10)
         assert json.loads(body)["data"] == {"id": started["id"]}
         assert headers["content-type"] == "application/json"
-        assert good(WebhookDelivery(receiver.url, "", body, headers), secret)
+        assert good(WebhookDelivery(uri=receiver.url, event="", body=body, headers=headers), secret)
         assert (
             http.get(f"/interactions/{json.loads(body)['data']['id']}").json()["status"]
             == "completed"
@@ -340,7 +340,9 @@ def deliver(url: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     async def run() -> None:
         sender = WebhookSender(lines.append, waits=(0.0, 0.0, 0.0))
-        sender.send([WebhookDelivery(url, "ping", "{}", {"webhook-id": "1"})])
+        sender.send(
+            [WebhookDelivery(uri=url, event="ping", body="{}", headers={"webhook-id": "1"})]
+        )
         await asyncio.gather(*sender._tasks)
         await sender.close()
 
@@ -370,7 +372,9 @@ def test_a_delivery_is_given_up(receiver: Receiver, monkeypatch: pytest.MonkeyPa
 def test_closing_gives_up_what_waits(receiver: Receiver) -> None:
     async def run() -> None:
         sender = WebhookSender(lambda line: None)
-        sender.send([WebhookDelivery(receiver.url, "ping", "{}", {})], after=3600)
+        sender.send(
+            [WebhookDelivery(uri=receiver.url, event="ping", body="{}", headers={})], after=3600
+        )
         await sender.close()
         await sender.close()
 

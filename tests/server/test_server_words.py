@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from evalkit.server.answers.sample_media import SIZES, skyline, tone
-from evalkit.server.answers.text_analysis import names, numbers, tokens, usage
+from evalkit.server.answers.text_analysis import count_tokens, names_in, numbers_in, usage_of
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from evalkit.server.answers.text_analysis import names, numbers, tokens, usage
     [("", 0), ("Explain how AI works in a few words", 8), ("a\n b", 2), ("你好 world", 3)],
 )
 def test_tokens_are_words(text: str, count: int) -> None:
-    assert tokens(text) == count
+    assert count_tokens(text) == count
 
 
 def test_usage_counts_thoughts_in_the_total() -> None:
@@ -34,7 +34,7 @@ def test_usage_counts_thoughts_in_the_total() -> None:
         {"type": "thought"},
         {"type": "model_output", "content": [{"type": "text", "text": "three"}]},
     ]
-    counted = usage(conversation, answer, "be brief")
+    counted = usage_of(conversation, answer, "be brief")
     assert counted["input_tokens_by_modality"] == [
         {"modality": "image", "tokens": 258},
         {"modality": "text", "tokens": 8},
@@ -57,11 +57,11 @@ def test_usage_counts_thoughts_in_the_total() -> None:
     ],
 )
 def test_names_do_not_begin_sentences(text: str, found: list[str]) -> None:
-    assert names(text) == found
+    assert names_in(text) == found
 
 
 def test_numbers_keep_their_kind() -> None:
-    found = numbers("Add 2 and 3.5, not v1 or 4th, then -7")
+    found = numbers_in("Add 2 and 3.5, not v1 or 4th, then -7")
     assert found == [2, 3.5, -7]
     assert [type(value) for value in found] == [int, float, int]
 

@@ -1,1 +1,1 @@
-"""What is answered: plain answers, the steps they are made of, and the signed Interaction around them. Pure but for the clock."""
+"""Answers: the Interaction resource, its steps, and answers that no script defines. Pure."""

@@ -1,7 +1,9 @@
-"""Plain answers: what is said where no rule of the script holds. Deterministic, made of the request alone, true to the protocol.
+"""Answers to requests that no rule of the script matches.
 
-``answer`` tries the ways below in order; the first that applies answers. Adding a way is adding a line to ``_WAYS``. Order of steps as the
-service really answers (protocol section 11): a searched answer's text comes first, its search behind it. Pure.
+They are deterministic, follow from the request alone, and are valid in the protocol.
+``default_answer`` tries the functions of ``_ANSWERS`` in order; the first that returns an answer is
+used. The order of steps is the service's (docs/protocol.md section 11): the text of an answer comes
+before its search. Pure.
 """
 
 from __future__ import annotations
@@ -13,248 +15,231 @@ from collections.abc import Callable, Mapping
 
 from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import plural, shorten, show
-from evalkit.server.answers.answer import InteractionDraft
+from evalkit.server.answers.interaction import InteractionDraft
 from evalkit.server.answers.interaction_request import FunctionCallResult, InteractionRequest
 from evalkit.server.answers.judge_answers import judge_answer
 from evalkit.server.answers.sample_media import SIZES, tone
 from evalkit.server.answers.step_builders import (
     code_execution_steps,
-    fitted_call,
-    fitted_document,
+    function_call,
     image_block,
+    json_output,
     model_output,
     search_steps,
-    text_block,
+    text_output,
     url_citation,
 )
-from evalkit.server.answers.text_analysis import names, numbers, tokens
-from evalkit.server.requests.create import answer_formats, answer_schema
+from evalkit.server.answers.text_analysis import count_tokens, names_in, numbers_in
+from evalkit.server.requests.create import response_formats, response_schema
 from evalkit.server.schema_documents import NoDocument, sample_document
 
 _URL = re.compile(r"https?://[^\s<>\"')]+")
-_TRAILING = ".,;:!?"
+_WORD = re.compile(r"[a-z0-9]+")
+_CAMEL_CASE = re.compile(r"([a-z])([A-Z])")
+_EXAMPLE = re.compile(r"e\.g\.,? ([^,.;)]+)")
 
 
-def default_answer(ask: InteractionRequest) -> InteractionDraft:
-    """Return the plain answer to anything."""
-    return next(made for way in _WAYS if (made := way(ask)) is not None)
+def default_answer(request: InteractionRequest) -> InteractionDraft:
+    """Return the default answer to a request."""
+    for answer in _ANSWERS:
+        if (draft := answer(request)) is not None:
+            return draft
+    return InteractionDraft([text_output(_echo(request))])
 
 
-def _from_results(ask: InteractionRequest) -> InteractionDraft | None:
-    """Say what the functions returned."""
-    if not ask.results:
+def _report_results(request: InteractionRequest) -> InteractionDraft | None:
+    """Report what the functions returned."""
+    if not request.results:
         return None
-    if answer_schema(ask.body) is not None:
-        value = ask.results[0].value
-        return InteractionDraft(
-            [fitted_document(ask, value if isinstance(value, dict) else MISSING)]
-        )
-    return InteractionDraft([model_output(text_block(" ".join(map(_told, ask.results))))])
+    if response_schema(request.body) is not None:
+        value = request.results[0].value
+        preferred = value if isinstance(value, dict) else MISSING
+        return InteractionDraft([json_output(request, preferred)])
+    return InteractionDraft([text_output(" ".join(map(_result_text, request.results)))])
 
 
-def _told(result: FunctionCallResult) -> str:
+def _result_text(result: FunctionCallResult) -> str:
     if result.is_error:
         return f"{result.name} failed: {shorten(result.text, 200) or 'no reason given'}."
+    content = shorten(result.text, 400) or "nothing"
     if isinstance(result.value, dict) and result.value:
-        said = ", ".join(
+        content = ", ".join(
             f"{key} {item if isinstance(item, str) else show(item, 60)}"
             for key, item in result.value.items()
         )
-    else:
-        said = shorten(result.text, 400) or "nothing"
-    return f"{result.name} says: {said}."
+    return f"{result.name} returned: {content}."
 
 
-def _picture(ask: InteractionRequest) -> InteractionDraft | None:
-    """Draw, for an image model or where an image is asked for."""
-    formats = answer_formats(ask.body, "image")
-    if not formats and "-image" not in ask.model:
+def _image(request: InteractionRequest) -> InteractionDraft | None:
+    """Draw a picture for an image model, or if an image is requested."""
+    formats = response_formats(request.body, "image")
+    if not formats and "-image" not in request.model:
         return None
-    width, height = SIZES.get(
-        str(formats[0].get("aspect_ratio", "")) if formats else "", SIZES["16:9"]
-    )
-    return InteractionDraft([model_output(image_block(ask.text, width, height))])
+    ratio = str(formats[0].get("aspect_ratio", "")) if formats else ""
+    width, height = SIZES.get(ratio, SIZES["16:9"])
+    return InteractionDraft([model_output(image_block(request.text, width, height))])
 
 
-def _sound(ask: InteractionRequest) -> InteractionDraft | None:
-    """Sound a tone where audio is asked for."""
-    if not answer_formats(ask.body, "audio") and not ask.model.endswith("-tts"):
+def _audio(request: InteractionRequest) -> InteractionDraft | None:
+    """Return a tone for a speech model, or if audio is requested."""
+    if not response_formats(request.body, "audio") and not request.model.endswith("-tts"):
         return None
-    return InteractionDraft(
-        [
-            model_output(
-                {
-                    "type": "audio",
-                    "data": base64.b64encode(tone(ask.text)).decode(),
-                    "mime_type": "audio/wav",
-                    "sample_rate": 8_000,
-                }
-            )
-        ]
-    )
+    data = base64.b64encode(tone(request.text)).decode()
+    block = {"type": "audio", "data": data, "mime_type": "audio/wav", "sample_rate": 8_000}
+    return InteractionDraft([model_output(block)])
 
 
-def _call(ask: InteractionRequest) -> InteractionDraft | None:
-    """Call the declared function that shares most words with the question; the first one where none does."""
-    if not ask.functions:
+def _call_function(request: InteractionRequest) -> InteractionDraft | None:
+    """Call the declared function that has most words in common with the question."""
+    if not request.functions:
         return None
-    asked = _stems(ask.text)
-    best = max(
-        ask.functions,
-        key=lambda tool: len(asked & _stems(f"{tool['name']} {tool.get('description') or ''}")),
-    )
-    return InteractionDraft(
-        [fitted_call(ask, best["name"], _wishes(best.get("parameters") or {}, ask.text))]
-    )
+    question = _stems(request.text)
+
+    def common_words(tool: Mapping[str, JSON]) -> int:
+        return len(question & _stems(f"{tool['name']} {tool.get('description') or ''}"))
+
+    function = max(request.functions, key=common_words)
+    arguments = _preferred_values(function.get("parameters") or {}, request.text)
+    return InteractionDraft([function_call(request, function["name"], arguments)])
 
 
 def _stems(text: str) -> set[str]:
-    return {
-        word[:6]
-        for word in re.findall(r"[a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower())
-        if len(word) > 2
-    }
+    words = _WORD.findall(_CAMEL_CASE.sub(r"\1 \2", text).lower())
+    return {word[:6] for word in words if len(word) > 2}
 
 
-def _wishes(schema: Mapping[str, JSON], text: str) -> dict[str, JSON]:
-    """Return a value for every property, optional ones too: the question's names for strings, its numbers for numbers, in order."""
-    try:
-        made = sample_document(schema)
-    except NoDocument:
-        made = None  # told by whoever asks for the whole document
-    wishes: dict[str, JSON] = dict(made) if isinstance(made, dict) else {}
-    offered: dict[str, list[JSON]] = {"string": list(names(text)), "number": list(numbers(text))}
-    offered["integer"] = offered["number"]
+def _preferred_values(schema: Mapping[str, JSON], text: str) -> dict[str, JSON]:
+    """Return a value for every property, optional ones included.
+
+    Strings get the names in the question, numbers its numbers, in order; other properties get the
+    example in their description, or a generated value.
+    """
+    values = _document(schema)
+    preferred: dict[str, JSON] = dict(values) if isinstance(values, dict) else {}
+    names: list[JSON] = list(names_in(text))
+    numbers: list[JSON] = list(numbers_in(text))
+    candidates = {"string": names, "number": numbers, "integer": numbers}
     for name, part in (schema.get("properties") or {}).items():
         if not isinstance(part, dict):
             continue
-        for wish in offered.get(str(part.get("type")), []):
-            if _fits(part, wish):
-                wishes[name] = wish
-                offered[str(part.get("type"))].remove(wish)
-                break
-        else:
-            example = re.search(r"e\.g\.,? ([^,.;)]+)", str(part.get("description", "")))
-            if example and part.get("type") == "string" and _fits(part, example[1].strip()):
-                wishes[name] = example[1].strip()
-    return wishes
+        kind = str(part.get("type"))
+        available = candidates.get(kind, [])
+        fitting = next((value for value in available if _document(part, value) == value), None)
+        if fitting is not None:
+            preferred[name] = fitting
+            available.remove(fitting)
+            continue
+        match = _EXAMPLE.search(str(part.get("description", "")))
+        example = match[1].strip() if match else None
+        if kind == "string" and example and _document(part, example) == example:
+            preferred[name] = example
+    return preferred
 
 
-def _fits(schema: JSON, value: JSON) -> bool:
+def _document(schema: JSON, preferred: JSON = MISSING) -> JSON:
+    """Return a valid document for a schema, None if there is none."""
     try:
-        return bool(sample_document(schema, value) == value)
+        return sample_document(schema, preferred)
     except NoDocument:
-        return False
+        return None
 
 
-def _document(ask: InteractionRequest) -> InteractionDraft | None:
-    """Give a valid document for the schema asked for."""
-    schema = answer_schema(ask.body)
+def _structured_output(request: InteractionRequest) -> InteractionDraft | None:
+    """Return a valid document for the requested schema."""
+    schema = response_schema(request.body)
     if schema is None:
         return None
-    wish: JSON = _wishes(schema, ask.text) if isinstance(schema, dict) else {"answer": _said(ask)}
-    steps = [fitted_document(ask, wish)]
-    if "google_search" in ask.tools:
-        steps += _search_steps(ask)
+    preferred: JSON = {"answer": _echo(request)}
+    if isinstance(schema, dict):
+        preferred = _preferred_values(schema, request.text)
+    steps = [json_output(request, preferred)]
+    if "google_search" in request.tools:
+        steps += _search(request)
     return InteractionDraft(steps)
 
 
-def _searched(ask: InteractionRequest) -> InteractionDraft | None:
-    """Give an answer whose every sentence is cited, and the search behind it."""
-    if "google_search" not in ask.tools:
+def _searched_answer(request: InteractionRequest) -> InteractionDraft | None:
+    """Return an answer with a citation for each sentence, and the search behind it."""
+    if "google_search" not in request.tools:
         return None
-    question = shorten(ask.text, 120)
+    question = shorten(request.text, 120)
     first = f"According to the sources found for “{question}”, there is one plain answer."
     second = "A second source agrees with it."
     text = f"{first} {second}"
-    notes = [
+    citations = [
         url_citation(text, first, "https://example.com/plain-answer", "example.com"),
         url_citation(text, second, "https://example.org/agrees", "example.org"),
     ]
-    return InteractionDraft([model_output(text_block(text, notes)), *_search_steps(ask)])
+    return InteractionDraft([text_output(text, citations), *_search(request)])
 
 
-def _search_steps(ask: InteractionRequest) -> list[dict[str, JSON]]:
-    call, result = search_steps([shorten(ask.text, 120)], search_type="web_search")
+def _search(request: InteractionRequest) -> list[dict[str, JSON]]:
+    call, result = search_steps([shorten(request.text, 120)], search_type="web_search")
     return [call, {**result, "is_error": False}]
 
 
-def _read_pages(ask: InteractionRequest) -> InteractionDraft | None:
-    """Read the pages the question names, where the url_context tool is there."""
-    urls = [found.rstrip(_TRAILING) for found in _URL.findall(ask.text)]
-    if "url_context" not in ask.tools or not urls:
+def _read_pages(request: InteractionRequest) -> InteractionDraft | None:
+    """Read the pages linked in the question, if the tool url_context is declared."""
+    urls = [match.rstrip(".,;:!?") for match in _URL.findall(request.text)]
+    if "url_context" not in request.tools or not urls:
         return None
     text = f"I read {plural(len(urls), 'page')}: {', '.join(urls)}."
-    notes = [url_citation(text, url, url, url.split("/")[2]) for url in dict.fromkeys(urls)]
+    citations = [url_citation(text, url, url, url.split("/")[2]) for url in dict.fromkeys(urls)]
+    pages = [{"url": url, "status": "success"} for url in urls]
     return InteractionDraft(
         [
             {"type": "url_context_call", "arguments": {"urls": urls}},
-            {
-                "type": "url_context_result",
-                "result": [{"url": url, "status": "success"} for url in urls],
-            },
-            model_output(text_block(text, notes)),
+            {"type": "url_context_result", "result": pages},
+            text_output(text, citations),
         ]
     )
 
 
-def _run_code(ask: InteractionRequest) -> InteractionDraft | None:
-    """Run a line of code, for an agent and where the code_execution tool is there."""
-    if not ask.agent and "code_execution" not in ask.tools:
+def _run_code(request: InteractionRequest) -> InteractionDraft | None:
+    """Execute a line of code, for an agent or if the tool code_execution is declared."""
+    if not request.agent and "code_execution" not in request.tools:
         return None
-    count = tokens(ask.text)
+    count = count_tokens(request.text)
     code = f"words = {count}\nprint(f'The task has {{words}} words.')"
-    said = f"The task has {count} words."
-    where = f" I worked in the environment {ask.environment_id}." if ask.environment_id else ""
-    told = shorten(ask.body.get("system_instruction", ""), 160) if ask.agent else ""
-    where += f" My instructions are: “{told}”" if told else ""
-    return InteractionDraft(
-        [*code_execution_steps(code, said + "\n"), model_output(text_block(f"Done. {said}{where}"))]
-    )
+    result = f"The task has {count} words."
+    text = f"Done. {result}"
+    if request.environment_id:
+        text += f" I worked in the environment {request.environment_id}."
+    instruction = shorten(request.body.get("system_instruction", ""), 160)
+    if request.agent and instruction:
+        text += f" My instructions are: “{instruction}”"
+    return InteractionDraft([*code_execution_steps(code, result + "\n"), text_output(text)])
 
 
-def _describe(ask: InteractionRequest) -> InteractionDraft | None:
-    """Name the media that came with the question."""
-    if not ask.attached:
+def _list_media(request: InteractionRequest) -> InteractionDraft | None:
+    """List the media attached to the question."""
+    if not request.attached:
         return None
-    counts = Counter(block["type"] for block in ask.attached)
-    return InteractionDraft(
-        [
-            model_output(
-                text_block(
-                    f"I received {' and '.join(plural(count, f'{kind} file') for kind, count in counts.items())}. {_said(ask)}"
-                )
-            )
-        ]
-    )
+    counts = Counter(block["type"] for block in request.attached)
+    files = " and ".join(plural(count, f"{kind} file") for kind, count in counts.items())
+    return InteractionDraft([text_output(f"I received {files}. {_echo(request)}")])
 
 
-def _talk(ask: InteractionRequest) -> InteractionDraft | None:
-    return InteractionDraft([model_output(text_block(_said(ask)))])
-
-
-def _said(ask: InteractionRequest) -> str:
-    asked = shorten(ask.text, 160)
-    if not asked:
+def _echo(request: InteractionRequest) -> str:
+    """Repeat the question."""
+    question = shorten(request.text, 160)
+    if not question:
         return "You sent no text."
-    before = (
-        f" Before that you said: “{shorten(ask.earlier[-1], 160)}”."
-        if ask.earlier and ask.earlier[-1]
-        else ""
-    )
-    return f"You said: “{asked}”.{before} This is a plain answer from evalkit serve."
+    before = ""
+    if request.earlier and request.earlier[-1]:
+        before = f" Before that you said: “{shorten(request.earlier[-1], 160)}”."
+    return f"You said: “{question}”.{before} This is a default answer from evalkit serve."
 
 
-_WAYS: tuple[Callable[[InteractionRequest], InteractionDraft | None], ...] = (
+_ANSWERS: tuple[Callable[[InteractionRequest], InteractionDraft | None], ...] = (
     judge_answer,
-    _from_results,
-    _picture,
-    _sound,
-    _call,
-    _document,
-    _searched,
+    _report_results,
+    _image,
+    _audio,
+    _call_function,
+    _structured_output,
+    _searched_answer,
     _read_pages,
     _run_code,
-    _describe,
-    _talk,
+    _list_media,
 )

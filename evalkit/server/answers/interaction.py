@@ -1,88 +1,182 @@
-"""An answer as the Interaction resource (protocol section 3): ids, thought and signatures, status, usage, times, echoes.
+"""Build the Interaction resource (docs/protocol.md section 3) from an answer. Values only.
 
-Everything but the times follows from the request and the seed. The times are ``_lib.clock``'s.
+An answer (``InteractionDraft``) has raw steps that may lack what the server adds: ids of calls, the
+leading thought, signatures, and fields that the official SDKs need in a step (section 9). A result
+without ``call_id`` belongs to the last call of its type. The resource has these, and the status,
+usage, times and echoed fields around them. All but the times follow from the request and its seed.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import NamedTuple
 
 from evalkit._lib import clock
 from evalkit._lib.json import JSON
 from evalkit.protocol.step_reader import content_blocks
-from evalkit.server.answers.answer import InteractionDraft, complete, status_of
+from evalkit.protocol.step_types import CALL_OF, REQUIRED_FIELDS, RESULT_OF
 from evalkit.server.answers.interaction_request import InteractionRequest
-from evalkit.server.answers.text_analysis import first_tokens, tokens, usage
+from evalkit.server.answers.text_analysis import count_tokens, first_tokens, usage_of
+from evalkit.server.fault_injection.plans import FaultPlan
 from evalkit.server.history_integrity import sign_answer
+from evalkit.server.requests.error_response import ErrorResponse
 
 RawStep = dict[str, JSON]
-_ECHOED = ("model", "agent", "previous_interaction_id", "labels")
+_ID_CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_LIST_RESULTS = frozenset({"google_search_result", "url_context_result", "google_maps_result"})
+"""Steps whose ``result`` is a list; other results may be text."""
+_ECHOED_FIELDS = ("model", "agent", "previous_interaction_id", "labels")
+
+
+class ScriptedError(NamedTuple):
+    """An error instead of an answer or, in a stream, ``after`` a number of events."""
+
+    response: ErrorResponse
+    after: int | None = None
+
+
+@dataclass(slots=True)
+class InteractionDraft:
+    """An answer before it is an Interaction.
+
+    Without ``status``, it follows from the steps. ``polls`` is the number of GET requests that find
+    a background run in progress. ``delay`` and ``event_delay`` are seconds. ``cut_after`` ends the
+    stream early, after a number of events. ``files`` are texts by path, to be written into the
+    environment.
+    """
+
+    steps: list[RawStep] = field(default_factory=list)
+    status: str | None = None
+    errors: list[dict[str, JSON]] = field(default_factory=list)
+    usage: Mapping[str, JSON] = field(default_factory=dict)
+    fields: Mapping[str, JSON] = field(default_factory=dict)
+    files: Mapping[str, JSON] = field(default_factory=dict)
+    polls: int = 1
+    delay: float = 0.0
+    event_delay: float = 0.0
+    error: ScriptedError | None = None
+    cut_after: int | None = None
+    faults: tuple[FaultPlan, ...] = ()
 
 
 def build_interaction(
-    ask: InteractionRequest, answer: InteractionDraft, key: bytes | None
+    request: InteractionRequest, draft: InteractionDraft, key: bytes | None
 ) -> dict[str, JSON]:
-    """Return the finished Interaction. Without ``key`` no thought is put in front and nothing is signed.
+    """Return the finished Interaction. Without ``key`` it has no added thought and no signature.
 
-    ``store: false`` gives no ``id`` (protocol section 11). A text longer than ``max_output_tokens`` words is cut: ``incomplete``.
+    With ``store: false`` it has no ``id`` (docs/protocol.md section 11). A text longer than
+    ``max_output_tokens`` is cut, and the status ``incomplete``.
     """
-    body = ask.body
-    steps, cut = _limited(
-        complete(answer.steps, ask.seed, thought=key is not None),
-        body.get("generation_config", {}).get("max_output_tokens"),
-    )
+    body = request.body
+    steps = complete_steps(draft.steps, request.seed, add_thought=key is not None)
+    limit = body.get("generation_config", {}).get("max_output_tokens")
+    is_cut = False
+    if limit is not None:
+        steps, is_cut = _limit_tokens(steps, int(limit))
     if key is not None:
-        steps = sign_answer(key, () if ask.part.state else ask.conversation, steps, ask.part.state)
+        state = request.part.state
+        steps = sign_answer(key, () if state else request.conversation, steps, state)
+    usage = usage_of(request.conversation, steps, body.get("system_instruction", ""))
     now = clock.timestamp()
-    made: dict[str, JSON] = {"id": _id(ask.seed)} if body.get("store", True) else {}
-    made |= {
-        "status": answer.status or ("incomplete" if cut else status_of(steps)),
-        "usage": {
-            **usage(ask.conversation, steps, body.get("system_instruction", "")),
-            **answer.usage,
-        },
+    interaction: dict[str, JSON] = {
+        "id": _interaction_id(request.seed),
+        "status": draft.status or ("incomplete" if is_cut else _status_of(steps)),
+        "usage": {**usage, **draft.usage},
         "created": now,
         "updated": now,
         "service_tier": body.get("service_tier", "standard"),
         "steps": steps,
         "object": "interaction",
+        **{name: body[name] for name in _ECHOED_FIELDS if name in body},
     }
-    made |= {name: body[name] for name in _ECHOED if name in body}
-    if ask.environment_id is not None:
-        made["environment_id"] = ask.environment_id
-    if answer.errors:
-        made |= {"error": answer.errors[0], "errors": answer.errors}
-    return {**made, **answer.fields}
+    if not body.get("store", True):
+        del interaction["id"]
+    if request.environment_id is not None:
+        interaction["environment_id"] = request.environment_id
+    if draft.errors:
+        interaction |= {"error": draft.errors[0], "errors": draft.errors}
+    return {**interaction, **draft.fields}
 
 
-def _id(seed: str) -> str:
-    """Return an id that looks like the service's: base64 of two length-prefixed strings, ``v1_Chd…``."""
-    word = base64.urlsafe_b64encode(sha256(f"{seed} id".encode()).digest())[:23]
-    return "v1_" + base64.urlsafe_b64encode(b"\n\x17" + word + b"\x12\x17" + word).decode().rstrip(
-        "="
-    )
-
-
-def _limited(steps: Sequence[RawStep], limit: JSON) -> tuple[list[RawStep], bool]:
-    """Return the steps with at most ``limit`` words of output text, and whether any were cut off; what stands behind the cut goes too."""
-    out: list[RawStep] = []
-    left = int(limit) if limit is not None else None
+def complete_steps(
+    steps: Sequence[RawStep], seed: str, *, add_thought: bool = True
+) -> list[RawStep]:
+    """Return the steps with a leading thought, an id in every call, and each result with its call."""
+    ids = _call_ids(seed)
+    completed: list[RawStep] = []
+    if add_thought and not (steps and steps[0]["type"] == "thought"):
+        completed.append({"type": "thought"})
+    last_calls: dict[str, str] = {}
     for step in steps:
-        out.append(step)
-        if left is None or step["type"] != "model_output":
+        kind = step["type"]
+        if kind in RESULT_OF:
+            step = {"type": kind, **step, "id": step.get("id") or next(ids)}
+            last_calls[kind] = step["id"]
+        elif kind in CALL_OF:
+            call_id = step.get("call_id") or last_calls.get(CALL_OF[kind]) or next(ids)
+            step = {"type": kind, **step, "call_id": call_id}
+        completed.append(_with_required_fields(step))
+    return completed
+
+
+def _call_ids(seed: str) -> Iterator[str]:
+    """Yield ids like those of the service's calls: 8 characters of ``0-9a-z``."""
+    number = 0
+    while True:
+        value = int.from_bytes(sha256(f"{seed} call {number}".encode()).digest()[:8])
+        yield "".join(_ID_CHARACTERS[value // 36**place % 36] for place in range(8))
+        number += 1
+
+
+def _with_required_fields(step: RawStep) -> RawStep:
+    kind = step["type"]
+    step = dict(step)
+    for name in REQUIRED_FIELDS.get(kind, ()):
+        if step.get(name) is None:
+            step[name] = ""
+            if name == "arguments":
+                step[name] = {}
+            elif name == "result" and kind in _LIST_RESULTS:
+                step[name] = []
+    if kind in ("model_output", "user_input") and isinstance(step.get("content"), str):
+        step["content"] = [{"type": "text", "text": step["content"]}]
+    return step
+
+
+def _status_of(steps: Sequence[RawStep]) -> str:
+    answered = {step.get("call_id") for step in steps if step["type"] == "function_result"}
+    for step in steps:
+        if step["type"] == "function_call" and step.get("id") not in answered:
+            return "requires_action"
+    return "completed"
+
+
+def _interaction_id(seed: str) -> str:
+    """Return an id like the service's: base64 of two length-prefixed strings, ``v1_Chd…``."""
+    word = base64.urlsafe_b64encode(sha256(f"{seed} id".encode()).digest())[:23]
+    encoded = base64.urlsafe_b64encode(b"\n\x17" + word + b"\x12\x17" + word)
+    return "v1_" + encoded.decode().rstrip("=")
+
+
+def _limit_tokens(steps: Sequence[RawStep], limit: int) -> tuple[list[RawStep], bool]:
+    """Return the steps up to ``limit`` tokens of output text, and whether anything was cut off."""
+    limited: list[RawStep] = []
+    for step in steps:
+        limited.append(step)
+        if step["type"] != "model_output":
             continue
-        for index, block in enumerate(content_blocks(step)):
-            text = (
-                block.get("text")
-                if isinstance(block, dict) and block.get("type") == "text"
-                else None
-            )
-            count = tokens(text) if isinstance(text, str) else 0
-            if isinstance(text, str) and count > left:
-                kept = [{"type": "text", "text": first_tokens(text, left)}] if left else []
-                out[-1] = {**step, "content": [*content_blocks(step)[:index], *kept]}
-                return out, True
-            left -= count
-    return out, False
+        blocks = content_blocks(step)
+        for index, block in enumerate(blocks):
+            if not isinstance(block, dict) or block.get("type") != "text":
+                continue
+            text = str(block.get("text", ""))
+            count = count_tokens(text)
+            if count > limit:
+                rest = [{"type": "text", "text": first_tokens(text, limit)}] if limit else []
+                limited[-1] = {**step, "content": [*blocks[:index], *rest]}
+                return limited, True
+            limit -= count
+    return limited, False

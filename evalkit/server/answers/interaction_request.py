@@ -1,14 +1,16 @@
-"""What is asked: one create request together with the conversation it continues, as rules and plain answers read it.
+"""One create request with the conversation it continues, as rules and default answers read it.
 
-Pure and read-only. ``conversation`` holds every step the model sees, this request's own among them. *New* results are the
-``function_result``s since the last answer or question: they stand behind the last ``user_input`` and behind (or among) the last answer.
+Pure and read-only. ``conversation`` contains every step the model sees, this request's included.
+*New* results are the ``function_result`` steps since the last question or answer: they come after
+the last ``user_input``, and after or among the steps of the last answer.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 
 from evalkit._lib.json import JSON
@@ -20,9 +22,12 @@ from evalkit.server.requests.create import declared_functions
 RawStep = dict[str, JSON]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionCallResult:
-    """A function's result as the client sent it: ``text`` of it, and ``value`` (the text parsed where it is JSON, else the text)."""
+    """The result of a function call as the client sent it.
+
+    ``value`` is its text parsed as JSON, or the text itself if it is not JSON.
+    """
 
     name: str
     call_id: str
@@ -32,28 +37,32 @@ class FunctionCallResult:
     is_error: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InteractionRequest:
-    """One question to answer. ``seed`` is a hex digest that differs for every create; whatever looks random is made from it.
+    """One request to answer.
 
-    ``part`` says which part of an answer is asked for, where one takes several requests.
+    ``seed`` is a hex digest that differs for every create; everything that looks random is derived
+    from it. ``part`` is the requested part of an answer that takes several requests.
     """
 
     body: Mapping[str, JSON]
     conversation: Sequence[RawStep]
     seed: str = ""
     environment_id: str | None = None
-    vars: Mapping[str, JSON] = field(default_factory=dict)
     part: AnswerPart = AnswerPart()  # noqa: RUF009 - frozen
 
     @cached_property
     def texts(self) -> list[str]:
-        """Every user message's text, oldest first; a message without text is ``""``."""
-        return [_text_of(step) for step in self.conversation if step["type"] == "user_input"]
+        """The text of every user message, oldest first; a message without text is ``""``."""
+        return [_text_of(step) for step in self._user_messages]
+
+    @cached_property
+    def _user_messages(self) -> list[RawStep]:
+        return [step for step in self.conversation if step["type"] == "user_input"]
 
     @property
     def text(self) -> str:
-        """The last user message's text."""
+        """The text of the last user message."""
         return self.texts[-1] if self.texts else ""
 
     @property
@@ -69,33 +78,25 @@ class InteractionRequest:
     @cached_property
     def attached(self) -> list[dict[str, JSON]]:
         """The media blocks of the last user message."""
-        last = next(
-            (step for step in reversed(self.conversation) if step["type"] == "user_input"), None
-        )
-        return (
-            [
-                block
-                for block in content_blocks(last)
-                if isinstance(block, dict) and block.get("type") in MEDIA_TYPES
-            ]
-            if last
-            else []
-        )
+        blocks = content_blocks(self._user_messages[-1]) if self._user_messages else []
+        return [
+            block
+            for block in blocks
+            if isinstance(block, dict) and block.get("type") in MEDIA_TYPES
+        ]
 
     @cached_property
     def results(self) -> list[FunctionCallResult]:
         """The new function results, in the order of their calls."""
-        start = len(self.conversation)
-        while start and self.conversation[start - 1]["type"] not in ("user_input", "thought"):
-            start -= 1
         steps = self.conversation
-        pairs = [
-            pair
-            for pair in pair_calls(steps).pairs
-            if (pair.result_index or 0) >= start
-            and steps[pair.call_index]["type"] == "function_call"
+        start = len(steps)
+        while start and steps[start - 1]["type"] not in ("user_input", "thought"):
+            start -= 1
+        return [
+            _read_result(steps[call], steps[result])
+            for call, result in pair_calls(steps).pairs
+            if result is not None and result >= start and steps[call]["type"] == "function_call"
         ]
-        return [_result(steps[pair.call_index], steps[pair.result_index or 0]) for pair in pairs]
 
     @property
     def model(self) -> str:
@@ -109,23 +110,24 @@ class InteractionRequest:
 
     @property
     def functions(self) -> list[dict[str, JSON]]:
-        """The declared functions that may be called now, by ``tool_choice``."""
+        """The declared functions that ``tool_choice`` allows."""
         declared = declared_functions(self.body)
         choice = self.body.get("generation_config", {}).get("tool_choice", "auto")
         allowed = choice.get("allowed_tools") if isinstance(choice, dict) else None
-        if choice == "none" or (isinstance(allowed, dict) and allowed.get("mode") == "none"):
+        if not isinstance(allowed, dict):
+            return [] if choice == "none" else declared
+        if allowed.get("mode") == "none":
             return []
-        if isinstance(allowed, dict) and isinstance(allowed.get("tools"), list):
-            return [tool for tool in declared if tool["name"] in allowed["tools"]]
+        names = allowed.get("tools")
+        if isinstance(names, list):
+            return [tool for tool in declared if tool["name"] in names]
         return declared
 
     @property
     def tools(self) -> list[str]:
-        """The names of declared functions and the types of all other tools."""
-        return [
-            tool["name"] if tool["type"] == "function" else tool["type"]
-            for tool in self.body.get("tools", [])
-        ]
+        """The names of declared functions and the types of other tools."""
+        tools = self.body.get("tools", [])
+        return [tool["name"] if tool["type"] == "function" else tool["type"] for tool in tools]
 
 
 def _text_of(step: RawStep) -> str:
@@ -136,19 +138,20 @@ def _text_of(step: RawStep) -> str:
     )
 
 
-def _result(call: RawStep, step: RawStep) -> FunctionCallResult:
-    given = step.get("result")
-    if isinstance(given, list):
-        text = "\n".join(
+def _read_result(call: RawStep, step: RawStep) -> FunctionCallResult:
+    value = step.get("result")
+    if isinstance(value, list):
+        value = "\n".join(
             block["text"]
-            for block in given
+            for block in value
             if isinstance(block, dict) and isinstance(block.get("text"), str)
         )
-        value = _parsed(text)
-    elif isinstance(given, str):
-        text, value = given, _parsed(given)
+    if isinstance(value, str):
+        text = value
+        with suppress(ValueError):
+            value = json.loads(text)
     else:
-        text, value = json.dumps(given, ensure_ascii=False), given
+        text = json.dumps(value, ensure_ascii=False)
     arguments = call.get("arguments")
     return FunctionCallResult(
         name=str(step.get("name") or call.get("name") or ""),
@@ -158,10 +161,3 @@ def _result(call: RawStep, step: RawStep) -> FunctionCallResult:
         value=value,
         is_error=step.get("is_error") is True,
     )
-
-
-def _parsed(text: str) -> JSON:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -1,6 +1,7 @@
-"""A shelf of resources as the API lists them: kept by id, shown in order of creation, page by page (protocol section 1.4). Pure.
+"""Resources of one kind: stored by id, listed in order of creation, page by page. Sans-IO.
 
-A page token is the number of the last resource shown, so that a resource which is deleted or made meanwhile moves no page.
+Lists follow docs/protocol.md section 1.4. A page token is the number of the last resource on the
+page, so that resources which are created or deleted meanwhile do not move the following pages.
 """
 
 from __future__ import annotations
@@ -10,89 +11,107 @@ import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
-from evalkit._lib.json import JSON
+from evalkit._lib.json import JSON, dumps
+from evalkit.server.calls import Call, Reply
 from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 T = TypeVar("T")
-USUAL_PAGE, LARGEST_PAGE = 50, 1000
+DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 1000
 
 
 class ResourceCollection(Generic[T]):
-    """Resources of one kind. ``noun`` names one of them, for messages."""
+    """Resources of one kind, and the operations that every kind has.
 
-    def __init__(self, noun: str) -> None:
+    ``noun`` is the name of one resource in messages, ``plural`` the key of a list in replies,
+    ``to_json`` returns a resource as clients receive it.
+    """
+
+    def __init__(
+        self, noun: str, plural: str, to_json: Callable[[T], JSON] = lambda resource: resource
+    ) -> None:
         self._noun = noun
-        self._held: dict[str, tuple[int, T]] = {}
-        self._made = 0
+        self._plural = plural
+        self._to_json = to_json
+        self._numbered: dict[str, tuple[int, T]] = {}
+        self._added = 0
 
-    def __contains__(self, id_: object) -> bool:
-        return id_ in self._held
+    def __contains__(self, resource_id: object) -> bool:
+        return resource_id in self._numbered
+
+    def __len__(self) -> int:
+        return len(self._numbered)
 
     def __iter__(self) -> Iterator[T]:
-        return (item for _, item in self._held.values())
+        return (resource for _, resource in self._numbered.values())
 
-    def add(self, id_: str, item: T) -> T:
-        """Keep a resource under an id that is free."""
-        self._made += 1
-        self._held[id_] = (self._made, item)
-        return item
+    def add(self, resource_id: str, resource: T) -> T:
+        """Store a resource under a free id, and return it."""
+        self._added += 1
+        self._numbered[resource_id] = (self._added, resource)
+        return resource
 
-    def get(self, id_: str, where: str = "") -> T:
-        """Return a resource; ``where`` is put before the message. Raises ErrorResponse (404)."""
-        held = self._held.get(id_)
-        if held is None:
-            noun = self._noun if where else self._noun.capitalize()
-            raise ErrorResponse(404, f"{where}{noun} '{id_}' was not found.")
-        return held[1]
+    def find(self, resource_id: str, prefix: str = "") -> T:
+        """Return a resource. Raises ErrorResponse (404), its message after ``prefix``."""
+        if resource_id not in self._numbered:
+            noun = self._noun if prefix else self._noun.capitalize()
+            raise ErrorResponse(404, f"{prefix}{noun} '{resource_id}' was not found.")
+        return self._numbered[resource_id][1]
 
-    def delete(self, id_: str) -> None:
-        """Forget a resource. Raises ErrorResponse (404)."""
-        self.get(id_)
-        del self._held[id_]
-
-    def page(
-        self, plural: str, query: Mapping[str, str], show: Callable[[T], JSON]
-    ) -> dict[str, JSON]:
-        """Return one page, see ``page_of``."""
-        return page_of(plural, self._held.values(), query, show)
-
-
-def page_of(
-    plural: str, items: Iterable[tuple[int, T]], query: Mapping[str, str], show: Callable[[T], JSON]
-) -> dict[str, JSON]:
-    """Return one page of items with rising numbers: ``{<plural>: […]}``, with ``next_page_token`` where more follow.
-
-    Raises ErrorResponse (400) for a ``page_size`` or ``page_token`` of the query that is none.
-    """
-    size, after = _size(query.get("page_size", "")), _after(query.get("page_token", ""))
-    behind = [(number, item) for number, item in items if number > after]
-    page: dict[str, JSON] = {plural: [show(item) for _, item in behind[:size]]}
-    if len(behind) > size:
-        page["next_page_token"] = base64.urlsafe_b64encode(
-            f"after {behind[size - 1][0]}".encode()
-        ).decode()
-    return page
-
-
-def _size(given: str) -> int:
-    if given in ("", "0"):
-        return USUAL_PAGE
-    if not given.isascii() or not given.isdigit():
-        raise bad_request(
-            f"'page_size' must be a whole number from 1 to {LARGEST_PAGE}, got '{given}'."
+    def list_page(self, call: Call) -> Reply:
+        """``GET`` of the collection: one page."""
+        return Reply(
+            200, page_body(self._plural, self._numbered.values(), call.query, self._to_json)
         )
-    return min(int(given[:9]), LARGEST_PAGE)
+
+    def get(self, call: Call, resource_id: str) -> Reply:
+        """``GET`` of one resource."""
+        return Reply(200, dumps(self._to_json(self.find(resource_id))))
+
+    def delete(self, call: Call, resource_id: str) -> Reply:
+        """``DELETE`` of one resource."""
+        self.find(resource_id)
+        del self._numbered[resource_id]
+        return Reply(200, "{}")
 
 
-def _after(given: str) -> int:
-    if not given:
+def page_body(
+    plural: str,
+    numbered: Iterable[tuple[int, T]],
+    query: Mapping[str, str],
+    to_json: Callable[[T], JSON],
+) -> str:
+    """Return one page of items with ascending numbers: ``{<plural>: […], "next_page_token": …}``.
+
+    Raises ErrorResponse (400) for an invalid ``page_size`` or ``page_token`` of the query.
+    """
+    size = _read_size(query.get("page_size", ""))
+    last_number = _read_token(query.get("page_token", ""))
+    following = [(number, item) for number, item in numbered if number > last_number]
+    page: dict[str, JSON] = {plural: [to_json(item) for _, item in following[:size]]}
+    if len(following) > size:
+        token = f"after {following[size - 1][0]}".encode()
+        page["next_page_token"] = base64.urlsafe_b64encode(token).decode()
+    return dumps(page)
+
+
+def _read_size(text: str) -> int:
+    if text in ("", "0"):
+        return DEFAULT_PAGE_SIZE
+    if not text.isascii() or not text.isdigit():
+        raise bad_request(
+            f"'page_size' must be a whole number from 1 to {MAX_PAGE_SIZE}, got '{text}'."
+        )
+    return min(int(text[:9]), MAX_PAGE_SIZE)
+
+
+def _read_token(text: str) -> int:
+    if not text:
         return 0
     try:
-        word, number = (
-            base64.b64decode(given.encode(), altchars=b"-_", validate=True).decode().split(" ")
-        )
+        decoded = base64.b64decode(text.encode(), altchars=b"-_", validate=True).decode()
+        word, number = decoded.split(" ")
         if word == "after":
             return int(number)
     except (ValueError, binascii.Error):
         pass
-    raise bad_request(f"'page_token': '{given}' is no token of this list.")
+    raise bad_request(f"'page_token': '{text}' is not a token of this list.")

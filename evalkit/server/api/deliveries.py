@@ -1,14 +1,19 @@
-"""What webhooks are told, as values: who is told, by which body, signed how. Pure but for the clock; the requests are made elsewhere.
+"""The requests that notify webhooks: to whom, with which body and signature.
 
-The body is thin, and the same for every endpoint:
+Pure except for the clock; the script back end sends them. The body is short, and the same for
+every webhook:
 
-    {"type": "interaction.completed", "version": "v1", "timestamp": "…Z", "data": {"id": "v1_…"}, "user_metadata": {…}}
+    {"type": "interaction.completed", "version": "v1", "timestamp": "…Z",
+     "data": {"id": "v1_…"}, "user_metadata": {…}}
 
-Deliveries are signed by the Standard Webhooks scheme: headers ``webhook-id``, ``webhook-timestamp`` (seconds since 1970) and
-``webhook-signature``, which is ``v1,`` and base64 of HMAC-SHA256 over ``id.timestamp.body``, once for each secret that is still good. The key
-is the secret without ``whsec_``, decoded. For ``uris`` of a request the real service signs with a key pair; here ``request_secret`` does.
+Deliveries are signed by the Standard Webhooks scheme (standardwebhooks.com): headers ``webhook-id``,
+``webhook-timestamp`` (seconds since 1970) and ``webhook-signature``. The signature is ``v1,`` and the
+base64 of HMAC-SHA256 over ``id.timestamp.body``, once for each valid secret. The key is the secret
+without its prefix, decoded. For ``uris`` of a request the real service signs with a key pair; this
+server signs with ``request_secret``.
 
-Only loopback addresses are told anything. What others would have been told is a delivery with a ``refusal``, which is logged and not made.
+Only loopback addresses are notified. For other addresses a delivery has a ``refusal``, which is
+logged instead.
 """
 
 from __future__ import annotations
@@ -24,19 +29,19 @@ from evalkit._lib import clock
 from evalkit._lib.json import JSON, dumps
 from evalkit.protocol.wire_facts import SIGNING_SECRET_PREFIX
 
-EVENT_OF = {
+EVENT_OF_STATUS = {
     "completed": "interaction.completed",
     "incomplete": "interaction.completed",
     "failed": "interaction.failed",
     "budget_exceeded": "interaction.failed",
     "requires_action": "interaction.requires_action",
 }
-"""What the end of a run is told as, by its status; other ends are not told."""
+"""The event at the end of a run, by its status; other ends send no event."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookDelivery:
-    """One POST to make. With a ``refusal`` it is not made; that says why."""
+    """One POST request. If ``refusal`` is not empty, it is not sent for this reason."""
 
     uri: str
     event: str
@@ -45,66 +50,67 @@ class WebhookDelivery:
     refusal: str = ""
 
 
-def delivery(
-    number: int, uri: str, event: str, data: JSON, secrets: Sequence[str], metadata: JSON = None
+def build_delivery(
+    number: int,
+    uri: str,
+    event: str,
+    *,
+    data: JSON,
+    secrets: Sequence[str],
+    metadata: JSON = None,
 ) -> WebhookDelivery:
     """Return the delivery of an event, the server's ``number``-th."""
     envelope = {"type": event, "version": "v1", "timestamp": clock.timestamp(), "data": data}
-    body = dumps({**envelope, **({"user_metadata": metadata} if metadata is not None else {})})
-    id_, at = f"msg_{number:08x}", str(int(clock.now().timestamp()))
-    signatures = " ".join(sign(secret, id_, at, body) for secret in secrets)
+    if metadata is not None:
+        envelope["user_metadata"] = metadata
+    body = dumps(envelope)
+    message_id, sent_at = f"msg_{number:08x}", str(int(clock.now().timestamp()))
     headers = {
         "content-type": "application/json",
-        "webhook-id": id_,
-        "webhook-timestamp": at,
-        "webhook-signature": signatures,
+        "webhook-id": message_id,
+        "webhook-timestamp": sent_at,
+        "webhook-signature": " ".join(
+            _signature(secret, f"{message_id}.{sent_at}.{body}") for secret in secrets
+        ),
     }
-    return WebhookDelivery(uri, event, body, headers, not_loopback(uri))
+    return WebhookDelivery(
+        uri=uri, event=event, body=body, headers=headers, refusal=refusal_of(uri)
+    )
 
 
-def data_of(interaction: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Return the ``data`` of the event an interaction's end is told as: its id, and of a failure the reason."""
+def event_data(interaction: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return the ``data`` of the event at a run's end: its id, and the error of a failed run."""
     status = str(interaction["status"])
-    id_ = interaction.get("id", "")
-    if EVENT_OF[status] != "interaction.failed":
-        return {"id": id_}
-    error = interaction.get("error") or {}
-    return {
-        "id": id_,
-        "error_code": error.get("code", status),
-        "error_message": error.get("message", ""),
-    }
+    data = {"id": interaction.get("id", "")}
+    if EVENT_OF_STATUS[status] == "interaction.failed":
+        error = interaction.get("error") or {}
+        data["error_code"] = error.get("code", status)
+        data["error_message"] = error.get("message", "")
+    return data
 
 
-def sign(secret: str, id_: str, at: str, body: str) -> str:
-    """Return one signature of a delivery by the Standard Webhooks scheme."""
-    key = base64.b64decode(secret.removeprefix(SIGNING_SECRET_PREFIX))
-    return (
-        "v1," + base64.b64encode(hmac.digest(key, f"{id_}.{at}.{body}".encode(), "sha256")).decode()
-    )
-
-
-def secret_of(key: bytes, what: str) -> str:
-    """Return the signing secret of something, which follows from the server's key."""
-    return (
-        SIGNING_SECRET_PREFIX
-        + base64.b64encode(
-            hmac.digest(key, f"webhook secret {what}".encode(), "sha256")[:24]
-        ).decode()
-    )
+def signing_secret(key: bytes, purpose: str) -> str:
+    """Return a signing secret, derived from the server's key so that it is always the same."""
+    secret = hmac.digest(key, f"webhook secret {purpose}".encode(), "sha256")[:24]
+    return SIGNING_SECRET_PREFIX + base64.b64encode(secret).decode()
 
 
 def request_secret(key: bytes) -> str:
-    """Return the secret that signs what a request's own ``webhook_config.uris`` are told."""
-    return secret_of(key, "webhook_config")
+    """Return the secret that signs deliveries to ``webhook_config.uris`` of a request."""
+    return signing_secret(key, "webhook_config")
 
 
-def not_loopback(uri: str) -> str:
-    """Say why nothing is sent to an address, ``""`` for one of this machine's own."""
+def refusal_of(uri: str) -> str:
+    """Return why nothing is sent to an address; ``""`` for a loopback address."""
     try:
         host = urlsplit(uri).hostname or ""
         if host == "localhost" or ipaddress.ip_address(host).is_loopback:
             return ""
     except ValueError:
         pass
-    return f"{uri} is not on this machine, and only loopback addresses are told"
+    return f"{uri} is not on this machine, and only loopback addresses are notified"
+
+
+def _signature(secret: str, content: str) -> str:
+    key = base64.b64decode(secret.removeprefix(SIGNING_SECRET_PREFIX))
+    return "v1," + base64.b64encode(hmac.digest(key, content.encode(), "sha256")).decode()

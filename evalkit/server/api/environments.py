@@ -1,8 +1,11 @@
-"""Environments (protocol section 1.4): made by hand or by an interaction, used again by id, seen in a list. Sans-IO; nothing runs in them.
+"""Environments (docs/protocol.md section 1.4), created by a client or by an interaction. Sans-IO.
 
-An environment is a record. Its files are those its inline sources hold and those a script's answers leave in it; code of an answer is not run,
-and what it claims to have written is not there unless the script says so.
-It is ``active`` until nobody has used it for a week, ``expired`` after; an expired one is not used again. (The week is this server's.)
+An environment is a record; nothing runs in it. Its files are those of its inline sources, those
+uploaded, and those that a script's rule puts there. Code in an answer is not executed, so files it
+claims to write do not exist unless the rule says so.
+
+An environment is ``active`` until it was not used for a week (this server's choice), then
+``expired``; an expired one cannot be used again.
 """
 
 from __future__ import annotations
@@ -16,22 +19,21 @@ from datetime import datetime, timedelta
 
 from evalkit._lib import clock
 from evalkit._lib.json import JSON, dumps
-from evalkit.server.api.collection import ResourceCollection, page_of
+from evalkit.server.api.collection import ResourceCollection, page_body
 from evalkit.server.calls import Call, Reply
-from evalkit.server.requests.bodies import read_object
-from evalkit.server.requests.create_parts import check_place
+from evalkit.server.requests.bodies import Fields, read_object
+from evalkit.server.requests.create_parts import check_environment_content
 from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 LIFETIME = timedelta(days=7)
-_FIELDS: dict[str, tuple[str, ...]] = {
+_FIELDS: Fields = {
     "from_environment": ("string",),
     "network": ("string", "object"),
     "sources": ("array",),
 }
-_MEDIA = "application/octet-stream"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Environment:
     """One environment; ``files`` by path relative to its root."""
 
@@ -44,15 +46,15 @@ class Environment:
     used: datetime
 
     @property
-    def expired(self) -> bool:
-        """Whether nobody used it for too long."""
+    def is_expired(self) -> bool:
+        """Whether it was not used for too long."""
         return clock.now() - self.used >= LIFETIME
 
-    def shown(self) -> dict[str, JSON]:
-        """Return the resource; counts are text, as 64-bit integers are."""
+    def to_json(self) -> dict[str, JSON]:
+        """Return the resource; counts are strings, as 64-bit integers are in the API."""
         return {
             "id": self.id,
-            "status": "expired" if self.expired else "active",
+            "status": "expired" if self.is_expired else "active",
             "created": self.created,
             "updated": self.updated,
             "last_accessed": self.used.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -62,169 +64,139 @@ class Environment:
             **({"network": self.network} if self.network is not None else {}),
         }
 
+    def entry(self, path: str) -> dict[str, JSON]:
+        """Return what a listing contains for the file or directory at a path."""
+        entry = {"name": path.rsplit("/", 1)[-1], "path": path, "type": "directory"}
+        if path in self.files:
+            size = str(len(self.files[path]))
+            entry |= {"type": "file", "size_bytes": size, "mime_type": _mime_type(path)}
+        return {**entry, "created": self.created, "modified": self.updated}
 
-class Environments:
-    """``/environments``, and what a create request's ``environment`` stands for."""
+
+class Environments(ResourceCollection[Environment]):
+    """``/environments``, and the environments that create requests refer to."""
 
     def __init__(self) -> None:
-        self._shelf: ResourceCollection[Environment] = ResourceCollection("environment")
-        self._made = 0
+        super().__init__("environment", "environments", Environment.to_json)
+        self._created = 0
 
     def create(self, call: Call) -> Reply:
-        """``POST /environments``; an empty body makes an empty one."""
+        """``POST /environments``; an empty body creates an empty environment."""
         body = read_object(call.body or b"{}", _FIELDS)
-        check_place(body, "")
-        files: Mapping[str, bytes] = {}
+        check_environment_content(body, "")
+        copied_files: Mapping[str, bytes] = {}
         if "from_environment" in body:
             if body.get("sources"):
                 raise bad_request("'from_environment' and 'sources' cannot be used together.")
-            copied = self._usable(
-                body["from_environment"].removeprefix("environments/"), "'from_environment': "
-            )
-            body = {"sources": copied.sources, "network": copied.network, **body}
-            files = copied.files
-        self._made += 1
-        made = self._add(f"env_{self._made:08x}", body)
-        made.files |= files
-        return Reply(200, dumps(made.shown()))
+            source_id = body["from_environment"].removeprefix("environments/")
+            source = self._find_active(source_id, "'from_environment': ")
+            body = {"sources": source.sources, "network": source.network, **body}
+            copied_files = source.files
+        self._created += 1
+        environment = self._create(f"env_{self._created:08x}", body)
+        environment.files |= copied_files
+        return Reply(200, dumps(environment.to_json()))
 
-    def listed(self, call: Call) -> Reply:
-        """``GET /environments``."""
-        return Reply(200, dumps(self._shelf.page("environments", call.query, Environment.shown)))
+    def files(self, call: Call, resource_id: str, path: str) -> Reply:
+        """``GET /environments/{id}/files/{path}``.
 
-    def get(self, call: Call, id: str) -> Reply:  # noqa: A002 - the path's own name
-        """``GET /environments/{id}``; looking is no use of it."""
-        return Reply(200, dumps(self._shelf.get(id).shown()))
-
-    def delete(self, call: Call, id: str) -> Reply:  # noqa: A002
-        """``DELETE /environments/{id}``."""
-        self._shelf.delete(id)
-        return Reply(200, "{}")
-
-    def files(self, call: Call, id: str, path: str) -> Reply:  # noqa: A002
-        """``GET /environments/{id}/files/{path}``: a file, a directory's entries (``recursive``: its files), or with ``alt=media`` bytes."""
-        held = self._shelf.get(id)
-        path = path.strip("/")
-        if path in held.files:
-            if call.query.get("alt") == "media":
-                return Reply(200, held.files[path], headers={"content-type": _mime(path)})
-            return Reply(200, dumps({"files": [_file(held, path)]}))
-        prefix = f"{path}/" if path else ""
-        below = [name.removeprefix(prefix) for name in held.files if name.startswith(prefix)]
-        if (path and not below) or call.query.get("alt") == "media":
-            raise ErrorResponse(404, f"File '{path}' was not found in environment '{id}'.")
-        names = (
-            below
-            if call.query.get("recursive", "").lower() in ("true", "1")
-            else dict.fromkeys(name.split("/", 1)[0] for name in below)
-        )
-        return Reply(
-            200,
-            dumps(
-                page_of(
-                    "files",
-                    enumerate(names, 1),
-                    call.query,
-                    lambda name: _entry(held, prefix + name),
-                )
-            ),
-        )
-
-    def of(self, given: JSON, seed: str) -> str | None:
-        """Return the id of the environment a request works in: a fresh one, or one that exists; None where none is asked for.
-
-        Raises ErrorResponse: 404 where it is unknown, 400 where it has expired.
+        Replies with a file's entry, with its bytes (``alt=media``), or with the entries of a
+        directory; ``recursive`` lists all files in it.
         """
-        if given is None:
-            return None
-        wanted = (
-            given.get("environment_id")
-            if isinstance(given, dict)
-            else given
-            if given != "remote"
-            else None
-        )
-        if wanted is None:
-            return self._add(f"env_{seed[:24]}", given if isinstance(given, dict) else {}).id
-        held = self._usable(wanted, "'environment': ")
-        held.used = clock.now()
-        if isinstance(given, dict) and (given.get("sources") or given.get("network") is not None):
-            held.sources = [*held.sources, *(given.get("sources") or [])]
-            held.files |= _files_of(given.get("sources") or [])
-            held.network = given["network"] if given.get("network") is not None else held.network
-            held.updated = clock.timestamp()
-        return held.id
-
-    def holds(self, id_: str, path: str) -> bool:
-        """Say whether an environment has a file. Raises ErrorResponse (404) for an environment that is not there."""
-        return path in self._shelf.get(id_).files
-
-    def put(self, id_: str, path: str, data: bytes) -> dict[str, JSON]:
-        """Write a file and return its entry. Raises ErrorResponse (404) for an environment that is not there."""
-        held = self._shelf.get(id_)
+        environment = self.find(resource_id)
         path = path.strip("/")
-        held.files[path] = data
-        held.updated = clock.timestamp()
-        return _file(held, path)
+        with_content = call.query.get("alt") == "media"
+        if path in environment.files:
+            if with_content:
+                headers = {"content-type": _mime_type(path)}
+                return Reply(200, environment.files[path], headers=headers)
+            return Reply(200, dumps({"files": [environment.entry(path)]}))
+        prefix = f"{path}/" if path else ""
+        below = [name for name in environment.files if name.startswith(prefix)]
+        if (path and not below) or with_content:
+            raise ErrorResponse(404, f"File '{path}' was not found in environment '{resource_id}'.")
+        if not is_true(call, "recursive"):
+            names = (name.removeprefix(prefix).split("/", 1)[0] for name in below)
+            below = [prefix + name for name in dict.fromkeys(names)]
+        page = page_body("files", enumerate(below, 1), call.query, environment.entry)
+        return Reply(200, page)
 
-    def _add(self, id_: str, fields: Mapping[str, JSON]) -> Environment:
+    def use(self, reference: JSON, seed: str) -> str | None:
+        """Return the id of the environment that a create request works in, None without one.
+
+        ``reference`` is the request's ``environment``; a new one gets its id from ``seed``. Raises
+        ErrorResponse: 404 for an unknown environment, 400 for an expired one.
+        """
+        if reference is None:
+            return None
+        fields: Mapping[str, JSON] = reference if isinstance(reference, dict) else {}
+        environment_id = fields.get("environment_id")
+        if isinstance(reference, str) and reference != "remote":
+            environment_id = reference
+        if environment_id is None:
+            return self._create(f"env_{seed[:24]}", fields).id
+        environment = self._find_active(environment_id, "'environment': ")
+        environment.used = clock.now()
+        sources = fields.get("sources") or []
+        network = fields.get("network")
+        if sources or network is not None:
+            environment.sources = [*environment.sources, *sources]
+            environment.files |= _files_of(sources)
+            environment.network = environment.network if network is None else network
+            environment.updated = clock.timestamp()
+        return environment.id
+
+    def put_file(self, environment_id: str, path: str, data: bytes) -> dict[str, JSON]:
+        """Write a file and return its entry. Raises ErrorResponse (404) without environment."""
+        environment = self.find(environment_id)
+        path = path.strip("/")
+        environment.files[path] = data
+        environment.updated = clock.timestamp()
+        return environment.entry(path)
+
+    def _create(self, environment_id: str, fields: Mapping[str, JSON]) -> Environment:
         now = clock.timestamp()
         sources = list(fields.get("sources") or [])
-        return self._shelf.add(
-            id_,
-            Environment(
-                id_, sources, fields.get("network"), _files_of(sources), now, now, clock.now()
-            ),
+        environment = Environment(
+            id=environment_id,
+            sources=sources,
+            network=fields.get("network"),
+            files=_files_of(sources),
+            created=now,
+            updated=now,
+            used=clock.now(),
         )
+        return self.add(environment_id, environment)
 
-    def _usable(self, id_: str, where: str) -> Environment:
-        held = self._shelf.get(id_, where)
-        if held.expired:
+    def _find_active(self, environment_id: str, prefix: str) -> Environment:
+        environment = self.find(environment_id, prefix)
+        if environment.is_expired:
             raise bad_request(
-                f"{where}environment '{id_}' has expired.", code="failed_precondition"
+                f"{prefix}environment '{environment_id}' has expired.", code="failed_precondition"
             )
-        return held
+        return environment
+
+
+def is_true(call: Call, name: str) -> bool:
+    """Return whether a query parameter is true."""
+    return call.query.get(name, "").lower() in ("true", "1")
 
 
 def _files_of(sources: list[JSON]) -> dict[str, bytes]:
     files = {}
     for index, source in enumerate(sources):
-        if source.get("type") != "inline" or not isinstance(source.get("content"), str):
+        content = source.get("content")
+        if source.get("type") != "inline" or not isinstance(content, str):
             continue
         path = str(source.get("target") or f"source-{index + 1}").strip("/")
-        content = source["content"]
-        if source.get("encoding") != "base64":
-            files[path] = content.encode(errors="surrogatepass")
-            continue
-        try:
-            files[path] = base64.b64decode(content, validate=True)
-        except (ValueError, binascii.Error):
-            raise bad_request(f"'sources[{index}].content' is not base64.") from None
+        files[path] = content.encode(errors="surrogatepass")
+        if source.get("encoding") == "base64":
+            try:
+                files[path] = base64.b64decode(content, validate=True)
+            except (ValueError, binascii.Error):
+                raise bad_request(f"'sources[{index}].content' is not base64.") from None
     return files
 
 
-def _entry(held: Environment, path: str) -> dict[str, JSON]:
-    if path in held.files:
-        return _file(held, path)
-    return {
-        "name": path.rsplit("/", 1)[-1],
-        "path": path,
-        "type": "directory",
-        "created": held.created,
-        "modified": held.updated,
-    }
-
-
-def _file(held: Environment, path: str) -> dict[str, JSON]:
-    about = {
-        "name": path.rsplit("/", 1)[-1],
-        "path": path,
-        "type": "file",
-        "size_bytes": str(len(held.files[path])),
-        "mime_type": _mime(path),
-    }
-    return {**about, "created": held.created, "modified": held.updated}
-
-
-def _mime(path: str) -> str:
-    return mimetypes.guess_type(path)[0] or _MEDIA
+def _mime_type(path: str) -> str:
+    return mimetypes.guess_type(path)[0] or "application/octet-stream"

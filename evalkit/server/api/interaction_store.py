@@ -1,141 +1,119 @@
-"""What a server keeps in memory: stored interactions, their conversations, background runs counted by polls.
+"""Stored interactions: their conversations, and background runs that end after a number of polls.
 
-A background run is answered the moment it starts and shown when it was polled often enough: the first ``polls`` GETs find it
-``in_progress``. No time passes, so that a recording is the same each time.
+A background run is answered when it starts; the first ``polls`` GET requests still report it as
+``in_progress``. It does not depend on time, so that every recording is the same.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from evalkit._lib import clock
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical
-from evalkit.server.requests.error_response import ErrorResponse, OnViolation, bad_request
+from evalkit.server.api.collection import ResourceCollection
+from evalkit.server.requests.error_response import OnViolation, bad_request
 
 RawStep = dict[str, JSON]
+_RUNNING_FIELDS = (
+    "id",
+    "object",
+    "model",
+    "agent",
+    "created",
+    "updated",
+    "environment_id",
+    "service_tier",
+)
+"""The fields of an interaction that is in progress, besides its status."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class StoredInteraction:
-    """One kept interaction.
+    """One interaction.
 
-    ``final`` is what it becomes, ``asked`` the ``user_input`` steps a GET shows first, ``sent`` this request's input as steps,
-    ``conversation`` every step up to and with the answer. ``left``: polls that still find it running. ``hooks`` is the request's
-    ``webhook_config``; ``untold``: its end is still to be told to webhooks, which is so of runs in the background.
+    ``final`` is its state when it has ended. ``questions`` are the ``user_input`` steps that a GET
+    lists first, ``sent`` the input of its request as steps, ``conversation`` every step up to the
+    end of the answer. ``remaining_polls`` still find it running. ``must_notify``: webhooks are to be
+    notified when it ends, as they are of background runs. ``webhook_config`` is the request's.
     """
 
     final: dict[str, JSON]
-    asked: Sequence[RawStep]
+    questions: Sequence[RawStep]
     sent: Sequence[RawStep]
     conversation: tuple[RawStep, ...]
-    left: int = 0
-    untold: bool = False
-    hooks: Mapping[str, JSON] | None = None
+    remaining_polls: int = 0
+    must_notify: bool = False
+    webhook_config: Mapping[str, JSON] | None = None
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """Whether it is still in progress."""
-        return self.left > 0
+        return self.remaining_polls > 0
 
-    def shown(self) -> dict[str, JSON]:
-        """Return the interaction as it stands now, without its leading input."""
-        if not self.running:
+    def current(self) -> dict[str, JSON]:
+        """Return the interaction in its current state, without its input."""
+        if not self.is_running:
             return self.final
-        names = (
-            "id",
-            "object",
-            "model",
-            "agent",
-            "created",
-            "updated",
-            "environment_id",
-            "service_tier",
-        )
-        return {
-            "id": "",
-            "status": "in_progress",
-            **{name: self.final[name] for name in names if name in self.final},
-        }
-
-    def start(self, polls: int) -> None:
-        """Run in the background, for so many polls."""
-        self.left, self.untold = polls, True
+        fields = {name: self.final[name] for name in _RUNNING_FIELDS if name in self.final}
+        return {"id": "", "status": "in_progress", **fields}
 
     def poll(self) -> None:
         """Count one poll; the last one ends the run."""
-        if self.running:
-            self.left -= 1
+        if self.is_running:
+            self.remaining_polls -= 1
             self.final["updated"] = clock.timestamp()
 
     def finish(self) -> None:
-        """Let the run end now."""
-        if self.running:
-            self.left = 1
+        """End the run now."""
+        if self.is_running:
+            self.remaining_polls = 1
             self.poll()
 
     def cancel(self) -> None:
-        """Cancel a running interaction; one that ended stays as it is."""
-        if self.running:
+        """Cancel the run; one that has ended does not change."""
+        if self.is_running:
             for name in ("usage", "errors", "error"):
                 self.final.pop(name, None)
-            self.conversation = self.conversation[
-                : len(self.conversation) - len(self.final["steps"])
-            ]
+            answer_start = len(self.conversation) - len(self.final["steps"])
+            self.conversation = self.conversation[:answer_start]
             self.final.update(status="cancelled", steps=[])
             self.finish()
 
 
-@dataclass(slots=True)
-class InteractionStore:
-    """Everything a server keeps. ``used`` counts rules of the script by index."""
+class InteractionStore(ResourceCollection[StoredInteraction]):
+    """The stored interactions. ``rule_uses`` counts the script's rules by index."""
 
-    used: Counter[int] = field(default_factory=Counter)
-    _seen: Counter[str] = field(default_factory=Counter)
-    _held: dict[str, StoredInteraction] = field(default_factory=dict)
+    def __init__(self) -> None:
+        super().__init__("interaction", "interactions", StoredInteraction.current)
+        self.rule_uses: Counter[int] = Counter()
+        self._requests: Counter[str] = Counter()
 
-    def seed(self, body: Mapping[str, JSON]) -> str:
-        """Return the hex digest an answer's ids are made from: of the request, and of how often this server has seen it.
+    def next_seed(self, body: Mapping[str, JSON]) -> str:
+        """Return the hex digest from which the ids of an answer are derived.
 
-        Counting each request by itself keeps ids the same when other conversations come and go.
+        It depends on the request and on how often this request was received, so that ids do not
+        change when other conversations are added or removed.
         """
         request = sha256(canonical(dict(body)))
-        self._seen[request] += 1
-        return sha256(f"{request} {self._seen[request]}")
+        self._requests[request] += 1
+        return sha256(f"{request} {self._requests[request]}")
 
-    def add(self, stored: StoredInteraction) -> None:
-        """Keep an interaction."""
-        self._held[stored.final["id"]] = stored
+    def find_previous(self, interaction_id: str, on_violation: OnViolation) -> StoredInteraction:
+        """Return the interaction that a request continues. Raises ErrorResponse (404).
 
-    def get(self, id_: str) -> StoredInteraction:
-        """Return a kept interaction. Raises ErrorResponse (404)."""
-        held = self._held.get(id_)
-        if held is None:
-            raise ErrorResponse(404, f"Interaction '{id_}' was not found.")
-        return held
-
-    def previous(self, id_: str, defend: OnViolation) -> StoredInteraction:
-        """Return the interaction a request continues. Raises ErrorResponse: 404 for an unknown id.
-
-        One that still runs is a breach for ``defend`` to judge; let pass, it is continued from what it will be.
+        Continuing one that is still running is a violation; if tolerated, its final state is
+        continued.
         """
-        held = self._held.get(id_)
-        if held is None:
-            raise ErrorResponse(
-                404, f"'previous_interaction_id': interaction '{id_}' was not found."
-            )
-        if held.running:
-            defend(
+        stored = self.find(interaction_id, "'previous_interaction_id': ")
+        if stored.is_running:
+            on_violation(
                 bad_request(
-                    f"'previous_interaction_id': interaction '{id_}' is still in_progress.",
+                    f"'previous_interaction_id': interaction '{interaction_id}' "
+                    "is still in_progress.",
                     code="failed_precondition",
                 )
             )
-        return held
-
-    def delete(self, id_: str) -> None:
-        """Forget an interaction; what continues it keeps its own conversation. Raises ErrorResponse (404)."""
-        self.get(id_)
-        del self._held[id_]
+        return stored

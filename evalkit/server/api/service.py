@@ -1,8 +1,9 @@
-"""The local API without HTTP: a call comes in as values, a reply goes out as values (protocol section 1).
+"""The local API without HTTP: calls and replies are values (docs/protocol.md section 1).
 
-Sans-IO: it opens nothing and sleeps never (a reply tells its delays, ``deliveries`` what webhooks are to be told), so the same service
-answers over a socket, in a test, or in a loop. The routes are a table; every refusal is an ErrorResponse and leaves as an error body. One Service
-is one server's memory; it is not for several threads at once.
+Sans-IO: it opens nothing and never sleeps. A reply contains its delays, ``deliveries`` returns the
+webhook notifications to send. So the same service answers over a socket, in a test, or in a loop.
+Errors are raised as ErrorResponse and returned as replies. One Service has the memory of one
+server; it is not thread-safe.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ from evalkit.server.scripting.script import Script
 class Service:
     """Answers calls by a script.
 
-    ``key`` signs thoughts and webhooks. ``api_key`` is the only key that will do; without one any will. A ``lenient`` service lets breaches
-    of the protocol pass that it would refuse, and hands each as a line to ``warn``. ``seed`` decides which requests the faults of rules befall.
+    ``key`` signs thoughts and webhooks. ``api_key`` is the only accepted API key; without one, any
+    key is accepted. A ``lenient`` service tolerates violations of the protocol that it would
+    otherwise refuse, and reports each as a line to ``warn``. ``seed`` decides which requests get the
+    faults of rules.
     """
 
     def __init__(
@@ -51,165 +54,131 @@ class Service:
         self.webhooks = Webhooks(key)
         self.interactions = Interactions(
             script,
-            key,
-            self.agents,
-            self.environments,
-            self.webhooks,
-            self._let_pass if lenient else raise_violation,
-            FaultSelector(seed),
+            key=key,
+            agents=self.agents,
+            environments=self.environments,
+            webhooks=self.webhooks,
+            on_violation=self._log_violation if lenient else raise_violation,
+            selector=FaultSelector(seed),
         )
         self.triggers = Triggers(self.interactions)
 
     def handle(self, call: Call) -> Reply:
         """Answer one call; never raises for anything a client sends."""
         try:
-            methods, names = _route(call.path)
+            methods, names = _find_route(call.path)
             operation = methods.get(call.method)
             if operation is None:
+                allowed = ", ".join(methods)
                 raise ErrorResponse(
                     405,
-                    f"{call.method} is not allowed here; allowed: {', '.join(methods)}.",
-                    headers={"allow": ", ".join(methods)},
+                    f"{call.method} is not allowed here; allowed: {allowed}.",
+                    headers={"allow": allowed},
                 )
             self._check_key(call)
             return operation(self)(call, **names)
-        except ErrorResponse as fault:
-            return error_reply(fault)
+        except ErrorResponse as error:
+            return error_reply(error)
         except RecursionError:
-            return error_reply(bad_request("The body is nested too deep."))
+            return error_reply(bad_request("The body is nested too deeply."))
 
     def deliveries(self) -> list[WebhookDelivery]:
-        """Return what webhooks are to be told since the last time this was asked."""
-        made, self.webhooks.outbox = self.webhooks.outbox, []
-        return made
+        """Return the webhook notifications since the last call of this method."""
+        deliveries, self.webhooks.outbox = self.webhooks.outbox, []
+        return deliveries
 
-    def _let_pass(self, fault: ErrorResponse) -> None:
-        self._warn(f"let pass: {fault.message}")
+    def _log_violation(self, error: ErrorResponse) -> None:
+        self._warn(f"tolerated: {error.message}")
 
     def _check_key(self, call: Call) -> None:
         bearer = call.headers.get("authorization", "").removeprefix("Bearer ").strip()
-        given = [
-            key
-            for key in (call.headers.get(API_KEY_HEADER), call.query.get(API_KEY_PARAMETER), bearer)
-            if key
-        ]
-        if not given:
+        sent = (call.headers.get(API_KEY_HEADER), call.query.get(API_KEY_PARAMETER), bearer)
+        keys = [key.encode() for key in sent if key]
+        if not keys:
             raise ErrorResponse(401)
-        if self._api_key is not None and not any(
-            hmac.compare_digest(key.encode(), self._api_key.encode()) for key in given
-        ):
-            raise ErrorResponse(401, "The API key is not the one this server was started with.")
+        if self._api_key is not None:
+            expected = self._api_key.encode()
+            if not any(hmac.compare_digest(key, expected) for key in keys):
+                raise ErrorResponse(401, "The API key is not the one this server was started with.")
 
 
 Operation = Callable[[Service], Callable[..., Reply]]
 
-_NUMBER = f"/(?:{'|'.join(API_VERSIONS)})"
-_VERSION = f"(?:(?:(?!{_NUMBER}/)/[^/]+)*{_NUMBER})?/?"
-"""An API version with what a base URL may have before it (``http://host/prefix``), or nothing; one SDK then sends ``//interactions``."""
-_ID = r"(?P<id>[^/:]+)"
-_TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
-    ("/interactions/?", {"POST": lambda service: service.interactions.create}),
-    (
-        f"/interactions/{_ID}",
-        {
-            "GET": lambda service: service.interactions.get,
-            "DELETE": lambda service: service.interactions.delete,
-        },
-    ),
-    (f"/interactions/{_ID}/cancel", {"POST": lambda service: service.interactions.cancel}),
-    (
-        "/agents/?",
-        {
-            "POST": lambda service: service.agents.create,
-            "GET": lambda service: service.agents.listed,
-        },
-    ),
-    (
-        f"/agents/{_ID}",
-        {
-            "GET": lambda service: service.agents.get,
-            "DELETE": lambda service: service.agents.delete,
-        },
-    ),
-    (
-        "/environments/?",
-        {
-            "POST": lambda service: service.environments.create,
-            "GET": lambda service: service.environments.listed,
-        },
-    ),
-    (
-        f"/environments/{_ID}",
-        {
-            "GET": lambda service: service.environments.get,
-            "DELETE": lambda service: service.environments.delete,
-        },
-    ),
-    (
-        f"/environments/{_ID}/files(?:/(?P<path>.*))?",
-        {"GET": lambda service: service.environments.files},
-    ),
-    (
-        "/webhooks/?",
-        {
-            "POST": lambda service: service.webhooks.create,
-            "GET": lambda service: service.webhooks.listed,
-        },
-    ),
-    (
-        f"/webhooks/{_ID}",
-        {
-            "GET": lambda service: service.webhooks.get,
-            "PATCH": lambda service: service.webhooks.update,
-            "DELETE": lambda service: service.webhooks.delete,
-        },
-    ),
-    (
-        "/triggers/?",
-        {
-            "POST": lambda service: service.triggers.create,
-            "GET": lambda service: service.triggers.listed,
-        },
-    ),
-    (
-        f"/triggers/{_ID}",
-        {
-            "GET": lambda service: service.triggers.get,
-            "PATCH": lambda service: service.triggers.update,
-            "DELETE": lambda service: service.triggers.delete,
-        },
-    ),
-    (
-        f"/triggers/{_ID}/executions",
-        {
-            "POST": lambda service: service.triggers.run,
-            "GET": lambda service: service.triggers.executions,
-        },
-    ),
-    (f"/webhooks/{_ID}:ping", {"POST": lambda service: service.webhooks.ping}),
-    (f"/webhooks/{_ID}:rotateSigningSecret", {"POST": lambda service: service.webhooks.rotate}),
-)
-_UPLOADS: tuple[tuple[str, dict[str, Operation]], ...] = (
-    (
-        rf"/upload(?:{_NUMBER})?/environments/{_ID}/files/(?P<path>.+)",
-        {"PUT": lambda service: service.uploads.start},
-    ),
-    (r"/upload/sessions/(?P<token>[0-9a-f]+)", {"POST": lambda service: service.uploads.more}),
-)
-"""Uploads have their version in another place."""
-
-_ROUTES = tuple(
-    (re.compile(before + path + r"\Z"), methods)
-    for before, table in ((r"(?:/[^/]+)*?", _UPLOADS), (_VERSION, _TABLE))
-    for path, methods in table
-)
+_VERSION = f"/(?:{'|'.join(API_VERSIONS)})"
+_PREFIX = f"(?:(?:(?!{_VERSION}/)/[^/]+)*{_VERSION})?/?"
+"""The path prefix of a base URL and an API version, both optional; one SDK sends ``//interactions``."""
+_ID = r"(?P<resource_id>[^/:]+)"
+_ROUTES: dict[str, dict[str, Operation]] = {
+    # Uploads have their version in another position. They come first, because their path also ends
+    # like that of an environment's file.
+    rf"(?:/[^/]+)*?/upload(?:{_VERSION})?/environments/{_ID}/files/(?P<path>.+)": {
+        "PUT": lambda service: service.uploads.start
+    },
+    r"(?:/[^/]+)*?/upload/sessions/(?P<token>[0-9a-f]+)": {
+        "POST": lambda service: service.uploads.receive
+    },
+    f"{_PREFIX}/interactions/?": {"POST": lambda service: service.interactions.create},
+    f"{_PREFIX}/interactions/{_ID}": {
+        "GET": lambda service: service.interactions.get,
+        "DELETE": lambda service: service.interactions.delete,
+    },
+    f"{_PREFIX}/interactions/{_ID}/cancel": {"POST": lambda service: service.interactions.cancel},
+    f"{_PREFIX}/agents/?": {
+        "POST": lambda service: service.agents.create,
+        "GET": lambda service: service.agents.list_page,
+    },
+    f"{_PREFIX}/agents/{_ID}": {
+        "GET": lambda service: service.agents.get,
+        "DELETE": lambda service: service.agents.delete,
+    },
+    f"{_PREFIX}/environments/?": {
+        "POST": lambda service: service.environments.create,
+        "GET": lambda service: service.environments.list_page,
+    },
+    f"{_PREFIX}/environments/{_ID}": {
+        "GET": lambda service: service.environments.get,
+        "DELETE": lambda service: service.environments.delete,
+    },
+    f"{_PREFIX}/environments/{_ID}/files(?:/(?P<path>.*))?": {
+        "GET": lambda service: service.environments.files
+    },
+    f"{_PREFIX}/webhooks/?": {
+        "POST": lambda service: service.webhooks.create,
+        "GET": lambda service: service.webhooks.list_page,
+    },
+    f"{_PREFIX}/webhooks/{_ID}": {
+        "GET": lambda service: service.webhooks.get,
+        "PATCH": lambda service: service.webhooks.update,
+        "DELETE": lambda service: service.webhooks.delete,
+    },
+    f"{_PREFIX}/webhooks/{_ID}:ping": {"POST": lambda service: service.webhooks.ping},
+    f"{_PREFIX}/webhooks/{_ID}:rotateSigningSecret": {
+        "POST": lambda service: service.webhooks.rotate
+    },
+    f"{_PREFIX}/triggers/?": {
+        "POST": lambda service: service.triggers.create,
+        "GET": lambda service: service.triggers.list_page,
+    },
+    f"{_PREFIX}/triggers/{_ID}": {
+        "GET": lambda service: service.triggers.get,
+        "PATCH": lambda service: service.triggers.update,
+        "DELETE": lambda service: service.triggers.delete,
+    },
+    f"{_PREFIX}/triggers/{_ID}/executions": {
+        "POST": lambda service: service.triggers.run,
+        "GET": lambda service: service.triggers.list_executions,
+    },
+}
+_PATTERNS = [(re.compile(pattern + r"\Z"), methods) for pattern, methods in _ROUTES.items()]
 
 
-def _route(path: str) -> tuple[dict[str, Operation], dict[str, str]]:
-    for pattern, methods in _ROUTES:
-        if found := pattern.match(path):
-            return methods, found.groupdict(default="")
+def _find_route(path: str) -> tuple[dict[str, Operation], dict[str, str]]:
+    """Return the operations of a path by method, and the values in the path."""
+    for pattern, methods in _PATTERNS:
+        if match := pattern.match(path):
+            return methods, match.groupdict(default="")
     raise ErrorResponse(
         404,
-        f"There is nothing at {path}; this server has interactions, agents, environments, triggers and webhooks under /v1beta.",
+        f"{path} was not found; this server has interactions, agents, environments, "
+        "triggers and webhooks under /v1beta.",
     )

@@ -1,7 +1,8 @@
-"""Triggers (protocol section 1.4): an agent's run that is kept to be run again. Sans-IO, so no schedule ever comes due here.
+"""Triggers (docs/protocol.md section 1.4): runs of an agent that are stored to be repeated. Sans-IO.
 
-A trigger is stored with its schedule and runs when it is told to (``POST …/executions``), paused or not; a run is over when it is answered.
-As many failures in a row as it may have make its status ``error``, which setting it to ``active`` ends.
+The schedule is stored but never becomes due. A trigger runs when a client starts it
+(``POST …/executions``), paused or not; a run is over when it is answered. After
+``max_consecutive_failures`` failures in a row its status is ``error``, until it is set to ``active``.
 """
 
 from __future__ import annotations
@@ -14,25 +15,30 @@ from evalkit._lib.json import JSON, dumps
 from evalkit.server.api.collection import ResourceCollection
 from evalkit.server.api.interactions import Interactions
 from evalkit.server.calls import Call, Reply
-from evalkit.server.requests.bodies import choice, read_object
+from evalkit.server.requests.bodies import Fields, check_choice, read_object
 from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
-_NAMED: dict[str, tuple[str, ...]] = {"display_name": ("string",)}
-_FIELDS: dict[str, tuple[str, ...]] = {
-    **_NAMED, "interaction": ("object",), "schedule": ("string",), "time_zone": ("string",), "environment_id": ("string",),
-    "execution_timeout_seconds": ("number", "string"), "max_consecutive_failures": ("number",),
-}  # fmt: skip
+_FIELDS: Fields = {
+    "display_name": ("string",),
+    "interaction": ("object",),
+    "schedule": ("string",),
+    "time_zone": ("string",),
+    "environment_id": ("string",),
+    "execution_timeout_seconds": ("number", "string"),
+    "max_consecutive_failures": ("number",),
+}
+_UPDATE_FIELDS: Fields = {"display_name": ("string",), "status": ("string",)}
 _CRON = re.compile(r"[-0-9*/,A-Za-z?#]+(?: +[-0-9*/,A-Za-z?#]+){4}\Z")
 
 
-class Triggers:
-    """``/triggers``. What a trigger runs, ``interactions`` answers."""
+class Triggers(ResourceCollection[dict[str, JSON]]):
+    """``/triggers``. ``interactions`` answers the runs."""
 
     def __init__(self, interactions: Interactions) -> None:
+        super().__init__("trigger", "triggers")
         self._interactions = interactions
-        self._shelf: ResourceCollection[dict[str, JSON]] = ResourceCollection("trigger")
         self._executions: dict[str, ResourceCollection[dict[str, JSON]]] = {}
-        self._made = 0
+        self._created = 0
 
     def create(self, call: Call) -> Reply:
         """``POST /triggers``."""
@@ -44,30 +50,27 @@ class Triggers:
             raise bad_request(
                 f"'schedule' must be the five fields of a cron schedule, got '{body['schedule']}'."
             )
-        self._interactions.check(_run_of(body), "interaction")
-        self._made += 1
-        now, id_ = clock.timestamp(), f"trigger_{self._made:08x}"
-        counts = {"consecutive_failure_count": 0, "create_time": now, "update_time": now}
-        self._executions[id_] = ResourceCollection("execution")
-        return Reply(
-            200, dumps(self._shelf.add(id_, {"id": id_, **body, "status": "active", **counts}))
-        )
+        self._interactions.check_agent_request(_create_request(body), "interaction")
+        self._created += 1
+        trigger_id, now = f"trigger_{self._created:08x}", clock.timestamp()
+        trigger = {
+            "id": trigger_id,
+            **body,
+            "status": "active",
+            "consecutive_failure_count": 0,
+            "create_time": now,
+            "update_time": now,
+        }
+        self._executions[trigger_id] = ResourceCollection("execution", "trigger_executions")
+        return Reply(200, dumps(self.add(trigger_id, trigger)))
 
-    def listed(self, call: Call) -> Reply:
-        """``GET /triggers``."""
-        return Reply(200, dumps(self._shelf.page("triggers", call.query, lambda trigger: trigger)))
-
-    def get(self, call: Call, id: str) -> Reply:  # noqa: A002 - the path's own name
-        """``GET /triggers/{id}``."""
-        return Reply(200, dumps(self._shelf.get(id)))
-
-    def update(self, call: Call, id: str) -> Reply:  # noqa: A002
-        """``PATCH /triggers/{id}``: its name, and whether it is paused."""
-        trigger = self._shelf.get(id)
-        body = read_object(call.body, {**_NAMED, "status": ("string",)})
+    def update(self, call: Call, resource_id: str) -> Reply:
+        """``PATCH /triggers/{id}``: change the name, pause or resume."""
+        trigger = self.find(resource_id)
+        body = read_object(call.body, _UPDATE_FIELDS)
         now = clock.timestamp()
         if "status" in body:
-            choice("status", body["status"], ("active", "paused", "error"))
+            check_choice("status", body["status"], ("active", "paused", "error"))
             if body["status"] == "active":
                 trigger |= {"last_resume_time": now, "consecutive_failure_count": 0}
             elif body["status"] == "paused":
@@ -75,65 +78,60 @@ class Triggers:
         trigger.update(body, update_time=now)
         return Reply(200, dumps(trigger))
 
-    def delete(self, call: Call, id: str) -> Reply:  # noqa: A002
-        """``DELETE /triggers/{id}``; the interactions it made stay."""
-        self._shelf.delete(id)
-        del self._executions[id]
-        return Reply(200, "{}")
+    def delete(self, call: Call, resource_id: str) -> Reply:
+        """``DELETE /triggers/{id}``; the interactions of its runs are not deleted."""
+        reply = super().delete(call, resource_id)
+        del self._executions[resource_id]
+        return reply
 
-    def run(self, call: Call, id: str) -> Reply:  # noqa: A002
-        """``POST /triggers/{id}/executions``: run it now. A run that is refused or fails is a failed execution, not an error."""
-        trigger = self._shelf.get(id)
-        start = clock.timestamp()
+    def run(self, call: Call, resource_id: str) -> Reply:
+        """``POST /triggers/{id}/executions``: run it now.
+
+        A run that is refused or fails is a failed execution, not an error response.
+        """
+        trigger = self.find(resource_id)
+        executions = self._executions[resource_id]
         execution: dict[str, JSON] = {
-            "id": f"{id}_{len(list(self._executions[id])) + 1}",
-            "trigger_id": id,
-            "start_time": start,
+            "id": f"{resource_id}_{len(executions) + 1}",
+            "trigger_id": resource_id,
+            "start_time": clock.timestamp(),
+            "status": "completed",
         }
         try:
-            made = self._interactions.run(_run_of(trigger))
-            execution |= {
-                "interaction_id": made["id"],
-                "status": "failed" if made["status"] == "failed" else "completed",
-            }
-            execution |= (
-                {"environment_id": made["environment_id"]} if "environment_id" in made else {}
-            )
-            trigger["previous_interaction_id"] = made["id"]
-            why = (made.get("error") or {}).get("message", "")
-        except ErrorResponse as fault:
-            execution["status"], why = "failed", fault.message
-        except (ValueError, KeyError, TypeError):  # a fault of the script's garbled the answer
-            execution["status"], why = "failed", "the answer was garbled"
-        execution |= {"error": why} if execution["status"] == "failed" else {}
+            interaction = self._interactions.run_to_end(_create_request(trigger))
+        except ErrorResponse as error:
+            execution |= {"status": "failed", "error": error.message}
+        except (ValueError, KeyError, TypeError):
+            # A fault that the script injects can make the response unreadable.
+            execution |= {"status": "failed", "error": "the response was not readable"}
+        else:
+            trigger["previous_interaction_id"] = interaction["id"]
+            execution["interaction_id"] = interaction["id"]
+            if "environment_id" in interaction:
+                execution["environment_id"] = interaction["environment_id"]
+            if interaction["status"] == "failed":
+                message = (interaction.get("error") or {}).get("message", "")
+                execution |= {"status": "failed", "error": message}
         trigger["last_run_time"] = execution["end_time"] = clock.timestamp()
-        self._count(trigger, execution["status"] == "failed")
-        return Reply(200, dumps(self._executions[id].add(execution["id"], execution)))
+        _count_failure(trigger, execution["status"] == "failed")
+        return Reply(200, dumps(executions.add(execution["id"], execution)))
 
-    def executions(self, call: Call, id: str) -> Reply:  # noqa: A002
+    def list_executions(self, call: Call, resource_id: str) -> Reply:
         """``GET /triggers/{id}/executions``."""
-        self._shelf.get(id)
-        return Reply(
-            200,
-            dumps(
-                self._executions[id].page(
-                    "trigger_executions", call.query, lambda execution: execution
-                )
-            ),
-        )
-
-    @staticmethod
-    def _count(trigger: dict[str, JSON], failed: bool) -> None:
-        trigger["consecutive_failure_count"] = (
-            trigger["consecutive_failure_count"] + 1 if failed else 0
-        )
-        if failed and trigger["consecutive_failure_count"] >= trigger.get(
-            "max_consecutive_failures", float("inf")
-        ):
-            trigger["status"] = "error"
+        self.find(resource_id)
+        return self._executions[resource_id].list_page(call)
 
 
-def _run_of(trigger: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Return the create request a trigger sends: kept, not streamed, in its environment where it has one."""
-    environment = {"environment": trigger["environment_id"]} if "environment_id" in trigger else {}
-    return {**trigger["interaction"], **environment, "stream": False, "store": True}
+def _count_failure(trigger: dict[str, JSON], failed: bool) -> None:
+    failures = trigger["consecutive_failure_count"] + 1 if failed else 0
+    trigger["consecutive_failure_count"] = failures
+    if failed and failures >= trigger.get("max_consecutive_failures", float("inf")):
+        trigger["status"] = "error"
+
+
+def _create_request(trigger: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return the create request of a run: stored, not streamed, in the trigger's environment."""
+    request = {**trigger["interaction"], "stream": False, "store": True}
+    if "environment_id" in trigger:
+        request["environment"] = trigger["environment_id"]
+    return request

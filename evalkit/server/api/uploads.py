@@ -1,11 +1,15 @@
-"""Uploads into environments, in the resumable way of the official SDKs: a start that answers with an address, then pieces sent there. Sans-IO.
+"""Uploads into environments, in the resumable protocol of the official SDKs. Sans-IO.
 
-    PUT  /upload/v1beta/environments/{id}/files/{path}   x-goog-upload-command: start, x-goog-upload-header-content-length: N
-         → x-goog-upload-url: http://this.host/upload/sessions/{token}, x-goog-upload-status: active
-    POST that address                                    x-goog-upload-command: upload | upload, finalize;  x-goog-upload-offset: N
-         → x-goog-upload-status: active | final, and with ``final`` the file
+The reply to the first request contains an address, to which the client sends the file in pieces:
 
-Archives are not unpacked (``extract``).
+    PUT  /upload/v1beta/environments/{id}/files/{path}
+         x-goog-upload-command: start, x-goog-upload-header-content-length: N
+      →  x-goog-upload-url: http://this.host/upload/sessions/{token}, x-goog-upload-status: active
+    POST that address
+         x-goog-upload-command: upload | upload, finalize;  x-goog-upload-offset: N
+      →  x-goog-upload-status: active | final, and with ``final`` the file's entry
+
+Archives (``extract``) are not supported.
 """
 
 from __future__ import annotations
@@ -14,16 +18,18 @@ import hmac
 from dataclasses import dataclass, field
 
 from evalkit._lib.json import dumps
-from evalkit.server.api.environments import Environments
+from evalkit.server.api.environments import Environments, is_true
 from evalkit.server.calls import Call, Reply
 from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
-LARGEST = 64 * 1024 * 1024
-"""Bytes an uploaded file may have."""
+MAX_FILE_SIZE = 64 * 1024 * 1024
+"""In bytes."""
 
 
 @dataclass(slots=True)
-class _Session:
+class UploadSession:
+    """One upload; ``size`` is the announced one."""
+
     environment: str
     path: str
     size: int
@@ -31,40 +37,39 @@ class _Session:
 
 
 class Uploads:
-    """``/upload/…``. Addresses follow from the server's key and the number of the upload."""
+    """``/upload/…``. Addresses are derived from the server's key and the number of the upload."""
 
     def __init__(self, key: bytes, environments: Environments) -> None:
         self._key = key
         self._environments = environments
-        self._sessions: dict[str, _Session] = {}
-        self._made = 0
+        self._sessions: dict[str, UploadSession] = {}
+        self._started = 0
 
-    def start(self, call: Call, id: str, path: str) -> Reply:  # noqa: A002 - the path's own name
+    def start(self, call: Call, resource_id: str, path: str) -> Reply:
         """``PUT /upload/{version}/environments/{id}/files/{path}``."""
         if call.headers.get("x-goog-upload-command", "").strip() != "start":
-            raise bad_request(
-                "'x-goog-upload-command' must be start; files are uploaded the resumable way."
-            )
+            raise bad_request("'x-goog-upload-command' must be start; uploads are resumable.")
         size = call.headers.get("x-goog-upload-header-content-length", "")
         if not size.isascii() or not size.isdigit():
             raise bad_request(
-                "'x-goog-upload-header-content-length' must be the number of bytes that will be sent."
+                "'x-goog-upload-header-content-length' must be the number of bytes to upload."
             )
-        if int(size[:12]) > LARGEST:
-            raise ErrorResponse(413, f"The file is larger than {LARGEST} bytes.")
-        if _true(call, "extract"):
-            raise ErrorResponse(501, "Archives are not unpacked here; upload the files.")
+        if int(size[:12]) > MAX_FILE_SIZE:
+            raise ErrorResponse(413, f"The file is larger than {MAX_FILE_SIZE} bytes.")
+        if is_true(call, "extract"):
+            raise ErrorResponse(501, "Archives are not extracted; upload the files.")
         path = path.strip("/")
         if not path:
-            raise bad_request("The file has no path.")
-        if self._environments.holds(id, path) and not _true(call, "overwrite"):
+            raise bad_request("The path of the file is missing.")
+        environment = self._environments.find(resource_id)
+        if path in environment.files and not is_true(call, "overwrite"):
             raise bad_request(
-                f"'{path}': there is such a file already; send overwrite=true to replace it.",
+                f"'{path}': the file already exists; send overwrite=true to replace it.",
                 code="already_exists",
             )
-        self._made += 1
-        token = hmac.digest(self._key, b"upload %d" % self._made, "sha256")[:12].hex()
-        self._sessions[token] = _Session(id, path, int(size))
+        self._started += 1
+        token = hmac.digest(self._key, b"upload %d" % self._started, "sha256")[:12].hex()
+        self._sessions[token] = UploadSession(resource_id, path, int(size))
         host = call.headers.get("host", "127.0.0.1")
         headers = {
             "x-goog-upload-url": f"http://{host}/upload/sessions/{token}",
@@ -72,13 +77,14 @@ class Uploads:
         }
         return Reply(200, "{}", headers=headers)
 
-    def more(self, call: Call, token: str) -> Reply:
+    def receive(self, call: Call, token: str) -> Reply:
         """``POST /upload/sessions/{token}``: one piece of the file."""
         session = self._sessions.get(token)
         if session is None:
-            raise ErrorResponse(404, "There is no such upload, or it is done.")
-        words = {word.strip() for word in call.headers.get("x-goog-upload-command", "").split(",")}
-        if not words <= {"upload", "finalize"} or not words:
+            raise ErrorResponse(404, "The upload does not exist, or is finished.")
+        header = call.headers.get("x-goog-upload-command", "")
+        commands = {command.strip() for command in header.split(",")}
+        if not commands <= {"upload", "finalize"}:
             raise bad_request("'x-goog-upload-command' must be upload, or upload, finalize.")
         offset = call.headers.get("x-goog-upload-offset", "0")
         if offset != str(len(session.data)):
@@ -86,18 +92,14 @@ class Uploads:
                 f"'x-goog-upload-offset' must be {len(session.data)}, got '{offset}'."
             )
         if len(session.data) + len(call.body) > session.size:
-            raise bad_request(f"More is sent than the {session.size} bytes that were announced.")
+            raise bad_request(f"The file is larger than the announced {session.size} bytes.")
         session.data += call.body
-        if "finalize" not in words:
+        if "finalize" not in commands:
             return Reply(200, "{}", headers={"x-goog-upload-status": "active"})
         if len(session.data) < session.size:
             raise bad_request(
-                f"{len(session.data)} of the {session.size} bytes that were announced were sent."
+                f"Only {len(session.data)} of the announced {session.size} bytes were sent."
             )
         del self._sessions[token]
-        file = self._environments.put(session.environment, session.path, bytes(session.data))
+        file = self._environments.put_file(session.environment, session.path, bytes(session.data))
         return Reply(200, dumps(file), headers={"x-goog-upload-status": "final"})
-
-
-def _true(call: Call, name: str) -> bool:
-    return call.query.get(name, "").lower() in ("true", "1")

@@ -1,1 +1,1 @@
-"""What a request may hold: bodies, fields, inputs, and the refusals of what may not be. Pure."""
+"""Requests of clients: read bodies, fields and inputs; error responses. Pure."""

@@ -1,7 +1,7 @@
-"""Request bodies: bytes in, a JSON object with known fields of the right types out. Pure; every refusal names its path in the body.
+"""Request bodies: read bytes as a JSON object with known fields of the right types. Pure.
 
-What resources share is here; what a certain resource may hold is the tables of its own module. Nulls are absences (protocol section 10,
-row 18): they are dropped before anything is looked at.
+Every error names its path in the body. The fields of a resource are a table in the resource's own
+module. Null means absent (docs/protocol.md section 10, row 18): nulls are dropped first.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 
-from evalkit._lib.json import JSON
-from evalkit._lib.json import json_type as json_kind
+from evalkit._lib.json import JSON, json_type
 from evalkit._lib.text import did_you_mean
 from evalkit.server.requests.error_response import (
     OnViolation,
@@ -25,24 +24,25 @@ Fields = Mapping[str, tuple[str, ...]]
 
 
 def read_object(
-    raw: bytes, fields: Fields, defend: OnViolation = raise_violation
+    raw: bytes, fields: Fields, on_violation: OnViolation = raise_violation
 ) -> dict[str, JSON]:
-    """Return the body without its top-level nulls. Raises ErrorResponse (400): not UTF-8, no JSON, no object, an unknown field, a wrong type.
+    """Return the body without its top-level nulls.
 
-    A field that is not known is a breach for ``defend`` to judge; one that is let pass is not in what is returned.
+    Raises ErrorResponse (400) if it is not UTF-8, not JSON, not an object, or a field has a wrong
+    type. An unknown field is a violation; if tolerated, it is left out.
     """
-    body = {name: value for name, value in parse(raw).items() if value is not None}
-    return check_fields(body, fields, "", defend)
+    body = {name: value for name, value in parse_object(raw).items() if value is not None}
+    return check_fields(body, fields, "", on_violation)
 
 
-def parse(raw: bytes) -> dict[str, JSON]:
+def parse_object(raw: bytes) -> dict[str, JSON]:
     """Return the JSON object of a body as it was sent. Raises ErrorResponse (400)."""
     try:
         body = json.loads(raw.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
     except UnicodeDecodeError as error:
         raise bad_request(f"The body is not UTF-8 at byte {error.start}.") from None
     except RecursionError:
-        raise bad_request("The body is nested too deep.") from None
+        raise bad_request("The body is nested too deeply.") from None
     except json.JSONDecodeError as error:
         raise bad_request(
             f"The body is not JSON: {error.msg} at line {error.lineno} column {error.colno}."
@@ -55,43 +55,48 @@ def parse(raw: bytes) -> dict[str, JSON]:
 
 
 def check_fields(
-    held: Mapping[str, JSON], fields: Fields, prefix: str, defend: OnViolation = raise_violation
+    value: Mapping[str, JSON],
+    fields: Fields,
+    prefix: str,
+    on_violation: OnViolation = raise_violation,
 ) -> dict[str, JSON]:
-    """Return the known fields of an object; ``prefix`` is the object's path with a dot. Raises ErrorResponse (400)."""
+    """Return the known fields of an object. Raises ErrorResponse (400) for a wrong type.
+
+    ``prefix`` is the object's path with a dot.
+    """
     known = {}
-    for name, value in held.items():
+    for name, item in value.items():
         if name not in fields:
-            defend(unknown_parameter(prefix + name, did_you_mean(name, fields)))
+            on_violation(unknown_parameter(prefix + name, did_you_mean(name, fields)))
             continue
-        if value is not None and json_kind(value) not in fields[name]:
-            raise bad_request(
-                f"'{prefix}{name}' must be of type {' or '.join(fields[name])}, got {json_kind(value)}."
-            )
-        known[name] = value
+        if item is not None and json_type(item) not in fields[name]:
+            types = " or ".join(fields[name])
+            raise bad_request(f"'{prefix}{name}' must be of type {types}, got {json_type(item)}.")
+        known[name] = item
     return known
 
 
-def check_strings(value: list[JSON], where: str) -> None:
-    """Refuse a list that holds anything but strings with something in them."""
-    for index, item in enumerate(value):
-        if not isinstance(item, str) or not item:
-            raise bad_request(f"'{where}[{index}]' must be a string, got {json_kind(item)}.")
+def check_object(value: JSON, path: str) -> None:
+    """Raise ErrorResponse (400) unless a value is an object."""
+    if not isinstance(value, dict):
+        raise bad_request(f"'{path}' must be an object, got {json_type(value)}.")
 
 
-def choice(path: str, value: JSON, known: tuple[str, ...]) -> None:
-    """Refuse a value that is none of an enumeration's."""
-    if value not in known:
+def check_choice(path: str, value: JSON, valid: tuple[str, ...]) -> None:
+    """Raise ErrorResponse (400) unless a value is one of an enumeration."""
+    if value not in valid:
         raise bad_request(
-            f"Unsupported value for '{path}': {json.dumps(value)}. Supported: {', '.join(known)}."
+            f"Unsupported value for '{path}': {json.dumps(value)}. Supported: {', '.join(valid)}."
         )
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _finite(digits: str) -> float:
     value = float(digits)
-    if math.isinf(value):  # it could not be sent back: JSON has no infinity
+    # JSON has no infinity, so it could not be sent back.
+    if math.isinf(value):
         raise ValueError(f"{digits} is too large a number")
     return value

@@ -1,9 +1,9 @@
-"""What a create request may hold (protocol section 2), as tables; reading one turns bytes into a body that can be relied on.
+"""Read a create request (docs/protocol.md section 2), by tables of what it may contain. Pure.
 
-``read_create`` parses, drops nulls (null means absent), refuses unknown fields, wrong types and combinations the API refuses, all in
-the API's shape. It knows nothing of state: whether ids exist, whether a history is true, is judged by those who keep them. Pure.
+``read_create`` parses, drops nulls, and refuses unknown fields, wrong types and combinations that
+the API refuses. It has no state: whether ids exist and histories are intact is checked elsewhere.
 
-A breach of the protocol is refused, or by a lenient server let pass; then the field in question counts as not sent.
+A lenient server tolerates violations of the protocol; then the field in question counts as absent.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from dataclasses import dataclass, field
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean
-from evalkit.server.requests.bodies import choice, read_object
+from evalkit.server.requests.bodies import Fields, check_choice, read_object
 from evalkit.server.requests.create_parts import (
+    FORMAT_TYPES,
     check_environment,
     check_formats,
     check_generation,
     check_labels,
     check_tools,
-    check_webhooks,
+    check_webhook_config,
 )
 from evalkit.server.requests.error_response import (
     ErrorResponse,
@@ -37,19 +38,33 @@ AGENTS = (
     "deep-research-max-preview-04-2026",
     "deep-research-pro-preview-12-2025",
 )
-"""The agents the guide and the protocol name. Models are any ``gemini-…``: comparing revisions needs names nobody knows yet."""
+"""The agents in the API's guide. Every ``gemini-…`` model is accepted, future ones included."""
 
 _MODEL = re.compile(r"(?:models/)?gemini-[a-z0-9][a-z0-9.\-]*\Z")
 
-_FIELDS: dict[str, tuple[str, ...]] = {
-    "model": ("string",), "agent": ("string",), "agent_config": ("object",), "input": ("string", "object", "array"),
-    "previous_interaction_id": ("string",), "store": ("boolean",), "stream": ("boolean",), "background": ("boolean",),
-    "system_instruction": ("string",), "tools": ("array",), "generation_config": ("object",), "response_format": ("object", "array"),
-    "response_modalities": ("array",), "response_mime_type": ("string",), "cached_content": ("string",),
-    "environment": ("string", "object"), "service_tier": ("string",), "safety_settings": ("array",), "labels": ("object",),
+_FIELDS: Fields = {
+    "model": ("string",),
+    "agent": ("string",),
+    "agent_config": ("object",),
+    "input": ("string", "object", "array"),
+    "previous_interaction_id": ("string",),
+    "store": ("boolean",),
+    "stream": ("boolean",),
+    "background": ("boolean",),
+    "system_instruction": ("string",),
+    "tools": ("array",),
+    "generation_config": ("object",),
+    "response_format": ("object", "array"),
+    "response_modalities": ("array",),
+    "response_mime_type": ("string",),
+    "cached_content": ("string",),
+    "environment": ("string", "object"),
+    "service_tier": ("string",),
+    "safety_settings": ("array",),
+    "labels": ("object",),
     "webhook_config": ("object",),
     "continuation_token": ("string",),
-}  # fmt: skip
+}
 _SERVICE_TIERS = ("flex", "standard", "priority", "deferred")
 _MODEL_ONLY = ("generation_config", "cached_content")
 _AGENT_ONLY = ("agent_config",)
@@ -59,64 +74,79 @@ _INHERITED = {
     "agent_config": "agent_config",
     "environment": "base_environment",
 }
+"""Fields of a request that an agent created by a client supplies, and their names in the agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownNames:
-    """The names a request may call, beside every ``gemini-…`` model and the agents of the guide: what a script adds.
+    """The names a request may use besides ``gemini-…`` models and the API's agents.
 
-    ``made`` are the agents that clients made, by id, as the resource has them.
+    ``models`` and ``agents`` are a script's. ``created_agents`` are those created by clients, by id.
     """
 
     models: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
-    made: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
+    created_agents: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
+
+    @property
+    def all_agents(self) -> tuple[str, ...]:
+        """The names of all agents."""
+        return (*AGENTS, *self.agents, *self.created_agents)
 
 
 def read_create(
-    raw: bytes, known: KnownNames, defend: OnViolation = raise_violation
+    raw: bytes, known: KnownNames, on_violation: OnViolation = raise_violation
 ) -> dict[str, JSON]:
-    """Return the body of a create request: an object without top-level nulls, its fields checked. Raises ErrorResponse (400, 404).
+    """Return the checked body of a create request, without top-level nulls.
 
-    A known agent named in ``model`` is moved to ``agent``, as the background guide passes it (protocol section 10, row 22). An agent that a
-    client made gives the request what it does not say itself: system instruction, tools, configuration, environment.
+    Raises ErrorResponse (400, 404). An agent's name in ``model`` is moved to ``agent``, because the
+    API's background guide sends it there (docs/protocol.md section 10, row 22). An agent that a
+    client created supplies system instruction, tools, configuration and environment where the
+    request has none.
     """
-    body = read_object(raw, _FIELDS, defend)
-    if body.get("model") in (*AGENTS, *known.agents, *known.made) and "agent" not in body:
+    body = read_object(raw, _FIELDS, on_violation)
+    if body.get("model") in known.all_agents and "agent" not in body:
         body["agent"] = body.pop("model")
-    _check_target(body, known, defend)
-    _check_combinations(body, known, defend)
+    _check_target(body, known, on_violation)
+    _check_combinations(body, known, on_violation)
     if "generation_config" in body:
-        body["generation_config"] = check_generation(body["generation_config"], defend)
+        body["generation_config"] = check_generation(body["generation_config"], on_violation)
     check_tools(body.get("tools", []))
     check_formats(body.get("response_format", []))
-    check_environment(body.get("environment"), "environment", defend)
+    check_environment(body.get("environment"), "environment", on_violation)
     check_labels(body.get("labels", {}))
-    choice("service_tier", body.get("service_tier", "standard"), _SERVICE_TIERS)
-    made = known.made.get(body.get("agent", ""), {})
-    return {**{name: made[source] for name, source in _INHERITED.items() if source in made}, **body}
-
-
-def base_agent(name: str, known: KnownNames) -> str:
-    """Return the agent that runs under a name: a made agent's base, any other agent itself."""
-    return str(known.made[name]["base_agent"]) if name in known.made else name
+    check_choice("service_tier", body.get("service_tier", "standard"), _SERVICE_TIERS)
+    agent = known.created_agents.get(body.get("agent", ""), {})
+    inherited = {name: agent[key] for name, key in _INHERITED.items() if key in agent}
+    return {**inherited, **body}
 
 
 def declared_functions(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
-    """Return the function declarations of a request that was read."""
+    """Return the function declarations of a checked request."""
     return [tool for tool in body.get("tools", []) if tool["type"] == "function"]
 
 
-def answer_formats(body: Mapping[str, JSON], kind: str) -> list[dict[str, JSON]]:
-    """Return the entries of ``response_format`` of a type: text, image, audio, video. A bare JSON Schema is text with that schema."""
-    given = body.get("response_format", [])
-    entries = [_as_format(entry) for entry in (given if isinstance(given, list) else [given])]
+def response_formats(body: Mapping[str, JSON], kind: str) -> list[dict[str, JSON]]:
+    """Return the entries of ``response_format`` of one type: text, image, audio or video.
+
+    A bare JSON Schema is a text entry with this schema.
+    """
+    value = body.get("response_format", [])
+    entries = [
+        entry
+        if entry.get("type") in FORMAT_TYPES
+        else {"type": "text", "mime_type": "application/json", "schema": entry}
+        for entry in (value if isinstance(value, list) else [value])
+    ]
     return [entry for entry in entries if entry["type"] == kind]
 
 
-def answer_schema(body: Mapping[str, JSON]) -> JSON:
-    """Return the JSON Schema the answer must meet, None where none is asked for; any JSON (``True``) where only the mime type is given."""
-    for entry in answer_formats(body, "text"):
+def response_schema(body: Mapping[str, JSON]) -> JSON:
+    """Return the JSON Schema that the answer must be valid against, None without one.
+
+    The schema is ``True``, any JSON, if only the MIME type is requested.
+    """
+    for entry in response_formats(body, "text"):
         if entry.get("schema") is not None:
             return entry["schema"]
         if entry.get("mime_type") == "application/json":
@@ -124,50 +154,44 @@ def answer_schema(body: Mapping[str, JSON]) -> JSON:
     return True if body.get("response_mime_type") == "application/json" else None
 
 
-def _as_format(entry: dict[str, JSON]) -> dict[str, JSON]:
-    if entry.get("type") in ("text", "image", "audio", "video"):
-        return entry
-    return {"type": "text", "mime_type": "application/json", "schema": entry}
-
-
-def _check_target(body: dict[str, JSON], known: KnownNames, defend: OnViolation) -> None:
+def _check_target(body: dict[str, JSON], known: KnownNames, on_violation: OnViolation) -> None:
     if "model" not in body and "agent" not in body:
         raise bad_request("One of 'model' and 'agent' is required.")
     if "model" in body and "agent" in body:
-        defend(bad_request("'model' and 'agent' cannot be used together."))
+        on_violation(bad_request("'model' and 'agent' cannot be used together."))
         del body["model"]
-    model = body.get("model")
+    model, agent = body.get("model"), body.get("agent")
     if model is not None and not _MODEL.match(model) and model not in known.models:
         raise ErrorResponse(404, f"Model '{model}' was not found.", code="model_not_found")
-    agents = (*AGENTS, *known.agents, *known.made)
-    if "agent" in body and body["agent"] not in agents:
-        raise ErrorResponse(
-            404, f"Agent '{body['agent']}' was not found{did_you_mean(body['agent'], agents)}."
-        )
+    if agent is not None and agent not in known.all_agents:
+        hint = did_you_mean(agent, known.all_agents)
+        raise ErrorResponse(404, f"Agent '{agent}' was not found{hint}.")
 
 
-def _check_combinations(body: dict[str, JSON], known: KnownNames, defend: OnViolation) -> None:
-    for name in _MODEL_ONLY if "agent" in body else _AGENT_ONLY:
+def _check_combinations(
+    body: dict[str, JSON], known: KnownNames, on_violation: OnViolation
+) -> None:
+    target = "agent" if "agent" in body else "model"
+    for name in _MODEL_ONLY if target == "agent" else _AGENT_ONLY:
         if name in body:
-            defend(
-                bad_request(
-                    f"'{name}' cannot be used with '{'agent' if 'agent' in body else 'model'}'."
-                )
-            )
+            on_violation(bad_request(f"'{name}' cannot be used with '{target}'."))
             del body[name]
     if body.get("background") and body.get("store") is False:
-        defend(bad_request("'background' needs 'store': a run that is not kept cannot be polled."))
+        on_violation(
+            bad_request("'background' needs 'store': a run that is not stored cannot be polled.")
+        )
         del body["background"]
-    if base_agent(str(body.get("agent", "")), known).startswith("deep-research") and not body.get(
-        "background"
-    ):
-        defend(bad_request(f"Agent '{body['agent']}' needs 'background': true."))
+    agent = str(body.get("agent", ""))
+    base = str(known.created_agents.get(agent, {}).get("base_agent", agent))
+    if base.startswith("deep-research") and not body.get("background"):
+        on_violation(bad_request(f"Agent '{agent}' needs 'background': true."))
     if "webhook_config" in body:
-        check_webhooks(body["webhook_config"], defend)
+        check_webhook_config(body["webhook_config"], on_violation)
         if not body.get("background"):
-            defend(
+            on_violation(
                 bad_request(
-                    "'webhook_config' needs 'background': true; an answer in the foreground tells its end itself."
+                    "'webhook_config' needs 'background': true; "
+                    "a run in the foreground sends no notifications."
                 )
             )
     if "input" not in body and "continuation_token" not in body:

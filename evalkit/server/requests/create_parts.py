@@ -1,6 +1,7 @@
-"""What the parts of a request may hold (protocol sections 2.2 to 2.5), as tables: generation config, tools, formats, environments. Pure.
+"""Check the parts of a create request (docs/protocol.md sections 2.2 to 2.5). Pure.
 
-Every refusal is an ErrorResponse (400) that names the place: ``tools[1].name``. Agents hold tools and environments too, and have them checked here.
+What each part may contain is a table. Every error is an ErrorResponse (400) that names the position:
+``tools[1].name``. Tools and environments of agents are checked by the same functions.
 """
 
 from __future__ import annotations
@@ -9,127 +10,143 @@ import json
 import re
 from collections.abc import Mapping
 
-from evalkit._lib.json import JSON
-from evalkit._lib.json import json_type as json_kind
-from evalkit.server.requests.bodies import check_fields, check_strings, choice
+from evalkit._lib.json import JSON, json_type
+from evalkit.server.requests.bodies import Fields, check_choice, check_fields, check_object
 from evalkit.server.requests.error_response import OnViolation, bad_request, raise_violation
 from evalkit.server.schema_documents import NoDocument, check_schema
 
+FORMAT_TYPES = ("text", "image", "audio", "video")
 _FUNCTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:\-]{0,127}\Z")
-_GENERATION_FIELDS: dict[str, tuple[str, ...]] = {
-    "max_output_tokens": ("number",), "seed": ("number",), "stop_sequences": ("array",), "thinking_level": ("string",),
-    "thinking_summaries": ("string",), "tool_choice": ("string", "object"), "speech_config": ("array", "object"),
-    "transcription_config": ("object",), "video_config": ("object",), "image_config": ("object",),
-    "temperature": ("number",), "top_p": ("number",),
-}  # fmt: skip
-_GENERATION_ENUMS: dict[str, tuple[str, ...]] = {
+_GENERATION_FIELDS: Fields = {
+    "max_output_tokens": ("number",),
+    "seed": ("number",),
+    "stop_sequences": ("array",),
+    "thinking_level": ("string",),
+    "thinking_summaries": ("string",),
+    "tool_choice": ("string", "object"),
+    "speech_config": ("array", "object"),
+    "transcription_config": ("object",),
+    "video_config": ("object",),
+    "image_config": ("object",),
+    "temperature": ("number",),
+    "top_p": ("number",),
+}
+_GENERATION_CHOICES: dict[str, tuple[str, ...]] = {
     "thinking_level": ("minimal", "low", "medium", "high", "xhigh"),
     "thinking_summaries": ("auto", "none"),
     "tool_choice": ("auto", "any", "none", "validated"),
 }
 _TOOL_TYPES = (
-    "function", "google_search", "code_execution", "url_context", "google_maps", "file_search", "mcp_server", "computer_use",
-    "retrieval", "tool_search",
-)  # fmt: skip
-_ENVIRONMENT_FIELDS: dict[str, tuple[str, ...]] = {
-    "type": ("string",), "environment_id": ("string",), "sources": ("array",), "network": ("string", "object"), "env": ("object",),
-}  # fmt: skip
+    "function",
+    "google_search",
+    "code_execution",
+    "url_context",
+    "google_maps",
+    "file_search",
+    "mcp_server",
+    "computer_use",
+    "retrieval",
+    "tool_search",
+)
+_ENVIRONMENT_FIELDS: Fields = {
+    "type": ("string",),
+    "environment_id": ("string",),
+    "sources": ("array",),
+    "network": ("string", "object"),
+    "env": ("object",),
+}
 _SOURCE_TYPES = ("gcs", "inline", "repository", "skill_registry")
+_WEBHOOK_FIELDS: Fields = {"uris": ("array",), "user_metadata": ("object",)}
 
 
-def check_generation(config: Mapping[str, JSON], defend: OnViolation) -> dict[str, JSON]:
+def check_generation(config: Mapping[str, JSON], on_violation: OnViolation) -> dict[str, JSON]:
     """Return ``generation_config`` without nulls and unknown fields."""
-    config = check_fields(
-        {name: value for name, value in config.items() if value is not None},
-        _GENERATION_FIELDS,
-        "generation_config.",
-        defend,
-    )
-    for name, known in _GENERATION_ENUMS.items():
-        if isinstance(config.get(name), str):
-            choice(f"generation_config.{name}", config[name], known)
-    if config.get("max_output_tokens", 1) < 1:
+    fields = {name: value for name, value in config.items() if value is not None}
+    fields = check_fields(fields, _GENERATION_FIELDS, "generation_config.", on_violation)
+    for name, valid in _GENERATION_CHOICES.items():
+        if isinstance(fields.get(name), str):
+            check_choice(f"generation_config.{name}", fields[name], valid)
+    if fields.get("max_output_tokens", 1) < 1:
         raise bad_request("'generation_config.max_output_tokens' must be at least 1.")
-    return config
+    return fields
 
 
 def check_tools(tools: list[JSON]) -> None:
-    """Refuse what is no tool: an unknown type, a function without a name, declared twice or with a schema that is none."""
+    """Raise for an unknown tool type, and for an invalid or repeated function declaration."""
     names: set[str] = set()
     for index, tool in enumerate(tools):
-        where = f"tools[{index}]"
-        if not isinstance(tool, dict):
-            raise bad_request(f"'{where}' must be an object, got {json_kind(tool)}.")
+        path = f"tools[{index}]"
+        check_object(tool, path)
         if tool.get("type") not in _TOOL_TYPES:
             raise bad_request(
-                f"Unsupported value for 'type' at '{where}': {json.dumps(tool.get('type'))}. Supported: {', '.join(_TOOL_TYPES)}."
+                f"Unsupported value for 'type' at '{path}': {json.dumps(tool.get('type'))}. "
+                f"Supported: {', '.join(_TOOL_TYPES)}."
             )
         if tool["type"] != "function":
             continue
         name = tool.get("name")
         if not isinstance(name, str) or not _FUNCTION_NAME.match(name):
-            raise bad_request(f"'{where}.name' must be a function's name, got {json.dumps(name)}.")
+            raise bad_request(f"'{path}.name' must be a function name, got {json.dumps(name)}.")
         if name in names:
-            raise bad_request(f"'{where}.name': the function '{name}' is declared twice.")
+            raise bad_request(f"'{path}.name': the function '{name}' is declared twice.")
         names.add(name)
-        _check_schema(tool.get("parameters"), f"{where}.parameters")
+        _check_schema(tool.get("parameters"), f"{path}.parameters")
 
 
-def check_formats(given: JSON) -> None:
-    """Refuse a ``response_format`` that is no object, or holds a schema that is none."""
-    entries = given if isinstance(given, list) else [given]
+def check_formats(value: JSON) -> None:
+    """Raise for a ``response_format`` that is not an object or has an invalid schema."""
+    entries = value if isinstance(value, list) else [value]
     for index, entry in enumerate(entries):
-        where = f"response_format[{index}]" if isinstance(given, list) else "response_format"
-        if not isinstance(entry, dict):
-            raise bad_request(f"'{where}' must be an object, got {json_kind(entry)}.")
-        if entry.get("type") in ("text", "image", "audio", "video"):
-            _check_schema(entry.get("schema"), f"{where}.schema")
+        path = f"response_format[{index}]" if isinstance(value, list) else "response_format"
+        check_object(entry, path)
+        if entry.get("type") in FORMAT_TYPES:
+            _check_schema(entry.get("schema"), f"{path}.schema")
         else:
-            _check_schema(entry, where)
+            _check_schema(entry, path)
 
 
-def check_environment(given: JSON, where: str, defend: OnViolation = raise_violation) -> None:
-    """Refuse an ``environment`` whose object has other fields or types than it may have; whether its id exists is not judged here."""
-    if isinstance(given, dict):
-        check_fields(given, _ENVIRONMENT_FIELDS, f"{where}.", defend)
-        if given.get("type") is not None:
-            choice(f"{where}.type", given["type"], ("remote",))
-        check_place(given, f"{where}.")
+def check_environment(value: JSON, path: str, on_violation: OnViolation = raise_violation) -> None:
+    """Raise for invalid fields of an ``environment``; whether its id exists is not checked here."""
+    if isinstance(value, dict):
+        check_fields(value, _ENVIRONMENT_FIELDS, f"{path}.", on_violation)
+        if value.get("type") is not None:
+            check_choice(f"{path}.type", value["type"], ("remote",))
+        check_environment_content(value, f"{path}.")
 
 
-def check_place(held: Mapping[str, JSON], prefix: str) -> None:
-    """Refuse the ``sources`` and the ``network`` of an environment that are none."""
-    for index, source in enumerate(held.get("sources") or []):
-        where = f"{prefix}sources[{index}]"
-        if not isinstance(source, dict):
-            raise bad_request(f"'{where}' must be an object, got {json_kind(source)}.")
-        choice(f"{where}.type", source.get("type"), _SOURCE_TYPES)
-    network = held.get("network")
-    if isinstance(network, str):
-        choice(f"{prefix}network", network, ("disabled",))
+def check_environment_content(value: Mapping[str, JSON], prefix: str) -> None:
+    """Raise for invalid ``sources`` or ``network`` of an environment."""
+    for index, source in enumerate(value.get("sources") or []):
+        path = f"{prefix}sources[{index}]"
+        check_object(source, path)
+        check_choice(f"{path}.type", source.get("type"), _SOURCE_TYPES)
+    if isinstance(value.get("network"), str):
+        check_choice(f"{prefix}network", value["network"], ("disabled",))
 
 
 def check_labels(labels: Mapping[str, JSON]) -> None:
-    """Refuse labels that are no short strings."""
+    """Raise for labels that are not short strings."""
     for name, value in labels.items():
         if not isinstance(value, str) or len(value) > 63:
             raise bad_request(f"'labels.{name}' must be a string of at most 63 characters.")
 
 
-def check_webhooks(config: Mapping[str, JSON], defend: OnViolation) -> None:
-    """Refuse a ``webhook_config`` with other fields than ``uris`` and ``user_metadata``."""
-    check_fields(
-        config, {"uris": ("array",), "user_metadata": ("object",)}, "webhook_config.", defend
-    )
-    check_strings(config.get("uris") or [], "webhook_config.uris")
+def check_webhook_config(config: Mapping[str, JSON], on_violation: OnViolation) -> None:
+    """Raise for invalid fields of a ``webhook_config``."""
+    check_fields(config, _WEBHOOK_FIELDS, "webhook_config.", on_violation)
+    for index, uri in enumerate(config.get("uris") or []):
+        if not isinstance(uri, str) or not uri:
+            raise bad_request(
+                f"'webhook_config.uris[{index}]' must be a string, got {json_type(uri)}."
+            )
 
 
-def _check_schema(schema: JSON, where: str) -> None:
+def _check_schema(schema: JSON, path: str) -> None:
     if schema is None:
         return
     if not isinstance(schema, dict):
-        raise bad_request(f"'{where}' must be a JSON Schema, got {json_kind(schema)}.")
+        raise bad_request(f"'{path}' must be a JSON Schema, got {json_type(schema)}.")
     try:
         check_schema(schema)
     except NoDocument as error:
-        raise bad_request(f"'{where}': {error}.") from error
+        raise bad_request(f"'{path}': {error}.") from error

@@ -1,10 +1,11 @@
-"""Errors as the API answers them: HTTP status, one of two bodies, headers (protocol section 7).
+"""Error responses of the API: HTTP status, body, headers (docs/protocol.md section 7).
 
-The API's own body is ``{"error": {"code": "invalid_request", "message": …}}``. What stands before the API, and refuses names it does not
-know and whatever a script says so of, answers ``{"error": {"code": 400, "message": …, "status": "INVALID_ARGUMENT", "details": […]}}``.
+The API's own body is ``{"error": {"code": "invalid_request", "message": …}}``. The gateway in front
+of it refuses unknown field names, among others, with another body:
+``{"error": {"code": 400, "message": …, "status": "INVALID_ARGUMENT", "details": […]}}``.
 
-A fault is an answer, not a failure of the server: whatever refuses a request raises ErrorResponse, and the service turns it into a reply.
-It never leaves this room, so it is no member of the tree in ``evalkit.errors``.
+An error response is an answer, not a failure of this server. It never leaves ``evalkit.server``, so
+it is not part of the exceptions in ``evalkit.errors``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-STATUSES: dict[int, tuple[str, str]] = {
+_DEFAULTS: dict[int, tuple[str, str]] = {
     400: ("invalid_request", "The request is not valid."),
     401: ("authentication", "No API key. Send one in the header x-goog-api-key or as ?key=."),
     402: ("payment_required", "Billing is not set up."),
@@ -30,7 +31,7 @@ STATUSES: dict[int, tuple[str, str]] = {
     503: ("service_unavailable", "The service is overloaded."),
     504: ("deadline_exceeded", "The request took too long."),
 }
-"""The code and the message an error of a status has when nobody gives others."""
+"""The default code and message by status."""
 
 _RPC_STATUSES: dict[int, str] = {
     400: "INVALID_ARGUMENT",
@@ -50,7 +51,11 @@ _RPC_CODES = {"failed_precondition": "FAILED_PRECONDITION", "already_exists": "A
 
 
 class ErrorResponse(Exception):
-    """A refusal, with what the client gets. ``code`` and ``message`` default by status; ``gateway`` asks for the gateway's body."""
+    """An error response to a request.
+
+    ``code`` and ``message`` have defaults by status. ``gateway`` selects the gateway's body;
+    ``field`` is the invalid field in it.
+    """
 
     def __init__(
         self,
@@ -62,59 +67,53 @@ class ErrorResponse(Exception):
         gateway: bool = False,
         field: str = "",
     ) -> None:
-        usual_code, usual_message = STATUSES.get(
-            status,
-            ("api_error" if status >= 500 else "invalid_request", "The request was refused."),
-        )
+        fallback = "api_error" if status >= 500 else "invalid_request"
+        default = _DEFAULTS.get(status, (fallback, "The request was refused."))
         self.status = status
-        self.code = code or usual_code
-        self.message = message or usual_message
+        self.code = code or default[0]
+        self.message = message or default[1]
         self.headers = dict(headers or {})
         self.gateway = gateway
         self.field = field
         super().__init__(f"{self.status} {self.code}: {self.message}")
 
     def body(self) -> dict[str, Any]:
-        """Return the error body, in the shape this fault has."""
+        """Return the error body."""
         if not self.gateway:
             return {"error": {"code": self.code, "message": self.message}}
-        name = (
-            _RPC_CODES.get(self.code)
-            or _RPC_STATUSES.get(self.status)
-            or ("INTERNAL" if self.status >= 500 else "INVALID_ARGUMENT")
-        )
-        violation = {"field": self.field, "description": self.message}
-        details = (
-            [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]}]
-            if self.field
-            else []
-        )
+        fallback = "INTERNAL" if self.status >= 500 else "INVALID_ARGUMENT"
+        status = _RPC_CODES.get(self.code) or _RPC_STATUSES.get(self.status, fallback)
+        details = []
+        if self.field:
+            violation = {"field": self.field, "description": self.message}
+            kind = "type.googleapis.com/google.rpc.BadRequest"
+            details = [{"@type": kind, "fieldViolations": [violation]}]
         return {
             "error": {
                 "code": self.status,
                 "message": self.message,
-                "status": name,
+                "status": status,
                 "details": details,
             }
         }
 
 
 OnViolation = Callable[[ErrorResponse], None]
-"""What is done about a breach of the protocol: refused by raising it, or, by a lenient server, logged and let pass."""
+"""Handles a violation of the protocol: raises it, or, in a lenient server, logs it."""
 
 
-def raise_violation(fault: ErrorResponse) -> None:
-    """Refuse: raise the fault."""
-    raise fault
+def raise_violation(error: ErrorResponse) -> None:
+    """Raise the error."""
+    raise error
 
 
 def bad_request(message: str, *, code: str = "") -> ErrorResponse:
-    """Return the usual refusal: 400 ``invalid_request``."""
+    """Return the usual error: 400 ``invalid_request``."""
     return ErrorResponse(400, message, code=code)
 
 
 def unknown_parameter(path: str, hint: str = "") -> ErrorResponse:
-    """Return the refusal of a field the API does not know, by its path in the body; its body is the gateway's."""
+    """Return the error for an unknown field, by its path in the body; it has the gateway's body."""
     return ErrorResponse(
         400,
         f"Unknown parameter '{path}'{hint}.",

@@ -1,1 +1,1 @@
-"""Scripts: answers written by people in YAML, read with located errors. Pure but for reading the file."""
+"""Scripts in YAML: rules that answer requests, read with located problems."""

@@ -1,41 +1,51 @@
-"""Scripts: what a local server answers, written by people in YAML. Rules are tried in order, the first that holds answers.
+"""Scripts: what a local server answers, written in YAML. The first matching rule answers.
 
     script: weather                     # a name
     vars: {unit: celsius}               # values for templates
-    models: [my-tuned-model]            # names to accept beside gemini-…; agents: likewise
-    signatures: true                    # false: no thought is put in front, histories are not verified
-    faults: [{error: 503, probability: 0.1}]    # what befalls any request; a rule may have its own
+    models: [my-tuned-model]            # names to accept besides gemini-…; agents: likewise
+    signatures: true                    # false: no thought is added, histories are not verified
+    faults: [{error: 503, probability: 0.1}]    # injected into any request; rules may have their own
     rules:
-      - name: answered
+      - name: result
         when: {text: {contains: temperature}, results: {name: get_current_temperature}}
         reply: "It is {{ result.value.temperature }} degrees."
       - when: {text: {matches: 'temperature in (?P<city>\\w+)'}, tools: [get_current_temperature]}
         steps: [{call: {name: get_current_temperature, arguments: {location: "{{ match.city }}"}}}]
       - when: {text: overload me}
-        times: 2                        # only its first two times
+        times: 2                        # matches only two times
         error: {status: 429, retry_after: 1}
 
-This module reads rules and finds the one that answers. It is pure: a Script is a value, the number of times each rule was used is the
-caller's to keep, nothing sleeps (delays are told), nothing is looked up outside what is asked. What no rule answers, the caller does.
+This module reads scripts and finds the rule for a request. A Script is a value: the caller counts
+how often each rule was used, and delays are only described. Templates have the language of suites,
+with one more function, ``listed``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
+from evalkit._lib import yaml
 from evalkit._lib.json import JSON
+from evalkit._lib.problems import ProblemList, SourceText
+from evalkit._lib.text import did_you_mean
+from evalkit._lib.yaml import ValuePath
 from evalkit.conversation.judge_requests import is_judge_body
-from evalkit.server.answers.answer import InteractionDraft
+from evalkit.errors import Problem, ScriptError
+from evalkit.server.answers.interaction import InteractionDraft
 from evalkit.server.answers.interaction_request import InteractionRequest
-from evalkit.server.fault_injection.plans import FaultPlan
+from evalkit.server.fault_injection.plans import WHEN, FaultPlan, FaultPlanError, plan_from_yaml
 from evalkit.server.requests.create import KnownNames
-from evalkit.server.requests.error_response import ErrorResponse
-from evalkit.server.scripting.rules import ScriptRule, read_faults, read_rule
-from evalkit.server.scripting.script_reader import ScriptReader
-from evalkit.server.scripting.templates import ScriptTemplateError
+from evalkit.server.scripting.rules import ScriptRule
+from evalkit.server.scripting.script_format import STEP_KINDS, format_problems
+from evalkit.suite.model.templates import TemplateError, find_templates, template
 
-CONTEXT = (
+DEFAULT_SCRIPT = Path(__file__).parents[1] / "scripts" / "guide.yaml"
+"""Answers every prompt of the API's getting-started guide as the guide shows."""
+
+CONTEXT_NAMES = (
     "text",
     "texts",
     "turn",
@@ -48,40 +58,37 @@ CONTEXT = (
     "agent",
     "attached",
 )
-"""The names templates may use, beside the script's ``vars`` (and ``item`` beside ``each``)."""
+"""The names templates may use, besides the script's ``vars`` (and ``item`` beside ``each``)."""
 
-_KEYS = ("script", "description", "vars", "models", "agents", "signatures", "faults", "rules")
+_ANSWER_KEYS = ("error", "errors", "plain", "reply", "status", "steps")
+_NOT_RENDERED = ("name", "when", "faults")
+_SEPARATORS = re.compile(r"\s*(?:,|;|&|\band\b|\bor\b)\s*", re.IGNORECASE)
+
+
+def split_list(text: object) -> list[str]:
+    """Return the items of a list in prose: ``"London, Paris and Rome"`` has three."""
+    return [item for item in _SEPARATORS.split(str(text).strip()) if item]
+
+
+TEMPLATE_FUNCTIONS: dict[str, Callable[..., JSON]] = {"listed": split_list}
 
 
 @dataclass(frozen=True, slots=True)
 class MatchedRule:
-    """The rule that answers, and what its conditions found for its templates."""
+    """The rule for a request, its index, and the names of its templates."""
 
     index: int
     rule: ScriptRule
-    context: dict[str, JSON]
+    variables: Mapping[str, JSON]
 
-    def answer(
-        self, ask: InteractionRequest, plain: Callable[[InteractionRequest], InteractionDraft]
-    ) -> InteractionDraft:
-        """Return the rule's answer; a template that fails on this request's values is a fault naming the rule."""
-        answer = plain(ask) if self.rule.plain else InteractionDraft()
-        try:
-            for fill in self.rule.fills:
-                fill(ask, self.context, answer)
-        except (ScriptTemplateError, ValueError, TypeError, KeyError) as error:
-            why = str(error).replace("\n", " ")
-            raise ErrorResponse(
-                400,
-                f"The script's {self.rule.where} cannot answer this: {why}",
-                code="failed_precondition",
-            ) from error
-        return answer
+    def answer(self, request: InteractionRequest) -> InteractionDraft:
+        """Return the rule's answer. Raises ErrorResponse if a template fails."""
+        return self.rule.answer(request, {**TEMPLATE_FUNCTIONS, **self.variables})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """A script that was read. ``name`` is the file's name as messages show it."""
+    """A script. ``name`` is the file's name in messages."""
 
     name: str
     title: str
@@ -93,73 +100,149 @@ class Script:
 
     @classmethod
     def load(cls, text: str, name: str) -> Script:
-        """Read a script from YAML text. Raises ScriptError with every problem, located in ``name``."""
-        return _read(cls, ScriptReader(text, name), name)
+        """Read a script from YAML text. Raises ScriptError with the problems of the file ``name``."""
+        source = SourceText(name, text)
+        try:
+            data = yaml.load(text)
+        except yaml.YamlError as error:
+            problem = source.problem(error.line, error.column, error.message)
+            raise _script_error([problem]) from error
+        problems = ProblemList(source)
+        problems.extend(format_problems(data))
+        problems.raise_any(_script_error)
+        rules = data.get("rules", [])
+        for key in data.get("vars", {}):
+            if key in CONTEXT_NAMES:
+                problems.add(("vars", key), f"{key!r} is a name that evalkit defines", on="key")
+        for index, rule in enumerate(rules):
+            _check_rule(rule, ("rules", index), problems)
+            _check_templates(rule, index, {*CONTEXT_NAMES, *data.get("vars", {})}, problems)
+        script = cls(
+            name=name,
+            title=data["script"],
+            rules=tuple(
+                ScriptRule(
+                    location=_location(rule, source, index),
+                    data=rule,
+                    faults=_read_faults(rule, ("rules", index), problems),
+                )
+                for index, rule in enumerate(rules)
+            ),
+            vars=data.get("vars", {}),
+            known=KnownNames(_names(data.get("models", [])), _names(data.get("agents", []))),
+            signatures=data.get("signatures", True),
+            faults=_read_faults(data, (), problems),
+        )
+        problems.raise_any(_script_error)
+        return script
 
-    def find(self, ask: InteractionRequest, used: Mapping[int, int]) -> MatchedRule | None:
-        """Return the first rule that holds; ``used`` counts how often each rule (by index) has answered before."""
-        judging = is_judge_body(ask.body)
+    def find(self, request: InteractionRequest, uses: Mapping[int, int]) -> MatchedRule | None:
+        """Return the first rule that matches; ``uses`` counts the answers of each rule by index."""
+        is_judge_request = is_judge_body(request.body)
         for index, rule in enumerate(self.rules):
-            if judging and not rule.judges:
+            if is_judge_request and not rule.answers_judges:
                 continue
-            if rule.times is not None and used.get(index, 0) >= rule.times:
+            if rule.times is not None and uses.get(index, 0) >= rule.times:
                 continue
-            context = self._context(ask)
-            if rule.when(ask, context):
+            context = self._context(request)
+            if rule.matches(request, context):
                 return MatchedRule(index, rule, context)
         return None
 
-    def _context(self, ask: InteractionRequest) -> dict[str, JSON]:
-        results = [
-            {
-                "name": item.name,
-                "call_id": item.call_id,
-                "arguments": item.arguments,
-                "text": item.text,
-                "value": item.value,
-                "is_error": item.is_error,
-            }
-            for item in ask.results
-        ]
+    def _context(self, request: InteractionRequest) -> dict[str, JSON]:
+        """Return the values for templates; conditions may add to them."""
+        results = [asdict(result) for result in request.results]
         return {
             **self.vars,
-            "text": ask.text,
-            "texts": ask.texts,
-            "turn": ask.turn,
+            "text": request.text,
+            "texts": request.texts,
+            "turn": request.turn,
             "match": {},
             "earlier": {},
             "result": results[0] if results else {},
             "results": results,
-            "request": ask.body,
-            "model": ask.model,
-            "agent": ask.agent,
-            "attached": ask.attached,
+            "request": request.body,
+            "model": request.model,
+            "agent": request.agent,
+            "attached": request.attached,
         }
 
 
-def _read(cls: type[Script], notes: ScriptReader, name: str) -> Script:
-    data = notes.mapping(notes.load(), (), _KEYS, "key")
-    title = data.get("script", "")
-    if "script" not in data:
-        notes.add((), "a script needs 'script:', its name")
-    else:
-        notes.of(title, ("script",), "string")
-    notes.of(data.get("description", ""), ("description",), "string")
-    given = data.get("vars", {})
-    values = dict(given) if notes.of(given, ("vars",), "object") else {}
-    for key in values:
-        if key in CONTEXT:
-            notes.add(("vars", key), f"{key!r} is a name of evalkit's own", key=True)
-    notes.names = frozenset({*CONTEXT, *values})
-    signatures = data.get("signatures", True)
-    notes.of(signatures, ("signatures",), "boolean")
-    listed = data.get("rules", [])
-    rules = (
-        [read_rule(notes, rule, ("rules", index), name) for index, rule in enumerate(listed)]
-        if notes.of(listed, ("rules",), "array")
-        else []
-    )
-    models, agents = (tuple(notes.texts(data.get(key, []), (key,))) for key in ("models", "agents"))
-    faults = read_faults(notes, data["faults"], ("faults",)) if "faults" in data else ()
-    notes.raise_any()
-    return cls(name, title, tuple(rules), values, KnownNames(models, agents), signatures, faults)
+def load_script(path: Path = DEFAULT_SCRIPT) -> Script:
+    """Read a script file. Raises ScriptError if it cannot be read or is not valid."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ScriptError(f"{path}: not UTF-8 at byte {error.start}") from error
+    except OSError as error:
+        raise ScriptError(f"{path}: {error.strerror}") from error
+    return Script.load(text, path.name if path == DEFAULT_SCRIPT else str(path))
+
+
+def _script_error(problems: list[Problem]) -> ScriptError:
+    return ScriptError("\n".join(map(str, problems)))
+
+
+def _names(value: JSON) -> tuple[str, ...]:
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+def _location(rule: Mapping[str, JSON], source: SourceText, index: int) -> str:
+    position = f"{source.name}:{source.position(('rules', index))[0]}"
+    return f"rule {rule['name']!r} ({position})" if rule.get("name") else f"rule at {position}"
+
+
+def _check_rule(rule: Mapping[str, JSON], path: ValuePath, problems: ProblemList) -> None:
+    if not any(key in rule for key in _ANSWER_KEYS):
+        problems.add(path, f"a rule needs one of {', '.join(_ANSWER_KEYS)}")
+    if "reply" in rule and "steps" in rule:
+        problems.add((*path, "steps"), "'reply' and 'steps' exclude each other", on="key")
+    for index, step in enumerate(rule.get("steps", [])):
+        kinds = [key for key in step if key in STEP_KINDS]
+        if "type" not in step and len(kinds) != 1:
+            problems.add(
+                (*path, "steps", index), f"a step needs one of {', '.join(STEP_KINDS)}, type"
+            )
+        if "cite" in step and kinds and kinds != ["text"]:
+            problems.add((*path, "steps", index, "cite"), "'cite' needs 'text'", on="key")
+
+
+def _check_templates(
+    rule: Mapping[str, JSON], index: int, names: set[str], problems: ProblemList
+) -> None:
+    """Add a problem for every invalid template, and every name that is not defined in it."""
+    for path, text in find_templates(rule, ("rules", index)):
+        if path[2] in _NOT_RENDERED:
+            continue
+        is_repeated = path[2] == "steps" and "each" in rule["steps"][path[3]]
+        valid = names | {"item"} if is_repeated and path[4] != "each" else names
+        try:
+            undefined = template(text).names - valid - TEMPLATE_FUNCTIONS.keys()
+        except TemplateError as error:
+            problems.add(path, f"not a template: {error.message}")
+            continue
+        for name in sorted(undefined):
+            hint = did_you_mean(name, valid)
+            problems.add(
+                path, f"undefined variable {name!r}{hint}; valid: {', '.join(sorted(valid))}"
+            )
+
+
+def _read_faults(
+    data: Mapping[str, JSON], path: ValuePath, problems: ProblemList
+) -> tuple[FaultPlan, ...]:
+    """Read ``faults:``: one or a list, each a mapping or the command line's text."""
+    if "faults" not in data:
+        return ()
+    value = data["faults"]
+    plans = []
+    for index, item in enumerate(value if isinstance(value, list) else [value]):
+        item_path = (*path, "faults", index)
+        try:
+            plans.append(plan_from_yaml(item, ".".join(map(str, item_path))))
+        except FaultPlanError as error:
+            inner = error.path if isinstance(item, dict) else ()
+            is_kind = len(inner) == 1 and inner[0] not in WHEN
+            value_path = item_path if isinstance(value, list) else item_path[:-1]
+            problems.add((*value_path, *inner), str(error), on="key" if is_kind else "value")
+    return tuple(plans)

@@ -1,13 +1,14 @@
-"""What happened in a variant: turns, exchanges, the timeline of steps, timings. Values only; raw JSON is the truth.
+"""The record of a variant: turns, exchanges, the timeline of steps, timings. Values only.
 
-Every room above speaks in these: the conversation engine makes a Transcript, transports answer a Request with a Response, checks read,
-results and reports print. Nothing here interprets a step beyond its ``type``: typed reading is ``evalkit.protocol``'s.
+Raw JSON is the source of truth: nothing here interprets a step beyond its ``type``;
+``evalkit.protocol`` does. The engine builds a Transcript, transports turn a Request into a
+Response, checks read, results and reports serialize.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from evalkit._lib.json import JSON, loads
@@ -17,9 +18,10 @@ Outcome = Literal["completed", "api_error", "incomplete", "not_run"]
 
 
 class Request(NamedTuple):
-    """One HTTP request, without host and key: both belong to the transport.
+    """One HTTP request, without host and key, which the transport adds.
 
-    ``path`` starts with the API version, e.g. ``/v1beta/interactions``. ``body`` is a JSON value; None sends no body.
+    ``path`` starts with the API version, as in ``/v1beta/interactions``. ``body`` is a JSON value;
+    None sends no body.
     """
 
     method: str
@@ -29,14 +31,12 @@ class Request(NamedTuple):
 
     @property
     def streamed(self) -> bool:
-        """Whether the answer is asked for as server-sent events."""
-        return bool(
-            (isinstance(self.body, dict) and self.body.get("stream"))
-            or ("stream", "true") in self.query
-        )
+        """Whether the request asks for server-sent events."""
+        body = self.body if isinstance(self.body, dict) else {}
+        return bool(body.get("stream")) or ("stream", "true") in self.query
 
     def to_json(self) -> dict[str, Any]:
-        """Return the request as it stands in a result line."""
+        """Return the request as result lines contain it."""
         out: dict[str, Any] = {"method": self.method, "path": self.path, "body": self.body}
         if self.query:
             out["query"] = [list(pair) for pair in self.query]
@@ -45,15 +45,18 @@ class Request(NamedTuple):
 
 @dataclass(slots=True)
 class Response:
-    """One HTTP response as received. ``text`` is the decoded body (JSON text, SSE text or anything); header names are lower case.
+    """One HTTP response as received.
 
-    ``elapsed_ms`` and ``event_ms`` (arrival of each server-sent event since the request) were measured where the exchange was live, and
-    come from the cassette in replay. ``broken`` says why the body ended early; None means it is whole.
+    Header names are lower case. ``text`` is the decoded body: JSON, SSE or anything. ``elapsed_ms``
+    and ``event_ms`` (arrival of each server-sent event after the request) were measured when the
+    exchange was live; in replay they are those of the cassette. ``broken`` says why the body ended
+    early; None means that it is whole.
     """
 
     status: int
     headers: dict[str, str]
     text: str
+    _: KW_ONLY
     elapsed_ms: float | None = None
     event_ms: tuple[float, ...] = ()
     broken: str | None = None
@@ -65,12 +68,15 @@ class Response:
         return self.headers.get("content-type", "").startswith("text/event-stream")
 
     def json(self) -> JSON:
-        """Parse the body. Raises ValueError where it is not JSON."""
+        """Parse the body. Raises ValueError if it is not JSON."""
         return loads(self.text)
 
 
 class ApiError(NamedTuple):
-    """An error the API answered: HTTP status, code (the API's string, or the gateway's number as text) and message (protocol section 7)."""
+    """An error of the API (docs/protocol.md section 7).
+
+    ``status`` is the HTTP status, ``code`` the API's string, or the gateway's number as text.
+    """
 
     status: int
     code: str
@@ -78,23 +84,26 @@ class ApiError(NamedTuple):
     body: JSON = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the error as it stands in a result line."""
+        """Return the error as result lines contain it."""
         return {"status": self.status, "code": self.code, "message": self.message}
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and what came back. ``number`` counts from 1 over the conversation; ``turn`` is the turn's number.
+    """One request and its response.
 
-    ``interaction`` is the raw Interaction: as answered, or as assembled from ``events`` (raw JSON of the stream's events).
-    ``problems`` name what is wrong in a stream: ``{"code", "message", "event"}``, ``event`` counting from 1. ``error`` is an API error in
-    the answer or in the stream, ``failure`` says why no usable answer came at all (transport, broken body, not JSON).
+    ``number`` counts from 1 over the conversation, ``turn`` is the turn's number. ``interaction``
+    is the raw Interaction: as received, or as assembled from ``events`` (raw JSON of the stream's
+    events). ``problems`` of a stream are ``{"code", "message", "event"}``, ``event`` counting from
+    1. ``error`` is an API error in the response or the stream. ``failure`` says why there is no
+    usable response (transport, broken body, not JSON).
     """
 
     number: int
     turn: int
     request: Request
     response: Response | None = None
+    _: KW_ONLY
     interaction: dict[str, JSON] | None = None
     events: list[JSON] | None = None
     problems: list[dict[str, JSON]] = field(default_factory=list)
@@ -102,24 +111,24 @@ class Exchange:
     failure: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the exchange as it stands in a result line; absent parts are left out."""
+        """Return the exchange as result lines contain it, without absent parts."""
         out: dict[str, Any] = {"number": self.number, "request": self.request.to_json()}
         response = self.response
         if response is not None:
-            answer: dict[str, Any] = {"status": response.status, "source": response.source}
+            received: dict[str, Any] = {"status": response.status, "source": response.source}
             if self.events is not None:
-                answer["events"] = self.events
+                received["events"] = self.events
             elif self.interaction is not None:
-                answer["body"] = self.interaction
+                received["body"] = self.interaction
             else:
-                answer["text"] = response.text
+                received["text"] = response.text
             if response.elapsed_ms is not None:
-                answer["elapsed_ms"] = response.elapsed_ms
+                received["elapsed_ms"] = response.elapsed_ms
             if response.event_ms:
-                answer["event_ms"] = list(response.event_ms)
+                received["event_ms"] = list(response.event_ms)
             if response.broken:
-                answer["broken"] = response.broken
-            out["response"] = answer
+                received["broken"] = response.broken
+            out["response"] = received
         if self.problems:
             out["problems"] = self.problems
         if self.error is not None:
@@ -130,7 +139,11 @@ class Exchange:
 
 
 class Step(NamedTuple):
-    """One entry of a turn's timeline: the raw step, who made it, and in which exchange it was received (model) or sent (client)."""
+    """One entry of a turn's timeline.
+
+    ``exchange`` is the number of the exchange in which the model's step was received, or in which
+    the client's was sent.
+    """
 
     raw: dict[str, JSON]
     origin: Literal["model", "client"]
@@ -138,27 +151,33 @@ class Step(NamedTuple):
 
     @property
     def type(self) -> str:
-        """The step's type, ``""`` where it has none."""
-        kind = self.raw.get("type")
-        return kind if isinstance(kind, str) else ""
+        """The step's type, ``""`` without one."""
+        value = self.raw.get("type")
+        return value if isinstance(value, str) else ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry as it stands in a result line."""
+        """Return the entry as result lines contain it."""
         return {"origin": self.origin, "exchange": self.exchange, "step": self.raw}
 
 
 @dataclass(slots=True)
 class Turn:
-    """A user message and everything until the model stops needing tools.
+    """A user message and everything until the model needs no more tools.
 
-    ``user`` are the content blocks sent. ``steps`` is the timeline without the user's message: what the model produced, in order, each
-    ``function_result`` the client sent standing right after its call. ``status`` is the last interaction's status (``completed``,
-    ``requires_action`` …), None where there was none. ``outcome``: ``completed``; ``api_error`` (``error`` tells); ``incomplete`` (transport, miss,
-    tool rounds used up, tool crashed: ``reason`` tells); ``not_run`` (an earlier turn was not held).
+    ``user`` are the content blocks sent. ``steps`` is the timeline without the user's message: the
+    model's steps in order, each ``function_result`` of the client right after its call.
+    ``status`` is that of the last interaction (``completed``, ``requires_action``, …), None
+    without one. ``outcome`` is one of:
+
+    * ``completed``;
+    * ``api_error``, with ``error``;
+    * ``incomplete``, with ``reason``: transport, miss, crashed tool, a limit;
+    * ``not_run``, with ``reason``: an earlier turn ended the conversation.
     """
 
     number: int
     user: list[JSON]
+    _: KW_ONLY
     exchanges: list[Exchange] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     status: str | None = None
@@ -169,18 +188,14 @@ class Turn:
 
     @property
     def interaction(self) -> dict[str, JSON] | None:
-        """The raw Interaction that ended the turn, or None."""
-        return next(
-            (
-                exchange.interaction
-                for exchange in reversed(self.exchanges)
-                if exchange.interaction is not None
-            ),
-            None,
-        )
+        """The last raw Interaction of the turn, or None."""
+        for exchange in reversed(self.exchanges):
+            if exchange.interaction is not None:
+                return exchange.interaction
+        return None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the turn as it stands in a result line."""
+        """Return the turn as result lines contain it."""
         out: dict[str, Any] = {
             "number": self.number,
             "user": self.user,
@@ -199,10 +214,12 @@ class Turn:
 
 @dataclass(slots=True)
 class Transcript:
-    """A whole conversation. ``settings`` are the variant's: ``history``, ``stream``, ``background`` and the fields sent with every request.
+    """A whole conversation.
 
-    ``crash`` is the exception of a conversation that broke off (CassetteMiss, TransportError, ToolCrashed); the turn it broke tells it too.
-    ``judge_exchanges`` are the exchanges in which checks asked about the conversation; they are no part of it.
+    ``settings`` are the variant's: ``history``, ``stream``, ``background`` and the fields of every
+    request. ``crash`` is the exception that ended the conversation (CassetteMiss, TransportError,
+    ToolCrashed); the ``reason`` of its turn has the message. ``judge_exchanges`` are the requests
+    of checks about the conversation; they are not part of it.
     """
 
     settings: dict[str, JSON] = field(default_factory=dict)
@@ -217,5 +234,5 @@ class Transcript:
 
     @property
     def stateless(self) -> bool:
-        """Whether the history is kept by the client."""
+        """Whether the client stores the history."""
         return self.settings.get("history") == "stateless"

@@ -36,7 +36,7 @@ def check_history(view: CassetteView) -> Iterator[RuleFinding]:
                 pointer="/input",
             )
         first_numbers.add(first.number)
-        transcript = Transcript(turns=[Turn(1, [], _unchecked(thread, checked))])
+        transcript = Transcript(turns=[Turn(1, [], exchanges=_unchecked(thread, checked))])
         checked.update(exchange.number for exchange in thread)
         for finding in map(RuleFinding.of_check, _EXACT.run(View(transcript))):
             key = (finding.code, finding.exchange, finding.pointer)

@@ -58,7 +58,7 @@ def _check_stream(exchange: Exchange, stored: dict[str, list[Exchange]]) -> Iter
     id_ = (exchange.interaction or {}).get("id")
     same_interaction = stored.get(id_, []) if isinstance(id_, str) else []
     # The check compares every stream with every GET, so it receives only what belongs together.
-    view = View(Transcript(turns=[Turn(1, [], [exchange, *same_interaction])]))
+    view = View(Transcript(turns=[Turn(1, [], exchanges=[exchange, *same_interaction])]))
     # An error event also ends a stream early, and it gives the reason.
     broken = (exchange.response is not None and exchange.response.broken is not None) or any(
         problem.get("code") == "error_event" for problem in exchange.problems

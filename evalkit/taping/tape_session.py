@@ -220,7 +220,7 @@ class TapeSession:
             status,
             {name.lower(): ", ".join(values) for name, values in headers.items()},
             whole if isinstance(whole, str) else to_text(whole),
-            round(elapsed_ms, 1),
+            elapsed_ms=round(elapsed_ms, 1),
         )
         value = request.json
         if value is not request.body and not isinstance(value, bytes):

@@ -60,10 +60,10 @@ def exchange(short: Mapping[str, Any], number: int, turn: int) -> Exchange:
         error["status"] if error else 200,
         {"content-type": kind},
         "",
-        short.get("elapsed_ms"),
-        tuple(short.get("event_ms", ())),
-        short.get("broken"),
-        short.get("source", "replayed"),
+        elapsed_ms=short.get("elapsed_ms"),
+        event_ms=tuple(short.get("event_ms", ())),
+        broken=short.get("broken"),
+        source=short.get("source", "replayed"),
     )
     if error:
         made.error = ApiError(error["status"], error["code"], error["message"], error)

@@ -149,7 +149,7 @@ def turn(
                 number,
                 Request("POST", "/v1beta/interactions", body),
                 response,
-                interaction,
+                interaction=interaction,
             )
         )
         made.steps += [

@@ -20,7 +20,7 @@ def aside(number: int, words: str) -> Exchange:
         0,
         Request("POST", "/v1beta/interactions", {}),
         Response(200, {}, "", source="replayed"),
-        interaction,
+        interaction=interaction,
     )
 
 

@@ -53,13 +53,13 @@ def conversation(text: str = "22 \u202e\ud800") -> Transcript:
         source="replayed",
     )
     request = Request("POST", "/v1beta/interactions", {"model": "m", "input": text})
-    exchange = Exchange(1, 1, request, response, interaction)
+    exchange = Exchange(1, 1, request, response, interaction=interaction)
     failed = Exchange(
         2, 1, Request("POST", "/v1beta/interactions", {}), None, failure="no recording"
     )
     steps = [Step(step, "model", 1) for step in interaction["steps"]]  # type: ignore[arg-type]
     user = [{"type": "text", "text": text}]
-    turn = Turn(1, user, [exchange, failed], steps, "completed", text=text)
+    turn = Turn(1, user, exchanges=[exchange, failed], steps=steps, status="completed", text=text)
     return Transcript({"history": "stateless"}, [turn])
 
 

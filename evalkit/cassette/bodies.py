@@ -1,7 +1,8 @@
-"""Bodies: JSON text re-indented token by token, compressed bodies opened. Text and bytes in and out, nothing else.
+"""Bodies of requests and responses: text and bytes, JSON indentation, content codings. Pure.
 
-Re-indenting never goes through Python values: a number keeps its spelling (``1.0``, ``1e21``, more digits than a float holds), a string
-its escapes, an object its key order and its duplicate keys. White space between tokens is all that changes (RFC 8259, section 2).
+Indentation works on tokens, not on values: a number keeps its spelling (``1.0``, ``1e21``), a string
+its escapes, an object its key order and duplicate keys. Only white space between tokens changes
+(RFC 8259, section 2).
 """
 
 from __future__ import annotations
@@ -10,90 +11,100 @@ import json
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from evalkit._lib.json import escape_unicode
+from evalkit._lib.json import JSON, escape_unicode
 
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]|[^\s{}\[\],:"]+')
-# Control, formatting and private characters, surrogates, line separators: what shows as nothing, reorders text or is no text at all.
-_DOUBTFUL = re.compile(
+# Control, format and private characters, surrogates, line separators: they show as nothing, reorder
+# text, or are not characters.
+_UNREADABLE = re.compile(
     "[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\uf8ff\ufeff\ufff0-\uffff]"
 )
-_OPEN = ("{", "[")
 _CODINGS = ("gzip", "x-gzip", "deflate", "br", "identity", "")
 
 
-def request_text(body: Any) -> str:
-    """Return the JSON text in which a body is sent and recorded: compact, readable letters as they are, everything doubtful escaped."""
+def to_bytes(text: str) -> bytes:
+    """Return the bytes of a text; inverse of :func:`to_text`."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+def to_text(data: str | bytes) -> str:
+    """Return bytes as text; bytes that are not UTF-8 become lone surrogates (PEP 383)."""
+    return data if isinstance(data, str) else data.decode("utf-8", "surrogateescape")
+
+
+def request_text(body: JSON) -> str:
+    """Return the JSON text in which a body is sent and recorded: compact, unreadable escaped."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return (
-        text if text.isascii() else _DOUBTFUL.sub(lambda found: escape_unicode(found.group()), text)
-    )
+    return _UNREADABLE.sub(lambda match: escape_unicode(match.group()), text)
 
 
 def indent_json(text: str) -> str:
-    """Return a JSON object or array with one member a line, two spaces deep, no line feed at the end; any other text as it is."""
-    if text.lstrip(" \t\r\n")[:1] not in ("{", "["):
+    """Indent a JSON object or array, one member per line; return any other text unchanged."""
+    if not text.lstrip(" \t\r\n").startswith(("{", "[")):
         return text
     try:
         json.loads(text)
     except (ValueError, RecursionError):
         return text
-    out: list[str] = []
+    parts: list[str] = []
     depth = 0
-    opened = False  # the last token opened an object or array: an empty one stays on one line
-    for found in _TOKEN.finditer(text):
-        piece = found.group()
-        if piece in ("}", "]"):
+    # An empty object or array stays on one line, so the break after a bracket waits for the next part.
+    after_bracket = False
+    for match in _TOKEN.finditer(text):
+        part = match.group()
+        if part in ("}", "]"):
             depth -= 1
-            out.append(piece if opened else "\n" + "  " * depth + piece)
-            opened = False
-            continue
-        if opened:
-            out.append("\n" + "  " * depth)
-            opened = False
-        if piece == ",":
-            out.append(",\n" + "  " * depth)
-        elif piece == ":":
-            out.append(": ")
-        else:
-            out.append(piece)
-            if piece in _OPEN:
-                depth += 1
-                opened = True
-    return "".join(out)
+            if not after_bracket:
+                parts.append("\n" + "  " * depth)
+            after_bracket = False
+        elif after_bracket:
+            parts.append("\n" + "  " * depth)
+            after_bracket = False
+        parts.append(": " if part == ":" else part)
+        if part == ",":
+            parts.append("\n" + "  " * depth)
+        elif part in ("{", "["):
+            depth += 1
+            after_bracket = True
+    return "".join(parts)
 
 
 def decompress_body(body: str | bytes, headers: Mapping[str, Sequence[str]]) -> str | bytes:
-    """Undo the content codings that the headers name (RFC 9110, section 8.4); a body already opened is returned as it is.
+    """Undo the content codings in the headers (RFC 9110, section 8.4).
 
-    Raises ValueError for a coding that cannot be undone here.
+    A body that is not compressed any more is returned unchanged. Raises ValueError for an unknown
+    coding.
     """
     codings = [
-        word.strip().lower()
-        for name in headers
+        coding.strip().lower()
+        for name, values in headers.items()
         if name.lower() == "content-encoding"
-        for value in headers[name]
-        for word in value.split(",")
+        for value in values
+        for coding in value.split(",")
     ]
     for coding in codings:
         if coding not in _CODINGS:
             raise ValueError(
-                f"the body is compressed with {coding!r}, which cannot be read; record it with decode_compressed_response=True"
+                f"the body is compressed with {coding!r}, which cannot be read; "
+                "record it with decode_compressed_response=True"
             )
-    if isinstance(body, str):
-        return body
-    for coding in reversed(codings):
-        body = _opened_once(body, coding)
+    if isinstance(body, bytes):
+        for coding in reversed(codings):
+            body = _decompress(body, coding)
     return body
 
 
-def _opened_once(body: bytes, coding: str) -> bytes:
-    # vcrpy leaves the header where a client had the body opened already, so what does not decompress is taken as it is.
+def _decompress(body: bytes, coding: str) -> bytes:
+    # vcrpy leaves the header if the client decompressed the body already, so a body that cannot be
+    # decompressed is returned unchanged.
     if coding in ("identity", ""):
         return body
     if coding == "br":
-        return _brotli(body)
+        return _decompress_brotli(body)
     for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
         try:
             return zlib.decompress(body, window)
@@ -102,15 +113,17 @@ def _opened_once(body: bytes, coding: str) -> bytes:
     return body
 
 
-def _brotli(body: bytes) -> bytes:
+def _decompress_brotli(body: bytes) -> bytes:
     try:
+        # Not a dependency: only cassettes of other tools may need it.
         import brotli  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         raise ValueError(
-            "the body is compressed with 'br': install brotli to read it, or record it with decode_compressed_response=True"
+            "the body is compressed with 'br'; install brotli to read it, "
+            "or record it with decode_compressed_response=True"
         ) from None
     try:
-        opened_body: bytes = brotli.decompress(body)
+        decompressed: bytes = brotli.decompress(body)
     except brotli.error:
         return body
-    return opened_body
+    return decompressed

@@ -1,199 +1,185 @@
-"""Reads the cassettes that ``format.render`` writes, without YAML: some ten times faster, which is what replay spends its time on.
+"""Reads cassettes that ``format.render`` wrote, without YAML and ten times as fast.
 
-The one rule: what this returns is what the YAML reader returns, or it returns None. So it accepts only the exact layout of ``render``,
-scalars that every version of YAML reads alike, and no character that YAML treats specially; a file touched by any other hand goes the
-long way. The tests hold both readers against each other on rendered and on damaged files.
+The result is that of the YAML reader, or None. So this accepts only the exact layout of ``render``,
+scalars that all versions of YAML read alike, and no character that is special in YAML. Files that
+were edited take the long way. Tests compare both readers on rendered and on damaged files.
 
-A literal block is cut out by looking for the key behind it: its own lines are indented deeper, so they cannot be mistaken for that key,
-and no line feed is left in it that the indentation does not follow, but for those of empty lines.
+A literal block ends before the next line with the key that follows it: the block's own lines are
+indented deeper, so they cannot be mistaken for that key.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 from evalkit.cassette.recording import Cassette, Recording
 
 _ORDINARY = bytes(code for code in range(256) if code == 0x0A or 0x20 <= code < 0x7F or code > 0x7F)
-# C1 controls with U+0085; U+2028 and U+2029; U+FEFF; U+FFFE and U+FFFF: each begins with a rare byte, so looking for it is quick.
-_UNUSUAL = [
-    re.compile(pattern)
-    for pattern in (
-        rb"\xc2[\x80-\x9f]",
-        rb"\xe2\x80[\xa8\xa9]",
-        rb"\xef\xbb\xbf",
-        rb"\xef\xbf[\xbe\xbf]",
-    )
+# UTF-8 of C1 controls, U+2028 and U+2029, U+FEFF, U+FFFE and U+FFFF. Each pattern starts with a rare
+# byte, which makes the search fast.
+_SPECIAL_CHARACTERS = [
+    re.compile(rb"\xc2[\x80-\x9f]"),
+    re.compile(rb"\xe2\x80[\xa8\xa9]"),
+    re.compile(rb"\xef\xbb\xbf"),
+    re.compile(rb"\xef\xbf[\xbe\xbf]"),
 ]
+_SPECIAL_WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
 
 _QUOTED = r'"[^"\\\n]*"'
 _VALUE = rf"(?:[A-Za-z][A-Za-z0-9.+-]*/[A-Za-z0-9.+-]+(?:; ?[a-z]+=[A-Za-z0-9-]+)*|{_QUOTED})"
 _HEADERS = rf"headers:(?: \{{\}}\n|\n((?:      [a-z][a-z0-9-]*: \[{_VALUE}\]\n)+))"
 _NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,3})?"
 
-_FIRST, _THEN = "metadata:\n", "interactions:\n"
+_METADATA_START, _RECORDINGS_START, _END = "metadata:\n", "interactions:\n", "version: 1\n"
 _METADATA = re.compile(r'^  ([a-z_]+): (?:"([^"\\\n]*)"|(0|[1-9][0-9]{0,14}))$', re.MULTILINE)
 _REQUEST = re.compile(
-    r"- request:\n    method: (GET|POST|DELETE|PATCH|PUT|HEAD)\n    uri: ([a-z]+://[A-Za-z0-9._~/?=&%+@:-]*[A-Za-z0-9_~/=-])\n"
+    r"- request:\n"
+    r"    method: (GET|POST|DELETE|PATCH|PUT|HEAD)\n"
+    r"    uri: ([a-z]+://[A-Za-z0-9._~/?=&%+@:-]*[A-Za-z0-9_~/=-])\n"
     r'    body: (?:(null|"")|\|([+-]?))\n'
 )
-_BETWEEN = re.compile(
-    rf"    {_HEADERS}  response:\n    status: \{{code: ([1-9][0-9][0-9]), message: ([A-Z][A-Za-z]*(?: [A-Za-z]+)*)\}}\n    {_HEADERS}"
-    r'    body:\n      string: (?:""|\|([+-]?))\n'
+_BETWEEN_BODIES = re.compile(
+    rf"    {_HEADERS}"
+    r"  response:\n"
+    r"    status: \{code: ([1-9][0-9][0-9]), message: ([A-Z][A-Za-z]*(?: [A-Za-z]+)*)\}\n"
+    rf"    {_HEADERS}"
+    r"    body:\n"
+    r'      string: (?:""|\|([+-]?))\n'
 )
-_KNOWN = re.compile(
-    rf'    evalkit: \{{elapsed_ms: ({_NUMBER})(?:, event_ms: \[({_NUMBER}(?:, {_NUMBER})*)\])?(?:, broken: "([^"\\\n]*)")?\}}\n'
+_DETAILS = re.compile(
+    rf"    evalkit: \{{elapsed_ms: ({_NUMBER})"
+    rf"(?:, event_ms: \[({_NUMBER}(?:, {_NUMBER})*)\])?"
+    r'(?:, broken: "([^"\\\n]*)")?\}\n'
 )
-_END = b"version: 1\n"
-_FEED = "\r"  # in the place of a line feed and the indentation behind it; an ordinary text has none
-_LONGEST = 4096  # characters between two bodies: with more of them a file goes the long way
-_SPECIAL = frozenset(("Y", "N", "yes", "no", "on", "off", "true", "false", "null"))
-
-
-_Pairs = tuple[tuple[str, str], ...]
+# Stands for a line feed with its indentation; ordinary text has none.
+_INDENTED_LINE_FEED = "\r"
+# Characters between two bodies; a file with more takes the long way.
+_MAX_BETWEEN = 4096
 
 
 def read_rendered(data: bytes) -> Cassette | None:
-    """Return the cassette, or None where only the YAML reader may decide."""
-    if not data.endswith(_END) or not _is_ordinary(data):
+    """Return the cassette, or None if only the YAML reader can decide."""
+    if data.translate(None, _ORDINARY):
+        return None
+    if any(pattern.search(data) for pattern in _SPECIAL_CHARACTERS):
         return None
     try:
         text = data.decode()
     except UnicodeDecodeError:
         return None
-    metadata: dict[str, str | int] = {}
-    start = 0
-    if text.startswith(_FIRST):
-        start = text.find(f"\n{_THEN}") + 1
-        metadata = {
-            key: int(number) if number else value
-            for key, value, number in _METADATA.findall(text, len(_FIRST), start)
-        }
-        if not metadata or len(metadata) != text.count("\n", len(_FIRST), start):
-            return None
-    if not text.startswith(_THEN, start):
+    if not text.endswith(_END):
         return None
-    recordings = []
-    position, end = start + len(_THEN), len(text) - len(_END)
-    while position < end:
-        step = _recording(text, position)
-        if step is None:
+    metadata: dict[str, str | int] = {}
+    position = 0
+    if text.startswith(_METADATA_START):
+        start, position = len(_METADATA_START), text.find(f"\n{_RECORDINGS_START}") + 1
+        for key, string, number in _METADATA.findall(text, start, position):
+            metadata[key] = int(number) if number else string
+        if not metadata or len(metadata) != text.count("\n", start, position):
             return None
-        recording, position = step
+    if not text.startswith(_RECORDINGS_START, position):
+        return None
+    position += len(_RECORDINGS_START)
+    recordings = []
+    while position < len(text) - len(_END):
+        result = _recording(text, position)
+        if result is None:
+            return None
+        recording, position = result
         recordings.append(recording)
-    return Cassette(recordings, metadata) if recordings and position == end else None
-
-
-def _is_ordinary(data: bytes) -> bool:
-    if data.translate(None, _ORDINARY):
-        return False
-    return data.isascii() or not any(pattern.search(data) for pattern in _UNUSUAL)
+    is_whole = recordings and position == len(text) - len(_END)
+    return Cassette(recordings, metadata) if is_whole else None
 
 
 def _recording(text: str, position: int) -> tuple[Recording, int] | None:
     request = _REQUEST.match(text, position)
     if request is None:
         return None
-    method, uri, none, chomp = request.groups()
+    method, uri, no_body, chomping = request.groups()
     position = request.end()
-    request_body = "" if none == '""' else None
-    if chomp is not None:
-        back = text.rfind(
-            "\n  response:", position, text.find("|", position)
-        )  # the bar of the next block
-        request_body, position = _block(text, position, "\n    headers:", back, "\n      ", chomp)
+    request_body: str | None = "" if no_body == '""' else None
+    if chomping is not None:
+        request_body, position = _block(text, position, "\n    headers:", 6, chomping)
         if request_body is None:
             return None
-    end = text.find("\n", text.find("\n      string:", position, position + _LONGEST) + 1) + 1
-    between = _between(text[position:end])
+    end = text.find("\n", text.find("\n      string:", position, position + _MAX_BETWEEN) + 1) + 1
+    between = _between_bodies(text[position:end])
     if between is None:
         return None
-    sent, status, reason, received, chomp = between
-    position = end
     body: str | None = ""
-    if chomp is not None:
-        body, position = _block(
-            text, position, "\n    evalkit:", text.find("|", position), "\n        ", chomp
-        )
-    known = _KNOWN.match(text, position)
-    if body is None or known is None:
+    position = end
+    if between.chomping is not None:
+        body, position = _block(text, position, "\n    evalkit:", 8, between.chomping)
+    details = _DETAILS.match(text, position)
+    if body is None or details is None:
         return None
-    elapsed, arrivals, broken = known.groups()
-    event_ms = tuple(map(float, arrivals.split(", "))) if arrivals else ()
-    request_headers, response_headers = (
-        {name: [value] for name, value in sent},
-        {name: [value] for name, value in received},
-    )
+    elapsed, arrivals, broken = details.groups()
     recording = Recording(
-        method,
-        uri,
-        request_body,
-        request_headers,
-        status,
-        reason,
-        response_headers,
-        body,
-        float(elapsed),
-        event_ms,
-        broken,
+        method=method,
+        uri=uri,
+        request_body=request_body,
+        request_headers={name: [value] for name, value in between.request_headers},
+        status=between.status,
+        reason=between.reason,
+        response_headers={name: [value] for name, value in between.response_headers},
+        body=body,
+        elapsed_ms=float(elapsed),
+        event_ms=tuple(map(float, arrivals.split(", "))) if arrivals else (),
+        broken=broken,
     )
-    return recording, known.end()
+    return recording, details.end()
 
 
 def _block(
-    text: str, start: int, key: str, back: int, pad: str, chomp: str
+    text: str, start: int, next_key: str, indent: int, chomping: str
 ) -> tuple[str | None, int]:
-    # The text of a block and where the key behind it begins. Looking for the key from ``back``, beyond it, is quicker than through the block;
-    # with a bar in the block, or a whole recording before the bar, ``back`` is wrong, and so is what is cut out by it.
-    if back > 0:
-        end = text.rfind(key, start, back) + 1
-        value = _dedented(text[start - 1 : end], pad, chomp)
-        if value is not None:
-            return value, end
-    end = text.find(key, start) + 1
-    return _dedented(text[start - 1 : end], pad, chomp), end
-
-
-def _dedented(lines: str, pad: str, chomp: str) -> str | None:
+    """Return the text of a literal block, and the position of the key after it."""
+    end = text.find(next_key, start) + 1
     # From the line feed before the first line to the one that ends the last.
-    if (
-        not lines.startswith(pad)
-        or lines[len(pad)] in " \n"
-        or (lines[-2] in " \n" and chomp != "+")
-    ):
-        return None
-    value = lines.replace(pad, _FEED)
-    # But for the last line feed only those before empty lines may be left (runs of empty lines go the long way).
+    lines, pad = text[start - 1 : end], "\n" + " " * indent
+    if not lines.startswith(pad) or lines[len(pad)] in " \n":
+        return None, end
+    if lines[-2] in " \n" and chomping != "+":
+        return None, end
+    value = lines.replace(pad, _INDENTED_LINE_FEED)
+    # Line feeds without indentation are only allowed at the end and before empty lines. Several
+    # empty lines in a row take the long way.
     if value.find("\n") != len(value) - 1 and value.count("\n") - 1 != lines.count("\n\n"):
+        return None, end
+    value = value[1:-1] if chomping == "-" else value[1:]
+    return value.replace(_INDENTED_LINE_FEED, "\n"), end
+
+
+class _Between(NamedTuple):
+    """The lines between two bodies; ``chomping`` is that of the response body, None if empty."""
+
+    request_headers: tuple[tuple[str, str], ...]
+    status: int
+    reason: str
+    response_headers: tuple[tuple[str, str], ...]
+    chomping: str | None
+
+
+# Nearly all exchanges of a session have one of a few texts here.
+@lru_cache(maxsize=64)
+def _between_bodies(text: str) -> _Between | None:
+    match = _BETWEEN_BODIES.fullmatch(text)
+    if match is None:
         return None
-    return (value[1:-1] if chomp == "-" else value[1:]).replace(_FEED, "\n")
-
-
-@lru_cache(maxsize=64)  # in a session nearly every exchange has one of a few texts here
-def _between(text: str) -> tuple[_Pairs, int, str, _Pairs, str | None] | None:
-    # Request headers, status, reason, response headers; how the response's body ends, None where there is none.
-    found = _BETWEEN.fullmatch(text)
-    if found is None:
+    request_lines, status, reason, response_lines, chomping = match.groups()
+    request_headers, response_headers = _headers(request_lines), _headers(response_lines)
+    if request_headers is None or response_headers is None or reason.lower() in _SPECIAL_WORDS:
         return None
-    sent, status, reason, received, chomp = found.groups()
-    request_headers, response_headers = _headers(sent), _headers(received)
-    if (
-        request_headers is None
-        or response_headers is None
-        or reason in _SPECIAL
-        or reason.lower() in _SPECIAL
-    ):
-        return None
-    return request_headers, int(status), reason, response_headers, chomp
+    return _Between(request_headers, int(status), reason, response_headers, chomping)
 
 
-def _headers(text: str | None) -> _Pairs | None:
-    if text is None:
-        return ()
+def _headers(text: str | None) -> tuple[tuple[str, str], ...] | None:
+    lines = text.splitlines() if text else []
     headers = {}
-    lines = text.split("\n")
-    for line in lines[:-1]:
+    for line in lines:
         name, _, value = line[6:-1].partition(": [")
         headers[name] = value[1:-1] if value[0] == '"' else value
-    return tuple(headers.items()) if len(headers) == len(lines) - 1 else None
+    # A duplicate name is an error of the YAML reader.
+    return tuple(headers.items()) if len(headers) == len(lines) else None

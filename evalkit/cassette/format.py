@@ -1,13 +1,14 @@
-"""vcrpy's cassette format, version 1: text to recordings and back. Pure; where the text comes from is the store's business.
+"""vcrpy's cassette format, version 1: text to recordings and back. Pure.
 
-Written so that people can review it and every reader of the format loads it: JSON bodies as indented JSON in a literal block,
-server-sent events as they came, one flow mapping for what only evalkit knows. ``version: 1`` stands last, as in vcrpy's own files: a
-file that was cut off has lost it, and is refused instead of replayed in part.
+The text can be reviewed by people and loaded by every reader of the format: JSON bodies are indented
+in a literal block, server-sent events are unchanged, and what only evalkit knows is one flow mapping.
+``version: 1`` comes last, as in vcrpy's own files: a truncated file has lost it, and is refused
+instead of replayed in part.
 
-    metadata:                        optional, vcrpy's own place for it
+    metadata:                        optional; vcrpy defines this key
       evalkit: "0.1.0"
     interactions:
-    - request:                       vcrpy hands these keys to Request(**keys): no further one may stand here
+    - request:                       vcrpy calls Request(**keys), so no other key is allowed here
         method: POST
         uri: https://generativelanguage.googleapis.com/v1beta/interactions
         body: |
@@ -24,91 +25,90 @@ file that was cut off has lost it, and is refused instead of replayed in part.
         evalkit: {elapsed_ms: 812.4, event_ms: [390.1, 401.7], broken: "…"}
     version: 1
 
-Two readers: ``quick`` reads what ``render`` writes and nothing else, ``reader`` whatever vcrpy and pytest-recording have written: nested
-header lists, ``!!binary``, anchors, ``string:`` bodies or bare ones, the older ``status_code``/``content`` layout of its httpx stub.
+There are two readers: ``fast_reader`` reads only what ``render`` writes; ``yaml_reader`` reads all
+that vcrpy and pytest-recording write: nested header lists, ``!!binary``, anchors, bodies with and
+without ``string:``, and the ``status_code`` and ``content`` of vcrpy's older httpx stub.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from evalkit.cassette import fast_reader, yaml_scalars
+from evalkit.cassette import yaml_scalars
 from evalkit.cassette.bodies import indent_json
-from evalkit.cassette.recording import Cassette, Headers, Recording
-
-__all__ = ["VERSION", "Cassette", "Recording", "parse", "render"]
-
-VERSION = 1
+from evalkit.cassette.fast_reader import read_rendered
+from evalkit.cassette.recording import VERSION, Cassette, Headers, Recording
+from evalkit.cassette.yaml_reader import read_yaml
 
 
 def parse(text: str, name: str) -> Cassette:
-    """Read a cassette. ``name`` is the file's name as messages show it.
+    """Read a cassette; ``name`` is the file's name in messages.
 
-    Raises CassetteError, which starts with ``name:line``: not YAML, cut off, of another version, a key missing or of a wrong type.
+    Raises CassetteError, which starts with ``name:line``: invalid YAML, a truncated file, another
+    version, a missing key or one of a wrong type.
     """
-    found = fast_reader.read_rendered(text.encode("utf-8", "surrogatepass"))
-    if found is not None:
-        return found
-    from evalkit.cassette import yaml_reader
-
-    return yaml_reader.read_yaml(text, name)
+    cassette = read_rendered(text.encode("utf-8", "surrogatepass"))
+    return cassette if cassette is not None else read_yaml(text, name)
 
 
 def render(cassette: Cassette) -> str:
-    """Write a cassette; the same recordings give the same text, and ``parse`` gives them back (white space in JSON aside)."""
-    out: list[str] = []
+    """Return the text of a cassette; ``parse`` restores it, except for white space in JSON."""
+    parts: list[str] = []
     if cassette.metadata:
-        out.append("metadata:\n")
-        out += [
-            f"  {yaml_scalars.short(key)}: {yaml_scalars.flow(value)}\n"
-            for key, value in cassette.metadata.items()
-        ]
-    out.append("interactions:\n" if cassette.recordings else "interactions: []\n")
-    for recording in cassette.recordings:
-        _render(recording, out.append)
-    out.append(f"version: {VERSION}\n")
-    return "".join(out)
+        parts.append("metadata:\n")
+        for key, value in cassette.metadata.items():
+            parts.append(f"  {yaml_scalars.short(key)}: {yaml_scalars.flow(value)}\n")
+    parts.append("interactions:\n" if cassette.recordings else "interactions: []\n")
+    parts += map(_render_recording, cassette.recordings)
+    parts.append(f"version: {VERSION}\n")
+    return "".join(parts)
 
 
-def _render(recording: Recording, write: Callable[[str], None]) -> None:
+def _render_recording(recording: Recording) -> str:
     body = recording.request_body
-    write(
-        f"- request:\n    method: {yaml_scalars.short(recording.method)}\n    uri: {yaml_scalars.uri(recording.uri)}\n    body:"
+    request_body = " null\n" if body is None else yaml_scalars.block(_indent(body), 6)
+    response_body = yaml_scalars.block(_indent(recording.body), 8)
+    reason = yaml_scalars.short(recording.reason)
+    extra = "".join(
+        f"    {yaml_scalars.short(key)}: {yaml_scalars.flow(value)}\n"
+        for key, value in recording.extra.items()
     )
-    write(" null\n" if body is None else yaml_scalars.block(_reviewable(body), 6))
-    write(_headers(recording.request_headers))
-    write(
-        f"  response:\n    status: {{code: {recording.status}, message: {yaml_scalars.short(recording.reason)}}}\n"
-    )
-    write(_headers(recording.response_headers))
-    write(f"    body:\n      string:{yaml_scalars.block(_reviewable(recording.body), 8)}")
-    for key, value in recording.extra.items():
-        write(f"    {yaml_scalars.short(key)}: {yaml_scalars.flow(value)}\n")
-    known = []
+    details = []
     if recording.elapsed_ms is not None:
-        known.append(f"elapsed_ms: {_number(recording.elapsed_ms)}")
+        details.append(f"elapsed_ms: {_number(recording.elapsed_ms)}")
     if recording.event_ms:
-        known.append(f"event_ms: [{', '.join(map(_number, recording.event_ms))}]")
+        details.append(f"event_ms: [{', '.join(map(_number, recording.event_ms))}]")
     if recording.broken is not None:
-        known.append(f"broken: {yaml_scalars.quoted(recording.broken)}")
-    write(f"    evalkit: {{{', '.join(known)}}}\n")
+        details.append(f"broken: {yaml_scalars.quoted(recording.broken)}")
+    return (
+        "- request:\n"
+        f"    method: {yaml_scalars.short(recording.method)}\n"
+        f"    uri: {yaml_scalars.uri(recording.uri)}\n"
+        f"    body:{request_body}"
+        f"{_render_headers(recording.request_headers)}"
+        "  response:\n"
+        f"    status: {{code: {recording.status}, message: {reason}}}\n"
+        f"{_render_headers(recording.response_headers)}"
+        "    body:\n"
+        f"      string:{response_body}"
+        f"{extra}"
+        f"    evalkit: {{{', '.join(details)}}}\n"
+    )
 
 
-def _reviewable(body: str | bytes) -> str | bytes:
-    if not isinstance(body, str):
+def _indent(body: str | bytes) -> str | bytes:
+    if isinstance(body, bytes):
         return body
     text = indent_json(body)
     return text + "\n" if text != body and text[:1] in "{[" else text
 
 
-def _headers(headers: Headers) -> str:
+def _render_headers(headers: Headers) -> str:
     if not headers:
         return "    headers: {}\n"
-    lines = (
-        f"      {yaml_scalars.short(name)}: [{', '.join(map(yaml_scalars.short, values))}]\n"
-        for name, values in headers.items()
-    )
-    return "    headers:\n" + "".join(lines)
+    lines = ["    headers:\n"]
+    for name, values in headers.items():
+        scalars = ", ".join(map(yaml_scalars.short, values))
+        lines.append(f"      {yaml_scalars.short(name)}: [{scalars}]\n")
+    return "".join(lines)
 
 
 def _number(value: float) -> str:

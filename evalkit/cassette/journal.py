@@ -1,11 +1,13 @@
-"""The journal of a recording under way: ``<cassette>.journal``, one finished exchange a line, on the disk before the next is asked for.
+"""The journal of a running recording: ``<cassette>.journal``, with one exchange per line.
 
-JSON lines. The first names the version and the process; then one recording each, as it may be written (redacted, media in their files),
-and between them what is learnt for the cassette's metadata; last, when the journal is being folded in, the digest of the cassette that
-takes its place. Each line carries a checksum of itself, so the line that a crash tore is known and dropped. A damaged line with whole ones
-behind it is no crash's work, and is an error.
+An exchange is on the disk before the next request is sent. The file has JSON lines: first the version
+and the process; then recordings as they may be written (redacted, media in their files) and
+metadata of the cassette; last, when the cassette is written, its digest. Every line has a checksum,
+so a line that a crash truncated is detected and dropped. A damaged line with valid lines after it is
+not the work of a crash, and is an error.
 
-The open file is locked for as long as it is open, by the system: a second process is refused, and a lock never outlives its process.
+The system locks the file while it is open: a second process is refused, and a lock never outlives
+its process.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from __future__ import annotations
 import base64
 import os
 import zlib
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from evalkit._lib.files import display_path, sync_folder, try_lock
 from evalkit._lib.json import dumps, loads
@@ -25,77 +28,103 @@ from evalkit.errors import CassetteError, UsageError
 
 SUFFIX = ".journal"
 _VERSION = 1
-_CHECK = len('{"crc":"00000000",')
+_CHECKSUM_LENGTH = len('{"crc":"00000000",')
+_OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+_BODIES = ("request_body", "body")
 
 
 @dataclass(slots=True)
 class JournalEntry:
-    """One recording of a journal, and how many secrets were replaced in it."""
+    """A recording, and how many secrets were replaced in it."""
 
     recording: Recording
     redactions: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class JournalContent:
-    """What a journal's bytes hold: its entries, what its cassette's metadata are to say, the digest it was folded into if it was, where the
-    last whole line ends, who writes it.
+    """The content of a journal.
+
+    ``folded_digest`` is the digest of the cassette that was written from it, if one was; ``end``
+    the offset after the last valid line; ``pid`` the process that writes it.
     """
 
     entries: list[JournalEntry] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
-    folded: str | None = None
+    folded_digest: str | None = None
     end: int = 0
     pid: int | None = None
 
 
 def journal_path(cassette: Path) -> Path:
-    """Return where the journal of a cassette lies."""
+    """Return the path of a cassette's journal."""
     return cassette.with_name(cassette.name + SUFFIX)
 
 
 def read_journal(path: Path) -> JournalContent:
-    """Read a journal without locking it; one that is not there is empty. Raises CassetteError."""
+    """Read a journal without locking it; a missing one is empty. Raises CassetteError."""
     try:
         return parse_journal(path.read_bytes(), display_path(path))
     except FileNotFoundError:
         return JournalContent()
     except OSError as error:
-        raise CassetteError(
-            f"{display_path(path)}:1 cannot be read: {error.strerror or error}"
-        ) from error
+        message = f"{display_path(path)}:1 cannot be read: {error.strerror or error}"
+        raise CassetteError(message) from error
 
 
 def parse_journal(data: bytes, name: str) -> JournalContent:
-    """Read a journal's bytes; a torn last line is dropped. Raises CassetteError for damage before it, and for another version."""
+    """Parse a journal; a truncated last line is dropped.
+
+    Raises CassetteError for damage before the last line, and for an unknown version.
+    """
     content = JournalContent()
-    lines = data.split(b"\n")
-    for number, line in enumerate(lines[:-1], 1):
-        value = _checked(line)
+    # Without a crash the file ends with a line feed, and the last item is empty.
+    *lines, rest = data.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        value = _parse_line(line)
         if value is None:
-            if number == len(lines) - 1 and not lines[-1]:
+            if number == len(lines) and not rest:
                 break
             raise CassetteError(
-                f"{name}:{number} the journal is damaged here; delete it to record the scenario from its start"
+                f"{name}:{number} the journal is damaged; "
+                "delete it to record the scenario from its start"
             )
         if number == 1:
-            _check_version(value, name)
-            content.pid = value["journal"].get("pid")
+            header = value.get("journal")
+            if not isinstance(header, dict) or header.get("version") != _VERSION:
+                raise CassetteError(
+                    f"{name}:1 not a journal of version {_VERSION}; "
+                    "delete it to record the scenario from its start"
+                )
+            content.pid = header.get("pid")
         elif "recording" in value:
-            content.entries.append(
-                JournalEntry(_from_json(value["recording"]), value.get("redactions", 0))
-            )
-            content.folded = None  # folding failed, and recording went on
+            recording = _recording_from_json(value["recording"])
+            content.entries.append(JournalEntry(recording, value.get("redactions", 0)))
+            # The cassette could not be written, and recording continued.
+            content.folded_digest = None
         elif "metadata" in value:
             content.metadata.update(value["metadata"])
         elif "folded" in value:
-            content.folded = value["folded"]
+            content.folded_digest = value["folded"]
         content.end += len(line) + 1
     return content
 
 
+def entry_line(entry: JournalEntry) -> str:
+    """Return the line of an entry."""
+    return _line(recording=_recording_to_json(entry.recording), redactions=entry.redactions)
+
+
+def metadata_line(metadata: dict[str, Any]) -> str:
+    """Return the line of metadata."""
+    return _line(metadata=metadata)
+
+
 class CassetteJournal:
-    """An open, locked journal. ``content`` is what it held when it was opened."""
+    """An open, locked journal. ``content`` is what it had when it was opened.
+
+    Methods raise UsageError if the file cannot be written.
+    """
 
     def __init__(self, path: Path, handle: int, content: JournalContent) -> None:
         self.path = path
@@ -105,68 +134,62 @@ class CassetteJournal:
 
     @classmethod
     def open(cls, path: Path) -> CassetteJournal:
-        """Open or create a journal. Raises UsageError where it cannot be written or another process writes it, CassetteError if damaged."""
-        try:
+        """Open or create a journal.
+
+        Raises UsageError if it cannot be written or another process writes it, CassetteError if it
+        is damaged.
+        """
+        with _write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = _locked(path)
-        except OSError as error:
-            _cannot(path, error)
-        try:
-            content = parse_journal(_read(handle), display_path(path))
-            journal = cls(path, handle, content)
-            os.ftruncate(handle, content.end)
-            if not content.end:
-                journal._write({"journal": {"version": _VERSION, "pid": os.getpid()}})
-                sync_folder(path.parent)
-        except OSError as error:
-            os.close(handle)
-            _cannot(path, error)
-        except BaseException:
-            os.close(handle)
-            raise
+            handle = _open_locked(path)
+            try:
+                content = parse_journal(_read_all(handle), display_path(path))
+                journal = cls(path, handle, content)
+                os.ftruncate(handle, content.end)
+                if not content.end:
+                    journal._write_header()
+                    sync_folder(path.parent)
+            except BaseException:
+                os.close(handle)
+                raise
         return journal
 
     def append(self, line: str) -> None:
-        """Write one line made by :func:`entry_line`; it is on the disk when this returns. Raises UsageError where it cannot be written."""
-        try:
-            self._write_line(line)
-        except OSError as error:
-            _cannot(
-                self.path,
-                error,
-                "; the exchanges before it are safe in it, and the next recording run goes on from them",
-            )
+        """Write one line, and wait until it is on the disk."""
+        advice = "; the exchanges before it are safe in it, and the next recording run resumes it"
+        with _write_errors(self.path, advice):
+            self._write(line)
 
     def mark_folded(self, digest: str) -> None:
-        """Note that a cassette of this digest takes the journal's place: if the process ends now, the next one can tell. Raises
-        UsageError."""
-        self.append(_line({"folded": digest}))
+        """Note the digest of the cassette that replaces this journal.
+
+        If the process is killed before it deletes the journal, the next one can tell.
+        """
+        self.append(_line(folded=digest))
 
     def clear(self) -> None:
-        """Forget every entry. Raises UsageError."""
-        try:
+        """Delete every entry."""
+        with _write_errors(self.path):
             os.ftruncate(self._handle, 0)
             self._end = 0
-            self._write({"journal": {"version": _VERSION, "pid": os.getpid()}})
-        except OSError as error:
-            _cannot(self.path, error)
+            self._write_header()
         self.content = JournalContent()
 
     def remove(self) -> None:
-        """Delete the file, while it is still locked: once let go of, a file of this name may be another process's."""
+        """Delete the file while it is locked; later it may be another process's."""
         if self._handle >= 0:
             self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the file; twice is no error."""
+        """Close the file, which releases the lock. May be called twice."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
 
-    def _write(self, value: dict[str, Any]) -> None:
-        self._write_line(_line(value))
+    def _write_header(self) -> None:
+        self._write(_line(journal={"version": _VERSION, "pid": os.getpid()}))
 
-    def _write_line(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         data = line.encode("ascii")
         try:
             written = 0
@@ -180,82 +203,38 @@ class CassetteJournal:
         self._end += len(data)
 
 
-def entry_line(entry: JournalEntry) -> str:
-    """Return the line of a journal that holds an entry."""
-    return _line({"recording": _to_json(entry.recording), "redactions": entry.redactions})
+@contextmanager
+def _write_errors(path: Path, advice: str = "") -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        message = f"{display_path(path)}: cannot record here: {reason}{advice}"
+        raise UsageError(message) from error
 
 
-def metadata_line(known: dict[str, Any]) -> str:
-    """Return the line of a journal that holds metadata."""
-    return _line({"metadata": known})
-
-
-def _line(value: dict[str, Any]) -> str:
-    rest = dumps(value)[1:]
-    return f'{{"crc":"{zlib.crc32(rest.encode("ascii")):08x}",{rest}\n'
-
-
-def _checked(line: bytes) -> dict[str, Any] | None:
-    if not line.startswith(b'{"crc":"') or line[8 : _CHECK - 2] != b"%08x" % zlib.crc32(
-        line[_CHECK:]
-    ):
-        return None
-    value = loads(line)
-    return value if isinstance(value, dict) else None
-
-
-def _check_version(value: dict[str, Any], name: str) -> None:
-    header = value.get("journal")
-    if not isinstance(header, dict) or header.get("version") != _VERSION:
-        raise CassetteError(
-            f"{name}:1 not a journal of version {_VERSION}; delete it to record the scenario from its start"
-        )
-
-
-def _to_json(recording: Recording) -> dict[str, Any]:
-    value = {name: getattr(recording, name) for name in Recording.__slots__}
-    for name in ("request_body", "body"):
-        if isinstance(value[name], bytes):
-            value[name] = {"base64": base64.b64encode(value[name]).decode()}
-    return value
-
-
-def _from_json(value: dict[str, Any]) -> Recording:
-    for name in ("request_body", "body"):
-        if isinstance(value[name], dict):
-            value[name] = base64.b64decode(value[name]["base64"])
-    value["event_ms"] = tuple(value["event_ms"])
-    return Recording(**value)
-
-
-def _locked(path: Path) -> int:
+def _open_locked(path: Path) -> int:
     while True:
-        handle = os.open(
-            path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666
-        )
+        handle = os.open(path, _OPEN_FLAGS, 0o666)
         if not try_lock(handle):
             os.close(handle)
             pid = read_journal(path).pid
-            who = (
-                f"process {pid}"
-                if pid and pid != os.getpid()
-                else "another recording of this process"
-                if pid
-                else "another process"
-            )
+            owner = f"process {pid}" if pid else "another process"
+            if pid == os.getpid():
+                owner = "another recording of this process"
             raise UsageError(
-                f"{display_path(path)}: {who} is recording this cassette now; wait for it, or end it"
+                f"{display_path(path)}: {owner} is recording this cassette now; "
+                "wait for it, or end it"
             )
-        # Whoever held the lock before may have deleted the file: then the lock is on a file that nobody else will ever see.
-        try:
+        # The process that had the lock before may have deleted the file; then this lock is on a
+        # file that nobody else will open.
+        with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), path.stat()):
                 return handle
-        except FileNotFoundError:
-            pass
         os.close(handle)
 
 
-def _read(handle: int) -> bytes:
+def _read_all(handle: int) -> bytes:
     os.lseek(handle, 0, os.SEEK_SET)
     parts = []
     while part := os.read(handle, 1 << 20):
@@ -263,7 +242,30 @@ def _read(handle: int) -> bytes:
     return b"".join(parts)
 
 
-def _cannot(path: Path, error: OSError, rest: str = "") -> NoReturn:
-    raise UsageError(
-        f"{display_path(path)}: cannot record here: {error.strerror or error}{rest}"
-    ) from error
+def _line(**value: Any) -> str:
+    rest = dumps(value)[1:]
+    return f'{{"crc":"{zlib.crc32(rest.encode("ascii")):08x}",{rest}\n'
+
+
+def _parse_line(line: bytes) -> dict[str, Any] | None:
+    start, rest = line[:_CHECKSUM_LENGTH], line[_CHECKSUM_LENGTH:]
+    if start != b'{"crc":"%08x",' % zlib.crc32(rest):
+        return None
+    value: dict[str, Any] = loads(line)
+    return value
+
+
+def _recording_to_json(recording: Recording) -> dict[str, Any]:
+    value = {field.name: getattr(recording, field.name) for field in fields(recording)}
+    for name in _BODIES:
+        if isinstance(value[name], bytes):
+            value[name] = {"base64": base64.b64encode(value[name]).decode()}
+    return value
+
+
+def _recording_from_json(value: dict[str, Any]) -> Recording:
+    for name in _BODIES:
+        if isinstance(value[name], dict):
+            value[name] = base64.b64decode(value[name]["base64"])
+    value["event_ms"] = tuple(value["event_ms"])
+    return Recording(**value)

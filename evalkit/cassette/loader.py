@@ -1,6 +1,7 @@
-"""Reading a cassette from the disk. What only the cassettes of other hands or of media need is imported when one of them is met.
+"""Loads a cassette file with its media.
 
-A cassette that cannot be read is an error in every mode: it is never taken for missing and never written over.
+A cassette that cannot be read is an error in every mode: it is never treated as missing and never
+overwritten.
 """
 
 from __future__ import annotations
@@ -8,100 +9,89 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from evalkit._lib import yaml
 from evalkit._lib.files import display_path
-from evalkit.cassette import fast_reader
-from evalkit.cassette.recording import MEDIA_FOLDER, MEDIA_PREFIX, Cassette
+from evalkit.cassette.bodies import decompress_body
+from evalkit.cassette.fast_reader import read_rendered
+from evalkit.cassette.media import FOLDER, PREFIX, MediaFolder
+from evalkit.cassette.recording import Cassette, Recording
+from evalkit.cassette.yaml_reader import read_yaml
 from evalkit.errors import CassetteError
+
+_BODY_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 
 
 def media_folder(cassette: Path) -> Path:
-    """Return where the media of a cassette lie: ``_media`` in the folder of cassettes, which is two above ``<suite>/<name>.yaml``."""
-    return cassette.parent.parent / MEDIA_FOLDER
+    """Return the folder of a cassette's media: ``_media``, beside the folder of its suite."""
+    return cassette.parent.parent / FOLDER
 
 
 def load_cassette(
     path: Path | str,
     media: Path | None = None,
     *,
-    lost: Callable[[int, CassetteError], None] | None = None,
+    on_lost_media: Callable[[int, CassetteError], None] | None = None,
 ) -> Cassette | None:
-    """Read a cassette, media in place and bodies uncompressed; None if there is no such file.
+    """Load a cassette with its media and with decompressed bodies; None if there is no such file.
 
-    Raises CassetteError (``file:line``): unreadable, not UTF-8, anything :func:`evalkit.cassette.yaml_reader.read` refuses, media missing or
-    altered. With ``lost``, it is told of missing and altered media instead, with the recording's number (from 0), which stays as it is.
+    Raises CassetteError (``file:line``): unreadable, not UTF-8, invalid, media missing or changed.
+    With ``on_lost_media``, missing and changed media are reported to it instead, with the number of
+    the recording (from 0), which stays unchanged.
     """
+    path = Path(path)
     try:
-        data = Path(path).read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise CassetteError(
-            f"{display_path(Path(path))}:1 cannot be read: {error.strerror or error}"
-        ) from error
-    cassette = fast_reader.read_rendered(data)
+        message = f"{display_path(path)}:1 cannot be read: {error.strerror or error}"
+        raise CassetteError(message) from error
+    cassette = read_rendered(data)
     if cassette is None:
-        from evalkit.cassette import yaml_reader
-
-        try:
-            text = data.decode()
-        except UnicodeDecodeError as error:
-            raise CassetteError(
-                f"{display_path(Path(path))}:{_line_at(data, error.start)} not UTF-8: {error.reason}"
-            ) from None
-        cassette = yaml_reader.read_yaml(text, display_path(Path(path)))
-        _open_bodies(cassette, Path(path))
-    if MEDIA_PREFIX.encode() in data:
-        _bring_media_back(cassette, media or media_folder(Path(path)), Path(path), lost)
+        cassette = read_yaml(_decode(data, path), display_path(path))
+        for number, recording in enumerate(cassette.recordings):
+            try:
+                _decompress(recording)
+            except ValueError as error:
+                raise _located(error, path, number) from None
+    if PREFIX.encode() in data:
+        folder = MediaFolder(media or media_folder(path))
+        for number, recording in enumerate(cassette.recordings):
+            try:
+                cassette.recordings[number] = folder.restore(recording)
+            except CassetteError as error:
+                if on_lost_media is None:
+                    raise _located(error, path, number) from None
+                on_lost_media(number, error)
     return cassette
 
 
 def line_of(path: Path, number: int) -> int | None:
-    """Return the line on which a recording (from 0) of a cassette starts, None where that cannot be told."""
-    from evalkit._lib import yaml
-
+    """Return the line on which a recording (from 0) of a file starts, None if unknown."""
     try:
         return yaml.locate(path.read_text("utf-8"))["interactions", number].line
     except (OSError, ValueError, KeyError):
         return None
 
 
-def _line_at(data: bytes, index: int) -> int:
-    return data.count(b"\n", 0, index) + 1
+def _decode(data: bytes, path: Path) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"{display_path(path)}:{line} not UTF-8: {error.reason}"
+        raise CassetteError(message) from None
 
 
-def _open_bodies(cassette: Cassette, path: Path) -> None:
-    from evalkit.cassette import bodies
-
-    for number, recording in enumerate(cassette.recordings):
-        if not any(name.lower() == "content-encoding" for name in recording.response_headers):
-            continue
-        try:
-            recording.body = bodies.decompress_body(recording.body, recording.response_headers)
-        except ValueError as error:
-            raise CassetteError(
-                f"{display_path(path)}:{line_of(path, number) or 1} recording {number + 1}: {error}"
-            ) from None
-        dropped = ("content-encoding", "content-length", "transfer-encoding")
+def _decompress(recording: Recording) -> None:
+    headers = recording.response_headers
+    if any(name.lower() == "content-encoding" for name in headers):
+        recording.body = decompress_body(recording.body, headers)
         recording.response_headers = {
-            name: values
-            for name, values in recording.response_headers.items()
-            if name.lower() not in dropped
+            name: values for name, values in headers.items() if name.lower() not in _BODY_HEADERS
         }
 
 
-def _bring_media_back(
-    cassette: Cassette, folder: Path, path: Path, lost: Callable[[int, CassetteError], None] | None
-) -> None:
-    from evalkit.cassette.media import MediaFolder
-
-    media = MediaFolder(folder)
-    for number, recording in enumerate(cassette.recordings):
-        try:
-            cassette.recordings[number] = media.bring_back(recording)
-        except CassetteError as error:
-            if lost is not None:
-                lost(number, error)
-                continue
-            raise CassetteError(
-                f"{display_path(path)}:{line_of(path, number) or 1} recording {number + 1}: {error}"
-            ) from None
+def _located(error: Exception, path: Path, number: int) -> CassetteError:
+    line = line_of(path, number) or 1
+    return CassetteError(f"{display_path(path)}:{line} recording {number + 1}: {error}")

@@ -1,31 +1,56 @@
-"""Why a request is not in the cassette: the nearest recording, the cause, the difference by JSON path, the way out. Pure.
+"""The report about a request that no recording matches. Pure.
 
-An empty cassette, and one that is not there, have no nearest recording; the report then holds the cause and the way out.
+It names the cause in one line, the nearest recording, the differences by JSON path, and the command
+that records again. An empty or missing cassette has no nearest recording.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
-from evalkit._lib.json import JSON, differences, dumps, equal
+from evalkit._lib.json import JSON, MISSING, differences, dumps, equal
 from evalkit._lib.text import shorten, show, visible
-from evalkit.cassette.causes import UnmatchedRequest, common, find_cause
 from evalkit.cassette.matching import Player, Query, body_value, normalize_route, route_of
 from evalkit.cassette.recording import Recording
+from evalkit.protocol.step_types import CONTENT_TYPES
+from evalkit.protocol.wire_facts import API_VERSION_PATTERN
 
+_VERSION = re.compile(rf"/({API_VERSION_PATTERN})(?=/)")
 _WORD = re.compile(r"\w+")
-_SHOWN = 4
-_COUNTED = 100
+_MAX_SHOWN = 4
+_MAX_COUNTED = 100
+
+# Fields of the body by their name in the report: from what people change on purpose to what follows
+# from it. The first changed field is the cause.
+_FIELD_NAMES = {
+    "model": "model",
+    "agent": "agent",
+    "agent_config": "agent configuration",
+    "environment": "environment",
+    "system_instruction": "system instruction",
+    "tools": "tools",
+    "generation_config": "generation settings",
+    "response_format": "response format",
+    "stream": "stream",
+    "store": "store",
+    "background": "background",
+    "input": "input",
+    "previous_interaction_id": "earlier interaction (previous_interaction_id)",
+}
+_FIELDS_WITH_VALUES = ("model", "agent", "stream", "store", "background")
+_STEP_NAMES = {"user_input": "user text", "function_result": "tool result"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MissContext:
-    """What a report says of its place: who asks (``label``), the cassette's name, the command that records again, and what else to know.
+    """What a report mentions beside the request.
 
-    ``missing`` is set where there is no cassette file; ``note`` is a further line, e.g. of a journal found beside it.
+    ``label`` names the sender, ``name`` the cassette, ``hint`` is the command that records again,
+    ``missing`` says that the file is missing, ``note`` is one more line.
     """
 
     label: str
@@ -35,132 +60,237 @@ class MissContext:
     note: str = ""
 
 
+class UnmatchedRequest(NamedTuple):
+    """A request that no recording matches; the body is a JSON value."""
+
+    method: str
+    path: str
+    query: Query
+    body: JSON
+
+
 def format_miss_report(
     player: Player,
-    place: MissContext,
-    method: str,
-    path: str,
-    query: Query,
-    body: JSON,
+    context: MissContext,
+    request: UnmatchedRequest,
     line_of: Callable[[int], int | None],
 ) -> str:
-    """Return the message of a CassetteMiss, at most 25 lines. ``line_of`` gives the line of a recording (from 0) in the file, if known."""
-    path, query = normalize_route(path, query)
+    """Return the message of a CassetteMiss, at most 25 lines.
+
+    ``line_of`` returns the line of a recording (from 0) in the file, if it is known.
+    """
+    path, query = normalize_route(request.path, request.query)
+    request = request._replace(path=path, query=query)
     lines = [
-        f"{place.label}: the cassette {place.name} does not hold request {player.played.count(1) + 1}, {method} {shorten(path, 100)}",
-        *_explained(player, place, method, path, query, body, line_of),
+        f"{context.label}: the cassette {context.name} has no recording of request "
+        f"{player.played.count(1) + 1}, {request.method} {shorten(path, 100)}"
     ]
-    if place.note:
-        lines.append(f"  {place.note}")
-    if place.hint:
-        lines += ["  to record this scenario again:", f"    {place.hint}"]
+    try:
+        lines += _explanation(player, context, request, line_of)
+    except RecursionError:
+        lines.append("  cause: the request differs; it is nested too deeply to say where")
+    if context.note:
+        lines.append(f"  {context.note}")
+    if context.hint:
+        lines += ["  to record this scenario again:", f"    {context.hint}"]
     return "\n".join(lines)
 
 
-def _explained(
+def describe_recording(recording: Recording, number: int) -> str:
+    """Return one line that names a recording (``number`` from 0)."""
+    return f"recording {number + 1}: {recording.method} {visible(route_of(recording.uri)[0])}"
+
+
+def nearest_recording(player: Player, request: UnmatchedRequest) -> int | None:
+    """Return the number of the recording most similar to a request, None in an empty cassette.
+
+    The route counts first, then equal fields and steps of the body, then common words, then whether
+    the recording was not played yet.
+    """
+    words = _words(request.body)
+    best_number, best_score = None, (False, False, -1.0, -1.0, False)
+    for number, recording in enumerate(player.recordings):
+        path, query = route_of(recording.uri)
+        body = body_value(recording.request_body)
+        score = (
+            path == request.path,
+            recording.method == request.method and query == request.query,
+            _similarity(body, request.body),
+            _word_overlap(words, _words(body)),
+            not player.played[number],
+        )
+        if best_number is None or score > best_score:
+            best_number, best_score = number, score
+    return best_number
+
+
+def _explanation(
     player: Player,
-    place: MissContext,
-    method: str,
-    path: str,
-    query: Query,
-    body: JSON,
+    context: MissContext,
+    request: UnmatchedRequest,
     line_of: Callable[[int], int | None],
 ) -> list[str]:
-    try:
-        number = nearest_recording(player, method, path, query, body)
-        recording = None if number is None else player.recordings[number]
-        was = body_value(recording.request_body) if recording else None
-        lines = [
-            f"  cause: {find_cause(UnmatchedRequest(method, path, query, body, player, place.missing, recording, was))}"
-        ]
-        if number is not None:
-            line = line_of(number)
-            played = " (played already)" if player.played[number] else ""
-            lines.append(
-                f"  nearest: recording {number + 1} of {len(player.recordings)}{played}{f', {place.name}:{line}' if line else ''}"
-            )
-            lines += _differences(was, body)
-    except RecursionError:
-        return ["  cause: the request differs, and is nested too deeply to say where"]
-    return lines
+    number = nearest_recording(player, request)
+    if number is None:
+        cause = "the cassette does not exist yet" if context.missing else "the cassette is empty"
+        return [f"  cause: {cause}"]
+    recording = player.recordings[number]
+    line = line_of(number)
+    nearest = f"  nearest: recording {number + 1} of {len(player.recordings)}"
+    nearest += " (played already)" if player.played[number] else ""
+    nearest += f", {context.name}:{line}" if line else ""
+    return [
+        f"  cause: {_cause(player, request, recording)}",
+        nearest,
+        *_difference_lines(body_value(recording.request_body), request.body),
+    ]
 
 
-def nearest_recording(
-    player: Player, method: str, path: str, query: Query, body: JSON
-) -> int | None:
-    """Return the number of the recording most like a request: route first, then fields and steps of the body, then its words, then one that
-    is still to be played.
-    """
-    best: tuple[tuple[bool, bool, float, float, bool], int] | None = None
-    words = _words(body)
-    for number, recording in enumerate(player.recordings):
-        recorded = route_of(recording.uri)
-        was = body_value(recording.request_body)
-        same = recorded[0] == path, recording.method == method and recorded[1] == query
-        score = *same, _likeness(was, body), _overlap(words, was), not player.played[number]
-        if best is None or score > best[0]:
-            best = score, number
-    return best[1] if best else None
-
-
-def _likeness(was: JSON, now: JSON) -> float:
-    if not isinstance(was, dict) or not isinstance(now, dict):
-        return float(equal(was, now))
-    fields = {*was, *now}
-    same: float = sum(
-        field in was and field in now and equal(was[field], now[field]) for field in fields
-    )
-    left, right = was.get("input"), now.get("input")
+def _similarity(recorded: JSON, sent: JSON) -> float:
+    if not isinstance(recorded, dict) or not isinstance(sent, dict):
+        return float(equal(recorded, sent))
+    fields = {*recorded, *sent}
+    same: float = sum(_is_same(recorded, sent, field) for field in fields)
+    left, right = recorded.get("input"), sent.get("input")
     if isinstance(left, list) and isinstance(right, list) and (left or right):
-        first = common(left, right)
-        last = common(left[first:][::-1], right[first:][::-1])
+        first = _common_length(left, right)
+        last = _common_length(left[first:][::-1], right[first:][::-1])
         same += (first + last) / max(len(left), len(right))
     return same / (len(fields) + 1)
 
 
-def _overlap(words: frozenset[str], was: JSON) -> float:
-    theirs = _words(was)
-    return len(words & theirs) / (len(words | theirs) or 1)
-
-
 def _words(body: JSON) -> frozenset[str]:
-    return frozenset(
-        _WORD.findall(
-            "" if body is None else dumps(body) if not isinstance(body, str | bytes) else str(body)
-        )
-    )
+    if body is None:
+        return frozenset()
+    return frozenset(_WORD.findall(str(body) if isinstance(body, str | bytes) else dumps(body)))
 
 
-def _differences(was: JSON, now: JSON) -> list[str]:
-    found = list(islice(differences(was, now), _COUNTED + 1))
+def _word_overlap(left: frozenset[str], right: frozenset[str]) -> float:
+    return len(left & right) / (len(left | right) or 1)
+
+
+def _common_length(left: Sequence[JSON], right: Sequence[JSON]) -> int:
+    """Return how many items two sequences have in common at their beginning."""
+    for index, (a, b) in enumerate(zip(left, right, strict=False)):
+        if not equal(a, b):
+            return index
+    return min(len(left), len(right))
+
+
+def _is_same(recorded: dict[str, JSON], sent: dict[str, JSON], field: str) -> bool:
+    return field in recorded and field in sent and equal(recorded[field], sent[field])
+
+
+def _cause(player: Player, request: UnmatchedRequest, recording: Recording) -> str:
+    if player.knows(*request):
+        return "already played: this request is sent more often than it was recorded"
+    path, query = route_of(recording.uri)
+    if path != request.path:
+        old, new = _VERSION.match(path), _VERSION.match(request.path)
+        if _VERSION.sub("", path, count=1) == _VERSION.sub("", request.path, count=1):
+            versions = old[1] if old else "none", new[1] if new else "none"
+            return f"API version changed: {versions[0]} recorded, {versions[1]} sent"
+        return f"path changed: {shorten(path, 80)} recorded, {shorten(request.path, 80)} sent"
+    if recording.method != request.method:
+        return f"method changed: {recording.method} recorded, {request.method} sent"
+    if query != request.query:
+        return f"query changed: {show(dict(query))} recorded, {show(dict(request.query))} sent"
+    return _body_cause(body_value(recording.request_body), request.body)
+
+
+def _body_cause(recorded: JSON, sent: JSON) -> str:
+    if recorded is None or sent is None:
+        bodies = ["no body" if body is None else "a body" for body in (recorded, sent)]
+        return f"{bodies[0]} recorded, {bodies[1]} sent"
+    if not isinstance(recorded, dict) or not isinstance(sent, dict):
+        return "the body changed"
+    fields = [field for field in _FIELD_NAMES if field in recorded or field in sent]
+    fields += [field for field in {**recorded, **sent} if field not in _FIELD_NAMES]
+    changed = [field for field in fields if not _is_same(recorded, sent, field)]
+    if not changed:
+        return "the request differs"
+    first, *others = changed
+    cause = _field_cause(first, recorded.get(first, MISSING), sent.get(first, MISSING))
+    return f"{cause}; also changed: {shorten(', '.join(others), 60)}" if others else cause
+
+
+def _field_cause(field: str, recorded: JSON, sent: JSON) -> str:
+    if field in _FIELDS_WITH_VALUES:
+        return f"{field} changed: {show(recorded, 50)} recorded, {show(sent, 50)} sent"
+    if field == "tools":
+        return _tools_cause(_tools_by_name(recorded), _tools_by_name(sent))
+    if field == "input" and isinstance(recorded, list) and isinstance(sent, list):
+        return _history_cause(recorded, sent)
+    if field == "input" and isinstance(recorded, str) and isinstance(sent, str):
+        return "user text changed"
+    verb = "added" if recorded is MISSING else "removed" if sent is MISSING else "changed"
+    return f"{_FIELD_NAMES.get(field) or f'field {show(field, 40)}'} {verb}"
+
+
+def _tools_by_name(tools: JSON) -> dict[str, dict[str, JSON]]:
+    items = tools if isinstance(tools, list) else []
+    objects = [tool for tool in items if isinstance(tool, dict)]
+    return {str(tool.get("name", tool.get("type"))): tool for tool in objects}
+
+
+def _tools_cause(recorded: dict[str, dict[str, JSON]], sent: dict[str, dict[str, JSON]]) -> str:
+    for name in sent:
+        if name in recorded and not equal(recorded[name], sent[name]):
+            part = "declaration"
+            for field, word in (("description", "description"), ("parameters", "schema")):
+                if not equal(recorded[name].get(field), sent[name].get(field)):
+                    part = word
+            return f"tool {part} changed: {show(name, 40)}"
+    removed = [name for name in recorded if name not in sent]
+    added = [name for name in sent if name not in recorded]
+    if added and removed:
+        return f"tools changed: {show(removed, 40)} recorded, {show(added, 40)} sent"
+    if added:
+        return f"tool added: {show(added[0], 40)}"
+    return f"tool removed: {show(removed[0], 40)}" if removed else "order of the tools changed"
+
+
+def _history_cause(recorded: list[JSON], sent: list[JSON]) -> str:
+    index = _common_length(recorded, sent)
+    old, new = _step_type(recorded, index), _step_type(sent, index)
+    turn = sum(_step_type(sent, step) == "user_input" for step in range(index + 1))
+    location = f"turn {max(1, turn)} (step {index + 1})"
+    if old == new and old in _STEP_NAMES:
+        return f"{_STEP_NAMES[old]} changed in {location}"
+    if index < min(len(recorded), len(sent)) and not (old and new):
+        return f"user content changed: block {index + 1}"
+    difference = f"the {old} differs"
+    if old != new:
+        difference = f"{old or 'nothing more'} recorded, {new or 'nothing more'} sent"
+    return f"history diverged at {location}: {difference}"
+
+
+def _step_type(steps: list[JSON], index: int) -> str:
+    step = steps[index] if index < len(steps) else None
+    kind = step.get("type") if isinstance(step, dict) else None
+    return shorten(kind, 40) if isinstance(kind, str) and kind not in CONTENT_TYPES else ""
+
+
+def _difference_lines(recorded: JSON, sent: JSON) -> list[str]:
+    found = list(islice(differences(recorded, sent), _MAX_COUNTED + 1))
     lines = []
-    for pointer, old, new in found[:_SHOWN]:
-        old, new = _contrast(old, new)
-        lines += [
-            f"    {shorten(pointer, 100) or 'the whole body'}",
-            f"      recorded  {old}",
-            f"      asked     {new}",
-        ]
-    more = len(found) - _SHOWN
-    if more > 0:
-        lines.append(f"    and {'more than ' if len(found) > _COUNTED else ''}{more} more")
+    for pointer, old, new in found[:_MAX_SHOWN]:
+        old_text, new_text = _contrast(old, new)
+        lines.append(f"    {shorten(pointer, 100) or 'the whole body'}")
+        lines += [f"      recorded  {old_text}", f"      sent      {new_text}"]
+    if len(found) > _MAX_COUNTED:
+        lines.append(f"    and more than {len(found) - 1 - _MAX_SHOWN} more")
+    elif len(found) > _MAX_SHOWN:
+        lines.append(f"    and {len(found) - _MAX_SHOWN} more")
     return lines
 
 
 def _contrast(old: JSON, new: JSON) -> tuple[str, str]:
-    # Two long texts are shown from shortly before the place where they part.
     if not isinstance(old, str) or not isinstance(new, str):
         return show(old, 90), show(new, 90)
-    part = next(
-        (index for index, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]),
-        min(len(old), len(new)),
-    )
-    start = part - 30 if part > 40 else 0
-    shown = [show(text[start : start + 400], 90) for text in (old, new)]
-    return (f"…{shown[0]}", f"…{shown[1]}") if start else (shown[0], shown[1])
-
-
-def describe_recording(recording: Recording, number: int) -> str:
-    """Return one line that names a recording (``number`` from 0), for lists of what was not played."""
-    path, _ = route_of(recording.uri)
-    return f"recording {number + 1}: {recording.method} {visible(path)}"
+    # Show two long texts from shortly before their first difference.
+    first = _common_length(old, new)
+    start = first - 30 if first > 40 else 0
+    prefix = "…" if start else ""
+    old, new = (prefix + show(text[start : start + 400], 90) for text in (old, new))
+    return old, new

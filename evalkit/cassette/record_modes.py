@@ -1,10 +1,11 @@
-"""Record modes: what is played, what is recorded, and what becomes of it, by table. Pure.
+"""Record modes as a table: what is replayed, what is recorded, what happens to it. Pure.
 
-The modes are vcrpy's. ``once`` records what has no cassette and otherwise only plays; ``new_episodes`` plays what it has and records the
-rest; ``all`` records everything anew, aside, and swaps when the scenario was held to its end; ``none`` only plays.
+The modes are those of vcrpy. ``none`` only replays. ``once`` records what has no cassette and
+otherwise only replays. ``new_episodes`` replays what it has and records the rest. ``all`` records
+everything again into a journal, which replaces the cassette when the scenario is complete.
 
-A journal beside a cassette is a recording that was broken off. A recording run goes on from it: its answers are played first. A run that
-only plays leaves it alone: what it holds is not a whole conversation.
+A journal beside a cassette is an interrupted recording. A recording run resumes it: its responses
+are replayed first. A run that only replays ignores it, because it is not a whole conversation.
 """
 
 from __future__ import annotations
@@ -19,21 +20,24 @@ RECORD_MODES: tuple[RecordMode, ...] = get_args(RecordMode)
 
 
 class RecordDecision(NamedTuple):
-    """What to do. ``plays``: the parts whose recordings answer requests, in this order. ``records``: whether a request that they do not
-    answer goes to the endpoint. ``keeps``: whether the old cassette's recordings stay beside the new ones. ``drops``: whether the journal
-    is dropped when the scenario was not held (it is kept otherwise, and the next run goes on from it).
+    """What to do with the requests of a scenario.
+
+    ``replays`` are the sources whose recordings answer requests, in this order. ``records``:
+    requests that they do not answer are sent to the endpoint. ``keeps_old``: the recordings of the
+    old cassette stay beside the new ones. ``drops_journal``: the journal of an incomplete scenario
+    is deleted; otherwise the next run resumes it.
     """
 
-    plays: tuple[Literal["cassette", "journal"], ...] = ()
+    replays: tuple[Literal["cassette", "journal"], ...] = ()
     records: bool = False
-    keeps: bool = False
-    drops: bool = False
+    keeps_old: bool = False
+    drops_journal: bool = False
 
 
-_REPLAY = RecordDecision(plays=("cassette",))
+_REPLAY = RecordDecision(("cassette",))
 _NOTHING = RecordDecision()
 
-# (mode, cassette present, journal present)
+# (mode, is there a cassette, is there a journal)
 DECISIONS: dict[tuple[RecordMode, bool, bool], RecordDecision] = {
     ("none", True, False): _REPLAY,
     ("none", True, True): _REPLAY,
@@ -42,25 +46,26 @@ DECISIONS: dict[tuple[RecordMode, bool, bool], RecordDecision] = {
     ("once", True, False): _REPLAY,
     ("once", True, True): _REPLAY,
     ("once", False, False): RecordDecision(records=True),
-    ("once", False, True): RecordDecision(plays=("journal",), records=True),
-    ("new_episodes", True, False): RecordDecision(plays=("cassette",), records=True, keeps=True),
+    ("once", False, True): RecordDecision(("journal",), records=True),
+    ("new_episodes", True, False): RecordDecision(("cassette",), records=True, keeps_old=True),
     ("new_episodes", True, True): RecordDecision(
-        plays=("cassette", "journal"), records=True, keeps=True
+        ("cassette", "journal"), records=True, keeps_old=True
     ),
     ("new_episodes", False, False): RecordDecision(records=True),
-    ("new_episodes", False, True): RecordDecision(plays=("journal",), records=True),
-    ("all", True, False): RecordDecision(records=True, drops=True),
-    ("all", True, True): RecordDecision(plays=("journal",), records=True, drops=True),
-    ("all", False, False): RecordDecision(records=True, drops=True),
-    ("all", False, True): RecordDecision(plays=("journal",), records=True, drops=True),
+    ("new_episodes", False, True): RecordDecision(("journal",), records=True),
+    ("all", True, False): RecordDecision(records=True, drops_journal=True),
+    ("all", True, True): RecordDecision(("journal",), records=True, drops_journal=True),
+    ("all", False, False): RecordDecision(records=True, drops_journal=True),
+    ("all", False, True): RecordDecision(("journal",), records=True, drops_journal=True),
 }
 
 
 def check_mode(mode: str) -> RecordMode:
-    """Return a known mode. Raises UsageError that names the valid ones."""
-    for known in RECORD_MODES:
-        if mode == known:
-            return known
+    """Return a valid mode. Raises UsageError."""
+    for valid in RECORD_MODES:
+        if mode == valid:
+            return valid
     raise UsageError(
-        f"unknown record mode {mode!r}{did_you_mean(mode, RECORD_MODES)}; there are: {', '.join(RECORD_MODES)}"
+        f"unknown record mode {mode!r}{did_you_mean(mode, RECORD_MODES)}; "
+        f"valid: {', '.join(RECORD_MODES)}"
     )

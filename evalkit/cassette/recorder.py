@@ -1,20 +1,21 @@
-"""Cassettes on the disk: the one that is being recorded. Only this module, loading, media and journal do IO in this room.
+"""A cassette that is being recorded.
 
-Nothing that was complete is ever lost. While a scenario is recorded, each exchange goes to the journal; the cassette itself is written
-once, whole, by renaming, when the scenario was held to its end. A process killed in between leaves the old cassette, or the new one, and
-a journal that the next recording run goes on from. Killed just around the renaming it leaves both: the journal's last line then holds the
-digest of the cassette it became, and a cassette of that digest makes the journal a leftover.
+Nothing that was complete is lost. Each exchange goes to the journal; the cassette is written once, as
+a whole, when the scenario is complete. A killed process leaves the old or the new cassette, and a
+journal that the next recording run resumes. Killed just after writing the cassette, it leaves both;
+the journal then ends with the digest of that cassette, and is ignored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from evalkit._lib.clock import timestamp
 from evalkit._lib.files import display_path, sha256, write_atomic
 from evalkit._lib.json import JSON
-from evalkit.cassette.format import VERSION, render
+from evalkit._lib.version import VERSION as EVALKIT_VERSION
+from evalkit.cassette.format import render
 from evalkit.cassette.journal import (
     CassetteJournal,
     JournalEntry,
@@ -26,13 +27,13 @@ from evalkit.cassette.journal import (
 from evalkit.cassette.loader import load_cassette, media_folder
 from evalkit.cassette.media import MediaFolder
 from evalkit.cassette.record_modes import DECISIONS, RecordDecision, RecordMode
-from evalkit.cassette.recording import Cassette, Recording
+from evalkit.cassette.recording import VERSION, Cassette, Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteError, UsageError
 
 
 def count_interrupted(path: Path) -> int:
-    """Return how many exchanges an interrupted recording left in the journal of a cassette."""
+    """Return the number of exchanges in the journal that an interrupted recording left."""
     try:
         return len(read_journal(journal_path(path)).entries)
     except CassetteError:
@@ -40,13 +41,15 @@ def count_interrupted(path: Path) -> int:
 
 
 class CassetteRecorder:
-    """One cassette while it is being recorded. It holds the lock on the cassette's journal until :meth:`close`.
+    """One cassette that is being recorded. Locks the journal until :meth:`close`.
 
-    ``playable`` are the recordings that answer requests before the endpoint is asked: the old cassette's and the journal's, by the
-    decision. Of the journal only good answers count: an error is asked again. Raises what :func:`load` and :meth:`Journal.open` raise.
+    ``replayable`` are the recordings that answer requests before the endpoint does: those of the old
+    cassette and of the journal, by the decision. Error responses in the journal do not count; their
+    requests are sent again.
 
-    With ``goes_on`` the journal is this very recording's, let go of and taken up again: all of it belongs into the cassette, and nothing of
-    it answers.
+    With ``resume`` the journal belongs to this very recording, which was closed before: all of it
+    goes into the cassette, and none of it answers requests. Raises what :func:`load_cassette` and
+    :meth:`CassetteJournal.open` raise.
     """
 
     def __init__(
@@ -57,155 +60,166 @@ class CassetteRecorder:
         metadata: Mapping[str, JSON],
         redactor: Redactor,
         media: Path | None = None,
-        goes_on: bool = False,
+        resume: bool = False,
     ) -> None:
         self._path = path
         self._metadata = dict(metadata)
         self.redactor = redactor
-        self._media_folder = media or media_folder(path)
+        self._media_path = media or media_folder(path)
         self._journal = CassetteJournal.open(journal_path(path))
         try:
-            old = load_cassette(path, self._media_folder)
-            entries = self._entries(old, errors=goes_on)
+            self.old = load_cassette(path, self._media_path)
+            entries = self._journal_entries(with_errors=resume)
         except BaseException:
-            self._release(keep=bool(self._journal.content.entries))
+            self._keeps_journal = bool(self._journal.content.entries)
+            self.close()
             raise
-        self.decision: RecordDecision = DECISIONS[mode, old is not None, bool(entries)]
-        self.old = old
-        if not self.decision.records:  # another process has recorded it since this one looked
-            self._release(keep=bool(entries))
-        parts = {
-            "cassette": old.recordings if old else [],
-            "journal": [entry.recording for entry in entries],
-        }
-        self.playable = [recording for part in self.decision.plays for recording in parts[part]]
-        self._from_journal = entries if "journal" in self.decision.plays else []
-        self._entries_held = bool(entries)
-        self._used: list[JournalEntry] = []
-        if goes_on:
-            self.playable, self._from_journal, self._used = [], [], list(entries)
+        self._keeps_journal = bool(entries)
+        self.decision: RecordDecision = DECISIONS[mode, self.old is not None, bool(entries)]
+        if not self.decision.records:
+            # Another process recorded the cassette in the meantime.
+            self.close()
+        self.replayable: list[Recording] = []
+        # The last recordings of ``replayable`` are those of these entries.
+        self._replayable_entries: list[JournalEntry] = []
+        self._new: list[JournalEntry] = []
+        if resume:
+            self._new = entries
             self._metadata.update(self._journal.content.metadata)
+            return
+        if "cassette" in self.decision.replays and self.old is not None:
+            self.replayable += self.old.recordings
+        if "journal" in self.decision.replays:
+            self._replayable_entries = entries
+            self.replayable += [entry.recording for entry in entries]
 
     @property
     def recordings(self) -> list[Recording]:
-        """What the cassette holds if it is made now, media in place."""
-        kept = self.old.recordings if self.old and self.decision.keeps else []
-        return [*kept, *(entry.recording for entry in self._used)]
+        """The recordings of the cassette if it were written now, with media in place."""
+        return [*self._kept().recordings, *(entry.recording for entry in self._new)]
 
-    def describe(self, **known: JSON) -> None:
-        """Add to the cassette's metadata what is learnt while recording."""
-        self._metadata.update(known)
+    def describe(self, **metadata: JSON) -> None:
+        """Add metadata to the cassette."""
+        self._metadata.update(metadata)
 
-    def remember(self, **known: JSON) -> None:
-        """Like :meth:`describe`, and in the journal too: who goes on from it knows. Raises SecretLeak or UsageError."""
-        line = metadata_line(known)
-        self.redactor.guard(line, display_path(self._journal.path))
-        self._journal.append(line)
-        self.describe(**known)
+    def journal_metadata(self, **metadata: JSON) -> None:
+        """Add metadata to the cassette and to the journal, for a later run that resumes it.
 
-    def forget(self, superseded: Callable[[Recording, Recording], bool]) -> list[int]:
-        """Leave out of the cassette every recording of this journal that a later one supersedes; return their numbers in ``recordings``."""
-        first = len(self.recordings) - len(self._used)
-        gone = [
-            at
-            for at, entry in enumerate(self._used)
-            if any(superseded(entry.recording, later.recording) for later in self._used[at + 1 :])
+        Raises SecretLeak or UsageError.
+        """
+        self._append_line(metadata_line(metadata))
+        self.describe(**metadata)
+
+    def drop_superseded(self, is_superseded: Callable[[Recording, Recording], bool]) -> list[int]:
+        """Drop new recordings that a later one supersedes; return their numbers.
+
+        The numbers are positions in ``recordings``.
+        """
+        first = len(self.recordings) - len(self._new)
+        dropped = [
+            number
+            for number, entry in enumerate(self._new)
+            if any(
+                is_superseded(entry.recording, later.recording) for later in self._new[number + 1 :]
+            )
         ]
-        self._used = [entry for at, entry in enumerate(self._used) if at not in gone]
-        return [first + at for at in gone]
+        self._new = [entry for number, entry in enumerate(self._new) if number not in dropped]
+        return [first + number for number in dropped]
 
-    def played(self, number: int) -> None:
-        """Note that a recording of ``playable`` answered a request: one from the journal belongs into the new cassette."""
-        first = len(self.playable) - len(self._from_journal)
+    def mark_played(self, number: int) -> None:
+        """Note that a recording of ``replayable`` answered a request.
+
+        One from the journal belongs into the new cassette.
+        """
+        first = len(self.replayable) - len(self._replayable_entries)
         if number >= first:
-            self._used.append(self._from_journal[number - first])
+            self._new.append(self._replayable_entries[number - first])
 
     def append(self, recording: Recording) -> None:
-        """Keep a finished exchange, redacted, on the disk before this returns.
+        """Redact and store a finished exchange, and wait until it is on the disk.
 
-        Raises SecretLeak, having written nothing, if a known secret is still in it; UsageError if it cannot be written.
+        Raises SecretLeak, with nothing written, if a known secret is still in it; UsageError if it
+        cannot be written.
         """
-        clean, count = self.redactor.recording(recording)
-        stored = MediaFolder(self._media_folder, self.redactor.guard).move_out(clean)
-        line = entry_line(JournalEntry(stored, count))
-        self.redactor.guard(line, display_path(self._journal.path))
-        self._guard_bytes([clean])
-        self._journal.append(line)
-        self._entries_held = True
-        self._used.append(JournalEntry(clean, count))
+        redacted, count = self.redactor.recording(recording)
+        stored = MediaFolder(self._media_path, self.redactor.guard).extract(redacted)
+        self._guard_bytes([redacted])
+        self._append_line(entry_line(JournalEntry(stored, count)))
+        self._keeps_journal = True
+        self._new.append(JournalEntry(redacted, count))
 
-    def finish(self, held: bool) -> None:
-        """Fold what was recorded into the cassette if the scenario was held to its end; otherwise keep the journal, or drop it (``all``).
+    def finish(self, completed: bool) -> None:
+        """Write the cassette if the scenario is complete; otherwise keep or drop the journal.
 
-        Raises SecretLeak or UsageError, and then the journal stays.
+        Raises SecretLeak or UsageError; then the journal stays.
         """
         if not self.decision.records:
             return
-        if held and self._used:
-            self._fold()
-        if held or self.decision.drops:
-            self._entries_held = False
+        if completed and self._new:
+            self._write_cassette()
+        if completed or self.decision.drops_journal:
+            self._keeps_journal = False
 
     def close(self) -> None:
-        """Let go of the cassette. A journal that was not folded in stays for the next run. Twice is no error."""
-        self._release(keep=self._entries_held)
+        """Release the lock, and delete a journal that is not needed. May be called twice."""
+        if not self._keeps_journal:
+            self._journal.remove()
+        self._journal.close()
 
-    def _fold(self) -> None:
-        kept = (
-            [self.redactor.recording(recording) for recording in self.old.recordings]
-            if self.old and self.decision.keeps
-            else []
-        )
-        entries = [*kept, *((entry.recording, entry.redactions) for entry in self._used)]
-        media = MediaFolder(self._media_folder, self.redactor.guard)
-        self._guard_bytes([recording for recording, _ in kept])
-        before = self.old.metadata if self.old and self.decision.keeps else {}
-        count = sum(redactions for _, redactions in entries) + int(before.get("redactions", 0))
-        cassette = Cassette(
-            [media.move_out(recording) for recording, _ in entries], self._described(before, count)
-        )
-        text = render(cassette)
+    def _kept(self) -> Cassette:
+        return self.old if self.old is not None and self.decision.keeps_old else Cassette()
+
+    def _append_line(self, line: str) -> None:
+        self.redactor.guard(line, display_path(self._journal.path))
+        self._journal.append(line)
+
+    def _write_cassette(self) -> None:
+        kept = self._kept()
+        entries = [JournalEntry(*self.redactor.recording(one)) for one in kept.recordings]
+        self._guard_bytes(entry.recording for entry in entries)
+        entries += self._new
+        media = MediaFolder(self._media_path, self.redactor.guard)
+        redactions = sum(entry.redactions for entry in entries)
+        metadata = {
+            "format": VERSION,
+            "evalkit": EVALKIT_VERSION,
+            "recorded": timestamp(),
+            **kept.metadata,
+            **{key: value for key, value in self._metadata.items() if value is not None},
+            "redactions": redactions + int(kept.metadata.get("redactions", 0)),
+        }
+        recordings = [media.extract(entry.recording) for entry in entries]
+        text = render(Cassette(recordings, metadata))
         self.redactor.guard(text, display_path(self._path))
         self._journal.mark_folded(sha256(text))
         try:
             write_atomic(self._path, text)
         except OSError as error:
             raise UsageError(
-                f"{display_path(self._path)}: cannot be written: {error.strerror or error}; every exchange is safe in "
-                f"{display_path(self._journal.path)}, and the next recording run goes on from it"
+                f"{display_path(self._path)}: cannot be written: {error.strerror or error}; "
+                f"every exchange is safe in {display_path(self._journal.path)}, "
+                "and the next recording run resumes it"
             ) from error
 
-    def _described(self, before: Mapping[str, JSON], redactions: int) -> dict[str, JSON]:
-        from importlib.metadata import version
-
-        given = {key: value for key, value in self._metadata.items() if value is not None}
-        known = {"format": VERSION, "evalkit": version("pytest-evalkit"), "recorded": timestamp()}
-        return {**known, **before, **given, "redactions": redactions}
-
-    def _guard_bytes(self, recordings: list[Recording]) -> None:
-        # In a rendered file bytes are base64 on many lines, where a guard over the text cannot see a secret.
+    def _guard_bytes(self, recordings: Iterable[Recording]) -> None:
+        # In a file, bytes are base64 on many lines, where a guard over the text finds no secret.
         for recording in recordings:
             for body in (recording.request_body, recording.body):
                 if isinstance(body, bytes):
                     self.redactor.guard(body, display_path(self._path))
 
-    def _entries(self, old: Cassette | None, *, errors: bool) -> list[JournalEntry]:
+    def _journal_entries(self, *, with_errors: bool) -> list[JournalEntry]:
         content = self._journal.content
         if (
-            content.folded is not None
-            and old is not None
-            and sha256(self._path.read_bytes()) == content.folded
+            content.folded_digest is not None
+            and self.old is not None
+            and sha256(self._path.read_bytes()) == content.folded_digest
         ):
             self._journal.clear()
             return []
-        media = MediaFolder(self._media_folder)
+        media = MediaFolder(self._media_path)
         return [
-            JournalEntry(media.bring_back(entry.recording), entry.redactions)
+            JournalEntry(media.restore(entry.recording), entry.redactions)
             for entry in content.entries
-            if errors or (entry.recording.status < 400 and entry.recording.broken is None)
+            if with_errors or (entry.recording.status < 400 and entry.recording.broken is None)
         ]
-
-    def _release(self, *, keep: bool) -> None:
-        if not keep:
-            self._journal.remove()
-        self._journal.close()

@@ -1,4 +1,4 @@
-"""What a cassette holds, as values: recordings in the order they were made, and what is known about them. No behaviour."""
+"""The content of a cassette as values."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from dataclasses import dataclass, field
 
 from evalkit._lib.json import JSON
 
-Headers = dict[str, list[str]]
+VERSION = 1
+"""The version of vcrpy's file format."""
 
-MEDIA_FOLDER = "_media"
-MEDIA_PREFIX = "evalkit-media:"
+Headers = dict[str, list[str]]
 
 
 @dataclass(slots=True)
 class Recording:
     """One HTTP request and its response, as recorded.
 
-    Bodies are text, or bytes where they are no UTF-8. Headers are lists of values by name. ``elapsed_ms`` is the time from sending the
-    request to the end of the answer, ``event_ms`` the arrival of each server-sent event since the request, both in milliseconds; ``broken``
-    says why the body ended early, None means it is whole. ``extra`` keeps keys of the response that only one HTTP client's stub of vcrpy
-    writes (aiohttp's ``url``).
+    Bodies are text, or bytes if they are not UTF-8. Headers are lists of values by name.
+    ``elapsed_ms`` is the time from the request to the end of the response, ``event_ms`` the arrival
+    of each server-sent event after the request, both in milliseconds. ``broken`` says why the body
+    ended early; None means it is complete. ``extra`` has keys of the response that only one of
+    vcrpy's stubs writes (``url`` of aiohttp).
     """
 
     method: str
@@ -38,7 +39,7 @@ class Recording:
 
 @dataclass(slots=True)
 class Cassette:
-    """A cassette: its recordings in recorded order, and its metadata (JSON values by name)."""
+    """Recordings in recorded order, and metadata (JSON values by name)."""
 
     recordings: list[Recording] = field(default_factory=list)
     metadata: dict[str, JSON] = field(default_factory=dict)

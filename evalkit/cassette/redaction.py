@@ -1,12 +1,15 @@
-"""Secrets never reach the disk: what may be written of a recording, and a last guard over what is about to be written. Pure.
+"""Redaction: secrets never reach the disk. Pure.
 
-Three layers. Headers are written by allow-list, so a new header of a new client is left out unasked. Known secrets (the live key) are
-looked for in every text, in the spellings a server or a client may give them: as they are, percent-encoded, JSON-escaped (also twice, as
-in the arguments of a streamed call), base64 at any alignment, and cut up over the events of a stream. Configured patterns are applied as
-given. Then ``guard`` looks at the final text once more; it finds a secret in places that nothing redacts, such as metadata.
+There are three layers. Headers are written by an allow-list, so an unknown header is left out. Known
+secrets (the live key) are replaced in every text, in every spelling that a server or client may use:
+plain, percent-encoded, JSON-escaped (also twice, as in the arguments of a streamed call), base64 at
+any alignment, and split over the events of a stream. Configured patterns are applied as they are.
+Finally ``guard`` searches the text that is about to be written; it finds a secret where nothing
+redacts, such as in metadata.
 
-A secret shorter than eight characters is no secret, and replacing it would garble words: it is only kept out of headers and queries.
-The same redaction goes over the outgoing request before it is matched, so that a redacted recording still replays.
+A secret under eight characters is not replaced in texts, because that would damage ordinary words;
+it is only kept out of headers and queries. Outgoing requests are redacted in the same way before
+they are matched, so a redacted recording can be replayed.
 """
 
 from __future__ import annotations
@@ -14,253 +17,241 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
+from typing import NamedTuple
 from urllib.parse import unquote
 
+from evalkit.cassette.bodies import to_bytes, to_text
 from evalkit.cassette.recording import Headers, Recording
-from evalkit.cassette.yaml_scalars import to_bytes, to_text
 from evalkit.errors import SecretLeak, UsageError
 from evalkit.protocol.wire_facts import KEY_PARAMETERS, SIGNING_SECRET_PREFIX
 
-TOKEN = "REDACTED"  # noqa: S105 - what stands in a secret's place
+TOKEN = "REDACTED"  # noqa: S105 - the replacement, not a secret
 SHORTEST = 8
 REQUEST_HEADERS = frozenset(("content-type",))
 RESPONSE_HEADERS = frozenset(("content-type", "retry-after", "retry-after-ms"))
 
-# Patterns as text, compiled by re when first used: a session that only replays uses none of them.
-_SIGNING = SIGNING_SECRET_PREFIX + r"(?:[A-Za-z0-9+=_-]|\\?/){8,}"
-"""Signing secrets of webhooks, which the API answers with and nobody could name beforehand (standardwebhooks.com)."""
+# The API sends signing secrets that nobody can configure as known secrets beforehand.
+_SIGNING_SECRET = re.compile(SIGNING_SECRET_PREFIX + r"(?:[A-Za-z0-9+=_-]|\\?/){8,}")
+_PARAMETER = re.compile(r"([?&])([^=&#]+)=([^&#]*)")
+_USER_INFO = re.compile(r"(?<=://)[^/?#@]*@")
+_ESCAPE = re.compile(r"\\+u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|%(?:25)*([0-9a-fA-F]{2})")
+_STRING_FIELD = re.compile(r'"([A-Za-z_]\w*)"\s*:\s*"((?:[^"\\]|\\.)*)"')
 
-_PARAMETER = r"([?&])([^=&#]+)=([^&#]*)"
-_USER = r"(?<=://)[^/?#@]*@"
-_ESCAPE = r"\\+u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|%(?:25)*([0-9a-fA-F]{2})"
-_STRING_FIELD = r'"([A-Za-z_]\w*)"\s*:\s*"((?:[^"\\]|\\.)*)"'
+
+class _SecretRule(NamedTuple):
+    """A secret, or its base64 form: the pattern of all spellings, and what replaces them."""
+
+    text: str
+    pattern: re.Pattern[str]
+    replacement: str
 
 
 class Redactor:
-    """Redacts by known secrets and configured patterns (regular expressions). Raises UsageError for a pattern that is none.
+    """Redacts known secrets and configured patterns (regular expressions).
 
-    With neither, ``active`` is False and texts pass unchanged. Nothing is compiled before it is needed.
+    ``active`` is False without either; then text stays unchanged. An invalid pattern raises
+    UsageError when it is first used.
     """
 
     def __init__(self, secrets: Iterable[str] = (), patterns: Sequence[str] = ()) -> None:
-        known = dict.fromkeys(secret.strip() for secret in secrets)
+        stripped = dict.fromkeys(secret.strip() for secret in secrets)
         self._secrets = tuple(
-            secret for secret in known if len(secret) >= SHORTEST and secret not in TOKEN
+            secret for secret in stripped if len(secret) >= SHORTEST and secret not in TOKEN
         )
-        self._sources = tuple(patterns)
-        self._compiled: (
-            tuple[list[tuple[str, re.Pattern[str], str]], list[re.Pattern[str]]] | None
-        ) = None
-        self.active = bool(self._secrets or self._sources)
+        self._patterns = tuple(patterns)
+        self.active = bool(self._secrets or self._patterns)
 
     def __repr__(self) -> str:
-        return f"Redactor({len(self._secrets)} secrets, {len(self._sources)} patterns)"
+        return f"Redactor({len(self._secrets)} secrets, {len(self._patterns)} patterns)"
 
-    def knowing(self, secrets: Iterable[str]) -> Redactor:
+    def with_secrets(self, secrets: Iterable[str]) -> Redactor:
         """Return a redactor that knows further secrets."""
-        more = [secret for secret in secrets if secret.strip() not in self._secrets]
-        return Redactor([*self._secrets, *more], self._sources) if more else self
+        new = [secret for secret in secrets if secret.strip() not in self._secrets]
+        return Redactor([*self._secrets, *new], self._patterns) if new else self
 
     def text(self, text: str) -> tuple[str, int]:
-        """Return the text with every secret and every match of a pattern replaced, and how many there were."""
-        if not self.active:
-            return text, 0
-        needles, patterns = self._rules()
+        """Return a text without secrets and matches of patterns, and the number of replacements."""
         count = 0
-        views = _views(text)
-        for needle, spelled, token in needles:
-            if _stands_in(needle, views):
-                text, found = spelled.subn(token, text)
+        views = _unescaped_views(text) if self._secrets else []
+        for rule in self._secret_rules:
+            if _is_in(rule.text, views):
+                text, found = rule.pattern.subn(rule.replacement, text)
                 count += found
-        for pattern in patterns:
+        for pattern in self._compiled_patterns:
             text, found = pattern.subn(TOKEN, text)
             count += found
         return text, count
 
     def uri(self, uri: str) -> tuple[str, int]:
-        """Return a URI without user and password, with the values of key parameters replaced, and redacted as a text."""
-        uri, users = re.subn(_USER, "", uri)
-        count = users
-
-        def hide(found: re.Match[str]) -> str:
-            nonlocal count
-            if unquote(found[2]).lower() not in KEY_PARAMETERS or found[3] == TOKEN:
-                return found[0]
-            count += 1
-            return f"{found[1]}{found[2]}={TOKEN}"
-
-        uri = re.sub(_PARAMETER, hide, uri)
+        """Return a redacted URI without user, password and values of key parameters."""
+        uri, count = _USER_INFO.subn("", uri)
+        for match in reversed(list(_PARAMETER.finditer(uri))):
+            if unquote(match[2]).lower() in KEY_PARAMETERS and match[3] != TOKEN:
+                uri = uri[: match.start(3)] + TOKEN + uri[match.end(3) :]
+                count += 1
         uri, more = self.text(uri)
         return uri, count + more
 
     def recording(self, recording: Recording) -> tuple[Recording, int]:
-        """Return what may be written of a recording, and how much was replaced in it. Raises UsageError where a pattern breaks JSON."""
-        count = 0
+        """Return a recording as it may be written, and the number of replacements.
 
-        def clean(text: str, how: Callable[[str], tuple[str, int]] = self.text) -> str:
-            nonlocal count
-            text, found = how(text)
-            count += found
+        Raises UsageError if a pattern breaks JSON.
+        """
+        counts: list[int] = []
+
+        def counted(result: tuple[str, int]) -> str:
+            counts.append(result[1])
+            return result[0]
+
+        def redact(text: str) -> str:
+            return counted(self.text(text))
+
+        def redact_body(body: str | bytes) -> str | bytes:
+            if isinstance(body, bytes):
+                return to_bytes(redact(to_text(body)))
+            text = counted(self._join_split_secrets(body))
+            text = redact(counted(_SIGNING_SECRET.subn(TOKEN, text)))
+            if self._patterns and _is_json(body) and not _is_json(text):
+                patterns = ", ".join(map(repr, self._patterns))
+                raise UsageError(
+                    f"a redaction pattern ({patterns}) breaks a JSON body; "
+                    "it must match inside one string"
+                )
             return text
 
-        def clean_body(body: str | bytes) -> str | bytes:
-            nonlocal count
-            if isinstance(body, bytes):
-                return to_bytes(clean(to_text(body)))
-            joined, found = self._cut_up(body)
-            count += found
-            if SIGNING_SECRET_PREFIX in joined:
-                joined, found = re.subn(_SIGNING, TOKEN, joined)
-                count += found
-            return self._still_json(body, clean(joined))
+        def redact_headers(headers: Headers, allowed: frozenset[str]) -> Headers:
+            return {
+                name.lower(): list(map(redact, values))
+                for name, values in headers.items()
+                if name.lower() in allowed
+            }
 
-        return replace(
+        redacted = replace(
             recording,
-            uri=clean(recording.uri, self.uri),
+            uri=counted(self.uri(recording.uri)),
             request_body=None
             if recording.request_body is None
-            else clean_body(recording.request_body),
-            request_headers=_allowed(recording.request_headers, REQUEST_HEADERS, clean),
-            reason=clean(recording.reason),
-            response_headers=_allowed(recording.response_headers, RESPONSE_HEADERS, clean),
-            body=clean_body(recording.body),
-            broken=None if recording.broken is None else clean(recording.broken),
-            extra=json.loads(clean(json.dumps(recording.extra))) if recording.extra else {},
-        ), count
+            else redact_body(recording.request_body),
+            request_headers=redact_headers(recording.request_headers, REQUEST_HEADERS),
+            reason=redact(recording.reason),
+            response_headers=redact_headers(recording.response_headers, RESPONSE_HEADERS),
+            body=redact_body(recording.body),
+            broken=None if recording.broken is None else redact(recording.broken),
+            extra=json.loads(redact(json.dumps(recording.extra))) if recording.extra else {},
+        )
+        return redacted, sum(counts)
 
     def guard(self, content: str | bytes, where: str) -> None:
-        """Raise SecretLeak if a known secret stands in what is about to be written to ``where``."""
+        """Raise SecretLeak if content that is about to be written has a known secret."""
         if not self._secrets:
             return
-        views = _views(to_text(content))
-        if any(_stands_in(needle, views) for needle, _, _ in self._rules()[0]):
+        views = _unescaped_views(to_text(content))
+        if any(_is_in(rule.text, views) for rule in self._secret_rules):
             raise SecretLeak(
-                f"{where}: a known secret (the API key) would have been written; nothing was written"
+                f"{where}: a known secret (the API key) was about to be written; "
+                "nothing was written"
             )
 
-    def _rules(self) -> tuple[list[tuple[str, re.Pattern[str], str]], list[re.Pattern[str]]]:
-        if self._compiled is None:
-            needles = [(secret, _spelled(secret), TOKEN) for secret in self._secrets]
-            for secret in self._secrets:
-                for inner in _base64_of(secret):
-                    filler = (TOKEN * (len(inner) // len(TOKEN) + 1))[: len(inner)]
-                    needles.append((inner, _spelled(inner), filler))
-            self._compiled = needles, [_compile(source) for source in self._sources]
-        return self._compiled
-
-    def _cut_up(self, body: str) -> tuple[str, int]:
-        # A model that repeats a key in a stream spreads it over events: joined, the strings of one field would tell it.
-        if not self._secrets or "data:" not in body:
-            return body, 0
-        count = 0
+    @cached_property
+    def _secret_rules(self) -> list[_SecretRule]:
+        rules = [_SecretRule(secret, _spellings(secret), TOKEN) for secret in self._secrets]
         for secret in self._secrets:
-            while (joined := _without_one(body, secret)) is not None:
-                body = joined
-                count += 1
+            for text in _base64_forms(secret):
+                # A replacement of the same length keeps the rest of the base64 text valid.
+                filler = (TOKEN * (len(text) // len(TOKEN) + 1))[: len(text)]
+                rules.append(_SecretRule(text, _spellings(text), filler))
+        return rules
+
+    @cached_property
+    def _compiled_patterns(self) -> list[re.Pattern[str]]:
+        compiled = []
+        for pattern in self._patterns:
+            try:
+                compiled.append(re.compile(pattern))
+            except re.error as error:
+                message = f"redaction pattern {pattern!r} is not a regular expression: {error}"
+                raise UsageError(message) from error
+        return compiled
+
+    def _join_split_secrets(self, body: str) -> tuple[str, int]:
+        # A model that repeats a key in a stream splits it over events: a reader who joins the
+        # strings of one field would have it.
+        count = 0
+        if "data:" in body:
+            for secret in self._secrets:
+                while (redacted := _without_split_secret(body, secret)) is not None:
+                    body = redacted
+                    count += 1
         return body, count
 
-    def _still_json(self, before: str, after: str) -> str:
-        if (
-            self._sources
-            and before is not after
-            and before.lstrip()[:1] in ("{", "[")
-            and _is_json(before)
-            and not _is_json(after)
-        ):
-            raise UsageError(
-                f"a redaction pattern ({', '.join(map(repr, self._sources))}) breaks a JSON body; it must match inside one string"
-            )
-        return after
+
+def _spellings(secret: str) -> re.Pattern[str]:
+    return re.compile("".join(map(_spellings_of_character, secret)))
 
 
-def _compile(source: str) -> re.Pattern[str]:
-    try:
-        return re.compile(source)
-    except re.error as error:
-        raise UsageError(
-            f"redaction pattern {source!r} is not a regular expression: {error}"
-        ) from error
-
-
-def _allowed(headers: Headers, allowed: frozenset[str], clean: Callable[[str], str]) -> Headers:
-    return {
-        name.lower(): [clean(value) for value in values]
-        for name, values in headers.items()
-        if name.lower() in allowed
-    }
-
-
-def _spelled(secret: str) -> re.Pattern[str]:
-    return re.compile("".join(map(_spellings, secret)))
-
-
-def _spellings(char: str) -> str:
-    # Percent signs may be encoded themselves (%2541), backslashes escaped again (\\u0041 inside a string inside a string).
-    encoded = "".join(f"%(?:25)*(?i:{byte:02x})" for byte in char.encode("utf-8", "surrogatepass"))
+def _spellings_of_character(char: str) -> str:
+    # Percent signs may be encoded again (%2541), and backslashes escaped again (\\u0041 in a string
+    # inside a string).
+    data = char.encode("utf-8", "surrogatepass")
+    encoded = "".join(f"%(?:25)*(?i:{byte:02x})" for byte in data)
     units = char.encode("utf-16-be", "surrogatepass").hex()
     escaped = "".join(rf"\\+u(?i:{units[start : start + 4]})" for start in range(0, len(units), 4))
-    before = r"\\*" if char in '"\\/' else ""
-    space = r"|\+" if char == " " else ""
-    return f"(?:{before}{re.escape(char)}|{escaped}|{encoded}{space})"
+    backslashes = r"\\*" if char in '"\\/' else ""
+    plus = r"|\+" if char == " " else ""
+    return f"(?:{backslashes}{re.escape(char)}|{escaped}|{encoded}{plus})"
 
 
-def _base64_of(secret: str) -> list[str]:
-    # The characters of a base64 text that depend on the secret alone, for each of the three places it can begin at.
+def _base64_forms(secret: str) -> list[str]:
+    """Return the base64 characters that depend on the secret alone, for each of three alignments."""
     data = secret.encode("utf-8", "surrogatepass")
-    found = []
+    forms = []
     for offset, first in ((0, 0), (1, 2), (2, 3)):
-        text = base64.b64encode(bytes(offset) + data).decode()[
-            first : (offset + len(data)) * 8 // 6
-        ]
-        found += (
-            [text, text.translate(str.maketrans("+/", "-_"))]
-            if "+" in text or "/" in text
-            else [text]
-        )
-    return found
+        last = (offset + len(data)) * 8 // 6
+        text = base64.b64encode(bytes(offset) + data).decode()[first:last]
+        url_safe = text.replace("+", "-").replace("/", "_")
+        forms += [text] if text == url_safe else [text, url_safe]
+    return forms
 
 
-def _views(text: str) -> tuple[str, ...]:
-    # Backslashes are left out: how many of them escape something depends on how deep a text is quoted.
-    if "\\" not in text and "%" not in text:
-        return (text,)
-    return text.replace("\\", ""), re.sub(
-        _ESCAPE, lambda found: chr(int(found[1] or found[2] or found[3], 16)), text
-    ).replace("\\", "")
+def _unescaped_views(text: str) -> list[str]:
+    # Without backslashes, because their number depends on how deeply a text is quoted.
+    unescaped = _ESCAPE.sub(lambda match: chr(int(match[1] or match[2] or match[3], 16)), text)
+    return [text.replace("\\", ""), unescaped.replace("\\", "")]
 
 
-def _stands_in(needle: str, views: tuple[str, ...]) -> bool:
-    plain = needle.replace("\\", "")
+def _is_in(secret: str, views: list[str]) -> bool:
+    plain = secret.replace("\\", "")
     return any(plain in view for view in views)
 
 
-def _without_one(body: str, secret: str) -> str | None:
+def _without_split_secret(body: str, secret: str) -> str | None:
+    """Return a body without one secret that is split over the strings of a field, or None."""
     fields: dict[str, list[re.Match[str]]] = {}
-    for found in re.finditer(_STRING_FIELD, body):
-        fields.setdefault(found[1], []).append(found)
-    for pieces in fields.values():
-        texts = [_value(found[2]) for found in pieces]
+    for match in _STRING_FIELD.finditer(body):
+        fields.setdefault(match[1], []).append(match)
+    for matches in fields.values():
+        texts = [_unquote(match[2]) for match in matches]
         at = "".join(texts).find(secret)
         if at < 0:
             continue
         edits = []
-        for found, text in zip(pieces, texts, strict=True):
+        # ``at`` is the start of the secret relative to the current string.
+        for match, text in zip(matches, texts, strict=True):
             first, last = max(at, 0), min(at + len(secret), len(text))
             if first < last:
-                kept = text[:first] + (TOKEN if at >= 0 else "") + text[last:]
-                edits.append(
-                    (found.start(2), found.end(2), json.dumps(kept, ensure_ascii=False)[1:-1])
-                )
+                rest = text[:first] + (TOKEN if at >= 0 else "") + text[last:]
+                edits.append((match, json.dumps(rest, ensure_ascii=False)[1:-1]))
             at -= len(text)
-        for start, end, kept in reversed(edits):
-            body = body[:start] + kept + body[end:]
+        for match, rest in reversed(edits):
+            body = body[: match.start(2)] + rest + body[match.end(2) :]
         return body
     return None
 
 
-def _value(inner: str) -> str:
+def _unquote(inner: str) -> str:
     try:
         return str(json.loads(f'"{inner}"', strict=False))
     except ValueError:

@@ -1,10 +1,11 @@
-"""evalkit's cassette files for users of plain vcrpy: reviewable bodies and media in files, without evalkit's transports.
+"""evalkit's cassette files for users of plain vcrpy: reviewable bodies, and media in files.
 
     my_vcr.register_serializer("evalkit", evalkit.cassette.vcr_serializer("cassettes"))
     my_vcr.use_cassette("cassettes/weather.yaml", serializer="evalkit")
 
-What vcrpy hands over is kept: every header but those that carry credentials, every key of the response. Keys that stand in
-``GEMINI_API_KEY`` or ``GOOGLE_API_KEY`` are redacted, and a file that would still hold one is not written (SecretLeak).
+All that vcrpy passes on is stored: every header except credentials, every key of the response. The
+keys in ``GEMINI_API_KEY`` and ``GOOGLE_API_KEY`` are redacted, and a file that would still have one
+is not written (SecretLeak).
 """
 
 from __future__ import annotations
@@ -15,45 +16,48 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evalkit.cassette.format import VERSION, parse, render
+from evalkit.cassette.bodies import to_bytes
+from evalkit.cassette.format import parse, render
 from evalkit.cassette.media import FOLDER, MediaFolder
-from evalkit.cassette.recording import Cassette, Headers, Recording
+from evalkit.cassette.recording import VERSION, Cassette, Headers, Recording
 from evalkit.cassette.redaction import Redactor
-from evalkit.cassette.yaml_scalars import to_bytes
 from evalkit.protocol.wire_facts import API_KEY_VARIABLES, COOKIE_HEADERS, CREDENTIAL_HEADERS
 
-_STANDARD = frozenset(("status", "headers", "body", "evalkit"))
+_RESPONSE_KEYS = frozenset(("status", "headers", "body", "evalkit"))
 
 
 def for_pytest_recording(vcr: Any) -> None:
-    """Let pytest-recording read cassettes that have metadata: call this from its hook ``pytest_recording_configure(config, vcr)``.
+    """Let pytest-recording read cassettes with metadata; for ``pytest_recording_configure``.
 
-    Its persister (0.14) takes what it reads for a pair of requests and responses; vcrpy 9 makes a third part of the metadata, and no such
-    cassette can be read. What pytest-recording writes stays vcrpy's own.
+    Its persister (0.14) expects a pair of requests and responses, and vcrpy 9 adds the metadata as a
+    third item. What pytest-recording writes stays vcrpy's own.
     """
-    vcr.register_serializer("yaml", _WithoutMetadata)
+    vcr.register_serializer("yaml", _YamlWithoutMetadata)
 
 
-class _WithoutMetadata:
+class _YamlWithoutMetadata:
     @staticmethod
     def serialize(cassette_dict: Mapping[str, Any]) -> str:
+        # slow to import
         from vcr.serializers import yamlserializer
 
         return str(yamlserializer.serialize(cassette_dict))
 
     @staticmethod
     def deserialize(cassette_string: str) -> dict[str, Any]:
+        # slow to import
         from vcr.serializers import yamlserializer
 
-        found: dict[str, Any] = yamlserializer.deserialize(cassette_string)
-        found.pop("metadata", None)
-        return found
+        cassette: dict[str, Any] = yamlserializer.deserialize(cassette_string)
+        cassette.pop("metadata", None)
+        return cassette
 
 
 def vcr_serializer(cassettes: str | Path, *, secrets: Iterable[str] | None = None) -> VcrSerializer:
-    """Return a serializer for ``vcr.VCR.register_serializer``; media go to ``_media`` in the folder ``cassettes``.
+    """Return a serializer for ``vcr.VCR.register_serializer``.
 
-    ``secrets`` are redacted; by default the keys found in the environment when a cassette is written.
+    Media go to ``_media`` in the folder ``cassettes``. ``secrets`` are redacted, by default the keys
+    in the environment when a cassette is written.
     """
     return VcrSerializer(Path(cassettes) / FOLDER, None if secrets is None else tuple(secrets))
 
@@ -69,16 +73,14 @@ class VcrSerializer:
         return f"VcrSerializer({self._media})"
 
     def serialize(self, cassette_dict: Mapping[str, Any]) -> str:
-        """Return the text of a cassette. Raises SecretLeak, and UsageError where media cannot be written."""
-        secrets = (
-            self._secrets
-            if self._secrets is not None
-            else [value for name in API_KEY_VARIABLES if (value := os.environ.get(name))]
-        )
+        """Return the text of a cassette. Raises SecretLeak, and UsageError for media."""
+        secrets = self._secrets
+        if secrets is None:
+            secrets = tuple(filter(None, map(os.environ.get, API_KEY_VARIABLES)))
         redactor = Redactor(secrets)
         media = MediaFolder(self._media, redactor.guard)
         recordings = [
-            media.move_out(_redacted(_recording(item), redactor))
+            media.extract(_redacted(_to_recording(item), redactor))
             for item in cassette_dict["interactions"]
         ]
         text = render(Cassette(recordings, dict(cassette_dict.get("metadata") or {})))
@@ -86,59 +88,80 @@ class VcrSerializer:
         return text
 
     def deserialize(self, cassette_string: str) -> dict[str, Any]:
-        """Return the cassette as vcrpy wants it. Raises CassetteError."""
+        """Return the cassette in vcrpy's form. Raises CassetteError."""
         cassette = parse(cassette_string, "cassette")
         media = MediaFolder(self._media)
-        found: dict[str, Any] = {
-            "interactions": [
-                _item(media.bring_back(recording)) for recording in cassette.recordings
-            ],
-            "version": VERSION,
-        }
+        interactions = [_to_item(media.restore(recording)) for recording in cassette.recordings]
+        result: dict[str, Any] = {"interactions": interactions, "version": VERSION}
         if cassette.metadata:
-            found["metadata"] = cassette.metadata
-        return found
+            result["metadata"] = cassette.metadata
+        return result
 
 
-def _recording(item: Mapping[str, Any]) -> Recording:
+def vcr_response(recording: Recording) -> dict[str, Any]:
+    """Return the response of a recording in the form of vcrpy's stubs."""
+    body = recording.body if isinstance(recording.body, bytes) else to_bytes(recording.body)
+    response: dict[str, Any] = {
+        "status": {"code": recording.status, "message": recording.reason},
+        "headers": recording.response_headers,
+        "body": {"string": body},
+        **recording.extra,
+    }
+    details = {
+        "elapsed_ms": recording.elapsed_ms,
+        "event_ms": list(recording.event_ms) or None,
+        "broken": recording.broken,
+    }
+    if details := {key: value for key, value in details.items() if value is not None}:
+        response["evalkit"] = details
+    return response
+
+
+def _to_recording(item: Mapping[str, Any]) -> Recording:
     request, response = item["request"], item["response"]
     body = response["body"]
-    known = response.get("evalkit") or {}
+    details = response.get("evalkit") or {}
     return Recording(
         method=request["method"],
         uri=request["uri"],
         request_body=request["body"],
-        request_headers=_lists(request["headers"]),
+        request_headers=_value_lists(request["headers"]),
         status=response["status"]["code"],
         reason=response["status"].get("message") or "",
-        response_headers=_lists(response["headers"]),
+        response_headers=_value_lists(response["headers"]),
         body=(body.get("string") if isinstance(body, Mapping) else body) or "",
-        elapsed_ms=known.get("elapsed_ms"),
-        event_ms=tuple(known.get("event_ms", ())),
-        broken=known.get("broken"),
-        extra={key: value for key, value in response.items() if key not in _STANDARD},
+        elapsed_ms=details.get("elapsed_ms"),
+        event_ms=tuple(details.get("event_ms", ())),
+        broken=details.get("broken"),
+        extra={key: value for key, value in response.items() if key not in _RESPONSE_KEYS},
     )
+
+
+def _to_item(recording: Recording) -> dict[str, Any]:
+    request = {
+        "method": recording.method,
+        "uri": recording.uri,
+        "body": recording.request_body,
+        "headers": recording.request_headers,
+    }
+    return {"request": request, "response": vcr_response(recording)}
 
 
 def _redacted(recording: Recording, redactor: Redactor) -> Recording:
-    clean, _ = redactor.recording(recording)
+    redacted, _ = redactor.recording(recording)
+    response_headers = recording.response_headers
+    # A JSON body gets new white space, and clients believe a recorded length.
+    if isinstance(redacted.body, str) or redacted.body != recording.body:
+        response_headers = {
+            name: values
+            for name, values in response_headers.items()
+            if name.lower() != "content-length"
+        }
     return replace(
-        clean,
+        redacted,
         request_headers=_without_credentials(recording.request_headers, redactor),
-        response_headers=_without_credentials(
-            _true_length(recording.response_headers, recording.body, clean.body), redactor
-        ),
+        response_headers=_without_credentials(response_headers, redactor),
     )
-
-
-def _true_length(headers: Headers, before: str | bytes, after: str | bytes) -> Headers:
-    # The text of a JSON body gets new white space, so a recorded length would be wrong, and clients believe it.
-    changes = isinstance(after, str) or before != after
-    return {
-        name: values
-        for name, values in headers.items()
-        if not (changes and name.lower() == "content-length")
-    }
 
 
 def _without_credentials(headers: Headers, redactor: Redactor) -> Headers:
@@ -149,34 +172,8 @@ def _without_credentials(headers: Headers, redactor: Redactor) -> Headers:
     }
 
 
-def _lists(headers: Mapping[str, Any]) -> Headers:
+def _value_lists(headers: Mapping[str, Any]) -> Headers:
     return {
         name: [str(value) for value in (values if isinstance(values, list | tuple) else [values])]
         for name, values in headers.items()
     }
-
-
-def _item(recording: Recording) -> dict[str, Any]:
-    request = {
-        "method": recording.method, "uri": recording.uri, "body": recording.request_body, "headers": recording.request_headers,
-    }  # fmt: skip
-    return {"request": request, "response": vcr_response(recording)}
-
-
-def vcr_response(recording: Recording) -> dict[str, Any]:
-    """Return the response of a recording as vcrpy's stubs of HTTP clients take it."""
-    body = recording.body if isinstance(recording.body, bytes) else to_bytes(recording.body)
-    response: dict[str, Any] = {
-        "status": {"code": recording.status, "message": recording.reason},
-        "headers": recording.response_headers,
-        "body": {"string": body},
-        **recording.extra,
-    }
-    known = {
-        "elapsed_ms": recording.elapsed_ms,
-        "event_ms": list(recording.event_ms),
-        "broken": recording.broken,
-    }
-    if known := {key: value for key, value in known.items() if value not in (None, [])}:
-        response["evalkit"] = known
-    return response

@@ -1,6 +1,7 @@
-"""Reads a cassette of any writer of the format, and says of a bad one which line is wrong.
+"""Reads cassettes of any writer of the format through YAML. Pure.
 
-Pure. Every complaint is a CassetteError ``name:line message``. What looks like a cassette but is not whole is refused, never read in part.
+Every error is a CassetteError that starts with ``name:line``. A truncated file is refused, never
+read in part.
 """
 
 from __future__ import annotations
@@ -9,172 +10,158 @@ from typing import Any, NoReturn
 
 from evalkit._lib import yaml
 from evalkit._lib.text import show
-from evalkit.cassette.recording import Cassette, Headers, Recording
+from evalkit._lib.yaml import ValuePath
+from evalkit.cassette.recording import VERSION, Cassette, Headers, Recording
 from evalkit.errors import CassetteError
 
-Path = tuple[str | int, ...]
-_VERSION = 1
-_WAYS_OUT = "put it right, restore it from version control, or delete it and record again; nothing was changed"
+_ADVICE = (
+    "correct it, restore it from version control, or delete it and record again; "
+    "nothing was changed"
+)
 _RESPONSE_KEYS = frozenset(
     ("status", "status_code", "headers", "body", "content", "evalkit", "http_version")
 )
-_NAMES = {dict: "a mapping", list: "a list", str: "a text", int: "a whole number"}
+_TYPE_NAMES = {dict: "a mapping", list: "a list", str: "text", int: "an integer"}
 
 
 def read_yaml(text: str, name: str) -> Cassette:
-    """Read a cassette through YAML. Raises CassetteError."""
-    return _Reader(text, name).cassette()
+    """Read a cassette through YAML; ``name`` is the file's name. Raises CassetteError."""
+    return _CassetteReader(text, name).cassette()
 
 
-def plain(text: str) -> Any:
-    """Resolve a plain scalar to what YAML 1.1 and 1.2 both take it for; a text where they differ.
+def resolve_common(text: str) -> Any:
+    """Return the value of a plain scalar, or its text if YAML 1.1 and 1.2 differ.
 
-    vcrpy writes by YAML 1.1, where ``1e5`` and ``0o17`` are texts and stand unquoted.
+    vcrpy writes YAML 1.1, where ``1e5`` and ``0o17`` are text and need no quotes.
     """
     value = yaml.resolve_scalar(text)
-    if (type(value) is float and "." not in text) or (
-        type(value) is int and not text.lstrip("+-").isdigit()
-    ):
+    if isinstance(value, float) and "." not in text:
         return text
-    return value
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return text if is_integer and not text.lstrip("+-").isdigit() else value
 
 
-class _Reader:
+class _CassetteReader:
     def __init__(self, text: str, name: str) -> None:
         self._text = text
         self._name = name
+        self._last_line = text.rstrip("\n").count("\n") + 1
 
     def cassette(self) -> Cassette:
-        document, starts = self._document()
+        document, lines = self._document()
         if "version" not in document:
-            self._refuse(
-                self._text.rstrip("\n").count("\n") + 1,
-                "no 'version: 1': the file was cut off, or is no cassette",
-            )
-        if document["version"] != _VERSION:
-            self._refuse_at(
-                ("version",),
-                f"version {show(document['version'], 30)} of the format is not known; this evalkit reads {_VERSION}",
-            )
+            message = "no 'version: 1': the file is truncated, or not a cassette"
+            self._fail(self._last_line, message)
+        if document["version"] != VERSION:
+            version = show(document["version"], 30)
+            message = f"unknown version {version} of the format; this evalkit reads {VERSION}"
+            self._fail_at(("version",), message)
         recordings = []
-        for index, item in enumerate(self._of(document, list, ("interactions",))):
+        for index, item in enumerate(self._get(document, list, ("interactions",))):
             if not isinstance(item, dict):
-                self._refuse(
-                    starts[index],
-                    f"recording {index + 1} is not a mapping with 'request:' and 'response:'",
-                )
+                message = "is not a mapping with 'request:' and 'response:'"
+                self._fail(lines[index], f"recording {index + 1} {message}")
             recordings.append(self._recording(item, ("interactions", index)))
-        return Cassette(recordings, self._of(document, dict, ("metadata",), {}))
+        return Cassette(recordings, self._get(document, dict, ("metadata",), {}))
 
     def _document(self) -> tuple[dict[str, Any], list[int]]:
-        text = self._text
-        if not text.strip():
-            self._refuse(1, "the file is empty")
+        if not self._text.strip():
+            self._fail(1, "the file is empty")
         try:
-            document, lines = yaml.load_lines(text, plain)
+            document, lines = yaml.load_lines(self._text, resolve_common)
         except yaml.YamlError as error:
-            last = text.rstrip("\n").count("\n") + 1
-            cut = "the file was cut off" if error.line >= last else "not readable"
-            self._refuse(min(error.line, last), f"{cut}: {error.message}")
+            is_at_end = error.line >= self._last_line
+            what = "the file is truncated" if is_at_end else "the file cannot be read"
+            self._fail(min(error.line, self._last_line), f"{what}: {error.message}")
         if isinstance(document, list):
-            self._refuse(1, "a list: vcrpy wrote that before version 1 of the format")
+            self._fail(1, "a list, which vcrpy wrote before version 1 of the format")
         if not isinstance(document, dict):
-            self._refuse(1, f"no cassette, but {show(document, 40)}")
+            self._fail(1, f"not a cassette: {show(document, 40)}")
         items = document.get("interactions")
         return document, lines.of(items) if isinstance(items, list) else []
 
-    def _recording(self, item: dict[str, Any], at: Path) -> Recording:
-        request = self._of(item, dict, (*at, "request"))
-        response = self._of(item, dict, (*at, "response"))
-        there: Path = (*at, "response")
-        known = self._of(response, dict, (*there, "evalkit"), {})
-        if "status_code" in response and "status" not in response:  # vcrpy's httpx stub before 6.0
-            status, code, reason, body = response, (*there, "status_code"), "", "content"
+    def _recording(self, item: dict[str, Any], path: ValuePath) -> Recording:
+        request_path, response_path = (*path, "request"), (*path, "response")
+        request = self._get(item, dict, request_path)
+        response = self._get(item, dict, response_path)
+        details_path = (*response_path, "evalkit")
+        details = self._get(response, dict, details_path, {})
+        if "status_code" in response and "status" not in response:
+            # The form of vcrpy's httpx stub before version 6.
+            status = self._get(response, int, (*response_path, "status_code"))
+            reason, body_key = "", "content"
         else:
-            status, code, body = (
-                self._of(response, dict, (*there, "status")),
-                (*there, "status", "code"),
-                "body",
-            )
-            reason = status.get("message")
+            status_mapping = self._get(response, dict, (*response_path, "status"))
+            status = self._get(status_mapping, int, (*response_path, "status", "code"))
+            reason, body_key = status_mapping.get("message"), "body"
         return Recording(
-            method=self._of(request, str, (*at, "request", "method")),
-            uri=self._of(request, str, (*at, "request", "uri")),
-            request_body=self._body(request.get("body"), (*at, "request", "body")),
-            request_headers=self._headers(request, (*at, "request", "headers")),
-            status=self._of(status, int, code),
+            method=self._get(request, str, (*request_path, "method")),
+            uri=self._get(request, str, (*request_path, "uri")),
+            request_body=self._body(request.get("body"), (*request_path, "body")),
+            request_headers=self._headers(request, (*request_path, "headers")),
+            status=status,
             reason="" if reason is None else str(reason),
-            response_headers=self._headers(response, (*there, "headers")),
-            body=self._body(response.get(body), (*there, body)) or "",
-            elapsed_ms=self._milliseconds(
-                known.get("elapsed_ms", None), (*there, "evalkit", "elapsed_ms")
-            ),
-            event_ms=self._arrivals(known, (*there, "evalkit", "event_ms")),
-            broken=self._of(known, str, (*there, "evalkit", "broken"), None),
+            response_headers=self._headers(response, (*response_path, "headers")),
+            body=self._body(response.get(body_key), (*response_path, body_key)) or "",
+            elapsed_ms=self._elapsed(details, (*details_path, "elapsed_ms")),
+            event_ms=self._arrivals(details, (*details_path, "event_ms")),
+            broken=self._get(details, str, (*details_path, "broken"), None),
             extra={key: value for key, value in response.items() if key not in _RESPONSE_KEYS},
         )
 
-    def _of(self, holder: dict[str, Any], kind: type, path: Path, *default: Any) -> Any:
+    def _get(self, mapping: dict[str, Any], kind: type, path: ValuePath, *default: Any) -> Any:
+        """Return the value of the last key of ``path``; without a default it is required."""
         key = path[-1]
-        value = holder.get(str(key))
-        if value is None and default:
-            return default[0]
+        value = mapping.get(str(key))
         if value is None:
-            self._refuse_at(path, f"{_where(path)}no '{key}:'")
+            if default:
+                return default[0]
+            self._fail_at(path, f"'{key}:' is missing")
         if not isinstance(value, kind) or isinstance(value, bool):
-            self._refuse_at(
-                path, f"{_where(path)}'{key}:' is not {_NAMES[kind]}: {show(value, 40)}"
-            )
+            self._fail_at(path, f"'{key}:' is not {_TYPE_NAMES[kind]}: {show(value, 40)}")
         return value
 
-    def _body(self, value: Any, path: Path) -> str | bytes | None:
+    def _body(self, value: Any, path: ValuePath) -> str | bytes | None:
         if isinstance(value, dict):
             value = value.get("string", value.get("base64_string", value))
         if value is None or isinstance(value, str | bytes):
             return value
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        what = (
-            "is a number; quote it, or its spelling is lost"
-            if number
-            else "is neither a text nor !!binary"
+        problem = "is neither text nor !!binary"
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            problem = "is a number; quote it, or its spelling is lost"
+        return self._fail_at(path, f"the body {problem}: {show(value, 40)}")
+
+    def _headers(self, mapping: dict[str, Any], path: ValuePath) -> Headers:
+        headers = self._get(mapping, dict, path, {})
+        return {name: list(map(_header_text, _flat(values))) for name, values in headers.items()}
+
+    def _elapsed(self, details: dict[str, Any], path: ValuePath) -> float | None:
+        value = details.get("elapsed_ms")
+        return None if value is None else self._milliseconds(value, path)
+
+    def _arrivals(self, details: dict[str, Any], path: ValuePath) -> tuple[float, ...]:
+        values = self._get(details, list, path, [])
+        return tuple(
+            self._milliseconds(value, (*path, index)) for index, value in enumerate(values)
         )
-        return self._refuse_at(path, f"{_where(path)}the body {what}: {show(value, 40)}")
 
-    def _headers(self, holder: dict[str, Any], path: Path) -> Headers:
-        headers = self._of(holder, dict, path, {})
-        return {name: [_text(value) for value in _flat(values)] for name, values in headers.items()}
-
-    def _milliseconds(self, value: Any, path: Path) -> float | None:
-        if value is None:
-            return None
+    def _milliseconds(self, value: Any, path: ValuePath) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            self._refuse_at(path, f"{_where(path)}not a number of milliseconds: {show(value, 40)}")
+            self._fail_at(path, f"not a number of milliseconds: {show(value, 40)}")
         return float(value)
 
-    def _arrivals(self, known: dict[str, Any], path: Path) -> tuple[float, ...]:
-        values = self._of(known, list, path, [])
-        return tuple(
-            self._milliseconds(value, (*path, index)) or 0.0 for index, value in enumerate(values)
-        )
-
-    def _refuse_at(self, path: Path, message: str) -> NoReturn:
+    def _fail_at(self, path: ValuePath, message: str) -> NoReturn:
+        if path[0] == "interactions" and len(path) > 1:
+            location = " ".join([f"recording {int(path[1]) + 1},", *map(str, path[2:-1])])
+            message = f"{location.rstrip(',')}: {message}"
         positions = yaml.locate(self._text)
+        # A missing key has no position; its mapping has one.
         while path not in positions:
             path = path[:-1]
-        found = positions[path]
-        self._refuse(found.key_line or found.line, message)
+        self._fail(positions[path].key_line or positions[path].line, message)
 
-    def _refuse(self, line: int, message: str) -> NoReturn:
-        raise CassetteError(f"{self._name}:{line} {message}\n    {_WAYS_OUT}") from None
-
-
-def _where(path: Path) -> str:
-    if path[0] != "interactions" or len(path) < 2:
-        return ""
-    inner = " ".join(str(part) for part in path[2:-1])
-    return (
-        f"recording {int(path[1]) + 1}, {inner}: " if inner else f"recording {int(path[1]) + 1}: "
-    )
+    def _fail(self, line: int, message: str) -> NoReturn:
+        raise CassetteError(f"{self._name}:{line} {message}\n    {_ADVICE}") from None
 
 
 def _flat(values: Any) -> list[Any]:
@@ -183,9 +170,7 @@ def _flat(values: Any) -> list[Any]:
     return [] if values is None else [values]
 
 
-def _text(value: Any) -> str:
+def _header_text(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode("latin-1")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

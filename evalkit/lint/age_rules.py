@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from evalkit._lib.text import show
-from evalkit.cassette.format import VERSION
+from evalkit.cassette.recording import VERSION
 from evalkit.lint.cassette_view import CassetteView
 from evalkit.lint.findings import RuleFinding
 from evalkit.lint.rules import LintOptions

@@ -27,7 +27,7 @@ _INTERACTIONS_PATH = re.compile(r"(?:^|/)interactions(?:/[^/]+(?:/cancel)?)?/?\Z
 
 
 class CassetteView:
-    """A cassette. ``lost_media`` are recordings (from 0) whose media are missing or altered."""
+    """A cassette. ``lost_media`` are recordings (from 0) whose media are missing or were changed."""
 
     def __init__(self, path: Path) -> None:
         """Read the file. Raises CassetteError where it is missing or not a whole cassette."""
@@ -38,7 +38,8 @@ class CassetteView:
             cassette: Cassette | None = _read_json(path, self.name)
         else:
             cassette = load_cassette(
-                path, lost=lambda number, error: self.lost_media.append((number, str(error)))
+                path,
+                on_lost_media=lambda number, error: self.lost_media.append((number, str(error))),
             )
         if cassette is None:
             raise CassetteError(f"{self.name}:1 is no longer there")

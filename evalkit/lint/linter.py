@@ -130,7 +130,7 @@ class _Linter:
         self.outcome.exchanges += len(view.recordings)
         findings = [
             RuleFinding(
-                "media_altered" if "altered" in message else "media_missing",
+                "media_altered" if "was changed" in message else "media_missing",
                 message,
                 exchange=index + 1,
             )
@@ -224,7 +224,7 @@ def _check_journal(path: Path) -> Iterator[RuleFinding]:
     except CassetteError as error:
         yield _located("journal_damaged", str(error))
         return
-    if content.folded is not None:
+    if content.folded_digest is not None:
         message = "its exchanges are already in the cassette; delete it"
     else:
         count = plural(len(content.entries), "exchange")

@@ -16,8 +16,8 @@ from urllib.parse import unquote
 
 from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import plural
+from evalkit.cassette.bodies import to_text
 from evalkit.cassette.recording import Recording
-from evalkit.cassette.yaml_scalars import to_text
 from evalkit.lint.cassette_view import CassetteView
 from evalkit.lint.findings import RuleFinding
 from evalkit.protocol.wire_facts import COOKIE_HEADERS, CREDENTIAL_HEADERS, KEY_PARAMETERS

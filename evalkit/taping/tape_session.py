@@ -20,14 +20,13 @@ from typing import NamedTuple, NoReturn
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from evalkit._lib.json import JSON
-from evalkit.cassette.bodies import decompress_body
+from evalkit.cassette.bodies import decompress_body, to_text
 from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.matching import Player, body_value, route_of
 from evalkit.cassette.record_modes import DECISIONS, RecordMode, check_mode
 from evalkit.cassette.recorder import CassetteRecorder
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.cassette.redaction import SHORTEST, Redactor
-from evalkit.cassette.yaml_scalars import to_text
 from evalkit.conversation.reconstruct import is_interaction
 from evalkit.errors import CassetteMiss, EvalkitError, UsageError
 from evalkit.protocol.wire_facts import CREDENTIAL_HEADERS, KEY_PARAMETERS, SECRET_FIELDS
@@ -121,9 +120,9 @@ class TapeSession:
             )
             if recorder.decision.records:
                 self._recorder = recorder
-                if recorder.old is not None and recorder.decision.keeps:
+                if recorder.old is not None and recorder.decision.keeps_old:
                     self._from_cassette = len(recorder.old.recordings)
-                return recorder.playable
+                return recorder.replayable
             recorder.close()
         cassette = load_cassette(plan.path)
         if cassette is None:
@@ -152,7 +151,7 @@ class TapeSession:
             if number is None:
                 return None
             if self._recorder is not None:
-                self._recorder.played(number)
+                self._recorder.mark_played(number)
             recording = self._player.recordings[number]
             self.recordings.append(TapedRecording(recording, "replayed"))
             return recording
@@ -249,7 +248,7 @@ class TapeSession:
 
     def _add_secrets(self, secrets: Iterable[str]) -> None:
         long_enough = [secret for secret in secrets if len(secret.strip()) >= SHORTEST]
-        self._redactor = self._redactor.knowing(long_enough)
+        self._redactor = self._redactor.with_secrets(long_enough)
         if self._recorder is not None:
             self._recorder.redactor = self._redactor
 

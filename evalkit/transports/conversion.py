@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from evalkit.cassette.bodies import request_text
+from evalkit.cassette.bodies import request_text, to_bytes, to_text
 from evalkit.cassette.recording import Recording
-from evalkit.cassette.yaml_scalars import to_bytes, to_text
 from evalkit.transcript import Request, Response, Source
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}

@@ -20,7 +20,7 @@ from functools import cache
 import httpx
 
 from evalkit._lib.text import plural
-from evalkit.cassette.yaml_scalars import to_text
+from evalkit.cassette.bodies import to_text
 from evalkit.errors import ConnectFailed, Disconnected, TimedOut, TransportError
 from evalkit.protocol.sse import DONE, Frame, SseParser
 from evalkit.protocol.wire_facts import API_KEY_HEADER, API_REVISION, is_retryable

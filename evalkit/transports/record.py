@@ -45,20 +45,20 @@ class RecordTransport:
         self._recorder = recorder
         self._live = live
         self._endpoint: Endpoint | None = None
-        self._player = new_player(recorder.playable, recorder.redactor)
+        self._player = new_player(recorder.replayable, recorder.redactor)
         # An unplayed exchange of a journal is dropped; it does not count as unplayed.
-        old = recorder.old if recorder.decision.keeps else None
+        old = recorder.old if recorder.decision.keeps_old else None
         self._old_count = len(old.recordings) if old else 0
 
     def send(self, request: Request) -> Response:
         """Return a response, recorded. Raises TransportError, UsageError or SecretLeak."""
         number = self._player.take(request.method, request.path, request.query, request.body)
         if number is not None:
-            self._recorder.played(number)
+            self._recorder.mark_played(number)
             return response_of(self._player.recordings[number], "replayed")
         if self._endpoint is None:
             self._endpoint = self._live()
-            self._recorder.redactor = self._recorder.redactor.knowing(self._endpoint.secrets)
+            self._recorder.redactor = self._recorder.redactor.with_secrets(self._endpoint.secrets)
         response = self._endpoint.send(request)
         response.source = "recorded"
         if server := response.headers.get("server"):

@@ -8,7 +8,12 @@ from pathlib import Path
 from evalkit._lib.files import display_path
 from evalkit.cassette.loader import line_of
 from evalkit.cassette.matching import Player
-from evalkit.cassette.miss_report import MissContext, describe_recording, format_miss_report
+from evalkit.cassette.miss_report import (
+    MissContext,
+    UnmatchedRequest,
+    describe_recording,
+    format_miss_report,
+)
 from evalkit.cassette.recorder import count_interrupted
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.cassette.redaction import Redactor
@@ -36,11 +41,14 @@ class MissReporter:
             )
         text = format_miss_report(
             player,
-            MissContext(self._label, display_path(self._path), self._hint(), missing, note),
-            request.method,
-            request.path,
-            request.query,
-            request.body,
+            MissContext(
+                label=self._label,
+                name=display_path(self._path),
+                hint=self._hint(),
+                missing=missing,
+                note=note,
+            ),
+            UnmatchedRequest(request.method, request.path, request.query, request.body),
             lambda number: line_of(self._path, number),
         )
         return CassetteMiss(self._redactor.text(text)[0])

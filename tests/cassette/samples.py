@@ -1,4 +1,4 @@
-"""Recordings for tests: a conversation as the API holds it, and Hypothesis strategies for anything a recording may hold."""
+"""Recordings for tests: a conversation, and Hypothesis strategies for recordings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def user(text: str) -> dict[str, Any]:
     return {"type": "user_input", "content": [{"type": "text", "text": text}]}
 
 
-def said(text: str) -> dict[str, Any]:
+def model_output(text: str) -> dict[str, Any]:
     return {"type": "model_output", "content": [{"type": "text", "text": text}]}
 
 
@@ -74,7 +74,11 @@ RESULT = {
 FIRST = ask(user("How warm is it in London?"))
 SECOND = ask(user("How warm is it in London?"), CALL, RESULT)
 THIRD = ask(
-    user("How warm is it in London?"), CALL, RESULT, said("22 degrees"), user("And in Paris?")
+    user("How warm is it in London?"),
+    CALL,
+    RESULT,
+    model_output("22 degrees"),
+    user("And in Paris?"),
 )
 
 
@@ -85,7 +89,7 @@ def conversation() -> list[Recording]:
     ]
 
 
-# What a YAML file cannot say at all: only lone surrogates. Everything else must come through.
+# YAML cannot express lone surrogates; all other text must survive.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.text(
     " \t\n\r\x85\u2028\ufeff\x00:#-|'\"\\a", max_size=20
 )
@@ -170,7 +174,7 @@ def _is_binary(data: bytes) -> bool:
 
 
 def without_json_space(body: str | bytes | None) -> Any:
-    """A body up to what may change in a file: the white space between JSON tokens."""
+    """Return a body without the white space between JSON tokens, which a file may change."""
     if isinstance(body, str) and body.lstrip(" \t\r\n")[:1] in ("{", "["):
         try:
             return json.loads(

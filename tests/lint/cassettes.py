@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from evalkit._lib.json import JSON
-from evalkit.cassette.format import Cassette, Recording, render
+from evalkit.cassette.format import render
+from evalkit.cassette.recording import Cassette, Recording
 from evalkit.lint import LintFinding, LintOptions, lint
 from evalkit.protocol.stream_writer import sse_text
 

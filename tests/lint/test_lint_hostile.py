@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON
-from evalkit.cassette.format import Cassette, Recording, render
+from evalkit.cassette.format import render
+from evalkit.cassette.recording import Cassette, Recording
 from evalkit.lint import RULES, LintFinding, LintOptions, lint
 from evalkit.testing.strategies import interactions, json_values
 from tests.lint.cassettes import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.cassette.format import Recording
+from evalkit.cassette.recording import Recording
 from tests.lint.cassettes import create_request, lint_findings, recording, stream_recording, write
 
 REAL = Path(__file__).parents[2] / "../shared/data/real"

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from evalkit._lib.json import JSON
-from evalkit.cassette.format import Recording
 from evalkit.cassette.journal import SUFFIX, CassetteJournal, JournalEntry, entry_line
 from evalkit.cassette.media import MediaFolder
+from evalkit.cassette.recording import Recording
 from evalkit.lint import RULES
 from tests.lint.cassettes import (
     COMPLETED,
@@ -393,7 +393,7 @@ def _journal(folder: Path) -> dict[str, Any]:
 
 def _with_media(folder: Path) -> Path:
     data = png(30_000) if len(png(30_000)) > 40_000 else _noise()
-    moved = MediaFolder(folder / "_media").move_out(
+    moved = MediaFolder(folder / "_media").extract(
         recording(create_request(), interaction(image(data)))
     )
     write(folder / "app" / "c.yaml", moved)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.cassette.format import Cassette, Recording
+from evalkit.cassette.recording import Cassette, Recording
 from evalkit.cli import main
 from evalkit.lint import RULES
 from evalkit.lint.secret_rules import FORMATS, fingerprint, mask

@@ -27,7 +27,7 @@ from evalkit.server.replay.normalization import (
     normalize_recording,
     normalize_request,
 )
-from tests.cassette.samples import JSON_OBJECTS, recording, said, user
+from tests.cassette.samples import JSON_OBJECTS, model_output, recording, user
 
 PATH = "/v1beta/interactions"
 FOUND = 200
@@ -63,7 +63,7 @@ def took(library: CassetteLibrary, body: Any) -> str | None:
 # What is the same
 
 HELLO = {"model": "m", "input": "Hello"}
-HISTORY = [user("Hi"), {"type": "thought", "signature": "s"}, said("Ho"), user("Again")]
+HISTORY = [user("Hi"), {"type": "thought", "signature": "s"}, model_output("Ho"), user("Again")]
 
 SAME: dict[str, tuple[Any, Any]] = {
     "key order": ({"model": "m", "input": "Hello"}, {"input": "Hello", "model": "m"}),
@@ -206,10 +206,11 @@ def stateless(name: str, *texts: str) -> PlayedCassette:
         history.append(user(text))
         recordings.append(
             recording(
-                {"store": False, "input": list(history)}, {"steps": [said("Yes")], "of": name}
+                {"store": False, "input": list(history)},
+                {"steps": [model_output("Yes")], "of": name},
             )
         )
-        history.append(said("Yes"))
+        history.append(model_output("Yes"))
     return PlayedCassette(f"{name}.yaml", recordings)
 
 
@@ -222,8 +223,8 @@ def test_of_equal_requests_the_cassette_under_way_goes_first() -> None:
         ]
     )
     first = {"store": False, "input": [user("Hi")]}
-    second = {"store": False, "input": [user("Hi"), said("Yes"), user("Two")]}
-    third = {"store": False, "input": [*second["input"], said("Yes"), user("Three")]}  # type: ignore[misc]
+    second = {"store": False, "input": [user("Hi"), model_output("Yes"), user("Two")]}
+    third = {"store": False, "input": [*second["input"], model_output("Yes"), user("Three")]}  # type: ignore[misc]
     assert [took(library, first), took(library, first)] == ["a.yaml:0", "b.yaml:0"]
     assert took(library, second) == "b.yaml:1"
     assert took(library, third) == "b.yaml:2"
@@ -294,7 +295,7 @@ def test_a_miss_names_the_nearest_recording_and_shows_what_parts_them() -> None:
         lambda tape, number: 7,
     )
     assert report.splitlines() == [
-        "evalkit serve: the cassette b.yaml does not hold request 1, POST /interactions",
+        "evalkit serve: the cassette b.yaml has no recording of request 1, POST /interactions",
         "  cause: user text changed in turn 1 (step 1)",
         "  nearest: recording 1 of 1, b.yaml:7",
         "    /input/0/content/0/text",

@@ -448,5 +448,5 @@ def test_a_damaged_journal_is_an_error_at_the_start(tmp_path: Path) -> None:
     folder = tmp_path / "conversations"
     folder.mkdir()
     (folder / "x.yaml.journal").write_text("{}\n{}\n")
-    with pytest.raises(CassetteError, match=r"x\.yaml\.journal:1 the journal is damaged here"):
+    with pytest.raises(CassetteError, match=r"x\.yaml\.journal:1 the journal is damaged"):
         open_proxy("http://127.0.0.1:1", tmp_path)

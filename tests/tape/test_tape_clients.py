@@ -191,7 +191,7 @@ def test_a_miss_reaches_the_caller_and_opens_no_socket(
         make_tape(),
     ):
         CLIENTS[name]("http://127.0.0.1:9/v1beta/interactions", create("Hello"))
-    assert "there is no such cassette yet" in str(raised.value)
+    assert "the cassette does not exist yet" in str(raised.value)
     assert "evalkit.tape('app/test', mode='all')" in str(raised.value)
 
 

@@ -53,7 +53,7 @@ def test_a_miss_that_is_swallowed_is_told_at_the_end(make_tape: MakeTape, hello:
                 continue
         return "sorry"
 
-    with pytest.raises(CassetteMiss, match="does not hold request 1") as raised, make_tape():
+    with pytest.raises(CassetteMiss, match="has no recording of request 1") as raised, make_tape():
         assert application() == "sorry"
     assert "cause: " in str(raised.value)
     assert 'asked     "Hello again"' in str(raised.value)
@@ -95,7 +95,7 @@ def test_unplayed_recordings_fail_where_that_is_asked(make_tape: MakeTape, hello
 
 
 def test_a_request_is_answered_as_often_as_it_was_recorded(make_tape: MakeTape, hello: str) -> None:
-    with pytest.raises(CassetteMiss, match="already played: this very request"), make_tape():
+    with pytest.raises(CassetteMiss, match="already played: this request"), make_tape():
         post(hello, create("Hello"))
         post(hello, create("Hello"))
 

@@ -210,7 +210,7 @@ def test_an_unreadable_cassette_is_an_error_in_every_mode(
 ) -> None:
     cassette.parent.mkdir(parents=True)
     cassette.write_text("version: 1\ninteractions: {")
-    with pytest.raises(CassetteError, match=r"london\.yaml:2 the file was cut off"):
+    with pytest.raises(CassetteError, match=r"london\.yaml:2 the file is truncated"):
         opened(service, cassette, mode)
     assert cassette.read_text() == "version: 1\ninteractions: {"
     assert service.requests == []

@@ -95,9 +95,9 @@ def test_a_miss_names_the_cause_the_line_and_the_command(
     lines = str(caught.value).splitlines()
     assert (
         lines[0]
-        == "weather::london: the cassette cassettes/weather/london.yaml does not hold request 1, POST /v1beta/interactions"
+        == "weather::london: the cassette cassettes/weather/london.yaml has no recording of request 1, POST /v1beta/interactions"
     )
-    assert lines[1] == '  cause: model changed: "gemini-3.5-flash" recorded, "gemini-4" asked for'
+    assert lines[1] == '  cause: model changed: "gemini-3.5-flash" recorded, "gemini-4" sent'
     assert lines[2] == "  nearest: recording 1 of 3, cassettes/weather/london.yaml:2"
     assert lines[-1] == f"    {HINT}"
 
@@ -125,7 +125,7 @@ def test_redacted_recordings_still_answer(cassette: Path) -> None:
 
 def test_no_cassette_is_a_miss_of_the_first_request(cassette: Path) -> None:
     transport = replaying(cassette)
-    with pytest.raises(CassetteMiss, match="there is no such cassette yet"):
+    with pytest.raises(CassetteMiss, match="the cassette does not exist yet"):
         transport.send(Request("POST", PATH, FIRST))
     transport.close()
     assert transport.unplayed == []
@@ -135,7 +135,7 @@ def test_no_cassette_is_a_miss_of_the_first_request(cassette: Path) -> None:
 def test_an_unreadable_cassette_is_no_missing_one(cassette: Path) -> None:
     cassette.parent.mkdir(parents=True)
     cassette.write_text("interactions: [")
-    with pytest.raises(CassetteError, match=r"london\.yaml:1 the file was cut off"):
+    with pytest.raises(CassetteError, match=r"london\.yaml:1 the file is truncated"):
         replaying(cassette)
 
 
@@ -159,7 +159,7 @@ from evalkit.transports import open_transport
 transport = open_transport(mode="none", path=Path(sys.argv[1]), live=None, metadata={}, hint=str, label="x", secrets=["planted-secret-key"])
 assert transport.send(Request("POST", sys.argv[2], {"b": 1, "a": "planted-secret-key"})).status == 200
 transport.close()
-FORBIDDEN = ("socket", "ssl", "httpx", "asyncio", "vcr", "yaml", "jinja2", "email.utils", "http.client")
+FORBIDDEN = ("socket", "ssl", "httpx", "asyncio", "vcr", "jinja2", "email.utils", "http.client")
 print([name for name in FORBIDDEN if name in sys.modules])
 """
 

@@ -78,8 +78,8 @@ class ConversationArchive:
             try:
                 old = len(recorder.old.recordings) if recorder.old else 0
                 count = len(recorder.recordings) - old
-                recorder.forget(is_superseded)
-                recorder.finish(held=True)
+                recorder.drop_superseded(is_superseded)
+                recorder.finish(completed=True)
             finally:
                 recorder.close()
             if count:
@@ -113,7 +113,7 @@ class ConversationArchive:
             new = {**(metadata or {}), "shared": len(shared) or None}
             recordings = [*enumerate(shared), (request, recording)]
         else:
-            conversation.redactor = conversation.redactor.knowing(secrets)
+            conversation.redactor = conversation.redactor.with_secrets(secrets)
             new, recordings = {}, [(request, recording)]
         if conversation.is_broken:
             return
@@ -121,7 +121,7 @@ class ConversationArchive:
             recorder = self._recorder(number)
             conversation.is_written = False
             if new:
-                recorder.remember(**{key: value for key, value in new.items() if value is not None})
+                recorder.journal_metadata(**{key: value for key, value in new.items() if value is not None})
             for request_number, one in recordings:
                 recorder.append(one)
                 conversation.requests.append(request_number)
@@ -165,13 +165,13 @@ class ConversationArchive:
     def _write(self, number: int, conversation: _Conversation) -> None:
         recorder = self._recorder(number)
         try:
-            superseded = set(recorder.forget(is_superseded))
+            superseded = set(recorder.drop_superseded(is_superseded))
             conversation.requests = [
                 request
                 for position, request in enumerate(conversation.requests)
                 if position not in superseded
             ]
-            recorder.finish(held=True)
+            recorder.finish(completed=True)
             conversation.is_written = True
         finally:
             del self._open[number]
@@ -204,7 +204,7 @@ class ConversationArchive:
 
     def _open_cassette(self, path: Path) -> CassetteRecorder:
         return CassetteRecorder(
-            path, "new_episodes", metadata=self._metadata, redactor=Redactor(), goes_on=True
+            path, "new_episodes", metadata=self._metadata, redactor=Redactor(), resume=True
         )
 
 

@@ -12,9 +12,8 @@ from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from evalkit._lib.json import JSON, loads
-from evalkit.cassette.bodies import decompress_body
+from evalkit.cassette.bodies import decompress_body, to_text
 from evalkit.cassette.recording import Recording
-from evalkit.cassette.yaml_scalars import to_text
 from evalkit.protocol.sse import DONE, Frame, SseParser
 from evalkit.server.calls import Call
 from evalkit.transcript import Request, Response

@@ -15,11 +15,11 @@ from urllib.parse import parse_qsl
 
 from evalkit._lib.files import display_path
 from evalkit._lib.text import plural
+from evalkit.cassette.bodies import to_text
 from evalkit.cassette.loader import line_of, load_cassette
 from evalkit.cassette.matching import body_value
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
-from evalkit.cassette.yaml_scalars import to_text
 from evalkit.errors import UsageError
 from evalkit.protocol.sse import DONE, frames, split_frames
 from evalkit.server.calls import Call, ConnectionEnd, Reply, error_reply

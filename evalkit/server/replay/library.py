@@ -17,6 +17,7 @@ from evalkit._lib.json import dumps
 from evalkit.cassette.matching import Player
 from evalkit.cassette.miss_report import (
     MissContext,
+    UnmatchedRequest,
     describe_recording,
     format_miss_report,
     nearest_recording,
@@ -126,7 +127,7 @@ class CassetteLibrary:
         ]
         pool = Player([match.cassette.normalized[match.number] for match in candidates])
         pool.played[:] = bytes(match.cassette.played[match.number] for match in candidates)
-        nearest = nearest_recording(pool, *request)
+        nearest = nearest_recording(pool, UnmatchedRequest(*request))
         if nearest is None:
             cassette = PlayedCassette("(empty)", ())
         else:
@@ -136,8 +137,8 @@ class CassetteLibrary:
         note = _PLAYED_ONCE if request.key in self._matches else ""
         return format_miss_report(
             player,
-            MissContext("evalkit serve", cassette.name, hint, note=note),
-            *request,
+            MissContext(label="evalkit serve", name=cassette.name, hint=hint, note=note),
+            UnmatchedRequest(*request),
             lambda number: line_of(cassette, number),
         )
 

@@ -13,7 +13,7 @@ def test_hello(evalkit_tape):
     {body}
 """
 REPORT = [
-    "*does not hold request 1, POST /v1beta/interactions",
+    "*has no recording of request 1, POST /v1beta/interactions",
     "*cause: user text changed*",
     '*asked     "Hello again"',
 ]
@@ -59,7 +59,7 @@ def test_a_miss_in_a_teardown_is_an_error(project: TapedProject) -> None:
     )
     result = project.run()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*does not hold request 1, POST /v1beta/interactions"])
+    result.stdout.fnmatch_lines(["*has no recording of request 1, POST /v1beta/interactions"])
 
 
 def test_no_key_is_shown_with_the_locals(

@@ -11,8 +11,8 @@ def test_none_is_the_default_and_a_miss_names_the_way_out(project: TapedProject)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "test_app.py::test_hello: the cassette cassettes/test_app/test_hello.yaml does not hold request 1, POST /v1beta/interactions",
-            "*cause: there is no such cassette yet",
+            "test_app.py::test_hello: the cassette cassettes/test_app/test_hello.yaml has no recording of request 1, POST /v1beta/interactions",
+            "*cause: the cassette does not exist yet",
             "*pytest test_app.py::test_hello --evalkit-record all",
         ]
     )

@@ -1,16 +1,17 @@
-"""A miss names its cause in one line, shows the nearest recording and the difference, and ends with the way out."""
+"""Miss reports: the cause, the nearest recording, the differences, the command."""
 
 from __future__ import annotations
 
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from evalkit.cassette.matching import Player
-from evalkit.cassette.miss_report import MissContext, format_miss_report
+from evalkit.cassette.miss_report import MissContext, UnmatchedRequest, format_miss_report
 from evalkit.cassette.recording import Recording
 from tests.cassette.samples import (
     CALL,
@@ -22,26 +23,30 @@ from tests.cassette.samples import (
     TOOL,
     ask,
     conversation,
+    model_output,
     recording,
-    said,
     user,
 )
 
-PLACE = MissContext(
-    "weather::london",
-    "cassettes/weather/london.yaml",
-    "pytest suites/weather.yaml::london --evalkit-record all",
+CONTEXT = MissContext(
+    label="weather::london",
+    name="cassettes/weather/london.yaml",
+    hint="pytest suites/weather.yaml::london --evalkit-record all",
 )
 
 
-def missed(
-    body: Any, recordings: list[Recording] | None = None, *, place: MissContext = PLACE, path: str = PATH, method: str = "POST",
+def report(
+    body: Any,
+    recordings: list[Recording] | None = None,
+    *,
+    context: MissContext = CONTEXT,
+    path: str = PATH,
+    method: str = "POST",
     query: tuple[tuple[str, str], ...] = (),
-) -> str:  # fmt: skip
+) -> str:
     player = Player(conversation() if recordings is None else recordings)
-    return format_miss_report(
-        player, place, method, path, query, body, lambda number: 10 * (number + 1)
-    )
+    request = UnmatchedRequest(method, path, query, body)
+    return format_miss_report(player, context, request, lambda number: 10 * (number + 1))
 
 
 def changed(base: Any, change: Callable[[Any], object]) -> Any:
@@ -55,39 +60,39 @@ def with_tool(**fields: Any) -> Any:
 
 
 CAUSES: list[tuple[Any, str]] = [
-    ({**FIRST, "model": "gemini-4"}, 'model changed: "gemini-3.5-flash" recorded, "gemini-4" asked for'),
+    ({**FIRST, "model": "gemini-4"}, 'model changed: "gemini-3.5-flash" recorded, "gemini-4" sent'),
     ({**FIRST, "model": "gemini-4", "stream": True},
-     'model changed: "gemini-3.5-flash" recorded, "gemini-4" asked for; also changed: stream'),
+     'model changed: "gemini-3.5-flash" recorded, "gemini-4" sent; also changed: stream'),
     ({**FIRST, "system_instruction": "Be brief."}, "system instruction added"),
     ({**FIRST, "generation_config": {"seed": 1}}, "generation settings added"),
     ({**FIRST, "response_format": {}}, "response format added"),
-    ({**FIRST, "store": True}, "store changed: false recorded, true asked for"),
+    ({**FIRST, "store": True}, "store changed: false recorded, true sent"),
     ({**FIRST, "labels": {"a": "b"}}, 'field "labels" added'),
-    ({key: value for key, value in FIRST.items() if key != "store"}, "store changed: false recorded, (absent) asked for"),
+    ({key: value for key, value in FIRST.items() if key != "store"}, "store changed: false recorded, (absent) sent"),
     (with_tool(parameters={"type": "object"}), 'tool schema changed: "get_temperature"'),
     (with_tool(description="Other"), 'tool description changed: "get_temperature"'),
     (with_tool(defer_loading=True), 'tool declaration changed: "get_temperature"'),
     ({**FIRST, "tools": [TOOL, {"type": "google_search"}]}, 'tool added: "google_search"'),
     ({**FIRST, "tools": []}, 'tool removed: "get_temperature"'),
-    ({**FIRST, "tools": [{"type": "google_search"}]}, 'tools changed: ["get_temperature"] recorded, ["google_search"] asked for'),
+    ({**FIRST, "tools": [{"type": "google_search"}]}, 'tools changed: ["get_temperature"] recorded, ["google_search"] sent'),
     ({**FIRST, "input": [user("How warm is it in Rome?")]}, "user text changed in turn 1 (step 1)"),
     (changed(THIRD, lambda body: body["input"].__setitem__(4, user("And in Rome?"))), "user text changed in turn 2 (step 5)"),
     (changed(THIRD, lambda body: body["input"][2].__setitem__("result", "23")), "tool result changed in turn 1 (step 3)"),
     (changed(THIRD, lambda body: body["input"][1].__setitem__("id", "c2")),
-     "history diverged at turn 1 (step 2): the function_call is another"),
+     "history diverged at turn 1 (step 2): the function_call differs"),
     (changed(THIRD, lambda body: body["input"].insert(3, {"type": "thought", "signature": "s"})),
      "history diverged at turn 1 (step 4): model_output recorded, thought sent"),
-    (changed(THIRD, lambda body: body["input"].append(said("12 degrees"))),
+    (changed(THIRD, lambda body: body["input"].append(model_output("12 degrees"))),
      "history diverged at turn 2 (step 6): nothing more recorded, model_output sent"),
     ({**FIRST, "input": "How warm?"}, "input changed"),
-    (None, "a body recorded, none sent"),
+    (None, "a body recorded, no body sent"),
     (["x"], "the body changed"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("body", "cause"), CAUSES, ids=[cause for _, cause in CAUSES])
 def test_the_cause_of_a_miss(body: Any, cause: str) -> None:
-    assert f"  cause: {cause}\n" in missed(body)
+    assert f"  cause: {cause}\n" in report(body)
 
 
 @pytest.mark.parametrize(
@@ -102,85 +107,83 @@ def test_the_cause_of_a_miss(body: Any, cause: str) -> None:
         ({"tools": [{"name": "a"}, {"name": "b"}]}, {"tools": [{"name": "b"}, {"name": "a"}]}, "order of the tools changed"),
     ],
 )  # fmt: skip
-def test_the_cause_of_a_miss_in_other_shapes(recorded: Any, sent: Any, cause: str) -> None:
-    assert f"  cause: {cause}\n" in missed(sent, [recording(recorded)])
+def test_the_cause_of_a_miss_of_other_recordings(recorded: Any, sent: Any, cause: str) -> None:
+    assert f"  cause: {cause}\n" in report(sent, [recording(recorded)])
 
 
 def test_causes_outside_the_body() -> None:
-    assert "cause: API version changed: v1beta recorded, v1 asked for" in missed(
+    assert "cause: API version changed: v1beta recorded, v1 sent" in report(
         FIRST, path="/v1/interactions"
     )
-    assert "cause: API version changed: v1beta recorded, none asked for" in missed(
+    assert "cause: API version changed: v1beta recorded, none sent" in report(
         FIRST, path="/interactions"
     )
     assert (
-        "cause: path changed: nothing was recorded for /v1beta/interactions/v1_a, only /v1beta/interactions"
-        in missed(None, path=f"{PATH}/v1_a")
+        "cause: path changed: /v1beta/interactions recorded, /v1beta/interactions/v1_a sent"
+        in report(None, path=f"{PATH}/v1_a")
     )
-    assert "cause: method changed: POST recorded, GET asked for" in missed(None, method="GET")
-    assert 'cause: query changed: {} recorded, {"stream": "true"} asked for' in missed(
+    assert "cause: method changed: POST recorded, GET sent" in report(None, method="GET")
+    assert 'cause: query changed: {} recorded, {"stream": "true"} sent' in report(
         FIRST, query=(("stream", "true"),)
     )
 
 
-def test_played_already() -> None:
+def test_a_request_that_was_played_already() -> None:
     player = Player(conversation())
     player.take("POST", PATH, (), FIRST)
-    text = format_miss_report(player, PLACE, "POST", PATH, (), FIRST, lambda number: None)
-    assert (
-        "cause: already played: this very request is sent more often than it was recorded" in text
+    text = format_miss_report(
+        player, CONTEXT, UnmatchedRequest("POST", PATH, (), FIRST), lambda number: None
     )
+    assert "cause: already played: this request is sent more often than it was recorded" in text
     assert "request 2, POST" in text
     assert "nearest: recording 1 of 3 (played already)\n" in text
 
 
-def test_no_cassette_and_an_empty_one() -> None:
-    place = MissContext(
-        PLACE.label,
-        PLACE.name,
-        PLACE.hint,
+def test_a_missing_and_an_empty_cassette() -> None:
+    context = replace(
+        CONTEXT,
         missing=True,
         note="an interrupted recording is beside it, with 2 finished exchanges",
     )
-    assert missed(FIRST, [], place=place).splitlines() == [
-        "weather::london: the cassette cassettes/weather/london.yaml does not hold request 1, POST /v1beta/interactions",
-        "  cause: there is no such cassette yet",
+    assert report(FIRST, [], context=context).splitlines() == [
+        "weather::london: the cassette cassettes/weather/london.yaml has no recording of request 1, POST /v1beta/interactions",
+        "  cause: the cassette does not exist yet",
         "  an interrupted recording is beside it, with 2 finished exchanges",
         "  to record this scenario again:",
         "    pytest suites/weather.yaml::london --evalkit-record all",
     ]
-    assert "cause: no recording at all: the cassette is empty" in missed(FIRST, [])
+    assert "cause: the cassette is empty" in report(FIRST, [])
 
 
 def test_the_whole_report() -> None:
     body = changed(SECOND, lambda body: body["input"][2]["result"].__setitem__("temperature", "23"))
-    assert missed(body).splitlines() == [
-        "weather::london: the cassette cassettes/weather/london.yaml does not hold request 1, POST /v1beta/interactions",
+    assert report(body).splitlines() == [
+        "weather::london: the cassette cassettes/weather/london.yaml has no recording of request 1, POST /v1beta/interactions",
         "  cause: tool result changed in turn 1 (step 3)",
         "  nearest: recording 2 of 3, cassettes/weather/london.yaml:20",
         "    /input/2/result/temperature",
         '      recorded  "22"',
-        '      asked     "23"',
+        '      sent      "23"',
         "  to record this scenario again:",
         "    pytest suites/weather.yaml::london --evalkit-record all",
     ]
 
 
-def test_long_texts_are_shown_from_where_they_part() -> None:
-    text = missed(
+def test_long_texts_are_shown_around_their_first_difference() -> None:
+    text = report(
         {**FIRST, "system_instruction": "a" * 500 + "new"},
         [recording({**FIRST, "system_instruction": "a" * 500 + "old"})],
     )
     assert '      recorded  …"' + "a" * 30 + 'old"' in text
-    assert '      asked     …"' + "a" * 30 + 'new"' in text
+    assert '      sent      …"' + "a" * 30 + 'new"' in text
 
 
-def test_a_report_is_short_and_harmless_whatever_changed() -> None:
+def test_a_report_is_short_and_safe_for_terminals() -> None:
     hostile = "\x1b[31m\u202e" + "x" * 5000
     body = {f"field{hostile}{number}": {hostile: [hostile] * 200} for number in range(50)} | {
         "input": [{"type": hostile}] * 50
     }
-    text = missed(body, [recording({**FIRST, "tools": [{"name": hostile}]})], path=f"/{hostile}")
+    text = report(body, [recording({**FIRST, "tools": [{"name": hostile}]})], path=f"/{hostile}")
     assert len(text.splitlines()) <= 25
     assert max(map(len, text.splitlines())) < 400
     assert "\x1b" not in text
@@ -192,10 +195,13 @@ def test_an_unplayed_recording_is_nearer_than_a_played_one() -> None:
     player = Player([recording(FIRST), recording(FIRST)])
     player.take("POST", PATH, (), FIRST)
     assert "nearest: recording 2 of 2, " in format_miss_report(
-        player, PLACE, "POST", PATH, (), {**FIRST, "model": "m"}, lambda number: 5
+        player,
+        CONTEXT,
+        UnmatchedRequest("POST", PATH, (), {**FIRST, "model": "m"}),
+        lambda number: 5,
     )
 
 
-def test_a_body_nested_deeply_is_a_miss_like_any_other() -> None:
+def test_a_deeply_nested_body_is_a_miss() -> None:
     deep = json.loads("[" * 900 + "]" * 900)
-    assert "  cause: " in missed({**FIRST, "deep": deep}, [recording({**FIRST, "deep": [deep]})])
+    assert "  cause: " in report({**FIRST, "deep": deep}, [recording({**FIRST, "deep": [deep]})])

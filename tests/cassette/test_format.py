@@ -1,4 +1,4 @@
-"""What render writes: its layout, that it comes back, that plain YAML and both readers agree on it."""
+"""The layout that render writes; both readers and plain YAML agree on it."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def sample() -> Cassette:
     return Cassette([streamed, gone], {"evalkit": "0.1.0", "redactions": 2})
 
 
-def test_the_layout_is_the_documented_one() -> None:
+def test_render_writes_the_documented_layout() -> None:
     assert render(sample()) == LAYOUT
 
 
-def test_the_quick_reader_reads_the_layout() -> None:
+def test_the_fast_reader_reads_the_layout() -> None:
     found = fast_reader.read_rendered(LAYOUT.encode())
     assert found == yaml_reader.read_yaml(LAYOUT, "c.yaml")
     assert found is not None
@@ -87,7 +87,7 @@ def test_the_quick_reader_reads_the_layout() -> None:
     assert found.metadata == {"evalkit": "0.1.0", "redactions": 2}
 
 
-def test_a_conversation_takes_the_quick_way() -> None:
+def test_the_fast_reader_reads_a_conversation() -> None:
     assert (
         fast_reader.read_rendered(render(Cassette(conversation(), {"suite": "weather"})).encode())
         is not None
@@ -96,7 +96,7 @@ def test_a_conversation_takes_the_quick_way() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(CASSETTES)
-def test_any_cassette_comes_back(cassette: Cassette) -> None:
+def test_any_cassette_survives_a_round_trip(cassette: Cassette) -> None:
     text = render(cassette)
     found = parse(text, "c.yaml")
     assert comparable(found) == comparable(cassette)
@@ -106,14 +106,14 @@ def test_any_cassette_comes_back(cassette: Cassette) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(CASSETTES)
-def test_what_the_quick_reader_returns_is_what_yaml_says(cassette: Cassette) -> None:
+def test_the_fast_reader_agrees_with_the_yaml_reader(cassette: Cassette) -> None:
     text = render(cassette)
     found = fast_reader.read_rendered(text.encode())
     assert found is None or found == yaml_reader.read_yaml(text, "c.yaml")
     assert yaml.load(text, yaml.CSafeLoader)["version"] == 1
 
 
-# Damage done by hand: every kind of character YAML treats specially, at any place, and pieces removed, doubled or swapped.
+# Edits of a file: characters that are special in YAML, and parts removed, doubled or swapped.
 PIECES = st.sampled_from(
     [" ", "  ", "\n", "\n\n", "\t", "\r", "#", ": ", "- ", "|", "-", "+", "'", '"', "\\", "[", "]", "{", ",", "&a ", "*a", "!!x ", "\x85",
      "\u2028", "\ufeff", "\x7f", "é", "x", "0", "...\n", "---\n", "version: 1\n", "headers:", "evalkit:", "no", "null"]
@@ -122,7 +122,7 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=100, deadline=None)
 @given(st.data())
-def test_on_damaged_files_the_quick_reader_agrees_or_steps_back(data: st.DataObject) -> None:
+def test_the_fast_reader_agrees_on_edited_files_or_returns_none(data: st.DataObject) -> None:
     text = render(data.draw(st.sampled_from([sample(), Cassette(conversation(), {"a": "b"})])))
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, len(text)))
@@ -157,9 +157,7 @@ def test_on_damaged_files_the_quick_reader_agrees_or_steps_back(data: st.DataObj
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("chomp", ["", "-", "+"])
-def test_the_lines_of_a_block_are_read_as_yaml_reads_them(
-    lines: str, quickly: bool, chomp: str
-) -> None:
+def test_the_lines_of_a_block_are_read_as_by_yaml(lines: str, quickly: bool, chomp: str) -> None:
     for key, pad in (
         ('    body: |\n      {\n        "model"', "      "),
         ("      string: |+\n", "        "),
@@ -184,7 +182,7 @@ def test_the_lines_of_a_block_are_read_as_yaml_reads_them(
     "body",
     ['{"id": "v1_a", "table": "| a | b |"}', EVENTS, f"| a |\n{EVENTS}", "x\n  evalkit: |", ""],
 )
-def test_bars_and_empty_bodies_are_no_hindrance(request_body: str | None, body: str) -> None:
+def test_bodies_may_have_bars_or_be_empty(request_body: str | None, body: str) -> None:
     odd = recording(None, method="DELETE")
     odd.request_body, odd.body = request_body, body
     empty = recording(None, method="DELETE")
@@ -221,7 +219,7 @@ def test_bars_and_empty_bodies_are_no_hindrance(request_body: str | None, body: 
         ('metadata:\n  a: "\\n"\n', False),
     ],
 )
-def test_metadata_is_read_as_yaml_reads_it(lines: str, quickly: bool) -> None:
+def test_metadata_are_read_as_by_yaml(lines: str, quickly: bool) -> None:
     text = lines + LAYOUT[LAYOUT.index("interactions:") :]
     found = fast_reader.read_rendered(text.encode())
     assert (found is not None) == quickly
@@ -240,18 +238,18 @@ def test_recordings_with_the_same_headers_do_not_share_them() -> None:
     assert again == yaml_reader.read_yaml(text.decode(), "c.yaml")
 
 
-def test_any_number_of_headers_is_read() -> None:
+def test_many_headers_are_read() -> None:
     headers = {f"x-{number}": ["a/b"] for number in range(500)}
     cassette = Cassette([recording(FIRST, response_headers=headers), recording(FIRST)])
     assert comparable(parse(render(cassette), "c.yaml")) == comparable(cassette)
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"\xed\xa0\x80", b"\xe9t\xe9"])
-def test_what_is_not_utf8_is_left_to_the_long_way(data: bytes) -> None:
+def test_the_fast_reader_refuses_bytes_that_are_not_utf8(data: bytes) -> None:
     assert fast_reader.read_rendered(LAYOUT.encode().replace(b"gemini", data)) is None
 
 
-def test_a_file_cut_anywhere_is_refused_and_never_read_in_part() -> None:
+def test_a_truncated_file_is_refused() -> None:
     for end in range(len(LAYOUT) - 1):
         with pytest.raises(CassetteError, match=r"^c\.yaml:\d+ "):
             parse(LAYOUT[:end], "c.yaml")
@@ -260,25 +258,25 @@ def test_a_file_cut_anywhere_is_refused_and_never_read_in_part() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "message"),
     [
-        ("version: 1\n", "", 39, "no 'version: 1': the file was cut off"),
-        ("version: 1\n", "version: 2\n", 40, "version 2 of the format is not known"),
-        ("    method: POST\n", "", 5, "recording 1, request: no 'method:'"),
-        ("    method: POST\n", "    method: 7\n", 6, "recording 1, request: 'method:' is not a text: 7"),
-        ("    uri: https://generativelanguage.googleapis.com/v1beta/interactions\n", "    uri:\n", 7, "recording 1, request: no 'uri:'"),
-        ("code: 404", 'code: "404"', 34, "recording 2, response status: 'code:' is not a whole number"),
-        ("  response:\n    status: {code: 404, message: Not Found}\n", "  answer:\n    status: {}\n", 28, "recording 2: no 'response:'"),
+        ("version: 1\n", "", 39, "no 'version: 1': the file is truncated"),
+        ("version: 1\n", "version: 2\n", 40, "unknown version 2 of the format"),
+        ("    method: POST\n", "", 5, "recording 1, request: 'method:' is missing"),
+        ("    method: POST\n", "    method: 7\n", 6, "recording 1, request: 'method:' is not text: 7"),
+        ("    uri: https://generativelanguage.googleapis.com/v1beta/interactions\n", "    uri:\n", 7, "recording 1, request: 'uri:' is missing"),
+        ("code: 404", 'code: "404"', 34, "recording 2, response status: 'code:' is not an integer"),
+        ("  response:\n    status: {code: 404, message: Not Found}\n", "  answer:\n    status: {}\n", 28, "recording 2: 'response:' is missing"),
         ("elapsed_ms: 812.4", "elapsed_ms: long", 27, "recording 1, response evalkit: not a number of milliseconds"),
         ("event_ms: [390, 401.75]", "event_ms: 1", 27, "'event_ms:' is not a list"),
-        ('    body: ""\n', "    body: [1]\n", 31, "recording 2, request: the body is neither a text nor !!binary"),
+        ('    body: ""\n', "    body: [1]\n", 31, "recording 2, request: the body is neither text nor !!binary"),
         ('    body: ""\n', "    body: 12\n", 31, "the body is a number; quote it"),
-        ("  evalkit: \"0.1.0\"\n", "  evalkit: \"0.1.0\n", 10, "not readable"),
-        ("    headers: {}\n", "\theaders: {}\n", 32, "not readable"),
+        ("  evalkit: \"0.1.0\"\n", "  evalkit: \"0.1.0\n", 10, "the file cannot be read"),
+        ("    headers: {}\n", "\theaders: {}\n", 32, "the file cannot be read"),
         ("    headers: {}\n", "    headers: {}\n    headers: {}\n", 33, "duplicate key 'headers'"),
         ("    headers: {}\n", "    headers: !!python/object:os.system {}\n", 32, "the tag"),
         ("interactions:\n- request:\n", "interactions:\n- 1\n- request:\n", 5, "recording 1 is not a mapping"),
     ],
 )  # fmt: skip
-def test_a_bad_cassette_is_named_by_file_and_line(
+def test_an_invalid_cassette_is_reported_with_file_and_line(
     old: str, new: str, line: int, message: str
 ) -> None:
     assert old in LAYOUT
@@ -292,20 +290,20 @@ def test_a_bad_cassette_is_named_by_file_and_line(
     [
         ("", "the file is empty"),
         (" \n\n", "the file is empty"),
-        ("- request: {}\n", "a list: vcrpy wrote that before version 1"),
-        ("hello\n", "no cassette, but \"hello\""),
-        ("version: 1\n", "no 'interactions:'"),
+        ("- request: {}\n", "a list, which vcrpy wrote before version 1"),
+        ("hello\n", "not a cassette: \"hello\""),
+        ("version: 1\n", "'interactions:' is missing"),
         ("version: 1\ninteractions: 3\n", "'interactions:' is not a list"),
         ("version: 1\ninteractions: []\nmetadata: []\n", "'metadata:' is not a mapping"),
         ("version: 1\ninteractions: []\n---\nversion: 1\n", "second document"),
     ],
 )  # fmt: skip
-def test_what_is_no_cassette_is_refused(text: str, message: str) -> None:
+def test_files_that_are_not_cassettes_are_refused(text: str, message: str) -> None:
     with pytest.raises(CassetteError, match=re.escape(message)):
         parse(text, "c.yaml")
 
 
-def test_an_empty_cassette_is_a_cassette() -> None:
+def test_a_cassette_may_be_empty() -> None:
     assert parse(render(Cassette()), "c.yaml") == Cassette()
 
 

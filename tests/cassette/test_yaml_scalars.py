@@ -1,4 +1,4 @@
-"""Text written as YAML comes back identical, from evalkit's loader and from PyYAML's, and is readable wherever it can be."""
+"""Text written as YAML is loaded unchanged by evalkit and by PyYAML."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from evalkit._lib.yaml import load
 from evalkit.cassette import yaml_scalars
+from evalkit.cassette.bodies import to_bytes, to_text
 from tests.cassette.samples import JSONS, TEXTS
 
 
@@ -20,7 +21,7 @@ def loaded(source: str) -> object:
 
 @settings(max_examples=100, deadline=None)
 @given(TEXTS | st.binary(max_size=200), st.sampled_from([2, 6, 8]))
-def test_a_block_loads_to_the_identical_text(text: str | bytes, indent: int) -> None:
+def test_a_block_loads_as_the_same_text(text: str | bytes, indent: int) -> None:
     nested = "  " * (indent // 2 - 1)
     source = (
         "".join(f"{'  ' * depth}in:\n" for depth in range(indent // 2 - 1))
@@ -35,7 +36,7 @@ def test_a_block_loads_to_the_identical_text(text: str | bytes, indent: int) -> 
 
 @settings(max_examples=100, deadline=None)
 @given(TEXTS)
-def test_short_and_quoted_texts_load_to_themselves_also_in_flow(text: str) -> None:
+def test_short_and_quoted_text_loads_as_the_same_text(text: str) -> None:
     assert loaded(f"key: {yaml_scalars.short(text)}\n") == text
     assert loaded(f"key: {yaml_scalars.quoted(text)}\n") == text
     assert loaded(f"key: [{yaml_scalars.short(text)}, {{a: {yaml_scalars.short(text)}}}]\n") == [
@@ -46,7 +47,7 @@ def test_short_and_quoted_texts_load_to_themselves_also_in_flow(text: str) -> No
 
 @settings(max_examples=100, deadline=None)
 @given(JSONS)
-def test_a_flow_value_loads_to_itself(value: object) -> None:
+def test_a_flow_value_loads_as_the_same_value(value: object) -> None:
     assert load(f"key: {yaml_scalars.flow(value)}\n") == {"key": value}
 
 
@@ -68,7 +69,7 @@ def test_a_flow_value_loads_to_itself(value: object) -> None:
         ("\udcff", "!!binary |\n  /w==\n"),
     ],
 )
-def test_what_is_written(text: str | bytes, written: str) -> None:
+def test_the_form_of_a_block(text: str | bytes, written: str) -> None:
     assert yaml_scalars.block(text, 2) == " " + written
 
 
@@ -92,10 +93,10 @@ def test_what_is_written(text: str | bytes, written: str) -> None:
         "#a",
     ],
 )
-def test_words_that_some_yaml_reads_otherwise_are_quoted(word: str) -> None:
+def test_words_that_are_special_in_some_yaml_are_quoted(word: str) -> None:
     assert yaml_scalars.short(word) == f'"{word}"'
 
 
 @given(st.binary(max_size=30))
-def test_bytes_come_back_from_the_text_they_were_read_as(data: bytes) -> None:
-    assert yaml_scalars.to_bytes(yaml_scalars.to_text(data)) == data
+def test_bytes_survive_a_round_trip_through_text(data: bytes) -> None:
+    assert to_bytes(to_text(data)) == data

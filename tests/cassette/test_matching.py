@@ -1,4 +1,4 @@
-"""Which recording answers: by method, path, query and body as JSON; in recorded order; each once."""
+"""Requests match by method, path, query and body; in recorded order; each recording once."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def take(
     return player.take(method, path, query, body)
 
 
-def test_in_recorded_order() -> None:
+def test_recordings_are_played_in_recorded_order() -> None:
     player = Player(conversation())
     assert [take(player, body) for body in (FIRST, SECOND, THIRD)] == [0, 1, 2]
     assert player.unplayed() == []
     assert take(player, FIRST) is None
 
 
-def test_in_any_other_order_and_then_in_order_again() -> None:
+def test_recordings_are_played_in_any_order() -> None:
     player = Player([*conversation(), recording(FIRST), recording(SECOND)])
     assert [take(player, body) for body in (THIRD, FIRST, FIRST, SECOND, SECOND, SECOND)] == [
         2,
@@ -50,7 +50,7 @@ def test_identical_requests_are_answered_in_recorded_order() -> None:
     assert [take(player, body) for body in (SECOND, FIRST, FIRST, FIRST)] == [1, 0, 2, None]
 
 
-def test_what_was_not_played() -> None:
+def test_unplayed_recordings_are_listed() -> None:
     player = Player(conversation())
     take(player, SECOND)
     assert player.unplayed() == [0, 2]
@@ -77,7 +77,9 @@ def test_what_was_not_played() -> None:
         (b"\xff", None, False),
     ],
 )
-def test_bodies_count_as_json_values(recorded: str | bytes | None, sent: Any, same: bool) -> None:
+def test_bodies_are_compared_as_json_values(
+    recorded: str | bytes | None, sent: Any, same: bool
+) -> None:
     for place in (0, 1):  # once as the next in turn, once found by the index
         player = Player(
             [recording({"other": 1})] * place + [Recording("POST", HOST + PATH, recorded)]
@@ -108,7 +110,7 @@ def test_bodies_count_as_json_values(recorded: str | bytes | None, sent: Any, sa
         ("https://h", "/", (), True),
     ],
 )
-def test_the_host_never_counts_nor_a_key_nor_what_a_gateway_adds(
+def test_host_key_and_gateway_prefix_do_not_count(
     uri: str, path: str, query: tuple[tuple[str, str], ...], same: bool
 ) -> None:
     assert (route_of(uri) == normalize_route(path, query)) is same
@@ -120,7 +122,7 @@ def test_the_method_counts() -> None:
     assert take(player, None, method="GET", path=f"{PATH}/v1_a") == 0
 
 
-def test_a_redacted_recording_is_matched_by_the_request_that_held_the_secret() -> None:
+def test_a_redacted_recording_matches_the_request_with_the_secret() -> None:
     secret = "planted-secret-key"
     redactor = Redactor([secret], [r"\d{3}-\d{4}"])
     clean, _ = redactor.recording(
@@ -135,7 +137,7 @@ def test_a_redacted_recording_is_matched_by_the_request_that_held_the_secret() -
     assert take(Player([clean]), sent, path=f"{PATH}/{secret}") is None
 
 
-def test_a_known_request_is_known_when_it_was_played() -> None:
+def test_a_played_request_is_still_known() -> None:
     player = Player([recording(FIRST), recording(SECOND)])
     take(player, FIRST)
     assert player.knows("POST", PATH, (), FIRST)
@@ -143,7 +145,7 @@ def test_a_known_request_is_known_when_it_was_played() -> None:
 
 
 @pytest.mark.parametrize("depth", [300, 600, 900])
-def test_a_body_nested_deeply_is_matched(depth: int) -> None:
+def test_a_deeply_nested_body_is_matched(depth: int) -> None:
     body = json.loads("[" * depth + "]" * depth)
     found = [
         Recording("POST", HOST + PATH, f"{'[' * depth}{inner}{']' * depth}") for inner in ("1", "")
@@ -178,9 +180,7 @@ def test_matching_is_json_equality_each_recording_once(
 @pytest.mark.parametrize(
     "order", [list, lambda numbers: list(reversed(numbers))], ids=["in order", "reversed"]
 )
-def test_the_work_grows_with_the_number_of_recordings_not_with_its_square(
-    monkeypatch: pytest.MonkeyPatch, order: Any
-) -> None:
+def test_matching_takes_linear_time(monkeypatch: pytest.MonkeyPatch, order: Any) -> None:
     parsed = 0
 
     def counting(text: str) -> Any:

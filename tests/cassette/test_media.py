@@ -1,4 +1,4 @@
-"""Long base64 lives once in a file named by its content and comes back byte for byte; anything else stays where it is."""
+"""Long base64 is stored once, in a file named by its content, and restored byte for byte."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def answer(body: str) -> Recording:
     return Recording("POST", "http://h/v1beta/interactions", body, body=body)
 
 
-def there_and_back(folder: Path, body: str) -> tuple[str, list[str]]:
-    moved = MediaFolder(folder).move_out(answer(body))
-    assert MediaFolder(folder).bring_back(moved) == answer(body)
+def round_trip(folder: Path, body: str) -> tuple[str, list[str]]:
+    moved = MediaFolder(folder).extract(answer(body))
+    assert MediaFolder(folder).restore(moved) == answer(body)
     assert isinstance(moved.body, str)
     return moved.body, sorted(path.name for path in folder.glob("*"))
 
 
 def test_an_image_is_stored_once_and_named_by_its_content(tmp_path: Path) -> None:
-    body, files = there_and_back(
+    body, files = round_trip(
         tmp_path / "_media",
         json.dumps({"a": {"data": TEXT, "mime_type": "image/png"}, "again": TEXT}),
     )
@@ -43,7 +43,7 @@ def test_an_image_is_stored_once_and_named_by_its_content(tmp_path: Path) -> Non
 
 
 def test_media_in_a_stream(tmp_path: Path) -> None:
-    body, files = there_and_back(
+    body, files = round_trip(
         tmp_path, f'event: step.delta\ndata: {{"delta": {{"type": "image", "data": "{TEXT}"}}}}\n\n'
     )
     assert len(files) == 1
@@ -61,10 +61,10 @@ def test_media_in_a_stream(tmp_path: Path) -> None:
         (b"?", "bin"),
     ],
 )
-def test_the_extension_says_what_the_content_is(
+def test_the_extension_follows_from_the_content(
     tmp_path: Path, start: bytes, extension: str
 ) -> None:
-    _, files = there_and_back(
+    _, files = round_trip(
         tmp_path, json.dumps({"data": base64.b64encode(start + bytes(30_000)).decode()})
     )
     assert [name.rpartition(".")[2] for name in files] == [extension]
@@ -91,9 +91,9 @@ def test_the_extension_says_what_the_content_is(
         "plain text",
     ],
 )
-def test_what_would_not_come_back_stays(tmp_path: Path, value: str) -> None:
+def test_text_that_cannot_be_restored_stays_in_the_body(tmp_path: Path, value: str) -> None:
     body = f'{{"data": "{value}"}}'
-    moved, files = there_and_back(tmp_path, body)
+    moved, files = round_trip(tmp_path, body)
     assert moved == body
     assert files == []
 
@@ -108,49 +108,49 @@ def test_what_would_not_come_back_stays(tmp_path: Path, value: str) -> None:
     ],
 )
 def test_text_that_looks_like_a_placeholder_reads_no_file(tmp_path: Path, text: str) -> None:
-    there_and_back(tmp_path, json.dumps({"text": text}))
+    round_trip(tmp_path, json.dumps({"text": text}))
 
 
-def test_bytes_and_missing_bodies_pass(tmp_path: Path) -> None:
+def test_bytes_and_missing_bodies_are_not_changed(tmp_path: Path) -> None:
     item = Recording("GET", "http://h/", None, body=b"\xff")
-    assert MediaFolder(tmp_path).move_out(item) is item
-    assert MediaFolder(tmp_path).bring_back(item) is item
+    assert MediaFolder(tmp_path).extract(item) == item
+    assert MediaFolder(tmp_path).restore(item) == item
 
 
 @pytest.mark.parametrize("path", ["../../etc/passwd", "sha256:zz.png", f"sha256:{'0' * 64}.p/g"])
-def test_a_placeholder_names_nothing_outside_the_folder(tmp_path: Path, path: str) -> None:
+def test_a_placeholder_cannot_name_a_file_outside_the_folder(tmp_path: Path, path: str) -> None:
     item = answer(f'{{"a": "{PREFIX}{path}"}}')
-    assert MediaFolder(tmp_path).bring_back(item) is not None
-    assert MediaFolder(tmp_path).bring_back(item).body == item.body
+    assert MediaFolder(tmp_path).restore(item) is not None
+    assert MediaFolder(tmp_path).restore(item).body == item.body
 
 
-def test_a_missing_or_altered_file_is_named(tmp_path: Path) -> None:
-    moved = MediaFolder(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
+def test_a_missing_or_changed_file_is_named(tmp_path: Path) -> None:
+    moved = MediaFolder(tmp_path).extract(answer(f'{{"a": "{TEXT}"}}'))
     file = next(tmp_path.glob("*.png"))
     file.write_bytes(PNG[:-1] + b"x")
-    with pytest.raises(CassetteError, match=f"{file.name} was altered"):
-        MediaFolder(tmp_path).bring_back(moved)
+    with pytest.raises(CassetteError, match=f"{file.name} was changed"):
+        MediaFolder(tmp_path).restore(moved)
     file.unlink()
     with pytest.raises(CassetteError, match=f"{file.name} is missing"):
-        MediaFolder(tmp_path).bring_back(moved)
+        MediaFolder(tmp_path).restore(moved)
     file.mkdir()
     with pytest.raises(CassetteError, match=f"{file.name} cannot be read"):
-        MediaFolder(tmp_path).bring_back(moved)
+        MediaFolder(tmp_path).restore(moved)
 
 
-def test_recording_again_heals_a_damaged_file(tmp_path: Path) -> None:
-    MediaFolder(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
+def test_recording_again_replaces_a_damaged_file(tmp_path: Path) -> None:
+    MediaFolder(tmp_path).extract(answer(f'{{"a": "{TEXT}"}}'))
     file = next(tmp_path.glob("*.png"))
     file.write_bytes(b"damaged")
-    MediaFolder(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
+    MediaFolder(tmp_path).extract(answer(f'{{"a": "{TEXT}"}}'))
     assert file.read_bytes() == PNG
 
 
-def test_a_file_that_is_right_is_not_written_again(tmp_path: Path) -> None:
-    MediaFolder(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
+def test_a_correct_file_is_not_written_again(tmp_path: Path) -> None:
+    MediaFolder(tmp_path).extract(answer(f'{{"a": "{TEXT}"}}'))
     file = next(tmp_path.glob("*.png"))
     before = file.stat()
-    MediaFolder(tmp_path).move_out(answer(f'{{"a": "{TEXT}"}}'))
+    MediaFolder(tmp_path).extract(answer(f'{{"a": "{TEXT}"}}'))
     assert file.stat() == before
 
 
@@ -160,11 +160,11 @@ def test_the_guard_sees_the_bytes_first(tmp_path: Path) -> None:
         raise SecretLeak(where)
 
     with pytest.raises(SecretLeak, match=r"\.png$"):
-        MediaFolder(tmp_path / "m", guard).move_out(answer(f'{{"a": "{TEXT}"}}'))
+        MediaFolder(tmp_path / "m", guard).extract(answer(f'{{"a": "{TEXT}"}}'))
     assert not (tmp_path / "m").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_a_short_message(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "m").write_text("a file, not a folder")
     with pytest.raises(UsageError, match="media cannot be written"):
-        MediaFolder(tmp_path / "m").move_out(answer(f'{{"a": "{TEXT}"}}'))
+        MediaFolder(tmp_path / "m").extract(answer(f'{{"a": "{TEXT}"}}'))

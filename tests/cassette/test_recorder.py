@@ -1,4 +1,4 @@
-"""Recording on the disk: what is there after every kind of end, and that nothing complete is ever lost or half written."""
+"""Recording: the files after every kind of end; nothing complete is lost or half written."""
 
 from __future__ import annotations
 
@@ -48,18 +48,20 @@ def bodies(path: Path) -> list[Any]:
     return [json.loads(item.request_body or "null") for item in cassette.recordings]
 
 
-def record(path: Path, *asked: Any, mode: RecordMode = "once", held: bool | None = True) -> None:
-    with_journal = open_recorder(path, mode)
+def record(
+    path: Path, *requests: Any, mode: RecordMode = "once", completed: bool | None = True
+) -> None:
+    recorder = open_recorder(path, mode)
     try:
-        for body in asked:
-            with_journal.append(recording(body))
-        if held is not None:
-            with_journal.finish(held)
+        for body in requests:
+            recorder.append(recording(body))
+        if completed is not None:
+            recorder.finish(completed)
     finally:
-        with_journal.close()
+        recorder.close()
 
 
-# --- the table of decisions ---
+# --- record modes ---
 
 
 def test_every_situation_has_a_decision() -> None:
@@ -78,13 +80,13 @@ def test_decisions_obey_the_modes(key: tuple[RecordMode, bool, bool]) -> None:
     assert decision.records == (
         mode in ("new_episodes", "all") or (mode == "once" and not cassette)
     )
-    assert ("cassette" in decision.plays) == (cassette and mode != "all")
-    assert ("journal" in decision.plays) == (journal and decision.records)
-    assert decision.keeps == (mode == "new_episodes" and cassette)
-    assert decision.drops == (mode == "all")
+    assert ("cassette" in decision.replays) == (cassette and mode != "all")
+    assert ("journal" in decision.replays) == (journal and decision.records)
+    assert decision.keeps_old == (mode == "new_episodes" and cassette)
+    assert decision.drops_journal == (mode == "all")
 
 
-def test_the_documented_table_is_the_table() -> None:
+def test_the_documented_table_is_that_of_the_code() -> None:
     lines = (Path(__file__).parents[2] / "docs" / "cassettes.md").read_text().splitlines()
     start = next(
         index
@@ -108,12 +110,12 @@ def test_the_documented_table_is_the_table() -> None:
                     "dropped" in not_held,
                 )
     assert seen == {
-        key: (found.plays, found.records, found.keeps, found.drops)
+        key: (found.replays, found.records, found.keeps_old, found.drops_journal)
         for key, found in DECISIONS.items()
     }
 
 
-def test_to_a_run_that_only_plays_a_journal_is_no_matter() -> None:
+def test_a_run_that_only_replays_ignores_a_journal() -> None:
     for mode, cassette, journal in DECISIONS:
         if not DECISIONS[mode, cassette, journal].records:
             assert DECISIONS[mode, cassette, True] == DECISIONS[mode, cassette, False]
@@ -123,21 +125,21 @@ def test_an_unknown_mode_is_refused() -> None:
     assert check_mode("once") == "once"
     with pytest.raises(
         UsageError,
-        match=r"unknown record mode 'al' \(did you mean 'all'\?\); there are: none, once, new_episodes, all",
+        match=r"unknown record mode 'al' \(did you mean 'all'\?\); valid: none, once, new_episodes, all",
     ):
         check_mode("al")
 
 
-# --- folding ---
+# --- writing the cassette ---
 
 
-def test_a_scenario_that_was_held_becomes_a_cassette(path: Path) -> None:
+def test_a_complete_scenario_becomes_a_cassette(path: Path) -> None:
     record(path, FIRST, SECOND)
     assert bodies(path) == [FIRST, SECOND]
     assert sorted(item.name for item in path.parent.iterdir()) == ["london.yaml"]
 
 
-def test_metadata(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metadata_of_the_cassette(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     run = open_recorder(path, model="gemini-3.5-flash", agent=None, suite_digest="sha256:ab")
     run.append(recording({"a": KEY}))
@@ -159,29 +161,29 @@ def test_metadata(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("mode", ["once", "new_episodes", "all"])
-def test_a_scenario_that_was_not_held_leaves_no_cassette(path: Path, mode: RecordMode) -> None:
-    record(path, FIRST, mode=mode, held=False)
+def test_an_incomplete_scenario_leaves_no_cassette(path: Path, mode: RecordMode) -> None:
+    record(path, FIRST, mode=mode, completed=False)
     assert not path.exists()
     assert journal_path(path).exists() == (mode != "all")
 
 
-def test_recording_again_swaps_only_what_was_held_to_its_end(path: Path) -> None:
+def test_recording_again_replaces_the_cassette_only_when_complete(path: Path) -> None:
     old = put(path, FIRST, SECOND)
-    record(path, FIRST, mode="all", held=False)
+    record(path, FIRST, mode="all", completed=False)
     assert path.read_bytes() == old
     assert not journal_path(path).exists()
-    record(path, FIRST, mode="all", held=None)  # killed: neither held nor not
+    record(path, FIRST, mode="all", completed=None)  # killed: neither held nor not
     assert path.read_bytes() == old
     assert count_interrupted(path) == 1
     record(path, THIRD, mode="all")
     assert bodies(path) == [THIRD]
 
 
-def test_new_episodes_keeps_the_old_ones_first(path: Path) -> None:
+def test_new_episodes_keeps_the_old_recordings_first(path: Path) -> None:
     put(path, FIRST, SECOND)
     run = open_recorder(path, "new_episodes")
-    assert [json.loads(item.request_body or "") for item in run.playable] == [FIRST, SECOND]
-    run.played(1)
+    assert [json.loads(item.request_body or "") for item in run.replayable] == [FIRST, SECOND]
+    run.mark_played(1)
     run.append(recording({"a": KEY}))
     run.finish(True)
     run.close()
@@ -197,7 +199,7 @@ def test_new_episodes_with_nothing_new_writes_nothing(path: Path) -> None:
     assert not journal_path(path).exists()
 
 
-def test_new_episodes_cleans_what_another_tool_wrote(path: Path) -> None:
+def test_new_episodes_redacts_recordings_of_other_tools(path: Path) -> None:
     path.parent.mkdir(parents=True)
     foreign = recording(FIRST)
     foreign.request_headers |= {"x-goog-api-key": ["a-key-nobody-told-us"]}
@@ -207,7 +209,7 @@ def test_new_episodes_cleans_what_another_tool_wrote(path: Path) -> None:
     assert bodies(path) == [FIRST, SECOND]
 
 
-def test_a_scenario_without_exchanges_makes_no_cassette(path: Path) -> None:
+def test_a_scenario_without_exchanges_has_no_cassette(path: Path) -> None:
     record(path)
     assert list(path.parent.iterdir()) == []
 
@@ -215,13 +217,13 @@ def test_a_scenario_without_exchanges_makes_no_cassette(path: Path) -> None:
 # --- recovery ---
 
 
-def test_the_next_run_goes_on_from_a_journal(path: Path) -> None:
-    record(path, FIRST, SECOND, held=None)
+def test_the_next_run_resumes_a_journal(path: Path) -> None:
+    record(path, FIRST, SECOND, completed=None)
     assert not path.exists()
     run = open_recorder(path)
-    assert [json.loads(item.request_body or "") for item in run.playable] == [FIRST, SECOND]
-    run.played(0)
-    run.played(1)
+    assert [json.loads(item.request_body or "") for item in run.replayable] == [FIRST, SECOND]
+    run.mark_played(0)
+    run.mark_played(1)
     run.append(recording(THIRD))
     run.finish(True)
     run.close()
@@ -229,41 +231,41 @@ def test_the_next_run_goes_on_from_a_journal(path: Path) -> None:
     assert not journal_path(path).exists()
 
 
-def test_what_a_journal_held_and_nobody_asked_for_is_not_kept(path: Path) -> None:
-    record(path, FIRST, SECOND, held=None)
+def test_unplayed_recordings_of_a_journal_are_dropped(path: Path) -> None:
+    record(path, FIRST, SECOND, completed=None)
     run = open_recorder(path)
-    run.played(1)
+    run.mark_played(1)
     run.finish(True)
     run.close()
     assert bodies(path) == [SECOND]
 
 
-def test_errors_in_a_journal_are_asked_again(path: Path) -> None:
+def test_requests_with_errors_in_a_journal_are_sent_again(path: Path) -> None:
     run = open_recorder(path)
     run.append(recording(FIRST))
     run.append(recording(SECOND, status=429))
     run.append(recording(THIRD, broken="lost"))
     run.close()
     run = open_recorder(path)
-    assert [json.loads(item.request_body or "") for item in run.playable] == [FIRST]
+    assert [json.loads(item.request_body or "") for item in run.replayable] == [FIRST]
     run.close()
     assert count_interrupted(path) == 3
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
-def test_a_torn_last_line_is_dropped(path: Path, cut: int) -> None:
-    record(path, FIRST, SECOND, held=None)
+def test_a_truncated_last_line_is_dropped(path: Path, cut: int) -> None:
+    record(path, FIRST, SECOND, completed=None)
     journal = journal_path(path)
     whole = journal.read_bytes()
     journal.write_bytes(whole[:-cut])
     assert [entry.recording for entry in read_journal(journal).entries] == [recording(FIRST)]
-    record(path, THIRD, held=None)
+    record(path, THIRD, completed=None)
     assert len(read_journal(journal).entries) == 2
     assert journal.read_bytes().startswith(whole[: whole.rindex(b'{"crc"')])
 
 
-def test_a_journal_cut_anywhere_holds_the_whole_exchanges_before_the_cut(path: Path) -> None:
-    record(path, FIRST, SECOND, held=None)
+def test_a_truncated_journal_has_the_complete_exchanges(path: Path) -> None:
+    record(path, FIRST, SECOND, completed=None)
     data = journal_path(path).read_bytes()
     ends = [index + 1 for index, byte in enumerate(data) if byte == 0x0A]
     for cut in range(len(data) + 1):
@@ -273,12 +275,12 @@ def test_a_journal_cut_anywhere_holds_the_whole_exchanges_before_the_cut(path: P
 
 
 def test_damage_before_the_end_is_an_error_and_changes_nothing(path: Path) -> None:
-    record(path, FIRST, SECOND, held=None)
+    record(path, FIRST, SECOND, completed=None)
     journal = journal_path(path)
     damaged = journal.read_bytes().replace(b"London", b"Lemdem", 1)
     journal.write_bytes(damaged)
     with pytest.raises(
-        CassetteError, match=r"london\.yaml\.journal:2 the journal is damaged here; delete it"
+        CassetteError, match=r"london\.yaml\.journal:2 the journal is damaged; delete it"
     ):
         open_recorder(path)
     assert journal.read_bytes() == damaged
@@ -298,9 +300,7 @@ def test_a_journal_of_another_version_is_an_error(path: Path) -> None:
         open_recorder(path)
 
 
-def test_killed_between_the_rename_and_the_end_of_the_journal(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_after_writing_the_cassette(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = open_recorder(path)
     run.append(recording(FIRST))
     monkeypatch.setattr(run._journal, "remove", lambda: None)
@@ -308,34 +308,34 @@ def test_killed_between_the_rename_and_the_end_of_the_journal(
     run.close()
     assert path.exists()
     assert journal_path(path).exists()
-    # A leftover: recording everything again must not play it.
+    # Recording everything again must not replay the old journal.
     run = open_recorder(path, "all")
-    assert run.playable == []
+    assert run.replayable == []
     run.close()
     assert not journal_path(path).exists()
 
 
-def test_killed_between_the_note_of_folding_and_the_rename(path: Path) -> None:
-    record(path, FIRST, held=None)
+def test_killed_before_writing_the_cassette(path: Path) -> None:
+    record(path, FIRST, completed=None)
     journal = CassetteJournal.open(journal_path(path))
     journal.mark_folded("0" * 64)
     journal.close()
     run = open_recorder(path)
-    assert len(run.playable) == 1
-    run.played(0)
+    assert len(run.replayable) == 1
+    run.mark_played(0)
     run.finish(True)
     run.close()
     assert bodies(path) == [FIRST]
 
 
-# --- refusals ---
+# --- errors ---
 
 
 @pytest.mark.parametrize("mode", ["once", "new_episodes", "all"])
 @pytest.mark.parametrize(
     "text", ["", "version: 1\ninteractions: [", "version: 7\ninteractions: []\n", "\xff"]
 )
-def test_a_cassette_that_cannot_be_read_is_never_written_over(
+def test_an_unreadable_cassette_is_never_overwritten(
     path: Path, mode: RecordMode, text: str
 ) -> None:
     path.parent.mkdir(parents=True)
@@ -370,8 +370,8 @@ def test_closing_twice_does_not_touch_the_journal_of_the_next_recording(path: Pa
     second.close()
 
 
-def test_a_cassette_that_another_process_made_meanwhile_is_played(path: Path) -> None:
-    # Both saw no cassette; the other one was first to get the lock, and is done.
+def test_a_cassette_that_another_process_recorded_in_the_meantime_is_replayed(path: Path) -> None:
+    # Both found no cassette; the other process got the lock first and is done.
     record(path, FIRST)
     late = open_recorder(path)
     assert not late.decision.records
@@ -381,7 +381,7 @@ def test_a_cassette_that_another_process_made_meanwhile_is_played(path: Path) ->
     assert bodies(path) == [FIRST]
 
 
-def test_a_folder_that_cannot_be_written(path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_a_usage_error(path: Path) -> None:
     path.parent.parent.mkdir(parents=True)
     path.parent.write_text("a file where the folder should be")
     with pytest.raises(UsageError, match=r"london\.yaml\.journal: cannot record here: "):
@@ -389,7 +389,7 @@ def test_a_folder_that_cannot_be_written(path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_a_short_message_and_what_was_complete_stays(path: Path) -> None:
+def test_a_full_disk_is_a_usage_error_and_loses_nothing(path: Path) -> None:
     run = open_recorder(path)
     run.append(recording(FIRST))
     full = os.open("/dev/full", os.O_WRONLY)
@@ -424,7 +424,7 @@ def test_a_cassette_that_cannot_be_written_leaves_the_journal(
     assert not path.exists()
     monkeypatch.undo()
     run = open_recorder(path)
-    run.played(0)
+    run.mark_played(0)
     run.finish(True)
     run.close()
     assert bodies(path) == [FIRST]
@@ -437,7 +437,7 @@ def all_text(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
 
 
-def test_no_file_holds_the_secret_while_recording_and_afterwards(path: Path) -> None:
+def test_no_file_has_the_secret_during_and_after_recording(path: Path) -> None:
     run = open_recorder(path)
     item = recording(
         {"a": KEY},
@@ -459,7 +459,7 @@ def test_no_file_holds_the_secret_while_recording_and_afterwards(path: Path) -> 
     assert KEY.encode() not in all_text(path.parent.parent)
 
 
-def test_a_secret_that_nothing_redacts_stops_the_recording_and_nothing_is_written(
+def test_a_secret_that_is_not_redacted_stops_the_recording(
     path: Path,
 ) -> None:
     run = open_recorder(path, endpoint=f"https://h/{KEY}")
@@ -476,15 +476,15 @@ def test_a_secret_that_nothing_redacts_stops_the_recording_and_nothing_is_writte
     assert len(read_journal(journal_path(path)).entries) == 1
 
 
-# --- media and reading ---
+# --- media and loading ---
 
 
-def test_media_are_moved_out_in_journal_and_cassette_and_come_back(path: Path) -> None:
+def test_media_of_journal_and_cassette_are_files(path: Path) -> None:
     body = {"data": base64.b64encode(bytes(40_000)).decode()}
-    record(path, body, held=None)
+    record(path, body, completed=None)
     assert journal_path(path).stat().st_size < 2_000
     run = open_recorder(path)
-    run.played(0)
+    run.mark_played(0)
     run.append(recording({"again": body["data"]}))
     run.finish(True)
     run.close()
@@ -493,7 +493,7 @@ def test_media_are_moved_out_in_journal_and_cassette_and_come_back(path: Path) -
     assert bodies(path) == [body, {"again": body["data"]}]
 
 
-def test_lost_media_are_an_error_of_the_cassette_with_its_line(path: Path) -> None:
+def test_lost_media_are_reported_with_the_line_of_the_recording(path: Path) -> None:
     record(path, FIRST, {"data": base64.b64encode(bytes(40_000)).decode()})
     next((path.parent.parent / "_media").iterdir()).unlink()
     line = (
@@ -509,14 +509,14 @@ def test_lost_media_are_an_error_of_the_cassette_with_its_line(path: Path) -> No
         load_cassette(path)
 
 
-def test_a_cassette_that_is_no_utf8_is_named_by_its_line(path: Path) -> None:
+def test_a_cassette_that_is_not_utf8_is_reported_with_its_line(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"version: 1\n# \xff\n")
     with pytest.raises(CassetteError, match=r"london\.yaml:2 not UTF-8"):
         load_cassette(path)
 
 
-def test_a_folder_in_place_of_a_cassette_is_not_a_missing_one(path: Path) -> None:
+def test_a_folder_is_not_a_missing_cassette(path: Path) -> None:
     path.mkdir(parents=True)
     with pytest.raises(CassetteError, match=r"london\.yaml:1 cannot be read: Is a directory"):
         load_cassette(path)
@@ -537,7 +537,7 @@ def test_a_missing_cassette_is_none(path: Path) -> None:
     assert load_cassette(path) is None
 
 
-def test_conversations_come_back_whole(path: Path) -> None:
+def test_a_conversation_survives_a_round_trip(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(render(Cassette(conversation())))
     assert bodies(path) == [FIRST, SECOND, THIRD]

@@ -1,4 +1,4 @@
-"""A known secret is found in every spelling a server may give it, and nothing else changes; the guard sees what nothing redacts."""
+"""Known secrets are replaced in every spelling; the guard finds what was not redacted."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_every_spelling_is_replaced(spelling: str) -> None:
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
-def test_the_guard_sees_every_spelling_and_does_not_repeat_it(spelling: str) -> None:
+def test_the_guard_finds_every_spelling_and_does_not_print_it(spelling: str) -> None:
     with pytest.raises(SecretLeak, match=r"^c\.yaml: a known secret") as caught:
         Redactor([KEY]).guard(f"x{spelling}x", "c.yaml")
     assert KEY not in str(caught.value)
@@ -76,7 +76,7 @@ def test_base64_at_every_alignment_stays_base64(before: str, urlsafe: bool) -> N
     Redactor([KEY]).guard(clean, "x")
 
 
-def test_a_key_cut_up_over_the_events_of_a_stream_is_replaced() -> None:
+def test_a_key_split_over_the_events_of_a_stream_is_replaced() -> None:
     def delta(text: str) -> str:
         return f"event: step.delta\ndata: {json.dumps({'event_type': 'step.delta', 'delta': {'type': 'text', 'text': text}})}\n\n"
 
@@ -91,7 +91,7 @@ def test_a_key_cut_up_over_the_events_of_a_stream_is_replaced() -> None:
     assert len(texts) == len(pieces)
 
 
-def test_of_headers_only_the_allowed_are_kept() -> None:
+def test_only_allowed_headers_are_stored() -> None:
     item = recording({"a": 1})
     item.request_headers |= {
         "X-Goog-Api-Key": [KEY],
@@ -121,7 +121,7 @@ def test_of_headers_only_the_allowed_are_kept() -> None:
         (f"https://h/v1/x?key={TOKEN}", f"https://h/v1/x?key={TOKEN}", 0),
     ],
 )
-def test_uris(uri: str, expected: str, count: int) -> None:
+def test_credentials_in_uris_are_replaced(uri: str, expected: str, count: int) -> None:
     assert Redactor([KEY]).uri(uri) == (expected, count)
 
 
@@ -146,13 +146,13 @@ def test_every_text_of_a_recording_is_redacted_and_counted() -> None:
 
 
 @pytest.mark.parametrize("short", ["", "no-key", "1234567", "   x   ", TOKEN])
-def test_what_is_too_short_to_be_a_secret_is_not_looked_for(short: str) -> None:
+def test_short_secrets_are_not_replaced(short: str) -> None:
     redactor = Redactor([short])
     assert not redactor.active
     assert redactor.text("no-key 1234567 x") == ("no-key 1234567 x", 0)
 
 
-def test_patterns() -> None:
+def test_patterns_are_replaced_and_validated() -> None:
     redactor = Redactor([], [r"\b\d{3}-\d{2}-\d{4}\b"])
     assert redactor.text('{"ssn": "123-45-6789"}') == (f'{{"ssn": "{TOKEN}"}}', 1)
     with pytest.raises(UsageError, match="redaction pattern '\\('"):
@@ -164,14 +164,14 @@ def test_a_pattern_that_breaks_json_is_refused() -> None:
         Redactor([], ['": "']).recording(recording({"a": "b"}))
 
 
-def test_a_redactor_does_not_show_what_it_knows() -> None:
+def test_the_repr_has_no_secret() -> None:
     assert KEY not in repr(Redactor([KEY], ["x"]))
 
 
-def test_learning_a_secret_twice_is_the_same_redactor() -> None:
+def test_adding_a_known_secret_returns_the_same_redactor() -> None:
     redactor = Redactor([KEY])
-    assert redactor.knowing([KEY]) is redactor
-    assert redactor.knowing(["another-secret"]).text("another-secret") == (TOKEN, 1)
+    assert redactor.with_secrets([KEY]) is redactor
+    assert redactor.with_secrets(["another-secret"]).text("another-secret") == (TOKEN, 1)
 
 
 @settings(max_examples=60, deadline=None)
@@ -182,7 +182,9 @@ def test_learning_a_secret_twice_is_the_same_redactor() -> None:
     st.text(max_size=20),
     st.text(max_size=20),
 )
-def test_redacting_leaves_no_secret_and_is_done_once(secret: str, before: str, after: str) -> None:
+def test_redacted_text_has_no_secret_and_does_not_change_again(
+    secret: str, before: str, after: str
+) -> None:
     redactor = Redactor([secret])
     if secret in TOKEN or TOKEN in secret or secret.replace("\\", "") in f"{before}{TOKEN}{after}":
         return  # the guard looks past backslashes, and would rather refuse once too often
@@ -192,7 +194,7 @@ def test_redacting_leaves_no_secret_and_is_done_once(secret: str, before: str, a
     assert redactor.text(text) == (text, 0)
 
 
-def test_a_secret_made_of_the_token_comes_to_an_end() -> None:
+def test_a_secret_that_contains_the_token_is_replaced() -> None:
     body = 'data: {"text": "A"}\n\ndata: {"text": "AREDACTED"}\n\ndata: {"text": "AREDACTE"}\n\n'
     for secret in ("AREDACTED", "AREDACTE", "REDACTEDREDACTED"):
         clean, _ = Redactor([secret]).recording(Recording("POST", "http://h/", body=body * 3))
@@ -201,7 +203,7 @@ def test_a_secret_made_of_the_token_comes_to_an_end() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=200))
-def test_text_without_a_secret_is_not_touched(text: str) -> None:
+def test_text_without_a_secret_is_not_changed(text: str) -> None:
     assert Redactor([KEY]).text(text) == (text, 0)
 
 

@@ -1,4 +1,4 @@
-"""Re-indenting changes white space between JSON tokens and nothing else; compressed bodies open."""
+"""Indentation changes only white space between JSON tokens; compressed bodies are decompressed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.cassette.samples import JSONS
 
 
 def tokens(text: str) -> Any:
-    """JSON with everything kept that a Python value loses: spelling of numbers, order and repetition of keys."""
+    """Return JSON with the spelling of numbers and with all keys in order."""
     keep: Any = lambda pairs: ("object", tuple(pairs))  # noqa: E731
     return json.loads(
         text,
@@ -39,14 +39,16 @@ def tokens(text: str) -> Any:
         ("[true,false,null]", "[\n  true,\n  false,\n  null\n]"),
     ],
 )  # fmt: skip
-def test_indenting_keeps_every_token(text: str, expected: str) -> None:
+def test_indenting_preserves_every_token(text: str, expected: str) -> None:
     assert indent_json(text) == expected
     assert tokens(indent_json(text)) == tokens(text)
 
 
 @settings(max_examples=100, deadline=None)
 @given(JSONS, st.booleans(), st.sampled_from([None, 0, 1, 5]))
-def test_indenting_any_json(value: object, ascii_only: bool, indent: int | None) -> None:
+def test_indenting_preserves_the_tokens_of_any_json(
+    value: object, ascii_only: bool, indent: int | None
+) -> None:
     text = json.dumps([value], ensure_ascii=ascii_only, indent=indent)
     assert tokens(indent_json(text)) == tokens(text)
     assert indent_json(indent_json(text)) == indent_json(text)
@@ -67,7 +69,7 @@ def test_indenting_any_json(value: object, ascii_only: bool, indent: int | None)
         '{"a": "tab\there"}',
     ],
 )
-def test_other_text_stays_as_it_is(text: str) -> None:
+def test_other_text_is_not_changed(text: str) -> None:
     assert indent_json(text) == text
 
 
@@ -77,7 +79,7 @@ def test_a_request_is_sent_as_json_of_the_same_value(value: object) -> None:
     assert json.loads(request_text(value)) == value
 
 
-def test_a_request_keeps_letters_readable_and_escapes_what_hides() -> None:
+def test_request_text_escapes_unreadable_characters_only() -> None:
     assert request_text({"text": "naïve 日本 °"}) == '{"text":"naïve 日本 °"}'
     assert request_text(["a\u202eb\u2028\ud800\x00"]) == '["a\\u202eb\\u2028\\ud800\\u0000"]'
 
@@ -91,7 +93,7 @@ RAW = b'{"id": "v1_a"}'
      ("deflate, gzip", gzip.compress(zlib.compress(RAW)))],
     ids=["gzip", "zlib", "raw deflate", "opened already", "identity", "two codings"],
 )  # fmt: skip
-def test_compressed_bodies_open(coding: str, body: bytes) -> None:
+def test_compressed_bodies_are_decompressed(coding: str, body: bytes) -> None:
     assert decompress_body(body, {"Content-Encoding": [coding]}) == RAW
 
 

@@ -121,7 +121,9 @@ class ConversationArchive:
             recorder = self._recorder(number)
             conversation.is_written = False
             if new:
-                recorder.journal_metadata(**{key: value for key, value in new.items() if value is not None})
+                recorder.journal_metadata(
+                    **{key: value for key, value in new.items() if value is not None}
+                )
             for request_number, one in recordings:
                 recorder.append(one)
                 conversation.requests.append(request_number)

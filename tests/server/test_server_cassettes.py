@@ -300,7 +300,7 @@ def test_a_miss_names_the_nearest_recording_and_shows_what_parts_them() -> None:
         "  nearest: recording 1 of 1, b.yaml:7",
         "    /input/0/content/0/text",
         '      recorded  "How warm is it in Rome?"',
-        '      asked     "How warm is it in Paris?"',
+        '      sent      "How warm is it in Paris?"',
         "  to record this scenario again:",
         "    the command",
     ]

@@ -56,7 +56,7 @@ def test_a_miss_that_is_swallowed_is_told_at_the_end(make_tape: MakeTape, hello:
     with pytest.raises(CassetteMiss, match="has no recording of request 1") as raised, make_tape():
         assert application() == "sorry"
     assert "cause: " in str(raised.value)
-    assert 'asked     "Hello again"' in str(raised.value)
+    assert 'sent      "Hello again"' in str(raised.value)
 
 
 def test_a_miss_that_became_another_error_is_told_with_it(make_tape: MakeTape, hello: str) -> None:

@@ -15,7 +15,7 @@ def test_hello(evalkit_tape):
 REPORT = [
     "*has no recording of request 1, POST /v1beta/interactions",
     "*cause: user text changed*",
-    '*asked     "Hello again"',
+    '*sent      "Hello again"',
 ]
 
 

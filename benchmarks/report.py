@@ -52,9 +52,10 @@ FILTER = """async query => {
 MAKE = """
 import sys
 from pathlib import Path
-from evalkit.reports.page.run_page import write
+from evalkit.reports.line_reports import write_all
+from evalkit.reports.page.run_page import RunPage
 from evalkit.results import Run
-write(Run(Path(sys.argv[1])))
+write_all(Run(Path(sys.argv[1])), [RunPage])
 """
 
 

@@ -17,7 +17,7 @@ from evalkit.cli.tables import grid
 from evalkit.compare.history import RunHistory, ScenarioHistory, build_history
 from evalkit.config import find_config, load_config
 from evalkit.errors import UsageError
-from evalkit.reports.page.history_page import SIGNS, number, rate, word, write
+from evalkit.reports.page.history_page import SIGNS, mean_text, rate_text, state_of, write
 from evalkit.results.index import RunIndex
 
 _STYLES = {
@@ -99,7 +99,7 @@ def _print_history(run_history: RunHistory, console: Console, everything: bool) 
         if everything or scenario.flips or not _always_passed(scenario)
     ]
     for scenario in listed:
-        signs = ((SIGNS[word(point)], _STYLES[word(point)]) for point in scenario.points)
+        signs = ((SIGNS[state_of(point)], _STYLES[state_of(point)]) for point in scenario.points)
         name = f"  {visible(scenario.scenario)}"
         text = Text.assemble("  ", *signs, name, (_scenario_figures(scenario), "dim"))
         console.print(text, soft_wrap=True)
@@ -122,16 +122,16 @@ def _print_runs(run_history: RunHistory, console: Console) -> None:
                 run.started[:16].replace("T", " "),
                 str(point.results),
                 str(point.errored),
-                rate(point),
-                number(point.tokens),
-                number(point.cost),
+                rate_text(point),
+                mean_text(point.tokens),
+                mean_text(point.cost),
             )
     console.print(table)
     console.print()
 
 
 def _always_passed(scenario: ScenarioHistory) -> bool:
-    return all(point is None or word(point) == "passed" for point in scenario.points)
+    return all(point is None or state_of(point) == "passed" for point in scenario.points)
 
 
 def _scenario_figures(scenario: ScenarioHistory) -> str:

@@ -1,7 +1,8 @@
-"""The page of a signed run, made again: after signing, so that it shows who signed; when verifying, to see whether it was touched.
+"""The page of a signed run: written again after signing, compared when a signature is verified.
 
-A page is a view of what was signed, so no record has its digest: it shows the records themselves. What the same evalkit and Python make of the
-same data is the same bytes, but for how a system's zlib deflates; where the page was made by others nothing can be told, and nothing is.
+The page shows the sign-off records, so no record can contain its digest. The same evalkit and Python
+build the same page from the same data, except that builds of zlib deflate differently. A page written
+by another evalkit or Python is not compared.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from tempfile import TemporaryDirectory
 
 from evalkit._lib.version import VERSION
 from evalkit.errors import UsageError
+from evalkit.reports.line_reports import write_all
+from evalkit.reports.page.embedded_data import inflate_packs
+from evalkit.reports.page.run_page import RunPage
 from evalkit.results import Run
 from evalkit.signoff.in_toto import Signoff
 from evalkit.signoff.problems import VerificationProblem
@@ -21,49 +25,40 @@ from evalkit.signoff.problems import VerificationProblem
 PAGE, DATA = "index.html", "data"
 
 
-def remake(run: Run) -> bool:
-    """Write the page of a run again, where it has one. Raises UsageError, OSError."""
-    from evalkit.reports.page.run_page import write
-
+def rewrite_page(run: Run) -> bool:
+    """Write the page of a run again, if it has one. Raises UsageError, OSError."""
     if not (run.directory / PAGE).is_file():
         return False
-    write(run)
+    write_all(run, [RunPage])
     return True
 
 
-def problems(run: Path, newest: Signoff) -> Iterator[VerificationProblem]:
-    """Yield the files of a page that are not what is made of the data now; nothing where another evalkit or Python signed last."""
-    same = (
-        newest.tool.get("evalkit") == VERSION
-        and newest.tool.get("python") == platform.python_version()
-    )
-    if not same or not (run / PAGE).is_file():
+def page_problems(run: Path, newest: Signoff) -> Iterator[VerificationProblem]:
+    """Yield the files of a page that differ from what is built from the data now."""
+    versions = newest.tool.get("evalkit"), newest.tool.get("python")
+    if versions != (VERSION, platform.python_version()) or not (run / PAGE).is_file():
         return
     with TemporaryDirectory(prefix="evalkit-") as folder:
         copy = Path(folder, run.absolute().name)
-        shutil.copytree(
-            run, copy, ignore=lambda place, _: [PAGE, DATA] if Path(place) == run else []
-        )
+        shutil.copytree(run, copy, ignore=lambda path, _: [PAGE, DATA] if Path(path) == run else [])
         (copy / PAGE).touch()
         try:
-            remake(Run(copy))
+            rewrite_page(Run(copy))
         except (UsageError, OSError, RecursionError):
-            return  # what stands in the way is damaged data, and was told
-        for name in (
-            PAGE,
-            *sorted(
-                path.relative_to(copy).as_posix()
-                for path in (copy / DATA).rglob("*")
-                if path.is_file()
-            ),
-        ):
-            there = run / name
-            if not there.is_file() or not _same(there.read_bytes(), (copy / name).read_bytes()):
-                message = f"{name}: expected what evalkit makes of the data, found something else; 'evalkit report {run}' makes it again"
+            return  # the data is damaged, which is reported elsewhere
+        data = sorted(path for path in (copy / DATA).rglob("*") if path.is_file())
+        for path in (copy / PAGE, *data):
+            name = path.relative_to(copy).as_posix()
+            if not _is_same(run / name, path):
+                message = (
+                    f"{name}: is not what evalkit builds from the data; "
+                    f"'evalkit report {run}' writes it again"
+                )
                 yield VerificationProblem("report_differs", f"{newest.run}/{name}", message)
 
 
-def _same(there: bytes, made: bytes) -> bool:
-    from evalkit.reports.page.embedded_data import inflated
-
-    return there == made or inflated(there) == inflated(made)
+def _is_same(existing: Path, rebuilt: Path) -> bool:
+    if not existing.is_file():
+        return False
+    old, new = existing.read_bytes(), rebuilt.read_bytes()
+    return old == new or inflate_packs(old) == inflate_packs(new)

@@ -8,7 +8,7 @@ import click
 
 from evalkit._lib.clock import now
 from evalkit._lib.text import visible
-from evalkit.cli.pages import remake
+from evalkit.cli.pages import rewrite_page
 from evalkit.config import find_config, load_config
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
@@ -147,7 +147,7 @@ def signoff(
     passed = f"{record.counts['passed']} of {record.counts['results']} results passed"
     click.echo(f"  {len(record.subjects)} files; {passed}; key {record.keyid}")
     try:
-        remake(run_)
+        rewrite_page(run_)
     except (UsageError, OSError) as error:
         # The record is written; only the page is not up to date.
         message = f"evalkit: the page was not written ({error}); run: evalkit report {run}"

@@ -91,7 +91,7 @@ def verify(
         trust = _add_authors(trust, run, root)
     result = verification.verify(run, trust, now=now(), root=root)
     if result.records:
-        problems = [*result.problems, *pages.problems(run, result.records[-1])]
+        problems = [*result.problems, *pages.page_problems(run, result.records[-1])]
         result = result._replace(problems=sorted_problems(problems))
     if as_json:
         click.echo(json.dumps(_to_json(result, trust), indent=2))

@@ -1,83 +1,68 @@
-"""One reading of a run's results for all reports that are made of them line by line.
+"""Reports that are built from results line by line, in one reading of the run.
 
-A report is a function of a run. Most go through its results once, so they need not be read and parsed once for each: such a report says what
-it does with a result, and :func:`write_all` hands every result to all of them. No result is kept for the next report, so memory does not grow.
+:func:`write_all` reads results once and hands each to every such report. No result is kept for the
+next report, so memory does not grow with the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, ExitStack
-from functools import update_wrapper
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol
+from typing import Any
 
 from evalkit.errors import UsageError
-from evalkit.reports.overview import Tally
+from evalkit.reports.overview import ResultCounts
 from evalkit.results import Run
 from evalkit.results.records import ResultHead
 from evalkit.results.result_line import parse_head
 
-More = ParamSpec("More")
+
+class LineReport(ABC):
+    """A report built line by line; the class is what the entry point names."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    @abstractmethod
+    def add(self, head: ResultHead, line: str, number: int) -> None:
+        """Add a result: its head (shared, not to be changed), its line, its line number."""
+
+    @abstractmethod
+    def finish(self, suites: Mapping[str, ResultCounts]) -> Path:
+        """Write the report and return its path; ``suites`` are the counts of all results."""
+
+    def close(self) -> None:  # noqa: B027 - most reports have no temporary files
+        """Release temporary files, whether the report was written or not."""
 
 
-class Maker(Protocol):
-    """A report in the making."""
-
-    def take(self, head: ResultHead, line: str, number: int) -> None:
-        """Take in a result: its head (it is not to be changed), the whole line, the line's number."""
-
-    def finish(self, suites: Mapping[str, Tally]) -> Path:
-        """Write what came of all results, once the last one is taken, and return where. ``suites`` are their counts, for all reports alike."""
-
-
-class LineReport(Generic[More]):
-    """A report made line by line: the function ``(run, …) -> Path`` that every report is, and ``begin`` for those who share a reading.
-
-    Decorates the context manager that holds the report's maker; what it put aside is dropped, and what it opened closed, at the context's end.
-    """
-
-    def __init__(
-        self, begin: Callable[Concatenate[Run, More], AbstractContextManager[Maker]]
-    ) -> None:
-        self.begin = begin
-        update_wrapper(self, begin)
-
-    def __call__(self, run: Run, *more: More.args, **named: More.kwargs) -> Path:
-        """Write this report alone. Raises UsageError naming a result line that cannot be read."""
-        with self.begin(run, *more, **named) as maker:
-            return maker.finish(_read(run, [maker]))
-
-
-def write_all(run: Run, reports: Iterable[Callable[..., Any]]) -> list[Any]:
-    """Write reports of a run, those made line by line in one reading and first. Returns what each returns, in that order.
+def write_all(run: Run, reports: Iterable[Callable[[Run], Any]]) -> list[Any]:
+    """Write reports of a run, line reports in one reading and first; return their results.
 
     Raises UsageError naming a result line that cannot be read.
     """
-    reports = list(reports)
+    line_reports: list[Callable[[Run], LineReport]] = []
+    others: list[Callable[[Run], Any]] = []
+    for report in reports:
+        is_line_report = isinstance(report, type) and issubclass(report, LineReport)
+        (line_reports if is_line_report else others).append(report)
     with ExitStack() as stack:
-        makers = [
-            stack.enter_context(report.begin(run))
-            for report in reports
-            if isinstance(report, LineReport)
-        ]
-        suites = _read(run, makers) if makers else {}
-        written: list[Any] = [maker.finish(suites) for maker in makers]
-    return written + [report(run) for report in reports if not isinstance(report, LineReport)]
+        opened = [stack.enter_context(closing(report(run))) for report in line_reports]
+        suites = _read(run, opened) if opened else {}
+        written: list[Any] = [report.finish(suites) for report in opened]
+    return written + [report(run) for report in others]
 
 
-def _read(run: Run, makers: Iterable[Maker]) -> dict[str, Tally]:
-    takers = [maker.take for maker in makers]
-    suites: dict[str, Tally] = {}
+def _read(run: Run, reports: Sequence[LineReport]) -> dict[str, ResultCounts]:
+    suites: dict[str, ResultCounts] = defaultdict(ResultCounts)
     for number, line in enumerate(run.lines(), 1):
         try:
             head = parse_head(line)
-            suite = head["suite"]
-            if suite not in suites:
-                suites[suite] = Tally()
-            suites[suite].add(head)
-            for take in takers:
-                take(head, line, number)
+            suites[head["suite"]].add(head)
+            for report in reports:
+                report.add(head, line, number)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
                 f"{run.directory / 'results.jsonl'}:{number} cannot be read: {error}"

@@ -1,7 +1,7 @@
-"""The top of the page: the verdict of the run, totals with their denominators, and what the run was made of.
+"""The summary of a run: its verdict, totals with their denominators, and facts about the session.
 
-Counts are those of the result lines; how many variants were collected is known by the manifest alone. Where the two cannot both be right,
-or the run did not finish, the page says so first.
+Counts are those of the result lines; how many variants were collected is only in the manifest. If
+the two contradict each other, or the run did not finish, a notice says so.
 """
 
 from __future__ import annotations
@@ -9,15 +9,22 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
 
 from evalkit._lib.json import JSON, dumps
-from evalkit.reports.formatting import count, found
+from evalkit.reports.formatting import count, findings_of
+from evalkit.results.records import ManifestRecord, ResultHead
+
+VERDICTS = ("passed", "failed", "errored", "skipped")
 
 
-class Tally:
-    """Counts over result lines, for a run or for one suite. ``rates`` count tags by verdict; ``sizes`` are tokens, ``times`` milliseconds, one a
-    variant that has them."""
+class ResultCounts:
+    """Counts over results, of a run or a suite.
+
+    ``rates`` counts tags by verdict; ``sizes`` (tokens) and ``times`` (milliseconds) have one value
+    for each variant that has one.
+    """
 
     def __init__(self) -> None:
         self.verdicts: Counter[str] = Counter()
@@ -27,8 +34,8 @@ class Tally:
         self.times: array[float] = array("d")
         self.warned = self.warnings = self.unplayed = self.checks = self.tokens = 0
 
-    def add(self, head: Mapping[str, JSON]) -> None:
-        """Count one result (its head is enough)."""
+    def add(self, head: ResultHead) -> None:
+        """Count one result."""
         verdict, metrics = head["verdict"], head["metrics"]
         self.verdicts[verdict] += 1
         for tag in head["tags"]:
@@ -42,26 +49,22 @@ class Tally:
             self.sizes.append(tokens)
         if "elapsed_ms" in metrics:
             self.times.append(metrics["elapsed_ms"])
-        warnings = sum([finding["severity"] == "warn" for _, finding in found(head)])
+        warnings = sum(finding["severity"] == "warn" for _, finding in findings_of(head))
         self.warnings += warnings
         self.warned += warnings > 0
 
-    def merge(self, other: Tally) -> None:
-        """Add another tally's counts to this one."""
-        self.verdicts += other.verdicts
-        self.tags += other.tags
-        self.rates += other.rates
-        self.sizes.extend(other.sizes)
-        self.times.extend(other.times)
-        for name in ("warned", "warnings", "unplayed", "checks", "tokens"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
     @classmethod
-    def sum(cls, tallies: Iterable[Tally]) -> Tally:
-        """Return the counts of several, of all suites of a run, say."""
+    def sum(cls, counts: Iterable[ResultCounts]) -> ResultCounts:
+        """Return the sum of several counts."""
         total = cls()
-        for tally in tallies:
-            total.merge(tally)
+        for other in counts:
+            total.verdicts += other.verdicts
+            total.tags += other.tags
+            total.rates += other.rates
+            total.sizes.extend(other.sizes)
+            total.times.extend(other.times)
+            for name in ("warned", "warnings", "unplayed", "checks", "tokens"):
+                setattr(total, name, getattr(total, name) + getattr(other, name))
         return total
 
     @property
@@ -71,12 +74,12 @@ class Tally:
 
     @property
     def scored(self) -> int:
-        """Variants that tell something of the model: passed or failed."""
+        """Variants that are evidence about the model: passed or failed."""
         return self.verdicts["passed"] + self.verdicts["failed"]
 
 
 class Tile(NamedTuple):
-    """One number with what it counts and what it is a part of."""
+    """A number with what it counts and what it is a part of."""
 
     style: str
     number: str
@@ -84,8 +87,9 @@ class Tile(NamedTuple):
     of: str
 
 
-class Overview(NamedTuple):
-    """Everything above the list. ``bar`` are ``(style, start, width)`` in percent."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """The summary of a run. ``bar`` are ``(style, start, width)`` in percent."""
 
     style: str
     verdict: str
@@ -97,140 +101,125 @@ class Overview(NamedTuple):
     started: str
 
 
-def overview(manifest: Mapping[str, JSON], tally: Tally) -> Overview:
-    """Return the top of the page for a run."""
-    totals = manifest.get("totals", {})
-    # Of what was collected, -k and -m may have left some out on purpose: nobody waits for their results.
-    selected = max(totals.get("collected", 0) - totals.get("deselected", 0), tally.results)
-    style, verdict, sentence = _verdict(tally, selected, manifest.get("complete", True) is True)
+def overview(manifest: ManifestRecord, counts: ResultCounts) -> Overview:
+    """Return the summary of a run."""
+    totals: Mapping[str, int] = cast("Any", manifest.get("totals", {}))
+    deselected = totals.get("deselected", 0)
+    # Variants that -k and -m left out were left out on purpose: no result is missing.
+    selected = max(totals.get("collected", 0) - deselected, counts.results)
+    is_complete = manifest.get("complete", True) is True
+    style, verdict, sentence = _verdict(counts, selected, is_complete)
     return Overview(
-        style,
-        verdict,
-        sentence,
-        _notices(manifest, totals, tally, selected),
-        _tiles(tally, selected, totals.get("deselected", 0)),
-        _bar(tally, selected),
-        _facts(manifest),
-        str(manifest.get("started") or ""),
+        style=style,
+        verdict=verdict,
+        sentence=sentence,
+        notices=_notices(totals, counts, selected, is_complete),
+        tiles=_tiles(counts, selected, deselected),
+        bar=_bar(counts, selected),
+        facts=_facts(manifest),
+        started=str(manifest.get("started") or ""),
     )
 
 
-def _verdict(tally: Tally, selected: int, complete: bool) -> tuple[str, str, str]:
-    counts = tally.verdicts
-    scored = f"{tally.scored:,} scored"
-    if counts["failed"]:
-        tail = f"; {counts['errored']:,} could not be judged" if counts["errored"] else ""
-        return "failed", "Failed", f"{counts['failed']:,} of {scored} failed{tail}"
-    if counts["errored"]:
-        return (
-            "errored",
-            "Errored",
-            f"{counts['errored']:,} of {selected:,} could not be judged; of {scored} none failed",
-        )
-    if not complete or tally.results < selected:
-        return (
-            "errored",
-            "Not finished",
-            f"{tally.results:,} of {selected:,} have a result; of {scored} none failed",
-        )
-    if not tally.scored:
-        return (
-            "skipped",
-            "Nothing scored",
-            f"{count(selected, 'variant')}, {counts['skipped']:,} skipped",
-        )
+def _verdict(counts: ResultCounts, selected: int, is_complete: bool) -> tuple[str, str, str]:
+    failed, errored = counts.verdicts["failed"], counts.verdicts["errored"]
+    scored = f"{counts.scored:,} scored"
+    if failed:
+        rest = f"; {errored:,} could not be evaluated" if errored else ""
+        return "failed", "Failed", f"{failed:,} of {scored} failed{rest}"
+    none_failed = f"of {scored} none failed"
+    if errored:
+        sentence = f"{errored:,} of {selected:,} could not be evaluated; {none_failed}"
+        return "errored", "Errored", sentence
+    if not is_complete or counts.results < selected:
+        sentence = f"{counts.results:,} of {selected:,} have a result; {none_failed}"
+        return "errored", "Not finished", sentence
+    if not counts.scored:
+        sentence = f"{count(selected, 'variant')}, {counts.verdicts['skipped']:,} skipped"
+        return "skipped", "Nothing scored", sentence
     return "passed", "Passed", f"all {scored} passed"
 
 
 def _notices(
-    manifest: Mapping[str, JSON], totals: Mapping[str, JSON], tally: Tally, selected: int
+    totals: Mapping[str, int], counts: ResultCounts, selected: int, is_complete: bool
 ) -> list[str]:
     notices = []
-    if manifest.get("complete", True) is not True:
-        notices.append("This run did not finish. What it had written when it ended is below.")
-    if missing := selected - tally.results:
+    if not is_complete:
+        notices.append("This run did not finish. The results written until then are below.")
+    if missing := selected - counts.results:
         notices.append(f"{count(missing, 'variant')} without a result.")
-    told = {
-        name: totals[name] for name in ("passed", "failed", "errored", "skipped") if name in totals
-    }
-    if manifest.get("complete", True) is True and any(
-        tally.verdicts[name] != number for name, number in told.items()
-    ):
-        words = ", ".join(f"{number:,} {name}" for name, number in told.items())
-        notices.append(f"manifest.json counts {words}; results.jsonl holds the numbers shown here.")
+    stated = {name: totals[name] for name in VERDICTS if name in totals}
+    if is_complete and any(counts.verdicts[name] != number for name, number in stated.items()):
+        numbers = ", ".join(f"{number:,} {name}" for name, number in stated.items())
+        notices.append(
+            f"manifest.json counts {numbers}; the numbers on this page are those of results.jsonl."
+        )
     if orphans := totals.get("orphans", 0):
         notices.append(f"{count(orphans, 'cassette')} on disk that no scenario uses.")
     return notices
 
 
-def _tiles(tally: Tally, selected: int, deselected: int) -> list[Tile]:
-    counts = tally.verdicts
-    of_scored = f"of {tally.scored:,} scored"
-    word, whole = (
-        ("selected", f"of {selected + deselected:,} collected")
-        if deselected
-        else ("collected", "variants")
-    )
+def _tiles(counts: ResultCounts, selected: int, deselected: int) -> list[Tile]:
+    of_scored = f"of {counts.scored:,} scored"
+    word, whole = "collected", "variants"
+    if deselected:
+        word, whole = "selected", f"of {selected + deselected:,} collected"
     of_selected = f"of {selected:,} {word}"
-    tiles = [
-        Tile("", f"{selected:,}", word, whole),
-        Tile("", f"{tally.scored:,}", "scored", of_selected),
-        Tile("passed", f"{counts['passed']:,}", "passed", of_scored),
-        Tile("failed", f"{counts['failed']:,}", "failed", of_scored),
-        Tile("errored", f"{counts['errored']:,}", "errored", of_selected),
-        Tile("skipped", f"{counts['skipped']:,}", "skipped", of_selected),
-        Tile("warned", f"{tally.warnings:,}", "warnings", f"in {count(tally.warned, 'variant')}"),
-        Tile("warned", f"{tally.unplayed:,}", "unplayed", "recordings"),
+    table = [
+        ("", selected, word, whole),
+        ("", counts.scored, "scored", of_selected),
+        ("passed", counts.verdicts["passed"], "passed", of_scored),
+        ("failed", counts.verdicts["failed"], "failed", of_scored),
+        ("errored", counts.verdicts["errored"], "errored", of_selected),
+        ("skipped", counts.verdicts["skipped"], "skipped", of_selected),
+        ("warned", counts.warnings, "warnings", f"in {count(counts.warned, 'variant')}"),
+        ("warned", counts.unplayed, "unplayed", "recordings"),
     ]
     return [
-        tile._replace(style="zero") if tile.style and tile.number == "0" else tile for tile in tiles
+        Tile("zero" if style and not number else style, f"{number:,}", label, of)
+        for style, number, label, of in table
     ]
 
 
-def _bar(tally: Tally, selected: int) -> list[tuple[str, str, str]]:
+def _bar(counts: ResultCounts, selected: int) -> list[tuple[str, str, str]]:
     bar = []
     start = 0.0
     for style in ("failed", "errored", "passed", "skipped"):
-        width = 100 * tally.verdicts[style] / selected if selected else 0.0
+        width = 100 * counts.verdicts[style] / selected if selected else 0.0
         if width:
             bar.append((style, f"{start:.3f}", f"{width:.3f}"))
         start += width
     return bar
 
 
-def _facts(manifest: Mapping[str, JSON]) -> list[tuple[str, Sequence[str]]]:
-    def named(*names: str) -> list[str]:
-        return [f"{name} {manifest[name]}" for name in names if manifest.get(name)]
-
-    options = manifest.get("options", {})
-    environment = manifest.get("environment", {})
+def _facts(manifest: ManifestRecord) -> list[tuple[str, Sequence[str]]]:
+    members = cast("Mapping[str, JSON]", manifest)
+    versions = ("evalkit", "python", "pytest", "platform")
     cassettes = manifest.get("cassettes", [])
     facts = [
-        ("Started", [str(manifest.get("started") or "")]),
-        ("Ended", [str(manifest.get("ended") or "not recorded")]),
-        ("Versions", named("evalkit", "python", "pytest", "platform")),
+        ("Started", [str(members.get("started") or "")]),
+        ("Ended", [str(members.get("ended") or "not recorded")]),
+        ("Versions", [f"{name} {members[name]}" for name in versions if members.get(name)]),
         (
             "Options",
             [
                 f"{name} {value if isinstance(value, str) else dumps(value)}"
-                for name, value in options.items()
-            ],
-        ),
-        ("Environment", [f"{name}={value}" for name, value in environment.items()]),
-        (
-            "Merged from",
-            [
-                f"{origin.get('path')}  {origin.get('digest')}"
-                for origin in manifest.get("merged", [])
+                for name, value in manifest.get("options", {}).items()
             ],
         ),
         (
-            "Suites",
-            [f"{suite.get('path')}  {suite.get('digest')}" for suite in manifest.get("suites", [])],
+            "Environment",
+            [f"{name}={value}" for name, value in manifest.get("environment", {}).items()],
         ),
+        ("Merged from", _digests(members.get("merged", []))),
+        ("Suites", _digests(members.get("suites", []))),
         (
             "Cassettes",
             [f"{count(len(cassettes), 'file')}, digests in manifest.json"] if cassettes else [],
         ),
     ]
     return [(name, values) for name, values in facts if any(values)]
+
+
+def _digests(files: Iterable[Mapping[str, JSON]]) -> list[str]:
+    return [f"{file.get('path')}  {file.get('digest')}" for file in files]

@@ -20,6 +20,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from posixpath import normpath
@@ -262,16 +263,22 @@ def _open_run(path: Path) -> Run:
 
 def _validate(name: str, manifest: ManifestRecord) -> None:
     # jsonschema is slow to import, and most commands do not need it.
-    from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
-    text = (files("evalkit.results") / "schemas" / "manifest.schema.json").read_text("utf-8")
-    error = best_match(Draft202012Validator(json.loads(text)).iter_errors(manifest))
+    error = best_match(_manifest_validator().iter_errors(manifest))
     if error is not None:
         raise UsageError(
             f"{name}/manifest.json is not valid for this evalkit: "
             f"{shorten(f'{error.json_path}: {error.message}', 200)}; run its suites again"
         )
+
+
+@cache
+def _manifest_validator() -> Any:
+    from jsonschema import Draft202012Validator
+
+    text = (files("evalkit.results") / "schemas" / "manifest.schema.json").read_text("utf-8")
+    return Draft202012Validator(json.loads(text))
 
 
 def _new_lines(run: Run, shard: Shard, results: MergedResults) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Reads a page the way a browser's parser sees it, with the standard library: elements, attributes, text, embedded results."""
+"""Reads a page with the standard library: elements, attributes, text, embedded results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VOID = {"meta", "link", "img", "input", "br", "hr", "rect", "line", "path", "pol
 
 
 class Element(NamedTuple):
-    """An element: its name, its attributes, its own and its children's text, the names around it."""
+    """An element: name, attributes, text (that of children too), names of the elements around it."""
 
     tag: str
     attributes: dict[str, str]
@@ -23,7 +23,7 @@ class Element(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The text, white space folded."""
+        """The text with white space collapsed."""
         return " ".join("".join(self.texts).split())
 
 
@@ -40,7 +40,7 @@ class Page(HTMLParser):
         assert self._open == [], "every element is closed"
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note an element."""
+        """Add an element."""
         element = Element(
             tag,
             {name: value or "" for name, value in attrs},
@@ -52,11 +52,11 @@ class Page(HTMLParser):
             self._open.append(element)
 
     def handle_endtag(self, tag: str) -> None:
-        """Close an element; pages of ours leave none open."""
+        """Close an element."""
         assert tag in VOID or self._open.pop().tag == tag
 
     def handle_data(self, data: str) -> None:
-        """Give text to all elements around it."""
+        """Add text to all elements around it."""
         for element in self._open:
             element.texts.append(data)
 
@@ -84,14 +84,14 @@ class Page(HTMLParser):
         return meta.attributes["content"]
 
     def result(self, address: str) -> dict[str, Any]:
-        """Return the result that a row's ``data-at`` names."""
+        """Return the result at an address, ``<pack>.<index>``."""
         number, index = address.split(".")
         data = zlib.decompress(base64.b64decode("".join(self.by_id(f"pack-{number}").texts)))
         value: dict[str, Any] = json.loads(data.split(b"\n")[int(index)])
         return value
 
     def rows(self) -> list[list[Any]]:
-        """Return the rows that the page holds as data."""
+        """Return the rows in the page's data."""
         value: list[list[Any]] = json.loads(
             zlib.decompress(base64.b64decode("".join(self.by_id("rows").texts)))
         )

@@ -1,6 +1,6 @@
-"""Runs made by hand for the tests of the reports: every verdict, every kind of step, hostile models, any number of passes.
+"""Sample runs for the tests of reports: every verdict, every kind of step, any number of passes.
 
-Lines are made by the real ``result_line`` from real values, so that their form cannot drift from what a session writes.
+Lines are written by the real ``result_line``, so that their form is what a session writes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 from evalkit._lib.json import JSON
 from evalkit.protocol.step_reader import output_text
 from evalkit.protocol.step_types import CLIENT_STEPS
+from evalkit.reports.line_reports import write_all
+from evalkit.reports.page.run_page import RunPage
 from evalkit.results import Run
 from evalkit.results.result_line import Identity, result_line
 from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn
@@ -24,15 +26,22 @@ SIGNATURE = base64.b64encode(b"a thought that only its maker can read" * 3).deco
 
 
 def make_run(directory: Path, lines: Sequence[str], **changes: JSON) -> Run:
-    """Write a run directory with these result lines, and open it; ``changes`` are members of its manifest."""
+    """Write a run directory with these result lines and open it; ``changes`` go into the manifest."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "results.jsonl").write_text("".join(f"{text}\n" for text in lines))
     (directory / "manifest.json").write_text(json.dumps(manifest(**changes)))
     return Run(directory)
 
 
+def write_page(run: Run) -> Path:
+    """Write the HTML report of a run and return its path."""
+    [path] = write_all(run, [RunPage])
+    assert isinstance(path, Path)
+    return path
+
+
 def manifest(**changes: JSON) -> dict[str, Any]:
-    """Return a manifest as ``evalkit.results.Manifest`` writes it."""
+    """Return a manifest as a session writes it."""
     return {
         "schema_version": 1,
         "evalkit": "0.1.0",
@@ -70,7 +79,7 @@ def says(words: str, *annotations: JSON) -> dict[str, JSON]:
 
 
 def cites(whole: str, words: str, title: str, url: str) -> dict[str, JSON]:
-    """Return a url_citation of ``words`` in ``whole``, its offsets counted in UTF-8 bytes."""
+    """Return a url_citation of ``words`` in ``whole``, with offsets in UTF-8 bytes."""
     start = len(whole[: whole.index(words)].encode())
     return {
         "type": "url_citation",
@@ -112,9 +121,12 @@ def turn(
     first_exchange: int = 1,
     **more: Any,
 ) -> Turn:
-    """Return a turn held in one exchange a round; ``function_result`` steps are the client's, sent at the start of a round."""
+    """Return a turn with one exchange per round.
+
+    ``function_result`` steps are the client's, sent at the start of a round.
+    """
     content = [text(user)] if isinstance(user, str) else user
-    made = Turn(number, content, **more)
+    result = Turn(number, content, **more)
     sent: list[JSON] = [{"type": "user_input", "content": content}]
     for index, steps in enumerate(rounds):
         exchange = first_exchange + index
@@ -133,7 +145,7 @@ def turn(
                 "total_thought_tokens": 82,
             },
         }
-        made.status = str(interaction["status"])
+        result.status = str(interaction["status"])
         body = {
             "model": "gemini-3.5-flash",
             "store": False,
@@ -143,7 +155,7 @@ def turn(
         response = Response(
             200, {"content-type": "application/json"}, "", elapsed_ms=412.5, source="replayed"
         )
-        made.exchanges.append(
+        result.exchanges.append(
             Exchange(
                 exchange,
                 number,
@@ -152,13 +164,13 @@ def turn(
                 interaction=interaction,
             )
         )
-        made.steps += [
+        result.steps += [
             Step(step, "client" if step.get("type") in CLIENT_STEPS else "model", exchange)
             for step in steps
         ]
         sent += new
-    made.text = output_text([step.raw for step in made.steps])
-    return made
+    result.text = output_text([step.raw for step in result.steps])
+    return result
 
 
 def line(
@@ -177,7 +189,7 @@ def line(
 ) -> str:
     """Return one result line."""
     label = f"{scenario}[{'-'.join(parts)}]" if parts else scenario
-    who = Identity(
+    identity = Identity(
         id=f"{suite}::{label}" + (f"#{trial}" if trial > 1 else ""),
         suite=suite,
         scenario=scenario,
@@ -190,11 +202,13 @@ def line(
         line=12,
         cassette=f"cassettes/{suite}/{scenario}.yaml",
     )
-    held = list(turns)
+    played = list(turns)
     transcript = (
-        Transcript({"history": "stateless", "model": "gemini-3.5-flash"}, held) if held else None
+        Transcript({"history": "stateless", "model": "gemini-3.5-flash"}, played)
+        if played
+        else None
     )
-    return result_line(who, verdict, message, checks, transcript, unplayed=unplayed)
+    return result_line(identity, verdict, message, checks, transcript, unplayed=unplayed)
 
 
 def passed(

@@ -1,4 +1,4 @@
-"""One variant for everything a report must show: every verdict, every step type, media, citations, and a model that attacks the page."""
+"""One variant for everything a report must show: verdicts, steps, media, citations, an attack."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EURO = "Spain won Euro 2024 – La Roja beat England 2:1 in Berlin. Það var fj
 
 
 def euro() -> Turn:
-    """Return a searching turn: the text stands before the search, spans share an end, one cuts a character, one is past the end."""
+    """Return a turn with a search after its text, and citations with shared and wrong spans."""
     annotations = [
         cites(
             EURO,
@@ -130,7 +130,7 @@ def wav(seconds: float = 0.2) -> str:
 
 
 def media_turn() -> Turn:
-    """Return a turn with every kind of media in and out: shown, sounded, refused, linked, broken."""
+    """Return a turn with every kind of media: shown, refused, linked, broken."""
     user = [
         text("What do you see and hear?"),
         {"type": "image", "data": png(), "mime_type": "image/png"},
@@ -164,7 +164,7 @@ def media_turn() -> Turn:
 
 
 def every_step() -> Turn:
-    """Return a turn with all step types, results away from their calls, and types nobody knows."""
+    """Return a turn with all step types, results away from their calls, and unknown types."""
     steps: list[dict[str, JSON]] = [
         thought(
             summary=[
@@ -283,7 +283,7 @@ HOSTILE = (
 
 
 def hostile_turn(long_line: int = 5_000_000) -> Turn:
-    """Return a turn in which every string that a model can choose attacks the page; the last text is one very long line."""
+    """Return a turn in which every string of the model attacks the page; the last text is long."""
     return turn(
         1,
         HOSTILE,
@@ -331,7 +331,7 @@ def hostile_turn(long_line: int = 5_000_000) -> Turn:
 def hostile_line(
     verdict: Verdict = Verdict.FAILED, long_line: int = 5_000_000, scenario: str = "hostile"
 ) -> str:
-    """Return a result in which everything but the suite's own words is hostile; a finding quotes it."""
+    """Return a result in which every text of the model is hostile; a finding quotes it."""
     finding = Finding(
         HOSTILE,
         HOSTILE,
@@ -355,7 +355,7 @@ def hostile_line(
 
 
 def failed_line() -> str:
-    """Return a failed result with findings beside a step, an exchange, a turn, and one without a place."""
+    """Return a failed result with findings of a step, an exchange, a turn, and without a place."""
     where = Where(turn=1, exchange=2, step=2, pointer="/arguments/location", part="step")
     finding = Finding(
         "arguments_differ",
@@ -415,7 +415,7 @@ def failed_line() -> str:
 
 
 def errored_line() -> str:
-    """Return an errored result: a turn the API refused and one never reached, a check that crashed, a stream with problems."""
+    """Return an errored result: a refused turn, one not run, a crashed check, a broken stream."""
     refused = turn(1, "Hello?", [says("It beg")])
     refused.outcome, refused.status = "api_error", None
     refused.error = ApiError(429, "rate_limit_exceeded", "Too many requests.\nTry again in 5 s.")
@@ -461,7 +461,7 @@ def errored_line() -> str:
 
 
 def warned_line() -> str:
-    """Return a passed result that has a warning to tell."""
+    """Return a passed result with a warning."""
     soft = Finding(
         "too_slow_to_say",
         "the text is longer than 30 characters",

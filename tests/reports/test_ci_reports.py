@@ -1,4 +1,4 @@
-"""What CI reads: Markdown, CTRF, badge, annotations, a pull request's comment; model text in none of them does anything."""
+"""Files for CI: Markdown, CTRF, badge, annotations, comment; text of models has no effect."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from hypothesis import strategies as st
 from evalkit._lib.text import escape_log_commands
 from evalkit.compare.loading import RunSelection, compare
 from evalkit.errors import UsageError
-from evalkit.reports.ci import badge, comment, ctrf, github, markdown
+from evalkit.reports.ci import comment, github, markdown
+from evalkit.reports.ci.badge import Badge
+from evalkit.reports.ci.ctrf import Ctrf
 from evalkit.reports.ci.escaping import annotation, code
+from evalkit.reports.ci.markdown import MarkdownSummary
+from evalkit.reports.line_reports import write_all
 from evalkit.results import Run
 from evalkit.verdict import CheckResult, Finding, Verdict
 from tests.reports.sample import line, make_run, passing
@@ -56,19 +60,25 @@ def everything(tmp_path: Path) -> Run:
     )
 
 
+def written(run: Run, report: Any) -> str:
+    """Write a report and return its text."""
+    text: str = write_all(run, [report])[0].read_text()
+    return text
+
+
 def tags(text: str) -> set[str]:
     return set(re.findall(r"</?([a-zA-Z]+)", text))
 
 
 @given(st.text(max_size=80))
-def test_nothing_in_code_is_read_by_markdown_or_html(text: str) -> None:
+def test_code_has_no_meaning_in_markdown_or_html(text: str) -> None:
     shown = code(text)
     assert shown == "" or (shown.startswith("<code>") and shown.endswith("</code>"))
     inside = re.sub(r"&#\d+;", "", shown.removeprefix("<code>").removesuffix("</code>"))
     assert not re.search(r"[<>&@#`*_!\[\]|~\\\n:.]", inside)
 
 
-def test_what_was_said_can_still_be_read() -> None:
+def test_escaped_text_is_readable() -> None:
     from html import unescape
 
     assert (
@@ -79,21 +89,21 @@ def test_what_was_said_can_still_be_read() -> None:
 
 
 @given(st.text(st.sampled_from(":# [\n a"), max_size=30))
-def test_no_line_of_a_log_is_an_order(text: str) -> None:
+def test_no_line_of_a_log_is_a_command(text: str) -> None:
     shown = escape_log_commands(text)
     assert not re.search(r"^\s*::", shown, re.MULTILINE)
     assert "##[" not in shown
 
 
-def test_annotations_escape_what_the_runner_reads() -> None:
+def test_annotation_is_escaped_for_the_runner() -> None:
     assert (
         annotation("a,b:c.yaml", 3, "t\n::x", "100%\r\nno")
         == "::error file=a%2Cb%3Ac.yaml,line=3,title=t%0A%3A%3Ax::100%25<U+000D>%0Ano"
     )
 
 
-def test_a_summary_has_the_worst_first(everything: Run) -> None:
-    text = markdown.write(everything).read_text()
+def test_summary_has_the_worst_rows_first(everything: Run) -> None:
+    text = written(everything, MarkdownSummary)
     assert text.startswith("## Failed: ")
     kinds = re.findall(r"^\| ([❌⚠✅⏭]\S* [a-z]+(?:, with warnings)?) \|", text, re.MULTILINE)
     order = ["❌ failed", "⚠️ errored", "✅ passed, with warnings", "⏭️ skipped", "✅ passed"]
@@ -102,7 +112,7 @@ def test_a_summary_has_the_worst_first(everything: Run) -> None:
     assert tags(text) == {"code"}
 
 
-def test_a_summary_drops_passing_rows_first(
+def test_summary_leaves_out_passing_rows_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(
@@ -110,14 +120,14 @@ def test_a_summary_drops_passing_rows_first(
         [*(passing(number) for number in range(60)), *(failing(number) for number in range(10))],
     )
     monkeypatch.setattr(markdown, "LIMIT", 4_000)
-    text = markdown.write(run).read_text()
+    text = written(run, MarkdownSummary)
     assert text.count("❌ failed") == 10
     shown = text.count("| ✅ passed |")
     assert 0 < shown < 60
-    assert f"Left out, to stay within what GitHub takes: {60 - shown} rows of passed." in text
+    assert f"Left out, because GitHub limits the size: {60 - shown} rows of passed." in text
     assert len(text.encode()) <= 4_000
     monkeypatch.setattr(markdown, "LIMIT", 2_300)
-    text = markdown.write(run).read_text()
+    text = written(run, MarkdownSummary)
     assert re.search(r"Left out, .*: \d rows of failed, 60 rows of passed\.", text)
     assert len(text.encode()) <= 2_300
 
@@ -129,7 +139,7 @@ def test_a_summary_drops_passing_rows_first(
         (3, "| collected | deselected | scored | passed |", "| 5 | 3 | 2 | 1 |"),
     ],
 )
-def test_a_summary_counts_what_was_deselected_where_something_was(
+def test_summary_counts_deselected_variants_if_there_are_any(
     tmp_path: Path, deselected: int, head: str, row: str
 ) -> None:
     run = make_run(
@@ -137,14 +147,14 @@ def test_a_summary_counts_what_was_deselected_where_something_was(
         [passing(1), failing(2)],
         totals={"collected": 2 + deselected, "deselected": deselected},
     )
-    header, rule, figures = markdown.write(run).read_text().split("\n")[2:5]
+    header, rule, figures = written(run, MarkdownSummary).split("\n")[2:5]
     assert header.startswith(head)
     assert figures.startswith(row)
     assert header.count("|") == rule.count("|") == figures.count("|")
 
 
-def test_ctrf(everything: Run) -> None:
-    value = json.loads(ctrf.write(everything).read_text())
+def test_ctrf_has_a_test_per_result(everything: Run) -> None:
+    value = json.loads(written(everything, Ctrf))
     results = value["results"]
     assert value["reportFormat"] == "CTRF"
     lines = list(everything.results())
@@ -167,16 +177,16 @@ def test_ctrf(everything: Run) -> None:
     ]
 
 
-def test_an_empty_run(tmp_path: Path) -> None:
+def test_empty_run(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", [])
-    assert json.loads(ctrf.write(run).read_text())["results"]["tests"] == []
-    assert json.loads(badge.write(run).read_text())["message"] == "nothing scored"
-    assert "| 0 |" in markdown.write(run).read_text()
+    assert json.loads(written(run, Ctrf))["results"]["tests"] == []
+    assert json.loads(written(run, Badge))["message"] == "nothing scored"
+    assert "| 0 |" in written(run, MarkdownSummary)
     assert github.error_commands(run) == []
 
 
 @pytest.mark.parametrize(
-    ("lines", "message", "colour"),
+    ("lines", "message", "color"),
     [
         ([passing(1), passing(2)], "2 of 2 passed", "brightgreen"),
         ([passing(1), failed_line()], "1 of 2 passed", "red"),
@@ -184,14 +194,16 @@ def test_an_empty_run(tmp_path: Path) -> None:
         ([skipped_line()], "nothing scored", "lightgrey"),
     ],
 )
-def test_badge(tmp_path: Path, lines: list[str], message: str, colour: str) -> None:
+def test_badge_has_counts_and_color(
+    tmp_path: Path, lines: list[str], message: str, color: str
+) -> None:
     complete = {"totals": {"collected": len(lines)}}
-    value = json.loads(badge.write(make_run(tmp_path / "run", lines, **complete)).read_text())
-    assert value == {"schemaVersion": 1, "label": "evalkit", "message": message, "color": colour}
+    value = json.loads(written(make_run(tmp_path / "run", lines, **complete), Badge))
+    assert value == {"schemaVersion": 1, "label": "evalkit", "message": message, "color": color}
 
 
 @pytest.mark.parametrize(("count", "shown"), [(0, 0), (3, 3), (9, 9), (10, 9), (40, 9)])
-def test_at_most_nine_annotations_each_at_the_line_of_its_check(
+def test_annotations_are_at_the_line_of_their_check_and_at_most_nine(
     tmp_path: Path, count: int, shown: int
 ) -> None:
     run = make_run(
@@ -209,20 +221,20 @@ def test_at_most_nine_annotations_each_at_the_line_of_its_check(
     )
 
 
-def test_an_annotation_of_what_was_not_held_is_at_its_scenario(tmp_path: Path) -> None:
+def test_annotation_without_a_declared_check_is_at_the_scenario(tmp_path: Path) -> None:
     (command,) = github.error_commands(make_run(tmp_path / "run", [errored_line()]))
     assert re.match(r"::error file=suites/\w+\.yaml,line=\d+,title=", command)
 
 
-def test_hostile_text_does_nothing_anywhere(tmp_path: Path) -> None:
+def test_hostile_text_has_no_effect(tmp_path: Path) -> None:
     lines = [hostile_line(long_line=2_000), failing(3, "nasty", NASTY)]
     run = make_run(tmp_path / "run", lines)
-    summary = markdown.write(run).read_text()
+    summary = written(run, MarkdownSummary)
     assert tags(summary) == {"code"}
     for command in github.error_commands(run):
         assert command.startswith("::error file=")
         assert command.isprintable()
-    assert not [char for char in ctrf.write(run).read_text() if char in "\x1b\u202e"]
+    assert not [char for char in written(run, Ctrf) if char in "\x1b\u202e"]
     before = make_run(tmp_path / "old", [hostile_line(Verdict.PASSED, 2_000), passing(3)])
     text = comment.write(compare(RunSelection(before), RunSelection(run)), tmp_path).read_text()
     assert text.startswith(f"{comment.MARKER}\n")
@@ -230,7 +242,7 @@ def test_hostile_text_does_nothing_anywhere(tmp_path: Path) -> None:
     assert tags(text) <= {"code", "details", "summary"}
 
 
-def test_a_comment_is_one_page(tmp_path: Path) -> None:
+def test_comment_is_one_page(tmp_path: Path) -> None:
     old = make_run(tmp_path / "old", [line(f"f{number}", [], []) for number in range(500)])
     new = make_run(tmp_path / "new", [failing(number) for number in range(500)])
     text = comment.write(compare(RunSelection(old), RunSelection(new)), tmp_path).read_text()
@@ -239,18 +251,18 @@ def test_a_comment_is_one_page(tmp_path: Path) -> None:
     assert len(text) < 6_000
 
 
-def test_the_step_summary_is_appended_to(everything: Run, tmp_path: Path) -> None:
+def test_step_summary_is_appended(everything: Run, tmp_path: Path) -> None:
     step = tmp_path / "step.md"
     step.write_text("before\n")
     github.append_summary(everything, {"GITHUB_STEP_SUMMARY": str(step)})
     assert step.read_text() == "before\n"
-    markdown.write(everything)
+    written(everything, MarkdownSummary)
     github.append_summary(everything, {})
     github.append_summary(everything, {"GITHUB_STEP_SUMMARY": str(step)})
     assert step.read_text().startswith("before\n## Failed: ")
 
 
-@pytest.mark.parametrize("report", [badge, ctrf, markdown])
-def test_a_line_that_is_no_result_is_named(tmp_path: Path, report: Any) -> None:
+@pytest.mark.parametrize("report", [Badge, Ctrf, MarkdownSummary])
+def test_invalid_line_is_named(tmp_path: Path, report: Any) -> None:
     with pytest.raises(UsageError, match=r"results\.jsonl:2 cannot be read"):
-        report.write(make_run(tmp_path / "run", [passing(1), "{}"]))
+        write_all(make_run(tmp_path / "run", [passing(1), "{}"]), [report])

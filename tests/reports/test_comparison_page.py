@@ -1,4 +1,4 @@
-"""The page of a comparison: figures, groups, transcripts side by side; hostile text is text, and nothing can run."""
+"""The page of a comparison: figures, groups, transcripts; hostile text stays text."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from evalkit.compare.gates import Gate
 from evalkit.compare.loading import RunSelection, compare
 from evalkit.compare.proportions import Interval
 from evalkit.reports.page import comparison_page
-from evalkit.reports.page.charts import interval_chart
-from evalkit.reports.page.side_by_side import turns
+from evalkit.reports.page.comparison_page import interval_chart
+from evalkit.reports.page.side_by_side import compare_turns
 from evalkit.verdict import Verdict
 from tests.reports.page_reading import Page
 from tests.reports.sample import call, cites, line, make_run, passed, says, text, thought, turn
@@ -41,7 +41,7 @@ def one(
     )
 
 
-def test_verdict_first_then_groups_worst_first(tmp_path: Path) -> None:
+def test_verdict_comes_first_then_the_worst_group(tmp_path: Path) -> None:
     old = [
         one("worse", "It is warm."),
         one("better", "?", Verdict.FAILED),
@@ -78,13 +78,13 @@ def test_verdict_first_then_groups_worst_first(tmp_path: Path) -> None:
     assert page.all("svg")[0].attributes["aria-label"].endswith("; margin -10.0")
 
 
-def test_nothing_differs(tmp_path: Path) -> None:
+def test_page_without_differences(tmp_path: Path) -> None:
     page = Page(page_of(tmp_path, [one("same", "Hi.")], [one("same", "Hi.")], Gate()))
     assert "No pair differs." in page.source
     assert page.all("details", "variant") == []
 
 
-def test_only_the_first_transcripts_of_a_group_are_shown(
+def test_group_shows_only_its_first_transcripts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparison_page, "SHOWN", 2)
@@ -94,7 +94,7 @@ def test_only_the_first_transcripts_of_a_group_are_shown(
     assert len(page.all("details", "variant")) == 4
     assert len(page.all("section", "turn")) == 2
     assert page.source.count("results.jsonl of both runs") == 2
-    assert "Transcripts of the first 2 are here." in page.source
+    assert "The first 2 have their transcripts here." in page.source
 
 
 def test_hostile_text_is_text(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_hostile_text_is_text(tmp_path: Path) -> None:
 
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> Any:
-    return turns(
+    return compare_turns(
         loads(line("x", [turn(1, "?", [before])], [])),
         loads(line("x", [turn(1, "?", [after])], [])),
     )[0]
@@ -152,7 +152,7 @@ def test_many_differences_are_cut_and_counted() -> None:
     assert (len(step.differences), step.more) == (40, 59)
 
 
-def test_citations_gained_and_lost() -> None:
+def test_gained_and_lost_citations_are_listed() -> None:
     def cited(*sites: str) -> Any:
         whole = "Spain won."
         return says(whole, *(cites(whole, "Spain", site, f"https://{site}/x") for site in sites))
@@ -164,24 +164,24 @@ def test_citations_gained_and_lost() -> None:
     assert (step.kind, step.differences) == ("changed", [])
 
 
-def test_turns_that_one_side_lacks() -> None:
+def test_turns_of_one_side_are_shown() -> None:
     old = loads(
         line("x", [turn(1, "?", [says("a")]), turn(2, "More?", [says("b")], first_exchange=2)], [])
     )
     new = loads(line("x", [turn(1, "?", [says("a")])], []))
-    first, second = turns(old, new)
+    first, second = compare_turns(old, new)
     assert first.states == ("completed", "completed")
     assert second.states == ("completed", "no such turn")
     assert [step.kind for step in second.steps] == ["lost"]
     assert [piece.kind for piece in second.user] == ["lost"]
 
 
-def test_a_thought_of_another_recording_is_the_same() -> None:
+def test_signatures_of_thoughts_are_not_compared() -> None:
     (step,) = changed(thought("one"), thought("two")).steps
     assert (step.kind, step.old, step.new) == ("same", [], [])
 
 
-def test_text_and_other_content_of_one_step() -> None:
+def test_content_beside_equal_text_is_compared() -> None:
     before = {
         "type": "model_output",
         "content": [
@@ -209,14 +209,12 @@ def test_text_and_other_content_of_one_step() -> None:
         (-0.5, Interval(-1, 1), 0.05, ("-100", "+100")),
     ],
 )
-def test_the_axis_holds_interval_and_margin(
+def test_axis_contains_interval_and_margin(
     difference: float, interval: Interval, margin: float | None, edges: tuple[str, str]
 ) -> None:
     chart = interval_chart(difference, interval, margin)
     assert (chart.ticks[0].label, chart.ticks[-1].label) == edges
     assert (chart.ticks[0].x, chart.ticks[-1].x, chart.zero) == ("0", "100", "50")
-    places = [
-        float(place) for place in (chart.low, chart.value, chart.high, chart.margin or chart.low)
-    ]
+    places = [float(place) for place in (chart.low, chart.value, chart.margin or chart.low)]
     assert all(0 <= place <= 100 for place in places)
     assert re.fullmatch(r"Difference [+-]?\d.*", chart.label)

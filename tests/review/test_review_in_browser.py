@@ -107,8 +107,8 @@ def test_the_hostile_corpus_executes_nothing_and_nothing_is_fetched(
             )
             assert tab.page.evaluate("window.hacked") is None
             assert "\u202e" not in tab.page.content()
-        assert tab.said == []
-        assert {url.startswith((f"{site.url}/", "data:")) for url in tab.asked} == {True}
+        assert tab.messages == []
+        assert {url.startswith((f"{site.url}/", "data:")) for url in tab.requests} == {True}
 
 
 def test_the_policy_lets_the_style_in_and_no_script(site: Site, enter: Enter) -> None:
@@ -123,7 +123,7 @@ def test_the_policy_lets_the_style_in_and_no_script(site: Site, enter: Enter) ->
         "const one = document.createElement('script'); one.textContent = 'window.hacked = 1'; document.body.append(one)"
     )
     assert tab.page.evaluate("window.hacked") is None
-    assert any("Content Security Policy" in text for text in tab.said)
+    assert any("Content Security Policy" in text for text in tab.messages)
 
 
 def access(page: Any, key: str) -> None:
@@ -181,7 +181,7 @@ def test_everything_is_decided_by_keyboard_alone_and_without_javascript(
         ("d", "accept"),
     ]
     assert path.read_text() == "It is 23 degrees in London.\nBring a coat.\n"
-    assert [said for said in tab.said if "422" not in said] == []
+    assert [text for text in tab.messages if "422" not in text] == []
 
 
 def test_another_page_of_this_computer_decides_nothing(site: Site, enter: Enter) -> None:
@@ -215,7 +215,7 @@ def test_words_that_differ_are_marked(site: Site, enter: Enter) -> None:
     assert tab.page.locator("del").all_text_contents() == ["22", "hat"]
     assert tab.page.locator("ins").all_text_contents() == ["23", "coat"]
     tab.page.locator("summary", has_text="The conversation").click()
-    assert "What is the temperature in London?" in tab.page.locator(".said").inner_text()
+    assert "What is the temperature in London?" in tab.page.locator(".conversation").inner_text()
 
 
 @pytest.mark.parametrize(

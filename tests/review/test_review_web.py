@@ -388,7 +388,7 @@ def test_earlier_decisions_are_kept_by_a_button(tmp_path: Path) -> None:
         review_of(ReviewSession(run, lambda: tmp_path, earlier=old.run)) as site,
         site.client() as client,
     ):
-        assert "Decided in an earlier run on the same result: reject" in client.get("/").text
+        assert "An earlier run with the same result was decided: reject" in client.get("/").text
         assert "Keep the earlier decision" in client.get(f"/item/{key_of(site)}").text
         send(client, {**item(site, client), "decision": "keep"})
     (entry,) = DecisionFile(run.directory).read()

@@ -1,57 +1,36 @@
-"""``badge.json``: a run as the endpoint of a badge (the schema of shields.io's endpoint badge): one word and a colour, with its denominator."""
+"""``badge.json``: a run as a shields.io endpoint badge, its passed and scored variants and a color."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from evalkit._lib.files import write_atomic
 from evalkit._lib.json import dumps
-from evalkit.reports.line_reports import LineReport, Maker
-from evalkit.reports.overview import Tally, overview
-from evalkit.results import Run
+from evalkit.reports.line_reports import LineReport
+from evalkit.reports.overview import ResultCounts, overview
 from evalkit.results.records import ResultHead
 
-COLOURS = {"passed": "brightgreen", "failed": "red", "errored": "orange", "skipped": "lightgrey"}
-"""Colour by the style of a run's verdict."""
+COLORS = {"passed": "brightgreen", "failed": "red", "errored": "orange", "skipped": "lightgrey"}
+"""Color by the style of a run's verdict."""
 
 
-@LineReport
-@contextmanager
-def write(run: Run) -> Iterator[Maker]:
-    """Write ``badge.json`` into the run's directory and return its path. Raises UsageError naming a result line that cannot be read."""
-    yield _Badge(run)
+class Badge(LineReport):
+    """Writes ``badge.json`` into the run directory."""
 
+    def add(self, head: ResultHead, line: str, number: int) -> None:
+        """Do nothing: the badge shows the counts of all results."""
 
-class _Badge:
-    def __init__(self, run: Run) -> None:
-        self._run = run
-
-    def take(self, head: ResultHead, line: str, number: int) -> None:
-        """The counts are all it shows."""
-
-    def finish(self, suites: Mapping[str, Tally]) -> Path:
-        total = Tally.sum(suites.values())
-        style = overview(self._run.manifest, total).style
-        message = (
-            f"{total.verdicts['passed']} of {total.scored} passed"
-            if total.scored
-            else "nothing scored"
-        )
+    def finish(self, suites: Mapping[str, ResultCounts]) -> Path:
+        """Write the badge."""
+        total = ResultCounts.sum(suites.values())
+        message = "nothing scored"
+        if total.scored:
+            message = f"{total.verdicts['passed']} of {total.scored} passed"
         if total.verdicts["errored"]:
             message += f", {total.verdicts['errored']} errored"
-        path = self._run.directory / "badge.json"
-        write_atomic(
-            path,
-            dumps(
-                {
-                    "schemaVersion": 1,
-                    "label": "evalkit",
-                    "message": message,
-                    "color": COLOURS[style],
-                }
-            )
-            + "\n",
-        )
+        color = COLORS[overview(self.run.manifest, total).style]
+        badge = {"schemaVersion": 1, "label": "evalkit", "message": message, "color": color}
+        path = self.run.directory / "badge.json"
+        write_atomic(path, dumps(badge) + "\n")
         return path

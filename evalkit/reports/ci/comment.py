@@ -1,6 +1,7 @@
-"""``comment.md``: a comparison as one page of Markdown for a pull request, with a marker by which a workflow finds its own comment again.
+"""``comment.md``: a comparison as a page of Markdown for a pull request.
 
-One page: verdict, figures, the worst ``ROWS`` of each group; everything else is in the comparison's page. Model text is neutralised.
+A marker lets a workflow find its own comment again. The page has the verdict, the figures, and the
+worst ``ROWS`` of each group; everything else is on the comparison's page. Model text is escaped.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from evalkit.compare.pairing import Pair
 from evalkit.reports.ci.escaping import code
 
 MARKER = "<!-- evalkit:comparison -->"
-"""The first line of every comment, and never another one."""
+"""The first line of every comment, and of nothing else."""
 
 ROWS = 10
 _MARKS = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}
@@ -29,48 +30,42 @@ def write(comparison: Comparison, folder: Path) -> Path:
 
 
 def _document(comparison: Comparison) -> Iterator[str]:
-    verdict, found = comparison.verdict, comparison.evidence
-    yield f"{MARKER}\n## {_MARKS[verdict.verdict]} {verdict.verdict.capitalize()}: {code(verdict.reason, 600)}\n\n"
-    yield f"Gate {code(verdict.gate)}: {code(comparison.baseline.name)} against {code(comparison.candidate.name)}.\n\n"
+    verdict, evidence, table = comparison.verdict, comparison.evidence, comparison.evidence.table
+    yield f"{MARKER}\n## {_MARKS[verdict.verdict]} {verdict.verdict.capitalize()}: "
+    yield f"{code(verdict.reason, 600)}\n\nGate {code(verdict.gate)}: "
+    yield f"{code(comparison.baseline.name)} against {code(comparison.candidate.name)}.\n\n"
     yield from (f"> {code(warning, 400)}\n\n" for warning in comparison.warnings)
-    table = found.table
     yield "| | candidate passed | candidate failed |\n|---|---:|---:|\n"
     yield f"| **baseline passed** | {table.both_passed} | {table.regressed} |\n"
     yield f"| **baseline failed** | {table.improved} | {table.both_failed} |\n\n"
     if table.pairs:
-        low, high = found.interval
-        yield f"Difference {table.difference * 100:+.1f} points, between {low * 100:+.1f} and {high * 100:+.1f} ({found.confidence:.0%}).\n"
+        low, high = evidence.interval
+        yield f"Difference {table.difference * 100:+.1f} points, between {low * 100:+.1f} "
+        yield f"and {high * 100:+.1f} ({evidence.confidence:.0%}).\n"
     yield f"{comparison.significance}\n{comparison.sensitivity}\n{comparison.flakiness}\n\n"
     for name, one in metric_differences(comparison.pairing.scored).items():
         yield f"* mean {name.replace('_', ' ')}: {one.baseline:,.4g} → {one.candidate:,.4g}\n"
-    yield from _group("Regressions", comparison.changed("regressed"))
+    yield from _group("Regressions", comparison.changed("regressed"), is_open=True)
     yield from _group("Improvements", comparison.changed("improved"))
     yield from _group("Errored or skipped in one of the runs", comparison.changed("unscored"))
-    alone = [
-        f"{len(rows):,} {word}"
-        for word, rows in (
-            ("added", comparison.pairing.added),
-            ("removed", comparison.pairing.removed),
-        )
-        if rows
-    ]
-    if alone:
-        yield f"\nScenarios {' and '.join(alone)}.\n"
+    added, removed = len(comparison.pairing.added), len(comparison.pairing.removed)
+    parts = [f"{added:,} added"] * bool(added) + [f"{removed:,} removed"] * bool(removed)
+    if parts:
+        yield f"\nScenarios {' and '.join(parts)}.\n"
 
 
-def _group(title: str, pairs: Sequence[Pair]) -> Iterator[str]:
+def _group(title: str, pairs: Sequence[Pair], *, is_open: bool = False) -> Iterator[str]:
     if not pairs:
         return
-    yield f"\n<details{' open' if title == 'Regressions' else ''}><summary>{title} ({len(pairs):,})</summary>\n\n| variant | findings |\n|---|---|\n"
+    yield f"\n<details{' open' if is_open else ''}>"
+    yield f"<summary>{title} ({len(pairs):,})</summary>\n\n| variant | findings |\n|---|---|\n"
     for pair in pairs[:ROWS]:
         old, new = pair
         codes = sorted(new.codes - old.codes) or sorted(old.codes - new.codes)
-        told = (
-            f"{old.verdict} → {new.verdict}"
-            if pair.change == "unscored"
-            else ", ".join(f"{check}: {what}" for check, what in codes)
-        )
-        yield f"| {code(new.id)} | {code(told)} |\n"
+        findings = ", ".join(f"{check}: {name}" for check, name in codes)
+        if pair.change == "unscored":
+            findings = f"{old.verdict} → {new.verdict}"
+        yield f"| {code(new.id)} | {code(findings)} |\n"
     if len(pairs) > ROWS:
         yield f"\nand {len(pairs) - ROWS:,} more.\n"
     yield "\n</details>\n"

@@ -1,67 +1,69 @@
-"""``ctrf.json``: a run in the Common Test Report Format (ctrf.io), for CI tools that read it.
+"""``ctrf.json``: a run in the Common Test Report Format (ctrf.io).
 
-CTRF has no word for a test that could not be judged: an errored variant is ``failed`` there, so that nobody takes it for fine, and its
-``rawStatus`` is ``errored``. Times are those of the recordings, in milliseconds; ``start`` and ``stop`` the session's, since the epoch.
+CTRF has no status for a test that could not be evaluated: an errored variant is ``failed`` there,
+and its ``rawStatus`` is ``errored``. Durations are those of the recordings, in milliseconds;
+``start`` and ``stop`` are the session's, in milliseconds since the epoch.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from evalkit._lib.files import atomic_writer
-from evalkit._lib.json import dumps
+from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import visible
-from evalkit.reports.formatting import HEADLINE, found, headline
-from evalkit.reports.line_reports import LineReport, Maker
-from evalkit.reports.overview import Tally
+from evalkit.reports.formatting import HEADLINE, findings_of, headline
+from evalkit.reports.line_reports import LineReport
+from evalkit.reports.overview import ResultCounts
+from evalkit.reports.text_spool import TextSpan, TextSpool
 from evalkit.results import Run
-from evalkit.results.records import ResultHead
+from evalkit.results.records import ManifestRecord, ResultHead
 
 STATUSES = {"passed": "passed", "failed": "failed", "errored": "failed", "skipped": "skipped"}
 """Verdict to CTRF's status."""
 
-
-@LineReport
-@contextmanager
-def write(run: Run) -> Iterator[Maker]:
-    """Write ``ctrf.json`` into the run's directory and return its path. Raises UsageError naming a result line that cannot be read."""
-    path = run.directory / "ctrf.json"
-    with atomic_writer(path) as file:
-        yield _Ctrf(run, path, file)
+_HEAD = '{"reportFormat":"CTRF","specVersion":"0.0.0","generatedBy":"evalkit","results":{"tests":['
 
 
-class _Ctrf:
-    def __init__(self, run: Run, path: Path, file: BinaryIO) -> None:
-        self._run = run
-        self._path = path
-        self._file = file
+class Ctrf(LineReport):
+    """Writes ``ctrf.json`` into the run directory."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._spool = TextSpool()
+        self._tests: list[TextSpan] = []
         self._counts: Counter[str] = Counter()
-        file.write(
-            b'{"reportFormat":"CTRF","specVersion":"0.0.0","generatedBy":"evalkit","results":{"tests":['
-        )
 
-    def take(self, head: ResultHead, line: str, number: int) -> None:
-        test = dumps(_test(head))
-        self._file.write((",\n" if self._counts else "\n").encode() + test.encode())
+    def add(self, head: ResultHead, line: str, number: int) -> None:
+        """Add a test."""
+        self._tests.append(self._spool.put(dumps(_test(head))))
         self._counts[STATUSES[head["verdict"]]] += 1
 
-    def finish(self, suites: Mapping[str, Tally]) -> Path:
-        tail = {
-            "summary": _summary(self._run.manifest, self._counts),
-            "tool": _tool(self._run.manifest),
-        }
-        self._file.write(b"\n]," + dumps(tail)[1:].encode() + b"}\n")
-        return self._path
+    def finish(self, suites: Mapping[str, ResultCounts]) -> Path:
+        """Write the file."""
+        manifest = self.run.manifest
+        tool = {"name": "evalkit", "version": str(manifest.get("evalkit", ""))}
+        tail = {"summary": _summary(manifest, self._counts), "tool": tool}
+        path = self.run.directory / "ctrf.json"
+        with atomic_writer(path) as file:
+            file.write(_HEAD.encode())
+            for index, span in enumerate(self._tests):
+                file.write(f"{',' if index else ''}\n{self._spool.get(span)}".encode())
+            file.write(f"\n],{dumps(tail)[1:]}}}\n".encode())
+        return path
+
+    def close(self) -> None:
+        """Drop temporary files."""
+        self._spool.close()
 
 
-def _test(head: Mapping[str, Any]) -> dict[str, Any]:
+def _test(head: ResultHead) -> dict[str, JSON]:
     metrics, variant = head["metrics"], head["variant"]
-    test: dict[str, Any] = {
+    test: dict[str, JSON] = {
         "name": visible(head["id"]),
         "status": STATUSES[head["verdict"]],
         "rawStatus": head["verdict"],
@@ -79,26 +81,23 @@ def _test(head: Mapping[str, Any]) -> dict[str, Any]:
         },
     }
     if head["verdict"] != "passed":
-        test["message"] = visible(headline(head, found(head)))[: 2 * HEADLINE]
+        test["message"] = visible(headline(head, findings_of(head)))[: 2 * HEADLINE]
         test["trace"] = visible(str(head["message"]))
     return test
 
 
-def _summary(manifest: Mapping[str, Any], counts: Counter[str]) -> dict[str, Any]:
-    started, ended = (_milliseconds(manifest.get(name)) for name in ("started", "ended"))
-    named = {name: counts[name] for name in ("passed", "failed", "skipped")}
+def _summary(manifest: ManifestRecord, counts: Counter[str]) -> dict[str, int]:
+    started = _milliseconds(manifest.get("started"))
     return {
         "tests": counts.total(),
-        **named,
+        "passed": counts["passed"],
+        "failed": counts["failed"],
+        "skipped": counts["skipped"],
         "pending": 0,
         "other": 0,
         "start": started,
-        "stop": max(started, ended),
+        "stop": max(started, _milliseconds(manifest.get("ended"))),
     }
-
-
-def _tool(manifest: Mapping[str, Any]) -> dict[str, str]:
-    return {"name": "evalkit", "version": str(manifest.get("evalkit", ""))}
 
 
 def _milliseconds(timestamp: Any) -> int:

@@ -1,152 +1,192 @@
-"""``comparison/index.html``: a comparison as one page that needs no script: verdict and reason, figures, then what changed, worst first.
+"""``comparison/index.html``: a comparison as one page without a script.
 
-The figures are the Comparison's own; transcripts are read again from both runs for the pairs that are shown, at most ``SHOWN`` a group, so a
-comparison of any size stays a page that opens. Whatever a model said goes through the report's template environment, which escapes it and
-makes hostile characters visible; the page's policy lets no script run at all.
+Verdict and reason come first, then figures, then what changed, worst first. The figures are those
+of the Comparison; transcripts are read from both runs for the pairs that are shown, at most
+``SHOWN`` a group, so that the page stays usable for a comparison of any size.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from evalkit._lib.files import atomic_writer
 from evalkit._lib.json import loads
 from evalkit.compare.comparison import Comparison
 from evalkit.compare.evidence import by_tag, metric_differences
 from evalkit.compare.pairing import Pair, PairChange, by_check, by_code
-from evalkit.compare.rows import ResultRow
-from evalkit.reports.page.charts import interval_chart
-from evalkit.reports.page.embedded_data import policy
-from evalkit.reports.page.side_by_side import TurnView, turns
-from evalkit.reports.page.templating import environment, resource
+from evalkit.compare.proportions import Interval
+from evalkit.reports.formatting import number_text
+from evalkit.reports.page.side_by_side import ComparedTurn, compare_turns
+from evalkit.reports.page.templating import content_policy, resource, write_page
 from evalkit.results import Run
+from evalkit.results.result_line import parse_result
 
 SHOWN = 200
 """Pairs of a group whose transcripts are on the page; the others are listed by name."""
 
-_GROUPS: tuple[tuple[PairChange, str, str, bool], ...] = (
-    ("regressed", "Regressions", "Passed in the baseline, failed in the candidate.", True),
-    ("improved", "Improvements", "Failed in the baseline, passed in the candidate.", False),
+_GROUPS: tuple[tuple[PairChange, str, str], ...] = (
+    ("regressed", "Regressions", "Passed in the baseline, failed in the candidate."),
+    ("improved", "Improvements", "Failed in the baseline, passed in the candidate."),
     (
         "changed",
         "Same verdict, different answer",
-        "What was said differs, or what failed does; the verdict does not.",
-        False,
+        "The answers differ, or the failed checks do; the verdict does not.",
     ),
     (
         "unscored",
         "Errored or skipped in one of the runs",
         "No evidence about the model: in no rate and in no average.",
-        False,
     ),
 )
 _ID = re.compile(r'\{"schema_version":\s?\d+,\s?"id":\s?("(?:[^"\\]|\\.)*")')
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
-class Entry(NamedTuple):
-    """One pair on the page; ``turns`` is None where its transcript is not shown."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairEntry:
+    """A pair on the page; ``turns`` is None where its transcript is not shown."""
 
     anchor: str
     pair: Pair
     gained: list[str]
     lost: list[str]
-    turns: list[TurnView] | None
+    turns: list[ComparedTurn] | None
 
 
-class Group(NamedTuple):
-    """The pairs of one change."""
+class PairGroup(NamedTuple):
+    """The pairs of one kind of change."""
 
     title: str
     note: str
     size: int
-    opened: bool
-    entries: Iterator[Entry]
+    entries: Iterator[PairEntry]
+
+
+class Tick(NamedTuple):
+    """A labeled position on the chart's axis, in percent."""
+
+    x: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalChart:
+    """A difference with its interval on an axis; coordinates are percent of the width."""
+
+    low: str
+    width: str
+    value: str
+    zero: str
+    margin: str | None
+    ticks: list[Tick]
+    label: str
 
 
 def write(comparison: Comparison, baseline: Run, candidate: Run, folder: Path) -> Path:
     """Write ``index.html`` into a folder and return its path."""
-    groups = [
-        (kind, title, note, opened, comparison.changed(kind))
-        for kind, title, note, opened in _GROUPS
-    ]
+    groups = [(title, note, comparison.changed(change)) for change, title, note in _GROUPS]
     shown = [pair for *_, pairs in groups for pair in pairs[:SHOWN]]
     old = _lines(baseline, {pair.baseline.id for pair in shown})
     new = _lines(candidate, {pair.candidate.id for pair in shown})
     style = resource("css/report.css") + resource("css/comparison.css")
-    found = comparison.evidence
+    evidence, pairing = comparison.evidence, comparison.pairing
     margin = comparison.gate.non_inferiority.margin if comparison.gate.non_inferiority else None
-    stream = (
-        environment()
-        .get_template("comparison.html")
-        .stream(
-            comparison=comparison,
-            verdict=comparison.verdict,
-            evidence=found,
-            chart=interval_chart(found.table.difference, found.interval, margin)
-            if found.table.pairs
-            else None,
-            groups=[
-                Group(title, note, len(pairs), opened, _entries(pairs, old, new))
-                for _, title, note, opened, pairs in groups
-                if pairs
-            ],
-            alone=[(title, rows) for title, rows in _alone(comparison) if rows],
-            checks=by_check(comparison.pairing.scored),
-            codes=by_code(comparison.pairing.scored),
-            tags=by_tag(comparison.pairing.scored),
-            metrics=metric_differences(comparison.pairing.scored),
-            shown=SHOWN,
-            style=style,
-            policy=policy("", style),
-        )
-    )
-    stream.enable_buffering(50)
-    path = folder / "index.html"
-    with atomic_writer(path) as file:
-        for piece in stream:
-            file.write(piece.encode())
-    return path
-
-
-def _alone(comparison: Comparison) -> tuple[tuple[str, Sequence[ResultRow]], ...]:
-    pairing = comparison.pairing
-    return (
+    unpaired = [
         ("Added", pairing.added),
         ("Removed", pairing.removed),
         ("Trials without a partner", pairing.unmatched),
+    ]
+    return write_page(
+        folder / "index.html",
+        "comparison.html",
+        comparison=comparison,
+        verdict=comparison.verdict,
+        evidence=evidence,
+        chart=interval_chart(evidence.table.difference, evidence.interval, margin)
+        if evidence.table.pairs
+        else None,
+        groups=[
+            PairGroup(title, note, len(pairs), _entries(pairs, old, new))
+            for title, note, pairs in groups
+            if pairs
+        ],
+        unpaired=[(title, rows) for title, rows in unpaired if rows],
+        checks=by_check(pairing.scored),
+        codes=by_code(pairing.scored),
+        tags=by_tag(pairing.scored),
+        metrics=metric_differences(pairing.scored),
+        shown=SHOWN,
+        style=style,
+        policy=content_policy("", style),
+    )
+
+
+def interval_chart(difference: float, interval: Interval, margin: float | None) -> IntervalChart:
+    """Return the chart of a difference of pass rates, symmetric around zero."""
+    reach = max(abs(interval.low), abs(interval.high), abs(margin or 0), 0.01)
+    step = next(
+        size for size in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if reach / size <= 5 or size == 0.5
+    )
+    edge = min(1.0, (int(reach / step) + 1) * step)
+
+    def position(share: float) -> float:
+        return 100 * (share + edge) / (2 * edge)
+
+    count = round(edge / step)
+    low, high = position(max(interval.low, -edge)), position(min(interval.high, edge))
+    label = (
+        f"Difference {difference * 100:+.1f} points, "
+        f"between {interval.low * 100:+.1f} and {interval.high * 100:+.1f}"
+    )
+    return IntervalChart(
+        low=number_text(low),
+        width=number_text(max(high - low, 0.3)),
+        value=number_text(position(difference)),
+        zero=number_text(position(0)),
+        margin=None if margin is None else number_text(position(-margin)),
+        ticks=[
+            Tick(
+                number_text(position(number * step)),
+                f"{number * step * 100:+.0f}" if number else "0",
+            )
+            for number in range(-count, count + 1)
+        ],
+        label=label if margin is None else f"{label}; margin -{margin * 100:.1f}",
     )
 
 
 def _entries(
     pairs: Sequence[Pair], old: Mapping[str, str], new: Mapping[str, str]
-) -> Iterator[Entry]:
-    """Yield the pairs of a group. Lines are parsed one pair at a time, so that a page of any size is made in little memory."""
+) -> Iterator[PairEntry]:
+    """Yield the pairs of a group, parsing one pair of lines at a time to save memory."""
     for number, pair in enumerate(pairs):
         before, after = pair
-        views = turns(loads(old[before.id]), loads(new[after.id])) if number < SHOWN else None
-        yield Entry(
-            f"p.{_UNSAFE.sub('-', after.id)}",
-            pair,
-            _named(after.codes - before.codes),
-            _named(before.codes - after.codes),
-            views,
+        turns = None
+        if number < SHOWN:
+            turns = compare_turns(parse_result(old[before.id]), parse_result(new[after.id]))
+        yield PairEntry(
+            anchor=f"p.{_UNSAFE.sub('-', after.id)}",
+            pair=pair,
+            gained=_names(after.codes - before.codes),
+            lost=_names(before.codes - after.codes),
+            turns=turns,
         )
 
 
-def _named(codes: frozenset[tuple[str, str]]) -> list[str]:
+def _names(codes: frozenset[tuple[str, str]]) -> list[str]:
     return [f"{check}: {code}" for check, code in sorted(codes)]
 
 
-def _lines(run: Run, wanted: set[str]) -> dict[str, str]:
-    """Return the result lines of some ids; of an id that stands twice the last, as it is compared."""
-    found: dict[str, Any] = {}
+def _lines(run: Run, ids: set[str]) -> dict[str, str]:
+    """Return the result lines of some ids; of a repeated id the last one, which is compared."""
+    lines: dict[str, str] = {}
     for line in run.lines():
+        # Most lines start with their id, so most need not be parsed.
         head = _ID.match(line)
-        id_ = loads(head.group(1)) if head else loads(line)["id"]
-        if id_ in wanted:
-            found[id_] = line
-    return found
+        id_ = loads(head.group(1)) if head else parse_result(line)["id"]
+        if id_ in ids:
+            lines[id_] = line
+    return lines

@@ -1,18 +1,19 @@
-"""The figures of a run to look at: pass rates with their intervals, and how tokens and recorded times are spread. Values only; pure.
+"""The figures of a run: pass rates with their intervals, distributions of tokens and times. Pure.
 
-Every chart stands beside a table that says the same, so that nothing is told by a drawing alone. A rate is of what was scored; its interval is
-Wilson's at 95 %. A distribution is of variants that have the number; its bins have round edges and are closed below, open above.
+Every chart is beside a table with the same numbers. A rate is of what was scored; its interval is
+Wilson's at 95 %. A distribution is of the variants that have the number; its bins have round edges.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import NamedTuple
 
 from evalkit.compare.proportions import wilson
-from evalkit.reports.formatting import duration
-from evalkit.reports.overview import Tally
+from evalkit.reports.formatting import duration, number_text
+from evalkit.reports.overview import ResultCounts
 
 SHOWN = 40
 """Rows of a table of rates; the rest is counted."""
@@ -20,40 +21,42 @@ SHOWN = 40
 BINS = 12
 
 
-class Rate(NamedTuple):
-    """A pass rate in words, and its place in percent of the axis: where the interval starts, how long it is, where the rate stands."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateRow:
+    """A pass rate as text; ``start``, ``width`` (the interval) and ``value`` are percent."""
 
     name: str
     passed: int
     scored: int
     share: str
-    between: str
+    interval: str
     start: str
     width: str
     value: str
 
 
-class Rates(NamedTuple):
-    """A table of rates, lowest first; ``more`` are not shown."""
+class RateTable(NamedTuple):
+    """Pass rates by suite or tag, lowest first; ``more`` are not shown."""
 
-    title: str
-    rows: list[Rate]
+    by: str
+    rows: list[RateRow]
     more: int
 
 
-class Bin(NamedTuple):
-    """A bin in words, and its bar in percent: where it starts, how wide and how high it is, and where its top is."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """A bin of a distribution: label and number of variants; the bar's rectangle in percent."""
 
     label: str
     variants: int
     start: str
     width: str
-    height: str
     top: str
+    height: str
 
 
-class Spread(NamedTuple):
-    """A distribution: its bins, and what most want to know of it in one line."""
+class Distribution(NamedTuple):
+    """A distribution: its bins, and a note with its quantiles."""
 
     title: str
     note: str
@@ -63,82 +66,85 @@ class Spread(NamedTuple):
 class Figures(NamedTuple):
     """All figures of a run."""
 
-    rates: list[Rates]
-    spreads: list[Spread]
+    rates: list[RateTable]
+    distributions: list[Distribution]
 
 
-def figures(suites: Mapping[str, Tally], total: Tally) -> Figures:
-    """Return the figures of a run; tables and charts that would say nothing are left out."""
-    by_suite = {name: (tally.verdicts["passed"], tally.scored) for name, tally in suites.items()}
+def figures(suites: Mapping[str, ResultCounts], total: ResultCounts) -> Figures:
+    """Return the figures of a run, without empty tables and charts."""
+    by_suite = {name: (counts.verdicts["passed"], counts.scored) for name, counts in suites.items()}
     by_tag = {
         tag: (total.rates[tag, "passed"], total.rates[tag, "passed"] + total.rates[tag, "failed"])
         for tag in total.tags
     }
-    rates = [
-        _rates(f"Pass rate by {word}", found)
-        for word, found in (("suite", by_suite), ("tag", by_tag))
+    rates = [_rate_table("suite", by_suite), _rate_table("tag", by_tag)]
+    distributions = [
+        _distribution("Tokens of a variant", total.sizes, lambda value: f"{value:,.0f}"),
+        _distribution("Recorded time of a variant", total.times, duration),
     ]
-    spreads = [
-        _spread("Tokens of a variant", total.sizes, lambda value: f"{value:,.0f}"),
-        _spread("Recorded time of a variant", total.times, _time),
-    ]
-    return Figures([one for one in rates if one.rows], [one for one in spreads if one.bins])
-
-
-def _rates(title: str, found: Mapping[str, tuple[int, int]]) -> Rates:
-    scored = [(name, passed, count) for name, (passed, count) in found.items() if count]
-    scored.sort(key=lambda one: (one[1] / one[2], one[0]))
-    return Rates(title, [_rate(*one) for one in scored[:SHOWN]], max(0, len(scored) - SHOWN))
-
-
-def _rate(name: str, passed: int, scored: int) -> Rate:
-    low, high = wilson(passed, scored)[:2]
-    share = 100 * passed / scored
-    between = f"{100 * low:.1f} to {100 * high:.1f} %"
-    return Rate(
-        name,
-        passed,
-        scored,
-        f"{share:.1f} %",
-        between,
-        _number(100 * low),
-        _number(max(100 * (high - low), 0.5)),
-        _number(share),
+    return Figures(
+        [table for table in rates if table.rows],
+        [distribution for distribution in distributions if distribution.bins],
     )
 
 
-def _spread(title: str, values: Sequence[float], shown: Callable[[float], str]) -> Spread:
+def _rate_table(by: str, counts: Mapping[str, tuple[int, int]]) -> RateTable:
+    scored = [(name, passed, number) for name, (passed, number) in counts.items() if number]
+    scored.sort(key=lambda one: (one[1] / one[2], one[0]))
+    return RateTable(by, [_rate(*one) for one in scored[:SHOWN]], max(0, len(scored) - SHOWN))
+
+
+def _rate(name: str, passed: int, scored: int) -> RateRow:
+    low, high = (100 * share for share in wilson(passed, scored)[:2])
+    share = 100 * passed / scored
+    return RateRow(
+        name=name,
+        passed=passed,
+        scored=scored,
+        share=f"{share:.1f} %",
+        interval=f"{low:.1f} to {high:.1f} %",
+        start=number_text(low),
+        width=number_text(max(high - low, 0.5)),
+        value=number_text(share),
+    )
+
+
+def _distribution(
+    title: str, values: Sequence[float], text_of: Callable[[float], str]
+) -> Distribution:
     if not values:
-        return Spread(title, "", [])
+        return Distribution(title, "", [])
     ordered = sorted(values)
     step = _step(ordered[0], ordered[-1])
     first = floor(ordered[0] / step)
     counts = [0] * (floor(ordered[-1] / step) - first + 1)
     for value in ordered:
         counts[floor(value / step) - first] += 1
-    most = max(counts)
     bins = []
-    for number, count in enumerate(counts):
+    for number, variants in enumerate(counts):
         low = (first + number) * step
-        height = 100 * count / most
-        label = f"{shown(low)} to {shown(low + step)}"
+        height = 100 * variants / max(counts)
         bins.append(
             Bin(
-                label,
-                count,
-                _number(number * 100 / len(counts)),
-                _number(100 / len(counts)),
-                _number(height),
-                _number(100 - height),
+                label=f"{text_of(low)} to {text_of(low + step)}",
+                variants=variants,
+                start=number_text(number * 100 / len(counts)),
+                width=number_text(100 / len(counts)),
+                top=number_text(100 - height),
+                height=number_text(height),
             )
         )
-    middle, high = ordered[(len(ordered) - 1) // 2], ordered[ceil(0.95 * len(ordered)) - 1]
-    note = f"{len(ordered):,} variants: half at most {shown(middle)}, 95 of 100 at most {shown(high)}, the largest {shown(ordered[-1])}"
-    return Spread(title, note, bins)
+    middle = text_of(ordered[(len(ordered) - 1) // 2])
+    high = text_of(ordered[ceil(0.95 * len(ordered)) - 1])
+    note = (
+        f"{len(ordered):,} variants: half at most {middle}, 95 of 100 at most {high}, "
+        f"the largest {text_of(ordered[-1])}"
+    )
+    return Distribution(title, note, bins)
 
 
 def _step(low: float, high: float) -> float:
-    """Return the smallest of 1, 2 and 5 times a power of ten that needs no more than ``BINS`` bins."""
+    """Return the smallest of 1, 2, 5 times a power of ten that needs at most ``BINS`` bins."""
     rough = max((high - low) / BINS, 1.0)
     power: float = 10.0 ** floor(log10(rough))
     return next(
@@ -146,11 +152,3 @@ def _step(low: float, high: float) -> float:
         for size in (1, 2, 5, 10, 20)
         if floor(high / (size * power)) - floor(low / (size * power)) < BINS
     )
-
-
-def _time(milliseconds: float) -> str:
-    return duration(milliseconds) or "0 ms"
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -1,129 +1,117 @@
-"""``history.html``: scenarios over many runs on one page that needs no script: a chart of pass rates, a table of runs, one cell a run and scenario.
+"""``history.html``: scenarios over many runs on one page without a script.
 
-Cells say in a sign and a word what the colour says, so that the page reads without colours and by ear. Values come from ``compare.history``.
+A chart of pass rates, a table of runs, and for each scenario one cell per run. Cells have a sign
+and a label besides their color, so that the page reads without colors and with a screen reader.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit._lib.files import atomic_writer
 from evalkit.compare.history import HistoryPoint, RunHistory, ScenarioHistory
-from evalkit.reports.page.embedded_data import policy
-from evalkit.reports.page.templating import environment, resource
+from evalkit.reports.page.templating import content_policy, resource, write_page
 
 SIGNS = {"passed": "✓", "mixed": "±", "failed": "✗", "errored": "E", "absent": "·"}
-"""What one run says of a scenario: all scored results passed, some, none, nothing was scored, the run does not have it."""
+"""State of a scenario in a run: all scored results passed, some, none; nothing scored; not in it.
+"""
 
 _HEIGHT, _STEP = 100.0, 40.0
+_STYLES = ("css/report.css", "css/comparison.css", "css/history.css")
 
 
-class Dot(NamedTuple):
-    """One run's place in the chart; what it says stands in the table below."""
+class ChartPoint(NamedTuple):
+    """A run's position in the chart."""
 
     x: str
     y: str
 
 
-class Cell(NamedTuple):
-    """One run's word on a scenario."""
+class HistoryCell(NamedTuple):
+    """The state of a scenario in one run."""
 
-    style: str
+    state: str
     sign: str
     label: str
 
 
-class Row(NamedTuple):
-    """One scenario."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRow:
+    """A scenario; tokens and cost are those of its latest run."""
 
     name: str
-    cells: list[Cell]
+    cells: list[HistoryCell]
     flips: int
     tokens: str
     cost: str
 
 
-def word(point: HistoryPoint | None) -> str:
-    """Return the word for what one run says of a scenario, a key of ``SIGNS``."""
+def state_of(point: HistoryPoint | None) -> str:
+    """Return the state of a scenario in a run, a key of ``SIGNS``."""
     if point is None:
         return "absent"
     if not point.scored:
         return "errored"
-    return "passed" if point.passed == point.scored else "mixed" if point.passed else "failed"
+    if point.passed == point.scored:
+        return "passed"
+    return "mixed" if point.passed else "failed"
 
 
-def rate(point: HistoryPoint) -> str:
+def rate_text(point: HistoryPoint) -> str:
     """Return a pass rate with its denominator."""
     return f"{point.rate:.1%} of {point.scored}" if point.rate is not None else "nothing scored"
 
 
-def number(value: float | None) -> str:
-    """Return a mean for people, ``-`` where it is not known."""
-    return "-" if value is None else f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
+def mean_text(value: float | None) -> str:
+    """Return a mean, ``-`` where it is not known."""
+    if value is None:
+        return "-"
+    return f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
 
 
 def write(history: RunHistory, path: Path) -> Path:
     """Write the page and return its path."""
-    style = (
-        resource("css/report.css") + resource("css/comparison.css") + resource("css/history.css")
+    style = "".join(map(resource, _STYLES))
+    points = _chart(history.total.points)
+    return write_page(
+        path,
+        "history.html",
+        runs=[
+            (run, point, rate_text(point), mean_text(point.tokens), mean_text(point.cost))
+            for run, point in zip(history.runs, history.total.points, strict=True)
+            if point is not None
+        ],
+        points=points,
+        width=f"{max(1, len(history.runs)) * _STEP:g}",
+        rows=[_row(line) for line in history.scenarios],
+        signs=SIGNS,
+        style=style,
+        policy=content_policy("", style),
     )
-    dots = _dots(history.total.points)
-    stream = (
-        environment()
-        .get_template("history.html")
-        .stream(
-            runs=[
-                (run, point, rate(point), number(point.tokens), number(point.cost))
-                for run, point in _known(history)
-            ],
-            dots=dots,
-            line=" ".join(f"{dot.x},{dot.y}" for dot in dots),
-            width=f"{max(1, len(history.runs)) * _STEP:g}",
-            rows=[_row(line) for line in history.scenarios],
-            signs=SIGNS,
-            style=style,
-            policy=policy("", style),
-        )
-    )
-    stream.enable_buffering(50)
-    with atomic_writer(path) as file:
-        for piece in stream:
-            file.write(piece.encode())
-    return path
 
 
-def _known(history: RunHistory) -> list[tuple[object, HistoryPoint]]:
+def _chart(points: Sequence[HistoryPoint | None]) -> list[ChartPoint]:
     return [
-        (run, point)
-        for run, point in zip(history.runs, history.total.points, strict=True)
-        if point is not None
-    ]
-
-
-def _dots(points: Sequence[HistoryPoint | None]) -> list[Dot]:
-    return [
-        Dot(f"{(index + 0.5) * _STEP:g}", f"{_HEIGHT * (1 - point.rate):g}")
+        ChartPoint(f"{(index + 0.5) * _STEP:g}", f"{_HEIGHT * (1 - point.rate):g}")
         for index, point in enumerate(points)
         if point is not None and point.rate is not None
     ]
 
 
-def _row(line: ScenarioHistory) -> Row:
+def _row(line: ScenarioHistory) -> HistoryRow:
     last = line.last
-    cells = [
-        Cell(
-            style := word(point),
-            SIGNS[style],
-            f"{point.run}: {style}, {rate(point)}" if point else "absent",
-        )
-        for point in line.points
-    ]
-    return Row(
-        line.scenario,
-        cells,
-        line.flips,
-        number(last.tokens if last else None),
-        number(last.cost if last else None),
+    return HistoryRow(
+        name=line.scenario,
+        cells=[_cell(point) for point in line.points],
+        flips=line.flips,
+        tokens=mean_text(last.tokens if last else None),
+        cost=mean_text(last.cost if last else None),
     )
+
+
+def _cell(point: HistoryPoint | None) -> HistoryCell:
+    state = state_of(point)
+    label = f"{point.run}: {state}, {rate_text(point)}" if point is not None else state
+    return HistoryCell(state, SIGNS[state], label)

@@ -1,8 +1,9 @@
-"""Two transcripts for the comparison page: turn by turn, step by step, differences marked. Values only; the template prints them."""
+"""Two transcripts of the comparison page: turn by turn, step by step, with marked differences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -16,76 +17,77 @@ from evalkit.compare.alignment import (
     step_text,
     text_segments,
 )
-from evalkit.reports.formatting import clipped, pretty
-from evalkit.reports.page.steps import LABELS
+from evalkit.reports.formatting import clip, pretty
+from evalkit.reports.page.step_labels import LABELS
+from evalkit.results.records import ResultLine, TurnRecord
 
 DIFFERENCES = 40
 """Differences of one JSON value that are listed; the rest is counted."""
 
 
-class Difference(NamedTuple):
-    """One place where two JSON values part; a side that lacks it is ``""``."""
+class JsonDifference(NamedTuple):
+    """A position where two JSON values differ; a side that lacks it is ``""``."""
 
     pointer: str
     old: str
     new: str
 
 
-class StepView(NamedTuple):
-    """One row: a step of both sides, or of one. ``old`` and ``new`` are texts in pieces; ``differences`` are of their JSON."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedStep:
+    """A step of both sides or of one: texts in segments, or the differences of their JSON."""
 
     kind: str
     label: str
     name: str
     old: list[TextSegment]
     new: list[TextSegment]
-    differences: list[Difference]
+    differences: list[JsonDifference]
     more: int
 
 
-class TurnView(NamedTuple):
-    """One turn of both sides. ``user`` is the message in pieces where it differs, citations are those of one side only."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedTurn:
+    """A turn of both sides; ``lost`` and ``gained`` are citations of one side only."""
 
     number: int
     states: tuple[str, str]
     user: list[TextSegment]
-    steps: list[StepView]
+    steps: list[ComparedStep]
     lost: list[str]
     gained: list[str]
 
 
-def turns(old: Mapping[str, JSON], new: Mapping[str, JSON]) -> list[TurnView]:
+def compare_turns(old: ResultLine, new: ResultLine) -> list[ComparedTurn]:
     """Return two result lines turn by turn."""
     pairs = zip_longest(old["turns"], new["turns"])
     return [_turn(number, before, after) for number, (before, after) in enumerate(pairs, 1)]
 
 
-def _turn(
-    number: int, before: Mapping[str, JSON] | None, after: Mapping[str, JSON] | None
-) -> TurnView:
-    left, right = _steps(before), _steps(after)
-    cited, cites = cited_sources(left), cited_sources(right)
-    return TurnView(
-        number,
-        (_state(before), _state(after)),
-        text_segments(clipped(_user(before)), clipped(_user(after))),
-        [_step(row) for row in align_steps(left, right)],
-        [_source(one) for one in cited if one not in cites],
-        [_source(one) for one in cites if one not in cited],
+def _turn(number: int, old: TurnRecord | None, new: TurnRecord | None) -> ComparedTurn:
+    old_steps, new_steps = _steps(old), _steps(new)
+    old_citations, new_citations = cited_sources(old_steps), cited_sources(new_steps)
+    return ComparedTurn(
+        number=number,
+        states=(_state(old), _state(new)),
+        user=text_segments(clip(_user(old)), clip(_user(new))),
+        steps=[_step(row) for row in align_steps(old_steps, new_steps)],
+        lost=[_source(one) for one in old_citations if one not in new_citations],
+        gained=[_source(one) for one in new_citations if one not in old_citations],
     )
 
 
-def _steps(turn: Mapping[str, JSON] | None) -> list[dict[str, JSON]]:
+def _steps(turn: TurnRecord | None) -> list[dict[str, JSON]]:
     return [entry["step"] for entry in turn["steps"]] if turn is not None else []
 
 
-def _state(turn: Mapping[str, JSON] | None) -> str:
+def _state(turn: TurnRecord | None) -> str:
     if turn is None:
         return "no such turn"
-    return turn["status"] or str(turn["outcome"]).replace("_", " ")
+    return turn["status"] or turn["outcome"].replace("_", " ")
 
 
-def _user(turn: Mapping[str, JSON] | None) -> str:
+def _user(turn: TurnRecord | None) -> str:
     blocks = turn["user"] if turn is not None else []
     return "\n".join(
         str(block.get("text") or f"[{block.get('type')}]")
@@ -95,48 +97,47 @@ def _user(turn: Mapping[str, JSON] | None) -> str:
     )
 
 
-def _source(cited: tuple[str, str]) -> str:
-    return "  ".join(filter(None, cited))
+def _source(citation: tuple[str, str]) -> str:
+    return "  ".join(filter(None, citation))
 
 
-def _step(row: StepRow) -> StepView:
+def _step(row: StepRow) -> ComparedStep:
     step = row.new or row.old or {}
     kind = str(step.get("type"))
     old, new = step_text(row.old), step_text(row.new)
-    found: list[Difference] = []
+    changes: list[JsonDifference] = []
     if row.kind == "changed":
         documents = _document(old), _document(new)
         if None not in documents:
-            found = list(_differences(*documents))
+            changes = _differences(*documents)
             old = new = ""
         else:
-            found = list(_differences(_rest(row.old), _rest(row.new)))
-    pieces = text_segments(clipped(old), clipped(new))
+            changes = _differences(_without_text(row.old), _without_text(row.new))
+    pieces = text_segments(clip(old), clip(new))
     if not old and not new and row.kind != "changed":
         pieces = _whole(step, row)
-    return StepView(
-        row.kind,
-        LABELS.get(kind, ("", kind))[1],
-        str(step.get("name") or ""),
-        [piece for piece in pieces if piece.kind != "gained"] if row.old is not None else [],
-        [piece for piece in pieces if piece.kind != "lost"] if row.new is not None else [],
-        found[:DIFFERENCES],
-        max(0, len(found) - DIFFERENCES),
+    return ComparedStep(
+        kind=row.kind,
+        label=LABELS.get(kind, ("", kind))[1],
+        name=str(step.get("name") or ""),
+        old=[piece for piece in pieces if piece.kind != "gained"] if row.old is not None else [],
+        new=[piece for piece in pieces if piece.kind != "lost"] if row.new is not None else [],
+        differences=changes[:DIFFERENCES],
+        more=max(0, len(changes) - DIFFERENCES),
     )
 
 
 def _whole(step: Mapping[str, JSON], row: StepRow) -> list[TextSegment]:
-    """Return a step that has no text as JSON; a thought that is nothing but its signature has nothing to show."""
+    """Return a step without text as JSON; nothing for a thought that has only a signature."""
     rest = {
         name: value for name, value in step_content(step).items() if name not in ("type", "name")
     }
-    kind = {"lost": "lost", "gained": "gained"}.get(row.kind, "same")
-    return [TextSegment(kind, clipped(pretty(rest)))] if rest else []  # type: ignore[arg-type]
+    return [TextSegment(row.kind, clip(pretty(rest)))] if rest else []  # type: ignore[arg-type]
 
 
 def _document(text: str) -> JSON:
-    """Return the JSON object or list that a text is, else None."""
-    if text[:1] not in "{[" or not text:
+    """Return the JSON object or array that a text is, else None."""
+    if not text.startswith(("{", "[")):
         return None
     try:
         return loads(text)
@@ -144,26 +145,28 @@ def _document(text: str) -> JSON:
         return None
 
 
-def _rest(step: Mapping[str, JSON] | None) -> JSON:
-    """Return a step without its texts and their citations, which are shown in their own way."""
+def _without_text(step: Mapping[str, JSON] | None) -> JSON:
+    """Return a step without its texts and citations, which are compared by themselves."""
     rest = step_content(step or {})
-    if isinstance(rest.get("content"), list):
-        rest["content"] = [_bare(block) for block in rest["content"]]
-    elif isinstance(rest.get("content"), str):
+    blocks = rest.get("content")
+    if isinstance(blocks, str):
         del rest["content"]
+    elif isinstance(blocks, list):
+        rest["content"] = [
+            {name: value for name, value in block.items() if name not in ("text", "annotations")}
+            if isinstance(block, dict) and isinstance(block.get("text"), str)
+            else block
+            for block in blocks
+        ]
     return rest
 
 
-def _bare(block: JSON) -> JSON:
-    if not isinstance(block, dict) or not isinstance(block.get("text"), str):
-        return block
-    return {name: value for name, value in block.items() if name not in ("text", "annotations")}
+def _differences(old: JSON, new: JSON) -> list[JsonDifference]:
+    return [
+        JsonDifference(pointer or "(whole)", *_sides(before, after))
+        for pointer, before, after in differences(old, new)
+    ]
 
 
-def _differences(old: JSON, new: JSON) -> Iterator[Difference]:
-    for pointer, before, after in differences(old, new):
-        yield Difference(pointer or "the whole", _shown(before), _shown(after))
-
-
-def _shown(value: JSON) -> str:
-    return "" if value is MISSING else clipped(pretty(value), 2_000)
+def _sides(*values: JSON) -> Sequence[str]:
+    return ["" if value is MISSING else clip(pretty(value), 2_000) for value in values]

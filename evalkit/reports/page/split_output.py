@@ -1,7 +1,8 @@
-"""A report that is too large for one file: packs and media in ``data/`` beside the page, a few megabytes a file, read when something in it is opened.
+"""The data of a large report in files: packs and media in ``data/`` beside the page.
 
-A page from ``file://`` may load scripts and little else, so the files are scripts of one call with base64 in it. Their names carry a digest
-of what they were made from: a page never reads data of another run, and the old page stays whole until the new one has replaced it.
+A page from ``file://`` may load scripts and little else, so each file is a script with one call and
+base64 in it, read when something in it is opened. Its name contains a digest of the results: a page
+never reads data of another run, and the old page stays usable until the new one replaces it.
 """
 
 from __future__ import annotations
@@ -9,48 +10,48 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from evalkit._lib.files import sha256, write_atomic
 from evalkit._lib.json import JSON
 from evalkit._lib.version import VERSION
-from evalkit.reports.page.embedded_data import Packs
-from evalkit.reports.page.media import MediaBook
+from evalkit.reports.page.embedded_data import ResultPacks
+from evalkit.reports.page.media import MediaStore
 
 Key = TypeVar("Key")
 
 FILE = 4 << 20
-"""Characters of one file, more or less: it is read whole when one of its results is opened."""
+"""Approximate characters of one file."""
 
-_OURS = re.compile(r"[0-9a-f]{12}-\d+\.js")
+_OWN_NAME = re.compile(r"[0-9a-f]{12}-\d+\.js")
 
 
-def write_data(directory: Path, packs: Packs, book: MediaBook, results: str) -> list[JSON]:
-    """Write packs, and media that the page does not show itself, into ``data/``; return the files as the page's script asks for them.
+def write_data(
+    directory: Path, packs: ResultPacks, media: MediaStore, results_digest: str
+) -> list[dict[str, JSON]]:
+    """Write packs and media into ``data/``; return the files as the page's script expects them.
 
-    ``results`` is the digest of what all of it was made from: two builds of zlib deflate the same lines to other bytes under the same names.
-    A file has its ``name``, and the number of the ``first`` pack in it or the digests of its ``media``.
+    A file has its ``name``, and the number of its ``first`` pack or the digests of its ``media``.
     """
-    digest = sha256(f"{VERSION} {results}")
-    folder = directory / "data"
-    folder.mkdir(exist_ok=True)
-    files: list[JSON] = []
+    digest = sha256(f"{VERSION} {results_digest}")[:12]
+    (directory / "data").mkdir(exist_ok=True)
+    files: list[dict[str, JSON]] = []
 
-    def write(texts: Sequence[str], **told: Any) -> None:
-        name = f"{digest[:12]}-{len(files)}.js"
-        held = ",\n".join(f'"{text}"' for text in texts)
-        write_atomic(folder / name, f'evalkitPacks("data/{name}", [\n{held}\n]);\n'.encode())
-        files.append({"name": f"data/{name}", **told})
+    def write(texts: Sequence[str], content: dict[str, JSON]) -> None:
+        name = f"data/{digest}-{len(files)}.js"
+        lines = ",\n".join(f'"{text}"' for text in texts)
+        write_atomic(directory / name, f'evalkitPacks("{name}", [\n{lines}\n]);\n'.encode())
+        files.append({"name": name, **content})
 
-    for group in _files(packs.packs()):
-        write([text for _, text in group], first=group[0][0])
-    for shown in _files(book.unshown()):
-        write([data for _, data in shown], media=[name for name, _ in shown])
+    for pack_group in _groups(packs.items()):
+        write([text for _, text in pack_group], {"first": pack_group[0][0]})
+    for media_group in _groups(media.items()):
+        write([data for _, data in media_group], {"media": [name for name, _ in media_group]})
     return files
 
 
-def _files(texts: Iterable[tuple[Key, str]]) -> Iterator[list[tuple[Key, str]]]:
-    """Yield texts with their keys, as many together as a file takes."""
+def _groups(texts: Iterable[tuple[Key, str]]) -> Iterator[list[tuple[Key, str]]]:
+    """Yield texts with their keys, as many together as fit into a file."""
     group: list[tuple[Key, str]] = []
     size = 0
     for key, text in texts:
@@ -63,14 +64,14 @@ def _files(texts: Iterable[tuple[Key, str]]) -> Iterator[list[tuple[Key, str]]]:
         yield group
 
 
-def drop_stale(directory: Path, files: list[JSON]) -> None:
-    """Remove data of earlier reports; only files named as :func:`write_data` names them."""
+def remove_stale_data(directory: Path, files: Sequence[dict[str, JSON]]) -> None:
+    """Remove data files of earlier reports; other files stay."""
     folder = directory / "data"
     if not folder.is_dir():
         return
-    wanted = {str(file["name"]).removeprefix("data/") for file in files}
+    names = {file["name"] for file in files}
     for path in folder.iterdir():
-        if _OURS.fullmatch(path.name) and path.name not in wanted:
+        if _OWN_NAME.fullmatch(path.name) and f"data/{path.name}" not in names:
             path.unlink()
     if not any(folder.iterdir()):
         folder.rmdir()

@@ -1,51 +1,59 @@
-// The page at work: the filter and the address that keeps it, drawing on demand, raw exchanges, links to what is folded away.
+// The page: filter, order and groups, their state in the address, bodies that are rendered when a
+// variant is opened, links to what is closed or not rendered yet.
 
-const page = { rows: [], names: [], query: "", order: "page", grouped: false };
-const field = (id) => document.getElementById(id);
+const page = { rows: [], anchors: new Set(), names: [], query: "", order: "page", grouped: false };
+const element = (id) => document.getElementById(id);
 
-// What is chosen stands in the fragment, which a file:// address keeps as well: #v.some-variant?q=status:failed&sort=tokens&group=1
-function address() {
+// Rows that get elements for printing; more would not be read on paper.
+const PRINTED = 2000;
+
+// The state is in the fragment, which a file:// address keeps too:
+// #v.some-variant?q=status:failed&sort=tokens&group=1
+function readAddress() {
   const [anchor, text = ""] = location.hash.slice(1).split("?");
-  return { anchor: decodeURIComponent(anchor), chosen: new URLSearchParams(text) };
+  return { anchor: decodeURIComponent(anchor), state: new URLSearchParams(text) };
 }
 
-function remember(anchor) {
-  const chosen = new URLSearchParams();
-  if (page.query.trim()) chosen.set("q", page.query.trim());
-  if (page.order !== "page") chosen.set("sort", page.order);
-  if (page.grouped) chosen.set("group", "1");
-  const text = chosen.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
+function writeAddress(anchor) {
+  const state = new URLSearchParams();
+  if (page.query.trim()) state.set("q", page.query.trim());
+  if (page.order !== "page") state.set("sort", page.order);
+  if (page.grouped) state.set("group", "1");
+  const text = state.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
   const fragment = `${anchor}${text ? `?${text}` : ""}`;
-  if (fragment !== location.hash.slice(1)) history.replaceState(null, "", fragment ? `#${fragment}` : "#");
+  if (fragment !== location.hash.slice(1))
+    history.replaceState(null, "", fragment ? `#${fragment}` : "#");
 }
 
 function update() {
-  const asked = question(page.query, page.names);
-  const found = asked.empty ? page.rows : page.rows.filter(asked.test);
-  show(arranged(found, page.order, page.grouped));
-  const all = found.length === page.rows.length;
-  field("shown").textContent = all ? count(found.length, "variant") : `${grouped(found.length)} of ${count(page.rows.length, "variant")}`;
-  field("problem").textContent = visible(asked.problems.join(" "));
-  field("clear").disabled = !page.query.trim();
-  field("none").hidden = found.length > 0 || !page.rows.length;
-  field("order").value = page.order;
-  field("group").setAttribute("aria-pressed", String(page.grouped));
+  const query = parseQuery(page.query, page.names);
+  const rows = query.empty ? page.rows : page.rows.filter(query.test);
+  const [shown, total] = [rows.length, page.rows.length];
+  showSections(arrange(rows, page.order, page.grouped));
+  element("shown").textContent =
+    shown === total ? count(shown, "variant") : `${grouped(shown)} of ${count(total, "variant")}`;
+  element("problem").textContent = visible(query.problems.join(" "));
+  element("clear").disabled = !page.query.trim();
+  element("none").hidden = shown > 0 || !total;
+  element("order").value = page.order;
+  element("group").setAttribute("aria-pressed", String(page.grouped));
   for (const button of document.querySelectorAll("[data-token]")) {
-    button.setAttribute("aria-pressed", String(chosen(page.query, button.dataset.token, button.value)));
+    const isPressed = isChosen(page.query, button.dataset.token, button.value);
+    button.setAttribute("aria-pressed", String(isPressed));
   }
 }
 
 function setQuery(text) {
   page.query = text;
-  field("find").value = text;
+  element("find").value = text;
   update();
-  remember("");
+  writeAddress("");
 }
 
-function setOrder(order, together) {
-  Object.assign(page, { order: order in ORDERS ? order : "page", grouped: together });
+function setOrder(order, isGrouped) {
+  Object.assign(page, { order: order in ORDERS ? order : "page", grouped: isGrouped });
   update();
-  remember("");
+  writeAddress("");
 }
 
 function nextOrder() {
@@ -53,107 +61,120 @@ function nextOrder() {
   setOrder(orders[(orders.indexOf(page.order) + 1) % orders.length], page.grouped);
 }
 
-async function draw(variant) {
+async function renderBody(variant) {
   const body = variant.querySelector(":scope > .body");
-  for (const again of body.querySelectorAll("a.again")) {
-    const source = mediaSource(again.dataset.media, again.dataset.mime);
-    if (source) again.replaceWith(mediaElement(again.dataset.element, source, again.nextElementSibling.textContent));
-  }
   if (!body.classList.contains("later")) return;
   body.classList.remove("later");
   try {
-    const line = await rawLine(variant);
-    await loadMedia(line);
-    const result = JSON.parse(line);
-    body.replaceChildren(...bodyParts(result, variant.id, variant.dataset.line).flat(Infinity).filter(Boolean));
+    const result = JSON.parse(await resultLine(variant));
+    body.replaceChildren(...bodyElements(result, variant.id, variant.dataset.line));
   } catch (error) {
-    body.replaceChildren(unreadable(variant.dataset.line));
+    body.prepend(unreadable(variant.dataset.line));
     if (typeof DecompressionStream === "function") throw error;
   }
 }
 
-// Opens whatever the address names, and all it is folded into.
-async function reveal(anchor) {
-  if (!anchor) return;
+// The anchor of the variant that an anchor belongs to, "" if there is none. The anchor of a
+// scenario leads to its first variant.
+function variantAnchor(anchor) {
   let name = anchor;
   while (name && !page.anchors.has(name)) name = name.slice(0, Math.max(0, name.lastIndexOf(".")));
-  if (!name && anchor.startsWith("v.")) name = page.rows.find((row) => row.anchor.startsWith(`${anchor}-`))?.anchor ?? "";
+  if (name || !anchor.startsWith("v.")) return name;
+  return page.rows.find((row) => row.anchor.startsWith(`${anchor}-`))?.anchor ?? "";
+}
+
+// Opens what the address names and everything it is in.
+async function reveal(anchor) {
+  if (!anchor) return;
+  const name = variantAnchor(anchor);
   if (name) {
-    if (!list.places.has(name)) setQuery("");
-    const variant = elementAt(list.places.get(name));
+    if (!list.positions.has(name)) setQuery("");
+    const variant = elementAt(list.positions.get(name));
     variant.open = true;
-    await draw(variant);
+    await renderBody(variant);
   }
-  const target = document.getElementById(anchor) || document.getElementById(name);
+  const target = element(anchor) || element(name);
   if (!target) return;
-  for (let box = target.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;
+  for (let box = target.closest("details"); box; box = box.parentElement.closest("details"))
+    box.open = true;
   target.scrollIntoView({ block: "start" });
-  target.classList.toggle("target", true);
+  target.classList.add("target");
 }
 
-// The address gained a fragment of its own: a link was followed, or somebody typed one.
-function followed() {
-  for (const old of document.querySelectorAll(".target")) old.classList.remove("target");
-  const { anchor, chosen: told } = address();
-  if ([...told].length) takeOver(told);
-  else remember(anchor);
-  reveal(anchor);
-}
-
-function takeOver(told) {
-  Object.assign(page, { query: told.get("q") || "", grouped: told.get("group") === "1", order: told.get("sort") in ORDERS ? told.get("sort") : "page" });
-  field("find").value = page.query;
+function applyState(state) {
+  const order = state.get("sort");
+  page.query = state.get("q") || "";
+  page.grouped = state.get("group") === "1";
+  page.order = order in ORDERS ? order : "page";
+  element("find").value = page.query;
   update();
 }
 
-document.addEventListener("toggle", (event) => {
-  const details = event.target;
-  if (!details.open) return;
-  if (details.classList.contains("variant")) draw(details).then(() => growTrees(details));
-  else if (details.dataset.exchange) drawExchange(details);
-}, true);
-
-function listen() {
-  field("find").addEventListener("input", (event) => {
-    page.query = event.target.value;
-    update();
-    remember("");
-  });
-  field("order").addEventListener("change", (event) => setOrder(event.target.value, page.grouped));
-  field("group").addEventListener("click", () => setOrder(page.order, !page.grouped));
-  field("clear").addEventListener("click", () => {
-    setQuery("");
-    field("find").focus();
-  });
-  field("none").addEventListener("click", () => setQuery(""));
-  field("help").addEventListener("click", () => field("keys").showModal());
-  for (const button of document.querySelectorAll("[data-token]")) {
-    button.addEventListener("click", () => setQuery(toggled(page.query, button.dataset.token, button.value)));
-  }
-  document.addEventListener("keydown", onKey);
-  addEventListener("hashchange", followed);
-  addEventListener("beforeprint", () => list.blocks.slice(0, PRINTED / BLOCK).forEach(fill));
+// Called when a link was followed or the address was edited.
+function onAddressChange() {
+  for (const old of document.querySelectorAll(".target")) old.classList.remove("target");
+  const { anchor, state } = readAddress();
+  if ([...state].length) applyState(state);
+  else writeAddress(anchor);
+  reveal(anchor);
 }
 
-// Rows that are made elements for paper; a printer is no place for the rest.
-const PRINTED = 2000;
+document.addEventListener(
+  "toggle",
+  (event) => {
+    const details = event.target;
+    if (!details.open || document.documentElement.dataset.ready !== "yes") return;
+    if (details.classList.contains("variant")) renderBody(details).then(() => addTrees(details));
+    else if (details.dataset.exchange) renderExchange(details);
+  },
+  true,
+);
+
+function listen() {
+  element("find").addEventListener("input", (event) => {
+    page.query = event.target.value;
+    update();
+    writeAddress("");
+  });
+  element("order").addEventListener("change", (event) =>
+    setOrder(event.target.value, page.grouped),
+  );
+  element("group").addEventListener("click", () => setOrder(page.order, !page.grouped));
+  element("clear").addEventListener("click", () => {
+    setQuery("");
+    element("find").focus();
+  });
+  element("none").addEventListener("click", () => setQuery(""));
+  element("help").addEventListener("click", () => element("keys").showModal());
+  for (const button of document.querySelectorAll("[data-token]")) {
+    button.addEventListener("click", () =>
+      setQuery(toggled(page.query, button.dataset.token, button.value)),
+    );
+  }
+  document.addEventListener("keydown", onKey);
+  addEventListener("hashchange", onAddressChange);
+  addEventListener("beforeprint", () => list.blocks.slice(0, PRINTED / BLOCK).forEach(fillBlock));
+}
 
 async function start() {
-  document.querySelector(".nojs").hidden = true;
-  for (const element of document.querySelectorAll("#list .variant")) list.kept.set(element.id, element);
   try {
     page.rows = await allRows();
   } catch (error) {
-    field("problem").textContent = "This browser cannot unpack the page's data: what was drawn beforehand is shown, and cannot be filtered.";
+    element("problem").textContent =
+      "This browser cannot read the page's data; what is shown as plain text cannot be filtered.";
     if (typeof DecompressionStream === "function") throw error;
     return;
+  }
+  document.querySelector(".nojs").hidden = true;
+  for (const variant of document.querySelectorAll("#list .variant")) {
+    list.plainText.set(variant.id, variant.querySelector(":scope > .plain"));
   }
   page.anchors = new Set(page.rows.map((row) => row.anchor));
   page.names = namesOf(page.rows);
   keyTable();
   listen();
-  const { anchor, chosen: told } = address();
-  takeOver(told);
+  const { anchor, state } = readAddress();
+  applyState(state);
   document.documentElement.dataset.ready = "yes";
   await reveal(anchor);
 }

@@ -1,256 +1,234 @@
-// Steps of a turn as cards: what steps.py, cites.py and media.py do for the template, for variants that are drawn when they are opened.
+// Steps of a turn as cards.
+//
+// A card is one step, or a call with its result in one block, wherever the result is. What a step
+// has beyond the fields that are shown in their own way is shown as JSON, and a step of an unknown
+// type is shown as JSON whole. Only search suggestions, which are HTML by design, are counted
+// instead of shown.
 
-const bytesOf = (text) => new TextEncoder().encode(text);
-const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-const isType = (value) => isObject(value) && typeof value.type === "string";
-const link = (url) => (typeof url === "string" && /^https?:\/\/[^\s\x00-\x20\x7f]+$/iu.test(url) ? url : "");
-const webLink = (href, text) => make("a", { href, rel: "noopener noreferrer nofollow" }, text);
-const note = (text) => (text ? make("p", { class: "note" }, text) : null);
-const citing = (item) => isObject(item) && ["url_citation", "file_citation", "place_citation"].includes(item.type);
+// Fields that a step shows in their own way.
+const SHOWN_FIELDS = [
+  "type",
+  "id",
+  "call_id",
+  "name",
+  "server_name",
+  "signature",
+  "is_error",
+  "content",
+  "summary",
+  "error",
+  "arguments",
+  "result",
+];
 
-function pre(kind, text) {
-  const [shown, rest] = clip(text);
-  return [make("pre", { class: kind, tabindex: reach(shown) }, shown), note(rest)];
-}
+// Calls whose arguments are one list of strings, and its name.
+const LIST_ARGUMENTS = {
+  google_search_call: "queries",
+  google_maps_call: "queries",
+  retrieval_call: "queries",
+  url_context_call: "urls",
+};
 
-// What may be long enough to scroll must be within reach of the keyboard.
-const reach = (text) => (points(text) > 600 ? "0" : "");
+const typeOf = (step) => (typeof step.type === "string" ? step.type : "");
 
-function offset(value, absent) {
-  if (value === null || value === undefined) return absent;
-  if (Number.isInteger(value)) return value;
-  return typeof value === "string" && /^\d{1,19}$/u.test(value) ? Number(value) : null;
-}
-
-// protocol.step_reader.cited, with the place of the words in the text: {words, problem, begin, end}, the ends in UTF-16 units.
-function cited(text, bytes, start, end) {
-  const [first, last] = [offset(start, 0), offset(end, null)];
-  if (first === null || last === null) return { words: "", problem: "start_index or end_index is not a whole number" };
-  let problem = "";
-  if (first < 0 || last < 0) problem = "the span starts or ends before the text";
-  else if (last < first) problem = "the span ends before it starts";
-  else if (last === first) problem = "the span is empty";
-  else if (last > bytes.length) problem = "the span ends after the text";
-  const within = (place) => Math.max(0, Math.min(place, bytes.length));
-  const [low, high] = [within(first), within(last)];
-  const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  try {
-    const words = strict.decode(bytes.subarray(low, Math.max(low, high)));
-    const begin = strict.decode(bytes.subarray(0, low)).length;
-    return { words, problem, begin, end: begin + words.length };
-  } catch {
-    return { words: [...text].slice(low, high).join(""), problem: problem || "the span cuts a character in two" };
-  }
-}
-
-function marked(text, annotations, first, anchor, via) {
-  const [shown, rest] = clip(text);
-  const bytes = bytesOf(text);
-  const cuts = new Map([[0, 0], [shown.length, 0]]);
-  const ended = new Map();
-  const lines = annotations.filter(citing).map((item, index) => {
-    const number = first + index;
-    const found = cited(text, bytes, item.start_index, item.end_index);
-    if (!found.problem && found.end > shown.length) found.problem = "beyond the part shown";
-    if (!found.problem) {
-      cuts.set(found.begin, (cuts.get(found.begin) || 0) + 1);
-      cuts.set(found.end, (cuts.get(found.end) || 0) - 1);
-      ended.set(found.end, [...(ended.get(found.end) || []), number]);
-    }
-    return citation(item, number, found, anchor, via[item.type]);
-  });
-  const places = [...cuts.keys()].sort((left, right) => left - right);
-  const paragraph = make("p", { class: "text", dir: "auto" });
-  let covering = 0;
-  places.slice(0, -1).forEach((left, index) => {
-    const right = places[index + 1];
-    covering += cuts.get(left);
-    put(paragraph, covering > 0 ? make("mark", null, shown.slice(left, right)) : shown.slice(left, right));
-    for (const number of ended.get(right) || []) put(paragraph, make("sup", null, make("a", { href: `#${anchor}.c${number}` }, String(number))));
-  });
-  return { blocks: [paragraph, make("ol", { class: "citations" }, lines), note(rest)], citations: lines.length };
-}
-
-function citation(item, number, found, anchor, via) {
-  const address = item.url || item.document_uri || item.place_id || "";
-  const url = typeof address === "string" ? address : "";
-  const title = String(item.title || item.file_name || item.name || "(no title)");
-  const label = shorten(item.page_number === undefined || item.page_number === null ? title : `${title}, page ${item.page_number}`, 160);
-  const words = shorten(found.words, 240);
-  return make("li", { id: `${anchor}.c${number}`, value: number },
-    link(url) ? webLink(url, label) : make("b", null, label),
-    url ? [" ", make("span", { class: "url" }, shorten(url, 100))] : null,
-    words ? [" ", make("q", null, words)] : null,
-    via ? [" ", make("a", { class: "via", href: `#${via[0]}` }, `searched in step ${via[1]}`)] : null,
-    found.problem ? [" ", make("em", null, found.problem)] : null);
-}
-
-function textBlocks(text, annotations, number, anchor, via = {}) {
-  const other = annotations.filter((item) => !citing(item));
-  let shown;
-  let citations = 0;
+function textElements(text, annotations, firstNumber, anchor, via = {}) {
+  const other = annotations.filter((item) => !isCitation(item));
+  const otherJson = other.length ? pre("json", pretty({ annotations: other })) : null;
   if (other.length < annotations.length) {
-    ({ blocks: shown, citations } = marked(text, annotations, number, anchor, via));
-  } else {
-    const indented = reindent(text);
-    const [words, rest] = clip(text);
-    shown = indented === null ? [make("p", { class: "text", dir: "auto" }, words), note(rest)] : pre("json", indented);
+    const cited = citedText(text, annotations, firstNumber, anchor, via);
+    return { elements: [cited.elements, otherJson], citations: cited.citations };
   }
-  return { blocks: [shown, other.length ? pre("json", pretty({ annotations: other })) : null], citations };
+  const json = reindent(text);
+  const [start, rest] = split(text);
+  const paragraph = () => [make("p", { class: "text", dir: "auto" }, start), note(rest)];
+  return { elements: [json === null ? paragraph() : pre("json", json), otherJson], citations: 0 };
 }
 
-function mediaElement(element, source, caption) {
-  return element === "img" ? make("img", { src: source, alt: caption }) : make(element, { src: source, controls: "controls", preload: "metadata" });
-}
-
-function media(block) {
-  const mime = typeof block.mime_type === "string" ? block.mime_type.toLowerCase() : `${block.type} of no stated type`;
-  const figure = (caption, ...rest) => make("figure", { class: "media" }, ...rest.slice(0, 1), make("figcaption", null, caption, ...rest.slice(1)));
-  if (typeof block.data !== "string") {
-    const uri = typeof block.uri === "string" ? block.uri : "";
-    const where = link(uri) ? [" ", webLink(uri, uri)] : uri ? [" ", make("code", null, uri)] : null;
-    return figure(uri ? `${mime}, not in the answer itself` : `${mime}, without data`, null, where);
-  }
-  const element = (tables.safe[mime] || "").replace("image", "img");
-  const caption = (length) => `${mime}, ${size(Math.floor((length * 3) / 4))}`;
-  if (block.data.startsWith(tables.mediaName)) {
-    const source = mediaSource(block.data.slice(tables.mediaName.length), mime);
-    if (!source) return figure(`${mime}, not shown; the data is in results.jsonl`);
-    const told = caption(source.split(",")[1].replace(/=+$/u, "").length);
-    return figure(told, mediaElement(element, source, told));
-  }
-  if (!/^[A-Za-z0-9+/]+={0,2}$/u.test(block.data)) return figure(`${mime}, ${grouped(points(block.data))} characters that are not base64, not shown`);
-  const told = caption(block.data.replace(/=+$/u, "").length);
-  if (!element) return figure(`${told}, not shown; the data is in results.jsonl`);
-  return figure(told, mediaElement(element, `data:${mime};base64,${block.data}`, told));
-}
-
-function contents(content, anchor, via = {}) {
-  if (typeof content === "string") return textBlocks(content, [], 1, anchor).blocks;
+// The elements of content blocks (docs/protocol.md section 5).
+function contentElements(content, anchor, via = {}) {
+  if (typeof content === "string") return textElements(content, [], 1, anchor).elements;
   if (!Array.isArray(content)) return pre("json", pretty(content));
   let number = 1;
   return content.map((item) => {
     if (isObject(item) && item.type === "text" && typeof item.text === "string") {
-      const { blocks, citations } = textBlocks(item.text, Array.isArray(item.annotations) ? item.annotations : [], number, anchor, via);
+      const annotations = Array.isArray(item.annotations) ? item.annotations : [];
+      const { elements, citations } = textElements(item.text, annotations, number, anchor, via);
       number += citations;
-      return blocks;
+      return elements;
     }
-    return isObject(item) && ["image", "audio", "video", "document"].includes(item.type) ? media(item) : pre("json", pretty(item));
+    const isMedia = isObject(item) && MEDIA_TYPES.includes(item.type);
+    return isMedia ? mediaFigure(item) : pre("json", pretty(item));
   });
 }
 
-function argumentBlocks(kind, value) {
-  const has = (...names) => isObject(value) && Object.keys(value).length === names.length && names.every((name) => name in value);
-  if (kind === "code_execution_call" && has("code", "language") && typeof value.code === "string" && typeof value.language === "string") {
-    return [note(value.language), pre("code", value.code)];
-  }
-  const name = tables.listed[kind];
-  if (name && has(name) && Array.isArray(value[name]) && value[name].every((item) => typeof item === "string")) {
-    return make("ul", { class: "items" }, value[name].map((item) => make("li", null, item)));
-  }
+function argumentElements(kind, value) {
+  const hasOnly = (...names) =>
+    isObject(value) &&
+    Object.keys(value).length === names.length &&
+    names.every((name) => name in value);
+  const isCode =
+    kind === "code_execution_call" &&
+    hasOnly("code", "language") &&
+    typeof value.code === "string" &&
+    typeof value.language === "string";
+  if (isCode) return [note(value.language), pre("code", value.code)];
+  const name = LIST_ARGUMENTS[kind];
+  const isList =
+    name &&
+    hasOnly(name) &&
+    Array.isArray(value[name]) &&
+    value[name].every((item) => typeof item === "string");
+  if (isList)
+    return make(
+      "ul",
+      { class: "items" },
+      value[name].map((item) => make("li", null, item)),
+    );
   return pre("json", pretty(value));
 }
 
-function resultBlocks(kind, value, anchor) {
+function resultElements(kind, value, anchor) {
+  if (value === "") return note("empty");
   if (kind === "code_execution_result" && typeof value === "string") return pre("code", value);
-  if (kind === "google_search_result" && Array.isArray(value)) return value.map(searchItem);
-  if (typeof value === "string") return textBlocks(value, [], 1, anchor).blocks;
-  return Array.isArray(value) && value.length && value.every(isType) ? contents(value, anchor) : pre("json", pretty(value));
+  if (kind === "google_search_result" && Array.isArray(value)) return value.map(searchResult);
+  if (typeof value === "string") return textElements(value, [], 1, anchor).elements;
+  const isContent =
+    Array.isArray(value) &&
+    value.length &&
+    value.every((item) => isObject(item) && typeof item.type === "string");
+  return isContent ? contentElements(value, anchor) : pre("json", pretty(value));
 }
 
-function searchItem(item) {
-  if (!isObject(item) || typeof item.search_suggestions !== "string") return isObject(item) && !Object.keys(item).length ? null : pre("json", pretty(item));
+function searchResult(item) {
+  if (!isObject(item)) return pre("json", pretty(item));
   const { search_suggestions: markup, ...rest } = item;
-  const told = note(`search suggestions: ${grouped(points(markup))} characters of HTML, not shown`);
-  return [told, Object.keys(rest).length ? pre("json", pretty(rest)) : null];
+  const suggestions =
+    typeof markup === "string"
+      ? note(`search suggestions: ${grouped(codePoints(markup))} characters of HTML, not shown`)
+      : null;
+  const fields = suggestions ? rest : item;
+  return [suggestions, Object.keys(fields).length ? pre("json", pretty(fields)) : null];
 }
 
-function stepBlocks(kind, step, anchor, via) {
-  const rest = Object.fromEntries(Object.entries(step).filter(([name]) => !tables.told.includes(name)));
+function stepElements(kind, step, anchor, via) {
+  const rest = Object.fromEntries(
+    Object.entries(step).filter(([name]) => !SHOWN_FIELDS.includes(name)),
+  );
   return [
-    "summary" in step ? contents(step.summary, anchor, via) : null,
-    "content" in step ? contents(step.content, anchor, via) : null,
+    "summary" in step ? contentElements(step.summary, anchor, via) : null,
+    "content" in step ? contentElements(step.content, anchor, via) : null,
     step.error !== undefined && step.error !== null ? pre("problem", pretty(step.error)) : null,
-    "arguments" in step ? argumentBlocks(kind, step.arguments) : null,
-    "result" in step ? resultBlocks(kind, step.result, anchor) : null,
+    "arguments" in step ? argumentElements(kind, step.arguments) : null,
+    "result" in step ? resultElements(kind, step.result, anchor) : null,
     Object.keys(rest).length ? pre("json", pretty(rest)) : null,
   ];
 }
 
-// protocol.step_reader.pair_calls: call index to result index, by id, else by order.
+// Call index to result index, by id, else by order (the rules of protocol.step_reader.pair_calls).
 function pairCalls(steps) {
-  const key = (value) => (["string", "number", "boolean"].includes(typeof value) && value !== "" ? value : null);
-  const known = (step) => (typeof step.type === "string" && step.type in tables.labels ? step.type : "");
+  const idOf = (value) =>
+    ["string", "number", "boolean"].includes(typeof value) && value !== "" ? value : null;
+  const known = (step) => (typeOf(step) in tables.labels ? typeOf(step) : "");
   const calls = [];
-  const answers = new Map();
   steps.forEach((step, index) => {
-    if (known(step).endsWith("_call")) calls.push({ index, kind: known(step).slice(0, -5), id: key(step.id) });
+    if (known(step).endsWith("_call"))
+      calls.push({ index, kind: known(step).slice(0, -5), id: idOf(step.id) });
   });
-  const left = [];
+  const results = new Map();
+  const unpaired = [];
   steps.forEach((step, index) => {
     if (!known(step).endsWith("_result")) return;
-    const [kind, id] = [known(step).slice(0, -7), key(step.call_id)];
-    const call = id !== null && calls.find((one) => one.kind === kind && one.id === id && !answers.has(one.index));
-    if (call) answers.set(call.index, index);
-    else left.push({ index, kind, id });
+    const [kind, id] = [known(step).slice(0, -7), idOf(step.call_id)];
+    const call =
+      id !== null &&
+      calls.find((one) => one.kind === kind && one.id === id && !results.has(one.index));
+    if (call) results.set(call.index, index);
+    else unpaired.push({ index, kind, id });
   });
-  for (const { index, kind, id } of left) {
-    const call = calls.find((one) => one.index < index && one.kind === kind && !answers.has(one.index) && (one.id === null || id === null));
-    if (call) answers.set(call.index, index);
+  for (const { index, kind, id } of unpaired) {
+    const call = calls.find(
+      (one) =>
+        one.index < index &&
+        one.kind === kind &&
+        !results.has(one.index) &&
+        (one.id === null || id === null),
+    );
+    if (call) results.set(call.index, index);
   }
-  return answers;
+  return results;
 }
 
-function part(step, number, exchange, anchor, folded, via) {
-  const known = tables.labels[typeof step.type === "string" ? step.type : ""];
-  const label = known ? known[1] : typeof step.type === "string" && step.type ? step.type : "Step without a type";
+function stepElement(step, number, exchange, anchor, folded, via) {
+  const known = tables.labels[typeOf(step)];
   const here = `${anchor}.s${number}`;
-  const blocks = (known ? stepBlocks(step.type, step, here, via) : pre("json", pretty(step))).flat(Infinity).filter(Boolean);
-  const title = [step.server_name, step.name].filter((name) => typeof name === "string").join(".");
-  const failed = step.is_error === true || (step.error !== undefined && step.error !== null);
-  const aside = `exchange ${exchange}` + (known && "signature" in step ? `, ${fingerprint(step.signature)}` : "");
-  return partElement({ number, anchor: here, label, title, aside, failed, blocks, folded });
+  const content = known ? stepElements(step.type, step, here, via) : pre("json", pretty(step));
+  return partElement({
+    number,
+    anchor: here,
+    label: known ? known[1] : typeOf(step) || "Step without a type",
+    title: [step.server_name, step.name].filter((name) => typeof name === "string").join("."),
+    aside:
+      `exchange ${exchange}` +
+      (known && "signature" in step ? `, ${fingerprint(step.signature)}` : ""),
+    failed: step.is_error === true || (step.error !== undefined && step.error !== null),
+    blocks: [content].flat(Infinity).filter(Boolean),
+    folded,
+  });
 }
 
 function partElement({ number, anchor, label, title, aside, failed, blocks, folded }) {
   const [tag, line] = folded && blocks.length ? ["details", "summary"] : ["div", "div"];
-  return make(tag, { class: failed ? "part failed" : "part", id: anchor },
-    make(line, { class: "who" },
+  return make(
+    tag,
+    { class: failed ? "part failed" : "part", id: anchor },
+    make(
+      line,
+      { class: "who" },
       number ? [make("span", { class: "n" }, String(number)), " "] : null,
       make("b", null, label),
       title ? [" ", make("code", null, title)] : null,
       failed ? [" ", make("em", null, "error")] : null,
-      aside ? [" ", make("span", { class: "aside" }, aside)] : null),
-    blocks.length ? make("div", { class: "blocks" }, blocks) : null);
+      aside ? [" ", make("span", { class: "aside" }, aside)] : null,
+    ),
+    blocks.length ? make("div", { class: "blocks" }, blocks) : null,
+  );
 }
 
-// The steps that citations of a step come from, by their type: the last search before it, else the first after it.
-function sources(raws, index, anchor) {
-  if (raws[index].type !== "model_output") return {};
-  return Object.fromEntries(Object.entries(tables.searches).flatMap(([citation, calls]) => {
-    const places = [...raws.keys()].filter((place) => calls.includes(raws[place].type));
-    const place = places.findLast((one) => one < index) ?? places[0];
-    return place === undefined ? [] : [[citation, [`${anchor}.s${place + 1}`, place + 1]]];
-  }));
-}
-
-// `beside(anchor)` gives the findings that stand beside a step.
-function cards(steps, anchor, beside) {
-  const raws = steps.map((entry) => entry.step);
-  const answers = pairCalls(raws);
-  const paired = new Set(answers.values());
-  return raws.flatMap((raw, index) => {
+// The cards of a turn; `findingsAt(anchor)` returns the findings of a step.
+function stepCards(entries, anchor, findingsAt) {
+  const steps = entries.map((entry) => entry.step);
+  const results = pairCalls(steps);
+  const paired = new Set(results.values());
+  return steps.flatMap((step, index) => {
     if (paired.has(index)) return [];
-    const known = tables.labels[typeof raw.type === "string" ? raw.type : ""];
+    const known = tables.labels[typeOf(step)];
     const style = known ? known[0] : "other";
-    const found = (at) => beside(`${anchor}.s${at + 1}`);
-    const folded = style === "thought" && !found(index).length;
-    const draw = (at) => [part(raws[at], at + 1, steps[at].exchange, anchor, folded, sources(raws, at, anchor)), found(at)];
-    return [make("li", { class: `card ${style}` }, draw(index), answers.has(index) ? draw(answers.get(index)) : null)];
+    const findings = (at) => findingsAt(`${anchor}.s${at + 1}`);
+    const folded = style === "thought" && !findings(index).length;
+    const render = (at) => {
+      const via = citationSources(steps, at, anchor);
+      return [
+        stepElement(steps[at], at + 1, entries[at].exchange, anchor, folded, via),
+        findings(at),
+      ];
+    };
+    const result = results.has(index) ? render(results.get(index)) : null;
+    return [make("li", { class: `card ${style}` }, render(index), result)];
   });
 }
 
 function userCard(content, anchor) {
-  const blocks = contents(content, `${anchor}.user`).flat(Infinity).filter(Boolean);
-  return make("li", { class: "card user" }, partElement({ number: 0, anchor: `${anchor}.user`, label: "User", title: "", aside: "", failed: false, blocks, folded: false }));
+  const here = `${anchor}.user`;
+  const blocks = [contentElements(content, here)].flat(Infinity).filter(Boolean);
+  const part = {
+    number: 0,
+    anchor: here,
+    label: "User",
+    title: "",
+    aside: "",
+    failed: false,
+    blocks,
+    folded: false,
+  };
+  return make("li", { class: "card user" }, partElement(part));
 }

@@ -1,8 +1,7 @@
-"""Figures of a run: rates with their intervals, distributions with round bins, nothing drawn that is not told."""
+"""Figures of a run: rates with intervals, distributions with round bins, each with a table."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,47 +9,48 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.compare.proportions import wilson
-from evalkit.reports.overview import Tally
-from evalkit.reports.page import run_page
+from evalkit.reports.overview import ResultCounts
 from evalkit.reports.page.figures import BINS, figures
 from evalkit.verdict import Verdict
 from tests.reports.page_reading import Page
-from tests.reports.sample import line, make_run, passing
+from tests.reports.sample import line, make_run, passing, write_page
 
 
-def tally(**numbers: int) -> Tally:
-    """Return a tally with these verdicts."""
-    made = Tally()
-    made.verdicts.update(numbers)
-    return made
+def counts(**numbers: int) -> ResultCounts:
+    """Return counts with these verdicts."""
+    result = ResultCounts()
+    result.verdicts.update(numbers)
+    return result
 
 
-def spread(values: list[float]) -> list[tuple[str, int]]:
+def distribution(values: list[float]) -> list[tuple[str, int]]:
     """Return the bins of a distribution of tokens."""
-    total = Tally()
+    total = ResultCounts()
     total.sizes.extend(values)
-    return [(one.label, one.variants) for one in figures({}, total).spreads[0].bins]
+    return [(one.label, one.variants) for one in figures({}, total).distributions[0].bins]
 
 
-def test_rates_are_of_what_was_scored_lowest_first() -> None:
+def test_rates_are_of_scored_results_lowest_first() -> None:
     suites = {
-        "good": tally(passed=10),
-        "bad": tally(passed=1, failed=3, errored=9),
-        "silent": tally(errored=3, skipped=1),
+        "good": counts(passed=10),
+        "bad": counts(passed=1, failed=3, errored=9),
+        "silent": counts(errored=3, skipped=1),
     }
-    [rates] = figures(suites, Tally()).rates
+    [rates] = figures(suites, ResultCounts()).rates
     assert [(one.name, one.passed, one.scored, one.share) for one in rates.rows] == [
         ("bad", 1, 4, "25.0 %"),
         ("good", 10, 10, "100.0 %"),
     ]
     low, high = wilson(1, 4)[:2]
-    assert rates.rows[0].between == f"{100 * low:.1f} to {100 * high:.1f} %"
+    assert rates.rows[0].interval == f"{100 * low:.1f} to {100 * high:.1f} %"
     assert float(rates.rows[0].start) == pytest.approx(100 * low, abs=0.01)
     assert float(rates.rows[0].width) == pytest.approx(100 * (high - low), abs=0.01)
 
 
-def test_a_long_table_of_rates_counts_the_rest() -> None:
-    [rates] = figures({f"s{number}": tally(passed=1) for number in range(50)}, Tally()).rates
+def test_long_table_counts_the_rest() -> None:
+    [rates] = figures(
+        {f"s{number}": counts(passed=1) for number in range(50)}, ResultCounts()
+    ).rates
     assert (len(rates.rows), rates.more) == (40, 10)
 
 
@@ -71,26 +71,26 @@ def test_a_long_table_of_rates_counts_the_rest() -> None:
     ],
 )
 def test_bins_have_round_edges(values: list[float], bins: list[tuple[str, int]]) -> None:
-    assert spread(values) == bins
+    assert distribution(values) == bins
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(0, 1e9), min_size=1, max_size=50))
 def test_every_value_is_in_one_of_few_bins(values: list[float]) -> None:
-    bins = spread(values)
+    bins = distribution(values)
     assert sum(count for _, count in bins) == len(values)
     assert len(bins) <= BINS
 
 
-def test_the_page_tells_what_it_draws(tmp_path: Path) -> None:
+def test_page_has_a_table_beside_each_chart(tmp_path: Path) -> None:
     lines = [passing(index) for index in range(4)] + [
         line("bad", verdict=Verdict.FAILED, tags=["smoke", "<b>"])
     ]
-    page = Page(run_page.write(make_run(tmp_path, lines)))
+    page = Page(write_page(make_run(tmp_path, lines)))
     tables = page.all("table", "rates")
     assert "weather4 of 580.0 %37.6 to 96.4 %" in tables[0].text
     assert "<b>0 of 10.0 %0.0 to 79.3 % smoke4 of 5" in tables[1].text
-    [tokens, times] = page.all("div", "spread")
+    [tokens, times] = page.all("div", "distribution")
     assert tokens.text.startswith(
         "Tokens of a variant4 variants: half at most 591, 95 of 100 at most 591, the largest 591"
     )
@@ -98,10 +98,6 @@ def test_the_page_tells_what_it_draws(tmp_path: Path) -> None:
     assert len(page.all("rect", "bin")) == 2
 
 
-def test_a_run_without_numbers_has_no_figures(tmp_path: Path) -> None:
-    page = Page(
-        run_page.write(
-            make_run(tmp_path, [json.dumps(json.loads(line("later", verdict=Verdict.SKIPPED)))])
-        )
-    )
+def test_run_without_numbers_has_no_figures(tmp_path: Path) -> None:
+    page = Page(write_page(make_run(tmp_path, [line("later", verdict=Verdict.SKIPPED)])))
     assert page.all("details", "charts") == []

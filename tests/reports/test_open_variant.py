@@ -1,4 +1,4 @@
-"""An open variant in the browser: citations to their search, output as a tree, history as a diff, streams as a strip, requests to copy."""
+"""Details of an open variant: searches, output tree, history diff, stream, copied requests."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from evalkit.reports.page import run_page
 from evalkit.verdict import CheckResult, Finding, Verdict, Where
-from tests.reports.browsing import SKIP, Open, Tab
-from tests.reports.sample import line, make_run, says, turn
+from tests.reports.browsing import EXCHANGES_READ, OPEN_ALL, SKIP, Open, Tab
+from tests.reports.sample import line, make_run, says, turn, write_page
 from tests.reports.sample_cases import HOSTILE, failed_line, hostile_line
-from tests.reports.test_report_filters import violations
+from tests.reports.test_filters import violations
 
 pytestmark = pytest.mark.browser
 
@@ -27,7 +26,7 @@ PARIS = "v.weather-paris-stateless-streamed"
 
 def opened(tab: Tab, exchange: str) -> Any:
     """Open an exchange and return its locator."""
-    found = tab.variant(exchange)
+    found = tab.by_id(exchange)
     found.locator("details > summary").first.click()
     found.locator(".raw").first.wait_for()
     return found
@@ -40,18 +39,18 @@ def altered(change: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def test_a_citation_leads_to_its_search(everything: Path, open_page: Open) -> None:
+def test_citation_links_to_its_search(everything: Path, open_page: Open) -> None:
     tab = open_page(everything, "#v.search-euro-plain")
-    links = tab.variant("v.search-euro-plain").locator(".citations .via")
+    links = tab.by_id("v.search-euro-plain").locator(".citations .via")
     assert set(links.all_text_contents()) == {"searched in step 3"}
     links.first.click()
     assert tab.page.evaluate("location.hash") == "#v.search-euro-plain.t1.s3"
-    assert "Google Search" in tab.variant("v.search-euro-plain.t1.s3").inner_text()
+    assert "Google Search" in tab.by_id("v.search-euro-plain.t1.s3").inner_text()
     assert links.count() == 6
-    assert tab.said == []
+    assert tab.messages == []
 
 
-def test_output_is_a_tree_with_what_the_schema_forbids_at_its_node(
+def test_output_is_a_tree_with_schema_violations_at_their_nodes(
     tmp_path: Path, open_page: Open
 ) -> None:
     document = (
@@ -67,7 +66,7 @@ def test_output_is_a_tree_with_what_the_schema_forbids_at_its_node(
         ),
         Finding(
             "schema_violation",
-            "/steps/1/a~1b: null is no string",
+            "/steps/1/a~1b: null is not a string",
             Where(turn=1, pointer="/steps/1/a~1b", part="output"),
         ),
         Finding(
@@ -77,7 +76,7 @@ def test_output_is_a_tree_with_what_the_schema_forbids_at_its_node(
         ),
     )
     check = CheckResult("json_schema", Verdict.FAILED, findings, turn=1)
-    path = run_page.write(
+    path = write_page(
         make_run(
             tmp_path,
             [
@@ -94,7 +93,9 @@ def test_output_is_a_tree_with_what_the_schema_forbids_at_its_node(
     tab.page.locator(".variant > summary").click()
     tree = tab.page.locator(".tree")
     tree.wait_for()
-    assert tree.locator("> summary").inner_text() == "Tree, 3 places marked; fold it for the text"
+    assert (
+        tree.locator("> summary").inner_text() == "Tree, 3 violations marked; close it for the text"
+    )
     marked = {
         item.locator(":scope > .key, :scope > details > summary > .key").first.text_content()
         if number
@@ -106,7 +107,7 @@ def test_output_is_a_tree_with_what_the_schema_forbids_at_its_node(
     assert marked == {
         "": "the document: 'author' is missing",
         "minutes": "/minutes: 65.0 is above 60",
-        "a/b": "/steps/1/a~1b: null is no string",
+        "a/b": "/steps/1/a~1b: null is not a string",
     }
     assert "minutes: 65.0" in tree.inner_text()
     text = tab.page.locator(".card.model pre.json")
@@ -114,11 +115,11 @@ def test_output_is_a_tree_with_what_the_schema_forbids_at_its_node(
     tree.locator("> summary").click()
     assert text.is_visible()
     assert violations(tab) == []
-    assert tab.said == []
+    assert tab.messages == []
 
 
-def test_a_faithful_history_says_so(tmp_path: Path, open_page: Open) -> None:
-    tab = open_page(run_page.write(make_run(tmp_path, [failed_line()])), f"#{PARIS}")
+def test_exact_history_says_so(tmp_path: Path, open_page: Open) -> None:
+    tab = open_page(write_page(make_run(tmp_path, [failed_line()])), f"#{PARIS}")
     second = opened(tab, f"{PARIS}.x2")
     assert (
         second.locator(".resent > summary").inner_text()
@@ -142,31 +143,31 @@ def reword(exchanges: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told", "sides"),
+    ("change", "summary", "sides"),
     [
         (
             drop,
-            "History: 2 of 3 steps re-sent exactly, 0 differing, 1 missing, 1 added",
+            "History: 2 of 3 steps re-sent exactly, 0 changed, 1 missing, 1 added",
             ["received", "re-sent absent"],
         ),
         (
             alter,
-            "History: 2 of 3 steps re-sent exactly, 1 differing, 0 missing, 1 added",
+            "History: 2 of 3 steps re-sent exactly, 1 changed, 0 missing, 1 added",
             ["received /signature", 're-sent /signature "forged"'],
         ),
         (
             reword,
-            "History: 2 of 3 steps re-sent exactly, 1 differing, 0 missing, 1 added",
+            "History: 2 of 3 steps re-sent exactly, 1 changed, 0 missing, 1 added",
             ["received /content/0/text", 're-sent /content/0/text "Som'],
         ),
     ],
 )
-def test_an_altered_history_shows_both_sides(
-    tmp_path: Path, open_page: Open, change: Any, told: str, sides: list[str]
+def test_altered_history_shows_both_sides(
+    tmp_path: Path, open_page: Open, change: Any, summary: str, sides: list[str]
 ) -> None:
-    tab = open_page(run_page.write(make_run(tmp_path, [altered(change)])), f"#{PARIS}")
+    tab = open_page(write_page(make_run(tmp_path, [altered(change)])), f"#{PARIS}")
     second = opened(tab, f"{PARIS}.x2")
-    assert second.locator(".resent.wrong[open] > summary").inner_text() == told
+    assert second.locator(".resent.wrong[open] > summary").inner_text() == summary
     shown = [
         " ".join(text.split()) for text in second.locator(".resent li .side").all_inner_texts()
     ]
@@ -174,7 +175,7 @@ def test_an_altered_history_shows_both_sides(
     assert violations(tab) == []
 
 
-def test_a_stream_is_a_strip(tmp_path: Path, open_page: Open) -> None:
+def test_stream_has_a_timeline(tmp_path: Path, open_page: Open) -> None:
     def stream(exchanges: list[Any]) -> None:
         events = [
             {"event_type": "interaction.created"},
@@ -190,7 +191,7 @@ def test_a_stream_is_a_strip(tmp_path: Path, open_page: Open) -> None:
             "event_ms": [200, 400, 1000, 1990],
         }
 
-    tab = open_page(run_page.write(make_run(tmp_path, [altered(stream)])), f"#{PARIS}")
+    tab = open_page(write_page(make_run(tmp_path, [altered(stream)])), f"#{PARIS}")
     strip = opened(tab, f"{PARIS}.x1").locator(".strip")
     assert (
         strip.inner_text()
@@ -206,7 +207,7 @@ def test_a_stream_is_a_strip(tmp_path: Path, open_page: Open) -> None:
 COPIED = "navigator.clipboard.readText()"
 
 
-def test_a_request_is_copied_as_curl_with_the_key_as_a_variable(
+def test_request_is_copied_as_curl_with_the_key_as_a_variable(
     tmp_path: Path, open_page: Open
 ) -> None:
     def attack(exchanges: list[Any]) -> None:
@@ -217,7 +218,7 @@ def test_a_request_is_copied_as_curl_with_the_key_as_a_variable(
 
     line_ = altered(attack)
     tab = open_page(
-        run_page.write(make_run(tmp_path, [line_])),
+        write_page(make_run(tmp_path, [line_])),
         f"#{PARIS}",
         permissions=["clipboard-read", "clipboard-write"],
     )
@@ -247,20 +248,18 @@ def test_a_request_is_copied_as_curl_with_the_key_as_a_variable(
     assert json.loads(tab.page.evaluate(COPIED))["status"] == 200
 
 
-def test_without_the_clipboard_a_request_is_copied_all_the_same(
-    tmp_path: Path, open_page: Open
-) -> None:
-    tab = open_page(run_page.write(make_run(tmp_path, [failed_line()])), f"#{PARIS}")
+def test_request_is_copied_without_the_clipboard_api(tmp_path: Path, open_page: Open) -> None:
+    tab = open_page(write_page(make_run(tmp_path, [failed_line()])), f"#{PARIS}")
     tab.page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     tab.page.evaluate(
-        "document.addEventListener('copy', () => { window.heard = getSelection().toString() || document.activeElement.value; })"
+        "document.addEventListener('copy', () => { window.copied = getSelection().toString() || document.activeElement.value; })"
     )
     exchange = opened(tab, f"{PARIS}.x1")
     button = exchange.get_by_role("button", name="Copy as curl")
     button.focus()
     tab.page.keyboard.press("Enter")
     exchange.get_by_text("copied").wait_for()
-    assert tab.page.evaluate("window.heard").startswith("curl -sS")
+    assert tab.page.evaluate("window.copied").startswith("curl -sS")
     assert tab.page.evaluate("document.activeElement.textContent") == "Copy as curl"
 
 
@@ -283,13 +282,13 @@ def test_hostile_exchanges_and_trees_run_nothing(tmp_path: Path, open_page: Open
     again["number"] = 2
     again["request"]["body"]["input"] = [{"type": HOSTILE, HOSTILE: HOSTILE}, HOSTILE, None]
     only["exchanges"].append(again)
-    tab = open_page(run_page.write(make_run(tmp_path, [json.dumps(value)])))
+    tab = open_page(write_page(make_run(tmp_path, [json.dumps(value)])))
     tab.page.locator(".variant > summary").click()
     tab.page.locator(".tree").wait_for()
-    tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
-    tab.page.wait_for_function("() => !document.querySelector('.exchange details .note')")
+    tab.page.evaluate(OPEN_ALL)
+    tab.page.wait_for_function(EXCHANGES_READ)
     assert tab.page.locator(".resent.wrong").count() == 1
     assert tab.page.evaluate("window.hacked") is None
-    assert tab.said == []
+    assert tab.messages == []
     assert "\u202e" not in tab.page.locator("body").inner_text()
     assert violations(tab) == []

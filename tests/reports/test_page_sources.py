@@ -1,4 +1,4 @@
-"""Rules for what ships with the report: no way from text to markup, nothing inline, nothing from the network, colours one can read."""
+"""Rules for the files of the page: no way from text to markup, no network, readable colors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from evalkit.reports.page import run_page
-from evalkit.reports.page.embedded_data import check_inline, inline_json
+from evalkit.reports.page.embedded_data import inline_json
+from evalkit.reports.page.templating import check_inline
 
 SCRIPTS = [f"js/{name}.js" for name in run_page.SCRIPTS]
 TEMPLATES = [
     "templates/page.html",
-    "templates/variant.html",
     "templates/comparison.html",
     "templates/history.html",
     "templates/head.html",
@@ -36,7 +36,7 @@ def source(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_scripts_know_no_way_from_text_to_markup_or_out_of_the_page(name: str) -> None:
+def test_script_has_no_way_from_text_to_markup_or_to_the_network(name: str) -> None:
     assert FORBIDDEN_IN_SCRIPTS.findall(source(name)) == []
 
 
@@ -52,35 +52,35 @@ def test_scripts_know_no_way_from_text_to_markup_or_out_of_the_page(name: str) -
         "a.style.color = c",
     ],
 )
-def test_the_rule_for_scripts_finds_what_it_forbids(line: str) -> None:
+def test_rule_for_scripts_finds_what_it_forbids(line: str) -> None:
     assert FORBIDDEN_IN_SCRIPTS.search(line)
 
 
-def test_every_script_of_the_folder_is_in_the_page() -> None:
+def test_every_script_is_in_the_page() -> None:
     shipped = {entry.name for entry in files("evalkit.reports.page").joinpath("js").iterdir()}
     assert shipped == {Path(name).name for name in SCRIPTS}
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_templates_hold_no_handler_no_style_and_no_address(name: str) -> None:
+def test_template_has_no_handler_style_or_address(name: str) -> None:
     assert re.findall(r"<[^>]*\s(on[a-z]+|style|target)=|https?:|javascript:", source(name)) == []
 
 
-def test_only_the_page_itself_is_printed_unescaped() -> None:
+def test_only_the_pages_own_data_is_printed_unescaped() -> None:
     unescaped = [
         found for name in TEMPLATES for found in re.findall(r"{{ (\w+)\|safe }}", source(name))
     ]
-    assert sorted(unescaped) == ["data", "drawn", "rows", "script", "style", "tables"]
+    assert sorted(unescaped) == ["data", "rows", "script", "style", "tables"]
     assert not re.search(r"autoescape|Markup", "".join(map(source, TEMPLATES)))
 
 
 @pytest.mark.parametrize("name", STYLES)
-def test_the_style_loads_nothing(name: str) -> None:
+def test_style_loads_nothing(name: str) -> None:
     assert re.findall(r"url\(|@import|@font-face|expression\(", source(name)) == []
 
 
 @pytest.mark.parametrize("text", ["var a = '</script>'", "/* <!-- */", "a</style"])
-def test_code_that_would_end_its_element_is_refused(text: str) -> None:
+def test_code_that_could_end_its_element_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="inline code"):
         check_inline(text)
 
@@ -92,7 +92,7 @@ def test_inline_json_cannot_end_its_element() -> None:
     )
 
 
-# text, its ground, and the least contrast: 4.5 for text, 3 for graphics (WCAG 2.2, 1.4.3 and 1.4.11)
+# Color, background, least contrast: 4.5 for text, 3 for graphics (WCAG 2.2, 1.4.3, 1.4.11).
 VERDICTS = ("passed", "failed", "errored", "skipped", "warned")
 PAIRS = [
     *(
@@ -142,7 +142,7 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize(("dark", "pair"), list(itertools.product([False, True], PAIRS)), ids=str)
-def test_text_can_be_read_on_its_ground(dark: bool, pair: tuple[str, str, float]) -> None:
+def test_text_has_enough_contrast(dark: bool, pair: tuple[str, str, float]) -> None:
     text, ground, least = pair
     colours = palette(dark)
     bright, dim = sorted((luminance(colours[text]), luminance(colours[ground])), reverse=True)

@@ -1,9 +1,8 @@
-"""``junit.xml`` against the rules that its common schema and its readers hold."""
+"""``junit.xml`` by the rules of its common schema and its readers."""
 
 from __future__ import annotations
 
 import json
-import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalkit._lib.text import visible
 from evalkit.errors import UsageError
 from evalkit.reports.ci import junit
+from evalkit.reports.ci.junit import JUnit
+from evalkit.reports.line_reports import write_all
 from evalkit.verdict import Verdict
 from tests.reports.sample import line, make_run, passing
 from tests.reports.sample_cases import (
@@ -37,7 +39,7 @@ CHILDREN = {
     "skipped": [],
     "system-out": [],
 }
-"""What may stand in an element, in this order (the schema of Jenkins' xunit plugin, properties of a case included)."""
+"""Children of each element, in this order (the schema of Jenkins' xunit plugin)."""
 
 ATTRIBUTES = {
     "testsuites": {"name", "tests", "failures", "errors", "skipped", "time"},
@@ -53,7 +55,7 @@ ATTRIBUTES = {
 
 
 def written(tmp_path: Path, *lines: str, **manifest: Any) -> Element:
-    return ElementTree.parse(junit.write(make_run(tmp_path, lines, **manifest))).getroot()
+    return ElementTree.parse(write_all(make_run(tmp_path, lines, **manifest), [JUnit])[0]).getroot()
 
 
 def case(root: Element, name: str) -> Element:
@@ -61,7 +63,7 @@ def case(root: Element, name: str) -> Element:
     return found
 
 
-def test_the_file_keeps_the_schema(tmp_path: Path) -> None:
+def test_file_is_valid_by_the_schema(tmp_path: Path) -> None:
     root = written(tmp_path, *every_line(long_line=50_000))
     assert root.tag == "testsuites"
     for element in root.iter():
@@ -72,7 +74,7 @@ def test_the_file_keeps_the_schema(tmp_path: Path) -> None:
         assert len(one.findall("failure") + one.findall("error") + one.findall("skipped")) <= 1
 
 
-def test_counts_are_those_of_the_cases(tmp_path: Path) -> None:
+def test_counts_match_the_cases(tmp_path: Path) -> None:
     root = written(tmp_path, *every_line(long_line=10))
     for suite in [*root, root]:
         found = {
@@ -88,7 +90,7 @@ def test_counts_are_those_of_the_cases(tmp_path: Path) -> None:
         assert float(suite.get("time", "")) == pytest.approx(sum(times), abs=0.001 * len(times))
 
 
-def test_a_suite_is_one_testsuite_even_when_its_variants_ran_apart(tmp_path: Path) -> None:
+def test_suite_is_one_testsuite_even_if_its_variants_are_not_adjacent(tmp_path: Path) -> None:
     root = written(tmp_path, passing(1, "a"), passing(2, "b"), passing(3, "a"))
     assert [(suite.get("name"), suite.get("timestamp"), len(suite)) for suite in root] == [
         ("a", "2026-11-22T13:00:00", 2),
@@ -96,7 +98,7 @@ def test_a_suite_is_one_testsuite_even_when_its_variants_ran_apart(tmp_path: Pat
     ]
 
 
-def test_names_are_unique_whatever_the_run_holds(tmp_path: Path) -> None:
+def test_names_are_unique(tmp_path: Path) -> None:
     root = written(tmp_path, passing(1), passing(1), line("city1", trial=2), passing(1, "other"))
     names = [(one.get("classname"), one.get("name")) for one in root.iter("testcase")]
     assert names == [
@@ -107,7 +109,7 @@ def test_names_are_unique_whatever_the_run_holds(tmp_path: Path) -> None:
     ]
 
 
-def test_a_passing_case_has_its_properties_and_nothing_more(tmp_path: Path) -> None:
+def test_passed_case_has_only_properties(tmp_path: Path) -> None:
     cassettes = [{"path": "cassettes/weather/city7.yaml", "digest": "sha256:7"}]
     [one] = written(tmp_path, passing(7), cassettes=cassettes).iter("testcase")
     assert [child.tag for child in one] == ["properties"]
@@ -128,7 +130,7 @@ def test_a_passing_case_has_its_properties_and_nothing_more(tmp_path: Path) -> N
     }
 
 
-def test_a_failure_reads_like_one(tmp_path: Path) -> None:
+def test_failure_has_findings_and_conversation(tmp_path: Path) -> None:
     one = case(written(tmp_path, failed_line()), "paris[stateless-streamed]")
     failure = one.find("failure")
     assert failure is not None
@@ -149,7 +151,7 @@ def test_a_failure_reads_like_one(tmp_path: Path) -> None:
     assert '  2. function_call: get_current_temperature {"location": "London"}' in out
 
 
-def test_an_error_is_no_failure(tmp_path: Path) -> None:
+def test_error_is_not_a_failure(tmp_path: Path) -> None:
     one = case(written(tmp_path, errored_line()), "limited[stateless]")
     assert one.find("failure") is None
     error = one.find("error")
@@ -165,7 +167,7 @@ def test_an_error_is_no_failure(tmp_path: Path) -> None:
     assert "turn 2 (not run)" in out
 
 
-def test_an_errored_variant_without_findings_says_its_message(tmp_path: Path) -> None:
+def test_errored_variant_without_findings_has_its_message(tmp_path: Path) -> None:
     [one] = written(tmp_path, line("x", verdict=Verdict.ERRORED, message="no recording")).iter(
         "testcase"
     )
@@ -178,19 +180,19 @@ def test_an_errored_variant_without_findings_says_its_message(tmp_path: Path) ->
     )
 
 
-def test_a_warning_fails_nothing(tmp_path: Path) -> None:
+def test_warning_is_not_a_failure(tmp_path: Path) -> None:
     assert [child.tag for child in case(written(tmp_path, warned_line()), "wordy[stateless]")] == [
         "properties"
     ]
 
 
-def test_a_skip_says_why(tmp_path: Path) -> None:
+def test_skip_has_a_reason(tmp_path: Path) -> None:
     skipped = case(written(tmp_path, skipped_line()), "later").find("skipped")
     assert skipped is not None
     assert skipped.get("message") == "no recording yet; record with --evalkit-record once"
 
 
-def test_what_xml_has_no_room_for_is_made_visible(tmp_path: Path) -> None:
+def test_characters_that_xml_forbids_are_made_visible(tmp_path: Path) -> None:
     root = written(tmp_path, hostile_line(long_line=1_000_000))
     failure = next(root.iter("failure"))
     message = failure.get("message") or ""
@@ -207,7 +209,7 @@ def test_what_xml_has_no_room_for_is_made_visible(tmp_path: Path) -> None:
     assert (tmp_path / "junit.xml").stat().st_size < 100_000
 
 
-def test_a_message_is_one_line_and_the_text_is_whole(tmp_path: Path) -> None:
+def test_message_is_one_line_and_the_text_is_complete(tmp_path: Path) -> None:
     [one] = written(
         tmp_path, line("x", verdict=Verdict.FAILED, message='first\n\tsecond "quoted" & <b>')
     ).iter("failure")
@@ -217,41 +219,32 @@ def test_a_message_is_one_line_and_the_text_is_whole(tmp_path: Path) -> None:
     )
 
 
-def test_a_line_that_cannot_be_read_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+def test_unreadable_line_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"results\.jsonl:2 cannot be read"):
-        junit.write(make_run(tmp_path, [passing(1), "{"]))
+        write_all(make_run(tmp_path, [passing(1), "{"]), [JUnit])
     assert not (tmp_path / "junit.xml").exists()
 
 
-def test_a_run_without_results_is_valid_too(tmp_path: Path) -> None:
+def test_run_without_results_is_valid(tmp_path: Path) -> None:
     root = written(tmp_path)
     assert (root.get("tests"), len(root)) == ("0", 0)
 
 
 @given(
-    st.lists(
-        st.text(st.characters(codec=None, categories=None), max_size=8)
-        | st.sampled_from(["plain", 'a"b', "a<b", "a\tb", "\u202e"]),
-        min_size=4,
-        max_size=4,
-    )
+    st.text(st.characters(codec=None, categories=None), max_size=8)
+    | st.sampled_from(["plain", 'a"b', "a<b", "a\tb", "\u202e"])
 )
-def test_attributes_are_escaped_together_as_one_by_one(texts: list[str]) -> None:
-    suite, name, path, scenario = texts
-    head = {
-        **json.loads(passing(1)),
-        "id": f"{suite}::{name}",
-        "suite": suite,
-        "path": path,
-        "scenario": scenario,
+def test_any_text_is_valid_in_attributes_and_elements(text: str) -> None:
+    head: Any = {
+        **json.loads(failed_line()),
+        "suite": text,
+        "path": text,
+        "scenario": text,
+        "message": text,
     }
-    case = junit._case(head, "", 0.0, {}, {})
-    told = [
-        found.group(1)
-        for found in re.finditer(
-            r'(?:classname|[^s]name|file|value)="([^"]*)"', case.partition("trial")[0]
-        )
-    ]
-    assert told[:3] + [
-        value for value in told[3:] if value not in ("scenario", "model", "gemini-3.5-flash")
-    ] == list(map(junit._attribute, texts))
+    element = ElementTree.fromstring(junit._case(head, text, text, text))
+    expected = visible(text)
+    assert element.get("classname") == element.get("name") == element.get("file") == expected
+    properties = {one.get("name"): one.get("value") for one in element.iter("property")}
+    assert properties.get("scenario", "") == expected
+    assert (element.findtext("system-out") or "") == expected

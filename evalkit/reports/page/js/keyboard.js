@@ -1,45 +1,47 @@
-// Everything by keyboard. What a key does is a table; the page shows the same table when `?` is pressed.
+// Keyboard shortcuts. The page shows this table when `?` is pressed.
 
-const KEYS = [
+const SHORTCUTS = [
   [["j", "↓"], "next variant"],
   [["k", "↑"], "previous variant"],
   [["Enter"], "open or close it"],
   [["n"], "next failure or error"],
   [["p"], "previous failure or error"],
-  [["/"], "go to the filter; ↓ goes on to the list"],
+  [["/"], "go to the filter; from there ↓ goes to the list"],
   [["Escape"], "leave the filter, close what is open"],
-  [["g"], "group identical failures, or not"],
+  [["g"], "group identical failures, on or off"],
   [["s"], "sort by the next order"],
   [["c"], "clear the filter"],
-  [["?"], "these keys"],
+  [["?"], "show these shortcuts"],
 ];
 
 const rowOf = (element) => (element instanceof Element ? element.closest(".variant") : null);
 
-function focusRow(place) {
-  const element = elementAt(place);
+function focusRow(position) {
+  const element = elementAt(position);
   if (!element) return;
   const line = element.querySelector(":scope > summary");
   line.focus({ preventScroll: true });
   line.scrollIntoView({ block: "nearest" });
 }
 
-// Where j, k, n and p start from: the row with the focus, else the first one in the window.
-function currentPlace() {
-  const own = rowOf(document.activeElement);
-  if (own && list.places.has(own.id)) return list.places.get(own.id);
-  return -1;
+// The position of the row with the focus, -1 if there is none.
+function currentPosition() {
+  const row = rowOf(document.activeElement);
+  return (row && list.positions.get(row.id)) ?? -1;
 }
 
-function step(by) {
-  const place = currentPlace();
-  focusRow(place < 0 && by < 0 ? 0 : Math.max(0, Math.min(place + by, list.rows.length - 1)));
+function moveFocus(by) {
+  focusRow(Math.max(0, Math.min(currentPosition() + by, list.rows.length - 1)));
 }
 
-function toFailure(by) {
-  for (let place = currentPlace() + by; place >= 0 && place < list.rows.length; place += by) {
-    if (list.rows[place].rank < 2) {
-      focusRow(place);
+function focusFailure(by) {
+  for (
+    let position = currentPosition() + by;
+    position >= 0 && position < list.rows.length;
+    position += by
+  ) {
+    if (list.rows[position].rank < 2) {
+      focusRow(position);
       return;
     }
   }
@@ -50,18 +52,17 @@ function leave(target) {
     target.blur();
     return;
   }
-  const own = rowOf(target);
-  const box = target.closest("details[open]") || own;
-  if (!box || !box.open) return;
+  const box = target.closest("details[open]");
+  if (!box) return;
   box.open = false;
   box.querySelector(":scope > summary").focus();
 }
 
 const ACTIONS = {
-  j: () => step(1),
-  k: () => step(-1),
-  n: () => toFailure(1),
-  p: () => toFailure(-1),
+  j: () => moveFocus(1),
+  k: () => moveFocus(-1),
+  n: () => focusFailure(1),
+  p: () => focusFailure(-1),
   "/": () => document.getElementById("find").select(),
   g: () => document.getElementById("group").click(),
   s: () => nextOrder(),
@@ -70,15 +71,22 @@ const ACTIONS = {
 };
 
 function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.getElementById("keys").open) return;
+  if (
+    event.ctrlKey ||
+    event.metaKey ||
+    event.altKey ||
+    event.defaultPrevented ||
+    document.getElementById("keys").open
+  )
+    return;
   const target = event.target;
   const typing = target.matches("input, select, textarea, audio, video");
   if (event.key === "Escape") leave(target);
   else if (event.key === "ArrowDown" && target.id === "find") focusRow(0);
   else if (typing) return;
   else if (event.key.startsWith("Arrow") && target.matches(".variant > summary")) {
-    if (event.key === "ArrowDown") step(1);
-    else if (event.key === "ArrowUp") step(-1);
+    if (event.key === "ArrowDown") moveFocus(1);
+    else if (event.key === "ArrowUp") moveFocus(-1);
     else return;
   } else if (ACTIONS[event.key]) ACTIONS[event.key]();
   else return;
@@ -86,6 +94,17 @@ function onKey(event) {
 }
 
 function keyTable() {
-  const rows = KEYS.map(([keys, does]) => make("tr", null, make("th", { scope: "row" }, keys.flatMap((key, index) => [index ? " " : null, make("kbd", null, key)])), make("td", null, does)));
+  const rows = SHORTCUTS.map(([keys, does]) =>
+    make(
+      "tr",
+      null,
+      make(
+        "th",
+        { scope: "row" },
+        keys.flatMap((key, index) => [index ? " " : null, make("kbd", null, key)]),
+      ),
+      make("td", null, does),
+    ),
+  );
   document.querySelector("#keys tbody").replaceChildren(...rows);
 }

@@ -1,4 +1,4 @@
-"""Finding things in a report: the filter language, its address, sorting, groups, every function by keyboard, and accessibility by axe."""
+"""Filters, sorting, groups, keyboard, large reports, and accessibility by axe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evalkit.compare.loading import RunSelection, compare
 from evalkit.reports.page import comparison_page, run_page, split_output
 from evalkit.verdict import CheckResult, Finding, Verdict
 from tests.reports.browsing import SKIP, Open, Tab
-from tests.reports.sample import line, make_run, passing, turn, weather
+from tests.reports.sample import line, make_run, passing, turn, weather, write_page
 from tests.reports.sample_cases import errored_line, every_line, failed_line, hostile_line, png
 
 pytestmark = pytest.mark.browser
@@ -22,15 +22,15 @@ if SKIP:
     pytest.skip(SKIP, allow_module_level=True)
 
 
-def ask(tab: Tab, text: str) -> list[str]:
-    """Type into the filter and return the rows that are left."""
+def filtered(tab: Tab, text: str) -> list[str]:
+    """Type into the filter and return the remaining rows."""
     tab.page.fill("#find", text)
-    return tab.shown()
+    return tab.names()
 
 
 ALL = ["paris", "hostile", "wordy", "city1", "later", "limited", "everything", "media", "euro"]
 
-QUESTIONS = [
+QUERIES = [
     ("", ALL),
     ("status:failed", ["paris", "hostile"]),
     ("status:failed,errored", ["paris", "hostile", "limited"]),
@@ -65,7 +65,7 @@ QUESTIONS = [
 
 @pytest.fixture(scope="module")
 def groups(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a page of variants that fail alike: three by one failure, two by another, one on its own."""
+    """Return a page with three identical failures, two of another kind, and a single one."""
 
     def failing(name: str, check: str, code: str, message: str) -> str:
         result = CheckResult(check, Verdict.FAILED, (Finding(code, message),))
@@ -85,46 +85,46 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in (1, 2)
     ]
     lines += [failing("c", "text", "too_long", "the text is too long"), passing(1)]
-    return run_page.write(make_run(tmp_path_factory.mktemp("groups"), lines))
+    return write_page(make_run(tmp_path_factory.mktemp("groups"), lines))
 
 
 @pytest.fixture
 def tab(everything: Path, open_page: Open) -> Iterator[Tab]:
-    made = open_page(everything)
-    yield made
-    assert made.said == []
+    opened = open_page(everything)
+    yield opened
+    assert opened.messages == []
 
 
-def test_what_filters_find(tab: Tab) -> None:
-    found = {text: ask(tab, text) for text, _ in QUESTIONS}
-    assert found == dict(QUESTIONS)
+def test_filter_finds_variants(tab: Tab) -> None:
+    found = {text: filtered(tab, text) for text, _ in QUERIES}
+    assert found == dict(QUERIES)
     assert tab.page.inner_text("#problem") == ""
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             "statsu:failed",
-            "No filter is called statsu; did you mean status:. There are status, tag,",
+            "Unknown filter statsu: (did you mean status:?); valid: status, tag,",
         ),
-        ("modl:x", "did you mean model:."),
-        ("http://example.org", "No filter is called http. There are"),
-        ("status:fialed", "No status is called fialed; did you mean failed. There are"),
+        ("modl:x", "(did you mean model:?)"),
+        ("http://example.org", "Unknown filter http:; valid:"),
+        ("status:fialed", "Unknown status fialed (did you mean failed?); valid:"),
         (
             "tokens:many",
-            "tokens: takes a number, as in tokens:>500, tokens:<=1000 or tokens:100..500.",
+            "tokens: must be a number, as in tokens:>500, tokens:<=1000 or tokens:100..500.",
         ),
     ],
 )
-def test_what_is_not_understood_is_told_and_filters_nothing(tab: Tab, text: str, told: str) -> None:
-    assert ask(tab, f"{text} suite:search") == ["euro"]
-    assert told in tab.page.inner_text("#problem")
+def test_invalid_part_is_reported_and_filters_nothing(tab: Tab, text: str, message: str) -> None:
+    assert filtered(tab, f"{text} suite:search") == ["euro"]
+    assert message in tab.page.inner_text("#problem")
 
 
-def test_the_address_keeps_what_was_chosen(everything: Path, open_page: Open) -> None:
+def test_address_keeps_filter_order_and_groups(everything: Path, open_page: Open) -> None:
     first = open_page(everything)
-    ask(first, "status:failed,errored -tag:slow")
+    filtered(first, "status:failed,errored -tag:slow")
     first.page.select_option("#order", "tokens")
     first.page.click("#group")
     fragment = first.page.evaluate("location.hash")
@@ -133,19 +133,19 @@ def test_the_address_keeps_what_was_chosen(everything: Path, open_page: Open) ->
     assert again.page.input_value("#find") == "status:failed,errored -tag:slow"
     assert again.page.input_value("#order") == "tokens"
     assert again.page.get_attribute("#group", "aria-pressed") == "true"
-    assert again.shown() == first.shown()
+    assert again.names() == first.names()
     assert again.page.locator("[data-token=status][aria-pressed=true]").all_inner_texts() == [
         "failed 2",
         "errored 1",
     ]
 
 
-def test_a_link_keeps_the_filter_and_may_bring_one(everything: Path, open_page: Open) -> None:
+def test_link_keeps_the_filter_and_may_set_one(everything: Path, open_page: Open) -> None:
     tab = open_page(everything, "#v.weather-paris-stateless-streamed.f1?q=status:failed")
-    finding = tab.variant("v.weather-paris-stateless-streamed.f1")
+    finding = tab.by_id("v.weather-paris-stateless-streamed.f1")
     finding.wait_for()
-    assert tab.shown() == ["paris", "hostile"]
-    tab.variant("v.weather-paris-stateless-streamed").locator(".found a").nth(1).click()
+    assert tab.names() == ["paris", "hostile"]
+    tab.by_id("v.weather-paris-stateless-streamed").locator(".findings a").nth(1).click()
     assert (
         tab.page.evaluate("location.hash")
         == "#v.weather-paris-stateless-streamed.f2?q=status:failed"
@@ -162,12 +162,12 @@ def test_a_link_keeps_the_filter_and_may_bring_one(everything: Path, open_page: 
         ("time", "paris"),
     ],
 )
-def test_orders(tab: Tab, order: str, first: str) -> None:
+def test_order_sorts_the_list(tab: Tab, order: str, first: str) -> None:
     tab.page.select_option("#order", order)
-    names = [name.split("::")[-1] for name in tab.shown()]
+    names = [name.split("::")[-1] for name in tab.names()]
     assert sorted(names) == sorted(ALL)
-    ask(tab, "-suite:weather" if order in ("name", "status") else "")
-    assert tab.shown()[0].split("::")[-1] == first
+    filtered(tab, "-suite:weather" if order in ("name", "status") else "")
+    assert tab.names()[0].split("::")[-1] == first
 
 
 def test_identical_failures_are_one_group(groups: Path, open_page: Open) -> None:
@@ -178,9 +178,9 @@ def test_identical_failures_are_one_group(groups: Path, open_page: Open) -> None
         "not_contained text: answer # does not contain '…' 3 variants",
         "over_budget usage: # tokens, at most # 2 variants",
         "too_long text: the text is too long 1 variant",
-        "Nothing to tell 1 variant",
+        "Without failures 1 variant",
     ]
-    assert [name.split("[")[0] for name in tab.shown()][:4] == [
+    assert [name.split("[")[0] for name in tab.names()][:4] == [
         "suite-a::a0",
         "suite-a::a1",
         "suite-a::a2",
@@ -188,10 +188,10 @@ def test_identical_failures_are_one_group(groups: Path, open_page: Open) -> None
     ]
     tab.page.get_by_role("button", name="Group failures").click()
     assert tab.page.locator("#list h2").count() == 4
-    assert tab.shown()[0] == "a0"
+    assert tab.names()[0] == "a0"
 
 
-def test_every_function_by_keyboard_alone(everything: Path, open_page: Open) -> None:
+def test_everything_works_by_keyboard_alone(everything: Path, open_page: Open) -> None:
     tab = open_page(everything)
     press = tab.page.keyboard.press
 
@@ -219,7 +219,7 @@ def test_every_function_by_keyboard_alone(everything: Path, open_page: Open) -> 
     press("p")
     press("p")
     press("Enter")
-    opened = tab.variant("v.weather-paris-stateless-streamed")
+    opened = tab.by_id("v.weather-paris-stateless-streamed")
     assert opened.get_attribute("open") is not None
     press("Tab")
     press("Escape")
@@ -239,52 +239,50 @@ def test_every_function_by_keyboard_alone(everything: Path, open_page: Open) -> 
     press("c")
     assert tab.page.input_value("#find") == ""
     press("g")
-    assert tab.page.locator("#list h2").last.inner_text().startswith("Nothing to tell")
+    assert tab.page.locator("#list h2").last.inner_text().startswith("Without failures")
     press("g")
     press("s")
     assert tab.page.input_value("#order") == "status"
-    assert tab.said == []
+    assert tab.messages == []
 
 
-def test_a_list_of_thousands_holds_few_elements_and_reaches_its_end(
+def test_list_of_thousands_has_few_elements_and_scrolls_to_its_end(
     tmp_path: Path, open_page: Open
 ) -> None:
     lines = [line(f"n{number:04}", suite="many") for number in range(3000)]
-    tab = open_page(run_page.write(make_run(tmp_path, lines)))
+    tab = open_page(write_page(make_run(tmp_path, lines)))
     assert tab.page.locator(".variant").count() < 300
     tab.page.keyboard.press("End")
     tab.page.wait_for_function("() => document.getElementById('v.many-n2999-stateless') !== null")
     assert tab.page.locator(".variant").count() < 500
     tab.page.fill("#find", "n2998")
-    assert tab.shown() == ["n2998"]
+    assert tab.names() == ["n2998"]
 
 
-def test_a_large_report_is_a_folder_and_reads_its_data_from_files(
+def test_large_report_reads_its_data_from_files(
     tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_page, "LARGE", 1000)
-    monkeypatch.setattr(run_page, "SMALL", 0)
-    monkeypatch.setattr(run_page, "OTHERS", 0)
     monkeypatch.setattr(split_output, "FILE", 1000)
     run = make_run(tmp_path, [passing(index) for index in range(90)])
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "0123456789ab-7.js").write_text("stale")
     (tmp_path / "data" / "mine.js").write_text("not ours")
-    path = run_page.write(run)
+    path = write_page(run)
     names = sorted(one.name for one in (tmp_path / "data").iterdir())
     assert len(names) == 3
     assert "0123456789ab-7.js" not in names
     assert "mine.js" in names
     tab = open_page(path, "#v.weather-city77-stateless.t2")
-    tab.variant("v.weather-city77-stateless.t2").wait_for()
-    assert "city 77 is warm enough" in tab.variant("v.weather-city77-stateless").inner_text()
-    assert sum(url.endswith(".js") for url in tab.asked) == 1
-    assert tab.said == []
-    assert run_page.write(run).read_bytes() == path.read_bytes()
-    sink = "trustedTypes.createPolicy('evalkit-data', { createScriptURL: text => text })"
+    tab.by_id("v.weather-city77-stateless.t2").wait_for()
+    assert "city 77 is warm enough" in tab.by_id("v.weather-city77-stateless").inner_text()
+    assert sum(url.endswith(".js") for url in tab.requests) == 1
+    assert tab.messages == []
+    assert write_page(run).read_bytes() == path.read_bytes()
+    policy = "trustedTypes.createPolicy('evalkit-data', { createScriptURL: text => text })"
     assert (
         tab.page.evaluate(
-            f"(() => {{ try {{ {sink}; return 'made' }} catch (error) {{ return error.name }} }})()"
+            f"(() => {{ try {{ {policy}; return 'done' }} catch (error) {{ return error.name }} }})()"
         )
         == "TypeError"
     )
@@ -294,17 +292,15 @@ def test_a_large_report_is_a_folder_and_reads_its_data_from_files(
     lost.page.get_by_text("line 78 of results.jsonl").wait_for()
 
 
-def test_media_of_a_large_report_lies_in_its_folder(
+def test_large_report_reads_its_media_from_files(
     tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_page, "LARGE", 100_000)
-    monkeypatch.setattr(run_page, "SMALL", 0)
-    monkeypatch.setattr(run_page, "OTHERS", 1)
     monkeypatch.setattr(split_output, "FILE", 8_000)
     images = [
         {"type": "image", "data": png(48, seed), "mime_type": "image/png"} for seed in range(20)
     ]
-    path = run_page.write(
+    path = write_page(
         make_run(
             tmp_path,
             [line(f"n{seed}", [turn(1, [image], [])]) for seed, image in enumerate(images)],
@@ -316,19 +312,19 @@ def test_media_of_a_large_report_lies_in_its_folder(
         < sum(one.stat().st_size for one in (tmp_path / "data").iterdir())
     )
     tab = open_page(path, "#v.weather-n7-stateless")
-    image = tab.variant("v.weather-n7-stateless").locator("img")
+    image = tab.by_id("v.weather-n7-stateless").locator("img")
     image.wait_for()
     tab.page.wait_for_function("() => document.querySelector('[open] img').naturalWidth === 48")
     assert image.get_attribute("src") == f"data:image/png;base64,{images[7]['data']}"
-    assert sum(url.endswith(".js") for url in tab.asked) == 2
-    assert tab.said == []
+    assert sum(url.endswith(".js") for url in tab.requests) == 2
+    assert tab.messages == []
 
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js")
 
 
 def violations(tab: Tab) -> list[Any]:
-    """Return what axe finds, in the rules of WCAG 2.2 A and AA and its best practices."""
+    """Return the violations that axe finds (WCAG 2.2 A and AA, best practices)."""
     tab.page.evaluate("window.hacked = 0")
     tab.page.evaluate(AXE.read_text(encoding="utf-8") + ";0")
     found = tab.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
@@ -339,19 +335,16 @@ def violations(tab: Tab) -> list[Any]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_violation_in_the_report(
-    everything: Path, open_page: Open, scheme: str
-) -> None:
+def test_report_is_accessible(everything: Path, open_page: Open, scheme: str) -> None:
     tab = open_page(everything, color_scheme=scheme)
     assert violations(tab) == []
-    tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
-    tab.page.wait_for_function("() => !document.querySelector('.exchange details .note')")
+    tab.open_everything()
     assert violations(tab) == []
     tab.page.keyboard.press("?")
     assert violations(tab) == []
 
 
-def test_axe_finds_no_violation_in_groups_and_in_a_comparison(
+def test_groups_and_comparison_are_accessible(
     tmp_path: Path, groups: Path, open_page: Open
 ) -> None:
     tab = open_page(groups, "#?group=1")
@@ -367,6 +360,6 @@ def test_axe_finds_no_violation_in_groups_and_in_a_comparison(
     assert violations(tab) == []
 
 
-def test_every_line_of_the_corpus_has_a_row(tmp_path: Path, open_page: Open) -> None:
-    tab = open_page(run_page.write(make_run(tmp_path, every_line(long_line=100))))
-    assert sorted(tab.shown()) == sorted(ALL)
+def test_every_result_has_a_row(tmp_path: Path, open_page: Open) -> None:
+    tab = open_page(write_page(make_run(tmp_path, every_line(long_line=100))))
+    assert sorted(tab.names()) == sorted(ALL)

@@ -1,4 +1,4 @@
-"""The top of the page: a verdict nobody can misread, and denominators that are true."""
+"""The summary of a run: verdict, counts with denominators, notices, facts."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 
-from evalkit.reports.overview import Overview, Tally, overview
-from tests.reports.sample import manifest
+from evalkit.reports.overview import Overview, ResultCounts, overview
+from tests.reports.sample import manifest as sample_manifest
+
+
+def sample(**changes: Any) -> Any:
+    return sample_manifest(**changes)
 
 
 def head(
     verdict: str, *, tokens: int = 10, unplayed: int = 0, severities: tuple[str, ...] = ()
-) -> dict[str, Any]:
+) -> Any:
     findings = [{"severity": severity} for severity in severities]
     return {
         "verdict": verdict,
@@ -23,11 +27,11 @@ def head(
     }
 
 
-def seen(*verdicts: str, **changes: Any) -> Overview:
-    tally = Tally()
+def summary(*verdicts: str, **changes: Any) -> Overview:
+    counts = ResultCounts()
     for verdict in verdicts:
-        tally.add(head(verdict))
-    return overview(manifest(**changes), tally)
+        counts.add(head(verdict))
+    return overview(sample(**changes), counts)
 
 
 @pytest.mark.parametrize(
@@ -41,14 +45,14 @@ def seen(*verdicts: str, **changes: Any) -> Overview:
             {},
             "failed",
             "Failed",
-            "1 of 2 scored failed; 1 could not be judged",
+            "1 of 2 scored failed; 1 could not be evaluated",
         ),
         (
             ["passed", "errored"],
             {},
             "errored",
             "Errored",
-            "1 of 2 could not be judged; of 1 scored none failed",
+            "1 of 2 could not be evaluated; of 1 scored none failed",
         ),
         (["skipped"], {}, "skipped", "Nothing scored", "1 variant, 1 skipped"),
         ([], {}, "skipped", "Nothing scored", "0 variants, 0 skipped"),
@@ -83,15 +87,15 @@ def seen(*verdicts: str, **changes: Any) -> Overview:
         (["failed"], {"complete": False}, "failed", "Failed", "1 of 1 scored failed"),
     ],
 )
-def test_the_verdict_of_a_run(
+def test_verdict_of_a_run(
     verdicts: list[str], changes: dict[str, Any], style: str, verdict: str, sentence: str
 ) -> None:
-    found = seen(*verdicts, **changes)
+    found = summary(*verdicts, **changes)
     assert (found.style, found.verdict, found.sentence) == (style, verdict, sentence)
 
 
-def test_every_number_says_what_it_is_a_part_of() -> None:
-    tally = Tally()
+def test_every_number_has_its_denominator() -> None:
+    counts = ResultCounts()
     for one in (
         head("passed", severities=("warn", "warn")),
         head("passed"),
@@ -99,12 +103,12 @@ def test_every_number_says_what_it_is_a_part_of() -> None:
         head("errored"),
         head("skipped"),
     ):
-        tally.add(one)
+        counts.add(one)
     for totals, word, whole in (
         ({"collected": 6}, "collected", "variants"),
         ({"collected": 10, "deselected": 4}, "selected", "of 10 collected"),
     ):
-        tiles = overview(manifest(totals=totals), tally).tiles
+        tiles = overview(sample(totals=totals), counts).tiles
         assert [(tile.number, tile.label, tile.of) for tile in tiles] == [
             ("6", word, whole),
             ("3", "scored", f"of 6 {word}"),
@@ -122,35 +126,35 @@ def test_every_number_says_what_it_is_a_part_of() -> None:
     [
         (
             {"complete": False},
-            "This run did not finish. What it had written when it ended is below.",
+            "This run did not finish. The results written until then are below.",
         ),
         ({"totals": {"collected": 4}}, "3 variants without a result."),
         (
             {"totals": {"passed": 7, "failed": 0}},
-            "manifest.json counts 7 passed, 0 failed; results.jsonl holds the numbers shown here.",
+            "manifest.json counts 7 passed, 0 failed; the numbers on this page are those of results.jsonl.",
         ),
         ({"totals": {"orphans": 1}}, "1 cassette on disk that no scenario uses."),
     ],
 )
-def test_what_is_not_as_it_should_be_is_said_first(changes: dict[str, Any], notice: str) -> None:
-    assert seen("passed", **changes).notices == [notice]
+def test_notices_report_what_is_wrong(changes: dict[str, Any], notice: str) -> None:
+    assert summary("passed", **changes).notices == [notice]
 
 
-def test_nothing_is_said_of_a_run_that_is_whole() -> None:
+def test_complete_run_has_no_notices() -> None:
     totals = {"collected": 2, "passed": 1, "failed": 1, "errored": 0, "skipped": 0, "orphans": 0}
-    assert seen("passed", "failed", totals=totals).notices == []
+    assert summary("passed", "failed", totals=totals).notices == []
 
 
-def test_the_bar_is_the_run() -> None:
-    assert seen("failed", "passed", "passed", "skipped").bar == [
+def test_bar_has_the_verdicts_of_the_run() -> None:
+    assert summary("failed", "passed", "passed", "skipped").bar == [
         ("failed", "0.000", "25.000"),
         ("passed", "25.000", "50.000"),
         ("skipped", "75.000", "25.000"),
     ]
 
 
-def test_facts_are_those_of_the_manifest() -> None:
-    facts = dict(seen("passed").facts)
+def test_facts_are_from_the_manifest() -> None:
+    facts = dict(summary("passed").facts)
     assert facts["Versions"] == [
         "evalkit 0.1.0",
         "python 3.11.7",
@@ -161,27 +165,29 @@ def test_facts_are_those_of_the_manifest() -> None:
     assert facts["Suites"] == ["suites/weather.yaml  sha256:" + "ab" * 32]
 
 
-def test_a_merged_run_says_what_it_was_merged_from() -> None:
-    facts = dict(overview({"merged": [{"path": "shards/1", "digest": "sha256:1"}]}, Tally()).facts)
+def test_merged_run_lists_its_runs() -> None:
+    manifest: Any = {"merged": [{"path": "shards/1", "digest": "sha256:1"}]}
+    facts = dict(overview(manifest, ResultCounts()).facts)
     assert facts["Merged from"] == ["shards/1  sha256:1"]
 
 
-def test_a_manifest_may_hold_next_to_nothing() -> None:
-    assert dict(overview({}, Tally()).facts) == {"Ended": ["not recorded"]}
+def test_manifest_may_be_almost_empty() -> None:
+    manifest: Any = {}
+    assert dict(overview(manifest, ResultCounts()).facts) == {"Ended": ["not recorded"]}
 
 
-def test_tallies_of_suites_add_up() -> None:
-    first, second = Tally(), Tally()
+def test_counts_of_suites_add_up() -> None:
+    first, second = ResultCounts(), ResultCounts()
     first.add(head("passed", severities=("warn",)))
     second.add(head("failed", unplayed=1))
-    first.merge(second)
+    total = ResultCounts.sum([first, second])
     assert (
-        first.results,
-        first.scored,
-        first.warned,
-        first.warnings,
-        first.unplayed,
-        first.checks,
-        first.tokens,
+        total.results,
+        total.scored,
+        total.warned,
+        total.warnings,
+        total.unplayed,
+        total.checks,
+        total.tokens,
     ) == (2, 2, 1, 1, 1, 2, 20)
-    assert first.tags["smoke"] == 2
+    assert total.tags["smoke"] == 2

@@ -1,0 +1,311 @@
+// The body of an open variant: facts, findings, turns with their exchanges, checks.
+
+const TOKENS = {
+  total_tokens: "total",
+  total_input_tokens: "input",
+  total_output_tokens: "output",
+  total_thought_tokens: "thought",
+  total_cached_tokens: "cached",
+  total_tool_use_tokens: "tool use",
+};
+const OUTCOMES = {
+  completed: "",
+  api_error: "API error",
+  incomplete: "incomplete",
+  not_run: "not run",
+};
+const JUDGE_ANSWER = 1000;
+
+function findingElement(finding) {
+  const value = (name, text) =>
+    text
+      ? make(
+          "div",
+          null,
+          make("dt", null, name),
+          make("dd", null, make("pre", { tabindex: tabIndex(text) }, text)),
+        )
+      : null;
+  return make(
+    "div",
+    { class: `finding ${finding.severity}`, id: finding.anchor },
+    make(
+      "p",
+      null,
+      make("b", null, finding.check),
+      " ",
+      make("code", null, finding.code),
+      " ",
+      finding.message,
+      finding.place ? [" ", make("span", { class: "place" }, finding.place)] : null,
+    ),
+    finding.expected || finding.got
+      ? make(
+          "dl",
+          { class: "pair" },
+          value("expected", finding.expected),
+          value("got", finding.got),
+        )
+      : null,
+    finding.detail
+      ? make("pre", { class: "detail", tabindex: tabIndex(finding.detail) }, finding.detail)
+      : null,
+  );
+}
+
+// Findings of a result. Each is listed at the top, and shown whole beside the step it refers to,
+// else beside the exchange, else the turn (`beside`, an anchor); one without such a place is whole
+// in the list.
+function allFindings(result, anchor) {
+  const anchors = new Set();
+  for (const turn of result.turns) {
+    anchors.add(`${anchor}.t${turn.number}`);
+    turn.steps.forEach((_, index) => anchors.add(`${anchor}.t${turn.number}.s${index + 1}`));
+    turn.exchanges.forEach((exchange) => anchors.add(`${anchor}.x${exchange.number}`));
+  }
+  const text = (value) => (value === undefined ? "" : clip(pretty(value)));
+  const pairs = result.checks.flatMap((check) => check.findings.map((finding) => [check, finding]));
+  return pairs.map(([check, finding], index) => {
+    const { where } = finding;
+    const turn = "turn" in where ? where.turn : check.turn;
+    const candidates = [
+      `${anchor}.t${turn}.s${where.step}`,
+      `${anchor}.x${where.exchange}`,
+      `${anchor}.t${turn}`,
+    ];
+    return {
+      ...finding,
+      check: check.name,
+      message: clip(finding.message),
+      anchor: `${anchor}.f${index + 1}`,
+      place: placeText({ turn, ...where }),
+      expected: text(finding.expected),
+      got: text(finding.got),
+      detail: clip(finding.detail || ""),
+      beside: candidates.find((one) => anchors.has(one)) || "",
+    };
+  });
+}
+
+function findingList(findings) {
+  if (!findings.length) return null;
+  const link = (finding) => [
+    make("a", { href: `#${finding.anchor}` }, finding.message),
+    " ",
+    make("span", { class: "place" }, finding.check + (finding.place ? `, ${finding.place}` : "")),
+  ];
+  const items = findings.map((finding) =>
+    make(
+      "li",
+      { class: finding.severity },
+      finding.beside ? link(finding) : findingElement(finding),
+    ),
+  );
+  return make(
+    "section",
+    { class: "findings" },
+    make("h4", null, "Findings"),
+    make("ol", null, items),
+  );
+}
+
+const tokenText = (tokens) =>
+  Object.entries(tokens || {})
+    .filter(([, number]) => number)
+    .sort(([left], [right]) => (right === "total_tokens") - (left === "total_tokens"))
+    .map(([name, number]) => `${grouped(number)} ${TOKENS[name] || name}`)
+    .join(", ");
+
+const judgeText = (sums) =>
+  sums
+    ? `${count(sums.exchanges, "exchange")}, ${tokenText(sums.tokens) || "no"} tokens, ` +
+      "not in the sums above"
+    : "";
+
+// The last text of the model, collected from the end backwards (protocol.step_reader.output_text).
+function outputText(steps) {
+  const texts = [];
+  let collecting = false;
+  for (const step of steps.toReversed()) {
+    if (step.type === "model_output") {
+      for (const block of (Array.isArray(step.content) ? step.content : []).toReversed()) {
+        if (isObject(block) && block.type === "text") {
+          collecting = true;
+          if (typeof block.text === "string") texts.push(block.text);
+        } else if (collecting) return texts.reverse().join("");
+      }
+    } else if (step.type === "user_input" || (collecting && step.type !== "thought")) break;
+  }
+  return texts.reverse().join("");
+}
+
+const apiError = (error) => `HTTP ${error.status} ${error.code}: ${error.message}`;
+const problemLine = (text) => (text ? make("p", { class: "problem" }, text) : null);
+
+function judgeAnswer(exchange) {
+  const body = exchange.response ? exchange.response.body : null;
+  const steps = isObject(body) && Array.isArray(body.steps) ? body.steps.filter(isObject) : [];
+  const problem = exchange.error ? apiError(exchange.error) : exchange.failure || "";
+  return shorten(
+    [problem, outputText(steps)].filter(Boolean).join(" ") || "no answer",
+    JUDGE_ANSWER,
+  );
+}
+
+function facts(result, anchor, number) {
+  const settings = Object.entries(result.variant).map(
+    ([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
+  const rows = [
+    ["Declared", `${result.path}:${result.line}`],
+    ["Variant", settings.join(", ")],
+    ["Tokens", tokenText(result.metrics.tokens)],
+    ["Judges", judgeText(result.metrics.judge)],
+    ["Tool calls", String(result.metrics.tool_calls ?? "")],
+    ["Responses", [result.metrics.source, result.cassette].filter(Boolean).join(", ")],
+    ["Raw data", `results.jsonl, line ${number}`],
+    ["Link", make("a", { href: `#${anchor}` }, "to this variant")],
+  ];
+  return make(
+    "dl",
+    { class: "facts" },
+    rows
+      .filter(([, value]) => value)
+      .map(([name, value]) => make("div", null, make("dt", null, name), make("dd", null, value))),
+  );
+}
+
+function exchangeElement(exchange, anchor, findingsAt) {
+  const { request, response } = exchange;
+  const query = (request.query || []).map(([name, value]) => `${name}=${value}`).join("&");
+  const aside = [];
+  const problems = (exchange.problems || []).map(
+    (one) => `${one.code}: ${one.message} (event ${one.event})`,
+  );
+  if (response) {
+    aside.push(`HTTP ${response.status}`, duration(response.elapsed_ms), response.source);
+    if (response.events) aside.push(count(response.events.length, "event"));
+    if (response.broken) problems.push(`the response ended early: ${response.broken}`);
+  }
+  if (exchange.error) problems.push(apiError(exchange.error));
+  if (exchange.failure) problems.push(exchange.failure);
+  const failed = !response || response.status >= 400 || problems.length > 0;
+  const here = `${anchor}.x${exchange.number}`;
+  return make(
+    "li",
+    { class: failed ? "exchange failed" : "exchange", id: here },
+    make(
+      "details",
+      { "data-exchange": exchange.number },
+      make(
+        "summary",
+        null,
+        make("b", null, `Exchange ${exchange.number}`),
+        " ",
+        make("code", null, `${request.method} ${request.path}${query ? `?${query}` : ""}`),
+        " ",
+        make("span", { class: "aside" }, aside.filter(Boolean).join(", ")),
+      ),
+      note("Reading request and response …"),
+    ),
+    problems.map(problemLine),
+    findingsAt(here),
+  );
+}
+
+function turnElement(turn, anchor, findingsAt) {
+  const here = `${anchor}.t${turn.number}`;
+  const outcome = OUTCOMES[turn.outcome];
+  const exchanges = turn.exchanges.map((one) => exchangeElement(one, anchor, findingsAt));
+  return make(
+    "section",
+    { class: "turn", id: here },
+    make(
+      "h4",
+      null,
+      make("a", { href: `#${here}` }, `Turn ${turn.number}`),
+      turn.status ? [" ", make("span", { class: `status ${turn.status}` }, turn.status)] : null,
+      outcome ? [" ", make("span", { class: "outcome" }, outcome)] : null,
+    ),
+    make(
+      "ol",
+      { class: "cards" },
+      userCard(turn.user, here),
+      stepCards(turn.steps, here, findingsAt),
+    ),
+    problemLine(turn.error ? apiError(turn.error) : turn.reason || ""),
+    findingsAt(here),
+    exchanges.length ? make("ol", { class: "exchanges" }, exchanges) : null,
+  );
+}
+
+function checkItem(check, anchor) {
+  const scope = "turn" in check ? `turn ${check.turn}` : "conversation";
+  const findings = check.findings.length ? count(check.findings.length, "finding") : "";
+  const aside = [scope, findings, check.declared || "on by default"].filter(Boolean).join(", ");
+  return make(
+    "li",
+    { class: check.verdict, id: anchor },
+    make("b", { class: "badge" }, check.verdict),
+    " ",
+    make("a", { href: `#${anchor}` }, check.name),
+    " ",
+    make("span", { class: "aside" }, aside),
+  );
+}
+
+function checkList(checks, anchor) {
+  const items = checks.map((check, index) => [
+    check.verdict === "passed",
+    checkItem(check, `${anchor}.k${index + 1}`),
+  ]);
+  const ordered = items.toSorted(([left], [right]) => left - right).map(([, item]) => item);
+  const counts = ["failed", "errored", "passed", "skipped"]
+    .map((verdict) => [checks.filter((check) => check.verdict === verdict).length, verdict])
+    .filter(([number]) => number);
+  const text = counts.map(([number, verdict]) => `${number} ${verdict}`).join(", ") || "none made";
+  return make(
+    "details",
+    { class: "checks" },
+    make("summary", null, `${count(checks.length, "check")}: ${text}`),
+    make("ul", null, ordered),
+  );
+}
+
+const itemList = (items) =>
+  make(
+    "ul",
+    { class: "items" },
+    items.map((item) => make("li", null, item)),
+  );
+
+// The elements of a variant's body.
+function bodyElements(result, anchor, number) {
+  const findings = allFindings(result, anchor);
+  const findingsAt = (place) => findings.filter((one) => one.beside === place).map(findingElement);
+  const judges = (result.judge_exchanges || []).map(judgeAnswer);
+  return [
+    facts(result, anchor, number),
+    findingList(findings),
+    result.turns.map((turn) => turnElement(turn, anchor, findingsAt)),
+    result.unplayed.length
+      ? make(
+          "section",
+          { class: "unplayed" },
+          make("h4", null, "Recordings not played"),
+          itemList(result.unplayed),
+        )
+      : null,
+    judges.length
+      ? make(
+          "details",
+          { class: "checks" },
+          make("summary", null, "Answers of judges"),
+          itemList(judges),
+        )
+      : null,
+    checkList(result.checks, anchor),
+  ]
+    .flat(Infinity)
+    .filter(Boolean);
+}

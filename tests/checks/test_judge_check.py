@@ -114,7 +114,7 @@ def test_a_low_score_says_why_and_how_the_samples_agree() -> None:
     (finding,) = result.findings
     assert (
         finding.message
-        == "the judge gives 0.5 on average, from 0.2 to 0.9, at least 0.7 is wanted (3 of 4 samples below)"
+        == "the judge gives 0.5 on average, from 0.2 to 0.9, expected at least 0.7 (3 of 4 samples below)"
     )
     assert finding.expected == {"min": 0.7}
     assert {key: finding.got[key] for key in ("score", "spread", "agreement")} == {
@@ -130,7 +130,7 @@ def test_a_low_score_says_why_and_how_the_samples_agree() -> None:
 def test_samples_that_part_are_a_warning() -> None:
     (finding,) = run({"judge": {"rubric": "x", "samples": 2}}, Bench(score(1), score(0.5))).findings
     assert finding.severity is Severity.WARN
-    assert finding.message == "the judge is of two minds: 1 of 2 samples reach 0.7"
+    assert finding.message == "the samples disagree: 1 of 2 samples reach 0.7"
 
 
 ERROR = Response(
@@ -143,11 +143,11 @@ ERROR = Response(
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        ("not JSON at all", "the judge's answer is no judgement: "),
-        ("", "the judge's answer is no judgement: there is no output text"),
+        ("not JSON at all", "the judge's answer does not meet its schema: "),
+        ("", "the judge's answer does not meet its schema: there is no output text"),
         (
             '```json\n{"reason": "x", "score": 1}\n```',
-            "the judge's answer is no judgement: the output is in a Markdown code fence",
+            "the judge's answer does not meet its schema: the output is in a Markdown code fence",
         ),
         ({"reason": "x"}, "the judge's answer does not meet its schema"),
         ({"reason": "x", "score": 7}, "the judge's answer does not meet its schema"),
@@ -158,9 +158,9 @@ ERROR = Response(
             {"reason": "x", "score": 1, "verdict": "pass"},
             "the judge's answer does not meet its schema",
         ),
-        ('{"reason": "x", "score": NaN}', "the judge's answer is no judgement: "),
+        ('{"reason": "x", "score": NaN}', "the judge's answer does not meet its schema: "),
         ([], "the judge's answer does not meet its schema"),
-        (ERROR, "the judge did not answer: the API said 429"),
+        (ERROR, "the judge did not answer: the API returned 429"),
         (Response(200, {}, "<html>"), "the judge's answer cannot be read: "),
         (
             Response(200, {}, '{"status": "incomplete", "steps": []}'),
@@ -337,7 +337,7 @@ def test_without_anybody_to_ask_the_check_is_unusable() -> None:
     [
         ({}, (), "needs 'rubric'"),
         ("", (), ""),
-        ({"rubric": "x", "min": 2}, ("min",), "must lie between 0 and 1, got 2"),
+        ({"rubric": "x", "min": 2}, ("min",), "must be from 0 to 1, got 2"),
         ({"rubric": "x", "scale": [1, 5]}, (), "needs 'min', since scores go from 1 to 5"),
         (
             {"rubric": "x", "scale": [5, 1], "min": 2},

@@ -43,9 +43,9 @@ def test_a_judged_suite_replays_without_any_socket(
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "judge: the judge gives 0.5, at least 0.9 is wanted (2 of 2 samples below)",
+            "judge: the judge gives 0.5, expected at least 0.9 (2 of 2 samples below)",
             "*judge_below at turn 1  (suites/judged.yaml:9)",
-            "snapshot: nothing is approved yet: there is no suites/_snapshots/judged/words.turn1.text.txt; once it is right, *",
+            "snapshot: nothing is approved yet: there is no suites/_snapshots/judged/words.turn1.text.txt; if the value is right, *",
             "*0 recordings left unplayed*",
         ]
     )

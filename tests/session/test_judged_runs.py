@@ -212,7 +212,7 @@ def test_a_judgement_that_is_none_is_recorded_as_what_happened(hold: Hold) -> No
     for mode in ("once", "none"):
         result = one(hold(suite, mode))
         assert told(result) == [("judge", "errored", 1)]
-        assert finding(result)["message"].startswith("the judge's answer is no judgement")
+        assert finding(result)["message"].startswith("the judge's answer does not meet its schema")
 
 
 def test_a_refused_judge_leaves_the_recording_to_go_on_from(hold: Hold, tmp_path: Path) -> None:

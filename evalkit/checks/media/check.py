@@ -1,9 +1,9 @@
-"""``media``: images, audio and video that the model put out are there, are what they say they are, and can be decoded."""
+"""``media``: images, audio and video in the output exist, have the declared type, and are whole."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -12,18 +12,28 @@ from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.options import Amount, Words, format_number
-from evalkit.checks.media.files import Facts, decode, examine, same_type
+from evalkit.checks.media.files import decode, examine, same_type
 from evalkit.protocol.step_reader import content_blocks
 from evalkit.verdict import Finding, Where
 
-_KINDS = ("image", "audio", "video")
+_TYPES = ("image", "audio", "video")
+
+
+class MediaProblem(NamedTuple):
+    """What is wrong with one medium."""
+
+    code: str
+    message: str
+    expected: Any = MISSING
+    got: Any = MISSING
 
 
 class Media(Check):
-    """The output holds media: as many as expected, each with a mime type that its bytes bear out, whole and decodable.
+    """The output contains the expected number of media, each of its declared type and decodable.
 
-    The empty case: with no ``count``, at least one is expected, so an answer without media fails; ``count: 0`` expects none. Media given by
-    ``uri`` alone are counted and their mime type read, for their bytes are not in the answer; rules about bytes then fail.
+    The empty case: without ``count`` at least one is expected, so an answer without media fails;
+    ``count: 0`` expects none. Media given only by ``uri`` are counted and their declared type is
+    checked. Rules about bytes fail for them, since their bytes are not in the answer.
     """
 
     name: ClassVar[str] = "media"
@@ -37,7 +47,7 @@ class Media(Check):
         description="How many there must be: a number or min/max; at least one where absent.",
     )
     mime_type: Words | None = Field(
-        None, description="The mime type, or several any of which will do."
+        None, description="The mime type, or several any of which is accepted."
     )
     min_bytes: int | None = Field(None, ge=0, description="Fewest bytes of each.")
     width: Amount | None = Field(
@@ -49,135 +59,81 @@ class Media(Check):
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield what is wrong with the number of media and with each of them."""
-        kinds = (self.type,) if self.type is not None else _KINDS
-        found = list(_media(view, kinds))
-        what = self.type or "media"
-        wrong = not found if self.count is None else not self.count.contains(len(found))
-        if wrong:
-            expected = self.count.to_json() if self.count is not None else {"min": 1}
-            wanted = str(self.count) if self.count is not None else "at least 1"
-            rows = [[str(where), show(block.get("mime_type"))] for block, where in found]
-            code = "media_missing" if len(found) < expected.get("min", 0) else "media_unexpected"
+        media = list(_media(view, (self.type,) if self.type is not None else _TYPES))
+        count = len(media)
+        expected, text = {"min": 1.0}, "at least 1"
+        if self.count is not None:
+            expected, text = self.count.to_json(), str(self.count)
+        if not (self.count.contains(count) if self.count is not None else count):
             yield Finding(
-                code,
-                f"expected {wanted} {what}, got {len(found)}",
-                Where(),
+                "media_missing" if count < expected.get("min", 0) else "media_unexpected",
+                f"expected {text} {self.type or 'media'}, got {count}",
                 expected=expected,
-                got=len(found),
-                detail=table(rows),
+                got=count,
+                detail=table(
+                    [[str(where), show(block.get("mime_type"))] for block, where in media]
+                ),
             )
-        for block, where in found:
-            for code, message, expected_value, got in self._judge(block):
-                yield Finding(code, message, where, expected=expected_value, got=got)
+        for block, where in media:
+            for code, message, wanted, got in self._problems(block):
+                yield Finding(code, message, where, expected=wanted, got=got)
 
-    def _judge(self, block: dict[str, JSON]) -> Iterator[tuple[str, str, Any, Any]]:
-        kind, declared = block["type"], block.get("mime_type")
-        declared = declared.lower().partition(";")[0].strip() if isinstance(declared, str) else None
-        if self.mime_type is not None and not any(
-            same_type(wanted, declared or "") for wanted in self.mime_type
-        ):
-            yield (
-                "mime_type_differs",
-                f"the {kind} is declared {show(declared)}, not {' or '.join(self.mime_type)}",
-                self.mime_type,
-                declared,
-            )
-        if (
-            declared is not None
-            and declared.partition("/")[0] in _KINDS
-            and declared.partition("/")[0] != kind
-        ):
-            yield "mime_type_differs", f"the {kind} is declared {show(declared)}", kind, declared
-        data = block.get("data")
-        if data is None:
-            if self.min_bytes is not None or self.width is not None or self.height is not None:
-                yield (
-                    "media_not_inline",
-                    f"the {kind} is given by uri, so its bytes cannot be judged",
-                    MISSING,
-                    show(block.get("uri")),
-                )
-            elif not block.get("uri"):
-                yield "media_empty", f"the {kind} has neither data nor uri", MISSING, MISSING
-            return
-        raw, problem = decode(data)
-        if raw is None:
-            yield (
-                "media_undecodable",
-                f"the {kind}'s data is not base64: {problem}",
-                MISSING,
-                show(data, 40),
-            )
-            return
-        yield from self._bytes(kind, declared, raw)
+    def _problems(self, block: dict[str, JSON]) -> Iterator[MediaProblem]:
+        kind, mime_type, data = block["type"], block.get("mime_type"), block.get("data")
+        declared = None
+        if isinstance(mime_type, str):
+            declared = mime_type.lower().partition(";")[0].strip()
+        family = (declared or "").partition("/")[0]
+        message = f"the {kind} is declared {show(declared)}"
+        types = self.mime_type
+        if types is not None and not any(same_type(each, declared or "") for each in types):
+            message = f"{message}, not {' or '.join(types)}"
+            yield MediaProblem("mime_type_differs", message, types, declared)
+        elif family in _TYPES and family != kind:
+            yield MediaProblem("mime_type_differs", message, kind, declared)
+        if data is not None:
+            raw, problem = decode(data)
+            if raw is None:
+                message = f"the {kind}'s data is not base64: {problem}"
+                yield MediaProblem("media_undecodable", message, got=show(data, 40))
+            else:
+                yield from self._byte_problems(kind, declared, raw)
+        elif (self.min_bytes, self.width, self.height) != (None, None, None):
+            message = f"the {kind} is given by uri, so its bytes cannot be checked"
+            yield MediaProblem("media_not_inline", message, got=show(block.get("uri")))
+        elif not block.get("uri"):
+            yield MediaProblem("media_empty", f"the {kind} has neither data nor uri")
 
-    def _bytes(
-        self, kind: str, declared: str | None, raw: bytes
-    ) -> Iterator[tuple[str, str, Any, Any]]:
-        facts = examine(raw, declared)
+    def _byte_problems(self, kind: str, declared: str | None, raw: bytes) -> Iterator[MediaProblem]:
         if not raw:
-            yield "media_empty", f"the {kind} has no bytes", 1, 0
+            yield MediaProblem("media_empty", f"the {kind} has no bytes", 1, 0)
             return
+        facts = examine(raw, declared)
         if facts.mismatch:
-            yield (
-                "media_type_wrong",
-                f"the {kind} is declared {show(declared)}, but {facts.mismatch}",
-                declared,
-                facts.mime_type,
-            )
+            message = f"the {kind} is declared {show(declared)}, but {facts.mismatch}"
+            yield MediaProblem("media_type_wrong", message, declared, facts.mime_type)
         if facts.damage:
-            yield (
-                "media_damaged",
-                f"the {kind} cannot be decoded: {facts.damage}",
-                MISSING,
-                facts.mime_type,
-            )
+            message = f"the {kind} cannot be decoded: {facts.damage}"
+            yield MediaProblem("media_damaged", message, got=facts.mime_type)
         if self.min_bytes is not None and len(raw) < self.min_bytes:
-            yield (
-                "media_too_small",
-                f"the {kind} has {format_number(len(raw))} bytes, at least {format_number(self.min_bytes)} are needed",
-                self.min_bytes,
-                len(raw),
-            )
-        yield from self._sizes(kind, facts)
-
-    def _sizes(self, kind: str, facts: Facts) -> Iterator[tuple[str, str, Any, Any]]:
-        for word, wanted, got in (
+            least = format_number(self.min_bytes)
+            message = f"the {kind} has {format_number(len(raw))} bytes, expected at least {least}"
+            yield MediaProblem("media_too_small", message, self.min_bytes, len(raw))
+        for name, expected, got in (
             ("width", self.width, facts.width),
             ("height", self.height, facts.height),
         ):
-            if wanted is None:
-                continue
-            if got is None:
-                yield (
-                    "media_size_unknown",
-                    f"the {word} of this {kind} cannot be read from its header",
-                    wanted.to_json(),
-                    MISSING,
-                )
-            elif not wanted.contains(got):
-                yield (
-                    "media_size_differs",
-                    f"the {kind} has {word} {got}, {wanted} is expected",
-                    wanted.to_json(),
-                    got,
-                )
+            if expected is not None and got is None:
+                message = f"the {name} of this {kind} cannot be read from its header"
+                yield MediaProblem("media_size_unknown", message, expected.to_json())
+            elif expected is not None and got is not None and not expected.contains(got):
+                message = f"the {kind} has {name} {got}, expected {expected}"
+                yield MediaProblem("media_size_differs", message, expected.to_json(), got)
 
 
-def _media(view: View, kinds: tuple[str, ...]) -> Iterator[tuple[dict[str, JSON], Where]]:
-    for turn in view.turns:
-        for place, step in enumerate(turn.steps, 1):
-            if step.type != "model_output":
-                continue
-            for index, block in enumerate(content_blocks(step.raw)):
-                if isinstance(block, dict) and block.get("type") in kinds:
-                    yield (
-                        block,
-                        Where(
-                            turn=turn.number,
-                            exchange=step.exchange,
-                            step=place,
-                            pointer=f"/content/{index}",
-                            part="step",
-                        ),
-                    )
+def _media(view: View, types: tuple[str, ...]) -> Iterator[tuple[dict[str, JSON], Where]]:
+    for each in view.numbered_steps:
+        if each.step.type == "model_output":
+            for index, block in enumerate(content_blocks(each.step.raw)):
+                if isinstance(block, dict) and block.get("type") in types:
+                    yield block, each.where(f"/content/{index}")

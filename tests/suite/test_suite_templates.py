@@ -96,24 +96,6 @@ def test_rendered_text_is_never_rendered_again(text: str) -> None:
     assert render("it said {{ said }}", {"said": text}) == f"it said {text}"
 
 
-KEYS = ("a", "items", "self", "_a", "range", "__class__")
-OBJECTS = st.recursive(
-    st.integers() | st.lists(st.text(), max_size=1),
-    lambda inner: st.fixed_dictionaries(dict.fromkeys(KEYS, inner)),
-)
-
-
-@given(st.lists(st.sampled_from([*KEYS, "b"]), min_size=1, max_size=4), OBJECTS)
-def test_a_path_of_keys_renders_as_jinja_evaluates_it(path: list[str], value: Any) -> None:
-    outcomes = []
-    for source in (f"{{{{ {'.'.join(path)} }}}}", f"{{{{ {'.'.join(path)} if true }}}}"):
-        try:
-            outcomes.append(repr(template(source).render(dict.fromkeys(KEYS, value))))
-        except TemplateError as fault:
-            outcomes.append(str(fault))
-    assert outcomes[0] == outcomes[1]
-
-
 @given(st.text(alphabet="{}%#ab |.'\"()[]-+*~in0\n", max_size=30))
 def test_any_text_is_a_template_or_an_error(text: str) -> None:
     with suppress(TemplateError):

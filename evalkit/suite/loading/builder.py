@@ -68,11 +68,14 @@ def build_scenario(context: LoadContext, index: int, suite_file: SuiteDocument) 
     axes = _axes(keys)
     tools, declarations = _tools(context, keys.get("tools", []), key_path("tools"), rows)
     fields = {key: keys[key] for key in _REQUEST_FIELDS if key in keys}
-    if "tools" in fields:
-        fields["tools"] = declarations
-    for key in (*_REQUEST_FIELDS, "request", "title"):
+    for key in (*fields, "request", "title"):
         if key in keys and key != "tools":
             verify_templates(context.problems, keys[key], key_path(key), rows)
+    has_templates = contains_template([fields, keys.get("request"), keys.get("title")]) or any(
+        tool.declaration_has_templates for tool in tools.values()
+    )
+    if "tools" in fields:
+        fields["tools"] = declarations
     turn_entries: list[TurnEntry] = keys.get("turns", [])
     turn_lines = context.lines.of(turn_entries)
     turns = [
@@ -93,7 +96,7 @@ def build_scenario(context: LoadContext, index: int, suite_file: SuiteDocument) 
         variables=rows.variables,
         fields=fields,
         request=keys.get("request", {}),
-        has_templates=contains_template([fields, keys.get("request"), keys.get("title")]),
+        has_templates=has_templates,
         tools=tools,
         turns=turns,
         expect=_expect(context, own, defaults, path, rows, len(turns)),

@@ -51,6 +51,7 @@ class Tool:
     python: str
     entry: ToolEntry
     has_templates: bool
+    declaration_has_templates: bool
 
     @property
     def parameters(self) -> frozenset[str] | None:
@@ -121,6 +122,7 @@ def read_tool(name: str, entry: ToolEntry) -> Tool:
         python=entry.get("python", ""),
         entry=entry,
         has_templates=contains_template(keys),
+        declaration_has_templates=contains_template(declaration),
     )
 
 

@@ -237,7 +237,7 @@ def write_run(folder: Path, size: int) -> None:
 def built(folder: Path) -> tuple[float, float]:
     """Make the page and return the CPU seconds of the process and its peak memory in MB."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    measured = f"{MAKE}; import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    measured = f"{MAKE}import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     ran = subprocess.run(
         [sys.executable, "-c", measured, str(folder)], check=True, capture_output=True, text=True
     )

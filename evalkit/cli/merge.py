@@ -1,4 +1,4 @@
-"""``evalkit merge``: the runs of several jobs as one run."""
+"""``evalkit merge``: merge the runs of several jobs into one run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from pathlib import Path
 
 import click
 
+from evalkit._lib.text import plural
+from evalkit.plugins import reports_of
+from evalkit.reports.line_reports import write_all
+from evalkit.results import Run
+from evalkit.results.merge import merge_runs, output_directory
+
 _EPILOG = """\b
 Example:
   pytest suites -k stateful --evalkit-report shards/1
@@ -14,8 +20,8 @@ Example:
   evalkit merge shards/* --output reports/latest
 
 \b
-Exit codes: 0 merged, whatever the results say; 2 usage, or the runs do not go
-together; 3 a result is not what was written.
+Exit codes: 0 merged, whatever the verdicts are; 2 usage, or the runs do not
+fit together; 3 a result was changed or lost.
 """
 
 
@@ -26,24 +32,18 @@ together; 3 a result is not what was written.
     required=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Run directory to write, or to write anew.",
+    help="Run directory to write; an existing run is replaced.",
 )
 @click.option(
     "--allow-deselected",
     is_flag=True,
-    help="Complete even where every RUN deselected some variants, by -m 'not slow', say.",
+    help="Complete even if all runs deselected some variants (-m 'not slow').",
 )
 def merge(runs: tuple[Path, ...], output: Path, allow_deselected: bool) -> None:
     """Merge partial runs into one run directory.
 
     Each run directory holds the results of a part of the suites.
     """
-    from evalkit._lib.text import plural
-    from evalkit.plugins import reports_of
-    from evalkit.reports.line_reports import write_all
-    from evalkit.results import Run
-    from evalkit.results.merge import merge_runs, output_directory
-
     with output_directory(output, runs, "--output") as folder:
         merged = merge_runs(runs, folder, allow_deselected=allow_deselected)
         write_all(Run(folder), reports_of(os.environ))

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import click
 
+from evalkit.plugins import REPORTS
+from evalkit.reports.line_reports import write_all
+from evalkit.results import Run
+
 
 @click.command(epilog="Example:  evalkit report reports/latest")
 @click.argument("run", type=click.Path(path_type=Path), default="reports/latest")
@@ -14,10 +18,6 @@ def report(run: Path) -> None:
 
     RUN is a run directory (default reports/latest); its results.jsonl is read.
     """
-    from evalkit.plugins import REPORTS
-    from evalkit.reports.line_reports import write_all
-    from evalkit.results import Run
-
     for path in write_all(Run(run), [REPORTS.get(name) for name in REPORTS]):
         if path is not None:
             click.echo(path)

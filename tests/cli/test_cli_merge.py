@@ -288,7 +288,7 @@ def full_disk(*_: Any, **__: Any) -> None:
 
 @pytest.mark.parametrize(
     "place",
-    ["os.fsync", "pathlib.Path.rename", "shutil.copy2", "evalkit.reports.line_reports.write_all"],
+    ["os.fsync", "pathlib.Path.rename", "shutil.copy2", "evalkit.cli.merge.write_all"],
 )
 def test_a_full_disk_leaves_what_was_there(shards: list[str], place: str) -> None:
     merge(shards[0], "--output", "out")

@@ -1,12 +1,13 @@
 """Continuation tokens: one answer over several requests, without stored state. Pure.
 
-An answer that ends in ``requires_continuation`` has a token (docs/protocol.md section 8.3). To get the
-rest, a client sends the request again with the token: for stored interactions with
+An answer that ends in ``requires_continuation`` has a token (docs/protocol.md section 8.3). To get
+the rest, a client sends the request again with the token: for stored interactions with
 ``previous_interaction_id`` and no input, for others with the original input. The token contains the
 number of the next part and two states of the history (see ``history_integrity``), sealed with the
 server's key:
 
-    kind | number of the next part | state after the question | state after the answer | 16 bytes over all of it
+    kind | number of the next part | state after the question | state after the answer
+    | 16 bytes over all of it
 """
 
 from __future__ import annotations

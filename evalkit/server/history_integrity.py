@@ -1,20 +1,21 @@
 """Detect histories that were altered, and calls without results. Pure; the key is an argument.
 
-Every answer begins with a ``thought``. Its signature is a keyed seal (HMAC-SHA256, RFC 2104) over the
-conversation before it, the thought itself, and each model step after it up to the next thought. A
-client that sends a history back sends the seals with it; the server computes them again and compares,
-without any stored state. The seal contains a short code for each part, so that an error can name the
-altered step:
+Every answer begins with a ``thought``. Its signature is a keyed seal (HMAC-SHA256, RFC 2104) over
+the conversation before it, the thought itself, and each model step after it up to the next thought.
+A client that sends a history back sends the seals with it; the server computes them again and
+compares, without any stored state. The seal contains a short code for each part, so that an error
+can name the altered step:
 
-    kind | number of parts | 8 bytes for each part: history, thought, step, step … | filler | 16 bytes over all of it
+    kind | number of parts | 8 bytes for each part: history, thought, step, step …
+    | filler | 16 bytes over all of it
 
 Two spellings of a step are the same step if they differ only in key order, number spelling, nulls
-(official SDKs add and drop them, docs/protocol.md section 9), or an empty signature, which calls have
-only in a stream (section 11). The client's steps (``user_input``, ``function_result``) are sealed as
-history by the next thought.
+(official SDKs add and drop them, docs/protocol.md section 9), or an empty signature, which calls
+have only in a stream (section 11). The client's steps (``user_input``, ``function_result``) are
+sealed as history by the next thought.
 
-A *state* is the hash of a history up to some step. An answer that continues another one is signed on
-top of the state after that one.
+A *state* is the hash of a history up to some step. An answer that continues another one is signed
+on top of the state after that one.
 
 ``describe(index)`` names a step as the client can find it: ``input[3]`` if this request sent it,
 ``step 2 of the stored conversation`` otherwise.

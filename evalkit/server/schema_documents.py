@@ -21,7 +21,7 @@ from jsonschema.exceptions import SchemaError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from evalkit._lib.json import JSON, MISSING, equal, json_type, resolve_pointer
+from evalkit._lib.json import JSON, MISSING, json_type, resolve_pointer
 
 _MAX_VALUES = 5_000
 _MAX_REFERENCES = 40
@@ -265,31 +265,13 @@ class _Generator:
         for index in range(min(size, int(schema.get("maxItems", size)))):
             part = prefix[index] if index < len(prefix) else items
             wish = wishes[index] if index < len(wishes) else MISSING
-            others = document if schema.get("uniqueItems") else []
             try:
-                document.append(self._item(part, wish, name, references, index, others))
+                document.append(self.value(part, wish, name, references, index))
             except NoDocument:
                 if index < least:
                     raise
                 break
         return document
-
-    def _item(
-        self,
-        schema: JSON,
-        preferred: JSON,
-        name: str,
-        references: tuple[str, ...],
-        index: int,
-        others: list[JSON],
-    ) -> JSON:
-        """Return an item that is not equal to any of ``others``."""
-        for number in range(index, index + len(others) + 2):
-            wish = preferred if number == index else MISSING
-            item = self.value(schema, wish, name, references, number)
-            if not any(equal(item, other) for other in others):
-                return item
-        raise NoDocument(f"{name!r}: no further item that differs from the others")
 
     def _number(
         self, schema: Mapping[str, JSON], name: str, index: int, *, integer: bool = False

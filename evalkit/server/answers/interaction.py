@@ -104,7 +104,7 @@ def build_interaction(
 def complete_steps(
     steps: Sequence[RawStep], seed: str, *, add_thought: bool = True
 ) -> list[RawStep]:
-    """Return the steps with a leading thought, an id in every call, and each result with its call."""
+    """Return the steps with a leading thought, ids of calls, and results bound to calls."""
     ids = _call_ids(seed)
     completed: list[RawStep] = []
     if add_thought and not (steps and steps[0]["type"] == "thought"):

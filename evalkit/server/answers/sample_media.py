@@ -1,7 +1,7 @@
 """Draw pictures and generate sounds with the standard library only: real files, deterministic.
 
-``skyline`` draws a city at sunset, whatever the prompt; the prompt decides colors, sun and houses. An
-imaging library would be a dependency for a picture that is only a placeholder. Formats: W3C PNG
+``skyline`` draws a city at sunset, whatever the prompt; the prompt decides colors, sun and houses.
+An imaging library would be a dependency for a picture that is only a placeholder. Formats: W3C PNG
 specification, third edition; WAV: RIFF, PCM.
 """
 
@@ -58,7 +58,6 @@ def skyline(about: str, width: int = 320, height: int = 180) -> bytes:
         for left, right, roof, shade in houses:
             if y >= roof:
                 row[3 * left : 3 * right] = bytes((shade, shade, shade + 12)) * (right - left)
-                _draw_windows(row, range(left + 3, right - 3, 6), y - roof, shade)
         rows += b"\0" + row
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
@@ -70,7 +69,7 @@ def skyline(about: str, width: int = 320, height: int = 180) -> bytes:
 
 
 def tone(about: str, seconds: float = 0.5, rate: int = 8_000) -> bytes:
-    """Return a WAV file (mono, 16 bit) of one soft tone; the words of ``about`` choose its pitch."""
+    """Return a WAV file (mono, 16 bit) of one soft tone, its pitch chosen by ``about``."""
     pitch = 220 + hashlib.sha256(about.encode("utf-8", "surrogatepass")).digest()[0]
     count = round(seconds * rate)
     data = bytearray()
@@ -94,15 +93,6 @@ def _houses(digest: bytes, width: int, height: int) -> list[tuple[int, int, int,
         houses.append((left, right, roof, 18 + value % 24))
         left, index = right, index + 1
     return houses
-
-
-def _draw_windows(row: bytearray, columns: range, below_roof: int, shade: int) -> None:
-    """Draw the lit windows of a house that one row of the picture crosses."""
-    if below_roof % 8 not in (3, 4, 5):
-        return
-    for x in columns:
-        if (x * 7 + below_roof // 8 * 13 + shade) % 5 < 2:
-            row[3 * x : 3 * x + 6] = bytes((255, 220, 130)) * 2
 
 
 def _png_chunk(name: bytes, data: bytes) -> bytes:

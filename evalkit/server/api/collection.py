@@ -80,7 +80,9 @@ def page_body(
     query: Mapping[str, str],
     to_json: Callable[[T], JSON],
 ) -> str:
-    """Return one page of items with ascending numbers: ``{<plural>: […], "next_page_token": …}``.
+    """Return the body of one page: ``{<plural>: […], "next_page_token": …}``.
+
+    The numbers of the items are ascending.
 
     Raises ErrorResponse (400) for an invalid ``page_size`` or ``page_token`` of the query.
     """

@@ -6,11 +6,11 @@ every webhook:
     {"type": "interaction.completed", "version": "v1", "timestamp": "…Z",
      "data": {"id": "v1_…"}, "user_metadata": {…}}
 
-Deliveries are signed by the Standard Webhooks scheme (standardwebhooks.com): headers ``webhook-id``,
-``webhook-timestamp`` (seconds since 1970) and ``webhook-signature``. The signature is ``v1,`` and the
-base64 of HMAC-SHA256 over ``id.timestamp.body``, once for each valid secret. The key is the secret
-without its prefix, decoded. For ``uris`` of a request the real service signs with a key pair; this
-server signs with ``request_secret``.
+Deliveries are signed by the Standard Webhooks scheme (standardwebhooks.com): headers
+``webhook-id``, ``webhook-timestamp`` (seconds since 1970) and ``webhook-signature``. The signature
+is ``v1,`` and the base64 of HMAC-SHA256 over ``id.timestamp.body``, once for each valid secret. The
+key is the secret without its prefix, decoded. For ``uris`` of a request the real service signs with
+a key pair; this server signs with ``request_secret``.
 
 Only loopback addresses are notified. For other addresses a delivery has a ``refusal``, which is
 logged instead.

@@ -36,8 +36,8 @@ class StoredInteraction:
 
     ``final`` is its state when it has ended. ``questions`` are the ``user_input`` steps that a GET
     lists first, ``sent`` the input of its request as steps, ``conversation`` every step up to the
-    end of the answer. ``remaining_polls`` still find it running. ``must_notify``: webhooks are to be
-    notified when it ends, as they are of background runs. ``webhook_config`` is the request's.
+    end of the answer. ``remaining_polls`` still find it running. ``must_notify``: webhooks are to
+    be notified when it ends, as they are of background runs. ``webhook_config`` is the request's.
     """
 
     final: dict[str, JSON]

@@ -1,8 +1,8 @@
 """Interactions: create, get, cancel, delete (docs/protocol.md sections 1.1, 2, 8). Sans-IO.
 
 Invalid requests raise ErrorResponse. Violations of the protocol (an altered history, calls without
-results, combinations that the API refuses) go to ``on_violation``, which a lenient server only logs;
-what cannot be interpreted is refused by every server.
+results, combinations that the API refuses) go to ``on_violation``, which a lenient server only
+logs; what cannot be interpreted is refused by every server.
 """
 
 from __future__ import annotations

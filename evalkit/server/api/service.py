@@ -32,8 +32,8 @@ class Service:
 
     ``key`` signs thoughts and webhooks. ``api_key`` is the only accepted API key; without one, any
     key is accepted. A ``lenient`` service tolerates violations of the protocol that it would
-    otherwise refuse, and reports each as a line to ``warn``. ``seed`` decides which requests get the
-    faults of rules.
+    otherwise refuse, and reports each as a line to ``warn``. ``seed`` decides which requests get
+    the faults of rules.
     """
 
     def __init__(
@@ -106,7 +106,10 @@ Operation = Callable[[Service], Callable[..., Reply]]
 
 _VERSION = f"/(?:{'|'.join(API_VERSIONS)})"
 _PREFIX = f"(?:(?:(?!{_VERSION}/)/[^/]+)*{_VERSION})?/?"
-"""The path prefix of a base URL and an API version, both optional; one SDK sends ``//interactions``."""
+"""The path prefix of a base URL and an API version, both optional.
+
+One SDK sends ``//interactions``.
+"""
 _ID = r"(?P<resource_id>[^/:]+)"
 _ROUTES: dict[str, dict[str, Operation]] = {
     # Uploads have their version in another position. They come first, because their path also ends

@@ -1,8 +1,9 @@
-"""Triggers (docs/protocol.md section 1.4): runs of an agent that are stored to be repeated. Sans-IO.
+"""Triggers: runs of an agent that are stored to be repeated. Sans-IO.
 
-The schedule is stored but never becomes due. A trigger runs when a client starts it
-(``POST …/executions``), paused or not; a run is over when it is answered. After
-``max_consecutive_failures`` failures in a row its status is ``error``, until it is set to ``active``.
+See docs/protocol.md section 1.4. The schedule is stored but never becomes due. A trigger runs when
+a client starts it (``POST …/executions``), paused or not; a run is over when it is answered. After
+``max_consecutive_failures`` failures in a row its status is ``error``, until it is set to
+``active``.
 """
 
 from __future__ import annotations

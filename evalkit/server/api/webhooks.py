@@ -1,9 +1,10 @@
-"""Webhooks (docs/protocol.md section 1.4): registered endpoints, their secrets, their events. Sans-IO.
+"""Webhooks: registered endpoints, their secrets, their events. Sans-IO.
 
-A background run notifies of its end: ``interaction.completed`` (also if it is incomplete),
-``.failed`` (also if a budget ended it) or ``.requires_action``. The event goes to the ``uris`` of the
-run's ``webhook_config``, otherwise to every enabled webhook subscribed to it. ``deliveries`` builds
-the requests; they wait in the outbox until the script back end takes them.
+See docs/protocol.md section 1.4. A background run notifies of its end: ``interaction.completed``
+(also if it is incomplete), ``.failed`` (also if a budget ended it) or ``.requires_action``. The
+event goes to the ``uris`` of the run's ``webhook_config``, otherwise to every enabled webhook
+subscribed to it. ``deliveries`` builds the requests; they wait in the outbox until the script back
+end takes them.
 
 Addresses outside this machine are stored and listed like others, so that an application's set-up
 runs unchanged, but they are not notified.
@@ -120,7 +121,7 @@ class Webhooks(ResourceCollection[Webhook]):
         return Reply(200, dumps({**webhook.to_json(), "new_signing_secret": secret}))
 
     def update(self, call: Call, resource_id: str) -> Reply:
-        """``PATCH /webhooks/{id}``: change the fields sent, restricted to ``update_mask`` if given."""
+        """``PATCH /webhooks/{id}``: change the fields sent, or those in ``update_mask``."""
         webhook = self.find(resource_id)
         body = read_object(call.body, _UPDATE_FIELDS)
         mask = [name.strip() for name in call.query.get("update_mask", "").split(",")]

@@ -81,7 +81,8 @@ _INHERITED = {
 class KnownNames:
     """The names a request may use besides ``gemini-…`` models and the API's agents.
 
-    ``models`` and ``agents`` are a script's. ``created_agents`` are those created by clients, by id.
+    ``models`` and ``agents`` are a script's. ``created_agents`` are those created by clients, by
+    id.
     """
 
     models: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """Check the parts of a create request (docs/protocol.md sections 2.2 to 2.5). Pure.
 
-What each part may contain is a table. Every error is an ErrorResponse (400) that names the position:
-``tools[1].name``. Tools and environments of agents are checked by the same functions.
+What each part may contain is a table. Every error is an ErrorResponse (400) that names the
+position: ``tools[1].name``. Tools and environments of agents are checked by the same functions.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Error responses of the API: HTTP status, body, headers (docs/protocol.md section 7).
 
-The API's own body is ``{"error": {"code": "invalid_request", "message": …}}``. The gateway in front
-of it refuses unknown field names, among others, with another body:
+The API's own body is ``{"error": {"code": "invalid_request", "message": …}}``. The gateway in
+front of it refuses unknown field names, among others, with another body:
 ``{"error": {"code": 400, "message": …, "status": "INVALID_ARGUMENT", "details": […]}}``.
 
 An error response is an answer, not a failure of this server. It never leaves ``evalkit.server``, so

@@ -3,8 +3,8 @@
 A string, a content block or a list of content blocks become one ``user_input`` step whose
 ``content`` is a list. A list of steps is not changed, so that unknown fields and types survive and
 signatures can be verified. A single step object, which only one SDK sends, is a list of one step.
-Null means absent. The required fields of a step are the table ``_STEP_FIELDS``; an unknown step type
-needs only a ``type``. Every error names its path.
+Null means absent. The required fields of a step are the table ``_STEP_FIELDS``; an unknown step
+type needs only a ``type``. Every error names its path.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     vars: {unit: celsius}               # values for templates
     models: [my-tuned-model]            # names to accept besides gemini-…; agents: likewise
     signatures: true                    # false: no thought is added, histories are not verified
-    faults: [{error: 503, probability: 0.1}]    # injected into any request; rules may have their own
+    faults: [{error: 503, probability: 0.1}]    # for any request; rules may have their own
     rules:
       - name: result
         when: {text: {contains: temperature}, results: {name: get_current_temperature}}
@@ -100,7 +100,10 @@ class Script:
 
     @classmethod
     def load(cls, text: str, name: str) -> Script:
-        """Read a script from YAML text. Raises ScriptError with the problems of the file ``name``."""
+        """Read a script from YAML text.
+
+        Raises ScriptError with all problems of the file ``name``.
+        """
         source = SourceText(name, text)
         try:
             data = yaml.load(text)

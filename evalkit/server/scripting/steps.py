@@ -1,8 +1,9 @@
 """Build the ``steps:`` of a rule: a table of step kinds, each building raw steps of the API. Pure.
 
-An entry is a mapping with one kind (``text``, ``json``, ``call``, ``search``, ``code``, ``picture``,
-``thought``), or a raw step with its ``type``, sent as it is. ``each: "{{ list }}"`` beside a kind
-repeats it with ``item`` as the list's item. Ids are added when the answer is completed.
+An entry is a mapping with one kind (``text``, ``json``, ``call``, ``search``, ``code``,
+``picture``, ``thought``), or a raw step with its ``type``, sent as it is. ``each: "{{ list }}"``
+beside a kind repeats it with ``item`` as the list's item. Ids are added when the answer is
+completed.
 """
 
 from __future__ import annotations

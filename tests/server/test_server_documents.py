@@ -164,7 +164,10 @@ def test_document_without_a_preferred_value(schema: Any, document: Any) -> None:
         ),
         ({"allOf": [{"type": "string"}, {"type": "integer"}]}, "no document was found"),
         ({"enum": ["a"], "type": "integer"}, "enum"),
-        ({"type": "array", "minItems": 2, "uniqueItems": True, "items": {"const": 1}}, "no document"),
+        (
+            {"type": "array", "minItems": 2, "uniqueItems": True, "items": {"const": 1}},
+            "no document",
+        ),
         ({"not": {}}, "no document was found"),
         ({"patternProperties": {"(": True}}, "not a JSON Schema at patternProperties"),
         ({"type": "array", "minItems": 6_000}, "more than 5000 values"),

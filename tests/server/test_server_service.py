@@ -396,7 +396,7 @@ def test_a_background_run_may_fail(client: Any) -> None:
     started = client.create("Please fail this task.", background=True)
     client.get(started["id"])
     failed = client.get(started["id"])
-    error = {"code": "api_error", "message": "The task failed, as requested."}
+    error = {"code": "api_error", "message": "The task failed as requested."}
     assert (failed["status"], failed["error"], failed["errors"]) == ("failed", error, [error])
     assert [step["type"] for step in failed["steps"]] == ["user_input", "thought"]
 

@@ -1,8 +1,8 @@
 """``evalkit compare``: compare a baseline run with a candidate run under a gate.
 
 The terminal shows verdict and reason first, then figures, then what changed, most serious first. It
-needs 80 columns. Model output is printed as plain text with invisible characters made visible, never
-as markup.
+needs 80 columns. Model output is printed as plain text with invisible characters made visible,
+never as markup.
 """
 
 from __future__ import annotations
@@ -193,7 +193,8 @@ def _print_pair_table(comparison: Comparison, console: Console) -> None:
         low, high = evidence.interval
         console.print(
             f"  Difference {_points(pairs.difference)} points, between {_points(low)} and "
-            f"{_points(high)} ({evidence.confidence:.0%}, {plural(evidence.scenarios, 'scenario')})."
+            f"{_points(high)} ({evidence.confidence:.0%}, "
+            f"{plural(evidence.scenarios, 'scenario')})."
         )
     for sentence in (comparison.significance, comparison.sensitivity, comparison.flakiness):
         if sentence:
@@ -202,7 +203,7 @@ def _print_pair_table(comparison: Comparison, console: Console) -> None:
 
 
 def _points(share: float) -> str:
-    """Return a difference of shares in percentage points: ``+2.5``, ``-0.3``, ``0.0``."""
+    """Return a difference of shares in percentage points, such as ``+2.5``."""
     text = f"{share * 100:+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text
 

@@ -1,4 +1,4 @@
-"""``evalkit history``: scenarios over many runs, on a page, in the terminal or as JSON.
+"""``evalkit history``: show scenarios over many runs.
 
 The terminal shows one row per run, then the scenarios that flip or fail, with one sign per run.
 """

@@ -194,7 +194,7 @@ def _request(state: ReviewState, choice: Choice, id_: str) -> DecisionRequest:
 
 
 def _item_keys(state: ReviewState, id_: str) -> list[str]:
-    """Return the items of an id: an item, or the undecided items of a group or a result."""
+    """Return the keys of an item, or of a group's or result's undecided items."""
     keys = {status.item.key: [status.item.key] for status in state.statuses}
     for status in state.statuses:
         item = status.item
@@ -235,8 +235,8 @@ def _serve(session: ReviewSession, reviewer: Reviewer) -> None:
 
     def print_url(base: str) -> None:
         click.echo(
-            f"review at {session_secrets.url(base)}\nOnly this computer can open it, with this URL. "
-            "Ctrl-C ends."
+            f"review at {session_secrets.url(base)}\n"
+            "Only this computer can open it, with this URL. Ctrl-C ends."
         )
 
     serve(create_app(session, reviewer, pages, session_secrets), LOOPBACK, 0, ready=print_url)

@@ -1,7 +1,8 @@
-"""The review in the terminal: lists, single items, and the dialog that asks about one after another.
+"""Print a review in the terminal, and ask about one item after another.
 
 Output fits 80 columns. Model output is printed with invisible characters made visible, never as
-markup. In the dialog, one key and Enter decide; a decision is on disk before the next item is shown:
+markup. In the dialog, one key and Enter decide. A decision is on disk before the next item is
+shown:
 
 | key | action |
 |---|---|
@@ -170,7 +171,7 @@ def format_summary(state: ReviewState) -> str:
 
 
 def print_list(state: ReviewState, console: Console) -> None:
-    """Print undecided items by group, decided ones, errored results, obsolete decisions."""
+    """Print items by state, undecided ones by group, and what cannot be decided."""
     groups: dict[str, list[ItemStatus]] = {}
     for status in undecided(state.statuses):
         groups.setdefault(status.item.group, []).append(status)

@@ -1,4 +1,4 @@
-"""``evalkit signoff``: sign a decision about a run and append it to the run's records."""
+"""``evalkit signoff``: sign a decision about a run."""
 
 from __future__ import annotations
 

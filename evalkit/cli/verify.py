@@ -102,7 +102,7 @@ def verify(
 
 
 def _trust_files(path: Path | None, signers_file: Path | None) -> TrustSettings:
-    """Return the settings of a configuration file, with its signers or another file's."""
+    """Return the settings of a configuration file and a file of signers."""
     config = load_config(path)
     if signers_file is None:
         if path is None or not config.signoff.allowed_signers:

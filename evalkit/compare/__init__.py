@@ -1,1 +1,1 @@
-"""Compare two runs: pairing by identity, statistics, gates. Pure functions of values."""
+"""Compare two runs: pairing by identity, statistics, gates."""

@@ -1,4 +1,4 @@
-"""Align two transcripts: steps by type and name, texts by words, citations by source. Pure.
+"""Align two transcripts: steps by type and name, texts by words. Pure.
 
 An alignment shows where two conversations diverge, not which one is right. Ids, signatures and
 times differ between any two recordings and are not compared. Very long texts are aligned by lines
@@ -85,7 +85,10 @@ def step_text(step: RawStep | None) -> str:
 
 
 def text_segments(old: str, new: str) -> list[TextSegment]:
-    """Return two texts as one sequence: ``old`` is *same* and *lost*, ``new`` *same* and *gained*."""
+    """Return two texts as one sequence of segments.
+
+    Those of ``old`` are *same* and *lost*, those of ``new`` *same* and *gained*.
+    """
     if old == new:
         return [TextSegment("same", old)] if old else []
     for pattern in (_WORDS, _LINES):

@@ -1,10 +1,10 @@
-"""Intervals of a mean whose observations are clustered: variants and trials of one scenario. Pure.
+"""Compute intervals of a mean of clustered observations. Pure.
 
-Observations of one scenario are not independent evidence, so there are two intervals over clusters.
-The robust one is the sandwich estimator with the usual small-sample factor and Student's t with one
-degree of freedom less than there are clusters (Liang and Zeger 1986; Cameron and Miller 2015):
-statsmodels' ``cov_type="cluster"``. The bootstrap draws whole clusters with replacement (percentile
-interval), from a fixed seed, so that the same runs give the same interval.
+Variants and trials of one scenario are not independent evidence, so there are two intervals over
+clusters. The robust one is the sandwich estimator with the usual small-sample factor and Student's
+t with one degree of freedom less than there are clusters (Liang and Zeger 1986; Cameron and Miller
+2015): statsmodels' ``cov_type="cluster"``. The bootstrap draws whole clusters with replacement
+(percentile interval), from a fixed seed, so that the same runs give the same interval.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ def mean(clusters: Sequence[ClusterSum]) -> float | None:
 
 
 def standard_error(clusters: Sequence[ClusterSum]) -> float | None:
-    """Return the cluster-robust standard error of the mean; None with fewer than two clusters."""
+    """Return the cluster-robust standard error of the mean.
+
+    None with fewer than two clusters.
+    """
     center, groups = mean(clusters), len(clusters)
     if center is None or groups < 2:
         return None
@@ -58,7 +61,10 @@ def standard_error(clusters: Sequence[ClusterSum]) -> float | None:
 def robust_interval(
     clusters: Sequence[ClusterSum], confidence: float = CONFIDENCE
 ) -> Interval | None:
-    """Return the cluster-robust interval of the mean; None with fewer than two clusters."""
+    """Return the cluster-robust interval of the mean.
+
+    None with fewer than two clusters.
+    """
     center, error = mean(clusters), standard_error(clusters)
     if center is None or error is None:
         return None
@@ -69,7 +75,10 @@ def robust_interval(
 def bootstrap_interval(
     clusters: Sequence[ClusterSum], seed: int, confidence: float = CONFIDENCE, draws: int = DRAWS
 ) -> Interval | None:
-    """Return the cluster bootstrap's percentile interval of the mean; None below two clusters."""
+    """Return the cluster bootstrap's percentile interval of the mean.
+
+    None below two clusters.
+    """
     if len(clusters) < 2:
         return None
     generator = random.Random(seed)  # noqa: S311 - a repeatable sample, not a secret
@@ -82,7 +91,7 @@ def _sample_mean(sample: Sequence[ClusterSum]) -> float:
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """Return a quantile of sorted values, interpolated linearly (type 7, as in R and numpy).
+    """Return a quantile of sorted values, interpolated (type 7, as in R and numpy).
 
     Raises IndexError without values.
     """

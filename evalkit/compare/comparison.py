@@ -1,6 +1,6 @@
-"""A Comparison: a baseline run and a candidate run, paired by identity, with one verdict. Pure.
+"""Compare a baseline run with a candidate run. Pure.
 
-It holds the rows, the pairs, the evidence and the gate's verdict. ``to_json`` is
+A Comparison has the rows, the pairs, the evidence and the gate's verdict. ``to_json`` is
 ``comparison.json``. The sentences for people (significance, sensitivity, flakiness) are built here,
 so that terminal, HTML and CI say the same.
 """
@@ -24,7 +24,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One run of a comparison: its name (directory, and model if one is selected) and its rows."""
+    """One run of a comparison, named by directory, and model if one is selected."""
 
     name: str
     rows: Sequence[ResultRow]
@@ -112,7 +112,7 @@ class Comparison:
 
     @property
     def significance(self) -> str:
-        """Return a sentence on what McNemar's test says, or that it could not say anything."""
+        """Return a sentence on what McNemar's test says, or could not say."""
         table = self.evidence.table
         if not table.pairs:
             return "No pair was scored in both runs."
@@ -170,9 +170,9 @@ class Comparison:
         return "; ".join(parts) + "."
 
     def to_json(self) -> dict[str, JSON]:
-        """Return ``comparison.json``: shares from 0 to 1, differences candidate minus baseline.
+        """Return ``comparison.json``.
 
-        Intervals are ``[low, high]``.
+        Shares are from 0 to 1, differences candidate minus baseline; intervals are ``[low, high]``.
         """
         found, pairing, verdict = self.evidence, self.pairing, self.verdict
         table, scored = found.table, pairing.scored

@@ -1,4 +1,4 @@
-"""What differs between two runs besides the model: requests, suites, versions, options. Pure.
+"""List what differs between two runs besides the model. Pure.
 
 A difference in verdicts says something about the model only if nothing else changed. Requests are
 compared pair by pair; each change is listed once, with the number of pairs that have it. Manifests
@@ -39,7 +39,7 @@ class ConfigurationChange(NamedTuple):
 
 
 def request_changes(pairing: Pairing) -> list[ConfigurationChange]:
-    """Return the differences between requests, one per pair of values, most frequent first."""
+    """Return the differences between requests, most frequent first."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for pair in pairing.pairs:
         old, new = pair.baseline.request_parts, pair.candidate.request_parts
@@ -132,4 +132,6 @@ def _excerpts(old: str | None, new: str | None) -> tuple[str, str]:
 
 
 def _excerpt(text: str | None, start: int) -> str:
-    return "absent" if text is None else ("…" if start else "") + shorten(text[start:], _MAX_VALUE)
+    if text is None:
+        return "absent"
+    return ("…" if start else "") + shorten(text[start:], _MAX_VALUE)

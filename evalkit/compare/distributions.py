@@ -1,8 +1,8 @@
-"""The distributions that the statistics need and the standard library lacks. Pure.
+"""The distributions that the statistics need and the standard library lacks.
 
-Tested against scipy to 1e-9. Binomial tails are summed in exact integers, so they are right for any
-size. Student's t uses the regularized incomplete beta function by its continued fraction (DLMF
-8.17.22, evaluated by Lentz's method). Quantiles use bisection, which cannot diverge.
+Pure. Tested against scipy to 1e-9. Binomial tails are summed in exact integers, so they are right
+for any size. Student's t uses the regularized incomplete beta function by its continued fraction
+(DLMF 8.17.22, evaluated by Lentz's method). Quantiles use bisection, which cannot diverge.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ _NORMAL = NormalDist()
 
 
 def normal_quantile(probability: float) -> float:
-    """Return the standard normal quantile. Raises ValueError outside the open interval (0, 1)."""
+    """Return the standard normal quantile.
+
+    Raises ValueError outside the open interval (0, 1).
+    """
     return _NORMAL.inv_cdf(probability)
 
 
 def sign_test(one: int, other: int) -> float:
-    """Return the two-sided exact binomial p of splitting ``one + other`` fair coins; 1 for none.
+    """Return the two-sided exact binomial p of splitting ``one + other`` fair coins.
 
-    A fair coin is symmetric, so doubling the smaller tail is the exact two-sided test (McNemar 1947).
+    The p of no coins is 1. A fair coin is symmetric, so doubling the smaller tail is the exact two-sided test
+    (McNemar 1947).
     """
     count = one + other
     tail = term = 1
@@ -36,7 +40,10 @@ def sign_test(one: int, other: int) -> float:
 
 
 def incomplete_beta(a: float, b: float, x: float) -> float:
-    """Return the regularized incomplete beta function I_x(a, b): a and b positive, x in [0, 1]."""
+    """Return the regularized incomplete beta function I_x(a, b).
+
+    ``a`` and ``b`` are positive, ``x`` is from 0 to 1.
+    """
     if x <= 0 or x >= 1:
         return 0.0 if x <= 0 else 1.0
     # The fraction converges fast on one side only.
@@ -68,7 +75,7 @@ def _nonzero(value: float) -> float:
 
 
 def t_cdf(value: float, freedom: float) -> float:
-    """Return Student's probability of at most ``value`` with ``freedom`` degrees of freedom."""
+    """Return Student's probability of at most ``value`` (``freedom``: degrees)."""
     square = value * value
     if square < freedom:
         # Computed from the middle: a tail would be lost in rounding.

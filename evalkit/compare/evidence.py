@@ -1,9 +1,9 @@
-"""What scored pairs show: intervals, significance, differences of tags and measured values. Pure.
+"""Compute what scored pairs show about two runs. Pure.
 
 Only scored pairs count; an errored result is in no average. Variants and trials of one scenario are
-one cluster. Where clusters have several pairs, the score interval alone would be too narrow, and the
-cluster-robust one is worthless if nothing differs. So ``interval`` then extends as far as the wider
-of the two on either side.
+one cluster. Where clusters have several pairs, the score interval alone would be too narrow, and
+the cluster-robust one is worthless if nothing differs. So ``interval`` then extends as far as the
+wider of the two on either side.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ SIGNIFICANCE_LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What scored pairs show about two runs, in shares from 0 to 1, candidate minus baseline.
+    """What scored pairs show, in shares from 0 to 1, candidate minus baseline.
 
     ``score`` is Tango's interval; ``robust`` and ``bootstrap`` are over clusters (None with fewer
-    than two). ``detectable`` is the smallest drop that so many pairs would show with 80 % power if a
-    share of ``discordance`` differs. That is the observed share, or, if no pair differs, the highest
-    share that is compatible with it.
+    than two). ``detectable`` is the smallest drop that so many pairs would show with 80 % power if
+    a share of ``discordance`` differs. That is the observed share, or, if no pair differs, the
+    highest share that is compatible with it.
     """
 
     table: PairTable
@@ -57,7 +57,7 @@ class Evidence:
 
     @property
     def is_out_of_reach(self) -> bool:
-        """Whether no split of the differing pairs could be significant: fewer than six differ."""
+        """Whether no split could be significant, because fewer than six pairs differ."""
         return self.table.smallest_p >= SIGNIFICANCE_LEVEL
 
 
@@ -96,7 +96,7 @@ class TagEvidence(NamedTuple):
 
 
 def by_tag(pairs: Iterable[Pair]) -> dict[str, TagEvidence]:
-    """Return the evidence of each tag of the candidate, with Holm's correction over all tags."""
+    """Return the evidence of each tag of the candidate, with Holm's correction."""
     tagged: dict[str, list[Pair]] = {}
     for pair in pairs:
         for tag in dict.fromkeys(pair.candidate.tags):

@@ -1,4 +1,4 @@
-"""Gates: the rules a comparison must satisfy, declared in ``evalkit.yaml``, and their verdict. Pure.
+"""Evaluate the gates of ``evalkit.yaml`` on a comparison. Pure.
 
     gates:
       release:
@@ -38,7 +38,10 @@ class _GateModel(BaseModel):
 
 
 class NonInferiorityBound(_GateModel):
-    """The candidate may be worse by less than ``margin``: the interval's low end is above -margin."""
+    """The candidate may be worse by less than ``margin``.
+
+    That is, the low end of the interval must be above ``-margin``.
+    """
 
     margin: float = Field(
         gt=0,
@@ -113,7 +116,10 @@ class RuleVerdict(NamedTuple):
 
 
 class GateVerdict(NamedTuple):
-    """The verdict of a comparison; ``reason`` has the messages of the rules that decided it."""
+    """The verdict of a comparison.
+
+    ``reason`` has the messages of the rules that decided it.
+    """
 
     gate: str
     verdict: GateOutcome
@@ -123,7 +129,10 @@ class GateVerdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateInput:
-    """The figures of a comparison that gates use; ``evidence`` has the gate's confidence."""
+    """The figures of a comparison that gates use.
+
+    ``evidence`` has the gate's confidence.
+    """
 
     evidence: Evidence
     candidate: VerdictCounts
@@ -154,19 +163,21 @@ def _pairs(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
 def _max_errors(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
     if gate.max_errors is not None:
         counts = facts.candidate
-        outcome = _outcome(counts.errored <= gate.max_errors, "inconclusive")
-        message = f"{counts.errored} of {counts.results} results errored, {_most(gate.max_errors)}"
-        yield RuleVerdict("max_errors", outcome, message)
+        yield RuleVerdict(
+            "max_errors",
+            _outcome(counts.errored <= gate.max_errors, "inconclusive"),
+            f"{counts.errored} of {counts.results} results errored, {_most(gate.max_errors)}",
+        )
 
 
 def _max_regressions(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
     if gate.max_regressions is not None:
         table = facts.evidence.table
-        outcome = _outcome(table.regressed <= gate.max_regressions)
-        message = (
-            f"{table.regressed} of {table.pairs} pairs regressed, {_most(gate.max_regressions)}"
+        yield RuleVerdict(
+            "max_regressions",
+            _outcome(table.regressed <= gate.max_regressions),
+            f"{table.regressed} of {table.pairs} pairs regressed, {_most(gate.max_regressions)}",
         )
-        yield RuleVerdict("max_regressions", outcome, message)
 
 
 def _most(bound: int) -> str:
@@ -184,11 +195,12 @@ def _non_inferiority(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
         outcome, conclusion = "pass", "non-inferior"
     elif high < -bound.margin:
         outcome, conclusion = "fail", "inferior"
-    message = (
+    yield RuleVerdict(
+        "non_inferiority",
+        outcome,
         f"{conclusion}: the difference lies between {low:+.1%} and {high:+.1%} "
-        f"({bound.confidence:.0%}), the margin is {bound.margin:.1%}"
+        f"({bound.confidence:.0%}), the margin is {bound.margin:.1%}",
     )
-    yield RuleVerdict("non_inferiority", outcome, message)
 
 
 def _min_pass_rate(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
@@ -199,22 +211,24 @@ def _min_pass_rate(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
         bound = PassRateBound(rate=bound)
     passed, scored = facts.candidate.passed, facts.candidate.scored
     if not scored:
-        message = "no result was scored, so there is no pass rate"
-        yield RuleVerdict("min_pass_rate", "inconclusive", message)
+        yield RuleVerdict(
+            "min_pass_rate", "inconclusive", "no result was scored, so there is no pass rate"
+        )
         return
     rate = passed / scored
-    message = (
-        f"{passed} of {scored} scored results passed ({rate:.1%}), at least {bound.rate:.1%} must"
+    yield RuleVerdict(
+        "min_pass_rate",
+        _outcome(rate >= bound.rate),
+        f"{passed} of {scored} scored results passed ({rate:.1%}), at least {bound.rate:.1%} must",
     )
-    yield RuleVerdict("min_pass_rate", _outcome(rate >= bound.rate), message)
     if bound.lower_bound is not None:
         low = wilson(passed, scored, bound.confidence).low
-        message = (
+        yield RuleVerdict(
+            "min_pass_rate.lower_bound",
+            _outcome(low >= bound.lower_bound, "inconclusive"),
             f"the pass rate is at least {low:.1%} ({bound.confidence:.0%}), "
-            f"{bound.lower_bound:.1%} must be shown"
+            f"{bound.lower_bound:.1%} must be shown",
         )
-        outcome = _outcome(low >= bound.lower_bound, "inconclusive")
-        yield RuleVerdict("min_pass_rate.lower_bound", outcome, message)
 
 
 def _pass_hat(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
@@ -223,14 +237,18 @@ def _pass_hat(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
         return
     share = facts.trials.pass_hat.get(bound.k)
     if share is None:
-        message = (
+        yield RuleVerdict(
+            "pass_hat",
+            "inconclusive",
             f"no variant has {bound.k} scored trials, so pass^{bound.k} is not known; record more "
-            f"with --evalkit-repeat {bound.k}"
+            f"with --evalkit-repeat {bound.k}",
         )
-        yield RuleVerdict("pass_hat", "inconclusive", message)
     else:
-        message = f"pass^{bound.k} is {share:.1%}, it must be at least {bound.min:.1%}"
-        yield RuleVerdict("pass_hat", _outcome(share >= bound.min), message)
+        yield RuleVerdict(
+            "pass_hat",
+            _outcome(share >= bound.min),
+            f"pass^{bound.k} is {share:.1%}, it must be at least {bound.min:.1%}",
+        )
 
 
 def _budgets(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
@@ -242,36 +260,40 @@ def _budgets(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
             yield RuleVerdict(name, "inconclusive", f"no pair has {name} on both sides")
             continue
         if budget.max_mean is not None:
-            message = (
+            yield RuleVerdict(
+                f"{name}.max_mean",
+                _outcome(metric.candidate <= budget.max_mean),
                 f"the mean of {name} is {metric.candidate:.6g}, at most {budget.max_mean:.6g} is "
-                "allowed"
+                "allowed",
             )
-            outcome = _outcome(metric.candidate <= budget.max_mean)
-            yield RuleVerdict(f"{name}.max_mean", outcome, message)
         if budget.max_increase is not None:
             # A product, not a ratio: a baseline of 0 has no ratio, and any increase is too much.
             allowed = metric.baseline * (1 + budget.max_increase)
-            message = (
+            yield RuleVerdict(
+                f"{name}.max_increase",
+                _outcome(metric.candidate <= allowed),
                 f"the mean of {name} went from {metric.baseline:.6g} to {metric.candidate:.6g}, at "
-                f"most {allowed:.6g} is allowed"
+                f"most {allowed:.6g} is allowed",
             )
-            outcome = _outcome(metric.candidate <= allowed)
-            yield RuleVerdict(f"{name}.max_increase", outcome, message)
 
 
 def _required_tags(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
     for tag in gate.required_tags:
         counts = facts.tags.get(tag)
         if counts is None:
-            message = f"no result of the candidate is tagged {tag!r}"
-            yield RuleVerdict(f"required_tags.{tag}", "fail", message)
+            yield RuleVerdict(
+                f"required_tags.{tag}", "fail", f"no result of the candidate is tagged {tag!r}"
+            )
             continue
         # An error says nothing about the model, so it alone does not fail the gate.
         outcome: GateOutcome = "fail" if counts.failed else "inconclusive"
         if counts.passed == counts.results:
             outcome = "pass"
-        message = f"{counts.passed} of {counts.results} results tagged {tag!r} passed, all must"
-        yield RuleVerdict(f"required_tags.{tag}", outcome, message)
+        yield RuleVerdict(
+            f"required_tags.{tag}",
+            outcome,
+            f"{counts.passed} of {counts.results} results tagged {tag!r} passed, all must",
+        )
 
 
 def _outcome(satisfied: bool, otherwise: GateOutcome = "fail") -> GateOutcome:

@@ -1,8 +1,8 @@
-"""Scenarios over many runs: pass rate, flips, tokens and cost of each, run by run. Pure.
+"""Follow scenarios over many runs: pass rate, flips, tokens and cost.
 
-A flip is a result whose verdict differs from that of the same identity in the previous run that
-scored it. Errors and skips say nothing about the model: they neither flip nor count in a rate, and
-errors are counted separately.
+Pure. A flip is a result whose verdict differs from that of the same identity in the previous run
+that scored it. Errors and skips say nothing about the model: they neither flip nor count in a rate,
+and errors are counted separately.
 """
 
 from __future__ import annotations
@@ -70,7 +70,10 @@ class ScenarioHistory(NamedTuple):
 
 
 class RunHistory(NamedTuple):
-    """Runs, oldest first; all scenarios together; then each scenario, most flips first."""
+    """Runs, oldest first.
+
+    All scenarios together; then each scenario, most flips first.
+    """
 
     runs: list[IndexedRun]
     total: ScenarioHistory

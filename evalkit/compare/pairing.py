@@ -1,6 +1,7 @@
-"""Pair the results of two runs by identity, so that an added scenario shifts no other pair. Pure.
+"""Pair the results of two runs by identity. Pure.
 
-A pair is one variant and trial that both runs have. A result that only one run has is *added* or
+A pair is one variant and trial that both runs have, so an added scenario shifts no other pair. A
+result that only one run has is *added* or
 *removed* if its whole variant is. If the runs differ in their number of trials, the surplus is
 *unmatched* and counts as neither. If a result appears twice in a run, the last one counts.
 """
@@ -51,9 +52,10 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:
-    """Two runs side by side, in the order of the candidate (``removed``: of the baseline).
+    """Two runs side by side, in the candidate's order.
 
-    ``repeated`` counts the results that appear twice in a run.
+    ``removed`` is in the baseline's order. ``repeated`` counts the results that appear twice in a
+    run.
     """
 
     pairs: list[Pair]

@@ -1,7 +1,7 @@
-"""The cost of tokens at prices the user declares: evalkit has no price list. Pure.
+"""The cost of tokens at prices the user declares: evalkit has no price list.
 
-Cached input is part of the input and billed at its own price. Thoughts are billed as output, tokens
-of tool use as input, as in the ``cost`` check (``checks.cost``).
+Pure. Cached input is part of the input and billed at its own price. Thoughts are billed as output,
+tokens of tool use as input, as in the ``cost`` check (``checks.cost``).
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ class Prices(BaseModel):
 
 
 def cost_of(tokens: Mapping[str, JSON], prices: Prices) -> float | None:
-    """Return the cost of a result's tokens (``metrics.tokens``); None if they are not known."""
+    """Return the cost of a result's tokens (``metrics.tokens``).
+
+    None if they are not known.
+    """
     input_tokens, output_tokens = (
         tokens.get("total_input_tokens"),
         tokens.get("total_output_tokens"),

@@ -1,4 +1,4 @@
-"""Pass rates and their differences: Wilson's interval, McNemar's test, paired intervals, power. Pure.
+"""Compute intervals, tests and power for pass rates and their differences. Pure.
 
 A pair is one variant and trial of both runs, each passed or failed. Only pairs that differ show
 which run is better (McNemar 1947); the others determine how precisely the difference is known.
@@ -56,12 +56,18 @@ class PairTable(NamedTuple):
 
     @property
     def smallest_p(self) -> float:
-        """The smallest p that this many differing pairs can give: 5 to 0 gives 0.0625, above 0.05."""
+        """The smallest p that this many differing pairs can give.
+
+        Five to none give 0.0625, which is above 0.05.
+        """
         return sign_test(0, self.differing)
 
 
 def wilson(passed: int, count: int, confidence: float = CONFIDENCE) -> Interval:
-    """Return Wilson's score interval of a pass rate (Wilson 1927); 0 to 1 if nothing was counted."""
+    """Return Wilson's score interval of a pass rate (Wilson 1927).
+
+    0 to 1 if nothing was counted.
+    """
     if not count:
         return Interval(0.0, 1.0)
     z = _z(confidence)
@@ -99,7 +105,10 @@ def _solve(table: PairTable, target: float, low: float, high: float) -> float:
 
 
 def _score(table: PairTable, difference: float) -> float:
-    """Return Tango's score of a hypothetical difference; it decreases with the difference."""
+    """Return Tango's score of a hypothetical difference.
+
+    It decreases with the difference.
+    """
     count, gained, lost = table.pairs, table.improved, table.regressed
     # The most likely share of lost pairs under the hypothesis solves 2n x² + b x + c = 0 (Tango's
     # equation 8).
@@ -116,7 +125,7 @@ def _score(table: PairTable, difference: float) -> float:
 def detectable_drop(
     pairs: int, discordance: float, *, power: float = 0.8, confidence: float = CONFIDENCE
 ) -> float | None:
-    """Return the smallest drop that a two-sided McNemar test finds with this power, or None.
+    """Return the smallest drop that a McNemar test finds with this power, or None.
 
     ``discordance`` is the share of pairs that differ; a drop cannot be larger. This is Connor's
     formula (1987, Biometrics 43:207) solved for the difference: 311 pairs of which a tenth differ

@@ -1,4 +1,4 @@
-"""A result as a row: what a comparison needs of one variant and trial, in about a kilobyte. Pure.
+"""Reduce a result to what a comparison needs, about a kilobyte. Pure.
 
 The answer is stored as a digest of everything that does not differ between two recordings of the
 same answer: status, text, step types, calls with their arguments. Ids, signatures and times are not
@@ -103,7 +103,7 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
 
 
 def without_model(row: ResultRow) -> ResultRow:
-    """Return the row with the model removed from its key, for comparing different models."""
+    """Return the row without the model in its key, to compare different models."""
     suite, scenario, parts, trial = row.key
     if row.model not in parts:
         return row

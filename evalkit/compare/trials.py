@@ -13,7 +13,7 @@ from evalkit.compare.rows import ResultRow, VariantKey
 
 
 def pass_at(count: int, passed: int, k: int) -> float | None:
-    """Return pass@k, the chance that at least one of ``k`` trials drawn from ``count`` passes.
+    """Return pass@k: at least one of ``k`` trials drawn from ``count`` passes.
 
     1 - C(n-c,k)/C(n,k) (Chen et al. 2021). None with fewer than ``k`` trials.
     """

@@ -1,4 +1,4 @@
-"""Decisions about review items, and ``decisions.yaml``, the file that stores them.
+"""Store decisions about review items in ``decisions.yaml``.
 
     evalkit_decisions: 1
     decisions:
@@ -45,7 +45,10 @@ CHOICES: tuple[Choice, ...] = ("accept", "reject", "skip")
 
 
 class Decision(BaseModel):
-    """One entry of ``decisions.yaml``. The fields, in this order, are its keys; empty ones are omitted."""
+    """One entry of ``decisions.yaml``.
+
+    The fields, in this order, are its keys; empty ones are omitted.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -76,10 +79,10 @@ class Decision(BaseModel):
 def render(decision: Decision) -> str:
     """Return one entry as text."""
     values = decision.model_dump(exclude_defaults=True)
-    lines = [
-        f"{key}: {json.dumps(visible(value) if isinstance(value, str) else value, ensure_ascii=False)}"
-        for key, value in values.items()
-    ]
+    lines = []
+    for key, value in values.items():
+        text = visible(value) if isinstance(value, str) else value
+        lines.append(f"{key}: {json.dumps(text, ensure_ascii=False)}")
     return "  - " + "\n    ".join(lines) + "\n"
 
 
@@ -134,7 +137,10 @@ class DecisionFile:
         return parse(self._text(), display_path(self.path))
 
     def append(self, decisions: Sequence[Decision]) -> None:
-        """Append entries. Call it inside :meth:`locked`. Raises IntegrityError, UsageError."""
+        """Append entries.
+
+        Call it inside :meth:`locked`. Raises IntegrityError, UsageError.
+        """
         before, name = self._text(), display_path(self.path)
         existing = parse(before, name)
         after = before + ("" if before.endswith("\n") else "\n") + "".join(map(render, decisions))
@@ -148,7 +154,10 @@ class DecisionFile:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock out other writers for the block. Raises UsageError if the lock is not available."""
+        """Lock out other writers for the block.
+
+        Raises UsageError if the lock is not available.
+        """
         name = display_path(self.path)
         try:
             handle = self._lock_path.open("ab")

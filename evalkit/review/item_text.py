@@ -1,7 +1,7 @@
-"""What a person reads before deciding: the difference line by line, and the conversation. Pure.
+"""Format what a person reads before deciding. Pure.
 
-The functions return values. The caller that prints them escapes them and makes invisible characters
-visible.
+That is the difference line by line, and the conversation. The functions return values. The caller
+that prints them escapes them and makes invisible characters visible.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ MAX_ALIGNED_LINES = 2_000
 
 
 class DiffLine(NamedTuple):
-    """A line of a difference: ``-`` expected, ``+`` new, a space both, ``…`` lines omitted."""
+    """A line of a difference.
+
+    ``sign`` is ``-`` for expected, ``+`` for new, a space for both, ``…`` for omitted lines."""
 
     sign: str
     text: str
@@ -38,7 +40,9 @@ class ConversationLine(NamedTuple):
 
 
 def format_value(item: ReviewItem, value: JSON) -> str:
-    """Return a snapshot's value as its file has it, a string unchanged, the rest as indented JSON."""
+    """Return a value as text.
+
+    A snapshot's value is as in its file, a string unchanged, anything else indented JSON."""
     if value is MISSING:
         return ""
     if item.form is not None:
@@ -47,7 +51,10 @@ def format_value(item: ReviewItem, value: JSON) -> str:
 
 
 def diff_lines(item: ReviewItem) -> list[DiffLine]:
-    """Return expected and new value line by line; no lines if the finding has no values."""
+    """Return expected and new value line by line.
+
+    No lines if the finding has no values.
+    """
     old, new = (_lines(format_value(item, value)) for value in (item.expected, item.got))
     if (
         item.expected is MISSING

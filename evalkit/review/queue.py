@@ -1,9 +1,10 @@
-"""The queue of a review: failures, regressions, new and changed snapshots, in groups. Pure.
+"""Build the queue of a review from results. Pure.
 
-An item is one finding that failed its check, or one snapshot that is not approved. Errored results
-are listed and not decided: they say nothing about the model. An item is identified by its result,
-check, code and location, so its key is the same in every run. ``digest`` is that of its result line,
-computed here and compared with the one in the line, so that no altered line is accepted.
+The queue has failures, regressions, new and changed snapshots. An item is one finding that failed
+its check, or one snapshot that is not approved. Errored results are listed and not decided: they
+say nothing about the model. An item is identified by its result, check, code and location, so its
+key is the same in every run. ``digest`` is that of its result line, computed here and compared with
+the one in the line, so that no altered line is accepted.
 
 Items with an identical difference form a group, which one decision can settle. They share check and
 code, the message apart from numbers, and the difference apart from positions: the removed and added
@@ -102,7 +103,7 @@ class ErroredResult(NamedTuple):
 
 
 class ReviewQueue(NamedTuple):
-    """Everything to decide, in the run's order with groups together, and what cannot be decided."""
+    """The items in the run's order with groups together, and errored results."""
 
     items: tuple[ReviewItem, ...]
     errors: tuple[ErroredResult, ...]

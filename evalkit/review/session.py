@@ -83,10 +83,11 @@ class ReviewState(NamedTuple):
 
 
 class ReviewSession:
-    """A run under review. Safe to use from several threads and beside other processes.
+    """A run under review.
 
-    ``root`` returns the project root when a snapshot is written. ``baseline`` determines what
-    regressed; decisions of ``earlier`` are offered. Raises UsageError, IntegrityError.
+    Safe to use from several threads and beside other processes. ``root`` returns the project root
+    when a snapshot is written. ``baseline`` determines what regressed; decisions of ``earlier`` are
+    offered. Raises UsageError, IntegrityError.
     """
 
     def __init__(
@@ -118,8 +119,8 @@ class ReviewSession:
             decisions = self._file.read()
             if belongs_to_other_run(self._queue, decisions):
                 raise IntegrityError(
-                    f"{display_path(self._file.path)}: none of its {len(decisions)} decisions is about "
-                    "this run; move it away, or name its run with --carry-from"
+                    f"{display_path(self._file.path)}: none of its {len(decisions)} decisions is "
+                    "about this run; move it away, or name its run with --carry-from"
                 )
             statuses = item_statuses(self._queue, decisions, self._earlier)
             obsolete = obsolete_decisions(self._queue, decisions)
@@ -134,11 +135,11 @@ class ReviewSession:
         *,
         seen: str | None = None,
     ) -> list[Decision]:
-        """Write decisions with one comment, all of them or none; return their entries in order.
+        """Write decisions with one comment, all of them or none.
 
-        ``seen`` is the :func:`evalkit.review.state.view_digest` of the items as they were display_path, in
-        the same order. Raises StaleView, DecisionRefused, IntegrityError, and UsageError if a
-        snapshot must not be written. Nothing is written then.
+        Return their entries in order. ``seen`` is the :func:`evalkit.review.state.view_digest` of
+        the items as they were shown, in the same order. Raises StaleView, DecisionRefused,
+        IntegrityError, and UsageError if a snapshot must not be written. Nothing is written then.
         """
         with self._lock, self._file.locked():
             keys = [key for request in requests for key in request.keys]

@@ -1,8 +1,8 @@
-"""Write approved snapshots: only into the suite's snapshot folder, only over what the run compared.
+"""Write approved snapshots, only over what the run compared.
 
 File names come from results, which may have been tampered with. A path is accepted if it is the one
-that the snapshot folder has for the suite and lies under the project root, links followed. All files
-are checked before the first is written, so that a group is approved as a whole or not at all.
+that the snapshot folder has for the suite and lies under the project root, links followed. All
+files are checked before the first is written, so that a group is approved as a whole or not at all.
 """
 
 from __future__ import annotations

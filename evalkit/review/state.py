@@ -41,8 +41,8 @@ _STATES: Mapping[Choice, ItemState] = {
 class ItemStatus:
     """An item with its decisions.
 
-    ``decision`` is the last of ``decision_count``, ``void_reason`` says why it is void. ``offer`` is
-    an earlier run's decision on the same result, if the item is undecided.
+    ``decision`` is the last of ``decision_count``, ``void_reason`` says why it is void. ``offer``
+    is an earlier run's decision on the same result, if the item is undecided.
     """
 
     item: ReviewItem
@@ -91,7 +91,10 @@ def _dump(decision: Decision | None) -> JSON:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewSummary:
-    """The counts of a review. ``obsolete`` counts decisions about findings no longer in the run."""
+    """The counts of a review.
+
+    ``obsolete`` counts decisions about findings no longer in the run.
+    """
 
     items: int
     groups: int
@@ -190,7 +193,10 @@ def undecided(statuses: Iterable[ItemStatus]) -> list[ItemStatus]:
 
 
 def group_members(statuses: Iterable[ItemStatus], item: ReviewItem) -> list[ItemStatus]:
-    """Return what a decision for the item's group covers: the item and the group's undecided items."""
+    """Return the items that a decision for an item's group covers.
+
+    These are the item itself and the group's undecided items.
+    """
     return [
         status
         for status in statuses
@@ -199,7 +205,7 @@ def group_members(statuses: Iterable[ItemStatus], item: ReviewItem) -> list[Item
 
 
 def view_digest(statuses: Iterable[ItemStatus]) -> str:
-    """Return a digest of what somebody saw of items, to refuse a decision on anything else."""
+    """Return a digest of items as shown, to refuse a decision on anything else."""
     return sha256(
         canonical(
             [[status.item.key, status.item.digest, status.decision_count] for status in statuses]

@@ -1,6 +1,7 @@
-"""The review as a local web page: plain forms on loopback, for one person's browser only.
+"""Serve the review as a local web page with plain forms.
 
-Access is checked before anything else. A rejected request learns nothing about the run:
+The page is on loopback, for one person's browser only. Access is checked before anything else. A
+rejected request learns nothing about the run:
 
 | request | requirement |
 |---|---|
@@ -109,7 +110,7 @@ def create_app(
 
 
 def content_security_policy(style: str) -> str:
-    """Return the pages' policy (CSP level 3): no script, one style, forms to this server only."""
+    """Return the pages' policy: no script, one style, forms to this server only."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'self'; "
@@ -118,7 +119,7 @@ def content_security_policy(style: str) -> str:
 
 
 class _AccessGuard:
-    """Rejects requests without access, and adds the security headers to every response."""
+    """Rejects requests without access, and adds security headers to all responses."""
 
     def __init__(self, app: Any, *, session_secrets: SessionSecrets, policy: str) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Allowed signers: OpenSSH's file of who may sign with which key (ssh-keygen(1), ALLOWED SIGNERS). Pure.
+"""Read OpenSSH's files of allowed signers (ssh-keygen(1), ALLOWED SIGNERS). Pure.
 
     ada@example.com namespaces="evalkit-signoff@v1" ssh-ed25519 AAAA… Ada's laptop
     *@qa.example.com cert-authority ssh-ed25519 AAAA…
@@ -36,9 +36,10 @@ _TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?(Z?)\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowedKey:
-    """One line: who may sign with a key (wire format), for which purposes and in which period.
+    """A line of the file: who may sign with which key (wire format).
 
-    ``namespaces`` is None for any purpose. With ``is_authority``, the key signs certificates.
+    ``after`` and ``before`` are the period, ``namespaces`` the purposes; ``namespaces`` is None for
+    any purpose. With ``is_authority``, the key signs certificates.
     """
 
     principals: tuple[str, ...]
@@ -77,7 +78,10 @@ class AllowedSigners(NamedTuple):
 
 
 def parse(text: str, name: str) -> AllowedSigners:
-    """Read a file of allowed signers. Raises UsageError naming the first invalid line."""
+    """Read a file of allowed signers.
+
+    Raises UsageError naming the first invalid line.
+    """
     return AllowedSigners(text, name, tuple(_parse_lines(text, name)))
 
 

@@ -1,11 +1,13 @@
-"""``manifest.sha256``: the digests of all files that a decision is about, in coreutils' format.
+"""Write and read ``manifest.sha256``, the digests of all signed files.
+
+It has coreutils' format:
 
     cd ROOT && sha256sum -c reports/latest/manifest.sha256
 
 ROOT is the project root; every file is named from there, those of the run directory too. A run
 consists of its suites with the files they use and their snapshots, its cassettes and their media,
-its manifest, results, media, decisions and comparison, the versions of the tools it was signed with,
-and the baseline's results if a gate was evaluated. Pages built from these (``index.html``,
+its manifest, results, media, decisions and comparison, the versions of the tools it was signed
+with, and the baseline's results if a gate was evaluated. Pages built from these (``index.html``,
 ``junit.xml`` and the like) are not part of it: they can be built again.
 """
 
@@ -75,7 +77,10 @@ class SignedPaths(NamedTuple):
 
 
 def file_digest(path: Path) -> str | None:
-    """Return the hex SHA-256 of a file; None if there is none. Raises UsageError if unreadable."""
+    """Return the hex SHA-256 of a file; None if there is none.
+
+    Raises UsageError if unreadable.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -86,7 +91,10 @@ def file_digest(path: Path) -> str | None:
 
 
 def relative_name(root: Path, path: Path) -> str:
-    """Return the path of a file or folder from the root, with ``/``; it may begin with ``..``."""
+    """Return the path of a file or folder from the root, with ``/``.
+
+    It may begin with ``..``.
+    """
     try:
         return Path(os.path.relpath(path.absolute(), root.absolute())).as_posix()
     except ValueError:  # another drive on Windows
@@ -94,7 +102,7 @@ def relative_name(root: Path, path: Path) -> str:
 
 
 def is_valid_run_manifest(manifest: JSON) -> bool:
-    """Return whether ``manifest.json`` names suites, cassettes and totals as evalkit writes them."""
+    """Return whether a ``manifest.json`` has the shape that evalkit writes."""
     if not isinstance(manifest, dict):
         return False
     suites, cassettes = manifest.get("suites", []), manifest.get("cassettes", [])
@@ -116,7 +124,7 @@ def is_valid_run_manifest(manifest: JSON) -> bool:
 
 
 def covered_digests(run: Run, paths: SignedPaths, baseline: Run | None = None) -> dict[str, str]:
-    """Return the digest of every file that a decision about a run is bound to, by name.
+    """Return the digests of all files that a decision about a run covers, by name.
 
     Raises IntegrityError if a suite, a file it uses or a cassette is missing or has changed since
     the run, UsageError if a file cannot be read.
@@ -163,7 +171,7 @@ def _source_digests(run: Run, paths: SignedPaths) -> Iterator[tuple[str, str]]:
 
 
 def _cassette_folder(run: Run, root: Path) -> Path:
-    """Return the cassette folder of a run's options, under the root or the working directory."""
+    """Return the cassette folder of a run, under the root or the working directory."""
     name = str(run.manifest.get("options", {}).get("cassettes") or "cassettes")
     folders = [root / name, Path.cwd() / name]
     return next((folder for folder in folders if folder.is_dir()), folders[0])
@@ -181,7 +189,7 @@ def _unchanged_digest(path: Path, name: str, expected: str | None) -> str:
 
 
 def _suite_digest(path: Path, name: str, used: Iterable[FileRecord]) -> str:
-    """Return the digest that a run records of a suite (:attr:`evalkit.suite.Suite.digest`)."""
+    """Return a suite's digest as a run records it (``evalkit.suite.Suite.digest``)."""
     try:
         own = sha256(read_text(path, name))
     except SuiteErrors as error:
@@ -206,7 +214,7 @@ def _matching_files(folder: Path, patterns: Iterable[str]) -> Iterator[tuple[str
 
 
 def render(digests: Mapping[str, str]) -> bytes:
-    """Return a manifest as ``sha256sum`` prints it: sorted, special characters escaped."""
+    """Return a manifest as ``sha256sum`` prints it, sorted."""
     lines = []
     for name in sorted(digests):
         escaped = "".join(_ESCAPES.get(char, char) for char in name)
@@ -216,7 +224,10 @@ def render(digests: Mapping[str, str]) -> bytes:
 
 
 def parse(data: bytes) -> dict[str, str]:
-    """Read a manifest. Raises DigestManifestError unless :func:`render` writes it like this."""
+    """Read a manifest.
+
+    Raises DigestManifestError unless :func:`render` writes it like this.
+    """
     digests: dict[str, str] = {}
     for number, line in enumerate(data.split(b"\n")[:-1], 1):
         match = _LINE.fullmatch(line)

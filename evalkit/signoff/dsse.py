@@ -1,8 +1,9 @@
-"""DSSE envelopes, version 1 (secure-systems-lab/dsse, protocol.md and envelope.md). Pure.
+"""Write and read DSSE envelopes, version 1. Pure.
 
-The signature covers the pre-authentication encoding of type and payload, so nothing is parsed before
-the signature is verified: ``PAE = "DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload``, with
-lengths in bytes, in decimal.
+The specification is protocol.md and envelope.md of secure-systems-lab/dsse. The signature covers
+the pre-authentication encoding of type and payload, so nothing is parsed before it is verified:
+``PAE = "DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload``, with lengths in bytes, in
+decimal.
 
 DSSE allows many spellings of one envelope. A record is evidence, so every byte of it counts: an
 envelope is accepted only if serializing it again gives the same bytes. No byte can be changed
@@ -38,13 +39,16 @@ class Envelope(NamedTuple):
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
-    """Return the pre-authentication encoding (DSSE protocol.md, "Signature Definition")."""
+    """Return the pre-authentication encoding ("Signature Definition" in DSSE)."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
 def encode_payload(value: JSON) -> bytes:
-    """Return a JSON value as bytes: sorted keys, no spaces, ASCII. Equal values give equal bytes."""
+    """Return a JSON value as bytes: sorted keys, no spaces, ASCII.
+
+    Equal values give equal bytes.
+    """
     return canonical(value).encode("ascii")
 
 

@@ -1,4 +1,4 @@
-"""What git knows that the change under review cannot rewrite: files of a ref, and last authors.
+"""Read files and authors from git, which the verified change cannot rewrite.
 
 Trust must not come from the change that is verified. The allowed signers, the policy and the
 existing records are therefore read from a ref such as ``origin/main``. Nothing is fetched.
@@ -15,16 +15,19 @@ from evalkit.errors import UsageError
 
 
 def file_at(folder: Path, ref: str, name: str) -> bytes | None:
-    """Return a file of a ref, named from a folder of the work tree; None if the ref has none.
+    """Return a file of a ref, named from a folder of the work tree.
 
-    Raises UsageError if there is no such ref.
+    None if the ref has none. Raises UsageError if there is no such ref.
     """
     done = _git(folder, "cat-file", "blob", f"{_commit(folder, ref)}:./{name}")
     return done.stdout if done.returncode == 0 else None
 
 
 def files_at(folder: Path, ref: str, subfolder: str) -> dict[str, bytes]:
-    """Return the files of a ref in a subfolder, by name. Raises UsageError if there is no such ref."""
+    """Return the files of a ref in a subfolder, by name.
+
+    Raises UsageError if there is no such ref.
+    """
     done = _git(folder, "ls-tree", "-z", "--name-only", _commit(folder, ref), f"{subfolder}/")
     if done.returncode:
         return {}
@@ -38,7 +41,8 @@ def authors_of(root: Path, names: Iterable[str]) -> frozenset[str]:
     """Return the addresses of the last authors of the folders of files.
 
     These are the author of the newest commit that touched them, and the user if there are
-    uncommitted changes. Empty without git, repository or such a commit. Git does not prove addresses.
+    uncommitted changes. The result is empty without git, a repository or such a commit. Git does
+    not prove addresses.
     """
     folders = sorted({name.rpartition("/")[0] or "." for name in names})
     if not folders:
@@ -74,6 +78,8 @@ def _commit(folder: Path, ref: str) -> str:
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     command = ["git", "-C", str(folder), *arguments]
     try:
-        return subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)  # noqa: S603 - no shell
+        return subprocess.run(  # noqa: S603 - no shell
+            command, capture_output=True, check=False, stdin=subprocess.DEVNULL
+        )
     except OSError:
         return subprocess.CompletedProcess(command, 127, b"", b"git is not installed")

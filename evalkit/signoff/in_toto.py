@@ -1,7 +1,8 @@
 """The two in-toto statements of a sign-off (in-toto attestation, spec v1). Pure.
 
-``test-result`` states how the run ended, for any tool that reads in-toto. ``urn:evalkit:signoff:v1``
-states a person's decision about it (docs/signoff.md; JSON Schema: ``schemas/signoff.schema.json``).
+``test-result`` states how the run ended, for any tool that reads in-toto.
+``urn:evalkit:signoff:v1`` states a person's decision about it (docs/signoff.md; JSON Schema:
+``schemas/signoff.schema.json``).
 Both name every file they are about with its digest. The first also lists each result's digest, so
 that verification can name the results that changed.
 """
@@ -36,7 +37,7 @@ class StatementError(ValueError):
 
 
 class Deviation(NamedTuple):
-    """A granted exception: what is accepted, until which day (``YYYY-MM-DD``, UTC), and why."""
+    """A granted exception; ``until`` is its last day (``YYYY-MM-DD``, UTC)."""
 
     what: str
     until: str
@@ -45,7 +46,7 @@ class Deviation(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRecord:
-    """A gate's verdict when it was signed, with its rules, the prices and the baseline's path."""
+    """A gate's verdict when it was signed, and everything to evaluate it again."""
 
     name: str
     verdict: str
@@ -57,7 +58,7 @@ class GateRecord:
 
 
 class RecordLink(NamedTuple):
-    """Another record: its file name, and the SHA-256 of the file or of a payload in it."""
+    """Another record, and the SHA-256 of its file or of a payload in it."""
 
     name: str
     digest: str
@@ -67,8 +68,8 @@ class RecordLink(NamedTuple):
 class Signoff:
     """A person's decision as it was signed.
 
-    ``path`` is the record's file in the run directory, ``keyid`` the fingerprint of the key, ``run``
-    the run directory's path from the project root. ``previous`` is the file of the previous record
+    ``path`` is the record's file in the run directory, ``keyid`` the key's fingerprint, ``run`` the
+    run directory's path from the project root. ``previous`` is the file of the previous record
     (None for the first), ``result`` the payload of the test-result. ``subjects`` are the digests of
     all files that the decision is about.
     """

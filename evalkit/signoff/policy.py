@@ -1,4 +1,4 @@
-"""The sign-off policy of ``evalkit.yaml``: required approvals, and how long exceptions last. Pure.
+"""Check records against the sign-off policy of ``evalkit.yaml``. Pure.
 
     signoff:
       allowed_signers: .evalkit/allowed_signers
@@ -63,7 +63,7 @@ class SignoffPolicy(BaseModel):
 
 
 class PolicyFacts(NamedTuple):
-    """The verified records, oldest first; the configuration's gates; the authors; the day."""
+    """The verified records, oldest first, and what the policy compares them with."""
 
     records: Sequence[Signoff]
     gates: dict[str, Gate]
@@ -77,7 +77,10 @@ def check_policy(policy: SignoffPolicy, facts: PolicyFacts) -> list[Verification
 
 
 def _newest(facts: PolicyFacts) -> list[Signoff]:
-    """Return each person's newest decision. One address is one person, and so is one key."""
+    """Return each person's newest decision.
+
+    One address is one person, and so is one key.
+    """
     newest: dict[str, Signoff] = {}
     for record in facts.records:
         newest = {email: other for email, other in newest.items() if other.keyid != record.keyid}
@@ -92,31 +95,42 @@ def _approvals(facts: PolicyFacts) -> list[Signoff]:
 def _signers(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationProblem]:
     count = len(_approvals(facts))
     if not facts.records:
-        message = f"expected {policy.signers} to approve, found no valid record"
-        yield VerificationProblem("not_signed", "", message)
+        yield VerificationProblem(
+            "not_signed", "", f"expected {policy.signers} to approve, found no valid record"
+        )
     elif count < policy.signers:
-        message = f"expected {policy.signers} people to approve, found {count}"
-        yield VerificationProblem("too_few_signers", "", message)
+        yield VerificationProblem(
+            "too_few_signers", "", f"expected {policy.signers} people to approve, found {count}"
+        )
 
 
 def _roles(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationProblem]:
     roles = [record.role for record in _approvals(facts)]
     for role, least in policy.required.items():
         if roles.count(role) < least:
-            message = f"expected {least} to approve as {role!r}, found {roles.count(role)}"
-            yield VerificationProblem("role_missing", "", message)
+            yield VerificationProblem(
+                "role_missing",
+                "",
+                f"expected {least} to approve as {role!r}, found {roles.count(role)}",
+            )
     valid = policy.valid_roles
     for record in facts.records:
         if valid and record.role not in valid:
-            message = f"expected a role of the policy ({', '.join(valid)}), found {record.role!r}"
-            yield VerificationProblem("role_unknown", record.path, message)
+            yield VerificationProblem(
+                "role_unknown",
+                record.path,
+                f"expected a role of the policy ({', '.join(valid)}), found {record.role!r}",
+            )
 
 
 def _rejections(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationProblem]:
     for record in _newest(facts):
         if record.decision == "rejected":
-            message = f"expected no rejection in force, found that of {record.signer}"
-            yield VerificationProblem("rejected", record.path, message)
+            yield VerificationProblem(
+                "rejected",
+                record.path,
+                f"expected no rejection in force, found that of {record.signer}",
+            )
 
 
 def _deviations(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationProblem]:
@@ -124,16 +138,18 @@ def _deviations(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[Verificat
         for deviation in record.deviations:
             until = date.fromisoformat(deviation.until)
             if until < facts.today:
-                message = (
-                    f"expected {deviation.what!r} to be fixed by {until}, today is {facts.today}"
+                yield VerificationProblem(
+                    "deviation_expired",
+                    record.path,
+                    f"expected {deviation.what!r} to be fixed by {until}, today is {facts.today}",
                 )
-                yield VerificationProblem("deviation_expired", record.path, message)
             if not policy.allows_deviation(record.signed_at.date(), until):
-                message = (
+                yield VerificationProblem(
+                    "deviation_too_long",
+                    record.path,
                     f"expected a deviation of at most {policy.deviation_days} days, found "
-                    f"{deviation.what!r} until {until}"
+                    f"{deviation.what!r} until {until}",
                 )
-                yield VerificationProblem("deviation_too_long", record.path, message)
 
 
 def _authors(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationProblem]:
@@ -143,18 +159,20 @@ def _authors(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[Verification
     authors = facts.authors.union(*(record.authors for record in approvals))
     addresses = {author.casefold() for author in authors}
     if approvals and not addresses:
-        message = (
+        yield VerificationProblem(
+            "author_unknown",
+            "",
             "expected to know the author of the last change to suites and cassettes, found no git "
-            "history and no --author"
+            "history and no --author",
         )
-        yield VerificationProblem("author_unknown", "", message)
     for record in approvals:
         if record.email.casefold() in addresses:
-            message = (
+            yield VerificationProblem(
+                "author_approved",
+                record.path,
                 f"expected somebody else to approve, found {record.email}, the author of the last "
-                "change"
+                "change",
             )
-            yield VerificationProblem("author_approved", record.path, message)
 
 
 def _gates(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationProblem]:
@@ -162,19 +180,24 @@ def _gates(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationPr
         gate, path = record.gate, record.path
         if policy.gate and (gate is None or gate.name != policy.gate):
             actual = repr(gate.name) if gate else "no gate"
-            message = f"expected gate {policy.gate!r}, found {actual}"
-            yield VerificationProblem("gate_missing", path, message)
-        if gate is not None and facts.gates.get(gate.name) != gate.definition:
-            message = (
-                f"expected gate {gate.name!r} as in the configuration, found another definition"
+            yield VerificationProblem(
+                "gate_missing", path, f"expected gate {policy.gate!r}, found {actual}"
             )
-            yield VerificationProblem("gate_redefined", path, message)
+        if gate is not None and facts.gates.get(gate.name) != gate.definition:
+            yield VerificationProblem(
+                "gate_redefined",
+                path,
+                f"expected gate {gate.name!r} as in the configuration, found another definition",
+            )
         if not record.override and needs_reason(record.decision, gate, record.counts):
             actual = f"{record.counts['passed']} of {record.counts['results']} passed"
             if gate:
                 actual = f"gate {gate.name!r}: {gate.verdict}"
-            message = f"expected a pass, or a reason to approve without one, found {actual}"
-            yield VerificationProblem("gate_not_passed", path, message)
+            yield VerificationProblem(
+                "gate_not_passed",
+                path,
+                f"expected a pass, or a reason to approve without one, found {actual}",
+            )
 
 
 def needs_reason(decision: str, gate: GateRecord | None, counts: Mapping[str, int]) -> bool:

@@ -1,7 +1,8 @@
-"""The problems that verification reports: of integrity (exit code 3) or of policy (exit code 1).
+"""Define the problems that verification reports.
 
-An integrity problem means that something is not what was signed, or not signed by the person it
-names. A policy problem means that everything is authentic, but not sufficient.
+Problems are of integrity (exit code 3) or of policy (exit code 1). An integrity problem means that
+something is not what was signed, or not signed by the person it names. A policy problem means that
+everything is authentic, but not sufficient.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ CODES: Mapping[Literal["integrity", "policy"], Mapping[str, str]] = {
         "record_unreadable": "a record is not a DSSE envelope as evalkit writes it",
         "signature_invalid": "a signature is not valid for these bytes and this purpose",
         "unknown_signer": "a key is not among the allowed signers",
-        "signer_mismatch": "a key is not allowed for the address in the record, or was not at that time",
+        "signer_mismatch": "a key is not allowed for the record's address, or was not at that time",
         "payload_invalid": "the signed payload is not a statement of evalkit",
         "file_unsigned": "a record does not name a file that it must name",
         "record_missing": "a record that another record or the git ref names is missing",
@@ -72,7 +73,7 @@ class VerificationProblem(NamedTuple):
 
 
 def sorted_problems(problems: Iterable[VerificationProblem]) -> list[VerificationProblem]:
-    """Return problems without duplicates, integrity first, otherwise in the order given."""
+    """Return problems without duplicates, integrity first."""
     return sorted(dict.fromkeys(problems), key=lambda problem: not problem.is_integrity)
 
 

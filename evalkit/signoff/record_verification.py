@@ -1,9 +1,9 @@
-"""Verify records: each by itself, then their chain. Pure, apart from checking signatures.
+"""Verify records: each by itself, then their chain.
 
-Each record goes through signature, key, payload and person, in this order. The chain is numbered
-without gaps, and each record names the whole file of the previous one. So a record removed from the
-middle is missed by its number and by the next record. The newest record is protected only by what
-others have: a git ref with the records it knows.
+Pure, apart from checking signatures. Each record goes through signature, key, payload and person,
+in this order. The chain is numbered without gaps, and each record names the whole file of the
+previous one. So a record removed from the middle is missed by its number and by the next record.
+The newest record is protected only by what others have: a git ref with the records it knows.
 """
 
 from __future__ import annotations
@@ -61,11 +61,14 @@ def verify_record(
     except StatementError as error:
         return None, [VerificationProblem("payload_invalid", path, f"{path}: {error}")]
     if not signed.is_allowed(allowed, decision.email, decision.signed_at):
-        message = (
-            f"{path}: expected a key that {decision.email} may sign with at {decision.time} "
-            f"({allowed.name}), found {keyid}"
-        )
-        return None, [VerificationProblem("signer_mismatch", path, message)]
+        return None, [
+            VerificationProblem(
+                "signer_mismatch",
+                path,
+                f"{path}: expected a key that {decision.email} may sign with at {decision.time} "
+                f"({allowed.name}), found {keyid}",
+            )
+        ]
     record = VerifiedRecord(file, decision)
     return _add_test_result(record, lines[1], allowed) if len(lines) == 2 else (record, [])
 
@@ -80,22 +83,33 @@ def _add_test_result(
         return record, [signed._replace(path=path)]
     envelope = signed.envelope
     if envelope.keyid != decision.keyid:
-        message = f"{place}: expected the key of line 1, {decision.keyid}, found {envelope.keyid}"
-        return record, [VerificationProblem("signer_mismatch", path, message)]
+        return record, [
+            VerificationProblem(
+                "signer_mismatch",
+                path,
+                f"{place}: expected the key of line 1, {decision.keyid}, found {envelope.keyid}",
+            )
+        ]
     try:
         predicate, subjects = read_statement(envelope.payload, TEST_RESULT)
     except StatementError as error:
         return record, [VerificationProblem("payload_invalid", path, f"{place}: {error}")]
     if subjects != decision.subjects:
-        message = f"{place}: expected the files of line 1, found others"
-        return record, [VerificationProblem("payload_invalid", path, message)]
+        return record, [
+            VerificationProblem(
+                "payload_invalid", path, f"{place}: expected the files of line 1, found others"
+            )
+        ]
     return record._replace(result=predicate, result_digest=sha256(envelope.payload)), []
 
 
 def chain_problems(
     files: Sequence[RecordFile], records: Sequence[VerifiedRecord], ref_records: Mapping[str, bytes]
 ) -> Iterator[VerificationProblem]:
-    """Yield the breaks of the chain. ``ref_records`` are the records of a git ref, by file name."""
+    """Yield the breaks of the chain.
+
+    ``ref_records`` are the records of a git ref, by file name.
+    """
     by_name = {file.name: file for file in files}
     numbers = {file.number for file in files}
     for number in range(1, max(numbers, default=0)):
@@ -105,10 +119,15 @@ def chain_problems(
         if name not in by_name:
             yield _missing(name, "which the git ref has, found none")
         elif by_name[name].data != data:
-            message = describe_difference(
-                f"{FOLDER}/{name}, against the git ref", sha256(data), sha256(by_name[name].data)
+            yield VerificationProblem(
+                "record_changed",
+                f"{FOLDER}/{name}",
+                describe_difference(
+                    f"{FOLDER}/{name}, against the git ref",
+                    sha256(data),
+                    sha256(by_name[name].data),
+                ),
             )
-            yield VerificationProblem("record_changed", f"{FOLDER}/{name}", message)
     previous: VerifiedRecord | None = None
     for record in records:
         yield from _order_problems(record, previous)
@@ -127,14 +146,18 @@ def _order_problems(
 ) -> Iterator[VerificationProblem]:
     path, number, time = record.file.path, record.decision.number, record.decision.time
     if number != record.file.number:
-        message = f"{path}: expected record {record.file.number}, found record {number}"
-        yield VerificationProblem("record_order", path, message)
-    elif previous is not None and time < previous.decision.time:
-        message = (
-            f"{path}: expected a time not before {previous.decision.time}, that of "
-            f"{previous.file.name}, found {time}"
+        yield VerificationProblem(
+            "record_order",
+            path,
+            f"{path}: expected record {record.file.number}, found record {number}",
         )
-        yield VerificationProblem("record_order", path, message)
+    elif previous is not None and time < previous.decision.time:
+        yield VerificationProblem(
+            "record_order",
+            path,
+            f"{path}: expected a time not before {previous.decision.time}, that of "
+            f"{previous.file.name}, found {time}",
+        )
 
 
 def _previous_problems(
@@ -144,17 +167,23 @@ def _previous_problems(
     expected = record_name(number - 1) if number > 1 else None
     name = link.name if link else None
     if name != expected:
-        message = f"{path}: expected the previous record to be {expected}, found {name}"
-        yield VerificationProblem("record_order", path, message)
+        yield VerificationProblem(
+            "record_order",
+            path,
+            f"{path}: expected the previous record to be {expected}, found {name}",
+        )
     elif link is not None and link.name not in by_name:
         yield _missing(link.name, f"which {record.file.name} names, found none")
     elif link is not None and sha256(by_name[link.name].data) != link.digest:
-        message = describe_difference(
-            f"{FOLDER}/{link.name}, as {record.file.name} names it",
-            link.digest,
-            sha256(by_name[link.name].data),
+        yield VerificationProblem(
+            "record_changed",
+            f"{FOLDER}/{link.name}",
+            describe_difference(
+                f"{FOLDER}/{link.name}, as {record.file.name} names it",
+                link.digest,
+                sha256(by_name[link.name].data),
+            ),
         )
-        yield VerificationProblem("record_changed", f"{FOLDER}/{link.name}", message)
 
 
 def _test_result_problems(
@@ -166,7 +195,10 @@ def _test_result_problems(
     for holder in records:
         if holder.file.name == link.name and holder.result_digest != link.digest:
             path = holder.file.path
-            message = describe_difference(
-                f"{path}, its test-result", link.digest, holder.result_digest or None
+            yield VerificationProblem(
+                "record_changed",
+                path,
+                describe_difference(
+                    f"{path}, its test-result", link.digest, holder.result_digest or None
+                ),
             )
-            yield VerificationProblem("record_changed", path, message)

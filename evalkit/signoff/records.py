@@ -1,4 +1,4 @@
-"""The records of a run: ``signoffs/0001.intoto.jsonl`` and so on, each written once, as a whole.
+"""Write, list and read the records of a run: ``signoffs/0001.intoto.jsonl``, …
 
 A record is an in-toto bundle: JSON lines, each a DSSE envelope. The first is a person's decision;
 the second, if there is one, is the run's test-result, signed by the same key. A run has one
@@ -86,7 +86,10 @@ def append_record(run: Path, number: int, envelopes: Sequence[Envelope]) -> Path
 
 
 def read_record(record: RecordFile) -> Signoff:
-    """Return the decision of a record without verifying it. Raises EnvelopeError, StatementError."""
+    """Return the decision of a record without verifying it.
+
+    Raises EnvelopeError, StatementError.
+    """
     envelope = parse(record.lines[0])
     return read_signoff(envelope.payload, record.path, envelope.keyid)
 

@@ -1,4 +1,4 @@
-"""The lines of ``results.jsonl`` as evidence: counted, and compared with what was signed. Pure.
+"""Count the results of a run and compare them with the signed ones. Pure.
 
 A line's digest is the SHA-256 of the line without its ``digest`` member. So a changed line is
 recognized even without a signature. The signed list of results shows which lines are missing, new,
@@ -83,7 +83,10 @@ def _damaged(number: int, row: bytes, reason: str) -> ResultEvidence:
 
 
 def count_results(lines: Sequence[ResultEvidence], totals: Mapping[str, JSON]) -> dict[str, int]:
-    """Return the counts of results; ``totals`` of the run's manifest has those of collection."""
+    """Return the counts of results.
+
+    ``totals`` of the run's manifest has those of collection.
+    """
     counts = {verdict: sum(line.verdict == verdict for line in lines) for verdict in _VERDICTS}
     return {
         "collected": int(totals.get("collected", 0)),
@@ -100,45 +103,63 @@ def count_problems(
     """Yield the numbers that ``source`` states and that counting does not confirm."""
     for name, count in counts.items():
         if name in stated and stated[name] != count:
-            message = f"{source} says {stated[name]} {name}, counting the results gives {count}"
-            yield VerificationProblem("totals_differ", path, message)
+            yield VerificationProblem(
+                "totals_differ",
+                path,
+                f"{source} says {stated[name]} {name}, counting the results gives {count}",
+            )
 
 
 def damage_problems(lines: Sequence[ResultEvidence], path: str) -> Iterator[VerificationProblem]:
     """Yield the lines that are recognized as changed without a signature."""
     for line in lines:
         if line.damage:
-            message = f"{path}:{line.number} {line.id or 'a result'} was changed: {line.damage}"
-            yield VerificationProblem("result_changed", path, message, line.id)
+            yield VerificationProblem(
+                "result_changed",
+                path,
+                f"{path}:{line.number} {line.id or 'a result'} was changed: {line.damage}",
+                line.id,
+            )
 
 
 def change_problems(
     lines: Sequence[ResultEvidence], signed: Mapping[str, str], path: str
 ) -> Iterator[VerificationProblem]:
-    """Yield the differences from the signed results: digests by id, in the order of the file."""
+    """Yield the differences from the signed results, given as digests by id."""
     by_id = {line.id: line for line in lines}
     for id_, digest in signed.items():
         line = by_id.get(id_)
         if line is None:
-            message = f"{path}: expected the result of {id_}, found none"
-            yield VerificationProblem("result_missing", path, message, id_)
+            yield VerificationProblem(
+                "result_missing", path, f"{path}: expected the result of {id_}, found none", id_
+            )
         elif line.digest != digest and not line.damage:
-            message = f"{path}:{line.number} {describe_difference(id_, digest, line.digest)}"
-            yield VerificationProblem("result_changed", path, message, id_)
+            yield VerificationProblem(
+                "result_changed",
+                path,
+                f"{path}:{line.number} {describe_difference(id_, digest, line.digest)}",
+                id_,
+            )
     seen: set[str] = set()
     for line in lines:
         if line.id and (line.id not in signed or line.id in seen):
             reason = "found twice" if line.id in seen else "not signed"
-            message = (
+            yield VerificationProblem(
+                "result_added",
+                path,
                 f"{path}:{line.number} {line.id}: {reason}; {plural(len(signed), 'result')} were "
-                "signed"
+                "signed",
+                line.id,
             )
-            yield VerificationProblem("result_added", path, message, line.id)
         seen.add(line.id)
     order = [line.id for line in lines]
     if sorted(order) == sorted(signed):
         for number, (expected, actual) in enumerate(zip(signed, order, strict=True), 1):
             if expected != actual:
-                message = f"{path}:{number} expected {expected}, found {actual}"
-                yield VerificationProblem("results_reordered", path, message, actual)
+                yield VerificationProblem(
+                    "results_reordered",
+                    path,
+                    f"{path}:{number} expected {expected}, found {actual}",
+                    actual,
+                )
                 return

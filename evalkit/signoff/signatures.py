@@ -1,7 +1,7 @@
-"""Sign envelopes and check their signatures: SSH keys of any kind, and plain Ed25519 keys.
+"""Sign envelopes and check their signatures, with SSH or plain Ed25519 keys.
 
-SSH keys are used through ``ssh-keygen``, plain keys through ``cryptography``. The first 27 bytes of a
-key file, which contain no secret, show which of the two it is; an SSH private key is not read
+SSH keys are used through ``ssh-keygen``, plain keys through ``cryptography``. The first 27 bytes of
+a key file, which contain no secret, show which of the two it is; an SSH private key is not read
 further. A plain signature is the 64 bytes of RFC 8032 over the envelope's pre-authentication
 encoding, as other DSSE tools write it. Its key is identified by the fingerprint of its SSH form, so
 one file of allowed signers serves both kinds.
@@ -93,9 +93,10 @@ def _pem_signer(path: Path) -> PayloadSigner:
 def check_signature(
     line: bytes, allowed: AllowedSigners, name: str
 ) -> SignedEnvelope | VerificationProblem:
-    """Check an envelope's signature and that its key is known; the payload is not parsed.
+    """Check an envelope's signature and that its key is known.
 
-    Raises UsageError if the program or library that checks it is missing.
+    The payload is not parsed. Raises UsageError if the program or library that checks it is
+    missing.
     """
     try:
         envelope = parse(line)
@@ -112,24 +113,26 @@ def check_signature(
         return unknown
     fingerprint = ssh_keygen.fingerprint(key)
     if envelope.keyid != fingerprint:
-        message = (
+        return VerificationProblem(
+            "signature_invalid",
+            name,
             f"{name}: keyid is not the fingerprint of the signing key: expected {fingerprint}, "
-            f"found {envelope.keyid[:80]}"
+            f"found {envelope.keyid[:80]}",
         )
-        return VerificationProblem("signature_invalid", name, message)
     if not _is_valid(envelope, key):
-        message = (
+        return VerificationProblem(
+            "signature_invalid",
+            name,
             f"{name}: expected a signature of this payload for {NAMESPACE!r}, found one of another "
-            "payload, key or purpose"
+            "payload, key or purpose",
         )
-        return VerificationProblem("signature_invalid", name, message)
     if ssh_keygen.is_armored(envelope.signature) and not _is_known(envelope, key, allowed):
         return unknown
     return SignedEnvelope(envelope, key)
 
 
 def _signing_key(envelope: Envelope, allowed: AllowedSigners) -> bytes | None:
-    """Return the public key in an SSH signature, or the allowed key that a plain one's keyid names."""
+    """Return the key in an SSH signature, or the allowed key that the keyid names."""
     if ssh_keygen.is_armored(envelope.signature):
         return ssh_keygen.parse_signature(envelope.signature).key
     if len(envelope.signature) != 64:

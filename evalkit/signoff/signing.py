@@ -1,4 +1,4 @@
-"""Create a record: check a person's decision, bind it to its files, sign it, append it.
+"""Check a person's decision, bind it to its files, sign it and append it.
 
 Only a complete run is signed: one that ended, whose results add up, whose suites and cassettes have
 not changed, and that has not changed since an earlier record. Written to the run directory are, in
@@ -75,7 +75,10 @@ _PACKAGES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignoffRequest:
-    """A decision to sign. ``gate`` is a name and its rules; it needs ``baseline`` and ``prices``."""
+    """A decision to sign.
+
+    ``gate`` is a name and its rules; it needs ``baseline`` and ``prices``.
+    """
 
     name: str
     email: str
@@ -259,16 +262,16 @@ def _read_earlier(file: RecordFile) -> Signoff:
 
 
 def _earlier_subjects(earlier: Sequence[Signoff], paths: SignedPaths) -> dict[str, str]:
-    """Return the subjects of earlier records, so that one manifest covers all records.
+    """Return the subjects of earlier records, none of which may have changed.
 
-    None of them may have changed.
+    They are subjects of the new record too, so that one manifest covers all records.
     """
     subjects: dict[str, str] = {}
     for record in earlier:
         if record.run != paths.signed_run:
             raise IntegrityError(
-                f"{record.path}: signed as {record.run}, but this is {paths.signed_run}; sign in the "
-                "same directory as before"
+                f"{record.path}: signed as {record.run}, but this is {paths.signed_run}; sign in "
+                "the same directory as before"
             )
         subjects |= record.subjects
     for name, digest in subjects.items():
@@ -325,7 +328,7 @@ def _check_reason(
 
 
 def _tool_versions(directory: Path) -> bytes:
-    """Return the versions of the tools, from the file of the first record or current ones."""
+    """Return the versions of the tools when the first record was written."""
     path = directory / TOOL_VERSIONS
     try:
         return path.read_bytes()

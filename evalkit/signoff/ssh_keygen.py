@@ -1,12 +1,12 @@
-"""SSH signatures: created and checked by ``ssh-keygen -Y``, read here as far as necessary.
+"""Create and check SSH signatures with ``ssh-keygen -Y``, and read their keys.
 
 ``ssh-keygen`` reads the key file, or asks the agent or a FIDO key. For a passphrase or a touch it
 uses the terminal. evalkit never reads a private key. Files for ``ssh-keygen`` are in a private
 temporary directory that is removed afterwards.
 
-:func:`parse_signature` finds the public key in a signature (openssh PROTOCOL.sshsig) and accepts one
-spelling of the armor only, so that no byte of it can be changed unnoticed. Whether a signature is
-valid is for ``ssh-keygen`` to decide.
+:func:`parse_signature` finds the public key in a signature (openssh PROTOCOL.sshsig) and accepts
+one spelling of the armor only, so that no byte of it can be changed unnoticed. Whether a signature
+is valid is for ``ssh-keygen`` to decide.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SshSignature(NamedTuple):
 
 
 def is_armored(signature: bytes) -> bool:
-    """Return whether a signature is an SSH signature, not the 64 bytes of a plain Ed25519 one."""
+    """Return whether a signature is an SSH signature, not a plain Ed25519 one."""
     return signature.startswith(b"-----BEGIN")
 
 
@@ -85,7 +85,10 @@ def _read_string(data: bytes) -> tuple[bytes, bytes]:
 
 
 def key_type(key: bytes) -> str:
-    """Return the type of a public key in wire format, such as ``ssh-ed25519``; ``""`` without one."""
+    """Return the type of a public key in wire format, such as ``ssh-ed25519``.
+
+    ``""`` without one.
+    """
     try:
         return _read_string(key)[0].decode("ascii")
     except (SshSignatureError, UnicodeDecodeError):
@@ -93,17 +96,20 @@ def key_type(key: bytes) -> str:
 
 
 def fingerprint(key: bytes) -> str:
-    """Return the fingerprint of a public key in wire format, as ``ssh-keygen -l`` prints it."""
+    """Return the fingerprint of a public key, as ``ssh-keygen -l`` prints it."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
 
 
 def ed25519_wire(raw: bytes) -> bytes:
-    """Return the wire format of an Ed25519 public key's 32 bytes (RFC 8709, section 4)."""
+    """Return the wire format of an Ed25519 public key (RFC 8709, section 4)."""
     return b"".join(len(part).to_bytes(4) + part for part in (b"ssh-ed25519", raw))
 
 
 def ed25519_raw(key: bytes) -> bytes | None:
-    """Return the 32 bytes of an Ed25519 public key in wire format; None for another type."""
+    """Return the 32 bytes of an Ed25519 public key in wire format.
+
+    None for another type.
+    """
     return key[-32:] if len(key) == 51 and ed25519_wire(key[-32:]) == key else None
 
 
@@ -126,7 +132,7 @@ def sign(key: Path, data: bytes) -> bytes:
 
 
 def is_valid(signature: bytes, data: bytes) -> bool:
-    """Return whether a signature is valid for these bytes and evalkit's purpose, by any key."""
+    """Return whether a signature by any key is valid for these bytes."""
     with TemporaryDirectory(prefix="evalkit-") as folder:
         path = Path(folder, "signature")
         path.write_bytes(signature)
@@ -135,7 +141,7 @@ def is_valid(signature: bytes, data: bytes) -> bool:
 
 
 def has_principal(signature: bytes, signers: str) -> bool:
-    """Return whether allowed signers contain a signature's key, or the authority of its certificate."""
+    """Return whether allowed signers list a signature's key or its authority."""
     with TemporaryDirectory(prefix="evalkit-") as folder:
         signature_path, signers_path = _write_files(folder, signature, signers)
         done = _run(["-Y", "find-principals", "-s", signature_path, "-f", signers_path], b"")
@@ -143,7 +149,7 @@ def has_principal(signature: bytes, signers: str) -> bool:
 
 
 def is_allowed(signature: bytes, data: bytes, signers: str, email: str, when: datetime) -> bool:
-    """Return whether allowed signers let an address sign these bytes with this key at a time."""
+    """Return whether allowed signers let an address sign with this key at a time."""
     with TemporaryDirectory(prefix="evalkit-") as folder:
         signature_path, signers_path = _write_files(folder, signature, signers)
         time = f"verify-time={when.astimezone(UTC):%Y%m%d%H%M%S}Z"

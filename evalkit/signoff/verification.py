@@ -1,10 +1,10 @@
-"""Verify a signed run offline: is everything what was signed, by the right people, and sufficient?
+"""Verify offline that a run is what was signed, by the right people.
 
 1. Every record: signature and key first, then payload, then whether the key was that person's then.
 2. The chain: numbers without gaps, each record naming the file of the previous one, and the records
    that a git ref has.
-3. Every signed file is hashed again; ``manifest.sha256`` is compared; results are counted again; the
-   gate is evaluated again.
+3. Every signed file is hashed again; ``manifest.sha256`` is compared; results are counted again;
+   the gate is evaluated again.
 4. The policy, over the records that passed step 1.
 
 All problems are reported; nothing is written.
@@ -72,7 +72,10 @@ class VerificationResult(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """0: no problem; 1: the policy is not satisfied; 3: something is not what was signed."""
+        """0: no problem.
+
+        1: the policy is not satisfied; 3: something is not what was signed.
+        """
         if any(problem.is_integrity for problem in self.problems):
             return 3
         return 1 if self.problems else 0
@@ -81,14 +84,22 @@ class VerificationResult(NamedTuple):
 def verify(
     run: Path, trust: TrustSettings, *, now: datetime, root: Path | None = None
 ) -> VerificationResult:
-    """Verify a run directory. Raises UsageError if it is not one, or a file cannot be read."""
+    """Verify a run directory.
+
+    Raises UsageError if it is not one, or a file cannot be read.
+    """
     files, others = list_records(run)
     if not files and not (run / "manifest.json").is_file():
         raise UsageError(f"{run}: not a run directory, it has no manifest.json and no {FOLDER}")
     problems = []
     for name in others:
-        message = f"expected only records in {FOLDER}, found {name}"
-        problems.append(VerificationProblem("unexpected_file", f"{FOLDER}/{name}", message))
+        problems.append(
+            VerificationProblem(
+                "unexpected_file",
+                f"{FOLDER}/{name}",
+                f"expected only records in {FOLDER}, found {name}",
+            )
+        )
     records = []
     for file in files:
         record, record_problems = verify_record(file, trust.signers)
@@ -136,7 +147,10 @@ def _data_problems(
 
 
 def _signed_manifest(run: Path, digest: str | None) -> dict[str, JSON]:
-    """Return the run's manifest; empty if it is not the signed one, whose digest is a problem."""
+    """Return the run's manifest.
+
+    Empty if it is not the signed one, whose digest is a problem.
+    """
     try:
         data = (run / "manifest.json").read_bytes()
         value = json.loads(data) if digest in (None, sha256(data)) else {}
@@ -159,8 +173,11 @@ def _unsigned_files(
         names += [f"{decision.gate.baseline}/{name}" for name in BASELINE_FILES]
     for name in names:
         if name not in decision.subjects:
-            message = f"{decision.path}: expected it to name {name}, found that it does not"
-            yield VerificationProblem("file_unsigned", decision.path, message)
+            yield VerificationProblem(
+                "file_unsigned",
+                decision.path,
+                f"{decision.path}: expected it to name {name}, found that it does not",
+            )
 
 
 def _manifest_problems(
@@ -169,8 +186,11 @@ def _manifest_problems(
     name = f"{paths.signed_run}/{digest_manifest.NAME}"
     path = paths.run / digest_manifest.NAME
     if not path.is_file():
-        message = f"{name}: expected the digests of {len(subjects)} files, found no such file"
-        yield VerificationProblem("manifest_differs", name, message)
+        yield VerificationProblem(
+            "manifest_differs",
+            name,
+            f"{name}: expected the digests of {len(subjects)} files, found no such file",
+        )
         return
     try:
         stated = digest_manifest.parse(path.read_bytes())
@@ -202,8 +222,9 @@ def _result_problems(
         expected = result_predicate(results, suites)
         for key in sorted(expected):
             if expected[key] != predicate.get(key):
-                message = f"{path}: {key} does not match the results"
-                yield VerificationProblem("totals_differ", path, message)
+                yield VerificationProblem(
+                    "totals_differ", path, f"{path}: {key} does not match the results"
+                )
 
 
 def _total_problems(
@@ -240,13 +261,17 @@ def _gate_problems(
     except (UsageError, RecursionError) as error:
         # Changed files explain the error, and are reported.
         if not has_changes:
-            message = f"gate {gate.name!r} cannot be evaluated again: {error}"
-            yield VerificationProblem("gate_differs", decision.path, message)
+            yield VerificationProblem(
+                "gate_differs",
+                decision.path,
+                f"gate {gate.name!r} cannot be evaluated again: {error}",
+            )
         return
     rules = {rule.rule: rule.verdict for rule in verdict.rules}
     if (verdict.verdict, rules) != (gate.verdict, dict(gate.rules)):
-        message = (
+        yield VerificationProblem(
+            "gate_differs",
+            decision.path,
             f"gate {gate.name!r}: expected {gate.verdict} ({gate.reason}), found {verdict.verdict} "
-            f"({verdict.reason})"
+            f"({verdict.reason})",
         )
-        yield VerificationProblem("gate_differs", decision.path, message)

@@ -186,7 +186,7 @@ def test_a_miss_reaches_the_caller_and_opens_no_socket(
     no_sockets()
     with (
         pytest.raises(
-            CassetteMiss, match="does not hold request 1, POST /v1beta/interactions"
+            CassetteMiss, match="has no recording of request 1, POST /v1beta/interactions"
         ) as raised,
         make_tape(),
     ):

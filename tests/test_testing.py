@@ -1,4 +1,4 @@
-"""What evalkit.testing gives to users: strategies that cover the wire, a fake service that does all it says."""
+"""The public strategies and the fake service of evalkit.testing."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_unknown_steps_and_nulls_are_generated() -> None:
 
 @few
 @given(streams())
-def test_streams_tell_their_interaction(stream: GeneratedStream) -> None:
+def test_streams_describe_their_interaction(stream: GeneratedStream) -> None:
     assembled = assemble(read_events(stream.text).events)
     assert assembled.complete
     assert assembled.interaction is not None
@@ -98,7 +98,7 @@ def test_broken_streams_are_broken() -> None:
 
 @few
 @given(transcripts())
-def test_transcripts_are_whole(transcript: Transcript) -> None:
+def test_transcripts_are_complete(transcript: Transcript) -> None:
     assert transcript.turns
     assert {"history", "stream", "background"} <= transcript.settings.keys()
 
@@ -128,79 +128,87 @@ def statuses(transcript: Transcript) -> set[int]:
 
 ALONE: tuple[str, ...] = ()
 SHOWS: dict[str, tuple[tuple[str, ...], Callable[[Transcript], bool]]] = {
-    "calls": (ALONE, lambda seen: any(step.type == "function_result" for step in steps_of(seen))),
+    "calls": (
+        ALONE,
+        lambda transcript: any(step.type == "function_result" for step in steps_of(transcript)),
+    ),
     "undeclared_calls": (
         ("calls",),
-        lambda seen: any(step.raw.get("name") == "undeclared" for step in steps_of(seen)),
+        lambda transcript: any(
+            step.raw.get("name") == "undeclared" for step in steps_of(transcript)
+        ),
     ),
     "completed_calls": (
         ALONE,
-        lambda seen: any(step.type == "function_result" for step in steps_of(seen)),
+        lambda transcript: any(step.type == "function_result" for step in steps_of(transcript)),
     ),
     "idle_calls": (
         ("statuses",),
-        lambda seen: (
-            {step.type for step in steps_of(seen)} & {"function_call", "function_result"}
+        lambda transcript: (
+            {step.type for step in steps_of(transcript)} & {"function_call", "function_result"}
             == {"function_call"}
         ),
     ),
     "echoes": (("calls",), repeats),
-    "statuses": (ALONE, lambda seen: any(turn.status in ENDS for turn in seen.turns)),
+    "statuses": (ALONE, lambda transcript: any(turn.status in ENDS for turn in transcript.turns)),
     "continuation": (
         ALONE,
-        lambda seen: any(
-            "continuation_token" in exchange.request.body for exchange in seen.exchanges
+        lambda transcript: any(
+            "continuation_token" in exchange.request.body for exchange in transcript.exchanges
         ),
     ),
-    "endless_continuation": (("continuation",), lambda seen: "used already" in reasons(seen)),
-    "api_errors": (ALONE, lambda seen: 429 in statuses(seen)),
-    "broken": (ALONE, lambda seen: "broke off" in reasons(seen)),
-    "stream_errors": (ALONE, lambda seen: 200 in statuses(seen)),
+    "endless_continuation": (
+        ("continuation",),
+        lambda transcript: "used already" in reasons(transcript),
+    ),
+    "api_errors": (ALONE, lambda transcript: 429 in statuses(transcript)),
+    "broken": (ALONE, lambda transcript: "broke off" in reasons(transcript)),
+    "stream_errors": (ALONE, lambda transcript: 200 in statuses(transcript)),
     "wrong_kind": (
         ALONE,
-        lambda seen: any(
+        lambda transcript: any(
             problem["code"] == "not_streamed"
-            for exchange in seen.exchanges
+            for exchange in transcript.exchanges
             for problem in exchange.problems
         ),
     ),
-    "missing_ids": (ALONE, lambda seen: "has no id" in reasons(seen)),
+    "missing_ids": (ALONE, lambda transcript: "has no id" in reasons(transcript)),
 }
-"""For each behavior, which others it needs, and what shows it in a conversation of two streamed turns with a function."""
+"""For each behavior, the others it needs and a test for it in a conversation of two turns."""
 
 
-def test_every_behavior_is_shown_below() -> None:
+def test_every_behavior_is_tested() -> None:
     assert SHOWS.keys() == BEHAVIORS.keys()
 
 
 @pytest.mark.parametrize("behavior", BEHAVIORS)
-def test_the_service_does_what_its_behaviors_say_and_only_then(behavior: str) -> None:
-    needs, shown = SHOWS[behavior]
+def test_the_service_has_a_behavior_only_if_it_is_chosen(behavior: str) -> None:
+    needs, is_shown = SHOWS[behavior]
     plan = Plan(fields=FIELDS, turns=[FixedTurn("one"), FixedTurn("two")], stream=True, max_hops=3)
-    seen = {True: 0, False: 0}
+    counts = {True: 0, False: 0}
 
     @settings(
-        max_examples=60,
+        max_examples=100,
         deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(st.data(), st.booleans())
-    def look(data: st.DataObject, with_it: bool) -> None:
-        behaviors = [*needs, behavior] if with_it else needs
-        seen[with_it] += shown(
+    def check(data: st.DataObject, is_chosen: bool) -> None:
+        behaviors = [*needs, behavior] if is_chosen else needs
+        counts[is_chosen] += is_shown(
             run_conversation(plan, FakeService(data.draw, behaviors, rarity=2), data.draw)
         )
 
-    look()
-    assert seen[True]
-    assert not seen[False]
+    check()
+    assert counts[True]
+    assert not counts[False]
 
 
 @few
 @given(st.data())
-def test_a_stored_interaction_shows_the_clients_steps_first(data: st.DataObject) -> None:
+def test_a_stored_interaction_starts_with_the_steps_of_the_client(data: st.DataObject) -> None:
     service = FakeService(data.draw, [])
     created = service(
         Request("POST", "/v1/interactions", {**FIELDS, "input": "Hi", "background": True})
@@ -254,7 +262,7 @@ def test_the_service_refuses_what_the_api_refuses(
     check()
 
 
-def test_holding_works_inside_a_test_of_ones_own() -> None:
+def test_run_conversation_works_inside_a_test() -> None:
     @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def check(data: st.DataObject) -> None:

@@ -1,4 +1,4 @@
-"""Conversations held over HTTP as official SDKs hold them, and what the proxy's cassettes say of them."""
+"""Conversations over HTTP like those of the official SDKs, and helpers that read cassettes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TOOL = {
 
 @dataclass
 class Talk:
-    """One conversation: its texts, how it keeps history; ``sent`` are the bodies of its requests."""
+    """One conversation: its texts and settings; ``sent`` are the bodies of its requests."""
 
     texts: list[str]
     stateless: bool = False
@@ -42,7 +42,7 @@ class Talk:
     tools: bool = False
     sent: list[JSON] = field(default_factory=list)
 
-    async def hold(self, client: httpx.AsyncClient) -> None:
+    async def run(self, client: httpx.AsyncClient) -> None:
         history: list[JSON] = []
         previous: str | None = None
         for text in self.texts:
@@ -57,10 +57,10 @@ class Talk:
                     body |= {"store": False, "input": list(history)}
                 else:
                     body |= {"input": new, "previous_interaction_id": previous}
-                got = await self._ask(client, body)
-                previous = got.get("id")
+                interaction = await self._send(client, body)
+                previous = interaction.get("id")
                 results: list[JSON] = []
-                for step in got["steps"]:
+                for step in interaction["steps"]:
                     history.append(step)
                     if step["type"] == "function_call":
                         results.append(
@@ -74,46 +74,46 @@ class Talk:
                         history.append(results[-1])
                 new = results
 
-    async def _ask(self, client: httpx.AsyncClient, body: JSON) -> dict[str, JSON]:
+    async def _send(self, client: httpx.AsyncClient, body: JSON) -> dict[str, JSON]:
         self.sent.append(body)
-        async with client.stream("POST", PATH, json=body, headers=KEY) as answer:
-            assert answer.status_code == 200, await answer.aread()
-            chunks = [chunk async for chunk in answer.aiter_text()]
+        async with client.stream("POST", PATH, json=body, headers=KEY) as response:
+            assert response.status_code == 200, await response.aread()
+            chunks = [chunk async for chunk in response.aiter_text()]
             exchange = Exchange(1, 1, Request("POST", PATH, body))
-            read_response(exchange, Response(200, dict(answer.headers), "".join(chunks)))
+            read_response(exchange, Response(200, dict(response.headers), "".join(chunks)))
         assert exchange.interaction is not None, exchange
         assert exchange.failure is None
         return exchange.interaction
 
 
-async def hold_all(url: str, talks: list[Talk]) -> None:
-    """Hold conversations, all at once."""
+async def run_all(url: str, talks: list[Talk]) -> None:
+    """Run conversations in parallel."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as client:
-        await asyncio.gather(*(talk.hold(client) for talk in talks))
+        await asyncio.gather(*(talk.run(client) for talk in talks))
 
 
-def hold(url: str, *talks: Talk) -> None:
-    """Hold conversations, one after the other."""
+def run_talks(url: str, *talks: Talk) -> None:
+    """Run conversations one after the other."""
 
-    async def held() -> None:
+    async def run() -> None:
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             for talk in talks:
-                await talk.hold(client)
+                await talk.run(client)
 
-    asyncio.run(held())
+    asyncio.run(run())
 
 
 def cassettes(folder: Path) -> dict[str, list[Recording]]:
-    """Return the recordings of a folder's cassettes, by file name; of two that share one, the second has its folder before it."""
-    found = {}
+    """Return the recordings below a folder by file name, with the folder if the name is taken."""
+    recordings = {}
     for path in sorted(folder.rglob("*.yaml")):
         cassette = load_cassette(path)
         assert cassette is not None
-        found[path.name if path.name not in found else f"{path.parent.name}/{path.name}"] = (
-            cassette.recordings
-        )
-    return found
+        recordings[
+            path.name if path.name not in recordings else f"{path.parent.name}/{path.name}"
+        ] = cassette.recordings
+    return recordings
 
 
 def bodies(recordings: list[Recording]) -> list[str]:
@@ -126,7 +126,7 @@ def bodies(recordings: list[Recording]) -> list[str]:
 
 
 def without_times(recordings: list[Recording]) -> list[Recording]:
-    """Return recordings without what differs from proxy to proxy: times, and the address that was asked."""
+    """Return recordings without times and hosts, which differ from proxy to proxy."""
     return [
         replace(
             one,
@@ -139,7 +139,7 @@ def without_times(recordings: list[Recording]) -> list[Recording]:
 
 
 def check_history(folder: Path) -> None:
-    """Check that every cassette, read alone, is a whole and faithful conversation."""
+    """Check that every cassette is a complete conversation with a correct history."""
     for path in sorted(folder.rglob("*.yaml")):
         cassette = load_cassette(path)
         assert cassette is not None

@@ -1,4 +1,4 @@
-"""The archive behind the proxy: names, idle conversations, recovery, and what is done where something cannot be written."""
+"""The archive of the proxy: names, idle conversations, recovery, and write failures."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def name(body: Any, **fields: Any) -> str:
         ({"input": {"type": 1, "content": [2]}}, "interactions"),
     ],
 )
-def test_a_conversation_is_called_after_its_first_words(body: Any, slug: str) -> None:
-    found, _, digest = name(body).rpartition("-")
-    assert (found, len(digest)) == (slug, 8)
+def test_a_conversation_is_named_after_its_first_words(body: Any, slug: str) -> None:
+    words, _, digest = name(body).rpartition("-")
+    assert (words, len(digest)) == (slug, 8)
 
 
-def test_the_name_follows_from_what_the_request_says_and_from_nothing_else() -> None:
+def test_the_name_depends_on_the_meaning_of_the_request_only() -> None:
     same = name(HELLO)
     assert name({"input": "Hello", "model": "m", "store": None}) == same
     assert name(HELLO, path="/v1/interactions") == same
@@ -69,7 +69,7 @@ def test_the_name_follows_from_what_the_request_says_and_from_nothing_else() -> 
 
 
 @pytest.mark.parametrize(
-    ("status", "later", "is_"),
+    ("status", "later", "expected"),
     [
         (503, {}, True),
         (429, {}, True),
@@ -79,23 +79,23 @@ def test_the_name_follows_from_what_the_request_says_and_from_nothing_else() -> 
         (503, {"uri": "https://other"}, False),
     ],
 )
-def test_an_attempt_that_was_repeated_is_superseded(
-    status: int, later: dict[str, Any], is_: bool
+def test_a_retried_attempt_is_superseded(
+    status: int, later: dict[str, Any], expected: bool
 ) -> None:
     attempt = recording(HELLO, status=status)
     again = recording(HELLO)
     again.uri = later.get("uri", again.uri)
-    assert is_superseded(attempt, again) is is_
+    assert is_superseded(attempt, again) is expected
 
 
-def kept(folder: Path) -> dict[str, list[str]]:
+def stored_requests(folder: Path) -> dict[str, list[str]]:
     return {
         name: [str(one.request_body) for one in recordings]
         for name, recordings in cassettes(folder).items()
     }
 
 
-def test_only_idle_conversations_become_cassettes_and_they_can_go_on(tmp_path: Path) -> None:
+def test_only_idle_conversations_are_written_and_they_can_continue(tmp_path: Path) -> None:
     clock = Clock()
     archive = ConversationArchive(tmp_path, {}, clock=clock)
     archive.append(0, 0, recording(HELLO))
@@ -103,39 +103,39 @@ def test_only_idle_conversations_become_cassettes_and_they_can_go_on(tmp_path: P
     archive.append(1, 0, recording({**HELLO, "input": "Hi"}), metadata={"model": "m"})
     clock.now = 61
     assert archive.write_idle(60) == []
-    [first] = kept(tmp_path)
+    [first] = stored_requests(tmp_path)
     assert first.startswith("hello-")
     archive.append(0, 1, recording({**HELLO, "input": "More"}))
-    assert len(kept(tmp_path)[first]) == 1
+    assert len(stored_requests(tmp_path)[first]) == 1
     assert archive.close() == []
-    assert [len(recordings) for recordings in kept(tmp_path).values()] == [2, 1]
+    assert [len(recordings) for recordings in stored_requests(tmp_path).values()] == [2, 1]
     assert list(tmp_path.rglob("*.journal")) == []
 
 
-def test_what_a_killed_process_left_becomes_cassettes_errors_and_all(tmp_path: Path) -> None:
+def test_journals_of_a_killed_process_become_cassettes_with_their_errors(tmp_path: Path) -> None:
     archive = ConversationArchive(tmp_path, {"endpoint": "https://e"})
     archive.append(0, 0, recording(HELLO, status=503), metadata={"model": "m", "server": None})
     archive.append(0, 1, recording(HELLO))
     archive.append(0, 2, recording({**HELLO, "input": "Bad"}, status=400))
     archive.append(1, 0, recording({**HELLO, "input": "Hi"}))
-    left = {path: path.read_bytes() for path in tmp_path.rglob("*.journal")}
-    assert len(left) == 2
+    journals = {path: path.read_bytes() for path in tmp_path.rglob("*.journal")}
+    assert len(journals) == 2
     archive.close()
-    for path, data in left.items():  # as they were before the end
+    for path, data in journals.items():  # as they were before closing
         store_path = path.with_name(path.name.removesuffix(".journal"))
         store_path.unlink()
         path.write_bytes(data[:-3] if b'"Hi' in data else data)
     lines = ConversationArchive(tmp_path, {"endpoint": "https://f"}).recover()
     assert [line.partition(" of ")[0] for line in lines] == ["recovered 3 exchanges"]
-    [(found, recordings)] = cassettes(tmp_path).items()
+    [(file_name, recordings)] = cassettes(tmp_path).items()
     assert [one.status for one in recordings] == [200, 400]
-    cassette = load_cassette(tmp_path / "conversations" / found)
+    cassette = load_cassette(tmp_path / "conversations" / file_name)
     assert cassette is not None
     assert cassette.metadata["model"] == "m"
     assert list(tmp_path.rglob("*.journal")) == []
 
 
-def test_a_journal_that_became_its_cassette_just_before_the_end_adds_nothing(
+def test_a_journal_already_written_to_its_cassette_adds_nothing(
     tmp_path: Path,
 ) -> None:
     archive = ConversationArchive(tmp_path, {})
@@ -158,7 +158,7 @@ def test_a_journal_that_became_its_cassette_just_before_the_end_adds_nothing(
     assert len(removed[-1]) > len(data)
     journal.write_bytes(removed[-1])
     assert ConversationArchive(tmp_path, {}).recover() == []
-    assert [len(recordings) for recordings in kept(tmp_path).values()] == [1]
+    assert [len(recordings) for recordings in stored_requests(tmp_path).values()] == [1]
     assert not journal.exists()
 
 
@@ -169,10 +169,10 @@ def test_a_conversation_that_another_process_records_is_left_alone(tmp_path: Pat
     assert line.startswith("left alone: ")
     assert "recording this cassette now" in line
     archive.close()
-    assert len(kept(tmp_path)) == 1
+    assert len(stored_requests(tmp_path)) == 1
 
 
-def test_where_nothing_more_can_be_written_what_came_before_is_kept(
+def test_exchanges_before_a_full_disk_are_preserved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = ConversationArchive(tmp_path, {})
@@ -187,13 +187,13 @@ def test_where_nothing_more_can_be_written_what_came_before_is_kept(
             archive.append(0, 1, recording({**HELLO, "input": "More"}))
     archive.append(
         0, 2, recording({**HELLO, "input": "Even more"})
-    )  # a conversation with a hole would be a false one
+    )  # a conversation with a gap would be wrong
     assert archive.close() == []
-    [requests] = kept(tmp_path).values()
+    [requests] = stored_requests(tmp_path).values()
     assert len(requests) == 1
 
 
-def test_a_cassette_that_cannot_be_made_leaves_its_journal_and_is_told(
+def test_a_cassette_that_cannot_be_written_is_reported_and_keeps_its_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = ConversationArchive(tmp_path, {})
@@ -210,7 +210,7 @@ def test_a_cassette_that_cannot_be_made_leaves_its_journal_and_is_told(
     assert line.startswith("recovered 1 exchange")
 
 
-def test_a_fork_s_cassette_begins_with_what_it_shares(tmp_path: Path) -> None:
+def test_the_cassette_of_a_fork_starts_with_the_shared_recordings(tmp_path: Path) -> None:
     archive = ConversationArchive(tmp_path, {})
     for number in range(3):
         archive.append(0, number, recording({**HELLO, "input": f"{number}"}))
@@ -220,12 +220,12 @@ def test_a_fork_s_cassette_begins_with_what_it_shares(tmp_path: Path) -> None:
         one.request_body for one in before
     ]
     archive.close()
-    assert sorted(len(requests) for requests in kept(tmp_path).values()) == [3, 3]
-    names = sorted(kept(tmp_path))
+    assert sorted(len(requests) for requests in stored_requests(tmp_path).values()) == [3, 3]
+    names = sorted(stored_requests(tmp_path))
     assert names[0].removesuffix(".2.yaml") == names[1].removesuffix(".yaml")
 
 
-def test_secrets_of_one_request_are_kept_out_of_all_that_follow(tmp_path: Path) -> None:
+def test_a_secret_of_one_request_is_redacted_in_later_requests(tmp_path: Path) -> None:
     archive = ConversationArchive(tmp_path, {})
     archive.append(
         0, 0, recording({**HELLO, "input": "my-secret-key says hello"}), secrets=["my-secret-key"]
@@ -237,19 +237,19 @@ def test_secrets_of_one_request_are_kept_out_of_all_that_follow(tmp_path: Path) 
         assert path.is_dir() or "my-secret" not in path.read_text()
 
 
-def test_journals_are_let_go_of_and_taken_up_again(tmp_path: Path) -> None:
+def test_journals_are_closed_and_reopened(tmp_path: Path) -> None:
     archive = ConversationArchive(tmp_path, {})
     for turn in range(3):
         for number in range(60):
             archive.append(number, turn, recording({**HELLO, "input": f"{number} {turn}"}))
     archive.close()
-    assert [len(requests) for requests in kept(tmp_path).values()] == [3] * 60
+    assert [len(requests) for requests in stored_requests(tmp_path).values()] == [3] * 60
     assert not journal_path(next(tmp_path.rglob("*.yaml"))).exists()
 
 
-def test_recordings_are_values(tmp_path: Path) -> None:
+def test_a_conversation_without_user_text_is_named_after_its_path(tmp_path: Path) -> None:
     archive = ConversationArchive(tmp_path, {})
     one = Recording("GET", "https://h/v1/agents")
     archive.append(0, 0, one)
     archive.close()
-    assert [name.rpartition("-")[0] for name in kept(tmp_path)] == ["agents"]
+    assert [name.rpartition("-")[0] for name in stored_requests(tmp_path)] == ["agents"]

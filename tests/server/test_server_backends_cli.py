@@ -1,4 +1,4 @@
-"""``evalkit serve`` chooses a back end by its flags; flags that do not go together are one line each."""
+"""``evalkit serve`` chooses a back end by its options; invalid combinations are usage errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from evalkit.errors import UsageError
         ),
     ],
 )
-def test_flags_that_do_not_go_together_are_one_line(
+def test_invalid_combinations_of_options_are_usage_errors(
     arguments: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -46,7 +46,7 @@ def test_flags_that_do_not_go_together_are_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = CliRunner().invoke(
         command, ["--upstream", "http://127.0.0.1:1", "--record", str(tmp_path / "file" / "tapes")]

@@ -1,4 +1,4 @@
-"""Connections that break, seen by a raw socket, by httpx and by the official SDK; clients that leave; servers that are told to stop."""
+"""Broken connections as sockets, httpx and the official SDK see them; leaving clients; signals."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def faulty(
 def exchange(
     url: str, body: dict[str, Any], *, method: str = "POST", path: str = "/v1/interactions"
 ) -> tuple[bytes, str]:
-    """Everything a raw socket gets, and how it ended: ``closed`` or ``reset``."""
+    """Return all bytes a raw socket receives, and how it ended: ``closed`` or ``reset``."""
     raw = json.dumps(body).encode()
     with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=10) as peer:
         head = f"{method} {path} HTTP/1.1\r\nhost: x\r\nx-goog-api-key: any\r\ncontent-length: {len(raw)}\r\n\r\n"
@@ -66,13 +66,13 @@ STREAM = {**HELLO, "stream": True}
 
 @pytest.mark.parametrize("body", [HELLO, STREAM], ids=["plain", "streamed"])
 @pytest.mark.parametrize(("spelled", "end"), [("cut=0", "closed"), ("reset", "reset")])
-def test_nothing_at_all_comes(body: dict[str, Any], spelled: str, end: str) -> None:
+def test_no_byte_is_sent(body: dict[str, Any], spelled: str, end: str) -> None:
     with faulty(spelled) as url:
         assert exchange(url, body) == (b"", end)
 
 
 @pytest.mark.parametrize(("spelled", "end"), [("cut=3", "closed"), ("reset=3", "reset")])
-def test_a_stream_breaks_behind_three_events(spelled: str, end: str) -> None:
+def test_a_stream_breaks_after_three_events(spelled: str, end: str) -> None:
     with faulty(spelled) as url:
         received, ended = exchange(url, STREAM)
     assert ended == end
@@ -82,7 +82,7 @@ def test_a_stream_breaks_behind_three_events(spelled: str, end: str) -> None:
 
 
 @pytest.mark.parametrize(("spelled", "end"), [("cut=3", "closed"), ("reset=3", "reset")])
-def test_a_plain_answer_breaks_in_its_middle(spelled: str, end: str) -> None:
+def test_a_plain_response_breaks_in_its_middle(spelled: str, end: str) -> None:
     with faulty(spelled) as url:
         received, ended = exchange(url, HELLO)
     head, _, body = received.partition(b"\r\n\r\n")
@@ -92,7 +92,7 @@ def test_a_plain_answer_breaks_in_its_middle(spelled: str, end: str) -> None:
     assert len(body) == int(announced[1]) // 2
 
 
-def test_a_stream_cut_after_a_wait_has_sent_what_came_before() -> None:
+def test_a_stream_cut_after_a_wait_has_sent_the_earlier_events() -> None:
     with faulty("reset=2", "event_delay=0.02") as url:
         received, ended = exchange(url, STREAM)
     assert (received.count(b"\ndata: {"), ended) == (2, "reset")
@@ -115,14 +115,14 @@ def test_httpx_sees_a_broken_connection(
         httpx.post(f"{url}/v1/interactions", json=body, headers=KEY)
 
 
-def test_a_truncated_stream_is_whole_to_http() -> None:
+def test_a_truncated_stream_is_complete_for_http() -> None:
     with faulty("truncate=4") as url:
         response = httpx.post(f"{url}/v1/interactions", json=STREAM, headers=KEY)
     events = read_events(response.text)
     assert (response.status_code, len(events.events), events.done) == (200, 4, False)
 
 
-def test_a_connection_goes_on_behind_an_answer_that_was_not_broken() -> None:
+def test_a_connection_stays_open_after_a_response_that_was_not_broken() -> None:
     with faulty("reset@every=2") as url, httpx.Client(headers=KEY) as client:
         found: list[object] = []
         for number in range(6):
@@ -157,7 +157,7 @@ def test_a_live_stream_that_breaks_off_is_cut(capfd: pytest.CaptureFixture[str])
     assert capfd.readouterr().err == ""
 
 
-def test_what_is_no_http_is_refused_in_the_api_s_shape() -> None:
+def test_invalid_http_is_refused_in_the_shape_of_the_api() -> None:
     with (
         faulty() as url,
         socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=10) as peer,
@@ -204,7 +204,7 @@ def client_of(url: str, attempts: int) -> Any:
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_sdk_asks_again_until_it_is_answered(spelled: str, stream: bool) -> None:
+def test_the_sdk_retries_until_there_is_a_response(spelled: str, stream: bool) -> None:
     lines: list[str] = []
     with faulty(spelled, log=lines.append) as url, client_of(url, 3) as client:
         answer = client.interactions.create(model="gemini-3.5-flash", input="Hello", stream=stream)
@@ -214,7 +214,7 @@ def test_the_sdk_asks_again_until_it_is_answered(spelled: str, stream: bool) -> 
 
 
 @pytest.mark.parametrize("spelled", ["reset", "cut=0", "cut=3"])
-def test_the_sdk_tells_a_broken_connection_and_does_not_repeat_it(spelled: str) -> None:
+def test_the_sdk_raises_for_a_broken_connection_without_a_retry(spelled: str) -> None:
     lines: list[str] = []
     with (
         faulty(spelled, log=lines.append) as url,
@@ -236,7 +236,7 @@ def test_the_sdk_gives_up_and_names_the_error() -> None:
     assert caught.value.status_code == 503  # type: ignore[attr-defined]
 
 
-def test_the_sdk_does_not_repeat_a_stream_that_has_begun() -> None:
+def test_the_sdk_does_not_retry_a_started_stream() -> None:
     lines: list[str] = []
     with (
         faulty("cut=7", log=lines.append) as url,
@@ -247,7 +247,7 @@ def test_the_sdk_does_not_repeat_a_stream_that_has_begun() -> None:
     assert len(lines) == 1
 
 
-def test_the_sdk_tells_malformed_json() -> None:
+def test_the_sdk_raises_for_malformed_json() -> None:
     with (
         faulty("malformed") as url,
         client_of(url, 1) as client,
@@ -272,12 +272,12 @@ def test_a_truncated_stream_just_ends_for_the_sdk() -> None:
 
 
 class Waiting:
-    """A back end whose stream waits for its second part for ever, and which knows when it was let go of."""
+    """A back end whose stream waits forever for its second chunk; ``closed`` is set at its end."""
 
     title = "waiting"
 
     def __init__(self) -> None:
-        self.left = threading.Event()
+        self.closed = threading.Event()
 
     async def handle(self, call: Call) -> Reply:
         return Reply(200, live=self.parts(), headers={"content-type": "text/event-stream"})
@@ -289,20 +289,20 @@ class Waiting:
             yield b"data: {}\n\n"
             await asyncio.Event().wait()
         finally:
-            self.left.set()
+            self.closed.set()
 
     async def close(self) -> None:
         return None
 
 
-def test_a_client_that_leaves_stops_the_work(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_client_that_leaves_closes_the_stream(capfd: pytest.CaptureFixture[str]) -> None:
     backend = Waiting()
     with serving(create_app(backend)) as url:
         with httpx.stream("POST", f"{url}/v1/interactions") as response:
             parts = response.iter_raw()
             assert next(parts) == b"data: {}\n\n"
-            assert not backend.left.is_set()
-        assert backend.left.wait(5)
+            assert not backend.closed.is_set()
+        assert backend.closed.wait(5)
     assert capfd.readouterr().err == ""
 
 
@@ -310,7 +310,7 @@ class Late(Waiting):
     """A back end whose response is due in a minute."""
 
     async def handle(self, call: Call) -> Reply:
-        return Reply(200, live=LiveBody(self.left), delay=60)
+        return Reply(200, live=LiveBody(self.closed), delay=60)
 
 
 class LiveBody:
@@ -334,10 +334,10 @@ def test_a_delayed_response_is_cancelled_when_its_client_leaves() -> None:
     with serving(create_app(backend)) as url:
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{url}/v1/interactions", json=HELLO, headers=KEY, timeout=0.1)
-        assert backend.left.wait(5)
+        assert backend.closed.wait(5)
 
 
-# --- servers that are told to stop
+# --- servers that receive a signal
 
 
 @contextmanager
@@ -369,7 +369,7 @@ def process(*options: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], s
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_server_in_order(number: int, tmp_path: Path) -> None:
+def test_a_signal_stops_the_server_gracefully(number: int, tmp_path: Path) -> None:
     with process("--fault", "event_delay=30", cwd=tmp_path) as (server, url):
         with httpx.stream(
             "POST", f"{url}/v1/interactions", json=STREAM, headers=KEY, timeout=20
@@ -384,7 +384,7 @@ def test_a_signal_ends_the_server_in_order(number: int, tmp_path: Path) -> None:
     assert time.monotonic() - began < 8
 
 
-def test_a_proxy_that_is_ended_leaves_cassettes_and_no_journal(tmp_path: Path) -> None:
+def test_a_stopped_proxy_leaves_cassettes_and_no_journal(tmp_path: Path) -> None:
     with (
         serving(create_app(load_script())) as upstream,
         process("--upstream", upstream, "--record", "tapes", cwd=tmp_path) as (server, url),
@@ -397,7 +397,7 @@ def test_a_proxy_that_is_ended_leaves_cassettes_and_no_journal(tmp_path: Path) -
     assert "Hello" in files[0].read_text(encoding="utf-8")
 
 
-def test_a_bad_fault_is_one_line(tmp_path: Path) -> None:
+def test_an_invalid_fault_is_a_usage_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "evalkit", "serve", "--port", "0", "--fault", "eror=503"]
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
@@ -423,7 +423,7 @@ def test_a_low_limit_of_open_files_is_reported(monkeypatch: pytest.MonkeyPatch) 
     assert limits[-1] == (65_536, 100_000)
 
 
-def test_a_server_out_of_files_says_so_once_and_goes_on(tmp_path: Path) -> None:
+def test_a_server_without_file_descriptors_reports_it_once_and_continues(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     with process(cwd=tmp_path) as (server, url):
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (40, 40))
@@ -442,7 +442,7 @@ def test_a_server_out_of_files_says_so_once_and_goes_on(tmp_path: Path) -> None:
         )
 
 
-def test_usage_errors_are_evalkit_s_own() -> None:
+def test_usage_errors_are_evalkit_errors() -> None:
     from click.testing import CliRunner
 
     from evalkit.cli.serve import serve as command

@@ -1,4 +1,4 @@
-"""Cassettes over HTTP: which recording answers whom, what strict forgives, what a miss says, and how fast and how whole an answer is sent."""
+"""Cassettes over HTTP: which recording answers which request, misses, timing, broken streams."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FOUND = 200
 
 
 def tape(name: str, *texts: str, server: str = "") -> PlayedCassette:
-    """A stateful conversation: each request but the first names the one before it."""
+    """Return a stateful conversation: each request names the interaction before it."""
     recordings = [
         recording(
             {
@@ -55,12 +55,12 @@ def ask(
     return normalize_request(method, path, query, body)
 
 
-def took(library: CassetteLibrary, body: Any) -> str | None:
-    found = library.take(ask(body))
-    return None if found is None else f"{found.cassette.name}:{found.number}"
+def play(library: CassetteLibrary, body: Any) -> str | None:
+    match = library.take(ask(body))
+    return None if match is None else f"{match.cassette.name}:{match.number}"
 
 
-# What is the same
+# --- which requests are equal
 
 HELLO = {"model": "m", "input": "Hello"}
 HISTORY = [user("Hi"), {"type": "thought", "signature": "s"}, model_output("Ho"), user("Again")]
@@ -127,13 +127,13 @@ OTHER: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.parametrize("name", SAME)
-def test_what_clients_spell_differently_is_the_same(name: str) -> None:
+def test_different_spellings_of_a_request_are_equal(name: str) -> None:
     left, right = SAME[name]
     assert ask(left).key == ask(right).key
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_what_says_something_else_is_another_request(name: str) -> None:
+def test_requests_with_different_meanings_are_not_equal(name: str) -> None:
     left, right = OTHER[name]
     assert ask(left).key != ask(right).key
 
@@ -154,7 +154,7 @@ def test_what_says_something_else_is_another_request(name: str) -> None:
         ),
     ],
 )
-def test_versions_keys_and_defaults_in_the_address_make_no_difference(
+def test_versions_keys_and_defaults_in_the_uri_do_not_matter(
     uri: str, path: str, query: tuple[tuple[str, str], ...]
 ) -> None:
     assert (
@@ -167,7 +167,7 @@ def test_versions_keys_and_defaults_in_the_address_make_no_difference(
     "path",
     ["/v1/interactions/b", "/v1/interactions", "/v1/agents/a", "/v1/interactions/a?stream=true"],
 )
-def test_another_address_is_another_request(path: str) -> None:
+def test_requests_with_different_uris_are_not_equal(path: str) -> None:
     bare, _, query = path.partition("?")
     pairs = (("stream", "true"),) if query else ()
     assert (
@@ -178,28 +178,28 @@ def test_another_address_is_another_request(path: str) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(JSON_OBJECTS, st.none() | st.text() | st.lists(JSON_OBJECTS))
-def test_any_body_has_a_form_and_one_only(body: dict[str, Any], value: Any) -> None:
+def test_every_body_has_one_normal_form(body: dict[str, Any], value: Any) -> None:
     once = normalize_body({**body, "input": value})
     assert normalize_body(once) == once
     assert ask({**body, "input": value}).key == ask(once).key
 
 
-# Whose turn it is
+# --- which recording is played
 
 
-def test_identical_first_requests_are_each_played_once_and_go_on_where_they_began() -> None:
+def test_identical_first_requests_are_each_played_once_and_continue_in_their_cassette() -> None:
     library = CassetteLibrary(
         [tape("a", "Hello", "More"), tape("b", "Hello", "More"), tape("c", "Hello")]
     )
-    assert [took(library, HELLO) for _ in range(4)] == ["a.yaml:0", "b.yaml:0", "c.yaml:0", None]
+    assert [play(library, HELLO) for _ in range(4)] == ["a.yaml:0", "b.yaml:0", "c.yaml:0", None]
     more = {"model": "m", "input": "More"}
-    assert took(library, {**more, "previous_interaction_id": "b1"}) == "b.yaml:1"
-    assert took(library, {**more, "previous_interaction_id": "a1"}) == "a.yaml:1"
+    assert play(library, {**more, "previous_interaction_id": "b1"}) == "b.yaml:1"
+    assert play(library, {**more, "previous_interaction_id": "a1"}) == "a.yaml:1"
     assert library.unplayed() == []
 
 
 def stateless(name: str, *texts: str) -> PlayedCassette:
-    """A conversation whose answers are the same as everybody's, so that nothing but its place tells its requests from others'."""
+    """Return a conversation whose requests differ from others only by their position."""
     history: list[Any] = []
     recordings = []
     for text in texts:
@@ -214,7 +214,7 @@ def stateless(name: str, *texts: str) -> PlayedCassette:
     return PlayedCassette(f"{name}.yaml", recordings)
 
 
-def test_of_equal_requests_the_cassette_under_way_goes_first() -> None:
+def test_a_cassette_in_progress_is_preferred() -> None:
     library = CassetteLibrary(
         [
             stateless("a", "Hi", "One"),
@@ -225,15 +225,15 @@ def test_of_equal_requests_the_cassette_under_way_goes_first() -> None:
     first = {"store": False, "input": [user("Hi")]}
     second = {"store": False, "input": [user("Hi"), model_output("Yes"), user("Two")]}
     third = {"store": False, "input": [*second["input"], model_output("Yes"), user("Three")]}  # type: ignore[misc]
-    assert [took(library, first), took(library, first)] == ["a.yaml:0", "b.yaml:0"]
-    assert took(library, second) == "b.yaml:1"
-    assert took(library, third) == "b.yaml:2"
-    assert took(library, first) == "c.yaml:0"
-    assert [took(library, second), took(library, third)] == ["c.yaml:1", "c.yaml:2"]
+    assert [play(library, first), play(library, first)] == ["a.yaml:0", "b.yaml:0"]
+    assert play(library, second) == "b.yaml:1"
+    assert play(library, third) == "b.yaml:2"
+    assert play(library, first) == "c.yaml:0"
+    assert [play(library, second), play(library, third)] == ["c.yaml:1", "c.yaml:2"]
     assert library.unplayed() == ["a.yaml: not played: recording 2: POST /v1beta/interactions"]
 
 
-def test_what_was_played_is_played_again_only_when_asked_for() -> None:
+def test_recordings_are_played_again_only_with_the_option() -> None:
     def tapes() -> list[PlayedCassette]:
         return [tape("a", "Hello", "More"), tape("b", "Hello", "Other")]
 
@@ -241,9 +241,9 @@ def test_what_was_played_is_played_again_only_when_asked_for() -> None:
     strict, again = CassetteLibrary(tapes()), CassetteLibrary(tapes(), again=True)
     for _ in range(2):
         for library in (strict, again):
-            assert took(library, HELLO) is not None
-    assert took(strict, HELLO) is None
-    assert [took(again, body) for body in (more, HELLO, more, more)] == [
+            assert play(library, HELLO) is not None
+    assert play(strict, HELLO) is None
+    assert [play(again, body) for body in (more, HELLO, more, more)] == [
         "a.yaml:1",
         "a.yaml:0",
         "a.yaml:1",
@@ -258,7 +258,7 @@ def test_what_was_played_is_played_again_only_when_asked_for() -> None:
     assert "--replay-again" in report
 
 
-def test_a_thousand_cassettes_cost_what_one_does() -> None:
+def test_a_thousand_cassettes_cost_as_much_as_one() -> None:
     def calls(count: int) -> float:
         library = CassetteLibrary(
             [tape(f"t{number}-", "Hello", "More", "Most") for number in range(count)]
@@ -278,16 +278,16 @@ def test_a_thousand_cassettes_cost_what_one_does() -> None:
 
         sys.setprofile(count_one)
         try:
-            found = [library.take(request) for request in requests]
+            matches = [library.take(request) for request in requests]
         finally:
             sys.setprofile(None)
-        assert None not in found
+        assert None not in matches
         return counted / len(requests)
 
     assert calls(1000) <= calls(10) * 1.1
 
 
-def test_a_miss_names_the_nearest_recording_and_shows_what_parts_them() -> None:
+def test_a_miss_shows_the_nearest_recording_and_the_difference() -> None:
     library = CassetteLibrary([tape("a", "Hello", "More"), tape("b", "How warm is it in Rome?")])
     report = library.miss_report(
         ask({"model": "m", "input": "How warm is it in Paris?"}),
@@ -306,9 +306,9 @@ def test_a_miss_names_the_nearest_recording_and_shows_what_parts_them() -> None:
     ]
 
 
-def test_of_what_is_equally_near_the_conversation_under_way_is_shown() -> None:
+def test_of_equally_near_recordings_one_in_progress_is_shown() -> None:
     library = CassetteLibrary([tape("a", "Hello", "More"), tape("b", "Hi", "More")])
-    assert took(library, {"model": "m", "input": "Hi"}) == "b.yaml:0"
+    assert play(library, {"model": "m", "input": "Hi"}) == "b.yaml:0"
     assert "nearest: recording 2 of 2" in (
         report := library.miss_report(
             ask({"model": "m", "input": "Less", "previous_interaction_id": "b1"}), ""
@@ -317,7 +317,7 @@ def test_of_what_is_equally_near_the_conversation_under_way_is_shown() -> None:
     assert "b.yaml" in report
 
 
-# Over HTTP
+# --- over HTTP
 
 
 def write(folder: Path, name: str, *recordings: Recording, **metadata: Any) -> Path:
@@ -381,7 +381,7 @@ def test_a_miss_is_404_in_the_shape_of_the_api_and_in_the_log(tmp_path: Path) ->
     assert line.endswith("a.yaml: not played: recording 2: POST /v1beta/interactions")
 
 
-def test_a_redacted_recording_answers_the_client_whose_key_was_redacted(tmp_path: Path) -> None:
+def test_a_redacted_recording_answers_the_client_with_that_key(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", recording({**HELLO, "input": "My key is REDACTED"}))
     with serving(create_app(CassetteBackend(tmp_path))) as url:
         body = {**HELLO, "input": "My key is a-key-nobody-may-see"}
@@ -393,7 +393,7 @@ def test_a_redacted_recording_answers_the_client_whose_key_was_redacted(tmp_path
         )
 
 
-def test_a_stream_is_served_event_by_event_to_the_byte(tmp_path: Path) -> None:
+def test_a_stream_is_served_byte_by_byte_as_recorded(tmp_path: Path) -> None:
     path = write(tmp_path, "a.yaml", stream(request_body=json.dumps({**HELLO, "stream": True})))
     with serving(create_app(CassetteBackend(path))) as url:
         answer = httpx.post(url + PATH, json={**HELLO, "stream": True})
@@ -428,7 +428,7 @@ def test_a_broken_stream_is_served_as_it_broke(at: int) -> None:
     assert len(reply.gaps) == len(reply.frames or ())
 
 
-def test_bytes_that_are_no_text_are_served_as_they_are(tmp_path: Path) -> None:
+def test_binary_bodies_are_served_unchanged(tmp_path: Path) -> None:
     write(
         tmp_path,
         "a.yaml",
@@ -443,8 +443,8 @@ def test_bytes_that_are_no_text_are_served_as_they_are(tmp_path: Path) -> None:
         assert httpx.get(url + "/v1/files/a").content == b"\xff\x00"
 
 
-def answered(served: CassetteBackend, call: Call) -> Reply:
-    """Ask without a loop: replaying waits for nothing."""
+def handle(served: CassetteBackend, call: Call) -> Reply:
+    """Handle a call without an event loop, which replay does not need."""
     coroutine = served.handle(call)
     with pytest.raises(StopIteration) as ended:
         coroutine.send(None)
@@ -462,12 +462,11 @@ def test_no_connection_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(socket, "socket", refuse)
     served = CassetteBackend(tmp_path)
     assert [
-        answered(served, Call("POST", PATH, body=json.dumps(HELLO).encode())).status
-        for _ in range(2)
+        handle(served, Call("POST", PATH, body=json.dumps(HELLO).encode())).status for _ in range(2)
     ] == [200, 404]
 
 
-def test_whatever_a_client_sends_is_answered(tmp_path: Path) -> None:
+def test_every_request_gets_a_response(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", recording(HELLO))
     served = CassetteBackend(tmp_path)
     for body in (
@@ -481,13 +480,13 @@ def test_whatever_a_client_sends_is_answered(tmp_path: Path) -> None:
         b"[" * 5000,
         b'{"a":' * 3000 + b"1" + b"}" * 3000,
     ):
-        assert answered(served, Call("POST", PATH, body=body)).status == 404
+        assert handle(served, Call("POST", PATH, body=body)).status == 404
 
 
-# What cannot be served
+# --- invalid cassettes
 
 
-def test_a_cassette_that_cannot_be_read_is_an_error_with_file_and_line_at_the_start(
+def test_an_invalid_cassette_is_an_error_with_file_and_line_at_startup(
     tmp_path: Path,
 ) -> None:
     path = write(tmp_path, "a.yaml", recording(HELLO))
@@ -497,7 +496,7 @@ def test_a_cassette_that_cannot_be_read_is_an_error_with_file_and_line_at_the_st
 
 
 @pytest.mark.parametrize("what", ["missing", "empty"])
-def test_no_cassettes_at_all_is_one_line(tmp_path: Path, what: str) -> None:
+def test_missing_cassettes_are_a_usage_error(tmp_path: Path, what: str) -> None:
     folder = tmp_path / what
     if what == "empty":
         (folder / "_media").mkdir(parents=True)
@@ -506,7 +505,7 @@ def test_no_cassettes_at_all_is_one_line(tmp_path: Path, what: str) -> None:
         CassetteBackend(folder)
 
 
-def test_numbered_cassettes_are_played_in_their_order(tmp_path: Path) -> None:
+def test_numbered_cassettes_are_played_in_recorded_order(tmp_path: Path) -> None:
     for number in (10, 2, 1):
         write(
             tmp_path,
@@ -521,7 +520,7 @@ def test_numbered_cassettes_are_played_in_their_order(tmp_path: Path) -> None:
         ]
 
 
-def test_the_cassettes_that_ship_answer_what_they_hold() -> None:
+def test_the_cassettes_of_this_repository_replay_completely() -> None:
     folder = Path(__file__).parents[2] / "cassettes"
     served = CassetteBackend(folder)
     for path in sorted(folder.rglob("*.yaml")):
@@ -536,4 +535,4 @@ def test_the_cassettes_that_ship_answer_what_they_hold() -> None:
                 body=text.encode() if isinstance(text, str) else text,
                 target=target,
             )
-            assert answered(served, call).status == one.status
+            assert handle(served, call).status == one.status

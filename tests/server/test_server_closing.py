@@ -1,4 +1,4 @@
-"""A server that ends closes its back end, however busy it was, and says nothing about it."""
+"""A stopping server closes its back end, however busy it is, and prints nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from evalkit.server.calls import Call, Reply
 
 
 class Endless:
-    """A back end whose every answer is a stream that never ends."""
+    """A back end whose responses are streams that never end."""
 
     title = "endless"
 
@@ -38,7 +38,7 @@ class Endless:
             await asyncio.sleep(0.01)
 
 
-def test_a_server_that_nobody_asked(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_server_without_requests(capfd: pytest.CaptureFixture[str]) -> None:
     backend = Endless()
     with serving(create_app(backend)):
         assert backend.closed == 0
@@ -48,17 +48,17 @@ def test_a_server_that_nobody_asked(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_open_streams_are_cut(capfd: pytest.CaptureFixture[str]) -> None:
     backend = Endless()
-    heard = threading.Event()
+    received = threading.Event()
 
     def listen(url: str) -> None:
         with suppress(httpx.HTTPError), httpx.stream("GET", url) as response:
             for _ in response.iter_raw():
-                heard.set()
+                received.set()
 
     with serving(create_app(backend)) as url:
         listener = threading.Thread(target=listen, args=(url,))
         listener.start()
-        assert heard.wait(10)
+        assert received.wait(10)
         idle = socket.create_connection(("127.0.0.1", urlsplit(url).port or 0))
     idle.close()
     listener.join(10)
@@ -67,7 +67,7 @@ def test_open_streams_are_cut(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-def test_answers_go_on_when_nobody_reads_the_log_any_more() -> None:
+def test_responses_continue_when_the_log_is_not_read_any_more() -> None:
     command = [sys.executable, "-m", "evalkit", "serve", "--port", "0"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

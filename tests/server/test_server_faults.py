@@ -1,4 +1,4 @@
-"""Faults as values: what each kind makes of a plain answer and of a stream, how they are spelled, whom they strike."""
+"""Faults: what each kind does to replies, how plans are spelled, and which requests they strike."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ STREAM = Reply(200, frames=FRAMES)
 DELTAS = [index for index, frame in enumerate(FRAMES) if '"step.delta"' in frame]
 
 
-def made(text: str, reply: Reply) -> Reply:
-    """What a fault, as the command line spells it, makes of a reply."""
+def with_fault(text: str, reply: Reply) -> Reply:
+    """Return a reply with a fault in the spelling of the command line."""
     faults = FaultSelector().for_call([parse_plan(text, "a")], Call("POST", "/v1/interactions"))
     return faults.apply(faults.replacement() or reply)
 
@@ -79,12 +79,12 @@ def sent(reply: Reply) -> list[str]:
     ],
 )
 @pytest.mark.parametrize("reply", [PLAIN, STREAM], ids=["plain", "streamed"])
-def test_what_is_the_same_plain_and_streamed(
+def test_faults_with_the_same_effect_on_plain_and_streamed_replies(
     spelled: str, expected: dict[str, object], reply: Reply
 ) -> None:
-    found = made(spelled, reply)
-    assert {name: getattr(found, name) for name in expected} == expected
-    assert found.faults == (spelled.partition("=")[0],)
+    result = with_fault(spelled, reply)
+    assert {name: getattr(result, name) for name in expected} == expected
+    assert result.faults == (spelled.partition("=")[0],)
 
 
 @pytest.mark.parametrize(
@@ -111,23 +111,23 @@ def test_what_is_the_same_plain_and_streamed(
         ("error=500,after=3", {"status": 500}),
     ],
 )
-def test_a_plain_answer(spelled: str, expected: dict[str, object]) -> None:
-    found = made(spelled, PLAIN)
-    assert {name: getattr(found, name) for name in expected} == expected
+def test_faults_of_plain_replies(spelled: str, expected: dict[str, object]) -> None:
+    result = with_fault(spelled, PLAIN)
+    assert {name: getattr(result, name) for name in expected} == expected
 
 
 @pytest.mark.parametrize(
     "spelled", ["event_delay=1", "truncate=2", "duplicate=2", "missing=2", "error_line=2"]
 )
-def test_a_plain_answer_is_left_alone_by_what_befalls_streams(spelled: str) -> None:
-    assert made(spelled, PLAIN) is PLAIN
+def test_faults_of_streams_do_not_change_plain_replies(spelled: str) -> None:
+    assert with_fault(spelled, PLAIN) is PLAIN
 
 
 @pytest.mark.parametrize("kind", [name for name in KINDS if name != "delay"])
-def test_a_refusal_is_left_alone(kind: str) -> None:
-    refusal = Reply(404, "{}")
+def test_an_error_is_not_changed(kind: str) -> None:
+    error_reply = Reply(404, "{}")
     plan = plan_from_yaml({kind: 1 if kind not in ("error", "cut", "reset") else {"after": 1}}, "a")
-    assert FaultSelector().for_call([plan], Call("GET", "/x")).apply(refusal) is refusal
+    assert FaultSelector().for_call([plan], Call("GET", "/x")).apply(error_reply) is error_reply
 
 
 @pytest.mark.parametrize(
@@ -157,20 +157,20 @@ def test_a_refusal_is_left_alone(kind: str) -> None:
         ),
     ],
 )
-def test_a_stream(spelled: str, frames: list[str], end: str) -> None:
-    found = made(spelled, STREAM)
-    assert (found.status, sent(found), found.end) == (200, frames, end)
+def test_faults_of_streams(spelled: str, frames: list[str], end: str) -> None:
+    result = with_fault(spelled, STREAM)
+    assert (result.status, sent(result), result.end) == (200, frames, end)
 
 
-def test_an_event_whose_json_stops_half_way_is_still_an_event() -> None:
-    found = made("malformed=4", STREAM)
-    events = read_events("".join(sent(found)))
+def test_an_event_with_incomplete_json_is_still_an_event() -> None:
+    result = with_fault("malformed=4", STREAM)
+    events = read_events("".join(sent(result)))
     assert [number for number, _ in events.garbage] == [4]
     assert (len(events.events), events.done) == (len(FRAMES) - 2, True)
 
 
-def test_a_bare_line_is_read_as_an_error_by_a_direct_reader() -> None:
-    events = read_events("".join(sent(made("error_line=5", STREAM)))).events
+def test_a_bare_error_line_is_read_as_an_error() -> None:
+    events = read_events("".join(sent(with_fault("error_line=5", STREAM)))).events
     assert events[-1] == {
         "event_type": "error",
         "error": {"code": "service_unavailable", "message": "The service is overloaded."},
@@ -185,24 +185,24 @@ def test_a_bare_line_is_read_as_an_error_by_a_direct_reader() -> None:
         ("tokens_per_second=4", [0.25 if index in DELTAS else 0 for index in range(len(FRAMES))]),
     ],
 )
-def test_a_stream_s_pace_is_told_not_kept(spelled: str, gaps: list[float]) -> None:
-    found = made(spelled, Reply(200, frames=FRAMES, gaps=[1.0]))
-    assert sent(found) == FRAMES
-    assert list(found.gaps) == [gaps[0] + 1, *gaps[1:]]
-    assert found.delay == 0
+def test_delays_of_a_stream_become_gaps(spelled: str, gaps: list[float]) -> None:
+    result = with_fault(spelled, Reply(200, frames=FRAMES, gaps=[1.0]))
+    assert sent(result) == FRAMES
+    assert list(result.gaps) == [gaps[0] + 1, *gaps[1:]]
+    assert result.delay == 0
 
 
-def test_several_faults_strike_one_answer_and_one_comes_replacement() -> None:
+def test_several_faults_strike_one_reply_and_one_replaces_it() -> None:
     plans = [
         parse_plan(text, text) for text in ("delay=1", "cut=3", "duplicate=2", "event_delay=1")
     ]
-    found = FaultSelector().for_call(plans, Call("POST", "/")).apply(STREAM)
-    assert (found.delay, found.end, sent(found)) == (
+    result = FaultSelector().for_call(plans, Call("POST", "/")).apply(STREAM)
+    assert (result.delay, result.end, sent(result)) == (
         1,
         "cut",
         [FRAMES[0], FRAMES[1], FRAMES[1], FRAMES[2]],
     )
-    assert found.faults == ("delay", "cut", "duplicate", "event_delay")
+    assert result.faults == ("delay", "cut", "duplicate", "event_delay")
     faults = FaultSelector().for_call(
         [parse_plan("delay=1", "a"), parse_plan("error=503", "b"), parse_plan("reset", "c")],
         Call("POST", "/"),
@@ -213,7 +213,7 @@ def test_several_faults_strike_one_answer_and_one_comes_replacement() -> None:
 
 
 class Endless:
-    """A back end that counts its calls; it streams live, and says when it is let go of."""
+    """A back end that counts its calls, streams live, and notes when its stream is closed."""
 
     title = "endless"
 
@@ -267,18 +267,18 @@ async def _read(backend: Endless, *spelled: str) -> tuple[str, Reply]:
     ],
 )
 @pytest.mark.parametrize("size", [1, 7, 100_000])
-def test_a_live_stream_is_changed_as_a_whole_one_is(spelled: str, size: int) -> None:
+def test_a_live_stream_is_changed_like_a_complete_one(spelled: str, size: int) -> None:
     raw = (": a comment\n\n" + "".join(FRAMES)).encode()
     backend = Endless([raw[at : at + size] for at in range(0, len(raw), size)])
     text, reply = asyncio.run(_read(backend, spelled))
-    whole = made(spelled, STREAM)
+    whole = with_fault(spelled, STREAM)
     assert text.removeprefix(": a comment\n\n") == "".join(sent(whole))
     assert reply.end == whole.end
     assert backend.closed
     assert "content-length" not in reply.headers
 
 
-def test_an_event_of_a_live_stream_passes_before_the_next_one_comes() -> None:
+def test_an_event_of_a_live_stream_is_sent_before_the_next_arrives() -> None:
     async def first() -> bytes:
         backend = Endless([FRAMES[0].encode(), b"event: half"])
         reply = await FaultInjector(backend, [parse_plan("cut=3", "a")]).handle(Call("POST", "/"))
@@ -291,13 +291,13 @@ def test_an_event_of_a_live_stream_passes_before_the_next_one_comes() -> None:
 
 
 @pytest.mark.parametrize("spelled", ["error=503", "reset", "cut=0"])
-def test_what_comes_replacement_asks_nobody(spelled: str) -> None:
+def test_a_replaced_reply_does_not_call_the_back_end(spelled: str) -> None:
     backend = Endless([])
     asyncio.run(_read(backend, spelled))
     assert backend.calls == 0
 
 
-def test_a_live_answer_that_is_replaced_is_let_go_of() -> None:
+def test_a_replaced_live_reply_is_closed() -> None:
     backend = Endless([FRAMES[0].encode()])
     _, reply = asyncio.run(_read(backend, "cut=0..0"))
     assert (reply.status, backend.calls, backend.closed) == (0, 1, True)
@@ -308,11 +308,13 @@ def test_a_live_answer_that_is_replaced_is_let_go_of() -> None:
     st.integers(1, 9),
 )
 @settings(max_examples=50, deadline=None)
-def test_frames_cut_anywhere_are_the_bytes(frames: list[str], size: int) -> None:
+def test_split_frames_are_the_original_bytes(frames: list[str], size: int) -> None:
     raw = "".join(frames).encode()
     cutter = FrameSplitter()
-    found = [frame for at in range(0, len(raw), size) for frame in cutter.feed(raw[at : at + size])]
-    assert b"".join(found) + cutter.rest() == raw
+    result = [
+        frame for at in range(0, len(raw), size) for frame in cutter.feed(raw[at : at + size])
+    ]
+    assert b"".join(result) + cutter.rest() == raw
     whole = FrameSplitter()
     if "\r" not in raw.decode():
         assert [*whole.feed(raw), *filter(None, [whole.rest()])] == [
@@ -320,7 +322,7 @@ def test_frames_cut_anywhere_are_the_bytes(frames: list[str], size: int) -> None
         ]
 
 
-# --- whom they strike
+# --- which requests they strike
 
 
 def call(number: int) -> Call:
@@ -329,8 +331,8 @@ def call(number: int) -> Call:
 
 @given(st.integers(), st.floats(0, 1), st.lists(st.integers(0, 5), max_size=20), st.randoms())
 @settings(max_examples=50, deadline=None)
-def test_the_same_requests_meet_the_same_faults_in_whatever_order(
-    seed: int, chance: float, asked: list[int], order: Any
+def test_the_same_requests_get_the_same_faults_in_any_order(
+    seed: int, chance: float, numbers: list[int], order: Any
 ) -> None:
     plan = FaultPlan(
         kind="delay",
@@ -340,19 +342,19 @@ def test_the_same_requests_meet_the_same_faults_in_whatever_order(
     )
 
     def delays(numbers: list[int]) -> dict[int, list[float]]:
-        selector, found = FaultSelector(seed), dict[int, list[float]]()
+        selector, result = FaultSelector(seed), dict[int, list[float]]()
         for number in numbers:
-            found.setdefault(number, []).append(
+            result.setdefault(number, []).append(
                 selector.for_call([plan], call(number)).apply(PLAIN).delay
             )
-        return found
+        return result
 
-    shuffled = list(asked)
+    shuffled = list(numbers)
     order.shuffle(shuffled)
-    assert delays(asked) == delays(asked) == delays(shuffled)
+    assert delays(numbers) == delays(numbers) == delays(shuffled)
 
 
-def test_chance_is_as_often_as_it_says_and_another_seed_strikes_others() -> None:
+def test_faults_have_their_probability_and_depend_on_the_seed() -> None:
     plan = parse_plan("delay=1@0.25", "a")
 
     def hits(seed: int) -> list[int]:
@@ -367,7 +369,7 @@ def test_chance_is_as_often_as_it_says_and_another_seed_strikes_others() -> None
     assert hits(1) == hits(1) != hits(2)
 
 
-def test_a_repeated_request_draws_again_and_a_key_in_the_query_is_nothing_to_chance() -> None:
+def test_a_repeated_request_draws_again_and_a_key_in_the_query_does_not_matter() -> None:
     plan = parse_plan("delay=1@0.5", "a")
     selector = FaultSelector(3)
     again = [selector.for_call([plan], call(1)).apply(PLAIN).delay for _ in range(50)]
@@ -391,14 +393,14 @@ def test_a_repeated_request_draws_again_and_a_key_in_the_query_is_nothing_to_cha
 )
 def test_faults_by_number(when: str, expected: list[int]) -> None:
     selector, plan = FaultSelector(), parse_plan(f"duplicate=1{when}", "a")
-    found = []
+    result = []
     for number in range(1, 11):
         selector.for_call([plan], call(number)).apply(
             PLAIN
-        )  # a plain answer is none this fault could strike
+        )  # this fault does not apply to a plain reply
         if selector.for_call([plan], call(number)).apply(STREAM).faults:
-            found.append(number)
-    assert found == expected
+            result.append(number)
+    assert result == expected
 
 
 # --- spelling
@@ -461,7 +463,7 @@ def test_two_spellings_of_one_plan(text: str, data: object) -> None:
         ("tokens_per_second=0", "tokens_per_second: rate must be a number not below 0.001, got 0"),
     ],
 )
-def test_a_bad_spelling_says_what_and_shows_how(text: str, message: str) -> None:
+def test_an_invalid_plan_is_explained_with_an_example(text: str, message: str) -> None:
     with pytest.raises(FaultPlanError) as caught:
         parse_plan(text, "a")
     assert message in str(caught.value)
@@ -473,7 +475,7 @@ def test_a_bad_spelling_says_what_and_shows_how(text: str, message: str) -> None
     | st.from_regex(r"[a-z_]{3,12}(=[0-9.]{0,4})?(@[a-z]*=?[0-9.%]*)?", fullmatch=True)
 )
 @settings(max_examples=60, deadline=None)
-def test_any_spelling_is_read_or_refused(text: str) -> None:
+def test_any_text_is_a_plan_or_an_error(text: str) -> None:
     try:
         plan = parse_plan(text, "a")
     except FaultPlanError:
@@ -490,7 +492,7 @@ def test_any_spelling_is_read_or_refused(text: str) -> None:
     )
 )
 @settings(max_examples=60, deadline=None)
-def test_any_mapping_is_read_or_refused(data: object) -> None:
+def test_any_mapping_is_a_plan_or_an_error(data: object) -> None:
     try:
         plan = plan_from_yaml(data, "a")
     except FaultPlanError:
@@ -498,7 +500,7 @@ def test_any_mapping_is_read_or_refused(data: object) -> None:
     assert plan.kind in KINDS
 
 
-def test_every_kind_s_example_reads_and_every_kind_is_documented() -> None:
+def test_every_kind_has_a_valid_example_and_is_documented() -> None:
     docs = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
     for name, kind in KINDS.items():
         plan = parse_plan(kind.example, "a")
@@ -530,14 +532,16 @@ def test_every_kind_s_example_reads_and_every_kind_is_documented() -> None:
         ("[3]", "3:13", "must be a mapping like {cut: 3, every: 5}, got 3"),
     ],
 )
-def test_a_script_s_bad_fault_is_located(faults: str, where: str, message: str) -> None:
+def test_an_invalid_fault_in_a_script_is_located(faults: str, where: str, message: str) -> None:
     with pytest.raises(ScriptError) as caught:
         Script.load(f"script: t\nrules: []\nfaults:    {faults}\n", "t.yaml")
     assert f"t.yaml:{where}" in str(caught.value)
     assert message in str(caught.value)
 
 
-def test_a_rule_s_faults_befall_its_answers_only_and_an_error_stores_nothing(scripted: Any) -> None:
+def test_faults_of_a_rule_strike_its_replies_only_and_an_error_stores_nothing(
+    scripted: Any,
+) -> None:
     client = scripted(
         "  - {when: {text: x}, reply: a b, faults: [{error: 503, first: 1}, {truncate: 3, every: 2}]}\n"
     )

@@ -38,11 +38,11 @@ def test_health_is_read_only(url: str) -> None:
 
 
 def test_head_is_get_without_its_body(url: str) -> None:
-    made = httpx.post(f"{url}/v1/interactions", json=HELLO, headers=KEY).json()
-    got = httpx.get(f"{url}/v1/interactions/{made['id']}", headers=KEY)
-    head = httpx.head(f"{url}/v1/interactions/{made['id']}", headers=KEY)
+    created = httpx.post(f"{url}/v1/interactions", json=HELLO, headers=KEY).json()
+    body = httpx.get(f"{url}/v1/interactions/{created['id']}", headers=KEY)
+    head = httpx.head(f"{url}/v1/interactions/{created['id']}", headers=KEY)
     assert (head.status_code, head.content) == (200, b"")
-    assert head.headers["content-length"] == str(len(got.content))
+    assert head.headers["content-length"] == str(len(body.content))
     assert httpx.head(f"{url}/v1/interactions/none", headers=KEY).status_code == 404
 
 
@@ -54,12 +54,14 @@ def test_head_is_get_without_its_body(url: str) -> None:
         ("/nothing", 404, None),
     ],
 )
-def test_options_says_what_is_allowed(url: str, path: str, status: int, allow: str | None) -> None:
+def test_options_lists_the_allowed_methods(
+    url: str, path: str, status: int, allow: str | None
+) -> None:
     response = httpx.options(url + path)
     assert (response.status_code, response.headers.get("allow")) == (status, allow)
 
 
 @pytest.mark.parametrize("method", ["TRACE", "BREW"])
-def test_any_other_method_is_refused_in_the_api_s_shape(url: str, method: str) -> None:
+def test_any_other_method_is_refused_in_the_shape_of_the_api(url: str, method: str) -> None:
     response = httpx.request(method, f"{url}/v1/interactions", headers=KEY)
     assert (response.status_code, response.json()["error"]["code"]) == (405, "method_not_allowed")

@@ -96,7 +96,7 @@ def test_an_error_to_the_byte(
     assert response.headers.get("retry-after") == ("1" if status == 429 else None)
 
 
-def test_curl_s_way_of_asking(url: str) -> None:
+def test_the_way_curl_sends_requests(url: str) -> None:
     history = [{"type": "user_input", "content": "I have 2 dogs in my house."}]
     first = httpx.post(
         f"{url}/v1beta/interactions?key=k",
@@ -117,7 +117,7 @@ def test_curl_s_way_of_asking(url: str) -> None:
     )
 
 
-def test_a_stream_has_its_content_type_and_comes_whole(url: str) -> None:
+def test_a_stream_has_its_content_type_and_is_complete(url: str) -> None:
     with httpx.stream(
         "POST", f"{url}/v1beta/interactions?alt=sse", json={**HELLO, "stream": True}, headers=KEY
     ) as response:
@@ -127,15 +127,15 @@ def test_a_stream_has_its_content_type_and_comes_whole(url: str) -> None:
     assert text.endswith("event: done\ndata: [DONE]\n\n")
 
 
-def test_lone_surrogates_come_back_as_they_went(url: str) -> None:
+def test_lone_surrogates_are_returned_unchanged(url: str) -> None:
     raw = b'{"model": "gemini-3.5-flash", "input": "\\ud83d half"}'
     response = httpx.post(f"{url}/v1beta/interactions", content=raw, headers=KEY)
     assert response.status_code == 200
-    shown = httpx.get(f"{url}/v1beta/interactions/{response.json()['id']}", headers=KEY).content
-    assert b"\\ud83d half" in shown
+    stored = httpx.get(f"{url}/v1beta/interactions/{response.json()['id']}", headers=KEY).content
+    assert b"\\ud83d half" in stored
 
 
-def test_a_body_that_is_too_large_is_refused_declared_or_not() -> None:
+def test_a_body_that_is_too_large_is_refused_with_and_without_a_length() -> None:
     with serving(create_app(load_script(), max_body=1_000)) as url:
         fits = httpx.post(f"{url}/v1/interactions", json={**HELLO, "input": "x" * 900}, headers=KEY)
         assert fits.status_code == 200
@@ -174,7 +174,9 @@ def test_requests_are_logged_without_their_key() -> None:
     ]
 
 
-def test_a_server_s_own_fault_is_in_the_api_s_shape(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_crash_of_the_server_is_an_error_in_the_shape_of_the_api(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     class Broken(Script):
         def find(self, *_: object) -> None:
             raise RuntimeError("a bug")
@@ -193,7 +195,7 @@ def test_serving_listens_on_loopback_only() -> None:
         httpx.get(url)
 
 
-def test_a_port_in_use_is_one_line() -> None:
+def test_a_port_in_use_is_a_usage_error() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -207,7 +209,7 @@ def test_a_port_in_use_is_one_line() -> None:
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "no.such.host.invalid"])
-def test_an_address_that_is_not_ours_is_one_line(host: str) -> None:
+def test_an_address_of_another_machine_is_a_usage_error(host: str) -> None:
     with pytest.raises(UsageError, match="cannot serve on"):
         serve(create_app(load_script()), host, 0)
 
@@ -231,16 +233,16 @@ def test_the_command_serves_a_script_until_interrupted(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
-        found = re.fullmatch(
+        result = re.fullmatch(
             r"evalkit serves the script 'mine' at (http://127\.0\.0\.1:\d+)   \(Ctrl-C ends\)\n",
             first,
         )
-        assert found, first
-        response = httpx.post(f"{found[1]}/v1beta/interactions", json=HELLO, headers=KEY)
+        assert result, first
+        response = httpx.post(f"{result[1]}/v1beta/interactions", json=HELLO, headers=KEY)
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
     assert response.json()["steps"][-1]["content"][0]["text"] == "served"
     assert process.returncode == 0
-    assert f"GOOGLE_GEMINI_BASE_URL={found[1]}" in rest
+    assert f"GOOGLE_GEMINI_BASE_URL={result[1]}" in rest
     assert f"POST /v1beta/interactions 200  rule at {script}:2" in rest
     assert "Traceback" not in rest

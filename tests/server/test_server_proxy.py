@@ -1,4 +1,4 @@
-"""The recording proxy over real sockets: what passes through unchanged, what is written, and what becomes of faults on either side."""
+"""The recording proxy over real sockets: what it forwards and records, and faults on both sides."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from evalkit.server.proxy.archive import ConversationArchive
 from evalkit.server.proxy.backend import ProxyBackend, open_proxy
 from evalkit.server.proxy.upstream import Upstream
 from evalkit.server.replay.backend import CassetteBackend
-from tests.server.talking import Talk, bodies, cassettes, check_history, hold
+from tests.server.talking import Talk, bodies, cassettes, check_history, run_talks
 from tests.transports import loopback
 from tests.transports.loopback import Reply, Service, reply, stream
 
@@ -41,9 +41,9 @@ def proxying(
     base_url: str,
     folder: Path | None,
     log: Callable[[str], object] = lambda line: None,
-    **named: Any,
+    **options: Any,
 ) -> Iterator[str]:
-    with serving(create_app(open_proxy(base_url, folder, log=log, **named))) as url:
+    with serving(create_app(open_proxy(base_url, folder, log=log, **options))) as url:
         yield url
 
 
@@ -58,7 +58,7 @@ def events(*kinds: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_call_and_its_answer_pass_through_unchanged(upstream: Service, tmp_path: Path) -> None:
+def test_a_call_and_its_response_are_forwarded_unchanged(upstream: Service, tmp_path: Path) -> None:
     text = b'{"id": "v1_a", "n": 1.0,   "steps":[], "w": "\\u00fc"}'
     headers = {
         "content-type": "application/json; charset=utf-8",
@@ -68,7 +68,7 @@ def test_a_call_and_its_answer_pass_through_unchanged(upstream: Service, tmp_pat
     upstream.script.append(Reply([text], 201, headers))
     sent = b'{"model":  "m", "input": "caf\xc3\xa9", "n": 1.0}'
     with proxying(f"{upstream.base_url}/prefix", tmp_path) as url:
-        answer = httpx.post(
+        response = httpx.post(
             f"{url}{PATH}?a=%3A&key={KEY}",
             content=sent,
             headers={
@@ -78,13 +78,20 @@ def test_a_call_and_its_answer_pass_through_unchanged(upstream: Service, tmp_pat
                 "accept-encoding": "gzip",
             },
         )
-    [seen] = upstream.requests
-    assert (answer.status_code, answer.content) == (201, text)
-    assert answer.headers["server"].startswith("BaseHTTP")
-    assert (answer.headers["x-other"], "keep-alive" in answer.headers) == ("kept", False)
-    assert (seen.method, seen.path, seen.body) == ("POST", f"/prefix{PATH}?a=%3A&key={KEY}", sent)
-    assert (seen.headers["x-goog-api-client"], seen.headers["x-goog-api-key"]) == ("sdk/1", KEY)
-    assert (seen.headers["accept-encoding"], seen.headers["host"]) == (
+    [received] = upstream.requests
+    assert (response.status_code, response.content) == (201, text)
+    assert response.headers["server"].startswith("BaseHTTP")
+    assert (response.headers["x-other"], "keep-alive" in response.headers) == ("kept", False)
+    assert (received.method, received.path, received.body) == (
+        "POST",
+        f"/prefix{PATH}?a=%3A&key={KEY}",
+        sent,
+    )
+    assert (received.headers["x-goog-api-client"], received.headers["x-goog-api-key"]) == (
+        "sdk/1",
+        KEY,
+    )
+    assert (received.headers["accept-encoding"], received.headers["host"]) == (
         "identity",
         upstream.base_url.removeprefix("http://"),
     )
@@ -94,7 +101,7 @@ def test_a_call_and_its_answer_pass_through_unchanged(upstream: Service, tmp_pat
     assert recorded.response_headers == {"content-type": ["application/json; charset=utf-8"]}
 
 
-def test_an_event_reaches_the_client_while_the_next_is_held_back(
+def test_an_event_reaches_the_client_before_the_next_arrives(
     upstream: Service, tmp_path: Path
 ) -> None:
     gate = threading.Event()
@@ -103,18 +110,18 @@ def test_an_event_reaches_the_client_while_the_next_is_held_back(
     )
     with (
         proxying(upstream.base_url, tmp_path) as url,
-        httpx.stream("POST", url + PATH, json={**BODY, "stream": True}) as answer,
+        httpx.stream("POST", url + PATH, json={**BODY, "stream": True}) as response,
     ):
-        chunks = answer.iter_text()
+        chunks = response.iter_text()
         assert "interaction.created" in next(chunks)
-        assert "content-length" not in answer.headers
+        assert "content-length" not in response.headers
         gate.set()
         rest = "".join(chunks)
     assert rest.endswith("data: [DONE]\n\n")
     assert len(one(tmp_path).event_ms) == 2
 
 
-def test_a_compressed_stream_passes_as_it_is_and_is_recorded_open(
+def test_a_compressed_stream_is_forwarded_unchanged_and_recorded_decompressed(
     upstream: Service, tmp_path: Path
 ) -> None:
     squeeze = zlib.compressobj(wbits=31)
@@ -127,9 +134,9 @@ def test_a_compressed_stream_passes_as_it_is_and_is_recorded_open(
         )
     )
     with proxying(upstream.base_url, tmp_path) as url:
-        answer = httpx.post(url + PATH, json={**BODY, "stream": True})
-    assert answer.headers["content-encoding"] == "gzip"
-    assert answer.text == one(tmp_path).body == b"".join(plain).decode()
+        response = httpx.post(url + PATH, json={**BODY, "stream": True})
+    assert response.headers["content-encoding"] == "gzip"
+    assert response.text == one(tmp_path).body == b"".join(plain).decode()
     assert len(one(tmp_path).event_ms) == 2
 
 
@@ -142,10 +149,10 @@ def test_a_stream_that_breaks_is_cut_for_the_client_and_recorded_as_broken(
     )
     with (
         proxying(upstream.base_url, tmp_path) as url,
-        httpx.stream("POST", url + PATH, json={**BODY, "stream": True}) as answer,
+        httpx.stream("POST", url + PATH, json={**BODY, "stream": True}) as response,
         pytest.raises(httpx.RemoteProtocolError),
     ):
-        answer.read()
+        response.read()
     recorded = one(tmp_path)
     assert recorded.broken is not None
     assert "the connection broke off" in recorded.broken
@@ -157,8 +164,8 @@ def test_a_client_that_leaves(upstream: Service, tmp_path: Path, last: str) -> N
     gate = threading.Event()
     upstream.script.append(stream(*events("interaction.created", last), gate=gate, gate_at=2))
     with proxying(upstream.base_url, tmp_path) as url:
-        with httpx.stream("POST", url + PATH, json={**BODY, "stream": True}) as answer:
-            chunks = answer.iter_text()
+        with httpx.stream("POST", url + PATH, json={**BODY, "stream": True}) as response:
+            chunks = response.iter_text()
             while f'"{last}"' not in next(chunks):
                 pass
         if last == "interaction.completed":
@@ -166,12 +173,12 @@ def test_a_client_that_leaves(upstream: Service, tmp_path: Path, last: str) -> N
             httpx.post(url + PATH, json={**BODY, "previous_interaction_id": "v1_a"})
     gate.set()
     [recordings] = cassettes(tmp_path).values()
-    left = recordings[0]
-    assert left.broken == (None if last == "interaction.completed" else "the client left")
-    assert ("[DONE]" in left.body) == (last == "interaction.completed")
+    recording = recordings[0]
+    assert recording.broken == (None if last == "interaction.completed" else "the client left")
+    assert ("[DONE]" in recording.body) == (last == "interaction.completed")
 
 
-def test_where_no_answer_comes_the_client_hears_it_in_the_shape_of_the_api_and_nothing_is_recorded(
+def test_a_missing_response_is_an_error_in_the_shape_of_the_api_and_is_not_recorded(
     upstream: Service, tmp_path: Path
 ) -> None:
     upstream.script += [
@@ -182,7 +189,7 @@ def test_where_no_answer_comes_the_client_hears_it_in_the_shape_of_the_api_and_n
     log: list[str] = []
     with proxying(upstream.base_url, tmp_path, log.append) as url:
         answers = [httpx.post(url + PATH, json=BODY) for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [502, 502, 200]
+    assert [response.status_code for response in answers] == [502, 502, 200]
     assert answers[0].json()["error"]["code"] == "upstream_failed"
     assert "the connection broke off" in answers[0].json()["error"]["message"]
     assert len(log) == 2
@@ -190,9 +197,7 @@ def test_where_no_answer_comes_the_client_hears_it_in_the_shape_of_the_api_and_n
     assert len(recordings) == 1
 
 
-def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure(
-    upstream: Service, tmp_path: Path
-) -> None:
+def test_a_pooled_connection_that_was_closed_is_replaced(upstream: Service, tmp_path: Path) -> None:
     upstream.script += [
         reply({"id": "v1_a", "steps": []}),
         Reply(silent=True),
@@ -203,20 +208,20 @@ def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure(
         answers = [httpx.post(url + PATH, json=BODY) for _ in range(2)]
         upstream.script.append(Reply(silent=True))
         answers.append(httpx.post(url + PATH, json=BODY))
-    assert [answer.status_code for answer in answers] == [200, 200, 502]
+    assert [response.status_code for response in answers] == [200, 200, 502]
 
 
 def test_an_upstream_that_cannot_be_reached_is_502(tmp_path: Path) -> None:
     with loopback.serving() as gone:
         pass
     with proxying(gone.base_url, tmp_path) as url:
-        answer = httpx.post(url + PATH, json=BODY)
-    assert answer.status_code == 502
-    assert "cannot connect" in answer.json()["error"]["message"]
+        response = httpx.post(url + PATH, json=BODY)
+    assert response.status_code == 502
+    assert "cannot connect" in response.json()["error"]["message"]
     assert cassettes(tmp_path) == {}
 
 
-def test_attempts_that_were_repeated_are_not_kept_but_a_final_error_is(
+def test_retried_attempts_are_dropped_and_a_final_error_is_recorded(
     upstream: Service, tmp_path: Path
 ) -> None:
     error = {"error": {"code": "x", "message": "y"}}
@@ -237,7 +242,7 @@ def test_attempts_that_were_repeated_are_not_kept_but_a_final_error_is(
     assert [recording.status for recording in recordings] == [200, 429, 400]
 
 
-def test_no_key_is_written_however_it_comes(
+def test_no_key_is_written_wherever_it_is_sent(
     upstream: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deltas = [
@@ -249,17 +254,18 @@ def test_no_key_is_written_however_it_comes(
     monkeypatch.setenv("THEIR_KEY", "other-key-of-theirs")
     log: list[str] = []
     with proxying(upstream.base_url, tmp_path, log.append, key_env="THEIR_KEY") as url:
-        said = {**BODY, "input": f"{KEY} is my key"}
+        body = {**BODY, "input": f"{KEY} is my key"}
         for headers, query in (
             ({"x-goog-api-key": KEY}, ""),
             ({"authorization": f"Bearer {KEY}"}, f"?key={KEY}"),
         ):
-            httpx.post(url + PATH + query, json={**said, "stream": bool(query)}, headers=headers)
-    assert [seen.headers["x-goog-api-key"] for seen in upstream.requests] == [
+            httpx.post(url + PATH + query, json={**body, "stream": bool(query)}, headers=headers)
+    assert [received.headers["x-goog-api-key"] for received in upstream.requests] == [
         "other-key-of-theirs"
     ] * 2
     assert [
-        "authorization" in seen.headers or "key=" in seen.path for seen in upstream.requests
+        "authorization" in received.headers or "key=" in received.path
+        for received in upstream.requests
     ] == [False, False]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 2
@@ -272,7 +278,7 @@ def test_no_key_is_written_however_it_comes(
     assert log == []
 
 
-def test_each_conversation_has_its_cassette_and_a_name_of_its_first_words(
+def test_each_conversation_has_a_cassette_named_after_its_first_words(
     url: str, tmp_path: Path
 ) -> None:
     talks = [
@@ -283,9 +289,9 @@ def test_each_conversation_has_its_cassette_and_a_name_of_its_first_words(
         Talk(["¿Qué?"], streamed=False),
     ]
     with proxying(url, tmp_path) as front:
-        hold(front, *talks)
-    found = cassettes(tmp_path / "conversations")
-    names = [name.rpartition("-")[0] for name in found]
+        run_talks(front, *talks)
+    stored = cassettes(tmp_path / "conversations")
+    names = [name.rpartition("-")[0] for name in stored]
     assert names == [
         "how-is-the-weather-in-london",
         "qu",
@@ -293,14 +299,14 @@ def test_each_conversation_has_its_cassette_and_a_name_of_its_first_words(
         "what-can-you-do-for-me",
         "what-can-you-do-for-me",
     ]
-    assert sorted(name.partition(".")[2] for name in found) == [
+    assert sorted(name.partition(".")[2] for name in stored) == [
         "2.yaml",
         "yaml",
         "yaml",
         "yaml",
         "yaml",
     ]
-    assert sorted(map(bodies, found.values())) == sorted(
+    assert sorted(map(bodies, stored.values())) == sorted(
         [canonical(body) for body in talk.sent] for talk in talks
     )
     check_history(tmp_path)
@@ -318,11 +324,11 @@ def test_each_conversation_has_its_cassette_and_a_name_of_its_first_words(
     assert cassette.metadata["server"].startswith("evalkit-serve/")
 
 
-def test_what_is_there_is_never_written_over(url: str, tmp_path: Path) -> None:
+def test_no_file_is_overwritten(url: str, tmp_path: Path) -> None:
     texts = []
     for _ in range(2):
         with proxying(url, tmp_path) as front:
-            hold(front, Talk(["Hello again"]))
+            run_talks(front, Talk(["Hello again"]))
         texts.append({path.name: path.read_text() for path in tmp_path.rglob("*.yaml")})
     first, second = texts
     assert (len(first), len(second)) == (1, 2)
@@ -330,7 +336,7 @@ def test_what_is_there_is_never_written_over(url: str, tmp_path: Path) -> None:
     assert sum(name.endswith(".2.yaml") for name in second) == 1
 
 
-def test_a_conversation_that_was_idle_goes_on_in_its_cassette(url: str, tmp_path: Path) -> None:
+def test_an_idle_conversation_continues_in_its_cassette(url: str, tmp_path: Path) -> None:
     archive = ConversationArchive(tmp_path, {})
     with serving(create_app(ProxyBackend(Upstream(url), archive))) as front:
         first = httpx.post(
@@ -366,17 +372,17 @@ class Watched(ConversationArchive):
         return problems
 
 
-def test_an_idle_conversation_becomes_a_cassette_while_the_proxy_runs(
-    url: str, tmp_path: Path
-) -> None:
+def test_an_idle_conversation_is_written_while_the_proxy_runs(url: str, tmp_path: Path) -> None:
     archive = Watched(tmp_path)
     with serving(create_app(ProxyBackend(Upstream(url), archive, idle=0.02))) as front:
-        hold(front, Talk(["Hello"]))
+        run_talks(front, Talk(["Hello"]))
         assert archive.written.wait(20)
         assert list(tmp_path.rglob("*.journal")) == []
 
 
-def test_a_fork_begins_with_what_it_shares_and_plays_alone(url: str, tmp_path: Path) -> None:
+def test_a_fork_starts_with_the_shared_recordings_and_replays_alone(
+    url: str, tmp_path: Path
+) -> None:
     key = {"x-goog-api-key": "k"}
     base = {"model": "gemini-3.5-flash"}
     with proxying(url, tmp_path) as front:
@@ -408,18 +414,18 @@ def test_without_a_folder_nothing_is_recorded(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with proxying(url, None) as front:
-        hold(front, Talk(["Hello", "More"]), Talk(["Hello"], streamed=False))
+        run_talks(front, Talk(["Hello", "More"]), Talk(["Hello"], streamed=False))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_answers_pass_all_the_same(
+def test_a_folder_that_cannot_be_written_is_reported_and_responses_are_forwarded(
     upstream: Service, tmp_path: Path
 ) -> None:
     (tmp_path / "conversations").write_text("a file is in the way")
     log: list[str] = []
     with proxying(upstream.base_url, tmp_path, log.append) as url:
-        answer = httpx.post(url + PATH, json=BODY)
-    assert answer.status_code == 200
+        response = httpx.post(url + PATH, json=BODY)
+    assert response.status_code == 200
     [line] = log
     assert line.startswith("not recorded: ")
     assert "cannot record here" in line
@@ -428,14 +434,14 @@ def test_a_folder_that_cannot_be_written_is_told_and_answers_pass_all_the_same(
 @pytest.mark.parametrize(
     "bad", ["", "ftp://x", "http://user:secret@host", "https://host?key=secret"]
 )
-def test_an_upstream_that_is_no_base_url_is_one_line(bad: str) -> None:
+def test_an_invalid_base_url_is_a_usage_error(bad: str) -> None:
     with pytest.raises(UsageError) as caught:
         open_proxy(bad, None)
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
-def test_a_key_variable_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_key_variable_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     with pytest.raises(
         UsageError,
@@ -444,7 +450,7 @@ def test_a_key_variable_that_is_not_there_is_one_line(monkeypatch: pytest.Monkey
         open_proxy("http://127.0.0.1:1", None, key_env="NO_SUCH_KEY")
 
 
-def test_a_damaged_journal_is_an_error_at_the_start(tmp_path: Path) -> None:
+def test_a_damaged_journal_is_an_error_at_startup(tmp_path: Path) -> None:
     folder = tmp_path / "conversations"
     folder.mkdir()
     (folder / "x.yaml.journal").write_text("{}\n{}\n")

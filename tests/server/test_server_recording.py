@@ -1,4 +1,4 @@
-"""What a recording proxy promises of its cassettes: the same whoever recorded, never mixed, never lost."""
+"""Guarantees of the recording proxy: the same cassettes as suites record, never mixed or lost."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from tests.server.talking import (
     bodies,
     cassettes,
     check_history,
-    hold,
-    hold_all,
+    run_all,
+    run_talks,
     without_times,
 )
 from tests.transports import loopback
@@ -42,15 +42,13 @@ PATH = "/v1beta/interactions"
 
 @contextmanager
 def proxying(base_url: str, folder: Path) -> Iterator[str]:
-    said: list[str] = []
-    with serving(create_app(open_proxy(base_url, folder, log=said.append))) as url:
+    log: list[str] = []
+    with serving(create_app(open_proxy(base_url, folder, log=log.append))) as url:
         yield url
-    assert said == []
+    assert log == []
 
 
-def test_a_proxy_in_front_of_a_proxy_in_front_of_a_script_and_the_suites_themselves_record_the_same(
-    url: str, tmp_path: Path
-) -> None:
+def test_two_chained_proxies_and_the_suites_record_the_same(url: str, tmp_path: Path) -> None:
     inner, outer, own = (tmp_path / name for name in ("inner", "outer", "own"))
     with proxying(url, inner) as middle, proxying(middle, outer) as front:
         run = subprocess.run(
@@ -82,7 +80,7 @@ def test_a_proxy_in_front_of_a_proxy_in_front_of_a_script_and_the_suites_themsel
             timeout=120,
             check=False,
         )
-        hold(front, *[Talk(["Good morning to you"])] * 2)
+        run_talks(front, *[Talk(["Good morning to you"])] * 2)
     of_outer = {name: without_times(recordings) for name, recordings in cassettes(outer).items()}
     of_inner = {name: without_times(recordings) for name, recordings in cassettes(inner).items()}
     of_suites = [without_times(recordings) for recordings in cassettes(own).values()]
@@ -92,18 +90,27 @@ def test_a_proxy_in_front_of_a_proxy_in_front_of_a_script_and_the_suites_themsel
         recordings for name, recordings in of_outer.items() if name.startswith("good-morning-")
     ]
     assert len(greetings) == 2
-    # What a suite asks a judge lies in its cassette, and is a conversation of its own for a proxy.
-    whole = [[one for one in recordings if not _is_judges(one)] for recordings in of_suites]
-    heard = [recordings for recordings in of_outer.values() if not _is_judges(recordings[0])]
-    assert Counter(map(repr, heard)) == Counter(map(repr, [*whole, *greetings]))
-    asked = [repr(one) for recordings in of_suites for one in recordings if _is_judges(one)]
-    assert len(asked) > 2
+    # A judge's exchange is in the suite's cassette; for a proxy it is a separate conversation.
+    whole = [
+        [one for one in recordings if not _is_judge_recording(one)] for recordings in of_suites
+    ]
+    recorded = [
+        recordings for recordings in of_outer.values() if not _is_judge_recording(recordings[0])
+    ]
+    assert Counter(map(repr, recorded)) == Counter(map(repr, [*whole, *greetings]))
+    judge_exchanges = [
+        repr(one) for recordings in of_suites for one in recordings if _is_judge_recording(one)
+    ]
+    assert len(judge_exchanges) > 2
     assert Counter(
-        repr(one) for recordings in of_outer.values() for one in recordings if _is_judges(one)
-    ) == Counter(asked)
+        repr(one)
+        for recordings in of_outer.values()
+        for one in recordings
+        if _is_judge_recording(one)
+    ) == Counter(judge_exchanges)
 
 
-def _is_judges(recording: Recording) -> bool:
+def _is_judge_recording(recording: Recording) -> bool:
     return is_judge_request(request_of(recording))
 
 
@@ -116,8 +123,8 @@ rules:
 """
 
 
-def test_two_hundred_conversations_at_once_never_mix(tmp_path: Path) -> None:
-    held = [
+def test_two_hundred_parallel_conversations_do_not_mix(tmp_path: Path) -> None:
+    talks = [
         Talk(
             [
                 "Hello" if number % 2 else f"Hello, I am number {number}",
@@ -133,22 +140,22 @@ def test_two_hundred_conversations_at_once_never_mix(tmp_path: Path) -> None:
         serving(create_app(Script.load(SCRIPT, "short.yaml"))) as url,
         proxying(url, tmp_path) as front,
     ):
-        asyncio.run(hold_all(front, held))
-    found = cassettes(tmp_path)
-    assert len(found) == 200
-    assert sorted(map(bodies, found.values())) == sorted(
-        [canonical(body) for body in talk.sent] for talk in held
+        asyncio.run(run_all(front, talks))
+    stored = cassettes(tmp_path)
+    assert len(stored) == 200
+    assert sorted(map(bodies, stored.values())) == sorted(
+        [canonical(body) for body in talk.sent] for talk in talks
     )
     check_history(tmp_path)
     assert list(tmp_path.rglob("*.journal")) == []
-    # Each of them answers its own conversation, alone; those that begin with words of their own answer together, too.
-    by_requests = {tuple(bodies(recordings)): name for name, recordings in found.items()}
-    for talk in held[:12]:
+    # Each replays its own conversation alone; those with a unique first message replay together, too.
+    by_requests = {tuple(bodies(recordings)): name for name, recordings in stored.items()}
+    for talk in talks[:12]:
         name = by_requests[tuple(canonical(body) for body in talk.sent)]
         replay(tmp_path / "conversations" / name, again(talk))
     for path in tmp_path.rglob("hello-[0-9a-f]*.yaml"):
         path.unlink()
-    replay(tmp_path, *map(again, held[::2]))
+    replay(tmp_path, *map(again, talks[::2]))
 
 
 def again(talk: Talk) -> Talk:
@@ -158,13 +165,13 @@ def again(talk: Talk) -> Talk:
 def replay(cassettes_: Path, *talks_: Talk) -> None:
     log: list[str] = []
     with serving(create_app(CassetteBackend(cassettes_, log=log.append))) as front:
-        hold(front, *talks_)
+        run_talks(front, *talks_)
     assert log == []
 
 
-def test_few_files_are_open_however_many_conversations_there_are(url: str, tmp_path: Path) -> None:
+def test_the_number_of_open_files_is_bounded(url: str, tmp_path: Path) -> None:
     with proxying(url, tmp_path) as front:
-        hold(front, *[Talk([f"Hello {number}"], streamed=False) for number in range(120)])
+        run_talks(front, *[Talk([f"Hello {number}"], streamed=False) for number in range(120)])
         open_journals = [
             link
             for link in Path("/proc/self/fd").iterdir()
@@ -199,11 +206,11 @@ def command(folder: Path, upstream: str) -> Iterator[tuple[subprocess.Popen[str]
             lines = []
             for line in process.stdout:
                 lines.append(line)
-                if found := re.match(
+                if stored := re.match(
                     r"evalkit serves \S+ recorded into .* at (http://\S+)",
                     line.replace(", recorded", " recorded"),
                 ):
-                    yield process, found[1]
+                    yield process, stored[1]
                     break
             else:
                 pytest.fail("".join(lines))
@@ -211,7 +218,7 @@ def command(folder: Path, upstream: str) -> Iterator[tuple[subprocess.Popen[str]
             process.kill()
 
 
-def test_a_killed_proxy_loses_only_what_was_in_flight_and_the_next_start_recovers_the_rest(
+def test_after_a_kill_only_open_exchanges_are_lost_and_the_rest_is_recovered(
     tmp_path: Path,
 ) -> None:
     with loopback.serving() as upstream:
@@ -259,13 +266,13 @@ def test_a_killed_proxy_loses_only_what_was_in_flight_and_the_next_start_recover
     with command(tmp_path, "http://127.0.0.1:1") as (process, _):
         process.send_signal(signal.SIGTERM)
         process.wait()
-    found = cassettes(tmp_path)
-    assert sorted(re.sub(r"-\w+\.yaml", "", name) for name in found) == [
+    stored = cassettes(tmp_path)
+    assert sorted(re.sub(r"-\w+\.yaml", "", name) for name in stored) == [
         "hello-0",
         "hello-1",
         "hello-2",
     ]
-    assert [len(recordings) for _, recordings in sorted(found.items())] == [1, 2, 1]
+    assert [len(recordings) for _, recordings in sorted(stored.items())] == [1, 2, 1]
     assert list(tmp_path.rglob("*.journal")) == []
     for path in tmp_path.rglob("*.yaml"):
         cassette = load_cassette(path)
@@ -278,11 +285,11 @@ def test_a_killed_proxy_loses_only_what_was_in_flight_and_the_next_start_recover
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_proxy_that_is_ended_makes_its_cassettes(
+def test_a_stopped_proxy_writes_its_cassettes(
     tmp_path: Path, url: str, number: signal.Signals
 ) -> None:
     with command(tmp_path, url) as (process, front):
-        hold(front, Talk(["Hello"]), Talk(["Hello", "More"]))
+        run_talks(front, Talk(["Hello"]), Talk(["Hello", "More"]))
         process.send_signal(number)
         assert process.stdout is not None
         rest = process.stdout.read()

@@ -1,6 +1,6 @@
-"""An HTTP service on the loopback interface that answers what a test tells it, and remembers what it was asked.
+"""An HTTP service on the loopback interface with scripted responses, which records its requests.
 
-A named double for the API: nothing is patched, every test goes through real sockets.
+Tests use it over real sockets, so nothing is patched.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenRequest:
     method: str
     path: str
     headers: dict[str, str]
@@ -29,9 +29,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Reply:
-    """``chunks`` are sent one by one, each in a chunk of its own; ``gate`` is waited for before the one numbered ``gate_at``.
+    """``chunks`` are sent one by one; ``gate`` must be set before chunk number ``gate_at`` is sent.
 
-    ``cut`` closes the connection without an end; ``silent`` before anything was sent.
+    ``cut`` closes the connection early; ``silent`` closes it before anything is sent.
     """
 
     chunks: Sequence[bytes] = (b"{}",)
@@ -65,34 +65,34 @@ def stream(*events: Any, **fields: Any) -> Reply:
     )
 
 
-def echo(seen: Seen) -> Reply:
+def echo(received: SeenRequest) -> Reply:
     return reply(
         {
             "id": "v1_echo",
-            "method": seen.method,
-            "path": seen.path,
-            "asked": seen.json if seen.body else None,
+            "method": received.method,
+            "path": received.path,
+            "asked": received.json if received.body else None,
         }
     )
 
 
 class Service:
-    """``script`` are answers given once each, in order; afterwards ``answer`` makes them."""
+    """``script`` has replies to send once each, in order; afterwards ``answer`` creates them."""
 
     def __init__(self) -> None:
-        self.requests: list[Seen] = []
+        self.requests: list[SeenRequest] = []
         self.script: deque[Reply] = deque()
-        self.answer: Callable[[Seen], Reply] = echo
+        self.answer: Callable[[SeenRequest], Reply] = echo
         self.base_url = ""
 
-    def take(self, seen: Seen) -> Reply:
-        self.requests.append(seen)
-        return self.script.popleft() if self.script else self.answer(seen)
+    def take(self, received: SeenRequest) -> Reply:
+        self.requests.append(received)
+        return self.script.popleft() if self.script else self.answer(received)
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 128  # who connects while five others wait would be turned away
+    request_queue_size = 128  # the default of five refuses parallel connections
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
         def _any(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            answer = service.take(Seen(self.command, self.path, headers, body))
+            answer = service.take(SeenRequest(self.command, self.path, headers, body))
             if answer.silent:
                 self.close_connection = True
                 return
@@ -140,9 +140,7 @@ def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(b"0\r\n\r\n")
 
         def handle(self) -> None:
-            with suppress(
-                ConnectionError, ValueError
-            ):  # the client went away: some tests want that
+            with suppress(ConnectionError, ValueError):  # the client left, as some tests intend
                 super().handle()
 
         do_GET = do_POST = do_DELETE = _any  # noqa: N815 - http.server's names

@@ -1,4 +1,4 @@
-"""The live transport against a real server: what is sent, what is asked again and when, what breaks and how it is told."""
+"""The live transport against a real server: requests, retries, network failures, streams, keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STREAM = Request("POST", "/v1beta/interactions", {"model": "m", "input": "x", "s
 
 
 class Time:
-    """A clock that only moves when somebody sleeps; ``slept`` tells for how long."""
+    """A clock that moves only in ``sleep``, which records its waits in ``slept``."""
 
     def __init__(self, step: float = 0.0) -> None:
         self.seconds = 1000.0
@@ -52,14 +52,16 @@ Make = Callable[..., LiveTransport]
 @pytest.fixture
 def live(service: Service, time: Time, request: pytest.FixtureRequest) -> Make:
     def make(base_url: str = "", **options: Any) -> LiveTransport:
-        given = {
+        arguments = {
             "clock": time.clock,
             "sleep": time.sleep,
             "random": lambda: 0.0,
             "now": lambda: 1_800_000_000.0,
             **options,
         }
-        transport = LiveTransport(base_url or service.base_url, given.pop("key", KEY), **given)
+        transport = LiveTransport(
+            base_url or service.base_url, arguments.pop("key", KEY), **arguments
+        )
         request.addfinalizer(transport.close)
         return transport
 
@@ -73,10 +75,10 @@ def test_a_request_as_it_is_sent(service: Service, live: Make) -> None:
     response = live().send(
         Request("POST", "/v1beta/interactions", {"model": "m", "input": "é"}, (("alt", "a b:c"),))
     )
-    seen = service.requests[0]
-    assert (seen.method, seen.path) == ("POST", "/v1beta/interactions?alt=a%20b%3Ac")
-    assert seen.body == '{"model":"m","input":"é"}'.encode()
-    assert {name: seen.headers[name] for name in ("x-goog-api-key", "api-revision", "content-type", "accept")} == {
+    received = service.requests[0]
+    assert (received.method, received.path) == ("POST", "/v1beta/interactions?alt=a%20b%3Ac")
+    assert received.body == '{"model":"m","input":"é"}'.encode()
+    assert {name: received.headers[name] for name in ("x-goog-api-key", "api-revision", "content-type", "accept")} == {
         "x-goog-api-key": KEY, "api-revision": "2026-05-20", "content-type": "application/json", "accept": "application/json",
     }  # fmt: skip
     assert (response.status, response.source, response.broken, response.event_ms) == (
@@ -90,23 +92,23 @@ def test_a_request_as_it_is_sent(service: Service, live: Make) -> None:
     assert response.elapsed_ms is not None
 
 
-def test_without_a_body_or_a_key_nothing_is_sent_for_them(service: Service, live: Make) -> None:
+def test_without_body_and_key_their_headers_are_not_sent(service: Service, live: Make) -> None:
     live(key=None).send(Request("POST", "/v1beta/interactions/v1_a/cancel"))
-    seen = service.requests[0]
-    assert seen.body == b""
-    assert "content-type" not in seen.headers
-    assert "x-goog-api-key" not in seen.headers
+    received = service.requests[0]
+    assert received.body == b""
+    assert "content-type" not in received.headers
+    assert "x-goog-api-key" not in received.headers
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/gate/way", "/gate/way/"])
-def test_a_prefix_of_the_base_url_is_kept(service: Service, live: Make, suffix: str) -> None:
+def test_a_prefix_in_the_base_url_is_used(service: Service, live: Make, suffix: str) -> None:
     transport = live(service.base_url + suffix)
     transport.send(CREATE)
     assert service.requests[0].path == suffix.rstrip("/") + "/v1beta/interactions"
     assert transport.uri(CREATE) == service.base_url + suffix.rstrip("/") + "/v1beta/interactions"
 
 
-def test_a_redirect_is_an_answer_so_the_key_stays_with_the_host(
+def test_a_redirect_is_not_followed_so_the_key_is_sent_to_one_host_only(
     service: Service, live: Make
 ) -> None:
     service.script.append(reply({}, 302, location="http://127.0.0.1:9/elsewhere"))
@@ -114,7 +116,7 @@ def test_a_redirect_is_an_answer_so_the_key_stays_with_the_host(
     assert len(service.requests) == 1
 
 
-def test_bytes_that_are_no_utf8_are_kept(service: Service, live: Make) -> None:
+def test_invalid_utf8_is_preserved(service: Service, live: Make) -> None:
     service.script.append(Reply([b"\xff\xc3\xa9"]))
     assert live().send(CREATE).text.encode("utf-8", "surrogateescape") == b"\xff\xc3\xa9"
 
@@ -133,24 +135,24 @@ def test_a_shared_client_is_used_and_not_closed(service: Service, live: Make) ->
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 503, 599])
-def test_temporary_errors_are_asked_again_four_times_with_growing_pauses(
+def test_temporary_errors_are_retried_four_times_with_growing_waits(
     service: Service, live: Make, time: Time, status: int
 ) -> None:
-    service.answer = lambda seen: reply({"error": {}}, status)
+    service.answer = lambda received: reply({"error": {}}, status)
     assert live().send(CREATE).status == status
     assert len(service.requests) == 5
     assert time.slept == [0.5, 1.0, 2.0, 4.0]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
-def test_final_errors_are_answers(service: Service, live: Make, time: Time, status: int) -> None:
-    service.answer = lambda seen: reply({"error": {"code": "x"}}, status)
+def test_final_errors_are_responses(service: Service, live: Make, time: Time, status: int) -> None:
+    service.answer = lambda received: reply({"error": {"code": "x"}}, status)
     response = live().send(CREATE)
     assert (response.status, response.json()) == (status, {"error": {"code": "x"}})
     assert (len(service.requests), time.slept) == (1, [])
 
 
-def test_a_request_that_succeeds_when_asked_again(service: Service, live: Make, time: Time) -> None:
+def test_a_request_that_succeeds_at_a_retry(service: Service, live: Make, time: Time) -> None:
     service.script += [
         reply({}, 503),
         Reply(silent=True),
@@ -160,7 +162,7 @@ def test_a_request_that_succeeds_when_asked_again(service: Service, live: Make, 
     response = live().send(CREATE)
     assert response.json() == {"id": "v1_a"}
     assert time.slept == [0.5, 1.0, 2.0]
-    assert len({seen.body for seen in service.requests}) == 1
+    assert len({received.body for received in service.requests}) == 1
 
 
 @pytest.mark.parametrize(
@@ -179,7 +181,7 @@ def test_a_request_that_succeeds_when_asked_again(service: Service, live: Make, 
         ({"retry_after": "60"}, 60.0),
     ],
 )
-def test_the_server_says_when_to_ask_again(
+def test_the_server_determines_the_wait_before_a_retry(
     service: Service, live: Make, time: Time, headers: dict[str, str], expected: float
 ) -> None:
     service.script.append(reply({}, 429, **headers))
@@ -187,35 +189,31 @@ def test_the_server_says_when_to_ask_again(
     assert time.slept == [pytest.approx(expected)]
 
 
-def test_a_server_that_asks_for_too_long_a_pause_says_no(
-    service: Service, live: Make, time: Time
-) -> None:
+def test_too_long_a_wait_makes_a_response_final(service: Service, live: Make, time: Time) -> None:
     service.script.append(reply({}, 429, retry_after="61"))
     assert live().send(CREATE).status == 429
     assert time.slept == []
 
 
-def test_pauses_are_shortened_by_up_to_a_quarter_and_capped(
-    service: Service, live: Make, time: Time
-) -> None:
-    service.answer = lambda seen: reply({}, 500)
+def test_waits_have_jitter_and_a_maximum(service: Service, live: Make, time: Time) -> None:
+    service.answer = lambda received: reply({}, 500)
     live(random=lambda: 1.0, retries=7).send(CREATE)
     assert time.slept == [0.375, 0.75, 1.5, 3.0, 6.0, 6.0, 6.0]
 
 
-def test_no_retries_when_none_are_wanted(service: Service, live: Make, time: Time) -> None:
-    service.answer = lambda seen: reply({}, 500)
+def test_retries_can_be_disabled(service: Service, live: Make, time: Time) -> None:
+    service.answer = lambda received: reply({}, 500)
     assert live(retries=0).send(CREATE).status == 500
     assert len(service.requests) == 1
 
 
-def test_nobody_waits_beyond_the_time_there_is(service: Service, live: Make, time: Time) -> None:
-    service.answer = lambda seen: reply({}, 500)
+def test_no_wait_exceeds_the_time_limit(service: Service, live: Make, time: Time) -> None:
+    service.answer = lambda received: reply({}, 500)
     assert live(timeout=1.2).send(CREATE).status == 500
     assert time.slept == [0.5]
 
 
-def test_the_time_of_a_scenario_is_counted_over_its_requests(
+def test_the_time_limit_of_a_scenario_includes_all_its_requests(
     service: Service, live: Make, time: Time
 ) -> None:
     transport = live(timeout=10)
@@ -228,10 +226,10 @@ def test_the_time_of_a_scenario_is_counted_over_its_requests(
     assert len(service.requests) == 2
 
 
-# --- faults of the network ---
+# --- network failures ---
 
 
-def test_nobody_listens(live: Make, time: Time) -> None:
+def test_a_refused_connection(live: Make, time: Time) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -242,15 +240,15 @@ def test_nobody_listens(live: Make, time: Time) -> None:
     assert len(time.slept) == 4
 
 
-def test_a_plain_answer_that_breaks_off_every_time(service: Service, live: Make) -> None:
-    service.answer = lambda seen: Reply([b'{"id"'], cut=True)
+def test_a_plain_response_that_breaks_off_every_time(service: Service, live: Make) -> None:
+    service.answer = lambda received: Reply([b'{"id"'], cut=True)
     with pytest.raises(Disconnected, match=r"the connection broke off .*, tried 5 times"):
         live().send(CREATE)
 
 
-def test_an_answer_that_does_not_come(service: Service, live: Make) -> None:
+def test_a_response_that_does_not_arrive(service: Service, live: Make) -> None:
     gate = threading.Event()
-    service.answer = lambda seen: Reply(gate=gate)
+    service.answer = lambda received: Reply(gate=gate)
     try:
         with pytest.raises(
             TimedOut, match=r"^127\.0\.0\.1:\d+: no response within the time limit \(timed out\)$"
@@ -261,14 +259,14 @@ def test_an_answer_that_does_not_come(service: Service, live: Make) -> None:
         gate.set()
 
 
-def test_an_answer_that_trickles_beyond_the_time(service: Service, live: Make) -> None:
-    service.answer = lambda seen: Reply([b" "] * 50)
+def test_a_slow_response_exceeds_the_time_limit(service: Service, live: Make) -> None:
+    service.answer = lambda received: Reply([b" "] * 50)
     with pytest.raises(TimedOut, match="did not end within the time"):
         live(request_timeout=3.0, clock=Time(step=1.0).clock).send(CREATE)
 
 
-def test_an_answer_that_cannot_be_decompressed(service: Service, live: Make) -> None:
-    service.answer = lambda seen: Reply(
+def test_a_response_that_cannot_be_decompressed(service: Service, live: Make) -> None:
+    service.answer = lambda received: Reply(
         [b"no gzip"], headers={"content-encoding": "gzip", "content-type": "application/json"}
     )
     with pytest.raises(Disconnected, match="cannot be decompressed"):
@@ -276,7 +274,7 @@ def test_an_answer_that_cannot_be_decompressed(service: Service, live: Make) -> 
 
 
 @pytest.mark.parametrize(
-    ("foreign", "ours"),
+    ("foreign", "expected"),
     [
         (httpx.ConnectTimeout("x"), ConnectFailed),
         (httpx.PoolTimeout("x"), ConnectFailed),
@@ -291,12 +289,10 @@ def test_an_answer_that_cannot_be_decompressed(service: Service, live: Make) -> 
         (httpx.TooManyRedirects("x"), TransportError),
     ],
 )
-def test_every_exception_of_httpx_becomes_one_of_ours(
-    foreign: Exception, ours: type[Exception]
-) -> None:
-    found = to_evalkit_error(foreign, "h")
-    assert type(found) is ours
-    assert str(found).startswith("h: ")
+def test_every_exception_of_httpx_is_mapped(foreign: Exception, expected: type[Exception]) -> None:
+    error = to_evalkit_error(foreign, "h")
+    assert type(error) is expected
+    assert str(error).startswith("h: ")
 
 
 # --- streams ---
@@ -308,25 +304,25 @@ EVENTS = [
 ]
 
 
-def test_a_stream_is_seen_as_it_arrives(service: Service, live: Make) -> None:
+def test_events_are_passed_on_as_they_arrive(service: Service, live: Make) -> None:
     gate = threading.Event()
     service.script.append(stream(*EVENTS, gate=gate, gate_at=2))
-    seen: list[str] = []
+    received: list[str] = []
 
     def on_event(data: str) -> None:
-        seen.append(json.loads(data)["event_type"])
-        if len(seen) == 2:
-            gate.set()  # the third event is sent only when the second was handed on
+        received.append(json.loads(data)["event_type"])
+        if len(received) == 2:
+            gate.set()  # the third event is sent only after the second was passed on
 
     response = live(on_event=on_event).send(STREAM)
-    assert seen == ["interaction.created", "step.delta", "interaction.completed"]
+    assert received == ["interaction.created", "step.delta", "interaction.completed"]
     assert response.is_stream
     assert response.text.endswith("event: done\ndata: [DONE]\n\n")
     assert len(response.event_ms) == 3
     assert service.requests[0].headers["accept"] == "text/event-stream"
 
 
-def test_events_cut_at_any_byte_are_the_same_stream(service: Service, live: Make) -> None:
+def test_a_stream_sent_byte_by_byte_is_the_same(service: Service, live: Make) -> None:
     whole = b"".join(stream(*EVENTS).chunks)
     service.script.append(
         Reply(
@@ -339,7 +335,7 @@ def test_events_cut_at_any_byte_are_the_same_stream(service: Service, live: Make
     assert len(response.event_ms) == 3
 
 
-def test_arrivals_are_measured_from_the_request(service: Service, live: Make) -> None:
+def test_event_times_are_measured_from_the_request(service: Service, live: Make) -> None:
     service.script.append(stream(*EVENTS))
     ticking = Time(step=0.001)
     response = live(clock=ticking.clock).send(STREAM)
@@ -347,7 +343,7 @@ def test_arrivals_are_measured_from_the_request(service: Service, live: Make) ->
     assert 0 < response.event_ms[0] < response.event_ms[-1] < (response.elapsed_ms or 0)
 
 
-def test_a_stream_that_breaks_keeps_what_came_and_is_not_asked_for_again(
+def test_a_broken_stream_has_what_arrived_and_is_not_retried(
     service: Service, live: Make, time: Time
 ) -> None:
     service.script.append(
@@ -362,7 +358,7 @@ def test_a_stream_that_breaks_keeps_what_came_and_is_not_asked_for_again(
     assert (len(service.requests), time.slept) == (1, [])
 
 
-def test_a_stream_beyond_its_time_is_broken(service: Service, live: Make) -> None:
+def test_a_stream_over_its_time_limit_is_broken(service: Service, live: Make) -> None:
     service.script.append(stream(*EVENTS * 20))
     response = live(clock=Time(step=1.0).clock, request_timeout=15.0).send(STREAM)
     assert response.broken is not None
@@ -370,15 +366,13 @@ def test_a_stream_beyond_its_time_is_broken(service: Service, live: Make) -> Non
     assert response.event_ms
 
 
-def test_a_refusal_instead_of_a_stream_is_asked_again(
-    service: Service, live: Make, time: Time
-) -> None:
+def test_an_error_instead_of_a_stream_is_retried(service: Service, live: Make, time: Time) -> None:
     service.script += [reply({}, 503), stream(*EVENTS)]
     assert live().send(STREAM).is_stream
     assert time.slept == [0.5]
 
 
-def test_what_a_listener_raises_is_not_hidden(service: Service, live: Make) -> None:
+def test_an_exception_of_on_event_is_not_hidden(service: Service, live: Make) -> None:
     service.script.append(stream(*EVENTS))
 
     def on_event(data: str) -> None:
@@ -388,7 +382,7 @@ def test_what_a_listener_raises_is_not_hidden(service: Service, live: Make) -> N
         live(on_event=on_event).send(STREAM)
 
 
-# --- what a user may get wrong, and what must never show ---
+# --- invalid configuration, and secrets ---
 
 
 @pytest.mark.parametrize(
@@ -408,7 +402,7 @@ def test_what_a_listener_raises_is_not_hidden(service: Service, live: Make) -> N
         ("http://me:planted-secret-key@h/", "must not contain a user or a password"),
     ],
 )
-def test_a_base_url_that_cannot_be_used(base_url: str, message: str) -> None:
+def test_an_invalid_base_url(base_url: str, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         LiveTransport(base_url, None)
     assert KEY not in str(caught.value)
@@ -417,13 +411,13 @@ def test_a_base_url_that_cannot_be_used(base_url: str, message: str) -> None:
 @pytest.mark.parametrize(
     "key", ["planted secret", "planted\nsecret", "plant\u00e9d", "planted\x00"]
 )
-def test_a_key_that_cannot_be_sent_is_told_by_its_place(key: str) -> None:
+def test_an_invalid_key_is_reported_by_the_position_of_the_character(key: str) -> None:
     with pytest.raises(UsageError, match=r"character [678] of \d+ is not a printable") as caught:
         LiveTransport("http://h", key)
     assert "planted" not in str(caught.value)
 
 
-def test_space_around_a_key_is_no_part_of_it() -> None:
+def test_white_space_around_a_key_is_stripped() -> None:
     assert LiveTransport("http://h", " planted-secret-key\n").secrets == (KEY,)
     assert LiveTransport("http://h", " ").secrets == ()
 
@@ -432,7 +426,7 @@ def test_the_key_is_in_no_log_no_message_no_traceback(
     service: Service, live: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    service.answer = lambda seen: Reply([b"{"], cut=True)
+    service.answer = lambda received: Reply([b"{"], cut=True)
     transport = live(retries=1)
     assert KEY not in repr(transport)
     with pytest.raises(Disconnected) as caught:

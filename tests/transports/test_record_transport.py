@@ -1,4 +1,4 @@
-"""Recording over real HTTP: modes, what is kept, what goes on after a failure or a kill, and that nothing mixes."""
+"""Recording over real HTTP: record modes, resuming after failures and kills, secrets."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from tests.transports.test_replay_transport import put, replaying
 KEY = "planted-secret-key"
 
 
-def opened(
+def open_recording(
     service: Service, path: Path, mode: str = "once", *, key: str = KEY, **options: Any
 ) -> Transport:
-    given: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "metadata": {"model": "m"},
         "hint": lambda: "pytest x --evalkit-record all",
         "label": "weather::london",
         **options,
     }
     return open_transport(
-        mode=mode, path=path, live=lambda: LiveTransport(service.base_url, key, retries=0), **given  # type: ignore[arg-type]
+        mode=mode, path=path, live=lambda: LiveTransport(service.base_url, key, retries=0), **arguments  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -45,30 +45,30 @@ def ask(number: int, **fields: Any) -> Request:
     return Request("POST", PATH, {"model": "m", "input": f"question {number}", **fields})
 
 
-def hold(transport: Transport, *requests: Request, held: bool | None = True) -> list[Any]:
+def run(transport: Transport, *requests: Request, completed: bool | None = True) -> list[Any]:
     try:
         answers = [transport.send(request) for request in requests]
-        if held is not None:
-            transport.finish(held)
+        if completed is not None:
+            transport.finish(completed)
     finally:
         transport.close()
     return answers
 
 
-def test_recorded_once_then_replayed(service: Service, cassette: Path) -> None:
-    first = hold(opened(service, cassette), ask(1), ask(2))
+def test_recorded_once_and_then_replayed(service: Service, cassette: Path) -> None:
+    first = run(open_recording(service, cassette), ask(1), ask(2))
     assert [answer.source for answer in first] == ["recorded", "recorded"]
-    again = hold(opened(service, cassette), ask(1), ask(2))
+    again = run(open_recording(service, cassette), ask(1), ask(2))
     assert [answer.source for answer in again] == ["replayed", "replayed"]
     assert [answer.json() for answer in again] == [answer.json() for answer in first]
     assert [answer.elapsed_ms for answer in again] == [answer.elapsed_ms for answer in first]
     assert len(service.requests) == 2
     with pytest.raises(CassetteMiss):
-        hold(opened(service, cassette), ask(3))
+        run(open_recording(service, cassette), ask(3))
 
 
-def test_a_cassette_says_where_it_comes_from(service: Service, cassette: Path) -> None:
-    hold(opened(service, cassette), ask(1))
+def test_a_cassette_has_metadata_of_its_origin(service: Service, cassette: Path) -> None:
+    run(open_recording(service, cassette), ask(1))
     text = cassette.read_text()
     assert f"    uri: {service.base_url}/v1beta/interactions\n" in text
     assert '  model: "m"\n' in text
@@ -78,57 +78,59 @@ def test_a_cassette_says_where_it_comes_from(service: Service, cassette: Path) -
 
 
 def test_new_episodes(service: Service, cassette: Path) -> None:
-    hold(opened(service, cassette), ask(1))
-    answers = hold(opened(service, cassette, "new_episodes"), ask(1), ask(2))
+    run(open_recording(service, cassette), ask(1))
+    answers = run(open_recording(service, cassette, "new_episodes"), ask(1), ask(2))
     assert [answer.source for answer in answers] == ["replayed", "recorded"]
-    assert [answer.source for answer in hold(replaying(cassette), ask(1), ask(2))] == [
+    assert [answer.source for answer in run(replaying(cassette), ask(1), ask(2))] == [
         "replayed",
         "replayed",
     ]
 
 
-def test_new_episodes_tells_what_was_left_unplayed(service: Service, cassette: Path) -> None:
-    hold(opened(service, cassette), ask(1), ask(2))
-    transport = opened(service, cassette, "new_episodes")
-    hold(transport, ask(2), ask(3))
+def test_new_episodes_lists_unplayed_recordings(service: Service, cassette: Path) -> None:
+    run(open_recording(service, cassette), ask(1), ask(2))
+    transport = open_recording(service, cassette, "new_episodes")
+    run(transport, ask(2), ask(3))
     assert transport.unplayed == ["recording 1: POST /v1beta/interactions"]
 
 
-def test_all_records_anew_and_swaps_at_the_end(service: Service, cassette: Path) -> None:
-    hold(opened(service, cassette), ask(1), ask(2))
+def test_all_records_everything_and_replaces_the_cassette_at_the_end(
+    service: Service, cassette: Path
+) -> None:
+    run(open_recording(service, cassette), ask(1), ask(2))
     old = cassette.read_bytes()
-    service.answer = lambda seen: reply({"id": "new"})
-    hold(opened(service, cassette, "all"), ask(1), held=False)
+    service.answer = lambda received: reply({"id": "new"})
+    run(open_recording(service, cassette, "all"), ask(1), completed=False)
     assert cassette.read_bytes() == old
-    transport = opened(service, cassette, "all")
-    assert [answer.json() for answer in hold(transport, ask(1))] == [{"id": "new"}]
+    transport = open_recording(service, cassette, "all")
+    assert [answer.json() for answer in run(transport, ask(1))] == [{"id": "new"}]
     assert transport.unplayed == []
-    assert [answer.json() for answer in hold(replaying(cassette), ask(1))] == [{"id": "new"}]
+    assert [answer.json() for answer in run(replaying(cassette), ask(1))] == [{"id": "new"}]
 
 
 @pytest.mark.parametrize("mode", ["once", "new_episodes", "all"])
-def test_a_run_that_broke_off_goes_on(service: Service, cassette: Path, mode: str) -> None:
-    hold(opened(service, cassette, mode), ask(1), ask(2), held=None)
+def test_an_interrupted_run_is_resumed(service: Service, cassette: Path, mode: str) -> None:
+    run(open_recording(service, cassette, mode), ask(1), ask(2), completed=None)
     with pytest.raises(
         CassetteMiss, match="an interrupted recording is beside it, with 2 finished exchanges"
     ):
-        hold(replaying(cassette), ask(1))
-    answers = hold(opened(service, cassette, mode), ask(1), ask(2), ask(3))
+        run(replaying(cassette), ask(1))
+    answers = run(open_recording(service, cassette, mode), ask(1), ask(2), ask(3))
     assert [answer.source for answer in answers] == ["replayed", "replayed", "recorded"]
     assert len(service.requests) == 3
-    assert [answer.source for answer in hold(replaying(cassette), ask(1), ask(2), ask(3))] == [
+    assert [answer.source for answer in run(replaying(cassette), ask(1), ask(2), ask(3))] == [
         "replayed"
     ] * 3
 
 
-def test_http_errors_are_recorded_as_what_happened(service: Service, cassette: Path) -> None:
+def test_http_errors_are_recorded(service: Service, cassette: Path) -> None:
     service.script += [
         reply({"error": {"code": "invalid_request"}}, 400),
         Reply([b"<html>"], 502, {"content-type": "text/html"}),
         reply({}, 429, retry_after="70"),
     ]
-    recorded = hold(opened(service, cassette), ask(1), ask(2), ask(3))
-    replayed = hold(replaying(cassette), ask(1), ask(2), ask(3))
+    recorded = run(open_recording(service, cassette), ask(1), ask(2), ask(3))
+    replayed = run(replaying(cassette), ask(1), ask(2), ask(3))
     assert [answer.status for answer in replayed] == [400, 502, 429]
     assert [answer.json() if answer.status != 502 else answer.text for answer in replayed] == [
         answer.json() if answer.status != 502 else answer.text for answer in recorded
@@ -139,7 +141,7 @@ def test_http_errors_are_recorded_as_what_happened(service: Service, cassette: P
 def test_only_the_last_of_several_attempts_is_recorded(service: Service, cassette: Path) -> None:
     service.script += [reply({}, 503), reply({}, 503), reply({"id": "v1_a"})]
     live = lambda: LiveTransport(service.base_url, KEY, sleep=lambda seconds: None)  # noqa: E731
-    hold(
+    run(
         open_transport(mode="once", path=cassette, live=live, metadata={}, hint=str, label="x"),
         ask(1),
     )
@@ -148,16 +150,16 @@ def test_only_the_last_of_several_attempts_is_recorded(service: Service, cassett
     assert [item.status for item in loaded.recordings] == [200]
 
 
-def test_no_answer_is_no_recording(service: Service, cassette: Path) -> None:
+def test_a_missing_response_is_not_recorded(service: Service, cassette: Path) -> None:
     transport = open_transport(
         mode="once", path=cassette, live=lambda: LiveTransport("http://127.0.0.1:9", KEY, retries=0), metadata={}, hint=str, label="x",
     )  # fmt: skip
     with pytest.raises(ConnectFailed):
-        hold(transport, ask(1))
+        run(transport, ask(1))
     assert list(cassette.parent.iterdir()) == []
 
 
-def test_a_stream_is_teed_and_a_broken_one_recorded_as_broken(
+def test_events_of_a_stream_are_passed_on_and_a_broken_one_is_recorded_as_broken(
     service: Service, cassette: Path
 ) -> None:
     events = [{"event_type": "step.delta", "text": f"é{number}"} for number in range(3)]
@@ -165,15 +167,15 @@ def test_a_stream_is_teed_and_a_broken_one_recorded_as_broken(
         stream(*events),
         Reply(stream(*events).chunks[:2], headers={"content-type": "text/event-stream"}, cut=True),
     ]
-    seen: list[str] = []
-    live = lambda: LiveTransport(service.base_url, KEY, on_event=seen.append)  # noqa: E731
-    recorded = hold(
+    received: list[str] = []
+    live = lambda: LiveTransport(service.base_url, KEY, on_event=received.append)  # noqa: E731
+    recorded = run(
         open_transport(mode="once", path=cassette, live=live, metadata={}, hint=str, label="x"),
         ask(1, stream=True),
         ask(2, stream=True),
     )
-    assert [json.loads(data)["text"] for data in seen] == ["é0", "é1", "é2", "é0", "é1"]
-    replayed = hold(replaying(cassette), ask(1, stream=True), ask(2, stream=True))
+    assert [json.loads(data)["text"] for data in received] == ["é0", "é1", "é2", "é0", "é1"]
+    replayed = run(replaying(cassette), ask(1, stream=True), ask(2, stream=True))
     assert [(answer.text, answer.event_ms, answer.broken) for answer in replayed] == [
         (answer.text, answer.event_ms, answer.broken) for answer in recorded
     ]
@@ -185,19 +187,19 @@ def test_a_stream_is_teed_and_a_broken_one_recorded_as_broken(
     )
 
 
-def test_an_endpoint_is_needed_only_to_record(service: Service, cassette: Path) -> None:
+def test_an_endpoint_is_needed_only_for_recording(service: Service, cassette: Path) -> None:
     with pytest.raises(UsageError, match="record mode 'once' needs an endpoint"):
         open_transport(mode="once", path=cassette, live=None, metadata={}, hint=str, label="x")
     put(cassette, *conversation())
     open_transport(mode="once", path=cassette, live=None, metadata={}, hint=str, label="x").close()
 
 
-def test_a_missing_key_is_told_before_anything_is_written(cassette: Path) -> None:
+def test_a_missing_key_is_reported_before_anything_is_written(cassette: Path) -> None:
     def live() -> LiveTransport:
         raise UsageError("no key")
 
     with pytest.raises(UsageError, match="no key"):
-        hold(
+        run(
             open_transport(mode="once", path=cassette, live=live, metadata={}, hint=str, label="x"),
             ask(1),
         )
@@ -211,24 +213,24 @@ def test_an_unreadable_cassette_is_an_error_in_every_mode(
     cassette.parent.mkdir(parents=True)
     cassette.write_text("version: 1\ninteractions: {")
     with pytest.raises(CassetteError, match=r"london\.yaml:2 the file is truncated"):
-        opened(service, cassette, mode)
+        open_recording(service, cassette, mode)
     assert cassette.read_text() == "version: 1\ninteractions: {"
     assert service.requests == []
 
 
-def test_conversations_recorded_at_once_do_not_mix(service: Service, tmp_path: Path) -> None:
+def test_conversations_recorded_in_parallel_do_not_mix(service: Service, tmp_path: Path) -> None:
     gate = threading.Barrier(15)
 
     def record(scenario: int) -> list[Any]:
-        transport = opened(service, tmp_path / "cassettes" / "s" / f"{scenario}.yaml")
+        transport = open_recording(service, tmp_path / "cassettes" / "s" / f"{scenario}.yaml")
         gate.wait(20)
-        return hold(transport, *(ask(number, scenario=scenario) for number in range(4)))
+        return run(transport, *(ask(number, scenario=scenario) for number in range(4)))
 
     with ThreadPoolExecutor(15) as pool:
         recorded = list(pool.map(record, range(15)))
     for scenario in range(15):
         transport = replaying(tmp_path / "cassettes" / "s" / f"{scenario}.yaml")
-        answers = hold(transport, *(ask(number, scenario=scenario) for number in range(4)))
+        answers = run(transport, *(ask(number, scenario=scenario) for number in range(4)))
         assert [answer.json()["asked"]["scenario"] for answer in answers] == [scenario] * 4
         assert [answer.json() for answer in answers] == [
             answer.json() for answer in recorded[scenario]
@@ -264,24 +266,24 @@ def recording_process(service: Service, cassette: Path, mode: str) -> subprocess
 
 @pytest.mark.parametrize("mode", ["once", "all"])
 def test_killed_while_recording(service: Service, cassette: Path, mode: str) -> None:
-    never, asked = threading.Event(), threading.Event()
+    never, requested = threading.Event(), threading.Event()
 
-    def answer(seen: Any) -> Reply:
-        if seen.json["input"] == "question 4" and not never.is_set():
-            asked.set()
+    def answer(received: Any) -> Reply:
+        if received.json["input"] == "question 4" and not never.is_set():
+            requested.set()
             return Reply(gate=never)
-        return reply({"id": seen.json["input"]})
+        return reply({"id": received.json["input"]})
 
     service.answer = answer
     process = recording_process(service, cassette, mode)
     try:
-        assert asked.wait(20)
-        # While it is recording, nobody else may.
+        assert requested.wait(20)
+        # While it is recording, no other process may record.
         with pytest.raises(
             UsageError,
             match=rf"london\.yaml\.journal: process {process.pid} is recording this cassette now",
         ):
-            opened(service, cassette, mode)
+            open_recording(service, cassette, mode)
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
@@ -296,14 +298,14 @@ def test_killed_while_recording(service: Service, cassette: Path, mode: str) -> 
     second = recording_process(service, cassette, mode)
     assert second.communicate(timeout=30)[1] == ""
     assert second.returncode == 0
-    assert [seen.json["input"] for seen in service.requests[before:]] == [
+    assert [received.json["input"] for received in service.requests[before:]] == [
         "question 4",
         "question 5",
     ]
     assert sorted(path.name for path in cassette.parent.iterdir()) == ["london.yaml"]
-    assert [
-        answer.json()["id"] for answer in hold(replaying(cassette), *map(ask, range(1, 6)))
-    ] == [f"question {n}" for n in range(1, 6)]
+    assert [answer.json()["id"] for answer in run(replaying(cassette), *map(ask, range(1, 6)))] == [
+        f"question {n}" for n in range(1, 6)
+    ]
     import vcr
     from vcr.cassette import Cassette
 
@@ -340,7 +342,7 @@ def test_a_planted_secret_is_in_no_file(service: Service, cassette: Path) -> Non
             {"data": base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(40_000) + KEY.encode()).decode()}
         ),
     ]
-    transport = opened(service, cassette, secrets=[KEY])
+    transport = open_recording(service, cassette, secrets=[KEY])
     requests = [
         Request("POST", f"{PATH}/{KEY}", {"input": f"my key is {KEY}"}, (("key", KEY), ("q", KEY))),
         *(ask(number, stream=True) for number in range(2, 6)),
@@ -355,9 +357,9 @@ def test_a_planted_secret_is_in_no_file(service: Service, cassette: Path) -> Non
     transport.finish(True)
     transport.close()
     assert files_with(cassette.parent.parent, *needles) == []
-    assert answers[0].json()["echo"] == KEY  # the conversation itself saw what was sent
-    assert all(seen.headers["x-goog-api-key"] == KEY for seen in service.requests)
-    again = hold(replaying(cassette, secrets=[KEY]), *requests)
+    assert answers[0].json()["echo"] == KEY  # the conversation has the original text
+    assert all(received.headers["x-goog-api-key"] == KEY for received in service.requests)
+    again = run(replaying(cassette, secrets=[KEY]), *requests)
     assert [answer.status for answer in again] == [200, 200, 400, 200, 200]
     assert KEY not in "".join(answer.text for answer in again)
     texts = [
@@ -371,17 +373,17 @@ def test_a_planted_secret_is_in_no_file(service: Service, cassette: Path) -> Non
     assert loaded.metadata["redactions"] >= 10
 
 
-def test_the_key_of_the_endpoint_is_redacted_even_if_nobody_named_it(
+def test_the_key_of_the_endpoint_is_redacted_without_configuration(
     service: Service, cassette: Path
 ) -> None:
     service.script.append(reply({"echo": KEY}))
-    hold(opened(service, cassette), ask(1))
+    run(open_recording(service, cassette), ask(1))
     assert files_with(cassette.parent, KEY.encode()) == []
 
 
-def test_a_secret_in_the_metadata_stops_everything(service: Service, cassette: Path) -> None:
-    transport = opened(service, cassette, metadata={"endpoint": f"http://h/?key={KEY}"})
+def test_a_secret_in_the_metadata_is_an_error(service: Service, cassette: Path) -> None:
+    transport = open_recording(service, cassette, metadata={"endpoint": f"http://h/?key={KEY}"})
     with pytest.raises(SecretLeak, match="a known secret"):
-        hold(transport, ask(1))
+        run(transport, ask(1))
     assert not cassette.exists()
     assert files_with(cassette.parent, KEY.encode()) == []

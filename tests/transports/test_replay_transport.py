@@ -1,4 +1,4 @@
-"""Replay: what the cassette holds, as it was, from no socket; a miss for anything else."""
+"""Replay: responses as recorded, without sockets, and a miss for anything else."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def put(path: Path, *recordings: Recording) -> None:
     path.write_text(render(Cassette(list(recordings))))
 
 
-def test_a_conversation_is_replayed_as_it_was(cassette: Path) -> None:
+def test_a_conversation_is_replayed_as_recorded(cassette: Path) -> None:
     put(cassette, *conversation())
     transport = replaying(cassette)
     answers = [transport.send(Request("POST", PATH, body)) for body in (FIRST, SECOND, THIRD)]
@@ -50,7 +50,7 @@ def test_a_conversation_is_replayed_as_it_was(cassette: Path) -> None:
     assert transport.unplayed == []
 
 
-def test_a_stream_keeps_its_arrivals_and_that_it_broke(cassette: Path) -> None:
+def test_a_stream_keeps_its_event_times_and_its_break(cassette: Path) -> None:
     broken = recording(
         FIRST,
         response_headers={"content-type": ["text/event-stream"]},
@@ -68,14 +68,14 @@ def test_a_stream_keeps_its_arrivals_and_that_it_broke(cassette: Path) -> None:
     )
 
 
-def test_bytes_come_back_as_the_text_they_were(cassette: Path) -> None:
+def test_bytes_are_replayed_as_the_original_text(cassette: Path) -> None:
     item = recording(FIRST)
     item.body = b"\xff\xc3\xa9"
     put(cassette, item)
     assert replaying(cassette).send(Request("POST", PATH, FIRST)).text == "\udcffé"
 
 
-def test_what_was_not_played_is_told(cassette: Path) -> None:
+def test_unplayed_recordings_are_listed(cassette: Path) -> None:
     put(cassette, *conversation(), recording(None, method="GET", path=f"{PATH}/v1_a"))
     transport = replaying(cassette)
     transport.send(Request("POST", PATH, SECOND))
@@ -112,7 +112,7 @@ def test_a_miss_does_not_repeat_a_secret(cassette: Path) -> None:
     assert '"REDACTED"' in str(caught.value)
 
 
-def test_redacted_recordings_still_answer(cassette: Path) -> None:
+def test_redacted_recordings_are_replayed(cassette: Path) -> None:
     put(cassette, recording({"input": "my key is REDACTED, call 555-REDACTED"}))
     transport = replaying(cassette, secrets=["planted-secret-key"], patterns=[r"(?<=555-)\d+"])
     assert (
@@ -132,7 +132,7 @@ def test_no_cassette_is_a_miss_of_the_first_request(cassette: Path) -> None:
     assert not cassette.parent.exists()
 
 
-def test_an_unreadable_cassette_is_no_missing_one(cassette: Path) -> None:
+def test_an_unreadable_cassette_does_not_count_as_missing(cassette: Path) -> None:
     cassette.parent.mkdir(parents=True)
     cassette.write_text("interactions: [")
     with pytest.raises(CassetteError, match=r"london\.yaml:1 the file is truncated"):
@@ -164,7 +164,7 @@ print([name for name in FORBIDDEN if name in sys.modules])
 """
 
 
-def test_replay_opens_no_socket_and_imports_nothing_that_could(cassette: Path) -> None:
+def test_replay_opens_no_socket_and_imports_no_network_library(cassette: Path) -> None:
     put(cassette, recording({"a": "REDACTED", "b": 1}))
     done = subprocess.run(
         [sys.executable, "-S", "-c", "import sys; sys.path[:0] = " + repr(sys.path) + WITHOUT_SOCKETS, str(cassette), PATH],

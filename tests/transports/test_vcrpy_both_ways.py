@@ -1,4 +1,4 @@
-"""Plain vcrpy and pytest-recording replay what evalkit writes; evalkit replays what they write. All over real HTTP."""
+"""vcrpy and pytest-recording replay cassettes of evalkit and vice versa, over real HTTP."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BODY = {"model": "m", "input": "What is 1.0 + 1e21 in °C?", "n": 1.5}
 EVENTS = [{"event_type": "step.delta", "text": "é  "}, {"event_type": "interaction.completed"}]
 
 
-def record(service: Service, path: Path, *asked: Request) -> None:
+def record(service: Service, path: Path, *requests: Request) -> None:
     live = lambda: LiveTransport(service.base_url, "planted-secret-key")  # noqa: E731
     transport = open_transport(
         mode="once",
@@ -39,21 +39,21 @@ def record(service: Service, path: Path, *asked: Request) -> None:
         label="x",
         secrets=["planted-secret-key"],
     )
-    for request in asked:
+    for request in requests:
         transport.send(request)
     transport.finish(True)
     transport.close()
 
 
-def answers(path: Path, *asked: Request) -> list[Any]:
+def answers(path: Path, *requests: Request) -> list[Any]:
     transport = replaying(path)
-    found = [transport.send(request) for request in asked]
+    found = [transport.send(request) for request in requests]
     transport.close()
     assert transport.unplayed == []
     return found
 
 
-# --- ours to theirs ---
+# --- from evalkit to vcrpy ---
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def ours(service: Service, cassette: Path) -> Path:
         Request("POST", PATH, {"n": 4}),
         Request("POST", PATH, {"n": 5}),
     )
-    service.answer = lambda seen: reply({"error": "asked live"}, 500)
+    service.answer = lambda received: reply({"error": "asked live"}, 500)
     return cassette
 
 
@@ -104,7 +104,7 @@ def asked_by(client: str, base_url: str) -> list[tuple[int, bytes]]:
             try:
                 with urlopen(UrlRequest(target, data, headers, method=method), timeout=10) as third:
                     found.append((third.status, third.read()))
-            except OSError as error:  # urllib raises for an HTTP error
+            except OSError as error:  # urllib raises for HTTP errors
                 found.append(
                     (getattr(error, "code", 0), error.read() if hasattr(error, "read") else b"")
                 )
@@ -112,14 +112,14 @@ def asked_by(client: str, base_url: str) -> list[tuple[int, bytes]]:
 
 
 def json_body(left: Any, right: Any) -> bool:
-    """A matcher for clients whose stub of vcrpy says None where there is no body; httpx's says it is empty."""
+    """Match JSON bodies; for no body, vcrpy's stub of httpx has "" and other stubs have None."""
     return bool(json.loads(left.body or "null") == json.loads(right.body or "null"))
 
 
 @pytest.mark.parametrize(
     ("client", "match"), [("httpx", "body"), ("requests", "json"), ("urllib", "json")]
 )
-def test_plain_vcrpy_replays_our_cassette_and_matches_json_bodies(
+def test_plain_vcrpy_replays_a_cassette_of_evalkit_and_matches_json_bodies(
     service: Service, ours: Path, client: str, match: str
 ) -> None:
     before = len(service.requests)
@@ -132,7 +132,7 @@ def test_plain_vcrpy_replays_our_cassette_and_matches_json_bodies(
         assert tape.all_played
     assert len(service.requests) == before
     assert [status for status, _ in found] == [200, 200, 404, 200, 200]
-    # What may have changed is white space between JSON tokens, nothing else.
+    # Only white space between JSON tokens may differ.
     assert b'"f": 1.0,' in found[0][1]
     assert b'"big": 12345678901234567890' in found[0][1]
     assert b"a\\u00e9 \\u2028 b" in found[0][1]
@@ -141,8 +141,8 @@ def test_plain_vcrpy_replays_our_cassette_and_matches_json_bodies(
     assert found[4][1] == "trailing space \n\ttab \u2028 line\r\n".encode()
 
 
-def test_vcrpy_can_go_on_with_our_cassette_and_we_with_its(service: Service, ours: Path) -> None:
-    service.answer = lambda seen: reply({"id": "v1_new"})
+def test_vcrpy_and_evalkit_can_extend_the_same_cassette(service: Service, ours: Path) -> None:
+    service.answer = lambda received: reply({"id": "v1_new"})
     with vcr.use_cassette(
         str(ours), record_mode=vcr.mode.NEW_EPISODES, match_on=["method", "uri", "body"]
     ):
@@ -154,7 +154,7 @@ def test_vcrpy_can_go_on_with_our_cassette_and_we_with_its(service: Service, our
     assert replaying(ours).send(Request("POST", PATH, {"n": 4})).text == "\udcff\x00binary"
 
 
-def test_pytest_recording_replays_our_cassette(
+def test_pytest_recording_replays_a_cassette_of_evalkit(
     service: Service, ours: Path, pytester: pytest.Pytester
 ) -> None:
     pytester.makeconftest(
@@ -180,7 +180,7 @@ def test_pytest_recording_replays_our_cassette(
     result.assert_outcomes(passed=1)
 
 
-def test_the_official_sdk_replays_our_cassette_through_vcrpy(
+def test_the_official_sdk_replays_a_cassette_of_evalkit_through_vcrpy(
     service: Service, cassette: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genai = pytest.importorskip("google.genai")
@@ -225,10 +225,10 @@ def test_the_official_sdk_replays_our_cassette_through_vcrpy(
     assert len(service.requests) == 2
 
 
-# --- theirs to ours ---
+# --- from vcrpy to evalkit ---
 
 
-def test_we_replay_what_plain_vcrpy_recorded(service: Service, cassette: Path) -> None:
+def test_evalkit_replays_recordings_of_plain_vcrpy(service: Service, cassette: Path) -> None:
     service.script += [
         Reply([b'{"id":"v1_a","f":1.0}']),
         Reply(
@@ -259,7 +259,7 @@ def test_we_replay_what_plain_vcrpy_recorded(service: Service, cassette: Path) -
     assert [answer.elapsed_ms for answer in found] == [None] * 6
 
 
-def test_we_replay_what_requests_and_pytest_recording_recorded(
+def test_evalkit_replays_recordings_of_requests_and_pytest_recording(
     service: Service, pytester: pytest.Pytester
 ) -> None:
     pytester.makepyfile(
@@ -317,13 +317,13 @@ version: 1
     ids=["plain", "nested header lists and a bare body", "header texts and bytes",
          "anchors and a client's own keys", "no headers", "old httpx stub"],
 )  # fmt: skip
-def test_every_layout_vcrpy_has_written_is_read(cassette: Path, text: str) -> None:
+def test_every_layout_of_vcrpy_is_read(cassette: Path, text: str) -> None:
     cassette.parent.mkdir(parents=True)
     cassette.write_text(text)
     assert answers(cassette, Request("POST", PATH, {"n": 1}))[0].json() == {"id": "v1_a"}
 
 
-def test_a_body_that_cannot_be_opened_is_named(cassette: Path) -> None:
+def test_a_body_that_cannot_be_decompressed_is_located(cassette: Path) -> None:
     cassette.parent.mkdir(parents=True)
     cassette.write_text(
         foreign(
@@ -336,7 +336,7 @@ def test_a_body_that_cannot_be_opened_is_named(cassette: Path) -> None:
         replaying(cassette)
 
 
-def test_bodies_count_even_where_vcrpy_ignored_them(service: Service, cassette: Path) -> None:
+def test_bodies_are_compared_even_if_vcrpy_ignored_them(service: Service, cassette: Path) -> None:
     cassette.parent.mkdir(parents=True)
     with vcr.use_cassette(str(cassette)):
         httpx.post(service.base_url + PATH, json={"n": 1})
@@ -358,10 +358,10 @@ def taping(folder: Path, **options: Any) -> vcr.VCR:
 
 
 @pytest.mark.parametrize("client", ["httpx", "requests"])
-def test_the_serializer_writes_reviewable_cassettes_with_media_beside(
+def test_the_serializer_writes_readable_cassettes_and_separate_media(
     service: Service, tmp_path: Path, client: str
 ) -> None:
-    service.answer = lambda seen: reply({"id": "v1_a", "data": IMAGE})
+    service.answer = lambda received: reply({"id": "v1_a", "data": IMAGE})
     send: Any = httpx.post if client == "httpx" else requests.post
     for _ in range(2):
         with taping(tmp_path).use_cassette("app.yaml"):
@@ -397,7 +397,7 @@ def test_the_serializer_redacts_keys_of_the_environment(
         )
 
 
-def test_the_serializer_keeps_what_it_is_given(tmp_path: Path) -> None:
+def test_the_serializer_preserves_its_input(tmp_path: Path) -> None:
     given = {
         "interactions": [
             {
@@ -415,6 +415,6 @@ def test_the_serializer_keeps_what_it_is_given(tmp_path: Path) -> None:
     assert serializer.deserialize(serializer.serialize(given)) == given
 
 
-def test_the_serializer_refuses_what_is_no_cassette(tmp_path: Path) -> None:
+def test_the_serializer_refuses_invalid_cassettes(tmp_path: Path) -> None:
     with pytest.raises(CassetteError, match=r"^cassette:1 "):
         vcr_serializer(tmp_path).deserialize("hello")

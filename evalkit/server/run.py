@@ -36,7 +36,7 @@ LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 2.0
 """How long open responses may continue after the signal to stop."""
 
-_START_SECONDS, _STOP_SECONDS = 30, 10
+_START_SECONDS, _STOP_SECONDS = 30, 30
 _CUT_SECONDS = 2.0
 _TICK = 0.01
 _DRAIN_TICK = 0.001

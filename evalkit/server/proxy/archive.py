@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -33,6 +34,7 @@ FOLDER = "conversations"
 """Folder of the cassettes, below the proxy's folder; their media are beside it, in ``_media``."""
 
 _MAX_OPEN = 48
+_MAX_WRITERS = 8
 _NAME_WORDS, _NAME_LENGTH = 6, 48
 _WORD = re.compile(r"[a-z0-9]+")
 
@@ -148,14 +150,15 @@ class ConversationArchive:
         Returns a line about each cassette that cannot be written.
         """
         now = self._clock()
-        problems = []
-        for number, conversation in self._conversations.items():
-            if not conversation.is_written and now - conversation.last_change >= seconds:
-                try:
-                    self._write(number, conversation)
-                except EvalkitError as error:
-                    problems.append(str(error))
-        return problems
+        idle = [
+            number
+            for number, conversation in self._conversations.items()
+            if not conversation.is_written and now - conversation.last_change >= seconds
+        ]
+        # Several threads, because most of the time is spent waiting for the disk. Each works on
+        # its own conversation.
+        with ThreadPoolExecutor(_MAX_WRITERS) as pool:
+            return [problem for problem in pool.map(self._write, idle) if problem]
 
     def close(self) -> list[str]:
         """Write every cassette and close all files; return a line about each failure."""
@@ -164,20 +167,25 @@ class ConversationArchive:
             self._open.popitem()[1].close()
         return problems
 
-    def _write(self, number: int, conversation: _Conversation) -> None:
-        recorder = self._recorder(number)
+    def _write(self, number: int) -> str:
+        conversation = self._conversations[number]
         try:
-            superseded = set(recorder.drop_superseded(is_superseded))
-            conversation.requests = [
-                request
-                for position, request in enumerate(conversation.requests)
-                if position not in superseded
-            ]
-            recorder.finish(completed=True)
-            conversation.is_written = True
-        finally:
-            del self._open[number]
-            recorder.close()
+            recorder = self._open.pop(number, None) or self._open_cassette(conversation.path)
+            recorder.redactor = conversation.redactor
+            try:
+                superseded = set(recorder.drop_superseded(is_superseded))
+                conversation.requests = [
+                    request
+                    for position, request in enumerate(conversation.requests)
+                    if position not in superseded
+                ]
+                recorder.finish(completed=True)
+                conversation.is_written = True
+            finally:
+                recorder.close()
+        except EvalkitError as error:
+            return str(error)
+        return ""
 
     def _create(
         self, number: int, recordings: Sequence[Recording], secrets: Iterable[str]

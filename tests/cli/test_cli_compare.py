@@ -119,7 +119,7 @@ def test_gates_of_the_project(here: Path) -> None:
     wrong = compare(*runs, "--gate", "laxx")
     assert (wrong.exit_code, wrong.output) == (
         2,
-        "evalkit: no gate 'laxx' (did you mean 'lax'?); there are: lax, sure\n",
+        "evalkit: unknown gate 'laxx' (did you mean 'lax'?); valid: lax, sure\n",
     )
 
 

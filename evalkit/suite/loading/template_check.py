@@ -75,7 +75,7 @@ def _verify(
     try:
         parsed = template(source)
     except TemplateError as error:
-        problems.add(path, f"template: {error.message}", word=error.word)
+        problems.add(path, f"template: {error.message}")
         return False
     if not rows.complete:
         return False
@@ -95,7 +95,7 @@ def _verify(
         try:
             parsed.render(variables)
         except TemplateError as error:
-            problems.add(path, f"template: {error.message}{in_case(row)}", word=error.word)
+            problems.add(path, f"template: {error.message}{in_case(row)}")
             return False
     return True
 

@@ -42,7 +42,7 @@ class SuiteResources:
                 problem._replace(path=(*path, *problem.path)) for problem in error.problems
             )
         else:
-            problems.add(path, str(error), word=getattr(error, "word", ""))
+            problems.add(path, str(error))
         return SuiteErrors(problems.in_file_order())
 
 

@@ -35,16 +35,11 @@ RUNTIME_NAMES = ("previous", "turns", "arguments")
 
 
 class TemplateError(ValueError):
-    """A template that cannot be parsed or rendered.
+    """A template that cannot be parsed or rendered."""
 
-    ``word`` is the name it is about; ``line`` counts from 1 inside the template.
-    """
-
-    def __init__(self, message: str, *, word: str = "", line: int = 1) -> None:
+    def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
-        self.word = word
-        self.line = line
 
 
 def is_template(value: object) -> bool:
@@ -97,12 +92,11 @@ class Template:
     """
 
     def __init__(self, source: str) -> None:
-        self.source = source
         try:
             tree = _ENVIRONMENT.parse(source)
             undeclared = meta.find_undeclared_variables(tree)
         except jinja2.TemplateSyntaxError as error:
-            raise TemplateError(_syntax_message(error.message or ""), line=error.lineno) from error
+            raise TemplateError(_syntax_message(error.message or "")) from error
         except RecursionError as error:
             raise TemplateError("nested too deeply") from error
         if any(map(tree.find, (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends))):

@@ -3,6 +3,9 @@
 One catch-all route, because the back end also responds to paths and methods that the API does not
 have, in the API's shape. Only ``/healthz`` is handled here; it needs no key. HEAD is a GET whose
 body is not sent, OPTIONS lists the methods a path allows. Handlers run in one event loop.
+
+A reply is sent as it says: delayed, in pieces, or broken off. Frames without a delay are sent
+together, so a stream without delays costs no more than a plain reply.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ import asyncio
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain, repeat
 from time import monotonic
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
@@ -20,17 +25,38 @@ from starlette.types import Receive, Scope, Send
 
 from evalkit._lib.json import dumps
 from evalkit._lib.version import VERSION
-from evalkit.server.calls import Backend, Call, Reply, error_reply
+from evalkit.server.calls import Backend, Call, ConnectionEnd, Reply, StreamCut, error_reply
 from evalkit.server.fault_injection.injector import FaultInjector
 from evalkit.server.fault_injection.plans import FaultPlan
+from evalkit.server.fault_injection.stream_changes import close
 from evalkit.server.history_integrity import DEFAULT_KEY
-from evalkit.server.reply_sender import EXTENSION, ClientConnection, send_reply
 from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.server.script_backend import ScriptBackend
 from evalkit.server.scripting.script import Script
 
 MAX_BODY = 32 * 1024 * 1024
 """Default limit of a request body, in bytes."""
+
+EXTENSION = "evalkit.connection"
+"""Key of the client's connection among the extensions of an ASGI scope."""
+
+_MAX_CHUNK = 64 * 1024
+_NO_BODY = frozenset({204, 304})
+
+
+class ClientConnection(Protocol):
+    """A connection that can be ended in the middle of a response.
+
+    ``task`` handles its current request and is cancelled when the client leaves; then ``lost`` is
+    True.
+    """
+
+    task: asyncio.Task[None] | None
+    lost: bool
+
+    async def break_off(self, end: ConnectionEnd) -> None:
+        """End the connection after what was sent so far."""
+        ...
 
 
 def create_app(
@@ -162,3 +188,69 @@ async def _read_body(headers: Mapping[str, str], receive: Receive, limit: int) -
         text = f"The request body is larger than {limit} bytes."
         raise ErrorResponse(413, text, headers={"connection": "close"})
     return bytes(body)
+
+
+async def send_reply(reply: Reply, send: Send, connection: ClientConnection | None) -> None:
+    """Send a reply, and close its live body even if sending is cancelled."""
+    end = reply.end
+    try:
+        if reply.delay:
+            await asyncio.sleep(reply.delay)
+        if reply.status:
+            start = {"type": "http.response.start", "status": reply.status}
+            await send({**start, "headers": _headers(reply)})
+            try:
+                await _send_body(reply, send)
+            except StreamCut:
+                end = "cut"
+        if end != "whole" and connection is not None:
+            await connection.break_off(end)
+    finally:
+        await close(reply.live)
+
+
+async def _send_body(reply: Reply, send: Send) -> None:
+    is_whole = reply.end == "whole"
+    last = {"type": "http.response.body", "body": b"", "more_body": not is_whole}
+    if reply.frames is not None:
+        chunks = _frame_chunks(reply, reply.frames)
+    elif reply.live is not None:
+        chunks = reply.live
+    else:
+        await send({**last, "body": _body_bytes(reply)})
+        return
+    async for chunk in chunks:
+        if chunk:
+            await send({**last, "body": chunk, "more_body": True})
+    if is_whole:
+        await send(last)
+
+
+async def _frame_chunks(reply: Reply, frames: Sequence[str]) -> AsyncIterator[bytes]:
+    pending: list[str] = []
+    size = 0
+    for frame, gap in zip(frames, chain(reply.gaps, repeat(0.0)), strict=False):
+        wait = reply.event_delay + gap
+        if wait or size > _MAX_CHUNK:
+            yield "".join(pending).encode()
+            pending, size = [], 0
+            await asyncio.sleep(wait)
+        pending.append(frame)
+        size += len(frame)
+    yield "".join(pending).encode()
+
+
+def _headers(reply: Reply) -> list[tuple[bytes, bytes]]:
+    headers: dict[str, str] = {}
+    if reply.frames is not None:
+        headers["cache-control"] = "no-cache"
+        headers["content-type"] = "text/event-stream; charset=utf-8"
+    elif reply.live is None and reply.status not in _NO_BODY:
+        headers["content-length"] = str(len(_body_bytes(reply)))
+        headers["content-type"] = "application/json; charset=utf-8"
+    headers.update((name.lower(), value) for name, value in reply.headers.items())
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def _body_bytes(reply: Reply) -> bytes:
+    return reply.body.encode() if isinstance(reply.body, str) else reply.body

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -26,9 +26,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from evalkit._lib.json import dumps
 from evalkit.errors import Crashed, UsageError
-from evalkit.server.app import create_app
+from evalkit.server.app import EXTENSION, create_app
 from evalkit.server.calls import ConnectionEnd
-from evalkit.server.reply_sender import EXTENSION
 from evalkit.server.requests.error_response import bad_request
 from evalkit.server.scripting.script import load_script
 
@@ -246,16 +245,14 @@ def raise_file_limit(limit: int = _MAX_FILES) -> str:
         import resource  # Unix only
     except ImportError:
         return ""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    infinite = resource.RLIM_INFINITY
-    if soft == infinite or soft >= limit:
-        return ""
-    allowed = limit if hard == infinite else min(limit, hard)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    except (ValueError, OSError):
-        allowed = soft
-    if allowed >= _FEW_FILES:
+    allowed, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    target = limit if hard == unlimited else min(limit, hard)
+    if allowed != unlimited and allowed < target:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+            allowed = target
+    if allowed == unlimited or allowed >= _FEW_FILES:
         return ""
     connections = max(allowed - 50, 0)
     return (

@@ -1,8 +1,8 @@
 """Bodies of requests and responses: text and bytes, JSON indentation, content codings. Pure.
 
-Indentation works on tokens, not on values: a number keeps its spelling (``1.0``, ``1e21``), a string
-its escapes, an object its key order and duplicate keys. Only white space between tokens changes
-(RFC 8259, section 2).
+Indentation works on tokens, not on values: a number keeps its spelling (``1.0``, ``1e21``), a
+string its escapes, an object its key order and duplicate keys. Only white space between tokens
+changes (RFC 8259, section 2).
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def indent_json(text: str) -> str:
         return text
     parts: list[str] = []
     depth = 0
-    # An empty object or array stays on one line, so the break after a bracket waits for the next part.
+    # An empty object or array stays on one line, so the break after a bracket waits for the next
+    # part.
     after_bracket = False
     for match in _TOKEN.finditer(text):
         part = match.group()

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from evalkit.cassette.recording import Cassette, Recording
 
 _ORDINARY = bytes(code for code in range(256) if code == 0x0A or 0x20 <= code < 0x7F or code > 0x7F)
-# UTF-8 of C1 controls, U+2028 and U+2029, U+FEFF, U+FFFE and U+FFFF. Each pattern starts with a rare
-# byte, which makes the search fast.
+# UTF-8 of C1 controls, U+2028 and U+2029, U+FEFF, U+FFFE and U+FFFF. Each pattern starts with a
+# rare byte, which makes the search fast.
 _SPECIAL_CHARACTERS = [
     re.compile(rb"\xc2[\x80-\x9f]"),
     re.compile(rb"\xe2\x80[\xa8\xa9]"),

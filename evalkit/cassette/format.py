@@ -1,9 +1,9 @@
 """vcrpy's cassette format, version 1: text to recordings and back. Pure.
 
-The text can be reviewed by people and loaded by every reader of the format: JSON bodies are indented
-in a literal block, server-sent events are unchanged, and what only evalkit knows is one flow mapping.
-``version: 1`` comes last, as in vcrpy's own files: a truncated file has lost it, and is refused
-instead of replayed in part.
+The text can be reviewed by people and loaded by every reader of the format: JSON bodies are
+indented in a literal block, server-sent events are unchanged, and what only evalkit knows is one
+flow mapping. ``version: 1`` comes last, as in vcrpy's own files: a truncated file has lost it, and
+is refused instead of replayed in part.
 
     metadata:                        optional; vcrpy defines this key
       evalkit: "0.1.0"

@@ -1,10 +1,10 @@
 """The journal of a running recording: ``<cassette>.journal``, with one exchange per line.
 
-An exchange is on the disk before the next request is sent. The file has JSON lines: first the version
-and the process; then recordings as they may be written (redacted, media in their files) and
+An exchange is on the disk before the next request is sent. The file has JSON lines: first the
+version and the process; then recordings as they may be written (redacted, media in their files) and
 metadata of the cassette; last, when the cassette is written, its digest. Every line has a checksum,
-so a line that a crash truncated is detected and dropped. A damaged line with valid lines after it is
-not the work of a crash, and is an error.
+so a line that a crash truncated is detected and dropped. A damaged line with valid lines after it
+is not the work of a crash, and is an error.
 
 The system locks the file while it is open: a second process is refused, and a lock never outlives
 its process.

@@ -32,7 +32,7 @@ def load_cassette(
     *,
     on_lost_media: Callable[[int, CassetteError], None] | None = None,
 ) -> Cassette | None:
-    """Load a cassette with its media and with decompressed bodies; None if there is no such file.
+    """Load a cassette with its media and with decompressed bodies; None if the file is missing.
 
     Raises CassetteError (``file:line``): unreadable, not UTF-8, invalid, media missing or changed.
     With ``on_lost_media``, missing and changed media are reported to it instead, with the number of

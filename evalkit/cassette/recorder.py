@@ -1,9 +1,9 @@
 """A cassette that is being recorded.
 
-Nothing that was complete is lost. Each exchange goes to the journal; the cassette is written once, as
-a whole, when the scenario is complete. A killed process leaves the old or the new cassette, and a
-journal that the next recording run resumes. Killed just after writing the cassette, it leaves both;
-the journal then ends with the digest of that cassette, and is ignored.
+Nothing that was complete is lost. Each exchange goes to the journal; the cassette is written once,
+as a whole, when the scenario is complete. A killed process leaves the old or the new cassette, and
+a journal that the next recording run resumes. Killed just after writing the cassette, it leaves
+both; the journal then ends with the digest of that cassette, and is ignored.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def count_interrupted(path: Path) -> int:
 class CassetteRecorder:
     """One cassette that is being recorded. Locks the journal until :meth:`close`.
 
-    ``replayable`` are the recordings that answer requests before the endpoint does: those of the old
-    cassette and of the journal, by the decision. Error responses in the journal do not count; their
-    requests are sent again.
+    ``replayable`` are the recordings that answer requests before the endpoint does: those of the
+    old cassette and of the journal, by the decision. Error responses in the journal do not count;
+    their requests are sent again.
 
     With ``resume`` the journal belongs to this very recording, which was closed before: all of it
     goes into the cassette, and none of it answers requests. Raises what :func:`load_cassette` and

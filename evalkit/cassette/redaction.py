@@ -1,11 +1,11 @@
 """Redaction: secrets never reach the disk. Pure.
 
-There are three layers. Headers are written by an allow-list, so an unknown header is left out. Known
-secrets (the live key) are replaced in every text, in every spelling that a server or client may use:
-plain, percent-encoded, JSON-escaped (also twice, as in the arguments of a streamed call), base64 at
-any alignment, and split over the events of a stream. Configured patterns are applied as they are.
-Finally ``guard`` searches the text that is about to be written; it finds a secret where nothing
-redacts, such as in metadata.
+There are three layers. Headers are written by an allow-list, so an unknown header is left out.
+Known secrets (the live key) are replaced in every text, in every spelling that a server or client
+may use: plain, percent-encoded, JSON-escaped (also twice, as in the arguments of a streamed call),
+base64 at any alignment, and split over the events of a stream. Configured patterns are applied as
+they are. Finally ``guard`` searches the text that is about to be written; it finds a secret where
+nothing redacts, such as in metadata.
 
 A secret under eight characters is not replaced in texts, because that would damage ordinary words;
 it is only kept out of headers and queries. Outgoing requests are redacted in the same way before
@@ -205,7 +205,7 @@ def _spellings_of_character(char: str) -> str:
 
 
 def _base64_forms(secret: str) -> list[str]:
-    """Return the base64 characters that depend on the secret alone, for each of three alignments."""
+    """Return the base64 characters that depend on the secret alone, for all alignments."""
     data = secret.encode("utf-8", "surrogatepass")
     forms = []
     for offset, first in ((0, 0), (1, 2), (2, 3)):

@@ -29,8 +29,8 @@ _RESPONSE_KEYS = frozenset(("status", "headers", "body", "evalkit"))
 def for_pytest_recording(vcr: Any) -> None:
     """Let pytest-recording read cassettes with metadata; for ``pytest_recording_configure``.
 
-    Its persister (0.14) expects a pair of requests and responses, and vcrpy 9 adds the metadata as a
-    third item. What pytest-recording writes stays vcrpy's own.
+    Its persister (0.14) expects a pair of requests and responses, and vcrpy 9 adds the metadata as
+    a third item. What pytest-recording writes stays vcrpy's own.
     """
     vcr.register_serializer("yaml", _YamlWithoutMetadata)
 
@@ -56,8 +56,8 @@ class _YamlWithoutMetadata:
 def vcr_serializer(cassettes: str | Path, *, secrets: Iterable[str] | None = None) -> VcrSerializer:
     """Return a serializer for ``vcr.VCR.register_serializer``.
 
-    Media go to ``_media`` in the folder ``cassettes``. ``secrets`` are redacted, by default the keys
-    in the environment when a cassette is written.
+    Media go to ``_media`` in the folder ``cassettes``. ``secrets`` are redacted, by default the
+    keys in the environment when a cassette is written.
     """
     return VcrSerializer(Path(cassettes) / FOLDER, None if secrets is None else tuple(secrets))
 

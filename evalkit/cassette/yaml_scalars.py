@@ -1,13 +1,13 @@
 """Text as YAML scalars that people can review and every YAML reader loads as the same text.
 
-There are three forms, and the first possible one is written: a literal block (``|``), a double-quoted
-scalar with a line break after every line feed, and ``!!binary`` for text with lone surrogates.
-PyYAML's own emitter would write long text as one folded line.
+There are three forms, and the first possible one is written: a literal block (``|``), a
+double-quoted scalar with a line break after every line feed, and ``!!binary`` for text with lone
+surrogates. PyYAML's own emitter would write long text as one folded line.
 
 A literal block is impossible if YAML, an editor or a reviewer's eye would change the text:
 characters outside YAML's printable set (YAML 1.2.2, rule 1), line breaks of YAML 1.1 other than LF
-(libyaml follows it), tabs, spaces at the end of a line or before the first word, and characters that
-reorder displayed text (Unicode TR36).
+(libyaml follows it), tabs, spaces at the end of a line or before the first word, and characters
+that reorder displayed text (Unicode TR36).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _continuation(line: str, indent: int) -> str:
 
 
 def short(text: str) -> str:
-    """Return a short text plain if all YAML versions read it as text, also in ``[ ]``; or quoted."""
+    """Return a short text plain if all YAML versions read it as text, otherwise quoted."""
     return text if _PLAIN.match(text) and text.lower() not in _SPECIAL else quoted(text)
 
 

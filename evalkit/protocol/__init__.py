@@ -1,1 +1,1 @@
-"""The Interactions API's wire format: facts and tables, steps, errors, streams. Pure functions over JSON."""
+"""The Interactions API's wire format: tables, steps, errors and streams. Pure."""

@@ -1,9 +1,9 @@
 """Types and fields of steps, contents and annotations, and the statuses of an interaction.
 
-Source: docs/protocol.md sections 3, 4 and 5. The lists are open: an unknown type, field or status is
-not an error anywhere and is preserved as received. *Required* and *optional* are what the official
-Python SDK declares. They matter where histories are compared: that SDK drops an explicit null of an
-optional field and adds a null for a missing required field (section 9).
+Source: docs/protocol.md sections 3, 4 and 5. The lists are open: an unknown type, field or status
+is not an error anywhere and is preserved as received. *Required* and *optional* are what the
+official Python SDK declares. They matter where histories are compared: that SDK drops an explicit
+null of an optional field and adds a null for a missing required field (section 9).
 """
 
 from __future__ import annotations
@@ -82,9 +82,6 @@ STEP_TYPES: tuple[str, ...] = tuple(STEP_FIELDS)
 CONTENT_TYPES: tuple[str, ...] = tuple(CONTENT_FIELDS)
 
 MEDIA_TYPES: frozenset[str] = frozenset(CONTENT_FIELDS) - {"text"}
-
-CITATIONS: frozenset[str] = frozenset({"url_citation", "file_citation", "place_citation"})
-"""Annotations that cite a source; the other two describe speech."""
 
 REQUIRED_FIELDS: dict[str, frozenset[str]] = {
     kind: frozenset(fields.required)

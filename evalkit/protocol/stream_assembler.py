@@ -1,13 +1,13 @@
 """Assembles the events of a stream into the Interaction of a response without a stream.
 
-Interprets two tables: ``stream_order`` (which event may come when) and ``step_draft.DELTAS`` (what a
-delta does). Everything that can be applied is applied, even out of order; problems are collected,
+Interprets two tables: ``stream_order`` (which event may come when) and ``step_draft.DELTAS`` (what
+a delta does). Everything that can be applied is applied, even out of order; problems are collected,
 and nothing that is JSON raises. The events are not changed.
 
 The result has the fields of ``interaction.created``, then those of status updates, then those of
-``interaction.completed``; ``steps`` are the streamed steps in the order of their index. Events after
-the first ``interaction.completed`` may add steps but change no other field. An empty ``id`` (of a
-response that is not stored) is left out, as in a response without a stream (docs/protocol.md
+``interaction.completed``; ``steps`` are the streamed steps in the order of their index. Events
+after the first ``interaction.completed`` may add steps but change no other field. An empty ``id``
+(of a response that is not stored) is left out, as in a response without a stream (docs/protocol.md
 section 11).
 """
 

@@ -1,8 +1,8 @@
 """Facts about the Interactions API that several packages need. Constants and tables only.
 
-Addresses, versions, where a key travels, which values are secrets, which statuses are worth a retry,
-and which errors say nothing about the model. Each fact names its source; sections are those of
-docs/protocol.md.
+Addresses, versions, where a key travels, which values are secrets, which statuses are worth a
+retry, and which errors say nothing about the model. Each fact names its source; sections are those
+of docs/protocol.md.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CREDENTIAL_HEADERS = frozenset(
         "x-goog-iam-authorization-token",
     }
 )
-"""Request headers, in lower case, whose value is a credential: of this API or of services near it."""
+"""Request headers, in lower case, whose value is a credential of this API or a similar one."""
 
 COOKIE_HEADERS = frozenset({"cookie", "set-cookie"})
 

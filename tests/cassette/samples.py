@@ -190,7 +190,19 @@ def without_json_space(body: str | bytes | None) -> Any:
 
 def comparable(cassette: Cassette) -> list[Any]:
     return [
-        (found.method, found.uri, without_json_space(found.request_body), found.request_headers, found.status, found.reason,
-         found.response_headers, without_json_space(found.body), found.elapsed_ms, found.event_ms, found.broken, found.extra)
+        (
+            found.method,
+            found.uri,
+            without_json_space(found.request_body),
+            found.request_headers,
+            found.status,
+            found.reason,
+            found.response_headers,
+            without_json_space(found.body),
+            found.elapsed_ms,
+            found.event_ms,
+            found.broken,
+            found.extra,
+        )
         for found in cassette.recordings
-    ]  # fmt: skip
+    ]

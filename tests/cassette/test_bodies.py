@@ -30,15 +30,21 @@ def tokens(text: str) -> Any:
     ("text", "expected"),
     [
         ('{"a":1.0,"b":1e21}', '{\n  "a": 1.0,\n  "b": 1e21\n}'),
-        ('{"n":12345678901234567890,"m":0.1000000000000000055,"z":-0.0,"e":1E+2}',
-         '{\n  "n": 12345678901234567890,\n  "m": 0.1000000000000000055,\n  "z": -0.0,\n  "e": 1E+2\n}'),
+        (
+            '{"n":12345678901234567890,"m":0.1000000000000000055,"z":-0.0,"e":1E+2}',
+            '{\n  "n": 12345678901234567890,\n  "m": 0.1000000000000000055,\n'
+            '  "z": -0.0,\n  "e": 1E+2\n}',
+        ),
         ('{"b":1,"a":2,"b":3}', '{\n  "b": 1,\n  "a": 2,\n  "b": 3\n}'),
         ('["\\u00e9\\/ \\ud800 é {[,:]}\\"\\\\"]', '[\n  "\\u00e9\\/ \\ud800 é {[,:]}\\"\\\\"\n]'),
-        ('{"a":{},"b":[],"c":[[],{}]}', '{\n  "a": {},\n  "b": [],\n  "c": [\n    [],\n    {}\n  ]\n}'),
-        (' \r\n{ } \t', "{}"),
+        (
+            '{"a":{},"b":[],"c":[[],{}]}',
+            '{\n  "a": {},\n  "b": [],\n  "c": [\n    [],\n    {}\n  ]\n}',
+        ),
+        (" \r\n{ } \t", "{}"),
         ("[true,false,null]", "[\n  true,\n  false,\n  null\n]"),
     ],
-)  # fmt: skip
+)
 def test_indenting_preserves_every_token(text: str, expected: str) -> None:
     assert indent_json(text) == expected
     assert tokens(indent_json(text)) == tokens(text)
@@ -89,10 +95,16 @@ RAW = b'{"id": "v1_a"}'
 
 @pytest.mark.parametrize(
     ("coding", "body"),
-    [("gzip", gzip.compress(RAW)), ("deflate", zlib.compress(RAW)), ("deflate", zlib.compress(RAW)[2:-4]), ("GZIP", RAW), ("identity", RAW),
-     ("deflate, gzip", gzip.compress(zlib.compress(RAW)))],
+    [
+        ("gzip", gzip.compress(RAW)),
+        ("deflate", zlib.compress(RAW)),
+        ("deflate", zlib.compress(RAW)[2:-4]),
+        ("GZIP", RAW),
+        ("identity", RAW),
+        ("deflate, gzip", gzip.compress(zlib.compress(RAW))),
+    ],
     ids=["gzip", "zlib", "raw deflate", "opened already", "identity", "two codings"],
-)  # fmt: skip
+)
 def test_compressed_bodies_are_decompressed(coding: str, body: bytes) -> None:
     assert decompress_body(body, {"Content-Encoding": [coding]}) == RAW
 

@@ -63,14 +63,22 @@ version: 1
 
 def sample() -> Cassette:
     streamed = recording(
-        {"model": "gemini-3.5-flash", "stream": True}, response_headers={"content-type": ["text/event-stream; charset=utf-8"]},
-        elapsed_ms=812.4, event_ms=(390.0, 401.75),
-    )  # fmt: skip
+        {"model": "gemini-3.5-flash", "stream": True},
+        response_headers={"content-type": ["text/event-stream; charset=utf-8"]},
+        elapsed_ms=812.4,
+        event_ms=(390.0, 401.75),
+    )
     streamed.body = EVENTS
     gone = recording(
-        None, path="/v1beta/interactions/v1_a?stream=false", method="GET", status=404, reason="Not Found", elapsed_ms=3.0,
-        response_headers={"retry-after": ["5"]}, broken="the connection broke off",
-    )  # fmt: skip
+        None,
+        path="/v1beta/interactions/v1_a?stream=false",
+        method="GET",
+        status=404,
+        reason="Not Found",
+        elapsed_ms=3.0,
+        response_headers={"retry-after": ["5"]},
+        broken="the connection broke off",
+    )
     gone.request_body = gone.body = ""
     return Cassette([streamed, gone], {"evalkit": "0.1.0", "redactions": 2})
 
@@ -115,9 +123,45 @@ def test_the_fast_reader_agrees_with_the_yaml_reader(cassette: Cassette) -> None
 
 # Edits of a file: characters that are special in YAML, and parts removed, doubled or swapped.
 PIECES = st.sampled_from(
-    [" ", "  ", "\n", "\n\n", "\t", "\r", "#", ": ", "- ", "|", "-", "+", "'", '"', "\\", "[", "]", "{", ",", "&a ", "*a", "!!x ", "\x85",
-     "\u2028", "\ufeff", "\x7f", "é", "x", "0", "...\n", "---\n", "version: 1\n", "headers:", "evalkit:", "no", "null"]
-)  # fmt: skip
+    [
+        " ",
+        "  ",
+        "\n",
+        "\n\n",
+        "\t",
+        "\r",
+        "#",
+        ": ",
+        "- ",
+        "|",
+        "-",
+        "+",
+        "'",
+        '"',
+        "\\",
+        "[",
+        "]",
+        "{",
+        ",",
+        "&a ",
+        "*a",
+        "!!x ",
+        "\x85",
+        "\u2028",
+        "\ufeff",
+        "\x7f",
+        "é",
+        "x",
+        "0",
+        "...\n",
+        "---\n",
+        "version: 1\n",
+        "headers:",
+        "evalkit:",
+        "no",
+        "null",
+    ]
+)
 
 
 @settings(max_examples=100, deadline=None)
@@ -155,7 +199,7 @@ def test_the_fast_reader_agrees_on_edited_files_or_returns_none(data: st.DataObj
         ("      a\n", False),
         ("", False),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("chomp", ["", "-", "+"])
 def test_the_lines_of_a_block_are_read_as_by_yaml(lines: str, quickly: bool, chomp: str) -> None:
     for key, pad in (
@@ -261,21 +305,51 @@ def test_a_truncated_file_is_refused() -> None:
         ("version: 1\n", "", 39, "no 'version: 1': the file is truncated"),
         ("version: 1\n", "version: 2\n", 40, "unknown version 2 of the format"),
         ("    method: POST\n", "", 5, "recording 1, request: 'method:' is missing"),
-        ("    method: POST\n", "    method: 7\n", 6, "recording 1, request: 'method:' is not text: 7"),
-        ("    uri: https://generativelanguage.googleapis.com/v1beta/interactions\n", "    uri:\n", 7, "recording 1, request: 'uri:' is missing"),
+        (
+            "    method: POST\n",
+            "    method: 7\n",
+            6,
+            "recording 1, request: 'method:' is not text: 7",
+        ),
+        (
+            "    uri: https://generativelanguage.googleapis.com/v1beta/interactions\n",
+            "    uri:\n",
+            7,
+            "recording 1, request: 'uri:' is missing",
+        ),
         ("code: 404", 'code: "404"', 34, "recording 2, response status: 'code:' is not an integer"),
-        ("  response:\n    status: {code: 404, message: Not Found}\n", "  answer:\n    status: {}\n", 28, "recording 2: 'response:' is missing"),
-        ("elapsed_ms: 812.4", "elapsed_ms: long", 27, "recording 1, response evalkit: not a number of milliseconds"),
+        (
+            "  response:\n    status: {code: 404, message: Not Found}\n",
+            "  answer:\n    status: {}\n",
+            28,
+            "recording 2: 'response:' is missing",
+        ),
+        (
+            "elapsed_ms: 812.4",
+            "elapsed_ms: long",
+            27,
+            "recording 1, response evalkit: not a number of milliseconds",
+        ),
         ("event_ms: [390, 401.75]", "event_ms: 1", 27, "'event_ms:' is not a list"),
-        ('    body: ""\n', "    body: [1]\n", 31, "recording 2, request: the body is neither text nor !!binary"),
+        (
+            '    body: ""\n',
+            "    body: [1]\n",
+            31,
+            "recording 2, request: the body is neither text nor !!binary",
+        ),
         ('    body: ""\n', "    body: 12\n", 31, "the body is a number; quote it"),
-        ("  evalkit: \"0.1.0\"\n", "  evalkit: \"0.1.0\n", 10, "the file cannot be read"),
+        ('  evalkit: "0.1.0"\n', '  evalkit: "0.1.0\n', 10, "the file cannot be read"),
         ("    headers: {}\n", "\theaders: {}\n", 32, "the file cannot be read"),
         ("    headers: {}\n", "    headers: {}\n    headers: {}\n", 33, "duplicate key 'headers'"),
         ("    headers: {}\n", "    headers: !!python/object:os.system {}\n", 32, "the tag"),
-        ("interactions:\n- request:\n", "interactions:\n- 1\n- request:\n", 5, "recording 1 is not a mapping"),
+        (
+            "interactions:\n- request:\n",
+            "interactions:\n- 1\n- request:\n",
+            5,
+            "recording 1 is not a mapping",
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_invalid_cassette_is_reported_with_file_and_line(
     old: str, new: str, line: int, message: str
 ) -> None:
@@ -291,13 +365,13 @@ def test_an_invalid_cassette_is_reported_with_file_and_line(
         ("", "the file is empty"),
         (" \n\n", "the file is empty"),
         ("- request: {}\n", "a list, which vcrpy wrote before version 1"),
-        ("hello\n", "not a cassette: \"hello\""),
+        ("hello\n", 'not a cassette: "hello"'),
         ("version: 1\n", "'interactions:' is missing"),
         ("version: 1\ninteractions: 3\n", "'interactions:' is not a list"),
         ("version: 1\ninteractions: []\nmetadata: []\n", "'metadata:' is not a mapping"),
         ("version: 1\ninteractions: []\n---\nversion: 1\n", "second document"),
     ],
-)  # fmt: skip
+)
 def test_files_that_are_not_cassettes_are_refused(text: str, message: str) -> None:
     with pytest.raises(CassetteError, match=re.escape(message)):
         parse(text, "c.yaml")

@@ -33,6 +33,10 @@ CONTEXT = MissContext(
     name="cassettes/weather/london.yaml",
     hint="pytest suites/weather.yaml::london --evalkit-record all",
 )
+HEAD = (
+    "weather::london: the cassette cassettes/weather/london.yaml has no recording of request 1, "
+    "POST /v1beta/interactions"
+)
 
 
 def report(
@@ -61,33 +65,53 @@ def with_tool(**fields: Any) -> Any:
 
 CAUSES: list[tuple[Any, str]] = [
     ({**FIRST, "model": "gemini-4"}, 'model changed: "gemini-3.5-flash" recorded, "gemini-4" sent'),
-    ({**FIRST, "model": "gemini-4", "stream": True},
-     'model changed: "gemini-3.5-flash" recorded, "gemini-4" sent; also changed: stream'),
+    (
+        {**FIRST, "model": "gemini-4", "stream": True},
+        'model changed: "gemini-3.5-flash" recorded, "gemini-4" sent; also changed: stream',
+    ),
     ({**FIRST, "system_instruction": "Be brief."}, "system instruction added"),
     ({**FIRST, "generation_config": {"seed": 1}}, "generation settings added"),
     ({**FIRST, "response_format": {}}, "response format added"),
     ({**FIRST, "store": True}, "store changed: false recorded, true sent"),
     ({**FIRST, "labels": {"a": "b"}}, 'field "labels" added'),
-    ({key: value for key, value in FIRST.items() if key != "store"}, "store changed: false recorded, (absent) sent"),
+    (
+        {key: value for key, value in FIRST.items() if key != "store"},
+        "store changed: false recorded, (absent) sent",
+    ),
     (with_tool(parameters={"type": "object"}), 'tool schema changed: "get_temperature"'),
     (with_tool(description="Other"), 'tool description changed: "get_temperature"'),
     (with_tool(defer_loading=True), 'tool declaration changed: "get_temperature"'),
     ({**FIRST, "tools": [TOOL, {"type": "google_search"}]}, 'tool added: "google_search"'),
     ({**FIRST, "tools": []}, 'tool removed: "get_temperature"'),
-    ({**FIRST, "tools": [{"type": "google_search"}]}, 'tools changed: ["get_temperature"] recorded, ["google_search"] sent'),
+    (
+        {**FIRST, "tools": [{"type": "google_search"}]},
+        'tools changed: ["get_temperature"] recorded, ["google_search"] sent',
+    ),
     ({**FIRST, "input": [user("How warm is it in Rome?")]}, "user text changed in turn 1 (step 1)"),
-    (changed(THIRD, lambda body: body["input"].__setitem__(4, user("And in Rome?"))), "user text changed in turn 2 (step 5)"),
-    (changed(THIRD, lambda body: body["input"][2].__setitem__("result", "23")), "tool result changed in turn 1 (step 3)"),
-    (changed(THIRD, lambda body: body["input"][1].__setitem__("id", "c2")),
-     "history diverged at turn 1 (step 2): the function_call differs"),
-    (changed(THIRD, lambda body: body["input"].insert(3, {"type": "thought", "signature": "s"})),
-     "history diverged at turn 1 (step 4): model_output recorded, thought sent"),
-    (changed(THIRD, lambda body: body["input"].append(model_output("12 degrees"))),
-     "history diverged at turn 2 (step 6): nothing more recorded, model_output sent"),
+    (
+        changed(THIRD, lambda body: body["input"].__setitem__(4, user("And in Rome?"))),
+        "user text changed in turn 2 (step 5)",
+    ),
+    (
+        changed(THIRD, lambda body: body["input"][2].__setitem__("result", "23")),
+        "tool result changed in turn 1 (step 3)",
+    ),
+    (
+        changed(THIRD, lambda body: body["input"][1].__setitem__("id", "c2")),
+        "history diverged at turn 1 (step 2): the function_call differs",
+    ),
+    (
+        changed(THIRD, lambda body: body["input"].insert(3, {"type": "thought", "signature": "s"})),
+        "history diverged at turn 1 (step 4): model_output recorded, thought sent",
+    ),
+    (
+        changed(THIRD, lambda body: body["input"].append(model_output("12 degrees"))),
+        "history diverged at turn 2 (step 6): nothing more recorded, model_output sent",
+    ),
     ({**FIRST, "input": "How warm?"}, "input changed"),
     (None, "a body recorded, no body sent"),
     (["x"], "the body changed"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("body", "cause"), CAUSES, ids=[cause for _, cause in CAUSES])
@@ -99,14 +123,33 @@ def test_the_cause_of_a_miss(body: Any, cause: str) -> None:
     ("recorded", "sent", "cause"),
     [
         (ask(input="a"), ask(input="b"), "user text changed"),
-        ({"previous_interaction_id": "v1_a", "input": "x"}, {"previous_interaction_id": "v1_b", "input": "x"},
-         "earlier interaction (previous_interaction_id) changed"),
-        ({"input": [{"type": "text", "text": "a"}]}, {"input": [{"type": "text", "text": "b"}]}, "user content changed: block 1"),
-        ({"input": []}, {"input": [user("a")]}, "history diverged at turn 1 (step 1): nothing more recorded, user_input sent"),
-        (ask(CALL), ask(CALL, RESULT), "history diverged at turn 1 (step 2): nothing more recorded, function_result sent"),
-        ({"tools": [{"name": "a"}, {"name": "b"}]}, {"tools": [{"name": "b"}, {"name": "a"}]}, "order of the tools changed"),
+        (
+            {"previous_interaction_id": "v1_a", "input": "x"},
+            {"previous_interaction_id": "v1_b", "input": "x"},
+            "earlier interaction (previous_interaction_id) changed",
+        ),
+        (
+            {"input": [{"type": "text", "text": "a"}]},
+            {"input": [{"type": "text", "text": "b"}]},
+            "user content changed: block 1",
+        ),
+        (
+            {"input": []},
+            {"input": [user("a")]},
+            "history diverged at turn 1 (step 1): nothing more recorded, user_input sent",
+        ),
+        (
+            ask(CALL),
+            ask(CALL, RESULT),
+            "history diverged at turn 1 (step 2): nothing more recorded, function_result sent",
+        ),
+        (
+            {"tools": [{"name": "a"}, {"name": "b"}]},
+            {"tools": [{"name": "b"}, {"name": "a"}]},
+            "order of the tools changed",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_cause_of_a_miss_of_other_recordings(recorded: Any, sent: Any, cause: str) -> None:
     assert f"  cause: {cause}\n" in report(sent, [recording(recorded)])
 
@@ -146,7 +189,7 @@ def test_a_missing_and_an_empty_cassette() -> None:
         note="an interrupted recording is beside it, with 2 finished exchanges",
     )
     assert report(FIRST, [], context=context).splitlines() == [
-        "weather::london: the cassette cassettes/weather/london.yaml has no recording of request 1, POST /v1beta/interactions",
+        HEAD,
         "  cause: the cassette does not exist yet",
         "  an interrupted recording is beside it, with 2 finished exchanges",
         "  to record this scenario again:",
@@ -158,7 +201,7 @@ def test_a_missing_and_an_empty_cassette() -> None:
 def test_the_whole_report() -> None:
     body = changed(SECOND, lambda body: body["input"][2]["result"].__setitem__("temperature", "23"))
     assert report(body).splitlines() == [
-        "weather::london: the cassette cassettes/weather/london.yaml has no recording of request 1, POST /v1beta/interactions",
+        HEAD,
         "  cause: tool result changed in turn 1 (step 3)",
         "  nearest: recording 2 of 3, cassettes/weather/london.yaml:20",
         "    /input/2/result/temperature",

@@ -78,7 +78,8 @@ def test_base64_at_every_alignment_stays_base64(before: str, urlsafe: bool) -> N
 
 def test_a_key_split_over_the_events_of_a_stream_is_replaced() -> None:
     def delta(text: str) -> str:
-        return f"event: step.delta\ndata: {json.dumps({'event_type': 'step.delta', 'delta': {'type': 'text', 'text': text}})}\n\n"
+        event = {"event_type": "step.delta", "delta": {"type": "text", "text": text}}
+        return f"event: step.delta\ndata: {json.dumps(event)}\n\n"
 
     pieces = ["The key is ", KEY[:9], KEY[9:20], KEY[20:] + ". Again: " + KEY[:3], KEY[3:], " done"]
     body = redacted("".join(map(delta, pieces)))
@@ -210,7 +211,8 @@ def test_text_without_a_secret_is_not_changed(text: str) -> None:
 @pytest.mark.parametrize("secrets", [[], [KEY]], ids=["no key is known", "a key is known"])
 def test_a_signing_secret_of_a_webhook_is_never_written(secrets: list[str]) -> None:
     secret = "whsec_QUJD/REVG+R0hJSktMTU5PUFFS"
-    body = f'{{"id":"wh_1","new_signing_secret":"{secret}","secret":"{secret.replace("/", chr(92) + "/")}"}}'
+    escaped = secret.replace("/", "\\/")
+    body = f'{{"id":"wh_1","new_signing_secret":"{secret}","secret":"{escaped}"}}'
     clean, count = Redactor(secrets).recording(Recording("POST", "http://h/v1/webhooks", body=body))
     assert (clean.body, count) == (
         '{"id":"wh_1","new_signing_secret":"REDACTED","secret":"REDACTED"}',

@@ -277,7 +277,7 @@ STREAMS = [
     Stream(
         "bare error line",
         body(PLAIN, done=False)
-        + '{"error":{"message":"Request contains an invalid argument.","code":"invalid_request"}}\n',
+        + '{"error":{"message":"Request has an invalid argument.","code":"invalid_request"}}\n',
         PLAIN_STEPS,
         ["error_event"],
         complete=False,

@@ -1,4 +1,4 @@
-"""The tables of what may stand where: they say what the typed views and the folds say, and hold together among themselves."""
+"""The tables of fields agree with each other and with the deltas that can be folded."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The examples in docs/checks: fenced blocks whose info string says what they are.
 
 ``yaml check`` (entries of an ``expect`` list; with ``conversation`` they see all turns, else the last one), ``json transcript``, and for
-checks that need them ``json sibling``, ``python target``, ``json judge`` (what the judge answers) and ``text approved`` (a snapshot's file).
+checks that need them ``json sibling``, ``python target``, ``json judge`` (the judge's answer) and ``text approved`` (a snapshot's file).
 With ``text output`` the entries must fail with exactly that text, without
 it they must pass.
 """
@@ -95,7 +95,7 @@ def run(example: Example) -> list[CheckResult]:
 
 
 def judged(text: str) -> Response:
-    """Return a judge's answer."""
+    """Return the response with a judge's answer."""
     answer = {
         "status": "completed",
         "steps": [{"type": "model_output", "content": [{"type": "text", "text": text}]}],
@@ -106,10 +106,10 @@ def judged(text: str) -> Response:
 def check_entry(entry: Any, view: View) -> CheckResult:
     """Run one ``expect`` entry over a view."""
     options: Mapping[str, Any] = entry if isinstance(entry, dict) else {}
-    held = options.get("not", entry)
-    name = held if isinstance(held, str) else next(key for key in held if key != "severity")
+    inner = options.get("not", entry)
+    name = inner if isinstance(inner, str) else next(key for key in inner if key != "severity")
     check = _CATALOG.build(
-        name, None if isinstance(held, str) else held[name], bare=isinstance(held, str)
+        name, None if isinstance(inner, str) else inner[name], bare=isinstance(inner, str)
     )
     severity = Severity(options.get("severity", "error"))
     turn = view.turn.number if view.turn is not None else None

@@ -1,4 +1,4 @@
-"""What may stand after a check's name: three spellings, bad arguments located and explained, one schema for editors and loader."""
+"""What may follow a check's name: three forms, located mistakes, one schema for editors and loader."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ GOOD: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "argument"), GOOD)
-def test_a_good_argument_is_taken_by_the_loader_and_by_the_schema(name: str, argument: Any) -> None:
+def test_a_good_argument_is_accepted_by_the_loader_and_the_schema(name: str, argument: Any) -> None:
     assert isinstance(CATALOG.build(name, argument, bare=False), CHECKS.get(name))
     jsonschema.Draft202012Validator(CATALOG.schema(name)).validate(argument)
 
 
-# The last column says that the schema for editors refuses it too: shapes it can say, grammars and cross-rules it cannot.
+# The last column: the schema for editors refuses it too. It can express types, not grammars.
 BAD: list[tuple[str, Any, tuple[str | int, ...], str, bool]] = [
     (
         "status",
@@ -355,7 +355,7 @@ def test_a_message_about_a_key_starts_with_unknown_and_no_other_does(
             assert where[-1] in text
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(BadArguments) as raised:
         CATALOG.build(
             "tool_calls", [{"nam": "x"}, {"name": 3}, {"name": "a", "min": -1}], bare=False
@@ -384,7 +384,7 @@ BARE = {
 @pytest.mark.parametrize(
     "name", [name for name in CHECKS if CHECKS.get(name).__module__.startswith("evalkit.")]
 )
-def test_a_check_stands_alone_when_it_needs_nothing(name: str) -> None:
+def test_a_check_without_required_options_may_be_bare(name: str) -> None:
     if name in BARE:
         assert isinstance(CATALOG.build(name, None, bare=True), CHECKS.get(name))
     else:
@@ -398,13 +398,13 @@ def test_equal_arguments_give_the_same_check() -> None:
     assert CATALOG.build("text", {"contains": ["b"]}, bare=False) is not one
 
 
-def test_what_is_no_json_is_refused() -> None:
+def test_a_value_that_is_not_json_is_refused() -> None:
     for value in (b"bytes", {"contains": {1, 2}}):
         with pytest.raises(BadArguments, match="not a JSON value"):
             CATALOG.build("text", value, bare=False)
 
 
-def test_files_are_named() -> None:
+def test_the_files_of_an_argument_are_listed() -> None:
     assert CATALOG.files("json_schema", {"file": "a.json"}) == [(("file",), "a.json")]
     assert CATALOG.files("json_schema", {"type": "object"}) == []
     assert CATALOG.files("status", "completed") == []
@@ -458,7 +458,7 @@ print([name for name in {heavy!r} if name in sys.modules])
     assert done.stdout.strip() == "[]"
 
 
-def test_a_catalog_does_not_grow_without_end() -> None:
+def test_the_cache_of_a_catalog_is_bounded() -> None:
     catalog = Catalog()
     for number in range(2500):
         catalog.build("text", {"max_chars": number}, bare=False)

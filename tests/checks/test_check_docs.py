@@ -18,7 +18,7 @@ EXAMPLES = [example for page in sorted(DOCS.glob("*.md")) for example in example
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example.page}:{example.line}")
-def test_an_example_does_what_its_page_says(example: Example) -> None:
+def test_an_example_gives_the_output_on_its_page(example: Example) -> None:
     results = run(example)
     printed = "".join(show(result) for result in results if result.findings)
     if example.output is None:
@@ -29,7 +29,7 @@ def test_an_example_does_what_its_page_says(example: Example) -> None:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_a_page_tells_every_option_and_the_empty_case(name: str) -> None:
+def test_a_page_documents_every_option_and_the_empty_case(name: str) -> None:
     text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     kind = CHECKS.get(name)
     options = [word for word in kind.yaml_names() if word != kind.rest]
@@ -41,12 +41,12 @@ def test_a_page_tells_every_option_and_the_empty_case(name: str) -> None:
     assert verdicts == {True, False}, "a page shows a passing and a failing example"
 
 
-def test_the_overview_names_every_check() -> None:
+def test_the_overview_lists_every_check() -> None:
     text = (DOCS / "README.md").read_text(encoding="utf-8")
     assert [name for name in BUILT_IN if f"[`{name}`]({name}.md)" not in text] == []
 
 
-def test_the_overview_shows_entries_that_can_be_written() -> None:
+def test_the_entries_in_the_overview_are_valid() -> None:
     text = (DOCS / "README.md").read_text(encoding="utf-8")
     block = text.partition("```yaml\n")[2].partition("```")[0]
     view = View(transcript({"status": "completed", "usage": {"total_tokens": 700}, "steps": []}))

@@ -1,4 +1,4 @@
-"""Checks of the user's own: by decorator on functions and classes, by the same registry as the built-in ones."""
+"""User-defined checks: registered by a decorator, in the registry of the built-in ones."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tests.checks.examples import DOCS
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry[type[Check]]:
-    """A registry of its own, so that no test leaves a check behind."""
-    mine: Registry[type[Check]] = Registry("check", "evalkit.checks")
-    monkeypatch.setattr(plugins, "CHECKS", mine)
-    return mine
+    """Return a separate registry, so that no test leaves a check behind."""
+    registry: Registry[type[Check]] = Registry("check", "evalkit.checks")
+    monkeypatch.setattr(plugins, "CHECKS", registry)
+    return registry
 
 
-def judge(
+def messages(
     registry: Registry[type[Check]],
     name: str,
     argument: Any = None,
@@ -40,10 +40,10 @@ def judge(
     text: str = "please",
 ) -> list[str]:
     check = Catalog(registry).build(name, argument, bare=bare)
-    made = transcript({"text": text})
+    namespace = transcript({"text": text})
     result = run_check(
         check,
-        View(made, made.turns[0]),
+        View(namespace, namespace.turns[0]),
         name=name,
         negate=False,
         severity=Severity.ERROR,
@@ -61,8 +61,8 @@ def test_a_function_is_a_check(registry: Registry[type[Check]]) -> None:
         return [] if "please" in view.last.text else ["not polite"]
 
     assert polite.__name__ == "polite", "the function stays what it was"
-    assert judge(registry, "polite", bare=True) == []
-    assert judge(registry, "polite", bare=True, text="no") == ["not polite"]
+    assert messages(registry, "polite", bare=True) == []
+    assert messages(registry, "polite", bare=True, text="no") == ["not polite"]
     assert Catalog(registry).schema("polite")["description"] == "The answer is polite."
 
 
@@ -73,45 +73,45 @@ def test_a_function_takes_options(registry: Registry[type[Check]]) -> None:
         found = view.last.text.count(word)
         return None if found >= least else f"{word} {found} times, not {least}"
 
-    assert judge(registry, "says_often", "please") == []
-    assert judge(registry, "says_often", {"word": "please", "least": 2}) == [
+    assert messages(registry, "says_often", "please") == []
+    assert messages(registry, "says_often", {"word": "please", "least": 2}) == [
         "please 1 times, not 2"
     ]
     with pytest.raises(BadArguments, match="unknown option 'lest'"):
-        judge(registry, "says_often", {"word": "please", "lest": 2})
+        messages(registry, "says_often", {"word": "please", "lest": 2})
     with pytest.raises(BadArguments, match="must be a whole number"):
-        judge(registry, "says_often", {"word": "please", "least": "2"})
+        messages(registry, "says_often", {"word": "please", "least": "2"})
     with pytest.raises(BadArguments, match="needs an argument"):
-        judge(registry, "says_often", bare=True)
+        messages(registry, "says_often", bare=True)
 
 
 @pytest.mark.parametrize("word", ["name", "run", "rest", "function", "shorthand", "spell", "view"])
 @pytest.mark.parametrize("default", ["", " = 'none'", " = ()"])
-def test_an_option_of_a_function_may_be_called_as_something_of_its_class_is(
+def test_an_option_of_a_function_may_have_the_name_of_a_class_attribute(
     registry: Registry[type[Check]], word: str, default: str
 ) -> None:
-    made: dict[str, Any] = {}
-    exec(f"def says(seen, {word}: object{default}): return str({word})", made)
-    evalkit.check(made["says"])
-    assert judge(registry, "says", {word: "hello"}) == ["hello"]
-    assert judge(registry, "says", "hello") == ["hello"]
+    namespace: dict[str, Any] = {}
+    exec(f"def says(seen, {word}: object{default}): return str({word})", namespace)
+    evalkit.check(namespace["says"])
+    assert messages(registry, "says", {word: "hello"}) == ["hello"]
+    assert messages(registry, "says", "hello") == ["hello"]
     with pytest.raises(BadArguments, match="unknown option"):
-        judge(registry, "says", {f"option_{word}": "hello"})
+        messages(registry, "says", {f"option_{word}": "hello"})
 
 
-def test_a_default_that_is_a_list_is_nobody_elses(registry: Registry[type[Check]]) -> None:
+def test_a_default_list_is_not_shared(registry: Registry[type[Check]]) -> None:
     @evalkit.check("lists")
     def lists(view: View, most: int = 3, words: list[str] = []) -> str:  # noqa: B006 - this is what is tested
         words.append("more")
         return " ".join(words)
 
-    assert [judge(registry, "lists", bare=True), judge(registry, "lists", 4)] == [
+    assert [messages(registry, "lists", bare=True), messages(registry, "lists", 4)] == [
         ["more"],
         ["more"],
     ]
 
 
-def test_a_class_may_speak_pydantics_language(registry: Registry[type[Check]]) -> None:
+def test_a_class_may_use_pydantic_fields_and_validators(registry: Registry[type[Check]]) -> None:
     @evalkit.check
     class Worded(Check):
         """Options as pydantic's own models declare them."""
@@ -129,15 +129,15 @@ def test_a_class_may_speak_pydantics_language(registry: Registry[type[Check]]) -
             """Say the options."""
             yield Finding("options", f"{self.most} {self.words}")
 
-    assert judge(registry, "worded", bare=True) == ["3 []"]
-    assert judge(registry, "worded", {"most": 1, "says": ["a"]}) == ["1 ['a']"]
+    assert messages(registry, "worded", bare=True) == ["3 []"]
+    assert messages(registry, "worded", {"most": 1, "says": ["a"]}) == ["1 ['a']"]
     for options, problem in (
         ({"most": 0}, "at least 1"),
         ({"most": 1, "says": ["a", "b"]}, "too many"),
         ({"mos": 1}, "did you mean 'most'"),
     ):
         with pytest.raises(BadArguments, match=problem):
-            judge(registry, "worded", options)
+            messages(registry, "worded", options)
 
     @evalkit.check
     class Wordier(Worded):
@@ -151,7 +151,7 @@ def test_a_class_may_speak_pydantics_language(registry: Registry[type[Check]]) -
             """Say the options."""
             yield Finding("options", f"{self.least} {self.most} {self.words}")
 
-    assert judge(registry, "wordier", {"least": 2}) == ["2 3 []"]
+    assert messages(registry, "wordier", {"least": 2}) == ["2 3 []"]
 
 
 @pytest.mark.parametrize(
@@ -162,22 +162,20 @@ def test_a_class_may_speak_pydantics_language(registry: Registry[type[Check]]) -
         "words: dict[str, int] = {}",
     ],
 )
-def test_a_default_that_can_be_changed_is_copied(
-    registry: Registry[type[Check]], body: str
-) -> None:
-    made: dict[str, Any] = {"__name__": __name__, "Check": Check, "pydantic": pydantic}
+def test_a_mutable_default_is_copied(registry: Registry[type[Check]], body: str) -> None:
+    namespace: dict[str, Any] = {"__name__": __name__, "Check": Check, "pydantic": pydantic}
     exec(
         f"class Worded(Check):\n    {body}\n    kinds: ClassVar[list[int]] = [1]\n",
-        {**made, "ClassVar": ClassVar},
-        made,
+        {**namespace, "ClassVar": ClassVar},
+        namespace,
     )
-    evalkit.check(made["Worded"])
+    evalkit.check(namespace["Worded"])
     first, second = (
         vars(Catalog(registry).build("worded", None, bare=True))["words"] for _ in range(2)
     )
     assert first == second
     assert first is not second
-    assert made["Worded"].kinds == [1]
+    assert namespace["Worded"].kinds == [1]
 
 
 def test_a_built_in_check_may_be_extended(registry: Registry[type[Check]]) -> None:
@@ -188,13 +186,13 @@ def test_a_built_in_check_may_be_extended(registry: Registry[type[Check]]) -> No
         name: ClassVar[str] = "short"
         max_chars: int | None = 5
 
-    assert judge(registry, "short", "ab", text="abc") == []
-    assert judge(registry, "short", {"contains": "b"}, text="abcdefg") == [
+    assert messages(registry, "short", "ab", text="abc") == []
+    assert messages(registry, "short", {"contains": "b"}, text="abcdefg") == [
         "the text has 7 characters, expected at most 5"
     ]
 
 
-def test_a_class_whose_types_cannot_be_read_is_told(registry: Registry[type[Check]]) -> None:
+def test_a_class_with_an_unknown_type_is_reported(registry: Registry[type[Check]]) -> None:
     @evalkit.check
     class Odd(Check):
         """An option of a type that does not exist."""
@@ -202,7 +200,7 @@ def test_a_class_whose_types_cannot_be_read_is_told(registry: Registry[type[Chec
         most: Nowhere  # type: ignore[name-defined]  # noqa: F821 - this is what is tested
 
     with pytest.raises(BadArguments, match=r"the check's class .*Odd cannot be read: .*Nowhere"):
-        judge(registry, "odd", {"most": 1})
+        messages(registry, "odd", {"most": 1})
 
 
 def test_a_class_is_a_check(registry: Registry[type[Check]]) -> None:
@@ -229,33 +227,35 @@ def test_a_class_is_a_check(registry: Registry[type[Check]]) -> None:
 
     assert WordCount.name == "word_count"
     with pytest.raises(BadArguments) as raised:
-        judge(registry, "word_count", {"most": 0})
+        messages(registry, "word_count", {"most": 0})
     assert raised.value.problems == [(("most",), "an answer of no words cannot be asked for")]
-    assert judge(registry, "word_count", 1, text="a b") == ["2 words"]
+    assert messages(registry, "word_count", 1, text="a b") == ["2 words"]
 
 
-def test_the_examples_of_the_docs_do_what_is_said_of_them(registry: Registry[type[Check]]) -> None:
+def test_the_examples_of_user_defined_checks_in_the_docs_work(
+    registry: Registry[type[Check]],
+) -> None:
     function, written = re.findall(
         r"^```python\n(.*?)^```", (DOCS / "README.md").read_text(encoding="utf-8"), re.M | re.S
     )
     exec(function, {})  # the page's own code
     for argument in (2, {"minimum": 2}):
-        assert judge(registry, "polite", argument) == ["expected 2 times 'please', got 1"]
-    made: dict[str, Any] = {"__name__": __name__}
-    exec(written, made)
-    polite = evalkit.check("kind")(made["Polite"])
+        assert messages(registry, "polite", argument) == ["expected 2 times 'please', got 1"]
+    namespace: dict[str, Any] = {"__name__": __name__}
+    exec(written, namespace)
+    polite = evalkit.check("kind")(namespace["Polite"])
     assert polite.name == "kind"
-    assert judge(registry, "kind", bare=True) == []
-    assert judge(registry, "kind", 2) == ["expected 2 times 'please', got 1"]
+    assert messages(registry, "kind", bare=True) == []
+    assert messages(registry, "kind", 2) == ["expected 2 times 'please', got 1"]
     with pytest.raises(BadArguments, match="must be at least 1, got 0"):
-        judge(registry, "kind", {"minimum": 0})
+        messages(registry, "kind", {"minimum": 0})
 
 
 @pytest.mark.parametrize("field", ["pydantic.Field(0, ge=0)", "0"])
-def test_several_options_are_looked_at_once_they_are_sound(
+def test_a_model_validator_checks_several_options(
     registry: Registry[type[Check]], field: str
 ) -> None:
-    made: dict[str, Any] = {"__name__": __name__, "Check": Check, "pydantic": pydantic}
+    namespace: dict[str, Any] = {"__name__": __name__, "Check": Check, "pydantic": pydantic}
     exec(
         f"""class Between(Check):
     least: int = {field}
@@ -270,12 +270,12 @@ def test_several_options_are_looked_at_once_they_are_sound(
     def run(self, view):
         return []
 """,
-        made,
+        namespace,
     )
-    evalkit.check(made["Between"])
-    assert judge(registry, "between", {"least": 9}) == []
+    evalkit.check(namespace["Between"])
+    assert messages(registry, "between", {"least": 9}) == []
     with pytest.raises(BadArguments) as raised:
-        judge(registry, "between", {"least": 10})
+        messages(registry, "between", {"least": 10})
     assert raised.value.problems == [((), "least is above most")]
 
 
@@ -287,7 +287,7 @@ def test_several_options_are_looked_at_once_they_are_sound(
         (list, ValueError, "'<lambda>' cannot be a check's name"),
     ],
 )
-def test_what_is_no_check_is_refused(
+def test_a_thing_that_is_not_a_check_is_refused(
     registry: Registry[type[Check]], thing: Any, error: type[Exception], message: str
 ) -> None:
     if message.startswith("'<lambda>'"):
@@ -307,7 +307,7 @@ def test_a_function_without_a_view_is_refused(registry: Registry[type[Check]]) -
         evalkit.check(anything)
 
 
-def test_a_name_is_taken_once_but_the_same_definition_may_be_read_again(
+def test_a_name_is_unique_but_the_same_definition_may_be_loaded_again(
     registry: Registry[type[Check]],
 ) -> None:
     def define(answer: str) -> Any:
@@ -318,7 +318,7 @@ def test_a_name_is_taken_once_but_the_same_definition_may_be_read_again(
 
     define("one")
     define("two")
-    assert judge(registry, "again", bare=True) == ["two"]
+    assert messages(registry, "again", bare=True) == ["two"]
 
     def other(view: View) -> None: ...
 
@@ -328,28 +328,28 @@ def test_a_name_is_taken_once_but_the_same_definition_may_be_read_again(
         evalkit.check("status")(other)
 
 
-def test_an_unknown_name_is_told_with_the_nearest(registry: Registry[type[Check]]) -> None:
+def test_an_unknown_name_is_reported_with_the_nearest_one(registry: Registry[type[Check]]) -> None:
     with pytest.raises(BadArguments, match=r"unknown check 'stat' \(did you mean 'status'\?\)"):
         Catalog(registry).build("stat", 1, bare=False)
 
 
-def test_every_built_in_check_comes_by_the_public_road() -> None:
+def test_every_built_in_check_is_registered_by_its_entry_point() -> None:
     for point in entry_points(group="evalkit.checks"):
         if point.value.startswith("evalkit."):
             assert point.load().name == point.name
             assert issubclass(point.load(), Check)
 
 
-def test_a_crash_of_a_function_is_no_low_score(registry: Registry[type[Check]]) -> None:
+def test_a_function_that_crashes_is_errored(registry: Registry[type[Check]]) -> None:
     @evalkit.check
     def broken(view: View) -> None:
         raise ZeroDivisionError("by zero")
 
-    made = transcript({})
+    namespace = transcript({})
     check = Catalog(registry).build("broken", None, bare=True)
     result = run_check(
         check,
-        View(made),
+        View(namespace),
         name="broken",
         negate=True,
         severity=Severity.WARN,

@@ -1,4 +1,4 @@
-"""Running checks: verdicts by the table in ``running``, checks on by default, checks that need ports, and how findings look."""
+"""The check runner, default checks, checks that need functions of the view, and formatting."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 from tests.checks.building import transcript
 
 
-class Says(Check):
-    """A check that says what it is told to."""
+class FixedCheck(Check):
+    """A check that returns or raises what it is given."""
 
     model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
     name = "says"
     what: Any = None
 
     def run(self, view: View) -> Any:
-        """Say it, or raise it."""
+        """Return it, or raise it."""
         if isinstance(self.what, Exception):
             raise self.what
         return self.what
@@ -42,7 +42,7 @@ PASSED, FAILED, ERRORED = Verdict.PASSED, Verdict.FAILED, Verdict.ERRORED
 
 def run(what: Any, *, negate: bool = False, severity: Severity = Severity.ERROR) -> CheckResult:
     return run_check(
-        Says(what=what),
+        FixedCheck(what=what),
         View(transcript({})),
         name="says",
         negate=negate,
@@ -92,7 +92,7 @@ def test_verdicts(
             assert all(finding.severity is Severity.WARN for finding in soft.findings)
 
 
-def test_a_finding_keeps_its_own_place() -> None:
+def test_a_finding_keeps_its_own_location() -> None:
     assert run([Finding("wrong", "x", Where(turn=1))]).findings[0].where.turn == 1
 
 
@@ -113,7 +113,7 @@ def test_checks_on_by_default(
     assert [check.name for check in defaults(Transcript(settings), declared)] == names
 
 
-def test_an_error_nobody_expected() -> None:
+def test_an_unexpected_error() -> None:
     made = transcript(
         {"error": {"status": 400, "code": "invalid_request", "message": "bad\u202emodel"}}
     )
@@ -124,7 +124,7 @@ def test_an_error_nobody_expected() -> None:
     assert unexpected_error(transcript({}).turns[0]).code == "api_error"
 
 
-def with_ports(name: str, argument: Any, source: Any, **ports: Any) -> CheckResult:
+def check_with(name: str, argument: Any, source: Any, **ports: Any) -> CheckResult:
     made = transcript(source)
     view = View(made, made.turns[-1], **ports)
     check = Catalog().build(name, argument, bare=argument is None)
@@ -167,7 +167,7 @@ SENT = {
 def test_the_schema_that_was_sent(response_format: Any, expected: list[str]) -> None:
     assert (
         codes(
-            with_ports(
+            check_with(
                 "json_schema", None, says("{}", request={"response_format": response_format})
             )
         )
@@ -183,10 +183,10 @@ def test_a_schema_from_a_file() -> None:
         ("wrong.json", ["check_unusable"]),
     ):
         assert (
-            codes(with_ports("json_schema", {"file": name}, says("{}"), read=files.__getitem__))
+            codes(check_with("json_schema", {"file": name}, says("{}"), read=files.__getitem__))
             == expected
         )
-    assert codes(with_ports("json_schema", {"file": "ok.json"}, says("{}"))) == [
+    assert codes(check_with("json_schema", {"file": "ok.json"}, says("{}"))) == [
         "check_unusable"
     ], "no files here"
 
@@ -226,7 +226,7 @@ class Plain:
 def test_a_schema_from_python(target: Any, text: Any, expected: list[str]) -> None:
     assert (
         codes(
-            with_ports(
+            check_with(
                 "json_schema", {"python": "a:b"}, says(json.dumps(text)), resolve=lambda _: target
             )
         )
@@ -260,13 +260,13 @@ def test_a_schema_from_python(target: Any, text: Any, expected: list[str]) -> No
     ],
 )
 def test_violations_have_pointers(schema: Any, value: Any, pointers: list[str]) -> None:
-    result = with_ports("json_schema", {"schema": schema}, says(json.dumps(value)))
+    result = check_with("json_schema", {"schema": schema}, says(json.dumps(value)))
     assert [finding.where.pointer for finding in result.findings] == pointers
 
 
 def test_a_violation_of_alternatives_shows_each() -> None:
     schema = {"anyOf": [{"type": "string"}, {"type": "object", "required": ["x"]}]}
-    (finding,) = with_ports("json_schema", {"schema": schema}, says("{}")).findings
+    (finding,) = check_with("json_schema", {"schema": schema}, says("{}")).findings
     assert finding.message == "the document: fits none of the 2 alternatives, got {}"
     assert finding.detail.splitlines()[-2:] == [
         "(whole): must be of type string, got {}",
@@ -274,9 +274,9 @@ def test_a_violation_of_alternatives_shows_each() -> None:
     ]
 
 
-def test_a_value_nested_deeper_than_python_goes_is_a_finding() -> None:
+def test_a_value_nested_too_deep_is_a_finding() -> None:
     schema = {"$defs": {"n": {"items": {"$ref": "#/$defs/n"}}}, "$ref": "#/$defs/n"}
-    result = with_ports("json_schema", {"schema": schema}, says("[" * 400 + "]" * 400))
+    result = check_with("json_schema", {"schema": schema}, says("[" * 400 + "]" * 400))
     assert result.verdict is FAILED
     assert "nested too deep" in result.findings[0].message
 
@@ -297,7 +297,7 @@ def test_a_value_nested_deeper_than_python_goes_is_a_finding() -> None:
     ],
 )
 def test_what_a_function_may_return(answer: Any, expected: list[tuple[str, str]]) -> None:
-    result = with_ports(
+    result = check_with(
         "python", "a:b", says("x"), resolve=lambda _: lambda transcript, turn: answer
     )
     assert [(finding.code, finding.message) for finding in result.findings] == expected
@@ -321,15 +321,15 @@ async def later(transcript: Any, turn: Any) -> None: ...
         ("a string", ERRORED, "a:b is not a function but str"),
     ],
 )
-def test_what_a_function_may_do_wrong(function: Any, verdict: Verdict, message: str) -> None:
-    result = with_ports("python", "a:b", says("x"), resolve=lambda _: function)
+def test_wrong_functions(function: Any, verdict: Verdict, message: str) -> None:
+    result = check_with("python", "a:b", says("x"), resolve=lambda _: function)
     assert result.verdict is verdict
     assert message in result.findings[0].message
 
 
 def test_a_function_gets_the_transcript_and_the_turn() -> None:
     seen: list[Any] = []
-    with_ports(
+    check_with(
         "python",
         "a:b",
         {"turns": [says("x"), says("y")]},
@@ -378,13 +378,13 @@ def test_same_as(options: Mapping[str, Any], other: Any, expected: list[str]) ->
         return transcript(other) if other is not None else None
 
     assert (
-        codes(with_ports("same_as", {"history": "stateful", **options}, ONE, sibling=sibling))
+        codes(check_with("same_as", {"history": "stateful", **options}, ONE, sibling=sibling))
         == expected
     )
     assert asked == [{"history": "stateful"}]
 
 
-def test_same_as_over_the_conversation_sees_every_turn() -> None:
+def test_same_as_over_the_conversation_compares_every_turn() -> None:
     made = transcript(ONE)
     view = View(made, sibling=lambda _: transcript({"turns": [says("{}"), says("b"), says("c")]}))
     check = Catalog().build("same_as", {"history": "stateful"}, bare=False)
@@ -401,7 +401,7 @@ def test_same_as_without_a_recording_is_errored() -> None:
     def sibling(settings: Any) -> Transcript:
         raise LookupError("london[stateful] has no recording")
 
-    result = with_ports("same_as", {"history": "stateful"}, ONE, sibling=sibling)
+    result = check_with("same_as", {"history": "stateful"}, ONE, sibling=sibling)
     assert result.verdict is ERRORED
     assert result.findings[0].message == "london[stateful] has no recording"
 
@@ -479,7 +479,7 @@ HOSTILE = "\x1b[31mred\u202e\x00\ud800"
 def test_no_hostile_character_reaches_a_message_or_a_detail(
     name: str, argument: Any, source: Any
 ) -> None:
-    result = with_ports(name, argument, source)
+    result = check_with(name, argument, source)
     assert result.verdict is FAILED
     shown = texts(result.findings)
     assert not set(shown) & set(HOSTILE) - set("[31mred")
@@ -497,7 +497,7 @@ def test_media_is_not_copied_into_findings() -> None:
             }
         ]
     }
-    result = with_ports("media", "image", source)
+    result = check_with("media", "image", source)
     assert len(json.dumps(result.to_json())) < 1000
     made = transcript({"turns": [
         {"input": [{"type": "user_input", "content": "a"}], "steps": source["steps"]}, {"input": [{"type": "user_input", "content": "a"}]}
@@ -516,7 +516,7 @@ def test_media_is_not_copied_into_findings() -> None:
     assert len(json.dumps(result.to_json())) < 5000
 
 
-def test_tables_align() -> None:
+def test_the_columns_of_a_table_are_aligned() -> None:
     assert table([["a", "b"], ["long", "", "x"], []]) == "a     b\nlong     x\n"
     assert table([]) == ""
 
@@ -531,11 +531,11 @@ def test_tables_align() -> None:
         ("", "\n", "           ^ character 1: expected the end, got U+000A"),
     ],
 )
-def test_texts_part(expected: str, got: str, last: str) -> None:
+def test_the_first_difference_of_two_texts(expected: str, got: str, last: str) -> None:
     assert first_difference(expected, got).splitlines()[-1] == last
 
 
-def test_long_texts_are_shown_around_the_place() -> None:
+def test_long_texts_are_shown_around_the_difference() -> None:
     lines = first_difference("x" * 500 + "a" + "y" * 500, "x" * 500 + "b" + "y" * 500).splitlines()
     assert all(len(line) < 120 for line in lines)
     assert lines[0].startswith('expected  …"xxx')
@@ -543,7 +543,7 @@ def test_long_texts_are_shown_around_the_place() -> None:
     assert lines[0].index("a", 12) == lines[2].index("^")
 
 
-def test_kept_values_are_short() -> None:
+def test_excerpts_are_short() -> None:
     value: dict[str, Any] = {"data": "A" * 5000, "list": ["short", {"deep": "B" * 5000}], "n": 1}
     kept = excerpt(value)
     assert kept["list"][0] == "short"

@@ -380,7 +380,7 @@ def test_calls_in_order(names: str, options: dict[str, Any], expected: list[str]
     )
 
 
-def test_calls_are_paired_whatever_the_order_written() -> None:
+def test_calls_are_paired_in_any_written_order() -> None:
     source = {
         "steps": [
             {**CALL, "arguments": {"x": 1}},
@@ -477,7 +477,7 @@ def test_citations(
     assert codes({"citations": options}, {"steps": [says("Spain won é", *annotations)]}) == expected
 
 
-def test_citations_know_whether_something_was_searched() -> None:
+def test_citations_report_whether_something_was_searched() -> None:
     assert codes("citations", {"steps": [SEARCH, FOUND, says("a")]}) == ["not_cited"]
     assert (
         codes("citations", {"steps": [says("a", {**CITED, "end_index": 1}), SEARCH, FOUND]}) == []
@@ -506,7 +506,7 @@ def test_citations_know_whether_something_was_searched() -> None:
     ) == ["searched"]
 
 
-def test_a_finding_about_a_citation_shows_the_words_and_the_place() -> None:
+def test_a_finding_about_a_citation_shows_the_cited_text_and_the_location() -> None:
     (finding,) = judge(
         {"citations": {"domains": "fifa.com"}},
         {"steps": [{"type": "thought"}, says("Spain won.", CITED)]},
@@ -565,7 +565,7 @@ def test_usage(source: list[Any], expected: list[str]) -> None:
     )
 
 
-def test_usage_of_a_turn_is_its_own() -> None:
+def test_usage_of_one_turn() -> None:
     made = transcript({"turns": [usage(total_tokens=30), usage(total_tokens=7)]})
     entry = {"usage": {"total_tokens": {"max": 10}}}
     assert check_entry(entry, View(made, made.turns[1])).verdict is Verdict.PASSED

@@ -1,4 +1,4 @@
-"""``history`` on conversations as applications and services really hold them."""
+"""The check ``history`` on typical conversations of applications."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def without(step: dict[str, Any], *keys: str) -> dict[str, Any]:
 def findings(
     *exchanges: dict[str, Any], level: Level = "exact", turn: int | None = None
 ) -> list[Finding]:
-    """Judge exchanges, each a turn of its own."""
+    """Check exchanges, each in its own turn."""
     made = transcript({"turns": [{"exchanges": [item]} for item in exchanges]})
     return list(History(level=level).run(View(made, made.turns[turn - 1] if turn else None)))
 
 
-def told(
+def codes(
     *exchanges: dict[str, Any], level: Level = "exact", turn: int | None = None
 ) -> list[tuple[str, str | None]]:
     return [
@@ -85,7 +85,7 @@ PASSING: dict[str, list[dict[str, Any]]] = {
         sent([U1, M1, U2]),
     ],
     "content without a type": [sent([{"text": "I have 2 dogs."}], M1), sent([U1, M1, U2])],
-    "one step by itself": [sent(U1, M1), sent([U1, M1, U2])],
+    "a single step": [sent(U1, M1), sent([U1, M1, U2])],
     "content as a string": [
         sent([{"type": "user_input", "content": "I have 2 dogs."}], M1),
         sent([U1, M1, U2]),
@@ -122,17 +122,17 @@ PASSING: dict[str, list[dict[str, Any]]] = {
         sent([U1, C1, R1], C1, M1),
         sent([U1, C1, R1, C1, M1, U2], M2),
     ],
-    "a call id that comes again": [
+    "a repeated call id": [
         sent([U1], C1),
         sent([U1, C1, R1], M1),
         sent([U1, C1, R1, M1, U2], {**C1, "arguments": {}}),
         sent([U1, C1, R1, M1, U2, {**C1, "arguments": {}}, {**R1, "result": "3"}], M2),
     ],
-    "a history kept by the service": [
+    "a history stored by the service": [
         sent("I have 2 dogs.", M1, id="v1_a"),
         sent("How many paws?", M2, request={"previous_interaction_id": "v1_a"}),
     ],
-    "previous_interaction_id: null is none": [
+    "previous_interaction_id: null": [
         sent([U1], M1),
         sent([U1, M1, U2], request={"previous_interaction_id": None}),
     ],
@@ -143,7 +143,7 @@ PASSING: dict[str, list[dict[str, Any]]] = {
         sent([U1, M1, U2], M2),
         sent([U1, M1, U2, M2, U3]),
     ],
-    "a message given up after an error": [
+    "a message abandoned after an error": [
         sent([U1], M1),
         {"input": [U1, M1, U2], "error": {"status": 400, "code": "x", "message": "y"}},
         sent([U1, M1, U3], M2),
@@ -183,8 +183,8 @@ PASSING: dict[str, list[dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_what_is_exact_passes(name: str) -> None:
-    assert told(*PASSING[name]) == []
+def test_an_exact_history_passes(name: str) -> None:
+    assert codes(*PASSING[name]) == []
 
 
 FAILING: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
@@ -202,7 +202,7 @@ FAILING: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [sent([U1], T1, C1, M1), sent([U1, T1, U2])],
         [("history_truncated", "/input/2")],
     ),
-    "a window that slides": (
+    "a sliding window": (
         [sent([U1, M1, U2], T1, M2), sent([U2, T1, M2, U3])],
         [("history_truncated", "/input/0")],
     ),
@@ -289,7 +289,7 @@ FAILING: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [sent([U1], SEARCH, M1), sent([U1, {**SEARCH, "id": None}, M1, U2])],
         [("null_added", "/input/1/id")],
     ),
-    "a result nobody asked for": (
+    "a result without a call": (
         [sent([U1], M1), sent([U1, M1, R1])],
         [("result_unpaired", "/input/2/call_id")],
     ),
@@ -309,7 +309,10 @@ FAILING: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [sent([U1], C1, C2), sent([U1, C1, C2, R2])],
         [("call_unanswered", "/input/1")],
     ),
-    "a call talked over": ([sent([U1], C1), sent([U1, C1, U2])], [("call_unanswered", "/input/1")]),
+    "a message instead of a result": (
+        [sent([U1], C1), sent([U1, C1, U2])],
+        [("call_unanswered", "/input/1")],
+    ),
     "a result before its call": (
         [sent([U1], T1, C1, M1), sent([U1, R1, T1, C1, M1])],
         [("step_reordered", "/input/1")],
@@ -318,11 +321,11 @@ FAILING: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [sent([U1], C1, T1, M1), sent([U1, C1, T1, R1, M1])],
         [("step_reordered", "/input/3")],
     ),
-    "a model's step made up at the end": (
+    "an invented step at the end": (
         [sent([U1], M1), sent([U1, M1, M2, U2])],
         [("step_invented", "/input/2")],
     ),
-    "a message slipped in": (
+    "an inserted message": (
         [sent([U1], T1, M1), sent([U1, T1, U3, M1, U2])],
         [("step_invented", "/input/2")],
     ),
@@ -349,7 +352,7 @@ FAILING: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         ],
         [("step_invented", "/input/1")],
     ),
-    "things that are no steps": (
+    "items that are not steps": (
         [sent([U1], M1), sent([U1, M1, 3, None])],
         [("step_invented", "/input/2"), ("step_invented", "/input/3")],
     ),
@@ -361,9 +364,9 @@ FAILING: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize("name", FAILING)
-def test_what_is_wrong_is_told_once_and_in_its_place(name: str) -> None:
+def test_each_mistake_is_one_finding_at_its_pointer(name: str) -> None:
     exchanges, expected = FAILING[name]
-    assert told(*exchanges) == expected
+    assert codes(*exchanges) == expected
 
 
 NULLS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
@@ -391,51 +394,51 @@ NULLS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
 
 
 @pytest.mark.parametrize("name", NULLS)
-def test_equivalent_forgives_what_official_sdks_do(name: str) -> None:
+def test_equivalent_allows_what_the_official_sdks_do(name: str) -> None:
     before, after, forgiven = NULLS[name]
     exchanges = (
         sent([U1], {"type": "model_output", "content": [before]}),
         sent([U1, {"type": "model_output", "content": [after]}, U2]),
     )
-    assert told(*exchanges) != []
-    assert (told(*exchanges, level="equivalent") == []) == forgiven
+    assert codes(*exchanges) != []
+    assert (codes(*exchanges, level="equivalent") == []) == forgiven
 
 
-def test_equivalent_does_not_forgive_a_null_in_data() -> None:
+def test_equivalent_does_not_allow_a_changed_null_in_data() -> None:
     call = {**C1, "arguments": {"what": None}}
     exchanges = (sent([U1], call), sent([U1, {**C1, "arguments": {}}, R1]))
-    assert told(*exchanges, level="equivalent") == [("null_dropped", "/input/1/arguments/what")]
+    assert codes(*exchanges, level="equivalent") == [("null_dropped", "/input/1/arguments/what")]
 
 
-def test_equivalent_does_not_forgive_a_required_field_that_was_null() -> None:
+def test_equivalent_does_not_allow_dropping_a_required_null() -> None:
     exchanges = (sent([U1], {**SEARCH, "id": None}), sent([U1, SEARCH, U2]))
-    assert told(*exchanges, level="equivalent") == [("null_dropped", "/input/1/id")]
+    assert codes(*exchanges, level="equivalent") == [("null_dropped", "/input/1/id")]
     exchanges = (sent([U1], SEARCH), sent([U1, {**SEARCH, "id": None}, U2]))
-    assert told(*exchanges, level="equivalent") == []
+    assert codes(*exchanges, level="equivalent") == []
 
 
-def test_a_fault_is_told_once_though_every_later_request_carries_it() -> None:
-    assert told(sent([U1], T1, M1), sent([U1, M1, U2], M2), sent([U1, M1, U2, M2, U3])) == [
+def test_a_mistake_is_reported_once_though_every_later_request_repeats_it() -> None:
+    assert codes(sent([U1], T1, M1), sent([U1, M1, U2], M2), sent([U1, M1, U2, M2, U3])) == [
         ("step_missing", "/input/1")
     ]
 
 
-def test_a_fault_put_right_later_is_no_second_fault() -> None:
+def test_a_mistake_that_is_corrected_later_is_not_a_second_one() -> None:
     broken = sent([U1, M1, U2], M2)
-    assert told(sent([U1], T1, M1), broken, sent([U1, T1, M1, U2, M2, U3])) == [
+    assert codes(sent([U1], T1, M1), broken, sent([U1, T1, M1, U2, M2, U3])) == [
         ("step_missing", "/input/1")
     ]
     altered = sent([U1, {**T1, "signature": "x"}, M1, U2], M2)
-    assert told(sent([U1], T1, M1), altered, sent([U1, T1, M1, U2, M2, U3])) == [
+    assert codes(sent([U1], T1, M1), altered, sent([U1, T1, M1, U2, M2, U3])) == [
         ("signature_altered", "/input/1/signature")
     ]
 
 
-def test_a_turn_answers_for_its_own_requests() -> None:
+def test_a_turn_reports_only_its_own_requests() -> None:
     exchanges = (sent([U1], T1, M1), sent([U1, M1, U2], M2), sent([U1, M1, U2, U3]))
-    assert told(*exchanges, turn=1) == []
-    assert told(*exchanges, turn=2) == [("step_missing", "/input/1")]
-    assert told(*exchanges, turn=3) == [("step_missing", "/input/3")]
+    assert codes(*exchanges, turn=1) == []
+    assert codes(*exchanges, turn=2) == [("step_missing", "/input/1")]
+    assert codes(*exchanges, turn=3) == [("step_missing", "/input/3")]
     assert findings(*exchanges, turn=3)[0].where.to_json() == {
         "turn": 3,
         "exchange": 3,
@@ -444,7 +447,7 @@ def test_a_turn_answers_for_its_own_requests() -> None:
     }
 
 
-def test_an_empty_signature_of_a_stream_may_stay_or_go() -> None:
+def test_an_empty_signature_of_a_stream_may_be_kept_or_dropped() -> None:
     events = [
         {"event_type": "interaction.created", "interaction": {"status": "in_progress", "id": ""}},
         {
@@ -470,17 +473,17 @@ def test_an_empty_signature_of_a_stream_may_stay_or_go() -> None:
         },
     ]
     streamed = {"input": [U1], "events": events, "request": {"stream": True}}
-    assert told(streamed, sent([U1, C1, R1], M1)) == []
-    assert told(streamed, sent([U1, {**C1, "signature": ""}, R1], M1)) == []
-    assert told(streamed, sent([U1, {**C1, "signature": "x"}, R1], M1)) == [
+    assert codes(streamed, sent([U1, C1, R1], M1)) == []
+    assert codes(streamed, sent([U1, {**C1, "signature": ""}, R1], M1)) == []
+    assert codes(streamed, sent([U1, {**C1, "signature": "x"}, R1], M1)) == [
         ("signature_altered", "/input/1/signature")
     ]
-    assert told(sent([U1], C1), sent([U1, {**C1, "signature": ""}, R1], M1)) == [
+    assert codes(sent([U1], C1), sent([U1, {**C1, "signature": ""}, R1], M1)) == [
         ("signature_altered", "/input/1/signature")
     ]
 
 
-def test_a_finding_says_what_to_look_for() -> None:
+def test_the_message_and_detail_of_a_finding() -> None:
     (finding,) = findings(sent([U1], T1, M1), sent([U1, {**T1, "signature": "EvEFCu4f"}, M1, U2]))
     assert (
         finding.message
@@ -497,18 +500,18 @@ def test_a_finding_says_what_to_look_for() -> None:
     assert "changed places (/input/1 and /input/3)" in finding.message
 
 
-def test_a_long_history_with_a_fault_at_its_beginning() -> None:
+def test_a_long_history_with_two_mistakes() -> None:
     steps = [{"type": "thought", "signature": f"s{number}"} for number in range(3000)]
     lost = steps[:5] + steps[6:]
     lost[2000], lost[2001] = lost[2001], lost[2000]
-    found = told(sent([U1], *steps), sent([U1, *lost, U2]))
+    found = codes(sent([U1], *steps), sent([U1, *lost, U2]))
     assert found[0] == ("step_missing", "/input/6")
     assert [code for code, _ in found] == ["step_missing", "step_reordered"]
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real recordings are not here")
 @pytest.mark.parametrize("streamed", [False, True])
-def test_real_answers_re_sent(streamed: bool) -> None:
+def test_real_responses_that_are_re_sent(streamed: bool) -> None:
     def answer(name: str) -> dict[str, Any]:
         if not streamed:
             found: dict[str, Any] = json.loads((REAL / f"{name}.json").read_text())
@@ -525,11 +528,11 @@ def test_real_answers_re_sent(streamed: bool) -> None:
     one, two = answer("multi-turn-stateless-turn1"), answer("multi-turn-stateless-turn2")
     history = [U1, *deepcopy(one["steps"]), U2]
     exchanges = [{"input": [U1], "interaction": one}, {"input": history, "interaction": two}]
-    assert told(*exchanges) == []
+    assert codes(*exchanges) == []
     third = [*history, *deepcopy(two["steps"]), U3]
-    assert told(*exchanges, {"input": third}) == []
+    assert codes(*exchanges, {"input": third}) == []
     signed = next(place for place, step in enumerate(third) if step.get("signature"))
     third[signed]["signature"] = third[signed]["signature"][:-4]
-    assert told(*exchanges, {"input": third}) == [
+    assert codes(*exchanges, {"input": third}) == [
         ("signature_altered", f"/input/{signed}/signature")
     ]

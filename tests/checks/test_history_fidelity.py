@@ -1,4 +1,7 @@
-"""``history`` on random conversations: exact ones pass, one fault gives one finding with its own code at its own place."""
+"""The check ``history`` on random conversations.
+
+Exact ones pass. One mistake gives one finding, with its own code and location.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,11 @@ from tests.checks.building import transcript
 RULES = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-class Talk(NamedTuple):
-    """Requests and answers of a stateless conversation, exact. ``history[k]`` is how much of request ``k``'s input is history."""
+class RandomConversation(NamedTuple):
+    """An exact stateless conversation: its inputs and the steps of its responses.
+
+    ``history[k]`` are the indexes of the history in the input of request ``k``.
+    """
 
     inputs: list[list[dict[str, Any]]]
     answers: list[list[dict[str, Any]]]
@@ -28,8 +34,8 @@ class Talk(NamedTuple):
 
 
 @st.composite
-def talks(draw: st.DrawFn, *, least: int = 2, calls: bool = True) -> Talk:
-    """Make a conversation; every text, id and signature in it is unique, except that users may repeat themselves."""
+def conversations(draw: st.DrawFn, *, least: int = 2, calls: bool = True) -> RandomConversation:
+    """Draw a conversation. All texts, ids and signatures are unique, but users may repeat themselves."""
     count = 0
 
     def unique(word: str) -> str:
@@ -94,15 +100,13 @@ def talks(draw: st.DrawFn, *, least: int = 2, calls: bool = True) -> Talk:
     inputs: list[list[dict[str, Any]]] = [[user()]]
     answers: list[list[dict[str, Any]]] = []
     places: list[list[int]] = [[]]
-    for round_ in range(draw(st.integers(least, 4))):
+    for _ in range(draw(st.integers(least, 4))):
         answer = [
             step
             for make in draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=4))
             for step in make()
         ]
         answers.append(answer)
-        if round_:
-            inputs, places = inputs, places
         after = draw(st.booleans())
         following, place = list(inputs[-1]), list(range(len(inputs[-1])))
         results = []
@@ -126,10 +130,12 @@ def talks(draw: st.DrawFn, *, least: int = 2, calls: bool = True) -> Talk:
             following.append(user())
         inputs.append(following)
         places.append(place)
-    return Talk(inputs[:-1] if len(inputs) > len(answers) + 1 else inputs, answers, places)
+    return RandomConversation(
+        inputs[:-1] if len(inputs) > len(answers) + 1 else inputs, answers, places
+    )
 
 
-def judge(
+def check_history(
     inputs: list[Any],
     answers: list[list[dict[str, Any]]],
     level: Level = "exact",
@@ -148,12 +154,12 @@ def judge(
     return list(History(level=level).run(View(made, made.turns[turn - 1] if turn else None)))
 
 
-def told(findings: list[Finding]) -> list[tuple[str, int | None, str | None]]:
+def locations(findings: list[Finding]) -> list[tuple[str, int | None, str | None]]:
     return [(finding.code, finding.where.exchange, finding.where.pointer) for finding in findings]
 
 
 def respell(value: Any) -> Any:
-    """Write a JSON value in another spelling: other key order, floats for integers."""
+    """Return a JSON value in another spelling: other key order, floats for integers."""
     if isinstance(value, dict):
         return {key: respell(item) for key, item in reversed(value.items())}
     if isinstance(value, list):
@@ -161,38 +167,43 @@ def respell(value: Any) -> Any:
     return float(value) if type(value) is int else value
 
 
-@given(talks())
+@given(conversations())
 @RULES
-def test_an_exact_history_passes_however_it_is_spelt(talk: Talk) -> None:
-    assert judge(talk.inputs, talk.answers) == []
-    assert judge(deepcopy(talk.inputs), talk.answers) == []
-    assert judge(respell(talk.inputs), talk.answers) == []
+def test_an_exact_history_passes_in_any_spelling(conversation: RandomConversation) -> None:
+    assert check_history(conversation.inputs, conversation.answers) == []
+    assert check_history(deepcopy(conversation.inputs), conversation.answers) == []
+    assert check_history(respell(conversation.inputs), conversation.answers) == []
 
 
 @st.composite
-def faulty(draw: st.DrawFn, *, least: int = 1) -> tuple[Talk, int, list[Any], list[int]]:
-    """Draw a conversation, the request to spoil, a copy of its input, and where the history stands in it."""
-    talk = draw(talks())
-    at = draw(st.integers(1, len(talk.inputs) - 1))
-    return talk, at, deepcopy(talk.inputs[at]), talk.history[at]
+def changed_requests(
+    draw: st.DrawFn, *, least: int = 1
+) -> tuple[RandomConversation, int, list[Any], list[int]]:
+    """Draw a conversation, the index of a request, a copy of its input, and its history indexes."""
+    conversation = draw(conversations())
+    at = draw(st.integers(1, len(conversation.inputs) - 1))
+    return conversation, at, deepcopy(conversation.inputs[at]), conversation.history[at]
 
 
-def spoil(talk: Talk, at: int, sent: list[Any]) -> list[Finding]:
-    return judge([*talk.inputs[:at], sent], talk.answers[: at + 1])
+def check_changed(conversation: RandomConversation, at: int, sent: list[Any]) -> list[Finding]:
+    return check_history([*conversation.inputs[:at], sent], conversation.answers[: at + 1])
 
 
-@given(faulty(), st.data())
+@given(changed_requests(), st.data())
 @RULES
 def test_a_dropped_step_is_one_step_missing(case: Any, data: st.DataObject) -> None:
-    talk, at, sent, places = case
+    conversation, at, sent, places = case
     place = data.draw(st.sampled_from(places))
-    lost = sent.pop(place)
-    findings = spoil(talk, at, sent)
+    missing = sent.pop(place)
+    findings = check_changed(conversation, at, sent)
     assert [finding.code for finding in findings] == ["step_missing"]
-    assert findings[0].expected == lost
-    # Of two equal neighbours nobody can say which one is gone; a step before results may have stood before or after them.
+    assert findings[0].expected == missing
+    # Of two equal neighbors either may be the missing one; a step before results may have been
+    # before or after them.
     possible = {
-        near for near in range(len(sent) + 1) if talk.inputs[at][near : near + 1] == [lost]
+        near
+        for near in range(len(sent) + 1)
+        if conversation.inputs[at][near : near + 1] == [missing]
     } | {place}
     while sent[max(possible) :] and sent[max(possible)]["type"] == "function_result":
         possible.add(max(possible) + 1)
@@ -200,19 +211,19 @@ def test_a_dropped_step_is_one_step_missing(case: Any, data: st.DataObject) -> N
     assert findings[0].where.exchange == at + 1
 
 
-@given(faulty(), st.data())
+@given(changed_requests(), st.data())
 @RULES
 def test_two_steps_that_changed_places_are_one_step_reordered(
     case: Any, data: st.DataObject
 ) -> None:
-    talk, at, sent, places = case
+    conversation, at, sent, places = case
     one, other = data.draw(
         st.sampled_from([(a, b) for a in places for b in places if a < b] or [(0, 0)])
     )
     if sent[one] == sent[other]:
         return
     sent[one], sent[other] = sent[other], sent[one]
-    findings = spoil(talk, at, sent)
+    findings = check_changed(conversation, at, sent)
     assert [finding.code for finding in findings] == ["step_reordered"]
     alike = [
         f"/input/{place}" for place, step in enumerate(sent) if step in (sent[one], sent[other])
@@ -220,34 +231,34 @@ def test_two_steps_that_changed_places_are_one_step_reordered(
     assert findings[0].where.pointer in alike
 
 
-@given(faulty(), st.data())
+@given(changed_requests(), st.data())
 @RULES
 def test_a_doubled_step_is_one_step_duplicated(case: Any, data: st.DataObject) -> None:
-    talk, at, sent, places = case
+    conversation, at, sent, places = case
     place = data.draw(st.sampled_from(places))
     where = data.draw(st.integers(0, places[-1]))
     sent.insert(where, deepcopy(sent[place]))
-    findings = spoil(talk, at, sent)
+    findings = check_changed(conversation, at, sent)
     assert [finding.code for finding in findings] == ["step_duplicated"]
     copies = [f"/input/{index}" for index, step in enumerate(sent) if step == sent[where]]
     assert findings[0].where.pointer in copies
 
 
-@given(faulty(), st.data())
+@given(changed_requests(), st.data())
 @RULES
 def test_an_altered_signature_is_one_signature_altered(case: Any, data: st.DataObject) -> None:
-    talk, at, sent, places = case
+    conversation, at, sent, places = case
     signed = [place for place in places if "signature" in sent[place]]
     if not signed:
         return
     place = data.draw(st.sampled_from(signed))
     was = sent[place]["signature"]
     sent[place]["signature"] = data.draw(st.sampled_from([was[:-1], was.upper(), "", was + "="]))
-    findings = spoil(talk, at, sent)
-    assert told(findings) == [("signature_altered", at + 1, f"/input/{place}/signature")]
+    findings = check_changed(conversation, at, sent)
+    assert locations(findings) == [("signature_altered", at + 1, f"/input/{place}/signature")]
     assert (findings[0].expected, findings[0].got) == (was, sent[place]["signature"])
     del sent[place]["signature"]
-    assert told(spoil(talk, at, sent)) == [
+    assert locations(check_changed(conversation, at, sent)) == [
         ("signature_altered", at + 1, f"/input/{place}/signature")
     ]
 
@@ -265,10 +276,10 @@ def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
     return [(path, value)]
 
 
-@given(faulty(), st.data())
+@given(changed_requests(), st.data())
 @RULES
-def test_a_changed_string_is_told_at_its_pointer(case: Any, data: st.DataObject) -> None:
-    talk, at, sent, places = case
+def test_a_changed_string_is_reported_at_its_pointer(case: Any, data: st.DataObject) -> None:
+    conversation, at, sent, places = case
     place = data.draw(st.sampled_from(places))
     special = ("/signature", "/type", "/call_id", "/id")
     paths = [
@@ -288,15 +299,17 @@ def test_a_changed_string_is_told_at_its_pointer(case: Any, data: st.DataObject)
         if sent[place]["type"] in ("user_input", "function_result")
         else "step_altered"
     )
-    assert told(spoil(talk, at, sent)) == [(code, at + 1, f"/input/{place}{path}")]
+    assert locations(check_changed(conversation, at, sent)) == [
+        (code, at + 1, f"/input/{place}{path}")
+    ]
 
 
-@given(faulty(), st.data())
+@given(changed_requests(), st.data())
 @RULES
-def test_nulls_added_and_dropped_are_told_and_forgiven_where_a_field_may_be_absent(
+def test_added_and_dropped_nulls_are_reported_and_allowed_by_equivalent(
     case: Any, data: st.DataObject
 ) -> None:
-    talk, at, sent, places = case
+    conversation, at, sent, places = case
     place = data.draw(st.sampled_from(places))
     objects = [(path, value) for path, value in leaves(sent[place]) if isinstance(value, dict)]
     path, holder = data.draw(st.sampled_from(objects))
@@ -308,26 +321,32 @@ def test_nulls_added_and_dropped_are_told_and_forgiven_where_a_field_may_be_abse
     else:
         holder["error"] = None
         code, word = "null_added", "error"
-    assert told(spoil(talk, at, sent)) == [(code, at + 1, f"/input/{place}{path}/{word}")]
-    forgiven = judge([*talk.inputs[:at], sent], talk.answers[: at + 1], "equivalent")
+    assert locations(check_changed(conversation, at, sent)) == [
+        (code, at + 1, f"/input/{place}{path}/{word}")
+    ]
+    forgiven = check_history(
+        [*conversation.inputs[:at], sent], conversation.answers[: at + 1], "equivalent"
+    )
     assert (forgiven == []) == (not path.startswith("/arguments"))
 
 
-@given(faulty(), st.data())
+@given(changed_requests(), st.data())
 @RULES
-def test_a_step_nobody_made_is_one_step_invented(case: Any, data: st.DataObject) -> None:
-    talk, at, sent, places = case
+def test_an_unknown_step_is_one_step_invented(case: Any, data: st.DataObject) -> None:
+    conversation, at, sent, places = case
     where = data.draw(st.integers(0, places[-1]))
     sent.insert(
         where, {"type": "model_output", "content": [{"type": "text", "text": "never said"}]}
     )
-    assert told(spoil(talk, at, sent)) == [("step_invented", at + 1, f"/input/{where}")]
+    assert locations(check_changed(conversation, at, sent)) == [
+        ("step_invented", at + 1, f"/input/{where}")
+    ]
 
 
-@given(faulty(), st.data())
+@given(changed_requests(), st.data())
 @RULES
-def test_a_lost_result_leaves_its_call_unanswered(case: Any, data: st.DataObject) -> None:
-    talk, at, sent, places = case
+def test_a_missing_result_is_one_call_unanswered(case: Any, data: st.DataObject) -> None:
+    conversation, at, sent, places = case
     fresh = [
         place
         for place in range(len(sent))
@@ -336,36 +355,40 @@ def test_a_lost_result_leaves_its_call_unanswered(case: Any, data: st.DataObject
     if not fresh:
         return
     place = data.draw(st.sampled_from(fresh))
-    lost = sent.pop(place)
-    call = next(index for index, step in enumerate(sent) if step.get("id") == lost["call_id"])
-    assert told(spoil(talk, at, sent)) == [("call_unanswered", at + 1, f"/input/{call}")]
-    sent.insert(place, {**lost, "call_id": "nobody"})
-    assert told(spoil(talk, at, sent)) == [("result_unpaired", at + 1, f"/input/{place}/call_id")]
+    missing = sent.pop(place)
+    call = next(index for index, step in enumerate(sent) if step.get("id") == missing["call_id"])
+    assert locations(check_changed(conversation, at, sent)) == [
+        ("call_unanswered", at + 1, f"/input/{call}")
+    ]
+    sent.insert(place, {**missing, "call_id": "nobody"})
+    assert locations(check_changed(conversation, at, sent)) == [
+        ("result_unpaired", at + 1, f"/input/{place}/call_id")
+    ]
 
 
-@given(faulty(), st.data())
+@given(changed_requests(), st.data())
 @RULES
 def test_a_cut_history_is_one_history_truncated(case: Any, data: st.DataObject) -> None:
-    talk, at, sent, places = case
+    conversation, at, sent, places = case
     if len(places) < 3:
         return
     cut = data.draw(st.integers(2, len(places) - 1))
-    kept = [step for index, step in enumerate(sent) if index not in places[:cut]]
-    answers = [step for step in kept if step["type"] == "function_result"]
-    calls = {step["id"] for step in kept if step["type"] == "function_call"}
+    remaining = [step for index, step in enumerate(sent) if index not in places[:cut]]
+    answers = [step for step in remaining if step["type"] == "function_result"]
+    calls = {step["id"] for step in remaining if step["type"] == "function_call"}
     if any(step["call_id"] not in calls for step in answers):
         return
-    findings = spoil(talk, at, kept)
-    assert told(findings) == [("history_truncated", at + 1, "/input/0")]
-    assert told(spoil(talk, at, [{"type": "user_input", "content": "something else"}])) == [
-        ("history_truncated", at + 1, "/input/0")
-    ]
+    findings = check_changed(conversation, at, remaining)
+    assert locations(findings) == [("history_truncated", at + 1, "/input/0")]
+    assert locations(
+        check_changed(conversation, at, [{"type": "user_input", "content": "something else"}])
+    ) == [("history_truncated", at + 1, "/input/0")]
 
 
 @pytest.mark.parametrize("text", [json.dumps({"a": 1})])
 def test_true_is_not_one(text: str) -> None:
     first = [{"type": "user_input", "content": [{"type": "text", "text": "a"}]}]
     answer = [{"type": "thought", "x": 1}]
-    assert told(judge([first, [*first, {"type": "thought", "x": True}]], [answer])) == [
-        ("step_altered", 2, "/input/1/x")
-    ]
+    assert locations(
+        check_history([first, [*first, {"type": "thought", "x": True}]], [answer])
+    ) == [("step_altered", 2, "/input/1/x")]

@@ -1,4 +1,4 @@
-"""The judge: what it is asked, what of its answer counts, and that no score is no low score. Nobody is asked here but a double."""
+"""The check ``judge``: its request, its answer and its verdict, with a fake service."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def says(text: str, **fields: Any) -> dict[str, Any]:
     return {"type": "model_output", "content": [{"type": "text", "text": text, **fields}]}
 
 
-class Bench:
-    """A double of the service: gives its answers in order, keeps what it was asked."""
+class FakeService:
+    """A service that returns the given answers in order, and stores the requests."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
-        self.asked: list[Request] = []
+        self.requests: list[Request] = []
 
     def ask(self, request: Request) -> Response:
-        self.asked.append(request)
+        self.requests.append(request)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -61,9 +61,13 @@ PAWS = {
 }
 
 
-def run(entry: Any, bench: Bench, source: Any = PAWS, *, turn: int | None = -1) -> CheckResult:
+def run(
+    entry: Any, service: FakeService, source: Any = PAWS, *, turn: int | None = -1
+) -> CheckResult:
     made = transcript(source)
-    return check_entry(entry, View(made, None if turn is None else made.turns[turn], ask=bench.ask))
+    return check_entry(
+        entry, View(made, None if turn is None else made.turns[turn], ask=service.ask)
+    )
 
 
 LEVELS = {"rubric": "x", "levels": {"good": 1, "fair": 0.6, "poor": 0}}
@@ -98,18 +102,18 @@ CRITERIA = {"rubric": "x", "criteria": {"a": "first", "b": "second"}, "scale": [
     ],
 )
 def test_the_mean_decides(options: Any, answers: list[Any], verdict: str, codes: list[str]) -> None:
-    bench = Bench(*answers)
-    result = run({"judge": options}, bench)
+    service = FakeService(*answers)
+    result = run({"judge": options}, service)
     assert (result.verdict, [finding.code for finding in result.findings]) == (verdict, codes)
-    assert bench.answers == []
-    inverted = run({"not": {"judge": options}}, Bench(*answers))
+    assert service.answers == []
+    inverted = run({"not": {"judge": options}}, FakeService(*answers))
     assert inverted.verdict is (Verdict.PASSED if verdict == "failed" else Verdict.FAILED)
 
 
-def test_a_low_score_says_why_and_how_the_samples_agree() -> None:
+def test_a_low_score_reports_reasons_and_agreement() -> None:
     result = run(
         {"judge": {"rubric": "x", "samples": 4}},
-        Bench(score(0.2, "too\nshort"), score(0.9), score(0.4), score(0.5)),
+        FakeService(score(0.2, "too\nshort"), score(0.9), score(0.4), score(0.5)),
     )
     (finding,) = result.findings
     assert (
@@ -127,8 +131,10 @@ def test_a_low_score_says_why_and_how_the_samples_agree() -> None:
     assert finding.where.turn == 2
 
 
-def test_samples_that_part_are_a_warning() -> None:
-    (finding,) = run({"judge": {"rubric": "x", "samples": 2}}, Bench(score(1), score(0.5))).findings
+def test_samples_that_disagree_are_a_warning() -> None:
+    (finding,) = run(
+        {"judge": {"rubric": "x", "samples": 2}}, FakeService(score(1), score(0.5))
+    ).findings
     assert finding.severity is Severity.WARN
     assert finding.message == "the samples disagree: 1 of 2 samples reach 0.7"
 
@@ -141,7 +147,7 @@ ERROR = Response(
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         ("not JSON at all", "the judge's answer does not meet its schema: "),
         ("", "the judge's answer does not meet its schema: there is no output text"),
@@ -175,19 +181,21 @@ ERROR = Response(
     "spelling",
     [{"judge": {"rubric": "x", "samples": 2}}, {"not": {"judge": {"rubric": "x", "samples": 2}}}],
 )
-def test_no_score_is_an_error_and_never_a_low_score(answer: Any, told: str, spelling: Any) -> None:
-    result = run(spelling, Bench(score(0), answer))
+def test_a_missing_score_is_an_error_not_a_low_score(
+    answer: Any, message: str, spelling: Any
+) -> None:
+    result = run(spelling, FakeService(score(0), answer))
     assert result.verdict is Verdict.ERRORED
     (finding,) = result.findings
     assert finding.code == "check_unusable"
-    assert finding.message.startswith(told)
+    assert finding.message.startswith(message)
     assert "\x1b" not in finding.message
 
 
-def test_the_request_is_a_judges_and_keeps_nothing_at_the_service() -> None:
-    bench = Bench(score(1))
-    run({"judge": {"rubric": "Be kind.", "generation_config": {"temperature": 0}}}, bench)
-    (request,) = bench.asked
+def test_the_request_is_labeled_and_not_stored() -> None:
+    service = FakeService(score(1))
+    run({"judge": {"rubric": "Be kind.", "generation_config": {"temperature": 0}}}, service)
+    (request,) = service.requests
     assert (request.method, request.path) == ("POST", "/v1beta/interactions")
     assert is_judge_request(request)
     body = request.body
@@ -206,12 +214,12 @@ def test_the_request_is_a_judges_and_keeps_nothing_at_the_service() -> None:
     )
 
 
-def test_a_turns_judge_does_not_see_what_came_later() -> None:
-    bench = Bench(score(1), score(1))
-    run({"judge": "x"}, bench, turn=0)
-    run({"judge": "x"}, bench, turn=None)
-    assert "Paws" not in json.dumps(bench.asked[0].body)
-    assert "as a whole" in bench.asked[1].body["input"][0]["text"]
+def test_the_judge_of_a_turn_does_not_see_later_turns() -> None:
+    service = FakeService(score(1), score(1))
+    run({"judge": "x"}, service, turn=0)
+    run({"judge": "x"}, service, turn=None)
+    assert "Paws" not in json.dumps(service.requests[0].body)
+    assert "as a whole" in service.requests[1].body["input"][0]["text"]
 
 
 def test_a_judge_reads_calls_results_and_media_but_no_thoughts_or_signatures() -> None:
@@ -238,8 +246,8 @@ def test_a_judge_reads_calls_results_and_media_but_no_thoughts_or_signatures() -
         },
         {"type": "mystery", "said": "new"},
     ]
-    told = fenced(transcript({"user": [{"type": "text", "text": "Hi"}], "steps": steps}).turns)
-    entries = [json.loads(line) for line in told.splitlines()[1:-1]]
+    message = fenced(transcript({"user": [{"type": "text", "text": "Hi"}], "steps": steps}).turns)
+    entries = [json.loads(line) for line in message.splitlines()[1:-1]]
     assert entries == [
         {"turn": 1, "user": "Hi"},
         {"turn": 1, "call": "look", "arguments": {"at": "sky"}},
@@ -263,7 +271,7 @@ def test_no_text_can_repeat_the_lines_around_it() -> None:
     )
 
 
-def test_nothing_said_and_an_expected_error_are_shown() -> None:
+def test_an_empty_answer_and_an_expected_error_are_shown() -> None:
     silent = fenced(transcript({"user": "Hi", "steps": []}).turns)
     assert '{"turn": 1, "model": ""}' in silent
     refused = fenced(
@@ -295,38 +303,38 @@ def test_hostile_text_stays_inside_its_line() -> None:
 @settings(max_examples=100)
 @given(st.text(st.characters(exclude_categories=[])))
 def test_no_text_leaves_its_line(said: str) -> None:
-    told = fenced(transcript({"user": said, "steps": [says(said)]}).turns)
-    assert len(told.splitlines()) == len(told.encode().split(b"\n")) == 4, (
+    message = fenced(transcript({"user": said, "steps": [says(said)]}).turns)
+    assert len(message.splitlines()) == len(message.encode().split(b"\n")) == 4, (
         "by any reading of what a line is"
     )
     assert inside(said) == [{"turn": 1, "user": said}, {"turn": 1, "model": said}]
 
 
 @pytest.mark.parametrize("options", ["x", LEVELS, CRITERIA])
-def test_the_schema_sent_is_the_one_the_answer_is_held_to(options: Any) -> None:
-    bench = Bench("{}")
-    run({"judge": options}, bench)
-    schema = bench.asked[0].body["response_format"]["schema"]
+def test_the_answer_is_validated_with_the_schema_that_was_sent(options: Any) -> None:
+    service = FakeService("{}")
+    run({"judge": options}, service)
+    schema = service.requests[0].body["response_format"]["schema"]
     Draft202012Validator.check_schema(schema)
     assert not Draft202012Validator(schema).is_valid({})
     if options is LEVELS:
         assert schema["properties"]["level"]["enum"] == ["good", "fair", "poor"]
 
 
-def test_a_scenario_without_a_model_must_name_one() -> None:
+def test_a_scenario_without_a_model_needs_one_for_the_judge() -> None:
     agent = {**PAWS, "settings": {"agent": "a"}}
-    result = run({"judge": "x"}, Bench(), agent)
+    result = run({"judge": "x"}, FakeService(), agent)
     assert result.verdict is Verdict.ERRORED
     assert "names no model" in result.findings[0].message
-    bench = Bench(score(1))
+    service = FakeService(score(1))
     assert (
-        run({"judge": {"rubric": "x", "model": "gemini-3.1-pro-preview"}}, bench, agent).verdict
+        run({"judge": {"rubric": "x", "model": "gemini-3.1-pro-preview"}}, service, agent).verdict
         is Verdict.PASSED
     )
-    assert bench.asked[0].body["model"] == "gemini-3.1-pro-preview"
+    assert service.requests[0].body["model"] == "gemini-3.1-pro-preview"
 
 
-def test_without_anybody_to_ask_the_check_is_unusable() -> None:
+def test_without_a_transport_the_check_is_unusable() -> None:
     made = transcript(PAWS)
     result = check_entry({"judge": "x"}, View(made, made.turns[0]))
     assert (result.verdict, result.findings[0].code) == (Verdict.ERRORED, "check_unusable")
@@ -358,7 +366,7 @@ def test_without_anybody_to_ask_the_check_is_unusable() -> None:
         ({"rubric": "x", "critera": {}}, ("critera",), "unknown option 'critera'"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(options: Any, path: Any, message: str) -> None:
+def test_contradicting_options_are_refused(options: Any, path: Any, message: str) -> None:
     with pytest.raises(BadArguments) as raised:
         Catalog().build("judge", options, bare=False)
     found = raised.value.problems
@@ -377,6 +385,6 @@ def test_options_that_make_no_sense_are_refused(options: Any, path: Any, message
         ([], False),
     ],
 )
-def test_a_judges_request_is_told_by_its_label(body: Any, yes: bool) -> None:
+def test_a_judge_request_is_recognized_by_its_label(body: Any, yes: bool) -> None:
     assert is_judge_body(body) is yes
     assert is_judge_request(Request("GET", "/v1beta/interactions/x", body)) is False

@@ -106,13 +106,13 @@ ORDER = {"steps": [says('{"id": 1, "items": [{"no": 7, "name": "tea"}], "a/b": 1
         ("Hi\n", {"not": "snapshot"}, HI, ["holds"]),
     ],
 )
-def test_what_counts_as_the_same(
+def test_which_values_are_the_same(
     approved: str | None, entry: Any, turn: Any, found: list[str]
 ) -> None:
     assert codes(approved, entry, turn) == found
 
 
-def test_a_finding_has_all_a_reviewer_needs() -> None:
+def test_a_finding_contains_all_that_a_reviewer_needs() -> None:
     long = "word " * 2000
     result, asked = held_against(
         "old\n", {"snapshot": {"of": "text", "name": "reply"}}, HI, {"steps": [says(long)]}
@@ -130,12 +130,12 @@ def test_a_finding_has_all_a_reviewer_needs() -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), DEFAULT_NAMES.items())
-def test_a_snapshot_without_a_name_is_called_after_what_it_keeps(kind: str, name: str) -> None:
+def test_the_default_name_of_a_snapshot(kind: str, name: str) -> None:
     _, asked = held_against(None, {"snapshot": kind}, {"steps": [says("1")]}, whole=True)
     assert asked == [(None, name, kind)]
 
 
-def test_the_conversation_is_the_last_text_and_every_step() -> None:
+def test_a_snapshot_of_the_conversation_is_the_last_text_or_every_step() -> None:
     turns = (HI, {"steps": [says("Bye")]})
     assert codes("Bye\n", "snapshot", *turns, whole=True) == []
     assert (
@@ -168,7 +168,7 @@ def test_a_difference_of_many_lines_is_aligned_and_short() -> None:
 
 @settings(max_examples=100)
 @given(VALUES)
-def test_json_comes_back_from_its_file(value: Any) -> None:
+def test_json_is_read_back_from_its_file(value: Any) -> None:
     text = render("json", value)
     assert text.endswith("\n")
     text.encode()
@@ -178,7 +178,7 @@ def test_json_comes_back_from_its_file(value: Any) -> None:
 
 @settings(max_examples=100)
 @given(st.text(st.characters(exclude_categories=[])), st.text())
-def test_text_is_the_same_as_its_own_file_and_no_other(text: str, other: str) -> None:
+def test_text_is_the_same_as_its_own_file_only(text: str, other: str) -> None:
     file = render("text", text)
     file.encode()
     assert codes(file, "snapshot", {"text": text}) == []
@@ -188,7 +188,7 @@ def test_text_is_the_same_as_its_own_file_and_no_other(text: str, other: str) ->
 
 @settings(max_examples=100)
 @given(TYPES, TYPES)
-def test_steps_are_the_same_as_their_own_file_and_no_other(
+def test_steps_are_the_same_as_their_own_file_only(
     types: list[list[str]], other: list[list[str]]
 ) -> None:
     turns = [{"steps": [{"type": word} for word in turn]} for turn in types]
@@ -200,7 +200,7 @@ def test_steps_are_the_same_as_their_own_file_and_no_other(
 
 @settings(max_examples=100)
 @given(VALUES)
-def test_ignoring_changes_no_value_and_nothing_else(value: Any) -> None:
+def test_ignoring_does_not_change_the_value(value: Any) -> None:
     before = json.dumps(value)
     without(value, ["/a/*/b", "/*", "/0"])
     assert json.dumps(value) == before
@@ -231,7 +231,7 @@ def test_the_path_of_a_snapshot(
     assert path_of("s", "a", parts, turn, name, kind) == path
 
 
-def test_same_text_forgives_line_ends_only() -> None:
+def test_same_text_ignores_line_endings_only() -> None:
     assert same_text("a\r\nb", "a\nb\n")
     assert not same_text("a\n\n", "a\n")
     assert not same_text("a \n", "a\n")

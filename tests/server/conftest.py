@@ -31,9 +31,9 @@ class Client:
         )
         return json.loads(self.last.body) if self.last.frames is None else list(self.last.frames)
 
-    def create(self, said: Any = "Hello", **fields: Any) -> Any:
+    def create(self, text: Any = "Hello", **fields: Any) -> Any:
         target = {} if "agent" in fields or "model" in fields else {"model": "gemini-3.5-flash"}
-        return self("POST", "/v1beta/interactions", {**target, "input": said, **fields})
+        return self("POST", "/v1beta/interactions", {**target, "input": text, **fields})
 
     def get(self, id_: str, **query: str) -> Any:
         return self("GET", f"/v1beta/interactions/{id_}", **query)

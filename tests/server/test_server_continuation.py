@@ -27,7 +27,7 @@ TOLD = ["Once upon a time ", "there was a parser ", "and it parsed."]
 
 
 @pytest.fixture
-def teller(scripted: Callable[[str], Any]) -> Any:
+def parts_client(scripted: Callable[[str], Any]) -> Any:
     return scripted(SCRIPT)
 
 
@@ -49,11 +49,11 @@ def hop(client: Any, answer: Any, **fields: Any) -> Any:
 
 @pytest.mark.parametrize("store", [True, False], ids=["stored", "not stored"])
 def test_an_answer_is_continued_to_its_end(
-    teller: Any, scripted: Callable[[str], Any], store: bool
+    parts_client: Any, scripted: Callable[[str], Any], store: bool
 ) -> None:
-    answers = [teller.create(ASKED, store=store)]
+    answers = [parts_client.create(ASKED, store=store)]
     for _ in range(2):
-        answers.append(hop(teller if store else scripted(SCRIPT), answers[-1]))
+        answers.append(hop(parts_client if store else scripted(SCRIPT), answers[-1]))
     assert [answer["status"] for answer in answers] == [
         "requires_continuation",
         "requires_continuation",
@@ -77,28 +77,31 @@ def test_an_answer_is_continued_to_its_end(
     )
 
 
-def test_a_stream_tells_the_token_at_its_end(teller: Any) -> None:
-    last = read_events("".join(teller.create(ASKED, stream=True))).events[-1]
+def test_a_stream_has_the_token_at_its_end(parts_client: Any) -> None:
+    last = read_events("".join(parts_client.create(ASKED, stream=True))).events[-1]
     assert last["event_type"] == "interaction.completed"
     assert last["interaction"]["status"] == "requires_continuation"
-    second = hop(teller, last["interaction"], stream=True)
+    second = hop(parts_client, last["interaction"], stream=True)
     assert TOLD[1].split()[0] in "".join(second)
 
 
-def test_an_unstored_answer_may_follow_a_stored_one(teller: Any) -> None:
-    first = teller.create("Hello")
-    part = teller.create(ASKED, store=False, previous_interaction_id=first["id"])
-    more = hop(teller, part, previous_interaction_id=first["id"])
+def test_an_unstored_answer_may_follow_a_stored_one(parts_client: Any) -> None:
+    first = parts_client.create("Hello")
+    part = parts_client.create(ASKED, store=False, previous_interaction_id=first["id"])
+    more = hop(parts_client, part, previous_interaction_id=first["id"])
     assert output_text(more["steps"]) == TOLD[1]
 
 
-def test_a_get_of_a_later_part_shows_no_question(teller: Any) -> None:
-    more = hop(teller, teller.create(ASKED))
-    assert [step["type"] for step in teller.get(more["id"])["steps"]] == ["thought", "model_output"]
+def test_a_get_of_a_later_part_lists_no_question(parts_client: Any) -> None:
+    more = hop(parts_client, parts_client.create(ASKED))
+    assert [step["type"] for step in parts_client.get(more["id"])["steps"]] == [
+        "thought",
+        "model_output",
+    ]
 
 
 @pytest.mark.parametrize(
-    ("fields", "why"),
+    ("fields", "reason"),
     [
         ({"continuation_token": "x"}, "was not issued by this server"),
         (
@@ -120,23 +123,23 @@ def test_a_get_of_a_later_part_shows_no_question(teller: Any) -> None:
         ),
     ],
 )
-def test_a_token_is_good_for_its_own_answer_only(
-    teller: Any, fields: dict[str, Any], why: str
+def test_a_token_is_valid_for_its_own_answer_only(
+    parts_client: Any, fields: dict[str, Any], reason: str
 ) -> None:
     if fields.get("previous_interaction_id") == "OTHER":
-        fields = {"previous_interaction_id": teller.create("Hello")["id"]}
-    body = hop(teller, teller.create(ASKED), **fields)
-    assert teller.last.status == 400
-    assert message(body).startswith(f"'continuation_token' {why}")
+        fields = {"previous_interaction_id": parts_client.create("Hello")["id"]}
+    body = hop(parts_client, parts_client.create(ASKED), **fields)
+    assert parts_client.last.status == 400
+    assert message(body).startswith(f"'continuation_token' {reason}")
 
 
-def test_a_token_of_another_key_is_none(teller: Any) -> None:
+def test_a_token_of_another_key_is_refused(parts_client: Any) -> None:
     from evalkit.server import continuation_tokens
     from evalkit.server.continuation_tokens import AnswerPart
 
     question = [{"type": "user_input", "content": [{"type": "text", "text": ASKED}]}]
     token = continuation_tokens.issue_token(b"another", AnswerPart(), question, [])
-    body = teller.create(ASKED, store=False, continuation_token=token)
+    body = parts_client.create(ASKED, store=False, continuation_token=token)
     assert message(body) == "'continuation_token' was not issued by this server."
 
 

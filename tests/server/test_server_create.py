@@ -235,7 +235,7 @@ def test_request_is_refused(body: dict[str, Any], status: int, code: str, messag
     ],
     ids=["empty", "trailing comma", "list", "NaN", "too large", "not UTF-8", "deep"],
 )
-def test_body_that_is_no_json_is_refused(raw: bytes, message: str) -> None:
+def test_a_body_that_is_not_json_is_refused(raw: bytes, message: str) -> None:
     with pytest.raises(ErrorResponse) as caught:
         read_create(raw, KnownNames())
     assert caught.value.status == 400
@@ -252,12 +252,12 @@ def test_null_is_absent_in_every_optional_field() -> None:
     assert read({**nulls, **MODEL}) == MODEL
 
 
-def test_unknown_models_of_the_family_are_served() -> None:
+def test_unknown_gemini_models_are_accepted() -> None:
     assert read({**MODEL, "model": "gemini-9-nova-preview"})["model"] == "gemini-9-nova-preview"
     assert read({**MODEL, "model": "models/gemini-3.5-flash"})
 
 
-def test_names_a_script_adds_are_known() -> None:
+def test_names_of_the_script_are_accepted() -> None:
     known = KnownNames(models=("mine",), agents=("my-agent",))
     assert read({**MODEL, "model": "mine"}, known)
     assert read({"agent": "my-agent", "input": "x"}, known)
@@ -335,7 +335,7 @@ STEP = {"type": "user_input", "content": [TEXT]}
         ),
     ],
 )
-def test_every_shape_of_input_is_a_list_of_steps(given: Any, steps: list[Any]) -> None:
+def test_every_form_of_input_is_read_as_a_list_of_steps(given: Any, steps: list[Any]) -> None:
     assert steps_of_input(given) == steps
 
 
@@ -383,13 +383,13 @@ def test_every_shape_of_input_is_a_list_of_steps(given: Any, steps: list[Any]) -
         ),
     ],
 )
-def test_input_that_cannot_be_read_names_its_place(given: Any, message: str) -> None:
+def test_an_invalid_input_names_its_position(given: Any, message: str) -> None:
     with pytest.raises(ErrorResponse) as caught:
         steps_of_input(given)
     assert (caught.value.status, caught.value.message) == (400, message)
 
 
-def test_the_last_messages_are_those_behind_the_last_answer() -> None:
+def test_the_last_messages_are_those_after_the_last_answer() -> None:
     result = {"type": "function_result", "call_id": "a", "result": ""}
     assert last_messages([STEP, {"type": "thought"}, {"type": "model_output"}, result, STEP]) == [
         STEP

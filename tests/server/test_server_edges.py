@@ -24,9 +24,11 @@ def message(body: Any) -> str:
 @pytest.mark.parametrize(
     "version", ["/v1", "/v1beta", "/v1alpha", "", "/", "/prefix/v1", "/a/v2/b/v1beta"]
 )
-def test_every_version_is_the_same_place(client: Any, version: str) -> None:
-    made = client("POST", f"{version}/interactions", {"model": "gemini-3.5-flash", "input": "Hi"})
-    assert client("GET", f"{version}/interactions/{made['id']}")["id"] == made["id"]
+def test_every_version_has_the_same_routes(client: Any, version: str) -> None:
+    created = client(
+        "POST", f"{version}/interactions", {"model": "gemini-3.5-flash", "input": "Hi"}
+    )
+    assert client("GET", f"{version}/interactions/{created['id']}")["id"] == created["id"]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def test_every_version_is_the_same_place(client: Any, version: str) -> None:
         ("POST", "/v1beta/interactions/unknown/cancel", 404, None),
     ],
 )
-def test_places_that_are_none(
+def test_unknown_paths_and_methods_are_refused(
     client: Any, method: str, path: str, status: int, allow: str | None
 ) -> None:
     body = client(method, path, {} if method == "POST" else None)
@@ -53,7 +55,7 @@ def test_places_that_are_none(
     assert client.last.headers.get("allow") == allow
 
 
-def test_a_query_that_is_no_boolean_is_refused(client: Any) -> None:
+def test_a_query_parameter_must_be_a_boolean(client: Any) -> None:
     body = client.get(client.create("a")["id"], stream="maybe")
     assert message(body) == "'stream' must be true or false, got 'maybe'."
 
@@ -69,14 +71,14 @@ def test_a_query_that_is_no_boolean_is_refused(client: Any) -> None:
         ({"authorization": "Bearer k"}, {}, 404),
     ],
 )
-def test_any_key_will_do_but_none_will_not(
+def test_any_key_is_accepted_but_a_missing_one(
     shipped: Script, headers: dict[str, str], query: dict[str, str], status: int
 ) -> None:
     reply = Service(shipped).handle(Call("GET", "/v1/interactions/x", query=query, headers=headers))
     assert reply.status == status
 
 
-def test_times_count_over_requests(scripted: Callable[[str], Any]) -> None:
+def test_times_are_counted_over_requests(scripted: Callable[[str], Any]) -> None:
     client = scripted("  - {times: 2, error: {status: 503, retry_after: 1}}\n  - reply: at last\n")
     statuses = []
     for _ in range(3):
@@ -85,7 +87,7 @@ def test_times_count_over_requests(scripted: Callable[[str], Any]) -> None:
     assert statuses == [(503, "1"), (503, "1"), (200, None)]
 
 
-def test_a_plain_answer_may_be_dressed_by_a_rule(scripted: Callable[[str], Any]) -> None:
+def test_a_rule_may_extend_the_default_answer(scripted: Callable[[str], Any]) -> None:
     client = scripted(
         "  - {plain: true, status: budget_exceeded, usage: {total_tokens: 7}, fields: {warning: low}}\n"
     )
@@ -98,13 +100,13 @@ def test_a_plain_answer_may_be_dressed_by_a_rule(scripted: Callable[[str], Any])
     )
 
 
-def test_unknown_fields_and_types_are_kept(client: Any) -> None:
+def test_unknown_fields_and_types_are_preserved(client: Any) -> None:
     step = {"type": "from_the_future", "x": {"y": None}}
-    made = client.create(
+    created = client.create(
         [step, {"type": "user_input", "content": [{"type": "text", "text": "a", "x": 1}]}]
     )
-    shown = client.get(made["id"], include_input="true")
-    assert shown["input"] == [
+    listed = client.get(created["id"], include_input="true")
+    assert listed["input"] == [
         step,
         {"type": "user_input", "content": [{"type": "text", "text": "a", "x": 1}]},
     ]
@@ -124,11 +126,13 @@ def test_a_limit_counts_characters_where_words_have_no_spaces(
 
 def test_a_limit_spans_outputs(scripted: Callable[[str], Any]) -> None:
     client = scripted("  - steps: [{text: a b}, {text: c d}, {text: e}]\n")
-    made = [
+    created = [
         client.create("x", generation_config={"max_output_tokens": limit})["steps"][1:]
         for limit in (2, 3, 5)
     ]
-    assert [[block["text"] for step in steps for block in step["content"]] for steps in made] == [
+    assert [
+        [block["text"] for step in steps for block in step["content"]] for steps in created
+    ] == [
         ["a b"],
         ["a b", "c"],
         ["a b", "c d", "e"],
@@ -245,7 +249,7 @@ _OPTIONAL = (
         },
     )
 )
-def test_whatever_is_sent_is_answered_or_refused(shipped: Script, body: dict[str, Any]) -> None:
+def test_every_request_is_answered_or_refused(shipped: Script, body: dict[str, Any]) -> None:
     reply = Service(shipped).handle(
         Call("POST", "/v1/interactions", headers={"x-goog-api-key": "k"}, body=dumps(body).encode())
     )

@@ -29,13 +29,13 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return set_clock
 
 
-def test_an_environment_that_an_interaction_made_is_listed(
+def test_an_environment_created_by_an_interaction_is_listed(
     client: Any, at: Callable[[int], None]
 ) -> None:
-    made = client.create("Do it", agent=BASE, environment="remote")
+    created = client.create("Do it", agent=BASE, environment="remote")
     (listed,) = client("GET", "/v1beta/environments")["environments"]
     assert listed == {
-        "id": made["environment_id"],
+        "id": created["environment_id"],
         "status": "active",
         "created": "2027-01-15T08:00:00Z",
         "updated": "2027-01-15T08:00:00Z",
@@ -53,14 +53,18 @@ SOURCES = [
 
 
 def test_an_environment_has_the_files_of_its_sources(client: Any) -> None:
-    made = client(
+    created = client(
         "POST",
         "/v1beta/environments",
         {"sources": SOURCES, "network": {"allowlist": [{"domain": "example.com"}]}},
     )
-    assert (made["file_count"], made["size_bytes"], made["sources"]) == ("2", "11", SOURCES)
-    assert made["network"] == {"allowlist": [{"domain": "example.com"}]}
-    files = f"/v1beta/environments/{made['id']}/files"
+    assert (created["file_count"], created["size_bytes"], created["sources"]) == (
+        "2",
+        "11",
+        SOURCES,
+    )
+    assert created["network"] == {"allowlist": [{"domain": "example.com"}]}
+    files = f"/v1beta/environments/{created['id']}/files"
     (top,) = client("GET", files)["files"]
     assert (top["name"], top["path"], top["type"]) == ("src", "src", "directory")
     below = client("GET", f"{files}/src/")["files"]
@@ -91,35 +95,35 @@ def _call(path: str, **query: str) -> Any:
     return Call("GET", path, query=query, headers={"x-goog-api-key": "k"})
 
 
-def test_an_answer_leaves_its_files_in_its_environment(
+def test_an_answer_writes_its_files_into_its_environment(
     client: Any, scripted: Callable[[str], Any]
 ) -> None:
-    asked = "Write a script that saves the first 20 Fibonacci numbers to fibonacci.txt."
-    made = client.create(asked, agent=BASE, environment="remote")
+    prompt = "Write a script that saves the first 20 Fibonacci numbers to fibonacci.txt."
+    created = client.create(prompt, agent=BASE, environment="remote")
     result = next(
         step["result"]
-        for step in reversed(made["steps"])
+        for step in reversed(created["steps"])
         if step["type"] == "code_execution_result"
     )
-    (entry,) = client("GET", f"/v1beta/environments/{made['environment_id']}/files")["files"]
+    (entry,) = client("GET", f"/v1beta/environments/{created['environment_id']}/files")["files"]
     assert (entry["name"], entry["size_bytes"], entry["mime_type"]) == (
         "fibonacci.txt",
         str(len(result)),
         "text/plain",
     )
     raw = client.service.handle(
-        _call(f"/v1beta/environments/{made['environment_id']}/files/fibonacci.txt", alt="media")
+        _call(f"/v1beta/environments/{created['environment_id']}/files/fibonacci.txt", alt="media")
     )
     assert raw.body.decode() == result
-    assert client.create(asked, agent=BASE)["status"] == "completed"
+    assert client.create(prompt, agent=BASE)["status"] == "completed"
     other = scripted("  - {reply: done, files: {/a/b.txt: '{{ text }}'}}\n")
-    made = other.create("wrote", agent=BASE, environment="remote")
-    again = other.create("wrote more", agent=BASE, environment=made["environment_id"])
+    created = other.create("wrote", agent=BASE, environment="remote")
+    again = other.create("wrote more", agent=BASE, environment=created["environment_id"])
     raw = other.service.handle(
         _call(f"/v1beta/environments/{again['environment_id']}/files/a/b.txt", alt="media")
     )
     assert raw.body == b"wrote more"
-    copy = other("POST", "/v1beta/environments", {"from_environment": made["environment_id"]})
+    copy = other("POST", "/v1beta/environments", {"from_environment": created["environment_id"]})
     assert copy["file_count"] == "1"
 
 
@@ -141,7 +145,7 @@ def upload(client: Any, method: str, path: str, body: bytes = b"", **headers: st
     return json.loads(client.last.body)
 
 
-def test_an_upload_comes_in_pieces(client: Any) -> None:
+def test_an_upload_arrives_in_pieces(client: Any) -> None:
     id_ = client("POST", "/v1beta/environments", {})["id"]
     upload(
         client,
@@ -154,13 +158,14 @@ def test_an_upload_comes_in_pieces(client: Any) -> None:
     address = client.last.headers["x-goog-upload-url"].removeprefix("http://127.0.0.1")
     upload(client, "POST", address, b"hel", command="upload", offset="0")
     assert client.last.headers["x-goog-upload-status"] == "active"
-    for body, offset, command, said in (
+    for body, offset, command, expected in (
         (b"lo", "0", "upload, finalize", "'x-goog-upload-offset' must be 3, got '0'."),
         (b"lo", "3", "query", "'x-goog-upload-command' must be upload, or upload, finalize."),
         (b"loo", "3", "upload", "The file is larger than the announced 5 bytes."),
     ):
         assert (
-            message(upload(client, "POST", address, body, command=command, offset=offset)) == said
+            message(upload(client, "POST", address, body, command=command, offset=offset))
+            == expected
         )
     file = upload(client, "POST", address, b"lo", command="upload, finalize", offset="3")
     assert client.last.headers["x-goog-upload-status"] == "final"
@@ -172,7 +177,7 @@ def test_an_upload_comes_in_pieces(client: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "headers", "status", "said"),
+    ("path", "headers", "status", "expected"),
     [
         (
             "a",
@@ -212,8 +217,8 @@ def test_an_upload_comes_in_pieces(client: Any) -> None:
         ),
     ],
 )
-def test_an_upload_that_is_refused(
-    client: Any, path: str, headers: dict[str, Any], status: int, said: str
+def test_an_invalid_upload_is_refused(
+    client: Any, path: str, headers: dict[str, Any], status: int, expected: str
 ) -> None:
     id_ = client(
         "POST",
@@ -221,7 +226,7 @@ def test_an_upload_that_is_refused(
         {"sources": [{"type": "inline", "target": "main.py", "content": ""}]},
     )["id"]
     body = upload(client, "PUT", f"/upload/v1/environments/{id_}/files/{path}", **headers)
-    assert (client.last.status, message(body)) == (status, said)
+    assert (client.last.status, message(body)) == (status, expected)
     assert (
         upload(client, "PUT", f"/upload/v1/environments/env_x/files/{path}", **headers)["error"][
             "message"
@@ -230,7 +235,7 @@ def test_an_upload_that_is_refused(
     )
 
 
-def test_a_half_upload_is_not_there(client: Any) -> None:
+def test_an_unfinished_upload_is_not_a_file(client: Any) -> None:
     id_ = client("POST", "/v1beta/environments", {})["id"]
     upload(
         client,
@@ -263,22 +268,20 @@ def test_an_environment_is_copied(client: Any) -> None:
     assert message(both) == "'from_environment' and 'sources' cannot be used together."
 
 
-def test_an_environment_is_added_to_by_its_id(client: Any) -> None:
-    made = client("POST", "/v1beta/environments", {})
+def test_sources_are_added_to_an_environment_by_its_id(client: Any) -> None:
+    created = client("POST", "/v1beta/environments", {})
     more = {
         "type": "remote",
-        "environment_id": made["id"],
+        "environment_id": created["id"],
         "sources": SOURCES[:1],
         "network": "disabled",
     }
-    assert client.create("Do it", agent=BASE, environment=more)["environment_id"] == made["id"]
-    shown = client("GET", f"/v1beta/environments/{made['id']}")
+    assert client.create("Do it", agent=BASE, environment=more)["environment_id"] == created["id"]
+    shown = client("GET", f"/v1beta/environments/{created['id']}")
     assert (shown["file_count"], shown["network"]) == ("1", "disabled")
 
 
-def test_an_environment_expires_where_nobody_uses_it(
-    client: Any, at: Callable[[int], None]
-) -> None:
+def test_an_unused_environment_expires(client: Any, at: Callable[[int], None]) -> None:
     week = 7 * 86_400
     id_ = client("POST", "/v1beta/environments", {})["id"]
     at(1_800_000_000 + week - 1)
@@ -297,7 +300,7 @@ def test_an_environment_expires_where_nobody_uses_it(
     assert message(body) == f"'from_environment': environment '{id_}' has expired."
 
 
-def test_an_environment_that_was_deleted_is_not_worked_in(client: Any) -> None:
+def test_a_deleted_environment_cannot_be_used(client: Any) -> None:
     id_ = client("POST", "/v1beta/environments", {})["id"]
     client("DELETE", f"/v1beta/environments/{id_}")
     assert (
@@ -306,5 +309,5 @@ def test_an_environment_that_was_deleted_is_not_worked_in(client: Any) -> None:
     )
 
 
-def test_an_empty_body_makes_an_empty_environment(client: Any) -> None:
+def test_an_empty_body_creates_an_empty_environment(client: Any) -> None:
     assert client("POST", "/v1beta/environments", None)["file_count"] == "0"

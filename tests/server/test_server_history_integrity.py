@@ -258,15 +258,20 @@ ATTACKS: list[tuple[str, Alter, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("alter", "said"), [row[1:] for row in ATTACKS], ids=[row[0] for row in ATTACKS]
+    ("alter", "expected"), [row[1:] for row in ATTACKS], ids=[row[0] for row in ATTACKS]
 )
-def test_a_false_history_is_refused_by_the_step(history: Steps, alter: Alter, said: str) -> None:
+def test_an_altered_history_is_refused_naming_the_step(
+    history: Steps, alter: Alter, expected: str
+) -> None:
     answer = ask(alter(copy.deepcopy(history)))
-    assert answer == {"http": 400, "error": {"code": "invalid_request", "message": said + EXACTLY}}
+    assert answer == {
+        "http": 400,
+        "error": {"code": "invalid_request", "message": expected + EXACTLY},
+    }
 
 
 @pytest.mark.parametrize("alter", [row[1] for row in ATTACKS], ids=[row[0] for row in ATTACKS])
-def test_a_lenient_server_logs_it_and_answers(history: Steps, alter: Alter) -> None:
+def test_a_lenient_server_logs_the_alteration_and_answers(history: Steps, alter: Alter) -> None:
     warnings: list[str] = []
     answer = ask(alter(copy.deepcopy(history)), lenient=True, warn=warnings.append)
     assert answer["http"] == 200
@@ -314,18 +319,20 @@ PAIRS: list[tuple[str, Alter, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("alter", "said"), [row[1:] for row in PAIRS], ids=[row[0] for row in PAIRS]
+    ("alter", "expected"), [row[1:] for row in PAIRS], ids=[row[0] for row in PAIRS]
 )
-def test_calls_and_results_go_in_pairs(history: Steps, alter: Alter, said: str) -> None:
+def test_a_call_or_result_without_its_counterpart_is_refused(
+    history: Steps, alter: Alter, expected: str
+) -> None:
     answer = ask(alter(copy.deepcopy(history)))
     assert answer == {
         "http": 400,
-        "error": {"code": "invalid_request", "message": said.format(a=history[2]["id"])},
+        "error": {"code": "invalid_request", "message": expected.format(a=history[2]["id"])},
     }
 
 
 @pytest.mark.parametrize("alter", [row[1] for row in PAIRS], ids=[row[0] for row in PAIRS])
-def test_a_lenient_server_answers_what_has_no_pair(history: Steps, alter: Alter) -> None:
+def test_a_lenient_server_accepts_unpaired_calls(history: Steps, alter: Alter) -> None:
     warnings: list[str] = []
     assert ask(alter(copy.deepcopy(history)), lenient=True, warn=warnings.append)["http"] == 200
     assert "function_" in warnings[0]
@@ -352,19 +359,20 @@ def test_a_lenient_server_answers_what_has_no_pair(history: Steps, alter: Alter)
         "questions",
     ],
 )
-def test_a_true_history_is_answered(history: Steps, alter: Alter) -> None:
+def test_an_unaltered_history_is_accepted(history: Steps, alter: Alter) -> None:
     assert ask(alter(copy.deepcopy(history)))["http"] == 200
 
 
-def test_the_question_is_answered_whichever_way_parallel_results_stand(history: Steps) -> None:
-    told = (
+def test_results_of_parallel_calls_may_be_in_any_order(history: Steps) -> None:
+    answer = (
         "The temperature in London is currently 20°C. The temperature in Paris is currently 20°C."
     )
     for order_ in ([4, 5], [5, 4]):
         assert (
-            output_text(ask([*history[:4], *(history[index] for index in order_)])["steps"]) == told
+            output_text(ask([*history[:4], *(history[index] for index in order_)])["steps"])
+            == answer
         )
-    assert output_text(ask([*history[:3], history[4], history[3], history[5]])["steps"]) == told
+    assert output_text(ask([*history[:3], history[4], history[3], history[5]])["steps"]) == answer
 
 
 # --- requests
@@ -421,23 +429,23 @@ REQUESTS: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"), [row[1:] for row in REQUESTS], ids=[row[0] for row in REQUESTS]
+    ("fields", "expected"), [row[1:] for row in REQUESTS], ids=[row[0] for row in REQUESTS]
 )
-def test_a_request_the_api_refuses(fields: dict[str, Any], said: str) -> None:
+def test_a_request_the_api_refuses(fields: dict[str, Any], expected: str) -> None:
     answer = fresh({"model": MODEL, "input": "Hello", **fields})
-    assert (answer["http"], answer["error"]["message"]) == (400, said)
-    gateway = said.startswith("Unknown parameter")
+    assert (answer["http"], answer["error"]["message"]) == (400, expected)
+    gateway = expected.startswith("Unknown parameter")
     assert answer["error"].get("status") == ("INVALID_ARGUMENT" if gateway else None)
     assert answer["error"]["code"] == (400 if gateway else "invalid_request")
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"), [row[1:] for row in REQUESTS], ids=[row[0] for row in REQUESTS]
+    ("fields", "expected"), [row[1:] for row in REQUESTS], ids=[row[0] for row in REQUESTS]
 )
-def test_a_lenient_server_answers_it(fields: dict[str, Any], said: str) -> None:
+def test_a_lenient_server_accepts_the_request(fields: dict[str, Any], expected: str) -> None:
     warnings: list[str] = []
     answer = fresh({"model": MODEL, "input": "Hello", **fields}, lenient=True, warn=warnings.append)
-    assert (answer["http"], warnings) == (200, [f"tolerated: {said}"])
+    assert (answer["http"], warnings) == (200, [f"tolerated: {expected}"])
     assert answer["status"] == "completed"
 
 
@@ -453,7 +461,7 @@ def test_a_lenient_server_answers_it(fields: dict[str, Any], said: str) -> None:
         {"model": MODEL, "input": "Hello", "previous_interaction_id": "v1_none"},
     ],
 )
-def test_a_lenient_server_refuses_what_nobody_could_answer(body: dict[str, Any]) -> None:
+def test_a_lenient_server_refuses_what_cannot_be_interpreted(body: dict[str, Any]) -> None:
     assert 400 <= fresh(body, lenient=True)["http"] <= 404
 
 
@@ -464,17 +472,17 @@ def message(body: Any) -> str:
     return str(body["error"]["message"])
 
 
-def test_a_stored_history_sent_again_beside_its_id_is_refused(client: Any) -> None:
+def test_a_stored_history_sent_again_with_its_id_is_refused(client: Any) -> None:
     first = client.create("I have 2 dogs in my house.")
-    shown = client.get(first["id"])["steps"]
+    listed = client.get(first["id"])["steps"]
     body = client.create(
-        [*shown, user("How many paws are in my house?")], previous_interaction_id=first["id"]
+        [*listed, user("How many paws are in my house?")], previous_interaction_id=first["id"]
     )
     assert message(body) == (
         "input[1]: this thought is already step 2 of the stored conversation. "
         "With 'previous_interaction_id' send only what is new; to send a history, leave the id out."
     )
-    body = client.create([shown[2], user("And?")], previous_interaction_id=first["id"])
+    body = client.create([listed[2], user("And?")], previous_interaction_id=first["id"])
     assert message(body).startswith(
         "input[0]: this model_output is already step 3 of the stored conversation."
     )
@@ -494,20 +502,18 @@ def test_a_question_may_be_asked_again(client: Any) -> None:
     assert client.create("Hello", previous_interaction_id=first["id"])["status"] == "completed"
 
 
-def test_a_step_invented_beside_an_id_is_refused(client: Any) -> None:
+def test_an_invented_step_with_an_id_is_refused(client: Any) -> None:
     first = client.create("Hello")
     body = client.create([SAID, user("x")], previous_interaction_id=first["id"])
     assert message(body) == "input[0]: this model_output was not sent by this server." + EXACTLY
 
 
-def test_a_running_interaction_is_not_continued_but_by_a_lenient_server(
-    client: Any, lenient: Any
-) -> None:
-    said = "'previous_interaction_id': interaction '{}' is still in_progress."
+def test_only_a_lenient_server_continues_a_running_interaction(client: Any, lenient: Any) -> None:
+    expected = "'previous_interaction_id': interaction '{}' is still in_progress."
     started = client.create("Hello", background=True)
-    assert message(client.create("b", previous_interaction_id=started["id"])) == said.format(
+    assert message(client.create("b", previous_interaction_id=started["id"])) == expected.format(
         started["id"]
     )
     started = lenient.create("Hello", background=True)
     assert lenient.create("b", previous_interaction_id=started["id"])["status"] == "completed"
-    assert lenient.warnings == ["tolerated: " + said.format(started["id"])]
+    assert lenient.warnings == ["tolerated: " + expected.format(started["id"])]

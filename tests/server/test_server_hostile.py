@@ -68,7 +68,7 @@ _BELONGS = {
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("kind", list(_BELONGS))
-def test_a_resource_is_made_or_refused(shipped: Script, kind: str, data: st.DataObject) -> None:
+def test_a_resource_is_created_or_refused(shipped: Script, kind: str, data: st.DataObject) -> None:
     service = Service(shipped)
     body = data.draw(
         st.fixed_dictionaries({}, optional={name: _FIELDS[name] for name in _BELONGS[kind]})
@@ -85,14 +85,14 @@ def test_a_resource_is_made_or_refused(shipped: Script, kind: str, data: st.Data
         )
         return reply.status, json.loads(reply.body)
 
-    status, made = call("POST", kind, body)
+    status, created = call("POST", kind, body)
     assert status in (200, 400, 404)
-    assert ("error" in made) is (status != 200)
+    assert ("error" in created) is (status != 200)
     if status != 200:
         return
-    path = f"{kind}/{made['id']}"
+    path = f"{kind}/{created['id']}"
     assert call("GET", path)[0] == 200
-    assert [item["id"] for item in call("GET", kind)[1][kind]] == [made["id"]]
+    assert [item["id"] for item in call("GET", kind)[1][kind]] == [created["id"]]
     if kind == "webhooks":
         changes = data.draw(
             st.fixed_dictionaries(
@@ -108,13 +108,13 @@ def test_a_resource_is_made_or_refused(shipped: Script, kind: str, data: st.Data
         )[0] in (200, 400)
         assert call("POST", f"{path}:ping", {})[0] in (200, 400)
     if kind == "agents":
-        asked = {
-            "agent": made["id"],
+        prompt = {
+            "agent": created["id"],
             "input": "a",
             "background": True,
             "webhook_config": data.draw(_json),
         }
-        assert call("POST", "interactions", asked)[0] in (200, 400, 404)
+        assert call("POST", "interactions", prompt)[0] in (200, 400, 404)
     assert call("DELETE", path) == (200, {})
     service.deliveries()
 
@@ -129,7 +129,7 @@ def conversation(turns: list[int], tail: bool) -> Steps:
         steps.append(
             {"type": "user_input", "content": [{"type": "text", "text": f"question {turn}"}]}
         )
-        made = [
+        created = [
             {
                 "type": "function_call",
                 "id": f"{turn}.{number}",
@@ -138,15 +138,15 @@ def conversation(turns: list[int], tail: bool) -> Steps:
             }
             for number in range(calls)
         ]
-        if made:
-            steps += sign_answer(DEFAULT_KEY, steps, [{"type": "thought"}, *made])
+        if created:
+            steps += sign_answer(DEFAULT_KEY, steps, [{"type": "thought"}, *created])
             steps += [
                 {
                     "type": "function_result",
                     "call_id": call["id"],
                     "result": f"result of {call['id']}",
                 }
-                for call in made
+                for call in created
             ]
         steps += sign_answer(
             DEFAULT_KEY,

@@ -68,7 +68,7 @@ def test_any_version_and_any_revision(
         ("?alt=sse", {"stream": None}),
     ],
 )
-def test_what_asks_for_a_stream_gets_one(
+def test_every_way_to_request_a_stream_returns_one(
     http: httpx.Client, query: str, fields: dict[str, Any]
 ) -> None:
     response = http.post(f"/v1beta/interactions{query}", json={**HELLO, **fields})
@@ -83,7 +83,7 @@ def test_what_asks_for_a_stream_gets_one(
     ).text.startswith("event: step.")
 
 
-def test_an_answer_that_is_not_kept_has_no_id(http: httpx.Client) -> None:
+def test_an_unstored_answer_has_no_id(http: httpx.Client) -> None:
     assert "id" not in post(http, store=False)
     got = events(http.post("/v1beta/interactions", json={**HELLO, "store": False, "stream": True}))
     assert {event["interaction"]["id"] for event in got if "interaction" in event} == {""}
@@ -94,12 +94,12 @@ def test_new_steps_only_and_the_question_in_a_get(http: httpx.Client) -> None:
     first = post(http)
     second = post(http, input="And you?", previous_interaction_id=first["id"])
     assert [step["type"] for step in second["steps"]] == ["thought", "model_output"]
-    shown = http.get(f"/v1beta/interactions/{second['id']}?include_input=true").json()
-    assert [step["type"] for step in shown["steps"]] == ["user_input", "thought", "model_output"]
-    assert shown["input"] == shown["steps"][:1]
+    listed = http.get(f"/v1beta/interactions/{second['id']}?include_input=true").json()
+    assert [step["type"] for step in listed["steps"]] == ["user_input", "thought", "model_output"]
+    assert listed["input"] == listed["steps"][:1]
 
 
-def test_a_background_run_from_an_agent_streams_and_outlives_its_stream(http: httpx.Client) -> None:
+def test_a_background_run_of_an_agent_streams_and_is_stored(http: httpx.Client) -> None:
     body = {
         "agent": "antigravity-preview-05-2026",
         "input": "Count my words",
@@ -112,7 +112,7 @@ def test_a_background_run_from_an_agent_streams_and_outlives_its_stream(http: ht
     assert http.get(f"/v1beta/interactions/{id_}").json()["status"] == "completed"
 
 
-def test_cancelled_then_deleted_then_gone(http: httpx.Client) -> None:
+def test_a_run_is_cancelled_then_deleted(http: httpx.Client) -> None:
     started = post(http, background=True)
     assert started["status"] == "in_progress"
     assert "steps" not in started
@@ -128,7 +128,7 @@ def test_cancelled_then_deleted_then_gone(http: httpx.Client) -> None:
         assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
 
 
-def test_what_it_does_not_know_is_kept_as_it_is(http: httpx.Client) -> None:
+def test_unknown_steps_are_stored_unchanged(http: httpx.Client) -> None:
     strange = [
         {"type": "from_the_future", "x": {"y": None}, "z": [1.5]},
         {
@@ -162,24 +162,24 @@ def naive(events_: list[Any]) -> list[dict[str, Any]]:
     return steps
 
 
-def test_a_streamed_history_put_together_by_hand_is_true(http: httpx.Client) -> None:
-    asked = {**HELLO, "store": False, "stream": True, "tools": [WEATHER]}
+def test_a_history_assembled_from_a_stream_is_accepted(http: httpx.Client) -> None:
+    prompt = {**HELLO, "store": False, "stream": True, "tools": [WEATHER]}
     history: list[Any] = [
         {"type": "user_input", "content": "What are the temperatures in London and Paris?"}
     ]
-    history += naive(events(http.post("/v1beta/interactions", json={**asked, "input": history})))
+    history += naive(events(http.post("/v1beta/interactions", json={**prompt, "input": history})))
     calls = [step for step in history if step["type"] == "function_call"]
     assert [call["signature"] for call in calls] == ["", ""]
     for call in calls:
         result = {"location": call["arguments"]["location"], "temperature": 20}
         history.append({"type": "function_result", "call_id": call["id"], "result": result})
-    history += naive(events(http.post("/v1beta/interactions", json={**asked, "input": history})))
+    history += naive(events(http.post("/v1beta/interactions", json={**prompt, "input": history})))
     assert history[-1]["content"][0]["text"].startswith(
         "The temperature in London is currently 20°C."
     )
     history.append({"type": "user_input", "content": "Thank you."})
-    assert http.post("/v1beta/interactions", json={**asked, "input": history}).status_code == 200
-    search = {**asked, "tools": [{"type": "google_search"}]}
+    assert http.post("/v1beta/interactions", json={**prompt, "input": history}).status_code == 200
+    search = {**prompt, "tools": [{"type": "google_search"}]}
     history = [{"type": "user_input", "content": "Who won the euro 2024?"}]
     history += naive(events(http.post("/v1beta/interactions", json={**search, "input": history})))
     assert [step["type"] for step in history[2:4]] == ["google_search_call", "google_search_result"]

@@ -34,7 +34,7 @@ RIGHT = "the right key, é"
     ],
 )
 @pytest.mark.parametrize("path", ["/v1beta/agents", "/v1/webhooks", "/environments"])
-def test_only_the_servers_own_key_will_do(
+def test_only_the_configured_key_is_accepted(
     shipped: Script, path: str, headers: dict[str, str], query: dict[str, str], status: int
 ) -> None:
     reply = Service(shipped, api_key=RIGHT).handle(Call("GET", path, query=query, headers=headers))
@@ -42,17 +42,17 @@ def test_only_the_servers_own_key_will_do(
     assert RIGHT not in str(reply.body)
 
 
-def test_a_wrong_key_is_told_from_none(shipped: Script) -> None:
+def test_a_wrong_key_and_a_missing_key_have_different_messages(shipped: Script) -> None:
     service = Service(shipped, api_key=RIGHT)
-    said = [
+    expected = [
         str(service.handle(Call("GET", "/v1/agents", headers={"x-goog-api-key": key})).body)
         for key in ("", "wrong")
     ]
-    assert "No API key." in said[0]
-    assert "The API key is not the one this server was started with." in said[1]
+    assert "No API key." in expected[0]
+    assert "The API key is not the one this server was started with." in expected[1]
 
 
-def test_a_lenient_server_says_what_it_let_pass() -> None:
+def test_a_lenient_server_logs_tolerated_violations() -> None:
     lines: list[str] = []
     app = create_app(ScriptBackend(load_script(), lenient=True, log=lines.append))
     body = {
@@ -74,7 +74,7 @@ def test_a_lenient_server_says_what_it_let_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "expected"),
     [
         (
             ["--api-key", "k", "--cassettes", "c"],
@@ -87,10 +87,10 @@ def test_a_lenient_server_says_what_it_let_pass() -> None:
         (["--api-key", ""], "--api-key is empty; omit it to accept any key"),
     ],
 )
-def test_options_that_do_not_go(
-    options: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_options_that_exclude_each_other(
+    options: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     outcome = CliRunner().invoke(command, ["--port", "0", *options])
     assert isinstance(outcome.exception, UsageError)
-    assert str(outcome.exception) == said
+    assert str(outcome.exception) == expected

@@ -32,23 +32,23 @@ def function(name: str, description: str = "", **properties: Any) -> dict[str, A
     return {"type": "function", "name": name, "description": description, "parameters": parameters}
 
 
-def types(asked: InteractionRequest) -> list[str]:
-    return [step["type"] for step in default_answers.default_answer(asked).steps]
+def types(prompt: InteractionRequest) -> list[str]:
+    return [step["type"] for step in default_answers.default_answer(prompt).steps]
 
 
-def only(asked: InteractionRequest) -> dict[str, Any]:
-    (step,) = default_answers.default_answer(asked).steps
+def only(prompt: InteractionRequest) -> dict[str, Any]:
+    (step,) = default_answers.default_answer(prompt).steps
     return step
 
 
-def test_talk_repeats_what_was_said() -> None:
+def test_the_question_is_repeated() -> None:
     assert (
         output_text([only(ask("Good morning"))])
         == "You said: “Good morning”. This is a default answer from evalkit serve."
     )
 
 
-def test_talk_remembers_the_message_before() -> None:
+def test_the_message_before_is_repeated_too() -> None:
     history = [{"type": "user_input", "content": "one"}, {"type": "user_input", "content": "two"}]
     assert "Before that you said: “one”." in output_text([only(ask(history))])
 
@@ -127,7 +127,7 @@ def test_tool_choice_is_followed(choice: Any, called: str | None) -> None:
     assert step.get("name") == called
 
 
-def test_a_function_nobody_can_call_is_refused_with_the_reason() -> None:
+def test_a_function_without_valid_arguments_is_refused() -> None:
     tool = function("f", x={"type": "string", "minLength": 3, "maxLength": 1})
     with pytest.raises(
         ErrorResponse, match="no arguments for the function 'f' were found: 'x': no text"
@@ -164,22 +164,22 @@ def with_result(result: Any, **fields: Any) -> list[Any]:
         ),
     ],
 )
-def test_the_answer_is_made_of_the_results(result: Any, fields: dict[str, Any], text: str) -> None:
-    asked = ask(with_result(result, **fields), tools=[WEATHER])
-    assert output_text([only(asked)]) == text
+def test_the_answer_contains_the_results(result: Any, fields: dict[str, Any], text: str) -> None:
+    prompt = ask(with_result(result, **fields), tools=[WEATHER])
+    assert output_text([only(prompt)]) == text
 
 
-def test_results_fill_the_document_that_was_asked_for() -> None:
+def test_results_fill_the_requested_document() -> None:
     schema = {
         "type": "object",
         "properties": {"t": {"type": "integer"}, "place": TEXT},
         "required": ["t", "place"],
     }
-    asked = ask(with_result({"t": 3}), response_format={"type": "text", "schema": schema})
-    assert json.loads(output_text([only(asked)])) == {"t": 3, "place": "place"}
+    prompt = ask(with_result({"t": 3}), response_format={"type": "text", "schema": schema})
+    assert json.loads(output_text([only(prompt)])) == {"t": 3, "place": "place"}
 
 
-def test_a_document_takes_names_and_numbers_from_the_question() -> None:
+def test_a_document_contains_names_and_numbers_of_the_question() -> None:
     schema = {
         "type": "object",
         "properties": {
@@ -188,23 +188,23 @@ def test_a_document_takes_names_and_numbers_from_the_question() -> None:
             "role": {"enum": ["admin", "user"]},
         },
     }
-    asked = ask(
+    prompt = ask(
         "Describe Ada Lovelace, who is 36 years old",
         response_format={"type": "text", "schema": schema},
     )
-    assert json.loads(output_text([only(asked)])) == {
+    assert json.loads(output_text([only(prompt)])) == {
         "name": "Ada Lovelace",
         "age": 36,
         "role": "admin",
     }
 
 
-def test_json_without_a_schema_is_some_document() -> None:
-    asked = ask("a", response_format={"type": "text", "mime_type": "application/json"})
-    assert "answer" in json.loads(output_text([only(asked)]))
+def test_json_without_a_schema_is_a_document() -> None:
+    prompt = ask("a", response_format={"type": "text", "mime_type": "application/json"})
+    assert "answer" in json.loads(output_text([only(prompt)]))
 
 
-def test_a_searched_answer_is_cited_whole_and_searched_behind_its_text() -> None:
+def test_every_sentence_of_a_searched_answer_is_cited() -> None:
     steps = default_answers.default_answer(
         ask("Who wrote Faust – “Zueignung”?", tools=[{"type": "google_search"}])
     ).steps
@@ -224,7 +224,7 @@ def test_a_searched_answer_is_cited_whole_and_searched_behind_its_text() -> None
     assert steps[2]["is_error"] is False
 
 
-def test_pages_named_in_the_question_are_read() -> None:
+def test_linked_pages_are_read() -> None:
     steps = default_answers.default_answer(
         ask("Read https://example.com/a and http://example.org.", tools=[{"type": "url_context"}])
     ).steps
@@ -233,7 +233,7 @@ def test_pages_named_in_the_question_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("prompt", "expected"),
     [
         (ask("a", model="gemini-3.1-flash-image"), ["model_output"]),
         (
@@ -255,8 +255,8 @@ def test_pages_named_in_the_question_are_read() -> None:
         ),
     ],
 )
-def test_steps_by_what_is_asked(asked: InteractionRequest, expected: list[str]) -> None:
-    assert types(asked) == expected
+def test_steps_by_request(prompt: InteractionRequest, expected: list[str]) -> None:
+    assert types(prompt) == expected
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_media_are_real_files(fields: dict[str, Any], start: bytes) -> None:
     assert base64.b64decode(block["data"]).startswith(start)
 
 
-def test_media_that_came_are_named() -> None:
+def test_attached_media_are_listed() -> None:
     blocks = [
         {"type": "text", "text": "Look"},
         {"type": "image", "uri": "x"},
@@ -285,14 +285,14 @@ def test_media_that_came_are_named() -> None:
 
 
 def test_an_agent_names_its_environment() -> None:
-    asked = InteractionRequest(
+    prompt = InteractionRequest(
         body={"agent": "antigravity-preview-05-2026"},
         conversation=steps_of_input("a b"),
         seed="00",
         environment_id="env_1",
     )
     assert (
-        output_text(default_answers.default_answer(asked).steps)
+        output_text(default_answers.default_answer(prompt).steps)
         == "Done. The task has 2 words. I worked in the environment env_1."
     )
 
@@ -314,7 +314,7 @@ def test_an_agent_names_its_environment() -> None:
         unique_by=str,
     ),
 )
-def test_anything_gets_an_answer_that_is_the_same_each_time(text: str, tools: list[Any]) -> None:
+def test_every_request_gets_the_same_answer_each_time(text: str, tools: list[Any]) -> None:
     first, second = (default_answers.default_answer(ask(text, tools=tools)).steps for _ in range(2))
     assert first == second
     assert first

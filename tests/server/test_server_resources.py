@@ -90,14 +90,14 @@ def test_an_invalid_page_is_refused(query: dict[str, str], message: str) -> None
 
 
 @pytest.mark.parametrize("kind", ["agents", "environments", "webhooks"])
-def test_every_resource_is_made_listed_shown_and_deleted(client: Any, kind: str) -> None:
+def test_every_resource_is_created_listed_read_and_deleted(client: Any, kind: str) -> None:
     bodies = {
         "agents": {},
         "environments": {},
         "webhooks": {"uri": HOOK, "subscribed_events": DONE},
     }
     assert client("GET", f"/v1beta/{kind}") == {kind: []}
-    made = [
+    created = [
         client(
             "POST",
             f"/v1beta/{kind}",
@@ -106,7 +106,7 @@ def test_every_resource_is_made_listed_shown_and_deleted(client: Any, kind: str)
         for number in range(3)
     ]
     assert client.last.status == 200
-    ids = [item["id"] for item in made]
+    ids = [item["id"] for item in created]
     assert len(set(ids)) == 3
     first = client("GET", f"/v1beta/{kind}", page_size="2")
     assert [item["id"] for item in first[kind]] == ids[:2]
@@ -114,7 +114,7 @@ def test_every_resource_is_made_listed_shown_and_deleted(client: Any, kind: str)
     assert [item["id"] for item in rest[kind]] == ids[2:]
     assert "next_page_token" not in rest
     assert client("GET", f"/v1beta/{kind}/{ids[0]}") == {
-        name: value for name, value in made[0].items() if name != "new_signing_secret"
+        name: value for name, value in created[0].items() if name != "new_signing_secret"
     }
     assert client("DELETE", f"/v1beta/{kind}/{ids[0]}") == {}
     for method in ("GET", "DELETE"):
@@ -125,7 +125,7 @@ def test_every_resource_is_made_listed_shown_and_deleted(client: Any, kind: str)
 
 
 @pytest.mark.parametrize("kind", ["voices", "credentials", "models"])
-def test_what_is_not_there_says_what_is(client: Any, kind: str) -> None:
+def test_an_unknown_path_lists_the_resources(client: Any, kind: str) -> None:
     said = message(client("GET", f"/v1beta/{kind}"))
     assert (
         said
@@ -231,7 +231,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "body", "said"), REFUSED)
-def test_a_resource_that_is_refused(
+def test_an_invalid_resource_is_refused(
     client: Any, method: str, path: str, body: dict[str, Any], said: str
 ) -> None:
     answer = client(method, f"/v1beta/{path}", body)
@@ -247,14 +247,14 @@ def agent(client: Any, **fields: Any) -> Any:
 
 
 def test_an_agent_gives_what_the_request_does_not_say(client: Any) -> None:
-    made = agent(
+    created = agent(
         client,
         system_instruction="Be brief.",
         tools=[{"type": "code_execution"}],
         base_environment="remote",
         description="d",
     )
-    assert made == {
+    assert created == {
         "id": "sentinel",
         "base_agent": BASE,
         "system_instruction": "Be brief.",
@@ -270,9 +270,9 @@ def test_an_agent_gives_what_the_request_does_not_say(client: Any) -> None:
         "code_execution_result",
         "model_output",
     ]
-    told = output_text(answer["steps"])
-    assert f"I worked in the environment {answer['environment_id']}." in told
-    assert "My instructions are: “Be brief.”" in told
+    text = output_text(answer["steps"])
+    assert f"I worked in the environment {answer['environment_id']}." in text
+    assert "My instructions are: “Be brief.”" in text
     assert "“Speak.”" in output_text(
         client.create("Count", agent="sentinel", system_instruction="Speak.")["steps"]
     )
@@ -325,6 +325,6 @@ def test_an_agent_that_was_deleted_answers_no_more(client: Any) -> None:
 
 
 def test_an_agent_without_id_and_base_gets_both(client: Any) -> None:
-    made = client("POST", "/v1beta/agents", {"system_instruction": "x"})
-    assert made["id"].startswith("agent-")
-    assert made["base_agent"] == BASE
+    created = client("POST", "/v1beta/agents", {"system_instruction": "x"})
+    assert created["id"].startswith("agent-")
+    assert created["base_agent"] == BASE

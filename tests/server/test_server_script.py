@@ -56,7 +56,7 @@ def ask(text: Any, **fields: Any) -> InteractionRequest:
     )
 
 
-HOLDS: list[tuple[str, str, InteractionRequest, bool]] = [
+CONDITIONS_BY_EXAMPLE: list[tuple[str, str, InteractionRequest, bool]] = [
     ("text: whole, case and space aside", "{text: what IS it?}", ask(" What is\n it? "), True),
     ("text: not a part", "{text: What is}", ask("What is it?"), False),
     ("text: equals one of", "{text: {equals: [a, b]}}", ask("B"), True),
@@ -176,28 +176,30 @@ HOLDS: list[tuple[str, str, InteractionRequest, bool]] = [
 
 
 @pytest.mark.parametrize(
-    ("when", "asked", "holds"), [row[1:] for row in HOLDS], ids=[row[0] for row in HOLDS]
+    ("when", "prompt", "holds"),
+    [row[1:] for row in CONDITIONS_BY_EXAMPLE],
+    ids=[row[0] for row in CONDITIONS_BY_EXAMPLE],
 )
-def test_condition(when: str, asked: InteractionRequest, holds: bool) -> None:
+def test_condition(when: str, prompt: InteractionRequest, holds: bool) -> None:
     script = Script.load(f"script: t\nrules:\n  - when: {when}\n    reply: yes", "t.yaml")
-    assert (script.find(asked, {}) is not None) is holds
+    assert (script.find(prompt, {}) is not None) is holds
 
 
-def answer(rule: str, asked: InteractionRequest) -> Any:
-    found = Script.load(f"script: t\nvars: {{unit: C}}\nrules:\n  - {rule}", "t.yaml").find(
-        asked, {}
+def answer(rule: str, prompt: InteractionRequest) -> Any:
+    matches = Script.load(f"script: t\nvars: {{unit: C}}\nrules:\n  - {rule}", "t.yaml").find(
+        prompt, {}
     )
-    assert found is not None
-    return found.answer(asked)
+    assert matches is not None
+    return matches.answer(prompt)
 
 
-def text_of(made: Any) -> str:
-    (step,) = made.steps
+def text_of(created: Any) -> str:
+    (step,) = created.steps
     return str(step["content"][0]["text"])
 
 
 @pytest.mark.parametrize(
-    ("rule", "asked", "text"),
+    ("rule", "prompt", "text"),
     [
         ("reply: plain", ask("a"), "plain"),
         ("reply: '{{ text }}, turn {{ turn }} in {{ unit }}'", ask("hi"), "hi, turn 1 in C"),
@@ -226,15 +228,15 @@ def text_of(made: Any) -> str:
         ("reply: '{{ text }}'", ask("{{ 7 * 7 }}"), "{{ 7 * 7 }}"),
     ],
 )
-def test_reply_is_rendered(rule: str, asked: InteractionRequest, text: str) -> None:
-    assert text_of(answer(rule, asked)) == text
+def test_reply_is_rendered(rule: str, prompt: InteractionRequest, text: str) -> None:
+    assert text_of(answer(rule, prompt)) == text
 
 
 SEARCH = {"type": "google_search_call", "arguments": {"queries": ["a", "b"]}}
 
 
 @pytest.mark.parametrize(
-    ("steps", "made"),
+    ("steps", "created"),
     [
         ("[{text: hi}]", [{"type": "model_output", "content": [{"type": "text", "text": "hi"}]}]),
         (
@@ -284,8 +286,8 @@ SEARCH = {"type": "google_search_call", "arguments": {"queries": ["a", "b"]}}
         ),
     ],
 )
-def test_steps_are_spelled_out(steps: str, made: list[Any]) -> None:
-    assert answer(f"steps: {steps}", ask("a", tools=[WEATHER])).steps == made
+def test_step_kinds_build_steps(steps: str, created: list[Any]) -> None:
+    assert answer(f"steps: {steps}", ask("a", tools=[WEATHER])).steps == created
 
 
 def test_a_search_for_hostile_words_is_escaped_in_the_suggestions() -> None:
@@ -311,46 +313,51 @@ def test_a_citation_counts_bytes() -> None:
     }
 
 
-def test_a_document_is_made_to_fit_the_schema_asked_for() -> None:
+def test_a_document_is_adapted_to_the_requested_schema() -> None:
     schema = {
         "type": "object",
         "properties": {"a": {"type": "integer", "minimum": 5}, "b": {"type": "string"}},
         "additionalProperties": False,
     }
-    made = answer(
+    created = answer(
         "steps: [{json: {a: 1, b: x, c: 2}}]",
         ask("a", response_format={"type": "text", "schema": schema}),
     )
-    assert json.loads(text_of(made)) == {"a": 5, "b": "x"}
+    assert json.loads(text_of(created)) == {"a": 5, "b": "x"}
 
 
-def test_the_first_rule_that_holds_answers_and_times_runs_out() -> None:
+def test_the_first_matching_rule_answers_until_its_times_are_used() -> None:
     script = Script.load(
         "script: t\nrules:\n  - {times: 2, reply: a}\n  - {reply: b}\n  - {reply: c}", "t.yaml"
     )
     used: dict[int, int] = {}
     said = []
     for _ in range(4):
-        found = script.find(ask("x"), used)
-        assert found is not None
-        used[found.index] = used.get(found.index, 0) + 1
-        said.append(found.index)
+        matches = script.find(ask("x"), used)
+        assert matches is not None
+        used[matches.index] = used.get(matches.index, 0) + 1
+        said.append(matches.index)
     assert said == [0, 0, 1, 1]
 
 
-def test_what_a_rule_says_about_its_answer() -> None:
-    made = answer(
+def test_keys_of_a_rule_set_fields_of_the_answer() -> None:
+    created = answer(
         "{steps: [], status: failed, errors: [{code: c, message: 'm {{ turn }}'}], usage: {total_tokens: 9}, fields: {x: [1]}, polls: 3,"
         " delay: 0.5, event_delay: 0.25, cut_after: 4}",
         ask("a"),
     )
-    assert (made.status, made.errors, made.usage, made.fields) == (
+    assert (created.status, created.errors, created.usage, created.fields) == (
         "failed",
         [{"code": "c", "message": "m 1"}],
         {"total_tokens": 9},
         {"x": [1]},
     )
-    assert (made.polls, made.delay, made.event_delay, made.cut_after) == (3, 0.5, 0.25, 4)
+    assert (created.polls, created.delay, created.event_delay, created.cut_after) == (
+        3,
+        0.5,
+        0.25,
+        4,
+    )
 
 
 @pytest.mark.parametrize(
@@ -386,14 +393,14 @@ def test_what_a_rule_says_about_its_answer() -> None:
 def test_error(
     rule: str, status: int, code: str, message: str, headers: dict[str, str], after: int | None
 ) -> None:
-    made = answer(rule, ask("a"))
-    assert made.error is not None
+    created = answer(rule, ask("a"))
+    assert created.error is not None
     assert (
-        made.error.response.status,
-        made.error.response.code,
-        made.error.response.message,
-        made.error.response.headers,
-        made.error.after,
+        created.error.response.status,
+        created.error.response.code,
+        created.error.response.message,
+        created.error.response.headers,
+        created.error.after,
     ) == (
         status,
         code,
@@ -403,7 +410,7 @@ def test_error(
     )
 
 
-def test_a_template_that_fails_on_a_request_names_its_rule(scripted: Callable[[str], Any]) -> None:
+def test_a_failing_template_names_its_rule(scripted: Callable[[str], Any]) -> None:
     client = scripted("  - name: tell\n    reply: '{{ result.value.temperature }}'\n")
     body = client.create("a")
     assert client.last.status == 400
@@ -542,22 +549,22 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
 @pytest.mark.parametrize(
     ("text", "messages"), [row[1:] for row in MISTAKES], ids=[row[0] for row in MISTAKES]
 )
-def test_mistake_is_told_where_it_stands(text: str, messages: list[str]) -> None:
+def test_a_mistake_is_reported_with_its_position(text: str, messages: list[str]) -> None:
     with pytest.raises(ScriptError) as caught:
         Script.load(text, "t.yaml")
-    told = [line for line in str(caught.value).splitlines() if not line.startswith("    ")]
-    assert len(told) == len(messages)
-    for line, start in zip(told, messages, strict=True):
+    problems = [line for line in str(caught.value).splitlines() if not line.startswith("    ")]
+    assert len(problems) == len(messages)
+    for line, start in zip(problems, messages, strict=True):
         assert line.startswith(start)
 
 
-def test_a_mistake_shows_its_line_and_a_caret() -> None:
+def test_a_mistake_is_reported_with_its_line_and_a_caret() -> None:
     with pytest.raises(ScriptError) as caught:
         Script.load("script: t\nrules:\n  - when: {txt: a}\n    reply: b", "t.yaml")
     assert str(caught.value).splitlines()[1:] == ["      - when: {txt: a}", "               ^"]
 
 
-def test_a_file_that_is_not_there_or_not_text_is_told(tmp_path: Path) -> None:
+def test_a_missing_or_binary_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ScriptError, match=r"none\.yaml: No such file"):
         load_script(tmp_path / "none.yaml")
     (tmp_path / "bad.yaml").write_bytes(b"script: \xff")
@@ -565,13 +572,13 @@ def test_a_file_that_is_not_there_or_not_text_is_told(tmp_path: Path) -> None:
         load_script(tmp_path / "bad.yaml")
 
 
-def test_the_script_that_ships_reads_and_every_rule_has_a_name_of_its_own() -> None:
+def test_the_included_script_is_valid_and_its_rule_names_are_unique() -> None:
     names = [rule.data.get("name") for rule in load_script(DEFAULT_SCRIPT).rules]
     assert all(names)
     assert len(set(names)) == len(names)
 
 
-def test_the_example_in_the_module_reads() -> None:
+def test_the_example_in_the_module_is_valid() -> None:
     from textwrap import dedent
 
     from evalkit.server.scripting import script
@@ -581,7 +588,7 @@ def test_the_example_in_the_module_reads() -> None:
     assert len(Script.load(dedent(example), "example.yaml").rules) == 3
 
 
-def test_the_script_in_the_docs_reads_and_its_tables_are_whole() -> None:
+def test_the_docs_example_is_valid_and_every_key_is_documented() -> None:
     docs = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
     example = next(block.split("```")[0] for block in docs.split("```yaml\n")[1:])
     assert len(Script.load(example, "docs/serve.md").rules) == 4

@@ -122,7 +122,7 @@ def test_stateless_conversation(sdk: Any, sent: Callable[[Any], Any]) -> None:
     )
 
 
-def test_stateless_conversation_that_was_tampered_with(sdk: Any) -> None:
+def test_altered_stateless_conversation(sdk: Any) -> None:
     from google.genai._gaos.lib.compat_errors import BadRequestError
 
     history: list[Any] = [
@@ -234,7 +234,7 @@ def test_google_search(sdk: Any) -> None:
 def test_function_calling_stateful(sdk: Any, question: str, answer: str, calls: int) -> None:
     user_input: Any = question
     previous_id = None
-    made = 0
+    created = 0
     for _ in range(5):
         interaction = sdk.interactions.create(
             model=MODEL, input=user_input, tools=[WEATHER], previous_interaction_id=previous_id
@@ -243,9 +243,9 @@ def test_function_calling_stateful(sdk: Any, question: str, answer: str, calls: 
         if not results:
             break
         assert interaction.status == "requires_action"
-        made += len(results)
+        created += len(results)
         user_input, previous_id = results, interaction.id
-    assert (interaction.output_text, interaction.status, made) == (answer, "completed", calls)
+    assert (interaction.output_text, interaction.status, created) == (answer, "completed", calls)
 
 
 @pytest.mark.parametrize(

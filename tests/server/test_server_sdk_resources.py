@@ -64,26 +64,31 @@ def not_found() -> Any:
 
 def test_agents(sdk: Any) -> None:
     tools = [{"type": "code_execution"}]
-    made = sdk.agents.create(
+    created = sdk.agents.create(
         id="sentinel",
         base_agent=BASE,
         system_instruction="Be brief.",
         tools=tools,
         base_environment="remote",
     )
-    assert (made.id, made.base_agent, made.system_instruction, made.base_environment) == (
+    assert (
+        created.id,
+        created.base_agent,
+        created.system_instruction,
+        created.base_environment,
+    ) == (
         "sentinel",
         BASE,
         "Be brief.",
         "remote",
     )
-    assert [tool.type for tool in made.tools] == ["code_execution"]
+    assert [tool.type for tool in created.tools] == ["code_execution"]
     sdk.agents.create(id="second", base_agent=BASE)
     first = sdk.agents.list(page_size=1)
     rest = sdk.agents.list(page_token=first.next_page_token)
     assert [agent.id for agent in (*first.agents, *rest.agents)] == ["sentinel", "second"]
     assert rest.next_page_token is None
-    assert sdk.agents.get("sentinel") == made
+    assert sdk.agents.get("sentinel") == created
     answer = sdk.interactions.create(agent="sentinel", input="Count my words")
     assert (answer.agent, answer.status) == ("sentinel", "completed")
     assert answer.environment_id in answer.output_text
@@ -96,45 +101,45 @@ def test_agents(sdk: Any) -> None:
 
 def test_environments(sdk: Any) -> None:
     source = {"type": "inline", "target": "main.py", "content": "print(1)"}
-    made = sdk.environments.create(sources=[source], network="disabled")
-    assert (made.status, made.file_count, made.size_bytes, made.network) == (
+    created = sdk.environments.create(sources=[source], network="disabled")
+    assert (created.status, created.file_count, created.size_bytes, created.network) == (
         "active",
         1,
         8,
         "disabled",
     )
-    copy = sdk.environments.create(from_environment=made.id)
-    worked = sdk.interactions.create(agent=BASE, input="Do it", environment=made.id)
-    assert worked.environment_id == made.id
+    copy = sdk.environments.create(from_environment=created.id)
+    worked = sdk.interactions.create(agent=BASE, input="Do it", environment=created.id)
+    assert worked.environment_id == created.id
     fresh = sdk.interactions.create(agent=BASE, input="Do it", environment="remote").environment_id
     listed = {environment.id for environment in sdk.environments.list().environments}
-    assert {made.id, copy.id, fresh} <= listed
+    assert {created.id, copy.id, fresh} <= listed
     assert sdk.environments.get(copy.id).sources[0].target == "main.py"
-    sdk.environments.delete(made.id)
+    sdk.environments.delete(created.id)
     with not_found():
-        sdk.environments.get(made.id)
+        sdk.environments.get(created.id)
 
 
 def test_files_of_an_environment(sdk: Any) -> None:
-    made = sdk.environments.create(
+    created = sdk.environments.create(
         sources=[{"type": "inline", "target": "src/main.py", "content": "print(1)"}]
     )
     for path in ("src", "src/main.py"):
-        (entry,) = sdk.environments.files.list(made.id, path).files
+        (entry,) = sdk.environments.files.list(created.id, path).files
         assert (entry.path, entry.type, entry.size_bytes) == ("src/main.py", "file", 8)
 
 
-def test_files_go_up_and_come_down(sdk: Any) -> None:
-    made = sdk.environments.create()
+def test_files_are_uploaded_and_downloaded(sdk: Any) -> None:
+    created = sdk.environments.create()
     data = bytes(range(256)) * 40_000  # more than one piece
-    up = sdk.environments.files.upload(environment=made.id, path="/data/all.bin", file=data)
+    up = sdk.environments.files.upload(environment=created.id, path="/data/all.bin", file=data)
     assert [(file.path, file.size_bytes) for file in up.files] == [("data/all.bin", len(data))]
-    assert sdk.environments.files.download(environment=made.id, path="data/all.bin") == data
-    assert sdk.environments.get(made.id).size_bytes == len(data)
+    assert sdk.environments.files.download(environment=created.id, path="data/all.bin") == data
+    assert sdk.environments.get(created.id).size_bytes == len(data)
     sdk.environments.files.upload(
-        environment=made.id, path="data/all.bin", file=b"", overwrite=True
+        environment=created.id, path="data/all.bin", file=b"", overwrite=True
     )
-    assert sdk.environments.files.download(environment=made.id, path="data/all.bin") == b""
+    assert sdk.environments.files.download(environment=created.id, path="data/all.bin") == b""
 
 
 @pytest.fixture
@@ -165,18 +170,25 @@ def received() -> Iterator[tuple[str, queue.Queue[Any]]]:
 
 def test_webhooks(sdk: Any, received: tuple[str, queue.Queue[Any]]) -> None:
     address, got = received
-    made = sdk.webhooks.create(uri=address, subscribed_events=EVENTS, name="mine")
-    assert made.new_signing_secret.startswith("whsec_")
-    assert (made.state, made.subscribed_events, made.signing_secrets[0].truncated_secret[-4:]) == (
+    created = sdk.webhooks.create(uri=address, subscribed_events=EVENTS, name="mine")
+    assert created.new_signing_secret.startswith("whsec_")
+    assert (
+        created.state,
+        created.subscribed_events,
+        created.signing_secrets[0].truncated_secret[-4:],
+    ) == (
         "enabled",
         EVENTS,
-        made.new_signing_secret[-4:],
+        created.new_signing_secret[-4:],
     )
-    assert sdk.webhooks.get(made.id).new_signing_secret is None
-    assert [hook.id for hook in sdk.webhooks.list().webhooks] == [made.id]
-    assert sdk.webhooks.update(made.id, name="yours").name == "yours"
-    assert sdk.webhooks.rotate_signing_secret(made.id).secret not in ("", made.new_signing_secret)
-    sdk.webhooks.ping(made.id)
+    assert sdk.webhooks.get(created.id).new_signing_secret is None
+    assert [hook.id for hook in sdk.webhooks.list().webhooks] == [created.id]
+    assert sdk.webhooks.update(created.id, name="yours").name == "yours"
+    assert sdk.webhooks.rotate_signing_secret(created.id).secret not in (
+        "",
+        created.new_signing_secret,
+    )
+    sdk.webhooks.ping(created.id)
     assert '"type":"ping"' in got.get(timeout=10)[1]
     started = sdk.interactions.create(model=MODEL, input="Hello", background=True)
     headers, body = got.get(timeout=10)
@@ -184,9 +196,9 @@ def test_webhooks(sdk: Any, received: tuple[str, queue.Queue[Any]]) -> None:
     assert '"type":"interaction.completed"' in body
     assert started.id in body
     assert headers["webhook-signature"].count("v1,") == 2
-    sdk.webhooks.delete(made.id)
+    sdk.webhooks.delete(created.id)
     with not_found():
-        sdk.webhooks.get(made.id)
+        sdk.webhooks.get(created.id)
 
 
 def test_a_webhook_of_one_request(sdk: Any, received: tuple[str, queue.Queue[Any]]) -> None:
@@ -202,7 +214,7 @@ def test_a_webhook_of_one_request(sdk: Any, received: tuple[str, queue.Queue[Any
 
 
 @pytest.mark.parametrize("store", [True, False], ids=["stored", "not stored"])
-def test_an_answer_in_parts_is_put_together_by_the_sdk(story: Any, store: bool) -> None:
+def test_an_answer_in_parts_is_assembled_by_the_sdk(story: Any, store: bool) -> None:
     whole = story.interactions.create(model=MODEL, input="story", store=store)
     assert (whole.status, whole.usage.total_tokens) == ("completed", 23)
     assert [step.type for step in whole.steps] == ["thought", "model_output"] * 3
@@ -218,7 +230,7 @@ def test_an_answer_in_parts_is_put_together_by_the_sdk(story: Any, store: bool) 
     assert story.interactions.create(model=MODEL, store=False, input=again).status == "completed"
 
 
-def test_a_stream_in_parts_goes_on_by_itself(story: Any) -> None:
+def test_a_stream_in_parts_is_continued_by_the_sdk(story: Any) -> None:
     events = list(story.interactions.create(model=MODEL, input="story", stream=True))
     text = "".join(
         event.delta.text
@@ -228,7 +240,7 @@ def test_a_stream_in_parts_goes_on_by_itself(story: Any) -> None:
     assert text == "Once upon a time."
 
 
-def test_an_answer_is_left_in_parts_where_that_is_wanted(story: Any) -> None:
+def test_automatic_continuation_can_be_disabled(story: Any) -> None:
     first = story.interactions.create(model=MODEL, input="story", automatic_continuation=False)
     assert (first.status, first.output_text) == ("requires_continuation", "Once ")
 

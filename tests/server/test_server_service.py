@@ -160,9 +160,9 @@ def test_a_history_may_change_over_to_being_kept_and_back(client: Any) -> None:
         ]
     )
     assert output_text(client.create(Paws, previous_interaction_id=kept["id"])["steps"]) == EIGHT
-    shown = client.get(client.create(DOGS)["id"])["steps"]
+    listed = client.get(client.create(DOGS)["id"])["steps"]
     assert (
-        output_text(client.create([*shown, {"type": "user_input", "content": Paws}])["steps"])
+        output_text(client.create([*listed, {"type": "user_input", "content": Paws}])["steps"])
         == EIGHT
     )
 
@@ -325,15 +325,15 @@ def test_a_result_without_call_id_answers_the_call_that_waits(client: Any) -> No
 
 
 def test_get_shows_the_question_before_the_answer(client: Any) -> None:
-    made = client.create(DOGS)
-    shown = client.get(made["id"], stream="false")
-    assert shown["steps"] == [
+    created = client.create(DOGS)
+    listed = client.get(created["id"], stream="false")
+    assert listed["steps"] == [
         {"type": "user_input", "content": [{"type": "text", "text": DOGS}]},
-        *made["steps"],
+        *created["steps"],
     ]
-    assert {**shown, "steps": made["steps"]} == made
-    assert "input" not in shown
-    assert client.get(made["id"], include_input="true")["input"] == shown["steps"][:1]
+    assert {**listed, "steps": created["steps"]} == created
+    assert "input" not in listed
+    assert client.get(created["id"], include_input="true")["input"] == listed["steps"][:1]
 
 
 def test_get_does_not_show_earlier_turns_or_results(client: Any) -> None:
@@ -346,8 +346,11 @@ def test_get_does_not_show_earlier_turns_or_results(client: Any) -> None:
     ]
     called = client.create("What is the temperature in London?", tools=[WEATHER])
     result = {"type": "function_result", "call_id": called["steps"][1]["id"], "result": "x"}
-    told = client.create([result], previous_interaction_id=called["id"])
-    assert [step["type"] for step in client.get(told["id"])["steps"]] == ["thought", "model_output"]
+    answer = client.create([result], previous_interaction_id=called["id"])
+    assert [step["type"] for step in client.get(answer["id"])["steps"]] == [
+        "thought",
+        "model_output",
+    ]
 
 
 def test_deleted_is_gone_and_what_continues_it_is_not(client: Any) -> None:
@@ -378,16 +381,20 @@ def test_a_background_run_is_in_progress_for_so_many_polls(client: Any) -> None:
     }
     assert "steps" not in started
     assert "usage" not in started
-    shown = [client.get(started["id"]) for _ in range(4)]
-    assert [body["status"] for body in shown] == [
+    listed = [client.get(started["id"]) for _ in range(4)]
+    assert [body["status"] for body in listed] == [
         "in_progress",
         "in_progress",
         "completed",
         "completed",
     ]
-    assert "steps" not in shown[1]
-    assert [step["type"] for step in shown[2]["steps"]] == ["user_input", "thought", "model_output"]
-    assert output_text(shown[2]["steps"]).startswith(
+    assert "steps" not in listed[1]
+    assert [step["type"] for step in listed[2]["steps"]] == [
+        "user_input",
+        "thought",
+        "model_output",
+    ]
+    assert output_text(listed[2]["steps"]).startswith(
         "Artificial intelligence has transformed modern healthcare in several"
     )
 
@@ -420,8 +427,8 @@ def test_cancelled_is_cancelled_and_never_answers(client: Any) -> None:
 
 
 def test_cancelling_what_ended_changes_nothing(client: Any) -> None:
-    made = client.create(DOGS)
-    assert client("POST", f"/v1beta/interactions/{made['id']}/cancel") == made
+    created = client.create(DOGS)
+    assert client("POST", f"/v1beta/interactions/{created['id']}/cancel") == created
 
 
 # --- agents

@@ -100,7 +100,7 @@ def insert(index: int, step: dict[str, Any]) -> Callable[[Steps], Steps]:
 
 
 @pytest.mark.parametrize(
-    ("alter", "place", "why"),
+    ("alter", "place", "reason"),
     [
         (
             change(7, content=[{"type": "text", "text": "20 and 23"}]),
@@ -142,14 +142,14 @@ def insert(index: int, step: dict[str, Any]) -> Callable[[Steps], Steps]:
     ],
 )
 def test_an_altered_history_names_the_step(
-    alter: Callable[[Steps], Steps], place: str, why: str
+    alter: Callable[[Steps], Steps], place: str, reason: str
 ) -> None:
     with pytest.raises(ErrorResponse) as caught:
         check(alter(conversation()))
     assert caught.value.status == 400
     assert caught.value.code == "invalid_request"
     assert caught.value.message.startswith(f"{place}: this ")
-    assert why in caught.value.message
+    assert reason in caught.value.message
     assert caught.value.message.endswith("Send every step of a history exactly as it was received.")
 
 

@@ -114,10 +114,10 @@ def both(client: Any, **fields: Any) -> tuple[list[Any], list[Any], list[Any]]:
     """The steps of a plain answer, those of the same answer streamed, and the events. A request has its own ids each time, but for ``store``."""
     plain = client.create("go", **fields)["steps"]
     read = read_events("".join(client.create("go", stream=True, **fields)))
-    made = assemble(read.events)
-    assert (read.done, read.garbage, made.problems, made.complete) == (True, [], [], True)
-    assert made.interaction is not None
-    return plain, made.interaction["steps"], read.events
+    created = assemble(read.events)
+    assert (read.done, read.garbage, created.problems, created.complete) == (True, [], [], True)
+    assert created.interaction is not None
+    return plain, created.interaction["steps"], read.events
 
 
 def bare(steps: list[Any]) -> list[Any]:
@@ -139,7 +139,7 @@ def test_the_table_has_every_type() -> None:
 
 @pytest.mark.parametrize("store", [True, False], ids=["stored", "not stored"])
 @pytest.mark.parametrize(("kind", "fields", "deltas"), STEPS, ids=[row[0] for row in STEPS])
-def test_a_step_streamed_is_the_step_plain(
+def test_a_streamed_step_equals_the_unstreamed_one(
     scripted: Callable[[str], Any],
     kind: str,
     fields: dict[str, Any],
@@ -170,20 +170,20 @@ def test_a_step_streamed_is_the_step_plain(
 
 
 @pytest.mark.parametrize(("kind", "fields", "deltas"), STEPS, ids=[row[0] for row in STEPS])
-def test_a_stored_step_is_shown_as_it_was_streamed(
+def test_a_stored_step_equals_the_streamed_one(
     scripted: Callable[[str], Any], kind: str, fields: dict[str, Any], deltas: list[str]
 ) -> None:
     client = scripted(script_of({"type": kind, **fields}))
     frames = client.create("go", stream=True)
-    made = assemble(read_events("".join(frames)).events).interaction
-    assert made is not None
-    shown = client.get(made["id"])
-    assert shown["steps"][1:] == made["steps"]
-    assert client.get(made["id"], stream="true") == frames
+    created = assemble(read_events("".join(frames)).events).interaction
+    assert created is not None
+    listed = client.get(created["id"])
+    assert listed["steps"][1:] == created["steps"]
+    assert client.get(created["id"], stream="true") == frames
 
 
 @pytest.mark.parametrize(("kind", "fields"), MEDIA, ids=[row[0] for row in MEDIA])
-def test_media_streamed_is_media_plain(
+def test_streamed_media_equal_unstreamed_media(
     scripted: Callable[[str], Any], kind: str, fields: dict[str, Any]
 ) -> None:
     block = {"type": kind, **fields}
@@ -229,7 +229,7 @@ def test_all_types_in_one_answer(scripted: Callable[[str], Any]) -> None:
             assert calls[step["call_id"]] == CALL_OF[step["type"]]
 
 
-def test_arguments_travel_as_text_that_is_their_json(scripted: Callable[[str], Any]) -> None:
+def test_arguments_are_streamed_as_their_json(scripted: Callable[[str], Any]) -> None:
     _, _, events = both(
         scripted(script_of({"type": "function_call", "name": "f", "arguments": {"é": [1, None]}}))
     )
@@ -248,7 +248,7 @@ def test_arguments_travel_as_text_that_is_their_json(scripted: Callable[[str], A
 
 
 @pytest.mark.parametrize("kind", [kind for kind in STEP_TYPES if REQUIRED_FIELDS[kind]])
-def test_what_a_script_leaves_out_is_there_on_the_wire(
+def test_required_fields_that_a_script_omits_are_added(
     scripted: Callable[[str], Any], kind: str
 ) -> None:
     step = scripted(script_of({"type": kind})).create("go")["steps"][1]
@@ -257,7 +257,7 @@ def test_what_a_script_leaves_out_is_there_on_the_wire(
         assert isinstance(step[name], dict if name == "arguments" else list | str)
 
 
-def test_a_text_for_content_is_a_list_on_the_wire(scripted: Callable[[str], Any]) -> None:
+def test_content_that_is_a_text_becomes_a_list(scripted: Callable[[str], Any]) -> None:
     step = scripted(script_of({"type": "model_output", "content": "hi"})).create("go")["steps"][1]
     assert step["content"] == [{"type": "text", "text": "hi"}]
 

@@ -31,7 +31,7 @@ def message(body: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("asked", "fields"),
+    ("prompt", "fields"),
     [
         ("Explain how AI works", {}),
         ("Who won the euro 2024?", {"tools": [{"type": "google_search"}]}),
@@ -42,28 +42,28 @@ def message(body: Any) -> str:
         (BACKGROUND, {"background": True}),
     ],
 )
-def test_a_stream_says_what_a_get_shows(client: Any, asked: str, fields: dict[str, Any]) -> None:
-    events = read_events("".join(client.create(asked, stream=True, **fields)))
-    made = assemble(events.events)
-    assert (events.done, events.garbage, made.problems, made.complete) == (True, [], [], True)
-    assert made.interaction is not None
+def test_a_stream_equals_a_get(client: Any, prompt: str, fields: dict[str, Any]) -> None:
+    events = read_events("".join(client.create(prompt, stream=True, **fields)))
+    created = assemble(events.events)
+    assert (events.done, events.garbage, created.problems, created.complete) == (True, [], [], True)
+    assert created.interaction is not None
     assert all("event_type" in event and "event_id" in event for event in events.events)
     assert "steps" not in events.events[-1]["interaction"]
-    shown = client.get(made.interaction["id"])
-    assert strip_user_input(shown["steps"]) == made.interaction["steps"]
-    assert {name: value for name, value in shown.items() if name != "steps"} == {
-        name: value for name, value in made.interaction.items() if name != "steps"
+    listed = client.get(created.interaction["id"])
+    assert strip_user_input(listed["steps"]) == created.interaction["steps"]
+    assert {name: value for name, value in listed.items() if name != "steps"} == {
+        name: value for name, value in created.interaction.items() if name != "steps"
     }
 
 
-def test_a_stream_that_is_not_stored_has_the_empty_id_and_the_plain_steps(client: Any) -> None:
+def test_an_unstored_stream_has_an_empty_id_and_the_same_steps(client: Any) -> None:
     plain = client.create("Explain how AI works", store=False)
     events = read_events(
         "".join(client.create("Explain how AI works", store=False, stream=True))
     ).events
-    made = assemble(events)
-    assert made.interaction is not None
-    assert made.interaction["steps"] == plain["steps"]
+    created = assemble(events)
+    assert created.interaction is not None
+    assert created.interaction["steps"] == plain["steps"]
     assert {event["interaction"]["id"] for event in events if "interaction" in event} == {""}
 
 
@@ -76,14 +76,14 @@ def test_frames_are_those_of_the_protocol(client: Any) -> None:
     assert all(frame.endswith("\n\n") and frame.count("\n") == 3 for frame in frames)
 
 
-def test_alt_sse_asks_for_a_stream_too(client: Any) -> None:
+def test_alt_sse_requests_a_stream(client: Any) -> None:
     frames = client(
         "POST", "/v1beta/interactions", {"model": "gemini-3.5-flash", "input": "Hi"}, alt="sse"
     )
     assert frames[-1] == "event: done\ndata: [DONE]\n\n"
 
 
-def test_a_stream_goes_on_behind_the_last_event_seen(client: Any) -> None:
+def test_a_stream_resumes_after_the_last_event(client: Any) -> None:
     whole = client.create("Explain how AI works", stream=True)
     id_ = json.loads(whole[0].split("data: ")[1])["interaction"]["id"]
     assert client.get(id_, stream="true") == whole
@@ -101,7 +101,7 @@ def test_streaming_a_running_interaction_waits_for_its_end(client: Any) -> None:
     assert client.get(started["id"])["status"] == "completed"
 
 
-def test_a_stream_may_break_off(scripted: Callable[[str], Any]) -> None:
+def test_a_rule_may_cut_a_stream(scripted: Callable[[str], Any]) -> None:
     client = scripted("  - {reply: a b c, cut_after: 6}\n")
     events = read_events("".join(client.create("x", stream=True)))
     assert len(events.events) == 6
@@ -109,7 +109,7 @@ def test_a_stream_may_break_off(scripted: Callable[[str], Any]) -> None:
     assert output_text(client.create("x")["steps"]) == "a b c"
 
 
-def test_an_error_may_come_in_mid_stream(client: Any) -> None:
+def test_an_error_may_be_sent_within_a_stream(client: Any) -> None:
     events = read_events("".join(client.create("Answer with error 504", stream=True))).events
     assert events[-1] == {
         "event_type": "error",
@@ -120,7 +120,7 @@ def test_an_error_may_come_in_mid_stream(client: Any) -> None:
     assert client.last.status == 504
 
 
-def test_delays_are_told_not_slept(scripted: Callable[[str], Any]) -> None:
+def test_delays_are_part_of_the_reply(scripted: Callable[[str], Any]) -> None:
     client = scripted(
         "  - {when: {stream: true}, reply: a, delay: 60, event_delay: 30}\n  - {error: 503, delay: 90}\n"
     )

@@ -24,49 +24,51 @@ def message(body: Any) -> str:
     return str(body["error"]["message"])
 
 
-def trigger(client: Any, said: str = "Count my words", **fields: Any) -> Any:
+def trigger(client: Any, text: str = "Count my words", **fields: Any) -> Any:
     return client(
         "POST",
         "/v1beta/triggers",
-        {**DAILY, "interaction": {"agent": BASE, "input": said}, **fields},
+        {**DAILY, "interaction": {"agent": BASE, "input": text}, **fields},
     )
 
 
-def test_a_trigger_runs_when_it_is_told_to(client: Any) -> None:
-    made = trigger(client, display_name="daily")
+def test_a_trigger_runs_when_started(client: Any) -> None:
+    created = trigger(client, display_name="daily")
     assert (
-        made["status"],
-        made["display_name"],
-        made["schedule"],
-        made["consecutive_failure_count"],
+        created["status"],
+        created["display_name"],
+        created["schedule"],
+        created["consecutive_failure_count"],
     ) == (
         "active",
         "daily",
         "0 9 * * 1-5",
         0,
     )
-    assert made["interaction"] == DAILY["interaction"]
-    first, second = (client("POST", f"/v1beta/triggers/{made['id']}/executions") for _ in range(2))
+    assert created["interaction"] == DAILY["interaction"]
+    first, second = (
+        client("POST", f"/v1beta/triggers/{created['id']}/executions") for _ in range(2)
+    )
     assert (first["status"], first["trigger_id"], "error" in first) == (
         "completed",
-        made["id"],
+        created["id"],
         False,
     )
     assert client.get(first["interaction_id"])["status"] == "completed"
     assert first["interaction_id"] != second["interaction_id"]
-    page = client("GET", f"/v1beta/triggers/{made['id']}/executions", page_size="1")
+    page = client("GET", f"/v1beta/triggers/{created['id']}/executions", page_size="1")
     rest = client(
-        "GET", f"/v1beta/triggers/{made['id']}/executions", page_token=page["next_page_token"]
+        "GET", f"/v1beta/triggers/{created['id']}/executions", page_token=page["next_page_token"]
     )
     assert [*page["trigger_executions"], *rest["trigger_executions"]] == [first, second]
-    shown = client("GET", f"/v1beta/triggers/{made['id']}")
-    assert shown["previous_interaction_id"] == second["interaction_id"]
-    assert [item["id"] for item in client("GET", "/v1beta/triggers")["triggers"]] == [made["id"]]
-    assert client("DELETE", f"/v1beta/triggers/{made['id']}") == {}
+    listed = client("GET", f"/v1beta/triggers/{created['id']}")
+    assert listed["previous_interaction_id"] == second["interaction_id"]
+    assert [item["id"] for item in client("GET", "/v1beta/triggers")["triggers"]] == [created["id"]]
+    assert client("DELETE", f"/v1beta/triggers/{created['id']}") == {}
     for path in ("", "/executions"):
         assert (
-            message(client("GET", f"/v1beta/triggers/{made['id']}{path}"))
-            == f"Trigger '{made['id']}' was not found."
+            message(client("GET", f"/v1beta/triggers/{created['id']}{path}"))
+            == f"Trigger '{created['id']}' was not found."
         )
     assert client.get(first["interaction_id"])["status"] == "completed"
 
@@ -83,24 +85,26 @@ def test_a_trigger_works_in_its_environment_and_in_the_background(client: Any) -
     assert "'interaction': 'background' needs 'store'" not in str(
         trigger(client, interaction=interaction, environment_id=id_)
     )
-    (made,) = client("GET", "/v1beta/triggers")["triggers"]
-    run = client("POST", f"/v1beta/triggers/{made['id']}/executions")
+    (created,) = client("GET", "/v1beta/triggers")["triggers"]
+    run = client("POST", f"/v1beta/triggers/{created['id']}/executions")
     assert (run["status"], run["environment_id"]) == ("completed", id_)
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("text", "reason"),
     [("refuse", "Not today."), ("fail", "It broke."), ("garble", "the response was not readable")],
 )
-def test_failures_in_a_row_are_counted(scripted: Callable[[str], Any], said: str, why: str) -> None:
+def test_consecutive_failures_are_counted(
+    scripted: Callable[[str], Any], text: str, reason: str
+) -> None:
     client = scripted(RULES)
-    made = trigger(client, said, max_consecutive_failures=2)
-    path = f"/v1beta/triggers/{made['id']}"
+    created = trigger(client, text, max_consecutive_failures=2)
+    path = f"/v1beta/triggers/{created['id']}"
     for count, status in ((1, "active"), (2, "error")):
         run = client("POST", f"{path}/executions")
-        assert (client.last.status, run["status"], run["error"]) == (200, "failed", why)
-        shown = client("GET", path)
-        assert (shown["consecutive_failure_count"], shown["status"]) == (count, status)
+        assert (client.last.status, run["status"], run["error"]) == (200, "failed", reason)
+        listed = client("GET", path)
+        assert (listed["consecutive_failure_count"], listed["status"]) == (count, status)
     resumed = client("PATCH", path, {"status": "active", "display_name": "again"})
     assert (resumed["status"], resumed["consecutive_failure_count"], resumed["display_name"]) == (
         "active",
@@ -112,7 +116,7 @@ def test_failures_in_a_row_are_counted(scripted: Callable[[str], Any], said: str
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "expected"),
     [
         ({"schedule": None}, "'schedule' is required."),
         ({"interaction": None}, "'interaction' is required."),
@@ -132,29 +136,29 @@ def test_failures_in_a_row_are_counted(scripted: Callable[[str], Any], said: str
         ({"cron": "x"}, "Unknown parameter 'cron'."),
     ],
 )
-def test_a_trigger_that_is_refused(client: Any, fields: dict[str, Any], said: str) -> None:
-    assert message(client("POST", "/v1beta/triggers", {**DAILY, **fields})) == said
+def test_an_invalid_trigger_is_refused(client: Any, fields: dict[str, Any], expected: str) -> None:
+    assert message(client("POST", "/v1beta/triggers", {**DAILY, **fields})) == expected
 
 
-def test_a_status_that_is_none(client: Any) -> None:
-    made = trigger(client)
-    said = message(client("PATCH", f"/v1beta/triggers/{made['id']}", {"status": "on"}))
-    assert said == "Unsupported value for 'status': \"on\". Supported: active, paused, error."
+def test_an_invalid_status_is_refused(client: Any) -> None:
+    created = trigger(client)
+    refusal = message(client("PATCH", f"/v1beta/triggers/{created['id']}", {"status": "on"}))
+    assert refusal == "Unsupported value for 'status': \"on\". Supported: active, paused, error."
 
 
 @pytest.mark.filterwarnings("ignore:.*experimental.*:UserWarning")
 def test_triggers_with_the_sdk(url: str) -> None:
     genai = pytest.importorskip("google.genai")
     with genai.Client(api_key="any", http_options={"base_url": url}) as sdk:
-        made = sdk.triggers.create(**DAILY, display_name="daily")
-        assert (made.status, made.interaction.agent) == ("active", BASE)
-        run = sdk.triggers.run(made.id)
+        created = sdk.triggers.create(**DAILY, display_name="daily")
+        assert (created.status, created.interaction.agent) == ("active", BASE)
+        run = sdk.triggers.run(created.id)
         assert run.status == "completed"
         assert sdk.interactions.get(run.interaction_id).status == "completed"
-        assert [item.id for item in sdk.triggers.list_executions(made.id).trigger_executions] == [
-            run.id
-        ]
-        assert sdk.triggers.update(made.id, status="paused").status == "paused"
-        assert sdk.triggers.get(made.id).display_name == "daily"
-        assert made.id in [item.id for item in sdk.triggers.list().triggers]
-        sdk.triggers.delete(made.id)
+        assert [
+            item.id for item in sdk.triggers.list_executions(created.id).trigger_executions
+        ] == [run.id]
+        assert sdk.triggers.update(created.id, status="paused").status == "paused"
+        assert sdk.triggers.get(created.id).display_name == "daily"
+        assert created.id in [item.id for item in sdk.triggers.list().triggers]
+        sdk.triggers.delete(created.id)

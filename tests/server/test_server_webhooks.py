@@ -64,7 +64,7 @@ def good(delivery: WebhookDelivery, secret: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("said", "event", "data"),
+    ("text", "event", "data"),
     [
         ("hello", "interaction.completed", {}),
         ("cut", "interaction.completed", {}),
@@ -73,12 +73,12 @@ def good(delivery: WebhookDelivery, secret: str) -> bool:
         ("broke", "interaction.failed", {"error_code": "budget_exceeded", "error_message": ""}),
     ],
 )
-def test_the_end_of_a_run_is_told(
-    scripted: Callable[[str], Any], said: str, event: str, data: dict[str, Any]
+def test_webhooks_are_notified_of_the_end_of_a_run(
+    scripted: Callable[[str], Any], text: str, event: str, data: dict[str, Any]
 ) -> None:
     client = scripted(RULES)
     secret = hook(client)["new_signing_secret"]
-    started = client.create(said, background=True)
+    started = client.create(text, background=True)
     assert started["status"] == "in_progress"
     (delivery,) = client.service.deliveries()
     assert (delivery.uri, delivery.event, delivery.refusal) == (HOOK, event, "")
@@ -95,7 +95,7 @@ def test_the_end_of_a_run_is_told(
     assert told(client) == []
 
 
-def test_a_run_nobody_on_this_machine_hears_of_goes_on_by_polls(client: Any) -> None:
+def test_a_run_without_a_loopback_listener_ends_by_polls(client: Any) -> None:
     hook(client, "https://example.com/hook")
     hook(client, events=["interaction.failed"])
     started = client.create("Hello", background=True)
@@ -109,7 +109,7 @@ def test_a_run_nobody_on_this_machine_hears_of_goes_on_by_polls(client: Any) -> 
     assert told(client) == []
 
 
-def test_a_request_tells_its_own_addresses_and_no_others(client: Any) -> None:
+def test_a_request_with_uris_notifies_only_these(client: Any) -> None:
     hook(client, "http://127.0.0.1:9/registered")
     config = {"uris": [HOOK, "http://localhost:9/b"], "user_metadata": {"job": "nightly", "n": 1}}
     started = client.create("Hello", background=True, webhook_config=config)
@@ -123,14 +123,14 @@ def test_a_request_tells_its_own_addresses_and_no_others(client: Any) -> None:
     assert client.get(started["id"])["status"] == "completed"
 
 
-def test_metadata_alone_goes_to_the_registered_ones(client: Any) -> None:
+def test_metadata_without_uris_is_sent_to_registered_webhooks(client: Any) -> None:
     hook(client)
     client.create("Hello", background=True, webhook_config={"user_metadata": {"a": None}})
     (body,) = told(client)
     assert body["user_metadata"] == {"a": None}
 
 
-def test_an_answer_in_the_foreground_is_not_told_nor_a_cancelled_run(client: Any) -> None:
+def test_foreground_and_cancelled_runs_send_no_notification(client: Any) -> None:
     started = client.create("Hello", background=True)
     hook(client)
     client("POST", f"/v1beta/interactions/{started['id']}/cancel")
@@ -138,14 +138,14 @@ def test_an_answer_in_the_foreground_is_not_told_nor_a_cancelled_run(client: Any
     assert told(client) == []
 
 
-def test_a_streamed_run_is_told_too(client: Any) -> None:
+def test_a_streamed_run_sends_a_notification(client: Any) -> None:
     hook(client)
     client.create("Hello", background=True, stream=True)
     assert [body["type"] for body in told(client)] == ["interaction.completed"]
 
 
 @pytest.mark.parametrize("state", ["disabled", "disabled_due_to_failed_deliveries"])
-def test_a_disabled_webhook_hears_nothing(client: Any, state: str) -> None:
+def test_a_disabled_webhook_is_not_notified(client: Any, state: str) -> None:
     id_ = hook(client)["id"]
     assert client("PATCH", f"/v1beta/webhooks/{id_}", {"state": state})["state"] == state
     client.create("Hello", background=True)
@@ -158,24 +158,26 @@ def test_a_disabled_webhook_hears_nothing(client: Any, state: str) -> None:
 # --- the resource
 
 
-def test_a_webhook_shows_its_secret_once(client: Any) -> None:
-    made = hook(client, name="mine")
-    secret = made["new_signing_secret"]
+def test_the_secret_of_a_webhook_is_returned_once(client: Any) -> None:
+    created = hook(client, name="mine")
+    secret = created["new_signing_secret"]
     assert secret.startswith("whsec_")
-    shown = client("GET", f"/v1beta/webhooks/{made['id']}")
-    assert shown == {name: value for name, value in made.items() if name != "new_signing_secret"}
-    assert (shown["name"], shown["state"], shown["signing_secrets"]) == (
+    listed = client("GET", f"/v1beta/webhooks/{created['id']}")
+    assert listed == {
+        name: value for name, value in created.items() if name != "new_signing_secret"
+    }
+    assert (listed["name"], listed["state"], listed["signing_secrets"]) == (
         "mine",
         "enabled",
         [{"truncated_secret": f"…{secret[-4:]}"}],
     )
-    assert secret not in json.dumps([shown, client("GET", "/v1beta/webhooks")])
+    assert secret not in json.dumps([listed, client("GET", "/v1beta/webhooks")])
     assert hook(client)["new_signing_secret"] != secret
 
 
-def test_a_webhook_is_changed_by_what_is_sent(client: Any) -> None:
-    made = hook(client, name="mine")
-    path = f"/v1beta/webhooks/{made['id']}"
+def test_a_webhook_is_updated_by_the_fields_sent(client: Any) -> None:
+    created = hook(client, name="mine")
+    path = f"/v1beta/webhooks/{created['id']}"
     changed = client("PATCH", path, {"uri": "http://127.0.0.1:9/other", "name": None})
     assert (changed["uri"], changed["name"]) == ("http://127.0.0.1:9/other", "mine")
     masked = client("PATCH", path, {"uri": HOOK, "name": "yours"}, update_mask="name, state")
@@ -191,15 +193,15 @@ def test_a_webhook_is_changed_by_what_is_sent(client: Any) -> None:
     assert message(client("PATCH", path, {"id": "x"})).startswith("Unknown parameter 'id'")
 
 
-def test_a_ping_is_sent_whatever_is_subscribed(client: Any) -> None:
-    made = hook(client, events=["batch.failed"])
-    assert client("POST", f"/v1beta/webhooks/{made['id']}:ping", {}) == {}
+def test_a_ping_is_sent_regardless_of_subscriptions(client: Any) -> None:
+    created = hook(client, events=["batch.failed"])
+    assert client("POST", f"/v1beta/webhooks/{created['id']}:ping", {}) == {}
     (delivery,) = client.service.deliveries()
-    assert (delivery.event, json.loads(delivery.body)["data"]) == ("ping", {"id": made["id"]})
-    assert good(delivery, made["new_signing_secret"])
+    assert (delivery.event, json.loads(delivery.body)["data"]) == ("ping", {"id": created["id"]})
+    assert good(delivery, created["new_signing_secret"])
     far = hook(client, "https://example.com/hook")
-    said = message(client("POST", f"/v1beta/webhooks/{far['id']}:ping"))
-    assert said.endswith(
+    refusal = message(client("POST", f"/v1beta/webhooks/{far['id']}:ping"))
+    assert refusal.endswith(
         "https://example.com/hook is not on this machine, and only loopback addresses are notified."
     )
 
@@ -217,22 +219,22 @@ def test_a_secret_is_rotated(
     client: Any, monkeypatch: pytest.MonkeyPatch, body: Any, later: int, old_is_good: bool
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
-    made = hook(client)
-    path = f"/v1beta/webhooks/{made['id']}"
+    created = hook(client)
+    path = f"/v1beta/webhooks/{created['id']}"
     new = client("POST", f"{path}:rotateSigningSecret", body)["secret"]
-    assert new not in ("", made["new_signing_secret"])
+    assert new not in ("", created["new_signing_secret"])
     monkeypatch.setenv("SOURCE_DATE_EPOCH", str(1_800_000_000 + later))
     client("POST", f"{path}:ping")
     (delivery,) = client.service.deliveries()
     assert good(delivery, new)
-    assert good(delivery, made["new_signing_secret"]) is old_is_good
+    assert good(delivery, created["new_signing_secret"]) is old_is_good
     secrets = client("GET", path)["signing_secrets"]
     assert [("expire_time" in secret) for secret in secrets] == (
         [False, True] if old_is_good else [False]
     )
 
 
-def test_a_rotation_that_is_none(client: Any) -> None:
+def test_an_invalid_revocation_behavior_is_refused(client: Any) -> None:
     path = f"/v1beta/webhooks/{hook(client)['id']}:rotateSigningSecret"
     assert "Unsupported value for 'revocation_behavior'" in message(
         client("POST", path, {"revocation_behavior": "never"})
@@ -260,7 +262,7 @@ def test_a_rotation_that_is_none(client: Any) -> None:
         ("", False),
     ],
 )
-def test_only_this_machine_is_told(uri: str, near: bool) -> None:
+def test_only_loopback_addresses_are_notified(uri: str, near: bool) -> None:
     assert (refusal_of(uri) == "") is near
 
 
@@ -300,12 +302,12 @@ class Receiver:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.close()
+    created = Receiver()
+    yield created
+    created.close()
 
 
-def test_a_webhook_is_told_over_http(receiver: Receiver) -> None:
+def test_a_webhook_is_notified_over_http(receiver: Receiver) -> None:
     lines: queue.Queue[str] = queue.Queue()
     app = create_app(ScriptBackend(load_script(), log=lines.put))
     with (
@@ -350,9 +352,7 @@ def deliver(url: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
-def test_a_delivery_that_fails_is_tried_again(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_delivery_is_retried(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     receiver.statuses = [500, 302]
     assert deliver(receiver.url, monkeypatch) == [f"webhook ping delivered to {receiver.url}"]
     assert [receiver.got.get_nowait()[0]["webhook-id"] for _ in range(3)] == ["1", "1", "1"]
@@ -369,7 +369,7 @@ def test_a_delivery_is_given_up(receiver: Receiver, monkeypatch: pytest.MonkeyPa
     ]
 
 
-def test_closing_gives_up_what_waits(receiver: Receiver) -> None:
+def test_closing_cancels_waiting_deliveries(receiver: Receiver) -> None:
     async def run() -> None:
         sender = WebhookSender(lambda line: None)
         sender.send(
@@ -384,18 +384,18 @@ def test_closing_gives_up_what_waits(receiver: Receiver) -> None:
 
 def test_a_recording_proxy_writes_no_signing_secret(tmp_path: Path) -> None:
     with serving() as upstream, serving(create_app(open_proxy(upstream, tmp_path))) as url:
-        made = httpx.post(
+        created = httpx.post(
             f"{url}/v1/webhooks",
             json={"uri": HOOK, "subscribed_events": ALL},
             headers={"x-goog-api-key": "any"},
         ).json()
         rotated = httpx.post(
-            f"{url}/v1/webhooks/{made['id']}:rotateSigningSecret",
+            f"{url}/v1/webhooks/{created['id']}:rotateSigningSecret",
             json={},
             headers={"x-goog-api-key": "any"},
         ).json()
     written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
-    assert made["new_signing_secret"].startswith("whsec_")
+    assert created["new_signing_secret"].startswith("whsec_")
     assert "subscribed_events" in written
-    for secret in (made["new_signing_secret"], rotated["secret"], "whsec_"):
+    for secret in (created["new_signing_secret"], rotated["secret"], "whsec_"):
         assert secret not in written

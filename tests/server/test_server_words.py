@@ -48,7 +48,7 @@ def test_usage_counts_thoughts_in_the_total() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "matches"),
     [
         ("What is the weather in London?", ["London"]),
         ("From San Francisco to Rio de Janeiro.", ["San Francisco", "Rio de Janeiro"]),
@@ -56,14 +56,14 @@ def test_usage_counts_thoughts_in_the_total() -> None:
         ("is it Ada", ["Ada"]),
     ],
 )
-def test_names_do_not_begin_sentences(text: str, found: list[str]) -> None:
-    assert names_in(text) == found
+def test_first_words_of_sentences_are_not_names(text: str, matches: list[str]) -> None:
+    assert names_in(text) == matches
 
 
-def test_numbers_keep_their_kind() -> None:
-    found = numbers_in("Add 2 and 3.5, not v1 or 4th, then -7")
-    assert found == [2, 3.5, -7]
-    assert [type(value) for value in found] == [int, float, int]
+def test_whole_numbers_are_integers() -> None:
+    matches = numbers_in("Add 2 and 3.5, not v1 or 4th, then -7")
+    assert matches == [2, 3.5, -7]
+    assert [type(value) for value in matches] == [int, float, int]
 
 
 @pytest.mark.parametrize("size", [*SIZES.values(), (1, 1), (7, 3)])
@@ -73,7 +73,7 @@ def test_a_picture_is_a_png_of_its_size(size: tuple[int, int]) -> None:
         assert (image.format, image.mode, image.size) == ("PNG", "RGB", size)
 
 
-def test_a_picture_shows_more_than_one_colour_and_the_words_choose() -> None:
+def test_a_picture_has_several_colors_and_depends_on_the_words() -> None:
     with Image.open(io.BytesIO(skyline("a city"))) as image:
         colors = image.getcolors(maxcolors=100_000)
     assert colors is not None

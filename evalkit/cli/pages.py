@@ -1,8 +1,8 @@
 """The page of a signed run: written again after signing, compared when a signature is verified.
 
-The page shows the sign-off records, so no record can contain its digest. The same evalkit and Python
-build the same page from the same data, except that builds of zlib deflate differently. A page written
-by another evalkit or Python is not compared.
+The page shows the sign-off records, so no record can contain its digest. The same evalkit and
+Python build the same page from the same data, except that builds of zlib deflate differently. A
+page written by another evalkit or Python is not compared.
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ def find_project_root(
     best = max(folders, key=lambda folder: sum((folder / suite).is_file() for suite in suites))
     if not any((best / suite).is_file() for suite in suites):
         raise UsageError(
-            f"the suites of {display_path(run)} ({suites[0]}, …) are neither above it nor above the "
+            f"the suites of {display_path(run)} ({suites[0]}, …) are neither above it nor "
+            "above the "
             "working directory; name the project with --root"
         )
     return best

@@ -26,7 +26,7 @@ _TRANSCRIPT = (',"settings":', ',"turns":')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """The variant that a result is about; the fields are members of the result line, in its order."""
+    """The variant that a result is about; the fields are members of the result line."""
 
     id: str
     suite: str

@@ -1,4 +1,4 @@
-"""``evalkit merge`` as people call it: one run of many, byte for byte; every wrong way to call it; whole or not at all."""
+"""``evalkit merge``: merged runs byte for byte, refused calls, and atomic output."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read(folder: str = "out") -> dict[str, Any]:
     return value
 
 
-def test_one_run_of_two(shards: list[str]) -> None:
+def test_two_runs_become_one(shards: list[str]) -> None:
     done = merge(*shards, "--output", "out")
     assert (done.exit_code, done.output) == (
         0,
@@ -84,13 +84,13 @@ def test_one_run_of_two(shards: list[str]) -> None:
     assert {name: Path("out", name).read_bytes() for name in pages} == pages
 
 
-def test_the_order_is_that_of_the_runs_given(shards: list[str]) -> None:
+def test_results_are_in_the_order_of_the_runs(shards: list[str]) -> None:
     merge(*reversed(shards), shards[0], "--output", "out")
     assert Path("out/results.jsonl").read_text() == f"{C}\n{B}\n{A}\n"
     assert [origin["path"] for origin in read()["merged"]] == ["shards/2", "shards/1"]
 
 
-def test_merged_runs_merge(shards: list[str]) -> None:
+def test_merged_runs_can_be_merged(shards: list[str]) -> None:
     write(Path("more"), [line("d", suite="t")], suites=["t"])
     assert merge(*shards, "--output", "some").exit_code == 0
     assert merge("some", "more", "--output", "out").output.startswith(
@@ -99,7 +99,7 @@ def test_merged_runs_merge(shards: list[str]) -> None:
     assert [origin["path"] for origin in read()["merged"][0]["merged"]] == shards
 
 
-def test_what_a_merged_run_lacks_only_by_deselection_another_may_have() -> None:
+def test_deselected_variants_may_be_in_a_later_run() -> None:
     for name, text in (("first", A), ("second", B), ("third", C)):
         write(Path(name), [text], collected=3)
     assert (
@@ -115,20 +115,20 @@ def test_what_a_merged_run_lacks_only_by_deselection_another_may_have() -> None:
     )
 
 
-def test_ci_gets_its_reports(shards: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ci_reports_are_written_in_ci(shards: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     merge(*shards, "--output", "out")
     assert {"badge.json", "ctrf.json"} <= set(names("out"))
 
 
-def test_a_torn_line_is_left_out(shards: list[str]) -> None:
+def test_incomplete_line_is_dropped(shards: list[str]) -> None:
     with Path(shards[0], "results.jsonl").open("a") as file:
         file.write(C[:50])
     assert merge(*shards, "--output", "out").exit_code == 0
     assert Path("out/results.jsonl").read_text() == f"{B}\n{A}\n{C}\n"
 
 
-def test_a_run_that_was_killed_is_merged_and_told(shards: list[str]) -> None:
+def test_killed_run_is_merged_and_reported(shards: list[str]) -> None:
     killed = write(
         Path("killed"),
         [line("d"), line("e")],
@@ -150,7 +150,7 @@ def test_a_run_that_was_killed_is_merged_and_told(shards: list[str]) -> None:
     assert read()["complete"] is False
 
 
-def test_a_run_that_left_variants_out_is_told(shards: list[str]) -> None:
+def test_run_with_missing_results_is_reported(shards: list[str]) -> None:
     stopped = write(Path("stopped"), [line("d")], suites=["t"], complete=False)
     value = json.loads((stopped / "manifest.json").read_text())
     value["totals"]["collected"] = value["suites"][0]["collected"] = 3
@@ -163,7 +163,7 @@ def test_a_run_that_left_variants_out_is_told(shards: list[str]) -> None:
     )
 
 
-def test_what_every_run_deselected_is_a_gap_unless_it_is_allowed(shards: list[str]) -> None:
+def test_variants_deselected_by_all_runs_are_a_gap_unless_allowed(shards: list[str]) -> None:
     done = merge(shards[0], "--output", "out")
     assert done.exit_code == 0
     assert (
@@ -179,7 +179,7 @@ def test_what_every_run_deselected_is_a_gap_unless_it_is_allowed(shards: list[st
     assert read()["complete"] is True
 
 
-def test_a_run_there_is_written_anew_and_what_people_made_of_it_stays(shards: list[str]) -> None:
+def test_existing_run_is_replaced_and_decisions_stay(shards: list[str]) -> None:
     merge(shards[0], "--output", "out")
     Path("out/data").mkdir()
     Path("out/badge.json").write_text("old")
@@ -194,7 +194,7 @@ def test_a_run_there_is_written_anew_and_what_people_made_of_it_stays(shards: li
     assert names() == ["out", "shards"]
 
 
-def test_an_empty_folder_and_one_that_is_not_there_yet_are_places(shards: list[str]) -> None:
+def test_output_may_be_empty_or_not_exist(shards: list[str]) -> None:
     Path("empty").mkdir()
     for place in ("empty", "deep/er"):
         assert merge(*shards, "--output", place).exit_code == 0
@@ -206,17 +206,32 @@ def test_an_empty_folder_and_one_that_is_not_there_yet_are_places(shards: list[s
     [
         (["shards/1", "none"], "none is not a run directory: it has no manifest.json"),
         (["shards"], "shards is not a run directory, but contains some; did you mean shards/1?"),
-        (["shards/1", "--output", "shards/../shards/1"], "shards/../shards/1 is one of the runs to merge; name another folder with --output"),
-        (["shards/1", "--output", "shards"], "shards and shards/1, which is to be merged, contain each other; name another folder with --output"),
+        (["shards/1", "--output", "shards/../shards/1"], (
+            "shards/../shards/1 is one of the runs to merge; name another folder with "
+            "--output"
+        )),
+        (["shards/1", "--output", "shards"], (
+            "shards and shards/1, which is to be merged, contain each other; name another "
+            "folder with --output"
+        )),
         (["shards/1", "--output", "full"], "full contains files and is not a run directory; name another one with --output"),
         (["shards/1", "--output", "full/file"], "full/file is a file; name a directory with --output"),
         (["shards/1", "--output", "full/file/x"], "full/file/x cannot be written: File exists; choose another folder with --output"),
-        (["shards/1", "--output", "signed"], "signed is signed off, and a new run would void its records; name another one with --output"),
-        (["shards/1", "other"], "1 variant with two different results:\n  s::a: shards/1 and other\nmerge only one"),
-        (["shards/1", "newer"], "1 file not the same in all runs:\n  suites/s.yaml: shards/1 and newer\nrun every shard from the same state"),
+        (["shards/1", "--output", "signed"], (
+            "signed is signed off, and a new run would void its records; name another one "
+            "with --output"
+        )),
+        (["shards/1", "other"], (
+            "1 variant with two different results:\n  s::a: shards/1 and other\n"
+            "merge only one"
+        )),
+        (["shards/1", "newer"], (
+            "1 file not the same in all runs:\n  suites/s.yaml: shards/1 and newer\n"
+            "run every shard from the same state"
+        )),
     ],
 )  # fmt: skip
-def test_wrong_calls(shards: list[str], arguments: list[str], message: str) -> None:
+def test_wrong_calls_are_refused(shards: list[str], arguments: list[str], message: str) -> None:
     write(Path("other"), [line("a", "failed")])
     newer = write(Path("newer"), [line("d")])
     (newer / "manifest.json").write_text(
@@ -235,7 +250,7 @@ def test_wrong_calls(shards: list[str], arguments: list[str], message: str) -> N
 
 
 @pytest.mark.parametrize("arguments", [["--output", "out"], ["shards/1"]])
-def test_no_run_and_no_output(arguments: list[str]) -> None:
+def test_run_and_output_are_required(arguments: list[str]) -> None:
     done = merge(*arguments)
     assert done.exit_code == 2
     assert "Error: Missing" in done.output
@@ -248,21 +263,30 @@ UNSEALED = A.rpartition(',"digest"')[0] + "}"
     ("text", "code", "message"),
     [
         (A.replace("passed", "failed"), 3, "shards/1/results.jsonl:2 s::a was changed since it was written: expected digest "),
-        (UNSEALED, 3, "shards/1/results.jsonl:2 s::a was changed since it was written: it does not end with its digest; fetch"),
+        (UNSEALED, 3, (
+            "shards/1/results.jsonl:2 s::a was changed since it was written: it does not end "
+            "with its digest; fetch"
+        )),
         ("[]", 2, "shards/1/results.jsonl:2 is not JSON: a result is a JSON object; fetch"),
         ("", 2, "shards/1/results.jsonl:2 is not JSON"),
         (A[:-9], 2, "shards/1/results.jsonl:2 is not JSON"),
         ("[" * 100_000, 2, "shards/1/results.jsonl:2 is not JSON"),
         ("é", 2, "shards/1/results.jsonl was not written by evalkit: it contains byte 0xC3"),
-        (line("a", schema_version=2), 2, "shards/1/results.jsonl:2 is not a valid result: schema_version is 2 (expected 1); run"),
+        (line("a", schema_version=2), 2, (
+            "shards/1/results.jsonl:2 is not a valid result: schema_version is 2 (expected "
+            "1); run"
+        )),
         (line("a").replace('"tags":[],', ""), 3, "shards/1/results.jsonl:2 s::a was changed"),
-        (line("a", without="tags"), 2, "shards/1/results.jsonl:2 is not a valid result: 'tags' is missing; run its suites again"),
+        (line("a", without="tags"), 2, (
+            "shards/1/results.jsonl:2 is not a valid result: 'tags' is missing; run its "
+            "suites again"
+        )),
         (line("a", checks=None), 2, "shards/1/results.jsonl:2 is not a valid result: "),
         (line("a", metrics={"tokens": {"total_tokens": "x"}}), 2, "shards/1/results.jsonl:2 is not a valid result: "),
         (B, 3, "shards/1: manifest.json states 1 passed, the results have 0; fetch"),
     ],
 )  # fmt: skip
-def test_damaged_results(shards: list[str], text: str, code: int, message: str) -> None:
+def test_damaged_results_are_refused(shards: list[str], text: str, code: int, message: str) -> None:
     Path(shards[0], "results.jsonl").write_text(f"{B}\n{text}\n", encoding="utf-8")
     done = merge(*shards, "--output", "out")
     assert (done.exit_code, done.output.count("\n")) == (code, 1)
@@ -270,7 +294,7 @@ def test_damaged_results(shards: list[str], text: str, code: int, message: str) 
     assert names() == ["shards"]
 
 
-def test_results_that_are_not_there(shards: list[str]) -> None:
+def test_missing_results_are_refused(shards: list[str]) -> None:
     Path(shards[1], "results.jsonl").unlink()
     assert refused(*shards, "--output", "out") == "shards/2 has no results.jsonl"
     Path(shards[1], "results.jsonl").mkdir()
@@ -290,7 +314,7 @@ def full_disk(*_: Any, **__: Any) -> None:
     "place",
     ["os.fsync", "pathlib.Path.rename", "shutil.copy2", "evalkit.cli.merge.write_all"],
 )
-def test_a_full_disk_leaves_what_was_there(shards: list[str], place: str) -> None:
+def test_full_disk_leaves_the_output_as_it_was(shards: list[str], place: str) -> None:
     merge(shards[0], "--output", "out")
     Path("out/decisions.yaml").write_text("mine")
     before = {name: Path("out", name).read_bytes() for name in names("out")}
@@ -304,7 +328,7 @@ def test_a_full_disk_leaves_what_was_there(shards: list[str], place: str) -> Non
     assert names() == ["out", "shards"]
 
 
-def test_the_run_that_was_there_comes_back_where_the_new_one_cannot_take_its_place(
+def test_existing_run_is_restored_if_it_cannot_be_replaced(
     shards: list[str], monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
     merge(shards[0], "--output", "out")
@@ -333,18 +357,18 @@ from evalkit.results.merge import MergedResults
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-taken, take, rename, moment = 0, MergedResults.add, Path.rename, sys.argv.pop(1)
+added, add, rename, moment = 0, MergedResults.add, Path.rename, sys.argv.pop(1)
 
-def taking(self, *rest):
-    global taken
-    taken += 1
-    return die() if taken == 7 else take(self, *rest)
+def counted_add(self, *rest):
+    global added
+    added += 1
+    return die() if added == 7 else add(self, *rest)
 
 def renaming(self, target):
     return die() if self.name == "out" else rename(self, target)
 
 if moment == "among the results":
-    MergedResults.add = taking
+    MergedResults.add = counted_add
 elif moment == "before the reports":
     evalkit.reports.line_reports.write_all = die
 else:
@@ -357,7 +381,7 @@ main()
 @pytest.mark.parametrize(
     "moment", ["among the results", "before the reports", "before the last renaming"]
 )
-def test_a_kill_leaves_nothing_half(here: Path, moment: str) -> None:
+def test_kill_leaves_no_partial_run(here: Path, moment: str) -> None:
     for shard in range(4):
         write(
             here / "shards" / str(shard),

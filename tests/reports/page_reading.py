@@ -14,7 +14,7 @@ VOID = {"meta", "link", "img", "input", "br", "hr", "rect", "line", "path", "pol
 
 
 class Element(NamedTuple):
-    """An element: name, attributes, text (that of children too), names of the elements around it."""
+    """An element: name, attributes, text with that of children, names of elements around it."""
 
     tag: str
     attributes: dict[str, str]

@@ -26,7 +26,7 @@ SIGNATURE = base64.b64encode(b"a thought that only its maker can read" * 3).deco
 
 
 def make_run(directory: Path, lines: Sequence[str], **changes: JSON) -> Run:
-    """Write a run directory with these result lines and open it; ``changes`` go into the manifest."""
+    """Write a run directory with these lines and open it; ``changes`` go into the manifest."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "results.jsonl").write_text("".join(f"{text}\n" for text in lines))
     (directory / "manifest.json").write_text(json.dumps(manifest(**changes)))

@@ -72,7 +72,10 @@ def euro() -> Turn:
             "end_index": 5,
         },
     ]
-    html = "<style>.chip{color:red}</style><div class='chip'><svg onload='alert(1)'></svg>euro 2024 winner</div>"
+    html = (
+        "<style>.chip{color:red}</style><div class='chip'><svg onload='alert(1)'></svg>euro "
+        "2024 winner</div>"
+    )
     return turn(
         1,
         "Who won the Euro 2024?",
@@ -268,16 +271,20 @@ def every_step() -> Turn:
             "content": [{"type": "image", "data": "AAAA", "mime_type": "constructor"}],
         },
         says(
-            ' {"recipe": "Banana bread", "minutes": 65.5, "steps": ["mash", "bake"], "empty": {}, "note": "caf\\u00e9 {not, a: brace}"} '
+            ' {"recipe": "Banana bread", "minutes": 65.5, "steps": ["mash", "bake"], '
+            '"empty": {}, "note": "caf\\u00e9 {not, a: brace}"} '
         ),
     ]
     return turn(1, "Use everything you have.", steps)
 
 
 HOSTILE = (
-    "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'><svg onload='window.hacked = 3'>"
-    "<a href='javascript:window.hacked = 4'>x</a><iframe srcdoc='<script>parent.hacked = 5</script>'></iframe><!-- <script>"
-    "\u202eevil\u202c \u200bzero\u200d \x00 \x1b[31mred\x1b[0m \ud800 lone \udfff \u2028 \u2029 \ufffe "
+    "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'><svg "
+    "onload='window.hacked = 3'>"
+    "<a href='javascript:window.hacked = 4'>x</a><iframe srcdoc='<script>parent.hacked = "
+    "5</script>'></iframe><!-- <script>"
+    "\u202eevil\u202c \u200bzero\u200d \x00 \x1b[31mred\x1b[0m \ud800 lone \udfff \u2028 "
+    "\u2029 \ufffe "
     "{{ 7 * 7 }} {% raw %} ${7*7} &lt;b&gt; ' \" `"
 )
 

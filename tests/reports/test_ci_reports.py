@@ -32,7 +32,10 @@ from tests.reports.sample_cases import (
     warned_line,
 )
 
-NASTY = "hi @octocat #12 ![x](http://e.vil/x.png) <img src=x> [a](javascript:x) `code` | **b**\n::error::pwned\n\x1b[31m##[error]x www.e.vil"
+NASTY = (
+    "hi @octocat #12 ![x](http://e.vil/x.png) <img src=x> [a](javascript:x) `code` | **b**\n"
+    "::error::pwned\n\x1b[31m##[error]x www.e.vil"
+)
 
 
 def failing(number: int, code_: str = "text_missing", message: str = "no such text") -> str:
@@ -212,9 +215,10 @@ def test_annotations_are_at_the_line_of_their_check_and_at_most_nine(
     commands = github.error_commands(run)
     assert len(commands) == shown
     if count:
-        assert (
-            commands[0]
-            == "::error file=suites/weather.yaml,line=1,title=weather%3A%3Af1[stateless]::text: no such text (text_missing)"
+        assert commands[0] == (
+            "::error "
+            "file=suites/weather.yaml,line=1,title=weather%3A%3Af1[stateless]::text: no "
+            "such text (text_missing)"
         )
     assert (
         (f"and {count - 8} more results failed or errored" in commands[-1]) if count > 9 else True

@@ -220,6 +220,7 @@ def test_everything_works_by_keyboard_alone(everything: Path, open_page: Open) -
     press("p")
     press("Enter")
     opened = tab.by_id("v.weather-paris-stateless-streamed")
+    opened.locator(".facts").wait_for()
     assert opened.get_attribute("open") is not None
     press("Tab")
     press("Escape")
@@ -282,7 +283,8 @@ def test_large_report_reads_its_data_from_files(
     policy = "trustedTypes.createPolicy('evalkit-data', { createScriptURL: text => text })"
     assert (
         tab.page.evaluate(
-            f"(() => {{ try {{ {policy}; return 'done' }} catch (error) {{ return error.name }} }})()"
+            f"(() => {{ try {{ {policy}; return 'done' }} "
+            "catch (error) { return error.name } })()"
         )
         == "TypeError"
     )

@@ -141,7 +141,8 @@ def test_failure_has_findings_and_conversation(tmp_path: Path) -> None:
     )
     assert failure.text is not None
     assert failure.text.split("\n")[:3] == [
-        "tool_calls: get_current_temperature: location is 'London', not 'Paris' (turn 1, exchange 2, step 2, step /arguments/location)",
+        "tool_calls: get_current_temperature: location is 'London', not 'Paris' (turn 1, "
+        "exchange 2, step 2, step /arguments/location)",
         '  expected: "Paris"',
         '  got: "London"',
     ]

@@ -193,9 +193,9 @@ def test_stream_has_a_timeline(tmp_path: Path, open_page: Open) -> None:
 
     tab = open_page(write_page(make_run(tmp_path, [altered(stream)])), f"#{PARIS}")
     strip = opened(tab, f"{PARIS}.x1").locator(".strip")
-    assert (
-        strip.inner_text()
-        == "Stream: first event after 200 ms, first text after 1.0 s, 4 events in 1.8 s, longest pause 990 ms"
+    assert strip.inner_text() == (
+        "Stream: first event after 200 ms, first text after 1.0 s, 4 events in 1.8 s, "
+        "longest pause 990 ms"
     )
     assert strip.locator("line.event").evaluate_all(
         "all => all.map(one => one.getAttribute('x1'))"
@@ -228,7 +228,8 @@ def test_request_is_copied_as_curl_with_the_key_as_a_variable(
     command = tab.page.evaluate(COPIED)
     assert "AIza" not in command
     assert command.startswith(
-        'curl -sS -X POST \\\n  "${GOOGLE_GEMINI_BASE_URL:-https://generativelanguage.googleapis.com}/v1beta/'
+        "curl -sS -X POST \\\n  "
+        '"${GOOGLE_GEMINI_BASE_URL:-https://generativelanguage.googleapis.com}/v1beta/'
     )
     assert re.search("[^\\n -~]", command) is None
     script = f'curl() {{ printf "%s\\0" "$@"; }}\n{command}\n'
@@ -252,7 +253,8 @@ def test_request_is_copied_without_the_clipboard_api(tmp_path: Path, open_page: 
     tab = open_page(write_page(make_run(tmp_path, [failed_line()])), f"#{PARIS}")
     tab.page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     tab.page.evaluate(
-        "document.addEventListener('copy', () => { window.copied = getSelection().toString() || document.activeElement.value; })"
+        "document.addEventListener('copy', () => { window.copied = getSelection().toString() "
+        "|| document.activeElement.value; })"
     )
     exchange = opened(tab, f"{PARIS}.x1")
     button = exchange.get_by_role("button", name="Copy as curl")

@@ -131,7 +131,8 @@ def test_every_number_has_its_denominator() -> None:
         ({"totals": {"collected": 4}}, "3 variants without a result."),
         (
             {"totals": {"passed": 7, "failed": 0}},
-            "manifest.json counts 7 passed, 0 failed; the numbers on this page are those of results.jsonl.",
+            "manifest.json counts 7 passed, 0 failed; the numbers on this page are those of "
+            "results.jsonl.",
         ),
         ({"totals": {"orphans": 1}}, "1 cassette on disk that no scenario uses."),
     ],

@@ -24,10 +24,12 @@ STYLE = "css/report.css"
 STYLES = [STYLE, "css/comparison.css", "css/history.css"]
 
 FORBIDDEN_IN_SCRIPTS = re.compile(
-    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|setHTMLUnsafe|srcdoc|http:"
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser"
+    r"|createContextualFragment|setHTMLUnsafe|srcdoc|http:"
     r"|\.style\b(?!\.setProperty\(.block-size., height\))"
     r"|\beval\b|new Function|\bFunction\(|setTimeout\([\"']|\.on[a-z]+ ?=|setAttribute\([\"']on"
-    r"|\bfetch\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon|import\(|\bimport |localStorage|document\.cookie"
+    r"|\bfetch\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon|import\(|\bimport "
+    r"|localStorage|document\.cookie"
 )
 
 

@@ -18,11 +18,12 @@ from tests.reports.page_reading import Page, source_hash
 from tests.reports.sample import line, make_run, passing, turn, weather, write_page
 from tests.reports.sample_cases import every_line, failed_line, hostile_line, png
 
-TAGS = set(
-    "html head meta title link style body header main footer search script section h1 h2 h3 h4 p "  # noqa: SIM905
-    "span small a b i em code pre ul ol li dl dt dd div details summary label input output button "
-    "svg rect select option dialog form table caption thead tbody tr td th kbd time line".split()
-)
+NAMES = """
+    html head meta title link style body header main footer search script section h1 h2 h3 h4 p
+    span small a b i em code pre ul ol li dl dt dd div details summary label input output button
+    svg rect line select option dialog form table caption thead tbody tr td th kbd time
+"""
+TAGS = set(NAMES.split())
 """Every element of the page."""
 
 _ROW = re.search(r"ROW = \[([^\]]*)\]", resource("js/embedded_data.js"))

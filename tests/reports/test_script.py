@@ -326,7 +326,8 @@ def test_pieces_are_the_text_and_marks_are_the_spans(call_script: Script) -> Non
 MEDIA = """
   const figure = mediaFigure(argument);
   const shown = figure.querySelector("img, audio, video");
-  return [shown?.localName ?? "", shown?.getAttribute("src") ?? "", figure.innerText ?? figure.textContent];
+  const caption = figure.querySelector("figcaption").textContent;
+  return [shown?.localName ?? "", shown?.getAttribute("src") ?? "", caption];
 """
 
 

@@ -1,4 +1,4 @@
-"""Minimal runs of parts of suites: result lines with digests, manifests as a session writes them."""
+"""Minimal runs of parts of suites: result lines with digests, and their manifests."""
 
 from __future__ import annotations
 

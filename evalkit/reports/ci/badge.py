@@ -1,4 +1,4 @@
-"""``badge.json``: a run as a shields.io endpoint badge, its passed and scored variants and a color."""
+"""``badge.json``: a run as a shields.io endpoint badge with its passed and scored variants."""
 
 from __future__ import annotations
 

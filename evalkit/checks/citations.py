@@ -281,7 +281,7 @@ def _searches(view: View) -> list[tuple[Where, dict[str, JSON], bool]]:
 
 
 def _covered(limits: Share, view: View, citations: Sequence[Citation]) -> Iterator[Finding]:
-    """Check the share of the text's bytes that are in the span of a citation; overlaps count once."""
+    """Check the share of the text's bytes in spans of citations; overlaps count once."""
     total = cited = 0
     gaps = []
     for block in text_blocks([step.raw for step in view.steps]):

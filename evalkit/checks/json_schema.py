@@ -32,12 +32,15 @@ from evalkit.verdict import Finding, Where
 _SENT = "response_format"
 _OPTIONS = ("use", "schema", "file", "python")
 _KEYWORDS = (
-    "type", "properties", "required", "items", "enum", "const", "title", "description", "additionalProperties", "anyOf", "oneOf",
-    "allOf", "not", "if", "then", "else", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
-    "maxLength", "pattern", "format", "minItems", "maxItems", "uniqueItems", "contains", "minContains", "maxContains", "prefixItems",
-    "unevaluatedItems", "unevaluatedProperties", "patternProperties", "propertyNames", "minProperties", "maxProperties",
-    "dependentRequired", "dependentSchemas", "dependencies", "definitions", "default", "examples", "readOnly", "writeOnly",
-    "deprecated", "additionalItems", "propertyOrdering", "nullable", "contentEncoding", "contentMediaType", "contentSchema",
+    "type", "properties", "required", "items", "enum", "const", "title", "description",
+    "additionalProperties", "anyOf", "oneOf", "allOf", "not", "if", "then", "else", "minimum",
+    "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength",
+    "pattern", "format", "minItems", "maxItems", "uniqueItems", "contains", "minContains",
+    "maxContains", "prefixItems", "unevaluatedItems", "unevaluatedProperties", "patternProperties",
+    "propertyNames", "minProperties", "maxProperties", "dependentRequired", "dependentSchemas",
+    "dependencies", "definitions", "default", "examples", "readOnly", "writeOnly", "deprecated",
+    "additionalItems", "propertyOrdering", "nullable", "contentEncoding", "contentMediaType",
+    "contentSchema",
 )  # fmt: skip
 """The keywords of JSON Schema, so that a typo in an option of this check is not read as one."""
 
@@ -51,7 +54,7 @@ def _valid_schema(schema: JSON) -> JSON:
 
 
 class JsonSchema(Check):
-    """The output text is one JSON document that is valid against a schema; all violations are listed.
+    """The output text is one JSON document that is valid against a schema.
 
     The empty case: an empty output text is not a JSON document, so the check fails. The schemas
     ``{}`` and ``true`` accept every document. Bare ``json_schema`` means ``response_format``; where

@@ -1,4 +1,4 @@
-"""``text``: what the output text is. It is the text that both SDKs compute (docs/protocol.md section 3)."""
+"""``text``: what the output text is, as both SDKs compute it (docs/protocol.md section 3)."""
 
 from __future__ import annotations
 

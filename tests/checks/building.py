@@ -1,9 +1,10 @@
 """Transcripts from short JSON, for tests and for the examples of docs/checks.
 
-``{"turns": [turn…], "settings": {…}}``, or one turn alone. A turn is ``{"user", "status", "exchanges": [exchange…]}``, or, with one
-exchange, that exchange's keys beside the turn's. An exchange is ``{"input", "request": {more body fields}, "steps", "status", "usage",
-"id", "interaction": {more fields}, "events", "event_ms", "elapsed_ms", "source", "error": {status, code, message}, "method", "path",
-"problems"}``; nothing is required. Texts, statuses and timelines follow as the conversation engine makes them.
+``{"turns": [turn…], "settings": {…}}``, or one turn alone. A turn is ``{"user", "status",
+"exchanges": [exchange…]}``, or with one exchange the keys of both. An exchange is ``{"input",
+"request": {more body fields}, "steps", "status", "usage", "id", "interaction": {more fields},
+"events", "event_ms", "elapsed_ms", "source", "error": {status, code, message}, "method", "path",
+"problems"}``; every key is optional. Texts, statuses and timelines follow as in the engine.
 """
 
 from __future__ import annotations
@@ -100,10 +101,10 @@ def _add(turn: Turn, made: Exchange) -> None:
             and step.raw.get("id") == result.get("call_id")
             and not any(s.raw is result for s in turn.steps)
         ]
-        held = any(step.raw == result for step in turn.steps)
-        if not held and turn.exchanges and calls:
+        is_present = any(step.raw == result for step in turn.steps)
+        if not is_present and turn.exchanges and calls:
             turn.steps.insert(calls[-1] + 1, Step(result, "client", made.number))
-        elif not held and turn.exchanges:
+        elif not is_present and turn.exchanges:
             turn.steps.append(Step(result, "client", made.number))
     turn.exchanges.append(made)
     turn.error = made.error

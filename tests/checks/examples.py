@@ -1,9 +1,9 @@
 """The examples in docs/checks: fenced blocks whose info string says what they are.
 
-``yaml check`` (entries of an ``expect`` list; with ``conversation`` they see all turns, else the last one), ``json transcript``, and for
-checks that need them ``json sibling``, ``python target``, ``json judge`` (the judge's answer) and ``text approved`` (a snapshot's file).
-With ``text output`` the entries must fail with exactly that text, without
-it they must pass.
+``yaml check`` contains entries of an ``expect`` list; with ``conversation`` they see all turns,
+else the last one. ``json transcript`` is the transcript. Some checks need ``json sibling``,
+``python target``, ``json judge`` (the judge's answer) or ``text approved`` (a snapshot's file).
+With ``text output`` the entries must fail with exactly that text, without it they must pass.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from tests.checks.building import transcript
 
 DOCS = Path(__file__).parents[2] / "docs" / "checks"
 _BLOCK = re.compile(
-    r"^```(\w+) (check|transcript|sibling|target|judge|approved|output)( conversation)?\n(.*?)^```$",
+    r"^```(\w+) (check|transcript|sibling|target|judge|approved|output)( conversation)?\n"
+    r"(.*?)^```$",
     re.M | re.S,
 )
 _CATALOG = Catalog()

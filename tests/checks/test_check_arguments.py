@@ -1,4 +1,4 @@
-"""What may follow a check's name: three forms, located mistakes, one schema for editors and loader."""
+"""What may follow a check's name: three forms, located mistakes, one schema."""
 
 from __future__ import annotations
 

@@ -101,7 +101,8 @@ def test_an_option_of_a_function_may_have_the_name_of_a_class_attribute(
 
 def test_a_default_list_is_not_shared(registry: Registry[type[Check]]) -> None:
     @evalkit.check("lists")
-    def lists(view: View, most: int = 3, words: list[str] = []) -> str:  # noqa: B006 - this is what is tested
+    # The mutable default is what is tested.
+    def lists(view: View, most: int = 3, words: list[str] = []) -> str:  # noqa: B006
         words.append("more")
         return " ".join(words)
 

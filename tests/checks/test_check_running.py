@@ -545,8 +545,8 @@ def test_long_texts_are_shown_around_the_difference() -> None:
 
 def test_excerpts_are_short() -> None:
     value: dict[str, Any] = {"data": "A" * 5000, "list": ["short", {"deep": "B" * 5000}], "n": 1}
-    kept = excerpt(value)
-    assert kept["list"][0] == "short"
-    assert kept["data"].endswith("… (5,000 characters)")
-    assert len(json.dumps(kept)) < 3000
+    short = excerpt(value)
+    assert short["list"][0] == "short"
+    assert short["data"].endswith("… (5,000 characters)")
+    assert len(json.dumps(short)) < 3000
     assert len(value["data"]) == 5000, "the value itself is untouched"

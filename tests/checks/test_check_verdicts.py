@@ -1,4 +1,4 @@
-"""What each check says of small transcripts: the codes of its findings, in order, and where they point."""
+"""What each check reports for small transcripts: codes of findings and their locations."""
 
 from __future__ import annotations
 

@@ -502,9 +502,9 @@ def test_the_message_and_detail_of_a_finding() -> None:
 
 def test_a_long_history_with_two_mistakes() -> None:
     steps = [{"type": "thought", "signature": f"s{number}"} for number in range(3000)]
-    lost = steps[:5] + steps[6:]
-    lost[2000], lost[2001] = lost[2001], lost[2000]
-    found = codes(sent([U1], *steps), sent([U1, *lost, U2]))
+    resent = steps[:5] + steps[6:]
+    resent[2000], resent[2001] = resent[2001], resent[2000]
+    found = codes(sent([U1], *steps), sent([U1, *resent, U2]))
     assert found[0] == ("step_missing", "/input/6")
     assert [code for code, _ in found] == ["step_missing", "step_reordered"]
 

@@ -35,7 +35,7 @@ class RandomConversation(NamedTuple):
 
 @st.composite
 def conversations(draw: st.DrawFn, *, least: int = 2, calls: bool = True) -> RandomConversation:
-    """Draw a conversation. All texts, ids and signatures are unique, but users may repeat themselves."""
+    """Draw a conversation with unique texts, ids and signatures; users may repeat themselves."""
     count = 0
 
     def unique(word: str) -> str:

@@ -1,4 +1,4 @@
-"""Snapshots: how values are written, what counts as the same, what a reviewer is told. Files are not touched here."""
+"""Snapshots: how values are written, which are the same, what a reviewer sees."""
 
 from __future__ import annotations
 

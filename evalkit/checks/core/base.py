@@ -86,7 +86,7 @@ class View:
 
     @property
     def last(self) -> Turn | None:
-        """The last turn in view, which ``text``, ``json`` and ``status`` read; None without turns."""
+        """The last turn in view, which ``text``, ``json`` and ``status`` read, or None."""
         return self.turns[-1] if self.turns else None
 
     @property

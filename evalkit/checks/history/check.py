@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 from urllib.parse import unquote
 
 from pydantic import Field
@@ -44,7 +44,7 @@ class Sent(NamedTuple):
 
 
 class History(Check):
-    """Each request of a stateless conversation re-sends the whole history, exactly as it was received.
+    """Each request of a stateless conversation re-sends the whole history exactly as received.
 
     On by default in every stateless variant. The empty case: a conversation of one exchange, or
     one whose history the service stores, has nothing to re-send and passes. A request that
@@ -149,12 +149,12 @@ def _is_exact(sent: JSON, received: Sequence[RawStep], value: JSON, is_hop: bool
     Nearly every request is. Comparing it in full would take much longer.
     """
     if is_hop:
-        return _same(sent, value)
+        return equal(sent, value)
     if not isinstance(value, list) or not isinstance(sent, list):
         return False
     added = value[len(sent) :]
     rest = [item for item in added if not _is_step(item, "function_result")]
-    if not (_same(sent, value[: len(sent)]) and _same(received, rest[: len(received)])):
+    if not (equal(sent, value[: len(sent)]) and equal(received, rest[: len(received)])):
         return False
     if not all(_is_step(item, "user_input") for item in rest[len(received) :]):
         return False
@@ -170,11 +170,6 @@ def _is_exact(sent: JSON, received: Sequence[RawStep], value: JSON, is_hop: bool
     if not all(isinstance(key, str) and key for key in (*ids, *call_ids)):
         return False
     return len(ids) == len(call_ids) == len(set(ids)) and set(ids) == set(call_ids)
-
-
-def _same(left: Any, right: Any) -> bool:
-    # Equal text of equal values is much faster than equal(), which knows that true is not 1.
-    return left == right and (repr(left) == repr(right) or equal(left, right))
 
 
 def _is_step(item: JSON, *types: str) -> bool:

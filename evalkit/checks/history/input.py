@@ -28,7 +28,7 @@ class InputItem(NamedTuple):
     source: RawStep | None
 
     def locate(self, path: str) -> str:
-        """Return the pointer in the request body to a path in the step, as far as it leads there."""
+        """Return the pointer in the request body to a path in the step, as far as possible."""
         parts = path.split("/")[1:]
         value: JSON = self.source
         for depth, part in enumerate(parts):

@@ -168,7 +168,8 @@ class Matching:
     def _match_altered(self) -> None:
         for rows, columns in self._gaps():
             for trait in (_identity, _type, _all_but_type):
-                free = self._free_by(columns, lambda item: trait(self.items[item].step))  # noqa: B023
+                marks = {item: trait(self.items[item].step) for item in columns}
+                free = self._free_by(columns, marks.__getitem__)
                 for index in rows:
                     mark = trait(self.history[index].step)
                     if self.place(index) is None and mark is not None:

@@ -226,7 +226,8 @@ def _undeclared(view: View, received: Sequence[ReceivedCall]) -> Iterator[Findin
             names = shorten(", ".join(sorted(declared)), 200) or "nothing"
             yield Finding(
                 "undeclared_tool",
-                f"the model called {show(got.name)}, which is not declared{hint}; declared: {names}",
+                f"the model called {show(got.name)}, which is not declared{hint};"
+                f" declared: {names}",
                 got.where,
                 expected=sorted(declared),
                 got=got.name,

@@ -15,7 +15,10 @@ from evalkit.server.scripting.script import Script
 
 
 class Client:
-    """A service called as a client would, without a socket. Answers are parsed; ``last`` is the whole reply, ``warnings`` what was let pass."""
+    """Calls a service as a client would, without a socket.
+
+    Bodies are parsed; ``last`` is the last reply, ``warnings`` the tolerated violations.
+    """
 
     def __init__(self, script: Script, *, lenient: bool = False) -> None:
         self.warnings: list[str] = []
@@ -40,26 +43,26 @@ class Client:
 
 
 @pytest.fixture(scope="session")
-def shipped() -> Script:
-    """The script that ships; a script is a value, so one will do for all."""
+def default_script() -> Script:
+    """The included script; a script is a value, so all tests share one."""
     return load_script()
 
 
 @pytest.fixture
-def client(shipped: Script) -> Client:
-    """A client of a fresh service with the script that ships."""
-    return Client(shipped)
+def client(default_script: Script) -> Client:
+    """A client of a new service with the included script."""
+    return Client(default_script)
 
 
 @pytest.fixture
-def lenient(shipped: Script) -> Client:
-    """A client of a fresh, lenient service with the script that ships."""
-    return Client(shipped, lenient=True)
+def lenient(default_script: Script) -> Client:
+    """A client of a new, lenient service with the included script."""
+    return Client(default_script, lenient=True)
 
 
 @pytest.fixture
 def scripted() -> Callable[[str], Client]:
-    """Make a client of a fresh service from the text of a script's rules."""
+    """Return a client of a new service by the text of a script's rules."""
 
     def make(rules: str) -> Client:
         return Client(
@@ -74,6 +77,6 @@ def scripted() -> Callable[[str], Client]:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The base URL of a real server with the script that ships."""
+    """The base URL of a real server with the included script."""
     with serving() as base_url:
         yield base_url

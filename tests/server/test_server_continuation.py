@@ -1,4 +1,4 @@
-"""Answers that take several requests: tokens, who may use them, and histories that hold such answers."""
+"""Answers that take several requests: their tokens, and histories that contain them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def message(body: Any) -> str:
 
 
 def hop(client: Any, answer: Any, **fields: Any) -> Any:
-    """The next part, asked for as SDKs do: stored, by id and without the input; not stored, with the input again."""
+    """Request the next part as SDKs do: by id, or for unstored answers with the input again."""
     with_input = {} if "id" in answer else {"input": ASKED, "store": False}
     by_id = {"previous_interaction_id": answer["id"]} if "id" in answer else {}
     token = {"continuation_token": answer["continuation_token"]}

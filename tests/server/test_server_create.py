@@ -1,4 +1,4 @@
-"""What a create request may hold: each refusal by status, code and message."""
+"""Create requests: each refusal by status, code and message."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def test_a_body_that_is_not_json_is_refused(raw: bytes, message: str) -> None:
     got = caught.value.message
     assert got == message or (
         b",}" in raw and got.startswith("The body is not JSON: ")
-    )  # the words of json's errors differ by version
+    )  # messages of json's errors differ by Python version
 
 
 def test_null_is_absent_in_every_optional_field() -> None:

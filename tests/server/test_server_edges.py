@@ -1,4 +1,4 @@
-"""The edges of the service: paths, keys, limits, and whatever else may be sent."""
+"""Edge cases of the service: paths, keys, limits, arbitrary requests."""
 
 from __future__ import annotations
 
@@ -72,9 +72,11 @@ def test_a_query_parameter_must_be_a_boolean(client: Any) -> None:
     ],
 )
 def test_any_key_is_accepted_but_a_missing_one(
-    shipped: Script, headers: dict[str, str], query: dict[str, str], status: int
+    default_script: Script, headers: dict[str, str], query: dict[str, str], status: int
 ) -> None:
-    reply = Service(shipped).handle(Call("GET", "/v1/interactions/x", query=query, headers=headers))
+    reply = Service(default_script).handle(
+        Call("GET", "/v1/interactions/x", query=query, headers=headers)
+    )
     assert reply.status == status
 
 
@@ -249,8 +251,8 @@ _OPTIONAL = (
         },
     )
 )
-def test_every_request_is_answered_or_refused(shipped: Script, body: dict[str, Any]) -> None:
-    reply = Service(shipped).handle(
+def test_every_request_is_answered_or_refused(default_script: Script, body: dict[str, Any]) -> None:
+    reply = Service(default_script).handle(
         Call("POST", "/v1/interactions", headers={"x-goog-api-key": "k"}, body=dumps(body).encode())
     )
     assert reply.status in (200, 400, 404)

@@ -1,4 +1,4 @@
-"""Environments without HTTP: what an interaction makes of them, their files, uploads, and their end."""
+"""Environments without HTTP: use by interactions, files, uploads, expiry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service refuses of a history and of a request, by the exact message; each request goes to a server that remembers nothing."""
+"""Violations of the protocol, by their exact messages; each request goes to a new server."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def fresh(
     lenient: bool = False,
     warn: Callable[[str], object] = print,
 ) -> Any:
-    """The answer of a server that was started for this request."""
+    """Return the answer of a server that was started for this request."""
     service = Service(load_script(), key=key, lenient=lenient, warn=warn)
     reply = service.handle(
         Call(
@@ -69,7 +69,9 @@ def result(call: dict[str, Any], degrees: int = 20) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def history() -> Steps:
-    """A question, two parallel calls, their results, the answer, another question. Every answer is by a server of its own.
+    """A question, two parallel calls, their results, the answer, another question.
+
+    Every answer is by another server.
 
     0 user_input  1 thought  2 function_call  3 function_call  4 function_result  5 function_result  6 thought  7 model_output  8 user_input
     """

@@ -1,4 +1,4 @@
-"""Whatever is sent: no resource answers but by success or refusal, and no altered history passes, whatever was altered."""
+"""Arbitrary requests succeed or are refused, and every altered history is refused."""
 
 from __future__ import annotations
 
@@ -68,8 +68,10 @@ _BELONGS = {
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("kind", list(_BELONGS))
-def test_a_resource_is_created_or_refused(shipped: Script, kind: str, data: st.DataObject) -> None:
-    service = Service(shipped)
+def test_a_resource_is_created_or_refused(
+    default_script: Script, kind: str, data: st.DataObject
+) -> None:
+    service = Service(default_script)
     body = data.draw(
         st.fixed_dictionaries({}, optional={name: _FIELDS[name] for name in _BELONGS[kind]})
     )
@@ -123,7 +125,7 @@ def test_a_resource_is_created_or_refused(shipped: Script, kind: str, data: st.D
 
 
 def conversation(turns: list[int], tail: bool) -> Steps:
-    """Turns of so many parallel calls each, answered; then, with ``tail``, one more question."""
+    """Return answered turns with that many parallel calls; with ``tail``, one more question."""
     steps: Steps = []
     for turn, calls in enumerate(turns):
         steps.append(
@@ -169,7 +171,7 @@ def check(steps: Steps) -> None:
 
 
 def without_result_places(steps: Steps) -> Any:
-    """A history up to what is no difference: results stand behind the calls of their answer in any place, in their order."""
+    """Return a history in which the positions of results do not matter, only their order."""
     out: list[Any] = []
     for step in steps:
         if step["type"] == "function_result" and out and isinstance(out[-1], list):
@@ -187,7 +189,9 @@ def without_result_places(steps: Steps) -> Any:
 @given(
     turns=st.lists(st.integers(0, 3), min_size=1, max_size=3), tail=st.booleans(), data=st.data()
 )
-def test_no_altered_history_passes(turns: list[int], tail: bool, data: st.DataObject) -> None:
+def test_every_altered_history_is_refused(
+    turns: list[int], tail: bool, data: st.DataObject
+) -> None:
     true = conversation(turns, tail)
     check(true)
     altered = copy.deepcopy(true)

@@ -35,15 +35,17 @@ RIGHT = "the right key, é"
 )
 @pytest.mark.parametrize("path", ["/v1beta/agents", "/v1/webhooks", "/environments"])
 def test_only_the_configured_key_is_accepted(
-    shipped: Script, path: str, headers: dict[str, str], query: dict[str, str], status: int
+    default_script: Script, path: str, headers: dict[str, str], query: dict[str, str], status: int
 ) -> None:
-    reply = Service(shipped, api_key=RIGHT).handle(Call("GET", path, query=query, headers=headers))
+    reply = Service(default_script, api_key=RIGHT).handle(
+        Call("GET", path, query=query, headers=headers)
+    )
     assert reply.status == status
     assert RIGHT not in str(reply.body)
 
 
-def test_a_wrong_key_and_a_missing_key_have_different_messages(shipped: Script) -> None:
-    service = Service(shipped, api_key=RIGHT)
+def test_a_wrong_key_and_a_missing_key_have_different_messages(default_script: Script) -> None:
+    service = Service(default_script, api_key=RIGHT)
     expected = [
         str(service.handle(Call("GET", "/v1/agents", headers={"x-goog-api-key": key})).body)
         for key in ("", "wrong")

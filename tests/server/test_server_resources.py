@@ -1,4 +1,4 @@
-"""What agents, environments and webhooks share (lists, pages, refusals), and agents; without HTTP."""
+"""Operations of all resources (lists, pages, refusals), and agents; without HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scripts: conditions, answers, templates, and where each mistake is told."""
+"""Scripts: conditions, answers, templates, and located mistakes."""
 
 from __future__ import annotations
 

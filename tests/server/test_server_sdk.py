@@ -1,4 +1,4 @@
-"""The guide's own examples with the official SDK, unchanged but for the base URL; each asserts what the guide shows."""
+"""The guide's examples with the official SDK and another base URL, with the guide's results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WEATHER = {
 
 @pytest.fixture(scope="module")
 def sdk(url: str) -> Iterator[Any]:
-    """A client that does not retry, so that errors come at once."""
+    """A client that does not retry, so that errors are raised at once."""
     client = genai.Client(
         api_key="any", http_options={"base_url": url, "retry_options": {"attempts": 1}}
     )

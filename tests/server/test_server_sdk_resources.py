@@ -1,4 +1,4 @@
-"""Agents, environments, webhooks and continued answers with the official SDK; and a key that must be the right one."""
+"""Agents, environments, webhooks, continued answers and the API key with the official SDK."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def sdk(url: str) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def story() -> Iterator[Any]:
-    """A client of a server whose answers come in parts, and which knows one key only."""
+    """A client of a server that answers in parts and accepts one key only."""
     with serving(
         create_app(ScriptBackend(Script.load(STORY, "story.yaml"), api_key="right"))
     ) as url:
@@ -144,7 +144,7 @@ def test_files_are_uploaded_and_downloaded(sdk: Any) -> None:
 
 @pytest.fixture
 def received() -> Iterator[tuple[str, queue.Queue[Any]]]:
-    """The address of a listener on loopback, and what it got: headers and body."""
+    """The address of a listener on loopback, and the headers and bodies it received."""
     got: queue.Queue[Any] = queue.Queue()
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The service without HTTP: state, background runs, streams, histories, every refusal that needs memory."""
+"""The service without HTTP: state, background runs, streams, histories, stateful refusals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WEATHER = {
     },
 }
 DOGS = "I have 2 dogs in my house."
-Paws = "How many paws are in my house?"
+PAWS = "How many paws are in my house?"
 EIGHT = "There are 8 paws in your house. 2 dogs × 4 paws = 8 paws."
 
 
@@ -88,7 +88,7 @@ def test_two_servers_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> Non
     assert json.loads(first)["id"] != json.loads(one.handle(call).body)["id"]
 
 
-def test_too_little_room_makes_an_answer_incomplete(client: Any) -> None:
+def test_a_token_limit_makes_an_answer_incomplete(client: Any) -> None:
     body = client.create(
         "Explain how AI works in a few words", generation_config={"max_output_tokens": 4}
     )
@@ -102,7 +102,7 @@ def test_too_little_room_makes_an_answer_incomplete(client: Any) -> None:
     assert client.create(history)["status"] == "completed"
 
 
-def test_what_is_not_stored_has_no_id(client: Any) -> None:
+def test_an_unstored_interaction_has_no_id(client: Any) -> None:
     assert "id" not in client.create("Hello", store=False)
 
 
@@ -113,21 +113,21 @@ def test_null_is_absent(client: Any) -> None:
 # --- conversations
 
 
-def test_the_dogs_are_known_where_the_history_holds_them(client: Any) -> None:
+def test_a_stored_conversation_is_continued(client: Any) -> None:
     first = client.create(DOGS)
-    second = client.create(Paws, previous_interaction_id=first["id"])
+    second = client.create(PAWS, previous_interaction_id=first["id"])
     assert output_text(second["steps"]) == EIGHT
     assert second["previous_interaction_id"] == first["id"]
     assert (
-        output_text(client.create(Paws)["steps"])
+        output_text(client.create(PAWS)["steps"])
         == "I do not know how many animals live in your house."
     )
 
 
-def test_the_dogs_are_known_in_a_history_that_is_re_sent(client: Any) -> None:
+def test_a_history_sent_back_is_continued(client: Any) -> None:
     history: list[Any] = [{"type": "user_input", "content": DOGS}]
     history += client.create(history, store=False)["steps"]
-    history += [{"type": "user_input", "content": Paws}]
+    history += [{"type": "user_input", "content": PAWS}]
     assert output_text(client.create(history, store=False)["steps"]) == EIGHT
     assert (
         output_text(client.create(history[-1:], store=False)["steps"])
@@ -135,10 +135,10 @@ def test_the_dogs_are_known_in_a_history_that_is_re_sent(client: Any) -> None:
     )
 
 
-def test_any_number_of_dogs_has_its_paws(client: Any) -> None:
+def test_the_number_of_paws_follows_from_the_history(client: Any) -> None:
     first = client.create("I have 3 dogs in my house.")
     assert "12 paws" in output_text(
-        client.create(Paws, previous_interaction_id=first["id"])["steps"]
+        client.create(PAWS, previous_interaction_id=first["id"])["steps"]
     )
 
 
@@ -146,11 +146,11 @@ def test_a_conversation_branches(client: Any) -> None:
     first = client.create(DOGS)
     for _ in range(2):
         assert (
-            output_text(client.create(Paws, previous_interaction_id=first["id"])["steps"]) == EIGHT
+            output_text(client.create(PAWS, previous_interaction_id=first["id"])["steps"]) == EIGHT
         )
 
 
-def test_a_history_may_change_over_to_being_kept_and_back(client: Any) -> None:
+def test_a_conversation_may_switch_between_stored_and_unstored(client: Any) -> None:
     history: list[Any] = [{"type": "user_input", "content": DOGS}]
     kept = client.create(
         [
@@ -159,10 +159,10 @@ def test_a_history_may_change_over_to_being_kept_and_back(client: Any) -> None:
             {"type": "user_input", "content": "And?"},
         ]
     )
-    assert output_text(client.create(Paws, previous_interaction_id=kept["id"])["steps"]) == EIGHT
+    assert output_text(client.create(PAWS, previous_interaction_id=kept["id"])["steps"]) == EIGHT
     listed = client.get(client.create(DOGS)["id"])["steps"]
     assert (
-        output_text(client.create([*listed, {"type": "user_input", "content": Paws}])["steps"])
+        output_text(client.create([*listed, {"type": "user_input", "content": PAWS}])["steps"])
         == EIGHT
     )
 
@@ -176,13 +176,13 @@ def test_an_altered_history_is_refused(client: Any, at: int) -> None:
         if at == 1
         else {**history[2], "content": []}
     )
-    body = client.create([*history, {"type": "user_input", "content": Paws}], store=False)
+    body = client.create([*history, {"type": "user_input", "content": PAWS}], store=False)
     assert client.last.status == 400
     assert body["error"]["code"] == "invalid_request"
     assert message(body).startswith(f"input[{at}]: this ")
 
 
-def test_a_script_may_trust_every_history_and_think_nothing(scripted: Callable[[str], Any]) -> None:
+def test_a_script_without_signatures_accepts_every_history(scripted: Callable[[str], Any]) -> None:
     client = scripted("script: t\nsignatures: false\nrules: []")
     body = client.create(
         [
@@ -198,7 +198,7 @@ def test_a_script_may_trust_every_history_and_think_nothing(scripted: Callable[[
 # --- functions
 
 
-def test_a_function_is_called_and_its_result_told(client: Any) -> None:
+def test_a_function_is_called_and_its_result_reported(client: Any) -> None:
     first = client.create("What is the temperature in London?", tools=[WEATHER])
     call = first["steps"][1]
     assert first["status"] == "requires_action"
@@ -217,7 +217,7 @@ def test_a_function_is_called_and_its_result_told(client: Any) -> None:
     assert [step["type"] for step in second["steps"]] == ["thought", "model_output"]
 
 
-def test_several_cities_are_asked_in_one_answer(client: Any) -> None:
+def test_several_cities_are_called_in_one_answer(client: Any) -> None:
     body = client.create("What are the temperatures in London, Paris and Oslo?", tools=[WEATHER])
     calls = [step for step in body["steps"] if step["type"] == "function_call"]
     assert [call["arguments"]["location"] for call in calls] == ["London", "Paris", "Oslo"]
@@ -225,7 +225,7 @@ def test_several_cities_are_asked_in_one_answer(client: Any) -> None:
 
 
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]], ids=["in order", "the other way"])
-def test_parallel_results_are_told_in_the_order_of_their_calls(
+def test_parallel_results_are_reported_in_the_order_of_their_calls(
     client: Any, order: list[int]
 ) -> None:
     history: list[Any] = [
@@ -249,7 +249,7 @@ def test_parallel_results_are_told_in_the_order_of_their_calls(
     )
 
 
-def test_a_function_that_failed_is_told(client: Any) -> None:
+def test_a_failed_function_is_reported(client: Any) -> None:
     first = client.create("What is the temperature in London?", tools=[WEATHER])
     result = {
         "type": "function_result",
@@ -277,7 +277,7 @@ def test_a_result_without_its_call_is_refused(client: Any) -> None:
     )
 
 
-def test_a_result_that_comes_twice_is_refused(client: Any) -> None:
+def test_a_repeated_result_is_refused(client: Any) -> None:
     first = client.create("What is the temperature in London?", tools=[WEATHER])
     id_ = first["steps"][1]["id"]
     result = {"type": "function_result", "call_id": id_, "result": "x"}
@@ -309,7 +309,7 @@ def test_a_result_before_its_call_is_refused(client: Any) -> None:
     assert message(body).startswith("input[1]: this function_result precedes its call")
 
 
-def test_a_result_without_call_id_answers_the_call_that_waits(client: Any) -> None:
+def test_a_result_without_call_id_belongs_to_the_waiting_call(client: Any) -> None:
     first = client.create("What is the temperature in London?", tools=[WEATHER])
     result = {
         "type": "function_result",
@@ -324,7 +324,7 @@ def test_a_result_without_call_id_answers_the_call_that_waits(client: Any) -> No
 # --- get, cancel, delete
 
 
-def test_get_shows_the_question_before_the_answer(client: Any) -> None:
+def test_get_lists_the_question_before_the_answer(client: Any) -> None:
     created = client.create(DOGS)
     listed = client.get(created["id"], stream="false")
     assert listed["steps"] == [
@@ -336,9 +336,9 @@ def test_get_shows_the_question_before_the_answer(client: Any) -> None:
     assert client.get(created["id"], include_input="true")["input"] == listed["steps"][:1]
 
 
-def test_get_does_not_show_earlier_turns_or_results(client: Any) -> None:
+def test_get_does_not_list_earlier_turns_or_results(client: Any) -> None:
     first = client.create(DOGS)
-    second = client.create(Paws, previous_interaction_id=first["id"])
+    second = client.create(PAWS, previous_interaction_id=first["id"])
     assert [step["type"] for step in client.get(second["id"])["steps"]] == [
         "user_input",
         "thought",
@@ -353,14 +353,14 @@ def test_get_does_not_show_earlier_turns_or_results(client: Any) -> None:
     ]
 
 
-def test_deleted_is_gone_and_what_continues_it_is_not(client: Any) -> None:
+def test_a_deleted_interaction_is_not_found_and_its_continuation_is(client: Any) -> None:
     first = client.create(DOGS)
     second = client.create("And a cat.", previous_interaction_id=first["id"])
     assert client("DELETE", f"/v1beta/interactions/{first['id']}") == {}
     assert client.get(first["id"])["error"]["code"] == "not_found"
     assert client("DELETE", f"/v1beta/interactions/{first['id']}")["error"]["code"] == "not_found"
-    assert output_text(client.create(Paws, previous_interaction_id=second["id"])["steps"]) == EIGHT
-    body = client.create(Paws, previous_interaction_id=first["id"])
+    assert output_text(client.create(PAWS, previous_interaction_id=second["id"])["steps"]) == EIGHT
+    body = client.create(PAWS, previous_interaction_id=first["id"])
     assert (client.last.status, message(body)) == (
         404,
         f"'previous_interaction_id': interaction '{first['id']}' was not found.",
@@ -372,7 +372,7 @@ BACKGROUND = (
 )
 
 
-def test_a_background_run_is_in_progress_for_so_many_polls(client: Any) -> None:
+def test_a_background_run_is_in_progress_for_a_number_of_polls(client: Any) -> None:
     started = client.create(BACKGROUND, background=True)
     assert {key: started[key] for key in ("status", "object", "model")} == {
         "status": "in_progress",
@@ -417,7 +417,7 @@ def test_a_running_interaction_is_not_continued(client: Any) -> None:
     assert client.create("b", previous_interaction_id=started["id"])["status"] == "completed"
 
 
-def test_cancelled_is_cancelled_and_never_answers(client: Any) -> None:
+def test_a_cancelled_run_has_no_answer(client: Any) -> None:
     started = client.create(BACKGROUND, background=True)
     cancelled = client("POST", f"/v1beta/interactions/{started['id']}/cancel")
     assert (cancelled["status"], cancelled["steps"]) == ("cancelled", [])
@@ -426,7 +426,7 @@ def test_cancelled_is_cancelled_and_never_answers(client: Any) -> None:
     assert f"Before that you said: “{BACKGROUND}”" in output_text(after["steps"])
 
 
-def test_cancelling_what_ended_changes_nothing(client: Any) -> None:
+def test_cancelling_an_ended_run_changes_nothing(client: Any) -> None:
     created = client.create(DOGS)
     assert client("POST", f"/v1beta/interactions/{created['id']}/cancel") == created
 
@@ -434,7 +434,7 @@ def test_cancelling_what_ended_changes_nothing(client: Any) -> None:
 # --- agents
 
 
-def test_an_agent_has_an_environment_that_can_be_used_again(client: Any) -> None:
+def test_the_environment_of_an_agent_can_be_reused(client: Any) -> None:
     agent = "antigravity-preview-05-2026"
     first = client.create("Do it", agent=agent, environment="remote")
     assert first["environment_id"].startswith("env_")

@@ -1,4 +1,4 @@
-"""Signatures that hold a conversation together: what may change unnoticed, what may not, and which step is blamed."""
+"""Signatures: which changes of a history are accepted, and which step a refusal names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def result(id_: str, value: str) -> dict[str, Any]:
 
 
 def conversation() -> Steps:
-    """Two turns: a question with two parallel calls, answered; then another question, answered. Indexes are in the tests."""
+    """Return two answered questions, the first with two parallel calls."""
     steps = [user("one")]  # 0
     steps += sign_answer(
         DEFAULT_KEY, steps, [{"type": "thought"}, call("a", city="London"), call("b", city="Paris")]
@@ -51,26 +51,26 @@ def check(steps: Steps, key: bytes = DEFAULT_KEY) -> None:
     verify_signatures(key, steps, "input[{}]".format)
 
 
-def test_a_history_as_it_was_received_is_true() -> None:
+def test_a_history_sent_back_as_received_is_valid() -> None:
     check(conversation())
 
 
 @pytest.mark.parametrize("length", range(12))
-def test_every_beginning_of_a_history_is_true_where_no_answer_is_cut(length: int) -> None:
+def test_every_beginning_of_a_history_without_a_cut_answer_is_valid(length: int) -> None:
     steps = conversation()[:length]
-    if length in (2, 3, 7, 10):  # the last answer is not whole
+    if length in (2, 3, 7, 10):  # the last answer is incomplete
         with pytest.raises(ErrorResponse, match="followed by a step that is missing"):
             check(steps)
     else:
         check(steps)
 
 
-def test_results_may_stand_right_behind_their_calls() -> None:
+def test_results_may_follow_their_calls_directly() -> None:
     steps = conversation()
     check([*steps[:3], steps[4], steps[3], *steps[5:]])
 
 
-def test_a_forgotten_history_is_a_new_one() -> None:
+def test_a_history_that_is_left_out_is_a_new_one() -> None:
     check([user("three")])
     check([user("one"), user("two"), user("three")])
 
@@ -153,7 +153,7 @@ def test_an_altered_history_names_the_step(
     assert caught.value.message.endswith("Send every step of a history exactly as it was received.")
 
 
-def test_a_thought_left_out_with_its_answer_is_seen_by_the_next_one() -> None:
+def test_a_missing_thought_and_answer_break_the_next_seal() -> None:
     with pytest.raises(ErrorResponse, match="another history"):
         check(drop(6, 7)(conversation()))
 
@@ -161,7 +161,7 @@ def test_a_thought_left_out_with_its_answer_is_seen_by_the_next_one() -> None:
 @pytest.mark.parametrize(
     "at", [7, 8, 9], ids=["behind it", "behind its answer", "behind the next question"]
 )
-def test_a_thought_that_stands_twice_is_seen(at: int) -> None:
+def test_a_repeated_thought_is_refused(at: int) -> None:
     steps = conversation()
     altered = insert(at, steps[6])(steps)
     with pytest.raises(
@@ -170,7 +170,7 @@ def test_a_thought_that_stands_twice_is_seen(at: int) -> None:
         check(altered)
 
 
-def test_an_answer_that_goes_on_is_signed_upon_the_state_behind_the_first_part() -> None:
+def test_a_continued_answer_is_signed_on_top_of_the_first_part() -> None:
     whole = [user("one")]
     first = sign_answer(DEFAULT_KEY, whole, [{"type": "thought"}, said("a")])
     second = sign_answer(
@@ -187,7 +187,7 @@ def test_a_signature_of_another_key_is_refused() -> None:
         check(conversation(), key=b"another")
 
 
-def test_a_known_signature_in_another_place_is_refused() -> None:
+def test_a_signature_in_another_position_is_refused() -> None:
     steps = conversation()
     steps[9]["signature"] = steps[6]["signature"]
     with pytest.raises(
@@ -196,14 +196,14 @@ def test_a_known_signature_in_another_place_is_refused() -> None:
         check(steps)
 
 
-def test_signatures_are_as_long_as_real_ones_and_the_same_each_time() -> None:
+def test_signatures_are_as_long_as_real_ones_and_deterministic() -> None:
     signatures = [step["signature"] for step in conversation() if step["type"] == "thought"]
     assert signatures == [step["signature"] for step in conversation() if step["type"] == "thought"]
     assert all(80 <= len(base64.b64decode(text)) <= 200 for text in signatures)
     assert len(set(signatures)) == 3
 
 
-def test_an_answer_of_very_many_steps_is_held_too() -> None:
+def test_an_answer_of_very_many_steps_is_sealed() -> None:
     steps = [user("go")]
     steps += sign_answer(
         DEFAULT_KEY, steps, [{"type": "thought"}, *(said(str(number)) for number in range(400))]
@@ -215,7 +215,7 @@ def test_an_answer_of_very_many_steps_is_held_too() -> None:
 
 
 def respelled(value: Any, choose: Callable[[], bool]) -> Any:
-    """Spell a JSON value as SDKs may: keys in another order, integral floats, nulls added."""
+    """Return a JSON value as SDKs may spell it: other key order, integral floats, added nulls."""
     if isinstance(value, dict):
         items = [(name, respelled(item, choose)) for name, item in value.items()]
         if choose():
@@ -246,7 +246,7 @@ _json = st.recursive(
 
 @settings(max_examples=100, deadline=None)
 @given(arguments=st.dictionaries(st.text(max_size=3), _json, max_size=3), data=st.data())
-def test_spelling_is_no_difference_and_any_value_is(
+def test_spelling_may_differ_but_values_may_not(
     arguments: dict[str, Any], data: st.DataObject
 ) -> None:
     steps: Steps = [user("é")]

@@ -1,4 +1,4 @@
-"""Every step type of the API out of a script, plain and streamed: the stream assembles to the plain answer, by deltas of the right kinds."""
+"""Every step type in a script, with and without stream: both give the same steps."""
 
 from __future__ import annotations
 
@@ -111,7 +111,10 @@ def script_of(*steps: dict[str, Any]) -> str:
 
 
 def both(client: Any, **fields: Any) -> tuple[list[Any], list[Any], list[Any]]:
-    """The steps of a plain answer, those of the same answer streamed, and the events. A request has its own ids each time, but for ``store``."""
+    """Return the steps of an answer, those of its stream, and the events.
+
+    Every request gets new ids, except with ``store``.
+    """
     plain = client.create("go", **fields)["steps"]
     read = read_events("".join(client.create("go", stream=True, **fields)))
     created = assemble(read.events)
@@ -121,7 +124,7 @@ def both(client: Any, **fields: Any) -> tuple[list[Any], list[Any], list[Any]]:
 
 
 def bare(steps: list[Any]) -> list[Any]:
-    """The steps without what differs from request to request: ids, and the signatures of thoughts."""
+    """Return the steps without what differs by request: ids, and the signatures of thoughts."""
     return [
         {
             name: value

@@ -1,4 +1,4 @@
-"""Streams of the service: the same answer as events, resumed, broken off, failing in the middle."""
+"""Streams of the service: events, resumed streams, cut streams, errors within streams."""
 
 from __future__ import annotations
 

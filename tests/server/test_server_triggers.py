@@ -1,4 +1,4 @@
-"""Triggers: kept, run when told to, their failures counted; without HTTP, and once with the official SDK."""
+"""Triggers: stored, started, their failures counted; without HTTP, and with the official SDK."""
 
 from __future__ import annotations
 

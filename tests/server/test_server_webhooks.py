@@ -1,4 +1,4 @@
-"""Webhooks: what is told to whom, signed how, and real deliveries to a server on loopback."""
+"""Webhooks: which are notified, with which body and signature; real deliveries on loopback."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def hook(client: Any, uri: str = HOOK, events: list[str] | None = None, **fields
     )
 
 
-def told(client: Any) -> list[Any]:
+def deliveries_of(client: Any) -> list[Any]:
     return [json.loads(delivery.body) for delivery in client.service.deliveries()]
 
 
 def good(delivery: WebhookDelivery, secret: str) -> bool:
-    """Verify a delivery as a receiver does, by the public scheme: HMAC over id, time and body, one signature for each good secret."""
+    """Verify a delivery as a receiver does: HMAC over id, time and body, for each valid secret."""
     signed = (
         f"{delivery.headers['webhook-id']}.{delivery.headers['webhook-timestamp']}.{delivery.body}"
     )
@@ -60,7 +60,7 @@ def good(delivery: WebhookDelivery, secret: str) -> bool:
     )
 
 
-# --- what is told
+# --- notifications
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_webhooks_are_notified_of_the_end_of_a_run(
     assert good(delivery, secret)
     assert not good(delivery, request_secret(DEFAULT_KEY))
     assert client.get(started["id"])["status"] not in ("in_progress", "queued")
-    assert told(client) == []
+    assert deliveries_of(client) == []
 
 
 def test_a_run_without_a_loopback_listener_ends_by_polls(client: Any) -> None:
@@ -106,7 +106,7 @@ def test_a_run_without_a_loopback_listener_ends_by_polls(client: Any) -> None:
         == "https://example.com/hook is not on this machine, and only loopback addresses are notified"
     )
     assert client.get(started["id"])["status"] == "completed"
-    assert told(client) == []
+    assert deliveries_of(client) == []
 
 
 def test_a_request_with_uris_notifies_only_these(client: Any) -> None:
@@ -126,7 +126,7 @@ def test_a_request_with_uris_notifies_only_these(client: Any) -> None:
 def test_metadata_without_uris_is_sent_to_registered_webhooks(client: Any) -> None:
     hook(client)
     client.create("Hello", background=True, webhook_config={"user_metadata": {"a": None}})
-    (body,) = told(client)
+    (body,) = deliveries_of(client)
     assert body["user_metadata"] == {"a": None}
 
 
@@ -135,13 +135,13 @@ def test_foreground_and_cancelled_runs_send_no_notification(client: Any) -> None
     hook(client)
     client("POST", f"/v1beta/interactions/{started['id']}/cancel")
     client.create("Hello")
-    assert told(client) == []
+    assert deliveries_of(client) == []
 
 
 def test_a_streamed_run_sends_a_notification(client: Any) -> None:
     hook(client)
     client.create("Hello", background=True, stream=True)
-    assert [body["type"] for body in told(client)] == ["interaction.completed"]
+    assert [body["type"] for body in deliveries_of(client)] == ["interaction.completed"]
 
 
 @pytest.mark.parametrize("state", ["disabled", "disabled_due_to_failed_deliveries"])
@@ -149,10 +149,10 @@ def test_a_disabled_webhook_is_not_notified(client: Any, state: str) -> None:
     id_ = hook(client)["id"]
     assert client("PATCH", f"/v1beta/webhooks/{id_}", {"state": state})["state"] == state
     client.create("Hello", background=True)
-    assert told(client) == []
+    assert deliveries_of(client) == []
     client("PATCH", f"/v1beta/webhooks/{id_}", {"state": "enabled"})
     client.create("Hello", background=True)
-    assert len(told(client)) == 1
+    assert len(deliveries_of(client)) == 1
 
 
 # --- the resource
@@ -270,7 +270,7 @@ def test_only_loopback_addresses_are_notified(uri: str, near: bool) -> None:
 
 
 class Receiver:
-    """A server on loopback that keeps what it is sent and answers with the statuses it was given, then 200."""
+    """A server on loopback that stores requests; it responds with ``statuses``, then 200."""
 
     def __init__(self) -> None:
         self.got: queue.Queue[tuple[dict[str, str], str]] = queue.Queue()

@@ -1,4 +1,4 @@
-"""Counting words as tokens, finding names and numbers; pictures and sounds as other programs read them."""
+"""Tokens, names and numbers of a text; generated pictures and sounds read by other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an emulator of the API must do, line by line, over HTTP by hand: no SDK smooths anything here (protocol section 10)."""
+"""What an emulator of the API must do (docs/protocol.md section 10), over HTTP without an SDK."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_unknown_steps_are_stored_unchanged(http: httpx.Client) -> None:
 
 
 def naive(events_: list[Any]) -> list[dict[str, Any]]:
-    """The steps of a stream as a simple client puts them together: what ``step.start`` says, deltas laid over it."""
+    """Return the steps as a simple client assembles them: ``step.start`` updated by deltas."""
     steps: list[dict[str, Any]] = []
     for event in events_:
         if event["event_type"] == "step.start":

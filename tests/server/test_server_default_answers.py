@@ -1,4 +1,4 @@
-"""Plain answers: what is said where no rule holds."""
+"""Default answers to requests that no rule matches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the local server judges: by the words a rubric quotes, deterministically, and never by the rules meant for conversations."""
+"""Default answers to a judge: by the words a rubric quotes, not by rules for conversations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def turn(number: int, user: str, *texts: str) -> Turn:
 
 
 def ask(options: dict[str, Any], *turns: Turn) -> InteractionRequest:
-    """Return what the server is asked by a judge over some turns."""
+    """Return the request of a judge about some turns."""
     talk = Transcript({"model": "gemini-3.5-flash"}, list(turns))
     body = Judge(**options).request(View(talk, talk.turns[-1])).body
     return InteractionRequest(

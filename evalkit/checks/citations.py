@@ -200,17 +200,23 @@ class Citations(Check):
         searches = _searches(view)
         if not searches:
             if self.searched:
-                message = "nothing was searched: the steps contain no search call"
-                yield Finding("not_searched", message, view.where)
+                yield Finding(
+                    "not_searched",
+                    "nothing was searched: the steps contain no search call",
+                    view.where,
+                )
             return
         where, raw, _ = searches[0]
         kind, arguments = raw.get("type"), raw.get("arguments")
         if not self.searched:
-            message = f"something was searched ({kind}), but no search was expected"
-            yield Finding("searched", message, where, got=arguments)
+            yield Finding(
+                "searched",
+                f"something was searched ({kind}), but no search was expected",
+                where,
+                got=arguments,
+            )
         elif not any(is_answered for _, _, is_answered in searches):
-            message = f"{kind} {show(arguments)} has no result"
-            yield Finding("search_unanswered", message, where)
+            yield Finding("search_unanswered", f"{kind} {show(arguments)} has no result", where)
 
     def _span(self, citation: Citation) -> Iterator[Finding]:
         start, end = citation.raw.get("start_index"), citation.raw.get("end_index")
@@ -241,9 +247,14 @@ class Citations(Check):
             of = f"by the scheme {show(scheme)}, not {' or '.join(self.schemes)}"
             problems.append(("scheme_unexpected", of, self.schemes))
         for code, of, expected in problems:
-            message = f"the citation at {citation.cited} is {of}"
-            detail = _listing([citation])
-            yield Finding(code, message, citation.where, expected=expected, got=url, detail=detail)
+            yield Finding(
+                code,
+                f"the citation at {citation.cited} is {of}",
+                citation.where,
+                expected=expected,
+                got=url,
+                detail=_listing([citation]),
+            )
 
 
 def _is_of(host: str, domain: str) -> bool:

@@ -46,8 +46,12 @@ class Cost(Check):
         kinds = ("input", "cached", "tool_use", "output", "thought")
         totals = {kind: total_usage(exchanges, f"total_{kind}_tokens") for kind in kinds}
         if not totals["input"][1] or not totals["output"][1]:
-            message = "no response reports its input and output tokens, so the cost is unknown"
-            yield Finding("usage_absent", message, view.where, expected={"max": self.max})
+            yield Finding(
+                "usage_absent",
+                "no response reports its input and output tokens, so the cost is unknown",
+                view.where,
+                expected={"max": self.max},
+            )
             return
         tokens = {kind: total for kind, (total, _) in totals.items()}
         uncached = max(0, tokens["input"] - tokens["cached"])

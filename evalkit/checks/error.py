@@ -61,8 +61,12 @@ class Error(Check):
         """Yield how the nearest error differs, or that there is none."""
         errors = [(turn, error) for turn in view.turns for error in _errors(turn)]
         if not errors:
-            message = f"expected an API error, got {_ending(view.last)}"
-            yield Finding("error_absent", message, view.where, expected=self._expected())
+            yield Finding(
+                "error_absent",
+                f"expected an API error, got {_ending(view.last)}",
+                view.where,
+                expected=self._expected(),
+            )
             return
         turn, error = min(errors, key=lambda pair: len(self._differences(pair[1])))
         differences = self._differences(error)

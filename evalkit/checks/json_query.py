@@ -125,8 +125,12 @@ class JsonQuery(Check):
         for text, rules in self.expressions.items():
             result, failure = _search(text, value)
             if failure:
-                detail = f"output  {show(excerpt(value), 300)}"
-                yield Finding("query_failed", f"{text}: {failure}", where, detail=detail)
+                yield Finding(
+                    "query_failed",
+                    f"{text}: {failure}",
+                    where,
+                    detail=f"output  {show(excerpt(value), 300)}",
+                )
                 continue
             got = excerpt(result)
             for message, expected in rules.problems(result):
@@ -158,15 +162,15 @@ def _compile(text: str) -> Any:
             token = getattr(error, "token_value", None)
             reason = f"{show(token)} does not fit at column {error.lex_position + 1}"
             reason = reason if token else "it ends too early"
-        message = f"{show(text)} is not a JMESPath expression: {reason}"
-        raise option_error(message, text) from None
+        raise option_error(f"{show(text)} is not a JMESPath expression: {reason}", text) from None
     # JMESPath itself would notice an unknown function only when it evaluates the expression.
     known = Functions.FUNCTION_TABLE
     for name in _functions(compiled.parsed):
         if name not in known:
             hint = did_you_mean(name, known)
-            message = f"{show(text)} calls {name}(), which JMESPath does not have{hint}"
-            raise option_error(message, text)
+            raise option_error(
+                f"{show(text)} calls {name}(), which JMESPath does not have{hint}", text
+            )
     return compiled
 
 

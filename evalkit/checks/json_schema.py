@@ -128,14 +128,13 @@ class JsonSchema(Check):
             where = Where(turn=turn.number, pointer=violation.pointer, part="output")
             message, _, notes = violation.message.partition("\n")
             expected, got = excerpt(violation.expected), excerpt(violation.got)
-            detail = "" if expected is MISSING else f"{against(expected, got)}\n{notes}".rstrip()
             yield Finding(
                 "schema_violation",
                 f"{violation.pointer or 'the document'}: {message}",
                 where,
                 expected=expected,
                 got=got,
-                detail=detail,
+                detail="" if expected is MISSING else f"{against(expected, got)}\n{notes}".rstrip(),
             )
         if is_valid and model is not None:
             yield from _model_violations(model, turn.text, turn.number)
@@ -184,5 +183,9 @@ def _model_violations(model: Any, text: str, turn: int) -> Iterator[Finding]:
         for item in error.errors(include_url=False, include_context=False):
             at = pointer(*item["loc"])
             where = Where(turn=turn, pointer=at, part="output")
-            message = f"{at or 'the document'}: {item['msg']}"
-            yield Finding("model_violation", message, where, got=excerpt(item["input"]))
+            yield Finding(
+                "model_violation",
+                f"{at or 'the document'}: {item['msg']}",
+                where,
+                got=excerpt(item["input"]),
+            )

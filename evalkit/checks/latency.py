@@ -62,8 +62,12 @@ def _total_time(view: View, limit: float) -> Iterator[Finding]:
     ]
     if len(times) < len(exchanges) or not exchanges:
         missing = f"{len(exchanges) - len(times)} of {len(exchanges)} exchanges"
-        message = f"the time of {missing} was not measured"
-        yield Finding("latency_unmeasured", message, view.where, severity=Severity.WARN)
+        yield Finding(
+            "latency_unmeasured",
+            f"the time of {missing} was not measured",
+            view.where,
+            severity=Severity.WARN,
+        )
     total = sum(time for _, time in times)
     if total > limit:
         sources = " and ".join(sorted({_source(exchange) for exchange in exchanges}))
@@ -88,8 +92,12 @@ def first_token_findings(exchanges: Sequence[Exchange], limit: float) -> Iterato
         where = Where(turn=exchange.turn, exchange=exchange.number)
         time = first_token_ms(exchange)
         if time is None:
-            message = "the time of the first token was not measured"
-            yield Finding("latency_unmeasured", message, where, severity=Severity.WARN)
+            yield Finding(
+                "latency_unmeasured",
+                "the time of the first token was not measured",
+                where,
+                severity=Severity.WARN,
+            )
         elif time > limit:
             yield Finding(
                 "first_token_late",

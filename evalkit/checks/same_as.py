@@ -72,8 +72,11 @@ class SameAs(Check):
                 yield self._missing(number, "only")
 
     def _missing(self, number: int, word: str) -> Finding:
-        message = f"turn {number} is {word} in the variant {show(self.settings)}"
-        return Finding("turn_missing", message, Where(turn=number))
+        return Finding(
+            "turn_missing",
+            f"turn {number} is {word} in the variant {show(self.settings)}",
+            Where(turn=number),
+        )
 
     def _compare(self, turn: Turn, other: Turn) -> Iterator[Finding]:
         for aspect in _MESSAGES:

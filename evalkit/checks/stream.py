@@ -68,8 +68,9 @@ def _problems(exchange: Exchange) -> Iterator[Finding]:
         code, event = str(problem.get("code", "stream_problem")), problem.get("event")
         codes.add(code)
         prefix = f"event {event}: " if event else ""
-        message = f"{prefix}{problem.get('message', '')}"
-        yield Finding(code, message, where, detail=_around(exchange, event))
+        yield Finding(
+            code, f"{prefix}{problem.get('message', '')}", where, detail=_around(exchange, event)
+        )
     response, events = exchange.response, exchange.events
     if response is None or exchange.error is not None:
         return
@@ -81,8 +82,7 @@ def _problems(exchange: Exchange) -> Iterator[Finding]:
             got = show(response.headers.get("content-type", "no content type"))
             yield Finding("not_streamed", f"expected a stream, got {got}", where)
     elif not has_ended and not any(_type(event) in (COMPLETED, ERROR) for event in events):
-        message = "the stream ended without interaction.completed"
-        yield Finding("completed_missing", message, where)
+        yield Finding("completed_missing", "the stream ended without interaction.completed", where)
 
 
 def _around(exchange: Exchange, number: Any) -> str:

@@ -70,8 +70,14 @@ class Text(Check):
         text = turn.text if turn is not None else ""
         where = Where(turn=turn.number if turn is not None else None, part="output")
         for code, message, expected, detail in self._mismatches(text):
-            detail = detail or f"text  {show(text, 300)}"
-            yield Finding(code, message, where, expected=expected, got=excerpt(text), detail=detail)
+            yield Finding(
+                code,
+                message,
+                where,
+                expected=expected,
+                got=excerpt(text),
+                detail=detail or f"text  {show(text, 300)}",
+            )
 
     def _mismatches(self, original: str) -> Iterator[Mismatch]:
         fold = str.casefold if self.ignore_case else str
@@ -82,34 +88,52 @@ class Text(Check):
         for word in self.not_contains or ():
             at = text.find(fold(word))
             if at >= 0:
-                message = f"the text contains {show(word)}, which it must not"
-                detail = f"text  {_around(text, at, len(word))} at character {at + 1}"
-                yield Mismatch("text_forbidden", message, word, detail)
+                yield Mismatch(
+                    "text_forbidden",
+                    f"the text contains {show(word)}, which it must not",
+                    word,
+                    f"text  {_around(text, at, len(word))} at character {at + 1}",
+                )
         if self.any_of is not None and not any(fold(word) in text for word in self.any_of):
-            message = f"the text contains none of {show(self.any_of)}"
-            yield Mismatch("text_missing", message, self.any_of)
+            yield Mismatch(
+                "text_missing", f"the text contains none of {show(self.any_of)}", self.any_of
+            )
         if self.equals is not None and text != fold(self.equals):
-            detail = first_difference(fold(self.equals), text)
-            yield Mismatch("text_differs", "the text is not the expected one", self.equals, detail)
+            yield Mismatch(
+                "text_differs",
+                "the text is not the expected one",
+                self.equals,
+                first_difference(fold(self.equals), text),
+            )
         flags = re.IGNORECASE if self.ignore_case else 0
         if self.matches is not None and not re.search(self.matches, original, flags):
-            message = f"the text does not match {show(self.matches)}"
-            yield Mismatch("text_no_match", message, self.matches)
+            yield Mismatch(
+                "text_no_match", f"the text does not match {show(self.matches)}", self.matches
+            )
         yield from self._wrong_ends(text, fold(self.starts_with or ""), fold(self.ends_with or ""))
         count = len(original)
         if self.max_chars is not None and count > self.max_chars:
-            message = f"the text has {count:,} characters, expected at most {self.max_chars:,}"
-            yield Mismatch("text_too_long", message, self.max_chars)
+            yield Mismatch(
+                "text_too_long",
+                f"the text has {count:,} characters, expected at most {self.max_chars:,}",
+                self.max_chars,
+            )
         if self.min_chars is not None and count < self.min_chars:
-            message = f"the text has {count:,} characters, expected at least {self.min_chars:,}"
-            yield Mismatch("text_too_short", message, self.min_chars)
+            yield Mismatch(
+                "text_too_short",
+                f"the text has {count:,} characters, expected at least {self.min_chars:,}",
+                self.min_chars,
+            )
         if self.similar_to is not None:
             expected = fold(self.similar_to)
             ratio = _ratio(expected, text, self.min_ratio)
             if ratio < self.min_ratio:
-                message = f"the similarity is {ratio:.2f}, expected at least {self.min_ratio:.2f}"
-                detail = first_difference(expected, text)
-                yield Mismatch("text_unlike", message, self.similar_to, detail)
+                yield Mismatch(
+                    "text_unlike",
+                    f"the similarity is {ratio:.2f}, expected at least {self.min_ratio:.2f}",
+                    self.similar_to,
+                    first_difference(expected, text),
+                )
         if not original.strip() and self._has_no_rule():
             yield Mismatch("text_absent", "there is no output text", MISSING)
 
@@ -119,14 +143,21 @@ class Text(Check):
 
     def _wrong_ends(self, text: str, start: str, end: str) -> Iterator[Mismatch]:
         if not text.startswith(start):
-            message = f"the text does not start with {show(self.starts_with)}"
-            detail = first_difference(start, text[: len(start)])
-            yield Mismatch("text_start", message, self.starts_with, detail)
+            yield Mismatch(
+                "text_start",
+                f"the text does not start with {show(self.starts_with)}",
+                self.starts_with,
+                first_difference(start, text[: len(start)]),
+            )
         if not text.endswith(end):
             message = f"the text does not end with {show(self.ends_with)}"
             got = show(text[-max(len(end), 40) :])
-            detail = f"expected  …{show(self.ends_with)}\ngot       …{got}"
-            yield Mismatch("text_end", message, self.ends_with, detail)
+            yield Mismatch(
+                "text_end",
+                message,
+                self.ends_with,
+                f"expected  …{show(self.ends_with)}\ngot       …{got}",
+            )
 
 
 def _around(text: str, at: int, length: int) -> str:

@@ -61,15 +61,21 @@ class Usage(Check):
         for field, bounds in self.budgets.items():
             total, reporting = total_usage(exchanges, field)
             if not reporting:
-                message = f"no response reports {field}, so its budget cannot be checked"
-                yield Finding("usage_absent", message, view.where, expected=bounds.to_json())
+                yield Finding(
+                    "usage_absent",
+                    f"no response reports {field}, so its budget cannot be checked",
+                    view.where,
+                    expected=bounds.to_json(),
+                )
                 continue
             if reporting < len(exchanges):
-                message = (
+                yield Finding(
+                    "usage_partial",
                     f"{field} is reported by {reporting} of {plural(len(exchanges), 'response')},"
-                    " so its sum is a lower bound"
+                    " so its sum is a lower bound",
+                    view.where,
+                    severity=Severity.WARN,
                 )
-                yield Finding("usage_partial", message, view.where, severity=Severity.WARN)
             if not bounds.contains(total):
                 rows = [
                     [f"exchange {each.number}", show(_tokens(each, field))] for each in exchanges

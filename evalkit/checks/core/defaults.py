@@ -38,5 +38,9 @@ def unexpected_error(turn: Turn) -> Finding:
     where = Where(turn=turn.number, exchange=exchange)
     if error is None:
         return Finding("api_error", "the turn ended in an unknown API error", where)
-    message = f"the API answered {error.status} {error.code}: {show(error.message, 300)}"
-    return Finding("api_error", message, where, got=error.to_json())
+    return Finding(
+        "api_error",
+        f"the API answered {error.status} {error.code}: {show(error.message, 300)}",
+        where,
+        got=error.to_json(),
+    )

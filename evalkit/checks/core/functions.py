@@ -88,8 +88,9 @@ def findings_of(call: Callable[[], Any], name: str) -> Iterator[Finding]:
             yield _finding(item, name)
     except AssertionError as error:
         first, _, rest = str(error).partition("\n")
-        message = shorten(first, 300) or f"an assertion in {name} failed"
-        yield Finding("assertion", message, detail=rest)
+        yield Finding(
+            "assertion", shorten(first, 300) or f"an assertion in {name} failed", detail=rest
+        )
 
 
 def _finding(item: Any, name: str) -> Finding:

@@ -73,5 +73,6 @@ def _crash(name: str, error: Exception, turn: int | None) -> Finding:
         for frame in extract_tb(error.__traceback__)[1:][-_FRAMES:]
     ]
     message = shorten(f"{type(error).__name__}: {error}", 300)
-    detail = "\n".join(frames)
-    return Finding("check_crashed", f"the check {name} crashed: {message}", where, detail=detail)
+    return Finding(
+        "check_crashed", f"the check {name} crashed: {message}", where, detail="\n".join(frames)
+    )

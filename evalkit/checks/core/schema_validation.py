@@ -99,8 +99,9 @@ def _problem(error: ValidationError) -> SchemaProblem:
     path, value = tuple(error.absolute_path), error.instance
     if path and path[-1] == "type" and isinstance(value, str):
         hint = did_you_mean(value, _TYPES)
-        message = f"{show(value)} is not a JSON type{hint}; valid: {', '.join(_TYPES)}"
-        return SchemaProblem(path, message)
+        return SchemaProblem(
+            path, f"{show(value)} is not a JSON type{hint}; valid: {', '.join(_TYPES)}"
+        )
     return SchemaProblem(path, f"not a JSON Schema: {_message(error)}")
 
 

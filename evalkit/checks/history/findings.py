@@ -128,17 +128,29 @@ class HistoryComparison:
                 change = "was altered"
                 if got is MISSING or expected is MISSING:
                     change = "is not re-sent" if got is MISSING else "was not received"
-                message = f"the signature of {name} {change}"
-                detail = _compared(expected, got)
-                yield self._finding("signature_altered", pointer, message, **values, detail=detail)
+                yield self._finding(
+                    "signature_altered",
+                    pointer,
+                    f"the signature of {name} {change}",
+                    **values,
+                    detail=_compared(expected, got),
+                )
             elif expected is MISSING and got is None:
                 if self._is_strict or is_data:
-                    message = f"{path} of {name} was absent and is sent as null"
-                    yield self._finding("null_added", pointer, message, **values)
+                    yield self._finding(
+                        "null_added",
+                        pointer,
+                        f"{path} of {name} was absent and is sent as null",
+                        **values,
+                    )
             elif expected is None and got is MISSING:
                 if self._is_strict or is_data or path[1:] in REQUIRED_FIELDS.get(type_of(step), ()):
-                    message = f"{path} of {name} was null and is not re-sent"
-                    yield self._finding("null_dropped", pointer, message, **values)
+                    yield self._finding(
+                        "null_dropped",
+                        pointer,
+                        f"{path} of {name} was null and is not re-sent",
+                        **values,
+                    )
             else:
                 rest.append((path, expected, got, pointer))
         if not rest:
@@ -177,9 +189,11 @@ class HistoryComparison:
             if is_added and not is_result:
                 continue
             if key in resent_keys or call in answered:
-                message = f"{describe(item.step)} is sent again"
                 yield self._finding(
-                    "step_duplicated", item.pointer, message, got=excerpt(item.step)
+                    "step_duplicated",
+                    item.pointer,
+                    f"{describe(item.step)} is sent again",
+                    got=excerpt(item.step),
                 )
             elif is_result and call not in calls:
                 yield self._unpaired(item, call, calls)

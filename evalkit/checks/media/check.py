@@ -94,13 +94,19 @@ class Media(Check):
         if data is not None:
             raw, problem = decode(data)
             if raw is None:
-                message = f"the {kind}'s data is not base64: {problem}"
-                yield MediaProblem("media_undecodable", message, got=show(data, 40))
+                yield MediaProblem(
+                    "media_undecodable",
+                    f"the {kind}'s data is not base64: {problem}",
+                    got=show(data, 40),
+                )
             else:
                 yield from self._byte_problems(kind, declared, raw)
         elif (self.min_bytes, self.width, self.height) != (None, None, None):
-            message = f"the {kind} is given by uri, so its bytes cannot be checked"
-            yield MediaProblem("media_not_inline", message, got=show(block.get("uri")))
+            yield MediaProblem(
+                "media_not_inline",
+                f"the {kind} is given by uri, so its bytes cannot be checked",
+                got=show(block.get("uri")),
+            )
         elif not block.get("uri"):
             yield MediaProblem("media_empty", f"the {kind} has neither data nor uri")
 
@@ -110,25 +116,43 @@ class Media(Check):
             return
         facts = examine(raw, declared)
         if facts.mismatch:
-            message = f"the {kind} is declared {show(declared)}, but {facts.mismatch}"
-            yield MediaProblem("media_type_wrong", message, declared, facts.mime_type)
+            yield MediaProblem(
+                "media_type_wrong",
+                f"the {kind} is declared {show(declared)}, but {facts.mismatch}",
+                declared,
+                facts.mime_type,
+            )
         if facts.damage:
-            message = f"the {kind} cannot be decoded: {facts.damage}"
-            yield MediaProblem("media_damaged", message, got=facts.mime_type)
+            yield MediaProblem(
+                "media_damaged",
+                f"the {kind} cannot be decoded: {facts.damage}",
+                got=facts.mime_type,
+            )
         if self.min_bytes is not None and len(raw) < self.min_bytes:
             least = format_number(self.min_bytes)
-            message = f"the {kind} has {format_number(len(raw))} bytes, expected at least {least}"
-            yield MediaProblem("media_too_small", message, self.min_bytes, len(raw))
+            yield MediaProblem(
+                "media_too_small",
+                f"the {kind} has {format_number(len(raw))} bytes, expected at least {least}",
+                self.min_bytes,
+                len(raw),
+            )
         for name, expected, got in (
             ("width", self.width, facts.width),
             ("height", self.height, facts.height),
         ):
             if expected is not None and got is None:
-                message = f"the {name} of this {kind} cannot be read from its header"
-                yield MediaProblem("media_size_unknown", message, expected.to_json())
+                yield MediaProblem(
+                    "media_size_unknown",
+                    f"the {name} of this {kind} cannot be read from its header",
+                    expected.to_json(),
+                )
             elif expected is not None and got is not None and not expected.contains(got):
-                message = f"the {kind} has {name} {got}, expected {expected}"
-                yield MediaProblem("media_size_differs", message, expected.to_json(), got)
+                yield MediaProblem(
+                    "media_size_differs",
+                    f"the {kind} has {name} {got}, expected {expected}",
+                    expected.to_json(),
+                    got,
+                )
 
 
 def _media(view: View, types: tuple[str, ...]) -> Iterator[tuple[dict[str, JSON], Where]]:

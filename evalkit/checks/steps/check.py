@@ -82,8 +82,9 @@ def _entry(item: Any, index: int) -> dict[str, JSON]:
         try:
             check_type(kind, 1)
         except PatternError as error:
-            message = str(error).removesuffix(" (column 1 of the pattern)")
-            raise option_error(message, index) from None
+            raise option_error(
+                str(error).removesuffix(" (column 1 of the pattern)"), index
+            ) from None
         if isinstance(fields, dict):
             return {**fields, "type": kind}
     raise option_error(
@@ -148,8 +149,12 @@ class Steps(Check):
         expected = self.steps if isinstance(self.steps, str) else list(map(_label, self.steps))
         rows = automaton.align(fits, allow_extra=allow_extra)
         if rows is None:
-            message = f"the {plural(len(got), 'step')} do not match; too many to align"
-            yield Finding("steps_differ", message, expected=expected, got=got)
+            yield Finding(
+                "steps_differ",
+                f"the {plural(len(got), 'step')} do not match; too many to align",
+                expected=expected,
+                got=got,
+            )
             return
         at = next(index for index, row in enumerate(rows) if row.cost)
         following = next((row.step for row in rows[at:] if row.step is not None), None)

@@ -171,8 +171,13 @@ def _missing(call: ExpectedCall, received: Sequence[ReceivedCall], view: View) -
     names = list(dict.fromkeys(got.name for got in received))
     made = f"the calls made are {', '.join(map(show, names))}" if names else "no call was made"
     where = Where(turn=received[-1].where.turn) if received else view.where
-    message = f"expected a call of {call}, but {made}"
-    return Finding("call_missing", message, where, expected=str(call), got=names)
+    return Finding(
+        "call_missing",
+        f"expected a call of {call}, but {made}",
+        where,
+        expected=str(call),
+        got=names,
+    )
 
 
 def _unexpected(calls: Sequence[ExpectedCall], got: ReceivedCall) -> Finding:
@@ -198,13 +203,19 @@ def _unpaired(turn: Turn) -> Iterator[Finding]:
         if result is None:
             raw = turn.steps[call].raw
             arguments, call_id = show(raw.get("arguments"), 60), show(raw.get("id"))
-            message = f"no result for {shorten(call_name(raw))} {arguments} ({call_id})"
-            yield finding("call_unanswered", message, call)
+            yield finding(
+                "call_unanswered",
+                f"no result for {shorten(call_name(raw))} {arguments} ({call_id})",
+                call,
+            )
     for orphan in pairing.orphans:
         step = turn.steps[orphan]
         call_id = show(step.raw.get("call_id"))
-        message = f"a {shorten(step.type)} does not answer a call: call_id {call_id}"
-        yield finding("result_unpaired", message, orphan)
+        yield finding(
+            "result_unpaired",
+            f"a {shorten(step.type)} does not answer a call: call_id {call_id}",
+            orphan,
+        )
 
 
 def _undeclared(view: View, received: Sequence[ReceivedCall]) -> Iterator[Finding]:

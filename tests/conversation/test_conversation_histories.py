@@ -331,7 +331,7 @@ NO_ID, NO_ID_OTHER = call(call_id=None, city="London"), call(call_id=None, city=
             "completed",
             [OTHER, result("there", call_id="call_1")],
             1,
-        ),  # came with its result
+        ),  # with its result in the same response
     ],
 )
 def test_which_calls_wait(first: list[Any], status: Any, second: list[Any], calls: int) -> None:
@@ -485,7 +485,7 @@ def test_the_same_token_twice_ends_the_turn() -> None:
     )
 
 
-def test_tokens_without_end_are_not_followed_for_ever() -> None:
+def test_continuations_are_limited() -> None:
     world = World([answer({**HOPS[0], "continuation_token": f"t{number}"}) for number in range(9)])
     (turn,) = world.hold(plan("Go", max_hops=4)).turns
     assert (turn.outcome, turn.reason, len(turn.exchanges)) == (

@@ -1,4 +1,4 @@
-"""The public names of the room, and what it must not import."""
+"""The public names of the package, and what it must not import."""
 
 from __future__ import annotations
 

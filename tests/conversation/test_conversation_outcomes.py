@@ -369,7 +369,7 @@ def test_an_exception_at_a_request_breaks_the_conversation_off(error: EvalkitErr
 
 
 @pytest.mark.parametrize(
-    ("tool", "told"),
+    ("tool", "reason"),
     [
         (ToolCrashed("weather raised ZeroDivisionError"), "weather raised ZeroDivisionError"),
         (
@@ -379,12 +379,12 @@ def test_an_exception_at_a_request_breaks_the_conversation_off(error: EvalkitErr
         (ToolResult(float("nan")), "tool 'weather' returned a result that is not JSON"),
     ],
 )
-def test_a_tool_that_crashed_breaks_the_conversation_off(tool: Any, told: str) -> None:
+def test_a_crashed_tool_ends_the_conversation(tool: Any, reason: str) -> None:
     transcript = World([says(thought(), call(), status="requires_action")], {"weather": tool}).hold(
         plan("one")
     )
     (turn,) = transcript.turns
-    assert str(turn.reason).startswith(told)
+    assert str(turn.reason).startswith(reason)
     assert isinstance(transcript.crash, ToolCrashed)
     assert [step.type for step in turn.steps] == ["thought", "function_call"]
 
@@ -407,7 +407,7 @@ def broken_content(context: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("content", "error", "told"),
+    ("content", "error", "reason"),
     [
         (broken_content, SuiteErrors, ""),
         (
@@ -418,12 +418,12 @@ def broken_content(context: Any) -> str:
     ],
 )
 def test_a_message_that_cannot_be_made_is_not_sent(
-    content: Any, error: type[EvalkitError], told: str
+    content: Any, error: type[EvalkitError], reason: str
 ) -> None:
     world = World([says(text("hi"))])
     transcript = world.hold(plan("one", content))
     turn = transcript.turns[1]
-    assert (turn.outcome, turn.reason, turn.exchanges) == ("incomplete", told, [])
+    assert (turn.outcome, turn.reason, turn.exchanges) == ("incomplete", reason, [])
     assert isinstance(transcript.crash, error)
 
 

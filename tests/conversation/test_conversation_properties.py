@@ -158,7 +158,7 @@ def check_fields(plan: Plan, transcript: Transcript) -> None:
 
 
 def check_timeline(transcript: Transcript, log: list[ServiceLogEntry]) -> None:
-    """A turn's timeline is what the service made in it, each result after its call, and every entry came with the exchange it names."""
+    """A turn's timeline has the service's steps, each result after its call, with their exchanges."""
     answers = iter(log)
     exchanges = {exchange.number: exchange for exchange in transcript.exchanges}
     for turn in transcript.turns:
@@ -306,9 +306,7 @@ odd_bodies = anything | st.fixed_dictionaries(
 
 @many
 @given(plans(), st.data(), st.lists(odd_bodies, min_size=1, max_size=3))
-def test_no_json_whatsoever_makes_it_raise(
-    plan: Plan, data: st.DataObject, bodies: list[Any]
-) -> None:
+def test_no_json_makes_the_engine_raise(plan: Plan, data: st.DataObject, bodies: list[Any]) -> None:
     fields = {**plan.fields, "environment": "remote"}
     answers = cycle(bodies)
     transcript = drive(

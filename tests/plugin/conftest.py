@@ -20,7 +20,8 @@ import evalkit.transports.record
 from evalkit.server import serving
 from tests.plugin.project import Project
 
-# pytester forgets, after every run inside this process, what that run imported: what is imported here is kept, and runs start in no time.
+# pytester unloads what a run in this process imported; what is imported here stays loaded,
+# so that runs start quickly.
 for _name in evalkit.plugins.CHECKS:
     evalkit.plugins.CHECKS.get(_name)
 

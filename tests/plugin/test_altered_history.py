@@ -1,6 +1,6 @@
-"""A cassette whose second request does not re-send what the first answer said: ``history`` names what is wrong, by code and JSON pointer.
+"""``history`` reports by code and JSON Pointer what a cassette re-sends wrongly.
 
-The engine's own request is exact, so it is not found in such a file; the miss is an error, and beside it stands what is wrong with the recording.
+The engine's own request is exact, so it is not found in such a file; the miss is an error, and beside it ares what is wrong with the recording.
 """
 
 from __future__ import annotations

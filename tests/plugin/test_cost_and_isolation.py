@@ -1,4 +1,4 @@
-"""What the plugin must not do: import heavy rooms without a suite, open a socket on replay, break other sessions."""
+"""What the plugin must not do: import much without a suite, open sockets, break sessions."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ print(ended.name, gc.isenabled(), gc.get_freeze_count())
     assert done.stdout.splitlines()[-1] == "OK True 0", done.stdout + done.stderr
 
 
-def test_a_report_that_pytest_keeps_does_not_keep_the_result(recorded: Project) -> None:
+def test_the_reports_that_pytest_stores_do_not_store_results(recorded: Project) -> None:
     kept: list[pytest.TestReport] = []
 
     class Keeper:
@@ -146,5 +146,5 @@ def test_a_report_that_pytest_keeps_does_not_keep_the_result(recorded: Project) 
             kept.append(report)
 
     recorded.pytester.inline_run("suites", plugins=[Keeper()])
-    told = [vars(report)["evalkit_result"] for report in kept if report.when == "call"]
-    assert told == [{"verdict": "passed"}] * 4
+    results = [vars(report)["evalkit_result"] for report in kept if report.when == "call"]
+    assert results == [{"verdict": "passed"}] * 4

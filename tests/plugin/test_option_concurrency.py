@@ -1,4 +1,4 @@
-"""``--evalkit-concurrency``: conversations held at once; everything told and written in the order of the suite."""
+"""``--evalkit-concurrency``: concurrent conversations, output in the order of the suite."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUITE = f"suite: many\ndefaults: {{model: gemini-3.5-flash}}\nscenarios:\n{SCENA
 
 
 class Gathering(ScriptBackend):
-    """A back end that answers only when so many requests wait at once, and tells the most it saw."""
+    """A back end that responds only when ``together`` requests wait at once."""
 
     def __init__(self, together: int) -> None:
         super().__init__(load_script())
@@ -62,7 +62,7 @@ def recorded(project: Project, folder: str) -> dict[str, str]:
     }
 
 
-def test_conversations_are_held_at_once_and_told_in_order(many: Project) -> None:
+def test_conversations_run_concurrently_and_are_reported_in_order(many: Project) -> None:
     backend = Gathering(8)
     with serving(create_app(backend)) as url:
         options = ["suites", "--evalkit-record", "once", "--evalkit-base-url", url]
@@ -86,7 +86,7 @@ def test_the_cassettes_are_those_of_one_at_a_time(many: Project) -> None:
     assert threading.active_count() < 20
 
 
-def test_variants_that_are_compared_are_held_one_by_one(project: Project) -> None:
+def test_compared_variants_run_one_at_a_time(project: Project) -> None:
     (project.root / "suites/weather.yaml").unlink()
     suite = "suite: pair\nscenarios:\n  - id: a\n    model: gemini-3.5-flash\n    stream: [false, true]\n    turns: [{user: Hello}]\n"
     project.suite("pair", suite + "    expect: [{same_as: {stream: false}}]\n")
@@ -98,7 +98,7 @@ def test_a_replay_needs_no_threads(many: Project) -> None:
     many.run("suites", "--evalkit-concurrency", "4").assert_outcomes(passed=24)
 
 
-def test_stopping_early_loses_nothing_that_was_recorded(many: Project) -> None:
+def test_stopping_early_loses_no_recording(many: Project) -> None:
     many.suite(
         "many",
         SUITE.replace(

@@ -81,7 +81,7 @@ def test_a_failed_re_recording_leaves_the_old_cassette(recorded: Project) -> Non
     assert bytes_of(recorded) == before
 
 
-def test_a_cassette_that_cannot_be_read_is_never_overwritten(recorded: Project) -> None:
+def test_an_unreadable_cassette_is_never_overwritten(recorded: Project) -> None:
     path = recorded.root / "cassettes" / "weather" / "hello.stateful.yaml"
     path.write_text(path.read_text()[:400] + "\n  ]broken")
     torn = path.read_bytes()
@@ -131,8 +131,8 @@ def test_no_key_is_written_anywhere(project: Project, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="SIGKILL")
-def test_a_recording_killed_in_the_middle_goes_on(project: Project) -> None:
-    """Kill pytest while the second turn is under way: the first exchange is kept, the next run records only what is missing."""
+def test_a_killed_recording_resumes(project: Project) -> None:
+    """Kill pytest during the second turn: the next run records only what is missing."""
     project.suite(
         "long",
         "suite: long\nscenarios:\n  - id: two\n    model: gemini-3.5-flash\n    history: stateless\n    turns:\n"
@@ -165,8 +165,8 @@ def test_a_recording_killed_in_the_middle_goes_on(project: Project) -> None:
     journal = Path(project.root / "cassettes" / "long" / "two.yaml.journal")
     assert "I have 2 dogs" in journal.read_text()
     (project.root / "conftest.py").unlink()
-    told = project.run("suites/long.yaml")
-    told.assert_outcomes(errors=1)
+    result = project.run("suites/long.yaml")
+    result.assert_outcomes(errors=1)
     project.run(*command[3:]).assert_outcomes(passed=1)
     assert not journal.exists()
     (result,) = project.results().values()

@@ -1,4 +1,4 @@
-"""``--evalkit-resume``: what a run that was cut short had found out is kept, and totals equal the rows."""
+"""``--evalkit-resume``: results of an interrupted run are reused, and totals are consistent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def cut(project: Project) -> Project:
     return project
 
 
-def told(project: Project) -> tuple[list[str], dict[str, int]]:
+def ids_and_totals(project: Project) -> tuple[list[str], dict[str, int]]:
     totals = project.manifest()["totals"]
     return list(project.results()), {
         name: totals[name] for name in ("collected", "scored", "passed", "failed", "errored")
@@ -37,12 +37,12 @@ def told(project: Project) -> tuple[list[str], dict[str, int]]:
 
 
 def test_only_the_rest_is_run(cut: Project) -> None:
-    for name in ("alpha", "bravo"):  # what is kept needs no cassette any more
+    for name in ("alpha", "bravo"):  # reused results need no cassette
         (cut.root / f"cassettes/some/{name}.yaml").unlink()
     result = cut.run("suites", "--evalkit-resume")
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(["*the text does not contain*"])
-    assert told(cut) == (
+    assert ids_and_totals(cut) == (
         ["some::alpha", "some::bravo", "some::charlie", "some::delta"],
         {"collected": 4, "scored": 4, "passed": 3, "failed": 1, "errored": 0},
     )
@@ -54,29 +54,29 @@ def test_errors_are_run_again(cut: Project) -> None:
     cut.run("suites").assert_outcomes(passed=2, failed=1, errors=1)
     (cut.root / "aside.yaml").rename(cut.root / "cassettes/some/charlie.yaml")
     cut.run("suites", "--evalkit-resume").assert_outcomes(passed=3, failed=1)
-    assert told(cut)[0] == ["some::alpha", "some::bravo", "some::delta", "some::charlie"]
+    assert ids_and_totals(cut)[0] == ["some::alpha", "some::bravo", "some::delta", "some::charlie"]
 
 
 def test_totals_equal_the_rows_where_the_session_ends_early_again(cut: Project) -> None:
     cut.run("suites", "--evalkit-resume")
     cut.run("suites", "--evalkit-resume", "-x").assert_outcomes(passed=1, failed=1)
-    ids, totals = told(cut)
+    ids, totals = ids_and_totals(cut)
     assert len(ids) == totals["scored"] == 4
 
 
 def test_a_selection_keeps_what_it_selects(cut: Project) -> None:
     cut.run("suites", "--evalkit-resume", "-k", "alpha or delta").assert_outcomes(passed=2)
-    assert told(cut)[0] == ["some::alpha", "some::delta"]
+    assert ids_and_totals(cut)[0] == ["some::alpha", "some::delta"]
 
 
-def test_nothing_to_resume_is_a_run_like_any_other(cut: Project) -> None:
+def test_nothing_to_resume_is_an_ordinary_run(cut: Project) -> None:
     cut.run("suites", "--evalkit-resume", "--evalkit-report", "reports/new").assert_outcomes(
         passed=3, failed=1
     )
     assert len(cut.results("reports/new")) == 4
 
 
-def test_a_suite_that_changed_cannot_be_gone_on_with(cut: Project) -> None:
+def test_a_changed_suite_cannot_be_resumed(cut: Project) -> None:
     cut.suite("some", SUITE.replace("Hello d", "Hello e"))
     before = (cut.root / "reports/latest/results.jsonl").read_text()
     result = cut.run("suites", "--evalkit-resume")

@@ -50,7 +50,7 @@ class TestReport:
             path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()
         } == before
 
-    def test_a_folder_that_is_no_run_directory_is_not_written_into(self, recorded: Project) -> None:
+    def test_a_folder_with_other_files_is_not_written_into(self, recorded: Project) -> None:
         (recorded.root / "src").mkdir()
         (recorded.root / "src" / "index.html").write_text("mine")
         result = recorded.run("suites", "--evalkit-report", "src")
@@ -61,16 +61,16 @@ class TestReport:
         assert len(list((recorded.root / "src").iterdir())) == 1
 
     @pytest.mark.parametrize(
-        ("blocks", "told"),
+        ("blocks", "message"),
         [
             (4, "*results.jsonl: results cannot be written"),
             (24, "cannot write all reports: *evalkit report"),
         ],
     )
-    def test_a_disk_that_fills_up_is_told_in_a_line_and_loses_no_whole_result(
-        self, recorded: Project, blocks: int, told: str
+    def test_a_full_disk_is_one_line_and_loses_no_whole_result(
+        self, recorded: Project, blocks: int, message: str
     ) -> None:
-        """A limit on the size of files stands for the full disk: writing beyond it fails just so."""
+        """A limit on file sizes simulates a full disk: writing beyond it fails alike."""
         command = f"ulimit -f {blocks}; exec {sys.executable} -m pytest suites -p no:cacheprovider"
         # Python itself would leave compiled modules torn under such a limit, for every later test.
         known = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -84,7 +84,7 @@ class TestReport:
         )
         output = done.stdout + done.stderr
         assert done.returncode != 0
-        assert fnmatch(output, f"*{told}*"), output
+        assert fnmatch(output, f"*{message}*"), output
         assert "Traceback" not in output
         assert "INTERNALERROR" not in output
         lines = list(read_lines(recorded.root / "reports" / "latest" / "results.jsonl"))
@@ -112,7 +112,7 @@ class TestBaseUrl:
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", project.url + "/")
         project.run("suites", "--evalkit-record", "once").assert_outcomes(passed=4)
 
-    def test_one_that_is_no_url(self, project: Project) -> None:
+    def test_one_that_is_not_a_url(self, project: Project) -> None:
         result = project.run(
             "suites",
             "-k",
@@ -233,7 +233,7 @@ class TestRedact:
         assert [path for path in files if b"acct-4711" in path.read_bytes()] == []
         project.run("suites", "-k", "hello").assert_outcomes(failed=2, deselected=2)
 
-    def test_a_pattern_that_is_none_is_refused(self, project: Project) -> None:
+    def test_an_invalid_pattern_is_refused(self, project: Project) -> None:
         project.pytester.makeini("[pytest]\nevalkit_redact =\n    acct-[\n")
         result = project.record()
         assert "acct-[" in result.stdout.str() + result.stderr.str()

@@ -1,4 +1,4 @@
-"""What pytest users rely on keeps working: -k, --lf, -x, -n, --junitxml, skipping from conftest, markers, exit codes."""
+"""pytest features: -k, --lf, -x, -n, --junitxml, skips from conftest, markers, exit codes."""
 
 from __future__ import annotations
 
@@ -112,9 +112,9 @@ def test_a_variant_has_the_hooks_of_its_own_folders_and_no_others(recorded: Proj
     (recorded.root / "suites" / "conftest.py").write_text(hook.format("suites"))
     result = recorded.run("suites", "unit", "-s", "-q")
     result.assert_outcomes(passed=5)
-    told = [line.lstrip(".") for line in result.outlines if "hook of" in line]
+    hook_lines = [line.lstrip(".") for line in result.outlines if "hook of" in line]
     names = ("london[stateful]", "london[stateless]", "hello[stateful]", "hello[stateless]")
-    assert told == [*(f"hook of suites: {name}" for name in names), "hook of unit: test_unit"]
+    assert hook_lines == [*(f"hook of suites: {name}" for name in names), "hook of unit: test_unit"]
 
 
 def test_an_errored_variant_is_an_error_not_a_failure(recorded: Project) -> None:
@@ -140,7 +140,7 @@ def test_setup_faults_have_a_result_too(recorded: Project) -> None:
     assert "no database" in result["message"]
 
 
-def test_warnings_are_told_and_fail_nothing(recorded: Project) -> None:
+def test_warnings_are_reported_and_fail_nothing(recorded: Project) -> None:
     recorded.suite(
         "weather",
         WEATHER.replace("expect: [{text: patterns}]", "expect: [{text: dogs, severity: warn}]"),

@@ -1,4 +1,4 @@
-"""The main job on real input: suites over cassettes made from real answers of the service pass, and fail when an answer is tampered with.
+"""Suites over cassettes of real responses pass, and fail after a response was altered.
 
 The recordings are not part of the project: these tests are skipped where their folder is absent. They are served as they are over HTTP, recorded by
 the plugin as a user would, and replayed from the cassettes.

@@ -54,7 +54,7 @@ def test_what_is_accepted_passes_the_next_run(run: Project) -> None:
     assert len(found) == 6
     assert (
         len({one["group"] for one in found}) == 2
-    )  # both variants said the same, and the turn is the whole
+    )  # both variants have the same text, in a single turn
     code, output = review(
         *(part for group in sorted({one["group"] for one in found}) for part in ("--accept", group))
     )

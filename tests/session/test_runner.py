@@ -1,4 +1,4 @@
-"""What becomes of a variant: passed, failed, errored, skipped; which checks ran; who is held, and how often."""
+"""Outcomes of variants: passed, failed, errored, skipped; which checks and variants run."""
 
 from __future__ import annotations
 

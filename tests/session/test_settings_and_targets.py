@@ -106,7 +106,7 @@ def test_a_module_outside_the_project_is_refused(
         resolve("stray_module_of_test:x", tmp_path / "project")
 
 
-def test_a_folder_that_lies_in_two_places_is_taken_from_the_project(
+def test_a_namespace_package_resolves_to_the_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("elsewhere", 1), ("project", 2)):

@@ -1,4 +1,4 @@
-"""Reading a tape: conversations told apart, and every check over them in the words of a suite."""
+"""Conversations of a tape, and checks over them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def client_of(url: str) -> Any:
 
 
 async def two_turns(client: Any, start: asyncio.Barrier, **fields: Any) -> str:
-    """Hold a conversation whose requests alternate with those of others."""
+    """Run a conversation whose requests alternate with those of others."""
     await start.wait()
     first = await client.aio.interactions.create(model=MODEL, input=DOGS, **fields)
     await start.wait()
@@ -51,12 +51,12 @@ async def stateless_tool(client: Any, start: asyncio.Barrier, city: str) -> str:
             history.append(step.model_dump())
             if step.type == "function_call":
                 results += 1
-                told = json.dumps({"location": city, "temperature": "22", "unit": "celsius"})
+                result_text = json.dumps({"location": city, "temperature": "22", "unit": "celsius"})
                 result = {
                     "type": "function_result",
                     "name": step.name,
                     "call_id": step.id,
-                    "result": [{"type": "text", "text": told}],
+                    "result": [{"type": "text", "text": result_text}],
                 }
                 history.append(result)
         if not results:
@@ -172,7 +172,7 @@ def test_a_wrong_check_is_a_short_error(
     assert len(str(raised.value).splitlines()) <= 3
 
 
-def test_every_wrong_check_is_told_at_once(dogs: Tape) -> None:
+def test_all_wrong_checks_are_reported_at_once(dogs: Tape) -> None:
     with pytest.raises(UsageError, match=r"'step'(?s:.*)'txt'"):
         dogs.expect(step="x", txt="y")
 

@@ -1,4 +1,4 @@
-"""What can go wrong while taping: swallowed misses, leaking keys, broken cassettes, two tapes, recordings nobody asked for, a kill."""
+"""Faults of tapes: swallowed misses, leaking keys, broken cassettes, two tapes, kills."""
 
 # ruff: noqa: PT012, PT031 - how a block ends is what is tested here
 
@@ -297,7 +297,7 @@ def test_tokens_of_an_authorization_server_are_written_nowhere(
     assert "expires_in" in written
     for secret in ("a-token-0123456789", "refresh-0123456789", "client-secret"):
         assert secret not in written
-    assert tape.conversations() == []  # kept, and no conversation
+    assert tape.conversations() == []  # recorded, but not a conversation
     with make_tape():
         assert httpx.post(f"{url}/token", data=form).json()["expires_in"] == 3600
 
@@ -307,7 +307,7 @@ def test_a_secret_that_would_be_written_stops_the_taping(
 ) -> None:
     from evalkit.cassette.redaction import Redactor
 
-    # As if redaction had missed a spelling: then the last guard must hold.
+    # As if redaction had missed a spelling: the last check must refuse to write it.
     monkeypatch.setattr(Redactor, "recording", lambda self, recording: (recording, 0))
     asked = 0
     with serving_rules("  - {reply: hello}\n") as url, pytest.raises(SecretLeak), make_tape("once"):

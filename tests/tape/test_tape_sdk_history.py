@@ -1,4 +1,4 @@
-"""The Python SDK's own stateless loop, the guide's (section 9): what ``step.model_dump()`` changes, ``history`` names, or forgives where asked to."""
+"""The Python SDK's stateless loop: ``history`` reports what ``step.model_dump()`` changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from google import genai
 from evalkit import ExpectationFailed
 from tests.tape.tape_support import MODEL, TOOL, MakeTape, serving_rules
 
-# Explicit nulls of optional fields, which the SDK drops; of unknown fields, which it keeps; keys in an order that it does not keep.
+# The SDK drops nulls of optional fields, preserves those of unknown ones, and reorders keys.
 RULES = """\
   - when: {results: true}
     steps:
@@ -27,8 +27,8 @@ RULES = """\
 
 
 def answers(step: Any) -> dict[str, Any]:
-    told = [{"type": "text", "text": json.dumps({"location": "London", "temperature": "22"})}]
-    return {"type": "function_result", "name": step.name, "call_id": step.id, "result": told}
+    content = [{"type": "text", "text": json.dumps({"location": "London", "temperature": "22"})}]
+    return {"type": "function_result", "name": step.name, "call_id": step.id, "result": content}
 
 
 def stateless_loop(client: Any) -> None:
@@ -94,7 +94,7 @@ def test_exact_names_what_the_sdk_changed_and_equivalent_forgives_it(
             talk = tape.conversation()
             sent, got = talk.exchanges[1].request.body["input"], talk.exchanges[0].interaction
             assert got is not None
-            assert list(sent[2]) != list(got["steps"][1])  # reordered, which is no difference
+            assert list(sent[2]) != list(got["steps"][1])  # reordered, which does not count
             talk.expect(history="equivalent")
             with pytest.raises(ExpectationFailed) as raised:
                 talk.expect(history="exact")

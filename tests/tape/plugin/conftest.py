@@ -30,7 +30,8 @@ import evalkit.transports.live
 import evalkit.transports.record
 from tests.tape.plugin.taped_project import TapedProject
 
-# pytester forgets, after every run inside this process, what that run imported: what is imported here is kept, and no library is there twice.
+# pytester unloads what a run in this process imported; what is imported here stays loaded,
+# so that no library is loaded twice.
 for _name in evalkit.plugins.CHECKS:
     evalkit.plugins.CHECKS.get(_name)
 

@@ -25,7 +25,7 @@ def test_the_explanation_is_that_of_a_suite(project: TapedProject) -> None:
     result.stdout.no_fnmatch_line("*expecting.py*")
 
 
-def test_a_wrong_check_is_told_with_the_nearest_one(project: TapedProject) -> None:
+def test_a_wrong_check_is_reported_with_the_nearest_one(project: TapedProject) -> None:
     project.write("test_app.py", HELLO.replace('text="Hello"', 'txt="Hello"'))
     result = project.record()
     result.assert_outcomes(failed=1)

@@ -1,4 +1,4 @@
-"""A miss reaches the test's user, whatever the application made of it."""
+"""A miss fails the test even if the application swallows it."""
 
 from __future__ import annotations
 

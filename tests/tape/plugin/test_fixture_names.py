@@ -1,4 +1,4 @@
-"""Where a test's cassette lies: ``cassettes/<module>/<test>.yaml``, parameters made safe for file names."""
+"""The path of a test's cassette: ``cassettes/<module>/<test>.yaml``, safe for file systems."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_a_test_that_never_ran_records_nothing(project: TapedProject) -> None:
     assert project.cassettes() == ["test_app/test_hello.yaml.journal"]
 
 
-def test_live_reaches_the_endpoint_and_keeps_nothing(project: TapedProject) -> None:
+def test_live_reaches_the_endpoint_and_writes_nothing(project: TapedProject) -> None:
     project.run("--evalkit-live", "--evalkit-base-url", project.url).assert_outcomes(passed=1)
     assert not (project.root / "cassettes").exists()
 
@@ -94,7 +94,7 @@ def test_the_environment_is_as_it_was_afterwards(project: TapedProject) -> None:
     project.record().assert_outcomes(passed=2)
 
 
-def test_a_broken_cassette_is_told_without_a_traceback_into_evalkit(project: TapedProject) -> None:
+def test_a_broken_cassette_shows_no_traceback_of_evalkit(project: TapedProject) -> None:
     path = project.write("cassettes/test_app/test_hello.yaml", "interactions: [\n")
     result = project.record(mode="all")
     result.assert_outcomes(errors=1)

@@ -20,7 +20,7 @@ def shortened(project: TapedProject) -> TapedProject:
     return project
 
 
-def test_they_are_told(project: TapedProject) -> None:
+def test_unplayed_recordings_are_reported(project: TapedProject) -> None:
     result = shortened(project).run("-W", "default", "-W", "ignore:Module already imported")
     result.assert_outcomes(passed=1, warnings=1)
     result.stdout.fnmatch_lines(
@@ -34,6 +34,6 @@ def test_strict_makes_them_an_error(project: TapedProject) -> None:
     result.stdout.fnmatch_lines(["*1 recording left unplayed*"])
 
 
-def test_a_test_that_failed_is_not_told_of_what_it_left(project: TapedProject) -> None:
+def test_a_failed_test_reports_no_unplayed_recordings(project: TapedProject) -> None:
     shortened(project).write("test_app.py", TWO.replace('ask("Goodbye")', "assert False"))
     project.run().assert_outcomes(failed=1)

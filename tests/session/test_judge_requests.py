@@ -94,7 +94,7 @@ def one(results: Results) -> dict[str, Any]:
     return result
 
 
-def told(result: dict[str, Any]) -> list[tuple[str, str, int | None]]:
+def check_verdicts(result: dict[str, Any]) -> list[tuple[str, str, int | None]]:
     return [(check["name"], check["verdict"], check.get("turn")) for check in result["checks"]]
 
 
@@ -121,10 +121,10 @@ scenarios:
 """
 
 
-def test_a_judge_is_recorded_and_replayed_with_the_server_gone(hold: Hold, tmp_path: Path) -> None:
+def test_a_judge_is_recorded_and_replayed_without_server(hold: Hold, tmp_path: Path) -> None:
     recorded, replayed = hold(TWO_TURNS, "once"), hold(TWO_TURNS)
     for name, result in replayed.items():
-        assert told(result)[:4] == [
+        assert check_verdicts(result)[:4] == [
             ("judge", "passed", 1),
             ("text", "passed", 1),
             ("judge", "failed", 2),
@@ -141,7 +141,7 @@ def test_a_judge_is_recorded_and_replayed_with_the_server_gone(hold: Hold, tmp_p
         assert result["judge_exchanges"][3]["request"]["body"]["model"] == "gemini-3.1-pro-preview"
 
 
-def test_what_a_judge_costs_is_counted_apart(hold: Hold) -> None:
+def test_tokens_of_judges_are_counted_separately(hold: Hold) -> None:
     result = hold(TWO_TURNS, "once")["s::a[stateful]"]
     metrics = result["metrics"]
     talk = sum(
@@ -166,7 +166,7 @@ def test_what_a_judge_costs_is_counted_apart(hold: Hold) -> None:
     assert "judge" not in plain["metrics"]
 
 
-def test_a_judge_is_no_turn_of_the_recorded_conversation(hold: Hold, tmp_path: Path) -> None:
+def test_a_judge_request_is_not_a_turn(hold: Hold, tmp_path: Path) -> None:
     hold(TWO_TURNS, "once")
     for path in sorted((tmp_path / "cassettes" / "s").iterdir()):
         cassette = load_cassette(path)
@@ -185,14 +185,14 @@ def test_a_judge_is_no_turn_of_the_recorded_conversation(hold: Hold, tmp_path: P
     assert [found.code for found in lint([tmp_path / "cassettes"]).findings] == []
 
 
-def test_a_judge_that_is_not_recorded_is_a_miss_and_no_low_score(hold: Hold) -> None:
+def test_an_unrecorded_judge_is_a_miss(hold: Hold) -> None:
     hold("scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kind.}]}]}]", "once")
     result = one(
         hold(
             "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kinder.}, {text: Hello}]}]}]"
         )
     )
-    assert told(result) == [("judge", "errored", 1), ("text", "passed", 1)]
+    assert check_verdicts(result) == [("judge", "errored", 1), ("text", "passed", 1)]
     assert finding(result)["code"] == "check_unusable"
     text = finding(result)["message"] + finding(result)["detail"]
     assert "Be kinder." in text
@@ -207,39 +207,37 @@ def test_a_judge_that_is_not_recorded_is_a_miss_and_no_low_score(hold: Hold) -> 
     assert added["verdict"] == "passed"
 
 
-def test_a_judgement_that_is_none_is_recorded_as_what_happened(hold: Hold) -> None:
+def test_an_invalid_judgement_is_recorded(hold: Hold) -> None:
     suite = "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: broken judge}]}]}]"
     for mode in ("once", "none"):
         result = one(hold(suite, mode))
-        assert told(result) == [("judge", "errored", 1)]
+        assert check_verdicts(result) == [("judge", "errored", 1)]
         assert finding(result)["message"].startswith("the judge's answer does not meet its schema")
 
 
-def test_a_refused_judge_leaves_the_recording_to_go_on_from(hold: Hold, tmp_path: Path) -> None:
+def test_a_failed_judge_leaves_the_journal_to_resume_from(hold: Hold, tmp_path: Path) -> None:
     suite = (
         "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kind.}, {judge: quota}]}]}]"
     )
     result = one(hold(suite, "once"))
-    assert told(result) == [("judge", "passed", 1), ("judge", "errored", 1)]
+    assert check_verdicts(result) == [("judge", "passed", 1), ("judge", "errored", 1)]
     assert "429" in finding(result)["message"]
     assert not (tmp_path / "cassettes" / "s" / "a.yaml").exists(), (
         "a refusal would be replayed for ever"
     )
     again = one(hold(suite, "once"))
-    assert told(again) == [("judge", "passed", 1), ("judge", "passed", 1)]
+    assert check_verdicts(again) == [("judge", "passed", 1), ("judge", "passed", 1)]
     sources = [exchange["response"]["source"] for exchange in again["judge_exchanges"]]
     assert sources == ["replayed", "recorded"], "what was answered is not asked again"
     assert one(hold(suite))["verdict"] == "passed"
 
 
-def test_a_turn_that_was_not_held_is_not_judged(
-    hold: Hold, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_incomplete_turn_asks_no_judge(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
     suite = (
         "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: x}]}], expect: [{judge: y}]}]"
     )
     result = one(hold(suite))
-    assert told(result) == [
+    assert check_verdicts(result) == [
         ("conversation", "errored", 1),
         ("judge", "skipped", 1),
         ("judge", "skipped", None),
@@ -254,7 +252,7 @@ def test_a_judge_may_end_the_conversation(hold: Hold) -> None:
     )
     for mode in ("once", "none"):
         result = one(hold(suite, mode))
-        assert told(result) == [
+        assert check_verdicts(result) == [
             ("judge", "failed", 1),
             ("judge", "skipped", 2),
             ("judge", "skipped", None),
@@ -263,7 +261,7 @@ def test_a_judge_may_end_the_conversation(hold: Hold) -> None:
     passing = suite.replace("farewell", "hello")
     for mode in ("all", "none"):
         result = one(hold(passing, mode))
-        assert told(result) == [
+        assert check_verdicts(result) == [
             ("judge", "passed", 1),
             ("judge", "passed", 2),
             ("judge", "passed", None),
@@ -271,7 +269,7 @@ def test_a_judge_may_end_the_conversation(hold: Hold) -> None:
         assert result["unplayed"] == []
 
 
-def test_siblings_that_are_compared_are_judged_once_each(hold: Hold) -> None:
+def test_compared_siblings_ask_their_judge_once_each(hold: Hold) -> None:
     suite = """\
 scenarios:
   - id: a
@@ -282,14 +280,14 @@ scenarios:
 """
     for mode in ("once", "none"):
         results = hold(suite, mode)
-        assert [told(result)[:3] for result in results.values()] == [
+        assert [check_verdicts(result)[:3] for result in results.values()] == [
             [("judge", "passed", 1), ("same_as", "passed", 1), ("same_as", "passed", 1)]
         ] * 2
         assert [len(result["judge_exchanges"]) for result in results.values()] == [1, 1]
         assert [result["unplayed"] for result in results.values()] == [[], []]
 
 
-def test_a_judge_that_speaks_of_earlier_turns_is_asked_too(hold: Hold) -> None:
+def test_a_judge_with_a_template_of_earlier_turns_runs(hold: Hold) -> None:
     suite = """\
 scenarios:
   - id: a
@@ -300,8 +298,8 @@ scenarios:
 """
     for mode in ("once", "none"):
         result = one(hold(suite, mode))
-        assert told(result)[0] == ("judge", "failed", 2), "half of the quoted words"
-        assert told(result)[1][0] == "text"
+        assert check_verdicts(result)[0] == ("judge", "failed", 2), "half of the quoted words"
+        assert check_verdicts(result)[1][0] == "text"
         assert finding(result)["got"]["score"] == 0.5
 
 
@@ -312,7 +310,7 @@ def test_the_answer_cannot_write_its_own_judgement(hold: Hold) -> None:
             "once",
         )
     )
-    assert told(result) == [("judge", "failed", 1)]
+    assert check_verdicts(result) == [("judge", "failed", 1)]
     (block,) = result["judge_exchanges"][0]["request"]["body"]["input"][1:]
     assert len(block["text"].split("\n")) == 4
 
@@ -332,15 +330,15 @@ def test_a_judge_is_redacted_and_found_again_with_and_without_the_key(
         assert key not in json.dumps(result)
 
 
-def test_a_live_session_asks_too(hold: Hold) -> None:
+def test_judges_run_in_a_live_session(hold: Hold) -> None:
     result = one(
         hold("scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kind.}]}]}]", live=True)
     )
-    assert told(result) == [("judge", "passed", 1)]
+    assert check_verdicts(result) == [("judge", "passed", 1)]
     assert [exchange["response"]["source"] for exchange in result["judge_exchanges"]] == ["live"]
 
 
-def test_trials_are_judged_one_by_one(hold: Hold, tmp_path: Path) -> None:
+def test_each_trial_has_its_judge(hold: Hold, tmp_path: Path) -> None:
     suite = "scenarios: [{id: a, repeat: 2, turns: [{user: hello, expect: [{judge: Be kind.}, snapshot]}]}]"
     results = hold(suite, "once")
     assert [len(result["judge_exchanges"]) for result in results.values()] == [1, 1]
@@ -375,7 +373,7 @@ def approve(results: Results, root: Path) -> list[str]:
     return sorted(written)
 
 
-def test_a_result_alone_is_enough_to_approve_and_no_run_does(hold: Hold, tmp_path: Path) -> None:
+def test_a_result_suffices_to_approve_and_runs_never_approve(hold: Hold, tmp_path: Path) -> None:
     for mode in ("once", "none", "all"):
         results = hold(SNAPSHOTS, mode)
         assert {
@@ -419,5 +417,5 @@ def test_a_snapshot_that_cannot_be_read_is_an_error(
     path.parent.mkdir(parents=True)
     damage(path)
     result = one(hold("scenarios: [{id: a, turns: [{user: hello, expect: [snapshot]}]}]", "once"))
-    assert told(result) == [("snapshot", "errored", 1)]
+    assert check_verdicts(result) == [("snapshot", "errored", 1)]
     assert finding(result, "snapshot")["message"].startswith(told_of)

@@ -1,4 +1,4 @@
-"""Conversations that were mixed come apart as they were held: by ids, by histories, and where both were altered."""
+"""Interleaved conversations are told apart: by ids, by histories, and after alterations of both."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def create(value: JSON, **fields: JSON) -> Request:
 
 
 class Tape:
-    """Feeds exchanges to Threads, and checks that a whole tape read at once comes apart the same."""
+    """Feeds exchanges to a Demultiplexer; ``conversations`` splits the whole tape at once."""
 
     def __init__(self) -> None:
         self.threads = Demultiplexer()
@@ -78,7 +78,7 @@ class Tape:
 HI = [{"type": "thought", "signature": "s1"}, said("Hi")]
 
 
-def test_ids_tell_stateful_conversations_apart() -> None:
+def test_ids_distinguish_stateful_conversations() -> None:
     tape = Tape()
     first, second = create("Hello"), create("Hello")
     assert [tape.take(first, answer(HI, id="a")), tape.take(second, answer(HI, id="b"))] == [0, 1]
@@ -113,7 +113,7 @@ def test_a_second_continuation_is_a_fork_that_begins_with_what_is_shared() -> No
     assert tape.conversations() == [[0, 1], [0, 2, 3], [0, 2, 4]]
 
 
-def test_a_history_that_goes_on_otherwise_is_a_fork() -> None:
+def test_a_history_that_continues_differently_is_a_fork() -> None:
     tape = Tape()
     more = [user("Hello"), *HI, user("More")]
     tape.take(create([user("Hello")]), answer(HI))
@@ -126,7 +126,7 @@ def test_a_history_that_goes_on_otherwise_is_a_fork() -> None:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_a_request_that_is_repeated_goes_on_in_its_conversation(status: int) -> None:
+def test_a_repeated_request_continues_its_conversation(status: int) -> None:
     tape = Tape()
     refusal = Response(status, {}, '{"error": {"code": "x", "message": "y"}}')
     first, more = create("Hello"), create("More", previous_interaction_id="a")
@@ -314,7 +314,7 @@ def test_without_any_mark_the_longest_common_beginning_decides() -> None:
 
 @dataclass
 class Plan:
-    """One conversation: how it keeps history, and per turn how many rounds of parallel calls there are before the answer."""
+    """One conversation; ``turns`` lists for each turn the numbers of parallel calls per round."""
 
     first: str
     stateless: bool
@@ -326,8 +326,8 @@ class Plan:
 
 
 @dataclass
-class Held:
-    """Holds a planned conversation against a service that names and signs everything by ``name``, one exchange at a time."""
+class PlannedConversation:
+    """Runs a planned conversation with a service that names and signs everything by ``name``."""
 
     name: str
     plan: Plan
@@ -433,9 +433,14 @@ plans = st.builds(
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), chosen=st.lists(plans, min_size=1, max_size=6))
-def test_any_conversations_in_any_order_come_apart(data: st.DataObject, chosen: list[Plan]) -> None:
+def test_any_conversations_in_any_order_are_told_apart(
+    data: st.DataObject, chosen: list[Plan]
+) -> None:
     tape, owners = Tape(), []
-    running = {number: Held(f"c{number}", plan).exchanges() for number, plan in enumerate(chosen)}
+    running = {
+        number: PlannedConversation(f"c{number}", plan).exchanges()
+        for number, plan in enumerate(chosen)
+    }
     while running:
         number = data.draw(st.sampled_from(sorted(running)))
         exchange = next(running[number], None)
@@ -453,7 +458,7 @@ def test_any_conversations_in_any_order_come_apart(data: st.DataObject, chosen: 
 
 def test_a_request_costs_what_it_is_long_however_many_conversations_there_are() -> None:
     def calls(count: int) -> float:
-        """Return how many function calls a request takes, the same conversation being held by so many at once."""
+        """Return the function calls per request with ``count`` equal conversations at once."""
         tape = Tape()
         counted = 0
 
@@ -499,14 +504,14 @@ def test_any_altered_history_lands_in_its_conversation(
     data: st.DataObject, chosen: list[Plan]
 ) -> None:
     tape = Tape()
-    held = [
-        Held(f"c{number}", replace(plan, stateless=True, hop=False))
+    conversations = [
+        PlannedConversation(f"c{number}", replace(plan, stateless=True, hop=False))
         for number, plan in enumerate(chosen)
     ]
-    for one in held:
+    for one in conversations:
         for exchange in one.exchanges():
             tape.take(*exchange)
-    for number, one in enumerate(held):
+    for number, one in enumerate(conversations):
         altered = []
         for step in one.history:  # whatever happens to the rest, thoughts are as they were
             change = data.draw(st.sampled_from([None, None, rewritten, dropped, with_nulls]))
@@ -558,7 +563,7 @@ PATHS = st.sampled_from(
         max_size=6,
     )
 )
-def test_whatever_is_sent_and_answered_belongs_somewhere(
+def test_any_traffic_belongs_to_some_conversation(
     exchanges: list[tuple[str, str, JSON, JSON, int]],
 ) -> None:
     threads = Demultiplexer()

@@ -1,4 +1,4 @@
-"""Calls of functions that the suite does not declare: said by the conversation where no ``tool_calls`` check says it."""
+"""Calls of undeclared functions: reported by the conversation without a ``tool_calls`` check."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ scenarios: [{{id: a, tools: [tool], turns: [{{user: hello, expect: [{turn}]}}], 
         ({"tool": 1}, "", "", 1),
     ],
 )
-def test_who_names_an_undeclared_call(
+def test_who_reports_an_undeclared_call(
     tmp_path: Path, name: Any, turn: str, whole: str, said: int
 ) -> None:
     path = tmp_path / "s.yaml"

@@ -1,4 +1,4 @@
-"""Judges and snapshots through pytest: recorded once, replayed with the server gone, told in the summary and the run directory."""
+"""Judges and snapshots through pytest: recorded, replayed without server, reported."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def test_a_result_and_a_message_in_one_request_belong_to_two_turns() -> None:
     assert shape(transcript) == [["function_call", "RESULT ok"], ["model_output"]]
 
 
-def test_a_result_that_no_call_asked_for_is_there_all_the_same() -> None:
+def test_a_result_without_a_call_is_in_the_timeline() -> None:
     transcript = read(
         post("go", [said("hm")], "1"),
         post([result("z")], [said("what?")], "2", previous_interaction_id="1"),
@@ -204,7 +204,7 @@ def test_a_run_in_the_background_is_what_it_ended_as() -> None:
     assert transcript.settings["background"] is True
 
 
-def test_an_answer_that_is_read_again_is_said_once() -> None:
+def test_an_interaction_read_again_adds_nothing() -> None:
     transcript = read(
         post("go", [said("done")], "1"),
         get("1", [user("go"), said("done")], query="?include_input=true"),
@@ -266,7 +266,7 @@ def test_a_stream_that_was_resumed_is_one(cut: int) -> None:
     assert transcript.settings["stream"] is True
 
 
-def test_a_stream_that_broke_off_is_a_turn_not_held() -> None:
+def test_a_broken_stream_is_an_incomplete_turn() -> None:
     (turn,) = read(
         sse(
             "POST",
@@ -359,7 +359,7 @@ def test_cancel_and_delete() -> None:
     assert turn.interaction["id"] == "1"
 
 
-def test_other_traffic_is_no_part_of_it() -> None:
+def test_other_traffic_is_ignored() -> None:
     foreign = [
         recording("GET", "https://host/v1beta/agents", None, {"agents": []}),
         recording("POST", "https://host/v1beta/environments", {"input": "x"}, {"id": "e"}),

@@ -1,4 +1,4 @@
-"""``target:``: an application's function holds the turns of a suite; taped, replayed without its server, judged like any other variant."""
+"""``target:``: an application's function runs the turns of a suite, recorded and replayed."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def stateless(message, context):
             history.append(step)
             if step["type"] == "function_call":
                 calls.append(step)
-                told = json.dumps({"location": step["arguments"]["location"], "temperature": "22", "unit": "celsius"})
+                result_text = json.dumps({"location": step["arguments"]["location"], "temperature": "22", "unit": "celsius"})
                 result = {"type": "function_result", "name": step["name"], "call_id": step["id"]}
-                history.append({**result, "result": [{"type": "text", "text": told}]})
+                history.append({**result, "result": [{"type": "text", "text": result_text}]})
         if not calls:
             return
 
@@ -196,9 +196,7 @@ JUDGED = (
 
 @pytest.mark.parametrize("function", ["stateful", "stateless", "asynchronous"])
 @pytest.mark.parametrize("more", ["", "stop_on_failure: true\n"])
-def test_a_target_is_judged_by_a_model_over_its_own_tape(
-    run: Run, function: str, more: str
-) -> None:
+def test_a_judge_of_a_target_uses_its_tape(run: Run, function: str, more: str) -> None:
     turns = JUDGED if function != "asynchronous" else JUDGED[:1] * 2
     text = scenario(
         function,
@@ -233,7 +231,7 @@ def test_a_target_is_judged_by_a_model_over_its_own_tape(
     )
 
 
-def test_a_target_is_judged_by_what_it_sent(run: Run) -> None:
+def test_a_target_is_checked_by_what_it_sent(run: Run) -> None:
     with serving() as url:
         result = run(scenario("forgetful", *DOGS), url=url, mode="once")
     assert result["verdict"] == "failed"
@@ -308,7 +306,7 @@ def test_an_expected_error_of_a_target_passes(run: Run) -> None:
 
 
 @pytest.mark.parametrize("function", ["swallows", "says_more"])
-def test_a_miss_is_told_whatever_the_target_makes_of_it(run: Run, function: str) -> None:
+def test_a_miss_is_reported_even_if_the_target_swallows_it(run: Run, function: str) -> None:
     with serving() as url:
         run(scenario("stateful", "{user: Hello}"), url=url, mode="once")
     result = run(scenario(function, "{user: Hello}"), url=url)

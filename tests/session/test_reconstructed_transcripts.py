@@ -1,4 +1,4 @@
-"""A conversation read from its cassette alone is the one that the engine held: every variant of the shipped suites."""
+"""Transcripts reconstructed from the shipped cassettes equal those of the engine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def essence(turn: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.id)
-def test_what_a_cassette_tells_is_what_was_held(variant: Variant) -> None:
+def test_a_reconstructed_transcript_equals_the_engines(variant: Variant) -> None:
     cassettes = ROOT / "cassettes"
     line = json.loads(Runner(Settings(root=ROOT, cassettes=cassettes)).run(variant).line)
     cassette = load_cassette(cassettes / variant.cassette)
@@ -49,8 +49,10 @@ def test_what_a_cassette_tells_is_what_was_held(variant: Variant) -> None:
         "a judge's question is a conversation of its own"
     )
     taped = transcript_of(cassette)
-    held = [turn for turn in line["turns"] if turn["outcome"] != "not_run"]
-    assert [essence(turn.to_json()) for turn in taped.turns] == [essence(turn) for turn in held]
+    turns_run = [turn for turn in line["turns"] if turn["outcome"] != "not_run"]
+    assert [essence(turn.to_json()) for turn in taped.turns] == [
+        essence(turn) for turn in turns_run
+    ]
     assert {word: taped.settings[word] for word in ("history", "stream", "background")} == {
         word: variant.settings[word] for word in ("history", "stream", "background")
     }

@@ -236,7 +236,7 @@ def test_with_a_well_behaved_service_only_the_plans_own_limits_stop_a_turn(
             assert turn.outcome in ("api_error", "not_run")
         else:
             assert turn.outcome in ("completed", "not_run") or any(
-                word in str(turn.reason) for word in ("max_tool_rounds", "used already", "hops")
+                word in str(turn.reason) for word in ("max_tool_rounds", "used before", "hops")
             )
     (check_history if plan.history == "stateless" else check_chain)(plan, transcript, service.log)
     check_timeline(transcript, service.log)

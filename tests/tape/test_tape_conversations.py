@@ -158,7 +158,7 @@ def test_what_failed_is_explained_as_in_a_suite(dogs: Tape) -> None:
         (
             ({"text": "x", "severity": "warning"},),
             {},
-            "severity is 'error' or 'warn', not \"warning\"",
+            "severity must be 'error' or 'warn', not \"warning\"",
         ),
         ((), {"text": object()}, "not a JSON value"),
     ],

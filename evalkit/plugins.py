@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar, overload
 
-from evalkit._lib.fast_json import loads
-from evalkit._lib.json import JSON, dumps
+from evalkit._lib.fast_json import dumps, loads
+from evalkit._lib.json import JSON
 from evalkit._lib.registry import Registry
 from evalkit._lib.yaml import ValuePath
 from evalkit.checks.core.arguments import BadOptions, argument_schema, build_check

@@ -45,7 +45,11 @@ _REQUEST_FIELDS = (
     "cached_content",
     "webhook_config",
 )
-_AXIS_DEFAULTS: dict[str, JSON] = {"history": "stateful", "stream": False, "background": False}
+_DEFAULT_AXES = {
+    "history": SettingAxis("history", ("stateful",), False),
+    "stream": SettingAxis("stream", (False,), False),
+    "background": SettingAxis("background", (False,), False),
+}
 _YAML_1_1_BOOLEANS = frozenset(
     spelling
     for word in ("yes", "no", "on", "off", "y", "n")
@@ -109,14 +113,12 @@ def build_scenario(context: LoadContext, index: int, suite_file: SuiteDocument) 
 
 
 def _axes(keys: Mapping[str, JSON]) -> tuple[SettingAxis, ...]:
-    settings = {**_AXIS_DEFAULTS, **keys}
-    return tuple(
-        SettingAxis(key, tuple(settings[key]), True)
-        if isinstance(settings[key], list)
-        else SettingAxis(key, (settings[key],), False)
-        for key in AXES
-        if key in settings
-    )
+    axes = dict(_DEFAULT_AXES)
+    for key in AXES:
+        if key in keys:
+            is_list = isinstance(keys[key], list)
+            axes[key] = SettingAxis(key, tuple(keys[key]) if is_list else (keys[key],), is_list)
+    return tuple(axes[key] for key in AXES if key in axes)
 
 
 def _tools(
@@ -164,7 +166,7 @@ def _turn(
             "did you mean the text?",
             hints=(f'quote it: user: "{user}"',),
         )
-    attach: JSON = entry.get("attach", [])
+    attach: JSON = entry.get("attach", ())
     attachments = [attach] if isinstance(attach, dict) else attach
     for index, attachment in enumerate(attachments):
         attach_path = (*path, "attach") if isinstance(attach, dict) else (*path, "attach", index)
@@ -211,7 +213,7 @@ def _expect(
         build_expectations(context, keys.get("expect", []), (*base, "expect"), rows, moment)
         for keys, base in ((defaults, ("defaults",)), (own, path))
     )
-    return [[*above, *below] for above, below in zip(shared, special, strict=True)]
+    return tuple((*above, *below) for above, below in zip(shared, special, strict=True))
 
 
 def _report_collisions(

@@ -70,11 +70,12 @@ class CaseReader:
         self._problems = problems
         self._vars = suite_vars
         self._data: dict[str, list[DataRow]] = {}
+        self._no_cases = CaseRows((CaseRow(0, "", {}),), (suite_vars,))
 
     def read(self, cases: JSON, path: ValuePath) -> CaseRows:
         """Return the rows of a ``cases`` value, None for a scenario without cases."""
         if cases is None:
-            return CaseRows((CaseRow(0, "", {}),), (self._vars,))
+            return self._no_cases
         if isinstance(cases, dict):
             return self._rows_of_file(cases["file"], (*path, "file"))
         for inside, _ in find_templates(cases):

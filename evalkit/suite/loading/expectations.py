@@ -42,7 +42,9 @@ def build_expectations(
         for index, item in enumerate(items)
     ]
     if all(len(column) <= 1 for column in columns):
-        return [[expectation for column in columns for expectation in column]] * len(rows.rows)
+        return (tuple(expectation for column in columns for expectation in column),) * len(
+            rows.rows
+        )
     return [
         [column[row] if len(column) > 1 else column[0] for column in columns if column]
         for row in range(len(rows.rows))

@@ -1,4 +1,4 @@
-"""``evalkit compare`` as people call it: verdict first, 80 columns, the files it writes, its exit codes, every wrong way to call it."""
+"""``evalkit compare``: output, files, exit codes, wrong calls."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def compare(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["compare", *arguments])
 
 
-def test_verdict_first_then_worst_first() -> None:
+def test_the_verdict_is_first_then_the_most_serious_changes() -> None:
     old, new = split(55, 0, 5, 1)
-    found = compare(
+    actual = compare(
         run("old", [*old, line("gone"), line("x\x1b[31m")]),
         run("new", [line("added"), *new, line("x\x1b[31m", "errored")]),
     )
-    assert found.exit_code == 1
-    lines = found.output.splitlines()
+    assert actual.exit_code == 1
+    lines = actual.output.splitlines()
     assert lines[0] == "FAIL  gate default: 5 of 61 pairs regressed, none may"
     order = [
         lines.index(title)
@@ -55,11 +55,11 @@ def test_verdict_first_then_worst_first() -> None:
         )
     ]
     assert order == sorted(order)
-    assert "\x1b" not in found.output
+    assert "\x1b" not in actual.output
     assert max(map(len, lines)) <= 80
-    assert "p = 0.2188, not significant." in found.output
+    assert "p = 0.2188, not significant." in actual.output
     assert "One trial per variant: nothing is known about flakiness." in " ".join(
-        found.output.split()
+        actual.output.split()
     )
     assert lines[-2:] == [
         "written: new/comparison/comparison.json",
@@ -69,8 +69,8 @@ def test_verdict_first_then_worst_first() -> None:
 
 
 def test_long_lists_are_cut_and_counted() -> None:
-    found = compare(run("old", split(0, 0, 25, 0)[0]), run("new", split(0, 0, 25, 0)[1]))
-    assert "  … and 5 more, in comparison.json" in found.output
+    actual = compare(run("old", split(0, 0, 25, 0)[0]), run("new", split(0, 0, 25, 0)[1]))
+    assert "  … and 5 more, in comparison.json" in actual.output
 
 
 def test_trials_of_a_variant_are_one_entry() -> None:
@@ -90,9 +90,9 @@ def test_trials_of_a_variant_are_one_entry() -> None:
 
 def test_json_is_the_file(here: Path) -> None:
     old, new = split(9, 1, 0, 1)
-    found = compare(run("old", old), run("new", new), "--json", "--out", "out/deep")
-    assert found.exit_code == 0
-    value = json.loads(found.output)
+    actual = compare(run("old", old), run("new", new), "--json", "--out", "out/deep")
+    assert actual.exit_code == 0
+    value = json.loads(actual.output)
     assert value == json.loads((here / "out/deep/comparison.json").read_text())
     assert value.keys() >= {
         "verdict", "reason", "pairs", "mcnemar_p", "difference", "interval", "detectable", "regressions", "improvements", "added", "removed",
@@ -130,10 +130,10 @@ def test_two_models_of_one_run() -> None:
         for model in ("m-1", "m-2")
     ]
     lines[1]["verdict"] = "failed"
-    found = compare(
+    actual = compare(
         run("both", lines), "--baseline-model", "m-1", "--candidate-model", "m-2", "--json"
     )
-    assert json.loads(found.output)["pairs"] == {
+    assert json.loads(actual.output)["pairs"] == {
         "both_passed": 3,
         "both_failed": 0,
         "regressed": 1,
@@ -153,7 +153,7 @@ def test_runs_of_one_model_each_pair_though_suites_name_it() -> None:
     assert json.loads(compare(old, new, "--json").output)["counts"]["paired"] == 1
 
 
-def test_what_changed_is_told() -> None:
+def test_changes_are_listed() -> None:
     old = run(
         "old",
         [{**line("a"), "settings": {"seed": 1}}],
@@ -189,10 +189,10 @@ def test_what_changed_is_told() -> None:
 def test_wrong_calls(here: Path, arguments: list[str], message: str) -> None:
     run("run", [line("a")])
     (here / "file").write_text("")
-    found = compare(*arguments)
-    assert found.exit_code == 2
-    assert found.output.startswith(f"evalkit: {message}")
-    assert found.output.count("\n") == 1
+    actual = compare(*arguments)
+    assert actual.exit_code == 2
+    assert actual.output.startswith(f"evalkit: {message}")
+    assert actual.output.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_line_that_is_not_a_result(here: Path, text: str, message: str) -> Non
     run("run", [line("a")])
     with (here / "run/results.jsonl").open("a") as file:
         file.write(text + "\n")
-    found = compare("run", "run")
-    assert found.exit_code == 2
-    assert found.output.startswith("evalkit: run/results.jsonl:2")
-    assert message in found.output
+    actual = compare("run", "run")
+    assert actual.exit_code == 2
+    assert actual.output.startswith("evalkit: run/results.jsonl:2")
+    assert message in actual.output

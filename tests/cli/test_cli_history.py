@@ -1,4 +1,4 @@
-"""``evalkit history`` as people call it."""
+"""``evalkit history``: output, page, wrong calls."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def test_the_table_and_the_signs() -> None:
         complete=False,
     )
     run("three", line("a"), line("b"), line("d\x1b[2J"), started="2026-01-03T10:00:00Z")
-    found = call()
-    assert found.exit_code == 0
-    lines = [text.rstrip() for text in found.output.splitlines()]
+    actual = call()
+    assert actual.exit_code == 0
+    lines = [text.rstrip() for text in actual.output.splitlines()]
     assert lines[0].split() == [
         "run",
         "started",
@@ -65,7 +65,7 @@ def test_the_table_and_the_signs() -> None:
         "  1 scenario passed in every run (--all lists them).",
         "written: reports/history.html",
     ]
-    assert "\x1b" not in found.output
+    assert "\x1b" not in actual.output
     assert max(map(len, lines)) <= 80
     assert "  ··✓  s::d<U+001B>[2J  0 flips, 100 tokens" in call("--all").output
     assert call("--last", "1").output.splitlines()[1].startswith("three")
@@ -78,7 +78,7 @@ def test_json(here: Path) -> None:
     assert value["scenarios"][0]["points"][0]["passed"] == 1
 
 
-def test_no_runs(here: Path) -> None:
+def test_without_runs(here: Path) -> None:
     assert call().output == "evalkit: reports is not a folder of runs\n"
     assert call().exit_code == 2
     (here / "reports").mkdir()
@@ -87,11 +87,11 @@ def test_no_runs(here: Path) -> None:
     )
 
 
-def test_what_is_left_out_is_told() -> None:
+def test_skipped_runs_are_reported() -> None:
     run("bad", {"x": 1})
-    found = call()
-    assert found.exit_code == 0
-    assert "evalkit: left out reports/bad: not a run of evalkit" in found.output
+    actual = call()
+    assert actual.exit_code == 0
+    assert "evalkit: left out reports/bad: not a run of evalkit" in actual.output
 
 
 def test_the_page(here: Path) -> None:
@@ -118,8 +118,8 @@ def test_the_page(here: Path) -> None:
 def test_a_page_that_cannot_be_written(here: Path) -> None:
     run("one", line("a"))
     (here / "none").write_text("")
-    found = call("--out", "none/page.html")
-    assert (found.exit_code, found.output) == (
+    actual = call("--out", "none/page.html")
+    assert (actual.exit_code, actual.output) == (
         2,
         "evalkit: none/page.html: cannot be written (File exists); choose another file with --out\n",
     )

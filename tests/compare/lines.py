@@ -1,4 +1,4 @@
-"""Result lines for tests, with the keys a comparison reads; whatever is not given is plain."""
+"""Build result lines with the keys that a comparison reads."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def _check(name: str, said: str) -> dict[str, Any]:
 
 def rows(lines: Iterable[dict[str, Any]], *, drop_model: bool = False) -> list[ResultRow]:
     """Return lines as rows."""
-    made = [result_row(one) for one in lines]
-    return [without_model(row) for row in made] if drop_model else made
+    built = [result_row(one) for one in lines]
+    return [without_model(row) for row in built] if drop_model else built
 
 
 def comparison(

@@ -1,4 +1,4 @@
-"""Transcripts side by side: nothing is lost in alignment, whatever the texts and steps are."""
+"""Aligned transcripts lose nothing, for any texts and steps."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ steps = st.lists(
 
 
 @given(texts, texts)
-def test_both_texts_can_be_read_off_the_segments(old: str, new: str) -> None:
-    found = text_segments(old, new)
-    assert "".join(one.text for one in found if one.kind != "gained") == old
-    assert "".join(one.text for one in found if one.kind != "lost") == new
-    assert all(one.text for one in found)
+def test_segments_contain_both_texts(old: str, new: str) -> None:
+    actual = text_segments(old, new)
+    assert "".join(one.text for one in actual if one.kind != "gained") == old
+    assert "".join(one.text for one in actual if one.kind != "lost") == new
+    assert all(one.text for one in actual)
 
 
 @given(steps, steps)
-def test_both_transcripts_can_be_read_off_the_rows(
+def test_rows_contain_both_transcripts(
     old: list[dict[str, Any]], new: list[dict[str, Any]]
 ) -> None:
     rows = align_steps(old, new)
@@ -75,7 +75,7 @@ def test_long_texts_are_aligned_by_lines_and_longer_ones_not_at_all() -> None:
     assert [one.kind for one in text_segments(old, old + "more\n")] == ["lost", "gained"]
 
 
-def test_another_call_is_another_step() -> None:
+def test_a_call_of_another_function_is_another_step() -> None:
     call, other = (
         {"type": "function_call", "name": "a", "arguments": {}},
         {"type": "function_call", "name": "b", "arguments": {}},
@@ -129,5 +129,5 @@ def test_texts_and_citations() -> None:
 @pytest.mark.parametrize(
     "step", [None, {"type": "thought"}, {"type": "model_output", "content": [1, {"text": 2}]}]
 )
-def test_what_has_no_text(step: dict[str, Any] | None) -> None:
+def test_steps_without_text(step: dict[str, Any] | None) -> None:
     assert step_text(step) == ""

@@ -1,4 +1,4 @@
-"""Cluster-robust and bootstrap intervals: statsmodels and numpy as oracles, coverage by simulation."""
+"""Cluster intervals against statsmodels and numpy; coverage by simulation."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_robust_interval(given_values: dict[str, list[float]]) -> None:
     assert robust_interval(clusters, 0.9) == (near(float(low)), near(float(high)))
 
 
-def test_too_few_clusters_say_nothing() -> None:
+def test_too_few_clusters_give_no_interval() -> None:
     one = cluster_sums({"a": [1, 0, 1]})
     assert standard_error(one) is None
     assert robust_interval(one) is None
@@ -70,17 +70,17 @@ def test_bootstrap_is_seeded_and_near_the_robust_one() -> None:
     clusters = cluster_sums(
         {f"s{number}": [float(chance.random() < 0.7) for _ in range(4)] for number in range(80)}
     )
-    found = bootstrap_interval(clusters, 1)
-    assert found == bootstrap_interval(clusters, 1) != bootstrap_interval(clusters, 2)
+    actual = bootstrap_interval(clusters, 1)
+    assert actual == bootstrap_interval(clusters, 1) != bootstrap_interval(clusters, 2)
     robust = robust_interval(clusters)
-    assert found is not None
+    assert actual is not None
     assert robust is not None
-    assert found.low == pytest.approx(robust.low, abs=0.02)
-    assert found.high == pytest.approx(robust.high, abs=0.02)
+    assert actual.low == pytest.approx(robust.low, abs=0.02)
+    assert actual.high == pytest.approx(robust.high, abs=0.02)
 
 
 @pytest.mark.parametrize("interval", ["robust", "bootstrap"])
-def test_coverage_with_families(interval: str) -> None:
+def test_coverage_with_clusters(interval: str) -> None:
     """With families that share their fate the nominal 95 % holds within the simulation's error (the bootstrap is known to be a bit short)."""
     chance, samples = random.Random(11), 400
     covered = naive = 0
@@ -90,13 +90,13 @@ def test_coverage_with_families(interval: str) -> None:
             share = chance.choice((0.1, 0.9))
             data[str(number)] = [float(chance.random() < share) for _ in range(5)]
         clusters = cluster_sums(data)
-        found = (
+        actual = (
             robust_interval(clusters)
             if interval == "robust"
             else bootstrap_interval(clusters, 1, draws=400)
         )
-        assert found is not None
-        covered += found.low <= 0.5 <= found.high
+        assert actual is not None
+        covered += actual.low <= 0.5 <= actual.high
         middle = mean(clusters) or 0.0
         naive += abs(middle - 0.5) <= 1.96 * math.sqrt(middle * (1 - middle) / 200)
     assert covered / samples == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / samples))

@@ -1,4 +1,4 @@
-"""The comparison as it is written, and the sentences people read."""
+"""``comparison.json``, and the sentences for people."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ def test_json() -> None:
         line("said", text="else"),
         line("broke", "errored"),
     ]
-    found = json.loads(json.dumps(comparison(old, new, Gate(max_regressions=1)).to_json()))
-    assert (found["verdict"], found["reason"]) == (
+    actual = json.loads(json.dumps(comparison(old, new, Gate(max_regressions=1)).to_json()))
+    assert (actual["verdict"], actual["reason"]) == (
         "inconclusive",
         "1 of 6 results errored, none may",
     )
-    assert found["pairs"] == {"both_passed": 2, "both_failed": 0, "regressed": 1, "improved": 1}
+    assert actual["pairs"] == {"both_passed": 2, "both_failed": 0, "regressed": 1, "improved": 1}
     assert {
-        name: [one["id"] for one in found[name]]
+        name: [one["id"] for one in actual[name]]
         for name in ("regressions", "improvements", "changed", "errors", "added", "removed")
     } == {
         "regressions": ["s::lost"],
@@ -92,7 +92,7 @@ def test_json() -> None:
         "added": ["s::new"],
         "removed": ["s::gone"],
     }
-    assert found["regressions"][0] == {
+    assert actual["regressions"][0] == {
         "id": "s::lost",
         "baseline_id": "s::lost",
         "verdicts": ["passed", "failed"],
@@ -101,27 +101,27 @@ def test_json() -> None:
         "findings_gained": ["text: text_missing"],
         "findings_lost": [],
     }
-    assert found["counts"] == {
+    assert actual["counts"] == {
         "paired": 5, "scored": 4, "scenarios": 4, "unscored": 1, "added": 1, "removed": 1, "unmatched_trials": 0, "repeated": 0,
     }  # fmt: skip
-    assert found["by_check"] == {"text": {"regressed": 1, "improved": 1, "both_failed": 0}}
-    assert (found["mcnemar_p"], found["difference"]) == (1.0, 0.0)
-    assert found["interval"][0] < 0 < found["interval"][1]
-    assert found["candidate"]["errored"] == 1
-    assert found["candidate"]["results"] == 6
-    assert found["baseline"]["trials"]["flaky"] is None
-    assert found["metrics"]["tokens"]["ratio"] == 1
+    assert actual["by_check"] == {"text": {"regressed": 1, "improved": 1, "both_failed": 0}}
+    assert (actual["mcnemar_p"], actual["difference"]) == (1.0, 0.0)
+    assert actual["interval"][0] < 0 < actual["interval"][1]
+    assert actual["candidate"]["errored"] == 1
+    assert actual["candidate"]["results"] == 6
+    assert actual["baseline"]["trials"]["flaky"] is None
+    assert actual["metrics"]["tokens"]["ratio"] == 1
 
 
-def test_an_error_is_in_no_average_and_in_every_denominator() -> None:
+def test_errors_are_counted_but_in_no_average() -> None:
     old = [line("a"), line("b"), line("c")]
     new = [line("a"), line("b"), line("c", "errored", tokens=9_999)]
-    found = comparison(old, new).to_json()
-    assert found["candidate"]["pass_rate"] == 1
-    assert found["metrics"]["tokens"]["candidate"] == 100
+    actual = comparison(old, new).to_json()
+    assert actual["candidate"]["pass_rate"] == 1
+    assert actual["metrics"]["tokens"]["candidate"] == 100
     assert (
-        found["candidate"]["results"],
-        found["candidate"]["scored"],
-        found["candidate"]["errored"],
+        actual["candidate"]["results"],
+        actual["candidate"]["scored"],
+        actual["candidate"]["errored"],
     ) == (3, 2, 1)
-    assert found["counts"]["paired"] == 3
+    assert actual["counts"]["paired"] == 3

@@ -1,4 +1,4 @@
-"""What changed around the model, and what a reader is warned of."""
+"""Differences besides the model, and warnings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def asking(scenario: str, **settings: Any) -> dict[str, Any]:
     return {**line(scenario), "settings": settings}
 
 
-def test_what_was_sent_is_told_once_for_each_change() -> None:
+def test_each_request_change_is_listed_once() -> None:
     old = [
         asking(f"c{number}", model="m1", system_instruction="Be brief." * (number < 3))
         for number in range(5)
@@ -55,7 +55,7 @@ def test_what_was_sent_is_told_once_for_each_change() -> None:
     ]
 
 
-def test_long_values_are_shown_where_they_part() -> None:
+def test_long_values_are_shown_where_they_differ() -> None:
     start = "You are the assistant of a bank. " * 9
     old, new = (
         rows([asking("a", system_instruction=start + end)])
@@ -67,7 +67,7 @@ def test_long_values_are_shown_where_they_part() -> None:
     assert max(map(len, change[1:3])) <= 62
 
 
-def test_prompts_count_as_asked() -> None:
+def test_prompts_are_part_of_the_request() -> None:
     old, new = line("a"), line("a")
     old["turns"][0]["user"], new["turns"][0]["user"] = (
         [{"type": "text", "text": text}] for text in ("Hi", "Hello")
@@ -82,7 +82,7 @@ def test_hostile_values_are_made_visible() -> None:
     assert str(change).isprintable()
 
 
-def test_what_manifests_say() -> None:
+def test_differences_between_manifests() -> None:
     assert [str(change) for change in list(run_changes(OLD, NEW))] == [
         "evalkit version: 0.1.0 → 0.2.0",
         "option record: none → once",
@@ -93,12 +93,12 @@ def test_what_manifests_say() -> None:
 
 
 def test_warnings() -> None:
-    found = pair_runs(
+    actual = pair_runs(
         rows([asking("a", seed=1), line("a", trial=2), asking("b", seed=1)]),
         rows([asking("a", seed=2), asking("b", seed=1), asking("b", seed=1)]),
     )
-    changes = [*request_changes(found), *list(run_changes(OLD, NEW))]
-    assert warnings(found, changes, OLD, NEW) == [
+    changes = [*request_changes(actual), *list(run_changes(OLD, NEW))]
+    assert warnings(actual, changes, OLD, NEW) == [
         "the candidate run did not end: some results are missing",
         "the suites differ (gone, weather): a changed verdict may be due to the suite, "
         "not the model",
@@ -110,5 +110,5 @@ def test_warnings() -> None:
 
 
 @pytest.mark.parametrize("manifest", [{}, {"suites": None, "options": None}])
-def test_a_manifest_that_says_nothing(manifest: dict[str, Any]) -> None:
+def test_empty_manifests_do_not_differ(manifest: dict[str, Any]) -> None:
     assert list(run_changes(manifest, manifest)) == []

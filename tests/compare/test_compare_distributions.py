@@ -1,4 +1,4 @@
-"""The distributions against scipy, to 1e-9; exactness where scipy has none."""
+"""The distributions against scipy, to 1e-9; exact where scipy is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence: which interval is told, differences of metrics, trials, denominators."""
+"""Evidence: intervals, metrics, trials, denominators."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.compare.lines import line, rows, split
 
 def test_single_pairs_have_the_score_interval() -> None:
     old, new = split(40, 5, 4, 2)
-    found = evidence(pair_runs(rows(old), rows(new)).scored)
-    assert found.table == (40, 5, 4, 2)
-    assert found.scenarios == 51
-    assert found.interval == found.score == paired_interval(found.table)
-    assert found.discordance == 6 / 51
+    actual = evidence(pair_runs(rows(old), rows(new)).scored)
+    assert actual.table == (40, 5, 4, 2)
+    assert actual.scenarios == 51
+    assert actual.interval == actual.score == paired_interval(actual.table)
+    assert actual.discordance == 6 / 51
 
 
-def test_families_widen_the_interval() -> None:
+def test_clusters_widen_the_interval() -> None:
     old = [
         line(f"c{number}", "passed", trial=trial) for number in range(20) for trial in range(1, 6)
     ]
@@ -34,31 +34,31 @@ def test_families_widen_the_interval() -> None:
         for number in range(20)
         for trial in range(1, 6)
     ]
-    found = evidence(pair_runs(rows(old), rows(new)).scored)
-    assert found.scenarios == 20
-    assert found.robust is not None
-    assert found.interval.low == found.robust.low < found.score.low
-    assert found.interval.high == found.robust.high > found.score.high
-    assert found.bootstrap is not None
-    assert found.bootstrap.low == pytest.approx(found.robust.low, abs=0.04)
+    actual = evidence(pair_runs(rows(old), rows(new)).scored)
+    assert actual.scenarios == 20
+    assert actual.robust is not None
+    assert actual.interval.low == actual.robust.low < actual.score.low
+    assert actual.interval.high == actual.robust.high > actual.score.high
+    assert actual.bootstrap is not None
+    assert actual.bootstrap.low == pytest.approx(actual.robust.low, abs=0.04)
 
 
-def test_without_a_difference_the_robust_interval_is_not_believed() -> None:
+def test_without_a_difference_the_score_interval_is_used() -> None:
     old = [line(f"c{number}", trial=trial) for number in range(20) for trial in (1, 2)]
-    found = evidence(pair_runs(rows(old), rows(old)).scored)
-    assert found.robust == (0, 0)
-    assert found.interval == found.score
-    assert found.interval.low < 0 < found.interval.high
-    assert 0 < found.discordance < 0.1
+    actual = evidence(pair_runs(rows(old), rows(old)).scored)
+    assert actual.robust == (0, 0)
+    assert actual.interval == actual.score
+    assert actual.interval.low < 0 < actual.interval.high
+    assert 0 < actual.discordance < 0.1
 
 
 def test_no_pairs() -> None:
-    found = evidence([])
-    assert found.table == PairTable(0, 0, 0, 0)
-    assert found.interval == (-1, 1)
-    assert (found.detectable, found.robust, found.bootstrap) == (None, None, None)
-    assert not found.is_significant
-    assert found.is_out_of_reach
+    actual = evidence([])
+    assert actual.table == PairTable(0, 0, 0, 0)
+    assert actual.interval == (-1, 1)
+    assert (actual.detectable, actual.robust, actual.bootstrap) == (None, None, None)
+    assert not actual.is_significant
+    assert actual.is_out_of_reach
 
 
 def test_metrics() -> None:
@@ -70,9 +70,9 @@ def test_metrics() -> None:
         line(f"c{number // 2}", trial=number % 2 + 1, tokens=110 + 3 * number, elapsed_ms=5)
         for number in range(8)
     ]
-    found = metric_differences(pair_runs(rows(old), rows(new)).scored)
-    assert list(found) == ["tokens"]
-    tokens = found["tokens"]
+    actual = metric_differences(pair_runs(rows(old), rows(new)).scored)
+    assert list(actual) == ["tokens"]
+    tokens = actual["tokens"]
     differences = np.array([10 + 2 * number for number in range(8)])
     fit = sm.OLS(differences, np.ones(8)).fit(
         cov_type="cluster", cov_kwds={"groups": np.arange(8) // 2}, use_t=True
@@ -88,7 +88,7 @@ def test_metrics() -> None:
     assert tokens.ratio == pytest.approx(120.5 / 103.5)
 
 
-def test_tags_are_a_family_of_tests() -> None:
+def test_p_values_of_tags_are_corrected() -> None:
     old = [
         line(f"c{number}", tags=["all", "hard" if number < 8 else "easy"]) for number in range(20)
     ]
@@ -100,23 +100,23 @@ def test_tags_are_a_family_of_tests() -> None:
         )
         for number in range(20)
     ]
-    found = by_tag(pair_runs(rows(old), rows(new)).scored)
-    assert list(found) == ["all", "easy", "hard"]
-    assert found["hard"].p == found["all"].p == 2 / 256
-    assert found["hard"].p_holm == found["all"].p_holm == 3 * 2 / 256
-    assert found["easy"].p == found["easy"].p_holm == 1
+    actual = by_tag(pair_runs(rows(old), rows(new)).scored)
+    assert list(actual) == ["all", "easy", "hard"]
+    assert actual["hard"].p == actual["all"].p == 2 / 256
+    assert actual["hard"].p_holm == actual["all"].p_holm == 3 * 2 / 256
+    assert actual["easy"].p == actual["easy"].p_holm == 1
 
 
-def test_trials_leave_errors_out_and_say_so() -> None:
-    held = rows(
+def test_trials_exclude_errors() -> None:
+    stored = rows(
         [
             line("a"), line("a", "failed", trial=2), line("a", "errored", trial=3),
             line("b"), line("b", trial=2), line("b", trial=3),
             line("c"),
         ]
     )  # fmt: skip
-    found = trial_statistics(held)
-    assert (found.variants, found.most, found.repeated, found.flaky) == (3, 3, 2, ["s::a"])
-    assert found.pass_at == {1: pytest.approx((0.5 + 1 + 1) / 3), 2: 1.0, 3: 1.0}
-    assert found.pass_hat == {1: pytest.approx((0.5 + 1 + 1) / 3), 2: 0.5, 3: 1.0}
-    assert astuple(count_verdicts(held)) == (7, 6, 5, 1, 1, 0)
+    actual = trial_statistics(stored)
+    assert (actual.variants, actual.most, actual.repeated, actual.flaky) == (3, 3, 2, ["s::a"])
+    assert actual.pass_at == {1: pytest.approx((0.5 + 1 + 1) / 3), 2: 1.0, 3: 1.0}
+    assert actual.pass_hat == {1: pytest.approx((0.5 + 1 + 1) / 3), 2: 0.5, 3: 1.0}
+    assert astuple(count_verdicts(stored)) == (7, 6, 5, 1, 1, 0)

@@ -1,4 +1,4 @@
-"""The shipped comparison: two revisions, sixty scenarios, three trials. Every figure is computed again by scipy, statsmodels and counting."""
+"""The example comparison, recomputed with scipy, statsmodels and counting."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ Results = dict[str, dict[str, Any]]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("revisions")
     command = [sys.executable, "examples/revisions/compare.py", str(folder)]
-    held = subprocess.run(
+    stored = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
-    assert held.returncode == 4, held.stdout + held.stderr
-    (folder / "terminal.txt").write_text(held.stdout)
+    assert stored.returncode == 4, stored.stdout + stored.stderr
+    (folder / "terminal.txt").write_text(stored.stdout)
     return folder
 
 
 @pytest.fixture(scope="module")
-def found(folder: Path) -> dict[str, Any]:
+def actual(folder: Path) -> dict[str, Any]:
     value: dict[str, Any] = json.loads(
         (folder / "candidate/comparison/comparison.json").read_text()
     )
@@ -68,39 +68,44 @@ def near(value: Any) -> Any:
     return pytest.approx(value, abs=1e-9)
 
 
-def test_the_known_flips(found: dict[str, Any]) -> None:
-    assert found["counts"]["paired"] == 180
-    assert found["pairs"] == {"both_passed": 154, "both_failed": 3, "regressed": 10, "improved": 12}
-    assert {one["id"].partition("#")[0] for one in found["regressions"]} == {
+def test_the_known_flips(actual: dict[str, Any]) -> None:
+    assert actual["counts"]["paired"] == 180
+    assert actual["pairs"] == {
+        "both_passed": 154,
+        "both_failed": 3,
+        "regressed": 10,
+        "improved": 12,
+    }
+    assert {one["id"].partition("#")[0] for one in actual["regressions"]} == {
         "revisions::capital-kenya", "revisions::capital-peru", "revisions::capital-cuba", "revisions::sum-99-1",
     }  # fmt: skip
-    assert [one["id"] for one in found["errors"]] == ["revisions::strings-in-violin"]
-    assert (found["verdict"], found["candidate"]["errored"], found["candidate"]["scored"]) == (
+    assert [one["id"] for one in actual["errors"]] == ["revisions::strings-in-violin"]
+    assert (actual["verdict"], actual["candidate"]["errored"], actual["candidate"]["scored"]) == (
         "inconclusive",
         1,
         179,
     )
 
 
-def test_table_and_mcnemar(found: dict[str, Any], pairs: list[Any]) -> None:
+def test_table_and_mcnemar(actual: dict[str, Any], pairs: list[Any]) -> None:
     old, new = passed(pairs)
     counted = [
         [int((old & new).sum()), int((old & ~new).sum())],
         [int((~old & new).sum()), int((~old & ~new).sum())],
     ]
-    assert list(found["pairs"].values()) == [
+    assert list(actual["pairs"].values()) == [
         counted[0][0],
         counted[1][1],
         counted[0][1],
         counted[1][0],
     ]
-    assert found["mcnemar_p"] == near(mcnemar(counted, exact=True).pvalue)
-    assert found["mcnemar_p"] == near(
+    assert actual["mcnemar_p"] == near(mcnemar(counted, exact=True).pvalue)
+    assert actual["mcnemar_p"] == near(
         stats.binomtest(counted[0][1], counted[0][1] + counted[1][0]).pvalue
     )
 
 
-def test_difference_and_intervals(found: dict[str, Any], pairs: list[Any]) -> None:
+def test_difference_and_intervals(actual: dict[str, Any], pairs: list[Any]) -> None:
     old, new = passed(pairs)
     differences = new.astype(float) - old.astype(float)
     groups = [pair[0]["scenario"] for pair in pairs]
@@ -110,14 +115,14 @@ def test_difference_and_intervals(found: dict[str, Any], pairs: list[Any]) -> No
         use_t=True,
     )
     robust = fit.conf_int()[0]
-    assert found["difference"] == near(differences.mean())
-    assert found["intervals"]["cluster_robust"] == [near(robust[0]), near(robust[1])]
-    score = tango(found["pairs"]["improved"], found["pairs"]["regressed"], len(pairs))
-    assert found["intervals"]["score"] == [
+    assert actual["difference"] == near(differences.mean())
+    assert actual["intervals"]["cluster_robust"] == [near(robust[0]), near(robust[1])]
+    score = tango(actual["pairs"]["improved"], actual["pairs"]["regressed"], len(pairs))
+    assert actual["intervals"]["score"] == [
         pytest.approx(score[0], abs=1e-7),
         pytest.approx(score[1], abs=1e-7),
     ]
-    assert found["interval"] == [near(min(robust[0], score[0])), near(max(robust[1], score[1]))]
+    assert actual["interval"] == [near(min(robust[0], score[0])), near(max(robust[1], score[1]))]
     drawn = np.random.default_rng(5)
     sums, sizes = (
         np.array([len([*group]) if size else sum(group) for group in grouped(groups, differences)])
@@ -125,14 +130,14 @@ def test_difference_and_intervals(found: dict[str, Any], pairs: list[Any]) -> No
     )
     picks = drawn.integers(0, len(sums), (4000, len(sums)))
     oracle = np.quantile(sums[picks].sum(1) / sizes[picks].sum(1), [0.025, 0.975])
-    assert found["intervals"]["bootstrap"] == [pytest.approx(value, abs=0.015) for value in oracle]
+    assert actual["intervals"]["bootstrap"] == [pytest.approx(value, abs=0.015) for value in oracle]
 
 
 def grouped(groups: list[str], values: Any) -> list[list[float]]:
-    held = defaultdict(list)
+    stored = defaultdict(list)
     for group, value in zip(groups, values, strict=True):
-        held[group].append(float(value))
-    return list(held.values())
+        stored[group].append(float(value))
+    return list(stored.values())
 
 
 def tango(gained: int, lost: int, count: int) -> tuple[float, float]:
@@ -162,8 +167,8 @@ def tango(gained: int, lost: int, count: int) -> tuple[float, float]:
     )
 
 
-def test_what_could_have_been_seen(found: dict[str, Any], pairs: list[Any]) -> None:
-    share = (found["pairs"]["improved"] + found["pairs"]["regressed"]) / len(pairs)
+def test_detectable_drop(actual: dict[str, Any], pairs: list[Any]) -> None:
+    share = (actual["pairs"]["improved"] + actual["pairs"]["regressed"]) / len(pairs)
     z, power = stats.norm.ppf(0.975), stats.norm.ppf(0.8)
     drop = optimize.brentq(
         lambda drop: (
@@ -174,26 +179,32 @@ def test_what_could_have_been_seen(found: dict[str, Any], pairs: list[Any]) -> N
         1e-9,
         share,
     )
-    assert found["detectable"] == near(drop)
+    assert actual["detectable"] == near(drop)
 
 
 @pytest.mark.parametrize("side", ["baseline", "candidate"])
-def test_rates_and_trials(found: dict[str, Any], runs: tuple[Results, Results], side: str) -> None:
+def test_rates_and_trials(actual: dict[str, Any], runs: tuple[Results, Results], side: str) -> None:
     results = runs[side == "candidate"].values()
     verdicts = defaultdict(list)
     for result in results:
         if result["verdict"] in ("passed", "failed"):
             verdicts[result["scenario"]].append(result["verdict"] == "passed")
-    flat = [verdict for held in verdicts.values() for verdict in held]
-    told = found[side]
+    flat = [verdict for stored in verdicts.values() for verdict in stored]
+    told = actual[side]
     assert told["pass_rate"] == near(np.mean(flat))
     assert told["pass_rate_interval"] == [
         near(end) for end in proportion_confint(sum(flat), len(flat), method="wilson")
     ]
-    assert len(told["trials"]["flaky"]) == sum(len(set(held)) > 1 for held in verdicts.values()) > 0
+    assert (
+        len(told["trials"]["flaky"])
+        == sum(len(set(stored)) > 1 for stored in verdicts.values())
+        > 0
+    )
     for k in (1, 2, 3):
         draws = [
-            list(itertools.combinations(held, k)) for held in verdicts.values() if len(held) >= k
+            list(itertools.combinations(stored, k))
+            for stored in verdicts.values()
+            if len(stored) >= k
         ]
         for name, holds in (("pass_at", any), ("pass_hat", all)):
             assert told["trials"][name][str(k)] == near(
@@ -201,7 +212,7 @@ def test_rates_and_trials(found: dict[str, Any], runs: tuple[Results, Results], 
             )
 
 
-def test_tags(found: dict[str, Any], pairs: list[Any]) -> None:
+def test_tags(actual: dict[str, Any], pairs: list[Any]) -> None:
     names = sorted({tag for _, new in pairs for tag in new["tags"]})
     assert names == ["arithmetic", "geography", "measures"]
     p_values = []
@@ -209,13 +220,13 @@ def test_tags(found: dict[str, Any], pairs: list[Any]) -> None:
         old, new = passed([pair for pair in pairs if name in pair[1]["tags"]])
         lost, gained = int((old & ~new).sum()), int((~old & new).sum())
         p_values.append(stats.binomtest(lost, lost + gained).pvalue if lost + gained else 1.0)
-    assert [found["by_tag"][name]["p"] for name in names] == [near(p) for p in p_values]
-    assert [found["by_tag"][name]["p_holm"] for name in names] == [
+    assert [actual["by_tag"][name]["p"] for name in names] == [near(p) for p in p_values]
+    assert [actual["by_tag"][name]["p_holm"] for name in names] == [
         near(p) for p in multipletests(p_values, method="holm")[1]
     ]
 
 
-def test_tokens_and_cost(found: dict[str, Any], pairs: list[Any]) -> None:
+def test_tokens_and_cost(actual: dict[str, Any], pairs: list[Any]) -> None:
     prices = ((0.30, 2.50), (0.35, 2.80))
 
     def cost(side: int, tokens: dict[str, int]) -> float:
@@ -234,13 +245,13 @@ def test_tokens_and_cost(found: dict[str, Any], pairs: list[Any]) -> None:
         fit = sm.OLS(new - old, np.ones(len(old))).fit(
             cov_type="cluster", cov_kwds={"groups": groups}, use_t=True
         )
-        told = found["metrics"][name]
+        told = actual["metrics"][name]
         assert told["baseline"] == near(old.mean())
         assert told["ratio"] == near(new.mean() / old.mean())
         assert told["interval"] == [near(end) for end in fit.conf_int()[0]]
 
 
-def test_the_terminal_says_the_same(folder: Path, found: dict[str, Any]) -> None:
+def test_the_terminal_says_the_same(folder: Path, actual: dict[str, Any]) -> None:
     told = (folder / "terminal.txt").read_text()
     lines = told.splitlines()
     assert lines[1].startswith(
@@ -249,4 +260,4 @@ def test_the_terminal_says_the_same(folder: Path, found: dict[str, Any]) -> None
     assert "baseline passed               154                10" in told
     assert "10 regressed, 12 improved, of 179 pairs: p = 0.8318, not significant." in told
     assert "  revisions::capital-kenya  3 of 3 trials" in told
-    assert f"{found['difference'] * 100:+.1f} points" in told
+    assert f"{actual['difference'] * 100:+.1f} points" in told

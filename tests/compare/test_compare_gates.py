@@ -1,4 +1,4 @@
-"""Gates: each rule at its bound, and the one verdict of several."""
+"""Gates: each rule at its bound, and the verdict of several."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ def gate(**rules: Any) -> Gate:
     ],
 )
 def test_rules(cells: tuple[int, ...], rules: dict[str, Any], verdict: str, reason: str) -> None:
-    found = comparison(*split(*cells), gate(**rules)).verdict
-    assert (found.verdict, found.gate) == (verdict, "test")
-    assert reason in found.reason
+    actual = comparison(*split(*cells), gate(**rules)).verdict
+    assert (actual.verdict, actual.gate) == (verdict, "test")
+    assert reason in actual.reason
 
 
 def test_trials_and_growth() -> None:
@@ -93,35 +93,35 @@ def test_trials_and_growth() -> None:
         comparison(old, new, gate(pass_hat={"k": 2, "min": 0.5})).verdict.reason
         == "pass^2 is 0.0%, it must be at least 50.0%"
     )
-    found = comparison(old, new, gate(tokens={"max_increase": 0.1})).verdict
-    assert (found.verdict, found.reason) == (
+    actual = comparison(old, new, gate(tokens={"max_increase": 0.1})).verdict
+    assert (actual.verdict, actual.reason) == (
         "fail",
         "the mean of tokens went from 100 to 110.5, at most 110 is allowed",
     )
 
 
-def test_an_error_fails_no_gate_but_leaves_it_open() -> None:
+def test_an_error_makes_a_gate_inconclusive() -> None:
     old = [line("a"), line("b", tags=["smoke"])]
     new = [line("a"), line("b", "errored", tags=["smoke"])]
-    found = comparison(old, new, gate(max_regressions=0, required_tags=["smoke"])).verdict
-    assert found.verdict == "inconclusive"
+    actual = comparison(old, new, gate(max_regressions=0, required_tags=["smoke"])).verdict
+    assert actual.verdict == "inconclusive"
     assert (
-        found.reason
+        actual.reason
         == "0 of 1 results tagged 'smoke' passed, all must; 1 of 2 results errored, none may"
     )
     assert comparison(old, new, gate(max_regressions=0, max_errors=None)).verdict.verdict == "pass"
     assert comparison(old, new, gate(max_regressions=0, max_errors=1)).verdict.verdict == "pass"
 
 
-def test_a_failing_rule_decides_over_an_open_one() -> None:
-    found = comparison(
+def test_a_failing_rule_overrides_an_inconclusive_one() -> None:
+    actual = comparison(
         *split(5, 0, 1, 0),
         gate(max_regressions=0, non_inferiority={"margin": 0.5}, min_pass_rate=0.9),
     ).verdict
-    assert [rule.verdict for rule in found.rules] == ["fail", "inconclusive", "fail", "pass"]
-    assert found.verdict == "fail"
+    assert [rule.verdict for rule in actual.rules] == ["fail", "inconclusive", "fail", "pass"]
+    assert actual.verdict == "fail"
     assert (
-        found.reason
+        actual.reason
         == "1 of 6 pairs regressed, none may; 5 of 6 scored results passed (83.3%), at least 90.0% must"
     )
 
@@ -143,6 +143,6 @@ def test_the_default_lets_nothing_regress() -> None:
         {"pass_hat": {"k": 0, "min": 1}},
     ],
 )
-def test_what_is_no_gate(rules: dict[str, Any]) -> None:
+def test_invalid_gates(rules: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         gate(**rules)

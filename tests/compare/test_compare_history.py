@@ -1,4 +1,4 @@
-"""Scenarios over time: rates with denominators, flips, costs."""
+"""Scenarios over many runs: rates with denominators, flips, costs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def entry(run: str, id_: str, verdict: str = "passed", tokens: int = 10) -> Inde
     )
 
 
-def made(*entries: IndexedResult, prices: dict[str, Prices] | None = None) -> RunHistory:
+def built(*entries: IndexedResult, prices: dict[str, Prices] | None = None) -> RunHistory:
     return build_history(
         RUNS, sorted(entries, key=lambda one: (one.family, one.id, one.run)), prices
     )
@@ -45,21 +45,21 @@ def made(*entries: IndexedResult, prices: dict[str, Prices] | None = None) -> Ru
     ],
 )
 def test_flips(verdicts: Sequence[str], flips: int) -> None:
-    found = made(
+    actual = built(
         *(entry(run.name, "s::a", verdict) for run, verdict in zip(RUNS, verdicts, strict=True))
     )
-    assert [line.flips for line in found.scenarios] == [flips]
-    assert found.total.flips == flips
+    assert [line.flips for line in actual.scenarios] == [flips]
+    assert actual.total.flips == flips
 
 
 def test_points_have_denominators() -> None:
-    found = made(
+    actual = built(
         entry("r1", "s::a[x]"),
         entry("r1", "s::a[y]", "failed"),
         entry("r1", "s::a[z]", "errored", 40),
         entry("r3", "s::a[x]"),
     )
-    (line,) = found.scenarios
+    (line,) = actual.scenarios
     first, second, third = line.points
     assert first is not None
     assert (first.results, first.scored, first.passed, first.errored, first.rate, first.tokens) == (
@@ -75,14 +75,14 @@ def test_points_have_denominators() -> None:
     assert (first.cost, first.elapsed_ms) == (None, None)
 
 
-def test_those_that_flip_come_first_then_the_worst() -> None:
-    found = made(
+def test_scenarios_are_sorted_by_flips_then_rate() -> None:
+    actual = built(
         entry("r1", "s::steady"), entry("r2", "s::steady"),
         entry("r1", "s::bad", "failed"), entry("r2", "s::bad", "failed"),
         entry("r1", "s::flips"), entry("r2", "s::flips", "failed"),
         entry("r1", "s::errs", "errored"),
     )  # fmt: skip
-    assert [line.scenario for line in found.scenarios] == [
+    assert [line.scenario for line in actual.scenarios] == [
         "s::flips",
         "s::bad",
         "s::steady",
@@ -91,16 +91,16 @@ def test_those_that_flip_come_first_then_the_worst() -> None:
 
 
 def test_costs() -> None:
-    found = made(
+    actual = built(
         entry("r1", "s::a", tokens=500_000),
         prices={"m": Prices(input_per_million=2, output_per_million=1)},
     )
-    assert found.total.points[0] is not None
-    assert found.total.points[0].cost == 1
+    assert actual.total.points[0] is not None
+    assert actual.total.points[0].cost == 1
 
 
 def test_json() -> None:
-    value = made(entry("r1", "s::a")).to_json()
+    value = built(entry("r1", "s::a")).to_json()
     assert [run["name"] for run in value["runs"]] == ["r1", "r2", "r3"]
     assert value["scenarios"][0]["scenario"] == "s::a"
     assert value["scenarios"][0]["points"][0]["rate"] == 1

@@ -1,4 +1,4 @@
-"""Pairing by identity, and what counts as what."""
+"""Pairing by identity, and the outcome of pairs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.compare.lines import line, rows
 names = st.lists(st.sampled_from([f"c{number}" for number in range(30)]), unique=True)
 
 
-def ids(found: list[Pair]) -> list[str]:
-    return [one.candidate.id for one in found]
+def ids(actual: list[Pair]) -> list[str]:
+    return [one.candidate.id for one in actual]
 
 
 @given(names, names, st.randoms(use_true_random=False))
@@ -24,17 +24,17 @@ def test_pairs_do_not_depend_on_order(
     old: list[str], new: list[str], chance: random.Random
 ) -> None:
     """Whatever is put in, taken out or moved: the same names pair, the others are added or removed."""
-    found = pair_runs(rows(map(line, old)), rows(map(line, new)))
+    actual = pair_runs(rows(map(line, old)), rows(map(line, new)))
     chance.shuffle(old)
     again = pair_runs(rows(map(line, old)), rows(map(line, new)))
-    assert ids(found.pairs) == ids(again.pairs) == [f"s::{name}" for name in new if name in old]
-    assert {row.id for row in found.added} == {f"s::{name}" for name in set(new) - set(old)}
-    assert {row.id for row in found.removed} == {f"s::{name}" for name in set(old) - set(new)}
-    assert not found.unmatched
-    assert all(one.baseline.key == one.candidate.key for one in found.pairs)
+    assert ids(actual.pairs) == ids(again.pairs) == [f"s::{name}" for name in new if name in old]
+    assert {row.id for row in actual.added} == {f"s::{name}" for name in set(new) - set(old)}
+    assert {row.id for row in actual.removed} == {f"s::{name}" for name in set(old) - set(new)}
+    assert not actual.unmatched
+    assert all(one.baseline.key == one.candidate.key for one in actual.pairs)
 
 
-def test_a_scenario_put_in_at_the_top_changes_no_pair() -> None:
+def test_adding_a_scenario_changes_no_pair() -> None:
     old = [line(f"c{number}", "failed" if number % 3 else "passed") for number in range(9)]
     before = pair_runs(rows(old), rows(old))
     after = pair_runs(rows(old), rows([line("new"), *old]))
@@ -49,25 +49,25 @@ def test_surplus_trials_are_neither_added_nor_removed() -> None:
         line("new", trial=1),
         line("new", trial=2),
     ]
-    found = pair_runs(rows(one), rows(three))
-    assert [row.id for row in found.unmatched] == ["s::a#2", "s::a#3", "s::b#2"]
-    assert [row.id for row in found.added] == ["s::new", "s::new#2"]
-    assert found.removed == []
+    actual = pair_runs(rows(one), rows(three))
+    assert [row.id for row in actual.unmatched] == ["s::a#2", "s::a#3", "s::b#2"]
+    assert [row.id for row in actual.added] == ["s::new", "s::new#2"]
+    assert actual.removed == []
 
 
 def test_the_last_of_repeated_results_counts() -> None:
-    found = pair_runs(rows([line("a"), line("a", "failed")]), rows([line("a")]))
-    assert found.repeated == 1
-    assert [one.change for one in found.pairs] == ["improved"]
+    actual = pair_runs(rows([line("a"), line("a", "failed")]), rows([line("a")]))
+    assert actual.repeated == 1
+    assert [one.change for one in actual.pairs] == ["improved"]
 
 
 def test_models_pair_when_the_model_is_what_differs() -> None:
     old = [line("a", parts=["m-1", "plain"], model="m-1")]
     new = [line("a", parts=["m-2", "plain"], model="m-2")]
     assert pair_runs(rows(old), rows(new)).pairs == []
-    found = pair_runs(rows(old, drop_model=True), rows(new, drop_model=True))
-    assert [(one.baseline.model, one.candidate.model) for one in found.pairs] == [("m-1", "m-2")]
-    assert found.pairs[0].candidate.key == ("s", "a", ("plain",), 1)
+    actual = pair_runs(rows(old, drop_model=True), rows(new, drop_model=True))
+    assert [(one.baseline.model, one.candidate.model) for one in actual.pairs] == [("m-1", "m-2")]
+    assert actual.pairs[0].candidate.key == ("s", "a", ("plain",), 1)
 
 
 @pytest.mark.parametrize(
@@ -91,12 +91,12 @@ def test_models_pair_when_the_model_is_what_differs() -> None:
 def test_changes(
     before: dict[str, object], after: dict[str, object], change: str, difference: int
 ) -> None:
-    found = Pair(result_row(before), result_row(after))
-    assert found.change == change
-    assert found.difference == difference
+    actual = Pair(result_row(before), result_row(after))
+    assert actual.change == change
+    assert actual.difference == difference
 
 
-def test_signatures_ids_and_times_are_no_change() -> None:
+def test_signatures_ids_and_times_are_not_compared() -> None:
     assert (
         Pair(
             result_row(line("a", model="m1", elapsed_ms=3)),
@@ -135,7 +135,7 @@ def test_table_and_flips() -> None:
     }
 
 
-def test_the_gravest_verdict_of_a_check_counts() -> None:
+def test_the_worst_verdict_of_a_check_counts() -> None:
     one = line("a", "failed")
     one["checks"] = [
         {"name": "text", "verdict": "failed", "findings": [], "turn": 1},
@@ -144,7 +144,7 @@ def test_the_gravest_verdict_of_a_check_counts() -> None:
     assert result_row(one).checks == {"text": "failed"}
 
 
-def test_what_is_unknown_is_none() -> None:
+def test_unknown_values_are_none() -> None:
     row = result_row(line("a", tokens=None, elapsed_ms=None))
     assert (row.tokens, row.elapsed_ms, row.cost) == (None, None, None)
     assert (row.scenario, row.location) == ("s::a", "suites/s.yaml:3")

@@ -1,4 +1,4 @@
-"""Wilson, McNemar, Tango and power: oracles from statsmodels, the definition itself, and coverage by simulation."""
+"""Intervals and power against statsmodels, definitions and simulation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_mcnemar(table: PairTable) -> None:
     assert table.mcnemar_p == near(min(1.0, oracle.pvalue))
 
 
-def test_five_to_none_is_out_of_reach() -> None:
+def test_five_differing_pairs_cannot_be_significant() -> None:
     assert PairTable(95, 0, 5, 0).mcnemar_p == PairTable(95, 0, 2, 3).smallest_p == 0.0625
     assert PairTable(95, 0, 6, 0).mcnemar_p < 0.05
 
@@ -109,10 +109,10 @@ def test_interval_is_symmetric_and_inside(table: PairTable, confidence: float) -
     ],
 )
 def test_edges(table: PairTable, low: float | None, high: float | None) -> None:
-    found = paired_interval(table)
-    assert low is None or found.low == low
-    assert high is None or found.high == high
-    assert -1 <= found.low < found.high <= 1
+    actual = paired_interval(table)
+    assert low is None or actual.low == low
+    assert high is None or actual.high == high
+    assert -1 <= actual.low < actual.high <= 1
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_detectable() -> None:
 
 
 @given(st.integers(20, 5000), st.floats(0.01, 1))
-def test_detectable_is_what_connors_formula_asks_pairs_for(pairs: int, discordance: float) -> None:
+def test_detectable_drop_inverts_connors_formula(pairs: int, discordance: float) -> None:
     drop = detectable_drop(pairs, discordance)
     assume(drop is not None and drop < discordance)
     assert drop is not None
@@ -155,11 +155,11 @@ def test_power_by_simulation() -> None:
     drop = detectable_drop(pairs, discordance)
     assert drop is not None
     lost = (discordance + drop) / 2
-    found = sum(
+    actual = sum(
         PairTable(0, 0, kinds.count("l"), kinds.count("g")).mcnemar_p < 0.05
         for kinds in (
             chance.choices("gls", (discordance - lost, lost, 1 - discordance), k=pairs)
             for _ in range(600)
         )
     )
-    assert found / 600 == pytest.approx(0.8, abs=0.08)
+    assert actual / 600 == pytest.approx(0.8, abs=0.08)

@@ -31,15 +31,15 @@ def test_pass_at_and_pass_hat_count_every_draw(verdicts: list[bool], k: int) -> 
 
 def test_flaky_variants_are_those_whose_trials_disagree() -> None:
     trials = {"one": ["passed"], "same": ["passed"] * 2, "flaky": ["passed", "failed", "passed"]}
-    found = trial_statistics(
+    actual = trial_statistics(
         rows(
             line(name, verdict, trial=number)
             for name, verdicts in trials.items()
             for number, verdict in enumerate(verdicts, 1)
         )
     )
-    assert [name.partition("[")[0] for name in found.flaky] == ["s::flaky"]
-    assert (found.variants, found.most, found.repeated) == (3, 3, 2)
+    assert [name.partition("[")[0] for name in actual.flaky] == ["s::flaky"]
+    assert (actual.variants, actual.most, actual.repeated) == (3, 3, 2)
 
 
 @given(st.dictionaries(st.text(max_size=3), st.floats(0, 1), min_size=1, max_size=12))

@@ -1,4 +1,4 @@
-"""Runs for the tests of reviews: result lines by the real ``result_line``, snapshots by the real check's form, a project to write into."""
+"""Build projects with runs to review."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def passes(scenario: str = "london") -> str:
 
 def fails(scenario: str = "london", *findings: Finding, check: str = "text") -> str:
     """Return a result that failed a check, by default with one finding."""
-    found = findings or (
+    actual = findings or (
         Finding("not_contained", "the text does not contain '23'", Where(turn=1), expected="23"),
     )
     return line(
         scenario,
         [weather()],
-        [CheckResult(check, Verdict.FAILED, found, turn=1)],
+        [CheckResult(check, Verdict.FAILED, actual, turn=1)],
         verdict=Verdict.FAILED,
-        message=found[0].message,
+        message=actual[0].message,
     )
 
 

@@ -1,4 +1,4 @@
-"""``evalkit review`` as people call it: stepping by typed keys, by options, as JSON; 80 columns; exit codes; every wrong way to call it."""
+"""``evalkit review``: dialog, options, JSON, exit codes, wrong calls; 80 columns."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def review(*arguments: str, typed: str = "", who: tuple[str, ...] = WHO) -> Result:
-    found = CliRunner().invoke(main, ["review", RUN, *who, *arguments], input=typed)
-    assert found.exception is None or isinstance(found.exception, SystemExit), found.output
-    return found
+    actual = CliRunner().invoke(main, ["review", RUN, *who, *arguments], input=typed)
+    assert actual.exception is None or isinstance(actual.exception, SystemExit), actual.output
+    return actual
 
 
 def decided() -> list[tuple[str, str, str]]:
@@ -49,13 +49,13 @@ def test_stepping_through_everything(here: Path) -> None:
     path = here / file_of("c")
     path.parent.mkdir(parents=True)
     path.write_text("old\n")
-    found = review(typed="a\nr\ns\n")
-    assert found.exit_code == 1
+    actual = review(typed="a\nr\ns\n")
+    assert actual.exit_code == 1
     assert decided() == [("a", "accept", ""), ("b", "reject", ""), ("c", "skip", "")]
     assert not (here / file_of("b")).exists()
-    assert "1 accepted, 1 rejected, 1 undecided of 3 items; 1 result errored." in found.output
-    assert "changed snapshot  weather::c[stateless]" in found.output
-    assert "  - old\n  + neu\n" in found.output
+    assert "1 accepted, 1 rejected, 1 undecided of 3 items; 1 result errored." in actual.output
+    assert "changed snapshot  weather::c[stateless]" in actual.output
+    assert "  - old\n  + neu\n" in actual.output
     again = review(typed="a\n")
     assert again.output.startswith("\n1 of 1 ─")
     assert decided()[3:] == [("c", "accept", "")]
@@ -66,8 +66,8 @@ def test_stepping_through_everything(here: Path) -> None:
 
 def test_nothing_left_and_nothing_rejected_is_a_pass(here: Path) -> None:
     project(here, [passes("a"), errs()])
-    found = review(who=())
-    assert (found.exit_code, found.output) == (
+    actual = review(who=())
+    assert (actual.exit_code, actual.output) == (
         0,
         "0 accepted, 0 rejected, 0 undecided of 0 items; 1 result errored.\n",
     )
@@ -76,7 +76,7 @@ def test_nothing_left_and_nothing_rejected_is_a_pass(here: Path) -> None:
 
 
 @pytest.mark.parametrize("typed", ["", "q\n", "c\nwords\nq\n"])
-def test_leaving_decides_nothing_and_the_next_call_goes_on(here: Path, typed: str) -> None:
+def test_quitting_decides_nothing_and_the_next_call_continues(here: Path, typed: str) -> None:
     project(here, [fails("a"), snapshot("b", "x")])
     assert review(typed=typed).exit_code == 1
     assert decided() == []
@@ -85,21 +85,21 @@ def test_leaving_decides_nothing_and_the_next_call_goes_on(here: Path, typed: st
     assert "new snapshot  weather::b" in review(typed="q\n").output
 
 
-def test_a_group_is_one_key_more(here: Path) -> None:
+def test_one_more_key_decides_the_whole_group(here: Path) -> None:
     project(here, [fails("a"), fails("b"), fails("c"), snapshot("d", "x")])
-    found = review(typed="g\nc\nall the same\na\nr\n")
+    actual = review(typed="g\nc\nall the same\na\nr\n")
     assert decided() == [
         ("a", "accept", "all the same"),
         ("b", "accept", "all the same"),
         ("c", "accept", "all the same"),
         ("d", "reject", ""),
     ]
-    assert "2 others with the identical difference" in found.output
-    assert "accept: 3 items" in found.output
+    assert "2 others with the identical difference" in actual.output
+    assert "accept: 3 items" in actual.output
     assert len({one.group for one in DecisionFile(Path(RUN)).read()[:3]}) == 1
 
 
-def test_g_twice_is_this_one_only(here: Path) -> None:
+def test_pressing_g_twice_decides_one_item(here: Path) -> None:
     project(here, [fails("a"), fails("b")])
     review(typed="g\ng\na\nq\n")
     assert decided() == [("a", "accept", "")]
@@ -108,28 +108,28 @@ def test_g_twice_is_this_one_only(here: Path) -> None:
 def test_a_regression_asks_for_its_comment(here: Path) -> None:
     project(here, [passes("a")], "main")
     project(here, [fails("a")])
-    found = review("--baseline", "reports/main", typed="a\n\nq\n")
+    actual = review("--baseline", "reports/main", typed="a\n\nq\n")
     assert decided() == []
-    assert "regression  weather::a[stateless]" in found.output
-    assert "accepting a regression needs a comment that says why" in found.output
+    assert "regression  weather::a[stateless]" in actual.output
+    assert "accepting a regression needs a comment that says why" in actual.output
     assert review("--baseline", "reports/main", typed="a\nthe test was wrong\n").exit_code == 0
     assert decided() == [("a", "accept", "the test was wrong")]
 
 
-def test_unknown_keys_are_told(here: Path) -> None:
+def test_unknown_keys_are_reported(here: Path) -> None:
     project(here, [fails("a")])
-    found = review(typed="x\n\ng\nk\nr\n")
-    assert "unknown key 'x'" in found.output
-    assert "unknown key ''" in found.output
+    actual = review(typed="x\n\ng\nk\nr\n")
+    assert "unknown key 'x'" in actual.output
+    assert "unknown key ''" in actual.output
     assert decided() == [("a", "reject", "")]
 
 
-def test_v_shows_all_of_it(here: Path) -> None:
+def test_v_shows_the_whole_difference_and_the_conversation(here: Path) -> None:
     project(here, [snapshot("a", "\n".join(f"line {number}" for number in range(60)))])
-    found = review(typed="v\nq\n")
-    assert "… and 30 more lines" in found.output
-    assert "+ line 59" in found.output
-    assert "turn 1, function_call get_current_temperature" in found.output
+    actual = review(typed="v\nq\n")
+    assert "… and 30 more lines" in actual.output
+    assert "+ line 59" in actual.output
+    assert "turn 1, function_call get_current_temperature" in actual.output
 
 
 def test_hostile_text_is_visible_and_nothing_is_wider_than_the_terminal(here: Path) -> None:
@@ -142,8 +142,8 @@ def test_hostile_text_is_visible_and_nothing_is_wider_than_the_terminal(here: Pa
         ],
     )
     typed = "\x1b[2J\x9b"
-    for found in (review(typed=f"c\n{typed}\nv\nr\nv\nq\n"), review("--list")):
-        output = found.output.replace(typed, "")  # which the runner shows as a terminal would
+    for actual in (review(typed=f"c\n{typed}\nv\nr\nv\nq\n"), review("--list")):
+        output = actual.output.replace(typed, "")  # which the runner shows as a terminal would
         assert not {sign for sign in output if not (sign.isprintable() or sign == "\n")}
         assert max(map(len, output.splitlines())) <= 80
         assert len(output) < 500_000
@@ -158,16 +158,16 @@ def test_void_decisions_are_shown_and_asked_again(here: Path) -> None:
         "not_contained", "the text does not contain '24'", Where(turn=1), expected="24"
     )
     project(here, [fails("a"), fails("b", changed)])
-    found = review("--list")
-    assert found.exit_code == 1
-    assert "void  weather::b[stateless]" in found.output
-    told = " ".join(found.output.split())
+    actual = review("--list")
+    assert actual.exit_code == 1
+    assert "void  weather::b[stateless]" in actual.output
+    told = " ".join(actual.output.split())
     assert (
         "void: the result has changed since the decision; it was accept by Ada <ada@example.org>,"
         in told
     )
-    assert "Obsolete: no longer in the run (1)" in found.output
-    assert "1 undecided (1 void) of 2 items" in found.output
+    assert "Obsolete: no longer in the run (1)" in actual.output
+    assert "1 undecided (1 void) of 2 items" in actual.output
     stepping = review(typed="a\n")
     assert "void: the result has changed" in stepping.output
     assert stepping.exit_code == 0
@@ -185,7 +185,7 @@ def test_by_options(here: Path) -> None:
     project(here, [fails("a"), fails("b"), snapshot("c", "x"), snapshot("d", "y")])
     keys = ids()
     group = json.loads(review("--json").output)["items"][0]["group"]
-    found = review(
+    actual = review(
         "--accept",
         group,
         "--accept",
@@ -195,7 +195,7 @@ def test_by_options(here: Path) -> None:
         "--comment",
         "seen by all",
     )
-    assert found.exit_code == 1
+    assert actual.exit_code == 1
     assert decided() == [
         ("a", "accept", "seen by all"),
         ("b", "accept", "seen by all"),
@@ -210,20 +210,20 @@ def test_by_options(here: Path) -> None:
     assert review("--list").exit_code == 0
 
 
-def test_json_says_everything(here: Path) -> None:
+def test_json_has_all_items(here: Path) -> None:
     project(here, [passes("a"), errs()], "main")
     project(here, [fails("a"), snapshot("b", {"x": 1}, kind="json"), errs()])
-    found = json.loads(review("--json", "--baseline", "reports/main").output)
+    actual = json.loads(review("--json", "--baseline", "reports/main").output)
     assert (
-        found["summary"]["items"],
-        found["summary"]["undecided"],
-        found["summary"]["errored"],
+        actual["summary"]["items"],
+        actual["summary"]["undecided"],
+        actual["summary"]["errored"],
     ) == (
         2,
         2,
         1,
     )
-    first, second = found["items"]
+    first, second = actual["items"]
     assert (first["kind"], first["regressed"], first["expected"], "got" in first) == (
         "failure",
         True,
@@ -235,7 +235,7 @@ def test_json_says_everything(here: Path) -> None:
         {"x": 1},
         file_of("b", "json"),
     )
-    assert found["errors"][0]["result"] == "weather::rome[stateless]"
+    assert actual["errors"][0]["result"] == "weather::rome[stateless]"
 
 
 def test_earlier_decisions_are_offered(here: Path) -> None:
@@ -251,9 +251,9 @@ def test_earlier_decisions_are_offered(here: Path) -> None:
     assert "offered by an earlier run with the same result: accept by Ada" in " ".join(
         stepped.output.split()
     )
-    kept = CliRunner().invoke(main, [*arguments, "--keep"])
-    assert kept.exit_code == 1
-    assert "accept: 1 item\nreject: 1 item\n  wrote" in kept.output
+    preserved = CliRunner().invoke(main, [*arguments, "--keep"])
+    assert preserved.exit_code == 1
+    assert "accept: 1 item\nreject: 1 item\n  wrote" in preserved.output
     assert (here / file_of("b")).read_text() == "x\n"
     assert not (here / file_of("c")).exists()
     entries = DecisionFile(Path("reports/next")).read()
@@ -264,7 +264,7 @@ def test_earlier_decisions_are_offered(here: Path) -> None:
     ]
 
 
-def test_who_decides_is_git_s_user(here: Path) -> None:
+def test_the_reviewer_defaults_to_the_git_user(here: Path) -> None:
     project(here, [fails("a")])
     assert (
         "the reviewer is not known; give --name and --email" in review(typed="a\n", who=()).output
@@ -295,51 +295,49 @@ def test_who_decides_is_git_s_user(here: Path) -> None:
 )
 def test_wrong_calls_are_one_line(here: Path, arguments: list[str], code: int, told: str) -> None:
     project(here, [fails("a"), fails("b")])
-    found = review(*arguments)
-    assert (found.exit_code, len(found.output.splitlines())) == (code, 1)
-    assert told in found.output
+    actual = review(*arguments)
+    assert (actual.exit_code, len(actual.output.splitlines())) == (code, 1)
+    assert told in actual.output
     assert decided() == []
 
 
-def test_a_group_with_nothing_left_is_told(here: Path) -> None:
+def test_a_group_without_undecided_items_is_an_error(here: Path) -> None:
     project(here, [fails("a")])
     group = json.loads(review("--json").output)["items"][0]["group"]
     review("--accept", group)
-    found = review("--reject", group)
-    assert (found.exit_code, len(decided())) == (2, 1)
-    assert "has no undecided item" in found.output
+    actual = review("--reject", group)
+    assert (actual.exit_code, len(decided())) == (2, 1)
+    assert "has no undecided item" in actual.output
 
 
-def test_integrity_is_exit_three(here: Path) -> None:
+def test_integrity_errors_exit_with_three(here: Path) -> None:
     project(here, [fails("a")])
     review("--accept", "weather::a[stateless]")
     project(here, [fails("b")])
-    found = review("--list")
-    assert (found.exit_code, len(found.output.splitlines())) == (3, 1)
-    assert "is about this run" in found.output
+    actual = review("--list")
+    assert (actual.exit_code, len(actual.output.splitlines())) == (3, 1)
+    assert "is about this run" in actual.output
     (here / RUN / "decisions.yaml").write_text("evalkit_decisions: 1\ndecisions: [1")
     assert review("--list").exit_code == 3
     (here / RUN / "decisions.yaml").unlink()
     path = here / RUN / "results.jsonl"
     path.write_text(path.read_text().replace("'23'", "'42'"))
-    found = review("--list")
-    assert found.exit_code == 3
-    assert "results.jsonl:1: changed since it was written" in found.output
+    actual = review("--list")
+    assert actual.exit_code == 3
+    assert "results.jsonl:1: changed since it was written" in actual.output
 
 
-def test_a_snapshot_that_may_not_be_written_is_told_and_asked_again(here: Path) -> None:
+def test_a_refused_snapshot_is_reported_and_asked_again(here: Path) -> None:
     project(here, [snapshot("a", "new")])
     path = here / file_of("a")
     path.parent.mkdir(parents=True)
     path.write_text("by hand\n")
-    found = review(typed="a\nr\n")
-    assert "changed since the run, so nothing was approved" in found.output
+    actual = review(typed="a\nr\n")
+    assert "changed since the run, so nothing was approved" in actual.output
     assert (decided(), path.read_text()) == ([("a", "reject", "")], "by hand\n")
 
 
-def test_the_root_is_found_from_elsewhere_or_named(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_root_is_found_or_given(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project(here / "project", [snapshot("a", "new"), snapshot("b", "old")])
     run = str(here / "project" / RUN)
     monkeypatch.chdir(here)
@@ -351,19 +349,19 @@ def test_the_root_is_found_from_elsewhere_or_named(
     )
     assert (here / "project" / file_of("a")).read_text() == "new\n"
     (here / "project/suites").rename(here / "suites")
-    found = CliRunner().invoke(
+    actual = CliRunner().invoke(
         main,
         ["review", run, *WHO, "--accept", "weather::b[stateless]", "--root", str(here / "project")],
     )
-    assert (found.exit_code, "name the project with --root" in found.output) == (2, True)
+    assert (actual.exit_code, "name the project with --root" in actual.output) == (2, True)
 
 
-def test_several_options_are_taken_all_or_none(here: Path) -> None:
+def test_several_options_are_applied_all_or_none(here: Path) -> None:
     project(here, [fails("a"), snapshot("b", "new"), snapshot("c", "neu")])
     path = here / file_of("c")
     path.parent.mkdir(parents=True)
     path.write_text("by hand\n")
-    found = review(
+    actual = review(
         "--accept",
         "weather::a[stateless]",
         "--accept",
@@ -371,17 +369,17 @@ def test_several_options_are_taken_all_or_none(here: Path) -> None:
         "--accept",
         "weather::c[stateless]",
     )
-    assert (found.exit_code, decided()) == (2, [])
+    assert (actual.exit_code, decided()) == (2, [])
     assert not (here / file_of("b")).exists()
 
 
-def test_a_run_that_did_not_end_is_told(here: Path) -> None:
+def test_a_run_that_did_not_end_is_reported(here: Path) -> None:
     run = project(here, [fails("a")])
     (run.directory / "manifest.json").write_text('{"complete": false}')
     assert "the run did not end" in review("--list").output
 
 
-def test_what_somebody_wrote_into_the_file_is_visible_too(here: Path) -> None:
+def test_invisible_characters_in_the_file_are_made_visible(here: Path) -> None:
     project(here, [fails("a"), fails("b")])
     review("--accept", "weather::a[stateless]")
     path = here / RUN / "decisions.yaml"
@@ -393,9 +391,9 @@ def test_what_somebody_wrote_into_the_file_is_visible_too(here: Path) -> None:
         .replace('  - item: "', '  - item: "x')
     )
     path.write_text(text + forged.partition("decisions:\n")[2])
-    found = review("--list")
-    assert "<U+001B>[2J<U+202E>  was accept by <U+001B>[2J<U+202E> <ada" in found.output
-    assert not {"\x1b", "\u202e"} & set(found.output)
+    actual = review("--list")
+    assert "<U+001B>[2J<U+202E>  was accept by <U+001B>[2J<U+202E> <ada" in actual.output
+    assert not {"\x1b", "\u202e"} & set(actual.output)
     path.write_text(text + f'    "{evil}": 1\n')
-    found = review("--list")
-    assert (found.exit_code, {"\x1b", "\u202e"} & set(found.output)) == (3, set())
+    actual = review("--list")
+    assert (actual.exit_code, {"\x1b", "\u202e"} & set(actual.output)) == (3, set())

@@ -1,4 +1,4 @@
-"""Decisions: kept as they were written, appended only, bound to digests; void when the result is another one; never lost by two writers."""
+"""Decisions: appended only, bound to digests, void for changed results."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def decision(**changes: Any) -> Decision:
     return Decision(**{**ENTRY, **changes})
 
 
-def test_an_entry_reads_like_this() -> None:
+def test_an_entry_is_rendered_one_key_per_line() -> None:
     assert render(decision(comment='the "new" wording\nis right', regression=True)) == (
         '  - item: "3f2a91bc04d7"\n'
         '    result: "weather::london[stateless]"\n'
@@ -96,10 +96,10 @@ _DECISIONS = st.builds(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(_DECISIONS, max_size=4))
-def test_what_is_written_is_read_again_and_says_the_same(decisions: list[Decision]) -> None:
+def test_rendered_decisions_parse_to_the_same_values(decisions: list[Decision]) -> None:
     text = HEAD + "".join(map(render, decisions))
-    found = parse(text, "x")
-    assert "".join(map(render, found)) == "".join(map(render, decisions))
+    actual = parse(text, "x")
+    assert "".join(map(render, actual)) == "".join(map(render, decisions))
     jsonschema.Draft202012Validator(SCHEMA).validate(
         yaml.load(text) | {"decisions": yaml.load(text)["decisions"] or []}
     )
@@ -130,25 +130,25 @@ _GOOD = HEAD + render(decision())
         (_GOOD.replace("decisions:\n", "decisions: &a\n") + "more: *a\n", "unknown key"),
     ],
 )
-def test_a_file_that_is_not_ours_is_an_integrity_error_and_stays(
+def test_an_invalid_file_is_an_integrity_error_and_unchanged(
     tmp_path: Path, text: str, told: str
 ) -> None:
-    made = session(tmp_path, [fails()])
-    path = made.run.directory / "decisions.yaml"
+    built = session(tmp_path, [fails()])
+    path = built.run.directory / "decisions.yaml"
     path.write_text(text)
     with pytest.raises(IntegrityError) as caught:
-        made.state()
+        built.state()
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
     with pytest.raises(IntegrityError):
-        decide(made, [queue(fails()).items[0].key], "accept", ADA)
+        decide(built, [queue(fails()).items[0].key], "accept", ADA)
     assert path.read_text() == text
 
 
 @pytest.mark.parametrize(
     "before", [HEAD, _GOOD, _GOOD.replace("\n", "\r\n"), _GOOD + "# by hand", _GOOD[:-1]]
 )
-def test_what_is_there_stays_byte_for_byte(tmp_path: Path, before: str) -> None:
+def test_existing_text_stays_byte_for_byte(tmp_path: Path, before: str) -> None:
     book = DecisionFile(tmp_path)
     book.path.write_bytes(before.encode())
     count = len(book.read())
@@ -158,7 +158,7 @@ def test_what_is_there_stays_byte_for_byte(tmp_path: Path, before: str) -> None:
     assert [one.comment for one in book.read()][count:] == ["new"]
 
 
-def test_a_file_that_takes_no_entry_stays(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_appended_to_is_unchanged(tmp_path: Path) -> None:
     book = DecisionFile(tmp_path)
     book.path.write_text("evalkit_decisions: 1\ndecisions: []\n")
     assert book.read() == []
@@ -168,24 +168,24 @@ def test_a_file_that_takes_no_entry_stays(tmp_path: Path) -> None:
 
 
 def test_the_last_decision_counts_and_a_changed_result_voids_it() -> None:
-    found = queue(fails())
-    (item,) = found.items
+    actual = queue(fails())
+    (item,) = actual.items
 
-    def made(**changes: Any) -> Decision:
+    def built(**changes: Any) -> Decision:
         return decision(**{"item": item.key, "digest": item.digest, **changes})
 
     table: list[tuple[list[Decision], ItemState]] = [
         ([], ItemState.OPEN),
-        ([made()], ItemState.ACCEPTED),
-        ([made(), made(decision="reject")], ItemState.REJECTED),
-        ([made(), made(decision="skip")], ItemState.SKIPPED),
-        ([made(digest=DIGEST)], ItemState.VOID),
-        ([made(), made(digest=DIGEST)], ItemState.VOID),
-        ([made(digest=DIGEST, decision="reject"), made()], ItemState.ACCEPTED),
-        ([made(item="another")], ItemState.OPEN),
+        ([built()], ItemState.ACCEPTED),
+        ([built(), built(decision="reject")], ItemState.REJECTED),
+        ([built(), built(decision="skip")], ItemState.SKIPPED),
+        ([built(digest=DIGEST)], ItemState.VOID),
+        ([built(), built(digest=DIGEST)], ItemState.VOID),
+        ([built(digest=DIGEST, decision="reject"), built()], ItemState.ACCEPTED),
+        ([built(item="another")], ItemState.OPEN),
     ]
     for decisions, state in table:
-        (one,) = item_statuses(found, decisions)
+        (one,) = item_statuses(actual, decisions)
         assert (one.state, one.is_undecided) == (
             state,
             state not in (ItemState.ACCEPTED, ItemState.REJECTED),
@@ -193,33 +193,33 @@ def test_the_last_decision_counts_and_a_changed_result_voids_it() -> None:
         assert bool(one.void_reason) is (state is ItemState.VOID)
 
 
-def test_an_acceptance_without_a_comment_is_void_once_it_is_known_as_a_regression() -> None:
-    found = queue(fails(), regressed=("weather::london[stateless]",))
-    (item,) = found.items
+def test_an_acceptance_without_a_comment_is_void_for_a_regression() -> None:
+    actual = queue(fails(), regressed=("weather::london[stateless]",))
+    (item,) = actual.items
     bare = decision(item=item.key, digest=item.digest)
-    assert item_statuses(found, [bare])[0].state is ItemState.VOID
+    assert item_statuses(actual, [bare])[0].state is ItemState.VOID
     assert (
-        item_statuses(found, [bare.model_copy(update={"comment": "known"})])[0].state
+        item_statuses(actual, [bare.model_copy(update={"comment": "known"})])[0].state
         is ItemState.ACCEPTED
     )
     assert (
-        item_statuses(found, [bare.model_copy(update={"decision": "reject"})])[0].state
+        item_statuses(actual, [bare.model_copy(update={"decision": "reject"})])[0].state
         is ItemState.REJECTED
     )
-    assert item_statuses(found, [], [bare])[0].offer is None
+    assert item_statuses(actual, [], [bare])[0].offer is None
 
 
 def test_a_decision_is_written_and_counts(tmp_path: Path) -> None:
-    made = session(tmp_path, [fails("a"), fails("b"), errs()])
-    keys = [one.item.key for one in made.state().statuses]
-    (entry,) = decide(made, keys[:1], "accept", ADA, "  fine \x1b[31m ")
+    built = session(tmp_path, [fails("a"), fails("b"), errs()])
+    keys = [one.item.key for one in built.state().statuses]
+    (entry,) = decide(built, keys[:1], "accept", ADA, "  fine \x1b[31m ")
     assert (entry.comment, entry.by, entry.group, entry.regression) == (
         "fine <U+001B>[31m",
         "Ada <ada@example.org>",
         "",
         False,
     )
-    state = made.state()
+    state = built.state()
     assert asdict(state.summary) == {
         "items": 2,
         "groups": 1,
@@ -232,21 +232,21 @@ def test_a_decision_is_written_and_counts(tmp_path: Path) -> None:
         "obsolete": 0,
     }
     assert [one.item.key for one in undecided(state.statuses)] == keys[1:]
-    assert decide(made, keys[1:], "skip", ADA)
-    decide(made, keys[:1], "reject", BOB)
-    assert [one.state for one in made.state().statuses] == [ItemState.REJECTED, ItemState.SKIPPED]
-    assert len(DecisionFile(made.run.directory).read()) == 3
+    assert decide(built, keys[1:], "skip", ADA)
+    decide(built, keys[:1], "reject", BOB)
+    assert [one.state for one in built.state().statuses] == [ItemState.REJECTED, ItemState.SKIPPED]
+    assert len(DecisionFile(built.run.directory).read()) == 3
 
 
-def test_a_group_is_decided_at_once_and_what_was_decided_before_stays(tmp_path: Path) -> None:
-    made = session(tmp_path, [fails(name) for name in "abcd"])
-    keys = [one.item.key for one in made.state().statuses]
-    decide(made, keys[:1], "reject", ADA)
-    state = made.state()
+def test_a_group_decision_leaves_earlier_decisions_unchanged(tmp_path: Path) -> None:
+    built = session(tmp_path, [fails(name) for name in "abcd"])
+    keys = [one.item.key for one in built.state().statuses]
+    decide(built, keys[:1], "reject", ADA)
+    state = built.state()
     together = group_members(state.statuses, state.statuses[1].item)
     assert [one.item.key for one in together] == keys[1:]
     entries = decide(
-        made,
+        built,
         [one.item.key for one in together],
         "accept",
         ADA,
@@ -254,7 +254,7 @@ def test_a_group_is_decided_at_once_and_what_was_decided_before_stays(tmp_path: 
         group=together[0].item.group,
     )
     assert {entry.group for entry in entries} == {together[0].item.group}
-    assert [one.state for one in made.state().statuses] == [
+    assert [one.state for one in built.state().statuses] == [
         ItemState.REJECTED,
         *[ItemState.ACCEPTED] * 3,
     ]
@@ -262,27 +262,27 @@ def test_a_group_is_decided_at_once_and_what_was_decided_before_stays(tmp_path: 
 
 def test_a_regression_is_accepted_only_with_a_comment(tmp_path: Path) -> None:
     baseline = project(tmp_path, [passes("a"), passes("b")], "main")
-    made = session(tmp_path, [fails("a"), fails("b"), fails("c")], baseline=baseline)
-    state = made.state()
+    built = session(tmp_path, [fails("a"), fails("b"), fails("c")], baseline=baseline)
+    state = built.state()
     assert [one.item.regressed for one in state.statuses] == [True, True, False]
     keys = [one.item.key for one in state.statuses]
     with pytest.raises(DecisionRefused, match="needs a comment"):
-        decide(made, keys, "accept", ADA, " \n")
-    assert made.state().summary.undecided == 3
-    decide(made, keys[:2], "accept", ADA, "the old text was wrong")
-    decide(made, keys[2:], "accept", ADA)
+        decide(built, keys, "accept", ADA, " \n")
+    assert built.state().summary.undecided == 3
+    decide(built, keys[:2], "accept", ADA, "the old text was wrong")
+    decide(built, keys[2:], "accept", ADA)
     assert all(
         entry.regression == (entry.item != keys[2])
-        for entry in DecisionFile(made.run.directory).read()
+        for entry in DecisionFile(built.run.directory).read()
     )
-    assert made.state().summary.undecided == 0
+    assert built.state().summary.undecided == 0
 
 
-def test_a_run_made_again_voids_what_changed_and_keeps_what_did_not(tmp_path: Path) -> None:
-    made = session(tmp_path, [fails("a"), fails("b"), fails("c")])
-    keys = [one.item.key for one in made.state().statuses]
-    decide(made, keys, "accept", ADA)
-    seen = view_digest(made.state().statuses)
+def test_repeating_a_run_voids_only_changed_results(tmp_path: Path) -> None:
+    built = session(tmp_path, [fails("a"), fails("b"), fails("c")])
+    keys = [one.item.key for one in built.state().statuses]
+    decide(built, keys, "accept", ADA)
+    seen = view_digest(built.state().statuses)
     project(
         tmp_path,
         [
@@ -295,7 +295,7 @@ def test_a_run_made_again_voids_what_changed_and_keeps_what_did_not(tmp_path: Pa
             ),
         ],
     )
-    state = made.state()
+    state = built.state()
     assert [(one.item.result[9:10], one.state) for one in state.statuses] == [
         ("a", ItemState.ACCEPTED),
         ("b", ItemState.VOID),
@@ -303,18 +303,18 @@ def test_a_run_made_again_voids_what_changed_and_keeps_what_did_not(tmp_path: Pa
     assert [one.result for one in state.obsolete] == ["weather::c[stateless]"]
     assert (state.summary.undecided, state.summary.obsolete) == (1, 1)
     with pytest.raises(StaleView):
-        decide(made, keys[:2], "accept", ADA, seen=seen)
+        decide(built, keys[:2], "accept", ADA, seen=seen)
     with pytest.raises(StaleView):
-        decide(made, keys, "accept", ADA)
+        decide(built, keys, "accept", ADA)
 
 
-def test_results_that_change_between_looking_and_deciding_are_not_decided(tmp_path: Path) -> None:
-    made = session(tmp_path, [fails("a")])
-    (one,) = made.state().statuses
+def test_results_that_changed_since_they_were_shown_are_not_decided(tmp_path: Path) -> None:
+    built = session(tmp_path, [fails("a")])
+    (one,) = built.state().statuses
     project(tmp_path, [fails("a"), passes("b")])
     with pytest.raises(StaleView, match="have changed"):
-        decide(made, [one.item.key], "accept", ADA)
-    assert DecisionFile(made.run.directory).read() == []
+        decide(built, [one.item.key], "accept", ADA)
+    assert DecisionFile(built.run.directory).read() == []
 
 
 def test_a_changed_line_is_an_integrity_error_with_its_number(tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_a_changed_line_is_an_integrity_error_with_its_number(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("line", ["{", "{}", '{"id":"x"}'])
-def test_what_is_no_result_is_told_with_its_line(tmp_path: Path, line: str) -> None:
+def test_an_invalid_result_is_reported_with_its_line(tmp_path: Path, line: str) -> None:
     sealed = f'{line[:-1]},"digest":"{sha256(line)}"}}' if "id" in line else line
     with pytest.raises(
         (UsageError, IntegrityError), match=r"results.jsonl:1: (not|changed) "
@@ -336,16 +336,16 @@ def test_what_is_no_result_is_told_with_its_line(tmp_path: Path, line: str) -> N
 
 
 def test_decisions_of_another_run_are_refused(tmp_path: Path) -> None:
-    made = session(tmp_path, [fails("a")])
-    decide(made, [made.state().statuses[0].item.key], "accept", ADA)
+    built = session(tmp_path, [fails("a")])
+    decide(built, [built.state().statuses[0].item.key], "accept", ADA)
     project(tmp_path, [fails("b"), passes("c")])
     with pytest.raises(IntegrityError, match=r"none of its 1 decisions is about this run"):
-        made.state()
+        built.state()
     project(tmp_path, [fails("b"), passes("a")])
-    assert made.state().summary.obsolete == 1
+    assert built.state().summary.obsolete == 1
 
 
-def test_two_who_look_at_the_same_and_decide_differently(tmp_path: Path) -> None:
+def test_a_second_decision_on_the_same_view_is_refused(tmp_path: Path) -> None:
     first, second = session(tmp_path, [fails("a")]), session(tmp_path, [fails("a")])
     (one,) = first.state().statuses
     seen = view_digest([one])
@@ -359,7 +359,7 @@ def test_two_who_look_at_the_same_and_decide_differently(tmp_path: Path) -> None
     assert first.state().summary.rejected == 1
 
 
-def test_many_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_concurrent_writers_lose_nothing(tmp_path: Path) -> None:
     names = [f"s{number}" for number in range(12)]
     run = project(tmp_path, [fails(name) for name in names])
     sessions = [ReviewSession(run, lambda: tmp_path) for _ in range(4)]
@@ -380,7 +380,7 @@ def test_many_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     assert sessions[0].state().summary.accepted == 12
 
 
-def test_earlier_decisions_are_offered_and_count_only_when_they_are_kept(tmp_path: Path) -> None:
+def test_offered_decisions_count_only_when_they_are_kept(tmp_path: Path) -> None:
     old = session(tmp_path, [fails("a"), fails("b"), fails("c")])
     keys = [one.item.key for one in old.state().statuses]
     decide(old, keys[:1], "accept", ADA, "known since May")
@@ -392,42 +392,40 @@ def test_earlier_decisions_are_offered_and_count_only_when_they_are_kept(tmp_pat
         Finding("not_contained", "the text does not contain '24'", Where(turn=1), expected="24"),
     )
     run = project(tmp_path, [fails("a"), changed, fails("c")], "next")
-    made = ReviewSession(run, lambda: tmp_path, earlier=earlier)
-    state = made.state()
+    built = ReviewSession(run, lambda: tmp_path, earlier=earlier)
+    state = built.state()
     assert [(one.state, one.offer is not None) for one in state.statuses] == [
         (ItemState.OPEN, True),
         (ItemState.OPEN, False),
         (ItemState.OPEN, False),
     ]
     with pytest.raises(DecisionRefused, match="no earlier decision"):
-        made.keep_earlier(keys[1:2], BOB)
-    (entry,) = made.keep_earlier(keys[:1], BOB, seen=view_digest(state.statuses[:1]))
+        built.keep_earlier(keys[1:2], BOB)
+    (entry,) = built.keep_earlier(keys[:1], BOB, seen=view_digest(state.statuses[:1]))
     assert (entry.decision, entry.comment, entry.by) == (
         "accept",
         "known since May",
         "Bob <bob@example.org>",
     )
     assert entry.kept_from.startswith("Ada <ada@example.org>, 20")
-    assert made.state().statuses[0].offer is None
+    assert built.state().statuses[0].offer is None
 
 
-def test_a_folder_that_cannot_be_written_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = session(tmp_path, [fails()])
+def test_a_write_error_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = session(tmp_path, [fails()])
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("evalkit.review.decisions.write_atomic", full)
     with pytest.raises(UsageError, match=r"decisions.yaml: cannot be written .No space left"):
-        decide(made, [made.state().statuses[0].item.key], "accept", ADA)
+        decide(built, [built.state().statuses[0].item.key], "accept", ADA)
 
 
-def test_a_snapshot_of_the_queue_is_one_line_of_the_run(tmp_path: Path) -> None:
-    made = session(tmp_path, [passes("a"), snapshot("b", "hello")])
-    item = made.state().statuses[0].item
-    assert made.result(item)["id"] == "weather::b[stateless]"
+def test_a_result_is_read_again_only_if_unchanged(tmp_path: Path) -> None:
+    built = session(tmp_path, [passes("a"), snapshot("b", "hello")])
+    item = built.state().statuses[0].item
+    assert built.result(item)["id"] == "weather::b[stateless]"
     project(tmp_path, [passes("a"), passes("b")])
     with pytest.raises(StaleView):
-        made.result(item)
+        built.result(item)

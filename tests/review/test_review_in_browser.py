@@ -1,4 +1,4 @@
-"""The review's page in a real browser: nothing a model said runs or is fetched, a keyboard is enough, and no other page decides."""
+"""The review's page in a browser: hostile text, keyboard, other origins."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def lines(long_line: int = 1_000) -> list[str]:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     baseline = project(tmp_path, [passes("a"), passes("b")], "main")
-    with review_of(session(tmp_path, lines(), baseline=baseline)) as made:
-        yield made
+    with review_of(session(tmp_path, lines(), baseline=baseline)) as built:
+        yield built
 
 
 def test_the_hostile_corpus_executes_nothing_and_nothing_is_fetched(
@@ -166,11 +166,11 @@ def test_everything_is_decided_by_keyboard_alone_and_without_javascript(
     press("Tab")
     press("Enter")
     page.get_by_role("heading", name="weather::paris").wait_for()
-    for left in reversed(range(site.session.state().summary.undecided)):
+    for remaining in reversed(range(site.session.state().summary.undecided)):
         access(
             page, "a" if "Changed snapshot weather::d" in page.locator("h1").inner_text() else "r"
         )
-        page.locator(f"text={left} left").first.wait_for()
+        page.locator(f"text={remaining} left").first.wait_for()
     assert (
         page.locator("h1").inner_text()
         == f"0 left of {site.session.state().summary.items} to decide"
@@ -184,7 +184,7 @@ def test_everything_is_decided_by_keyboard_alone_and_without_javascript(
     assert [text for text in tab.messages if "422" not in text] == []
 
 
-def test_another_page_of_this_computer_decides_nothing(site: Site, enter: Enter) -> None:
+def test_a_page_of_another_origin_cannot_decide(site: Site, enter: Enter) -> None:
     tab = enter(site)
     one = site.session.state().statuses[0]
     tab.page.goto(f"{site.url}/item/{one.item.key}")
@@ -209,7 +209,7 @@ def test_another_page_of_this_computer_decides_nothing(site: Site, enter: Enter)
     assert site.entries() == []
 
 
-def test_words_that_differ_are_marked(site: Site, enter: Enter) -> None:
+def test_differing_words_are_marked(site: Site, enter: Enter) -> None:
     tab = enter(site)
     tab.page.get_by_role("link", name="weather::d[stateless]").click()
     assert tab.page.locator("del").all_text_contents() == ["22", "hat"]
@@ -238,11 +238,11 @@ def test_it_fits_and_axe_finds_nothing(site: Site, enter: Enter, options: dict[s
         tab.page.goto(f"{site.url}/item/{one.item.key}" if one is not None else site.url)
         tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
         assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        found = axe.Axe().run(tab.page).response["violations"]
-        assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+        actual = axe.Axe().run(tab.page).response["violations"]
+        assert [(each["id"], each["nodes"][0]["html"]) for each in actual] == []
 
 
-def test_two_tabs_are_told_of_each_other(site: Site, enter: Enter) -> None:
+def test_a_stale_tab_is_refused(site: Site, enter: Enter) -> None:
     first, second = enter(site), enter(site)
     one = next(
         one for one in site.session.state().statuses if one.item.result.startswith("weather::d")

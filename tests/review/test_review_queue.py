@@ -1,4 +1,4 @@
-"""What is to be decided, and what belongs together: the queue as tables, and for any lines at all."""
+"""The review queue: items and groups, also of generated results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def one(text: str, **more: Any) -> ReviewItem:
     return item
 
 
-def test_a_finding_is_an_item_with_a_name_of_its_own() -> None:
+def test_a_finding_is_an_item_with_a_unique_name() -> None:
     items = queue(failed_line()).items
     assert [(item.check, item.code, item.location) for item in items] == [
         ("tool_calls", "arguments_differ", "turn 1, exchange 2, step 2, step /arguments/location"),
@@ -90,21 +90,21 @@ def test_what_is_decided(text: str, kinds: list[str]) -> None:
 
 
 def test_errors_are_listed_and_not_decided() -> None:
-    found = queue(errs(message="it broke"), fails())
-    assert [(error.result, error.location, error.message) for error in found.errors] == [
+    actual = queue(errs(message="it broke"), fails())
+    assert [(error.result, error.location, error.message) for error in actual.errors] == [
         ("weather::rome[stateless]", "suites/weather.yaml:12", "it broke")
     ]
-    assert len(found.items) == 1
+    assert len(actual.items) == 1
 
 
-def test_the_same_check_twice_in_one_place_is_two_items() -> None:
+def test_the_same_check_twice_at_one_location_is_two_items() -> None:
     finding = Finding("not_contained", "no", Where(turn=1))
     first, second = queue(fails("x", finding, finding)).items
     assert (first.location, second.location) == ("turn 1", "turn 1 (2)")
     assert first.key != second.key
 
 
-def test_of_a_result_that_stands_twice_the_last_counts() -> None:
+def test_the_last_of_repeated_results_counts() -> None:
     assert queue(fails(), passes()).items == ()
     assert [item.line_number for item in queue(passes(), fails()).items] == [2]
 
@@ -123,7 +123,7 @@ _SAME, _OTHER = True, False
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "same"),
+    ("first", "second", "same"),
     [
         (Finding("c", "788 tokens, at most 600"), Finding("c", "1,024 tokens, at most 600"), _SAME),
         (
@@ -144,15 +144,15 @@ _SAME, _OTHER = True, False
         (Finding("c", "x", got=1), Finding("c", "x", got=2), _SAME),
     ],
 )
-def test_failures_that_are_identical_but_for_numbers_and_places_are_one_group(
-    left: Finding, right: Finding, same: bool
+def test_failures_that_differ_in_numbers_only_are_one_group(
+    first: Finding, second: Finding, same: bool
 ) -> None:
-    first, second = queue(fails("a", left), fails("b", right)).items
-    assert (first.group == second.group) is same
+    items = queue(fails("a", first), fails("b", second)).items
+    assert (items[0].group == items[1].group) is same
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "same"),
+    ("first", "second", "same"),
     [
         (("one\ntwo\n", "one\nzwei\n"), ("uno\ntwo\ndue\n", "uno\nzwei\ndue\n"), _SAME),
         (("one\ntwo\n", "one\nzwei\n"), ("one\ntwo\n", "one\ndeux\n"), _OTHER),
@@ -160,11 +160,11 @@ def test_failures_that_are_identical_but_for_numbers_and_places_are_one_group(
         (("a", "a\na"), ("a\nb", "a\na\nb"), _SAME),
     ],
 )
-def test_changed_snapshots_are_one_group_when_the_same_lines_went_and_came(
-    left: tuple[str, str], right: tuple[str, str], same: bool
+def test_changed_snapshots_with_the_same_changed_lines_are_one_group(
+    first: tuple[str, str], second: tuple[str, str], same: bool
 ) -> None:
-    first, second = queue(snapshot("a", left[1], left[0]), snapshot("b", right[1], right[0])).items
-    assert (first.group == second.group) is same
+    items = queue(snapshot("a", first[1], first[0]), snapshot("b", second[1], second[0])).items
+    assert (items[0].group == items[1].group) is same
 
 
 def test_new_snapshots_are_one_group_when_their_values_are_the_same() -> None:
@@ -188,7 +188,7 @@ def test_hostile_names_are_visible_in_what_names_an_item() -> None:
     assert max(map(len, (item.check, item.code, item.location))) <= MAX_NAME
 
 
-def test_every_kind_of_result_can_be_told() -> None:
+def test_every_kind_of_result_builds_a_queue() -> None:
     texts = every_line(long_line=100)
     assert len(queue(*texts).items) == 5
     for text in texts:
@@ -210,12 +210,12 @@ def test_every_kind_of_result_can_be_told() -> None:
         (lambda text: text + " ", "end with a digest"),
     ],
 )
-def test_an_altered_line_does_not_pass(change: Any, why: str) -> None:
+def test_an_altered_line_is_refused(change: Any, why: str) -> None:
     with pytest.raises(AlteredResultLine, match=why):
         read_result(change(fails()))
 
 
-def test_what_is_no_result_is_told_with_its_number() -> None:
+def test_an_invalid_result_is_reported_with_its_number() -> None:
     with pytest.raises(InvalidResultLine) as caught:
         build_queue([(1, read_result(fails())[0], "x"), (2, {"id": "x"}, "x")])
     assert caught.value.number == 2
@@ -255,7 +255,7 @@ def test_what_is_no_result_is_told_with_its_number() -> None:
         ),
     ],
 )
-def test_a_difference_is_told_line_by_line(item: ReviewItem, lines: list[tuple[str, str]]) -> None:
+def test_a_difference_is_shown_line_by_line(item: ReviewItem, lines: list[tuple[str, str]]) -> None:
     assert diff_lines(item) == [DiffLine(*pair) for pair in lines]
 
 
@@ -281,7 +281,7 @@ _FINDINGS = st.builds(
         st.tuples(st.sampled_from("abcd"), st.lists(_FINDINGS, min_size=1, max_size=3)), max_size=4
     )
 )
-def test_names_are_unique_groups_hold_together_and_nothing_depends_on_the_order(
+def test_keys_are_unique_and_nothing_depends_on_the_order(
     results: list[tuple[str, list[Finding]]],
 ) -> None:
     texts = list({name: fails(name, *findings) for name, findings in results}.values())
@@ -303,7 +303,7 @@ def test_names_are_unique_groups_hold_together_and_nothing_depends_on_the_order(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from("abc"), max_size=3), st.lists(st.sampled_from("abc"), max_size=3))
-def test_a_difference_of_short_texts_holds_both(old: list[str], new: list[str]) -> None:
+def test_a_difference_contains_both_texts(old: list[str], new: list[str]) -> None:
     item = one(snapshot("x", "\n".join(new), "\n".join(old)))
     lines = diff_lines(item)
     before = [line.text for line in lines if line.sign in "- "]
@@ -312,7 +312,7 @@ def test_a_difference_of_short_texts_holds_both(old: list[str], new: list[str]) 
     assert item.file == file_of("x")
 
 
-def test_long_names_are_cut_and_still_told_apart() -> None:
+def test_long_names_are_cut_and_still_distinct() -> None:
     first, second = queue(
         fails(
             "x",

@@ -1,4 +1,4 @@
-"""Approving snapshots: the file says what was accepted, and nothing else is ever written."""
+"""Approving snapshots writes accepted values and nothing else."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ from tests.review.runs_to_review import (
         ("steps", [["thought"]], [["thought", "model_output"]], "thought\nmodel_output\n"),
     ],
 )
-def test_accepting_writes_what_came(
+def test_accepting_writes_the_new_value(
     tmp_path: Path, kind: Kind, expected: Any, got: Any, text: str
 ) -> None:
     path = tmp_path / file_of("a", kind)
-    made = session(tmp_path, [snapshot("a", got, expected, kind)])
+    built = session(tmp_path, [snapshot("a", got, expected, kind)])
     if expected is not MISSING:
         path.parent.mkdir(parents=True)
         path.write_text(render(kind, expected))
-    (entry,) = decide(made, [made.state().statuses[0].item.key], "accept", ADA)
+    (entry,) = decide(built, [built.state().statuses[0].item.key], "accept", ADA)
     assert path.read_text(encoding="utf-8") == text
     assert entry.written_file == file_of("a", kind)
 
 
 @pytest.mark.parametrize("choice", ["reject", "skip"])
 def test_what_is_not_accepted_is_not_written(tmp_path: Path, choice: Any) -> None:
-    made = session(tmp_path, [snapshot("a", "new", "old")])
+    built = session(tmp_path, [snapshot("a", "new", "old")])
     path = tmp_path / file_of("a")
     path.parent.mkdir(parents=True)
     path.write_text("old\n")
-    (entry,) = decide(made, [made.state().statuses[0].item.key], choice, ADA)
+    (entry,) = decide(built, [built.state().statuses[0].item.key], choice, ADA)
     assert (path.read_text(), entry.written_file) == ("old\n", "")
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected", "got", "held", "fine"),
+    ("kind", "expected", "got", "stored", "fine"),
     [
         ("text", "old", "new", "old\n", True),
         ("text", "old", "new", "old", True),
@@ -75,70 +75,70 @@ def test_what_is_not_accepted_is_not_written(tmp_path: Path, choice: Any) -> Non
         ("steps", [["thought"]], [["model_output"]], "thought\n\nthought\n", False),
     ],
 )
-def test_a_file_that_changed_since_the_run_is_left_alone(
-    tmp_path: Path, kind: Kind, expected: Any, got: Any, held: str | None, fine: bool
+def test_a_file_that_changed_since_the_run_is_not_written(
+    tmp_path: Path, kind: Kind, expected: Any, got: Any, stored: str | None, fine: bool
 ) -> None:
     path = tmp_path / file_of("a", kind)
-    made = session(tmp_path, [snapshot("a", got, expected, kind)])
-    key = made.state().statuses[0].item.key
-    if held is not None:
+    built = session(tmp_path, [snapshot("a", got, expected, kind)])
+    key = built.state().statuses[0].item.key
+    if stored is not None:
         path.parent.mkdir(parents=True)
-        path.write_bytes(held.encode())
+        path.write_bytes(stored.encode())
     if fine:
-        decide(made, [key], "accept", ADA)
+        decide(built, [key], "accept", ADA)
         assert path.read_text() == render(kind, got)
     else:
         with pytest.raises(UsageError, match="changed since the run, so nothing was approved"):
-            decide(made, [key], "accept", ADA)
-        assert (path.read_bytes().decode() if path.exists() else None) == held
-        assert DecisionFile(made.run.directory).read() == []
+            decide(built, [key], "accept", ADA)
+        assert (path.read_bytes().decode() if path.exists() else None) == stored
+        assert DecisionFile(built.run.directory).read() == []
 
 
 def test_a_value_that_is_approved_already_is_accepted_and_not_written(tmp_path: Path) -> None:
     path = tmp_path / file_of("a")
-    made = session(tmp_path, [snapshot("a", "new", "old")])
+    built = session(tmp_path, [snapshot("a", "new", "old")])
     path.parent.mkdir(parents=True)
     path.write_bytes(b"new\r\n")
-    (entry,) = decide(made, [made.state().statuses[0].item.key], "accept", ADA)
+    (entry,) = decide(built, [built.state().statuses[0].item.key], "accept", ADA)
     assert (path.read_bytes(), entry.written_file) == (b"new\r\n", "")
 
 
-def test_trials_that_agree_are_approved_together_and_those_that_do_not_one_alone(
+def test_trials_are_approved_together_only_if_they_agree(
     tmp_path: Path,
 ) -> None:
-    made = session(
+    built = session(
         tmp_path,
         [snapshot("a", "same"), snapshot("a", "same", trial=2), snapshot("a", "other", trial=3)],
     )
-    state = made.state()
+    state = built.state()
     keys = [one.item.key for one in state.statuses]
     with pytest.raises(UsageError, match="two different values"):
-        decide(made, keys, "accept", ADA)
+        decide(built, keys, "accept", ADA)
     assert not (tmp_path / file_of("a")).exists()
-    first, second = decide(made, keys[:2], "accept", ADA)
+    first, second = decide(built, keys[:2], "accept", ADA)
     assert (first.written_file, second.written_file) == (file_of("a"), "")
     with pytest.raises(UsageError, match="changed since the run"):
-        decide(made, keys[2:], "accept", ADA)
+        decide(built, keys[2:], "accept", ADA)
 
 
 def test_a_group_is_approved_whole_or_not_at_all(tmp_path: Path) -> None:
-    made = session(tmp_path, [snapshot("a", "new", "old"), snapshot("b", "new", "old")])
+    built = session(tmp_path, [snapshot("a", "new", "old"), snapshot("b", "new", "old")])
     for name, text in (("a", "old\n"), ("b", "changed by hand\n")):
         path = tmp_path / file_of(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     with pytest.raises(UsageError, match="weather/b"):
-        decide(made, [one.item.key for one in made.state().statuses], "accept", ADA)
+        decide(built, [one.item.key for one in built.state().statuses], "accept", ADA)
     assert (tmp_path / file_of("a")).read_text() == "old\n"
-    assert made.state().summary.undecided == 2
+    assert built.state().summary.undecided == 2
 
 
-def test_a_snapshot_whose_result_changed_is_not_written(tmp_path: Path) -> None:
-    made = session(tmp_path, [snapshot("a", "new")])
-    key = made.state().statuses[0].item.key
+def test_a_snapshot_of_a_changed_result_is_not_written(tmp_path: Path) -> None:
+    built = session(tmp_path, [snapshot("a", "new")])
+    key = built.state().statuses[0].item.key
     project(tmp_path, [snapshot("a", "newer")])
     with pytest.raises(UsageError, match="have changed"):
-        decide(made, [key], "accept", ADA)
+        decide(built, [key], "accept", ADA)
     assert not (tmp_path / file_of("a")).exists()
 
 
@@ -162,16 +162,16 @@ def _link_out(root: Path) -> None:
         (file_of("a"), _link_out),
     ],
 )
-def test_no_result_writes_anywhere_else(
+def test_nothing_is_written_outside_the_snapshot_folder(
     tmp_path: Path, file: str, prepare: Callable[[Path], None] | None
 ) -> None:
     root = tmp_path / "project"
-    made = session(root, [snapshot("a", "evil", file=file.replace("{root}", str(root)))])
+    built = session(root, [snapshot("a", "evil", file=file.replace("{root}", str(root)))])
     if prepare is not None:
         prepare(root)
     before = sorted(path for path in tmp_path.rglob("*") if path.name != ".decisions.yaml.lock")
     with pytest.raises(UsageError, match="not a snapshot of"):
-        decide(made, [made.state().statuses[0].item.key], "accept", ADA)
+        decide(built, [built.state().statuses[0].item.key], "accept", ADA)
     assert (
         sorted(path for path in tmp_path.rglob("*") if path.name != ".decisions.yaml.lock")
         == before
@@ -179,19 +179,19 @@ def test_no_result_writes_anywhere_else(
 
 
 def test_without_its_suite_nothing_is_approved(tmp_path: Path) -> None:
-    made = session(tmp_path, [snapshot("a", "new"), fails("b")])
+    built = session(tmp_path, [snapshot("a", "new"), fails("b")])
     (tmp_path / "suites/weather.yaml").unlink()
-    keys = [one.item.key for one in made.state().statuses]
+    keys = [one.item.key for one in built.state().statuses]
     with pytest.raises(UsageError, match="name the project with --root"):
-        decide(made, keys[:1], "accept", ADA)
-    decide(made, keys[1:], "accept", ADA)
+        decide(built, keys[:1], "accept", ADA)
+    decide(built, keys[1:], "accept", ADA)
 
 
-def test_a_file_is_there_before_the_decision_that_says_so(
+def test_the_file_is_written_before_its_decision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = session(tmp_path, [snapshot("a", "new"), passes("b")])
-    key = made.state().statuses[0].item.key
+    built = session(tmp_path, [snapshot("a", "new"), passes("b")])
+    key = built.state().statuses[0].item.key
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -199,8 +199,8 @@ def test_a_file_is_there_before_the_decision_that_says_so(
     with monkeypatch.context() as patch:
         patch.setattr("evalkit.review.decisions.write_atomic", full)
         with pytest.raises(UsageError):
-            decide(made, [key], "accept", ADA)
-    assert made.state().summary.undecided == 1
-    (entry,) = decide(made, [key], "accept", ADA)
+            decide(built, [key], "accept", ADA)
+    assert built.state().summary.undecided == 1
+    (entry,) = decide(built, [key], "accept", ADA)
     assert entry.written_file == ""
     assert (tmp_path / file_of("a")).read_text() == "new\n"

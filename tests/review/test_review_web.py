@@ -1,4 +1,4 @@
-"""The review's page over real HTTP on loopback: who is let in, what a form may do, and two tabs at once."""
+"""The review's page over HTTP: access, forms, two tabs."""
 
 from __future__ import annotations
 
@@ -64,21 +64,21 @@ class Site(NamedTuple):
 
 
 @contextmanager
-def review_of(made: ReviewSession) -> Iterator[Site]:
+def review_of(built: ReviewSession) -> Iterator[Site]:
     """Serve a session's review."""
     session_secrets = SessionSecrets()
     with serving(
-        create_app(made, ADA, ReviewPages("latest", str(ADA), made.result), session_secrets)
+        create_app(built, ADA, ReviewPages("latest", str(ADA), built.result), session_secrets)
     ) as url:
-        yield Site(url, session_secrets, made)
+        yield Site(url, session_secrets, built)
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     with review_of(
         session(tmp_path, [fails("a"), fails("b"), snapshot("c", "new"), errored_line()])
-    ) as made:
-        yield made
+    ) as built:
+        yield built
 
 
 def fields(text: str) -> dict[str, str]:
@@ -103,7 +103,7 @@ def item(site: Site, client: httpx.Client, index: int = 0) -> dict[str, str]:
     return fields(client.get(f"/item/{key_of(site, index)}").text)
 
 
-def test_the_printed_address_lets_in_and_loses_its_token(site: Site) -> None:
+def test_the_token_is_replaced_by_a_cookie(site: Site) -> None:
     with httpx.Client(base_url=site.url, trust_env=False) as client:
         answer = client.get(site.session_secrets.url(""))
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
@@ -123,7 +123,7 @@ def test_the_printed_address_lets_in_and_loses_its_token(site: Site) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "PUT"])
-def test_without_the_token_nothing_is_told(site: Site, method: str) -> None:
+def test_without_the_token_nothing_is_shown(site: Site, method: str) -> None:
     with httpx.Client(base_url=site.url, headers={"origin": site.url}, trust_env=False) as client:
         for path in (
             "/",
@@ -142,7 +142,7 @@ def test_without_the_token_nothing_is_told(site: Site, method: str) -> None:
             assert "access-control-allow-origin" not in answer.headers
 
 
-def test_a_wrong_cookie_is_none(site: Site) -> None:
+def test_a_wrong_cookie_is_rejected(site: Site) -> None:
     port = site.url.rpartition(":")[2]
     for value in (
         "",
@@ -179,7 +179,7 @@ def test_a_wrong_cookie_is_none(site: Site) -> None:
         "",
     ],
 )
-def test_another_name_that_leads_here_is_another_site(site: Site, host: str) -> None:
+def test_another_host_name_is_rejected(site: Site, host: str) -> None:
     host = host.format(port=site.url.rpartition(":")[2])
     with site.client() as client:
         for answer in (
@@ -191,7 +191,7 @@ def test_another_name_that_leads_here_is_another_site(site: Site, host: str) -> 
             assert "set-cookie" not in answer.headers
 
 
-def test_localhost_is_this_computer(site: Site) -> None:
+def test_localhost_is_accepted(site: Site) -> None:
     with site.client() as client:
         host = f"localhost:{site.url.rpartition(':')[2]}"
         assert client.get("/", headers={"host": host}).status_code == 200
@@ -228,7 +228,7 @@ def test_a_form_without_its_token_is_refused(site: Site, token: str | None) -> N
     assert site.entries() == []
 
 
-def test_every_answer_forbids_scripts_frames_and_guessing(site: Site) -> None:
+def test_every_response_has_security_headers(site: Site) -> None:
     with site.client() as client:
         answers = [
             client.get("/"),
@@ -286,7 +286,7 @@ def test_two_tabs_lose_nothing_and_overwrite_nothing(site: Site) -> None:
     assert site.entries() == [("a", "accept"), ("a", "reject")]
 
 
-def test_a_group_that_somebody_decided_of_meanwhile_is_asked_again(site: Site) -> None:
+def test_a_group_that_was_partly_decided_is_asked_again(site: Site) -> None:
     with site.client() as client:
         form = item(site, client)
         decide(site.session, [key_of(site, 1)], "reject", BOB)
@@ -299,7 +299,7 @@ def test_a_group_that_somebody_decided_of_meanwhile_is_asked_again(site: Site) -
     assert site.entries() == [("b", "reject"), ("a", "accept")]
 
 
-def test_a_run_made_again_is_asked_again(site: Site, tmp_path: Path) -> None:
+def test_items_of_a_repeated_run_are_asked_again(site: Site, tmp_path: Path) -> None:
     with site.client() as client:
         form = item(site, client)
         project(
@@ -337,7 +337,7 @@ def test_a_run_made_again_is_asked_again(site: Site, tmp_path: Path) -> None:
         ({f"more{number}": "" for number in range(30)}, 400),
     ],
 )
-def test_forms_that_make_no_sense(site: Site, change: dict[str, str], status: int) -> None:
+def test_invalid_forms_are_rejected(site: Site, change: dict[str, str], status: int) -> None:
     with site.client() as client:
         assert (
             send(client, {**item(site, client), "decision": "accept", **change}).status_code
@@ -380,7 +380,7 @@ def test_a_regression_without_a_comment_is_asked_again(tmp_path: Path) -> None:
     assert site.entries() == [("a", "accept")]
 
 
-def test_earlier_decisions_are_kept_by_a_button(tmp_path: Path) -> None:
+def test_a_button_keeps_an_earlier_decision(tmp_path: Path) -> None:
     old = session(tmp_path, [fails("a")])
     decide(old, [old.state().statuses[0].item.key], "reject", BOB, "never")
     run = project(tmp_path, [fails("a")], "next")
@@ -395,7 +395,7 @@ def test_earlier_decisions_are_kept_by_a_button(tmp_path: Path) -> None:
     assert (entry.decision, entry.comment, entry.by) == ("reject", "never", "Ada <ada@example.org>")
 
 
-def test_a_file_that_is_not_ours_is_told_on_the_page(site: Site) -> None:
+def test_an_invalid_file_is_reported_on_the_page(site: Site) -> None:
     with site.client() as client:
         form = item(site, client)
         DecisionFile(site.session.run.directory).path.write_text("<script>")
@@ -428,7 +428,7 @@ def test_hostile_text_is_escaped_everywhere(tmp_path: Path) -> None:
         assert body.count("</textarea>") <= 1
 
 
-def test_the_command_prints_an_address_and_ends_in_order(tmp_path: Path) -> None:
+def test_the_command_prints_a_url_and_stops_on_a_signal(tmp_path: Path) -> None:
     project(tmp_path, [fails("a")])
     command = [sys.executable, "-m", "evalkit", "review", "--web", "--name", "Ada"]
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Keys made once for all tests of sign-offs, a fresh project for each."""
+"""Keys for all tests of sign-offs, and a new project for each test."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: Keys) -> Project:
     root = tmp_path / "project"
-    made = Project(root)
-    made.allow(
+    built = Project(root)
+    built.allow(
         ("ada@example.com", keys.public["ed25519"]),
         ("bob@example.com", keys.public["ecdsa"]),
         ("pem@example.com", keys.public["pem"]),
@@ -50,4 +50,4 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: Keys) -> Proj
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
-    return made
+    return built

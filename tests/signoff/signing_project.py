@@ -1,4 +1,4 @@
-"""A small project whose run can be signed, keys to sign it with, and the commands as people call them."""
+"""A small project with a run to sign, keys, and the commands."""
 
 from __future__ import annotations
 
@@ -174,8 +174,8 @@ def verify(*more: str) -> tuple[int, dict[str, Any]]:
     }
 
 
-def codes(found: Mapping[str, Any]) -> list[str]:
-    return [problem["code"] for problem in found["problems"]]
+def codes(actual: Mapping[str, Any]) -> list[str]:
+    return [problem["code"] for problem in actual["problems"]]
 
 
 def make_key(path: Path, kind: str = "ed25519", *more: str) -> str:

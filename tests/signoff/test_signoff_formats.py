@@ -1,4 +1,4 @@
-"""The formats, as values: DSSE's encoding and envelope, canonical payloads, OpenSSH's armor, allowed signers, the manifest, the schemas."""
+"""The formats: envelopes, payloads, armor, allowed signers, manifest, schemas."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_an_envelope_has_one_spelling(
         b'{"payload":"!","payloadType":"x","signatures":[{}]}\n',
     ],
 )
-def test_what_is_no_envelope(line: bytes) -> None:
+def test_invalid_envelopes(line: bytes) -> None:
     with pytest.raises(EnvelopeError):
         parse(line)
 
@@ -109,9 +109,9 @@ def test_what_is_no_envelope(line: bytes) -> None:
 def test_armor_has_one_spelling(keys: Keys, kind: str) -> None:
     command = ["ssh-keygen", "-Y", "sign", "-f", str(keys[kind]), "-n", NAMESPACE]
     armored = subprocess.run(command, input=b"hello", capture_output=True, check=True).stdout
-    found = ssh_keygen.parse_signature(armored)
-    assert found == (base64.b64decode(keys.public[kind].split()[1]), NAMESPACE)
-    assert ssh_keygen.key_type(found.key).split("-")[0] in ("ssh", "ecdsa")
+    actual = ssh_keygen.parse_signature(armored)
+    assert actual == (base64.b64decode(keys.public[kind].split()[1]), NAMESPACE)
+    assert ssh_keygen.key_type(actual.key).split("-")[0] in ("ssh", "ecdsa")
     for other in (
         armored[:-1],
         armored + b"\n",
@@ -188,7 +188,7 @@ def test_allowed_signers(
     assert ssh_keygen.ed25519_raw(key) == bytes(32)
 
 
-def test_lines_know_their_digest() -> None:
+def test_lines_contain_their_digest() -> None:
     lines = read_results(result("one") + result("two", "failed"))
     assert [(line.id, line.verdict, line.damage) for line in lines] == [
         ("s::one", "passed", ""),
@@ -199,7 +199,7 @@ def test_lines_know_their_digest() -> None:
 
 @settings(max_examples=50)
 @given(st.data())
-def test_a_line_that_changed_says_so(data: st.DataObject) -> None:
+def test_a_changed_line_is_recognized(data: st.DataObject) -> None:
     row = result("one")
     at = data.draw(st.integers(0, len(row) - 2))
     other = data.draw(st.integers(32, 126).filter(lambda code: code != row[at]))
@@ -207,7 +207,7 @@ def test_a_line_that_changed_says_so(data: st.DataObject) -> None:
     assert [bool(line.damage) for line in lines] == [True]
 
 
-def test_the_statements_are_as_their_schemas_say(project: Project, keys: Keys) -> None:
+def test_statements_fit_their_schemas(project: Project, keys: Keys) -> None:
     sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main")
     decision, outcome = (
         json.loads(parse(line).payload)

@@ -1,4 +1,4 @@
-"""The whole way: record, run, compare, review, sign, verify, change one byte of a cassette, and be told; and the page that shows who signed."""
+"""From recording to verification, and the page of a signed run."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def service() -> Iterator[str]:
 def user(
     pytester: pytest.Pytester, service: str, monkeypatch: pytest.MonkeyPatch, keys: Keys
 ) -> Project:
-    made = Project(pytester, service, monkeypatch)
-    (made.root / "allowed_signers").write_text(
+    built = Project(pytester, service, monkeypatch)
+    (built.root / "allowed_signers").write_text(
         f'ada@example.com namespaces="{NAMESPACE}" {keys.public["ed25519"]}\n'
     )
-    (made.root / "evalkit.yaml").write_text(
+    (built.root / "evalkit.yaml").write_text(
         "signoff: {allowed_signers: allowed_signers, required: {qa: 1}}\n"
     )
-    return made
+    return built
 
 
 def evalkit(*arguments: str) -> Result:
@@ -111,7 +111,9 @@ def test_the_whole_journey(user: Project, keys: Keys) -> None:
     )
 
 
-def test_the_page_shows_who_signed_and_is_not_touched_unseen(user: Project, keys: Keys) -> None:
+def test_the_page_shows_the_signer_and_cannot_be_changed_unnoticed(
+    user: Project, keys: Keys
+) -> None:
     user.record("--evalkit-report", RUN).assert_outcomes(passed=4)
     page = user.root / RUN / "index.html"
     before = page.read_bytes()
@@ -128,10 +130,10 @@ def test_the_page_shows_who_signed_and_is_not_touched_unseen(user: Project, keys
     data = page.read_bytes()
     for at in (0, len(data) // 2, len(data) - 1):
         page.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
-        found = evalkit("verify", RUN)
-        assert found.exit_code == 3
+        actual = evalkit("verify", RUN)
+        assert actual.exit_code == 3
         assert (
-            "report_differs  index.html: is not what evalkit builds from the data" in found.output
+            "report_differs  index.html: is not what evalkit builds from the data" in actual.output
         )
     page.unlink()
     assert evalkit("verify", RUN).exit_code == 0
@@ -184,10 +186,10 @@ def test_results_of_another_run_in_a_signed_directory_void_its_records(
     user.run("suites", "--evalkit-report", "reports/other").assert_outcomes(passed=2, failed=2)
     for name in ("manifest.json", "results.jsonl"):
         (user.root / "reports/other" / name).replace(user.root / RUN / name)
-    found = evalkit("verify", RUN)
-    assert found.exit_code == 3
-    assert "weather::hello[stateful]" in found.output
-    assert "file_changed  suites/weather.yaml" in found.output
+    actual = evalkit("verify", RUN)
+    assert actual.exit_code == 3
+    assert "weather::hello[stateful]" in actual.output
+    assert "file_changed  suites/weather.yaml" in actual.output
     assert sign(keys, "--override", "x").exit_code == 3
 
 
@@ -202,5 +204,5 @@ def test_the_files_a_suite_uses_are_covered(user: Project, keys: Keys) -> None:
     assert sign(keys).exit_code == 0
     assert "  suites/cities.csv\n" in (user.root / RUN / "manifest.sha256").read_text()
     (user.root / "suites" / "cities.csv").write_text("id,city\np,Rome\n")
-    found = evalkit("verify", RUN)
-    assert (found.exit_code, "file_changed  suites/cities.csv" in found.output) == (3, True)
+    actual = evalkit("verify", RUN)
+    assert (actual.exit_code, "file_changed  suites/cities.csv" in actual.output) == (3, True)

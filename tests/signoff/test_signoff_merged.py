@@ -1,4 +1,4 @@
-"""The whole way of a CI matrix: suites run in shards, merged, and from there on no different from one run: reported, compared, signed, verified."""
+"""A run merged from shards is compared, signed and verified like any other."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def service() -> Iterator[str]:
 
 @pytest.fixture
 def user(pytester: pytest.Pytester, service: str, monkeypatch: pytest.MonkeyPatch) -> Project:
-    made = Project(pytester, service, monkeypatch)
-    made.suite("weather", WEATHER.replace("slow-one", "slow_one"))
-    made.suite("more", MORE)
+    built = Project(pytester, service, monkeypatch)
+    built.suite("weather", WEATHER.replace("slow-one", "slow_one"))
+    built.suite("more", MORE)
     monkeypatch.delenv("CI", raising=False)
-    made.record("--evalkit-report", WHOLE).assert_outcomes(passed=5, failed=1)
-    made.run("suites", "--evalkit-report", WHOLE).assert_outcomes(passed=5, failed=1)
-    return made
+    built.record("--evalkit-report", WHOLE).assert_outcomes(passed=5, failed=1)
+    built.run("suites", "--evalkit-report", WHOLE).assert_outcomes(passed=5, failed=1)
+    return built
 
 
 def evalkit(*arguments: str) -> Result:
@@ -75,7 +75,7 @@ def merged(user: Project, cut: Sequence[Sequence[str]]) -> Result:
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_shards_merged_are_the_run_in_one(user: Project, cut: str) -> None:
+def test_merged_shards_equal_one_run(user: Project, cut: str) -> None:
     done = merged(user, CUTS[cut])
     assert done.output == (
         f"{len(CUTS[cut])} runs, 6 variants: 5 passed, 1 failed, 0 errored, 0 skipped\nreport: reports/merged/index.html\n"
@@ -108,13 +108,13 @@ def test_two_models_under_one_name_are_two_runs(user: Project) -> None:
     assert "not the same in all runs" in refused.output
 
 
-def test_the_rest_of_the_way(user: Project, keys: Keys) -> None:
+def test_a_merged_run_can_be_compared_and_signed(user: Project, keys: Keys) -> None:
     merged(user, CUTS["by -m"])
     compared = evalkit("compare", WHOLE, MERGED, "--json")
     assert compared.exit_code == 0
-    found = json.loads(compared.output)
-    assert found["pairs"] == {"both_passed": 5, "both_failed": 1, "regressed": 0, "improved": 0}
-    assert (found["configuration"], found["added"], found["removed"]) == ([], [], [])
+    actual = json.loads(compared.output)
+    assert actual["pairs"] == {"both_passed": 5, "both_failed": 1, "regressed": 0, "improved": 0}
+    assert (actual["configuration"], actual["added"], actual["removed"]) == ([], [], [])
     page = (user.root / MERGED / "index.html").read_bytes()
     assert evalkit("report", MERGED).exit_code == 0
     assert (user.root / MERGED / "index.html").read_bytes() == page

@@ -1,4 +1,4 @@
-"""The policy of ``evalkit.yaml``: each rule by its code, and exit code 1 where everything is what was signed."""
+"""The sign-off policy: each rule by its code, and exit code 1."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ COUNTS = {
 
 
 def record(email: str = "ada@x", **fields: Any) -> Signoff:
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "path": "signoffs/0001.intoto.jsonl", "keyid": email, "number": 1, "previous": None, "result": RecordLink("", ""), "name": email,
         "email": email, "role": "qa", "time": "2026-11-20T12:00:00Z", "meaning": "approval", "decision": "approved", "comment": "",
         "run": "reports/latest", "counts": COUNTS, "gate": None, "override": "", "deviations": (), "authors": (), "tool": {}, "subjects": {},
     }  # fmt: skip
-    return Signoff(**given | fields)
+    return Signoff(**options | fields)
 
 
 def gate(verdict: str = "pass", name: str = "release", definition: Gate = DEFAULT) -> GateRecord:
@@ -101,13 +101,13 @@ def test_rules(name: str) -> None:
     facts = PolicyFacts(
         records, {"release": DEFAULT, "default": DEFAULT}, frozenset({"author@x"}), TODAY
     )
-    found = check_policy(SignoffPolicy(**policy), facts)
-    assert [one.code for one in found] == expected
-    assert all("expected" in one.message for one in found)
-    assert not any(one.is_integrity for one in found)
+    actual = check_policy(SignoffPolicy(**policy), facts)
+    assert [one.code for one in actual] == expected
+    assert all("expected" in one.message for one in actual)
+    assert not any(one.is_integrity for one in actual)
 
 
-def test_an_author_nobody_knows() -> None:
+def test_an_unknown_author() -> None:
     facts = PolicyFacts([record()], {}, frozenset(), TODAY)
     assert [
         one.code for one in check_policy(SignoffPolicy(author_is_not_approver=True), facts)
@@ -122,9 +122,9 @@ def test_a_policy_over_real_records(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
     more = ["--deviation", "slow; until 2027-02-01; a mirror is down"]
     assert sign(keys["ed25519"], *more, decision="approved-with-deviations").exit_code == 0
-    code, found = verify()
-    assert (code, codes(found)) == (1, ["role_missing", "author_unknown"])
-    assert found["records"][0]["deviations"] == [
+    code, actual = verify()
+    assert (code, codes(actual)) == (1, ["role_missing", "author_unknown"])
+    assert actual["records"][0]["deviations"] == [
         {"what": "slow", "until": "2027-02-01", "why": "a mirror is down"}
     ]
     done = sign(
@@ -136,14 +136,14 @@ def test_a_policy_over_real_records(
         override="agreed",
     )
     assert done.exit_code == 0, done.output
-    code, found = verify()
-    assert (code, codes(found)) == (1, ["author_approved"])
+    code, actual = verify()
+    assert (code, codes(actual)) == (1, ["author_approved"])
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1900000000")
-    code, found = verify()
-    assert (code, codes(found)) == (1, ["deviation_expired", "author_approved"])
+    code, actual = verify()
+    assert (code, codes(actual)) == (1, ["deviation_expired", "author_approved"])
 
 
-def test_a_gate_made_weaker_in_the_configuration(project: Project, keys: Keys) -> None:
+def test_a_gate_weakened_in_the_configuration(project: Project, keys: Keys) -> None:
     project.config(
         "  gate: release\ngates: {release: {max_regressions: 0, tokens: {max_increase: 0.1}}}\n"
     )
@@ -154,8 +154,8 @@ def test_a_gate_made_weaker_in_the_configuration(project: Project, keys: Keys) -
     assert sign(keys["ed25519"], *more).exit_code == 0
     assert verify()[0] == 0
     project.config("  gate: release\ngates: {release: {max_regressions: 9}}\n")
-    code, found = verify()
-    assert (code, codes(found)) == (1, ["gate_redefined"])
+    code, actual = verify()
+    assert (code, codes(actual)) == (1, ["gate_redefined"])
 
 
 @pytest.mark.parametrize(

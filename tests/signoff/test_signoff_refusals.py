@@ -1,4 +1,4 @@
-"""What ``evalkit signoff`` refuses, each in one line that says what to do, and with nothing written."""
+"""What ``evalkit signoff`` refuses, in one line and without writing."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ CHANGED: dict[str, tuple[Callable[[Project], object], str]] = {
 
 
 @pytest.mark.parametrize("how", CHANGED)
-def test_a_run_that_is_not_whole(project: Project, keys: Keys, how: str) -> None:
+def test_a_run_that_is_not_complete(project: Project, keys: Keys, how: str) -> None:
     change, message = CHANGED[how]
     change(project)
     before = project.tree()
@@ -214,7 +214,7 @@ def test_a_run_that_is_not_whole(project: Project, keys: Keys, how: str) -> None
         "reports/latest/signoffs/0001.intoto.jsonl",
     ],
 )
-def test_nothing_is_signed_on_top_of_what_changed(project: Project, keys: Keys, name: str) -> None:
+def test_a_changed_run_is_not_signed_again(project: Project, keys: Keys, name: str) -> None:
     sign(keys["ed25519"])
     if name.endswith("results.jsonl"):
         project.write_run(project.run, [result("one")])
@@ -256,9 +256,9 @@ def test_approving_what_failed_needs_a_reason(project: Project, keys: Keys, gate
         == f"evalkit: {what}; to approve nevertheless give --override REASON, or decide approved-with-deviations\n"
     )
     assert sign(keys["ed25519"], *more, override="known, and mended in 1.2").exit_code == 0
-    code, found = verify()
+    code, actual = verify()
     assert code == 0
-    assert found["records"][0]["override"] == "known, and mended in 1.2"
+    assert actual["records"][0]["override"] == "known, and mended in 1.2"
     assert sign(keys["ecdsa"], *more, email="bob@example.com", decision="rejected").exit_code == 0
 
 

@@ -1,4 +1,4 @@
-"""Who signed: keys of every kind, allowed signers and their options, the git ref that trust comes from; securesystemslib as judge."""
+"""Keys of every kind, allowed signers, the trusted git ref."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from tests.signoff.signing_project import (
 def test_keys_of_every_kind(project: Project, keys: Keys, kind: str) -> None:
     project.allow(("ada@example.com", keys.public[kind]))
     assert sign(keys[kind]).exit_code == 0
-    code, found = verify()
-    assert code == 0, found
+    code, actual = verify()
+    assert code == 0, actual
     line = f"{keys.public[kind]}\n"
-    shown = subprocess.run(
+    printed = subprocess.run(
         ["ssh-keygen", "-l", "-f", "/dev/stdin"],
         input=line,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert found["records"][0]["key"] == shown.stdout.split()[1]
+    assert actual["records"][0]["key"] == printed.stdout.split()[1]
 
 
 def test_no_byte_of_an_ssh_key_is_read(project: Project, keys: Keys, tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_allowed_signers(project: Project, keys: Keys, kind: str, how: str) -> N
         "allowed_signers", text.format(key=keys.public[kind], other=keys.public["other"]).encode()
     )
     assert sign(keys[kind]).exit_code == 0
-    code, found = verify()
-    told = [one for one in codes(found) if one != "not_signed"]
+    code, actual = verify()
+    told = [one for one in codes(actual) if one != "not_signed"]
     assert (code, told) == (3 if expected else 0, expected)
 
 
@@ -134,17 +134,17 @@ def test_a_signature_made_for_something_else(project: Project, keys: Keys) -> No
     sign(keys["ed25519"])
     (path,) = project.records()
     lines = path.read_bytes().splitlines(keepends=True)
-    held = dsse.parse(lines[0])
+    stored = dsse.parse(lines[0])
     command = ["ssh-keygen", "-Y", "sign", "-f", str(keys["ed25519"]), "-n", "git"]
     forged = subprocess.run(
-        command, input=held.signed_bytes, capture_output=True, check=True
+        command, input=stored.signed_bytes, capture_output=True, check=True
     ).stdout
-    path.write_bytes(dsse.render(held._replace(signature=forged)) + lines[1])
-    code, found = verify()
-    assert (code, codes(found)[0]) == (3, "signature_invalid")
+    path.write_bytes(dsse.render(stored._replace(signature=forged)) + lines[1])
+    code, actual = verify()
+    assert (code, codes(actual)[0]) == (3, "signature_invalid")
 
 
-def test_something_else_that_was_signed(project: Project, keys: Keys) -> None:
+def test_a_signed_payload_of_another_kind(project: Project, keys: Keys) -> None:
     sign(keys["ed25519"])
     (path,) = project.records()
     for payload, message in (
@@ -157,12 +157,12 @@ def test_something_else_that_was_signed(project: Project, keys: Keys) -> None:
         ),
     ):
         path.write_bytes(dsse.render(open_key(keys["ed25519"])(payload)))
-        code, found = verify()
-        assert (code, codes(found)[0]) == (3, "payload_invalid")
-        assert message in found["problems"][0]["message"]
+        code, actual = verify()
+        assert (code, codes(actual)[0]) == (3, "payload_invalid")
+        assert message in actual["problems"][0]["message"]
 
 
-def test_a_decision_that_is_not_about_the_results(project: Project, keys: Keys) -> None:
+def test_a_decision_that_does_not_name_the_results(project: Project, keys: Keys) -> None:
     """Signed by somebody who may, and bound to nothing that matters."""
     sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main")
     (path,) = project.records()
@@ -177,11 +177,11 @@ def test_a_decision_that_is_not_about_the_results(project: Project, keys: Keys) 
     path.write_bytes(
         b"".join(dsse.render(signer(dsse.encode_payload(value))) for value in payloads)
     )
-    code, found = verify()
+    code, actual = verify()
     assert code == 3
     about = [
         one["message"].split("expected it to name ")[1].split(",")[0]
-        for one in found["problems"]
+        for one in actual["problems"]
         if one["code"] == "file_unsigned"
     ]
     assert about == [
@@ -190,7 +190,7 @@ def test_a_decision_that_is_not_about_the_results(project: Project, keys: Keys) 
     ]  # fmt: skip
 
 
-def test_the_payload_is_not_looked_into_before_the_key_is_known(
+def test_the_payload_is_not_parsed_before_the_key_is_known(
     project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign(keys["other"])
@@ -217,22 +217,20 @@ def test_the_payload_is_not_looked_into_before_the_key_is_known(
         ),
     ],
 )
-def test_allowed_signers_that_are_none(
-    project: Project, keys: Keys, text: str, message: str
-) -> None:
+def test_invalid_allowed_signers(project: Project, keys: Keys, text: str, message: str) -> None:
     sign(keys["ed25519"])
     project.write("allowed_signers", text.format(key=keys.public["ed25519"]).encode())
-    code, found = verify()
+    code, actual = verify()
     assert code == 2
-    assert message in found["usage"]
+    assert message in actual["usage"]
 
 
-def test_whose_signatures_are_to_be_believed(project: Project, keys: Keys) -> None:
+def test_the_source_of_allowed_signers(project: Project, keys: Keys) -> None:
     sign(keys["ed25519"])
     project.write("evalkit.yaml", b"{}\n")
-    code, found = verify()
+    code, actual = verify()
     assert code == 2
-    assert found["usage"].startswith(
+    assert actual["usage"].startswith(
         "evalkit: there are no allowed signers; give --allowed-signers FILE"
     )
     assert verify("--allowed-signers", "allowed_signers")[0] == 0
@@ -276,13 +274,13 @@ def test_trust_comes_from_the_ref(repository: Project, keys: Keys) -> None:
     git(repository, "commit", "-q", "-am", "let me in")
     sign(keys["other"])
     assert verify()[0] == 0
-    code, found = verify("--signers-from", "trusted")
-    assert (code, codes(found)[0]) == (3, "unknown_signer")
-    assert found["policy"]["signers_from"] == "trusted:allowed_signers"
+    code, actual = verify("--signers-from", "trusted")
+    assert (code, codes(actual)[0]) == (3, "unknown_signer")
+    assert actual["policy"]["signers_from"] == "trusted:allowed_signers"
     repository.write("evalkit.yaml", b"signoff: {allowed_signers: allowed_signers, signers: 1}\n")
-    code, found = verify("--signers-from", "nowhere")
+    code, actual = verify("--signers-from", "nowhere")
     assert code == 2
-    assert "git has no ref 'nowhere'" in found["usage"]
+    assert "git has no ref 'nowhere'" in actual["usage"]
     assert verify("--signers-from", "--output=x")[0] == 2
 
 
@@ -293,11 +291,11 @@ def test_policy_comes_from_the_ref(repository: Project, keys: Keys) -> None:
     git(repository, "checkout", "-q", "main")
     sign(keys["ed25519"])
     assert verify()[0] == 0
-    code, found = verify("--signers-from", "trusted")
-    assert (code, codes(found)) == (1, ["too_few_signers"])
+    code, actual = verify("--signers-from", "trusted")
+    assert (code, codes(actual)) == (1, ["too_few_signers"])
 
 
-def test_the_newest_record_removed_is_missed_by_the_ref(repository: Project, keys: Keys) -> None:
+def test_the_ref_shows_that_the_newest_record_was_removed(repository: Project, keys: Keys) -> None:
     sign(keys["ed25519"])
     sign(keys["ecdsa"], name="Bob", email="bob@example.com", role="lead", decision="rejected")
     git(repository, "add", "-A", "-f")
@@ -306,9 +304,9 @@ def test_the_newest_record_removed_is_missed_by_the_ref(repository: Project, key
     assert codes(verify("--signers-from", "trusted")[1]) == ["rejected"]
     repository.records()[1].unlink()
     assert verify()[0] == 0
-    code, found = verify("--signers-from", "trusted")
+    code, actual = verify("--signers-from", "trusted")
     assert code == 3
-    assert found["problems"][0] == {
+    assert actual["problems"][0] == {
         "code": "record_missing", "path": "signoffs/0002.intoto.jsonl", "id": "",
         "message": "expected signoffs/0002.intoto.jsonl, which the git ref has, found none",
     }  # fmt: skip
@@ -319,16 +317,16 @@ def test_the_newest_record_removed_is_missed_by_the_ref(repository: Project, key
 
 
 @pytest.mark.parametrize("who", ["ada@example.com", "ADA@example.com", "dev@example.com"])
-def test_the_author_does_not_approve(repository: Project, keys: Keys, who: str) -> None:
+def test_the_author_must_not_approve(repository: Project, keys: Keys, who: str) -> None:
     repository.config("  author_is_not_approver: true\n")
     repository.write("suites/notes.txt", b"changed\n")
     git(repository, "add", "-A")
     git(repository, "commit", "-q", "-m", "suite", who=who)
     sign(keys["ed25519"])
-    code, found = verify()
-    assert found["records"][0]["authors"] == [who]
+    code, actual = verify()
+    assert actual["records"][0]["authors"] == [who]
     expected = [] if who == "dev@example.com" else ["author_approved"]
-    assert (code, codes(found)) == (1 if expected else 0, expected)
+    assert (code, codes(actual)) == (1 if expected else 0, expected)
 
 
 def test_securesystemslib_accepts_our_envelopes(project: Project, keys: Keys) -> None:
@@ -368,12 +366,12 @@ def test_securesystemslib_accepts_our_envelopes(project: Project, keys: Keys) ->
             if kind == "plain"
             else SshKey(keyid, "x", "x", {})
         )
-        held = dsse.Envelope.from_dict(json.loads(json.dumps(value)))
-        assert held.payload_type == "application/vnd.in-toto+json"
-        assert list(held.verify([key], 1)) == [keyid]
-        held.payload += b" "
+        stored = dsse.Envelope.from_dict(json.loads(json.dumps(value)))
+        assert stored.payload_type == "application/vnd.in-toto+json"
+        assert list(stored.verify([key], 1)) == [keyid]
+        stored.payload += b" "
         with pytest.raises(VerificationError):
-            held.verify([key], 1)
+            stored.verify([key], 1)
 
 
 def test_help_says_where_trust_comes_from() -> None:

@@ -1,4 +1,4 @@
-"""``evalkit signoff`` and ``evalkit verify``: what is written, what is printed; every way to tamper, with its code."""
+"""Signing and verifying: files, output, and every way to tamper."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def test_sign_and_verify(project: Project, keys: Keys) -> None:
     }
     assert after.keys() - before.keys() == new
     assert {name: after[name] for name in before} == before
-    code, found = verify()
-    assert (code, found["ok"], found["problems"]) == (0, True, [])
-    (record,) = found["records"]
+    code, actual = verify()
+    assert (code, actual["ok"], actual["problems"]) == (0, True, [])
+    (record,) = actual["records"]
     assert record["name"] == "Ada Lovelace"
     assert record["counts"] == {
         "collected": 3, "deselected": 0, "results": 3, "scored": 3, "passed": 3, "failed": 0, "errored": 0, "skipped": 0,
@@ -67,7 +67,7 @@ def test_sign_and_verify(project: Project, keys: Keys) -> None:
     assert project.tree() == after
 
 
-def test_what_a_person_reads(project: Project, keys: Keys) -> None:
+def test_the_output_for_people(project: Project, keys: Keys) -> None:
     sign_twice(keys)
     done = evalkit("verify", "reports/latest")
     assert done.exit_code == 0
@@ -166,10 +166,10 @@ def test_a_flipped_byte_is_found_and_named(
     path.write_bytes(
         flip(data, {"first": 0, "middle": len(data) // 2, "last": len(data) - 1}[where])
     )
-    code, found = verify()
+    code, actual = verify()
     assert code == 3
-    problem = found["problems"][0]
-    named = next(one for one in found["problems"] if path.name in one["path"])
+    problem = actual["problems"][0]
+    named = next(one for one in actual["problems"] if path.name in one["path"])
     assert named["code"].startswith(FILES[name]) or named["code"] in (
         "signature_invalid",
         "unknown_signer",
@@ -196,10 +196,10 @@ def test_any_bit_of_any_file(project: Project, keys: Keys) -> None:
         path.write_bytes(
             data[:at] + bytes([data[at] ^ (1 << chance.randrange(8))]) + data[at + 1 :]
         )
-        found = verify_run(project.run, trust, now=now)
-        assert found.exit_code == 3, (path, at)
+        actual = verify_run(project.run, trust, now=now)
+        assert actual.exit_code == 3, (path, at)
         assert any(
-            path.name in problem.path or path.name in problem.message for problem in found.problems
+            path.name in problem.path or path.name in problem.message for problem in actual.problems
         ), (path, at)
         path.write_bytes(data)
 
@@ -208,13 +208,13 @@ def test_any_bit_of_any_file(project: Project, keys: Keys) -> None:
     "name",
     [name for name in FILES if "signoffs" not in name and name.count("/") and "_media" not in name],
 )
-def test_a_file_that_is_gone_is_named(project: Project, keys: Keys, name: str) -> None:
+def test_a_missing_file_is_named(project: Project, keys: Keys, name: str) -> None:
     assert sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main").exit_code == 0
     (project.root / name).unlink()
-    code, found = verify()
+    code, actual = verify()
     assert code == 3
     wanted = "manifest_differs" if name.endswith("manifest.sha256") else "file_missing"
-    assert (wanted, name) in [(one["code"], one["path"]) for one in found["problems"]]
+    assert (wanted, name) in [(one["code"], one["path"]) for one in actual["problems"]]
 
 
 def lines_of(project: Project) -> list[bytes]:
@@ -268,21 +268,21 @@ def test_the_scenario_that_changed_is_named(project: Project, keys: Keys, how: s
     sign(keys["ed25519"])
     change, code, id_ = RESULTS[how]
     (project.run / "results.jsonl").write_bytes(b"".join(change(lines_of(project))))
-    exit_code, found = verify()
+    exit_code, actual = verify()
     assert exit_code == 3
-    assert (code, id_) in [(one["code"], one["id"]) for one in found["problems"]]
+    assert (code, id_) in [(one["code"], one["id"]) for one in actual["problems"]]
     assert ("file_changed", "reports/latest/results.jsonl") in [
-        (one["code"], one["path"]) for one in found["problems"]
+        (one["code"], one["path"]) for one in actual["problems"]
     ]
 
 
-def test_a_verdict_that_changed_is_counted_and_judged_again(project: Project, keys: Keys) -> None:
+def test_a_changed_verdict_changes_totals_and_gate(project: Project, keys: Keys) -> None:
     sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main")
     (project.run / "results.jsonl").write_bytes(
         b"".join([result("one", "failed"), *lines_of(project)[1:]])
     )
-    _, found = verify()
-    messages = {one["code"]: one["message"] for one in found["problems"]}
+    _, actual = verify()
+    messages = {one["code"]: one["message"] for one in actual["problems"]}
     assert (
         messages["totals_differ"].endswith("says 1 failed, counting the results gives 0")
         or "failed" in messages["totals_differ"]
@@ -375,14 +375,14 @@ def test_a_record_that_was_tampered_with(project: Project, keys: Keys, how: str)
     change, expected = RECORDS[how]
     first, second = project.records()
     change(first, second)
-    code, found = verify()
+    code, actual = verify()
     assert code == 3
-    told = [(one["code"], one["path"]) for one in found["problems"]]
+    told = [(one["code"], one["path"]) for one in actual["problems"]]
     for wanted, path in expected:
         assert any(wanted == one and path in where for one, where in told), told
 
 
-def test_a_spelling_that_decodes_to_the_same_is_tampering(project: Project, keys: Keys) -> None:
+def test_another_spelling_of_the_same_value_is_tampering(project: Project, keys: Keys) -> None:
     for pad in ("", "x", "xx"):
         if project.records():
             (project.run / "signoffs" / "0001.intoto.jsonl").unlink()
@@ -390,13 +390,11 @@ def test_a_spelling_that_decodes_to_the_same_is_tampering(project: Project, keys
         if json.loads(project.records()[0].read_bytes().splitlines()[0])["payload"].endswith("="):
             break
     other_padding(project.records()[0])
-    code, found = verify()
-    assert (code, codes(found)[0]) == (3, "record_unreadable")
+    code, actual = verify()
+    assert (code, codes(actual)[0]) == (3, "record_unreadable")
 
 
-def test_a_kill_before_the_record_is_there_leaves_nothing_of_it(
-    project: Project, keys: Keys
-) -> None:
+def test_a_process_killed_before_the_record_leaves_none(project: Project, keys: Keys) -> None:
     code = "import os, signal; os.link = lambda *_: os.kill(os.getpid(), signal.SIGKILL); from evalkit.cli import main; main()"
     who = [
         "--name",
@@ -425,8 +423,8 @@ def test_a_kill_before_the_record_is_there_leaves_nothing_of_it(
     )
     assert done.returncode == -signal.SIGKILL
     assert project.records() == []
-    (left,) = (project.run / "signoffs").iterdir()
-    assert left.name.endswith(".tmp")
+    (remaining,) = (project.run / "signoffs").iterdir()
+    assert remaining.name.endswith(".tmp")
     assert codes(verify()[1]) == ["not_signed"]
     assert sign(keys["ed25519"]).exit_code == 0
     assert verify()[0] == 0
@@ -445,7 +443,7 @@ def test_records_are_never_overwritten(
     assert len(list((project.run / "signoffs").iterdir())) == 1
 
 
-def test_a_run_that_was_moved_is_verified_where_it_lies(project: Project, keys: Keys) -> None:
+def test_a_moved_run_is_verified(project: Project, keys: Keys) -> None:
     sign(keys["ed25519"], "--gate", "default", "--baseline", "reports/main")
     project.run.rename(project.root / "archive")
     done = evalkit("verify", "archive", "--root", ".")
@@ -453,12 +451,12 @@ def test_a_run_that_was_moved_is_verified_where_it_lies(project: Project, keys: 
     assert evalkit("verify", "archive").exit_code == 0
 
 
-def test_a_run_nobody_signed(project: Project) -> None:
-    code, found = verify()
-    assert (code, codes(found)) == (1, ["not_signed"])
+def test_an_unsigned_run(project: Project) -> None:
+    code, actual = verify()
+    assert (code, codes(actual)) == (1, ["not_signed"])
 
 
-def test_no_run_at_all(project: Project) -> None:
+def test_a_directory_that_is_not_a_run(project: Project) -> None:
     done = evalkit("verify", "suites")
     assert (done.exit_code, done.output) == (
         2,

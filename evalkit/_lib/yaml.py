@@ -240,18 +240,12 @@ class _DocumentReader:
             value[key] = self._node(self._next_event(), item_path, depth)
 
     def _key(self, event: Any) -> str:
-        key: Any = None
-        if type(event) is ScalarEvent:
-            # A plain key is text, whatever it looks like.
-            key = _tagged_scalar(event) if event.tag else event.value
-            if not isinstance(key, str):
-                key = event.value
-        elif type(event) is AliasEvent:
-            key = self._alias(event)
-        if not isinstance(key, str):
+        if not isinstance(event, ScalarEvent):
             raise _error_at(event, "a key that is not a plain word")
-        # The same few keys occur in every scenario and recording.
-        return intern(key)
+        if event.tag is not None:
+            _tagged_scalar(event)  # refuses tags that are not allowed
+        # A key is text, whatever it looks like. The same few keys occur in every scenario.
+        return intern(event.value)
 
     def _alias(self, event: Any) -> Any:
         if event.anchor not in self._anchors:

@@ -11,8 +11,8 @@ indented deeper, so they cannot be mistaken for that key.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from evalkit.cassette.recording import Cassette, Recording
 
@@ -30,6 +30,7 @@ _SPECIAL_WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false",
 _QUOTED = r'"[^"\\\n]*"'
 _VALUE = rf"(?:[A-Za-z][A-Za-z0-9.+-]*/[A-Za-z0-9.+-]+(?:; ?[a-z]+=[A-Za-z0-9-]+)*|{_QUOTED})"
 _HEADERS = rf"headers:(?: \{{\}}\n|\n((?:      [a-z][a-z0-9-]*: \[{_VALUE}\]\n)+))"
+_HEADER = re.compile(r'      ([a-z][a-z0-9-]*): \["?([^"\n]*)"?\]\n')
 _NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,3})?"
 
 _METADATA_START, _RECORDINGS_START, _END = "metadata:\n", "interactions:\n", "version: 1\n"
@@ -152,7 +153,8 @@ def _block(
     return value.replace(_INDENTED_LINE_FEED, "\n"), end
 
 
-class _Between(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _BetweenBodies:
     """The lines between two bodies; ``chomping`` is that of the response body, None if empty."""
 
     request_headers: tuple[tuple[str, str], ...]
@@ -164,7 +166,7 @@ class _Between(NamedTuple):
 
 # Nearly all exchanges of a session have one of a few texts here.
 @lru_cache(maxsize=64)
-def _between_bodies(text: str) -> _Between | None:
+def _between_bodies(text: str) -> _BetweenBodies | None:
     match = _BETWEEN_BODIES.fullmatch(text)
     if match is None:
         return None
@@ -172,14 +174,16 @@ def _between_bodies(text: str) -> _Between | None:
     request_headers, response_headers = _headers(request_lines), _headers(response_lines)
     if request_headers is None or response_headers is None or reason.lower() in _SPECIAL_WORDS:
         return None
-    return _Between(request_headers, int(status), reason, response_headers, chomping)
+    return _BetweenBodies(
+        request_headers=request_headers,
+        status=int(status),
+        reason=reason,
+        response_headers=response_headers,
+        chomping=chomping,
+    )
 
 
 def _headers(text: str | None) -> tuple[tuple[str, str], ...] | None:
-    lines = text.splitlines() if text else []
-    headers = {}
-    for line in lines:
-        name, _, value = line[6:-1].partition(": [")
-        headers[name] = value[1:-1] if value[0] == '"' else value
+    pairs = _HEADER.findall(text or "")
     # A duplicate name is an error of the YAML reader.
-    return tuple(headers.items()) if len(headers) == len(lines) else None
+    return tuple(pairs) if len(dict(pairs)) == len(pairs) else None

@@ -120,17 +120,16 @@ def metadata_line(metadata: dict[str, Any]) -> str:
     return _line(metadata=metadata)
 
 
+@dataclass
 class CassetteJournal:
     """An open, locked journal. ``content`` is what it had when it was opened.
 
     Methods raise UsageError if the file cannot be written.
     """
 
-    def __init__(self, path: Path, handle: int, content: JournalContent) -> None:
-        self.path = path
-        self.content = content
-        self._handle = handle
-        self._end = content.end
+    path: Path
+    content: JournalContent
+    _handle: int
 
     @classmethod
     def open(cls, path: Path) -> CassetteJournal:
@@ -143,8 +142,8 @@ class CassetteJournal:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = _open_locked(path)
             try:
-                content = parse_journal(_read_all(handle), display_path(path))
-                journal = cls(path, handle, content)
+                content = parse_journal(path.read_bytes(), display_path(path))
+                journal = cls(path, content, handle)
                 os.ftruncate(handle, content.end)
                 if not content.end:
                     journal._write_header()
@@ -171,9 +170,8 @@ class CassetteJournal:
         """Delete every entry."""
         with _write_errors(self.path):
             os.ftruncate(self._handle, 0)
-            self._end = 0
+            self.content = JournalContent()
             self._write_header()
-        self.content = JournalContent()
 
     def remove(self) -> None:
         """Delete the file while it is locked; later it may be another process's."""
@@ -198,9 +196,9 @@ class CassetteJournal:
             os.fsync(self._handle)
         except OSError:
             with suppress(OSError):
-                os.ftruncate(self._handle, self._end)
+                os.ftruncate(self._handle, self.content.end)
             raise
-        self._end += len(data)
+        self.content.end += len(data)
 
 
 @contextmanager
@@ -232,14 +230,6 @@ def _open_locked(path: Path) -> int:
             if os.path.samestat(os.fstat(handle), path.stat()):
                 return handle
         os.close(handle)
-
-
-def _read_all(handle: int) -> bytes:
-    os.lseek(handle, 0, os.SEEK_SET)
-    parts = []
-    while part := os.read(handle, 1 << 20):
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _line(**value: Any) -> str:

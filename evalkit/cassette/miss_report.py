@@ -104,24 +104,23 @@ def describe_recording(recording: Recording, number: int) -> str:
 def nearest_recording(player: Player, request: UnmatchedRequest) -> int | None:
     """Return the number of the recording most similar to a request, None in an empty cassette.
 
-    The route counts first, then equal fields and steps of the body, then common words, then whether
-    the recording was not played yet.
+    The route counts first, then common words of the bodies, then whether the recording was not
+    played yet.
     """
     words = _words(request.body)
-    best_number, best_score = None, (False, False, -1.0, -1.0, False)
-    for number, recording in enumerate(player.recordings):
+
+    def score(number: int) -> tuple[bool, bool, float, bool]:
+        recording = player.recordings[number]
         path, query = route_of(recording.uri)
-        body = body_value(recording.request_body)
-        score = (
+        recorded = _words(body_value(recording.request_body))
+        return (
             path == request.path,
             recording.method == request.method and query == request.query,
-            _similarity(body, request.body),
-            _word_overlap(words, _words(body)),
+            len(words & recorded) / (len(words | recorded) or 1),
             not player.played[number],
         )
-        if best_number is None or score > best_score:
-            best_number, best_score = number, score
-    return best_number
+
+    return max(range(len(player.recordings)), key=score, default=None)
 
 
 def _explanation(
@@ -146,27 +145,10 @@ def _explanation(
     ]
 
 
-def _similarity(recorded: JSON, sent: JSON) -> float:
-    if not isinstance(recorded, dict) or not isinstance(sent, dict):
-        return float(equal(recorded, sent))
-    fields = {*recorded, *sent}
-    same: float = sum(_is_same(recorded, sent, field) for field in fields)
-    left, right = recorded.get("input"), sent.get("input")
-    if isinstance(left, list) and isinstance(right, list) and (left or right):
-        first = _common_length(left, right)
-        last = _common_length(left[first:][::-1], right[first:][::-1])
-        same += (first + last) / max(len(left), len(right))
-    return same / (len(fields) + 1)
-
-
 def _words(body: JSON) -> frozenset[str]:
     if body is None:
         return frozenset()
     return frozenset(_WORD.findall(str(body) if isinstance(body, str | bytes) else dumps(body)))
-
-
-def _word_overlap(left: frozenset[str], right: frozenset[str]) -> float:
-    return len(left & right) / (len(left | right) or 1)
 
 
 def _common_length(left: Sequence[JSON], right: Sequence[JSON]) -> int:

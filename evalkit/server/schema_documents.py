@@ -195,7 +195,8 @@ class _Generator:
             if keyword in schema:
                 rest = {key: value for key, value in schema.items() if key != keyword}
                 for branch in schema[keyword]:
-                    yield partial(self._branch, rest, branch, preferred, name, references, index)
+                    joined = {"allOf": [rest, branch]}
+                    yield partial(self.value, joined, preferred, name, references, index)
                 return
         by_type: dict[str, Callable[[], JSON]] = {
             "object": partial(self._object, schema, preferred, references),
@@ -208,19 +209,6 @@ class _Generator:
         }
         for json_type_name in _types(schema, preferred):
             yield by_type[json_type_name]
-
-    def _branch(
-        self,
-        rest: Mapping[str, JSON],
-        branch: JSON,
-        preferred: JSON,
-        name: str,
-        references: tuple[str, ...],
-        index: int,
-    ) -> JSON:
-        """Return a value for one alternative of a schema, whose other keywords are ``rest``."""
-        flat, references = self._flatten(branch, references)
-        return self.value(_merge(rest, flat), preferred, name, references, index)
 
     def _object(
         self, schema: Mapping[str, JSON], preferred: JSON, references: tuple[str, ...]

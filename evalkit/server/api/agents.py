@@ -8,7 +8,6 @@ agents are not listed, and cannot be read or deleted.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical, dumps
@@ -34,15 +33,11 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}\Z")
 
 
 class Agents(ResourceCollection[dict[str, JSON]]):
-    """``/agents``. ``bases`` are the names an agent may extend, besides the API's own.
-
-    ``by_id`` contains the agents that exist now.
-    """
+    """``/agents``. ``bases`` are the names an agent may extend, besides the API's own."""
 
     def __init__(self, bases: tuple[str, ...] = ()) -> None:
         super().__init__("agent", "agents")
         self._bases = (*AGENTS, *bases)
-        self.by_id: dict[str, Mapping[str, JSON]] = {}
 
     def create(self, call: Call) -> Reply:
         """``POST /agents``."""
@@ -66,13 +61,11 @@ class Agents(ResourceCollection[dict[str, JSON]]):
         if agent_id in self or agent_id in self._bases:
             # Not 409, which the SDKs retry.
             raise bad_request(f"'id': agent '{agent_id}' already exists.", code="already_exists")
-        self.by_id[agent_id] = self.add(agent_id, {**body, "id": agent_id, "base_agent": base})
-        return Reply(200, dumps(self.by_id[agent_id]))
+        agent = self.add(agent_id, {**body, "id": agent_id, "base_agent": base})
+        return Reply(200, dumps(agent))
 
     def delete(self, call: Call, resource_id: str) -> Reply:
         """``DELETE /agents/{id}``; the agent's interactions are not deleted."""
         if resource_id in self._bases:
             raise ErrorResponse(403, f"Agent '{resource_id}' cannot be deleted.")
-        reply = super().delete(call, resource_id)
-        del self.by_id[resource_id]
-        return reply
+        return super().delete(call, resource_id)

@@ -23,7 +23,7 @@ class ResourceCollection(Generic[T]):
     """Resources of one kind, and the operations that every kind has.
 
     ``noun`` is the name of one resource in messages, ``plural`` the key of a list in replies,
-    ``to_json`` returns a resource as clients receive it.
+    ``to_json`` returns a resource as clients receive it. ``by_id`` contains those that exist now.
     """
 
     def __init__(
@@ -32,36 +32,37 @@ class ResourceCollection(Generic[T]):
         self._noun = noun
         self._plural = plural
         self._to_json = to_json
-        self._numbered: dict[str, tuple[int, T]] = {}
+        self.by_id: dict[str, T] = {}
+        self._numbers: dict[str, int] = {}
         self._added = 0
 
     def __contains__(self, resource_id: object) -> bool:
-        return resource_id in self._numbered
+        return resource_id in self.by_id
 
     def __len__(self) -> int:
-        return len(self._numbered)
+        return len(self.by_id)
 
     def __iter__(self) -> Iterator[T]:
-        return (resource for _, resource in self._numbered.values())
+        return iter(self.by_id.values())
 
     def add(self, resource_id: str, resource: T) -> T:
         """Store a resource under a free id, and return it."""
         self._added += 1
-        self._numbered[resource_id] = (self._added, resource)
+        self._numbers[resource_id] = self._added
+        self.by_id[resource_id] = resource
         return resource
 
     def find(self, resource_id: str, prefix: str = "") -> T:
         """Return a resource. Raises ErrorResponse (404), its message after ``prefix``."""
-        if resource_id not in self._numbered:
+        if resource_id not in self.by_id:
             noun = self._noun if prefix else self._noun.capitalize()
             raise ErrorResponse(404, f"{prefix}{noun} '{resource_id}' was not found.")
-        return self._numbered[resource_id][1]
+        return self.by_id[resource_id]
 
     def list_page(self, call: Call) -> Reply:
         """``GET`` of the collection: one page."""
-        return Reply(
-            200, page_body(self._plural, self._numbered.values(), call.query, self._to_json)
-        )
+        numbered = zip(self._numbers.values(), self.by_id.values(), strict=True)
+        return Reply(200, page_body(self._plural, numbered, call.query, self._to_json))
 
     def get(self, call: Call, resource_id: str) -> Reply:
         """``GET`` of one resource."""
@@ -70,7 +71,7 @@ class ResourceCollection(Generic[T]):
     def delete(self, call: Call, resource_id: str) -> Reply:
         """``DELETE`` of one resource."""
         self.find(resource_id)
-        del self._numbered[resource_id]
+        del self.by_id[resource_id], self._numbers[resource_id]
         return Reply(200, "{}")
 
 

@@ -111,11 +111,13 @@ def test_a_get_of_a_later_part_lists_no_question(parts_client: Any) -> None:
         ({"continuation_token": "é"}, "was not issued by this server"),
         (
             {"previous_interaction_id": None},
-            "belongs to another interaction than 'previous_interaction_id'; without an id, send the input again",
+            "belongs to another interaction than 'previous_interaction_id'; without an id, send "
+            "the input again",
         ),
         (
             {"input": "Another question"},
-            "belongs to another request; send it with the same input, or with the id of its interaction",
+            "belongs to another request; send it with the same input, or with the id of its "
+            "interaction",
         ),
         (
             {"previous_interaction_id": "OTHER"},

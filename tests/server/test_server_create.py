@@ -62,7 +62,8 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         {"agent": "antigravity-preview-05", "input": "x"},
         404,
         "not_found",
-        "Agent 'antigravity-preview-05' was not found (did you mean 'antigravity-preview-05-2026'?).",
+        "Agent 'antigravity-preview-05' was not found (did you mean "
+        "'antigravity-preview-05-2026'?).",
     ),
     (
         "unknown field",
@@ -132,7 +133,8 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         {**MODEL, "tools": [{"type": "google_search"}, {"type": "googleSearch"}]},
         400,
         "invalid_request",
-        "Unsupported value for 'type' at 'tools[1]': \"googleSearch\". Supported: function, google_search, code_execution, url_context,"
+        "Unsupported value for 'type' at 'tools[1]': \"googleSearch\". Supported: function, "
+        "google_search, code_execution, url_context,"
         " google_maps, file_search, mcp_server, computer_use, retrieval, tool_search.",
     ),
     (
@@ -161,7 +163,8 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         {**MODEL, "tools": [{"type": "function", "name": "f", "parameters": {"type": "text"}}]},
         400,
         "invalid_request",
-        "'tools[0].parameters': not a JSON Schema at type: 'text' is not valid under any of the given schemas.",
+        "'tools[0].parameters': not a JSON Schema at type: 'text' is not valid under any of the "
+        "given schemas.",
     ),
     (
         "response schema that is none",
@@ -182,14 +185,16 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         {**MODEL, "generation_config": {"thinking_level": "deep"}},
         400,
         "invalid_request",
-        "Unsupported value for 'generation_config.thinking_level': \"deep\". Supported: minimal, low, medium, high, xhigh.",
+        "Unsupported value for 'generation_config.thinking_level': \"deep\". Supported: minimal, "
+        "low, medium, high, xhigh.",
     ),
     (
         "service tier",
         {**MODEL, "service_tier": "gold"},
         400,
         "invalid_request",
-        "Unsupported value for 'service_tier': \"gold\". Supported: flex, standard, priority, deferred.",
+        "Unsupported value for 'service_tier': \"gold\". Supported: flex, standard, priority, "
+        "deferred.",
     ),
     (
         "no room",
@@ -225,7 +230,8 @@ def test_request_is_refused(body: dict[str, Any], status: int, code: str, messag
         (b"", "The body is not JSON: Expecting value at line 1 column 1."),
         (
             b'{"model": "x",}',
-            "The body is not JSON: Illegal trailing comma before end of object at line 1 column 14.",
+            "The body is not JSON: Illegal trailing comma before end of object at line 1 column "
+            "14.",
         ),
         (b"[]", "The body must be a JSON object."),
         (b'{"a": NaN}', "The body is not JSON: NaN is not a JSON value."),
@@ -352,7 +358,8 @@ def test_every_form_of_input_is_read_as_a_list_of_steps(given: Any, steps: list[
         ([STEP, {"content": []}], "'type' at 'input[1]' is missing."),
         (
             {"role": "user", "parts": []},
-            '\'input\' uses the old schema of role and parts; send {"type": "user_input", "content": […]}.',
+            '\'input\' uses the old schema of role and parts; send {"type": "user_input", '
+            '"content": […]}.',
         ),
         (
             [{"type": "user_input"}],

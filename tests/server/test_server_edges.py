@@ -91,7 +91,8 @@ def test_times_are_counted_over_requests(scripted: Callable[[str], Any]) -> None
 
 def test_a_rule_may_extend_the_default_answer(scripted: Callable[[str], Any]) -> None:
     client = scripted(
-        "  - {plain: true, status: budget_exceeded, usage: {total_tokens: 7}, fields: {warning: low}}\n"
+        "  - {plain: true, status: budget_exceeded, usage: {total_tokens: 7}, fields: {warning: "
+        "low}}\n"
     )
     body = client.create("Hi")
     assert output_text(body["steps"]).startswith("You said")

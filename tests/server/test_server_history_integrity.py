@@ -409,7 +409,8 @@ REQUESTS: list[tuple[str, dict[str, Any], str]] = [
     (
         "webhook in the foreground",
         {"webhook_config": {"uris": ["http://127.0.0.1:1"]}},
-        "'webhook_config' needs 'background': true; a run in the foreground sends no notifications.",
+        "'webhook_config' needs 'background': true; a run in the foreground sends no "
+        "notifications.",
     ),
     ("unknown field", {"modle": "x"}, "Unknown parameter 'modle' (did you mean 'model'?)."),
     (

@@ -129,7 +129,8 @@ def test_an_unknown_path_lists_the_resources(client: Any, kind: str) -> None:
     said = message(client("GET", f"/v1beta/{kind}"))
     assert (
         said
-        == f"/v1beta/{kind} was not found; this server has interactions, agents, environments, triggers and webhooks under /v1beta."
+        == f"/v1beta/{kind} was not found; this server has interactions, agents, environments, "
+        f"triggers and webhooks under /v1beta."
     )
 
 
@@ -153,7 +154,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         "POST",
         "agents",
         {"tools": [{"type": "google_maps"}]},
-        "'tools[0].type': google_maps is not a tool of agents; valid: code_execution, function, google_search, mcp_server, url_context.",
+        "'tools[0].type': google_maps is not a tool of agents; valid: code_execution, function, "
+        "google_search, mcp_server, url_context.",
     ),
     (
         "POST",
@@ -177,7 +179,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         "POST",
         "environments",
         {"sources": [{"type": "ftp"}]},
-        "Unsupported value for 'sources[0].type': \"ftp\". Supported: gcs, inline, repository, skill_registry.",
+        "Unsupported value for 'sources[0].type': \"ftp\". Supported: gcs, inline, repository, "
+        "skill_registry.",
     ),
     (
         "POST",
@@ -221,7 +224,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         "POST",
         "webhooks",
         {"uri": HOOK, "subscribed_events": ["interaction.done"]},
-        "Unsupported value for 'subscribed_events[0]': \"interaction.done\". Supported: batch.succeeded, batch.expired, batch.failed,"
+        "Unsupported value for 'subscribed_events[0]': \"interaction.done\". Supported: "
+        "batch.succeeded, batch.expired, batch.failed,"
         " interaction.requires_action, interaction.completed, interaction.failed, video.generated.",
     ),
     ("PATCH", "webhooks/wh_1", {"state": "enabled"}, "Webhook 'wh_1' was not found."),

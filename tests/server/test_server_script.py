@@ -221,7 +221,8 @@ def text_of(created: Any) -> str:
         ("reply: '{{ texts | join }}'", ask([user("a"), *said("x"), user("b")]), "ab"),
         ("reply: '{{ request.model }}'", ask("a"), "gemini-3.5-flash"),
         (
-            "{when: {text: {matches: 'in (?P<c>.*)'}}, reply: '{{ listed(match.c) | join(\"|\") }}'}",
+            "{when: {text: {matches: 'in (?P<c>.*)'}}, reply: '{{ listed(match.c) | join(\"|\") "
+            "}}'}",
             ask("in Rome, Oslo and Bonn"),
             "Rome|Oslo|Bonn",
         ),
@@ -342,7 +343,8 @@ def test_the_first_matching_rule_answers_until_its_times_are_used() -> None:
 
 def test_keys_of_a_rule_set_fields_of_the_answer() -> None:
     created = answer(
-        "{steps: [], status: failed, errors: [{code: c, message: 'm {{ turn }}'}], usage: {total_tokens: 9}, fields: {x: [1]}, polls: 3,"
+        "{steps: [], status: failed, errors: [{code: c, message: 'm {{ turn }}'}], usage: "
+        "{total_tokens: 9}, fields: {x: [1]}, polls: 3,"
         " delay: 0.5, event_delay: 0.25, cut_after: 4}",
         ask("a"),
     )

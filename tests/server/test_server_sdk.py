@@ -56,7 +56,8 @@ def test_first_call(sdk: Any) -> None:
     interaction = sdk.interactions.create(model=MODEL, input="Explain how AI works in a few words")
     assert (
         interaction.output_text
-        == "AI learns patterns from data, then uses those patterns to make predictions or decisions on new data."
+        == "AI learns patterns from data, then uses those patterns to make predictions or "
+        "decisions on new data."
     )
     assert interaction.status == "completed"
     assert (
@@ -226,7 +227,8 @@ def test_google_search(sdk: Any) -> None:
         ("What is the temperature in London?", "The temperature in London is currently 22°C.", 1),
         (
             "What are the temperatures in London and San Francisco?",
-            "The temperature in London is currently 22°C. The temperature in San Francisco is currently 22°C.",
+            "The temperature in London is currently 22°C. The temperature in San Francisco is "
+            "currently 22°C.",
             2,
         ),
     ],
@@ -278,7 +280,8 @@ def test_function_calling_stateless(sdk: Any, question: str) -> None:
 def test_managed_agent(sdk: Any) -> None:
     interaction = sdk.interactions.create(
         agent="antigravity-preview-05-2026",
-        input="Write a Python script that generates the first 20 Fibonacci numbers and saves them to fibonacci.txt."
+        input="Write a Python script that generates the first 20 Fibonacci numbers and saves them "
+        "to fibonacci.txt."
         " Then read the file and print its contents.",
         environment="remote",
     )
@@ -298,7 +301,8 @@ def test_managed_agent(sdk: Any) -> None:
     ("task", "ends"),
     [
         (
-            "Write a detailed analysis of the impact of artificial intelligence on modern healthcare.",
+            "Write a detailed analysis of the impact of artificial intelligence on modern "
+            "healthcare.",
             "completed",
         ),
         ("Fail this task.", "failed"),

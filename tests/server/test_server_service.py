@@ -245,7 +245,8 @@ def test_parallel_results_are_reported_in_the_order_of_their_calls(
     )
     assert (
         output_text(body["steps"])
-        == "The temperature in London is currently 20°C. The temperature in Paris is currently 21°C."
+        == "The temperature in London is currently 20°C. The temperature in Paris is currently "
+        "21°C."
     )
 
 
@@ -273,7 +274,8 @@ def test_a_result_without_its_call_is_refused(client: Any) -> None:
     assert client.last.status == 400
     assert (
         message(body)
-        == "input[1]: this function_result answers the call 'nobody', which is not in the conversation."
+        == "input[1]: this function_result answers the call 'nobody', which is not in the "
+        "conversation."
     )
 
 

@@ -122,7 +122,8 @@ def test_an_error_may_be_sent_within_a_stream(client: Any) -> None:
 
 def test_delays_are_part_of_the_reply(scripted: Callable[[str], Any]) -> None:
     client = scripted(
-        "  - {when: {stream: true}, reply: a, delay: 60, event_delay: 30}\n  - {error: 503, delay: 90}\n"
+        "  - {when: {stream: true}, reply: a, delay: 60, event_delay: 30}\n  - {error: 503, "
+        "delay: 90}\n"
     )
     client.create("x", stream=True)
     assert (client.last.delay, client.last.event_delay) == (60, 30)

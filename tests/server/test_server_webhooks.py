@@ -103,7 +103,8 @@ def test_a_run_without_a_loopback_listener_ends_by_polls(client: Any) -> None:
     (delivery,) = client.service.deliveries()
     assert (
         delivery.refusal
-        == "https://example.com/hook is not on this machine, and only loopback addresses are notified"
+        == "https://example.com/hook is not on this machine, and only loopback addresses are "
+        "notified"
     )
     assert client.get(started["id"])["status"] == "completed"
     assert deliveries_of(client) == []
@@ -331,7 +332,8 @@ def test_a_webhook_is_notified_over_http(receiver: Receiver) -> None:
             == "completed"
         )
         assert lines.get(timeout=10).startswith(
-            "webhook interaction.completed not delivered: https://example.com/x is not on this machine"
+            "webhook interaction.completed not delivered: https://example.com/x is not on this "
+            "machine"
         )
         assert lines.get(timeout=10) == f"webhook interaction.completed delivered to {receiver.url}"
 

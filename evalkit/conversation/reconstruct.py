@@ -9,15 +9,15 @@ read exchanges (``history``, ``stream``). What a request does to the transcript:
 | POST that ends with a user's message | begins a turn |
 | the same POST again, after an error | continues the turn whose request failed |
 | POST with function results | adds them after their calls, by ``call_id``, else by order |
-| POST with a ``continuation_token`` | continues the response before (docs/protocol.md section 8.3) |
-| GET of a background run | its steps replace those so far (docs/protocol.md section 8.1) |
+| POST with a ``continuation_token`` | continues the response before (section 8.3) |
+| GET of a background run | its steps replace those so far (section 8.1) |
 | GET of a completed interaction | an exchange without steps: nothing is new |
 | POST …/cancel | sets the status |
 | DELETE | an exchange, nothing else |
 | a judge's request | ignored, because it is about the conversation |
 | anything but an interaction | ignored |
 
-Exchanges are numbered from 1, without the ignored recordings.
+Exchanges are numbered from 1, without the ignored recordings. Sections: docs/protocol.md.
 """
 
 from __future__ import annotations

@@ -170,7 +170,8 @@ class Reporter:
         """Complete the manifest and write the reports; ``--evalkit-strict`` fails on leftovers."""
         state = self._state
         if is_worker(self._config):
-            self._config.workeroutput[WORKER_OUTPUT] = state.worker_output()  # type: ignore[attr-defined]
+            config: Any = self._config
+            config.workeroutput[WORKER_OUTPUT] = state.worker_output()
             return
         if state.prefetcher is not None:
             state.prefetcher.close()

@@ -45,7 +45,8 @@ def stored_results(directory: Path, suites: Mapping[str, Mapping[str, Any]]) -> 
                 lines[result["id"]] = line
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
-                f"cannot resume {directory / RESULTS}:{number}: {error}; run without --evalkit-resume"
+                f"cannot resume {directory / RESULTS}:{number}: {error}; "
+                "run without --evalkit-resume"
             ) from error
     return lines
 

@@ -84,7 +84,7 @@ class CheckRequests:
             exchange.failure, self.complete = str(error), False
             raise
         read_response(exchange, response)
-        # An error or a broken stream must not be replayed forever: the next recording can do better.
+        # An error or a broken stream must not be replayed forever: the next recording may succeed.
         if exchange.error is not None or exchange.failure is not None:
             self.complete = False
         return response

@@ -70,7 +70,7 @@ class VariantOutcome:
     cassette: str | None
 
 
-class _Conversation(NamedTuple):
+class _VariantRun(NamedTuple):
     transcript: Transcript
     unplayed: Sequence[str]
     evaluator: Evaluator
@@ -99,7 +99,7 @@ class Runner:
         self._reachable = True
         self._families: dict[tuple[Path, str], list[Variant]] = {}
         self._cached_family: tuple[Path, str] | None = None
-        self._cache: dict[str, _Conversation] = {}
+        self._cache: dict[str, _VariantRun] = {}
 
     def introduce(self, variants: Sequence[Variant]) -> None:
         """Register variants, so that ``same_as`` finds siblings that the session deselects."""
@@ -145,7 +145,7 @@ class Runner:
         check = CheckResult(CONVERSATION, verdict, (Finding("not_run", reason),))
         return self._outcome(variant, [check], None, ())
 
-    def _conversation(self, variant: Variant) -> _Conversation:
+    def _conversation(self, variant: Variant) -> _VariantRun:
         family = _family(variant)
         if family not in self._families:
             return self._converse(variant)
@@ -155,7 +155,7 @@ class Runner:
             self._cache[variant.id] = self._converse(variant)
         return self._cache[variant.id]
 
-    def _converse(self, variant: Variant) -> _Conversation:
+    def _converse(self, variant: Variant) -> _VariantRun:
         settings = self.settings
         evaluator = Evaluator(
             variant, settings.root, lambda selector: self._sibling(variant, selector)
@@ -170,7 +170,7 @@ class Runner:
                 end_turn=end_turn,
                 evaluator=evaluator,
             )
-            return _Conversation(transcript, unplayed, evaluator)
+            return _VariantRun(transcript, unplayed, evaluator)
         transport = self._live_transport(variant) if settings.live else self._transport(variant)
         try:
             with evaluator.requests_over(transport.send):
@@ -180,7 +180,7 @@ class Runner:
                 transport.finish(evaluator.run_requesting_checks(transcript))
         finally:
             transport.close()
-        return _Conversation(transcript, list(transport.unplayed), evaluator)
+        return _VariantRun(transcript, list(transport.unplayed), evaluator)
 
     def _transport(self, variant: Variant) -> Transport:
         settings = self.settings

@@ -136,7 +136,7 @@ class Tape:
     def conversations(self) -> list[TapedConversation]:
         """Return the conversations so far, in order of their first request.
 
-        Interleaved conversations are told apart by their content.
+        Interleaved conversations are distinguished by their content.
         """
         taped = list(self._session.recordings) if self._session is not None else []
         if self._recordings_read != len(taped):
@@ -162,7 +162,7 @@ class Tape:
         count = plural(len(conversations), "conversation") if conversations else "no conversation"
         message = f"{display_path(self.path)}: the tape holds {count}"
         if number is not None:
-            message += f", there is no number {number}"
+            message += f", but not number {number}"
         elif conversations:
             message += "; name one, as in tape.conversation(1)"
         lines = [f"  {item.number}: {item.summary}" for item in conversations]
@@ -308,7 +308,7 @@ class TapedConversation:
         if not 1 <= number <= len(turns):
             raise ExpectationFailed(
                 f"conversation {self.number} has {plural(len(turns), 'turn')}, "
-                f"there is no number {number}"
+                f"but not number {number}"
             )
         return TapedTurn(self, turns[number - 1])
 

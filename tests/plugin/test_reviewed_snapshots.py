@@ -63,7 +63,7 @@ def test_what_is_accepted_passes_the_next_run(run: Project) -> None:
     run.run("suites", "--evalkit-strict").assert_outcomes(passed=2)
     code, output = review("--list")
     assert code == 0
-    assert "Void: no longer in the run (6)" in output
+    assert "Obsolete: no longer in the run (6)" in output
 
 
 def test_what_is_rejected_fails_again_and_a_changed_one_can_be_approved(run: Project) -> None:

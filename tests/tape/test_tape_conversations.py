@@ -202,10 +202,10 @@ def test_which_conversation_is_meant_must_be_clear(
 ) -> None:
     with pytest.raises(
         ExpectationFailed,
-        match=r"the tape holds 1 conversation, there is no number 2\n  1: 'I have 2 dogs",
+        match=r"the tape holds 1 conversation, but not number 2\n  1: 'I have 2 dogs",
     ):
         dogs.conversation(2)
-    with pytest.raises(ExpectationFailed, match="has 2 turns, there is no number 3"):
+    with pytest.raises(ExpectationFailed, match="has 2 turns, but not number 3"):
         dogs.conversation().turn(3)
     with client_of(guide_url) as client, make_tape("once", "app/two") as two:
         for said in ("Hello", "Goodbye"):

@@ -2,7 +2,8 @@
 
 from evalkit.results.journal import Journal
 from evalkit.results.manifest import Manifest, Totals
-from evalkit.results.result_line import Identity, Tally, result_line, tally, tally_of
+from evalkit.results.records import Identity
+from evalkit.results.result_line import Tally, result_line, result_record, tally_of
 from evalkit.results.run_directory import Run
 
 __all__ = [
@@ -13,6 +14,6 @@ __all__ = [
     "Tally",
     "Totals",
     "result_line",
-    "tally",
+    "result_record",
     "tally_of",
 ]

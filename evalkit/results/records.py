@@ -7,6 +7,7 @@ through.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NotRequired, TypedDict
 
 from evalkit._lib.json import JSON
@@ -130,35 +131,40 @@ class MetricsRecord(TypedDict, total=False):
     judge: JudgeMetrics
 
 
-class ResultHead(TypedDict):
-    """A result without its transcript."""
+class Identity(TypedDict):
+    """The variant and trial that a result is about."""
 
-    schema_version: int
     id: str
     suite: str
     scenario: str
     title: str
     variant: dict[str, JSON]
-    parts: list[str]
+    parts: Sequence[str]
     trial: int
-    tags: list[str]
+    tags: Sequence[str]
     path: str
     line: int
+    cassette: str | None
+
+
+class ResultHead(Identity):
+    """A result without its transcript."""
+
+    schema_version: int
     verdict: VerdictName
     message: str
     checks: list[CheckRecord]
     metrics: MetricsRecord
-    unplayed: list[str]
-    cassette: str | None
+    unplayed: Sequence[str]
 
 
 class ResultLine(ResultHead):
-    """A whole line of ``results.jsonl``."""
+    """A whole line of ``results.jsonl``; ``digest`` is absent until the line is written."""
 
     settings: dict[str, JSON]
     turns: list[TurnRecord]
     judge_exchanges: NotRequired[list[ExchangeRecord]]
-    digest: str
+    digest: NotRequired[str]
 
 
 class FileRecord(TypedDict):

@@ -8,37 +8,25 @@ tenths of a line, comes last, so that most readers can parse the head alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TypedDict, cast
 
 from evalkit._lib.fast_json import dumps, loads
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON
-from evalkit.results.records import MetricsRecord, ResultHead, ResultLine, VerdictName
+from evalkit.results.records import (
+    Identity,
+    MetricsRecord,
+    ResultHead,
+    ResultLine,
+    VerdictName,
+)
 from evalkit.transcript import Exchange, Transcript
-from evalkit.verdict import CheckResult, Severity, Verdict
+from evalkit.verdict import CheckResult, Verdict
 
 SCHEMA_VERSION = 1
 _DIGEST, _HEX = b',"digest":"', b"0123456789abcdef"
 _TRANSCRIPT = (',"settings":', ',"turns":')
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """The variant that a result is about; the fields are members of the result line."""
-
-    id: str
-    suite: str
-    scenario: str
-    title: str
-    variant: Mapping[str, JSON]
-    parts: Sequence[str]
-    trial: int
-    tags: Sequence[str]
-    path: str
-    line: int
-    cassette: str | None
 
 
 class Tally(TypedDict):
@@ -52,46 +40,38 @@ class Tally(TypedDict):
     tokens: int
 
 
-def result_line(
+def result_record(
     identity: Identity,
     verdict: Verdict,
     message: str,
     checks: Sequence[CheckResult],
     transcript: Transcript | None,
-    *,
     unplayed: Sequence[str] = (),
-    clean: Callable[[str], str] = str,
-    sums: MetricsRecord | None = None,
-) -> str:
-    """Return the result as one line of ASCII JSON without a newline, its digest last.
-
-    ``clean`` removes secrets from the text. ``sums`` are the transcript's :func:`metrics`, if the
-    caller has them.
-    """
-    value = {
+) -> ResultLine:
+    """Return a result without its digest; without a transcript no conversation was run."""
+    turns = transcript.turns if transcript is not None else []
+    record: dict[str, JSON] = {
         "schema_version": SCHEMA_VERSION,
-        "id": identity.id,
-        "suite": identity.suite,
-        "scenario": identity.scenario,
-        "title": identity.title,
-        "variant": dict(identity.variant),
-        "parts": list(identity.parts),
-        "trial": identity.trial,
-        "tags": list(identity.tags),
-        "path": identity.path,
-        "line": identity.line,
+        **identity,
         "verdict": str(verdict),
         "message": message,
         "checks": [check.to_json() for check in checks],
-        "metrics": sums if sums is not None else metrics(transcript),
+        "metrics": metrics(transcript),
         "unplayed": list(unplayed),
-        "cassette": identity.cassette,
         "settings": transcript.settings if transcript is not None else {},
-        "turns": [turn.to_json() for turn in transcript.turns] if transcript is not None else [],
+        "turns": [turn.to_json() for turn in turns],
     }
     if transcript is not None and transcript.judge_exchanges:
-        value["judge_exchanges"] = [exchange.to_json() for exchange in transcript.judge_exchanges]
-    text = clean(dumps(value))
+        record["judge_exchanges"] = [one.to_json() for one in transcript.judge_exchanges]
+    return cast("ResultLine", record)
+
+
+def result_line(record: ResultLine, clean: Callable[[str], str] = str) -> str:
+    """Return a result as one line of ASCII JSON without a newline, its digest last.
+
+    ``clean`` removes secrets from the text.
+    """
+    text = clean(dumps(record))
     return f'{text[:-1]},"digest":"{sha256(text)}"}}'
 
 
@@ -129,24 +109,8 @@ def line_digests(line: bytes) -> tuple[str, str] | None:
     return tail[:64].decode(), sha256(rest + b"}")
 
 
-def tally(
-    verdict: Verdict,
-    checks: Sequence[CheckResult],
-    sums: MetricsRecord,
-    unplayed: Sequence[str] = (),
-) -> Tally:
-    """Return what totals need of a result; ``sums`` are the transcript's :func:`metrics`."""
-    warnings = [
-        f"{check.name}: {finding.message}"
-        for check in checks
-        for finding in check.findings
-        if finding.severity is Severity.WARN
-    ]
-    return _tally(str(verdict), len(checks), warnings, len(unplayed), sums)
-
-
 def tally_of(result: ResultHead) -> Tally:
-    """Return the :func:`tally` of a parsed result.
+    """Return what totals need of a result.
 
     Raises KeyError, TypeError, AttributeError or ValueError if it is not a valid result.
     """
@@ -156,20 +120,13 @@ def tally_of(result: ResultHead) -> Tally:
         for finding in check["findings"]
         if finding["severity"] == "warn"
     ]
-    checks, unplayed = len(result["checks"]), len(result["unplayed"])
-    return _tally(str(Verdict(result["verdict"])), checks, warnings, unplayed, result["metrics"])
-
-
-def _tally(
-    verdict: str, checks: int, warnings: Sequence[str], unplayed: int, sums: MetricsRecord
-) -> Tally:
     return {
-        "verdict": cast("VerdictName", verdict),
-        "checks": checks,
+        "verdict": cast("VerdictName", str(Verdict(result["verdict"]))),
+        "checks": len(result["checks"]),
         "warnings": len(warnings),
-        "warned": list(warnings[:1]),
-        "unplayed": unplayed,
-        "tokens": sums.get("tokens", {}).get("total_tokens", 0),
+        "warned": warnings[:1],
+        "unplayed": len(result["unplayed"]),
+        "tokens": result["metrics"].get("tokens", {}).get("total_tokens", 0),
     }
 
 

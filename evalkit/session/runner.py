@@ -22,8 +22,7 @@ from evalkit.conversation import CallTool, Plan, ToolResult, converse, drive
 from evalkit.conversation.reconstruct import transcript_of
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, TimedOut, UsageError
 from evalkit.protocol.wire_facts import API_REVISION
-from evalkit.results import Identity, Tally, result_line, tally
-from evalkit.results.result_line import metrics
+from evalkit.results import Identity, Tally, result_line, result_record, tally_of
 from evalkit.session.evaluation import CONVERSATION, Evaluator
 from evalkit.session.failure_text import failure_text
 from evalkit.session.python_targets import call_tool
@@ -257,7 +256,7 @@ class Runner:
             suite=variant.suite.name,
             scenario=variant.scenario.id,
             title=variant.title,
-            variant=variant.settings,
+            variant=dict(variant.settings),
             parts=variant.parts,
             trial=variant.trial,
             tags=variant.tags,
@@ -269,18 +268,9 @@ class Runner:
         if verdict not in (Verdict.PASSED, Verdict.SKIPPED):
             location = f"{variant.suite.label}:{variant.line}"
             message = self._redact(failure_text(variant.id, location, checks))
-        sums = metrics(transcript)
-        line = result_line(
-            identity,
-            verdict,
-            message,
-            checks,
-            transcript,
-            unplayed=unplayed,
-            clean=self._redact,
-            sums=sums,
-        )
-        counts = tally(verdict, checks, sums, unplayed)
+        record = result_record(identity, verdict, message, checks, transcript, unplayed)
+        line = result_line(record, self._redact)
+        counts = tally_of(record)
         counts["warned"] = [self._redact(visible(text)) for text in counts["warned"]]
         return VariantOutcome(
             verdict=verdict, message=message, line=line, tally=counts, cassette=cassette

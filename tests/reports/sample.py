@@ -18,7 +18,8 @@ from evalkit.protocol.step_types import CLIENT_STEPS
 from evalkit.reports.line_reports import write_all
 from evalkit.reports.page.run_page import RunPage
 from evalkit.results import Run
-from evalkit.results.result_line import Identity, result_line
+from evalkit.results.records import Identity
+from evalkit.results.result_line import result_line, result_record
 from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn
 from evalkit.verdict import CheckResult, Verdict
 
@@ -208,7 +209,7 @@ def line(
         if played
         else None
     )
-    return result_line(identity, verdict, message, checks, transcript, unplayed=unplayed)
+    return result_line(result_record(identity, verdict, message, checks, transcript, unplayed))
 
 
 def passed(

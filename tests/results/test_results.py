@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -12,8 +13,9 @@ import pytest
 
 from evalkit._lib.files import sha256
 from evalkit.errors import UsageError
-from evalkit.results import Identity, Journal, Manifest, Run, Totals, records, result_line, tally
-from evalkit.results.result_line import metrics, tally_of
+from evalkit.results import Identity, Journal, Manifest, Run, Totals, records
+from evalkit.results.records import ResultLine
+from evalkit.results.result_line import result_line, result_record, tally_of
 from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 
@@ -84,15 +86,17 @@ CHECKS = (
 )
 
 
+def record(
+    verdict: Verdict = Verdict.FAILED,
+    checks: Sequence[CheckResult] = CHECKS,
+    transcript: Transcript | None = None,
+    unplayed: Sequence[str] = ("POST /v1beta/interactions",),
+) -> ResultLine:
+    return result_record(IDENTITY, verdict, "why", checks, transcript, unplayed)
+
+
 def line() -> str:
-    return result_line(
-        IDENTITY,
-        Verdict.FAILED,
-        "why",
-        CHECKS,
-        conversation(),
-        unplayed=["POST /v1beta/interactions"],
-    )
+    return result_line(record(transcript=conversation()))
 
 
 def test_line_is_ascii_and_ends_with_the_digest_of_the_rest() -> None:
@@ -128,7 +132,7 @@ def test_line_is_valid_by_its_schema() -> None:
 
 
 def test_variant_that_did_not_run_has_a_line() -> None:
-    value = json.loads(result_line(IDENTITY, Verdict.SKIPPED, "", (), None))
+    value = json.loads(result_line(record(Verdict.SKIPPED, ())))
     jsonschema.validate(value, schema("result"))
     assert value["turns"] == []
 
@@ -217,9 +221,9 @@ def test_unwritable_results_are_a_usage_error(tmp_path: Path) -> None:
 
 def test_totals_count_scored_and_unscored_results() -> None:
     totals = Totals(collected=5)
-    totals.add(tally(Verdict.FAILED, CHECKS, metrics(conversation()), ["x"]))
-    totals.add(tally(Verdict.ERRORED, (), {}))
-    totals.add(tally(Verdict.SKIPPED, (), {}))
+    totals.add(tally_of(record(transcript=conversation())))
+    totals.add(tally_of(record(Verdict.ERRORED, (), unplayed=())))
+    totals.add(tally_of(record(Verdict.SKIPPED, (), unplayed=())))
     counts = (totals.scored, totals.failed, totals.errored, totals.skipped, totals.run)
     assert counts == (1, 1, 1, 1, 3)
     assert (totals.checks, totals.warnings, totals.unplayed, totals.tokens) == (2, 1, 1, 9)
@@ -230,7 +234,7 @@ def test_totals_count_scored_and_unscored_results() -> None:
 
 
 def test_tally_of_a_parsed_line_is_that_of_its_values() -> None:
-    expected = tally(Verdict.FAILED, CHECKS, metrics(conversation()), ["x"])
+    expected = tally_of(record(transcript=conversation()))
     assert tally_of(json.loads(line())) == expected
 
 

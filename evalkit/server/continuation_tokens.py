@@ -17,12 +17,11 @@ import binascii
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from evalkit.protocol.step_reader import RawStep
 from evalkit.server.history_integrity import state_of
 from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
-RawStep = dict[str, Any]
 _KIND = b"\x13"
 _STATE_SIZE, _SEAL_SIZE = 32, 16
 _TOKEN_SIZE = 2 + 2 * _STATE_SIZE + _SEAL_SIZE

@@ -32,11 +32,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalkit._lib.json import canonical
-from evalkit.protocol.step_reader import pair_calls
+from evalkit.protocol.step_reader import RawStep, pair_calls
 from evalkit.protocol.step_types import CLIENT_STEPS, STEP_TYPES
 from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
-RawStep = dict[str, Any]
 Describe = Callable[[int], str]
 DEFAULT_KEY = (
     b"evalkit serve: not a secret, it only tells this server's histories from altered ones"

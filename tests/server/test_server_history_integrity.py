@@ -73,7 +73,8 @@ def history() -> Steps:
 
     Every answer is by another server.
 
-    0 user_input  1 thought  2 function_call  3 function_call  4 function_result  5 function_result  6 thought  7 model_output  8 user_input
+    Indexes: 0 user_input, 1 thought, 2 and 3 function_call, 4 and 5 function_result, 6 thought,
+    7 model_output, 8 user_input.
     """
     steps: Steps = [user("What are the temperatures in London and Paris?")]
     steps += ask(steps)["steps"]

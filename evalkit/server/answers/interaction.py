@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from evalkit._lib import clock
 from evalkit._lib.json import JSON
-from evalkit.protocol.step_reader import content_blocks
+from evalkit.protocol.step_reader import RawStep, content_blocks
 from evalkit.protocol.step_types import CALL_OF, REQUIRED_FIELDS, RESULT_OF
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.answers.text_analysis import count_tokens, first_tokens, usage_of
@@ -24,7 +24,6 @@ from evalkit.server.fault_injection.plans import FaultPlan
 from evalkit.server.history_integrity import sign_answer
 from evalkit.server.requests.error_response import ErrorResponse
 
-RawStep = dict[str, JSON]
 _ID_CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _LIST_RESULTS = frozenset({"google_search_result", "url_context_result", "google_maps_result"})
 """Steps whose ``result`` is a list; other results may be text."""

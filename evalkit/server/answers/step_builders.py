@@ -10,13 +10,13 @@ import html
 import json
 
 from evalkit._lib.json import JSON
+from evalkit.protocol.step_reader import RawStep
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.answers.sample_media import skyline
 from evalkit.server.requests.create import response_schema
 from evalkit.server.requests.error_response import bad_request
 from evalkit.server.schema_documents import NoDocument, sample_document
 
-RawStep = dict[str, JSON]
 _SUGGESTIONS = (
     "<style>.chip{border:1px solid #8886;border-radius:1em;padding:.25em .75em;"
     "font:14px sans-serif}</style>"

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from evalkit._lib import clock
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical
+from evalkit.protocol.step_reader import RawStep
 from evalkit.server.api.collection import ResourceCollection
 from evalkit.server.requests.error_response import OnViolation, bad_request
 
-RawStep = dict[str, JSON]
 _RUNNING_FIELDS = (
     "id",
     "object",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from evalkit._lib.json import JSON, dumps
+from evalkit.protocol.step_reader import RawStep
 from evalkit.protocol.stream_writer import events_of, sse_text
 from evalkit.server.answers.default_answers import default_answer
 from evalkit.server.answers.interaction import InteractionDraft, build_interaction
@@ -28,8 +29,6 @@ from evalkit.server.requests.create import KnownNames, read_create
 from evalkit.server.requests.error_response import ErrorResponse, OnViolation, bad_request
 from evalkit.server.requests.inputs import last_messages, steps_of_input
 from evalkit.server.scripting.script import Script
-
-RawStep = dict[str, JSON]
 
 
 class Interactions:

@@ -14,10 +14,10 @@ import binascii
 from collections.abc import Mapping, Sequence
 
 from evalkit._lib.json import JSON, json_type
+from evalkit.protocol.step_reader import RawStep
 from evalkit.protocol.step_types import CLIENT_STEPS, CONTENT_TYPES, MEDIA_TYPES
 from evalkit.server.requests.error_response import bad_request
 
-RawStep = dict[str, JSON]
 _STEP_FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
     "user_input": {"content": ("object", "array", "string")},
     "thought": {"signature": ("string", "null"), "summary": ("array", "null")},

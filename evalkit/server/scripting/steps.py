@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from evalkit._lib.json import JSON
+from evalkit.protocol.step_reader import RawStep
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.answers.step_builders import (
     code_execution_steps,
@@ -24,8 +25,6 @@ from evalkit.server.answers.step_builders import (
     url_citation,
 )
 from evalkit.suite.model.templates import render
-
-RawStep = dict[str, JSON]
 
 
 def build_steps(

@@ -69,7 +69,7 @@ class World:
         self.ended.append(turn.number)
         return self.go_on(turn)
 
-    def hold(self, wanted: Plan) -> Transcript:
+    def run(self, wanted: Plan) -> Transcript:
         return drive(converse(wanted), self.send, self.call_tool, self.pauses.append, self.end_turn)
 
     @property

@@ -29,7 +29,7 @@ def test_the_pages_requests_are_what_is_sent() -> None:
             [asks, says(text("22 °C."), id="v1_b"), says(text("21 °C."))],
             {"get_current_temperature": {"temperature": "22"}},
         )
-        world.hold(
+        world.run(
             plan(
                 "What is the temperature in London?",
                 "And tomorrow?",

@@ -33,7 +33,7 @@ FIELDS = {
 
 def test_stateful_turns_carry_only_what_is_new() -> None:
     world = World([says(text("Two."), id="v1_a"), says(text("Eight."), id="v1_b")])
-    transcript = world.hold(plan("I have 2 dogs.", "How many paws?"))
+    transcript = world.run(plan("I have 2 dogs.", "How many paws?"))
     assert world.bodies == [
         {"model": MODEL, "input": "I have 2 dogs."},
         {"model": MODEL, "previous_interaction_id": "v1_a", "input": "How many paws?"},
@@ -53,7 +53,7 @@ def test_stateless_history_is_the_received_objects_in_order() -> None:
         {"type": "brand_new_step", "deep": [{"a": 1.0}]},
     ]
     world = World([says(*first, id=None), says(text("Eight."), id="")])
-    transcript = world.hold(plan("I have 2 dogs.", "How many paws?", history="stateless"))
+    transcript = world.run(plan("I have 2 dogs.", "How many paws?", history="stateless"))
     one, two = world.bodies
     assert one == {"model": MODEL, "store": False, "input": [user("I have 2 dogs.")]}
     assert two == {
@@ -69,7 +69,7 @@ def test_stateless_history_is_the_received_objects_in_order() -> None:
 
 def test_a_request_once_sent_does_not_grow_with_the_history() -> None:
     world = World([says(text("a")), says(text("b"))])
-    transcript = world.hold(plan("one", "two", history="stateless"))
+    transcript = world.run(plan("one", "two", history="stateless"))
     assert [len(exchange.request.body["input"]) for exchange in transcript.exchanges] == [1, 3]
 
 
@@ -83,7 +83,7 @@ def test_the_fields_go_with_every_post_in_the_guides_key_order(history: str) -> 
         ],
         {"weather": "22"},
     )
-    world.hold(plan("Weather?", "Bye", history=history, fields=FIELDS))
+    world.run(plan("Weather?", "Bye", history=history, fields=FIELDS))
     assert len(world.bodies) == 3
     for body in world.bodies:
         assert {key: body[key] for key in FIELDS} == FIELDS
@@ -101,7 +101,7 @@ def test_stateful_tool_loop_sends_the_results_alone() -> None:
         [says(thought(), call(), status="requires_action", id="v1_a"), says(text("22"), id="v1_b")],
         {"weather": {"t": "22", "u": "°C"}},
     )
-    transcript = world.hold(plan("Weather?"))
+    transcript = world.run(plan("Weather?"))
     sent = result('{"t": "22", "u": "°C"}')
     assert world.bodies[1] == {"model": MODEL, "previous_interaction_id": "v1_a", "input": [sent]}
     assert list(world.bodies[1]["input"][0]) == ["type", "name", "call_id", "result"]
@@ -124,7 +124,7 @@ def test_parallel_calls_have_their_results_right_after_them() -> None:
     world = World(
         [says(*calls, status="requires_action"), says(text("done"))], {"weather": lambda city: city}
     )
-    transcript = world.hold(plan("Weather?", history="stateless"))
+    transcript = world.run(plan("Weather?", history="stateless"))
     london, paris = result("London", call_id="a"), result("Paris", call_id="b")
     assert world.bodies[1]["input"] == [
         user("Weather?"),
@@ -150,7 +150,7 @@ def test_stateful_parallel_results_go_in_the_order_of_the_calls() -> None:
         [says(call(call_id="b"), call(call_id="a"), status="requires_action"), says(text("done"))],
         {"weather": "x"},
     )
-    world.hold(plan("Weather?"))
+    world.run(plan("Weather?"))
     assert world.bodies[1]["input"] == [result("x", call_id="b"), result("x", call_id="a")]
 
 
@@ -164,7 +164,7 @@ def test_several_rounds_build_one_history() -> None:
         ],
         {"weather": "x"},
     )
-    world.hold(plan("Weather?", "Bye", history="stateless"))
+    world.run(plan("Weather?", "Bye", history="stateless"))
     history = [
         user("Weather?"),
         call(call_id="a"),
@@ -184,7 +184,7 @@ def test_several_rounds_build_one_history() -> None:
 
 def test_tool_rounds_used_up_is_told() -> None:
     asking = [says(call(call_id=f"c{number}"), status="requires_action") for number in range(9)]
-    transcript = World(asking, {"weather": "x"}).hold(plan("Weather?", "More", max_tool_rounds=3))
+    transcript = World(asking, {"weather": "x"}).run(plan("Weather?", "More", max_tool_rounds=3))
     first, second = transcript.turns
     assert (first.outcome, len(first.exchanges)) == ("incomplete", 4)
     assert (
@@ -202,7 +202,7 @@ def test_tool_rounds_used_up_is_told() -> None:
 
 def test_an_undeclared_function_is_told_to_the_model_and_the_conversation_goes_on() -> None:
     world = World([says(call("fly"), status="requires_action"), says(text("sorry"))])
-    transcript = world.hold(plan("Fly!"))
+    transcript = world.run(plan("Fly!"))
     assert world.bodies[1]["input"] == [result("unknown function 'fly'", name="fly", is_error=True)]
     assert transcript.turns[0].outcome == "completed"
 
@@ -232,7 +232,7 @@ def test_wire_form_of_results(given: Any, wire: Any) -> None:
     world = World(
         [says(call(), status="requires_action"), says(text("ok"))], {"weather": ToolResult(given)}
     )
-    world.hold(plan("Weather?"))
+    world.run(plan("Weather?"))
     (sent,) = world.bodies[1]["input"]
     assert sent["result"] == wire
     assert "is_error" not in sent
@@ -243,7 +243,7 @@ def test_a_tools_own_error_is_marked() -> None:
         [says(call(), status="requires_action"), says(text("ok"))],
         {"weather": ToolResult({"why": "no"}, is_error=True)},
     )
-    world.hold(plan("Weather?"))
+    world.run(plan("Weather?"))
     assert world.bodies[1]["input"] == [result('{"why": "no"}', is_error=True)]
 
 
@@ -251,7 +251,7 @@ def test_a_tools_own_error_is_marked() -> None:
 def test_a_call_without_id_is_answered_without_one(missing: dict[str, Any]) -> None:
     lone = {"type": "function_call", "name": "weather", "arguments": {}, **missing}
     world = World([says(lone, lone, status="requires_action"), says(text("ok"))], {"weather": "x"})
-    world.hold(plan("Weather?", history="stateless"))
+    world.run(plan("Weather?", history="stateless"))
     assert world.bodies[1]["input"] == [
         user("Weather?"),
         lone,
@@ -272,7 +272,7 @@ def test_arguments_that_are_no_object_are_refused_without_calling(
         [says({**call(), "arguments": arguments}, status="requires_action"), says(text("ok"))],
         {"weather": "x"},
     )
-    world.hold(plan("Weather?"))
+    world.run(plan("Weather?"))
     assert world.called == []
     assert world.bodies[1]["input"] == [
         result(f"the arguments are not an object but {kind}", is_error=True)
@@ -282,7 +282,7 @@ def test_arguments_that_are_no_object_are_refused_without_calling(
 def test_absent_arguments_are_none_given() -> None:
     bare = {"type": "function_call", "id": "call_1", "name": "weather"}
     world = World([says(bare, status="requires_action"), says(text("ok"))], {"weather": "x"})
-    world.hold(plan("Weather?"))
+    world.run(plan("Weather?"))
     assert world.called == [("weather", {}, "call_1")]
 
 
@@ -293,7 +293,7 @@ def test_a_completed_answer_that_repeats_a_call_does_not_run_it_again(history: s
         [says(asked, status="requires_action"), says(asked, text("22")), says(text("bye"))],
         {"weather": "22"},
     )
-    transcript = world.hold(plan("Weather?", "Bye", history=history))
+    transcript = world.run(plan("Weather?", "Bye", history=history))
     assert len(world.called) == 1
     assert [turn.text for turn in transcript.turns] == ["22", "bye"]
     if history == "stateless":
@@ -339,7 +339,7 @@ def test_which_calls_wait(first: list[Any], status: Any, second: list[Any], call
         [says(*first, status="requires_action"), says(*second, status=status), says(text("end"))],
         {"weather": "x"},
     )
-    world.hold(plan("Weather?", history="stateless"))
+    world.run(plan("Weather?", history="stateless"))
     assert len(world.called) == calls
 
 
@@ -353,7 +353,7 @@ def test_content_blocks_go_as_they_are_in_both_histories() -> None:
         ("stateless", [{"type": "user_input", "content": blocks}]),
     ):
         world = World([says(text("ok"))])
-        transcript = world.hold(plan(blocks, history=history))
+        transcript = world.run(plan(blocks, history=history))
         assert world.bodies[0]["input"] == wire
         assert transcript.turns[0].user == blocks
 
@@ -369,14 +369,14 @@ def test_a_turn_sees_the_earlier_ones() -> None:
         seen.extend(context["turns"])
         return str(context["turns"][0].text)
 
-    world.hold(plan("one", second, third))
+    world.run(plan("one", second, third))
     assert [body["input"] for body in world.bodies] == ["one", "42", '{"age": 41}']
     assert [view.text for view in seen] == ['{"age": 41}', "ok"]
 
 
 def test_the_first_turn_has_no_previous() -> None:
     world = World([says(text("ok"))])
-    world.hold(plan(lambda context: f"{context['previous']} {list(context['turns'])}"))
+    world.run(plan(lambda context: f"{context['previous']} {list(context['turns'])}"))
     assert world.bodies[0]["input"] == "None []"
 
 
@@ -386,7 +386,7 @@ def test_an_agent_stays_in_the_sandbox_it_was_given() -> None:
         "environment": {"type": "remote", "sources": [{"type": "inline"}]},
     }
     world = World([says(text("a"), environment_id="env_1"), says(text("b"))])
-    world.hold(plan("one", "two", fields=fields))
+    world.run(plan("one", "two", fields=fields))
     assert world.bodies[0]["environment"] == fields["environment"]
     assert world.bodies[1] == {
         "model": MODEL,
@@ -399,7 +399,7 @@ def test_an_agent_stays_in_the_sandbox_it_was_given() -> None:
 
 def test_an_environment_that_was_not_asked_for_is_not_sent() -> None:
     world = World([says(text("a"), environment_id="env_1"), says(text("b"))])
-    world.hold(plan("one", "two"))
+    world.run(plan("one", "two"))
     assert "environment" not in world.bodies[1]
 
 
@@ -420,7 +420,7 @@ HOPS = [
 
 def test_continuation_stored_names_the_hop_and_sends_no_input() -> None:
     world = World([*map(answer, HOPS), says(text("bye"))])
-    transcript = world.hold(plan("Go", "Bye", fields={"tools": [TOOL]}))
+    transcript = world.run(plan("Go", "Bye", fields={"tools": [TOOL]}))
     rest = {"tools": [TOOL]}
     assert world.bodies == [
         {"model": MODEL, "input": "Go", **rest},
@@ -440,7 +440,7 @@ def test_continuation_stored_names_the_hop_and_sends_no_input() -> None:
 
 def test_continuation_not_stored_sends_the_input_again() -> None:
     world = World([*map(answer, HOPS), says(text("bye"))])
-    world.hold(plan("Go", "Bye", history="stateless"))
+    world.run(plan("Go", "Bye", history="stateless"))
     again = {"model": MODEL, "store": False, "input": [user("Go")]}
     assert world.bodies[:3] == [
         again,
@@ -466,7 +466,7 @@ def test_calls_of_continued_answers_are_run_once_all_hops_are_there() -> None:
         ],
         {"weather": "x"},
     )
-    transcript = world.hold(plan("Go", history="stateless"))
+    transcript = world.run(plan("Go", history="stateless"))
     assert [body["input"][1:] for body in world.bodies] == [
         [],
         [],
@@ -477,7 +477,7 @@ def test_calls_of_continued_answers_are_run_once_all_hops_are_there() -> None:
 
 def test_the_same_token_twice_ends_the_turn() -> None:
     world = World([answer(HOPS[0])] * 5)
-    (turn,) = world.hold(plan("Go")).turns
+    (turn,) = world.run(plan("Go")).turns
     assert (turn.outcome, turn.reason, len(turn.exchanges)) == (
         "incomplete",
         "the response asks to be continued with a token used before",
@@ -487,7 +487,7 @@ def test_the_same_token_twice_ends_the_turn() -> None:
 
 def test_continuations_are_limited() -> None:
     world = World([answer({**HOPS[0], "continuation_token": f"t{number}"}) for number in range(9)])
-    (turn,) = world.hold(plan("Go", max_hops=4)).turns
+    (turn,) = world.run(plan("Go", max_hops=4)).turns
     assert (turn.outcome, turn.reason, len(turn.exchanges)) == (
         "incomplete",
         "the response still asks to be continued after 4 hops",
@@ -498,7 +498,7 @@ def test_continuations_are_limited() -> None:
 @pytest.mark.parametrize("options", [{"background": True}, {"fields": {"agent": "antigravity"}}])
 def test_agents_and_background_runs_are_not_continued(options: dict[str, Any]) -> None:
     world = World([answer(HOPS[0])])
-    (turn,) = world.hold(plan("Go", **options)).turns
+    (turn,) = world.run(plan("Go", **options)).turns
     assert (turn.outcome, turn.status, len(turn.exchanges)) == (
         "completed",
         "requires_continuation",
@@ -508,7 +508,7 @@ def test_agents_and_background_runs_are_not_continued(options: dict[str, Any]) -
 
 def test_a_request_field_goes_out_as_it_stands() -> None:
     world = World([says(text("ok"), id="v1_a"), says(text("ok"))])
-    world.hold(
+    world.run(
         plan(
             "one",
             "two",
@@ -540,7 +540,7 @@ def test_a_request_field_goes_out_as_it_stands() -> None:
 
 def test_without_an_id_a_stateful_conversation_ends_where_it_would_need_one() -> None:
     world = World([says(text("ok"), id=None)])
-    first, second, third = world.hold(plan("one", "two", "three")).turns
+    first, second, third = world.run(plan("one", "two", "three")).turns
     assert first.outcome == "completed"
     assert (second.outcome, second.reason) == (
         "incomplete",
@@ -553,12 +553,12 @@ def test_without_an_id_a_stateful_conversation_ends_where_it_would_need_one() ->
 @pytest.mark.parametrize(("version", "path"), [("v1", "/v1/interactions"), ("", "/interactions")])
 def test_api_versions(version: str, path: str) -> None:
     world = World([says(text("ok"))])
-    world.hold(plan("one", api_version=version))
+    world.run(plan("one", api_version=version))
     assert world.requests[0].path == path
 
 
 def test_the_transcript_knows_its_settings() -> None:
-    transcript = World([says(text("ok"))]).hold(
+    transcript = World([says(text("ok"))]).run(
         plan("one", fields=FIELDS, settings={"case": "row1"}, stream=False)
     )
     assert transcript.settings == {
@@ -573,5 +573,5 @@ def test_the_transcript_knows_its_settings() -> None:
 
 def test_bodies_are_json() -> None:
     world = World([says(call(), status="requires_action"), says(text("ok"))], {"weather": {"a": 1}})
-    world.hold(plan("one", history="stateless"))
+    world.run(plan("one", history="stateless"))
     assert json.loads(json.dumps(world.bodies)) == world.bodies

@@ -67,7 +67,7 @@ STREAMED = streamed(thought(), text("Eight."), id="v1_s")
 @HISTORIES
 def test_api_errors_are_outcomes(response: Response, code: str, message: str, history: str) -> None:
     world = World([says(text("hi")), response])
-    transcript = world.hold(plan("one", "two", "three", history=history, stream=response.is_stream))
+    transcript = world.run(plan("one", "two", "three", history=history, stream=response.is_stream))
     one, two, three = transcript.turns
     assert (one.outcome, two.outcome, three.outcome) == ("completed", "api_error", "not_run")
     assert two.error is not None
@@ -113,7 +113,7 @@ def test_api_errors_are_outcomes(response: Response, code: str, message: str, hi
 )
 @HISTORIES
 def test_answers_that_cannot_be_used(response: Response, reason: str, history: str) -> None:
-    transcript = World([response]).hold(
+    transcript = World([response]).run(
         plan("one", "two", history=history, stream=response.is_stream)
     )
     one, two = transcript.turns
@@ -127,13 +127,13 @@ def test_answers_that_cannot_be_used(response: Response, reason: str, history: s
 
 
 def test_a_body_nested_beyond_reading_is_an_answer_that_cannot_be_used() -> None:
-    (turn,) = World([answer("[" * 200_000)]).hold(plan("one")).turns
+    (turn,) = World([answer("[" * 200_000)]).run(plan("one")).turns
     assert turn.outcome == "incomplete"
     assert "not JSON" in str(turn.reason)
 
 
 def test_what_came_before_a_break_is_kept() -> None:
-    (turn,) = World([stream(*STREAMED[:5], done=False)]).hold(plan("one", stream=True)).turns
+    (turn,) = World([stream(*STREAMED[:5], done=False)]).run(plan("one", stream=True)).turns
     assert [step.type for step in turn.steps] == ["thought", "model_output"]
     assert (turn.outcome, turn.text, turn.status) == ("incomplete", "Eight.", "in_progress")
     assert "completed_missing" in {problem["code"] for problem in turn.exchanges[0].problems}
@@ -156,7 +156,7 @@ def test_what_came_before_a_break_is_kept() -> None:
 def test_every_status_is_plain_and_the_conversation_goes_on(
     status: str | None, history: str
 ) -> None:
-    transcript = World([says(text("hm"), status=status), says(text("ok"))]).hold(
+    transcript = World([says(text("hm"), status=status), says(text("ok"))]).run(
         plan("one", "two", history=history)
     )
     assert [(turn.outcome, turn.status) for turn in transcript.turns] == [
@@ -168,7 +168,7 @@ def test_every_status_is_plain_and_the_conversation_goes_on(
 @HISTORIES
 def test_streams_are_assembled_and_their_steps_sent_again(history: str) -> None:
     world = World([stream(*STREAMED), stream(*streamed(text("bye")))])
-    transcript = world.hold(plan("one", "two", history=history, stream=True))
+    transcript = world.run(plan("one", "two", history=history, stream=True))
     assert [body["stream"] for body in world.bodies] == [True, True]
     exchange = transcript.turns[0].exchanges[0]
     assert exchange.events == STREAMED
@@ -188,7 +188,7 @@ def test_streams_are_assembled_and_their_steps_sent_again(history: str) -> None:
 def test_an_answer_of_the_other_kind_is_read_and_noted(
     asked: bool, response: Response, code: str
 ) -> None:
-    (turn,) = World([response]).hold(plan("one", stream=asked)).turns
+    (turn,) = World([response]).run(plan("one", stream=asked)).turns
     assert turn.outcome == "completed"
     assert [(problem["code"], problem["event"]) for problem in turn.exchanges[0].problems] == [
         (code, 0)
@@ -204,12 +204,12 @@ def test_an_answer_of_the_other_kind_is_read_and_noted(
     ],
 )
 def test_without_a_content_type_the_body_tells(body: str, outcome: str) -> None:
-    (turn,) = World([Response(200, {}, body)]).hold(plan("one", stream=True)).turns
+    (turn,) = World([Response(200, {}, body)]).run(plan("one", stream=True)).turns
     assert turn.outcome == outcome
 
 
 def test_a_body_of_no_kind_is_no_stream_unless_one_was_asked_for() -> None:
-    (turn,) = World([Response(200, {}, "Hello")]).hold(plan("one")).turns
+    (turn,) = World([Response(200, {}, "Hello")]).run(plan("one")).turns
     assert (
         turn.reason
         == "HTTP 200 with a body that is not JSON (no content type; Expecting value: line 1 column 1 (char 0)): Hello"
@@ -219,7 +219,7 @@ def test_a_body_of_no_kind_is_no_stream_unless_one_was_asked_for() -> None:
 def test_data_that_is_not_json_is_a_problem_of_the_stream_and_no_more() -> None:
     response = stream(*STREAMED)
     response.text = "data: {nonsense\n\n" + response.text
-    (turn,) = World([response]).hold(plan("one", stream=True)).turns
+    (turn,) = World([response]).run(plan("one", stream=True)).turns
     assert turn.outcome == "completed"
     assert [(problem["code"], problem["event"]) for problem in turn.exchanges[0].problems] == [
         ("event_not_json", 1)
@@ -229,7 +229,7 @@ def test_data_that_is_not_json_is_a_problem_of_the_stream_and_no_more() -> None:
 def test_a_failed_run_that_says_why_is_an_interaction() -> None:
     (turn,) = (
         World([says(status="failed", error={"code": "x", "message": "y"}, errors=[{"code": "x"}])])
-        .hold(plan("one"))
+        .run(plan("one"))
         .turns
     )
     assert (turn.outcome, turn.status, turn.error) == ("completed", "failed", None)
@@ -237,7 +237,7 @@ def test_a_failed_run_that_says_why_is_an_interaction() -> None:
 
 def test_a_break_after_the_last_event_is_no_break() -> None:
     (turn,) = (
-        World([stream(*STREAMED, done=False, broken="reset")]).hold(plan("one", stream=True)).turns
+        World([stream(*STREAMED, done=False, broken="reset")]).run(plan("one", stream=True)).turns
     )
     assert turn.outcome == "completed"
 
@@ -262,7 +262,7 @@ def test_background_polls_until_the_run_has_ended(status: str) -> None:
     world = World(
         [running(), running("queued"), running(), says(user("Go"), text("done"), status=status)]
     )
-    (turn,) = world.hold(plan("Go", background=True, poll_seconds=3.5)).turns
+    (turn,) = world.run(plan("Go", background=True, poll_seconds=3.5)).turns
     assert world.bodies == [
         {"model": "gemini-3.5-flash", "input": "Go", "background": True},
         None,
@@ -288,7 +288,7 @@ def test_a_run_in_the_background_may_call_functions() -> None:
         ],
         {"weather": "x"},
     )
-    turn, _ = world.hold(plan("Go", "More", background=True, max_polls=0 + 1)).turns
+    turn, _ = world.run(plan("Go", "More", background=True, max_polls=0 + 1)).turns
     assert world.bodies[2] == {
         "model": "gemini-3.5-flash",
         "previous_interaction_id": "v1_one",
@@ -304,7 +304,7 @@ def test_a_run_in_the_background_may_call_functions() -> None:
 
 
 def test_a_run_that_never_ends_is_left() -> None:
-    (turn,) = World([running()] * 9).hold(plan("Go", background=True, max_polls=4)).turns
+    (turn,) = World([running()] * 9).run(plan("Go", background=True, max_polls=4)).turns
     assert (turn.outcome, turn.reason, len(turn.exchanges)) == (
         "incomplete",
         "the run had not ended after 4 polls",
@@ -313,13 +313,13 @@ def test_a_run_that_never_ends_is_left() -> None:
 
 
 def test_a_run_nobody_asked_to_be_in_the_background_is_polled_too() -> None:
-    (turn,) = World([running(), says(text("ok"))]).hold(plan("Go")).turns
+    (turn,) = World([running(), says(text("ok"))]).run(plan("Go")).turns
     assert (turn.outcome, turn.text) == ("completed", "ok")
 
 
 def test_an_id_cannot_lead_a_poll_astray() -> None:
     world = World([running(id="../x?y=1#z"), says(text("ok"))])
-    world.hold(plan("Go", background=True))
+    world.run(plan("Go", background=True))
     assert world.requests[1].path == "/v1beta/interactions/..%2Fx%3Fy%3D1%23z"
 
 
@@ -331,7 +331,7 @@ def test_a_broken_stream_does_not_end_a_run_in_the_background(cut: int) -> None:
             says(user("Go"), thought(), text("Eight."), id="v1_s"),
         ]
     )
-    (turn,) = world.hold(plan("Go", background=True, stream=True)).turns
+    (turn,) = world.run(plan("Go", background=True, stream=True)).turns
     assert world.requests[1].path.endswith("/v1_s")
     assert (turn.outcome, turn.text) == ("completed", "Eight.")
     assert [step.exchange for step in turn.steps] == [2, 2]
@@ -340,14 +340,14 @@ def test_a_broken_stream_does_not_end_a_run_in_the_background(cut: int) -> None:
 
 def test_a_whole_stream_in_the_background_needs_no_poll() -> None:
     world = World([stream(*STREAMED)])
-    (turn,) = world.hold(plan("Go", background=True, stream=True)).turns
+    (turn,) = world.run(plan("Go", background=True, stream=True)).turns
     assert (turn.outcome, len(world.requests)) == ("completed", 1)
 
 
 def test_an_error_while_polling_is_an_api_error() -> None:
     (turn,) = (
         World([running(), answer({"error": {"code": "not_found", "message": "gone"}}, status=404)])
-        .hold(plan("Go", background=True))
+        .run(plan("Go", background=True))
         .turns
     )
     assert turn.error is not None
@@ -357,7 +357,7 @@ def test_an_error_while_polling_is_an_api_error() -> None:
 @pytest.mark.parametrize("error", [CassetteMiss("not recorded"), TimedOut("60 s are over")])
 def test_an_exception_at_a_request_breaks_the_conversation_off(error: EvalkitError) -> None:
     world = World([says(text("hi")), error])
-    transcript = world.hold(plan("one", "two", "three"))
+    transcript = world.run(plan("one", "two", "three"))
     assert [(turn.outcome, turn.reason) for turn in transcript.turns] == [
         ("completed", None),
         ("incomplete", str(error)),
@@ -380,7 +380,7 @@ def test_an_exception_at_a_request_breaks_the_conversation_off(error: EvalkitErr
     ],
 )
 def test_a_crashed_tool_ends_the_conversation(tool: Any, reason: str) -> None:
-    transcript = World([says(thought(), call(), status="requires_action")], {"weather": tool}).hold(
+    transcript = World([says(thought(), call(), status="requires_action")], {"weather": tool}).run(
         plan("one")
     )
     (turn,) = transcript.turns
@@ -421,7 +421,7 @@ def test_a_message_that_cannot_be_made_is_not_sent(
     content: Any, error: type[EvalkitError], reason: str
 ) -> None:
     world = World([says(text("hi"))])
-    transcript = world.hold(plan("one", content))
+    transcript = world.run(plan("one", content))
     turn = transcript.turns[1]
     assert (turn.outcome, turn.reason, turn.exchanges) == ("incomplete", reason, [])
     assert isinstance(transcript.crash, error)
@@ -429,7 +429,7 @@ def test_a_message_that_cannot_be_made_is_not_sent(
 
 def test_a_turns_end_may_stop_the_conversation() -> None:
     world = World([says(text("hi"))] * 3, go_on=lambda turn: turn.number < 2)
-    transcript = world.hold(plan("one", "two", "three"))
+    transcript = world.run(plan("one", "two", "three"))
     assert [(turn.outcome, turn.reason) for turn in transcript.turns] == [
         ("completed", None),
         ("completed", None),
@@ -441,7 +441,7 @@ def test_an_exception_at_a_turns_end_stops_the_conversation_and_leaves_the_turn_
     def crash(turn: Any) -> bool:
         raise ToolCrashed("a check's tool")
 
-    transcript = World([says(text("hi"))], go_on=crash).hold(plan("one", "two"))
+    transcript = World([says(text("hi"))], go_on=crash).run(plan("one", "two"))
     assert [turn.outcome for turn in transcript.turns] == ["completed", "not_run"]
     assert isinstance(transcript.crash, ToolCrashed)
 
@@ -451,12 +451,12 @@ def test_a_bug_is_not_swallowed() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        World([says(call(), status="requires_action")], {"weather": bug}).hold(plan("one"))
+        World([says(call(), status="requires_action")], {"weather": bug}).run(plan("one"))
 
 
 def test_no_turns_no_effects() -> None:
     world = World([])
-    assert world.hold(plan()).turns == []
+    assert world.run(plan()).turns == []
     assert world.requests == []
 
 
@@ -466,7 +466,7 @@ def test_the_text_is_the_last_answers(history: str) -> None:
         [says(text("Let me look."), call(), status="requires_action"), says(thought())],
         {"weather": "x"},
     )
-    (turn,) = world.hold(plan("one", history=history)).turns
+    (turn,) = world.run(plan("one", history=history)).turns
     assert turn.text == ""
     assert [step.type for step in turn.steps] == [
         "model_output",
@@ -482,8 +482,6 @@ def test_media_and_structured_output_come_through() -> None:
         "content": [{"type": "image", "data": "aGk=", "mime_type": "image/png"}],
     }
     (turn,) = (
-        World([says(image)])
-        .hold(plan("Draw.", fields={"response_format": {"type": "image"}}))
-        .turns
+        World([says(image)]).run(plan("Draw.", fields={"response_format": {"type": "image"}})).turns
     )
     assert (turn.text, turn.steps[0].raw) == ("", image)

@@ -36,7 +36,7 @@ def steps(response: Response, made: Any) -> list[Any]:
 def test_two_stateless_turns(streamed: bool) -> None:
     first, second = (response(f"multi-turn-stateless-turn{number}", streamed) for number in (1, 2))
     world = World([first, second])
-    one, two = world.hold(plan("one", "two", history="stateless", stream=streamed)).turns
+    one, two = world.run(plan("one", "two", history="stateless", stream=streamed)).turns
     assert (one.outcome, one.status, two.outcome, two.status) == (
         "completed",
         "completed",
@@ -60,7 +60,7 @@ def test_a_function_call(streamed: bool, history: str) -> None:
         [asked, response("tool-call-step2", streamed)],
         {"getWeather": lambda location: {"location": location}},
     )
-    (turn,) = world.hold(plan("Weather?", history=history, stream=streamed)).turns
+    (turn,) = world.run(plan("Weather?", history=history, stream=streamed)).turns
     assert [step.type for step in turn.steps] == [
         "thought",
         "function_call",

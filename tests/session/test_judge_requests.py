@@ -34,7 +34,7 @@ rules:
 """
 NOWHERE = "http://127.0.0.1:9"
 Results = dict[str, dict[str, Any]]
-Hold = Callable[..., Results]
+RunSuite = Callable[..., Results]
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def hold(tmp_path: Path, url: str) -> Hold:
-    """Hold the scenarios of a suite; give the result lines by id. ``replay`` has no server to go to."""
+def run_suite(tmp_path: Path, url: str) -> RunSuite:
+    """RunSuite the scenarios of a suite; give the result lines by id. ``replay`` has no server to go to."""
 
     def go(
         scenarios: str, mode: str = "none", *, live: bool = False, secrets: tuple[str, ...] = ()
@@ -121,8 +121,10 @@ scenarios:
 """
 
 
-def test_a_judge_is_recorded_and_replayed_without_server(hold: Hold, tmp_path: Path) -> None:
-    recorded, replayed = hold(TWO_TURNS, "once"), hold(TWO_TURNS)
+def test_a_judge_is_recorded_and_replayed_without_server(
+    run_suite: RunSuite, tmp_path: Path
+) -> None:
+    recorded, replayed = run_suite(TWO_TURNS, "once"), run_suite(TWO_TURNS)
     for name, result in replayed.items():
         assert check_verdicts(result)[:4] == [
             ("judge", "passed", 1),
@@ -141,8 +143,8 @@ def test_a_judge_is_recorded_and_replayed_without_server(hold: Hold, tmp_path: P
         assert result["judge_exchanges"][3]["request"]["body"]["model"] == "gemini-3.1-pro-preview"
 
 
-def test_tokens_of_judges_are_counted_separately(hold: Hold) -> None:
-    result = hold(TWO_TURNS, "once")["s::a[stateful]"]
+def test_tokens_of_judges_are_counted_separately(run_suite: RunSuite) -> None:
+    result = run_suite(TWO_TURNS, "once")["s::a[stateful]"]
     metrics = result["metrics"]
     talk = sum(
         exchange["response"]["body"]["usage"]["total_tokens"]
@@ -160,14 +162,16 @@ def test_tokens_of_judges_are_counted_separately(hold: Hold) -> None:
     )
     assert asides > talk
     plain = one(
-        hold("scenarios: [{id: b, turns: [{user: hello, expect: [status: completed]}]}]", "once")
+        run_suite(
+            "scenarios: [{id: b, turns: [{user: hello, expect: [status: completed]}]}]", "once"
+        )
     )
     assert "judge_exchanges" not in plain
     assert "judge" not in plain["metrics"]
 
 
-def test_a_judge_request_is_not_a_turn(hold: Hold, tmp_path: Path) -> None:
-    hold(TWO_TURNS, "once")
+def test_a_judge_request_is_not_a_turn(run_suite: RunSuite, tmp_path: Path) -> None:
+    run_suite(TWO_TURNS, "once")
     for path in sorted((tmp_path / "cassettes" / "s").iterdir()):
         cassette = load_cassette(path)
         assert cassette is not None
@@ -185,10 +189,10 @@ def test_a_judge_request_is_not_a_turn(hold: Hold, tmp_path: Path) -> None:
     assert [found.code for found in lint([tmp_path / "cassettes"]).findings] == []
 
 
-def test_an_unrecorded_judge_is_a_miss(hold: Hold) -> None:
-    hold("scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kind.}]}]}]", "once")
+def test_an_unrecorded_judge_is_a_miss(run_suite: RunSuite) -> None:
+    run_suite("scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kind.}]}]}]", "once")
     result = one(
-        hold(
+        run_suite(
             "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kinder.}, {text: Hello}]}]}]"
         )
     )
@@ -199,7 +203,7 @@ def test_an_unrecorded_judge_is_a_miss(hold: Hold) -> None:
     assert "--evalkit-record" in text
     assert len(result["unplayed"]) == 1
     added = one(
-        hold(
+        run_suite(
             "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kinder.}]}]}]",
             "new_episodes",
         )
@@ -207,36 +211,40 @@ def test_an_unrecorded_judge_is_a_miss(hold: Hold) -> None:
     assert added["verdict"] == "passed"
 
 
-def test_an_invalid_judgement_is_recorded(hold: Hold) -> None:
+def test_an_invalid_judgement_is_recorded(run_suite: RunSuite) -> None:
     suite = "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: broken judge}]}]}]"
     for mode in ("once", "none"):
-        result = one(hold(suite, mode))
+        result = one(run_suite(suite, mode))
         assert check_verdicts(result) == [("judge", "errored", 1)]
         assert finding(result)["message"].startswith("the judge's answer does not meet its schema")
 
 
-def test_a_failed_judge_leaves_the_journal_to_resume_from(hold: Hold, tmp_path: Path) -> None:
+def test_a_failed_judge_leaves_the_journal_to_resume_from(
+    run_suite: RunSuite, tmp_path: Path
+) -> None:
     suite = (
         "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kind.}, {judge: quota}]}]}]"
     )
-    result = one(hold(suite, "once"))
+    result = one(run_suite(suite, "once"))
     assert check_verdicts(result) == [("judge", "passed", 1), ("judge", "errored", 1)]
     assert "429" in finding(result)["message"]
     assert not (tmp_path / "cassettes" / "s" / "a.yaml").exists(), (
         "a refusal would be replayed for ever"
     )
-    again = one(hold(suite, "once"))
+    again = one(run_suite(suite, "once"))
     assert check_verdicts(again) == [("judge", "passed", 1), ("judge", "passed", 1)]
     sources = [exchange["response"]["source"] for exchange in again["judge_exchanges"]]
     assert sources == ["replayed", "recorded"], "what was answered is not asked again"
-    assert one(hold(suite))["verdict"] == "passed"
+    assert one(run_suite(suite))["verdict"] == "passed"
 
 
-def test_an_incomplete_turn_asks_no_judge(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incomplete_turn_asks_no_judge(
+    run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     suite = (
         "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: x}]}], expect: [{judge: y}]}]"
     )
-    result = one(hold(suite))
+    result = one(run_suite(suite))
     assert check_verdicts(result) == [
         ("conversation", "errored", 1),
         ("judge", "skipped", 1),
@@ -245,13 +253,13 @@ def test_an_incomplete_turn_asks_no_judge(hold: Hold, monkeypatch: pytest.Monkey
     assert "judge_exchanges" not in result
 
 
-def test_a_judge_may_end_the_conversation(hold: Hold) -> None:
+def test_a_judge_may_end_the_conversation(run_suite: RunSuite) -> None:
     turns = "[{user: hello, expect: [{judge: 'It says \"farewell\".'}]}, {user: bye, expect: [{judge: x}]}]"
     suite = (
         f"scenarios: [{{id: a, stop_on_failure: true, turns: {turns}, expect: [{{judge: whole}}]}}]"
     )
     for mode in ("once", "none"):
-        result = one(hold(suite, mode))
+        result = one(run_suite(suite, mode))
         assert check_verdicts(result) == [
             ("judge", "failed", 1),
             ("judge", "skipped", 2),
@@ -260,7 +268,7 @@ def test_a_judge_may_end_the_conversation(hold: Hold) -> None:
         assert len(result["judge_exchanges"]) == 1
     passing = suite.replace("farewell", "hello")
     for mode in ("all", "none"):
-        result = one(hold(passing, mode))
+        result = one(run_suite(passing, mode))
         assert check_verdicts(result) == [
             ("judge", "passed", 1),
             ("judge", "passed", 2),
@@ -269,7 +277,7 @@ def test_a_judge_may_end_the_conversation(hold: Hold) -> None:
         assert result["unplayed"] == []
 
 
-def test_compared_siblings_ask_their_judge_once_each(hold: Hold) -> None:
+def test_compared_siblings_ask_their_judge_once_each(run_suite: RunSuite) -> None:
     suite = """\
 scenarios:
   - id: a
@@ -279,7 +287,7 @@ scenarios:
         expect: [{judge: Be kind.}, {same_as: {history: stateful, on: text}}, {same_as: {history: stateless, on: text}}]
 """
     for mode in ("once", "none"):
-        results = hold(suite, mode)
+        results = run_suite(suite, mode)
         assert [check_verdicts(result)[:3] for result in results.values()] == [
             [("judge", "passed", 1), ("same_as", "passed", 1), ("same_as", "passed", 1)]
         ] * 2
@@ -287,7 +295,7 @@ scenarios:
         assert [result["unplayed"] for result in results.values()] == [[], []]
 
 
-def test_a_judge_with_a_template_of_earlier_turns_runs(hold: Hold) -> None:
+def test_a_judge_with_a_template_of_earlier_turns_runs(run_suite: RunSuite) -> None:
     suite = """\
 scenarios:
   - id: a
@@ -297,15 +305,15 @@ scenarios:
         expect: [{judge: 'It answers "{{ turns[0].text }}" with "goodbye".'}, {text: "{{ previous.text[:1] }}"}]
 """
     for mode in ("once", "none"):
-        result = one(hold(suite, mode))
+        result = one(run_suite(suite, mode))
         assert check_verdicts(result)[0] == ("judge", "failed", 2), "half of the quoted words"
         assert check_verdicts(result)[1][0] == "text"
         assert finding(result)["got"]["score"] == 0.5
 
 
-def test_the_answer_cannot_write_its_own_judgement(hold: Hold) -> None:
+def test_the_answer_cannot_write_its_own_judgement(run_suite: RunSuite) -> None:
     result = one(
-        hold(
+        run_suite(
             "scenarios: [{id: a, turns: [{user: attack, expect: [{judge: 'It says \"hello\".'}]}]}]",
             "once",
         )
@@ -316,31 +324,33 @@ def test_the_answer_cannot_write_its_own_judgement(hold: Hold) -> None:
 
 
 def test_a_judge_is_redacted_and_found_again_with_and_without_the_key(
-    hold: Hold, tmp_path: Path
+    run_suite: RunSuite, tmp_path: Path
 ) -> None:
     key = "sk-a-key-that-nobody-may-see-0123"
     suite = "scenarios: [{id: a, turns: [{user: tell, expect: [{judge: 'It says \"the key\".'}]}]}]"
-    assert one(hold(suite, "once", secrets=(key,)))["verdict"] == "passed"
+    assert one(run_suite(suite, "once", secrets=(key,)))["verdict"] == "passed"
     text = (tmp_path / "cassettes" / "s" / "a.yaml").read_text()
     assert key not in text
     assert text.count("REDACTED") >= 2, "in the answer, and in what the judge was shown of it"
     for secrets in ((key,), ()):
-        result = one(hold(suite, secrets=secrets))
+        result = one(run_suite(suite, secrets=secrets))
         assert (result["verdict"], result["unplayed"]) == ("passed", [])
         assert key not in json.dumps(result)
 
 
-def test_judges_run_in_a_live_session(hold: Hold) -> None:
+def test_judges_run_in_a_live_session(run_suite: RunSuite) -> None:
     result = one(
-        hold("scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kind.}]}]}]", live=True)
+        run_suite(
+            "scenarios: [{id: a, turns: [{user: hello, expect: [{judge: Be kind.}]}]}]", live=True
+        )
     )
     assert check_verdicts(result) == [("judge", "passed", 1)]
     assert [exchange["response"]["source"] for exchange in result["judge_exchanges"]] == ["live"]
 
 
-def test_each_trial_has_its_judge(hold: Hold, tmp_path: Path) -> None:
+def test_each_trial_has_its_judge(run_suite: RunSuite, tmp_path: Path) -> None:
     suite = "scenarios: [{id: a, repeat: 2, turns: [{user: hello, expect: [{judge: Be kind.}, snapshot]}]}]"
-    results = hold(suite, "once")
+    results = run_suite(suite, "once")
     assert [len(result["judge_exchanges"]) for result in results.values()] == [1, 1]
     files = {finding(result, "snapshot")["where"]["file"] for result in results.values()}
     assert files == {"suites/_snapshots/s/a.turn1.text.txt"}, (
@@ -373,9 +383,11 @@ def approve(results: Results, root: Path) -> list[str]:
     return sorted(written)
 
 
-def test_a_result_suffices_to_approve_and_runs_never_approve(hold: Hold, tmp_path: Path) -> None:
+def test_a_result_suffices_to_approve_and_runs_never_approve(
+    run_suite: RunSuite, tmp_path: Path
+) -> None:
     for mode in ("once", "none", "all"):
-        results = hold(SNAPSHOTS, mode)
+        results = run_suite(SNAPSHOTS, mode)
         assert {
             code["code"]
             for result in results.values()
@@ -391,13 +403,13 @@ def test_a_result_suffices_to_approve_and_runs_never_approve(hold: Hold, tmp_pat
     ]
     text = tmp_path / "suites" / "_snapshots" / "s" / "a.stateful.turn1.text.txt"
     assert text.read_text() == "Hello there\n"
-    assert {result["verdict"] for result in hold(SNAPSHOTS).values()} == {"passed"}
+    assert {result["verdict"] for result in run_suite(SNAPSHOTS).values()} == {"passed"}
     text.write_text("Hello you\n")
-    changed = hold(SNAPSHOTS)["s::a[stateful]"]
+    changed = run_suite(SNAPSHOTS)["s::a[stateful]"]
     assert finding(changed, "snapshot")["code"] == "snapshot_differs"
     assert "suites/_snapshots/s/a.stateful.turn1.text.txt" in changed["message"]
     assert text.read_text() == "Hello you\n"
-    assert hold(SNAPSHOTS)["s::a[stateless]"]["verdict"] == "passed"
+    assert run_suite(SNAPSHOTS)["s::a[stateless]"]["verdict"] == "passed"
 
 
 @pytest.mark.parametrize(
@@ -411,11 +423,13 @@ def test_a_result_suffices_to_approve_and_runs_never_approve(hold: Hold, tmp_pat
     ],
 )
 def test_a_snapshot_that_cannot_be_read_is_an_error(
-    hold: Hold, tmp_path: Path, damage: Any, told_of: str
+    run_suite: RunSuite, tmp_path: Path, damage: Any, told_of: str
 ) -> None:
     path = tmp_path / "suites" / "_snapshots" / "s" / "a.turn1.text.txt"
     path.parent.mkdir(parents=True)
     damage(path)
-    result = one(hold("scenarios: [{id: a, turns: [{user: hello, expect: [snapshot]}]}]", "once"))
+    result = one(
+        run_suite("scenarios: [{id: a, turns: [{user: hello, expect: [snapshot]}]}]", "once")
+    )
     assert check_verdicts(result) == [("snapshot", "errored", 1)]
     assert finding(result, "snapshot")["message"].startswith(told_of)

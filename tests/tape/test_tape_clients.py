@@ -46,8 +46,8 @@ def no_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     monkeypatch.undo()
 
 
-def hold(ask: Ask, url: str) -> list[str]:
-    """Hold two turns, the second streamed, as an application would."""
+def run_turns(ask: Ask, url: str) -> list[str]:
+    """Run two turns, the second streamed, as an application would."""
     first = ask(f"{url}/v1beta/interactions", create(DOGS))
     assert first.status == 200
     second = ask(
@@ -64,12 +64,12 @@ def test_a_client_gets_again_what_it_got(
 ) -> None:
     ask = CLIENTS[name]
     with serving() as url, make_tape("once") as tape:
-        first, stream = hold(ask, url)
+        first, stream = run_turns(ask, url)
     assert "8 paws" in tape.conversation().text
     assert KEY not in cassette.read_text()
     no_sockets()
     with make_tape() as tape:
-        again = hold(ask, url)
+        again = run_turns(ask, url)
     assert (json.loads(again[0]), again[1]) == (json.loads(first), stream)
     tape.expect("stream", steps="(thought model_output)+", text="8 paws")
     assert tape.unplayed == []
@@ -81,13 +81,13 @@ def test_the_public_endpoint_is_replayed_without_a_socket(
 ) -> None:
     ask = CLIENTS[name]
     with serving() as url, make_tape("once"):
-        hold(ask, url)
+        run_turns(ask, url)
     no_sockets()
     with make_tape() as tape:
-        hold(ask, "https://generativelanguage.googleapis.com")
+        run_turns(ask, "https://generativelanguage.googleapis.com")
     assert tape.unplayed == []
     with pytest.raises(CassetteMiss), make_tape("none", "app/other"):
-        hold(ask, "https://generativelanguage.googleapis.com")
+        run_turns(ask, "https://generativelanguage.googleapis.com")
 
 
 def test_connections_that_are_kept_open_are_taped_and_replayed(
@@ -128,7 +128,7 @@ def test_a_cassette_is_the_same_whichever_client_was_taped(
     for name, ask in CLIENTS.items():
         # A server of its own for each, on the same port: so that ids and addresses are the same too.
         with serving(port=0) as url, make_tape("all") as tape:
-            hold(ask, url)
+            run_turns(ask, url)
         text = cassette.read_text().replace(url, "http://server")
         found = parse(text, "cassette")
         assert found.metadata["model"] == MODEL

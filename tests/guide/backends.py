@@ -1,4 +1,4 @@
-"""What programs are run against: the script, a recording proxy in front of it, and the cassettes the proxy made, with nothing behind them."""
+"""The servers that programs run against: the script, a recording proxy, and its cassettes."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ BACKENDS = (SCRIPT, PROXY, CASSETTES)
 
 @contextmanager
 def script() -> Iterator[str]:
-    """Serve the script that ships; the value is the base URL."""
+    """Serve the included script; the value is the base URL."""
     with serving() as url:
         yield url
 
 
 @contextmanager
 def proxy(upstream: str, folder: Path) -> Iterator[str]:
-    """Serve a proxy that records into a folder; at the end its cassettes are there. Fails for whatever it had to say."""
-    said: list[str] = []
-    with serving(create_app(open_proxy(upstream, folder, log=said.append))) as url:
+    """Serve a proxy that records into a folder; fails if it logs a problem."""
+    log: list[str] = []
+    with serving(create_app(open_proxy(upstream, folder, log=log.append))) as url:
         yield url
-    assert said == []
+    assert log == []
 
 
 @contextmanager
 def cassettes(folder: Path) -> Iterator[str]:
-    """Serve a folder of cassettes. Fails for a recording that was not played."""
-    said: list[str] = []
-    with serving(create_app(CassetteBackend(folder, log=said.append))) as url:
+    """Serve a folder of cassettes; fails if a recording was not played."""
+    log: list[str] = []
+    with serving(create_app(CassetteBackend(folder, log=log.append))) as url:
         yield url
-    assert said == []
+    assert log == []

@@ -1,4 +1,4 @@
-"""Every program that is run: the guide's snippets where the guide is at hand, and our own, one for each capability and language."""
+"""All programs: the guide's snippets, if the guide is available, and ours for each capability."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PROGRAMS = HERE / "programs"
 
 
 def guide() -> Guide | None:
-    """Return the guide, None where it is not beside the repository."""
+    """Return the guide, None if its file does not exist."""
     return read_guide(GUIDE.read_text(encoding="utf-8")) if GUIDE.is_file() else None
 
 
@@ -30,13 +30,13 @@ def snippets() -> list[Program]:
 
 def our_own() -> list[Program]:
     """Return our programs, named ``curl-functions``."""
-    beside = {"weather.json": (_PROGRAMS / "weather.json").read_bytes()}
+    files = {"weather.json": (_PROGRAMS / "weather.json").read_bytes()}
     return [
         Program(
             f"{language}-{capability}",
             language,
             path_of(language, capability).read_text(encoding="utf-8"),
-            beside,
+            files,
         )
         for language in LANGUAGES
         for capability in CAPABILITIES
@@ -44,5 +44,5 @@ def our_own() -> list[Program]:
 
 
 def path_of(language: Language, capability: str) -> Path:
-    """Return where our program for a capability lies."""
+    """Return the path of our program for a capability."""
     return _PROGRAMS / _FOLDERS[language] / f"{capability}{SUFFIXES[language]}"

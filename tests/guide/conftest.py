@@ -1,4 +1,4 @@
-"""Programs run once for each back end, whoever asks for what they did."""
+"""Fixtures that run each program once for each back end."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.guide.running import Outcome, Program, Runner, missing
 from tests.guide.snippets import Language
 
 
-def need(language: Language) -> None:
-    """Skip where programs of a language cannot be run; in CI that is a failure."""
+def skip_without(language: Language) -> None:
+    """Skip if programs of a language cannot run here; in CI that is a failure."""
     if why := missing(language):
         (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
 
@@ -33,8 +33,8 @@ def script_url() -> Iterator[str]:
         yield url
 
 
-class Ran:
-    """Runs a program against a back end, or tells what it did when it was run before. ``folder`` holds a folder for each program and back end."""
+class ProgramRuns:
+    """Runs programs against back ends, each combination once, in its own folder in ``folder``."""
 
     def __init__(self, runner: Runner, script_url: str, folder: Path) -> None:
         self._runner = runner
@@ -43,9 +43,9 @@ class Ran:
         self._known: dict[tuple[str, str, str], Outcome] = {}
 
     def __call__(self, program: Program, backend: str, of: Program | None = None) -> Outcome:
-        """Return what a program did. Cassettes are those of its own run behind the proxy, or of another program's: ``of``."""
+        """Return the outcome of a program; ``of`` is another program whose cassettes are replayed."""
         of = of or program
-        need(program.language)
+        skip_without(program.language)
         key = (program.name, backend, of.name)
         if key not in self._known:
             with self._serving(backend, of) as url:
@@ -53,7 +53,7 @@ class Ran:
         return self._known[key]
 
     def tapes(self, program: Program) -> list[Path]:
-        """Return the files that a program's run behind the proxy left."""
+        """Return the files that the proxy recorded for a program."""
         self(program, backends.PROXY)
         return sorted(path for path in self._tapes(program).rglob("*") if path.is_file())
 
@@ -70,5 +70,5 @@ class Ran:
 
 
 @pytest.fixture(scope="session")
-def ran(runner: Runner, script_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    return Ran(runner, script_url, tmp_path_factory.mktemp("guide"))
+def ran(runner: Runner, script_url: str, tmp_path_factory: pytest.TempPathFactory) -> ProgramRuns:
+    return ProgramRuns(runner, script_url, tmp_path_factory.mktemp("guide"))

@@ -1,4 +1,4 @@
-"""What programs must print. Two tables: for the guide's snippets by section, for our own programs by capability."""
+"""Expected output: of the guide's snippets by section, and of our programs by capability."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "Artificial intelligence has transformed modern healthcare in several",
     ),
 }
-"""By section of the guide: texts that its snippets print, whatever their language, because its response shows them."""
+"""By section of the guide: texts from its responses, which the snippets of all languages print."""
 
 PICTURES = {
     "python-6": "generated_image.png",
     "javascript-6": "generated_image.png",
     "picture": "picture.png",
 }
-"""By name: the PNG a program leaves in its folder. The guide's curl command of section 6 prints it instead."""
+"""By name: the PNG that a program writes. The guide's curl command of section 6 prints it."""
 
 CAPABILITIES: dict[str, str] = {
     "text": """\
@@ -71,7 +71,7 @@ There are 12 paws in your house. 3 dogs × 4 paws = 12 paws.
 """,
     "media": """\
 I received 1 image file and 1 audio file and 1 video file and 1 document file. \
-You said: “What is all this?”. This is a plain answer from evalkit serve.
+You said: “What is all this?”. This is a default answer from evalkit serve.
 """,
     "picture": "image/png\n",
     "structured": "Classic Banana Bread, 15 minutes\n",
@@ -117,4 +117,4 @@ user_input thought model_output
 Explain how AI works
 """,
 }
-"""By capability: all that our program of any language prints."""
+"""By capability: the complete output of our programs in every language."""

@@ -1,11 +1,12 @@
-"""Runs programs of the API's users as they are, each in a process of its own, with nothing but the address and a key in its environment.
+"""Runs programs of the API's users unchanged, each in a separate process.
 
-A program is a text: a snippet of the guide, or one of ours in ``programs/``. It is written into an empty folder beside what it opens and
-run there. Three things are done around it, and none to it, except that the host of the guide's curl commands is replaced (`HOST`: a shell
-has no environment variable for it):
+A program is a snippet of the guide, or one of ours in ``programs/``. It is written into an empty
+folder with the files that it opens, and runs there; its environment has only a base URL and a key.
+The program itself stays unchanged, except that the host in the guide's curl commands is replaced
+(``HOST``: curl does not read it from the environment). Around the program:
 
-* the five seconds between polls are shortened (`launch/`: forge.py, quick.mjs, quick.sh);
-* a Python program is forked from a process that has the SDK imported (launch/forge.py);
+* the five seconds between polls are shortened (``launch/``: forge.py, quick.mjs, quick.sh);
+* a Python program is forked from a process that imported the SDK (launch/forge.py);
 * curl shows no progress and fails for HTTP errors (launch/.curlrc).
 """
 
@@ -27,10 +28,10 @@ from tests.guide.snippets import Language
 
 HERE = Path(__file__).parent
 KEY = "a-key-of-the-guide-tests"
-"""The key that programs send; whoever records them must not keep it."""
+"""The key that programs send; it must not be recorded."""
 
 HOST = "https://generativelanguage.googleapis.com"
-"""What stands in the guide's curl commands for the address of the service."""
+"""The host in the guide's curl commands."""
 
 SUFFIXES: dict[Language, str] = {"python": ".py", "javascript": ".mjs", "curl": ".sh"}
 _LAUNCH = HERE / "launch"
@@ -44,17 +45,17 @@ _JPEG = (
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What is run. ``beside`` are files it needs in its folder, by name; ``name`` is for people and for the folder."""
+    """A program; ``files`` are the files it needs, by name; ``name`` also names its folder."""
 
     name: str
     language: Language
     source: str
-    beside: dict[str, bytes] = field(default_factory=dict, hash=False)
+    files: dict[str, bytes] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a program did: exit code, output, error output, and the folder it worked in."""
+    """The outcome of a program: exit code, output, error output, and its folder."""
 
     code: int
     out: str
@@ -63,7 +64,7 @@ class Outcome:
 
 
 def missing(language: Language) -> str:
-    """Return why programs of a language cannot be run here, in a line; empty where they can."""
+    """Return why programs of a language cannot run here, empty if they can."""
     needs = {"python": (), "javascript": ("node",), "curl": ("bash", "curl", "jq")}[language]
     absent = [command for command in needs if shutil.which(command) is None]
     if absent:
@@ -76,16 +77,16 @@ def missing(language: Language) -> str:
 
 
 class Runner:
-    """Runs programs; holds the process that Python programs are forked from."""
+    """Runs programs, and owns the process that Python programs are forked from."""
 
     def __init__(self) -> None:
         self._forge: subprocess.Popen[str] | None = None
 
     def run(self, program: Program, url: str, folder: Path) -> Outcome:
-        """Run a program against the server at ``url``, in a new folder. Raises TimeoutError of subprocess for one that hangs."""
+        """Run a program against the server at ``url``, in a new folder. Raises TimeoutExpired."""
         folder.mkdir(parents=True)
         (folder / "sample.jpg").write_bytes(base64.b64decode(_JPEG))
-        for name, content in program.beside.items():
+        for name, content in program.files.items():
             (folder / name).write_bytes(content)
         path = folder / f"program{SUFFIXES[program.language]}"
         path.write_text(
@@ -181,7 +182,7 @@ def _spawned(job: _Job, command: list[str], more: dict[str, str]) -> int:
 
 
 def _environment(more: dict[str, str]) -> dict[str, str]:
-    """Return an environment without anything that could lead a client elsewhere."""
+    """Return an environment without variables that change where clients connect to."""
     kept = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV")
     return {
         **{name: os.environ[name] for name in kept if name in os.environ},

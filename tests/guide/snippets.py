@@ -1,11 +1,13 @@
-"""The code of a getting-started guide that was saved as plain text, section by section, language by language. Pure.
+"""Reads the code snippets of a getting-started guide that was saved as plain text. No IO.
 
-Such a text has lost its mark-up: a heading is a line ``3. Title``, the tab of a language is a line with its name alone, a response stands
-under a line that says so, and code has no fences. What is left to go by: the guide's prose is Chinese, its code holds no Chinese character.
-So a paragraph with one is prose, any other belongs to the label above it: code under a language, an answer under ``响应``. Prose ends a
-snippet. Every line of the text gets exactly one kind, so that nothing can be lost in silence: what fits nowhere is an error with its line.
+Such a text does not have mark-up: a heading is a line ``3. Title``, the tab of a language is a line
+with its name, a response follows a label, and code has no fences. But the guide's prose is Chinese,
+and its code has no Chinese characters. So a paragraph with Chinese characters is prose, and any
+other one belongs to the label above it: code under a language, a response under ``响应``. Prose ends
+a snippet. Every line gets exactly one kind, so that nothing is lost: a paragraph without a label is
+an error with its line.
 
-The guide's text itself is no part of this repository; tests read it where it is and are skipped where it is not.
+The guide is not in this repository; tests that need it are skipped without it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,11 @@ _SETUP = re.compile(r"(?:pip|npm) install |export ")
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """One piece of code. ``section`` is its heading's number, with ``-stateless`` where it stands under that; ``line`` is its first, from 1."""
+    """One snippet.
+
+    ``section`` is the number of its heading, with ``-stateless`` if it is under that heading;
+    ``line`` is its first line, from 1.
+    """
 
     section: str
     language: Language
@@ -43,7 +49,7 @@ class Snippet:
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """A guide that was read. ``setup`` holds the commands of a shell that prepare (install, set the key), ``kinds`` the kind of each line."""
+    """A parsed guide: its snippets, shell commands for setup, and the kind of each line."""
 
     snippets: tuple[Snippet, ...]
     setup: tuple[str, ...]
@@ -51,7 +57,7 @@ class Guide:
 
 
 def read_guide(text: str) -> Guide:
-    """Return what a guide holds. Raises ValueError with the line of a paragraph that is neither prose nor stands under a label."""
+    """Parse a guide. Raises ValueError with the line of a paragraph without a label."""
     lines = text.split("\n")
     kinds: list[Kind] = ["blank"] * len(lines)
     snippets: list[Snippet] = []
@@ -100,7 +106,7 @@ def read_guide(text: str) -> Guide:
 
 
 def _paragraphs(lines: list[str]) -> Iterator[tuple[int, int]]:
-    """Yield the first and last line of each run of lines that are not blank."""
+    """Yield the first and last line of each paragraph."""
     first = None
     for number, line in enumerate([*lines, ""]):
         if line.strip() and first is None:

@@ -1,4 +1,4 @@
-"""What the clients show beyond the guide: errors as their exceptions, retries, versions, headers. One process for each client."""
+"""Behavior of the clients beyond the guide: exceptions, retries, versions, headers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evalkit.server import Script, create_app, serving
 from evalkit.server.calls import Call, Reply
 from evalkit.server.script_backend import ScriptBackend
 from evalkit.server.scripting.script import DEFAULT_SCRIPT
-from tests.guide.conftest import need
+from tests.guide.conftest import skip_without
 from tests.guide.running import HERE, KEY, SUFFIXES, Outcome, Program, Runner
 from tests.guide.snippets import Language
 
@@ -31,10 +31,10 @@ COMPLETED = ("version v1", "version v1beta", "version v1alpha", "version ", "pre
 SDKS: tuple[Language, ...] = ("python", "javascript")
 
 
-class Listening:
-    """The script's back end, answering one key only; keeps the calls that came."""
+class RecordingBackend:
+    """The script back end with one valid key; stores the calls it receives."""
 
-    title = "the script, listened to"
+    title = "the script, with stored calls"
 
     def __init__(self) -> None:
         text = DEFAULT_SCRIPT.read_text(encoding="utf-8").replace("rules:\n", f"rules:\n{RULES}", 1)
@@ -50,8 +50,8 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a client printed and what the server heard."""
+class ClientRun:
+    """The output of a client, and the calls that the server received."""
 
     outcome: Outcome
     calls: list[Call]
@@ -65,23 +65,23 @@ class Seen:
         return [call for call in self.calls if text.encode() in call.body]
 
 
-Met = Callable[[Language], Seen]
+Met = Callable[[Language], ClientRun]
 
 
 @pytest.fixture(scope="module")
 def met(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Met:
-    """Run a client's program once."""
-    known: dict[Language, Seen] = {}
+    """Return a function that runs a client's program once."""
+    known: dict[Language, ClientRun] = {}
     root: Path = tmp_path_factory.mktemp("beyond")
 
-    def run(language: Language) -> Seen:
-        need(language)
+    def run(language: Language) -> ClientRun:
+        skip_without(language)
         if language not in known:
             source = (HERE / "beyond" / f"client{SUFFIXES[language]}").read_text(encoding="utf-8")
-            backend = Listening()
+            backend = RecordingBackend()
             with serving(create_app(backend)) as url:
                 outcome = runner.run(Program("client", language, source), url, root / language)
-            known[language] = Seen(outcome, backend.calls)
+            known[language] = ClientRun(outcome, backend.calls)
         assert (known[language].outcome.code, known[language].outcome.err) == (0, ""), known[
             language
         ].outcome.out
@@ -100,20 +100,22 @@ def met(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Met:
         ("unknown interaction", ["NotFoundError", 404, "not_found"]),
     ],
 )
-def test_a_refusal_is_the_exception_of_its_status(
+def test_an_error_raises_the_exception_of_its_status(
     met: Met, language: Language, name: str, error: list[Any]
 ) -> None:
     assert met(language).facts[name] == error
 
 
 @pytest.mark.parametrize("language", SDKS)
-def test_what_cannot_be_helped_is_not_asked_again(met: Met, language: Language) -> None:
+def test_permanent_errors_are_not_retried(met: Met, language: Language) -> None:
     assert len(met(language).asked("telepathy")) == 1
     assert len(met(language).asked("gpt")) == 1
 
 
 @pytest.mark.parametrize("language", SDKS)
-def test_an_overloaded_server_is_asked_again_when_it_said(met: Met, language: Language) -> None:
+def test_an_overloaded_server_gets_a_retry_after_the_requested_wait(
+    met: Met, language: Language
+) -> None:
     seen = met(language)
     assert seen.facts["after a retry"].startswith("You said: “overload me once”.")
     assert seen.facts["waited"] > 0.95
@@ -134,14 +136,14 @@ def test_streams(met: Met, language: Language) -> None:
 
 
 @pytest.mark.parametrize("language", SDKS)
-def test_input_is_shown_where_it_is_asked_for(met: Met, language: Language) -> None:
+def test_include_input_returns_the_input(met: Met, language: Language) -> None:
     facts = met(language).facts
     assert facts["with input"] == [["user_input", "thought", "model_output"], "Hi"]
     assert facts["without input"] is True
 
 
 @pytest.mark.parametrize("language", SDKS)
-def test_every_version_and_place(met: Met, language: Language) -> None:
+def test_every_version_and_path_prefix(met: Met, language: Language) -> None:
     seen = met(language)
     assert {name: seen.facts[name] for name in COMPLETED} == dict.fromkeys(COMPLETED, "completed")
     paths = {
@@ -173,14 +175,12 @@ def test_every_version_and_place(met: Met, language: Language) -> None:
         ("webhook deleted", ["NotFoundError", 404, "not_found"]),
     ],
 )
-def test_what_is_kept_beside_interactions(
-    met: Met, language: Language, name: str, fact: Any
-) -> None:
+def test_the_other_resources(met: Met, language: Language, name: str, fact: Any) -> None:
     assert met(language).facts[name] == fact
 
 
-def test_what_javascript_sends_and_python_does_not(met: Met) -> None:
-    """Null for a previous interaction, content without a step around it, a cookie that is empty."""
+def test_differences_between_javascript_and_python(met: Met) -> None:
+    """JavaScript sends a null previous interaction, content without a step, an empty cookie."""
     javascript, python = (
         next(call for call in met(language).asked('"text"') if b"stream" not in call.body)
         for language in reversed(SDKS)

@@ -1,4 +1,4 @@
-"""The guide is read whole: nothing lost, nothing twice. The reader itself is tested with a small guide of our own."""
+"""The reader of the guide, tested with a small guide and with the real one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from tests.guide.catalog import LANGUAGES, guide, path_of
-from tests.guide.conftest import need
+from tests.guide.conftest import skip_without
 from tests.guide.expected import CAPABILITIES, SECTIONS
 from tests.guide.running import HERE
 from tests.guide.snippets import Guide, read_guide
@@ -90,7 +90,7 @@ def test_a_small_guide() -> None:
     }
 
 
-def test_code_that_belongs_nowhere_is_told() -> None:
+def test_code_without_a_label_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"line 3: neither prose nor under a label: 'print\(1\)'"):
         read_guide("1. 开始\n\nprint(1)\n")
 
@@ -103,7 +103,7 @@ def real() -> Guide:
     return found
 
 
-def test_how_many_snippets_there_are(real: Guide) -> None:
+def test_the_number_of_snippets(real: Guide) -> None:
     assert Counter(snippet.language for snippet in real.snippets) == {
         "python": 12,
         "javascript": 12,
@@ -116,7 +116,7 @@ def test_how_many_snippets_there_are(real: Guide) -> None:
     assert [re.sub(r"[ =].*", "", command) for command in real.setup] == ["export", "pip", "npm"]
 
 
-def test_nothing_is_lost(real: Guide) -> None:
+def test_every_line_is_used_once(real: Guide) -> None:
     from tests.guide.catalog import GUIDE
 
     lines = GUIDE.read_text(encoding="utf-8").split("\n")
@@ -149,7 +149,7 @@ def test_every_capability_has_a_program_in_every_language() -> None:
     assert there == wanted
 
 
-def test_the_javascript_packages_are_pinned_without_addresses() -> None:
+def test_the_javascript_packages_are_pinned_without_urls() -> None:
     text = (HERE / "js" / "package-lock.json").read_text(encoding="utf-8")
     lock, package = (
         json.loads(text),
@@ -167,12 +167,12 @@ def test_the_javascript_packages_are_pinned_without_addresses() -> None:
     )
 
 
-def test_a_client_that_is_not_there_skips_but_in_ci_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_client_is_skipped_except_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match=r"^node not installed$"):
-        need("javascript")
+        skip_without("javascript")
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match=r"^bash and curl and jq not installed$"):
-        need("curl")
-    need("python")
+        skip_without("curl")
+    skip_without("python")

@@ -1,4 +1,4 @@
-"""Three clients hold the same conversations at once, through one proxy, and again from the one folder of cassettes it made."""
+"""Three clients run the same conversations in parallel, through one proxy and from its cassettes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.guide import backends
 from tests.guide.catalog import LANGUAGES, our_own
-from tests.guide.conftest import need
+from tests.guide.conftest import skip_without
 from tests.guide.expected import CAPABILITIES
 from tests.guide.running import Outcome, Runner
 from tests.guide.snippets import Language
@@ -21,7 +21,7 @@ TOLD_APART = (
     "lifecycle",
     "resume",
 )
-"""Conversations of several requests, whose first ones are the same in every language."""
+"""Conversations of several requests whose first requests are equal in every language."""
 
 
 def converse(language: Language, url: str, folder: Path) -> dict[str, Outcome]:
@@ -45,9 +45,9 @@ def converse_all(url: str, folder: Path) -> None:
                 assert (outcome.code, outcome.err, outcome.out) == (0, "", CAPABILITIES[capability])
 
 
-def test_clients_at_once_are_told_apart(script_url: str, tmp_path: Path) -> None:
+def test_conversations_of_parallel_clients_are_separated(script_url: str, tmp_path: Path) -> None:
     for language in LANGUAGES:
-        need(language)
+        skip_without(language)
     with backends.proxy(script_url, tmp_path / "tapes") as url:
         converse_all(url, tmp_path / "recorded")
     names = [path.name for path in (tmp_path / "tapes").rglob("*.yaml")]

@@ -1,8 +1,10 @@
-"""Runs Python programs, each in a process of its own that has google-genai imported already: that import takes longer than most programs.
+"""Runs Python programs, each forked from this process, which has imported google-genai.
 
-Reads one JSON line a program: ``{"program", "folder", "environment", "out", "err"}``. Forks, and in the child goes into the folder, lets
-standard output and error go into the two files, sets the environment and runs the program as ``python program`` would. Answers with a line,
-the exit code. The program is not touched; only ``time.sleep(5)``, the polling of the guide, is over at once.
+The import takes longer than most programs. For each program this reads a JSON line: ``{"program",
+"folder", "environment", "out", "err"}``. It forks; the child changes to the folder, redirects
+standard output and error to the two files, sets the environment and runs the program as ``python
+program`` would. The reply is a line with the exit code. Programs are unchanged; only
+``time.sleep(5)``, the guide's polling, returns at once.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ def become(job: dict[str, Any]) -> None:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # noqa: BLE001 - it is told as Python tells it, and the exit code says the rest
+    except BaseException:  # noqa: BLE001 - printed as Python prints it
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -46,7 +48,7 @@ def become(job: dict[str, Any]) -> None:
         os._exit(code)
 
 
-genai.Client(api_key="none").interactions  # noqa: B018 - imports what a first call would; asks nobody
+genai.Client(api_key="none").interactions  # noqa: B018 - imports what a first call imports
 for line in sys.stdin:
     child = os.fork()
     if child == 0:

@@ -1,3 +1,3 @@
-# Sourced by bash (BASH_ENV): a command that fails ends the program, and the seconds between two polls of the guide are over at once.
+# Sourced by bash (BASH_ENV): a failing command ends the program, and sleeps between polls return at once.
 set -euo pipefail
 sleep() { command sleep 0.01; }

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from itertools import chain, repeat
 from time import monotonic
 from typing import Protocol
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -145,8 +145,8 @@ class _Application:
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
-        raw_path = scope.get("raw_path") or b""
         query = scope.get("query_string", b"").decode("latin-1")
+        raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
         path = raw_path.partition(b"?")[0].decode("latin-1")
         return Call(
             method="GET" if scope["method"] == "HEAD" else scope["method"],

@@ -23,7 +23,7 @@ class Call:
     """One HTTP request.
 
     ``path`` is decoded, without its query; header names are in lower case. ``target`` is path and
-    query as received, percent-encoded; if empty, it follows from ``path`` and ``query``.
+    query as received, percent-encoded.
     """
 
     method: str

@@ -47,5 +47,6 @@ def secrets_of(call: Call) -> Iterator[str]:
         for secret in {value, value.rpartition(" ")[2]}:
             if len(secret) >= _SHORTEST_SECRET:
                 yield secret
-    query = parse_qsl(call.target.partition("?")[2]) if call.target else call.query.items()
-    yield from (value for name, value in query if name.lower() in KEY_PARAMETERS and value)
+    for name, value in parse_qsl(call.target.partition("?")[2]):
+        if name.lower() in KEY_PARAMETERS:
+            yield value

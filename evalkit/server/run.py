@@ -151,7 +151,7 @@ class _Connection(H11Protocol):
 class _Server(uvicorn.Server):
     """uvicorn that reports when it listens, logs only its own errors, and stops gracefully.
 
-    There is no access log, because it would show keys in ``?key=``. After a signal it accepts no
+    It writes no access log, which would show keys in ``?key=``. After a signal it accepts no
     new connection, gives open responses ``grace`` seconds, cuts them, and closes the back end. A
     second signal ends the grace time.
     """

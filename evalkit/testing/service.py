@@ -170,22 +170,22 @@ class FakeService:
 
     def _interaction(self, body: dict[str, JSON], entry: ServiceLogEntry) -> dict[str, JSON]:
         self._take_results(body)
-        made = self._draw(st.lists(_NOISE_STEPS, max_size=2))
+        new_steps = self._draw(st.lists(_NOISE_STEPS, max_size=2))
         status = self._status(body)
         if status == "requires_action" or (
             status == "completed" and self._sometimes("completed_calls")
         ):
             entry.waiting = [self._call(body, status) for _ in range(self._number(1, 3))]
             self._open_calls = entry.waiting
-            self._add_calls(made, entry.waiting)
+            self._add_calls(new_steps, entry.waiting)
         elif status in ENDS and self._sometimes("idle_calls"):
-            self._add_calls(made, [self._call(body, status)])
+            self._add_calls(new_steps, [self._call(body, status)])
         may_echo = self._finished_calls and status in ("completed", "requires_action")
         if may_echo and self._sometimes("echoes"):
-            made.insert(0, self._one_of(self._finished_calls))
+            new_steps.insert(0, self._one_of(self._finished_calls))
         interaction: dict[str, JSON] = {
             "status": status,
-            "steps": made,
+            "steps": new_steps,
             "object": "interaction",
             "usage": {"total_tokens": self._number(0, 99)},
             **{key: body[key] for key in ("model", "agent") if key in body},
@@ -238,11 +238,11 @@ class FakeService:
             self._finished_calls += [call for call in self._open_calls if "id" in call]
             self._open_calls = []
 
-    def _add_calls(self, made: list[dict[str, JSON]], calls: list[dict[str, JSON]]) -> None:
+    def _add_calls(self, new_steps: list[dict[str, JSON]], calls: list[dict[str, JSON]]) -> None:
         for call in calls:
-            made.append(call)
+            new_steps.append(call)
             if self._number(0, 3) == 3:
-                made.append(self._draw(_NOISE_STEPS))
+                new_steps.append(self._draw(_NOISE_STEPS))
 
     def _deliver(self, entry: ServiceLogEntry, interaction: dict[str, JSON]) -> Response:
         is_stream = bool(entry.request.body.get("stream"))

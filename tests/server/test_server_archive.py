@@ -214,11 +214,9 @@ def test_the_cassette_of_a_fork_starts_with_the_shared_recordings(tmp_path: Path
     archive = ConversationArchive(tmp_path, {})
     for number in range(3):
         archive.append(0, number, recording({**HELLO, "input": f"{number}"}))
-    before = archive.recordings(0, 2)
-    archive.append(1, 2, recording({**HELLO, "input": "other"}), shared=before)
-    assert [one.request_body for one in archive.recordings(1, 3)][:2] == [
-        one.request_body for one in before
-    ]
+    archive.append(1, 2, recording({**HELLO, "input": "other"}), fork=(0, 2))
+    shared = [one.request_body for one in archive.recordings(0, 2)]
+    assert [one.request_body for one in archive.recordings(1, 3)][:2] == shared
     archive.close()
     assert sorted(len(requests) for requests in stored_requests(tmp_path).values()) == [3, 3]
     names = sorted(stored_requests(tmp_path))

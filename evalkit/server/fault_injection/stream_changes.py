@@ -29,30 +29,6 @@ Change = Callable[[int, str], Sequence[ChangedFrame]]
 """Takes the number of an event in its stream, from 1, and the text of its frame."""
 
 
-class FrameSplitter:
-    """Splits bytes after each blank line, as they arrive."""
-
-    def __init__(self) -> None:
-        self._pending = b""
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take the next bytes and return the frames they complete."""
-        # A blank line can start up to three bytes before the new data. Searching from there, not
-        # from the start, keeps a long frame in small pieces linear.
-        buffer, start, search_from = self._pending + data, 0, max(0, len(self._pending) - 3)
-        frames = []
-        while end := _BLANK_LINE.search(buffer, search_from):
-            frames.append(buffer[start : end.end()])
-            start = search_from = end.end()
-        self._pending = buffer[start:]
-        return frames
-
-    def rest(self) -> bytes:
-        """Return the bytes after the last blank line."""
-        rest, self._pending = self._pending, b""
-        return rest
-
-
 class ChangedBody:
     """A live body with a change applied. Closing it closes its source, even if it was not read."""
 
@@ -118,7 +94,7 @@ async def _changed_frames(
     source: AsyncIterator[bytes], change: Change
 ) -> AsyncGenerator[bytes, None]:
     change_next = _count_events(change)
-    async for frame in _frames(source):
+    async for frame in split_live_frames(source):
         for text, wait, is_last in change_next(frame.decode("utf-8", "surrogateescape")):
             if wait:
                 await asyncio.sleep(wait)
@@ -127,13 +103,20 @@ async def _changed_frames(
                 return
 
 
-async def _frames(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    splitter = FrameSplitter()
+async def split_live_frames(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Split a live stream after each blank line, as it arrives."""
+    pending = b""
     async for data in source:
-        for frame in splitter.feed(data):
-            yield frame
-    if rest := splitter.rest():
-        yield rest
+        # A blank line can start up to three bytes before the new data. Searching from there, not
+        # from the start, keeps a long frame in small pieces linear.
+        start, search_from = 0, max(0, len(pending) - 3)
+        pending += data
+        while end := _BLANK_LINE.search(pending, search_from):
+            yield pending[start : end.end()]
+            start = search_from = end.end()
+        pending = pending[start:]
+    if pending:
+        yield pending
 
 
 async def _changed_body(

@@ -100,17 +100,18 @@ class ConversationArchive:
         *,
         secrets: Iterable[str] = (),
         metadata: Mapping[str, JSON] | None = None,
-        shared: Sequence[Recording] = (),
+        fork: tuple[int, int] | None = None,
     ) -> None:
         """Write an exchange of a conversation to the disk before returning.
 
-        ``request`` counts the conversation's requests from 0. ``metadata`` is for a new cassette;
-        ``shared`` are the recordings that a fork has in common with its origin. Raises SecretLeak
-        or UsageError; then later exchanges of this conversation are ignored, because a conversation
-        with a gap would be wrong.
+        ``request`` counts the conversation's requests from 0. ``metadata`` is for a new cassette.
+        ``fork`` is the conversation that a new one left and how many of its requests they share.
+        Raises SecretLeak or UsageError; then later exchanges of this conversation are ignored,
+        because a conversation with a gap would be wrong.
         """
         conversation = self._conversations.get(number)
         if conversation is None:
+            shared = self.recordings(*fork) if fork else []
             conversation = self._create(number, [*shared, recording], secrets)
             new = {**(metadata or {}), "shared": len(shared) or None}
             recordings = [*enumerate(shared), (request, recording)]

@@ -13,7 +13,9 @@ from urllib.parse import parse_qsl
 
 from evalkit._lib.json import JSON, loads
 from evalkit.cassette.bodies import decompress_body, to_text
+from evalkit.cassette.matching import body_value
 from evalkit.cassette.recording import Recording
+from evalkit.conversation.reconstruct import split_uri
 from evalkit.protocol.sse import DONE, Frame, SseParser
 from evalkit.server.calls import Call
 from evalkit.transcript import Request, Response
@@ -113,15 +115,12 @@ class ResponseCapture:
 
 def request_of(call: Call, uri: str) -> Request:
     """Return a call as a conversation's request; a body that is not JSON becomes a string."""
-    path, _, query = uri.partition("://")[2].partition("?")
-    body: JSON = None
-    if call.body:
-        try:
-            body = loads(call.body)
-        except (ValueError, RecursionError):
-            body = to_text(call.body)
-    pairs = tuple(parse_qsl(query, keep_blank_values=True))
-    return Request(call.method, "/" + path.partition("/")[2], body, pairs)
+    parts = split_uri(uri)
+    body = body_value(call.body)
+    query = tuple(parse_qsl(parts.query, keep_blank_values=True))
+    return Request(
+        call.method, parts.path, to_text(body) if isinstance(body, bytes) else body, query
+    )
 
 
 def recording_of_call(call: Call, uri: str, response: Response) -> Recording:

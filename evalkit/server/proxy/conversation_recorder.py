@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from evalkit.conversation.demultiplex import Demultiplexer, PendingRequest
@@ -42,7 +43,6 @@ class ConversationRecorder:
         self._log = log
         self._demultiplexer = Demultiplexer()
         self._request_counts: Counter[int] = Counter()
-        self._started: set[int] = set()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="evalkit record")
 
     def open(self, call: Call) -> ProxiedExchange:
@@ -107,9 +107,8 @@ class ConversationRecorder:
         assert capture is not None
         response = capture.response(self.clock(), broken)
         recording = recording_of_call(exchange.call, exchange.uri, response)
-        body = (
-            exchange.pending.request.body if isinstance(exchange.pending.request.body, dict) else {}
-        )
+        body = exchange.pending.request.body
+        body = body if isinstance(body, dict) else {}
         metadata = {
             "endpoint": self._upstream.base,
             "model": body.get("model") or body.get("agent"),
@@ -117,22 +116,15 @@ class ConversationRecorder:
             "source": "evalkit serve --upstream",
             "server": capture.headers.get("server"),
         }
-        secrets = {*secrets_of(exchange.call), *self._upstream.secrets}
-        fork = None
-        if conversation not in self._started:
-            self._started.add(conversation)
-            fork = self._demultiplexer.fork_of(conversation)
-
-        def append() -> None:
-            self._archive.append(
-                conversation,
-                exchange.number,
-                recording,
-                secrets=secrets,
-                metadata=metadata,
-                shared=self._archive.recordings(*fork) if fork else (),
-            )
-
+        append = partial(
+            self._archive.append,
+            conversation,
+            exchange.number,
+            recording,
+            secrets={*secrets_of(exchange.call), *self._upstream.secrets},
+            metadata=metadata,
+            fork=self._demultiplexer.fork_of(conversation),
+        )
         await self._in_writer(append)
 
     async def _in_writer(self, work: Callable[[], T]) -> T:

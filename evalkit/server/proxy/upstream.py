@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from urllib.parse import quote, unquote_plus, urlencode
+from urllib.parse import unquote_plus
 
 import httpx
 
@@ -78,16 +78,13 @@ class Upstream:
 
     def uri(self, call: Call) -> str:
         """Return the URI a call is forwarded to."""
-        target = call.target
-        if not target:
-            target = quote(call.path) + (f"?{urlencode(call.query)}" if call.query else "")
-        path, _, query = target.partition("?")
+        path, _, query = call.target.partition("?")
         if self._key:
             query = "&".join(pair for pair in query.split("&") if not _is_key_parameter(pair))
         return self._address.base + path + (f"?{query}" if query else "")
 
     async def send(self, call: Call) -> UpstreamResponse:
-        """Forward a call. Raises TransportError if there is no response."""
+        """Forward a call. Raises TransportError without a response."""
         if self._client is None:
             self._client = self._new_client()
         headers = {

@@ -36,7 +36,7 @@ _HINT = "evalkit serve --upstream URL --record {folder}   (and run the client ag
 class CassetteBackend:
     """Serves the cassettes below a folder, or one file. ``log`` gets what was not played.
 
-    Raises UsageError if there is no cassette, CassetteError (``file:line``) for an invalid one.
+    Raises UsageError without a cassette, CassetteError (``file:line``) for an invalid one.
     """
 
     def __init__(
@@ -62,9 +62,7 @@ class CassetteBackend:
         """Reply from a recording; a miss is a 404 with a report."""
         redactor = _redactor(frozenset(secrets_of(call)))
         body = redactor.text(to_text(call.body))[0] if redactor.active else call.body
-        query = tuple(call.query.items())
-        if call.target:
-            query = tuple(parse_qsl(call.target.partition("?")[2], keep_blank_values=True))
+        query = tuple(parse_qsl(call.target.partition("?")[2], keep_blank_values=True))
         request = normalize_request(call.method, call.path, query, body_value(body))
         match = self._library.take(request)
         if match is None:

@@ -398,9 +398,9 @@ def test_without_javascript_findings_and_conversations_are_plain_text(
     assert tab.page.get_by_text("JavaScript is off").is_visible()
     variant = tab.by_id(PARIS)
     assert "location is 'London', not 'Paris'" in variant.locator(".message").inner_text()
-    assert variant.locator(".plain").is_hidden()
+    assert variant.locator(".plain-text").is_hidden()
     variant.locator(SUMMARY).click()
-    text = variant.locator(".plain").inner_text()
+    text = variant.locator(".plain-text").inner_text()
     assert "(turn 1, exchange 2, step 2, step /arguments/location)" in text
     assert "It will rain." in text
 
@@ -435,7 +435,7 @@ def test_page_works_in_a_sandbox_that_allows_nothing(everything: Path, open_page
     assert heading == "Failed 2 of 7 scored failed; 1 could not be evaluated"
     assert tab.page.get_by_text("JavaScript is off").is_visible()
     assert tab.page.locator("html[data-ready]").count() == 0
-    plain = tab.by_id(PARIS).locator(".plain")
+    plain = tab.by_id(PARIS).locator(".plain-text")
     assert plain.is_hidden()
     tab.by_id(PARIS).locator(SUMMARY).click()
     assert plain.is_visible()
@@ -448,7 +448,7 @@ def test_plain_text_stays_where_the_data_cannot_be_read(everything: Path, open_p
     tab.page.get_by_text("This browser cannot read the page's data").wait_for()
     variant = tab.by_id(PARIS)
     variant.locator(SUMMARY).click()
-    assert "It will rain." in variant.locator(".plain").inner_text()
+    assert "It will rain." in variant.locator(".plain-text").inner_text()
     assert len(tab.names()) == 9
 
 
@@ -508,7 +508,7 @@ def test_phone_never_scrolls_sideways(everything: Path, open_page: Open, with_sc
 def test_print_shows_failures_in_full(everything: Path, open_page: Open, with_script: bool) -> None:
     tab = open_page(everything, java_script_enabled=with_script)
     tab.page.emulate_media(media="print")
-    plain = tab.by_id(PARIS).locator(".plain")
+    plain = tab.by_id(PARIS).locator(".plain-text")
     assert plain.bounding_box()["height"] > 100
     assert "It will rain." in plain.inner_text()
     assert tab.page.locator(".filters").is_hidden()

@@ -193,7 +193,7 @@ def test_run_of_at_most_a_hundred_variants_is_in_plain_text(
     tmp_path: Path, count: int, plain: int
 ) -> None:
     page = Page(write_page(make_run(tmp_path, [passing(index) for index in range(count)])))
-    assert len(page.all("pre", "plain")) == plain
+    assert len(page.all("pre", "plain-text")) == plain
     rest = [one.text for one in page.all("p", "rest")]
     text = f"{count - plain} more are listed with JavaScript, and in results.jsonl."
     assert rest == ([text] if count > plain else [])
@@ -290,7 +290,9 @@ def test_result_too_deep_for_python_is_left_to_the_browser(tmp_path: Path) -> No
     deep["turns"][0]["steps"][1]["step"]["arguments"] = "DEEP"
     text = json.dumps(deep, separators=(",", ":")).replace('"DEEP"', "[" * 200_000 + "]" * 200_000)
     page = Page(write_page(make_run(tmp_path, [text])))
-    assert page.all("pre", "plain")[0].text == "The conversation is in line 1 of results.jsonl."
+    assert (
+        page.all("pre", "plain-text")[0].text == "The conversation is in line 1 of results.jsonl."
+    )
     assert len(page.rows()) == 1
 
 

@@ -167,7 +167,7 @@ async function start() {
   }
   document.querySelector(".nojs").hidden = true;
   for (const variant of document.querySelectorAll("#list .variant")) {
-    list.plainText.set(variant.id, variant.querySelector(":scope > .plain"));
+    list.plainText.set(variant.id, variant.querySelector(":scope > .plain-text"));
   }
   page.anchors = new Set(page.rows.map((row) => row.anchor));
   page.names = namesOf(page.rows);

@@ -12,6 +12,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from evalkit._lib.json import JSON, loads
+from evalkit.protocol.api_errors import ApiError as ApiError
 
 Source = Literal["replayed", "recorded", "live"]
 Outcome = Literal["completed", "api_error", "incomplete", "not_run"]
@@ -70,22 +71,6 @@ class Response:
     def json(self) -> JSON:
         """Parse the body. Raises ValueError if it is not JSON."""
         return loads(self.text)
-
-
-class ApiError(NamedTuple):
-    """An error of the API (docs/protocol.md section 7).
-
-    ``status`` is the HTTP status, ``code`` the API's string, or the gateway's number as text.
-    """
-
-    status: int
-    code: str
-    message: str
-    body: JSON = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the error as result lines contain it."""
-        return {"status": self.status, "code": self.code, "message": self.message}
 
 
 @dataclass(slots=True)

@@ -19,17 +19,17 @@ from __future__ import annotations
 from evalkit._lib.fast_json import loads
 from evalkit._lib.json import JSON, json_type
 from evalkit._lib.text import plural, shorten
-from evalkit.protocol.api_errors import ApiErrorData, error_of, read_error
+from evalkit.protocol.api_errors import error_of, read_error
 from evalkit.protocol.sse import read_events
 from evalkit.protocol.stream_assembler import assemble
-from evalkit.transcript import ApiError, Exchange, Response
+from evalkit.transcript import Exchange, Response
 
 
 def read_response(exchange: Exchange, response: Response) -> None:
     """Fill ``exchange`` from its response."""
     exchange.response = response
     if not 200 <= response.status < 300:
-        exchange.error = _api_error(read_error(response.status, response.text))
+        exchange.error = read_error(response.status, response.text)
     elif response.is_stream or _looks_streamed(exchange, response):
         _read_stream(exchange, response)
     else:
@@ -63,7 +63,7 @@ def _read_json(exchange: Exchange, response: Response) -> None:
         message = f"expected a stream, got {content_type}"
         exchange.problems.append({"code": "not_streamed", "message": message, "event": 0})
     if isinstance(body, dict) and body.get("error") and not body.keys() & {"status", "steps", "id"}:
-        exchange.error = _api_error(error_of(response.status, body))
+        exchange.error = error_of(response.status, body)
     else:
         _set_interaction(exchange, body)
 
@@ -79,7 +79,7 @@ def _read_stream(exchange: Exchange, response: Response) -> None:
     if assembled.interaction is not None:
         _set_interaction(exchange, assembled.interaction)
     if assembled.error is not None:
-        exchange.error = _api_error(error_of(response.status, assembled.error))
+        exchange.error = error_of(response.status, assembled.error)
     elif not assembled.complete and exchange.failure is None:
         reason = response.broken or "it ended without interaction.completed"
         count = plural(len(read.events), "event")
@@ -102,7 +102,3 @@ def _set_interaction(exchange: Exchange, body: JSON) -> None:
             exchange.failure = f"step {number} of the response is not an object but {kind}"
             return
     exchange.interaction = body
-
-
-def _api_error(error: ApiErrorData) -> ApiError:
-    return ApiError(error.status, error.code, error.message, error.body)

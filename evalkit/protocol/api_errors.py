@@ -25,7 +25,7 @@ _TAGS = re.compile(r"(?is)<(style|script)\b.*?</\1\s*>|<[^>]*>")
 _HTML_START = re.compile(r"(?i)\s*(<!doctype|<html|<head|<body|<title)")
 
 
-class ApiErrorData(NamedTuple):
+class ApiError(NamedTuple):
     """An error of the API.
 
     ``code`` is the API's word, else the gateway's number as text, else the HTTP status as text.
@@ -36,30 +36,34 @@ class ApiErrorData(NamedTuple):
     message: str
     body: JSON = None
 
+    def to_json(self) -> dict[str, JSON]:
+        """Return the error as result lines contain it."""
+        return {"status": self.status, "code": self.code, "message": self.message}
 
-def read_error(status: int, text: str) -> ApiErrorData:
+
+def read_error(status: int, text: str) -> ApiError:
     """Read the body of an HTTP error; its ``body`` is None if the text is not JSON."""
     try:
         body = loads(text)
     except (ValueError, RecursionError):
-        return ApiErrorData(status, str(status), _plain_message(status, text))
+        return ApiError(status, str(status), _plain_message(status, text))
     return error_of(status, body)
 
 
-def error_of(status: int, body: JSON) -> ApiErrorData:
+def error_of(status: int, body: JSON) -> ApiError:
     """Read an error from a JSON body, an ``error`` event of a stream, or an error object."""
     error = body[0] if isinstance(body, list) and body else body
     if isinstance(error, dict):
         error = error.get("error", error)
     if isinstance(error, str) and error:
-        return ApiErrorData(status, str(status), error, body)
+        return ApiError(status, str(status), error, body)
     code, message = str(status), _reason(status)
     if isinstance(error, dict):
         codes = [error.get("code"), error.get("status")]
         code = next((str(value) for value in codes if _is_code(value)), code)
         if isinstance(error.get("message"), str):
             message = error["message"] or message
-    return ApiErrorData(status, code, message, body)
+    return ApiError(status, code, message, body)
 
 
 def _is_code(value: JSON) -> bool:

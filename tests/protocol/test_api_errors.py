@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.api_errors import ApiErrorData, error_of, read_error
+from evalkit.protocol.api_errors import ApiError, error_of, read_error
 from tests.protocol import strategies
 
 BODIES: list[tuple[str, int, JSON, str, str]] = [
@@ -62,7 +62,7 @@ BODIES: list[tuple[str, int, JSON, str, str]] = [
     ids=[row[0] for row in BODIES],
 )
 def test_errors_in_json_bodies_are_read(status: int, body: JSON, code: str, message: str) -> None:
-    assert read_error(status, json.dumps(body)) == ApiErrorData(status, code, message, body)
+    assert read_error(status, json.dumps(body)) == ApiError(status, code, message, body)
 
 
 TEXTS = [
@@ -86,7 +86,7 @@ TEXTS = [
     ("text", "message"), [row[1:] for row in TEXTS], ids=[row[0] for row in TEXTS]
 )
 def test_the_message_of_a_body_that_is_not_json_is_its_text(text: str, message: str) -> None:
-    assert read_error(502, text) == ApiErrorData(502, "502", message, None)
+    assert read_error(502, text) == ApiError(502, "502", message, None)
 
 
 def test_a_long_body_is_shortened() -> None:

@@ -72,77 +72,38 @@ class Redactor:
         new = [secret for secret in secrets if secret.strip() not in self._secrets]
         return Redactor([*self._secrets, *new], self._patterns) if new else self
 
-    def text(self, text: str) -> tuple[str, int]:
-        """Return a text without secrets and matches of patterns, and the number of replacements."""
-        count = 0
+    def text(self, text: str) -> str:
+        """Return a text without secrets and without matches of patterns."""
         views = _unescaped_views(text) if self._secrets else []
         for rule in self._secret_rules:
             if _is_in(rule.text, views):
-                text, found = rule.pattern.subn(rule.replacement, text)
-                count += found
+                text = rule.pattern.sub(rule.replacement, text)
         for pattern in self._compiled_patterns:
-            text, found = pattern.subn(TOKEN, text)
-            count += found
-        return text, count
+            text = pattern.sub(TOKEN, text)
+        return text
 
-    def uri(self, uri: str) -> tuple[str, int]:
+    def uri(self, uri: str) -> str:
         """Return a redacted URI without user, password and values of key parameters."""
-        uri, count = _USER_INFO.subn("", uri)
-        for match in reversed(list(_PARAMETER.finditer(uri))):
-            if unquote(match[2]).lower() in KEY_PARAMETERS and match[3] != TOKEN:
-                uri = uri[: match.start(3)] + TOKEN + uri[match.end(3) :]
-                count += 1
-        uri, more = self.text(uri)
-        return uri, count + more
+        return self.text(_PARAMETER.sub(_redact_key, _USER_INFO.sub("", uri)))
 
     def recording(self, recording: Recording) -> tuple[Recording, int]:
-        """Return a recording as it may be written, and the number of replacements.
+        """Return a recording as it may be written, and the number of replacements in it.
 
         Raises UsageError if a pattern breaks JSON.
         """
-        counts: list[int] = []
-
-        def counted(result: tuple[str, int]) -> str:
-            counts.append(result[1])
-            return result[0]
-
-        def redact(text: str) -> str:
-            return counted(self.text(text))
-
-        def redact_body(body: str | bytes) -> str | bytes:
-            if isinstance(body, bytes):
-                return to_bytes(redact(to_text(body)))
-            text = counted(self._join_split_secrets(body))
-            text = redact(counted(_SIGNING_SECRET.subn(TOKEN, text)))
-            if self._patterns and _is_json(body) and not _is_json(text):
-                patterns = ", ".join(map(repr, self._patterns))
-                raise UsageError(
-                    f"a redaction pattern ({patterns}) breaks a JSON body; "
-                    "it must match inside one string"
-                )
-            return text
-
-        def redact_headers(headers: Headers, allowed: frozenset[str]) -> Headers:
-            return {
-                name.lower(): list(map(redact, values))
-                for name, values in headers.items()
-                if name.lower() in allowed
-            }
-
+        request_body = recording.request_body
         redacted = replace(
             recording,
-            uri=counted(self.uri(recording.uri)),
-            request_body=None
-            if recording.request_body is None
-            else redact_body(recording.request_body),
-            request_headers=redact_headers(recording.request_headers, REQUEST_HEADERS),
-            reason=redact(recording.reason),
-            response_headers=redact_headers(recording.response_headers, RESPONSE_HEADERS),
-            body=redact_body(recording.body),
-            broken=None if recording.broken is None else redact(recording.broken),
-            extra=json.loads(redact(json.dumps(recording.extra))) if recording.extra else {},
+            uri=self.uri(recording.uri),
+            request_body=None if request_body is None else self._body(request_body),
+            request_headers=self._headers(recording.request_headers, REQUEST_HEADERS),
+            reason=self.text(recording.reason),
+            response_headers=self._headers(recording.response_headers, RESPONSE_HEADERS),
+            body=self._body(recording.body),
+            broken=None if recording.broken is None else self.text(recording.broken),
+            extra=json.loads(self.text(json.dumps(recording.extra))) if recording.extra else {},
         )
-        return redacted, sum(counts)
+        return redacted, max(0, repr(redacted).count(TOKEN) - repr(recording).count(TOKEN))
 
     def guard(self, content: str | bytes, where: str) -> None:
         """Raise SecretLeak if content that is about to be written has a known secret."""
@@ -176,16 +137,36 @@ class Redactor:
                 raise UsageError(message) from error
         return compiled
 
-    def _join_split_secrets(self, body: str) -> tuple[str, int]:
+    def _headers(self, headers: Headers, allowed: frozenset[str]) -> Headers:
+        return {
+            name.lower(): list(map(self.text, values))
+            for name, values in headers.items()
+            if name.lower() in allowed
+        }
+
+    def _body(self, body: str | bytes) -> str | bytes:
+        if isinstance(body, bytes):
+            return to_bytes(self.text(to_text(body)))
+        text = body
         # A model that repeats a key in a stream splits it over events: a reader who joins the
         # strings of one field would have it.
-        count = 0
-        if "data:" in body:
+        if "data:" in text:
             for secret in self._secrets:
-                while (redacted := _without_split_secret(body, secret)) is not None:
-                    body = redacted
-                    count += 1
-        return body, count
+                while (joined := _without_split_secret(text, secret)) is not None:
+                    text = joined
+        text = self.text(_SIGNING_SECRET.sub(TOKEN, text))
+        if self._patterns and _is_json(body) and not _is_json(text):
+            patterns = ", ".join(map(repr, self._patterns))
+            raise UsageError(
+                f"a redaction pattern ({patterns}) breaks a JSON body; "
+                "it must match inside one string"
+            )
+        return text
+
+
+def _redact_key(match: re.Match[str]) -> str:
+    is_key = unquote(match[2]).lower() in KEY_PARAMETERS
+    return f"{match[1]}{match[2]}={TOKEN}" if is_key else match[0]
 
 
 def _spellings(secret: str) -> re.Pattern[str]:

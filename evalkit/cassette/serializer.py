@@ -166,7 +166,7 @@ def _redacted(recording: Recording, redactor: Redactor) -> Recording:
 
 def _without_credentials(headers: Headers, redactor: Redactor) -> Headers:
     return {
-        name: [redactor.text(value)[0] for value in values]
+        name: [redactor.text(value) for value in values]
         for name, values in headers.items()
         if name.lower() not in CREDENTIAL_HEADERS | COOKIE_HEADERS
     }

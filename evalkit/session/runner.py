@@ -278,7 +278,7 @@ class Runner:
 
     def _redact(self, text: str) -> str:
         # A model may repeat a secret that it received.
-        return self._redactor.text(text)[0] if self._redactor.active else text
+        return self._redactor.text(text) if self._redactor.active else text
 
 
 def _drive(

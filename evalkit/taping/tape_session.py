@@ -105,7 +105,7 @@ class TapeSession:
         self._is_missing = False
         self._is_described = False
         self._from_cassette = 0
-        self._player = Player(self._open(), lambda text: self._redactor.text(text)[0])
+        self._player = Player(self._open(), lambda text: self._redactor.text(text))
 
     def _open(self) -> list[Recording]:
         plan = self.plan

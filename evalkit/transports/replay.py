@@ -51,7 +51,7 @@ class MissReporter:
             UnmatchedRequest(request.method, request.path, request.query, request.body),
             lambda number: line_of(self._path, number),
         )
-        return CassetteMiss(self._redactor.text(text)[0])
+        return CassetteMiss(self._redactor.text(text))
 
 
 class ReplayTransport:
@@ -83,7 +83,7 @@ class ReplayTransport:
 
 def new_player(recordings: list[Recording], redactor: Redactor) -> Player:
     """Return a player that redacts requests as its recordings were redacted."""
-    redact = (lambda text: redactor.text(text)[0]) if redactor.active else None
+    redact = (lambda text: redactor.text(text)) if redactor.active else None
     return Player(recordings, redact)
 
 

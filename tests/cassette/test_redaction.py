@@ -45,8 +45,7 @@ SPELLINGS = {
     "spelling", [spelling for name, spelling in SPELLINGS.items() if name != "YAML escapes"]
 )
 def test_every_spelling_is_replaced(spelling: str) -> None:
-    text, count = Redactor([KEY]).text(f"before {spelling} after {spelling}")
-    assert count == 2
+    text = Redactor([KEY]).text(f"before {spelling} after {spelling}")
     assert text.startswith("before ")
     assert text.count(TOKEN) == 2
     Redactor([KEY]).guard(text, "x")
@@ -67,8 +66,7 @@ def test_base64_at_every_alignment_stays_base64(before: str, urlsafe: bool) -> N
         text = text.replace("+", "-").replace("/", "_")
     with pytest.raises(SecretLeak):
         Redactor([KEY]).guard(text, "x")
-    clean, count = Redactor([KEY]).text(text)
-    assert count == 1
+    clean = Redactor([KEY]).text(text)
     assert len(clean) == len(text)
     assert KEY[2:-2].encode() not in base64.urlsafe_b64decode(
         clean.replace("+", "-").replace("/", "_")
@@ -107,23 +105,22 @@ def test_only_allowed_headers_are_stored() -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "expected", "count"),
+    ("uri", "expected"),
     [
-        ("https://h/v1/x?key=abc&alt=sse", f"https://h/v1/x?key={TOKEN}&alt=sse", 1),
-        ("https://h/v1/x?alt=sse&API_KEY=abc#f", f"https://h/v1/x?alt=sse&API_KEY={TOKEN}#f", 1),
+        ("https://h/v1/x?key=abc&alt=sse", f"https://h/v1/x?key={TOKEN}&alt=sse"),
+        ("https://h/v1/x?alt=sse&API_KEY=abc#f", f"https://h/v1/x?alt=sse&API_KEY={TOKEN}#f"),
         (
             "https://h/v1/x?access%5Ftoken=abc&access_token=",
             f"https://h/v1/x?access%5Ftoken={TOKEN}&access_token={TOKEN}",
-            2,
         ),
-        ("https://me:pw@h:8080/v1/x", "https://h:8080/v1/x", 1),
-        (f"https://h/{KEY}/x?q={quote(KEY, safe='')}", f"https://h/{TOKEN}/x?q={TOKEN}", 2),
-        ("https://h/v1/x?page_token=7&keys=1", "https://h/v1/x?page_token=7&keys=1", 0),
-        (f"https://h/v1/x?key={TOKEN}", f"https://h/v1/x?key={TOKEN}", 0),
+        ("https://me:pw@h:8080/v1/x", "https://h:8080/v1/x"),
+        (f"https://h/{KEY}/x?q={quote(KEY, safe='')}", f"https://h/{TOKEN}/x?q={TOKEN}"),
+        ("https://h/v1/x?page_token=7&keys=1", "https://h/v1/x?page_token=7&keys=1"),
+        (f"https://h/v1/x?key={TOKEN}", f"https://h/v1/x?key={TOKEN}"),
     ],
 )
-def test_credentials_in_uris_are_replaced(uri: str, expected: str, count: int) -> None:
-    assert Redactor([KEY]).uri(uri) == (expected, count)
+def test_credentials_in_uris_are_replaced(uri: str, expected: str) -> None:
+    assert Redactor([KEY]).uri(uri) == expected
 
 
 def test_every_text_of_a_recording_is_redacted_and_counted() -> None:
@@ -150,12 +147,12 @@ def test_every_text_of_a_recording_is_redacted_and_counted() -> None:
 def test_short_secrets_are_not_replaced(short: str) -> None:
     redactor = Redactor([short])
     assert not redactor.active
-    assert redactor.text("no-key 1234567 x") == ("no-key 1234567 x", 0)
+    assert redactor.text("no-key 1234567 x") == "no-key 1234567 x"
 
 
 def test_patterns_are_replaced_and_validated() -> None:
     redactor = Redactor([], [r"\b\d{3}-\d{2}-\d{4}\b"])
-    assert redactor.text('{"ssn": "123-45-6789"}') == (f'{{"ssn": "{TOKEN}"}}', 1)
+    assert redactor.text('{"ssn": "123-45-6789"}') == f'{{"ssn": "{TOKEN}"}}'
     with pytest.raises(UsageError, match="redaction pattern '\\('"):
         Redactor([], ["("]).text("x")
 
@@ -172,7 +169,7 @@ def test_the_repr_has_no_secret() -> None:
 def test_adding_a_known_secret_returns_the_same_redactor() -> None:
     redactor = Redactor([KEY])
     assert redactor.with_secrets([KEY]) is redactor
-    assert redactor.with_secrets(["another-secret"]).text("another-secret") == (TOKEN, 1)
+    assert redactor.with_secrets(["another-secret"]).text("another-secret") == TOKEN
 
 
 @settings(max_examples=60, deadline=None)
@@ -189,10 +186,10 @@ def test_redacted_text_has_no_secret_and_does_not_change_again(
     redactor = Redactor([secret])
     if secret in TOKEN or TOKEN in secret or secret.replace("\\", "") in f"{before}{TOKEN}{after}":
         return  # the guard looks past backslashes, and would rather refuse once too often
-    text, count = redactor.text(json.dumps({"a": before + secret + after}))
-    assert count
+    text = redactor.text(json.dumps({"a": before + secret + after}))
+    assert TOKEN in text
     redactor.guard(text, "x")
-    assert redactor.text(text) == (text, 0)
+    assert redactor.text(text) == text
 
 
 def test_a_secret_that_contains_the_token_is_replaced() -> None:
@@ -205,7 +202,7 @@ def test_a_secret_that_contains_the_token_is_replaced() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=200))
 def test_text_without_a_secret_is_not_changed(text: str) -> None:
-    assert Redactor([KEY]).text(text) == (text, 0)
+    assert Redactor([KEY]).text(text) == text
 
 
 @pytest.mark.parametrize("secrets", [[], [KEY]], ids=["no key is known", "a key is known"])

@@ -61,13 +61,13 @@ class CassetteBackend:
     async def handle(self, call: Call) -> Reply:
         """Reply from a recording; a miss is a 404 with a report."""
         redactor = _redactor(frozenset(secrets_of(call)))
-        body = redactor.text(to_text(call.body))[0] if redactor.active else call.body
+        body = redactor.text(to_text(call.body)) if redactor.active else call.body
         query = tuple(parse_qsl(call.target.partition("?")[2], keep_blank_values=True))
         request = normalize_request(call.method, call.path, query, body_value(body))
         match = self._library.take(request)
         if match is None:
             report = self._library.miss_report(request, self._hint, self._line_of)
-            report = redactor.text(report)[0]
+            report = redactor.text(report)
             return replace(error_reply(ErrorResponse(404, report, code="not_recorded")), by=report)
         cassette, number = match
         by = f"{cassette.name} recording {number + 1} of {len(cassette.recordings)}"

@@ -16,8 +16,8 @@ before is an echo (a sample in section "Function calling" of the guide has one) 
 
 A call was answered before if its id, name and arguments equal those of an answered call of the
 conversation: ids are unique with the real service, but a service that counts them anew in each
-response works too. A call without an id counts as new under ``requires_action``. A call whose result
-is in the same response (a run read by GET) needs no answer.
+response works too. A call without an id counts as new under ``requires_action``. A call whose
+result is in the same response (a run read by GET) needs no answer.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class MissReporter:
         self._redactor = redactor
 
     def miss(self, player: Player, request: Request, *, missing: bool) -> CassetteMiss:
-        """Return the exception for a request; ``missing`` if there is no cassette file."""
+        """Return the exception for a request; ``missing`` if the cassette file does not exist."""
         note = ""
         if missing and (count := count_interrupted(self._path)):
             note = (

@@ -32,7 +32,7 @@ from evalkit.errors import UsageError
         ),
         (
             "--cassettes no-such-folder",
-            "--cassettes no-such-folder: there is no such folder or file",
+            "--cassettes no-such-folder: no such folder or file",
         ),
     ],
 )

@@ -40,7 +40,7 @@ _WORD = re.compile(r"[a-z0-9]+")
 
 
 @dataclass(slots=True, kw_only=True)
-class _Conversation:
+class _StoredConversation:
     """``requests`` has the number of the request that each recording belongs to."""
 
     path: Path
@@ -60,7 +60,7 @@ class ConversationArchive:
         self.folder = folder / FOLDER
         self._metadata = dict(metadata)
         self._clock = clock
-        self._conversations: dict[int, _Conversation] = {}
+        self._conversations: dict[int, _StoredConversation] = {}
         self._open: OrderedDict[int, CassetteRecorder] = OrderedDict()
         self._name_counts: Counter[str] = Counter()
 
@@ -190,7 +190,7 @@ class ConversationArchive:
 
     def _create(
         self, number: int, recordings: Sequence[Recording], secrets: Iterable[str]
-    ) -> _Conversation:
+    ) -> _StoredConversation:
         """Create a conversation under the next unused name, so that no file is overwritten."""
         redactor = Redactor(secrets)
         name = conversation_name(normalize_recording(redactor.recording(recordings[0])[0]))
@@ -199,7 +199,7 @@ class ConversationArchive:
             path = self.folder / f"{numbered_name(name, self._name_counts[name])}.yaml"
             if not path.exists() and not journal.journal_path(path).exists():
                 break
-        conversation = _Conversation(path=path, redactor=redactor)
+        conversation = _StoredConversation(path=path, redactor=redactor)
         self._conversations[number] = conversation
         return conversation
 

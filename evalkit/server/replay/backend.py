@@ -144,10 +144,12 @@ def _find_cassettes(folder: Path) -> list[Path]:
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
-        raise UsageError(f"--cassettes {display_path(folder)}: there is no such folder or file")
+        raise UsageError(f"--cassettes {display_path(folder)}: no such folder or file")
     paths = sorted(_yaml_files(folder), key=_recorded_order)
     if not paths:
-        raise UsageError(f"--cassettes {display_path(folder)}: there is no cassette (*.yaml) in it")
+        raise UsageError(
+            f"--cassettes {display_path(folder)}: no cassettes (*.yaml) in this folder"
+        )
     return paths
 
 

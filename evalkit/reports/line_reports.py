@@ -1,7 +1,7 @@
 """Reports that are built from results line by line, in one reading of the run.
 
-:func:`write_all` reads results once and hands each to every such report. No result is kept for the
-next report, so memory does not grow with the run.
+:func:`write_all` reads results once and hands each to every such report. No result is stored for
+the next report, so memory does not grow with the run.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Each run is a shard: it ran a part of the variants, chosen by folder, ``-k``, ``-m`` or model, and
 deselected the others or never collected them. All shards must come from the same state of the
 project: a path with two digests, or an id with two results, is refused. Result lines are copied
-byte for byte; only their ids and digests are held in memory.
+byte for byte; only their ids and digests are stored in memory.
 
 The merged manifest states what all runs agree on. Where they differ, a version or an environment
 variable has every value, joined by ", " (``unset`` where a run has none), and an option has the

@@ -1,7 +1,7 @@
 """The pages of ``evalkit review --web``: the list of items to decide, and a page for each item.
 
-Plain forms without a script. The review session decides what is asked and what a decision does;
-this module only renders it. Long texts are cut and say so.
+Plain forms without a script. The review session decides what needs a decision and what a decision
+does; this module only renders it. Long texts are cut and say so.
 """
 
 from __future__ import annotations

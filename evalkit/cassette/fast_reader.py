@@ -1,4 +1,4 @@
-"""Reads cassettes that ``format.render`` wrote, without YAML and ten times as fast.
+"""Reads cassettes that ``format.render`` wrote, without YAML and five times as fast.
 
 The result is that of the YAML reader, or None. So this accepts only the exact layout of ``render``,
 scalars that all versions of YAML read alike, and no character that is special in YAML. Files that

@@ -103,7 +103,7 @@ class _CassetteReader:
             reason="" if reason is None else str(reason),
             response_headers=self._headers(response, (*response_path, "headers")),
             body=self._body(response.get(body_key), (*response_path, body_key)) or "",
-            elapsed_ms=self._elapsed(details, (*details_path, "elapsed_ms")),
+            elapsed_ms=self._milliseconds(details.get("elapsed_ms"), (*details_path, "elapsed_ms")),
             event_ms=self._arrivals(details, (*details_path, "event_ms")),
             broken=self._get(details, str, (*details_path, "broken"), None),
             extra={key: value for key, value in response.items() if key not in _RESPONSE_KEYS},
@@ -135,17 +135,15 @@ class _CassetteReader:
         headers = self._get(mapping, dict, path, {})
         return {name: list(map(_header_text, _flat(values))) for name, values in headers.items()}
 
-    def _elapsed(self, details: dict[str, Any], path: ValuePath) -> float | None:
-        value = details.get("elapsed_ms")
-        return None if value is None else self._milliseconds(value, path)
-
     def _arrivals(self, details: dict[str, Any], path: ValuePath) -> tuple[float, ...]:
         values = self._get(details, list, path, [])
         return tuple(
-            self._milliseconds(value, (*path, index)) for index, value in enumerate(values)
+            self._milliseconds(value, (*path, index)) or 0.0 for index, value in enumerate(values)
         )
 
-    def _milliseconds(self, value: Any, path: ValuePath) -> float:
+    def _milliseconds(self, value: Any, path: ValuePath) -> float | None:
+        if value is None:
+            return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             self._fail_at(path, f"not a number of milliseconds: {show(value, 40)}")
         return float(value)

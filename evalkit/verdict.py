@@ -28,7 +28,7 @@ class Verdict(StrEnum):
 
 
 class Severity(StrEnum):
-    """How much a finding matters: ``error`` fails its check, ``warn`` is only reported and counted."""
+    """How much a finding matters: ``error`` fails its check, ``warn`` is only reported."""
 
     ERROR = "error"
     WARN = "warn"

@@ -29,8 +29,8 @@ function spanProblem(first, last, length) {
   return last > length ? "the span ends after the text" : "";
 }
 
-// The cited text by the rules of protocol.step_reader.cited_text: {text, problem, begin, end}, begin
-// and end in UTF-16 units.
+// The cited text by the rules of protocol.step_reader.cited_text: {text, problem, begin, end};
+// begin and end count UTF-16 units.
 function citedSpan(text, bytes, start, end) {
   const [first, last] = [offset(start, 0), offset(end, null)];
   if (first === null || last === null) {

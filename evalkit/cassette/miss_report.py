@@ -254,16 +254,16 @@ def _step_type(steps: list[JSON], index: int) -> str:
 
 
 def _difference_lines(recorded: JSON, sent: JSON) -> list[str]:
-    found = list(islice(differences(recorded, sent), _MAX_COUNTED + 1))
+    items = list(islice(differences(recorded, sent), _MAX_COUNTED + 1))
     lines = []
-    for pointer, old, new in found[:_MAX_SHOWN]:
+    for pointer, old, new in items[:_MAX_SHOWN]:
         old_text, new_text = _contrast(old, new)
         lines.append(f"    {shorten(pointer, 100) or 'the whole body'}")
         lines += [f"      recorded  {old_text}", f"      sent      {new_text}"]
-    if len(found) > _MAX_COUNTED:
-        lines.append(f"    and more than {len(found) - 1 - _MAX_SHOWN} more")
-    elif len(found) > _MAX_SHOWN:
-        lines.append(f"    and {len(found) - _MAX_SHOWN} more")
+    if len(items) > _MAX_COUNTED:
+        lines.append(f"    and more than {len(items) - 1 - _MAX_SHOWN} more")
+    elif len(items) > _MAX_SHOWN:
+        lines.append(f"    and {len(items) - _MAX_SHOWN} more")
     return lines
 
 

@@ -96,7 +96,7 @@ class CassetteRecorder:
     @property
     def recordings(self) -> list[Recording]:
         """The recordings of the cassette if it were written now, with media in place."""
-        return [*self._kept().recordings, *(entry.recording for entry in self._new)]
+        return [*self._base().recordings, *(entry.recording for entry in self._new)]
 
     def describe(self, **metadata: JSON) -> None:
         """Add metadata to the cassette."""
@@ -166,7 +166,8 @@ class CassetteRecorder:
             self._journal.remove()
         self._journal.close()
 
-    def _kept(self) -> Cassette:
+    def _base(self) -> Cassette:
+        """Return the cassette to which the new recordings are added."""
         return self.old if self.old is not None and self.decision.keeps_old else Cassette()
 
     def _append_line(self, line: str) -> None:
@@ -174,8 +175,8 @@ class CassetteRecorder:
         self._journal.append(line)
 
     def _write_cassette(self) -> None:
-        kept = self._kept()
-        entries = [JournalEntry(*self.redactor.recording(one)) for one in kept.recordings]
+        base = self._base()
+        entries = [JournalEntry(*self.redactor.recording(one)) for one in base.recordings]
         self._guard_bytes(entry.recording for entry in entries)
         entries += self._new
         media = MediaFolder(self._media_path, self.redactor.guard)
@@ -184,9 +185,9 @@ class CassetteRecorder:
             "format": VERSION,
             "evalkit": EVALKIT_VERSION,
             "recorded": timestamp(),
-            **kept.metadata,
+            **base.metadata,
             **{key: value for key, value in self._metadata.items() if value is not None},
-            "redactions": redactions + int(kept.metadata.get("redactions", 0)),
+            "redactions": redactions + int(base.metadata.get("redactions", 0)),
         }
         recordings = [media.extract(entry.recording) for entry in entries]
         text = render(Cassette(recordings, metadata))

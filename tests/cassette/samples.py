@@ -42,7 +42,7 @@ def recording(
 ) -> Recording:
     text = None if body is None else json.dumps(body)
     headers = {} if text is None else {"content-type": ["application/json"]}
-    found = {
+    outcome = {
         "status": 200,
         "reason": "OK",
         "response_headers": {"content-type": ["application/json"]},
@@ -55,7 +55,7 @@ def recording(
         text,
         headers,
         body=json.dumps({"id": "v1_a"} if answer is None else answer),
-        **found,
+        **outcome,
     )
 
 
@@ -191,18 +191,18 @@ def without_json_space(body: str | bytes | None) -> Any:
 def comparable(cassette: Cassette) -> list[Any]:
     return [
         (
-            found.method,
-            found.uri,
-            without_json_space(found.request_body),
-            found.request_headers,
-            found.status,
-            found.reason,
-            found.response_headers,
-            without_json_space(found.body),
-            found.elapsed_ms,
-            found.event_ms,
-            found.broken,
-            found.extra,
+            outcome.method,
+            outcome.uri,
+            without_json_space(outcome.request_body),
+            outcome.request_headers,
+            outcome.status,
+            outcome.reason,
+            outcome.response_headers,
+            without_json_space(outcome.body),
+            outcome.elapsed_ms,
+            outcome.event_ms,
+            outcome.broken,
+            outcome.extra,
         )
-        for found in cassette.recordings
+        for outcome in cassette.recordings
     ]

@@ -88,11 +88,11 @@ def test_render_writes_the_documented_layout() -> None:
 
 
 def test_the_fast_reader_reads_the_layout() -> None:
-    found = fast_reader.read_rendered(LAYOUT.encode())
-    assert found == yaml_reader.read_yaml(LAYOUT, "c.yaml")
-    assert found is not None
-    assert comparable(found) == comparable(sample())
-    assert found.metadata == {"evalkit": "0.1.0", "redactions": 2}
+    result = fast_reader.read_rendered(LAYOUT.encode())
+    assert result == yaml_reader.read_yaml(LAYOUT, "c.yaml")
+    assert result is not None
+    assert comparable(result) == comparable(sample())
+    assert result.metadata == {"evalkit": "0.1.0", "redactions": 2}
 
 
 def test_the_fast_reader_reads_a_conversation() -> None:
@@ -106,18 +106,18 @@ def test_the_fast_reader_reads_a_conversation() -> None:
 @given(CASSETTES)
 def test_any_cassette_survives_a_round_trip(cassette: Cassette) -> None:
     text = render(cassette)
-    found = parse(text, "c.yaml")
-    assert comparable(found) == comparable(cassette)
-    assert found.metadata == cassette.metadata
-    assert render(found) == text
+    result = parse(text, "c.yaml")
+    assert comparable(result) == comparable(cassette)
+    assert result.metadata == cassette.metadata
+    assert render(result) == text
 
 
 @settings(max_examples=100, deadline=None)
 @given(CASSETTES)
 def test_the_fast_reader_agrees_with_the_yaml_reader(cassette: Cassette) -> None:
     text = render(cassette)
-    found = fast_reader.read_rendered(text.encode())
-    assert found is None or found == yaml_reader.read_yaml(text, "c.yaml")
+    result = fast_reader.read_rendered(text.encode())
+    assert result is None or result == yaml_reader.read_yaml(text, "c.yaml")
     assert yaml.load(text, yaml.CSafeLoader)["version"] == 1
 
 
@@ -172,9 +172,9 @@ def test_the_fast_reader_agrees_on_edited_files_or_returns_none(data: st.DataObj
         place = data.draw(st.integers(0, len(text)))
         cut = data.draw(st.sampled_from([0, 0, 1, 2, 7, 40]))
         text = text[:place] + data.draw(PIECES | st.just("")) + text[place + cut :]
-    found = fast_reader.read_rendered(text.encode())
-    if found is not None:
-        assert found == yaml_reader.read_yaml(text, "c.yaml")
+    result = fast_reader.read_rendered(text.encode())
+    if result is not None:
+        assert result == yaml_reader.read_yaml(text, "c.yaml")
 
 
 @pytest.mark.parametrize(
@@ -212,11 +212,11 @@ def test_the_lines_of_a_block_are_read_as_by_yaml(lines: str, quickly: bool, cho
             line.replace("        ", pad, 1) for line in lines.splitlines(keepends=True)
         )
         text = f"{LAYOUT[:start]}|{chomp}\n{block}{LAYOUT[end:]}"
-        found = fast_reader.read_rendered(text.encode())
+        result = fast_reader.read_rendered(text.encode())
         if quickly:
-            assert found is not None
-        if found is not None:
-            assert found == yaml_reader.read_yaml(text, "c.yaml")
+            assert result is not None
+        if result is not None:
+            assert result == yaml_reader.read_yaml(text, "c.yaml")
 
 
 @pytest.mark.parametrize(
@@ -238,9 +238,9 @@ def test_bodies_may_have_bars_or_be_empty(request_body: str | None, body: str) -
         [*conversation(), odd, empty, odd, *conversation()],
     ):
         text = render(Cassette(recordings))
-        found = fast_reader.read_rendered(text.encode())
-        assert found is not None
-        assert found == yaml_reader.read_yaml(text, "c.yaml")
+        result = fast_reader.read_rendered(text.encode())
+        assert result is not None
+        assert result == yaml_reader.read_yaml(text, "c.yaml")
 
 
 @pytest.mark.parametrize(
@@ -265,10 +265,10 @@ def test_bodies_may_have_bars_or_be_empty(request_body: str | None, body: str) -
 )
 def test_metadata_are_read_as_by_yaml(lines: str, quickly: bool) -> None:
     text = lines + LAYOUT[LAYOUT.index("interactions:") :]
-    found = fast_reader.read_rendered(text.encode())
-    assert (found is not None) == quickly
-    if found is not None:
-        assert found == yaml_reader.read_yaml(text, "c.yaml")
+    result = fast_reader.read_rendered(text.encode())
+    assert (result is not None) == quickly
+    if result is not None:
+        assert result == yaml_reader.read_yaml(text, "c.yaml")
 
 
 def test_recordings_with_the_same_headers_do_not_share_them() -> None:
@@ -383,7 +383,7 @@ def test_a_cassette_may_be_empty() -> None:
 
 @pytest.mark.parametrize("number", ["1.0", "1e21", "12345678901234567890", "0.1000000000000000055"])
 def test_numbers_keep_their_spelling_in_both_bodies(number: str) -> None:
-    found = parse(
+    result = parse(
         render(
             Cassette(
                 [Recording("POST", "http://h/", f'{{"n":{number}}}', body=f'{{"n":{number}}}')]
@@ -391,7 +391,7 @@ def test_numbers_keep_their_spelling_in_both_bodies(number: str) -> None:
         ),
         "c.yaml",
     ).recordings[0]
-    assert found.request_body == found.body == f'{{\n  "n": {number}\n}}\n'
+    assert result.request_body == result.body == f'{{\n  "n": {number}\n}}\n'
 
 
 def test_rendering_is_deterministic_and_stable() -> None:

@@ -80,7 +80,7 @@ def test_unplayed_recordings_are_listed() -> None:
 def test_bodies_are_compared_as_json_values(
     recorded: str | bytes | None, sent: Any, same: bool
 ) -> None:
-    for place in (0, 1):  # once as the next in turn, once found by the index
+    for place in (0, 1):  # once as the next in turn, once result by the index
         player = Player(
             [recording({"other": 1})] * place + [Recording("POST", HOST + PATH, recorded)]
         )
@@ -147,12 +147,12 @@ def test_a_played_request_is_still_known() -> None:
 @pytest.mark.parametrize("depth", [300, 600, 900])
 def test_a_deeply_nested_body_is_matched(depth: int) -> None:
     body = json.loads("[" * depth + "]" * depth)
-    found = [
+    result = [
         Recording("POST", HOST + PATH, f"{'[' * depth}{inner}{']' * depth}") for inner in ("1", "")
     ]
     redactor = Redactor(["planted-secret-key"])
-    assert take(Player(found), body) == 1
-    assert take(Player(found, lambda text: redactor.text(text)), body) == 1
+    assert take(Player(result), body) == 1
+    assert take(Player(result, lambda text: redactor.text(text)), body) == 1
 
 
 @settings(max_examples=100, deadline=None)

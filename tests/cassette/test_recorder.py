@@ -93,25 +93,25 @@ def test_the_documented_table_is_that_of_the_code() -> None:
         for index, line in enumerate(lines)
         if line.startswith("| mode | cassette | journal |")
     )
-    seen = {}
+    documented = {}
     for line in lines[start + 2 :]:
         if not line:
             break
-        mode, cassette, journal, first, records, held, not_held = (
+        mode, cassette, journal, first, records, complete, incomplete = (
             cell.strip().strip("`") for cell in line.split("|")[1:-1]
         )
         plays = tuple(part for part in ("cassette", "journal") if part in first.partition(";")[0])
         for present in (True, False) if cassette == "any" else (cassette == "yes",):
             for left in (True, False) if journal == "any" else (journal == "yes",):
-                seen[mode, present, left] = (
+                documented[mode, present, left] = (
                     plays,
                     records == "yes",
-                    "old and new" in held,
-                    "dropped" in not_held,
+                    "old and new" in complete,
+                    "dropped" in incomplete,
                 )
-    assert seen == {
-        key: (found.replays, found.records, found.keeps_old, found.drops_journal)
-        for key, found in DECISIONS.items()
+    assert documented == {
+        key: (result.replays, result.records, result.keeps_old, result.drops_journal)
+        for key, result in DECISIONS.items()
     }
 
 
@@ -176,7 +176,7 @@ def test_recording_again_replaces_the_cassette_only_when_complete(path: Path) ->
     record(path, FIRST, mode="all", completed=False)
     assert path.read_bytes() == old
     assert not journal_path(path).exists()
-    record(path, FIRST, mode="all", completed=None)  # killed: neither held nor not
+    record(path, FIRST, mode="all", completed=None)  # killed: finish() was not called
     assert path.read_bytes() == old
     assert count_interrupted(path) == 1
     record(path, THIRD, mode="all")
@@ -206,10 +206,10 @@ def test_new_episodes_with_nothing_new_writes_nothing(path: Path) -> None:
 def test_new_episodes_redacts_recordings_of_other_tools(path: Path) -> None:
     path.parent.mkdir(parents=True)
     foreign = recording(FIRST)
-    foreign.request_headers |= {"x-goog-api-key": ["a-key-nobody-told-us"]}
+    foreign.request_headers |= {"x-goog-api-key": ["an-unknown-key"]}
     path.write_text(render(Cassette([foreign])))
     record(path, SECOND, mode="new_episodes")
-    assert "a-key-nobody-told-us" not in path.read_text()
+    assert "an-unknown-key" not in path.read_text()
     assert bodies(path) == [FIRST, SECOND]
 
 
@@ -273,9 +273,9 @@ def test_a_truncated_journal_has_the_complete_exchanges(path: Path) -> None:
     data = journal_path(path).read_bytes()
     ends = [index + 1 for index, byte in enumerate(data) if byte == 0x0A]
     for cut in range(len(data) + 1):
-        found = parse_journal(data[:cut], "j")
-        assert len(found.entries) == max(0, sum(end <= cut for end in ends) - 1)
-        assert found.end == max((end for end in ends if end <= cut), default=0)
+        result = parse_journal(data[:cut], "j")
+        assert len(result.entries) == max(0, sum(end <= cut for end in ends) - 1)
+        assert result.end == max((end for end in ends if end <= cut), default=0)
 
 
 def test_damage_before_the_end_is_an_error_and_changes_nothing(path: Path) -> None:
@@ -375,7 +375,7 @@ def test_closing_twice_does_not_touch_the_journal_of_the_next_recording(path: Pa
 
 
 def test_a_cassette_that_another_process_recorded_in_the_meantime_is_replayed(path: Path) -> None:
-    # Both found no cassette; the other process got the lock first and is done.
+    # Both result no cassette; the other process got the lock first and is done.
     record(path, FIRST)
     late = open_recorder(path)
     assert not late.decision.records
@@ -397,13 +397,13 @@ def test_a_full_disk_is_a_usage_error_and_loses_nothing(path: Path) -> None:
     run = open_recorder(path)
     run.append(recording(FIRST))
     full = os.open("/dev/full", os.O_WRONLY)
-    kept, run._journal._handle = run._journal._handle, full
+    handle, run._journal._handle = run._journal._handle, full
     with pytest.raises(
         UsageError,
         match=r"cannot record here: No space left on device; the exchanges before it are safe",
     ):
         run.append(recording(SECOND))
-    run._journal._handle = kept
+    run._journal._handle = handle
     os.close(full)
     run.close()
     assert [entry.recording for entry in read_journal(journal_path(path)).entries] == [

@@ -46,12 +46,12 @@ def as_text(events: list[JSON], eol: str) -> str:
 def test_a_streamed_answer_has_the_shape_of_the_plain_one(path: Path, eol: str) -> None:
     plain = json.loads(path.read_text(encoding="utf-8"))
     events, _, garbage = read_events(as_text(streamed(path), eol))
-    found = assemble(events, garbage=garbage)
-    assert found.problems == []
-    assert found.complete
-    assert found.interaction is not None
-    assert shape(found.interaction) == shape(plain)
-    assert bool(output_text(found.interaction["steps"])) == bool(output_text(plain["steps"]))
+    result = assemble(events, garbage=garbage)
+    assert result.problems == []
+    assert result.complete
+    assert result.interaction is not None
+    assert shape(result.interaction) == shape(plain)
+    assert bool(output_text(result.interaction["steps"])) == bool(output_text(plain["steps"]))
 
 
 @pytest.mark.parametrize("path", PLAIN, ids=lambda path: path.stem)

@@ -34,7 +34,7 @@ def test_scalars_follow_the_core_schema(text: str, value: Any) -> None:
 
 REFUSED = [
     ("a: 1\nb: 2\na: 3", 3, 1, "duplicate key 'a'"),
-    ("\ta: 1", 1, 1, "result character that cannot start any token"),
+    ("\ta: 1", 1, 1, "found character that cannot start any token"),
     ("a: !!python/object/apply:os.system [x]", 1, 4, "is not allowed"),
     ("a: &x [*x]", 1, 8, "unknown alias"),
     ("a: 1\n---\nb: 2", 2, 1, "second document"),

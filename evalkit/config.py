@@ -53,8 +53,8 @@ class Config(BaseModel):
     def gate(self, name: str | None) -> tuple[str, Gate]:
         """Return a gate and its name.
 
-        Without a name this is the gate ``default``, or the built-in one. Raises UsageError: there
-        is no gate of this name.
+        Without a name this is the gate ``default``, or the built-in one. Raises UsageError for an
+        unknown name.
         """
         gate_name = name or "default"
         gate = self.gates.get(gate_name, DEFAULT if name is None else None)

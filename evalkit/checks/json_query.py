@@ -23,7 +23,7 @@ class QueryRules(Options):
 
     equals: Any = Field(
         default_factory=lambda: MISSING,
-        description="The JSON value it must equal; null also stands for absent.",
+        description="The JSON value it must equal; null also matches an absent value.",
     )
     matches: Regex | None = Field(
         None, description="A regular expression to be found in the string."

@@ -20,7 +20,7 @@ class PythonTarget(Check):
     Over the conversation ``turn`` is None. The function returns findings: Finding objects,
     strings, or mappings with a ``message`` and perhaps a ``code``, alone or in a list. ``False``
     and a failed ``assert`` are findings too; any other exception makes the check *errored*. The
-    empty case: an empty list, None or True is no finding.
+    empty case: an empty list, None or True means no finding.
     """
 
     name: ClassVar[str] = "python"

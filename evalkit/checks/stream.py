@@ -31,7 +31,7 @@ class Stream(Check):
 
     The stored interaction is compared where it was read too. On by default in streamed variants.
     ``first_token_ms`` is checked only where the time was measured in this session, never in
-    replay. The empty case: without any exchange there is no finding; exchanges none of which was
+    replay. The empty case: without any exchange nothing is reported; exchanges none of which was
     streamed are a finding.
     """
 

@@ -57,7 +57,7 @@ class RecordedEndpoint:
         return response_of(self._recordings.popleft(), "recorded")
 
     def close(self) -> None:
-        """Do nothing; there is no connection."""
+        """Do nothing: no connection is open."""
 
 
 def _was_repeated(recording: Recording, following: Recording) -> bool:

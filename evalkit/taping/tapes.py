@@ -60,7 +60,7 @@ def tape(
 
     A path ends in ``.yaml``; anything else is a name in the folder ``cassettes``: ``folder/name``,
     or a name in its folder ``tapes``. The modes are those of suites: ``none`` replays and opens no
-    socket, ``once`` records if there is no cassette, ``new_episodes`` records what is missing,
+    socket, ``once`` records without a cassette, ``new_episodes`` records what is missing,
     ``all`` records again. Keys in the environment and in the requests are redacted, ``secrets``
     and the patterns ``redact`` too. Requests to ``ignore_hosts`` are not taped (``loopback`` is
     this machine). ``strict`` makes unplayed recordings an error.

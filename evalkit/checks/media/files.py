@@ -170,8 +170,8 @@ def _png(raw: bytes) -> Structure:
         if name == b"IEND":
             break
     if not names or names[-1] != b"IEND":
-        return Structure(width, height, "there is no end (IEND)")
-    return Structure(width, height, "" if b"IDAT" in names else "there is no picture in it (IDAT)")
+        return Structure(width, height, "the end is missing (IEND)")
+    return Structure(width, height, "" if b"IDAT" in names else "the image data is missing (IDAT)")
 
 
 _SIZED = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
@@ -202,7 +202,7 @@ def _jpeg(raw: bytes) -> Structure:
         if length < 2 or at + 2 + length > len(raw):
             return Structure(width, height, f"the segment at byte {at} is cut off")
         at += 2 + length
-    return Structure(width, height, "there is no picture in it (SOS)")
+    return Structure(width, height, "the image data is missing (SOS)")
 
 
 def _gif(raw: bytes) -> Structure:
@@ -251,7 +251,7 @@ def _webp(raw: bytes) -> Structure:
             _uint_le(raw[28:30]) & 0x3FFF,
         )
     else:
-        damage = damage or "there is no picture in it"
+        damage = damage or "the image data is missing"
     return Structure(width, height, damage)
 
 

@@ -71,7 +71,7 @@ def normalize_lines(text: str) -> str:
 def without(value: JSON, pointers: Sequence[str]) -> JSON:
     """Return a copy of a JSON value without what the pointers lead to.
 
-    ``*`` in a pointer stands for every item or key.
+    ``*`` in a pointer matches every item or key.
     """
     for pointer in pointers:
         parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]

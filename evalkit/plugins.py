@@ -20,7 +20,7 @@ from evalkit._lib.registry import Registry
 from evalkit._lib.yaml import ValuePath
 from evalkit.checks.core.arguments import BadOptions, argument_schema, build_check
 from evalkit.checks.core.base import Check
-from evalkit.checks.core.functions import check_from
+from evalkit.checks.functions import check_from
 from evalkit.suite import BadArguments
 
 Registered = TypeVar("Registered", bound=Callable[..., Any])

@@ -6,8 +6,6 @@ the site is in ``title``. So rules about domains use both: a title that is a bar
 site of a redirect link, and a denied domain is denied wherever it appears.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple

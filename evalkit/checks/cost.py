@@ -4,8 +4,6 @@ evalkit has no price list: prices change, suites are reviewed. Cached input is p
 and has its own price. Thoughts are billed as output, tokens of tool use as input.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

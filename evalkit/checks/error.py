@@ -3,8 +3,6 @@
 Without this check an API error fails the variant.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar

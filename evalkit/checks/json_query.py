@@ -1,7 +1,5 @@
 """``json``: JMESPath expressions (jmespath.org) over the parsed output, each with rules."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache

@@ -4,8 +4,6 @@ The schema is the ``response_format`` that was sent (docs/protocol.md section 2.
 the suite, a file, or a Python type that pydantic understands.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 

@@ -3,8 +3,6 @@
 Times are measured while a conversation is live. In replay they are the recorded ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self
 

@@ -1,7 +1,5 @@
 """``same_as``: two variants of one scenario agree, such as the stateless and the stateful one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -9,12 +7,12 @@ from pydantic import Field
 
 from evalkit._lib.json import JSON, MISSING, differences, equal
 from evalkit._lib.text import show
-from evalkit.checks.core.automaton import Automaton, alignment_table
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import against, excerpt, first_difference
 from evalkit.checks.core.json_output import parse
 from evalkit.checks.core.options import Words, one_or_many
-from evalkit.checks.tool_calls.calls import call_name
+from evalkit.checks.core.sequences import Automaton, alignment_table
+from evalkit.checks.tool_calls import call_name
 from evalkit.protocol.step_types import RESULT_OF
 from evalkit.transcript import Turn
 from evalkit.verdict import Finding, Where

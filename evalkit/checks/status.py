@@ -1,7 +1,5 @@
 """``status``: how the turn ended, in the API's words (docs/protocol.md section 3)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 

@@ -5,8 +5,6 @@ are in ``Exchange.problems`` and become findings with the same codes. This check
 more than one exchange, or a clock.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 from urllib.parse import unquote

@@ -1,7 +1,5 @@
 """``text``: what the output text is, as both SDKs compute it (docs/protocol.md section 3)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from difflib import SequenceMatcher

@@ -1,7 +1,5 @@
 """``usage``: token budgets by the API's field names (docs/protocol.md section 3)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar
 

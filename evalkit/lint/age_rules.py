@@ -4,8 +4,6 @@ The time is ``recorded`` of the metadata, else the newest ``Date`` of the respon
 nothing is reported.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime

@@ -5,8 +5,6 @@ cover what it cannot see: conversations whose history the service stores, the fi
 end, and the calls of tools that the service executes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Everything is computed once, when a rule first needs it. The ``number`` of an ex
 its recording, counted from 1 over the file.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from functools import cached_property

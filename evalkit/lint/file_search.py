@@ -5,8 +5,6 @@ decides: the line ``interactions:`` makes a cassette, ``suite:`` a suite; other 
 and counted. Hidden folders are not entered.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ stores the history there is nothing to compare; then ``previous_interaction_id``
 interaction of the cassette, or the conversation began elsewhere.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from evalkit._lib.text import show

@@ -5,8 +5,6 @@ crashes is a finding too. Findings are sorted by file, then by exchange, those a
 first. Whatever a finding quotes is masked and shortened here, once for all rules.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -4,8 +4,6 @@ Media that a stateless conversation sends again and again are checked once. Medi
 have no bytes to check. Missing and altered media files belong to the topic ``file``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from evalkit._lib.json import JSON, pointer

@@ -5,8 +5,6 @@ have. Of an error response (HTTP 400 and above) only the error is checked, and i
 all: the service has said what was wrong.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from evalkit._lib.json import JSON

@@ -8,8 +8,6 @@ Severities: ``error`` is wrong, ``warn`` is risky or wasteful, ``info`` is worth
 has one severity.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -5,8 +5,6 @@ send last week is one finding, not a thousand. Objects of unknown types are not 
 counts as absent. ``protocol_rules`` decides which document is walked by which table.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any

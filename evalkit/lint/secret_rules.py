@@ -7,8 +7,6 @@ must not be embedded in a longer run of Base64. Placeholders (``REDACTED``, ``<k
 are ignored. Email addresses count in headers only; in texts they are part of the conversation.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import NamedTuple

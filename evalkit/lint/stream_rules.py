@@ -4,8 +4,6 @@ A recording that is marked as broken is reported once, as that: what is missing 
 follows from it.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterator

@@ -7,8 +7,6 @@ matter here. Which recordings a variant plays is only known after a run; lint re
 directory (``--run``).
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +15,7 @@ from typing import NamedTuple
 
 from evalkit._lib.files import display_path
 from evalkit._lib.json import JSON
-from evalkit.checks.snapshot.files import DEFAULT_NAMES, FOLDER, KINDS, path_of
+from evalkit.checks.snapshot import DEFAULT_NAMES, FOLDER, KINDS, path_of
 from evalkit.errors import SuiteErrors
 from evalkit.lint.cassette_view import CassetteView
 from evalkit.lint.file_search import LintFiles

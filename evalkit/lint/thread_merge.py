@@ -7,8 +7,6 @@ be mixed up any more, so such a request is joined to the conversation with which
 steps of the model, the latest one among equals.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 

@@ -12,7 +12,7 @@ from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON, MISSING
-from evalkit.checks.snapshot.files import render
+from evalkit.checks.snapshot import render
 from evalkit.compare.alignment import step_content, step_text
 from evalkit.review.queue import ReviewItem
 

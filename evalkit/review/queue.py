@@ -23,8 +23,8 @@ from evalkit._lib.fast_json import loads
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, MISSING, canonical
 from evalkit._lib.text import shorten, visible
-from evalkit.checks.snapshot.files import Kind as Form
-from evalkit.checks.snapshot.files import render
+from evalkit.checks.snapshot import Kind as Form
+from evalkit.checks.snapshot import render
 from evalkit.verdict import Where
 
 ItemKind = Literal["failure", "new snapshot", "changed snapshot"]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from evalkit._lib.files import is_inside, write_atomic
 from evalkit._lib.json import MISSING, differences
 from evalkit._lib.text import quoted, visible
-from evalkit.checks.snapshot.files import FOLDER, parse, render, same_text
+from evalkit.checks.snapshot import FOLDER, parse, render, same_text
 from evalkit.errors import UsageError
 from evalkit.review.queue import ReviewItem
 

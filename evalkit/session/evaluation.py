@@ -24,9 +24,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Approved, Check, View
-from evalkit.checks.core.defaults import DEFAULT_CHECKS, defaults, unexpected_error
-from evalkit.checks.core.runner import run_check
-from evalkit.checks.snapshot.files import path_of
+from evalkit.checks.core.runner import DEFAULT_CHECKS, defaults, run_check, unexpected_error
+from evalkit.checks.snapshot import path_of
 from evalkit.conversation import context
 from evalkit.conversation.response_reader import read_response
 from evalkit.errors import (
@@ -46,7 +45,7 @@ from evalkit.transcript import Exchange, Request, Response, Transcript, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 
 if TYPE_CHECKING:
-    from evalkit.checks.snapshot.files import Kind
+    from evalkit.checks.snapshot import Kind
     from evalkit.suite import Expectation, Variant
 
 CONVERSATION = "conversation"

@@ -18,8 +18,7 @@ from typing import NamedTuple, cast
 from evalkit._lib.json import JSON
 from evalkit._lib.text import visible
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.defaults import defaults, unexpected_error
-from evalkit.checks.core.runner import run_check
+from evalkit.checks.core.runner import defaults, run_check, unexpected_error
 from evalkit.errors import ExpectationFailed, UsageError
 from evalkit.session.evaluation import CONVERSATION
 from evalkit.session.failure_text import failure_text

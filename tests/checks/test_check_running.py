@@ -11,9 +11,8 @@ import pydantic
 import pytest
 
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.defaults import defaults, unexpected_error
 from evalkit.checks.core.formatting import excerpt, first_difference, table
-from evalkit.checks.core.runner import run_check
+from evalkit.checks.core.runner import defaults, run_check, unexpected_error
 from evalkit.errors import TargetError
 from evalkit.plugins import Catalog
 from evalkit.transcript import Transcript

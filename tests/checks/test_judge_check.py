@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from evalkit.checks.core.base import View
-from evalkit.checks.judge.request import fenced
+from evalkit.checks.judge import fenced
 from evalkit.conversation.judge_requests import is_judge_body, is_judge_request
 from evalkit.errors import CassetteMiss, Disconnected
 from evalkit.plugins import Catalog

@@ -8,7 +8,7 @@ from itertools import permutations, product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.checks.core.matching import assign
+from evalkit.checks.core.sequences import assign
 
 RULES = settings(max_examples=100, deadline=None)
 AssignmentCase = tuple[list[list[int]], list[tuple[int, int | None]], int]

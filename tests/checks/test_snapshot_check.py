@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.checks.core.base import Approved, View
-from evalkit.checks.snapshot.files import (
+from evalkit.checks.snapshot import (
     DEFAULT_NAMES,
     KINDS,
     parse,

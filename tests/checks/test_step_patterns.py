@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.checks.core.automaton import Automaton
-from evalkit.checks.steps.patterns import PatternError, compile_pattern, positions_of
+from evalkit.checks.core.sequences import Automaton
+from evalkit.checks.steps import PatternError, compile_pattern, positions_of
 
 LETTERS = {"thought": "t", "function_call": "c", "function_result": "r", "model_output": "m"}
 RULES = settings(max_examples=100, deadline=None)

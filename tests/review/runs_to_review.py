@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit._lib.json import MISSING
-from evalkit.checks.snapshot.files import Kind, path_of
+from evalkit.checks.snapshot import Kind, path_of
 from evalkit.results import Run
 from evalkit.review.decisions import Choice, Decision
 from evalkit.review.session import DecisionRequest, Reviewer, ReviewSession

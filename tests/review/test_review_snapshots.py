@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evalkit._lib.json import MISSING
-from evalkit.checks.snapshot.files import Kind, render
+from evalkit.checks.snapshot import Kind, render
 from evalkit.errors import UsageError
 from evalkit.review.decisions import DecisionFile
 from tests.review.runs_to_review import (

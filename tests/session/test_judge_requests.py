@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from evalkit.cassette.loader import load_cassette
-from evalkit.checks.snapshot.files import render
+from evalkit.checks.snapshot import render
 from evalkit.conversation.judge_requests import is_judge_request
 from evalkit.conversation.reconstruct import request_of, transcript_of
 from evalkit.lint import lint

@@ -5,8 +5,6 @@ the argument. Arguments are JSON values and are validated strictly: ``"3"`` is n
 ``1`` is not true, so that the loader agrees with the schema that editors use.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

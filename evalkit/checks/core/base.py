@@ -5,8 +5,6 @@ the project itself (the view does both), stores nothing between calls and decide
 docstring of a check class says what the empty case means.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple

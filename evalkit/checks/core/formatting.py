@@ -4,8 +4,6 @@ Used on the failing path only. Lines have no trailing spaces. Text of a model pa
 ``visible``, so that no control or bidirectional character reaches a terminal.
 """
 
-from __future__ import annotations
-
 import json
 import unicodedata
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ program that receives it. The finding says where the document is. ``NaN`` and ``
 Python's, not JSON's. Whitespace around the document is allowed.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any, NamedTuple, NoReturn

@@ -4,8 +4,6 @@ Each is a pydantic type, so a bad argument is refused where the suite is loaded,
 Schema for editors says the same.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Self

@@ -13,8 +13,6 @@ The check reads exchanges only, so it can evaluate any application's traffic:
 * The hops of a continued call are one response, and each hop must repeat the input.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
@@ -26,8 +24,7 @@ from pydantic import Field
 from evalkit._lib.json import JSON, canonical, equal
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.history.findings import HistoryComparison
-from evalkit.checks.history.input import comparable, items_of
-from evalkit.checks.history.matching import HistoryStep
+from evalkit.checks.history.matching import HistoryStep, comparable, items_of
 from evalkit.protocol.step_reader import RawStep, steps_of, strip_user_input
 from evalkit.transcript import Exchange
 from evalkit.verdict import Finding

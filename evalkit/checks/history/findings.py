@@ -14,8 +14,6 @@ An item that was sent or received earlier, though the last request lost or alter
 finding: that was reported at the request that did it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -23,8 +21,14 @@ from typing import Any
 from evalkit._lib.json import MISSING, differences
 from evalkit._lib.text import plural, shorten, show
 from evalkit.checks.core.formatting import against, excerpt, first_difference, table
-from evalkit.checks.history.input import InputItem, items_of
-from evalkit.checks.history.matching import HistoryStep, Matching, call_key, disorder
+from evalkit.checks.history.matching import (
+    HistoryStep,
+    InputItem,
+    Matching,
+    call_key,
+    disorder,
+    items_of,
+)
 from evalkit.protocol.step_reader import RawStep, type_of
 from evalkit.protocol.step_types import CLIENT_STEPS, OPTIONAL_FIELDS, REQUIRED_FIELDS
 from evalkit.transcript import Exchange

@@ -1,7 +1,5 @@
 """``media``: images, audio and video in the output exist, have the declared type, and are whole."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, NamedTuple
 

@@ -5,8 +5,6 @@ length. Sources: PNG (W3C, third edition, chapter 5), JPEG (ITU T.81, annex B), 
 and WebP containers, ISO base media file format (boxes), Matroska (EBML header).
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import zlib

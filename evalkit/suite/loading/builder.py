@@ -5,8 +5,6 @@ is used only if the whole file had no problem, so every part is built as far as 
 stops at the first mistake.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from evalkit._lib.json import JSON

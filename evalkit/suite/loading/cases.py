@@ -11,8 +11,6 @@ mark:
 Every problem is located in the data file itself. Templates are not rendered in rows.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

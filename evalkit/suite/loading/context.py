@@ -1,7 +1,5 @@
 """What the parts of the loader share while one suite file is loaded."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -5,8 +5,6 @@ An entry that reads earlier turns is built during the conversation. Files that a
 looked up as soon as the argument is known.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from evalkit._lib.json import JSON

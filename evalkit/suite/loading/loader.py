@@ -5,8 +5,6 @@ YAML, then keys and values that the language does not allow, then everything tha
 (names, templates, data files, expectations).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import partial

@@ -6,8 +6,6 @@ its names are still verified, and that the turn it reads is an earlier one. A te
 or ``default`` may read values that are missing, so only its names are verified.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 

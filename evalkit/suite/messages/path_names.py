@@ -1,7 +1,5 @@
 """How messages name the part of a suite file that a path leads to."""
 
-from __future__ import annotations
-
 from evalkit._lib.json import JSON
 from evalkit._lib.yaml import ValuePath
 

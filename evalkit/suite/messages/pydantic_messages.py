@@ -4,8 +4,6 @@ The tables below say what a value must be in the words of YAML and of the suite 
 leads through the document as it was loaded, so that it can be located.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping
 from typing import Any

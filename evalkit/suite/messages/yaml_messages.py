@@ -5,8 +5,6 @@ tables below turn each of its messages into one that names the mistake and point
 that is not in a table is display_path as it is.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import NamedTuple

@@ -6,8 +6,6 @@ system's, which differs between machines: the type is part of the request, and a
 same everywhere to match its recording (docs/protocol.md section 5).
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from pathlib import Path, PurePosixPath

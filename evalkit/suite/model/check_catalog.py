@@ -4,8 +4,6 @@ The suite package is below the checks package: it parses ``expect:`` entries and
 build each check. The plugin and the command line pass the real catalog, tests pass a small one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

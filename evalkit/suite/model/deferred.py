@@ -5,8 +5,6 @@ once they have run, and an attachment is read when its turn runs. What goes wron
 SuiteErrors with its position in the suite file, as a problem found at load does.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial

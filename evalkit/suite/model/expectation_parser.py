@@ -5,8 +5,6 @@ be beside the check, ``not`` around it. A check is built when its argument is kn
 during the conversation if its templates read earlier turns.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal

@@ -9,8 +9,6 @@ Where templates are rendered, a text that contains one is accepted too, whatever
 there: what it renders to is validated later.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from evalkit._lib.json import JSON

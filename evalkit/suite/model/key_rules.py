@@ -7,8 +7,6 @@
 * Requests that the API always refuses (docs/protocol.md sections 2 and 8) are refused at load.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 

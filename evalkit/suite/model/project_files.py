@@ -5,8 +5,6 @@ before the root is compared, so a link cannot lead out of the project. Files are
 suite is loaded and read when they are needed.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
 

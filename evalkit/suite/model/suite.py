@@ -4,8 +4,6 @@
 does not differ between them, so nothing here may be changed by a reader.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property

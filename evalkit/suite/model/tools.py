@@ -6,8 +6,6 @@ that a template cannot use, give an error result that tells the model so, as a r
 caller imports and calls the Python function (``call``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

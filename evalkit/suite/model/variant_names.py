@@ -6,8 +6,6 @@ renames another variant. A cassette's file name has the same parts, with charact
 file system would refuse; two variants whose file names would be equal are refused at load.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from hashlib import sha256

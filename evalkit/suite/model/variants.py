@@ -4,8 +4,6 @@ Templates are rendered and files are read only when a variant is asked for its f
 session that selects one test in eight pays for one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product

@@ -1,6 +1,4 @@
-"""Checks from plain functions, and findings from what such functions return."""
-
-from __future__ import annotations
+"""Checks that are functions of the project: ``python``, and those made by ``@evalkit.check``."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import Parameter, iscoroutine, signature
@@ -10,6 +8,7 @@ from pydantic import ConfigDict, Field, create_model
 
 from evalkit._lib.text import shorten
 from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.options import Target
 from evalkit.errors import Misconfigured
 from evalkit.verdict import Finding, Severity, Where
 
@@ -113,3 +112,25 @@ def _finding(item: Any, name: str) -> Finding:
         f"{name} returned {shorten(repr(item))}, which is not a finding"
         " (a Finding, a string, or a mapping with a message)"
     )
+
+
+class PythonTarget(Check):
+    """A Python function reports nothing. It is called as ``function(transcript, turn)``.
+
+    Over the conversation ``turn`` is None. The function returns findings: Finding objects,
+    strings, or mappings with a ``message`` and perhaps a ``code``, alone or in a list. ``False``
+    and a failed ``assert`` are findings too; any other exception makes the check *errored*. The
+    empty case: an empty list, None or True means no finding.
+    """
+
+    name: ClassVar[str] = "python"
+    shorthand: ClassVar[str | None] = "target"
+
+    target: Target = Field(description="The function: package.module:function.")
+
+    def run(self, view: View) -> Iterator[Finding]:
+        """Yield what the function reports. Raises TargetError, and what the function raises."""
+        function = view.resolve(self.target)
+        if not callable(function):
+            raise Misconfigured(f"{self.target} is not a function but {type(function).__name__}")
+        yield from findings_of(lambda: function(view.transcript, view.turn), self.target)

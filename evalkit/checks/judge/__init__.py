@@ -1,1 +1,0 @@
-"""The check ``judge`` and the request that it sends."""

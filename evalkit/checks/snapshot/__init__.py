@@ -1,1 +1,0 @@
-"""The check ``snapshot`` and the layout of its approved files."""

@@ -1,1 +1,0 @@
-"""The check ``steps`` and its pattern language."""

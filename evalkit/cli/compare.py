@@ -21,12 +21,11 @@ from evalkit._lib.files import write_atomic
 from evalkit._lib.text import plural, shorten, visible
 from evalkit.cli.main import VERDICT_CODES
 from evalkit.cli.tables import grid
-from evalkit.compare.comparison import ComparedRun, Comparison
+from evalkit.compare.comparison import ComparedRun, Comparison, RunSelection
+from evalkit.compare.comparison import compare as compare_runs
 from evalkit.compare.evidence import metric_differences
-from evalkit.compare.loading import RunSelection
-from evalkit.compare.loading import compare as compare_runs
 from evalkit.compare.pairing import Pair, by_check
-from evalkit.compare.rows import VariantKey
+from evalkit.compare.rows import VariantKey, grouped
 from evalkit.config import find_config, load_config
 from evalkit.errors import UsageError
 from evalkit.reports.ci import comment
@@ -212,9 +211,7 @@ def _print_pairs(
     console: Console, title: str, pairs: Sequence[Pair], trials: Mapping[VariantKey, int]
 ) -> None:
     """Print pairs; the trials of a variant are one entry with their number."""
-    variants: dict[VariantKey, list[Pair]] = {}
-    for pair in pairs:
-        variants.setdefault(pair.candidate.variant, []).append(pair)
+    variants = grouped((pair.candidate.variant, pair) for pair in pairs)
     count = f"{len(pairs):,}"
     if len(variants) < len(pairs):
         count += f" pairs of {plural(len(variants), 'variant')}"

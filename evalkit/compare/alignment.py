@@ -5,8 +5,6 @@ times differ between any two recordings and are not compared. Very long texts ar
 instead of words, because the matcher's work grows with the square of the number of segments.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher

@@ -1,23 +1,54 @@
-"""Compare a baseline run with a candidate run. Pure.
+"""Compare a baseline run with a candidate run.
 
 A Comparison has the rows, the pairs, the evidence and the gate's verdict. ``to_json`` is
 ``comparison.json``. The sentences for people (significance, sensitivity, flakiness) are built here,
 so that terminal, HTML and CI say the same.
+
+Either two runs are compared in full, or one model of each (of the same run, if its suites listed
+several). Then only the rows of those models count, and the model is left out of the identity by
+which results are paired. It is also left out where each run has one model and they differ, because
+then the model is what is compared.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from evalkit._lib.json import JSON
-from evalkit.compare.evidence import Evidence, by_tag, evidence, metric_differences
+from evalkit._lib.text import did_you_mean, plural, quoted
+from evalkit.compare.evidence import (
+    Evidence,
+    TrialStatistics,
+    by_tag,
+    evidence,
+    metric_differences,
+    trial_statistics,
+)
 from evalkit.compare.gates import DEFAULT, Gate, GateInput, GateVerdict, evaluate_gate
-from evalkit.compare.pairing import Pair, PairChange, Pairing, by_check, by_code, pair_runs
-from evalkit.compare.proportions import CONFIDENCE, Interval, wilson
-from evalkit.compare.rows import ResultRow, VerdictCounts, count_verdicts
-from evalkit.compare.trials import TrialStatistics, trial_statistics
+from evalkit.compare.intervals import CONFIDENCE, Interval, wilson
+from evalkit.compare.pairing import (
+    Pair,
+    PairChange,
+    Pairing,
+    by_check,
+    by_code,
+    pair_runs,
+    request_changes,
+    run_changes,
+    warnings,
+)
+from evalkit.compare.prices import Prices, cost_of
+from evalkit.compare.rows import (
+    ResultRow,
+    VerdictCounts,
+    count_verdicts,
+    grouped,
+    result_row,
+    without_model,
+)
+from evalkit.errors import UsageError
+from evalkit.results import Run
 
 SCHEMA_VERSION = 1
 
@@ -93,16 +124,14 @@ class Comparison:
     @cached_property
     def verdict(self) -> GateVerdict:
         """The gate's verdict."""
-        tagged: dict[str, list[ResultRow]] = {}
-        for row in self.candidate.rows:
-            for tag in dict.fromkeys(row.tags):
-                tagged.setdefault(tag, []).append(row)
+        rows = self.candidate.rows
+        tagged = grouped((tag, row) for row in rows for tag in dict.fromkeys(row.tags))
         facts = GateInput(
             evidence=self.evidence,
             candidate=self.candidate.counts,
             trials=self.candidate.trials,
             metrics=metric_differences(self.pairing.scored),
-            tags={tag: count_verdicts(rows) for tag, rows in tagged.items()},
+            tags={tag: count_verdicts(members) for tag, members in tagged.items()},
         )
         return evaluate_gate(self.gate_name, self.gate, facts)
 
@@ -117,9 +146,9 @@ class Comparison:
         if not table.pairs:
             return "No pair was scored in both runs."
         if not table.differing:
-            return f"No pair differs ({_pairs(table.pairs)})."
+            return f"No pair differs ({plural(table.pairs, 'pair')})."
         split = (
-            f"{table.regressed} regressed, {table.improved} improved, of {_pairs(table.pairs)}: "
+            f"{table.regressed} regressed, {table.improved} improved, of {plural(table.pairs, 'pair')}: "
             f"p = {table.mcnemar_p:.4g}"
         )
         if self.evidence.is_out_of_reach:
@@ -140,7 +169,9 @@ class Comparison:
         if not table.pairs:
             return ""
         verb = "differ" if table.differing else "may differ"
-        basis = f"With {_pairs(table.pairs)} of which {self.evidence.discordance:.0%} {verb}"
+        basis = (
+            f"With {plural(table.pairs, 'pair')} of which {self.evidence.discordance:.0%} {verb}"
+        )
         if drop is None:
             return f"{basis}, no drop at all would be found with 80 % power: add scenarios."
         return (
@@ -157,17 +188,7 @@ class Comparison:
                 "One trial per variant: nothing is known about flakiness. Record more with "
                 "--evalkit-repeat."
             )
-        parts = []
-        for side in sides:
-            trials = side.trials
-            if trials.repeated:
-                parts.append(
-                    f"{side.name}: trials disagree in {len(trials.flaky)} of {trials.repeated} "
-                    "variants with several trials"
-                )
-            else:
-                parts.append(f"{side.name}: one trial per variant, nothing is known")
-        return "; ".join(parts) + "."
+        return "; ".join(f"{side.name}: {_flakiness(side.trials)}" for side in sides) + "."
 
     def to_json(self) -> dict[str, JSON]:
         """Return ``comparison.json``.
@@ -239,8 +260,12 @@ class Comparison:
         }
 
 
-def _pairs(count: int) -> str:
-    return f"{count:,} pair{'' if count == 1 else 's'}"
+def _flakiness(trials: TrialStatistics) -> str:
+    if not trials.repeated:
+        return "one trial per variant, nothing is known"
+    return (
+        f"trials disagree in {len(trials.flaky)} of {trials.repeated} variants with several trials"
+    )
 
 
 def _interval(interval: Interval | None) -> list[float] | None:
@@ -272,3 +297,72 @@ def _pair(pair: Pair) -> dict[str, JSON]:
 
 def _codes(codes: Iterable[tuple[str, str]]) -> list[str]:
     return [f"{check}: {code}" for check, code in sorted(codes)]
+
+
+class RunSelection(NamedTuple):
+    """A run and the model of it that is compared (None: all models)."""
+
+    run: Run
+    model: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The run's directory, with the model if one is selected."""
+        return f"{self.run.directory} ({self.model})" if self.model else str(self.run.directory)
+
+
+def compare(
+    baseline: RunSelection,
+    candidate: RunSelection,
+    *,
+    gate_name: str = "default",
+    gate: Gate = DEFAULT,
+    prices: Mapping[str, Prices] | None = None,
+) -> Comparison:
+    """Compare two runs, or two models of one run.
+
+    Raises UsageError for a line that is not a result and for a model without results.
+    """
+    old, new = _rows(baseline, prices or {}), _rows(candidate, prices or {})
+    old_models, new_models = {row.model for row in old}, {row.model for row in new}
+    differing_models = len(old_models) == len(new_models) == 1 and old_models != new_models
+    if baseline.model or candidate.model or differing_models:
+        old, new = ([without_model(row) for row in rows] for rows in (old, new))
+    pairing = pair_runs(old, new)
+    manifests = baseline.run.manifest, candidate.run.manifest
+    changes = [*run_changes(*manifests), *request_changes(pairing)]
+    return Comparison(
+        baseline=ComparedRun(baseline.name, old),
+        candidate=ComparedRun(candidate.name, new),
+        gate_name=gate_name,
+        gate=gate,
+        configuration=[str(change) for change in changes],
+        warnings=warnings(pairing, changes, *manifests),
+    )
+
+
+def _rows(selection: RunSelection, prices: Mapping[str, Prices]) -> list[ResultRow]:
+    run, model = selection
+    rows = []
+    for number, line in enumerate(run.results(), 1):
+        try:
+            row = result_row(line)
+            if row.model in prices:
+                tokens = line["metrics"].get("tokens", {})
+                row = replace(row, cost=cost_of(tokens, prices[row.model]))
+            rows.append(row)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UsageError(
+                f"{run.directory / 'results.jsonl'}:{number}: not a result ({error!r})"
+            ) from error
+    if model is None:
+        return rows
+    selected = [row for row in rows if row.model == model]
+    if not selected:
+        names = sorted({row.model for row in rows if row.model})
+        valid = f"valid: {', '.join(names)}" if names else "it has no results"
+        raise UsageError(
+            f"{run.directory}: no result of model {quoted(model)}{did_you_mean(model, names)}; "
+            f"{valid}"
+        )
+    return selected

@@ -1,28 +1,32 @@
-"""Compute what scored pairs show about two runs. Pure.
+"""Compute what scored pairs show about two runs, and what the trials of one run show. Pure.
 
 Only scored pairs count; an errored result is in no average. Variants and trials of one scenario are
 one cluster. Where clusters have several pairs, the score interval alone would be too narrow, and
 the cluster-robust one is worthless if nothing differs. So ``interval`` then extends as far as the
 wider of the two on either side.
+
+Trials are independent recordings of the same variant. One trial says nothing about flakiness.
 """
 
-from __future__ import annotations
-
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from evalkit.compare.clusters import bootstrap_interval, cluster_sums, mean, robust_interval
-from evalkit.compare.pairing import Pair, pair_table
-from evalkit.compare.proportions import (
+from evalkit.compare.intervals import (
     CONFIDENCE,
     Interval,
     PairTable,
+    bootstrap_interval,
+    cluster_sums,
     detectable_drop,
+    mean,
     paired_interval,
+    robust_interval,
     wilson,
 )
-from evalkit.compare.rows import ResultRow
+from evalkit.compare.pairing import Pair, pair_table
+from evalkit.compare.rows import ResultRow, grouped
 
 SEED = 1
 """The seed of the bootstrap: the same runs give the same interval."""
@@ -66,8 +70,7 @@ def evidence(
 ) -> Evidence:
     """Return what scored pairs show; there may be none."""
     table = pair_table(pairs)
-    differences = ((pair.candidate.scenario, float(pair.difference)) for pair in pairs)
-    clusters = cluster_sums(_by_scenario(differences))
+    clusters = cluster_sums(grouped((pair.candidate.scenario, pair.difference) for pair in pairs))
     score, robust = paired_interval(table, confidence), robust_interval(clusters, confidence)
     interval = score
     if robust is not None and len(clusters) < table.pairs:
@@ -97,10 +100,7 @@ class TagEvidence(NamedTuple):
 
 def by_tag(pairs: Iterable[Pair]) -> dict[str, TagEvidence]:
     """Return the evidence of each tag of the candidate, with Holm's correction."""
-    tagged: dict[str, list[Pair]] = {}
-    for pair in pairs:
-        for tag in dict.fromkeys(pair.candidate.tags):
-            tagged.setdefault(tag, []).append(pair)
+    tagged = grouped((tag, pair) for pair in pairs for tag in dict.fromkeys(pair.candidate.tags))
     results = {tag: evidence(tagged[tag], bootstrap=False) for tag in sorted(tagged)}
     corrected = holm({tag: result.table.mcnemar_p for tag, result in results.items()})
     return {
@@ -143,26 +143,22 @@ class MetricDifference:
         return self.candidate / self.baseline if self.baseline else None
 
 
-METRICS: dict[str, Callable[[ResultRow], float | None]] = {
-    "tokens": lambda row: row.tokens,
-    "cost": lambda row: row.cost,
-    "elapsed_ms": lambda row: row.elapsed_ms,
-}
+METRICS = ("tokens", "cost", "elapsed_ms")
 """The measured values: tokens, cost in the currency of the prices, recorded milliseconds."""
 
 
 def metric_differences(pairs: Sequence[Pair]) -> dict[str, MetricDifference]:
     """Return the difference of each metric that some scored pair has on both sides."""
     differences = {}
-    for name, metric in METRICS.items():
+    for name in METRICS:
         values = [
             (pair.candidate.scenario, old, new)
             for pair in pairs
-            if (old := metric(pair.baseline)) is not None
-            and (new := metric(pair.candidate)) is not None
+            if (old := getattr(pair.baseline, name)) is not None
+            and (new := getattr(pair.candidate, name)) is not None
         ]
         if values:
-            clusters = cluster_sums(_by_scenario((key, new - old) for key, old, new in values))
+            clusters = cluster_sums(grouped((key, new - old) for key, old, new in values))
             differences[name] = MetricDifference(
                 pairs=len(values),
                 baseline=sum(old for _, old, _ in values) / len(values),
@@ -173,8 +169,60 @@ def metric_differences(pairs: Sequence[Pair]) -> dict[str, MetricDifference]:
     return differences
 
 
-def _by_scenario(values: Iterable[tuple[str, float]]) -> dict[str, list[float]]:
-    grouped: dict[str, list[float]] = {}
-    for scenario, value in values:
-        grouped.setdefault(scenario, []).append(value)
-    return grouped
+def pass_at(count: int, passed: int, k: int) -> float:
+    """Return pass@k: at least one of ``k`` trials drawn from ``count`` passes.
+
+    1 - C(n-c,k)/C(n,k) (Chen et al. 2021); ``k`` is from 1 to ``count``.
+    """
+    return 1 - math.comb(count - passed, k) / math.comb(count, k)
+
+
+def pass_hat(count: int, passed: int, k: int) -> float:
+    """Return pass^k, the chance that all of ``k`` trials drawn from ``count`` pass.
+
+    C(c,k)/C(n,k) (Yao et al. 2024); ``k`` is from 1 to ``count``.
+    """
+    return math.comb(passed, k) / math.comb(count, k)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialStatistics:
+    """What the trials of one run show.
+
+    ``most`` is the largest number of scored trials of a variant; ``repeated`` variants have two or
+    more; ``flaky`` ones have trials with different verdicts. ``pass_at`` and ``pass_hat`` are, by k
+    from 1, means over the variants with at least k scored trials.
+    """
+
+    variants: int
+    most: int
+    repeated: int
+    flaky: list[str]
+    pass_at: dict[int, float]
+    pass_hat: dict[int, float]
+
+
+def trial_statistics(rows: Iterable[ResultRow]) -> TrialStatistics:
+    """Return the statistics over a run's scored trials."""
+    trials = list(grouped((row.variant, row) for row in rows if row.scored).values())
+    passed = [[row.passed for row in group] for group in trials]
+    most = max(map(len, trials), default=0)
+    return TrialStatistics(
+        variants=len(trials),
+        most=most,
+        repeated=sum(len(group) > 1 for group in trials),
+        flaky=[
+            group[0].id.partition("#")[0]
+            for group in trials
+            if len({row.passed for row in group}) > 1
+        ],
+        pass_at={k: _mean_over_variants(pass_at, passed, k) for k in range(1, most + 1)},
+        pass_hat={k: _mean_over_variants(pass_hat, passed, k) for k in range(1, most + 1)},
+    )
+
+
+def _mean_over_variants(
+    formula: Callable[[int, int, int], float], variants: Iterable[Sequence[bool]], k: int
+) -> float:
+    shares = [formula(len(trials), sum(trials), k) for trials in variants if len(trials) >= k]
+    return sum(shares) / len(shares)

@@ -15,18 +15,15 @@ otherwise it passes. Terminal, exit code, JSON, HTML and CI show this one verdic
 ``DEFAULT`` applies: nothing may regress, nothing may error.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from evalkit.compare.evidence import Evidence, MetricDifference
-from evalkit.compare.proportions import wilson
+from evalkit.compare.evidence import Evidence, MetricDifference, TrialStatistics
+from evalkit.compare.intervals import wilson
 from evalkit.compare.rows import VerdictCounts
-from evalkit.compare.trials import TrialStatistics
 
 GateOutcome = Literal["pass", "fail", "inconclusive"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -143,7 +140,7 @@ class GateInput:
 
 def evaluate_gate(name: str, gate: Gate, facts: GateInput) -> GateVerdict:
     """Return the verdict of a gate over a comparison."""
-    rules = tuple(verdict for rule in _RULES for verdict in rule(gate, facts))
+    rules = tuple(_rule_verdicts(gate, facts))
     outcomes = {rule.verdict for rule in rules}
     order: tuple[GateOutcome, ...] = ("fail", "inconclusive", "pass")
     verdict: GateOutcome = next((one for one in order if one in outcomes), "inconclusive")
@@ -151,43 +148,44 @@ def evaluate_gate(name: str, gate: Gate, facts: GateInput) -> GateVerdict:
     return GateVerdict(name, verdict, "; ".join(messages) or "the gate has no rule", rules)
 
 
-def _pairs(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
+def _rule_verdicts(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
     if not facts.evidence.table.pairs:
         yield RuleVerdict(
             "pairs",
             "inconclusive",
             "no pair was scored in both runs, so there is nothing to compare",
         )
+    for name, rule in _RULES.items():
+        bound = getattr(gate, name)
+        if bound is not None:
+            yield from rule(name, bound, facts)
 
 
-def _max_errors(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
-    if gate.max_errors is not None:
-        counts = facts.candidate
-        yield RuleVerdict(
-            "max_errors",
-            _outcome(counts.errored <= gate.max_errors, "inconclusive"),
-            f"{counts.errored} of {counts.results} results errored, {_most(gate.max_errors)}",
-        )
+def _max_errors(name: str, most: int, facts: GateInput) -> Iterator[RuleVerdict]:
+    counts = facts.candidate
+    yield RuleVerdict(
+        name,
+        _outcome(counts.errored <= most, "inconclusive"),
+        f"{counts.errored} of {counts.results} results errored, {_at_most(most)}",
+    )
 
 
-def _max_regressions(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
-    if gate.max_regressions is not None:
-        table = facts.evidence.table
-        yield RuleVerdict(
-            "max_regressions",
-            _outcome(table.regressed <= gate.max_regressions),
-            f"{table.regressed} of {table.pairs} pairs regressed, {_most(gate.max_regressions)}",
-        )
+def _max_regressions(name: str, most: int, facts: GateInput) -> Iterator[RuleVerdict]:
+    table = facts.evidence.table
+    yield RuleVerdict(
+        name,
+        _outcome(table.regressed <= most),
+        f"{table.regressed} of {table.pairs} pairs regressed, {_at_most(most)}",
+    )
 
 
-def _most(bound: int) -> str:
+def _at_most(bound: int) -> str:
     return f"at most {bound} may" if bound else "none may"
 
 
-def _non_inferiority(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
-    bound = gate.non_inferiority
-    if bound is None:
-        return
+def _non_inferiority(
+    name: str, bound: NonInferiorityBound, facts: GateInput
+) -> Iterator[RuleVerdict]:
     low, high = facts.evidence.interval
     outcome: GateOutcome = "inconclusive"
     conclusion = "neither shown non-inferior nor inferior"
@@ -196,102 +194,91 @@ def _non_inferiority(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
     elif high < -bound.margin:
         outcome, conclusion = "fail", "inferior"
     yield RuleVerdict(
-        "non_inferiority",
+        name,
         outcome,
         f"{conclusion}: the difference lies between {low:+.1%} and {high:+.1%} "
         f"({bound.confidence:.0%}), the margin is {bound.margin:.1%}",
     )
 
 
-def _min_pass_rate(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
-    bound = gate.min_pass_rate
-    if bound is None:
-        return
+def _min_pass_rate(
+    name: str, bound: float | PassRateBound, facts: GateInput
+) -> Iterator[RuleVerdict]:
     if not isinstance(bound, PassRateBound):
         bound = PassRateBound(rate=bound)
     passed, scored = facts.candidate.passed, facts.candidate.scored
     if not scored:
-        yield RuleVerdict(
-            "min_pass_rate", "inconclusive", "no result was scored, so there is no pass rate"
-        )
+        yield RuleVerdict(name, "inconclusive", "no result was scored: the pass rate is unknown")
         return
     rate = passed / scored
     yield RuleVerdict(
-        "min_pass_rate",
+        name,
         _outcome(rate >= bound.rate),
         f"{passed} of {scored} scored results passed ({rate:.1%}), at least {bound.rate:.1%} must",
     )
     if bound.lower_bound is not None:
         low = wilson(passed, scored, bound.confidence).low
         yield RuleVerdict(
-            "min_pass_rate.lower_bound",
+            f"{name}.lower_bound",
             _outcome(low >= bound.lower_bound, "inconclusive"),
             f"the pass rate is at least {low:.1%} ({bound.confidence:.0%}), "
             f"{bound.lower_bound:.1%} must be shown",
         )
 
 
-def _pass_hat(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
-    bound = gate.pass_hat
-    if bound is None:
-        return
+def _pass_hat(name: str, bound: PassHatBound, facts: GateInput) -> Iterator[RuleVerdict]:
     share = facts.trials.pass_hat.get(bound.k)
     if share is None:
         yield RuleVerdict(
-            "pass_hat",
+            name,
             "inconclusive",
             f"no variant has {bound.k} scored trials, so pass^{bound.k} is not known; record more "
             f"with --evalkit-repeat {bound.k}",
         )
     else:
         yield RuleVerdict(
-            "pass_hat",
+            name,
             _outcome(share >= bound.min),
             f"pass^{bound.k} is {share:.1%}, it must be at least {bound.min:.1%}",
         )
 
 
-def _budgets(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
-    for name, budget in (("tokens", gate.tokens), ("cost", gate.cost)):
-        if budget is None:
-            continue
-        metric = facts.metrics.get(name)
-        if metric is None:
-            yield RuleVerdict(name, "inconclusive", f"no pair has {name} on both sides")
-            continue
-        if budget.max_mean is not None:
-            yield RuleVerdict(
-                f"{name}.max_mean",
-                _outcome(metric.candidate <= budget.max_mean),
-                f"the mean of {name} is {metric.candidate:.6g}, at most {budget.max_mean:.6g} is "
-                "allowed",
-            )
-        if budget.max_increase is not None:
-            # A product, not a ratio: a baseline of 0 has no ratio, and any increase is too much.
-            allowed = metric.baseline * (1 + budget.max_increase)
-            yield RuleVerdict(
-                f"{name}.max_increase",
-                _outcome(metric.candidate <= allowed),
-                f"the mean of {name} went from {metric.baseline:.6g} to {metric.candidate:.6g}, at "
-                f"most {allowed:.6g} is allowed",
-            )
+def _budget(name: str, budget: MetricBudget, facts: GateInput) -> Iterator[RuleVerdict]:
+    metric = facts.metrics.get(name)
+    if metric is None:
+        yield RuleVerdict(name, "inconclusive", f"no pair has {name} on both sides")
+        return
+    if budget.max_mean is not None:
+        yield RuleVerdict(
+            f"{name}.max_mean",
+            _outcome(metric.candidate <= budget.max_mean),
+            f"the mean of {name} is {metric.candidate:.6g}, at most {budget.max_mean:.6g} is "
+            "allowed",
+        )
+    if budget.max_increase is not None:
+        # A product, not a ratio: a baseline of 0 has no ratio, and any increase is too much.
+        allowed = metric.baseline * (1 + budget.max_increase)
+        yield RuleVerdict(
+            f"{name}.max_increase",
+            _outcome(metric.candidate <= allowed),
+            f"the mean of {name} went from {metric.baseline:.6g} to {metric.candidate:.6g}, at "
+            f"most {allowed:.6g} is allowed",
+        )
 
 
-def _required_tags(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
-    for tag in gate.required_tags:
+def _required_tags(name: str, tags: list[str], facts: GateInput) -> Iterator[RuleVerdict]:
+    for tag in tags:
         counts = facts.tags.get(tag)
         if counts is None:
             yield RuleVerdict(
-                f"required_tags.{tag}", "fail", f"no result of the candidate is tagged {tag!r}"
+                f"{name}.{tag}", "fail", f"no result of the candidate is tagged {tag!r}"
             )
             continue
         # An error says nothing about the model, so it alone does not fail the gate.
-        outcome: GateOutcome = "fail" if counts.failed else "inconclusive"
-        if counts.passed == counts.results:
-            outcome = "pass"
+        otherwise: GateOutcome = "fail" if counts.failed else "inconclusive"
         yield RuleVerdict(
-            f"required_tags.{tag}",
-            outcome,
+            f"{name}.{tag}",
+            _outcome(counts.passed == counts.results, otherwise),
             f"{counts.passed} of {counts.results} results tagged {tag!r} passed, all must",
         )
 
@@ -300,14 +287,14 @@ def _outcome(satisfied: bool, otherwise: GateOutcome = "fail") -> GateOutcome:
     return "pass" if satisfied else otherwise
 
 
-# In the order in which they are reported.
-_RULES = (
-    _pairs,
-    _max_regressions,
-    _non_inferiority,
-    _min_pass_rate,
-    _pass_hat,
-    _budgets,
-    _required_tags,
-    _max_errors,
-)
+_RULES: dict[str, Callable[[str, Any, GateInput], Iterator[RuleVerdict]]] = {
+    "max_regressions": _max_regressions,
+    "non_inferiority": _non_inferiority,
+    "min_pass_rate": _min_pass_rate,
+    "pass_hat": _pass_hat,
+    "tokens": _budget,
+    "cost": _budget,
+    "required_tags": _required_tags,
+    "max_errors": _max_errors,
+}
+"""The rules by their key, in the order in which they are reported."""

@@ -5,8 +5,6 @@ that scored it. Errors and skips say nothing about the model: they neither flip 
 and errors are counted separately.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby, pairwise
@@ -14,6 +12,7 @@ from typing import NamedTuple
 
 from evalkit._lib.json import JSON
 from evalkit.compare.prices import Prices, cost_of
+from evalkit.compare.rows import grouped
 from evalkit.results.index import IndexedResult, IndexedRun
 
 
@@ -121,9 +120,7 @@ def _sort_key(scenario: ScenarioHistory) -> tuple[int, float, str]:
 def _points(
     runs: Iterable[IndexedRun], results: Iterable[IndexedResult], prices: Mapping[str, Prices]
 ) -> list[HistoryPoint | None]:
-    by_run: dict[str, list[IndexedResult]] = {}
-    for result in results:
-        by_run.setdefault(result.run, []).append(result)
+    by_run = grouped((result.run, result) for result in results)
     return [
         _point(run.name, by_run[run.name], prices) if run.name in by_run else None for run in runs
     ]

@@ -1,20 +1,31 @@
-"""Pair the results of two runs by identity. Pure.
+"""Pair the results of two runs by identity, and list what differs besides the model. Pure.
 
 A pair is one variant and trial that both runs have, so an added scenario shifts no other pair. A
-result that only one run has is *added* or
-*removed* if its whole variant is. If the runs differ in their number of trials, the surplus is
-*unmatched* and counts as neither. If a result appears twice in a run, the last one counts.
+result that only one run has is *added* or *removed* if its whole variant is. If the runs differ in
+their number of trials, the surplus is *unmatched* and counts as neither. If a result appears twice
+in a run, the last one counts.
+
+A difference in verdicts says something about the model only if nothing else changed. Requests are
+compared pair by pair; each change is listed once, with the number of pairs that have it. Manifests
+are compared value by value (digests of suites, versions, options). The model itself is what is
+compared, so it is not listed.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from evalkit.compare.proportions import PairTable
-from evalkit.compare.rows import ResultRow
+from evalkit._lib.json import JSON
+from evalkit._lib.text import plural, shorten
+from evalkit.compare.intervals import PairTable
+from evalkit.compare.rows import ResultRow, grouped
 from evalkit.verdict import Verdict
+
+_MAX_VALUE = 60
+_MODEL_SETTINGS = frozenset({"model", "agent"})
+_VERSIONS = ("evalkit", "python", "pytest")
+_IGNORED_OPTIONS = frozenset({"report", "model", "models"})
 
 PairChange = Literal["regressed", "improved", "changed", "same", "unscored"]
 
@@ -88,9 +99,7 @@ def pair_runs(baseline: Sequence[ResultRow], candidate: Sequence[ResultRow]) -> 
 
 def pair_table(pairs: Iterable[Pair]) -> PairTable:
     """Return the two-by-two table of scored pairs."""
-    counts = {(old, new): 0 for old in (True, False) for new in (True, False)}
-    for pair in pairs:
-        counts[pair.baseline.passed, pair.candidate.passed] += 1
+    counts = Counter((old.passed, new.passed) for old, new in pairs)
     return PairTable(
         both_passed=counts[True, True],
         both_failed=counts[False, False],
@@ -114,31 +123,147 @@ def by_check(pairs: Iterable[Pair]) -> dict[str, Flips]:
     and another one that was fixed; here both are visible.
     """
     scored = (Verdict.PASSED, Verdict.FAILED)
-    failures = (
-        (name, old is Verdict.FAILED, pair.candidate.checks[name] is Verdict.FAILED)
+    return _count_flips(
+        (name, (old is Verdict.FAILED, pair.candidate.checks[name] is Verdict.FAILED))
         for pair in pairs
         for name, old in pair.baseline.checks.items()
         if old in scored and pair.candidate.checks.get(name) in scored
     )
-    return _count_flips(failures)
 
 
 def by_code(pairs: Iterable[Pair]) -> dict[str, Flips]:
     """Count the flips of each ``check: finding code`` over scored pairs."""
-    failures = (
-        (f"{check}: {code}", (check, code) in old.codes, (check, code) in new.codes)
+    return _count_flips(
+        (f"{check}: {code}", ((check, code) in old.codes, (check, code) in new.codes))
         for old, new in pairs
         for check, code in old.codes | new.codes
     )
-    return _count_flips(failures)
 
 
-def _count_flips(failures: Iterable[tuple[str, bool, bool]]) -> dict[str, Flips]:
+def _count_flips(failures: Iterable[tuple[str, tuple[bool, bool]]]) -> dict[str, Flips]:
     """Count names with whether they failed in the baseline and in the candidate."""
-    counts: dict[str, list[int]] = {}
-    for name, failed_before, fails_now in failures:
-        if failed_before or fails_now:
-            regressed, improved = not failed_before, not fails_now
-            row = counts.setdefault(name, [0, 0, 0])
-            row[0 if regressed else 1 if improved else 2] += 1
-    return {name: Flips(*counts[name]) for name in sorted(counts)}
+    return {
+        name: Flips(
+            regressed=flips.count((False, True)),
+            improved=flips.count((True, False)),
+            both_failed=flips.count((True, True)),
+        )
+        for name, flips in sorted(grouped(failures).items())
+        if any(map(any, flips))
+    }
+
+
+class ConfigurationChange(NamedTuple):
+    """A setting that differs, with both values as text for people.
+
+    ``pairs`` is the number of pairs it concerns, None if it concerns the run.
+    """
+
+    setting: str
+    baseline: str
+    candidate: str
+    pairs: int | None = None
+
+    def __str__(self) -> str:
+        pairs = f" ({plural(self.pairs, 'pair')})" if self.pairs else ""
+        return f"{self.setting}{pairs}: {self.baseline} → {self.candidate}"
+
+
+def request_changes(pairing: Pairing) -> list[ConfigurationChange]:
+    """Return the differences between requests, most frequent first."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for pair in pairing.pairs:
+        old, new = pair.baseline.request_parts, pair.candidate.request_parts
+        for key in _differing(old, new):
+            if key not in _MODEL_SETTINGS:
+                counts[key, *_excerpts(old.get(key), new.get(key))] += 1
+    return [
+        ConfigurationChange(setting, old, new, pairs)
+        for (setting, old, new), pairs in counts.most_common()
+    ]
+
+
+def run_changes(
+    baseline: Mapping[str, JSON], candidate: Mapping[str, JSON]
+) -> Iterator[ConfigurationChange]:
+    """Yield the differences between two manifests: versions, options, suites."""
+    for name in _VERSIONS:
+        if baseline.get(name) != candidate.get(name):
+            yield ConfigurationChange(
+                f"{name} version", str(baseline.get(name)), str(candidate.get(name))
+            )
+    old, new = baseline.get("options") or {}, candidate.get("options") or {}
+    for name in _differing(old, new):
+        if name not in _IGNORED_OPTIONS:
+            yield ConfigurationChange(f"option {name}", str(old.get(name)), str(new.get(name)))
+    old, new = _suite_digests(baseline), _suite_digests(candidate)
+    for name in _differing(old, new):
+        yield ConfigurationChange(
+            f"suite {name}", old.get(name, "absent")[:19], new.get(name, "absent")[:19]
+        )
+
+
+def _differing(old: Mapping[str, JSON], new: Mapping[str, JSON]) -> list[str]:
+    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+
+
+def _suite_digests(manifest: Mapping[str, JSON]) -> dict[str, str]:
+    return {
+        str(suite.get("suite")): str(suite.get("digest")) for suite in manifest.get("suites") or ()
+    }
+
+
+def warnings(
+    pairing: Pairing,
+    changes: Iterable[ConfigurationChange],
+    baseline: Mapping[str, JSON],
+    candidate: Mapping[str, JSON],
+) -> list[str]:
+    """Return what a reader must know before trusting a figure, most serious first."""
+    messages = [
+        f"the {name} run did not end: some results are missing"
+        for name, manifest in (("baseline", baseline), ("candidate", candidate))
+        if manifest.get("complete") is False
+    ]
+    suites = [
+        change.setting.removeprefix("suite ")
+        for change in changes
+        if change.setting.startswith("suite ")
+    ]
+    if suites:
+        messages.append(
+            f"the suites differ ({', '.join(suites)}): a changed verdict may be due to the suite, "
+            "not the model"
+        )
+    settings = sorted({change.setting for change in changes if change.pairs is not None})
+    if settings:
+        messages.append(
+            f"the requests differ ({', '.join(settings)}): the comparison is of more than the model"
+        )
+    if pairing.unmatched:
+        messages.append(
+            f"trials without a partner: {len(pairing.unmatched)}, because the runs have different "
+            "numbers of trials; they are in no pair"
+        )
+    if pairing.repeated:
+        messages.append(
+            f"results that appear twice in a run: {pairing.repeated}; the last of each counts"
+        )
+    return messages
+
+
+def _excerpts(old: str | None, new: str | None) -> tuple[str, str]:
+    """Return both values; long ones from shortly before the first difference."""
+    start = 0
+    if old is not None and new is not None and max(len(old), len(new)) > _MAX_VALUE:
+        differing = (
+            at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other
+        )
+        start = max(0, next(differing, min(len(old), len(new))) - _MAX_VALUE // 3)
+    return _excerpt(old, start), _excerpt(new, start)
+
+
+def _excerpt(text: str | None, start: int) -> str:
+    if text is None:
+        return "absent"
+    return ("…" if start else "") + shorten(text[start:], _MAX_VALUE)

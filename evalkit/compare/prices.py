@@ -4,8 +4,6 @@ Pure. Cached input is part of the input and billed at its own price. Thoughts ar
 tokens of tool use as input, as in the ``cost`` check (``checks.cost``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated
 

@@ -5,16 +5,18 @@ same answer: status, text, step types, calls with their arguments. Ids, signatur
 part of it.
 """
 
-from __future__ import annotations
-
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical
 from evalkit.verdict import Verdict, worst
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 VariantKey = tuple[str, str, tuple[str, ...]]
 """Suite, scenario, parts of the variant's name."""
 ResultKey = tuple[str, str, tuple[str, ...], int]
@@ -154,14 +156,20 @@ class VerdictCounts:
 
 def count_verdicts(rows: Iterable[ResultRow]) -> VerdictCounts:
     """Count a run's results by verdict."""
-    counts = dict.fromkeys(Verdict, 0)
-    for row in rows:
-        counts[row.verdict] += 1
+    counts = Counter(row.verdict for row in rows)
     return VerdictCounts(
-        results=sum(counts.values()),
+        results=counts.total(),
         scored=counts[Verdict.PASSED] + counts[Verdict.FAILED],
         passed=counts[Verdict.PASSED],
         failed=counts[Verdict.FAILED],
         errored=counts[Verdict.ERRORED],
         skipped=counts[Verdict.SKIPPED],
     )
+
+
+def grouped(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
+    """Return the values of each key, both in their order."""
+    groups: dict[Key, list[Value]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups

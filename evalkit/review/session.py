@@ -18,7 +18,7 @@ from evalkit._lib.clock import timestamp
 from evalkit._lib.files import display_path
 from evalkit._lib.json import JSON
 from evalkit._lib.text import visible
-from evalkit.compare.loading import RunSelection, compare
+from evalkit.compare.comparison import RunSelection, compare
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.results.journal import RESULTS

@@ -19,8 +19,8 @@ from pathlib import Path
 from evalkit._lib.files import sha256, write_atomic
 from evalkit._lib.text import did_you_mean, quoted
 from evalkit._lib.version import VERSION
+from evalkit.compare.comparison import RunSelection, compare
 from evalkit.compare.gates import Gate
-from evalkit.compare.loading import RunSelection, compare
 from evalkit.compare.prices import Prices
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run

@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON
+from evalkit.compare.comparison import RunSelection, compare
 from evalkit.compare.gates import Gate
-from evalkit.compare.loading import RunSelection, compare
 from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.project_root import find_project_root

@@ -11,7 +11,7 @@ import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.compare.clusters import (
+from evalkit.compare.intervals import (
     bootstrap_interval,
     cluster_sums,
     mean,

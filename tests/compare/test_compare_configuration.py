@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.compare.configuration import request_changes, run_changes, warnings
-from evalkit.compare.pairing import pair_runs
+from evalkit.compare.pairing import pair_runs, request_changes, run_changes, warnings
 from tests.compare.lines import line, rows
 
 OLD: dict[str, Any] = {

@@ -10,9 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from evalkit.compare.distributions import (
+from evalkit.compare.intervals import (
     incomplete_beta,
-    normal_quantile,
     sign_test,
     t_cdf,
     t_quantile,
@@ -36,7 +35,8 @@ def test_incomplete_beta(a: float, b: float, x: float) -> None:
 @example(3.868363614495795e-08, 4.0)
 @example(5.19e-09, 1.0)
 def test_t_cdf(value: float, freedom: float) -> None:
-    # So near the middle the curve is a straight line; scipy 1.17 says 0.5 there, to the last digit, for one degree of freedom.
+    # So near the middle the curve is a straight line; scipy 1.17 says 0.5 there, to the last
+    # digit, for one degree of freedom.
     middle = 0.5 + value * stats.t.pdf(0, freedom)
     assert t_cdf(value, freedom) == near(
         middle if abs(value) < 1e-6 else stats.t.cdf(value, freedom)
@@ -46,11 +46,6 @@ def test_t_cdf(value: float, freedom: float) -> None:
 @given(shares, freedoms)
 def test_t_quantile(share: float, freedom: float) -> None:
     assert t_quantile(share, freedom) == near(stats.t.ppf(share, freedom))
-
-
-@given(shares)
-def test_normal(share: float) -> None:
-    assert normal_quantile(share) == near(stats.norm.ppf(share))
 
 
 @pytest.mark.parametrize(("share", "freedom"), [(0, 3), (1, 3), (-0.1, 3), (0.5, 0)])

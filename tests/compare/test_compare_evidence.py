@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from evalkit.compare.evidence import by_tag, evidence, metric_differences
+from evalkit.compare.evidence import by_tag, evidence, metric_differences, trial_statistics
+from evalkit.compare.intervals import PairTable, paired_interval
 from evalkit.compare.pairing import pair_runs
-from evalkit.compare.proportions import PairTable, paired_interval
 from evalkit.compare.rows import count_verdicts
-from evalkit.compare.trials import trial_statistics
 from tests.compare.lines import line, rows, split
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from evalkit.compare.proportions import (
+from evalkit.compare.intervals import (
     Interval,
     PairTable,
     detectable_drop,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit._lib.text import escape_log_commands
-from evalkit.compare.loading import RunSelection, compare
+from evalkit.compare.comparison import RunSelection, compare
 from evalkit.errors import UsageError
 from evalkit.reports.ci import comment, github, markdown
 from evalkit.reports.ci.badge import Badge

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from evalkit._lib.json import dumps, loads
+from evalkit.compare.comparison import RunSelection, compare
 from evalkit.compare.gates import Gate
-from evalkit.compare.loading import RunSelection, compare
-from evalkit.compare.proportions import Interval
+from evalkit.compare.intervals import Interval
 from evalkit.reports.page import comparison_page
 from evalkit.reports.page.comparison_page import interval_chart
 from evalkit.reports.page.side_by_side import compare_turns

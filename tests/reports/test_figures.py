@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.compare.proportions import wilson
+from evalkit.compare.intervals import wilson
 from evalkit.reports.overview import ResultCounts
 from evalkit.reports.page.figures import BINS, figures
 from evalkit.verdict import Verdict

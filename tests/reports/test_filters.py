@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.compare.loading import RunSelection, compare
+from evalkit.compare.comparison import RunSelection, compare
 from evalkit.reports.page import comparison_page, run_page, split_output
 from evalkit.verdict import CheckResult, Finding, Verdict
 from tests.reports.browsing import SKIP, Open, Tab

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from evalkit._lib.json import loads
 from evalkit.compare.comparison import Comparison
 from evalkit.compare.evidence import by_tag, metric_differences
+from evalkit.compare.intervals import Interval
 from evalkit.compare.pairing import Pair, PairChange, by_check, by_code
-from evalkit.compare.proportions import Interval
 from evalkit.reports.formatting import number_text
 from evalkit.reports.page.side_by_side import ComparedTurn, compare_turns
 from evalkit.reports.page.templating import content_policy, resource, write_page

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import NamedTuple
 
-from evalkit.compare.proportions import wilson
+from evalkit.compare.intervals import wilson
 from evalkit.reports.formatting import duration, number_text
 from evalkit.reports.overview import ResultCounts
 

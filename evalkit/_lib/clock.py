@@ -1,7 +1,5 @@
 """The time that is written into files."""
 
-from __future__ import annotations
-
 import os
 from datetime import UTC, datetime
 

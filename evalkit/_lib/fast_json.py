@@ -5,8 +5,6 @@ float may be spelled differently (``1e-7``, ``1e-07``). The standard library tak
 refuses a value or would change it: integers over 64 bits, NaN, lone surrogates, deep nesting.
 """
 
-from __future__ import annotations
-
 import re
 from json import JSONEncoder
 

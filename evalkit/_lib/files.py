@@ -4,8 +4,6 @@ A reader never sees a half-written file: content goes into a temporary file or f
 target, is synced, and is renamed. All functions raise OSError unless they say otherwise.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -5,8 +5,6 @@ does the spelling of a number (``1`` equals ``1.0`` and ``1e0``), but ``true`` d
 Python's ``==`` differs in the last point.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

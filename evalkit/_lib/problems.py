@@ -5,8 +5,6 @@ and raises all of them at once. Positions need a second parse of the text, so th
 the first problem is added.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from functools import cached_property

@@ -3,8 +3,6 @@
 Built-in objects and those of other packages register in the same way.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points

@@ -1,7 +1,5 @@
 """Text for people: suggestions, shortening, and hostile characters made visible."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable

@@ -9,8 +9,6 @@ so no file can create an object or run code.
 :func:`locate` parses again and returns the position of every key and value, for error messages.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Callable

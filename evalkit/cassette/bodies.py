@@ -5,8 +5,6 @@ string its escapes, an object its key order and duplicate keys. Only white space
 changes (RFC 8259, section 2).
 """
 
-from __future__ import annotations
-
 import json
 import re
 import zlib

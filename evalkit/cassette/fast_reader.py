@@ -8,8 +8,6 @@ A literal block ends before the next line with the key that follows it: the bloc
 indented deeper, so they cannot be mistaken for that key.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import lru_cache

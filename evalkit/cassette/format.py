@@ -30,8 +30,6 @@ that vcrpy and pytest-recording write: nested header lists, ``!!binary``, anchor
 without ``string:``, and the ``status_code`` and ``content`` of vcrpy's older httpx stub.
 """
 
-from __future__ import annotations
-
 from evalkit.cassette import yaml_scalars
 from evalkit.cassette.bodies import indent_json
 from evalkit.cassette.fast_reader import read_rendered

@@ -10,8 +10,6 @@ The system locks the file while it is open: a second process is refused, and a l
 its process.
 """
 
-from __future__ import annotations
-
 import base64
 import os
 import zlib
@@ -19,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from evalkit._lib.files import display_path, sync_folder, try_lock
 from evalkit._lib.json import dumps, loads
@@ -132,7 +130,7 @@ class CassetteJournal:
     _handle: int
 
     @classmethod
-    def open(cls, path: Path) -> CassetteJournal:
+    def open(cls, path: Path) -> Self:
         """Open or create a journal.
 
         Raises UsageError if it cannot be written or another process writes it, CassetteError if it

@@ -4,8 +4,6 @@ A cassette that cannot be read is an error in every mode: it is never treated as
 overwritten.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -10,8 +10,6 @@ order does nothing else. Only if it differs, all recordings are indexed once, by
 canonical form. So a cassette of any size takes linear time.
 """
 
-from __future__ import annotations
-
 import re
 from collections import deque
 from collections.abc import Callable, Sequence

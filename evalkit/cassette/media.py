@@ -6,8 +6,6 @@ body that looks like a placeholder is escaped (``evalkit-media:!``), so no model
 read a file. A missing or changed media file is a CassetteError.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import re

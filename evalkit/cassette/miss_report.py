@@ -4,8 +4,6 @@ It names the cause in one line, the nearest recording, the differences by JSON p
 that records again. An empty or missing cassette has no nearest recording.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ A journal beside a cassette is an interrupted recording. A recording run resumes
 are replayed first. A run that only replays ignores it, because it is not a whole conversation.
 """
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple, get_args
 
 from evalkit._lib.text import did_you_mean

@@ -6,8 +6,6 @@ a journal that the next recording run resumes. Killed just after writing the cas
 both; the journal then ends with the digest of that cassette, and is ignored.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 

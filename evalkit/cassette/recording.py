@@ -1,7 +1,5 @@
 """The content of a cassette as values."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from evalkit._lib.json import JSON

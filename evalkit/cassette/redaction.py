@@ -12,8 +12,6 @@ it is only kept out of headers and queries. Outgoing requests are redacted in th
 they are matched, so a redacted recording can be replayed.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import re
@@ -67,7 +65,7 @@ class Redactor:
     def __repr__(self) -> str:
         return f"Redactor({len(self._secrets)} secrets, {len(self._patterns)} patterns)"
 
-    def with_secrets(self, secrets: Iterable[str]) -> Redactor:
+    def with_secrets(self, secrets: Iterable[str]) -> "Redactor":
         """Return a redactor that knows further secrets."""
         new = [secret for secret in secrets if secret.strip() not in self._secrets]
         return Redactor([*self._secrets, *new], self._patterns) if new else self

@@ -8,8 +8,6 @@ keys in ``GEMINI_API_KEY`` and ``GOOGLE_API_KEY`` are redacted, and a file that 
 is not written (SecretLeak).
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -53,7 +51,9 @@ class _YamlWithoutMetadata:
         return cassette
 
 
-def vcr_serializer(cassettes: str | Path, *, secrets: Iterable[str] | None = None) -> VcrSerializer:
+def vcr_serializer(
+    cassettes: str | Path, *, secrets: Iterable[str] | None = None
+) -> "VcrSerializer":
     """Return a serializer for ``vcr.VCR.register_serializer``.
 
     Media go to ``_media`` in the folder ``cassettes``. ``secrets`` are redacted, by default the

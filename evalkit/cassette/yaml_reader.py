@@ -4,8 +4,6 @@ Every error is a CassetteError that starts with ``name:line``. A truncated file 
 read in part.
 """
 
-from __future__ import annotations
-
 from typing import Any, NoReturn
 
 from evalkit._lib import yaml

@@ -10,8 +10,6 @@ characters outside YAML's printable set (YAML 1.2.2, rule 1), line breaks of YAM
 that reorder displayed text (Unicode TR36).
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import re

@@ -8,8 +8,6 @@ A reply is sent as it says: delayed, in pieces, or broken off. Frames without a 
 together, so a stream without delays costs no more than a plain reply.
 """
 
-from __future__ import annotations
-
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence

@@ -5,8 +5,6 @@ does the sending, so fault injection can change a reply without a clock. There a
 a script, cassettes, and an upstream.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, Protocol

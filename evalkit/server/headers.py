@@ -1,7 +1,5 @@
 """Headers and secrets of calls that are forwarded or replayed. No IO."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl
 

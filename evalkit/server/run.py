@@ -5,8 +5,6 @@ of each request, under ``EXTENSION``. Other servers lack this extension: there, 
 off is left unfinished, and the server ends it in its own way.
 """
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import signal

@@ -3,8 +3,6 @@
 Handling a call never awaits, so the service needs no lock.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Strategies for whole conversations: plans, tool results, and transcripts with a fake service."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any

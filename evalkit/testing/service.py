@@ -7,8 +7,6 @@ client read from streams and polls. It validates requests like the service (docs
 2), but not histories: the log is there for checking those.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, TypeVar

@@ -5,8 +5,6 @@ generated at once. Optional fields are present, null or absent; unknown types an
 generated too (docs/protocol.md sections 3 to 6 and 11).
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, TypeVar

@@ -1,7 +1,5 @@
 """Transports: replay from a cassette, record into one, or live. Each serves one variant."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 from evalkit.cassette.record_modes import RECORD_MODES, RecordMode

@@ -1,7 +1,5 @@
 """Checks the configured base URL and key before anything is sent. No message repeats a key."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
 

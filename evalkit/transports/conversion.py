@@ -4,8 +4,6 @@ The text of a response is its bytes as UTF-8, with invalid bytes as lone surroga
 the same live and replayed, and no byte is lost.
 """
 
-from __future__ import annotations
-
 from http import HTTPStatus
 
 from evalkit.cassette.bodies import request_text, to_bytes, to_text

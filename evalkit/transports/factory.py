@@ -5,8 +5,6 @@ cannot mix. Test doubles are transports, never patches. The record modes are a t
 ``cassette.record_modes``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol

@@ -1,7 +1,5 @@
 """The only place where httpx's exceptions become evalkit's. Messages name host and cause only."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

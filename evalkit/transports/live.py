@@ -9,8 +9,6 @@ message or log. TLS certificates are verified and redirects are not followed: th
 configured host only.
 """
 
-from __future__ import annotations
-
 import random as _random
 import ssl
 import time

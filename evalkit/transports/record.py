@@ -5,8 +5,6 @@ not lost it. Final HTTP errors are recorded too, because they happened. Transpor
 they have no response.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """Replay: responses come from a cassette and nowhere else. Nothing imported here opens a socket."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -7,8 +7,6 @@ eight, minus a random quarter, so that many clients spread. ``retry-after-ms`` o
 the usual wait. If a server asks for more than a minute, its response is final.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 

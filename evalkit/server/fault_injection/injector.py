@@ -10,8 +10,6 @@ recording and an upstream receives no request. If several such faults strike, th
 all others are applied to the reply one after the other.
 """
 
-from __future__ import annotations
-
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -36,7 +34,7 @@ class FaultSelector:
         self._chances: Counter[str] = Counter()
         self._strikes: Counter[str] = Counter()
 
-    def for_call(self, plans: Sequence[FaultPlan], call: Call) -> RequestFaults:
+    def for_call(self, plans: Sequence[FaultPlan], call: Call) -> "RequestFaults":
         """Return the faults of one request."""
         if not plans:
             return RequestFaults(self, (), b"")

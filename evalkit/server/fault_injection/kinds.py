@@ -5,8 +5,6 @@ another one and never wait: how long to wait is part of the reply. Positions in 
 events from 1 (docs/protocol.md section 6); a position beyond the end of the stream changes nothing.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace

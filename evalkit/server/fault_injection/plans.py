@@ -10,8 +10,6 @@
 A number may be a range, ``least..most``; then a number is drawn each time.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ waits, and whether the stream ends there. One change serves one stream. Frames w
 (comments) pass unchanged and do not count as events.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence

@@ -7,8 +7,6 @@ archive closes. A killed process leaves journals; :meth:`ConversationArchive.rec
 into cassettes. Few journals are open at a time, however many conversations there are.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence

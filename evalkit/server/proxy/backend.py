@@ -8,8 +8,6 @@ complete; earlier, the upstream's connection is closed, and the stream is record
 upstream cannot be reached, the client gets 502 or 504, and nothing is recorded.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time

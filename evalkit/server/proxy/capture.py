@@ -4,8 +4,6 @@ A client may act on the last event of a stream before the connection ends. So th
 ended when that event has been seen, not when the connection is done.
 """
 
-from __future__ import annotations
-
 import zlib
 from contextlib import suppress
 from dataclasses import replace

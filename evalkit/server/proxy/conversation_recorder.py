@@ -5,8 +5,6 @@ the cassettes. Between them is one writer thread, so that exchanges are written 
 and no stream waits for a disk.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import Counter
@@ -45,7 +43,7 @@ class ConversationRecorder:
         self._request_counts: Counter[int] = Counter()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="evalkit record")
 
-    def open(self, call: Call) -> ProxiedExchange:
+    def open(self, call: Call) -> "ProxiedExchange":
         """Start the exchange of a call that is about to be forwarded."""
         uri = self._upstream.uri(call)
         request = request_of(call, uri)
@@ -65,13 +63,13 @@ class ConversationRecorder:
             started=self.clock(),
         )
 
-    def note_failure(self, exchange: ProxiedExchange) -> None:
+    def note_failure(self, exchange: "ProxiedExchange") -> None:
         """Note that an exchange has no response."""
         if not exchange.is_answered:
             exchange.is_answered = True
             self._demultiplexer.fail(exchange.pending)
 
-    def note_progress(self, exchange: ProxiedExchange, broken: str | None = None) -> None:
+    def note_progress(self, exchange: "ProxiedExchange", broken: str | None = None) -> None:
         """Note what has arrived of an exchange's response."""
         capture = exchange.capture
         assert capture is not None
@@ -82,7 +80,7 @@ class ConversationRecorder:
             response = capture.response(self.clock(), broken)
             self._demultiplexer.complete(exchange.pending, response)
 
-    async def record(self, exchange: ProxiedExchange, broken: str | None) -> None:
+    async def record(self, exchange: "ProxiedExchange", broken: str | None) -> None:
         """Write an exchange to the disk; a failure is logged only."""
         try:
             await self._append(exchange, broken)
@@ -102,7 +100,7 @@ class ConversationRecorder:
             self._log(f"not recorded: {line}")
         self._writer.shutdown()
 
-    async def _append(self, exchange: ProxiedExchange, broken: str | None) -> None:
+    async def _append(self, exchange: "ProxiedExchange", broken: str | None) -> None:
         capture, conversation = exchange.capture, exchange.pending.thread
         assert capture is not None
         response = capture.response(self.clock(), broken)

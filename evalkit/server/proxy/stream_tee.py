@@ -4,8 +4,6 @@ The task records the stream whether or not the client stays; the client lags at 
 number of chunks behind.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 

@@ -7,8 +7,6 @@ connection that turns out to be closed when a request is sent says nothing about
 9112, section 9.3.1).
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from urllib.parse import unquote_plus

@@ -4,8 +4,6 @@ It opens no connection and writes nothing. A request without a recording gets 40
 the miss; 404 is a status that no SDK retries.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache

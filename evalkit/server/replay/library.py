@@ -5,8 +5,6 @@ progress; the first recording of a cassette that was not started; any other. A r
 lookup, however many cassettes there are.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace

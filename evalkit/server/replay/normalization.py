@@ -12,8 +12,6 @@ spellings that differ between clients without a meaning, or that the API treats 
 * ``stream=false`` and ``alt=sse`` in the query.
 """
 
-from __future__ import annotations
-
 import re
 from contextlib import suppress
 from hashlib import blake2b

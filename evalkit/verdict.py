@@ -8,12 +8,10 @@
 | raises | ``errored``: it says nothing about the model and is never part of an average |
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from evalkit._lib.json import MISSING
 
@@ -95,7 +93,7 @@ class Finding:
     severity: Severity = Severity.ERROR
     detail: str = ""
 
-    def as_warning(self) -> Finding:
+    def as_warning(self) -> Self:
         """Return the same finding with the severity ``warn``."""
         return replace(self, severity=Severity.WARN)
 

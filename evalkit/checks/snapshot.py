@@ -28,7 +28,7 @@ from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import first_difference
 from evalkit.checks.core.json_output import read_output
 from evalkit.errors import Misconfigured
-from evalkit.suite.model.variant_names import file_word
+from evalkit.suite.model.variants import file_word
 from evalkit.verdict import Finding, Where
 
 Kind = Literal["text", "json", "steps"]

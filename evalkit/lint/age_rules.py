@@ -11,8 +11,7 @@ from email.utils import parsedate_to_datetime
 from evalkit._lib.text import show
 from evalkit.cassette.recording import VERSION
 from evalkit.lint.cassette_view import CassetteView
-from evalkit.lint.findings import RuleFinding
-from evalkit.lint.rules import LintOptions
+from evalkit.lint.rules import LintOptions, RuleFinding
 from evalkit.protocol.wire_facts import API_REVISION
 
 _DAYS_OF_A_YEAR = 365.0

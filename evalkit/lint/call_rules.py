@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from evalkit._lib.json import JSON
 from evalkit._lib.text import show
 from evalkit.lint.cassette_view import CassetteView
-from evalkit.lint.findings import RuleFinding
+from evalkit.lint.rules import RuleFinding
 from evalkit.protocol.step_reader import pair_calls, steps_of
 from evalkit.protocol.step_types import SERVER_CALLS
 from evalkit.transcript import Exchange

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from evalkit._lib.text import show
 from evalkit.checks.core.base import View
 from evalkit.checks.history.check import History
-from evalkit.lint.cassette_view import CassetteView
-from evalkit.lint.findings import RuleFinding
-from evalkit.lint.thread_merge import resends_model_steps
+from evalkit.lint.cassette_view import CassetteView, resends_model_steps
+from evalkit.lint.rules import RuleFinding
 from evalkit.transcript import Exchange, Transcript, Turn
 
 _EXACT = History(level="exact")

@@ -22,11 +22,10 @@ from evalkit.lint.age_rules import check_age
 from evalkit.lint.call_rules import check_calls
 from evalkit.lint.cassette_view import CassetteView
 from evalkit.lint.file_search import LintFiles, find_files
-from evalkit.lint.findings import LintFinding, RuleFinding
 from evalkit.lint.history_rules import check_history
 from evalkit.lint.media_rules import check_media
 from evalkit.lint.protocol_rules import check_protocol
-from evalkit.lint.rules import RULES, LintOptions
+from evalkit.lint.rules import RULES, LintFinding, LintOptions, RuleFinding
 from evalkit.lint.secret_rules import check_secrets, mask, mask_json
 from evalkit.lint.stream_rules import check_streams
 from evalkit.lint.suite_rules import (
@@ -192,7 +191,7 @@ def _quotable(value: Any) -> Any:
     try:
         return excerpt(mask_json(_as_json(value)))
     except RecursionError:
-        return "(nested too deeply to be display_path)"
+        return "(nested too deeply to be shown)"
 
 
 def _as_json(value: Any) -> Any:

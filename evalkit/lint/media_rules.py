@@ -11,7 +11,7 @@ from evalkit._lib.text import show
 from evalkit.cassette.media import PREFIX
 from evalkit.checks.media.files import decode, examine
 from evalkit.lint.cassette_view import CassetteView
-from evalkit.lint.findings import RuleFinding
+from evalkit.lint.rules import RuleFinding
 from evalkit.protocol.step_reader import steps_of
 from evalkit.protocol.step_types import MEDIA_TYPES
 

@@ -1,22 +1,25 @@
-"""The table of rules: code, topic, severity, meaning; and the options that select among them.
+"""The table of rules: code, topic, severity, meaning; the options that select among them; findings.
 
 The module of a topic implements its rules. Codes are stable: users select them and tools read them.
 The codes of the topics ``history`` and ``stream`` are those of the checks with these names, which
 find them. ``integrity`` marks what makes a file unusable: it ends the command with exit code 3.
 
 Severities: ``error`` is wrong, ``warn`` is risky or wasteful, ``info`` is worth knowing. One rule
-has one severity.
+has one severity. A rule yields a ``RuleFinding``. The linter adds the file, the line and the
+rule's severity, and masks what is quoted.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 from evalkit._lib.clock import now
+from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import did_you_mean
 from evalkit.errors import UsageError
+from evalkit.verdict import Finding
 
 LintSeverity = Literal["error", "warn", "info"]
 SEVERITIES: tuple[LintSeverity, ...] = ("error", "warn", "info")
@@ -294,3 +297,67 @@ def _expand_topics(words: Sequence[str]) -> Iterable[str]:
             raise UsageError(
                 f"unknown rule or topic {word!r}{hint}; `evalkit lint --rules` lists all"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFinding:
+    """One thing that a rule reports about a file.
+
+    ``exchange`` counts from 1 over the file's recordings, ``line`` over its lines. ``part`` says
+    what the JSON Pointer ``pointer`` points into: the ``request`` or ``response`` body of the
+    exchange, the list of its ``events``, or the cassette's ``metadata``. ``expected`` and ``got``
+    are JSON values or ``MISSING``.
+    """
+
+    code: str
+    message: str
+    exchange: int | None = None
+    part: str | None = None
+    pointer: str | None = None
+    expected: Any = MISSING
+    got: Any = MISSING
+    line: int | None = None
+
+    @classmethod
+    def of_check(cls, finding: Finding) -> Self:
+        """Return the finding of a check as one of lint."""
+        where = finding.where
+        return cls(
+            finding.code,
+            finding.message,
+            exchange=where.exchange,
+            part=where.part,
+            pointer=where.pointer,
+            expected=finding.expected,
+            got=finding.got,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LintFinding:
+    """One finding, as ``--json`` prints it.
+
+    ``where`` contains what is known of ``line``, ``part`` and ``pointer``.
+    """
+
+    file: str
+    exchange: int | None
+    code: str
+    severity: LintSeverity
+    message: str
+    where: dict[str, JSON] = field(default_factory=dict)
+    expected: Any = MISSING
+    got: Any = MISSING
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the finding with all of its keys; absent values are null."""
+        return {
+            "file": self.file,
+            "exchange": self.exchange,
+            "code": self.code,
+            "severity": self.severity,
+            "where": self.where,
+            "message": self.message,
+            "expected": None if self.expected is MISSING else self.expected,
+            "got": None if self.got is MISSING else self.got,
+        }

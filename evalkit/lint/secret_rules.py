@@ -17,7 +17,7 @@ from evalkit._lib.text import plural
 from evalkit.cassette.bodies import to_text
 from evalkit.cassette.recording import Recording
 from evalkit.lint.cassette_view import CassetteView
-from evalkit.lint.findings import RuleFinding
+from evalkit.lint.rules import RuleFinding
 from evalkit.protocol.wire_facts import COOKIE_HEADERS, CREDENTIAL_HEADERS, KEY_PARAMETERS
 
 
@@ -149,7 +149,7 @@ def mask_json(value: JSON) -> JSON:
 
 
 def fingerprint(secret: str) -> str:
-    """Return what may be display_path of a secret: its first four characters and its length."""
+    """Return what may be shown of a secret: its first four characters and its length."""
     return f"{secret[:4]}… ({len(secret)} characters)"
 
 

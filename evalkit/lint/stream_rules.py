@@ -13,7 +13,7 @@ from evalkit._lib.text import show
 from evalkit.checks.core.base import View
 from evalkit.checks.stream import Stream
 from evalkit.lint.cassette_view import CassetteView
-from evalkit.lint.findings import RuleFinding
+from evalkit.lint.rules import RuleFinding
 from evalkit.protocol.sse import DONE, frames
 from evalkit.transcript import Exchange, Transcript, Turn
 

@@ -19,7 +19,7 @@ from evalkit.checks.snapshot import DEFAULT_NAMES, FOLDER, KINDS, path_of
 from evalkit.errors import SuiteErrors
 from evalkit.lint.cassette_view import CassetteView
 from evalkit.lint.file_search import LintFiles
-from evalkit.lint.findings import RuleFinding
+from evalkit.lint.rules import RuleFinding
 from evalkit.results import Run
 from evalkit.suite import Suite, Variant, expand, load
 

@@ -24,7 +24,7 @@ from evalkit.plugins import Catalog
 from evalkit.pytest_plugin.state import read_settings
 from evalkit.session import Settings
 from evalkit.session.settings import application_environment
-from evalkit.suite.model.variant_names import file_word
+from evalkit.suite.model.variants import file_word
 from evalkit.taping import Tape
 from evalkit.taping.tape_session import TapePlan
 

@@ -58,7 +58,7 @@ def verify_templates(
 ) -> bool:
     """Verify every template in a value.
 
-    Returns whether all can be rendered at load, which every row has display_path.
+    Returns whether all can be rendered at load, as they were with every row.
     """
     results = [
         _verify(problems, source, (*path, *inside), rows, moment)

@@ -2,7 +2,7 @@
 
 libyaml says what its parser expected and where it stopped, often one line below the mistake. The
 tables below turn each of its messages into one that names the mistake and points at it. A message
-that is not in a table is display_path as it is.
+that is not in a table is shown as it is.
 """
 
 import re

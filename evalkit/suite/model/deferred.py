@@ -14,12 +14,42 @@ from evalkit._lib.json import JSON, dumps
 from evalkit._lib.problems import ProblemList, SourceText
 from evalkit._lib.yaml import ValuePath, load
 from evalkit.errors import SuiteErrors
-from evalkit.suite.messages.path_names import describe_path
 from evalkit.suite.model.attachments import Attachments
-from evalkit.suite.model.check_catalog import CheckCatalog
-from evalkit.suite.model.expectation_parser import BadExpectation, ExpectationEntry, build_check
+from evalkit.suite.model.expectation_parser import (
+    BadExpectation,
+    CheckCatalog,
+    ExpectationEntry,
+    build_check,
+)
 from evalkit.suite.model.project_files import ProjectFileError, ProjectFiles
 from evalkit.suite.model.templates import TemplateError, render
+
+
+def describe_path(document: JSON, path: ValuePath) -> str:
+    """Return ``scenario 'london', turn 1``, ``tool 'x'``, ``defaults`` or ``""``."""
+    if len(path) < 2:
+        return ""
+    top, second, *rest = path
+    if top == "tools":
+        return f"tool {second!r}"
+    if top == "scenarios" and isinstance(second, int):
+        text = f"scenario {scenario_name(document, second)}"
+    elif top == "defaults":
+        text, rest = "defaults", [second, *rest]
+    else:
+        return ""
+    if len(rest) > 1 and rest[0] in ("turns", "cases") and isinstance(rest[1], int):
+        text += f", {'turn' if rest[0] == 'turns' else 'case'} {rest[1] + 1}"
+    return text
+
+
+def scenario_name(document: JSON, index: int) -> str:
+    """Return a scenario's quoted id, or its number from 1 if it has none."""
+    try:
+        name = document["scenarios"][index]["id"]
+    except (LookupError, TypeError):
+        name = None
+    return repr(name) if isinstance(name, str) and 0 < len(name) <= 80 else str(index + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

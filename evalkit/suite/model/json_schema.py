@@ -13,8 +13,7 @@ from collections.abc import Callable
 
 from evalkit._lib.json import JSON
 from evalkit.suite.model.attachments import KINDS
-from evalkit.suite.model.check_catalog import CheckCatalog
-from evalkit.suite.model.expectation_parser import works_bare
+from evalkit.suite.model.expectation_parser import CheckCatalog, works_bare
 from evalkit.suite.model.key_rules import MANAGED_FIELDS, ONLY_AGENTS, ONLY_MODELS
 from evalkit.suite.model.language import SUITE_FILE
 

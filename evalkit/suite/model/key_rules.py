@@ -16,7 +16,7 @@ from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit._lib.yaml import ValuePath
 from evalkit.suite.model.language import ScenarioEntry, ScenarioKeys
 from evalkit.suite.model.templates import is_template
-from evalkit.suite.model.variant_names import AXES
+from evalkit.suite.model.variants import AXES
 
 KeyPath = Callable[[str], ValuePath]
 """Returns the path of a merged key: the scenario's own, or that of the defaults."""

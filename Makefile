@@ -15,14 +15,20 @@ demo: $(VENV)/.installed  ## replay the shipped suites offline and write reports
 demo-compare: $(VENV)/.installed  ## compare two revisions of a model, both served from this machine
 	@$(BIN)/python examples/revisions/compare.py || [ $$? -eq 4 ]  # inconclusive is what these two are
 
-test: check node-packages  ## check the code, then run every test
-	$(BIN)/python -m pytest -n 2
+test: check node-packages  ## check the code, then run every test and print branch coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --sort=cover
 
-check: $(VENV)/.developer  ## lint, types, layers, schema, cassettes
+check: $(VENV)/.developer  ## lint, types, layers, dead code, limits, schema, cassettes
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vulture
+	$(BIN)/python tools/code_limits.py
+	$(BIN)/python tools/architecture.py
 	$(BIN)/evalkit schema | cmp - evalkit.schema.json
 	$(BIN)/evalkit lint cassettes --fail-on warn
 

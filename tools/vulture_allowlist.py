@@ -1,0 +1,75 @@
+"""Names that only programs outside the package use, for the dead-code finder in ``make check``.
+
+Each line counts as a use. A definition that nothing uses any more is deleted, not listed here.
+"""
+# ruff: noqa: B018, F821
+# mypy: ignore-errors
+
+# Classes that entry points in pyproject.toml name.
+Citations
+Cost
+PythonTarget
+JsonQuery
+JsonSchema
+Judge
+Latency
+Media
+SameAs
+Snapshot
+Status
+Steps
+ToolCalls
+Usage
+Badge
+Ctrf
+JUnit
+MarkdownSummary
+
+# Methods and parameters that libraries call: pytest, click, PyYAML, uvicorn, vcrpy, Hypothesis.
+_.collect
+_.runtest
+_.reportinfo
+_.get_command
+_.format_commands
+_.ignore_aliases
+_.send_400_response
+_.capture_signals
+_.play_response
+_.filter_request
+_.find_requests_with_most_matches
+_.can_play_response_for
+indentless
+strategy
+
+# Fields that pydantic reads from YAML and hands on as a mapping, and fields of JSON records.
+_.max_regressions
+_.max_errors
+_.min_pass_rate
+_.required_tags
+_.tool_calls
+_.judge
+_.schema_version
+_.short_description
+_.defer_loading
+_.image
+_.video
+_.resolution
+_.sample_rate
+_.channels
+_.processing
+_.agent_config
+_.system_instruction
+_.response_format
+_.response_modalities
+_.response_mime_type
+_.service_tier
+_.safety_settings
+_.cached_content
+
+# Fields that Jinja templates read.
+_.tiles
+_.zero
+_.ticks
+
+# Attributes of the public test helpers.
+_.delivered

@@ -21,7 +21,7 @@ from evalkit.cli.main import EXIT_FAILED, EXIT_PASS
 from evalkit.cli.review_terminal import ReviewDialog, format_summary, print_list
 from evalkit.errors import UsageError
 from evalkit.results import Run
-from evalkit.results.project_root import find_project_root
+from evalkit.results.run_directory import find_project_root
 from evalkit.review.decisions import Choice, Decision
 from evalkit.review.session import DecisionRequest, Reviewer, ReviewSession, ReviewState
 from evalkit.review.state import undecided, view_digest

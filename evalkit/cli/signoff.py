@@ -12,7 +12,7 @@ from evalkit.cli.pages import rewrite_page
 from evalkit.config import find_config, load_config
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
-from evalkit.results.project_root import find_project_root
+from evalkit.results.run_directory import find_project_root
 from evalkit.signoff import git
 from evalkit.signoff.digest_manifest import SignedPaths, is_valid_run_manifest, relative_name
 from evalkit.signoff.in_toto import DECISIONS, MEANINGS

@@ -23,7 +23,7 @@ from evalkit.compare.gates import DEFAULT
 from evalkit.config import NAME, Config, find_config, load_config, parse_config
 from evalkit.errors import UsageError
 from evalkit.results import Run
-from evalkit.results.project_root import find_project_root
+from evalkit.results.run_directory import find_project_root
 from evalkit.signoff import allowed_signers, git, verification
 from evalkit.signoff.in_toto import Signoff
 from evalkit.signoff.problems import sorted_problems

@@ -100,7 +100,7 @@ def build_history(
     """
     everything: list[IndexedResult] = []
     scenarios = []
-    for scenario, group in groupby(results, key=lambda result: result.family):
+    for scenario, group in groupby(results, key=lambda result: result.scenario):
         entries = list(group)
         everything += entries
         points = _points(runs, entries, prices or {})

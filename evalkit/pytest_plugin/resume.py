@@ -14,7 +14,7 @@ from typing import Any
 
 from evalkit.errors import UsageError
 from evalkit.results import Run, tally_of
-from evalkit.results.journal import RESULTS
+from evalkit.results.run_directory import RESULTS
 from evalkit.session import VariantOutcome
 from evalkit.verdict import Verdict
 

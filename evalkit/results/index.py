@@ -6,34 +6,32 @@ changed, by size and time of their files, are read again. A folder that is not a
 read, is listed in ``skipped``.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
+from evalkit._lib.json import JSON
 from evalkit.errors import EvalkitError, UsageError
-from evalkit.results.journal import RESULTS
 from evalkit.results.records import ResultHead
-from evalkit.results.run_directory import MANIFEST, Run
+from evalkit.results.run_directory import MANIFEST, RESULTS, Run
 
-VERSION = 1
+VERSION = 2
 FILE = ".history.sqlite"
 _TABLES = """
 create table run (name text primary key, stamp text, started text, evalkit text, complete integer);
 create table result (
-    run text, id text, family text, model text, verdict text, tokens text, elapsed_ms real
+    run text, id text, scenario text, model text, verdict text, tokens text, elapsed_ms real
 );
 create index result_run on result (run);
-create index result_id on result (family, id);
+create index result_id on result (scenario, id);
 """
 _RESULTS = """
-select result.run, id, family, model, verdict, tokens, elapsed_ms
+select result.run, id, scenario, model, verdict, tokens, elapsed_ms
 from result join run on run.name = result.run
-order by family, id, started, run.name
+order by scenario, id, started, run.name
 """
 
 
@@ -52,7 +50,7 @@ class IndexedResult:
 
     run: str
     id: str
-    family: str
+    scenario: str
     model: str
     verdict: str
     tokens: Mapping[str, int]
@@ -69,7 +67,7 @@ class RunIndex:
         self.skipped: list[str] = []
         self._database = _open(folder / FILE)
 
-    def __enter__(self) -> RunIndex:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,23 +93,12 @@ class RunIndex:
         rows = self._database.execute(
             "select name, started, evalkit, complete from run order by started, name"
         )
-        return [
-            IndexedRun(name, started, version, bool(complete))
-            for name, started, version, complete in rows
-        ]
+        return [IndexedRun(**{**row, "complete": bool(row["complete"])}) for row in rows]
 
     def results(self) -> Iterator[IndexedResult]:
         """Yield every result, ordered by scenario, id and time of the run."""
-        for run, id_, family, model, verdict, tokens, elapsed in self._database.execute(_RESULTS):
-            yield IndexedResult(
-                run=run,
-                id=id_,
-                family=family,
-                model=model,
-                verdict=verdict,
-                tokens=json.loads(tokens),
-                elapsed_ms=elapsed,
-            )
+        for row in self._database.execute(_RESULTS):
+            yield IndexedResult(**{**row, "tokens": json.loads(row["tokens"])})
 
     def _runs_on_disk(self) -> Iterator[tuple[str, Path]]:
         """Yield runs outside hidden folders: those are unfinished (``evalkit merge``)."""
@@ -132,7 +119,8 @@ class RunIndex:
                 "insert into run values (?, ?, ?, ?, ?)", (name, stamp, started, evalkit, complete)
             )
             self._database.executemany(
-                "insert into result values (?, ?, ?, ?, ?, ?, ?)",
+                "insert into result values "
+                "(:run, :id, :scenario, :model, :verdict, :tokens, :elapsed_ms)",
                 (_row(name, result) for result in run.results()),
             )
         except (EvalkitError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -162,6 +150,7 @@ def _open(file: Path) -> sqlite3.Connection:
 
 def _connect(file: Path | str) -> sqlite3.Connection:
     database = sqlite3.connect(file)
+    database.row_factory = sqlite3.Row
     try:
         (version,) = database.execute("pragma user_version").fetchone()
         if version != VERSION:
@@ -183,14 +172,14 @@ def _stamp(directory: Path) -> str:
     return " ".join(f"{one.st_size}:{one.st_mtime_ns}" for one in status)
 
 
-def _row(run: str, result: ResultHead) -> tuple[object, ...]:
+def _row(run: str, result: ResultHead) -> dict[str, JSON]:
     variant, metrics = result["variant"], result["metrics"]
-    return (
-        run,
-        result["id"],
-        f"{result['suite']}::{result['scenario']}",
-        str(variant.get("model") or variant.get("agent") or ""),
-        result["verdict"],
-        json.dumps(metrics.get("tokens", {})),
-        metrics.get("elapsed_ms"),
-    )
+    return {
+        "run": run,
+        "id": result["id"],
+        "scenario": f"{result['suite']}::{result['scenario']}",
+        "model": str(variant.get("model") or variant.get("agent") or ""),
+        "verdict": result["verdict"],
+        "tokens": json.dumps(metrics.get("tokens", {})),
+        "elapsed_ms": metrics.get("elapsed_ms"),
+    }

@@ -4,8 +4,6 @@ Written when the run starts (``complete: false``) and again when it ends, so tha
 seen as such.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform
@@ -13,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
 
 from evalkit._lib.clock import timestamp
 from evalkit._lib.files import sha256, write_atomic
@@ -21,7 +18,7 @@ from evalkit._lib.json import JSON
 from evalkit._lib.text import plural
 from evalkit._lib.version import VERSION
 from evalkit.errors import UsageError
-from evalkit.results.records import ManifestRecord, SuiteRecord, TotalsRecord
+from evalkit.results.records import ManifestRecord, SuiteRecord
 from evalkit.results.result_line import SCHEMA_VERSION, Tally
 from evalkit.results.run_directory import MANIFEST
 
@@ -77,9 +74,9 @@ class Totals:
             parts.append(f"{not_run} not run")
         return f"{plural(self.collected, 'variant')}: {', '.join(parts)}"
 
-    def to_json(self) -> TotalsRecord:
+    def to_json(self) -> dict[str, int]:
         """Return the totals as they are in ``manifest.json``."""
-        return cast("TotalsRecord", asdict(self))
+        return asdict(self)
 
 
 class Manifest:

@@ -14,27 +14,22 @@ variants again. A suite has the same variants wherever its models and repeats ar
 those are counted once, others are added up.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from posixpath import normpath
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from evalkit._lib.files import atomic_folder, atomic_writer
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten, visible
 from evalkit.errors import IntegrityError, UsageError
-from evalkit.results.journal import RESULTS
 from evalkit.results.manifest import Totals, write_manifest
-from evalkit.results.records import FileRecord, ManifestRecord, MergedRun, SessionRecord
+from evalkit.results.records import FileRecord, ManifestRecord, SessionRecord, schema_error
 from evalkit.results.result_line import SCHEMA_VERSION, Tally, line_digests, parse_result, tally_of
-from evalkit.results.run_directory import DERIVED, MANIFEST, Run, check_output
+from evalkit.results.run_directory import DERIVED, MANIFEST, RESULTS, Run, check_output
 
 _REWRITTEN = (MANIFEST, RESULTS, *DERIVED, "data")
 _VERSIONS = ("evalkit", "python", "pytest", "platform")
@@ -60,7 +55,12 @@ class Shard:
     """A run to merge, with the counts and the digest of its results once they are read."""
 
     def __init__(self, name: str, manifest: ManifestRecord) -> None:
-        _validate(name, manifest)
+        error = schema_error("evalkit.results", "manifest", manifest)
+        if error:
+            raise UsageError(
+                f"{name}/manifest.json is not valid for this evalkit: {shorten(error, 200)}; "
+                "run its suites again"
+            )
         self.name = name
         self.manifest = manifest
         self.counted = Totals()
@@ -77,8 +77,7 @@ class Shard:
         if self.manifest["ended"] is None:
             return
         for verdict in _VERDICTS:
-            stated = cast("Mapping[str, int]", self.manifest["totals"])[verdict]
-            counted = getattr(self.counted, verdict)
+            stated, counted = self.manifest["totals"][verdict], getattr(self.counted, verdict)
             if stated != counted:
                 raise IntegrityError(
                     f"{self.name}: manifest.json states {stated} {verdict}, "
@@ -130,14 +129,10 @@ def output_directory(output: Path, runs: Sequence[Path], option: str) -> Iterato
     target = output.resolve()
     for run in runs:
         source = run.resolve()
-        if target == source:
-            raise UsageError(
-                f"{output} is one of the runs to merge; name another folder with {option}"
-            )
         if target.is_relative_to(source) or source.is_relative_to(target):
             raise UsageError(
-                f"{output} and {run}, which is to be merged, contain each other; "
-                f"name another folder with {option}"
+                f"{output} and {run}, which is to be merged, are the same folder or contain each "
+                f"other; name another folder with {option}"
             )
     check_output(output, option)
     try:
@@ -225,13 +220,13 @@ def complete_totals(shards: Sequence[Shard], totals: Totals) -> Totals:
 
 def merged_manifest(shards: Sequence[Shard], totals: Totals, *, complete: bool) -> ManifestRecord:
     """Return the manifest of the merged run."""
-    heads = [shard.manifest for shard in shards]
+    heads = [cast("Mapping[str, JSON]", shard.manifest) for shard in shards]
     collected = _collected(shards)
     suites = {suite["path"]: suite for head in heads for suite in head["suites"]}
     cassettes = {cassette["path"]: cassette for head in heads for cassette in head["cassettes"]}
     manifest = {
         "schema_version": SCHEMA_VERSION,
-        **{name: _joined(cast("Any", head)[name] for head in heads) for name in _VERSIONS},
+        **{name: _joined(head[name] for head in heads) for name in _VERSIONS},
         "started": min(head["started"] for head in heads),
         "ended": max((head["ended"] for head in heads if head["ended"] is not None), default=None),
         "complete": complete,
@@ -243,7 +238,14 @@ def merged_manifest(shards: Sequence[Shard], totals: Totals, *, complete: bool) 
             name: _joined(head["environment"].get(name, "unset") for head in heads)
             for name in _names(head["environment"] for head in heads)
         },
-        "merged": [_merged_run(shard) for shard in shards],
+        "merged": [
+            {
+                "path": shard.name,
+                "digest": shard.digest,
+                **{name: head[name] for name in _SESSION if name in head},
+            }
+            for shard, head in zip(shards, heads, strict=True)
+        ],
         "suites": [
             {**suites[path], "collected": sum(collected[path].values())} for path in sorted(suites)
         ],
@@ -259,26 +261,6 @@ def _open_run(path: Path) -> Run:
             f"{path} is not a run directory, but contains some; did you mean {nested[0].parent}?"
         )
     return Run(path)
-
-
-def _validate(name: str, manifest: ManifestRecord) -> None:
-    # jsonschema is slow to import, and most commands do not need it.
-    from jsonschema.exceptions import best_match
-
-    error = best_match(_manifest_validator().iter_errors(manifest))
-    if error is not None:
-        raise UsageError(
-            f"{name}/manifest.json is not valid for this evalkit: "
-            f"{shorten(f'{error.json_path}: {error.message}', 200)}; run its suites again"
-        )
-
-
-@cache
-def _manifest_validator() -> Any:
-    from jsonschema import Draft202012Validator
-
-    text = (files("evalkit.results") / "schemas" / "manifest.schema.json").read_text("utf-8")
-    return Draft202012Validator(json.loads(text))
 
 
 def _new_lines(run: Run, shard: Shard, results: MergedResults) -> Iterator[bytes]:
@@ -365,12 +347,6 @@ def _collected(shards: Sequence[Shard]) -> dict[str, dict[str, int]]:
             known = counts.setdefault(suite["path"], {})
             known[key] = max(known.get(key, 0), suite["collected"])
     return counts
-
-
-def _merged_run(shard: Shard) -> MergedRun:
-    manifest = cast("Mapping[str, JSON]", shard.manifest)
-    session = {name: manifest[name] for name in _SESSION if name in manifest}
-    return cast("MergedRun", {"path": shard.name, "digest": shard.digest, **session})
 
 
 def _names(mappings: Iterable[Mapping[str, JSON]]) -> list[str]:

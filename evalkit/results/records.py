@@ -1,30 +1,17 @@
 """The JSON records of a run directory: a line of ``results.jsonl`` and ``manifest.json``.
 
 The shapes are those of the JSON Schemas in ``schemas/``, which users validate against; a test keeps
-the two equal. Raw JSON of the API (steps, bodies, events) stays untyped: unknown members pass
-through.
+the two equal. They are typed as deep as evalkit itself relies on; the schemas define the rest.
 """
 
-from __future__ import annotations
-
+import json
 from collections.abc import Sequence
+from importlib.resources import files
 from typing import Literal, NotRequired, TypedDict
 
 from evalkit._lib.json import JSON
 
 VerdictName = Literal["passed", "failed", "errored", "skipped"]
-
-
-class WhereRecord(TypedDict, total=False):
-    """What a finding refers to; numbers count from 1."""
-
-    turn: int
-    exchange: int
-    step: int
-    pointer: str
-    part: str
-    file: str
-    kind: str
 
 
 class FindingRecord(TypedDict):
@@ -33,7 +20,7 @@ class FindingRecord(TypedDict):
     code: str
     severity: Literal["error", "warn"]
     message: str
-    where: WhereRecord
+    where: dict[str, JSON]
     expected: NotRequired[JSON]
     got: NotRequired[JSON]
     detail: NotRequired[str]
@@ -49,55 +36,6 @@ class CheckRecord(TypedDict):
     declared: NotRequired[str]
 
 
-class ApiErrorRecord(TypedDict):
-    """An error that the API returned."""
-
-    status: int
-    code: str
-    message: str
-
-
-class RequestRecord(TypedDict):
-    """An HTTP request."""
-
-    method: str
-    path: str
-    body: JSON
-    query: NotRequired[list[list[str]]]
-
-
-class ResponseRecord(TypedDict):
-    """An HTTP response: ``body`` of JSON, ``events`` of a stream, else ``text``."""
-
-    status: int
-    source: Literal["replayed", "recorded", "live"]
-    body: NotRequired[JSON]
-    events: NotRequired[list[JSON]]
-    text: NotRequired[str]
-    elapsed_ms: NotRequired[float]
-    event_ms: NotRequired[list[float]]
-    broken: NotRequired[str]
-
-
-class ExchangeRecord(TypedDict):
-    """A request and its response; ``number`` counts over the conversation."""
-
-    number: int
-    request: RequestRecord
-    response: NotRequired[ResponseRecord]
-    problems: NotRequired[list[dict[str, JSON]]]
-    error: NotRequired[ApiErrorRecord]
-    failure: NotRequired[str]
-
-
-class StepRecord(TypedDict):
-    """A step exactly as received or sent, and the exchange it belongs to."""
-
-    origin: Literal["model", "client"]
-    exchange: int
-    step: dict[str, JSON]
-
-
 class TurnRecord(TypedDict):
     """A turn of a conversation."""
 
@@ -106,17 +44,10 @@ class TurnRecord(TypedDict):
     outcome: str
     status: str | None
     text: str
-    steps: list[StepRecord]
-    exchanges: list[ExchangeRecord]
-    error: NotRequired[ApiErrorRecord]
+    steps: list[dict[str, JSON]]
+    exchanges: list[dict[str, JSON]]
+    error: NotRequired[dict[str, JSON]]
     reason: NotRequired[str]
-
-
-class JudgeMetrics(TypedDict):
-    """Token counts of the exchanges with judges, which are in no other sum."""
-
-    tokens: dict[str, int]
-    exchanges: int
 
 
 class MetricsRecord(TypedDict, total=False):
@@ -128,7 +59,7 @@ class MetricsRecord(TypedDict, total=False):
     source: str | None
     elapsed_ms: float
     cost: float
-    judge: JudgeMetrics
+    judge: dict[str, JSON]
 
 
 class Identity(TypedDict):
@@ -163,7 +94,7 @@ class ResultLine(ResultHead):
 
     settings: dict[str, JSON]
     turns: list[TurnRecord]
-    judge_exchanges: NotRequired[list[ExchangeRecord]]
+    judge_exchanges: NotRequired[list[dict[str, JSON]]]
     digest: NotRequired[str]
 
 
@@ -184,23 +115,6 @@ class SuiteRecord(TypedDict):
     files: NotRequired[list[FileRecord]]
 
 
-class TotalsRecord(TypedDict):
-    """Counts of a run."""
-
-    collected: int
-    deselected: int
-    scored: int
-    passed: int
-    failed: int
-    errored: int
-    skipped: int
-    warnings: int
-    checks: int
-    unplayed: int
-    orphans: int
-    tokens: int
-
-
 class SessionRecord(TypedDict):
     """What a manifest says about the session."""
 
@@ -213,7 +127,7 @@ class SessionRecord(TypedDict):
     complete: bool
     options: dict[str, JSON]
     environment: dict[str, str]
-    merged: NotRequired[list[MergedRun]]
+    merged: NotRequired[list["MergedRun"]]
 
 
 class MergedRun(SessionRecord):
@@ -229,4 +143,15 @@ class ManifestRecord(SessionRecord):
     schema_version: int
     suites: list[SuiteRecord]
     cassettes: list[FileRecord]
-    totals: TotalsRecord
+    totals: dict[str, int]
+
+
+def schema_error(package: str, name: str, value: JSON) -> str:
+    """Return where and how a value violates a JSON Schema of a package; empty if it is valid."""
+    # jsonschema is slow to import, and most commands do not need it.
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    text = (files(package) / "schemas" / f"{name}.schema.json").read_text("utf-8")
+    error = best_match(Draft202012Validator(json.loads(text)).iter_errors(value))
+    return f"{error.json_path}: {error.message}" if error is not None else ""

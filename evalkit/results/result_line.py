@@ -6,8 +6,6 @@ recording. ``digest`` is the SHA-256 of the line without its ``digest`` member. 
 tenths of a line, comes last, so that most readers can parse the head alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import TypedDict, cast
 

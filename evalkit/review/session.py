@@ -21,7 +21,7 @@ from evalkit._lib.text import visible
 from evalkit.compare.comparison import RunSelection, compare
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
-from evalkit.results.journal import RESULTS
+from evalkit.results.run_directory import RESULTS
 from evalkit.review.decisions import Choice, Decision, DecisionFile
 from evalkit.review.queue import (
     AlteredResultLine,

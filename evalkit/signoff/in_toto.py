@@ -13,12 +13,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from importlib.resources import files
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON
+from evalkit._lib.text import shorten
 from evalkit.compare.gates import Gate
 from evalkit.compare.prices import Prices
+from evalkit.results.records import schema_error
 from evalkit.signoff.result_evidence import ResultEvidence
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -183,7 +184,10 @@ def read_statement(payload: bytes, kind: str) -> tuple[dict[str, JSON], dict[str
         or value.get("predicateType") != kind
     ):
         raise StatementError(f"the payload is not an in-toto Statement of {kind}")
-    _validate(value, "signoff" if kind == SIGNOFF else "test-result")
+    schema = "signoff" if kind == SIGNOFF else "test-result"
+    violation = schema_error("evalkit.signoff", schema, value)
+    if violation:
+        raise StatementError(f"the payload does not fit its schema at {shorten(violation, 300)}")
     subjects = {subject["name"]: subject["digest"]["sha256"] for subject in value["subject"]}
     return value["predicate"], subjects
 
@@ -234,17 +238,3 @@ def _link(link: RecordLink) -> dict[str, JSON]:
 
 def _descriptors(digests: Mapping[str, str]) -> list[dict[str, JSON]]:
     return [{"name": name, "digest": {"sha256": digests[name]}} for name in sorted(digests)]
-
-
-def _validate(value: JSON, name: str) -> None:
-    # jsonschema is slow to import; reports import this module for every signed run.
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    path = files("evalkit.signoff") / "schemas" / f"{name}.schema.json"
-    validator = Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
-    error = best_match(validator.iter_errors(value))
-    if error is not None:
-        raise StatementError(
-            f"the payload does not fit its schema at {error.json_path}: {error.message[:200]}"
-        )

@@ -25,7 +25,7 @@ from evalkit.compare.comparison import RunSelection, compare
 from evalkit.compare.gates import Gate
 from evalkit.errors import UsageError
 from evalkit.results import Run
-from evalkit.results.project_root import find_project_root
+from evalkit.results.run_directory import find_project_root
 from evalkit.signoff import digest_manifest
 from evalkit.signoff.allowed_signers import AllowedSigners
 from evalkit.signoff.digest_manifest import (

@@ -207,12 +207,12 @@ def test_output_may_be_empty_or_not_exist(shards: list[str]) -> None:
         (["shards/1", "none"], "none is not a run directory: it has no manifest.json"),
         (["shards"], "shards is not a run directory, but contains some; did you mean shards/1?"),
         (["shards/1", "--output", "shards/../shards/1"], (
-            "shards/../shards/1 is one of the runs to merge; name another folder with "
-            "--output"
+            "shards/../shards/1 and shards/1, which is to be merged, are the same folder or "
+            "contain each other; name another folder with --output"
         )),
         (["shards/1", "--output", "shards"], (
-            "shards and shards/1, which is to be merged, contain each other; name another "
-            "folder with --output"
+            "shards and shards/1, which is to be merged, are the same folder or contain each "
+            "other; name another folder with --output"
         )),
         (["shards/1", "--output", "full"], "full contains files and is not a run directory; name another one with --output"),
         (["shards/1", "--output", "full/file"], "full/file is a file; name a directory with --output"),

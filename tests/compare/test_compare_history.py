@@ -20,7 +20,7 @@ def entry(run: str, id_: str, verdict: str = "passed", tokens: int = 10) -> Inde
     return IndexedResult(
         run=run,
         id=id_,
-        family=id_.partition("[")[0],
+        scenario=id_.partition("[")[0],
         model="m",
         verdict=verdict,
         tokens=counts,
@@ -30,7 +30,7 @@ def entry(run: str, id_: str, verdict: str = "passed", tokens: int = 10) -> Inde
 
 def built(*entries: IndexedResult, prices: dict[str, Prices] | None = None) -> RunHistory:
     return build_history(
-        RUNS, sorted(entries, key=lambda one: (one.family, one.id, one.run)), prices
+        RUNS, sorted(entries, key=lambda one: (one.scenario, one.id, one.run)), prices
     )
 
 

@@ -10,7 +10,7 @@ from fnmatch import fnmatch
 
 import pytest
 
-from evalkit.results.journal import read_lines
+from evalkit.results.run_directory import read_lines
 from tests.plugin.project import WEATHER, Project
 
 

@@ -143,9 +143,6 @@ RECORDS = {
         "check": records.CheckRecord,
         "finding": records.FindingRecord,
         "turn": records.TurnRecord,
-        "exchange": records.ExchangeRecord,
-        "step": records.StepRecord,
-        "api_error": records.ApiErrorRecord,
     },
     "manifest": {"": records.ManifestRecord, "origin": records.MergedRun},
 }

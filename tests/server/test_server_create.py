@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from evalkit.server.requests import create
 from evalkit.server.requests.create import (
     AGENTS,
     KnownNames,
@@ -133,23 +134,23 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         {**MODEL, "tools": [{"type": "google_search"}, {"type": "googleSearch"}]},
         400,
         "invalid_request",
-        "Unsupported value for 'type' at 'tools[1]': \"googleSearch\". Supported: function, "
-        "google_search, code_execution, url_context,"
-        " google_maps, file_search, mcp_server, computer_use, retrieval, tool_search.",
+        "Unsupported value for 'tools[1].type': \"googleSearch\". Supported: function, "
+        "google_search, code_execution, url_context, google_maps, file_search, mcp_server, "
+        "computer_use, retrieval, tool_search.",
     ),
     (
         "tool that is none",
         {**MODEL, "tools": ["google_search"]},
         400,
         "invalid_request",
-        "'tools[0]' must be an object, got string.",
+        "'tools[0]' must be of type object, got string.",
     ),
     (
         "function without a name",
         {**MODEL, "tools": [{"type": "function"}]},
         400,
         "invalid_request",
-        "'tools[0].name' must be a function name, got null.",
+        "'tools[0].name' is required.",
     ),
     (
         "function declared twice",
@@ -163,22 +164,21 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         {**MODEL, "tools": [{"type": "function", "name": "f", "parameters": {"type": "text"}}]},
         400,
         "invalid_request",
-        "'tools[0].parameters': not a JSON Schema at type: 'text' is not valid under any of the "
-        "given schemas.",
+        "'tools[0].parameters.type': 'text' is not valid under any of the given schemas.",
     ),
     (
         "response schema that is none",
         {**MODEL, "response_format": [{"type": "text", "schema": {"properties": []}}]},
         400,
         "invalid_request",
-        "'response_format[0].schema': not a JSON Schema at properties: [] is not of type 'object'.",
+        "'response_format[0].schema.properties' must be of type object, got array.",
     ),
     (
         "response format that is none",
         {**MODEL, "response_format": ["json"]},
         400,
         "invalid_request",
-        "'response_format[0]' must be an object, got string.",
+        "'response_format[0]' must be of type object, got string.",
     ),
     (
         "enum",
@@ -201,14 +201,14 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         {**MODEL, "generation_config": {"max_output_tokens": 0}},
         400,
         "invalid_request",
-        "'generation_config.max_output_tokens' must be at least 1.",
+        "'generation_config.max_output_tokens' must be a number of at least 1, got 0.",
     ),
     (
         "label",
         {**MODEL, "labels": {"a": 1}},
         400,
         "invalid_request",
-        "'labels.a' must be a string of at most 63 characters.",
+        "'labels.a' must be a string of at most 63 characters, got 1.",
     ),
 ]
 
@@ -227,7 +227,7 @@ def test_request_is_refused(body: dict[str, Any], status: int, code: str, messag
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (b"", "The body is not JSON: Expecting value at line 1 column 1."),
+        (b"", "The body is not JSON: Expecting value: line 1 column 1 (char 0)."),
         (
             b'{"model": "x",}',
             "The body is not JSON: Illegal trailing comma before end of object at line 1 column "
@@ -252,9 +252,7 @@ def test_a_body_that_is_not_json_is_refused(raw: bytes, message: str) -> None:
 
 
 def test_null_is_absent_in_every_optional_field() -> None:
-    from evalkit.server.requests import create
-
-    nulls = dict.fromkeys(create._FIELDS)
+    nulls = dict.fromkeys(create.REQUEST_SCHEMA["properties"])
     assert read({**nulls, **MODEL}) == MODEL
 
 
@@ -348,45 +346,54 @@ def test_every_form_of_input_is_read_as_a_list_of_steps(given: Any, steps: list[
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (3, "'input' must be a string, an object or a list, got a number."),
-        ([], "'input' must not be empty."),
-        (["a"], "'input[0]' must be an object, got a string."),
+        (3, "'input' must be a string, an object, or a list with at least one item, got 3."),
+        ([], "'input' must be a string, an object, or a list with at least one item, got []."),
+        (
+            ["a"],
+            (
+                '\'input[0]\' must be an object {"type": "user_input", "content": […]}, '
+                'without role and parts, got "a".'
+            ),
+        ),
         (
             [STEP, TEXT],
             "'input' mixes steps and contents; put the contents into a step of type user_input.",
         ),
-        ([STEP, {"content": []}], "'type' at 'input[1]' is missing."),
+        ([STEP, {"content": []}], "'input[1].type' is required."),
         (
             {"role": "user", "parts": []},
-            '\'input\' uses the old schema of role and parts; send {"type": "user_input", '
-            '"content": […]}.',
+            '\'input\' must be an object {"type": "user_input", "content": […]}, without '
+            'role and parts, got {"role": "user", "parts": []}.',
         ),
         (
             [{"type": "user_input"}],
-            "'input[0].content' must be an object or an array or a string, got nothing.",
+            "'input[0].content' is required.",
         ),
         (
             [{"type": "user_input", "content": [3]}],
-            "'input[0].content[0]' must be an object, got a number.",
+            "'input[0].content[0]' must be of type object, got number.",
         ),
         (
             [{"type": "user_input", "content": [{"data": "eA=="}]}],
-            "'type' at 'input[0].content[0]' is missing.",
+            "'input[0].content[0].type' is required.",
         ),
-        ([{"type": "text", "text": None}], "'input[0].text' must be a string, got nothing."),
-        ([TEXT, {"type": "image"}], "'input[1]' needs data or uri."),
-        ([TEXT, {"type": "image", "data": "é"}], "'input[1].data' is not base64."),
+        ([{"type": "text", "text": None}], "'input[0].text' must be of type string, got null."),
+        (
+            [TEXT, {"type": "image"}],
+            '\'input[1]\' must be a block with data or uri, got {"type": "image"}.',
+        ),
+        ([TEXT, {"type": "image", "data": "é"}], "'input[1].data' must be base64, got \"é\"."),
         (
             [{"type": "function_call", "id": "a", "name": "f", "arguments": "{}"}],
-            "'input[0].arguments' must be an object, got a string.",
+            "'input[0].arguments' must be of type object, got string.",
         ),
         (
             [{"type": "function_result", "call_id": "a"}],
-            "'input[0].result' must be a string or an object or an array, got nothing.",
+            "'input[0].result' is required.",
         ),
         (
             [{"type": "function_result", "call_id": 1, "result": ""}],
-            "'input[0].call_id' must be a string or nothing, got a number.",
+            "'input[0].call_id' must be of type string, got number.",
         ),
     ],
 )

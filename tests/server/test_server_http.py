@@ -48,8 +48,8 @@ HELLO = {"model": "gemini-3.5-flash", "input": "Hello"}
         (
             {"method": "POST", "url": "/v1/interactions", "content": b"{"},
             400,
-            b'{"error":{"code":"invalid_request","message":"The body is not JSON: Expecting property name enclosed in double quotes'
-            b' at line 1 column 2."}}',
+            b'{"error":{"code":"invalid_request","message":"The body is not JSON: Expecting property name enclosed in double quotes:'
+            b' line 1 column 2 (char 1)."}}',
         ),
         (
             {

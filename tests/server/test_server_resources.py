@@ -141,7 +141,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         "POST",
         "agents",
         {"id": "a/b"},
-        "'id' must be 1 to 128 letters, digits, '-', '_' and '.'.",
+        "'id' must be 1 to 128 letters, digits, '-', '_' and '.', got \"a/b\".",
     ),
     ("POST", "agents", {"id": BASE}, f"'id': agent '{BASE}' already exists."),
     (
@@ -154,14 +154,14 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         "POST",
         "agents",
         {"tools": [{"type": "google_maps"}]},
-        "'tools[0].type': google_maps is not a tool of agents; valid: code_execution, function, "
-        "google_search, mcp_server, url_context.",
+        "Unsupported value for 'tools[0].type': \"google_maps\". Supported: code_execution, "
+        "function, google_search, mcp_server, url_context.",
     ),
     (
         "POST",
         "agents",
         {"tools": [{"type": "function"}]},
-        "'tools[0].name' must be a function name, got null.",
+        "'tools[0].name' is required.",
     ),
     (
         "POST",
@@ -206,19 +206,19 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         "POST",
         "webhooks",
         {"uri": "ftp://x", "subscribed_events": DONE},
-        "'uri' must be an http or https address, got 'ftp://x'.",
+        "'uri' must be an http or https address, got \"ftp://x\".",
     ),
     (
         "POST",
         "webhooks",
         {"uri": "http://[x", "subscribed_events": DONE},
-        "'uri' must be an http or https address, got 'http://[x'.",
+        "'uri' must be an http or https address, got \"http://[x\".",
     ),
     (
         "POST",
         "webhooks",
         {"uri": HOOK, "subscribed_events": []},
-        "'subscribed_events' must not be empty.",
+        "'subscribed_events' must be a list with at least one event, got [].",
     ),
     (
         "POST",

@@ -122,7 +122,7 @@ def test_consecutive_failures_are_counted(
         ({"interaction": None}, "'interaction' is required."),
         (
             {"schedule": "daily"},
-            "'schedule' must be the five fields of a cron schedule, got 'daily'.",
+            "'schedule' must be the five fields of a cron schedule, got \"daily\".",
         ),
         (
             {"interaction": {"model": "gemini-3.5-flash", "input": "a"}},

@@ -187,7 +187,7 @@ def test_a_webhook_is_updated_by_the_fields_sent(client: Any) -> None:
         "yours",
         ALL,
     )
-    assert "Unsupported value for 'update_mask'" in message(
+    assert "Unsupported value for 'update_mask[0]'" in message(
         client("PATCH", path, {}, update_mask="id")
     )
     assert "Unsupported value for 'state'" in message(client("PATCH", path, {"state": "on"}))

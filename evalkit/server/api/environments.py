@@ -21,16 +21,14 @@ from evalkit._lib import clock
 from evalkit._lib.json import JSON, dumps
 from evalkit.server.api.collection import ResourceCollection, page_body
 from evalkit.server.calls import Call, Reply
-from evalkit.server.requests.bodies import Fields, read_object
-from evalkit.server.requests.create_parts import check_environment_content
+from evalkit.server.requests.bodies import STRING, closed_object, read_object, validator
+from evalkit.server.requests.create import NETWORK, SOURCES
 from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 LIFETIME = timedelta(days=7)
-_FIELDS: Fields = {
-    "from_environment": ("string",),
-    "network": ("string", "object"),
-    "sources": ("array",),
-}
+_CREATE = validator(
+    closed_object({"from_environment": STRING, "network": NETWORK, "sources": SOURCES})
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,8 +80,7 @@ class Environments(ResourceCollection[Environment]):
 
     def create(self, call: Call) -> Reply:
         """``POST /environments``; an empty body creates an empty environment."""
-        body = read_object(call.body or b"{}", _FIELDS)
-        check_environment_content(body, "")
+        body = read_object(call.body or b"{}", _CREATE)
         copied_files: Mapping[str, bytes] = {}
         if "from_environment" in body:
             if body.get("sources"):

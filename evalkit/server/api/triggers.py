@@ -8,7 +8,6 @@ a client starts it (``POST …/executions``), paused or not; a run is over when 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from evalkit._lib import clock
@@ -16,20 +15,38 @@ from evalkit._lib.json import JSON, dumps
 from evalkit.server.api.collection import ResourceCollection
 from evalkit.server.api.interactions import Interactions
 from evalkit.server.calls import Call, Reply
-from evalkit.server.requests.bodies import Fields, check_choice, read_object
-from evalkit.server.requests.error_response import ErrorResponse, bad_request
+from evalkit.server.requests.bodies import (
+    NUMBER,
+    STRING,
+    closed_object,
+    read_object,
+    validator,
+)
+from evalkit.server.requests.error_response import ErrorResponse
 
-_FIELDS: Fields = {
-    "display_name": ("string",),
-    "interaction": ("object",),
-    "schedule": ("string",),
-    "time_zone": ("string",),
-    "environment_id": ("string",),
-    "execution_timeout_seconds": ("number", "string"),
-    "max_consecutive_failures": ("number",),
-}
-_UPDATE_FIELDS: Fields = {"display_name": ("string",), "status": ("string",)}
-_CRON = re.compile(r"[-0-9*/,A-Za-z?#]+(?: +[-0-9*/,A-Za-z?#]+){4}\Z")
+_CREATE = validator(
+    closed_object(
+        {
+            "display_name": STRING,
+            "interaction": {"type": "object"},
+            "schedule": {
+                "type": "string",
+                "pattern": r"^\s*[-0-9*/,A-Za-z?#]+(?: +[-0-9*/,A-Za-z?#]+){4}\s*\Z",
+                "description": "the five fields of a cron schedule",
+            },
+            "time_zone": STRING,
+            "environment_id": STRING,
+            "execution_timeout_seconds": {"type": ["number", "string"]},
+            "max_consecutive_failures": NUMBER,
+        },
+        "schedule",
+        "time_zone",
+        "interaction",
+    )
+)
+_UPDATE = validator(
+    closed_object({"display_name": STRING, "status": {"enum": ["active", "paused", "error"]}})
+)
 
 
 class Triggers(ResourceCollection[dict[str, JSON]]):
@@ -43,14 +60,7 @@ class Triggers(ResourceCollection[dict[str, JSON]]):
 
     def create(self, call: Call) -> Reply:
         """``POST /triggers``."""
-        body = read_object(call.body, _FIELDS)
-        for name in ("schedule", "time_zone", "interaction"):
-            if name not in body:
-                raise bad_request(f"'{name}' is required.")
-        if not _CRON.match(body["schedule"].strip()):
-            raise bad_request(
-                f"'schedule' must be the five fields of a cron schedule, got '{body['schedule']}'."
-            )
+        body = read_object(call.body, _CREATE)
         self._interactions.check_agent_request(_create_request(body), "interaction")
         self._created += 1
         trigger_id, now = f"trigger_{self._created:08x}", clock.timestamp()
@@ -68,14 +78,12 @@ class Triggers(ResourceCollection[dict[str, JSON]]):
     def update(self, call: Call, resource_id: str) -> Reply:
         """``PATCH /triggers/{id}``: change the name, pause or resume."""
         trigger = self.find(resource_id)
-        body = read_object(call.body, _UPDATE_FIELDS)
+        body = read_object(call.body, _UPDATE)
         now = clock.timestamp()
-        if "status" in body:
-            check_choice("status", body["status"], ("active", "paused", "error"))
-            if body["status"] == "active":
-                trigger |= {"last_resume_time": now, "consecutive_failure_count": 0}
-            elif body["status"] == "paused":
-                trigger["last_pause_time"] = now
+        if body.get("status") == "active":
+            trigger |= {"last_resume_time": now, "consecutive_failure_count": 0}
+        elif body.get("status") == "paused":
+            trigger["last_pause_time"] = now
         trigger.update(body, update_time=now)
         return Reply(200, dumps(trigger))
 

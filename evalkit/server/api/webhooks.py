@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 from evalkit._lib import clock
 from evalkit._lib.json import JSON, dumps
@@ -30,7 +29,14 @@ from evalkit.server.api.deliveries import (
     signing_secret,
 )
 from evalkit.server.calls import Call, Reply
-from evalkit.server.requests.bodies import Fields, check_choice, parse_object, read_object
+from evalkit.server.requests.bodies import (
+    STRING,
+    check,
+    closed_object,
+    parse_object,
+    read_object,
+    validator,
+)
 from evalkit.server.requests.error_response import bad_request
 
 EVENTS = (
@@ -42,11 +48,30 @@ EVENTS = (
     "interaction.failed",
     "video.generated",
 )
-_STATES = ("enabled", "disabled", "disabled_due_to_failed_deliveries")
-_FIELDS: Fields = {"uri": ("string",), "subscribed_events": ("array",), "name": ("string",)}
-_UPDATE_FIELDS: Fields = {**_FIELDS, "state": ("string",)}
+_FIELDS = {
+    "uri": {
+        "type": "string",
+        "pattern": r"^https?://(?:[^][\s/?#@]+@)?(?:[^][\s/?#@:]+|\[[0-9a-fA-F:.]+\])(?::\d+)?(?:[/?#]|\Z)",
+        "description": "an http or https address",
+    },
+    "subscribed_events": {
+        "type": "array",
+        "minItems": 1,
+        "items": {"enum": EVENTS},
+        "description": "a list with at least one event",
+    },
+    "name": STRING,
+}
+_UPDATE_FIELDS = {
+    **_FIELDS,
+    "state": {"enum": ["enabled", "disabled", "disabled_due_to_failed_deliveries"]},
+}
+_CREATE = validator(closed_object(_FIELDS, "uri", "subscribed_events"))
+_UPDATE = validator(closed_object(_UPDATE_FIELDS))
+_UPDATE_MASK = validator({"items": {"enum": list(_UPDATE_FIELDS)}})
 _OLD_SECRET_LIFETIME = timedelta(hours=24)
-_REVOCATIONS = ("revoke_previous_secrets_after_h24", "revoke_previous_secrets_immediately")
+_REVOKE_LATER = "revoke_previous_secrets_after_h24"
+_REVOCATION = validator({"enum": [_REVOKE_LATER, "revoke_previous_secrets_immediately"]})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,11 +126,7 @@ class Webhooks(ResourceCollection[Webhook]):
 
     def create(self, call: Call) -> Reply:
         """``POST /webhooks``; only this reply contains the secret."""
-        body = read_object(call.body, _FIELDS)
-        for name in ("uri", "subscribed_events"):
-            if name not in body:
-                raise bad_request(f"'{name}' is required.")
-        _check_fields(body)
+        body = read_object(call.body, _CREATE)
         self._created += 1
         webhook_id = f"wh_{self._created:08x}"
         secret = signing_secret(self._key, f"{webhook_id} 0")
@@ -123,14 +144,11 @@ class Webhooks(ResourceCollection[Webhook]):
     def update(self, call: Call, resource_id: str) -> Reply:
         """``PATCH /webhooks/{id}``: change the fields sent, or those in ``update_mask``."""
         webhook = self.find(resource_id)
-        body = read_object(call.body, _UPDATE_FIELDS)
-        mask = [name.strip() for name in call.query.get("update_mask", "").split(",")]
-        mask = [name for name in mask if name]
-        for name in mask:
-            check_choice("update_mask", name, tuple(_UPDATE_FIELDS))
-        changes = {name: value for name, value in body.items() if not mask or name in mask}
-        _check_fields(changes)
-        webhook.fields.update(changes)
+        body = read_object(call.body, _UPDATE)
+        names = (name.strip() for name in call.query.get("update_mask", "").split(","))
+        mask = [name for name in names if name]
+        check(mask, _UPDATE_MASK, "update_mask")
+        webhook.fields |= {name: value for name, value in body.items() if not mask or name in mask}
         webhook.updated = clock.timestamp()
         return Reply(200, dumps(webhook.to_json()))
 
@@ -155,10 +173,10 @@ class Webhooks(ResourceCollection[Webhook]):
         """
         webhook = self.find(resource_id)
         body = parse_object(call.body or b"{}")
-        revocation = str(body.get("revocation_behavior") or _REVOCATIONS[0]).lower()
-        check_choice("revocation_behavior", revocation, _REVOCATIONS)
+        revocation = str(body.get("revocation_behavior") or _REVOKE_LATER).lower()
+        check(revocation, _REVOCATION, "revocation_behavior")
         former: list[tuple[str, datetime | None]] = []
-        if revocation == _REVOCATIONS[0]:
+        if revocation == _REVOKE_LATER:
             limit = clock.now() + _OLD_SECRET_LIFETIME
             former = [(secret, min(end or limit, limit)) for secret, end in webhook.valid_secrets()]
         webhook.rotations += 1
@@ -200,23 +218,3 @@ class Webhooks(ResourceCollection[Webhook]):
         self.outbox.append(
             build_delivery(self._sent, uri, event, data=data, secrets=secrets, metadata=metadata)
         )
-
-
-def _check_fields(body: Mapping[str, JSON]) -> None:
-    if "uri" in body and not _is_http_url(body["uri"]):
-        raise bad_request(f"'uri' must be an http or https address, got '{body['uri']}'.")
-    if "state" in body:
-        check_choice("state", body["state"], _STATES)
-    if "subscribed_events" in body:
-        if not body["subscribed_events"]:
-            raise bad_request("'subscribed_events' must not be empty.")
-        for index, event in enumerate(body["subscribed_events"]):
-            check_choice(f"subscribed_events[{index}]", event, EVENTS)
-
-
-def _is_http_url(uri: str) -> bool:
-    try:
-        parts = urlsplit(uri)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False

@@ -1,38 +1,61 @@
-"""Request bodies: read bytes as a JSON object with known fields of the right types. Pure.
+"""Request bodies: read bytes as a JSON object, and check it by a JSON Schema. Pure.
 
-Every error names its path in the body. The fields of a resource are a table in the resource's own
-module. Null means absent (docs/protocol.md section 10, row 18): nulls are dropped first.
+The schema of a resource is in the resource's own module. Null means absent (docs/protocol.md
+section 10, row 18): nulls of a body are dropped, and its optional fields may be null. Every error
+names its path in the body. Where a schema has a ``description``, its errors say that the value must
+be that.
 """
-
-from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
 
 from evalkit._lib.json import JSON, json_type
-from evalkit._lib.text import did_you_mean
+from evalkit._lib.text import did_you_mean, show
 from evalkit.server.requests.error_response import (
+    ErrorResponse,
     OnViolation,
     bad_request,
     raise_violation,
     unknown_parameter,
 )
 
-Fields = Mapping[str, tuple[str, ...]]
-"""The fields of an object, and the JSON types each may have."""
+STRING = {"type": ["string", "null"]}
+BOOLEAN = {"type": ["boolean", "null"]}
+NUMBER = {"type": ["number", "null"]}
+ARRAY = {"type": ["array", "null"]}
+OBJECT = {"type": ["object", "null"]}
+
+
+def closed_object(properties: dict[str, JSON], *required: str) -> dict[str, JSON]:
+    """Return the schema of an object that has no other fields."""
+    return {
+        "type": ["object", "null"],
+        "required": list(required),
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def validator(schema: JSON) -> Draft202012Validator:
+    """Return the validator of a schema."""
+    return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 def read_object(
-    raw: bytes, fields: Fields, on_violation: OnViolation = raise_violation
+    raw: bytes, schema: Draft202012Validator, on_violation: OnViolation = raise_violation
 ) -> dict[str, JSON]:
     """Return the body without its top-level nulls.
 
-    Raises ErrorResponse (400) if it is not UTF-8, not JSON, not an object, or a field has a wrong
-    type. An unknown field is a violation; if tolerated, it is left out.
+    Raises ErrorResponse (400) if it is not UTF-8, not JSON, not an object, or not valid. An unknown
+    field is a violation; if tolerated, it is left out.
     """
     body = {name: value for name, value in parse_object(raw).items() if value is not None}
-    return check_fields(body, fields, "", on_violation)
+    check(body, schema, "", on_violation)
+    return body
 
 
 def parse_object(raw: bytes) -> dict[str, JSON]:
@@ -43,10 +66,6 @@ def parse_object(raw: bytes) -> dict[str, JSON]:
         raise bad_request(f"The body is not UTF-8 at byte {error.start}.") from None
     except RecursionError:
         raise bad_request("The body is nested too deeply.") from None
-    except json.JSONDecodeError as error:
-        raise bad_request(
-            f"The body is not JSON: {error.msg} at line {error.lineno} column {error.colno}."
-        ) from None
     except ValueError as error:
         raise bad_request(f"The body is not JSON: {error}.") from None
     if not isinstance(body, dict):
@@ -54,40 +73,53 @@ def parse_object(raw: bytes) -> dict[str, JSON]:
     return body
 
 
-def check_fields(
-    value: Mapping[str, JSON],
-    fields: Fields,
-    prefix: str,
+def check(
+    value: JSON,
+    schema: Draft202012Validator,
+    path: str,
     on_violation: OnViolation = raise_violation,
-) -> dict[str, JSON]:
-    """Return the known fields of an object. Raises ErrorResponse (400) for a wrong type.
+) -> None:
+    """Raise ErrorResponse (400) for a value that is not valid; ``path`` is where the value is.
 
-    ``prefix`` is the object's path with a dot.
+    Unknown fields are violations; those that are tolerated are removed from the value.
     """
-    known = {}
-    for name, item in value.items():
-        if name not in fields:
-            on_violation(unknown_parameter(prefix + name, did_you_mean(name, fields)))
-            continue
-        if item is not None and json_type(item) not in fields[name]:
-            types = " or ".join(fields[name])
-            raise bad_request(f"'{prefix}{name}' must be of type {types}, got {json_type(item)}.")
-        known[name] = item
-    return known
+    for error in list(schema.iter_errors(value)):
+        place = _join(path, error.absolute_path)
+        if error.validator != "additionalProperties":
+            raise _invalid_value(place, error)
+        closed: JSON = error.schema
+        instance: JSON = error.instance
+        fields = closed["properties"]
+        for name in [name for name in instance if name not in fields]:
+            on_violation(unknown_parameter(_join(place, [name]), did_you_mean(name, fields)))
+            del instance[name]
 
 
-def check_object(value: JSON, path: str) -> None:
-    """Raise ErrorResponse (400) unless a value is an object."""
-    if not isinstance(value, dict):
-        raise bad_request(f"'{path}' must be an object, got {json_type(value)}.")
-
-
-def check_choice(path: str, value: JSON, valid: tuple[str, ...]) -> None:
-    """Raise ErrorResponse (400) unless a value is one of an enumeration."""
-    if value not in valid:
-        raise bad_request(
-            f"Unsupported value for '{path}': {json.dumps(value)}. Supported: {', '.join(valid)}."
+def _invalid_value(path: str, error: ValidationError) -> ErrorResponse:
+    value: JSON = error.instance
+    schema: JSON = error.schema
+    expected: JSON = error.validator_value
+    if error.validator == "enum":
+        names = ", ".join(name for name in expected if name is not None)
+        return bad_request(
+            f"Unsupported value for '{path}': {json.dumps(value)}. Supported: {names}."
         )
+    if error.validator == "required":
+        missing = next(name for name in expected if name not in value)
+        return bad_request(f"'{_join(path, [missing])}' is required.")
+    if "description" in schema:
+        return bad_request(f"'{path}' must be {schema['description']}, got {show(value, 60)}.")
+    if error.validator == "type":
+        types = expected if isinstance(expected, list) else [expected]
+        names = " or ".join(name for name in types if name != "null")
+        return bad_request(f"'{path}' must be of type {names}, got {json_type(value)}.")
+    return bad_request(f"'{path}': {error.message}.")
+
+
+def _join(path: str, names: Iterable[str | int]) -> str:
+    for name in names:
+        path += f"[{name}]" if isinstance(name, int) else f".{name}"
+    return path.removeprefix(".")
 
 
 def _no_constant(name: str) -> None:

@@ -1,28 +1,26 @@
-"""Read a create request (docs/protocol.md section 2), by tables of what it may contain. Pure.
+"""Read a create request (docs/protocol.md section 2). Pure.
 
-``read_create`` parses, drops nulls, and refuses unknown fields, wrong types and combinations that
-the API refuses. It has no state: whether ids exist and histories are intact is checked elsewhere.
-
-A lenient server tolerates violations of the protocol; then the field in question counts as absent.
+What a request may contain is a JSON Schema; other resources use the schemas of its parts. Fields
+that depend on each other are checked by code. Whether ids exist and histories are intact is checked
+elsewhere. A lenient server tolerates violations of the protocol; then the field in question counts
+as absent.
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean
-from evalkit.server.requests.bodies import Fields, check_choice, read_object
-from evalkit.server.requests.create_parts import (
-    FORMAT_TYPES,
-    check_environment,
-    check_formats,
-    check_generation,
-    check_labels,
-    check_tools,
-    check_webhook_config,
+from evalkit.server.requests.bodies import (
+    ARRAY,
+    BOOLEAN,
+    NUMBER,
+    OBJECT,
+    STRING,
+    closed_object,
+    read_object,
+    validator,
 )
 from evalkit.server.requests.error_response import (
     ErrorResponse,
@@ -42,30 +40,144 @@ AGENTS = (
 
 _MODEL = re.compile(r"(?:models/)?gemini-[a-z0-9][a-z0-9.\-]*\Z")
 
-_FIELDS: Fields = {
-    "model": ("string",),
-    "agent": ("string",),
-    "agent_config": ("object",),
-    "input": ("string", "object", "array"),
-    "previous_interaction_id": ("string",),
-    "store": ("boolean",),
-    "stream": ("boolean",),
-    "background": ("boolean",),
-    "system_instruction": ("string",),
-    "tools": ("array",),
-    "generation_config": ("object",),
-    "response_format": ("object", "array"),
-    "response_modalities": ("array",),
-    "response_mime_type": ("string",),
-    "cached_content": ("string",),
-    "environment": ("string", "object"),
-    "service_tier": ("string",),
-    "safety_settings": ("array",),
-    "labels": ("object",),
-    "webhook_config": ("object",),
-    "continuation_token": ("string",),
+_FORMAT_TYPES = ("text", "image", "audio", "video")
+_METASCHEMA = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
+_JSON_SCHEMA = {"type": ["object", "null"], "if": {"type": "object"}, "then": _METASCHEMA}
+# An object of one of the types, or a bare JSON Schema.
+_FORMAT = {
+    "type": "object",
+    "if": {"required": ["type"], "properties": {"type": {"enum": _FORMAT_TYPES}}},
+    "then": {"properties": {"schema": _JSON_SCHEMA}},
+    "else": _METASCHEMA,
 }
-_SERVICE_TIERS = ("flex", "standard", "priority", "deferred")
+_FUNCTION = {
+    "required": ["name"],
+    "properties": {
+        "name": {
+            "type": "string",
+            "pattern": r"^[A-Za-z_][A-Za-z0-9_.:\-]{0,127}\Z",
+            "description": "a function name",
+        },
+        "parameters": _JSON_SCHEMA,
+    },
+}
+_TOOL_TYPES = (
+    "function",
+    "google_search",
+    "code_execution",
+    "url_context",
+    "google_maps",
+    "file_search",
+    "mcp_server",
+    "computer_use",
+    "retrieval",
+    "tool_search",
+)
+_GENERATION_CONFIG = closed_object(
+    {
+        "max_output_tokens": {**NUMBER, "minimum": 1, "description": "a number of at least 1"},
+        "seed": NUMBER,
+        "stop_sequences": ARRAY,
+        "thinking_level": {"enum": ["minimal", "low", "medium", "high", "xhigh", None]},
+        "thinking_summaries": {"enum": ["auto", "none", None]},
+        "tool_choice": {
+            "type": ["string", "object", "null"],
+            "if": {"type": "string"},
+            "then": {"enum": ["auto", "any", "none", "validated"]},
+        },
+        "speech_config": {"type": ["array", "object", "null"]},
+        "transcription_config": OBJECT,
+        "video_config": OBJECT,
+        "image_config": OBJECT,
+        "temperature": NUMBER,
+        "top_p": NUMBER,
+    }
+)
+_LABEL = {
+    "type": "string",
+    "maxLength": 63,
+    "description": "a string of at most 63 characters",
+}
+
+
+def tools_schema(types: Iterable[str]) -> dict[str, JSON]:
+    """Return the schema of ``tools`` of some types."""
+    return {
+        "type": ["array", "null"],
+        "items": {
+            "type": "object",
+            "required": ["type"],
+            "properties": {"type": {"enum": list(types)}},
+            "if": {"properties": {"type": {"const": "function"}}},
+            "then": _FUNCTION,
+        },
+    }
+
+
+SOURCES = {
+    "type": ["array", "null"],
+    "items": {
+        "type": "object",
+        "required": ["type"],
+        "properties": {"type": {"enum": ["gcs", "inline", "repository", "skill_registry"]}},
+    },
+}
+NETWORK = {
+    "type": ["string", "object", "null"],
+    "if": {"type": "string"},
+    "then": {"enum": ["disabled"]},
+}
+ENVIRONMENT = {
+    **closed_object(
+        {
+            "type": {"enum": ["remote", None]},
+            "environment_id": STRING,
+            "sources": SOURCES,
+            "network": NETWORK,
+            "env": OBJECT,
+        }
+    ),
+    "type": ["string", "object", "null"],
+}
+REQUEST_SCHEMA = closed_object(
+    {
+        "model": STRING,
+        "agent": STRING,
+        "agent_config": OBJECT,
+        "input": {"type": ["string", "object", "array"]},
+        "previous_interaction_id": STRING,
+        "store": BOOLEAN,
+        "stream": BOOLEAN,
+        "background": BOOLEAN,
+        "system_instruction": STRING,
+        "tools": tools_schema(_TOOL_TYPES),
+        "generation_config": _GENERATION_CONFIG,
+        "response_format": {
+            "type": ["object", "array"],
+            "if": {"type": "array"},
+            "then": {"items": _FORMAT},
+            "else": _FORMAT,
+        },
+        "response_modalities": ARRAY,
+        "response_mime_type": STRING,
+        "cached_content": STRING,
+        "environment": ENVIRONMENT,
+        "service_tier": {"enum": ["flex", "standard", "priority", "deferred"]},
+        "safety_settings": ARRAY,
+        "labels": {"type": "object", "additionalProperties": _LABEL},
+        "webhook_config": closed_object(
+            {
+                "uris": {
+                    "type": ["array", "null"],
+                    "items": {"type": "string", "minLength": 1, "description": "a string"},
+                },
+                "user_metadata": OBJECT,
+            }
+        ),
+        "continuation_token": STRING,
+    }
+)
+_VALIDATOR = validator(REQUEST_SCHEMA)
 _MODEL_ONLY = ("generation_config", "cached_content")
 _AGENT_ONLY = ("agent_config",)
 _INHERITED = {
@@ -105,21 +217,28 @@ def read_create(
     client created supplies system instruction, tools, configuration and environment where the
     request has none.
     """
-    body = read_object(raw, _FIELDS, on_violation)
+    body = read_object(raw, _VALIDATOR, on_violation)
     if body.get("model") in known.all_agents and "agent" not in body:
         body["agent"] = body.pop("model")
     _check_target(body, known, on_violation)
     _check_combinations(body, known, on_violation)
-    if "generation_config" in body:
-        body["generation_config"] = check_generation(body["generation_config"], on_violation)
-    check_tools(body.get("tools", []))
-    check_formats(body.get("response_format", []))
-    check_environment(body.get("environment"), "environment", on_violation)
-    check_labels(body.get("labels", {}))
-    check_choice("service_tier", body.get("service_tier", "standard"), _SERVICE_TIERS)
+    check_function_names(body)
     agent = known.created_agents.get(body.get("agent", ""), {})
     inherited = {name: agent[key] for name, key in _INHERITED.items() if key in agent}
     return {**inherited, **body}
+
+
+def check_function_names(body: Mapping[str, JSON]) -> None:
+    """Raise ErrorResponse (400) for a function that is declared twice in ``tools``."""
+    names = set()
+    for index, tool in enumerate(body.get("tools", [])):
+        if tool["type"] == "function":
+            if tool["name"] in names:
+                name = tool["name"]
+                raise bad_request(
+                    f"'tools[{index}].name': the function '{name}' is declared twice."
+                )
+            names.add(tool["name"])
 
 
 def declared_functions(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
@@ -135,7 +254,7 @@ def response_formats(body: Mapping[str, JSON], kind: str) -> list[dict[str, JSON
     value = body.get("response_format", [])
     entries = [
         entry
-        if entry.get("type") in FORMAT_TYPES
+        if entry.get("type") in _FORMAT_TYPES
         else {"type": "text", "mime_type": "application/json", "schema": entry}
         for entry in (value if isinstance(value, list) else [value])
     ]
@@ -186,14 +305,12 @@ def _check_combinations(
     base = str(known.created_agents.get(agent, {}).get("base_agent", agent))
     if base.startswith("deep-research") and not body.get("background"):
         on_violation(bad_request(f"Agent '{agent}' needs 'background': true."))
-    if "webhook_config" in body:
-        check_webhook_config(body["webhook_config"], on_violation)
-        if not body.get("background"):
-            on_violation(
-                bad_request(
-                    "'webhook_config' needs 'background': true; "
-                    "a run in the foreground sends no notifications."
-                )
+    if "webhook_config" in body and not body.get("background"):
+        on_violation(
+            bad_request(
+                "'webhook_config' needs 'background': true; "
+                "a run in the foreground sends no notifications."
             )
+        )
     if "input" not in body and "continuation_token" not in body:
         raise bad_request("'input' is required.")
